@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from imagerag.agent.errors import ImageRAGError
 from imagerag.assistants.json_schemas import published
+from imagerag.assistants.run_text import format_step
 from imagerag.assistants.service import ChatService, RunLimits, ToolResult
-from imagerag.assistants.step_text import format_step
 from imagerag.assistants.tool_inputs import DESCRIPTIONS, TOOLS, Request, ViewImage, refusal
 from imagerag.client.synchronous import run_sync
 from imagerag.files.access_policy import InputPolicy

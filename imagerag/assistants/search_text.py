@@ -3,8 +3,8 @@
 from imagerag.assistants.run_text import FOREIGN, cost_words, image_name
 from imagerag.assistants.tool_outputs import AnswerReport, ReferenceReport, ReportedImage, SearchReport
 from imagerag.formatting import labels
-from imagerag.formatting.markdown import fitted, line, quoted
 from imagerag.formatting.numbers import cosine, counted, model_calls
+from imagerag.formatting.quoting import fitted, line, quoted
 
 
 def format_search(found: SearchReport) -> str:

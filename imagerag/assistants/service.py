@@ -36,8 +36,8 @@ from imagerag.assistants.tool_outputs import (
 from imagerag.assistants.tool_result import RunLimits, ToolResult, least
 from imagerag.assistants.usage_limits import BudgetShare, ServerBudget, ServerLimits
 from imagerag.files.access_policy import InputPolicy
-from imagerag.formatting.markdown import line
 from imagerag.formatting.messages import searched_with
+from imagerag.formatting.quoting import line
 
 if TYPE_CHECKING:
     from imagerag.agent.ports import ReferenceLibrary

@@ -9,7 +9,7 @@ from imagerag.agent.qa.qa_record import AnswerRecord
 from imagerag.agent.qa.types import AnswerOutcome
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Cause, FrozenModel, ImageRef, Outcome, UsedReference
-from imagerag.formatting.markdown import line
+from imagerag.formatting.quoting import line
 
 if TYPE_CHECKING:
     from imagerag.agent.ports import Hit

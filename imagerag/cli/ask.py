@@ -32,7 +32,7 @@ from imagerag.client.client import ImageRAG
 from imagerag.files.export import write_file
 from imagerag.formatting.labels import ANSWERS, STOPPED
 from imagerag.formatting.numbers import dollars
-from imagerag.formatting.text import clean
+from imagerag.formatting.text import clean, image_name
 from imagerag.reports.html.answer_text import WITH, WITHOUT, closeness, looked_at, said, said_without
 
 
@@ -112,7 +112,7 @@ def ask_command(
         if sheet is not None:
             await write_file(sheet, await rag.questions.contact_sheet(record))
         if out is not None:
-            from imagerag.reports.html.builder import write_answer
+            from imagerag.reports.html.report_writer import write_answer
 
             await write_answer(rag.dependencies, record, out)
         return record
@@ -163,7 +163,7 @@ def lines(record: AnswerRecord) -> Iterator[str]:
         [
             [
                 accent(f"[{one.number}]"),
-                short(one.title or one.id[:12], 28),
+                short(image_name(one.title, one.id), 28),
                 dim(closeness(one)),
                 dim(short(one.licence, 18)),
                 dim(clean(one.supports)),

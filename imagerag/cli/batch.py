@@ -34,6 +34,7 @@ from imagerag.formatting.text import clean
 if TYPE_CHECKING:
     from imagerag.batch.results import BatchResult
     from imagerag.batch.runner import BatchRunner
+    from imagerag.schemas.commands import BatchSummary
 
 TECHNICAL, BUDGET = labels.OUTCOMES["failed"].exit_code, labels.OUTCOMES["budget_exhausted"].exit_code
 
@@ -88,8 +89,8 @@ def batch_command(
     Exit codes: 0 every prompt was run to its end, aligned or not; 1 some failed, or could not be run, or the disk is
     full; 5 the batch's budget is spent.
     """
-    from imagerag.batch.input_rows import notes
     from imagerag.batch.output_dir import started_with
+    from imagerag.batch.row_reader import notes
     from imagerag.batch.runner import BatchRunner
 
     kept = started_with(out) if resume else {}
@@ -121,7 +122,7 @@ def batch_command(
     try:
         asyncio.run(_follow(batch, quiet))
     except ImageRAGError as error:
-        if not batch.stopped:  # it was not begun
+        if not batch.stop_reason:  # it was not begun
             raise
         say(f"imagerag: {clean(str(error))}", err=True)
         code = BUDGET if isinstance(error, BudgetExceededError) else TECHNICAL
@@ -131,7 +132,7 @@ def batch_command(
     failed = batch.counts["failed"] + batch.counts["invalid"]
     code = code or (TECHNICAL if failed else 0)
     summary = _summary(batch, time.monotonic() - began, code)
-    say_json(summary) if as_json else say_all(_lines(batch, prompts, out))
+    say_json(summary.as_json()) if as_json else say_all(_lines(batch, prompts, out))
     return code
 
 
@@ -141,7 +142,7 @@ async def _follow(batch: "BatchRunner", quiet: bool) -> None:
         async for result in results:
             told += 1
             if not quiet:
-                say(_progress(batch, batch.earlier + told, result), err=True)
+                say(_progress(batch, batch.previously_done + told, result), err=True)
 
 
 def _progress(batch: "BatchRunner", done: int, result: "BatchResult") -> str:
@@ -160,26 +161,26 @@ def _standing(result: "BatchResult") -> str:
     return accent(f"✓ {word}") if result.outcome == "aligned" else f"✗ {word}"
 
 
-def _summary(batch: "BatchRunner", elapsed_s: float, code: int) -> dict[str, Any]:
-    """`imagerag.batch-summary/1`."""
-    return {
-        "schema": "imagerag.batch-summary/1",
-        "results": str(batch.folder.results),
-        "total": batch.total,
-        "left": (batch.total or 0) - sum(batch.counts.values()),
-        "earlier": batch.earlier,
-        "status": {status: batch.counts[status] for status in ("done", "failed", "invalid")},
-        "outcomes": dict(batch.outcomes),
-        "cost_usd": None if batch.has_unknown_cost else batch.spent_usd,
-        "elapsed_s": elapsed_s,
-        "stopped": batch.stopped or ("stopped with Ctrl-C" if code == STOPPED else ""),
-    }
+def _summary(batch: "BatchRunner", elapsed_s: float, code: int) -> "BatchSummary":
+    from imagerag.schemas.commands import BatchSummary
+
+    return BatchSummary(
+        results=str(batch.folder.results),
+        total=batch.total,
+        remaining=(batch.total or 0) - sum(batch.counts.values()),
+        previously_done=batch.previously_done,
+        status={status: batch.counts[status] for status in ("done", "failed", "invalid")},
+        outcomes=dict(batch.outcomes),
+        cost_usd=None if batch.has_unknown_cost else batch.spent_usd,
+        elapsed_s=elapsed_s,
+        stop_reason=batch.stop_reason or ("stopped with Ctrl-C" if code == STOPPED else ""),
+    )
 
 
 def _lines(batch: "BatchRunner", prompts: str, out: str) -> list[str]:
     """The summary, for people."""
     done = sum(batch.counts.values())
-    before = f", {batch.earlier:,} of them before" if batch.earlier else ""
+    before = f", {batch.previously_done:,} of them before" if batch.previously_done else ""
     rows = [[bold(f"{number:,}"), _word(outcome)] for outcome, number in batch.outcomes.most_common()]
     cost = dollars(None if batch.has_unknown_cost else batch.spent_usd)
     lines = [f"{count(done, 'prompt')} of {batch.total or done:,} run{before}", *table(rows, right={0})]

@@ -20,7 +20,7 @@ from imagerag.cli.terminal import bold, dim, say, say_all, say_json, table
 from imagerag.client.client import ImageRAG
 from imagerag.files.export import SUFFIXES, export, is_record, write_file
 from imagerag.formatting.labels import STOPPED
-from imagerag.reports.html.builder import write_report
+from imagerag.reports.html.report_writer import write_report
 from imagerag.store.output_dir_lock import exclusive_writer
 
 PROMPT: Final = "a red solid heart and a blue split crescent on a mint background"

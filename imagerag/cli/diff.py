@@ -58,7 +58,7 @@ def diff_command(globals_: Globals, /, a: str, b: str, out: str | None, exit_cod
 
 
 async def _compared(rag: ImageRAG, a: str, b: str, file: Path | None) -> RunDiff:
-    from imagerag.reports.html.diff_builder import compare, write_page
+    from imagerag.reports.html.diff_writer import compare, write_page
 
     records = await rag.runs.get(a), await rag.runs.get(b)
     found = await compare(rag.dependencies, *records)
@@ -98,7 +98,7 @@ def _sides(a: RunSummary, b: RunSummary) -> list[str]:
             side.run_id,
             standing_text(side),
             "" if side.score is None else percent(side.score),
-            model_calls(side.calls, side.reused),
+            model_calls(side.calls, side.cached_calls),
             dollars(side.cost_usd),
             seconds(side.elapsed_s),
         ]
@@ -133,11 +133,11 @@ def _divergence(divergence: Divergence) -> list[str]:
     if divergence.a is None or divergence.b is None:
         return hanging(short(unmatched_text(divergence), 2 * columns()), columns(), indent=4, head="  ")
     lines = []
-    for word, listed in (("asked", divergence.asked), ("answered", divergence.answered)):
+    for word, listed in (("inputs", divergence.inputs), ("outputs", divergence.outputs)):
         if listed:
             lines += [f"  {dim(word)}", *(f"  {line}" for line in _differences(listed))]
     if divergence.same_inputs:
-        lines = [dim("  asked the same"), *lines]
+        lines = [dim("  the same inputs"), *lines]
     return lines
 
 

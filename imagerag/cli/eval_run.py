@@ -137,8 +137,12 @@ def print_run(folder: Path, report: "EvalReport", took: float, as_json: bool) ->
         say(f"imagerag: stopped after {report.done} of {report.total} results: {report.stopped}", err=True)
         say(f"imagerag: the same command with more allowed goes on from there; all of it is in {folder}", err=True)
         if as_json:
-            say_json({"schema": "imagerag.eval/1", "done": report.done, "total": report.total,
-                      "stopped": report.stopped})  # fmt: skip
+            from imagerag.evals.documents import EvalStopped
+
+            stopped = EvalStopped(
+                schema="imagerag.eval/1", done=report.done, total=report.total, stopped=report.stopped
+            )
+            say_json(stopped.model_dump(mode="json", by_alias=True))
         return BUDGET_SPENT if "broke" not in report.stopped else 1
     summary = print_summary(folder, as_json)
     if not as_json:
@@ -180,8 +184,16 @@ def print_summary(folder: Path, as_json: bool) -> Mapping[str, Any]:
 
 def _tell_replay(replay: "EvalReplayReport", as_json: bool) -> int:
     if as_json:
-        say_json({"schema": "imagerag.eval-replay/1", "results": replay.report.total, "identical": replay.identical,
-                  "differs": replay.differs, "carried": replay.carried})  # fmt: skip
+        from imagerag.evals.documents import EvalReplay
+
+        made = EvalReplay(
+            schema="imagerag.eval-replay/1",
+            results=replay.report.total,
+            identical=replay.identical,
+            differs=replay.differs,
+            carried=replay.carried,
+        )
+        say_json(made.model_dump(mode="json", by_alias=True))
         return 0 if replay.identical else 1
     carried = f"; {count(replay.carried, 'broken result')} taken over as recorded" if replay.carried else ""
     if replay.identical:

@@ -96,7 +96,9 @@ def study_results_command(folder: str, files: tuple[str, ...], as_json: bool) ->
         return _tell_absolute(absolute.read_absolute_answers(paths, key), as_json)
     found = pairs_form.read_answers(paths, key)
     if as_json:
-        say_json({"schema": "imagerag.study/1", "arm": key["arm"], "base": key["base"], "questions": _plain(found)})
+        from imagerag.schemas.studies import PairsStudy
+
+        say_json(PairsStudy(arm=key["arm"], base=key["base"], questions=_plain(found)).as_json())
         return 0
     head = ["", f"{key['arm']} preferred", "of those who chose", "p", "votes", "kappa"]
     say_all(table([head, *(_row(one) for one in found)]))
@@ -105,7 +107,7 @@ def study_results_command(folder: str, files: tuple[str, ...], as_json: bool) ->
     return 0
 
 
-def _plain(found: "Sequence[Preference] | Sequence[Contained]") -> list[dict[str, Any]]:
+def _plain(found: "Sequence[Preference] | Sequence[Contained]") -> list[Any]:
     from dataclasses import asdict
 
     return [{name: None if value != value else value for name, value in asdict(one).items()} for one in found]
@@ -113,7 +115,9 @@ def _plain(found: "Sequence[Preference] | Sequence[Contained]") -> list[dict[str
 
 def _tell_absolute(found: "Sequence[Contained]", as_json: bool) -> int:
     if as_json:
-        say_json({"schema": "imagerag.study/1", "form": "absolute", "arms": _plain(found)})
+        from imagerag.schemas.studies import AbsoluteStudy
+
+        say_json(AbsoluteStudy(form="absolute", arms=_plain(found)).as_json())
         return 0
     rows = [["arm", "contains it", "95 %", "yes / cannot tell / no", "kappa", "raters", "pictures"]]
     for one in found:

@@ -29,6 +29,7 @@ from imagerag.formatting.text import clean
 from imagerag.graphs.settings import PRESETS
 
 if TYPE_CHECKING:
+    from imagerag.schemas.libraries import IndexDocument
     from imagerag.store.library.ingest import IndexReport
     from imagerag.store.library.library import Library
 
@@ -81,7 +82,7 @@ def index_command(
         shown = None if quiet else progress
         report, opened = asyncio.run(_index(rag, name, paths, **given, progress=shown, warn=warn))
     if as_json:
-        say_json(document(report, opened))
+        say_json(document(report, opened).as_json())
     else:
         say_all(report_lines(report, opened))
     return 1 if strict and report.skipped else 0
@@ -104,27 +105,28 @@ async def _index(rag: ImageRAG, name: str, paths: tuple[str, ...], **options: An
     return report, await rag.libraries.open(name)
 
 
-def document(report: "IndexReport", library: "Library") -> dict[str, Any]:
-    """`imagerag.index/1`."""
+def document(report: "IndexReport", library: "Library") -> "IndexDocument":
+    """The result of indexing, for programs."""
+    from imagerag.schemas.libraries import IndexDocument, Level, Skipped
+
     threshold = library.metadata.threshold
-    return {
-        "schema": "imagerag.index/1",
-        "library": library.name,
-        "embedder": library.metadata.spec,
-        "added": report.added,
-        "updated": report.updated,
-        "unchanged": report.unchanged,
-        "duplicates": report.duplicates,
-        "skipped": [{"path": path, "reason": reason} for path, reason in report.skipped],
-        "captions": report.captions,
-        "notes": [{"path": path, "reason": reason} for path, reason in report.notes],
-        "columns": report.columns,
-        "manifest_captions": report.manifest_captions,
-        "warnings": report.warnings,
-        "images_per_s": report.images_per_s,
-        "seconds": dict(report.seconds),
-        "threshold": {"cosine": threshold.cosine, "percentile": threshold.percentile} if threshold else None,
-    }
+    return IndexDocument(
+        library=library.name,
+        embedder=library.metadata.spec,
+        added=report.added,
+        updated=report.updated,
+        unchanged=report.unchanged,
+        duplicates=report.duplicates,
+        skipped=[Skipped(path=path, reason=reason) for path, reason in report.skipped],
+        captions=report.captions,
+        notes=[Skipped(path=path, reason=reason) for path, reason in report.notes],
+        columns=report.columns,
+        manifest_captions=report.manifest_captions,
+        warnings=report.warnings,
+        images_per_s=report.images_per_s,
+        seconds=dict(report.seconds),
+        threshold=Level(cosine=threshold.cosine, percentile=threshold.percentile) if threshold else None,
+    )
 
 
 def report_lines(report: "IndexReport", library: "Library") -> list[str]:

@@ -26,7 +26,10 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress on 
 library_option = click.option(
     "--library", metavar="NAME[,NAME]", help="The library references come from  [env: IMAGERAG_LIBRARY]"
 )
-hybrid_option = click.option("--hybrid", is_flag=True, help="Rank by the words of captions and titles too.")
+_hybrid_option = functools.partial(
+    click.option, "--hybrid", is_flag=True, help="Rank by the words of captions and titles too."
+)
+hybrid_option = _hybrid_option()
 generator_option = click.option(
     "--generator", metavar="SPEC", help="What draws, provider:model[@url]  [env: IMAGERAG_GENERATOR]"
 )
@@ -219,12 +222,7 @@ def run_options(*, defaults: bool = False) -> Decorator:
             metavar="K",
             help="Pictures looked at per search, 1 to 100.",
         ),
-        click.option(
-            "--hybrid",
-            is_flag=True,
-            default=False if defaults else None,
-            help="Rank by the words of captions and titles too.",
-        ),
+        _hybrid_option(default=False if defaults else None),
         filter_options,
         click.option(
             "--seed", type=int, default=0 if defaults else None, metavar="N", help="Where the generator honours one."

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from imagerag.agent.errors import UsageError
-from imagerag.files.export import SUFFIXES, is_sidecar, sidecar_path
+from imagerag.files.export import SUFFIXES
+from imagerag.files.sidecar import is_sidecar, sidecar_path
 
 OVERWRITE = "name another, or add --overwrite"
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -19,6 +19,9 @@ from imagerag.tools.pricing.catalogue import listed
 from imagerag.tools.pricing.price_file import set_price
 from imagerag.tools.pricing.price_rows import PriceRow
 from imagerag.tools.pricing.price_table import ENVIRONMENT, FILE
+
+if TYPE_CHECKING:
+    from imagerag.schemas.commands import PricesDocument
 
 RATES: Final = (
     "text_in", "image_in", "cached_in", "cached_image_in", "cache_write_in", "text_out", "image_out",
@@ -45,7 +48,7 @@ def list_command(globals_: Globals, /, models: tuple[str, ...], as_json: bool) -
     words = [word.lower() for word in models]
     found = [one for one in _rows(rag) if all(word in one[0].lower() for word in words)]
     if as_json:
-        say_json({"schema": "imagerag.prices/1", "prices": [_document(*one) for one in found]})
+        say_json(_document(found).as_json())
         return 0
     if not found:
         say(f"no price is known for {' '.join(models) or 'any model'}: imagerag prices set MODEL --help")
@@ -105,7 +108,7 @@ def set_command(
     with storage_errors(path, "cannot write"):
         row = set_price(path, _name(model), {**values, **noted} if values else {})
     if as_json:
-        say_json({"schema": "imagerag.prices/1", "file": str(path), "prices": [_document(_name(model), row)]})
+        say_json(_document([(_name(model), row)], file=str(path)).as_json())
     else:
         say_all([f"{accent(_name(model))}  {_told(row)}", dim(f"in {path}")])
     return 0
@@ -143,10 +146,15 @@ def _rows(rag: ImageRAG) -> Iterable[tuple[str, PriceRow]]:
             yield one.model, one.row
 
 
-def _document(name: str, row: PriceRow) -> dict[str, Any]:
-    fields = row.model_dump(mode="json", exclude_none=True)
-    prices = {key: value for key, value in fields.items() if value not in ({}, None) and key not in ("as_of", "source")}
-    return {"model": name, "prices": prices, "source": row.source, "date": fields.get("as_of")}
+def _document(rows: Iterable[tuple[str, PriceRow]], *, file: str | None = None) -> "PricesDocument":
+    from imagerag.schemas.commands import Price, PricesDocument
+
+    made = []
+    for name, row in rows:
+        fields = row.model_dump(mode="json", exclude_none=True)
+        prices = {key: value for key, value in fields.items() if value != {} and key not in ("as_of", "source")}
+        made.append(Price(model=name, prices=prices, source=row.source, date=fields.get("as_of")))
+    return PricesDocument(file=file, prices=made)
 
 
 def _cells(row: PriceRow, *, own: bool) -> list[str]:

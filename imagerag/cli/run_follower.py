@@ -101,25 +101,26 @@ async def _follow(delivery: RunOutputs, events: AsyncIterator[RunEvent]) -> RunR
     with contextlib.closing(ticker):
         async for event in events:
             delivery.run_id = event.run_id
-            if event.warnings:
-                ticker.close()
+            if delivery.mode == "events" or not _only_moves(event):
+                ticker.close()  # the line is drawn over: nothing else may be written while it is there
             say_all(warning_lines(event.warnings), err=True)
             if event.record:
-                ticker.close()
                 record = await write_outputs(delivery, event.record)
                 event = replace(event, record=record)
+            if delivery.mode == "events":
+                _print_event(event)
             if delivery.progress:
                 await _tell(delivery, ticker, event)
-            if delivery.mode == "events":
-                ticker.close()
-                _print_event(event)
     assert record is not None, "a run's last event carries its record"
     return record
 
 
+def _only_moves(event: RunEvent) -> bool:
+    """Whether an event changes nothing but the progress line."""
+    return event.kind == "progress" and not (event.progress and event.progress.image)
+
+
 async def _tell(delivery: RunOutputs, ticker: ProgressLine, event: RunEvent) -> None:
-    if event.kind != "progress" or (event.progress and event.progress.image):
-        ticker.close()
     if delivery.live is not None and await delivery.live.show(event):
         return
     if event.kind == "progress":

@@ -25,7 +25,7 @@ from imagerag.cli.options import (
 from imagerag.cli.output_files import apart
 from imagerag.cli.run_follower import RunOutputs, follow_run
 from imagerag.cli.run_text import render_run, run_header, summary
-from imagerag.cli.steps_text import at_work, raw_lines, standing_lines, step_lines, watch
+from imagerag.cli.step_table import at_work, raw_lines, standing_lines, step_lines, watch
 from imagerag.cli.terminal import accent, columns, dim, say, say_all, say_json, table
 from imagerag.client.client import ImageRAG
 from imagerag.files.export import write_file
@@ -72,7 +72,9 @@ def runs_command(globals_: Globals, /, limit: int, outcome: str | None, as_json:
         wanted |= {"status": STANDINGS[outcome]} if outcome in STANDINGS else {"outcome": outcome}
     entries = asyncio.run(ImageRAG(home=globals_.home).runs.list(limit, **wanted))
     if as_json:
-        say_json({"schema": "imagerag.runs/1", "runs": [entry.model_dump(mode="json") for entry in entries]})
+        from imagerag.schemas.runs import RunsDocument
+
+        say_json(RunsDocument(runs=list(entries)).as_json())
     elif entries:
         wide = columns() >= WIDE
         say_all(table([_row(entry, wide=wide) for entry in entries], right={1, 3, 4}, cut=6))
@@ -186,7 +188,7 @@ def _standing(rag: ImageRAG, record: "RunRecord", steps: "list[Step]") -> list[s
 
 def _opening(rag: ImageRAG, record: "RunRecord") -> list[str]:
     """What it was asked for, where it comes from, and how it was steered."""
-    from imagerag.reports.html.builder import parent_of
+    from imagerag.reports.html.report_writer import parent_of
 
     return [*run_header(record), *lineage_lines(record, asyncio.run(parent_of(rag.dependencies, record)))]
 

@@ -1,6 +1,7 @@
 """`imagerag similarity`."""
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +11,9 @@ from imagerag.cli.terminal import bar, say, say_json, say_note, scale
 from imagerag.client.client import ImageRAG
 from imagerag.client.similarity import measure_similarities
 from imagerag.formatting.numbers import cosine
+
+if TYPE_CHECKING:
+    from imagerag.schemas.libraries import SimilarityDocument
 
 
 @click.command("similarity")
@@ -47,7 +51,7 @@ def similarity_command(
 
     found, threshold, encoder = asyncio.run(measure())
     if as_json:
-        say_json(document(image, texts, found, threshold, encoder))
+        say_json(document(image, texts, found, threshold, encoder).as_json())
         return 0
     top = scale([0.0, threshold or 0.0, *found])
     limit = f"threshold cosine ≥ {cosine(threshold)}" if threshold is not None else "no threshold"
@@ -59,16 +63,12 @@ def similarity_command(
 
 def document(
     image: str, texts: tuple[str, ...], found: list[float], threshold: float | None, encoder: str
-) -> dict[str, object]:
-    """`imagerag.similarity/1`."""
+) -> "SimilarityDocument":
+    """The measured similarities, for programs."""
+    from imagerag.schemas.libraries import Compared, SimilarityDocument
+
     results = [
-        {"text": text, "similarity": value, "accepted": None if threshold is None else value >= threshold}
+        Compared(text=text, similarity=value, accepted=None if threshold is None else value >= threshold)
         for text, value in zip(texts, found, strict=True)
     ]
-    return {
-        "schema": "imagerag.similarity/1",
-        "image": image,
-        "embedder": encoder,
-        "threshold": threshold,
-        "results": results,
-    }
+    return SimilarityDocument(image=image, embedder=encoder, threshold=threshold, results=results)

@@ -28,17 +28,22 @@ def trust_command(file: str | None, spec: str | None, as_json: bool) -> int:
     if spec:
         clean = _checked(spec)
         trust_store.trust_spec(clean)
-        found = {"spec": clean}
+        trusted = clean
     else:
         path, content = _read(file)
         trust_store.trust_file(path, content)
-        found = {"file": str(path.resolve())}
+        trusted = str(path.resolve())
         if not as_json:
             say_all(dim(line) for line in content.decode("utf-8", "replace").splitlines()[:40])
     if as_json:
-        say_json({"schema": "imagerag.trust/1", **found, "kept_in": str(trust_store.config_folder())})
+        from imagerag.schemas.commands import TrustDocument
+
+        document = TrustDocument(
+            file=None if spec else trusted, spec=trusted if spec else None, kept_in=str(trust_store.config_folder())
+        )
+        say_json(document.as_json())
     else:
-        say(f"trusted: {next(iter(found.values()))}" + ("" if spec else ", as long as it stays as it is"))
+        say(f"trusted: {trusted}" + ("" if spec else ", as long as it stays as it is"))
     return 0
 
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from imagerag.agent.nodes import Nodes
     from imagerag.agent.qa.qa_record import AnswerRecord
     from imagerag.agent.run_record import RunRecord
-    from imagerag.batch.input_rows import Source
     from imagerag.batch.results import BatchResult
+    from imagerag.batch.row_reader import Source
     from imagerag.graphs.cost_estimate import Estimate
     from imagerag.graphs.dependencies import Dependencies
     from imagerag.graphs.generation import Workflow

@@ -259,13 +259,6 @@ KINDS: Final[Mapping[str, str]] = {
 }
 """What sort of requirement one is; most are of content, which goes without saying."""
 
-LEVERS: Final[Mapping[str, str]] = {
-    "none": "",
-    "temperature": "temperature",
-    "seed_and_wording": "seed and wording",
-}
-"""What was turned to get another answer."""
-
 ORIGINS: Final[Mapping[str, str]] = {"generated": "drawn", "handed_in": "handed in"}
 """Where an attempt's picture came from."""
 

@@ -7,7 +7,7 @@ from imagerag.agent.errors import ImageRAGError
 from imagerag.assistants.tool_outputs import RunReport
 from imagerag.assistants.tool_result import ToolResult
 from imagerag.formatting import labels
-from imagerag.formatting.markdown import line
+from imagerag.formatting.quoting import line
 from imagerag.mcp.job_schemas import JobReport
 from imagerag.mcp.jobs import Job
 

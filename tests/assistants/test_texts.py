@@ -17,7 +17,7 @@ from imagerag.assistants.search_text import format_answer, format_search
 from imagerag.assistants.tool_inputs import MAX_HITS
 from imagerag.assistants.tool_outputs import answer_report, run_report, search_report
 from imagerag.formatting.labels import ANSWERS, OUTCOMES, standing
-from imagerag.formatting.markdown import MAX_TEXT
+from imagerag.formatting.quoting import MAX_TEXT
 from imagerag.formatting.text import clean
 from imagerag.tools.testing.fakes import ScriptedLibrary
 

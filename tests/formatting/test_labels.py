@@ -18,7 +18,6 @@ from imagerag.agent.types import (
     Outcome,
     Query,
     Requirement,
-    SamplingParams,
     UsedReference,
 )
 from imagerag.batch.results import Status as LineStatus
@@ -44,7 +43,6 @@ def field(model: type, name: str) -> set[str]:
         (labels.STATUSES, set(get_args(RunStatus))),
         (labels.SEARCHES, field(Query, "by")),
         (labels.CHOICES, field(UsedReference, "selected_by")),
-        (labels.LEVERS, field(SamplingParams, "varied_parameter")),
         (labels.ORIGINS, field(Attempt, "origin")),
         (labels.FOUND_BY, set(get_args(MatchReason))),
         (labels.CASES, set(CASE_STATUSES)),

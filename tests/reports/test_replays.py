@@ -15,8 +15,8 @@ import pytest
 
 from imagerag import ImageRAG, RunRecord
 from imagerag.graphs.runs.history import canonical
-from imagerag.reports.html.builder import pictures_of
-from imagerag.reports.html.page import report
+from imagerag.reports.html.report_writer import pictures_of
+from imagerag.reports.html.run_page import report
 from imagerag.tools.testing.mock_openai import MockOpenAIServer, SketchResponder
 
 FULL = os.environ.get("STORM") == "full"

@@ -30,7 +30,7 @@ from imagerag.formatting.html.templating import environment
 from imagerag.graphs.runs.history import Change, Step
 from imagerag.reports import step_text
 from imagerag.reports.html.image_gallery import Gallery
-from imagerag.reports.html.page import TEMPLATES, report
+from imagerag.reports.html.run_page import TEMPLATES, report
 from tests.reports.conftest import HOSTILE, RUNS
 
 OURS = {

@@ -63,23 +63,23 @@ def _paired(a: Sequence[StepFacts], b: Sequence[StepFacts]) -> Iterator[tuple[St
 def _divergence(a: StepFacts | None, b: StepFacts | None) -> Divergence | None:
     step = a or b
     assert step is not None, "a pair holds a step"
-    asked: list[Difference] = []
-    answered: list[Difference] = []
+    inputs: list[Difference] = []
+    outputs: list[Difference] = []
     if a and b:
-        answered = _telling(input_differences(a.answered, b.answered), ("words",))
-        if a.asked and b.asked and a.answered.get("standing") == b.answered.get("standing"):
+        outputs = _telling(input_differences(a.outputs, b.outputs), ("response",))
+        if a.inputs and b.inputs and a.outputs.get("standing") == b.outputs.get("standing"):
             # Of a step that is not done little was kept; and a picture that a run brings along is not judged again.
-            asked = _telling(input_differences(a.asked, b.asked), ("backend", "reference pictures", "request"))
-        if not asked and not answered:
+            inputs = _telling(input_differences(a.inputs, b.inputs), ("backend", "reference pictures", "request"))
+        if not inputs and not outputs:
             return None
     return Divergence(
         node=step.node,
         round=step.round,
-        a=StepPosition(step=a.index, told=a.told) if a else None,
-        b=StepPosition(step=b.index, told=b.told) if b else None,
-        asked=tuple(asked),
-        same_inputs=bool(a and b and a.asked and not asked),
-        answered=tuple(answered),
+        a=StepPosition(step=a.index, text=a.text) if a else None,
+        b=StepPosition(step=b.index, text=b.text) if b else None,
+        inputs=tuple(inputs),
+        same_inputs=bool(a and b and a.inputs and not inputs),
+        outputs=tuple(outputs),
     )
 
 
@@ -114,7 +114,7 @@ def _side(record: RunRecord) -> RunSummary:
         score=_score(record),
         attempts=tuple(attempt.image.sha256 for attempt in record.attempts),
         calls=sum(record.calls.values()),
-        reused=sum(record.cached_calls.values()),
+        cached_calls=sum(record.cached_calls.values()),
         cost_usd=record.cost_usd,
         elapsed_s=record.elapsed_s,
     )

@@ -5,6 +5,7 @@ from typing import Any
 
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import ParentRun, UsedReference
+from imagerag.formatting.text import image_name
 from imagerag.reports.run_diff.models import Difference
 from imagerag.reports.step_text import backend_inputs
 
@@ -52,7 +53,7 @@ def ancestors_of(lineage: ParentRun) -> str:
 
 def reference_name(reference: UsedReference) -> str:
     """What a reference is called: its title, or the start of its id; and what it stands for."""
-    name = reference.title or reference.image.sha256[:12]
+    name = image_name(reference.title, reference.image.sha256)
     return f"{name} for {reference.concept}" if reference.concept else name
 
 

@@ -34,11 +34,11 @@ class StepPosition(DiffPart):
 
     Attributes:
         step: its number, as `imagerag show` counts.
-        told: what it did, on one line.
+        text: what it did, on one line.
     """
 
     step: int
-    told: str = ""
+    text: str = ""
 
 
 class Divergence(DiffPart):
@@ -46,18 +46,18 @@ class Divergence(DiffPart):
 
     Attributes:
         round: the round it belongs to; 0 for the end.
-        asked: in what they were asked differently: prompt, references, seed, judge, threshold, …
-        same_inputs: both were asked, and for the very same.
-        answered: in what the answers, or what was decided, differ.
+        inputs: inputs that differ: prompt, references, seed, judge, threshold, …
+        same_inputs: both had inputs, and the same ones.
+        outputs: responses and decisions that differ.
     """
 
     node: str
     round: int
     a: StepPosition | None = None
     b: StepPosition | None = None
-    asked: tuple[Difference, ...] = ()
+    inputs: tuple[Difference, ...] = ()
     same_inputs: bool = False
-    answered: tuple[Difference, ...] = ()
+    outputs: tuple[Difference, ...] = ()
 
 
 class RunSummary(DiffPart):
@@ -67,7 +67,7 @@ class RunSummary(DiffPart):
         image: SHA-256 of its result.
         score: of its best attempt.
         attempts: SHA-256 of each picture, oldest first.
-        reused: answers that came from the journal; they are no calls.
+        cached_calls: responses from the journal; `calls` does not count them.
     """
 
     run_id: str
@@ -79,7 +79,7 @@ class RunSummary(DiffPart):
     score: float | None = None
     attempts: tuple[str, ...] = ()
     calls: int = 0
-    reused: int = 0
+    cached_calls: int = 0
     cost_usd: float | None = None
     elapsed_s: float = 0.0
 

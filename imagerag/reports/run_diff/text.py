@@ -77,7 +77,7 @@ def steps_of(divergence: Divergence) -> str:
 def unmatched_text(divergence: Divergence) -> str:
     """What the only run that did a step did in it."""
     own = divergence.a or divergence.b
-    return own.told if own else ""
+    return own.text if own else ""
 
 
 def related(found: RunDiff) -> str:

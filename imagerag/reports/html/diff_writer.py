@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.threads import in_thread
 from imagerag.files.export import write_file
-from imagerag.reports.html.builder import pictures_of
+from imagerag.reports.html.report_writer import pictures_of
 from imagerag.reports.run_diff.models import RunDiff
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 async def report_of(dependencies: "Dependencies", record: RunRecord) -> str:
     """A run's report, as HTML."""
     from imagerag.graphs.runs.history import steps
-    from imagerag.reports.html.page import report
+    from imagerag.reports.html.run_page import report
 
     pictures, history = await pictures_of(dependencies, record), await steps(dependencies, record.run_id)
     parent = await parent_of(dependencies, record)
@@ -101,7 +101,7 @@ async def write_reports(dependencies: "Dependencies", entries: "Sequence[RunEntr
 
 async def _written(dependencies: "Dependencies", entries: "Sequence[RunEntry]", folder: Path) -> Path:
     from imagerag.graphs.runs.reindexing import find_record
-    from imagerag.reports.html.index import IndexRow, index
+    from imagerag.reports.html.index_page import IndexRow, index
 
     lines: list[IndexRow] = []
     for entry in entries:
