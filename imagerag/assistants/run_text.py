@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Outcome, UsedReference
+from imagerag.assistants.next_steps import AFTER_CAUSE, AFTER_RUN
 from imagerag.formatting import labels
 from imagerag.formatting.numbers import attempt_of, cosine, counted, dollars, model_calls, seconds
 from imagerag.formatting.quoting import fitted, line, listed, quoted
@@ -150,10 +151,10 @@ def _next(record: RunRecord) -> str:
     if record.image is None and record.outcome in (Outcome.CANCELLED, Outcome.BUDGET_EXHAUSTED):
         return f"nothing was drawn yet; {_AGAIN}"
     if record.outcome is Outcome.NO_USABLE_REFERENCE and record.causes:
-        return f"{'; or '.join(labels.CAUSES[cause] for cause in record.causes[:2])}; or leave it at this."
+        return f"{'; or '.join(AFTER_CAUSE[cause] for cause in record.causes[:2])}; or leave it at this."
     if record.error == "AuthError":
         return "tell the user the reason: a key is missing or wrong, and only they can set it."
-    return labels.OUTCOMES[record.outcome].tool_step
+    return AFTER_RUN[record.outcome]
 
 
 def format_step(event: "RunEvent") -> str:

@@ -57,7 +57,7 @@ def doctor_command(
     The exit code is 1 when something does not work. Whether the judge can be trusted is not asked here: imagerag eval
     judge.
     """
-    from imagerag.diagnostics.doctor import probe_costs
+    from imagerag.diagnostics.probes import probe_costs
 
     rag = ImageRAG(preset=preset, generator=generator, judge=judge, library=library, home=globals_.home)
     if probe:

@@ -196,7 +196,7 @@ class ServerState:
     def _call(self, name: str, takes: type[Request]) -> Callable[..., Awaitable[Any]]:
         async def call(arguments: dict[str, Any], ctx: "Context[Any, Any]") -> Any:
             handlers = await self.ready()
-            from imagerag.assistants.service import error_answer
+            from imagerag.assistants.run_results import error_result
             from imagerag.mcp.responses import reply
 
             try:
@@ -205,7 +205,7 @@ class ServerState:
             except ValidationError as error:
                 return _wrong(refusal(error))
             except ImageRAGError as error:
-                return await reply(self.service, error_answer(error))
+                return await reply(self.service, error_result(error))
 
         return call
 

@@ -12,9 +12,9 @@ import pytest
 from imagerag import ImageRAG
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import RunConfig, RunSpec
+from imagerag.assistants.run_results import run_result
 from imagerag.assistants.run_text import format_run, format_step
-from imagerag.assistants.service import run_answer
-from imagerag.assistants.tool_outputs import run_report
+from imagerag.assistants.tool_reports import run_report
 from imagerag.cli.choose_prompt import question_lines
 from imagerag.cli.live_text import VerboseRenderer, step_line
 from imagerag.cli.run_text import render_run
@@ -105,7 +105,7 @@ async def doors(runs: Runs, record: RunRecord, monkeypatch: pytest.MonkeyPatch) 
         "sheet": on_sheet(lambda: contact_sheet(record.as_json(), lost), monkeypatch),
         "assistant": format_run(record),
         "tools' progress": "\n".join(filter(None, map(format_step, runs.events))),
-        "MCP's status of a run": job_answer(run_answer(record), 120).text,
+        "MCP's status of a run": job_answer(run_result(record), 120).text,
         "notebook": Reader(record._repr_html_().replace("<br>", " ")).words,
     }
     return {name: click.unstyle(words) for name, words in told.items()}
