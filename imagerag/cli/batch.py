@@ -41,11 +41,11 @@ TECHNICAL, BUDGET = labels.OUTCOMES["failed"].exit_code, labels.OUTCOMES["budget
 
 @click.command("batch")
 @click.argument("prompts", metavar="FILE")
-@click.option("--out", required=True, metavar="DIR", help="Where results.jsonl and the pictures go.")
+@click.option("--out", required=True, metavar="DIR", help="Folder for results.jsonl and the images.")
 @click.option("--concurrency", type=int, default=4, metavar="N", help="Runs at once, 1 to 64.")
-@click.option("--resume", is_flag=True, help="Go on with the batch in DIR, with what it was started with.")
-@click.option("--retry-failed", is_flag=True, help="With --resume: run lines that failed once more.")
-@click.option("--allow-outside", is_flag=True, help="FILE may name files anywhere on this machine.")
+@click.option("--resume", is_flag=True, help="Continue the batch in DIR, with the options it was started with.")
+@click.option("--retry-failed", is_flag=True, help="With --resume: run failed lines again.")
+@click.option("--allow-outside", is_flag=True, help="Let FILE name any file on this machine.")
 @click.option("--max-cost-usd", type=float, metavar="X", help="US dollars at most for the whole batch.")
 @click.option("--max-run-cost-usd", type=float, metavar="X", help="US dollars at most for each run.")
 @assume_option
@@ -77,17 +77,17 @@ def batch_command(
     quiet: bool,
     **options: Any,
 ) -> int:
-    """Run every prompt of FILE, a few at a time.
+    """Run every prompt of FILE, several at a time.
 
-    FILE is JSON lines (a string, or an object with prompt and what else generate takes: id, seed, size, library,
-    initial_image, subjects, …), CSV with such columns, or plain text with a prompt per line: the same file that eval
-    run reads. filter_tags, licences and where filter references; tags label prompts. Files in it are relative to
-    FILE. DIR gets results.jsonl, a line for every prompt, failures too, and a picture with its sidecar for each.
+    FILE is JSON lines (a string, or an object with prompt and other options of generate: id, seed, size, library,
+    initial_image, subjects, …), CSV with such columns, or text with a prompt per line; eval run reads the same files.
+    filter, filter_tags and licences filter references; tags label prompts. Paths in FILE are relative to it. DIR gets
+    results.jsonl with a line for every prompt, and each image with its sidecar.
 
-    Nothing is done or paid twice: a batch that was stopped, or killed, goes on with --resume.
+    A batch that was stopped or killed continues with --resume; nothing is done or paid twice.
 
-    Exit codes: 0 every prompt was run to its end, aligned or not; 1 some failed, or could not be run, or the disk is
-    full; 5 the batch's budget is spent.
+    Exit codes: 0 every run ended, aligned or not; 1 some failed or could not be run, or the disk is full; 5 the budget
+    of the batch is spent.
     """
     from imagerag.batch.output_dir import started_with
     from imagerag.batch.row_reader import notes

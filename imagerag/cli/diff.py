@@ -35,15 +35,15 @@ DIFFERENT = 1
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
 @overwrite_option
-@click.option("--out", metavar="FILE", help="Also write it as one page (HTML), pictures side by side.")
+@click.option("--out", metavar="FILE", help="Also write the comparison as an HTML page.")
 @click.option("--exit-code", is_flag=True, help="Exit with 1 when the runs differ, for scripts.")
 @json_option
 @pass_globals
 def diff_command(globals_: Globals, /, a: str, b: str, out: str | None, exit_code: bool, as_json: bool) -> int:
-    """Compare runs A and B: what differed, the first divergence first.
+    """Compare runs A and B, the first divergence first.
 
-    For a run and its replay, or for any two. The start of an id is enough, or "last". Who paid, dates and ids are no
-    difference. It exits with 0 whether they differ or not; --exit-code says so with 1.
+    A and B are ids, starts of ids, or "last". Costs, dates and ids are not compared. The exit code is 0 for any result;
+    with --exit-code it is 1 when they differ.
     """
     rag = ImageRAG(home=globals_.home)
     file = _page(out)

@@ -13,7 +13,7 @@ allow_same_encoder_option: Final = click.option(
 measured_options: Final = together(
     click.option("--metrics", metavar="M,…", help="What to measure; imagerag eval list says what there is."),
     preset_option,
-    click.option("--generator", metavar="SPEC", help="What draws  [env: IMAGERAG_GENERATOR]"),
+    click.option("--generator", metavar="SPEC", help="Image generator  [env: IMAGERAG_GENERATOR]"),
     click.option("--judge", metavar="SPEC", help="What looks, inside of the loop  [env: IMAGERAG_JUDGE]"),
 )
 """What to measure, and the backends that run."""
@@ -35,7 +35,7 @@ def case_options(seed: str) -> Decorator:
         seed: what `--seed` decides, for its help.
     """
     return together(
-        click.option("--allow-outside", is_flag=True, help="SUITE may name files anywhere on this machine."),
+        click.option("--allow-outside", is_flag=True, help="Let SUITE name any file on this machine."),
         click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N cases."),
         click.option("--tag", "tags", multiple=True, metavar="T", help="Only cases that have all of these tags."),
         click.option("--seeds", type=click.IntRange(1), metavar="N", help="N seeds for every case."),

@@ -39,11 +39,11 @@ SHOWN: Final = 20
 
 @click.command("index")
 @click.argument("paths", nargs=-1, metavar="PATH...")
-@click.option("--library", metavar="NAME", help="Which library; made when there is none  [env: IMAGERAG_LIBRARY]")
-@click.option("--embedder", metavar="SPEC", help="Encoder of a new library; one that exists knows its own.")
+@click.option("--library", metavar="NAME", help="The library; created if it does not exist  [env: IMAGERAG_LIBRARY]")
+@click.option("--embedder", metavar="SPEC", help="Encoder of a new library.")
 @click.option("--manifest", metavar="FILE", help="CSV, JSON lines or JSON: path, caption, tags, licence, …")
-@click.option("--exclude", multiple=True, metavar="GLOB", help="Leave files or folders out: drafts, '*.gif', 'raw/*'.")
-@click.option("--allow-outside", is_flag=True, help="Manifest and links may lead anywhere on this machine.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out files or folders: drafts, '*.gif', 'raw/*'.")
+@click.option("--allow-outside", is_flag=True, help="Let the manifest and links name any file on this machine.")
 @click.option("--strict", is_flag=True, help="Exit with 1 when anything was skipped.")
 @json_option
 @quiet_option
@@ -61,11 +61,11 @@ def index_command(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Put the pictures of files and folders into a library.
+    """Index image files and folders into a library.
 
-    What is there already is not encoded again. Files that are no pictures, or damaged, are skipped and listed. What
-    NAME.json, NAME.png.json or NAME.txt beside a picture says (caption, tags, licence, …) is kept with it. What file
-    servers and systems leave among pictures (@eaDir, __MACOSX, hidden files) is left out.
+    Images that are already indexed are not encoded again. Damaged files and files of other types are skipped and
+    listed. Metadata in NAME.json, NAME.png.json or NAME.txt beside an image (caption, tags, licence, …) is stored with
+    it. Hidden files and files of file servers (@eaDir, __MACOSX) are ignored.
     """
     if not paths and not manifest:
         raise UsageError("say what to index: imagerag index PATH --library NAME")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.group("library", cls=FullHelpGroup)
 def library_command() -> None:
-    """The libraries of pictures that references come from."""
+    """List, describe, calibrate and remove libraries."""
 
 
 @library_command.command("list")
@@ -47,7 +47,7 @@ def list_command(globals_: Globals, /, as_json: bool) -> int:
 @json_option
 @pass_globals
 def info_command(globals_: Globals, /, name: str, as_json: bool) -> int:
-    """Tell what a library holds, what it was encoded with, and its threshold."""
+    """Show the size, encoder and threshold of a library."""
     rag = ImageRAG(home=globals_.home)
 
     number, library_metadata = asyncio.run(_described(rag, name))
@@ -65,7 +65,7 @@ def info_command(globals_: Globals, /, name: str, as_json: bool) -> int:
 @json_option
 @pass_globals
 def calibrate_command(globals_: Globals, /, name: str, as_json: bool) -> int:
-    """Measure a library's threshold anew."""
+    """Measure the threshold of a library again."""
     rag = ImageRAG(home=globals_.home)
 
     async def measure() -> "Threshold":
@@ -83,11 +83,11 @@ def calibrate_command(globals_: Globals, /, name: str, as_json: bool) -> int:
 
 @library_command.command("remove")
 @click.argument("name")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 @json_option
 @pass_globals
 def remove_command(globals_: Globals, /, name: str, yes: bool, as_json: bool) -> int:
-    """Delete a library. The files it was made from stay."""
+    """Delete a library. The image files stay."""
     rag = ImageRAG(home=globals_.home)
     if not yes:
         if as_json or not sys.stdin.isatty():

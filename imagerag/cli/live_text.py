@@ -1,4 +1,4 @@
-"""A run as it happens: one line per step for `generate`, the whole story for `demo`."""
+"""Progress text of a run: one line per step for `generate`, every detail for `demo`."""
 
 import asyncio
 from collections.abc import Iterator

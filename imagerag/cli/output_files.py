@@ -24,7 +24,7 @@ overwrite_option = click.option(
     is_eager=True,  # read before the options whose files it speaks of, whatever their order
     expose_value=False,
     callback=_note_overwrite,
-    help="Write over files that are there.",
+    help="Replace existing files.",
 )
 
 

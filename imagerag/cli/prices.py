@@ -30,7 +30,7 @@ RATES: Final = (
 
 @click.group("prices")
 def prices_command() -> None:
-    """What models cost, in US dollars: the packaged prices, and your own before them."""
+    """List and set the prices of models, in US dollars."""
 
 
 @prices_command.command("list")
@@ -38,11 +38,11 @@ def prices_command() -> None:
 @json_option
 @pass_globals
 def list_command(globals_: Globals, /, models: tuple[str, ...], as_json: bool) -> int:
-    """List prices, of models whose name holds every WORD.
+    """List the prices of models whose name holds every WORD.
 
-    They are per million tokens, unless it says per image or per call.
+    Prices are per million tokens unless the row says per image or per call.
 
-    Yours come first. The others are those of the package genai-prices that a model's own maker takes.
+    Your own come first. The others come from the package genai-prices, as charged by the model's maker.
     """
     rag = ImageRAG(home=globals_.home)
     words = [word.lower() for word in models]
@@ -74,27 +74,27 @@ _WHAT: Final = {
     "cached_in": "A million tokens of text read from a cache.",
     "cached_image_in": "A million tokens of images read from a cache.",
     "cache_write_in": "A million tokens written to a cache.",
-    "text_out": "A million tokens of an answer in words.",
-    "image_out": "A million tokens of a picture.",
+    "text_out": "A million tokens of text that is returned.",
+    "image_out": "A million tokens of images that are returned.",
 }
 
 
 @prices_command.command("set")
 @click.argument("model")
 @_rate_options
-@click.option("--per-image", type=float, metavar="X", help="One picture, where pictures are paid by the piece.")
-@click.option("--per-call", type=float, metavar="X", help="One call at most, where nothing finer is known.")
-@click.option("--free", is_flag=True, help="It costs nothing.")
-@click.option("--source", default="", metavar="TEXT", help="Where you know it from.")
+@click.option("--per-image", type=float, metavar="X", help="One image, where images have a price each.")
+@click.option("--per-call", type=float, metavar="X", help="Highest price of a call, where nothing else is known.")
+@click.option("--free", is_flag=True, help="The model is free.")
+@click.option("--source", default="", metavar="TEXT", help="Source of the price.")
 @json_option
 @pass_globals
 def set_command(
     globals_: Globals, /, model: str, per_image: float | None, free: bool, source: str, as_json: bool, **rates: Any
 ) -> int:
-    """Write what MODEL costs, in US dollars, into your prices.toml.
+    """Set the price of MODEL, in US dollars, in your prices.toml.
 
-    MODEL is the name for OpenAI's own service, MODEL@HOST for any other, '*@HOST' for all models there. What you leave
-    out stays as your file had it.
+    MODEL is a name at OpenAI's own service, MODEL@HOST at any other, '*@HOST' for all models there. Values that you
+    leave out stay as they are.
     """
     path = _file(ImageRAG(home=globals_.home))
     values: dict[str, Any] = {name: value for name, value in rates.items() if value is not None}

@@ -23,16 +23,16 @@ FOLDER = "imagerag-reports"
 
 @click.command("report")
 @click.argument("runs", nargs=-1, metavar="RUN…")
-@click.option("--all", "every", is_flag=True, help="Every run there is, and an index over them.")
+@click.option("--all", "every", is_flag=True, help="Every run, and an index.")
 @overwrite_option
-@click.option("--out", metavar="FILE|DIR", help="Where to: a page for one run, a folder for several.")
+@click.option("--out", metavar="FILE|DIR", help="Page of one run, or folder for several.")
 @json_option
 @pass_globals
 def report_command(globals_: Globals, /, runs: tuple[str, ...], every: bool, out: str | None, as_json: bool) -> int:
-    """Write RUN as one page: rounds, checklists, similarities, what was not used and why, cost, every step.
+    """Write RUN as one HTML page: rounds, checklists, similarities, unused candidates with reasons, cost, every step.
 
-    The page needs no network and no script. Several runs, or --all, become a folder with an index. The start of a run's
-    id is enough, or "last".
+    The page needs no network and no script. Several runs, or --all, make a folder with an index. RUN is an id, the
+    start of one, or "last".
     """
     if bool(runs) == every:
         raise click.UsageError("name a run, several, or --all: imagerag runs lists them")

@@ -1,4 +1,4 @@
-"""A run in words: what each step did, and how it stands."""
+"""Text of a run: its attempts, searches, verdicts, and a summary."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -121,7 +121,7 @@ def summary(record: RunRecord, *, told: bool = False) -> list[str]:
     """How a run stands: badge and reason, the picture, its references with their licences, what to do now.
 
     Args:
-        told: whether the run's story was just told, so that nobody is sent to `imagerag show`.
+        told: whether the run's steps were just shown: the hint at `imagerag show` is left out then.
     """
     said = record.reason.removeprefix(f"{labels.standing(record.status, record.outcome).name} ")
     stands = badge(record)

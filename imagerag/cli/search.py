@@ -45,9 +45,9 @@ if TYPE_CHECKING:
 
 @click.command("search")
 @click.argument("query", required=False)
-@click.option("--image", metavar="FILE", help="Search with a picture instead of words.")
+@click.option("--image", metavar="FILE", help="Search with an image instead of words.")
 @library_option
-@click.option("-k", type=click.IntRange(1, 1000), default=8, metavar="N", help="How many pictures.")
+@click.option("-k", type=click.IntRange(1, 1000), default=8, metavar="N", help="Number of results.")
 @threshold_option
 @filter_options
 @hybrid_option
@@ -67,10 +67,10 @@ def search_command(
     hybrid: bool,
     as_json: bool,
 ) -> int:
-    """Look into a library with QUERY, or with a picture.
+    """Search a library with QUERY, or with an image.
 
-    Everything found is shown, and whether it reaches the threshold: for words, that from which on a run would use it;
-    for a picture, that from which on both show the same thing, where the library could be calibrated for it.
+    All results are shown, and whether each reaches the threshold: for words, the one from which a run uses an image;
+    for an image, the one from which both show the same thing, where the library is calibrated for it.
     """
     from imagerag.graphs.library_warnings import warnings_of
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.argument("image")
 @click.argument("texts", nargs=-1, required=True, metavar="TEXT...")
 @library_option
-@click.option("--embedder", metavar="SPEC", help="This encoder, instead of the library's.")
+@click.option("--embedder", metavar="SPEC", help="Another encoder than the library's.")
 @json_option
 @pass_globals
 def similarity_command(
@@ -32,10 +32,10 @@ def similarity_command(
     embedder: str | None,
     as_json: bool,
 ) -> int:
-    """Say how similar IMAGE is to each TEXT.
+    """Measure the similarity of IMAGE to each TEXT.
 
-    The cosine is that of the library's encoder, beside the threshold from which on a run would use the picture for such
-    words. With --embedder it is another encoder's, which has no threshold.
+    It is the cosine of the library's encoder, shown with the threshold from which a run uses an image. --embedder takes
+    another encoder, which has no threshold.
     """
     rag = ImageRAG(library=library, home=globals_.home)
 

@@ -17,9 +17,9 @@ from imagerag.cli.terminal import dim, say, say_all, say_json
 def trust_command(file: str | None, spec: str | None, as_json: bool) -> int:
     """Trust FILE as it is now, by default the imagerag.toml of this folder; or a SPEC that a library or a run names.
 
-    Until then such a file sets a preset, a library and parts that come with imagerag, and nothing else: no folder, no
-    address, no model of a path or a hub, no code. When it changes it is asked for again. What you trust is kept in your
-    own configuration folder  [env: IMAGERAG_CONFIG]
+    Until then, such a file may set a preset, a library and built-in backends only: no folder, no address, no model from
+    a path or a hub, no code. A changed file has to be trusted again. Trust is stored in your configuration folder [env:
+    IMAGERAG_CONFIG]
     """
     from imagerag.store import trust_store
 

@@ -1,4 +1,4 @@
-"""What the values of each enum are called, in one table per enum. Every door takes its words from here.
+"""Labels of enum values, one table for each enum. Every interface takes its words from here.
 
 To word a new value, add its row here. Keys are the values as documents hold them, so that this module imports no
 floor above and can be used on all of them; a test compares them with the types.
@@ -13,7 +13,7 @@ Tone = Literal["good", "warn", "bad", "calm"]
 
 
 class Label(NamedTuple):
-    """How a value is worded at every door.
+    """The words for a value, the same at every interface.
 
     Attributes:
         name: a few words, for a column or a badge.

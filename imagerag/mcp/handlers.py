@@ -261,6 +261,6 @@ def _session(ctx: "Ctx") -> str | None:
 
 
 def _without(given: Any, *names: str) -> dict[str, Any]:
-    """What was given, but what only this door knows."""
+    """The arguments without those that only MCP has."""
     kept: dict[str, Any] = given.model_dump(exclude=set(names))
     return kept
