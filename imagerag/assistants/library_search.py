@@ -19,7 +19,7 @@ _TOO_LONG: Final = "the query is longer than the library's encoder reads: its en
 
 
 async def search_library(
-    rag: "ImageRAG", pictures: ImageLookup, request: SearchReferences
+    rag: "ImageRAG", images: ImageLookup, request: SearchReferences
 ) -> tuple[SearchReport, tuple[ImageRef, ...]]:
     """Search a library with words or an image; give the report and the images found.
 
@@ -35,7 +35,7 @@ async def search_library(
     library = await rag.dependencies.library(name)
     wanted = Filter(metadata=request.filter, tags=request.tags, licences=request.licences)
     if request.image is not None:
-        data = await pictures.read(request.image, name)
+        data = await images.read(request.image, name)
         hits = await library.search_by_image(data, k=request.k, filter=wanted)
         found = search_report(name, getattr(library, "image_threshold", None), hits, by="picture")
     else:
@@ -44,7 +44,7 @@ async def search_library(
         long = library.count_tokens(query) > library.context_length
         note = searched_with(queries_of(library, query)) or (_TOO_LONG if long else "")
         found = search_report(name, _threshold(library), hits, note=note)
-    pictures.remember((hit.image.sha256 for hit in hits), name)
+    images.remember((hit.image.sha256 for hit in hits), name)
     return found, tuple(hit.image for hit in hits)
 
 

@@ -62,7 +62,7 @@ class ChatService:
         self.rag = rag
         self.allowance = allowance or ServerBudget(ServerLimits())
         self.ceilings = ceilings or RunLimits()
-        self.pictures = ImageLookup(rag, inputs or _default_inputs())
+        self.images = ImageLookup(rag, inputs or _default_inputs())
         self._live: set[str] = set()
 
     async def generate_image(
@@ -113,7 +113,7 @@ class ChatService:
         Raises:
             BlobError: no picture has that id.
         """
-        return await self.pictures.get(sha256, library)
+        return await self.images.get(sha256, library)
 
     async def thumbnail(self, sha256: str, max_side: int = 512, library: str | None = None) -> "Thumbnail":
         """A small copy of a picture, within `thumbnails.MAX_BYTES`.
@@ -136,10 +136,10 @@ class ChatService:
         given["max_rounds"] = least(request.max_rounds, self.ceilings.max_rounds)
         library = request.library
         if request.initial_image is not None:
-            given["initial_image"] = await self.pictures.read(request.initial_image, library)
+            given["initial_image"] = await self.images.read(request.initial_image, library)
         if request.edit is not None:
-            given["edit"] = await self.pictures.read(request.edit, library)
-        given["subjects"] = [(one.name, await self.pictures.read(one.image, library)) for one in request.subjects]
+            given["edit"] = await self.images.read(request.edit, library)
+        given["subjects"] = [(one.name, await self.images.read(one.image, library)) for one in request.subjects]
         async with self._spending(request) as (share, limits):
             return await self._follow(self.rag.stream(run_id=run_id, **{**given, **limits}), on_event, share)
 
@@ -231,9 +231,9 @@ class ChatService:
         if record.setup and record.setup.library:
             offered = [candidate.image.sha256 for search in record.searches for candidate in search.candidates]
             sent = [used.image.sha256 for used in record.references if used.role == "reference"]
-            self.pictures.remember([*offered, *sent], record.setup.library)
+            self.images.remember([*offered, *sent], record.setup.library)
         if record.image is not None:
-            path = await asyncio.to_thread(self.pictures.path, record.image.sha256, record.image.media_type)
+            path = await asyncio.to_thread(self.images.path, record.image.sha256, record.image.media_type)
             record = record.model_copy(update={"image": record.image.model_copy(update={"path": path})})
         return run_result(record)
 
@@ -242,11 +242,11 @@ class ChatService:
         return ToolResult(text=format_libraries(found), data=found.model_dump(mode="json"))
 
     async def _search(self, request: SearchReferences) -> ToolResult:
-        found, images = await search_library(self.rag, self.pictures, request)
+        found, images = await search_library(self.rag, self.images, request)
         return ToolResult(text=format_search(found), data=found.model_dump(mode="json"), images=images)
 
     async def _ask(self, request: AskLibrary) -> ToolResult:
-        images = [await self.pictures.read(image, request.library) for image in request.images]
+        images = [await self.images.read(image, request.library) for image in request.images]
         async with self._spending(request) as (share, limits):
             record = await self.rag.ask(
                 request.question,
@@ -260,7 +260,7 @@ class ChatService:
             )
             share.book(sum(record.calls.values()), record.cost_usd)
         if record.library:
-            self.pictures.remember((one.id for one in record.retrieved), record.library)
+            self.images.remember((one.id for one in record.retrieved), record.library)
         found = answer_report(record)
         return ToolResult(
             text=format_answer(found),
@@ -273,7 +273,7 @@ class ChatService:
         from imagerag.store.images.image_info import inspect
 
         image = await in_thread(inspect, await self.image_bytes(request.image_id, request.library))
-        path = await asyncio.to_thread(self.pictures.path, image.sha256, image.media_type)
+        path = await asyncio.to_thread(self.images.path, image.sha256, image.media_type)
         found = ImageReport(image=ReportedImage.of(image, path))
         return ToolResult(text=format_image(found.image), data=found.model_dump(mode="json"), images=(image,))
 

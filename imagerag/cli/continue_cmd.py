@@ -47,4 +47,4 @@ def continue_command(
     run that was stopped.
     """
     rag = ImageRAG(home=globals_.home)
-    return follow_run(RunOutputs.wanted(rag, output), rag.runs.stream_continue(run_name(rag, run), **steering))
+    return follow_run(RunOutputs.from_options(rag, output), rag.runs.stream_continue(run_name(rag, run), **steering))

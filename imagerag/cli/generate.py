@@ -125,7 +125,7 @@ def generate_command(
     }
     if dry_run:
         return print_estimate(rag, text, output.mode == "json", **options)
-    delivery = RunOutputs.wanted(rag, output, library=library, choosing=options["select"])
+    delivery = RunOutputs.from_options(rag, output, library=library, choosing=options["select"])
     if not output.quiet:
         say_all([run_header(rag.settings), *first_time(rag)], err=True)
     return follow_run(delivery, rag.stream(text, **options))

@@ -43,7 +43,7 @@ class LiveView:
     library: str | None = None
 
     @classmethod
-    def wanted(cls, rag: ImageRAG, live: str, *, library: str | None = None) -> "LiveView | None":
+    def from_options(cls, rag: ImageRAG, live: str, *, library: str | None = None) -> "LiveView | None":
         """A live view, where one was asked for and stderr can show it."""
         way: Way = way_of(sys.stderr) if live == "auto" else "none" if live == "off" else cast(Way, live)
         return None if way == "none" else cls(rag, way, library)

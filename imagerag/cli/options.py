@@ -12,13 +12,13 @@ from typing import Any, Final, Literal, TypeVar, cast
 import click
 
 from imagerag.cli import Globals
-from imagerag.cli.output_files import apart, overwrite_option, picture_of, sheet_of
+from imagerag.cli.output_files import apart, image_file_of, overwrite_option, sheet_of
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Decorator = Callable[[Any], Any]
 
-picture_option = click.option(
-    "--out", callback=picture_of, metavar="FILE", help="Write the image here, and its sidecar to FILE.json."
+image_option = click.option(
+    "--out", callback=image_file_of, metavar="FILE", help="Write the image here, and its sidecar to FILE.json."
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout, for programs.")
@@ -283,7 +283,7 @@ def output_options(function: Function) -> Function:
         return function(*args, output=output, **given)
 
     options = together(
-        picture_option,
+        image_option,
         sheet_option,
         json_option,
         click.option("--jsonl", "events", is_flag=True, help="Print each step on stdout as a line of JSON."),

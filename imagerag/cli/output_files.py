@@ -100,7 +100,7 @@ def allowed(ctx: click.Context) -> bool:
     return bool(ctx.meta.get(__name__))
 
 
-def picture_of(ctx: click.Context, param: click.Parameter, value: str | None) -> Path | None:
+def image_file_of(ctx: click.Context, param: click.Parameter, value: str | None) -> Path | None:
     """`--out`: a picture's file, its suffix given or not, or a folder to put it in.
 
     Raises:

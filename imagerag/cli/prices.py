@@ -110,7 +110,7 @@ def set_command(
     if as_json:
         say_json(_document([(_name(model), row)], file=str(path)).as_json())
     else:
-        say_all([f"{accent(_name(model))}  {_told(row)}", dim(f"in {path}")])
+        say_all([f"{accent(_name(model))}  {_price_text(row)}", dim(f"in {path}")])
     return 0
 
 
@@ -167,7 +167,7 @@ def _cells(row: PriceRow, *, own: bool) -> list[str]:
     return [*rates, drawn, ", ".join(each)]
 
 
-def _told(row: PriceRow) -> str:
+def _price_text(row: PriceRow) -> str:
     told = [f"{name.replace('_', ' ')} ${value:g}" for name in RATES if (value := getattr(row, name)) is not None]
     if row.per_image:
         dearest = max(price for levels in row.per_image.values() for price in levels.values())

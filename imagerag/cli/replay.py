@@ -55,5 +55,5 @@ def replay_command(
     """
     wanted = [name.strip() for name in references.split(",") if name.strip()] if references is not None else None
     rag = ImageRAG(home=globals_.home)
-    delivery = RunOutputs.wanted(rag, output, library=changes["library"])
+    delivery = RunOutputs.from_options(rag, output, library=changes["library"])
     return follow_run(delivery, rag.runs.stream_replay(run_name(rag, run), step, references=wanted, **changes))

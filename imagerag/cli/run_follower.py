@@ -31,7 +31,7 @@ class RunOutputs:
 
     Attributes:
         mode: what stdout carries.
-        tell: gives the progress lines of an event.
+        render: gives the progress lines of an event.
         progress: whether there is any.
         out: the picture's file; by default one in the home's `images` folder, named by the run.
         sheet: the contact sheet's file.
@@ -41,7 +41,7 @@ class RunOutputs:
 
     rag: ImageRAG
     mode: Mode = "human"
-    tell: Callable[[RunEvent], Iterable[str]] = step_line
+    render: Callable[[RunEvent], Iterable[str]] = step_line
     progress: bool = True
     out: Path | None = None
     sheet: Path | None = None
@@ -51,7 +51,7 @@ class RunOutputs:
     undelivered: bool = field(default=False, init=False)
 
     @classmethod
-    def wanted(
+    def from_options(
         cls, rag: ImageRAG, output: OutputOptions, *, library: str | None = None, choosing: bool = True
     ) -> "RunOutputs":
         """What was asked for on the command line.
@@ -66,8 +66,8 @@ class RunOutputs:
             progress=not output.quiet,
             out=output.out,
             sheet=output.sheet,
-            ask=asker(rag) if choosing and output.mode == "human" and _someone_is_there() else None,
-            live=LiveView.wanted(rag, output.live, library=library),
+            ask=asker(rag) if choosing and output.mode == "human" and _is_interactive() else None,
+            live=LiveView.from_options(rag, output.live, library=library),
         )
 
 
@@ -110,7 +110,7 @@ async def _follow(delivery: RunOutputs, events: AsyncIterator[RunEvent]) -> RunR
             if delivery.mode == "events":
                 _print_event(event)
             if delivery.progress:
-                await _tell(delivery, ticker, event)
+                await _show_progress(delivery, ticker, event)
     assert record is not None, "a run's last event carries its record"
     return record
 
@@ -120,13 +120,13 @@ def _only_moves(event: RunEvent) -> bool:
     return event.kind == "progress" and not (event.progress and event.progress.image)
 
 
-async def _tell(delivery: RunOutputs, ticker: ProgressLine, event: RunEvent) -> None:
+async def _show_progress(delivery: RunOutputs, ticker: ProgressLine, event: RunEvent) -> None:
     if delivery.live is not None and await delivery.live.show(event):
         return
     if event.kind == "progress":
         ticker.show(event)
     else:
-        say_all(delivery.tell(event), err=True)
+        say_all(delivery.render(event), err=True)
     if delivery.live is not None:
         await delivery.live.add(event)
 
@@ -168,11 +168,11 @@ def _stopped(delivery: RunOutputs) -> int:
     with contextlib.suppress(BrokenPipeError):
         if sys.stderr.isatty():
             say(err=True)  # the terminal has just shown ^C
-        _say_how_it_stands(delivery)
+        _print_status(delivery)
     return STOPPED
 
 
-def _say_how_it_stands(delivery: RunOutputs) -> None:
+def _print_status(delivery: RunOutputs) -> None:
     if not delivery.run_id:
         say("imagerag: stopped before the run began", err=True)
         return
@@ -190,6 +190,6 @@ def _say_how_it_stands(delivery: RunOutputs) -> None:
     say(f"imagerag: stopped; run {record.run_id} is {stands}: imagerag show {record.run_id}", err=True)
 
 
-def _someone_is_there() -> bool:
+def _is_interactive() -> bool:
     """Whether a question can be asked and read."""
     return sys.stdin.isatty() and sys.stderr.isatty()

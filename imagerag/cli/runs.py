@@ -15,11 +15,11 @@ from imagerag.cli.choose_prompt import parse_choice, question_lines
 from imagerag.cli.lineage_text import lineage_lines
 from imagerag.cli.options import (
     OutputOptions,
+    image_option,
     json_option,
     moment_of,
     output_options,
     pass_globals,
-    picture_option,
     sheet_option,
 )
 from imagerag.cli.output_files import apart
@@ -121,7 +121,7 @@ def ago(moment: datetime) -> str:
 @click.option("--raw", is_flag=True, help="Show the raw responses of the models.")
 @click.option("--watch", "follow", is_flag=True, help="Follow a run of another process until it ends.")
 @sheet_option
-@picture_option
+@image_option
 @json_option
 @pass_globals
 def show_command(
@@ -155,7 +155,7 @@ def show_command(
     elif raw:
         say_all(raw_lines(asyncio.run(rag.runs.steps(record))))
     else:
-        say_all(render_run(record) if rounds else _told(rag, record, followed=follow))
+        say_all(render_run(record) if rounds else _run_lines(rag, record, followed=follow))
         if record.question:
             say_all(question_lines(record.question))
     if sheet is not None:
@@ -170,7 +170,7 @@ async def _write_sheet(rag: ImageRAG, record: "RunRecord", file: Path) -> None:
     await write_file(file, await rag.runs.contact_sheet(record))
 
 
-def _told(rag: ImageRAG, record: "RunRecord", *, followed: bool) -> list[str]:
+def _run_lines(rag: ImageRAG, record: "RunRecord", *, followed: bool) -> list[str]:
     if followed:
         return ["", *summary(record, told=True)]
     steps = asyncio.run(rag.runs.steps(record))
@@ -222,7 +222,7 @@ def resume_command(
     """
     chosen = None if choose is None else parse_choice(choose)
     rag = ImageRAG(home=globals_.home)
-    delivery = RunOutputs.wanted(rag, output)
+    delivery = RunOutputs.from_options(rag, output)
     name = run_name(rag, run)
     waiting = asyncio.run(rag.runs.get(name)) if delivery.ask and chosen is None and edit is None else None
     return follow_run(delivery, rag.runs.stream_resume(name, choose=chosen, edit=edit), waiting=waiting)

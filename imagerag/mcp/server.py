@@ -182,7 +182,7 @@ class ServerState:
             description={**DESCRIPTIONS, **ADDED}[name],
             parameters=published(takes, briefly=name in AS_ANOTHER),
             fn_metadata=FuncMetadata(
-                arg_model=_anything(),
+                arg_model=_any_arguments(),
                 output_model=gives,
                 output_schema=published_answer(gives, briefly=name in ANSWERS_AS_ANOTHER),
             ),
@@ -241,18 +241,18 @@ async def serve_http(serving: ServerState, options: "HttpOptions") -> None:
     await serve(make_app(server, options, lambda session: serving.handlers.jobs.leave(session)), options)
 
 
-def _anything() -> Any:
+def _any_arguments() -> Any:
     """An argument model that takes whatever comes and hands it on: the request models judge it, in their own words."""
     from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase
     from pydantic import ConfigDict
 
-    class Anything(ArgModelBase):
+    class AnyArguments(ArgModelBase):
         model_config = ConfigDict(extra="allow")
 
         def model_dump_one_level(self) -> dict[str, Any]:
             return {"arguments": dict(self.model_extra or {})}
 
-    return Anything
+    return AnyArguments
 
 
 def _wrong(message: str) -> Any:

@@ -141,7 +141,7 @@ class SheetBlocks(Page):
             self.canvas.frame(x - 3, y - 3, side + 6, side + 6, ACCENT, WHITE, radius=8, line=2)
         self.canvas.box(x, y, side, side, TINT, radius=6)
         if picture is not None:
-            self.canvas.picture(picture, x, y, side, side, radius=6, veil=None if taken else WHITE)
+            self.canvas.image(picture, x, y, side, side, radius=6, veil=None if taken else WHITE)
         ink = ACCENT if taken else MUTED
         number = cosine(candidate["similarity"])
         y = self.canvas.text(x - 4, y + side + 5, number, 11.5, ink, width=side + 8, align="center", bold=taken)

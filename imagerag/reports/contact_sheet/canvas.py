@@ -108,7 +108,7 @@ class Canvas:
         if self.page is not None:
             self.page.paste(color, _at(x, y), _sign(icon, round(size * SCALE), 0.1 if disc else 0.07))
 
-    def picture(
+    def image(
         self, image: Image.Image, x: float, y: float, w: float, h: float, *, radius: float, veil: Color | None = None
     ) -> None:
         """A picture that fills the box, cut at its longer sides; with a `veil` of that colour over it."""

@@ -50,7 +50,7 @@ def _heading(canvas: Canvas, question: Mapping[str, Any], offered: int, width: f
 def _tile(canvas: Canvas, x: float, y: float, one: Mapping[str, Any], picture: Image.Image | None) -> None:
     canvas.frame(x, y, TILE, TILE, HAIRLINE, WHITE, radius=8, line=0.75)
     if picture is not None:
-        canvas.picture(_whole(picture), x + 6, y + 6, TILE - 12, TILE - 12, radius=5)
+        canvas.image(_whole(picture), x + 6, y + 6, TILE - 12, TILE - 12, radius=5)
     number = str(one["number"])
     wide = max(26, measure(number, 15) + 14)
     canvas.box(x, y, wide, 26, ACCENT, radius=8)

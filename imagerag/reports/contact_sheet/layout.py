@@ -107,7 +107,7 @@ class Page:
             self.canvas.text(x, y + side / 2 - 8, "not available", 12, MUTED, width=side, align="center")
             return
         w, h = (max(2.0, edge * side / max(picture.size)) for edge in picture.size)
-        self.canvas.picture(picture, x + (side - w) / 2, y + (side - h) / 2, w, h, radius=radius, veil=veil)
+        self.canvas.image(picture, x + (side - w) / 2, y + (side - h) / 2, w, h, radius=radius, veil=veil)
 
     def top(
         self, y: float, outcome: str | None, heading: str, asked: str, *, status: str = "running"

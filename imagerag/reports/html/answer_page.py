@@ -58,7 +58,12 @@ def answer_markdown(record: AnswerRecord) -> str:
         lines += [f"## Sources: {words.found(record)}", "", "| | picture | similarity | found | licence | supports |"]
         lines += ["|---|---|---|---|---|---|", *(_row(one, cited) for one in sources), ""]
     if record.asked:
-        lines += ["## What was asked", "", *(f"{call.order}. {_flat(words.asked(call))}" for call in record.asked), ""]
+        lines += [
+            "## What was asked",
+            "",
+            *(f"{call.order}. {_flat(words.call_text(call))}" for call in record.asked),
+            "",
+        ]
     notes = [*record.notes, *([record.metadata_query] if record.metadata_query else [])]
     lines += ["## Notes", "", *(f"- {_flat(note)}" for note in notes), ""] if notes else []
     told = " · ".join(f"{name} {_flat(value)}" for name, value in words.facts(record) if value)

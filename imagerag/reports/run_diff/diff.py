@@ -66,10 +66,10 @@ def _divergence(a: StepFacts | None, b: StepFacts | None) -> Divergence | None:
     inputs: list[Difference] = []
     outputs: list[Difference] = []
     if a and b:
-        outputs = _telling(input_differences(a.outputs, b.outputs), ("response",))
+        outputs = _readable(input_differences(a.outputs, b.outputs), ("response",))
         if a.inputs and b.inputs and a.outputs.get("standing") == b.outputs.get("standing"):
             # Of a step that is not done little was kept; and a picture that a run brings along is not judged again.
-            inputs = _telling(input_differences(a.inputs, b.inputs), ("backend", "reference pictures", "request"))
+            inputs = _readable(input_differences(a.inputs, b.inputs), ("backend", "reference pictures", "request"))
         if not inputs and not outputs:
             return None
     return Divergence(
@@ -83,7 +83,7 @@ def _divergence(a: StepFacts | None, b: StepFacts | None) -> Divergence | None:
     )
 
 
-def _telling(listed: Iterator[Difference], dull: Sequence[str]) -> list[Difference]:
+def _readable(listed: Iterator[Difference], dull: Sequence[str]) -> list[Difference]:
     """Differences without the dull ones, which say nothing more where another can be read; the first of those else."""
     found = list(listed)
     readable = [difference for difference in found if difference.what not in dull]
