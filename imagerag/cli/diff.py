@@ -80,12 +80,12 @@ def _lines(found: RunDiff) -> list[str]:
     """The comparison for a terminal."""
     lines = [*_sides(found.a, found.b), dim(related(found)), "", bold(verdict_of(found))]
     if found.setup:
-        lines += ["", accent("asked for, and made with"), *_differences(found.setup)]
+        lines += ["", accent("inputs and settings"), *_differences(found.setup)]
     for number, divergence in enumerate(found.divergences):
         title = "first divergence" if number == 0 else "then"
         lines += ["", f"{accent(title)}: {bold(steps_of(divergence))}, {place(divergence)}", *_divergence(divergence)]
     if found.result:
-        lines += ["", accent("in the end"), *_differences(found.result)]
+        lines += ["", accent("results"), *_differences(found.result)]
     if max(len(found.a.attempts), len(found.b.attempts)):
         lines += ["", accent("pictures"), *_pictures(found)]
     return lines

@@ -246,7 +246,7 @@ Mode = Literal["human", "json", "events"]
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """What was asked for on what a run tells and gives.
+    """Output options of a command that makes a run.
 
     Attributes:
         mode: what stdout is for.

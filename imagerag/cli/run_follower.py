@@ -27,7 +27,7 @@ from imagerag.graphs.runs.events import RunEvent
 
 @dataclass
 class RunOutputs:
-    """Where what a run tells and gives goes.
+    """Outputs of a run: stdout, progress, files and images.
 
     Attributes:
         mode: what stdout carries.
@@ -54,7 +54,7 @@ class RunOutputs:
     def from_options(
         cls, rag: ImageRAG, output: OutputOptions, *, library: str | None = None, choosing: bool = True
     ) -> "RunOutputs":
-        """What was asked for on the command line.
+        """The outputs that the command line names.
 
         Args:
             library: where the references that are shown come from, when not the one of the settings.

@@ -293,10 +293,10 @@ def test_show_runs_and_the_report_tell_where_a_run_comes_from(
         return " ".join(done.stdout.split())
 
     redraw = asyncio.run(step_of(rag, "regenerate"))
-    assert f"done again from step {redraw} of first changed: seed 0 → 7" in told("show", "replayed")
+    assert f"forked at step {redraw} of first changed: seed 0 → 7" in told("show", "replayed")
     assert f"{redraw} update seed 0 → 7" in told("show", "replayed")
     shown = told("show", "continued")
-    assert "goes on from the end of first" in shown
+    assert "continues first" in shown
     assert "prompt a heart → a big heart" in shown
     assert "always sent: Heart 0" in shown
     assert "never to be used: Heart 1" in shown
@@ -306,7 +306,7 @@ def test_show_runs_and_the_report_tell_where_a_run_comes_from(
     assert len(marked) == 2
     for name, words in (
         ("replayed", (f"Done again from step {redraw} of first.", "seed: 0 → 7")),
-        ("continued", ("Goes on from the end of first.", "prompt: a heart → a big heart", "Heart 0", "Heart 1")),
+        ("continued", ("Continues first.", "prompt: a heart → a big heart", "Heart 0", "Heart 1")),
         ("first", ()),
     ):
         told("report", name, "--out", f"{name}.html")

@@ -84,9 +84,9 @@ class SheetBlocks(Page):
 
     def searches(self, searches: Sequence[Document], x: float, y: float, width: float) -> float:
         """What one round looked for and found."""
-        y = self.heading(x, y, "looked for in your pictures" if searches else "no new search")
+        y = self.heading(x, y, "searched in your library" if searches else "no new search")
         if not searches:
-            return self.canvas.text(x, y, "Nothing new was looked for in this round.", 15, MUTED, width=width, lines=2)
+            return self.canvas.text(x, y, "This round searched nothing new.", 15, MUTED, width=width, lines=2)
         for number, search in enumerate(searches):
             y += 14 if number else 0
             # The card is as high as what it holds: measured first with a canvas that has no page.

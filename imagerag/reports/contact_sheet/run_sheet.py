@@ -100,7 +100,7 @@ class _Sheet:
 
     def _header(self, y: float) -> float:
         status, prompt = self.run.get("status") or "running", self.run.get("prompt") or ""
-        y, width = self.parts.top(y, self.run.get("outcome"), "asked for", prompt, status=status)
+        y, width = self.parts.top(y, self.run.get("outcome"), "prompt", prompt, status=status)
         reason = str(self.run.get("reason") or "")
         return self.canvas.text(MARGIN, y + 8, reason[:1].upper() + reason[1:], 16, MUTED, width=width, lines=2)
 

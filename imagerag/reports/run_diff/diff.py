@@ -18,7 +18,7 @@ def diff(a: RunRecord, b: RunRecord, steps_a: Sequence[Step] = (), steps_b: Sequ
     Args:
         a: a run, wherever it stands.
         b: another one; a replay of A, or nothing to do with it.
-        steps_a: A's history; without any, the runs are compared by what they were asked for and how they ended.
+        steps_a: A's history; without any, the runs are compared by their inputs and results.
         steps_b: B's.
     """
     divergences, shared = _divergences(step_facts(steps_a, a.setup), step_facts(steps_b, b.setup))

@@ -1,4 +1,4 @@
-"""What runs were asked for, and in what two of them differ; who pays is no difference."""
+"""Inputs of runs, and the differences between two; billing is ignored."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,7 +13,7 @@ Facts = dict[str, Any]
 
 
 def requested_inputs(record: RunRecord) -> Facts:
-    """What a run was asked for and made with, by name; what is empty is left out."""
+    """The inputs and settings of a run, by name, without empty ones."""
     first = record.attempts[0] if record.attempts else None
     subjects = [ref.image.sha256 for ref in first.references if ref.role != "reference"] if first else []
     asked: Facts = {
@@ -42,13 +42,13 @@ def input_differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Di
 
 
 def inputs_changed_since(parent: RunRecord, record: RunRecord) -> list[Difference]:
-    """What a run was asked for that the one it comes from was not."""
+    """The inputs of a run that differ from those of its parent."""
     return list(input_differences(requested_inputs(parent), requested_inputs(record)))
 
 
 def ancestors_of(lineage: ParentRun) -> str:
     """Where a run comes from, without the run's id."""
-    return "goes on from the end of" if lineage.step is None else f"done again from step {lineage.step} of"
+    return "continues" if lineage.step is None else f"forked at step {lineage.step} of"
 
 
 def reference_name(reference: UsedReference) -> str:
