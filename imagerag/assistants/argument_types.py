@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from imagerag.formatting.markdown import line
+from imagerag.formatting.quoting import line
 from imagerag.graphs.validation import MAX_PROMPT, MAX_QUESTION, is_storable_text
 
 

@@ -11,7 +11,7 @@ from imagerag.agent.errors import (
     SpecError,
     UnknownRunError,
 )
-from imagerag.formatting.markdown import line
+from imagerag.formatting.quoting import line
 
 FOR_THE_USER: Final = (LibraryError, MissingExtraError, SpecError, BackendError)
 """What only the person at the machine can mend; the command that mends it is part of the message."""

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from imagerag.agent.errors import ImageRAGError
 from imagerag.assistants.json_schemas import published
+from imagerag.assistants.run_text import format_step
 from imagerag.assistants.service import ChatService, RunLimits, ToolResult
-from imagerag.assistants.step_text import format_step
 from imagerag.assistants.tool_inputs import DESCRIPTIONS, TOOLS, Request, ViewImage, refusal
 from imagerag.client.synchronous import run_sync
 from imagerag.files.access_policy import InputPolicy
@@ -105,7 +105,7 @@ class _Tool:
         _hide_tokens()
         request = TOOLS[self._name].model_validate(given)
         call: Callable[..., Awaitable[ToolResult]] = getattr(self._service, self._name)
-        told = {"on_event": partial(_tell, write, self._name)} if write and self._name in FOLLOWED else {}
+        told = {"on_event": partial(_write_progress, write, self._name)} if write and self._name in FOLLOWED else {}
         answer = await call(request, **told)
         if answer.is_error and answer.document is None:
             raise ToolException(answer.text)
@@ -159,7 +159,7 @@ def _stream_writer() -> Write | None:
         return None
 
 
-async def _tell(write: Write, tool: str, event: "RunEvent") -> None:
+async def _write_progress(write: Write, tool: str, event: "RunEvent") -> None:
     told = format_step(event)
     if told:
         write({"type": "imagerag.progress", "tool": tool, "run_id": event.run_id, "node": event.node, "told": told})

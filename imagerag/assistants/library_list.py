@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 from imagerag.agent.errors import ImageRAGError
 from imagerag.assistants.run_text import FOREIGN
 from imagerag.assistants.tool_outputs import LONG, MOST, SHORT, LibrariesReport, LibraryReport, MetadataReport
-from imagerag.formatting.markdown import fitted, line, listed, quoted
 from imagerag.formatting.numbers import cosine, counted
+from imagerag.formatting.quoting import fitted, line, listed, quoted
 
 if TYPE_CHECKING:
     from imagerag.client.client import ImageRAG

@@ -1,14 +1,19 @@
 """What a run is told as: a text of at most 2,000 characters, whatever it did and whatever its library holds."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Outcome, UsedReference
+from imagerag.assistants.next_steps import AFTER_CAUSE, AFTER_RUN
 from imagerag.formatting import labels
-from imagerag.formatting.markdown import fitted, line, listed, quoted
 from imagerag.formatting.numbers import attempt_of, cosine, counted, dollars, model_calls, seconds
-from imagerag.reports.step_text import score_of
+from imagerag.formatting.quoting import fitted, line, listed, quoted
+from imagerag.reports.event_text import progress_words, step_words
+from imagerag.reports.record_text import score_of
+
+if TYPE_CHECKING:
+    from imagerag.graphs.runs.events import RunEvent
 
 _AGAIN: Final = "generate_image draws anew."
 _CHOOSE: Final = (
@@ -146,7 +151,15 @@ def _next(record: RunRecord) -> str:
     if record.image is None and record.outcome in (Outcome.CANCELLED, Outcome.BUDGET_EXHAUSTED):
         return f"nothing was drawn yet; {_AGAIN}"
     if record.outcome is Outcome.NO_USABLE_REFERENCE and record.causes:
-        return f"{'; or '.join(labels.CAUSES[cause] for cause in record.causes[:2])}; or leave it at this."
+        return f"{'; or '.join(AFTER_CAUSE[cause] for cause in record.causes[:2])}; or leave it at this."
     if record.error == "AuthError":
         return "tell the user the reason: a key is missing or wrong, and only they can set it."
-    return labels.OUTCOMES[record.outcome].tool_step
+    return AFTER_RUN[record.outcome]
+
+
+def format_step(event: "RunEvent") -> str:
+    """One line of at most 200 characters; empty where there is nothing to tell."""
+    if event.kind == "started":
+        return line(f"run {event.run_id}", 200)
+    words = progress_words(event) or step_words(event)
+    return line(f"{labels.node(event.node)}: {words}", 200) if words else ""

@@ -1,10 +1,11 @@
 """What a search, an answer and a look are told as, within the same ceiling."""
 
+from imagerag.assistants.next_steps import AFTER_ANSWER
 from imagerag.assistants.run_text import FOREIGN, cost_words, image_name
 from imagerag.assistants.tool_outputs import AnswerReport, ReferenceReport, ReportedImage, SearchReport
 from imagerag.formatting import labels
-from imagerag.formatting.markdown import fitted, line, quoted
 from imagerag.formatting.numbers import cosine, counted, model_calls
+from imagerag.formatting.quoting import fitted, line, quoted
 
 
 def format_search(found: SearchReport) -> str:
@@ -46,7 +47,7 @@ def format_answer(found: AnswerReport) -> str:
         head.append(f"Supported by ({FOREIGN}):")
     spent = cost_words(found.cost_usd, found.has_unknown_cost, found.assumed_usd, found.unsettled_usd)
     cost = f"Cost: {spent} ({model_calls(found.calls, found.cached_calls)})"
-    tail = [cost, f"thread: {found.thread_id}", f"Next: {ended.tool_step}"]
+    tail = [cost, f"thread: {found.thread_id}", f"Next: {AFTER_ANSWER[found.outcome]}"]
     return fitted(head, [_cited(cited) for cited in found.citations], tail, more="more cited")
 
 

@@ -1,21 +1,19 @@
 """The tools themselves, for any protocol: each takes its request, and answers in a short text and small data."""
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imagerag.agent.errors import LibraryError, RunStateError, UsageError
+from imagerag.agent.errors import RunStateError, UsageError
 from imagerag.agent.qa.types import AnswerOutcome
-from imagerag.agent.run_record import RunRecord, Status
+from imagerag.agent.run_record import RunRecord
 from imagerag.agent.threads import in_thread
-from imagerag.agent.types import ImageRef, Outcome
-from imagerag.assistants.error_text import format_error
 from imagerag.assistants.image_lookup import ImageLookup
 from imagerag.assistants.library_list import format_libraries, libraries_report
-from imagerag.assistants.run_text import format_run
+from imagerag.assistants.library_search import search_library
+from imagerag.assistants.run_results import error_result, run_result, wrong_state
 from imagerag.assistants.search_text import format_answer, format_image, format_search
 from imagerag.assistants.tool_inputs import (
     AskLibrary,
@@ -25,22 +23,13 @@ from imagerag.assistants.tool_inputs import (
     SearchReferences,
     ViewImage,
 )
-from imagerag.assistants.tool_outputs import (
-    ErrorReport,
-    ImageReport,
-    ReportedImage,
-    answer_report,
-    run_report,
-    search_report,
-)
+from imagerag.assistants.tool_outputs import ImageReport, ReportedImage
+from imagerag.assistants.tool_reports import answer_report
 from imagerag.assistants.tool_result import RunLimits, ToolResult, least
 from imagerag.assistants.usage_limits import BudgetShare, ServerBudget, ServerLimits
 from imagerag.files.access_policy import InputPolicy
-from imagerag.formatting.markdown import line
-from imagerag.formatting.messages import searched_with
 
 if TYPE_CHECKING:
-    from imagerag.agent.ports import ReferenceLibrary
     from imagerag.assistants.image_blocks import Thumbnail
     from imagerag.client.client import ImageRAG
     from imagerag.graphs.runs.events import RunEvent
@@ -49,10 +38,6 @@ __all__ = ["ChatService", "OnEvent", "RunLimits", "ToolResult"]
 
 OnEvent = Callable[["RunEvent"], Awaitable[None]]
 """What is told of every step of a run as it happens."""
-
-_TOO_LONG = "the query is longer than the library's encoder reads: its end was not searched with, say it shorter"
-
-_log = logging.getLogger(__name__)
 
 
 class ChatService:
@@ -77,7 +62,7 @@ class ChatService:
         self.rag = rag
         self.allowance = allowance or ServerBudget(ServerLimits())
         self.ceilings = ceilings or RunLimits()
-        self.pictures = ImageLookup(rag, inputs or _default_inputs())
+        self.images = ImageLookup(rag, inputs or _default_inputs())
         self._live: set[str] = set()
 
     async def generate_image(
@@ -128,7 +113,7 @@ class ChatService:
         Raises:
             BlobError: no picture has that id.
         """
-        return await self.pictures.get(sha256, library)
+        return await self.images.get(sha256, library)
 
     async def thumbnail(self, sha256: str, max_side: int = 512, library: str | None = None) -> "Thumbnail":
         """A small copy of a picture, within `thumbnails.MAX_BYTES`.
@@ -144,17 +129,17 @@ class ChatService:
         try:
             return await answer
         except Exception as error:
-            return error_answer(error)
+            return error_result(error)
 
     async def _generate(self, request: GenerateImage, on_event: OnEvent | None, run_id: str | None) -> ToolResult:
         given = request.model_dump(exclude={"initial_image", "subjects", "edit"})
         given["max_rounds"] = least(request.max_rounds, self.ceilings.max_rounds)
         library = request.library
         if request.initial_image is not None:
-            given["initial_image"] = await self.pictures.read(request.initial_image, library)
+            given["initial_image"] = await self.images.read(request.initial_image, library)
         if request.edit is not None:
-            given["edit"] = await self.pictures.read(request.edit, library)
-        given["subjects"] = [(one.name, await self.pictures.read(one.image, library)) for one in request.subjects]
+            given["edit"] = await self.images.read(request.edit, library)
+        given["subjects"] = [(one.name, await self.images.read(one.image, library)) for one in request.subjects]
         async with self._spending(request) as (share, limits):
             return await self._follow(self.rag.stream(run_id=run_id, **{**given, **limits}), on_event, share)
 
@@ -171,7 +156,7 @@ class ChatService:
         record = await self.rag.runs.get(request.run_id)
         if record.run_id in self._live:
             raise RunStateError(f"run {record.run_id} is still running: wait for its answer")
-        if why_not := _out_of_turn(record.status, request):
+        if why_not := wrong_state(record.status, request):
             raise RunStateError(f"run {record.run_id} {why_not}")
         if record.status != "ended":
             return await self._resume(record, request, on_event)
@@ -246,42 +231,22 @@ class ChatService:
         if record.setup and record.setup.library:
             offered = [candidate.image.sha256 for search in record.searches for candidate in search.candidates]
             sent = [used.image.sha256 for used in record.references if used.role == "reference"]
-            self.pictures.remember([*offered, *sent], record.setup.library)
+            self.images.remember([*offered, *sent], record.setup.library)
         if record.image is not None:
-            path = await asyncio.to_thread(self.pictures.path, record.image.sha256, record.image.media_type)
+            path = await asyncio.to_thread(self.images.path, record.image.sha256, record.image.media_type)
             record = record.model_copy(update={"image": record.image.model_copy(update={"path": path})})
-        return run_answer(record)
+        return run_result(record)
 
     async def _list(self, request: ListLibraries) -> ToolResult:
         found = await libraries_report(self.rag, request.library)
         return ToolResult(text=format_libraries(found), data=found.model_dump(mode="json"))
 
     async def _search(self, request: SearchReferences) -> ToolResult:
-        from imagerag.agent.ports import Filter, queries_of
-        from imagerag.agent.retrieval.search_queries import search_query
-
-        name = request.library or self.rag.settings.library
-        if not name:
-            raise UsageError("there is no usual library here: say which one with library=...")
-        library = await self.rag.dependencies.library(name)
-        wanted = Filter(metadata=request.filter, tags=request.tags, licences=request.licences)
-        if request.image is not None:
-            data = await self.pictures.read(request.image, name)
-            hits = await library.search_by_image(data, k=request.k, filter=wanted)
-            found = search_report(name, getattr(library, "image_threshold", None), hits, by="picture")
-        else:
-            query = request.query or ""
-            hits = await search_query(library, query, k=request.k, filter=wanted)
-            long = library.count_tokens(query) > library.context_length
-            note = searched_with(queries_of(library, query)) or (_TOO_LONG if long else "")
-            found = search_report(name, _threshold(library), hits, note=note)
-        self.pictures.remember((hit.image.sha256 for hit in hits), name)
-        return ToolResult(
-            text=format_search(found), data=found.model_dump(mode="json"), images=tuple(hit.image for hit in hits)
-        )
+        found, images = await search_library(self.rag, self.images, request)
+        return ToolResult(text=format_search(found), data=found.model_dump(mode="json"), images=images)
 
     async def _ask(self, request: AskLibrary) -> ToolResult:
-        images = [await self.pictures.read(image, request.library) for image in request.images]
+        images = [await self.images.read(image, request.library) for image in request.images]
         async with self._spending(request) as (share, limits):
             record = await self.rag.ask(
                 request.question,
@@ -295,7 +260,7 @@ class ChatService:
             )
             share.book(sum(record.calls.values()), record.cost_usd)
         if record.library:
-            self.pictures.remember((one.id for one in record.retrieved), record.library)
+            self.images.remember((one.id for one in record.retrieved), record.library)
         found = answer_report(record)
         return ToolResult(
             text=format_answer(found),
@@ -308,50 +273,12 @@ class ChatService:
         from imagerag.store.images.image_info import inspect
 
         image = await in_thread(inspect, await self.image_bytes(request.image_id, request.library))
-        path = await asyncio.to_thread(self.pictures.path, image.sha256, image.media_type)
+        path = await asyncio.to_thread(self.images.path, image.sha256, image.media_type)
         found = ImageReport(image=ReportedImage.of(image, path))
         return ToolResult(text=format_image(found.image), data=found.model_dump(mode="json"), images=(image,))
-
-
-def run_answer(record: RunRecord) -> ToolResult:
-    """How a run stands, as an answer."""
-    image = record.image and ImageRef(**record.image.model_dump(exclude={"path"}))
-    return ToolResult(
-        text=format_run(record),
-        data=run_report(record).model_dump(mode="json"),
-        images=(image,) if image else (),
-        is_error=record.outcome is Outcome.FAILED,
-        document=record.as_json(),
-    )
-
-
-def error_answer(error: Exception) -> ToolResult:
-    """An error as an answer: one line, and what to do instead."""
-    if type(error).__module__.split(".")[0] != "imagerag":
-        _log.error("a tool met an unexpected error", exc_info=error)
-    report = ErrorReport(error=type(error).__name__, message=line(str(error), 600))
-    return ToolResult(text=format_error(error), data=report.model_dump(mode="json"), is_error=True)
-
-
-def _out_of_turn(status: Status, request: ContinueRun) -> str:
-    """Why a run that stands so cannot do what is asked; empty when it can."""
-    answers = request.choose is not None or request.edit is not None
-    if status == "interrupted" and not answers:
-        return "waits for a choice: answer it with continue_run(run_id, choose=[numbers]) first"
-    if status == "running" and (request.steers or request.prompt is not None or answers):
-        return "was stopped before its end: resume it with continue_run(run_id) alone first"
-    if status == "ended" and answers:
-        return "has ended and waits for no choice: steer it with exclude_images, keep_images, add_images or prompt"
-    return ""
 
 
 def _default_inputs() -> InputPolicy:
     """Files below the current folder; none where that is the whole machine, as in many containers."""
     here = Path.cwd()
     return InputPolicy.of([] if here == Path(here.anchor) else [here])
-
-
-def _threshold(library: "ReferenceLibrary") -> float | None:
-    with suppress(LibraryError):  # one that was never calibrated
-        return library.threshold
-    return None

@@ -37,8 +37,8 @@ from imagerag.assistants.argument_types import (
     Where,
     parse_size_text,
 )
-from imagerag.formatting.markdown import line
 from imagerag.formatting.messages import wrong
+from imagerag.formatting.quoting import line
 
 MAX_HITS: Final = 10
 """Of a search: so many fit into one answer, each with its whole id."""

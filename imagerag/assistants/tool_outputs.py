@@ -1,18 +1,15 @@
-"""What each tool answers as data: small, bounded, without pixels. Foreign texts are cut to one line each."""
+"""Structured results of the tools: small, bounded, without pixels."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import Field
 
-from imagerag.agent.qa.qa_record import AnswerRecord
 from imagerag.agent.qa.types import AnswerOutcome
-from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Cause, FrozenModel, ImageRef, Outcome, UsedReference
-from imagerag.formatting.markdown import line
+from imagerag.agent.types import Cause, FrozenModel, ImageRef, Outcome
+from imagerag.formatting.quoting import line
 
 if TYPE_CHECKING:
-    from imagerag.agent.ports import Hit
+    pass
 
 MOST: Final = 20
 """Entries of any list."""
@@ -174,127 +171,3 @@ class ErrorReport(FrozenModel):
 def uri(sha256: str) -> str:
     """How a picture is named towards an assistant."""
     return f"image://{sha256}"
-
-
-def run_report(record: RunRecord) -> RunReport:
-    """A run as data."""
-    question = record.question if record.status == "interrupted" and record.question else {}
-    limit, last = question.get("limit"), len(record.attempts) - 1
-    behind = record.best_attempt is not None and record.best_attempt < last
-    return RunReport(
-        run_id=line(record.run_id, SHORT),
-        status=record.status,
-        outcome=record.outcome,
-        reason=line(record.reason, LONG),
-        causes=tuple(record.causes),
-        image=ReportedImage.of(record.image, record.image.path) if record.image else None,
-        last_image=uri(record.attempts[last].image.sha256) if behind else None,
-        references=tuple(_used(at, used) for at, used in enumerate(record.references[:MOST], start=1)),
-        unresolved=tuple(line(text, SHORT) for text in record.unresolved[:MOST]),
-        offered=tuple(_offered(candidate) for candidate in (question.get("candidates") or [])[: 2 * MOST]),
-        max_selections=limit if isinstance(limit, int) else None,
-        calls=sum(record.calls.values()),
-        cached_calls=sum(record.cached_calls.values()),
-        cost_usd=record.cost_usd,
-        assumed_usd=record.assumed_usd,
-        unsettled_usd=record.unsettled_usd,
-        has_unknown_cost=_unpriced(record.has_unknown_cost),
-        elapsed_s=record.elapsed_s,
-        parent_run=line(record.parent_run.run_id, SHORT) if record.parent_run else None,
-        warnings=tuple(line(warning, LONG) for warning in record.warnings[:MOST]),
-    )
-
-
-def search_report(
-    library: str,
-    threshold: float | None,
-    hits: "Sequence[Hit]",
-    *,
-    note: str = "",
-    by: Literal["words", "picture"] = "words",
-) -> SearchReport:
-    """A search as data."""
-    found = [
-        ReferenceReport(
-            number=at,
-            uri=uri(hit.image.sha256),
-            role="hit",
-            similarity=float(hit.similarity),
-            accepted=None if threshold is None else hit.similarity >= threshold,
-            title=line(hit.title, SHORT),
-            caption=line(hit.caption, LONG),
-            licence=line(hit.licence, SHORT),
-            author=line(hit.author, SHORT),
-            source=line(hit.source, SHORT),
-        )
-        for at, hit in enumerate(hits[:MOST], start=1)
-    ]
-    return SearchReport(
-        library=line(library, SHORT), threshold=threshold, by=by, hits=tuple(found), note=line(note, LONG)
-    )
-
-
-def _used(at: int, used: UsedReference) -> ReferenceReport:
-    return ReferenceReport(
-        number=at,
-        uri=uri(used.image.sha256),
-        role=used.role,
-        similarity=used.similarity,
-        concept=line(used.concept, SHORT),
-        title=line(used.title, SHORT),
-        caption=line(used.caption, SHORT),
-        licence=line(used.licence, SHORT),
-        author=line(used.author, SHORT),
-        source=line(used.source, SHORT),
-    )
-
-
-def _offered(candidate: Mapping[str, Any]) -> ReferenceReport:
-    similarity = candidate.get("similarity")
-    return ReferenceReport(
-        number=int(candidate.get("number") or 0),
-        uri=uri(line(str(candidate.get("id") or ""), 64)),
-        role="offered",
-        similarity=similarity if isinstance(similarity, int | float) else None,
-        concept=line(str(candidate.get("concept") or ""), SHORT),
-        title=line(str(candidate.get("title") or ""), SHORT),
-        caption=line(str(candidate.get("caption") or ""), SHORT),
-        licence=line(str(candidate.get("licence") or ""), SHORT),
-    )
-
-
-def answer_report(record: AnswerRecord) -> AnswerReport:
-    """An answer from pictures as data."""
-    cited = [
-        ReferenceReport(
-            number=one.number,
-            uri=uri(one.id),
-            role="cited",
-            similarity=one.similarity,
-            image_similarity=one.image_similarity,
-            title=line(one.title, SHORT),
-            licence=line(one.licence, SHORT),
-            supports=line(one.supports, SHORT),
-        )
-        for one in record.citations[:MOST]
-    ]
-    without = record.baseline_answer
-    return AnswerReport(
-        outcome=record.outcome,
-        in_library=record.in_library,
-        answer=line(record.answer, ANSWER),
-        reason=line(record.reason, LONG),
-        citations=tuple(cited),
-        thread_id=line(record.thread_id, SHORT),
-        baseline_answer=None if without is None else line(without.answer or without.reason, LONG),
-        calls=sum(record.calls.values()),
-        cached_calls=sum(record.cached_calls.values()),
-        cost_usd=record.cost_usd,
-        assumed_usd=record.assumed_usd,
-        unsettled_usd=record.unsettled_usd,
-        has_unknown_cost=_unpriced(record.has_unknown_cost),
-    )
-
-
-def _unpriced(backends: Sequence[str]) -> tuple[str, ...]:
-    return tuple(line(backend, SHORT) for backend in backends[:MOST])

@@ -62,7 +62,7 @@ class LineRunner:
             UsageError: a backend, a library or an option that there is not.
         """
         options = self.options(InputRow(0, "", "anything"))
-        await self._request("anything", options).estimate(self.dependencies)
+        await self.request("anything", options).estimate(self.dependencies)
         if library := options.get("library"):
             await self.dependencies.library(library)
 
@@ -99,57 +99,58 @@ class LineRunner:
         ]
         return await warnings_of_many(self.dependencies, setups)
 
-    async def max_cost(self, item: InputRow, options: Mapping[str, Any], *, budgeted: bool) -> float:
-        """US dollars that a line's run can cost at most; only estimated where there is a budget.
+    def request(self, prompt: str, options: Mapping[str, Any]) -> RunRequest:
+        """The run of a line.
+
+        Raises:
+            UsageError: an option that a run does not take.
+        """
+        return RunRequest.of(self.settings, prompt, options)
+
+    async def max_cost(self, request: RunRequest, *, budgeted: bool) -> float:
+        """Check a line's run, and give the US dollars it can cost at most; 0 where there is no budget.
 
         Raises:
             UsageError: the line cannot be run, or nobody knows what it can cost.
         """
-        estimate = await self._request(item.prompt, options).estimate(
-            self.dependencies
-        )  # refuses here what cannot be run
+        estimate = await request.estimate(self.dependencies)
         if not budgeted:
             return 0.0
         most = estimate.max_cost_usd
-        own = options.get("max_cost_usd")
+        own = request.setup.config.max_cost_usd
         if own is not None:
-            most = float(own) if most is None else min(most, float(own))
+            most = own if most is None else min(most, own)
         if most is None:
             raise UsageError(
                 f"the most a run can cost is not known ({', '.join(estimate.has_unknown_cost)}), "
-                "so a budget for the batch "
-                "cannot be kept: give --max-run-cost-usd or --assume-cost-usd-per-call too, or write the price down "
-                "(imagerag prices set)"
+                "so a budget for the batch cannot be kept: give --max-run-cost-usd or --assume-cost-usd-per-call "
+                "too, or write the price down (imagerag prices set)"
             )
         return most
 
-    async def run(
-        self, item: InputRow, options: Mapping[str, Any], result: BatchResult, run: tuple[str, int]
-    ) -> BatchResult:
+    async def run(self, item: InputRow, request: RunRequest, result: BatchResult, run: tuple[str, int]) -> BatchResult:
         """Run a line, and write its image.
 
         Args:
-            result: what is known of the line.
-            run: the id of the run, and which try it is.
+            request: the line's run.
+            result: the line's result so far.
+            run: the id of the run, and how many runs the line has had with it.
         """
-        run_id, tries = run
-        record, image = await self._record(item.prompt, options, run_id), None
+        run_id, run_count = run
+        record, image = await self._record(request, run_id), None
         if record.image is not None:
             file = f"{item.id}{SUFFIXES.get(record.image.media_type, '')}"
             await export(record, self.dependencies.blobs, self.out / file, overwrite=True)
             image = BatchImage(path=file, **record.image.model_dump(exclude={"path"}))
-        return result.model_copy(update={"run_count": tries}).told(record, image)
+        return result.model_copy(update={"run_count": run_count}).with_run(record, image)
 
-    async def _record(self, prompt: str, options: Mapping[str, Any], run_id: str) -> RunRecord:
+    async def _record(self, request: RunRequest, run_id: str) -> RunRecord:
         """The record of a run that has ended, is resumed, or is started."""
         try:
             record = await read_record(self.dependencies, run_id)
         except UnknownRunError:
-            return await last_record(await self._request(prompt, options).start(self._runner, run_id=run_id))
+            return await last_record(await request.start(self._runner, run_id=run_id))
         return record if record.outcome else await last_record(self._runner.resume(run_id))
-
-    def _request(self, prompt: str, options: Mapping[str, Any]) -> RunRequest:
-        return RunRequest.of(self.settings, prompt, options)
 
 
 def first_start(settings: Settings, options: Mapping[str, Any]) -> BatchManifest:

@@ -1,4 +1,4 @@
-"""What became of each line of a batch: `imagerag.batch/1`."""
+"""Results of a batch, line by line: `imagerag.batch/1`."""
 
 from typing import Any, Final, Literal
 
@@ -38,7 +38,7 @@ class BatchImage(BaseModel):
 
 
 class BatchResult(BaseModel):
-    """What became of one line, `imagerag.batch/1`.
+    """The result of one line of a batch.
 
     Attributes:
         index: the line's place in the input, from 1.
@@ -79,11 +79,11 @@ class BatchResult(BaseModel):
         """The line as JSON-able data, its schema's name first."""
         return self.model_dump(mode="json", by_alias=True)
 
-    def told(self, record: RunRecord, image: BatchImage | None) -> "BatchResult":
-        """This line with what its run came to."""
+    def with_run(self, record: RunRecord, image: BatchImage | None) -> "BatchResult":
+        """This line with the result of its run."""
         best = record.attempts[record.best_attempt] if record.best_attempt is not None else None
         references = [
-            BatchReference(sha256=used.image.sha256, **{name: getattr(used, name) for name in _TOLD})
+            BatchReference(sha256=used.image.sha256, **{name: getattr(used, name) for name in _CREDITS})
             for used in record.references
         ]
         update = {
@@ -111,7 +111,7 @@ class BatchResult(BaseModel):
         return self.model_copy(update={"cost_usd": total, "reserved_cost_usd": before.reserved_cost_usd + usd})
 
 
-_TOLD: Final = ("role", "concept", "similarity", "title", "source", "licence")
+_CREDITS: Final = ("role", "concept", "similarity", "title", "source", "licence")
 _KEPT: Final = (
     "run_id", "outcome", "reason", "error", "unresolved", "calls", "cost_usd", "elapsed_s", "next_steps",
 )  # fmt: skip

@@ -13,22 +13,21 @@ from pathlib import Path
 from typing import Any, Final
 
 from imagerag.agent.errors import (
-    AuthError,
     BudgetExceededError,
     ImageRAGError,
-    QuotaError,
     RunStateError,
     StorageError,
     UnknownRunError,
     UsageError,
 )
 from imagerag.agent.types import Outcome
+from imagerag.batch.account_rejections import AccountRejections
 from imagerag.batch.budget import BatchBudget, known_cost, spent_by
 from imagerag.batch.input_row import FILES, InputRow
-from imagerag.batch.input_rows import Source, read_rows
 from imagerag.batch.line_runner import LineRunner, first_start, settings_of
 from imagerag.batch.output_dir import BatchManifest, OutputDir
 from imagerag.batch.results import BatchResult, Status
+from imagerag.batch.row_reader import Source, read_rows
 from imagerag.files.run_request import BatchOptions
 from imagerag.formatting.messages import unknown as unknown_name
 from imagerag.graphs.configuration.settings import Settings
@@ -36,10 +35,6 @@ from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.runs.records import read_record
 
 MOST_AT_ONCE: Final = 64
-MOST_TURNED_DOWN: Final = 5
-"""Lines in a row that an account may turn down, for want of a key or of money, before the batch stops."""
-
-_ACCOUNT: Final = ("AuthError", "QuotaError")
 _PER_RUN: Final = BatchOptions.__annotations__.keys() - FILES
 
 
@@ -65,7 +60,7 @@ class BatchRunner:
         total: lines, once that is known.
         counts: results by status, those of earlier starts included.
         outcomes: results by outcome.
-        earlier: how many results were there before.
+        previously_done: results that an earlier start left.
         has_unknown_cost: whether the cost of any run is not known.
     """
 
@@ -84,7 +79,7 @@ class BatchRunner:
     total: int | None = field(default=None, init=False)
     counts: Counter[Status] = field(default_factory=Counter, init=False)
     outcomes: Counter[str] = field(default_factory=Counter, init=False)
-    earlier: int = field(default=0, init=False)
+    previously_done: int = field(default=0, init=False)
     has_unknown_cost: bool = field(default=False, init=False)
     _stopped_by: ImageRAGError | None = field(default=None, init=False)
 
@@ -100,10 +95,10 @@ class BatchRunner:
         self._budget = BatchBudget(self.max_cost_usd)
         self._before: dict[str, BatchResult] = {}
         self._begun: dict[str, str] = {}
-        self._turned_down = 0
+        self._rejections = AccountRejections()
 
     @property
-    def stopped(self) -> str:
+    def stop_reason(self) -> str:
         """Why it ended before its last line; empty when it did not."""
         return str(self._stopped_by or "")
 
@@ -141,7 +136,7 @@ class BatchRunner:
             self._budget.spent += sum(old.reserved_cost_usd for old in self._before.values())
             for result in done.values():
                 self._count(result)
-            self.earlier = len(done)
+            self.previously_done = len(done)
             await self._book_half_made({result.run_id for result in (*done.values(), *self._before.values())})
             async with aclosing(self._results(frozenset(done))) as results:
                 async for result in results:
@@ -187,7 +182,8 @@ class BatchRunner:
                 if result is not None:
                     await asyncio.shield(asyncio.to_thread(self.folder.append, result))
                     self._count(result, paid=True)
-                    self._watch(result)
+                    if rejected := self._rejections.add(result):
+                        self._stop(rejected)
                     await ready.put(result)
         except StorageError as error:
             self._stop(error)
@@ -206,8 +202,9 @@ class BatchRunner:
             options = self._lines.options(item)
             await asyncio.to_thread(self.folder.check_space)
             run = self._named(item, digest)
-            most = await self._lines.max_cost(item, options, budgeted=self.max_cost_usd is not None)
-            await self._budget.hold(item.id, most, run_id=run[0], limit=options.get("max_cost_usd"))
+            request = self._lines.request(item.prompt, options)
+            most = await self._lines.max_cost(request, budgeted=self.max_cost_usd is not None)
+            await self._budget.hold(item.id, most, run_id=run[0], limit=request.setup.config.max_cost_usd)
         except (BudgetExceededError, StorageError) as error:
             self._stop(error)
             return None
@@ -216,7 +213,7 @@ class BatchRunner:
         cost, booked, left_open = None, 0.0, False
         self._begun[item.id] = run[0]
         try:
-            result = await self._lines.run(item, options, result, run)
+            result = await self._lines.run(item, request, result, run)
             cost = result.cost_usd
         except StorageError as error:  # every line's: the next would be paid for, and lost as well
             self._stop(error)
@@ -242,10 +239,10 @@ class BatchRunner:
         return result.booked(booked, None if before is None or before.status == "invalid" else before)
 
     def _named(self, item: InputRow, digest: str) -> tuple[str, int]:
-        """The id of a line's run, and which try it is."""
+        """The id of a line's run, and how many runs the line has had with it."""
         before = self._before.get(item.id)
-        tries = before.run_count + 1 if before is not None and before.status == "failed" else 1
-        return f"{self._started.name}-{digest[:16]}" + (f"-{tries}" if tries > 1 else ""), tries
+        run_count = before.run_count + 1 if before is not None and before.status == "failed" else 1
+        return f"{self._started.name}-{digest[:16]}" + (f"-{run_count}" if run_count > 1 else ""), run_count
 
     def _agreed(self, started: BatchManifest) -> BatchManifest:
         """What the batch was started with, when it is not contradicted.
@@ -280,14 +277,6 @@ class BatchRunner:
     def _dropped(self) -> tuple[Status, ...]:
         """Results that are made anew: a line that could not be read may have been mended, and costs nothing."""
         return ("invalid", "failed") if self.retry_failed else ("invalid",)
-
-    def _watch(self, result: BatchResult) -> None:
-        """Stop when the account turns down one line after the other: it would all of them."""
-        self._turned_down = self._turned_down + 1 if result.error in _ACCOUNT else 0
-        if self._turned_down >= MOST_TURNED_DOWN:
-            kind = {"AuthError": AuthError, "QuotaError": QuotaError}[result.error or ""]
-            told = f"{self._turned_down} lines one after the other were turned down, and the rest was left"
-            self._stop(kind(f"{told}: {result.reason}"))
 
     def _stop(self, error: ImageRAGError) -> None:
         """Begin no further line."""

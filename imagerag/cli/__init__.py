@@ -19,25 +19,25 @@ from imagerag import __version__
 
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "demo": ("demo", "Run the whole method offline, in a toy world with real parts."),
-    "generate": ("generate", "Draw, judge, retrieve from your pictures, and redraw."),
-    "batch": ("batch", "Run many prompts, a few at a time; nothing is done or paid twice."),
-    "index": ("index", "Put pictures into a library."),
-    "search": ("search", "Look into a library with words or a picture."),
-    "ask": ("ask", "Ask a library a question; the answer cites its pictures."),
-    "similarity": ("similarity", "Say how similar a picture and a text are to an encoder."),
+    "generate": ("generate", "Generate an image, judge it, retrieve references, and generate again."),
+    "batch": ("batch", "Run many prompts concurrently; nothing is done or paid twice."),
+    "index": ("index", "Index image files into a library."),
+    "search": ("search", "Search a library with words or an image."),
+    "ask": ("ask", "Answer a question from a library, with citations."),
+    "similarity": ("similarity", "Measure the similarity of an image and texts."),
     "library": ("library", "List, describe, calibrate and remove libraries."),
-    "runs": ("runs", "List the runs made so far."),
-    "show": ("runs", "Tell what a run did, step by step."),
-    "report": ("report", "Write a run as one page to read: what, why, what not, and what it cost."),
-    "resume": ("runs", "Continue a run that was stopped, or answer one that waits."),
-    "continue": ("continue_cmd", "Go on from where a run ended: more rounds, other references, another prompt."),
-    "replay": ("replay", "Do a run again from one of its steps, with something changed."),
-    "diff": ("diff", "Compare two runs: where they part, and what came of it."),
-    "eval": ("eval_group", "Run and report evaluations."),
-    "prices": ("prices", "List what models cost, and say what yours do."),
-    "mcp": ("mcp", "Serve assistants and editors that speak MCP."),
+    "runs": ("runs", "List runs."),
+    "show": ("runs", "Show what a run did, step by step."),
+    "report": ("report", "Write a run as one HTML page."),
+    "resume": ("runs", "Finish a run that was stopped, or answer one that waits."),
+    "continue": ("continue_cmd", "Start a new run from the result of a finished one."),
+    "replay": ("replay", "Fork a run at a step, optionally with changes."),
+    "diff": ("diff", "Compare two runs, the first divergence first."),
+    "eval": ("eval_group", "Measure how good it is."),
+    "prices": ("prices", "List and set the prices of models."),
+    "mcp": ("mcp", "Serve assistants and editors over MCP."),
     "trust": ("trust", "Trust a folder's imagerag.toml, or a model that a library names."),
-    "doctor": ("doctor", "Say what is configured, what answers, and whether the judge can be trusted."),
+    "doctor": ("doctor", "Check settings, keys, backends and stored files."),
 }
 """Command → (module it lives in, what it does). The help reads this table and imports no command."""
 
@@ -105,12 +105,12 @@ class Commands(click.Group):
 @click.option("--debug", is_flag=True, help="Show where an error came from  [env: IMAGERAG_DEBUG]")
 @click.pass_context
 def main(ctx: click.Context, home: str | None, env_file: str | None, debug: bool) -> None:
-    """Draws what you asked for, looks at it, finds what is missing in your own pictures, and draws again.
+    """Generates an image, judges it, finds what is missing in your own images, and generates again.
 
     Start with: imagerag demo
 
-    Exit codes: 0 aligned or done, 3 a picture that is not aligned, 4 refused, 5 budget spent, 2 wrong use,
-    1 any other error, 130 stopped with Ctrl-C.
+    Exit codes: 0 aligned or done, 3 an image that is not aligned, 4 refused, 5 budget spent, 2 wrong use, 1 any other
+    error, 130 stopped with Ctrl-C.
     """
     if env_file or os.environ.get("IMAGERAG_ENV_FILE"):
         from imagerag.graphs.configuration.env_file import load_env_file

@@ -32,7 +32,7 @@ from imagerag.client.client import ImageRAG
 from imagerag.files.export import write_file
 from imagerag.formatting.labels import ANSWERS, STOPPED
 from imagerag.formatting.numbers import dollars
-from imagerag.formatting.text import clean
+from imagerag.formatting.text import clean, image_name
 from imagerag.reports.html.answer_text import WITH, WITHOUT, closeness, looked_at, said, said_without
 
 
@@ -40,32 +40,32 @@ from imagerag.reports.html.answer_text import WITH, WITHOUT, closeness, looked_a
 @click.argument("question", required=False)
 @library_option
 @preset_option
-@click.option("--judge", metavar="SPEC", help="What answers unless --answerer says otherwise  [env: IMAGERAG_JUDGE]")
-@click.option(
-    "--answerer", metavar="SPEC", help="What answers: a model, or metadata (no model)  [env: IMAGERAG_ANSWERER]"
-)
-@click.option("--image", "images", multiple=True, metavar="FILE", help="A picture of yours that the question is about.")
+@click.option("--judge", metavar="SPEC", help="Answering model, where --answerer names none  [env: IMAGERAG_JUDGE]")
+@click.option("--answerer", metavar="SPEC", help="Answering model, or metadata (no model)  [env: IMAGERAG_ANSWERER]")
+@click.option("--image", "images", multiple=True, metavar="FILE", help="An image of yours that the question is about.")
 @click.option(
     "--by",
     type=click.Choice(["image", "words", "both"]),
-    help="Search with your picture, the words, or both.  [default: all that is given]",
+    help="Search with your image, the words, or both.  [default: all that is given]",
 )
-@click.option("-k", type=click.IntRange(1, 100), default=8, metavar="N", help="Pictures taken for their similarity.")
+@click.option("-k", type=click.IntRange(1, 100), default=8, metavar="N", help="Images retrieved by similarity.")
 @threshold_option
 @hybrid_option
 @reranker_option
 @filter_options
-@click.option("--thread", metavar="ID", help="Ask on: the thread of an earlier answer, or a name of your own.")
-@click.option("--compare", is_flag=True, help="Beside it, what the same model says without the library.")
+@click.option("--thread", metavar="ID", help="Continue the thread of an earlier answer, or name a new one.")
+@click.option("--compare", is_flag=True, help="Also show the model's answer without the library.")
 @click.option(
     "--cache",
     type=click.Choice(["record", "reuse", "replay"]),
     default="record",
-    help="Use answers that were paid for before (reuse), or nothing else (replay).",
+    help="Also use responses from before (reuse), or make no call (replay).",
 )
 @limit_options
-@click.option("--sheet", callback=sheet_of, metavar="FILE", help="Also write a picture (PNG) of what was retrieved.")
-@click.option("--out", callback=document_of, metavar="FILE", help="Also write it as one document: .html or .md.")
+@click.option(
+    "--sheet", callback=sheet_of, metavar="FILE", help="Also write a contact sheet (PNG) of the retrieved images."
+)
+@click.option("--out", callback=document_of, metavar="FILE", help="Also write the answer to FILE, .html or .md.")
 @overwrite_option
 @json_option
 @quiet_option
@@ -85,11 +85,11 @@ def ask_command(
     quiet: bool,
     **options: Any,
 ) -> int:
-    """Answer QUESTION from the pictures of a library and what is written about them, and from nothing else.
+    """Answer QUESTION from the images of a library and their metadata, and from nothing else.
 
-    The answer says which picture supports what, or that the library does not hold it. QUESTION can be "-": then it is
-    read from stdin. Without one, --thread ID shows its last answer again. Exit codes: 0 answered, 3 not held by the
-    library, 4 refused, 5 budget spent, 1 no readable answer or none at all, 130 stopped with Ctrl-C.
+    The answer cites the images that support it, or says that the library does not hold it. QUESTION "-" is read from
+    stdin. Without QUESTION, --thread ID shows its last answer again. Exit codes: 0 answered, 3 not held by the library,
+    4 refused, 5 budget spent, 1 no readable answer or an error, 130 stopped with Ctrl-C.
     """
     if question is None and not options["thread"]:
         raise click.UsageError("say what you want to know: imagerag ask QUESTION")
@@ -112,7 +112,7 @@ def ask_command(
         if sheet is not None:
             await write_file(sheet, await rag.questions.contact_sheet(record))
         if out is not None:
-            from imagerag.reports.html.builder import write_answer
+            from imagerag.reports.html.report_writer import write_answer
 
             await write_answer(rag.dependencies, record, out)
         return record
@@ -163,7 +163,7 @@ def lines(record: AnswerRecord) -> Iterator[str]:
         [
             [
                 accent(f"[{one.number}]"),
-                short(one.title or one.id[:12], 28),
+                short(image_name(one.title, one.id), 28),
                 dim(closeness(one)),
                 dim(short(one.licence, 18)),
                 dim(clean(one.supports)),

@@ -34,17 +34,18 @@ from imagerag.formatting.text import clean
 if TYPE_CHECKING:
     from imagerag.batch.results import BatchResult
     from imagerag.batch.runner import BatchRunner
+    from imagerag.schemas.commands import BatchSummary
 
 TECHNICAL, BUDGET = labels.OUTCOMES["failed"].exit_code, labels.OUTCOMES["budget_exhausted"].exit_code
 
 
 @click.command("batch")
 @click.argument("prompts", metavar="FILE")
-@click.option("--out", required=True, metavar="DIR", help="Where results.jsonl and the pictures go.")
+@click.option("--out", required=True, metavar="DIR", help="Folder for results.jsonl and the images.")
 @click.option("--concurrency", type=int, default=4, metavar="N", help="Runs at once, 1 to 64.")
-@click.option("--resume", is_flag=True, help="Go on with the batch in DIR, with what it was started with.")
-@click.option("--retry-failed", is_flag=True, help="With --resume: run lines that failed once more.")
-@click.option("--allow-outside", is_flag=True, help="FILE may name files anywhere on this machine.")
+@click.option("--resume", is_flag=True, help="Continue the batch in DIR, with the options it was started with.")
+@click.option("--retry-failed", is_flag=True, help="With --resume: run failed lines again.")
+@click.option("--allow-outside", is_flag=True, help="Let FILE name any file on this machine.")
 @click.option("--max-cost-usd", type=float, metavar="X", help="US dollars at most for the whole batch.")
 @click.option("--max-run-cost-usd", type=float, metavar="X", help="US dollars at most for each run.")
 @assume_option
@@ -76,20 +77,20 @@ def batch_command(
     quiet: bool,
     **options: Any,
 ) -> int:
-    """Run every prompt of FILE, a few at a time.
+    """Run every prompt of FILE, several at a time.
 
-    FILE is JSON lines (a string, or an object with prompt and what else generate takes: id, seed, size, library,
-    initial_image, subjects, …), CSV with such columns, or plain text with a prompt per line: the same file that eval
-    run reads. filter_tags, licences and where filter references; tags label prompts. Files in it are relative to
-    FILE. DIR gets results.jsonl, a line for every prompt, failures too, and a picture with its sidecar for each.
+    FILE is JSON lines (a string, or an object with prompt and other options of generate: id, seed, size, library,
+    initial_image, subjects, …), CSV with such columns, or text with a prompt per line; eval run reads the same files.
+    filter, filter_tags and licences filter references; tags label prompts. Paths in FILE are relative to it. DIR gets
+    results.jsonl with a line for every prompt, and each image with its sidecar.
 
-    Nothing is done or paid twice: a batch that was stopped, or killed, goes on with --resume.
+    A batch that was stopped or killed continues with --resume; nothing is done or paid twice.
 
-    Exit codes: 0 every prompt was run to its end, aligned or not; 1 some failed, or could not be run, or the disk is
-    full; 5 the batch's budget is spent.
+    Exit codes: 0 every run ended, aligned or not; 1 some failed or could not be run, or the disk is full; 5 the budget
+    of the batch is spent.
     """
-    from imagerag.batch.input_rows import notes
     from imagerag.batch.output_dir import started_with
+    from imagerag.batch.row_reader import notes
     from imagerag.batch.runner import BatchRunner
 
     kept = started_with(out) if resume else {}
@@ -121,17 +122,17 @@ def batch_command(
     try:
         asyncio.run(_follow(batch, quiet))
     except ImageRAGError as error:
-        if not batch.stopped:  # it was not begun
+        if not batch.stop_reason:  # it was not begun
             raise
         say(f"imagerag: {clean(str(error))}", err=True)
         code = BUDGET if isinstance(error, BudgetExceededError) else TECHNICAL
     except (KeyboardInterrupt, asyncio.CancelledError):
-        _say_how_to_go_on(batch, prompts, out)
+        _print_resume_hint(batch, prompts, out)
         code = STOPPED
     failed = batch.counts["failed"] + batch.counts["invalid"]
     code = code or (TECHNICAL if failed else 0)
     summary = _summary(batch, time.monotonic() - began, code)
-    say_json(summary) if as_json else say_all(_lines(batch, prompts, out))
+    say_json(summary.as_json()) if as_json else say_all(_lines(batch, prompts, out))
     return code
 
 
@@ -141,7 +142,7 @@ async def _follow(batch: "BatchRunner", quiet: bool) -> None:
         async for result in results:
             told += 1
             if not quiet:
-                say(_progress(batch, batch.earlier + told, result), err=True)
+                say(_progress(batch, batch.previously_done + told, result), err=True)
 
 
 def _progress(batch: "BatchRunner", done: int, result: "BatchResult") -> str:
@@ -160,26 +161,26 @@ def _standing(result: "BatchResult") -> str:
     return accent(f"✓ {word}") if result.outcome == "aligned" else f"✗ {word}"
 
 
-def _summary(batch: "BatchRunner", elapsed_s: float, code: int) -> dict[str, Any]:
-    """`imagerag.batch-summary/1`."""
-    return {
-        "schema": "imagerag.batch-summary/1",
-        "results": str(batch.folder.results),
-        "total": batch.total,
-        "left": (batch.total or 0) - sum(batch.counts.values()),
-        "earlier": batch.earlier,
-        "status": {status: batch.counts[status] for status in ("done", "failed", "invalid")},
-        "outcomes": dict(batch.outcomes),
-        "cost_usd": None if batch.has_unknown_cost else batch.spent_usd,
-        "elapsed_s": elapsed_s,
-        "stopped": batch.stopped or ("stopped with Ctrl-C" if code == STOPPED else ""),
-    }
+def _summary(batch: "BatchRunner", elapsed_s: float, code: int) -> "BatchSummary":
+    from imagerag.schemas.commands import BatchSummary
+
+    return BatchSummary(
+        results=str(batch.folder.results),
+        total=batch.total,
+        remaining=(batch.total or 0) - sum(batch.counts.values()),
+        previously_done=batch.previously_done,
+        status={status: batch.counts[status] for status in ("done", "failed", "invalid")},
+        outcomes=dict(batch.outcomes),
+        cost_usd=None if batch.has_unknown_cost else batch.spent_usd,
+        elapsed_s=elapsed_s,
+        stop_reason=batch.stop_reason or ("stopped with Ctrl-C" if code == STOPPED else ""),
+    )
 
 
 def _lines(batch: "BatchRunner", prompts: str, out: str) -> list[str]:
     """The summary, for people."""
     done = sum(batch.counts.values())
-    before = f", {batch.earlier:,} of them before" if batch.earlier else ""
+    before = f", {batch.previously_done:,} of them before" if batch.previously_done else ""
     rows = [[bold(f"{number:,}"), _word(outcome)] for outcome, number in batch.outcomes.most_common()]
     cost = dollars(None if batch.has_unknown_cost else batch.spent_usd)
     lines = [f"{count(done, 'prompt')} of {batch.total or done:,} run{before}", *table(rows, right={0})]
@@ -195,6 +196,6 @@ def _word(outcome: str) -> str:
     return known.name if known else labels.BATCH_LINES["invalid"].meaning
 
 
-def _say_how_to_go_on(batch: "BatchRunner", prompts: str, out: str) -> None:
+def _print_resume_hint(batch: "BatchRunner", prompts: str, out: str) -> None:
     going_on = shlex.join(["imagerag", "batch", prompts, "--out", out, "--resume"])
     say(f"imagerag: stopped; nothing is lost. To go on: {going_on}", err=True)

@@ -13,19 +13,23 @@ from imagerag.client.client import ImageRAG
 
 @click.command("continue")
 @click.argument("run")
-@click.option("--prompt", metavar="TEXT", help="Draw this from now on.")
-@click.option("--more-rounds", type=int, default=2, metavar="N", help="Redrawings at most, 0 to 20.")
+@click.option("--prompt", metavar="TEXT", help="New prompt.")
+@click.option(
+    "--more-rounds",
+    type=int,
+    default=2,
+    metavar="N",
+    help="Further rounds at most, 0 to 20.",
+)
 @click.option(
     "--exclude-image",
     "exclude_images",
     multiple=True,
     metavar="N|ID",
-    help="A reference that is never to be used again.",
+    help="Reference that is never used again.",
 )
-@click.option(
-    "--keep-image", "keep_images", multiple=True, metavar="N|ID", help="A reference that is to go with every drawing."
-)
-@click.option("--add-image", "add_images", multiple=True, metavar="ID", help="A library picture to draw with next.")
+@click.option("--keep-image", "keep_images", multiple=True, metavar="N|ID", help="Reference that is sent every time.")
+@click.option("--add-image", "add_images", multiple=True, metavar="ID", help="Image of the library to send next.")
 @limit_options
 @output_options
 @pass_globals
@@ -36,11 +40,11 @@ def continue_command(
     output: OutputOptions,
     **steering: Any,
 ) -> int:
-    """Go on from where RUN ended: more rounds, other references, another prompt.
+    """Start a new run from the result of RUN: more rounds, other references, another prompt.
 
-    RUN stays as it was: what goes on is a run of its own, which begins with the best picture so far and what was found
-    out about it. References are named by number, as `imagerag show RUN` lists them, or by id (six characters are
-    enough where the run has seen the picture). A run that was stopped half-way is for `imagerag resume`.
+    RUN stays as it was. The new run begins with its best image and its findings. Name references by their number in
+    `imagerag show RUN`, or by id (six characters are enough where RUN has seen the image). Use `imagerag resume` for a
+    run that was stopped.
     """
     rag = ImageRAG(home=globals_.home)
-    return follow_run(RunOutputs.wanted(rag, output), rag.runs.stream_continue(run_name(rag, run), **steering))
+    return follow_run(RunOutputs.from_options(rag, output), rag.runs.stream_continue(run_name(rag, run), **steering))

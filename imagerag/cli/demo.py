@@ -20,7 +20,7 @@ from imagerag.cli.terminal import bold, dim, say, say_all, say_json, table
 from imagerag.client.client import ImageRAG
 from imagerag.files.export import SUFFIXES, export, is_record, write_file
 from imagerag.formatting.labels import STOPPED
-from imagerag.reports.html.builder import write_report
+from imagerag.reports.html.report_writer import write_report
 from imagerag.store.output_dir_lock import exclusive_writer
 
 PROMPT: Final = "a red solid heart and a blue split crescent on a mint background"
@@ -39,17 +39,17 @@ HONEST: Final = (
 
 
 @click.command("demo")
-@click.option("--out", metavar="DIR", default="imagerag-demo", show_default=True, help="Where the files go.")
+@click.option("--out", metavar="DIR", default="imagerag-demo", show_default=True, help="Folder for the files.")
 @overwrite_option
-@click.option("--seed", type=int, default=0, metavar="N", help="Another seed, another arrangement.")
-@click.option("--escalate", is_flag=True, help="A prompt nothing is found for: see how it is asked again, and ends.")
+@click.option("--seed", type=int, default=0, metavar="N", help="Seed of the arrangement.")
+@click.option("--escalate", is_flag=True, help="Show a prompt without a usable reference: retries, and the outcome.")
 @json_option
 @pass_globals
 def demo_command(globals_: Globals, /, out: str, seed: int, escalate: bool, as_json: bool) -> int:
     """Run the whole method offline: no key, no GPU, no download.
 
-    Draws a prompt that holds something the painter does not know, and shows how it is found and drawn. Writes
-    initial.png, final.png, sheet.png, report.html and run.json.
+    The prompt holds something that the generator does not know; the library does. Writes initial.png, final.png,
+    sheet.png, report.html and run.json.
     """
     prompt = ESCALATING if escalate else PROMPT
     folder = Path(out).expanduser()

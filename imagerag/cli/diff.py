@@ -35,15 +35,15 @@ DIFFERENT = 1
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
 @overwrite_option
-@click.option("--out", metavar="FILE", help="Also write it as one page (HTML), pictures side by side.")
+@click.option("--out", metavar="FILE", help="Also write the comparison as an HTML page.")
 @click.option("--exit-code", is_flag=True, help="Exit with 1 when the runs differ, for scripts.")
 @json_option
 @pass_globals
 def diff_command(globals_: Globals, /, a: str, b: str, out: str | None, exit_code: bool, as_json: bool) -> int:
-    """Compare runs A and B: what differed, the first divergence first.
+    """Compare runs A and B, the first divergence first.
 
-    For a run and its replay, or for any two. The start of an id is enough, or "last". Who paid, dates and ids are no
-    difference. It exits with 0 whether they differ or not; --exit-code says so with 1.
+    A and B are ids, starts of ids, or "last". Costs, dates and ids are not compared. The exit code is 0 for any result;
+    with --exit-code it is 1 when they differ.
     """
     rag = ImageRAG(home=globals_.home)
     file = _page(out)
@@ -58,7 +58,7 @@ def diff_command(globals_: Globals, /, a: str, b: str, out: str | None, exit_cod
 
 
 async def _compared(rag: ImageRAG, a: str, b: str, file: Path | None) -> RunDiff:
-    from imagerag.reports.html.diff_builder import compare, write_page
+    from imagerag.reports.html.diff_writer import compare, write_page
 
     records = await rag.runs.get(a), await rag.runs.get(b)
     found = await compare(rag.dependencies, *records)
@@ -80,12 +80,12 @@ def _lines(found: RunDiff) -> list[str]:
     """The comparison for a terminal."""
     lines = [*_sides(found.a, found.b), dim(related(found)), "", bold(verdict_of(found))]
     if found.setup:
-        lines += ["", accent("asked for, and made with"), *_differences(found.setup)]
+        lines += ["", accent("inputs and settings"), *_differences(found.setup)]
     for number, divergence in enumerate(found.divergences):
         title = "first divergence" if number == 0 else "then"
         lines += ["", f"{accent(title)}: {bold(steps_of(divergence))}, {place(divergence)}", *_divergence(divergence)]
     if found.result:
-        lines += ["", accent("in the end"), *_differences(found.result)]
+        lines += ["", accent("results"), *_differences(found.result)]
     if max(len(found.a.attempts), len(found.b.attempts)):
         lines += ["", accent("pictures"), *_pictures(found)]
     return lines
@@ -98,7 +98,7 @@ def _sides(a: RunSummary, b: RunSummary) -> list[str]:
             side.run_id,
             standing_text(side),
             "" if side.score is None else percent(side.score),
-            model_calls(side.calls, side.reused),
+            model_calls(side.calls, side.cached_calls),
             dollars(side.cost_usd),
             seconds(side.elapsed_s),
         ]
@@ -133,11 +133,11 @@ def _divergence(divergence: Divergence) -> list[str]:
     if divergence.a is None or divergence.b is None:
         return hanging(short(unmatched_text(divergence), 2 * columns()), columns(), indent=4, head="  ")
     lines = []
-    for word, listed in (("asked", divergence.asked), ("answered", divergence.answered)):
+    for word, listed in (("inputs", divergence.inputs), ("outputs", divergence.outputs)):
         if listed:
             lines += [f"  {dim(word)}", *(f"  {line}" for line in _differences(listed))]
     if divergence.same_inputs:
-        lines = [dim("  asked the same"), *lines]
+        lines = [dim("  the same inputs"), *lines]
     return lines
 
 

@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
 @click.command("doctor")
 @preset_option
-@click.option("--generator", metavar="SPEC", help="What draws  [env: IMAGERAG_GENERATOR]")
-@click.option("--judge", metavar="SPEC", help="What looks  [env: IMAGERAG_JUDGE]")
+@click.option("--generator", metavar="SPEC", help="Image generator  [env: IMAGERAG_GENERATOR]")
+@click.option("--judge", metavar="SPEC", help="Judge  [env: IMAGERAG_JUDGE]")
 @library_option
-@click.option("--repair", "mend", is_flag=True, help="Rebuild damaged files where that can be, set the others aside.")
-@click.option("--probe", is_flag=True, help="Make one tiny real call to each; says first what it can cost.")
+@click.option("--repair", "mend", is_flag=True, help="Rebuild damaged files where possible, set others aside.")
+@click.option("--probe", is_flag=True, help="Make one small real call to each; prints the cost before.")
 @json_option
 @pass_globals
 def doctor_command(
@@ -49,15 +49,14 @@ def doctor_command(
     probe: bool,
     as_json: bool,
 ) -> int:
-    """Say what is configured, where each setting came from, what is reachable, and which model answers.
+    """Check settings and their origins, keys, backends, libraries and every file of the home.
 
-    Every file of the home is read and checked. With --repair, damaged ones are rebuilt where that can be (the list of
-    runs, search indexes, pictures there is a copy of); others are moved to the folder set-aside. Nothing is deleted.
+    With --repair, damaged files are rebuilt where possible (the list of runs, search indexes, images with a copy);
+    others are moved to the folder set-aside. Nothing is deleted.
 
-    The exit code is 1 when something does not work. Whether the judge can be trusted is not asked here: imagerag eval
-    judge.
+    The exit code is 1 when something does not work. `imagerag eval judge` tests the judge.
     """
-    from imagerag.diagnostics.doctor import probe_costs
+    from imagerag.diagnostics.probes import probe_costs
 
     rag = ImageRAG(preset=preset, generator=generator, judge=judge, library=library, home=globals_.home)
     if probe:

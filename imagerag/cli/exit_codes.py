@@ -25,7 +25,9 @@ def fail(error: Exception, *, as_json: bool) -> int:
     """Say on stderr what went wrong, on stdout too where a program listens, and give the exit code."""
     message, code = _explained(error)
     if as_json:
-        say(json.dumps({"schema": "imagerag.error/1", "error": _name(error), "message": message}))
+        from imagerag.schemas.commands import ErrorDocument
+
+        say(json.dumps(ErrorDocument(error=_name(error), message=message).as_json()))
     print_failure(message)
     return code
 

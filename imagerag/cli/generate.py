@@ -44,38 +44,48 @@ def _only_one(context: click.Context, option: click.Parameter, given: tuple[str,
 @judge_option
 @reranker_option
 @run_options(defaults=True)
-@click.option("--initial-image", metavar="FILE", help="Start from this picture instead of drawing the first.")
+@click.option("--initial-image", metavar="FILE", help="Start from this image instead of generating the first.")
 @click.option(
-    "--subject", "subjects", multiple=True, metavar="[NAME=]FILE", help="A picture of yours that is to be in it."
+    "--subject",
+    "subjects",
+    multiple=True,
+    metavar="[NAME=]FILE",
+    help="An image of yours that is to appear in the result.",
 )
 @click.option(
     "--edit",
     metavar="[NAME=]FILE",
     multiple=True,
     callback=_only_one,
-    help="A picture of yours that is to be changed, the rest of it kept.",
+    help="An image of yours to change; the rest of it is kept.",
 )
 @click.option(
     "--edit-library",
     metavar="ID",
     multiple=True,
     callback=_only_one,
-    help="The same with a picture of the library.",
+    help="An image of the library to change.",
 )
-@click.option("--mask", metavar="FILE", help="Edit the picture only where this PNG of its size is transparent.")
-@click.option("--mask-feather", type=int, default=0, metavar="PX", help="Fade over so many pixels inside of the mask.")
+@click.option("--mask", metavar="FILE", help="Edit only where this PNG of the same size is transparent.")
+@click.option(
+    "--mask-feather", type=int, default=0, metavar="PX", help="Width of the blend inside the mask, in pixels."
+)
 @click.option(
     "--likeness",
     type=click.Choice(["auto", "always", "never"]),
     default="auto",
-    help="What must be recognisably the very thing that was sent: subjects and what is tagged product, person, …",
+    help="Images that must stay recognisable: subjects and those tagged product, person, … (auto).",
 )
-@click.option("--select", is_flag=True, help="Choose among the references that passed yourself.")
+@click.option("--select", is_flag=True, help="Choose the references yourself.")
 @click.option(
-    "--partial-images", type=int, default=0, metavar="N", help="Unfinished pictures to show meanwhile, 0 to 3."
+    "--partial-images",
+    type=int,
+    default=0,
+    metavar="N",
+    help="Unfinished images to show while one is generated, 0 to 3.",
 )
 @limit_options
-@click.option("--dry-run", is_flag=True, help="Say what it can come to in calls and money, and do nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the highest number of calls and cost, and do nothing.")
 @output_options
 @pass_globals
 def generate_command(
@@ -93,11 +103,12 @@ def generate_command(
     dry_run: bool,
     **options: Any,
 ) -> int:
-    """Draw PROMPT, judge the picture, find what is missing in a library, and redraw, until it is right.
+    """Generate an image of PROMPT, judge it, retrieve what is missing from a library, and generate again until it is
+    aligned.
 
-    PROMPT can be "-": then it is read from stdin. stdout carries the result, stderr the progress. With --select the
-    run stops at the references that passed: in a terminal you choose there and then; otherwise it is left waiting
-    (status "interrupted", exit code 0) until `imagerag resume RUN --select 1,2`.
+    PROMPT "-" is read from stdin. stdout carries the result, stderr the progress. With --select the run stops for you
+    to choose the references: at once in a terminal, otherwise later with `imagerag resume RUN --select 1,2` (status
+    "interrupted", exit code 0).
     """
     text = read_prompt() if prompt == "-" else prompt
     rag = ImageRAG(
@@ -114,7 +125,7 @@ def generate_command(
     }
     if dry_run:
         return print_estimate(rag, text, output.mode == "json", **options)
-    delivery = RunOutputs.wanted(rag, output, library=library, choosing=options["select"])
+    delivery = RunOutputs.from_options(rag, output, library=library, choosing=options["select"])
     if not output.quiet:
         say_all([run_header(rag.settings), *first_time(rag)], err=True)
     return follow_run(delivery, rag.stream(text, **options))

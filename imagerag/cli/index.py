@@ -29,6 +29,7 @@ from imagerag.formatting.text import clean
 from imagerag.graphs.configuration.settings import PRESETS
 
 if TYPE_CHECKING:
+    from imagerag.schemas.libraries import IndexDocument
     from imagerag.store.library.ingest import IndexReport
     from imagerag.store.library.library import Library
 
@@ -38,11 +39,11 @@ SHOWN: Final = 20
 
 @click.command("index")
 @click.argument("paths", nargs=-1, metavar="PATH...")
-@click.option("--library", metavar="NAME", help="Which library; made when there is none  [env: IMAGERAG_LIBRARY]")
-@click.option("--embedder", metavar="SPEC", help="Encoder of a new library; one that exists knows its own.")
+@click.option("--library", metavar="NAME", help="The library; created if it does not exist  [env: IMAGERAG_LIBRARY]")
+@click.option("--embedder", metavar="SPEC", help="Encoder of a new library.")
 @click.option("--manifest", metavar="FILE", help="CSV, JSON lines or JSON: path, caption, tags, licence, …")
-@click.option("--exclude", multiple=True, metavar="GLOB", help="Leave files or folders out: drafts, '*.gif', 'raw/*'.")
-@click.option("--allow-outside", is_flag=True, help="Manifest and links may lead anywhere on this machine.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out files or folders: drafts, '*.gif', 'raw/*'.")
+@click.option("--allow-outside", is_flag=True, help="Let the manifest and links name any file on this machine.")
 @click.option("--strict", is_flag=True, help="Exit with 1 when anything was skipped.")
 @json_option
 @quiet_option
@@ -60,11 +61,11 @@ def index_command(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Put the pictures of files and folders into a library.
+    """Index image files and folders into a library.
 
-    What is there already is not encoded again. Files that are no pictures, or damaged, are skipped and listed. What
-    NAME.json, NAME.png.json or NAME.txt beside a picture says (caption, tags, licence, …) is kept with it. What file
-    servers and systems leave among pictures (@eaDir, __MACOSX, hidden files) is left out.
+    Images that are already indexed are not encoded again. Damaged files and files of other types are skipped and
+    listed. Metadata in NAME.json, NAME.png.json or NAME.txt beside an image (caption, tags, licence, …) is stored with
+    it. Hidden files and files of file servers (@eaDir, __MACOSX) are ignored.
     """
     if not paths and not manifest:
         raise UsageError("say what to index: imagerag index PATH --library NAME")
@@ -81,7 +82,7 @@ def index_command(
         shown = None if quiet else progress
         report, opened = asyncio.run(_index(rag, name, paths, **given, progress=shown, warn=warn))
     if as_json:
-        say_json(document(report, opened))
+        say_json(document(report, opened).as_json())
     else:
         say_all(report_lines(report, opened))
     return 1 if strict and report.skipped else 0
@@ -104,27 +105,28 @@ async def _index(rag: ImageRAG, name: str, paths: tuple[str, ...], **options: An
     return report, await rag.libraries.open(name)
 
 
-def document(report: "IndexReport", library: "Library") -> dict[str, Any]:
-    """`imagerag.index/1`."""
+def document(report: "IndexReport", library: "Library") -> "IndexDocument":
+    """The result of indexing, for programs."""
+    from imagerag.schemas.libraries import IndexDocument, Level, Skipped
+
     threshold = library.metadata.threshold
-    return {
-        "schema": "imagerag.index/1",
-        "library": library.name,
-        "embedder": library.metadata.spec,
-        "added": report.added,
-        "updated": report.updated,
-        "unchanged": report.unchanged,
-        "duplicates": report.duplicates,
-        "skipped": [{"path": path, "reason": reason} for path, reason in report.skipped],
-        "captions": report.captions,
-        "notes": [{"path": path, "reason": reason} for path, reason in report.notes],
-        "columns": report.columns,
-        "manifest_captions": report.manifest_captions,
-        "warnings": report.warnings,
-        "images_per_s": report.images_per_s,
-        "seconds": dict(report.seconds),
-        "threshold": {"cosine": threshold.cosine, "percentile": threshold.percentile} if threshold else None,
-    }
+    return IndexDocument(
+        library=library.name,
+        embedder=library.metadata.spec,
+        added=report.added,
+        updated=report.updated,
+        unchanged=report.unchanged,
+        duplicates=report.duplicates,
+        skipped=[Skipped(path=path, reason=reason) for path, reason in report.skipped],
+        captions=report.captions,
+        notes=[Skipped(path=path, reason=reason) for path, reason in report.notes],
+        columns=report.columns,
+        manifest_captions=report.manifest_captions,
+        warnings=report.warnings,
+        images_per_s=report.images_per_s,
+        seconds=dict(report.seconds),
+        threshold=Level(cosine=threshold.cosine, percentile=threshold.percentile) if threshold else None,
+    )
 
 
 def report_lines(report: "IndexReport", library: "Library") -> list[str]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,12 +15,13 @@ from imagerag.client.client import ImageRAG
 from imagerag.formatting.numbers import cosine, percent, percentile
 
 if TYPE_CHECKING:
+    from imagerag.schemas.libraries import Listed
     from imagerag.store.library.metadata import LibraryMetadata, Threshold
 
 
 @click.group("library", cls=FullHelpGroup)
 def library_command() -> None:
-    """The libraries of pictures that references come from."""
+    """List, describe, calibrate and remove libraries."""
 
 
 @library_command.command("list")
@@ -31,7 +32,9 @@ def list_command(globals_: Globals, /, as_json: bool) -> int:
     rag = ImageRAG(home=globals_.home)
     library_metadata = asyncio.run(_passports(rag))
     if as_json:
-        say_json({"schema": "imagerag.libraries/1", "libraries": [_listed(*one) for one in library_metadata]})
+        from imagerag.schemas.libraries import LibrariesDocument
+
+        say_json(LibrariesDocument(libraries=[_listed(*one) for one in library_metadata]).as_json())
         return 0
     if not library_metadata:
         say("no libraries yet: imagerag index PATH --library NAME")
@@ -44,13 +47,14 @@ def list_command(globals_: Globals, /, as_json: bool) -> int:
 @json_option
 @pass_globals
 def info_command(globals_: Globals, /, name: str, as_json: bool) -> int:
-    """Tell what a library holds, what it was encoded with, and its threshold."""
+    """Show the size, encoder and threshold of a library."""
     rag = ImageRAG(home=globals_.home)
 
     number, library_metadata = asyncio.run(_described(rag, name))
     if as_json:
-        library_metadata_json = library_metadata.model_dump(mode="json")
-        say_json({"schema": "imagerag.library/1", "library": name, "images": number, "metadata": library_metadata_json})
+        from imagerag.schemas.libraries import LibraryInfo
+
+        say_json(LibraryInfo(library=name, images=number, metadata=library_metadata).as_json())
     else:
         say_all([f"library {bold(name)}: {count(number, 'picture')}", *library_metadata_lines(library_metadata)])
     return 0
@@ -61,7 +65,7 @@ def info_command(globals_: Globals, /, name: str, as_json: bool) -> int:
 @json_option
 @pass_globals
 def calibrate_command(globals_: Globals, /, name: str, as_json: bool) -> int:
-    """Measure a library's threshold anew."""
+    """Measure the threshold of a library again."""
     rag = ImageRAG(home=globals_.home)
 
     async def measure() -> "Threshold":
@@ -69,8 +73,9 @@ def calibrate_command(globals_: Globals, /, name: str, as_json: bool) -> int:
 
     threshold = asyncio.run(measure())
     if as_json:
-        measured = threshold.model_dump(mode="json")
-        say_json({"schema": "imagerag.threshold/1", "library": name, "threshold": measured})
+        from imagerag.schemas.libraries import ThresholdDocument
+
+        say_json(ThresholdDocument(library=name, threshold=threshold).as_json())
     else:
         say_all([f"library {bold(name)} is calibrated", *threshold_lines(threshold)])
     return 0
@@ -78,11 +83,11 @@ def calibrate_command(globals_: Globals, /, name: str, as_json: bool) -> int:
 
 @library_command.command("remove")
 @click.argument("name")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 @json_option
 @pass_globals
 def remove_command(globals_: Globals, /, name: str, yes: bool, as_json: bool) -> int:
-    """Delete a library. The files it was made from stay."""
+    """Delete a library. The image files stay."""
     rag = ImageRAG(home=globals_.home)
     if not yes:
         if as_json or not sys.stdin.isatty():
@@ -91,7 +96,9 @@ def remove_command(globals_: Globals, /, name: str, yes: bool, as_json: bool) ->
             click.confirm(f"remove library {name} for good?", abort=True, err=True)
     asyncio.run(rag.libraries.remove(name))
     if as_json:
-        say_json({"schema": "imagerag.library/1", "library": name, "removed": True})
+        from imagerag.schemas.libraries import LibraryRemoved
+
+        say_json(LibraryRemoved(library=name, removed=True).as_json())
     else:
         say(f"library {bold(short(name, 100))} is removed")
     return 0
@@ -123,15 +130,17 @@ async def _described(rag: ImageRAG, name: str) -> "tuple[int, LibraryMetadata]":
     return await asyncio.to_thread(table.count_rows), library_metadata_of(table, name)
 
 
-def _listed(name: str, number: int | None, library_metadata: "LibraryMetadata | None", wrong: str) -> dict[str, Any]:
+def _listed(name: str, number: int | None, library_metadata: "LibraryMetadata | None", wrong: str) -> "Listed":
+    from imagerag.schemas.libraries import Listed
+
     threshold = library_metadata.threshold if library_metadata else None
-    return {
-        "name": name,
-        "images": number,
-        "embedder": library_metadata.spec if library_metadata else None,
-        "threshold": threshold.cosine if threshold else None,
-        "error": wrong or None,
-    }
+    return Listed(
+        name=name,
+        images=number,
+        embedder=library_metadata.spec if library_metadata else None,
+        threshold=threshold.cosine if threshold else None,
+        error=wrong or None,
+    )
 
 
 def _row(name: str, number: int | None, library_metadata: "LibraryMetadata | None", wrong: str) -> list[str]:

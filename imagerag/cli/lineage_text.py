@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from imagerag.agent.run_record import RunRecord
 from imagerag.cli.terminal import columns, dim, short
+from imagerag.formatting.text import image_name
 from imagerag.reports.run_diff.input_diff import ancestors_of, inputs_changed_since, seen_name
 from imagerag.reports.run_diff.text import pair
 
@@ -17,7 +18,7 @@ def lineage_lines(record: RunRecord, parent: RunRecord | None) -> list[str]:
     if parent is not None:
         changes = [f"{change.what} {' → '.join(pair(change))}" for change in inputs_changed_since(parent, record)]
         lines.append(f"changed: {'; '.join(changes) if changes else 'nothing'}")
-    lines += _named("always sent: ", [pin.title or pin.image.sha256[:12] for pin in record.kept_images])
+    lines += _named("always sent: ", [image_name(pin.title, pin.image.sha256) for pin in record.kept_images])
     lines += _named("never to be used: ", [seen_name(sha, record, parent) for sha in record.excluded_images])
     return [dim(short(line, 2 * columns())) for line in lines]
 

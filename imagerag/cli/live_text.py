@@ -1,4 +1,4 @@
-"""A run as it happens: one line per step for `generate`, the whole story for `demo`."""
+"""Progress text of a run: one line per step for `generate`, every detail for `demo`."""
 
 import asyncio
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from imagerag.formatting import labels
 from imagerag.graphs.configuration.settings import Settings
 from imagerag.graphs.runs.events import RunEvent
 from imagerag.reports.event_text import concept_words, ending_words, search_result, step_words
-from imagerag.reports.step_text import attempt_title, score_words
+from imagerag.reports.record_text import attempt_title, score_words
 
 
 def run_header(settings: Settings, source: str | None = None) -> str:

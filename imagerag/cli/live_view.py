@@ -15,8 +15,9 @@ from imagerag.cli.terminal import accent, bold, columns, dim, short, tick
 from imagerag.cli.terminal_images import Thumbnail, Way, room_beside, way_of
 from imagerag.client.client import ImageRAG
 from imagerag.formatting.numbers import cosine
+from imagerag.formatting.text import image_name
 from imagerag.graphs.runs.events import RunEvent
-from imagerag.reports.step_text import attempt_title, score_words
+from imagerag.reports.record_text import attempt_title, score_words
 
 if TYPE_CHECKING:
     from imagerag.store.library.library import Library
@@ -42,7 +43,7 @@ class LiveView:
     library: str | None = None
 
     @classmethod
-    def wanted(cls, rag: ImageRAG, live: str, *, library: str | None = None) -> "LiveView | None":
+    def from_options(cls, rag: ImageRAG, live: str, *, library: str | None = None) -> "LiveView | None":
         """A live view, where one was asked for and stderr can show it."""
         way: Way = way_of(sys.stderr) if live == "auto" else "none" if live == "off" else cast(Way, live)
         return None if way == "none" else cls(rag, way, library)
@@ -127,7 +128,7 @@ def _checklist(verdict: Verdict | None, room: int, rows: int) -> Iterator[str]:
 
 
 def _credit(reference: UsedReference, room: int) -> Iterator[str]:
-    yield accent(short(reference.title or reference.image.sha256[:12], room))
+    yield accent(short(image_name(reference.title, reference.image.sha256), room))
     yield short(f"for {reference.concept}", room)
     if reference.similarity is not None:
         yield dim(short(f"cosine {cosine(reference.similarity)}", room))

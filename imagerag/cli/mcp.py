@@ -29,23 +29,23 @@ TOKEN: Final = "IMAGERAG_MCP_TOKEN"
 
 @click.command("mcp")
 @click.option("--http", is_flag=True, help="Serve over HTTP instead of stdin and stdout.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="With --http: where to listen.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="With --http: address to listen on.")
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
     default=8765,
     show_default=True,
-    help="With --http: where to listen; 0 takes any free port.",
+    help="With --http: port to listen on; 0 takes a free one.",
 )
 @click.option(
     "--token-file",
     metavar="FILE",
-    help="With --http: holds the token T that clients send as 'Authorization: Bearer T'. Needed where others can "
+    help="With --http: file with the token T that clients send as 'Authorization: Bearer T'. Needed where others can "
     f"connect  [env, with the token itself: {TOKEN}]",
 )
-@click.option("--token", metavar="T", help="The token itself. The process list shows it: better a file.")
+@click.option("--token", metavar="T", help="The token itself. The process list shows it: prefer a file.")
 @click.option(
-    "--allow-host", "names", multiple=True, metavar="NAME", help="With --http: a further name clients reach it by."
+    "--allow-host", "names", multiple=True, metavar="NAME", help="With --http: another host name that clients use."
 )
 @click.option(
     "--max-connections",
@@ -64,14 +64,14 @@ TOKEN: Final = "IMAGERAG_MCP_TOKEN"
     help="With --http: sessions of one client address.",
 )
 @click.option(
-    "--root", "roots", multiple=True, metavar="DIR", help="A folder whose pictures may be handed in; none by default."
+    "--root", "roots", multiple=True, metavar="DIR", help="Folder whose images clients may name; none by default."
 )
-@click.option("--allow-urls", is_flag=True, help="Pictures may also be handed in by public http(s) addresses.")
+@click.option("--allow-urls", is_flag=True, help="Let clients name images by public http(s) addresses.")
 @library_option
 @preset_option
 @generator_option
 @judge_option
-@click.option("--max-rounds", type=click.IntRange(0, 20), metavar="N", help="Redrawings at most, of each run.")
+@click.option("--max-rounds", type=click.IntRange(0, 20), metavar="N", help="Rounds at most, of each run.")
 @cost_options(", of each run", checked=True)
 @deadline_option(", of each run", checked=True)
 @click.option("--server-max-calls", type=click.IntRange(0), metavar="N", help="Model calls at most, of all runs.")
@@ -91,7 +91,7 @@ TOKEN: Final = "IMAGERAG_MCP_TOKEN"
     default=64,
     show_default=True,
     metavar="N",
-    help="Runs at most, those that wait included.",
+    help="Jobs at most, waiting ones included.",
 )
 @click.option(
     "--idle-timeout-s",
@@ -99,14 +99,15 @@ TOKEN: Final = "IMAGERAG_MCP_TOKEN"
     default=120,
     show_default=True,
     metavar="S",
-    help="A started run that nobody asks about for so long is cancelled.",
+    help="Cancel a started run that no client asks about for this long.",
 )
 @pass_globals
 def mcp_command(globals_: Globals, /, **options: Any) -> int:
-    """Serve assistants and editors that speak MCP.
+    """Serve assistants and editors over MCP.
 
-    They draw, look into libraries and ask, with tools that report progress, give pictures as image:// resources and let
-    you choose references yourself. Without --http it serves one client over stdin and stdout, as editors start it.
+    Its tools generate, search libraries and answer questions; they report progress, return images as image://
+    resources, and let you choose references. Without --http it serves one client over stdin and stdout, as editors
+    start it.
     """
     import_extra("mcp.server", "the MCP server", "mcp")
     from imagerag.mcp.launch import launch

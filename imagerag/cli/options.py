@@ -12,13 +12,13 @@ from typing import Any, Final, Literal, TypeVar, cast
 import click
 
 from imagerag.cli import Globals
-from imagerag.cli.output_files import apart, overwrite_option, picture_of, sheet_of
+from imagerag.cli.output_files import apart, image_file_of, overwrite_option, sheet_of
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Decorator = Callable[[Any], Any]
 
-picture_option = click.option(
-    "--out", callback=picture_of, metavar="FILE", help="Where to write the picture and its sidecar FILE.json."
+image_option = click.option(
+    "--out", callback=image_file_of, metavar="FILE", help="Write the image here, and its sidecar to FILE.json."
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout, for programs.")
@@ -26,22 +26,25 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress on 
 library_option = click.option(
     "--library", metavar="NAME[,NAME]", help="The library references come from  [env: IMAGERAG_LIBRARY]"
 )
-hybrid_option = click.option("--hybrid", is_flag=True, help="Rank by the words of captions and titles too.")
-generator_option = click.option(
-    "--generator", metavar="SPEC", help="What draws, provider:model[@url]  [env: IMAGERAG_GENERATOR]"
+_hybrid_option = functools.partial(
+    click.option, "--hybrid", is_flag=True, help="Also rank by the words of captions and titles."
 )
-judge_option = click.option("--judge", metavar="SPEC", help="What looks, provider:model[@url]  [env: IMAGERAG_JUDGE]")
+hybrid_option = _hybrid_option()
+generator_option = click.option(
+    "--generator", metavar="SPEC", help="Image generator, provider:model[@url]  [env: IMAGERAG_GENERATOR]"
+)
+judge_option = click.option("--judge", metavar="SPEC", help="Judge, provider:model[@url]  [env: IMAGERAG_JUDGE]")
 preset_option = click.option(
-    "--preset", metavar="P", help="Backends that belong together: sketch, openai, local  [env: IMAGERAG_PRESET]"
+    "--preset", metavar="P", help="Bundle of backends: sketch, openai, local  [env: IMAGERAG_PRESET]"
 )
 reranker_option = click.option(
-    "--reranker", metavar="SPEC", help="Reorders what passed: vlm (the judge picks), bm25  [env: IMAGERAG_RERANKER]"
+    "--reranker", metavar="SPEC", help="Reranker of the candidates: vlm (the judge), bm25  [env: IMAGERAG_RERANKER]"
 )
 assume_option = click.option(
     "--assume-cost-usd-per-call",
     type=click.FloatRange(0),
     metavar="X",
-    help="What a call counts as whose price is not known.",
+    help="Cost to assume for a call without a known price.",
 )
 
 
@@ -110,20 +113,20 @@ threshold_option = click.option(
     callback=threshold_of,
     default="auto",
     metavar="auto|off|COSINE",
-    help="Cosine a reference must reach; auto is what the library was calibrated to.",
+    help="Cosine a reference must reach; auto: the library's calibrated one.",
 )
 other_threshold_option = click.option(
     "--threshold",
     callback=threshold_of,
     metavar="auto|off|COSINE",
-    help="Cosine a reference must reach, instead of what holds otherwise.",
+    help="Another cosine that a reference must reach.",
 )
 filter_options = together(
     click.option(
-        "--filter", multiple=True, callback=pairs_of, metavar="KEY=VALUE", help="Only pictures whose metadata says so."
+        "--filter", multiple=True, callback=pairs_of, metavar="KEY=VALUE", help="Only images with this metadata."
     ),
-    click.option("--tag", "tags", multiple=True, metavar="T", help="Only pictures that have all of these tags."),
-    click.option("--licence", "licences", multiple=True, metavar="L", help="Only pictures under one of these."),
+    click.option("--tag", "tags", multiple=True, metavar="T", help="Only images that have all of these tags."),
+    click.option("--licence", "licences", multiple=True, metavar="L", help="Only images under one of these licences."),
 )
 
 
@@ -161,7 +164,7 @@ limit_options = together(
         "--patience-s",
         type=click.FloatRange(0),
         metavar="S",
-        help="Seconds a call waits at most for a service that says when to ask again; 120 if not given.",
+        help="Longest wait for a service that says when to retry, in seconds; 120 by default.",
     ),
 )
 """What one run may come to, in calls, money and time."""
@@ -178,16 +181,16 @@ def loop_options(*, defaults: bool = False) -> Decorator:
             "--judge-mode",
             type=click.Choice(["fused", "stepwise"]),
             default="fused" if defaults else None,
-            help="Ask once, or step by step.",
+            help="Judge in one request, or in several steps.",
         ),
         click.option(
             "--max-rounds",
             type=int,
             default=3 if defaults else None,
             metavar="N",
-            help="Redrawings at most, 0 to 20.",
+            help="Rounds at most, 0 to 20.",
         ),
-        click.option("--max-references", type=int, metavar="N", help="Pictures sent with a prompt at most, 1 to 16."),
+        click.option("--max-references", type=int, metavar="N", help="Images sent with a prompt at most, 1 to 16."),
         click.option(
             "--references-per-concept",
             type=int,
@@ -208,7 +211,7 @@ def run_options(*, defaults: bool = False) -> Decorator:
             "--start",
             type=click.Choice(["generate", "retrieve"]),
             default="generate" if defaults else None,
-            help="Draw first, or retrieve first.",
+            help="Generate first, or retrieve first.",
         ),
         loop_options(defaults=defaults),
         threshold_option if defaults else other_threshold_option,
@@ -217,24 +220,23 @@ def run_options(*, defaults: bool = False) -> Decorator:
             type=int,
             default=8 if defaults else None,
             metavar="K",
-            help="Pictures looked at per search, 1 to 100.",
+            help="Candidates per search, 1 to 100.",
         ),
-        click.option(
-            "--hybrid",
-            is_flag=True,
-            default=False if defaults else None,
-            help="Rank by the words of captions and titles too.",
-        ),
+        _hybrid_option(default=False if defaults else None),
         filter_options,
         click.option(
-            "--seed", type=int, default=0 if defaults else None, metavar="N", help="Where the generator honours one."
+            "--seed",
+            type=int,
+            default=0 if defaults else None,
+            metavar="N",
+            help="Seed, where the generator supports one.",
         ),
-        click.option("--size", metavar="WxH", help="Size of the picture in pixels."),
+        click.option("--size", metavar="WxH", help="Size of the image in pixels."),
         click.option(
             "--cache",
             type=click.Choice(["record", "reuse", "replay"]),
             default="record" if defaults else None,
-            help="Use answers of other runs too (reuse), or nothing else (replay).",
+            help="Also use responses of other runs (reuse), or make no call (replay).",
         ),
     )
 
@@ -244,7 +246,7 @@ Mode = Literal["human", "json", "events"]
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """What was asked for on what a run tells and gives.
+    """Output options of a command that makes a run.
 
     Attributes:
         mode: what stdout is for.
@@ -281,7 +283,7 @@ def output_options(function: Function) -> Function:
         return function(*args, output=output, **given)
 
     options = together(
-        picture_option,
+        image_option,
         sheet_option,
         json_option,
         click.option("--jsonl", "events", is_flag=True, help="Print each step on stdout as a line of JSON."),
@@ -290,7 +292,7 @@ def output_options(function: Function) -> Function:
             "live",
             type=click.Choice(["auto", "off", "kitty", "iterm", "blocks"]),
             default="auto",
-            help="Show the pictures in the terminal: as it can (auto), not (off), or in this way.",
+            help="Show images in the terminal: as it can (auto), never (off), or this way.",
         ),
         quiet_option,
     )

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from imagerag.agent.errors import UsageError
-from imagerag.files.export import SUFFIXES, is_sidecar, sidecar_path
+from imagerag.files.export import SUFFIXES
+from imagerag.files.sidecar import is_sidecar, sidecar_path
 
 OVERWRITE = "name another, or add --overwrite"
 
@@ -23,7 +24,7 @@ overwrite_option = click.option(
     is_eager=True,  # read before the options whose files it speaks of, whatever their order
     expose_value=False,
     callback=_note_overwrite,
-    help="Write over files that are there.",
+    help="Replace existing files.",
 )
 
 
@@ -99,7 +100,7 @@ def allowed(ctx: click.Context) -> bool:
     return bool(ctx.meta.get(__name__))
 
 
-def picture_of(ctx: click.Context, param: click.Parameter, value: str | None) -> Path | None:
+def image_file_of(ctx: click.Context, param: click.Parameter, value: str | None) -> Path | None:
     """`--out`: a picture's file, its suffix given or not, or a folder to put it in.
 
     Raises:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -20,6 +20,9 @@ from imagerag.tools.pricing.price_file import set_price
 from imagerag.tools.pricing.price_rows import PriceRow
 from imagerag.tools.pricing.price_table import ENVIRONMENT, FILE
 
+if TYPE_CHECKING:
+    from imagerag.schemas.commands import PricesDocument
+
 RATES: Final = (
     "text_in", "image_in", "cached_in", "cached_image_in", "cache_write_in", "text_out", "image_out",
 )  # fmt: skip
@@ -27,7 +30,7 @@ RATES: Final = (
 
 @click.group("prices")
 def prices_command() -> None:
-    """What models cost, in US dollars: the packaged prices, and your own before them."""
+    """List and set the prices of models, in US dollars."""
 
 
 @prices_command.command("list")
@@ -35,17 +38,17 @@ def prices_command() -> None:
 @json_option
 @pass_globals
 def list_command(globals_: Globals, /, models: tuple[str, ...], as_json: bool) -> int:
-    """List prices, of models whose name holds every WORD.
+    """List the prices of models whose name holds every WORD.
 
-    They are per million tokens, unless it says per image or per call.
+    Prices are per million tokens unless the row says per image or per call.
 
-    Yours come first. The others are those of the package genai-prices that a model's own maker takes.
+    Your own come first. The others come from the package genai-prices, as charged by the model's maker.
     """
     rag = ImageRAG(home=globals_.home)
     words = [word.lower() for word in models]
     found = [one for one in _rows(rag) if all(word in one[0].lower() for word in words)]
     if as_json:
-        say_json({"schema": "imagerag.prices/1", "prices": [_document(*one) for one in found]})
+        say_json(_document(found).as_json())
         return 0
     if not found:
         say(f"no price is known for {' '.join(models) or 'any model'}: imagerag prices set MODEL --help")
@@ -71,27 +74,27 @@ _WHAT: Final = {
     "cached_in": "A million tokens of text read from a cache.",
     "cached_image_in": "A million tokens of images read from a cache.",
     "cache_write_in": "A million tokens written to a cache.",
-    "text_out": "A million tokens of an answer in words.",
-    "image_out": "A million tokens of a picture.",
+    "text_out": "A million tokens of text that is returned.",
+    "image_out": "A million tokens of images that are returned.",
 }
 
 
 @prices_command.command("set")
 @click.argument("model")
 @_rate_options
-@click.option("--per-image", type=float, metavar="X", help="One picture, where pictures are paid by the piece.")
-@click.option("--per-call", type=float, metavar="X", help="One call at most, where nothing finer is known.")
-@click.option("--free", is_flag=True, help="It costs nothing.")
-@click.option("--source", default="", metavar="TEXT", help="Where you know it from.")
+@click.option("--per-image", type=float, metavar="X", help="One image, where images have a price each.")
+@click.option("--per-call", type=float, metavar="X", help="Highest price of a call, where nothing else is known.")
+@click.option("--free", is_flag=True, help="The model is free.")
+@click.option("--source", default="", metavar="TEXT", help="Source of the price.")
 @json_option
 @pass_globals
 def set_command(
     globals_: Globals, /, model: str, per_image: float | None, free: bool, source: str, as_json: bool, **rates: Any
 ) -> int:
-    """Write what MODEL costs, in US dollars, into your prices.toml.
+    """Set the price of MODEL, in US dollars, in your prices.toml.
 
-    MODEL is the name for OpenAI's own service, MODEL@HOST for any other, '*@HOST' for all models there. What you leave
-    out stays as your file had it.
+    MODEL is a name at OpenAI's own service, MODEL@HOST at any other, '*@HOST' for all models there. Values that you
+    leave out stay as they are.
     """
     path = _file(ImageRAG(home=globals_.home))
     values: dict[str, Any] = {name: value for name, value in rates.items() if value is not None}
@@ -105,9 +108,9 @@ def set_command(
     with storage_errors(path, "cannot write"):
         row = set_price(path, _name(model), {**values, **noted} if values else {})
     if as_json:
-        say_json({"schema": "imagerag.prices/1", "file": str(path), "prices": [_document(_name(model), row)]})
+        say_json(_document([(_name(model), row)], file=str(path)).as_json())
     else:
-        say_all([f"{accent(_name(model))}  {_told(row)}", dim(f"in {path}")])
+        say_all([f"{accent(_name(model))}  {_price_text(row)}", dim(f"in {path}")])
     return 0
 
 
@@ -143,10 +146,15 @@ def _rows(rag: ImageRAG) -> Iterable[tuple[str, PriceRow]]:
             yield one.model, one.row
 
 
-def _document(name: str, row: PriceRow) -> dict[str, Any]:
-    fields = row.model_dump(mode="json", exclude_none=True)
-    prices = {key: value for key, value in fields.items() if value not in ({}, None) and key not in ("as_of", "source")}
-    return {"model": name, "prices": prices, "source": row.source, "date": fields.get("as_of")}
+def _document(rows: Iterable[tuple[str, PriceRow]], *, file: str | None = None) -> "PricesDocument":
+    from imagerag.schemas.commands import Price, PricesDocument
+
+    made = []
+    for name, row in rows:
+        fields = row.model_dump(mode="json", exclude_none=True)
+        prices = {key: value for key, value in fields.items() if value != {} and key not in ("as_of", "source")}
+        made.append(Price(model=name, prices=prices, source=row.source, date=fields.get("as_of")))
+    return PricesDocument(file=file, prices=made)
 
 
 def _cells(row: PriceRow, *, own: bool) -> list[str]:
@@ -159,7 +167,7 @@ def _cells(row: PriceRow, *, own: bool) -> list[str]:
     return [*rates, drawn, ", ".join(each)]
 
 
-def _told(row: PriceRow) -> str:
+def _price_text(row: PriceRow) -> str:
     told = [f"{name.replace('_', ' ')} ${value:g}" for name in RATES if (value := getattr(row, name)) is not None]
     if row.per_image:
         dearest = max(price for levels in row.per_image.values() for price in levels.values())

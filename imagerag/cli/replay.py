@@ -20,14 +20,14 @@ from imagerag.client.client import ImageRAG
 
 @click.command("replay")
 @click.argument("run")
-@click.option("--from", "step", type=int, required=True, metavar="STEP", help="The first step that is done again.")
-@click.option("--prompt", metavar="TEXT", help="Another prompt; the judge makes a new checklist of it.")
+@click.option("--from", "step", type=int, required=True, metavar="STEP", help="First step to run again.")
+@click.option("--prompt", metavar="TEXT", help="Another prompt, with a new checklist.")
 @other_threshold_option
 @click.option(
     "--set-references",
     "references",
     metavar="ID,ID",
-    help="Draw with these library pictures; the step is a regenerate.",
+    help="Send these library images; STEP must be a regenerate.",
 )
 @click.option("--seed", type=int, metavar="N", help="Another seed.")
 @click.option("--generator", metavar="SPEC", help="Another generator.")
@@ -36,7 +36,7 @@ from imagerag.client.client import ImageRAG
 @click.option("--reranker", metavar="SPEC", help="Another reranker.")
 @click.option("--library", metavar="NAME", help="Another library.")
 @cost_options(", with what the steps before STEP took")
-@click.option("--no-cache", is_flag=True, help="Ask the models anew instead of using what they answered before.")
+@click.option("--no-cache", is_flag=True, help="Call the models again instead of using stored responses.")
 @output_options
 @pass_globals
 def replay_command(
@@ -48,12 +48,12 @@ def replay_command(
     output: OutputOptions,
     **changes: Any,
 ) -> int:
-    """Do RUN again from one of its steps, with something changed or nothing.
+    """Fork RUN at a step, optionally with changes.
 
-    RUN can be "last"; `imagerag show RUN` numbers the steps. It stays as it was: the replay is a run of its own, with
-    the steps before copied and those from STEP on done again. Models are asked only what they were not asked before.
+    RUN can be "last"; `imagerag show RUN` numbers the steps. RUN stays as it was: the replay is a new run that copies
+    the steps before STEP and runs the others again. Models are called only for requests without a stored response.
     """
     wanted = [name.strip() for name in references.split(",") if name.strip()] if references is not None else None
     rag = ImageRAG(home=globals_.home)
-    delivery = RunOutputs.wanted(rag, output, library=changes["library"])
+    delivery = RunOutputs.from_options(rag, output, library=changes["library"])
     return follow_run(delivery, rag.runs.stream_replay(run_name(rag, run), step, references=wanted, **changes))

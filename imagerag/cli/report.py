@@ -23,16 +23,16 @@ FOLDER = "imagerag-reports"
 
 @click.command("report")
 @click.argument("runs", nargs=-1, metavar="RUN…")
-@click.option("--all", "every", is_flag=True, help="Every run there is, and an index over them.")
+@click.option("--all", "every", is_flag=True, help="Every run, and an index.")
 @overwrite_option
-@click.option("--out", metavar="FILE|DIR", help="Where to: a page for one run, a folder for several.")
+@click.option("--out", metavar="FILE|DIR", help="Page of one run, or folder for several.")
 @json_option
 @pass_globals
 def report_command(globals_: Globals, /, runs: tuple[str, ...], every: bool, out: str | None, as_json: bool) -> int:
-    """Write RUN as one page: rounds, checklists, similarities, what was not used and why, cost, every step.
+    """Write RUN as one HTML page: rounds, checklists, similarities, unused candidates with reasons, cost, every step.
 
-    The page needs no network and no script. Several runs, or --all, become a folder with an index. The start of a run's
-    id is enough, or "last".
+    The page needs no network and no script. Several runs, or --all, make a folder with an index. RUN is an id, the
+    start of one, or "last".
     """
     if bool(runs) == every:
         raise click.UsageError("name a run, several, or --all: imagerag runs lists them")
@@ -46,7 +46,7 @@ def report_command(globals_: Globals, /, runs: tuple[str, ...], every: bool, out
 
 
 def _one(rag: ImageRAG, run: str, file: Path | None, as_json: bool) -> int:
-    from imagerag.reports.html.builder import write_report
+    from imagerag.reports.html.report_writer import write_report
 
     if file is not None and file.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"--out {file}: a report's file ends in .html (or name a folder that exists)")
@@ -56,7 +56,9 @@ def _one(rag: ImageRAG, run: str, file: Path | None, as_json: bool) -> int:
     file = file or page_to_write(Path(f"{record.run_id}.html"))
     asyncio.run(write_report(rag.dependencies, record, file))
     if as_json:
-        say_json({"schema": "imagerag.report/1", "run_id": record.run_id, "path": str(file)})
+        from imagerag.schemas.commands import ReportDocument
+
+        say_json(ReportDocument(run_id=record.run_id, path=str(file)).as_json())
     else:
         say(f"report: {file}")
     return 0
@@ -73,7 +75,7 @@ def page_to_write(file: Path) -> Path:
 
 
 def _several(rag: ImageRAG, runs: tuple[str, ...], folder: Path, as_json: bool) -> int:
-    from imagerag.reports.html.builder import write_reports
+    from imagerag.reports.html.report_writer import write_reports
 
     async def chosen() -> "list[RunEntry]":
         if not runs:
@@ -87,7 +89,9 @@ def _several(rag: ImageRAG, runs: tuple[str, ...], folder: Path, as_json: bool) 
     index = asyncio.run(write_reports(rag.dependencies, entries, folder))
     if as_json:
         paths = {entry.run_id: str(folder / f"{entry.run_id}.html") for entry in entries}
-        say_json({"schema": "imagerag.reports/1", "index": str(index), "reports": paths})
+        from imagerag.schemas.commands import ReportsDocument
+
+        say_json(ReportsDocument(index=str(index), reports=paths).as_json())
     else:
         say(f"{count(len(entries), 'report')}: {index}")
     return 0

@@ -27,11 +27,11 @@ from imagerag.graphs.runs.events import RunEvent
 
 @dataclass
 class RunOutputs:
-    """Where what a run tells and gives goes.
+    """Outputs of a run: stdout, progress, files and images.
 
     Attributes:
         mode: what stdout carries.
-        tell: gives the progress lines of an event.
+        render: gives the progress lines of an event.
         progress: whether there is any.
         out: the picture's file; by default one in the home's `images` folder, named by the run.
         sheet: the contact sheet's file.
@@ -41,7 +41,7 @@ class RunOutputs:
 
     rag: ImageRAG
     mode: Mode = "human"
-    tell: Callable[[RunEvent], Iterable[str]] = step_line
+    render: Callable[[RunEvent], Iterable[str]] = step_line
     progress: bool = True
     out: Path | None = None
     sheet: Path | None = None
@@ -51,10 +51,10 @@ class RunOutputs:
     undelivered: bool = field(default=False, init=False)
 
     @classmethod
-    def wanted(
+    def from_options(
         cls, rag: ImageRAG, output: OutputOptions, *, library: str | None = None, choosing: bool = True
     ) -> "RunOutputs":
-        """What was asked for on the command line.
+        """The outputs that the command line names.
 
         Args:
             library: where the references that are shown come from, when not the one of the settings.
@@ -66,8 +66,8 @@ class RunOutputs:
             progress=not output.quiet,
             out=output.out,
             sheet=output.sheet,
-            ask=asker(rag) if choosing and output.mode == "human" and _someone_is_there() else None,
-            live=LiveView.wanted(rag, output.live, library=library),
+            ask=asker(rag) if choosing and output.mode == "human" and _is_interactive() else None,
+            live=LiveView.from_options(rag, output.live, library=library),
         )
 
 
@@ -101,31 +101,32 @@ async def _follow(delivery: RunOutputs, events: AsyncIterator[RunEvent]) -> RunR
     with contextlib.closing(ticker):
         async for event in events:
             delivery.run_id = event.run_id
-            if event.warnings:
-                ticker.close()
+            if delivery.mode == "events" or not _only_moves(event):
+                ticker.close()  # the line is drawn over: nothing else may be written while it is there
             say_all(warning_lines(event.warnings), err=True)
             if event.record:
-                ticker.close()
                 record = await write_outputs(delivery, event.record)
                 event = replace(event, record=record)
-            if delivery.progress:
-                await _tell(delivery, ticker, event)
             if delivery.mode == "events":
-                ticker.close()
                 _print_event(event)
+            if delivery.progress:
+                await _show_progress(delivery, ticker, event)
     assert record is not None, "a run's last event carries its record"
     return record
 
 
-async def _tell(delivery: RunOutputs, ticker: ProgressLine, event: RunEvent) -> None:
-    if event.kind != "progress" or (event.progress and event.progress.image):
-        ticker.close()
+def _only_moves(event: RunEvent) -> bool:
+    """Whether an event changes nothing but the progress line."""
+    return event.kind == "progress" and not (event.progress and event.progress.image)
+
+
+async def _show_progress(delivery: RunOutputs, ticker: ProgressLine, event: RunEvent) -> None:
     if delivery.live is not None and await delivery.live.show(event):
         return
     if event.kind == "progress":
         ticker.show(event)
     else:
-        say_all(delivery.tell(event), err=True)
+        say_all(delivery.render(event), err=True)
     if delivery.live is not None:
         await delivery.live.add(event)
 
@@ -167,11 +168,11 @@ def _stopped(delivery: RunOutputs) -> int:
     with contextlib.suppress(BrokenPipeError):
         if sys.stderr.isatty():
             say(err=True)  # the terminal has just shown ^C
-        _say_how_it_stands(delivery)
+        _print_status(delivery)
     return STOPPED
 
 
-def _say_how_it_stands(delivery: RunOutputs) -> None:
+def _print_status(delivery: RunOutputs) -> None:
     if not delivery.run_id:
         say("imagerag: stopped before the run began", err=True)
         return
@@ -189,6 +190,6 @@ def _say_how_it_stands(delivery: RunOutputs) -> None:
     say(f"imagerag: stopped; run {record.run_id} is {stands}: imagerag show {record.run_id}", err=True)
 
 
-def _someone_is_there() -> bool:
+def _is_interactive() -> bool:
     """Whether a question can be asked and read."""
     return sys.stdin.isatty() and sys.stderr.isatty()

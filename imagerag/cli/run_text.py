@@ -1,4 +1,4 @@
-"""A run in words: what each step did, and how it stands."""
+"""Text of a run: its attempts, searches, verdicts, and a summary."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -8,9 +8,8 @@ from imagerag.agent.types import Attempt, Candidate, Outcome, Query, Search, Use
 from imagerag.cli.terminal import accent, bar, bold, columns, dim, entry, hanging, scale, short, table, tick, wrapped
 from imagerag.formatting import labels
 from imagerag.formatting.numbers import cosine, dollars, drawing, model_calls, seconds, threshold_words
-from imagerag.formatting.text import clean
-from imagerag.reports.mask_text import mask_words
-from imagerag.reports.step_text import attempt_title, score_words
+from imagerag.formatting.text import clean, image_name
+from imagerag.reports.record_text import attempt_title, mask_words, score_words
 
 MAX_REASON: Final = 400
 """Columns of the reason why a run ended as it did, which may quote a long text of a model."""
@@ -61,7 +60,7 @@ def reference_lines(references: Sequence[UsedReference], *, indent: int = 2) -> 
 
 def _reference_row(reference: UsedReference) -> list[str]:
     own = reference.role != "reference"
-    name = reference.concept or "your picture" if own else reference.title or reference.image.sha256[:12]
+    name = reference.concept or "your picture" if own else image_name(reference.title, reference.image.sha256)
     similarity = "" if reference.similarity is None else cosine(reference.similarity)
     whose = "your own" if reference.selected_by == "given" else "the library's"
     stands_for = f"{whose}, {labels.INTENTS[reference.role]}" if own else f"for {short(reference.concept, 36)}"
@@ -100,7 +99,7 @@ def search_lines(search: Search) -> list[str]:
 def _candidate_row(candidate: Candidate, threshold: float | None, top: float) -> list[str]:
     words = labels.decision(candidate.decision).name
     shown = accent(words) if candidate.decision in ("taken", "offered") else dim(words)
-    title = short(candidate.title or candidate.image.sha256[:12], 30)
+    title = short(image_name(candidate.title, candidate.image.sha256), 30)
     return [
         bar(candidate.similarity, threshold, top),
         cosine(candidate.similarity),
@@ -122,7 +121,7 @@ def summary(record: RunRecord, *, told: bool = False) -> list[str]:
     """How a run stands: badge and reason, the picture, its references with their licences, what to do now.
 
     Args:
-        told: whether the run's story was just told, so that nobody is sent to `imagerag show`.
+        told: whether the run's steps were just shown: the hint at `imagerag show` is left out then.
     """
     said = record.reason.removeprefix(f"{labels.standing(record.status, record.outcome).name} ")
     stands = badge(record)

@@ -15,17 +15,17 @@ from imagerag.cli.choose_prompt import parse_choice, question_lines
 from imagerag.cli.lineage_text import lineage_lines
 from imagerag.cli.options import (
     OutputOptions,
+    image_option,
     json_option,
     moment_of,
     output_options,
     pass_globals,
-    picture_option,
     sheet_option,
 )
 from imagerag.cli.output_files import apart
 from imagerag.cli.run_follower import RunOutputs, follow_run
 from imagerag.cli.run_text import render_run, run_header, summary
-from imagerag.cli.steps_text import at_work, raw_lines, standing_lines, step_lines, watch
+from imagerag.cli.step_table import at_work, raw_lines, standing_lines, step_lines, watch
 from imagerag.cli.terminal import accent, columns, dim, say, say_all, say_json, table
 from imagerag.client.client import ImageRAG
 from imagerag.files.export import write_file
@@ -50,29 +50,33 @@ MARK: Final = "↳"
 
 
 @click.command("runs")
-@click.option("-n", "limit", type=click.IntRange(1), default=20, metavar="N", help="How many, newest first.")
+@click.option("-n", "limit", type=click.IntRange(1), default=20, metavar="N", help="Number of runs.")
 @click.option(
     "--outcome",
     type=click.Choice([*(outcome.value for outcome in Outcome), *STANDINGS]),
     metavar="OUTCOME",
     help=f"Only those that ended so ({', '.join(Outcome)}), or that are unfinished or waiting.",
 )
-@click.option("--text", metavar="T", help="Only those whose prompt contains it.")
-@click.option("--library", metavar="NAME", help="Only those with this library.")
-@click.option("--since", callback=moment_of, metavar="WHEN", help="Begun since: 2026-11-30, 2026-11-30T18:00, 3d, 12h.")
-@click.option("--until", callback=moment_of, metavar="WHEN", help="Begun before this time.")
-@click.option("--min-cost", type=click.FloatRange(0), metavar="USD", help="Only those that cost at least this.")
-@click.option("--max-cost", type=click.FloatRange(0), metavar="USD", help="Only those that cost at most this.")
+@click.option("--text", metavar="T", help="Only runs whose prompt contains T.")
+@click.option("--library", metavar="NAME", help="Only runs with this library.")
+@click.option(
+    "--since", callback=moment_of, metavar="WHEN", help="Only runs since: 2026-11-30, 2026-11-30T18:00, 3d, 12h."
+)
+@click.option("--until", callback=moment_of, metavar="WHEN", help="Only runs before this time.")
+@click.option("--min-cost", type=click.FloatRange(0), metavar="USD", help="Only runs that cost at least this.")
+@click.option("--max-cost", type=click.FloatRange(0), metavar="USD", help="Only runs that cost at most this.")
 @json_option
 @pass_globals
 def runs_command(globals_: Globals, /, limit: int, outcome: str | None, as_json: bool, **filters: Any) -> int:
-    """List the runs made so far, newest first. ↳ marks one that comes from another: a replay, or one that goes on."""
+    """List runs, newest first. ↳ marks a run that comes from another: a replay or a continuation."""
     wanted = {name: value for name, value in filters.items() if value is not None}
     if outcome is not None:
         wanted |= {"status": STANDINGS[outcome]} if outcome in STANDINGS else {"outcome": outcome}
     entries = asyncio.run(ImageRAG(home=globals_.home).runs.list(limit, **wanted))
     if as_json:
-        say_json({"schema": "imagerag.runs/1", "runs": [entry.model_dump(mode="json") for entry in entries]})
+        from imagerag.schemas.runs import RunsDocument
+
+        say_json(RunsDocument(runs=list(entries)).as_json())
     elif entries:
         wide = columns() >= WIDE
         say_all(table([_row(entry, wide=wide) for entry in entries], right={1, 3, 4}, cut=6))
@@ -113,11 +117,11 @@ def ago(moment: datetime) -> str:
 
 @click.command("show")
 @click.argument("run")
-@click.option("--rounds", is_flag=True, help="Round by round instead: every check and every candidate.")
-@click.option("--raw", is_flag=True, help="What the models said, in their own words.")
-@click.option("--watch", "follow", is_flag=True, help="Follow a run that another process makes, until it ends.")
+@click.option("--rounds", is_flag=True, help="Show rounds instead of steps: every check and candidate.")
+@click.option("--raw", is_flag=True, help="Show the raw responses of the models.")
+@click.option("--watch", "follow", is_flag=True, help="Follow a run of another process until it ends.")
 @sheet_option
-@picture_option
+@image_option
 @json_option
 @pass_globals
 def show_command(
@@ -131,10 +135,10 @@ def show_command(
     out: Path | None,
     as_json: bool,
 ) -> int:
-    """Tell what RUN did, a line for each step. The start of its id is enough, or "last".
+    """Show what RUN did, a line for each step. RUN is an id, the start of one, or "last".
 
-    A step's number is what `imagerag replay RUN --from STEP` takes. "try" counts how often the step was asked for its
-    answer, and "varied" is what was changed to get another one; "found" is how many candidates passed the threshold.
+    `imagerag replay RUN --from STEP` takes a step's number. "try" counts the attempts at a step, "varied" says what was
+    changed for it, "found" how many candidates reached the threshold.
     """
     apart((out, sheet))
     rag = ImageRAG(home=globals_.home)
@@ -151,7 +155,7 @@ def show_command(
     elif raw:
         say_all(raw_lines(asyncio.run(rag.runs.steps(record))))
     else:
-        say_all(render_run(record) if rounds else _told(rag, record, followed=follow))
+        say_all(render_run(record) if rounds else _run_lines(rag, record, followed=follow))
         if record.question:
             say_all(question_lines(record.question))
     if sheet is not None:
@@ -166,7 +170,7 @@ async def _write_sheet(rag: ImageRAG, record: "RunRecord", file: Path) -> None:
     await write_file(file, await rag.runs.contact_sheet(record))
 
 
-def _told(rag: ImageRAG, record: "RunRecord", *, followed: bool) -> list[str]:
+def _run_lines(rag: ImageRAG, record: "RunRecord", *, followed: bool) -> list[str]:
     if followed:
         return ["", *summary(record, told=True)]
     steps = asyncio.run(rag.runs.steps(record))
@@ -186,7 +190,7 @@ def _standing(rag: ImageRAG, record: "RunRecord", steps: "list[Step]") -> list[s
 
 def _opening(rag: ImageRAG, record: "RunRecord") -> list[str]:
     """What it was asked for, where it comes from, and how it was steered."""
-    from imagerag.reports.html.builder import parent_of
+    from imagerag.reports.html.report_writer import parent_of
 
     return [*run_header(record), *lineage_lines(record, asyncio.run(parent_of(rag.dependencies, record)))]
 
@@ -199,8 +203,8 @@ def _follow(rag: ImageRAG, record: "RunRecord") -> None:
 
 @click.command("resume")
 @click.argument("run")
-@click.option("--select", "choose", metavar="1,2|none", help="For a run that waits: the references to use, best first.")
-@click.option("--edit", metavar="N", help="For a run that waits: the picture to edit, instead of drawing a new one.")
+@click.option("--select", "choose", metavar="1,2|none", help="References to use in a run that waits, best first.")
+@click.option("--edit", metavar="N", help="Candidate to edit in a run that waits, instead of a new image.")
 @output_options
 @pass_globals
 def resume_command(
@@ -211,14 +215,14 @@ def resume_command(
     edit: str | None,
     output: OutputOptions,
 ) -> int:
-    """Continue RUN where it was stopped, or tell one that waits which references to use.
+    """Finish RUN where it was stopped, or answer one that waits for a choice of references.
 
-    The start of its id is enough, or "last". Nothing that was drawn or judged before is done again. A run that waits
-    for a choice asks for it again, in a terminal and without --select.
+    RUN is an id, the start of one, or "last". Nothing is generated or judged twice. In a terminal, a run that waits
+    asks for the choice again unless --select gives it.
     """
     chosen = None if choose is None else parse_choice(choose)
     rag = ImageRAG(home=globals_.home)
-    delivery = RunOutputs.wanted(rag, output)
+    delivery = RunOutputs.from_options(rag, output)
     name = run_name(rag, run)
     waiting = asyncio.run(rag.runs.get(name)) if delivery.ask and chosen is None and edit is None else None
     return follow_run(delivery, rag.runs.stream_resume(name, choose=chosen, edit=edit), waiting=waiting)

@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -34,19 +34,20 @@ from imagerag.cli.terminal import (
 from imagerag.client.client import ImageRAG
 from imagerag.formatting.messages import searched_with
 from imagerag.formatting.numbers import cosine, threshold_words
-from imagerag.formatting.text import clean
+from imagerag.formatting.text import clean, image_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from imagerag.agent.ports import Hit
+    from imagerag.schemas.libraries import Found, SearchDocument
 
 
 @click.command("search")
 @click.argument("query", required=False)
-@click.option("--image", metavar="FILE", help="Search with a picture instead of words.")
+@click.option("--image", metavar="FILE", help="Search with an image instead of words.")
 @library_option
-@click.option("-k", type=click.IntRange(1, 1000), default=8, metavar="N", help="How many pictures.")
+@click.option("-k", type=click.IntRange(1, 1000), default=8, metavar="N", help="Number of results.")
 @threshold_option
 @filter_options
 @hybrid_option
@@ -66,10 +67,10 @@ def search_command(
     hybrid: bool,
     as_json: bool,
 ) -> int:
-    """Look into a library with QUERY, or with a picture.
+    """Search a library with QUERY, or with an image.
 
-    Everything found is shown, and whether it reaches the threshold: for words, that from which on a run would use it;
-    for a picture, that from which on both show the same thing, where the library could be calibrated for it.
+    All results are shown, and whether each reaches the threshold: for words, the one from which a run uses an image;
+    for an image, the one from which both show the same thing, where the library is calibrated for it.
     """
     from imagerag.graphs.library_warnings import warnings_of
 
@@ -104,7 +105,7 @@ def search_command(
     hits, cosine_wanted, name = asyncio.run(look())
     unknown = threshold == "auto" and cosine_wanted is None and not any(hit.threshold is not None for hit in hits)
     if as_json:
-        say_json(document(name, query, image, cosine_wanted, hits, unknown=unknown, texts=texts))
+        say_json(document(name, query, image, cosine_wanted, hits, unknown=unknown, texts=texts).as_json())
     else:
         say_all([dim(searched_with(texts))] if texts else [])
         say_all(lines(name, cosine_wanted, hits, unknown=unknown))
@@ -122,34 +123,38 @@ def document(
     *,
     unknown: bool = False,
     texts: "Sequence[str]" = (),
-) -> dict[str, Any]:
-    """`imagerag.search/1`; where the threshold is unknown, so is what is accepted."""
-    return {
-        "schema": "imagerag.search/1",
-        "library": library,
-        "query": query,
-        "image": image,
-        "searched_with": list(texts),
-        "threshold": threshold,
-        "results": [_result(hit, threshold) | ({"accepted": None} if unknown else {}) for hit in hits],
-    }
+) -> "SearchDocument":
+    """The result of a search, for programs; where the threshold is unknown, so is what is accepted."""
+    from imagerag.schemas.libraries import SearchDocument
+
+    return SearchDocument(
+        library=library,
+        query=query,
+        image=image,
+        searched_with=list(texts),
+        threshold=threshold,
+        results=[_found(hit, None if unknown else accepted(hit, threshold)) for hit in hits],
+    )
 
 
-def _result(hit: "Hit", threshold: float | None) -> dict[str, Any]:
-    return {
-        "id": hit.image.sha256,
-        "similarity": float(hit.similarity),
-        **({"library": hit.library, "threshold": hit.threshold} if hit.library else {}),
-        "accepted": accepted(hit, threshold),
-        "path": path_of(hit.source),
-        "caption": hit.caption,
-        "title": hit.title,
-        "metadata": dict(hit.metadata),
-        "tags": list(hit.tags),
-        "source": hit.source,
-        "author": hit.author,
-        "licence": hit.licence,
-    }
+def _found(hit: "Hit", accepted: bool | None) -> "Found":
+    from imagerag.schemas.libraries import Found
+
+    return Found(
+        id=hit.image.sha256,
+        similarity=float(hit.similarity),
+        library=hit.library,
+        threshold=hit.threshold if hit.library else None,
+        accepted=accepted,
+        path=path_of(hit.source),
+        caption=hit.caption,
+        title=hit.title,
+        metadata=dict(hit.metadata),
+        tags=list(hit.tags),
+        source=hit.source,
+        author=hit.author,
+        licence=hit.licence,
+    )
 
 
 def accepted(hit: "Hit", threshold: float | None) -> bool:
@@ -173,7 +178,7 @@ def lines(library: str, threshold: float | None, hits: "Sequence[Hit]", *, unkno
     limits = own or ({} if threshold is None else {"": threshold})
     limit = threshold_words(limits, off="threshold between pictures not known" if unknown else "threshold off")
     top = scale([0.0, *limits.values(), *(hit.similarity for hit in hits)])
-    titles = [short(hit.title or hit.image.sha256[:12], 28) for hit in hits]
+    titles = [short(image_name(hit.title, hit.image.sha256), 28) for hit in hits]
     rows = [
         [
             bar(hit.similarity, threshold if hit.threshold is None else hit.threshold, top),

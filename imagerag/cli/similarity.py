@@ -1,6 +1,7 @@
 """`imagerag similarity`."""
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,12 +12,15 @@ from imagerag.client.client import ImageRAG
 from imagerag.client.similarity import measure_similarities
 from imagerag.formatting.numbers import cosine
 
+if TYPE_CHECKING:
+    from imagerag.schemas.libraries import SimilarityDocument
+
 
 @click.command("similarity")
 @click.argument("image")
 @click.argument("texts", nargs=-1, required=True, metavar="TEXT...")
 @library_option
-@click.option("--embedder", metavar="SPEC", help="This encoder, instead of the library's.")
+@click.option("--embedder", metavar="SPEC", help="Another encoder than the library's.")
 @json_option
 @pass_globals
 def similarity_command(
@@ -28,10 +32,10 @@ def similarity_command(
     embedder: str | None,
     as_json: bool,
 ) -> int:
-    """Say how similar IMAGE is to each TEXT.
+    """Measure the similarity of IMAGE to each TEXT.
 
-    The cosine is that of the library's encoder, beside the threshold from which on a run would use the picture for such
-    words. With --embedder it is another encoder's, which has no threshold.
+    It is the cosine of the library's encoder, shown with the threshold from which a run uses an image. --embedder takes
+    another encoder, which has no threshold.
     """
     rag = ImageRAG(library=library, home=globals_.home)
 
@@ -47,7 +51,7 @@ def similarity_command(
 
     found, threshold, encoder = asyncio.run(measure())
     if as_json:
-        say_json(document(image, texts, found, threshold, encoder))
+        say_json(document(image, texts, found, threshold, encoder).as_json())
         return 0
     top = scale([0.0, threshold or 0.0, *found])
     limit = f"threshold cosine ≥ {cosine(threshold)}" if threshold is not None else "no threshold"
@@ -59,16 +63,12 @@ def similarity_command(
 
 def document(
     image: str, texts: tuple[str, ...], found: list[float], threshold: float | None, encoder: str
-) -> dict[str, object]:
-    """`imagerag.similarity/1`."""
+) -> "SimilarityDocument":
+    """The measured similarities, for programs."""
+    from imagerag.schemas.libraries import Compared, SimilarityDocument
+
     results = [
-        {"text": text, "similarity": value, "accepted": None if threshold is None else value >= threshold}
+        Compared(text=text, similarity=value, accepted=None if threshold is None else value >= threshold)
         for text, value in zip(texts, found, strict=True)
     ]
-    return {
-        "schema": "imagerag.similarity/1",
-        "image": image,
-        "embedder": encoder,
-        "threshold": threshold,
-        "results": results,
-    }
+    return SimilarityDocument(image=image, embedder=encoder, threshold=threshold, results=results)

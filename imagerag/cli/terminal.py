@@ -36,7 +36,7 @@ def say_all(lines: Iterable[str], *, err: bool = False) -> None:
 
 
 def warning_lines(warnings: Iterable[str]) -> list[str]:
-    """Warnings, wrapped for the eye; what is to be typed is never cut."""
+    """Warnings, wrapped; a command is never cut."""
     room = min(columns(), 100)
     return ["\n".join(hanging(f"warning: {clean(warning)}", room, indent=2)) for warning in warnings]
 
@@ -88,7 +88,7 @@ def _chopped(word: str, room: int) -> list[str]:
 
 
 def say_note(text: str, *, err: bool = False) -> None:
-    """Print a remark that the eye may skip, wrapped."""
+    """Print a remark, dimmed and wrapped."""
     say_all(map(dim, hanging(text, columns(), indent=2)), err=err)
 
 
@@ -214,7 +214,7 @@ def accent(text: str) -> str:
 
 
 def bold(text: str) -> str:
-    """What the eye should find."""
+    """Emphasised text."""
     return click.style(text, bold=True)
 
 

@@ -17,9 +17,9 @@ from imagerag.cli.terminal import dim, say, say_all, say_json
 def trust_command(file: str | None, spec: str | None, as_json: bool) -> int:
     """Trust FILE as it is now, by default the imagerag.toml of this folder; or a SPEC that a library or a run names.
 
-    Until then such a file sets a preset, a library and parts that come with imagerag, and nothing else: no folder, no
-    address, no model of a path or a hub, no code. When it changes it is asked for again. What you trust is kept in your
-    own configuration folder  [env: IMAGERAG_CONFIG]
+    Until then, such a file may set a preset, a library and built-in backends only: no folder, no address, no model from
+    a path or a hub, no code. A changed file has to be trusted again. Trust is stored in your configuration folder [env:
+    IMAGERAG_CONFIG]
     """
     from imagerag.store import trust_store
 
@@ -28,17 +28,22 @@ def trust_command(file: str | None, spec: str | None, as_json: bool) -> int:
     if spec:
         clean = _checked(spec)
         trust_store.trust_spec(clean)
-        found = {"spec": clean}
+        trusted = clean
     else:
         path, content = _read(file)
         trust_store.trust_file(path, content)
-        found = {"file": str(path.resolve())}
+        trusted = str(path.resolve())
         if not as_json:
             say_all(dim(line) for line in content.decode("utf-8", "replace").splitlines()[:40])
     if as_json:
-        say_json({"schema": "imagerag.trust/1", **found, "kept_in": str(trust_store.config_folder())})
+        from imagerag.schemas.commands import TrustDocument
+
+        document = TrustDocument(
+            file=None if spec else trusted, spec=trusted if spec else None, kept_in=str(trust_store.config_folder())
+        )
+        say_json(document.as_json())
     else:
-        say(f"trusted: {next(iter(found.values()))}" + ("" if spec else ", as long as it stays as it is"))
+        say(f"trusted: {trusted}" + ("" if spec else ", as long as it stays as it is"))
     return 0
 
 

@@ -13,17 +13,16 @@ from imagerag.client.libraries import LibrariesAPI
 from imagerag.client.qa import QAClient
 from imagerag.client.runs import RunsAPI
 from imagerag.client.synchronous import synchronous, synchronous_list
-from imagerag.files.inputs import Image, keep_image, make_run_config
+from imagerag.files.inputs import Image, make_run_config
 from imagerag.files.run_request import BatchOptions, RunOptions, RunRequest
 from imagerag.graphs.configuration.settings import Settings, resolve
-from imagerag.graphs.validation import validate_match_reason
 
 if TYPE_CHECKING:
     from imagerag.agent.nodes import Nodes
     from imagerag.agent.qa.qa_record import AnswerRecord
     from imagerag.agent.run_record import RunRecord
-    from imagerag.batch.input_rows import Source
     from imagerag.batch.results import BatchResult
+    from imagerag.batch.row_reader import Source
     from imagerag.graphs.cost_estimate import Estimate
     from imagerag.graphs.dependencies import Dependencies
     from imagerag.graphs.generation import Workflow
@@ -242,7 +241,6 @@ class ImageRAG:
             UsageError: something asked for cannot be. What goes wrong later is an outcome, never an exception.
             UnknownThreadError: a `follow_up` in a thread that there is not.
         """
-        name = self.libraries.name(library)
         config = make_run_config(
             candidates=k,
             hybrid=hybrid,
@@ -256,19 +254,12 @@ class ImageRAG:
             assume_cost_usd_per_call=assume_cost_usd_per_call,
             patience_s=PATIENCE_S if patience_s is None else patience_s,
         )
-        if isinstance(images, str | bytes | Path):
-            images = (images,)  # one picture, not a sequence of its characters
-        validate_match_reason(by, images)  # before anything is kept
-        kept = [await keep_image(self.dependencies.blobs, image) for image in images]
-        return await self._context.qa_runner.ask(
+        return await self.questions.run(
             question,
-            images=kept,
+            config,
+            images=images,
             by=by,
-            reranker=self.settings.reranker or None,
-            judge=self.settings.judge,
-            answerer=self.questions.answerer,
-            library=name,
-            config=config,
+            library=self.libraries.name(library),
             compare=compare,
             thread=thread,
             follow_up=follow_up,

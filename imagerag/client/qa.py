@@ -1,10 +1,15 @@
-"""`ImageRAG.questions`: the questions that were asked of libraries, and their answers."""
+"""`ImageRAG.questions`: questions to libraries, and their answers."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from imagerag.agent.threads import in_thread
+from imagerag.agent.types import RunConfig
 from imagerag.client.context import ClientContext
 from imagerag.client.synchronous import synchronous
+from imagerag.files.inputs import Image, keep_image
+from imagerag.graphs.validation import validate_match_reason
 
 if TYPE_CHECKING:
     from imagerag.agent.qa.qa_record import AnswerRecord
@@ -23,6 +28,32 @@ class QAClient:
 
         settings = self._context.settings
         return settings.answerer or answerer_for(settings.judge)
+
+    async def run(
+        self,
+        question: str,
+        config: RunConfig,
+        *,
+        images: Sequence[Image],
+        by: Literal["image", "words", "both"] | None,
+        **options: Any,
+    ) -> "AnswerRecord":
+        """Answer a question. See `ImageRAG.ask`, which makes the config from its arguments."""
+        if isinstance(images, str | bytes | Path):
+            images = (images,)  # one image, not a sequence of its characters
+        validate_match_reason(by, images)  # before anything is kept
+        settings = self._context.settings
+        kept = [await keep_image(self._context.dependencies.blobs, image) for image in images]
+        return await self._context.qa_runner.ask(
+            question,
+            images=kept,
+            by=by,
+            reranker=settings.reranker or None,
+            judge=settings.judge,
+            answerer=self.answerer,
+            config=config,
+            **options,
+        )
 
     async def get(self, thread: str) -> "AnswerRecord":
         """Read the record of a thread's last question, cancelled or not.

@@ -99,7 +99,7 @@ class RunsAPI:
 
     async def report(self, run: "RunRecord | str") -> str:
         """One self-contained HTML page about a whole run."""
-        from imagerag.reports.html.builder import report_of
+        from imagerag.reports.html.report_writer import report_of
 
         return await report_of(self._context.dependencies, await self._record(run))
 
@@ -112,7 +112,7 @@ class RunsAPI:
         Raises:
             UnknownRunError: no such run.
         """
-        from imagerag.reports.html.diff_builder import compare
+        from imagerag.reports.html.diff_writer import compare
 
         return await compare(self._context.dependencies, await self._record(a), await self._record(b))
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from imagerag.agent.ports import Hit
+from imagerag.formatting.text import image_name
 
 if TYPE_CHECKING:
     from imagerag.store.data_dir import DataDir
@@ -32,7 +33,7 @@ class Hits(list[Hit]):
         shown = self[:SHOWN]
         small = thumbnails(self._home, self.library, [hit.image.sha256 for hit in shown])
         tiles = [
-            tile(small.get(hit.image.sha256), "image/webp", hit.title or hit.caption or hit.image.sha256[:12],
+            tile(small.get(hit.image.sha256), "image/webp", image_name(hit.title or hit.caption, hit.image.sha256),
                  hit.similarity)
             for hit in shown
         ]  # fmt: skip

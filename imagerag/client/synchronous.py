@@ -10,27 +10,27 @@ T = TypeVar("T")
 
 
 def synchronous(method: Callable[P, Awaitable[T]]) -> Callable[P, T]:
-    """The synchronous twin of a coroutine function, with the same parameters: `resume_sync = synchronous(resume)`.
+    """The synchronous version of a coroutine function, with the same parameters: `resume_sync = synchronous(resume)`.
 
     It works inside a running event loop too (a notebook), in a thread of its own.
     """
 
-    def twin(*args: P.args, **kwargs: P.kwargs) -> T:
+    def version(*args: P.args, **kwargs: P.kwargs) -> T:
         return run_sync(method(*args, **kwargs))
 
-    return _named_after(method, twin)
+    return _named_after(method, version)
 
 
 def synchronous_list(method: Callable[P, AsyncIterator[T]]) -> Callable[P, list[T]]:
-    """The synchronous twin of an asynchronous generator function: it returns all items at once."""
+    """The synchronous version of an asynchronous generator function: it returns all items at once."""
 
     async def collect(items: AsyncIterator[T]) -> list[T]:
         return [item async for item in items]
 
-    def twin(*args: P.args, **kwargs: P.kwargs) -> list[T]:
+    def version(*args: P.args, **kwargs: P.kwargs) -> list[T]:
         return run_sync(collect(method(*args, **kwargs)))
 
-    return _named_after(method, twin)
+    return _named_after(method, version)
 
 
 def run_sync(awaitable: Awaitable[T]) -> T:
@@ -60,9 +60,9 @@ def run_sync(awaitable: Awaitable[T]) -> T:
     return results[0]
 
 
-def _named_after(method: Callable[..., object], twin: Callable[P, T]) -> Callable[P, T]:
-    """Give a twin the name, signature and documentation of its coroutine."""
-    twin.__name__, twin.__qualname__ = f"{method.__name__}_sync", f"{method.__qualname__}_sync"
-    twin.__module__, twin.__wrapped__ = method.__module__, method  # type: ignore[attr-defined]
-    twin.__doc__ = f"`{method.__name__}`, synchronously.\n\n    {method.__doc__}"
-    return twin
+def _named_after(method: Callable[..., object], version: Callable[P, T]) -> Callable[P, T]:
+    """Give a version the name, signature and documentation of its coroutine."""
+    version.__name__, version.__qualname__ = f"{method.__name__}_sync", f"{method.__qualname__}_sync"
+    version.__module__, version.__wrapped__ = method.__module__, method  # type: ignore[attr-defined]
+    version.__doc__ = f"`{method.__name__}`, synchronously.\n\n    {method.__doc__}"
+    return version

@@ -1,8 +1,7 @@
-"""What is configured, what is there, and what answers. Keys are looked for, and never shown."""
+"""Diagnosis of the setup: settings, keys, extras, libraries, files and backends. Keys are looked for, never shown."""
 
 import asyncio
 import os
-import time
 from collections.abc import Callable
 from typing import Any, Final, Literal
 
@@ -11,10 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from imagerag.agent.calls.budget import estimator_of
 from imagerag.agent.errors import ImageRAGError, UsageError
 from imagerag.agent.extras import is_installed
-from imagerag.agent.ports import ImagePart
 from imagerag.agent.retrieval.search_queries import names_of
-from imagerag.agent.types import BUILT_IN_LIBRARY, SamplingParams
-from imagerag.formatting.numbers import dollars
+from imagerag.agent.types import BUILT_IN_LIBRARY
+from imagerag.diagnostics.probes import Probe, configured_specs, probe_backend
 from imagerag.graphs.configuration.settings import Settings
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.recorded_image_checks import takes_images
@@ -36,8 +34,6 @@ EXTRAS: Final = {
     "opentelemetry": "spans and metrics; the extra is called otel",
 }
 """Optional parts, by the module that shows whether they are there."""
-
-PROBE_PROMPT: Final = "a red circle on a white background"
 
 Model = ConfigDict(extra="forbid", populate_by_name=True)
 
@@ -63,16 +59,6 @@ class LibraryState(BaseModel):
     encoder: str = ""
     threshold: float | None = None
     problem: str = ""
-
-
-class Probe(BaseModel):
-    """What one tiny real call showed. `cost_usd` None is not known."""
-
-    model_config = Model
-    answered: bool
-    detail: str
-    elapsed_s: float
-    cost_usd: float | None = None
 
 
 class BackendState(BaseModel):
@@ -133,14 +119,14 @@ async def diagnose(
     """Look at the whole setup.
 
     Args:
-        probe: make one tiny real call to the generator and to the judge each; see `probe_costs`.
+        probe: make one tiny real call to the generator and to the judge each; see `probes.probe_costs`.
         timeout_s: how long a server may take to list its models, in seconds.
     """
     files, unlisted = await asyncio.to_thread(_files, dependencies)
     libraries = await asyncio.to_thread(_libraries, dependencies, files)
     backends = [
         await _backend(role, spec, settings, dependencies, probe=probe, timeout_s=timeout_s)
-        for role, spec in _specs(settings)
+        for role, spec in configured_specs(settings)
     ]
     return Diagnosis(
         home=str(dependencies.home.root),
@@ -160,48 +146,15 @@ async def diagnose(
     )
 
 
-def probe_costs(settings: Settings, dependencies: Dependencies) -> list[str]:
-    """What probing will call and can cost, one line per backend, to be said before it is done."""
-    told = []
-    for role, spec in _specs(settings):
-        if role not in ("generator", "judge"):
-            continue
-        try:
-            part = dependencies.generator(spec) if role == "generator" else dependencies.judge(spec)
-        except ImageRAGError:
-            continue
-        most = estimator_of(part).most(len(PROBE_PROMPT), role == "judge", None)
-        told.append(f"asking {part.identity} once ({role}): {dollars(most)}{' at most' if most else ''}")
-    return told
-
-
 def _key_variables(settings: Settings) -> list[str]:
     """Those of the known services, and those that the specs name."""
     named = set()
-    for _, text in _specs(settings):
+    for _, text in configured_specs(settings):
         try:
             named.add(BackendSpec.parse(text).key_env)
         except ImageRAGError:
             continue
     return sorted({*key_variables(), *filter(None, named)})
-
-
-def _specs(settings: Settings) -> list[tuple[Role, str]]:
-    """(role, spec) of every backend that is configured; those that cannot be read stand for themselves."""
-    named: list[tuple[Role, str]] = [
-        ("generator", settings.generator), ("judge", settings.judge), ("embedder", settings.embedder),
-    ]  # fmt: skip
-    if settings.answerer:
-        named.append(("answerer", settings.answerer))
-    if settings.reranker:
-        named.append(("reranker", settings.reranker))
-    found: list[tuple[Role, str]] = []
-    for role, text in named:
-        try:
-            found += [(role, str(spec)) for spec in BackendSpec.parse_all(text) if str(spec) != "on-refusal"]
-        except ImageRAGError:
-            found.append((role, text))
-    return found
 
 
 async def _backend(
@@ -233,38 +186,10 @@ async def _backend(
         detail=found.detail,
     )
     if probe and role in ("generator", "judge"):
-        state.probe = await _probed(role, part)
+        state.probe = await probe_backend(role, part)
     if role == "judge":
         state.takes_images = await takes_images(dependencies, part)
     return state
-
-
-async def _probed(role: Role, part: Any) -> Probe:
-    began = time.monotonic()
-    try:
-        if role == "generator":
-            drawn = await part.generate(PROBE_PROMPT, [], variation=SamplingParams(), size=None)
-            told, cost = f"drew {len(drawn.data):,} bytes of {drawn.media_type}", drawn.cost_usd
-        else:
-            picture = ImagePart(data=await asyncio.to_thread(_circle), media_type="image/png")
-            asked: dict[str, Any] = {"subjects": (), "requirements": (), "mode": "fused", "variation": SamplingParams()}
-            found = await part.critique(PROBE_PROMPT, picture, **asked)
-            told = f"says {'yes' if found.verdict.aligned else 'no'} to “{PROBE_PROMPT}”, which is what it was shown"
-            cost = found.cost_usd
-    except ImageRAGError as error:
-        return Probe(answered=False, detail=f"{type(error).__name__}: {error}", elapsed_s=time.monotonic() - began)
-    return Probe(answered=True, detail=told, elapsed_s=time.monotonic() - began, cost_usd=cost)
-
-
-def _circle() -> bytes:
-    import io
-
-    from PIL import Image, ImageDraw
-
-    picture, out = Image.new("RGB", (256, 256), "white"), io.BytesIO()
-    ImageDraw.Draw(picture).ellipse((64, 64, 192, 192), fill=(220, 30, 30))
-    picture.save(out, "PNG")
-    return out.getvalue()
 
 
 def _files(dependencies: Dependencies) -> tuple[list[IntegrityProblem], int]:

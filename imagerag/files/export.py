@@ -4,13 +4,13 @@ import asyncio
 import errno
 import json
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.images.decoding import decode, encode
-from imagerag.agent.regular_files import read_regular
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.threads import in_thread
+from imagerag.files.sidecar import Sidecar, is_sidecar, schema_of, sidecar_path
 from imagerag.store.images.blob_store import FileBlobStore, write_atomically
 from imagerag.store.storage_errors import storage_error
 
@@ -43,7 +43,7 @@ async def export(record: RunRecord, blobs: FileBlobStore, out: Path, *, overwrit
     if wanted != record.image.media_type:
         data = await in_thread(lambda: encode(decode(data).image, wanted))
     await write_file(path, data)
-    await write_file(sidecar_path(path), json.dumps(sidecar(record), indent=2).encode())
+    await write_file(sidecar_path(path), json.dumps(Sidecar.of(record).as_json(), indent=2).encode())
     return record.model_copy(update={"image": record.image.model_copy(update={"path": str(path)})})
 
 
@@ -60,27 +60,9 @@ def media_type_of(file: Path) -> str:
     raise UsageError(f"{file}: a picture's file ends in .png, .jpg, .webp or .gif")
 
 
-def sidecar_path(file: Path) -> Path:
-    """Where the sidecar of a picture's file is."""
-    return file.with_name(file.name + ".json")
-
-
-def is_sidecar(file: Path) -> bool:
-    """Whether a file is a sidecar that we wrote, and may write anew."""
-    return _schema_of(file) == "imagerag.sidecar/1"
-
-
 def is_record(file: Path) -> bool:
-    """Whether a file is a run's record that we wrote, and may write anew."""
-    return _schema_of(file) == "imagerag.run/1"
-
-
-def _schema_of(file: Path) -> object:
-    try:
-        document = json.loads(read_regular(file))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return document.get("schema") if isinstance(document, dict) else None
+    """Whether a file is a run's record that imagerag wrote, and may overwrite."""
+    return schema_of(file) == "imagerag.run/1"
 
 
 def check_ours(file: Path) -> None:
@@ -94,33 +76,6 @@ def check_ours(file: Path) -> None:
     for one in (file, beside):
         if one.exists() and not ours:
             raise UsageError(f"{one} is there already, and not ours: name another file, or say overwrite=True")
-
-
-def sidecar(record: RunRecord) -> dict[str, Any]:
-    """What travels with an image: the run, and of each reference in it the SHA-256, source, author and licence."""
-    best = record.attempts[record.best_attempt] if record.best_attempt is not None else None
-    return {
-        "schema": "imagerag.sidecar/1",
-        "run_id": record.run_id,
-        "prompt": record.prompt,
-        "prompt_sent": best.prompt if best else None,
-        "outcome": record.outcome,
-        "generator": best.generator if best else None,
-        "sha256": record.image.sha256 if record.image else None,
-        "references": [
-            {
-                "sha256": reference.image.sha256,
-                "role": reference.role,
-                "concept": reference.concept,
-                "similarity": reference.similarity,
-                "title": reference.title,
-                "source": reference.source,
-                "author": reference.author,
-                "licence": reference.licence,
-            }
-            for reference in record.references
-        ],
-    }
 
 
 async def write_file(file: Path, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""What the values of each enum are called, in one table per enum. Every door takes its words from here.
+"""Labels of enum values, one table for each enum. Every interface takes its words from here.
 
 To word a new value, add its row here. Keys are the values as documents hold them, so that this module imports no
 floor above and can be used on all of them; a test compares them with the types.
@@ -13,7 +13,7 @@ Tone = Literal["good", "warn", "bad", "calm"]
 
 
 class Label(NamedTuple):
-    """How a value is worded at every door.
+    """The words for a value, the same at every interface.
 
     Attributes:
         name: a few words, for a column or a badge.
@@ -21,7 +21,6 @@ class Label(NamedTuple):
         tone: how it is coloured.
         exit_code: of a command that ends so.
         next_step: what a person does now; `{run_id}` stands for the run.
-        tool_step: what an assistant does now, in terms of its tools.
     """
 
     name: str
@@ -29,23 +28,16 @@ class Label(NamedTuple):
     tone: Tone = "calm"
     exit_code: int = 0
     next_step: str = ""
-    tool_step: str = ""
 
 
 STOPPED: Final = 130
 """The exit code of what was stopped with Ctrl-C."""
-
-_LACKING: Final = (
-    "ask the user for a picture of what is missing (generate_image takes it in subjects); or search_references with "
-    "other words and continue_run(run_id, add_images=[id])"
-)
 
 OUTCOMES: Final[Mapping[str, Label]] = {
     "aligned": Label(
         "aligned",
         "the judge found everything the prompt asks for",
         "good",
-        tool_step="give the picture to the user; for a change: continue_run(run_id, prompt=the whole new prompt).",
     ),
     "best_effort": Label(
         "best effort",
@@ -53,8 +45,6 @@ OUTCOMES: Final[Mapping[str, Label]] = {
         "warn",
         3,
         "allow more rounds: imagerag continue {run_id} --more-rounds 3",
-        "show it and say what is missing; continue_run(run_id, more_rounds=2), with without=[number] where a reference "
-        "misled it or use=[id] from search_references; or leave it at this.",
     ),
     "no_usable_reference": Label(
         "no usable reference",
@@ -62,7 +52,6 @@ OUTCOMES: Final[Mapping[str, Label]] = {
         "warn",
         3,
         "or accept the best attempt as it is",
-        f"{_LACKING}; or leave it at this.",
     ),
     "refused": Label(
         "refused",
@@ -70,7 +59,6 @@ OUTCOMES: Final[Mapping[str, Label]] = {
         "bad",
         4,
         "change the prompt: asking the same again does not help",
-        "tell the user; only another prompt can help, the same one will be refused again.",
     ),
     "budget_exhausted": Label(
         "budget spent",
@@ -78,7 +66,6 @@ OUTCOMES: Final[Mapping[str, Label]] = {
         "warn",
         5,
         "allow more: imagerag continue {run_id} with --max-calls, --max-cost-usd or --deadline-s",
-        "ask the user whether to spend more; then continue_run with more max_calls, max_cost_usd or deadline_s.",
     ),
     "judge_unavailable": Label(
         "judge unavailable",
@@ -86,7 +73,6 @@ OUTCOMES: Final[Mapping[str, Label]] = {
         "calm",
         1,
         "look at the image yourself, or try another judge with --judge",
-        "view_image and judge it yourself; say to the user that it was not checked.",
     ),
     "failed": Label(
         "failed",
@@ -94,32 +80,15 @@ OUTCOMES: Final[Mapping[str, Label]] = {
         "bad",
         1,
         "see what happened: imagerag show {run_id}",
-        "try once more; if it fails again, tell the user the reason.",
     ),
     "cancelled": Label(
         "cancelled",
         "the run was stopped",
         "calm",
         STOPPED,
-        tool_step="continue_run(run_id) goes on from the best picture.",
     ),
 }
 """How a run ended."""
-
-CAUSES: Final[Mapping[str, str]] = {
-    "takes_none": "tell the user that this generator takes no reference pictures; another one has to be configured",
-    "no_room": "call generate_image with fewer subjects, or tell the user that this generator takes no more pictures",
-    "no_library": "ask the user for a picture of what is missing, and pass it to generate_image in subjects",
-    "empty_library": "tell the user that the library is empty: imagerag index PATH --library NAME fills it",
-    "filtered": "call generate_image without the filter that the reason names, if the user agrees",
-    "excluded": "continue_run(run_id, add_images=[id]) with one that was never to be used, if the user agrees",
-    "rejected_by_hand": f"continue_run(run_id, add_images=[id]) with one of those that were offered; or {_LACKING}",
-    "already_used": _LACKING,
-    "rejected_by_reranker": f"continue_run(run_id, add_images=[id]) with one that the reranker left out; or {_LACKING}",
-    "below_threshold": f"call generate_image with a lower threshold, if one was set; or {_LACKING}",
-}
-"""What stood in the way of a reference → what an assistant does now. What a person does depends on the run
-(`agent/next_steps.py`)."""
 
 STATUSES: Final[Mapping[str, Label]] = {
     "running": Label("not finished", "the run has not finished, or its process was stopped", "calm"),
@@ -140,41 +109,33 @@ STEP_STATUSES: Final[Mapping[str, Label]] = {
 """How one step of a run stands."""
 
 ANSWERS: Final[Mapping[str, Label]] = {
-    "answered": Label("answered", "the pictures hold this", "good", tool_step="for a follow-up question pass thread."),
+    "answered": Label("answered", "the pictures hold this", "good"),
     "not_held": Label(
         "not held",
         "the library's pictures do not hold the answer",
         "warn",
         3,
-        tool_step="say so to the user and do not guess; other words, passed with thread, may find more.",
     ),
-    "unreadable": Label(
-        "not readable", "the model gave no readable answer", "calm", 1, tool_step="ask once more, in other words."
-    ),
+    "unreadable": Label("not readable", "the model gave no readable answer", "calm", 1),
     "refused": Label(
         "refused",
         "a model declined for reasons of content policy",
         "bad",
         4,
-        tool_step="tell the user; do not ask the same.",
     ),
-    "budget_exhausted": Label(
-        "budget spent", "the allowed calls, money or time are spent", "warn", 5, tool_step="tell the user."
-    ),
+    "budget_exhausted": Label("budget spent", "the allowed calls, money or time are spent", "warn", 5),
     "unavailable": Label(
         "unavailable",
         "the model that answers could not be reached",
         "calm",
         1,
-        tool_step="tell the user; later may work.",
     ),
-    "failed": Label("failed", "an error ended it", "bad", 1, tool_step="try once more, then tell the user the reason."),
+    "failed": Label("failed", "an error ended it", "bad", 1),
     "cancelled": Label(
         "cancelled",
         "the question was stopped before its end",
         "calm",
         STOPPED,
-        tool_step="ask again if the user still wants to know.",
     ),
 }
 """How a question to a library ended."""
@@ -258,13 +219,6 @@ KINDS: Final[Mapping[str, str]] = {
     "kept": "had to stay",
 }
 """What sort of requirement one is; most are of content, which goes without saying."""
-
-LEVERS: Final[Mapping[str, str]] = {
-    "none": "",
-    "temperature": "temperature",
-    "seed_and_wording": "seed and wording",
-}
-"""What was turned to get another answer."""
 
 ORIGINS: Final[Mapping[str, str]] = {"generated": "drawn", "handed_in": "handed in"}
 """Where an attempt's picture came from."""

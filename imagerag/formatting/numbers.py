@@ -1,7 +1,7 @@
 """Numbers as people read them, rounded once, from the full value.
 
-A document (JSON, a checkpoint, a tool's structured data) holds the full value; every door that shows one to a person
-formats it here. Nothing rounds a number that is rounded again when it is shown.
+A document (JSON, a checkpoint, a tool's structured data) holds the full value; every interface formats it
+here for people. Nothing rounds a number that is rounded again when it is shown.
 """
 
 from collections.abc import Mapping

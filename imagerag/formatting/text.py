@@ -16,6 +16,11 @@ def clean_lines(text: str) -> str:
     return "\n".join(lines).strip()
 
 
+def image_name(title: str, sha256: str) -> str:
+    """An image's title, or the start of its id."""
+    return title or sha256[:12]
+
+
 def _harmless(letter: str) -> str:
     kind = unicodedata.category(letter)
     if kind == "Cs":

@@ -21,7 +21,7 @@ FILES_KEPT_FREE: Final = 320
 ACCEPTED_AT_ONCE: Final = 64
 """Connections that are taken in before the limits are looked at."""
 
-_TELL_EVERY_S: Final = 60.0
+_LOG_EVERY_S: Final = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class Connections:
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
         self._open: dict[LimitedProtocol, None] = {}
-        self._closed, self._told_at = 0, float("-inf")
+        self._closed, self._logged_at = 0, float("-inf")
 
     def __len__(self) -> int:
         return len(self._open)
@@ -83,7 +83,7 @@ class Connections:
         """Take in a connection, making room for it; False where there is none, as everybody is being answered."""
         if len(self._open) >= self.limits.most:
             oldest = next((one for one in self._open if not one.answering), None)
-            self._tell(new.loop.time())
+            self._log_closed(new.loop.time())
             if oldest is None:
                 return False
             self.remove(oldest)
@@ -95,15 +95,15 @@ class Connections:
         """A connection is closed."""
         self._open.pop(gone, None)
 
-    def _tell(self, now: float) -> None:
+    def _log_closed(self, now: float) -> None:
         self._closed += 1
-        if now - self._told_at >= _TELL_EVERY_S:
+        if now - self._logged_at >= _LOG_EVERY_S:
             log.warning(
                 "%d connections are open, which is as many as there may be: closed %d that said nothing, to make room",
                 self.limits.most,
                 self._closed,
             )
-            self._closed, self._told_at = 0, now
+            self._closed, self._logged_at = 0, now
 
 
 class LimitedProtocol(H11Protocol):

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import BaseModel, Field
 
 from imagerag.agent.errors import UsageError
-from imagerag.formatting.markdown import line, quoted
 from imagerag.formatting.numbers import cosine
+from imagerag.formatting.quoting import line, quoted
 
 if TYPE_CHECKING:
     from mcp.server.mcpserver import Context

@@ -142,7 +142,7 @@ class Handlers:
         from imagerag.graphs.runs.records import new_run_id
 
         def work(job: Job) -> Awaitable[ToolResult]:
-            return self.service.generate_image(request, on_event=_teller(job), run_id=job.run_id)
+            return self.service.generate_image(request, on_event=_progress_callback(job), run_id=job.run_id)
 
         return self.jobs.start(new_run_id(), self._ending(work), owner=_session(ctx), keep=keep)
 
@@ -157,7 +157,7 @@ class Handlers:
 
         def work(job: Job) -> Awaitable[ToolResult]:
             given = job.run_id if fresh else None
-            return self.service.continue_run(request, on_event=_teller(job), run_id=given)
+            return self.service.continue_run(request, on_event=_progress_callback(job), run_id=given)
 
         run_id = new_run_id() if fresh else record.run_id
         return self.jobs.start(run_id, self._ending(work), owner=_session(ctx))
@@ -241,14 +241,14 @@ class Handlers:
         return report
 
 
-def _teller(job: Job) -> Callable[["RunEvent"], Awaitable[None]]:
-    async def tell(event: "RunEvent") -> None:
+def _progress_callback(job: Job) -> Callable[["RunEvent"], Awaitable[None]]:
+    async def report(event: "RunEvent") -> None:
         if event.kind == "step":
-            job.tell(labels.done(event.node))
+            job.report(labels.done(event.node))
         elif event.kind == "started":
-            job.tell("drawing")
+            job.report("drawing")
 
-    return tell
+    return report
 
 
 async def _silent(_: str) -> None:
@@ -261,6 +261,6 @@ def _session(ctx: "Ctx") -> str | None:
 
 
 def _without(given: Any, *names: str) -> dict[str, Any]:
-    """What was given, but what only this door knows."""
+    """The arguments without those that only MCP has."""
     kept: dict[str, Any] = given.model_dump(exclude=set(names))
     return kept

@@ -51,9 +51,9 @@ class Job:
     _lease: asyncio.TimerHandle | None = field(default=None, repr=False)
     _news: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
-    def tell(self, what: str) -> None:
+    def report(self, what: str) -> None:
         """Say what it did; whoever follows hears it."""
-        self.told = what
+        self.progress_text = what
         self.steps += 1
         news, self._news = self._news, asyncio.Event()
         news.set()
@@ -141,7 +141,7 @@ class Jobs:
             while job.answer is None:
                 await job.news(seen, beat_s)
                 if job.answer is None:
-                    await heard(job.told if job.steps > seen else f"{job.told} …")
+                    await heard(job.progress_text if job.steps > seen else f"{job.progress_text} …")
                 seen = job.steps
         finally:
             job.followers -= 1
@@ -178,7 +178,7 @@ class Jobs:
         try:
             async with self._turns:
                 job.state = "running"
-                job.tell("starting")
+                job.report("starting")
                 job.answer = await work(job)
         except Exception as error:  # a defect: the client is told its kind, the log everything
             log.exception("run %s failed", job.run_id)
@@ -197,7 +197,7 @@ class Jobs:
             )
         if job._lease is not None:
             job._lease.cancel()
-        job.tell("ended")
+        job.report("ended")
         job._task = None
         ended = [each for each in self._jobs.values() if each.state == "ended"]
         for old in ended[: max(0, len(ended) - KEPT)]:

@@ -7,7 +7,7 @@ from imagerag.agent.errors import ImageRAGError
 from imagerag.assistants.tool_outputs import RunReport
 from imagerag.assistants.tool_result import ToolResult
 from imagerag.formatting import labels
-from imagerag.formatting.markdown import line
+from imagerag.formatting.quoting import line
 from imagerag.mcp.job_schemas import JobReport
 from imagerag.mcp.jobs import Job
 
@@ -64,9 +64,9 @@ async def reply(
 
 def still_running(job: Job) -> ToolResult:
     """The answer of a run that has not ended."""
-    report = RunReport(run_id=job.run_id, status="running", outcome=None, reason=job.told)
+    report = RunReport(run_id=job.run_id, status="running", outcome=None, reason=job.progress_text)
     text = (
-        f"{labels.JOBS['running'].name}: {job.told}.\nrun_id: {job.run_id}\n"
+        f"{labels.JOBS['running'].name}: {job.progress_text}.\nrun_id: {job.run_id}\n"
         "Next: run_result(run_id) waits for it; cancel_run(run_id) stops it."
     )
     return ToolResult(text=text, data=report.model_dump(mode="json"))
@@ -76,11 +76,14 @@ def job_answer(of: Job | ToolResult, idle_timeout_s: float) -> ToolResult:
     """Where a run stands, from its job or from what is recorded of it."""
     if isinstance(of, Job) and of.answer is None:
         report = JobReport(
-            run_id=of.run_id, status="running" if of.state != "queued" else "queued", step=of.told, steps=of.steps
+            run_id=of.run_id,
+            status="running" if of.state != "queued" else "queued",
+            step=of.progress_text,
+            steps=of.steps,
         )
         asked = "" if of.keep else f" within {idle_timeout_s:g} s, or it is cancelled"
         text = (
-            f"{labels.JOBS[report.status].name}: {of.told} ({of.steps} steps so far).\nrun_id: {of.run_id}\n"
+            f"{labels.JOBS[report.status].name}: {of.progress_text} ({of.steps} steps so far).\nrun_id: {of.run_id}\n"
             f"Next: run_result(run_id){asked}; cancel_run(run_id) stops it."
         )
         return ToolResult(text=text, data=report.model_dump(mode="json"))

@@ -180,7 +180,7 @@ class ServerState:
             description={**DESCRIPTIONS, **ADDED}[name],
             parameters=published(takes, briefly=name in AS_ANOTHER),
             fn_metadata=FuncMetadata(
-                arg_model=_anything(),
+                arg_model=_any_arguments(),
                 output_model=gives,
                 output_schema=published_answer(gives, briefly=name in ANSWERS_AS_ANOTHER),
             ),
@@ -194,7 +194,7 @@ class ServerState:
     def _call(self, name: str, takes: type[Request]) -> Callable[..., Awaitable[Any]]:
         async def call(arguments: dict[str, Any], ctx: "Context[Any, Any]") -> Any:
             handlers = await self.ready()
-            from imagerag.assistants.service import error_answer
+            from imagerag.assistants.run_results import error_result
             from imagerag.mcp.responses import reply
 
             try:
@@ -203,7 +203,7 @@ class ServerState:
             except ValidationError as error:
                 return _wrong(refusal(error))
             except ImageRAGError as error:
-                return await reply(self.service, error_answer(error))
+                return await reply(self.service, error_result(error))
 
         return call
 
@@ -239,18 +239,18 @@ async def serve_http(serving: ServerState, options: "HttpOptions") -> None:
     await serve(make_app(server, options, lambda session: serving.handlers.jobs.leave(session)), options)
 
 
-def _anything() -> Any:
+def _any_arguments() -> Any:
     """An argument model that takes whatever comes and hands it on: the request models judge it, in their own words."""
     from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase
     from pydantic import ConfigDict
 
-    class Anything(ArgModelBase):
+    class AnyArguments(ArgModelBase):
         model_config = ConfigDict(extra="allow")
 
         def model_dump_one_level(self) -> dict[str, Any]:
             return {"arguments": dict(self.model_extra or {})}
 
-    return Anything
+    return AnyArguments
 
 
 def _wrong(message: str) -> Any:

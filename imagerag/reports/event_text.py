@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from imagerag.agent.retrieval.escalation import ask_params
 from imagerag.agent.types import Concept, Query, RunResult, Search, Subject, UsedReference
 from imagerag.formatting import labels
-from imagerag.formatting.numbers import cosine
-from imagerag.reports.step_text import NAMED_NOTHING, NOTHING_NEW, attempt_title, score_words
+from imagerag.formatting.text import image_name
+from imagerag.reports.record_text import attempt_title, score_words, similarity_text, taken_text
+from imagerag.reports.step_text import NAMED_NOTHING, NOTHING_NEW
 
 if TYPE_CHECKING:
     from imagerag.graphs.runs.events import RunEvent
@@ -59,23 +60,21 @@ def search_result(search: Search) -> str:
     """What a decided search led to: the references taken or offered, or how near the best candidate came."""
     taken = [candidate for candidate in search.candidates if candidate.decision == "taken"]
     if taken:
-        return "took " + ", ".join(f"{c.title or c.image.sha256[:12]} ({cosine(c.similarity)})" for c in taken)
+        return taken_text(taken)
     offered = sum(candidate.decision == "offered" for candidate in search.candidates)
     if offered:
         return f"{offered} to choose from"
     best = max(search.candidates, key=lambda one: one.similarity - (search.threshold_of(one) or 0.0), default=None)
     if best is None:
         return "found nothing"
-    wanted = search.threshold_of(best)
-    limit = "" if wanted is None else f", threshold {cosine(wanted)}"
-    return f"took none of {len(search.candidates)} (best {cosine(best.similarity)}{limit})"
+    return f"took none of {len(search.candidates)} (best {similarity_text(best, search)})"
 
 
 def _chosen(update: dict[str, Any]) -> str:
     chosen: list[UsedReference] = update.get("chosen") or []
     edited: list[Subject] = update.get("subjects") or []
-    told = [f"edits {own.name or own.image.sha256[:12]}" for own in edited]
-    took = ", ".join(reference.title or reference.image.sha256[:12] for reference in chosen)
+    told = [f"edits {image_name(own.name, own.image.sha256)}" for own in edited]
+    took = ", ".join(image_name(reference.title, reference.image.sha256) for reference in chosen)
     return "; ".join([f"you took {took or 'none'}", *told])
 
 

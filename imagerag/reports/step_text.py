@@ -1,54 +1,19 @@
-"""What the parts of a run are called, and what each step did, in words. Used by the report and by `imagerag show`."""
+"""Text for the steps of a run's history, as the report and `imagerag show` list them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.outcomes import describe_missing
 from imagerag.agent.retrieval.escalation import ask_params
-from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Attempt, Candidate, ModelCall, RunSpec, Search, Verdict
+from imagerag.agent.types import Attempt, ModelCall, RunSpec, Search
 from imagerag.formatting import labels
-from imagerag.formatting.numbers import attempt as attempt_name
-from imagerag.formatting.numbers import cosine, counted, met, temperature, threshold_words
+from imagerag.formatting.numbers import counted, temperature, threshold_words
+from imagerag.reports.record_text import attempt_title, passed, score_of, taken_text
 
 if TYPE_CHECKING:
     from imagerag.graphs.runs.history import Change, Step
 
     Changes = Mapping[str, Change]
-
-
-def outcome_of(record: RunRecord) -> tuple[str, str]:
-    """How a run stands in a few words, and the tone."""
-    stands = labels.standing(record.status, record.outcome)
-    return stands.name, stands.tone
-
-
-def decision_of(candidate: Candidate, threshold: float | None) -> tuple[str, str]:
-    """What was decided about a candidate, and why."""
-    word, why = labels.decision(candidate.decision)[:2]
-    if candidate.decision == "below_threshold" and threshold is not None:
-        why = f"{cosine(threshold - candidate.similarity)} below the threshold"
-    return word, why
-
-
-def passed(candidate: Candidate) -> bool:
-    """Whether a candidate reached the threshold; one about which nothing else was decided yet did."""
-    return candidate.decision != "below_threshold"
-
-
-def score_of(verdict: Verdict | None) -> str:
-    """`2 of 3 met`, or what there is instead of a score."""
-    if verdict is None:
-        return "not judged"
-    if verdict.status == "judged" and verdict.checks:
-        return met(sum(check.met for check in verdict.checks), len(verdict.checks))
-    return labels.verdict(judged=verdict.status == "judged", aligned=verdict.aligned)
-
-
-def score_words(verdict: Verdict | None) -> str:
-    """`2 of 3 met`, or what there is instead of a score."""
-    told = score_of(verdict)
-    return f"the judge gave {told}" if verdict and verdict.status == "abstained" else told
 
 
 def varied_parameter(calls: Sequence[ModelCall]) -> str:
@@ -95,15 +60,6 @@ def _drawn(changes: "Changes") -> str:
     return attempt_title(attempt) if attempt else ""
 
 
-def attempt_title(attempt: Attempt) -> str:
-    """Which attempt it is, and how it came to be."""
-    if attempt.origin == "handed_in":
-        return f"{attempt_name(attempt.index)}, the picture that was handed in"
-    if not attempt.references:
-        return f"{attempt_name(attempt.index)}, drawn from the prompt alone"
-    return f"{attempt_name(attempt.index)}, drawn with {counted(len(attempt.references), 'reference')}"
-
-
 def _judged(changes: "Changes") -> str:
     attempt = _newest(changes)
     if attempt is None:
@@ -131,9 +87,7 @@ def _search(search: Search) -> str:
 def _decided(changes: "Changes") -> str:
     chosen = changes["chosen"].after if "chosen" in changes else []
     if chosen:
-        return "took " + ", ".join(
-            f"{ref.title or ref.image.sha256[:12]} ({cosine(ref.similarity or 0)})" for ref in chosen
-        )
+        return taken_text(chosen)
     offered = sum(c.decision == "offered" for search in new_searches(changes) for c in search.candidates)
     return f"{offered} to choose from" if offered else "nothing that was found is used"
 

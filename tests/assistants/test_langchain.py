@@ -21,7 +21,7 @@ from langgraph.prebuilt import ToolNode
 import imagerag
 from imagerag import ImageRAG, InputPolicy, RunLimits, as_tools
 from imagerag.assistants.image_blocks import MAX_ENCODED
-from imagerag.formatting.markdown import MAX_TEXT
+from imagerag.formatting.quoting import MAX_TEXT
 
 HELD = "a red solid heart and a blue split crescent on a mint background"
 Turn = Callable[[Sequence[BaseMessage]], tuple[str, dict[str, Any]] | str]

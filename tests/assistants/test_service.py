@@ -9,10 +9,10 @@ import pytest
 
 from imagerag import ImageRAG
 from imagerag.agent.errors import RefusalError
+from imagerag.assistants.run_text import format_step
 from imagerag.assistants.service import ChatService, RunLimits
-from imagerag.assistants.step_text import format_step
 from imagerag.assistants.tool_inputs import AskLibrary, ContinueRun, GenerateImage, SearchReferences, ViewImage
-from imagerag.formatting.markdown import MAX_TEXT
+from imagerag.formatting.quoting import MAX_TEXT
 from imagerag.graphs.runs.events import RunEvent
 from imagerag.tools.testing.fakes import picture
 

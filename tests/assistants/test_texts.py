@@ -12,12 +12,13 @@ from imagerag.agent.qa.types import AnswerOutcome
 from imagerag.agent.run_record import RecordedImage, RunRecord
 from imagerag.agent.types import Attempt, ImageRef, Outcome, Requirement, RequirementCheck, UsedReference, Verdict
 from imagerag.assistants.error_text import format_error
+from imagerag.assistants.next_steps import AFTER_RUN
 from imagerag.assistants.run_text import format_run
 from imagerag.assistants.search_text import format_answer, format_search
 from imagerag.assistants.tool_inputs import MAX_HITS
-from imagerag.assistants.tool_outputs import answer_report, run_report, search_report
+from imagerag.assistants.tool_reports import answer_report, run_report, search_report
 from imagerag.formatting.labels import ANSWERS, OUTCOMES, standing
-from imagerag.formatting.markdown import MAX_TEXT
+from imagerag.formatting.quoting import MAX_TEXT
 from imagerag.formatting.text import clean
 from imagerag.tools.testing.fakes import ScriptedLibrary
 
@@ -230,7 +231,7 @@ def test_every_outcome_says_what_matters(outcome: Outcome) -> None:
         f' 1. image://{"cd" * 32} for "a heart": "Heart 1", licence "CC0-1.0"',
         "Cost: $0.00 (2 model calls, 0 ms)",
         "run_id: run-1",
-        f"Next: {OUTCOMES[outcome].tool_step}",
+        f"Next: {AFTER_RUN[outcome]}",
     ]
 
 

@@ -82,7 +82,7 @@ def test_a_batch_that_is_stopped_anywhere_goes_on_and_pays_for_nothing_twice(
         out, err = child.communicate()
         assert child.returncode == 0, err
         summary = json.loads(out)
-        assert (summary["total"], summary["left"], summary["earlier"]) == (LINES, 0, len(before))
+        assert (summary["total"], summary["remaining"], summary["previously_done"]) == (LINES, 0, len(before))
         after = results(tmp_path)
         assert after[: len(before)] == before
         assert sorted(one["id"] for one in after) == sorted(f"cat-{n}" for n in range(LINES))
@@ -115,7 +115,7 @@ def test_exit_codes_and_what_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert run("in.txt", "--out", "out", *backends).exit_code == 2
         # What it was started with need not be said again.
         again = run("in.txt", "--out", "out", "--resume", "--json")
-        assert (again.exit_code, json.loads(again.stdout)["earlier"]) == (0, 2)
+        assert (again.exit_code, json.loads(again.stdout)["previously_done"]) == (0, 2)
         other = run("in.txt", "--out", "out", "--resume", "--judge", "sketch")
         assert other.exit_code == 2
         assert "judge" in other.stderr

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from imagerag.agent.types import RunConfig
-from imagerag.batch.input_rows import notes, read_rows
+from imagerag.batch.row_reader import notes, read_rows
 from imagerag.evals.suites.prompt_files import prompt_suite
 
 ROWS = [

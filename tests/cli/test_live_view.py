@@ -223,7 +223,7 @@ from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge
 rag = ImageRAG(preset="sketch", generator="mine", judge="mine", library="", home=sys.argv[1])
 rag.dependencies.use("generator", "mine", ScriptedGenerator())
 rag.dependencies.use("judge", "mine", ScriptedJudge([]))
-sys.exit(follow_run(RunOutputs(rag, live=LiveView.wanted(rag, "auto")),
+sys.exit(follow_run(RunOutputs(rag, live=LiveView.from_options(rag, "auto")),
     rag.stream("a heart with a name that is long", seed=1)))
 """
 

@@ -1,6 +1,7 @@
 """Every value has one label, and every door takes it from the one table."""
 
 import ast
+import re
 from pathlib import Path
 from typing import get_args
 
@@ -18,9 +19,10 @@ from imagerag.agent.types import (
     Outcome,
     Query,
     Requirement,
-    SamplingParams,
     UsedReference,
 )
+from imagerag.assistants.next_steps import AFTER_ANSWER, AFTER_CAUSE, AFTER_RUN
+from imagerag.assistants.tool_inputs import AskLibrary, ContinueRun, GenerateImage, SearchReferences
 from imagerag.batch.results import Status as LineStatus
 from imagerag.diagnostics.doctor import BackendState
 from imagerag.evals.result_record import STATUSES as CASE_STATUSES
@@ -44,7 +46,6 @@ def field(model: type, name: str) -> set[str]:
         (labels.STATUSES, set(get_args(RunStatus))),
         (labels.SEARCHES, field(Query, "by")),
         (labels.CHOICES, field(UsedReference, "selected_by")),
-        (labels.LEVERS, field(SamplingParams, "varied_parameter")),
         (labels.ORIGINS, field(Attempt, "origin")),
         (labels.FOUND_BY, set(get_args(MatchReason))),
         (labels.CASES, set(CASE_STATUSES)),
@@ -56,7 +57,9 @@ def field(model: type, name: str) -> set[str]:
         (labels.FILTERS, field(OmittedByFilter, "by")),
         (labels.INTENTS, field(UsedReference, "role")),
         (labels.KINDS, field(Requirement, "kind")),
-        (labels.CAUSES, set(get_args(Cause))),
+        (AFTER_CAUSE, set(get_args(Cause))),
+        (AFTER_RUN, set(Outcome)),
+        (AFTER_ANSWER, set(AnswerOutcome)),
         (_WAYS, set(get_args(Cause))),
     ],
 )
@@ -168,6 +171,12 @@ def test_the_terminal_leaves_with_the_tables_codes() -> None:
 
 
 def test_every_ending_says_what_an_assistant_does_next() -> None:
-    for table in (labels.OUTCOMES, labels.ANSWERS):
-        assert [name for name, label in table.items() if not label.tool_step.endswith((".", ")"))] == []
-    assert all(labels.CAUSES.values())
+    for table in (AFTER_RUN, AFTER_ANSWER):
+        assert [name for name, step in table.items() if not step.endswith((".", ")"))] == []
+    assert all(AFTER_CAUSE.values())
+
+
+def test_next_steps_name_arguments_that_the_tools_take() -> None:
+    taken = {name for tool in (AskLibrary, ContinueRun, GenerateImage, SearchReferences) for name in tool.model_fields}
+    for step in (*AFTER_RUN.values(), *AFTER_CAUSE.values(), *AFTER_ANSWER.values()):
+        assert set(re.findall(r"\b([a-z_]+)=", step)) <= taken

@@ -12,20 +12,19 @@ import pytest
 from imagerag import ImageRAG
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import RunConfig, RunSpec
-from imagerag.assistants.run_text import format_run
-from imagerag.assistants.service import run_answer
-from imagerag.assistants.step_text import format_step
-from imagerag.assistants.tool_outputs import run_report
+from imagerag.assistants.run_results import run_result
+from imagerag.assistants.run_text import format_run, format_step
+from imagerag.assistants.tool_reports import run_report
 from imagerag.cli.choose_prompt import question_lines
 from imagerag.cli.live_text import VerboseRenderer, step_line
 from imagerag.cli.run_text import render_run
-from imagerag.cli.steps_text import step_lines
+from imagerag.cli.step_table import step_lines
 from imagerag.formatting import labels, numbers
 from imagerag.mcp.responses import job_answer
 from imagerag.reports.contact_sheet.canvas import Canvas
 from imagerag.reports.contact_sheet.choices_sheet import choices_sheet
 from imagerag.reports.contact_sheet.run_sheet import contact_sheet
-from imagerag.reports.html.diff_builder import compare, page_of
+from imagerag.reports.html.diff_writer import compare, page_of
 from tests.graphs.conftest import Stage, make_stage
 from tests.reports.test_run_report import Reader
 
@@ -106,7 +105,7 @@ async def doors(runs: Runs, record: RunRecord, monkeypatch: pytest.MonkeyPatch) 
         "sheet": on_sheet(lambda: contact_sheet(record.as_json(), lost), monkeypatch),
         "assistant": format_run(record),
         "tools' progress": "\n".join(filter(None, map(format_step, runs.events))),
-        "MCP's status of a run": job_answer(run_answer(record), 120).text,
+        "MCP's status of a run": job_answer(run_result(record), 120).text,
         "notebook": Reader(record._repr_html_().replace("<br>", " ")).words,
     }
     return {name: click.unstyle(words) for name, words in told.items()}

@@ -8,8 +8,8 @@ from langgraph.types import Command
 from imagerag.agent.nodes import Nodes
 from imagerag.agent.run_record import RunRecord, run_record
 from imagerag.agent.types import ImageRef, Outcome, RunConfig, RunSpec, UsedReference
+from imagerag.assistants.next_steps import AFTER_CAUSE
 from imagerag.assistants.run_text import format_run
-from imagerag.formatting.labels import CAUSES
 from imagerag.graphs.generation import build_workflow
 from imagerag.tools.testing.fakes import ScriptedGenerator
 
@@ -22,7 +22,7 @@ def checked(record: RunRecord, *causes: str) -> str:
     assert tuple(record.causes) == causes
     assert "nothing in the library passed" not in record.reason
     told = format_run(record)
-    assert f"Next: {CAUSES[record.causes[0]]}" in told
+    assert f"Next: {AFTER_CAUSE[record.causes[0]]}" in told
     assert "has no picture of" not in "".join([*record.next_steps, told])
     return record.reason
 

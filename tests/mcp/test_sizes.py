@@ -13,9 +13,9 @@ from imagerag.agent.qa.types import AnswerOutcome
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Attempt, ImageRef, Outcome, UsedReference
 from imagerag.assistants.image_blocks import MAX_BYTES, Thumbnail
+from imagerag.assistants.run_results import error_result, run_result
 from imagerag.assistants.search_text import format_answer, format_search
-from imagerag.assistants.service import error_answer, run_answer
-from imagerag.assistants.tool_outputs import answer_report, search_report
+from imagerag.assistants.tool_reports import answer_report, search_report
 from imagerag.assistants.tool_result import ToolResult
 from imagerag.mcp.jobs import Job
 from imagerag.mcp.responses import MAX_RESULT, job_answer, reply, still_running
@@ -71,7 +71,7 @@ def heavy_run(outcome: Outcome | None, attempts: int, references: int, offered: 
 @given(record=records())
 @settings(max_examples=8, deadline=None)
 async def test_any_run_goes_over_the_wire_small(record: RunRecord) -> None:
-    answer = run_answer(record)
+    answer = run_result(record)
     assert await size(answer) <= MAX_RESULT
     assert await size(job_answer(answer, 120)) <= MAX_RESULT
 
@@ -86,7 +86,7 @@ async def test_any_run_goes_over_the_wire_small(record: RunRecord) -> None:
 async def test_a_run_with_many_attempts_and_long_texts_does(
     outcome: Outcome | None, attempts: int, references: int, offered: int
 ) -> None:
-    assert await size(run_answer(heavy_run(outcome, attempts, references, offered))) <= MAX_RESULT
+    assert await size(run_result(heavy_run(outcome, attempts, references, offered))) <= MAX_RESULT
 
 
 async def test_a_search_of_a_hundred_hits_does() -> None:
@@ -111,5 +111,5 @@ async def test_an_answer_with_a_thousand_citations_does() -> None:
 @settings(max_examples=15, deadline=None)
 async def test_errors_and_runs_under_way_do(words: str) -> None:
     job = Job("x" * 100)
-    for answer in (error_answer(UsageError(words)), still_running(job), job_answer(job, 120)):
+    for answer in (error_result(UsageError(words)), still_running(job), job_answer(job, 120)):
         assert await size(answer) <= MAX_RESULT

@@ -13,7 +13,7 @@ from imagerag.agent.ports import Capabilities, PriceEstimator
 from imagerag.agent.qa.qa_record import AnswerRecord
 from imagerag.agent.qa.types import AnswerOutcome, AnswerWithCitations, Citation
 from imagerag.assistants.search_text import format_answer
-from imagerag.assistants.tool_outputs import answer_report
+from imagerag.assistants.tool_reports import answer_report
 from imagerag.tools.testing.fake_stores import picture
 from imagerag.tools.testing.fakes import ScriptedLibrary
 

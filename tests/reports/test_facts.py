@@ -5,7 +5,7 @@ import pytest
 from imagerag import ImageRAG
 from imagerag.formatting.html.templating import printable
 from imagerag.formatting.numbers import cosine, dollars
-from imagerag.reports.step_text import decision_of
+from imagerag.reports.record_text import decision_of
 from tests.reports.conftest import RUNS
 from tests.reports.test_run_report import Reader
 

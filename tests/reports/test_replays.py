@@ -15,8 +15,8 @@ import pytest
 
 from imagerag import ImageRAG, RunRecord
 from imagerag.graphs.runs.history import canonical
-from imagerag.reports.html.builder import pictures_of
-from imagerag.reports.html.page import report
+from imagerag.reports.html.report_writer import images_of
+from imagerag.reports.html.run_page import report
 from imagerag.tools.testing.mock_openai import MockOpenAIServer, SketchResponder
 
 FULL = os.environ.get("STORM") == "full"
@@ -46,7 +46,7 @@ def home(sketch_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 async def page(rag: ImageRAG, record: RunRecord) -> str:
     """The run's report, without what names it, dates it, or says who paid."""
-    pictures = await pictures_of(rag.dependencies, record)
+    pictures = await images_of(rag.dependencies, record)
     return report(record.canonical(), canonical(await rag.runs.steps(record)), pictures.__getitem__)
 
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from imagerag import ImageRAG, RunRecord, UnknownRunError
 from imagerag.cli import main
-from imagerag.reports.html.diff_builder import page_of
+from imagerag.reports.html.diff_writer import page_of
 from imagerag.reports.run_diff.diff import diff
 from imagerag.reports.run_diff.models import Divergence, RunDiff
 from imagerag.reports.run_diff.text import pair
@@ -39,7 +39,7 @@ async def step_of(rag: ImageRAG, node: str, run: str = "first") -> int:
 
 def changes(divergence: Divergence | None) -> dict[str, tuple[Any, Any]]:
     assert divergence is not None
-    return {one.what: (one.a, one.b) for one in (*divergence.asked, *divergence.answered)}
+    return {one.what: (one.a, one.b) for one in (*divergence.inputs, *divergence.outputs)}
 
 
 async def test_another_seed_shows_in_the_drawing_and_in_what_follows(compared: Any) -> None:
@@ -49,13 +49,13 @@ async def test_another_seed_shows_in_the_drawing_and_in_what_follows(compared: A
     found = await rag.runs.diff("first", again)
     first = found.first
     assert (first.node, first.round) == ("regenerate", 1)
-    assert [(one.what, one.a, one.b) for one in first.asked] == [("seed", 0, 7)]
-    assert [one.what for one in first.answered] == ["picture"]
+    assert [(one.what, one.a, one.b) for one in first.inputs] == [("seed", 0, 7)]
+    assert [one.what for one in first.outputs] == ["picture"]
     assert [(one.what, one.a, one.b) for one in found.setup] == [("seed", 0, 7)]
     assert found.shared == await step_of(rag, "regenerate") - 1
     (judged,) = found.divergences[1:]
     assert judged.node == "critique"
-    assert [one.what for one in judged.asked] == ["picture shown"]
+    assert [one.what for one in judged.inputs] == ["picture shown"]
     assert found.a.attempts[0] == found.b.attempts[0]
     assert found.a.attempts[1] != found.b.attempts[1]
     assert not found.same
@@ -100,7 +100,7 @@ async def test_the_same_question_answered_otherwise_is_told_as_such(compared: An
     found = await rag.runs.diff("first", again)
     assert found.setup == ()
     assert found.first.node == "critique"
-    assert found.first.asked == ()
+    assert found.first.inputs == ()
     assert found.first.same_inputs
     assert "a moon" in (changes(found.first)["missing"][1] or [])
 
@@ -138,8 +138,8 @@ def mirrored(found: RunDiff) -> dict[str, Any]:
         "sides": (found.b, found.a),
         "setup": turned(found.setup),
         "result": turned(found.result),
-        "asked": [turned(one.asked) for one in both],
-        "answered": [turned(one.answered) for one in both],
+        "inputs": [turned(one.inputs) for one in both],
+        "outputs": [turned(one.outputs) for one in both],
         "alone": sorted((node, number, not mine) for node, number, mine in alone),
         "same": found.same,
     }
@@ -150,7 +150,7 @@ def straight(found: RunDiff) -> dict[str, Any]:
     return {
         "sides": (found.a, found.b),
         **{name: [(what, b, a) for what, a, b in turned[name]] for name in ("setup", "result")},
-        **{name: [[(w, b, a) for w, a, b in one] for one in turned[name]] for name in ("asked", "answered")},
+        **{name: [[(w, b, a) for w, a, b in one] for one in turned[name]] for name in ("inputs", "outputs")},
         "alone": sorted((node, number, not mine) for node, number, mine in turned["alone"]),
         "same": found.same,
     }
@@ -173,7 +173,7 @@ async def test_any_two_runs_are_compared_either_way_and_each_is_the_same_as_itse
 async def test_a_run_that_was_killed_is_told_where_it_stands(rag: ImageRAG) -> None:
     found = await rag.runs.diff("cancelled", "killed")
     assert ("status", "ended", "running") in [(one.what, one.a, one.b) for one in found.result]
-    standing = [one for one in found.divergences if one.b and "here the run stands" in one.b.told]
+    standing = [one for one in found.divergences if one.b and "here the run stands" in one.b.text]
     assert [one.node for one in standing] == ["extract_concepts"]
 
 
@@ -209,7 +209,7 @@ def test_the_command_tells_the_first_divergence_first(imagerag: Any) -> None:
     lines = [line.strip() for line in told.stdout.splitlines()]
     at = next(number for number, line in enumerate(lines) if line.startswith("first divergence"))
     assert "step 2, critique (judge), first drawing" in lines[at]
-    assert lines.index("answered") > at
+    assert lines.index("outputs") > at
     assert "aligned → no usable reference" in told.stdout
     assert "attempt 1" in told.stdout
     assert "only A has it" in told.stdout
@@ -227,7 +227,7 @@ def test_json_is_one_document_and_the_page_is_beside_it(imagerag: Any, tmp_path:
     assert list(document)[:2] == ["schema", "same"]
     assert (document["schema"], document["same"]) == ("imagerag.diff/1", False)
     assert document["divergences"][0]["node"] == "generate"
-    assert [one["what"] for one in document["divergences"][0]["asked"]] == ["prompt"]
+    assert [one["what"] for one in document["divergences"][0]["inputs"]] == ["prompt"]
     assert (tmp_path / "x.html").read_text().startswith("<!doctype html>")
 
 
@@ -293,10 +293,10 @@ def test_show_runs_and_the_report_tell_where_a_run_comes_from(
         return " ".join(done.stdout.split())
 
     redraw = asyncio.run(step_of(rag, "regenerate"))
-    assert f"done again from step {redraw} of first changed: seed 0 → 7" in told("show", "replayed")
+    assert f"forked at step {redraw} of first changed: seed 0 → 7" in told("show", "replayed")
     assert f"{redraw} update seed 0 → 7" in told("show", "replayed")
     shown = told("show", "continued")
-    assert "goes on from the end of first" in shown
+    assert "continues first" in shown
     assert "prompt a heart → a big heart" in shown
     assert "always sent: Heart 0" in shown
     assert "never to be used: Heart 1" in shown
@@ -306,7 +306,7 @@ def test_show_runs_and_the_report_tell_where_a_run_comes_from(
     assert len(marked) == 2
     for name, words in (
         ("replayed", (f"Done again from step {redraw} of first.", "seed: 0 → 7")),
-        ("continued", ("Goes on from the end of first.", "prompt: a heart → a big heart", "Heart 0", "Heart 1")),
+        ("continued", ("Continues first.", "prompt: a heart → a big heart", "Heart 0", "Heart 1")),
         ("first", ()),
     ):
         told("report", name, "--out", f"{name}.html")

@@ -30,7 +30,7 @@ from imagerag.formatting.html.templating import environment
 from imagerag.graphs.runs.history import Change, Step
 from imagerag.reports import step_text
 from imagerag.reports.html.image_gallery import Gallery
-from imagerag.reports.html.page import TEMPLATES, report
+from imagerag.reports.html.run_page import TEMPLATES, report
 from tests.reports.conftest import HOSTILE, RUNS
 
 OURS = {
@@ -109,7 +109,7 @@ SAID: dict[str, tuple[str, ...]] = {
 async def test_a_report_answers_what_a_reader_asks(rag: ImageRAG, name: str) -> None:
     page = await rag.runs.report(name)
     read = assert_self_contained(page)
-    for said in (*SAID[name], "What was looked for?", "What was found and not used, and why?", "What did it cost?"):
+    for said in (*SAID[name], "What was searched for?", "What was found and not used, and why?", "What did it cost?"):
         assert said in read.words, said
     record = await rag.runs.get(name)
     assert [

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from imagerag import ImageRAG, UsageError
-from imagerag.batch.input_rows import read_rows
+from imagerag.batch.row_reader import read_rows
 from imagerag.evals.suites.prompt_files import prompt_suite
 from imagerag.store.library.ingest import index
 from imagerag.store.library.library import Library

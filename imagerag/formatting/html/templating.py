@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.formatting import labels, numbers
+from imagerag.formatting.text import image_name
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -42,7 +43,8 @@ def environment(folder: Path) -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals |= {"numbers": numbers, "labels": labels, "POLICY": POLICY, "SCRIPT_POLICY": SCRIPT_POLICY}
+    made.globals |= {"numbers": numbers, "labels": labels, "image_name": image_name}
+    made.globals |= {"POLICY": POLICY, "SCRIPT_POLICY": SCRIPT_POLICY}
     made.filters["script_json"] = _script_json
     return made
 

@@ -50,14 +50,14 @@ def answer_sheet(answer: Document, load: Load) -> Image.Image:
         An RGB image, 2400 pixels wide and as high as it needs to be.
     """
     gallery = Gallery(load)
-    return drawn(lambda pen: _Sheet(answer, gallery, pen).draw())
+    return drawn(lambda canvas: _Sheet(answer, gallery, canvas).draw())
 
 
 class _Sheet(Page):
     capitals = 12.0
 
-    def __init__(self, answer: Document, gallery: Gallery, pen: Canvas) -> None:
-        super().__init__(gallery, pen)
+    def __init__(self, answer: Document, gallery: Gallery, canvas: Canvas) -> None:
+        super().__init__(gallery, canvas)
         self.answer = answer
         self.supports: dict[int, str] = {one["number"]: one["supports"] for one in answer.get("citations") or []}
         known = [one.get(kind) for one in answer.get("retrieved") or [] for kind in ("similarity", "image_similarity")]
@@ -75,16 +75,16 @@ class _Sheet(Page):
             row = shown[start : start + COLUMNS]
             y = max(self._card(one, MARGIN + n * (SIDE + GUTTER), y) for n, one in enumerate(row)) + 24
         if len(retrieved) > SHOWN:
-            y = self.pen.text(MARGIN, y - 8, f"and {len(retrieved) - SHOWN} more", 13, MUTED) + 14
+            y = self.canvas.text(MARGIN, y - 8, f"and {len(retrieved) - SHOWN} more", 13, MUTED) + 14
         if not retrieved:
-            y = self.pen.text(MARGIN, y, "Nothing was found.", 15, MUTED) + 20
+            y = self.canvas.text(MARGIN, y, "Nothing was found.", 15, MUTED) + 20
         return self.footer(y + 8, self._facts()) + 36
 
     def _header(self, y: float) -> float:
         y, _ = self.top(y, self.answer.get("outcome"), "asked", str(self.answer["question"]))
         said = str(self.answer.get("answer") or self.answer.get("reason") or "")
         y = self._own(y)
-        y = self.pen.text(MARGIN, y + 12, said, 17, INK, width=INNER - 120, lines=12)
+        y = self.canvas.text(MARGIN, y + 12, said, 17, INK, width=INNER - 120, lines=12)
         without = self.answer.get("baseline_answer")
         return self._without(without, y + 22) if without else y
 
@@ -103,9 +103,9 @@ class _Sheet(Page):
         """What the same model says without the library, in a card as high as its words."""
         words = str(without.get("answer") or without.get("reason") or "nothing")
         measured = Canvas().text(0, 0, words, 15, MUTED, width=INNER - 48, lines=8)
-        self.pen.frame(MARGIN, y, INNER, measured + 56, HAIRLINE, WHITE, radius=12, line=1)
+        self.canvas.frame(MARGIN, y, INNER, measured + 56, HAIRLINE, WHITE, radius=12, line=1)
         top = self.heading(MARGIN + 24, y + 18, "without the library")
-        self.pen.text(MARGIN + 24, top - 2, words, 15, MUTED, width=INNER - 48, lines=8)
+        self.canvas.text(MARGIN + 24, top - 2, words, 15, MUTED, width=INNER - 48, lines=8)
         return y + measured + 56
 
     def _found(self, retrieved: Sequence[Document]) -> str:
@@ -119,22 +119,22 @@ class _Sheet(Page):
     def _card(self, one: Document, x: float, y: float) -> float:
         cited = one["number"] in self.supports
         if cited:
-            self.pen.frame(x - 5, y - 5, SIDE + 10, SIDE + 10, ACCENT, PAPER, radius=13, line=2.5)
+            self.canvas.frame(x - 5, y - 5, SIDE + 10, SIDE + 10, ACCENT, PAPER, radius=13, line=2.5)
         self.image(one["id"], x, y, SIDE, radius=9, veil=None if one["accepted"] else PAPER)
         if one["number"]:
             number = str(one["number"])
             wide = max(26.0, measure(number, 14) + 14)
-            self.pen.box(x + 8, y + 8, wide, 26, ACCENT if cited else MUTED, radius=13)
-            self.pen.text(x + 8, y + 11.5, number, 14, WHITE, width=wide, align="center", bold=True)
+            self.canvas.box(x + 8, y + 8, wide, 26, ACCENT if cited else MUTED, radius=13)
+            self.canvas.text(x + 8, y + 11.5, number, 14, WHITE, width=wide, align="center", bold=True)
         y = self._bar(one, x, y + SIDE + 12, cited)
         title = one["title"] or one["caption"] or one["id"][:12]
-        y = self.pen.text(x, y + 6, title, 14.5, INK, width=SIDE, lines=2, bold=cited)
+        y = self.canvas.text(x, y + 6, title, 14.5, INK, width=SIDE, lines=2, bold=cited)
         supports = self.supports.get(one["number"] or 0) or ""
         if supports:
-            y = self.pen.text(x, y + 1, supports, 13, ACCENT, width=SIDE, lines=3)
+            y = self.canvas.text(x, y + 1, supports, 13, ACCENT, width=SIDE, lines=3)
         why = FOUND_BY[one["by"]] if one["accepted"] else decision("below_threshold").name
         words = " · ".join(part for part in (why, one["licence"]) if part)
-        return self.pen.text(x, y + 1, words, 12, MUTED, width=SIDE, lines=2)
+        return self.canvas.text(x, y + 1, words, 12, MUTED, width=SIDE, lines=2)
 
     def _bar(self, one: Document, x: float, y: float, cited: bool) -> float:
         """The similarity as a bar with the threshold on it, and as a number."""
@@ -144,14 +144,14 @@ class _Sheet(Page):
         told = cosine(value) if value is not None else "far"
         wide = SIDE - measure("-0.000", 13) - 10
         middle = y + leading(13) / 2 - BAR / 2
-        self.pen.box(x, middle, wide, BAR, HAIRLINE, radius=BAR / 2)
+        self.canvas.box(x, middle, wide, BAR, HAIRLINE, radius=BAR / 2)
         if value is not None:
             passed = threshold is None or value >= threshold
             color = ACCENT if cited else MUTED if passed else GREY
-            self.pen.box(x, middle, max(BAR, self._along(value) * wide), BAR, color, radius=BAR / 2)
+            self.canvas.box(x, middle, max(BAR, self._along(value) * wide), BAR, color, radius=BAR / 2)
         if threshold is not None:
-            self.pen.box(x + self._along(threshold) * wide - 0.75, middle - 3.5, 1.5, BAR + 7, INK)
-        self.pen.text(x, y, told, 13, INK if cited else MUTED, width=SIDE, align="right", bold=cited)
+            self.canvas.box(x + self._along(threshold) * wide - 0.75, middle - 3.5, 1.5, BAR + 7, INK)
+        self.canvas.text(x, y, told, 13, INK if cited else MUTED, width=SIDE, align="right", bold=cited)
         return y + leading(13)
 
     def _along(self, number: float) -> float:

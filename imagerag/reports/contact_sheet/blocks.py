@@ -30,8 +30,8 @@ BARS = 44
 class SheetBlocks(Page):
     """Draws the parts of one run's sheet."""
 
-    def __init__(self, run: Document, gallery: Gallery, pen: Canvas) -> None:
-        super().__init__(gallery, pen)
+    def __init__(self, run: Document, gallery: Gallery, canvas: Canvas) -> None:
+        super().__init__(gallery, canvas)
         self.run = run
         self.span = _span(run.get("searches") or [])
 
@@ -39,15 +39,15 @@ class SheetBlocks(Page):
         """An attempt: its picture, what was sent along with the prompt, and the judge's checklist."""
         verdict = attempt.get("verdict")
         drawn = labels.drawn(attempt.get("origin") or "generated", attempt["round"])
-        self.pen.text(x, y - 2, _score(verdict), 13, INK, width=side, align="right")
+        self.canvas.text(x, y - 2, _score(verdict), 13, INK, width=side, align="right")
         y = self.heading(x, y, f"{attempt_name(attempt['index'])}, {drawn}")
         best = self.run.get("best_attempt") == attempt["index"]
         if best:
-            self.pen.frame(x - 6, y - 6, side + 12, side + 12, ACCENT, PAPER, radius=14, line=2.5)
+            self.canvas.frame(x - 6, y - 6, side + 12, side + 12, ACCENT, PAPER, radius=14, line=2.5)
         self.image(attempt["image"]["sha256"], x, y, side, radius=9)
         if best:
-            self.pen.box(x + side - 70, y + side - 36, 60, 26, ACCENT, radius=13)
-            self.pen.text(x + side - 70, y + side - 32.5, "result", 13, WHITE, width=60, align="center", bold=True)
+            self.canvas.box(x + side - 70, y + side - 36, 60, 26, ACCENT, radius=13)
+            self.canvas.text(x + side - 70, y + side - 32.5, "result", 13, WHITE, width=60, align="center", bold=True)
         y = self._sent(attempt.get("references") or [], x, y + side + 18, side)
         return self.checks(verdict, x, y, side) if checks else y
 
@@ -57,24 +57,24 @@ class SheetBlocks(Page):
         """The judge's checklist, with its evidence where something is missing."""
         checks = [c for c in (verdict or {}).get("checks") or [] if not (unmet_only and c["met"])]
         if not checks:
-            return self.pen.text(x, y, _in_words(verdict), size, MUTED, width=width, lines=4)
+            return self.canvas.text(x, y, _in_words(verdict), size, MUTED, width=width, lines=4)
         disc, left = size + 3, x + size + 14
         width -= left - x
         for check in checks[:12]:
             met = check["met"]
-            self.pen.icon(x, y + 1, disc, "tick" if met else "cross", WHITE, disc=ACCENT if met else RUST)
-            y = self.pen.text(left, y, check["requirement"]["text"], size, INK, width=width, lines=3)
+            self.canvas.icon(x, y + 1, disc, "tick" if met else "cross", WHITE, disc=ACCENT if met else RUST)
+            y = self.canvas.text(left, y, check["requirement"]["text"], size, INK, width=width, lines=3)
             if not met:
-                y = self.pen.text(left, y, check.get("evidence") or "", 12, MUTED, width=width, lines=2)
+                y = self.canvas.text(left, y, check.get("evidence") or "", 12, MUTED, width=width, lines=2)
             y += size / 2
         if len(checks) > 12:
-            y = self.pen.text(left, y, f"and {len(checks) - 12} more", 13, MUTED)
+            y = self.canvas.text(left, y, f"and {len(checks) - 12} more", 13, MUTED)
         return y
 
     def _sent(self, references: Sequence[Document], x: float, y: float, width: float) -> float:
         if not references:
             return y
-        self.pen.text(x, y + 12, "drawn with", 13, MUTED)
+        self.canvas.text(x, y + 12, "drawn with", 13, MUTED)
         x, width = x + 84, width - 84
         room = int((width + 8) // 50)
         shown = [(sent[kind], kind == "mask") for sent in references for kind in ("image", "mask") if sent.get(kind)]
@@ -84,16 +84,16 @@ class SheetBlocks(Page):
 
     def searches(self, searches: Sequence[Document], x: float, y: float, width: float) -> float:
         """What one round looked for and found."""
-        y = self.heading(x, y, "looked for in your pictures" if searches else "no new search")
+        y = self.heading(x, y, "searched in your library" if searches else "no new search")
         if not searches:
-            return self.pen.text(x, y, "Nothing new was looked for in this round.", 15, MUTED, width=width, lines=2)
+            return self.canvas.text(x, y, "This round searched nothing new.", 15, MUTED, width=width, lines=2)
         for number, search in enumerate(searches):
             y += 14 if number else 0
-            # The card is as high as what it holds: measured first with a pen that has no page.
-            page, self.pen = self.pen, Canvas()
+            # The card is as high as what it holds: measured first with a canvas that has no page.
+            page, self.canvas = self.canvas, Canvas()
             high = self._search(search, x + 20, y + 16, width - 40) + 16 - y
-            self.pen = page
-            self.pen.frame(x, y, width, high, HAIRLINE, WHITE, radius=12, line=1)
+            self.canvas = page
+            self.canvas.frame(x, y, width, high, HAIRLINE, WHITE, radius=12, line=1)
             self._search(search, x + 20, y + 16, width - 40)
             y += high
         return y
@@ -101,12 +101,12 @@ class SheetBlocks(Page):
     def _search(self, search: Document, x: float, y: float, width: float) -> float:
         query, found = search["query"], search.get("candidates") or []
         concept = labels.sought(query.get("by") or "", query["concept"]["text"])
-        y = self.pen.text(x, y, concept, 15, INK, width=width, lines=2, bold=True)
+        y = self.canvas.text(x, y, concept, 15, INK, width=width, lines=2, bold=True)
         if query["text"] != concept:
-            y = self.pen.text(x, y + 1, query["text"], 13, MUTED, width=width, lines=3)
+            y = self.canvas.text(x, y + 1, query["text"], 13, MUTED, width=width, lines=3)
         y += 16
         if not found:
-            return self.pen.text(x, y, "Nothing was found.", 14, RUST)
+            return self.canvas.text(x, y, "Nothing was found.", 14, RUST)
         shown = found[:SHOWN]
         self._bars(shown, search.get("threshold"), x, y, width)
         y += BARS + 8
@@ -115,7 +115,7 @@ class SheetBlocks(Page):
             self._candidate(candidate, x + number * column, y, side)
         y += side + 6 + leading(11.5) * 3
         if len(found) > SHOWN:
-            y = self.pen.text(x, y + 4, f"and {len(found) - SHOWN} more", 12, MUTED)
+            y = self.canvas.text(x, y + 4, f"and {len(found) - SHOWN} more", 12, MUTED)
         return y
 
     def _bars(self, found: Sequence[Document], threshold: float | None, x: float, y: float, width: float) -> None:
@@ -124,13 +124,13 @@ class SheetBlocks(Page):
         tall = [max(2.0, BARS * (candidate["similarity"] - low) / (high - low)) for candidate in found]
         for number, candidate in enumerate(found):
             color = ACCENT if candidate.get("decision") == "taken" else GREY
-            self.pen.box(x + number * column, y + BARS - tall[number], side, tall[number], color, radius=2)
+            self.canvas.box(x + number * column, y + BARS - tall[number], side, tall[number], color, radius=2)
         if threshold is not None:
             line = BARS * (threshold - low) / (high - low)
-            self.pen.rule(x, y + BARS - line, width, INK, dash=3, line=1)
+            self.canvas.rule(x, y + BARS - line, width, INK, dash=3, line=1)
             # Above the line, and above the last two bars where they are higher than it.
             top = max([line, *tall[SHOWN - 2 :]])
-            self.pen.text(
+            self.canvas.text(
                 x, y + BARS - top - 17, f"threshold {cosine(threshold)}", 11.5, INK, width=width, align="right"
             )
 
@@ -138,15 +138,15 @@ class SheetBlocks(Page):
         taken = candidate.get("decision") == "taken"
         picture = self.gallery(candidate["image"]["sha256"])
         if taken:
-            self.pen.frame(x - 3, y - 3, side + 6, side + 6, ACCENT, WHITE, radius=8, line=2)
-        self.pen.box(x, y, side, side, TINT, radius=6)
+            self.canvas.frame(x - 3, y - 3, side + 6, side + 6, ACCENT, WHITE, radius=8, line=2)
+        self.canvas.box(x, y, side, side, TINT, radius=6)
         if picture is not None:
-            self.pen.picture(picture, x, y, side, side, radius=6, veil=None if taken else WHITE)
+            self.canvas.image(picture, x, y, side, side, radius=6, veil=None if taken else WHITE)
         ink = ACCENT if taken else MUTED
         number = cosine(candidate["similarity"])
-        y = self.pen.text(x - 4, y + side + 5, number, 11.5, ink, width=side + 8, align="center", bold=taken)
+        y = self.canvas.text(x - 4, y + side + 5, number, 11.5, ink, width=side + 8, align="center", bold=taken)
         decision = labels.decision(candidate.get("decision")).name
-        self.pen.text(x - 2, y, decision, 10, ink, width=side + 4, lines=2, align="center")
+        self.canvas.text(x - 2, y, decision, 10, ink, width=side + 4, lines=2, align="center")
 
 
 def _columns(width: float) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""A pen for pages: text that wraps, shapes with smooth edges, pictures with round corners. Knows nothing of runs.
+"""Canvas of a page: text that wraps, shapes with smooth edges, pictures with round corners. Knows nothing of runs.
 
 Positions and sizes are in points, from the top left corner; a point is `SCALE` pixels, so that pages stay crisp on
 dense screens. Only Pillow's own font is used, so a page looks the same on every machine.
@@ -33,7 +33,7 @@ _SPELLED = str.maketrans({"—": "-", "–": "-", "−": "-", "×": "x", "→": 
 class Canvas:
     """Draws on one page.
 
-    A pen without a page draws nothing but measures everything: a layout is run once without and once with a page, so
+    A canvas without a page draws nothing but measures everything: a layout is run once without and once with a page, so
     that it never has to be calculated beforehand.
     """
 
@@ -108,7 +108,7 @@ class Canvas:
         if self.page is not None:
             self.page.paste(color, _at(x, y), _sign(icon, round(size * SCALE), 0.1 if disc else 0.07))
 
-    def picture(
+    def image(
         self, image: Image.Image, x: float, y: float, w: float, h: float, *, radius: float, veil: Color | None = None
     ) -> None:
         """A picture that fills the box, cut at its longer sides; with a `veil` of that colour over it."""

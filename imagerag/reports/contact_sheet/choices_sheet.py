@@ -31,33 +31,33 @@ def choices_sheet(question: Mapping[str, Any], load: Load) -> Image.Image:
     top = _heading(Canvas(), question, len(offered), width)
     height = top + rows * (TILE + WORDS + GAP) - GAP + MARGIN
     page = Image.new("RGB", (round(width * SCALE), round(height * SCALE)), PAPER)
-    pen, gallery = Canvas(page), Gallery(load)
-    _heading(pen, question, len(offered), width)
+    canvas, gallery = Canvas(page), Gallery(load)
+    _heading(canvas, question, len(offered), width)
     for place, one in enumerate(offered):
         x = MARGIN + place % PER_ROW * (TILE + GAP)
         y = top + place // PER_ROW * (TILE + WORDS + GAP)
-        _tile(pen, x, y, one, gallery(str(one["id"])))
+        _tile(canvas, x, y, one, gallery(str(one["id"])))
     return page
 
 
-def _heading(pen: Canvas, question: Mapping[str, Any], offered: int, width: float) -> float:
+def _heading(canvas: Canvas, question: Mapping[str, Any], offered: int, width: float) -> float:
     inner = width - 2 * MARGIN
-    y = pen.text(MARGIN, MARGIN - 6, str(question.get("prompt", "")), 17, INK, width=inner, lines=3, bold=True)
+    y = canvas.text(MARGIN, MARGIN - 6, str(question.get("prompt", "")), 17, INK, width=inner, lines=3, bold=True)
     told = f"{offered} to choose from, at most {question.get('limit', 0)} of them"
-    return pen.text(MARGIN, y + 2, told, 12, MUTED, width=inner) + 14
+    return canvas.text(MARGIN, y + 2, told, 12, MUTED, width=inner) + 14
 
 
-def _tile(pen: Canvas, x: float, y: float, one: Mapping[str, Any], picture: Image.Image | None) -> None:
-    pen.frame(x, y, TILE, TILE, HAIRLINE, WHITE, radius=8, line=0.75)
+def _tile(canvas: Canvas, x: float, y: float, one: Mapping[str, Any], picture: Image.Image | None) -> None:
+    canvas.frame(x, y, TILE, TILE, HAIRLINE, WHITE, radius=8, line=0.75)
     if picture is not None:
-        pen.picture(_whole(picture), x + 6, y + 6, TILE - 12, TILE - 12, radius=5)
+        canvas.image(_whole(picture), x + 6, y + 6, TILE - 12, TILE - 12, radius=5)
     number = str(one["number"])
     wide = max(26, measure(number, 15) + 14)
-    pen.box(x, y, wide, 26, ACCENT, radius=8)
-    pen.text(x, y + 3, number, 15, WHITE, width=wide, align="center", bold=True)
-    y = pen.text(x, y + TILE + 6, str(one["title"] or one["id"][:12]), 13, INK, width=TILE, bold=True)
-    y = pen.text(x, y, f"cosine {cosine(float(one['similarity']))}", 12, ACCENT, width=TILE)
-    pen.text(x, y, str(one["licence"] or "licence not known"), 12, MUTED, width=TILE)
+    canvas.box(x, y, wide, 26, ACCENT, radius=8)
+    canvas.text(x, y + 3, number, 15, WHITE, width=wide, align="center", bold=True)
+    y = canvas.text(x, y + TILE + 6, str(one["title"] or one["id"][:12]), 13, INK, width=TILE, bold=True)
+    y = canvas.text(x, y, f"cosine {cosine(float(one['similarity']))}", 12, ACCENT, width=TILE)
+    canvas.text(x, y, str(one["licence"] or "licence not known"), 12, MUTED, width=TILE)
 
 
 def _whole(picture: Image.Image) -> Image.Image:

@@ -61,7 +61,7 @@ class Gallery:
 
 
 def drawn(layout: Callable[[Canvas], float]) -> Image.Image:
-    """A page as high as what `layout` draws: measured first, with a pen that has no page."""
+    """A page as high as what `layout` draws: measured first, with a canvas that has no page."""
     page = Image.new("RGB", (WIDTH * SCALE, round(layout(Canvas()) * SCALE)), PAPER)
     layout(Canvas(page))
     return page
@@ -80,13 +80,13 @@ class Page:
     capitals = 11.0
     """The size of small headings."""
 
-    def __init__(self, gallery: Gallery, pen: Canvas) -> None:
+    def __init__(self, gallery: Gallery, canvas: Canvas) -> None:
         self.gallery = gallery
-        self.pen = pen
+        self.canvas = canvas
 
     def heading(self, x: float, y: float, text: str) -> float:
         """A small heading in capitals."""
-        self.pen.text(x, y, text.upper(), self.capitals, MUTED, tracking=1.2)
+        self.canvas.text(x, y, text.upper(), self.capitals, MUTED, tracking=1.2)
         return y + 24
 
     def image(
@@ -102,12 +102,12 @@ class Page:
     ) -> None:
         """A picture, or a mask, as a whole, inside a square."""
         picture = self.gallery(sha256, mask=mask)
-        self.pen.box(x, y, side, side, TINT, radius=radius)
+        self.canvas.box(x, y, side, side, TINT, radius=radius)
         if picture is None:
-            self.pen.text(x, y + side / 2 - 8, "not available", 12, MUTED, width=side, align="center")
+            self.canvas.text(x, y + side / 2 - 8, "not available", 12, MUTED, width=side, align="center")
             return
         w, h = (max(2.0, edge * side / max(picture.size)) for edge in picture.size)
-        self.pen.picture(picture, x + (side - w) / 2, y + (side - h) / 2, w, h, radius=radius, veil=veil)
+        self.canvas.image(picture, x + (side - w) / 2, y + (side - h) / 2, w, h, radius=radius, veil=veil)
 
     def top(
         self, y: float, outcome: str | None, heading: str, asked: str, *, status: str = "running"
@@ -119,16 +119,16 @@ class Page:
         color, icon = _TONES[stands.tone]
         pill = measure(stands.name, 15) + 54
         left = MARGIN + INNER - pill
-        self.pen.box(left, y + 26, pill, 34, color, radius=17)
-        self.pen.icon(left + 8, y + 33, 20, icon, color, disc=WHITE)
-        self.pen.text(left + 37, y + 32.5, stands.name, 15, WHITE, bold=True)
+        self.canvas.box(left, y + 26, pill, 34, color, radius=17)
+        self.canvas.icon(left + 8, y + 33, 20, icon, color, disc=WHITE)
+        self.canvas.text(left + 37, y + 32.5, stands.name, 15, WHITE, bold=True)
         self.heading(MARGIN, y, heading)
         room = INNER - pill - 48
-        return self.pen.text(MARGIN - 1, y + 22, asked, 30, INK, width=room, lines=3, bold=True), room
+        return self.canvas.text(MARGIN - 1, y + 22, asked, 30, INK, width=room, lines=3, bold=True), room
 
     def footer(self, y: float, told: str) -> float:
         """The small print."""
-        self.pen.rule(MARGIN, y, INNER, HAIRLINE)
+        self.canvas.rule(MARGIN, y, INNER, HAIRLINE)
         name = measure("imagerag", 13) + 24
-        self.pen.text(MARGIN, y + 14, "imagerag", 13, INK, width=INNER, align="right", bold=True)
-        return self.pen.text(MARGIN, y + 14.5, told, 12.5, MUTED, width=INNER - name, lines=3)
+        self.canvas.text(MARGIN, y + 14, "imagerag", 13, INK, width=INNER, align="right", bold=True)
+        return self.canvas.text(MARGIN, y + 14.5, told, 12.5, MUTED, width=INNER - name, lines=3)

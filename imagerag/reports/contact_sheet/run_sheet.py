@@ -45,7 +45,7 @@ def contact_sheet(run: Document, load: Load) -> Image.Image:
         An RGB image, 2400 pixels wide and as high as the run needs.
     """
     gallery = Gallery(load)
-    return drawn(lambda pen: _Sheet(run, SheetBlocks(run, gallery, pen)).draw())
+    return drawn(lambda canvas: _Sheet(run, SheetBlocks(run, gallery, canvas)).draw())
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,8 @@ class _Sheet:
     parts: SheetBlocks
 
     @property
-    def pen(self) -> Canvas:
-        return self.parts.pen
+    def canvas(self) -> Canvas:
+        return self.parts.canvas
 
     def draw(self) -> float:
         """Draw everything; gives the height."""
@@ -93,21 +93,21 @@ class _Sheet:
             y = (self._only(attempts[0], y) if attempts else self._nothing(y)) + 36
         for number, row in enumerate(rows):
             if number:
-                self.pen.rule(MARGIN, y, INNER, HAIRLINE)
+                self.canvas.rule(MARGIN, y, INNER, HAIRLINE)
                 y += 36
             y = self._row(row, y, first=number == 0) + 36
         return self.parts.footer(y, facts(self.run)) + 36
 
     def _header(self, y: float) -> float:
         status, prompt = self.run.get("status") or "running", self.run.get("prompt") or ""
-        y, width = self.parts.top(y, self.run.get("outcome"), "asked for", prompt, status=status)
+        y, width = self.parts.top(y, self.run.get("outcome"), "prompt", prompt, status=status)
         reason = str(self.run.get("reason") or "")
-        return self.pen.text(MARGIN, y + 8, reason[:1].upper() + reason[1:], 16, MUTED, width=width, lines=2)
+        return self.canvas.text(MARGIN, y + 8, reason[:1].upper() + reason[1:], 16, MUTED, width=width, lines=2)
 
     def _row(self, row: LayoutRow, y: float, *, first: bool) -> float:
         middle, right = MARGIN + ASIDE + GUTTER, MARGIN + INNER - ASIDE
         for x in (middle, right):
-            self.pen.icon(x - GUTTER / 2 - 10, y + 22 + ASIDE / 2 - 10, 20, "arrow", MUTED)
+            self.canvas.icon(x - GUTTER / 2 - 10, y + 22 + ASIDE / 2 - 10, 20, "arrow", MUTED)
         return max(
             self._before(row.before, MARGIN, y, whole=first),
             self.parts.searches(row.searches, middle, y, MIDDLE),
@@ -118,7 +118,7 @@ class _Sheet:
         if attempt is None:
             y = self.parts.heading(x, y, "searched first")
             told = "This run looked for references before it drew anything."
-            return self.pen.text(x, y, told, 15, INK, width=ASIDE, lines=4)
+            return self.canvas.text(x, y, told, 15, INK, width=ASIDE, lines=4)
         if whole:
             return self.parts.attempt(attempt, x, y, ASIDE)
         y = self.parts.heading(x, y, "still missing")
@@ -134,15 +134,15 @@ class _Sheet:
 
     def _not_drawn(self, x: float, y: float) -> float:
         y = self.parts.heading(x, y, "not drawn again")
-        self.pen.frame(x, y, ASIDE, ASIDE, HAIRLINE, PAPER, radius=9, line=1)
+        self.canvas.frame(x, y, ASIDE, ASIDE, HAIRLINE, PAPER, radius=9, line=1)
         reason = str(self.run.get("reason") or "the run ended here")
         reason = f"{reason[:1].upper()}{reason[1:]}"
         rows = len(wrap(reason, 15, ASIDE - 56, 9))
         top = y + (ASIDE - rows * leading(15)) / 2
-        self.pen.text(x + 28, top, reason, 15, MUTED, width=ASIDE - 56, lines=9, align="center")
+        self.canvas.text(x + 28, top, reason, 15, MUTED, width=ASIDE - 56, lines=9, align="center")
         return y + ASIDE
 
     def _nothing(self, y: float) -> float:
-        self.pen.frame(MARGIN, y, INNER, 140, HAIRLINE, WHITE, radius=12, line=1)
-        self.pen.text(MARGIN, y + 58, "No picture was drawn.", 17, MUTED, width=INNER, align="center")
+        self.canvas.frame(MARGIN, y, INNER, 140, HAIRLINE, WHITE, radius=12, line=1)
+        self.canvas.text(MARGIN, y + 58, "No picture was drawn.", 17, MUTED, width=INNER, align="center")
         return y + 140

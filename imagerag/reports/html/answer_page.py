@@ -11,9 +11,10 @@ from imagerag.agent.qa.qa_record import AnswerRecord, RetrievedSource
 from imagerag.agent.types import ImageRef
 from imagerag.formatting.html.templating import render
 from imagerag.formatting.labels import ANSWERS, label
+from imagerag.formatting.text import image_name
 from imagerag.reports.html import answer_text as words
 from imagerag.reports.html.image_gallery import Gallery, Load
-from imagerag.reports.html.page import TEMPLATES
+from imagerag.reports.html.run_page import TEMPLATES
 
 
 def answer_page(record: AnswerRecord, load: Load) -> str:
@@ -34,7 +35,7 @@ def _thumbnail(one: RetrievedSource) -> ImageRef:
 
 def _source(one: RetrievedSource, record: AnswerRecord) -> tuple[str, str, str]:
     """A source's name, its line, and what is said about it."""
-    name = one.title or one.id[:12]
+    name = image_name(one.title, one.id)
     told = " · ".join(filter(None, (words.closeness(one), words.why(one), one.author, one.licence)))
     supports = {cited.number: cited.supports for cited in record.citations}.get(one.number or 0)
     cited = "" if supports is None else f", cited: {supports}" if supports else ", cited"
@@ -57,7 +58,12 @@ def answer_markdown(record: AnswerRecord) -> str:
         lines += [f"## Sources: {words.found(record)}", "", "| | picture | similarity | found | licence | supports |"]
         lines += ["|---|---|---|---|---|---|", *(_row(one, cited) for one in sources), ""]
     if record.asked:
-        lines += ["## What was asked", "", *(f"{call.order}. {_flat(words.asked(call))}" for call in record.asked), ""]
+        lines += [
+            "## What was asked",
+            "",
+            *(f"{call.order}. {_flat(words.call_text(call))}" for call in record.asked),
+            "",
+        ]
     notes = [*record.notes, *([record.metadata_query] if record.metadata_query else [])]
     lines += ["## Notes", "", *(f"- {_flat(note)}" for note in notes), ""] if notes else []
     told = " · ".join(f"{name} {_flat(value)}" for name, value in words.facts(record) if value)
@@ -66,7 +72,7 @@ def answer_markdown(record: AnswerRecord) -> str:
 
 def _row(one: RetrievedSource, cited: dict[int, str]) -> str:
     number = f"**[{one.number}]**" if one.number in cited else f"[{one.number}]"
-    cells = (one.title or one.id[:12], words.closeness(one), words.why(one), one.licence)
+    cells = (image_name(one.title, one.id), words.closeness(one), words.why(one), one.licence)
     supports = cited.get(one.number or 0, "")
     return f"| {number} | {' | '.join(map(_cell, cells))} | {_cell(supports)} |"
 

@@ -51,7 +51,7 @@ def why(one: RetrievedSource) -> str:
     return labels.cited(one.accepted, one.by)
 
 
-def asked(call: QACall) -> str:
+def call_text(call: QACall) -> str:
     """What one call was, what it was shown, and what came of it."""
     shown = [counted(len(call.pictures), "picture of the question's own", "pictures of the question's own")]
     shown = shown if call.pictures else []

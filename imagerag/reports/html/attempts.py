@@ -7,17 +7,16 @@ from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Attempt, Candidate, Search, UsedReference, Verdict
 from imagerag.formatting import labels
 from imagerag.formatting.numbers import attempt as attempt_name
-from imagerag.formatting.numbers import counted, drawing, threshold_words
-from imagerag.reports.step_text import passed, score_of
+from imagerag.formatting.numbers import counted, threshold_words
+from imagerag.reports.record_text import passed, score_of
 
 SHOWN: Final = 12
 """Candidates of one search that are shown with their pictures; the rest is a line each."""
 
 
-def attempt_title(made: Attempt) -> str:
+def card_title(made: Attempt) -> str:
     """Which attempt it is, and in which round it was drawn."""
-    drawn = "handed in" if made.origin == "handed_in" else drawing(made.round)
-    return f"{attempt_name(made.index)}, {drawn}".capitalize()
+    return f"{attempt_name(made.index)}, {labels.drawn(made.origin, made.round)}".capitalize()
 
 
 def reference_name(reference: UsedReference) -> str:
@@ -85,21 +84,11 @@ def part(value: float, top: float) -> str:
     return f"{100 * max(0.0, min(value / top, 1.0)):.1f}%"
 
 
-def search_title(search: Search) -> str:
-    """What was searched for."""
-    return "The prompt as a whole" if search.query.by == "prompt" else search.query.concept.text
-
-
 def search_line(search: Search) -> str:
     """The threshold of a search, and how many candidates reached it."""
     limit = threshold_words(search.thresholds, off="threshold off: anything passes")
     through = sum(map(passed, search.candidates))
     return f"{limit} · {counted(len(search.candidates), 'candidate')}, {through} passed"
-
-
-def candidate_name(candidate: Candidate) -> str:
-    """A candidate's title, or the start of its id."""
-    return candidate.title or candidate.image.sha256[:12]
 
 
 def credit(candidate: Candidate) -> str:

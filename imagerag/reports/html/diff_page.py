@@ -6,11 +6,10 @@ from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Attempt
 from imagerag.formatting.html.templating import render
 from imagerag.formatting.numbers import dollars, model_calls, percent, seconds
-from imagerag.reports import step_text
+from imagerag.reports import record_text
 from imagerag.reports.html import attempts
 from imagerag.reports.html.image_gallery import Gallery, Load
-from imagerag.reports.html.page import TEMPLATES
-from imagerag.reports.mask_text import mask_words
+from imagerag.reports.html.run_page import TEMPLATES
 from imagerag.reports.run_diff import text
 from imagerag.reports.run_diff.models import RunDiff, RunSummary
 
@@ -25,7 +24,7 @@ def page(found: RunDiff, a: RunRecord, b: RunRecord, load: Load) -> str:
     """
     sides = [("A", a, _facts(found.a)), ("B", b, _facts(found.b))]
     pairs = [(one, other, _compared(one, other)) for one, other in zip_longest(a.attempts, b.attempts)]
-    words = {"attempts": attempts, "mask_words": mask_words, "step_text": step_text, "text": text, "brief": _brief}
+    words = {"attempts": attempts, "record_text": record_text, "text": text, "brief": _brief}
     return render(
         TEMPLATES, "diff.html", **words, found=found, a=a, b=b, sides=sides, pairs=pairs, gallery=Gallery(load)
     )
@@ -37,7 +36,7 @@ def _facts(side: RunSummary) -> list[tuple[str, str]]:
         ("score", "" if side.score is None else f"{percent(side.score)} met"),
         ("took", seconds(side.elapsed_s)),
         ("cost", dollars(side.cost_usd)),
-        ("calls", model_calls(side.calls, side.reused)),
+        ("calls", model_calls(side.calls, side.cached_calls)),
     ]
 
 

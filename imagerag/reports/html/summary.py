@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from imagerag.agent.no_reference_reason import furthest
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Candidate, Outcome, Search
-from imagerag.formatting.labels import DECISIONS
+from imagerag.formatting.labels import DECISIONS, sought
 from imagerag.formatting.numbers import attempt, cosine, counted, dollars, model_calls, seconds
-from imagerag.reports.html.attempts import candidate_name, search_title
-from imagerag.reports.step_text import score_of
+from imagerag.formatting.text import image_name
+from imagerag.reports.record_text import score_of, similarity_text
 
 UNUSED = frozenset(DECISIONS) - {"taken", "offered", ""}
 
@@ -46,8 +46,7 @@ def unresolved(record: RunRecord) -> Sequence[str]:
 
 def searched(record: RunRecord) -> list[str]:
     """What was searched for, each once."""
-    rows = dict.fromkeys((search_title(search), search.query.by) for search in record.searches)
-    return [text[:1].lower() + text[1:] if by == "prompt" else text for text, by in rows]
+    return list(dict.fromkeys(sought(search.query.by, search.query.concept.text) for search in record.searches))
 
 
 def used(record: RunRecord) -> Iterator[tuple[str, str]]:
@@ -56,7 +55,7 @@ def used(record: RunRecord) -> Iterator[tuple[str, str]]:
     for ref in sent.values():
         at = "" if ref.similarity is None else f" at {cosine(ref.similarity)}"
         stands = f", for {ref.concept}" if ref.concept and ref.role == "reference" else ""
-        name = ref.title or ("your own picture" if ref.role != "reference" else ref.image.sha256[:12])
+        name = image_name(ref.title or ("your own picture" if ref.role != "reference" else ""), ref.image.sha256)
         yield f"{name}{at}{stands}", ", ".join(filter(None, (ref.author, ref.licence)))
 
 
@@ -73,9 +72,7 @@ def unused(record: RunRecord) -> Iterator[tuple[str, str]]:
 
 
 def _nearest(candidate: Candidate, search: Search) -> str:
-    wanted = search.threshold_of(candidate)
-    limit = "" if wanted is None else f", threshold {cosine(wanted)}"
-    return f"nearest: {candidate_name(candidate)} at {cosine(candidate.similarity)}{limit}"
+    return f"nearest: {image_name(candidate.title, candidate.image.sha256)} at {similarity_text(candidate, search)}"
 
 
 def cost(record: RunRecord) -> str:

@@ -114,7 +114,7 @@ def shortened(text: str) -> str:
 
 
 def settings(setup: RunSpec) -> tuple[dict[str, str], dict[str, str]]:
-    """What the run was made with: what was set, and what is as by default."""
+    """The settings of a run: those that were set, and the defaults."""
     named = {"generator": setup.generator, "judge": setup.judge, "library": setup.library or "none"}
     named |= {"deadline_s": str(setup.deadline_s)} if setup.deadline_s else {}
     default, chosen = RunConfig(), setup.config

@@ -18,7 +18,7 @@ def diff(a: RunRecord, b: RunRecord, steps_a: Sequence[Step] = (), steps_b: Sequ
     Args:
         a: a run, wherever it stands.
         b: another one; a replay of A, or nothing to do with it.
-        steps_a: A's history; without any, the runs are compared by what they were asked for and how they ended.
+        steps_a: A's history; without any, the runs are compared by their inputs and results.
         steps_b: B's.
     """
     divergences, shared = _divergences(step_facts(steps_a, a.setup), step_facts(steps_b, b.setup))
@@ -63,27 +63,27 @@ def _paired(a: Sequence[StepFacts], b: Sequence[StepFacts]) -> Iterator[tuple[St
 def _divergence(a: StepFacts | None, b: StepFacts | None) -> Divergence | None:
     step = a or b
     assert step is not None, "a pair holds a step"
-    asked: list[Difference] = []
-    answered: list[Difference] = []
+    inputs: list[Difference] = []
+    outputs: list[Difference] = []
     if a and b:
-        answered = _telling(input_differences(a.answered, b.answered), ("words",))
-        if a.asked and b.asked and a.answered.get("standing") == b.answered.get("standing"):
+        outputs = _readable(input_differences(a.outputs, b.outputs), ("response",))
+        if a.inputs and b.inputs and a.outputs.get("standing") == b.outputs.get("standing"):
             # Of a step that is not done little was kept; and a picture that a run brings along is not judged again.
-            asked = _telling(input_differences(a.asked, b.asked), ("backend", "reference pictures", "request"))
-        if not asked and not answered:
+            inputs = _readable(input_differences(a.inputs, b.inputs), ("backend", "reference pictures", "request"))
+        if not inputs and not outputs:
             return None
     return Divergence(
         node=step.node,
         round=step.round,
-        a=StepPosition(step=a.index, told=a.told) if a else None,
-        b=StepPosition(step=b.index, told=b.told) if b else None,
-        asked=tuple(asked),
-        same_inputs=bool(a and b and a.asked and not asked),
-        answered=tuple(answered),
+        a=StepPosition(step=a.index, text=a.text) if a else None,
+        b=StepPosition(step=b.index, text=b.text) if b else None,
+        inputs=tuple(inputs),
+        same_inputs=bool(a and b and a.inputs and not inputs),
+        outputs=tuple(outputs),
     )
 
 
-def _telling(listed: Iterator[Difference], dull: Sequence[str]) -> list[Difference]:
+def _readable(listed: Iterator[Difference], dull: Sequence[str]) -> list[Difference]:
     """Differences without the dull ones, which say nothing more where another can be read; the first of those else."""
     found = list(listed)
     readable = [difference for difference in found if difference.what not in dull]
@@ -114,7 +114,7 @@ def _side(record: RunRecord) -> RunSummary:
         score=_score(record),
         attempts=tuple(attempt.image.sha256 for attempt in record.attempts),
         calls=sum(record.calls.values()),
-        reused=sum(record.cached_calls.values()),
+        cached_calls=sum(record.cached_calls.values()),
         cost_usd=record.cost_usd,
         elapsed_s=record.elapsed_s,
     )

@@ -1,10 +1,11 @@
-"""What runs were asked for, and in what two of them differ; who pays is no difference."""
+"""Inputs of runs, and the differences between two; billing is ignored."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import ParentRun, UsedReference
+from imagerag.formatting.text import image_name
 from imagerag.reports.run_diff.models import Difference
 from imagerag.reports.step_text import backend_inputs
 
@@ -12,7 +13,7 @@ Facts = dict[str, Any]
 
 
 def requested_inputs(record: RunRecord) -> Facts:
-    """What a run was asked for and made with, by name; what is empty is left out."""
+    """The inputs and settings of a run, by name, without empty ones."""
     first = record.attempts[0] if record.attempts else None
     subjects = [ref.image.sha256 for ref in first.references if ref.role != "reference"] if first else []
     asked: Facts = {
@@ -41,18 +42,18 @@ def input_differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Di
 
 
 def inputs_changed_since(parent: RunRecord, record: RunRecord) -> list[Difference]:
-    """What a run was asked for that the one it comes from was not."""
+    """The inputs of a run that differ from those of its parent."""
     return list(input_differences(requested_inputs(parent), requested_inputs(record)))
 
 
 def ancestors_of(lineage: ParentRun) -> str:
     """Where a run comes from, without the run's id."""
-    return "goes on from the end of" if lineage.step is None else f"done again from step {lineage.step} of"
+    return "continues" if lineage.step is None else f"forked at step {lineage.step} of"
 
 
 def reference_name(reference: UsedReference) -> str:
     """What a reference is called: its title, or the start of its id; and what it stands for."""
-    name = reference.title or reference.image.sha256[:12]
+    name = image_name(reference.title, reference.image.sha256)
     return f"{name} for {reference.concept}" if reference.concept else name
 
 

@@ -1,4 +1,4 @@
-"""What a comparison of two runs says, as one document: `imagerag.diff/1`."""
+"""The comparison of two runs as a document, `imagerag.diff/1`."""
 
 from typing import Any, Literal
 
@@ -34,11 +34,11 @@ class StepPosition(DiffPart):
 
     Attributes:
         step: its number, as `imagerag show` counts.
-        told: what it did, on one line.
+        text: what it did, on one line.
     """
 
     step: int
-    told: str = ""
+    text: str = ""
 
 
 class Divergence(DiffPart):
@@ -46,18 +46,18 @@ class Divergence(DiffPart):
 
     Attributes:
         round: the round it belongs to; 0 for the end.
-        asked: in what they were asked differently: prompt, references, seed, judge, threshold, …
-        same_inputs: both were asked, and for the very same.
-        answered: in what the answers, or what was decided, differ.
+        inputs: inputs that differ: prompt, references, seed, judge, threshold, …
+        same_inputs: both had inputs, and the same ones.
+        outputs: responses and decisions that differ.
     """
 
     node: str
     round: int
     a: StepPosition | None = None
     b: StepPosition | None = None
-    asked: tuple[Difference, ...] = ()
+    inputs: tuple[Difference, ...] = ()
     same_inputs: bool = False
-    answered: tuple[Difference, ...] = ()
+    outputs: tuple[Difference, ...] = ()
 
 
 class RunSummary(DiffPart):
@@ -67,7 +67,7 @@ class RunSummary(DiffPart):
         image: SHA-256 of its result.
         score: of its best attempt.
         attempts: SHA-256 of each picture, oldest first.
-        reused: answers that came from the journal; they are no calls.
+        cached_calls: responses from the journal; `calls` does not count them.
     """
 
     run_id: str
@@ -79,7 +79,7 @@ class RunSummary(DiffPart):
     score: float | None = None
     attempts: tuple[str, ...] = ()
     calls: int = 0
-    reused: int = 0
+    cached_calls: int = 0
     cost_usd: float | None = None
     elapsed_s: float = 0.0
 
@@ -90,11 +90,11 @@ class RunDiff(DiffPart):
     Attributes:
         relation: what B is to A, or A to B: `descendant` is then the younger of them.
         since: for a replay, the step of the older run that was the first to be done again.
-        setup: in what they were asked for something else, or made with something else.
+        setup: inputs and settings that differ.
         divergences: the steps that differ, in order; the first is where they part.
-        shared: how many steps they did alike before that.
-        result: in what their ends differ: outcome, picture, score, what is missing. Time and money are not among these:
-            a replay that changes nothing costs nothing, and is the same run.
+        shared: number of equal steps before the first divergence.
+        result: results that differ: outcome, picture, score, what is missing. Time and cost are not compared: a replay
+            that changes nothing costs nothing, and is the same.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -113,12 +113,12 @@ class RunDiff(DiffPart):
     @computed_field  # type: ignore[prop-decorator]  # a property that is part of the document
     @property
     def same(self) -> bool:
-        """Whether they were asked for the same, did the same, and ended the same."""
+        """Whether inputs, steps and results are the same."""
         return not (self.setup or self.divergences or self.result)
 
     @property
     def first(self) -> Divergence | None:
-        """Where they part."""
+        """The first divergence."""
         return self.divergences[0] if self.divergences else None
 
     def as_json(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What each step of a run was asked and what it answered, as facts that can be laid beside another run's."""
+"""Inputs and outputs of each step of a run, by name, for the comparison with another run's."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,9 +6,10 @@ from typing import Any, Final
 
 from imagerag.agent.outcomes import describe_missing
 from imagerag.agent.state import upsert_searches
-from imagerag.agent.types import Attempt, Candidate, ModelCall, RunConfig, RunSpec, Search
+from imagerag.agent.types import Attempt, ModelCall, RunConfig, RunSpec, Search
 from imagerag.formatting import labels
 from imagerag.formatting.numbers import cosine
+from imagerag.formatting.text import image_name
 from imagerag.graphs.runs.events import plain
 from imagerag.graphs.runs.history import Step
 from imagerag.reports.run_diff.input_diff import Facts, reference_name
@@ -23,16 +24,17 @@ class StepFacts:
     """One step as it is compared.
 
     Attributes:
-        asked: what decided its answer, by name.
-        answered: what came of it, by name.
+        text: what it did, on one line.
+        inputs: prompt, references, seed, judge, …, by name.
+        outputs: picture, verdict, concepts, …, by name.
     """
 
     node: str
     round: int
     index: int
-    told: str
-    asked: Facts = field(default_factory=dict)
-    answered: Facts = field(default_factory=dict)
+    text: str
+    inputs: Facts = field(default_factory=dict)
+    outputs: Facts = field(default_factory=dict)
 
 
 def step_facts(steps: Sequence[Step], setup: RunSpec | None) -> list[StepFacts]:
@@ -46,11 +48,11 @@ def step_facts(steps: Sequence[Step], setup: RunSpec | None) -> list[StepFacts]:
     for step, before in _with_states(steps, setup):
         if step.node in ("input", "state", "update"):
             continue
-        asked, answered = _facts(step, before)
+        inputs, outputs = _facts(step, before)
         place = _round(step, before)
         found.append(
             StepFacts(
-                node=step.node, round=place, index=step.index, told=step_text(step), asked=asked, answered=answered
+                node=step.node, round=place, index=step.index, text=step_text(step), inputs=inputs, outputs=outputs
             )
         )
     return found
@@ -82,15 +84,15 @@ COMING: Final = frozenset({"extract_concepts", "write_captions", "retrieve", "sh
 
 
 def _facts(step: Step, before: Values) -> tuple[Facts, Facts]:
-    """What a step was asked and what it answered; what is empty is left out."""
+    """A step's inputs and outputs, without empty ones."""
     made = {name: change.after for name, change in step.changes.items()}
     teller = _TELLERS.get(step.node, _other)
-    asked, answered = teller(before, made, step.calls) if step.status == "done" else ({}, {})
-    asked |= {"backend": list(dict.fromkeys(call.backend for call in step.calls))}
-    asked |= {"request": [call.request for call in step.calls if call.request]}
-    answered |= {"words": [call.raw_response for call in step.calls if call.raw_response]}
-    answered |= {"error": step.error, "standing": None if step.status == "done" else step.status}
-    return _full(asked), _full(answered)
+    inputs, outputs = teller(before, made, step.calls) if step.status == "done" else ({}, {})
+    inputs |= {"backend": list(dict.fromkeys(call.backend for call in step.calls))}
+    inputs |= {"request": [call.request for call in step.calls if call.request]}
+    outputs |= {"response": [call.raw_response for call in step.calls if call.raw_response]}
+    outputs |= {"error": step.error, "standing": None if step.status == "done" else step.status}
+    return _full(inputs), _full(outputs)
 
 
 def _full(facts: Facts) -> Facts:
@@ -102,7 +104,7 @@ def _drawn(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple[Fa
     if not attempts:
         return {}, {}
     attempt, config = attempts[-1], _run_config(before)
-    asked = {
+    inputs = {
         "prompt": attempt.prompt,
         "references": [reference_name(reference) for reference in attempt.references],
         "reference pictures": [reference.image.sha256 for reference in attempt.references],
@@ -111,13 +113,13 @@ def _drawn(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple[Fa
         "generator": attempt.generator,
         "origin": attempt.origin,
     }
-    return asked, {"picture": attempt.image.sha256, "revised prompt": attempt.revised_prompt}
+    return inputs, {"picture": attempt.image.sha256, "revised prompt": attempt.revised_prompt}
 
 
 def _judged(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
     shown: list[Attempt] = before.get("attempts") or []
     attempts: list[Attempt] = made.get("attempts") or []
-    asked: Facts = {
+    inputs: Facts = {
         "prompt": before.get("prompt"),
         "picture shown": shown[-1].image.sha256 if shown else None,
         "checklist": [requirement.text for requirement in before.get("requirements") or []],
@@ -126,9 +128,9 @@ def _judged(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple[F
     }
     verdict = (attempts or shown)[-1].verdict if attempts or shown else None
     if verdict is None:
-        return asked, {}
-    asked = asked if attempts else {}  # it brought its verdict along, and was not judged again
-    return asked, {
+        return inputs, {}
+    inputs = inputs if attempts else {}  # it brought its verdict along, and was not judged again
+    return inputs, {
         "verdict": labels.verdict(judged=verdict.status == "judged", aligned=verdict.aligned),
         "score": verdict.score,
         "met": [check.requirement.text for check in verdict.checks if check.met],
@@ -139,21 +141,21 @@ def _judged(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple[F
 
 def _named(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
     shown: list[Attempt] = before.get("attempts") or []
-    asked: Facts = {"picture shown": shown[-1].image.sha256 if shown else None, "try": len(calls) or None}
-    asked |= {"temperature": [c.variation.temperature for c in calls if c.variation.temperature is not None]}
-    return asked, {"concepts": [concept.text for concept in made.get("concepts") or []]}
+    inputs: Facts = {"picture shown": shown[-1].image.sha256 if shown else None, "try": len(calls) or None}
+    inputs |= {"temperature": [c.variation.temperature for c in calls if c.variation.temperature is not None]}
+    return inputs, {"concepts": [concept.text for concept in made.get("concepts") or []]}
 
 
 def _captioned(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
-    asked = {"concepts": [concept.text for concept in before.get("concepts") or []]}
-    return asked, {"captions": [query.text for query in made.get("queries") or []]}
+    inputs = {"concepts": [concept.text for concept in before.get("concepts") or []]}
+    return inputs, {"captions": [query.text for query in made.get("queries") or []]}
 
 
 def _searched(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
     known: list[Search] = before.get("searches") or []
     found = [search for search in made.get("searches") or [] if search not in known]
     config, setup = _run_config(before), before.get("setup")
-    asked = {
+    inputs = {
         "searched with": [search.query.text for search in found],
         "threshold": [limit for s in found for limit in s.thresholds.values()],
         "hybrid": True if config.hybrid else None,
@@ -162,9 +164,9 @@ def _searched(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple
         "filters": _full({"filter": config.filter, "tags": config.tags, "licences": config.licences}),
     }
     candidates = [candidate for search in found for candidate in search.candidates]
-    return asked, {
-        "found": [f"{candidate_name(c)} {cosine(c.similarity)}" for c in candidates],
-        "passed": [candidate_name(c) for c in candidates if c.decision != "below_threshold"],
+    return inputs, {
+        "found": [f"{image_name(c.title, c.image.sha256)} {cosine(c.similarity)}" for c in candidates],
+        "passed": [image_name(c.title, c.image.sha256) for c in candidates if c.decision != "below_threshold"],
     }
 
 
@@ -172,7 +174,7 @@ def _decided(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple[
     known: list[Search] = before.get("searches") or []
     fresh = [search for search in made.get("searches") or [] if search not in known]
     passed = [c for search in fresh for c in search.candidates if c.decision != "below_threshold"]
-    decisions = {candidate_name(c): labels.decision(c.decision).name for c in passed}
+    decisions = {image_name(c.title, c.image.sha256): labels.decision(c.decision).name for c in passed}
     return {}, {"taken": [reference_name(r) for r in made.get("chosen") or []], "decisions": decisions}
 
 
@@ -205,8 +207,3 @@ _TELLERS: Final[Mapping[str, Callable[[Values, Values, Sequence[ModelCall]], tup
 def _run_config(values: Values) -> RunConfig:
     setup = values.get("setup")
     return setup.config if isinstance(setup, RunSpec) else RunConfig()
-
-
-def candidate_name(candidate: Candidate) -> str:
-    """What a library picture is called."""
-    return candidate.title or candidate.image.sha256[:12]

@@ -77,7 +77,7 @@ def steps_of(divergence: Divergence) -> str:
 def unmatched_text(divergence: Divergence) -> str:
     """What the only run that did a step did in it."""
     own = divergence.a or divergence.b
-    return own.told if own else ""
+    return own.text if own else ""
 
 
 def related(found: RunDiff) -> str:
@@ -88,8 +88,8 @@ def related(found: RunDiff) -> str:
         return "Neither comes from the other."
     younger, older = ("B", "A") if found.descendant == "b" else ("A", "B")
     if found.relation == "continuation":
-        return f"{younger} goes on from where {older} ended."
-    return f"{younger} is a replay of {older}, done again from step {found.since}."
+        return f"{younger} continues {older}."
+    return f"{younger} is a replay of {older}, forked at step {found.since}."
 
 
 def verdict_of(found: RunDiff) -> str:
@@ -99,7 +99,7 @@ def verdict_of(found: RunDiff) -> str:
     if found.first is None and not found.setup:
         return "They did the same, and ended differently." if found.shared else "They ended differently."
     if found.first is None:
-        return "They were asked for different things, and did the same."
+        return "Their inputs differ, and they did the same."
     alike = f"{counted(found.shared, 'step')} alike, then" if found.shared else "From the first step on,"
     return f"{alike} they part at {place(found.first)}."
 

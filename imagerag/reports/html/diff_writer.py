@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.threads import in_thread
 from imagerag.files.export import write_file
-from imagerag.reports.html.builder import pictures_of
+from imagerag.reports.html.report_writer import images_of
 from imagerag.reports.run_diff.models import RunDiff
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ async def page_of(dependencies: "Dependencies", found: RunDiff, a: RunRecord, b:
     """The comparison as one self-contained HTML page."""
     from imagerag.reports.html.diff_page import page
 
-    pictures = {**await pictures_of(dependencies, a), **await pictures_of(dependencies, b)}
-    return await in_thread(page, found, a, b, pictures.__getitem__)
+    images = {**await images_of(dependencies, a), **await images_of(dependencies, b)}
+    return await in_thread(page, found, a, b, images.__getitem__)
 
 
 async def write_page(dependencies: "Dependencies", found: RunDiff, a: RunRecord, b: RunRecord, file: Path) -> None:

@@ -8,7 +8,7 @@ from imagerag.agent.run_record import RunRecord
 from imagerag.formatting.html.templating import render
 from imagerag.formatting.labels import Label, standing
 from imagerag.formatting.numbers import dollars, percent
-from imagerag.reports.html.page import TEMPLATES
+from imagerag.reports.html.run_page import TEMPLATES
 from imagerag.store.run_index import RunEntry
 
 

@@ -8,10 +8,9 @@ from imagerag.agent.run_record import RunRecord
 from imagerag.formatting.html.templating import render
 from imagerag.formatting.numbers import dollars, model_calls, seconds
 from imagerag.graphs.runs.history import Step
-from imagerag.reports import step_text
+from imagerag.reports import record_text, step_text
 from imagerag.reports.html import attempts, lineage, summary, trace
 from imagerag.reports.html.image_gallery import Gallery, Load
-from imagerag.reports.mask_text import mask_words
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 
@@ -25,7 +24,7 @@ def report(record: RunRecord, steps: Sequence[Step], load: Load, *, parent: RunR
         load: gives an image's bytes for its SHA-256; raises LookupError or BlobError for one that is not there.
         parent: the run it comes from, where it does and that is still there.
     """
-    words = {"attempts": attempts, "lineage": lineage, "mask_words": mask_words, "step_text": step_text}
+    words = {"attempts": attempts, "lineage": lineage, "record_text": record_text, "step_text": step_text}
     words |= {"summary": summary, "trace": trace}
     shown = {"record": record, "steps": steps, "parent": parent, "facts": _facts(record, steps)}
     return render(TEMPLATES, "run_report.html", **words, **shown, gallery=Gallery(load))

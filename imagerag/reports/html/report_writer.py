@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 async def report_of(dependencies: "Dependencies", record: RunRecord) -> str:
     """A run's report, as HTML."""
     from imagerag.graphs.runs.history import steps
-    from imagerag.reports.html.page import report
+    from imagerag.reports.html.run_page import report
 
-    pictures, history = await pictures_of(dependencies, record), await steps(dependencies, record.run_id)
+    images, history = await images_of(dependencies, record), await steps(dependencies, record.run_id)
     parent = await parent_of(dependencies, record)
-    return await in_thread(report, record, history, pictures.__getitem__, parent=parent)
+    return await in_thread(report, record, history, images.__getitem__, parent=parent)
 
 
 async def parent_of(dependencies: "Dependencies", record: RunRecord) -> RunRecord | None:
@@ -40,8 +40,8 @@ async def parent_of(dependencies: "Dependencies", record: RunRecord) -> RunRecor
         return None
 
 
-async def pictures_of(dependencies: "Dependencies", record: RunRecord) -> dict[str, bytes]:
-    """The run's own pictures, and the library's as thumbnails: no encoder has to be loaded for those."""
+async def images_of(dependencies: "Dependencies", record: RunRecord) -> dict[str, bytes]:
+    """The run's own images, and the library's as thumbnails: no encoder has to be loaded for those."""
     from imagerag.store.library.thumbnails import thumbnails
 
     used = [ref for attempt in record.attempts for ref in attempt.references]
@@ -80,8 +80,8 @@ async def write_answer(dependencies: "Dependencies", record: "AnswerRecord", fil
     if file.suffix.lower() == ".md":
         await write_file(file, answer_markdown(record).encode())
         return
-    pictures = await answer_images(dependencies, record)
-    await write_file(file, (await in_thread(answer_page, record, pictures.__getitem__)).encode())
+    images = await answer_images(dependencies, record)
+    await write_file(file, (await in_thread(answer_page, record, images.__getitem__)).encode())
 
 
 async def write_reports(dependencies: "Dependencies", entries: "Sequence[RunEntry]", folder: Path) -> Path:
@@ -101,7 +101,7 @@ async def write_reports(dependencies: "Dependencies", entries: "Sequence[RunEntr
 
 async def _written(dependencies: "Dependencies", entries: "Sequence[RunEntry]", folder: Path) -> Path:
     from imagerag.graphs.runs.reindexing import find_record
-    from imagerag.reports.html.index import IndexRow, index
+    from imagerag.reports.html.index_page import IndexRow, index
 
     lines: list[IndexRow] = []
     for entry in entries:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from imagerag import RunOptions, UsageError
 from imagerag.batch.input_row import OPTIONS, InputRow
-from imagerag.batch.input_rows import read_rows
+from imagerag.batch.row_reader import read_rows
 from imagerag.tools.testing.fakes import picture
 
 

@@ -1,0 +1,90 @@
+"""One small real call to the generator and to the judge: whether they respond, and what that can cost."""
+
+import asyncio
+import io
+import time
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict
+
+from imagerag.agent.calls.budget import estimator_of
+from imagerag.agent.errors import ImageRAGError
+from imagerag.agent.ports import ImagePart
+from imagerag.agent.types import SamplingParams
+from imagerag.formatting.numbers import dollars
+from imagerag.graphs.configuration.settings import Settings
+from imagerag.graphs.dependencies import Dependencies
+from imagerag.tools.registry import Role
+from imagerag.tools.spec import BackendSpec
+
+PROBE_PROMPT: Final = "a red circle on a white background"
+
+
+class Probe(BaseModel):
+    """The result of one small real call; `cost_usd` is None where the price is not known."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    answered: bool
+    detail: str
+    elapsed_s: float
+    cost_usd: float | None = None
+
+
+def configured_specs(settings: Settings) -> list[tuple[Role, str]]:
+    """(role, spec) of every backend that is configured; those that cannot be read stand for themselves."""
+    named: list[tuple[Role, str]] = [
+        ("generator", settings.generator), ("judge", settings.judge), ("embedder", settings.embedder),
+    ]  # fmt: skip
+    if settings.answerer:
+        named.append(("answerer", settings.answerer))
+    if settings.reranker:
+        named.append(("reranker", settings.reranker))
+    found: list[tuple[Role, str]] = []
+    for role, text in named:
+        try:
+            found += [(role, str(spec)) for spec in BackendSpec.parse_all(text) if str(spec) != "on-refusal"]
+        except ImageRAGError:
+            found.append((role, text))
+    return found
+
+
+def probe_costs(settings: Settings, dependencies: Dependencies) -> list[str]:
+    """The calls that probing makes and their highest cost, a line for each backend."""
+    told = []
+    for role, spec in configured_specs(settings):
+        if role not in ("generator", "judge"):
+            continue
+        try:
+            part = dependencies.generator(spec) if role == "generator" else dependencies.judge(spec)
+        except ImageRAGError:
+            continue
+        most = estimator_of(part).most(len(PROBE_PROMPT), role == "judge", None)
+        told.append(f"asking {part.identity} once ({role}): {dollars(most)}{' at most' if most else ''}")
+    return told
+
+
+async def probe_backend(role: Role, part: Any) -> Probe:
+    """Make one small call to a generator or a judge."""
+    began = time.monotonic()
+    try:
+        if role == "generator":
+            drawn = await part.generate(PROBE_PROMPT, [], variation=SamplingParams(), size=None)
+            told, cost = f"drew {len(drawn.data):,} bytes of {drawn.media_type}", drawn.cost_usd
+        else:
+            picture = ImagePart(data=await asyncio.to_thread(_circle), media_type="image/png")
+            asked: dict[str, Any] = {"subjects": (), "requirements": (), "mode": "fused", "variation": SamplingParams()}
+            found = await part.critique(PROBE_PROMPT, picture, **asked)
+            told = f"says {'yes' if found.verdict.aligned else 'no'} to “{PROBE_PROMPT}”, which is what it was shown"
+            cost = found.cost_usd
+    except ImageRAGError as error:
+        return Probe(answered=False, detail=f"{type(error).__name__}: {error}", elapsed_s=time.monotonic() - began)
+    return Probe(answered=True, detail=told, elapsed_s=time.monotonic() - began, cost_usd=cost)
+
+
+def _circle() -> bytes:
+    from PIL import Image, ImageDraw
+
+    picture, out = Image.new("RGB", (256, 256), "white"), io.BytesIO()
+    ImageDraw.Draw(picture).ellipse((64, 64, 192, 192), fill=(220, 30, 30))
+    picture.save(out, "PNG")
+    return out.getvalue()

@@ -1,0 +1,84 @@
+"""The sidecar of an image: `NAME.json` beside it says which run made it, and from whose images."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from imagerag.agent.regular_files import read_regular
+from imagerag.agent.run_record import RunRecord
+from imagerag.agent.types import Outcome, Sha256, Similarity, UsedReference
+
+
+class Credit(BaseModel):
+    """An image that a generated image was made with."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    sha256: Sha256
+    role: Literal["subject", "reference", "edit"]
+    concept: str
+    similarity: Similarity | None
+    title: str
+    source: str
+    author: str
+    licence: str
+
+    @classmethod
+    def of(cls, used: UsedReference) -> "Credit":
+        """The credit of a reference that was sent."""
+        names = cls.model_fields.keys() - {"sha256"}
+        return cls(sha256=used.image.sha256, **{name: getattr(used, name) for name in names})
+
+
+class Sidecar(BaseModel):
+    """The sidecar of an image, `NAME.json`: the run that made it, and each image that it was made with."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, json_schema_serialization_defaults_required=True)
+
+    schema_name: Literal["imagerag.sidecar/1"] = Field(default="imagerag.sidecar/1", alias="schema")
+    run_id: str
+    prompt: str
+    prompt_sent: str | None
+    outcome: Outcome | None
+    generator: str | None
+    sha256: Sha256 | None
+    references: list[Credit]
+
+    @classmethod
+    def of(cls, record: RunRecord) -> "Sidecar":
+        """The sidecar of a run's best image."""
+        best = record.attempts[record.best_attempt] if record.best_attempt is not None else None
+        return cls(
+            run_id=record.run_id,
+            prompt=record.prompt,
+            prompt_sent=best.prompt if best else None,
+            outcome=record.outcome,
+            generator=best.generator if best else None,
+            sha256=record.image.sha256 if record.image else None,
+            references=[Credit.of(used) for used in record.references],
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """The sidecar as JSON-able data, its schema's name first."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+def sidecar_path(file: Path) -> Path:
+    """The sidecar of an image's file."""
+    return file.with_name(file.name + ".json")
+
+
+def is_sidecar(file: Path) -> bool:
+    """Whether a file is a sidecar that imagerag wrote, and may overwrite."""
+    return schema_of(file) == "imagerag.sidecar/1"
+
+
+def schema_of(file: Path) -> object:
+    """The schema that a JSON file names; None for a file without one."""
+    try:
+        document = json.loads(read_regular(file))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return document.get("schema") if isinstance(document, dict) else None

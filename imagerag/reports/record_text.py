@@ -1,0 +1,75 @@
+"""Text for the parts of a run's record: outcome, attempts, verdicts, candidates and masks."""
+
+from collections.abc import Sequence
+
+from imagerag.agent.run_record import RunRecord
+from imagerag.agent.types import Attempt, Candidate, MaskCheck, Search, UsedReference, Verdict
+from imagerag.formatting import labels
+from imagerag.formatting.numbers import attempt as attempt_name
+from imagerag.formatting.numbers import cosine, counted, met, percent
+from imagerag.formatting.text import image_name
+
+
+def outcome_of(record: RunRecord) -> tuple[str, str]:
+    """How a run stands in a few words, and the tone."""
+    stands = labels.standing(record.status, record.outcome)
+    return stands.name, stands.tone
+
+
+def decision_of(candidate: Candidate, threshold: float | None) -> tuple[str, str]:
+    """What was decided about a candidate, and why."""
+    word, why = labels.decision(candidate.decision)[:2]
+    if candidate.decision == "below_threshold" and threshold is not None:
+        why = f"{cosine(threshold - candidate.similarity)} below the threshold"
+    return word, why
+
+
+def passed(candidate: Candidate) -> bool:
+    """Whether a candidate reached the threshold; one about which nothing else was decided yet did."""
+    return candidate.decision != "below_threshold"
+
+
+def score_of(verdict: Verdict | None) -> str:
+    """`2 of 3 met`, or what there is instead of a score."""
+    if verdict is None:
+        return "not judged"
+    if verdict.status == "judged" and verdict.checks:
+        return met(sum(check.met for check in verdict.checks), len(verdict.checks))
+    return labels.verdict(judged=verdict.status == "judged", aligned=verdict.aligned)
+
+
+def score_words(verdict: Verdict | None) -> str:
+    """`2 of 3 met`, or what there is instead of a score."""
+    told = score_of(verdict)
+    return f"the judge gave {told}" if verdict and verdict.status == "abstained" else told
+
+
+def attempt_title(attempt: Attempt) -> str:
+    """Which attempt it is, and how it came to be."""
+    if attempt.origin == "handed_in":
+        return f"{attempt_name(attempt.index)}, the picture that was handed in"
+    if not attempt.references:
+        return f"{attempt_name(attempt.index)}, drawn from the prompt alone"
+    return f"{attempt_name(attempt.index)}, drawn with {counted(len(attempt.references), 'reference')}"
+
+
+def taken_text(taken: Sequence[Candidate | UsedReference]) -> str:
+    """The references that were taken, each with its similarity."""
+    named = (f"{image_name(one.title, one.image.sha256)} ({cosine(one.similarity or 0)})" for one in taken)
+    return f"took {', '.join(named)}"
+
+
+def similarity_text(candidate: Candidate, search: Search) -> str:
+    """A candidate's similarity, and the threshold it was compared with."""
+    wanted = search.threshold_of(candidate)
+    limit = "" if wanted is None else f", threshold {cosine(wanted)}"
+    return f"{cosine(candidate.similarity)}{limit}"
+
+
+def mask_words(found: MaskCheck) -> str:
+    """Whether a mask was held, and what the generator had changed outside of it."""
+    changed = f"the generator had changed {percent(found.changed_outside)} of it"
+    if not found.held:
+        return f"The mask is not held: {found.reason}; outside of it {changed}."
+    back = ", and that was put back" if found.changed_outside else ""
+    return f"Outside the mask it is your picture, pixel by pixel: {changed}{back}."

@@ -1,0 +1,146 @@
+"""Documents about libraries: indexing, search, similarity, thresholds."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from imagerag.agent.types import Scalar, Sha256, Similarity
+from imagerag.schemas.base import Document
+from imagerag.store.library.metadata import LibraryMetadata, Threshold
+
+
+class Found(Document):
+    """A picture that a search found.
+
+    Attributes:
+        accepted: whether its similarity reaches the threshold; None where no threshold between pictures is known.
+        path: the file it was indexed from, when that is still there.
+        library, threshold: where several were searched, the one it is from, and the cosine to reach there.
+    """
+
+    id: Sha256
+    similarity: Similarity
+    library: str = ""
+    threshold: float | None = None
+    accepted: bool | None
+    path: str | None
+    caption: str
+    title: str
+    metadata: dict[str, Scalar]
+    tags: list[str]
+    source: str
+    author: str
+    licence: str
+
+
+class SearchDocument(Document):
+    """What `search` found, best first. `threshold` is a cosine; None when it was off, or is each library's own.
+
+    `searched_with` are the words that the encoder was asked with instead of the query; none where it was the query.
+    """
+
+    schema_name: Literal["imagerag.search/1"] = Field(default="imagerag.search/1", alias="schema")
+    library: str
+    query: str | None
+    image: str | None
+    searched_with: list[str] = Field(default_factory=list)
+    threshold: float | None
+    results: list[Found]
+
+
+class Compared(Document):
+    """A text, and how similar the picture is to it; `accepted` is None where there is no threshold."""
+
+    text: str
+    similarity: Similarity
+    accepted: bool | None
+
+
+class SimilarityDocument(Document):
+    """What `similarity` measured, in the order of the texts. `threshold` is the library's; None for another encoder."""
+
+    schema_name: Literal["imagerag.similarity/1"] = Field(default="imagerag.similarity/1", alias="schema")
+    image: str
+    embedder: str
+    threshold: float | None
+    results: list[Compared]
+
+
+class Skipped(Document):
+    """A file that was not indexed, and why."""
+
+    path: str
+    reason: str
+
+
+class Level(Document):
+    """A threshold: cosine, and the share of captions without a match that stay below it, in percent."""
+
+    cosine: Similarity
+    percentile: float
+
+
+class IndexDocument(Document):
+    """What `index` did: pictures by what became of them, seconds by stage."""
+
+    schema_name: Literal["imagerag.index/1"] = Field(default="imagerag.index/1", alias="schema")
+    library: str
+    embedder: str
+    added: int
+    updated: int
+    unchanged: int
+    duplicates: int
+    skipped: list[Skipped]
+    captions: int
+    notes: list[Skipped]
+    columns: dict[str, str]
+    manifest_captions: int | None
+    warnings: list[str]
+    images_per_s: float
+    seconds: dict[str, float]
+    threshold: Level | None
+
+
+class Listed(Document):
+    """A library in the list; `error` says what is wrong with it."""
+
+    name: str
+    images: int | None
+    embedder: str | None
+    threshold: float | None
+    error: str | None
+
+
+class LibrariesDocument(Document):
+    """What `library list` lists."""
+
+    schema_name: Literal["imagerag.libraries/1"] = Field(default="imagerag.libraries/1", alias="schema")
+    libraries: list[Listed]
+
+
+class LibraryInfo(Document):
+    """What `library info` says of one."""
+
+    schema_name: Literal["imagerag.library/1"] = Field(default="imagerag.library/1", alias="schema")
+    library: str
+    images: int
+    metadata: LibraryMetadata
+
+
+class LibraryRemoved(Document):
+    """What `library remove` says of one that is no more."""
+
+    schema_name: Literal["imagerag.library/1"] = Field(default="imagerag.library/1", alias="schema")
+    library: str
+    removed: Literal[True]
+
+
+LibraryDocument = LibraryInfo | LibraryRemoved
+
+
+class ThresholdDocument(Document):
+    """What `library calibrate` measured."""
+
+    schema_name: Literal["imagerag.threshold/1"] = Field(default="imagerag.threshold/1", alias="schema")
+    library: str
+    threshold: Threshold
