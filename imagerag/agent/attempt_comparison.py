@@ -36,7 +36,7 @@ async def _prefers(
         one, two = await parts.image(first.image), await parts.image(second.image)
         content = {"prompt": prompt, "images": [first.image.sha256, second.image.sha256]}
         ask = partial(judge.compare, prompt, one, two)
-        return (await calls.make("judge.compare", judge.identity, Preference, content, ask)).better
+        return (await calls.execute("judge.compare", judge.identity, Preference, content, ask)).better
 
     try:
         return await better(best, rival) == "second" and await better(rival, best) == "first"

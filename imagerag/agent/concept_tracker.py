@@ -1,4 +1,4 @@
-"""The ledger: what happened to each concept across rounds. It is what makes the loop converge."""
+"""The history of each concept across rounds. It makes the loop converge: nothing is tried twice for a concept."""
 
 import re
 from collections.abc import Collection, Iterable, Sequence
@@ -14,11 +14,11 @@ def key(text: str) -> str:
     return _ARTICLES.sub("", folded)
 
 
-def update_missing(ledger: Sequence[TrackedConcept], missing: Iterable[Concept], round: int) -> list[TrackedConcept]:
+def update_missing(tracked: Sequence[TrackedConcept], missing: Iterable[Concept], round: int) -> list[TrackedConcept]:
     """Enter what is missing after `round`: new concepts are added, those no longer missing are resolved by it."""
     lacking = {key(concept.text): concept for concept in missing}
-    seen = {key(entry.concept.text) for entry in ledger}
-    kept = [_after(entry, still=_is_missing(entry, lacking), round=round) for entry in ledger]
+    seen = {key(entry.concept.text) for entry in tracked}
+    kept = [_after(entry, still=_is_missing(entry, lacking), round=round) for entry in tracked]
     new = [TrackedConcept(concept=c, first_missing_round=round) for k, c in lacking.items() if k not in seen]
     return [*kept, *new]
 
@@ -36,14 +36,14 @@ def _after(entry: TrackedConcept, *, still: bool, round: int) -> TrackedConcept:
 
 
 def record_references(
-    ledger: Sequence[TrackedConcept], sent: Iterable[UsedReference], round: int
+    tracked: Sequence[TrackedConcept], sent: Iterable[UsedReference], round: int
 ) -> list[TrackedConcept]:
     """Enter the references that go to the generator in `round`, each under the concept it stands for, newest last.
 
     What no verdict named was searched for in place of what is missing, and stands for that.
     """
-    entries = {key(entry.concept.text): entry for entry in ledger}
-    unnamed = tuple(entry.concept.text for entry in missing(ledger))
+    entries = {key(entry.concept.text): entry for entry in tracked}
+    unnamed = tuple(entry.concept.text for entry in missing(tracked))
     for reference in sent:
         k = key(reference.concept)
         entry = entries.get(k) or TrackedConcept(
@@ -54,24 +54,24 @@ def record_references(
     return list(entries.values())
 
 
-def missing(ledger: Sequence[TrackedConcept]) -> list[TrackedConcept]:
+def missing(tracked: Sequence[TrackedConcept]) -> list[TrackedConcept]:
     """What verdicts named and is missing still."""
-    return [entry for entry in ledger if entry.resolved_round is None and not entry.stands_for]
+    return [entry for entry in tracked if entry.resolved_round is None and not entry.stands_for]
 
 
-def tried_references(ledger: Sequence[TrackedConcept], concept: Concept, *, in_place: bool = False) -> frozenset[str]:
+def tried_references(tracked: Sequence[TrackedConcept], concept: Concept, *, in_place: bool = False) -> frozenset[str]:
     """SHA-256 of every reference already sent for a concept, or for something that was searched for in its place.
 
     Args:
         in_place: it is searched for in place of what is missing: what was sent for that in vain counts, too.
     """
     wanted = key(concept.text)
-    entries = [e for e in ledger if wanted in {key(text) for text in (e.concept.text, *e.stands_for)}]
-    entries += missing(ledger) if in_place else []
+    entries = [e for e in tracked if wanted in {key(text) for text in (e.concept.text, *e.stands_for)}]
+    entries += missing(tracked) if in_place else []
     return frozenset(ref.image.sha256 for entry in entries for ref in entry.references)
 
 
-def resolving_references(ledger: Sequence[TrackedConcept], attempts: Sequence[Attempt] = ()) -> list[UsedReference]:
+def resolving_references(tracked: Sequence[TrackedConcept], attempts: Sequence[Attempt] = ()) -> list[UsedReference]:
     """The references that resolved their concepts, each picture once: sent again, so that what was won is not lost.
 
     Args:
@@ -79,7 +79,7 @@ def resolving_references(ledger: Sequence[TrackedConcept], attempts: Sequence[At
     """
     sent = {attempt.round: {used.image.sha256 for used in attempt.references} for attempt in attempts}
     once: dict[str, UsedReference] = {}
-    for entry in ledger:
+    for entry in tracked:
         if entry.resolved_round is not None and entry.references:
             together = [used for used in entry.references if used.image.sha256 in sent.get(entry.resolved_round, ())]
             for used in together or entry.references[-1:]:

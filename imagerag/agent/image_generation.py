@@ -86,7 +86,7 @@ class ImageGeneration:
             raise await self._kept(unread)
 
         content = self._content(prompt, references)
-        return calls.make(
+        return calls.execute(
             "generate",
             self.generator.identity,
             GeneratedImageRef,

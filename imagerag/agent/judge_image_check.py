@@ -70,7 +70,7 @@ async def check_images(judge: object, generator: object, calls: ModelCaller, *, 
             await recall(judge, calls.journal, count)
         if judge.image_check_needed(count):
             checked = judge
-            found = await calls.make(
+            found = await calls.execute(
                 CHECK_IMAGES, judge.identity, ImageCheck, _content(count), lambda: checked.check_images(count)
             )
             judge.images_checked(count, found.limit)

@@ -9,7 +9,7 @@ from langgraph.types import interrupt
 
 from imagerag.agent import clock, concept_tracker, outcomes, sent_images
 from imagerag.agent.attempt_comparison import preferred_attempt
-from imagerag.agent.calls.budget import estimators_of
+from imagerag.agent.calls.costs import estimators_of
 from imagerag.agent.calls.journal import Journal
 from imagerag.agent.calls.model_caller import Failed, ModelCaller
 from imagerag.agent.errors import JudgeReplyError, RefusalError
@@ -69,9 +69,8 @@ class Nodes:
         """Draw attempt 0 from the prompt and the user's own subject images, or take the image that was handed in."""
         initial = state.get("initial_image")
         if initial is None:
-            return await self._draw(
-                "generate", state, runtime, sent_images.always_sent(state, runtime.context.likeness)
-            )
+            references = sent_images.always_sent(state, runtime.context.likeness)
+            return await self._draw("generate", state, runtime, references)
         attempt = Attempt(index=0, round=0, prompt=state["prompt"], image=initial, origin="handed_in")
         return {"attempts": [attempt]}
 
@@ -91,7 +90,7 @@ class Nodes:
         shown, image, subjects = await self._judge_images(state, attempt, runtime.context)
         requirements = [*(state.get("requirements") or []), *sent_images.fixed_for_judge(self.judge, shown, attempt)]
         try:
-            answer = await calls.make_readable(
+            answer = await calls.execute_and_parse(
                 "judge.critique",
                 self.judge.identity,
                 Critique,
@@ -145,7 +144,7 @@ class Nodes:
         shown, image, subjects = await self._judge_images(state, attempt, runtime.context)
         about = {"prompt": state["prompt"], "image": attempt.image.sha256, "verdict": verdict.model_dump(mode="json")}
         try:
-            answer = await calls.make(
+            answer = await calls.execute(
                 "judge.missing_concepts",
                 self.judge.identity,
                 MissingConcepts,
@@ -190,16 +189,17 @@ class Nodes:
 
     async def retrieve(self, state: SearchTask, runtime: Runtime[RunConfig]) -> RunUpdate:
         """Search the library once, and note of every candidate whether it reaches the threshold."""
-        passed_over = frozenset(state.get("passed_over") or ())  # a run of an older version has none
         searcher = LibrarySearch(library=self.library, config=runtime.context)
-        search, hits = await searcher.run(state["query"], passed_over=passed_over, round=state["round"])
+        search, hits = await searcher.run(
+            state["query"], passed_over=frozenset(state["passed_over"]), round=state["round"]
+        )
         if self.reranker is None or self.library is None:
             return {"searches": [search]}
         tariffs = estimators_of(self.generator, self.judge, self.reranker)
-        calls = ModelCaller.of_search(state, runtime, self.journal, self.failed, tariffs)
+        calls = ModelCaller.for_search_task(state, runtime, self.journal, self.failed, tariffs)
         place, _ = state.get("place") or (0, 1)
-        second = CandidateReranker(reranker=self.reranker, library=self.library, calls=calls)
-        return {"searches": [await second.ranked(search, hits, place=place)], "calls": calls.made}
+        reranker = CandidateReranker(reranker=self.reranker, library=self.library, calls=calls)
+        return {"searches": [await reranker.ranked(search, hits, place=place)], "calls": calls.made}
 
     async def shortlist(self, state: RunState, runtime: Runtime[RunConfig]) -> RunUpdate:
         """Join the round's searches: what was used before, what is a duplicate, and how many the generator takes."""
@@ -252,7 +252,7 @@ class Nodes:
         calls = self._calls(state, runtime)
         await calls.take_over()
         if state.get("ending"):
-            calls.made += await calls.left_out()
+            calls.made += await calls.unrecorded()
         best = await preferred_attempt(self.judge, self._parts, calls, state, compare=ending.outcome in outcomes.JUDGED)
         ending = ending.model_copy(update={"at": clock.now()})
         return {"ending": ending, "best": best.index if best else None, "calls": calls.made}

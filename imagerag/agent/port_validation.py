@@ -18,7 +18,7 @@ from imagerag.agent.ports import (
     Reranker,
     capabilities_of,
 )
-from imagerag.agent.qa.types import Answerer
+from imagerag.agent.qa.ports import Answerer
 from imagerag.formatting.messages import unknown
 
 PORTS: Final = MappingProxyType(

@@ -9,7 +9,7 @@ from typing import Literal
 from langgraph.runtime import Runtime
 from langgraph.types import Send
 
-from imagerag.agent.calls.budget import requests_made, spent
+from imagerag.agent.calls.costs import requests_made, spent
 from imagerag.agent.intents import only_comparisons_fail
 from imagerag.agent.retrieval.escalation import may_ask_again
 from imagerag.agent.state import RunState, latest_attempt, next_round, next_searches

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from imagerag.agent.calls.budget import estimator_of
+from imagerag.agent.calls.costs import estimator_of
 from imagerag.agent.errors import ImageRAGError, UsageError
 from imagerag.agent.extras import is_installed
 from imagerag.agent.retrieval.search_queries import names_of

@@ -68,6 +68,6 @@ async def parsed_or_retried(
     first = lowest_temperature(judge)
     again = first.model_copy(update={"attempt": 1, "varied_parameter": "seed_and_wording", "prompt_variant": 1})
     try:
-        return await with_retries(lambda: calls.make(role, judge.identity, kind, content, lambda: ask(first), first))
+        return await with_retries(lambda: calls.execute(role, judge.identity, kind, content, lambda: ask(first), first))
     except JudgeReplyError:
-        return await with_retries(lambda: calls.make(role, judge.identity, kind, content, lambda: ask(again), again))
+        return await with_retries(lambda: calls.execute(role, judge.identity, kind, content, lambda: ask(again), again))

@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from imagerag.agent.calls.budget import estimator_of, max_cost_with
+from imagerag.agent.calls.costs import estimator_of, max_cost_with
 from imagerag.agent.errors import ImageRAGError
 from imagerag.agent.judge_image_check import CHECK_IMAGES
 from imagerag.agent.judge_image_check import wanted as images_wanted

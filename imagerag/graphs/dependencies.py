@@ -6,16 +6,17 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 from imagerag.agent.calls.journal import Journal
 from imagerag.agent.errors import EmbeddingMismatchError, UnknownLibraryError, UntrustedError
 from imagerag.agent.port_validation import check_role, encoder_spec
 from imagerag.agent.ports import Embedder, ImageGenerator, Judge, ReferenceLibrary, Reranker
-from imagerag.agent.qa.types import STATE_TYPES, Answerer
+from imagerag.agent.qa.ports import Answerer
+from imagerag.agent.qa.types import STATE_TYPES
 from imagerag.agent.retrieval.search_queries import names_of
 from imagerag.agent.types import BUILT_IN_LIBRARY, RunSpec
+from imagerag.graphs.built_in_library import build_sketch_library
 from imagerag.graphs.configuration.trust_policy import PROVIDER_MARK, check_encoder
 from imagerag.store.data_dir import DataDir
 from imagerag.store.images.blob_store import FileBlobStore
@@ -34,7 +35,6 @@ from imagerag.tools.registry import (
     make_judge,
     make_library,
     make_reranker,
-    write_catalogue,
 )
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class Dependencies:
                 self._named.add(encoder_spec(name, part))
 
     def name(self, *specs: str | None) -> None:
-        """Note what the user named himself: data may name it too, in this process (see `trusting.py`)."""
+        """Note specs that the user named himself: in this process, data may name them too (see `trust_policy.py`)."""
         with self._lock:
             self._named.update(filter(None, specs))
 
@@ -261,7 +261,7 @@ class Dependencies:
                 raise
             library_metadata = None
         if name == BUILT_IN_LIBRARY and (library_metadata is None or library_metadata.threshold is None):
-            return await self._build_sketch_library()
+            return await build_sketch_library(self.home, self.embedder("sketch"))
         assert library_metadata is not None, "an unknown library was raised above"
         await asyncio.to_thread(self._check_encoder, name, library_metadata.spec)
         try:
@@ -271,7 +271,7 @@ class Dependencies:
                 raise
             # A newer imagerag brings a newer sketch CLIP; the catalogue is drawn anew, nobody's pictures are in there.
             await asyncio.to_thread(remove, self.home, name)
-            return await self._build_sketch_library()
+            return await build_sketch_library(self.home, self.embedder("sketch"))
 
     def _check_encoder(self, library: str, spec: str) -> None:
         """See that the library may name its encoder: the user's own way to write it counts as the same."""
@@ -291,18 +291,6 @@ class Dependencies:
             library=library,
             reranker=self.reranker(setup.reranker, setup.judge) if setup.reranker else None,
         )
-
-    async def _build_sketch_library(self) -> Library:
-        from imagerag.store.library.ingest import index
-
-        library = await Library.create_or_open(self.home, BUILT_IN_LIBRARY, self.embedder("sketch"))
-        folder = await asyncio.to_thread(TemporaryDirectory)
-        try:
-            manifest = await asyncio.to_thread(write_catalogue, BUILT_IN_LIBRARY, folder.name)
-            await index([folder.name], library, manifest=manifest)
-        finally:
-            await asyncio.to_thread(folder.cleanup)
-        return library
 
     def _once(self, role: str, spec: str, make: Callable[[str], Made]) -> Made:
         with self._lock:

@@ -17,9 +17,11 @@ from imagerag.agent.calls.journal import Journal
 from imagerag.agent.node_input import on_own_state
 from imagerag.agent.outcomes import restore_exception
 from imagerag.agent.ports import BlobStore, ReferenceLibrary, Reranker
-from imagerag.agent.qa.nodes import QANodes, after_answer, after_retrieval, result_of
+from imagerag.agent.qa.nodes import QANodes, after_answer, after_retrieval
+from imagerag.agent.qa.outcomes import result_from_error
+from imagerag.agent.qa.ports import Answerer
 from imagerag.agent.qa.state import QAInput, QAState
-from imagerag.agent.qa.types import MAX_SUPPORT, Answerer, AnswerResponse, short
+from imagerag.agent.qa.types import MAX_SUPPORT, AnswerResponse, short
 from imagerag.agent.types import RunConfig, RunContext
 from imagerag.graphs.generation import RETRY
 from imagerag.graphs.start_node import Begin, check_search, new_key, start_question, start_update
@@ -61,7 +63,7 @@ def give_up(state: QAState, error: NodeError) -> Command[Literal["finish"]]:
         return Command(
             update={"without": AnswerResponse(reason=short(str(failure), MAX_SUPPORT)), "calls": calls}, goto="finish"
         )
-    ending = state.get("ending") or result_of(failure, error.node)
+    ending = state.get("ending") or result_from_error(failure, error.node)
     ending = ending.model_copy(update={"reason": short(ending.reason, MAX_SUPPORT)})
     return Command(update={"ending": ending, "calls": calls}, goto="finish" if error.node != "finish" else [])
 

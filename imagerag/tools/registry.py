@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from imagerag.agent.errors import SpecError
 from imagerag.agent.port_validation import check_factory, check_role
 from imagerag.agent.ports import Embedder, ImageGenerator, Judge, ReferenceLibrary, Reranker
-from imagerag.agent.qa.types import Answerer
+from imagerag.agent.qa.ports import Answerer
 from imagerag.formatting.messages import unknown
 from imagerag.tools.spec import BackendSpec
 
@@ -41,13 +41,13 @@ _BUILT_IN: Final[dict[Role, dict[str, str]]] = {
         "sketch": "imagerag.tools.sketch.registration:sketch_generator",
     },
     "judge": {
-        "clip": "imagerag.tools.factories:clip_judge",
-        "openai": "imagerag.tools.factories:openai_judge",
+        "clip": "imagerag.tools.backend_factories:clip_judge",
+        "openai": "imagerag.tools.backend_factories:openai_judge",
         "sketch": "imagerag.tools.sketch.registration:sketch_judge",
         "transformers": "imagerag.tools.judges.vlm.transformers_backend:transformers_judge",
     },
     "embedder": {
-        "open_clip": "imagerag.tools.factories:open_clip_embedder",
+        "open_clip": "imagerag.tools.backend_factories:open_clip_embedder",
         "sketch": "imagerag.tools.sketch.registration:sketch_embedder",
     },
     "answerer": {
@@ -95,7 +95,7 @@ def make_generator(spec: str | BackendSpec, *, prices: "Prices | None" = None) -
     Raises:
         SpecError: no such provider, or a model it does not have.
     """
-    generator: ImageGenerator = _one_or_cascade("generator", spec, prices)
+    generator: ImageGenerator = _one_or_fallback("generator", spec, prices)
     return generator
 
 
@@ -109,7 +109,7 @@ def make_judge(spec: str | BackendSpec, *, embedder: Embedder | None = None, pri
     Raises:
         SpecError: no such provider, or a model it does not have.
     """
-    judge: Judge = _one_or_cascade("judge", spec, prices, embedder=embedder)
+    judge: Judge = _one_or_fallback("judge", spec, prices, embedder=embedder)
     return judge
 
 
@@ -122,7 +122,7 @@ def make_answerer(spec: str | BackendSpec, *, prices: "Prices | None" = None) ->
     Raises:
         SpecError: no such provider, or a model it does not have.
     """
-    answerer: Answerer = _one_or_cascade("answerer", spec, prices)
+    answerer: Answerer = _one_or_fallback("answerer", spec, prices)
     return answerer
 
 
@@ -214,7 +214,7 @@ def group(role: str) -> str:
     return "imagerag.libraries" if role == "library" else f"imagerag.{role}s"
 
 
-def _one_or_cascade(
+def _one_or_fallback(
     role: Literal["generator", "judge", "answerer"], spec: str | BackendSpec, prices: "Prices | None", **bound: Any
 ) -> Any:
     """The adapter a spec names; a fallback, when it names several. `bound` goes to the factory of each."""
@@ -222,10 +222,12 @@ def _one_or_cascade(
     made = [_factory(one, role)(one, **bound, **_priced(one, role, prices)) for one in specs]
     if len(made) == 1:
         return made[0]
-    from imagerag.tools.fallback import FallbackAnswerer, FallbackGenerator, FallbackJudge
+    from imagerag.tools.fallback.answerer import FallbackAnswerer
+    from imagerag.tools.fallback.generator import FallbackGenerator
+    from imagerag.tools.fallback.judge import FallbackJudge
 
-    cascades = {"generator": FallbackGenerator, "judge": FallbackJudge, "answerer": FallbackAnswerer}
-    return cascades[role](made, on_refusal=on_refusal)
+    fallbacks = {"generator": FallbackGenerator, "judge": FallbackJudge, "answerer": FallbackAnswerer}
+    return fallbacks[role](made, on_refusal=on_refusal)
 
 
 def _several(spec: str | BackendSpec) -> tuple[list[BackendSpec], bool]:

@@ -148,3 +148,8 @@ def _truth(text: str) -> bool:
 
 
 _PLAIN: Final[Mapping[type, Callable[[str], Any]]] = {str: str, int: int, float: float, bool: _truth}
+
+
+def without_none(**values: Any) -> dict[str, Any]:
+    """The values that are set: those that are not None."""
+    return {name: value for name, value in values.items() if value is not None}

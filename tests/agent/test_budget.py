@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagerag.agent.calls.budget import (
+from imagerag.agent.calls.costs import (
     budget_violation,
     estimator_for,
     estimators_of,

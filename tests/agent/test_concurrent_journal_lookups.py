@@ -50,7 +50,7 @@ async def test_what_was_left_behind_is_booked_before_the_call_is_made() -> None:
         return Captions()
 
     for _ in range(2):
-        await calls.make("judge.ask", "b", Captions, {"words": "?"}, ask)
+        await calls.execute("judge.ask", "b", Captions, {"words": "?"}, ask)
     assert booked[0] == ["lost"]
     assert [call.completed for call in calls.made] == [False, True, True]
     assert journal.finds == 2

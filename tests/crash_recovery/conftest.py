@@ -22,7 +22,7 @@ from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.generation import RETRY, build_workflow
 from imagerag.graphs.runs.runner import Runner
 from imagerag.store.data_dir import DataDir
-from imagerag.tools.generators.model_table import ImageModel
+from imagerag.tools.generators.image_models import ImageModel
 from imagerag.tools.generators.openai_images import OpenAIImages
 from imagerag.tools.judges.vlm.judge import VlmJudge
 from imagerag.tools.judges.vlm.openai_backend import OpenAIChat

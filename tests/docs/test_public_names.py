@@ -18,6 +18,7 @@ PUBLIC: Final[Mapping[str, str]] = {
     "imagerag.agent.errors": "every error",
     "imagerag.agent.nodes": "the nodes of the generation graph, to subclass",
     "imagerag.agent.ports": "the interfaces that generators, judges, embedders, rerankers and libraries implement",
+    "imagerag.agent.qa.ports": "the interface that answerers implement, its input and output",
     "imagerag.agent.qa.types": "the values of questions and answers",
     "imagerag.agent.types": "the values in the state of a run",
     "imagerag.evals.integrations.cases": "one case for any harness",

@@ -256,8 +256,8 @@ class Stepping(ScriptedGenerator):
         return await super().generate(*args, **options)
 
 
-async def test_steps_pass_through_a_cascade_and_none_are_told_of_what_the_journal_knows(tmp_path: Path) -> None:
-    from imagerag.tools.fallback import FallbackGenerator
+async def test_steps_pass_through_a_fallback_and_none_are_told_of_what_the_journal_knows(tmp_path: Path) -> None:
+    from imagerag.tools.fallback.generator import FallbackGenerator
 
     rag = ImageRAG(preset="sketch", generator="mine", judge="mine", library="mine", home=tmp_path)
     rag.dependencies.use("generator", "mine", FallbackGenerator([Stepping(), ScriptedGenerator()]))

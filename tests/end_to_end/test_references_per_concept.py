@@ -15,7 +15,7 @@ from imagerag.assistants.tool_inputs import GenerateImage
 from imagerag.evals.harness.arms import parse_arms
 from imagerag.graphs.configuration.settings import resolve
 from imagerag.graphs.generation import build_workflow
-from imagerag.tools.generators.model_table import ImageModel
+from imagerag.tools.generators.image_models import ImageModel
 from imagerag.tools.generators.openai_images import OpenAIImages
 from imagerag.tools.judges.vlm.judge import VlmJudge
 from imagerag.tools.judges.vlm.openai_backend import OpenAIChat

@@ -7,7 +7,7 @@ import pytest
 from imagerag.agent.ports import FREE, Capabilities, GeneratedImage, PriceEstimator
 from imagerag.agent.types import Outcome, RunConfig
 from imagerag.graphs.cost_estimate import estimate
-from imagerag.tools.fallback import FallbackGenerator
+from imagerag.tools.fallback.generator import FallbackGenerator
 from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, picture
 
 
@@ -67,7 +67,7 @@ async def test_a_known_price_that_no_usage_told_is_unknown_from_then_on(bench):
     assert len(bench.generator.calls) == 1
 
 
-def test_a_cascade_counts_each_member_and_votes_count_each():
+def test_a_fallback_counts_each_member_and_votes_count_each():
     free, unknown = ScriptedGenerator(), ScriptedGenerator()
     free.capabilities = Capabilities(tariff=FREE)
     both = FallbackGenerator([free, unknown, unknown])

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from langgraph.store.memory import InMemoryStore
 
-from imagerag.agent.calls.budget import budget_violation, spent
+from imagerag.agent.calls.costs import budget_violation, spent
 from imagerag.agent.errors import BackendError, JudgeReplyError
 from imagerag.agent.ports import (
     FREE,
@@ -24,7 +24,8 @@ from imagerag.agent.ports import (
 from imagerag.agent.types import Concept, ModelCall, Outcome, RunConfig, RunSpec, Verdict
 from imagerag.graphs.cost_estimate import estimate
 from imagerag.store.journal import StoreJournal
-from imagerag.tools.fallback import FallbackGenerator, FallbackJudge
+from imagerag.tools.fallback.generator import FallbackGenerator
+from imagerag.tools.fallback.judge import FallbackJudge
 from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, picture
 
 AT_MOST_TEN_CENTS = PriceEstimator(known=True, most=lambda prompt, images, size: 0.10)

@@ -13,7 +13,7 @@ from imagerag.agent.ports import Capabilities, Critique, ImagePart, ReferenceTem
 from imagerag.agent.prompts import reference_prompt
 from imagerag.agent.types import Concept, Outcome, Requirement, RequirementCheck, RunConfig, Subject, Verdict
 from imagerag.graphs.generation import build_workflow
-from imagerag.tools.generators.model_table import CHAT_TEMPLATE, EDIT_TEMPLATE
+from imagerag.tools.generators.image_models import CHAT_TEMPLATE, EDIT_TEMPLATE
 from imagerag.tools.testing.fakes import MemoryBlobs, ScriptedGenerator, ScriptedJudge, ScriptedLibrary
 from imagerag.tools.testing.mock_openai import tiny_png
 

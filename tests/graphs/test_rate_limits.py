@@ -175,7 +175,7 @@ async def test_a_judge_that_fails_after_a_paid_drawing_is_known_to(tmp_path: Pat
             raise BackendError("down")
 
         with pytest.raises(BackendError) as failed:
-            await calls.make("judge.critique", "j", object, {}, ask, SamplingParams())  # type: ignore[type-var]
+            await calls.execute("judge.critique", "j", object, {}, ask, SamplingParams())  # type: ignore[type-var]
         assert retry_policy.after_payment(failed.value) is expected
 
 

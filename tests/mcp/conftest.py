@@ -21,7 +21,7 @@ from imagerag.assistants.tool_result import RunLimits
 from imagerag.files.access_policy import InputPolicy
 from imagerag.mcp.http import HttpOptions, address_of, bound, listener, make_app
 from imagerag.mcp.server import Limits, ServerState
-from imagerag.tools.generators.model_table import ImageModel
+from imagerag.tools.generators.image_models import ImageModel
 from imagerag.tools.generators.openai_images import OpenAIImages
 from imagerag.tools.judges.vlm.judge import VlmJudge
 from imagerag.tools.judges.vlm.openai_backend import OpenAIChat

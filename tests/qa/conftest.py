@@ -9,9 +9,10 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import RetryPolicy
 
 from imagerag.agent.calls.journal import Journal
+from imagerag.agent.qa.ports import Answerer
 from imagerag.agent.qa.qa_record import AnswerRecord, answer_record
 from imagerag.agent.qa.state import fresh
-from imagerag.agent.qa.types import STATE_TYPES, Answerer, SearchBy
+from imagerag.agent.qa.types import STATE_TYPES, SearchBy
 from imagerag.agent.types import RunConfig
 from imagerag.graphs.generation import is_retryable
 from imagerag.graphs.qa import build_qa

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from imagerag.agent.errors import LibraryError, SpecError
-from imagerag.agent.qa.types import MAX_ANSWER, MAX_CITATIONS, Answerer, AnswerOutcome
+from imagerag.agent.qa.ports import Answerer
+from imagerag.agent.qa.types import MAX_ANSWER, MAX_CITATIONS, AnswerOutcome
 from imagerag.graphs.qa import build_qa
 from imagerag.store.journal import open_journal
 from imagerag.tools.answerers.metadata import MetadataAnswerer
 from imagerag.tools.answerers.vlm import VlmAnswerer
-from imagerag.tools.fallback import FallbackAnswerer
+from imagerag.tools.fallback.answerer import FallbackAnswerer
 from imagerag.tools.registry import answerer_for, make_answerer
 from imagerag.tools.testing.fakes import ScriptedLibrary
 from imagerag.tools.testing.mock_openai import Fault, MockOpenAIServer, MockResponse
@@ -283,7 +284,7 @@ async def test_without_a_library_nothing_is_held(desk: Any, server: MockOpenAISe
     assert server.count() == 0
 
 
-async def test_a_cascade_steps_down_and_says_so(
+async def test_a_fallback_steps_down_and_says_so(
     vlm: VlmAnswerer, library: ScriptedLibrary, server: MockOpenAIServer
 ) -> None:
     server.enqueue("chat", Fault("quota"))

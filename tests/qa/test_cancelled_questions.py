@@ -10,8 +10,9 @@ import pytest
 from imagerag import ImageRAG
 from imagerag.agent.errors import UnknownThreadError
 from imagerag.agent.ports import Capabilities, PriceEstimator
+from imagerag.agent.qa.ports import AnswerWithCitations
 from imagerag.agent.qa.qa_record import AnswerRecord
-from imagerag.agent.qa.types import AnswerOutcome, AnswerWithCitations, Citation
+from imagerag.agent.qa.types import AnswerOutcome, Citation
 from imagerag.assistants.search_text import format_answer
 from imagerag.assistants.tool_reports import answer_report
 from imagerag.tools.testing.fake_stores import picture

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagerag.agent.qa.metadata_query.query import describe_result, query_metadata
+from imagerag.agent.qa.metadata_query.query import query_metadata
+from imagerag.agent.qa.metadata_query.result_text import describe_result
 from imagerag.agent.qa.types import MAX_CITATIONS, MetadataResult
 from imagerag.agent.types import ImageRef, Scalar
 from imagerag.store.library.schema import ImageRecord

@@ -37,7 +37,8 @@ class Looks(MetadataAnswerer):
     identity = "looks"
 
     async def answer(self, question: str, sources: Any, **told: Any) -> Any:
-        from imagerag.agent.qa.types import AnswerWithCitations, Citation
+        from imagerag.agent.qa.ports import AnswerWithCitations
+        from imagerag.agent.qa.types import Citation
 
         self.shown = [source.title for source in sources]
         cited = tuple(Citation(source=source.number, supports="mug") for source in sources)

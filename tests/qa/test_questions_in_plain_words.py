@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from imagerag.agent.qa.metadata_query.languages import in_english
 from imagerag.agent.qa.metadata_query.query import query_metadata
-from imagerag.agent.qa.types import AnswerWithCitations, MetadataResult, RetrievedImage, Source
+from imagerag.agent.qa.ports import AnswerWithCitations, Source
+from imagerag.agent.qa.types import MetadataResult, RetrievedImage
 from imagerag.agent.types import SamplingParams
 from imagerag.tools.answerers.metadata import MetadataAnswerer
 from imagerag.tools.sketch.catalogue import Product, products

@@ -12,7 +12,7 @@ from imagerag.agent.qa.types import AnswerOutcome
 from imagerag.store.journal import open_journal
 from imagerag.tools.answerers.metadata import MetadataAnswerer
 from imagerag.tools.answerers.vlm import VlmAnswerer
-from imagerag.tools.fallback import FallbackAnswerer
+from imagerag.tools.fallback.answerer import FallbackAnswerer
 from imagerag.tools.judges.vlm.openai_backend import OpenAIChat
 from imagerag.tools.openai.client import OpenAICredentials
 from imagerag.tools.testing.fake_stores import picture
@@ -193,7 +193,7 @@ async def test_of_a_picture_that_is_like_nothing_nothing_is_said(counter: Any) -
     assert record.answer.startswith("I look at no picture myself, and I can say nothing of this one.")
 
 
-async def test_a_cascade_shows_it_to_those_that_take_pictures(
+async def test_a_fallback_shows_it_to_those_that_take_pictures(
     vlm: VlmAnswerer, desk: Any, server: MockOpenAIServer
 ) -> None:
     desk.answerer = FallbackAnswerer([vlm, MetadataAnswerer()])

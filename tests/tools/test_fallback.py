@@ -1,4 +1,4 @@
-"""Cascades: who answers, who is passed over and why, and what the record says. HTTP is the loopback provider's."""
+"""Fallbacks: who answers, who is passed over and why, and what the record says. HTTP is the loopback provider's."""
 
 import asyncio
 from collections.abc import Iterator
@@ -24,7 +24,8 @@ from imagerag.agent.types import Outcome, RunConfig, RunSpec, SamplingParams, Si
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.runs.runner import Runner
 from imagerag.store.data_dir import DataDir
-from imagerag.tools.fallback import FallbackGenerator, FallbackJudge
+from imagerag.tools.fallback.generator import FallbackGenerator
+from imagerag.tools.fallback.judge import FallbackJudge
 from imagerag.tools.registry import make_generator, make_judge
 from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, ScriptedLibrary, picture
 from imagerag.tools.testing.mock_openai import Fault, MockOpenAIServer, MockResponse, tiny_png
@@ -161,7 +162,7 @@ async def test_words_that_cannot_be_read_are_an_answer() -> None:
     assert other.calls == []
 
 
-def test_specs_with_commas_make_cascades() -> None:
+def test_specs_with_commas_make_fallbacks() -> None:
     generator = make_generator("openai:gpt-image-2@http://localhost:1/v1, sketch")
     assert generator.identity == "openai:gpt-image-2@http://localhost:1/v1,sketch:painter-1"
     assert make_judge("clip:sketch,sketch").identity == "sketch,sketch"

@@ -104,7 +104,7 @@ async def test_pickled_weights_are_read_as_weights_only(build_model: Build, tmp_
 
 def test_a_model_of_transformers_runs_no_code_of_its_folder(tmp_path: Path, mark: Path) -> None:
     pytest.importorskip("transformers")
-    from imagerag.tools.judges.vlm.transformers_backend import _load
+    from imagerag.tools.judges.vlm.transformers_loading import _load
 
     folder = tmp_path / "model"
     folder.mkdir()
@@ -116,7 +116,7 @@ def test_a_model_of_transformers_runs_no_code_of_its_folder(tmp_path: Path, mark
 @pytest.mark.parametrize("table", [{}, {"text_config": {}}])
 def test_a_model_of_transformers_names_no_kernels(table: dict[str, Any], tmp_path: Path) -> None:
     pytest.importorskip("transformers")
-    from imagerag.tools.judges.vlm.transformers_backend import _load
+    from imagerag.tools.judges.vlm.transformers_loading import _load
 
     (table.get("text_config", table))["attn_implementation"] = "somebody/kernels"
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "qwen3_vl", **table}))
@@ -136,8 +136,8 @@ def test_a_model_of_transformers_names_no_kernels(table: dict[str, Any], tmp_pat
 def test_a_pipeline_of_diffusers_runs_no_code_of_its_folder(index: dict[str, Any], tmp_path: Path, mark: Path) -> None:
     pytest.importorskip("diffusers")
     from imagerag.tools.generators.diffusers import weight_sources
+    from imagerag.tools.generators.diffusers.families import FAMILIES
     from imagerag.tools.generators.diffusers.loading import load
-    from imagerag.tools.generators.diffusers.model_table import FAMILIES
 
     folder = tmp_path / "pipeline"
     (folder / "unet").mkdir(parents=True)

@@ -31,7 +31,7 @@ def test_a_spec_is_read_as_it_was_written(spec: BackendSpec) -> None:
 
 
 @given(st.lists(SPECS, min_size=1, max_size=3))
-def test_so_is_a_cascade_whatever_commas_its_options_hold(specs: list[BackendSpec]) -> None:
+def test_so_is_a_fallback_whatever_commas_its_options_hold(specs: list[BackendSpec]) -> None:
     named = [spec for spec in specs if spec.model or not spec.base_url]
     if named:
         assert BackendSpec.parse_all(",".join(map(str, named))) == tuple(named)

@@ -40,7 +40,7 @@ def test_a_model_without_its_provider_gets_a_hint() -> None:
         BackendSpec.parse("ViT-B-32/openai")
 
 
-def test_a_cascade_is_a_list() -> None:
+def test_a_fallback_is_a_list() -> None:
     specs = BackendSpec.parse_all(f"openai:gpt-image-2.6-flare, openai:x@{LOCAL},sketch")
     assert [str(spec) for spec in specs] == ["openai:gpt-image-2.6-flare", f"openai:x@{LOCAL}", "sketch"]
     with pytest.raises(SpecError, match="names 3 backends"):
@@ -50,7 +50,7 @@ def test_a_cascade_is_a_list() -> None:
 def test_specs_and_registry_load_nothing_heavy() -> None:
     code = (
         "import sys, imagerag.tools.spec, imagerag.tools.registry\n"
-        "import imagerag.tools.testing.fakes, imagerag.tools.factories, imagerag.tools.sketch.registration\n"
+        "import imagerag.tools.testing.fakes, imagerag.tools.backend_factories, imagerag.tools.sketch.registration\n"
         "import imagerag.tools.sketch.judge\n"
         "heavy = {'torch', 'open_clip', 'langgraph', 'numpy', 'PIL', 'langchain_core'} & set(sys.modules)\n"
         "sys.exit(f'loaded: {heavy}' if heavy else 0)"

@@ -6,7 +6,7 @@ from typing import Any
 
 from imagerag.agent import clock
 from imagerag.agent.calls import pending_calls
-from imagerag.agent.calls.budget import (
+from imagerag.agent.calls.costs import (
     Tariffs,
     budget_violation,
     estimator_for,

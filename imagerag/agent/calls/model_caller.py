@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from imagerag.agent import clock
 from imagerag.agent.calls import journal as journals
 from imagerag.agent.calls import pending_calls
-from imagerag.agent.calls.budget import Tariffs, spent_by_siblings
 from imagerag.agent.calls.call_budget import CallBudget, Reservation
 from imagerag.agent.calls.call_context import CallContext, ProgressCallback, in_call
+from imagerag.agent.calls.costs import Tariffs, spent_by_siblings
 from imagerag.agent.calls.error_calls import attach_calls
 from imagerag.agent.calls.journal import CallRequest, FailedCall, Journal, JournalEntry, written
 from imagerag.agent.calls.service_waits import too_long_wait, wait_before
@@ -61,7 +61,7 @@ class ModelCaller:
     _looked: bool = False
 
     @classmethod
-    def of_search(
+    def for_search_task(
         cls, state: SearchTask, runtime: "Runtime[RunConfig]", journal: Journal | None, failed: Failed, tariffs: Tariffs
     ) -> "ModelCaller":
         """The calls of one of a round's searches, which is not handed the run's state."""
@@ -94,7 +94,7 @@ class ModelCaller:
             made=lost,
         )
 
-    async def make(
+    async def execute(
         self,
         role: str,
         backend: str,
@@ -138,7 +138,7 @@ class ModelCaller:
             attach_calls(self.made, error)  # it was answered, and is to be in the record though it ends the run
             raise
 
-    async def make_readable(
+    async def execute_and_parse(
         self,
         role: str,
         backend: str,
@@ -156,14 +156,13 @@ class ModelCaller:
             JudgeReplyError: neither answer could be read.
         """
         first = first or SamplingParams()
-        lever = "seed_and_wording" if first.varied_parameter == "none" else first.varied_parameter
-        again = first.model_copy(
-            update={"attempt": first.attempt + 1, "prompt_variant": first.prompt_variant + 1, "varied_parameter": lever}
-        )
+        varied = "seed_and_wording" if first.varied_parameter == "none" else first.varied_parameter
+        changed = {"attempt": first.attempt + 1, "prompt_variant": first.prompt_variant + 1, "varied_parameter": varied}
+        again = first.model_copy(update=changed)
         try:
-            return await self.make(role, backend, kind, content, lambda: ask(first), first)
+            return await self.execute(role, backend, kind, content, lambda: ask(first), first)
         except JudgeReplyError:
-            return await self.make(role, backend, kind, content, lambda: ask(again), again)
+            return await self.execute(role, backend, kind, content, lambda: ask(again), again)
 
     async def _from_journal(self, asked: CallRequest) -> JournalEntry | None:
         """The cache: what the run was answered before, or, where its config says so, another run."""
@@ -287,7 +286,7 @@ class ModelCaller:
         attach_calls(self.made, error)
         error.__dict__.update(deadline_at=self.config.deadline_at, after_payment=self._paid())
 
-    async def left_out(self) -> list[ModelCall]:
+    async def unrecorded(self) -> list[ModelCall]:
         """The run's calls that no update holds: those of a node that failed in a process that was killed at once."""
         return (
             [] if self.journal is None else await pending_calls.unrecorded_calls(self.journal, self.run_id, self._all())

@@ -9,21 +9,20 @@ from typing import Any, Final, Literal, cast
 from langgraph.runtime import Runtime
 
 from imagerag.agent import clock
-from imagerag.agent.calls.budget import estimator_of
+from imagerag.agent.calls.costs import estimator_of
 from imagerag.agent.calls.journal import Journal
 from imagerag.agent.calls.model_caller import Failed, ModelCaller
 from imagerag.agent.errors import (
-    BackendError,
     BlobError,
     BudgetExceededError,
-    ImageRAGError,
     JudgeReplyError,
     RefusalError,
     UsageError,
 )
 from imagerag.agent.ports import BlobStore, ImagePart, ReferenceLibrary, Reranker, capabilities_of
-from imagerag.agent.qa.image_retrieval import no_similar_images
-from imagerag.agent.qa.metadata_query.query import describe_result
+from imagerag.agent.qa.metadata_query.result_text import describe_result
+from imagerag.agent.qa.outcomes import result_of
+from imagerag.agent.qa.ports import Answerer, AnswerWithCitations, Source
 from imagerag.agent.qa.retrieval import Retriever
 from imagerag.agent.qa.source_reranking import SourceReranker
 from imagerag.agent.qa.state import QAState, QAUpdate, question_name
@@ -31,20 +30,16 @@ from imagerag.agent.qa.types import (
     MAX_ANSWER,
     MAX_CITATIONS,
     MAX_SUPPORT,
-    Answerer,
     AnswerOutcome,
     AnswerResponse,
-    AnswerWithCitations,
     Citation,
     ConversationTurn,
     QAResult,
     RetrievedImage,
-    Source,
     short,
 )
 from imagerag.agent.state import RunState
 from imagerag.agent.types import ImageRef, RunConfig
-from imagerag.formatting.numbers import cosine, counted
 
 EARLIER: Final = 6
 """How many of a thread's last questions and answers an answerer is told."""
@@ -114,7 +109,7 @@ class QANodes:
         }
         ask = partial(self.answerer.answer, state["question"], sources, finding=finding, earlier=earlier, **own)
         try:
-            answered = await calls.make_readable(
+            answered = await calls.execute_and_parse(
                 "answer", self.answerer.identity, AnswerWithCitations, content, lambda v: ask(variation=v)
             )
         except JudgeReplyError as error:
@@ -129,7 +124,7 @@ class QANodes:
         calls, earlier = self._calls(state, runtime), _earlier(state)
         ask = partial(self.answerer.answer_without, state["question"], earlier=earlier, **await self._shown(state))
         try:
-            answered = await calls.make_readable(
+            answered = await calls.execute_and_parse(
                 "answer.without",
                 self.answerer.identity,
                 AnswerWithCitations,
@@ -144,7 +139,7 @@ class QANodes:
     async def finish(self, state: QAState) -> QAUpdate:
         """Name the outcome, and let the thread remember question and answer."""
         at = clock.now()
-        ending = (state["ending"] or self._ending(state)).model_copy(update={"at": at})
+        ending = (state["ending"] or result_of(state)).model_copy(update={"at": at})
         reply = state["reply"] or AnswerResponse()
         if ending.outcome is AnswerOutcome.NOT_HELD and not reply.text:
             reply = reply.model_copy(update={"text": ending.reason})
@@ -160,33 +155,6 @@ class QANodes:
         )
         earlier = [*(state.get("earlier") or []), exchange][-KEPT:]
         return {"ending": ending, "reply": reply, "earlier": earlier, "asked": state.get("asked", 0) + 1}
-
-    def _ending(self, state: QAState) -> QAResult:
-        reply, finding = state["reply"], state["finding"]
-        if reply is not None:
-            held = reply.in_library
-            why = "" if held else "the library's pictures and metadata do not hold the answer"
-            return QAResult(outcome=AnswerOutcome.ANSWERED if held else AnswerOutcome.NOT_HELD, reason=why)
-        if finding is not None and finding.clear and not finding.matched and finding.condition:
-            of = "the only picture" if finding.rows == 1 else counted(finding.rows, "picture")
-            those = f" ({'; '.join(finding.notes)})" if finding.notes else ""
-            why = f"The library holds nothing like that: of {of} none has {finding.condition}.{those}"
-        elif pictured := [one.image_similarity for one in state["sources"] if one.image_similarity is not None]:
-            told_ = no_similar_images(max(pictured), state.get("image_threshold"))
-            why = f"The library holds nothing similar enough to answer from ({told_})."
-        elif state["sources"]:
-            near = max((found.similarity for found in state["sources"] if found.similarity is not None), default=None)
-            limit = state["threshold"]
-            told_ = (
-                f" (the closest has {cosine(near)}, {cosine(limit)} is needed)" if near is not None and limit else ""
-            )
-            why = f"The library holds nothing similar enough to answer from{told_}."
-            if finding is not None and finding.unknown:
-                words = ", ".join(f"“{short(word, 40)}”" for word in finding.unknown[:8])
-                why = f"{why[:-1]}, and nothing in its metadata says {words}."
-        else:
-            why = "The library holds nothing to answer from: it is empty, or the filters leave nothing."
-        return QAResult(outcome=AnswerOutcome.NOT_HELD, reason=why)
 
     def _calls(self, state: QAState, runtime: Runtime[RunConfig]) -> ModelCaller:
         tariffs = {"answer": estimator_of(self.answerer)}
@@ -246,26 +214,10 @@ def after_answer(state: QAState) -> Literal["answer_without", "finish"]:
     return "answer_without" if state["compare"] and state["ending"] is None else "finish"
 
 
-def result_of(error: BaseException, node: str) -> QAResult:
-    """What it means for a question that `node` failed with `error`, retries spent."""
-    message = str(error) or type(error).__name__
-    kinds: tuple[tuple[type[BaseException], AnswerOutcome], ...] = (
-        (RefusalError, AnswerOutcome.REFUSED),
-        (BudgetExceededError, AnswerOutcome.BUDGET_EXHAUSTED),
-        (BackendError, AnswerOutcome.UNAVAILABLE),
-    )
-    outcome = next((outcome for kind, outcome in kinds if isinstance(error, kind)), AnswerOutcome.FAILED)
-    if outcome is AnswerOutcome.FAILED:
-        told_ = message if isinstance(error, ImageRAGError) else f"{type(error).__name__}: {message}"
-        return QAResult(outcome=outcome, reason=f"{node} failed: {told_}", error=type(error).__name__)
-    final = outcome in (AnswerOutcome.REFUSED, AnswerOutcome.BUDGET_EXHAUSTED)
-    return QAResult(outcome=outcome, reason=message, error=None if final else type(error).__name__)
-
-
 def _asked(state: QAState, earlier: Sequence[ConversationTurn]) -> dict[str, Any]:
     """What decides an answer besides its sources. A thread's next question is another one, even in the same words."""
-    told_ = [[one.question, one.answer] for one in earlier]
-    asked = {"question": state["question"], "earlier": told_, "turn": state.get("asked", 0)}
+    detail = [[one.question, one.answer] for one in earlier]
+    asked = {"question": state["question"], "earlier": detail, "turn": state.get("asked", 0)}
     if own := [image.sha256 for image in state.get("shown") or ()]:
         asked |= {"pictures": own, "images": own}  # the latter are what is counted where prices are known
     return asked

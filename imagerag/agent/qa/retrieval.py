@@ -9,14 +9,13 @@ from imagerag.agent.ports import Filter, Hit, ReferenceLibrary, capabilities_of,
 from imagerag.agent.qa.image_retrieval import SimilarImages, reaches, similar_images
 from imagerag.agent.qa.metadata_query.parser import content_words
 from imagerag.agent.qa.metadata_query.query import query_metadata
+from imagerag.agent.qa.ports import Answerer, ListableLibrary
 from imagerag.agent.qa.source_reranking import SourceReranker
 from imagerag.agent.qa.types import (
     MAX_CITATIONS,
     MAX_ROWS,
-    Answerer,
     ConversationTurn,
     HasMetadata,
-    ListableLibrary,
     MatchReason,
     MetadataResult,
     RetrievedImage,

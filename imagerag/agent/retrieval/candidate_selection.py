@@ -1,10 +1,10 @@
-"""Which of the images that were found become references: threshold, duplicates, ledger, limit."""
+"""Which of the images that were found become references: threshold, duplicates, earlier use, limit."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from imagerag.agent import concept_tracker as ledgers
+from imagerag.agent import concept_tracker
 from imagerag.agent.intents import Likeness, needs_likeness
 from imagerag.agent.ports import Filter, Hit
 from imagerag.agent.retrieval.reference_limits import ReferenceLimits
@@ -119,7 +119,7 @@ def omitted_by_filter(
 
 
 def select_candidates(
-    searches: Sequence[Search], ledger: Sequence[TrackedConcept], *, rooms: ReferenceLimits, by_hand: bool
+    searches: Sequence[Search], tracked: Sequence[TrackedConcept], *, rooms: ReferenceLimits, by_hand: bool
 ) -> tuple[list[Search], list[UsedReference]]:
     """Decide every open candidate of a round's searches.
 
@@ -133,7 +133,7 @@ def select_candidates(
     Returns:
         The searches, decided, and the references taken (none when they are offered instead).
     """
-    used = [ledgers.tried_references(ledger, s.query.concept, in_place=s.query.ask > 0) for s in searches]
+    used = [concept_tracker.tried_references(tracked, s.query.concept, in_place=s.query.ask > 0) for s in searches]
     taken: dict[str, tuple[int, Candidate]] = {}
     for turn in range(0 if by_hand else rooms.turns(searches)):
         for n, search in enumerate(searches):

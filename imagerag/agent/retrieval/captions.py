@@ -61,7 +61,7 @@ class CaptionWriter:
             "max_tokens": limit,
         }
         try:
-            answer = await self.calls.make_readable(
+            answer = await self.calls.execute_and_parse(
                 "judge.captions",
                 self.judge.identity,
                 Captions,

@@ -6,7 +6,7 @@ A round asks at the temperatures of `schedule.py`. What the verdict itself names
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from imagerag.agent.calls.budget import requests_made
+from imagerag.agent.calls.costs import requests_made
 from imagerag.agent.retry_schedule import TEMPERATURES
 from imagerag.agent.state import RunState, latest_attempt, next_round, next_searches
 from imagerag.agent.types import Decision, ModelCall, Query, RunConfig, SamplingParams, Search

@@ -71,7 +71,7 @@ class CandidateReranker:
             # Another round that finds the same is another call: a search does not know what the run asked before.
             "round": search.round,
         }
-        return await self.calls.make("rerank", self.reranker.identity, Ranking, content, ask)
+        return await self.calls.execute("rerank", self.reranker.identity, Ranking, content, ask)
 
     async def _part(self, hit: Hit) -> ImagePart:
         data, media_type = await self.library.encode_for_model(hit.image.sha256)

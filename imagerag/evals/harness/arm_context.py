@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from imagerag.agent.calls.budget import estimators_of
+from imagerag.agent.calls.costs import estimators_of
 from imagerag.agent.calls.model_caller import ModelCaller
 from imagerag.agent.image_generation import ImageGeneration
 from imagerag.agent.outcomes import best_attempts
@@ -120,7 +120,7 @@ class ArmContext:
         calls = self.model_caller()
         calls.round = attempt.round
         found: Critique = await with_retries(
-            lambda: calls.make_readable("judge.critique", judge.identity, Critique, content, ask)
+            lambda: calls.execute_and_parse("judge.critique", judge.identity, Critique, content, ask)
         )
         return found
 

@@ -146,7 +146,7 @@ class _Published:
                 )
 
             make = partial(
-                self.job.model_caller().make, "judge.missing_concepts", self.judge.identity, MissingConcepts, content
+                self.job.model_caller().execute, "judge.missing_concepts", self.judge.identity, MissingConcepts, content
             )
             try:
                 if found := (await with_retries(partial(make, ask, variation))).concepts:

@@ -161,7 +161,7 @@ class VqaScore(_Grader):
         identity, content = self._account.named_as("openai", self._model), {"prompt": words, "image": picture.sha256}
         calls = self._calls(sample)
         ask = lambda: self._ask(identity, words, picture)  # noqa: E731
-        odds = await with_retries(lambda: calls.make("grade.vqa", identity, YesProbability, content, ask))
+        odds = await with_retries(lambda: calls.execute("grade.vqa", identity, YesProbability, content, ask))
         return {self.spec: round(odds.yes, DIGITS)}
 
     async def _ask(self, identity: str, words: str, picture: ChatImage) -> YesProbability:
@@ -235,7 +235,9 @@ class GradeScore(_Grader):
         async def ask(variation: SamplingParams) -> TextScorer:
             return await _marked(chat, turns, variation)
 
-        answer = await with_retries(lambda: calls.make_readable("grade.marks", chat.identity, TextScorer, content, ask))
+        answer = await with_retries(
+            lambda: calls.execute_and_parse("grade.marks", chat.identity, TextScorer, content, ask)
+        )
         return {self.spec: int(MARK.findall(clean(answer.raw))[-1]) / 4}
 
 

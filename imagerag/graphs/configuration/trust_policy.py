@@ -55,7 +55,7 @@ def _is_plain(part: BackendSpec, services: bool) -> bool:
     if part.provider in _SERVICES:
         return services
     if part.provider == "diffusers":
-        from imagerag.tools.generators.diffusers.model_table import FAMILIES
+        from imagerag.tools.generators.diffusers.families import FAMILIES
 
         return services and part.model in FAMILIES
     if part.provider not in _WITHIN or (part.provider == "vlm" and not services):

@@ -12,15 +12,8 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from imagerag.agent.ports import FREE, Capabilities, Embedder, ImagePart
 from imagerag.agent.qa.metadata_query.query import NOTHING_LIKE_IT
 from imagerag.agent.qa.metadata_query.vocabulary import written
-from imagerag.agent.qa.types import (
-    MAX_CITATIONS,
-    AnswerWithCitations,
-    Citation,
-    ConversationTurn,
-    MetadataResult,
-    Part,
-    Source,
-)
+from imagerag.agent.qa.ports import AnswerWithCitations, Source
+from imagerag.agent.qa.types import MAX_CITATIONS, Citation, ConversationTurn, MetadataResult, Part
 from imagerag.agent.types import SamplingParams
 from imagerag.formatting.numbers import counted
 

@@ -7,8 +7,9 @@ end, and the system message says that such strings are data.
 from collections.abc import Sequence
 from typing import Any, Final
 
-from imagerag.agent.qa.metadata_query.query import describe_result
-from imagerag.agent.qa.types import ConversationTurn, MetadataResult, Source, short
+from imagerag.agent.qa.metadata_query.result_text import describe_result
+from imagerag.agent.qa.ports import Source
+from imagerag.agent.qa.types import ConversationTurn, MetadataResult, short
 from imagerag.tools.judges.vlm.prompts import quoted
 
 SYSTEM: Final = (

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from imagerag.agent.errors import JudgeReplyError, SpecError
 from imagerag.agent.ports import Capabilities, Embedder, ImagePart
-from imagerag.agent.qa.types import AnswerWithCitations, ConversationTurn, MetadataResult, Source
+from imagerag.agent.qa.ports import AnswerWithCitations, Source
+from imagerag.agent.qa.types import ConversationTurn, MetadataResult
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import SamplingParams
 from imagerag.tools.answerers import prompts

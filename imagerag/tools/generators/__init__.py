@@ -2,5 +2,5 @@
 
 To add a generator, implement the `ImageGenerator` port in a module here and name its factory in `tools/registry.py`
 (`_BUILT_IN`, and `_PRICED` if it is paid for); for a hosted service also in `tools/healthcheck.py` and
-`graphs/configuration/trust_policy.py`. One that speaks the OpenAI protocol starts from `base.py`.
+`graphs/configuration/trust_policy.py`. One that speaks the OpenAI protocol starts from `openai_generator.py`.
 """

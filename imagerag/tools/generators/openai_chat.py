@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 from imagerag.agent.errors import SpecError, UsageError
 from imagerag.agent.ports import GeneratedImage, ImagePart
 from imagerag.agent.types import SamplingParams, Size
-from imagerag.tools.generators.base import HOSTED_OPTIONS, HostedModelConfig, OpenAIImageGenerator, described, digest
 from imagerag.tools.generators.image_decoding import (
     checked,
     data_url,
@@ -18,7 +17,14 @@ from imagerag.tools.generators.image_decoding import (
     is_path,
     misplaced,
 )
-from imagerag.tools.generators.model_table import CHAT_TEMPLATE, check_request
+from imagerag.tools.generators.image_models import CHAT_TEMPLATE, check_request
+from imagerag.tools.generators.openai_generator import (
+    HOSTED_OPTIONS,
+    HostedModelConfig,
+    OpenAIImageGenerator,
+    described,
+    digest,
+)
 from imagerag.tools.openai import idempotency
 from imagerag.tools.openai.client import OpenAICredentials
 from imagerag.tools.openai.errors import check_error_field, is_refusal_reason, map_openai_errors, refusal, unreadable

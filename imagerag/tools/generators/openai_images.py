@@ -6,22 +6,27 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal, Unpack
 
 from imagerag.agent.calls.call_context import ProgressCallback, current_call
-from imagerag.agent.errors import SpecError, UsageError
+from imagerag.agent.errors import SpecError
 from imagerag.agent.ports import Capabilities, GeneratedImage, ImagePart
 from imagerag.agent.types import SamplingParams, Size
-from imagerag.tools.generators.base import HOSTED_OPTIONS, HostedModelConfig, OpenAIImageGenerator, described, digest
 from imagerag.tools.generators.image_decoding import checked, decoded, first_image, is_address, is_path, misplaced
-from imagerag.tools.generators.model_table import (
+from imagerag.tools.generators.image_models import (
     BACKGROUNDS,
     FIDELITIES,
     FORMATS,
-    MAX_IMAGE_BYTES,
-    MAX_MASK_BYTES,
     MODERATIONS,
     check_options,
     check_request,
     model_facts,
 )
+from imagerag.tools.generators.openai_generator import (
+    HOSTED_OPTIONS,
+    HostedModelConfig,
+    OpenAIImageGenerator,
+    described,
+    digest,
+)
+from imagerag.tools.generators.reference_checks import MEDIA_TYPES, check_reference
 from imagerag.tools.generators.reference_formats import LOCALAI, OPENROUTER, JsonReferences
 from imagerag.tools.openai import idempotency
 from imagerag.tools.openai.client import OpenAICredentials
@@ -30,7 +35,7 @@ from imagerag.tools.openai.option_fallback import no_edits
 from imagerag.tools.pricing.call_cost import cost_of, price_of, tariff_of, usage_of
 from imagerag.tools.prompt_templates import with_template
 from imagerag.tools.spec import BackendSpec
-from imagerag.tools.spec_options import Choice, Reader
+from imagerag.tools.spec_options import Choice, Reader, without_none
 
 if TYPE_CHECKING:
     import openai
@@ -40,7 +45,6 @@ if TYPE_CHECKING:
 DEFAULT_MODEL: Final = "gpt-image-2.5-flare"
 EDITS: Final = "/images/edits"
 LOCALAI_URL: Final = "http://localhost:8080/v1"
-MEDIA_TYPES: Final = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
 
 OPTIONS: Final[Mapping[str, Reader]] = {
     **HOSTED_OPTIONS,
@@ -56,7 +60,7 @@ OPTIONS: Final[Mapping[str, Reader]] = {
 }
 """What may follow the `?` of a spec: `quality=high&background=transparent`.
 
-The last four say what a server takes that `model_table.py` does not describe: a `mask`, a `seed`, partial images as a
+The last four say what a server takes that `image_models.py` does not describe: a `mask`, a `seed`, partial images as a
 stream, and the form of answer to ask it for."""
 
 _log = logging.getLogger(__name__)
@@ -95,8 +99,8 @@ class OpenAIImages(OpenAIImageGenerator):
         **model_config: Unpack[HostedModelConfig],
     ) -> None:
         self._json, self._extra = json_references, dict(extra_body or {})
-        self._shared = _given(quality=quality, background=background, output_format=output_format)
-        self._drawing, self._editing = _given(moderation=moderation), _given(input_fidelity=input_fidelity)
+        self._shared = without_none(quality=quality, background=background, output_format=output_format)
+        self._drawing, self._editing = without_none(moderation=moderation), without_none(input_fidelity=input_fidelity)
         facts = model_config.get("facts")
         seeded = True if facts and facts.seed and not model_facts(model).seed else None
         told = self._shared | self._editing | self._drawing | {"seed": seeded, "extra": digest(self._extra)}
@@ -160,8 +164,7 @@ class OpenAIImages(OpenAIImageGenerator):
         """
         check_request(self.identity, self._facts, prompt, len(references), size)
         for number, part in enumerate(references):
-            self._check_image(part)
-            self._check_mask(part, number)
+            check_reference(self.identity, part, number, takes_mask=self._takes_mask)
         params = self._params(prompt, size, variation)
         ask = self._ask(params, references)
         return await map_openai_errors(self.identity, ask, timeout_s=self._timeout_s, secrets=self._account.secrets)
@@ -169,8 +172,8 @@ class OpenAIImages(OpenAIImageGenerator):
     def _params(self, prompt: str, size: Size | None, variation: SamplingParams) -> dict[str, Any]:
         facts = self._facts
         params = {"model": self._model, "prompt": self._words(prompt), **self._shared}
-        params |= _given(size=str(size) if size else None, response_format=facts.response_format)
-        extra = self._extra | _given(seed=variation.seed if facts.seed else None)
+        params |= without_none(size=str(size) if size else None, response_format=facts.response_format)
+        extra = self._extra | without_none(seed=variation.seed if facts.seed else None)
         return params | {"extra_body": extra or None, "extra_headers": idempotency.headers()}
 
     async def _ask(self, params: dict[str, Any], references: Sequence[ImagePart]) -> GeneratedImage:
@@ -220,7 +223,7 @@ class OpenAIImages(OpenAIImageGenerator):
             for n, part in enumerate(references, start=1)
         ]
         hole = references[0].mask
-        mask = _given(mask=("mask.png", hole, "image/png") if hole else None)
+        mask = without_none(mask=("mask.png", hole, "image/png") if hole else None)
         return {"image": files, **mask}
 
     async def _post_form(
@@ -293,21 +296,3 @@ class OpenAIImages(OpenAIImageGenerator):
         return GeneratedImage(
             data=whole, media_type=media_type, revised_prompt=revised_prompt, cost_usd=cost, usage=usage_of(usage)
         )
-
-    def _check_image(self, part: ImagePart) -> None:
-        if part.media_type not in MEDIA_TYPES:
-            raise UsageError(f"{self.identity} takes PNG, JPEG and WebP images, not {part.media_type}")
-        if len(part.data) > MAX_IMAGE_BYTES:
-            raise UsageError(f"{self.identity} takes images below 50 MB; one has {len(part.data) / 2**20:.0f} MB")
-
-    def _check_mask(self, part: ImagePart, number: int) -> None:
-        if part.mask is None:
-            return
-        if not self._takes_mask or number:
-            raise UsageError(f"{self.identity} takes {'a mask for the first image only' if number else 'no mask'}")
-        if len(part.mask) > MAX_MASK_BYTES or not part.mask.startswith(b"\x89PNG"):
-            raise UsageError(f"{self.identity}: the mask must be a PNG below 4 MB")
-
-
-def _given(**values: Any) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}

@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 from imagerag.agent.errors import SpecError, UnreadableImageError
 from imagerag.agent.ports import GeneratedImage, ImagePart
 from imagerag.agent.types import SamplingParams, Size
-from imagerag.tools.generators.base import HOSTED_OPTIONS, HostedModelConfig, OpenAIImageGenerator, described
 from imagerag.tools.generators.image_decoding import checked, data_url, decoded
-from imagerag.tools.generators.model_table import (
+from imagerag.tools.generators.image_models import (
     BACKGROUNDS,
     FIDELITIES,
     FORMATS,
     MODERATIONS,
     check_options,
     check_request,
+)
+from imagerag.tools.generators.openai_generator import (
+    HOSTED_OPTIONS,
+    HostedModelConfig,
+    OpenAIImageGenerator,
+    described,
 )
 from imagerag.tools.openai import idempotency
 from imagerag.tools.openai.client import OpenAICredentials

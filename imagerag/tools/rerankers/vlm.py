@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from imagerag.agent.calls.budget import estimator_of
+from imagerag.agent.calls.costs import estimator_of
 from imagerag.agent.ports import Capabilities, Hit, ImagePart, Judge, Ranking, members_of
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from imagerag.agent.prompts import reference_prompt
 from imagerag.agent.types import ImageRef, Size, UsedReference
 from imagerag.tools import registry
 from imagerag.tools.generators.diffusers import images, weight_sources
-from imagerag.tools.generators.diffusers.model_table import BUILT_IN, FAMILIES, Family, register
+from imagerag.tools.generators.diffusers.families import BUILT_IN, FAMILIES, Family, register
 from imagerag.tools.generators.diffusers.pipeline import DiffusersGenerator
 from imagerag.tools.generators.diffusers.prompt_tags import ensure_prompt_tags
 from imagerag.tools.judges.vlm.transformers_backend import transformers_judge

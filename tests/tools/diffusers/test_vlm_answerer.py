@@ -8,7 +8,7 @@ from tiny_pipelines import SIZE
 
 from imagerag.agent.errors import JudgeReplyError
 from imagerag.agent.ports import ImagePart
-from imagerag.agent.qa.types import Source
+from imagerag.agent.qa.ports import Source
 from imagerag.agent.types import SamplingParams
 from imagerag.tools.answerers.vlm import VlmAnswerer
 from imagerag.tools.registry import make_answerer

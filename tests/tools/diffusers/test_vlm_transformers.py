@@ -10,7 +10,7 @@ from tiny_pipelines import SIZE
 
 from imagerag.agent.errors import BackendError, JudgeReplyError, MissingExtraError, SpecError
 from imagerag.agent.types import SamplingParams
-from imagerag.tools.judges.vlm import transformers_backend
+from imagerag.tools.judges.vlm import transformers_backend, transformers_loading
 from imagerag.tools.judges.vlm.chat_protocol import ChatImage, ChatMessage, ChatResponse, Schema
 from imagerag.tools.judges.vlm.tokenizer import control_tokens_of
 from imagerag.tools.judges.vlm.transformers_backend import TransformersChat, transformers_judge
@@ -222,4 +222,4 @@ async def test_tags_that_are_special_tokens_are_not_lost_in_decoding(
             with pytest.raises(JudgeReplyError, match="reasoning"):
                 await said(chat, shown("a"))
     finally:
-        transformers_backend.unload()
+        transformers_loading.unload()

@@ -25,7 +25,7 @@ from imagerag.agent.errors import (
 )
 from imagerag.agent.ports import ImageGenerator, ImagePart
 from imagerag.agent.types import SamplingParams
-from imagerag.tools.generators.model_table import ImageModel
+from imagerag.tools.generators.image_models import ImageModel
 from imagerag.tools.generators.openai_chat import OpenAIChatImages
 from imagerag.tools.generators.openai_images import OpenAIImages
 from imagerag.tools.generators.openai_responses import OpenAIResponsesImages

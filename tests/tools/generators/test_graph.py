@@ -9,7 +9,7 @@ from imagerag.agent.nodes import Nodes
 from imagerag.agent.ports import ImageGenerator
 from imagerag.agent.types import Outcome, RunConfig
 from imagerag.graphs.generation import build_workflow, is_retryable
-from imagerag.tools.generators.model_table import ImageModel
+from imagerag.tools.generators.image_models import ImageModel
 from imagerag.tools.generators.openai_chat import OpenAIChatImages
 from imagerag.tools.generators.openai_images import OpenAIImages
 from imagerag.tools.generators.openai_responses import OpenAIResponsesImages

@@ -8,7 +8,7 @@ from imagerag.agent.calls.call_context import CallContext, ProgressCallback, in_
 from imagerag.agent.errors import BackendError, RefusalError
 from imagerag.agent.ports import GeneratedImage, ImagePart
 from imagerag.agent.types import SamplingParams, Size
-from imagerag.tools.generators.model_table import ImageModel
+from imagerag.tools.generators.image_models import ImageModel
 from imagerag.tools.generators.openai_chat import OpenAIChatImages
 from imagerag.tools.generators.openai_images import OpenAIImages
 from imagerag.tools.generators.openai_responses import OpenAIResponsesImages

@@ -8,7 +8,7 @@ from imagerag.agent.calls.call_context import CallContext, in_call
 from imagerag.agent.errors import BackendError, RefusalError, SpecError, UsageError
 from imagerag.agent.ports import ImageGenerator, ImagePart
 from imagerag.agent.types import SamplingParams, Size
-from imagerag.tools.generators.model_table import ImageModel
+from imagerag.tools.generators.image_models import ImageModel
 from imagerag.tools.generators.openai_chat import OpenAIChatImages, nearest_ratio
 from imagerag.tools.generators.openai_responses import OpenAIResponsesImages
 from imagerag.tools.spec import BackendSpec

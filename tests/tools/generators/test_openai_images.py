@@ -10,7 +10,7 @@ from imagerag.agent.calls.call_context import CallContext, ProgressCallback, in_
 from imagerag.agent.errors import AuthError, BackendError, BackendTimeoutError, RefusalError, SpecError, UsageError
 from imagerag.agent.ports import ImageGenerator, ImagePart
 from imagerag.agent.types import SamplingParams, Size
-from imagerag.tools.generators.model_table import MODELS, UNKNOWN, ImageModel, model_facts
+from imagerag.tools.generators.image_models import MODELS, UNKNOWN, ImageModel, model_facts
 from imagerag.tools.generators.openai_images import LOCALAI, OPENROUTER, OpenAIImages
 from imagerag.tools.spec import BackendSpec
 from imagerag.tools.testing.mock_openai import Fault, MockOpenAIServer, MockResponse, tiny_png

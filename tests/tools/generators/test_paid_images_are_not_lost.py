@@ -14,7 +14,7 @@ from imagerag.agent.nodes import Nodes
 from imagerag.agent.types import Outcome, RunConfig, SamplingParams
 from imagerag.graphs.generation import build_workflow
 from imagerag.store.images.blob_store import FileBlobStore
-from imagerag.tools.fallback import FallbackGenerator
+from imagerag.tools.fallback.generator import FallbackGenerator
 from imagerag.tools.generators.image_decoding import decoded
 from imagerag.tools.generators.openai_chat import OpenAIChatImages
 from imagerag.tools.generators.openai_images import OpenAIImages
@@ -152,7 +152,7 @@ async def test_a_picture_that_cannot_be_read_is_kept_and_never_paid_for_again(
     assert kept.read_bytes()
 
 
-async def test_a_cascade_does_not_pay_the_next_one(server: MockOpenAIServer) -> None:
+async def test_a_fallback_does_not_pay_the_next_one(server: MockOpenAIServer) -> None:
     with MockOpenAIServer() as other:
         members = [OpenAIImages("m", base_url=url.base_url) for url in (server, other)]
         server.enqueue("images.generate", Fault("truncated_base64"))

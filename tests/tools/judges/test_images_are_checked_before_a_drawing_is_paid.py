@@ -21,7 +21,7 @@ from imagerag.graphs.generation import build_workflow
 from imagerag.graphs.runs.runner import Runner
 from imagerag.store.data_dir import DataDir
 from imagerag.store.journal import open_journal
-from imagerag.tools.fallback import FallbackJudge
+from imagerag.tools.fallback.judge import FallbackJudge
 from imagerag.tools.generators.openai_images import OpenAIImages
 from imagerag.tools.healthcheck import HealthStatus
 from imagerag.tools.judges.vlm.image_limits import known_limit, takes_none
@@ -206,7 +206,7 @@ async def test_where_drawing_costs_nothing_nobody_is_asked() -> None:
             assert [call.role for call in state["calls"]] == ["generate", "judge.critique"]
 
 
-async def test_of_a_cascade_the_next_is_asked_where_the_first_takes_none() -> None:
+async def test_of_a_fallback_the_next_is_asked_where_the_first_takes_none() -> None:
     with MockOpenAIServer() as blind, MockOpenAIServer(DefaultResponder(text=YES)) as seeing:
         blind.enqueue("chat", *[Raw(400, {"error": {"message": NO_IMAGES[0]}})] * 2)
         state = await run(seeing, FallbackJudge([judge_at(blind), judge_at(seeing)]))

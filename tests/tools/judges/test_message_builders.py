@@ -19,7 +19,8 @@ from imagerag.agent.control_tokens import neutralised
 from imagerag.agent.errors import ImageRAGError
 from imagerag.agent.ports import Hit, ImagePart
 from imagerag.agent.prompts import reference_prompt
-from imagerag.agent.qa.types import ConversationTurn, MetadataResult, Source
+from imagerag.agent.qa.ports import Source
+from imagerag.agent.qa.types import ConversationTurn, MetadataResult
 from imagerag.agent.types import Concept, Requirement, RunSpec, SamplingParams, Verdict
 from imagerag.assistants.tool_result import ToolResult
 from imagerag.evals.dependencies import EvalDependencies
@@ -213,7 +214,7 @@ def test_a_checklist_with_such_words_is_still_matched() -> None:
 
 
 BUILDING = {
-    "tools/judges/vlm/openai_backend.py": "ChatMessage",
+    "tools/judges/vlm/openai_messages.py": "ChatMessage",
     "tools/judges/vlm/transformers_backend.py": "ChatMessage",
     "tools/generators/openai_chat.py": "_words",
     "tools/generators/openai_responses.py": "_words",

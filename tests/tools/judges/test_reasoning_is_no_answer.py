@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from imagerag.agent.errors import ImageRAGError, JudgeReplyError, RefusalError
 from imagerag.agent.ports import ImagePart
-from imagerag.agent.qa.types import Source
+from imagerag.agent.qa.ports import Source
 from imagerag.agent.types import Concept, SamplingParams, Verdict
 from imagerag.tools.answerers.response_parsing import read_answer
 from imagerag.tools.answerers.vlm import VlmAnswerer

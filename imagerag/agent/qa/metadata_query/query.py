@@ -4,13 +4,19 @@ Similarity finds pictures that look like a question; it cannot say which of them
 both: what is near, and what the metadata of the whole library says.
 """
 
-import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from imagerag.agent.qa.metadata_query.clauses import Clause, ParsedFilter, best_parse, joined
+from imagerag.agent.qa.metadata_query.follow_up_questions import (
+    continued,
+    continues_question,
+    is_about_picture,
+    refers_to_answer,
+    reverses_order,
+)
 from imagerag.agent.qa.metadata_query.ordering import PRICE, Direction, SortOrder
 from imagerag.agent.qa.metadata_query.parser import ParsedQuestion, RangeFilter
 from imagerag.agent.qa.metadata_query.vocabulary import Vocabulary, VocabularyEntry, value_of, written
@@ -22,8 +28,6 @@ _MOST_VALUES: Final = 40
 NOTHING_LIKE_IT: Final = "nothing in the library is like the picture"
 _SPOKEN_OF: Final = "only what the answer before spoke of was looked at"
 _LIKE_IT: Final = "only what is like the picture was looked at"
-_SHOWN: Final = re.compile(r"\b(this|these|it|its|same|similar|alike|ours|mine|my)\b")
-"""Words that mean what the question's own picture shows."""
 
 
 def query_metadata(
@@ -47,8 +51,8 @@ def query_metadata(
     """
     vocabulary = Vocabulary.of(rows)
     understood, as_english = best_parse(question, vocabulary, synonyms or {})
-    if before is not None and (_goes_on(understood) or _turns(understood)):
-        understood = _continued(understood, best_parse(before, vocabulary, synonyms or {})[0], vocabulary)
+    if before is not None and (continues_question(understood) or reverses_order(understood)):
+        understood = continued(understood, best_parse(before, vocabulary, synonyms or {})[0], vocabulary)
     finding = _found(understood, vocabulary, similarity or {}, spoken_of, pictured)
     note = (f"read as: {as_english}",) if as_english else ()
     return finding.model_copy(update={"notes": (*note, *finding.notes)})
@@ -63,79 +67,13 @@ def _found(
 ) -> MetadataResult:
     """What an understood question finds: of what is like its picture, of what was spoken of, or of everything."""
     known = {entry.id for entry in vocabulary.entries}
-    if pictured is not None and _is_of_the_picture(understood):
+    if pictured is not None and is_about_picture(understood):
         those = frozenset(pictured) & known
         if not those:
             return MetadataResult(rows=len(known), unknown=understood.unknown, notes=(NOTHING_LIKE_IT,))
         return _Search(vocabulary, understood, similarity, those, _LIKE_IT).finding()
-    those = frozenset(spoken_of) & known if _looks_back(understood) else frozenset[str]()
+    those = frozenset(spoken_of) & known if refers_to_answer(understood) else frozenset[str]()
     return _Search(vocabulary, understood, similarity, those).finding()
-
-
-def describe_result(finding: MetadataResult) -> str:
-    """A finding in words, for a reader who sees the sources beside it."""
-    pictures = "1 picture" if finding.rows == 1 else f"{finding.rows} pictures"
-    parts = [f"The metadata of {pictures} was looked through"]
-    if finding.kind == "unknown":
-        return f"{parts[0]}; the question could not be made out from it."
-    wanted = finding.condition or "everything"
-    parts.append(f"{finding.matched} fit: {wanted}")
-    if finding.direction:
-        parts.append(f"they are ordered by {finding.key}, {finding.direction} first")
-        if finding.wanted > 1:
-            parts.append(f"the first {finding.wanted} are asked for")
-        if finding.rank > 1:
-            parts.append(f"number {finding.rank} of that order is asked for, and stands first here")
-    if finding.number is not None:
-        parts.append(f"the {finding.kind} of {finding.key} is {written(finding.number)}")
-    if finding.values:
-        parts.append(f"values of {finding.asked[0]}: {', '.join(finding.values)}")
-    if finding.unknown:
-        parts.append(f"no metadata says {', '.join(finding.unknown)}")
-    if finding.left_out:
-        parts.append(f"left out: {', '.join(finding.left_out)}")
-    return "; ".join([*parts, *finding.notes]) + "."
-
-
-def _goes_on(understood: ParsedFilter) -> bool:
-    """Whether it is the second half of a question: "and the red one?"."""
-    ask = understood.ask
-    own = ask.order or ask.count or ask.average or ask.total or ask.price or ask.author or ask.limits
-    return ask.continues and bool(understood.terms) and not own and not understood.asked
-
-
-def _turns(understood: ParsedFilter) -> bool:
-    """Whether it asks for another end of what was asked before: "and the most expensive?"."""
-    ask, order = understood.ask, understood.ask.order
-    loose = not understood.terms and not understood.unknown
-    return bool(ask.continues and order and not order.compared and loose and not ask.those and not ask.it)
-
-
-def _is_of_the_picture(understood: ParsedFilter) -> bool:
-    """Whether a question that came with a picture is about what it shows: it says so, or names nothing else."""
-    ask = understood.ask
-    own = ask.order or ask.count or ask.average or ask.total or ask.lists or ask.limits
-    return bool(_SHOWN.search(ask.text)) or not (understood.terms or own)
-
-
-def _looks_back(understood: ParsedFilter) -> bool:
-    ask = understood.ask
-    loose = not understood.terms and not understood.unknown
-    return ask.those or (loose and (ask.it or ask.continues or bool(ask.order and ask.order.compared)))
-
-
-def _continued(now: ParsedFilter, before: ParsedFilter, vocabulary: Vocabulary) -> ParsedFilter:
-    """What was asked before, with the values named now in the place of those of the same keys."""
-    mine = {term.about for term in now.terms}
-    kept = [term for term in before.terms if term.about not in mine and term.key not in ("name", "title")]
-    both = replace(now, clauses=tuple((*clause, *kept) for clause in now.clauses), terms=(*now.terms, *kept))
-    chosen = both if any(both.fits(entry) for entry in vocabulary.entries) else now
-    if _turns(now):
-        ask = replace(now.ask, those=before.ask.those, continues=False, limits=now.ask.limits or before.ask.limits)
-        return replace(now, clauses=before.clauses, terms=before.terms, ask=ask)
-    # "and is there a blue one?" asks a thing of its own; "and the blue one?" asks the same once more
-    frame = replace(now.ask if now.ask.lists else before.ask, those=False, it=False, continues=False)
-    return replace(chosen, ask=frame, asked=before.asked)
 
 
 @dataclass(frozen=True)

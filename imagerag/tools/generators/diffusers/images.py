@@ -9,7 +9,7 @@ from imagerag.agent.images.decoding import opaque, open_rgb
 from imagerag.agent.images.pixel_modes import eight_bit
 from imagerag.agent.ports import ImagePart
 from imagerag.agent.types import Size
-from imagerag.tools.generators.diffusers.model_table import Family
+from imagerag.tools.generators.diffusers.families import Family
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -90,3 +90,11 @@ def encoded(picture: Any) -> bytes:
     buffer = io.BytesIO()
     kept.save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
+
+
+def side_multiple(family: Family, pipe: Any) -> int:
+    """The number of pixels that both sides must be a multiple of.
+
+    A latent is one pixel of the VAE's scale, and most models read latents in patches of two by two.
+    """
+    return family.multiple or 2 * int(getattr(pipe, "vae_scale_factor", 8))

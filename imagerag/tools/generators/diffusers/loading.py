@@ -17,7 +17,7 @@ from imagerag.tools.generators.diffusers.devices import (
     out_of_memory,
     quiet,
 )
-from imagerag.tools.generators.diffusers.model_table import IPAdapter
+from imagerag.tools.generators.diffusers.families import IPAdapter
 from imagerag.tools.generators.diffusers.weight_sources import Source, check_index, is_here, library
 from imagerag.tools.huggingface_hub import hub
 

@@ -10,7 +10,7 @@ from threading import Event
 from typing import Any, Final
 
 from imagerag.agent.calls.call_context import current_call
-from imagerag.agent.errors import BackendError, RefusalError, SpecError, UsageError
+from imagerag.agent.errors import SpecError, UsageError
 from imagerag.agent.extras import require_extra
 from imagerag.agent.ports import FREE, Capabilities, GeneratedImage, ImagePart, ReferenceTemplate
 from imagerag.agent.types import SamplingParams, Size
@@ -19,17 +19,16 @@ from imagerag.tools.generators.diffusers.devices import (
     DTYPES,
     Offload,
     free,
-    is_out_of_memory,
-    out_of_memory,
     seeded,
     worker,
 )
-from imagerag.tools.generators.diffusers.loading import SMALLER, Loaded, load, ready
-from imagerag.tools.generators.diffusers.model_table import BUILT_IN, FAMILIES, Family
+from imagerag.tools.generators.diffusers.failures import check_image, drawing_error
+from imagerag.tools.generators.diffusers.families import BUILT_IN, FAMILIES
+from imagerag.tools.generators.diffusers.loading import Loaded, load, ready
 from imagerag.tools.generators.diffusers.prompt_tags import ensure_prompt_tags, truncated_tokens, without_weights
 from imagerag.tools.prompt_templates import TEMPLATE_OPTIONS, with_template
 from imagerag.tools.spec import BackendSpec, with_options
-from imagerag.tools.spec_options import Choice, Number, Reader
+from imagerag.tools.spec_options import Choice, Number, Reader, without_none
 
 OnStep = Callable[[int, int], None]
 """Steps done, and how many there are."""
@@ -208,7 +207,7 @@ class DiffusersGenerator:
             self._source, device=self._device, dtype=self._dtype, offload=self._offload, options=self._options
         )
         wanted = size or family.size
-        drawn = images.rounded(wanted, _multiple(family, loaded.pipe)) if wanted else None
+        drawn = images.rounded(wanted, images.side_multiple(family, loaded.pipe)) if wanted else None
         sent = images.opened(references, family)
         blank = family.needs_reference and not sent
         words = without_weights(ensure_prompt_tags(prompt, len(sent), family.tag), self.template, family.tag, len(sent))
@@ -230,8 +229,8 @@ class DiffusersGenerator:
         names = (*family.guidance, "guidance_scale", "true_cfg_scale")
         which = next((name for name in names if name in known), "guidance_scale")
         arguments: dict[str, Any] = {"prompt": prompt, **family.call, **family.guidance}
-        arguments |= _given(**{which: self._guidance})
-        arguments |= _given(num_inference_steps=self._steps or family.steps)
+        arguments |= without_none(**{which: self._guidance})
+        arguments |= without_none(num_inference_steps=self._steps or family.steps)
         if size is not None:
             arguments |= {"height": size.height, "width": size.width, **(family.sized(size) if family.sized else {})}
         return {name: value for name, value in arguments.items() if name in known} | self._call
@@ -272,29 +271,14 @@ class DiffusersGenerator:
             loaded.pipe.maybe_free_model_hooks()
             raise
         except Exception as error:
-            failure = self._failure(error)
+            failure = drawing_error(self.identity, error)
         if failure is not None:  # outside of the handler, which would keep what the pipeline computed with alive
             loaded.pipe.maybe_free_model_hooks()
             free()
             raise failure
         flagged = getattr(answer, "nsfw_content_detected", None)
-        self._check_picture(loaded, picture, bool(flagged and any(flagged)))
+        check_image(self.identity, loaded, picture, flagged=bool(flagged and any(flagged)))
         return picture, done or total
-
-    def _failure(self, error: Exception) -> BackendError:
-        if is_out_of_memory(error):
-            return out_of_memory(self.identity, SMALLER)
-        first = str(error).strip().partition("\n")[0]
-        return BackendError(f"{self.identity} could not draw: {type(error).__name__}: {first}", retryable=False)
-
-    def _check_picture(self, loaded: Loaded, picture: Any, flagged: bool) -> None:
-        checker = getattr(loaded.pipe, "safety_checker", None) is not None
-        black = not flagged and images.is_black(picture)
-        if flagged or (black and checker):
-            raise RefusalError(f"{self.identity}: its safety checker took the picture away")
-        if black and str(loaded.dtype) == "torch.float16":
-            told = "drew a black picture, as numbers too large for float16 do: set dtype=bfloat16 or dtype=float32"
-            raise BackendError(f"{self.identity} {told}", retryable=False)
 
     def _check(self) -> None:
         problems = {
@@ -312,15 +296,6 @@ class DiffusersGenerator:
 
 class _StoppedError(Exception):
     """Nobody waits for the picture any more."""
-
-
-def _multiple(family: Family, pipe: Any) -> int:
-    """What sides must be multiples of, in pixels: latents of one pixel each, most often in patches of two by two."""
-    return family.multiple or 2 * int(getattr(pipe, "vae_scale_factor", 8))
-
-
-def _given(**values: Any) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
 
 
 def _digest(text: str) -> str:

@@ -19,7 +19,7 @@ from imagerag.agent.errors import BackendError, SpecError
 from imagerag.agent.extras import import_extra
 from imagerag.agent.regular_files import read_regular_text
 from imagerag.tools.credentials import check_hub
-from imagerag.tools.generators.diffusers.model_table import FAMILIES, Family
+from imagerag.tools.generators.diffusers.families import FAMILIES, Family
 from imagerag.tools.huggingface_hub import hub
 
 _NO_REFERENCES: Final = frozenset(

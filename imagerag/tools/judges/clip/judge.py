@@ -25,12 +25,13 @@ from imagerag.agent.ports import (
     Preference,
     Ranking,
 )
-from imagerag.agent.types import Concept, Requirement, RequirementCheck, SamplingParams, Verdict
+from imagerag.agent.types import Concept, Requirement, SamplingParams, Verdict
 from imagerag.tools.judges.clip import hard_negatives
-from imagerag.tools.judges.clip.checklist import ABSENT, DETERMINERS, checklist, unchecked
+from imagerag.tools.judges.clip.checklist import ABSENT, checklist, unchecked
 from imagerag.tools.judges.clip.crops import AROUND
 from imagerag.tools.judges.clip.image_comparison import Comparisons, compared, whole_pictures
 from imagerag.tools.judges.clip.region_scorer import RegionScore, RegionScorer, Rivals, Wordings
+from imagerag.tools.judges.clip.verdicts import abstention, caption_of, scores_as_json, unmet_requirements, verdict_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -147,15 +148,15 @@ class ClipJudge:
         """
         asked = self._asked(prompt, subjects, requirements)
         findings = await self._findings(prompt, image, subjects, asked)
-        raw = _in_numbers(findings)
+        raw = scores_as_json(findings)
         own = [finding for finding, one in zip(findings, asked, strict=True) if one.image is None]
         if all(finding.unchecked for finding in own):
-            return Critique(verdict=_abstention(own, raw), requirements=asked, raw=raw, cost_usd=FREE)
+            return Critique(verdict=abstention(own, raw), requirements=asked, raw=raw, cost_usd=FREE)
         if mode == "stepwise":
             aligned = all(finding.met for finding in findings)
             reason = "everything asked for is there" if aligned else "something asked for is not there"
             return Critique(verdict=Verdict(aligned=aligned, reason=reason, raw=raw), raw=raw, cost_usd=FREE)
-        return Critique(verdict=_verdict(asked, findings, raw), requirements=asked, raw=raw, cost_usd=FREE)
+        return Critique(verdict=verdict_of(asked, findings, raw), requirements=asked, raw=raw, cost_usd=FREE)
 
     async def missing_concepts(
         self,
@@ -173,7 +174,7 @@ class ClipJudge:
         """
         asked = self._asked(prompt, subjects, [check.requirement for check in verdict.checks])
         findings = await self._findings(prompt, image, subjects, asked)
-        unmet = _unmet(asked, findings)
+        unmet = unmet_requirements(asked, findings)
         concepts = tuple(concept for concept in map(concept_of, unmet) if concept is not None)
         if variation.prompt_variant and concepts:
             known = {text.casefold() for text in variation.in_vain}
@@ -182,8 +183,8 @@ class ClipJudge:
             others = [other for requirement in own for other in self._reworded(requirement, variation.prompt_variant)]
             asked = tuple(other for other in dict.fromkeys(others) if other.text.casefold() not in known)
             findings = await self._eye.look(image.data, asked) if asked else []
-            concepts = tuple(filter(None, map(concept_of, _unmet(asked, findings))))
-        return MissingConcepts(concepts=concepts, raw=_in_numbers(findings), cost_usd=FREE)
+            concepts = tuple(filter(None, map(concept_of, unmet_requirements(asked, findings))))
+        return MissingConcepts(concepts=concepts, raw=scores_as_json(findings), cost_usd=FREE)
 
     async def captions(
         self,
@@ -197,7 +198,7 @@ class ClipJudge:
         subjects: Sequence[ImagePart] = (),
     ) -> Captions:
         """The concepts' own words as captions; last words are left off where the encoder reads fewer."""
-        captions = tuple(self._fitting(concept.caption or _caption(concept), max_tokens) for concept in concepts)
+        captions = tuple(self._fitting(concept.caption or caption_of(concept), max_tokens) for concept in concepts)
         return Captions(captions=captions, raw=json.dumps(captions, ensure_ascii=False), cost_usd=FREE)
 
     async def compare(self, prompt: str, first: ImagePart, second: ImagePart) -> Preference:
@@ -260,61 +261,5 @@ class ClipJudge:
         return " ".join(words)
 
 
-def _unmet(asked: Sequence[Requirement], findings: Sequence[RegionScore]) -> list[Requirement]:
-    return [requirement for requirement, finding in zip(asked, findings, strict=True) if not finding.met]
-
-
-def _verdict(asked: Sequence[Requirement], findings: Sequence[RegionScore], raw: str) -> Verdict:
-    checks = tuple(
-        RequirementCheck(requirement=requirement, met=finding.met, evidence=finding.evidence)
-        for requirement, finding in zip(asked, findings, strict=True)
-    )
-    unmet = [check.requirement for check in checks if not check.met]
-    concepts = [concept for concept in map(concept_of, unmet) if concept is not None]
-    return Verdict(
-        aligned=not unmet,
-        score=(len(checks) - len(unmet)) / len(checks) if checks else 1.0,
-        checks=checks,
-        missing=tuple(concept.model_copy(update={"caption": _caption(concept)}) for concept in concepts),
-        reason=_reason(len(checks), [requirement.text for requirement in unmet]),
-        raw=raw,
-    )
-
-
 def _edits(sent: Sequence[ImagePart]) -> bool:
     return bool(sent) and sent[0].role == "edit"
-
-
-def _abstention(findings: Sequence[RegionScore], raw: str) -> Verdict:
-    """Nothing of the prompt can be checked: neither a yes nor a no."""
-    why = "; ".join(f"“{finding.text}”: {finding.unchecked}" for finding in findings)
-    reason = f"nothing of the prompt can be checked: {why or 'it asks for nothing'}"
-    return Verdict(status="abstained", aligned=None, reason=reason, raw=raw)
-
-
-def _reason(count: int, unmet: Sequence[str]) -> str:
-    if not unmet:
-        return f"all {count} requirements are met" if count != 1 else "the one requirement is met"
-    return f"{count - len(unmet)} of {count} requirements met, missing: {'; '.join(unmet)}"
-
-
-def _caption(concept: Concept) -> str:
-    """A text that stands alone: `in the style of Van Gogh` needs something that is in that style."""
-    alone = concept.kind != "style" or concept.text.split()[0].lower() in DETERMINERS
-    return concept.text if alone else f"a picture, {concept.text}"
-
-
-def _in_numbers(findings: Sequence[RegionScore]) -> str:
-    """The judge's own words, which are numbers: compact JSON."""
-    rows = [
-        {
-            "requirement": finding.text,
-            "met": finding.met,
-            "cosine": round(finding.similarity, 4),
-            "rival": finding.rival,
-            "rival_cosine": round(finding.rival_similarity, 4),
-            "view": finding.view,
-        }
-        for finding in findings
-    ]
-    return json.dumps(rows, ensure_ascii=False, separators=(",", ":"))

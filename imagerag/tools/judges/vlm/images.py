@@ -79,17 +79,17 @@ def _sheet(images: Sequence[bytes], first: int, longest_side: int) -> ChatImage:
     rows = -(-len(images) // columns)
     cell = max(24, longest_side // max(columns, rows))
     sheet = Image.new("RGB", (columns * cell, rows * cell), "white")
-    pen = ImageDraw.Draw(sheet)
+    draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(size=max(12, cell // 9))
     for index, data in enumerate(images):
         x, y = index % columns * cell, index // columns * cell
         small = _thumbnail(data, cell - 8)
         sheet.paste(small, (x + (cell - small.width) // 2, y + (cell - small.height) // 2))
-        pen.rectangle((x, y, x + cell - 1, y + cell - 1), outline="black", width=1)
+        draw.rectangle((x, y, x + cell - 1, y + cell - 1), outline="black", width=1)
         label = str(first + index)
-        _left, _top, right, bottom = pen.textbbox((x + 6, y + 4), label, font=font)
-        pen.rectangle((x, y, right + 6, bottom + 6), fill="black")
-        pen.text((x + 6, y + 4), label, fill="white", font=font)
+        _left, _top, right, bottom = draw.textbbox((x + 6, y + 4), label, font=font)
+        draw.rectangle((x, y, right + 6, bottom + 6), fill="black")
+        draw.text((x + 6, y + 4), label, fill="white", font=font)
     return _encoded(sheet)
 
 

@@ -5,12 +5,11 @@ ours. Prompts are in `prompts.py`, how responses are parsed in `response_parsing
 `structured_verdict.py`, the model behind `ChatModel`.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from imagerag.agent.calls.call_context import current_call
-from imagerag.agent.errors import BackendError, JudgeReplyError
 from imagerag.agent.ports import (
     Capabilities,
     Captions,
@@ -39,13 +38,11 @@ from imagerag.tools.judges.vlm.structured_verdict import (
     parse_critique,
     verdict_of,
 )
+from imagerag.tools.judges.vlm.voting import ask_votes, with_notes
 from imagerag.tools.pricing.call_cost import times, words_tariff
 from imagerag.tools.spec import with_options
 
 LONGEST_SIDE: Final = 1024
-
-REPEATED: Final = 1 / 3
-"""Sampling temperature of votes that are asked for in words that were used before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,9 +252,9 @@ class VlmJudge:
             answers.append(parse_critique(replies[-1].text, checklist))
 
         votes = 1 if all(check.met for check in answers[0].checks) else current_call().allowed(self.votes)
-        asked = await self._vote(again, votes, lambda: combine_votes(answers, votes), variation)
+        asked = await ask_votes(again, votes, lambda: combine_votes(answers, votes), variation)
         raw = NEXT_ANSWER.join(reply.text for reply in replies)
-        verdict = _noted(verdict_of(majority_vote(answers), raw), replies)
+        verdict = with_notes(verdict_of(majority_vote(answers), raw), replies)
         return Critique(verdict=verdict, requirements=checklist, raw=raw, **built_messages(*replies, requests=asked))
 
     async def _decide(self, shown: list[ChatMessage], sent: Sequence[ImagePart], variation: SamplingParams) -> Critique:
@@ -279,38 +276,13 @@ class VlmJudge:
             yes, left = sum(answers), votes - len(answers)
             return 2 * yes > votes or 2 * (yes + left) <= votes
 
-        asked = await self._vote(again, votes, certain, variation)
+        asked = await ask_votes(again, votes, certain, variation)
         aligned = 2 * sum(answers) > len(answers)
         raw = NEXT_ANSWER.join(reply.text for reply in replies)
         counted = f" ({sum(answers)} of {len(answers)} answers say yes)" if len(answers) > 1 else ""
         reason = f"the judge says {'yes' if aligned else 'no'}{counted}"
-        verdict = _noted(Verdict(aligned=aligned, reason=reason, raw=raw), replies)
+        verdict = with_notes(Verdict(aligned=aligned, reason=reason, raw=raw), replies)
         return Critique(verdict=verdict, raw=raw, **built_messages(*replies, requests=asked))
-
-    async def _vote(
-        self,
-        again: Callable[[SamplingParams], Awaitable[None]],
-        votes: int,
-        done: Callable[[], bool],
-        first: SamplingParams,
-    ) -> int:
-        """Ask until the majority is certain, and say how often was asked in all.
-
-        A vote that cannot be had does not count for either side: the answers so far were paid.
-        """
-        for nth in range(1, votes):
-            if done():
-                return nth
-            seed = (first.seed or 0) + nth
-            # At temperature 0 the same words get the same answer, which would be counted twice.
-            temperature = first.temperature if nth < prompts.WORDINGS else REPEATED
-            told = {"seed": seed, "prompt_variant": first.prompt_variant + nth, "temperature": temperature}
-            other = first.model_copy(update=told)
-            try:
-                await again(other)
-            except (JudgeReplyError, BackendError):
-                continue
-        return votes
 
     async def _shown(self, prompt: str, image: ImagePart, subjects: Sequence[ImagePart]) -> list[ChatMessage]:
         """How every conversation begins: the rules, the prompt, and the picture, the user's own ones before it."""
@@ -324,9 +296,3 @@ class VlmJudge:
 
     async def _scaled(self, image: ImagePart) -> ChatImage:
         return await in_thread(scaled, image.data, self.longest_side)
-
-
-def _noted(verdict: Verdict, replies: Sequence[ChatResponse]) -> Verdict:
-    """The verdict, its reason with what was unusual about the way the answers came."""
-    notes = dict.fromkeys(reply.note for reply in replies if reply.note)
-    return verdict.model_copy(update={"reason": "; ".join([verdict.reason, *notes])}) if notes else verdict

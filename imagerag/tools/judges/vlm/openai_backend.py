@@ -8,14 +8,10 @@ module works around was run against langchain-openai 1.7.3; it is told where it 
 import asyncio
 import json
 import re
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import lru_cache
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
@@ -23,13 +19,18 @@ from imagerag.agent.errors import AuthError, QuotaError, RefusalError
 from imagerag.agent.ports import Lever
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import SamplingParams
-from imagerag.tools.judges.vlm.chat_protocol import ChatImage, ChatMessage, ChatResponse, Schema
+from imagerag.tools.judges.vlm.chat_protocol import ChatMessage, ChatResponse, Schema
 from imagerag.tools.judges.vlm.error_mapping import failure_of, image_limit, refused_form, unkept_form
+from imagerag.tools.judges.vlm.hashed_chat_openai import (
+    UnansweredError,
+    image_bytes,
+    new_client,
+)
 from imagerag.tools.judges.vlm.image_limits import known_limit, no_images, takes_none
 from imagerag.tools.judges.vlm.images import SHEET_SIDE, on_sheets
 from imagerag.tools.judges.vlm.messages import without_system
-from imagerag.tools.judges.vlm.reasoning import answer_text, keep_reasoning
-from imagerag.tools.openai import idempotency
+from imagerag.tools.judges.vlm.openai_messages import idempotency_headers, images_of, langchain_messages
+from imagerag.tools.judges.vlm.reasoning import answer_text
 from imagerag.tools.openai.client import OpenAICredentials
 from imagerag.tools.openai.errors import is_refusal_reason, refusal
 from imagerag.tools.pricing.billed_cost import listen
@@ -37,8 +38,7 @@ from imagerag.tools.pricing.call_cost import Price, cost_of
 from imagerag.tools.spec import with_options
 
 if TYPE_CHECKING:
-    from langchain_core.messages import AIMessage, BaseMessage
-    from langchain_core.outputs import ChatResult
+    from langchain_core.messages import AIMessage
     from langchain_core.runnables import RunnableConfig
     from langchain_openai import ChatOpenAI
 
@@ -51,8 +51,6 @@ times what a verdict takes, and what an answer costs at most is known before it 
 DECIDING: Final = 0.0
 """Sampling temperature of decisions, verdicts and captions, as ImageRAG's."""
 
-_PIXELS: ContextVar[Mapping[str, ChatImage] | None] = ContextVar("imagerag_pixels", default=None)
-_BY_HASH: Final = "sha256:"
 _FINAL: Final = (RefusalError, QuotaError, AuthError)
 """What is no answer about an option, whatever words it has."""
 
@@ -153,7 +151,7 @@ class OpenAIChat:
             BackendError: the model did not answer; `retryable` says whether again can help.
             JudgeReplyError: it answered with nothing, or was cut off.
         """
-        if self.max_images is None and self._known == 0 and _pictures(turns):
+        if self.max_images is None and self._known == 0 and images_of(turns):
             raise no_images(self.identity)
         unkept: set[str] = set()  # forms that the model did not keep to this time
         while True:
@@ -162,13 +160,13 @@ class OpenAIChat:
             sent = self._sent(asked, options)
             try:
                 message = await self._invoke(asked, options, without)
-                self._images_taken = max(self._images_taken, len(_pictures(turns)))
+                self._images_taken = max(self._images_taken, len(images_of(turns)))
                 return self._reply(message, _with(used, options))
             except Exception as error:
                 form, again = refused_form(error, sent), unkept_form(error, sent)
                 fewer = self._fewer(error, asked)
                 failure = failure_of(error, self.identity, self.timeout_s, self.account.secrets)
-                if form is None and _pictures(asked) and takes_none(error) and not isinstance(failure, _FINAL):
+                if form is None and images_of(asked) and takes_none(error) and not isinstance(failure, _FINAL):
                     failure = no_images(self.identity, str(failure).removeprefix(f"{self.identity}: "))
             if again is not None and again not in without:
                 unkept.add(again)
@@ -187,7 +185,7 @@ class OpenAIChat:
 
     def _fewer(self, error: Exception, asked: Sequence[ChatMessage]) -> int | None:
         """A limit of images that an error names and that what was asked exceeds; at least the one that is judged."""
-        limit, sent = image_limit(error), len(_pictures(asked))
+        limit, sent = image_limit(error), len(images_of(asked))
         return max(1, limit) if limit is not None and max(1, limit) < sent else None
 
     def _sent(self, asked: Sequence[ChatMessage], options: Mapping[str, Any]) -> set[str]:
@@ -244,34 +242,18 @@ class OpenAIChat:
     async def _invoke(
         self, turns: Sequence[ChatMessage], options: Mapping[str, Any], without: AbstractSet[str]
     ) -> "AIMessage":
-        pictures = {part.sha256: part for part in _pictures(turns)}
-        client, headers = self._client(), _idempotency(turns, {**options, "without": sorted(without)}) or None
+        pictures = {part.sha256: part for part in images_of(turns)}
+        messages = langchain_messages(turns, None if "detail" in self.refused else self.detail)
+        client, headers = self._client(), idempotency_headers(turns, {**options, "without": sorted(without)}) or None
         listen()
         try:
-            with _pixels(pictures):
+            with image_bytes(pictures):
                 async with asyncio.timeout(self.timeout_s):
                     named: RunnableConfig = {"run_name": self.identity}
-                    return await client.ainvoke(self._messages(turns), named, **options, extra_headers=headers)
-        except _UnansweredError as unanswered:
+                    return await client.ainvoke(messages, named, **options, extra_headers=headers)
+        except UnansweredError as unanswered:
             error = unanswered.error
         raise error
-
-    def _messages(self, turns: Sequence[ChatMessage]) -> "list[BaseMessage]":
-        from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
-
-        kinds: dict[str, type[BaseMessage]] = {"system": SystemMessage, "user": HumanMessage, "assistant": AIMessage}
-        return [kinds[turn.role](content=self._content(turn)) for turn in turns]
-
-    def _content(self, turn: ChatMessage) -> Any:
-        if turn.role != "user":
-            return "\n\n".join(part for part in turn.parts if isinstance(part, str))
-        more = {"detail": self.detail} if self.detail and "detail" not in self.refused else {}
-        return [
-            {"type": "text", "text": part}
-            if isinstance(part, str)
-            else {"type": "image_url", "image_url": {"url": f"{_BY_HASH}{part.sha256}", **more}}
-            for part in turn.parts
-        ]
 
     def _reply(self, message: "AIMessage", variation: SamplingParams) -> ChatResponse:
         declined = message.additional_kwargs.get("refusal")
@@ -295,33 +277,10 @@ class OpenAIChat:
         loop = asyncio.get_running_loop()
         client = self._clients.get(loop)
         if client is None:
-            client = self._clients[loop] = self._new_client()
+            client = self._clients[loop] = new_client(
+                self.model, self.account, identity=self.identity, timeout_s=self.timeout_s
+            )
         return client
-
-    def _new_client(self) -> "ChatOpenAI":
-        import openai
-
-        from imagerag.tools.http_client import http_client, ssl_context
-
-        # ChatOpenAI warns about a refused schema before it raises; the next form is tried in silence.
-        warnings.filterwarnings("ignore", message=r"This model does not support OpenAI's structured", append=False)
-        warnings.filterwarnings("ignore", message=r"Invalid schema for OpenAI's structured", append=False)
-        key: Any = self.account.sent_key(self.identity)
-        return _chat_openai()(
-            model=self.model,
-            base_url=self.account.base_url,
-            default_query=dict(self.account.query) or None,
-            api_key=key,
-            timeout=self.timeout_s,
-            max_retries=0,
-            use_responses_api=False,
-            cache=False,
-            disable_streaming=True,
-            http_client=openai.DefaultHttpxClient(
-                verify=ssl_context()
-            ),  # never used; its own would read certificates anew
-            http_async_client=http_client(),
-        )
 
 
 @lru_cache(maxsize=64)
@@ -337,79 +296,3 @@ def declared_temperature(model: str) -> bool:
 def _with(variation: SamplingParams, options: Mapping[str, Any]) -> SamplingParams:
     """The variation with the temperature that was really sent."""
     return variation.model_copy(update={"temperature": options.get("temperature")})
-
-
-def _idempotency(turns: Sequence[ChatMessage], options: Mapping[str, Any]) -> dict[str, str]:
-    """The header a journal asked for. One question can take several requests (votes, a refused option), which a
-    service must not take for one: each has the request's own content in its key."""
-    given = idempotency.headers()
-    content = json.dumps([[turn.key for turn in turns], options], sort_keys=True, default=dict)
-    digest = sha256(content.encode()).hexdigest()[:16]
-    return {name: f"{key}-{digest}" for name, key in given.items()}
-
-
-def _pictures(turns: Sequence[ChatMessage]) -> list[ChatImage]:
-    return [part for turn in turns for part in turn.parts if isinstance(part, ChatImage)]
-
-
-class _UnansweredError(Exception):
-    """What tracers are told of an error: its class. Its words are a service's, and may quote the key or the request."""
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__(type(error).__name__)
-        self.error = error
-
-
-@contextmanager
-def _pixels(pictures: Mapping[str, ChatImage]) -> Iterator[None]:
-    token = _PIXELS.set(pictures)
-    try:
-        yield
-    finally:
-        _PIXELS.reset(token)
-
-
-def _chat_openai() -> "type[ChatOpenAI]":
-    """ChatOpenAI that is handed pictures by their hash and puts the bytes in only as the request leaves.
-
-    So callbacks, tracers and caches see hashes, not pixels. The contents are in their final form already, and bypass
-    what LangChain and the SDK do to each part of them: together that takes longer than all else about a call.
-    """
-    from langchain_openai import ChatOpenAI
-
-    class HashedChatOpenAI(ChatOpenAI):
-        def _get_request_payload(self, input_: Any, *, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
-            messages = self._convert_input(input_).to_messages()
-            bare = [message.model_copy(update={"content": ""}) for message in messages]
-            payload: dict[str, Any] = super()._get_request_payload(bare, stop=stop, **kwargs)
-            final = [
-                {**sent, "content": _final(message.content)}
-                for sent, message in zip(payload["messages"], messages, strict=True)
-            ]
-            return {**payload, "messages": [], "extra_body": {**(payload.get("extra_body") or {}), "messages": final}}
-
-        def _create_chat_result(self, response: Any, generation_info: dict[str, Any] | None = None) -> "ChatResult":
-            return keep_reasoning(super()._create_chat_result(response, generation_info), response)
-
-        async def _agenerate(self, *args: Any, **kwargs: Any) -> "ChatResult":
-            try:
-                return await super()._agenerate(*args, **kwargs)
-            except Exception as error:
-                lost = error
-            raise _UnansweredError(lost)  # outside of the handler, or it would carry the error as its context
-
-    return HashedChatOpenAI
-
-
-def _final(content: Any) -> Any:
-    return [_with_bytes(part) for part in content] if isinstance(content, list) else content
-
-
-def _with_bytes(part: dict[str, Any]) -> dict[str, Any]:
-    from base64 import b64encode
-
-    if part.get("type") != "image_url":
-        return part
-    picture = (_PIXELS.get() or {})[part["image_url"]["url"].removeprefix(_BY_HASH)]
-    url = f"data:{picture.media_type};base64,{b64encode(picture.data).decode('ascii')}"
-    return {**part, "image_url": {**part["image_url"], "url": url}}

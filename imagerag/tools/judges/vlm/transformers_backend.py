@@ -8,17 +8,15 @@ import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from threading import Event, Lock
+from threading import Event
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from imagerag.agent.control_tokens import without_tokens
-from imagerag.agent.errors import BackendError, JudgeReplyError, MissingExtraError, SpecError
-from imagerag.agent.extras import import_extra, require_extra
+from imagerag.agent.errors import BackendError, JudgeReplyError, SpecError
+from imagerag.agent.extras import require_extra
 from imagerag.agent.images.decoding import open_rgb
 from imagerag.agent.ports import FREE, Embedder, Lever, PriceEstimator
 from imagerag.agent.types import SamplingParams
-from imagerag.tools.credentials import check_hub
 from imagerag.tools.generators.diffusers.devices import (
     DTYPES,
     choose_device,
@@ -26,16 +24,15 @@ from imagerag.tools.generators.diffusers.devices import (
     free,
     is_out_of_memory,
     out_of_memory,
-    quiet,
     seeded,
     worker,
 )
 from imagerag.tools.generators.diffusers.weight_sources import is_here, short
-from imagerag.tools.huggingface_hub import hub
 from imagerag.tools.judges.vlm.chat_protocol import ChatImage, ChatMessage, ChatResponse, Schema
 from imagerag.tools.judges.vlm.judge import VlmJudge
 from imagerag.tools.judges.vlm.spec import JUDGE_OPTIONS
 from imagerag.tools.judges.vlm.tokenizer import control_tokens_of, decoded
+from imagerag.tools.judges.vlm.transformers_loading import _LOADED, _LOCK, SMALLER, LoadedModel, _load, first_line
 from imagerag.tools.model_text import clean
 from imagerag.tools.spec import with_options
 from imagerag.tools.spec_options import Choice, Number, Reader
@@ -48,19 +45,6 @@ SETTINGS: Final[Mapping[str, Reader]] = {
     **JUDGE_OPTIONS, "device": str, "dtype": Choice(*DTYPES), "max_new_tokens": Number(int, least=1),
 }  # fmt: skip
 """What may follow the `?` of a spec."""
-
-SAFE: Final[Mapping[str, Any]] = {"trust_remote_code": False}
-"""No code comes from a model's folder; where this is left out, transformers asks on the terminal."""
-
-_SMALLER: Final = "take a smaller model, set dtype=bfloat16, or longest_side=512 for smaller pictures"
-_LOADED: Final[dict[tuple[str, str | None, str | None], "_Loaded"]] = {}
-_LOCK: Final = Lock()
-
-
-@dataclass(frozen=True)
-class _Loaded:
-    model: Any
-    processor: Any
 
 
 class _Free:
@@ -158,12 +142,12 @@ class TransformersChat:
 
     def _failure(self, error: Exception) -> BackendError:
         if is_out_of_memory(error):
-            return out_of_memory(self.identity, _SMALLER)
-        told = f"{self.identity} could not answer: {type(error).__name__}: {_first_line(error)}"
+            return out_of_memory(self.identity, SMALLER)
+        told = f"{self.identity} could not answer: {type(error).__name__}: {first_line(error)}"
         return BackendError(told, retryable=False)
 
     def _generate(
-        self, loaded: _Loaded, messages: list[dict[str, Any]], variation: SamplingParams, stop: Event
+        self, loaded: LoadedModel, messages: list[dict[str, Any]], variation: SamplingParams, stop: Event
     ) -> tuple[list[int], list[int], bool]:
         """The tokens read, the tokens said, and whether it came to an end by itself."""
         import torch
@@ -183,7 +167,7 @@ class TransformersChat:
         ended = len(said) < self.max_new_tokens or said[-1] in (ends if isinstance(ends, list) else [ends])
         return inputs["input_ids"][0].tolist(), said, ended
 
-    def _load(self) -> _Loaded:
+    def _load(self) -> LoadedModel:
         key = (self.model, self.device, self.dtype)
         with _LOCK:
             if key not in _LOADED:
@@ -220,56 +204,6 @@ def transformers_judge(spec: "BackendSpec", *, embedder: Embedder | None = None)
     require_extra("transformers", str(spec), "transformers")
     own = {name: given.pop(name) for name in JUDGE_OPTIONS if name in given}
     return TransformersJudge(chat=TransformersChat(model=spec.model, **given), **own)
-
-
-def unload() -> None:
-    """Let go of every model that judges of this process loaded, and of the memory they held."""
-    import gc
-
-    with _LOCK:
-        _LOADED.clear()
-    gc.collect()
-
-
-def _load(model: str, device: str | None, dtype: str | None) -> _Loaded:
-    transformers = import_extra("transformers", f"transformers:{model}", "transformers")
-    place = choose_device(device, "transformers")
-    numbers, path = choose_dtype(dtype, place), str(Path(model).expanduser())
-    try:
-        check_hub(f"transformers:{model}")
-        with hub(path), quiet("transformers"):
-            check_attention(transformers, path)
-            processor = transformers.AutoProcessor.from_pretrained(path, **SAFE)
-            weights = transformers.AutoModelForImageTextToText.from_pretrained(path, dtype=numbers, **SAFE)
-        weights = weights.to(place).eval()
-    except BackendError:
-        raise
-    except ImportError as error:
-        raise MissingExtraError(f"the model {model} ({_first_line(error)})", "transformers") from error
-    except Exception as error:
-        if is_out_of_memory(error):
-            raise out_of_memory(f"loading {model}", _SMALLER) from error
-        raise BackendError(
-            f"transformers:{model} could not be loaded ({type(error).__name__}: {_first_line(error)}). Fetch it where "
-            f"there is a network (hf download {model}), or name a directory that has it: transformers:/DIR",
-            retryable=False,
-        ) from error
-    return _Loaded(weights, processor)
-
-
-def check_attention(transformers: Any, path: str) -> None:
-    """See that a model's configuration names no kernels, which are code that is fetched from a hub.
-
-    Raises:
-        BackendError: it does.
-    """
-    known, _ = transformers.PreTrainedConfig.get_config_dict(path)
-    tables = [known, *(value for value in known.values() if isinstance(value, dict))]
-    for table in tables:
-        for name in ("attn_implementation", "_attn_implementation", "_attn_implementation_internal"):
-            if "/" in str(table.get(name) or ""):
-                told = f"{path} names kernels of a hub ({str(table[name])[:60]}), which are code: no model may"
-                raise BackendError(told, retryable=False)
 
 
 def _messages(turns: Sequence[ChatMessage], schema: Schema | None, tokens: Sequence[str] = ()) -> list[dict[str, Any]]:
@@ -313,7 +247,3 @@ def _sampling(variation: SamplingParams) -> dict[str, Any]:
     if variation.temperature:
         return {"do_sample": True, "temperature": variation.temperature}
     return {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]

@@ -108,11 +108,11 @@ class Handler(BaseHTTPRequestHandler):
     server: Listener
 
     def do_GET(self) -> None:
-        """RenderedResponse a GET."""
+        """Answer a GET request."""
         self._serve()
 
     def do_POST(self) -> None:
-        """RenderedResponse a POST."""
+        """Answer a POST request."""
         self._serve()
 
     def log_message(self, format: str, *args: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from imagerag.agent.ports import ImageGenerator, ImagePart, Judge, ReferenceTemplate
 from imagerag.agent.types import Concept, Requirement, SamplingParams, Size
-from imagerag.tools.generators.model_table import CHAT_TEMPLATE, EDIT_TEMPLATE
+from imagerag.tools.generators.image_models import CHAT_TEMPLATE, EDIT_TEMPLATE
 from imagerag.tools.sketch.rephrasing import rephrased
 from imagerag.tools.testing.mock_openai.default_responder import wanted_size
 from imagerag.tools.testing.mock_openai.request_log import RecordedRequest

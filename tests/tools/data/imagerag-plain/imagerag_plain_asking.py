@@ -1,7 +1,8 @@
 """The same package's answerer and reranker: `plain:COLOUR` looks for its colour's name in the titles of pictures."""
 
 from imagerag.agent.ports import FREE, Capabilities, Ranking
-from imagerag.agent.qa.types import AnswerWithCitations, Citation
+from imagerag.agent.qa.ports import AnswerWithCitations
+from imagerag.agent.qa.types import Citation
 
 
 class PlainAnswerer:

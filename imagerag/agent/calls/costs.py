@@ -1,4 +1,4 @@
-"""What a run has spent, and whether the next call still fits its budget in money.
+"""The cost of calls: what a run has spent, and whether the next call fits its budget in US dollars.
 
 A budget in money is a promise, so it is kept with what is known before a call: the most it can cost, else the dearest
 call of its kind so far. A backend whose price is not known at all is not called under such a budget: the run would
@@ -20,7 +20,7 @@ HOW_TO_PRICE: Final = (
 )
 _ROUNDING: Final = 1e-9
 _WORDING: Final = 400
-"""Bytes of a template's own words, at most, for cascades: they word references only when they are asked."""
+"""Bytes of a template's own words, at most, for fallbacks: each member puts references into words when its turn comes."""
 _PER_IMAGE: Final = 40
 
 Tariffs = Mapping[str, PriceEstimator]

@@ -1,4 +1,4 @@
-"""The factories of the built-in providers that run any model; `registry.py` names them."""
+"""The functions that make backends of built-in providers from their specs; `registry.py` names them."""
 
 from typing import Final
 

@@ -10,7 +10,7 @@ from imagerag.agent.ports import Capabilities, ReferenceTemplate
 from imagerag.agent.types import Size
 from imagerag.tools.credentials import Variable
 from imagerag.tools.generators.image_decoding import fetched
-from imagerag.tools.generators.model_table import EDIT_TEMPLATE, ImageModel, model_facts
+from imagerag.tools.generators.image_models import EDIT_TEMPLATE, ImageModel, model_facts
 from imagerag.tools.openai.client import TIMEOUT_S, OpenAICredentials
 from imagerag.tools.openai.option_fallback import RefusedOptions
 from imagerag.tools.pricing.call_cost import Price, tariff_of
@@ -26,7 +26,7 @@ class HostedModelConfig(TypedDict, total=False):
         base_url: default OpenAI's own, or OPENAI_BASE_URL.
         api_key: default the key that belongs to the address (see `credentials.py`).
         key_env: the environment variable that holds the key to the address.
-        facts: what the model that draws takes; default what `model_table.py` knows about its name.
+        facts: what the model that draws takes; default what `image_models.py` knows about its name.
         timeout_s: how long one answer may take, in seconds.
         price: makes `cost_usd` of the usage that the service reports.
         template: how references are put into words.
@@ -49,7 +49,7 @@ HOSTED_OPTIONS: Final[Mapping[str, Reader]] = {
     **TEMPLATE_OPTIONS,
 }
 """Options of their specs that all these generators have. `max_references` and `edits` say what a model takes that
-nobody described in `model_table.py`, or set less; the templates are the user's own words (`prompt_templates.py`)."""
+nobody described in `image_models.py`, or set less; the templates are the user's own words (`prompt_templates.py`)."""
 
 
 class OpenAIImageGenerator:

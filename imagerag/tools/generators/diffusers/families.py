@@ -14,7 +14,7 @@ are the maintained models for the same purpose.
 Example:
     ```python
     from dataclasses import replace
-    from imagerag.tools.generators.diffusers.model_table import FAMILIES, register
+    from imagerag.tools.generators.diffusers.families import FAMILIES, register
 
     register("my-kontext", replace(FAMILIES["flux-kontext"], repo="/models/kontext", steps=12))
     # and then: --generator diffusers:my-kontext
@@ -29,7 +29,7 @@ from typing import Any, Final, Literal
 from imagerag.agent.errors import UsageError
 from imagerag.agent.ports import ReferenceTemplate
 from imagerag.agent.types import Size
-from imagerag.tools.generators.model_table import EDIT_TEMPLATE
+from imagerag.tools.generators.image_models import EDIT_TEMPLATE
 
 Shape = Literal["one", "list", "batch"]
 """A picture; a list of pictures; a list of them for each prompt of a batch, which is one prompt here."""

@@ -1,0 +1,55 @@
+"""How a question ends."""
+
+from imagerag.agent.errors import (
+    BackendError,
+    BudgetExceededError,
+    ImageRAGError,
+    RefusalError,
+)
+from imagerag.agent.qa.image_retrieval import no_similar_images
+from imagerag.agent.qa.state import QAState
+from imagerag.agent.qa.types import AnswerOutcome, QAResult, short
+from imagerag.formatting.numbers import cosine, counted
+
+
+def result_of(state: QAState) -> QAResult:
+    """How a question ended that no error ended: answered, or why the library does not hold the answer."""
+    reply, finding = state["reply"], state["finding"]
+    if reply is not None:
+        held = reply.in_library
+        why = "" if held else "the library's pictures and metadata do not hold the answer"
+        return QAResult(outcome=AnswerOutcome.ANSWERED if held else AnswerOutcome.NOT_HELD, reason=why)
+    if finding is not None and finding.clear and not finding.matched and finding.condition:
+        of = "the only picture" if finding.rows == 1 else counted(finding.rows, "picture")
+        those = f" ({'; '.join(finding.notes)})" if finding.notes else ""
+        why = f"The library holds nothing like that: of {of} none has {finding.condition}.{those}"
+    elif pictured := [one.image_similarity for one in state["sources"] if one.image_similarity is not None]:
+        detail = no_similar_images(max(pictured), state.get("image_threshold"))
+        why = f"The library holds nothing similar enough to answer from ({detail})."
+    elif state["sources"]:
+        near = max((found.similarity for found in state["sources"] if found.similarity is not None), default=None)
+        limit = state["threshold"]
+        detail = f" (the closest has {cosine(near)}, {cosine(limit)} is needed)" if near is not None and limit else ""
+        why = f"The library holds nothing similar enough to answer from{detail}."
+        if finding is not None and finding.unknown:
+            words = ", ".join(f"“{short(word, 40)}”" for word in finding.unknown[:8])
+            why = f"{why[:-1]}, and nothing in its metadata says {words}."
+    else:
+        why = "The library holds nothing to answer from: it is empty, or the filters leave nothing."
+    return QAResult(outcome=AnswerOutcome.NOT_HELD, reason=why)
+
+
+def result_from_error(error: BaseException, node: str) -> QAResult:
+    """The result of a question whose node `node` failed with `error`, retries spent."""
+    message = str(error) or type(error).__name__
+    kinds: tuple[tuple[type[BaseException], AnswerOutcome], ...] = (
+        (RefusalError, AnswerOutcome.REFUSED),
+        (BudgetExceededError, AnswerOutcome.BUDGET_EXHAUSTED),
+        (BackendError, AnswerOutcome.UNAVAILABLE),
+    )
+    outcome = next((outcome for kind, outcome in kinds if isinstance(error, kind)), AnswerOutcome.FAILED)
+    if outcome is AnswerOutcome.FAILED:
+        detail = message if isinstance(error, ImageRAGError) else f"{type(error).__name__}: {message}"
+        return QAResult(outcome=outcome, reason=f"{node} failed: {detail}", error=type(error).__name__)
+    final = outcome in (AnswerOutcome.REFUSED, AnswerOutcome.BUDGET_EXHAUSTED)
+    return QAResult(outcome=outcome, reason=message, error=None if final else type(error).__name__)

@@ -1,0 +1,1 @@
+"""Several backends as one: `FallbackGenerator`, `FallbackJudge` and `FallbackAnswerer`."""

@@ -1,0 +1,61 @@
+"""An answerer that answers with the first of several that does."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from imagerag.agent.ports import (
+    ImagePart,
+    capabilities_of,
+)
+from imagerag.agent.qa.ports import Answerer, AnswerWithCitations, Source
+from imagerag.agent.qa.types import ConversationTurn, MetadataResult
+from imagerag.agent.types import SamplingParams
+from imagerag.tools.fallback.base import Fallback
+
+
+class FallbackAnswerer(Fallback[Answerer]):
+    """Answers with the first answerer that does. It is handed pictures when one of them looks.
+
+    Args:
+        members: at least one, the preferred first.
+        on_refusal: whether a refusal steps down, too.
+
+    Raises:
+        SpecError: no member.
+    """
+
+    @property
+    def synonyms(self) -> Mapping[str, str]:
+        """Those of all of them, the preferred one's first."""
+        return {word: meant for member in reversed(self.members) for word, meant in member.synonyms.items()}
+
+    async def answer(
+        self,
+        question: str,
+        sources: Sequence[Source],
+        *,
+        finding: MetadataResult | None,
+        earlier: Sequence[ConversationTurn],
+        variation: SamplingParams,
+        pictures: Sequence[ImagePart] = (),
+    ) -> AnswerWithCitations:
+        """See the port; the first response counts."""
+        asked: dict[str, Any] = {"finding": finding, "earlier": earlier, "variation": variation}
+        return await self._first(lambda member: member.answer(question, sources, **asked, **_own(member, pictures)))
+
+    async def answer_without(
+        self,
+        question: str,
+        *,
+        earlier: Sequence[ConversationTurn],
+        variation: SamplingParams,
+        pictures: Sequence[ImagePart] = (),
+    ) -> AnswerWithCitations:
+        """See the port; the first response counts."""
+        asked: dict[str, Any] = {"earlier": earlier, "variation": variation}
+        return await self._first(lambda member: member.answer_without(question, **asked, **_own(member, pictures)))
+
+
+def _own(member: Answerer, pictures: Sequence[ImagePart]) -> dict[str, Any]:
+    """The pictures that a question came with, for a member that takes them."""
+    return {"pictures": pictures} if pictures and capabilities_of(member).takes_pictures else {}

@@ -1,0 +1,127 @@
+"""Several backends as one: the next is asked when one cannot answer, and the record says why.
+
+A fallback steps down at once, whatever the reason a backend did not answer (no quota, no key, overloaded, unreachable,
+no answer in time): waiting is only worth it when nobody answers, and that waiting is the graph's. A refusal, and words
+or a picture that cannot be read, are answers: they are not carried to the next backend. `on-refusal` in the spec says
+otherwise for refusals: `openai:gpt-image-2,diffusers:sdxl-ip-adapter,on-refusal`.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Final, Generic, TypeVar
+
+from imagerag.agent.errors import (
+    BackendError,
+    ImageRAGError,
+    JudgeReplyError,
+    RefusalError,
+    SpecError,
+    UnreadableImageError,
+)
+from imagerag.agent.ports import (
+    Capabilities,
+    GeneratedImage,
+    ImageGenerator,
+    Judge,
+    ModelResponse,
+    PriceEstimator,
+    can_edit,
+    capabilities_of,
+    estimator_of_all,
+)
+from imagerag.agent.qa.ports import Answerer
+
+ON_REFUSAL: Final = "on-refusal"
+"""The word of a spec that lets a fallback step down from a refusal, too."""
+
+
+Member = TypeVar("Member", bound=ImageGenerator | Judge | Answerer)
+Response = TypeVar("Response", bound=GeneratedImage | ModelResponse)
+
+
+class Fallback(Generic[Member]):
+    """The part that fallbacks of all roles share.
+
+    Args:
+        members: at least one, the preferred first.
+        on_refusal: whether a refusal steps down, too.
+
+    Raises:
+        SpecError: no member.
+    """
+
+    def __init__(self, members: Sequence[Member], *, on_refusal: bool = False) -> None:
+        if not members:
+            raise SpecError("a fallback needs at least one backend")
+        self.members: tuple[Member, ...] = tuple(members)
+        self.on_refusal = on_refusal
+        self.identity = ",".join([*(member.identity for member in members), *([ON_REFUSAL] if on_refusal else [])])
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What all members can do, at the prices of all of them together."""
+        each = [capabilities_of(member) for member in self.members]
+        limits = [one.max_images for one in each if one.max_images is not None]
+        return Capabilities(
+            tariff=estimator_of_all([one.tariff or PriceEstimator() for one in each]),
+            supports_seed=all(one.supports_seed for one in each),
+            edits=all(map(can_edit, self.members)),
+            takes_mask=all(one.takes_mask for one in each),
+            sees_references=all(one.sees_references for one in each),
+            max_images=min(limits, default=None),
+            votes=max(one.votes for one in each),
+            needs_images=any(one.needs_images for one in each),
+            takes_pictures=any(one.takes_pictures for one in each),
+            members=self.members,
+        )
+
+    async def _first(self, ask: Callable[[Member], Awaitable[Response]]) -> Response:
+        """Ask one member after the other until one responds.
+
+        Returns:
+            The response, with `served_by` and `fallback_errors`; a fallback among the members has set its own.
+
+        Raises:
+            RefusalError, JudgeReplyError: that was the response; the message says which members failed before.
+            BackendError: no member responded; `retryable` when it is for one of them.
+        """
+        failed: list[ImageRAGError] = []
+        for member in self.members:
+            try:
+                response = await ask(member)
+                steps = (*map(_reason, failed), *response.fallback_errors)
+                return replace(response, served_by=response.served_by or member.identity, fallback_errors=steps)
+            except UnreadableImageError as error:
+                raise UnreadableImageError(_joined([*failed, error]), data=error.data) from error
+            except BackendError as error:
+                failed.append(error)
+            except RefusalError as error:
+                failed.append(error)
+                if not self.on_refusal:
+                    raise RefusalError(_joined(failed)) from error
+            except JudgeReplyError as error:
+                raise JudgeReplyError(_joined([*failed, error]), raw=error.raw) from error
+        raise self._nobody(failed)
+
+    def _nobody(self, failed: list[ImageRAGError]) -> ImageRAGError:
+        silent = [error for error in failed if isinstance(error, BackendError)]
+        if not silent:
+            return RefusalError(_joined(failed))
+        if len(failed) == 1:
+            return failed[0]
+        again = [error for error in silent if error.retryable]
+        waits = [error.retry_after_s for error in again if error.retry_after_s is not None]
+        # Another try is worth it as soon as one of them may answer.
+        wait = min(waits) if again and len(waits) == len(again) else None
+        nobody = BackendError(f"nobody answered: {_joined(failed)}", retryable=bool(again), retry_after_s=wait)
+        nobody.sent = any(getattr(error, "sent", True) for error in failed)
+        return nobody
+
+
+def _reason(error: ImageRAGError) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _joined(errors: Sequence[ImageRAGError]) -> str:
+    """One error as it is, several with their kinds, oldest first."""
+    return str(errors[0]) if len(errors) == 1 else "; then ".join(map(_reason, errors))

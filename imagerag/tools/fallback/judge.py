@@ -1,0 +1,128 @@
+"""A judge that judges with the first of several that answers."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from imagerag.agent.judge_image_check import ChecksImages
+from imagerag.agent.ports import (
+    Captions,
+    Critique,
+    ImageCheck,
+    ImagePart,
+    Judge,
+    Lever,
+    MissingConcepts,
+    Preference,
+    Ranking,
+)
+from imagerag.agent.rephrasing import Rephrased, Rephraser
+from imagerag.agent.types import Concept, Requirement, SamplingParams, Verdict
+from imagerag.tools.fallback.base import Fallback
+
+
+class FallbackJudge(Fallback[Judge]):
+    """Judges with the first judge that answers; each question of a run may be answered by another one.
+
+    Args:
+        members: at least one, the preferred first.
+        on_refusal: whether a refusal steps down, too.
+
+    Raises:
+        SpecError: no member.
+    """
+
+    _images_taken = 0
+
+    @property
+    def honours(self) -> frozenset[Lever]:
+        """What changes the answers of all of them."""
+        return frozenset.intersection(*(member.honours for member in self.members))
+
+    def image_check_needed(self, count: int) -> bool:
+        """Whether it is not known of the preferred one that it takes so many, nor that another would answer."""
+        return count > self._images_taken and _check_needed(self.members[0], count)
+
+    def images_checked(self, count: int, limit: int | None) -> None:
+        """Learn that one of them takes so many; which limit it has, it finds out anew."""
+        self._images_taken = max(self._images_taken, count)
+
+    async def check_images(self, count: int) -> ImageCheck:
+        """Ask the first that takes images about `count` of them.
+
+        Raises:
+            BackendError: none of them takes any, or answered.
+        """
+
+        async def check(judge: Judge) -> ImageCheck:
+            if isinstance(judge, ChecksImages) and judge.image_check_needed(count):
+                return await judge.check_images(count)
+            return ImageCheck(requests=0, cost_usd=0.0)
+
+        return await self._first(check)
+
+    async def critique(
+        self,
+        prompt: str,
+        image: ImagePart,
+        *,
+        subjects: Sequence[ImagePart],
+        requirements: Sequence[Requirement],
+        mode: Literal["fused", "stepwise"],
+        variation: SamplingParams,
+        max_tokens: int | None = None,
+    ) -> Critique:
+        """See the port; the first response counts."""
+        asked: dict[str, Any] = {"subjects": subjects, "requirements": requirements, "mode": mode}
+        asked |= {"variation": variation, "max_tokens": max_tokens}
+        return await self._first(lambda judge: judge.critique(prompt, image, **asked))
+
+    async def missing_concepts(
+        self,
+        prompt: str,
+        image: ImagePart,
+        *,
+        verdict: Verdict,
+        variation: SamplingParams,
+        subjects: Sequence[ImagePart] = (),
+    ) -> MissingConcepts:
+        """See the port; the first response counts."""
+        asked: dict[str, Any] = {"verdict": verdict, "variation": variation, "subjects": subjects}
+        return await self._first(lambda judge: judge.missing_concepts(prompt, image, **asked))
+
+    async def captions(
+        self,
+        prompt: str,
+        concepts: Sequence[Concept],
+        *,
+        max_tokens: int,
+        variation: SamplingParams,
+        image: ImagePart | None = None,
+        verdict: Verdict | None = None,
+        subjects: Sequence[ImagePart] = (),
+    ) -> Captions:
+        """See the port; the first response counts."""
+        asked: dict[str, Any] = {"max_tokens": max_tokens, "variation": variation, "image": image}
+        asked |= {"verdict": verdict, "subjects": subjects}
+        return await self._first(lambda judge: judge.captions(prompt, concepts, **asked))
+
+    async def rephrase(self, prompt: str, *, variation: SamplingParams) -> Rephrased:
+        """Return the first response; a judge that is no `Rephraser` leaves the prompt as it is."""
+
+        async def ask(judge: Judge) -> Rephrased:
+            if not isinstance(judge, Rephraser):
+                return Rephrased(prompt=prompt, cost_usd=0.0)
+            return await judge.rephrase(prompt, variation=variation)
+
+        return await self._first(ask)
+
+    async def compare(self, prompt: str, first: ImagePart, second: ImagePart) -> Preference:
+        """See the port; the first response counts."""
+        return await self._first(lambda judge: judge.compare(prompt, first, second))
+
+    async def choose(self, query: str, images: Sequence[ImagePart]) -> Ranking:
+        """See the port; the first response counts."""
+        return await self._first(lambda judge: judge.choose(query, images))
+
+
+def _check_needed(judge: object, count: int) -> bool:
+    return isinstance(judge, ChecksImages) and judge.image_check_needed(count)

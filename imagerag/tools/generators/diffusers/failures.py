@@ -1,0 +1,36 @@
+"""Failures of a pipeline: errors on the way, and images that are none."""
+
+from typing import Any
+
+from imagerag.agent.errors import BackendError, RefusalError
+from imagerag.tools.generators.diffusers import images
+from imagerag.tools.generators.diffusers.devices import is_out_of_memory, out_of_memory
+from imagerag.tools.generators.diffusers.loading import SMALLER, Loaded
+
+
+def drawing_error(identity: str, error: Exception) -> BackendError:
+    """The final error for what a pipeline raised."""
+    if is_out_of_memory(error):
+        return out_of_memory(identity, SMALLER)
+    first = str(error).strip().partition("\n")[0]
+    return BackendError(f"{identity} could not draw: {type(error).__name__}: {first}", retryable=False)
+
+
+def check_image(identity: str, loaded: Loaded, image: Any, *, flagged: bool) -> None:
+    """Check that a pipeline's image shows something.
+
+    Args:
+        image: a PIL image.
+        flagged: whether the pipeline says that its safety checker replaced the image.
+
+    Raises:
+        RefusalError: the safety checker replaced it.
+        BackendError: it is black, as numbers too large for float16 make it.
+    """
+    checker = getattr(loaded.pipe, "safety_checker", None) is not None
+    black = not flagged and images.is_black(image)
+    if flagged or (black and checker):
+        raise RefusalError(f"{identity}: its safety checker took the picture away")
+    if black and str(loaded.dtype) == "torch.float16":
+        hint = "drew a black picture, as numbers too large for float16 do: set dtype=bfloat16 or dtype=float32"
+        raise BackendError(f"{identity} {hint}", retryable=False)

@@ -1,0 +1,69 @@
+"""Verdicts, captions and raw responses, made of the scores of regions."""
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from imagerag.agent.intents import concept_of
+from imagerag.agent.types import Concept, Requirement, RequirementCheck, Verdict
+from imagerag.tools.judges.clip.checklist import DETERMINERS
+from imagerag.tools.judges.clip.region_scorer import RegionScore
+
+if TYPE_CHECKING:
+    pass
+
+
+def unmet_requirements(asked: Sequence[Requirement], findings: Sequence[RegionScore]) -> list[Requirement]:
+    return [requirement for requirement, finding in zip(asked, findings, strict=True) if not finding.met]
+
+
+def verdict_of(asked: Sequence[Requirement], findings: Sequence[RegionScore], raw: str) -> Verdict:
+    checks = tuple(
+        RequirementCheck(requirement=requirement, met=finding.met, evidence=finding.evidence)
+        for requirement, finding in zip(asked, findings, strict=True)
+    )
+    unmet = [check.requirement for check in checks if not check.met]
+    concepts = [concept for concept in map(concept_of, unmet) if concept is not None]
+    return Verdict(
+        aligned=not unmet,
+        score=(len(checks) - len(unmet)) / len(checks) if checks else 1.0,
+        checks=checks,
+        missing=tuple(concept.model_copy(update={"caption": caption_of(concept)}) for concept in concepts),
+        reason=_reason(len(checks), [requirement.text for requirement in unmet]),
+        raw=raw,
+    )
+
+
+def abstention(findings: Sequence[RegionScore], raw: str) -> Verdict:
+    """Nothing of the prompt can be checked: neither a yes nor a no."""
+    why = "; ".join(f"“{finding.text}”: {finding.unchecked}" for finding in findings)
+    reason = f"nothing of the prompt can be checked: {why or 'it asks for nothing'}"
+    return Verdict(status="abstained", aligned=None, reason=reason, raw=raw)
+
+
+def _reason(count: int, unmet: Sequence[str]) -> str:
+    if not unmet:
+        return f"all {count} requirements are met" if count != 1 else "the one requirement is met"
+    return f"{count - len(unmet)} of {count} requirements met, missing: {'; '.join(unmet)}"
+
+
+def caption_of(concept: Concept) -> str:
+    """A text that stands alone: `in the style of Van Gogh` needs something that is in that style."""
+    alone = concept.kind != "style" or concept.text.split()[0].lower() in DETERMINERS
+    return concept.text if alone else f"a picture, {concept.text}"
+
+
+def scores_as_json(findings: Sequence[RegionScore]) -> str:
+    """The judge's own words, which are numbers: compact JSON."""
+    rows = [
+        {
+            "requirement": finding.text,
+            "met": finding.met,
+            "cosine": round(finding.similarity, 4),
+            "rival": finding.rival,
+            "rival_cosine": round(finding.rival_similarity, 4),
+            "view": finding.view,
+        }
+        for finding in findings
+    ]
+    return json.dumps(rows, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,119 @@
+"""ChatOpenAI that is handed images by their hashes: tracers, callbacks and caches see no pixels."""
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final
+
+from imagerag.tools.judges.vlm.chat_protocol import ChatImage
+from imagerag.tools.judges.vlm.reasoning import keep_reasoning
+from imagerag.tools.openai.client import OpenAICredentials
+
+if TYPE_CHECKING:
+    from langchain_core.outputs import ChatResult
+    from langchain_openai import ChatOpenAI
+
+
+_PIXELS: ContextVar[Mapping[str, ChatImage] | None] = ContextVar("imagerag_pixels", default=None)
+
+
+BY_HASH: Final = "sha256:"
+
+
+class UnansweredError(Exception):
+    """What tracers are told of an error: its class. Its words are a service's, and may quote the key or the request."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(type(error).__name__)
+        self.error = error
+
+
+@contextmanager
+def image_bytes(pictures: Mapping[str, ChatImage]) -> Iterator[None]:
+    """Provide the images of the requests that are made inside, by SHA-256."""
+    token = _PIXELS.set(pictures)
+    try:
+        yield
+    finally:
+        _PIXELS.reset(token)
+
+
+def new_client(model: str, account: OpenAICredentials, *, identity: str, timeout_s: float) -> "ChatOpenAI":
+    """Make a client of one model, for one event loop; it retries nothing and caches nothing.
+
+    Args:
+        identity: names the backend in the error of a missing key.
+        timeout_s: of one request, in seconds.
+
+    Raises:
+        AuthError: there is no key.
+    """
+    import openai
+
+    from imagerag.tools.http_client import http_client, ssl_context
+
+    # ChatOpenAI warns about a refused schema before it raises; the next form is tried in silence.
+    warnings.filterwarnings("ignore", message=r"This model does not support OpenAI's structured", append=False)
+    warnings.filterwarnings("ignore", message=r"Invalid schema for OpenAI's structured", append=False)
+    key: Any = account.sent_key(identity)
+    return _hashed_chat_openai()(
+        model=model,
+        base_url=account.base_url,
+        default_query=dict(account.query) or None,
+        api_key=key,
+        timeout=timeout_s,
+        max_retries=0,
+        use_responses_api=False,
+        cache=False,
+        disable_streaming=True,
+        # Never used; its own would read certificates anew.
+        http_client=openai.DefaultHttpxClient(verify=ssl_context()),
+        http_async_client=http_client(),
+    )
+
+
+def _hashed_chat_openai() -> "type[ChatOpenAI]":
+    """ChatOpenAI that is handed pictures by their hash and puts the bytes in only as the request leaves.
+
+    So callbacks, tracers and caches see hashes, not pixels. The contents are in their final form already, and bypass
+    what LangChain and the SDK do to each part of them: together that takes longer than all else about a call.
+    """
+    from langchain_openai import ChatOpenAI
+
+    class HashedChatOpenAI(ChatOpenAI):
+        def _get_request_payload(self, input_: Any, *, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
+            messages = self._convert_input(input_).to_messages()
+            bare = [message.model_copy(update={"content": ""}) for message in messages]
+            payload: dict[str, Any] = super()._get_request_payload(bare, stop=stop, **kwargs)
+            final = [
+                {**sent, "content": _final(message.content)}
+                for sent, message in zip(payload["messages"], messages, strict=True)
+            ]
+            return {**payload, "messages": [], "extra_body": {**(payload.get("extra_body") or {}), "messages": final}}
+
+        def _create_chat_result(self, response: Any, generation_info: dict[str, Any] | None = None) -> "ChatResult":
+            return keep_reasoning(super()._create_chat_result(response, generation_info), response)
+
+        async def _agenerate(self, *args: Any, **kwargs: Any) -> "ChatResult":
+            try:
+                return await super()._agenerate(*args, **kwargs)
+            except Exception as error:
+                lost = error
+            raise UnansweredError(lost)  # outside of the handler, or it would carry the error as its context
+
+    return HashedChatOpenAI
+
+
+def _final(content: Any) -> Any:
+    return [_with_bytes(part) for part in content] if isinstance(content, list) else content
+
+
+def _with_bytes(part: dict[str, Any]) -> dict[str, Any]:
+    from base64 import b64encode
+
+    if part.get("type") != "image_url":
+        return part
+    picture = (_PIXELS.get() or {})[part["image_url"]["url"].removeprefix(BY_HASH)]
+    url = f"data:{picture.media_type};base64,{b64encode(picture.data).decode('ascii')}"
+    return {**part, "image_url": {**part["image_url"], "url": url}}

@@ -1,0 +1,95 @@
+"""Loading of vision-language models of transformers: each once per process, and no code of theirs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final
+
+from imagerag.agent.errors import BackendError, MissingExtraError
+from imagerag.agent.extras import import_extra
+from imagerag.tools.credentials import check_hub
+from imagerag.tools.generators.diffusers.devices import (
+    choose_device,
+    choose_dtype,
+    is_out_of_memory,
+    out_of_memory,
+    quiet,
+)
+from imagerag.tools.huggingface_hub import hub
+
+if TYPE_CHECKING:
+    pass
+
+
+SAFE: Final[Mapping[str, Any]] = {"trust_remote_code": False}
+"""No code comes from a model's folder; where this is left out, transformers asks on the terminal."""
+
+
+SMALLER: Final = "take a smaller model, set dtype=bfloat16, or longest_side=512 for smaller pictures"
+
+
+_LOADED: Final[dict[tuple[str, str | None, str | None], "LoadedModel"]] = {}
+
+
+_LOCK: Final = Lock()
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    model: Any
+    processor: Any
+
+
+def unload() -> None:
+    """Let go of every model that judges of this process loaded, and of the memory they held."""
+    import gc
+
+    with _LOCK:
+        _LOADED.clear()
+    gc.collect()
+
+
+def _load(model: str, device: str | None, dtype: str | None) -> LoadedModel:
+    transformers = import_extra("transformers", f"transformers:{model}", "transformers")
+    place = choose_device(device, "transformers")
+    numbers, path = choose_dtype(dtype, place), str(Path(model).expanduser())
+    try:
+        check_hub(f"transformers:{model}")
+        with hub(path), quiet("transformers"):
+            check_attention(transformers, path)
+            processor = transformers.AutoProcessor.from_pretrained(path, **SAFE)
+            weights = transformers.AutoModelForImageTextToText.from_pretrained(path, dtype=numbers, **SAFE)
+        weights = weights.to(place).eval()
+    except BackendError:
+        raise
+    except ImportError as error:
+        raise MissingExtraError(f"the model {model} ({first_line(error)})", "transformers") from error
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise out_of_memory(f"loading {model}", SMALLER) from error
+        raise BackendError(
+            f"transformers:{model} could not be loaded ({type(error).__name__}: {first_line(error)}). Fetch it where "
+            f"there is a network (hf download {model}), or name a directory that has it: transformers:/DIR",
+            retryable=False,
+        ) from error
+    return LoadedModel(weights, processor)
+
+
+def check_attention(transformers: Any, path: str) -> None:
+    """See that a model's configuration names no kernels, which are code that is fetched from a hub.
+
+    Raises:
+        BackendError: it does.
+    """
+    known, _ = transformers.PreTrainedConfig.get_config_dict(path)
+    tables = [known, *(value for value in known.values() if isinstance(value, dict))]
+    for table in tables:
+        for name in ("attn_implementation", "_attn_implementation", "_attn_implementation_internal"):
+            if "/" in str(table.get(name) or ""):
+                told = f"{path} names kernels of a hub ({str(table[name])[:60]}), which are code: no model may"
+                raise BackendError(told, retryable=False)
+
+
+def first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

@@ -1,0 +1,52 @@
+"""Votes of a judge: further answers to the same question, until the majority is certain."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+from imagerag.agent.errors import BackendError, JudgeReplyError
+from imagerag.agent.types import SamplingParams, Verdict
+from imagerag.tools.judges.vlm import prompts
+from imagerag.tools.judges.vlm.chat_protocol import ChatResponse
+
+REPEATED: Final = 1 / 3
+"""Sampling temperature of votes that are asked for in words that were used before."""
+
+
+async def ask_votes(
+    again: Callable[[SamplingParams], Awaitable[None]],
+    votes: int,
+    done: Callable[[], bool],
+    first: SamplingParams,
+) -> int:
+    """Ask until the majority is certain.
+
+    A vote that fails counts for neither side: the answers so far were paid.
+
+    Args:
+        again: asks once more, with other sampling parameters, and keeps the answer.
+        votes: how many answers are asked for at most, the first one included.
+        done: whether the majority is certain.
+        first: the sampling parameters of the first answer.
+
+    Returns:
+        How many answers were asked for in all, those that failed included.
+    """
+    for nth in range(1, votes):
+        if done():
+            return nth
+        seed = (first.seed or 0) + nth
+        # At temperature 0 the same words get the same answer, which would be counted twice.
+        temperature = first.temperature if nth < prompts.WORDINGS else REPEATED
+        told = {"seed": seed, "prompt_variant": first.prompt_variant + nth, "temperature": temperature}
+        other = first.model_copy(update=told)
+        try:
+            await again(other)
+        except (JudgeReplyError, BackendError):
+            continue
+    return votes
+
+
+def with_notes(verdict: Verdict, replies: Sequence[ChatResponse]) -> Verdict:
+    """The verdict, with the notes of the responses added to its reason, each once."""
+    notes = dict.fromkeys(reply.note for reply in replies if reply.note)
+    return verdict.model_copy(update={"reason": "; ".join([verdict.reason, *notes])}) if notes else verdict
