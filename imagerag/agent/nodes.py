@@ -62,8 +62,7 @@ class Nodes:
     @classmethod
     def for_diagram(cls) -> Self:
         """Nodes without ports, for a look at the graph or at a run's state; none of them can work."""
-        nothing = cast(Any, None)
-        return cls(generator=nothing, judge=nothing, library=None, blobs=nothing)
+        return cls(generator=(none := cast(Any, None)), judge=none, library=None, blobs=none)
 
     async def generate(self, state: RunState, runtime: Runtime[RunConfig]) -> RunUpdate:
         """Draw attempt 0 from the prompt and the user's own subject images, or take the image that was handed in."""
@@ -84,8 +83,8 @@ class Nodes:
         if attempt.verdict is not None:
             return {}
         if not says_something(state["prompt"]):
-            judged = _with_verdict(attempts, _abstention(nothing_to_check(state["prompt"])))
-            return {"attempts": judged, "judged_prompt": state["prompt"]}
+            unjudged = _abstention(nothing_to_check(state["prompt"]))
+            return {"attempts": _with_verdict(attempts, unjudged), "judged_prompt": state["prompt"]}
         calls.round = attempt.round
         shown, image, subjects = await self._judge_images(state, attempt, runtime.context)
         requirements = [*(state.get("requirements") or []), *sent_images.fixed_for_judge(self.judge, shown, attempt)]

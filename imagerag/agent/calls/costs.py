@@ -20,7 +20,7 @@ HOW_TO_PRICE: Final = (
 )
 _ROUNDING: Final = 1e-9
 _WORDING: Final = 400
-"""Bytes of a template's own words, at most, for fallbacks: each member puts references into words when its turn comes."""
+"""Bytes of a template's own words, at most: a fallback's member puts references into words when its turn comes."""
 _PER_IMAGE: Final = 40
 
 Tariffs = Mapping[str, PriceEstimator]

@@ -72,22 +72,22 @@ def backdrop(background: str, side: int, seed: int = 0) -> Image.Image:
     from PIL import Image, ImageDraw
 
     canvas = Image.new("RGB", (side, side), PAPER[background])
-    canvas_draw = ImageDraw.Draw(canvas)
+    drawer = ImageDraw.Draw(canvas)
     if background == "sky":
         for row in range(side):
-            canvas_draw.line([(0, row), (side, row)], fill=_mix(PAPER["sky"], (238, 246, 252), row / side))
+            drawer.line([(0, row), (side, row)], fill=_mix(PAPER["sky"], (238, 246, 252), row / side))
     elif background in ("grid", "lined"):
         ink: Rgb = (196, 206, 222) if background == "grid" else (172, 196, 228)
         for step in range(1, 16, 2):
             at, half = side * step / 16, side / 110
-            canvas_draw.rectangle([0, at - half, side, at + half], fill=ink)
+            drawer.rectangle([0, at - half, side, at + half], fill=ink)
             if background == "grid":
-                canvas_draw.rectangle([at - half, 0, at + half, side], fill=ink)
+                drawer.rectangle([at - half, 0, at + half, side], fill=ink)
     elif background == "speckled":
         rng = Random(seed)
         for _ in range(90):
             x, y, r = rng.uniform(0, side), rng.uniform(0, side), side * rng.uniform(0.006, 0.012)
-            canvas_draw.ellipse([x - r, y - r, x + r, y + r], fill=(196, 188, 178))
+            drawer.ellipse([x - r, y - r, x + r, y + r], fill=(196, 188, 178))
     return canvas
 
 
@@ -132,11 +132,11 @@ class _Frame:
         return self._x + x * self._cos - y * self._sin, self._y + x * self._sin + y * self._cos
 
 
-def _striped(canvas_draw: ImageDraw.ImageDraw, frame: _Frame, _shape: list[Point]) -> None:
+def _striped(drawer: ImageDraw.ImageDraw, frame: _Frame, _shape: list[Point]) -> None:
     period = 0.5
     for step in range(-5, 6):
         low, high, far = step * period, step * period + period * 0.45, 1.5
-        canvas_draw.polygon(
+        drawer.polygon(
             [frame.at(_diagonal(p)) for p in ((low, -far), (high, -far), (high, far), (low, far))], fill=TINT
         )
 
@@ -146,33 +146,33 @@ def _diagonal(point: Point) -> Point:
     return (x - y) * 0.7071, (x + y) * 0.7071
 
 
-def _dotted(canvas_draw: ImageDraw.ImageDraw, frame: _Frame, _shape: list[Point]) -> None:
+def _dotted(drawer: ImageDraw.ImageDraw, frame: _Frame, _shape: list[Point]) -> None:
     period, radius = 0.46, 0.145 * frame.unit
     for row in range(-4, 5):
         for column in range(-4, 5):
             x, y = frame.at(((column + row % 2 / 2) * period, row * period * 0.87))
-            canvas_draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=TINT)
+            drawer.ellipse([x - radius, y - radius, x + radius, y + radius], fill=TINT)
 
 
-def _checkered(canvas_draw: ImageDraw.ImageDraw, frame: _Frame, _shape: list[Point]) -> None:
+def _checkered(drawer: ImageDraw.ImageDraw, frame: _Frame, _shape: list[Point]) -> None:
     cell = 0.34
     for row in range(-5, 5):
         for column in range(-5 + row % 2, 5, 2):
             x, y = (column + 0.5) * cell, (row + 0.5) * cell
             corners = ((x, y), (x + cell, y), (x + cell, y + cell), (x, y + cell))
-            canvas_draw.polygon([frame.at(corner) for corner in corners], fill=TINT)
+            drawer.polygon([frame.at(corner) for corner in corners], fill=TINT)
 
 
-def _ringed(canvas_draw: ImageDraw.ImageDraw, frame: _Frame, shape: list[Point]) -> None:
+def _ringed(drawer: ImageDraw.ImageDraw, frame: _Frame, shape: list[Point]) -> None:
     x, y = frame.at(_centroid(shape))
     for step in range(7, 0, -1):
         outer, inner = step * 0.44 * frame.unit, (step * 0.44 - 0.2) * frame.unit
-        canvas_draw.ellipse([x - outer, y - outer, x + outer, y + outer], outline=TINT, width=round(outer - inner))
+        drawer.ellipse([x - outer, y - outer, x + outer, y + outer], outline=TINT, width=round(outer - inner))
 
 
-def _split(canvas_draw: ImageDraw.ImageDraw, frame: _Frame, shape: list[Point]) -> None:
+def _split(drawer: ImageDraw.ImageDraw, frame: _Frame, shape: list[Point]) -> None:
     level = _centroid(shape)[1]
-    canvas_draw.polygon([frame.at(p) for p in ((-2, level), (2, level), (2, 2), (-2, 2))], fill=TINT)
+    drawer.polygon([frame.at(p) for p in ((-2, level), (2, level), (2, 2), (-2, 2))], fill=TINT)
 
 
 _WEAVES: Final[dict[str, Callable[[ImageDraw.ImageDraw, _Frame, list[Point]], None]]] = {

@@ -229,8 +229,7 @@ class DiffusersGenerator:
         names = (*family.guidance, "guidance_scale", "true_cfg_scale")
         which = next((name for name in names if name in known), "guidance_scale")
         arguments: dict[str, Any] = {"prompt": prompt, **family.call, **family.guidance}
-        arguments |= without_none(**{which: self._guidance})
-        arguments |= without_none(num_inference_steps=self._steps or family.steps)
+        arguments |= without_none(**{which: self._guidance, "num_inference_steps": self._steps or family.steps})
         if size is not None:
             arguments |= {"height": size.height, "width": size.width, **(family.sized(size) if family.sized else {})}
         return {name: value for name, value in arguments.items() if name in known} | self._call
