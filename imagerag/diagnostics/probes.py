@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
-from imagerag.agent.calls.budget import estimator_of
+from imagerag.agent.calls.costs import estimator_of
 from imagerag.agent.errors import ImageRAGError
 from imagerag.agent.ports import ImagePart
 from imagerag.agent.types import SamplingParams

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, Final
 
-from imagerag.agent.calls.budget import requests_made
+from imagerag.agent.calls.costs import requests_made
 from imagerag.agent.calls.error_calls import calls_from_error
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Outcome, cost_of_calls
