@@ -1,4 +1,4 @@
-"""What a node is handed: the state of its own run, and its config, whatever way the graph was entered.
+"""The input of nodes: the state of their own run and its config, whatever way the graph was entered.
 
 A graph is entered by an input, inside another graph with that graph's context, or by a state that somebody wrote
 (`update_state`): then the state may hold findings of another prompt, or the ending of a run that is over.
@@ -49,9 +49,10 @@ def config_of(context: Any, started_at: str | None = None) -> RunConfig:
 
 
 def in_run(node: Step) -> Step:
-    """A node that is handed its run's own state and config; what is of another prompt, or of a run's end, is left out.
+    """Wrap a node: it gets its run's own state and config, and a span of its own.
 
-    Its update unsays the ending of a run that goes on from a state written after its end. It has a span of its own.
+    Verdicts of another prompt and the result of a finished run are left out of that state; the update of the node
+    clears the result where a run goes on from a state that was written after its end.
     """
 
     @wraps(node)
@@ -68,7 +69,7 @@ def in_run(node: Step) -> Step:
 
 
 def on_own_state(node: Step) -> Step:
-    """A node that is handed its run's own state and config."""
+    """Wrap a node: it gets its run's own state and config."""
 
     @wraps(node)
     async def wrapper(state: Any, runtime: Runtime[Any]) -> Any:
@@ -78,7 +79,7 @@ def on_own_state(node: Step) -> Step:
 
 
 def decided(route: Callable[..., Awaitable[Any]]) -> Callable[[RunState], Awaitable[Any]]:
-    """A decision that is made from its run's own state and config.
+    """Wrap a routing function: it gets its run's own state and config.
 
     `update_state` decides too, and has no runtime: then the config is the default.
     """
@@ -103,7 +104,7 @@ def own_state(state: RunState) -> RunState:
 
 
 def with_config(state: RunState, runtime: Runtime[Any]) -> Runtime[RunConfig]:
-    """The runtime, with config as its context."""
+    """The runtime, with a `RunConfig` as its context."""
     if type(runtime.context) is RunConfig:
         return runtime
     return runtime.override(context=config_of(runtime.context, state.get("started_at")))

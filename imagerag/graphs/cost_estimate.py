@@ -1,4 +1,4 @@
-"""What a run can come to, before anything is spent: calls by role, and money where prices are known.
+"""Upper bounds on the calls of a run, by role, and on their cost where prices are known.
 
 `max_calls` is a ceiling: no run that is not resumed makes more calls. It counts every answer that cannot be read and is
 asked for again, and every try of a step that fails on the way. `expected_calls` is what a run makes that uses all its
@@ -58,7 +58,7 @@ class RoleEstimate(BaseModel):
 
 
 class Estimate(BaseModel):
-    """What a run can come to.
+    """The estimate of a run.
 
     Attributes:
         max_calls: votes counted; with `max_calls`, never more than that.
@@ -94,7 +94,7 @@ def estimate(
     mask: bool = False,
     tries: int = TRIES,
 ) -> Estimate:
-    """What a run with these config and backends can come to. Nothing is asked and nothing is spent.
+    """Estimate the calls and the cost of a run with this config and these backends. No model is called.
 
     Args:
         reranker: what orders the candidates that passed, if there is one; it makes calls only when it looks.
@@ -145,7 +145,7 @@ async def estimate_setup(
     initial_image: bool = False,
     mask: bool = False,
 ) -> Estimate:
-    """What a run with this setup can come to.
+    """Estimate the calls and the cost of a run with this setup. No model is called.
 
     Raises:
         SpecError: a backend that there is not.

@@ -1,4 +1,4 @@
-"""How a setup becomes ports: backends by their specs, libraries by their names, one home directory."""
+"""The objects behind a run: backends by their specs, libraries by their names, stores of one home directory."""
 
 import asyncio
 import threading
@@ -58,7 +58,7 @@ class Backends:
 
 @dataclass(frozen=True)
 class Dependencies:
-    """Makes and keeps the parts that runs in one process share: a model is loaded once, whoever asks for it.
+    """Makes and keeps what the runs of one process share: each model is loaded once.
 
     Attributes:
         home: where everything is kept.
@@ -92,7 +92,7 @@ class Dependencies:
         return Prices.load(self.home.root)
 
     def use(self, role: Use, name: str, part: object) -> None:
-        """Put a part of one's own under a spec (or a library under a name), for the runs of this process.
+        """Register an object under a spec, or a library under a name, for the runs of this process.
 
         An embedder is also found by its `identity.spec`, which is what the libraries made with it note.
 

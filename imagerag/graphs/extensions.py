@@ -1,4 +1,4 @@
-"""What users make of the generation graph: their own nodes, and what they do with it before it is compiled."""
+"""Extensions of the generation graph: nodes and workflows of users."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from imagerag.graphs.generation import Workflow, build_workflow
 
 @dataclass(frozen=True)
 class Extension:
-    """How a graph is made of its ports.
+    """The classes and functions that make a graph from its ports.
 
     Attributes:
         nodes: `Nodes`, or a subclass that does some steps in its own way.
@@ -22,7 +22,7 @@ class Extension:
     workflow: Callable[[Nodes], Workflow] = build_workflow
 
     def __post_init__(self) -> None:
-        """See that they are what they have to be.
+        """Check the types of both.
 
         Raises:
             UsageError: they are not.

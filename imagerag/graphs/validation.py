@@ -1,4 +1,4 @@
-"""What callers give, when it can be used: prompts, questions, and names of their own."""
+"""Validation of user input: prompts, questions, ids, and texts that can be stored."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ MAX_QUESTION: Final = 4_000
 
 
 def validate_prompt(prompt: str) -> str:
-    """The prompt, when it can be drawn at all.
+    """Validate a prompt and return it.
 
     Raises:
         UsageError: empty, too long, or not text that can be stored (NUL bytes, lone surrogates).
@@ -29,7 +29,7 @@ def validate_prompt(prompt: str) -> str:
 
 
 def validate_question(question: str) -> str:
-    """The question, when it can be asked at all.
+    """Validate a question and return it without spaces at its ends.
 
     Raises:
         UsageError: empty, too long, or not text that can be stored (NUL bytes, lone surrogates).
@@ -55,7 +55,7 @@ def validate_match_reason(by: SearchBy | None, pictures: Sequence[object]) -> Se
 
 
 def validate_id(run_id: str | None) -> str | None:
-    """A caller's own run id, when it can be one.
+    """Validate a run id and return it; None stays None.
 
     Raises:
         UsageError: empty, too long, or with anything but letters, digits, - and _.
@@ -64,7 +64,7 @@ def validate_id(run_id: str | None) -> str | None:
 
 
 def validate_thread(thread: str | None) -> str | None:
-    """A thread's id, when it can be one.
+    """Validate a thread id and return it; None stays None.
 
     Raises:
         UsageError: empty, too long, or with anything but letters, digits, - and _.

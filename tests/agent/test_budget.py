@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagerag.agent.calls.costs import (
+    after_observed_calls,
     budget_violation,
     estimator_for,
     estimators_of,
@@ -15,7 +16,6 @@ from imagerag.agent.calls.costs import (
     requests_made,
     spent,
     spent_by_siblings,
-    told_by,
 )
 from imagerag.agent.ports import Capabilities, PriceEstimator
 from imagerag.agent.types import Concept, ModelCall, Query, RunConfig
@@ -133,8 +133,8 @@ def test_a_price_is_known_no_more_when_a_service_answered_and_did_not_say_what_i
     made: dict[str, Any], known: bool
 ) -> None:
     made = {"role": "judge.critique", **made}
-    assert told_by(KNOWN, "judge.critique", [call(**made)]).known is known
-    assert not told_by(PriceEstimator(), "judge.critique", []).known
+    assert after_observed_calls(KNOWN, "judge.critique", [call(**made)]).known is known
+    assert not after_observed_calls(PriceEstimator(), "judge.critique", []).known
 
 
 def test_under_a_budget_an_unknown_price_stops_the_call_unless_what_it_costs_at_most_is_known() -> None:

@@ -1,4 +1,4 @@
-"""The budget of a run as one call meets it: whether it may be made, and what is booked while it has no answer."""
+"""The budget of a run, checked before each call, and the reservation of a call that has no response yet."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from imagerag.agent import clock
 from imagerag.agent.calls import pending_calls
 from imagerag.agent.calls.costs import (
     Tariffs,
+    after_observed_calls,
     budget_violation,
     estimator_for,
     max_cost,
     max_observed_cost,
     requests_made,
-    told_by,
 )
 from imagerag.agent.errors import BudgetExceededError
 from imagerag.agent.ports import PriceEstimator
@@ -22,13 +22,13 @@ from imagerag.agent.types import ModelCall, RunConfig
 
 @dataclass(frozen=True, kw_only=True)
 class Reservation:
-    """A call that may be made.
+    """A call that fits the budget.
 
     Attributes:
-        call: with the most it can cost, where a budget in money is kept.
-        booked: as it counts until it is answered: at its highest price, with all requests it may come to.
-        seconds: left until the deadline; None when there is none.
-        requests: that the run may still make; None when it may make any number.
+        call: with its upper bound in US dollars, where there is a budget in money.
+        booked: the call as it counts until there is a response: at its upper bound, with all its possible requests.
+        seconds: until the deadline; None without one.
+        requests: number that the run may still make; None is any number.
     """
 
     call: ModelCall
@@ -39,11 +39,11 @@ class Reservation:
 
 @dataclass(frozen=True, kw_only=True)
 class CallBudget:
-    """What a run may spend.
+    """The limits of a run: requests, US dollars, deadline.
 
     Attributes:
-        tariffs: what is known of the backends' prices.
-        done_again: the run does another one again: what it reuses counts as the calls they were.
+        tariffs: price estimators by role.
+        done_again: the run replays another one: its cached calls count as the calls they were.
     """
 
     config: RunConfig
@@ -51,10 +51,10 @@ class CallBudget:
     done_again: bool = False
 
     def reserve(self, call: ModelCall, content: Mapping[str, Any], calls: Sequence[ModelCall]) -> Reservation:
-        """Reserve what a call may take.
+        """Reserve the requests and the cost of a call.
 
         Args:
-            content: what it is asked with.
+            content: of the request.
             calls: all calls of the run so far.
 
         Raises:
@@ -94,8 +94,8 @@ class CallBudget:
     def _most(
         self, call: ModelCall, content: Mapping[str, Any], calls: Sequence[ModelCall]
     ) -> tuple[PriceEstimator, float | None, bool]:
-        """What is known of a call's price, the most it can cost, and whether that is what was said to assume."""
-        tariff = told_by(estimator_for(call.role, self.tariffs), call.role, calls)
+        """The price estimator of a call, its upper bound in US dollars, and whether that bound is the assumed price."""
+        tariff = after_observed_calls(estimator_for(call.role, self.tariffs), call.role, calls)
         usd = self.config.assume_cost_usd_per_call
         partial_images = self.config.partial_images if call.role == "generate" else 0
         most = max_cost(tariff, content, self.config.size, partial_images)

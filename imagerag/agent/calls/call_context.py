@@ -1,4 +1,4 @@
-"""What an adapter may know of the call that it serves: whom to tell of progress, its idempotency key, requests left.
+"""The context of the call that an adapter serves: progress callback, idempotency key, requests left.
 
 It is one context variable and no argument of the ports: most adapters need nothing of it and keep plain signatures,
 and what stands between a run and an adapter (a fallback, a judge that votes) hands it on without knowing of it.
@@ -21,14 +21,14 @@ async def _no_partial(data: bytes, number: int) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class ProgressCallback:
-    """Whom a generator tells how far one picture is.
+    """The callback through which a generator reports the progress of one image.
 
-    It calls it in the task that called it, or through that task's event loop.
+    The generator calls it in the task that called the generator, or through that task's event loop.
 
     Attributes:
-        partial_images: how many unfinished pictures are wanted, 0 to 3; they can cost extra.
-        step: told of steps done and how many there are (0 when that is not known).
-        partial: told of an unfinished picture (encoded bytes) and its number, from 0.
+        partial_images: number of unfinished images wanted, 0 to 3; they can cost extra.
+        step: called with the steps done and their total (0 when it is not known).
+        partial: called with an unfinished image (encoded bytes) and its number, from 0.
     """
 
     partial_images: int = 0
@@ -38,10 +38,10 @@ class ProgressCallback:
 
 @dataclass(frozen=True, kw_only=True)
 class CallContext:
-    """One call of a run, as the adapter that serves it may know it.
+    """One call of a run, as its adapter sees it.
 
     Attributes:
-        progress: told of what is drawn meanwhile; one that does nothing where nobody looks on.
+        progress: the progress callback; by default a no-op.
         idempotency_key: tells a service that two requests are the same one: a call whose answer was lost is made again
             with the key of the first. None where there is none.
         requests_left: how many requests to a model the run may still make, this call included; None is any number.

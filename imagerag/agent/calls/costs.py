@@ -28,22 +28,22 @@ Tariffs = Mapping[str, PriceEstimator]
 
 
 def estimator_of(port: object) -> PriceEstimator:
-    """What is known of a backend's prices; nothing, when it does not say."""
+    """The price estimator of a backend; one that knows no price where the backend names none."""
     return capabilities_of(port).tariff or PriceEstimator()
 
 
 def estimators_of(generator: ImageGenerator, judge: Judge, reranker: Reranker | None = None) -> Tariffs:
-    """The tariffs of a run's backends; that of a reranker that there is not knows no price."""
+    """The price estimators of a run's backends, by role; without a reranker, one that knows no price."""
     return {"generate": estimator_of(generator), "judge": estimator_of(judge), "rerank": estimator_of(reranker)}
 
 
 def estimator_for(role: str, tariffs: Tariffs) -> PriceEstimator:
-    """The tariff of the backend that a role calls."""
+    """The price estimator of the backend that serves `role`, for instance "judge.critique"."""
     return tariffs.get(role.partition(".")[0], PriceEstimator())
 
 
-def told_by(tariff: PriceEstimator, role: str, calls: Sequence[ModelCall]) -> PriceEstimator:
-    """The tariff, known no more when a service that was to say what it used has not said it and nothing bounds it."""
+def after_observed_calls(tariff: PriceEstimator, role: str, calls: Sequence[ModelCall]) -> PriceEstimator:
+    """The estimator, marked unknown where a service did not report its usage and no bound on the cost is known."""
     silent = any(
         c.role == role and c.completed and not c.error and c.cost_usd is None and c.max_cost_usd is None for c in calls
     )
@@ -51,17 +51,17 @@ def told_by(tariff: PriceEstimator, role: str, calls: Sequence[ModelCall]) -> Pr
 
 
 _TEXTS: Final = ("prompt", "question", "earlier", "sources", "finding")
-"""What of a call's content a model reads as text: written out, it is no shorter than what is sent."""
+"""The parts of a call's content that a model reads as text: written out, they are no shorter than what is sent."""
 
 
 def max_cost(
     tariff: PriceEstimator, content: Mapping[str, Any], size: Size | None, partial_images: int = 0
 ) -> float | None:
-    """US dollars that a call can cost at most; None when that is not known.
+    """The upper bound of a call's cost in US dollars; None when it is not known.
 
     Args:
-        content: what the call is asked with, images by hash.
-        partial_images: unfinished pictures that are asked for.
+        content: of the request, images by hash.
+        partial_images: number of unfinished images requested.
     """
     images = content.get("images")
     sent = (
@@ -81,24 +81,30 @@ def max_cost(
 def max_cost_with(
     tariff: PriceEstimator, prompt: int, images: int, size: Size | None, partial_images: int
 ) -> float | None:
-    """`tariff.most`, with unfinished pictures."""
+    """The upper bound in US dollars, unfinished images included; None when it is not known.
+
+    Args:
+        prompt: bytes of text.
+        images: number of images sent.
+        partial_images: number of unfinished images requested.
+    """
     most = tariff.most(prompt, images, size)
     return None if most is None else most + partial_images * tariff.partial_usd
 
 
 def requests_made(calls: Sequence[ModelCall], *, done_again: bool) -> int:
-    """How many requests calls have taken of a budget. What was reused is none.
+    """The number of requests that count against a budget. Cached calls count none.
 
-    Except in a replay (`done_again`), which ends where the run it does again ended, and does not go on spending.
+    In a replay (`done_again`) they do count: it ends where the original run ended, and does not go on spending.
     """
     return sum(call.requests for call in calls if done_again or not call.cached)
 
 
 def spent(calls: Sequence[ModelCall]) -> float:
-    """US dollars that calls have cost, as far as that is known.
+    """The cost of calls in US dollars, as far as it is known.
 
-    A call whose cost was not told (it was lost on the way, refused, or could not be read) is booked at the most it
-    could have cost, else at the dearest of its kind.
+    A call of unknown cost (lost, refused, or unreadable) counts at its upper bound, else at the highest cost of its
+    role.
     """
     return sum(_booked(call, calls) for call in calls)
 
@@ -121,18 +127,18 @@ def spent_by_siblings(task: SearchTask, config: RunConfig) -> list[ModelCall]:
 
 
 def max_observed_cost(role: str, calls: Sequence[ModelCall]) -> float | None:
-    """The dearest call of a role so far, in US dollars."""
+    """The highest cost of a call of a role so far, in US dollars; None without one."""
     return max((c.cost_usd for c in calls if c.role == role and c.cost_usd is not None and not c.cached), default=None)
 
 
 def budget_violation(
     role: str, backend: str, calls: Sequence[ModelCall], tariff: PriceEstimator, most: float | None, limit: float
 ) -> str:
-    """Why the next call may not be made under a budget of `limit` US dollars; empty when it may.
+    """The reason why the next call exceeds a budget of `limit` US dollars; empty when it fits.
 
     Args:
-        calls: all that were made so far.
-        most: what it can cost at most; None when that is not known.
+        calls: all calls so far.
+        most: upper bound of the next call in US dollars; None when it is not known.
     """
     if most is None and not tariff.known:
         return f"the price of {backend} is not known, so a budget of {dollars(limit)} cannot be kept: {HOW_TO_PRICE}"

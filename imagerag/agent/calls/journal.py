@@ -1,4 +1,4 @@
-"""The journal: what a model call is known by, what is kept of its answer, and when an answer is used again.
+"""The journal: keys of model calls, entries with their responses, and errors that are kept as responses.
 
 A call is known by the content of its request: role, backend, every parameter, the prompt's text, the hashes of all
 images, and how many times this run has asked the very same before (a deliberate second ask is a second call). What is
@@ -24,7 +24,7 @@ class CallRequest(FrozenModel):
     Attributes:
         content: everything else that decides the answer, JSON-able, images by hash.
         request: SHA-256 of role, backend and content.
-        nth: how many times this run has asked the very same before.
+        nth: number of equal requests of this run before it.
     """
 
     role: str
@@ -37,10 +37,10 @@ class CallRequest(FrozenModel):
     def of(
         cls, role: str, backend: str, content: Mapping[str, Any], *, before: Sequence[ModelCall] = ()
     ) -> "CallRequest":
-        """A call before it is made.
+        """Make the request of a call.
 
         Args:
-            before: the run's calls so far, which say how many times it has asked the very same.
+            before: the run's calls so far; the completed ones with the same request are counted.
         """
         text = json.dumps({"role": role, "backend": backend, "content": content}, sort_keys=True)
         request = hashlib.sha256(text.encode()).hexdigest()
@@ -49,7 +49,7 @@ class CallRequest(FrozenModel):
 
     @property
     def key(self) -> str:
-        """What its answer is kept under."""
+        """The key of its entry: the request's hash and `nth`."""
         return f"{self.request}-{self.nth}"
 
 
@@ -82,7 +82,7 @@ class JournalEntry(FrozenModel):
 
     @property
     def error(self) -> str | None:
-        """Why there is no answer."""
+        """The message of the failure; None when there is an answer."""
         return self.failure["message"] if self.failure else None
 
 
@@ -154,13 +154,13 @@ def written(variation: SamplingParams) -> dict[str, Any]:
 
 
 def encode(answer: Any) -> Mapping[str, Any]:
-    """An answer as JSON-able data."""
+    """Encode a response as JSON-able data."""
     data: Mapping[str, Any] = _adapter(type(answer)).dump_python(answer, mode="json")
     return data
 
 
 def decode(entry: JournalEntry, kind: type[Answer]) -> Answer:
-    """The answer an entry holds.
+    """Decode the response of an entry.
 
     Raises:
         RefusalError, JudgeReplyError, UnreadableImageError: when that is what was answered.
@@ -186,7 +186,7 @@ def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
 
 
 def failure_of(error: Exception) -> Mapping[str, str] | None:
-    """What is kept of an error: only of those that are an answer, and so were paid for."""
+    """The entry of an error that is a response, and so was paid for; None for any other error."""
     kinds = (RefusalError, UnreadableImageError, JudgeReplyError)
     kind = next((kind for kind in kinds if isinstance(error, kind)), None)
     return kind and {"error": kind.__name__, "message": str(error), "raw": getattr(error, "raw", "")}
@@ -213,7 +213,7 @@ def replay_miss(asked: CallRequest, nearest: JournalEntry | None) -> ReplayMissE
 
 
 def distance(one: CallRequest, other: CallRequest) -> int:
-    """In how much two requests differ: parts of the content count double."""
+    """The number of differences of two requests; parts of the content count double."""
     names = {*one.content, *other.content}
     parts = len([name for name in names if one.content.get(name) != other.content.get(name)])
     return 2 * parts + int(one.backend != other.backend) + int(one.nth != other.nth)

@@ -1,4 +1,4 @@
-"""Every model call of a node goes through here: the journal and the budget before it, a record after it."""
+"""Model calls of a node: journal and budget before each call, a record after it."""
 
 import asyncio
 import time
@@ -104,15 +104,15 @@ class ModelCaller:
         variation: SamplingParams | None = None,
         progress: ProgressCallback | None = None,
     ) -> Answer:
-        """Make one call, unless the journal has its answer; an answer is kept before it is given back.
+        """Call a model, unless the journal has the response. A response is in the journal before it is returned.
 
         Args:
             role: which port is called, for instance "judge.critique".
             backend: the backend's identity.
-            kind: the answer's class.
+            kind: the response's class.
             content: everything that decides the answer, JSON-able, images by hash.
             ask: makes the call.
-            progress: told of what is drawn meanwhile.
+            progress: the progress callback; by default a no-op.
 
         Raises:
             BudgetExceededError: it would be one call too many, could cost too much, or the deadline has come.
@@ -147,13 +147,13 @@ class ModelCaller:
         ask: Callable[[SamplingParams], Awaitable[Answer]],
         first: SamplingParams | None = None,
     ) -> Answer:
-        """Make one call, and once more with other words when the answer cannot be read.
+        """Call a model; call it once more, with a rephrased prompt, when the response cannot be parsed.
 
         Args:
-            first: how it is asked first, where that is another way than the usual one.
+            first: sampling parameters of the first call; None are the defaults.
 
         Raises:
-            JudgeReplyError: neither answer could be read.
+            JudgeReplyError: neither response could be parsed.
         """
         first = first or SamplingParams()
         varied = "seed_and_wording" if first.varied_parameter == "none" else first.varied_parameter

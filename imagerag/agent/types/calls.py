@@ -57,7 +57,7 @@ class ModelCall(FrozenModel):
 
     @property
     def counted_usd(self) -> float | None:
-        """What it cost, or counts as where that is not known; None when neither is known."""
+        """The cost in US dollars, or the upper bound it counts at; None when neither is known."""
         return self.max_cost_usd if self.cost_usd is None and (self.assumed or self.unsettled) else self.cost_usd
 
     @property
@@ -66,12 +66,12 @@ class ModelCall(FrozenModel):
         return self.error is None or self.unsettled
 
     def canonical(self) -> "ModelCall":
-        """The same whoever paid for it."""
+        """A copy without billing fields, for comparison."""
         return self.model_copy(update={"cached": False, "cost_usd": 0.0, "max_cost_usd": None, "assumed": False})
 
 
 def cost_of_calls(calls: Iterable[ModelCall]) -> float | None:
-    """US dollars that calls cost together, or may have; None when the price of one is not known."""
+    """The total cost of calls in US dollars; None when the cost of one is not known."""
     costs = [call.counted_usd for call in calls if call.counts]
     return None if None in costs else fsum(cost for cost in costs if cost is not None)
 
