@@ -168,8 +168,7 @@ class Nodes:
 
     async def write_captions(self, state: RunState, runtime: Runtime[RunConfig]) -> RunUpdate:
         """Write one caption per missing concept, each within what the library's encoder reads; or do without them."""
-        calls = self._calls(state, runtime)
-        attempt = state["attempts"][-1]
+        calls, attempt = self._calls(state, runtime), state["attempts"][-1]
         _, image, subjects = await self._judge_images(state, attempt, runtime.context)
         writer = CaptionWriter(
             judge=self.judge,

@@ -275,26 +275,22 @@ class ModelCaller:
         self.made.append(pending_calls.failed_call(booked, error, elapsed_s=elapsed_s, unsettled=unsettled))
         event_log.lost(self.run_id, self.made[-1], error)
         if self.journal is not None:
-            await self.journal.keep_lost(
-                FailedCall(run_id=self.run_id, call=self.made[-1], at=clock.now(), task=self.task)
-            )
+            lost = FailedCall(run_id=self.run_id, call=self.made[-1], at=clock.now(), task=self.task)
+            await self.journal.keep_lost(lost)
         if expired:
             raise BudgetExceededError("the deadline came during a call") from None
         if (too_long := too_long_wait(error, self.made, self.config)) is not None:
             raise attach_calls(self.made, too_long) from None
         self.failed[self.task] = self.made
         attach_calls(self.made, error)
-        error.__dict__.update(deadline_at=self.config.deadline_at, after_payment=self._paid())
+        paid = any(c.role == "generate" and c.completed and not c.cached and c.cost_usd != 0 for c in self._all())
+        error.__dict__.update(deadline_at=self.config.deadline_at, after_payment=paid)
 
     async def unrecorded(self) -> list[ModelCall]:
         """The run's calls that no update holds: those of a node that failed in a process that was killed at once."""
         return (
             [] if self.journal is None else await pending_calls.unrecorded_calls(self.journal, self.run_id, self._all())
         )
-
-    def _paid(self) -> bool:
-        """Whether the run has a drawing that was paid for."""
-        return any(c.role == "generate" and c.completed and not c.cached and c.cost_usd != 0 for c in self._all())
 
     def _all(self) -> list[ModelCall]:
         return [*self.before, *self.made]

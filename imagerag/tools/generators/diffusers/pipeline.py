@@ -5,7 +5,6 @@ import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from hashlib import sha256
 from threading import Event
 from typing import Any, Final
 
@@ -126,11 +125,11 @@ class DiffusersGenerator:
         weights = "" if source.name and source.repo == family.repo else weight_sources.short(source.repo)
         named = "=".join(part for part in (source.name, weights) if part)
         more = {"call": self._call, "load": self._options}
-        digests = {name: _digest(repr(sorted(value.items()))) for name, value in more.items() if value}
+        digests = {name: weight_sources.digest(repr(sorted(value.items()))) for name, value in more.items() if value}
         if family.adapter is not None and source.name in BUILT_IN and family != BUILT_IN[source.name]:
             digests["adapter"] = weight_sources.short(family.adapter.repo)
         elif source.name and family != BUILT_IN.get(source.name):
-            digests["row"] = _digest(repr(family))
+            digests["row"] = weight_sources.digest(repr(family))
         given = {"dtype": self._dtype, "guidance": self._guidance, "scale": self._scale, "steps": self._steps} | digests
         return with_options(f"diffusers:{named}", dict(sorted(given.items())))
 
@@ -295,7 +294,3 @@ class DiffusersGenerator:
 
 class _StoppedError(Exception):
     """Nobody waits for the picture any more."""
-
-
-def _digest(text: str) -> str:
-    return sha256(text.encode()).hexdigest()[:8]

@@ -209,3 +209,8 @@ def short(repo: str) -> str:
     if not (path.is_dir() or repo.startswith(("/", ".", "~"))):
         return repo
     return f"{path.resolve().name}~{sha256(str(path.resolve()).encode()).hexdigest()[:6]}"
+
+
+def digest(text: str) -> str:
+    """The first 8 hexadecimal digits of a text's SHA-256: tells settings apart in an identity."""
+    return sha256(text.encode()).hexdigest()[:8]
