@@ -37,6 +37,7 @@ def import_extra(module: str, what: str, extra: str) -> Any:
     Raises:
         MissingExtraError: it, or a module that it needs, is not installed.
     """
+    require_extra(module.partition(".")[0], what, extra)
     try:
         return import_module(module)
     except ImportError as error:

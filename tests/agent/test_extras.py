@@ -13,10 +13,11 @@ def test_a_module_that_is_there_is_imported_and_one_that_is_not_names_its_extra(
 ) -> None:
     require_extra("json", "a document", "documents")
     assert import_extra("json.decoder", "a document", "documents").JSONDecoder
-    for missing in ("no_such_module", "scipy"):
-        monkeypatch.setitem(sys.modules, "scipy", None)
-        assert not is_installed(missing)
-        for check in (require_extra, import_extra):
+    assert import_extra("scipy.stats", "a plot", "evals"), "it stays loaded"
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    for missing in ("no_such_module", "scipy", "scipy.stats"):
+        assert not is_installed(missing.partition(".")[0])
+        for check in (import_extra,) if "." in missing else (require_extra, import_extra):
             with pytest.raises(MissingExtraError, match=r"^a plot needs .*: pip install 'imagerag\[evals\]'"):
                 check(missing, "a plot", "evals")
 

@@ -2,15 +2,17 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imagerag.agent.calls.error_calls import attach_calls
 from imagerag.agent.calls.journal import FailedCall
 from imagerag.agent.calls.pending_calls import NO_ANSWER
 from imagerag.agent.errors import BackendError, JudgeReplyError, UsageError
@@ -38,7 +40,7 @@ from imagerag.evals.harness.runner import EvalReport, EvalRunner
 from imagerag.evals.judges.generated_questions import KINDS, Question, questions
 from imagerag.evals.sketch.context import CheckContext
 from imagerag.evals.sketch.judge import check_judge, judge_answer
-from imagerag.evals.sketch.loop import Prompt, World, generator_knows, prompts, scored
+from imagerag.evals.sketch.loop import Prompt, World, generator_knows, prompts, run, scored
 from imagerag.evals.sketch.sections import SECTIONS, TARGETS
 from imagerag.evals.sketch.threshold import KINDS as KINDS_OF_LIBRARY
 from imagerag.evals.sketch.threshold import Query, metrics, queries, scenes
@@ -198,6 +200,21 @@ async def test_a_call_of_a_killed_check_is_counted_once(tmp_path: Path) -> None:
     for _ in range(2):
         report = await evaluated(tmp_path / "out", **suite)
         assert (report.calls, report.cost_usd) == (expected + 2, pytest.approx(0.25))
+
+
+async def test_a_run_that_raises_keeps_the_calls_it_made() -> None:
+    class Broken:
+        async def start(self, prompt: str, setup: RunSpec, *, run_id: str) -> AsyncIterator[Any]:
+            calls = [ModelCall(role="generate", backend="b", elapsed_s=0, cost_usd=0.25, requests=2)]
+            raise attach_calls(calls, BackendError("down", retryable=False))
+            yield
+
+    context: Any = SimpleNamespace(
+        setup=RunSpec(generator="g", judge="j"), dependencies=SimpleNamespace(runner=Broken())
+    )
+    case = await run(context, "loop/held/0000", Prompt("held", (STAR,)), {})
+    assert (case.error, case.calls, case.cost_usd) == ("BackendError", 2, 0.25)
+    assert set(case.results.values()) == {None}
 
 
 def test_a_check_of_unknown_cost_counts_every_request_as_one() -> None:

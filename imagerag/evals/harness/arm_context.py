@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from imagerag.agent.calls.costs import estimators_of
 from imagerag.agent.calls.model_caller import ModelCaller
@@ -11,6 +11,7 @@ from imagerag.agent.outcomes import best_attempts
 from imagerag.agent.ports import Critique, ImageGenerator, ImagePart
 from imagerag.agent.run_record import RunRecord, run_record
 from imagerag.agent.sent_images import ImageParts, subjects_of
+from imagerag.agent.state import RunState
 from imagerag.agent.types import (
     Attempt,
     ImageRef,
@@ -94,7 +95,7 @@ class ArmContext:
     @property
     def own_images(self) -> list[UsedReference]:
         """The case's own images, as references that are always sent."""
-        return subjects_of({"subjects": list(self.subjects)})
+        return subjects_of(cast(RunState, {"subjects": list(self.subjects)}))
 
     @property
     def _generator(self) -> ImageGenerator:

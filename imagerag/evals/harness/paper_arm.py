@@ -9,7 +9,7 @@ and C.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from imagerag.agent import concept_tracker
 from imagerag.agent.calls.error_calls import calls_from_error
@@ -203,7 +203,7 @@ class _Published:
         calls.round = 1
         parts = ImageParts(blobs=job.dependencies.blobs, library=self.parts.library)
         generation = job.image_generation(self.parts.generator, parts)
-        state: RunState = {"prompt": job.case.prompt, "attempts": self.attempts}
+        state = cast(RunState, {"prompt": job.case.prompt, "attempts": self.attempts})
         sent = [*job.own_images, *references]
         return await with_retries(lambda: generation.attempt(calls, state, sent))
 

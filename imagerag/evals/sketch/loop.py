@@ -142,7 +142,12 @@ async def run(context: CheckContext, id: str, prompt: Prompt, shown: dict[str, S
     except Exception as error:
         made = calls_from_error(error)
         return unscored_check(
-            id, prompt.text, METRICS[prompt.kind], error, calls=requests_made(made), cost_usd=cost_of_calls(made)
+            id,
+            prompt.text,
+            METRICS[prompt.kind],
+            error,
+            calls=requests_made(made, done_again=False),
+            cost_usd=cost_of_calls(made),
         )
 
 
