@@ -61,7 +61,7 @@ LEFT_OUT: Final[Mapping[str, str]] = {
 """Pillow's other formats, and why they are not opened."""
 
 _METADATA_WARNINGS: Final = (
-    "(?:Possibly c|C)orrupt EXIF data|Truncated File Read|Metadata Warning, tag|Image appears to be a malf"
+    "(?:Possibly c|C)orrupt EXIF data|Truncated File Read|Metadata Warning, tag|Image appears to be a malformed MPO"
 )
 """What Pillow says on the terminal of some file's metadata, without saying which file's."""
 
