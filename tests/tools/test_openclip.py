@@ -2,6 +2,7 @@ import asyncio
 import io
 import json
 import logging
+import resource
 import shutil
 import threading
 from pathlib import Path
@@ -13,6 +14,8 @@ from PIL import Image
 
 from imagerag.agent.errors import BackendError, SpecError, UsageError
 from imagerag.agent.images.decoding import open_rgb
+from imagerag.agent.ports import PreparingEmbedder
+from imagerag.store.images.image_info import image_info
 from imagerag.tools.embedders import weights
 from imagerag.tools.embedders.openclip import OpenClipEmbedder
 from imagerag.tools.testing.fakes import picture
@@ -302,3 +305,34 @@ def test_a_large_jpeg_is_decoded_reduced() -> None:
 async def test_what_cannot_be_read_is_said_and_which(tiny: Path, data: bytes) -> None:
     with pytest.raises(UsageError, match=r"image 1: .*cannot be read"):
         await embedder(tiny).embed_images([picture("fine"), data])
+
+
+async def test_decoded_images_give_the_vectors_of_their_files(tiny: Path) -> None:
+    mine = embedder(tiny)
+    assert isinstance(mine, PreparingEmbedder)
+    files = [encoded(noise(900, 700), "JPEG"), encoded(noise(40, 90, 1)), encoded(noise(300, 300, 2), "WEBP")]
+    prepared = [mine.prepare(image_info(data, side=mine.image_side).picture) for data in files]
+    np.testing.assert_array_equal(await mine.embed_prepared(prepared), await mine.embed_images(files))
+    assert (await mine.embed_prepared([])).shape == (0, mine.identity.dimension)
+
+
+async def test_a_reduced_decoding_changes_next_to_nothing(tiny: Path) -> None:
+    mine = embedder(tiny)
+    smooth = noise(60, 45).resize((2400, 1800), Image.Resampling.BICUBIC)
+    data = encoded(smooth, "JPEG", quality=90)
+    reduced, whole = image_info(data, side=mine.image_side).picture, open_rgb(data)
+    assert reduced is not None
+    assert (reduced.size, whole.size) == ((600, 450), (2400, 1800))
+    one, other = await mine.embed_prepared([mine.prepare(reduced), mine.prepare(whole)])
+    assert float(one @ other) > 0.9999
+
+
+@pytest.mark.parametrize("size", [(1, 50_000), (50_000, 1), (3, 9_000)])
+async def test_a_line_of_pixels_needs_no_more_memory_than_a_picture(tiny: Path, size: tuple[int, int]) -> None:
+    line = Image.new("RGB", size, "teal")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    line_vector, square_vector = await embedder(tiny).embed_images(
+        [encoded(line), encoded(Image.new("RGB", (64, 64), "teal"))]
+    )
+    np.testing.assert_allclose(line_vector, square_vector, atol=1e-5)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400_000

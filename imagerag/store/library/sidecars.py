@@ -13,7 +13,9 @@ are indexed: of a folder that somebody else made, it could be any text of the ma
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +23,7 @@ from imagerag.store.library.generation_metadata import without_parameters
 from imagerag.store.library.image_metadata import (
     DETECTIONS,
     MAX_CAPTION,
+    POSITION,
     ImageMetadata,
     clean,
     plain_name,
@@ -150,8 +153,19 @@ def _read(file: Path) -> ImageMetadata:
     if not isinstance(record, dict):
         raise ValueError("it is neither an object nor a text")
     if "photoTakenTime" in record or "googlePhotosOrigin" in record:
-        record = {key: value for key, value in record.items() if key != "title"}  # Takeout's is the file's name
+        record = _of_takeout(record)
     return read_metadata(_without_labels(record))
+
+
+def _of_takeout(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Google Takeout's object with our fields. Its title is the file's name, its time is UTC's, 0, 0 is no place."""
+    said = {key: value for key, value in record.items() if key != "title"}
+    time, place = record.get("photoTakenTime"), record.get("geoData")
+    with suppress(TypeError, ValueError, OverflowError, OSError, KeyError):
+        said["taken"] = f"{datetime.fromtimestamp(int(time['timestamp']), UTC):%Y-%m-%d %H:%M:%S}Z" if time else None
+    if isinstance(place, dict) and (place.get("latitude") or place.get("longitude")):
+        said |= {axis: place.get(axis) for axis in POSITION}
+    return said
 
 
 def _of_text(text: str) -> ImageMetadata:

@@ -1,10 +1,13 @@
 """Pictures as the image tower sees them. As open_clip's `image_transform_v2`, number by number, without torchvision."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from PIL.Image import Image, Resampling
+
+_LONGEST: Final = 16
+"""Times its shorter side that the longer side of a picture is looked at: its middle alone is seen."""
 
 
 def preprocessing(preprocess: Mapping[str, Any]) -> "Callable[[Image], Any]":
@@ -39,6 +42,7 @@ def _resized(picture: "Image", size: tuple[int, int], *, squash: bool, interpola
     how = _how(interpolation)
     if squash:
         return picture if picture.size == size else picture.resize(size, how)
+    picture = _middle(picture)
     (width, height), side = picture.size, size[0]
     longer = int(side * max(width, height) / min(width, height))
     wanted = (side, longer) if width <= height else (longer, side)
@@ -46,6 +50,15 @@ def _resized(picture: "Image", size: tuple[int, int], *, squash: bool, interpola
         picture = picture.resize(wanted, how)
     left, top = round((picture.width - side) / 2.0), round((picture.height - side) / 2.0)
     return picture.crop((left, top, left + side, top + side))
+
+
+def _middle(picture: "Image") -> "Image":
+    """A picture without the ends of a line: enlarged to `size` on its shorter side, a line would fill the memory."""
+    (width, height), most = picture.size, _LONGEST * min(picture.size)
+    if max(width, height) <= most:
+        return picture
+    left, top = max(0, width - most) // 2, max(0, height - most) // 2
+    return picture.crop((left, top, min(width, left + most), min(height, top + most)))
 
 
 def _whole(picture: "Image", size: tuple[int, int], *, fill: int, interpolation: str) -> "Image":
