@@ -258,22 +258,25 @@ class ChatService:
 
     async def _search(self, request: SearchReferences) -> ToolResult:
         from imagerag.agent.ports import Filter, queries_of
-        from imagerag.agent.retrieval.search_queries import search_query
+        from imagerag.agent.retrieval.search_queries import check_filter, explain_filter, search_query
 
         name = request.library or self.rag.settings.library
         if not name:
             raise UsageError("there is no usual library here: say which one with library=...")
         library = await self.rag.dependencies.library(name)
-        wanted = Filter(metadata=request.filter, tags=request.tags, licences=request.licences)
+        wanted = Filter(where=self.rag.settings.where(request.filter), tags=request.tags, licences=request.licences)
+        await check_filter(library, wanted)
         if request.image is not None:
             data = await self.pictures.read(request.image, name)
             hits = await library.search_by_image(data, k=request.k, filter=wanted)
-            found = search_report(name, getattr(library, "image_threshold", None), hits, by="picture")
+            note = "" if hits else await explain_filter(library, wanted)
+            found = search_report(name, getattr(library, "image_threshold", None), hits, by="picture", note=note)
         else:
             query = request.query or ""
             hits = await search_query(library, query, k=request.k, filter=wanted)
             long = library.count_tokens(query) > library.context_length
             note = searched_with(queries_of(library, query)) or (_TOO_LONG if long else "")
+            note = note if hits else await explain_filter(library, wanted) or note
             found = search_report(name, _threshold(library), hits, note=note)
         self.pictures.remember((hit.image.sha256 for hit in hits), name)
         return ToolResult(

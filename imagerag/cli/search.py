@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from imagerag.agent.ports import Hit
+    from imagerag.agent.types.filters import FilterInput
 
 
 @click.command("search")
@@ -60,7 +61,7 @@ def search_command(
     library: str | None,
     k: int,
     threshold: float | Literal["auto", "off"],
-    filter: dict[str, str],
+    filter: "FilterInput | None",
     tags: tuple[str, ...],
     licences: tuple[str, ...],
     hybrid: bool,
@@ -79,9 +80,10 @@ def search_command(
         raise UsageError("say what to search for: imagerag search WORDS, or --image FILE")
 
     texts: tuple[str, ...] = ()
+    no_match = ""
 
     async def look() -> "tuple[list[Hit], float | None, str]":
-        nonlocal texts
+        nonlocal texts, no_match
         opened = await rag.dependencies.library(rag.libraries.name(library))
         if query is not None and threshold == "auto":
             say_all(warning_lines(warnings_of(opened)), err=True)
@@ -89,6 +91,7 @@ def search_command(
         hits = await rag.libraries.search(
             query, image=image, k=k, filter=filter, tags=tags, licences=licences, hybrid=hybrid
         )
+        no_match = hits.no_match
         if threshold != "auto":
             return (
                 [replace(hit, threshold=None) for hit in hits],
@@ -104,12 +107,14 @@ def search_command(
     hits, cosine_wanted, name = asyncio.run(look())
     unknown = threshold == "auto" and cosine_wanted is None and not any(hit.threshold is not None for hit in hits)
     if as_json:
-        say_json(document(name, query, image, cosine_wanted, hits, unknown=unknown, texts=texts))
+        say_json(
+            document(name, query, image, cosine_wanted, hits, unknown=unknown, texts=texts) | {"no_match": no_match}
+        )
     else:
         say_all([dim(searched_with(texts))] if texts else [])
         say_all(lines(name, cosine_wanted, hits, unknown=unknown))
         if not hits:
-            say("  nothing: the library is empty, or the filters leave nothing")
+            say(f"  nothing: {no_match or 'the library is empty, or the filters leave nothing'}")
     return 0
 
 

@@ -89,7 +89,7 @@ def build_qa(
 
     async def begin(given: Any) -> Mapping[str, Any]:
         values = {**named, **start_question(given)}
-        check_search(library)
+        await check_search(library)
         return values
 
     return (
