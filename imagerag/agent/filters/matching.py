@@ -47,7 +47,7 @@ def matches(condition: Condition, record: Any) -> bool:
 
 def _holds(leaf: Comparison, wanted: str, record: Any) -> bool:
     values = _values(leaf.key, record)
-    if leaf.op == "=" and not wanted:
+    if leaf.op == "=" and not wanted and column_of(leaf.key) != "tags":
         return not _has(values)
     if leaf.op == "=" and wanted == "null" and column_of(leaf.key) is None and _value(leaf.key, record) is None:
         return True  # a null that somebody wrote; typed without quotes, it stands for what is not there

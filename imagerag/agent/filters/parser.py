@@ -146,6 +146,9 @@ def _parser() -> "Lark":
         def TEXT(self, token: "Token") -> "Token":  # noqa: N802
             return token.update(value=re.sub(r"\\([\"'\\])", r"\1", token[1:-1]))
 
+        def LISTED(self, token: "Token") -> "Token":  # noqa: N802
+            return token.update(value=token.strip())
+
         def value(self, *words: "Token") -> "Token":
             return words[0].update(value=" ".join(words))
 
@@ -157,7 +160,7 @@ def _parser() -> "Lark":
             return has if op in ("!=", "<>") else negation(has)
 
         def listed(self, key: str, *values: str) -> Condition:
-            return Comparison(key=str(key), op="=", values=tuple(str(value).strip() for value in values))
+            return Comparison(key=str(key), op="=", values=tuple(map(str, values)))
 
         def unlisted(self, key: str, *values: str) -> Condition:
             return negation(self.listed(key, *values))

@@ -124,9 +124,9 @@ class _Expressions:
     def _comparison(self, leaf: Comparison, value: str, *, holds: bool) -> Any:
         from lancedb.expr import lit
 
-        if leaf.op == "=" and not value:
-            return self._present(leaf.key, holds=not holds)
         columns = self._columns(leaf.key)
+        if leaf.op == "=" and not value and Kind.TAGS not in columns:
+            return self._present(leaf.key, holds=not holds)
         strict = column_of(leaf.key) not in self._built_in
         terms = []
         for kind, column in columns.items():
