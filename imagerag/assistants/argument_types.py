@@ -89,9 +89,7 @@ Where = Annotated[
     MaybeFilter,
     BeforeValidator(_filter),
     WithJsonSchema({"type": "array", "items": {"type": "string"}}),  # an object with free keys has no strict form
-    Field(
-        description='What a reference must be, all of them: ["category=shoes", "taken>=2024-05 and not camera~X100"].'
-    ),
+    Field(description='Filters a reference must pass: ["category=shoes", "taken>=2024"].'),
 ]
 Tags = Annotated[tuple[Name, ...], Field(max_length=16, description="Tags a reference must have, all of them.")]
 Licences = Annotated[

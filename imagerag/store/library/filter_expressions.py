@@ -118,8 +118,18 @@ class _Expressions:
         test = _there if holds else _absent
         terms = [test(column, kind) for kind, column in self._columns(key).items()]
         if not terms:
-            return lit(not holds)
+            named = column_of(key) in self._built_in
+            return lit(not holds) if named else self._labelled(metadata_key(key), holds=holds)
         return _balanced(terms, (lambda a, b: a | b) if holds else (lambda a, b: a & b))
+
+    def _labelled(self, key: str, *, holds: bool) -> Any:
+        """Whether there is anything under a metadata key without a column, from the lines of labels."""
+        from lancedb.expr import col, lit
+
+        there = col(LABELS).contains(lit("\n" + label("is", key, "").removesuffix('"]')))
+        for empty in ("", "null"):
+            there = there & ~col(LABELS).contains(lit(f"\n{label('is', key, empty)}\n"))
+        return there if holds else ~there
 
     def _comparison(self, leaf: Comparison, value: str, *, holds: bool) -> Any:
         from lancedb.expr import lit
