@@ -118,20 +118,27 @@ def test_deep_and_long_filters_are_read_or_refused_and_nothing_worse() -> None:
 
 keys = st.text(min_size=1, max_size=8)
 values = st.text(max_size=8)
+several = st.lists(values, min_size=1, max_size=3).map(tuple)
 leaf = st.one_of(
-    st.builds(lambda key, value: Comparison(key=key, op="=", values=value), keys, st.lists(values, min_size=1, max_size=3).map(tuple)),
+    st.builds(lambda key, values: Comparison(key=key, op="=", values=values), keys, several),
     st.builds(lambda key, op, value: Comparison(key=key, op=op, values=(value,)), keys, st.sampled_from("<>"), values),
     st.builds(lambda key: Has(has=key), keys),
-)  # fmt: skip
+)
+
+
+def but(kind: type, parts: Any) -> Any:
+    return st.lists(parts.filter(lambda one: not isinstance(one, kind)), min_size=2, max_size=3).map(tuple)
+
+
 conditions = st.recursive(
     leaf,
     lambda inner: st.one_of(
         inner.filter(lambda one: not isinstance(one, Not)).map(lambda one: Not(negated=one)),
-        st.lists(inner.filter(lambda one: not isinstance(one, AllOf)), min_size=2, max_size=3).map(lambda parts: AllOf(all_of=tuple(parts))),
-        st.lists(inner.filter(lambda one: not isinstance(one, AnyOf)), min_size=2, max_size=3).map(lambda parts: AnyOf(any_of=tuple(parts))),
+        but(AllOf, inner).map(lambda parts: AllOf(all_of=parts)),
+        but(AnyOf, inner).map(lambda parts: AnyOf(any_of=parts)),
     ),
     max_leaves=8,
-)  # fmt: skip
+)
 
 
 @given(conditions)
@@ -145,10 +152,9 @@ def test_a_condition_is_written_as_text_that_means_the_same(condition: Any) -> N
 def test_any_text_is_read_or_refused_by_name(text: str) -> None:
     try:
         found = parse_filter(text)
-    except FilterError as error:
-        assert len(str(error).split("\n")[0]) < 250
-    else:
-        assert found is None or read(str(found.parsed)) == found.parsed
+    except FilterError:
+        return
+    assert found is None or read(str(found.parsed)) == found.parsed
 
 
 def test_a_text_that_says_something_else_gives_way_to_what_was_meant() -> None:

@@ -5,8 +5,8 @@ import pytest
 
 from imagerag.agent.errors import BackendError, BlobError, JudgeReplyError, RefusalError, UsageError
 from imagerag.agent.ports import BlobStore, Embedder, Filter, ImageGenerator, ImagePart, Judge, ReferenceLibrary
-from imagerag.agent.types.filters import parse_filter
 from imagerag.agent.types import Concept, Requirement, SamplingParams, Size, Verdict
+from imagerag.agent.types.filters import parse_filter
 from imagerag.tools.testing.fakes import (
     HashEmbedder,
     MemoryBlobs,

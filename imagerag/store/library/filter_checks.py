@@ -14,7 +14,8 @@ from imagerag.agent.filters.literals import Kind, kinds_of
 from imagerag.agent.ports import Filter
 from imagerag.agent.qa.types import short
 from imagerag.agent.types.filters import Comparison, FilterExpression, Has, leaves
-from imagerag.store.library.filter_expressions import expression_of, metadata_columns
+from imagerag.store.library.filter_expressions import expression_of
+from imagerag.store.library.metadata_columns import columns_of
 
 _SHOWN, _MOST = 4, 1_000
 """Values that a message names, and distinct ones that are looked at for it."""
@@ -68,7 +69,7 @@ class HeldValues(Collection[str]):
 
     @cached_property
     def _columns(self) -> Mapping[str, Mapping[Kind, str]]:
-        return metadata_columns(self.table.schema)
+        return columns_of(self.table.schema)
 
     @cached_property
     def _unlisted(self) -> Mapping[str, Counter[tuple[Kind, Any]]]:

@@ -5,7 +5,6 @@ is not there, which is what the concatenation with an empty text is empty for (`
 of the column `labels`. Agrees with `imagerag.agent.filters.matching`, which says what filters mean.
 """
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from functools import reduce
 from typing import Any, Final
@@ -22,29 +21,18 @@ from imagerag.agent.filters.literals import (
 )
 from imagerag.agent.ports import Filter
 from imagerag.agent.types.filters import AllOf, AnyOf, Comparison, Condition, Has, Not
+from imagerag.store.library.metadata_columns import Columns, columns_of
+from imagerag.store.library.schema import id_filter, label
 
 LABELS: Final = "labels"
 _EDGE: Final = "\0"
 """Put around a text to say where it begins and ends; no text that is stored holds it."""
 
-Columns = Mapping[str, Mapping[Kind, str]]
-"""Metadata key → kind → the name of its column."""
-
-
-def label(*parts: str) -> str:
-    """A line of the column `labels`: JSON escapes line ends, so no value can pretend to be another line."""
-    return json.dumps(parts)
-
-
-def metadata_columns(schema: Any) -> Columns:
-    """The columns of metadata keys in a table's Arrow schema."""
-    return {}
-
 
 def expression_of(table: Any, filter: Filter) -> Any | None:
     """A LanceDB expression over a table for `filter`; None when it lets everything through."""
     schema = table.schema
-    return filter_expression(filter, schema.names, metadata_columns(schema))
+    return filter_expression(filter, schema.names, columns_of(schema))
 
 
 def filter_expression(filter: Filter, built_in: Iterable[str], metadata: Columns) -> Any | None:
@@ -59,17 +47,23 @@ def filter_expression(filter: Filter, built_in: Iterable[str], metadata: Columns
     if (condition := filter.condition) is not None:
         terms.append(_Expressions(names, metadata).of(condition))
     if filter.exclude:
-        terms.append(~one_of("id", filter.exclude))
+        terms.append(~id_filter("id", filter.exclude))
     if filter.only:
-        terms.append(one_of("id", filter.only))
+        terms.append(id_filter("id", filter.only))
     return _balanced(terms, lambda a, b: a & b) if terms else None
 
 
-def one_of(column: str, values: Iterable[str]) -> Any:
-    """A LanceDB expression: the column holds one of the values."""
-    from lancedb.expr import col, lit
+def filter_indexes(table: Any) -> dict[str, Any]:
+    """Column → the index that serves filters over it. Free texts, which are searched by their parts, have none."""
+    from lancedb.index import Bitmap, BTree
 
-    return col(column).isin([lit(value) for value in sorted(set(values))])
+    whole = {name: Bitmap() for name in ("licence", "media_type", "camera", "lens", "language")}
+    ranges = {name: BTree() for name in ("taken", "created", "author", "place", "width", "height", "size_bytes",
+                                         "latitude", "longitude")}  # fmt: skip
+    schema = table.schema
+    metadata = {column: Bitmap() if kind is Kind.FLAG else BTree()
+                for kinds in columns_of(schema).values() for kind, column in kinds.items()}  # fmt: skip
+    return {name: index for name, index in (whole | ranges | metadata).items() if name in schema.names}
 
 
 class _Expressions:
@@ -106,7 +100,7 @@ class _Expressions:
         """One IN over a text column, which an index serves better than as many comparisons; None where it is more."""
         columns = self._columns(leaf.key)
         if leaf.op == "=" and columns.keys() == {Kind.TEXT} and all(leaf.values) and not self._says_null(leaf):
-            return one_of(columns[Kind.TEXT], (form for value in leaf.values for form in spellings(value)))
+            return id_filter(columns[Kind.TEXT], (form for value in leaf.values for form in spellings(value)))
         return None
 
     def _says_null(self, leaf: Comparison) -> bool:
@@ -216,7 +210,7 @@ def _text(column: str, op: str, value: str, *, strict: bool) -> Any | None:
     from lancedb.expr import col, lit
 
     if op == "=":
-        return one_of(column, spellings(value))
+        return id_filter(column, spellings(value))
     if op == "~":
         return _parts(col(column), value) & (col(column) != lit(""))
     if strict and (number_of(value) is not None or period_of(value) is not None):

@@ -255,12 +255,13 @@ def _labels(row: ImageRecord) -> str:
 
     JSON escapes line ends and everything beyond ASCII: no value can pretend to be another label.
     """
-    lines = [_label("tag", tag) for tag in row.tags]
-    lines += [_label("is", key, as_text(value)) for key, value in row.metadata.items()]
+    lines = [label("tag", tag) for tag in row.tags]
+    lines += [label("is", key, as_text(value)) for key, value in row.metadata.items()]
     return "\n".join(["", *lines, ""])
 
 
-def _label(*parts: str) -> str:
+def label(*parts: str) -> str:
+    """A line of the column `labels`."""
     return json.dumps(parts)
 
 
@@ -268,4 +269,4 @@ def id_filter(column: str, values: Iterable[str]) -> Any:
     """A LanceDB expression: the column holds one of the values."""
     from lancedb.expr import col, lit
 
-    return col(column).isin([lit(value) for value in sorted(values)])
+    return col(column).isin([lit(value) for value in sorted(set(values))])
