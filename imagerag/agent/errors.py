@@ -5,6 +5,7 @@ ImageRAGError
 ├── UsageError                 the caller asked for something that cannot be; the CLI exits with 2
 │   ├── UntrustedError         data names code, a file or an address that the user has to name himself
 │   ├── FetchError             an address that is not fetched, or holds no image (in tools/url_fetcher.py)
+│   ├── FilterError            a filter that cannot be read, or asks for what the library does not hold
 │   ├── UnknownLibraryError
 │   ├── UnknownRunError
 │   ├── UnknownThreadError     a follow-up question in a conversation that there is not
@@ -47,6 +48,10 @@ class UsageError(ImageRAGError, ValueError):
 
 class UntrustedError(UsageError):
     """Data names code, a file or an address that the user has to name himself. The message says what to type."""
+
+
+class FilterError(UsageError):
+    """A filter cannot be read, or asks for a key or a value that the library cannot hold."""
 
 
 class UnknownLibraryError(UsageError):

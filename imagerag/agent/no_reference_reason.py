@@ -100,6 +100,7 @@ def no_reference_reason(
             causes.append("excluded" if left_out[0].by == "excluded" else "filtered")
         if not any(one.passing for one in left_out):
             causes.append("below_threshold")
+    clauses += dict.fromkeys(search.no_match for search in searches if search.no_match)
     if found:
         clauses.insert(0, f"of {counted(len(found), 'picture')} found, {_counts(found)}")
     seen = {candidate.decision for candidate, _ in found}
@@ -170,6 +171,6 @@ def filter_words(one: OmittedByFilter, config: RunConfig) -> str:
     asked = {
         "licences": ", ".join(config.licences),
         "tags": ", ".join(config.tags),
-        "filter": ", ".join(f"{name}={value}" for name, value in config.filter.items()),
+        "filter": str(config.filter or ""),
     }.get(one.by, "")
     return FILTERS[one.by][0] + (f" ({asked})" if asked else "")

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from imagerag.agent.types.filters import MaybeFilter
 from imagerag.formatting.quoting import line
 from imagerag.graphs.validation import MAX_PROMPT, MAX_QUESTION, is_storable_text
 
@@ -30,25 +31,32 @@ def parse_size_text(text: object) -> object:
     return None if plain in ("auto", "default") else plain
 
 
-def _pairs(given: object) -> object:
-    """Metadata that was written as texts `key=value`, or as an object, in which numbers are the texts they are."""
-    if isinstance(given, Mapping):
-        return {key: str(value) if _is_number(value) else value for key, value in given.items()}
-    if not isinstance(given, list | tuple):
+def _filter(given: object) -> object:
+    """Filters that all have to hold, as texts, or an object of keys and the values that they must equal."""
+    if not isinstance(given, Mapping | list | tuple):
         return given
-    if wrong := [text for text in given if not isinstance(text, str) or "=" not in text]:
+    pairs = given.items() if isinstance(given, Mapping) else ((text, "") for text in given)
+    texts = [str(part) for pair in pairs for part in pair]
+    if len(given) > _MOST_FILTERS or any(len(text) > _LONGEST_FILTER for text in texts):
+        raise ValueError(f"at most {_MOST_FILTERS} filters of {_LONGEST_FILTER} characters each")
+    for text in texts:
+        _storable(text)
+    if isinstance(given, Mapping):
+        return given
+    if wrong := [one for one in given if not isinstance(one, str) or not _ASKS.search(one)]:
         raise ValueError(f"write each as key=value, not {line(str(wrong[0]), 40)}")
-    return {key.strip(): value.strip() for key, _, value in (str(text).partition("=") for text in given)}
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return given
 
 
 def _image_id(text: object) -> object:
     """`image://SHA256` or the bare id, as the bare id; numbers as text."""
     return str(text).strip().lower().removeprefix("image://") if isinstance(text, str | int) else text
 
+
+_MOST_FILTERS: Final = 16
+_LONGEST_FILTER: Final = 200
+_ASKS: Final = re.compile(r"[=<>~]|\b(?:has|in|between)\b", re.IGNORECASE)
+"""What every filter has somewhere."""
 
 _RUN_ID: Final = r"^[A-Za-z0-9_-]+$"
 _IMAGE_ID: Final = r"^[0-9a-f]{6,64}$"
@@ -78,10 +86,10 @@ Picks = Annotated[tuple[Pick, ...], Field(max_length=16)]
 
 Library = Annotated[Name | None, Field(description="Which library. Leave out for the usual one.")]
 Where = Annotated[
-    dict[Name, Name],
-    BeforeValidator(_pairs),
+    MaybeFilter,
+    BeforeValidator(_filter),
     WithJsonSchema({"type": "array", "items": {"type": "string"}}),  # an object with free keys has no strict form
-    Field(max_length=16, description='Metadata a reference must have, as key=value: ["category=shoes"].'),
+    Field(description='Filters a reference must pass: ["category=shoes", "taken>=2024"].'),
 ]
 Tags = Annotated[tuple[Name, ...], Field(max_length=16, description="Tags a reference must have, all of them.")]
 Licences = Annotated[

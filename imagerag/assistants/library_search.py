@@ -27,22 +27,25 @@ async def search_library(
         UsageError: no library is named, and there is no default one.
     """
     from imagerag.agent.ports import Filter, queries_of
-    from imagerag.agent.retrieval.search_queries import search_query
+    from imagerag.agent.retrieval.search_queries import check_filter, explain_filter, search_query
 
     name = request.library or rag.settings.library
     if not name:
         raise UsageError("there is no usual library here: say which one with library=...")
     library = await rag.dependencies.library(name)
-    wanted = Filter(metadata=request.filter, tags=request.tags, licences=request.licences)
+    wanted = Filter(where=rag.settings.where(request.filter), tags=request.tags, licences=request.licences)
+    await check_filter(library, wanted)
     if request.image is not None:
         data = await images.read(request.image, name)
         hits = await library.search_by_image(data, k=request.k, filter=wanted)
-        found = search_report(name, getattr(library, "image_threshold", None), hits, by="picture")
+        note = "" if hits else await explain_filter(library, wanted)
+        found = search_report(name, getattr(library, "image_threshold", None), hits, by="picture", note=note)
     else:
         query = request.query or ""
         hits = await search_query(library, query, k=request.k, filter=wanted)
         long = library.count_tokens(query) > library.context_length
         note = searched_with(queries_of(library, query)) or (_TOO_LONG if long else "")
+        note = note if hits else await explain_filter(library, wanted) or note
         found = search_report(name, _threshold(library), hits, note=note)
     images.remember((hit.image.sha256 for hit in hits), name)
     return found, tuple(hit.image for hit in hits)

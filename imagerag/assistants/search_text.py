@@ -11,8 +11,9 @@ from imagerag.formatting.quoting import fitted, line, quoted
 def format_search(found: SearchReport) -> str:
     """The hits of a search, best first, and what to do with them."""
     if not found.hits:
+        why = line(found.note, 600) or "it is empty, or the filters leave nothing"
         return (
-            f"Nothing found in library {quoted(found.library, 60)}: it is empty, or the filters leave nothing.\n"
+            f"Nothing found in library {quoted(found.library, 60)}: {why}.\n"
             "Next: search with fewer filters, or tell the user that the library has no such picture."
         )
     means = "the same thing from" if found.by == "picture" else "a run uses by itself what reaches"

@@ -133,7 +133,7 @@ class GenerateImage(Request):
     size: Annotated[str | None, BeforeValidator(parse_size_text), WithJsonSchema({"type": "string"})] = Field(
         default=None, pattern=SIZE_PATTERN, description="WIDTHxHEIGHT in pixels, or auto."
     )
-    filter: Where = Field(default_factory=dict)
+    filter: Where = None
     tags: Tags = ()
     licences: Licences = ()
     max_calls: MaxCalls = None
@@ -156,7 +156,7 @@ class SearchReferences(Request):
     image: Source | None = Field(default=None, description="Instead: a file path, or image://SHA256.")
     library: Library = None
     k: int = Field(default=6, ge=1, le=MAX_HITS, description="How many pictures.")
-    filter: Where = Field(default_factory=dict)
+    filter: Where = None
     tags: Tags = ()
     licences: Licences = ()
 

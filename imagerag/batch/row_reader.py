@@ -15,7 +15,7 @@ from typing import IO, Any, Final
 from imagerag.agent.errors import UsageError
 from imagerag.agent.regular_files import open_regular, open_regular_text
 from imagerag.batch.input_row import InputRow, default_id, parse_row, row_hash
-from imagerag.evals.suites.prompt_columns import LABELS, SUFFIXES, label_note, named, pairs, several, table
+from imagerag.evals.suites.prompt_columns import LABELS, SUFFIXES, filters, label_note, named, several, table
 from imagerag.store.path_policy import PathPolicy
 
 Source = str | Path | Iterable[str | Mapping[str, Any]]
@@ -149,7 +149,7 @@ def _of_rows(rows: Iterable[dict[Any, Any]], files: PathPolicy) -> Iterator[Inpu
 def _cell(name: str, cell: str) -> Any:
     """A cell's value: lists are written `a; b` or `a|b`, pairs `key=value; key=value`; numbers are read where used."""
     if name == "filter":
-        return pairs(cell)
+        return filters(cell)
     return several(cell) if name in _LISTS else cell
 
 

@@ -7,12 +7,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 
 import click
 
+from imagerag.agent.errors import FilterError
 from imagerag.cli import Globals
 from imagerag.cli.output_files import apart, image_file_of, overwrite_option, sheet_of
+
+if TYPE_CHECKING:
+    from imagerag.agent.types.filters import FilterInput
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Decorator = Callable[[Any], Any]
@@ -88,15 +92,14 @@ def moment_of(ctx: click.Context, param: click.Parameter, value: str | None) -> 
 _MINUTES: Final = {"min": 1, "h": 60, "d": 60 * 24, "w": 60 * 24 * 7}
 
 
-def pairs_of(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    """`KEY=VALUE`, several times; everything after the first `=` is the value."""
-    pairs = {}
-    for value in values:
-        key, equals, wanted = value.partition("=")
-        if not equals or not key.strip():
-            raise click.BadParameter(f"{value!r} is not KEY=VALUE", ctx, param)
-        pairs[key.strip()] = wanted
-    return pairs
+def filter_of(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> "FilterInput | None":
+    """A filter in the filter language; several have to hold together, and an empty one overrides what is set."""
+    from imagerag.agent.types.filters import parse_filter
+
+    try:
+        return parse_filter([value for value in values if value.strip()]) or ("" if values else None)
+    except FilterError as error:
+        raise click.BadParameter(str(error), ctx, param) from None
 
 
 def together(*options: Decorator) -> Decorator:
@@ -123,7 +126,11 @@ other_threshold_option = click.option(
 )
 filter_options = together(
     click.option(
-        "--filter", multiple=True, callback=pairs_of, metavar="KEY=VALUE", help="Only images with this metadata."
+        "--filter",
+        multiple=True,
+        callback=filter_of,
+        metavar="FILTER",
+        help="Only such images: KEY=VALUE, 'taken>=2024-05 and not tag=draft'; see the page Filters.",
     ),
     click.option("--tag", "tags", multiple=True, metavar="T", help="Only images that have all of these tags."),
     click.option("--licence", "licences", multiple=True, metavar="L", help="Only images under one of these licences."),

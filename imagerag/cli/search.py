@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from imagerag.agent.ports import Hit
+    from imagerag.agent.types.filters import FilterInput
     from imagerag.schemas.libraries import Found, SearchDocument
 
 
@@ -61,7 +62,7 @@ def search_command(
     library: str | None,
     k: int,
     threshold: float | Literal["auto", "off"],
-    filter: dict[str, str],
+    filter: "FilterInput | None",
     tags: tuple[str, ...],
     licences: tuple[str, ...],
     hybrid: bool,
@@ -80,9 +81,10 @@ def search_command(
         raise UsageError("say what to search for: imagerag search WORDS, or --image FILE")
 
     texts: tuple[str, ...] = ()
+    no_match = ""
 
     async def look() -> "tuple[list[Hit], float | None, str]":
-        nonlocal texts
+        nonlocal texts, no_match
         opened = await rag.dependencies.library(rag.libraries.name(library))
         if query is not None and threshold == "auto":
             say_all(warning_lines(warnings_of(opened)), err=True)
@@ -90,6 +92,7 @@ def search_command(
         hits = await rag.libraries.search(
             query, image=image, k=k, filter=filter, tags=tags, licences=licences, hybrid=hybrid
         )
+        no_match = hits.no_match
         if threshold != "auto":
             return (
                 [replace(hit, threshold=None) for hit in hits],
@@ -105,12 +108,14 @@ def search_command(
     hits, cosine_wanted, name = asyncio.run(look())
     unknown = threshold == "auto" and cosine_wanted is None and not any(hit.threshold is not None for hit in hits)
     if as_json:
-        say_json(document(name, query, image, cosine_wanted, hits, unknown=unknown, texts=texts).as_json())
+        say_json(
+            document(name, query, image, cosine_wanted, hits, unknown=unknown, texts=texts, no_match=no_match).as_json()
+        )
     else:
         say_all([dim(searched_with(texts))] if texts else [])
         say_all(lines(name, cosine_wanted, hits, unknown=unknown))
         if not hits:
-            say("  nothing: the library is empty, or the filters leave nothing")
+            say(f"  nothing: {no_match or 'the library is empty, or the filters leave nothing'}")
     return 0
 
 
@@ -123,6 +128,7 @@ def document(
     *,
     unknown: bool = False,
     texts: "Sequence[str]" = (),
+    no_match: str = "",
 ) -> "SearchDocument":
     """The result of a search, for programs; where the threshold is unknown, so is what is accepted."""
     from imagerag.schemas.libraries import SearchDocument
@@ -134,6 +140,7 @@ def document(
         searched_with=list(texts),
         threshold=threshold,
         results=[_found(hit, None if unknown else accepted(hit, threshold)) for hit in hits],
+        no_match=no_match,
     )
 
 

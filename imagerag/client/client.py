@@ -1,6 +1,6 @@
 """`ImageRAG`, the Python client."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack
 
 from imagerag.agent.types import PATIENCE_S
+from imagerag.agent.types.filters import FilterInput
 from imagerag.client.context import ClientContext
 from imagerag.client.libraries import LibrariesAPI
 from imagerag.client.qa import QAClient
@@ -195,7 +196,7 @@ class ImageRAG:
         by: Literal["image", "words", "both"] | None = None,
         k: int = 8,
         hybrid: bool = False,
-        filter: Mapping[str, str] | None = None,
+        filter: FilterInput | None = None,
         tags: Sequence[str] = (),
         licences: Sequence[str] = (),
         threshold: float | Literal["auto", "off"] = "auto",
@@ -221,7 +222,8 @@ class ImageRAG:
                 where there are pictures.
             k: pictures taken for their similarity to the question, 1 to 100.
             hybrid: rank by the words of captions and titles too, beside similarity.
-            filter: metadata a picture must have; tags and licences likewise.
+            filter: what must hold of a picture, in the filter language, or a mapping of keys to the values that they
+                must equal; tags and licences likewise.
             threshold: cosine in [-1, 1] that such a picture must reach; "auto" is the library's calibrated one. A
                 number is between pictures and words, with by="image" between pictures.
             cache: "reuse" takes answers that were paid for before; "replay" makes no call at all.
@@ -245,7 +247,7 @@ class ImageRAG:
             candidates=k,
             hybrid=hybrid,
             threshold=threshold,
-            filter=dict(filter or {}),
+            filter=self.settings.where(filter),
             tags=tuple(tags),
             licences=tuple(licences),
             cache=cache,

@@ -1,12 +1,13 @@
 """`ImageRAG.libraries`: indexing, searching, calibrating and removing libraries of images."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagerag.agent.errors import UnknownLibraryError, UsageError
 from imagerag.agent.types import BUILT_IN_LIBRARY
+from imagerag.agent.types.filters import FilterInput
 from imagerag.client.context import ClientContext
 from imagerag.client.similarity import measure_similarities
 from imagerag.client.synchronous import synchronous
@@ -95,7 +96,7 @@ class LibrariesAPI:
         image: Image | None = None,
         library: str | None = None,
         k: int = 8,
-        filter: Mapping[str, str] | None = None,
+        filter: FilterInput | None = None,
         tags: Sequence[str] = (),
         licences: Sequence[str] = (),
         hybrid: bool = False,
@@ -111,7 +112,8 @@ class LibrariesAPI:
             query: a text; or give `image`.
             library: which one, when not the one this object was made with; several with commas between them are
                 searched as one, and each hit then brings its library's `threshold`.
-            filter: metadata a hit must have; tags and licences likewise.
+            filter: what must hold of a hit, in the filter language, or a mapping of keys to the values that they must
+                equal; tags and licences likewise.
             hybrid: rank by the words of captions and titles too.
 
         Raises:
@@ -119,7 +121,7 @@ class LibrariesAPI:
             UnknownLibraryError: there is none of that name.
         """
         from imagerag.agent.ports import Filter
-        from imagerag.agent.retrieval.search_queries import search_query
+        from imagerag.agent.retrieval.search_queries import check_filter, explain_filter, search_query
         from imagerag.client.search_results import Hits
 
         if (query is None) == (image is None):
@@ -127,14 +129,16 @@ class LibrariesAPI:
         if image is not None and hybrid:
             raise UsageError("a hybrid search needs words: an image has none")
         opened = await self._context.dependencies.library(self.name(library))
-        wanted = Filter(metadata=dict(filter or {}), tags=tuple(tags), licences=tuple(licences))
+        wanted = Filter(where=self._context.settings.where(filter), tags=tuple(tags), licences=tuple(licences))
+        await check_filter(opened, wanted)
         if image is not None:
             data = await asyncio.to_thread(read_image, image)
             with naming(image):
                 found = await opened.search_by_image(data, k=k, filter=wanted)
         else:
             found = await search_query(opened, query or "", k=k, filter=wanted, hybrid=hybrid)
-        return Hits(found, library=opened.name, home=self._context.dependencies.home)
+        why = "" if found else await explain_filter(opened, wanted)
+        return Hits(found, library=opened.name, home=self._context.dependencies.home, no_match=why)
 
     async def similarity(
         self, image: Image, text: str, *, library: str | None = None, embedder: str | None = None

@@ -18,11 +18,13 @@ class Hits(list[Hit]):
 
     Attributes:
         library: the name of the library, or of the libraries, that were searched.
+        no_match: why the filter lets nothing through, where that is so: what the library holds instead.
     """
 
-    def __init__(self, hits: Iterable[Hit], *, library: str, home: "DataDir") -> None:
+    def __init__(self, hits: Iterable[Hit], *, library: str, home: "DataDir", no_match: str = "") -> None:
         super().__init__(hits)
         self.library = library
+        self.no_match = no_match
         self._home = home
 
     def _repr_html_(self) -> str:

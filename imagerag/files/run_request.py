@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import RunSpec
+from imagerag.agent.types.filters import FilterInput
 from imagerag.files.inputs import Image, keep_image, make_run_config, parse_size
 from imagerag.files.source_images import SourceImages
 from imagerag.formatting.messages import invalid, unknown
@@ -46,7 +47,8 @@ class CommonRunOptions(TypedDict, total=False):
         seed: where the generator honours one; 0 by default.
         size: "WxH" or a pair, in pixels.
         mask_feather: pixels over which what is new fades into the old, inwards from the edge of the mask.
-        filter: metadata a reference must have.
+        filter: what must hold of a reference, in the filter language (`taken>=2024-05 and not tag=draft`), or a mapping
+            of keys to the values that they must equal.
         tags: tags a reference must have, all of them.
         licences: licences a reference may have.
         cache: "reuse" takes answers that other runs paid for; "replay" makes no call at all, and fails where nothing
@@ -76,7 +78,7 @@ class CommonRunOptions(TypedDict, total=False):
     seed: int
     size: str | tuple[int, int] | None
     mask_feather: int
-    filter: Mapping[str, str] | None
+    filter: FilterInput | None
     tags: Sequence[str]
     licences: Sequence[str]
     cache: Literal["record", "reuse", "replay"]
@@ -140,6 +142,7 @@ class RunRequest:
             "references_per_concept": settings.references_per_concept,
             **given,
             "size": parse_size(given.get("size")),
+            "filter": settings.where(given.get("filter")),
         }
         try:
             setup = RunSpec(

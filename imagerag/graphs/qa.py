@@ -91,7 +91,7 @@ def build_qa(
 
     async def begin(given: Any) -> Mapping[str, Any]:
         values = {**named, **start_question(given)}
-        check_search(library)
+        await check_search(library)
         return values
 
     return (

@@ -22,9 +22,9 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from imagerag.agent import clock
 from imagerag.agent.errors import UsageError
 from imagerag.agent.node_input import config_of
-from imagerag.agent.ports import BlobStore, ImageGenerator, ReferenceLibrary
+from imagerag.agent.ports import BlobStore, Filter, ImageGenerator, ReferenceLibrary
 from imagerag.agent.qa.state import QAInput
-from imagerag.agent.retrieval.search_queries import check_hybrid
+from imagerag.agent.retrieval.search_queries import check_filter, check_hybrid
 from imagerag.agent.state import NESTED, RunInput
 from imagerag.agent.types import RunContext
 from imagerag.formatting.messages import invalid, near
@@ -86,7 +86,7 @@ async def start_run(
     """
     values = accepted_input(RunInput, given)
     validate_prompt(values["prompt"])
-    check_search(library)
+    await check_search(library)
     own = list(values.get("subjects") or [])
     if named := values.pop("edit_library", None):
         own = [await edited_of_library(named, library, blobs), *own]
@@ -95,15 +95,18 @@ async def start_run(
     return {**_NOT_GIVEN, "started_at": clock.now(), **values}
 
 
-def check_search(library: ReferenceLibrary | None) -> None:
-    """See that the library can be searched as the context says.
+async def check_search(library: ReferenceLibrary | None) -> None:
+    """See that the library can be searched as the context says, and be asked what its filter asks.
 
     Raises:
         UsageError: it cannot.
     """
     runtime: Runtime[Any] | None = get_runtime()
-    if library is not None and config_of(runtime.context if runtime else None).hybrid:
+    config = config_of(runtime.context if runtime else None)
+    if library is not None and config.hybrid:
         check_hybrid(library)
+    if library is not None:
+        await check_filter(library, Filter.of_run(config))
 
 
 def start_question(given: Any) -> dict[str, Any]:

@@ -37,6 +37,7 @@ class SearchDocument(Document):
     """What `search` found, best first. `threshold` is a cosine; None when it was off, or is each library's own.
 
     `searched_with` are the words that the encoder was asked with instead of the query; none where it was the query.
+    `no_match` says why the filters let nothing through, where that is so.
     """
 
     schema_name: Literal["imagerag.search/1"] = Field(default="imagerag.search/1", alias="schema")
@@ -46,6 +47,7 @@ class SearchDocument(Document):
     searched_with: list[str] = Field(default_factory=list)
     threshold: float | None
     results: list[Found]
+    no_match: str = ""
 
 
 class Compared(Document):

@@ -75,7 +75,12 @@ def test_what_models_send_is_accepted_by_schema_and_tool(name: str, arguments: d
 
 def test_more_forms_are_understood() -> None:
     asked = GenerateImage(prompt="x", size="1024 × 768", filter={"a": "b"}, tags="red", licences='["CC0-1.0"]')  # type: ignore[arg-type]
-    assert (asked.size, asked.filter, asked.tags, asked.licences) == ("1024x768", {"a": "b"}, ("red",), ("CC0-1.0",))
+    assert (asked.size, asked.filter.pairs, asked.tags, asked.licences) == (
+        "1024x768",
+        {"a": "b"},
+        ("red",),
+        ("CC0-1.0",),
+    )
     assert ContinueRun(run_id="run-1", exclude_images=2).exclude_images == ("2",)  # type: ignore[arg-type]
     assert ContinueRun(run_id="run-1", choose="[]").choose == ()  # type: ignore[arg-type]
     with pytest.raises(ValidationError) as caught:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from imagerag.agent.types import RunConfig
+from imagerag.agent.types.filters import parse_filter
 from imagerag.batch.row_reader import notes, read_rows
 from imagerag.evals.suites.prompt_files import prompt_suite
 
@@ -41,12 +42,16 @@ def test_the_same_file_means_the_same(tmp_path: Path, name: str) -> None:
     assert (line.problem, line.id, line.prompt) == ("", case.id, case.prompt)
     assert tuple(line.options["tags"]) == case.filter_tags == ("pets", "indoor")
     assert tuple(line.options["licences"]) == case.licences == ("CC0-1.0",)
-    assert line.options["filter"] == case.filter == {"price": "3"}
+    assert parse_filter(line.options["filter"]) == case.filter == parse_filter({"price": "3"})
     assert int(line.options["seed"]) == case.seeds[0] == 3
     assert set(case.tags) == {"easy", "animals"}
     assert set(line.options) == {"tags", "licences", "filter", "seed"}
     config = case.filtered(RunConfig(tags=("mine",)))
-    assert (config.tags, config.licences, config.filter) == (("mine", "pets", "indoor"), ("CC0-1.0",), {"price": "3"})
+    assert (config.tags, config.licences, config.filter.pairs) == (
+        ("mine", "pets", "indoor"),
+        ("CC0-1.0",),
+        {"price": "3"},
+    )
 
 
 @pytest.mark.parametrize("name", ["a.csv", "d.jsonl"])

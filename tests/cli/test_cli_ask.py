@@ -117,7 +117,7 @@ def test_filters_hold(imagerag: Imagerag) -> None:
 
 
 def test_quotes_and_sql_are_values(imagerag: Imagerag) -> None:
-    result = imagerag("ask", "the cheapest '; DROP TABLE--", "--filter", "shape=' OR 1=1 --", "--json")
+    result = imagerag("ask", "the cheapest '; DROP TABLE--", "--filter", 'shape="\' OR 1=1 --"', "--json")
     assert result.exit_code == 3
     assert json.loads(result.stdout)["retrieved"] == []
 

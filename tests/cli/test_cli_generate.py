@@ -92,7 +92,7 @@ def test_a_spent_budget_has_its_own_exit_code(imagerag: Imagerag) -> None:
 
 def test_a_filter_is_a_value_never_a_query(imagerag: Imagerag) -> None:
     for value in ("x' OR '1'='1", 'x" OR 1=1 --', "'; DROP TABLE sketch; --", "%"):
-        record = document(imagerag("generate", HELD, "--filter", f"category={value}", "--json"))
+        record = document(imagerag("generate", HELD, "--filter", f"category={json.dumps(value)}", "--json"))
         assert record["outcome"] == "no_usable_reference"
         assert [search["candidates"] for search in record["searches"] if search["candidates"]] == []
     assert document(imagerag("library", "info", "sketch", "--json"))["images"] > 100

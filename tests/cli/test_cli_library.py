@@ -134,7 +134,12 @@ def test_filters_narrow_and_are_never_code(imagerag: Imagerag, mine: str) -> Non
     assert titles("--tag", "gadget", "--tag", "triangle") == {"Gadget X"}
     assert titles("--licence", "nobody's") == set()
     for value in ("' OR 1=1 --", '" OR "1"="1', "x'); DROP TABLE mine; --"):
-        assert titles("--filter", f"category={value}") == titles("--tag", value) == titles("--licence", value) == set()
+        assert (
+            titles("--filter", f"category={json.dumps(value)}")
+            == titles("--tag", value)
+            == titles("--licence", value)
+            == set()
+        )
     assert len(titles()) == 12
 
 

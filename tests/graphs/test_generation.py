@@ -140,7 +140,7 @@ async def test_filters_and_the_number_of_candidates_reach_the_library(bench):
     bench.judge.enqueue(["a heart"])
     await bench.run(filter={"category": "toy"}, tags=("x",), licences=("CC0-1.0",), candidates=3)
     asked = bench.library.calls[0]
-    assert (asked.k, asked.filter.metadata, asked.filter.tags, asked.filter.licences) == (
+    assert (asked.k, asked.filter.where.pairs, asked.filter.tags, asked.filter.licences) == (
         3, {"category": "toy"}, ("x",), ("CC0-1.0",),
     )  # fmt: skip
 

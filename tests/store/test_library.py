@@ -16,6 +16,7 @@ from imagerag.agent.errors import (
     UsageError,
 )
 from imagerag.agent.ports import Filter
+from imagerag.agent.types.filters import parse_filter
 from imagerag.store.images.image_info import image_info
 from imagerag.store.library import search
 from imagerag.store.library.library import Library, list_libraries, remove
@@ -78,8 +79,8 @@ async def test_nasty_values_are_values(library, put, value):
     )
     await put("blue", metadata={"key": "other"}, tags=("b",), licence="other")
     for condition in (
-        Filter(metadata={"key": value}), Filter(tags=(value,)), Filter(licences=(value,)),
-        Filter(metadata={"key": value, "n": "3"}, tags=("b", value)),
+        Filter(where=parse_filter({"key": value})), Filter(tags=(value,)), Filter(licences=(value,)),
+        Filter(where=parse_filter({"key": value, "n": "3"}), tags=("b", value)),
     ):  # fmt: skip
         hits = await library.search("blue", k=5, filter=condition)
         assert [hit.image for hit in hits] == [here.image]
@@ -91,9 +92,11 @@ async def test_filters_come_before_k(library, put):
         await put("red", mark=mark, metadata={"kind": "near"})
     far = await put("blue", metadata={"kind": "far", "ok": True, "price": 1.5, "none": None})
     for where in ({"kind": "far"}, {"ok": "true"}, {"price": "1.5"}, {"none": "null"}):
-        assert [hit.image for hit in await library.search("red", k=1, filter=Filter(metadata=where))] == [far.image]
-    assert not await library.search("red", k=9, filter=Filter(metadata={"kind": "fa"}))
-    assert not await library.search("red", k=9, filter=Filter(metadata={"far": "kind"}))
+        assert [hit.image for hit in await library.search("red", k=1, filter=Filter(where=parse_filter(where)))] == [
+            far.image
+        ]
+    assert not await library.search("red", k=9, filter=Filter(where=parse_filter({"kind": "fa"})))
+    assert not await library.search("red", k=9, filter=Filter(where=parse_filter({"far": "kind"})))
 
 
 async def test_exclude_and_licences(library, put):
@@ -106,9 +109,9 @@ async def test_exclude_and_licences(library, put):
 @given(key=st.text(max_size=12), value=st.text(max_size=12), other=st.text(max_size=12))
 async def test_any_text_filters_exactly(library, put, key, value, other):
     row = await put("red", metadata={key: value})
-    hits = await library.search("red", k=2, filter=Filter(metadata={key: value}))
+    hits = await library.search("red", k=2, filter=Filter(where=parse_filter({key: value})))
     assert [hit.image for hit in hits] == [row.image]
-    assert bool(await library.search("red", k=2, filter=Filter(metadata={key: other}))) == (other == value)
+    assert bool(await library.search("red", k=2, filter=Filter(where=parse_filter({key: other})))) == (other == value)
 
 
 async def test_hybrid_finds_what_only_words_say(library, put):
@@ -118,7 +121,7 @@ async def test_hybrid_finds_what_only_words_say(library, put):
     await library.optimize()
     hits = await library.search("luna", k=2, filter=Filter(), hybrid=True)
     assert named.image in [hit.image for hit in hits]
-    assert not await library.search("luna", k=2, filter=Filter(metadata={"no": "such"}), hybrid=True)
+    assert not await library.search("luna", k=2, filter=Filter(where=parse_filter({"no": "such"})), hybrid=True)
 
 
 async def test_image_bytes_are_verified(library, put, picture):
@@ -140,7 +143,7 @@ async def test_update_delete_count(library, put, embedder):
     asked = embedder.images
     await library.update([replace(row, caption="new", metadata={"a": 2}, tags=("t",))])
     assert (await library.get(row.id)).caption == "new"
-    assert len(await library.search("red", k=5, filter=Filter(metadata={"a": "2"}, tags=("t",)))) == 1
+    assert len(await library.search("red", k=5, filter=Filter(where=parse_filter({"a": "2"}), tags=("t",)))) == 1
     assert embedder.images == asked
     assert await library.delete([row.id, "ab" * 32]) == 1
     assert await library.count() == 1
@@ -234,15 +237,19 @@ async def test_with_an_index_as_without(library, put, planted, monkeypatch, wher
     ]
     await library.delete([row.id])
     await library.upsert(images[:990])
-    exact = await library.search("red", k=5, filter=Filter(metadata=where))
+    exact = await library.search("red", k=5, filter=Filter(where=parse_filter(where)))
     await library.optimize()
-    indexed = await library.search("red", k=5, filter=Filter(metadata=where))
+    indexed = await library.search("red", k=5, filter=Filter(where=parse_filter(where)))
     assert [hit.image for hit in indexed] == [hit.image for hit in exact]
     assert [hit.similarity for hit in indexed] == pytest.approx([hit.similarity for hit in exact], abs=1e-6)
     await library.upsert([replace(images[995], vector=planted("red"))])  # not in the index yet
-    assert (await library.search("red", k=1, filter=Filter(metadata=where)))[0].similarity == pytest.approx(1, abs=1e-5)
+    assert (await library.search("red", k=1, filter=Filter(where=parse_filter(where))))[0].similarity == pytest.approx(
+        1, abs=1e-5
+    )
     await library.optimize()
-    assert (await library.search("red", k=1, filter=Filter(metadata=where)))[0].similarity == pytest.approx(1, abs=1e-5)
+    assert (await library.search("red", k=1, filter=Filter(where=parse_filter(where))))[0].similarity == pytest.approx(
+        1, abs=1e-5
+    )
 
 
 async def test_a_photograph_lying_on_its_side_goes_to_models_upright_and_keeps_its_own_bytes(library, tmp_path):

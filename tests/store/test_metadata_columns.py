@@ -9,17 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imagerag.agent.filters.literals import Kind, kinds_of, time_of
 from imagerag.store.data_dir import DataDir
 from imagerag.store.images.image_info import image_info
 from imagerag.store.library import metadata_columns
 from imagerag.store.library.library import Library
 from imagerag.store.library.metadata_columns import (
     MAX_COLUMNS,
-    Kind,
     columns_of,
-    kinds_of,
     missing_fields,
-    time_of,
     values_of,
 )
 from imagerag.store.library.schema import ImageRecord, NewImage

@@ -6,6 +6,7 @@ import pytest
 from imagerag.agent.errors import BackendError, BlobError, JudgeReplyError, RefusalError, UsageError
 from imagerag.agent.ports import BlobStore, Embedder, Filter, ImageGenerator, ImagePart, Judge, ReferenceLibrary
 from imagerag.agent.types import Concept, Requirement, SamplingParams, Size, Verdict
+from imagerag.agent.types.filters import parse_filter
 from imagerag.tools.testing.fakes import (
     HashEmbedder,
     MemoryBlobs,
@@ -137,7 +138,7 @@ async def test_a_library_returns_what_was_planted() -> None:
     assert [(hit.image, hit.similarity) for hit in hits] == [(cat, 0.8), (dog, 0.3)]
     assert [hit.similarity for hit in await library.search("else", k=1, filter=Filter())] == [0.1]
     for wanted in (
-        Filter(metadata={"price": "3"}),
+        Filter(where=parse_filter({"price": "3"})),
         Filter(tags=("pet",)),
         Filter(licences=("CC0-1.0",)),
         Filter(exclude=frozenset({dog.sha256})),

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from imagerag.agent.ports.generator import ImagePart
 from imagerag.agent.ports.responses import Ranking
-from imagerag.agent.types import ImageRef, Scalar
+from imagerag.agent.types import ImageRef, RunConfig, Scalar
+from imagerag.agent.types.filters import Comparison, Condition, FilterExpression, all_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -96,18 +97,40 @@ class Filter:
     """What a search may return.
 
     Attributes:
-        metadata: metadata key → the value it must equal (compared as text); all must hold.
+        where: what must hold of a picture's metadata and of all else that is known of it.
         tags: all must be present.
         licences: one of them must be the licence; empty allows every licence.
         exclude: ids never returned.
         only: ids that may be returned; empty allows all.
     """
 
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    where: FilterExpression | None = None
     tags: tuple[str, ...] = ()
     licences: tuple[str, ...] = ()
     exclude: frozenset[str] = frozenset()
     only: frozenset[str] = frozenset()
+
+    @classmethod
+    def of_run(cls, config: RunConfig, *, exclude: frozenset[str] = frozenset()) -> "Filter":
+        """What a run or a question may take, as its config says."""
+        return cls(where=config.filter, tags=config.tags, licences=config.licences, exclude=exclude)
+
+    @property
+    def condition(self) -> Condition | None:
+        """What must hold of a picture, `exclude` and `only` aside; None where everything is let through."""
+        terms: list[Condition] = [Comparison(key="tags", op="=", values=(tag,)) for tag in self.tags]
+        terms += [Comparison(key="licence", op="=", values=self.licences)] if self.licences else []
+        terms += [self.where.parsed] if self.where else []
+        return all_of(terms) if terms else None
+
+    def matches(self, record: Any) -> bool:
+        """Whether it lets a picture through: a `Hit`, or what else has `image`, `metadata` and `tags`. For libraries
+        that have no query language of their own."""
+        from imagerag.agent.filters.matching import matches
+
+        condition, sha256 = self.condition, record.image.sha256
+        allowed = sha256 not in self.exclude and (not self.only or sha256 in self.only)
+        return allowed and (condition is None or matches(condition, record))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -230,7 +230,7 @@ class Retriever:
         return " ".join(words[:low])
 
     def _filter(self) -> Filter:
-        return Filter(metadata=self.config.filter, tags=self.config.tags, licences=self.config.licences)
+        return Filter.of_run(self.config)
 
     def _threshold(self) -> float | None:
         if self.config.threshold == "off":

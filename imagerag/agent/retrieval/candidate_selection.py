@@ -91,8 +91,8 @@ def relaxed_filters(filter: Filter) -> Iterator[tuple[FilterName, Filter]]:
         parts["licences"] = replace(filter, licences=())
     if filter.tags:
         parts["tags"] = replace(filter, tags=())
-    if filter.metadata:
-        parts["filter"] = replace(filter, metadata={})
+    if filter.where:
+        parts["filter"] = replace(filter, where=None)
     if filter.exclude:
         parts["excluded"] = replace(filter, exclude=frozenset())
     yield from parts.items()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from imagerag.agent.ports import Filter, Hit, ReferenceLibrary
 from imagerag.agent.retrieval.candidate_selection import candidates_of, omitted_by_filter, relaxed_filters
-from imagerag.agent.retrieval.search_queries import search_words
+from imagerag.agent.retrieval.search_queries import explain_filter, search_words
 from imagerag.agent.types import OmittedByFilter, Query, RunConfig, Search
 
 
@@ -19,7 +19,7 @@ class LibrarySearch:
     async def run(self, query: Query, *, passed_over: frozenset[str], round: int) -> tuple[Search, Sequence[Hit]]:
         """Search once: every candidate with whether it reaches the threshold, and the hits they are of."""
         config = self.config
-        wanted = Filter(metadata=config.filter, tags=config.tags, licences=config.licences, exclude=passed_over)
+        wanted = Filter.of_run(config, exclude=passed_over)
         hits = await self._hits(query.text, wanted)
         threshold = self._threshold(hits)
         candidates = candidates_of(
@@ -37,6 +37,7 @@ class LibrarySearch:
             threshold=threshold,
             hybrid=config.hybrid,
             left_out=() if passed else await self._left_out(query, wanted, hits),
+            no_match="" if hits else await explain_filter(self.library, replace(wanted, exclude=frozenset())),
         )
         return search, hits
 

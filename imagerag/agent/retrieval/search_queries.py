@@ -74,6 +74,23 @@ def add_nearer(best: dict[str, Hit], hits: Iterable[Hit]) -> None:
             best[hit.image.sha256] = hit
 
 
+async def check_filter(library: ReferenceLibrary, filter: Filter) -> None:
+    """See that a library can be asked what a filter asks, before anything is drawn or paid.
+
+    Raises:
+        FilterError: it knows no such key, or holds values of another kind under it.
+    """
+    own: Any = getattr(library, "check_filter", None)
+    if own is not None and filter.where is not None:
+        await own(filter)
+
+
+async def explain_filter(library: ReferenceLibrary | None, filter: Filter) -> str:
+    """Why a filter lets nothing of a library through; empty where it lets some, and where the library cannot say."""
+    own: Any = getattr(library, "explain_filter", None)
+    return str(await own(filter)) if own is not None and filter.condition is not None else ""
+
+
 def check_hybrid(library: ReferenceLibrary) -> None:
     """See that a library can be searched by words, before anything is drawn or paid.
 

@@ -8,6 +8,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from imagerag.agent import clock
 from imagerag.agent.types.base import FrozenModel, ImageRef, Size
+from imagerag.agent.types.filters import MaybeFilter
 from imagerag.agent.types.searches import Cause
 from imagerag.agent.url_redaction import Spec
 from imagerag.formatting.messages import near
@@ -116,7 +117,7 @@ class RunConfig(FrozenModel):
         size: what to ask the generator for; None is its default.
         partial_images: unfinished pictures to be shown while one is drawn, where the generator can; they cost tokens.
         mask_feather: pixels over which what is new fades into the picture that is edited, inwards from its mask's edge.
-        filter: metadata a reference must have.
+        filter: what must hold of a reference, in the filter language.
         tags: tags a reference must have, all of them.
         licences: licences a reference may have; empty allows all.
         cache: "record" keeps every answer and uses this run's own again after a crash; "reuse" uses other runs' too;
@@ -145,7 +146,7 @@ class RunConfig(FrozenModel):
     size: Size | None = None
     partial_images: int = Field(default=0, ge=0, le=3)
     mask_feather: int = Field(default=0, ge=0, le=256)
-    filter: Mapping[str, str] = Field(default_factory=dict)
+    filter: MaybeFilter = None
     tags: tuple[str, ...] = ()
     licences: tuple[str, ...] = ()
     cache: Literal["record", "reuse", "replay"] = "record"

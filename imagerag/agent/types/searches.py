@@ -111,6 +111,7 @@ class Search(FrozenModel):
         reranker: whose order the candidates that passed are in; empty when it is that of their similarity.
         note: why a reranker did not give the order.
         left_out: what its filters kept out, looked up where nothing passed.
+        no_match: why the filters let nothing through, where that is so: what the library holds instead.
     """
 
     round: int
@@ -121,6 +122,7 @@ class Search(FrozenModel):
     reranker: str = ""
     note: str = ""
     left_out: tuple[OmittedByFilter, ...] = ()
+    no_match: str = ""
 
     def threshold_of(self, candidate: Candidate) -> float | None:
         """The cosine that one of its candidates had to reach; None when the threshold is off."""

@@ -182,7 +182,7 @@ class _Published:
         library, config = self.parts.library, self.config
         if library is None or not self._room:
             return []
-        wanted = Filter(metadata=config.filter, tags=config.tags, licences=config.licences)
+        wanted = Filter.of_run(config)
         found = []
         for place, query in enumerate(queries):
             hits = await library.search(query.text, k=config.candidates, filter=wanted)

@@ -13,6 +13,7 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.images.decoding import MAX_BYTES
 from imagerag.agent.regular_files import read_regular
 from imagerag.agent.types import FrozenModel, RunConfig
+from imagerag.agent.types.filters import FilterExpression, MaybeFilter, parse_filter
 from imagerag.agent.url_redaction import Spec
 
 
@@ -69,7 +70,7 @@ class Case(FrozenModel):
         rephrased: the prompt in other words, for the arm that only rewords; None lets the judge find them.
         seeds: one run of every arm for each.
         tags: what the results can be split by; they filter nothing.
-        filter_tags, licences, where: what its references must have, beside what the arm asks for.
+        filter_tags, licences, filter: what its references must have, beside what the arm asks for.
     """
 
     id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9/._-]{0,119}$")
@@ -82,16 +83,25 @@ class Case(FrozenModel):
     tags: tuple[str, ...] = ()
     filter_tags: tuple[str, ...] = ()
     licences: tuple[str, ...] = ()
-    filter: Mapping[str, str] = Field(default_factory=dict)
+    filter: MaybeFilter = None
 
     def filtered(self, config: RunConfig) -> RunConfig:
         """The config of an arm with the filters of this case."""
         update = {
             "tags": (*config.tags, *(tag for tag in self.filter_tags if tag not in config.tags)),
             "licences": self.licences or config.licences,
-            "filter": {**config.filter, **self.filter},
+            "filter": _both(config.filter, self.filter),
         }
         return config.model_copy(update=update) if self.filter_tags or self.licences or self.filter else config
+
+
+def _both(first: FilterExpression | None, second: FilterExpression | None) -> FilterExpression | None:
+    """What must hold for an arm and for a case; of two values of one key that of the case."""
+    if first is None or second is None:
+        return first or second
+    if first.pairs is not None and second.pairs is not None:
+        return parse_filter({**first.pairs, **second.pairs})
+    return first & second
 
 
 class LibraryRecipe(FrozenModel):
@@ -152,6 +162,8 @@ class Suite(FrozenModel):
         """SHA-256 over all that decides what is asked: never over where files lie."""
         content = self.model_dump(mode="json")
         for case in content["cases"]:
+            if case["filter"]:  # written as it was before filters were a language, where it can be
+                case["filter"] = FilterExpression(**case["filter"]).pairs or case["filter"]
             for name in ("filter_tags", "licences", "filter"):
                 if not case[name]:  # a case without filters is the case it was before there were any
                     del case[name]

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import IO, Any, Final
 
+from imagerag.agent.types.filters import FilterInput
 from imagerag.store.text_files import separator_of
 
 SUFFIXES: Final = (".jsonl", ".ndjson", ".csv", ".tsv", ".txt")
@@ -39,11 +40,12 @@ def several(value: Any) -> list[Any]:
     return [part.strip() for part in re.split(r"[|;]", value) if part.strip()] if isinstance(value, str) else [value]
 
 
-def pairs(value: Any) -> dict[str, str]:
-    """The pairs of a `filter` cell, `key=value; key=value`, or of an object."""
+def filters(value: Any) -> FilterInput:
+    """What a `filter` cell asks for: an object, or filters in the filter language, separated as values are."""
     if isinstance(value, Mapping):
-        return {str(key): str(wanted) for key, wanted in value.items()}
-    return {key.strip(): wanted for key, _, wanted in (str(part).partition("=") for part in several(value))}
+        return value
+    parts = re.split(r"""[|;](?=(?:[^"]*"[^"]*")*[^"]*$)""", value) if isinstance(value, str) else several(value)
+    return [str(part).strip() for part in parts if str(part).strip()]
 
 
 def table(file: IO[str], suffix: str) -> "csv.DictReader[str]":

@@ -18,8 +18,9 @@ from typing import Any, Final
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.regular_files import open_regular_text
+from imagerag.agent.types.filters import parse_filter
 from imagerag.evals.suites.case import Case, CaseImage, Suite, Truth
-from imagerag.evals.suites.prompt_columns import FILTERS, LABELS, SUFFIXES, TAGS, TRUTH, named, pairs, several, table
+from imagerag.evals.suites.prompt_columns import FILTERS, LABELS, SUFFIXES, TAGS, TRUTH, filters, named, several, table
 from imagerag.store.path_policy import PathPolicy
 
 OWN: Final = frozenset(("prompt", "id", "initial_image", "subjects", "seed", "seeds", "tags", *FILTERS, *TRUTH))
@@ -103,7 +104,7 @@ def _case(at: int, row: Mapping[str, Any], source: Path, files: PathPolicy) -> C
         seeds=seeds or (0,),
         filter_tags=tuple(map(str, several(cells.get("filter_tags", [])))),
         licences=tuple(map(str, several(cells.get("licences", [])))),
-        filter=pairs(cells.get("filter", {})),
+        filter=parse_filter(filters(cells.get("filter", {}))),
         tags=tuple(str(tag) for name in TAGS for tag in several(cells.get(name, []))),
     )
 

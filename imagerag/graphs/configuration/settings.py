@@ -19,8 +19,9 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from imagerag.agent.errors import UsageError
+from imagerag.agent.errors import FilterError, UsageError
 from imagerag.agent.types import BUILT_IN_LIBRARY
+from imagerag.agent.types.filters import FilterExpression, FilterInput, parse_filter
 from imagerag.agent.url_redaction import Spec
 from imagerag.formatting.messages import invalid, unknown
 from imagerag.graphs.configuration.env_file import load_env_file
@@ -66,6 +67,8 @@ class Settings(BaseModel):
         library: the library references come from.
         reranker: what puts candidates that passed into another order; None leaves them by similarity.
         references_per_concept: references taken for each missing concept at most, where a run does not say.
+        filter: what must hold of library pictures where a run, a question or a search does not say, in the filter
+            language.
         source: where the preset came from, to be said aloud.
         origins: where each setting that has a value came from, by its name.
     """
@@ -81,8 +84,22 @@ class Settings(BaseModel):
     library: str | None = None
     reranker: Spec | None = None
     references_per_concept: int = Field(default=1, ge=1, le=16)
+    filter: str | None = None
     source: str = "default"
     origins: Mapping[str, str] = Field(default_factory=dict)
+
+    def where(self, filter: FilterInput | None) -> FilterExpression | None:
+        """The filter of a run, a question or a search: what it says itself, else what is set. Empty text is none.
+
+        Raises:
+            FilterError: it cannot be read.
+        """
+        if filter is not None:
+            return parse_filter(filter)
+        try:
+            return parse_filter(self.filter)
+        except FilterError as error:
+            raise FilterError(f"{self.origins.get('filter', FILE)}: {error}") from None
 
     @property
     def named(self) -> tuple[str, ...]:

@@ -161,7 +161,7 @@ def _searched(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple
         "hybrid": True if config.hybrid else None,
         "library": setup.library if isinstance(setup, RunSpec) else None,
         "reranker": setup.reranker if isinstance(setup, RunSpec) else None,
-        "filters": _full({"filter": config.filter, "tags": config.tags, "licences": config.licences}),
+        "filters": _full({"filter": str(config.filter or ""), "tags": config.tags, "licences": config.licences}),
     }
     candidates = [candidate for search in found for candidate in search.candidates]
     return inputs, {

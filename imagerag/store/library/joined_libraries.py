@@ -10,9 +10,9 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from imagerag.agent.errors import BlobError, LibraryError
+from imagerag.agent.errors import BlobError, FilterError, LibraryError
 from imagerag.agent.ports import Filter, Hit, ReferenceLibrary
-from imagerag.agent.retrieval.search_queries import SEPARATOR, search_words
+from imagerag.agent.retrieval.search_queries import SEPARATOR, check_filter, explain_filter, search_words
 from imagerag.store.library.search import RRF
 
 Got = TypeVar("Got")
@@ -70,6 +70,26 @@ class JoinedLibraries:
         rows = {row.image.sha256: row for listed, _ in reversed(found) for row in listed}
         several = len(rows) if all(len(listed) == total for listed, total in found) else sum(t for _, t in found)
         return [rows[sha256] for sha256 in sorted(rows)][:limit], several
+
+    async def check_filter(self, filter: Filter) -> None:
+        """See that one of them can be asked what a filter asks: the others leave such pictures out.
+
+        Raises:
+            FilterError: none can.
+        """
+        problems = []
+        for library in self.libraries:
+            try:
+                await check_filter(library, filter)
+            except FilterError as error:
+                problems.append(error)
+        if len(problems) == len(self.libraries):
+            raise problems[0]
+
+    async def explain_filter(self, filter: Filter) -> str:
+        """Why a filter lets nothing of them through; empty where one of them has something."""
+        told = [(library.name, await explain_filter(library, filter)) for library in self.libraries]
+        return "; ".join(f"{name}: {why}" for name, why in told) if all(why for _, why in told) else ""
 
     async def image_bytes(self, sha256: str) -> bytes:
         """The bytes of an image of one of them, verified against the hash.

@@ -10,6 +10,7 @@ from imagerag.agent.errors import BlobError, EmbeddingMismatchError, LibraryErro
 from imagerag.agent.ports import Embedder, Filter, Hit, queries_of
 from imagerag.agent.threads import in_thread
 from imagerag.store.data_dir import DataDir
+from imagerag.store.library import filter_checks
 from imagerag.store.library import schema as form
 from imagerag.store.library import search as searching
 from imagerag.store.library.database import (
@@ -231,6 +232,18 @@ class Library:
     async def listed(self, *, filter: Filter, limit: int) -> tuple[list[ImageRecord], int]:
         """At most `limit` of the rows that a filter lets through, sorted by id, and how many there are in all."""
         return await self.table.read(lambda: searching.listed(self._table, filter, limit))
+
+    async def check_filter(self, filter: Filter) -> None:
+        """See that it can be asked what a filter asks.
+
+        Raises:
+            FilterError: it knows no such key, or holds values of another kind under it.
+        """
+        await self.table.read(lambda: filter_checks.check_filter(self._table, filter))
+
+    async def explain_filter(self, filter: Filter) -> str:
+        """Why a filter lets nothing through, with the nearest values that there are; empty where it lets some."""
+        return await self.table.read(lambda: filter_checks.explain_filter(self._table, filter))
 
     async def get(self, id: str) -> ImageRecord | None:
         """What it knows of one image; None when it does not hold it."""

@@ -12,11 +12,10 @@ there is no list beside the schema that could differ from it, and two processes 
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
-from enum import StrEnum
 from hashlib import sha256
 from typing import Any, Final
 
+from imagerag.agent.filters.literals import Kind, kinds_of
 from imagerag.agent.types import Scalar
 
 KEY, KIND = b"imagerag.key", b"imagerag.kind"
@@ -25,21 +24,7 @@ KEY, KIND = b"imagerag.key", b"imagerag.kind"
 MAX_COLUMNS: Final = 200
 """Of one library. Keys that come later stay in the JSON column: they are shown, and filtered as text."""
 
-_EXACT: Final = 2**53
-"""Whole numbers above are no exact doubles: they are kept as text."""
-
-_NUMBER: Final = re.compile(r"[-+]?(?:0|[1-9]\d{0,14})(?:\.\d{1,15})?(?:[eE][-+]?\d{1,2})?", re.ASCII)
-_DATE: Final = re.compile(r"\d{4}[-:]\d{2}[-:]\d{2}(?:[T ]\d{2}:\d{2}.*)?", re.ASCII)
 _PLAIN: Final = re.compile(r"[a-z][a-z0-9_]{0,40}", re.ASCII)
-
-
-class Kind(StrEnum):
-    """What a column of metadata holds."""
-
-    TEXT = "text"
-    NUMBER = "number"
-    FLAG = "flag"
-    TIME = "time"
 
 
 Columns = Mapping[str, Mapping[Kind, str]]
@@ -54,34 +39,6 @@ def columns_of(schema: Any) -> Columns:
         if KEY in said and said.get(KIND, b"").decode() in tuple(Kind):
             found.setdefault(said[KEY].decode(), {})[Kind(said[KIND].decode())] = field.name
     return found
-
-
-def kinds_of(value: Scalar) -> dict[Kind, Any]:
-    """A metadata value as each kind that it is."""
-    if isinstance(value, bool):
-        return {Kind.FLAG: value}
-    if isinstance(value, int | float):
-        return {Kind.TEXT: str(value)} if abs(value) > _EXACT else {Kind.NUMBER: float(value)}
-    if value is None:
-        return {}
-    found: dict[Kind, Any] = {Kind.TEXT: value}
-    if _NUMBER.fullmatch(value):
-        found[Kind.NUMBER] = float(value)
-    elif (time := time_of(value)) is not None:
-        found[Kind.TIME] = time
-    return found
-
-
-def time_of(text: str) -> datetime | None:
-    """The instant that a date says, as ISO 8601 or EXIF write it; UTC where it names no zone."""
-    if not _DATE.fullmatch(text):
-        return None
-    date = text[:10].replace(":", "-")
-    try:
-        found = datetime.fromisoformat(date + text[10:])
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
 
 
 def values_of(metadata: Mapping[str, Scalar], columns: Columns) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A library's rows: their form in Arrow, and how a filter becomes an expression over them."""
+"""A library's rows: their form in Arrow."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from imagerag.agent.ports import Filter
 from imagerag.agent.types import ImageRef, Scalar
 from imagerag.store.library.metadata_columns import KEY, columns_of, values_of
 
@@ -256,39 +255,18 @@ def _labels(row: ImageRecord) -> str:
 
     JSON escapes line ends and everything beyond ASCII: no value can pretend to be another label.
     """
-    lines = [_label("tag", tag) for tag in row.tags]
-    lines += [_label("is", key, as_text(value)) for key, value in row.metadata.items()]
+    lines = [label("tag", tag) for tag in row.tags]
+    lines += [label("is", key, as_text(value)) for key, value in row.metadata.items()]
     return "\n".join(["", *lines, ""])
 
 
-def _label(*parts: str) -> str:
+def label(*parts: str) -> str:
+    """A line of the column `labels`."""
     return json.dumps(parts)
-
-
-def filter_sql(filter: Filter) -> Any | None:
-    """A LanceDB expression for `filter`; None when it lets everything through.
-
-    Built from expression nodes, never from query text, so a value with quotes or SQL in it is only a value.
-    """
-    from lancedb.expr import col, lit
-
-    wanted = [_label("is", key, value) for key, value in filter.metadata.items()]
-    wanted += [_label("tag", tag) for tag in filter.tags]
-    terms = [col("labels").contains(lit(f"\n{label}\n")) for label in wanted]
-    if filter.licences:
-        terms.append(id_filter("licence", filter.licences))
-    if filter.exclude:
-        terms.append(~id_filter("id", filter.exclude))
-    if filter.only:
-        terms.append(id_filter("id", filter.only))
-    whole = None
-    for term in terms:
-        whole = term if whole is None else whole & term
-    return whole
 
 
 def id_filter(column: str, values: Iterable[str]) -> Any:
     """A LanceDB expression: the column holds one of the values."""
     from lancedb.expr import col, lit
 
-    return col(column).isin([lit(value) for value in sorted(values)])
+    return col(column).isin([lit(value) for value in sorted(set(values))])

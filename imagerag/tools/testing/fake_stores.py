@@ -221,9 +221,7 @@ class ScriptedLibrary:
     async def listed(self, *, filter: Filter, limit: int) -> tuple[Sequence[Hit], int]:
         """At most `limit` of the planted pictures that a filter lets through, by id, and how many there are in all."""
         self.calls.append(RecordedSearch("listed", {"filter": filter, "limit": limit}))
-        allowed = sorted(
-            (p.hit for p in self._planted.values() if _passes(p.hit, filter)), key=lambda h: h.image.sha256
-        )
+        allowed = sorted((p.hit for p in self._planted.values() if filter.matches(p.hit)), key=lambda h: h.image.sha256)
         return allowed[:limit], len(allowed)
 
     async def image_bytes(self, sha256: str) -> bytes:
@@ -240,16 +238,6 @@ class ScriptedLibrary:
         return await self.blobs.encode_for_model(sha256)
 
     def _ranked(self, similarity: Callable[[_Planted], float], k: int, wanted: Filter) -> list[Hit]:
-        allowed = [planted for planted in self._planted.values() if _passes(planted.hit, wanted)]
+        allowed = [planted for planted in self._planted.values() if wanted.matches(planted.hit)]
         hits = [replace(planted.hit, similarity=similarity(planted)) for planted in allowed]
         return sorted(hits, key=lambda hit: -hit.similarity)[:k]
-
-
-def _passes(hit: Hit, wanted: Filter) -> bool:
-    return (
-        all(str(hit.metadata.get(key)) == value for key, value in wanted.metadata.items())
-        and set(wanted.tags) <= set(hit.tags)
-        and (not wanted.licences or hit.licence in wanted.licences)
-        and hit.image.sha256 not in wanted.exclude
-        and (not wanted.only or hit.image.sha256 in wanted.only)
-    )

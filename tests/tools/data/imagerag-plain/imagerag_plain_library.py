@@ -39,7 +39,7 @@ class PlainLibrary:
         return await self.image_bytes(sha256), "image/png"
 
     def _hits(self, similarity, filter):
-        if self.image.sha256 in filter.exclude or filter.metadata or filter.tags or filter.licences:
+        if self.image.sha256 in filter.exclude or filter.condition:
             return []
         vector = np.eye(1, 8, dtype=np.float32)[0]
         return [Hit(image=self.image, similarity=similarity, vector=vector, title=self.colour, caption=self.colour)]

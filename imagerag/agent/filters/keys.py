@@ -1,0 +1,97 @@
+"""The keys that filters know without a library, and whether a filter can be asked of what a library holds."""
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Final
+
+from imagerag.agent.errors import FilterError
+from imagerag.agent.filters.literals import Kind, flag_of, number_of, pattern_of, period_of
+from imagerag.agent.types.filters import Comparison, Condition, Has, leaves
+from imagerag.formatting.messages import unknown
+
+BUILT_IN: Final[Mapping[str, Kind]] = {
+    **dict.fromkeys(("title", "caption", "source", "author", "licence", "camera", "lens", "place", "language",
+                     "media_type", "id"), Kind.TEXT),
+    **dict.fromkeys(("width", "height", "size_bytes", "latitude", "longitude"), Kind.NUMBER),
+    **dict.fromkeys(("taken", "created"), Kind.TIME),
+    "tags": Kind.TAGS,
+}  # fmt: skip
+"""Columns of every library, by the key they are filtered with."""
+
+ALIASES: Final[Mapping[str, str]] = {"tag": "tags", "license": "licence", "sha256": "id"}
+METADATA: Final = "metadata."
+"""Before a metadata key that is called like a column."""
+
+_LISTED: Final = 30
+"""Keys that a message names."""
+
+_HOLDS: Final[Mapping[Kind, tuple[str, str]]] = {
+    Kind.TEXT: ("text", "a text"), Kind.NUMBER: ("numbers", "a number"), Kind.FLAG: ("true and false", "true or false"),
+    Kind.TIME: ("dates", "a date (2024, 2024-05, 2024-05-03, 2024-05-03T10:00)"), Kind.TAGS: ("tags", "a tag"),
+}  # fmt: skip
+
+
+def column_of(key: str) -> str | None:
+    """The built-in column that a key may name; None for what can only be metadata."""
+    name = ALIASES.get(key, key)
+    return name if name in BUILT_IN else None
+
+
+def metadata_key(key: str) -> str:
+    """The metadata key that a key names where it names no column."""
+    return key.removeprefix(METADATA)
+
+
+def check_condition(
+    condition: Condition, kinds: Callable[[str], Collection[Kind]], keys: Collection[str], holds: Callable[[str], str]
+) -> None:
+    """See that a library can be asked this.
+
+    Args:
+        kinds: what the library holds under a key; nothing for one that it does not know.
+        keys: all that it knows.
+        holds: values that it holds under a key, for a message.
+
+    Raises:
+        FilterError: there is no such key, or what a value is compared with holds none of its kind.
+    """
+    for leaf in leaves(condition):
+        key = leaf.has if isinstance(leaf, Has) else leaf.key
+        held = kinds(key)
+        if not held:
+            raise FilterError(_unknown(key, keys))
+        problems = [_problem(leaf, value, held) for value in leaf.values] if isinstance(leaf, Comparison) else []
+        if problem := next(filter(None, problems), ""):
+            values = holds(key)
+            raise FilterError(f"filter: {problem}" + (f"; {key} is {values}" if values else ""))
+
+
+def _unknown(key: str, keys: Collection[str]) -> str:
+    named = sorted(keys)[:_LISTED]
+    more = f"and {len(keys) - len(named)} more" if len(keys) > len(named) else ""
+    guess_from = [*named, *(one for one in keys if one not in named)]
+    return unknown("key", key, guess_from if not more else named, where="filter", more=more)
+
+
+def _problem(leaf: Comparison, value: str, held: Collection[Kind]) -> str:
+    """Why a value cannot be compared with what is held; empty where it can."""
+    what = " and ".join(dict.fromkeys(_HOLDS[kind][0] for kind in held))
+    if not value and leaf.op == "=":
+        return ""
+    if leaf.op == "~":
+        if Kind.TAGS in held:
+            return _tag_problem(value)
+        return "" if Kind.TEXT in held else f"~ looks into text, and {leaf.key} holds {what}"
+    if leaf.op != "=" and set(held) <= {Kind.TAGS, Kind.FLAG}:
+        return f"{leaf.key} holds {what}, which have no order"
+    if Kind.TEXT in held or Kind.TAGS in held:
+        return ""
+    fits = {Kind.NUMBER: number_of(value), Kind.FLAG: flag_of(value), Kind.TIME: period_of(value)}
+    if any(fits.get(kind) is not None for kind in held):
+        return ""
+    return f"{value[:60]!r} is not {' or '.join(dict.fromkeys(_HOLDS[kind][1] for kind in held))}"
+
+
+def _tag_problem(value: str) -> str:
+    if any(pattern_of(value)[::2]) or any(letter in value for letter in ",[]"):
+        return "~ takes a part of a tag, without a * at one end and without , [ or ]"
+    return ""

@@ -1,0 +1,261 @@
+"""The filter language: text to a tree. Its grammar is LALR(1), read by lark with a lexer that knows what may come.
+
+That lexer is why values need no quotes: where a value has to come, `https://a/b?c=d` is one, and "and" ends it.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from imagerag.agent.errors import FilterError
+from imagerag.agent.filters.literals import inner_star
+from imagerag.agent.types.filters import (
+    AllOf,
+    AnyOf,
+    Comparison,
+    Condition,
+    FilterExpression,
+    Has,
+    Not,
+    all_of,
+    any_of,
+    negation,
+)
+
+if TYPE_CHECKING:
+    from lark import Lark, Token
+
+LONGEST: Final = 10_000
+"""Characters of a filter that is text."""
+
+DEEPEST: Final = 50
+"""Conditions inside each other."""
+
+GRAMMAR: Final = r"""
+?start: disjunction
+?disjunction: conjunction (_OR conjunction)*
+?conjunction: inverse (_AND inverse)*
+?inverse: _NOT inverse -> inverted | _OPEN disjunction _CLOSE | condition
+?condition: key OPERATOR value -> compared
+    | key EQUAL value -> compared
+    | key EQUAL NOTHING -> absent
+    | key _IN _OPEN _listed (_COMMA _listed)* _CLOSE -> listed
+    | key _NOT _IN _OPEN _listed (_COMMA _listed)* _CLOSE -> unlisted
+    | key _BETWEEN value _AND value -> between
+    | _HAS key -> present
+?key: NAME | TEXT
+_listed: LISTED | TEXT
+value: VALUE MORE* | TEXT
+
+OPERATOR.2: "<=" | ">=" | "<" | ">" | "!~" | "~"
+EQUAL.2: "==" | "=" | "!=" | "<>"
+TEXT.3: /"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'/s
+_OR.4: /or(?![^\s()])/i
+_AND.4: /and(?![^\s()])/i
+_NOT.4: /not(?![^\s()])/i
+_IN.4: /in(?![^\s()])/i
+_BETWEEN.4: /between(?![^\s()"'])/i
+_HAS.4: /has(?=[\s"'])/i
+NOTHING.4: /(none|null)(?![^\s()])/i
+NAME: /[^\s()"'=<>!~,]+/
+VALUE: /[^\s()"'=<>!~,][^\s()]*/
+MORE: /[^\s()"'=<>!~,][^\s()"'=<>~]*/
+LISTED: /[^\s(),"'][^(),"']*/
+_OPEN: "("
+_CLOSE: ")"
+_COMMA: ","
+%ignore /\s+/
+"""
+
+_NAMES: Final = {
+    "_AND": '"and"', "_OR": '"or"', "_NOT": '"not"', "_IN": '"in (…)"', "_BETWEEN": '"between"', "_HAS": '"has"',
+    "NAME": "a key", "VALUE": "a value", "LISTED": "a value", "OPERATOR": "an operator (= != < <= > >= ~)",
+    "EQUAL": "an operator (= != < <= > >= ~)", "_OPEN": '"("', "_CLOSE": '")"', "_COMMA": '","', "$END": "the end",
+}  # fmt: skip
+"""Terminals as a person knows them; those that say nothing new are left out."""
+
+_WINDOW: Final = 70
+"""Characters of a filter that are shown around a place in it."""
+
+
+def read(given: Any) -> dict[str, Any]:
+    """The fields of the `FilterExpression` for a filter as a caller, a file or a record has it.
+
+    Raises:
+        FilterError: it cannot be read.
+    """
+    if isinstance(given, FilterExpression):
+        return {"text": given.text, "parsed": given.parsed}
+    if isinstance(given, str):
+        return {"text": given.strip(), "parsed": parse(given)}
+    if isinstance(given, Mapping):
+        if given.keys() == {"text", "parsed"} and not isinstance(given["parsed"], str):
+            return dict(given)
+        return _fields([_pair(key, value) for key, value in given.items()])
+    if isinstance(given, Sequence) and given and all(isinstance(one, str) for one in given):
+        if len(given) == 1:
+            return read(given[0])
+        parsed = [parse(one) for one in given]
+        texts = [f"({one.strip()})" if re.search(r"(?i)\bor\b", one) else one.strip() for one in given]
+        return {"text": " and ".join(texts), "parsed": all_of(parsed)}
+    raise FilterError(f"a filter is a text or a mapping of keys to values, not {str(given)[:60]!r}")
+
+
+def means(text: str, condition: Condition) -> bool:
+    """Whether a text is read as that condition."""
+    try:
+        return parse(text) == condition
+    except FilterError:
+        return False
+
+
+@lru_cache(maxsize=256)
+def parse(text: str) -> Condition:
+    """The condition that a text says.
+
+    Raises:
+        FilterError: it cannot be read; the message points at the place, and says what was expected.
+    """
+    from lark.exceptions import UnexpectedInput
+
+    if len(text) > LONGEST:
+        raise FilterError(f"the filter has {len(text)} characters; at most {LONGEST} are read")
+    if not text.strip():
+        raise FilterError("the filter is empty: write KEY=VALUE, for instance licence=CC0-1.0")
+    try:
+        found: Any = _parser().parse(text)
+    except UnexpectedInput as error:
+        raise _wrong(text, error) from None
+    except _NotHereError as error:
+        raise _pointed(text, error.at, str(error)) from None
+    if _depth(found) > DEEPEST:
+        raise FilterError(f"the filter has more than {DEEPEST} conditions inside each other")
+    condition: Condition = found
+    return condition
+
+
+@lru_cache(maxsize=1)
+def _parser() -> "Lark":
+    from lark import Lark, Transformer, v_args
+
+    @v_args(inline=True)
+    class Tree(Transformer):  # type: ignore[type-arg]
+        """Makes the tree while the text is read: nothing is walked, however deep it is."""
+
+        def TEXT(self, token: "Token") -> "Token":  # noqa: N802
+            return token.update(value=re.sub(r"\\([\"'\\])", r"\1", token[1:-1]))
+
+        def LISTED(self, token: "Token") -> "Token":  # noqa: N802
+            return token.update(value=token.strip())
+
+        def value(self, *words: "Token") -> "Token":
+            return words[0].update(value=" ".join(words))
+
+        def compared(self, key: str, op: str, value: "Token") -> Condition:
+            return _compared(str(key), op, value)
+
+        def absent(self, key: str, op: str, _: str) -> Condition:
+            has = Has(has=str(key))
+            return has if op in ("!=", "<>") else negation(has)
+
+        def listed(self, key: str, *values: str) -> Condition:
+            return Comparison(key=str(key), op="=", values=tuple(map(str, values)))
+
+        def unlisted(self, key: str, *values: str) -> Condition:
+            return negation(self.listed(key, *values))
+
+        def between(self, key: str, low: "Token", high: "Token") -> Condition:
+            return all_of([_compared(str(key), ">=", low), _compared(str(key), "<=", high)])
+
+        def present(self, key: str) -> Condition:
+            return Has(has=str(key))
+
+        def inverted(self, condition: Condition) -> Condition:
+            return negation(condition)
+
+        def conjunction(self, *parts: Condition) -> Condition:
+            return all_of(parts)
+
+        def disjunction(self, *parts: Condition) -> Condition:
+            return any_of(parts)
+
+    return Lark(GRAMMAR, parser="lalr", transformer=Tree())
+
+
+class _NotHereError(Exception):
+    """A value that cannot be, with where it stands."""
+
+    def __init__(self, at: int, words: str) -> None:
+        super().__init__(words)
+        self.at = at
+
+
+def _compared(key: str, op: str, value: "Token") -> Condition:
+    plain: Any = {"==": "=", "!=": "=", "<>": "=", "!~": "~"}.get(op, op)
+    if plain == "~" and (star := inner_star(value)) is not None:
+        raise _NotHereError((value.start_pos or 0) + star, "a * stands for anything, first or last in a value only")
+    found = Comparison(key=key, op=plain, values=(str(value),))
+    return negation(found) if op in ("!=", "<>", "!~") else found
+
+
+def _pair(key: object, value: object) -> Condition:
+    """One key of a mapping with what it must equal: a value, one of several, or None for no value at all."""
+    if value is None:
+        return negation(Has(has=str(key)))
+    given = value if isinstance(value, list | tuple | set | frozenset) else [value]
+    if not given or any(isinstance(one, Mapping | list | tuple) for one in given):
+        raise FilterError(f"the filter's {str(key)[:60]!r} has to be a value, or a list of values")
+    texts = [str(one).lower() if isinstance(one, bool) else str(one) for one in given]
+    return Comparison(
+        key=str(key), op="=", values=tuple(sorted(texts) if isinstance(given, set | frozenset) else texts)
+    )
+
+
+def _fields(parts: Sequence[Condition]) -> dict[str, Any]:
+    if not parts:
+        raise FilterError("the filter is empty: leave it out to let everything through")
+    whole = all_of(parts)
+    return {"text": str(whole), "parsed": whole}
+
+
+def _depth(condition: Condition) -> int:
+    """How many conditions lie inside each other; counted level by level."""
+    depth, level = 0, [condition]
+    while level:
+        depth += 1
+        level = [part for one in level for part in _parts(one)]
+    return depth
+
+
+def _parts(condition: Condition) -> Sequence[Condition]:
+    match condition:
+        case AllOf(all_of=parts) | AnyOf(any_of=parts):
+            return parts
+        case Not():
+            return [condition.negated]
+    return ()
+
+
+def _wrong(text: str, error: Any) -> FilterError:
+    """What was expected where the text cannot be read on."""
+    token = getattr(error, "token", None)
+    ended = token is not None and token.type == "$END"
+    at = len(text.rstrip()) if ended else error.pos_in_stream
+    if text[at : at + 1] in ("'", '"') and token is None:
+        return _pointed(text, at, "this quote is not closed")
+    expected = set(getattr(error, "accepts", None) or getattr(error, "allowed", None) or error.expected)
+    names = list(dict.fromkeys(_NAMES[name] for name in _NAMES if name in expected))
+    told = f"expected {', '.join(names[:-1])}{' or ' if names[1:] else ''}{names[-1]}" if names else "cannot be read"
+    if "OPERATOR" in expected:
+        told += "; a filter is KEY=VALUE"
+    elif "MORE" in expected and not ended:
+        told += "; a value with such characters is put in quotes"
+    return _pointed(text, at, told)
+
+
+def _pointed(text: str, at: int, words: str) -> FilterError:
+    """A message that shows the filter with a caret below the place."""
+    begin = max(0, min(at - _WINDOW // 2, len(text) - _WINDOW))
+    shown = "".join(letter if letter.isprintable() else " " for letter in text[begin : begin + _WINDOW])
+    return FilterError(f"the filter cannot be read at column {at + 1}: {words}\n  {shown}\n  {' ' * (at - begin)}^")

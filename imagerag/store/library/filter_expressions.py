@@ -1,0 +1,255 @@
+"""Filters as LanceDB expressions: nodes and literals, never query text, so that a value is only a value.
+
+LanceDB's expressions know neither IS NULL nor functions of lists. So a comparison that is negated is joined with what
+is not there, which is what the concatenation with an empty text is empty for (`_absent`), and tags are found as lines
+of the column `labels`. Agrees with `imagerag.agent.filters.matching`, which says what filters mean.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import reduce
+from typing import Any, Final
+
+from imagerag.agent.filters.keys import BUILT_IN, column_of, metadata_key
+from imagerag.agent.filters.literals import (
+    LATEST,
+    Kind,
+    flag_of,
+    number_of,
+    pattern_of,
+    period_of,
+    spellings,
+)
+from imagerag.agent.ports import Filter
+from imagerag.agent.types.filters import AllOf, AnyOf, Comparison, Condition, Has, Not
+from imagerag.store.library.metadata_columns import Columns, columns_of
+from imagerag.store.library.schema import id_filter, label
+
+LABELS: Final = "labels"
+_EDGE: Final = "\0"
+"""Put around a text to say where it begins and ends; no text that is stored holds it."""
+
+
+def expression_of(table: Any, filter: Filter) -> Any | None:
+    """A LanceDB expression over a table for `filter`; None when it lets everything through."""
+    schema = table.schema
+    return filter_expression(filter, schema.names, columns_of(schema))
+
+
+def filter_expression(filter: Filter, built_in: Iterable[str], metadata: Columns) -> Any | None:
+    """A LanceDB expression for `filter`; None when it lets everything through.
+
+    Args:
+        built_in: the names of the table's columns.
+        metadata: the columns of metadata keys.
+    """
+    names = frozenset(built_in)
+    terms = []
+    if (condition := filter.condition) is not None:
+        terms.append(_Expressions(names, metadata).of(condition))
+    if filter.exclude:
+        terms.append(~id_filter("id", filter.exclude))
+    if filter.only:
+        terms.append(id_filter("id", filter.only))
+    return _balanced(terms, lambda a, b: a & b) if terms else None
+
+
+def filter_indexes(table: Any) -> dict[str, Any]:
+    """Column → the index that serves filters over it. Free texts, which are searched by their parts, have none."""
+    from lancedb.index import Bitmap, BTree
+
+    whole = {name: Bitmap() for name in ("licence", "media_type", "camera", "lens", "language")}
+    ranges = {name: BTree() for name in ("taken", "created", "author", "place", "width", "height", "size_bytes",
+                                         "latitude", "longitude")}  # fmt: skip
+    schema = table.schema
+    metadata = {column: Bitmap() if kind is Kind.FLAG else BTree()
+                for kinds in columns_of(schema).values() for kind, column in kinds.items()}  # fmt: skip
+    return {name: index for name, index in (whole | ranges | metadata).items() if name in schema.names}
+
+
+class _Expressions:
+    """Makes expressions for a table with these columns."""
+
+    def __init__(self, built_in: frozenset[str], metadata: Columns) -> None:
+        self._built_in = built_in
+        self._metadata = metadata
+
+    def of(self, condition: Condition, *, holds: bool = True) -> Any:
+        """Rows of which a condition holds (or does not). Null counts as false: nothing is negated that can be null."""
+        match condition:
+            case Not():
+                return self.of(condition.negated, holds=not holds)
+            case AllOf(all_of=parts) | AnyOf(any_of=parts):
+                terms = [self.of(one, holds=holds) for one in parts]
+                both = isinstance(condition, AllOf) is holds
+                return _balanced(terms, (lambda a, b: a & b) if both else (lambda a, b: a | b))
+            case Has():
+                return self._present(condition.has, holds=holds)
+        terms = [self._comparison(condition, value, holds=holds) for value in condition.values]
+        if holds and (plain := self._plain(condition)) is not None:
+            return plain
+        return _balanced(terms, (lambda a, b: a | b) if holds else (lambda a, b: a & b))
+
+    def _columns(self, key: str) -> Mapping[Kind, str]:
+        """Kind → column of what is held under a key."""
+        name = column_of(key)
+        if name is not None and name in self._built_in:
+            return {BUILT_IN[name]: name}
+        return self._metadata.get(metadata_key(key), {})
+
+    def _plain(self, leaf: Comparison) -> Any | None:
+        """One IN over a text column, which an index serves better than as many comparisons; None where it is more."""
+        columns = self._columns(leaf.key)
+        if leaf.op == "=" and columns.keys() == {Kind.TEXT} and all(leaf.values) and not self._says_null(leaf):
+            return id_filter(columns[Kind.TEXT], (form for value in leaf.values for form in spellings(value)))
+        return None
+
+    def _says_null(self, leaf: Comparison) -> bool:
+        return "null" in leaf.values and column_of(leaf.key) not in self._built_in
+
+    def _present(self, key: str, *, holds: bool) -> Any:
+        from lancedb.expr import lit
+
+        test = _there if holds else _absent
+        terms = [test(column, kind) for kind, column in self._columns(key).items()]
+        if not terms:
+            named = column_of(key) in self._built_in
+            return lit(not holds) if named else self._labelled(metadata_key(key), holds=holds)
+        return _balanced(terms, (lambda a, b: a | b) if holds else (lambda a, b: a & b))
+
+    def _labelled(self, key: str, *, holds: bool) -> Any:
+        """Whether there is anything under a metadata key without a column, from the lines of labels."""
+        from lancedb.expr import col, lit
+
+        there = col(LABELS).contains(lit("\n" + label("is", key, "").removesuffix('"]')))
+        for empty in ("", "null"):
+            there = there & ~col(LABELS).contains(lit(f"\n{label('is', key, empty)}\n"))
+        return there if holds else ~there
+
+    def _comparison(self, leaf: Comparison, value: str, *, holds: bool) -> Any:
+        from lancedb.expr import lit
+
+        columns = self._columns(leaf.key)
+        if leaf.op == "=" and not value and Kind.TAGS not in columns:
+            return self._present(leaf.key, holds=not holds)
+        strict = column_of(leaf.key) not in self._built_in
+        terms = []
+        for kind, column in columns.items():
+            term = _comparison(kind, column, leaf.op, value, strict=strict)
+            if term is not None:
+                terms.append(term if holds else ~term | _absent(column, kind))
+        if strict and leaf.op == "=" and (not columns or value == "null"):
+            terms += [self._label(metadata_key(leaf.key), value, holds=holds)]
+        if not terms:
+            return lit(not holds)
+        return _balanced(terms, (lambda a, b: a | b) if holds else (lambda a, b: a & b))
+
+    def _label(self, key: str, value: str, *, holds: bool) -> Any:
+        """A metadata key without a column, in the lines of labels, as text."""
+        from lancedb.expr import col, lit
+
+        found = [col(LABELS).contains(lit(f"\n{label('is', key, form)}\n")) for form in spellings(value)]
+        whole = _balanced(found, lambda a, b: a | b)
+        return whole if holds else ~whole
+
+
+def _comparison(kind: Kind, column: str, op: str, value: str, *, strict: bool) -> Any | None:
+    """Rows whose value of a kind compares so, null where there is none; None where no value of that kind can."""
+    from lancedb.expr import col, lit
+
+    if kind is Kind.NUMBER and op != "~" and (number := number_of(value)) is not None:
+        return _ordered(col(column), op, lit(int(number) if _is_whole(number) else number))
+    if kind is Kind.TIME and op != "~" and (period := period_of(value)) is not None:
+        return _in_time(col(column), op, period)
+    if kind is Kind.FLAG and op == "=" and (flag := flag_of(value)) is not None:
+        return col(column) == lit(flag)
+    if kind is Kind.TEXT:
+        return _text(column, op, value, strict=strict)
+    if kind is Kind.TAGS and op == "=":
+        found = [col(LABELS).contains(lit(f"\n{label('tag', form)}\n")) for form in spellings(value)]
+        return _balanced(found, lambda a, b: a | b)
+    if kind is Kind.TAGS and op == "~":
+        return _parts(col(column).cast("string"), value.strip()) & _there(column, kind)
+    return None
+
+
+def _is_whole(number: float) -> bool:
+    return number.is_integer() and abs(number) < 2**53
+
+
+def _ordered(column: Any, op: str, value: Any) -> Any:
+    match op:
+        case "=":
+            return column == value
+        case "<":
+            return column < value
+        case "<=":
+            return column <= value
+        case ">":
+            return column > value
+    return column >= value
+
+
+def _in_time(column: Any, op: str, period: tuple[Any, Any]) -> Any:
+    from lancedb.expr import lit
+
+    start, after = lit(period[0]), lit(period[1])
+    last = column <= after if period[1] == LATEST else column < after
+    match op:
+        case "=":
+            return (column >= start) & last
+        case "<":
+            return column < start
+        case "<=":
+            return last
+        case ">":
+            return column >= after if period[1] < LATEST else column > after
+    return column >= start
+
+
+def _text(column: str, op: str, value: str, *, strict: bool) -> Any | None:
+    from lancedb.expr import col, lit
+
+    if op == "=":
+        return id_filter(column, spellings(value))
+    if op == "~":
+        return _parts(col(column), value) & (col(column) != lit(""))
+    if strict and (number_of(value) is not None or period_of(value) is not None):
+        return None
+    return _ordered(col(column), op, lit(value)) & (col(column) != lit(""))
+
+
+def _parts(text: Any, value: str) -> Any:
+    """Text that holds a part, in upper or lower case."""
+    from lancedb.expr import func, lit
+
+    begins, part, ends = pattern_of(value)
+    whole = text.lower()
+    if begins or ends:
+        whole = func("concat", lit(_EDGE), whole, lit(_EDGE))
+    before, behind = _EDGE if begins else "", _EDGE if ends else ""
+    found = [whole.contains(lit(before + form.lower() + behind)) for form in spellings(part)]
+    return _balanced(found, lambda a, b: a | b)
+
+
+def _there(column: str, kind: Kind) -> Any:
+    """Rows that have something in a column. That a value equals itself is IS NOT NULL, which indexes know."""
+    from lancedb.expr import col, lit
+
+    if kind is Kind.TAGS:
+        return ~_absent(column, kind)
+    return col(column) != lit("") if kind is Kind.TEXT else col(column) == col(column)
+
+
+def _absent(column: str, kind: Kind) -> Any:
+    """Rows that have nothing in a column. Joining null with a text leaves the text: LanceDB has no IS NULL here."""
+    from lancedb.expr import col, func, lit
+
+    text = func("concat", col(column) if kind is Kind.TEXT else col(column).cast("string"), lit(""))
+    return text.isin([lit(""), lit("[]")]) if kind is Kind.TAGS else text == lit("")
+
+
+def _balanced(terms: list[Any], join: Callable[[Any, Any], Any]) -> Any:
+    """Terms joined as a tree that is as low as can be: LanceDB walks it by recursion."""
+    while len(terms) > 1:
+        terms = [reduce(join, terms[at : at + 2]) for at in range(0, len(terms), 2)]
+    return terms[0]
