@@ -31,6 +31,8 @@ EXTRAS: Final = {
     "matplotlib": "plots and statistics of evaluations; the extra is called evals",
     "mcp": "serving assistants and editors (imagerag mcp)",
     "langgraph_api": "HTTP for other languages (langgraph dev); the extra is called server",
+    "pillow_heif": "reading HEIC photos; the extra is called heic",
+    "rawpy": "reading camera RAW files; the extra is called raw",
     "opentelemetry": "spans and metrics; the extra is called otel",
 }
 """Optional parts, by the module that shows whether they are there."""

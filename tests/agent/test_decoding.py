@@ -13,6 +13,7 @@ import pytest
 from PIL import Image, ImageCms, ImageOps
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.images import formats
 from imagerag.agent.images.decoding import MAX_PIXELS, decode, encode_for_model, looks_like_an_image, open_rgb
 from imagerag.agent.images.pixel_modes import eight_bit, opaque
 
@@ -296,8 +297,9 @@ def test_an_ordinary_photo_of_50_megapixels_is_read() -> None:
     assert (decode(data, side=224).width, decode(data, side=224).height) == (8160, 6144)
 
 
-def test_heic_is_refused_with_what_to_do() -> None:
-    with pytest.raises(UsageError, match="export it as JPEG"):
+def test_heic_is_refused_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formats, "find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r"reading HEIC files needs an optional part: pip install 'imagerag\[heic\]'"):
         decode(b"\0\0\0\x18ftypheic" + bytes(40))
 
 

@@ -100,14 +100,16 @@ def test_an_avif_of_some_tiles_is_decoded() -> None:
     [
         b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n",
         b"%PDF-1.4\n",
-        b"8BPS\0\1" + bytes(40),
-        b"\0\0\1\0\1\0" + bytes(40),
-        b"icns\0\0\0\x28" + bytes(40),
-        b"SIMPLE  =                    T" + bytes(2880),
-        b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(40),
-        b"P6 8 8 255\n" + bytes(192),
+        b"\xd7\xcd\xc6\x9a" + bytes(60),
+        b"\x01\0\0\0" + bytes(36) + b" EMF" + bytes(60),
+        b"\x89HDF\r\n\x1a\n" + bytes(60),
+        b"GRIB\0\0\0\1" + bytes(60),
+        b"BUFR" + bytes(60),
+        b"\0\0\1\xb3" + bytes(60),
+        b"\x1c\x02\x78\0\x04text" + bytes(60),
+        b"Image type: L image\r\nImage size (x*y): 8*8\r\n",
     ],
-    ids=["EPS", "PDF", "PSD", "ICO", "ICNS", "FITS", "JPEG 2000", "PPM"],
+    ids=["EPS", "PDF", "WMF", "EMF", "HDF5", "GRIB", "BUFR", "MPEG", "IPTC", "IM"],
 )
 def test_formats_that_are_not_read_are_never_opened(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoding, "decode_in_process", lambda *_: pytest.fail("it was decoded"))

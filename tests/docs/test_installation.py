@@ -17,9 +17,11 @@ PURPOSES: Final = {
     "evals": "intervals, significance tests, correlations and plots of evaluations",
     "datasets": "export results of an evaluation as a Hugging Face data set",
     "diffusers": "generators in this process: SDXL with IP-Adapter, FLUX, OmniGen, Qwen-Image",
+    "heic": "[HEIC photos](reference/manifests.md#images)",
     "inspect": "evaluations as tasks of Inspect AI",
     "mcp": "[MCP server](reference/mcp-tools.md) for chat assistants and editors",
     "otel": "[OpenTelemetry](how-to/monitoring.md) traces and metrics",
+    "raw": "[camera RAW files](reference/manifests.md#images), by the preview in them",
     "server": "[HTTP server](how-to/http-server.md) and LangGraph Studio (`langgraph dev`)",
     "transformers": "judges and answerers in this process: vision-language models of the Hugging Face hub",
 }

@@ -3,7 +3,8 @@
 import csv
 import io
 
-from imagerag.agent.images.decoding import MAX_BYTES, MAX_PIXELS, READ
+from imagerag.agent.images import formats as image_formats
+from imagerag.agent.images.decoding import MAX_BYTES, MAX_PIXELS
 from imagerag.store.library import manifest
 from imagerag.store.library.file_selection import LEFT_OUT
 from imagerag.store.library.image_metadata import (
@@ -12,12 +13,13 @@ from imagerag.store.library.image_metadata import (
     MAX_KEYS,
     MAX_VALUE,
     PATH,
+    POSITION,
+    TAKEN,
     TEXTS,
     ImageMetadata,
     fields_of,
     read_metadata,
 )
-from imagerag.store.library.ingest import IMAGE_SUFFIXES
 from imagerag.store.library.sidecars import names_of
 from imagerag.store.text_files import LONGEST, SEPARATORS
 from tests.docs.generated import DOCS, check, code, table
@@ -31,13 +33,22 @@ MEANINGS = {
     "author": "who made it",
     "licence": "its licence, as an SPDX name or as you write it: `--licence` filters by it",
     "tags": "labels: `--tag` filters by them",
+    "camera": "maker and model",
+    "lens": "its name",
+    "place": "where it was taken, in words",
+    "taken": "when it was taken: `2024`, `2024-05`, `2024-05-01 12:30:00`, also as EXIF writes it",
+    "latitude": "where it was taken, in degrees; needs `longitude`",
+    "longitude": "likewise",
     "metadata": "further values by name",
 }
 """What each field is for; the names are the code's."""
 
 
 def fields() -> str:
-    rows = [(f"`{name}`", MEANINGS[name], code(ALIASES.get(name, ()))) for name in (PATH, *TEXTS, "tags", "metadata")]
+    rows = [
+        (f"`{name}`", MEANINGS[name], code(ALIASES.get(name, ())))
+        for name in (PATH, *TEXTS, TAKEN, *POSITION, "tags", "metadata")
+    ]
     return table(("field", "meaning", "other names"), rows)
 
 
@@ -61,9 +72,15 @@ def sidecars() -> str:
 
 
 def images() -> str:
-    return f"Images are recognised by their content: {READ}. Files with these endings are looked for sidecars: " + code(
-        sorted(IMAGE_SUFFIXES)
-    )
+    rows = [
+        (form.title, f"`{form.media_type}`", code(form.suffixes), f"`{form.extra}`" if form.extra else "")
+        for form in image_formats.FORMATS.values()
+    ]
+    return table(("format", "media type", "endings", "extra"), rows)
+
+
+def left_out() -> str:
+    return "\n".join(f"* {name}: {reason}." for name, reason in image_formats.LEFT_OUT.items())
 
 
 def bounds() -> str:
@@ -85,6 +102,7 @@ def test_generated_reference_of_manifests_is_what_the_code_says() -> None:
         formats=formats(),
         sidecars=sidecars(),
         images=images(),
+        left_out=left_out(),
         excluded=code(sorted(name.strip() for name in LEFT_OUT)),
         limits=bounds(),
     )
@@ -97,6 +115,7 @@ def test_every_field_has_a_meaning() -> None:
 def test_the_first_example_has_every_field_of_a_table() -> None:
     names = ["path", "caption", "title", "tags", "author", "licence", "source"]
     assert f"{','.join(names)},price" in (DOCS / PAGE).read_text("utf-8")
-    assert set(fields_of([*names, "price"]).values()) == {*MEANINGS} - {"metadata"}
+    photos = {"camera", "lens", "place", "taken", "latitude", "longitude"}
+    assert set(fields_of([*names, "price"]).values()) == {*MEANINGS} - {"metadata"} - photos
     (row,) = csv.DictReader(io.StringIO("path,caption,tags,price\na.png,a lamp,lamp;teal,12.50\n"))
     assert read_metadata(row) == ImageMetadata(caption="a lamp", tags=("lamp", "teal"), metadata={"price": "12.50"})

@@ -60,7 +60,9 @@ LEFT_OUT: Final[Mapping[str, str]] = {
 }
 """Pillow's other formats, and why they are not opened."""
 
-_METADATA_WARNINGS: Final = "(?:Possibly c|C)orrupt EXIF data|Truncated File Read|Metadata Warning, tag"
+_METADATA_WARNINGS: Final = (
+    "(?:Possibly c|C)orrupt EXIF data|Truncated File Read|Metadata Warning, tag|Image appears to be a malformed MPO"
+)
 """What Pillow says on the terminal of some file's metadata, without saying which file's."""
 
 _STARTING: Final = Lock()
@@ -112,11 +114,18 @@ def _is_tga(data: bytes) -> bool:
         return False
     size = depth + 7 >> 3
     pixels = width * height * size if kind < 9 else -(-width * height // 128) * (1 + size)
-    return 18 + id_size + colours * (bits + 7 >> 3) + pixels <= len(data)
+    return bool(18 + id_size + colours * (bits + 7 >> 3) + pixels <= len(data))
 
 
 def _is_ppm(data: bytes) -> bool:
-    return data[:1] == b"P" and data[1:2] in b"1234567Ff" and data[2:3].isspace()
+    return data[:1] == b"P" and data[1:2] in b"123456Ff" and data[2:3].isspace()
+
+
+def _is_brush(data: bytes) -> bool:
+    if len(data) < 28:
+        return False
+    size, version, _, _, depth = struct.unpack_from(">5I", data)
+    return 20 <= size <= 4096 and depth in (1, 4) and (version == 1 or (version == 2 and data[20:24] == b"GIMP"))
 
 
 FORMATS: Final[Mapping[str, ImageFormat]] = {
@@ -160,7 +169,7 @@ FORMATS: Final[Mapping[str, ImageFormat]] = {
         ImageFormat("TGA", "Targa", "image/x-tga", (".tga", ".icb", ".vda", ".vst"), _is_tga),
         ImageFormat("CUR", "Windows cursor", "image/x-win-bitmap", (".cur",)),
         ImageFormat("FLI", "FLIC animation", "video/x-flic", (".fli", ".flc"), moves=True),
-        ImageFormat("GBR", "GIMP brush", "image/x-gimp-gbr", (".gbr",)),
+        ImageFormat("GBR", "GIMP brush", "image/x-gimp-gbr", (".gbr",), _is_brush),
         ImageFormat("DIB", "BMP without a file header", "image/bmp", (".dib",)),
     )
 }  # fmt: skip

@@ -35,12 +35,12 @@ def raw_preview(data: bytes, sized: Callable[[int], None]) -> "tuple[bytes | Ima
     with rawpy.imread(io.BytesIO(data)) as raw:
         held = _TURNED.get(raw.sizes.flip, 1)
         try:
-            found = raw.extract_thumb()
+            found = raw.extract_thumb().data
         except (rawpy.LibRawNoThumbnailError, rawpy.LibRawUnsupportedThumbnailError):
             found = None
-        picture = _picture(found.data) if found is not None else None
+        picture = None if found is None else _picture(found)
         if picture is not None and max(picture.size) >= min(SMALLEST, raw.sizes.width, raw.sizes.height):
-            return (found.data if isinstance(found.data, bytes) else picture), held
+            return (found if isinstance(found, bytes) else picture), held
         sized(raw.sizes.raw_width * raw.sizes.raw_height)
         developed = raw.postprocess(half_size=True, use_camera_wb=True, output_bps=8, user_flip=0)
         return Image.fromarray(developed), held

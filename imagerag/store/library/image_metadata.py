@@ -126,28 +126,27 @@ def read_metadata(record: Mapping[str, Any]) -> ImageMetadata:
     fields = written_fields(said)
     if not POSITION.keys() <= set(fields.values()):  # half of a position is none, but metadata
         fields = {key: field for key, field in fields.items() if field not in POSITION}
-    texts: dict[str, str] = {}
+    found: dict[str, Any] = {}
     rest = {key: value for key, value in said.items() if key not in fields}
     tags, given = None, {}
-    values: dict[str, Any] = {}
     for key, field in fields.items():
         value = said[key]
         if field == "tags":
             tags = _tags(value)
         elif field == TAKEN:
-            values[field] = time_of(value)
+            found[field] = time_of(value)
         elif field in POSITION:
-            values[field] = degrees_of(value, field)
+            found[field] = degrees_of(value, field)
         elif field == "metadata":
             given = _object(value)
         elif field != PATH:
             text = clean(_in_words(value))
             if len(text) <= MAX_CAPTION:
-                texts[field] = text
+                found[field] = text
     extra = _small({**rest, **given})
-    if "title" not in texts and isinstance(name := extra.get("name"), str):
-        texts["title"] = name
-    return ImageMetadata(tags=tags, metadata=extra or None, **texts, **values)
+    if "title" not in found and isinstance(name := extra.get("name"), str):
+        found["title"] = name
+    return ImageMetadata(tags=tags, metadata=extra or None, **found)
 
 
 def clean(text: str) -> str:

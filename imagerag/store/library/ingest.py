@@ -8,27 +8,28 @@ import asyncio
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.images.decoding import MAX_BYTES
+from imagerag.agent.images.formats import IMAGE_SUFFIXES
+from imagerag.agent.ports import PreparingEmbedder
 from imagerag.agent.threads import in_thread
 from imagerag.store.disk_space import check_space, check_writable
 from imagerag.store.images.image_info import ImageInfo, image_info
+from imagerag.store.library.embedded import read_embedded
 from imagerag.store.library.file_selection import ExcludedFiles
 from imagerag.store.library.image_metadata import ImageMetadata, clean
 from imagerag.store.library.library import Library
 from imagerag.store.library.manifest import Manifest, read_manifest
+from imagerag.store.library.raw_pairs import RAW_FILE, paired_raws
 from imagerag.store.library.schema import ImageRecord, NewImage
 from imagerag.store.library.sidecars import Sidecars
 
-IMAGE_SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".avif", ".mpo"}
-)
 BATCH = 32
 _READ = 8  # of a batch at the same time: each has a decoded picture
 
@@ -93,14 +94,39 @@ class IndexReport:
 
 
 @dataclass(frozen=True)
+class _Plan:
+    """The files to look at, and what is said of them elsewhere.
+
+    Attributes:
+        raws: camera RAWs that are left out, by the developed file beside them.
+    """
+
+    files: Sequence[Path]
+    listed: Manifest
+    raws: Mapping[Path, Path]
+
+
+@dataclass(frozen=True)
 class _Seen:
-    """A file that was read, decoded and described."""
+    """A file that was read, decoded and described.
+
+    Attributes:
+        said: by a manifest or sidecars.
+        embedded: by the file itself.
+        prepared: for an encoder that takes decoded images; None for others.
+    """
 
     path: Path
     data: bytes
     look: ImageInfo
     said: ImageMetadata
+    embedded: ImageMetadata
+    prepared: Any = None
     problems: tuple[str, ...] = ()
+
+    def describe(self, row: ImageRecord) -> ImageRecord:
+        """The row with what people said, and what the file says where nobody did."""
+        return self.embedded.filling(self.said.applied_to(row))
 
 
 Progress = Callable[[int, int], None]
@@ -142,7 +168,8 @@ async def index(
     await asyncio.to_thread(check_writable, library.folder, SPARE)
     with report._timed("read"):
         given = [Path(path) for path in paths]
-        files, listed = await asyncio.to_thread(_plan, given, manifest, ExcludedFiles(exclude), allow_outside)
+        plan = await asyncio.to_thread(_plan, given, manifest, ExcludedFiles(exclude), allow_outside)
+    files, listed = plan.files, plan.listed
     report.skipped += listed.problems
     if manifest is not None:
         report.columns, report.manifest_captions = dict(listed.columns), listed.captions
@@ -153,7 +180,7 @@ async def index(
         if warning := await in_thread(first_look, first):
             report.warned(warning, warn)
     for start in range(0, len(files), BATCH):
-        await _index_batch(files[start : start + BATCH], listed, sidecars, library, done, report)
+        await _index_batch(files[start : start + BATCH], plan, sidecars, library, done, report)
         if progress:
             progress(min(start + BATCH, len(files)), len(files))
     await _finish(library, report)
@@ -174,13 +201,14 @@ async def _finish(library: Library, report: IndexReport) -> None:
 
 
 async def _index_batch(
-    files: Sequence[Path], listed: Manifest, sidecars: Sidecars, library: Library, done: set[str], report: IndexReport
+    files: Sequence[Path], plan: _Plan, sidecars: Sidecars, library: Library, done: set[str], report: IndexReport
 ) -> None:
     room = asyncio.Semaphore(_READ)
+    encoder = library.embedder if isinstance(library.embedder, PreparingEmbedder) else None
 
     async def one(path: Path) -> _Seen | str:
         async with room:
-            return await in_thread(_read, path, listed, sidecars)
+            return await in_thread(_read, path, plan, sidecars, encoder)
 
     with report._timed("read"):
         read = await asyncio.gather(*(one(path) for path in files))
@@ -193,14 +221,14 @@ async def _index_batch(
         else:
             done.add(sha256)
             fresh[sha256] = seen
-            report.captions += bool(seen.said.caption)
+            report.captions += bool(seen.said.caption or seen.embedded.caption)
         if isinstance(seen, _Seen):
             report.notes += [(clean(str(path)), problem) for problem in seen.problems]
     with report._timed("read"):
         known = {row.id: row for row in await library.rows(list(fresh))}
     new = [seen for sha256, seen in fresh.items() if sha256 not in known]
     await _add(new, library, report)
-    changed = [row for sha256, old in known.items() if (row := fresh[sha256].said.applied_to(old)) != old]
+    changed = [row for sha256, old in known.items() if (row := fresh[sha256].describe(old)) != old]
     with report._timed("write"):
         await library.update(changed)
     report.updated += len(changed)
@@ -232,8 +260,11 @@ async def _add(new: Sequence[_Seen], library: Library, report: IndexReport) -> N
 
 async def _embedded(new: Sequence[_Seen], library: Library) -> Sequence[Any]:
     """The vector of each image, or why it has none: one that an encoder refuses does not take the others along."""
+    encoder = library.embedder
     try:
-        return list(await library.embedder.embed_images([seen.data for seen in new]))
+        if isinstance(encoder, PreparingEmbedder):
+            return list(await encoder.embed_prepared([seen.prepared for seen in new]))
+        return list(await encoder.embed_images([seen.data for seen in new]))
     except UsageError as error:
         if len(new) == 1:
             return [str(error)]
@@ -241,11 +272,11 @@ async def _embedded(new: Sequence[_Seen], library: Library) -> Sequence[Any]:
 
 
 def _new_row(seen: _Seen) -> ImageRecord:
-    row = ImageRecord(image=seen.look.image, title=clean(seen.path.stem), source=clean(str(seen.path)))
-    return seen.said.applied_to(row)
+    row = seen.describe(ImageRecord(image=seen.look.image, source=clean(str(seen.path))))
+    return row if row.title else replace(row, title=clean(seen.path.stem))
 
 
-def _read(path: Path, listed: Manifest, sidecars: Sidecars) -> _Seen | str:
+def _read(path: Path, plan: _Plan, sidecars: Sidecars, encoder: PreparingEmbedder | None) -> _Seen | str:
     """The file, or why it cannot be used."""
     try:
         status = path.stat()
@@ -255,8 +286,13 @@ def _read(path: Path, listed: Manifest, sidecars: Sidecars) -> _Seen | str:
             return f"the file has {status.st_size / 2**20:.0f} MB; at most {MAX_BYTES // 2**20} MB are read"
         data = path.read_bytes()
         beside = sidecars.of(path)
-        said = listed.entries.get(path, ImageMetadata()).or_else(beside.description)
-        return _Seen(path, data, image_info(data), said, beside.problems)
+        said = plan.listed.entries.get(path, ImageMetadata()).or_else(beside.description)
+        look = image_info(data, side=encoder.image_side if encoder else None)
+        prepared = encoder.prepare(look.picture) if encoder and look.picture is not None else None
+        embedded = read_embedded(data)
+        if raw := plan.raws.get(path):
+            embedded = replace(embedded, metadata={**(embedded.metadata or {}), RAW_FILE: clean(str(raw))})
+        return _Seen(path, data, replace(look, picture=None), said, embedded, prepared, beside.problems)
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
     except UsageError as error:
@@ -278,8 +314,8 @@ def _first_pictures(files: Sequence[Path], count: int = 8) -> list[bytes]:
 
 def _plan(
     paths: Sequence[Path], manifest: str | os.PathLike[str] | None, excluded: ExcludedFiles, allow_outside: bool
-) -> tuple[list[Path], Manifest]:
-    """Every file to look at, absolute, each once and always in the same order, and the manifest."""
+) -> _Plan:
+    """Every file to look at, absolute, each once and always in the same order, and what is said of them."""
     for path in paths:
         try:
             there = path.exists()
@@ -301,7 +337,10 @@ def _plan(
     if manifest is not None:
         files.pop(Path(os.path.abspath(manifest)), None)
     sidecars = Sidecars().beside(path for path in files if path.suffix.lower() in IMAGE_SUFFIXES)
-    return [path for path in files if path in listed.entries or path not in sidecars], listed
+    named = {*listed.entries, *(Path(os.path.abspath(path)) for path in paths)}
+    raws = {raw: developed for raw, developed in paired_raws(files).items() if raw not in named}
+    kept = [path for path in files if path in listed.entries or not (path in sidecars or path in raws)]
+    return _Plan(kept, listed, {developed: raw for raw, developed in raws.items()})
 
 
 def _walk(folder: Path, walked: set[tuple[int, int]], excluded: Callable[[Path], bool]) -> Iterator[Path]:

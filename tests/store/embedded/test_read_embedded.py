@@ -450,8 +450,10 @@ def test_files_with_bytes_changed_never_raise(data: bytes, draw: st.DataObject) 
         assert all(isinstance(text, str) for text in (found.caption, found.camera, found.place) if text is not None)
 
 
-HEADS = (b"", b"\xff\xd8", b"\x89PNG\r\n\x1a\n", b"RIFF\0\0\1\0WEBP", b"II*\0", b"MM\0+", b"8BPS",
-         b"\0\0\0\x10ftypheic", b"\0\0\0\x10ftypcrx ", b"\0\0\0\x0cjP  ", b"GIF89a!\xff\x0bXMP DataXMP", b"FUJIFILMCCD-RAW")  # fmt: skip
+HEADS = (
+    b"", b"\xff\xd8", b"\x89PNG\r\n\x1a\n", b"RIFF\0\0\1\0WEBP", b"II*\0", b"MM\0+", b"8BPS", b"FUJIFILMCCD-RAW",
+    b"\0\0\0\x10ftypheic", b"\0\0\0\x10ftypcrx ", b"\0\0\0\x0cjP  ", b"GIF89a!\xff\x0bXMP DataXMP",
+)  # fmt: skip
 
 
 @settings(max_examples=200, deadline=None)

@@ -116,7 +116,7 @@ class _Exif:
             parts, side = file.value(at, tag), file.value(at, reference)
             numbers = parts.numbers(3) if parts else ()
             if numbers and side and min(numbers) >= 0:
-                size = sum(number / 60**place for place, number in enumerate(numbers))
+                size: float = sum(number / 60.0**place for place, number in enumerate(numbers))
                 return -size if side.data[:1] in (b"S", b"s", b"W", b"w") else size
         return None
 
