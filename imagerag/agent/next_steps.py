@@ -126,6 +126,10 @@ def _unfit(record: "RunRecord") -> Iterator[str]:
     yield _add(record)
 
 
+def _missing(record: "RunRecord") -> Iterator[str]:
+    yield f"index the folder again whose files moved: imagerag index PATH --library {_named(record)}"
+
+
 def _room(record: "RunRecord") -> Iterator[str]:
     yield "send fewer pictures of your own, or allow more with --max-references, where the generator takes more"
 
@@ -152,6 +156,7 @@ _WAYS: "Final[Mapping[Cause, Callable[[RunRecord], Iterator[str]]]]" = {
     "rejected_by_hand": _declined,
     "already_used": _used,
     "rejected_by_reranker": _unfit,
+    "missing_file": _missing,
     "below_threshold": _below,
 }
 

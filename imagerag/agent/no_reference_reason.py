@@ -19,6 +19,7 @@ FURTHEST: Final[tuple[Decision, ...]] = (
     "rejected_by_hand",
     "already_used",
     "rejected_by_reranker",
+    "missing_file",
     "reserve",
     "near_duplicate",
     "below_threshold",
@@ -29,6 +30,7 @@ _CAUSES: Final[Mapping[Decision, Cause]] = {
     "rejected_by_hand": "rejected_by_hand",
     "already_used": "already_used",
     "rejected_by_reranker": "rejected_by_reranker",
+    "missing_file": "missing_file",
     "below_threshold": "below_threshold",
 }
 

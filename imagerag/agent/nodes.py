@@ -29,7 +29,7 @@ from imagerag.agent.ports import (
 )
 from imagerag.agent.prompts import nothing_to_check, says_something
 from imagerag.agent.retrieval import escalation
-from imagerag.agent.retrieval.candidate_selection import edited_from, select_by_user, select_candidates
+from imagerag.agent.retrieval.candidate_selection import edited_from, select_by_user, select_candidates, without_missing
 from imagerag.agent.retrieval.captions import CaptionWriter
 from imagerag.agent.retrieval.human_selection import Selection, offered_candidates, validate_selection
 from imagerag.agent.retrieval.library_search import LibrarySearch
@@ -209,8 +209,15 @@ class Nodes:
             shown=shown_at_most(self.judge, len(sent_images.always_sent(state))),
         )
         entries = state.get("ledger") or []
-        searches, chosen = select_candidates(next_searches(state), entries, rooms=rooms, by_hand=config.select)
-        return {"searches": searches, "chosen": chosen}
+        found = next_searches(state)
+        while True:
+            searches, chosen = select_candidates(found, entries, rooms=rooms, by_hand=config.select)
+            candidates = [one for search in searches for one in search.candidates]
+            offered = [one.image.sha256 for one in candidates if one.decision == "offered"]
+            missing = await self._parts.missing([one.image.sha256 for one in chosen], offered)
+            if not missing:
+                return {"searches": searches, "chosen": chosen}
+            found = without_missing(found, missing)  # the next best takes its place
 
     async def select(self, state: RunState, runtime: Runtime[RunConfig]) -> RunUpdate:
         """Let a human choose among what passed. The run waits, for as long as it takes, and costs nothing meanwhile."""
@@ -219,15 +226,18 @@ class Nodes:
         question = offered_candidates(state["prompt"], searches, self._room(state, runtime.context), may_edit=may_edit)
         answer: Selection = interrupt(question, response_schema=Selection)
         # One who answers the graph itself, over HTTP, say, may answer anything.
-        while problem := validate_selection(question, answer.chosen, answer.edit):
+        while problem := validate_selection(question, answer.chosen, answer.edit) or await self._missing(answer):
             answer = interrupt({**question, "problem": problem}, response_schema=Selection)
         decided, chosen = select_by_user(searches, [*answer.chosen, *filter(None, [answer.edit])])
         update: RunUpdate = {"searches": decided, "chosen": [one for one in chosen if one.image.sha256 != answer.edit]}
         if edited := next((one for one in chosen if one.image.sha256 == answer.edit), None):
-            assert self.library is not None, "what was offered came from a library"
-            image = await self.blobs.put(await self.library.image_bytes(edited.image.sha256))
-            update["subjects"] = [edited_from(edited, image)]
+            update["subjects"] = [edited_from(edited, edited.image)]
         return update
+
+    async def _missing(self, answer: Selection) -> str:
+        """What became of the files of chosen pictures, if any is gone since it was offered; keeps the others."""
+        chosen = [*answer.chosen, *filter(None, [answer.edit])]
+        return "; ".join((await self._parts.missing(chosen)).values())
 
     async def regenerate(self, state: RunState, runtime: Runtime[RunConfig]) -> RunUpdate:
         """Draw with references: what is always sent, then those for what is missing, then those that helped before."""

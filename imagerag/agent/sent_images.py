@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from imagerag.agent import concept_tracker
+from imagerag.agent.errors import BlobError
 from imagerag.agent.intents import Likeness, fixed_requirements, needs_likeness
 from imagerag.agent.ports import BlobStore, ImagePart, ReferenceLibrary, capabilities_of
 from imagerag.agent.state import RunState
@@ -27,10 +28,37 @@ class ImageParts:
         data, media_type = await self.blobs.encode_for_model(image.sha256)
         return ImagePart(data=data, media_type=media_type)
 
+    async def keep(self, sha256: str) -> None:
+        """Keep an image of the library among the run's own: its file may be gone when the run is shown or resumed.
+
+        Raises:
+            BlobError: it is not to be had any more; says what became of its file.
+        """
+        try:
+            await self.blobs.get(sha256)
+        except BlobError:
+            if self.library is None:
+                raise
+            await self.blobs.put(await self.library.image_bytes(sha256))
+
+    async def missing(self, kept: Sequence[str], read: Sequence[str] = ()) -> dict[str, str]:
+        """Keep images of the library, and read others; SHA-256 → what became of the file of each that is missing."""
+        found: dict[str, str] = {}
+        for sha256 in dict.fromkeys((*kept, *read)):
+            try:
+                if sha256 in kept:
+                    await self.keep(sha256)
+                elif self.library is not None:
+                    await self.library.image_bytes(sha256)
+            except BlobError as error:
+                found[sha256] = str(error)
+        return found
+
     async def reference(self, reference: UsedReference) -> ImagePart:
         """A reference, or an image of the user's own, with what it stands for and its mask."""
-        keeper = self.library if self.library and reference.role == "reference" else self.blobs
-        data, media_type = await keeper.encode_for_model(reference.image.sha256)
+        if reference.role == "reference":
+            await self.keep(reference.image.sha256)
+        data, media_type = await self.blobs.encode_for_model(reference.image.sha256)
         return ImagePart(
             data=data,
             media_type=media_type,

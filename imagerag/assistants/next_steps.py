@@ -35,6 +35,7 @@ AFTER_CAUSE: Final[Mapping[str, str]] = {
     "rejected_by_hand": f"continue_run(run_id, add_images=[id]) with one of those that were offered; or {_LACKING}",
     "already_used": _LACKING,
     "rejected_by_reranker": f"continue_run(run_id, add_images=[id]) with one that the reranker left out; or {_LACKING}",
+    "missing_file": "tell the user that files of the library are gone; imagerag index PATH --library NAME follows them",
     "below_threshold": f"call generate_image with a lower threshold, if one was set; or {_LACKING}",
 }
 """Why no reference could be used → what an assistant does next. `agent/next_steps.py` says what a person does."""

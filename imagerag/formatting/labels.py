@@ -156,6 +156,7 @@ DECISIONS: Final[Mapping[str, Label]] = {
     "near_duplicate": Label("duplicate", "nearly the same picture as one above"),
     "rejected_by_hand": Label("not chosen", "passed but not chosen"),
     "rejected_by_reranker": Label("does not fit", "passed but does not fit, as the reranker found"),
+    "missing_file": Label("file missing", "passed, but the file is gone or was changed"),
     "": Label("found", "not decided yet"),
 }
 """What was decided about a candidate, and why; the empty key is one about which nothing was decided yet."""

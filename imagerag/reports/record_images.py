@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from imagerag.agent.errors import BlobError, ImageRAGError
 
 if TYPE_CHECKING:
+    from imagerag.agent.ports import ReferenceLibrary
     from imagerag.agent.qa.qa_record import AnswerRecord
     from imagerag.agent.run_record import RunRecord
     from imagerag.graphs.dependencies import Dependencies
@@ -26,7 +27,7 @@ async def run_images(dependencies: "Dependencies", record: "RunRecord") -> dict[
             found[image.sha256] = await dependencies.blobs.get(image.sha256)
         if image.sha256 not in found and library is not None:
             with suppress(BlobError):
-                found[image.sha256] = await library.image_bytes(image.sha256)
+                found[image.sha256] = await image_or_thumbnail(library, image.sha256)
     return found
 
 
@@ -44,5 +45,23 @@ async def answer_images(dependencies: "Dependencies", record: "AnswerRecord") ->
         return images
     for one in record.retrieved:
         with suppress(ImageRAGError):
-            images[one.id] = await library.image_bytes(one.id)
+            try:
+                images[one.id] = await dependencies.blobs.get(one.id)  # shown to a model then
+            except BlobError:
+                images[one.id] = await image_or_thumbnail(library, one.id)
     return images
+
+
+async def image_or_thumbnail(library: "ReferenceLibrary", sha256: str) -> bytes:
+    """A library's image, or where its file is missing the small one that the library keeps.
+
+    Raises:
+        BlobError: neither is there.
+    """
+    try:
+        return await library.image_bytes(sha256)
+    except BlobError:
+        small = getattr(library, "thumbnail", None)
+        if small is None:
+            raise
+        return bytes(await small(sha256))

@@ -38,6 +38,7 @@ from imagerag.agent.qa.types import (
     RetrievedImage,
     short,
 )
+from imagerag.agent.sent_images import ImageParts
 from imagerag.agent.state import RunState
 from imagerag.agent.types import ImageRef, RunConfig
 
@@ -97,7 +98,8 @@ class QANodes:
         calls, earlier = self._calls(state, runtime), _earlier(state)
         accepted = [found for found in state["sources"] if found.number]
         shown = accepted if capabilities_of(self.answerer).needs_images else []
-        parts = {found.image.sha256: await self._part(found) for found in shown}
+        parts = {found.image.sha256: part for found in shown if (part := await self._part(found)) is not None}
+        shown = [found for found in shown if found.image.sha256 in parts]
         sources = [Source.of(found, parts.get(found.image.sha256)) for found in accepted]
         finding, own = state["finding"], await self._shown(state)
         asked = _asked(state, earlier)
@@ -194,9 +196,16 @@ class QANodes:
         data, media_type = await self.blobs.encode_for_model(image.sha256)
         return ImagePart(data=data, media_type=media_type, role="subject")
 
-    async def _part(self, found: RetrievedImage) -> ImagePart:
+    async def _part(self, found: RetrievedImage) -> ImagePart | None:
+        """A source's picture, kept for later; None where its file is missing: what is written about it still counts."""
         assert self.library is not None, "sources come from a library"
-        data, media_type = await self.library.encode_for_model(found.image.sha256)
+        try:
+            if self.blobs is not None:
+                await ImageParts(blobs=self.blobs, library=self.library).keep(found.image.sha256)
+            keeper = self.blobs or self.library
+            data, media_type = await keeper.encode_for_model(found.image.sha256)
+        except BlobError:
+            return None
         return ImagePart(data=data, media_type=media_type, concept=found.title, caption=found.caption)
 
 

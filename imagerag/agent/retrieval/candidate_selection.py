@@ -1,6 +1,6 @@
 """Which of the images that were found become references: threshold, duplicates, earlier use, limit."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -149,6 +149,24 @@ def select_candidates(
         decided.append(search.model_copy(update={"candidates": candidates}))
     chosen = [reference_of(c, searches[n].query.concept.text, searches[n].query.text) for n, c in taken.values()]
     return decided, chosen
+
+
+def without_missing(searches: Sequence[Search], missing: Mapping[str, str]) -> list[Search]:
+    """The searches with the candidates passed over whose files are missing.
+
+    Args:
+        missing: SHA-256 → what became of its file, which each search that found it notes.
+    """
+    found: list[Search] = []
+    for search in searches:
+        gone = {c.image.sha256 for c in search.candidates if c.decision is None and c.image.sha256 in missing}
+        candidates = tuple(
+            c.model_copy(update={"decision": "missing_file"}) if c.image.sha256 in gone and c.decision is None else c
+            for c in search.candidates
+        )
+        note = "; ".join(filter(None, [search.note, *(missing[sha256] for sha256 in sorted(gone))]))
+        found.append(search.model_copy(update={"candidates": candidates, "note": note}))
+    return found
 
 
 def _decided(

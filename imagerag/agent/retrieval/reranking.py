@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from imagerag.agent.calls.model_caller import ModelCaller
-from imagerag.agent.errors import JudgeReplyError
+from imagerag.agent.errors import BlobError, JudgeReplyError
 from imagerag.agent.ports import Hit, ImagePart, Ranking, ReferenceLibrary, Reranker, capabilities_of
 from imagerag.agent.types import Candidate, Decision, Search
 
@@ -74,7 +74,14 @@ class CandidateReranker:
         return await self.calls.execute("rerank", self.reranker.identity, Ranking, content, ask)
 
     async def _part(self, hit: Hit) -> ImagePart:
-        data, media_type = await self.library.encode_for_model(hit.image.sha256)
+        try:
+            data, media_type = await self.library.encode_for_model(hit.image.sha256)
+        except BlobError:
+            # Its file is missing, which is told if it is chosen. A library that keeps small pictures has one for now.
+            small = getattr(self.library, "thumbnail", None)
+            if small is None:
+                raise
+            data, media_type = await small(hit.image.sha256), "image/webp"
         return ImagePart(data=data, media_type=media_type, caption=hit.caption)
 
 

@@ -16,10 +16,11 @@ Decision = Literal[
     "near_duplicate",
     "rejected_by_hand",
     "rejected_by_reranker",
+    "missing_file",
 ]
 """Why a candidate was or was not taken: sent; put before a human; passed but the generator's limit was reached;
 under the threshold; in an earlier round it did not help; (nearly) the same picture as one already taken; the human
-chose others; it passed, and the reranker found that it does not fit."""
+chose others; it passed, and the reranker found that it does not fit; it passed, and its file is gone or was changed."""
 
 
 Cause = Literal[
@@ -32,11 +33,12 @@ Cause = Literal[
     "rejected_by_hand",
     "already_used",
     "rejected_by_reranker",
+    "missing_file",
     "below_threshold",
 ]
 """What stood in the way of a reference: the generator takes none, or no more; there is no library, or it is empty; a
 filter, or the list of images never to be used, left it out; the human took none; it was sent before; it does not fit;
-nothing is similar enough."""
+its file is gone; nothing is similar enough."""
 
 
 class Candidate(FrozenModel):
@@ -109,7 +111,7 @@ class Search(FrozenModel):
             that of its own library.
         hybrid: whether the words of captions and titles counted, too.
         reranker: whose order the candidates that passed are in; empty when it is that of their similarity.
-        note: why a reranker did not give the order.
+        note: why a reranker did not give the order, or what became of a picture's file.
         left_out: what its filters kept out, looked up where nothing passed.
         no_match: why the filters let nothing through, where that is so: what the library holds instead.
     """

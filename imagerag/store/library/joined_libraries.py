@@ -107,6 +107,21 @@ class JoinedLibraries:
         """
         return await self._from_its_library(lambda library: library.encode_for_model(sha256))
 
+    async def thumbnail(self, sha256: str) -> bytes:
+        """A small WebP of an image of one of them.
+
+        Raises:
+            BlobError: none of them keeps one.
+        """
+
+        async def get(library: ReferenceLibrary) -> bytes:
+            small = getattr(library, "thumbnail", None)
+            if small is None:
+                raise BlobError(f"library {library.name!r} keeps no small pictures")
+            return bytes(await small(sha256))
+
+        return await self._from_its_library(get)
+
     async def _from_its_library(self, get: Callable[[ReferenceLibrary], Awaitable[Got]]) -> Got:
         *others, last = self.libraries
         for library in others:
