@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Outcome, UsedReference
-from imagerag.assistants.next_steps import AFTER_CAUSE, AFTER_RUN
 from imagerag.formatting import labels
+from imagerag.formatting.assistant_steps import AFTER_CAUSE, AFTER_RUN
 from imagerag.formatting.numbers import attempt_of, cosine, counted, dollars, model_calls, seconds
 from imagerag.formatting.quoting import fitted, line, listed, quoted
 from imagerag.reports.event_text import progress_words, step_words
