@@ -1,4 +1,4 @@
-"""What a search, an answer and a look are told as, within the same ceiling."""
+"""Text for search results, answers and images, within the tool's length limit."""
 
 from imagerag.assistants.run_text import FOREIGN, cost_words, image_name
 from imagerag.assistants.tool_outputs import AnswerReport, ReferenceReport, ReportedImage, SearchReport
