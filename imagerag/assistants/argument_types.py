@@ -68,7 +68,7 @@ SHAPES: Final = {
     _PICK: "give the number of a reference, or its image:// id",
     SIZE_PATTERN: "give WIDTHxHEIGHT in pixels, for instance 1024x1024",
 }
-"""What to say where a text has not the form that is needed."""
+"""Error message for text of the wrong form."""
 
 Text = BeforeValidator(_storable)
 Said = AfterValidator(_said)

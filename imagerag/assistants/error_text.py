@@ -1,4 +1,4 @@
-"""What an error is told as: one line, and what to do instead, in terms of the tools."""
+"""Error messages for assistants: one line, and what to do instead, in terms of the tools."""
 
 import re
 from typing import Final
@@ -14,13 +14,13 @@ from imagerag.agent.errors import (
 from imagerag.formatting.quoting import line
 
 FOR_THE_USER: Final = (LibraryError, MissingExtraError, SpecError, BackendError)
-"""What only the person at the machine can mend; the command that mends it is part of the message."""
+"""Errors that only the person at the machine can mend; the message includes the command for it."""
 
 _COMMAND: Final = re.compile(r"`?\bimagerag [a-z]+\b")
 
 
 def format_error(error: Exception) -> str:
-    """Why nothing was done, in one line, and what to do instead."""
+    """The error in one line, and what to do instead."""
     said = line(str(error) or type(error).__name__, 600)
     if isinstance(error, FOR_THE_USER):
         return f"not done: {said} (The user has to mend this: tell them, in these words.)"

@@ -1,4 +1,4 @@
-"""Where the pictures that an assistant names are: among those of runs, in a library, or in a file it may hand in."""
+"""Lookup of the images that an assistant names: in runs, in a library, or in a permitted file."""
 
 import asyncio
 import re

@@ -15,7 +15,7 @@ _LEFT_OUT: Final = frozenset(
 
 
 def published(model: type[BaseModel], *, briefly: bool = False) -> dict[str, Any]:
-    """What a tool takes. Whatever need not be given may be null or empty, as many models send it.
+    """The input schema of a tool. Optional values may be null or empty, as many models send them.
 
     Args:
         briefly: without the arguments' descriptions, where another tool has the same.
@@ -28,7 +28,7 @@ def published(model: type[BaseModel], *, briefly: bool = False) -> dict[str, Any
 
 
 def published_answer(model: type[BaseModel], *, briefly: bool = False) -> dict[str, Any]:
-    """What a tool answers, one level deep: programs that want all of it have the classes, models read the text.
+    """The output schema of a tool, one level deep: programs have the classes, models read the text.
 
     Args:
         briefly: that it is an object, where another tool answers the same.

@@ -30,7 +30,7 @@ FOLLOWED = ("generate_image", "continue_run")
 
 
 class ToolArtifact(TypedDict):
-    """What a tool message carries for programs; a model never sees it.
+    """The artifact of a tool message, for programs; a model never sees it.
 
     Attributes:
         data: what the answer says, small (`imagerag.assistants.tool_outputs`).

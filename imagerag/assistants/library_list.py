@@ -1,4 +1,4 @@
-"""Which libraries there are, and what their pictures can be filtered by."""
+"""List of the libraries, and the values by which their images can be filtered."""
 
 import asyncio
 from typing import TYPE_CHECKING, Final

@@ -1,9 +1,9 @@
-"""What a search, an answer and a look are told as, within the same ceiling."""
+"""Text for search results, answers and images, within the tool's length limit."""
 
-from imagerag.assistants.next_steps import AFTER_ANSWER
 from imagerag.assistants.run_text import FOREIGN, cost_words, image_name
 from imagerag.assistants.tool_outputs import AnswerReport, ReferenceReport, ReportedImage, SearchReport
 from imagerag.formatting import labels
+from imagerag.formatting.assistant_steps import AFTER_ANSWER
 from imagerag.formatting.numbers import cosine, counted, model_calls
 from imagerag.formatting.quoting import fitted, line, quoted
 

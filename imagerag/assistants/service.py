@@ -37,11 +37,11 @@ if TYPE_CHECKING:
 __all__ = ["ChatService", "OnEvent", "RunLimits", "ToolResult"]
 
 OnEvent = Callable[["RunEvent"], Awaitable[None]]
-"""What is told of every step of a run as it happens."""
+"""Callback for every event of a run."""
 
 
 class ChatService:
-    """What chat assistants can ask of imagerag. Every tool answers, whatever it is asked: errors are answers, too.
+    """The tools for chat assistants. Every tool returns a result: errors are results, too.
 
     Args:
         rag: where runs, libraries and backends are.
@@ -88,11 +88,11 @@ class ChatService:
         return await self._answered(self._continue(request, on_event, run_id))
 
     async def list_libraries(self, request: ListLibraries) -> ToolResult:
-        """Which libraries there are, and what their pictures can be filtered by."""
+        """List of the libraries, and the values by which their images can be filtered."""
         return await self._answered(self._list(request))
 
     async def search_references(self, request: SearchReferences) -> ToolResult:
-        """What a library holds that is like some words or a picture."""
+        """Search a library with words or an image."""
         return await self._answered(self._search(request))
 
     async def ask_library(self, request: AskLibrary) -> ToolResult:
@@ -100,11 +100,11 @@ class ChatService:
         return await self._answered(self._ask(request))
 
     async def view_image(self, request: ViewImage) -> ToolResult:
-        """What a picture is; the picture itself is what `thumbnail` then gives."""
+        """Describe an image; `thumbnail` then gives the image itself."""
         return await self._answered(self._view(request))
 
     async def describe_run(self, run_id: str) -> ToolResult:
-        """How a run stands, wherever it is; the start of its id is enough."""
+        """Describe a run; the start of its id is enough."""
         return await self._answered(self._describe(run_id))
 
     async def image_bytes(self, sha256: str, library: str | None = None) -> bytes:
@@ -147,7 +147,7 @@ class ChatService:
     async def _spending(
         self, request: GenerateImage | ContinueRun | AskLibrary
     ) -> AsyncIterator[tuple[BudgetShare, dict[str, Any]]]:
-        """What a request may spend: by its own limits, by those of each run, and by what is left to the server."""
+        """The limits of a request: its own, those of each run, and the rest of the server's budget."""
         limits = self.ceilings.spending(request.max_calls, request.max_cost_usd, request.deadline_s)
         async with self.allowance.share(limits["max_calls"], limits["max_cost_usd"]) as share:
             yield share, {**limits, "max_calls": share.max_calls, "max_cost_usd": share.max_cost_usd}

@@ -1,4 +1,4 @@
-"""What each tool is asked with. The descriptions are read by a model: when to use which, and what is bounded."""
+"""Inputs of the tools. A model reads the descriptions: when to use which, and what is limited."""
 
 import json
 from collections.abc import Mapping
@@ -275,7 +275,7 @@ DESCRIPTIONS: Final = {
         "say what the judge found."
     ),
 }
-"""What a model is told about each tool."""
+"""Descriptions of the tools, for a model."""
 
 
 def refusal(error: ValidationError) -> str:

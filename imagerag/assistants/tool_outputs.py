@@ -99,7 +99,7 @@ class MetadataReport(FrozenModel):
 
 
 class LibraryReport(FrozenModel):
-    """What a library holds, and what its pictures can be filtered by: the most frequent first."""
+    """A library and the values by which its images can be filtered, the most frequent first."""
 
     name: str
     usual: bool = False
@@ -121,7 +121,7 @@ class LibrariesReport(FrozenModel):
 
 
 class SearchReport(FrozenModel):
-    """What a search found, best first."""
+    """Results of a search, best first."""
 
     kind: Literal["search"] = "search"
     library: str
@@ -161,7 +161,7 @@ class ImageReport(FrozenModel):
 
 
 class ErrorReport(FrozenModel):
-    """Why nothing was done."""
+    """An error: nothing was done."""
 
     kind: Literal["error"] = "error"
     error: Annotated[str, Field(description="The class of the error.")]
@@ -169,5 +169,5 @@ class ErrorReport(FrozenModel):
 
 
 def uri(sha256: str) -> str:
-    """How a picture is named towards an assistant."""
+    """The URI of an image for an assistant."""
     return f"image://{sha256}"

@@ -1,4 +1,4 @@
-"""What a tool answers, and what whoever offers the tools allows."""
+"""Results of tools, and the limits for each run."""
 
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -11,7 +11,7 @@ Amount = TypeVar("Amount", int, float)
 
 @dataclass(frozen=True, kw_only=True)
 class ToolResult:
-    """What a tool answers. It holds no pixels: `ChatService.image_bytes` and `thumbnail` fetch them.
+    """The result of a tool. It holds no pixels: `ChatService.image_bytes` and `thumbnail` fetch them.
 
     Attributes:
         text: what the model reads; at most 2,000 characters.
@@ -34,7 +34,7 @@ class ToolResult:
 
 @dataclass(frozen=True, kw_only=True)
 class RunLimits:
-    """What each run may come to at most, whatever a model asks for; None leaves it to the request.
+    """Limits of each run, whatever a model requests; None leaves a limit to the request.
 
     Attributes:
         max_rounds: redrawings.

@@ -1,4 +1,4 @@
-"""What one server may spend, over all its runs: in its life, and on a day.
+"""Budget of a server over all its runs: for its lifetime, and for a day.
 
 A run's own limits are a promise about that run; a client that starts a hundred runs spends a hundred times as much. So
 the most that a run may spend is held back here before it begins, and what it did spend is booked when it ends.
@@ -22,7 +22,7 @@ NO_LIMIT: Final = 1 << 60
 
 @dataclass(frozen=True, kw_only=True)
 class ServerLimits:
-    """What all runs of a server may come to together; None is no limit.
+    """Limits of all runs of a server together; None is no limit.
 
     Attributes:
         max_calls: model calls while it runs.
@@ -39,7 +39,7 @@ class ServerLimits:
 
 @dataclass
 class BudgetShare:
-    """What one run may spend of it.
+    """The share of one run in the budget.
 
     Attributes:
         max_calls: model calls; None where nobody limits them.
@@ -58,7 +58,7 @@ class BudgetShare:
 
 @dataclass
 class ServerBudget:
-    """What is left to a server.
+    """The rest of a server's budget.
 
     Attributes:
         limits: what there was to begin with.

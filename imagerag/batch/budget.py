@@ -1,4 +1,4 @@
-"""What a batch may spend."""
+"""Budget of a batch."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -79,5 +79,5 @@ def known_cost(error: Exception) -> float:
 
 
 def spent_by(record: RunRecord) -> float:
-    """What a run has cost so far: calls without an answer at their most, what is not known left out."""
+    """The cost of a run so far: calls without a response at their highest price, unknown prices left out."""
     return sum(call.counted_usd or 0.0 for call in record.call_log if call.counts)

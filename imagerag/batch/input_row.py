@@ -16,7 +16,7 @@ from imagerag.formatting.messages import unknown
 from imagerag.store.path_policy import PathPolicy
 
 OPTIONS: Final = frozenset(CommonRunOptions.__annotations__) | {"max_cost_usd"}
-"""What a line may say beside `id` and `prompt`: the options of `ImageRAG.generate`."""
+"""Columns beside `id` and `prompt`: the options of `ImageRAG.generate`."""
 
 SINGLE_FILES: Final = ("mask", "initial_image")
 FILES: Final = frozenset({"subjects", "edit", *SINGLE_FILES})

@@ -87,7 +87,7 @@ class LineRunner:
         return total
 
     async def warnings(self, lines: Iterable[InputRow]) -> Sequence[str]:
-        """What is likely to go wrong with these lines."""
+        """Warnings about these lines."""
         prompts: dict[str | None, list[str]] = {}
         for item in lines:
             prompts.setdefault(self.options(item).get("library"), []).append(item.prompt)

@@ -27,7 +27,7 @@ LINE_BYTES: Final = 8 * 2**20
 
 @dataclass(frozen=True)
 class BatchManifest:
-    """What a batch was started with.
+    """The name and settings that a batch was started with.
 
     Attributes:
         name: its own, in the ids of its runs.
@@ -38,7 +38,7 @@ class BatchManifest:
     settings: dict[str, Any]
 
     def differs(self, now: Mapping[str, Any]) -> str:
-        """What of `now` is not what it was started with, in words; empty when it is the same."""
+        """The settings in `now` that differ from those of the start; empty when none does."""
         before, after = ({**s, **s["options"], "options": None} for s in (self.settings, now))
         differs = [name for name in after if before.get(name) != after[name]]
         return "; ".join(f"{name} {before.get(name)!r}, now {after[name]!r}" for name in differs)
@@ -56,7 +56,7 @@ class OutputDir:
         return self.path / RESULTS
 
     def started(self) -> BatchManifest | None:
-        """What the batch in it was started with; None when there is none yet.
+        """The manifest of the batch in it; None when there is none yet.
 
         Raises:
             UsageError: there is something else in it.

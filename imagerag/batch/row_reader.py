@@ -19,7 +19,7 @@ from imagerag.evals.suites.prompt_columns import LABELS, SUFFIXES, filters, labe
 from imagerag.store.path_policy import PathPolicy
 
 Source = str | Path | Iterable[str | Mapping[str, Any]]
-"""Where lines come from: a file, or prompts and objects of one's own."""
+"""Source of lines: a file, or prompts and mappings."""
 
 _LONGEST: Final = 1_000_000
 """Bytes of a line; far more than any prompt that is accepted."""
@@ -51,7 +51,7 @@ def read_rows(source: Source, *, allow_outside: bool = False) -> Iterator[InputR
 
 
 def notes(source: str | Path) -> list[str]:
-    """What a file's columns do not do, though one might think so."""
+    """Notes on columns that have no effect here."""
     path = Path(source).expanduser()
     try:
         with open_regular_text(path, encoding="utf-8-sig", errors="replace", newline="") as file:

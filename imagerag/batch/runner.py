@@ -99,12 +99,12 @@ class BatchRunner:
 
     @property
     def stop_reason(self) -> str:
-        """Why it ended before its last line; empty when it did not."""
+        """The reason for an end before the last line; empty when there was none."""
         return str(self._stopped_by or "")
 
     @property
     def spent_usd(self) -> float:
-        """What all runs have cost, as far as that is known, those that were left in the middle among them."""
+        """The known cost of all runs, unfinished ones included."""
         return self._budget.spent + sum(self._budget.half_made.values())
 
     async def run(self) -> AsyncGenerator[BatchResult]:
@@ -245,7 +245,7 @@ class BatchRunner:
         return f"{self._started.name}-{digest[:16]}" + (f"-{run_count}" if run_count > 1 else ""), run_count
 
     def _agreed(self, started: BatchManifest) -> BatchManifest:
-        """What the batch was started with, when it is not contradicted.
+        """The manifest of the batch, with the options given now.
 
         Raises:
             UsageError: it is.
@@ -258,7 +258,7 @@ class BatchRunner:
         return started
 
     async def _warnings(self, done: Mapping[str, BatchResult]) -> Sequence[str]:
-        """What is likely to go wrong with the lines that are left; of input that can be gone through twice."""
+        """Warnings about the remaining lines, for input that can be read twice."""
         if not isinstance(self.source, str | Path | Sequence):
             return ()
         left = (item for item in read_rows(self.source, allow_outside=self.allow_outside) if item.id not in done)

@@ -44,7 +44,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
 
 @dataclass(frozen=True)
 class Globals:
-    """What holds for every command: the folder everything is kept in, where one was given."""
+    """Options of every command: the data directory, where one was given."""
 
     home: str | None = None
 

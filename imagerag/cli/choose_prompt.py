@@ -17,7 +17,7 @@ from imagerag.store.images.blob_store import write_atomically
 
 
 def asker(rag: ImageRAG) -> Callable[[RunRecord], list[str]]:
-    """What asks the user which of the offered references to take; it gives their ids."""
+    """A function that asks the user for references and returns their ids."""
 
     def ask(record: RunRecord) -> list[str]:
         question = record.question or {}
@@ -48,7 +48,7 @@ def question_lines(question: Mapping[str, Any]) -> list[str]:
 
 
 def parse_choice(text: str) -> list[str]:
-    """What `--select` says: numbers or ids between commas, or `none`.
+    """Parse `--select`: numbers or ids between commas, or `none`.
 
     Raises:
         UsageError: it says nothing.

@@ -28,7 +28,7 @@ from imagerag.reports.run_diff.text import (
 )
 
 DIFFERENT = 1
-"""What `--exit-code` answers for runs that differ, as `diff` and `git diff` do."""
+"""Exit code of `--exit-code` for runs that differ, as in `diff` and `git diff`."""
 
 
 @click.command("diff")

@@ -134,7 +134,7 @@ def _backend_row(one: "BackendState") -> list[str]:
 
 
 def _ways_to_price(spec: str) -> Iterator[str]:
-    """What to type, where a price is not known; a backend of somebody's own has no row in a price list."""
+    """The command to type where a price is unknown; a custom backend has no row in a price list."""
     if ":" in spec:
         yield f"imagerag prices set {shlex.quote(spec)} --per-call X"
     yield "or --assume-cost-usd-per-call X with each run"

@@ -130,7 +130,7 @@ def document(report: "IndexReport", library: "Library") -> "IndexDocument":
 
 
 def report_lines(report: "IndexReport", library: "Library") -> list[str]:
-    """What indexing did, for people."""
+    """The result of indexing, for people."""
     did = [
         f"{number:,} {word}"
         for number, word in (

@@ -120,7 +120,7 @@ async def _passports(rag: ImageRAG) -> list[Described]:
 
 
 async def _described(rag: ImageRAG, name: str) -> "tuple[int, LibraryMetadata]":
-    """How many pictures a library holds, and its library_metadata; its encoder need not be there."""
+    """The number of images and the metadata of a library; its encoder need not be available."""
     from imagerag.store.library.database import open_table
     from imagerag.store.library.metadata import library_metadata_of
 
@@ -153,7 +153,7 @@ def _row(name: str, number: int | None, library_metadata: "LibraryMetadata | Non
 
 
 def library_metadata_lines(library_metadata: "LibraryMetadata") -> list[str]:
-    """What the vectors were made with, and the threshold."""
+    """The encoder and the threshold of a library."""
     rows = [
         [dim("encoder"), accent(library_metadata.spec)],
         [dim("model"), f"{library_metadata.model}, {library_metadata.dimension} dimensions"],

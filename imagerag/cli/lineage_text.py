@@ -1,4 +1,4 @@
-"""Where a run comes from and how it was steered, for `imagerag show`."""
+"""Lineage of a run for `imagerag show`: parent, changes, kept and excluded references."""
 
 from collections.abc import Sequence
 

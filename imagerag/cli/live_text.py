@@ -16,7 +16,7 @@ from imagerag.reports.record_text import attempt_title, score_words
 
 
 def run_header(settings: Settings, source: str | None = None) -> str:
-    """Which preset is in use and where that was said, and what it stands for."""
+    """The preset, its origin, and its backends."""
     parts = f"generator {settings.generator} · judge {settings.judge} · library {settings.library or 'none'}"
     head = f"preset {bold(settings.preset)} ({source or settings.source}): "
     return "\n".join(hanging(short(parts, 200), columns(), indent=2, head=head))

@@ -114,7 +114,7 @@ def _score(verdict: Verdict | None) -> str:
 
 
 def _checklist(verdict: Verdict | None, room: int, rows: int) -> Iterator[str]:
-    """What is met and what is not, what is missing first, in at most `rows` lines."""
+    """The checklist, unmet requirements first, in at most `rows` lines."""
     if verdict is None:
         return
     checks = sorted(verdict.checks, key=lambda check: check.met)

@@ -174,11 +174,11 @@ limit_options = together(
         help="Longest wait for a service that says when to retry, in seconds; 120 by default.",
     ),
 )
-"""What one run may come to, in calls, money and time."""
+"""Limits of one run: calls, cost and time."""
 
 
 def loop_options(*, defaults: bool = False) -> Decorator:
-    """How a run asks its judge and draws again.
+    """Options of the loop: judging and generating again.
 
     Args:
         defaults: whether what is not given has a value: not where a line of a file, or the run before, may say it.
@@ -208,7 +208,7 @@ def loop_options(*, defaults: bool = False) -> Decorator:
 
 
 def run_options(*, defaults: bool = False) -> Decorator:
-    """How new runs are made: the options of `loop_options`, how they begin, what they search, and what they draw.
+    """Options of new runs: those of `loop_options`, and start, search and generation.
 
     Args:
         defaults: whether what is not given has a value.

@@ -1,4 +1,4 @@
-"""How far something is: one line of a terminal that is drawn over, and nothing to be scrolled past afterwards."""
+"""Progress line: one line of a terminal that is overwritten."""
 
 import os
 import sys
@@ -84,7 +84,7 @@ _LABELS = {"generate": "draw", "regenerate": "redraw"}
 
 
 class FileProgress:
-    """How many files are done: a bar with the time that is left in a terminal, a line per tenth elsewhere."""
+    """Progress over files: a bar with the remaining time in a terminal, a line per tenth elsewhere."""
 
     def __init__(self) -> None:
         self._tenth = 0

@@ -54,7 +54,7 @@ def attempt_lines(attempt: Attempt) -> list[str]:
 
 
 def reference_lines(references: Sequence[UsedReference], *, indent: int = 2) -> list[str]:
-    """What a picture was drawn with, and whose that is."""
+    """The references of an image, with their authors and licences."""
     return table([_reference_row(reference) for reference in references], right={1}, indent=indent)
 
 
@@ -69,7 +69,7 @@ def _reference_row(reference: UsedReference) -> list[str]:
 
 
 def query_title(query: Query) -> str:
-    """What was searched with, and for what."""
+    """The query of a search and its concept."""
     if query.by == "prompt":
         return f"search with the prompt itself: “{short(query.text, columns() - 36)}”"
     return f"search for {short(query.concept.text, 40)}"
@@ -110,7 +110,7 @@ def _candidate_row(candidate: Candidate, threshold: float | None, top: float) ->
 
 
 def badge(record: RunRecord) -> str:
-    """How a run stands, to be seen at once."""
+    """Badge with the outcome or status of a run."""
     words = bold(labels.standing(record.status, record.outcome).name)
     if record.outcome is None:
         return words
@@ -118,7 +118,7 @@ def badge(record: RunRecord) -> str:
 
 
 def summary(record: RunRecord, *, told: bool = False) -> list[str]:
-    """How a run stands: badge and reason, the picture, its references with their licences, what to do now.
+    """Summary of a run: outcome and reason, the image, its references with licences, next steps.
 
     Args:
         told: whether the run's steps were just shown: the hint at `imagerag show` is left out then.
@@ -150,7 +150,7 @@ def _spent(record: RunRecord) -> str:
 
 
 def run_header(record: RunRecord) -> list[str]:
-    """What a run was asked for, and what it was made with."""
+    """The prompt of a run and its backends."""
     lines = [bold(line) for line in wrapped(short(record.prompt, 3 * columns()), columns())]
     if record.setup:
         setup = record.setup

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from imagerag.store.run_index import RunEntry
 
 STANDINGS: Final = {"unfinished": "running", "waiting": "interrupted"}
-"""What stands in the place of an outcome while there is none, and what the list calls it."""
+"""Statuses that are shown while a run has no outcome."""
 
 
 WIDE: Final = 100
@@ -99,7 +99,7 @@ def _row(entry: "RunEntry", *, wide: bool) -> list[str]:
 
 
 def run_standing(entry: "RunEntry") -> str:
-    """How a run stands, in a word or two."""
+    """The outcome or status of a run."""
     word = labels.standing(entry.status, entry.outcome).name
     if entry.outcome is Outcome.ALIGNED:
         return accent(f"✓ {word}")
@@ -189,7 +189,7 @@ def _standing(rag: ImageRAG, record: "RunRecord", steps: "list[Step]") -> list[s
 
 
 def _opening(rag: ImageRAG, record: "RunRecord") -> list[str]:
-    """What it was asked for, where it comes from, and how it was steered."""
+    """The prompt, backends and lineage of a run."""
     from imagerag.reports.html.report_writer import parent_of
 
     return [*run_header(record), *lineage_lines(record, asyncio.run(parent_of(rag.dependencies, record)))]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from imagerag.graphs.runs.history import Step
 
 EVERY_S: Final = 0.5
-"""How often a run of another process is looked at."""
+"""Seconds between two reads of a run of another process."""
 
 LABELS: Final = ("", "node", "try", "varied", "score", "found", "time", "cost", "what it did")
 
@@ -62,7 +62,7 @@ def _row(step: "Step") -> list[str]:
 
 
 def raw_lines(steps: "Sequence[Step]") -> list[str]:
-    """What the models said, in their own words, call by call."""
+    """The raw responses of the models, call by call."""
     lines: list[str] = []
     for step in steps:
         for call in step.calls:
@@ -106,7 +106,7 @@ def at_work(rag: "ImageRAG", run_id: str) -> bool:
 
 
 def standing_lines(steps: "Sequence[Step]", *, made: bool) -> list[str]:
-    """Where a run stands that has not ended: stopped, or `made` right now."""
+    """The status of a run that has not ended: stopped, or `made` right now."""
     at = [step for step in steps if step.status == "pending"]
     if not at:
         return []

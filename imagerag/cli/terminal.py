@@ -1,4 +1,4 @@
-"""How things look in a terminal: safe text, aligned columns, similarity bars, one accent colour."""
+"""Terminal output: safe text, aligned columns, similarity bars, one accent colour."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ PLAIN: Final = {
     "✓": "+", "✗": "x", "█": "#", "░": ".", "│": "|", "·": "-", "…": "...", "≥": ">=", "→": "->", "—": "-", "×": "x",
     "“": '"', "”": '"', "↳": "^",
 }  # fmt: skip
-"""What stands for a mark where the output cannot show it."""
+"""ASCII replacements for marks that the output cannot show."""
 
 BAR: Final = 20
 
@@ -134,7 +134,7 @@ def tail(path: str, limit: int) -> str:
 
 
 def columns() -> int:
-    """How wide the terminal is; 100 where there is none, 120 at most."""
+    """Width of the terminal; 100 where there is none, 120 at most."""
     return min(shutil.get_terminal_size((100, 24)).columns, 120)
 
 
@@ -185,7 +185,7 @@ def _aligned(cells: Sequence[str], most: int, *, right: bool) -> list[str]:
 
 
 def scale(values: Iterable[float]) -> float:
-    """Where bars end: 1, or 0.5 for encoders whose cosines between words and pictures stay low."""
+    """End of the bars: 1, or 0.5 for encoders whose cosines between text and images stay low."""
     return 1.0 if max(values, default=0.0) > 0.5 else 0.5
 
 
@@ -219,5 +219,5 @@ def bold(text: str) -> str:
 
 
 def dim(text: str) -> str:
-    """What it may skip."""
+    """Dimmed text."""
     return click.style(text, dim=True)

@@ -26,7 +26,7 @@ _LEVELS: Final = (0, 95, 135, 175, 215, 255)
 
 
 def way_of(stream: TextIO, environment: Mapping[str, str] = os.environ) -> Way:
-    """How this stream shows pictures: not at all unless it is a terminal that is known to, and colour is wanted."""
+    """The image protocol of this stream: none unless it is a known terminal and colour is on."""
     term = environment.get("TERM", "")
     if not stream.isatty() or term in ("", "dumb") or environment.get("NO_COLOR"):
         return "none"
@@ -150,5 +150,5 @@ class Thumbnail:
 
 
 def room_beside(columns: int, thumbnail: Thumbnail, *, gap: int = 2) -> int:
-    """How many columns are left for text."""
+    """Columns left for text."""
     return max(0, columns - thumbnail.cols - 2 * gap)

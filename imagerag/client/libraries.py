@@ -243,7 +243,7 @@ def _note_encoder(encoder: "Embedder") -> None:
 
 
 def _nothing_in(paths: Sequence[str | Path], name: str, report: "IndexReport") -> str:
-    """Why a new library would be empty."""
+    """The reason why a new library would be empty."""
     where = ", ".join(str(path) for path in paths) or "the manifest"
     why = "".join(f"; {Path(path).name}: {reason}" for path, reason in report.skipped[:3])
     return f"no picture in {where}: the library {name!r} was not made{why or '; nothing is there'}"

@@ -1,4 +1,4 @@
-"""What a search found, as a list that shows its pictures in a notebook."""
+"""Search results: a list that shows its images in a notebook."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -28,7 +28,7 @@ class Hits(list[Hit]):
         self._home = home
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the pictures, small, with their names and similarities."""
+        """HTML for notebooks: thumbnails with names and similarities."""
         from imagerag.agent.notebook_display import row, tile
         from imagerag.store.library.thumbnails import thumbnails
 

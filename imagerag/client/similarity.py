@@ -1,4 +1,4 @@
-"""How similar a picture and texts are to an encoder."""
+"""Similarity of an image and texts under an encoder."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

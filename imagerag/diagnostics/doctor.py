@@ -195,7 +195,7 @@ async def _backend(
 
 
 def _files(dependencies: Dependencies) -> tuple[list[IntegrityProblem], int]:
-    """What is wrong with the files of the home, and how many runs are not on the list."""
+    """Problems with the files of the home, and the number of runs that are not on the list."""
     found = list(integrity_problems(dependencies.home))
     try:
         return found, len(missing_from_index(dependencies))
@@ -237,7 +237,7 @@ def _library(dependencies: Dependencies, name: str, files: list[IntegrityProblem
 
 
 def _file_problems(files: list[IntegrityProblem], unlisted: int) -> list[str]:
-    """What is wrong with files other than libraries, which are told as such."""
+    """Problems with files other than libraries."""
     told = [f"{one.path}: {one.problem}" for one in files if one.kind in ("home", "sqlite", "image")]
     if unlisted:
         told.append(f"{unlisted} runs are kept and not on the list of runs")

@@ -1,4 +1,4 @@
-"""What `doctor --repair` does: it rebuilds what can be rebuilt, and sets aside what cannot. Nothing is deleted."""
+"""`doctor --repair`: damaged files are rebuilt where possible and set aside otherwise. Nothing is deleted."""
 
 import asyncio
 from contextlib import suppress
@@ -25,14 +25,14 @@ LOST: Final = {
     "questions.sqlite": "conversations cannot be followed up",
     "usage.sqlite": "what servers have spent today is counted from zero",
 }
-"""What goes with each SQLite file of which nothing can be read."""
+"""Loss with each SQLite file that cannot be read at all."""
 
 LOST_IN_PART: Final = {
     "runs.sqlite": "of runs whose steps are lost, the last one that is kept counts",
     "store.sqlite": "runs that are resumed or replayed ask for lost answers again",
     "questions.sqlite": "conversations go on from what is kept",
 }
-"""What goes with those of its rows that cannot be read."""
+"""Loss with those of its rows that cannot be read."""
 
 
 async def repair(dependencies: "Dependencies") -> list[str]:

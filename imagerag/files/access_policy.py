@@ -1,4 +1,4 @@
-"""Which pictures an assistant may hand in: files below folders that were allowed, and addresses when those are on.
+"""Access policy for images that an assistant names: files below allowed folders, and addresses if on.
 
 A chat assistant's arguments are written by a model, and a model repeats what it read. A path or an address is therefore
 a wish, and this is where it is judged.
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class InputPolicy:
-    """What may be read on behalf of an assistant.
+    """Files and addresses that may be read on behalf of an assistant.
 
     Attributes:
         roots: folders whose files may be read, whatever lies in them; none allows no file.

@@ -48,7 +48,7 @@ async def export(record: RunRecord, blobs: FileBlobStore, out: Path, *, overwrit
 
 
 def media_type_of(file: Path) -> str:
-    """What a picture's file is by its name.
+    """The media type of an image file by its name.
 
     Raises:
         UsageError: no picture's file is named so.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class SourceImages:
-    """What was handed in.
+    """Source images of a request.
 
     Attributes:
         subjects: pictures that are to be in the result, with or without a name.

@@ -88,17 +88,17 @@ OUTCOMES: Final[Mapping[str, Label]] = {
         STOPPED,
     ),
 }
-"""How a run ended."""
+"""Outcomes of a run."""
 
 STATUSES: Final[Mapping[str, Label]] = {
     "running": Label("not finished", "the run has not finished, or its process was stopped", "calm"),
     "interrupted": Label("waits for a choice", "the run waits for its references to be chosen", "warn"),
     "ended": Label("ended", "the run has ended", "calm"),
 }
-"""How a run stands that has no outcome yet."""
+"""Statuses of a run without an outcome."""
 
 JOBS: Final[Mapping[str, Label]] = {"queued": Label("waits for its turn", "other runs go first"), **STATUSES}
-"""How a run stands that a server makes for a client."""
+"""Statuses of a server's job."""
 
 STEP_STATUSES: Final[Mapping[str, Label]] = {
     "done": Label("done", "", "good"),
@@ -106,7 +106,7 @@ STEP_STATUSES: Final[Mapping[str, Label]] = {
     "pending": Label("not finished", "not finished: here the run stands"),
     "waiting": Label("waits for a choice", "waits for you to choose", "warn"),
 }
-"""How one step of a run stands."""
+"""Statuses of a step."""
 
 ANSWERS: Final[Mapping[str, Label]] = {
     "answered": Label("answered", "the pictures hold this", "good"),
@@ -138,14 +138,14 @@ ANSWERS: Final[Mapping[str, Label]] = {
         STOPPED,
     ),
 }
-"""How a question to a library ended."""
+"""Outcomes of a question to a library."""
 
 BATCH_LINES: Final[Mapping[str, Label]] = {
     "done": Label("done", "run to its end", "good"),
     "failed": Label("failed", "an error ended the run", "bad", 1),
     "invalid": Label("cannot be run", "cannot be run as they are", "bad", 1),
 }
-"""What became of a line of a batch."""
+"""Statuses of a line of a batch."""
 
 DECISIONS: Final[Mapping[str, Label]] = {
     "taken": Label("taken", "sent to the generator"),
@@ -159,7 +159,7 @@ DECISIONS: Final[Mapping[str, Label]] = {
     "missing_file": Label("file missing", "passed, but the file is gone or was changed"),
     "": Label("found", "not decided yet"),
 }
-"""What was decided about a candidate, and why; the empty key is one about which nothing was decided yet."""
+"""Decisions about a candidate; the empty key means none yet."""
 
 NODES: Final[Mapping[str, str]] = {
     "input": "input",
@@ -184,10 +184,10 @@ SEARCHES: Final[Mapping[str, str]] = {
     "concept": "with the concept's own words",
     "prompt": "with the prompt itself",
 }
-"""What a library was searched with."""
+"""Queries of a library."""
 
 SEARCHED_BY: Final[Mapping[str, str]] = {"words": "words", "image": "picture", "both": "picture and words"}
-"""What a question searches its library with."""
+"""Query kinds of a question to a library."""
 
 FILTERS: Final[Mapping[str, tuple[str, str]]] = {
     "licences": ("the licence filter", "--licence"),
@@ -196,7 +196,7 @@ FILTERS: Final[Mapping[str, tuple[str, str]]] = {
     "excluded": ("the list of pictures never to be used", ""),
     "filters": ("the filters together", "the filters"),
 }
-"""What can keep an image out of a search → what it is called, and the option that sets it."""
+"""Filters of a search → their names, and the options that set them."""
 
 CHOICES: Final[Mapping[str, str]] = {
     "retrieved": "retrieved",
@@ -204,14 +204,14 @@ CHOICES: Final[Mapping[str, str]] = {
     "kept": "kept from an earlier round",
     "given": "your own",
 }
-"""How a reference came to be sent."""
+"""Origins of a reference that was sent."""
 
 INTENTS: Final[Mapping[str, str]] = {
     "reference": "informs",
     "subject": "appears in it",
     "edit": "is edited",
 }
-"""What was done with a picture that was sent."""
+"""Intents of an image that was sent."""
 
 KINDS: Final[Mapping[str, str]] = {
     "content": "",
@@ -219,10 +219,10 @@ KINDS: Final[Mapping[str, str]] = {
     "likeness": "likeness",
     "kept": "had to stay",
 }
-"""What sort of requirement one is; most are of content, which goes without saying."""
+"""Kinds of requirements; content, the most frequent, has no label."""
 
 ORIGINS: Final[Mapping[str, str]] = {"generated": "drawn", "handed_in": "handed in"}
-"""Where an attempt's picture came from."""
+"""Origins of an attempt's image."""
 
 FOUND_BY: Final[Mapping[str, str]] = {
     "similarity": "by similarity",
@@ -230,7 +230,7 @@ FOUND_BY: Final[Mapping[str, str]] = {
     "metadata": "by its metadata",
     "earlier": "from the answer before",
 }
-"""How a picture came to be looked at for an answer."""
+"""Reasons why an image became a candidate for an answer."""
 
 CASES: Final[Mapping[str, str]] = {
     "answered": "answered",
@@ -240,10 +240,10 @@ CASES: Final[Mapping[str, str]] = {
     "budget": "budget spent",
     "technical": "failed",
 }
-"""What became of a case of an evaluation."""
+"""Statuses of a case of an evaluation."""
 
 PRICES: Final[Mapping[str, str]] = {"free": "free", "known": "price known", "unknown": "price not known"}
-"""What is known of a backend's prices."""
+"""Knowledge of a backend's prices."""
 
 
 def label(table: Mapping[str, Label], value: str | None) -> Label:
@@ -252,37 +252,37 @@ def label(table: Mapping[str, Label], value: str | None) -> Label:
 
 
 def decision(value: str | None) -> Label:
-    """What was decided about a candidate."""
+    """The label of a decision about a candidate."""
     return label(DECISIONS, value)
 
 
 def standing(status: str | None, outcome: str | None) -> Label:
-    """How a run stands: its outcome, and while there is none, its status."""
+    """The label of a run's outcome, or of its status while there is none."""
     return label(OUTCOMES, outcome) if outcome else label(STATUSES, status)
 
 
 def sought(by: str, concept: str) -> str:
-    """What a search was for."""
+    """The subject of a search: its concept, or the whole prompt."""
     return "the prompt as a whole" if by == "prompt" else concept
 
 
 def drawn(origin: str, round: int) -> str:
-    """When an attempt was drawn; that it was handed in, where it was not."""
+    """The round of an attempt, or "handed in"."""
     return ORIGINS[origin] if origin == "handed_in" else drawing(round)
 
 
 def cited(accepted: bool, by: str) -> str:
-    """How a picture came to be looked at for an answer, or why it was not taken."""
+    """The reason why an image was considered for an answer, or was not taken."""
     return FOUND_BY[by] if accepted else DECISIONS["below_threshold"].name
 
 
 def node(name: str) -> str:
-    """What a node is called; one of somebody's own by its own name."""
+    """The label of a node; a custom node has its own name."""
     return NODES.get(name, name)
 
 
 def done(name: str) -> str:
-    """That a node is done, for whoever waits for a run: its name and none of the foreign words that it dealt with."""
+    """Progress text for a finished node: its label, and no foreign text."""
     return f"{node(name)}: done"
 
 

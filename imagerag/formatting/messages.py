@@ -47,7 +47,7 @@ def unknown(what: str, name: str, known: Iterable[str], *, where: str = "", more
 
 
 def invalid(error: "ValidationError", *, most: int = 3) -> str:
-    """What is wrong with values, each by its name: `max_rounds: at most 20, not 21`.
+    """Validation errors of values by name: `max_rounds: at most 20, not 21`.
 
     Args:
         most: problems that are named.
@@ -88,11 +88,11 @@ _TYPES: Final[Mapping[str, str]] = {
     "bytes": "bytes",
     "json": "JSON",
 }
-"""What a type of pydantic's errors is called, by the part of its name before `_type` or `_parsing`."""
+"""Names of types in pydantic's errors, by the part before `_type` or `_parsing`."""
 
 
 def wrong(kind: str, message: str, given: object, context: Mapping[str, Any], *, repeat: bool = True) -> str:
-    """What is wrong with one value.
+    """The validation error of one value.
 
     Args:
         kind: the type of pydantic's error.
@@ -152,5 +152,5 @@ def _but(given: object) -> str:
 
 
 def searched_with(texts: Sequence[str]) -> str:
-    """That a query was searched with in other words; empty where it was not."""
+    """Note that a query was translated for the search; empty where it was not."""
     return f"searched with {' and '.join(f'“{text}”' for text in texts)}" if texts else ""

@@ -19,7 +19,7 @@ def cosine(value: float) -> str:
 
 
 def threshold_words(thresholds: Mapping[str, float], *, off: str) -> str:
-    """What a picture has to reach, library by library where there are several; `off` where anything passes."""
+    """The threshold, for each library where there are several; `off` where anything passes."""
     limits = [f"cosine ≥ {cosine(limit)}{f' in {name}' if name else ''}" for name, limit in thresholds.items()]
     return f"threshold {', '.join(limits)}" if limits else off
 
@@ -107,16 +107,16 @@ def attempt_of(index: int, count: int) -> str:
 
 
 def drawing(round: int) -> str:
-    """When an image was drawn, or something found missing: `first drawing`, `round 2`."""
+    """A round: `first drawing`, `round 2`."""
     return f"round {round}" if round else "first drawing"
 
 
 def met(number: int, of: int) -> str:
-    """How much of a checklist is met."""
+    """The met part of a checklist."""
     return f"{number} of {of} met"
 
 
 def model_calls(made: int, reused: int = 0) -> str:
-    """How often models were asked. Answers that came from the journal are no calls, and are told apart."""
+    """The number of model calls; responses from the journal are counted apart."""
     again = f" ({counted(reused, 'answer')} from the journal)" if reused else ""
     return counted(made, "model call") + again

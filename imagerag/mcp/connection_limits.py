@@ -1,4 +1,4 @@
-"""What connections may cost a server: how many there are, and how long one may take to say what it wants.
+"""Limits of a server's connections: their number, and the time for a request to arrive.
 
 Without limits a client that connects and says nothing keeps a file descriptor for as long as it likes, and after a
 thousand of them the process can open no file any more. So there are at most so many connections; where there is no room
@@ -52,7 +52,7 @@ class ConnectionLimits:
 
 
 def raise_file_limit(wanted: int) -> int | None:
-    """How many files this process may open, after asking for `wanted`; None where that is not limited so (Windows)."""
+    """The open file limit of this process, after raising it to `wanted`; None on Windows."""
     try:
         import resource
     except ImportError:
@@ -110,7 +110,7 @@ class LimitedProtocol(H11Protocol):
     """A connection within the limits of its server."""
 
     table: Connections
-    """That of the server; set by `protocol_within`."""
+    """The server's table; set by `protocol_within`."""
 
     _patience: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
@@ -209,5 +209,5 @@ class RequestLimit:
 
 
 def client_of(scope: "Scope") -> str:
-    """Whose request it is: the address it comes from."""
+    """The client address of a request."""
     return str((scope.get("client") or ("",))[0])

@@ -29,7 +29,7 @@ _NONE: Final = frozenset({"", "none", "no", "0", "[]"})
 
 
 class ElicitedChoice(BaseModel):
-    """What the form asks for: text, because that is what every client can show."""
+    """The form's schema: text, because every client can show it."""
 
     numbers: str = Field(
         default="",
@@ -130,7 +130,7 @@ def ask_later(answer: "ToolResult", problem: str = "") -> "InputRequiredResult":
 
 
 def said_later(ctx: "Context[Any, Any]") -> str | None:
-    """What the human said to `ask_later`. None when they declined.
+    """The user's reply to `ask_later`; None when they declined.
 
     Raises:
         UsageError: the client came back without an answer.

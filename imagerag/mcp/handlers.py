@@ -74,14 +74,14 @@ class Handlers:
         return await reply(self.service, job_answer(job, self.jobs.idle_timeout_s))
 
     async def run_status(self, given: Ask, ctx: "Ctx") -> "Reply":
-        """Where a run stands: by its job when it is this server's, else by its record."""
+        """The status of a run: by its job on this server, else by its record."""
         job = self.jobs.get(given.run_id)
         if job is not None:
             return await reply(self.service, job_answer(job, self.jobs.idle_timeout_s))
         return await reply(self.service, job_answer(await self._recorded(given.run_id), self.jobs.idle_timeout_s))
 
     async def run_result(self, given: Result, ctx: "Ctx") -> "Reply":
-        """What a run came to, after waiting a little."""
+        """The result of a run, after a short wait."""
         job = self.jobs.get(given.run_id)
         if job is None:
             return await reply(self.service, await self._recorded(given.run_id), thumbnail=given.thumbnail)

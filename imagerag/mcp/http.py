@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PATH: Final = "/mcp"
 GONE: Final = "imagerag.gone"
-"""Where a request's scope keeps the event that is set when nobody can read its answer any more."""
+"""Key of the event in a request's scope that is set when the client is gone."""
 
 SESSION_IDLE_S: Final = 600.0
 MAX_SESSIONS: Final = 1_000
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class HttpOptions:
-    """How to listen.
+    """Options of the HTTP server.
 
     Attributes:
         host: name or address to bind to.
@@ -82,7 +82,7 @@ def is_loopback(host: str) -> bool:
 
 
 def guard_of(options: HttpOptions) -> "TransportSecuritySettings":
-    """Which Host and Origin headers are answered: a page in a browser reaches this server under a name of its own
+    """Accepted Host and Origin headers: a page in a browser reaches this server under a name of its own
     (DNS rebinding), and is refused by it.
     """
     from mcp.server.transport_security import TransportSecuritySettings
@@ -222,7 +222,7 @@ async def serve(app: "ASGIApp", options: HttpOptions) -> None:
 
 
 def listener(app: "ASGIApp", limits: ConnectionLimits | None = None) -> "uvicorn.Server":
-    """What speaks HTTP: quiet, within limits, and stopped within seconds even while clients hold connections open."""
+    """The HTTP server: quiet, within limits, and stopped within seconds even with open connections."""
     import uvicorn
 
     return uvicorn.Server(
@@ -240,7 +240,7 @@ def listener(app: "ASGIApp", limits: ConnectionLimits | None = None) -> "uvicorn
 
 
 def address_of(listening: socket.socket) -> str:
-    """Where clients point."""
+    """The server's URL for clients."""
     host, port = listening.getsockname()[:2]
     return f"http://{_written(str(host))}:{port}{PATH}"
 

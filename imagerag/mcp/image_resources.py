@@ -54,7 +54,7 @@ def serve_images(server: MCPServer[None], get: Callable[[str], Awaitable[bytes]]
 
 
 def media_type(data: bytes) -> str:
-    """What a picture is, by its first bytes."""
+    """The media type of an image, by its first bytes."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "image/webp"
     return next((kind for start, kind in _KINDS.items() if data.startswith(start)), "image/tiff")

@@ -1,4 +1,4 @@
-"""What the tools take and answer that only exist here: runs that go on while the client does something else."""
+"""Inputs and outputs of the tools for background runs, which only MCP has."""
 
 from typing import Annotated, Final, Literal
 
@@ -62,7 +62,7 @@ class Result(Ask):
 
 
 class JobReport(FrozenModel):
-    """Where a run stands that goes on by itself."""
+    """The status of a background run."""
 
     kind: Literal["job"] = "job"
     run_id: str
@@ -85,4 +85,4 @@ ADDED: Final = {
     ),
     "cancel_run": "Stop a run: nothing more is spent. The best picture so far is kept.",
 }
-"""What a model is told about the tools that only exist here."""
+"""Descriptions of the tools for background runs, for a model."""

@@ -32,7 +32,7 @@ async def reply(
     side: int = 512,
     library: str | None = None,
 ) -> "CallToolResult":
-    """What goes over the wire.
+    """Make an MCP result of a tool result.
 
     Args:
         service: where pictures are.
@@ -73,7 +73,7 @@ def still_running(job: Job) -> ToolResult:
 
 
 def job_answer(of: Job | ToolResult, idle_timeout_s: float) -> ToolResult:
-    """Where a run stands, from its job or from what is recorded of it."""
+    """The status of a run, from its job or its record."""
     if isinstance(of, Job) and of.answer is None:
         report = JobReport(
             run_id=of.run_id,

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from imagerag.mcp.http import HttpOptions
 
 STATE_S: Final = 24 * 3600.0
-"""How long a human may take over a choice."""
+"""Longest time for a choice by a human."""
 
 INSTRUCTIONS: Final = (
     "Draws pictures, checks them against the prompt, and uses the user's own picture library for what the generator "
@@ -70,7 +70,7 @@ ANSWERS_AS_ANOTHER: Final = frozenset({"continue_run", "run_result", "cancel_run
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What one server lets its clients do together.
+    """Options of a server and its limits over all clients.
 
     Attributes:
         max_concurrency: runs at a time; the others wait for their turn.

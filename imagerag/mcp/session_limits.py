@@ -1,4 +1,4 @@
-"""How many sessions one client may have open.
+"""Limit of the sessions of one client.
 
 Clients that reconnect often never end their old session. So a client that opens one too many loses the one that it has
 used least lately, unless a request of it is being answered: first those in which nothing was ever asked.

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 def step_words(event: "RunEvent") -> str:
-    """What a finished step did; empty for other events, and where there is nothing to tell."""
+    """Text of a finished step; empty for other events."""
     told = _WORDS.get(event.node) if event.kind == "step" else None
     return told(cast("dict[str, Any]", event.update)) if told else ""
 
 
 def progress_words(event: "RunEvent") -> str:
-    """How far a drawing is; empty where the generator cannot tell."""
+    """Progress of a generation; empty where the generator reports none."""
     if event.progress is None:
         return ""
     of = f" of {event.progress.of}" if event.progress.of else ""
@@ -57,7 +57,7 @@ def _found(update: dict[str, Any]) -> str:
 
 
 def search_result(search: Search) -> str:
-    """What a decided search led to: the references taken or offered, or how near the best candidate came."""
+    """The result of a decided search: references taken or offered, or the best candidate's similarity."""
     taken = [candidate for candidate in search.candidates if candidate.decision == "taken"]
     if taken:
         return taken_text(taken)
@@ -79,7 +79,7 @@ def _chosen(update: dict[str, Any]) -> str:
 
 
 def ending_words(update: dict[str, Any]) -> str:
-    """How a run ended, and why; empty for a step that ended none."""
+    """The outcome of a run and its reason; empty for other steps."""
     ending: RunResult | None = update.get("ending")
     return f"{labels.standing(None, ending.outcome).name}: {ending.reason}" if ending else ""
 

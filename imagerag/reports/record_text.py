@@ -11,13 +11,13 @@ from imagerag.formatting.text import image_name
 
 
 def outcome_of(record: RunRecord) -> tuple[str, str]:
-    """How a run stands in a few words, and the tone."""
+    """The label of a run's outcome or status, and its tone."""
     stands = labels.standing(record.status, record.outcome)
     return stands.name, stands.tone
 
 
 def decision_of(candidate: Candidate, threshold: float | None) -> tuple[str, str]:
-    """What was decided about a candidate, and why."""
+    """The decision about a candidate, and its reason."""
     word, why = labels.decision(candidate.decision)[:2]
     if candidate.decision == "below_threshold" and threshold is not None:
         why = f"{cosine(threshold - candidate.similarity)} below the threshold"
@@ -45,7 +45,7 @@ def score_words(verdict: Verdict | None) -> str:
 
 
 def attempt_title(attempt: Attempt) -> str:
-    """Which attempt it is, and how it came to be."""
+    """The number of an attempt, and its origin."""
     if attempt.origin == "handed_in":
         return f"{attempt_name(attempt.index)}, the picture that was handed in"
     if not attempt.references:

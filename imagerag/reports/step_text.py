@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def varied_parameter(calls: Sequence[ModelCall]) -> str:
-    """What a step's calls turned to get another answer: the temperature, or seed and wording; and which try it was."""
+    """The parameter that a retry varied: the temperature, or seed and wording."""
     parts = []
     for call in calls:
         varied = call.variation
@@ -29,12 +29,12 @@ def varied_parameter(calls: Sequence[ModelCall]) -> str:
 
 
 def try_text(step: "Step") -> int:
-    """Which try of its node a step's last call was, from 1; 0 for a step without a call."""
+    """The number of the try of a step's last call, from 1; 0 for a step without a call."""
     return step.calls[-1].variation.attempt + 1 if step.calls else 0
 
 
 def step_text(step: "Step") -> str:
-    """What a step did, on one line."""
+    """Text of a step, on one line."""
     if step.status == "failed" and (ending := step.changes.get("ending")) and ending.after:
         return str(ending.after.reason)
     if step.status != "done":
@@ -117,7 +117,7 @@ _TOLD: "Final[Mapping[str, Callable[[Changes], str]]]" = {
 
 
 def _by_hand(changes: "Changes") -> str:
-    """What a fork changed, beside where it comes from and who pays."""
+    """The changes of a fork, without lineage and billing."""
     parts = []
     for name in changes:
         before, after = changes[name].before, changes[name].after
@@ -147,14 +147,14 @@ def score_in(step: "Step") -> str:
 
 
 def missing_of(step: "Step") -> str:
-    """What a critique found missing."""
+    """The requirements that a critique found missing."""
     attempt = _newest(step.changes) if step.node == "critique" else None
     verdict = attempt.verdict if attempt else None
     return "; ".join(describe_missing(verdict)) if verdict and not verdict.aligned else ""
 
 
 def passed_of(step: "Step") -> str:
-    """How many candidates a search had, and how many passed, as `1 of 8`."""
+    """The passed and all candidates of a search, as `1 of 8`."""
     if step.node != "retrieve":
         return ""
     candidates = [c for search in new_searches(step.changes) for c in search.candidates]

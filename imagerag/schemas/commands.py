@@ -8,7 +8,7 @@ from imagerag.schemas.base import Document
 
 
 class ErrorDocument(Document):
-    """What a command says in the place of its document when it could not do its work."""
+    """The error of a command, in place of its document."""
 
     schema_name: Literal["imagerag.error/1"] = Field(default="imagerag.error/1", alias="schema")
     error: str
@@ -38,7 +38,7 @@ class BatchSummary(Document):
 
 
 class ReportDocument(Document):
-    """Where `report` wrote the page of a run."""
+    """The page that `report` wrote."""
 
     schema_name: Literal["imagerag.report/1"] = Field(default="imagerag.report/1", alias="schema")
     run_id: str
@@ -46,7 +46,7 @@ class ReportDocument(Document):
 
 
 class ReportsDocument(Document):
-    """Where `report` wrote the pages of several runs, by run, and the page that lists them."""
+    """The pages that `report` wrote, by run, and their index."""
 
     schema_name: Literal["imagerag.reports/1"] = Field(default="imagerag.reports/1", alias="schema")
     index: str
@@ -54,7 +54,7 @@ class ReportsDocument(Document):
 
 
 class Price(Document):
-    """What a model costs: US dollars per million tokens by kind, per image, or per call."""
+    """The prices of a model: US dollars per million tokens by kind, per image, or per call."""
 
     model: str
     prices: dict[str, Any]
@@ -63,7 +63,7 @@ class Price(Document):
 
 
 class PricesDocument(Document):
-    """What `prices list` lists; of `prices set` the one row, and the file it was written to."""
+    """Prices of models; for `prices set` the one row, and the file it was written to."""
 
     schema_name: Literal["imagerag.prices/1"] = Field(default="imagerag.prices/1", alias="schema")
     file: str | None = None
@@ -71,7 +71,7 @@ class PricesDocument(Document):
 
 
 class TrustDocument(Document):
-    """What `trust` trusts from now on: a file as it is now, or a spec."""
+    """A file or spec that is trusted from now on."""
 
     schema_name: Literal["imagerag.trust/1"] = Field(default="imagerag.trust/1", alias="schema")
     file: str | None = None

@@ -34,7 +34,7 @@ class Found(Document):
 
 
 class SearchDocument(Document):
-    """What `search` found, best first. `threshold` is a cosine; None when it was off, or is each library's own.
+    """Results of `search`, best first. `threshold` is a cosine; None when it was off, or is each library's own.
 
     `searched_with` are the words that the encoder was asked with instead of the query; none where it was the query.
     `no_match` says why the filters let nothing through, where that is so.
@@ -59,7 +59,7 @@ class Compared(Document):
 
 
 class SimilarityDocument(Document):
-    """What `similarity` measured, in the order of the texts. `threshold` is the library's; None for another encoder."""
+    """Results of `similarity`, in the order of the texts. `threshold` is the library's; None for another encoder."""
 
     schema_name: Literal["imagerag.similarity/1"] = Field(default="imagerag.similarity/1", alias="schema")
     image: str
@@ -83,7 +83,7 @@ class Level(Document):
 
 
 class IndexDocument(Document):
-    """What `index` did: pictures by what became of them, seconds by stage."""
+    """Results of `index`: counts of images, seconds by stage."""
 
     schema_name: Literal["imagerag.index/1"] = Field(default="imagerag.index/1", alias="schema")
     library: str
@@ -114,14 +114,14 @@ class Listed(Document):
 
 
 class LibrariesDocument(Document):
-    """What `library list` lists."""
+    """The libraries."""
 
     schema_name: Literal["imagerag.libraries/1"] = Field(default="imagerag.libraries/1", alias="schema")
     libraries: list[Listed]
 
 
 class LibraryInfo(Document):
-    """What `library info` says of one."""
+    """A library and its metadata."""
 
     schema_name: Literal["imagerag.library/1"] = Field(default="imagerag.library/1", alias="schema")
     library: str
@@ -130,7 +130,7 @@ class LibraryInfo(Document):
 
 
 class LibraryRemoved(Document):
-    """What `library remove` says of one that is no more."""
+    """A library that was removed."""
 
     schema_name: Literal["imagerag.library/1"] = Field(default="imagerag.library/1", alias="schema")
     library: str
@@ -141,7 +141,7 @@ LibraryDocument = LibraryInfo | LibraryRemoved
 
 
 class ThresholdDocument(Document):
-    """What `library calibrate` measured."""
+    """The threshold that `library calibrate` measured."""
 
     schema_name: Literal["imagerag.threshold/1"] = Field(default="imagerag.threshold/1", alias="schema")
     library: str

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.state import RunUpdate
@@ -12,7 +12,7 @@ from imagerag.store.run_index import RunEntry
 
 
 class EventDocument(Document):
-    """One thing that happened in a run, a line of `generate --jsonl`.
+    """An event of a run, a line of `generate --jsonl`.
 
     Attributes:
         sequence: counts the events of this start or resume, from 0.
@@ -22,6 +22,9 @@ class EventDocument(Document):
         warnings: what is likely to go wrong, when it starts.
         record: the whole run so far, when it waits or has ended.
     """
+
+    # Of the state only what changed is in an update: not every channel is required.
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
 
     schema_name: Literal["imagerag.event/1"] = Field(default="imagerag.event/1", alias="schema")
     run_id: str
@@ -35,7 +38,7 @@ class EventDocument(Document):
 
 
 class RunsDocument(Document):
-    """What `runs` lists, newest first."""
+    """Runs, newest first."""
 
     schema_name: Literal["imagerag.runs/1"] = Field(default="imagerag.runs/1", alias="schema")
     runs: list[RunEntry]

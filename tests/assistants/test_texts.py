@@ -12,11 +12,11 @@ from imagerag.agent.qa.types import AnswerOutcome
 from imagerag.agent.run_record import RecordedImage, RunRecord
 from imagerag.agent.types import Attempt, ImageRef, Outcome, Requirement, RequirementCheck, UsedReference, Verdict
 from imagerag.assistants.error_text import format_error
-from imagerag.assistants.next_steps import AFTER_RUN
 from imagerag.assistants.run_text import format_run
 from imagerag.assistants.search_text import format_answer, format_search
 from imagerag.assistants.tool_inputs import MAX_HITS
 from imagerag.assistants.tool_reports import answer_report, run_report, search_report
+from imagerag.formatting.assistant_steps import AFTER_RUN
 from imagerag.formatting.labels import ANSWERS, OUTCOMES, standing
 from imagerag.formatting.quoting import MAX_TEXT
 from imagerag.formatting.text import clean

@@ -1,11 +1,21 @@
 """The command reference is made from the commands."""
 
+import inspect
+import re
 from collections.abc import Iterator
+from dataclasses import fields
+from operator import attrgetter
+from pathlib import Path
 
 import click
 
+from imagerag import ImageRAG
+from imagerag.agent.types import RunConfig, RunSpec
 from imagerag.cli import COMMANDS, main
-from tests.docs.generated import check_page
+from imagerag.files.run_request import RunOptions
+from imagerag.graphs.runs.continuation import ContinueOptions
+from imagerag.graphs.runs.fork import ForkOptions
+from tests.docs.generated import DOCS, ROOT, check_page
 
 HEAD = """# Commands
 
@@ -44,3 +54,53 @@ def test_every_command_is_in_it() -> None:
     assert [name for name in COMMANDS if f"\n## imagerag {name}\n" not in told] == []
     assert "### imagerag eval run" in told
     assert max(map(len, told.splitlines())) <= 128
+
+
+def options(command: click.Command) -> Iterator[str]:
+    """The options of a command and of its own commands."""
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            yield from (*parameter.opts, *parameter.secondary_opts)
+    if isinstance(command, click.Group):
+        ctx = click.Context(command)
+        for name in command.list_commands(ctx):
+            inner = command.get_command(ctx, name)
+            assert inner is not None
+            yield from options(inner)
+
+
+def inline_code(page: Path) -> list[str]:
+    """The code inside of a page's sentences; its blocks are run by other tests."""
+    return re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.S))
+
+
+OPTIONS = {
+    "generate": set(RunOptions.__annotations__),
+    "runs.continue_": {field.name for field in fields(ContinueOptions)},
+    "runs.replay": {field.name for field in fields(ForkOptions)} | {*RunSpec.model_fields, *RunConfig.model_fields},
+}
+"""What the methods that take `**options` make of them."""
+
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+
+
+def test_options_that_sentences_name_are_options_of_some_command() -> None:
+    known = {*options(main), "--help"}
+    named = {(page.name, option) for page in PAGES for code in inline_code(page)
+             for option in re.findall(r"(?<![\w-])--[a-z][a-z-]*\w", code)}  # fmt: skip
+    assert {(page, option) for page, option in named if option not in known} == set()
+
+
+def test_arguments_that_sentences_name_are_arguments_of_the_client() -> None:
+    rag = ImageRAG(preset="sketch")
+    unknown = []
+    for page in PAGES:
+        for code in inline_code(page):
+            called = re.fullmatch(r"rag\.([\w.]+)\((.*)\)", code, re.S)
+            if called is None:
+                continue
+            method = attrgetter(called[1])(rag)
+            taken = set(inspect.signature(method).parameters)
+            taken |= OPTIONS.get(called[1], set())
+            unknown += [(page.name, code) for name in re.findall(r"\b(\w+)=", called[2]) if name not in taken]
+    assert unknown == []

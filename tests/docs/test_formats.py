@@ -76,7 +76,7 @@ def test_there_is_no_schema_too_many() -> None:
 
 
 def test_every_document_has_a_schema() -> None:
-    """Whoever adds a document adds it to `imagerag/schemas.py`."""
+    """Whoever adds a document adds it to `imagerag/schemas`."""
     named = {
         found
         for file in (ROOT / "imagerag").rglob("*.py")

@@ -8,8 +8,8 @@ from langgraph.types import Command
 from imagerag.agent.nodes import Nodes
 from imagerag.agent.run_record import RunRecord, run_record
 from imagerag.agent.types import ImageRef, Outcome, RunConfig, RunSpec, UsedReference
-from imagerag.assistants.next_steps import AFTER_CAUSE
 from imagerag.assistants.run_text import format_run
+from imagerag.formatting.assistant_steps import AFTER_CAUSE
 from imagerag.graphs.generation import build_workflow
 from imagerag.tools.testing.fakes import ScriptedGenerator
 

@@ -1,1 +1,1 @@
-"""What all HTML pages share: the template environment, the base template, macros and the stylesheet."""
+"""Shared parts of all HTML pages: template environment, base template, macros, stylesheet."""

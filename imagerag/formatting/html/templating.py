@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 POLICY: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-"""What a page may load: nothing. Should escaping ever fail, nothing that is smuggled in runs or calls home."""
+"""Content security policy: a page loads nothing. Should escaping ever fail, injected code cannot run."""
 SCRIPT_POLICY: Final = f"{POLICY}; script-src 'unsafe-inline'"
 """The same for the pages with a script of their own. It puts foreign text into text nodes only."""
 

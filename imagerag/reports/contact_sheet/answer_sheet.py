@@ -100,7 +100,7 @@ class _Sheet(Page):
         return y + OWN + 8
 
     def _without(self, without: Document, y: float) -> float:
-        """What the same model says without the library, in a card as high as its words."""
+        """The same model's answer without the library, in a card."""
         words = str(without.get("answer") or without.get("reason") or "nothing")
         measured = Canvas().text(0, 0, words, 15, MUTED, width=INNER - 48, lines=8)
         self.canvas.frame(MARGIN, y, INNER, measured + 56, HAIRLINE, WHITE, radius=12, line=1)
@@ -155,7 +155,7 @@ class _Sheet(Page):
         return y + leading(13)
 
     def _along(self, number: float) -> float:
-        """Where a similarity is on a bar, from 0 to 1."""
+        """Position of a similarity on a bar, from 0 to 1."""
         low, high = self.span
         return max(0.0, min(1.0, (number - low) / (high - low)))
 

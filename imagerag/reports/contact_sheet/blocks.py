@@ -83,7 +83,7 @@ class SheetBlocks(Page):
         return y + 42 + 16
 
     def searches(self, searches: Sequence[Document], x: float, y: float, width: float) -> float:
-        """What one round looked for and found."""
+        """The searches of one round and their candidates."""
         y = self.heading(x, y, "searched in your library" if searches else "no new search")
         if not searches:
             return self.canvas.text(x, y, "This round searched nothing new.", 15, MUTED, width=width, lines=2)

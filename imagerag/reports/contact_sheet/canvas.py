@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 SCALE = 2
 SMOOTH = 4
-"""How many times larger a shape is drawn before it is reduced, for smooth edges."""
+"""Supersampling factor for smooth edges."""
 
 Color = tuple[int, int, int]
 Icon = Literal["tick", "cross", "dash", "arrow"]

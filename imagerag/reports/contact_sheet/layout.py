@@ -112,7 +112,7 @@ class Page:
     def top(
         self, y: float, outcome: str | None, heading: str, asked: str, *, status: str = "running"
     ) -> tuple[float, float]:
-        """What was asked, and on the right how it ended. Gives where that ends, and the room left of the badge."""
+        """Draw the prompt, and the outcome on the right. Returns the bottom, and the width left of the badge."""
         stands = (
             label(ANSWERS, outcome) if outcome in ANSWERS and outcome not in OUTCOMES else standing(status, outcome)
         )

@@ -12,12 +12,12 @@ WITHOUT: Final = "without the library"
 
 
 def said(record: AnswerRecord) -> str:
-    """What was answered from the library, or why nothing was."""
+    """The answer from the library, or the reason for none."""
     return record.answer or record.reason or "nothing"
 
 
 def said_without(record: AnswerRecord) -> str:
-    """What the same model says without the library, or why it says nothing; empty where it was not asked."""
+    """The same model's answer without the library, or the reason for none; empty where it was not called."""
     without = record.baseline_answer
     if without is None:
         return ""
@@ -25,7 +25,7 @@ def said_without(record: AnswerRecord) -> str:
 
 
 def closeness(one: CitedSource | RetrievedSource) -> str:
-    """How near a source is: to the question's picture where that found it, else to its words."""
+    """The similarity of a source: to the question's image where that found it, else to its words."""
     near = one.similarity
     if one.image_similarity is not None and (near is None or getattr(one, "by", "picture") == "picture"):
         near = one.image_similarity
@@ -33,13 +33,13 @@ def closeness(one: CitedSource | RetrievedSource) -> str:
 
 
 def looked_at(record: AnswerRecord) -> str:
-    """How many pictures were looked at, and how many taken."""
+    """The number of images considered and accepted."""
     accepted = sum(one.accepted for one in record.retrieved)
     return f"{counted(len(record.retrieved), 'picture')} looked at, {accepted} accepted"
 
 
 def found(record: AnswerRecord) -> str:
-    """What was looked at, and what it had to reach."""
+    """The number of images considered, and the thresholds."""
     told = [looked_at(record)]
     told += [f"threshold {cosine(record.threshold)}"] if record.threshold is not None else []
     told += [f"between pictures {cosine(record.image_threshold)}"] if record.image_threshold is not None else []
@@ -47,12 +47,12 @@ def found(record: AnswerRecord) -> str:
 
 
 def why(one: RetrievedSource) -> str:
-    """How a source came to be looked at, and whether it was taken."""
+    """The reason why a source was considered, or was not taken."""
     return labels.cited(one.accepted, one.by)
 
 
 def call_text(call: QACall) -> str:
-    """What one call was, what it was shown, and what came of it."""
+    """One call: its backend, its inputs and its result."""
     shown = [counted(len(call.pictures), "picture of the question's own", "pictures of the question's own")]
     shown = shown if call.pictures else []
     shown += [f"sources {', '.join(map(str, call.sources))}"] if call.sources else []
@@ -62,7 +62,7 @@ def call_text(call: QACall) -> str:
 
 
 def facts(record: AnswerRecord) -> Iterator[tuple[str, str]]:
-    """What is to be known about it, each under its name."""
+    """Facts about an answer, by name."""
     yield "library", record.library or "none"
     yield "answered by", record.answerer
     yield "searched by", labels.SEARCHED_BY[record.by]

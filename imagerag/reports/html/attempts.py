@@ -1,4 +1,4 @@
-"""What the templates of attempts and searches say beside the record: titles, lines, and where bars end."""
+"""Titles and lines for the templates of attempts and searches."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -15,19 +15,19 @@ SHOWN: Final = 12
 
 
 def card_title(made: Attempt) -> str:
-    """Which attempt it is, and in which round it was drawn."""
+    """The number and round of an attempt."""
     return f"{attempt_name(made.index)}, {labels.drawn(made.origin, made.round)}".capitalize()
 
 
 def reference_name(reference: UsedReference) -> str:
-    """What a picture that was sent is called."""
+    """The name of a reference."""
     if reference.role != "reference":
         return reference.concept or "your own picture"
     return reference.concept or reference.title
 
 
 def reference_intent(reference: UsedReference) -> str:
-    """What it was sent for, where that is not merely to inform."""
+    """The intent of a reference, where it is more than to inform."""
     if reference.mask is not None:
         return "to be changed only where the mask is light"
     said = labels.INTENTS[reference.role] if reference.role != "reference" else ""
@@ -35,13 +35,13 @@ def reference_intent(reference: UsedReference) -> str:
 
 
 def unjudged(verdict: Verdict | None) -> str:
-    """What is said instead of a checklist."""
+    """Text for an attempt without a checklist."""
     said = score_of(verdict) + (f": {verdict.reason}" if verdict and verdict.reason else "")
     return said[:1].upper() + said[1:] + "."
 
 
 def image_facts(made: Attempt) -> str:
-    """What drew the picture, its size, type and hash."""
+    """The generator, size, type and hash of an image."""
     image = made.image
     facts = f"{image.width}×{image.height}, {image.media_type}, {image.sha256[:12]}"
     return " · ".join(filter(None, (made.generator, facts)))
@@ -73,14 +73,14 @@ def rounds(record: RunRecord) -> Iterator[tuple[str, list[Search]]]:
 
 
 def longest(found: Sequence[Search]) -> float:
-    """Where the bars end: a little beyond the highest similarity or threshold of the run. They begin at 0."""
+    """End of the bars: a little beyond the highest similarity or threshold of the run. They start at 0."""
     values = [c.similarity for search in found for c in search.candidates]
     values += [limit for search in found for limit in search.thresholds.values()]
     return max([0.05, *values]) * 1.08
 
 
 def part(value: float, top: float) -> str:
-    """How much of a bar that ends at `top` a value takes, as a CSS length."""
+    """Length of a value on a bar that ends at `top`, for CSS."""
     return f"{100 * max(0.0, min(value / top, 1.0)):.1f}%"
 
 
@@ -92,6 +92,6 @@ def search_line(search: Search) -> str:
 
 
 def credit(candidate: Candidate) -> str:
-    """Who made a candidate, under which licence, and where it is from."""
+    """The author, licence, source and library of a candidate."""
     library = f"library {candidate.library}" if candidate.library else ""
     return ", ".join(filter(None, (candidate.author, candidate.licence, candidate.source, library)))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 async def compare(dependencies: "Dependencies", a: RunRecord, b: RunRecord) -> RunDiff:
-    """How two runs differ, from their records and their steps."""
+    """Compare two runs by their records and steps."""
     from imagerag.graphs.runs.history import steps
     from imagerag.reports.run_diff.diff import diff
 

@@ -29,12 +29,12 @@ class IndexRow:
 
     @property
     def standing(self) -> Label:
-        """How the run stands."""
+        """The label of the run's outcome or status."""
         return standing(self.entry.status, self.entry.outcome)
 
     @property
     def facts(self) -> str:
-        """When it was, in which library, how good it is, and what it cost."""
+        """The time, library, score and cost of a run."""
         entry = self.entry
         facts = [entry.created.strftime("%Y-%m-%d %H:%M"), entry.library or ""]
         facts += [f"{percent(entry.score)} met" if entry.score is not None else ""]

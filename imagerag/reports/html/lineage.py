@@ -1,4 +1,4 @@
-"""Where a run comes from, what is different in it, and which references were put in or ruled out by hand."""
+"""Lineage of a run: its parent, the changes, and references kept or excluded by hand."""
 
 from collections.abc import Iterator
 
@@ -13,17 +13,17 @@ def steered(record: RunRecord) -> bool:
 
 
 def origin(record: RunRecord) -> str:
-    """How the run comes from the other one."""
+    """The relation of the run to its parent."""
     return ancestors_of(record.parent_run).capitalize() if record.parent_run else ""
 
 
 def changes(record: RunRecord, parent: RunRecord) -> Iterator[str]:
-    """What is different in it from the run it comes from."""
+    """The inputs that differ from those of its parent."""
     for change in inputs_changed_since(parent, record):
         before, after = pair(change)
         yield f"{change.what}: {before} → {after}"
 
 
 def excluded(record: RunRecord, parent: RunRecord | None) -> list[str]:
-    """What is never to be used, by name."""
+    """The names of excluded images."""
     return [seen_name(sha256, record, parent) for sha256 in record.excluded_images]

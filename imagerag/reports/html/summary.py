@@ -15,14 +15,14 @@ UNUSED = frozenset(DECISIONS) - {"taken", "offered", ""}
 
 
 def question(record: RunRecord) -> str:
-    """What is asked first."""
+    """The first question of the summary."""
     if record.outcome is None:
         return "Is it aligned?"
     return "Why is it aligned?" if record.outcome is Outcome.ALIGNED else "Why is it not aligned?"
 
 
 def why(record: RunRecord) -> str:
-    """Why it is or is not aligned."""
+    """The reason for the outcome."""
     best = record.attempts[record.best_attempt] if record.best_attempt is not None else None
     if record.outcome is Outcome.ALIGNED and best is not None:
         number = len(best.verdict.checks) if best.verdict else 0
@@ -40,12 +40,12 @@ def why(record: RunRecord) -> str:
 
 
 def unresolved(record: RunRecord) -> Sequence[str]:
-    """What is still missing; nothing where it is aligned."""
+    """The unresolved requirements; none where it is aligned."""
     return () if record.outcome is Outcome.ALIGNED and record.best_attempt is not None else record.unresolved
 
 
 def searched(record: RunRecord) -> list[str]:
-    """What was searched for, each once."""
+    """The subjects of all searches, each once."""
     return list(dict.fromkeys(sought(search.query.by, search.query.concept.text) for search in record.searches))
 
 
@@ -60,7 +60,7 @@ def used(record: RunRecord) -> Iterator[tuple[str, str]]:
 
 
 def unused(record: RunRecord) -> Iterator[tuple[str, str]]:
-    """How many candidates were not used for each reason, and the nearest of them."""
+    """The number of unused candidates by reason, and the nearest of each."""
     # Each picture once, by how far it came: one that three searches passed over is one picture that is not used.
     candidates = [pair for pair in furthest(record.searches) if pair[0].decision in UNUSED]
     tally = Counter(str(candidate.decision) for candidate, _ in candidates)
@@ -76,7 +76,7 @@ def _nearest(candidate: Candidate, search: Search) -> str:
 
 
 def cost(record: RunRecord) -> str:
-    """What it cost: money, time, calls, and what has no price."""
+    """Cost, time and calls, and the backends without a known price."""
     roles = ", ".join(f"{number} × {role}" for role, number in record.calls.items())
     unpriced = f" No price is known for {_listed(record.has_unknown_cost)}." if record.has_unknown_cost else ""
     made = sum(record.calls.values())

@@ -1,4 +1,4 @@
-"""What happened behind the pictures: time and money by node, every call, and what every step changed in the state."""
+"""Trace of a run: time and cost by node, every call, and the state changes of every step."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ KINDS: Final = {"pending": "here", "waiting": "here", "failed": "bad", "done": "
 
 
 class NodeCost(NamedTuple):
-    """What one node came to; `share` is of the longest, as a CSS length."""
+    """Time and cost of one node; `share` is of the longest, as a CSS length."""
 
     node: str
     times: int
@@ -44,13 +44,13 @@ def costs(steps: Sequence[Step]) -> list[NodeCost]:
 
 
 def step_facts(step: Step) -> str:
-    """What a step cost and how long it took."""
+    """The cost and time of a step."""
     facts = (dollars(step.cost_usd) if step.calls else "", seconds(step.elapsed_s) if step.elapsed_s else "")
     return " · ".join(filter(None, facts))
 
 
 def step_place(step: Step) -> str:
-    """When a step was, what came next, and its checkpoint."""
+    """The time, successors and checkpoint of a step."""
     parts = (
         step.at or "",
         f"then {', '.join(step.next)}" if step.next else "",
@@ -60,7 +60,7 @@ def step_place(step: Step) -> str:
 
 
 def call_facts(call: ModelCall) -> str:
-    """Who was asked, how, and what it took."""
+    """The backend, parameters, time and cost of a call."""
     assumed = call.assumed and call.cost_usd is None
     paid = dollars(call.counted_usd, call.counted_usd if assumed else 0.0)
     tokens = ", ".join(f"{number:,} {kind}" for kind, number in call.usage.items())

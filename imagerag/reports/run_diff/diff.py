@@ -1,4 +1,4 @@
-"""How two runs differ: a pure function of their records and their steps."""
+"""Comparison of two runs: a pure function of their records and steps."""
 
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
@@ -13,7 +13,7 @@ from imagerag.reports.run_diff.step_facts import StepFacts, step_facts
 
 
 def diff(a: RunRecord, b: RunRecord, steps_a: Sequence[Step] = (), steps_b: Sequence[Step] = ()) -> RunDiff:
-    """How two runs differ, first divergence first.
+    """The differences of two runs, the first divergence first.
 
     Args:
         a: a run, wherever it stands.
@@ -126,7 +126,7 @@ def _score(record: RunRecord) -> float | None:
 
 
 def _related(a: RunRecord, b: RunRecord) -> tuple[Relation, Literal["a", "b"] | None, int | None]:
-    """What they are to each other, which of them is the younger, and from which step it was done again."""
+    """The relation of two runs, which one is the younger, and the step of the fork."""
     if a.run_id == b.run_id:
         return "same_run", None, None
     younger: Literal["a", "b"] = "b" if b.parent_run and b.parent_run.run_id == a.run_id else "a"

@@ -47,12 +47,12 @@ def inputs_changed_since(parent: RunRecord, record: RunRecord) -> list[Differenc
 
 
 def ancestors_of(lineage: ParentRun) -> str:
-    """Where a run comes from, without the run's id."""
+    """The relation of a run to its parent, without the id."""
     return "continues" if lineage.step is None else f"forked at step {lineage.step} of"
 
 
 def reference_name(reference: UsedReference) -> str:
-    """What a reference is called: its title, or the start of its id; and what it stands for."""
+    """A reference's title or the start of its id, and its concept."""
     name = image_name(reference.title, reference.image.sha256)
     return f"{name} for {reference.concept}" if reference.concept else name
 

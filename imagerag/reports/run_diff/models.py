@@ -85,7 +85,7 @@ class RunSummary(DiffPart):
 
 
 class RunDiff(DiffPart):
-    """How two runs differ, first divergence first.
+    """The differences of two runs, the first divergence first.
 
     Attributes:
         relation: what B is to A, or A to B: `descendant` is then the younger of them.

@@ -1,4 +1,4 @@
-"""How differences are put into words, for the terminal and for the page."""
+"""Text of differences, for the terminal and the page."""
 
 import re
 from collections.abc import Sequence
@@ -58,7 +58,7 @@ def _own(mine: Sequence[Any], other: Sequence[Any], shared: int) -> str:
 
 
 def place(divergence: Divergence) -> str:
-    """Where runs part: the node, its round, and its step in either run."""
+    """The place of a divergence: its node and round."""
     name = labels.node(divergence.node)
     node = f"{divergence.node} ({name})" if name != divergence.node else name
     if divergence.node in ENDS:
@@ -75,13 +75,13 @@ def steps_of(divergence: Divergence) -> str:
 
 
 def unmatched_text(divergence: Divergence) -> str:
-    """What the only run that did a step did in it."""
+    """Text of a step that only one of the runs has."""
     own = divergence.a or divergence.b
     return own.text if own else ""
 
 
 def related(found: RunDiff) -> str:
-    """What the runs are to each other."""
+    """The relation of the runs, in a sentence."""
     if found.relation == "same_run":
         return "A and B are one run."
     if found.relation == "unrelated":
@@ -105,12 +105,12 @@ def verdict_of(found: RunDiff) -> str:
 
 
 def standing_text(side: RunSummary) -> str:
-    """How a run stands."""
+    """The label of a run's outcome or status."""
     return labels.standing(side.status, side.outcome).name
 
 
 def outcome_text(found: RunDiff) -> str:
-    """How both ended, in a sentence."""
+    """Both results, in a sentence."""
     if not found.result:
         return f"No: {_end(found.a)}, with the same picture." if found.a.image else f"No: {_end(found.a)}."
     a, b = _end(found.a), _end(found.b)

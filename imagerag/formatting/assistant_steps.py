@@ -1,4 +1,4 @@
-"""What an assistant does next, in terms of its tools: one table for each way in which a run or a question can end."""
+"""Next steps for assistants, in terms of their tools: one table for runs, causes and answers."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -23,7 +23,7 @@ AFTER_RUN: Final[Mapping[str, str]] = {
     "failed": "try once more; if it fails again, tell the user the reason.",
     "cancelled": "continue_run(run_id) goes on from the best picture.",
 }
-"""Outcome of a run → what an assistant does next."""
+"""Outcome of a run → next step of an assistant."""
 
 AFTER_CAUSE: Final[Mapping[str, str]] = {
     "takes_none": "tell the user that this generator takes no reference pictures; another one has to be configured",
@@ -38,7 +38,7 @@ AFTER_CAUSE: Final[Mapping[str, str]] = {
     "missing_file": "tell the user that files of the library are gone; imagerag index PATH --library NAME follows them",
     "below_threshold": f"call generate_image with a lower threshold, if one was set; or {_LACKING}",
 }
-"""Why no reference could be used → what an assistant does next. `agent/next_steps.py` says what a person does."""
+"""Cause of a missing reference → next step of an assistant. `agent/next_steps.py` has those of a person."""
 
 AFTER_ANSWER: Final[Mapping[str, str]] = {
     "answered": "for a follow-up question pass thread.",
@@ -50,4 +50,4 @@ AFTER_ANSWER: Final[Mapping[str, str]] = {
     "failed": "try once more, then tell the user the reason.",
     "cancelled": "ask again if the user still wants to know.",
 }
-"""Outcome of a question to a library → what an assistant does next."""
+"""Outcome of a question to a library → next step of an assistant."""
