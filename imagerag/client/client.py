@@ -210,14 +210,13 @@ class ImageRAG:
         """Answer a question from a library's pictures and their metadata, and from nothing else.
 
         Args:
-            question: what to ask, at most 4,000 characters.
+            question: at most 4,000 characters.
             library: which one, when not the one this object was made with.
             thread: the `thread_id` of an earlier answer, to ask on; or an id of one's own, which begins a thread where
                 there is none of that id (the record's `new_thread` says so). A new one when None.
             follow_up: never begin a thread of a given id.
             compare: let the same model answer without the library, too.
-            images: pictures of one's own that the question is about (paths or bytes), 8 at most. The answerer is shown
-                them as the person's own; they are never cited.
+            images: your images that the question is about (paths or bytes), 8 at most; they are never cited.
             by: what the library is searched with: these pictures ("image"), the words, or "both", which is the default
                 where there are pictures.
             k: pictures taken for their similarity to the question, 1 to 100.
