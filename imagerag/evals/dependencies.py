@@ -179,7 +179,7 @@ class EvalDependencies(Dependencies):
         """A place that forgets a run as soon as it has ended."""
         from langgraph.checkpoint.memory import InMemorySaver
 
-        from imagerag.store.sqlite.checkpoint_listing import serializer
+        from imagerag.store.sqlite.checkpoint_types import serializer
 
         return nullcontext(InMemorySaver(serde=serializer()))
 
