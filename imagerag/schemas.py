@@ -40,7 +40,9 @@ MODELS: Final[Mapping[str, str]] = {
     "reports": "imagerag.schemas:ReportsDocument",
     "result": "imagerag.evals.result_record:Result",
     "run": "imagerag.agent.run_record:RunRecord",
+    "run-saved": "imagerag.schemas:RunSavedDocument",
     "runs": "imagerag.schemas:RunsDocument",
+    "runs-removed": "imagerag.graphs.runs.removal:RunsRemoved",
     "search": "imagerag.schemas:SearchDocument",
     "search-comparison": "imagerag.evals.libraries.search_comparison:SearchComparison",
     "sidecar": "imagerag.schemas:Sidecar",
@@ -236,6 +238,15 @@ class RunsDocument(Document):
 
     schema_name: Literal["imagerag.runs/1"] = Field(alias="schema")
     runs: list[RunEntry]
+
+
+class RunSavedDocument(Document):
+    """Where `runs save` wrote a run, and the files in it."""
+
+    schema_name: Literal["imagerag.run-saved/1"] = Field(alias="schema")
+    run_id: str
+    path: str
+    files: list[str]
 
 
 class ReportDocument(Document):

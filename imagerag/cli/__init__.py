@@ -26,7 +26,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "ask": ("ask", "Ask a library a question; the answer cites its pictures."),
     "similarity": ("similarity", "Say how similar a picture and a text are to an encoder."),
     "library": ("library", "List, describe, calibrate and remove libraries."),
-    "runs": ("runs", "List the runs made so far."),
+    "runs": ("runs_group", "List the runs made so far; save and remove them."),
     "show": ("runs", "Tell what a run did, step by step."),
     "report": ("report", "Write a run as one page to read: what, why, what not, and what it cost."),
     "resume": ("runs", "Continue a run that was stopped, or answer one that waits."),
