@@ -12,6 +12,7 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.types import Outcome
 from imagerag.cli import Globals
 from imagerag.cli.choose_prompt import parse_choice, question_lines
+from imagerag.cli.command_group import FullHelpGroup
 from imagerag.cli.lineage_text import lineage_lines
 from imagerag.cli.options import (
     OutputOptions,
@@ -49,7 +50,7 @@ MARK: Final = "↳"
 """Marks a run that comes from another one: a replay, or one that goes on from it."""
 
 
-@click.command("runs")
+@click.group("runs", cls=FullHelpGroup, invoke_without_command=True)
 @click.option("-n", "limit", type=click.IntRange(1), default=20, metavar="N", help="Number of runs.")
 @click.option(
     "--outcome",
@@ -66,9 +67,12 @@ MARK: Final = "↳"
 @click.option("--min-cost", type=click.FloatRange(0), metavar="USD", help="Only runs that cost at least this.")
 @click.option("--max-cost", type=click.FloatRange(0), metavar="USD", help="Only runs that cost at most this.")
 @json_option
-@pass_globals
-def runs_command(globals_: Globals, /, limit: int, outcome: str | None, as_json: bool, **filters: Any) -> int:
+@click.pass_context
+def runs_command(ctx: click.Context, /, limit: int, outcome: str | None, as_json: bool, **filters: Any) -> int:
     """List runs, newest first. ↳ marks a run that comes from another: a replay or a continuation."""
+    if ctx.invoked_subcommand is not None:
+        return 0
+    globals_ = ctx.ensure_object(Globals)
     wanted = {name: value for name, value in filters.items() if value is not None}
     if outcome is not None:
         wanted |= {"status": STANDINGS[outcome]} if outcome in STANDINGS else {"outcome": outcome}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.threads import in_thread
-from imagerag.client.context import ClientContext
+from imagerag.client.run_storage import RunStorageAPI
 from imagerag.client.synchronous import synchronous
 from imagerag.files.inputs import parse_size
 
@@ -22,11 +22,8 @@ if TYPE_CHECKING:
     """Named here because inside the class `list` is the method."""
 
 
-class RunsAPI:
+class RunsAPI(RunStorageAPI):
     """The runs of a data directory. A run is named by its id, or by the start of it."""
-
-    def __init__(self, context: ClientContext) -> None:
-        self._context = context
 
     async def list(
         self, limit: int | None = 20, *, outcome: str | None = None, text: str | None = None, **filters: Any

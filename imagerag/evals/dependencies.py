@@ -179,7 +179,7 @@ class EvalDependencies(Dependencies):
         """Checkpoints in memory."""
         from langgraph.checkpoint.memory import InMemorySaver
 
-        from imagerag.store.sqlite.checkpoint_listing import serializer
+        from imagerag.store.sqlite.checkpoint_types import serializer
 
         return nullcontext(InMemorySaver(serde=serializer()))
 

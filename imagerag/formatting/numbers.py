@@ -29,6 +29,16 @@ def temperature(value: float) -> str:
     return f"temperature {value:z.2f}"
 
 
+def size_of_bytes(number: int) -> str:
+    """`12 B`, `4.2 kB`, `1.3 GB`, in powers of ten."""
+    size = float(number)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 999.5:
+            return f"{size:.0f} {unit}" if unit == "B" or size >= 99.95 else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
 def rate(per_second: float, what: str) -> str:
     """`12.3 pictures/s`."""
     return f"{per_second:,.1f} {what}/s"

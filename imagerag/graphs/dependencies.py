@@ -25,7 +25,7 @@ from imagerag.store.library.joined_libraries import JoinedLibraries
 from imagerag.store.library.library import Library, remove
 from imagerag.store.library.metadata import read_library_metadata
 from imagerag.store.run_index import RunIndex
-from imagerag.store.sqlite.checkpoint_listing import open_checkpointer
+from imagerag.store.sqlite.checkpoint_types import open_checkpointer
 from imagerag.store.sqlite.pool import PerLoopResource
 from imagerag.tools.pricing.price_table import Prices
 from imagerag.tools.registry import (

@@ -32,7 +32,7 @@ class Job:
         owner: the session that asked for it; None where the connection is the process.
         keep: whether it goes on when the session ends and when nobody asks about it.
         state: where it stands.
-        told: what it did last, in a few words.
+        progress_text: what it did last, in a few words.
         steps: how many times it said what it did.
         answer: what to tell, once it has ended.
         why: who cancelled it, when somebody did.
@@ -42,7 +42,7 @@ class Job:
     owner: str | None = None
     keep: bool = False
     state: Literal["queued", "running", "ended"] = "queued"
-    told: str = "waiting for its turn"
+    progress_text: str = "waiting for its turn"
     steps: int = 0
     answer: ToolResult | None = None
     why: str = ""

@@ -42,3 +42,12 @@ class RunsDocument(Document):
 
     schema_name: Literal["imagerag.runs/1"] = Field(default="imagerag.runs/1", alias="schema")
     runs: list[RunEntry]
+
+
+class RunSavedDocument(Document):
+    """Where `runs save` wrote a run, and the files in it."""
+
+    schema_name: Literal["imagerag.run-saved/1"] = Field(default="imagerag.run-saved/1", alias="schema")
+    run_id: str
+    path: str
+    files: list[str]

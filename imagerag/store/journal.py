@@ -1,19 +1,21 @@
 """The journal in LangGraph's store: SQLite here, Postgres where LangGraph's own is used."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.calls.journal import CallRequest, FailedCall, JournalEntry, distance
 from imagerag.store.disk_space import check_space
+from imagerag.store.images.blob_store import FileBlobStore, sha256s_in
 from imagerag.store.sqlite.connection import BUSY_S
 from imagerag.store.sqlite.pool import PerLoopResource
 from imagerag.store.sqlite.write_batcher import open_grouped
 
 if TYPE_CHECKING:
-    from langgraph.store.base import BaseStore
+    from langgraph.store.base import BaseStore, SearchItem
 
 RUNS: Final = "journal"
 """Namespace of a run's own entries: (RUNS, run id)."""
@@ -63,6 +65,9 @@ class StoreJournal:
         if answers:  # with it, so that a kill leaves the one or the other
             puts.append(PutOp((LOST, entry.run_id), answers, None))
         await self._store.abatch(puts)
+        if used_by and self._folder is not None:  # whoever removes the run that paid leaves what it drew
+            blobs = FileBlobStore(self._folder / "blobs")
+            await asyncio.to_thread(blobs.touch, sha256s_in(json.dumps(value).encode()))
 
     async def keep_lost(self, lost: FailedCall) -> None:
         """Keep a call that has no answer, under its `call_id`; once this returns, no kill takes it back."""
@@ -82,6 +87,42 @@ class StoreJournal:
         """Everything a run was answered, and what it lost, each in the order of time."""
         entries = [JournalEntry.model_validate(value) for value in await self._all((RUNS, run_id))]
         return sorted(entries, key=lambda entry: entry.at), await self.unanswered(run_id)
+
+    async def hand_over(self, run_id: str, heirs: Iterable[str]) -> None:
+        """Give a run's answers to runs that do it again: they look there when the run itself is gone."""
+        from langgraph.store.base import PutOp
+
+        items = await self._items((RUNS, run_id))
+        puts = [
+            PutOp((RUNS, heir), item.key, item.value)
+            for heir in heirs
+            for item in items
+            if await self._store.aget((RUNS, heir), item.key, refresh_ttl=False) is None
+        ]
+        if puts:
+            await self._store.abatch(puts)
+
+    async def remove(self, run_id: str) -> None:
+        """Delete what a run was answered, also where it stands for others to be reused, and its calls without one."""
+        from langgraph.store.base import PutOp
+
+        items = await self._items((RUNS, run_id))
+        puts = [PutOp(item.namespace, item.key, None) for item in [*items, *await self._items((LOST, run_id))]]
+        for item in items:
+            newest = await self._store.aget(ANSWERS, item.key, refresh_ttl=False)
+            if newest is not None and newest.value.get("run_id") == run_id:
+                puts.append(PutOp(ANSWERS, item.key, None))
+        if puts:
+            await self._store.abatch(puts)
+
+    async def _items(self, namespace: tuple[str, str]) -> "list[SearchItem]":
+        """The items of exactly this namespace: a store may take it for a prefix of characters."""
+        found: list[SearchItem] = []
+        while True:
+            page = await self._store.asearch(namespace, limit=_PAGE, offset=len(found), refresh_ttl=False)
+            found += page
+            if len(page) < _PAGE:
+                return [item for item in found if item.namespace == namespace]
 
     async def _all(self, namespace: tuple[str, str]) -> list[dict[str, Any]]:
         # Of a run's entries, not those it used that others paid for. And a store may take a namespace for a prefix of

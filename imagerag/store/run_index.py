@@ -4,8 +4,9 @@ A small table beside the checkpoints, so that ten thousand runs are listed witho
 """
 
 import asyncio
+import json
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -30,6 +31,11 @@ CREATE TABLE IF NOT EXISTS runs (
     prompt TEXT NOT NULL, library TEXT, score REAL, folded TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS runs_by_created ON runs (created DESC);
+"""
+_REMOVALS = """
+CREATE TABLE IF NOT EXISTS removals (
+    run_id TEXT PRIMARY KEY, updated TEXT NOT NULL, blobs TEXT NOT NULL
+) WITHOUT ROWID
 """
 _LATER = {"cost_usd": "REAL", "calls": "INTEGER", "parent_run": "TEXT"}
 """Columns that files of earlier versions lack."""
@@ -82,7 +88,21 @@ class RunEntry(FrozenModel):
     updated: AwareDatetime = Field(default_factory=_now)
 
 
+class RunRemoval(FrozenModel):
+    """A run that was taken off the list, and of which other files may still hold something.
+
+    Attributes:
+        updated: when the run wrote last.
+        blobs: the images it referred to, by SHA-256.
+    """
+
+    run_id: str
+    updated: AwareDatetime
+    blobs: tuple[str, ...]
+
+
 _Entries = list[RunEntry]
+_Removals = list[RunRemoval]
 """Named here because inside the class `list` is the method."""
 
 
@@ -140,6 +160,40 @@ class RunIndex:
         gone = ("DELETE FROM runs WHERE run_id = ? AND created < ?", (run_id, _stamp(before)))
         async with self._writing.use() as grouped:
             await grouped.write(lambda: grouped.connection.execute(*gone))
+
+    async def begin_removal(self, removal: RunRemoval) -> None:
+        """Take a run off the list, and note that the rest of it is to be deleted; both or neither."""
+        run_id = removal.run_id
+        moved = (
+            "INSERT OR REPLACE INTO removals (run_id, updated, blobs) VALUES (?, ?, ?)",
+            (run_id, _stamp(removal.updated), json.dumps(removal.blobs)),
+        )
+        async with self._writing.use() as grouped:
+
+            def move() -> None:
+                grouped.connection.execute(*moved)
+                grouped.connection.execute("DELETE FROM runs WHERE run_id = ?", (run_id,))
+
+            await grouped.write(move)
+
+    async def finish_removals(self, run_ids: Iterable[str]) -> None:
+        """Forget runs of which nothing is left."""
+        rows = [(run_id,) for run_id in run_ids]
+        async with self._writing.use() as grouped:
+            await grouped.write(lambda: grouped.connection.executemany("DELETE FROM removals WHERE run_id = ?", rows))
+
+    async def removals(self) -> "_Removals":
+        """The runs whose removal was begun and not finished."""
+        return await asyncio.to_thread(self._removals)
+
+    def _removals(self) -> "_Removals":
+        if self.is_lost():
+            return []
+        with self._connect() as connection:
+            if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'removals'").fetchone():
+                return []
+            rows = connection.execute("SELECT run_id, updated, blobs FROM removals ORDER BY run_id").fetchall()
+        return [RunRemoval(run_id=row[0], updated=row[1], blobs=json.loads(row[2])) for row in rows]
 
     async def get(self, run_id: str) -> RunEntry:
         """The run of that id, or of the only id that begins with it.
@@ -271,7 +325,8 @@ def _upsert(connection: sqlite3.Connection, entry: RunEntry) -> None:
 
 
 def _brought_up(connection: sqlite3.Connection) -> None:
-    """Give a file of an earlier version the columns it lacks. Two processes may do so at once."""
+    """Give a file of an earlier version what it lacks. Two processes may do so at once."""
+    connection.execute(_REMOVALS)
     present = _present(connection)
     for name, kind in _LATER.items():
         if present and name not in present:

@@ -18,7 +18,7 @@ from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.generation import build_workflow, is_retryable
 from imagerag.graphs.runs.runner import Runner
 from imagerag.store.data_dir import DataDir
-from imagerag.store.sqlite.checkpoint_listing import serializer
+from imagerag.store.sqlite.checkpoint_types import serializer
 from imagerag.tools.testing.fakes import MemoryBlobs, ScriptedGenerator, ScriptedJudge, ScriptedLibrary
 
 NO_WAIT = RetryPolicy(max_attempts=3, initial_interval=0.001, jitter=False, retry_on=is_retryable)

@@ -8,7 +8,7 @@ from imagerag.agent.nodes import Nodes
 from imagerag.agent.run_record import run_record
 from imagerag.agent.types import Outcome, RunConfig, Verdict
 from imagerag.graphs.generation import build_workflow
-from imagerag.store.sqlite.checkpoint_listing import serializer
+from imagerag.store.sqlite.checkpoint_types import serializer
 from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge
 
 HEART, HALF_MOON, ORGAN = (f"a detailed picture of {name}" for name in ("a heart", "a half moon", "an organ"))

@@ -19,7 +19,7 @@ from imagerag.graphs.generation import build_workflow
 from imagerag.graphs.qa import build_qa
 from imagerag.graphs.start_node import check_context
 from imagerag.graphs.validation import MAX_PROMPT, MAX_QUESTION
-from imagerag.store.sqlite.checkpoint_listing import serializer
+from imagerag.store.sqlite.checkpoint_types import serializer
 from imagerag.tools.answerers.metadata import MetadataAnswerer
 from imagerag.tools.testing.fakes import picture
 

@@ -7,7 +7,7 @@ from typing import TypedDict
 from langgraph.graph import END, START, StateGraph
 
 from imagerag.agent.types import Attempt, ImageRef, Outcome, Requirement, RequirementCheck, Size, UsedReference, Verdict
-from imagerag.store.sqlite.checkpoint_listing import open_checkpointer, serializer, state_types
+from imagerag.store.sqlite.checkpoint_types import open_checkpointer, serializer, state_types
 
 IMAGE = ImageRef(sha256="ab" * 32, media_type="image/png", width=3, height=2)
 ATTEMPT = Attempt(

@@ -24,7 +24,7 @@ from imagerag.graphs.qa import build_qa
 from imagerag.graphs.runs.records import new_run_id
 from imagerag.graphs.validation import validate_match_reason, validate_question, validate_thread
 from imagerag.store.disk_space import check_writable
-from imagerag.store.sqlite.checkpoint_listing import open_checkpointer
+from imagerag.store.sqlite.checkpoint_types import open_checkpointer
 from imagerag.store.sqlite.pool import PerLoopResource
 
 if TYPE_CHECKING:

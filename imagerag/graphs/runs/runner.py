@@ -35,6 +35,7 @@ from imagerag.graphs.runs.snapshot import RunSnapshot, read_snapshot
 from imagerag.graphs.runs.streaming import steps
 from imagerag.graphs.validation import validate_id, validate_prompt
 from imagerag.store.disk_space import check_writable
+from imagerag.store.images.blob_store import sha256s_in
 from imagerag.store.run_index import RunEntry
 from imagerag.store.run_lock import run_lock
 
@@ -135,6 +136,7 @@ class Runner:
             how = "--select 1,2" if standing.question else "first"
             raise RunStateError(f"run {run_id} has not ended: imagerag resume {run_id} {how}")
         prompt = validate_prompt(steering.prompt or record.prompt)
+        await self._touch_images(record)
         await asyncio.to_thread(check_recorded, run_id, setup, self.dependencies.named)
         setup = apply_options(setup, steering)
         parts, subjects = await self.dependencies.parts(setup), standing.values.get("subjects") or []
@@ -161,10 +163,16 @@ class Runner:
         standing = await read_snapshot(self.dependencies, run_id)
         record, subjects = record_of(self.dependencies, standing), standing.values.get("subjects") or []
         prompt, named = validate_prompt(replay.prompt or record.prompt), validate_id(new_id) or new_run_id()
+        await self._touch_images(record)
         setup = await fork(self.dependencies, record, replay, named, subjects=subjects)
         async with aclosing(self._follow(named, None, setup, prompt, parent_run=run_id)) as events:
             async for event in events:
                 yield event
+
+    async def _touch_images(self, record: RunRecord) -> None:
+        """See that a run's images stay, though it be removed before the one that starts from it has named them."""
+        named = sha256s_in(record.model_dump_json().encode())
+        await asyncio.to_thread(self.dependencies.blobs.touch, named)
 
     async def record(self, run_id: str) -> RunRecord:
         """The record of a run in any state.

@@ -2,15 +2,19 @@
 
 import asyncio
 import os
+import re
 import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
-from imagerag.agent.errors import BlobError
+from imagerag.agent.errors import BlobError, ImageRAGError
 from imagerag.agent.images.decoding import encode_for_model
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import ImageRef
 from imagerag.store.images.image_info import inspect
+from imagerag.store.run_lock import waiting_lock
 from imagerag.store.storage_errors import storage_error, storage_errors
 
 
@@ -18,7 +22,8 @@ class FileBlobStore:
     """Keeps image bytes once, as `ab/cdef…` under a folder.
 
     Safe with any number of processes: a file appears whole or not at all, and two writers of one hash write the same
-    bytes.
+    bytes. A file's status time says when it was last put or touched: what is young is never removed, though nothing
+    may refer to it yet.
     """
 
     def __init__(self, root: Path) -> None:
@@ -41,7 +46,7 @@ class FileBlobStore:
         return str(path)
 
     async def put(self, data: bytes) -> ImageRef:
-        """Keep `data` and say what it is. Putting the same bytes again writes nothing, unless the file was damaged.
+        """Keep `data` and say what it is. Putting the same bytes again only touches the file, unless it was damaged.
 
         Raises:
             UsageError: not an image we can read, or a gigantic one.
@@ -67,10 +72,55 @@ class FileBlobStore:
         """
         return await in_thread(encode_for_model, await self.get(sha256))
 
+    def touch(self, sha256s: Iterable[str]) -> None:
+        """Note that images are about to be used, so that `remove_unused` leaves them; those that are gone are none."""
+        with self._locked(alone=False):
+            for path in map(self.path, sha256s):
+                _touch(path)
+
+    def remove_unused(self, unused: Mapping[str, float]) -> dict[str, int]:
+        """Delete images that nothing refers to.
+
+        Args:
+            unused: by SHA-256, the moment (of `time.time`) until which it may have been written; one that was put or
+                touched later is about to be used, and stays.
+
+        Returns:
+            What was deleted, with its bytes.
+        """
+        gone: dict[str, int] = {}
+        with self._locked(alone=True):
+            for digest, until in unused.items():
+                path = self.path(digest)
+                with suppress(FileNotFoundError), storage_errors(path, "cannot remove"):
+                    status = path.stat()
+                    if max(status.st_mtime, status.st_ctime) <= until:
+                        path.unlink()
+                        gone[digest] = status.st_size
+        return gone
+
+    @contextmanager
+    def _locked(self, *, alone: bool) -> Iterator[None]:
+        """Keep removal and use apart: nothing is touched between the look at its age and its removal."""
+        try:
+            file = waiting_lock(self.root.with_name(f".{self.root.name}.lock"), alone=alone)
+        except ImageRAGError:
+            if alone:
+                raise
+            file = None  # a home that is read-only: nothing is removed from it either
+        try:
+            yield
+        finally:
+            if file is not None:
+                os.close(file)
+
     def _put(self, image: ImageRef, data: bytes) -> None:
         path = self.path(image.sha256)
-        if not (path.is_file() and _holds(path, data)):
-            self._write(path, data)
+        with self._locked(alone=False):
+            if path.is_file() and _holds(path, data):
+                _touch(path)
+            else:
+                self._write(path, data)
 
     def _write(self, path: Path, data: bytes) -> None:
         with storage_errors(path, "cannot write"):
@@ -87,6 +137,28 @@ class FileBlobStore:
             raise told or BlobError(f"the image {digest} cannot be read: {path}: {error.strerror}") from error
         verify(data, digest, where=str(path))
         return data
+
+
+def _touch(path: Path) -> None:
+    """Set the time at which a file's entry was changed to now, and leave that of its bytes."""
+    with suppress(OSError):  # gone, or in a home that is read-only
+        status = path.stat()
+        if os.name == "posix":
+            os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+        else:
+            os.utime(path)
+
+
+_HEXADECIMAL = re.compile(rb"[0-9a-f][0-9a-f/]{63,}")
+
+
+def sha256s_in(data: bytes) -> set[str]:
+    """Everything in serialized data that may name a blob, by its hash or by its path."""
+    found: set[str] = set()
+    for match in _HEXADECIMAL.finditer(data):
+        digits = match.group().replace(b"/", b"").decode()
+        found.update(digits[at : at + 64] for at in range(len(digits) - 63))
+    return found
 
 
 def _holds(path: Path, data: bytes) -> bool:

@@ -1,17 +1,50 @@
-"""LangGraph's SQLite checkpointer for many runs at once: its statements, in one thread, with group commit."""
+"""LangGraph's SQLite checkpointer for many runs at once: its statements, in one thread, with group commit.
+
+LangGraph's own writes the whole state at every step. Here a value that is longer than a few words is kept once for its
+thread, under its hash, in a table of its own; checkpoints and pending writes name it. The two tables of LangGraph stay
+as they are, and the rows that earlier versions wrote are read as ever.
+"""
 
 import sqlite3
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, Final, cast
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata, CheckpointTuple
-from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.checkpoint.base import (
+    BaseCheckpointSaver,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+)
 from langgraph.checkpoint.sqlite import SqliteSaver
 
+from imagerag.store.sqlite.compact_serializer import VALUE, WRITTEN, CompactSerializer, StoredValue, ValueId, compressed
+from imagerag.store.sqlite.thread_deletion import copy_thread, delete_runs, delete_thread, keep_latest
 from imagerag.store.sqlite.write_batcher import WriteBatcher
+
+THREADS: Final = 128
+"""So many threads' newest values are remembered, so that the next step serializes only what changed."""
+
+Rows = list[tuple[Any, ...]]
+"""Named here because inside the class `list` is the method."""
+
+VALUE_IDS: Final = "value_ids"
+"""The part of a stored checkpoint that names the values kept elsewhere, by channel."""
+
+_VALUES: Final = """
+CREATE TABLE IF NOT EXISTS checkpoint_values (
+    thread_id TEXT NOT NULL, id BLOB NOT NULL, type TEXT NOT NULL, value BLOB NOT NULL, UNIQUE (thread_id, id)
+)
+"""
+
+
+def create_checkpoint_tables(connection: sqlite3.Connection) -> None:
+    """Make the tables of checkpoints in a new file."""
+    SqliteSaver(connection).setup()
+    connection.execute(_VALUES)
 
 
 class BatchedSqliteSaver(SqliteSaver):
@@ -22,19 +55,118 @@ class BatchedSqliteSaver(SqliteSaver):
     less to resume for every statement.
     """
 
-    def __init__(self, grouped: WriteBatcher, serde: SerializerProtocol) -> None:
+    serde: CompactSerializer
+
+    def __init__(self, grouped: WriteBatcher, serde: CompactSerializer) -> None:
         super().__init__(grouped.connection, serde=serde)
         self._grouped = grouped
+        self._known: dict[tuple[str, str], dict[str, StoredValue]] = {}
 
     async def prepare(self) -> None:
         """Make the tables, where they are missing."""
         await self._grouped.read(self.setup)
+
+    def setup(self) -> None:
+        """As `SqliteSaver.setup`."""
+        if not self.is_setup:
+            super().setup()
+            try:
+                self.conn.execute(_VALUES)
+            except sqlite3.OperationalError as error:
+                if "readonly" not in str(error):  # a file of an earlier version has no such values to be read
+                    raise
 
     @contextmanager
     def cursor(self, transaction: bool = True) -> Iterator[sqlite3.Cursor]:
         """A cursor in the transaction of the group; nobody else uses the connection meanwhile."""
         with closing(self.conn.cursor()) as cursor:
             yield cursor
+
+    def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """As `SqliteSaver.get_tuple`."""
+        found = super().get_tuple(config)
+        return found and self._whole(found, {})
+
+    def list(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> Iterator[CheckpointTuple]:
+        """As `SqliteSaver.list`. What is the same in several checkpoints of a thread is read once."""
+        known: dict[bytes, Any] = {}
+        thread_id = None
+        for found in super().list(config, filter=filter, before=before, limit=limit):
+            if found.config["configurable"]["thread_id"] != thread_id:
+                thread_id = found.config["configurable"]["thread_id"]
+                known.clear()
+            yield self._whole(found, known)
+
+    def put(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """As `SqliteSaver.put`. Only what changed since the checkpoint before is serialized."""
+        thread_id = str(config["configurable"]["thread_id"])
+        known = self._known_values(thread_id, config["configurable"]["checkpoint_ns"])
+        for name, value in checkpoint["channel_values"].items():
+            version, before = checkpoint["channel_versions"].get(name), known.get(name)
+            same = before is not None and before.holds(value, version)
+            known[name] = before.at(version) if same else StoredValue.of(value, self.serde, version)
+        kept = {name: known[name] for name in checkpoint["channel_values"]}
+        self._insert(thread_id, kept.values())
+        ids = {name: bytes(one.id) for name, one in kept.items() if one.id}
+        inline = {name: one.value for name, one in kept.items() if not one.id}
+        stored = cast(Checkpoint, {**checkpoint, "channel_values": inline, VALUE_IDS: ids})
+        return super().put(config, stored, metadata, new_versions)
+
+    def put_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        """As `SqliteSaver.put_writes`."""
+        thread_id, namespace = str(config["configurable"]["thread_id"]), config["configurable"]["checkpoint_ns"]
+        kept = [(channel, StoredValue.of(value, self.serde, WRITTEN)) for channel, value in writes]
+        self._insert(thread_id, [one for _, one in kept])
+        self._known_values(thread_id, namespace).update(kept)
+        super().put_writes(config, kept, task_id, task_path)
+
+    def delete_thread(self, thread_id: str) -> None:
+        """As `SqliteSaver.delete_thread`."""
+        delete_thread(self.conn, thread_id)
+
+    def delete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """Delete the checkpoints whose metadata names one of these runs, with their writes and values."""
+        for thread_id in delete_runs(self.conn, run_ids):
+            self._drop_unused(thread_id)
+
+    def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """Copy all checkpoints, writes and values of a thread to another one."""
+        copy_thread(self.conn, source_thread_id, target_thread_id)
+
+    def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """Delete all checkpoints of threads ("delete"), or all but the newest of each namespace ("keep_latest").
+
+        Where a graph keeps channels as deltas, the newest checkpoint needs those before it, and all are kept.
+
+        Raises:
+            ValueError: another strategy.
+        """
+        if strategy not in ("delete", "keep_latest"):
+            raise ValueError(f"the strategy is 'keep_latest' or 'delete', not {strategy!r}")
+        for thread_id in thread_ids:
+            if strategy == "delete":
+                delete_thread(self.conn, thread_id)
+            else:
+                keep_latest(self.conn, thread_id)
+                self._drop_unused(thread_id)
+
+    # SqliteSaver's own reads the rows itself, and would not find the values that are kept elsewhere.
+    get_delta_channel_history = BaseCheckpointSaver.get_delta_channel_history
 
     def aget_tuple(self, config: RunnableConfig) -> Coroutine[Any, Any, CheckpointTuple | None]:
         """As `SqliteSaver.get_tuple`."""
@@ -73,3 +205,67 @@ class BatchedSqliteSaver(SqliteSaver):
     def adelete_thread(self, thread_id: str) -> Coroutine[Any, Any, None]:
         """As `SqliteSaver.delete_thread`."""
         return self._grouped.write(partial(self.delete_thread, thread_id))
+
+    def adelete_for_runs(self, run_ids: Sequence[str]) -> Coroutine[Any, Any, None]:
+        """As `delete_for_runs`."""
+        return self._grouped.write(partial(self.delete_for_runs, run_ids))
+
+    def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> Coroutine[Any, Any, None]:
+        """As `copy_thread`."""
+        return self._grouped.write(partial(self.copy_thread, source_thread_id, target_thread_id))
+
+    def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> Coroutine[Any, Any, None]:
+        """As `prune`."""
+        return self._grouped.write(partial(self.prune, thread_ids, strategy=strategy))
+
+    def _known_values(self, thread_id: str, namespace: str) -> dict[str, StoredValue]:
+        """The values of a thread's newest checkpoint, by channel: most are the same in the next one."""
+        known = self._known.pop((thread_id, namespace), {})
+        self._known[thread_id, namespace] = known
+        while len(self._known) > THREADS:
+            del self._known[next(iter(self._known))]
+        return known
+
+    def _insert(self, thread_id: str, values: Iterable[StoredValue]) -> None:
+        """Keep values among those of their thread, where they are not there yet."""
+        wanted = {bytes(one.id): one for one in values if one.id}
+        there = self._rows("id", thread_id, wanted)
+        rows = [(thread_id, key, *compressed(one.kind, one.data)) for key, one in wanted.items() if (key,) not in there]
+        self.conn.executemany("INSERT INTO checkpoint_values (thread_id, id, type, value) VALUES (?, ?, ?, ?)", rows)
+
+    def _rows(self, columns: str, thread_id: str, ids: Collection[bytes]) -> "Rows":
+        marks = ", ".join("?" * len(ids))
+        query = f"SELECT {columns} FROM checkpoint_values WHERE thread_id = ? AND id IN ({marks})"
+        return self.conn.execute(query, (thread_id, *ids)).fetchall() if ids else []
+
+    def _whole(self, found: CheckpointTuple, known: dict[bytes, Any]) -> CheckpointTuple:
+        """A stored checkpoint with the values that it and its writes name.
+
+        Args:
+            known: values of the thread that were read before; those of this checkpoint are added.
+
+        Raises:
+            sqlite3.DatabaseError: one of them is not there.
+        """
+        stored: dict[str, Any] = {**found.checkpoint}
+        ids: dict[str, bytes] = stored.pop(VALUE_IDS, {})
+        writes = found.pending_writes or []
+        wanted = {*ids.values(), *(bytes(value) for _, _, value in writes if isinstance(value, ValueId))}
+        thread_id, missing = found.config["configurable"]["thread_id"], wanted - known.keys()
+        rows = self._rows("id, type, value", thread_id, missing)
+        if len(rows) < len(missing):
+            raise sqlite3.DatabaseError(f"thread {thread_id} lacks {len(missing) - len(rows)} values of its steps")
+        known |= {row[0]: self.serde.loads_typed(row[1:]) for row in rows}
+        stored["channel_values"] = {**stored["channel_values"], **{name: known[ids[name]] for name in ids}}
+        whole = [(task, name, known[v] if isinstance(v, ValueId) else v) for task, name, v in writes]
+        return found._replace(checkpoint=cast(Checkpoint, stored), pending_writes=whole)
+
+    def _drop_unused(self, thread_id: str) -> None:
+        """Delete the values of a thread that no checkpoint and no write of it names."""
+        rows = self.conn.execute("SELECT type, checkpoint FROM checkpoints WHERE thread_id = ?", (thread_id,))
+        used = {one for row in rows for one in self.serde.loads_typed(row).get(VALUE_IDS, {}).values()}
+        named = self.conn.execute("SELECT value FROM writes WHERE thread_id = ? AND type = ?", (thread_id, VALUE))
+        used |= {row[0] for row in named}
+        kept = self.conn.execute("SELECT id FROM checkpoint_values WHERE thread_id = ?", (thread_id,)).fetchall()
+        gone = [(thread_id, row[0]) for row in kept if row[0] not in used]
+        self.conn.executemany("DELETE FROM checkpoint_values WHERE thread_id = ? AND id = ?", gone)

@@ -7,7 +7,7 @@ import tempfile
 import time
 import weakref
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,6 +44,7 @@ def _make_whole(path: Path, make: Callable[[sqlite3.Connection], object]) -> Non
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".tmp-") as folder:
         fresh = Path(folder) / path.name
         with closing(sqlite3.connect(fresh)) as connection:
+            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # so that deleting can make the file smaller
             connection.execute("PRAGMA journal_mode=WAL")
             make(connection)
             connection.commit()
@@ -107,6 +108,21 @@ def _as_it_stands(path: Path, **options: Any) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
     connection: sqlite3.Connection = sqlite3.connect(uri, uri=True, **options)
     return connection
+
+
+def shrink(path: Path) -> None:
+    """Give back the room of deleted rows. Where others use the file just now, or it is full, it is used again later."""
+    with suppress(sqlite3.OperationalError), closing(connect(path, timeout=1.0, isolation_level=None)) as connection:
+        if connection.execute("PRAGMA auto_vacuum").fetchone() == (2,):
+            connection.execute("PRAGMA incremental_vacuum").fetchall()
+        elif 4 * _pragma(connection, "freelist_count") > _pragma(connection, "page_count"):
+            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # a file of an earlier version: written anew once
+            connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
 
 
 def companion_files(path: Path) -> tuple[Path, Path]:

@@ -57,17 +57,19 @@ class FileKind:
     Attributes:
         make: makes its tables.
         tables: those whose rows are salvaged, each with what says of a row whether it is whole.
+        drop: deletes rows that others which are lost belong to, and counts them.
     """
 
     make: Callable[[sqlite3.Connection], object]
     tables: Mapping[str, Whole]
+    drop: Callable[[sqlite3.Connection], int] = lambda _: 0
 
 
 def kind_of(name: str) -> FileKind | None:
     """What a file of a home is, by its name; None for one that is salvaged in no such way."""
     return {
-        "runs.sqlite": FileKind(_make_checkpoints, {"checkpoints": _is_checkpoint, "writes": _is_write}),
-        "questions.sqlite": FileKind(_make_checkpoints, {"checkpoints": _is_checkpoint, "writes": _is_write}),
+        "runs.sqlite": FileKind(_make_checkpoints, _CHECKPOINT_TABLES, _drop_torn),
+        "questions.sqlite": FileKind(_make_checkpoints, _CHECKPOINT_TABLES, _drop_torn),
         "store.sqlite": FileKind(_make_store, {"store": _is_entry}),
     }.get(name)
 
@@ -94,6 +96,8 @@ def salvage(damaged: Path, fresh: Path) -> Salvaged:
             kind.make(connection)
             for table, is_whole in kind.tables.items():
                 total += _copied(copy, connection, table, is_whole)
+            torn = kind.drop(connection)
+            total += Salvaged(-torn, torn)
             if not total.saved:
                 raise _NothingError
 
@@ -226,9 +230,9 @@ def _text(data: bytes) -> str:
 
 
 def _make_checkpoints(connection: sqlite3.Connection) -> None:
-    from langgraph.checkpoint.sqlite import SqliteSaver
+    from imagerag.store.sqlite.checkpointer import create_checkpoint_tables
 
-    SqliteSaver(connection).setup()
+    create_checkpoint_tables(connection)
 
 
 def _make_store(connection: sqlite3.Connection) -> None:
@@ -248,6 +252,37 @@ def _is_checkpoint(row: Row) -> bool:
     return isinstance(loaded, dict) and "channel_versions" in loaded and _is_json(row["metadata"])
 
 
+def _is_value(row: Row) -> bool:
+    from imagerag.store.sqlite.compact_serializer import ValueId, decompressed
+
+    try:
+        return _is_text(row, "thread_id") and ValueId.of(*decompressed(row["type"], row["value"])) == row["id"]
+    except Exception:  # of bytes that were overwritten, a decoder says anything
+        return False
+
+
+def _drop_torn(connection: sqlite3.Connection) -> int:
+    """Delete the checkpoints and writes that name a value which is lost."""
+    there = set(connection.execute("SELECT thread_id, id FROM checkpoint_values"))
+    torn = [
+        ("checkpoints", rowid)
+        for rowid, thread_id, kind, data in connection.execute(
+            "SELECT rowid, thread_id, type, checkpoint FROM checkpoints"
+        )
+        if not all((thread_id, one) in there for one in _loaded(kind, data).get("value_ids", {}).values())
+    ]
+    torn += [
+        ("writes", rowid)
+        for rowid, thread_id, one in connection.execute(
+            "SELECT rowid, thread_id, value FROM writes WHERE type = 'value'"
+        )
+        if (thread_id, one) not in there
+    ]
+    for table, rowid in torn:
+        connection.execute(f"DELETE FROM {table} WHERE rowid = ?", (rowid,))
+    return len(torn)
+
+
 def _is_write(row: Row) -> bool:
     return (
         _is_text(row, "thread_id", "checkpoint_id", "task_id", "channel")
@@ -259,14 +294,17 @@ def _is_entry(row: Row) -> bool:
     return _is_text(row, "prefix", "key") and _is_json(row["value"])
 
 
+_CHECKPOINT_TABLES: Final = {"checkpoint_values": _is_value, "checkpoints": _is_checkpoint, "writes": _is_write}
+
 _UNREADABLE: Final = object()
 
 
 @functools.cache
 def _serializer() -> Any:
-    from imagerag.store.sqlite.checkpoint_listing import serializer
+    from imagerag.store.sqlite.checkpoint_types import state_types
+    from imagerag.store.sqlite.compact_serializer import CompactSerializer
 
-    return serializer()
+    return CompactSerializer(allowed_msgpack_modules=state_types())
 
 
 def _loaded(kind: Any, value: Any) -> Any:

@@ -16,7 +16,7 @@ from imagerag.agent.qa.types import STATE_TYPES, SearchBy
 from imagerag.agent.types import RunConfig
 from imagerag.graphs.generation import is_retryable
 from imagerag.graphs.qa import build_qa
-from imagerag.store.sqlite.checkpoint_listing import serializer
+from imagerag.store.sqlite.checkpoint_types import serializer
 from imagerag.tools.answerers.metadata import MetadataAnswerer
 from imagerag.tools.answerers.vlm import VlmAnswerer
 from imagerag.tools.judges.vlm.openai_backend import OpenAIChat

@@ -49,11 +49,10 @@ async def open_checkpointer(path: Path, extra: Iterable[type] = ()) -> AsyncIter
         path: the SQLite file.
         extra: further types that the state may hold.
     """
-    from langgraph.checkpoint.sqlite import SqliteSaver
+    from imagerag.store.sqlite.checkpointer import BatchedSqliteSaver, create_checkpoint_tables
+    from imagerag.store.sqlite.compact_serializer import CompactSerializer
 
-    from imagerag.store.sqlite.checkpointer import BatchedSqliteSaver
-
-    async with open_grouped(path, lambda fresh: SqliteSaver(fresh).setup(), patience_s=BUSY_S) as grouped:
-        saver = BatchedSqliteSaver(grouped, serializer(extra))
+    async with open_grouped(path, create_checkpoint_tables, patience_s=BUSY_S) as grouped:
+        saver = BatchedSqliteSaver(grouped, CompactSerializer(allowed_msgpack_modules=state_types(extra)))
         await saver.prepare()
         yield saver

@@ -1,0 +1,157 @@
+"""`imagerag runs save`, `remove` and `prune`."""
+
+import asyncio
+import re
+import sys
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from imagerag.agent.errors import UsageError
+from imagerag.cli import Globals
+from imagerag.cli.options import json_option, moment_of, pass_globals
+from imagerag.cli.output_files import allowed, overwrite_option
+from imagerag.cli.runs import run_name
+from imagerag.cli.terminal import count, dim, say, say_all, say_json, table
+from imagerag.client.client import ImageRAG
+from imagerag.formatting.numbers import size_of_bytes
+from imagerag.formatting.text import clean
+
+if TYPE_CHECKING:
+    from imagerag.graphs.runs.removal import RunsRemoved
+
+_UNITS: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+
+MOST_LISTED: Final = 20
+"""Runs that are named before one is asked; of more, their number."""
+
+
+def size_of(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    """`2GB`, `500 MB`, `1.5g` or bytes, as a number of bytes; units are powers of ten."""
+    if value is None:
+        return None
+    found = re.fullmatch(r"(\d{1,12}(?:\.\d{1,6})?)\s*([kmgt]?)b?", value.strip().lower())
+    if not found:
+        raise click.BadParameter(f"{value!r} is no size: 2GB, 500MB", ctx, param)
+    return int(float(found[1]) * _UNITS[found[2]])
+
+
+yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would go, and how many bytes; remove nothing.")
+
+
+@click.command("remove")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN…")
+@dry_run_option
+@yes_option
+@json_option
+@pass_globals
+def remove_command(globals_: Globals, /, runs: tuple[str, ...], dry_run: bool, yes: bool, as_json: bool) -> int:
+    """Delete runs for good: steps, answers, result files in the home, and images that no other run refers to.
+
+    The start of a run's id is enough, or "last". A run that is being made is refused. Files that were written to a
+    place of your own (--out) stay.
+    """
+    rag = ImageRAG(home=globals_.home)
+    named = [run_name(rag, run) for run in runs]
+    if not (dry_run or yes):
+        _ask(lambda: rag.runs.remove_sync(*named, dry_run=True), as_json)
+    _say(rag.runs.remove_sync(*named, dry_run=dry_run), as_json)
+    return 0
+
+
+@click.command("prune")
+@click.option("--older-than", callback=moment_of, metavar="AGE", help="Runs begun before: 30d, 12h, 2026-11-30.")
+@click.option("--keep", type=click.IntRange(0), metavar="N", help="Never the N newest; alone: all but those.")
+@click.option("--max-size", callback=size_of, metavar="SIZE", help="The oldest, until all runs take at most: 2GB.")
+@click.option("--unfinished", is_flag=True, help="Also runs that wait for a choice, or were stopped.")
+@dry_run_option
+@yes_option
+@json_option
+@pass_globals
+def prune_command(
+    globals_: Globals,
+    /,
+    older_than: datetime | None,
+    keep: int | None,
+    max_size: int | None,
+    unfinished: bool,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> int:
+    """Delete old runs for good. Give at least one limit; several together take the runs that any is for.
+
+    Runs that have not ended stay, unless --unfinished is given, and those that are being made stay in any case. What
+    goes with a run is what imagerag runs remove deletes. A prune that was stopped is finished by the next one.
+    """
+    if older_than is None and keep is None and max_size is None:
+        raise click.UsageError("say which runs: --older-than 30d, --keep 100 or --max-size 2GB")
+    rag = ImageRAG(home=globals_.home)
+
+    def prune(*, dry: bool) -> "RunsRemoved":
+        return rag.runs.prune_sync(
+            older_than=older_than, keep=keep, max_bytes=max_size, unfinished=unfinished, dry_run=dry
+        )
+
+    if not (dry_run or yes):
+        _ask(lambda: prune(dry=True), as_json)
+    _say(prune(dry=dry_run), as_json)
+    return 0
+
+
+@click.command("save")
+@click.argument("run")
+@overwrite_option
+@click.option("--out", metavar="DIR", help="The folder; it is made. By default one named as the run.")
+@json_option
+@pass_globals
+def save_command(globals_: Globals, /, run: str, out: str | None, as_json: bool) -> int:
+    """Write RUN as a folder that stands alone: images, references with their credits, report, record.
+
+    Every attempt's image has its sidecar beside it; references/ holds what was drawn with, credits.json whose it is.
+    The start of a run's id is enough, or "last".
+    """
+    rag = ImageRAG(home=globals_.home)
+    record = asyncio.run(rag.runs.get(run_name(rag, run)))
+    folder = Path(out or record.run_id).expanduser()
+    files = rag.runs.save_folder_sync(record, folder, overwrite=allowed(click.get_current_context()))
+    if as_json:
+        from imagerag.schemas.runs import RunSavedDocument
+
+        names = [str(file.relative_to(folder)) for file in files]
+        say_json(RunSavedDocument(run_id=record.run_id, path=str(folder), files=names).as_json())
+    else:
+        say(f"run {record.run_id} is saved: {folder} ({count(len(files), 'file')})")
+    return 0
+
+
+def _ask(preview: "Callable[[], RunsRemoved]", as_json: bool) -> None:
+    """Show what would go, and ask; where nobody can be asked, refuse."""
+    if as_json or not sys.stdin.isatty():
+        raise UsageError("removing is for good: add --yes, or look first with --dry-run")
+    planned = preview()
+    say_all(_lines(planned), err=True)
+    if planned.runs:
+        click.confirm(f"remove {count(len(planned.runs), 'run')} for good?", abort=True, err=True)
+
+
+def _say(done: "RunsRemoved", as_json: bool) -> None:
+    if as_json:
+        say_json(done.model_dump(mode="json", by_alias=True))
+    else:
+        say_all(_lines(done))
+
+
+def _lines(done: "RunsRemoved") -> Iterator[str]:
+    listed = done.runs[:MOST_LISTED]
+    yield from table([[one.run_id, size_of_bytes(one.bytes), clean(one.prompt)] for one in listed], right={1}, cut=2)
+    if len(done.runs) > len(listed):
+        yield dim(f"and {len(done.runs) - len(listed)} more")
+    went = "would be removed" if done.dry_run else "removed"
+    yield f"{count(len(done.runs), 'run')} {went}, {size_of_bytes(done.freed_bytes)}; {done.kept} kept"
+    if done.in_use:
+        yield f"being made right now, and kept: {', '.join(done.in_use)}"

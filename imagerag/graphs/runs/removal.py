@@ -1,0 +1,272 @@
+"""Removing runs: their steps, their answers, their line on the list, and the images that nobody else refers to.
+
+A run leaves the list first, in one transaction that notes what is still to be deleted. Whatever ends the process
+afterwards, the next removal goes on from that note; nothing in between shows half a run.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from imagerag.agent.errors import ImageRAGError, RunStateError
+from imagerag.agent.types import Outcome
+from imagerag.graphs.dependencies import Dependencies
+from imagerag.graphs.runs.snapshot import read_snapshot
+from imagerag.store.blob_references import RunFootprint, footprints
+from imagerag.store.data_dir import DataDir
+from imagerag.store.integrity_check import blob_files, sqlite_files
+from imagerag.store.run_index import RunEntry, RunRemoval, RunStatus
+from imagerag.store.run_lock import is_locked, run_lock
+from imagerag.store.sqlite.connection import shrink
+
+GRACE_S: Final = 24 * 3600.0
+"""An image that nothing refers to stays so long: a request that is about to be made may have put it there."""
+
+_SUFFIXES: Final = (".png", ".jpg", ".webp", ".gif")
+
+
+class RemovedRun(BaseModel):
+    """A run that was removed, or would be.
+
+    Attributes:
+        bytes: what it takes that no kept run needs: checkpoints, journal, images, result files.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    run_id: str
+    prompt: str
+    status: RunStatus
+    outcome: Outcome | None
+    created: AwareDatetime
+    bytes: int
+
+
+class RunsRemoved(BaseModel):
+    """What `runs remove` and `runs prune` did, `imagerag.runs-removed/1`.
+
+    Attributes:
+        dry_run: nothing was removed; this is what would be.
+        runs: oldest first.
+        freed_bytes: what all of them take together, images that several of them share counted once.
+        kept: how many runs stay.
+        in_use: runs that were passed over, because they are being made.
+    """
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    schema_name: Literal["imagerag.runs-removed/1"] = Field(default="imagerag.runs-removed/1", alias="schema")
+    dry_run: bool = False
+    runs: list[RemovedRun] = Field(default_factory=list)
+    freed_bytes: int = 0
+    kept: int = 0
+    in_use: list[str] = Field(default_factory=list)
+
+
+class RunSizes:
+    """How much room runs take, from one look at a home.
+
+    Args:
+        home: the home; every file of it that can name an image is read.
+    """
+
+    def __init__(self, home: DataDir) -> None:
+        self._home = home
+        self._found = footprints(home)
+        self._sizes = {path.parent.name + path.name: path.stat().st_size for path in blob_files(home)}
+        self._users = Counter(sha for one in self._found.values() for sha in one.blobs if sha in self._sizes)
+
+    @property
+    def total(self) -> int:
+        """The bytes of all runs, and of the images that they refer to."""
+        runs = {run_id: one for run_id, one in self._found.items() if run_id}
+        images = set().union(*(one.blobs for one in runs.values())) & self._sizes.keys()
+        return sum(one.checkpoints + one.journal for one in runs.values()) + sum(map(self._sizes.__getitem__, images))
+
+    def remove(self, run_id: str) -> int:
+        """The bytes that go with a run, when it goes after those that were asked for before."""
+        one = self._found.pop(run_id, RunFootprint())
+        images = one.blobs & self._sizes.keys()
+        self._users.subtract(images)
+        freed = sum(self._sizes[sha] for sha in images if not self._users[sha])
+        files = sum(path.stat().st_size for path in result_files(self._home, run_id))
+        return one.checkpoints + one.journal + freed + files
+
+
+async def preview(dependencies: Dependencies, entries: Sequence[RunEntry]) -> RunsRemoved:
+    """What removing runs would delete."""
+    looked = await asyncio.to_thread(RunSizes, dependencies.home)
+    runs = [_removed(entry, looked.remove(entry.run_id)) for entry in sorted(entries, key=lambda one: one.created)]
+    kept = len(await dependencies.runs.list(None)) - len(runs)
+    return RunsRemoved(dry_run=True, runs=runs, freed_bytes=sum(one.bytes for one in runs), kept=kept)
+
+
+async def remove_runs(
+    dependencies: Dependencies, entries: Sequence[RunEntry], *, pass_over: bool = False, grace_s: float = GRACE_S
+) -> RunsRemoved:
+    """Remove runs, and finish removals that were begun before.
+
+    Args:
+        pass_over: leave runs that are being made, instead of refusing.
+        grace_s: how long an image that nothing refers to stays, unless it is known to be of a removed run alone.
+
+    Raises:
+        RunStateError: one of them is being made right now; nothing was removed.
+    """
+    home = dependencies.home
+    busy = [entry.run_id for entry in entries if await asyncio.to_thread(_is_made, home, entry.run_id)]
+    if busy and not pass_over:
+        raise RunStateError(f"run {busy[0]} is being made right now: imagerag show {busy[0]} --watch follows it")
+    planned = await preview(dependencies, [entry for entry in entries if entry.run_id not in busy])
+    done = []
+    async with AsyncExitStack() as opened:
+        await opened.enter_async_context(dependencies.runs.kept_open())
+        heirs = await _heirs(dependencies, {one.run_id for one in planned.runs})
+        for unfinished in await dependencies.runs.removals():
+            await _delete(dependencies, unfinished.run_id, heirs.get(unfinished.run_id, ()))
+        for one in planned.runs:
+            try:
+                await _remove(dependencies, one.run_id, heirs.get(one.run_id, ()))
+            except RunStateError:
+                busy.append(one.run_id)
+                if not pass_over:
+                    raise
+            else:
+                done.append(one)
+        await collect(dependencies, await dependencies.runs.removals(), grace_s=grace_s)
+    for path in sqlite_files(home):
+        await asyncio.to_thread(shrink, path)
+    return RunsRemoved(
+        runs=done, freed_bytes=sum(one.bytes for one in done), kept=planned.kept + len(busy), in_use=busy
+    )
+
+
+async def collect(dependencies: Dependencies, removed: Sequence[RunRemoval], *, grace_s: float = GRACE_S) -> int:
+    """Delete the images that nothing refers to; gives the bytes that were freed.
+
+    An image of a removed run goes at once, unless somebody has put or touched it since that run ended. Any other one
+    stays for `grace_s` after it was last put or touched.
+    """
+    home = dependencies.home
+    used = {sha for one in (await asyncio.to_thread(footprints, home)).values() for sha in one.blobs}
+    until = time.time() - grace_s
+    unused = {sha: until for path in blob_files(home) if (sha := path.parent.name + path.name) not in used}
+    for run in removed:
+        ended = run.updated.timestamp()
+        unused |= {sha: max(unused[sha], ended) for sha in run.blobs if sha in unused}
+    gone = await asyncio.to_thread(dependencies.blobs.remove_unused, unused)
+    await asyncio.to_thread(_unlink, [link for sha in gone for link in (home.root / "pictures").glob(f"{sha[:16]}.*")])
+    if removed:
+        await dependencies.runs.finish_removals([run.run_id for run in removed])
+    return sum(gone.values())
+
+
+def result_files(home: DataDir, run_id: str) -> list[Path]:
+    """The files of a run's result for which no other place was given."""
+    names = [f"{run_id}{suffix}{more}" for suffix in _SUFFIXES for more in ("", ".json")]
+    return [path for name in [*names, f"{run_id}-choices.png"] if (path := home.images / name).is_file()]
+
+
+async def _remove(dependencies: Dependencies, run_id: str, heirs: Iterable[str]) -> None:
+    with run_lock(dependencies.home.lock(run_id), run_id):
+        own = (await asyncio.to_thread(footprints, dependencies.home, run_id)).get(run_id, RunFootprint())
+        there = [sha for sha in sorted(own.blobs) if dependencies.blobs.path(sha).exists()]
+        updated = await _last_written(dependencies, run_id)
+        await dependencies.runs.begin_removal(RunRemoval(run_id=run_id, updated=updated, blobs=tuple(there)))
+        await _delete(dependencies, run_id, heirs)
+
+
+async def _last_written(dependencies: Dependencies, run_id: str) -> datetime:
+    """When a run wrote last: the list knows it of those that ended, the newest step of those that were stopped."""
+    listed = (await dependencies.runs.get(run_id)).updated
+    if not dependencies.home.checkpoints.exists():
+        return listed
+    async with dependencies.checkpoints() as saver:
+        newest = await saver.aget_tuple({"configurable": {"thread_id": run_id}})
+    return max(listed, datetime.fromisoformat(newest.checkpoint["ts"])) if newest else listed
+
+
+async def _delete(dependencies: Dependencies, run_id: str, heirs: Iterable[str]) -> None:
+    """Delete what is left of a run that is on the list no more; what is gone already is passed over."""
+    home = dependencies.home
+    if home.store.exists():
+        async with dependencies.journal() as journal:
+            await journal.hand_over(run_id, heirs)
+            await journal.remove(run_id)
+    if home.checkpoints.exists():
+        async with dependencies.checkpoints() as saver:
+            await saver.adelete_thread(run_id)
+    await asyncio.to_thread(_unlink, result_files(home, run_id))
+
+
+async def _heirs(dependencies: Dependencies, going: set[str]) -> Mapping[str, list[str]]:
+    """The runs that do others again and stay, by the run that they look for answers of."""
+    heirs: dict[str, list[str]] = {}
+    for entry in await dependencies.runs.list(None):
+        if entry.parent_run is None or entry.run_id in going:
+            continue
+        try:
+            values: Mapping[str, Any] = (await read_snapshot(dependencies, entry.run_id)).values
+        except ImageRAGError:  # a run whose steps cannot be read does nothing again
+            continue
+        setup, parent = values.get("setup"), values.get("parent_run")
+        if parent is not None and not (setup is not None and setup.config.cache == "record"):
+            for earlier in parent.done_again:
+                heirs.setdefault(earlier, []).append(entry.run_id)
+    return heirs
+
+
+def _is_made(home: DataDir, run_id: str) -> bool:
+    return home.lock(run_id).exists() and is_locked(home.lock(run_id))
+
+
+def _unlink(paths: Iterable[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
+
+
+def _removed(entry: RunEntry, freed: int) -> RemovedRun:
+    return RemovedRun(bytes=freed, **entry.model_dump(include={"run_id", "prompt", "status", "outcome", "created"}))
+
+
+class PruneLimits(BaseModel):
+    """Which runs `prune` takes: those that any of the first two limits is for, never one of the newest `keep`.
+
+    Attributes:
+        older_than: runs that were begun before this moment.
+        max_bytes: the oldest runs, until all that runs take is no more than this.
+        keep: the newest runs, which stay; alone, all others go.
+        unfinished: take runs that wait or were stopped, too; those being made are never taken.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    older_than: datetime | None = None
+    max_bytes: int | None = Field(default=None, ge=0)
+    keep: int | None = Field(default=None, ge=0)
+    unfinished: bool = False
+
+
+async def choose_runs(dependencies: Dependencies, limits: PruneLimits) -> list[RunEntry]:
+    """The runs that limits are for, oldest first."""
+    newest_first = await dependencies.runs.list(None)
+    free = newest_first[limits.keep or 0 :]
+    able = [one for one in reversed(free) if limits.unfinished or one.status == "ended"]
+    able = [one for one in able if not _is_made(dependencies.home, one.run_id)]
+    if limits.older_than is None and limits.max_bytes is None:
+        return able if limits.keep is not None else []
+    taken = [one for one in able if limits.older_than is not None and one.created < limits.older_than]
+    if limits.max_bytes is None:
+        return taken
+    sizes = await asyncio.to_thread(RunSizes, dependencies.home)
+    left = sizes.total - sum(sizes.remove(one.run_id) for one in taken)
+    for one in [one for one in able if one not in taken]:
+        if left <= limits.max_bytes:
+            break
+        left -= sizes.remove(one.run_id)
+        taken.append(one)
+    return taken

@@ -1,0 +1,97 @@
+"""Which blobs the files of a home refer to, and how much room each run takes in them.
+
+Whatever could name a blob counts: every run of 64 hexadecimal digits in a checkpoint, a pending write, an answer of the
+journal or a conversation. So a new field of the state that holds an image needs no line here.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from imagerag.store.data_dir import DataDir
+from imagerag.store.images.blob_store import sha256s_in
+from imagerag.store.sqlite.connection import BUSY_S, connect
+from imagerag.store.storage_errors import storage_errors
+
+OTHERS: Final = ""
+"""Stands for everything that belongs to no run: conversations, answers of evaluations."""
+
+
+@dataclass
+class RunFootprint:
+    """What a run takes.
+
+    Attributes:
+        checkpoints: bytes in the file of checkpoints.
+        journal: bytes in the journal.
+        blobs: the images it refers to, by SHA-256.
+    """
+
+    checkpoints: int = 0
+    journal: int = 0
+    blobs: set[str] = field(default_factory=set)
+
+
+def footprints(home: DataDir, run_id: str | None = None) -> dict[str, RunFootprint]:
+    """What every run takes, by its id, and what `OTHERS` do; or one run alone.
+
+    Raises:
+        DamagedFileError, StorageError: a file cannot be read, so that nobody knows what is in use.
+    """
+    found: defaultdict[str, RunFootprint] = defaultdict(RunFootprint)
+    for thread_id, size, data in _checkpoint_rows(home.checkpoints, run_id):
+        found[thread_id].checkpoints += size
+        found[thread_id].blobs |= sha256s_in(data)
+    for owner, size, data in _journal_rows(home.store, run_id):
+        found[owner].journal += size
+        found[owner].blobs |= sha256s_in(data)
+    if run_id is None:
+        for _, _, data in _checkpoint_rows(home.conversations, None):
+            found[OTHERS].blobs |= sha256s_in(data)
+    return dict(found)
+
+
+def _checkpoint_rows(path: Path, thread_id: str | None) -> Iterator[tuple[str, int, bytes]]:
+    from imagerag.store.sqlite.compact_serializer import VALUE, decompressed
+
+    one, given = ("WHERE thread_id = ?", (thread_id,)) if thread_id is not None else ("", ())
+    queries = {
+        "checkpoints": f"SELECT thread_id, length(metadata), type, checkpoint FROM checkpoints {one}",
+        "writes": f"SELECT thread_id, 0, type, value FROM writes {one}",
+        "checkpoint_values": f"SELECT thread_id, 0, type, value FROM checkpoint_values {one}",
+    }
+    if _missing(path):
+        return
+    with storage_errors(path, "cannot read"), closing(connect(path, timeout=BUSY_S)) as connection:
+        there = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+        for name in queries.keys() & there:
+            for thread, more, kind, data in connection.execute(queries[name], given):
+                packed = data or b""
+                yield thread, (more or 0) + len(packed), b"" if kind == VALUE else decompressed(kind or "", packed)[1]
+
+
+def _journal_rows(path: Path, run_id: str | None) -> Iterator[tuple[str, int, bytes]]:
+    from imagerag.store.journal import ANSWERS, LOST, RUNS
+
+    names = [f"{RUNS}.{run_id}", f"{LOST}.{run_id}", *ANSWERS]
+    one = f"WHERE prefix IN ({', '.join('?' * len(names))})" if run_id is not None else ""
+    if _missing(path):
+        return
+    with storage_errors(path, "cannot read"), closing(connect(path, timeout=BUSY_S)) as connection:
+        for prefix, value in connection.execute(f"SELECT prefix, value FROM store {one}", names if one else ()):
+            kind, _, owner = prefix.partition(".")
+            if prefix in ANSWERS:
+                owner = str(json.loads(value).get("run_id", OTHERS))
+            elif kind not in (RUNS, LOST):
+                owner = OTHERS
+            data = value.encode() if isinstance(value, str) else value
+            if run_id is None or owner == run_id:
+                yield owner, len(data), data
+
+
+def _missing(path: Path) -> bool:
+    return not path.exists() or not path.stat().st_size

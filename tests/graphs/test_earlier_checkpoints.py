@@ -1,0 +1,65 @@
+"""Runs that an earlier version kept, with the whole state in every checkpoint: a home made by that version."""
+
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imagerag.agent.run_record import RunRecord
+from imagerag.agent.types import Outcome
+from imagerag.graphs.runs.fork import ForkOptions
+from imagerag.graphs.runs.history import steps
+
+CAPTION = "a detailed picture of a heart"
+
+
+async def last(events: Any) -> RunRecord:
+    return [event async for event in events][-1].record
+
+
+@pytest.fixture
+def earlier(tmp_path: Path, make_stage: Any) -> Any:
+    with tarfile.open(Path(__file__).parent / "data" / "earlier_home.tar.xz") as packed:
+        packed.extractall(tmp_path, filter="data")
+    stage = make_stage(tmp_path / "home")
+    for similarity in (0.9, 0.8):
+        stage.library.plant(CAPTION, similarity=similarity, title=f"Heart {similarity}")
+    return stage, json.loads((tmp_path / "expected.json").read_text()), tmp_path / "home"
+
+
+async def test_records_and_steps_are_what_they_were(earlier):
+    stage, expected, home = earlier
+    for run_id, was in expected.items():
+        record = await stage.runner.record(run_id)
+        assert json.loads(json.dumps(record.as_json()).replace(str(home), "HOME")) == was["record"]
+        listed = await steps(stage.runner.dependencies, run_id)
+        assert [[s.index, s.node, s.status, s.before, s.after] for s in listed] == was["steps"]
+
+
+async def test_a_run_that_waited_is_told_its_choice_and_goes_on(earlier):
+    stage, _, _ = earlier
+    stage.judge.enqueue([])
+    record = await last(stage.runner.resume("waiting", choose=[2]))
+    assert (record.outcome, record.references[0].title) == (Outcome.ALIGNED, "Heart 0.8")
+    assert record == await stage.runner.record("waiting")
+
+
+async def test_a_run_that_was_killed_goes_on_where_it_was(earlier):
+    stage, expected, _ = earlier
+    stage.judge.enqueue([])
+    record = await last(stage.runner.resume("killed"))
+    assert record.outcome is Outcome.ALIGNED
+    assert record.calls["generate"] == expected["killed"]["record"]["calls"]["generate"] + 1
+    nodes = [step.node for step in await steps(stage.runner.dependencies, "killed")]
+    assert nodes[: len(expected["killed"]["steps"])] == [step[1] for step in expected["killed"]["steps"]]
+
+
+async def test_every_step_can_be_replayed_without_a_call(earlier):
+    stage, expected, _ = earlier
+    for index, *_ in expected["ended"]["steps"]:
+        record = await last(stage.runner.replay("ended", ForkOptions(step=index), new_id=f"again{index}"))
+        assert record.canonical() == (await stage.runner.record("ended")).canonical()
+    assert not stage.generator.calls
+    assert not stage.judge.calls
