@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from imagerag.agent.errors import FilterError
-from imagerag.agent.filters.literals import kinds_of, period_of
-from imagerag.agent.filters.matching import matches
 from imagerag.agent.types import RunConfig
 from imagerag.agent.types.filters import (
     AllOf,
@@ -22,6 +20,8 @@ from imagerag.agent.types.filters import (
     Not,
     parse_filter,
 )
+from imagerag.agent.types.filters.literals import kinds_of, period_of
+from imagerag.agent.types.filters.matching import matches
 
 
 def read(given: Any) -> Any:

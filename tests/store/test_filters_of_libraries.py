@@ -10,7 +10,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from imagerag.agent.errors import FilterError
-from imagerag.agent.filters.matching import matches
 from imagerag.agent.ports import Filter
 from imagerag.agent.types import ImageRef
 from imagerag.agent.types.filters import (
@@ -22,6 +21,7 @@ from imagerag.agent.types.filters import (
     Not,
     parse_filter,
 )
+from imagerag.agent.types.filters.matching import matches
 from imagerag.store.library import search
 from imagerag.store.library.joined_libraries import JoinedLibraries
 from imagerag.store.library.schema import ImageRecord, NewImage

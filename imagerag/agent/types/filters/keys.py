@@ -4,8 +4,8 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 from imagerag.agent.errors import FilterError
-from imagerag.agent.filters.literals import Kind, flag_of, number_of, pattern_of, period_of
-from imagerag.agent.types.filters import Comparison, Condition, Has, leaves
+from imagerag.agent.types.filters.conditions import Comparison, Condition, Has, leaves
+from imagerag.agent.types.filters.literals import Kind, flag_of, number_of, pattern_of, period_of
 from imagerag.formatting.messages import unknown
 
 BUILT_IN: Final[Mapping[str, Kind]] = {

@@ -4,24 +4,23 @@ That lexer is why values need no quotes: where a value has to come, `https://a/b
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.errors import FilterError
-from imagerag.agent.filters.literals import inner_star
-from imagerag.agent.types.filters import (
+from imagerag.agent.types.filters.conditions import (
     AllOf,
     AnyOf,
     Comparison,
     Condition,
-    FilterExpression,
     Has,
     Not,
     all_of,
     any_of,
     negation,
 )
+from imagerag.agent.types.filters.literals import inner_star
 
 if TYPE_CHECKING:
     from lark import Lark, Token
@@ -77,37 +76,6 @@ _NAMES: Final = {
 
 _WINDOW: Final = 70
 """Characters of a filter that are shown around a place in it."""
-
-
-def read(given: Any) -> dict[str, Any]:
-    """The fields of the `FilterExpression` for a filter as a caller, a file or a record has it.
-
-    Raises:
-        FilterError: it cannot be read.
-    """
-    if isinstance(given, FilterExpression):
-        return {"text": given.text, "parsed": given.parsed}
-    if isinstance(given, str):
-        return {"text": given.strip(), "parsed": parse(given)}
-    if isinstance(given, Mapping):
-        if given.keys() == {"text", "parsed"} and not isinstance(given["parsed"], str):
-            return dict(given)
-        return _fields([_pair(key, value) for key, value in given.items()])
-    if isinstance(given, Sequence) and given and all(isinstance(one, str) for one in given):
-        if len(given) == 1:
-            return read(given[0])
-        parsed = [parse(one) for one in given]
-        texts = [f"({one.strip()})" if re.search(r"(?i)\bor\b", one) else one.strip() for one in given]
-        return {"text": " and ".join(texts), "parsed": all_of(parsed)}
-    raise FilterError(f"a filter is a text or a mapping of keys to values, not {str(given)[:60]!r}")
-
-
-def means(text: str, condition: Condition) -> bool:
-    """Whether a text is read as that condition."""
-    try:
-        return parse(text) == condition
-    except FilterError:
-        return False
 
 
 @lru_cache(maxsize=256)
@@ -197,26 +165,6 @@ def _compared(key: str, op: str, value: "Token") -> Condition:
         raise _NotHereError((value.start_pos or 0) + star, "a * stands for anything, first or last in a value only")
     found = Comparison(key=key, op=plain, values=(str(value),))
     return negation(found) if op in ("!=", "<>", "!~") else found
-
-
-def _pair(key: object, value: object) -> Condition:
-    """One key of a mapping with what it must equal: a value, one of several, or None for no value at all."""
-    if value is None:
-        return negation(Has(has=str(key)))
-    given = value if isinstance(value, list | tuple | set | frozenset) else [value]
-    if not given or any(isinstance(one, Mapping | list | tuple) for one in given):
-        raise FilterError(f"the filter's {str(key)[:60]!r} has to be a value, or a list of values")
-    texts = [str(one).lower() if isinstance(one, bool) else str(one) for one in given]
-    return Comparison(
-        key=str(key), op="=", values=tuple(sorted(texts) if isinstance(given, set | frozenset) else texts)
-    )
-
-
-def _fields(parts: Sequence[Condition]) -> dict[str, Any]:
-    if not parts:
-        raise FilterError("the filter is empty: leave it out to let everything through")
-    whole = all_of(parts)
-    return {"text": str(whole), "parsed": whole}
 
 
 def _depth(condition: Condition) -> int:
