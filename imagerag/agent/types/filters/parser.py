@@ -68,9 +68,8 @@ _COMMA: ","
 """
 
 _NAMES: Final = {
-    "_AND": '"and"', "_OR": '"or"', "_NOT": '"not"', "_IN": '"in (…)"', "_BETWEEN": '"between"', "_HAS": '"has"',
-    "NAME": "a key", "VALUE": "a value", "LISTED": "a value", "OPERATOR": "an operator (= != < <= > >= ~)",
-    "EQUAL": "an operator (= != < <= > >= ~)", "_OPEN": '"("', "_CLOSE": '")"', "_COMMA": '","', "$END": "the end",
+    "_AND": '"and"', "_OR": '"or"', "_NOT": '"not"', "_HAS": '"has"', "NAME": "a key", "VALUE": "a value",
+    "LISTED": "a value", "_OPEN": '"("', "_CLOSE": '")"', "_COMMA": '","', "$END": "the end",
 }  # fmt: skip
 """Terminals as a person knows them; those that say nothing new are left out."""
 
@@ -193,17 +192,17 @@ def _wrong(text: str, error: Any) -> FilterError:
     if text[at : at + 1] in ("'", '"') and token is None:
         return _pointed(text, at, "this quote is not closed")
     expected = set(getattr(error, "accepts", None) or getattr(error, "allowed", None) or error.expected)
+    if "OPERATOR" in expected:
+        return _pointed(text, at, "expected = != < <= > >= ~ in or between", "a filter is KEY=VALUE")
     names = list(dict.fromkeys(_NAMES[name] for name in _NAMES if name in expected))
     told = f"expected {', '.join(names[:-1])}{' or ' if names[1:] else ''}{names[-1]}" if names else "cannot be read"
-    if "OPERATOR" in expected:
-        told += "; a filter is KEY=VALUE"
-    elif "MORE" in expected and not ended:
-        told += "; a value with such characters is put in quotes"
-    return _pointed(text, at, told)
+    hint = "a value with such characters is put in quotes" if "MORE" in expected and not ended else ""
+    return _pointed(text, at, told, hint)
 
 
-def _pointed(text: str, at: int, words: str) -> FilterError:
+def _pointed(text: str, at: int, words: str, hint: str = "") -> FilterError:
     """A message that shows the filter with a caret below the place."""
     begin = max(0, min(at - _WINDOW // 2, len(text) - _WINDOW))
     shown = "".join(letter if letter.isprintable() else " " for letter in text[begin : begin + _WINDOW])
-    return FilterError(f"the filter cannot be read at column {at + 1}: {words}\n  {shown}\n  {' ' * (at - begin)}^")
+    lines = [f"filter, column {at + 1}: {words}", f"  {shown}", f"  {' ' * (at - begin)}^", hint]
+    return FilterError("\n".join(filter(None, lines)))
