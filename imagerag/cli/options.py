@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 
 import click
 
-from imagerag.agent.errors import FilterError
 from imagerag.cli import Globals
 from imagerag.cli.output_files import apart, image_file_of, overwrite_option, sheet_of
 
@@ -93,13 +92,14 @@ _MINUTES: Final = {"min": 1, "h": 60, "d": 60 * 24, "w": 60 * 24 * 7}
 
 
 def filter_of(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> "FilterInput | None":
-    """A filter in the filter language; several have to hold together, and an empty one overrides what is set."""
+    """A filter in the filter language; several have to hold together, and an empty one overrides what is set.
+
+    Raises:
+        FilterError: it cannot be read.
+    """
     from imagerag.agent.types.filters import parse_filter
 
-    try:
-        return parse_filter([value for value in values if value.strip()]) or ("" if values else None)
-    except FilterError as error:
-        raise click.BadParameter(str(error), ctx, param) from None
+    return parse_filter([value for value in values if value.strip()]) or ("" if values else None)
 
 
 def together(*options: Decorator) -> Decorator:

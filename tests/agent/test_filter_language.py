@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from imagerag.agent.errors import FilterError
-from imagerag.agent.filters.literals import kinds_of, period_of
-from imagerag.agent.filters.matching import matches
 from imagerag.agent.types import RunConfig
 from imagerag.agent.types.filters import (
     AllOf,
@@ -22,6 +20,8 @@ from imagerag.agent.types.filters import (
     Not,
     parse_filter,
 )
+from imagerag.agent.types.filters.literals import kinds_of, period_of
+from imagerag.agent.types.filters.matching import matches
 
 
 def read(given: Any) -> Any:
@@ -94,16 +94,16 @@ def test_filters_are_read(text: Any, means: Any) -> None:
 def test_what_cannot_be_read_is_pointed_at(text: str, column: int, words: str) -> None:
     with pytest.raises(FilterError) as caught:
         parse_filter(text)
-    told, shown, caret = str(caught.value).split("\n")
-    assert f"at column {column}: " in told
-    assert words in told
+    told, shown, caret, *hint = str(caught.value).split("\n")
+    assert told.startswith(f"filter, column {column}: ")
+    assert words in "".join([told, *hint])
     assert (shown, caret) == (f"  {text}", " " * (column + 1) + "^")
 
 
 def test_a_long_filter_is_shown_around_the_place_alone() -> None:
     with pytest.raises(FilterError) as caught:
         parse_filter(" and ".join(["key=value"] * 60) + " and" + " and x=1" * 10)
-    assert max(map(len, str(caught.value).split("\n")[1:])) <= 80
+    assert max(map(len, str(caught.value).split("\n"))) <= 80
     with pytest.raises(FilterError, match="at most 10000"):
         parse_filter("a=" + "b" * 10_000)
 
@@ -171,7 +171,7 @@ def test_settings_of_runs_take_every_form_and_those_of_earlier_versions() -> Non
     assert typed.model_dump(mode="json")["filter"]["text"] == "taken >= 2024-05 and not tag=draft"
     assert RunConfig.model_validate_json(typed.model_dump_json()) == typed
     assert RunConfig.model_validate(typed.model_dump()) == typed
-    with pytest.raises(ValidationError, match="column 3: expected a value"):
+    with pytest.raises(ValidationError, match="filter, column 3: expected a value"):
         RunConfig(filter="a=")  # type: ignore[arg-type]
 
 

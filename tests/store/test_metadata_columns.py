@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagerag.agent.filters.literals import Kind, kinds_of, time_of
+from imagerag.agent.types.filters.literals import Kind, kinds_of, time_of
 from imagerag.store.data_dir import DataDir
 from imagerag.store.images.image_info import image_info
 from imagerag.store.library import metadata_columns

@@ -126,7 +126,7 @@ class Filter:
     def matches(self, record: Any) -> bool:
         """Whether it lets a picture through: a `Hit`, or what else has `image`, `metadata` and `tags`. For libraries
         that have no query language of their own."""
-        from imagerag.agent.filters.matching import matches
+        from imagerag.agent.types.filters.matching import matches
 
         condition, sha256 = self.condition, record.image.sha256
         allowed = sha256 not in self.exclude and (not self.only or sha256 in self.only)

@@ -67,8 +67,7 @@ class Settings(BaseModel):
         library: the library references come from.
         reranker: what puts candidates that passed into another order; None leaves them by similarity.
         references_per_concept: references taken for each missing concept at most, where a run does not say.
-        filter: what must hold of library pictures where a run, a question or a search does not say, in the filter
-            language.
+        filter: the filter of runs, questions and searches that have none of their own.
         source: where the preset came from, to be said aloud.
         origins: where each setting that has a value came from, by its name.
     """

@@ -9,11 +9,11 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import Any, Final
 
-from imagerag.agent.filters.keys import BUILT_IN, check_condition, column_of, metadata_key
-from imagerag.agent.filters.literals import Kind, kinds_of
 from imagerag.agent.ports import Filter
 from imagerag.agent.qa.types import short
 from imagerag.agent.types.filters import Comparison, FilterExpression, Has, leaves
+from imagerag.agent.types.filters.keys import BUILT_IN, check_condition, column_of, metadata_key
+from imagerag.agent.types.filters.literals import Kind, kinds_of
 from imagerag.store.library.filter_expressions import expression_of
 from imagerag.store.library.metadata_columns import columns_of
 

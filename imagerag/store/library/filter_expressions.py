@@ -2,15 +2,17 @@
 
 LanceDB's expressions know neither IS NULL nor functions of lists. So a comparison that is negated is joined with what
 is not there, which is what the concatenation with an empty text is empty for (`_absent`), and tags are found as lines
-of the column `labels`. Agrees with `imagerag.agent.filters.matching`, which says what filters mean.
+of the column `labels`. Agrees with `imagerag.agent.types.filters.matching`, which says what filters mean.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import reduce
 from typing import Any, Final
 
-from imagerag.agent.filters.keys import BUILT_IN, column_of, metadata_key
-from imagerag.agent.filters.literals import (
+from imagerag.agent.ports import Filter
+from imagerag.agent.types.filters import AllOf, AnyOf, Comparison, Condition, Has, Not
+from imagerag.agent.types.filters.keys import BUILT_IN, column_of, metadata_key
+from imagerag.agent.types.filters.literals import (
     LATEST,
     Kind,
     flag_of,
@@ -19,8 +21,6 @@ from imagerag.agent.filters.literals import (
     period_of,
     spellings,
 )
-from imagerag.agent.ports import Filter
-from imagerag.agent.types.filters import AllOf, AnyOf, Comparison, Condition, Has, Not
 from imagerag.store.library.metadata_columns import Columns, columns_of
 from imagerag.store.library.schema import id_filter, label
 

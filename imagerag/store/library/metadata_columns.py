@@ -15,8 +15,8 @@ from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Any, Final
 
-from imagerag.agent.filters.literals import Kind, kinds_of
 from imagerag.agent.types import Scalar
+from imagerag.agent.types.filters.literals import Kind, kinds_of
 
 KEY, KIND = b"imagerag.key", b"imagerag.kind"
 """Arrow metadata of a column: the metadata key, and the kind of its values."""

@@ -1,10 +1,10 @@
-"""Filters over what a library knows of its images, as values: parsed once, kept as typed text and as a tree."""
+"""Conditions over what a library knows of an image, as a tree of values that can be written as text."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Final, Literal, Self
+from collections.abc import Iterator, Sequence
+from typing import Final, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field
 
 from imagerag.agent.types.base import FrozenModel
 
@@ -97,76 +97,6 @@ def leaves(condition: Condition) -> Iterator[Comparison | Has]:
                 yield from leaves(part)
         case _:
             yield condition
-
-
-class FilterExpression(FrozenModel):
-    """A filter, from text (`taken>=2024-05 and not tag=draft`), from texts that must all hold, or from a mapping of
-    keys to the values that they must equal.
-
-    Attributes:
-        text: as it was typed.
-        parsed: what it means.
-    """
-
-    text: str
-    parsed: Condition
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read(cls, given: Any) -> Any:
-        from imagerag.agent.filters.parser import read
-
-        return read(given)
-
-    @model_validator(mode="after")
-    def _says_what_it_means(self) -> Self:
-        """A text that means something else, as of an earlier grammar, gives way to the tree."""
-        from imagerag.agent.filters.parser import means
-
-        if not means(self.text, self.parsed):
-            object.__setattr__(self, "text", str(self.parsed))
-        return self
-
-    def __str__(self) -> str:
-        return self.text
-
-    def __and__(self, other: "FilterExpression") -> "FilterExpression":
-        """The filter that holds where both do."""
-        texts = [f"({one.text})" if isinstance(one.parsed, AnyOf) else one.text for one in (self, other)]
-        return FilterExpression(text=" and ".join(texts), parsed=all_of((self.parsed, other.parsed)))
-
-    @property
-    def pairs(self) -> Mapping[str, str] | None:
-        """The mapping that says the same; None where no mapping does."""
-        parts = self.parsed.all_of if isinstance(self.parsed, AllOf) else (self.parsed,)
-        plain = [one for one in parts if isinstance(one, Comparison) and one.op == "=" and len(one.values) == 1]
-        found = {one.key: one.values[0] for one in plain}
-        return found if len(found) == len(parts) else None
-
-
-def _empty_is_none(given: Any) -> Any:
-    blank = isinstance(given, str) and not given.strip()
-    return None if blank or (isinstance(given, Mapping | list | tuple) and not given) else given
-
-
-MaybeFilter = Annotated[FilterExpression | None, BeforeValidator(_empty_is_none)]
-"""The field of a model: None, an empty text and an empty mapping let everything through."""
-
-FilterInput = FilterExpression | str | Mapping[str, Any] | Sequence[str]
-"""The forms in which a caller may write a filter."""
-
-
-def parse_filter(given: FilterInput | None) -> FilterExpression | None:
-    """The filter that was written; None for one that lets everything through.
-
-    Raises:
-        FilterError: it cannot be read.
-    """
-    from imagerag.agent.filters.parser import read
-
-    if isinstance(given, FilterExpression) or _empty_is_none(given) is None:
-        return given if isinstance(given, FilterExpression) else None
-    return FilterExpression(**read(given))
 
 
 def _inside(condition: Condition, *kinds: type[FrozenModel]) -> str:

@@ -1,11 +1,12 @@
 """The keys that filters know without a library, and whether a filter can be asked of what a library holds."""
 
 from collections.abc import Callable, Collection, Mapping
+from textwrap import fill
 from typing import Final
 
 from imagerag.agent.errors import FilterError
-from imagerag.agent.filters.literals import Kind, flag_of, number_of, pattern_of, period_of
-from imagerag.agent.types.filters import Comparison, Condition, Has, leaves
+from imagerag.agent.types.filters.conditions import Comparison, Condition, Has, leaves
+from imagerag.agent.types.filters.literals import Kind, flag_of, number_of, pattern_of, period_of
 from imagerag.formatting.messages import unknown
 
 BUILT_IN: Final[Mapping[str, Kind]] = {
@@ -58,11 +59,12 @@ def check_condition(
         key = leaf.has if isinstance(leaf, Has) else leaf.key
         held = kinds(key)
         if not held:
-            raise FilterError(_unknown(key, keys))
+            raise FilterError(fill(_unknown(key, keys), 78, subsequent_indent="  "))
         problems = [_problem(leaf, value, held) for value in leaf.values] if isinstance(leaf, Comparison) else []
         if problem := next(filter(None, problems), ""):
             values = holds(key)
-            raise FilterError(f"filter: {problem}" + (f"; {key} is {values}" if values else ""))
+            told = f"filter: {problem}" + (f"; {key} is {values}" if values else "")
+            raise FilterError(fill(told, 78, subsequent_indent="  "))
 
 
 def _unknown(key: str, keys: Collection[str]) -> str:

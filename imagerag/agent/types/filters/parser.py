@@ -4,24 +4,23 @@ That lexer is why values need no quotes: where a value has to come, `https://a/b
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.errors import FilterError
-from imagerag.agent.filters.literals import inner_star
-from imagerag.agent.types.filters import (
+from imagerag.agent.types.filters.conditions import (
     AllOf,
     AnyOf,
     Comparison,
     Condition,
-    FilterExpression,
     Has,
     Not,
     all_of,
     any_of,
     negation,
 )
+from imagerag.agent.types.filters.literals import inner_star
 
 if TYPE_CHECKING:
     from lark import Lark, Token
@@ -69,45 +68,13 @@ _COMMA: ","
 """
 
 _NAMES: Final = {
-    "_AND": '"and"', "_OR": '"or"', "_NOT": '"not"', "_IN": '"in (…)"', "_BETWEEN": '"between"', "_HAS": '"has"',
-    "NAME": "a key", "VALUE": "a value", "LISTED": "a value", "OPERATOR": "an operator (= != < <= > >= ~)",
-    "EQUAL": "an operator (= != < <= > >= ~)", "_OPEN": '"("', "_CLOSE": '")"', "_COMMA": '","', "$END": "the end",
+    "_AND": '"and"', "_OR": '"or"', "_NOT": '"not"', "_HAS": '"has"', "NAME": "a key", "VALUE": "a value",
+    "LISTED": "a value", "_OPEN": '"("', "_CLOSE": '")"', "_COMMA": '","', "$END": "the end",
 }  # fmt: skip
 """Terminals as a person knows them; those that say nothing new are left out."""
 
 _WINDOW: Final = 70
 """Characters of a filter that are shown around a place in it."""
-
-
-def read(given: Any) -> dict[str, Any]:
-    """The fields of the `FilterExpression` for a filter as a caller, a file or a record has it.
-
-    Raises:
-        FilterError: it cannot be read.
-    """
-    if isinstance(given, FilterExpression):
-        return {"text": given.text, "parsed": given.parsed}
-    if isinstance(given, str):
-        return {"text": given.strip(), "parsed": parse(given)}
-    if isinstance(given, Mapping):
-        if given.keys() == {"text", "parsed"} and not isinstance(given["parsed"], str):
-            return dict(given)
-        return _fields([_pair(key, value) for key, value in given.items()])
-    if isinstance(given, Sequence) and given and all(isinstance(one, str) for one in given):
-        if len(given) == 1:
-            return read(given[0])
-        parsed = [parse(one) for one in given]
-        texts = [f"({one.strip()})" if re.search(r"(?i)\bor\b", one) else one.strip() for one in given]
-        return {"text": " and ".join(texts), "parsed": all_of(parsed)}
-    raise FilterError(f"a filter is a text or a mapping of keys to values, not {str(given)[:60]!r}")
-
-
-def means(text: str, condition: Condition) -> bool:
-    """Whether a text is read as that condition."""
-    try:
-        return parse(text) == condition
-    except FilterError:
-        return False
 
 
 @lru_cache(maxsize=256)
@@ -199,26 +166,6 @@ def _compared(key: str, op: str, value: "Token") -> Condition:
     return negation(found) if op in ("!=", "<>", "!~") else found
 
 
-def _pair(key: object, value: object) -> Condition:
-    """One key of a mapping with what it must equal: a value, one of several, or None for no value at all."""
-    if value is None:
-        return negation(Has(has=str(key)))
-    given = value if isinstance(value, list | tuple | set | frozenset) else [value]
-    if not given or any(isinstance(one, Mapping | list | tuple) for one in given):
-        raise FilterError(f"the filter's {str(key)[:60]!r} has to be a value, or a list of values")
-    texts = [str(one).lower() if isinstance(one, bool) else str(one) for one in given]
-    return Comparison(
-        key=str(key), op="=", values=tuple(sorted(texts) if isinstance(given, set | frozenset) else texts)
-    )
-
-
-def _fields(parts: Sequence[Condition]) -> dict[str, Any]:
-    if not parts:
-        raise FilterError("the filter is empty: leave it out to let everything through")
-    whole = all_of(parts)
-    return {"text": str(whole), "parsed": whole}
-
-
 def _depth(condition: Condition) -> int:
     """How many conditions lie inside each other; counted level by level."""
     depth, level = 0, [condition]
@@ -245,17 +192,17 @@ def _wrong(text: str, error: Any) -> FilterError:
     if text[at : at + 1] in ("'", '"') and token is None:
         return _pointed(text, at, "this quote is not closed")
     expected = set(getattr(error, "accepts", None) or getattr(error, "allowed", None) or error.expected)
+    if "OPERATOR" in expected:
+        return _pointed(text, at, "expected = != < <= > >= ~ in or between", "a filter is KEY=VALUE")
     names = list(dict.fromkeys(_NAMES[name] for name in _NAMES if name in expected))
     told = f"expected {', '.join(names[:-1])}{' or ' if names[1:] else ''}{names[-1]}" if names else "cannot be read"
-    if "OPERATOR" in expected:
-        told += "; a filter is KEY=VALUE"
-    elif "MORE" in expected and not ended:
-        told += "; a value with such characters is put in quotes"
-    return _pointed(text, at, told)
+    hint = "a value with such characters is put in quotes" if "MORE" in expected and not ended else ""
+    return _pointed(text, at, told, hint)
 
 
-def _pointed(text: str, at: int, words: str) -> FilterError:
+def _pointed(text: str, at: int, words: str, hint: str = "") -> FilterError:
     """A message that shows the filter with a caret below the place."""
     begin = max(0, min(at - _WINDOW // 2, len(text) - _WINDOW))
     shown = "".join(letter if letter.isprintable() else " " for letter in text[begin : begin + _WINDOW])
-    return FilterError(f"the filter cannot be read at column {at + 1}: {words}\n  {shown}\n  {' ' * (at - begin)}^")
+    lines = [f"filter, column {at + 1}: {words}", f"  {shown}", f"  {' ' * (at - begin)}^", hint]
+    return FilterError("\n".join(filter(None, lines)))

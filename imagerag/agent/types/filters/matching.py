@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from imagerag.agent.filters.keys import BUILT_IN, column_of, metadata_key
-from imagerag.agent.filters.literals import (
+from imagerag.agent.types.filters.conditions import AllOf, AnyOf, Comparison, Condition, Has, Not
+from imagerag.agent.types.filters.keys import BUILT_IN, column_of, metadata_key
+from imagerag.agent.types.filters.literals import (
     Kind,
     flag_of,
     kinds_of,
@@ -19,7 +20,6 @@ from imagerag.agent.filters.literals import (
     period_of,
     spellings,
 )
-from imagerag.agent.types.filters import AllOf, AnyOf, Comparison, Condition, Has, Not
 
 _ORDER: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,

@@ -1,0 +1,127 @@
+"""A filter as it was written and as it is meant, in every form in which a caller, a file or a record may have it."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Self
+
+from pydantic import BeforeValidator, model_validator
+
+from imagerag.agent.errors import FilterError
+from imagerag.agent.types.base import FrozenModel
+from imagerag.agent.types.filters.conditions import AllOf, AnyOf, Comparison, Condition, Has, all_of, negation
+from imagerag.agent.types.filters.parser import parse
+
+
+class FilterExpression(FrozenModel):
+    """A filter, from text (`taken>=2024-05 and not tag=draft`), from texts that must all hold, or from a mapping of
+    keys to the values that they must equal.
+
+    Attributes:
+        text: as it was typed.
+        parsed: what it means.
+    """
+
+    text: str
+    parsed: Condition
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_any_form(cls, given: Any) -> Any:
+        return _read(given)
+
+    @model_validator(mode="after")
+    def _says_what_it_means(self) -> Self:
+        """A text that means something else, as of an earlier grammar, gives way to the tree."""
+        if not _means(self.text, self.parsed):
+            object.__setattr__(self, "text", str(self.parsed))
+        return self
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __and__(self, other: "FilterExpression") -> "FilterExpression":
+        """The filter that holds where both do."""
+        texts = [f"({one.text})" if isinstance(one.parsed, AnyOf) else one.text for one in (self, other)]
+        return FilterExpression(text=" and ".join(texts), parsed=all_of((self.parsed, other.parsed)))
+
+    @property
+    def pairs(self) -> Mapping[str, str] | None:
+        """The mapping that says the same; None where no mapping does."""
+        parts = self.parsed.all_of if isinstance(self.parsed, AllOf) else (self.parsed,)
+        plain = [one for one in parts if isinstance(one, Comparison) and one.op == "=" and len(one.values) == 1]
+        found = {one.key: one.values[0] for one in plain}
+        return found if len(found) == len(parts) else None
+
+
+def _empty_is_none(given: Any) -> Any:
+    blank = isinstance(given, str) and not given.strip()
+    return None if blank or (isinstance(given, Mapping | list | tuple) and not given) else given
+
+
+MaybeFilter = Annotated[FilterExpression | None, BeforeValidator(_empty_is_none)]
+"""The field of a model: None, an empty text and an empty mapping let everything through."""
+
+FilterInput = FilterExpression | str | Mapping[str, Any] | Sequence[str]
+"""The forms in which a caller may write a filter."""
+
+
+def parse_filter(given: FilterInput | None) -> FilterExpression | None:
+    """The filter that was written; None for one that lets everything through.
+
+    Raises:
+        FilterError: it cannot be read.
+    """
+    if isinstance(given, FilterExpression) or _empty_is_none(given) is None:
+        return given if isinstance(given, FilterExpression) else None
+    return FilterExpression(**_read(given))
+
+
+def _read(given: Any) -> dict[str, Any]:
+    """The fields of the `FilterExpression` for a filter as a caller, a file or a record has it.
+
+    Raises:
+        FilterError: it cannot be read.
+    """
+    if isinstance(given, FilterExpression):
+        return {"text": given.text, "parsed": given.parsed}
+    if isinstance(given, str):
+        return {"text": given.strip(), "parsed": parse(given)}
+    if isinstance(given, Mapping):
+        if given.keys() == {"text", "parsed"} and not isinstance(given["parsed"], str):
+            return dict(given)
+        return _fields([_pair(key, value) for key, value in given.items()])
+    if isinstance(given, Sequence) and given and all(isinstance(one, str) for one in given):
+        if len(given) == 1:
+            return _read(given[0])
+        parsed = [parse(one) for one in given]
+        texts = [f"({one.strip()})" if re.search(r"(?i)\bor\b", one) else one.strip() for one in given]
+        return {"text": " and ".join(texts), "parsed": all_of(parsed)}
+    raise FilterError(f"a filter is a text or a mapping of keys to values, not {str(given)[:60]!r}")
+
+
+def _means(text: str, condition: Condition) -> bool:
+    """Whether a text is read as that condition."""
+    try:
+        return parse(text) == condition
+    except FilterError:
+        return False
+
+
+def _pair(key: object, value: object) -> Condition:
+    """One key of a mapping with what it must equal: a value, one of several, or None for no value at all."""
+    if value is None:
+        return negation(Has(has=str(key)))
+    given = value if isinstance(value, list | tuple | set | frozenset) else [value]
+    if not given or any(isinstance(one, Mapping | list | tuple) for one in given):
+        raise FilterError(f"the filter's {str(key)[:60]!r} has to be a value, or a list of values")
+    texts = [str(one).lower() if isinstance(one, bool) else str(one) for one in given]
+    return Comparison(
+        key=str(key), op="=", values=tuple(sorted(texts) if isinstance(given, set | frozenset) else texts)
+    )
+
+
+def _fields(parts: Sequence[Condition]) -> dict[str, Any]:
+    if not parts:
+        raise FilterError("the filter is empty: leave it out to let everything through")
+    whole = all_of(parts)
+    return {"text": str(whole), "parsed": whole}
