@@ -81,7 +81,7 @@ class Level(Document):
 
 
 class IndexDocument(Document):
-    """What `index` did: pictures by what became of them, seconds by stage."""
+    """What `index` did, or with `dry_run` would do: pictures by what became of them, seconds by stage, paths of each."""
 
     schema_name: Literal["imagerag.index/1"] = Field(default="imagerag.index/1", alias="schema")
     library: str
@@ -89,6 +89,10 @@ class IndexDocument(Document):
     added: int
     updated: int
     unchanged: int
+    moved: int
+    changed: int
+    removed: int
+    missing: int
     duplicates: int
     skipped: list[Skipped]
     captions: int
@@ -99,6 +103,8 @@ class IndexDocument(Document):
     images_per_s: float
     seconds: dict[str, float]
     threshold: Level | None
+    dry_run: bool
+    examples: dict[str, list[str]]
 
 
 class Listed(Document):
