@@ -81,7 +81,7 @@ class Level(Document):
 
 
 class IndexDocument(Document):
-    """What `index` did, or with `dry_run` would do: pictures by what became of them, seconds by stage, paths of each."""
+    """What `index` did, or with `dry_run` would do: pictures by what became of them, with examples."""
 
     schema_name: Literal["imagerag.index/1"] = Field(default="imagerag.index/1", alias="schema")
     library: str

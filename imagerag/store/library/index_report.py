@@ -74,6 +74,11 @@ class IndexReport:
         return self.added + self.changed + known + len(self.skipped)
 
     @property
+    def did_something(self) -> bool:
+        """Whether anything is different now."""
+        return bool(self.added or self.changed or self.moved or self.updated or self.removed)
+
+    @property
     def images_per_s(self) -> float:
         """Files a second, calibration left out; 0 when nothing was timed."""
         return (self.seen / self.elapsed) if self.elapsed else 0.0

@@ -318,9 +318,7 @@ class Indexing:
         await self.library.update_files(files)
         await self._update(rows)
         if self.copy:
-            await self.library.table.copy_files(
-                {one: files[0].path for one, files in batch.files.items() if one in old}
-            )
+            await self.library.table.copy_files({one: batch.files[one][0].path for one in old})
 
     def _new_image(self, read: Sequence[ReadFile], vector: Any) -> NewImage:
         first = read[0]
