@@ -80,8 +80,9 @@ def index_command(
     keep their entry, changed ones are encoded anew, and images whose files are gone are taken out. Nothing is taken out
     because a path is missing or empty, or when more than half of its images are gone, unless --prune is given.
 
-    Damaged files and files of other types are skipped and listed. Metadata in NAME.json, NAME.png.json or NAME.txt beside an image (caption, tags, licence, …) is stored with
-    it. Hidden files and files of file servers (@eaDir, __MACOSX) are ignored.
+    Damaged files and files of other types are skipped and listed. Metadata in NAME.json, NAME.png.json or NAME.txt
+    beside an image (caption, tags, licence, …) is stored with it. Hidden files and files of file servers (@eaDir,
+    __MACOSX) are ignored.
     """
     if not paths and not manifest:
         raise UsageError("say what to index: imagerag index PATH --library NAME")

@@ -78,7 +78,7 @@ async def take_out(library: Library, found: VanishedFiles, report: IndexReport, 
     else:
         why = "their folders are empty or not there, as where a disk is not mounted"
     await _drop(library, found.gone, found.alive, report, everything=prune)
-    await _drop(library, found.replaced, found.alive, report, everything=True)
+    await _drop(library, found.replaced, found.alive, report, everything=True, counted=False)
     gone = {one for one, _ in found.gone}
     for sha256, entry in dict(reversed(found.held)).items():
         if sha256 not in found.alive | gone:
@@ -91,13 +91,20 @@ async def take_out(library: Library, found: VanishedFiles, report: IndexReport, 
 
 
 async def _drop(
-    library: Library, entries: Sequence[Entry], alive: Set[str], report: IndexReport, *, everything: bool
+    library: Library,
+    entries: Sequence[Entry],
+    alive: Set[str],
+    report: IndexReport,
+    *,
+    everything: bool,
+    counted: bool = True,
 ) -> None:
     """Take entries out of their rows, and out of the library the rows that have no other; copies stay.
 
     Args:
         alive: images that are not taken out.
         everything: copies go, too.
+        counted: whether images that are taken out are told; what was changed is told as that.
     """
     by_id: dict[str, set[FileEntry]] = {}
     for sha256, entry in entries:
@@ -113,7 +120,7 @@ async def _drop(
                 await library.delete(out)
                 kept = {one: has for one, (had, has) in left.items() if has != had and one not in out}
                 await library.update_files(kept)
-        for one in out:
+        for one in out if counted else ():
             report.count("removed", min(by_id[one]).path)
 
 
@@ -122,6 +129,7 @@ def _without(files: Iterable[FileEntry], dropped: set[FileEntry]) -> tuple[FileE
 
 
 def _is_below(path: str, folders: Sequence[Path]) -> bool:
+    path = split_member(path)[0]
     return any(path == str(folder) or path.startswith(f"{str(folder).rstrip(os.sep)}{os.sep}") for folder in folders)
 
 
