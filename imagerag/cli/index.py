@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from imagerag.agent.errors import UsageError
+from imagerag.agent.errors import UnknownLibraryError, UsageError
 from imagerag.cli import Globals
 from imagerag.cli.options import json_option, pass_globals, quiet_option
 from imagerag.cli.progress_line import FileProgress
@@ -16,6 +17,7 @@ from imagerag.cli.terminal import (
     columns,
     count,
     dim,
+    say,
     say_all,
     say_json,
     short,
@@ -30,11 +32,14 @@ from imagerag.graphs.configuration.settings import PRESETS
 
 if TYPE_CHECKING:
     from imagerag.schemas.libraries import IndexDocument
-    from imagerag.store.library.ingest import IndexReport
-    from imagerag.store.library.library import Library
+    from imagerag.store.library.index_report import IndexReport
+    from imagerag.store.library.metadata import LibraryMetadata
 
 SHOWN: Final = 20
 """Skipped files that people see listed; programs get them all."""
+
+_TOLD: Final = ("added", "changed", "moved", "updated", "removed", "missing", "duplicates")
+"""Kinds of which a dry run names examples, as the report calls them."""
 
 
 @click.command("index")
@@ -44,6 +49,10 @@ SHOWN: Final = 20
 @click.option("--manifest", metavar="FILE", help="CSV, JSON lines or JSON: path, caption, tags, licence, …")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out files or folders: drafts, '*.gif', 'raw/*'.")
 @click.option("--allow-outside", is_flag=True, help="Let the manifest and links name any file on this machine.")
+@click.option("--copy", is_flag=True, help="Keep the images in the library too, not only links to the files.")
+@click.option("--prune", is_flag=True, help="Take out images whose files are gone, however many and wherever.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing.")
+@click.option("--watch", is_flag=True, help="Go on and follow changes until Ctrl-C.")
 @click.option("--strict", is_flag=True, help="Exit with 1 when anything was skipped.")
 @json_option
 @quiet_option
@@ -57,15 +66,23 @@ def index_command(
     manifest: str | None,
     exclude: tuple[str, ...],
     allow_outside: bool,
+    copy: bool,
+    prune: bool,
+    dry_run: bool,
+    watch: bool,
     strict: bool,
     as_json: bool,
     quiet: bool,
 ) -> int:
     """Index image files and folders into a library.
 
-    Images that are already indexed are not encoded again. Damaged files and files of other types are skipped and
-    listed. Metadata in NAME.json, NAME.png.json or NAME.txt beside an image (caption, tags, licence, …) is stored with
-    it. Hidden files and files of file servers (@eaDir, __MACOSX) are ignored.
+    The library links to the files. Indexed again, it follows the folders: unchanged files are not opened, moved ones
+    keep their entry, changed ones are encoded anew, and images whose files are gone are taken out. Nothing is taken out
+    because a path is missing or empty, or when more than half of its images are gone, unless --prune is given.
+
+    Damaged files and files of other types are skipped and listed. Metadata in NAME.json, NAME.png.json or NAME.txt
+    beside an image (caption, tags, licence, …) is stored with it. Hidden files and files of file servers (@eaDir,
+    __MACOSX) are ignored.
     """
     if not paths and not manifest:
         raise UsageError("say what to index: imagerag index PATH --library NAME")
@@ -77,14 +94,20 @@ def index_command(
         progress.close()
         say_all(warning_lines([text]), err=True)
 
-    given = {"embedder": embedder, "manifest": manifest, "exclude": exclude, "allow_outside": allow_outside}
+    given = {"embedder": embedder, "manifest": manifest, "exclude": exclude, "allow_outside": allow_outside,
+             "prune": prune, "progress": None if quiet else progress, "warn": warn}  # fmt: skip
+
+    def show(report: "IndexReport", metadata: "LibraryMetadata | None") -> None:
+        progress.close()
+        if as_json:
+            say_json(document(report, name, metadata).as_json())
+        else:
+            say_all(report_lines(report, name, metadata))
+
     with contextlib.closing(progress):
-        shown = None if quiet else progress
-        report, opened = asyncio.run(_index(rag, name, paths, **given, progress=shown, warn=warn))
-    if as_json:
-        say_json(document(report, opened).as_json())
-    else:
-        say_all(report_lines(report, opened))
+        if watch:
+            return _watched(_watch(rag, name, paths, show, copy=copy, **given))
+        report = asyncio.run(_index(rag, name, paths, show, copy=copy, dry_run=dry_run, **given))
     return 1 if strict and report.skipped else 0
 
 
@@ -100,22 +123,56 @@ def chosen_library(rag: ImageRAG, flag: str | None) -> str:
     return name
 
 
-async def _index(rag: ImageRAG, name: str, paths: tuple[str, ...], **options: Any) -> "tuple[IndexReport, Library]":
+Show = Callable[["IndexReport", "LibraryMetadata | None"], None]
+
+
+async def _index(rag: ImageRAG, name: str, paths: tuple[str, ...], show: Show, **options: Any) -> "IndexReport":
     report = await rag.libraries.index(*paths, library=name, **options)
-    return report, await rag.libraries.open(name)
+    show(report, await _metadata(rag, name))
+    return report
 
 
-def document(report: "IndexReport", library: "Library") -> "IndexDocument":
+async def _watch(rag: ImageRAG, name: str, paths: tuple[str, ...], show: Show, **options: Any) -> None:
+    first = True
+    async for report in rag.libraries.watch(*paths, library=name, **options):
+        if first or report.did_something:
+            show(report, await _metadata(rag, name))
+        first = False
+
+
+def _watched(watching: Coroutine[Any, Any, None]) -> int:
+    """Watch until Ctrl-C, which is how it is meant to end."""
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(watching)
+    say("stopped watching", err=True)
+    return 0
+
+
+async def _metadata(rag: ImageRAG, name: str) -> "LibraryMetadata | None":
+    """A library's metadata; None where a dry run found none."""
+    from imagerag.store.library.metadata import read_library_metadata
+
+    try:
+        return await asyncio.to_thread(read_library_metadata, rag.dependencies.home, name)
+    except UnknownLibraryError:
+        return None
+
+
+def document(report: "IndexReport", name: str, library_metadata: "LibraryMetadata | None") -> "IndexDocument":
     """The result of indexing, for programs."""
     from imagerag.schemas.libraries import IndexDocument, Level, Skipped
 
-    threshold = library.metadata.threshold
+    threshold = library_metadata.threshold if library_metadata else None
     return IndexDocument(
-        library=library.name,
-        embedder=library.metadata.spec,
+        library=name,
+        embedder=library_metadata.spec if library_metadata else "",
         added=report.added,
         updated=report.updated,
         unchanged=report.unchanged,
+        moved=report.moved,
+        changed=report.changed,
+        removed=report.removed,
+        missing=report.missing,
         duplicates=report.duplicates,
         skipped=[Skipped(path=path, reason=reason) for path, reason in report.skipped],
         captions=report.captions,
@@ -126,23 +183,32 @@ def document(report: "IndexReport", library: "Library") -> "IndexDocument":
         images_per_s=report.images_per_s,
         seconds=dict(report.seconds),
         threshold=Level(cosine=threshold.cosine, percentile=threshold.percentile) if threshold else None,
+        dry_run=report.dry_run,
+        examples=report.examples,
     )
 
 
-def report_lines(report: "IndexReport", library: "Library") -> list[str]:
-    """The result of indexing, for people."""
+def report_lines(report: "IndexReport", name: str, library_metadata: "LibraryMetadata | None") -> list[str]:
+    """What indexing did, for people; after a dry run what it would do."""
     did = [
         f"{number:,} {word}"
         for number, word in (
             (report.added, "added"),
+            (report.changed, "changed"),
+            (report.moved, "moved"),
             (report.updated, "updated"),
+            (report.removed, "removed"),
             (report.unchanged, "unchanged"),
             (report.duplicates, "double"),
             (len(report.skipped), "skipped"),
         )
         if number
     ]
-    lines = [f"library {bold(library.name)}: {', '.join(did) or 'nothing to index'}"]
+    would = "would be: " if report.dry_run and did else ""
+    lines = [f"library {bold(name)}: {would}{', '.join(did) or 'nothing to index'}"]
+    if report.dry_run:
+        lines += table([[dim(kind), tail(path, 60)] for kind in _TOLD for path in report.examples.get(kind, [])])
+        return [*lines, *_listed(report.skipped)]
     lines += [*_listed(report.skipped), *_listed(report.notes)]
     if report.columns:
         read = ", ".join(name if name == field else f"{name} → {field}" for name, field in report.columns.items())
@@ -150,12 +216,14 @@ def report_lines(report: "IndexReport", library: "Library") -> list[str]:
         lines.append(f"  {dim('manifest')}   {count(report.manifest_captions or 0, 'caption')} came with it")
     if report.seen > len(report.skipped):
         lines.append(f"  {dim('captions')}   {report.captions:,} of these pictures have one")
-    threshold = library.metadata.threshold
+    threshold = library_metadata.threshold if library_metadata else None
     if threshold:
         share = f"(above {percentile(threshold.percentile)} of captions without a match)"
         lines.append(f"  {dim('threshold')}  cosine {cosine(threshold.cosine)} {dim(share)}")
-    lines.append(f"  {dim('speed')}      {rate(report.images_per_s, 'pictures')} with {clean(library.metadata.spec)}")
-    return [*lines, f"  {dim('next')}       {accent(f'imagerag search WORDS --library {library.name}')}"]
+    if library_metadata:
+        speed = f"{rate(report.images_per_s, 'pictures')} with {clean(library_metadata.spec)}"
+        lines.append(f"  {dim('speed')}      {speed}")
+    return [*lines, f"  {dim('next')}       {accent(f'imagerag search WORDS --library {name}')}"]
 
 
 def _listed(what: "list[tuple[str, str]]") -> list[str]:

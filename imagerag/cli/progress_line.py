@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,10 +85,12 @@ _LABELS = {"generate": "draw", "regenerate": "redraw"}
 
 
 class FileProgress:
-    """Progress over files: a bar with the remaining time in a terminal, a line per tenth elsewhere."""
+    """How many files are done: a bar with the rate and the time that is left in a terminal, a line per tenth
+    elsewhere."""
 
     def __init__(self) -> None:
         self._tenth = 0
+        self._first = 0, 0.0
         self._bar: Progress | None = None
 
     def __call__(self, done: int, of: int) -> None:
@@ -102,14 +105,19 @@ class FileProgress:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+        from imagerag.formatting.numbers import rate
+
         if self._bar is None:
             what = TextColumn("  {task.completed:,} of {task.total:,} files")
             bar = BarColumn(complete_style="cyan", finished_style="cyan", pulse_style="cyan")
-            columns = (what, bar, TimeRemainingColumn(compact=True))
+            columns = (what, bar, TextColumn("{task.fields[rate]}"), TimeRemainingColumn(compact=True))
             self._bar = Progress(*columns, console=Console(stderr=True), refresh_per_second=4)
             self._bar.start()
-            self._bar.add_task("", total=of)
-        self._bar.update(self._bar.task_ids[0], completed=done, total=of)
+            self._bar.add_task("", total=of, rate="")
+            self._first = done, time.monotonic()
+        since = time.monotonic() - self._first[1]
+        speed = rate((done - self._first[0]) / since, "files") if since > 1 else ""
+        self._bar.update(self._bar.task_ids[0], completed=done, total=of, rate=speed)
         if done == of:
             self.close()
 

@@ -1,9 +1,10 @@
 """`ImageRAG.libraries`: indexing, searching, calibrating and removing libraries of images."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 from imagerag.agent.errors import UnknownLibraryError, UsageError
 from imagerag.agent.types import BUILT_IN_LIBRARY
@@ -16,7 +17,7 @@ from imagerag.files.inputs import Image, naming, read_image
 if TYPE_CHECKING:
     from imagerag.agent.ports import Embedder
     from imagerag.client.search_results import Hits
-    from imagerag.store.library.ingest import IndexReport
+    from imagerag.store.library.index_report import IndexReport
     from imagerag.store.library.library import Library
     from imagerag.store.library.metadata import Threshold
 
@@ -38,10 +39,16 @@ class LibrariesAPI:
         manifest: str | Path | None = None,
         exclude: Sequence[str] = (),
         allow_outside: bool = False,
+        copy: bool = False,
+        prune: bool = False,
+        dry_run: bool = False,
         progress: Callable[[int, int], None] | None = None,
         warn: Callable[[str], None] | None = None,
     ) -> "IndexReport":
         """Put the images of files and folders into a library, which is made when there is none of that name.
+
+        The library is linked to the files, and follows the folders: files that did not change are not opened, moved
+        ones keep their row, changed ones are encoded anew, and images whose files are all gone are taken out.
 
         Args:
             paths: files, and folders with everything below them.
@@ -51,12 +58,17 @@ class LibrariesAPI:
             exclude: patterns (`drafts`, `*.gif`, `raw/*`) of files and folders to be left out.
             allow_outside: the manifest may name files outside of its folder and of `paths`, and a sidecar that is a
                 link may lead there.
+            copy: keep the bytes of the images in the library, too.
+            prune: take out images whose files are gone even where a disk may only be missing: more than half of what
+                was indexed there, files in folders that are empty now, and files outside of `paths`.
+            dry_run: write nothing, and say what would be done.
             progress: called after every batch with files done and files in all.
             warn: called with each of the report's `warnings` as soon as it is known, some before anything is encoded.
 
         Returns:
-            How many were added, updated, unchanged, how many have a caption, what was skipped and why, and what is
-            likely to be wrong with the library (`warnings`). A library that would be new and empty is not made.
+            How many were added, updated, unchanged, moved, changed and removed, how many have a caption, what was
+            skipped and why, and what is likely to be wrong with the library (`warnings`). A library that would be new
+            and empty is not made.
 
         Raises:
             UsageError: a path or the manifest does not exist, or a new library would stay empty.
@@ -69,6 +81,9 @@ class LibrariesAPI:
 
         if (library or self._context.settings.library) == BUILT_IN_LIBRARY:
             raise UsageError(f"{BUILT_IN_LIBRARY!r} is the built-in catalogue, redrawn when it has to be: name another")
+        if dry_run:
+            return await self._planned(paths, library, embedder, manifest=manifest, exclude=exclude,
+                                       allow_outside=allow_outside, prune=prune, progress=progress)  # fmt: skip
         async with creating_library(self._context.dependencies.home, self.name(library)) as fresh:
             opened = await self.open(library, embedder=embedder, create=True)
             unasked = embedder is None and self._context.settings.origins.get("embedder", "").startswith("preset")
@@ -79,6 +94,8 @@ class LibrariesAPI:
                 manifest=manifest,
                 exclude=exclude,
                 allow_outside=allow_outside,
+                copy=copy,
+                prune=prune,
                 progress=progress,
                 first_look=first,
                 warn=warn,
@@ -88,6 +105,47 @@ class LibrariesAPI:
         for warning in library_warnings(opened.name, opened.metadata):
             report.warned(warning, warn)
         return report
+
+    async def _planned(
+        self, paths: Sequence[str | Path], library: str | None, embedder: str | None, **options: Any
+    ) -> "IndexReport":
+        """What `index` would do; a library that is not there is an empty one somewhere else for so long."""
+        from imagerag.store.data_dir import DataDir
+        from imagerag.store.library.ingest import index
+        from imagerag.store.library.library import Library
+
+        with TemporaryDirectory() as folder:
+            try:
+                opened = await self.open(library, embedder=embedder)
+            except UnknownLibraryError:
+                encoder = self._context.dependencies.embedder(embedder or self._context.settings.embedder)
+                opened = await Library.create_or_open(DataDir(Path(folder)), self.name(library), encoder)
+            return await index(paths, opened, dry_run=True, **options)
+
+    async def watch(
+        self, *paths: str | Path, library: str | None = None, exclude: Sequence[str] = (), **options: Any
+    ) -> "AsyncIterator[IndexReport]":
+        """Index paths, and again whenever something below them changes, until the iteration is ended.
+
+        Args:
+            options: as `index`.
+
+        Raises:
+            UsageError: as `index`.
+        """
+        from imagerag.store.library.folder_watch import changes
+
+        watched = changes([Path(path) for path in paths], exclude)
+        # What changes while files are indexed is not missed: the next look begins before.
+        coming = asyncio.ensure_future(anext(watched))
+        try:
+            while True:
+                yield await self.index(*paths, library=library, exclude=exclude, **options)
+                await coming
+                coming = asyncio.ensure_future(anext(watched))
+        finally:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
 
     async def search(
         self,

@@ -22,7 +22,7 @@ async def build_sketch_library(home: DataDir, embedder: Embedder) -> Library:
     folder = await asyncio.to_thread(TemporaryDirectory)
     try:
         manifest = await asyncio.to_thread(write_catalogue, BUILT_IN_LIBRARY, folder.name)
-        await index([folder.name], library, manifest=manifest)
+        await index([folder.name], library, manifest=manifest, copy=True)
     finally:
         await asyncio.to_thread(folder.cleanup)
     return library

@@ -83,7 +83,7 @@ class Level(Document):
 
 
 class IndexDocument(Document):
-    """Results of `index`: counts of images, seconds by stage."""
+    """What `index` did, or with `dry_run` would do: pictures by what became of them, with examples."""
 
     schema_name: Literal["imagerag.index/1"] = Field(default="imagerag.index/1", alias="schema")
     library: str
@@ -91,6 +91,10 @@ class IndexDocument(Document):
     added: int
     updated: int
     unchanged: int
+    moved: int
+    changed: int
+    removed: int
+    missing: int
     duplicates: int
     skipped: list[Skipped]
     captions: int
@@ -101,6 +105,8 @@ class IndexDocument(Document):
     images_per_s: float
     seconds: dict[str, float]
     threshold: Level | None
+    dry_run: bool
+    examples: dict[str, list[str]]
 
 
 class Listed(Document):

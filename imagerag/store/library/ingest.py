@@ -1,18 +1,19 @@
-"""Indexing: from files to rows of a library, batch by batch.
+"""Indexing: from files to rows of a library.
 
-Every batch is committed before the next is read, and an image is known by the hash of its bytes: stopped at any
-instant and run again, indexing ends with exactly the rows it would have had.
+A file whose path, size, time and inode are those that were noted is not opened. One whose bytes the library knows is
+not decoded. Everything else goes through stages that overlap: while one batch is encoded, the next one is read and
+decoded, and the one before it is written. Every batch is committed as a whole, and an image is known by the hash of its
+bytes: stopped at any instant and run again, indexing ends with exactly the rows it would have had.
 """
 
 import asyncio
 import os
-import stat
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.images.decoding import MAX_BYTES
@@ -20,114 +21,31 @@ from imagerag.agent.images.formats import IMAGE_SUFFIXES
 from imagerag.agent.ports import PreparingEmbedder
 from imagerag.agent.threads import in_thread
 from imagerag.store.disk_space import check_space, check_writable
-from imagerag.store.images.image_info import ImageInfo, image_info
-from imagerag.store.library.embedded import read_embedded
+from imagerag.store.library.file_reading import ReadFile, read_file
 from imagerag.store.library.file_selection import ExcludedFiles
-from imagerag.store.library.image_metadata import ImageMetadata, clean
+from imagerag.store.library.image_metadata import clean
+from imagerag.store.library.index_report import IndexReport
+from imagerag.store.library.known_files import KnownFiles
 from imagerag.store.library.library import Library
-from imagerag.store.library.manifest import Manifest, read_manifest
-from imagerag.store.library.raw_pairs import RAW_FILE, paired_raws
-from imagerag.store.library.schema import ImageRecord, NewImage
-from imagerag.store.library.sidecars import Sidecars
+from imagerag.store.library.linked_files import path_text
+from imagerag.store.library.scan import Scan, entry_of, scan
+from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage
+from imagerag.store.library.vanished_files import find_vanished, quoted, take_out
 
-BATCH = 32
-_READ = 8  # of a batch at the same time: each has a decoded picture
+__all__ = ["IMAGE_SUFFIXES", "IndexReport", "index"]
 
-SPARE = 2**20
+BATCH: Final = 32
+BATCH_BYTES: Final = 128 * 2**20
+"""Files and bytes of one batch. At most three are held: one that is read, one that is encoded, one that is written."""
+
+_READ: Final = 8
+"""Of a batch at the same time: each has a decoded picture."""
+
+_DESCRIBED: Final = 500
+"""Rows whose descriptions are read and written at a time."""
+
+SPARE: Final = 2**20
 """Bytes that are left free beside what is written: for manifests and indexes."""
-
-
-@dataclass
-class IndexReport:
-    """What indexing did.
-
-    Attributes:
-        added: images that were not in the library.
-        updated: images whose description changed; their vectors were kept.
-        unchanged: images that were there already, just so.
-        duplicates: files with the same bytes as another one of this run.
-        skipped: (path, reason) of every file or manifest row that could not be used.
-        captions: images of this run of which a manifest or a sidecar said what they show.
-        notes: (path, what is wrong) of sidecars that were left out; their images were not.
-        columns: what each column of the manifest was read as: one of our fields, or "metadata".
-        manifest_captions: how many captions came with the manifest; None without one.
-        warnings: what is likely to be wrong with the library as it is now, and what to type.
-        seconds: wall time by stage: read, embed, write, calibrate.
-    """
-
-    added: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    duplicates: int = 0
-    skipped: list[tuple[str, str]] = field(default_factory=list)
-    captions: int = 0
-    notes: list[tuple[str, str]] = field(default_factory=list)
-    columns: dict[str, str] = field(default_factory=dict)
-    manifest_captions: int | None = None
-    warnings: list[str] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    def warned(self, warning: str, warn: "Callable[[str], None] | None") -> None:
-        """Keep a warning, and tell it at once."""
-        self.warnings.append(warning)
-        if warn:
-            warn(warning)
-
-    @property
-    def seen(self) -> int:
-        """Files looked at, good and bad, and manifest rows without a file."""
-        return self.added + self.updated + self.unchanged + self.duplicates + len(self.skipped)
-
-    @property
-    def images_per_s(self) -> float:
-        """Files a second, calibration left out; 0 when nothing was timed."""
-        spent = sum(self.seconds.get(stage, 0.0) for stage in ("read", "embed", "write"))
-        return (self.seen / spent) if spent else 0.0
-
-    @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """The files to look at, and what is said of them elsewhere.
-
-    Attributes:
-        raws: camera RAWs that are left out, by the developed file beside them.
-    """
-
-    files: Sequence[Path]
-    listed: Manifest
-    raws: Mapping[Path, Path]
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """A file that was read, decoded and described.
-
-    Attributes:
-        said: by a manifest or sidecars.
-        embedded: by the file itself.
-        prepared: for an encoder that takes decoded images; None for others.
-    """
-
-    path: Path
-    data: bytes
-    look: ImageInfo
-    said: ImageMetadata
-    embedded: ImageMetadata
-    prepared: Any = None
-    problems: tuple[str, ...] = ()
-
-    def describe(self, row: ImageRecord) -> ImageRecord:
-        """The row with what people said, and what the file says where nobody did."""
-        return self.embedded.filling(self.said.applied_to(row))
-
 
 Progress = Callable[[int, int], None]
 """Called after every batch with files done and files in all."""
@@ -140,6 +58,9 @@ async def index(
     manifest: str | os.PathLike[str] | None = None,
     exclude: Sequence[str] = (),
     allow_outside: bool = False,
+    copy: bool = False,
+    prune: bool = False,
+    dry_run: bool = False,
     progress: Progress | None = None,
     first_look: Callable[[Sequence[bytes]], str | None] | None = None,
     warn: Callable[[str], None] | None = None,
@@ -147,7 +68,8 @@ async def index(
     """Put the images of files and folders into a library, with what a manifest or sidecars say of them.
 
     Files that are no image, damaged or gigantic are skipped and listed. A file that is there already is not embedded
-    again. Afterwards the threshold is calibrated anew, unless nothing changed.
+    again; one that moved keeps its row, one that was changed is embedded anew, and images whose files are all gone are
+    taken out. Afterwards the threshold is calibrated anew, unless nothing changed.
 
     Args:
         paths: files, and folders with everything below them.
@@ -155,6 +77,9 @@ async def index(
         exclude: patterns (`drafts`, `*.gif`, `raw/*`) of files and folders to be left out.
         allow_outside: the manifest may name files outside of its folder and of `paths`, and a sidecar that is a link
             may lead there.
+        copy: keep the bytes in the library; by default it is linked to the files.
+        prune: take out images whose files are gone even where a disk may only be missing, see `vanished_files`.
+        dry_run: write nothing, and say what would be done.
         progress: called after every batch.
         first_look: called with the first pictures before they are encoded; what it says is a warning.
         warn: called with each warning as soon as it is known.
@@ -164,26 +89,34 @@ async def index(
         BackendError: the encoder failed; what was committed until then stays.
         StorageError: the disk is full, or cannot be written; what was committed until then stays.
     """
-    report = IndexReport()
-    await asyncio.to_thread(check_writable, library.folder, SPARE)
-    with report._timed("read"):
-        given = [Path(path) for path in paths]
-        plan = await asyncio.to_thread(_plan, given, manifest, ExcludedFiles(exclude), allow_outside)
-    files, listed = plan.files, plan.listed
-    report.skipped += listed.problems
+    report, started = IndexReport(dry_run=dry_run), time.perf_counter()
+    if not dry_run:
+        await asyncio.to_thread(check_writable, library.folder, SPARE)
+    given = [Path(path) for path in paths]
+    with report.timed("read"):
+        found = await asyncio.to_thread(
+            lambda: scan(given, manifest, ExcludedFiles(exclude), allow_outside=allow_outside, prune=prune)
+        )
+        indexing = Indexing(library, found, await library.table.known_files(), report, copy, progress)
+        unchanged, fresh = await asyncio.to_thread(indexing.compare)
+    report.skipped += found.listed.problems
     if manifest is not None:
-        report.columns, report.manifest_captions = dict(listed.columns), listed.captions
-    sidecars = Sidecars(given, allow_outside)
-    done: set[str] = set()
+        report.columns, report.manifest_captions = dict(found.listed.columns), found.listed.captions
     if first_look:
-        first = await asyncio.to_thread(_first_pictures, files)
+        first = await asyncio.to_thread(_first_pictures, fresh)
         if warning := await in_thread(first_look, first):
             report.warned(warning, warn)
-    for start in range(0, len(files), BATCH):
-        await _index_batch(files[start : start + BATCH], plan, sidecars, library, done, report)
-        if progress:
-            progress(min(start + BATCH, len(files)), len(files))
-    await _finish(library, report)
+    await indexing.describe(unchanged)
+    await indexing.read_and_write(fresh)
+    vanished = find_vanished(indexing.known, found, indexing.seen, prune=prune)
+    with report.timed("write"):
+        before = len(report.warnings)
+        await take_out(library, vanished, report, prune=prune, roots=quoted(paths))
+    for warning in report.warnings[before:] if warn else ():
+        warn(warning)  # type: ignore[misc]
+    report.elapsed = time.perf_counter() - started
+    if not dry_run:
+        await _finish(library, report)
     return report
 
 
@@ -192,113 +125,276 @@ async def _finish(library: Library, report: IndexReport) -> None:
     if not await library.count():
         return
     stale = await library.is_stale()
-    if stale or report.added or report.updated or await library.is_bloated():
-        with report._timed("write"):
+    written = report.added or report.updated or report.changed or report.removed
+    if stale or written or await library.is_bloated():
+        with report.timed("write"):
             await library.optimize()
     if stale:
-        with report._timed("calibrate"):
+        with report.timed("calibrate"):
             await library.calibrate(anew=False)
 
 
-async def _index_batch(
-    files: Sequence[Path], plan: _Plan, sidecars: Sidecars, library: Library, done: set[str], report: IndexReport
-) -> None:
-    room = asyncio.Semaphore(_READ)
-    encoder = library.embedder if isinstance(library.embedder, PreparingEmbedder) else None
+@dataclass
+class _Batch:
+    """Files of one batch by their hashes, in the order they were met.
 
-    async def one(path: Path) -> _Seen | str:
-        async with room:
-            return await in_thread(_read, path, plan, sidecars, encoder)
+    Attributes:
+        vectors: hash → unit vector, of what is new.
+    """
 
-    with report._timed("read"):
-        read = await asyncio.gather(*(one(path) for path in files))
-    fresh: dict[str, _Seen] = {}
-    for path, seen in zip(files, read, strict=True):
-        if isinstance(seen, str):
-            report.skipped.append((clean(str(path)), seen))
-        elif (sha256 := seen.look.image.sha256) in done:
-            report.duplicates += 1
+    size: int
+    files: dict[str, list[ReadFile]] = field(default_factory=dict)
+    vectors: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Indexing:
+    """One run of `index`.
+
+    Attributes:
+        seen: path → the image that it is now; None where that could not be told.
+        counted: images that were counted already: further files of them are duplicates.
+        encoded: images that were encoded; they may not be written yet.
+    """
+
+    library: Library
+    scan: Scan
+    known: KnownFiles
+    report: IndexReport
+    copy: bool = False
+    progress: Progress | None = None
+    seen: dict[str, str | None] = field(default_factory=dict)
+    counted: set[str] = field(default_factory=set)
+    encoded: set[str] = field(default_factory=set)
+    done: int = 0
+
+    def compare(self) -> tuple[list[tuple[Path, str]], list[Path]]:
+        """The files that are surely as they were, with their images, and those that have to be read."""
+        unchanged, fresh = [], []
+        for path in self.scan.files:
+            try:
+                entry = entry_of(path, path.stat())
+                one = self.known.unchanged(entry)
+                if one is not None and self.copy and not self.library.table.images.has(one, entry.size):
+                    one = None
+            except OSError:
+                one = None  # reading it says why
+            self.seen[path_text(path)] = one
+            if one is None:
+                fresh.append(path)
+            else:
+                unchanged.append((path, one))
+        return unchanged, fresh
+
+    async def describe(self, unchanged: Sequence[tuple[Path, str]]) -> None:
+        """Count files that are as they were; read their sidecars and manifest again where those changed."""
+        first: dict[str, Path] = {}
+        for path, sha256 in unchanged:
+            if first.setdefault(sha256, path) is not path:
+                self.report.count("duplicates")
+        self.counted.update(first)
+        with self.report.timed("read"):
+            described = await asyncio.to_thread(lambda: {one: self.scan.described(path) for one, path in first.items()})
+        again = [one for one in first if described[one] != self.known.described.get(one, "")]
+        same = first.keys() - set(again)
+        self.report.unchanged += len(same)
+        self.report.captions += sum(self.known.ids[one] for one in same)
+        for part in (again[start : start + _DESCRIBED] for start in range(0, len(again), _DESCRIBED)):
+            with self.report.timed("read"):
+                said = await asyncio.to_thread(lambda part=part: {one: self.scan.said_of(first[one]) for one in part})
+            changed = []
+            for old in await self.library.rows(part):
+                row = self.scan.raw_of(first[old.id]).filling(said[old.id].description.applied_to(old))
+                changed.append(replace(row, described=described[old.id]))
+                self._tell(first[old.id], said[old.id].problems)
+                self.report.captions += bool(row.caption)
+                self.report.count("updated" if row != old else "unchanged", str(first[old.id]) if row != old else "")
+            await self._update(changed)
+        self._advance(len(unchanged))
+
+    async def read_and_write(self, fresh: Sequence[Path]) -> None:
+        """Read, decode, encode and write files, the stages at the same time."""
+        parts = _batches(fresh)
+        reading = self._begin(next(parts, None))
+        writing: asyncio.Task[None] | None = None
+        try:
+            while reading is not None:
+                batch = await reading
+                reading = self._begin(next(parts, None))
+                with self.report.timed("embed"):
+                    await self._embed(batch)
+                if writing is not None:
+                    await writing
+                writing = asyncio.create_task(self._write(batch))
+        finally:
+            if reading is not None:
+                reading.cancel()
+            if writing is not None:
+                await writing
+
+    def _begin(self, paths: Sequence[Path] | None) -> "asyncio.Task[_Batch] | None":
+        return asyncio.create_task(self._read_batch(paths)) if paths else None
+
+    async def _read_batch(self, paths: Sequence[Path]) -> _Batch:
+        room, library = asyncio.Semaphore(_READ), self.library
+        encoder = library.embedder if isinstance(library.embedder, PreparingEmbedder) else None
+        decode = not self.report.dry_run
+
+        async def one(path: Path) -> ReadFile | str:
+            async with room:
+                return await in_thread(
+                    lambda: read_file(path, self.scan, self.known.ids, encoder, keep_bytes=self.copy, decode=decode)
+                )
+
+        with self.report.timed("read"):
+            read = await asyncio.gather(*(one(path) for path in paths))
+        batch = _Batch(size=len(paths))
+        for path, found in zip(paths, read, strict=True):
+            if isinstance(found, str):
+                self.report.skipped.append((clean(str(path)), found))
+            else:
+                batch.files.setdefault(found.sha256, []).append(found)
+                self._tell(path, found.problems)
+        return batch
+
+    async def _embed(self, batch: _Batch) -> None:
+        """Encode what is new: neither in the library, as far as is known, nor in an earlier batch."""
+        import numpy as np
+
+        new = [files[0] for one, files in batch.files.items() if files[0].decoded and one not in self.encoded]
+        there = {record["id"] for record in await self.library.table.records(["id"], [one.sha256 for one in new])}
+        new = [one for one in new if one.sha256 not in there]
+        for read, found in zip(new, await self._vectors(new), strict=True):
+            vector = found if isinstance(found, str) else np.asarray(found, dtype=np.float32)
+            if isinstance(vector, str) or not abs(float(np.linalg.norm(vector)) - 1) < 1e-2:
+                why = vector if isinstance(vector, str) else "the encoder gave no usable vector for it"
+                self.report.skipped.append((clean(str(read.path)), why))
+                del batch.files[read.sha256]
+            else:
+                batch.vectors[read.sha256] = vector
+                self.encoded.add(read.sha256)
+
+    async def _vectors(self, new: Sequence[ReadFile]) -> Sequence[Any]:
+        """The vector of each image, or why it has none: one that an encoder refuses takes no other along."""
+        if not new:
+            return []
+        encoder, decoded = self.library.embedder, [one.decoded for one in new if one.decoded]
+        try:
+            if isinstance(encoder, PreparingEmbedder):
+                return list(await encoder.embed_prepared([one.prepared for one in decoded]))
+            return list(await encoder.embed_images([one.data or b"" for one in decoded]))
+        except UsageError as error:
+            if len(new) == 1:
+                return [str(error)]
+        return [found for one in new for found in await self._vectors([one])]
+
+    async def _write(self, batch: _Batch) -> None:
+        with self.report.timed("write"):
+            async with self.library.files_lock():
+                await self._commit(batch)
+        self._advance(batch.size)
+
+    async def _commit(self, batch: _Batch) -> None:
+        """Write a batch. Nobody else writes files of images meanwhile, so what another run added is kept."""
+        old = {row.id: row for row in await self.library.rows(list(batch.files))}
+        new, files, rows = [], {}, []
+        for sha256, read in batch.files.items():
+            for one in read:
+                self.seen[one.entry.path] = sha256
+            if sha256 in old:
+                files |= self._merged(old[sha256], read)
+                rows += self._described(old[sha256], read[0])
+            elif self.report.dry_run or sha256 in batch.vectors:
+                self._count_new(read)
+                if sha256 in batch.vectors:
+                    new.append(self._new_image(read, batch.vectors[sha256]))
+            else:  # taken out by somebody between its being compared and now: the next run finds it new
+                self.seen.update(dict.fromkeys((one.entry.path for one in read), None))
+        if self.report.dry_run:
+            return
+        if new:
+            check_space(self.library.folder, SPARE + 2 * sum(len(one.data or b"") + len(one.thumbnail) for one in new))
+            await self.library.upsert(new)
+        await self.library.update_files(files)
+        await self._update(rows)
+        if self.copy:
+            await self.library.table.copy_files({one: batch.files[one][0].path for one in old})
+
+    def _new_image(self, read: Sequence[ReadFile], vector: Any) -> NewImage:
+        first = read[0]
+        assert first.decoded is not None, "only what was decoded is encoded"
+        row = replace(first.new_row, files=tuple(sorted({one.entry for one in read})))
+        data = first.decoded.data if self.copy else None
+        self.report.captions += bool(row.caption)
+        return NewImage(row=row, data=data, thumbnail=first.decoded.info.thumbnail, vector=vector)
+
+    def _merged(self, row: ImageRecord, read: Sequence[ReadFile]) -> Mapping[str, Sequence[FileEntry]]:
+        """The row's files with those that were read, where that makes a difference."""
+        entries = {one.entry.path: one.entry for one in read}
+        merged = sorted({**{file.path: file for file in row.files}, **entries}.values())
+        return {row.id: merged} if tuple(merged) != row.files else {}
+
+    def _described(self, row: ImageRecord, read: ReadFile) -> Iterator[ImageRecord]:
+        """The row with what is said of it now, where that makes a difference; counts what became of it."""
+        if row.id in self.counted:
+            self.report.count("duplicates", str(read.path))
+            return
+        self.counted.add(row.id)
+        now = read.describe(row)
+        self.report.captions += bool(now.caption)
+        if now != row:
+            self.report.count("updated", str(read.path))
         else:
-            done.add(sha256)
-            fresh[sha256] = seen
-            report.captions += bool(seen.said.caption or seen.embedded.caption)
-        if isinstance(seen, _Seen):
-            report.notes += [(clean(str(path)), problem) for problem in seen.problems]
-    with report._timed("read"):
-        known = {row.id: row for row in await library.rows(list(fresh))}
-    new = [seen for sha256, seen in fresh.items() if sha256 not in known]
-    await _add(new, library, report)
-    changed = [row for sha256, old in known.items() if (row := fresh[sha256].describe(old)) != old]
-    with report._timed("write"):
-        await library.update(changed)
-    report.updated += len(changed)
-    report.unchanged += len(known) - len(changed)
+            self._count_known(row, read)
+        if now != row or now.described != row.described:
+            yield now
 
-
-async def _add(new: Sequence[_Seen], library: Library, report: IndexReport) -> None:
-    if not new:
-        return
-    import numpy as np
-
-    with report._timed("embed"):
-        vectors = await _embedded(new, library)
-    images = []
-    for seen, found in zip(new, vectors, strict=True):
-        if isinstance(found, str):
-            report.skipped.append((clean(str(seen.path)), found))
-            continue
-        vector = np.asarray(found, dtype=np.float32)
-        if not abs(float(np.linalg.norm(vector)) - 1) < 1e-2:
-            report.skipped.append((clean(str(seen.path)), "the encoder gave no usable vector for it"))
+    def _count_known(self, row: ImageRecord, read: ReadFile) -> None:
+        paths = {file.path for file in row.files}
+        if not paths or read.entry.path in paths:
+            self.report.count("unchanged")
+        elif any(self.seen.get(path, row.id) == row.id and os.path.lexists(path) for path in paths):
+            self.report.count("duplicates", str(read.path))
         else:
-            images.append(NewImage(row=_new_row(seen), data=seen.data, thumbnail=seen.look.thumbnail, vector=vector))
-    check_space(library.folder, SPARE + 2 * sum(len(image.data or b"") + len(image.thumbnail) for image in images))
-    with report._timed("write"):
-        await library.upsert(images)
-    report.added += len(images)
+            self.report.count("moved", str(read.path))
+
+    def _count_new(self, read: Sequence[ReadFile]) -> None:
+        first = read[0]
+        self.counted.add(first.sha256)
+        self.report.count("changed" if first.entry.path in self.known.by_path else "added", str(first.path))
+        for one in read[1:]:
+            self.report.count("duplicates", str(one.path))
+
+    async def _update(self, rows: Sequence[ImageRecord]) -> None:
+        if rows and not self.report.dry_run:
+            with self.report.timed("write"):
+                await self.library.update(rows)
+
+    def _tell(self, path: Path, problems: Sequence[str]) -> None:
+        self.report.notes += [(clean(str(path)), problem) for problem in problems]
+
+    def _advance(self, files: int) -> None:
+        self.done += files
+        if self.progress and files:
+            self.progress(self.done, len(self.scan.files))
 
 
-async def _embedded(new: Sequence[_Seen], library: Library) -> Sequence[Any]:
-    """The vector of each image, or why it has none: one that an encoder refuses does not take the others along."""
-    encoder = library.embedder
-    try:
-        if isinstance(encoder, PreparingEmbedder):
-            return list(await encoder.embed_prepared([seen.prepared for seen in new]))
-        return list(await encoder.embed_images([seen.data for seen in new]))
-    except UsageError as error:
-        if len(new) == 1:
-            return [str(error)]
-    return [found for seen in new for found in await _embedded([seen], library)]
-
-
-def _new_row(seen: _Seen) -> ImageRecord:
-    row = seen.describe(ImageRecord(image=seen.look.image, source=clean(str(seen.path))))
-    return row if row.title else replace(row, title=clean(seen.path.stem))
-
-
-def _read(path: Path, plan: _Plan, sidecars: Sidecars, encoder: PreparingEmbedder | None) -> _Seen | str:
-    """The file, or why it cannot be used."""
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
-            return "not a regular file, or a folder that may not be read"
-        if status.st_size > MAX_BYTES:
-            return f"the file has {status.st_size / 2**20:.0f} MB; at most {MAX_BYTES // 2**20} MB are read"
-        data = path.read_bytes()
-        beside = sidecars.of(path)
-        said = plan.listed.entries.get(path, ImageMetadata()).or_else(beside.description)
-        look = image_info(data, side=encoder.image_side if encoder else None)
-        prepared = encoder.prepare(look.picture) if encoder and look.picture is not None else None
-        embedded = read_embedded(data)
-        if raw := plan.raws.get(path):
-            embedded = replace(embedded, metadata={**(embedded.metadata or {}), RAW_FILE: clean(str(raw))})
-        return _Seen(path, data, replace(look, picture=None), said, embedded, prepared, beside.problems)
-    except OSError as error:
-        return f"cannot be read: {error.strerror or error}"
-    except UsageError as error:
-        return str(error)
-    except Exception as error:  # nothing about one file ends the reading of the others
-        return f"cannot be read: {type(error).__name__}: {error}"
+def _batches(files: Sequence[Path]) -> Iterator[list[Path]]:
+    """Files in batches that are small enough to be held whole."""
+    batch: list[Path] = []
+    size = 0
+    for path in files:
+        try:
+            bytes_ = min(path.stat().st_size, MAX_BYTES)
+        except OSError:
+            bytes_ = 0
+        if batch and (len(batch) == BATCH or size + bytes_ > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(path)
+        size += bytes_
+    if batch:
+        yield batch
 
 
 def _first_pictures(files: Sequence[Path], count: int = 8) -> list[bytes]:
@@ -310,61 +406,3 @@ def _first_pictures(files: Sequence[Path], count: int = 8) -> list[bytes]:
         if len(pictures) == count:
             break
     return pictures
-
-
-def _plan(
-    paths: Sequence[Path], manifest: str | os.PathLike[str] | None, excluded: ExcludedFiles, allow_outside: bool
-) -> _Plan:
-    """Every file to look at, absolute, each once and always in the same order, and what is said of them."""
-    for path in paths:
-        try:
-            there = path.exists()
-        except (OSError, ValueError) as error:
-            raise UsageError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-        if not there:
-            raise UsageError(f"there is no file or folder {path}")
-    roots = [path for path in paths if path.is_dir()]
-    listed = Manifest()
-    files: dict[Path, None] = {}
-    if manifest is not None:
-        file = Path(manifest)
-        listed = read_manifest(file, roots, given=paths, allow_outside=allow_outside)
-        files.update(dict.fromkeys(path for path in sorted(listed.entries) if not excluded.file(path, roots)))
-    walked: set[tuple[int, int]] = set()
-    for path in paths:
-        found = _walk(path, walked, excluded.below(path)) if path.is_dir() else [path]
-        files.update(dict.fromkeys(Path(os.path.abspath(each)) for each in found))
-    if manifest is not None:
-        files.pop(Path(os.path.abspath(manifest)), None)
-    sidecars = Sidecars().beside(path for path in files if path.suffix.lower() in IMAGE_SUFFIXES)
-    named = {*listed.entries, *(Path(os.path.abspath(path)) for path in paths)}
-    raws = {raw: developed for raw, developed in paired_raws(files).items() if raw not in named}
-    kept = [path for path in files if path in listed.entries or not (path in sidecars or path in raws)]
-    return _Plan(kept, listed, {developed: raw for raw, developed in raws.items()})
-
-
-def _walk(folder: Path, walked: set[tuple[int, int]], excluded: Callable[[Path], bool]) -> Iterator[Path]:
-    """Files below a folder, sorted by name, without those that are excluded. Links are followed, but no folder is
-    walked twice."""
-    waiting = [folder]
-    while waiting:
-        path = waiting.pop()
-        if not _is_folder(path):
-            yield path
-            continue
-        try:
-            status = path.stat()
-            entries = sorted(path.iterdir()) if (status.st_dev, status.st_ino) not in walked else []
-        except OSError:
-            yield path  # to be listed as what could not be read
-            continue
-        walked.add((status.st_dev, status.st_ino))
-        waiting += reversed([entry for entry in entries if not excluded(entry)])
-
-
-def _is_folder(path: Path) -> bool:
-    """Whether it is one; of what may not be looked at, reading it will say why."""
-    try:
-        return path.is_dir()
-    except OSError:
-        return False

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote_to_bytes
 
 from imagerag.agent.errors import BlobError
 from imagerag.agent.images.decoding import MAX_BYTES
@@ -17,11 +18,24 @@ from imagerag.store.library.schema import FileEntry
 MEMBER: Final = "::"
 """Between the path of an archive and the name of a file in it."""
 
+_URI: Final = "file://"
 _TOLD: Final = 3
+
+
+def path_text(path: str | os.PathLike[str]) -> str:
+    """A path as a library keeps it: itself, or a `file:` URI where its bytes are no UTF-8."""
+    text = os.fspath(path)
+    try:
+        text.encode()
+        return text
+    except UnicodeEncodeError:
+        return Path(text).as_uri()
 
 
 def split_member(path: str) -> tuple[str, str]:
     """The file that a path of a library names, and the member in it; "" where it is the file itself."""
+    if path.startswith(_URI):
+        path = os.fsdecode(unquote_to_bytes(path.removeprefix(_URI)))
     if MEMBER not in path or os.path.lexists(path):
         return path, ""
     archive, _, member = path.partition(MEMBER)

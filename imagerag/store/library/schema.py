@@ -45,6 +45,7 @@ class ImageRecord:
         size_bytes: of the file; 0 is unknown.
         taken: when it was photographed; None is unknown, as with `latitude` and `longitude` (degrees).
         language: of the caption, as a BCP 47 tag.
+        described: what the sidecars and the manifest were when they were last read, so that they are not read again.
     """
 
     image: ImageRef
@@ -65,6 +66,7 @@ class ImageRecord:
     latitude: float | None = None
     longitude: float | None = None
     language: str = ""
+    described: str = field(default="", compare=False)
 
     @property
     def id(self) -> str:
@@ -88,7 +90,7 @@ class NewImage:
     vector: "NDArray[np.float32]"
 
 
-TEXTS = ("title", "caption", "source", "author", "licence", "camera", "lens", "place", "language")
+TEXTS = ("title", "caption", "source", "author", "licence", "camera", "lens", "place", "language", "described")
 """Columns of plain text, named as the fields of `ImageRecord`; "" where nothing is known."""
 
 VALUES = ("taken", "latitude", "longitude")

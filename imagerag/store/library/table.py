@@ -6,9 +6,11 @@ found and written: without it, two scans could each overwrite the paths that the
 """
 
 import asyncio
+import hashlib
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from imagerag.agent.errors import BlobError, ImageRAGError
@@ -18,6 +20,7 @@ from imagerag.store.images.blob_store import verify
 from imagerag.store.library import schema as form
 from imagerag.store.library.database import LANCE_ERRORS, damaged, folder_of, open_table, retry_on_conflict
 from imagerag.store.library.image_files import ImageFiles
+from imagerag.store.library.known_files import KnownFiles
 from imagerag.store.library.linked_files import read_linked
 from imagerag.store.library.metadata import METADATA_KEY, SCHEMA_VERSION, library_metadata_of
 from imagerag.store.library.metadata_columns import columns_of, missing_fields, values_of
@@ -123,6 +126,29 @@ class LibraryTable:
         verify(data, sha256, where=f"library {self.name!r}")
         return data
 
+    async def known_files(self) -> KnownFiles:
+        """Every file that was seen, by its path."""
+
+        def work() -> KnownFiles:
+            have = [name for name in ("id", "files", "described", "caption") if name in self.lance.schema.names]
+            return KnownFiles.of(self.lance.search().select(have).to_arrow())
+
+        return await self.read(work)
+
+    async def copied(self, ids: Sequence[str]) -> set[str]:
+        """Those of these images whose bytes are kept in the library, whatever becomes of their files."""
+
+        from lancedb.expr import col, lit
+
+        def work() -> set[str]:
+            kept = {one for one in ids if self.images.path(one).exists()}
+            if form.IMAGE_COLUMN in self.lance.schema.names:
+                inside = form.id_filter("id", ids) & (col(form.IMAGE_COLUMN) != lit(b""))  # of null, neither
+                kept |= set(self.lance.search().select(["id"]).where(inside).to_arrow()["id"].to_pylist())
+            return kept
+
+        return await self.read(work) if ids else set()
+
     async def upsert(self, images: Sequence[NewImage]) -> None:
         """Write whole rows, and copies of their pictures where they come with their bytes. Ids must differ."""
 
@@ -134,6 +160,18 @@ class LibraryTable:
             self._merge(rows, insert=True)
 
         await self.prepare([image.row.metadata for image in images])
+        await self.write(work)
+
+    async def copy_files(self, files: Mapping[str, Path]) -> None:
+        """Keep copies of files whose images are linked, by the images' ids; one that was changed meanwhile is left."""
+
+        def work() -> None:
+            for sha256, path in files.items():
+                if not self.images.path(sha256).exists():
+                    data = path.read_bytes()
+                    if hashlib.sha256(data).hexdigest() == sha256:
+                        self.images.write(sha256, data)
+
         await self.write(work)
 
     async def copy(self, rows: Any, source: "LibraryTable") -> None:
@@ -193,14 +231,21 @@ class LibraryTable:
         """Make the columns that rows with this metadata need, and those that an earlier version had not."""
 
         def work() -> None:
-            if not self._is_earlier() and not self._lacking(metadata):
+            if not (self._is_earlier() or self._lacking_columns() or self._lacking(metadata)):
                 return
             with self._alone("writing"):
-                self._upgrade()
+                if lacking := self._lacking_columns():
+                    self.lance.add_columns(lacking)
+                if self._is_earlier():
+                    self._upgrade()
                 if lacking := self._lacking(metadata):
                     self.lance.add_columns(lacking)
 
         await self.read(work)
+
+    def _lacking_columns(self) -> list[Any]:
+        have = set(self.lance.schema.names)
+        return [field for field in form.schema(1) if field.name not in have]
 
     def _lacking(self, metadata: Sequence[Mapping[str, Scalar]]) -> list[Any]:
         return missing_fields(metadata, self.lance.schema)
@@ -208,11 +253,6 @@ class LibraryTable:
     def _upgrade(self) -> None:
         """Bring a table of an earlier version to this one's form. Stopped at any instant, it is finished next time:
         the version is written last."""
-        if not self._is_earlier():
-            return
-        have = set(self.lance.schema.names)
-        if lacking := [field for field in form.schema(1) if field.name not in have]:
-            self.lance.add_columns(lacking)
         found = self.lance.search().select(["id", "metadata"]).to_arrow().to_pylist()
         said = {one["id"]: read for one in found if (read := form.metadata_of(one))}
         if lacking := self._lacking(list(said.values())):

@@ -1,0 +1,114 @@
+"""Reading an image file once: its bytes, its hash, its thumbnail, what an encoder wants, and what it says of itself."""
+
+import stat
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from imagerag.agent.errors import UsageError
+from imagerag.agent.images.decoding import MAX_BYTES
+from imagerag.agent.ports import PreparingEmbedder
+from imagerag.store.images.image_info import ImageInfo, image_info
+from imagerag.store.library.embedded import read_embedded
+from imagerag.store.library.image_metadata import ImageMetadata, clean
+from imagerag.store.library.scan import Scan, entry_of
+from imagerag.store.library.schema import FileEntry, ImageRecord
+
+
+@dataclass(frozen=True)
+class DecodedFile:
+    """What decoding a file gave.
+
+    Attributes:
+        data: its bytes, where somebody needs them still.
+        embedded: what the file says of itself.
+        prepared: for an encoder that takes decoded images; None for others.
+    """
+
+    info: ImageInfo
+    data: bytes | None
+    embedded: ImageMetadata
+    prepared: Any = None
+
+
+@dataclass(frozen=True)
+class ReadFile:
+    """A file that was read and described.
+
+    Attributes:
+        said: by a manifest or sidecars.
+        described: what these were.
+        decoded: None where the library has an image with these bytes.
+    """
+
+    path: Path
+    entry: FileEntry
+    sha256: str
+    said: ImageMetadata
+    raw: ImageMetadata
+    described: str
+    problems: tuple[str, ...]
+    decoded: DecodedFile | None
+
+    @property
+    def new_row(self) -> ImageRecord:
+        """The row of an image that was not in the library."""
+        assert self.decoded is not None, "only what was decoded becomes a row"
+        row = ImageRecord(image=self.decoded.info.image, source=clean(str(self.path)), size_bytes=self.entry.size)
+        row = self.describe(row)
+        return row if row.title else replace(row, title=clean(self.path.stem))
+
+    def describe(self, row: ImageRecord) -> ImageRecord:
+        """The row with what people said, and what the file says where nobody did."""
+        row = self.raw.filling(self.said.applied_to(row))
+        return replace(self.decoded.embedded.filling(row) if self.decoded else row, described=self.described)
+
+
+def read_file(
+    path: Path, scan: Scan, known: Collection[str], encoder: PreparingEmbedder | None, *, keep_bytes: bool, decode: bool
+) -> ReadFile | str:
+    """A file, or why it cannot be used.
+
+    Args:
+        known: hashes of images that need not be decoded.
+        encoder: takes decoded images; None for one that takes bytes.
+        keep_bytes: the library is to have a copy.
+        decode: whether unknown files are decoded; only hashed otherwise.
+    """
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
+            return "not a regular file, or a folder that may not be read"
+        if status.st_size > MAX_BYTES:
+            return f"the file has {status.st_size / 2**20:.0f} MB; at most {MAX_BYTES // 2**20} MB are read"
+        data = path.read_bytes()
+        digest = sha256(data).hexdigest()
+        decoded = None
+        if decode and digest not in known:
+            decoded = _decoded(data, encoder, keep_bytes=keep_bytes)
+        beside = scan.said_of(path)
+        return ReadFile(
+            path=path,
+            entry=replace(entry_of(path, status), size=len(data)),
+            sha256=digest,
+            said=beside.description,
+            raw=scan.raw_of(path),
+            described=scan.described(path),
+            problems=beside.problems,
+            decoded=decoded,
+        )
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}"
+    except UsageError as error:
+        return str(error)
+    except Exception as error:  # nothing about one file ends the reading of the others
+        return f"cannot be read: {type(error).__name__}: {error}"
+
+
+def _decoded(data: bytes, encoder: PreparingEmbedder | None, *, keep_bytes: bool) -> DecodedFile:
+    info = image_info(data, side=encoder.image_side if encoder else None)
+    prepared = encoder.prepare(info.picture) if encoder and info.picture is not None else None
+    needed = keep_bytes or prepared is None
+    return DecodedFile(replace(info, picture=None), data if needed else None, read_embedded(data), prepared)

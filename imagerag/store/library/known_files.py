@@ -1,0 +1,43 @@
+"""The files that a library has seen, so that a scan opens only what is new or was changed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from imagerag.store.library.schema import FileEntry
+
+Entry = tuple[str, FileEntry]
+"""An image's id, and one of its files."""
+
+
+@dataclass(frozen=True)
+class KnownFiles:
+    """What a library's rows say of files.
+
+    Attributes:
+        by_path: every entry of a path; more than one only where a scan was stopped between two writes.
+        ids: of every image, with whether it has a caption.
+        described: id → what its sidecars and manifest were.
+    """
+
+    by_path: Mapping[str, Sequence[Entry]] = field(default_factory=dict)
+    ids: Mapping[str, bool] = field(default_factory=dict)
+    described: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, table: Any) -> "KnownFiles":
+        """Read them from an Arrow table of ids, captions, and where there are such columns, files and descriptions."""
+        by_path: dict[str, list[Entry]] = {}
+        ids: dict[str, bool] = {}
+        described: dict[str, str] = {}
+        for batch in table.to_batches(10_000):
+            for record in batch.to_pylist():
+                ids[record["id"]] = bool(record["caption"])
+                described[record["id"]] = record.get("described") or ""
+                for file in record.get("files") or ():
+                    by_path.setdefault(file["path"], []).append((record["id"], FileEntry(**file)))
+        return cls(by_path, ids, described)
+
+    def unchanged(self, entry: FileEntry) -> str | None:
+        """The image that a file surely still is: nothing about it changed since it was read."""
+        return next((one for one, known in self.by_path.get(entry.path, ()) if known == entry), None)
