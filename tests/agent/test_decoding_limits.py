@@ -4,6 +4,7 @@ import asyncio
 import io
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -225,3 +226,17 @@ async def test_bombs_hold_up_no_ordinary_picture() -> None:
     for task in heavy:
         task.cancel()
     await asyncio.gather(*heavy, return_exceptions=True)
+
+
+def test_images_beside_each_other_share_a_few_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Starting one costs more than most images: a folder of TIFFs must not start one for each."""
+    started: list[object] = []
+    start = decoding_pool._Process.__init__
+    monkeypatch.setattr(decoding_pool, "_POOL", decoding_pool._Pool())
+    monkeypatch.setattr(decoding_pool, "_PATIENCE_S", 60)
+    monkeypatch.setattr(decoding_pool._Process, "__init__", lambda self: (started.append(self), start(self))[1])
+    with ThreadPoolExecutor(8 * decoding_pool._IDLE) as threads:
+        found = list(threads.map(lambda _: decode(encoded("GIF")).width, range(100)))
+    decoding_pool._POOL.close()
+    assert found == [16] * 100
+    assert len(started) <= decoding_pool._IDLE

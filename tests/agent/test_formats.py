@@ -231,8 +231,9 @@ def test_a_raw_without_a_preview_is_developed(small: bytes) -> None:
 def test_a_broken_raw_is_refused_and_says_so(share: float) -> None:
     pytest.importorskip("rawpy")
     whole = made.dng()
-    with pytest.raises(UsageError, match=r"RAW|not an image"):
+    with pytest.raises(UsageError, match=r"RAW|not an image") as error:
         decode(whole[: int(len(whole) * share)])
+    assert "b'" not in str(error.value)
 
 
 # --- colours --------------------------------------------------------------------------------------------------------

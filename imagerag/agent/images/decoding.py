@@ -175,7 +175,9 @@ def _raw_decoded(data: bytes, side: int | None, sized: Callable[[int], None]) ->
     except (MemoryError, ImageTooLargeError):
         raise
     except Exception as error:
-        raise UsageError(f"the RAW file is damaged or not one that LibRaw reads: {error}") from None
+        reason = error.args[0] if error.args else type(error).__name__
+        reason = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else reason
+        raise UsageError(f"the RAW file is damaged or not one that LibRaw reads: {reason}") from None
     width, height = (found.height, found.width) if held >= 5 else (found.width, found.height)
     image = _turned(found.image, held)
     raw = FORMATS[RAW].media_type

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from threading import Condition, Lock, Timer
+from threading import Condition, Timer
 from typing import IO, Any, Final
 
 from imagerag.agent.errors import ImageTooLargeError, UsageError
@@ -30,8 +30,11 @@ _UNKNOWN_PIXELS: Final = 12_000_000
 _MOST_PIXELS: Final = 200_000_000
 """Of all images of a kind, small or large, that are decoded at the same time."""
 
-_IDLE: Final = 2
-"""Processes that are kept for the next image."""
+_IDLE: Final = min(8, max(2, os.cpu_count() or 1))
+"""Processes that are kept for the next image, and that are at work before another one is started at once."""
+
+_PATIENCE_S: Final = 0.5
+"""How long one at work is waited for: most images take less than the start of a process, and bombs hold up nobody."""
 
 _ENVIRONMENT: Final = (
     "PATH", "PYTHONHOME", "PYTHONPATH", "PYTHONUTF8", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL",
@@ -74,13 +77,14 @@ def decode_in_process(data: bytes, side: int | None, pixels: int | None) -> Deco
     """
     known = min(pixels or _UNKNOWN_PIXELS, _MOST_PIXELS)  # a header may say anything
     with (_LARGE if known > LARGE_PIXELS else _SMALL).shared(known):
-        process = _POOL.taken()
+        pool = _POOL
+        process = pool.taken()
         answer, reusable = None, False
         try:
             answer = process.ask(data, side, known)
             reusable = True
         finally:
-            _POOL.give_back(process, reusable=reusable)
+            pool.give_back(process, reusable=reusable)
     problem = answer.head.get("problem")
     if problem is not None:
         raise (ImageTooLargeError if answer.head.get("too_large") else UsageError)(str(problem))
@@ -203,25 +207,36 @@ class _Pool:
     """The processes that are idle."""
 
     _idle: list[_Process] = field(default_factory=list)
-    _lock: Lock = field(default_factory=Lock)
+    _busy: int = 0
+    _changed: Condition = field(default_factory=Condition)
     _owner: int = field(default_factory=os.getpid)
 
     def taken(self) -> _Process:
-        """An idle process, or a new one."""
-        with self._lock:
+        """An idle process, or a new one; the caller gives it back."""
+        with self._changed:
             if self._owner != os.getpid():  # after a fork: those belong to the other one
                 self._idle.clear()
-                self._owner = os.getpid()
+                self._owner, self._busy = os.getpid(), 0
+            if self._busy >= _IDLE:
+                self._changed.wait_for(lambda: bool(self._idle) or self._busy < _IDLE, _PATIENCE_S)
+            self._busy += 1
             while self._idle:
                 process = self._idle.pop()
                 if process.runs:
                     return process
                 process.close()
-        return _Process()
+        try:
+            return _Process()
+        except UsageError:
+            with self._changed:
+                self._busy -= 1
+            raise
 
     def give_back(self, process: _Process, *, reusable: bool) -> None:
         """Keep it for the next image, or end it."""
-        with self._lock:
+        with self._changed:
+            self._busy -= 1
+            self._changed.notify()
             if reusable and len(self._idle) < _IDLE:
                 self._idle.append(process)
                 return
@@ -229,7 +244,7 @@ class _Pool:
 
     def close(self) -> None:
         """End those that are idle."""
-        with self._lock:
+        with self._changed:
             while self._owner == os.getpid() and self._idle:
                 self._idle.pop().close()
 

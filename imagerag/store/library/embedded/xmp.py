@@ -82,7 +82,7 @@ def _degrees(text: str | None) -> float | None:
     found = _COORDINATE.fullmatch(text[:64]) if text else None
     if found is None:
         return None
-    size = sum(float(part or 0) / 60**place for place, part in enumerate(found.groups()[:3]))
+    size: float = sum(float(part or 0) / 60.0**place for place, part in enumerate(found.groups()[:3]))
     return -size if found[4] in "SsWw" else size
 
 
