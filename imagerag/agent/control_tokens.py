@@ -79,9 +79,12 @@ def _inert(found: "re.Match[str]") -> str:
         return f"{found['unseen']}›"
     if found["less"]:
         name = re.sub(_UNSEEN, "", found["tag"]).strip("/").lower()
-        return found[0] if name in _HTML else f"{'‹' * len(found['less'])}{found['tag']}{'›' * len(found['more'])}"
+        if name in _HTML:
+            return found[0]
+        # `<<[INST]>` has another token in its name.
+        return f"{'‹' * len(found['less'])}{neutralised(found['tag'])}{'›' * len(found['more'])}"
     if found["shout"]:
         return f"››{found['shout']}‹‹"
     if found["minimax"]:
         return " ".join(found["minimax"])
-    return f"‹{found['name'] or found['white']}›"
+    return f"‹{neutralised(found['name'] or found['white'])}›"

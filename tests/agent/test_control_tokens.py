@@ -68,6 +68,15 @@ def test_nor_from_any_mixture_of_them(pieces: list[str]) -> None:
     assert neutralised(inert) == inert
 
 
+@pytest.mark.parametrize(
+    "text", ["<extra_id_0>>>QUESTION<<[INST]token|>", "[|<s>|]", "◁</s>▷", "<<[|<s>|]>", "<[IMG]>"]
+)
+def test_nor_from_one_within_another(text: str) -> None:
+    inert = neutralised(text)
+    assert special(inert) == []
+    assert neutralised(inert) == inert
+
+
 @given(st.text(max_size=300))
 def test_twice_is_as_once_and_no_letter_is_lost(text: str) -> None:
     inert = neutralised(text)

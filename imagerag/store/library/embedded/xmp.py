@@ -82,7 +82,8 @@ def _degrees(text: str | None) -> float | None:
     found = _COORDINATE.fullmatch(text[:64]) if text else None
     if found is None:
         return None
-    size: float = sum(float(part or 0) / 60.0**place for place, part in enumerate(found.groups()[:3]))
+    degrees, minutes, seconds = (float(part or 0) for part in found.groups()[:3])
+    size = degrees + minutes / 60 + seconds / 3600
     return -size if found[4] in "SsWw" else size
 
 
