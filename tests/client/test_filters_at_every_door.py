@@ -25,11 +25,11 @@ async def test_a_search_takes_text_a_mapping_or_what_is_set(rag: ImageRAG, monke
     one = await prices(filter={"price": str(cheap[0])})
     assert set(one) == {cheap[0]}
     monkeypatch.setenv("IMAGERAG_FILTER", "price<20")
-    rag = ImageRAG(preset="sketch", home=rag.home)
+    rag = ImageRAG(preset="sketch", home=rag.dependencies.home.root)
     assert await prices() == cheap
     assert await prices(filter="") == everything
     monkeypatch.setenv("IMAGERAG_FILTER", "price<")
-    rag = ImageRAG(preset="sketch", home=rag.home)
+    rag = ImageRAG(preset="sketch", home=rag.dependencies.home.root)
     with pytest.raises(FilterError, match="environment: filter, column 7: expected a value"):
         await prices()
 
@@ -51,7 +51,7 @@ async def test_a_run_keeps_its_filter_as_it_was_typed_and_goes_on_with_it(rag: I
     assert (await rag.runs.get(record.run_id)).setup == record.setup
     if record.causes:
         assert "no picture fits price>100000; price is " in record.reason
-    again = await rag.runs.continue_run(record.run_id)
+    again = await rag.runs.continue_(record.run_id)
     assert again.setup is not None
     assert record.setup is not None
     assert again.setup.config.filter == record.setup.config.filter
