@@ -48,6 +48,7 @@ def equal(key: str, *values: str) -> Comparison:
         ("a='C:\\temp'", equal("a", "C:\\temp")),
         ("größe=5 AND 'two words'=1", AllOf(all_of=(equal("größe", "5"), equal("two words", "1")))),
         ("a in (b, \"c, d\", e f)", equal("a", "b", "c, d", "e f")),
+        ("a in (O'Brien, 5\")", equal("a", "O'Brien", '5"')),
         ("a not in (b)", Not(negated=equal("a", "b"))),
         ("a!=b", Not(negated=equal("a", "b"))),
         ("not not a=b", equal("a", "b")),

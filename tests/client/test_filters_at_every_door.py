@@ -1,0 +1,67 @@
+"""A filter is the same at every door: settings, Python, records, and runs that go on."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imagerag import ImageRAG
+from imagerag.agent.errors import FilterError
+from imagerag.agent.types import RunSpec
+
+
+@pytest.fixture
+def rag(tmp_path: Path) -> ImageRAG:
+    return ImageRAG(preset="sketch", home=tmp_path / "home")
+
+
+async def test_a_search_takes_text_a_mapping_or_what_is_set(rag: ImageRAG, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def prices(**given: Any) -> list[float]:
+        return [float(str(hit.metadata["price"])) for hit in await rag.libraries.search("a thing", k=200, **given)]
+
+    everything, cheap = await prices(), await prices(filter="price<20")
+    assert cheap == [price for price in everything if price < 20] != everything
+    one = await prices(filter={"price": str(cheap[0])})
+    assert set(one) == {cheap[0]}
+    monkeypatch.setenv("IMAGERAG_FILTER", "price<20")
+    rag = ImageRAG(preset="sketch", home=rag.dependencies.home.root)
+    assert await prices() == cheap
+    assert await prices(filter="") == everything
+    monkeypatch.setenv("IMAGERAG_FILTER", "price<")
+    rag = ImageRAG(preset="sketch", home=rag.dependencies.home.root)
+    with pytest.raises(FilterError, match="environment: filter, column 7: expected a value"):
+        await prices()
+
+
+async def test_a_search_that_finds_nothing_says_what_there_is(rag: ImageRAG) -> None:
+    found = await rag.libraries.search("a thing", filter="price>100000")
+    assert (list(found), found.no_match.startswith("no picture fits price>100000; price is ")) == ([], True)
+    with pytest.raises(FilterError, match="did you mean 'price'"):
+        await rag.libraries.search("a thing", filter="prize<3")
+
+
+async def test_a_run_keeps_its_filter_as_it_was_typed_and_goes_on_with_it(rag: ImageRAG) -> None:
+    record = await rag.generate(
+        "a red circle beside a golden cup", filter="price>100000 and not tag=draft", max_rounds=1
+    )
+    written = json.loads(record.model_dump_json())["setup"]["config"]["filter"]
+    assert written["text"] == "price>100000 and not tag=draft"
+    assert written["parsed"]["all_of"][0] == {"key": "price", "op": ">", "values": ["100000"]}
+    assert (await rag.runs.get(record.run_id)).setup == record.setup
+    if record.causes:
+        assert "no picture fits price>100000; price is " in record.reason
+    again = await rag.runs.continue_(record.run_id)
+    assert again.setup is not None
+    assert record.setup is not None
+    assert again.setup.config.filter == record.setup.config.filter
+    with pytest.raises(FilterError, match="'cheap' is not a number"):
+        await rag.generate("a red circle", filter="price=cheap")
+
+
+def test_the_setup_of_an_earlier_run_is_read() -> None:
+    earlier = {"generator": "sketch", "judge": "sketch", "config": {"filter": {"collection": "a", "kind": "x' OR 1"}}}
+    setup = RunSpec.model_validate(earlier)
+    assert setup.config.filter is not None
+    assert setup.config.filter.pairs == {"collection": "a", "kind": "x' OR 1"}
+    assert RunSpec.model_validate_json(setup.model_dump_json()) == setup
