@@ -24,9 +24,12 @@ def test_the_reason_why_a_file_was_skipped_is_whole(
     folder = tmp_path / "pictures"
     folder.mkdir()
     (folder / "good.jpg").write_bytes(jpeg())
-    (folder / "a-name-that-is-not-short-at-all-of-a-photo.jpg").write_bytes(b"\0\0\0\x18ftypheic" + bytes(64))
+    (folder / "a-name-that-is-not-short-at-all-of-a-photo.jpg").write_bytes(b"%PDF-1.4\n" + bytes(64))
     told = imagerag("index", folder, "--library", "mine").stdout
-    assert "HEIC, camera RAW and others): Invalid input: Unspecified: Insufficient input data" in " ".join(told.split())
+    assert (
+        "not an image we read (PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF, JPEG 2000, PSD, HEIC, camera RAW and others)"
+        in (" ".join(told.split()))
+    )
     assert all(len(line) <= 80 for line in told.splitlines() if "speed" not in line and "weights" not in line)
 
 

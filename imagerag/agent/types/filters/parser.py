@@ -193,7 +193,7 @@ def _wrong(text: str, error: Any) -> FilterError:
         return _pointed(text, at, "this quote is not closed")
     expected = set(getattr(error, "accepts", None) or getattr(error, "allowed", None) or error.expected)
     if "OPERATOR" in expected:
-        return _pointed(text, at, "expected = != < <= > >= ~ in or between", "a filter is KEY=VALUE")
+        return _pointed(text, at, "expected = != < <= > >= ~ in or between, as in KEY=VALUE")
     names = list(dict.fromkeys(_NAMES[name] for name in _NAMES if name in expected))
     told = f"expected {', '.join(names[:-1])}{' or ' if names[1:] else ''}{names[-1]}" if names else "cannot be read"
     hint = "a value with such characters is put in quotes" if "MORE" in expected and not ended else ""
