@@ -204,11 +204,14 @@ class Indexing:
                 said = await asyncio.to_thread(lambda part=part: {one: self.scan.said_of(first[one]) for one in part})
             changed = []
             for old in await self.library.rows(part):
-                row = self.scan.raw_of(first[old.id]).filling(said[old.id].description.applied_to(old))
-                changed.append(replace(row, described=described[old.id]))
-                self._tell(first[old.id], said[old.id].problems)
+                problems, path = said[old.id].problems, first[old.id]
+                row = self.scan.raw_of(path).filling(said[old.id].description.applied_to(old))
+                row = replace(row, described="" if problems else described[old.id])  # problems are told every time
+                self._tell(path, problems)
                 self.report.captions += bool(row.caption)
-                self.report.count("updated" if row != old else "unchanged", str(first[old.id]) if row != old else "")
+                self.report.count("updated" if row != old else "unchanged", str(path) if row != old else "")
+                if row != old or row.described != old.described:
+                    changed.append(row)
             await self._update(changed)
         self._advance(len(unchanged))
 
