@@ -45,7 +45,7 @@ def found(record: Any) -> list[str | None]:
 
 
 async def test_the_next_best_takes_its_place_and_the_reason_is_noted(stocked: Any) -> None:
-    first, second, third = (hit.sha256 for hit in stocked.hits)
+    first, second, _ = (hit.sha256 for hit in stocked.hits)
     stocked.missing = {first}
     record = await run(stocked)
     assert found(record) == ["missing_file", "taken", "reserve"]
