@@ -31,9 +31,10 @@ def size_of(folder: Path) -> int:
 
 
 async def held_by(library: Library) -> int:
-    """Bytes of the pictures and thumbnails that it holds."""
+    """Bytes of the thumbnails and of the copies of pictures that it holds."""
     ids = [row.id for row in await library.rows()]
-    return sum([len(await library.image_bytes(one)) + len(await library.thumbnail(one)) for one in ids])
+    copies = size_of(library.table.images.root) if library.table.images.root.exists() else 0
+    return copies + sum([len(await library.thumbnail(one)) for one in ids])
 
 
 async def assert_tight(library: Library) -> None:

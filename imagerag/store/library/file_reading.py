@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.images.decoding import MAX_BYTES
+from imagerag.agent.images.decoding import MAX_BYTES, looks_like_an_image
 from imagerag.agent.ports import PreparingEmbedder
 from imagerag.store.images.image_info import ImageInfo, image_info
 from imagerag.store.library.embedded import read_embedded
@@ -86,8 +86,10 @@ def read_file(
         data = path.read_bytes()
         digest = sha256(data).hexdigest()
         decoded = None
-        if decode and digest not in known:
-            decoded = _decoded(data, encoder, keep_bytes=keep_bytes)
+        if digest not in known:
+            if not decode and not looks_like_an_image(data):
+                return "not an image"
+            decoded = _decoded(data, encoder, keep_bytes=keep_bytes) if decode else None
         beside = scan.said_of(path)
         return ReadFile(
             path=path,
@@ -95,7 +97,7 @@ def read_file(
             sha256=digest,
             said=beside.description,
             raw=scan.raw_of(path),
-            described=scan.described(path),
+            described="" if beside.problems else scan.described(path),  # what could not be used is told every time
             problems=beside.problems,
             decoded=decoded,
         )

@@ -27,7 +27,12 @@ async def changes(paths: Sequence[Path], exclude: Sequence[str] = ()) -> AsyncIt
         return not any(excluded.below(root)(part) for root in below for part in parts if root in part.parents)
 
     watched = watchfiles.awatch(
-        *roots, watch_filter=counts, debounce=AT_LATEST_MS, step=QUIET_MS, ignore_permission_denied=True
+        *roots,
+        watch_filter=counts,
+        debounce=AT_LATEST_MS,
+        step=QUIET_MS,
+        rust_timeout=500,
+        ignore_permission_denied=True,
     )
     async for found in watched:
         yield {Path(name) for _, name in found}

@@ -30,6 +30,7 @@ from imagerag.store.library.library import Library
 from imagerag.store.library.linked_files import path_text
 from imagerag.store.library.scan import Scan, entry_of, scan
 from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage
+from imagerag.store.library.sidecars import SidecarMetadata
 from imagerag.store.library.vanished_files import find_vanished, quoted, take_out
 
 __all__ = ["IMAGE_SUFFIXES", "IndexReport", "index"]
@@ -201,16 +202,22 @@ class Indexing:
         self.report.captions += sum(self.known.ids[one] for one in same)
         for part in (again[start : start + _DESCRIBED] for start in range(0, len(again), _DESCRIBED)):
             with self.report.timed("read"):
-                said = await asyncio.to_thread(lambda part=part: {one: self.scan.said_of(first[one]) for one in part})
+                said = await asyncio.to_thread(self._said, {one: first[one] for one in part})
             changed = []
             for old in await self.library.rows(part):
-                row = self.scan.raw_of(first[old.id]).filling(said[old.id].description.applied_to(old))
-                changed.append(replace(row, described=described[old.id]))
-                self._tell(first[old.id], said[old.id].problems)
+                problems, path = said[old.id].problems, first[old.id]
+                row = self.scan.raw_of(path).filling(said[old.id].description.applied_to(old))
+                row = replace(row, described="" if problems else described[old.id])  # problems are told every time
+                self._tell(path, problems)
                 self.report.captions += bool(row.caption)
-                self.report.count("updated" if row != old else "unchanged", str(first[old.id]) if row != old else "")
+                self.report.count("updated" if row != old else "unchanged", str(path) if row != old else "")
+                if row != old or row.described != old.described:
+                    changed.append(row)
             await self._update(changed)
         self._advance(len(unchanged))
+
+    def _said(self, paths: Mapping[str, Path]) -> dict[str, SidecarMetadata]:
+        return {sha256: self.scan.said_of(path) for sha256, path in paths.items()}
 
     async def read_and_write(self, fresh: Sequence[Path]) -> None:
         """Read, decode, encode and write files, the stages at the same time."""
@@ -297,7 +304,9 @@ class Indexing:
     async def _commit(self, batch: _Batch) -> None:
         """Write a batch. Nobody else writes files of images meanwhile, so what another run added is kept."""
         old = {row.id: row for row in await self.library.rows(list(batch.files))}
-        new, files, rows = [], {}, []
+        new: list[NewImage] = []
+        files: dict[str, Sequence[FileEntry]] = {}
+        rows: list[ImageRecord] = []
         for sha256, read in batch.files.items():
             for one in read:
                 self.seen[one.entry.path] = sha256
