@@ -184,9 +184,10 @@ class RunIndex:
 
     async def removals(self) -> "_Removals":
         """The runs whose removal was begun and not finished."""
-        return await asyncio.to_thread(self._removals)
+        return await asyncio.to_thread(self.read_removals)
 
-    def _removals(self) -> "_Removals":
+    def read_removals(self) -> "_Removals":
+        """As `removals`, without a thread."""
         if self.is_lost():
             return []
         with self._connect() as connection:

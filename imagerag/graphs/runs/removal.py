@@ -141,9 +141,8 @@ async def remove_runs(
         await collect(dependencies, await dependencies.runs.removals(), grace_s=grace_s)
     for path in sqlite_files(home):
         await asyncio.to_thread(shrink, path)
-    return RunsRemoved(
-        runs=done, freed_bytes=sum(one.bytes for one in done), kept=planned.kept + len(busy), in_use=busy
-    )
+    kept = planned.kept + len(planned.runs) - len(done)
+    return RunsRemoved(runs=done, freed_bytes=sum(one.bytes for one in done), kept=kept, in_use=busy)
 
 
 async def collect(dependencies: Dependencies, removed: Sequence[RunRemoval], *, grace_s: float = GRACE_S) -> int:
