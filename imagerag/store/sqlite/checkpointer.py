@@ -117,8 +117,9 @@ class BatchedSqliteSaver(SqliteSaver):
         known = self._known_values(thread_id, config["configurable"]["checkpoint_ns"])
         for name, value in checkpoint["channel_values"].items():
             version, before = checkpoint["channel_versions"].get(name), known.get(name)
-            same = before is not None and before.holds(value, version)
-            known[name] = before.at(version) if same else StoredValue.of(value, self.serde, version)
+            if before is None or not before.holds(value, version):
+                before = StoredValue.of(value, self.serde, version)
+            known[name] = before.at(version)
         kept = {name: known[name] for name in checkpoint["channel_values"]}
         self._insert(thread_id, kept.values())
         ids = {name: bytes(one.id) for name, one in kept.items() if one.id}
