@@ -276,5 +276,5 @@ async def test_a_prune_that_is_killed_leaves_whole_runs_and_the_next_one_finishe
     assert {one.run_id for one in await dependencies.runs.list(None)} == kept
     assert footprints(dependencies.home).keys() - {""} == kept
     assert blobs_of(stage) == set().union(*(images(records[one]) for one in kept))
-    assert await dependencies.runs.removals() == []
+    assert await dependencies.runs.removals.list() == []
     assert [*integrity_problems(dependencies.home)] == []
