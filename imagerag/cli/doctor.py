@@ -3,7 +3,7 @@
 import asyncio
 import shlex
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -23,10 +23,14 @@ from imagerag.cli.terminal import (
 )
 from imagerag.client.client import ImageRAG
 from imagerag.formatting.labels import PRICES
-from imagerag.formatting.numbers import cosine, dollars, seconds
+from imagerag.formatting.numbers import cosine, dollars, seconds, size_of_bytes
 
 if TYPE_CHECKING:
     from imagerag.diagnostics.doctor import BackendState, Diagnosis
+
+
+ROOM: Final = 10**9
+"""Bytes of a home from which on a way to make it smaller is told."""
 
 
 @click.command("doctor")
@@ -88,6 +92,12 @@ def _lines(found: "Diagnosis") -> Iterator[str]:
     yield from table(
         [["home", found.home], ["prices", ", ".join(found.prices)], ["", f"yours: {found.price_file}"]], whole={1}
     )
+    yield accent("disk")
+    whole = sum(found.disk.values())
+    rows = [[kind, size_of_bytes(size)] for kind, size in found.disk.items() if size]
+    yield from table([*rows, ["together", size_of_bytes(whole)]] if rows else [[dim("nothing yet")]], right={1})
+    if found.disk.get("checkpoints", 0) + found.disk.get("blobs", 0) > whole / 2 and whole > ROOM:
+        yield dim("  imagerag runs prune --older-than 90d --dry-run says what old runs take")
     yield accent("keys")
     yield from table([[name, "set" if there else dim("not set")] for name, there in found.keys.items()])
     yield accent("optional parts")

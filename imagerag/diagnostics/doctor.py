@@ -17,6 +17,7 @@ from imagerag.graphs.configuration.settings import Settings
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.recorded_image_checks import takes_images
 from imagerag.graphs.runs.reindexing import missing_from_index
+from imagerag.store.disk_usage import disk_usage
 from imagerag.store.integrity_check import IntegrityProblem, integrity_problems, is_stale
 from imagerag.store.library.database import folder_of, list_libraries
 from imagerag.store.library.metadata import read_library_metadata
@@ -95,6 +96,7 @@ class Diagnosis(BaseModel):
         prices: the files that prices are read from.
         files: what is wrong with the files of the home, one by one.
         unlisted: runs that are kept and not on the list of runs.
+        disk: bytes of the home, by kind of what is in it.
         repaired: what `repair` did before, a line for each thing.
         problems: what keeps a run from working, one line each.
     """
@@ -111,6 +113,7 @@ class Diagnosis(BaseModel):
     backends: list[BackendState]
     files: list[IntegrityProblem] = Field(default_factory=list)
     unlisted: int = 0
+    disk: dict[str, int] = Field(default_factory=dict)
     repaired: list[str] = Field(default_factory=list)
     problems: list[str]
 
@@ -144,6 +147,7 @@ async def diagnose(
         backends=backends,
         files=files,
         unlisted=unlisted,
+        disk={str(kind): size for kind, size in (await asyncio.to_thread(disk_usage, dependencies.home)).items()},
         problems=[*_file_problems(files, unlisted), *_problems(settings, libraries, backends)],
     )
 

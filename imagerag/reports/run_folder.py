@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 from imagerag.agent.errors import UsageError
 from imagerag.agent.run_record import RecordedImage, RunRecord
 from imagerag.agent.types import Attempt, UsedReference
-from imagerag.files.export import SUFFIXES, export, is_record, sidecar_path, write_file
-from imagerag.reports.html.builder import write_report
+from imagerag.files.export import SUFFIXES, export, is_record, write_file
+from imagerag.files.sidecar import sidecar_path
+from imagerag.reports.html.report_writer import write_report
 from imagerag.reports.record_images import run_images
 
 if TYPE_CHECKING:

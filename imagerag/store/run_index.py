@@ -4,9 +4,8 @@ A small table beside the checkpoints, so that ten thousand runs are listed witho
 """
 
 import asyncio
-import json
 import sqlite3
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -18,6 +17,7 @@ from pydantic import AwareDatetime, Field, ValidationError
 from imagerag.agent.errors import UnknownRunError
 from imagerag.agent.types import FrozenModel, Outcome
 from imagerag.formatting.messages import invalid, near
+from imagerag.store.run_removals import RunRemovals, create_removals, stamp
 from imagerag.store.sqlite.connection import BUSY_S, connect
 from imagerag.store.sqlite.pool import PerLoopResource
 from imagerag.store.sqlite.write_batcher import WriteBatcher, open_grouped
@@ -31,11 +31,6 @@ CREATE TABLE IF NOT EXISTS runs (
     prompt TEXT NOT NULL, library TEXT, score REAL, folded TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS runs_by_created ON runs (created DESC);
-"""
-_REMOVALS = """
-CREATE TABLE IF NOT EXISTS removals (
-    run_id TEXT PRIMARY KEY, updated TEXT NOT NULL, blobs TEXT NOT NULL
-) WITHOUT ROWID
 """
 _LATER = {"cost_usd": "REAL", "calls": "INTEGER", "parent_run": "TEXT"}
 """Columns that files of earlier versions lack."""
@@ -56,11 +51,6 @@ _FILTERS = {
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _stamp(moment: datetime) -> str:
-    """Times as they are kept: in one zone and one width, so that they sort as text."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 class RunEntry(FrozenModel):
@@ -88,21 +78,7 @@ class RunEntry(FrozenModel):
     updated: AwareDatetime = Field(default_factory=_now)
 
 
-class RunRemoval(FrozenModel):
-    """A run that was taken off the list, and of which other files may still hold something.
-
-    Attributes:
-        updated: when the run wrote last.
-        blobs: the images it referred to, by SHA-256.
-    """
-
-    run_id: str
-    updated: AwareDatetime
-    blobs: tuple[str, ...]
-
-
 _Entries = list[RunEntry]
-_Removals = list[RunRemoval]
 """Named here because inside the class `list` is the method."""
 
 
@@ -112,6 +88,7 @@ class RunIndex:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._writing = PerLoopResource(partial(_open, path))
+        self.removals = RunRemovals(path, self._writing)
 
     def kept_open(self) -> AbstractAsyncContextManager[object]:
         """For as long as the block lasts, lines need not open the file, and those of many runs share commits."""
@@ -157,43 +134,9 @@ class RunIndex:
 
     async def _forget(self, run_id: str, *, before: datetime) -> None:
         """Take a line off the list, where it is of a run that was begun earlier."""
-        gone = ("DELETE FROM runs WHERE run_id = ? AND created < ?", (run_id, _stamp(before)))
+        gone = ("DELETE FROM runs WHERE run_id = ? AND created < ?", (run_id, stamp(before)))
         async with self._writing.use() as grouped:
             await grouped.write(lambda: grouped.connection.execute(*gone))
-
-    async def begin_removal(self, removal: RunRemoval) -> None:
-        """Take a run off the list, and note that the rest of it is to be deleted; both or neither."""
-        run_id = removal.run_id
-        moved = (
-            "INSERT OR REPLACE INTO removals (run_id, updated, blobs) VALUES (?, ?, ?)",
-            (run_id, _stamp(removal.updated), json.dumps(removal.blobs)),
-        )
-        async with self._writing.use() as grouped:
-
-            def move() -> None:
-                grouped.connection.execute(*moved)
-                grouped.connection.execute("DELETE FROM runs WHERE run_id = ?", (run_id,))
-
-            await grouped.write(move)
-
-    async def finish_removals(self, run_ids: Iterable[str]) -> None:
-        """Forget runs of which nothing is left."""
-        rows = [(run_id,) for run_id in run_ids]
-        async with self._writing.use() as grouped:
-            await grouped.write(lambda: grouped.connection.executemany("DELETE FROM removals WHERE run_id = ?", rows))
-
-    async def removals(self) -> "_Removals":
-        """The runs whose removal was begun and not finished."""
-        return await asyncio.to_thread(self._removals)
-
-    def _removals(self) -> "_Removals":
-        if self.is_lost():
-            return []
-        with self._connect() as connection:
-            if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'removals'").fetchone():
-                return []
-            rows = connection.execute("SELECT run_id, updated, blobs FROM removals ORDER BY run_id").fetchall()
-        return [RunRemoval(run_id=row[0], updated=row[1], blobs=json.loads(row[2])) for row in rows]
 
     async def get(self, run_id: str) -> RunEntry:
         """The run of that id, or of the only id that begins with it.
@@ -233,8 +176,8 @@ class RunIndex:
             "text": text.casefold() if text else None,
             "status": status,
             "library": library,
-            "since": _stamp(since) if since else None,
-            "until": _stamp(until) if until else None,
+            "since": stamp(since) if since else None,
+            "until": stamp(until) if until else None,
             "min_cost": min_cost,
             "max_cost": max_cost,
         }
@@ -302,8 +245,8 @@ def _make(fresh: sqlite3.Connection) -> None:
 def _upsert(connection: sqlite3.Connection, entry: RunEntry) -> None:
     row = (
         entry.run_id,
-        _stamp(entry.created),
-        _stamp(entry.updated),
+        stamp(entry.created),
+        stamp(entry.updated),
         entry.status,
         entry.outcome,
         entry.prompt,
@@ -326,7 +269,7 @@ def _upsert(connection: sqlite3.Connection, entry: RunEntry) -> None:
 
 def _brought_up(connection: sqlite3.Connection) -> None:
     """Give a file of an earlier version what it lacks. Two processes may do so at once."""
-    connection.execute(_REMOVALS)
+    create_removals(connection)
     present = _present(connection)
     for name, kind in _LATER.items():
         if present and name not in present:

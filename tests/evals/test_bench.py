@@ -34,6 +34,15 @@ async def test_graph_rows_and_ratios() -> None:
         assert each.ratio == pytest.approx(each.value / base.value)
 
 
+async def test_a_run_of_three_rounds_leaves_at_most_150_kilobytes_of_checkpoints() -> None:
+    plain, ours = (await bench(["storage"], repeats=3)).rows
+    assert ours.value
+    assert plain.value
+    assert ours.value <= 150
+    assert ours.ratio == pytest.approx(ours.value / plain.value)
+    assert ours.ratio < 0.3
+
+
 async def test_the_plain_loop_makes_the_calls_of_the_run_it_is_compared_with(tmp_path: Path) -> None:
     runner = Runner(dependencies=InstantDependencies(DataDir(tmp_path)))
     record = None

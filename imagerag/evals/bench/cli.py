@@ -16,6 +16,7 @@ from importlib.metadata import version
 from typing import Any, Final
 
 from imagerag.agent.errors import UsageError
+from imagerag.evals.bench.checkpoint_sizes import storage
 from imagerag.evals.bench.command_latency import first_run, search, sketch_runs, start
 from imagerag.evals.bench.embedder_precision import embedder
 from imagerag.evals.bench.file_crossings import calls
@@ -27,6 +28,7 @@ from imagerag.formatting.messages import unknown as unknown_name
 
 SECTIONS: Final[Mapping[str, tuple[Callable[[int], Awaitable[list[TimingRow]]], int]]] = {
     "graph": (graph, 30),
+    "storage": (storage, 10),
     "sketch": (sketch_runs, 15),
     "first": (first_run, 3),
     "start": (start, 10),

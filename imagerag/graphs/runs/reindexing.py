@@ -112,4 +112,5 @@ def missing_from_index(dependencies: Dependencies) -> list[str]:
             listed = {row[0] for row in connection.execute("SELECT run_id FROM runs")}
         except sqlite3.OperationalError:
             return kept
+    listed |= {run.run_id for run in dependencies.runs.removals.read()}  # the next removal goes on with those
     return [run_id for run_id in kept if run_id not in listed]

@@ -22,8 +22,9 @@ from imagerag.graphs.runs.snapshot import read_snapshot
 from imagerag.store.blob_references import RunFootprint, footprints
 from imagerag.store.data_dir import DataDir
 from imagerag.store.integrity_check import blob_files, sqlite_files
-from imagerag.store.run_index import RunEntry, RunRemoval, RunStatus
+from imagerag.store.run_index import RunEntry, RunStatus
 from imagerag.store.run_lock import is_locked, run_lock
+from imagerag.store.run_removals import RunRemoval
 from imagerag.store.sqlite.connection import shrink
 
 GRACE_S: Final = 24 * 3600.0
@@ -127,7 +128,7 @@ async def remove_runs(
     async with AsyncExitStack() as opened:
         await opened.enter_async_context(dependencies.runs.kept_open())
         heirs = await _heirs(dependencies, {one.run_id for one in planned.runs})
-        for unfinished in await dependencies.runs.removals():
+        for unfinished in await dependencies.runs.removals.list():
             await _delete(dependencies, unfinished.run_id, heirs.get(unfinished.run_id, ()))
         for one in planned.runs:
             try:
@@ -138,12 +139,11 @@ async def remove_runs(
                     raise
             else:
                 done.append(one)
-        await collect(dependencies, await dependencies.runs.removals(), grace_s=grace_s)
+        await collect(dependencies, await dependencies.runs.removals.list(), grace_s=grace_s)
     for path in sqlite_files(home):
         await asyncio.to_thread(shrink, path)
-    return RunsRemoved(
-        runs=done, freed_bytes=sum(one.bytes for one in done), kept=planned.kept + len(busy), in_use=busy
-    )
+    kept = planned.kept + len(planned.runs) - len(done)
+    return RunsRemoved(runs=done, freed_bytes=sum(one.bytes for one in done), kept=kept, in_use=busy)
 
 
 async def collect(dependencies: Dependencies, removed: Sequence[RunRemoval], *, grace_s: float = GRACE_S) -> int:
@@ -162,7 +162,7 @@ async def collect(dependencies: Dependencies, removed: Sequence[RunRemoval], *, 
     gone = await asyncio.to_thread(dependencies.blobs.remove_unused, unused)
     await asyncio.to_thread(_unlink, [link for sha in gone for link in (home.root / "pictures").glob(f"{sha[:16]}.*")])
     if removed:
-        await dependencies.runs.finish_removals([run.run_id for run in removed])
+        await dependencies.runs.removals.finish([run.run_id for run in removed])
     return sum(gone.values())
 
 
@@ -177,7 +177,7 @@ async def _remove(dependencies: Dependencies, run_id: str, heirs: Iterable[str])
         own = (await asyncio.to_thread(footprints, dependencies.home, run_id)).get(run_id, RunFootprint())
         there = [sha for sha in sorted(own.blobs) if dependencies.blobs.path(sha).exists()]
         updated = await _last_written(dependencies, run_id)
-        await dependencies.runs.begin_removal(RunRemoval(run_id=run_id, updated=updated, blobs=tuple(there)))
+        await dependencies.runs.removals.begin(RunRemoval(run_id=run_id, updated=updated, blobs=tuple(there)))
         await _delete(dependencies, run_id, heirs)
 
 

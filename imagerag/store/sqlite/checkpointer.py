@@ -24,6 +24,7 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from imagerag.store.sqlite.compact_serializer import VALUE, WRITTEN, CompactSerializer, StoredValue, ValueId, compressed
 from imagerag.store.sqlite.thread_deletion import copy_thread, delete_runs, delete_thread, keep_latest
 from imagerag.store.sqlite.write_batcher import WriteBatcher
+from imagerag.store.storage_errors import damaged_file
 
 THREADS: Final = 128
 """So many threads' newest values are remembered, so that the next step serializes only what changed."""
@@ -116,8 +117,9 @@ class BatchedSqliteSaver(SqliteSaver):
         known = self._known_values(thread_id, config["configurable"]["checkpoint_ns"])
         for name, value in checkpoint["channel_values"].items():
             version, before = checkpoint["channel_versions"].get(name), known.get(name)
-            same = before is not None and before.holds(value, version)
-            known[name] = before.at(version) if same else StoredValue.of(value, self.serde, version)
+            if before is None or not before.holds(value, version):
+                before = StoredValue.of(value, self.serde, version)
+            known[name] = before.at(version)
         kept = {name: known[name] for name in checkpoint["channel_values"]}
         self._insert(thread_id, kept.values())
         ids = {name: bytes(one.id) for name, one in kept.items() if one.id}
@@ -245,7 +247,7 @@ class BatchedSqliteSaver(SqliteSaver):
             known: values of the thread that were read before; those of this checkpoint are added.
 
         Raises:
-            sqlite3.DatabaseError: one of them is not there.
+            DamagedFileError: one of them is not there.
         """
         stored: dict[str, Any] = {**found.checkpoint}
         ids: dict[str, bytes] = stored.pop(VALUE_IDS, {})
@@ -254,7 +256,9 @@ class BatchedSqliteSaver(SqliteSaver):
         thread_id, missing = found.config["configurable"]["thread_id"], wanted - known.keys()
         rows = self._rows("id, type, value", thread_id, missing)
         if len(rows) < len(missing):
-            raise sqlite3.DatabaseError(f"thread {thread_id} lacks {len(missing) - len(rows)} values of its steps")
+            raise damaged_file(
+                self._grouped.path, f"{len(missing) - len(rows)} values of the steps of {thread_id} are lost"
+            )
         known |= {row[0]: self.serde.loads_typed(row[1:]) for row in rows}
         stored["channel_values"] = {**stored["channel_values"], **{name: known[ids[name]] for name in ids}}
         whole = [(task, name, known[v] if isinstance(v, ValueId) else v) for task, name, v in writes]

@@ -50,7 +50,7 @@ class WriteBatcher:
 
     def __init__(self, connection: sqlite3.Connection, path: Path = Path(), *, patience_s: float = 0.0) -> None:
         self.connection = connection
-        self._path, self.patience_s = path, patience_s
+        self.path, self.patience_s = path, patience_s
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._thread = Thread(target=self._serve, name="sqlite", daemon=True)
         self._thread.start()
@@ -87,7 +87,7 @@ class WriteBatcher:
             answer: asyncio.Future[T] = loop.create_future()
             self._jobs.put(_Job(work, writes, can_wait, flushed, answer))
             try:
-                with storage_errors(self._path):
+                with storage_errors(self.path):
                     return await answer
             except sqlite3.OperationalError as error:
                 if not self.patience_s:

@@ -1,0 +1,63 @@
+"""How much room a home takes, by kind of what is in it."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, Literal
+
+from imagerag.store.data_dir import DataDir
+
+Use = Literal["libraries", "checkpoints", "journal", "blobs", "results", "evaluations", "caches", "other"]
+
+_PLACES: Final[dict[str, Use]] = {
+    "blobs": "blobs",
+    "libraries": "libraries",
+    "filling": "libraries",
+    "runs.sqlite": "checkpoints",
+    "questions.sqlite": "checkpoints",
+    "store.sqlite": "journal",
+    "images": "results",
+    "evals": "evaluations",
+    "pictures": "caches",
+}
+"""What the entries of a home hold; "pictures" are links to blobs under names that open."""
+
+
+def disk_usage(home: DataDir) -> dict[Use, int]:
+    """Bytes of a home by kind, in the order of `Use`; a file that has two names is counted once, as the first."""
+    used: dict[Use, int] = dict.fromkeys(Use.__args__, 0)  # type: ignore[attr-defined]
+    seen: set[tuple[int, int]] = set()
+    order = list(_PLACES)
+    entries = sorted(_entries(home.root), key=lambda one: order.index(one.name) if one.name in order else len(order))
+    for entry in entries:
+        name = entry.name.removesuffix("-wal").removesuffix("-shm")
+        for status in _files(entry):
+            if (status.st_dev, status.st_ino) not in seen:
+                seen.add((status.st_dev, status.st_ino))
+                used[_PLACES.get(name, "other")] += status.st_size
+    return used
+
+
+def library_usage(home: DataDir) -> dict[str, int]:
+    """Bytes of each library of a home, by its name."""
+    tables = [entry for entry in _entries(home.libraries) if entry.suffix == ".lance"]
+    return {entry.stem: sum(status.st_size for status in _files(entry)) for entry in sorted(tables)}
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []
+
+
+def _files(entry: Path) -> Iterator[os.stat_result]:
+    """The files in a folder, or a file itself; what goes away meanwhile is none, and links are not followed."""
+    try:
+        if entry.is_dir() and not entry.is_symlink():
+            for below in os.scandir(entry):
+                yield from _files(Path(below.path))
+        else:
+            yield entry.lstat()
+    except OSError:
+        return

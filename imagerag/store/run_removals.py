@@ -1,0 +1,98 @@
+"""The runs that were taken off the list, and of which something is still to be deleted.
+
+The note is made in the transaction that takes a run off, and is in the same file: whatever ends the process then, the
+next removal goes on from it.
+"""
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import AwareDatetime
+
+from imagerag.agent.types import FrozenModel
+from imagerag.store.sqlite.connection import BUSY_S, connect
+from imagerag.store.sqlite.pool import PerLoopResource
+from imagerag.store.sqlite.write_batcher import WriteBatcher
+from imagerag.store.storage_errors import storage_errors
+
+_REMOVALS = """
+CREATE TABLE IF NOT EXISTS removals (
+    run_id TEXT PRIMARY KEY, updated TEXT NOT NULL, blobs TEXT NOT NULL
+) WITHOUT ROWID
+"""
+
+
+def stamp(moment: datetime) -> str:
+    """Times as they are kept: in one zone and one width, so that they sort as text."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+class RunRemoval(FrozenModel):
+    """A run that was taken off the list, and of which other files may still hold something.
+
+    Attributes:
+        updated: when the run wrote last.
+        blobs: the images it referred to, by SHA-256.
+    """
+
+    run_id: str
+    updated: AwareDatetime
+    blobs: tuple[str, ...]
+
+
+def create_removals(connection: sqlite3.Connection) -> None:
+    """Make the table, where it is missing."""
+    connection.execute(_REMOVALS)
+
+
+class RunRemovals:
+    """The notes beside the list of runs.
+
+    Args:
+        path: the file of the list.
+        writing: opens it.
+    """
+
+    def __init__(self, path: Path, writing: PerLoopResource[WriteBatcher]) -> None:
+        self._path, self._writing = path, writing
+
+    async def begin(self, removal: RunRemoval) -> None:
+        """Take a run off the list, and note that the rest of it is to be deleted; both or neither."""
+        row = (removal.run_id, stamp(removal.updated), json.dumps(removal.blobs))
+        async with self._writing.use() as grouped:
+
+            def move() -> None:
+                insert = "INSERT OR REPLACE INTO removals (run_id, updated, blobs) VALUES (?, ?, ?)"
+                grouped.connection.execute(insert, row)
+                grouped.connection.execute("DELETE FROM runs WHERE run_id = ?", row[:1])
+
+            await grouped.write(move)
+
+    async def finish(self, run_ids: Iterable[str]) -> None:
+        """Forget runs of which nothing is left."""
+        rows = [(run_id,) for run_id in run_ids]
+        async with self._writing.use() as grouped:
+            await grouped.write(lambda: grouped.connection.executemany("DELETE FROM removals WHERE run_id = ?", rows))
+
+    async def list(self) -> list[RunRemoval]:
+        """The runs whose removal was begun and not finished."""
+        return await asyncio.to_thread(self.read)
+
+    def read(self) -> "_Removals":
+        """As `list`, without a thread."""
+        if not self._path.exists() or not self._path.stat().st_size:
+            return []
+        with storage_errors(self._path), closing(connect(self._path, timeout=BUSY_S)) as connection:
+            if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'removals'").fetchone():
+                return []
+            rows = connection.execute("SELECT run_id, updated, blobs FROM removals ORDER BY run_id").fetchall()
+        return [RunRemoval(run_id=row[0], updated=row[1], blobs=json.loads(row[2])) for row in rows]
+
+
+_Removals = list[RunRemoval]
+"""Named here because inside the class `list` is the method."""

@@ -1,0 +1,29 @@
+"""Room on the disk, by kind."""
+
+import os
+
+from imagerag.store.disk_usage import disk_usage, library_usage
+
+
+def test_every_file_is_counted_once_and_by_its_kind(home):
+    files = {
+        "blobs/ab/cd": 100, "libraries/shop.lance/data/x": 20, "libraries/other.lance/y": 3, "runs.sqlite": 7,
+        "runs.sqlite-wal": 5, "questions.sqlite": 1, "store.sqlite": 11, "images/run.png": 13, "prices.toml": 17,
+        "run_list.sqlite": 19, "evals/a/b": 23,
+    }  # fmt: skip
+    for name, size in files.items():
+        (home.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (home.root / name).write_bytes(bytes(size))
+    (home.root / "pictures").mkdir()
+    os.link(home.root / "blobs/ab/cd", home.root / "pictures/abcd.png")
+    used = disk_usage(home)
+    assert used == {
+        "libraries": 23, "checkpoints": 13, "journal": 11, "blobs": 100, "results": 13, "evaluations": 23,
+        "caches": 0, "other": 36,
+    }  # fmt: skip
+    assert sum(used.values()) == sum(files.values())
+    assert library_usage(home) == {"other": 3, "shop": 20}
+
+
+def test_a_home_that_is_not_there_takes_nothing(home):
+    assert not any(disk_usage(home).values())
