@@ -3,13 +3,22 @@
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from imagerag.store.text_files import read_text
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
 
 LEFT_OUT: Final = frozenset(
-    ("@eadir", "#recycle", "@recycle", "#snapshot", "@recently-snapshot", "__macosx", "__pycache__", "$recycle.bin",
-     "system volume information", "lost+found", "node_modules", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r")
+    ("@eadir", "#recycle", "@recycle", "#snapshot", "@recently-snapshot", "@__thumb", "@tmp", "__macosx", "__pycache__",
+     "$recycle.bin", "system volume information", "lost+found", "node_modules", "thumbs.db", "ehthumbs.db",
+     "desktop.ini", "icon\r")
 )  # fmt: skip
 """Names, in lower case, of what systems and programs leave among pictures; hidden files are left out, too."""
+
+IGNORE_FILE: Final = ".imagerag-ignore"
+"""Its lines are patterns as in `.gitignore`, of what is left out of its folder and of those below."""
 
 
 class ExcludedFiles:
@@ -26,25 +35,72 @@ class ExcludedFiles:
 
     def below(self, root: Path) -> Callable[[Path], bool]:
         """For a walk from `root`: whether a file or folder that was reached is left out."""
+        ignored = IgnoreFiles(root)
 
         def excluded(path: Path) -> bool:
-            return _is_rubbish(path.name) or self._matches(path.name, _below(path, root))
+            return _is_rubbish(path.name) or self._matches(path.name, _below(path, root)) or ignored.match(path)
 
         return excluded
 
     def file(self, path: Path, roots: Sequence[Path]) -> bool:
         """Whether a file that somebody named is left out all the same: only what was asked for counts here."""
         below = [_below(path, root.absolute()) for root in roots if path.is_relative_to(root.absolute())]
-        parts = below[0].split("/") if below else [path.name]
-        ways = ["/".join(parts[:end]) for end in range(1, len(parts) + 1)]
+        ways = _ways(below[0] if below else path.name)
         return any(self._matches(way.rsplit("/", 1)[-1], way) for way in ways)
+
+    def member(self, name: str) -> bool:
+        """Whether a member of an archive is left out, by its name."""
+        return any(_is_rubbish(last := way.rsplit("/", 1)[-1]) or self._matches(last, way) for way in _ways(name))
 
     def _matches(self, name: str, way: str) -> bool:
         return any(fnmatchcase(way if "/" in pattern else name, pattern) for pattern in self._patterns)
 
 
+class IgnoreFiles:
+    """The ignore files of a folder and of those below it, each read once, as git reads its own: in each file the last
+    pattern that matches decides, and a file further down decides over those above."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._read: dict[Path, GitIgnoreSpec | None] = {}
+
+    def match(self, path: Path) -> bool:
+        """Whether a file or folder is left out; what lies in a folder that is left out is not asked about."""
+        folder = path.parent
+        while True:
+            spec = self._spec(folder)
+            if spec is not None:
+                name = _below(path, folder) + ("/" if path.is_dir() else "")
+                if (found := spec.check_file(name).include) is not None:
+                    return found
+            if folder == self._root or folder == folder.parent:
+                return False
+            folder = folder.parent
+
+    def _spec(self, folder: Path) -> "GitIgnoreSpec | None":
+        if folder not in self._read:
+            self._read[folder] = _ignore_file(folder / IGNORE_FILE)
+        return self._read[folder]
+
+
+def _ignore_file(file: Path) -> "GitIgnoreSpec | None":
+    try:
+        lines = read_text(file).splitlines()
+    except (OSError, ValueError):  # none, or nothing that could be patterns
+        return None
+    from pathspec import GitIgnoreSpec
+
+    return GitIgnoreSpec.from_lines(lines)
+
+
 def _is_rubbish(name: str) -> bool:
     return name.startswith(".") or name.lower() in LEFT_OUT
+
+
+def _ways(path: str) -> list[str]:
+    """A path, and every folder on the way to it."""
+    parts = path.split("/")
+    return ["/".join(parts[:end]) for end in range(1, len(parts) + 1)]
 
 
 def _below(path: Path, root: Path) -> str:
