@@ -90,13 +90,11 @@ class ImageMetadata:
         lacking = {name: value for name, value in said.items() if getattr(row, name) in (None, "", ())}
         return replace(row, **{**lacking, "metadata": {**(self.metadata or {}), **row.metadata}})
 
-    def over(self, other: "ImageMetadata") -> "ImageMetadata":
-        """As `or_else`, with the metadata values of both."""
-        return replace(self.or_else(other), metadata={**(other.metadata or {}), **(self.metadata or {})} or None)
-
     def or_else(self, other: "ImageMetadata") -> "ImageMetadata":
         """What is said here, and by the other one where nothing is."""
-        return replace(other, **{name: value for name, value in vars(self).items() if value is not None})
+        said = {name: value for name, value in vars(self).items() if value is not None}
+        metadata = {**(other.metadata or {}), **(self.metadata or {})}
+        return replace(other, **{**said, "metadata": metadata or None})
 
 
 def plain_name(name: str) -> str:

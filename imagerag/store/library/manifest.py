@@ -60,7 +60,7 @@ class Manifest:
         """Both, the other one's fields first."""
         entries = dict(self.entries)
         for path, said in other.entries.items():
-            entries[path] = said.over(entries[path]) if path in entries else said
+            entries[path] = said.or_else(entries[path]) if path in entries else said
         problems = [*self.problems, *other.problems]
         return Manifest(entries, problems, {**self.columns, **other.columns}, {*self.files, *other.files})
 

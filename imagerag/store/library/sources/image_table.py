@@ -10,10 +10,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.images.decoding import MAX_BYTES
+from imagerag.agent.images.formats import format_of
 from imagerag.store.library.image_metadata import PATH, clean, read_metadata, written_fields
 from imagerag.store.library.sidecars import SidecarMetadata
 from imagerag.store.library.sources.forward_reader import ForwardReader
@@ -204,7 +206,14 @@ def open_table(path: Path) -> ImageTable | None:
     """
     file = ColumnarFile(path)
     column = image_column(file.schema)
-    return ImageTable(file, column) if column else None
+    return ImageTable(file, column) if column and _looks_like_images(file, column) else None
+
+
+def _looks_like_images(file: ColumnarFile, column: ImageColumn) -> bool:
+    """Whether one of the first values of a column begins as an image does: bytes can be anything."""
+    records = (record for _, record in file.records(columns=[column.name]))
+    values = (_bytes_of(record, column) for record in islice(records, _ROWS))
+    return any(value and format_of(value) for value in values)
 
 
 def image_column(schema: "pa.Schema") -> ImageColumn | None:
