@@ -39,7 +39,8 @@ def _of_takeout(record: Mapping[str, Any]) -> dict[str, Any]:
 def _of_img2dataset(record: Mapping[str, Any]) -> dict[str, Any]:
     """img2dataset's object without what it says of its own work."""
     said = {key: value for key, value in record.items() if key not in _DOWNLOADING}
-    return said if "source" in said else {**said, "source": said.pop("url")}
+    url = said.pop("url")
+    return {"source": url, **said}
 
 
 def _of_gallery_dl(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from imagerag.store.library.index_report import IndexReport
 from imagerag.store.library.known_files import KnownFiles
 from imagerag.store.library.library import Library
 from imagerag.store.library.locations import path_text
+from imagerag.store.library.manifest import Manifests
 from imagerag.store.library.scan import Scan, scan
 from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage
 from imagerag.store.library.sidecars import SidecarMetadata
@@ -57,7 +58,7 @@ async def index(
     paths: Sequence[str | os.PathLike[str]],
     library: Library,
     *,
-    manifest: str | os.PathLike[str] | None = None,
+    manifest: Manifests = None,
     exclude: Sequence[str] = (),
     allow_outside: bool = False,
     copy: bool = False,
@@ -74,8 +75,8 @@ async def index(
     taken out. Afterwards the threshold is calibrated anew, unless nothing changed.
 
     Args:
-        paths: files, and folders with everything below them.
-        manifest: a JSON-lines or CSV file, see `read_manifest`; the images it names are indexed too.
+        paths: files, folders with everything below them, archives and tables of images, and patterns of all these.
+        manifest: one or several, see `read_manifest`; the images they name are indexed too.
         exclude: patterns (`drafts`, `*.gif`, `raw/*`) of files and folders to be left out.
         allow_outside: the manifest may name files outside of its folder and of `paths`, and a sidecar that is a link
             may lead there.

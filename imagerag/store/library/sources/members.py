@@ -15,25 +15,35 @@ Problem = tuple[str, str]
 
 
 class Source(Protocol):
-    """An archive or a table.
+    """An archive or a table."""
 
-    Attributes:
-        path: absolute.
-        status: of the file when it was listed.
-        linked: whether a member's bytes can be read again cheaply; copied into the library otherwise.
-        whole: whether it was listed to its end.
-        members: the images in it.
-        problems: what is left out of it.
-        columns: what each column of a table is read as.
-    """
+    @property
+    def path(self) -> Path:
+        """Absolute."""
 
-    path: Path
-    status: os.stat_result
-    linked: bool
-    whole: bool
-    members: Sequence["Member"]
-    problems: Sequence[Problem]
-    columns: Mapping[str, str]
+    @property
+    def status(self) -> os.stat_result:
+        """Of the file when it was listed."""
+
+    @property
+    def linked(self) -> bool:
+        """Whether a member's bytes can be read again cheaply; they are copied into the library otherwise."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether it was listed to its end."""
+
+    @property
+    def members(self) -> Sequence["Member"]:
+        """The images in it."""
+
+    @property
+    def problems(self) -> Sequence[Problem]:
+        """What is left out of it."""
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """What each column of a table is read as."""
 
     def read(self, member: "Member") -> bytes:
         """The bytes of an image.

@@ -165,7 +165,7 @@ def _infos(archive: tarfile.TarFile, damage: list[str]) -> Iterator[tarfile.TarI
             return
         if one is None:
             return
-        archive.members = []
+        archive.members = []  # type: ignore[attr-defined]
         if not one.isdir():
             yield one
 

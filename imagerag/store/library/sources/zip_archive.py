@@ -20,6 +20,7 @@ SUFFIXES: Final = (".zip", ".cbz")
 _LOCAL_HEADER: Final = struct.Struct("<4s2xHH16xHH")
 _STORED, _DEFLATED = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
 _READ: Final = (_STORED, _DEFLATED)
+_METHODS: Final = {9: "deflate64", 12: "bzip2", 14: "lzma", 93: "zstd", 98: "ppmd"}
 _ENCRYPTED: Final = 0x1
 _UNIX: Final = 3
 
@@ -75,7 +76,7 @@ def _refusal(one: zipfile.ZipInfo) -> str:
     if one.create_system == _UNIX and stat.S_ISLNK(one.external_attr >> 16):
         return "it is a link, which is not followed in an archive"
     if one.compress_type not in _READ:
-        name = zipfile.compressor_names.get(one.compress_type, "an unknown method")
+        name = _METHODS.get(one.compress_type, "an unknown method")
         return f"it is compressed with {name}, which is not read: unpack the archive, and index the folder"
     return ""
 
