@@ -1,6 +1,7 @@
 """Which files of a folder are nobody's pictures: thumbnails of file servers, rubbish bins, what was to be left out."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from imagerag.store.text_files import read_text
 
 if TYPE_CHECKING:
-    from pathspec import GitIgnoreSpec
+    from pathspec.pattern import Pattern
 
 LEFT_OUT: Final = frozenset(
     ("@eadir", "#recycle", "@recycle", "#snapshot", "@recently-snapshot", "@__thumb", "@tmp", "__macosx", "__pycache__",
@@ -62,35 +63,50 @@ class IgnoreFiles:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._read: dict[Path, GitIgnoreSpec | None] = {}
+        self._read: dict[Path, Sequence[IgnorePattern]] = {}
 
     def match(self, path: Path) -> bool:
         """Whether a file or folder is left out; what lies in a folder that is left out is not asked about."""
         folder = path.parent
         while True:
-            spec = self._spec(folder)
-            if spec is not None:
-                name = _below(path, folder) + ("/" if path.is_dir() else "")
-                if (found := spec.check_file(name).include) is not None:
-                    return found
+            if patterns := self._patterns(folder):
+                name, is_folder = _below(path, folder), path.is_dir()
+                found = (one for one in reversed(patterns) if one.matches(name, is_folder=is_folder))
+                if decides := next(found, None):
+                    return bool(decides.compiled.include)
             if folder == self._root or folder == folder.parent:
                 return False
             folder = folder.parent
 
-    def _spec(self, folder: Path) -> "GitIgnoreSpec | None":
+    def _patterns(self, folder: Path) -> "Sequence[IgnorePattern]":
         if folder not in self._read:
             self._read[folder] = _ignore_file(folder / IGNORE_FILE)
         return self._read[folder]
 
 
-def _ignore_file(file: Path) -> "GitIgnoreSpec | None":
+@dataclass(frozen=True)
+class IgnorePattern:
+    """A line of an ignore file."""
+
+    line: str
+    compiled: "Pattern"
+
+    def matches(self, name: str, *, is_folder: bool) -> bool:
+        """Whether it decides about a file or folder."""
+        # To `pathspec`, `a/**` matches `a/`: for git it is what lies in the folder, and not the folder itself.
+        plain = not is_folder or self.line.rstrip().endswith("/**")
+        return self.compiled.include is not None and bool(self.compiled.match_file(name if plain else f"{name}/"))
+
+
+def _ignore_file(file: Path) -> "list[IgnorePattern]":
     try:
-        lines = read_text(file).splitlines()
+        lines = [line for line in read_text(file).splitlines() if line.strip()]
     except (OSError, ValueError):  # none, or nothing that could be patterns
-        return None
+        return []
     from pathspec import GitIgnoreSpec
 
-    return GitIgnoreSpec.from_lines(lines)
+    compiled = (GitIgnoreSpec.from_lines([line]).patterns for line in lines)
+    return [IgnorePattern(line, one) for line, found in zip(lines, compiled, strict=True) for one in found]
 
 
 def _is_rubbish(name: str) -> bool:
