@@ -29,8 +29,8 @@ def read_linked(digest: str, files: Sequence[FileEntry], library: str) -> bytes:
             found = next((data for data in _read(file) if sha256(data).hexdigest() == digest), None)
         except FileNotFoundError:
             problems.append(f"{file.path} is gone")
-        except OSError as error:
-            problems.append(f"{file.path} cannot be read: {error.strerror or error}")
+        except (OSError, ValueError) as error:
+            problems.append(f"{file.path} cannot be read: {getattr(error, 'strerror', None) or error}")
         else:
             if found is not None:
                 return found

@@ -47,12 +47,12 @@ def read_member(path: Path, name: str, entry: FileEntry) -> Iterator[bytes]:
 
     Raises:
         OSError: the file cannot be read.
+        ValueError: it is no archive or table any more, or the member is damaged.
     """
     for read in (zip_archive.read_member, tar_archive.read_member):
         with suppress(ValueError):
             yield read(path, entry.inode, entry.size)
-    with suppress(ValueError):
-        source = open_source(path)
-        for member in source.members if source else ():
-            if member.name == name:
-                yield source.read(member)  # type: ignore[union-attr]
+    source = open_source(path)
+    for member in source.members if source else ():
+        if member.name == name:
+            yield source.read(member)  # type: ignore[union-attr]
