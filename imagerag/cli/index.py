@@ -46,7 +46,9 @@ _TOLD: Final = ("added", "changed", "moved", "updated", "removed", "missing", "d
 @click.argument("paths", nargs=-1, metavar="PATH...")
 @click.option("--library", metavar="NAME", help="The library; created if it does not exist  [env: IMAGERAG_LIBRARY]")
 @click.option("--embedder", metavar="SPEC", help="Encoder of a new library.")
-@click.option("--manifest", metavar="FILE", help="CSV, JSON lines or JSON: path, caption, tags, licence, …")
+@click.option(
+    "--manifest", multiple=True, metavar="FILE", help="CSV, JSON or Parquet: path, caption, …; the last one counts."
+)
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out files or folders: drafts, '*.gif', 'raw/*'.")
 @click.option("--allow-outside", is_flag=True, help="Let the manifest and links name any file on this machine.")
 @click.option("--copy", is_flag=True, help="Keep the images in the library too, not only links to the files.")
@@ -63,7 +65,7 @@ def index_command(
     paths: tuple[str, ...],
     library: str | None,
     embedder: str | None,
-    manifest: str | None,
+    manifest: tuple[str, ...],
     exclude: tuple[str, ...],
     allow_outside: bool,
     copy: bool,
@@ -74,15 +76,18 @@ def index_command(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Index image files and folders into a library.
+    """Index images into a library: files, folders, archives, datasets.
+
+    PATH is a file, a folder, a pattern ('photos/**/*.jpg', 'shard-{000..009}.tar'), a zip or tar archive, or a table
+    with pictures in it (Parquet, Arrow: a Hugging Face dataset).
 
     The library links to the files. Indexed again, it follows the folders: unchanged files are not opened, moved ones
     keep their entry, changed ones are encoded anew, and images whose files are gone are taken out. Nothing is taken out
     because a path is missing or empty, or when more than half of its images are gone, unless --prune is given.
 
     Damaged files and files of other types are skipped and listed. Metadata in NAME.json, NAME.png.json or NAME.txt
-    beside an image (caption, tags, licence, …) is stored with it. Hidden files and files of file servers (@eaDir,
-    __MACOSX) are ignored.
+    beside an image (caption, tags, licence, …) is stored with it. Hidden files, files of file servers (@eaDir,
+    __MACOSX), and what .imagerag-ignore files name (as .gitignore does) are ignored.
     """
     if not paths and not manifest:
         raise UsageError("say what to index: imagerag index PATH --library NAME")
@@ -94,7 +99,7 @@ def index_command(
         progress.close()
         say_all(warning_lines([text]), err=True)
 
-    given = {"embedder": embedder, "manifest": manifest, "exclude": exclude, "allow_outside": allow_outside,
+    given = {"embedder": embedder, "manifest": manifest or None, "exclude": exclude, "allow_outside": allow_outside,
              "prune": prune, "progress": None if quiet else progress, "warn": warn}  # fmt: skip
 
     def show(report: "IndexReport", metadata: "LibraryMetadata | None") -> None:

@@ -36,7 +36,7 @@ class LibrariesAPI:
         *paths: str | Path,
         library: str | None = None,
         embedder: str | None = None,
-        manifest: str | Path | None = None,
+        manifest: str | Path | Sequence[str | Path] | None = None,
         exclude: Sequence[str] = (),
         allow_outside: bool = False,
         copy: bool = False,
@@ -54,7 +54,8 @@ class LibrariesAPI:
             paths: files, and folders with everything below them.
             library: which one, when not the one this object was made with.
             embedder: spec of the encoder for a new library; one that exists knows its own.
-            manifest: CSV, JSON lines or JSON that says more of the images (caption, tags, licence, …).
+            manifest: one or several of CSV, JSON lines, JSON or Parquet that say more of the images (caption, tags,
+                licence, …); of what several say of one image, the last one counts, field by field.
             exclude: patterns (`drafts`, `*.gif`, `raw/*`) of files and folders to be left out.
             allow_outside: the manifest may name files outside of its folder and of `paths`, and a sidecar that is a
                 link may lead there.

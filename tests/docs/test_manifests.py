@@ -21,6 +21,7 @@ from imagerag.store.library.image_metadata import (
     read_metadata,
 )
 from imagerag.store.library.sidecars import names_of
+from imagerag.store.library.sources import archive_listing, image_table, tar_archive
 from imagerag.store.text_files import LONGEST, SEPARATORS
 from tests.docs.generated import DOCS, check, code, table
 
@@ -57,6 +58,7 @@ def formats() -> str:
         ("table", code(manifest._TABLES), "a header row, then a row per image"),
         ("JSON lines", code(suffix for suffix in manifest._JSON if suffix != ".json"), "an object per line"),
         ("JSON", code([".json"]), "a list of objects, an object by file, or COCO captions"),
+        ("Parquet, Arrow", code(image_table.SUFFIXES), "a row per image"),
     ]
     marks = {"\t": "tab", "|": "&#124;"}
     separators = " ".join(marks.get(mark, mark) for mark in SEPARATORS)
@@ -91,6 +93,9 @@ def bounds() -> str:
         ("metadata value, tag", f"{MAX_VALUE:,} characters"),
         ("metadata values of an image, tags of an image", str(MAX_KEYS)),
         ("sidecar file", f"{LONGEST // 2**20} MB"),
+        ("members of an archive", f"{archive_listing.MAX_MEMBERS:,}"),
+        ("sidecars in a compressed archive, all together", f"{tar_archive.MAX_TEXTS // 2**20} MB"),
+        ("unpacked size of a compressed archive", f"{tar_archive.MAX_RATIO} times its own, and 64 MB"),
     ]
     return table(("what", "at most"), rows)
 

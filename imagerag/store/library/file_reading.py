@@ -1,6 +1,5 @@
 """Reading an image file once: its bytes, its hash, its thumbnail, what an encoder wants, and what it says of itself."""
 
-import stat
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -8,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.images.decoding import MAX_BYTES, looks_like_an_image
+from imagerag.agent.images.decoding import looks_like_an_image
 from imagerag.agent.ports import PreparingEmbedder
 from imagerag.store.images.image_info import ImageInfo, image_info
 from imagerag.store.library.embedded import read_embedded
 from imagerag.store.library.image_metadata import ImageMetadata, clean
-from imagerag.store.library.scan import Scan, entry_of
+from imagerag.store.library.scan import Scan
 from imagerag.store.library.schema import FileEntry, ImageRecord
 
 
@@ -38,6 +37,7 @@ class ReadFile:
     """A file that was read and described.
 
     Attributes:
+        title: what it is called where nothing gives it a title.
         said: by a manifest or sidecars.
         described: what these were.
         decoded: None where the library has an image with these bytes.
@@ -45,6 +45,8 @@ class ReadFile:
 
     path: Path
     entry: FileEntry
+    size_bytes: int
+    title: str
     sha256: str
     said: ImageMetadata
     raw: ImageMetadata
@@ -56,9 +58,9 @@ class ReadFile:
     def new_row(self) -> ImageRecord:
         """The row of an image that was not in the library."""
         assert self.decoded is not None, "only what was decoded becomes a row"
-        row = ImageRecord(image=self.decoded.info.image, source=clean(str(self.path)), size_bytes=self.entry.size)
+        row = ImageRecord(image=self.decoded.info.image, source=clean(str(self.path)), size_bytes=self.size_bytes)
         row = self.describe(row)
-        return row if row.title else replace(row, title=clean(self.path.stem))
+        return row if row.title else replace(row, title=self.title)
 
     def describe(self, row: ImageRecord) -> ImageRecord:
         """The row with what people said, and what the file says where nobody did."""
@@ -78,22 +80,23 @@ def read_file(
         decode: whether unknown files are decoded; only hashed otherwise.
     """
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
-            return "not a regular file, or a folder that may not be read"
-        if status.st_size > MAX_BYTES:
-            return f"the file has {status.st_size / 2**20:.0f} MB; at most {MAX_BYTES // 2**20} MB are read"
-        data = path.read_bytes()
+        try:
+            entry, data = scan.read(path)
+        except ValueError as error:
+            return str(error)
         digest = sha256(data).hexdigest()
         decoded = None
         if digest not in known:
             if not decode and not looks_like_an_image(data):
                 return "not an image"
-            decoded = _decoded(data, encoder, keep_bytes=keep_bytes) if decode else None
+            keep = keep_bytes or not scan.links(path)
+            decoded = _decoded(data, encoder, keep_bytes=keep) if decode else None
         beside = scan.said_of(path)
         return ReadFile(
             path=path,
-            entry=replace(entry_of(path, status), size=len(data)),
+            entry=entry,
+            size_bytes=len(data),
+            title=scan.title(path),
             sha256=digest,
             said=beside.description,
             raw=scan.raw_of(path),

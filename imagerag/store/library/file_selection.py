@@ -1,15 +1,25 @@
 """Which files of a folder are nobody's pictures: thumbnails of file servers, rubbish bins, what was to be left out."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from imagerag.store.text_files import read_text
+
+if TYPE_CHECKING:
+    from pathspec.pattern import Pattern
 
 LEFT_OUT: Final = frozenset(
-    ("@eadir", "#recycle", "@recycle", "#snapshot", "@recently-snapshot", "__macosx", "__pycache__", "$recycle.bin",
-     "system volume information", "lost+found", "node_modules", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r")
+    ("@eadir", "#recycle", "@recycle", "#snapshot", "@recently-snapshot", "@__thumb", "@tmp", "__macosx", "__pycache__",
+     "$recycle.bin", "system volume information", "lost+found", "node_modules", "thumbs.db", "ehthumbs.db",
+     "desktop.ini", "icon\r")
 )  # fmt: skip
 """Names, in lower case, of what systems and programs leave among pictures; hidden files are left out, too."""
+
+IGNORE_FILE: Final = ".imagerag-ignore"
+"""Its lines are patterns as in `.gitignore`, of what is left out of its folder and of those below."""
 
 
 class ExcludedFiles:
@@ -26,25 +36,87 @@ class ExcludedFiles:
 
     def below(self, root: Path) -> Callable[[Path], bool]:
         """For a walk from `root`: whether a file or folder that was reached is left out."""
+        ignored = IgnoreFiles(root)
 
         def excluded(path: Path) -> bool:
-            return _is_rubbish(path.name) or self._matches(path.name, _below(path, root))
+            return _is_rubbish(path.name) or self._matches(path.name, _below(path, root)) or ignored.match(path)
 
         return excluded
 
     def file(self, path: Path, roots: Sequence[Path]) -> bool:
         """Whether a file that somebody named is left out all the same: only what was asked for counts here."""
         below = [_below(path, root.absolute()) for root in roots if path.is_relative_to(root.absolute())]
-        parts = below[0].split("/") if below else [path.name]
-        ways = ["/".join(parts[:end]) for end in range(1, len(parts) + 1)]
+        ways = _ways(below[0] if below else path.name)
         return any(self._matches(way.rsplit("/", 1)[-1], way) for way in ways)
+
+    def member(self, name: str) -> bool:
+        """Whether a member of an archive is left out, by its name."""
+        return any(_is_rubbish(last := way.rsplit("/", 1)[-1]) or self._matches(last, way) for way in _ways(name))
 
     def _matches(self, name: str, way: str) -> bool:
         return any(fnmatchcase(way if "/" in pattern else name, pattern) for pattern in self._patterns)
 
 
+class IgnoreFiles:
+    """The ignore files of a folder and of those below it, each read once, as git reads its own: in each file the last
+    pattern that matches decides, and a file further down decides over those above."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._read: dict[Path, Sequence[IgnorePattern]] = {}
+
+    def match(self, path: Path) -> bool:
+        """Whether a file or folder is left out; what lies in a folder that is left out is not asked about."""
+        folder = path.parent
+        while True:
+            if patterns := self._patterns(folder):
+                name, is_folder = _below(path, folder), path.is_dir()
+                found = (one for one in reversed(patterns) if one.matches(name, is_folder=is_folder))
+                if decides := next(found, None):
+                    return bool(decides.compiled.include)
+            if folder == self._root or folder == folder.parent:
+                return False
+            folder = folder.parent
+
+    def _patterns(self, folder: Path) -> "Sequence[IgnorePattern]":
+        if folder not in self._read:
+            self._read[folder] = _ignore_file(folder / IGNORE_FILE)
+        return self._read[folder]
+
+
+@dataclass(frozen=True)
+class IgnorePattern:
+    """A line of an ignore file."""
+
+    line: str
+    compiled: "Pattern"
+
+    def matches(self, name: str, *, is_folder: bool) -> bool:
+        """Whether it decides about a file or folder."""
+        # To `pathspec`, `a/**` matches `a/`: for git it is what lies in the folder, and not the folder itself.
+        plain = not is_folder or self.line.rstrip().endswith("/**")
+        return self.compiled.include is not None and bool(self.compiled.match_file(name if plain else f"{name}/"))
+
+
+def _ignore_file(file: Path) -> "list[IgnorePattern]":
+    try:
+        lines = [line for line in read_text(file).splitlines() if line.strip()]
+    except (OSError, ValueError):  # none, or nothing that could be patterns
+        return []
+    from pathspec import GitIgnoreSpec
+
+    compiled = (GitIgnoreSpec.from_lines([line]).patterns for line in lines)
+    return [IgnorePattern(line, one) for line, found in zip(lines, compiled, strict=True) for one in found]
+
+
 def _is_rubbish(name: str) -> bool:
     return name.startswith(".") or name.lower() in LEFT_OUT
+
+
+def _ways(path: str) -> list[str]:
+    """A path, and every folder on the way to it."""
+    parts = path.split("/")
+    return ["/".join(parts[:end]) for end in range(1, len(parts) + 1)]
 
 
 def _below(path: Path, root: Path) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from imagerag.store.library.file_selection import ExcludedFiles
+from imagerag.store.library.path_patterns import base_of
 
 QUIET_MS: Final = 2000
 """Changes are told when nothing more happened for so long: a camera's card is not indexed file by file."""
@@ -18,7 +19,7 @@ async def changes(paths: Sequence[Path], exclude: Sequence[str] = ()) -> AsyncIt
     import watchfiles
 
     excluded = ExcludedFiles(exclude)
-    roots = [path.absolute() for path in paths]
+    roots = [base_of(path).absolute() for path in paths]
 
     def counts(change: object, name: str) -> bool:
         path = Path(name)

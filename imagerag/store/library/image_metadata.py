@@ -92,7 +92,9 @@ class ImageMetadata:
 
     def or_else(self, other: "ImageMetadata") -> "ImageMetadata":
         """What is said here, and by the other one where nothing is."""
-        return replace(other, **{name: value for name, value in vars(self).items() if value is not None})
+        said = {name: value for name, value in vars(self).items() if value is not None}
+        metadata = {**(other.metadata or {}), **(self.metadata or {})}
+        return replace(other, **{**said, "metadata": metadata or None})
 
 
 def plain_name(name: str) -> str:

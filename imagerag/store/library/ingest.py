@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,8 +28,9 @@ from imagerag.store.library.image_metadata import clean
 from imagerag.store.library.index_report import IndexReport
 from imagerag.store.library.known_files import KnownFiles
 from imagerag.store.library.library import Library
-from imagerag.store.library.linked_files import path_text
-from imagerag.store.library.scan import Scan, entry_of, scan
+from imagerag.store.library.locations import path_text
+from imagerag.store.library.manifest import Manifests
+from imagerag.store.library.scan import Scan, scan
 from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage
 from imagerag.store.library.sidecars import SidecarMetadata
 from imagerag.store.library.vanished_files import find_vanished, quoted, take_out
@@ -56,7 +58,7 @@ async def index(
     paths: Sequence[str | os.PathLike[str]],
     library: Library,
     *,
-    manifest: str | os.PathLike[str] | None = None,
+    manifest: Manifests = None,
     exclude: Sequence[str] = (),
     allow_outside: bool = False,
     copy: bool = False,
@@ -73,8 +75,8 @@ async def index(
     taken out. Afterwards the threshold is calibrated anew, unless nothing changed.
 
     Args:
-        paths: files, and folders with everything below them.
-        manifest: a JSON-lines or CSV file, see `read_manifest`; the images it names are indexed too.
+        paths: files, folders with everything below them, archives and tables of images, and patterns of all these.
+        manifest: one or several, see `read_manifest`; the images they name are indexed too.
         exclude: patterns (`drafts`, `*.gif`, `raw/*`) of files and folders to be left out.
         allow_outside: the manifest may name files outside of its folder and of `paths`, and a sidecar that is a link
             may lead there.
@@ -100,11 +102,13 @@ async def index(
         )
         indexing = Indexing(library, found, await library.table.known_files(), report, copy, progress)
         unchanged, fresh = await asyncio.to_thread(indexing.compare)
-    report.skipped += found.listed.problems
+    report.skipped += found.problems
+    report.columns |= {name: read for one in found.sources.values() for name, read in one.columns.items()}
     if manifest is not None:
-        report.columns, report.manifest_captions = dict(found.listed.columns), found.listed.captions
+        report.columns |= found.listed.columns
+        report.manifest_captions = found.listed.captions
     if first_look:
-        first = await asyncio.to_thread(_first_pictures, fresh)
+        first = await asyncio.to_thread(_first_pictures, found, fresh)
         if warning := await in_thread(first_look, first):
             report.warned(warning, warn)
     await indexing.describe(unchanged)
@@ -174,9 +178,10 @@ class Indexing:
         unchanged, fresh = [], []
         for path in self.scan.files:
             try:
-                entry = entry_of(path, path.stat())
+                entry = self.scan.entry(path)
                 one = self.known.unchanged(entry)
-                if one is not None and self.copy and not self.library.table.images.has(one, entry.size):
+                wanted = self.copy or not self.scan.links(path)
+                if one is not None and wanted and not self.library.table.images.has(one, entry.size):
                     one = None
             except OSError:
                 one = None  # reading it says why
@@ -221,7 +226,7 @@ class Indexing:
 
     async def read_and_write(self, fresh: Sequence[Path]) -> None:
         """Read, decode, encode and write files, the stages at the same time."""
-        parts = _batches(fresh)
+        parts = self._batches(fresh)
         reading = self._begin(next(parts, None))
         writing: asyncio.Task[None] | None = None
         try:
@@ -326,14 +331,26 @@ class Indexing:
             await self.library.upsert(new)
         await self.library.update_files(files)
         await self._update(rows)
-        if self.copy:
-            await self.library.table.copy_files({one: batch.files[one][0].path for one in old})
+        await self.library.table.copy_files(self._to_copy(batch))
+
+    def _to_copy(self, batch: _Batch) -> Mapping[str, Callable[[], bytes]]:
+        """How to read what is to be kept in the library, by the images' ids: what cannot be read again where it lies,
+        too."""
+        wanted = {}
+        for sha256, read in batch.files.items():
+            unlinked = next((one.path for one in read if not self.scan.links(one.path)), None)
+            if self.copy or unlinked is not None:
+                wanted[sha256] = partial(self._bytes_of, unlinked or read[0].path)
+        return wanted
+
+    def _bytes_of(self, path: Path) -> bytes:
+        return self.scan.read(path)[1]
 
     def _new_image(self, read: Sequence[ReadFile], vector: Any) -> NewImage:
         first = read[0]
         assert first.decoded is not None, "only what was decoded is encoded"
         row = replace(first.new_row, files=tuple(sorted({one.entry for one in read})))
-        data = first.decoded.data if self.copy else None
+        data = first.decoded.data if self.copy or not self.scan.links(first.path) else None
         self.report.captions += bool(row.caption)
         return NewImage(row=row, data=data, thumbnail=first.decoded.info.thumbnail, vector=vector)
 
@@ -387,31 +404,30 @@ class Indexing:
         if self.progress and files:
             self.progress(self.done, len(self.scan.files))
 
-
-def _batches(files: Sequence[Path]) -> Iterator[list[Path]]:
-    """Files in batches that are small enough to be held whole."""
-    batch: list[Path] = []
-    size = 0
-    for path in files:
-        try:
-            bytes_ = min(path.stat().st_size, MAX_BYTES)
-        except OSError:
-            bytes_ = 0
-        if batch and (len(batch) == BATCH or size + bytes_ > BATCH_BYTES):
+    def _batches(self, files: Sequence[Path]) -> Iterator[list[Path]]:
+        """Files in batches that are small enough to be held whole."""
+        batch: list[Path] = []
+        size = 0
+        for path in files:
+            try:
+                bytes_ = min(self.scan.entry(path).size, MAX_BYTES)
+            except OSError:
+                bytes_ = 0
+            if batch and (len(batch) == BATCH or size + bytes_ > BATCH_BYTES):
+                yield batch
+                batch, size = [], 0
+            batch.append(path)
+            size += bytes_
+        if batch:
             yield batch
-            batch, size = [], 0
-        batch.append(path)
-        size += bytes_
-    if batch:
-        yield batch
 
 
-def _first_pictures(files: Sequence[Path], count: int = 8) -> list[bytes]:
+def _first_pictures(scan: Scan, files: Sequence[Path], count: int = 8) -> list[bytes]:
     pictures = []
     for path in files:
-        with suppress(OSError):
-            if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and path.stat().st_size <= MAX_BYTES:
-                pictures.append(path.read_bytes())
+        with suppress(OSError, ValueError):
+            if path in scan.members or path.suffix.lower() in IMAGE_SUFFIXES:
+                pictures.append(scan.read(path)[1])
         if len(pictures) == count:
             break
     return pictures

@@ -1,27 +1,42 @@
 """Manifests: one file that says something of many images.
 
 CSV with any of the usual separators, JSON lines, a JSON array of objects, a JSON object from file to caption or to an
-object, or COCO's captions. Whatever a manifest does not say stays as it is in the library: indexing a folder again
-without its manifest takes no caption away.
+object, COCO's captions, or Parquet. Of several manifests the later one counts, field by field. Whatever none says stays
+as it is in the library: indexing a folder again without its manifest takes no caption away.
 """
 
 import csv
 import io
 import os
+import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from imagerag.agent.errors import UsageError
-from imagerag.store.library.image_metadata import PATH, ImageMetadata, clean, fields_of, read_metadata, written_fields
+from imagerag.agent.images.formats import IMAGE_SUFFIXES
+from imagerag.store.library.image_metadata import (
+    PATH,
+    ImageMetadata,
+    clean,
+    fields_of,
+    plain_name,
+    read_metadata,
+    written_fields,
+)
+from imagerag.store.library.sources.image_table import SUFFIXES as TABLE_SUFFIXES
+from imagerag.store.library.sources.image_table import ColumnarFile, class_names, open_table, plain_value, with_caption
 from imagerag.store.path_policy import OUTSIDE, PathPolicy
 from imagerag.store.text_files import SEPARATORS, parsed, read_text, separator_of
 
 _TABLES: Final = (".csv", ".tsv", ".tab", ".psv")
 _JSON: Final = (".json", ".jsonl", ".ndjson")
+_URL_COLUMNS: Final = ("url", "image_url", "img_url", "image_link")
+_NO_DOWNLOAD: Final = "Nothing is downloaded: fetch the images first, as with img2dataset"
+_URL: Final = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _LONGEST_CELL: Final = 2**24
 
 
@@ -33,16 +48,65 @@ class Manifest:
         entries: absolute path → description.
         problems: (row or path, reason) of rows that describe no image that can be found.
         columns: what each column was read as: one of our fields, or "metadata".
+        files: the manifests themselves.
     """
 
     entries: Mapping[Path, ImageMetadata] = field(default_factory=dict)
     problems: Sequence[tuple[str, str]] = ()
     columns: Mapping[str, str] = field(default_factory=dict)
+    files: Collection[Path] = ()
+
+    def overridden_by(self, other: "Manifest") -> "Manifest":
+        """Both, the other one's fields first."""
+        entries = dict(self.entries)
+        for path, said in other.entries.items():
+            entries[path] = said.or_else(entries[path]) if path in entries else said
+        problems = [*self.problems, *other.problems]
+        return Manifest(entries, problems, {**self.columns, **other.columns}, {*self.files, *other.files})
 
     @property
     def captions(self) -> int:
         """How many of the images that were found got a caption from it."""
         return sum(bool(said.caption) for said in self.entries.values())
+
+
+Manifests = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None
+"""No manifest, one, or several."""
+
+
+def split_manifests(manifests: Manifests) -> tuple[list[Path], list[Path]]:
+    """Manifests that describe files, and tables that have the pictures in them, in their order."""
+    if manifests is None or isinstance(manifests, str | os.PathLike):
+        manifests = [] if manifests is None else [manifests]
+    files = [Path(one) for one in manifests]
+    tables = [one for one in files if one.suffix.lower() in TABLE_SUFFIXES and _has_pictures(one)]
+    return [one for one in files if one not in tables], tables
+
+
+def read_manifests(
+    files: Sequence[Path], roots: Sequence[Path] = (), *, given: Sequence[Path] = (), allow_outside: bool = False
+) -> Manifest:
+    """Read manifests; what a later one says of an image counts, and the others fill what it does not say.
+
+    Raises:
+        UsageError: as `read_manifest`.
+    """
+    whole = Manifest()
+    for file in files:
+        whole = whole.overridden_by(read_manifest(file, roots, given=given, allow_outside=allow_outside))
+    return whole
+
+
+def read_beside(files: Iterable[Path]) -> Manifest:
+    """Read manifests that lie in folders of images; one that cannot be read, or names no images, is a problem."""
+    whole = Manifest()
+    for file in sorted(files):
+        try:
+            found = read_manifest(file)
+        except UsageError as error:
+            found = Manifest(problems=[(clean(str(file)), str(error))])
+        whole = whole.overridden_by(replace(found, files={file}))
+    return whole
 
 
 Record = tuple[int, dict[str, Any] | str]
@@ -66,19 +130,11 @@ def read_manifest(
     Raises:
         UsageError: there is no such file, it is in no form that is read, or none of its columns names the images.
     """
-    try:
-        text = read_text(file, longest=None)
-    except OSError as error:
-        raise UsageError(f"the manifest {file} cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise UsageError(f"the manifest {file} cannot be read: {error}") from None
     places = _Places((file.parent, *roots), PathPolicy(file.parent, (*roots, *given), allow_outside))
-    whole = file.suffix.lower() == ".json"
-    records = _table(text, file, places) if _is_table(file, text) else _json(text, whole=whole)
     entries: dict[Path, ImageMetadata] = {}
     problems: list[tuple[str, str]] = []
     columns: Counter[tuple[str, str]] = Counter()
-    for line, record in records:
+    for line, record in _records(file, places):
         where = f"{file.name}, line {line}"
         if isinstance(record, str):
             problems.append((where, record))
@@ -88,10 +144,13 @@ def read_manifest(
         columns.update((name, fields.get(name, "metadata")) for name in filled)
         name = next((record[column] for column, field in fields.items() if field == PATH), None)
         if not isinstance(name, str) or not name.strip():
-            problems.append((where, "the row has no path"))
+            problems.append((where, _pathless(record)))
         elif (found := places.find(name.strip())) is None:
-            outside = places.is_outside(name.strip())
-            why = f"it is outside of the folders given: {OUTSIDE}" if outside else "there is no such file"
+            why = "there is no such file"
+            if _URL.match(name.strip()):
+                why = f"it is a URL. {_NO_DOWNLOAD}"
+            elif places.is_outside(name.strip()):
+                why = f"it is outside of the folders given: {OUTSIDE}"
             problems.append((clean(name), f"named in {where}, but {why}"))
         else:
             try:
@@ -99,6 +158,28 @@ def read_manifest(
             except ValueError as error:
                 problems.append((where, str(error)))
     return Manifest(entries, problems, _read_as(columns))
+
+
+def _records(file: Path, places: "_Places") -> Iterator[Record]:
+    """The rows of a manifest of any kind."""
+    try:
+        if file.suffix.lower() in TABLE_SUFFIXES:
+            yield from _columnar(ColumnarFile(file))
+            return
+        text = read_text(file, longest=None)
+    except OSError as error:
+        raise UsageError(f"the manifest {file} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise UsageError(f"the manifest {file} cannot be read: {error}") from None
+    whole = file.suffix.lower() == ".json"
+    yield from _table(text, file, places) if _is_table(file, text) else _json(text, whole=whole)
+
+
+def _pathless(record: Mapping[str, Any]) -> str:
+    urls = {name for name in record if plain_name(name) in _URL_COLUMNS and record[name]}
+    if urls:
+        return f"the row has a URL ({min(urls)}) and no path. {_NO_DOWNLOAD}"
+    return "the row has no path"
 
 
 def _read_as(columns: "Counter[tuple[str, str]]") -> dict[str, str]:
@@ -133,7 +214,8 @@ def _table(text: str, file: Path, places: "_Places") -> Iterator[Record]:
         header = _told_apart([cell.strip() for cell in next(rows, [])])
     except csv.Error as error:
         raise UsageError(f"the manifest {file}, line 1, cannot be read: {error}") from None
-    if PATH not in fields_of(header).values():
+    has_url = any(plain_name(name) in _URL_COLUMNS for name in header)
+    if PATH not in fields_of(header).values() and not has_url:
         if not header or places.find(header[0]) is None:
             named = ", ".join(cell or "(empty)" for cell in header)[:300] or "none"
             raise UsageError(
@@ -233,6 +315,28 @@ def _by_file(whole: Mapping[str, Any]) -> Iterator[Record]:
             yield at, {"path": name, "caption": said} if isinstance(said, str) else "neither a caption nor an object"
 
 
+# --- Parquet --------------------------------------------------------------------------------------------------------
+
+
+def _columnar(file: ColumnarFile) -> Iterator[Record]:
+    """The rows of a Parquet or Arrow file."""
+    names = class_names(file.schema)
+    for number, record in file.records():
+        said = {
+            name: names[name][value] if name in names and value in range(len(names[name])) else plain_value(value)
+            for name, value in record.items()
+            if not isinstance(value, bytes)
+        }
+        yield number + 1, with_caption(said)
+
+
+def _has_pictures(file: Path) -> bool:
+    try:
+        return open_table(file) is not None
+    except (OSError, ValueError):
+        return False  # reading it as a manifest says why
+
+
 # --- files ----------------------------------------------------------------------------------------------------------
 
 
@@ -243,6 +347,7 @@ class _Places:
     folders: Sequence[Path]
     named: PathPolicy
     _listed: dict[Path, Mapping[str, str]] = field(default_factory=dict)
+    _by_stem: dict[Path, Mapping[str, str]] = field(default_factory=dict)
 
     def find(self, name: str) -> Path | None:
         """The file of that name, absolute; None where there is none that may be read."""
@@ -270,7 +375,16 @@ class _Places:
         at = Path(path.anchor)
         for part in path.parts[1:]:
             at = at / part if (at / part).exists() else at / self._names(at).get(_composed(part), part)
-        return at if at.is_file() else None
+        if at.is_file():
+            return at
+        return path.parent / called if (called := self._stems(path.parent).get(_composed(path.name))) else None
+
+    def _stems(self, folder: Path) -> Mapping[str, str]:
+        """The images in a folder by their names without endings, as kohya's manifests have them."""
+        if folder not in self._by_stem:
+            names = (Path(name) for name in sorted(self._names(folder)))
+            self._by_stem[folder] = {one.stem: one.name for one in names if one.suffix.lower() in IMAGE_SUFFIXES}
+        return self._by_stem[folder]
 
     def _names(self, folder: Path) -> Mapping[str, str]:
         """The names in a folder, by their composed form."""

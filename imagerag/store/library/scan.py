@@ -3,55 +3,114 @@
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.images.decoding import MAX_BYTES
 from imagerag.agent.images.formats import IMAGE_SUFFIXES
+from imagerag.store.library.companions import FOLDER_METADATA, is_companion
 from imagerag.store.library.file_selection import ExcludedFiles
 from imagerag.store.library.image_metadata import ImageMetadata, clean
-from imagerag.store.library.linked_files import path_text
-from imagerag.store.library.manifest import Manifest, read_manifest
+from imagerag.store.library.locations import path_text, split_member
+from imagerag.store.library.manifest import Manifest, Manifests, read_beside, read_manifests, split_manifests
+from imagerag.store.library.path_patterns import NamedPaths, expand
 from imagerag.store.library.raw_pairs import RAW_FILE, paired_raws
 from imagerag.store.library.schema import FileEntry
 from imagerag.store.library.sidecars import SidecarMetadata, Sidecars
+from imagerag.store.library.sources.finding import find_sources
+from imagerag.store.library.sources.members import Member, Source
 
 
 @dataclass(frozen=True)
 class Scan:
-    """The files to look at, and what is said of them elsewhere.
+    """The images to look at, and what is said of them elsewhere.
 
     Attributes:
-        files: absolute, each once and always in the same order.
-        listed: the manifest.
+        files: absolute, each once and always in the same order; with the images in archives and tables.
+        listed: the manifests.
+        beside: manifests that lie with the images of their folder.
         sidecars: finds and reads sidecars.
         raws: camera RAWs that are left out, by the developed file beside them.
-        roots: the folders that were walked, and the files that were named; absolute.
+        members: images in archives and tables, by their paths.
+        sources: archives and tables that were listed whole.
+        named: the folders that were walked, the files that were named, and patterns.
         unread: folders whose content could not be listed.
+        problems: what is left out, and why, beside files that turn out to be no images.
     """
 
     files: Sequence[Path]
     listed: Manifest = field(default_factory=Manifest)
+    beside: Manifest = field(default_factory=Manifest)
     sidecars: Sidecars = field(default_factory=Sidecars)
     raws: Mapping[Path, Path] = field(default_factory=dict)
-    roots: Sequence[Path] = ()
+    members: Mapping[Path, Member] = field(default_factory=dict)
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    named: NamedPaths = field(default_factory=lambda: NamedPaths(()))
     unread: Sequence[Path] = ()
+    problems: Sequence[tuple[str, str]] = ()
+
+    def entry(self, path: Path) -> FileEntry:
+        """An image as a library notes it.
+
+        Raises:
+            OSError: it cannot be looked at.
+        """
+        member = self.members.get(path)
+        return member.entry if member else entry_of(path, path.stat())
+
+    def links(self, path: Path) -> bool:
+        """Whether an image's bytes can be read again where they lie; a library keeps a copy otherwise."""
+        member = self.members.get(path)
+        return member is None or member.source.linked
+
+    def read(self, path: Path) -> tuple[FileEntry, bytes]:
+        """An image, and its bytes.
+
+        Raises:
+            OSError: it cannot be read.
+            ValueError: it is no longer what was listed, too large, or no file at all.
+        """
+        if member := self.members.get(path):
+            return member.entry, member.source.read(member)
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
+            raise ValueError("not a regular file, or a folder that may not be read")
+        if status.st_size > MAX_BYTES:
+            raise ValueError(f"the file has {status.st_size / 2**20:.0f} MB; at most {MAX_BYTES // 2**20} MB are read")
+        data = path.read_bytes()
+        return replace(entry_of(path, status), size=len(data)), data
+
+    def title(self, path: Path) -> str:
+        """What an image is called where nothing gives it a title."""
+        member = self.members.get(path)
+        return member.title if member else clean(path.stem)
+
+    def covers(self, path: str) -> bool:
+        """Whether an image that a library knows lies below what was named."""
+        file = split_member(path)[0]
+        return any(is_below(file, root) for root in self.named.paths) or self.named.matches(file)
 
     def described(self, path: Path) -> str:
         """What the sidecars and the manifest of an image are: as long as it stays, they need not be read again."""
-        parts = [f"{one.name}/{_stamp(one)}" for one in sorted(self.sidecars.beside([path]))]
-        if said := self.listed.entries.get(path):
-            parts.append(repr(said))
+        if member := self.members.get(path):
+            parts = [member.described]
+        else:
+            parts = [f"{one.name}/{_stamp(one)}" for one in sorted(self.sidecars.beside([path]))]
+        said = (self.listed.entries.get(path), self.beside.entries.get(path), self.sidecars.concept(path))
+        parts += [repr(one) for one in said if one]
         if raw := self.raws.get(path):
             parts.append(str(raw))
         return sha256("\n".join(parts).encode(errors="replace")).hexdigest()[:32] if parts else ""
 
     def said_of(self, path: Path) -> SidecarMetadata:
-        """What the manifest and the sidecars say of an image, the manifest first."""
-        beside = self.sidecars.of(path)
-        said = self.listed.entries.get(path, ImageMetadata()).or_else(beside.description)
-        return SidecarMetadata(said, beside.problems)
+        """What the manifests, the sidecars and the folder's own manifest say of an image, in this order."""
+        member = self.members.get(path)
+        near = member.source.said(member) if member else self.sidecars.of(path)
+        said = self.listed.entries.get(path, ImageMetadata()).or_else(near.description)
+        said = said.or_else(self.beside.entries.get(path, ImageMetadata())).or_else(self.sidecars.concept(path))
+        return SidecarMetadata(said, near.problems)
 
     def raw_of(self, path: Path) -> ImageMetadata:
         """The RAW that an image was developed from, as metadata."""
@@ -66,46 +125,60 @@ def entry_of(path: Path, status: os.stat_result) -> FileEntry:
 
 def scan(
     paths: Sequence[Path],
-    manifest: str | os.PathLike[str] | None,
+    manifest: Manifests,
     excluded: ExcludedFiles,
     *,
     allow_outside: bool,
     prune: bool = False,
 ) -> Scan:
-    """Find every file to look at.
+    """Find every image to look at.
 
     Args:
         prune: a path that is not there is no mistake: what was indexed below it is to be taken out.
 
     Raises:
-        UsageError: a path or the manifest does not exist.
+        UsageError: a path or a manifest does not exist, or a manifest cannot be read.
     """
-    there = [path for path in paths if _exists(path, prune)]
+    manifests, tables = split_manifests(manifest)
+    named = expand(paths, may_be_gone=prune)
+    there = [path for path in (*named.paths, *tables) if _exists(path, prune)]
     roots = [path for path in there if path.is_dir()]
-    listed = Manifest()
-    files: dict[Path, None] = {}
-    if manifest is not None:
-        listed = read_manifest(Path(manifest), roots, given=there, allow_outside=allow_outside)
-        files.update(dict.fromkeys(path for path in sorted(listed.entries) if not excluded.file(path, roots)))
+    listed = read_manifests(manifests, roots, given=there, allow_outside=allow_outside)
+    found: dict[Path, None] = {}
+    found.update(dict.fromkeys(path for path in sorted(listed.entries) if not excluded.file(path, roots)))
     walked: set[tuple[int, int]] = set()
     unread: list[Path] = []
     for path in there:
-        found = _walk(path, walked, excluded.below(path), unread) if path.is_dir() else [path]
-        files.update(dict.fromkeys(Path(os.path.abspath(each)) for each in found))
-    if manifest is not None:
-        files.pop(Path(os.path.abspath(manifest)), None)
-    beside = Sidecars().beside(path for path in files if path.suffix.lower() in IMAGE_SUFFIXES)
-    given = [Path(os.path.abspath(path)) for path in paths]
-    named = {*listed.entries, *given}
-    raws = {raw: developed for raw, developed in paired_raws(files).items() if raw not in named}
+        walk = _walk(path, walked, excluded.below(path), unread) if path.is_dir() else [path]
+        found.update(dict.fromkeys(Path(os.path.abspath(each)) for each in walk))
+    for file in manifests:
+        found.pop(Path(os.path.abspath(file)), None)
+    given = [Path(os.path.abspath(path)) for path in (*named.paths, *tables)]
+    keep = {*listed.entries, *given}
+    beside = read_beside(path for path in found if path.name in FOLDER_METADATA and path not in keep)
+    found = {path: None for path in found if path not in beside.files}
+    found = {path: None for path in found if path in keep or not is_companion(path, found)}
+    sources = find_sources(found, keep, excluded)
+    images = [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES]
+    raws = {raw: developed for raw, developed in paired_raws(images).items() if raw not in keep}
+    dropped = {*Sidecars().beside(images), *raws} - listed.entries.keys()
     return Scan(
-        files=[path for path in files if path in listed.entries or not (path in beside or path in raws)],
+        files=list(sources.images(path for path in found if path not in dropped)),
         listed=listed,
+        beside=beside,
         sidecars=Sidecars(paths, allow_outside),
         raws={developed: raw for raw, developed in raws.items()},
-        roots=given,
+        members=sources.members,
+        sources=sources.whole,
+        named=NamedPaths(given, named.patterns),
         unread=[Path(os.path.abspath(path)) for path in unread],
+        problems=[*listed.problems, *beside.problems, *sources.problems],
     )
+
+
+def is_below(path: str, folder: Path) -> bool:
+    """Whether a path is a folder, or lies below it."""
+    return path == str(folder) or path.startswith(f"{str(folder).rstrip(os.sep)}{os.sep}")
 
 
 def _exists(path: Path, prune: bool) -> bool:

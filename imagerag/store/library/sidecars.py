@@ -12,18 +12,17 @@ are indexed: of a folder that somebody else made, it could be any text of the ma
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from imagerag.store.library.foreign_records import our_record
 from imagerag.store.library.generation_metadata import without_parameters
 from imagerag.store.library.image_metadata import (
     DETECTIONS,
     MAX_CAPTION,
-    POSITION,
     ImageMetadata,
     clean,
     plain_name,
@@ -34,9 +33,15 @@ from imagerag.store.text_files import parsed, read_text
 
 SUFFIXES: Final = (".json", ".txt", ".caption")
 
+MEMBER_SUFFIXES: Final = (*SUFFIXES, ".cls")
+"""Of what lies beside an image in an archive: WebDataset's classes, too."""
+
 _TAKEOUT: Final = ".supplemental-metadata"
 _TAKEOUT_LONGEST: Final = 46
 """Takeout cuts a name (without `.json`) off there."""
+
+_CONCEPT: Final = re.compile(r"^(?P<repeats>\d{1,4})_(?P<concept>.*\S)$")
+_CAPTIONS: Final = (".txt", ".caption")
 
 _NUMBERED: Final = re.compile(r"^(?P<stem>.*)(?P<number>\(\d+\))(?P<suffix>\.[^.]+)$")
 _NUMBER: Final = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
@@ -70,14 +75,18 @@ class Sidecars:
 
     def of(self, image: Path) -> SidecarMetadata:
         """What lies beside an image and says something of it."""
-        description, problems = ImageMetadata(), []
-        for name in self._beside(image):
-            try:
-                description = description.or_else(_read(self._allowed(image.with_name(name))))
-            except (OSError, ValueError) as error:
-                why = error.strerror if isinstance(error, OSError) and error.strerror else error
-                problems.append(f"its sidecar {clean(name)} was left out: {why}")
-        return SidecarMetadata(description, tuple(problems))
+        return read_all((name, partial(self._read, image.with_name(name))) for name in self._beside(image))
+
+    def concept(self, image: Path) -> ImageMetadata:
+        """What kohya's name of a folder says, `10_ada lovelace`: how often its images are repeated, and what is in
+        them. Only where captions lie in it: many folders are numbered."""
+        found = _CONCEPT.match(image.parent.name)
+        if not found or not any(name.endswith(_CAPTIONS) for name in self._folder(image.parent)):
+            return ImageMetadata()
+        return ImageMetadata(tags=(clean(found["concept"]),), metadata={"repeats": int(found["repeats"])})
+
+    def _read(self, sidecar: Path) -> ImageMetadata:
+        return sidecar_metadata(sidecar.name, read_text(self._allowed(sidecar)))
 
     def _allowed(self, sidecar: Path) -> Path:
         files = PathPolicy(sidecar.parent, self.given, self.allow_outside)
@@ -107,6 +116,25 @@ class Sidecars:
         return self._folders[folder]
 
 
+def read_all(sidecars: "Iterable[tuple[str, Callable[[], ImageMetadata]]]") -> SidecarMetadata:
+    """What sidecars say together, the likeliest first: each by its name and how it is read."""
+    description, problems = ImageMetadata(), []
+    for name, read in sidecars:
+        try:
+            description = description.or_else(read())
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) and error.strerror else error
+            problems.append(f"its sidecar {clean(name)} was left out: {why}")
+    return SidecarMetadata(description, tuple(problems))
+
+
+def member_names_of(image: str) -> Iterator[str]:
+    """The names of an image's sidecars in an archive: in WebDataset's, all up to a name's first dot is its key."""
+    yield from names_of(image)
+    for key in dict.fromkeys((image.partition(".")[0], Path(image).stem)):
+        yield from (key + suffix for suffix in MEMBER_SUFFIXES)
+
+
 def names_of(image: str) -> Iterator[str]:
     """The names that a sidecar of this image may have, the likeliest first."""
     path = Path(image)
@@ -133,15 +161,15 @@ def _takeout(image: str) -> Iterator[str]:
             yield f"{name[:_TAKEOUT_LONGEST]}{number}.json"
 
 
-def _read(file: Path) -> ImageMetadata:
-    """What a sidecar says.
+def sidecar_metadata(name: str, text: str) -> ImageMetadata:
+    """What a sidecar of some name says.
 
     Raises:
-        OSError: it cannot be read.
         ValueError: it says nothing that can be used; the message says why.
     """
-    text = read_text(file)
-    if file.suffix.lower() != ".json":
+    if name.lower().endswith(".cls"):
+        return read_metadata({"class": text.strip()})
+    if not name.lower().endswith(".json"):
         return _of_text(text)
     record: Any = parsed(text)
     if isinstance(record, list) and len(record) == 1:
@@ -152,20 +180,7 @@ def _read(file: Path) -> ImageMetadata:
         return read_metadata({"tags": record})
     if not isinstance(record, dict):
         raise ValueError("it is neither an object nor a text")
-    if "photoTakenTime" in record or "googlePhotosOrigin" in record:
-        record = _of_takeout(record)
-    return read_metadata(_without_labels(record))
-
-
-def _of_takeout(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Google Takeout's object with our fields. Its title is the file's name, its time is UTC's, 0, 0 is no place."""
-    said = {key: value for key, value in record.items() if key != "title"}
-    time, place = record.get("photoTakenTime"), record.get("geoData")
-    with suppress(TypeError, ValueError, OverflowError, OSError, KeyError):
-        said["taken"] = f"{datetime.fromtimestamp(int(time['timestamp']), UTC):%Y-%m-%d %H:%M:%S}Z" if time else None
-    if isinstance(place, dict) and (place.get("latitude") or place.get("longitude")):
-        said |= {axis: place.get(axis) for axis in POSITION}
-    return said
+    return read_metadata(_without_labels(our_record(record)))
 
 
 def _of_text(text: str) -> ImageMetadata:

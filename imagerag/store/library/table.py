@@ -9,8 +9,7 @@ import asyncio
 import hashlib
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final, TypeVar
 
 from imagerag.agent.errors import BlobError, ImageRAGError
@@ -162,17 +161,20 @@ class LibraryTable:
         await self.prepare([image.row.metadata for image in images])
         await self.write(work)
 
-    async def copy_files(self, files: Mapping[str, Path]) -> None:
-        """Keep copies of files whose images are linked, by the images' ids; one that was changed meanwhile is left."""
+    async def copy_files(self, files: Mapping[str, Callable[[], bytes]]) -> None:
+        """Keep copies of images, by their ids and how they are read; one that was changed meanwhile is left."""
 
         def work() -> None:
-            for sha256, path in files.items():
+            for sha256, read in files.items():
+                data = b""
                 if not self.images.path(sha256).exists():
-                    data = path.read_bytes()
+                    with suppress(OSError, ValueError):  # the next scan finds it changed
+                        data = read()
                     if hashlib.sha256(data).hexdigest() == sha256:
                         self.images.write(sha256, data)
 
-        await self.write(work)
+        if files:
+            await self.write(work)
 
     async def copy(self, rows: Any, source: "LibraryTable") -> None:
         """Write whole rows of another library with the same encoder, and what it keeps of their pictures."""

@@ -10,8 +10,8 @@ from typing import Final
 from imagerag.store.library.index_report import IndexReport
 from imagerag.store.library.known_files import Entry, KnownFiles
 from imagerag.store.library.library import Library
-from imagerag.store.library.linked_files import split_member
-from imagerag.store.library.scan import Scan
+from imagerag.store.library.locations import split_member
+from imagerag.store.library.scan import Scan, is_below
 from imagerag.store.library.schema import FileEntry
 
 SHARE: Final = 0.5
@@ -55,12 +55,12 @@ def find_vanished(known: KnownFiles, scan: Scan, seen: Mapping[str, str | None],
     found, below = VanishedFiles(alive={now for now in seen.values() if now is not None}), set[str]()
     empty: dict[str, bool] = {}
     for path, entries in known.by_path.items():
-        if inside := _is_below(path, scan.roots):
+        if inside := scan.covers(path):
             below.update(one for one, _ in entries)
         if path in seen:
             now = seen[path]
             found.replaced += [entry for entry in entries if now is not None and entry[0] != now]
-        elif (inside or prune) and not _is_below(path, scan.unread) and not _is_there(path):
+        elif (inside or prune) and not _is_below(path, scan.unread) and _is_gone(path, entries, scan):
             held = not prune and _in_empty_folder(path, empty)
             (found.held if held else found.gone).extend(entries)
         else:
@@ -129,12 +129,17 @@ def _without(files: Iterable[FileEntry], dropped: set[FileEntry]) -> tuple[FileE
 
 
 def _is_below(path: str, folders: Sequence[Path]) -> bool:
-    path = split_member(path)[0]
-    return any(path == str(folder) or path.startswith(f"{str(folder).rstrip(os.sep)}{os.sep}") for folder in folders)
+    file = split_member(path)[0]
+    return any(is_below(file, folder) for folder in folders)
 
 
-def _is_there(path: str) -> bool:
-    return os.path.lexists(split_member(path)[0])
+def _is_gone(path: str, entries: Sequence[Entry], scan: Scan) -> bool:
+    """Whether a file is not there, or is no longer in an archive that was changed since and listed to its end."""
+    file, member = split_member(path)
+    source = scan.sources.get(file) if member else None
+    if source is not None:
+        return all(entry.mtime_ns != source.status.st_mtime_ns for _, entry in entries)
+    return not os.path.lexists(file)
 
 
 def _in_empty_folder(path: str, known: dict[str, bool]) -> bool:

@@ -1,0 +1,56 @@
+"""Files that belong to what is indexed without being images: nobody needs to be told that they were left out."""
+
+import json
+import re
+from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+FOLDER_METADATA: Final = ("metadata.csv", "metadata.jsonl", "metadata.parquet", "meta_cap.json", "meta_clean.json",
+                          "meta_lat.json")  # fmt: skip
+"""Manifests that are read where they lie: of Hugging Face's image folders, and kohya's."""
+
+_HUGGING_FACE: Final = ("dataset_dict.json", "dataset_info.json", "state.json")
+_TAKEOUT: Final = ("print-subscriptions.json", "shared_album_comments.json", "user-generated-memory-titles.json")
+_LIVE: Final = (".mov", ".mp4", ".mp")
+_STATS: Final = re.compile(r"^(?P<shard>.+)_stats\.json$")
+
+
+def is_companion(path: Path, files: Collection[Path]) -> bool:
+    """Whether a file that was found in a folder belongs to others.
+
+    Args:
+        files: everything that was found.
+    """
+    name, suffix = path.name, path.suffix.lower()
+    if suffix in _LIVE:
+        stem = path.with_suffix("")
+        names = (stem.with_suffix(one) for ending in (".heic", ".jpg", ".jpeg") for one in (ending, ending.upper()))
+        return stem in files or any(one in files for one in names)
+    if stats := _STATS.match(name):
+        return _has_shard(path.with_name(stats["shard"]))
+    if suffix == ".parquet":
+        return _has_shard(path.with_suffix(""))
+    if suffix == ".arrow":
+        return _is_left_over(path)
+    hugging = name in _HUGGING_FACE and (name == "dataset_dict.json" or _data_files(path.parent) is not None)
+    return hugging or name in _TAKEOUT
+
+
+def _has_shard(stem: Path) -> bool:
+    """Whether it names a shard of img2dataset's: a folder, or an archive."""
+    return stem.is_dir() or stem.with_name(f"{stem.name}.tar").is_file()
+
+
+def _is_left_over(path: Path) -> bool:
+    """Whether an Arrow file lies beside a saved dataset without being of it: what `map` and `filter` kept."""
+    names = _data_files(path.parent)
+    return names is not None and path.name not in names
+
+
+def _data_files(folder: Path) -> frozenset[str] | None:
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        state = json.loads((folder / "state.json").read_text("utf-8"))
+        return frozenset(one["filename"] for one in state["_data_files"])
+    return None

@@ -1,0 +1,98 @@
+"""Patterns instead of paths: `'photos/**/*.jpg'`, and WebDataset's `shard-{000..009}.tar`.
+
+A shell expands the former before anybody sees it; quoted, or in Python, it is expanded here. `**` is any folders.
+"""
+
+import glob
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from imagerag.agent.errors import UsageError
+
+_RANGE: Final = re.compile(r"\{(\d+)\.\.(\d+)\}")
+_CHOICE: Final = re.compile(r"\{([^{}]*,[^{}]*)\}")
+
+MAX_SHARDS: Final = 100_000
+
+
+@dataclass(frozen=True)
+class NamedPaths:
+    """Paths that somebody named.
+
+    Attributes:
+        paths: with what the patterns match.
+        patterns: absolute.
+    """
+
+    paths: Sequence[Path]
+    patterns: Sequence[str] = ()
+
+    def matches(self, path: str) -> bool:
+        """Whether an absolute path is one that a pattern stands for, or lies below it."""
+        if not self.patterns:
+            return False
+        from pathspec import GitIgnoreSpec
+
+        lines = [pattern.replace("\\", "/") for pattern in self.patterns]
+        return bool(GitIgnoreSpec.from_lines(lines).match_file(path.lstrip("/")))
+
+
+def expand(paths: Sequence[Path], *, may_be_gone: bool = False) -> NamedPaths:
+    """Expand patterns; a path that is there is itself, whatever is in its name.
+
+    Args:
+        may_be_gone: a pattern without a match is no mistake.
+
+    Raises:
+        UsageError: a pattern matches nothing, or stands for too many shards.
+    """
+    found: dict[Path, None] = {}
+    patterns: list[str] = []
+    for path in paths:
+        if not _is_pattern(path):
+            found[path] = None
+            continue
+        matches = [Path(one) for text in _braces(str(path)) for one in sorted(glob.glob(text, recursive=True))]
+        if not matches and not may_be_gone:
+            raise UsageError(f"there is no file or folder {path}, and as a pattern it matches none")
+        found.update(dict.fromkeys(matches))
+        patterns += [os.path.abspath(text) for text in _braces(str(path))]
+    return NamedPaths(list(found), patterns)
+
+
+def base_of(path: Path) -> Path:
+    """The folder below which everything lies that a pattern can match; a path that is none is itself."""
+    if not _is_pattern(path):
+        return path
+    first = next((at for at, part in enumerate(path.parts) if glob.has_magic(part) or "{" in part), None)
+    return Path(*path.parts[:first])
+
+
+def _is_pattern(path: Path) -> bool:
+    text = str(path)
+    return (glob.has_magic(text) or bool(_RANGE.search(text) or _CHOICE.search(text))) and not os.path.lexists(path)
+
+
+def _braces(text: str) -> Iterator[str]:
+    """The texts that one with braces stands for, as WebDataset writes them."""
+    waiting, count = [text], 0
+    while waiting:
+        one = waiting.pop()
+        if numbers := _RANGE.search(one):
+            first, last = numbers.groups()
+            if int(last) - int(first) >= MAX_SHARDS:
+                raise UsageError(f"{text} stands for more than {MAX_SHARDS:,} files")
+            parts = [str(number).zfill(len(first)) for number in range(int(first), int(last) + 1)]
+        elif choice := _CHOICE.search(one):
+            numbers, parts = choice, choice[1].split(",")
+        else:
+            count += 1
+            if count > MAX_SHARDS:
+                raise UsageError(f"{text} stands for more than {MAX_SHARDS:,} files")
+            yield one
+            continue
+        waiting += [one[: numbers.start()] + part + one[numbers.end() :] for part in reversed(parts)]

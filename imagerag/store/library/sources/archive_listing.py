@@ -1,0 +1,126 @@
+"""Sorting the members of an archive: images, what is said of them, and what is left out.
+
+Nothing is ever unpacked into a folder; a member whose name leads out of the archive is left out all the same, because
+the name is shown and exported.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Final
+
+from imagerag.agent.images.decoding import MAX_BYTES
+from imagerag.agent.images.formats import IMAGE_SUFFIXES
+from imagerag.store.library.image_metadata import ImageMetadata, clean
+from imagerag.store.library.sidecars import (
+    MEMBER_SUFFIXES,
+    SidecarMetadata,
+    member_names_of,
+    read_all,
+    sidecar_metadata,
+)
+from imagerag.store.library.sources.members import Problem
+from imagerag.store.text_files import LONGEST, decoded
+
+MAX_MEMBERS: Final = 1_000_000
+
+_DRIVE: Final = re.compile(r"[A-Za-z]:")
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveEntry:
+    """A member as the archive lists it.
+
+    Attributes:
+        position: where it begins.
+        refused: why it is never read; empty for what is.
+    """
+
+    name: str
+    size: int
+    position: int
+    refused: str = ""
+
+
+@dataclass
+class ArchiveListing:
+    """The members of an archive by kind.
+
+    Attributes:
+        images: by plain names.
+        texts: what may say something of an image, by names as they are looked for.
+    """
+
+    images: dict[str, ArchiveEntry] = field(default_factory=dict)
+    texts: dict[str, ArchiveEntry] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def said(self, name: str, read: Callable[[ArchiveEntry], bytes]) -> SidecarMetadata:
+        """What lies beside an image in the archive and says something of it."""
+        folder, _, base = name.rpartition("/")
+        keys = dict.fromkeys(_key(f"{folder}/{one}" if folder else one) for one in member_names_of(base))
+        return read_all(
+            (self.texts[key].name, self._reading(self.texts[key], read)) for key in keys if key in self.texts
+        )
+
+    def _reading(self, entry: ArchiveEntry, read: Callable[[ArchiveEntry], bytes]) -> Callable[[], ImageMetadata]:
+        return lambda: sidecar_metadata(entry.name, decoded(read(entry)))
+
+
+def listing(archive: str, entries: Iterable[ArchiveEntry], excluded: Callable[[str], bool]) -> ArchiveListing:
+    """Sort what an archive lists.
+
+    Args:
+        archive: its path, for messages.
+        excluded: whether a member is left out, by its name.
+    """
+    found, others = ArchiveListing(), 0
+    for count, entry in enumerate(entries):
+        if count == MAX_MEMBERS:
+            found.problems.append((archive, f"only its first {MAX_MEMBERS:,} members are read"))
+            break
+        name, suffix = plain_member(entry.name), PurePosixPath(entry.name.replace("\\", "/")).suffix.lower()
+        shown = clean(f"{archive}::{entry.name}")
+        if name and excluded(name):
+            continue
+        if suffix in MEMBER_SUFFIXES:
+            if name and not entry.refused and entry.size <= LONGEST:
+                found.texts[_key(name)] = entry
+        elif suffix not in IMAGE_SUFFIXES:
+            others += 1
+        elif why := entry.refused or _refused(name, entry.size):
+            found.problems.append((shown, why))
+        else:
+            assert name is not None, "what has no plain name was refused"
+            if name in found.images:
+                found.problems.append((shown, "a later member of the archive has the same name"))
+            found.images[name] = entry
+    if others:
+        found.problems.append((archive, f"{others:,} of its members are no images, going by their names"))
+    elif not found.images and not found.problems:
+        found.problems.append((archive, "there is no image in it"))
+    return found
+
+
+def plain_member(name: str) -> str | None:
+    """A member's name without `.` and empty parts; None where it leads out of the archive, or has no end."""
+    if "\\" in name and "/" not in name:
+        name = name.replace("\\", "/")
+    parts = [part for part in name.split("/") if part not in ("", ".")]
+    if name.startswith("/") or _DRIVE.match(name) or ".." in parts or not parts or "\0" in name:
+        return None
+    return "/".join(parts)
+
+
+def _refused(name: str | None, size: int) -> str:
+    if name is None:
+        return "its name leads out of the archive"
+    if size > MAX_BYTES:
+        return f"it has {size / 2**20:.0f} MB; at most {MAX_BYTES // 2**20} MB are read"
+    return "it is empty" if not size else ""
+
+
+def _key(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()

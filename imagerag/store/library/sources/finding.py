@@ -1,0 +1,69 @@
+"""Archives and tables among the files of a scan."""
+
+import os
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from imagerag.store.library.file_selection import ExcludedFiles
+from imagerag.store.library.image_metadata import clean
+from imagerag.store.library.sources.members import Member, Problem, Source
+from imagerag.store.library.sources.opening import COMPRESSED, is_source, open_source
+
+
+@dataclass
+class FoundSources:
+    """Archives and tables, and the images in them.
+
+    Attributes:
+        opened: by path; None for those that have no image in them, or are left out.
+        members: images, by their paths.
+        whole: sources that were listed to their ends, by path.
+    """
+
+    opened: dict[Path, Source | None] = field(default_factory=dict)
+    members: dict[Path, Member] = field(default_factory=dict)
+    whole: dict[str, Source] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def images(self, files: Iterable[Path]) -> Iterator[Path]:
+        """Files, and in place of an archive or a table the images in it."""
+        for path in files:
+            source = self.opened.get(path)
+            if source is not None:
+                yield from (member.path for member in source.members)
+            elif path not in self.opened:
+                yield path
+
+
+def find_sources(files: Iterable[Path], named: Collection[Path], excluded: ExcludedFiles) -> FoundSources:
+    """Open the archives and tables among files.
+
+    Args:
+        named: files that somebody named: compressed archives are read only where they are.
+    """
+    found = FoundSources()
+    for path in files:
+        if not is_source(path) or not path.is_file():
+            continue
+        found.opened[path] = None
+        if path.name.lower().endswith(COMPRESSED) and path not in named:
+            found.problems.append((clean(str(path)), "a compressed archive is read only where it is named as a PATH"))
+            continue
+        try:
+            source = open_source(path, excluded.member)
+            members = {member.path: member for member in source.members} if source else {}
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) and error.strerror else error
+            found.problems.append((clean(str(path)), f"cannot be read: {why}"))
+            continue
+        if source is None:
+            why = "it has no column of pictures; where it names files, give it with --manifest"
+            found.problems.append((clean(str(path)), why))
+            continue
+        found.opened[path] = source
+        found.members |= members
+        found.problems += source.problems
+        if source.whole:
+            found.whole[os.fspath(path)] = source
+    return found

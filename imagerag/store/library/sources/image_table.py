@@ -1,0 +1,278 @@
+"""Images in the rows of Parquet and Arrow files: a Hugging Face dataset's, or any with a column of pictures' bytes.
+
+`datasets` is not needed: its files are Arrow's, and what it knows of their columns is in their metadata. Rows are read
+in passing, a few at a time, so that the images are copied into the library.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cached_property
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, Final
+
+from imagerag.agent.images.decoding import MAX_BYTES
+from imagerag.agent.images.formats import format_of
+from imagerag.store.library.image_metadata import PATH, clean, read_metadata, written_fields
+from imagerag.store.library.sidecars import SidecarMetadata
+from imagerag.store.library.sources.forward_reader import ForwardReader
+from imagerag.store.library.sources.members import Member, Problem
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SUFFIXES: Final = (".parquet", ".arrow", ".feather")
+
+IMAGES: Final = ("image", "img", "jpg", "jpeg", "png", "webp", "picture", "photo", "image_bytes", "img_bytes", "bytes",
+                 "content", "data")  # fmt: skip
+"""What columns of pictures are called, the likeliest first."""
+
+_ROWS: Final = 16
+"""Rows that are read at once: each may have a picture of some megabytes."""
+
+
+@dataclass(frozen=True)
+class ColumnarFile:
+    """A Parquet or Arrow file."""
+
+    path: Path
+
+    @cached_property
+    def schema(self) -> "pa.Schema":
+        """Its columns.
+
+        Raises:
+            ValueError: it is no such file.
+        """
+        with self._opened() as (schema, _, _):
+            return schema
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has."""
+        with self._opened() as (_, rows, _):
+            return rows
+
+    def records(self, start: int = 0, columns: Sequence[str] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Rows from a number on, with their numbers.
+
+        Raises:
+            ValueError: the file is damaged.
+        """
+        with self._opened() as (_, _, batches):
+            for first, batch in batches(start, columns):
+                for offset in range(max(0, start - first), batch.num_rows, _ROWS):
+                    yield from enumerate(batch.slice(offset, _ROWS).to_pylist(), first + offset)
+
+    @contextmanager
+    def _opened(self) -> "Iterator[tuple[pa.Schema, int, Any]]":
+        import pyarrow as pa
+
+        try:
+            opening = self._parquet() if self.path.suffix.lower() == ".parquet" else self._arrow()
+            with opening as opened:
+                yield opened
+        except (pa.ArrowException, OSError, EOFError) as error:
+            if isinstance(error, OSError) and error.errno:
+                raise
+            raise ValueError(f"it cannot be read: {str(error).splitlines()[0][:200]}") from None
+
+    @contextmanager
+    def _parquet(self) -> "Iterator[tuple[pa.Schema, int, Any]]":
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(self.path) as file:
+
+            def batches(start: int, columns: Sequence[str] | None) -> "Iterator[tuple[int, pa.RecordBatch]]":
+                first, groups = 0, list(range(file.num_row_groups))
+                while groups and first + file.metadata.row_group(groups[0]).num_rows <= start:
+                    first += file.metadata.row_group(groups.pop(0)).num_rows
+                for batch in file.iter_batches(_ROWS, row_groups=groups, columns=columns):
+                    yield first, batch
+                    first += batch.num_rows
+
+            yield file.schema_arrow, file.metadata.num_rows, batches
+
+    @contextmanager
+    def _arrow(self) -> "Iterator[tuple[pa.Schema, int, Any]]":
+        import pyarrow as pa
+
+        # Mapped, a batch costs memory only where it is looked at.
+        with pa.memory_map(str(self.path)) as mapped:
+            whole = mapped.read(6) == b"ARROW1"
+            mapped.seek(0)
+            reader = pa.ipc.open_file(mapped) if whole else pa.ipc.open_stream(mapped)
+            in_turn = (reader.get_batch(at) for at in range(reader.num_record_batches)) if whole else iter(reader)
+
+            def batches(start: int, columns: Sequence[str] | None) -> "Iterator[tuple[int, pa.RecordBatch]]":
+                first = 0
+                for batch in in_turn:
+                    if first + batch.num_rows > start:
+                        yield first, batch.select(columns) if columns is not None else batch
+                    first += batch.num_rows
+
+            yield reader.schema, -1, batches
+
+
+@dataclass(frozen=True)
+class ImageColumn:
+    """A column of pictures.
+
+    Attributes:
+        nested: whether its values have `bytes` and `path`, as Hugging Face's have.
+    """
+
+    name: str
+    nested: bool
+
+
+class ImageTable:
+    """A Parquet or Arrow file with a column of pictures as a source of images; a member is a row, by its number."""
+
+    linked = False
+    whole = True
+
+    def __init__(self, file: ColumnarFile, column: ImageColumn) -> None:
+        self.path, self.status = file.path, file.path.stat()
+        self.problems: list[Problem] = []
+        self._file, self._column = file, column
+        self._names = class_names(file.schema)
+        self._reader = ForwardReader(self._read)
+
+    @cached_property
+    def members(self) -> list[Member]:
+        """One for each row."""
+        rows = self._file.rows
+        if rows < 0:
+            others = [name for name in self._file.schema.names if name != self._column.name][:1]
+            rows = sum(1 for _ in self._file.records(columns=others or [self._column.name]))
+        stem = clean(self.path.stem)
+        return [Member(self, str(row), f"{stem} {row}", 0, row) for row in range(rows)]
+
+    @cached_property
+    def columns(self) -> Mapping[str, str]:
+        """What each column is read as, going by the first rows."""
+        read: dict[str, str] = {self._column.name: "picture"}
+        for number, record in self._file.records():
+            said = self._said(record)
+            fields = written_fields(said)
+            for name in said:
+                if said[name] not in (None, "", []) and read.get(name, "metadata") == "metadata":
+                    read[name] = fields.get(name, "metadata")
+            if number == _ROWS - 1:
+                break
+        return read
+
+    def read(self, member: Member) -> bytes:
+        """The bytes of a row's picture. Raises as `Source.read`."""
+        data = _bytes_of(self._reader.get(member.position), self._column)
+        if data is None:
+            raise ValueError("the row has no picture in it")
+        return data
+
+    def said(self, member: Member) -> SidecarMetadata:
+        """What the other columns of a row say."""
+        said = self._said(self._reader.get(member.position))
+        return SidecarMetadata(read_metadata({name: one for name, one in said.items() if name != PATH}))
+
+    def _read(self, start: int) -> Iterator[tuple[int, int, dict[str, Any]]]:
+        for number, record in self._file.records(start):
+            yield number, len(_bytes_of(record, self._column) or b"") + 1024, record
+
+    def _said(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        said = {name: self._value(name, one) for name, one in record.items() if name != self._column.name}
+        said = {name: one for name, one in said.items() if not isinstance(one, bytes)}
+        value = record.get(self._column.name)
+        if self._column.nested and isinstance(name := (value or {}).get("path"), str) and "title" not in said:
+            said["title"] = PurePosixPath(name).stem
+        return with_caption(said)
+
+    def _value(self, name: str, value: Any) -> Any:
+        names = self._names.get(name)
+        if names and isinstance(value, int) and 0 <= value < len(names):
+            return names[value]
+        return plain_value(value)
+
+
+def open_table(path: Path) -> ImageTable | None:
+    """A table as a source; None where it has no column of pictures.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no such file.
+    """
+    file = ColumnarFile(path)
+    column = image_column(file.schema)
+    return ImageTable(file, column) if column and _looks_like_images(file, column) else None
+
+
+def _looks_like_images(file: ColumnarFile, column: ImageColumn) -> bool:
+    """Whether one of the first values of a column begins as an image does: bytes can be anything."""
+    records = (record for _, record in file.records(columns=[column.name]))
+    values = (_bytes_of(record, column) for record in islice(records, _ROWS))
+    return any(value and format_of(value) for value in values)
+
+
+def image_column(schema: "pa.Schema") -> ImageColumn | None:
+    """The column that holds pictures: Hugging Face's kind, one called so, or the only one of bytes."""
+    import pyarrow.types as kinds
+
+    def is_bytes(kind: Any) -> bool:
+        return bool(kinds.is_binary(kind) or kinds.is_large_binary(kind) or kinds.is_binary_view(kind))
+
+    features = _features(schema)
+    found: list[ImageColumn] = []
+    for one in schema:
+        nested = kinds.is_struct(one.type) and one.type.get_field_index("bytes") >= 0
+        if (nested and is_bytes(one.type.field("bytes").type)) or is_bytes(one.type):
+            kind = (features.get(one.name) or {}).get("_type", "Image")
+            found += [ImageColumn(one.name, bool(nested))] if kind in ("Image", "Value") else []
+    rank = {name: at for at, name in enumerate(IMAGES)}
+    named = sorted((one for one in found if one.name.lower() in rank), key=lambda one: rank[one.name.lower()])
+    hugging = [one for one in found if (features.get(one.name) or {}).get("_type") == "Image"]
+    candidates = hugging or [one for one in found if one.nested] or named
+    return candidates[0] if candidates else found[0] if len(found) == 1 else None
+
+
+def class_names(schema: "pa.Schema") -> dict[str, list[str]]:
+    """The names of Hugging Face's classes, of columns that hold their numbers."""
+    return {
+        name: one["names"]
+        for name, one in _features(schema).items()
+        if isinstance(one, dict) and one.get("_type") == "ClassLabel" and isinstance(one.get("names"), list)
+    }
+
+
+def with_caption(record: dict[str, Any]) -> dict[str, Any]:
+    """The record with the column that looks most like a caption as such, where none is called so: `blip_caption`."""
+    if "caption" in written_fields(record).values():
+        return record
+    likely = [name for name, one in record.items() if "caption" in name.lower() and isinstance(one, str) and one]
+    return {"caption" if name == min(likely, default="") else name: one for name, one in record.items()}
+
+
+def plain_value(value: Any) -> Any:
+    """A value of Arrow's as JSON has it; times as text."""
+    if isinstance(value, datetime | date):
+        return value.isoformat(sep=" ") if isinstance(value, datetime) else value.isoformat()
+    if isinstance(value, list):
+        return [plain_value(one) for one in value]
+    if isinstance(value, dict):
+        return {name: plain_value(one) for name, one in value.items()}
+    return value if isinstance(value, str | int | float | bool | bytes | None) else str(value)
+
+
+def _features(schema: "pa.Schema") -> dict[str, Any]:
+    with suppress(ValueError, KeyError, TypeError):
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        return features if isinstance(features, dict) else {}
+    return {}
+
+
+def _bytes_of(record: Mapping[str, Any], column: ImageColumn) -> bytes | None:
+    value = record.get(column.name)
+    data = (value or {}).get("bytes") if column.nested else value
+    return data if isinstance(data, bytes) and 0 < len(data) <= MAX_BYTES else None

@@ -1,0 +1,58 @@
+"""Opening archives and tables by their names."""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from imagerag.store.library.schema import FileEntry
+from imagerag.store.library.sources import image_table, tar_archive, zip_archive
+from imagerag.store.library.sources.members import Source
+
+ARCHIVES: Final = (*zip_archive.SUFFIXES, *tar_archive.SUFFIXES)
+"""Archives that are read wherever they lie: listing them is quick."""
+
+COMPRESSED: Final = tar_archive.COMPRESSED_SUFFIXES
+"""Archives that are read where they are named: listing them means to unpack them."""
+
+TABLES: Final = image_table.SUFFIXES
+
+
+def is_source(path: Path) -> bool:
+    """Whether a file may hold images, going by its name."""
+    return path.name.lower().endswith((*ARCHIVES, *COMPRESSED, *TABLES))
+
+
+def open_source(path: Path, excluded: Callable[[str], bool] = lambda name: False) -> Source | None:
+    """An archive, or a table with pictures in it; None for a table without.
+
+    Args:
+        path: absolute.
+        excluded: whether a member of an archive is left out, by its name.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is not what its name says; the message says so.
+    """
+    name = path.name.lower()
+    if name.endswith(zip_archive.SUFFIXES):
+        return zip_archive.ZipArchive(path, excluded)
+    if name.endswith(image_table.SUFFIXES):
+        return image_table.open_table(path)
+    return tar_archive.open_tar(path, excluded)
+
+
+def read_member(path: Path, name: str, entry: FileEntry) -> Iterator[bytes]:
+    """Bytes that may be a member's: those where it began, then those of a member of its name. The hash decides.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is no archive or table any more, or the member is damaged.
+    """
+    for read in (zip_archive.read_member, tar_archive.read_member):
+        with suppress(ValueError):
+            yield read(path, entry.inode, entry.size)
+    source = open_source(path)
+    for member in source.members if source else ():
+        if member.name == name:
+            yield source.read(member)  # type: ignore[union-attr]
