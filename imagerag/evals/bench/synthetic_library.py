@@ -161,9 +161,9 @@ def _record(at: int, keys: Any) -> dict[str, Any]:
     metadata = {"shelf": at % 50, "maker": f"maker {at % 20}"}
     return {
         "id": row_id(at), "thumbnail": _thumbnail(at % 64), "media_type": "image/jpeg", "width": 1024, "height": 768,
-        "tags": [], "metadata": json.dumps(metadata), "labels": "", "created": datetime(2026, 1, 1, tzinfo=UTC), "files": [],
+        "tags": [], "metadata": json.dumps(metadata), "labels": "", "created": datetime(2026, 1, 1, tzinfo=UTC),
         "title": f"Object {at}", "caption": SyntheticRows.caption(at), "licence": LICENCES[at % len(LICENCES)],
-        "source": "", "author": "", "size_bytes": 50_000, **values_of(metadata, keys),
+        "source": "", "author": "", "size_bytes": 50_000, "files": [], **values_of(metadata, keys),
     }  # fmt: skip
 
 
