@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from imagerag.store.library.content import LibraryContent
 from imagerag.store.library.image_calibration import calibrate_images
 from imagerag.store.library.ingest import index
 from imagerag.store.library.library import Library
@@ -29,6 +30,8 @@ class Planted:
 
 
 class Row:
+    title = caption = ""
+
     def __init__(self, id):
         self.id = id
 
@@ -52,7 +55,7 @@ def cone(count, cosine, seed=0):
 
 async def measured(vectors, view):
     rows = [Row(f"{at:064}") for at in range(len(vectors))]
-    return await calibrate_images(rows, vectors, Planted(vectors, view), read)
+    return await calibrate_images(LibraryContent.of(rows, vectors), Planted(vectors, view), read)
 
 
 async def test_things_that_are_alike_do_not_pass_and_views_do():

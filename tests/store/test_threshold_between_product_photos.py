@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from imagerag.agent.types import ImageRef
+from imagerag.store.library.content import LibraryContent
 from imagerag.store.library.image_calibration import calibrate_images
 from imagerag.store.library.metadata import ImageThreshold
 from imagerag.store.library.schema import ImageRecord
@@ -63,7 +64,7 @@ async def measured(shop: str) -> tuple[ImageThreshold, np.ndarray, np.ndarray, l
     async def read(_: str) -> bytes:
         return out.getvalue()
 
-    found = await calibrate_images(rows, own, Recorded(own, views), read)  # type: ignore[arg-type]
+    found = await calibrate_images(LibraryContent.of(rows, own), Recorded(own, views), read)  # type: ignore[arg-type]
     return found, own, views, [NAMES[n] for n in at]
 
 

@@ -17,6 +17,7 @@ from imagerag.evals.libraries.negative_captions import UNRELATED
 from imagerag.evals.statistics.estimators import Proportion, mean
 from imagerag.store.library.calibration import OWN_SAMPLE, SWAP_SAMPLE, calibrate
 from imagerag.store.library.caption_index import CaptionIndex, CaptionQuery
+from imagerag.store.library.content import LibraryContent
 from imagerag.store.library.library import Library
 
 if TYPE_CHECKING:
@@ -221,7 +222,7 @@ async def _halves(library: Library, queries: int, unrelated: Sequence[str]) -> D
         asked = index.sample(queries)
         if len(asked) < FEWEST or len(CaptionIndex.of(rows[mine]).sample(FEWEST)) < FEWEST:
             return None
-        threshold = await calibrate(rows[mine], vectors[mine], library.embedder)
+        threshold = await calibrate(LibraryContent.of(rows[mine], vectors[mine]), library.embedder)
         texts = await library.embedder.embed_texts([query.text for query in asked])
         found.append(await _decided(threshold.cosine, asked, texts, vectors[others], library, index, unrelated))
     one, other = found

@@ -21,14 +21,16 @@ encoder never saw may, there is nothing to weigh: the own captions come first, a
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from imagerag.agent.ports import Embedder
-from imagerag.store.library.caption_index import CaptionIndex
+from imagerag.agent.threads import in_thread
+from imagerag.store.library.caption_index import SCANNED, CaptionIndex, CaptionQuery
+from imagerag.store.library.content import LibraryContent
 from imagerag.store.library.metadata import Threshold, percentile_of
 from imagerag.store.library.negative_captions import NULL_CAPTIONS
-from imagerag.store.library.schema import ImageRecord
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,29 +60,44 @@ CONNECTED = 0.9
 """How many of the other images a caption's own image must beat on average (half of them is chance)."""
 
 QUANTILES = 101
-BLOCK = 32
 
 
-async def calibrate(rows: Sequence[ImageRecord], vectors: "Vectors", embedder: Embedder) -> Threshold:
-    """Measure a library's default threshold. The same rows and encoder give the same threshold.
+@dataclass(frozen=True)
+class _Questions:
+    """What a library is asked: its own captions, near misses of them, and what has nothing to do with it."""
+
+    own: Sequence[CaptionQuery]
+    near: Sequence[str]
+    unrelated: Sequence[str]
+
+    @classmethod
+    def of(cls, columns: Any) -> "_Questions":
+        index = CaptionIndex.of_columns(columns)
+        unrelated = [text for text in NULL_CAPTIONS if not index.shows(text)]
+        return cls(index.sample(OWN_SAMPLE), index.near_misses(SWAP_SAMPLE), unrelated)
+
+    @property
+    def texts(self) -> list[str]:
+        return [*(query.text for query in self.own), *self.near, *self.unrelated]
+
+
+async def calibrate(content: LibraryContent, embedder: Embedder) -> Threshold:
+    """Measure a library's default threshold. The same content and encoder give the same threshold.
 
     Args:
-        rows: all of the library, at least one.
-        vectors: their unit image vectors, float32 [rows, dimension].
+        content: of at least one image.
         embedder: the encoder the vectors were made with.
     """
     import numpy as np
 
-    index = CaptionIndex.of(rows)
-    asked = index.sample(OWN_SAMPLE)
-    swapped = index.near_misses(SWAP_SAMPLE)
-    unrelated = [text for text in NULL_CAPTIONS if not index.matches(text).size]
-    texts = await embedder.embed_texts([*(query.text for query in asked), *swapped, *unrelated])
+    asked = await in_thread(_Questions.of, content.columns)
+    texts = await embedder.embed_texts(asked.texts)
+    shown = _Shown.of([query.matches for query in asked.own], len(content))
+    best = await content.scan(lambda: _BestCosines(texts, shown))
 
-    own, left_out, beaten = _own_and_left_out(texts[: len(asked)], vectors, [query.matches for query in asked])
-    rest = _best(texts[len(asked) :], vectors)
-    near = np.concatenate([left_out, rest[: len(swapped)]])
-    far = rest[len(swapped) :]
+    own, near = _known(best.shown), np.concatenate([_known(best.others), best.rest[: len(asked.near)]])
+    far = best.rest[len(asked.near) :]
+    beaten = best.beaten()
     usable = len(own) >= ENOUGH and len(near) >= ENOUGH and float(beaten.mean()) >= CONNECTED
     floor = negative_floor(far)
     cosine = clamp_threshold(floor, balanced_threshold(own, near, far), own) if usable else floor
@@ -96,7 +113,7 @@ async def calibrate(rows: Sequence[ImageRecord], vectors: "Vectors", embedder: E
         n_unrelated=len(far),
         n_near=len(near),
         n_own=len(own),
-        images=len(rows),
+        images=len(content),
         calibrated=datetime.now(UTC),
     )
 
@@ -157,31 +174,79 @@ def balanced_threshold(own: "Cosines", *nulls: "Cosines") -> float:
     return (accept(high) + refuse(high)) / 2
 
 
-def _own_and_left_out(
-    texts: "Vectors", vectors: "Vectors", matches: "Sequence[NDArray[np.intp]]"
-) -> "tuple[Cosines, Cosines, Cosines]":
-    """Per text: its best cosine among its matches; where there are other images, its best among them, and the share
-    of them that its best match beats."""
-    import numpy as np
+@dataclass(frozen=True)
+class _Shown:
+    """Which rows show which texts, a bit for each pair.
 
-    own, others, beaten = [], [], []
-    for start in range(0, len(texts), BLOCK):
-        cosines = texts[start : start + BLOCK] @ vectors.T
-        for row, found in zip(cosines, matches[start : start + BLOCK], strict=True):
-            own.append(row[found].max())
-            rest = np.delete(row, found)
-            if len(rest):
-                others.append(rest.max())
-                beaten.append((rest < own[-1]).mean())
-    return np.array(own, dtype=float), np.array(others, dtype=float), np.array(beaten, dtype=float)
+    Attributes:
+        bits: uint8 [rows, texts / 8].
+        texts: how many there are.
+    """
+
+    bits: "NDArray[np.uint8]"
+    texts: int
+
+    @classmethod
+    def of(cls, matches: "Sequence[NDArray[np.intp]]", rows: int) -> "_Shown":
+        """Args: per text, the rows that show it."""
+        import numpy as np
+
+        bits = np.zeros((rows, (len(matches) + 7) // 8), dtype=np.uint8)
+        for at, found in enumerate(matches):
+            bits[found, at // 8] |= 128 >> at % 8
+        return cls(bits, len(matches))
+
+    def of_rows(self, places: "NDArray[np.intp]") -> "NDArray[np.bool_]":
+        """bool [places, texts]."""
+        import numpy as np
+
+        return np.unpackbits(self.bits[places], axis=1, count=self.texts).astype(bool)
 
 
-def _best(texts: "Vectors", vectors: "Vectors") -> "Cosines":
-    """Per text, its best cosine over the library."""
-    import numpy as np
+class _BestCosines:
+    """Best cosines of texts over a library's vectors, which come part by part.
 
-    blocks = [(texts[at : at + BLOCK] @ vectors.T).max(axis=1) for at in range(0, len(texts), BLOCK)]
-    return np.concatenate([np.zeros(0), *blocks]).astype(float)
+    Attributes:
+        shown, others: per text of which is known what shows it, its best cosine with what does and with what does not;
+            minus infinity where there is nothing.
+        rest: per text of the rest, its best cosine.
+    """
+
+    def __init__(self, texts: "Vectors", shown: _Shown) -> None:
+        import numpy as np
+
+        self._texts, self._shown = texts, shown
+        self.shown, self.others = np.full(shown.texts, -np.inf), np.full(shown.texts, -np.inf)
+        self.rest = np.full(len(texts) - shown.texts, -np.inf)
+        # Those of the first rows, which are a fair sample: how many others a match beats is known at the end only.
+        self._sample = np.full((min(SCANNED, len(shown.bits)), shown.texts), -np.inf, dtype=np.float32)
+
+    def add(self, places: "NDArray[np.intp]", vectors: "Vectors") -> None:
+        """Take in some rows."""
+        import numpy as np
+
+        cosines = vectors @ self._texts.T
+        own, rest = cosines[:, : self._shown.texts], cosines[:, self._shown.texts :]
+        rows, texts = np.nonzero(self._shown.of_rows(places))
+        np.maximum.at(self.shown, texts, own[rows, texts])
+        own[rows, texts] = -np.inf
+        np.maximum(self.others, own.max(axis=0, initial=-np.inf), out=self.others)
+        np.maximum(self.rest, rest.max(axis=0, initial=-np.inf), out=self.rest)
+        first = places < len(self._sample)
+        self._sample[places[first]] = own[first]
+
+    def beaten(self) -> "Cosines":
+        """Per text with others, the share of them that its best match beats, of a sample of the rows."""
+        import numpy as np
+
+        there = np.isfinite(self._sample)
+        won = ((self._sample < self.shown.astype(np.float32)) & there).sum(axis=0)
+        count = there.sum(axis=0)
+        return (won / np.maximum(count, 1))[count > 0]
+
+
+def _known(cosines: "Cosines") -> "Cosines":
+    return cosines[cosines > -2]
 
 
 def _quantiles(values: "Cosines") -> tuple[float, ...]:

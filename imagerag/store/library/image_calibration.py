@@ -7,7 +7,7 @@ that are as near as views are taken for views: two photographs of one mug are no
 """
 
 import io
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -15,8 +15,8 @@ from imagerag.agent.images.decoding import open_rgb
 from imagerag.agent.ports import Embedder
 from imagerag.agent.threads import in_thread
 from imagerag.store.library.calibration import ENOUGH, balanced_threshold
+from imagerag.store.library.content import LibraryContent
 from imagerag.store.library.metadata import ImageThreshold
-from imagerag.store.library.schema import ImageRecord
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +31,9 @@ VIEWED: Final = 12
 VIEWS: Final = 3
 """Others that may be taken for views of a picture, in small libraries."""
 
-COMPARED: Final = 512
+COMPARED, PAIRS = 512, 50_000_000
+"""How many pictures are compared with all others: as many as give so many pairs, in a large library."""
+
 CONFUSED: Final = 0.25
 """Share of the pictures whose nearest other one passes, from which on no threshold is claimed."""
 
@@ -41,36 +43,72 @@ with a look-alike, would lose a third of the views."""
 
 
 async def calibrate_images(
-    rows: Sequence[ImageRecord], vectors: "Vectors", embedder: Embedder, read: Callable[[str], Awaitable[bytes]]
+    content: LibraryContent, embedder: Embedder, read: Callable[[str], Awaitable[bytes]]
 ) -> ImageThreshold:
     """Measure a library's threshold between pictures; none is claimed where its pictures cannot be told apart.
 
     Args:
-        rows: all of the library, sorted by id.
-        vectors: their unit image vectors, float32 [rows, dimension].
         read: gives an image by its SHA-256, upright and as every model takes it.
     """
     import numpy as np
 
-    none = ImageThreshold(cosine=None, images=len(rows), calibrated=datetime.now(UTC))
-    if len(rows) < ENOUGH:
+    rows = len(content)
+    none = ImageThreshold(cosine=None, images=rows, calibrated=datetime.now(UTC))
+    if rows < ENOUGH:
         return none
-    chosen = np.linspace(0, len(rows) - 1, min(VIEWED, len(rows))).astype(int)
-    views = [view for at in chosen for view in await in_thread(views_of, await read(rows[at].id))]
+    chosen = np.linspace(0, rows - 1, min(VIEWED, rows)).astype(int)
+    compared = np.linspace(0, rows - 1, min(COMPARED, rows, max(COMPARED // 4, PAIRS // rows))).astype(int)
+    views = [view for sha256 in content.ids(chosen) for view in await in_thread(views_of, await read(sha256))]
     encoded = np.asarray(await embedder.embed_images(views), dtype=np.float32)
-    own = (encoded * np.repeat(vectors[chosen], len(views) // len(chosen), axis=0)).sum(axis=1).astype(float)
+    pictures, samples = await content.vectors(chosen), await content.vectors(compared)
+    own = (encoded * np.repeat(pictures, len(views) // len(chosen), axis=0)).sum(axis=1).astype(float)
     own = own[np.isfinite(own)]
-    compared = np.linspace(0, len(rows) - 1, min(COMPARED, len(rows))).astype(int)
-    cosines = vectors[compared] @ vectors.T
-    cosines[np.arange(len(compared)), compared] = -1
     alike = float(np.median(own)) if len(own) else 1.0
+    others = await content.scan(lambda: _Nearest(compared, samples, alike))
     # A picture has a few views in a library; where most others are as near, the encoder does not tell them apart.
-    views_there = (cosines >= alike).sum(axis=1, keepdims=True) <= max(VIEWS, len(rows) // 10)
-    nearest = np.where((cosines >= alike) & views_there, -1, cosines).max(axis=1).astype(float)
+    nearest = others.nearest(max(VIEWS, rows // 10))
     cosine = balanced_threshold(own, nearest) if len(own) else 1.0
     if float((nearest >= cosine).mean()) > CONFUSED or float((own < cosine).mean()) > REFUSED:
         return none
     return none.model_copy(update={"cosine": min(1.0, cosine), "n_views": len(own), "n_others": len(nearest)})
+
+
+class _Nearest:
+    """The nearest others of some pictures, over a library's vectors, which come part by part.
+
+    Args:
+        places: of the pictures.
+        vectors: theirs.
+        alike: the cosine from which on another one may be a view of the picture.
+    """
+
+    def __init__(self, places: "NDArray[np.intp]", vectors: "Vectors", alike: float) -> None:
+        import numpy as np
+
+        self._places, self._vectors, self._alike = places, vectors, alike
+        self._views = np.zeros(len(places), dtype=np.intp)
+        self._best, self._less_alike = np.full(len(places), -1.0), np.full(len(places), -1.0)
+
+    def add(self, places: "NDArray[np.intp]", vectors: "Vectors") -> None:
+        """Take in some rows."""
+        import numpy as np
+
+        cosines = vectors @ self._vectors.T
+        own = np.searchsorted(self._places, places)
+        own[own == len(self._places)] = 0
+        itself = np.flatnonzero(self._places[own] == places)
+        cosines[itself, own[itself]] = -1
+        np.maximum(self._best, cosines.max(axis=0), out=self._best)
+        rows, pictures = np.nonzero(cosines >= self._alike)
+        self._views += np.bincount(pictures, minlength=len(self._places))
+        cosines[rows, pictures] = -1
+        np.maximum(self._less_alike, cosines.max(axis=0), out=self._less_alike)
+
+    def nearest(self, views: int) -> "NDArray[np.float64]":
+        """Of each picture the cosine of its nearest other, beside its views where there are so many at most."""
+        import numpy as np
+
+        return np.where(self._views <= views, self._less_alike, self._best)
 
 
 def views_of(data: bytes) -> list[bytes]:

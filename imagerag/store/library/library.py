@@ -13,6 +13,7 @@ from imagerag.store.data_dir import DataDir
 from imagerag.store.library import filter_checks
 from imagerag.store.library import schema as form
 from imagerag.store.library import search as searching
+from imagerag.store.library.content import content_of
 from imagerag.store.library.database import (
     create_table,
     list_libraries,
@@ -24,7 +25,6 @@ from imagerag.store.library.metadata import (
     METADATA_KEY,
     LibraryMetadata,
     Threshold,
-    content_of,
     library_metadata_of,
     stale,
 )

@@ -16,7 +16,6 @@ from imagerag.agent.ports import EmbedderIdentity
 from imagerag.agent.types import FrozenModel, Similarity
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.database import LANCE_ERRORS, damaged, newer, open_table
-from imagerag.store.library.schema import CONTENT_COLUMNS, content_hash
 
 METADATA_KEY = "imagerag.metadata"
 EARLIER_KEY = "imagerag.passport"
@@ -42,8 +41,8 @@ class Threshold(FrozenModel):
         accept_rate: share of the library's own captions that reach `cosine`, in [0, 1]; None without captions.
         n_unrelated, n_near, n_own: how many captions each was measured with.
         images: how many images the library held when it was calibrated.
-        measured_on: what it held then (`rows.content_hash`); another content makes the threshold a stale one. Empty in
-            libraries of earlier versions, which did not note it.
+        measured_on: what it held then (`content.content_hash`); another content makes the threshold a stale one. Empty
+            in libraries of earlier versions, which did not note it.
     """
 
     cosine: Similarity
@@ -80,7 +79,7 @@ class ImageThreshold(FrozenModel):
         cosine: None when none is claimed: too few pictures, or the encoder cannot tell them apart.
         n_views, n_others: how many views of a picture, and how many other pictures, it was measured with.
         images: how many images the library held then.
-        measured_on: which (`rows.images_hash`); empty in libraries of earlier versions.
+        measured_on: which (`content.images_hash`); empty in libraries of earlier versions.
     """
 
     cosine: Similarity | None
@@ -182,13 +181,6 @@ def library_metadata_of(table: Any, name: str) -> LibraryMetadata:
         if (version := _version_of(text)) > SCHEMA_VERSION:
             raise newer(name, f"its form is {version}, and this version reads up to {SCHEMA_VERSION}") from error
         raise damaged(name, error) from error
-
-
-def content_of(table: Any) -> str:
-    """SHA-256 of what a library holds now, to be compared with what its threshold was measured on."""
-    found = table.search().select(list(CONTENT_COLUMNS)).to_arrow().select(list(CONTENT_COLUMNS)).to_pydict()
-    titles, captions = ([text or "" for text in found[name]] for name in CONTENT_COLUMNS[1:])
-    return content_hash(zip(found["id"], titles, captions, strict=True))
 
 
 def stale(library_metadata: LibraryMetadata, content: str) -> bool:

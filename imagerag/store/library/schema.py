@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from imagerag.agent.types import ImageRef, Scalar
@@ -192,27 +191,6 @@ def _with_texts(records: list[dict[str, Any]], rows: Sequence[ImageRecord], fiel
 def _is_key(field: Any) -> bool:
     """Whether a column is that of a metadata key."""
     return KEY in (field.metadata or {})
-
-
-CONTENT_COLUMNS = ("id", "title", "caption")
-"""What thresholds are measured on, beside the encoder."""
-
-
-def content_hash(found: Iterable[tuple[str, str, str]]) -> str:
-    """SHA-256 of what a library holds: the id, title and caption of each image, in any order."""
-    return _hash(json.dumps(one) for one in sorted(found))
-
-
-def images_hash(ids: Iterable[str]) -> str:
-    """SHA-256 of which images a library holds, in any order."""
-    return _hash(sorted(ids))
-
-
-def _hash(lines: Iterable[str]) -> str:
-    hashed = sha256()
-    for line in lines:
-        hashed.update(line.encode(errors="surrogatepass") + b"\n")
-    return hashed.hexdigest()
 
 
 def from_record(record: Mapping[str, Any]) -> ImageRecord:

@@ -1,15 +1,25 @@
 """Measuring a library's thresholds and keeping them, while others may change it."""
 
-from typing import TYPE_CHECKING, Final
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.errors import LibraryError
-from imagerag.store.library import schema as form
+from imagerag.store.library.content import (
+    LibraryContent,
+    S,
+    content_hash,
+    content_of,
+    images_hash,
+    read_columns,
+    scan_table,
+    vectors_of,
+)
 from imagerag.store.library.metadata import (
     METADATA_KEY,
     ImageThreshold,
     LibraryMetadata,
     Threshold,
-    content_of,
     library_metadata_of,
 )
 
@@ -37,7 +47,7 @@ async def update_thresholds(
     """
     await table.prepare()
     for last in (*[False] * (MEASURED - 1), True):
-        threshold, between = await _measured(library, anew)
+        threshold, between = await _measured(library, table, anew)
 
         def keep(threshold: Threshold = threshold, between: ImageThreshold = between, last: bool = last) -> bool:
             return _keep(table, threshold, between, anyway=last)
@@ -47,23 +57,41 @@ async def update_thresholds(
     return threshold, await table.read(lambda: library_metadata_of(table.lance, table.name))
 
 
-async def _measured(library: "Library", anew: bool) -> tuple[Threshold, ImageThreshold]:
+async def _measured(library: "Library", table: "LibraryTable", anew: bool) -> tuple[Threshold, ImageThreshold]:
     from imagerag.store.library.calibration import calibrate
     from imagerag.store.library.image_calibration import calibrate_images
 
-    rows, vectors = await library.captioned_vectors()
-    if not rows:
+    content = await _content(table)
+    if not len(content):
         raise LibraryError(f"library {library.name!r} is empty: there is nothing to calibrate")
-    content = form.content_hash((row.id, row.title, row.caption) for row in rows)
-    images = form.images_hash(row.id for row in rows)
-    threshold = await calibrate(rows, vectors, library.embedder)
+    held, images = await asyncio.to_thread(lambda: (content_hash(content.columns), images_hash(content.columns)))
+    threshold = await calibrate(content, library.embedder)
     between = library.metadata.image_threshold
     if anew or between is None or between.measured_on != images:
-        between = await calibrate_images(rows, vectors, library.embedder, library.encoded)
+        between = await calibrate_images(content, library.embedder, library.encoded)
     return (
-        threshold.model_copy(update={"measured_on": content}),
+        threshold.model_copy(update={"measured_on": held}),
         between.model_copy(update={"measured_on": images}),
     )
+
+
+async def _content(table: "LibraryTable") -> LibraryContent:
+    """What a library holds now; rows that come later are passed over."""
+    columns = await table.read(lambda: read_columns(table.lance))
+
+    async def vectors(places: Any) -> Any:
+        ids = columns["id"].take(places).to_pylist()
+        return await table.read(lambda: vectors_of(table.lance, ids))
+
+    async def scan(begin: Callable[[], S]) -> S:
+        def work() -> S:
+            found = begin()
+            scan_table(table.lance, columns["id"], found)
+            return found
+
+        return await table.read(work)
+
+    return LibraryContent(columns, vectors, scan)
 
 
 def _keep(table: "LibraryTable", threshold: Threshold, between: ImageThreshold, *, anyway: bool) -> bool:

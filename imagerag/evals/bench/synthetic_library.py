@@ -1,0 +1,192 @@
+"""A library of any size for measuring: vectors in clusters, captions that name them, and no picture files.
+
+Pictures of a cluster lie near each other, and texts lie apart from all pictures but nearest to those of their cluster,
+as under CLIP. Everything follows from the row's number, so that any part can be made without the others.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from functools import cache, cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+from imagerag.agent.ports import EmbedderIdentity
+from imagerag.store.data_dir import DataDir
+from imagerag.store.library.library import Library
+from imagerag.store.library.metadata_columns import columns_of, values_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]
+
+DIMENSION: Final = 512
+BATCH: Final = 10_000
+LICENCES: Final = ("CC0-1.0", "CC-BY-4.0", "CC-BY-SA-4.0", "MIT", "Apache-2.0")
+
+_LOOKS: Final = (
+    "red", "blue", "green", "yellow", "black", "white", "striped", "dotted", "wooden", "golden",
+    "shiny", "rusty", "old", "new", "tiny", "huge", "broken", "folded", "painted", "carved",
+)  # fmt: skip
+_THINGS: Final = (
+    "car", "boat", "house", "tree", "dog", "cat", "chair", "table", "lamp", "bicycle", "bridge",
+    "tower", "flower", "bird", "horse", "train", "cup", "book", "clock", "guitar", "violin", "kite",
+    "drum", "ladder", "basket", "bottle", "anchor", "candle", "crown", "door", "fence", "gate", "hammer",
+    "kettle", "mirror", "pillow", "ribbon", "saddle", "tent", "umbrella", "vase", "wheel", "window", "wagon",
+)  # fmt: skip
+_PLACES: Final = (
+    "on a white table", "in the rain", "by a lake", "in a dark room",
+    "at a market", "under a bridge", "in front of a wall", "on a beach",
+)  # fmt: skip
+
+
+class SyntheticEmbedder:
+    """Encodes texts that name a cluster near its pictures, all others somewhere. Implements `Embedder`."""
+
+    context_length = 77
+    identity = EmbedderIdentity(spec="synthetic", model="clusters", weights="1", preprocess="none", dimension=DIMENSION)
+
+    def count_tokens(self, text: str) -> int:
+        return len(text.split()) + 2
+
+    async def embed_texts(self, texts: Sequence[str]) -> "Vectors":
+        import numpy as np
+
+        return np.stack([self._text(text) for text in texts]) if texts else np.zeros((0, DIMENSION), dtype=np.float32)
+
+    async def embed_images(self, images: Sequence[bytes]) -> "Vectors":
+        import numpy as np
+
+        return np.stack([_unit(_normal(hashlib.sha256(image).hexdigest(), 1)[0]) for image in images])
+
+    def _text(self, text: str) -> "NDArray[np.float32]":
+        words = text.lower().split()
+        things = [f"{one} {other}" for one, other in pairwise(words)
+                  if one in _LOOKS and other in _THINGS]  # fmt: skip
+        near = sum((self.centre(thing) for thing in things), _normal(text, 1)[0] * (0.6 if things else 1.0))
+        return _unit(near + 1.5 * self._gap)
+
+    def centre(self, thing: str) -> "NDArray[np.float32]":
+        """Where pictures of a thing, a look and a name, lie."""
+        look, name = thing.split()
+        return _unit(0.5 * self._parts[look] + 0.7 * self._parts[name] + 0.6 * _normal(thing, 1)[0])
+
+    @cached_property
+    def _parts(self) -> "dict[str, NDArray[np.float32]]":
+        return {word: _normal(word, 1)[0] for word in (*_LOOKS, *_THINGS)}
+
+    @cached_property
+    def _gap(self) -> "NDArray[np.float32]":
+        return _normal("texts lie apart from pictures", 1)[0]
+
+
+class SyntheticRows:
+    """The rows of a library: what they show, and their vectors."""
+
+    def __init__(self, rows: int, embedder: SyntheticEmbedder) -> None:
+        self.rows = rows
+        self.embedder = embedder
+
+    @staticmethod
+    def thing(at: int) -> str:
+        """What a row shows."""
+        spread = at * 2654435761 % 2**32
+        return f"{_LOOKS[spread % len(_LOOKS)]} {_THINGS[spread // 32 % len(_THINGS)]}"
+
+    @staticmethod
+    def caption(at: int) -> str:
+        """What is said of a row; nothing of every eighth."""
+        if at % 8 == 7:
+            return ""
+        return f"Object {at}, a {SyntheticRows.thing(at)} {_PLACES[at * 7919 % 65537 % len(_PLACES)]}"
+
+    @cached_property
+    def _centres(self) -> "tuple[dict[str, int], Vectors]":
+        import numpy as np
+
+        things = [f"{look} {name}" for look in _LOOKS for name in _THINGS]
+        return {thing: at for at, thing in enumerate(things)}, np.stack([self.embedder.centre(one) for one in things])
+
+    def vectors(self, start: int, stop: int) -> "Vectors":
+        """Unit vectors of rows `start` to `stop`: each its cluster's centre, a smaller group's, and its own noise."""
+        import numpy as np
+
+        places, centres = self._centres
+        chosen = np.array([places[self.thing(at)] for at in range(start, stop)])
+        own = _normal(f"rows {start}", stop - start)
+        groups = _normal("groups", 4096)[np.arange(start, stop) * 40503 % 4096]
+        found = centres[chosen] + 0.5 * groups + 0.7 * own
+        unit: Vectors = found / np.linalg.norm(found, axis=1, keepdims=True)
+        return unit
+
+    def batches(self) -> Iterator[tuple[int, "Vectors"]]:
+        """The first row and the vectors of each part."""
+        for start in range(0, self.rows, BATCH):
+            yield start, self.vectors(start, min(start + BATCH, self.rows))
+
+
+async def synthetic_library(home: DataDir, name: str, rows: int, *, optimize: bool = True) -> Library:
+    """A library of so many rows, with the indexes that it needs; not calibrated."""
+    embedder = SyntheticEmbedder()
+    library = await Library.create_or_open(home, name, embedder)
+    await library.table.prepare([{"shelf": 1, "maker": "text"}])
+    world = SyntheticRows(rows, embedder)
+    for start, vectors in world.batches():
+        library.table.lance.add(_arrow(start, vectors, library.table.lance.schema))
+    if optimize:
+        await library.optimize()
+    return library
+
+
+def row_id(at: int) -> str:
+    """The id of a row."""
+    return hashlib.sha256(f"row {at}".encode()).hexdigest()
+
+
+def _arrow(start: int, vectors: "Vectors", schema: Any) -> Any:
+    import pyarrow as pa
+
+    keys = columns_of(schema)
+    records = [_record(at, keys) for at in range(start, start + len(vectors))]
+    table = pa.Table.from_pylist(records, schema=pa.schema([field for field in schema if field.name != "vector"]))
+    flat = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
+    return table.append_column(schema.field("vector"), flat).select(schema.names)
+
+
+def _record(at: int, keys: Any) -> dict[str, Any]:
+    metadata = {"shelf": at % 50, "maker": f"maker {at % 20}"}
+    return {
+        "id": row_id(at), "thumbnail": _thumbnail(at % 64), "media_type": "image/jpeg", "width": 1024, "height": 768,
+        "tags": [], "metadata": json.dumps(metadata), "labels": "", "created": datetime(2026, 1, 1, tzinfo=UTC),
+        "title": f"Object {at}", "caption": SyntheticRows.caption(at), "licence": LICENCES[at % len(LICENCES)],
+        "source": "", "author": "", "size_bytes": 50_000, "files": [], **values_of(metadata, keys),
+    }  # fmt: skip
+
+
+@cache
+def _thumbnail(kind: int) -> bytes:
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.new("RGB", (16, 12), (4 * kind, 255 - 3 * kind, 40 + kind)).save(out, "WEBP")
+    return out.getvalue()
+
+
+def _normal(said: str, count: int) -> "Vectors":
+    """Random directions, `count` rows of length about 1, that the text decides."""
+    import numpy as np
+
+    seed = int.from_bytes(hashlib.sha256(said.encode()).digest()[:8], "big")
+    found: Vectors = np.random.default_rng(seed).standard_normal((count, DIMENSION), dtype=np.float32)
+    return found / np.float32(DIMENSION**0.5)
+
+
+def _unit(vector: "NDArray[np.float32]") -> "NDArray[np.float32]":
+    import numpy as np
+
+    unit: NDArray[np.float32] = (vector / np.linalg.norm(vector)).astype(np.float32)
+    return unit

@@ -1,0 +1,171 @@
+"""What thresholds are measured on: the captions of a library as Arrow columns, and its vectors part by part.
+
+A library of a million rows never becomes Python objects all at once: what is compared is a hash of Arrow's own bytes,
+and vectors are read, used and dropped some thousands at a time.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+
+from imagerag.store.library.schema import ImageRecord, id_filter
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Places = NDArray[np.intp]
+    Vectors = NDArray[np.float32]
+
+COLUMNS: Final = ("id", "title", "caption")
+"""What thresholds are measured on, beside the encoder."""
+
+PART: Final = 20_000
+"""Rows read at a time. LanceDB's own stream of batches reads half a gigabyte ahead."""
+
+BLOCK: Final = 4096
+"""Rows that are compared with texts at a time."""
+
+
+class VectorScan(Protocol):
+    """Takes in the vectors of a library, part by part."""
+
+    def add(self, places: "Places", vectors: "Vectors") -> None:
+        """Take in some rows: their places in the library sorted by id, and their unit vectors."""
+        ...
+
+
+S = TypeVar("S", bound=VectorScan)
+
+
+@dataclass(frozen=True)
+class LibraryContent:
+    """What a library holds at one time, sorted by id.
+
+    Attributes:
+        columns: Arrow table of `COLUMNS`.
+        vectors: gives those at some places, float32 [places, dimension].
+        scan: takes every vector in; begins anew with another one of what it is given when reading has to be repeated.
+    """
+
+    columns: Any
+    vectors: Callable[["Places"], Awaitable["Vectors"]]
+    scan: Callable[[Callable[[], Any]], Awaitable[Any]]
+
+    def __len__(self) -> int:
+        return int(self.columns.num_rows)
+
+    def ids(self, places: "Places") -> list[str]:
+        """The ids at some places."""
+        found: list[str] = self.columns["id"].take(places).to_pylist()
+        return found
+
+    @classmethod
+    def of(cls, rows: Sequence[ImageRecord], vectors: "Vectors") -> "LibraryContent":
+        """That of rows in memory, sorted by id, and their unit vectors, float32 [rows, dimension]."""
+        import numpy as np
+        import pyarrow as pa
+
+        async def chosen(places: "Places") -> "Vectors":
+            return vectors[places]
+
+        async def scan(begin: Callable[[], S]) -> S:
+            found = begin()
+            for start in range(0, len(vectors), BLOCK):
+                part = vectors[start : start + BLOCK]
+                found.add(np.arange(start, start + len(part)), part)
+            return found
+
+        columns = {name: pa.array([getattr(row, name) for row in rows], pa.string()) for name in COLUMNS}
+        return cls(pa.table(columns), chosen, scan)
+
+
+def read_columns(table: Any) -> Any:
+    """`COLUMNS` of a LanceDB table, sorted by id; "" where nothing is known."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    found = table.search().select(list(COLUMNS)).to_arrow()
+    found = pa.table({name: pc.fill_null(found[name], "") for name in COLUMNS})
+    return found.take(pc.sort_indices(found["id"])).combine_chunks()
+
+
+def content_of(table: Any) -> str:
+    """SHA-256 of what a library holds now, to be compared with what its threshold was measured on."""
+    return content_hash(read_columns(table))
+
+
+def content_hash(columns: Any) -> str:
+    """SHA-256 of what a library holds: the id, title and caption of each image, sorted by id."""
+    return _hash(columns, COLUMNS)
+
+
+def images_hash(columns: Any) -> str:
+    """SHA-256 of which images a library holds, sorted by id."""
+    return _hash(columns, COLUMNS[:1])
+
+
+def _hash(columns: Any, names: Sequence[str]) -> str:
+    """Of the lengths of all values, so that none can be taken for parts of two, and of their bytes."""
+    import pyarrow.compute as pc
+
+    hashed = sha256()
+    for start in range(0, columns.num_rows, PART):
+        for name in names:
+            part = pc.cast(columns[name].slice(start, PART), "binary")
+            hashed.update(pc.cast(pc.binary_length(part), "int32").to_numpy().tobytes())
+            for chunk in part.chunks:
+                hashed.update(pc.binary_join(_as_list(chunk), b"")[0].as_buffer())
+    return hashed.hexdigest()
+
+
+def _as_list(chunk: Any) -> Any:
+    import pyarrow as pa
+
+    return pa.ListArray.from_arrays(pa.array([0, len(chunk)], pa.int32()), chunk)
+
+
+def scan_table(table: Any, ids: Any, found: VectorScan) -> None:
+    """Take in the vectors of a LanceDB table.
+
+    Args:
+        ids: Arrow's, sorted; rows with other ids came later and are passed over.
+    """
+    import numpy as np
+
+    known = _bytes(ids)
+    for columns in _parts(table):
+        for batch in columns.to_batches(BLOCK):
+            own = _bytes(batch["id"])
+            places = np.minimum(np.searchsorted(known, own), len(known) - 1)
+            vectors = batch["vector"].flatten().to_numpy(zero_copy_only=False).reshape(len(own), -1)
+            if not (there := known[places] == own).all():
+                places, vectors = places[there], vectors[there]
+            if len(places):
+                found.add(places, np.asarray(vectors, dtype=np.float32))
+
+
+def vectors_of(table: Any, ids: Sequence[str]) -> "Vectors":
+    """The vectors of some rows of a LanceDB table; zeros for those that are not there any more."""
+    import numpy as np
+
+    columns = table.search().select(["id", "vector"]).where(id_filter("id", ids)).to_arrow()
+    dimension = table.schema.field("vector").type.list_size
+    found = np.asarray(columns["vector"].combine_chunks().flatten(), dtype=np.float32).reshape(-1, dimension)
+    places = {sha256: at for at, sha256 in enumerate(columns["id"].to_pylist())}
+    none = np.zeros(dimension, dtype=np.float32)
+    return np.stack([found[places[one]] if one in places else none for one in ids])
+
+
+def _parts(table: Any) -> Iterator[Any]:
+    start = 0
+    while (columns := table.search().select(["id", "vector"]).offset(start).limit(PART).to_arrow()).num_rows:
+        yield columns
+        start += columns.num_rows
+
+
+def _bytes(ids: Any) -> "NDArray[np.bytes_]":
+    import numpy as np
+
+    return np.asarray(ids.to_numpy(zero_copy_only=False), dtype=np.bytes_)
