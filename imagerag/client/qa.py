@@ -77,6 +77,7 @@ class QAClient:
         pictures = await self.images(record)
         return await in_thread(lambda: png(answer_sheet(record.as_json(), pictures.__getitem__)))
 
+    run_sync = synchronous(run)
     get_sync = synchronous(get)
     images_sync = synchronous(images)
     contact_sheet_sync = synchronous(contact_sheet)

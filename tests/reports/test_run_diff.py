@@ -305,7 +305,7 @@ def test_show_runs_and_the_report_tell_where_a_run_comes_from(
     assert listed == {"first": None, "replayed": "first", "continued": "first"}
     assert len(marked) == 2
     for name, words in (
-        ("replayed", (f"Done again from step {redraw} of first.", "seed: 0 → 7")),
+        ("replayed", (f"Forked at step {redraw} of first.", "seed: 0 → 7")),
         ("continued", ("Continues first.", "prompt: a heart → a big heart", "Heart 0", "Heart 1")),
         ("first", ()),
     ):

@@ -27,8 +27,8 @@ from imagerag.agent.types import (
     Verdict,
 )
 from imagerag.formatting.html.templating import environment
+from imagerag.formatting.numbers import cosine
 from imagerag.graphs.runs.history import Change, Step
-from imagerag.reports import step_text
 from imagerag.reports.html.image_gallery import Gallery
 from imagerag.reports.html.run_page import TEMPLATES, report
 from tests.reports.conftest import HOSTILE, RUNS
@@ -252,4 +252,4 @@ def test_state_differences_name_only_what_differs() -> None:
 
 @pytest.mark.parametrize(("value", "shown"), [(-0.0004, "0.000"), (-0.0006, "-0.001"), (0.4114, "0.411")])
 def test_no_cosine_is_shown_as_minus_nothing(value: float, shown: str) -> None:
-    assert step_text.cosine(value) == shown
+    assert cosine(value) == shown

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from imagerag.agent.ports import Filter
+from imagerag.agent.types.filters import parse_filter
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.ingest import index
 from imagerag.store.library.library import Library
@@ -29,7 +30,7 @@ async def earlier(request: pytest.FixtureRequest, home: DataDir, embedder: Any) 
 
 async def test_it_is_searched_as_it_is(home: DataDir, earlier: Library, picture: Any) -> None:
     version = earlier._table.version
-    (hit,) = await earlier.search("red", k=1, filter=Filter(metadata={"price": "1.5"}, tags=("red",)))
+    (hit,) = await earlier.search("red", k=1, filter=Filter(where=parse_filter({"price": "1.5"}), tags=("red",)))
     assert (hit.title, hit.caption, hit.licence) == ("red", "a red card", "CC0-1.0")
     assert await earlier.image_bytes(hit.image.sha256) == picture("red")
     (row,) = await earlier.rows([hit.image.sha256])
