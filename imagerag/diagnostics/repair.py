@@ -1,18 +1,16 @@
 """`doctor --repair`: damaged files are rebuilt where possible and set aside otherwise. Nothing is deleted."""
 
 import asyncio
-from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from imagerag.agent.errors import BlobError, ImageRAGError
 from imagerag.graphs.runs.reindexing import ensure_indexed, missing_from_index, reindex
 from imagerag.store.data_dir import DataDir
 from imagerag.store.images.blob_store import write_atomically
 from imagerag.store.integrity_check import IntegrityProblem, integrity_problems, set_aside
-from imagerag.store.library.database import list_libraries, open_table
-from imagerag.store.library.table import LibraryTable
+from imagerag.store.library.database import open_table
+from imagerag.store.library.repair import kept_bytes
 from imagerag.store.sqlite.salvage import Salvaged, salvage
 from imagerag.store.storage_errors import storage_errors
 
@@ -85,15 +83,9 @@ def _indexed_anew(home: DataDir, folder: Path) -> str:
 
 
 def _copy_of(home: DataDir, digest: str) -> bytes | None:
-    """The bytes of an image from somewhere else in the home: a result that was saved, or a library."""
+    """The bytes of an image from somewhere else in the home: a result that was saved, a blob, or a library."""
     if home.images.is_dir():
         for file in home.images.rglob("*"):
             if file.is_file() and sha256(data := file.read_bytes()).hexdigest() == digest:
                 return data
-    try:
-        for name in list_libraries(home):
-            with suppress(BlobError):
-                return LibraryTable(home, name, open_table(home, name)).image_bytes(digest)
-    except (ImageRAGError, OSError, RuntimeError, ValueError):
-        return None
-    return None
+    return kept_bytes(home, digest)

@@ -96,6 +96,7 @@ class IndexDocument(Document):
     removed: int
     missing: int
     duplicates: int
+    removed_before: int = 0
     skipped: list[Skipped]
     captions: int
     notes: list[Skipped]
