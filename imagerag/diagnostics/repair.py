@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final
 from imagerag.graphs.runs.reindexing import ensure_indexed, missing_from_index, reindex
 from imagerag.store.data_dir import DataDir
 from imagerag.store.images.blob_store import write_atomically
-from imagerag.store.integrity_check import IntegrityProblem, integrity_problems, set_aside
+from imagerag.store.integrity_check import MENDED, IntegrityProblem, integrity_problems, set_aside
 from imagerag.store.library.database import open_table
-from imagerag.store.library.repair import kept_bytes
+from imagerag.store.library.repair import kept_bytes, repair_library
+from imagerag.store.library.verification import verify_table
 from imagerag.store.sqlite.salvage import Salvaged, salvage
 from imagerag.store.storage_errors import storage_errors
 
@@ -43,7 +44,7 @@ async def repair(dependencies: "Dependencies") -> list[str]:
     """
     home = dependencies.home
     found = [one for one in await asyncio.to_thread(lambda: list(integrity_problems(home))) if one.damaged]
-    done = [await _mended(home, one) for one in found]
+    done = [await _mended(dependencies, one) for one in found]
     await ensure_indexed(dependencies)
     if missing := await asyncio.to_thread(missing_from_index, dependencies):
         listed, unreadable = await reindex(dependencies, missing)
@@ -52,8 +53,10 @@ async def repair(dependencies: "Dependencies") -> list[str]:
     return done
 
 
-async def _mended(home: DataDir, one: IntegrityProblem) -> str:
-    path = Path(one.path)
+async def _mended(dependencies: "Dependencies", one: IntegrityProblem) -> str:
+    home, path = dependencies.home, Path(one.path)
+    if one.kind == "library-images":
+        return await _images_mended(dependencies, path)
     if one.kind == "index":
         return await asyncio.to_thread(_indexed_anew, home, path)
     if one.kind == "image" and (data := await asyncio.to_thread(_copy_of, home, path.parent.name + path.name)):
@@ -69,6 +72,16 @@ async def _mended(home: DataDir, one: IntegrityProblem) -> str:
         return f"{path}: made anew: {saved}; the damaged one is in {aside}; {LOST_IN_PART[path.name]}"
     lost = LOST.get(path.name, "")
     return f"{path}: set aside as {aside}{f'; {lost}' if lost else ''}"
+
+
+async def _images_mended(dependencies: "Dependencies", folder: Path) -> str:
+    """Mend images of a library as `library verify --repair` does, without the files that it is linked to."""
+    library = await dependencies.open_library(folder.stem)
+    problems = await library.table.read(lambda: verify_table(library.table, files=False).problems)
+    told = [one for one in problems if one.kind in MENDED]
+    left = [one for one in await repair_library(dependencies.home, library, told) if not one.repaired]
+    again = f"; {len(left)} are left: imagerag library verify {folder.stem} names them" if left else ""
+    return f"{folder}: {len(told) - len(left)} of {len(told)} damaged images were mended{again}"
 
 
 def _indexed_anew(home: DataDir, folder: Path) -> str:

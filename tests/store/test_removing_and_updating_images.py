@@ -131,7 +131,7 @@ async def test_changes_touch_what_they_name_and_nothing_else(library: Library, f
     assert (new.licence, new.tags, dict(new.metadata), new.place) == ("CC0-1.0", ("a", "c"), {"price": 5}, "")
     assert new.taken is not None
     assert (new.taken.year, new.caption, new.title) == (2024, "a red card", "red")
-    assert after == {id: row for id, row in before.items() if id != red.id}
+    assert after == {key: row for key, row in before.items() if key != red.id}
     assert changed([new], changes) == []
 
 

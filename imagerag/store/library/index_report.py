@@ -73,7 +73,7 @@ class IndexReport:
     def seen(self) -> int:
         """Files looked at, good and bad, and manifest rows without a file."""
         known = self.updated + self.unchanged + self.moved + self.duplicates
-        return self.added + self.changed + known + len(self.skipped)
+        return self.added + self.changed + known + self.removed_before + len(self.skipped)
 
     @property
     def did_something(self) -> bool:

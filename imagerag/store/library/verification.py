@@ -88,14 +88,11 @@ def problems_of(
 ) -> Iterator[LibraryProblem]:
     """What is wrong with the rows of a library and with its copies, one by one."""
     counts = Counter() if counts is None else counts
-    have = set(table.lance.schema.names)
-    columns = [name for name in ("id", "vector", "thumbnail", "files", IMAGE_COLUMN) if name in have]
-    for batch in table.lance.search().select(columns).to_batches(ROWS):
-        vectors = _unusable(batch)
-        for record, unusable in zip(batch.drop_columns(["vector"]).to_pylist(), vectors, strict=True):
+    for batch in table.lance.search().to_batches(ROWS):  # all columns: one that cannot be read is found, too
+        for record, is_bad in zip(batch.drop_columns(["vector"]).to_pylist(), unusable(batch), strict=True):
             counts["images"] += 1
             yield from _of_row(table.images, record, files, counts)
-            if unusable:
+            if is_bad:
                 yield LibraryProblem(kind="vector", id=record["id"], problem="its vector is not finite or not unit")
     for path in table.strays():
         yield LibraryProblem(kind="stray", path=str(path), problem="it belongs to no image of the library")
@@ -133,10 +130,10 @@ def _copy_problem(images: ImageFiles, record: dict[str, Any], counts: "Counter[s
         return None
     counts["copies"] += 1
     same = sha256(data).hexdigest() == digest
-    return "" if same else f"the image {digest} is damaged: its bytes have another SHA-256"
+    return "" if same else "its bytes have another SHA-256"
 
 
-def _unusable(batch: Any) -> list[bool]:
+def unusable(batch: Any) -> list[bool]:
     """Of each row, whether a cosine with its vector would mean nothing."""
     import numpy as np
 
