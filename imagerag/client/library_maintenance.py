@@ -2,17 +2,17 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import TYPE_CHECKING, Literal, Unpack
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import BUILT_IN_LIBRARY
+from imagerag.agent.types.filters import FilterInput, parse_filter
 from imagerag.client.context import ClientContext
 from imagerag.client.synchronous import synchronous
 
 if TYPE_CHECKING:
-    from imagerag.agent.ports import Filter
     from imagerag.store.library.changes import ImageChangeOptions
     from imagerag.store.library.disk_use import DiskUse
     from imagerag.store.library.export import Export
@@ -43,7 +43,7 @@ class LibraryMaintenance(ABC):
         self,
         *images: str | Path,
         library: str | None = None,
-        filter: Mapping[str, str] | None = None,
+        filter: FilterInput | None = None,
         tags: Sequence[str] = (),
         licences: Sequence[str] = (),
     ) -> "list[ImageRecord]":
@@ -51,16 +51,22 @@ class LibraryMaintenance(ABC):
 
         Args:
             images: ids, files, folders.
-            filter: metadata an image must have; tags and licences likewise.
+            filter: what must hold of an image, in the filter language, or a mapping of keys to the values that they
+                must equal; tags and licences likewise.
 
         Raises:
             UsageError: nothing is given, or a name stands for no image or for several.
+            FilterError: the filter cannot be read, or asks for what the library does not know.
             UnknownLibraryError: there is none of that name.
         """
+        from imagerag.agent.ports import Filter
+        from imagerag.agent.retrieval.search_queries import check_filter
         from imagerag.store.library.image_selection import select_images
 
         opened = await self.open(library)
-        return await select_images(opened, [str(image) for image in images], _wanted(filter, tags, licences))
+        wanted = Filter(where=parse_filter(filter), tags=tuple(tags), licences=tuple(licences))
+        await check_filter(opened, wanted)
+        return await select_images(opened, [str(image) for image in images], wanted if wanted.condition else None)
 
     async def add(
         self, *files: str | Path, library: str | None = None, **changes: "Unpack[ImageChangeOptions]"
@@ -88,7 +94,7 @@ class LibraryMaintenance(ABC):
         self,
         *images: str | Path,
         library: str | None = None,
-        filter: Mapping[str, str] | None = None,
+        filter: FilterInput | None = None,
         tags: Sequence[str] = (),
         licences: Sequence[str] = (),
         calibrate: bool = True,
@@ -121,7 +127,7 @@ class LibraryMaintenance(ABC):
         self,
         *images: str | Path,
         library: str | None = None,
-        filter: Mapping[str, str] | None = None,
+        filter: FilterInput | None = None,
         calibrate: bool = True,
         dry_run: bool = False,
         **changes: "Unpack[ImageChangeOptions]",
@@ -264,12 +270,3 @@ class LibraryMaintenance(ABC):
     optimize_sync = synchronous(optimize)
     rename_sync = synchronous(rename)
     delete_sync = synchronous(delete)
-
-
-def _wanted(filter: Mapping[str, Any] | None, tags: Sequence[str], licences: Sequence[str]) -> "Filter | None":
-    """The filter over a library; None where nothing is asked."""
-    from imagerag.agent.ports import Filter
-
-    if not filter and not tags and not licences:
-        return None
-    return Filter(metadata=dict(filter or {}), tags=tuple(tags), licences=tuple(licences))

@@ -68,7 +68,7 @@ def test_what_is_printed_about_libraries(imagerag: Imagerag, tmp_path: Path) -> 
     printed("libraries", "library", "list", "--json")
     printed("library", "library", "info", "sketch", "--json")
     printed("threshold", "library", "calibrate", "mine", "--json")
-    printed("library", "library", "remove", "mine", "--yes", "--json")
+    printed("library", "library", "remove", "mine", "--whole-library", "--yes", "--json")
     printed("answer", "ask", "Which is the cheapest circular one?", "--json")
     printed("answer", "ask", "Is there a dragon?", "--json")
 
