@@ -9,7 +9,7 @@ import click
 
 from imagerag.agent.errors import UsageError
 from imagerag.cli import Globals
-from imagerag.cli.options import filter_option, filter_options, json_option, pass_globals, together
+from imagerag.cli.options import Decorator, filter_option, filter_options, json_option, pass_globals, together
 from imagerag.cli.terminal import bold, count, dim, say, say_all, say_json, short, table
 from imagerag.client.client import ImageRAG
 from imagerag.formatting.text import clean, image_name
@@ -41,7 +41,7 @@ def pairs_of(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
     return pairs
 
 
-def change_options(of: str) -> Any:
+def change_options(of: str) -> Decorator:
     """The options that say something of images.
 
     Args:

@@ -102,7 +102,8 @@ async def export_folder(library: Library, out: Path, *, progress: Progress | Non
         UsageError: the folder holds other files.
         StorageError: the disk is full, or cannot be written.
     """
-    rows, missing, size, written = await library.rows(), {}, 0, 0
+    missing: dict[str, str] = {}
+    rows, size, written = await library.rows(), 0, 0
     names = {row.id: file_name(row) for row in rows}
     with storage_errors(out, "cannot write"):
         await in_thread(_check_folder, out, names)

@@ -208,9 +208,9 @@ def _of_an_export(record: Mapping[str, Any]) -> ImageMetadata:
     """What `library export` wrote beside a picture: all of it counts, empty texts too."""
     texts = {name: clean(value) for name in (*TEXTS, "language") if isinstance(value := record.get(name), str)}
     position = {axis: degrees_of(record.get(axis), axis) for axis in POSITION}
+    values: dict[str, Any] = {**texts, **(position if None not in position.values() else {})}
     return ImageMetadata(
-        **texts,
-        **(position if None not in position.values() else {}),
+        **values,
         taken=time_of(record.get(TAKEN)),
         tags=_tags(record.get("tags") or []),
         metadata=_small(_object(record.get("metadata"))),

@@ -133,10 +133,15 @@ def _counted(library: Library) -> LibraryStatistics:
             values["year"][f"{time:%Y}" if time else ""] += 1
             counts.update(_facts(record, copied=copies.path(record["id"]).exists()))
             counts["file_bytes"] += record.get("size_bytes") or 0
-    names = ("captions", "titles", "tagged", "linked", "copied", "several_files", "file_bytes")
     return LibraryStatistics(
         images=len(sizes),
-        **{name: counts[name] for name in names},
+        captions=counts["captions"],
+        titles=counts["titles"],
+        tagged=counts["tagged"],
+        linked=counts["linked"],
+        copied=counts["copied"],
+        several_files=counts["several_files"],
+        file_bytes=counts["file_bytes"],
         disk=disk_use(library.folder),
         formats=_common(values["media_type"]),
         licences=_common(values["licence"]),
