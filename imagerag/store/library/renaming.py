@@ -43,9 +43,9 @@ def rename_library(home: DataDir, old: str, new: str) -> None:
     if valid_name(old) == BUILT_IN_LIBRARY or valid_name(new) == BUILT_IN_LIBRARY:
         raise UsageError(f"{BUILT_IN_LIBRARY!r} is the built-in catalogue: name another")
     with ExitStack() as held:
-        for lock in (f"{new}.new", *(f"{name}.{kind}" for kind in LOCKS for name in sorted((old, new)))):
+        for lock in (f"{new}.new", *(f"{name}.{kind}" for kind in LOCKS for name in sorted({old, new}))):
             _hold(held, home.filling / lock)
-        for name in sorted((old, new)):
+        for name in sorted({old, new}):
             if not _hold(held, home.filling / name, wait=False):
                 raise UsageError(f"library {name!r} is being filled right now: rename it when that is done")
         names = list_libraries(home)
