@@ -71,17 +71,17 @@ calibrate_option = click.option(
 
 @click.command("add")
 @click.argument("name")
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.argument("image_files", nargs=-1, required=True, metavar="FILE...")
 @change_options("the images")
 @json_option
 @pass_globals
-def add_command(globals_: Globals, /, name: str, files: tuple[str, ...], as_json: bool, **changes: Any) -> int:
+def add_command(globals_: Globals, /, name: str, image_files: tuple[str, ...], as_json: bool, **changes: Any) -> int:
     """Add image files to a library, with what is said of them here.
 
     Files that were removed from the library before are taken back. Whole folders are added by imagerag index.
     """
     rag = ImageRAG(home=globals_.home, library=name)
-    rows = asyncio.run(rag.libraries.add(*files, **changes))
+    rows = asyncio.run(rag.libraries.add(*image_files, **changes))
     if as_json:
         say_document(name, "add", rows)
     else:

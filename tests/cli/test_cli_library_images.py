@@ -7,9 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.cli.conftest import Imagerag, document, one_line
-from tests.cli.test_cli_library import drawn, mine
+from tests.cli.test_cli_library import drawn, indexed_home, mine
 
-__all__ = ["drawn", "mine"]
+__all__ = ["drawn", "indexed_home", "mine"]
 
 
 def titles(imagerag: Imagerag) -> set[str]:
