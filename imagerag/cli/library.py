@@ -1,5 +1,5 @@
-"""`imagerag library`: list, info and calibrate; the other commands are added by `imagerag.cli.library_images` and
-`imagerag.cli.library_upkeep`."""
+"""`imagerag library`: list, info and calibrate; the other commands are in `library_images`, `library_duplicates` and
+`library_upkeep`."""
 
 import asyncio
 from typing import TYPE_CHECKING
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from imagerag.agent.errors import ImageRAGError
-from imagerag.cli import Globals, library_images, library_upkeep
+from imagerag.cli import Globals, library_duplicates, library_images, library_upkeep
 from imagerag.cli.command_group import FullHelpGroup
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.terminal import accent, bold, count, dim, say, say_all, say_json, short, table
@@ -167,5 +167,5 @@ def _threshold_rows(threshold: "Threshold") -> list[list[str]]:
     return [*rows, [dim("measured"), f"with {asked}, {count(threshold.images, 'picture')}"]]
 
 
-for command in (*library_images.COMMANDS, *library_upkeep.COMMANDS):
+for command in (*library_images.COMMANDS, *library_duplicates.COMMANDS, *library_upkeep.COMMANDS):
     library_command.add_command(command)

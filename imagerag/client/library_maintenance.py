@@ -15,6 +15,7 @@ from imagerag.client.synchronous import synchronous
 if TYPE_CHECKING:
     from imagerag.store.library.changes import ImageChangeOptions
     from imagerag.store.library.disk_use import DiskUse
+    from imagerag.store.library.duplicates import Duplicates
     from imagerag.store.library.export import Export
     from imagerag.store.library.library import Library
     from imagerag.store.library.schema import ImageRecord
@@ -158,6 +159,34 @@ class LibraryMaintenance(ABC):
             await settle(opened, calibrate=calibrate)
         return rows
 
+    async def dedupe(
+        self,
+        library: str | None = None,
+        *,
+        threshold: float | None = None,
+        keep: Literal["largest", "oldest", "first"] = "largest",
+        remove: bool = False,
+    ) -> "Duplicates":
+        """List images that a library holds more than once. Files are never touched.
+
+        Args:
+            threshold: cosine from which on two images count as the same; by default the library's calibrated one.
+            keep: which image of a group is kept: the one with the most pixels, the one taken first, or the first by
+                path.
+            remove: take the others of each group out of the library, as `remove` does.
+
+        Raises:
+            UsageError: no threshold is given, and the library has none.
+            UnknownLibraryError: there is none of that name.
+        """
+        from imagerag.store.library.duplicates import find_duplicates
+
+        opened = await (self._own(library) if remove else self.open(library))
+        found = await find_duplicates(opened, threshold=threshold, keep=keep)
+        if remove and found.groups:
+            await self.remove(*(one.id for group in found.groups for one in group.others), library=opened.name)
+        return found
+
     async def stats(self, library: str | None = None) -> "LibraryStatistics":
         """Count and measure what a library holds: texts, formats, dates, licences, disk use, similar images.
 
@@ -264,6 +293,7 @@ class LibraryMaintenance(ABC):
     add_sync = synchronous(add)
     remove_sync = synchronous(remove)
     update_sync = synchronous(update)
+    dedupe_sync = synchronous(dedupe)
     stats_sync = synchronous(stats)
     export_sync = synchronous(export)
     verify_sync = synchronous(verify)

@@ -31,6 +31,7 @@ MODELS: Final[Mapping[str, str]] = {
     "libraries": "imagerag.schemas.libraries:LibrariesDocument",
     "library": "imagerag.schemas.libraries:LibraryDocument",
     "library-check": "imagerag.evals.libraries.library_eval:LibraryCheck",
+    "library-duplicates": "imagerag.schemas.libraries:DuplicatesDocument",
     "library-export": "imagerag.schemas.libraries:ExportDocument",
     "library-images": "imagerag.schemas.libraries:ImagesDocument",
     "library-stats": "imagerag.schemas.libraries:StatisticsDocument",

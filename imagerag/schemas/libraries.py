@@ -7,6 +7,7 @@ from pydantic import Field
 from imagerag.agent.types import Scalar, Sha256, Similarity
 from imagerag.schemas.base import Document
 from imagerag.store.library.disk_use import DiskUse
+from imagerag.store.library.duplicates import Duplicates
 from imagerag.store.library.export import Export
 from imagerag.store.library.metadata import LibraryMetadata, Threshold
 from imagerag.store.library.statistics import LibraryStatistics
@@ -185,6 +186,18 @@ class ImagesDocument(Document):
     action: Literal["add", "remove", "update"]
     dry_run: bool
     images: list[ListedImage]
+
+
+class DuplicatesDocument(Document):
+    """Images that a library holds more than once; with `removed`, the others of each group were taken out."""
+
+    schema_name: Literal["imagerag.library-duplicates/1"] = Field(
+        default="imagerag.library-duplicates/1", alias="schema"
+    )
+    library: str
+    keep: Literal["largest", "oldest", "first"]
+    removed: bool
+    duplicates: Duplicates
 
 
 class StatisticsDocument(Document):

@@ -11,7 +11,6 @@ from imagerag.client.library_maintenance import LibraryMaintenance
 from imagerag.client.qa import QAClient
 from imagerag.client.runs import RunsAPI
 
-
 CLASSES = (ImageRAG, RunsAPI, LibrariesAPI, LibraryMaintenance, QAClient)
 
 

@@ -33,8 +33,9 @@ async def filled(library: Library, folder: Path) -> Library:
     await index([folder], library)
     rows = await library.rows()
     full = replace(
-        rows[0], title="Ü / 1", caption="„quoted“\nlines", tags=("a;b", "c, d", "ü"), metadata={"price": 3, "on": True, "x": None},
-        source="https://example.org/x", author="N. N.", licence="CC0-1.0", taken=datetime(2024, 5, 1, 12, 30, 5, tzinfo=UTC),
+        rows[0], title="Ü / 1", caption="„quoted“\nlines", tags=("a;b", "c, d", "ü"),
+        metadata={"price": 3, "on": True, "x": None}, source="https://example.org/x", author="N. N.",
+        licence="CC0-1.0", taken=datetime(2024, 5, 1, 12, 30, 5, tzinfo=UTC),
         camera="X100", lens="23mm", place="Riga", latitude=56.9, longitude=24.1, language="de",
     )  # fmt: skip
     await library.update([full, replace(rows[1], title="../../etc/passwd"), replace(rows[2], title="x" * 300)])
@@ -104,7 +105,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30).map(str.st
     title=TEXT, caption=TEXT, author=TEXT, language=TEXT,
     tags=st.lists(TEXT.filter(bool), max_size=4, unique=True).map(tuple),
     metadata=st.dictionaries(TEXT.filter(bool), st.one_of(TEXT, st.integers(-9, 9), st.booleans()), max_size=4),
-    taken=st.none() | st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1)).map(  # noqa: DTZ001
+    taken=st.none() | st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1)).map(
         lambda time: time.replace(microsecond=0, tzinfo=UTC)
     ),
     position=st.none() | st.tuples(st.floats(-90, 90), st.floats(-180, 180)),
