@@ -69,7 +69,7 @@ def dedupe_command(
         removed = remove and bool(others)
         say_json(DuplicatesDocument(library=name, keep=keep, removed=removed, duplicates=found).as_json())
     elif remove:
-        say_all([f"library {bold(name)}: {count(len(others), 'picture')} removed; their files stay"])
+        say_all([f"library {bold(name)}: {count(len(others), 'picture')} removed; the files stay"])
     elif others:
         say_all([f"keep the first of each: imagerag library dedupe {name} --remove"])
     return 0

@@ -130,7 +130,7 @@ def remove_command(
     if as_json:
         say_document(name, "remove", rows, dry_run=dry_run)
     else:
-        say(_done(name, "removed", len(rows), dry_run) + ("; their files stay" if rows and not dry_run else ""))
+        say(_done(name, "removed", len(rows), dry_run) + ("; the files stay" if rows and not dry_run else ""))
     return 0
 
 

@@ -88,7 +88,6 @@ async def test_without_bytes_parquet_has_no_such_column(filled: Library, tmp_pat
 
 async def test_what_cannot_be_had_is_named_and_the_rest_is_written(filled: Library, tmp_path: Path) -> None:
     lost = (await filled.rows())[3]
-    filled.table.images.path(lost.id).write_bytes(b"damaged")
     for file in lost.files:
         Path(file.path).write_bytes(b"changed")
     folder = await export_folder(filled, tmp_path / "out")

@@ -147,3 +147,12 @@ def test_a_change_must_be_named() -> None:
 )
 def test_values_are_read_as_they_are_typed(text: str, value: object) -> None:
     assert scalar_of(text) == value
+
+
+async def test_a_half_written_note_is_a_stray(library: Library, folder: Path) -> None:
+    await index([folder], library)
+    left = library.folder / ".tmp-0123"
+    left.write_text("ab")
+    await library.optimize()
+    assert not left.exists()
+    assert await library.count() == 8

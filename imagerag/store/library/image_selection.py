@@ -8,7 +8,7 @@ from typing import Final
 from imagerag.agent.errors import UsageError
 from imagerag.agent.ports import Filter
 from imagerag.store.library.library import Library
-from imagerag.store.library.linked_files import MEMBER
+from imagerag.store.library.locations import MEMBER
 from imagerag.store.library.schema import ImageRecord
 
 ID: Final = re.compile(r"[0-9a-f]{6,64}")

@@ -75,5 +75,6 @@ async def settle(library: Library, *, calibrate: bool = True) -> None:
 
 def _write(library: Library, ids: Collection[str]) -> None:
     path = library.folder / REMOVED
-    with storage_errors(path, "cannot write"):
+    # Held while it is written, or somebody who holds it alone would take the half-written file for a stray.
+    with library.table.writing(), storage_errors(path, "cannot write"):
         write_atomically(path, "".join(f"{one}\n" for one in sorted(ids)).encode())

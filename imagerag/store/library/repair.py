@@ -19,7 +19,8 @@ from imagerag.store.data_dir import DataDir
 from imagerag.store.images.image_info import image_info
 from imagerag.store.library.database import LANCE_ERRORS, list_libraries, open_table
 from imagerag.store.library.library import Library
-from imagerag.store.library.linked_files import CHANGED, linked_bytes, split_member
+from imagerag.store.library.linked_files import CHANGED, linked_bytes
+from imagerag.store.library.locations import split_member
 from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage
 from imagerag.store.library.table import LibraryTable
 from imagerag.store.library.verification import LibraryProblem

@@ -236,16 +236,17 @@ class LibraryTable:
         self.images.remove(self.strays())
 
     def strays(self) -> list[Path]:
-        """Copies of pictures that no version of the table has."""
+        """Copies of pictures that no version of the table has, and what is left of files that were being written."""
+        unfinished = list(self.folder.glob(".tmp-*"))
         if not self.images.root.is_dir():
-            return []
+            return unfinished
         ids = _ids(self.lance)
         if tags := self.lance.tags.list():
             pinned = open_table(self._home, self.name)
             for tag in tags:
                 pinned.checkout(tag)
                 ids |= _ids(pinned)
-        return self.images.strays(ids)
+        return [*self.images.strays(ids), *unfinished]
 
     def lance_file_sizes(self) -> Iterator[int]:
         """Bytes of each file that Lance wrote."""
