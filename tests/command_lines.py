@@ -28,7 +28,10 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "demo": ("--out", "{root}/demo"),
     "generate": ("--out", "{root}/drawn.png"),
     "index": ("--library", "shop", "--embedder", "sketch"),
-    "library remove": ("--yes",),
+    "library add": ("--caption", "a small picture"),
+    "library remove": ("--whole-library", "--yes"),
+    "library update": ("--caption", "a small picture", "--yes"),
+    "library export": ("--format", "folder"),
     "resume": ("--select", "1"),
     "continue": ("--prompt", "a red solid heart on a mint background"),
     "replay": ("--from", "2", "--seed", "9", "--no-cache"),
@@ -55,6 +58,9 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "texts": ("a red heart",),
     "question": ("how many pictures are there?",),
     "name": ("{library}",),
+    "new": ("renamed",),
+    "image_files": ("{root}/pictures/first.png",),
+    "images": ("{images}",),
     "library": ("{library}",),
     "run": ("{run}",),
     "runs": ("{run}",),
@@ -72,6 +78,9 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "step": (),
 }
 """What each argument, and each option that has to be given, can be."""
+
+CHANGES = ("library add", "library remove", "library rename", "library update")
+"""Commands that change a library, which is the one of `index`: the built-in one cannot be changed."""
 
 
 def commands(command: click.Command = main, path: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
@@ -125,9 +134,11 @@ class Place:
             "root": self.root,
             "run": self.waiting if name == "resume" else self.run,
             "command": name.replace(" ", "-"),
-            "library": "shop" if name == "library remove" else "sketch",
+            "library": "shop" if name in CHANGES else "sketch",
+            "images": self.root / "pictures",
         }
-        return [word.format(**known) for word in (*words, *OPTIONS.get(name, ()))]
+        whole = [word for word in words if word != "{images}" or name != "library remove"]
+        return [word.format(**known) for word in (*whole, *OPTIONS.get(name, ()))]
 
     def invoke(self, *words: str, home: Path | None = None) -> Result:
         """Run a command in this process, with the backends of the place, and with nothing on its stdin."""

@@ -179,6 +179,7 @@ def document(report: "IndexReport", name: str, library_metadata: "LibraryMetadat
         removed=report.removed,
         missing=report.missing,
         duplicates=report.duplicates,
+        removed_before=report.removed_before,
         skipped=[Skipped(path=path, reason=reason) for path, reason in report.skipped],
         captions=report.captions,
         notes=[Skipped(path=path, reason=reason) for path, reason in report.notes],
@@ -205,6 +206,7 @@ def report_lines(report: "IndexReport", name: str, library_metadata: "LibraryMet
             (report.removed, "removed"),
             (report.unchanged, "unchanged"),
             (report.duplicates, "double"),
+            (report.removed_before, "removed before"),
             (len(report.skipped), "skipped"),
         )
         if number

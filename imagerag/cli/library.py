@@ -1,13 +1,13 @@
-"""`imagerag library`: list, info, calibrate, remove."""
+"""`imagerag library`: list, info and calibrate; the other commands are in `library_images`, `library_duplicates` and
+`library_upkeep`."""
 
 import asyncio
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
-from imagerag.agent.errors import ImageRAGError, UsageError
-from imagerag.cli import Globals
+from imagerag.agent.errors import ImageRAGError
+from imagerag.cli import Globals, library_duplicates, library_images, library_upkeep
 from imagerag.cli.command_group import FullHelpGroup
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.terminal import accent, bold, count, dim, say, say_all, say_json, short, table
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.group("library", cls=FullHelpGroup)
 def library_command() -> None:
-    """List, describe, calibrate and remove libraries."""
+    """List, describe, change, check, export and remove libraries."""
 
 
 @library_command.command("list")
@@ -78,29 +78,6 @@ def calibrate_command(globals_: Globals, /, name: str, as_json: bool) -> int:
         say_json(ThresholdDocument(library=name, threshold=threshold).as_json())
     else:
         say_all([f"library {bold(name)} is calibrated", *threshold_lines(threshold)])
-    return 0
-
-
-@library_command.command("remove")
-@click.argument("name")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
-@json_option
-@pass_globals
-def remove_command(globals_: Globals, /, name: str, yes: bool, as_json: bool) -> int:
-    """Delete a library. The image files stay."""
-    rag = ImageRAG(home=globals_.home)
-    if not yes:
-        if as_json or not sys.stdin.isatty():
-            raise UsageError(f"removing is for good; say so: imagerag library remove {name} --yes")
-        if name in asyncio.run(rag.libraries.list()):
-            click.confirm(f"remove library {name} for good?", abort=True, err=True)
-    asyncio.run(rag.libraries.remove(name))
-    if as_json:
-        from imagerag.schemas.libraries import LibraryRemoved
-
-        say_json(LibraryRemoved(library=name, removed=True).as_json())
-    else:
-        say(f"library {bold(short(name, 100))} is removed")
     return 0
 
 
@@ -188,3 +165,7 @@ def _threshold_rows(threshold: "Threshold") -> list[list[str]]:
         rows.append([dim("accepted"), f"{percent(threshold.accept_rate)} of the library's own captions reach it"])
     asked = f"{threshold.n_own} own, {threshold.n_near} near-miss, {threshold.n_unrelated} unrelated captions"
     return [*rows, [dim("measured"), f"with {asked}, {count(threshold.images, 'picture')}"]]
+
+
+for command in (*library_images.COMMANDS, *library_duplicates.COMMANDS, *library_upkeep.COMMANDS):
+    library_command.add_command(command)

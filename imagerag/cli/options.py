@@ -124,14 +124,15 @@ other_threshold_option = click.option(
     metavar="auto|off|COSINE",
     help="Another cosine that a reference must reach.",
 )
+filter_option = click.option(
+    "--filter",
+    multiple=True,
+    callback=filter_of,
+    metavar="FILTER",
+    help="Only such images: KEY=VALUE, 'taken>=2024-05 and not tag=draft'; see the page Filters.",
+)
 filter_options = together(
-    click.option(
-        "--filter",
-        multiple=True,
-        callback=filter_of,
-        metavar="FILTER",
-        help="Only such images: KEY=VALUE, 'taken>=2024-05 and not tag=draft'; see the page Filters.",
-    ),
+    filter_option,
     click.option("--tag", "tags", multiple=True, metavar="T", help="Only images that have all of these tags."),
     click.option("--licence", "licences", multiple=True, metavar="L", help="Only images under one of these licences."),
 )

@@ -1,4 +1,4 @@
-"""`ImageRAG.libraries`: indexing, searching, calibrating and removing libraries of images."""
+"""`ImageRAG.libraries`: indexing, searching, calibrating and maintaining libraries of images."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from imagerag.agent.errors import UnknownLibraryError, UsageError
 from imagerag.agent.types import BUILT_IN_LIBRARY
 from imagerag.agent.types.filters import FilterInput
-from imagerag.client.context import ClientContext
+from imagerag.client.library_maintenance import LibraryMaintenance
 from imagerag.client.similarity import measure_similarities
 from imagerag.client.synchronous import synchronous
 from imagerag.files.inputs import Image, naming, read_image
@@ -25,11 +25,8 @@ if TYPE_CHECKING:
     """Named here because inside the class `list` is the method."""
 
 
-class LibrariesAPI:
+class LibrariesAPI(LibraryMaintenance):
     """The libraries of a data directory. Where no library is named, it is the one that `ImageRAG` was made with."""
-
-    def __init__(self, context: ClientContext) -> None:
-        self._context = context
 
     async def index(
         self,
@@ -263,16 +260,6 @@ class LibrariesAPI:
 
         return await asyncio.to_thread(list_libraries, self._context.dependencies.home)
 
-    async def remove(self, name: str) -> None:
-        """Delete a library with everything in it; the files it was indexed from stay.
-
-        Raises:
-            UnknownLibraryError: there is none of that name.
-        """
-        from imagerag.store.library.library import remove
-
-        await asyncio.to_thread(remove, self._context.dependencies.home, name)
-
     async def calibrate(self, name: str | None = None) -> "Threshold":
         """Measure a library's threshold anew.
 
@@ -287,7 +274,6 @@ class LibrariesAPI:
     similarity_sync = synchronous(similarity)
     open_sync = synchronous(open)  # noqa: A003
     list_sync = synchronous(list)  # noqa: A003
-    remove_sync = synchronous(remove)
     calibrate_sync = synchronous(calibrate)
 
 

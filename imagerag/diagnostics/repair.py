@@ -1,18 +1,17 @@
 """`doctor --repair`: damaged files are rebuilt where possible and set aside otherwise. Nothing is deleted."""
 
 import asyncio
-from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from imagerag.agent.errors import BlobError, ImageRAGError
 from imagerag.graphs.runs.reindexing import ensure_indexed, missing_from_index, reindex
 from imagerag.store.data_dir import DataDir
 from imagerag.store.images.blob_store import write_atomically
-from imagerag.store.integrity_check import IntegrityProblem, integrity_problems, set_aside
-from imagerag.store.library.database import list_libraries, open_table
-from imagerag.store.library.table import LibraryTable
+from imagerag.store.integrity_check import MENDED, IntegrityProblem, integrity_problems, set_aside
+from imagerag.store.library.database import open_table
+from imagerag.store.library.repair import kept_bytes, repair_library
+from imagerag.store.library.verification import verify_table
 from imagerag.store.sqlite.salvage import Salvaged, salvage
 from imagerag.store.storage_errors import storage_errors
 
@@ -45,7 +44,7 @@ async def repair(dependencies: "Dependencies") -> list[str]:
     """
     home = dependencies.home
     found = [one for one in await asyncio.to_thread(lambda: list(integrity_problems(home))) if one.damaged]
-    done = [await _mended(home, one) for one in found]
+    done = [await _mended(dependencies, one) for one in found]
     await ensure_indexed(dependencies)
     if missing := await asyncio.to_thread(missing_from_index, dependencies):
         listed, unreadable = await reindex(dependencies, missing)
@@ -54,8 +53,10 @@ async def repair(dependencies: "Dependencies") -> list[str]:
     return done
 
 
-async def _mended(home: DataDir, one: IntegrityProblem) -> str:
-    path = Path(one.path)
+async def _mended(dependencies: "Dependencies", one: IntegrityProblem) -> str:
+    home, path = dependencies.home, Path(one.path)
+    if one.kind == "library-images":
+        return await _images_mended(dependencies, path)
     if one.kind == "index":
         return await asyncio.to_thread(_indexed_anew, home, path)
     if one.kind == "image" and (data := await asyncio.to_thread(_copy_of, home, path.parent.name + path.name)):
@@ -73,6 +74,16 @@ async def _mended(home: DataDir, one: IntegrityProblem) -> str:
     return f"{path}: set aside as {aside}{f'; {lost}' if lost else ''}"
 
 
+async def _images_mended(dependencies: "Dependencies", folder: Path) -> str:
+    """Mend images of a library as `library verify --repair` does, without the files that it is linked to."""
+    library = await dependencies.open_library(folder.stem)
+    problems = await library.table.read(lambda: verify_table(library.table, files=False).problems)
+    told = [one for one in problems if one.kind in MENDED]
+    left = [one for one in await repair_library(dependencies.home, library, told) if not one.repaired]
+    again = f"; {len(left)} are left: imagerag library verify {folder.stem} names them" if left else ""
+    return f"{folder}: {len(told) - len(left)} of {len(told)} damaged images were mended{again}"
+
+
 def _indexed_anew(home: DataDir, folder: Path) -> str:
     from imagerag.store.library.search import build_indexes
 
@@ -85,15 +96,9 @@ def _indexed_anew(home: DataDir, folder: Path) -> str:
 
 
 def _copy_of(home: DataDir, digest: str) -> bytes | None:
-    """The bytes of an image from somewhere else in the home: a result that was saved, or a library."""
+    """The bytes of an image from somewhere else in the home: a result that was saved, a blob, or a library."""
     if home.images.is_dir():
         for file in home.images.rglob("*"):
             if file.is_file() and sha256(data := file.read_bytes()).hexdigest() == digest:
                 return data
-    try:
-        for name in list_libraries(home):
-            with suppress(BlobError):
-                return LibraryTable(home, name, open_table(home, name)).image_bytes(digest)
-    except (ImageRAGError, OSError, RuntimeError, ValueError):
-        return None
-    return None
+    return kept_bytes(home, digest)

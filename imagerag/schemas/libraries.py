@@ -6,7 +6,12 @@ from pydantic import Field
 
 from imagerag.agent.types import Scalar, Sha256, Similarity
 from imagerag.schemas.base import Document
+from imagerag.store.library.disk_use import DiskUse
+from imagerag.store.library.duplicates import Duplicates
+from imagerag.store.library.export import Export
 from imagerag.store.library.metadata import LibraryMetadata, Threshold
+from imagerag.store.library.statistics import LibraryStatistics
+from imagerag.store.library.verification import Verification
 
 
 class Found(Document):
@@ -96,6 +101,7 @@ class IndexDocument(Document):
     removed: int
     missing: int
     duplicates: int
+    removed_before: int = 0
     skipped: list[Skipped]
     captions: int
     notes: list[Skipped]
@@ -143,7 +149,82 @@ class LibraryRemoved(Document):
     removed: Literal[True]
 
 
-LibraryDocument = LibraryInfo | LibraryRemoved
+class LibraryRenamed(Document):
+    """A library under its new name."""
+
+    schema_name: Literal["imagerag.library/1"] = Field(default="imagerag.library/1", alias="schema")
+    library: str
+    renamed_from: str
+
+
+class LibraryOptimized(Document):
+    """A library that was optimized: its bytes on the disk by kind, before and after."""
+
+    schema_name: Literal["imagerag.library/1"] = Field(default="imagerag.library/1", alias="schema")
+    library: str
+    disk_before: DiskUse
+    disk: DiskUse
+
+
+LibraryDocument = LibraryInfo | LibraryRemoved | LibraryRenamed | LibraryOptimized
+
+
+class ListedImage(Document):
+    """An image of a library, as lists name it; `path` is a file of it, empty where there is none."""
+
+    id: Sha256
+    title: str
+    caption: str
+    path: str
+
+
+class ImagesDocument(Document):
+    """The images that were added, removed or updated; with `dry_run`, that would be."""
+
+    schema_name: Literal["imagerag.library-images/1"] = Field(default="imagerag.library-images/1", alias="schema")
+    library: str
+    action: Literal["add", "remove", "update"]
+    dry_run: bool
+    images: list[ListedImage]
+
+
+class DuplicatesDocument(Document):
+    """Images that a library holds more than once; with `removed`, the others of each group were taken out."""
+
+    schema_name: Literal["imagerag.library-duplicates/1"] = Field(
+        default="imagerag.library-duplicates/1", alias="schema"
+    )
+    library: str
+    keep: Literal["largest", "oldest", "first"]
+    removed: bool
+    duplicates: Duplicates
+
+
+class StatisticsDocument(Document):
+    """Counts and measurements of a library."""
+
+    schema_name: Literal["imagerag.library-stats/1"] = Field(default="imagerag.library-stats/1", alias="schema")
+    library: str
+    statistics: LibraryStatistics
+
+
+class ExportDocument(Document):
+    """An export of a library."""
+
+    schema_name: Literal["imagerag.library-export/1"] = Field(default="imagerag.library-export/1", alias="schema")
+    library: str
+    format: Literal["parquet", "folder"]
+    export: Export
+
+
+class VerificationDocument(Document):
+    """A comparison of a library with its bytes, files and vectors: problems, and their repairs."""
+
+    schema_name: Literal["imagerag.library-verification/1"] = Field(
+        default="imagerag.library-verification/1", alias="schema"
+    )
+    library: str
+    verification: Verification
 
 
 class ThresholdDocument(Document):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -15,13 +15,13 @@ from imagerag.store.data_dir import DataDir
 from imagerag.store.disk_space import check_writable
 from imagerag.store.library.content import content_of
 from imagerag.store.library.database import LANCE_ERRORS, damaged, folder_of, list_libraries, open_table
-from imagerag.store.library.image_files import ImageFiles
 from imagerag.store.library.metadata import library_metadata_of, stale
-from imagerag.store.library.schema import IMAGE_COLUMN
+from imagerag.store.library.table import LibraryTable
+from imagerag.store.library.verification import problems_of
 from imagerag.store.sqlite.connection import connect
 from imagerag.store.storage_errors import storage_error, storage_errors
 
-Kind = Literal["home", "sqlite", "image", "library", "index"]
+Kind = Literal["home", "sqlite", "image", "library", "library-images", "index"]
 
 TABLES: Final = {
     "runs.sqlite": ("checkpoints", "writes"),
@@ -32,15 +32,16 @@ TABLES: Final = {
 }
 """What each SQLite file of a home must hold."""
 
-ROWS: Final = 64
-"""Rows of a library that are read at once: their images are read as well."""
+MENDED: Final = ("copy", "vector")
+"""Kinds of problems of a library's images that `doctor` tells, and mends as `library verify --repair` does."""
 
 
 class IntegrityProblem(BaseModel):
     """Something about a home that is not as it should be.
 
     Attributes:
-        kind: what it is about; "index" is the search index of a library whose images are in order.
+        kind: what it is about; "index" is the search index of a library whose images are in order, and
+            "library-images" are images of one whose table is.
         path: the file, or the folder of a library.
         problem: what is wrong with it.
         damaged: whether the file itself is damaged; else the machine, or its age, keeps it from being used.
@@ -121,22 +122,18 @@ def check_library(home: DataDir, name: str) -> None:
 
     Raises:
         LibraryDamagedError, LibraryVersionError, StorageError: it cannot be read.
-        ValueError: an image in it is not the one it is listed as.
+        ValueError: an image in it is not the one it is listed as, or its vector means nothing.
     """
     table = open_table(home, name)
     library_metadata_of(table, name)
     try:
         content_of(table)
-        for batch in table.search().to_batches(ROWS):
-            _check_rows(batch)
-        for path in ImageFiles(folder_of(home, name)).root.glob("*/*"):
-            _check_bytes(path.parent.name + path.name, path.read_bytes())
-    except ValueError as error:
-        if isinstance(error, _DiffersError):
-            raise
-        raise damaged(name, error, folder_of(home, name)) from error
+        problems = problems_of(LibraryTable(home, name, table), files=False)
+        found = next((one for one in problems if one.kind in MENDED), None)
     except LANCE_ERRORS as error:
         raise damaged(name, error, folder_of(home, name)) from error
+    if found:
+        raise _ImagesError(f"the image {found.id} is damaged: {found.problem}")
 
 
 def check_indexes(home: DataDir, name: str) -> None:
@@ -163,25 +160,14 @@ def check_indexes(home: DataDir, name: str) -> None:
         raise damaged(name, error, folder_of(home, name)) from error
 
 
+class _ImagesError(ValueError):
+    """Some images of a library are damaged; its table is in order."""
+
+
 def is_stale(home: DataDir, name: str) -> bool:
     """Whether a library's threshold was measured on something else than what it holds; an empty one has none."""
     table = open_table(home, name)
     return bool(table.count_rows()) and stale(library_metadata_of(table, name), content_of(table))
-
-
-class _DiffersError(ValueError):
-    """An image is not the one it is listed as."""
-
-
-def _check_rows(batch: Any) -> None:
-    for record in batch.select([name for name in ("id", IMAGE_COLUMN) if name in batch.schema.names]).to_pylist():
-        if record.get(IMAGE_COLUMN) is not None:
-            _check_bytes(record["id"], record[IMAGE_COLUMN])
-
-
-def _check_bytes(id: str, data: bytes) -> None:
-    if sha256(data).hexdigest() != id:
-        raise _DiffersError(f"the image {id} is damaged: its bytes have another SHA-256")
 
 
 def _of_libraries(home: DataDir) -> Iterator[IntegrityProblem]:
@@ -206,6 +192,8 @@ def _told(kind: Kind, path: Path, check: Callable[[], None]) -> Iterator[Integri
         yield IntegrityProblem(kind=kind, path=str(path), problem=str(error), damaged=False)
     except LibraryDamagedError as error:
         yield IntegrityProblem(kind=kind, path=str(path), problem=_cause(error))
+    except _ImagesError as error:
+        yield IntegrityProblem(kind="library-images", path=str(path), problem=str(error))
     except (ImageRAGError, ValueError, sqlite3.Error) as error:
         locked = isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
         yield IntegrityProblem(kind=kind, path=str(path), problem=_cause(error), damaged=not locked)

@@ -169,7 +169,7 @@ def test_libraries_are_listed_described_calibrated_and_removed(imagerag: Imagera
     assert "% of captions" in shown
     threshold = document(imagerag("library", "calibrate", "mine", "--json"))["threshold"]
     assert threshold["cosine"] == info["metadata"]["threshold"]["cosine"]
-    assert imagerag("library", "remove", "mine", "--yes").exit_code == 0
+    assert imagerag("library", "remove", "mine", "--whole-library", "--yes").exit_code == 0
     assert [one["name"] for one in document(imagerag("library", "list", "--json"))["libraries"]] == ["sketch"]
 
 

@@ -68,7 +68,17 @@ def test_what_is_printed_about_libraries(imagerag: Imagerag, tmp_path: Path) -> 
     printed("libraries", "library", "list", "--json")
     printed("library", "library", "info", "sketch", "--json")
     printed("threshold", "library", "calibrate", "mine", "--json")
-    printed("library", "library", "remove", "mine", "--yes", "--json")
+    one = tmp_path / "mine" / "one.png"
+    printed("library-images", "library", "add", "mine", one, "--caption", "a circle", "--json")
+    printed("library-images", "library", "update", "mine", one, "--tag", "x", "--yes", "--json")
+    printed("library-stats", "library", "stats", "mine", "--json")
+    printed("library-verification", "library", "verify", "mine", "--json")
+    printed("library-export", "library", "export", "mine", tmp_path / "mine.parquet", "--json")
+    printed("library", "library", "optimize", "mine", "--json")
+    printed("library", "library", "rename", "mine", "yours", "--json")
+    printed("library", "library", "rename", "yours", "mine", "--json")
+    printed("library-images", "library", "remove", "mine", one, "--yes", "--json")
+    printed("library", "library", "remove", "mine", "--whole-library", "--yes", "--json")
     printed("answer", "ask", "Which is the cheapest circular one?", "--json")
     printed("answer", "ask", "Is there a dragon?", "--json")
 

@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 
 from imagerag.tools.testing.mock_openai import MockOpenAIServer
-from tests.command_lines import COMMANDS, Place, place
+from tests.command_lines import CHANGES, COMMANDS, Place, place
 from tests.small_disk import SmallDisk, mounted
 
 CAUSES = {"full": "the disk is full", "read-only": "the file system is read-only"}
 
 READS = {
-    "search", "similarity", "runs", "show", "diff", "library info", "library list", "eval study-results", "eval list",
+    "search", "similarity", "runs", "show", "diff", "library info", "library list",
+    "library dedupe", "library stats", "library verify", "eval study-results", "eval list",
     "eval library", "eval search", "prices list", "mcp",
 }  # fmt: skip
 """What does all of its work without writing."""
@@ -53,7 +54,8 @@ def test_a_command_works_or_says_why_not(
     name: str, state: str, there: tuple[Place, MockOpenAIServer], disk: SmallDisk
 ) -> None:
     made, server = there
-    if name == "library remove":  # what the last one removed
+    if name in CHANGES:  # what the last one removed or renamed
+        made.invoke("library", "remove", "renamed", "--whole-library", "--yes")
         assert made.invoke(*made.line("index")).exit_code == 0
     paid = asked(server)
     if state == "full":

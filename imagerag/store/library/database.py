@@ -1,5 +1,6 @@
 """Where libraries live: the LanceDB database of a home, its tables, and what goes wrong with them."""
 
+import json
 import os
 import re
 import time
@@ -96,15 +97,43 @@ def connect(home: DataDir) -> Any:
     return import_lancedb().connect(home.libraries, read_consistency_interval=timedelta(0), storage_options=options)
 
 
+def renamed_file(home: DataDir) -> Path:
+    """Where the earlier names of libraries are kept."""
+    return home.libraries / "renamed.json"
+
+
+def renames(home: DataDir) -> dict[str, str]:
+    """Earlier name → name, of libraries that were renamed."""
+    try:
+        read = json.loads(renamed_file(home).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return {str(was): str(now) for was, now in read.items()} if isinstance(read, dict) else {}
+
+
+def current_name(home: DataDir, name: str) -> str:
+    """What a library is called now that had this name.
+
+    Raises:
+        UnknownLibraryError: there is none, and was none of that name.
+    """
+    names = list_libraries(home)
+    if valid_name(name) in names:
+        return name
+    now = renames(home).get(name, "")
+    if now not in names:
+        raise unknown(home, name)
+    return now
+
+
 def open_table(home: DataDir, name: str) -> Any:
-    """The table of a library.
+    """The table of a library, under its name or an earlier one.
 
     Raises:
         UnknownLibraryError: there is none of that name; the message lists those there are.
         LibraryDamagedError: its files cannot be read.
     """
-    if valid_name(name) not in list_libraries(home):
-        raise unknown(home, name)
+    name = current_name(home, name)
     try:
         return connect(home).open_table(name)
     except LANCE_ERRORS as error:

@@ -62,6 +62,7 @@ class ImageMetadata:
 
     Attributes:
         taken: when it was photographed, as the camera's clock showed it, marked as UTC whatever the offset.
+        language: of the caption, as a BCP 47 tag.
         latitude, longitude: in degrees, both or none.
     """
 
@@ -78,6 +79,7 @@ class ImageMetadata:
     place: str | None = None
     latitude: float | None = None
     longitude: float | None = None
+    language: str | None = None
 
     def applied_to(self, row: ImageRecord) -> ImageRecord:
         """The row with everything that is said here."""
@@ -125,6 +127,8 @@ def read_metadata(record: Mapping[str, Any]) -> ImageMetadata:
     said = {key: value for key, value in record.items() if key and value not in (None, "", [], {}, ())}
     if str(said.get("schema", "")).startswith("imagerag.sidecar/"):
         return _of_a_run(said)
+    if str(said.get("schema", "")).startswith("imagerag.image/"):
+        return _of_an_export(record)
     fields = written_fields(said)
     if not POSITION.keys() <= set(fields.values()):  # half of a position is none, but metadata
         fields = {key: field for key, field in fields.items() if field not in POSITION}
@@ -197,6 +201,19 @@ def _of_a_run(said: Mapping[str, Any]) -> ImageMetadata:
         licence="; ".join(licences) or None,
         author="; ".join(authors) or None,
         metadata=_small({**kept, **({"references": titles} if titles else {})}) or None,
+    )
+
+
+def _of_an_export(record: Mapping[str, Any]) -> ImageMetadata:
+    """What `library export` wrote beside a picture: all of it counts, empty texts too."""
+    texts = {name: clean(value) for name in (*TEXTS, "language") if isinstance(value := record.get(name), str)}
+    position = {axis: degrees_of(record.get(axis), axis) for axis in POSITION}
+    values: dict[str, Any] = {**texts, **(position if None not in position.values() else {})}
+    return ImageMetadata(
+        **values,
+        taken=time_of(record.get(TAKEN)),
+        tags=_tags(record.get("tags") or []),
+        metadata=_small(_object(record.get("metadata"))),
     )
 
 

@@ -23,6 +23,7 @@ class IndexReport:
         removed: images taken out, because none of their files is there any more.
         missing: images whose files are gone, and that were kept all the same; `warnings` says why.
         duplicates: files with the same bytes as another one.
+        removed_before: files of images that somebody took out of the library; they stay out.
         skipped: (path, reason) of every file or manifest row that could not be used.
         captions: images of this run that have a caption.
         notes: (path, what is wrong) of sidecars that were left out; their images were not.
@@ -43,6 +44,7 @@ class IndexReport:
     removed: int = 0
     missing: int = 0
     duplicates: int = 0
+    removed_before: int = 0
     skipped: list[tuple[str, str]] = field(default_factory=list)
     captions: int = 0
     notes: list[tuple[str, str]] = field(default_factory=list)
@@ -71,7 +73,7 @@ class IndexReport:
     def seen(self) -> int:
         """Files looked at, good and bad, and manifest rows without a file."""
         known = self.updated + self.unchanged + self.moved + self.duplicates
-        return self.added + self.changed + known + len(self.skipped)
+        return self.added + self.changed + known + self.removed_before + len(self.skipped)
 
     @property
     def did_something(self) -> bool:

@@ -30,6 +30,7 @@ from imagerag.store.library.known_files import KnownFiles
 from imagerag.store.library.library import Library
 from imagerag.store.library.locations import path_text
 from imagerag.store.library.manifest import Manifests
+from imagerag.store.library.removal import removal_warning, removed_ids
 from imagerag.store.library.scan import Scan, scan
 from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage
 from imagerag.store.library.sidecars import SidecarMetadata
@@ -101,6 +102,7 @@ async def index(
             lambda: scan(given, manifest, ExcludedFiles(exclude), allow_outside=allow_outside, prune=prune)
         )
         indexing = Indexing(library, found, await library.table.known_files(), report, copy, progress)
+        indexing.removed_before = await asyncio.to_thread(removed_ids, library.folder)
         unchanged, fresh = await asyncio.to_thread(indexing.compare)
     report.skipped += found.problems
     report.columns |= {name: read for one in found.sources.values() for name, read in one.columns.items()}
@@ -122,6 +124,8 @@ async def index(
     report.elapsed = time.perf_counter() - started
     if not dry_run:
         await _finish(library, report)
+    if report.removed_before:
+        report.warned(removal_warning(library.name, report.removed_before), warn)
     return report
 
 
@@ -160,6 +164,7 @@ class Indexing:
         seen: path → the image that it is now; None where that could not be told.
         counted: images that were counted already: further files of them are duplicates.
         encoded: images that were encoded; they may not be written yet.
+        removed_before: images that somebody took out of the library; they stay out.
     """
 
     library: Library
@@ -171,6 +176,7 @@ class Indexing:
     seen: dict[str, str | None] = field(default_factory=dict)
     counted: set[str] = field(default_factory=set)
     encoded: set[str] = field(default_factory=set)
+    removed_before: frozenset[str] = frozenset()
     done: int = 0
 
     def compare(self) -> tuple[list[tuple[Path, str]], list[Path]]:
@@ -264,6 +270,8 @@ class Indexing:
         for path, found in zip(paths, read, strict=True):
             if isinstance(found, str):
                 self.report.skipped.append((clean(str(path)), found))
+            elif found.sha256 in self.removed_before:
+                self.report.removed_before += 1
             else:
                 batch.files.setdefault(found.sha256, []).append(found)
                 self._tell(path, found.problems)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imagerag.agent.errors import BlobError, EmbeddingMismatchError, LibraryError, UsageError
@@ -16,6 +17,7 @@ from imagerag.store.library import search as searching
 from imagerag.store.library.content import content_of
 from imagerag.store.library.database import (
     create_table,
+    current_name,
     list_libraries,
     open_table,
     remove,
@@ -49,20 +51,15 @@ class Library:
     """A named library, open. Implements `ReferenceLibrary`; any number of processes may have it open and write.
 
     Attributes:
-        name: as it was created.
         embedder: the encoder its vectors were made with.
-        folder: where its files are.
         table: its rows, with the locks of those who write.
     """
 
     def __init__(
         self, home: DataDir, name: str, table: Any, library_metadata: LibraryMetadata, embedder: Embedder
     ) -> None:
-        self.name = name
         self.embedder = embedder
         self.table = LibraryTable(home, name, table)
-        self.folder = self.table.folder
-        self._table = table
         self._library_metadata = library_metadata
 
     @classmethod
@@ -95,6 +92,7 @@ class Library:
 
     @classmethod
     def _open(cls, home: DataDir, name: str, embedder: Embedder) -> "Library":
+        name = current_name(home, name)
         table = open_table(home, name)
         library_metadata = library_metadata_of(table, name)
         if library_metadata.embedder != embedder.identity:
@@ -104,6 +102,21 @@ class Library:
                 f"images again: imagerag index PATH --library {name} --embedder {embedder.identity.spec}"
             )
         return cls(home, name, table, library_metadata, embedder)
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.table.name
+
+    @property
+    def folder(self) -> Path:
+        """Where its files are."""
+        return self.table.folder
+
+    @property
+    def _table(self) -> Any:
+        """The LanceDB table, which is another one after the library was renamed."""
+        return self.table.lance
 
     @property
     def metadata(self) -> LibraryMetadata:

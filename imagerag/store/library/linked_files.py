@@ -25,17 +25,27 @@ def read_linked(digest: str, files: Sequence[FileEntry], library: str) -> bytes:
     """
     problems = []
     for file in files:
-        try:
-            found = next((data for data in _read(file) if sha256(data).hexdigest() == digest), None)
-        except FileNotFoundError:
-            problems.append(f"{file.path} is gone")
-        except (OSError, ValueError) as error:
-            problems.append(f"{file.path} cannot be read: {getattr(error, 'strerror', None) or error}")
-        else:
-            if found is not None:
-                return found
-            problems.append(f"{file.path} was changed")
+        found = linked_bytes(digest, file)
+        if isinstance(found, bytes):
+            return found
+        problems.append(f"{file.path} {found}")
     raise BlobError(_lost(digest, problems, files, library))
+
+
+GONE: Final = "is gone"
+CHANGED: Final = "was changed"
+
+
+def linked_bytes(digest: str, file: FileEntry) -> bytes | str:
+    """The bytes of an image from one of its files; or what became of the file: `GONE`, `CHANGED`, or why it cannot be
+    read."""
+    try:
+        found = next((data for data in _read(file) if sha256(data).hexdigest() == digest), None)
+    except (FileNotFoundError, NotADirectoryError):
+        return GONE
+    except (OSError, ValueError) as error:
+        return f"cannot be read: {getattr(error, 'strerror', None) or error}"
+    return CHANGED if found is None else found
 
 
 def _read(file: FileEntry) -> Iterator[bytes]:

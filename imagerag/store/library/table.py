@@ -10,6 +10,7 @@ import hashlib
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from imagerag.agent.errors import BlobError, ImageRAGError
@@ -17,7 +18,14 @@ from imagerag.agent.types import Scalar
 from imagerag.store.data_dir import DataDir
 from imagerag.store.images.blob_store import verify
 from imagerag.store.library import schema as form
-from imagerag.store.library.database import LANCE_ERRORS, damaged, folder_of, open_table, retry_on_conflict
+from imagerag.store.library.database import (
+    LANCE_ERRORS,
+    current_name,
+    damaged,
+    folder_of,
+    open_table,
+    retry_on_conflict,
+)
 from imagerag.store.library.image_files import ImageFiles
 from imagerag.store.library.known_files import KnownFiles
 from imagerag.store.library.linked_files import read_linked
@@ -43,11 +51,25 @@ class LibraryTable:
     """
 
     def __init__(self, home: DataDir, name: str, lance: Any) -> None:
+        self._home, self._locks = home, home.filling
+        self._use(name, lance)
+
+    def _use(self, name: str, lance: Any) -> None:
         self.name = name
         self.lance = lance
-        self.folder = folder_of(home, name)
+        self.folder = folder_of(self._home, name)
         self.images = ImageFiles(self.folder)
-        self._home, self._locks = home, home.filling
+
+    def _follow_rename(self) -> bool:
+        """Open the table where it is now, if the library was renamed while it was open."""
+        if self.folder.exists():
+            return False
+        try:
+            name = current_name(self._home, self.name)
+            self._use(name, open_table(self._home, name))
+        except ImageRAGError:
+            return False
+        return True
 
     async def read(self, work: Callable[[], T]) -> T:
         """Do something that may meet other processes' commits.
@@ -60,6 +82,8 @@ class LibraryTable:
         except ImageRAGError:
             raise
         except LANCE_ERRORS as error:
+            if await asyncio.to_thread(self._follow_rename):
+                return await self.read(work)
             raise damaged(self.name, error, self.folder) from error
 
     async def write(self, work: Callable[[], T]) -> T:
@@ -209,15 +233,20 @@ class LibraryTable:
 
     def remove_strays(self) -> None:
         """Delete copies of pictures that no version of the table has. Nobody else may write meanwhile."""
+        self.images.remove(self.strays())
+
+    def strays(self) -> list[Path]:
+        """Copies of pictures that no version of the table has, and what is left of files that were being written."""
+        unfinished = list(self.folder.glob(".tmp-*"))
         if not self.images.root.is_dir():
-            return
+            return unfinished
         ids = _ids(self.lance)
         if tags := self.lance.tags.list():
             pinned = open_table(self._home, self.name)
             for tag in tags:
                 pinned.checkout(tag)
                 ids |= _ids(pinned)
-        self.images.remove(self.images.strays(ids))
+        return [*self.images.strays(ids), *unfinished]
 
     def lance_file_sizes(self) -> Iterator[int]:
         """Bytes of each file that Lance wrote."""

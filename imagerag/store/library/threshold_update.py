@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from imagerag.agent.errors import LibraryError
+from imagerag.agent.errors import BlobError, LibraryError
 from imagerag.store.library.content import (
     LibraryContent,
     S,
@@ -47,7 +47,12 @@ async def update_thresholds(
     """
     await table.prepare()
     for last in (*[False] * (MEASURED - 1), True):
-        threshold, between = await _measured(library, table, anew)
+        try:
+            threshold, between = await _measured(library, table, anew)
+        except BlobError:  # of an image that was taken out meanwhile: others are to be measured
+            if last:
+                raise
+            continue
 
         def keep(threshold: Threshold = threshold, between: ImageThreshold = between, last: bool = last) -> bool:
             return _keep(table, threshold, between, anyway=last)

@@ -1,0 +1,302 @@
+"""The part of `ImageRAG.libraries` that changes, measures, checks, exports and renames libraries."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Unpack
+
+from imagerag.agent.errors import UsageError
+from imagerag.agent.types import BUILT_IN_LIBRARY
+from imagerag.agent.types.filters import FilterInput, parse_filter
+from imagerag.client.context import ClientContext
+from imagerag.client.synchronous import synchronous
+
+if TYPE_CHECKING:
+    from imagerag.store.library.changes import ImageChangeOptions
+    from imagerag.store.library.disk_use import DiskUse
+    from imagerag.store.library.duplicates import Duplicates
+    from imagerag.store.library.export import Export
+    from imagerag.store.library.library import Library
+    from imagerag.store.library.schema import ImageRecord
+    from imagerag.store.library.statistics import LibraryStatistics
+    from imagerag.store.library.verification import Verification
+
+
+class LibraryMaintenance(ABC):
+    """Maintenance of libraries. Where no library is named, it is the one that `ImageRAG` was made with.
+
+    Images are named by their ids (six digits do), by a file of theirs, or by a folder or an archive with all below it.
+    """
+
+    def __init__(self, context: ClientContext) -> None:
+        self._context = context
+
+    @abstractmethod
+    async def open(self, name: str | None = None, *, embedder: str | None = None, create: bool = False) -> "Library":
+        """Open a library, with the encoder it was made with unless another is named."""
+
+    @abstractmethod
+    def name(self, library: str | None = None) -> str:
+        """The library that is meant."""
+
+    async def select(
+        self,
+        *images: str | Path,
+        library: str | None = None,
+        filter: FilterInput | None = None,
+        tags: Sequence[str] = (),
+        licences: Sequence[str] = (),
+    ) -> "list[ImageRecord]":
+        """List what a library knows of some images, sorted by id. All that is given has to hold.
+
+        Args:
+            images: ids, files, folders.
+            filter: what must hold of an image, in the filter language, or a mapping of keys to the values that they
+                must equal; tags and licences likewise.
+
+        Raises:
+            UsageError: nothing is given, or a name stands for no image or for several.
+            FilterError: the filter cannot be read, or asks for what the library does not know.
+            UnknownLibraryError: there is none of that name.
+        """
+        from imagerag.agent.ports import Filter
+        from imagerag.agent.retrieval.search_queries import check_filter
+        from imagerag.store.library.image_selection import select_images
+
+        opened = await self.open(library)
+        wanted = Filter(where=parse_filter(filter), tags=tuple(tags), licences=tuple(licences))
+        await check_filter(opened, wanted)
+        return await select_images(opened, [str(image) for image in images], wanted if wanted.condition else None)
+
+    async def add(
+        self, *files: str | Path, library: str | None = None, **changes: "Unpack[ImageChangeOptions]"
+    ) -> "list[ImageRecord]":
+        """Put image files into a library, those too that were removed from it before.
+
+        Args:
+            files: image files, or folders of them.
+            changes: what is known of the images (`caption`, `add_tags`, …), see `update`; a sidecar says the rest.
+
+        Returns:
+            What the library knows of the images now.
+
+        Raises:
+            UsageError: there is no such file, or it is no image; nothing was added then.
+            BackendError: the encoder failed.
+        """
+        from imagerag.store.library.adding import add_files
+        from imagerag.store.library.changes import ImageChanges
+
+        opened = await self._own(library)
+        return await add_files(opened, [Path(file) for file in files], ImageChanges(**changes))
+
+    async def remove(
+        self,
+        *images: str | Path,
+        library: str | None = None,
+        filter: FilterInput | None = None,
+        tags: Sequence[str] = (),
+        licences: Sequence[str] = (),
+        calibrate: bool = True,
+        dry_run: bool = False,
+    ) -> "list[ImageRecord]":
+        """Take images out of a library. Their files stay; indexing these again leaves them out, `add` takes them back.
+
+        Args:
+            images: ids, files, folders; see `select` for these and the filters.
+            calibrate: measure the threshold again where captions went.
+            dry_run: change nothing, and say which images it would be.
+
+        Returns:
+            What the library knew of the images.
+
+        Raises:
+            UsageError: as `select`.
+            UnknownLibraryError: there is none of that name.
+        """
+        from imagerag.store.library.removal import remove_images, settle
+
+        opened = await self._own(library)
+        rows = await self.select(*images, library=opened.name, filter=filter, tags=tags, licences=licences)
+        if rows and not dry_run:
+            await remove_images(opened, [row.id for row in rows])
+            await settle(opened, calibrate=calibrate)
+        return rows
+
+    async def update(
+        self,
+        *images: str | Path,
+        library: str | None = None,
+        filter: FilterInput | None = None,
+        calibrate: bool = True,
+        dry_run: bool = False,
+        **changes: "Unpack[ImageChangeOptions]",
+    ) -> "list[ImageRecord]":
+        """Change what a library knows of images; nothing is encoded again.
+
+        Args:
+            images: ids, files, folders; see `select` for these and the filter.
+            calibrate: measure the threshold again where captions changed.
+            dry_run: change nothing, and say what it would be.
+            changes: `title`, `caption`, `licence`, `author`, `source` ("" takes one away), `add_tags`, `remove_tags`,
+                `set` (further fields and metadata keys), `unset`.
+
+        Returns:
+            The images that are different now.
+
+        Raises:
+            UsageError: as `select`; or no change is named.
+            UnknownLibraryError: there is none of that name.
+        """
+        from imagerag.store.library.changes import ImageChanges, changed, update_images
+        from imagerag.store.library.removal import settle
+
+        opened = await self._own(library)
+        rows = changed(await self.select(*images, library=opened.name, filter=filter), ImageChanges(**changes))
+        if rows and not dry_run:
+            await update_images(opened, rows)
+            await settle(opened, calibrate=calibrate)
+        return rows
+
+    async def dedupe(
+        self,
+        library: str | None = None,
+        *,
+        threshold: float | None = None,
+        keep: Literal["largest", "oldest", "first"] = "largest",
+        remove: bool = False,
+    ) -> "Duplicates":
+        """List images that a library holds more than once. Files are never touched.
+
+        Args:
+            threshold: cosine from which on two images count as the same; by default the library's calibrated one.
+            keep: which image of a group is kept: the one with the most pixels, the one taken first, or the first by
+                path.
+            remove: take the others of each group out of the library, as `remove` does.
+
+        Raises:
+            UsageError: no threshold is given, and the library has none.
+            UnknownLibraryError: there is none of that name.
+        """
+        from imagerag.store.library.duplicates import find_duplicates
+
+        opened = await (self._own(library) if remove else self.open(library))
+        found = await find_duplicates(opened, threshold=threshold, keep=keep)
+        if remove and found.groups:
+            await self.remove(*(one.id for group in found.groups for one in group.others), library=opened.name)
+        return found
+
+    async def stats(self, library: str | None = None) -> "LibraryStatistics":
+        """Count and measure what a library holds: texts, formats, dates, licences, disk use, similar images.
+
+        Raises:
+            UnknownLibraryError: there is none of that name.
+            BackendError: the encoder, which reads a sample of the captions, failed.
+        """
+        from imagerag.store.library.statistics import library_statistics
+
+        return await library_statistics(await self.open(library))
+
+    async def export(
+        self,
+        out: str | Path,
+        *,
+        library: str | None = None,
+        format: Literal["parquet", "folder"] = "parquet",
+        with_bytes: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> "Export":
+        """Write a library for other programs.
+
+        Args:
+            out: the Parquet file, or the folder.
+            format: "parquet" has texts, typed columns and vectors; "folder" has the images with sidecars, which `index`
+                reads back to the same rows.
+            with_bytes: write the bytes of the images into the Parquet file, too.
+            progress: called with images done and images in all.
+
+        Raises:
+            UsageError: the folder holds other files.
+            StorageError: the disk is full, or cannot be written.
+        """
+        from imagerag.store.library.export import export_folder, export_parquet
+
+        opened = await self.open(library)
+        if format == "folder":
+            return await export_folder(opened, Path(out), progress=progress)
+        return await export_parquet(opened, Path(out), with_bytes=with_bytes, progress=progress)
+
+    async def verify(self, library: str | None = None, *, repair: bool = False, files: bool = True) -> "Verification":
+        """Compare every row of a library with its bytes, its files and its vector.
+
+        Args:
+            repair: mend what can be mended; `left` of the result is what could not be.
+            files: read the files that images are linked to, too.
+
+        Raises:
+            UnknownLibraryError, LibraryDamagedError: there is none of that name, or its table cannot be read.
+            BackendError: the encoder, which a repair may need, failed.
+        """
+        from imagerag.store.library.repair import repair_library
+        from imagerag.store.library.verification import verify_table
+
+        opened, home = await self.open(library), self._context.dependencies.home
+        found = await opened.table.read(lambda: verify_table(opened.table, files=files))
+        if not repair or not found.problems:
+            return found
+        done = await repair_library(home, opened, found.problems)
+        return found.model_copy(update={"problems": tuple(done)})
+
+    async def optimize(self, library: str | None = None) -> "tuple[DiskUse, DiskUse]":
+        """Join small fragments, extend the indexes and remove what no longer counts: disk use before and after.
+
+        Raises:
+            UnknownLibraryError: there is none of that name.
+            StorageError: there is no room for it; the library stays as it was.
+        """
+        from imagerag.store.library.disk_use import disk_use
+
+        opened = await self.open(library)
+        before = await asyncio.to_thread(disk_use, opened.folder)
+        await opened.optimize()
+        return before, await asyncio.to_thread(disk_use, opened.folder)
+
+    async def rename(self, old: str, new: str) -> None:
+        """Give a library another name. Runs that name the old one find it until a new library takes that name.
+
+        Raises:
+            UnknownLibraryError: there is none of the old name.
+            UsageError: there is one of the new name, or the library is being filled.
+        """
+        from imagerag.store.library.renaming import rename_library
+
+        await asyncio.to_thread(rename_library, self._context.dependencies.home, old, new)
+
+    async def delete(self, name: str) -> None:
+        """Delete a whole library; the files it was indexed from stay. `remove` takes single images out.
+
+        Raises:
+            UnknownLibraryError: there is none of that name.
+        """
+        from imagerag.store.library.library import remove
+
+        await asyncio.to_thread(remove, self._context.dependencies.home, name)
+
+    async def _own(self, library: str | None) -> "Library":
+        """A library that may be changed."""
+        if self.name(library) == BUILT_IN_LIBRARY:
+            raise UsageError(f"{BUILT_IN_LIBRARY!r} is the built-in catalogue, redrawn when it has to be: name another")
+        return await self.open(library)
+
+    select_sync = synchronous(select)
+    add_sync = synchronous(add)
+    remove_sync = synchronous(remove)
+    update_sync = synchronous(update)
+    dedupe_sync = synchronous(dedupe)
+    stats_sync = synchronous(stats)
+    export_sync = synchronous(export)
+    verify_sync = synchronous(verify)
+    optimize_sync = synchronous(optimize)
+    rename_sync = synchronous(rename)
+    delete_sync = synchronous(delete)

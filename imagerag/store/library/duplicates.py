@@ -1,0 +1,140 @@
+"""Images that a library holds more than once: the same bytes in several files, and nearly the same picture."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final, Literal
+
+from imagerag.agent.errors import UsageError
+from imagerag.agent.types import FrozenModel, Similarity
+from imagerag.store.library.image_selection import path_of
+from imagerag.store.library.library import Library
+from imagerag.store.library.schema import ImageRecord
+from imagerag.store.library.statistics import cosines, vectors_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Keep = Literal["largest", "oldest", "first"]
+
+ORDERS: Final[Mapping[Keep, Callable[[ImageRecord], tuple[object, ...]]]] = {
+    "largest": lambda row: (-row.image.width * row.image.height, -row.size_bytes, path_of(row), row.id),
+    "oldest": lambda row: (row.taken is None, row.taken or row.created, row.created, path_of(row), row.id),
+    "first": lambda row: (path_of(row), row.id),
+}
+"""Which image of a group is kept: that with the least value."""
+
+
+class SimilarImage(FrozenModel):
+    """An image that shows what the kept one of its group shows; `similarity` is the cosine between both."""
+
+    id: str
+    title: str
+    path: str
+    width: int
+    height: int
+    similarity: Similarity
+
+
+class DuplicateGroup(FrozenModel):
+    """Images that show the same: the one that is kept, and the others, the most similar first.
+
+    Each of the others reaches the threshold with the kept one itself: of a chain of similar images, the ends are not
+    taken for the same.
+    """
+
+    kept: SimilarImage
+    others: tuple[SimilarImage, ...]
+
+
+class CopiedImage(FrozenModel):
+    """An image whose bytes are in several files."""
+
+    id: str
+    title: str
+    paths: tuple[str, ...]
+
+
+class Duplicates(FrozenModel):
+    """What a library holds more than once.
+
+    Attributes:
+        threshold: cosine from which on two images count as the same.
+        measured: whether the threshold is the library's calibrated one; else it was given.
+        groups: of nearly the same images, the largest group first.
+        copies: images with several files; the library holds each once.
+    """
+
+    threshold: Similarity
+    measured: bool
+    groups: tuple[DuplicateGroup, ...]
+    copies: tuple[CopiedImage, ...]
+
+
+async def find_duplicates(library: Library, *, threshold: float | None = None, keep: Keep = "largest") -> Duplicates:
+    """Compare every image with every other one.
+
+    Args:
+        threshold: cosine from which on two images count as the same; None is the library's calibrated one.
+        keep: which image of a group is kept: the one with the most pixels, the one taken first, or the first by path.
+
+    Raises:
+        UsageError: no threshold is given, and the library has none.
+    """
+    limit = library.image_threshold if threshold is None else threshold
+    if limit is None:
+        raise UsageError(
+            f"library {library.name!r} has no threshold between pictures: measure it with imagerag library calibrate "
+            f"{library.name}, or give one: --threshold 0.97"
+        )
+    rows = {row.id: row for row in await library.rows()}
+    ids, vectors = await library.table.read(lambda: vectors_of(library))
+    near = await library.table.read(lambda: _neighbours(vectors, limit))
+    ranked = sorted((n for n, one in enumerate(ids) if one in rows), key=lambda n: ORDERS[keep](rows[ids[n]]))
+    groups = _grouped(ids, rows, ranked, near)
+    copies = [
+        CopiedImage(id=row.id, title=row.title, paths=tuple(file.path for file in row.files))
+        for row in rows.values()
+        if len(row.files) > 1
+    ]
+    return Duplicates(threshold=limit, measured=threshold is None, groups=tuple(groups), copies=tuple(copies))
+
+
+def _neighbours(vectors: "NDArray[np.float32]", limit: float) -> dict[int, dict[int, float]]:
+    """Of each row, the other rows that reach the limit with it."""
+    import numpy as np
+
+    near: dict[int, dict[int, float]] = defaultdict(dict)
+    for at, part in cosines(vectors, len(vectors)):
+        for one, other in zip(*np.nonzero(part >= limit), strict=True):
+            if at + one != other:
+                near[int(at + one)][int(other)] = min(1.0, float(part[one, other]))
+    return near
+
+
+def _grouped(
+    ids: Sequence[str], rows: Mapping[str, ImageRecord], ranked: Sequence[int], near: Mapping[int, Mapping[int, float]]
+) -> list[DuplicateGroup]:
+    taken: set[int] = set()
+    groups = []
+    for kept in ranked:
+        if kept in taken:
+            continue
+        others = [n for n in near.get(kept, {}) if n not in taken and ids[n] in rows]
+        taken |= {kept, *others}
+        if others:
+            similar = sorted(others, key=lambda n: (-near[kept][n], ids[n]))
+            groups.append(
+                DuplicateGroup(
+                    kept=_similar(rows[ids[kept]], 1.0),
+                    others=tuple(_similar(rows[ids[n]], near[kept][n]) for n in similar),
+                )
+            )
+    return sorted(groups, key=lambda group: (-len(group.others), group.kept.id))
+
+
+def _similar(row: ImageRecord, similarity: float) -> SimilarImage:
+    return SimilarImage(
+        id=row.id, title=row.title, path=path_of(row), width=row.image.width, height=row.image.height,
+        similarity=similarity,
+    )  # fmt: skip

@@ -1,0 +1,161 @@
+"""Writing a library for other programs: a Parquet file with its vectors, or a folder of images with sidecars."""
+
+import json
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from imagerag.agent.errors import BlobError, UsageError
+from imagerag.agent.images.formats import FORMATS, IMAGE_SUFFIXES
+from imagerag.agent.threads import in_thread
+from imagerag.agent.types import FrozenModel
+from imagerag.store.images.blob_store import write_atomically
+from imagerag.store.library.library import Library
+from imagerag.store.library.schema import IMAGE_COLUMN, TEXTS, ImageRecord
+from imagerag.store.storage_errors import storage_errors
+
+SIDECAR: Final = "imagerag.image/1"
+"""The schema that a sidecar of an export names: it says all that was known of its image, empty fields too."""
+
+ROWS: Final = 256
+Progress = Callable[[int, int], None]
+"""Called with images done and images in all."""
+
+
+class Export(FrozenModel):
+    """What an export wrote.
+
+    Attributes:
+        path: the file or the folder.
+        images: how many were written.
+        bytes: of the whole export.
+        missing: ids of images whose bytes could not be had → why; in Parquet they have a row without bytes.
+    """
+
+    path: str
+    images: int
+    bytes: int
+    missing: dict[str, str]
+
+
+async def export_parquet(
+    library: Library, out: Path, *, with_bytes: bool = False, progress: Progress | None = None
+) -> Export:
+    """Write every row with its vector and its typed columns into a Parquet file, whole or not at all.
+
+    Args:
+        with_bytes: write the bytes of the images too, as the column `image`.
+
+    Raises:
+        StorageError: the disk is full, or cannot be written.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    missing: dict[str, str] = {}
+    lance, total, done = library.table.lance, await library.count(), 0
+
+    def work() -> None:
+        nonlocal done
+        # `labels` only serves searching; the bytes, those of earlier versions too, come from `image_bytes`.
+        names = [name for name in lance.schema.names if name not in ("labels", IMAGE_COLUMN)]
+        schema = pa.schema([lance.schema.field(name) for name in names])
+        schema = schema.append(pa.field(IMAGE_COLUMN, pa.binary())) if with_bytes else schema
+        fresh = out.with_name(f".{out.name}.part")
+        try:
+            with pq.ParquetWriter(fresh, schema, compression="zstd") as writer:
+                for batch in lance.search().select(names).to_batches(ROWS):
+                    table = pa.Table.from_batches([batch]).select(names)
+                    if with_bytes:
+                        data = [_bytes(library, one, missing) for one in batch.column("id").to_pylist()]
+                        table = table.append_column(schema.field(IMAGE_COLUMN), [pa.array(data, pa.binary())])
+                    writer.write_table(table.cast(schema))
+                    done += batch.num_rows
+                    if progress:
+                        progress(done, total)
+            fresh.replace(out)
+        finally:
+            fresh.unlink(missing_ok=True)
+
+    with storage_errors(out, "cannot write"):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        await library.table.read(work)
+    return Export(path=str(out), images=done, bytes=out.stat().st_size, missing=missing)
+
+
+def _bytes(library: Library, digest: str, missing: dict[str, str]) -> bytes | None:
+    try:
+        return library.table.image_bytes(digest)
+    except BlobError as error:
+        missing[digest] = str(error)
+        return None
+
+
+async def export_folder(library: Library, out: Path, *, progress: Progress | None = None) -> Export:
+    """Write every image with a sidecar into a folder, which `index` reads back to the same rows.
+
+    Stopped in between, the same export writes what is lacking.
+
+    Raises:
+        UsageError: the folder holds other files.
+        StorageError: the disk is full, or cannot be written.
+    """
+    missing: dict[str, str] = {}
+    rows, size, written = await library.rows(), 0, 0
+    names = {row.id: file_name(row) for row in rows}
+    with storage_errors(out, "cannot write"):
+        await in_thread(_check_folder, out, names)
+        for done, row in enumerate(rows, 1):
+            data = await in_thread(_bytes, library, row.id, missing)
+            if data is not None:
+                size += await in_thread(_write, out / names[row.id], data, row)
+                written += 1
+            if progress:
+                progress(done, len(rows))
+    return Export(path=str(out), images=written, bytes=size, missing=missing)
+
+
+def _check_folder(out: Path, names: Mapping[str, str]) -> None:
+    """See that an export may fill a folder: it is new or empty, or an earlier export of the same library."""
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file: name a folder for the export")
+    ours = {name + suffix for name in names.values() for suffix in ("", ".json")}
+    there = sorted(name for name in (os.listdir(out) if out.is_dir() else ()) if not name.startswith(".tmp-"))
+    if others := [name for name in there if name not in ours]:
+        raise UsageError(f"{out} holds other files ({others[0]}, …): name a new folder for the export")
+    out.mkdir(parents=True, exist_ok=True)
+
+
+def file_name(row: ImageRecord) -> str:
+    """The name of an image's file: its title as far as file systems take it, and the beginning of its id."""
+    title = re.sub(r"[^\w.-]+", "-", row.title, flags=re.ASCII).strip("-.")[:60]
+    own = next((path.suffix for file in row.files if (path := Path(file.path)).suffix.lower() in IMAGE_SUFFIXES), "")
+    return f"{title}-{row.id[:12]}".lstrip("-") + (own or _suffix(row.image.media_type))
+
+
+def _suffix(media_type: str) -> str:
+    found = (one.suffixes[0] for one in FORMATS.values() if one.media_type == media_type and one.suffixes)
+    return next(found, ".img")
+
+
+def _write(path: Path, data: bytes, row: ImageRecord) -> int:
+    said = json.dumps(sidecar(row), ensure_ascii=False, indent=1).encode()
+    if not (path.exists() and path.stat().st_size == len(data)):
+        write_atomically(path, data)
+    write_atomically(path.with_name(path.name + ".json"), said)
+    return len(data) + len(said)
+
+
+def sidecar(row: ImageRecord) -> dict[str, Any]:
+    """All that is known of an image beside its bytes."""
+    return {
+        "schema": SIDECAR,
+        **{name: getattr(row, name) for name in TEXTS},
+        "taken": row.taken.isoformat(timespec="seconds") if row.taken else None,
+        "latitude": row.latitude,
+        "longitude": row.longitude,
+        "tags": list(row.tags),
+        "metadata": dict(row.metadata),
+    }

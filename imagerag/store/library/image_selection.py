@@ -1,0 +1,92 @@
+"""Images of a library that a person named: by id, by file or folder, or by a filter."""
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from imagerag.agent.errors import UsageError
+from imagerag.agent.ports import Filter
+from imagerag.store.library.library import Library
+from imagerag.store.library.locations import MEMBER
+from imagerag.store.library.schema import ImageRecord
+
+ID: Final = re.compile(r"[0-9a-f]{6,64}")
+"""The beginning of an id: six digits and more."""
+
+WHOLE: Final = 64
+ROWS: Final = 4096
+_TOLD: Final = 4
+
+
+async def select_images(library: Library, names: Sequence[str], filter: Filter | None = None) -> list[ImageRecord]:
+    """The rows that are meant, sorted by id. Where names and a filter are given, both have to hold.
+
+    Args:
+        names: of each image its id or the first digits of it (six at least), or one of its files; or a folder or an
+            archive, for all images with a file in it.
+
+    Raises:
+        UsageError: neither is given, a name stands for no image, or the first digits for several.
+    """
+    if not names and filter is None:
+        raise UsageError("say which pictures: their ids (six digits do), files, folders, or --filter")
+    ids = await _ids_of(library, names) if names else None
+    if filter is None:
+        return await library.rows(sorted(ids or ()))
+    rows, _ = await library.listed(filter=filter, limit=max(1, await library.count()))
+    return [row for row in rows if ids is None or row.id in ids]
+
+
+async def _ids_of(library: Library, names: Sequence[str]) -> set[str]:
+    whole = {name for name in names if len(name) == WHOLE and ID.fullmatch(name)}
+    there = {record["id"] for record in await library.table.records(["id"], sorted(whole))}
+    for name in sorted(whole - there):
+        _one_meaning(library.name, name, set(), set())
+    others = [name for name in names if name not in whole]
+    return there | (await library.table.read(lambda: _named(library, others)) if others else set())
+
+
+def _named(library: Library, names: Sequence[str]) -> set[str]:
+    """The ids that names stand for: one pass over all rows."""
+    hits: dict[str, tuple[set[str], set[str]]] = {name: (set(), set()) for name in names}
+    wanted = [(name, _path_of(name)) for name in hits]
+    lance = library.table.lance
+    columns = [column for column in ("id", "source", "files") if column in lance.schema.names]
+    for batch in lance.search().select(columns).to_batches(ROWS):
+        for record in batch.to_pylist():
+            paths = [file["path"] for file in record.get("files") or ()] or [record["source"] or ""]
+            for name, path in wanted:
+                by_id, by_path = hits[name]
+                if ID.fullmatch(name) and record["id"].startswith(name):
+                    by_id.add(record["id"])
+                if _is_at(paths, name, path):
+                    by_path.add(record["id"])
+    return {one for name, (by_id, by_path) in hits.items() for one in _one_meaning(library.name, name, by_id, by_path)}
+
+
+def _one_meaning(library: str, name: str, by_id: set[str], by_path: set[str]) -> Iterable[str]:
+    if len(by_id) > 1:
+        told = ", ".join(one[:12] for one in sorted(by_id)[:_TOLD])
+        raise UsageError(f"{len(by_id)} pictures of library {library!r} begin with {name}: {told}; add digits")
+    if not by_id and not by_path:
+        raise UsageError(
+            f"library {library!r} holds no picture {name!r}: give its id (six digits do), its file, or its folder; "
+            f"imagerag search finds it"
+        )
+    return by_id | by_path
+
+
+def _path_of(name: str) -> str:
+    return os.path.abspath(os.path.expanduser(name))
+
+
+def _is_at(paths: Sequence[str], name: str, path: str) -> bool:
+    """Whether one of an image's files is at a path, or in the folder or the archive there."""
+    within = (path.rstrip(os.sep) + os.sep, path + MEMBER)
+    return any(one in (path, name) or one.startswith(within) for one in paths)
+
+
+def path_of(row: ImageRecord) -> str:
+    """Where a person finds an image: its first file, or what it was indexed from."""
+    return row.files[0].path if row.files else row.source

@@ -1,0 +1,235 @@
+"""Statistics of a library: what is in it, what it takes on the disk, and how well its captions are found."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from imagerag.agent.types import FrozenModel, Similarity
+from imagerag.store.library.disk_use import DiskUse, disk_use
+from imagerag.store.library.library import Library
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+CAPTIONS: Final = 1_000
+"""Captions that are encoded at most. Rows come sorted by SHA-256, so the first ones are a fair sample."""
+
+COMPARED: Final = 20_000
+"""Images that are compared with all others at most, likewise."""
+
+BLOCK: Final = 256
+_WORST: Final = 5
+
+
+class CaptionSimilarity(FrozenModel):
+    """A caption, and the cosine between it and its own image."""
+
+    id: str
+    caption: str
+    similarity: Similarity
+
+
+class CaptionStatistics(FrozenModel):
+    """How near captions are to their own images.
+
+    Attributes:
+        measured: how many captions were encoded.
+        threshold: the library's, a cosine.
+        accept_rate: share of them that reach it, in [0, 1].
+        worst: those furthest below it, or nearest to it; the furthest first.
+    """
+
+    measured: int
+    threshold: Similarity
+    accept_rate: float
+    worst: tuple[CaptionSimilarity, ...]
+
+
+class NearDuplicates(FrozenModel):
+    """How many images show the same thing as another one.
+
+    Attributes:
+        measured: images that were compared with all others.
+        threshold: cosine from which on two images show the same thing.
+        images: how many of the measured ones have such another one.
+    """
+
+    measured: int
+    threshold: Similarity
+    images: int
+
+
+class LibraryStatistics(FrozenModel):
+    """What a library holds.
+
+    Attributes:
+        captions, titles, tagged: images that have one.
+        linked, copied: images that have a file they are linked to, and a copy in the library.
+        several_files: images of which there are several files.
+        file_bytes: of the files of images, together, as far as it is known.
+        disk: what the library itself takes.
+        formats, licences, cameras, years: value → images; "" is unknown. The most common first, years in their order.
+        megapixels: the smallest, median and largest image.
+        first_taken, last_taken: when the earliest and the latest image was photographed.
+        caption_similarity: None without a threshold or without captions.
+        near_duplicates: None where no threshold between pictures is known.
+    """
+
+    images: int
+    captions: int
+    titles: int
+    tagged: int
+    linked: int
+    copied: int
+    several_files: int
+    file_bytes: int
+    disk: DiskUse
+    formats: dict[str, int]
+    licences: dict[str, int]
+    cameras: dict[str, int]
+    years: dict[str, int]
+    megapixels: tuple[float, float, float] | None
+    first_taken: datetime | None
+    last_taken: datetime | None
+    caption_similarity: CaptionStatistics | None = None
+    near_duplicates: NearDuplicates | None = None
+
+
+COLUMNS: Final = ("id", "media_type", "width", "height", "caption", "title", "tags", "licence", "camera", "taken",
+                  "files", "size_bytes")  # fmt: skip
+
+
+async def library_statistics(library: Library) -> LibraryStatistics:
+    """Count what a library holds, and measure how its captions and its images lie to one another.
+
+    Raises:
+        BackendError: the encoder failed.
+    """
+    found = await library.table.read(lambda: _counted(library))
+    return found.model_copy(
+        update={
+            "caption_similarity": await _caption_similarity(library),
+            "near_duplicates": await library.table.read(lambda: _near_duplicates(library)),
+        }
+    )
+
+
+def _counted(library: Library) -> LibraryStatistics:
+    lance, copies = library.table.lance, library.table.images
+    columns = [name for name in COLUMNS if name in lance.schema.names]
+    counts: Counter[str] = Counter()
+    values: dict[str, Counter[str]] = {name: Counter() for name in ("media_type", "licence", "camera", "year")}
+    sizes: list[float] = []
+    taken: list[datetime] = []
+    for batch in lance.search().select(columns).to_batches(4096):
+        for record in batch.to_pylist():
+            time = record.get("taken")
+            taken += [time] if time else []
+            sizes.append(record["width"] * record["height"] / 1e6)
+            for name in ("media_type", "licence", "camera"):
+                values[name][record.get(name) or ""] += 1
+            values["year"][f"{time:%Y}" if time else ""] += 1
+            counts.update(_facts(record, copied=copies.path(record["id"]).exists()))
+            counts["file_bytes"] += record.get("size_bytes") or 0
+    return LibraryStatistics(
+        images=len(sizes),
+        captions=counts["captions"],
+        titles=counts["titles"],
+        tagged=counts["tagged"],
+        linked=counts["linked"],
+        copied=counts["copied"],
+        several_files=counts["several_files"],
+        file_bytes=counts["file_bytes"],
+        disk=disk_use(library.folder),
+        formats=_common(values["media_type"]),
+        licences=_common(values["licence"]),
+        cameras=_common(values["camera"]),
+        years=dict(sorted(values["year"].items())),
+        megapixels=_spread(sizes),
+        first_taken=min(taken, default=None),
+        last_taken=max(taken, default=None),
+    )
+
+
+def _facts(record: Mapping[str, Any], *, copied: bool) -> Iterable[str]:
+    files = record.get("files") or ()
+    held = {
+        "captions": record["caption"],
+        "titles": record["title"],
+        "tagged": record["tags"],
+        "linked": files,
+        "copied": copied,
+        "several_files": len(files) > 1,
+    }
+    return (name for name, there in held.items() if there)
+
+
+def _common(counts: "Counter[str]") -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda one: (-one[1], one[0])))
+
+
+def _spread(sizes: Sequence[float]) -> tuple[float, float, float] | None:
+    ordered = sorted(sizes)
+    return (ordered[0], ordered[len(ordered) // 2], ordered[-1]) if ordered else None
+
+
+async def _caption_similarity(library: Library) -> CaptionStatistics | None:
+    measured = library.metadata.threshold
+    records = await library.table.read(lambda: _sample(library, ("id", "caption"), None))
+    ids = sorted(record["id"] for record in records if record["caption"])[:CAPTIONS]
+    if measured is None or not ids:
+        return None
+    sample = sorted(
+        await library.table.read(lambda: _sample(library, ("id", "caption", "vector"), ids)), key=lambda one: one["id"]
+    )
+    found = []
+    for at in range(0, len(sample), BLOCK):
+        part = sample[at : at + BLOCK]
+        texts = await library.embedder.embed_texts([one["caption"] for one in part])
+        found += [max(-1.0, min(1.0, float(text @ one["vector"]))) for text, one in zip(texts, part, strict=True)]
+    ranked = sorted(zip(found, sample, strict=True), key=lambda one: (one[0], one[1]["id"]))
+    return CaptionStatistics(
+        measured=len(found),
+        threshold=measured.cosine,
+        accept_rate=sum(one >= measured.cosine for one in found) / len(found),
+        worst=tuple(
+            CaptionSimilarity(id=one["id"], caption=one["caption"], similarity=similarity)
+            for similarity, one in ranked[:_WORST]
+        ),
+    )
+
+
+def _sample(library: Library, columns: Sequence[str], ids: Sequence[str] | None) -> list[dict[str, Any]]:
+    from imagerag.store.library.schema import id_filter
+
+    query = library.table.lance.search().select(list(columns))
+    found = (query if ids is None else query.where(id_filter("id", ids))).to_arrow().select(list(columns))
+    return list(found.to_pylist())
+
+
+def _near_duplicates(library: Library) -> NearDuplicates | None:
+    threshold = library.image_threshold
+    if threshold is None:
+        return None
+    ids, vectors = vectors_of(library)
+    measured = min(len(ids), COMPARED)
+    images = sum(int(((part >= threshold).sum(axis=1) > 1).sum()) for _, part in cosines(vectors, measured))
+    return NearDuplicates(measured=measured, threshold=threshold, images=images)
+
+
+def vectors_of(library: Library) -> "tuple[list[str], NDArray[np.float32]]":
+    """The ids of a library, sorted, and their vectors: float32 [rows, dimension]. Blocks."""
+    import numpy as np
+
+    found = library.table.lance.search().select(["id", "vector"]).to_arrow().sort_by("id")
+    values = found["vector"].combine_chunks().values.to_numpy(zero_copy_only=False)
+    vectors = np.ascontiguousarray(values.reshape(found.num_rows, library.metadata.dimension), dtype=np.float32)
+    return found["id"].to_pylist(), vectors
+
+
+def cosines(vectors: "NDArray[np.float32]", rows: int) -> "Iterable[tuple[int, NDArray[np.float32]]]":
+    """The cosines of the first `rows` vectors with all, a block at a time, with the number of its first row."""
+    for at in range(0, rows, BLOCK):
+        yield at, vectors[at : min(at + BLOCK, rows)] @ vectors.T
