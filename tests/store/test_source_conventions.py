@@ -213,6 +213,19 @@ async def test_image_folders_of_hugging_face(tmp_path: Path, library: Library, p
     assert (report.updated, report.skipped) == (1, [])
 
 
+async def test_a_manifest_in_a_folder_that_links_elsewhere_is_left_out(
+    tmp_path: Path, library: Library, picture: Any
+) -> None:
+    folder = put(tmp_path / "in", "red.png", data=picture("red"))
+    (tmp_path / "secret.csv").write_text("file_name,text\nred.png,TOKEN=hunter2\n")
+    (folder / "metadata.csv").symlink_to("../secret.csv")
+    report, rows = await rows_of(library, folder)
+    [(path, why)] = report.skipped
+    assert (rows["red"].caption, Path(path).name, "--allow-outside" in why) == ("", "metadata.csv", True)
+    report, rows = await rows_of(library, folder, allow_outside=True)
+    assert (rows["red"].caption, report.skipped) == ("TOKEN=hunter2", [])
+
+
 async def test_folders_of_kohya(tmp_path: Path, library: Library, picture: Any) -> None:
     folder = put(tmp_path / "in", "10_ada lovelace/red.png", data=picture("red"))
     put(folder, "10_ada lovelace/green.png", data=picture("green"))

@@ -97,11 +97,17 @@ def read_manifests(
     return whole
 
 
-def read_beside(files: Iterable[Path]) -> Manifest:
-    """Read manifests that lie in folders of images; one that cannot be read, or names no images, is a problem."""
+def read_beside(files: Iterable[Path], given: Sequence[Path] = (), *, allow_outside: bool = False) -> Manifest:
+    """Read manifests that lie in folders of images; one that cannot be read, or names no images, is a problem.
+
+    Args:
+        given: the files and folders that are indexed: one that is a link leads into them or is left out.
+    """
     whole = Manifest()
     for file in sorted(files):
         try:
+            if file.is_symlink() and not PathPolicy(file.parent, given, allow_outside).allows(file):
+                raise UsageError(f"it is a link to a file outside of what is indexed: {OUTSIDE}")
             found = read_manifest(file)
         except UsageError as error:
             found = Manifest(problems=[(clean(str(file)), str(error))])
