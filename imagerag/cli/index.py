@@ -220,7 +220,8 @@ def report_lines(report: "IndexReport", name: str, library_metadata: "LibraryMet
     if report.columns:
         read = ", ".join(name if name == field else f"{name} → {field}" for name, field in report.columns.items())
         lines.append(f"  {dim('columns')}    {short(read, max(40, columns() - 14))}")
-        lines.append(f"  {dim('manifest')}   {count(report.manifest_captions or 0, 'caption')} came with it")
+    if report.manifest_captions is not None:
+        lines.append(f"  {dim('manifest')}   {count(report.manifest_captions, 'caption')} came with it")
     if report.seen > len(report.skipped):
         lines.append(f"  {dim('captions')}   {report.captions:,} of these pictures have one")
     threshold = library_metadata.threshold if library_metadata else None

@@ -159,6 +159,20 @@ def test_of_several_manifests_the_last_one_counts_field_by_field(tmp_path: Path)
     assert read.columns["stock"] == "metadata"
 
 
+def test_a_column_that_looks_like_a_caption_is_one_where_none_is_called_so(tmp_path: Path) -> None:
+    put(tmp_path, "a.png")
+    for header, caption in (
+        ("path,blip_caption,caption_source", "one"), ("path,caption_0,short_caption", "one"),
+        ("path,caption_source,caption_model", None), ("path,text,blip_caption", "one"), ("path,caption_1,text", "two"),
+    ):  # fmt: skip
+        (tmp_path / "said.csv").write_text(f"{header}\na.png,one,two\n")
+        read = read_manifest(tmp_path / "said.csv")
+        assert read.entries[tmp_path / "a.png"].caption == caption
+        assert [name for name, meant in read.columns.items() if meant == "caption"] == (
+            [header.split(",")[("one", "two").index(caption) + 1]] if caption else []
+        )
+
+
 async def test_several_manifests_in_one_call(tmp_path: Path, library: Library, picture: Any) -> None:
     put(tmp_path / "in", "a.png", data=picture("red"))
     (tmp_path / "one.csv").write_text("path,caption\nin/a.png,first\n")
@@ -211,6 +225,19 @@ async def test_image_folders_of_hugging_face(tmp_path: Path, library: Library, p
     report, rows = await rows_of(library, folder)
     assert {row.caption for row in rows.values()} == {"a scarlet card", "a green card"}
     assert (report.updated, report.skipped) == (1, [])
+
+
+async def test_a_manifest_in_a_folder_that_links_elsewhere_is_left_out(
+    tmp_path: Path, library: Library, picture: Any
+) -> None:
+    folder = put(tmp_path / "in", "red.png", data=picture("red"))
+    (tmp_path / "secret.csv").write_text("file_name,text\nred.png,TOKEN=hunter2\n")
+    (folder / "metadata.csv").symlink_to("../secret.csv")
+    report, rows = await rows_of(library, folder)
+    [(path, why)] = report.skipped
+    assert (rows["red"].caption, Path(path).name, "--allow-outside" in why) == ("", "metadata.csv", True)
+    report, rows = await rows_of(library, folder, allow_outside=True)
+    assert (rows["red"].caption, report.skipped) == ("TOKEN=hunter2", [])
 
 
 async def test_folders_of_kohya(tmp_path: Path, library: Library, picture: Any) -> None:

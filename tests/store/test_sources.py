@@ -377,7 +377,7 @@ async def test_shards_of_a_web_dataset(tmp_path: Path, library: Library, picture
         })  # fmt: skip
     report = await index([f"{tmp_path}/shard-{{000..002}}.tar"], library)
     assert (report.added, report.captions) == (6, 6)
-    assert {why for _, why in report.skipped} == {"1 of its members are no images, going by their names"}
+    assert {why for _, why in report.skipped} == {"1 member is no image, going by its name"}
     rows = {row.title: row for row in await library.rows()}
     assert rows["00001"].caption == rows["00001.seg"].caption == "a green card"
     assert rows["00001"].metadata == {"lang": "en", "class": "7"}
@@ -417,7 +417,7 @@ async def test_pictures_in_a_table_are_copied_with_what_the_other_columns_say(
     report = await index([path], library)
     assert report.added == 7
     assert {where.rpartition("::")[2] for where, _ in report.skipped} == {"7", "8"}
-    assert report.columns == {"jpg": "picture", "caption": "caption", "price": "metadata", "tags": "tags"}
+    assert report.columns == {"jpg": "picture", "blip_caption": "caption", "price": "metadata", "tags": "tags"}
     rows = {row.caption: row for row in await library.rows()}
     row = rows["a black card"]
     assert (row.title, row.metadata, row.tags) == ("cards 4", {"price": 4}, ("card", "black"))

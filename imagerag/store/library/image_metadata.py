@@ -44,6 +44,8 @@ ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
 
 _NAMES: Final = {field: frozenset((field, *ALIASES[field])) for field in (TAKEN, *POSITION)}
 
+_CAPTION: Final = re.compile(r"(?:^|_)captions?(?:_\d+|_[a-z]{2})?$")
+
 MAX_CAPTION: Final = 20_000
 MAX_VALUE: Final = 2_000
 MAX_KEYS: Final = 100
@@ -120,6 +122,20 @@ def fields_of(names: "Mapping[str, Any] | list[str]") -> dict[str, str]:
 def written_fields(said: Mapping[str, Any]) -> dict[str, str]:
     """`fields_of`, of those whose values can stand for such a field: a class number is no caption."""
     return fields_of({key: value for key, value in said.items() if _tells(key, value)})
+
+
+def guessed_caption(record: Mapping[str, Any]) -> dict[str, str]:
+    """The column that looks most like a caption where none is called so: `blip_caption`, `caption_0`."""
+    if "caption" in fields_of(record).values():
+        return {}
+    likely = [name for name, one in record.items() if isinstance(one, str) and _CAPTION.search(plain_name(name))]
+    return {min(likely): "caption"} if likely else {}
+
+
+def with_caption(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The record with such a column under the caption's own name."""
+    guessed = guessed_caption(record)
+    return {guessed.get(name, name): one for name, one in record.items()} if guessed else record
 
 
 def read_metadata(record: Mapping[str, Any]) -> ImageMetadata:

@@ -23,12 +23,14 @@ from imagerag.store.library.image_metadata import (
     ImageMetadata,
     clean,
     fields_of,
+    guessed_caption,
     plain_name,
     read_metadata,
+    with_caption,
     written_fields,
 )
 from imagerag.store.library.sources.image_table import SUFFIXES as TABLE_SUFFIXES
-from imagerag.store.library.sources.image_table import ColumnarFile, class_names, open_table, plain_value, with_caption
+from imagerag.store.library.sources.image_table import ColumnarFile, class_names, open_table, plain_value
 from imagerag.store.path_policy import OUTSIDE, PathPolicy
 from imagerag.store.text_files import SEPARATORS, parsed, read_text, separator_of
 
@@ -97,11 +99,17 @@ def read_manifests(
     return whole
 
 
-def read_beside(files: Iterable[Path]) -> Manifest:
-    """Read manifests that lie in folders of images; one that cannot be read, or names no images, is a problem."""
+def read_beside(files: Iterable[Path], given: Sequence[Path] = (), *, allow_outside: bool = False) -> Manifest:
+    """Read manifests that lie in folders of images; one that cannot be read, or names no images, is a problem.
+
+    Args:
+        given: the files and folders that are indexed: one that is a link leads into them or is left out.
+    """
     whole = Manifest()
     for file in sorted(files):
         try:
+            if file.is_symlink() and not PathPolicy(file.parent, given, allow_outside).allows(file):
+                raise UsageError(f"it is a link to a file outside of what is indexed: {OUTSIDE}")
             found = read_manifest(file)
         except UsageError as error:
             found = Manifest(problems=[(clean(str(file)), str(error))])
@@ -140,7 +148,7 @@ def read_manifest(
             problems.append((where, record))
             continue
         filled = {name: value for name, value in record.items() if value not in (None, "")}
-        fields = written_fields(filled)
+        fields = written_fields(filled) | guessed_caption(record)
         columns.update((name, fields.get(name, "metadata")) for name in filled)
         name = next((record[column] for column, field in fields.items() if field == PATH), None)
         if not isinstance(name, str) or not name.strip():
@@ -154,7 +162,7 @@ def read_manifest(
             problems.append((clean(name), f"named in {where}, but {why}"))
         else:
             try:
-                entries[found] = read_metadata(record)
+                entries[found] = read_metadata(with_caption(record))
             except ValueError as error:
                 problems.append((where, str(error)))
     return Manifest(entries, problems, _read_as(columns))
@@ -327,7 +335,7 @@ def _columnar(file: ColumnarFile) -> Iterator[Record]:
             for name, value in record.items()
             if not isinstance(value, bytes)
         }
-        yield number + 1, with_caption(said)
+        yield number + 1, said
 
 
 def _has_pictures(file: Path) -> bool:

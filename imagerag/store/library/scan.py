@@ -155,7 +155,8 @@ def scan(
         found.pop(Path(os.path.abspath(file)), None)
     given = [Path(os.path.abspath(path)) for path in (*named.paths, *tables)]
     keep = {*listed.entries, *given}
-    beside = read_beside(path for path in found if path.name in FOLDER_METADATA and path not in keep)
+    near = (path for path in found if path.name in FOLDER_METADATA and path not in keep)
+    beside = read_beside(near, there, allow_outside=allow_outside)
     found = {path: None for path in found if path not in beside.files}
     found = {path: None for path in found if path in keep or not is_companion(path, found)}
     sources = find_sources(found, keep, excluded)
@@ -166,7 +167,7 @@ def scan(
         files=list(sources.images(path for path in found if path not in dropped)),
         listed=listed,
         beside=beside,
-        sidecars=Sidecars(paths, allow_outside),
+        sidecars=Sidecars(there, allow_outside),
         raws={developed: raw for raw, developed in raws.items()},
         members=sources.members,
         sources=sources.whole,

@@ -98,7 +98,8 @@ def listing(archive: str, entries: Iterable[ArchiveEntry], excluded: Callable[[s
                 found.problems.append((shown, "a later member of the archive has the same name"))
             found.images[name] = entry
     if others:
-        found.problems.append((archive, f"{others:,} of its members are no images, going by their names"))
+        are = "members are no images, going by their names" if others > 1 else "member is no image, going by its name"
+        found.problems.append((archive, f"{others:,} {are}"))
     elif not found.images and not found.problems:
         found.problems.append((archive, "there is no image in it"))
     return found

@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.images.decoding import MAX_BYTES
 from imagerag.agent.images.formats import format_of
-from imagerag.store.library.image_metadata import PATH, clean, read_metadata, written_fields
+from imagerag.store.library.image_metadata import (
+    PATH,
+    clean,
+    guessed_caption,
+    read_metadata,
+    with_caption,
+    written_fields,
+)
 from imagerag.store.library.sidecars import SidecarMetadata
 from imagerag.store.library.sources.forward_reader import ForwardReader
 from imagerag.store.library.sources.members import Member, Problem
@@ -158,7 +165,7 @@ class ImageTable:
         read: dict[str, str] = {self._column.name: "picture"}
         for number, record in self._file.records():
             said = self._said(record)
-            fields = written_fields(said)
+            fields = written_fields(said) | guessed_caption(said)
             for name in said:
                 if said[name] not in (None, "", []) and read.get(name, "metadata") == "metadata":
                     read[name] = fields.get(name, "metadata")
@@ -176,7 +183,7 @@ class ImageTable:
     def said(self, member: Member) -> SidecarMetadata:
         """What the other columns of a row say."""
         said = self._said(self._reader.get(member.position))
-        return SidecarMetadata(read_metadata({name: one for name, one in said.items() if name != PATH}))
+        return SidecarMetadata(read_metadata({name: one for name, one in with_caption(said).items() if name != PATH}))
 
     def _read(self, start: int) -> Iterator[tuple[int, int, dict[str, Any]]]:
         for number, record in self._file.records(start):
@@ -188,7 +195,7 @@ class ImageTable:
         value = record.get(self._column.name)
         if self._column.nested and isinstance(name := (value or {}).get("path"), str) and "title" not in said:
             said["title"] = PurePosixPath(name).stem
-        return with_caption(said)
+        return said
 
     def _value(self, name: str, value: Any) -> Any:
         names = self._names.get(name)
@@ -244,14 +251,6 @@ def class_names(schema: "pa.Schema") -> dict[str, list[str]]:
         for name, one in _features(schema).items()
         if isinstance(one, dict) and one.get("_type") == "ClassLabel" and isinstance(one.get("names"), list)
     }
-
-
-def with_caption(record: dict[str, Any]) -> dict[str, Any]:
-    """The record with the column that looks most like a caption as such, where none is called so: `blip_caption`."""
-    if "caption" in written_fields(record).values():
-        return record
-    likely = [name for name, one in record.items() if "caption" in name.lower() and isinstance(one, str) and one]
-    return {"caption" if name == min(likely, default="") else name: one for name, one in record.items()}
 
 
 def plain_value(value: Any) -> Any:
