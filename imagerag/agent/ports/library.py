@@ -162,7 +162,8 @@ class Hit:
 class ReferenceLibrary(Protocol):
     """The user's own pictures, searchable.
 
-    One whose `search` takes `hybrid: bool` too can be searched by the words of captions and titles.
+    One whose `search` takes `hybrid: bool` too can be searched by the words of captions and titles. One that has
+    `search_batch(texts, *, k, filter)` is asked several texts in one call, and gives the hits of each.
     """
 
     @property

@@ -61,9 +61,20 @@ async def search_query(
     if not texts:
         return await search_words(library, query, k=k, filter=filter, hybrid=hybrid)
     best: dict[str, Hit] = {}
-    for text in texts:
-        add_nearer(best, await library.search(text, k=k, filter=filter))
+    for found in await search_batch(library, texts, k=k, filter=filter):
+        add_nearer(best, found)
     return sorted(best.values(), key=lambda hit: (-hit.similarity, hit.image.sha256))[:k]
+
+
+async def search_batch(
+    library: ReferenceLibrary, texts: Sequence[str], *, k: int, filter: Filter
+) -> Sequence[Sequence[Hit]]:
+    """The `k` images most similar to each of several texts: in one call of a library that has `search_batch`."""
+    together: Any = getattr(library, "search_batch", None)
+    if together is None or len(texts) < 2:
+        return [await library.search(text, k=k, filter=filter) for text in texts]
+    found: Sequence[Sequence[Hit]] = await together(texts, k=k, filter=filter)
+    return found
 
 
 def add_nearer(best: dict[str, Hit], hits: Iterable[Hit]) -> None:

@@ -1,4 +1,4 @@
-"""Benchmarks: `python -m imagerag.evals.bench [--json] [--sections graph,start] [--repeats N]`.
+"""Benchmarks: `python -m imagerag.evals.bench [--json] [--sections graph,start] [--repeats N] [--rows N]`.
 
 Everything that is compared is measured in one process, interleaved, and shown as medians and ratios. Nothing is
 asserted: the times depend on the machine.
@@ -21,6 +21,7 @@ from imagerag.evals.bench.command_latency import first_run, search, sketch_runs,
 from imagerag.evals.bench.embedder_precision import embedder
 from imagerag.evals.bench.file_crossings import calls
 from imagerag.evals.bench.graph_overhead import graph
+from imagerag.evals.bench.library_speed import FEWEST, ROWS, library
 from imagerag.evals.bench.provider_concurrency import provider
 from imagerag.evals.bench.report_latency import reports
 from imagerag.evals.bench.timing import BenchReport, TimingRow
@@ -33,6 +34,7 @@ SECTIONS: Final[Mapping[str, tuple[Callable[[int], Awaitable[list[TimingRow]]], 
     "first": (first_run, 3),
     "start": (start, 10),
     "search": (search, 5),
+    "library": (library, 10),
     "report": (reports, 5),
     "calls": (calls, 3),
     "embedder": (embedder, 5),
@@ -45,6 +47,7 @@ async def bench(
     sections: Iterable[str] = tuple(SECTIONS),
     *,
     repeats: int | None = None,
+    rows: int = ROWS,
     progress: Callable[[str], None] = lambda section: None,
 ) -> BenchReport:
     """Measure.
@@ -52,6 +55,7 @@ async def bench(
     Args:
         sections: which of `SECTIONS`.
         repeats: how often each thing is measured; by default what its section finds enough.
+        rows: size of the library of the section `library`.
         progress: told the name of each section as it begins.
 
     Raises:
@@ -62,18 +66,23 @@ async def bench(
         raise UsageError(unknown_name("section", unknown[0], SECTIONS))
     if repeats is not None and repeats < 1:
         raise UsageError(f"each thing has to be measured at least once, not {repeats} times")
-    began, rows = time.monotonic(), []
+    if rows < FEWEST:
+        raise UsageError(f"a library to be measured has at least {FEWEST} rows, not {rows}")
+    began, found = time.monotonic(), list[TimingRow]()
     for section in chosen:
         progress(section)
         measure, usual = SECTIONS[section]
         try:
-            rows += await measure(repeats or usual)
+            if measure is library:
+                found += await library(repeats or usual, rows=rows)
+            else:
+                found += await measure(repeats or usual)
         except Exception as error:
             # One part that cannot run here must not hide what the others measured.
-            rows.append(
+            found.append(
                 TimingRow(section=section, name=section, value=None, unit="", note=f"{type(error).__name__}: {error}")
             )
-    return BenchReport(machine=machine(), rows=tuple(rows), elapsed_s=round(time.monotonic() - began, 3))
+    return BenchReport(machine=machine(), rows=tuple(found), elapsed_s=round(time.monotonic() - began, 3))
 
 
 def machine() -> dict[str, Any]:
@@ -96,10 +105,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print one imagerag.bench/1 document")
     parser.add_argument("--sections", default=",".join(SECTIONS), help="comma-separated; by default all: %(default)s")
     parser.add_argument("--repeats", type=int, help="measurements of each thing")
+    parser.add_argument(
+        "--rows", type=int, default=ROWS, help="of the library that is searched; by default %(default)s"
+    )
     given = parser.parse_args(arguments)
     chosen = [section for section in given.sections.split(",") if section]
     try:
-        measured = asyncio.run(bench(chosen, repeats=given.repeats, progress=_tell))
+        measured = asyncio.run(bench(chosen, repeats=given.repeats, rows=given.rows, progress=_tell))
     except UsageError as error:
         parser.error(str(error))
     print(json.dumps(measured.model_dump(mode="json", by_alias=True), indent=2) if given.json else measured.table())

@@ -51,19 +51,27 @@ class SyntheticEmbedder:
     identity = EmbedderIdentity(spec="synthetic", model="clusters", weights="1", preprocess="none", dimension=DIMENSION)
 
     def count_tokens(self, text: str) -> int:
+        """Its words, and two."""
         return len(text.split()) + 2
 
     async def embed_texts(self, texts: Sequence[str]) -> "Vectors":
+        """Unit vectors of texts."""
         import numpy as np
 
-        return np.stack([self._text(text) for text in texts]) if texts else np.zeros((0, DIMENSION), dtype=np.float32)
+        return (
+            np.stack([self.text_vector(text) for text in texts])
+            if texts
+            else np.zeros((0, DIMENSION), dtype=np.float32)
+        )
 
     async def embed_images(self, images: Sequence[bytes]) -> "Vectors":
+        """Unit vectors that the bytes decide."""
         import numpy as np
 
         return np.stack([_unit(_normal(hashlib.sha256(image).hexdigest(), 1)[0]) for image in images])
 
-    def _text(self, text: str) -> "NDArray[np.float32]":
+    def text_vector(self, text: str) -> "NDArray[np.float32]":
+        """The unit vector of a text."""
         words = text.lower().split()
         things = [f"{one} {other}" for one, other in pairwise(words)
                   if one in _LOOKS and other in _THINGS]  # fmt: skip

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from imagerag.agent.errors import BlobError, FilterError, LibraryError
 from imagerag.agent.ports import Filter, Hit, ReferenceLibrary
-from imagerag.agent.retrieval.search_queries import SEPARATOR, check_filter, explain_filter, search_words
+from imagerag.agent.retrieval.search_queries import SEPARATOR, check_filter, explain_filter, search_batch, search_words
 from imagerag.store.library.search import RRF
 
 Got = TypeVar("Got")
@@ -52,8 +52,12 @@ class JoinedLibraries:
         lists = await asyncio.gather(
             *(search_words(library, text, k=k, filter=filter, hybrid=hybrid) for library in self.libraries)
         )
-        limits = [library.threshold if found else None for library, found in zip(self.libraries, lists, strict=True)]
-        return self._joined(lists, limits)[:k]
+        return self._of_each(lists)[:k]
+
+    async def search_batch(self, texts: Sequence[str], *, k: int, filter: Filter) -> Sequence[Sequence[Hit]]:
+        """What `search` gives for each text; each library is asked all of them in one call, where it can be."""
+        lists = await asyncio.gather(*(search_batch(library, texts, k=k, filter=filter) for library in self.libraries))
+        return [self._of_each(found)[:k] for found in zip(*lists, strict=True)]
 
     async def search_by_image(self, image: bytes, *, k: int, filter: Filter) -> Sequence[Hit]:
         """The same for a picture; the thresholds are those between pictures, where a library has one."""
@@ -128,6 +132,10 @@ class JoinedLibraries:
             with suppress(BlobError):
                 return await get(library)
         return await get(last)
+
+    def _of_each(self, lists: Sequence[Sequence[Hit]]) -> list[Hit]:
+        limits = [library.threshold if found else None for library, found in zip(self.libraries, lists, strict=True)]
+        return self._joined(lists, limits)
 
     def _joined(self, lists: Sequence[Sequence[Hit]], limits: Sequence[float | None]) -> list[Hit]:
         score: dict[str, float] = {}

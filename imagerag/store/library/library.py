@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from imagerag.agent.errors import BlobError, EmbeddingMismatchError, LibraryError, UsageError
 from imagerag.agent.ports import Embedder, Filter, Hit, queries_of
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Vectors = NDArray[np.float32]
+
+T = TypeVar("T")
 
 __all__ = ["Library", "list_libraries", "remove"]
 
@@ -175,6 +177,18 @@ class Library:
         if hybrid:
             return await self._search(lambda: searching.hybrid(self._table, vector, text, k, filter))
         return await self._search(lambda: searching.nearest(self._table, vector, k, filter))
+
+    async def search_batch(
+        self, texts: Sequence[str], *, k: int, filter: Filter = EVERYTHING
+    ) -> Sequence[Sequence[Hit]]:
+        """What `search` gives for each text, encoded together and searched for in one query."""
+        if not all(text.strip() for text in texts):
+            raise UsageError("a search needs some text")
+        if k < 1 or not texts:
+            return [[] for _ in texts]
+        vectors = await self.embedder.embed_texts(texts)
+        usable = [self._usable(vectors[at : at + 1], f"the text {text[:60]!r}") for at, text in enumerate(texts)]
+        return await self._search(lambda: searching.nearest_of_each(self._table, usable, k, filter))
 
     async def search_words(self, text: str, *, k: int, filter: Filter = EVERYTHING) -> Sequence[Hit]:
         """The `k` images whose caption and title have the most of a text's words (BM25), best first."""
@@ -347,8 +361,8 @@ class Library:
 
         return await self.table.read(work)
 
-    async def _search(self, find: Callable[[], list[Hit]]) -> list[Hit]:
-        def work() -> list[Hit]:
+    async def _search(self, find: Callable[[], T]) -> T:
+        def work() -> T:
             hits = find()
             self._library_metadata = library_metadata_of(
                 self._table, self.name

@@ -8,6 +8,7 @@ any other: it survives reopening, works on every storage, and is never half writ
 import json
 from bisect import bisect_left, bisect_right
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 from pydantic import AwareDatetime, Field, ValidationError, model_validator
@@ -176,11 +177,17 @@ def library_metadata_of(table: Any, name: str) -> LibraryMetadata:
     except (KeyError, TypeError, *LANCE_ERRORS) as error:
         raise damaged(name, error) from error
     try:
-        return LibraryMetadata.model_validate_json(text)
+        return _parsed(text)
     except ValidationError as error:
         if (version := _version_of(text)) > SCHEMA_VERSION:
             raise newer(name, f"its form is {version}, and this version reads up to {SCHEMA_VERSION}") from error
         raise damaged(name, error) from error
+
+
+@lru_cache(maxsize=32)
+def _parsed(text: bytes) -> LibraryMetadata:
+    """Every search reads it again, as another process may have changed it; what it was before need not be parsed."""
+    return LibraryMetadata.model_validate_json(text)
 
 
 def stale(library_metadata: LibraryMetadata, content: str) -> bool:

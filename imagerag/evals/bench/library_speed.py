@@ -1,0 +1,233 @@
+"""Speed of a library: searching beside an in-memory matmul and beside other indexes, calibrating, and indexing.
+
+The library is synthetic (`synthetic_library`), in a folder of its own; queries are new captions each time. Ratios are
+of times within one process, measured in turns. faiss and usearch are measured where they are installed.
+"""
+
+import asyncio
+import tempfile
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from imagerag.agent.ports import Filter
+from imagerag.evals.bench.synthetic_library import SyntheticEmbedder, SyntheticRows, row_id, synthetic_library
+from imagerag.evals.bench.timing import TimingRow, Work, interleaved, row
+from imagerag.store.data_dir import DataDir
+from imagerag.store.library.library import Library
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]
+
+SECTION: Final = "library"
+ROWS, FEWEST = 20_000, 100
+K: Final = 10
+ASKED: Final = 40
+"""Queries that recall is measured with."""
+
+GRAPHS_TO: Final = 100_000
+"""Rows up to which graphs are built: beyond, that takes minutes."""
+
+BASE: Final = "numpy matmul"
+
+
+async def library(repeats: int, *, rows: int = ROWS) -> list[TimingRow]:
+    """Searching and calibrating a library of so many rows."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with _timed() as made:
+            opened = await synthetic_library(DataDir(Path(folder)), "bench", rows)
+        world = SyntheticRows(rows, SyntheticEmbedder())
+        found = [_seconds(f"add {rows} rows, build indexes", made)]
+        found += await _calibrating(opened)
+        return [*found, *await _searching(opened, world, repeats)]
+
+
+async def _calibrating(opened: Library) -> list[TimingRow]:
+    await opened.search("a red car", k=K)
+    async with _timed() as took, _peak_memory() as peak:
+        await opened.calibrate()
+    async with _timed() as compared:
+        await opened.is_stale()
+    memory = TimingRow(section=SECTION, name="memory of calibrate", value=max(peak), unit="MB", n=1,
+                       note="above the open library")  # fmt: skip
+    return [_seconds("calibrate", took), memory, _seconds("is_stale", compared)]
+
+
+async def _searching(opened: Library, world: SyntheticRows, repeats: int) -> list[TimingRow]:
+    import numpy as np
+
+    vectors = np.concatenate([part for _, part in world.batches()])
+    asked = _Asked()
+    work: dict[str, Work] = {
+        BASE: asked.vector(lambda vector: _best(vectors @ vector)),
+        "search": lambda: opened.search(asked.text(), k=K),
+        "search, licence filter": lambda: opened.search(asked.text(), k=K, filter=Filter(licences=("MIT",))),
+        "hybrid search": lambda: opened.search(asked.text(), k=K, hybrid=True),
+        "search of 4 captions": lambda: opened.search_batch([asked.text() for _ in range(4)], k=K),
+    }
+    others, notes = _other_indexes(vectors)
+    work |= {name: asked.vector(find) for name, find in others.items()}
+    batches = [vectors[at : at + 1024] for at in range(0, len(vectors), 1024)]
+    with tempfile.TemporaryDirectory() as folder:
+        paths = await asyncio.to_thread(_saved, batches, Path(folder))
+        work["as the ImageRAG paper's code"] = asked.vector(lambda vector: _as_in_the_paper(paths, vector))
+        times = await interleaved(work, max(repeats, 3))
+    base = {"hybrid search": "search", "search of 4 captions": "search", "search, licence filter": "search"}
+    texts = [asked.text() for _ in range(ASKED)]
+    right = [[row_id(int(at)) for at in _best(vectors @ asked.encoded(text))] for text in texts]
+    recalls = {
+        "search": _recall([[hit.image.sha256 for hit in await opened.search(text, k=K)] for text in texts], right)
+    }
+    for name, find in others.items():
+        got = [[row_id(int(at)) for at in find(asked.encoded(text))] for text in texts]
+        recalls[name] = _recall(got, right)
+    rows = []
+    for name, taken in times.items():
+        against = base.get(name, BASE)
+        note = f"recall@{K} {recalls[name]:.3f}" if name in recalls else ""
+        rows.append(row(SECTION, name, taken, against=None if name == BASE else (against, times[against]), note=note))
+    return [*rows, *(TimingRow(section=SECTION, name=name, value=None, unit="", note=note) for name, note in notes)]
+
+
+class _Asked:
+    """New captions, one after the other: none is asked twice."""
+
+    def __init__(self) -> None:
+        self._embedder = SyntheticEmbedder()
+        self._count = 0
+
+    def text(self) -> str:
+        """The next caption."""
+        self._count += 1
+        return f"a {SyntheticRows.thing(self._count * 977)} number {self._count}"
+
+    def encoded(self, text: str) -> "NDArray[np.float32]":
+        """A caption's vector."""
+        return self._embedder.text_vector(text)
+
+    def vector(self, find: Callable[["NDArray[np.float32]"], Any]) -> Work:
+        """Something to do with the next caption's vector; encoding it is part of it, as of a search."""
+
+        async def work() -> object:
+            return find(self.encoded(self.text()))
+
+        return work
+
+
+def _best(cosines: "NDArray[np.float32]") -> "NDArray[np.intp]":
+    import numpy as np
+
+    top = np.argpartition(-cosines, K)[:K]
+    return top[np.argsort(-cosines[top])]
+
+
+def _recall(found: Sequence[Sequence[str]], right: Sequence[Sequence[str]]) -> float:
+    return sum(len(set(one) & set(other)) for one, other in zip(found, right, strict=True)) / (K * len(right))
+
+
+def _other_indexes(vectors: "Vectors") -> tuple[dict[str, Callable[[Any], Any]], list[tuple[str, str]]]:
+    """Name → search of other libraries' indexes of the same vectors, and why some are missing."""
+    found: dict[str, Callable[[Any], Any]] = {}
+    notes = []
+    for name, make, graph in (
+        ("faiss flat", _faiss_flat, False), ("faiss HNSW", _faiss_hnsw, True), ("usearch", _usearch, True)
+    ):  # fmt: skip
+        if graph and len(vectors) > GRAPHS_TO:
+            notes.append((name, f"not built above {GRAPHS_TO} rows: that takes minutes"))
+            continue
+        try:
+            found[name] = make(vectors)
+        except ImportError as error:
+            notes.append((name, f"not measured: {error}"))
+    return found, notes
+
+
+def _faiss_flat(vectors: "Vectors") -> Callable[[Any], Any]:
+    faiss: Any = import_module("faiss")
+    index = faiss.IndexFlatIP(vectors.shape[1])
+    index.add(vectors)
+    return lambda vector: index.search(vector[None], K)[1][0]
+
+
+def _faiss_hnsw(vectors: "Vectors") -> Callable[[Any], Any]:
+    faiss: Any = import_module("faiss")
+    index = faiss.IndexHNSWFlat(vectors.shape[1], 32, faiss.METRIC_INNER_PRODUCT)
+    index.hnsw.efConstruction, index.hnsw.efSearch = 80, 128
+    index.add(vectors)
+    return lambda vector: index.search(vector[None], K)[1][0]
+
+
+def _usearch(vectors: "Vectors") -> Callable[[Any], Any]:
+    import numpy as np
+
+    made: Any = import_module("usearch.index")
+    index = made.Index(ndim=vectors.shape[1], metric="cos", expansion_search=128)
+    index.add(np.arange(len(vectors)), vectors)
+    return lambda vector: index.search(vector, K).keys
+
+
+def _saved(batches: Sequence["Vectors"], folder: Path) -> list[Path]:
+    import torch
+
+    paths = [folder / f"{at}.pt" for at in range(len(batches))]
+    for path, batch in zip(paths, batches, strict=True):
+        torch.save({"normalized_clip_embeddings": torch.from_numpy(batch.copy())}, path)
+    return paths
+
+
+def _as_in_the_paper(paths: Sequence[Path], vector: "NDArray[np.float32]") -> Any:
+    """What the paper's code does for each caption: every batch loaded from its file, all similarities sorted."""
+    import numpy as np
+    import torch
+
+    text, found = torch.from_numpy(vector.copy()), []
+    for path in paths:
+        stored = torch.load(path, weights_only=True)["normalized_clip_embeddings"]
+        found.append((text @ stored.T).numpy())
+    return np.argsort(np.concatenate(found))[-K:][::-1]
+
+
+@asynccontextmanager
+async def _timed() -> AsyncIterator[list[float]]:
+    took: list[float] = []
+    began = time.perf_counter()
+    yield took
+    took.append(time.perf_counter() - began)
+
+
+@asynccontextmanager
+async def _peak_memory() -> AsyncIterator[list[float]]:
+    """Resident megabytes above what there were at the beginning, looked at fifty times a second."""
+    before, above, ended = _resident(), [0.0], threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.02):
+            above.append(_resident() - before)
+
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
+    try:
+        yield above
+    finally:
+        ended.set()
+        watching.join()
+
+
+def _resident() -> float:
+    """Resident megabytes of this process; 0 where the system does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return 0.0
+    return pages * 4096 / 1e6
+
+
+def _seconds(name: str, took: Sequence[float]) -> TimingRow:
+    return TimingRow(section=SECTION, name=name, value=took[0], unit="s", n=1)

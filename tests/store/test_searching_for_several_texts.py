@@ -1,0 +1,90 @@
+"""Several texts in one call, hybrid search and search through an index give what the plain ways give."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from imagerag.agent.errors import UsageError
+from imagerag.agent.ports import Filter, Hit
+from imagerag.agent.retrieval.search_queries import search_batch
+from imagerag.evals.bench.synthetic_library import SyntheticRows, synthetic_library
+from imagerag.store.data_dir import DataDir
+from imagerag.store.library import search
+from imagerag.store.library.joined_libraries import JoinedLibraries
+from imagerag.store.library.library import Library
+
+TEXTS = ("a red car", "a wooden boat by a lake", "nothing of this kind")
+
+
+@pytest.fixture
+async def many(tmp_path: Path) -> Library:
+    return await synthetic_library(DataDir(tmp_path), "many", 600)
+
+
+def same(one: list[Hit], other: list[Hit]) -> bool:
+    return [(hit.image, hit.title, hit.metadata) for hit in one] == [
+        (hit.image, hit.title, hit.metadata) for hit in other
+    ]
+
+
+@pytest.mark.parametrize("filter", [Filter(), Filter(licences=("MIT",)), Filter(licences=("none such",))])
+@pytest.mark.parametrize("count", [1, 2, 3])
+async def test_several_texts_find_what_each_finds_alone(many: Library, filter: Filter, count: int) -> None:
+    texts = TEXTS[:count]
+    alone = [list(await many.search(text, k=7, filter=filter)) for text in texts]
+    together = await many.search_batch(texts, k=7, filter=filter)
+    assert len(together) == count
+    for one, other in zip(alone, together, strict=True):
+        assert same(one, list(other))
+        assert [hit.similarity for hit in other] == pytest.approx([hit.similarity for hit in one], abs=1e-6)
+
+
+async def test_the_same_text_twice_and_no_text(many: Library) -> None:
+    one, other = await many.search_batch([TEXTS[0], TEXTS[0]], k=5)
+    assert same(list(one), list(other))
+    assert await many.search_batch([], k=5) == []
+    assert await many.search_batch(TEXTS, k=0) == [[], [], []]
+    with pytest.raises(UsageError, match="needs some text"):
+        await many.search_batch(["a red car", " "], k=5)
+
+
+async def test_libraries_that_are_joined_are_asked_together_too(many: Library, tmp_path: Path) -> None:
+    other = await synthetic_library(DataDir(tmp_path), "few", 50)
+    for library in (many, other):
+        await library.calibrate()
+    joined = JoinedLibraries([many, other])
+    alone = [list(await joined.search(text, k=6, filter=Filter())) for text in TEXTS]
+    together = await search_batch(joined, TEXTS, k=6, filter=Filter())
+    for one, found in zip(alone, together, strict=True):
+        assert same(one, list(found))
+        assert [hit.library for hit in one] == [hit.library for hit in found]
+
+
+async def test_hybrid_is_the_fusion_of_both_lists(many: Library) -> None:
+    """Told from whole lists, as it was made before only the first of them were read."""
+    for text in (*TEXTS, f"Object 17, a {SyntheticRows.thing(17)}"):
+        near = list(await many.search(text, k=search.HYBRID_DEPTH))
+        worded = list(await many.search_words(text, k=search.HYBRID_DEPTH))
+        score: dict[str, float] = {}
+        for ranking in (near, worded):
+            for rank, hit in enumerate(ranking):
+                score[hit.image.sha256] = score.get(hit.image.sha256, 0.0) + 1 / (search.RRF + rank + 1)
+        hits = {hit.image.sha256: hit for hit in (*near, *worded)}
+        best = sorted(hits, key=lambda one: (-score[one], -hits[one].similarity, one))
+        for k in (1, 10, search.HYBRID_DEPTH):
+            found = await many.search(text, k=k, hybrid=True)
+            assert [hit.image.sha256 for hit in found] == best[:k]
+
+
+async def test_the_index_finds_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "INDEX_FROM", 4000)
+    library = await synthetic_library(DataDir(tmp_path), "indexed", 6000)
+    assert ["vector"] in [index.columns for index in library.table.lance.list_indices()]
+    rows, vectors = await library.captioned_vectors()
+    right, texts = 0, [f"a {SyntheticRows.thing(at * 37)}" for at in range(20)]
+    for text, hits in zip(texts, await library.search_batch(texts, k=10), strict=True):
+        cosines = vectors @ (await library.embedder.embed_texts([text]))[0]
+        best = {rows[at].id for at in np.argsort(-cosines)[:10]}
+        right += len(best & {hit.image.sha256 for hit in hits})
+    assert right >= 0.95 * 200
