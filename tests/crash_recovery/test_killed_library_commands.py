@@ -71,7 +71,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     async def fill() -> None:
         library = await Library.create_or_open(DataDir(root / "home"), "shop", ColourEmbedder())
-        await index([root / "pictures"], library)
+        await index([root / "pictures"], library, copy=True)
 
     asyncio.run(fill())
     return root

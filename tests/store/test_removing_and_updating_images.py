@@ -88,7 +88,7 @@ async def test_removed_images_stay_out_of_the_next_scan_until_they_are_added(lib
 
 
 async def test_removing_leaves_no_copy_behind(library: Library, folder: Path) -> None:
-    await index([folder], library)
+    await index([folder], library, copy=True)
     rows = await library.rows()
     await remove_images(library, [row.id for row in rows[:5]])
     await settle(library)
