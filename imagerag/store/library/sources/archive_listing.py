@@ -4,11 +4,11 @@ Nothing is ever unpacked into a folder; a member whose name leads out of the arc
 the name is shown and exported.
 """
 
+import posixpath
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import Final
 
 from imagerag.agent.images.decoding import MAX_BYTES
@@ -81,8 +81,7 @@ def listing(archive: str, entries: Iterable[ArchiveEntry], excluded: Callable[[s
         if count == MAX_MEMBERS:
             found.problems.append((archive, f"only its first {MAX_MEMBERS:,} members are read"))
             break
-        name, suffix = plain_member(entry.name), PurePosixPath(entry.name.replace("\\", "/")).suffix.lower()
-        shown = clean(f"{archive}::{entry.name}")
+        name, suffix = plain_member(entry.name), posixpath.splitext(entry.name)[1].lower()
         if name and excluded(name):
             continue
         if suffix in MEMBER_SUFFIXES:
@@ -91,10 +90,11 @@ def listing(archive: str, entries: Iterable[ArchiveEntry], excluded: Callable[[s
         elif suffix not in IMAGE_SUFFIXES:
             others += 1
         elif why := entry.refused or _refused(name, entry.size):
-            found.problems.append((shown, why))
+            found.problems.append((clean(f"{archive}::{entry.name}"), why))
         else:
             assert name is not None, "what has no plain name was refused"
             if name in found.images:
+                shown = clean(f"{archive}::{entry.name}")
                 found.problems.append((shown, "a later member of the archive has the same name"))
             found.images[name] = entry
     if others:
@@ -113,6 +113,11 @@ def plain_member(name: str) -> str | None:
     if name.startswith("/") or _DRIVE.match(name) or ".." in parts or not parts or "\0" in name:
         return None
     return "/".join(parts)
+
+
+def title_of(name: str) -> str:
+    """What a member is called where nothing gives it a title."""
+    return clean(posixpath.splitext(posixpath.basename(name))[0])
 
 
 def _refused(name: str | None, size: int) -> str:

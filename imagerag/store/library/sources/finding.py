@@ -16,12 +16,12 @@ class FoundSources:
     """Archives and tables, and the images in them.
 
     Attributes:
-        opened: by path; None for those that have no image in them, or are left out.
+        opened: the images in each, by its path; none for those that are left out.
         members: images, by their paths.
         whole: sources that were listed to their ends, by path.
     """
 
-    opened: dict[Path, Source | None] = field(default_factory=dict)
+    opened: dict[Path, Collection[Path]] = field(default_factory=dict)
     members: dict[Path, Member] = field(default_factory=dict)
     whole: dict[str, Source] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
@@ -29,11 +29,7 @@ class FoundSources:
     def images(self, files: Iterable[Path]) -> Iterator[Path]:
         """Files, and in place of an archive or a table the images in it."""
         for path in files:
-            source = self.opened.get(path)
-            if source is not None:
-                yield from (member.path for member in source.members)
-            elif path not in self.opened:
-                yield path
+            yield from self.opened.get(path, (path,))
 
 
 def find_sources(files: Iterable[Path], named: Collection[Path], excluded: ExcludedFiles) -> FoundSources:
@@ -46,7 +42,7 @@ def find_sources(files: Iterable[Path], named: Collection[Path], excluded: Exclu
     for path in files:
         if not is_source(path) or not path.is_file():
             continue
-        found.opened[path] = None
+        found.opened[path] = ()
         if path.name.lower().endswith(COMPRESSED) and path not in named:
             found.problems.append((clean(str(path)), "a compressed archive is read only where it is named as a PATH"))
             continue
@@ -61,7 +57,7 @@ def find_sources(files: Iterable[Path], named: Collection[Path], excluded: Exclu
             why = "it has no column of pictures; where it names files, give it with --manifest"
             found.problems.append((clean(str(path)), why))
             continue
-        found.opened[path] = source
+        found.opened[path] = members.keys()
         found.members |= members
         found.problems += source.problems
         if source.whole:

@@ -4,13 +4,12 @@ import io
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, Any, Final
 
 from imagerag.agent.images.decoding import MAX_BYTES
-from imagerag.store.library.image_metadata import clean
 from imagerag.store.library.sidecars import MEMBER_SUFFIXES, SidecarMetadata
-from imagerag.store.library.sources.archive_listing import ArchiveEntry, ArchiveListing, listing
+from imagerag.store.library.sources.archive_listing import ArchiveEntry, ArchiveListing, listing, title_of
 from imagerag.store.library.sources.forward_reader import ForwardReader
 from imagerag.store.library.sources.members import Member
 
@@ -61,7 +60,7 @@ class TarArchive:
     def members(self) -> list[Member]:
         """The images in it, as they follow each other."""
         return [
-            Member(self, name, clean(PurePosixPath(name).stem), entry.size, entry.position)
+            Member(self, name, title_of(name), entry.size, entry.position)
             for name, entry in sorted(self._listing.images.items(), key=lambda one: one[1].position)
         ]
 

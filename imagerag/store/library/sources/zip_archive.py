@@ -6,13 +6,12 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final
 
 from imagerag.agent.images.decoding import MAX_BYTES
-from imagerag.store.library.image_metadata import clean
 from imagerag.store.library.sidecars import SidecarMetadata
-from imagerag.store.library.sources.archive_listing import ArchiveEntry, ArchiveListing, listing
+from imagerag.store.library.sources.archive_listing import ArchiveEntry, ArchiveListing, listing, title_of
 from imagerag.store.library.sources.members import Member
 
 SUFFIXES: Final = (".zip", ".cbz")
@@ -51,7 +50,7 @@ class ZipArchive:
     def members(self) -> list[Member]:
         """The images in it, as the archive lists them."""
         return [
-            Member(self, name, clean(PurePosixPath(name).stem), entry.size, entry.position)
+            Member(self, name, title_of(name), entry.size, entry.position)
             for name, entry in self._listing.images.items()
         ]
 
