@@ -21,7 +21,15 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.sqlite import SqliteSaver
 
-from imagerag.store.sqlite.compact_serializer import VALUE, WRITTEN, CompactSerializer, StoredValue, ValueId, compressed
+from imagerag.store.sqlite.compact_serializer import (
+    VALUE,
+    CompactSerializer,
+    StoredValue,
+    ValueId,
+    compressed,
+    stored_values,
+    written_values,
+)
 from imagerag.store.sqlite.thread_deletion import copy_thread, delete_runs, delete_thread, keep_latest
 from imagerag.store.sqlite.write_batcher import WriteBatcher
 from imagerag.store.storage_errors import damaged_file
@@ -115,12 +123,8 @@ class BatchedSqliteSaver(SqliteSaver):
         """As `SqliteSaver.put`. Only what changed since the checkpoint before is serialized."""
         thread_id = str(config["configurable"]["thread_id"])
         known = self._known_values(thread_id, config["configurable"]["checkpoint_ns"])
-        for name, value in checkpoint["channel_values"].items():
-            version, before = checkpoint["channel_versions"].get(name), known.get(name)
-            if before is None or not before.holds(value, version):
-                before = StoredValue.of(value, self.serde, version)
-            known[name] = before.at(version)
-        kept = {name: known[name] for name in checkpoint["channel_values"]}
+        kept = stored_values(checkpoint["channel_values"], checkpoint["channel_versions"], known, self.serde)
+        known.update(kept)
         self._insert(thread_id, kept.values())
         ids = {name: bytes(one.id) for name, one in kept.items() if one.id}
         inline = {name: one.value for name, one in kept.items() if not one.id}
@@ -132,7 +136,7 @@ class BatchedSqliteSaver(SqliteSaver):
     ) -> None:
         """As `SqliteSaver.put_writes`."""
         thread_id, namespace = str(config["configurable"]["thread_id"]), config["configurable"]["checkpoint_ns"]
-        kept = [(channel, StoredValue.of(value, self.serde, WRITTEN)) for channel, value in writes]
+        kept = written_values(writes, self.serde)
         self._insert(thread_id, [one for _, one in kept])
         self._known_values(thread_id, namespace).update(kept)
         super().put_writes(config, kept, task_id, task_path)

@@ -1,6 +1,7 @@
 """A serializer for checkpoints that compresses, and that leaves out what is kept once for all steps of a thread."""
 
 import zlib
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
@@ -84,6 +85,31 @@ class CompactSerializer(JsonPlusSerializer):
     def plain(self, obj: Any) -> tuple[str, bytes]:
         """Serialize a value without compressing it."""
         return super().dumps_typed(obj)
+
+
+def stored_values(
+    values: Mapping[str, Any],
+    versions: Mapping[str, Version],
+    known: Mapping[str, StoredValue],
+    serde: CompactSerializer,
+) -> dict[str, StoredValue]:
+    """The values of a checkpoint's channels; what is as in the checkpoint before is not serialized again.
+
+    Args:
+        versions: of the channels.
+        known: the values of the checkpoint before, by channel.
+    """
+    kept: dict[str, StoredValue] = {}
+    for name, value in values.items():
+        version, before = versions.get(name), known.get(name)
+        same = before is not None and before.holds(value, version)
+        kept[name] = before.at(version) if before and same else StoredValue.of(value, serde, version)
+    return kept
+
+
+def written_values(writes: Sequence[tuple[str, Any]], serde: CompactSerializer) -> list[tuple[str, StoredValue]]:
+    """What a task wrote, by channel."""
+    return [(channel, StoredValue.of(value, serde, WRITTEN)) for channel, value in writes]
 
 
 def compressed(kind: str, data: bytes) -> tuple[str, bytes]:
