@@ -283,16 +283,30 @@ class Library:
     async def upsert(self, images: Sequence[NewImage]) -> None:
         """Write whole rows; one that is already there (same id) is replaced. Of equal ids the last counts.
 
+        Takes `files_lock`.
+
         Raises:
             LibraryError: a vector has the wrong length, or is not finite, or is not of norm 1.
         """
+        if images:
+            await self.table.upsert(self._distinct(images))
+
+    async def append(self, images: Sequence[NewImage]) -> None:
+        """Write whole rows of images that are not there, as was seen under `files_lock`, which is still held.
+
+        Raises:
+            LibraryError: as `upsert`.
+        """
+        if images:
+            await self.table.append(self._distinct(images))
+
+    def _distinct(self, images: Sequence[NewImage]) -> list[NewImage]:
         import numpy as np
 
         distinct = list({image.row.id: image for image in images}.values())
         for image in distinct:
             self._usable(np.asarray([image.vector]), f"the image {image.row.id}")
-        if distinct:
-            await self.table.upsert(distinct)
+        return distinct
 
     async def update(self, rows: Sequence[ImageRecord]) -> None:
         """Write what may change without the vector changing, of rows that are there; no re-embedding."""

@@ -118,6 +118,15 @@ class Scan:
         return ImageMetadata(metadata={RAW_FILE: clean(str(raw))} if raw else None)
 
 
+def changed_since(path: Path, entry: FileEntry) -> bool:
+    """Whether a file was surely changed since it was read. Its inode may be another: some systems make them up."""
+    try:
+        status = path.stat()
+    except OSError:
+        return True
+    return status.st_mtime_ns != entry.mtime_ns or status.st_size not in (0, entry.size)
+
+
 def entry_of(path: Path, status: os.stat_result) -> FileEntry:
     """A file as a library notes it."""
     return FileEntry(path_text(path), status.st_size, status.st_mtime_ns, status.st_ino)
