@@ -226,15 +226,15 @@ async def test_files_that_could_not_be_read_are_not_deleted_ones(
     locked.mkdir()
     (locked / "inside.png").write_bytes(picture("red", mark=70))
     await index([folder], library)
-    iterdir = Path.iterdir
+    listing = os.scandir
 
-    def refused(self: Path) -> Any:
-        if self == locked:
-            raise PermissionError(13, "Permission denied", str(self))
-        return iterdir(self)
+    def refused(path: Any) -> Any:
+        if Path(path) == locked:
+            raise PermissionError(13, "Permission denied", str(path))
+        return listing(path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "iterdir", refused)
+        patch.setattr(os, "scandir", refused)
         patch.setattr(os.path, "lexists", lambda path: not str(path).startswith(str(locked)))
         report = await index([folder], library)
     assert (report.removed, report.missing, len(report.skipped)) == (0, 0, 1)
