@@ -110,8 +110,8 @@ async def _finish(library: Library, report: IndexReport) -> None:
     if not await library.count():
         return
     stale = await library.is_stale()
-    written = report.added or report.updated or report.changed or report.removed
-    if stale or written or await library.is_bloated():
+    changed = report.added + report.updated + report.changed + report.moved + report.removed
+    if await library.tidying_pays(changed or int(stale)):
         with report.timed("write"):
             await library.optimize()
     if stale:

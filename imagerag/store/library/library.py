@@ -45,9 +45,6 @@ __all__ = ["Library", "list_libraries", "remove"]
 
 EVERYTHING = Filter()
 
-BLOAT, SMALL = 1.25, 2**20
-"""A folder is tidied that has this many times the bytes of its rows, and so many more."""
-
 
 class Library:
     """A named library, open. Implements `ReferenceLibrary`; any number of processes may have it open and write.
@@ -365,15 +362,11 @@ class Library:
 
         await self.table.read(work)
 
-    async def is_bloated(self) -> bool:
-        """Whether its folder holds much that no longer counts, as somebody leaves behind who is stopped."""
+    async def tidying_pays(self, changed: int) -> bool:
+        """Whether `optimize` is worth its time after so many rows were written or taken out."""
+        from imagerag.store.library.tidying import tidying_pays
 
-        def work() -> bool:
-            held = int(self._table.stats()["total_bytes"])
-            there = sum(self.table.lance_file_sizes())
-            return there > BLOAT * held + SMALL
-
-        return await self.table.read(work)
+        return await self.table.read(lambda: tidying_pays(self.table, changed))
 
     async def _search(self, find: Callable[[], T]) -> T:
         def work() -> T:
