@@ -1,7 +1,7 @@
 """The stages of indexing: comparing files with what is known of them, reading and encoding."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -31,9 +31,6 @@ _READ: Final = 8
 _DESCRIBED: Final = 500
 """Rows whose descriptions are read and written at a time."""
 
-Progress = Callable[[int, int], None]
-"""Called after every batch with files done and files in all."""
-
 
 @dataclass
 class Indexing:
@@ -49,10 +46,8 @@ class Indexing:
     known: KnownFiles
     report: IndexReport
     writer: RowWriter
-    progress: Progress | None = None
     encoded: set[str] = field(default_factory=set)
     removed_before: frozenset[str] = frozenset()
-    done: int = 0
 
     def compare(self) -> tuple[list[tuple[Path, str]], list[Path]]:
         """The files that are surely as they were, with their images, and those that have to be read."""
@@ -91,7 +86,7 @@ class Indexing:
                 said = await asyncio.to_thread(self._said, {one: first[one] for one in part})
             async with self.library.files_lock():
                 await self.writer.update(self._redescribed(await self.library.rows(part), said, first, described))
-        self._advance(len(unchanged))
+        self.writer.advance(len(unchanged))
 
     def _redescribed(
         self,
@@ -122,21 +117,20 @@ class Indexing:
         reading = self._begin(next(parts, None))
         try:
             while reading is not None:
-                batch, files = await reading
+                batch = await reading
                 reading = self._begin(next(parts, None))
                 with self.report.timed("embed"):
                     await self._embed(batch)
                 await self.writer.add(batch)
-                self._advance(files)
         finally:
             if reading is not None:
                 reading.cancel()
             await self.writer.finish()
 
-    def _begin(self, paths: Sequence[Path] | None) -> "asyncio.Task[tuple[ImageBatch, int]] | None":
+    def _begin(self, paths: Sequence[Path] | None) -> asyncio.Task[ImageBatch] | None:
         return asyncio.create_task(self._read_batch(paths)) if paths else None
 
-    async def _read_batch(self, paths: Sequence[Path]) -> tuple[ImageBatch, int]:
+    async def _read_batch(self, paths: Sequence[Path]) -> ImageBatch:
         room, library = asyncio.Semaphore(_READ), self.library
         encoder = library.embedder if isinstance(library.embedder, PreparingEmbedder) else None
         copy, decode = self.writer.copy, not self.report.dry_run
@@ -149,7 +143,7 @@ class Indexing:
 
         with self.report.timed("read"):
             read = await asyncio.gather(*(one(path) for path in paths))
-        batch = ImageBatch()
+        batch = ImageBatch(read=[len(paths)])
         for path, found in zip(paths, read, strict=True):
             if isinstance(found, str):
                 self.report.skipped.append((clean(str(path)), found))
@@ -158,7 +152,7 @@ class Indexing:
             else:
                 batch.add(found.sha256, [found])
                 self._tell(path, found.problems)
-        return batch, len(paths)
+        return batch
 
     async def _embed(self, batch: ImageBatch) -> None:
         """Encode what is new: neither in the library, as far as is known, nor in an earlier batch."""
@@ -193,11 +187,6 @@ class Indexing:
 
     def _tell(self, path: Path, problems: Sequence[str]) -> None:
         self.report.notes += [(clean(str(path)), problem) for problem in problems]
-
-    def _advance(self, files: int) -> None:
-        self.done += files
-        if self.progress and files:
-            self.progress(self.done, len(self.scan.files))
 
     def _batches(self, files: Sequence[Path]) -> Iterator[list[Path]]:
         """Files in batches that are small enough to be held whole."""

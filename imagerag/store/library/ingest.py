@@ -18,11 +18,11 @@ from imagerag.agent.threads import in_thread
 from imagerag.store.disk_space import check_writable
 from imagerag.store.library.file_selection import ExcludedFiles
 from imagerag.store.library.index_report import IndexReport
-from imagerag.store.library.indexing import Indexing, Progress
+from imagerag.store.library.indexing import Indexing
 from imagerag.store.library.library import Library
 from imagerag.store.library.manifest import Manifests
 from imagerag.store.library.removal import removal_warning, removed_ids
-from imagerag.store.library.row_writing import SPARE, RowWriter
+from imagerag.store.library.row_writing import SPARE, Progress, RowWriter
 from imagerag.store.library.scan import Scan, scan
 from imagerag.store.library.vanished_files import find_vanished, quoted, take_out
 
@@ -58,7 +58,7 @@ async def index(
         copy: keep the bytes in the library; by default it is linked to the files.
         prune: take out images whose files are gone even where a disk may only be missing, see `vanished_files`.
         dry_run: write nothing, and say what would be done.
-        progress: called after every batch.
+        progress: called for every batch when it is written.
         first_look: called with the first pictures before they are encoded; what it says is a warning.
         warn: called with each warning as soon as it is known.
 
@@ -76,8 +76,8 @@ async def index(
             lambda: scan(given, manifest, ExcludedFiles(exclude), allow_outside=allow_outside, prune=prune)
         )
         known = await library.table.known_files()
-        writer = RowWriter(library, found, known, report, copy)
-        indexing = Indexing(library, found, known, report, writer, progress)
+        writer = RowWriter(library, found, known, report, copy, progress)
+        indexing = Indexing(library, found, known, report, writer)
         indexing.removed_before = await asyncio.to_thread(removed_ids, library.folder)
         unchanged, fresh = await asyncio.to_thread(indexing.compare)
     report.skipped += found.problems

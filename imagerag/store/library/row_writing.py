@@ -1,6 +1,7 @@
 """Writing the images that a scan has read into a library's rows, many at a time."""
 
 import asyncio
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,11 +22,15 @@ from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage
 
 WRITTEN: Final = 1024
 WRITTEN_BYTES: Final = 64 * 2**20
-WRITTEN_S: Final = 5.0
+WRITTEN_S: Final = 3.0
 """Images, bytes and seconds after which what was encoded is written. A commit takes 30 to 100 ms, however small."""
 
 SPARE: Final = 2**20
 """Bytes that are left free beside what is written: for manifests and indexes."""
+
+
+Progress = Callable[[int, int], None]
+"""Called for every batch when it was written, with files done and files in all."""
 
 
 @dataclass
@@ -34,10 +39,12 @@ class ImageBatch:
 
     Attributes:
         vectors: hash → unit vector, of what is new.
+        read: how many files were read, batch by batch, those that are no images too.
     """
 
     files: dict[str, list[ReadFile]] = field(default_factory=dict)
     vectors: dict[str, Any] = field(default_factory=dict)
+    read: list[int] = field(default_factory=list)
 
     def add(self, sha256: str, read: Sequence[ReadFile]) -> None:
         """Take files of an image in."""
@@ -64,19 +71,22 @@ class RowWriter:
     known: KnownFiles
     report: IndexReport
     copy: bool = False
+    progress: Progress | None = None
+    done: int = 0
     seen: dict[str, str | None] = field(default_factory=dict)
     counted: set[str] = field(default_factory=set)
     _waiting: ImageBatch = field(default_factory=ImageBatch)
-    _since: float = 0.0
+    _begun: float = -math.inf
     _writing: asyncio.Task[None] | None = None
 
     async def add(self, batch: ImageBatch) -> None:
-        """Take a batch in, and begin to write when there is enough of it."""
-        self._since = self._since or time.monotonic()
+        """Take a batch in, and begin to write when there is enough. The first is written at once: what is wrong with
+        the disk shows before everything is encoded."""
         for sha256, read in batch.files.items():
             self._waiting.add(sha256, [self._without_input(one) for one in read])
         self._waiting.vectors |= batch.vectors
-        late = time.monotonic() - self._since > WRITTEN_S
+        self._waiting.read += batch.read
+        late = time.monotonic() - self._begun > WRITTEN_S
         if late or len(self._waiting.files) >= WRITTEN or self._waiting.size >= WRITTEN_BYTES:
             await self._begin()
 
@@ -96,14 +106,22 @@ class RowWriter:
     async def _begin(self) -> None:
         if self._writing is not None:
             await self._writing
-        if self._waiting.files:
+        if self._waiting.read:
             self._writing = asyncio.create_task(self._write(self._waiting))
-            self._waiting, self._since = ImageBatch(), 0.0
+            self._waiting, self._begun = ImageBatch(), time.monotonic()
 
     async def _write(self, batch: ImageBatch) -> None:
         with self.report.timed("write"):
             async with self.library.files_lock():
                 await self._commit(batch)
+        for files in batch.read:
+            self.advance(files)
+
+    def advance(self, files: int) -> None:
+        """Tell that so many more files are done: whatever happens, what was new in them is in the library."""
+        self.done += files
+        if self.progress and files:
+            self.progress(self.done, len(self.scan.files))
 
     async def _commit(self, batch: ImageBatch) -> None:
         """Write a batch. Nobody else writes files of images meanwhile, so what another run added is kept."""
