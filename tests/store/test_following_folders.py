@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from imagerag.agent.errors import UsageError
 from imagerag.store.data_dir import DataDir
-from imagerag.store.library import file_reading
+from imagerag.store.library import file_reading, vanished_files
 from imagerag.store.library.index_report import IndexReport
 from imagerag.store.library.ingest import index
 from imagerag.store.library.library import Library
@@ -51,7 +51,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         found.append(path)
         return read(path, *args, **options)
 
-    monkeypatch.setattr("imagerag.store.library.ingest.read_file", noting)
+    monkeypatch.setattr("imagerag.store.library.indexing.read_file", noting)
     return found
 
 
@@ -85,7 +85,9 @@ async def test_copies_are_kept_on_request_also_of_what_was_linked(folder: Path, 
     assert counts(report) == {}
     for one in ids:
         assert sha256(await library.image_bytes(one)).hexdigest() == one
-    assert counts(await index([folder], library, prune=True)) in ({}, {"removed": 8})
+    assert await library.count() == 8
+    assert counts(await index([folder], library, prune=True)) == {"removed": 8}
+    assert await library.count() == 0
 
 
 async def test_moved_files_keep_their_row_their_vector_and_their_text(
@@ -224,15 +226,15 @@ async def test_files_that_could_not_be_read_are_not_deleted_ones(
     locked.mkdir()
     (locked / "inside.png").write_bytes(picture("red", mark=70))
     await index([folder], library)
-    iterdir = Path.iterdir
+    listing = os.scandir
 
-    def refused(self: Path) -> Any:
-        if self == locked:
-            raise PermissionError(13, "Permission denied", str(self))
-        return iterdir(self)
+    def refused(path: Any) -> Any:
+        if Path(path) == locked:
+            raise PermissionError(13, "Permission denied", str(path))
+        return listing(path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "iterdir", refused)
+        patch.setattr(os, "scandir", refused)
         patch.setattr(os.path, "lexists", lambda path: not str(path).startswith(str(locked)))
         report = await index([folder], library)
     assert (report.removed, report.missing, len(report.skipped)) == (0, 0, 1)
@@ -414,3 +416,105 @@ async def test_processes_on_overlapping_folders_with_a_reader(
             assert process.returncode == 0, errors
         library = await Library.open(home, "shop", embedder)
         await assert_exact(library, many, folder)
+
+
+async def test_a_file_that_came_back_after_a_scan_had_missed_it_stays(
+    folder: Path, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What one scan saw is old when it takes entries out: another one may have seen the file since."""
+    await index([folder], library)
+    away = folder.parent / "away.png"
+    (folder / "red.png").rename(away)
+    find = vanished_files.find_vanished
+
+    def late(*args: Any, **options: Any) -> Any:
+        found = find(*args, **options)
+        away.rename(folder / "red.png")
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr("imagerag.store.library.ingest.find_vanished", late)
+        report = await index([folder], library)
+    assert counts(report) == {"unchanged": 7}
+    await assert_exact(library, folder)
+
+
+async def test_other_bytes_of_the_same_size_and_time_are_others(folder: Path, library: Library) -> None:
+    await index([folder], library)
+    red = folder / "red.png"
+    status, data = red.stat(), red.read_bytes()
+    red.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    os.utime(red, ns=(status.st_atime_ns, status.st_mtime_ns))
+    await index([folder], library, copy=True)  # reads every file
+    await assert_exact(library, folder)
+
+
+async def test_a_file_that_changes_between_being_read_and_written_is_told(
+    folder: Path, library: Library, picture: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another scan may have written what it is now; what it was is not written over that."""
+    lock = Library.files_lock
+
+    def late(self: Library) -> Any:
+        if (folder / "red.png").read_bytes() == picture("red"):
+            (folder / "red.png").write_bytes(picture("red", mark=90))
+        return lock(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Library, "files_lock", late)
+        report = await index([folder], library)
+    assert counts(report) == {"added": 7}
+    ((path, why),) = report.skipped
+    assert Path(path).name == "red.png"
+    assert "changed while it was read" in why
+    assert counts(await index([folder], library)) == {"added": 1, "unchanged": 7}
+    await assert_exact(library, folder)
+
+
+async def test_the_source_follows_a_file_that_moved_unless_it_was_said(folder: Path, library: Library) -> None:
+    (folder / "blue.json").write_text('{"source": "https://example.org/blue"}')
+    await index([folder], library)
+    shutil.copy(folder / "green.png", folder / "twin.png")
+    await index([folder], library)
+    for name in ("red", "blue"):
+        (folder / f"{name}.png").rename(folder / f"moved {name}.png")
+    (folder / "twin.png").unlink()
+    await index([folder], library)
+    sources = {row.title: row.source for row in await library.rows()}
+    assert sources["red"] == str(folder / "moved red.png")
+    assert sources["blue"] == "https://example.org/blue"
+    assert sources["green"] == str(folder / "green.png")
+
+
+async def test_an_answer_that_was_lost_writes_no_row_twice(
+    folder: Path, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A commit may have been made although it was answered with an error."""
+    table = type(library._table)
+    add, asked = table.add, []
+
+    def lost(self: Any, *args: Any, **options: Any) -> Any:
+        asked.append(add(self, *args, **options))
+        raise RuntimeError("Commit conflict for version 3: retryable")
+
+    monkeypatch.setattr(table, "add", lost)
+    assert counts(await index([folder], library)) == {"added": 8}
+    assert len(asked) == 1
+    await assert_exact(library, folder)
+    assert await library.count() == 8
+
+
+async def test_many_small_batches_are_few_commits(
+    many: Path, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = type(library._table)
+    add, asked, done = table.add, [], []
+
+    def noting(self: Any, rows: Any) -> Any:
+        asked.append(rows.num_rows)
+        return add(self, rows)
+
+    monkeypatch.setattr(table, "add", noting)
+    await index([many], library, progress=lambda *at: done.append(at))
+    assert (len(done), sum(asked)) == (7, 200)
+    assert len(asked) < len(done)

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from imagerag.store.data_dir import DataDir
+from imagerag.store.library import tidying
 from imagerag.store.library.ingest import index
 from imagerag.store.library.library import Library
 
@@ -142,3 +143,33 @@ async def test_without_file_locks_only_what_is_named_by_a_version_is_removed(
     os.link(stray, left)
     await library.optimize()
     assert left.exists()
+
+
+async def test_a_large_library_is_not_written_anew_for_every_picture(
+    library: Library, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Joining fragments copies every row: it is done when there are many of them, or many rows are in no index."""
+    await index([pictures], library)
+    monkeypatch.setattr(tidying, "ALWAYS", 0)
+    monkeypatch.setattr(tidying, "SHARE", 0.1)
+    tidied = []
+    optimize = Library.optimize
+
+    async def noting(self: Library) -> None:
+        tidied.append(await self.count())
+        await optimize(self)
+
+    monkeypatch.setattr(Library, "optimize", noting)
+    for number in range(4):
+        noise(pictures / f"later{number}.png", 2000 + number)
+        await index([pictures], library)
+    assert tidied == []
+    noise(pictures / "one more.png", 2100)
+    await index([pictures], library)
+    assert tidied == [45]  # five of them were in no index
+    monkeypatch.setattr(tidying, "FRAGMENTS", 1)
+    noise(pictures / "another.png", 2200)
+    await index([pictures], library)
+    assert tidied == [45, 46]
+    await assert_tight(library)
+    assert {Path(row.source).name for row in await library.rows()} == {file.name for file in pictures.iterdir()}

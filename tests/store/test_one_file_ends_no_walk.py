@@ -63,20 +63,20 @@ async def test_a_folder_that_may_be_listed_but_not_entered_and_one_that_vanishes
     (folder / "locked").mkdir()
     (folder / "locked" / "inside.png").write_bytes(picture("red", mark=5))
     (folder / "vanishing").mkdir()
-    stat, iterdir = Path.stat, Path.iterdir
+    stat, listing = Path.stat, os.scandir
 
     def refused(self: Path, **options: Any) -> os.stat_result:
         if self.parent.name == "locked":
             raise PermissionError(13, "Permission denied", str(self))
         return stat(self, **options)
 
-    def gone(self: Path) -> Any:
-        if self.name == "vanishing":
-            raise FileNotFoundError(2, "No such file or directory", str(self))
-        return iterdir(self)
+    def gone(path: Any) -> Any:
+        if Path(path).name == "vanishing":
+            raise FileNotFoundError(2, "No such file or directory", str(path))
+        return listing(path)
 
     monkeypatch.setattr(Path, "stat", refused)
-    monkeypatch.setattr(Path, "iterdir", gone)
+    monkeypatch.setattr(os, "scandir", gone)
     report = await index([folder], library)
     assert report.added == 8
     assert {Path(name).name for name, _ in report.skipped} == {"inside.png", "vanishing"}

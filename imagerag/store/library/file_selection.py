@@ -39,7 +39,7 @@ class ExcludedFiles:
         ignored = IgnoreFiles(root)
 
         def excluded(path: Path) -> bool:
-            return _is_rubbish(path.name) or self._matches(path.name, _below(path, root)) or ignored.match(path)
+            return _is_rubbish(path.name) or self._is_left_out(path, root) or ignored.match(path)
 
         return excluded
 
@@ -56,6 +56,9 @@ class ExcludedFiles:
     def _matches(self, name: str, way: str) -> bool:
         return any(fnmatchcase(way if "/" in pattern else name, pattern) for pattern in self._patterns)
 
+    def _is_left_out(self, path: Path, root: Path) -> bool:
+        return bool(self._patterns) and self._matches(path.name, _below(path, root))
+
 
 class IgnoreFiles:
     """The ignore files of a folder and of those below it, each read once, as git reads its own: in each file the last
@@ -63,24 +66,24 @@ class IgnoreFiles:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._read: dict[Path, Sequence[IgnorePattern]] = {}
+        self._read: dict[Path, Sequence[tuple[Path, Sequence[IgnorePattern]]]] = {}
 
     def match(self, path: Path) -> bool:
         """Whether a file or folder is left out; what lies in a folder that is left out is not asked about."""
-        folder = path.parent
-        while True:
-            if patterns := self._patterns(folder):
-                name, is_folder = _below(path, folder), path.is_dir()
-                found = (one for one in reversed(patterns) if one.matches(name, is_folder=is_folder))
-                if decides := next(found, None):
-                    return bool(decides.compiled.include)
-            if folder == self._root or folder == folder.parent:
-                return False
-            folder = folder.parent
+        for folder, patterns in self._above(path.parent):
+            name, is_folder = _below(path, folder), path.is_dir()
+            found = (one for one in reversed(patterns) if one.matches(name, is_folder=is_folder))
+            if decides := next(found, None):
+                return bool(decides.compiled.include)
+        return False
 
-    def _patterns(self, folder: Path) -> "Sequence[IgnorePattern]":
+    def _above(self, folder: Path) -> "Sequence[tuple[Path, Sequence[IgnorePattern]]]":
+        """The folder and those above it that have patterns, with these."""
         if folder not in self._read:
-            self._read[folder] = _ignore_file(folder / IGNORE_FILE)
+            at_end = folder in (self._root, folder.parent)
+            patterns = _ignore_file(folder / IGNORE_FILE)
+            above = () if at_end else self._above(folder.parent)
+            self._read[folder] = (*([(folder, patterns)] if patterns else []), *above)
         return self._read[folder]
 
 

@@ -8,9 +8,11 @@ that are as near as views are taken for views: two photographs of one mug are no
 
 import io
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from imagerag.agent.errors import BlobError
 from imagerag.agent.images.decoding import open_rgb
 from imagerag.agent.ports import Embedder
 from imagerag.agent.threads import in_thread
@@ -58,7 +60,13 @@ async def calibrate_images(
         return none
     chosen = np.linspace(0, rows - 1, min(VIEWED, rows)).astype(int)
     compared = np.linspace(0, rows - 1, min(COMPARED, rows, max(COMPARED // 4, PAIRS // rows))).astype(int)
-    views = [view for sha256 in content.ids(chosen) for view in await in_thread(views_of, await read(sha256))]
+    viewed = {}
+    for place, sha256 in zip(chosen.tolist(), content.ids(chosen), strict=True):
+        with suppress(BlobError):  # it was taken out meanwhile: whoever did that has to measure again anyway
+            viewed[place] = await in_thread(views_of, await read(sha256))
+    if not viewed:
+        return none
+    chosen, views = np.asarray([*viewed]), [view for made in viewed.values() for view in made]
     encoded = np.asarray(await embedder.embed_images(views), dtype=np.float32)
     pictures, samples = await content.vectors(chosen), await content.vectors(compared)
     own = (encoded * np.repeat(pictures, len(views) // len(chosen), axis=0)).sum(axis=1).astype(float)

@@ -45,9 +45,6 @@ __all__ = ["Library", "list_libraries", "remove"]
 
 EVERYTHING = Filter()
 
-BLOAT, SMALL = 1.25, 2**20
-"""A folder is tidied that has this many times the bytes of its rows, and so many more."""
-
 
 class Library:
     """A named library, open. Implements `ReferenceLibrary`; any number of processes may have it open and write.
@@ -283,16 +280,30 @@ class Library:
     async def upsert(self, images: Sequence[NewImage]) -> None:
         """Write whole rows; one that is already there (same id) is replaced. Of equal ids the last counts.
 
+        Takes `files_lock`.
+
         Raises:
             LibraryError: a vector has the wrong length, or is not finite, or is not of norm 1.
         """
+        if images:
+            await self.table.upsert(self._distinct(images))
+
+    async def append(self, images: Sequence[NewImage]) -> None:
+        """Write whole rows of images that are not there, as was seen under `files_lock`, which is still held.
+
+        Raises:
+            LibraryError: as `upsert`.
+        """
+        if images:
+            await self.table.append(self._distinct(images))
+
+    def _distinct(self, images: Sequence[NewImage]) -> list[NewImage]:
         import numpy as np
 
         distinct = list({image.row.id: image for image in images}.values())
         for image in distinct:
             self._usable(np.asarray([image.vector]), f"the image {image.row.id}")
-        if distinct:
-            await self.table.upsert(distinct)
+        return distinct
 
     async def update(self, rows: Sequence[ImageRecord]) -> None:
         """Write what may change without the vector changing, of rows that are there; no re-embedding."""
@@ -351,15 +362,11 @@ class Library:
 
         await self.table.read(work)
 
-    async def is_bloated(self) -> bool:
-        """Whether its folder holds much that no longer counts, as somebody leaves behind who is stopped."""
+    async def tidying_pays(self, changed: int) -> bool:
+        """Whether `optimize` is worth its time after so many rows were written or taken out."""
+        from imagerag.store.library.tidying import tidying_pays
 
-        def work() -> bool:
-            held = int(self._table.stats()["total_bytes"])
-            there = sum(self.table.lance_file_sizes())
-            return there > BLOAT * held + SMALL
-
-        return await self.table.read(work)
+        return await self.table.read(lambda: tidying_pays(self.table, changed))
 
     async def _search(self, find: Callable[[], T]) -> T:
         def work() -> T:

@@ -118,6 +118,15 @@ class Scan:
         return ImageMetadata(metadata={RAW_FILE: clean(str(raw))} if raw else None)
 
 
+def changed_since(path: Path, entry: FileEntry) -> bool:
+    """Whether a file was surely changed since it was read. Its inode may be another: some systems make them up."""
+    try:
+        status = path.stat()
+    except OSError:
+        return True
+    return status.st_mtime_ns != entry.mtime_ns or status.st_size not in (0, entry.size)
+
+
 def entry_of(path: Path, status: os.stat_result) -> FileEntry:
     """A file as a library notes it."""
     return FileEntry(path_text(path), status.st_size, status.st_mtime_ns, status.st_ino)
@@ -148,9 +157,9 @@ def scan(
     found.update(dict.fromkeys(path for path in sorted(listed.entries) if not excluded.file(path, roots)))
     walked: set[tuple[int, int]] = set()
     unread: list[Path] = []
-    for path in there:
+    for path in (Path(os.path.abspath(path)) for path in there):
         walk = _walk(path, walked, excluded.below(path), unread) if path.is_dir() else [path]
-        found.update(dict.fromkeys(Path(os.path.abspath(each)) for each in walk))
+        found.update(dict.fromkeys(walk))
     for file in manifests:
         found.pop(Path(os.path.abspath(file)), None)
     given = [Path(os.path.abspath(path)) for path in (*named.paths, *tables)]
@@ -162,17 +171,18 @@ def scan(
     sources = find_sources(found, keep, excluded)
     images = [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES]
     raws = {raw: developed for raw, developed in paired_raws(images).items() if raw not in keep}
-    dropped = {*Sidecars().beside(images), *raws} - listed.entries.keys()
+    sidecars = Sidecars(there, allow_outside)
+    dropped = {*sidecars.beside(images), *raws} - listed.entries.keys()
     return Scan(
         files=list(sources.images(path for path in found if path not in dropped)),
         listed=listed,
         beside=beside,
-        sidecars=Sidecars(there, allow_outside),
+        sidecars=sidecars,
         raws={developed: raw for raw, developed in raws.items()},
         members=sources.members,
         sources=sources.whole,
         named=NamedPaths(given, named.patterns),
-        unread=[Path(os.path.abspath(path)) for path in unread],
+        unread=unread,
         problems=[*listed.problems, *beside.problems, *sources.problems],
     )
 
@@ -205,26 +215,32 @@ def _walk(
 ) -> Iterator[Path]:
     """Files below a folder, sorted by name, without those that are excluded. Links are followed, but no folder is
     walked twice."""
-    waiting = [folder]
+    waiting = [(folder, True)]
     while waiting:
-        path = waiting.pop()
-        if not _is_folder(path):
+        path, is_folder = waiting.pop()
+        if not is_folder:
             yield path
             continue
         try:
             status = path.stat()
-            entries = sorted(path.iterdir()) if (status.st_dev, status.st_ino) not in walked else []
+            entries = _listed(path) if (status.st_dev, status.st_ino) not in walked else []
         except OSError:
             unread.append(path)
             yield path  # to be listed as what could not be read
             continue
         walked.add((status.st_dev, status.st_ino))
-        waiting += reversed([entry for entry in entries if not excluded(entry)])
+        waiting += reversed([entry for entry in entries if not excluded(entry[0])])
 
 
-def _is_folder(path: Path) -> bool:
+def _listed(folder: Path) -> list[tuple[Path, bool]]:
+    """What lies in a folder, sorted by name, each with whether it is a folder."""
+    with os.scandir(folder) as entries:
+        return [(folder / entry.name, _is_folder(entry)) for entry in sorted(entries, key=lambda entry: entry.name)]
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
     """Whether it is one; of what may not be looked at, reading it will say why."""
     try:
-        return path.is_dir()
+        return entry.is_dir()
     except OSError:
         return False

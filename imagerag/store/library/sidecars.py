@@ -36,6 +36,9 @@ SUFFIXES: Final = (".json", ".txt", ".caption")
 MEMBER_SUFFIXES: Final = (*SUFFIXES, ".cls")
 """Of what lies beside an image in an archive: WebDataset's classes, too."""
 
+_JSON: Final = ".json"
+"""Also a key, which no name is, of folders with such files."""
+
 _TAKEOUT: Final = ".supplemental-metadata"
 _TAKEOUT_LONGEST: Final = 46
 """Takeout cuts a name (without `.json`) off there."""
@@ -72,6 +75,7 @@ class Sidecars:
     given: Sequence[Path] = ()
     allow_outside: bool = False
     _folders: dict[Path, Mapping[str, str]] = field(default_factory=dict)
+    _found: dict[Path, Sequence[str]] = field(default_factory=dict)
 
     def of(self, image: Path) -> SidecarMetadata:
         """What lies beside an image and says something of it."""
@@ -98,12 +102,15 @@ class Sidecars:
         """Every sidecar of these images."""
         return {image.with_name(name) for image in images for name in self._beside(image)}
 
-    def _beside(self, image: Path) -> list[str]:
+    def _beside(self, image: Path) -> Sequence[str]:
         there = self._folder(image.parent)
         if not there:
-            return []
-        found = (there.get(_key(name)) for name in names_of(image.name))
-        return list(dict.fromkeys(name for name in found if name is not None and name != image.name))
+            return ()
+        if image not in self._found:
+            found = (there.get(_key(name)) for name in names_of(image.name, takeout=_JSON in there))
+            names = dict.fromkeys(name for name in found if name is not None and name != image.name)
+            self._found[image] = tuple(names)
+        return self._found[image]
 
     def _folder(self, folder: Path) -> Mapping[str, str]:
         if folder not in self._folders:
@@ -112,7 +119,10 @@ class Sidecars:
             except OSError:
                 names = []
             ours = [name for name in names if name.lower().endswith(SUFFIXES)]
-            self._folders[folder] = {_key(name): name for name in reversed(ours)}
+            found = {_key(name): name for name in reversed(ours)}
+            if any(name.endswith(_JSON) for name in found):
+                found[_JSON] = ""
+            self._folders[folder] = found
         return self._folders[folder]
 
 
@@ -135,12 +145,18 @@ def member_names_of(image: str) -> Iterator[str]:
         yield from (key + suffix for suffix in MEMBER_SUFFIXES)
 
 
-def names_of(image: str) -> Iterator[str]:
-    """The names that a sidecar of this image may have, the likeliest first."""
+def names_of(image: str, *, takeout: bool = True) -> Iterator[str]:
+    """The names that a sidecar of this image may have, the likeliest first.
+
+    Args:
+        takeout: Google Takeout's, too: of 58 names, 52.
+    """
     path = Path(image)
     for suffix in SUFFIXES:
         yield path.stem + suffix
         yield image + suffix
+    if not takeout:
+        return
     edited = re.sub(r"-edited(?=(?:\(\d+\))?\.[^.]+$)", "", image)
     for name in dict.fromkeys((image, edited)):
         yield from _takeout(name)

@@ -1,18 +1,22 @@
 """Taking out images whose files are gone or became others, without mistaking a missing disk for an empty one."""
 
+import asyncio
 import os
 import shlex
-from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from imagerag.agent.errors import BlobError
+from imagerag.store.library.image_metadata import clean
 from imagerag.store.library.index_report import IndexReport
 from imagerag.store.library.known_files import Entry, KnownFiles
 from imagerag.store.library.library import Library
-from imagerag.store.library.locations import split_member
-from imagerag.store.library.scan import Scan, is_below
-from imagerag.store.library.schema import FileEntry
+from imagerag.store.library.linked_files import read_linked
+from imagerag.store.library.locations import member_path, split_member
+from imagerag.store.library.scan import Scan, entry_of, is_below
+from imagerag.store.library.schema import FileEntry, ImageRecord
 
 SHARE: Final = 0.5
 """Of the images that were indexed below the given paths: when more vanish at once, none is taken out unasked."""
@@ -114,14 +118,46 @@ async def _drop(
         part = ids[start : start + _AT_ONCE]
         async with library.files_lock():
             copied = set() if everything else await library.table.copied(part)
-            left = {row.id: (row.files, _without(row.files, by_id[row.id])) for row in await library.rows(part)}
-            out = [one for one, (had, has) in left.items() if had and not has and one not in alive | copied]
+            rows = await library.rows(part)
+            dropped = await asyncio.to_thread(_still_vanished, {one: by_id[one] for one in part})
+            left = {row.id: _without(row.files, dropped[row.id]) for row in rows}
+            out = [row.id for row in rows if row.files and not left[row.id] and row.id not in alive | copied]
+            # A copy without any file keeps the last ones' paths: they say what it was, and `prune` takes it out.
+            same = {row.id for row in rows if left[row.id] == row.files or (row.id in copied and not left[row.id])}
+            kept = [row for row in rows if row.id not in same.union(out)]
             if not report.dry_run:
                 await library.delete(out)
-                kept = {one: has for one, (had, has) in left.items() if has != had and one not in out}
-                await library.update_files(kept)
+                await library.update_files({row.id: left[row.id] for row in kept})
+                await library.update([new for row in kept for new in _follow(row, dropped[row.id], left[row.id])])
         for one in out if counted else ():
             report.count("removed", min(by_id[one]).path)
+
+
+def _still_vanished(entries: Mapping[str, Set[FileEntry]]) -> dict[str, set[FileEntry]]:
+    """Those of images' entries that are wrong at this moment: another scan may have found the file there again."""
+    return {digest: {entry for entry in some if not _is_there(digest, entry)} for digest, some in entries.items()}
+
+
+def _is_there(digest: str, entry: FileEntry) -> bool:
+    file, member = split_member(entry.path)
+    try:
+        if member or entry_of(Path(file), os.stat(file)) != entry:
+            return False
+        return bool(read_linked(digest, [entry], ""))
+    except (OSError, BlobError):
+        return False
+
+
+def _follow(row: ImageRecord, dropped: Iterable[FileEntry], left: Sequence[FileEntry]) -> Iterator[ImageRecord]:
+    """The row with another file as its source, where its source was a file of its own that is no longer there."""
+    if left and row.source in {_shown(entry) for entry in dropped} - {_shown(entry) for entry in left}:
+        yield replace(row, source=_shown(left[0]))
+
+
+def _shown(entry: FileEntry) -> str:
+    """A file as the source of a row that nothing gives another one."""
+    file, member = split_member(entry.path)
+    return clean(str(member_path(Path(file), member)) if member else file)
 
 
 def _without(files: Iterable[FileEntry], dropped: set[FileEntry]) -> tuple[FileEntry, ...]:
