@@ -50,6 +50,9 @@ class SyntheticEmbedder:
     context_length = 77
     identity = EmbedderIdentity(spec="synthetic", model="clusters", weights="1", preprocess="none", dimension=DIMENSION)
 
+    def __init__(self) -> None:
+        self._known: dict[str, NDArray[np.float32]] = {}
+
     def count_tokens(self, text: str) -> int:
         """Its words, and two."""
         return len(text.split()) + 2
@@ -71,7 +74,12 @@ class SyntheticEmbedder:
         return np.stack([_unit(_normal(hashlib.sha256(image).hexdigest(), 1)[0]) for image in images])
 
     def text_vector(self, text: str) -> "NDArray[np.float32]":
-        """The unit vector of a text."""
+        """The unit vector of a text; one that was asked for before is remembered."""
+        if text not in self._known:
+            self._known[text] = self._encoded(text)
+        return self._known[text]
+
+    def _encoded(self, text: str) -> "NDArray[np.float32]":
         words = text.lower().split()
         things = [f"{one} {other}" for one, other in pairwise(words)
                   if one in _LOOKS and other in _THINGS]  # fmt: skip
@@ -137,16 +145,15 @@ class SyntheticRows:
             yield start, self.vectors(start, min(start + BATCH, self.rows))
 
 
-async def synthetic_library(home: DataDir, name: str, rows: int, *, optimize: bool = True) -> Library:
+async def synthetic_library(home: DataDir, name: str, rows: int, embedder: SyntheticEmbedder | None = None) -> Library:
     """A library of so many rows, with the indexes that it needs; not calibrated."""
-    embedder = SyntheticEmbedder()
+    embedder = embedder or SyntheticEmbedder()
     library = await Library.create_or_open(home, name, embedder)
     await library.table.prepare([{"shelf": 1, "maker": "text"}])
     world = SyntheticRows(rows, embedder)
     for start, vectors in world.batches():
         library.table.lance.add(_arrow(start, vectors, library.table.lance.schema))
-    if optimize:
-        await library.optimize()
+    await library.optimize()
     return library
 
 
