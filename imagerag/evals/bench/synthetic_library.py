@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.ports import EmbedderIdentity
+from imagerag.agent.types import Scalar
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.library import Library
 from imagerag.store.library.metadata_columns import columns_of, values_of
@@ -97,7 +98,8 @@ class SyntheticEmbedder:
 
     @cached_property
     def _gap(self) -> "NDArray[np.float32]":
-        return _normal("texts lie apart from pictures", 1)[0]
+        gap: NDArray[np.float32] = _normal("texts lie apart from pictures", 1)[0]
+        return gap
 
 
 class SyntheticRows:
@@ -173,7 +175,7 @@ def _arrow(start: int, vectors: "Vectors", schema: Any) -> Any:
 
 
 def _record(at: int, keys: Any) -> dict[str, Any]:
-    metadata = {"shelf": at % 50, "maker": f"maker {at % 20}"}
+    metadata: dict[str, Scalar] = {"shelf": at % 50, "maker": f"maker {at % 20}"}
     return {
         "id": row_id(at), "thumbnail": _thumbnail(at % 64), "media_type": "image/jpeg", "width": 1024, "height": 768,
         "tags": [], "metadata": json.dumps(metadata), "labels": "", "created": datetime(2026, 1, 1, tzinfo=UTC),
