@@ -11,7 +11,7 @@ import pytest
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import Outcome, RunConfig, RunSpec
 from imagerag.evals.bench import cli as bench_module
-from imagerag.evals.bench import report_latency
+from imagerag.evals.bench import library_speed, report_latency
 from imagerag.evals.bench.cli import bench, main
 from imagerag.evals.bench.embedder_precision import embedder
 from imagerag.evals.bench.graph_overhead import PROMPT, ROUNDS, InstantDependencies, instant, plain_loop
@@ -145,3 +145,30 @@ async def test_work_is_measured_in_turns_and_warm_rounds_are_left_out() -> None:
     assert [len(spent) for spent in times.values()] == [2, 2]
     made = row("s", "n", [0.001, 0.003, 0.002], against=("b", [0.001]))
     assert [made.value, made.ratio, made.n] == pytest.approx([2, 2, 3])
+
+
+async def test_a_library_is_measured_beside_other_ways_at_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(library_speed, "ASKED", 5)
+    measured = await bench(["library"], repeats=1, rows=400)
+    rows = {each.name: each for each in measured.rows}
+    assert {each.section for each in measured.rows} == {"library"}
+    timed = ("numpy matmul", "search", "hybrid search", "search of 4 captions", "as the ImageRAG paper's code")
+    assert all((rows[name].value or 0) > 0 and rows[name].n == 3 for name in timed)
+    assert rows["search"].note == "recall@10 1.000"
+    assert (rows["search"].against, rows["hybrid search"].against) == ("numpy matmul", "search")
+    assert {"calibrate", "memory of calibrate", "is_stale", "faiss flat", "faiss HNSW", "usearch"} <= rows.keys()
+
+
+async def test_what_is_not_installed_is_left_out_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise ImportError(f"No module named {name!r}")
+
+    monkeypatch.setattr(library_speed, "ASKED", 5)
+    monkeypatch.setattr(library_speed, "import_module", missing)
+    measured = await bench(["library"], repeats=1, rows=200)
+    rows = {each.name: each for each in measured.rows}
+    assert rows["faiss flat"].value is None
+    assert "No module named 'faiss'" in rows["faiss flat"].note
+    assert rows["search"].value is not None
+    with pytest.raises(UsageError, match="at least 100 rows"):
+        await bench(["library"], rows=99)

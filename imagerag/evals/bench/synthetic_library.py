@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.ports import EmbedderIdentity
+from imagerag.agent.types import Scalar
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.library import Library
 from imagerag.store.library.metadata_columns import columns_of, values_of
@@ -50,6 +51,9 @@ class SyntheticEmbedder:
     context_length = 77
     identity = EmbedderIdentity(spec="synthetic", model="clusters", weights="1", preprocess="none", dimension=DIMENSION)
 
+    def __init__(self) -> None:
+        self._known: dict[str, NDArray[np.float32]] = {}
+
     def count_tokens(self, text: str) -> int:
         """Its words, and two."""
         return len(text.split()) + 2
@@ -71,7 +75,12 @@ class SyntheticEmbedder:
         return np.stack([_unit(_normal(hashlib.sha256(image).hexdigest(), 1)[0]) for image in images])
 
     def text_vector(self, text: str) -> "NDArray[np.float32]":
-        """The unit vector of a text."""
+        """The unit vector of a text; one that was asked for before is remembered."""
+        if text not in self._known:
+            self._known[text] = self._encoded(text)
+        return self._known[text]
+
+    def _encoded(self, text: str) -> "NDArray[np.float32]":
         words = text.lower().split()
         things = [f"{one} {other}" for one, other in pairwise(words)
                   if one in _LOOKS and other in _THINGS]  # fmt: skip
@@ -89,7 +98,8 @@ class SyntheticEmbedder:
 
     @cached_property
     def _gap(self) -> "NDArray[np.float32]":
-        return _normal("texts lie apart from pictures", 1)[0]
+        gap: NDArray[np.float32] = _normal("texts lie apart from pictures", 1)[0]
+        return gap
 
 
 class SyntheticRows:
@@ -137,16 +147,15 @@ class SyntheticRows:
             yield start, self.vectors(start, min(start + BATCH, self.rows))
 
 
-async def synthetic_library(home: DataDir, name: str, rows: int, *, optimize: bool = True) -> Library:
+async def synthetic_library(home: DataDir, name: str, rows: int, embedder: SyntheticEmbedder | None = None) -> Library:
     """A library of so many rows, with the indexes that it needs; not calibrated."""
-    embedder = SyntheticEmbedder()
+    embedder = embedder or SyntheticEmbedder()
     library = await Library.create_or_open(home, name, embedder)
     await library.table.prepare([{"shelf": 1, "maker": "text"}])
     world = SyntheticRows(rows, embedder)
     for start, vectors in world.batches():
         library.table.lance.add(_arrow(start, vectors, library.table.lance.schema))
-    if optimize:
-        await library.optimize()
+    await library.optimize()
     return library
 
 
@@ -166,7 +175,7 @@ def _arrow(start: int, vectors: "Vectors", schema: Any) -> Any:
 
 
 def _record(at: int, keys: Any) -> dict[str, Any]:
-    metadata = {"shelf": at % 50, "maker": f"maker {at % 20}"}
+    metadata: dict[str, Scalar] = {"shelf": at % 50, "maker": f"maker {at % 20}"}
     return {
         "id": row_id(at), "thumbnail": _thumbnail(at % 64), "media_type": "image/jpeg", "width": 1024, "height": 768,
         "tags": [], "metadata": json.dumps(metadata), "labels": "", "created": datetime(2026, 1, 1, tzinfo=UTC),

@@ -242,7 +242,8 @@ class _BestCosines:
         there = np.isfinite(self._sample)
         won = ((self._sample < self.shown.astype(np.float32)) & there).sum(axis=0)
         count = there.sum(axis=0)
-        return (won / np.maximum(count, 1))[count > 0]
+        shares: Cosines = (won / np.maximum(count, 1))[count > 0]
+        return shares
 
 
 def _known(cosines: "Cosines") -> "Cosines":

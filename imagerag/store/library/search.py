@@ -181,6 +181,9 @@ def _hits(found: Sequence[Mapping[str, Any]], query: "NDArray[np.float32]") -> l
     hits = []
     for record in found:
         vector = np.asarray(record["vector"], dtype=np.float32)
+        texts: dict[str, Any] = {
+            name: record[name] or "" for name in ("title", "caption", "source", "author", "licence")
+        }
         hits.append(
             Hit(
                 image=ImageRef(
@@ -193,7 +196,7 @@ def _hits(found: Sequence[Mapping[str, Any]], query: "NDArray[np.float32]") -> l
                 vector=vector,
                 tags=tuple(record["tags"] or ()),
                 metadata=metadata_of(record),
-                **{name: record[name] or "" for name in ("title", "caption", "source", "author", "licence")},
+                **texts,
             )
         )
     return hits
