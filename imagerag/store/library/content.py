@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 COLUMNS: Final = ("id", "title", "caption")
 """What thresholds are measured on, beside the encoder."""
 
-PART: Final = 20_000
+PART: Final = 10_000
 """Rows read at a time. LanceDB's own stream of batches reads half a gigabyte ahead."""
 
 BLOCK: Final = 4096
