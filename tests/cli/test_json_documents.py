@@ -49,7 +49,7 @@ def test_what_is_printed_about_runs(imagerag: Imagerag, tmp_path: Path) -> None:
     printed("reports", "report", run["run_id"], ended["run_id"], "--json", "--out", str(tmp_path))
     printed("run-saved", "runs", "save", "last", "--out", "saved", "--json")
     printed("runs-removed", "runs", "prune", "--keep", "1", "--dry-run", "--json")
-    assert printed("runs-removed", "runs", "remove", ended["run_id"], "--yes", "--json")["removed"]
+    assert printed("runs-removed", "runs", "remove", ended["run_id"], "--yes", "--json")["runs"]
     printed("error", "show", "no-such-run", "--json")
     printed("error", "generate", " ", "--json")
 
@@ -78,6 +78,7 @@ def test_what_is_printed_about_libraries(imagerag: Imagerag, tmp_path: Path) -> 
     printed("library", "library", "rename", "mine", "yours", "--json")
     printed("library", "library", "rename", "yours", "mine", "--json")
     printed("library-images", "library", "remove", "mine", one, "--yes", "--json")
+    printed("library-duplicates", "library", "dedupe", "mine", "--threshold", "0.97", "--json")
     printed("library", "library", "remove", "mine", "--whole-library", "--yes", "--json")
     printed("answer", "ask", "Which is the cheapest circular one?", "--json")
     printed("answer", "ask", "Is there a dragon?", "--json")

@@ -40,6 +40,7 @@ MEANINGS = {
     "taken": "when it was taken: `2024`, `2024-05`, `2024-05-01 12:30:00`, also as EXIF writes it",
     "latitude": "where it was taken, in degrees; needs `longitude`",
     "longitude": "likewise",
+    "language": "of the caption, as a BCP 47 tag (`de`, `pt-BR`); in a sidecar that `library export` wrote",
     "metadata": "further values by name",
 }
 """What each field is for; the names are the code's."""
@@ -120,7 +121,7 @@ def test_every_field_has_a_meaning() -> None:
 def test_the_first_example_has_every_field_of_a_table() -> None:
     names = ["path", "caption", "title", "tags", "author", "licence", "source"]
     assert f"{','.join(names)},price" in (DOCS / PAGE).read_text("utf-8")
-    photos = {"camera", "lens", "place", "taken", "latitude", "longitude"}
+    photos = {"camera", "lens", "place", "taken", "latitude", "longitude", "language"}
     assert set(fields_of([*names, "price"]).values()) == {*MEANINGS} - {"metadata"} - photos
     (row,) = csv.DictReader(io.StringIO("path,caption,tags,price\na.png,a lamp,lamp;teal,12.50\n"))
     assert read_metadata(row) == ImageMetadata(caption="a lamp", tags=("lamp", "teal"), metadata={"price": "12.50"})

@@ -24,7 +24,8 @@ class FileEntry:
 
     Attributes:
         path: absolute; of a member of an archive, `ARCHIVE::MEMBER`.
-        size, mtime_ns, inode: of the file, or of the archive: as long as they stay, it is not read again.
+        size, mtime_ns, inode: of the file: as long as they stay, it is not read again. Of a member, its own size, the
+            archive's time, and where the member begins in the archive.
     """
 
     path: str
