@@ -8,7 +8,7 @@ import imagerag.store
 
 HEAVY = {"torch", "lancedb", "pyarrow", "langgraph", "PIL", "numpy", "open_clip", "aiosqlite"}
 ROOT = Path(imagerag.store.__file__).parent
-ONCE_ASKED = {"sqlite.checkpointer", "sqlite.langgraph_store"}
+ONCE_ASKED = {"sqlite.checkpointer", "sqlite.compact_serializer", "sqlite.langgraph_store"}
 """Built on LangGraph's own; imported where a run is read or made."""
 MODULES = sorted(
     {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in ROOT.rglob("[!_]*.py")} - ONCE_ASKED

@@ -64,9 +64,10 @@ async def test_what_a_person_said_comes_first_and_stays(photos, library):
 
 
 async def test_a_library_that_lacks_columns_gets_them_when_indexed_again(photos, library, monkeypatch):
-    from imagerag.store.library import ingest
+    from imagerag.store.library import file_reading
+    from imagerag.store.library.image_metadata import ImageMetadata
 
-    monkeypatch.setattr(ingest, "read_embedded", lambda data: ingest.ImageMetadata())
+    monkeypatch.setattr(file_reading, "read_embedded", lambda data: ImageMetadata())
     await index([photos], library)
     assert (await rows_of(library))["boat.jpg"].taken is None
     monkeypatch.undo()
