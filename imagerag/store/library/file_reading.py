@@ -1,6 +1,5 @@
 """Reading an image file once: its bytes, its hash, its thumbnail, what an encoder wants, and what it says of itself."""
 
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -12,6 +11,7 @@ from imagerag.agent.ports import PreparingEmbedder
 from imagerag.store.images.image_info import ImageInfo, image_info
 from imagerag.store.library.embedded import read_embedded
 from imagerag.store.library.image_metadata import ImageMetadata, clean
+from imagerag.store.library.known_files import KnownFiles
 from imagerag.store.library.scan import Scan
 from imagerag.store.library.schema import FileEntry, ImageRecord
 
@@ -22,13 +22,11 @@ class DecodedFile:
 
     Attributes:
         data: its bytes, where somebody needs them still.
-        embedded: what the file says of itself.
         prepared: for an encoder that takes decoded images; None for others.
     """
 
     info: ImageInfo
     data: bytes | None
-    embedded: ImageMetadata
     prepared: Any = None
 
 
@@ -40,6 +38,7 @@ class ReadFile:
         title: what it is called where nothing gives it a title.
         said: by a manifest or sidecars.
         described: what these were.
+        embedded: by the file itself, where the library has not read that yet.
         decoded: None where the library has an image with these bytes.
     """
 
@@ -52,6 +51,7 @@ class ReadFile:
     raw: ImageMetadata
     described: str
     problems: tuple[str, ...]
+    embedded: ImageMetadata
     decoded: DecodedFile | None
 
     @property
@@ -65,16 +65,16 @@ class ReadFile:
     def describe(self, row: ImageRecord) -> ImageRecord:
         """The row with what people said, and what the file says where nobody did."""
         row = self.raw.filling(self.said.applied_to(row))
-        return replace(self.decoded.embedded.filling(row) if self.decoded else row, described=self.described)
+        return replace(self.embedded.filling(row), described=self.described)
 
 
 def read_file(
-    path: Path, scan: Scan, known: Collection[str], encoder: PreparingEmbedder | None, *, keep_bytes: bool, decode: bool
+    path: Path, scan: Scan, known: KnownFiles, encoder: PreparingEmbedder | None, *, keep_bytes: bool, decode: bool
 ) -> ReadFile | str:
     """A file, or why it cannot be used.
 
     Args:
-        known: hashes of images that need not be decoded.
+        known: what the library has, which need not be decoded.
         encoder: takes decoded images; None for one that takes bytes.
         keep_bytes: the library is to have a copy.
         decode: whether unknown files are decoded; only hashed otherwise.
@@ -86,7 +86,7 @@ def read_file(
             return str(error)
         digest = sha256(data).hexdigest()
         decoded = None
-        if digest not in known:
+        if digest not in known.ids:
             if not decode and not looks_like_an_image(data):
                 return "not an image"
             keep = keep_bytes or not scan.links(path)
@@ -102,6 +102,7 @@ def read_file(
             raw=scan.raw_of(path),
             described="" if beside.problems else scan.described(path),  # what could not be used is told every time
             problems=beside.problems,
+            embedded=read_embedded(data) if decoded or digest in known.of_earlier else ImageMetadata(),
             decoded=decoded,
         )
     except OSError as error:
@@ -116,4 +117,4 @@ def _decoded(data: bytes, encoder: PreparingEmbedder | None, *, keep_bytes: bool
     info = image_info(data, side=encoder.image_side if encoder else None)
     prepared = encoder.prepare(info.picture) if encoder and info.picture is not None else None
     needed = keep_bytes or prepared is None
-    return DecodedFile(replace(info, picture=None), data if needed else None, read_embedded(data), prepared)
+    return DecodedFile(replace(info, picture=None), data if needed else None, prepared)

@@ -138,7 +138,7 @@ class Indexing:
         async def one(path: Path) -> ReadFile | str:
             async with room:
                 return await in_thread(
-                    lambda: read_file(path, self.scan, self.known.ids, encoder, keep_bytes=copy, decode=decode)
+                    lambda: read_file(path, self.scan, self.known, encoder, keep_bytes=copy, decode=decode)
                 )
 
         with self.report.timed("read"):

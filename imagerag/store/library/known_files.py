@@ -1,6 +1,6 @@
 """The files that a library has seen, so that a scan opens only what is new or was changed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,11 +18,13 @@ class KnownFiles:
         by_path: every entry of a path; more than one only where a scan was stopped between two writes.
         ids: of every image, with whether it has a caption.
         described: id → what its sidecars and manifest were.
+        of_earlier: ids of rows that note no file, as versions wrote them that read no metadata of files either.
     """
 
     by_path: Mapping[str, Sequence[Entry]] = field(default_factory=dict)
     ids: Mapping[str, bool] = field(default_factory=dict)
     described: Mapping[str, str] = field(default_factory=dict)
+    of_earlier: Collection[str] = frozenset()
 
     @classmethod
     def of(cls, table: Any) -> "KnownFiles":
@@ -30,13 +32,16 @@ class KnownFiles:
         by_path: dict[str, list[Entry]] = {}
         ids: dict[str, bool] = {}
         described: dict[str, str] = {}
+        of_earlier: set[str] = set()
         for batch in table.to_batches(10_000):
             for record in batch.to_pylist():
                 ids[record["id"]] = bool(record["caption"])
                 described[record["id"]] = record.get("described") or ""
+                if not record.get("files"):
+                    of_earlier.add(record["id"])
                 for file in record.get("files") or ():
                     by_path.setdefault(file["path"], []).append((record["id"], FileEntry(**file)))
-        return cls(by_path, ids, described)
+        return cls(by_path, ids, described, of_earlier)
 
     def unchanged(self, entry: FileEntry) -> str | None:
         """The image that a file surely still is: nothing about it changed since it was read."""
