@@ -23,6 +23,7 @@ from imagerag.store.library.library import Library
 from imagerag.store.library.manifest import read_manifest, read_manifests
 from imagerag.store.library.path_patterns import base_of, expand
 from imagerag.store.library.schema import ImageRecord
+from tests import metadata_files
 
 
 def put(folder: Path, *names: str, data: bytes = b"") -> Path:
@@ -332,3 +333,15 @@ def test_names_of_other_accents_are_the_same_without_their_endings(tmp_path: Pat
     (tmp_path / "meta_cap.json").write_text(json.dumps({"caf\u00e9": {"caption": "a card"}}))
     read = read_manifest(tmp_path / "meta_cap.json")
     assert [said.caption for said in read.entries.values()] == ["a card"]
+
+
+@pytest.mark.parametrize("name", ["shot.xmp", "shot.png.xmp"])
+async def test_what_lightroom_and_darktable_write_beside_an_image(
+    tmp_path: Path, library: Library, picture: Any, name: str
+) -> None:
+    put(tmp_path, "shot.png", data=picture("red"))
+    fields = "<dc:subject><rdf:Bag><rdf:li>sea</rdf:li></rdf:Bag></dc:subject>"
+    (tmp_path / name).write_bytes(metadata_files.xmp(fields, 'xmp:Rating="4"'))
+    _, rows = await rows_of(library, tmp_path)
+    assert rows["shot"].tags == ("sea",)
+    assert rows["shot"].metadata == {"rating": 4}

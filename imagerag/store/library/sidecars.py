@@ -2,7 +2,8 @@
 
 An image `circle.png` may have `circle.json` or `circle.png.json` (an object with our fields, or with what others call
 them; what `imagerag generate` writes too), `circle.txt` or `circle.png.txt` (its caption; `.caption` does as well), and
-what Google Takeout writes, `circle.png.supplemental-metadata.json`, whose name Takeout cuts short. What the first of
+what Google Takeout writes, `circle.png.supplemental-metadata.json`, whose name Takeout cuts short; and `circle.xmp` or
+`circle.png.xmp`, as Lightroom and darktable write them. What the first of
 them leaves out the others may say. Nothing in a sidecar costs the image: what cannot be read is told, and the image
 goes in without it.
 
@@ -18,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from imagerag.store.library.embedded import read_xmp_sidecar
 from imagerag.store.library.foreign_records import our_record
 from imagerag.store.library.generation_metadata import without_parameters
 from imagerag.store.library.image_metadata import (
@@ -31,7 +33,7 @@ from imagerag.store.library.image_metadata import (
 from imagerag.store.path_policy import OUTSIDE, PathPolicy
 from imagerag.store.text_files import parsed, read_text
 
-SUFFIXES: Final = (".json", ".txt", ".caption")
+SUFFIXES: Final = (".json", ".txt", ".caption", ".xmp")
 
 MEMBER_SUFFIXES: Final = (*SUFFIXES, ".cls")
 """Of what lies beside an image in an archive: WebDataset's classes, too."""
@@ -185,6 +187,8 @@ def sidecar_metadata(name: str, text: str) -> ImageMetadata:
     """
     if name.lower().endswith(".cls"):
         return read_metadata({"class": text.strip()})
+    if name.lower().endswith(".xmp"):
+        return read_xmp_sidecar(text.encode())
     if not name.lower().endswith(".json"):
         return _of_text(text)
     record: Any = parsed(text)

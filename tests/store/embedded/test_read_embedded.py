@@ -10,11 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imagerag.store.library.embedded import read_embedded
+from imagerag.store.library.embedded import read_embedded, read_xmp_sidecar
 from imagerag.store.library.embedded.blocks import find_blocks
 from imagerag.store.library.embedded.exif import camera, lens, read_exif
 from imagerag.store.library.embedded.iptc import read_iptc
-from imagerag.store.library.embedded.reader import read_xmp_sidecar
 from imagerag.store.library.embedded.xmp import read_xmp
 from imagerag.store.library.image_metadata import ImageMetadata
 from tests import bombs

@@ -3,6 +3,6 @@
 Nothing here decodes pixels or raises on any bytes; time and memory are bounded whatever the bytes claim.
 """
 
-from imagerag.store.library.embedded.reader import read_embedded
+from imagerag.store.library.embedded.reader import read_embedded, read_xmp_sidecar
 
-__all__ = ["read_embedded"]
+__all__ = ["read_embedded", "read_xmp_sidecar"]
