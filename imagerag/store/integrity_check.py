@@ -1,7 +1,6 @@
 """Every file of a home, opened and checked: SQLite files, images, libraries, room and permission to write."""
 
 import sqlite3
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from hashlib import sha256
@@ -204,20 +203,3 @@ def _told(kind: Kind, path: Path, check: Callable[[], None]) -> Iterator[Integri
 
 def _cause(error: Exception) -> str:
     return str(error.__cause__ or error)
-
-
-def set_aside(home: DataDir, path: Path) -> Path:
-    """Move a file or folder out of the way, with what SQLite keeps beside it; nothing is ever deleted.
-
-    Raises:
-        StorageError: it cannot be moved.
-    """
-    from imagerag.store.sqlite.connection import companion_files
-
-    folder = home.root / "set-aside" / uuid.uuid4().hex[:8]
-    with storage_errors(folder, "cannot write into"):
-        folder.mkdir(parents=True)
-        for each in (path, *companion_files(path)):
-            if each.exists():
-                each.rename(folder / each.name)
-    return folder / path.name

@@ -24,6 +24,7 @@ from imagerag.store.library.locations import split_member
 from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage
 from imagerag.store.library.table import LibraryTable
 from imagerag.store.library.verification import LibraryProblem
+from imagerag.store.set_aside import set_aside
 
 
 async def repair_library(home: DataDir, library: Library, problems: Sequence[LibraryProblem]) -> list[LibraryProblem]:
@@ -104,8 +105,6 @@ class _Mending:
         return "a whole copy is in the library" + (f"; the damaged one is in {aside}" if aside else "")
 
     def _set_aside(self) -> Path | None:
-        from imagerag.store.integrity_check import set_aside
-
         path = self.images.path(self.row.id)
         return set_aside(self.home, path) if path.exists() and self._copy() is None else None
 
