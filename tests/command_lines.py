@@ -32,6 +32,8 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "library remove": ("--whole-library", "--yes"),
     "library update": ("--caption", "a small picture", "--yes"),
     "library export": ("--format", "folder"),
+    "runs remove": ("--yes",),
+    "runs prune": ("--keep", "1", "--yes"),
     "resume": ("--select", "1"),
     "continue": ("--prompt", "a red solid heart on a mint background"),
     "replay": ("--from", "2", "--seed", "9", "--no-cache"),

@@ -26,6 +26,7 @@ MODELS: Final[Mapping[str, str]] = {
     "eval": "imagerag.evals.documents:EvalDocument",
     "eval-replay": "imagerag.evals.documents:EvalReplay",
     "event": "imagerag.schemas.runs:EventDocument",
+    "image": "imagerag.store.library.export:ImageSidecar",
     "index": "imagerag.schemas.libraries:IndexDocument",
     "judge-eval": "imagerag.evals.judges.judge_score:JudgeEval",
     "libraries": "imagerag.schemas.libraries:LibrariesDocument",

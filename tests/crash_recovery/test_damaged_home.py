@@ -217,6 +217,7 @@ def test_what_can_still_be_read_is_saved(name: str, home: Path) -> None:
 def _rows(path: Path) -> int:
     with closing(sqlite3.connect(path)) as connection:
         tables = [name for name in TABLES[path.name] if name != "store_migrations"]
+        tables += ["checkpoint_values"] if "checkpoints" in tables else []  # which files of earlier versions lack
         return sum(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables)
 
 

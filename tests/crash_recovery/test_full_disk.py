@@ -164,18 +164,18 @@ async def test_an_index_on_a_full_disk_leaves_a_healthy_library(disk: SmallDisk,
     for number in range(8):
         noise(folder / f"{number}.png", number)
     rag = ImageRAG(preset="sketch", home=disk.path / "home")
-    await rag.libraries.index(folder, library="shop", embedder="sketch")
+    await rag.libraries.index(folder, library="shop", embedder="sketch", copy=True)
     for number in range(100, 116):
         noise(folder / f"{number}.png", number, side=600)
     for room in (2**19, 2**22):
         disk.fill(but=room)
         with pytest.raises(StorageError) as found:
-            await rag.libraries.index(folder, library="shop")
+            await rag.libraries.index(folder, library="shop", copy=True)
         assert not isinstance(found.value, LibraryDamagedError)
         assert_full(found.value, disk.path / "home")
         assert len(await rag.libraries.search("noise", library="shop", k=3)) == 3
         disk.free()
-    report = await rag.libraries.index(folder, library="shop")
+    report = await rag.libraries.index(folder, library="shop", copy=True)
     assert report.added == 16
     assert await (await rag.libraries.open("shop")).count() == 24
 

@@ -20,7 +20,9 @@ ACROSS: Final[Mapping[str, tuple[int, int]]] = {
     "formatting": (300, 124),
 }  # fmt: skip
 """Package → its middle and its width; how high it stands is said by its layer, how high it is by what is inside."""
-SIDEWAYS: Final[Mapping[Arrow, str]] = {("logging_setup", "agent"): "V{middle}H{right}"}
+SIDEWAYS: Final[Mapping[Arrow, str]] = {
+    ("logging_setup", "agent"): "V{middle}H{right}", ("cli", "schemas"): "V{below}H605V{above}H512V{top}",
+}  # fmt: skip
 """Arrows that turn a corner, because something stands in their way."""
 NODES: Final[Mapping[str, Place]] = {
     "__start__": (90, 40), "generate": (90, 130), "critique": (90, 230), "finish": (90, 430), "__end__": (90, 520),
@@ -133,7 +135,10 @@ def _package_arrow(boxes: Mapping[str, Box], arrow: Arrow) -> str:
         turn = 1 if end.x > start.x else -1
         way = f"M{start.x + turn * start.wide // 2} {start.top + 15}H{end.x - turn * (end.wide // 2 + 2)}"
     elif corner := SIDEWAYS.get(arrow):
-        way = f"M{start.x} {start.bottom}" + corner.format(middle=end.top + 15, right=end.x + end.wide // 2 + 2)
+        way = f"M{start.x} {start.bottom}" + corner.format(
+            below=start.bottom + 12, above=end.top - 13, top=end.top - 2, middle=end.top + 15,
+            right=end.x + end.wide // 2 + 2,
+        )  # fmt: skip
     else:
         way = f"M{start.x} {start.bottom}L{_landing(start, end)} {end.top - 2}"
     return f'<path data-from="{arrow[0]}" data-to="{arrow[1]}" d="{way}"/>'

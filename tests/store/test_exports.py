@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import ImageRef
 from imagerag.store.data_dir import DataDir
-from imagerag.store.library.export import export_folder, export_parquet, file_name, sidecar
+from imagerag.store.library.export import ImageSidecar, export_folder, export_parquet, file_name
 from imagerag.store.library.image_metadata import read_metadata
 from imagerag.store.library.ingest import index
 from imagerag.store.library.library import Library
@@ -119,7 +119,7 @@ def test_a_sidecar_says_all_that_is_known(
         taken=taken, latitude=latitude, longitude=longitude,
     )  # fmt: skip
     blank = ImageRecord(image=REF, title="the stem", source="the path", created=row.created)
-    assert read_metadata(sidecar(row)).applied_to(blank) == row
+    assert read_metadata(ImageSidecar.of(row).model_dump(mode="json", by_alias=True)).applied_to(blank) == row
 
 
 @given(st.text(max_size=200))

@@ -1,27 +1,54 @@
 """Writing a library for other programs: a Parquet file with its vectors, or a folder of images with sidecars."""
 
-import json
 import os
 import re
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, Literal
+
+from pydantic import ConfigDict, Field
 
 from imagerag.agent.errors import BlobError, UsageError
 from imagerag.agent.images.formats import FORMATS, IMAGE_SUFFIXES
 from imagerag.agent.threads import in_thread
-from imagerag.agent.types import FrozenModel
+from imagerag.agent.types import FrozenModel, Scalar
 from imagerag.store.images.blob_store import write_atomically
 from imagerag.store.library.library import Library
-from imagerag.store.library.schema import IMAGE_COLUMN, TEXTS, ImageRecord
+from imagerag.store.library.schema import IMAGE_COLUMN, ImageRecord
 from imagerag.store.storage_errors import storage_errors
-
-SIDECAR: Final = "imagerag.image/1"
-"""The schema that a sidecar of an export names: it says all that was known of its image, empty fields too."""
 
 ROWS: Final = 256
 Progress = Callable[[int, int], None]
 """Called with images done and images in all."""
+
+
+class ImageSidecar(FrozenModel):
+    """What an export says of an image beside it: all that is known, empty fields too."""
+
+    model_config = ConfigDict(populate_by_name=True, json_schema_serialization_defaults_required=True)
+
+    schema_name: Literal["imagerag.image/1"] = Field(default="imagerag.image/1", alias="schema")
+    title: str
+    caption: str
+    source: str
+    author: str
+    licence: str
+    camera: str
+    lens: str
+    place: str
+    language: str
+    taken: datetime | None
+    latitude: float | None
+    longitude: float | None
+    tags: tuple[str, ...]
+    metadata: dict[str, Scalar]
+
+    @classmethod
+    def of(cls, row: ImageRecord) -> "ImageSidecar":
+        """The sidecar of an image."""
+        names = cls.model_fields.keys() - {"schema_name", "metadata"}
+        return cls(metadata=dict(row.metadata), **{name: getattr(row, name) for name in names})
 
 
 class Export(FrozenModel):
@@ -141,21 +168,8 @@ def _suffix(media_type: str) -> str:
 
 
 def _write(path: Path, data: bytes, row: ImageRecord) -> int:
-    said = json.dumps(sidecar(row), ensure_ascii=False, indent=1).encode()
+    said = ImageSidecar.of(row).model_dump_json(by_alias=True, indent=1).encode()
     if not (path.exists() and path.stat().st_size == len(data)):
         write_atomically(path, data)
     write_atomically(path.with_name(path.name + ".json"), said)
     return len(data) + len(said)
-
-
-def sidecar(row: ImageRecord) -> dict[str, Any]:
-    """All that is known of an image beside its bytes."""
-    return {
-        "schema": SIDECAR,
-        **{name: getattr(row, name) for name in TEXTS},
-        "taken": row.taken.isoformat(timespec="seconds") if row.taken else None,
-        "latitude": row.latitude,
-        "longitude": row.longitude,
-        "tags": list(row.tags),
-        "metadata": dict(row.metadata),
-    }

@@ -111,7 +111,7 @@ def _of_row(
     if copy:
         yield LibraryProblem(kind="copy", id=digest, path=str(images.path(digest)), problem=copy)
     for entry, problem in found:
-        if problem:
+        if problem and copy != "":  # a whole copy is what the library uses, wherever the file went
             yield LibraryProblem(kind="file", id=digest, path=entry.path, problem=f"it {problem}")
     if (files or not record.get("files")) and not whole and not copy:
         yield LibraryProblem(kind="image", id=digest, problem="its bytes are in no file and in no copy")
