@@ -18,7 +18,7 @@ from imagerag.graphs.runs.qa_runner import QARunner
 from imagerag.graphs.runs.snapshot import read_snapshot
 from imagerag.store.data_dir import DataDir
 from imagerag.store.journal import LOST, StoreJournal
-from imagerag.store.sqlite.checkpoint_listing import open_checkpointer
+from imagerag.store.sqlite.checkpoint_types import open_checkpointer
 from imagerag.tools.answerers.metadata import MetadataAnswerer
 
 
