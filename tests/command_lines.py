@@ -32,6 +32,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "library remove": ("--whole-library", "--yes"),
     "library update": ("--caption", "a small picture", "--yes"),
     "library export": ("--format", "folder"),
+    "runs save": ("--out", "{root}/saved"),
     "runs remove": ("--yes",),
     "runs prune": ("--keep", "1", "--yes"),
     "resume": ("--select", "1"),
