@@ -41,12 +41,7 @@ def run_report(record: RunRecord) -> RunReport:
         unresolved=tuple(line(text, SHORT) for text in record.unresolved[:MOST]),
         offered=tuple(_offered(candidate) for candidate in (question.get("candidates") or [])[: 2 * MOST]),
         max_selections=limit if isinstance(limit, int) else None,
-        calls=sum(record.calls.values()),
-        cached_calls=sum(record.cached_calls.values()),
-        cost_usd=record.cost_usd,
-        assumed_usd=record.assumed_usd,
-        unsettled_usd=record.unsettled_usd,
-        has_unknown_cost=_unpriced(record.has_unknown_cost),
+        **_costs(record),
         elapsed_s=record.elapsed_s,
         parent_run=line(record.parent_run.run_id, SHORT) if record.parent_run else None,
         warnings=tuple(line(warning, LONG) for warning in record.warnings[:MOST]),
@@ -135,14 +130,17 @@ def answer_report(record: AnswerRecord) -> AnswerReport:
         citations=tuple(cited),
         thread_id=line(record.thread_id, SHORT),
         baseline_answer=None if without is None else line(without.answer or without.reason, LONG),
-        calls=sum(record.calls.values()),
-        cached_calls=sum(record.cached_calls.values()),
-        cost_usd=record.cost_usd,
-        assumed_usd=record.assumed_usd,
-        unsettled_usd=record.unsettled_usd,
-        has_unknown_cost=_unpriced(record.has_unknown_cost),
+        **_costs(record),
     )
 
 
-def _unpriced(backends: Sequence[str]) -> tuple[str, ...]:
-    return tuple(line(backend, SHORT) for backend in backends[:MOST])
+def _costs(record: RunRecord | AnswerRecord) -> dict[str, Any]:
+    """The calls of a record, and what they cost."""
+    return {
+        "calls": sum(record.calls.values()),
+        "cached_calls": sum(record.cached_calls.values()),
+        "cost_usd": record.cost_usd,
+        "assumed_usd": record.assumed_usd,
+        "unsettled_usd": record.unsettled_usd,
+        "has_unknown_cost": tuple(line(backend, SHORT) for backend in record.has_unknown_cost[:MOST]),
+    }
