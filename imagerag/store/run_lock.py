@@ -77,6 +77,17 @@ def shared_or_alone(path: Path, *, alone: bool) -> Iterator[bool]:
             os.close(file)
 
 
+@contextmanager
+def held_alone(path: Path) -> Iterator[None]:
+    """Hold a lock alone; waits for whoever has it."""
+    file = waiting_lock(path, alone=True)
+    try:
+        yield
+    finally:
+        if file is not None:
+            os.close(file)
+
+
 def alone_now(file: int) -> bool:
     """Whether a file that is locked together with others could be locked alone, at once."""
     if sys.platform == "win32":

@@ -24,6 +24,9 @@ COLUMNS: Final = ("id", "title", "caption")
 PART: Final = 10_000
 """Rows read at a time. LanceDB's own stream of batches reads half a gigabyte ahead."""
 
+UNIT: Final = 1e-2
+"""How far a vector's norm may be from 1."""
+
 BLOCK: Final = 4096
 """Rows that are compared with texts at a time."""
 
@@ -151,11 +154,23 @@ def vectors_of(table: Any, ids: Sequence[str]) -> "Vectors":
     import numpy as np
 
     columns = table.search().select(["id", "vector"]).where(id_filter("id", ids)).to_arrow()
-    dimension = table.schema.field("vector").type.list_size
-    found = np.asarray(columns["vector"].combine_chunks().flatten(), dtype=np.float32).reshape(-1, dimension)
+    found = array_of(columns["vector"])
     places = {sha256: at for at, sha256 in enumerate(columns["id"].to_pylist())}
-    none = np.zeros(dimension, dtype=np.float32)
+    none = np.zeros(found.shape[1], dtype=np.float32)
     return np.stack([found[places[one]] if one in places else none for one in ids])
+
+
+def array_of(column: Any) -> "Vectors":
+    """An Arrow column of vectors as one array: float32 [rows, dimension]."""
+    import numpy as np
+
+    values = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return np.ascontiguousarray(values.reshape(-1, column.type.list_size), dtype=np.float32)
+
+
+def is_unit(norm: float) -> bool:
+    """Whether a vector of this norm is one of length 1, as far as floats of 32 bits go."""
+    return bool(abs(norm - 1) < UNIT)  # not so where it is NaN
 
 
 def _parts(table: Any) -> Iterator[Any]:

@@ -20,7 +20,7 @@ from imagerag.agent.errors import (
 from imagerag.formatting.messages import unknown as unknown_name
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.lancedb_import import import_lancedb
-from imagerag.store.run_lock import waiting_lock
+from imagerag.store.run_lock import held_alone
 from imagerag.store.storage_errors import damaged_file, storage_error, storage_errors
 
 T = TypeVar("T")
@@ -150,16 +150,13 @@ def create_table(home: DataDir, name: str, schema: Any) -> None:
         return
     with storage_errors(home.libraries, "cannot write into"):
         home.libraries.mkdir(parents=True, exist_ok=True)
-    lock = waiting_lock(home.filling / f"{name}.new", alone=True)  # who comes second finds a whole table
-    try:
-        if name not in list_libraries(home):
-            connect(home).create_table(name, schema=schema)
-    except LANCE_ERRORS as error:
-        if "already exists" not in str(error):  # else another process was first
-            raise damaged(name, error, folder_of(home, name)) from error
-    finally:
-        if lock is not None:
-            os.close(lock)
+    with held_alone(home.filling / f"{name}.new"):  # who comes second finds a whole table
+        try:
+            if name not in list_libraries(home):
+                connect(home).create_table(name, schema=schema)
+        except LANCE_ERRORS as error:
+            if "already exists" not in str(error):  # else another process was first
+                raise damaged(name, error, folder_of(home, name)) from error
 
 
 def folder_of(home: DataDir, name: str) -> Path:

@@ -9,7 +9,7 @@ from imagerag.agent.types import FrozenModel, Similarity
 from imagerag.store.library.image_selection import path_of
 from imagerag.store.library.library import Library
 from imagerag.store.library.schema import ImageRecord
-from imagerag.store.library.statistics import cosines, vectors_of
+from imagerag.store.library.statistics import cosines, ids_and_vectors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -88,7 +88,7 @@ async def find_duplicates(library: Library, *, threshold: float | None = None, k
             f"{library.name}, or give one: --threshold 0.97"
         )
     rows = {row.id: row for row in await library.rows()}
-    ids, vectors = await library.table.read(lambda: vectors_of(library))
+    ids, vectors = await library.table.read(lambda: ids_and_vectors(library))
     near = await library.table.read(lambda: _neighbours(vectors, limit))
     ranked = sorted((n for n, one in enumerate(ids) if one in rows), key=lambda n: ORDERS[keep](rows[ids[n]]))
     groups = _grouped(ids, rows, ranked, near)

@@ -1,14 +1,13 @@
 """What a library's pictures can be told apart by: tags, licences, metadata. Its encoder is not needed."""
 
-import json
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.database import LANCE_ERRORS, damaged, open_table
 from imagerag.store.library.metadata import Threshold, library_metadata_of
-from imagerag.store.library.schema import as_text
+from imagerag.store.library.schema import as_text, metadata_of
 
 VALUES: Final = 1_000
 """Distinct values counted of one metadata key: a key with more is a name and no category."""
@@ -47,24 +46,20 @@ def facets(home: DataDir, name: str) -> Facets:
         raise damaged(name, error) from error
     keys: dict[str, Counter[str]] = {}
     for record in found:
-        for key, value in _metadata(record).items():
+        for key, value in metadata_of(record).items():
             counter = keys.setdefault(key, Counter())
             if len(counter) < VALUES:
                 counter[as_text(value)] += 1
     return Facets(
         images=len(found),
         captioned=sum(bool(record["caption"]) for record in found),
-        tags=_counted(Counter(tag for record in found for tag in record["tags"] or ())),
-        licences=_counted(Counter(record["licence"] or "" for record in found)),
-        metadata={key: _counted(keys[key]) for key in sorted(keys)},
+        tags=by_frequency(Counter(tag for record in found for tag in record["tags"] or ())),
+        licences=by_frequency(Counter(record["licence"] or "" for record in found)),
+        metadata={key: by_frequency(keys[key]) for key in sorted(keys)},
         threshold=library_metadata_of(table, name).threshold,
     )
 
 
-def _metadata(record: dict[str, Any]) -> dict[str, Any]:
-    read = json.loads(record["metadata"] or "{}")
-    return read if isinstance(read, dict) else {}
-
-
-def _counted(counter: Counter[str]) -> dict[str, int]:
+def by_frequency(counter: Counter[str]) -> dict[str, int]:
+    """Values with their counts, most frequent first."""
     return dict(sorted(counter.items(), key=lambda one: (-one[1], one[0])))

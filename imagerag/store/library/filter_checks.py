@@ -1,6 +1,5 @@
 """Whether a filter can be asked of a library, and why it leaves nothing: told with what the library holds."""
 
-import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from imagerag.agent.types.filters.keys import BUILT_IN, check_condition, column_
 from imagerag.agent.types.filters.literals import Kind, kinds_of
 from imagerag.store.library.filter_expressions import expression_of
 from imagerag.store.library.metadata_columns import columns_of
+from imagerag.store.library.schema import metadata_of
 
 _SHOWN, _MOST = 4, 1_000
 """Values that a message names, and distinct ones that are looked at for it."""
@@ -76,8 +76,7 @@ class HeldValues(Collection[str]):
         """Values of the keys that have no columns of their own, as in libraries of earlier versions."""
         found: dict[str, Counter[tuple[Kind, Any]]] = {}
         for text in self._read("metadata"):
-            read = json.loads(text or "{}")
-            for key, value in read.items() if isinstance(read, dict) else ():
+            for key, value in metadata_of({"metadata": text}).items():
                 if key not in self._columns:
                     found.setdefault(key, Counter()).update(kinds_of(value).items() or [(Kind.TEXT, "null")])
         return found

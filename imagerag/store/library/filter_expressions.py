@@ -5,7 +5,8 @@ is not there, which is what the concatenation with an empty text is empty for (`
 of the column `labels`. Agrees with `imagerag.agent.types.filters.matching`, which says what filters mean.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import operator
+from collections.abc import Iterable, Mapping
 from functools import reduce
 from typing import Any, Final
 
@@ -50,7 +51,7 @@ def filter_expression(filter: Filter, built_in: Iterable[str], metadata: Columns
         terms.append(~id_filter("id", filter.exclude))
     if filter.only:
         terms.append(id_filter("id", filter.only))
-    return _balanced(terms, lambda a, b: a & b) if terms else None
+    return _joined(terms, any_one=False) if terms else None
 
 
 def filter_indexes(table: Any) -> dict[str, Any]:
@@ -81,13 +82,13 @@ class _Expressions:
             case AllOf(all_of=parts) | AnyOf(any_of=parts):
                 terms = [self.of(one, holds=holds) for one in parts]
                 both = isinstance(condition, AllOf) is holds
-                return _balanced(terms, (lambda a, b: a & b) if both else (lambda a, b: a | b))
+                return _joined(terms, any_one=not both)
             case Has():
                 return self._present(condition.has, holds=holds)
-        terms = [self._comparison(condition, value, holds=holds) for value in condition.values]
         if holds and (plain := self._plain(condition)) is not None:
             return plain
-        return _balanced(terms, (lambda a, b: a | b) if holds else (lambda a, b: a & b))
+        terms = [self._comparison(condition, value, holds=holds) for value in condition.values]
+        return _joined(terms, any_one=holds)
 
     def _columns(self, key: str) -> Mapping[Kind, str]:
         """Kind → column of what is held under a key."""
@@ -114,7 +115,7 @@ class _Expressions:
         if not terms:
             named = column_of(key) in self._built_in
             return lit(not holds) if named else self._labelled(metadata_key(key), holds=holds)
-        return _balanced(terms, (lambda a, b: a | b) if holds else (lambda a, b: a & b))
+        return _joined(terms, any_one=holds)
 
     def _labelled(self, key: str, *, holds: bool) -> Any:
         """Whether there is anything under a metadata key without a column, from the lines of labels."""
@@ -141,14 +142,14 @@ class _Expressions:
             terms += [self._label(metadata_key(leaf.key), value, holds=holds)]
         if not terms:
             return lit(not holds)
-        return _balanced(terms, (lambda a, b: a | b) if holds else (lambda a, b: a & b))
+        return _joined(terms, any_one=holds)
 
     def _label(self, key: str, value: str, *, holds: bool) -> Any:
         """A metadata key without a column, in the lines of labels, as text."""
         from lancedb.expr import col, lit
 
         found = [col(LABELS).contains(lit(f"\n{label('is', key, form)}\n")) for form in spellings(value)]
-        whole = _balanced(found, lambda a, b: a | b)
+        whole = _joined(found, any_one=True)
         return whole if holds else ~whole
 
 
@@ -166,7 +167,7 @@ def _comparison(kind: Kind, column: str, op: str, value: str, *, strict: bool) -
         return _text(column, op, value, strict=strict)
     if kind is Kind.TAGS and op == "=":
         found = [col(LABELS).contains(lit(f"\n{label('tag', form)}\n")) for form in spellings(value)]
-        return _balanced(found, lambda a, b: a | b)
+        return _joined(found, any_one=True)
     if kind is Kind.TAGS and op == "~":
         return _parts(col(column).cast("string"), value.strip()) & _there(column, kind)
     return None
@@ -228,7 +229,7 @@ def _parts(text: Any, value: str) -> Any:
         whole = func("concat", lit(_EDGE), whole, lit(_EDGE))
     before, behind = _EDGE if begins else "", _EDGE if ends else ""
     found = [whole.contains(lit(before + form.lower() + behind)) for form in spellings(part)]
-    return _balanced(found, lambda a, b: a | b)
+    return _joined(found, any_one=True)
 
 
 def _there(column: str, kind: Kind) -> Any:
@@ -248,8 +249,9 @@ def _absent(column: str, kind: Kind) -> Any:
     return text.isin([lit(""), lit("[]")]) if kind is Kind.TAGS else text == lit("")
 
 
-def _balanced(terms: list[Any], join: Callable[[Any, Any], Any]) -> Any:
-    """Terms joined as a tree that is as low as can be: LanceDB walks it by recursion."""
+def _joined(terms: list[Any], *, any_one: bool) -> Any:
+    """Terms joined by OR (`any_one`) or AND, as a tree that is as low as can be: LanceDB walks it by recursion."""
+    join = operator.or_ if any_one else operator.and_
     while len(terms) > 1:
         terms = [reduce(join, terms[at : at + 2]) for at in range(0, len(terms), 2)]
     return terms[0]

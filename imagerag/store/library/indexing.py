@@ -10,6 +10,7 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.images.decoding import MAX_BYTES
 from imagerag.agent.ports import PreparingEmbedder
 from imagerag.agent.threads import in_thread
+from imagerag.store.library.content import is_unit
 from imagerag.store.library.file_reading import ReadFile, read_file
 from imagerag.store.library.image_metadata import clean
 from imagerag.store.library.index_report import IndexReport
@@ -163,7 +164,7 @@ class Indexing:
         new = [one for one in new if one.sha256 not in there]
         for read, found in zip(new, await self._vectors(new), strict=True):
             vector = found if isinstance(found, str) else np.asarray(found, dtype=np.float32)
-            if isinstance(vector, str) or not abs(float(np.linalg.norm(vector)) - 1) < 1e-2:
+            if isinstance(vector, str) or not is_unit(float(np.linalg.norm(vector))):
                 why = vector if isinstance(vector, str) else "the encoder gave no usable vector for it"
                 self.report.skipped.append((clean(str(read.path)), why))
                 del batch.files[read.sha256]

@@ -93,10 +93,7 @@ async def index(
     await indexing.read_and_write(fresh)
     vanished = find_vanished(known, found, writer.seen, prune=prune)
     with report.timed("write"):
-        before = len(report.warnings)
-        await take_out(library, vanished, report, prune=prune, roots=quoted(paths))
-    for warning in report.warnings[before:] if warn else ():
-        warn(warning)  # type: ignore[misc]
+        await take_out(library, vanished, report, prune=prune, roots=quoted(paths), warn=warn)
     report.elapsed = time.perf_counter() - started
     if not dry_run:
         await _finish(library, report)

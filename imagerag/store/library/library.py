@@ -14,7 +14,7 @@ from imagerag.store.data_dir import DataDir
 from imagerag.store.library import filter_checks
 from imagerag.store.library import schema as form
 from imagerag.store.library import search as searching
-from imagerag.store.library.content import content_of
+from imagerag.store.library.content import array_of, content_of, is_unit
 from imagerag.store.library.database import (
     create_table,
     current_name,
@@ -97,8 +97,9 @@ class Library:
         if library_metadata.embedder != embedder.identity:
             raise EmbeddingMismatchError(
                 f"library {name!r} was built with {library_metadata.embedder}, not with {embedder.identity}. "
-                f"Use --embedder {library_metadata.spec}, or remove it (imagerag library remove {name}) and index its "
-                f"images again: imagerag index PATH --library {name} --embedder {embedder.identity.spec}"
+                f"Use --embedder {library_metadata.spec}, or remove it (imagerag library remove {name} "
+                f"--whole-library) and index its images again: imagerag index PATH --library {name} "
+                f"--embedder {embedder.identity.spec}"
             )
         return cls(home, name, table, library_metadata, embedder)
 
@@ -379,14 +380,10 @@ class Library:
         return await self.table.read(work)
 
     def _captioned_vectors(self) -> tuple[list[ImageRecord], "Vectors"]:
-        import numpy as np
 
         found = self._table.search().select([*form.row_columns(self._table), "vector"]).to_arrow().sort_by("id")
-        vectors = found["vector"].combine_chunks().values.to_numpy(zero_copy_only=False)
         rows = [form.from_record(record) for record in found.drop_columns(["vector"]).to_pylist()]
-        return rows, np.ascontiguousarray(
-            vectors.reshape(len(rows), self._library_metadata.dimension), dtype=np.float32
-        )
+        return rows, array_of(found["vector"])
 
     def _usable(self, vectors: "Vectors", what: str) -> "NDArray[np.float32]":
         """The only row of `vectors`, if a cosine with it means something.
@@ -397,7 +394,7 @@ class Library:
 
         vector = np.asarray(vectors, dtype=np.float32)[0]
         norm = float(np.linalg.norm(vector))
-        if vector.shape != (self._library_metadata.dimension,) or not abs(norm - 1) < 1e-2:
+        if vector.shape != (self._library_metadata.dimension,) or not is_unit(norm):
             raise LibraryError(
                 f"the encoder {self._library_metadata.spec} gave no unit vector "
                 f"of length {self._library_metadata.dimension} for {what}"

@@ -12,10 +12,11 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-from imagerag.agent.errors import BlobError, ImageRAGError, UsageError
+from imagerag.agent.errors import ImageRAGError, UsageError
 from imagerag.agent.images.decoding import MAX_BYTES
 from imagerag.agent.threads import in_thread
 from imagerag.store.data_dir import DataDir
+from imagerag.store.images.blob_store import FileBlobStore
 from imagerag.store.images.image_info import image_info
 from imagerag.store.library.database import LANCE_ERRORS, list_libraries, open_table
 from imagerag.store.library.library import Library
@@ -75,8 +76,7 @@ class _Mending:
         if kinds & {"copy", "image"}:
             done["copy"] = done["image"] = await in_thread(self._copied, data)
         if "file" in kinds:
-            async with self.library.files_lock():
-                await self.library.update_files({self.row.id: self.good})
+            await self._drop_dead_files()
             done["file"] = "the path was dropped; the image has another file or a copy"
         if kinds & {"vector", "thumbnail"}:
             await self._encode(data)
@@ -94,6 +94,13 @@ class _Mending:
             elif read == CHANGED:
                 self.changed.append(entry)
         return found or kept_bytes(self.home, self.row.id)
+
+    async def _drop_dead_files(self) -> None:
+        dead = set(self.row.files) - set(self.good)
+        async with self.library.files_lock():
+            now = await self.library.get(self.row.id) or self.row
+            self.row = replace(now, files=tuple(one for one in now.files if one not in dead))
+            await self.library.update_files({self.row.id: self.row.files})
 
     def _copy(self) -> bytes | None:
         data = self.images.read(self.row.id)
@@ -130,11 +137,11 @@ class _Mending:
         with suppress(UsageError):
             info = await in_thread(image_info, data)
             (vector,) = await self.library.embedder.embed_images([data])
-            there = await self.library.get(info.image.sha256)
-            if there is not None:
-                files = sorted({*there.files, now})
-                await self.library.update_files({there.id: files})
-            else:
+            async with self.library.files_lock():
+                there = await self.library.get(info.image.sha256)
+                if there is not None:
+                    await self.library.update_files({there.id: sorted({*there.files, now})})
+            if there is None:
                 row = replace(self.row, image=info.image, files=(now,), size_bytes=now.size)
                 await self.library.upsert([NewImage(row=row, data=None, thumbnail=info.thumbnail, vector=vector)])
             await self.library.delete([self.row.id])
@@ -145,15 +152,15 @@ class _Mending:
 def kept_bytes(home: DataDir, digest: str) -> bytes | None:
     """The bytes of an image from the blobs or from any library of a home; None where none has them."""
     with suppress(OSError):
-        data = (home.blobs / digest[:2] / digest[2:]).read_bytes()
+        data = FileBlobStore(home.blobs).path(digest).read_bytes()
         if sha256(data).hexdigest() == digest:
             return data
-    try:
-        for name in list_libraries(home):
-            with suppress(BlobError):
-                return LibraryTable(home, name, open_table(home, name)).image_bytes(digest)
-    except (ImageRAGError, *LANCE_ERRORS):
-        return None
+    names: list[str] = []
+    with suppress(ImageRAGError):
+        names = list_libraries(home)
+    for name in names:
+        with suppress(ImageRAGError, *LANCE_ERRORS):  # a damaged library does not hide the next one
+            return LibraryTable(home, name, open_table(home, name)).image_bytes(digest)
     return None
 
 

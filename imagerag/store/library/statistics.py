@@ -6,7 +6,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.types import FrozenModel, Similarity
+from imagerag.store.library.content import array_of
 from imagerag.store.library.disk_use import DiskUse, disk_use
+from imagerag.store.library.facets import by_frequency
 from imagerag.store.library.library import Library
 
 if TYPE_CHECKING:
@@ -143,9 +145,9 @@ def _counted(library: Library) -> LibraryStatistics:
         several_files=counts["several_files"],
         file_bytes=counts["file_bytes"],
         disk=disk_use(library.folder),
-        formats=_common(values["media_type"]),
-        licences=_common(values["licence"]),
-        cameras=_common(values["camera"]),
+        formats=by_frequency(values["media_type"]),
+        licences=by_frequency(values["licence"]),
+        cameras=by_frequency(values["camera"]),
         years=dict(sorted(values["year"].items())),
         megapixels=_spread(sizes),
         first_taken=min(taken, default=None),
@@ -166,10 +168,6 @@ def _facts(record: Mapping[str, Any], *, copied: bool) -> Iterable[str]:
     return (name for name, there in held.items() if there)
 
 
-def _common(counts: "Counter[str]") -> dict[str, int]:
-    return dict(sorted(counts.items(), key=lambda one: (-one[1], one[0])))
-
-
 def _spread(sizes: Sequence[float]) -> tuple[float, float, float] | None:
     ordered = sorted(sizes)
     return (ordered[0], ordered[len(ordered) // 2], ordered[-1]) if ordered else None
@@ -177,13 +175,11 @@ def _spread(sizes: Sequence[float]) -> tuple[float, float, float] | None:
 
 async def _caption_similarity(library: Library) -> CaptionStatistics | None:
     measured = library.metadata.threshold
-    records = await library.table.read(lambda: _sample(library, ("id", "caption"), None))
+    records = await library.table.records(("id", "caption"), None)
     ids = sorted(record["id"] for record in records if record["caption"])[:CAPTIONS]
     if measured is None or not ids:
         return None
-    sample = sorted(
-        await library.table.read(lambda: _sample(library, ("id", "caption", "vector"), ids)), key=lambda one: one["id"]
-    )
+    sample = sorted(await library.table.records(("id", "caption", "vector"), ids), key=lambda one: one["id"])
     found = []
     for at in range(0, len(sample), BLOCK):
         part = sample[at : at + BLOCK]
@@ -201,32 +197,20 @@ async def _caption_similarity(library: Library) -> CaptionStatistics | None:
     )
 
 
-def _sample(library: Library, columns: Sequence[str], ids: Sequence[str] | None) -> list[dict[str, Any]]:
-    from imagerag.store.library.schema import id_filter
-
-    query = library.table.lance.search().select(list(columns))
-    found = (query if ids is None else query.where(id_filter("id", ids))).to_arrow().select(list(columns))
-    return list(found.to_pylist())
-
-
 def _near_duplicates(library: Library) -> NearDuplicates | None:
     threshold = library.image_threshold
     if threshold is None:
         return None
-    ids, vectors = vectors_of(library)
+    ids, vectors = ids_and_vectors(library)
     measured = min(len(ids), COMPARED)
     images = sum(int(((part >= threshold).sum(axis=1) > 1).sum()) for _, part in cosines(vectors, measured))
     return NearDuplicates(measured=measured, threshold=threshold, images=images)
 
 
-def vectors_of(library: Library) -> "tuple[list[str], NDArray[np.float32]]":
+def ids_and_vectors(library: Library) -> "tuple[list[str], NDArray[np.float32]]":
     """The ids of a library, sorted, and their vectors: float32 [rows, dimension]. Blocks."""
-    import numpy as np
-
     found = library.table.lance.search().select(["id", "vector"]).to_arrow().sort_by("id")
-    values = found["vector"].combine_chunks().values.to_numpy(zero_copy_only=False)
-    vectors = np.ascontiguousarray(values.reshape(found.num_rows, library.metadata.dimension), dtype=np.float32)
-    return found["id"].to_pylist(), vectors
+    return found["id"].to_pylist(), array_of(found["vector"])
 
 
 def cosines(vectors: "NDArray[np.float32]", rows: int) -> "Iterable[tuple[int, NDArray[np.float32]]]":

@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -32,7 +32,7 @@ from imagerag.store.library.linked_files import read_linked
 from imagerag.store.library.metadata import METADATA_KEY, SCHEMA_VERSION, library_metadata_of
 from imagerag.store.library.metadata_columns import columns_of, missing_fields, values_of
 from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage
-from imagerag.store.run_lock import shared_or_alone, waiting_lock
+from imagerag.store.run_lock import held_alone, shared_or_alone, waiting_lock
 
 T = TypeVar("T")
 
@@ -101,11 +101,9 @@ class LibraryTable:
         with shared_or_alone(self._locks / f"{self.name}.writing", alone=alone) as held:
             yield held
 
-    @contextmanager
-    def calibrating(self) -> Iterator[None]:
+    def calibrating(self) -> AbstractContextManager[None]:
         """Hold the lock of those who write thresholds, alone."""
-        with self._alone("calibrating"):
-            yield
+        return self._alone("calibrating")
 
     @asynccontextmanager
     async def files_lock(self) -> AsyncIterator[None]:
@@ -333,14 +331,8 @@ class LibraryTable:
         records = [{"id": sha256, **values_of(metadata, keys)} for sha256, metadata in said.items()]
         return pa.Table.from_pylist(records, schema=pa.schema(fields))
 
-    @contextmanager
-    def _alone(self, lock: str) -> Iterator[None]:
-        file = waiting_lock(self._locks / f"{self.name}.{lock}", alone=True)
-        try:
-            yield
-        finally:
-            if file is not None:
-                os.close(file)
+    def _alone(self, lock: str) -> AbstractContextManager[None]:
+        return held_alone(self._locks / f"{self.name}.{lock}")
 
 
 def _ids(lance: Any) -> set[str]:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -73,8 +73,16 @@ def find_vanished(known: KnownFiles, scan: Scan, seen: Mapping[str, str | None],
     return found
 
 
-async def take_out(library: Library, found: VanishedFiles, report: IndexReport, *, prune: bool, roots: str) -> None:
-    """Take vanished files out of a library, and images of which none is left; say what was held back and why."""
+async def take_out(
+    library: Library,
+    found: VanishedFiles,
+    report: IndexReport,
+    *,
+    prune: bool,
+    roots: str,
+    warn: Callable[[str], None] | None = None,
+) -> None:
+    """Take vanished files out of a library, and images of which none is left; warn of what was held back and why."""
     gone = {one for one, _ in found.gone} - found.alive
     if not prune and len(gone) > FEW and len(gone) > SHARE * found.below:
         why = f"{len(gone):,} of {found.below:,} pictures that were indexed there are gone, more than half"
@@ -88,9 +96,10 @@ async def take_out(library: Library, found: VanishedFiles, report: IndexReport, 
         if sha256 not in found.alive | gone:
             report.count("missing", entry.path)
     if report.missing:
-        report.warnings.append(
+        report.warned(
             f"{report.missing:,} pictures were kept whose files are gone: {why}. "
-            f"To take them out: imagerag index {roots} --library {library.name} --prune"
+            f"To take them out: imagerag index {roots} --library {library.name} --prune",
+            warn,
         )
 
 

@@ -6,6 +6,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from imagerag.agent.types import FrozenModel
+from imagerag.store.library.content import is_unit
 from imagerag.store.library.image_files import ImageFiles
 from imagerag.store.library.linked_files import linked_bytes
 from imagerag.store.library.metadata import library_metadata_of
@@ -19,9 +20,6 @@ Kind = Literal["file", "copy", "image", "vector", "thumbnail", "stray"]
 
 ROWS: Final = 64
 """Rows that are read at once."""
-
-UNIT: Final = 1e-2
-"""How far a vector's norm may be from 1."""
 
 
 class LibraryProblem(FrozenModel):
@@ -141,13 +139,9 @@ def unusable(batch: Any) -> list[bool]:
     size = batch.schema.field("vector").type.list_size
     values = column.flatten().to_numpy(zero_copy_only=False) if not column.null_count else None
     if values is None or len(values) != size * batch.num_rows:
-        return [one is None or not _is_unit(np.linalg.norm(one)) for one in column.to_pylist()]
+        return [one is None or not is_unit(float(np.linalg.norm(one))) for one in column.to_pylist()]
     norms = np.linalg.norm(values.reshape(-1, size).astype(np.float64), axis=1)
-    return [not _is_unit(norm) for norm in norms]
-
-
-def _is_unit(norm: Any) -> bool:
-    return bool(abs(norm - 1) < UNIT)  # not so where it is NaN
+    return [not is_unit(norm) for norm in norms]
 
 
 def _is_webp(data: bytes | None) -> bool:
