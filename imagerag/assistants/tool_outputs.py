@@ -1,15 +1,12 @@
 """Structured results of the tools: small, bounded, without pixels."""
 
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
 from imagerag.agent.qa.types import AnswerOutcome
 from imagerag.agent.types import Cause, FrozenModel, ImageRef, Outcome
 from imagerag.formatting.quoting import line
-
-if TYPE_CHECKING:
-    pass
 
 MOST: Final = 20
 """Entries of any list."""

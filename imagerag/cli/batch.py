@@ -127,7 +127,7 @@ def batch_command(
         say(f"imagerag: {clean(str(error))}", err=True)
         code = BUDGET if isinstance(error, BudgetExceededError) else TECHNICAL
     except (KeyboardInterrupt, asyncio.CancelledError):
-        _print_resume_hint(batch, prompts, out)
+        _print_resume_hint(prompts, out)
         code = STOPPED
     failed = batch.counts["failed"] + batch.counts["invalid"]
     code = code or (TECHNICAL if failed else 0)
@@ -196,6 +196,6 @@ def _word(outcome: str) -> str:
     return known.name if known else labels.BATCH_LINES["invalid"].meaning
 
 
-def _print_resume_hint(batch: "BatchRunner", prompts: str, out: str) -> None:
+def _print_resume_hint(prompts: str, out: str) -> None:
     going_on = shlex.join(["imagerag", "batch", prompts, "--out", out, "--resume"])
     say(f"imagerag: stopped; nothing is lost. To go on: {going_on}", err=True)

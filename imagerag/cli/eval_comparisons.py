@@ -46,15 +46,13 @@ def sizes_command(
     from imagerag.evals.harness.evaluation import run_evaluation
 
     folder, rag = Path(out).expanduser(), rag_of(globals_, {**given, "library": library})
-    plan = asyncio.run(_plan(rag, suite, library, sizes, arm, base, given))
+    plan = asyncio.run(_plan(rag, suite, sizes, arm, base, given))
     began = time.monotonic()
     report = asyncio.run(run_evaluation(folder, plan, options_of(rag, given, "record", quiet)))
     return print_run(folder, report, time.monotonic() - began, as_json)
 
 
-async def _plan(
-    rag: ImageRAG, spec: str, library: str | None, sizes: str, arm: str, base: str, given: dict[str, Any]
-) -> "Plan":
+async def _plan(rag: ImageRAG, spec: str, sizes: str, arm: str, base: str, given: dict[str, Any]) -> "Plan":
     from imagerag.evals.harness.evaluation import setup_for
     from imagerag.evals.harness.plan import Plan
     from imagerag.evals.libraries.library_sizes import arms_of, check_curve, recipes_of, sizes_of

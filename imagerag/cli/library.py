@@ -30,7 +30,7 @@ def library_command() -> None:
 def list_command(globals_: Globals, /, as_json: bool) -> int:
     """List the libraries."""
     rag = ImageRAG(home=globals_.home)
-    library_metadata = asyncio.run(_passports(rag))
+    library_metadata = asyncio.run(_described_all(rag))
     if as_json:
         from imagerag.schemas.libraries import LibrariesDocument
 
@@ -82,10 +82,10 @@ def calibrate_command(globals_: Globals, /, name: str, as_json: bool) -> int:
 
 
 Described = tuple[str, int | None, "LibraryMetadata | None", str]
-"""A library's name, how many pictures, its library_metadata, and what is wrong with it."""
+"""A library's name, how many pictures, its metadata, and what is wrong with it."""
 
 
-async def _passports(rag: ImageRAG) -> list[Described]:
+async def _described_all(rag: ImageRAG) -> list[Described]:
     """Every library; a damaged one does not hide the others."""
     found: list[Described] = []
     for name in await rag.libraries.list():

@@ -15,7 +15,7 @@ from imagerag.cli.output_files import all_fresh, overwrite_option
 from imagerag.cli.progress_line import FileProgress
 from imagerag.cli.terminal import bold, count, dim, say, say_all, say_json, short, table
 from imagerag.client.client import ImageRAG
-from imagerag.formatting.numbers import cosine, percent
+from imagerag.formatting.numbers import cosine, percent, size_of_bytes
 from imagerag.formatting.text import clean
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def export_command(
 
         say_json(ExportDocument(library=name, format=kind, export=done).as_json())
     else:
-        say(f"{short(done.path, 60)}: {count(done.images, 'picture')}, {size(done.bytes)}")
+        say(f"{short(done.path, 60)}: {count(done.images, 'picture')}, {size_of_bytes(done.bytes)}")
         say_all([f"  {dim(one[:12])}  {clean(why)}" for one, why in list(done.missing.items())[:LISTED]])
     return 1 if done.missing else 0
 
@@ -133,7 +133,7 @@ def optimize_command(globals_: Globals, /, name: str, as_json: bool) -> int:
 
         say_json(LibraryOptimized(library=name, disk_before=before, disk=after).as_json())
     else:
-        say(f"library {bold(name)}: {size(before.total)} → {size(after.total)} ({disk_text(after)})")
+        say(f"library {bold(name)}: {size_of_bytes(before.total)} → {size_of_bytes(after.total)} ({disk_text(after)})")
     return 0
 
 
@@ -160,19 +160,9 @@ def rename_command(globals_: Globals, /, name: str, new: str, as_json: bool) -> 
 COMMANDS: Final = (stats_command, export_command, verify_command, optimize_command, rename_command)
 
 
-def size(number: int) -> str:
-    """Bytes, as people read them."""
-    value, unit = float(number), "B"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if value < 1000:
-            break
-        value, unit = value / 1000, larger
-    return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
-
-
 def disk_text(disk: "DiskUse") -> str:
     """Disk use by kind, in one line."""
-    return ", ".join(f"{kind} {size(number)}" for kind, number in disk if number)
+    return ", ".join(f"{kind} {size_of_bytes(number)}" for kind, number in disk if number)
 
 
 def statistics_lines(found: "LibraryStatistics") -> list[str]:
@@ -180,8 +170,8 @@ def statistics_lines(found: "LibraryStatistics") -> list[str]:
     rows = [
         ["texts", f"{found.captions:,} captions, {found.titles:,} titles, {found.tagged:,} with tags"],
         ["files", f"{found.linked:,} linked, {found.copied:,} copied, {found.several_files:,} with several files"],
-        ["disk", f"{size(found.disk.total)}: {disk_text(found.disk)}"],
-        ["", f"the files themselves: {size(found.file_bytes)}" if found.file_bytes else ""],
+        ["disk", f"{size_of_bytes(found.disk.total)}: {disk_text(found.disk)}"],
+        ["", f"the files themselves: {size_of_bytes(found.file_bytes)}" if found.file_bytes else ""],
         ["formats", common(found.formats)],
         ["sizes", _sizes(found)],
         ["taken", _dates(found)],

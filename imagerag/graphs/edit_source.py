@@ -14,7 +14,7 @@ async def edited_of_library(named: str, library: ReferenceLibrary | None, blobs:
     """A picture of a library, kept among the run's own, to be edited.
 
     Args:
-        named: its SHA-256, as `imagerag search` and `imagerag library show` say it.
+        named: its SHA-256, as `imagerag search --json` says it.
 
     Raises:
         UsageError: no library, or no such picture in it.

@@ -9,7 +9,7 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.run_record import RecordedImage, RunRecord
 from imagerag.agent.types import Attempt, UsedReference
 from imagerag.files.export import SUFFIXES, export, is_record, write_file
-from imagerag.files.sidecar import sidecar_path
+from imagerag.files.sidecar import Credit, sidecar_path
 from imagerag.reports.html.report_writer import write_report
 from imagerag.reports.record_images import run_images
 
@@ -73,5 +73,4 @@ async def _references(dependencies: "Dependencies", record: RunRecord, folder: P
 
 def _credit(one: UsedReference, file: str | None) -> dict[str, Any]:
     """Whose a reference is; without a file where its bytes are gone."""
-    said = one.model_dump(mode="json", include={"role", "concept", "title", "source", "author", "licence"})
-    return {"file": file, "sha256": one.image.sha256, **said}
+    return {"file": file, **Credit.of(one).model_dump(mode="json", exclude={"similarity"})}

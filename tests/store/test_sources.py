@@ -501,3 +501,11 @@ def test_a_header_that_claims_to_be_huge_is_refused(tmp_path: Path) -> None:
         file.truncate(2**32)  # a hole: it takes no room
     with pytest.raises(ValueError, match="one of its headers is too long"):
         tar_archive.open_tar(tmp_path / "a.tar", lambda name: False)
+
+
+async def test_another_picture_of_a_row_is_no_metadata(tmp_path: Path, library: Library, picture: Any) -> None:
+    pictures = {name: [{"bytes": data, "path": f"{name}.png"}] for name, data in
+                (("image", picture("red")), ("mask", b"mask"))}  # fmt: skip
+    path = saved(tmp_path / "pairs.parquet", {**pictures, "parts": [[b"a", b"b"]]})
+    report = await index([path], library)
+    assert (report.added, report.skipped) == (1, [])

@@ -13,7 +13,7 @@ from imagerag.store.data_dir import DataDir
 from imagerag.store.images.image_info import image_info
 from imagerag.store.integrity_check import check_library
 from imagerag.store.library.library import Library
-from imagerag.store.library.repair import repair_library
+from imagerag.store.library.repair import kept_bytes, repair_library
 from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage
 from imagerag.store.library.verification import LibraryProblem, unusable, verify_table
 
@@ -207,3 +207,23 @@ def test_vectors_that_lancedb_would_not_take_are_seen(bad: float) -> None:
     vectors = pa.FixedSizeListArray.from_arrays(pa.array([1.0, 0.0, bad, 0.0], pa.float32()), 2)
     assert unusable(pa.record_batch({"vector": vectors})) == [False, True]
     assert unusable(pa.record_batch({"vector": pa.array([None, [0.6, 0.8]], vectors.type)})) == [True, False]
+
+
+async def test_a_dead_path_stays_dropped_when_the_thumbnail_is_made_anew(
+    home: DataDir, library: Library, put: Any, tmp_path: Path
+) -> None:
+    row = await put(1, "a.png", "b.png")
+    (tmp_path / "a.png").unlink()
+    library.table.lance.update(where=f"id = '{row.id}'", values={"thumbnail": b""})
+    assert kinds(library) == [("file", row.id), ("thumbnail", row.id)]
+    assert all(one.repaired for one in await repaired(home, library))
+    assert [Path(file.path).name for file in (await library.rows())[0].files] == ["b.png"]
+    assert kinds(library) == []
+
+
+async def test_a_damaged_library_does_not_hide_the_bytes_of_the_next(home: DataDir, library: Library, put: Any) -> None:
+    row = await put(1, copy=True)
+    damaged = await Library.create_or_open(home, "a-first", library.embedder)
+    for file in (damaged.folder / "_versions").iterdir():
+        file.write_bytes(b"junk")
+    assert kept_bytes(home, row.id) == await library.image_bytes(row.id)

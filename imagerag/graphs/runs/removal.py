@@ -127,8 +127,9 @@ async def remove_runs(
     done = []
     async with AsyncExitStack() as opened:
         await opened.enter_async_context(dependencies.runs.kept_open())
-        heirs = await _heirs(dependencies, {one.run_id for one in planned.runs})
-        for unfinished in await dependencies.runs.removals.list():
+        going, left = {one.run_id for one in planned.runs}, await dependencies.runs.removals.list()
+        heirs = await _heirs(dependencies, going) if going or left else {}
+        for unfinished in left:
             await _delete(dependencies, unfinished.run_id, heirs.get(unfinished.run_id, ()))
         for one in planned.runs:
             try:

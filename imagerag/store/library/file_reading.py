@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.images.decoding import looks_like_an_image
+from imagerag.agent.images.formats import format_of
 from imagerag.agent.ports import PreparingEmbedder
 from imagerag.store.images.image_info import ImageInfo, image_info
 from imagerag.store.library.embedded import read_embedded
@@ -87,7 +87,7 @@ def read_file(
         digest = sha256(data).hexdigest()
         decoded = None
         if digest not in known.ids:
-            if not decode and not looks_like_an_image(data):
+            if not decode and format_of(data) is None:
                 return "not an image"
             keep = keep_bytes or not scan.links(path)
             decoded = _decoded(data, encoder, keep_bytes=keep) if decode else None

@@ -8,10 +8,14 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
 
 _RANGE: Final = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _CHOICE: Final = re.compile(r"\{([^{}]*,[^{}]*)\}")
@@ -35,10 +39,13 @@ class NamedPaths:
         """Whether an absolute path is one that a pattern stands for, or lies below it."""
         if not self.patterns:
             return False
+        return bool(self._spec.match_file(path.lstrip("/")))
+
+    @cached_property
+    def _spec(self) -> "GitIgnoreSpec":
         from pathspec import GitIgnoreSpec
 
-        lines = [pattern.replace("\\", "/") for pattern in self.patterns]
-        return bool(GitIgnoreSpec.from_lines(lines).match_file(path.lstrip("/")))
+        return GitIgnoreSpec.from_lines([pattern.replace("\\", "/") for pattern in self.patterns])
 
 
 def expand(paths: Sequence[Path], *, may_be_gone: bool = False) -> NamedPaths:

@@ -109,7 +109,7 @@ class Sidecars:
         if not there:
             return ()
         if image not in self._found:
-            found = (there.get(_key(name)) for name in names_of(image.name, takeout=_JSON in there))
+            found = (there.get(name_key(name)) for name in names_of(image.name, takeout=_JSON in there))
             names = dict.fromkeys(name for name in found if name is not None and name != image.name)
             self._found[image] = tuple(names)
         return self._found[image]
@@ -121,7 +121,7 @@ class Sidecars:
             except OSError:
                 names = []
             ours = [name for name in names if name.lower().endswith(SUFFIXES)]
-            found = {_key(name): name for name in reversed(ours)}
+            found = {name_key(name): name for name in reversed(ours)}
             if any(name.endswith(_JSON) for name in found):
                 found[_JSON] = ""
             self._folders[folder] = found
@@ -232,6 +232,6 @@ def _without_labels(record: Mapping[str, Any]) -> Mapping[str, Any]:
     return {key: value for key, value in record.items() if plain_name(key) not in ("label", "text")}
 
 
-def _key(name: str) -> str:
+def name_key(name: str) -> str:
     """A name as it is looked for: composed and decomposed accents are the same, and upper and lower case."""
     return unicodedata.normalize("NFC", name).casefold()

@@ -263,18 +263,21 @@ def _is_value(row: Row) -> bool:
 
 def _drop_torn(connection: sqlite3.Connection) -> int:
     """Delete the checkpoints and writes that name a value which is lost."""
+    from imagerag.store.sqlite.checkpointer import VALUE_IDS
+    from imagerag.store.sqlite.compact_serializer import VALUE
+
     there = set(connection.execute("SELECT thread_id, id FROM checkpoint_values"))
     torn = [
         ("checkpoints", rowid)
         for rowid, thread_id, kind, data in connection.execute(
             "SELECT rowid, thread_id, type, checkpoint FROM checkpoints"
         )
-        if not all((thread_id, one) in there for one in _loaded(kind, data).get("value_ids", {}).values())
+        if not all((thread_id, one) in there for one in _loaded(kind, data).get(VALUE_IDS, {}).values())
     ]
     torn += [
         ("writes", rowid)
         for rowid, thread_id, one in connection.execute(
-            "SELECT rowid, thread_id, value FROM writes WHERE type = 'value'"
+            "SELECT rowid, thread_id, value FROM writes WHERE type = ?", (VALUE,)
         )
         if (thread_id, one) not in there
     ]

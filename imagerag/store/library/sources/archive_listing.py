@@ -6,7 +6,6 @@ the name is shown and exported.
 
 import posixpath
 import re
-import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
@@ -18,6 +17,7 @@ from imagerag.store.library.sidecars import (
     MEMBER_SUFFIXES,
     SidecarMetadata,
     member_names_of,
+    name_key,
     read_all,
     sidecar_metadata,
 )
@@ -60,7 +60,7 @@ class ArchiveListing:
     def said(self, name: str, read: Callable[[ArchiveEntry], bytes]) -> SidecarMetadata:
         """What lies beside an image in the archive and says something of it."""
         folder, _, base = name.rpartition("/")
-        keys = dict.fromkeys(_key(f"{folder}/{one}" if folder else one) for one in member_names_of(base))
+        keys = dict.fromkeys(name_key(f"{folder}/{one}" if folder else one) for one in member_names_of(base))
         return read_all(
             (self.texts[key].name, self._reading(self.texts[key], read)) for key in keys if key in self.texts
         )
@@ -86,7 +86,7 @@ def listing(archive: str, entries: Iterable[ArchiveEntry], excluded: Callable[[s
             continue
         if suffix in MEMBER_SUFFIXES:
             if name and not entry.refused and entry.size <= LONGEST:
-                found.texts[_key(name)] = entry
+                found.texts[name_key(name)] = entry
         elif suffix not in IMAGE_SUFFIXES:
             others += 1
         elif why := entry.refused or _refused(name, entry.size):
@@ -126,7 +126,3 @@ def _refused(name: str | None, size: int) -> str:
     if size > MAX_BYTES:
         return f"it has {size / 2**20:.0f} MB; at most {MAX_BYTES // 2**20} MB are read"
     return "it is empty" if not size else ""
-
-
-def _key(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()

@@ -254,13 +254,13 @@ def class_names(schema: "pa.Schema") -> dict[str, list[str]]:
 
 
 def plain_value(value: Any) -> Any:
-    """A value of Arrow's as JSON has it; times as text."""
+    """A value of Arrow's as JSON has it; times as text, and no bytes within: another picture is no metadata."""
     if isinstance(value, datetime | date):
         return value.isoformat(sep=" ") if isinstance(value, datetime) else value.isoformat()
     if isinstance(value, list):
-        return [plain_value(one) for one in value]
+        return [plain_value(one) for one in value if not isinstance(one, bytes)]
     if isinstance(value, dict):
-        return {name: plain_value(one) for name, one in value.items()}
+        return {name: plain_value(one) for name, one in value.items() if not isinstance(one, bytes)}
     return value if isinstance(value, str | int | float | bool | bytes | None) else str(value)
 
 

@@ -2,15 +2,11 @@
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from imagerag.agent.intents import concept_of
 from imagerag.agent.types import Concept, Requirement, RequirementCheck, Verdict
 from imagerag.tools.judges.clip.checklist import DETERMINERS
 from imagerag.tools.judges.clip.region_scorer import RegionScore
-
-if TYPE_CHECKING:
-    pass
 
 
 def unmet_requirements(asked: Sequence[Requirement], findings: Sequence[RegionScore]) -> list[Requirement]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from imagerag.agent.errors import BackendError, MissingExtraError
 from imagerag.agent.extras import import_extra
@@ -17,10 +17,6 @@ from imagerag.tools.generators.diffusers.devices import (
     quiet,
 )
 from imagerag.tools.huggingface_hub import hub
-
-if TYPE_CHECKING:
-    pass
-
 
 SAFE: Final[Mapping[str, Any]] = {"trust_remote_code": False}
 """No code comes from a model's folder; where this is left out, transformers asks on the terminal."""
