@@ -187,6 +187,7 @@ MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.2757
 @example(90, 31, 32, "longest", "bicubic")
 @example(32, 32, 32, "longest", "bicubic")
 @example(20, 33, (24, 32), "longest", "bilinear")
+@example(2, 32, 16, "shortest", "bicubic")
 def test_pictures_are_prepared_number_by_number_as_open_clip_does(
     width: int, height: int, size: Any, mode: Any, interpolation: Any
 ) -> None:
@@ -195,6 +196,8 @@ def test_pictures_are_prepared_number_by_number_as_open_clip_does(
 
     if mode == "longest":  # open_clip's own transform fails on what would be less than a pixel high or wide
         assume(min(width, height) * 2 * min(size if isinstance(size, tuple) else (size,)) > max(width, height))
+    elif mode == "shortest":  # of a line, ours looks at the middle alone: open_clip would enlarge all of it
+        assume(max(width, height) <= 16 * min(width, height))
     chosen = {"size": size, "mean": MEAN, "std": STD, "fill_color": 200}
     chosen |= {"interpolation": interpolation, "resize_mode": mode}
     pixels = np.random.default_rng(width * 100 + height).integers(0, 256, (height, width, 3), dtype=np.uint8)
