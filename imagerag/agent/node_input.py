@@ -1,7 +1,7 @@
 """The input of nodes: the state of their own run and its config, whatever way the graph was entered.
 
 A graph is entered by an input, inside another graph with that graph's context, or by a state that somebody wrote
-(`update_state`): then the state may hold findings of another prompt, or the ending of a run that is over.
+(`update_state`): then the state may hold findings of another prompt, or the result of a run that is over.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -61,8 +61,8 @@ def in_run(node: Step) -> Step:
         with node_span(node.__name__, runtime) as finished:
             update = await node(own, runtime)
             finished(update)
-        if has_finished(state) and isinstance(update, Mapping) and not update.get("ending"):
-            return {**update, "ending": Overwrite(None), "best": None}
+        if has_finished(state) and isinstance(update, Mapping) and not update.get("result"):
+            return {**update, "result": Overwrite(None), "best": None}
         return update
 
     return wrapper  # type: ignore[return-value]
@@ -93,10 +93,10 @@ def decided(route: Callable[..., Awaitable[Any]]) -> Callable[[RunState], Awaita
 
 
 def own_state(state: RunState) -> RunState:
-    """The state without the verdicts of another prompt, and without the ending of a run that is over."""
+    """The state without the verdicts of another prompt, and without the result of a run that is over."""
     own = state
     if has_finished(own):
-        own = {**own, "ending": None, "best": None}
+        own = {**own, "result": None, "best": None}
     if (own.get("judged_prompt") or own.get("prompt")) != own.get("prompt"):
         unjudged = [attempt.model_copy(update={"verdict": None}) for attempt in own.get("attempts") or []]
         own = {**own, "attempts": unjudged, "requirements": []}

@@ -114,14 +114,14 @@ class Nodes:
         except JudgeReplyError as unread:
             judged = _with_verdict(attempts, _abstention(str(unread), unread.raw))
             return {"attempts": judged, "judged_prompt": state["prompt"], "calls": calls.made}
-        entries = state.get("ledger") or []
+        entries = state.get("tracked_concepts") or []
         if answer.verdict.aligned or answer.verdict.missing or only_comparisons_fail(answer.verdict):
             entries = concept_tracker.update_missing(entries, answer.verdict.missing, attempt.round)
         return {
             "attempts": _with_verdict(attempts, answer.verdict),
             "judged_prompt": state["prompt"],
             "requirements": state.get("requirements") or [r for r in answer.requirements if r.image is None],
-            "ledger": entries,
+            "tracked_concepts": entries,
             "concepts": [],
             "concept_tries": 0,
             "queries": [],
@@ -160,11 +160,11 @@ class Nodes:
             if isinstance(unnamed, RefusalError) and not escalation.searched(state):
                 raise
             concepts = []  # a further ask that is refused has named nothing; the run has its verdict
-        tracked = state["ledger"]
+        tracked = state["tracked_concepts"]
         if concepts and not escalation.searched(state):  # what is named in place of them resolves nothing
             tracked = concept_tracker.update_missing(tracked, concepts, attempt.round)
         tries = retries_counted(tried + 1, self.judge.honours)
-        return {"concepts": concepts, "concept_tries": tries, "ledger": tracked, "calls": calls.made}
+        return {"concepts": concepts, "concept_tries": tries, "tracked_concepts": tracked, "calls": calls.made}
 
     async def write_captions(self, state: RunState, runtime: Runtime[RunConfig]) -> RunUpdate:
         """Write one caption per missing concept, each within what the library's encoder reads; or do without them."""
@@ -208,7 +208,7 @@ class Nodes:
             missing=missing_count(state),
             shown=shown_at_most(self.judge, len(sent_images.always_sent(state))),
         )
-        entries = state.get("ledger") or []
+        entries = state.get("tracked_concepts") or []
         found = next_searches(state)
         while True:
             searches, chosen = select_candidates(found, entries, rooms=rooms, by_hand=config.select)
@@ -245,12 +245,14 @@ class Nodes:
         chosen = state["chosen"][:room]
         references = sent_images.references_to_send(state, chosen, room=room, likeness=runtime.context.likeness)
         drawn = await self._draw("regenerate", state, runtime, references)
-        drawn["ledger"] = concept_tracker.record_references(state.get("ledger") or [], chosen, next_round(state))
+        drawn["tracked_concepts"] = concept_tracker.record_references(
+            state.get("tracked_concepts") or [], chosen, next_round(state)
+        )
         return drawn
 
     async def finish(self, state: RunState, runtime: Runtime[RunConfig]) -> RunUpdate:
         """Pick the best attempt and name the outcome."""
-        ending = state.get("ending") or outcomes.result_of(
+        result = state.get("result") or outcomes.result_of(
             state,
             runtime.context,
             room=self._room(state, runtime.context),
@@ -259,11 +261,11 @@ class Nodes:
         )
         calls = self._calls(state, runtime)
         await calls.take_over()
-        if state.get("ending"):
+        if state.get("result"):
             calls.made += await calls.unrecorded()
-        best = await preferred_attempt(self.judge, self._parts, calls, state, compare=ending.outcome in outcomes.JUDGED)
-        ending = ending.model_copy(update={"at": clock.now()})
-        return {"ending": ending, "best": best.index if best else None, "calls": calls.made}
+        best = await preferred_attempt(self.judge, self._parts, calls, state, compare=result.outcome in outcomes.JUDGED)
+        result = result.model_copy(update={"at": clock.now()})
+        return {"result": result, "best": best.index if best else None, "calls": calls.made}
 
     async def _draw(
         self, node: str, state: RunState, runtime: Runtime[RunConfig], references: list[UsedReference]

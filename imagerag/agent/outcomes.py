@@ -73,7 +73,7 @@ def describe_missing(verdict: Verdict | None, state: RunState | None = None) -> 
 def _asked_for(state: RunState) -> list[str]:
     """What was named when the judge was asked for it: in this round, and not in place of what found nothing."""
     searched = {concept_tracker.key(search.query.concept.text) for search in next_searches(state)}
-    entries = concept_tracker.missing(state.get("ledger") or [])
+    entries = concept_tracker.missing(state.get("tracked_concepts") or [])
     first = [entry.concept.text for entry in entries if concept_tracker.key(entry.concept.text) in searched]
     return first or [concept.text for concept in state.get("concepts") or []]
 

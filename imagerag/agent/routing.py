@@ -59,7 +59,7 @@ async def route_after_shortlist(
     state: RunState, runtime: Runtime[RunConfig]
 ) -> Literal["select", "regenerate", "generate", "extract_concepts", "finish"] | Sends:
     """Draw with what passed, or let a human choose; if nothing passed, look elsewhere."""
-    if state.get("ending"):
+    if state.get("result"):
         return "finish"
     if state["chosen"]:
         return "regenerate"

@@ -150,23 +150,23 @@ def run_record(
         path: the file that holds the best image, where there is one.
         question: what the run waits to be told, when it is interrupted.
     """
-    ending: RunResult | None = state.get("ending")
+    result: RunResult | None = state.get("result")
     attempts: list[Attempt] = list(state.get("attempts") or [])
     best = _best(state.get("best"), attempts)
     calls: list[ModelCall] = list(state.get("calls") or [])
     record = RunRecord(
         run_id=run_id,
-        status="ended" if ending else "interrupted" if question else "running",
-        prompt=_prompt_of(state, ending),
-        outcome=ending.outcome if ending else None,
-        reason=ending.reason if ending else "",
-        error=ending.error if ending else None,
-        causes=list(ending.causes) if ending else [],
+        status="ended" if result else "interrupted" if question else "running",
+        prompt=_prompt_of(state, result),
+        outcome=result.outcome if result else None,
+        reason=result.reason if result else "",
+        error=result.error if result else None,
+        causes=list(result.causes) if result else [],
         image=RecordedImage(**best.image.model_dump(), path=path) if best else None,
         best_attempt=best.index if best else None,
         attempts=attempts,
         requirements=state.get("requirements") or [],
-        concepts=state.get("ledger") or [],
+        concepts=state.get("tracked_concepts") or [],
         searches=state.get("searches") or [],
         unresolved=describe_missing(best.verdict) if best else [],
         references=list(best.references) if best else [],
@@ -178,7 +178,7 @@ def run_record(
         unsettled_usd=round(unsettled_cost(calls), 12),
         has_unknown_cost=sorted({call.backend for call in calls if _unpriced(call)}),
         started_at=state.get("started_at"),
-        elapsed_s=_elapsed(state.get("started_at"), ending, calls),
+        elapsed_s=_elapsed(state.get("started_at"), result, calls),
         setup=state.get("setup"),
         parent_run=state.get("parent_run"),
         excluded_images=state.get("excluded_images") or [],
@@ -189,10 +189,10 @@ def run_record(
     return record.model_copy(update={"next_steps": next_steps(record)})
 
 
-def _prompt_of(state: Mapping[str, Any], ending: RunResult | None) -> str:
+def _prompt_of(state: Mapping[str, Any], result: RunResult | None) -> str:
     """The words that the run was made for: others may have been written into its thread after it ended."""
     judged = state.get("judged_prompt")
-    return str(judged if judged and ending and ending.outcome in _BY_JUDGEMENT else state.get("prompt", ""))
+    return str(judged if judged and result and result.outcome in _BY_JUDGEMENT else state.get("prompt", ""))
 
 
 def _best(index: int | None, attempts: list[Attempt]) -> Attempt | None:
@@ -221,7 +221,7 @@ def _rounded(usd: float | None) -> float | None:
     return None if usd is None else round(usd, 12)
 
 
-def _elapsed(started_at: str | None, ending: RunResult | None, calls: list[ModelCall]) -> float:
-    if started_at and ending and ending.at:
-        return (datetime.fromisoformat(ending.at) - datetime.fromisoformat(started_at)).total_seconds()
+def _elapsed(started_at: str | None, result: RunResult | None, calls: list[ModelCall]) -> float:
+    if started_at and result and result.at:
+        return (datetime.fromisoformat(result.at) - datetime.fromisoformat(started_at)).total_seconds()
     return fsum(call.elapsed_s for call in calls)

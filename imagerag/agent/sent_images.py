@@ -105,7 +105,7 @@ def references_to_send(
     """What is always sent, then what was chosen for what is missing, then what helped before, within `room`."""
     sent = [*always_sent(state, likeness), *chosen]
     known = {reference.image.sha256 for reference in sent} | set(state.get("excluded_images") or [])
-    helpful = concept_tracker.resolving_references(state.get("ledger") or [], state.get("attempts") or [])
+    helpful = concept_tracker.resolving_references(state.get("tracked_concepts") or [], state.get("attempts") or [])
     kept = [reference for reference in helpful if reference.image.sha256 not in known]
     return [*sent, *kept[: room - len(chosen)]]
 

@@ -68,7 +68,7 @@ class RunInput(TypedDict):
 class RunOutput(TypedDict):
     """What a run gives back; `best` is the index of the best attempt, None when there is no picture at all."""
 
-    ending: Annotated[RunResult | None, merge_requirements]
+    result: Annotated[RunResult | None, merge_requirements]
     best: int | None
     attempts: list[Attempt]
 
@@ -94,7 +94,7 @@ class RunState(RunInput, RunOutput):
     queries: list[Query]
     searches: Annotated[list[Search], upsert_searches]
     chosen: list[UsedReference]
-    ledger: list[TrackedConcept]
+    tracked_concepts: list[TrackedConcept]
     calls: Annotated[list[ModelCall], add_calls]
     judged_prompt: str | None
     runs: Annotated[int, operator.add]
@@ -112,10 +112,10 @@ class RunUpdate(TypedDict, total=False):
     searches: list[Search]
     chosen: list[UsedReference]
     subjects: list[Subject]
-    ledger: list[TrackedConcept]
+    tracked_concepts: list[TrackedConcept]
     calls: list[ModelCall]
     judged_prompt: str
-    ending: RunResult | None
+    result: RunResult | None
     best: int | None
 
 
@@ -163,8 +163,8 @@ def next_searches(state: RunState) -> list[Search]:
 
 def has_finished(state: RunState) -> bool:
     """Whether the run has ended, and `finish` has dated it."""
-    ending = state.get("ending")
-    return ending is not None and ending.at is not None
+    result = state.get("result")
+    return result is not None and result.at is not None
 
 
 def run_name(state: RunState | SearchTask, thread_id: str | None, checkpoint_ns: str) -> str:

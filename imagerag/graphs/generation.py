@@ -61,7 +61,7 @@ class Workflow(StateGraph[RunState, RunConfig, RunInput, RunOutput]):
 
 
 BLANK: Final[Mapping[str, Any]] = {
-    "ending": Overwrite(None),
+    "result": Overwrite(None),
     "best": None,
     "attempts": [],
     "requirements": [],
@@ -70,7 +70,7 @@ BLANK: Final[Mapping[str, Any]] = {
     "queries": [],
     "searches": Overwrite([]),
     "chosen": [],
-    "ledger": [],
+    "tracked_concepts": [],
     "calls": Overwrite([]),
     "judged_prompt": None,
     "runs": 1,
@@ -99,8 +99,8 @@ def give_up(state: RunState, error: NodeError) -> Command[Any]:
     if isinstance(failure, StorageError):
         return _left_open(state, error, failure)
     finished = error.node not in _NODES and has_finished(state)  # a node of the user's own may come after `finish`
-    ending = None if finished else state.get("ending")
-    update = {"ending": ending or result_from_error(failure, error.node), "calls": calls_from_error(failure)}
+    result = None if finished else state.get("result")
+    update = {"result": result or result_from_error(failure, error.node), "calls": calls_from_error(failure)}
     return Command(update=update, goto=[] if finished or error.node == "finish" else "finish")
 
 

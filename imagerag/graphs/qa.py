@@ -36,7 +36,7 @@ BLANK: Final[Mapping[str, Any]] = {
     "notes": [],
     "reply": None,
     "without": None,
-    "ending": None,
+    "result": None,
     "calls": [],
     "run_key": new_key,
 }
@@ -63,9 +63,9 @@ def give_up(state: QAState, error: NodeError) -> Command[Literal["finish"]]:
         return Command(
             update={"without": AnswerResponse(reason=short(str(failure), MAX_SUPPORT)), "calls": calls}, goto="finish"
         )
-    ending = state.get("ending") or result_from_error(failure, error.node)
-    ending = ending.model_copy(update={"reason": short(ending.reason, MAX_SUPPORT)})
-    return Command(update={"ending": ending, "calls": calls}, goto="finish" if error.node != "finish" else [])
+    result = state.get("result") or result_from_error(failure, error.node)
+    result = result.model_copy(update={"reason": short(result.reason, MAX_SUPPORT)})
+    return Command(update={"result": result, "calls": calls}, goto="finish" if error.node != "finish" else [])
 
 
 def build_qa(

@@ -80,8 +80,8 @@ def _chosen(update: dict[str, Any]) -> str:
 
 def ending_words(update: dict[str, Any]) -> str:
     """The outcome of a run and its reason; empty for other steps."""
-    ending: RunResult | None = update.get("ending")
-    return f"{labels.standing(None, ending.outcome).name}: {ending.reason}" if ending else ""
+    result: RunResult | None = update.get("result")
+    return f"{labels.standing(None, result.outcome).name}: {result.reason}" if result else ""
 
 
 _WORDS: Final[Mapping[str, Callable[[dict[str, Any]], str]]] = {

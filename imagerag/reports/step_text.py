@@ -35,8 +35,8 @@ def try_text(step: "Step") -> int:
 
 def step_text(step: "Step") -> str:
     """Text of a step, on one line."""
-    if step.status == "failed" and (ending := step.changes.get("ending")) and ending.after:
-        return str(ending.after.reason)
+    if step.status == "failed" and (result := step.changes.get("result")) and result.after:
+        return str(result.after.reason)
     if step.status != "done":
         return step.error or labels.STEP_STATUSES[step.status].meaning
     teller = _TOLD.get(step.node)
@@ -51,7 +51,7 @@ _NOTHING: Final = {
     "write_captions": NOTHING_NEW,
     "extract_concepts": NAMED_NOTHING,
     "critique": "the judge's answer changed nothing",
-    "finish": "the run had its ending already",
+    "finish": "the run already had its result",
 }
 
 
@@ -110,8 +110,8 @@ _TOLD: "Final[Mapping[str, Callable[[Changes], str]]]" = {
     "retrieve": _found,
     "shortlist": _decided,
     "select": _decided,
-    "finish": lambda changes: changes["ending"].after.reason if "ending" in changes else "",
-    "cancel": lambda changes: changes["ending"].after.reason if "ending" in changes else "",
+    "finish": lambda changes: changes["result"].after.reason if "result" in changes else "",
+    "cancel": lambda changes: changes["result"].after.reason if "result" in changes else "",
     "update": lambda changes: _by_hand(changes) or "nothing: what follows is done again as it was",
 }
 

@@ -63,9 +63,9 @@ def test_a_search_with_the_prompt_takes_as_many_as_searches_for_all_that_is_miss
 
 def test_what_was_sent_for_a_concept_before_is_not_sent_for_it_again() -> None:
     used = UsedReference(image=image("a"), concept="x")
-    ledger = [TrackedConcept(concept=Concept(text="x"), first_missing_round=0, references=(used,))]
+    tracked_concepts = [TrackedConcept(concept=Concept(text="x"), first_missing_round=0, references=(used,))]
     decided, chosen = select_candidates(
-        [search("x", "a", "b"), search("y", "a")], ledger, rooms=ReferenceLimits(room=3), by_hand=False
+        [search("x", "a", "b"), search("y", "a")], tracked_concepts, rooms=ReferenceLimits(room=3), by_hand=False
     )
     assert decisions(decided) == [["already_used", "taken"], ["taken"]]
     assert [ref.image for ref in chosen] == [image("b"), image("a")]

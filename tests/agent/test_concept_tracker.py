@@ -1,4 +1,4 @@
-"""The ledger: concepts keep their identity across rounds, and what helped is remembered."""
+"""Tracked concepts keep their identity across rounds, and what helped is remembered."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The ledger in loops of several rounds, where one concept is tried with more than one reference."""
+"""Tracked concepts in loops of several rounds, where one concept is tried with more than one reference."""
 
 import pytest
 

@@ -93,9 +93,9 @@ def test_what_is_returned_is_never_worse_than_the_first(verdicts: list[tuple[flo
     ],
 )
 def test_every_error_has_an_outcome(error: Exception, node: str, outcome: Outcome) -> None:
-    ending = outcomes.result_from_error(error, node)
-    assert ending.outcome is outcome
-    assert ending.reason
+    result = outcomes.result_from_error(error, node)
+    assert result.outcome is outcome
+    assert result.reason
 
 
 def subclasses(kind: type[Exception]) -> set[type[Exception]]:

@@ -121,7 +121,7 @@ async def test_after_the_shortlist() -> None:
     drawn = {"attempts": [attempt(False)]}
     chosen = state(**drawn, chosen=[UsedReference(image=image("b"), concept="x")])
     assert await routing.route_after_shortlist(chosen, under()) == "regenerate"
-    ended = state(**chosen, ending=RunResult(outcome=Outcome.FAILED, reason="?"))
+    ended = state(**chosen, result=RunResult(outcome=Outcome.FAILED, reason="?"))
     assert await routing.route_after_shortlist(ended, under()) == "finish"
     offered = state(**drawn, searches=[search("x", decision="offered")])
     assert await routing.route_after_shortlist(offered, under(select=True)) == "select"

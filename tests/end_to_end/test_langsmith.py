@@ -166,7 +166,7 @@ def test_a_sketch_run_is_a_thread_of_readable_steps(traced: Desk, home: Path) ->
     assert {span["extra"]["metadata"]["thread_id"] for span in traced.runs.values()} == {record["run_id"]}
     (root,) = traced.children(None)
     assert root["inputs"]["prompt"] == HELD
-    assert root["outputs"]["ending"]["outcome"] == record["outcome"] == "aligned"
+    assert root["outputs"]["result"]["outcome"] == record["outcome"] == "aligned"
     drawn = root["outputs"]["attempts"][record["best_attempt"]]["image"]
     assert drawn["sha256"] == record["image"]["sha256"]
     check_no_leak(traced, home)

@@ -227,14 +227,14 @@ async def test_a_graph_of_ones_own_is_told_for_each_prompt_anew(home: Path) -> N
 async def test_the_warnings_of_a_graph_around_it_are_left_alone(home: Path) -> None:
     class Around(TypedDict, total=False):
         prompt: str
-        ending: Any
+        result: Any
         warnings: list[dict[str, int]]
 
     inner = (await ImageRAG(preset="sketch", home=home).workflow()).compile()
     graph = StateGraph(Around).add_node("draw", inner).add_edge(START, "draw").compile()
     done = await graph.ainvoke({"prompt": KNOWN, "warnings": [{"code": 1}]})
     assert done["warnings"] == [{"code": 1}]
-    assert done["ending"].outcome == "aligned"
+    assert done["result"].outcome == "aligned"
 
 
 def test_a_search_says_what_a_run_says_of_a_library_whose_captions_do_not_pass(

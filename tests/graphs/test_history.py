@@ -55,7 +55,7 @@ async def test_a_step_has_what_it_changed_and_asked(stage):
     assert [len(step.changes["attempts"].before or []) for step in found if "attempts" in step.changes] == [0, 1, 1, 2]
     for step, caption in zip([s for s in found if s.node == "retrieve"], CAPTIONS, strict=True):
         assert [search.query.text for search in step.changes["searches"].after] == [caption]
-    assert found[-1].changes["ending"].after.outcome is Outcome.ALIGNED
+    assert found[-1].changes["result"].after.outcome is Outcome.ALIGNED
     assert all("calls" not in step.changes for step in found)
 
 
@@ -83,7 +83,7 @@ async def test_a_failed_step_has_its_call_and_the_ending(stage):
     [_ async for _ in stage.runner.start("a heart", setup(), run_id="refused")]
     _, failed, finish = await steps(stage.runner.dependencies, "refused")
     assert (failed.node, failed.status, len(failed.calls)) == ("generate", "failed", 1)
-    assert failed.changes["ending"].after.outcome is Outcome.REFUSED
+    assert failed.changes["result"].after.outcome is Outcome.REFUSED
     assert "no" in (failed.error or "")
     assert finish.node == "finish"
 
@@ -92,7 +92,7 @@ async def test_a_cancelled_run_ends_with_that(stage):
     await two_concepts(stage, "left", until=2)
     found = await steps(stage.runner.dependencies, "left")
     assert [step.node for step in found] == ["input", "generate", "critique", "cancel"]
-    assert found[-1].changes["ending"].after.outcome is Outcome.CANCELLED
+    assert found[-1].changes["result"].after.outcome is Outcome.CANCELLED
 
 
 async def test_a_waiting_step_waits_and_then_is_done(stage):

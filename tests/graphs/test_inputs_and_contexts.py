@@ -148,7 +148,7 @@ def test_what_is_published_of_inputs_and_contexts_is_what_is_taken(bench):
 async def test_no_context_is_the_defaults(bench):
     bench.judge.enqueue([])
     done = await graph_of(bench).ainvoke({"prompt": "a heart"}, CONFIG)
-    assert done["ending"].outcome is Outcome.ALIGNED
+    assert done["result"].outcome is Outcome.ALIGNED
 
 
 @pytest.mark.parametrize(
@@ -159,8 +159,8 @@ async def test_no_context_is_the_defaults(bench):
 @pytest.mark.parametrize("made", [dict, lambda context: RunContext(**context)], ids=["json", "made"])
 async def test_budgets_in_a_context_are_kept(bench, context, reason, made: Callable[[Any], Any]):
     done = await graph_of(bench).ainvoke({"prompt": "a heart"}, CONFIG, context=made(context))
-    assert done["ending"].outcome is Outcome.BUDGET_EXHAUSTED
-    assert reason in done["ending"].reason
+    assert done["result"].outcome is Outcome.BUDGET_EXHAUSTED
+    assert reason in done["result"].reason
 
 
 async def test_a_deadline_counts_from_each_start_and_not_from_the_threads_first(bench):
@@ -169,7 +169,7 @@ async def test_a_deadline_counts_from_each_start_and_not_from_the_threads_first(
     for prompt in ("a heart", "a star"):
         given = {"prompt": prompt, "started_at": "2020-01-01T00:00:00+00:00"}
         done = await graph.ainvoke(given, CONFIG, context={"deadline_s": 60})
-        assert done["ending"].outcome is Outcome.ALIGNED
+        assert done["result"].outcome is Outcome.ALIGNED
 
 
 def test_the_nearer_of_two_deadlines_counts():

@@ -63,7 +63,7 @@ async def whole(graph: Any, given: dict[str, Any], config: RunConfig) -> dict[st
 async def test_an_edit_is_judged_on_what_had_to_change_and_on_what_had_to_stay() -> None:
     nodes, graph = stage([])
     state = await edited(nodes, graph)
-    assert state["ending"].outcome is Outcome.ALIGNED
+    assert state["result"].outcome is Outcome.ALIGNED
     attempt = state["attempts"][0]
     assert [(c.requirement.kind, c.requirement.text) for c in attempt.verdict.checks] == [
         ("content", "make it green"),
@@ -79,7 +79,7 @@ async def test_an_edit_is_judged_on_what_had_to_change_and_on_what_had_to_stay()
 async def test_what_only_had_to_stay_is_not_searched_for_but_drawn_once_more() -> None:
     nodes, graph = stage([KEPT], [KEPT], [])
     state = await edited(nodes, graph)
-    assert (state["ending"].outcome, state.get("searches") or []) == (Outcome.ALIGNED, [])
+    assert (state["result"].outcome, state.get("searches") or []) == (Outcome.ALIGNED, [])
     attempts = state["attempts"]
     assert [len(attempt.references) for attempt in attempts] == [1, 1, 1]
     assert [attempt.variation.seed for attempt in attempts] == [0, 1, 2]  # the same would come out the same
@@ -91,7 +91,7 @@ async def test_what_is_drawn_once_more_is_drawn_with_the_same_references(fails: 
     """The reference brought what was missing, and goes along though something else was not as it was sent."""
     nodes, graph = stage(["heart"], [fails], [], tags=("product",))
     state = await edited(nodes, graph, "a heart")
-    assert state["ending"].outcome is Outcome.ALIGNED
+    assert state["result"].outcome is Outcome.ALIGNED
     assert [[one.role for one in attempt.references] for attempt in state["attempts"]] == [
         ["edit"], ["edit", "reference"], ["edit", "reference"],
     ]  # fmt: skip
@@ -101,7 +101,7 @@ async def test_what_is_drawn_once_more_is_drawn_with_the_same_references(fails: 
 async def test_what_never_stays_ends_with_its_name() -> None:
     nodes, graph = stage([KEPT], [KEPT])
     state = await edited(nodes, graph, max_rounds=1)
-    assert (state["ending"].outcome, state["ending"].reason) == (
+    assert (state["result"].outcome, state["result"].reason) == (
         Outcome.BEST_EFFORT,
         f"still missing after 1 round: {KEPT}",
     )

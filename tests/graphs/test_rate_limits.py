@@ -67,7 +67,7 @@ async def test_a_run_waits_as_long_as_it_is_told_however_that_is_said(
     with MockOpenAIServer(answer) as server:
         server.enqueue(endpoint, SAID[said])
         state = await run(server)
-        assert state["ending"].outcome is Outcome.ALIGNED
+        assert state["result"].outcome is Outcome.ALIGNED
         assert 12 in waits
         assert server.count("images.generate") == (2 if endpoint == "images.generate" else 1)
 
@@ -79,12 +79,12 @@ async def test_a_wait_beyond_the_patience_ends_the_run_at_once_and_by_its_name(
     with MockOpenAIServer(answer) as server:
         server.enqueue(endpoint, Raw(429, {"error": {"message": "daily limit"}}, {"retry-after": "40000"}))
         state = await run(server)
-    ending = state["ending"]
-    assert ending.outcome is (Outcome.FAILED if endpoint == "images.generate" else Outcome.JUDGE_UNAVAILABLE)
-    assert ending.error == "WaitTooLongError"
-    assert "daily limit" in ending.reason
-    assert "it asks to wait 11 h 7 min" in ending.reason
-    assert "--patience-s" in ending.reason
+    result = state["result"]
+    assert result.outcome is (Outcome.FAILED if endpoint == "images.generate" else Outcome.JUDGE_UNAVAILABLE)
+    assert result.error == "WaitTooLongError"
+    assert "daily limit" in result.reason
+    assert "it asks to wait 11 h 7 min" in result.reason
+    assert "--patience-s" in result.reason
     lost = ModelCall(role="generate", backend="m", elapsed_s=0, completed=False, retry_after_s=40000)
     again, wait, *_ = run_record("r", {**state, "prompt": "a cat", "calls": [lost]}).next_steps
     assert again.startswith("ask again in 11 h 7 min")
@@ -98,9 +98,9 @@ async def test_a_wait_beyond_the_deadline_ends_it_too(waits: list[float]) -> Non
     with MockOpenAIServer(answer) as server:
         server.enqueue("chat", Raw(429, {"error": {"message": "Please try again in 1m2s."}}))
         state = await run(server, deadline_at=time.time() + 50)
-    assert state["ending"].error == "WaitTooLongError"
-    assert state["ending"].outcome is Outcome.JUDGE_UNAVAILABLE
-    assert "deadline" in state["ending"].reason
+    assert state["result"].error == "WaitTooLongError"
+    assert state["result"].outcome is Outcome.JUDGE_UNAVAILABLE
+    assert "deadline" in state["result"].reason
     assert state["attempts"]
 
 
@@ -110,19 +110,19 @@ async def test_patience_is_of_all_tries_of_a_call_together(waits: list[float]) -
         state = await run(server)
         assert server.count("chat") == 4
     assert [wait for wait in waits if wait == 40] == [40] * 3
-    assert "after 2 min of waiting" in state["ending"].reason
+    assert "after 2 min of waiting" in state["result"].reason
     waits.clear()
     with MockOpenAIServer(answer) as server:
         server.enqueue("chat", *[Raw(429, {"error": {"message": "Please try again in 40s."}})] * 4)
         state = await run(server, patience_s=200)
-    assert state["ending"].outcome is Outcome.ALIGNED
+    assert state["result"].outcome is Outcome.ALIGNED
 
 
 async def test_no_patience_at_all(waits: list[float]) -> None:
     with MockOpenAIServer(answer) as server:
         server.enqueue("chat", Fault("rate_limit", retry_after_s=0.5))
         state = await run(server, patience_s=0)
-        assert state["ending"].error == "WaitTooLongError"
+        assert state["result"].error == "WaitTooLongError"
 
 
 def pauses(error: Exception) -> list[float]:

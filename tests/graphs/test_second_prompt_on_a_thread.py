@@ -139,7 +139,7 @@ async def test_a_question_that_the_first_run_waits_with_is_dropped(bench):
     await graph.ainvoke({"prompt": "a heart"}, CONFIG, context=RunConfig(select=True))
     assert (await graph.aget_state(CONFIG)).interrupts
     done = await graph.ainvoke({"prompt": CIRCLE}, CONFIG, context=RunConfig(select=True))
-    assert (done["ending"].outcome, len(done["attempts"])) == (Outcome.ALIGNED, 1)
+    assert (done["result"].outcome, len(done["attempts"])) == (Outcome.ALIGNED, 1)
     assert not (await graph.aget_state(CONFIG)).interrupts
 
 
@@ -151,7 +151,7 @@ async def test_entered_by_update_state_as_an_input(bench, node):
     await graph.ainvoke({"prompt": CIRCLE, "subjects": [Subject(image=mine)]}, CONFIG, context=RunConfig(max_rounds=0))
     await graph.aupdate_state(CONFIG, {"prompt": HEXAGON}, as_node=node)
     done = await graph.ainvoke(None, CONFIG, context=RunConfig(max_rounds=0))
-    assert (done["ending"].outcome, len(done["attempts"])) == (Outcome.BEST_EFFORT, 1)
+    assert (done["result"].outcome, len(done["attempts"])) == (Outcome.BEST_EFFORT, 1)
     assert bench.judge.calls[1].requirements == []
     assert len(bench.generator.calls[1].references) == 0
 
@@ -163,7 +163,7 @@ async def test_another_prompt_written_after_the_end_is_judged_by_its_own_words(b
     await graph.ainvoke({"prompt": CIRCLE}, CONFIG, context=RunConfig(max_rounds=0))
     await graph.aupdate_state(CONFIG, {"prompt": HEXAGON}, as_node=node)
     done = await graph.ainvoke(None, CONFIG, context=RunConfig(max_rounds=0))
-    assert done["ending"].outcome is Outcome.BEST_EFFORT
+    assert done["result"].outcome is Outcome.BEST_EFFORT
     assert (bench.judge.calls[1].prompt, bench.judge.calls[1].requirements) == (HEXAGON, [])
 
 
@@ -173,8 +173,8 @@ async def test_another_prompt_that_nothing_was_judged_by_is_not_aligned(bench):
     await graph.ainvoke({"prompt": CIRCLE}, CONFIG, context=RunConfig())
     await graph.aupdate_state(CONFIG, {"prompt": HEXAGON}, as_node="critique")
     done = await graph.ainvoke(None, CONFIG, context=RunConfig())
-    assert done["ending"].outcome is Outcome.JUDGE_UNAVAILABLE
-    assert "not asked" in done["ending"].reason
+    assert done["result"].outcome is Outcome.JUDGE_UNAVAILABLE
+    assert "not asked" in done["result"].reason
 
 
 async def test_a_run_that_goes_on_after_its_end_ends_anew(bench):
@@ -182,10 +182,10 @@ async def test_a_run_that_goes_on_after_its_end_ends_anew(bench):
     bench.judge.enqueue(["a heart"], [])
     graph = compiled(bench)
     done = await graph.ainvoke({"prompt": "a heart"}, CONFIG, context=RunConfig(max_rounds=0))
-    assert done["ending"].outcome is Outcome.BEST_EFFORT
+    assert done["result"].outcome is Outcome.BEST_EFFORT
     await graph.aupdate_state(CONFIG, {}, as_node="critique")
     done = await graph.ainvoke(None, CONFIG, context=RunConfig(max_rounds=2))
-    assert (done["ending"].outcome, done["best"], len(done["attempts"])) == (Outcome.ALIGNED, 1, 2)
+    assert (done["result"].outcome, done["best"], len(done["attempts"])) == (Outcome.ALIGNED, 1, 2)
 
 
 async def test_a_run_that_fails_after_it_was_over_does_not_keep_its_first_ending(bench):
@@ -194,7 +194,7 @@ async def test_a_run_that_fails_after_it_was_over_does_not_keep_its_first_ending
     await graph.ainvoke({"prompt": CIRCLE}, CONFIG, context=RunConfig())
     await graph.aupdate_state(CONFIG, {"prompt": HEXAGON}, as_node="generate")
     done = await graph.ainvoke(None, CONFIG, context=RunConfig())
-    assert done["ending"].outcome is Outcome.JUDGE_UNAVAILABLE
+    assert done["result"].outcome is Outcome.JUDGE_UNAVAILABLE
 
 
 class Album(TypedDict):
@@ -203,7 +203,7 @@ class Album(TypedDict):
     prompt: str
     owner: str
     attempts: list[Any]
-    ending: Any
+    result: Any
 
 
 @pytest.mark.parametrize("keeps", [None, True], ids=["kept by the parent", "with steps of its own"])
@@ -214,7 +214,7 @@ async def test_inside_another_graph(bench, keeps):
     graph = parent.compile(checkpointer=bench.saver)
     first = await graph.ainvoke({"prompt": CIRCLE, "owner": "me"}, CONFIG)
     second = await graph.ainvoke({"prompt": HEXAGON}, CONFIG, context={"max_rounds": 0})
-    assert (first["ending"].outcome, second["ending"].outcome) == (Outcome.ALIGNED, Outcome.BEST_EFFORT)
+    assert (first["result"].outcome, second["result"].outcome) == (Outcome.ALIGNED, Outcome.BEST_EFFORT)
     assert [attempt.prompt for attempt in second["attempts"]] == [HEXAGON]
 
 
@@ -259,8 +259,8 @@ async def test_limits_in_the_context_of_the_graph_around_it_are_kept(bench, limi
     child = build_workflow(nodes_of(bench)).compile()
     parent = StateGraph(Album, Limits).add_node("draw", child).add_edge(START, "draw")
     done = await parent.compile().ainvoke({"prompt": CIRCLE}, context=Limits(**limits))
-    assert done["ending"].outcome is Outcome.BUDGET_EXHAUSTED
-    assert reason in done["ending"].reason
+    assert done["result"].outcome is Outcome.BUDGET_EXHAUSTED
+    assert reason in done["result"].reason
 
 
 async def test_the_steps_of_a_thread_are_those_of_its_newest_run(stage):

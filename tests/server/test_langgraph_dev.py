@@ -123,14 +123,14 @@ def test_what_the_document_types_works(server: str, tmp_path: Path) -> None:
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     run = json.loads((tmp_path / "run.json").read_text())
-    assert set(run) == {"ending", "best", "attempts", "warnings"}
+    assert set(run) == {"result", "best", "attempts", "warnings"}
     assert run["warnings"] == []
-    assert (run["ending"]["outcome"], run["best"]) == ("aligned", 1)
+    assert (run["result"]["outcome"], run["best"]) == ("aligned", 1)
     assert run["attempts"][1]["references"][0]["title"] == "Luna Lamp 7"
     with Image.open(tmp_path / "moon.png") as image:
         assert image.size == (256, 256)
     answer = json.loads((tmp_path / "answer.json").read_text())
-    assert (answer["ending"]["outcome"], answer["by"]) == ("not_held", "both")
+    assert (answer["result"]["outcome"], answer["by"]) == ("not_held", "both")
     assert answer["images"][0]["sha256"] == run["attempts"][1]["image"]["sha256"]
     mine = json.loads((tmp_path / "mine.json").read_text())
     sent = mine["attempts"][0]["references"][0]
@@ -145,13 +145,13 @@ def test_a_question_with_a_picture_on_a_thread(server: str, home: Path) -> None:
     mine = ask(f"{server}/images", photo.getvalue())
     question = {"assistant_id": "ask", "input": {"question": "What does this cost?", "images": [mine], "by": "image"}}
     answer = ask(f"{server}/threads/{thread}/runs/wait", question)
-    assert answer["ending"]["outcome"] == "answered"
+    assert answer["result"]["outcome"] == "answered"
     assert "Widget A" in answer["reply"]["text"]
     assert answer["images"][0]["sha256"] == mine["sha256"]
     assert base64.b64encode(photo.getvalue())[:60].decode() not in json.dumps(answer)
     follow = {"assistant_id": "ask", "input": {"question": "How many green products are there?"}}
     again = ask(f"{server}/threads/{thread}/runs/wait", follow)
-    assert (again["ending"]["outcome"], len(again["earlier"]), again["images"]) == ("answered", 2, [])
+    assert (again["result"]["outcome"], len(again["earlier"]), again["images"]) == ("answered", 2, [])
     wrong = {"assistant_id": "ask", "input": {"question": "what?", "by": "image"}}
     assert "needs a picture" in ask(f"{server}/runs/wait", wrong)["__error__"]["message"]
     assert thread not in kept_runs(home / "checkpoints.sqlite")
@@ -177,7 +177,7 @@ def test_choosing_by_hand_on_a_thread(server: str) -> None:
     assert again == question
     resumed["command"] = {"resume": {"chosen": [best["id"]]}}
     done = ask(f"{server}/threads/{thread}/runs/wait", resumed)
-    assert done["ending"]["outcome"] == "aligned"
+    assert done["result"]["outcome"] == "aligned"
     history = ask(f"{server}/threads/{thread}/history", {"limit": 1})
     assert history[0]["values"]["attempts"][0]["references"][0]["selected_by"] == "by_hand"
     with urllib.request.urlopen(f"{server}/images/{best['id']}", timeout=30) as answer:  # the library's own
@@ -213,7 +213,7 @@ def test_what_studio_reads_of_a_run_has_names_and_hashes_and_no_pixels(server: s
     assert {"metadata", *modes} == {kind for kind, _ in told}
     assert {"checkpoint", "task", "task_result"} == {event["type"] for kind, event in told if kind == "debug"}
     end = [values for kind, values in told if kind == "values"][-1]
-    assert (end["ending"]["outcome"], end["best"]) == ("aligned", 1)
+    assert (end["result"]["outcome"], end["best"]) == ("aligned", 1)
     history = ask(f"{server}/threads/{thread}/history", {"limit": 100})
     assert [state["next"] for state in reversed(history)] == [["__start__"], *([step] for step in steps), []]
     assert history[0]["values"]["prompt"] == HELD
@@ -254,7 +254,7 @@ def test_a_served_run_is_listed_and_reported_like_any_other(server: str, home: P
     resumed = {"assistant_id": "imagerag", "command": {"resume": {"chosen": []}}, "context": {"select": True}}
     done = ask(f"{server}/threads/{thread}/runs/wait", resumed)
     (entry,) = [entry for entry in asyncio.run(rag.runs.list()) if entry.run_id == thread]
-    assert (entry.status, entry.outcome) == ("ended", done["ending"]["outcome"])
+    assert (entry.status, entry.outcome) == ("ended", done["result"]["outcome"])
     record = asyncio.run(rag.runs.get(thread))
     assert [attempt.image.sha256 for attempt in record.attempts] == [a["image"]["sha256"] for a in done["attempts"]]
     assert "a red solid circle" in asyncio.run(rag.runs.report(thread))
@@ -279,11 +279,11 @@ def test_a_second_prompt_on_a_thread_is_a_run_of_its_own(server: str, home: Path
     assert second["attempts"][0]["prompt"] == "a black solid hexagon"
     assert first["attempts"][0]["image"] != second["attempts"][0]["image"]
     values = ask(f"{server}/threads/{thread}/state")["values"]
-    assert "circle" not in json.dumps([values["requirements"], values["ledger"], values["attempts"]])
+    assert "circle" not in json.dumps([values["requirements"], values["tracked_concepts"], values["attempts"]])
     record = asyncio.run(ImageRAG(home=home).runs.get(thread))
     assert (record.prompt, sum(record.calls.values())) == ("a black solid hexagon", len(values["calls"]))
     assert record.started_at is not None
-    assert record.started_at > first["ending"]["at"]
+    assert record.started_at > first["result"]["at"]
 
 
 @pytest.mark.timeout(300)
@@ -332,8 +332,8 @@ def test_an_input_that_cannot_be_is_refused_by_name(server: str, given: Any, tol
 )
 def test_budgets_are_kept(server: str, context: dict[str, Any], told: str) -> None:
     done = ask(f"{server}/runs/wait", {"assistant_id": "imagerag", "input": {"prompt": HELD}, "context": context})
-    assert done["ending"]["outcome"] == "budget_exhausted"
-    assert told in done["ending"]["reason"]
+    assert done["result"]["outcome"] == "budget_exhausted"
+    assert told in done["result"]["reason"]
 
 
 def test_a_prompt_written_into_a_threads_state_begins_a_run(server: str) -> None:
@@ -355,7 +355,7 @@ def test_an_image_that_was_handed_in_is_judged_first(server: str) -> None:
     run = {"assistant_id": "imagerag", "input": {"prompt": "a red solid circle", "initial_image": image}}
     done = ask(f"{server}/runs/wait", run | {"context": {"max_rounds": 0}})
     assert [(a["origin"], a["image"]["sha256"]) for a in done["attempts"]] == [("handed_in", image["sha256"])]
-    assert done["ending"]["outcome"] == "best_effort"
+    assert done["result"]["outcome"] == "best_effort"
 
 
 def test_images_that_cannot_be(server: str) -> None:

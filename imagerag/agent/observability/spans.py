@@ -170,8 +170,8 @@ def _of_update(update: Mapping[str, Any]) -> "dict[str, AttributeValue]":
         told |= {"imagerag.candidates": len(found), "imagerag.references.sha256": [c.image.sha256 for c in taken]}
     if update.get("concepts"):
         told["imagerag.concepts"] = len(update["concepts"])
-    if update.get("ending"):
-        told["imagerag.outcome"] = str(update["ending"].outcome)
+    if update.get("result"):
+        told["imagerag.outcome"] = str(update["result"].outcome)
     return told
 
 

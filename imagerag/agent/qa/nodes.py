@@ -116,8 +116,8 @@ class QANodes:
             )
         except JudgeReplyError as error:
             reason = short(f"the answer could not be read, twice: {error}", MAX_SUPPORT)
-            ending = QAResult(outcome=AnswerOutcome.UNREADABLE, reason=reason, error=type(error).__name__)
-            return {"ending": ending, "calls": [*state["calls"], *calls.made]}
+            result = QAResult(outcome=AnswerOutcome.UNREADABLE, reason=reason, error=type(error).__name__)
+            return {"result": result, "calls": [*state["calls"], *calls.made]}
         numbers = {found.number for found in accepted if found.number}
         return {"reply": _bounded(answered, numbers), "calls": [*state["calls"], *calls.made]}
 
@@ -141,22 +141,22 @@ class QANodes:
     async def finish(self, state: QAState) -> QAUpdate:
         """Name the outcome, and let the thread remember question and answer."""
         at = clock.now()
-        ending = (state["ending"] or result_of(state)).model_copy(update={"at": at})
+        result = (state["result"] or result_of(state)).model_copy(update={"at": at})
         reply = state["reply"] or AnswerResponse()
-        if ending.outcome is AnswerOutcome.NOT_HELD and not reply.text:
-            reply = reply.model_copy(update={"text": ending.reason})
+        if result.outcome is AnswerOutcome.NOT_HELD and not reply.text:
+            reply = reply.model_copy(update={"text": result.reason})
         cited = {citation.source for citation in reply.cited}
         spoken_of = [found for found in state["sources"] if found.number in cited]
         exchange = ConversationTurn(
             question=short(state["question"], MAX_ANSWER),
             answer=reply.text,
-            outcome=ending.outcome,
+            outcome=result.outcome,
             library=state["library"],
             sources=tuple(spoken_of[:MAX_CITATIONS]),
             images=tuple(state.get("images") or state.get("shown") or ()),
         )
         earlier = [*(state.get("earlier") or []), exchange][-KEPT:]
-        return {"ending": ending, "reply": reply, "earlier": earlier, "asked": state.get("asked", 0) + 1}
+        return {"result": result, "reply": reply, "earlier": earlier, "asked": state.get("asked", 0) + 1}
 
     def _calls(self, state: QAState, runtime: Runtime[RunConfig]) -> ModelCaller:
         tariffs = {"answer": estimator_of(self.answerer)}
@@ -220,7 +220,7 @@ def after_retrieval(state: QAState) -> Literal["answer", "answer_without", "fini
 
 def after_answer(state: QAState) -> Literal["answer_without", "finish"]:
     """Compare, when that is wanted and nothing has gone wrong."""
-    return "answer_without" if state["compare"] and state["ending"] is None else "finish"
+    return "answer_without" if state["compare"] and state["result"] is None else "finish"
 
 
 def _asked(state: QAState, earlier: Sequence[ConversationTurn]) -> dict[str, Any]:

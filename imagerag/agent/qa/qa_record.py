@@ -176,7 +176,7 @@ def answer_record(thread_id: str, state: Mapping[str, Any]) -> AnswerRecord:
         thread_id: the thread, as the caller named it.
         state: the values of its newest checkpoint; a question that has not ended is told as one that was stopped.
     """
-    ending: QAResult = state.get("ending") or UNFINISHED
+    result: QAResult = state.get("result") or UNFINISHED
     reply: AnswerResponse = state.get("reply") or AnswerResponse()
     without: AnswerResponse | None = state.get("without")
     calls: list[ModelCall] = state.get("calls") or []
@@ -184,7 +184,7 @@ def answer_record(thread_id: str, state: Mapping[str, Any]) -> AnswerRecord:
     numbered = {found.number: found for found in sources if found.number}
     cost_usd = cost_of_calls(calls)
     # One that was stopped is not among those that have ended.
-    turn = max(len(state.get("earlier") or []), state.get("asked") or 0) + (ending.outcome is AnswerOutcome.CANCELLED)
+    turn = max(len(state.get("earlier") or []), state.get("asked") or 0) + (result.outcome is AnswerOutcome.CANCELLED)
     record = AnswerRecord(
         thread_id=thread_id,
         turn=turn,
@@ -193,11 +193,11 @@ def answer_record(thread_id: str, state: Mapping[str, Any]) -> AnswerRecord:
         images=list(state.get("images") or []),
         by=state.get("by") or "words",
         shown=[image.sha256 for image in state.get("shown") or []],
-        outcome=ending.outcome,
+        outcome=result.outcome,
         answer=reply.text,
-        in_library=ending.outcome is AnswerOutcome.ANSWERED,
-        reason=ending.reason,
-        error=ending.error,
+        in_library=result.outcome is AnswerOutcome.ANSWERED,
+        reason=result.reason,
+        error=result.error,
         citations=[_cited(numbered[c.source], c.source, c.supports) for c in reply.cited if c.source in numbered],
         retrieved=[_retrieved(found) for found in sources],
         metadata_query=state.get("metadata_query") or "",
@@ -215,7 +215,7 @@ def answer_record(thread_id: str, state: Mapping[str, Any]) -> AnswerRecord:
         unsettled_usd=round(unsettled_cost(calls), 12),
         has_unknown_cost=sorted({call.backend for call in calls if call.error is None and call.cost_usd is None}),
         started_at=state.get("started_at"),
-        elapsed_s=_elapsed(state.get("started_at"), ending.at),
+        elapsed_s=_elapsed(state.get("started_at"), result.at),
     )
     return record.model_copy(update={"next_steps": next_steps(record)})
 

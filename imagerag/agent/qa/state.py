@@ -55,7 +55,7 @@ class QAState(TypedDict):
     notes: list[str]
     reply: AnswerResponse | None
     without: AnswerResponse | None
-    ending: QAResult | None
+    result: QAResult | None
     calls: list[ModelCall]
     earlier: list[ConversationTurn]
     asked: int
@@ -74,7 +74,7 @@ class QAUpdate(TypedDict, total=False):
     notes: list[str]
     reply: AnswerResponse | None
     without: AnswerResponse | None
-    ending: QAResult | None
+    result: QAResult | None
     calls: list[ModelCall]
     earlier: list[ConversationTurn]
     asked: int

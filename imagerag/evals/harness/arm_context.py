@@ -149,12 +149,12 @@ class ArmContext:
             )
         return self.calls
 
-    def record(self, attempts: list[Attempt], ending: RunResult, *, best: int | None = None, **more: Any) -> RunRecord:
+    def record(self, attempts: list[Attempt], result: RunResult, *, best: int | None = None, **more: Any) -> RunRecord:
         """Make the record of a procedure that made its calls through this context.
 
         Args:
             best: the attempt that it returns; by default the best, as in a run.
-            more: further values of a run's state: `searches`, `ledger`.
+            more: further values of a run's state: `searches`, `tracked_concepts`.
         """
         chosen = best_attempts(attempts)[:1] if best is None else [attempts[best]]
         made = self.calls.made if self.calls else []
@@ -162,7 +162,7 @@ class ArmContext:
             "prompt": self.case.prompt,
             "attempts": attempts,
             "calls": made,
-            "ending": ending,
+            "result": result,
             "best": chosen[0].index if chosen else None,
             "setup": self.setup,
             **more,

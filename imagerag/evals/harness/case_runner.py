@@ -85,8 +85,8 @@ class CaseRunner:
 
     async def _record(self, arm: Arm, job: ArmContext, initial: InitialImage) -> RunRecord:
         if initial.error:
-            ending = result_from_error(_failure(initial.error), "generate")
-            return run_record(job.run_id, {"prompt": job.case.prompt, "ending": ending, "setup": job.setup})
+            result = result_from_error(_failure(initial.error), "generate")
+            return run_record(job.run_id, {"prompt": job.case.prompt, "result": result, "setup": job.setup})
         job.initial = initial.image
         try:
             return await procedure_of(arm)(job)
@@ -96,7 +96,7 @@ class CaseRunner:
             made = job.calls.made if job.calls else []
             state = {
                 "prompt": job.case.prompt,
-                "ending": result_from_error(error, "generate"),
+                "result": result_from_error(error, "generate"),
                 "calls": [*made, *(call for call in calls_from_error(error) if all(call is not one for one in made))],
                 "setup": job.setup,
             }

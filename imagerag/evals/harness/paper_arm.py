@@ -65,14 +65,14 @@ class _Published:
     async def answer(self) -> RunRecord:
         """Run the steps; returns the record, also after an error."""
         try:
-            ending = await self._answered()
+            result = await self._answered()
         except Exception as error:
             made = self.job.model_caller().made
             made.extend(call for call in calls_from_error(error) if call not in made)
             drawing = self.node == "regenerate" and isinstance(error, BackendError)
-            ending = result_from_error(error, "regenerate" if drawing else self.node)
+            result = result_from_error(error, "regenerate" if drawing else self.node)
         return self.job.record(
-            self.attempts, ending, best=len(self.attempts) - 1, searches=self.searches, ledger=self.concepts
+            self.attempts, result, best=len(self.attempts) - 1, searches=self.searches, tracked_concepts=self.concepts
         )
 
     async def _answered(self) -> RunResult:

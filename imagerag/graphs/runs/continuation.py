@@ -141,12 +141,12 @@ def _onward(values: dict[str, Any], chosen: Sequence[UsedReference], base: Attem
             entry.model_copy(update={"first_missing_round": 0, "resolved_round": None}) for entry in record.concepts
         ]
         known = concept_tracker.update_missing(entries, verdict.missing, 0) if verdict.missing else entries
-        values |= {"requirements": record.requirements, "ledger": known}
+        values |= {"requirements": record.requirements, "tracked_concepts": known}
     return InitialState(after="select" if chosen else "generate", values=values)
 
 
 def _round(chosen: Sequence[UsedReference]) -> dict[str, Any]:
-    return {"chosen": list(chosen), "concepts": [], "concept_tries": 0, "queries": [], "ledger": []}
+    return {"chosen": list(chosen), "concepts": [], "concept_tries": 0, "queries": [], "tracked_concepts": []}
 
 
 def _carried(base: Attempt | None, pinned: Sequence[UsedReference]) -> list[UsedReference]:

@@ -193,7 +193,7 @@ def _step(index: int, snapshot: StateSnapshot, task: PregelTask, after: StateSna
         # The state is sure to be of this branch; a task's own writes may be another's that began here too.
         update = {**after.values, "calls": (after.values.get("calls") or [])[len(snapshot.values.get("calls") or []) :]}
     elif task.error and after is not None:
-        update = {"ending": after.values.get("ending")}
+        update = {"result": after.values.get("result")}
     done = bool(task.result) or after is not None
     return Step(
         index=index,
@@ -218,11 +218,11 @@ def _by_hand(index: int, snapshot: StateSnapshot, after: StateSnapshot) -> list[
     changes = _changes(snapshot.values, after.values)
     if not changes:  # a fork that changed nothing goes on as if it were the run itself
         return []
-    ending = after.values.get("ending") if "ending" in changes else None
+    result = after.values.get("result") if "result" in changes else None
     step = Step(
         index=index,
         superstep=_superstep(after),
-        node="cancel" if ending and ending.outcome is Outcome.CANCELLED else "update",
+        node="cancel" if result and result.outcome is Outcome.CANCELLED else "update",
         before=_id(snapshot),
         after=_id(after),
         at=after.created_at,

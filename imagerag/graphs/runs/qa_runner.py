@@ -122,7 +122,7 @@ class QARunner:
         if not values.get("question"):
             raise UnknownThreadError(f"there is no thread {thread!r}: imagerag ask names the thread of each answer")
         check_version(values, f"thread {thread}")
-        if not values.get("ending"):
+        if not values.get("result"):
             values = {**values, "calls": [*(values.get("calls") or []), *await self._left_out(values, thread)]}
         return answer_record(thread, values)
 
@@ -134,11 +134,11 @@ class QARunner:
     async def _cancel(self, graph: Graph, thread_config: RunnableConfig, started: str) -> None:
         """End a question as cancelled, with what its calls may have cost; one that has no first step has no record."""
         values = (await graph.aget_state(thread_config)).values
-        if not values or values.get("ending") or values.get("started_at") != started:
+        if not values or values.get("result") or values.get("started_at") != started:
             return
         calls = await self._left_out(values, str(thread_config["configurable"]["thread_id"]))
-        ending = QAResult(outcome=AnswerOutcome.CANCELLED, reason="cancelled by the caller", at=clock.now())
-        update: QAUpdate = {"ending": ending, "calls": [*(values.get("calls") or []), *calls]}
+        result = QAResult(outcome=AnswerOutcome.CANCELLED, reason="cancelled by the caller", at=clock.now())
+        update: QAUpdate = {"result": result, "calls": [*(values.get("calls") or []), *calls]}
         await graph.aupdate_state(thread_config, cast(dict[str, Any], update), as_node="finish")
 
     @asynccontextmanager

@@ -45,7 +45,7 @@ def record_of(dependencies: Dependencies, standing: RunSnapshot) -> RunRecord:
 async def _with_pending_calls(dependencies: Dependencies, standing: RunSnapshot) -> RunSnapshot:
     """Add the calls of an unfinished run that are in the journal and not yet in its state."""
     values = standing.values
-    if values.get("ending") or not dependencies.home.store.exists():
+    if values.get("result") or not dependencies.home.store.exists():
         return standing
     under_way, name = is_locked(dependencies.home.lock(standing.run_id)), journal_name(values, standing.run_id)
     async with dependencies.journal() as journal:

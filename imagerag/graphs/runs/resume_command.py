@@ -14,8 +14,8 @@ def resume_value(
     standing: RunSnapshot, choose: Sequence[str | int] | None, edit: str | int | None = None
 ) -> Command[Any] | None:
     """What to hand a run so that it goes on: nothing when it was killed, the choice when it waits for one."""
-    if ending := standing.values.get("ending"):
-        raise RunStateError(f"run {standing.run_id} has ended ({ending.outcome}): imagerag show {standing.run_id}")
+    if result := standing.values.get("result"):
+        raise RunStateError(f"run {standing.run_id} has ended ({result.outcome}): imagerag show {standing.run_id}")
     if standing.question is None:
         if choose is not None or edit is not None:
             raise RunStateError(f"run {standing.run_id} does not wait for a choice")

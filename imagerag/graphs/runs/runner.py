@@ -269,11 +269,11 @@ class Runner:
                 cost_usd=cost_of_calls(calls),
                 calls=sum(call.requests for call in calls),
             )
-        if not values or values.get("ending"):
+        if not values or values.get("result"):
             return None
         best = best_attempts(values.get("attempts") or [])
-        ending = RunResult(outcome=Outcome.CANCELLED, reason="cancelled by the caller", at=clock.now())
-        update = {"ending": ending, "best": best[0].index if best else None, "calls": calls}
+        result = RunResult(outcome=Outcome.CANCELLED, reason="cancelled by the caller", at=clock.now())
+        update = {"result": result, "best": best[0].index if best else None, "calls": calls}
         await graph.aupdate_state(thread_config, update, as_node="finish")
         record = run_record(entry.run_id, {**values, **update, "calls": [*known, *calls]})
         await list_record(self.dependencies, record)

@@ -179,10 +179,10 @@ def _decided(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple[
 
 
 def _ended(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
-    ending = made.get("ending") or before.get("ending")
-    if ending is None:
+    result = made.get("result") or before.get("result")
+    if result is None:
         return {}, {}
-    return {}, {"outcome": ending.outcome.value, "reason": ending.reason, "best attempt": made.get("best")}
+    return {}, {"outcome": result.outcome.value, "reason": result.reason, "best attempt": made.get("best")}
 
 
 def _other(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:

@@ -298,7 +298,7 @@ async def test_a_fallback_steps_down_and_says_so(
         "what is made of oak?", compare=False, library="x", answerer="fallback", started_at="2026-01-01T00:00:00+00:00"
     )
     state = await graph.ainvoke(given, context=RunConfig())
-    assert state["ending"].outcome is AnswerOutcome.ANSWERED
+    assert state["result"].outcome is AnswerOutcome.ANSWERED
     assert state["calls"][0].backend == "metadata"
     assert "QuotaError" in state["calls"][0].note
 

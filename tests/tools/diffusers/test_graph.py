@@ -53,7 +53,7 @@ async def test_a_run_draws_finds_what_is_missing_and_draws_again(
 ) -> None:
     generator = make(family)
     state = await run(generator, ScriptedJudge(["a blue star", "a red hat", "ink"], []), library)
-    assert state["ending"].outcome is Outcome.ALIGNED
+    assert state["result"].outcome is Outcome.ALIGNED
     first, second = state["attempts"]
     assert (first.prompt, first.references) == (PROMPT, ())
     assert len(second.references) == sent
@@ -71,7 +71,7 @@ async def test_references_first_spares_a_pipeline_that_needs_one_its_canvas(
     make: Make, library: ScriptedLibrary
 ) -> None:
     state = await run(make("qwen-image-edit-plus"), ScriptedJudge([]), library, start="retrieve")
-    assert state["ending"].outcome is Outcome.ALIGNED
+    assert state["result"].outcome is Outcome.ALIGNED
     assert state["attempts"][0].references
     assert "canvas" not in state["calls"][0].usage
 
@@ -81,15 +81,15 @@ async def test_a_pipeline_without_references_ends_by_name(
 ) -> None:
     generator = DiffusersGenerator(str(folder("sdxl")), device="cpu", dtype="float32", steps=1)
     state = await run(generator, ScriptedJudge(["a blue star"]), library)
-    assert state["ending"].outcome is Outcome.NO_USABLE_REFERENCE
-    assert "takes no reference images" in state["ending"].reason
+    assert state["result"].outcome is Outcome.NO_USABLE_REFERENCE
+    assert "takes no reference images" in state["result"].reason
     assert len(state["attempts"]) == 1
 
 
 async def test_weights_that_are_not_here_end_the_run_by_name(library: ScriptedLibrary) -> None:
     state = await run(DiffusersGenerator("flux-kontext", device="cpu"), ScriptedJudge(), library)
-    assert state["ending"].outcome is Outcome.FAILED
-    assert "diffusers:FAMILY=/DIR" in state["ending"].reason
+    assert state["result"].outcome is Outcome.FAILED
+    assert "diffusers:FAMILY=/DIR" in state["result"].reason
 
 
 @pytest.mark.parametrize("mode", ["fused", "stepwise"])
@@ -98,6 +98,6 @@ async def test_a_judge_that_talks_gibberish_is_unavailable_and_the_picture_is_ke
 ) -> None:
     spec = BackendSpec.parse(f"transformers:{folder('vlm')}?device=cpu&dtype=float32&max_new_tokens=24")
     state = await run(ScriptedGenerator(), transformers_judge(spec), library, judge_mode=mode)
-    assert (state["ending"].outcome, state["best"]) == (Outcome.JUDGE_UNAVAILABLE, 0)
+    assert (state["result"].outcome, state["best"]) == (Outcome.JUDGE_UNAVAILABLE, 0)
     assert [call.role for call in state["calls"]] == ["generate", "judge.critique", "judge.critique"]
     assert all(call.error and call.raw_response for call in state["calls"][1:])

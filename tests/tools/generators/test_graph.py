@@ -54,7 +54,7 @@ async def test_a_run_draws_finds_what_is_missing_and_draws_again(
 ) -> None:
     judge = ScriptedJudge(["a blue star"], [])
     state = await run(adapter(endpoint, server), judge, library)
-    assert state["ending"].outcome is Outcome.ALIGNED
+    assert state["result"].outcome is Outcome.ALIGNED
     first, second = server.requests
     assert first.prompt == PROMPT
     assert first.images == ()
@@ -72,8 +72,8 @@ async def test_a_refusal_ends_the_run_after_one_request(
 ) -> None:
     server.enqueue("images.generate" if endpoint == "images.edit" else endpoint, Fault("refusal"))
     state = await run(adapter(endpoint, server), ScriptedJudge(), library)
-    assert state["ending"].outcome is Outcome.REFUSED
-    assert "safety_violations=[violence]" in state["ending"].reason
+    assert state["result"].outcome is Outcome.REFUSED
+    assert "safety_violations=[violence]" in state["result"].reason
     assert server.count() == 1
 
 
@@ -82,18 +82,18 @@ async def test_what_can_help_is_asked_again_and_what_cannot_is_not(
 ) -> None:
     server.enqueue("images.generate", Fault("error_503"), Fault("empty_data"))
     state = await run(adapter("images.edit", server), ScriptedJudge([]), library)
-    assert state["ending"].outcome is Outcome.ALIGNED
+    assert state["result"].outcome is Outcome.ALIGNED
     assert server.count() == 3
     server.forget()
     server.enqueue("images.generate", Fault("truncated_base64"))
     state = await run(adapter("images.edit", server), ScriptedJudge([]), library)
-    assert state["ending"].outcome is Outcome.FAILED
+    assert state["result"].outcome is Outcome.FAILED
     assert server.count() == 1  # it was paid for: asking again would be to pay again
     server.forget()
     server.enqueue("images.generate", Fault("quota"))
     state = await run(adapter("images.edit", server), ScriptedJudge([]), library)
-    assert state["ending"].outcome is Outcome.FAILED
-    assert "nothing left to spend" in state["ending"].reason
+    assert state["result"].outcome is Outcome.FAILED
+    assert "nothing left to spend" in state["result"].reason
     assert server.count() == 1
 
 
@@ -107,7 +107,7 @@ async def test_in_a_storm_every_run_ends_by_name_and_nothing_answered_is_asked_a
         for number in range(6):
             judge = ScriptedJudge(lambda prompt, image: ["a blue star"])
             state = await run(generator, judge, library, f"{PROMPT}, number {number}")
-            assert state["ending"].outcome in Outcome
+            assert state["result"].outcome in Outcome
         assert server.repeats == []
         assert server.errors == []
     assert len({request.fault for request in server.requests}) > 3

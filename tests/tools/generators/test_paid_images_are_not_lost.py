@@ -144,11 +144,11 @@ async def test_a_picture_that_cannot_be_read_is_kept_and_never_paid_for_again(
     graph = build_workflow(Nodes(generator=generator, judge=ScriptedJudge(), library=None, blobs=blobs)).compile()
     server.enqueue("images.generate", answer)
     state = await graph.ainvoke({"prompt": "a cat"}, context=RunConfig())
-    assert state["ending"].outcome is Outcome.FAILED
-    assert state["ending"].error == "UnreadableImageError"
+    assert state["result"].outcome is Outcome.FAILED
+    assert state["result"].error == "UnreadableImageError"
     assert server.count("images.generate") == 1
     (kept,) = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert str(kept) in state["ending"].reason
+    assert str(kept) in state["result"].reason
     assert kept.read_bytes()
 
 

@@ -96,10 +96,10 @@ async def test_a_judge_that_takes_no_image_ends_the_run_before_anything_is_paid(
         state = await run(server)
         assert drawings(server) == 0
         assert server.count("chat") == 1
-    assert state["ending"].outcome is Outcome.JUDGE_UNAVAILABLE
-    assert state["ending"].error == "NoImagesError"
-    assert words[:30] in state["ending"].reason
-    assert "--judge SPEC" in state["ending"].reason
+    assert state["result"].outcome is Outcome.JUDGE_UNAVAILABLE
+    assert state["result"].error == "NoImagesError"
+    assert words[:30] in state["result"].reason
+    assert "--judge SPEC" in state["result"].reason
     assert not state["attempts"]
 
 
@@ -125,7 +125,7 @@ async def test_a_limit_is_known_before_the_drawing_is_paid() -> None:
         # Three pictures are too many, one sheet is not; after the drawing none is turned down any more.
         assert order == ["chat", "chat", "images.edit", "chat"]
         assert len(server.of("chat")[-1].images) == 1
-    assert state["ending"].outcome is Outcome.ALIGNED
+    assert state["result"].outcome is Outcome.ALIGNED
     assert [call.role for call in state["calls"]] == [CHECK_IMAGES, "generate", "judge.critique"]
 
 
@@ -147,8 +147,8 @@ async def test_what_failed_is_asked_again(tmp_path: Path) -> None:
     with MockOpenAIServer(DefaultResponder(text=YES)) as server:
         server.enqueue("chat", Raw(400, {"error": {"message": NO_IMAGES[0]}}))
         async with open_journal(tmp_path / "store.sqlite") as journal:
-            assert (await run(server, None, journal))["ending"].outcome is Outcome.JUDGE_UNAVAILABLE
-            assert (await run(server, None, journal))["ending"].outcome is Outcome.ALIGNED
+            assert (await run(server, None, journal))["result"].outcome is Outcome.JUDGE_UNAVAILABLE
+            assert (await run(server, None, journal))["result"].outcome is Outcome.ALIGNED
 
 
 async def test_a_wrong_key_of_the_judge_costs_no_drawing() -> None:
@@ -156,8 +156,8 @@ async def test_a_wrong_key_of_the_judge_costs_no_drawing() -> None:
         server.enqueue("chat", Raw(401, {"error": {"message": "Incorrect API key provided"}}))
         state = await run(server)
         assert drawings(server) == 0
-    assert state["ending"].outcome is Outcome.JUDGE_UNAVAILABLE
-    assert state["ending"].error == "AuthError"
+    assert state["result"].outcome is Outcome.JUDGE_UNAVAILABLE
+    assert state["result"].error == "AuthError"
 
 
 async def test_a_judge_that_is_busy_is_asked_again_before_the_drawing() -> None:
@@ -165,14 +165,14 @@ async def test_a_judge_that_is_busy_is_asked_again_before_the_drawing() -> None:
         server.enqueue("chat", Fault("rate_limit", retry_after_s=0.01))
         state = await run(server)
         assert [request.endpoint for request in server.requests] == ["chat", "chat", "images.generate", "chat"]
-    assert state["ending"].outcome is Outcome.ALIGNED
+    assert state["result"].outcome is Outcome.ALIGNED
 
 
 @pytest.mark.parametrize("reply", [MockResponse(text=""), Fault("refusal"), MockResponse(text="A cat.")])
 async def test_whatever_it_says_of_the_test_picture_it_has_looked(reply: Any) -> None:
     with MockOpenAIServer(DefaultResponder(text=YES)) as server:
         server.enqueue("chat", reply)
-        assert (await run(server))["ending"].outcome is Outcome.ALIGNED
+        assert (await run(server))["result"].outcome is Outcome.ALIGNED
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ async def test_it_is_not_asked_where_that_is_known_or_leaves_no_call_for_the_ver
     with MockOpenAIServer(DefaultResponder(text=YES)) as server:
         state = await run(server, judge_at(server, options), **config)
     assert [call.role for call in state["calls"]] == ["generate", "judge.critique"]
-    assert state["ending"].outcome is Outcome.ALIGNED
+    assert state["result"].outcome is Outcome.ALIGNED
 
 
 async def test_it_counts_as_a_call_and_fits_the_budget() -> None:
@@ -193,7 +193,7 @@ async def test_it_counts_as_a_call_and_fits_the_budget() -> None:
         assert sum(call.requests for call in state["calls"]) == 3
         tight = await run(server, max_cost_usd=0.01)
         assert drawings(server) == 1
-    assert tight["ending"].outcome is Outcome.BUDGET_EXHAUSTED
+    assert tight["result"].outcome is Outcome.BUDGET_EXHAUSTED
 
 
 async def test_where_drawing_costs_nothing_nobody_is_asked() -> None:
@@ -210,7 +210,7 @@ async def test_of_a_fallback_the_next_is_asked_where_the_first_takes_none() -> N
     with MockOpenAIServer() as blind, MockOpenAIServer(DefaultResponder(text=YES)) as seeing:
         blind.enqueue("chat", *[Raw(400, {"error": {"message": NO_IMAGES[0]}})] * 2)
         state = await run(seeing, FallbackJudge([judge_at(blind), judge_at(seeing)]))
-    assert state["ending"].outcome is Outcome.ALIGNED
+    assert state["result"].outcome is Outcome.ALIGNED
     assert state["calls"][0].role == CHECK_IMAGES
     assert "NoImagesError" in state["calls"][0].note
     assert not FallbackJudge([ScriptedJudge()]).image_check_needed(1)
@@ -241,8 +241,8 @@ async def test_a_model_of_openais_that_takes_no_images_is_not_even_asked(monkeyp
     with MockOpenAIServer() as server:
         state = await run(server, vlm_judge(BackendSpec.parse("openai:o3-mini")))
         assert server.count() == 0
-    assert state["ending"].outcome is Outcome.JUDGE_UNAVAILABLE
-    assert "openai:o3-mini takes no images" in state["ending"].reason
+    assert state["result"].outcome is Outcome.JUDGE_UNAVAILABLE
+    assert "openai:o3-mini takes no images" in state["result"].reason
     assert [call.requests for call in state["calls"]] == [0]
 
 

@@ -126,7 +126,7 @@ async def test_fused_two_hotter_asks_before_the_prompt_is_searched(tmp_path: Pat
         assert server.repeats == []
         naming, captioning = server.requests[3].prompt, server.requests[4].prompt
     assert library.asked == ["cap 1", "A picture of thing 1.", "A picture of thing 2.", "a red hat"]
-    assert state["ending"].outcome is Outcome.ALIGNED
+    assert state["result"].outcome is Outcome.ALIGNED
     assert 'SEARCH: "point 1"\nSEARCH: "thing 1"' in naming
     assert 'SEARCH: "cap 1"\nSEARCH: "A picture of thing 1."' in captioning
     judged = [call for call in state["calls"] if call.role != "generate"]
@@ -149,7 +149,7 @@ async def test_the_same_concept_and_caption_again_is_not_searched_with_again(tmp
         state = await run(judge_on(server), tmp_path, "fused", library)
         assert len(server.requests) == 5
     assert library.asked == ["cap 1", "a red hat"]
-    assert state["ending"].outcome is Outcome.NO_USABLE_REFERENCE
+    assert state["result"].outcome is Outcome.NO_USABLE_REFERENCE
 
 
 @pytest.mark.parametrize("mode", ["fused", "stepwise"])

@@ -121,13 +121,13 @@ async def run(
 async def test_fused_makes_one_vlm_call_a_round(server: MockOpenAIServer, tmp_path: Path) -> None:
     server.enqueue("chat", *[MockResponse(text=points(*met)) for met in ((False, False), (True, False), (True, True))])
     state, generator, library = await run(server, tmp_path, "fused")
-    assert state["ending"].outcome is Outcome.ALIGNED
+    assert state["result"].outcome is Outcome.ALIGNED
     assert len(generator.drawn) == 3
     assert server.count() == 3
     assert [call.role for call in state["calls"] if call.role != "generate"] == ["judge.critique"] * 3
     assert sorted(library.asked) == ["cap 1", "cap 2", "cap 2"]
     assert [attempt.verdict.score for attempt in state["attempts"]] == [0, 0.5, 1]
-    assert [entry.resolved_round for entry in state["ledger"]] == [1, 2]
+    assert [entry.resolved_round for entry in state["tracked_concepts"]] == [1, 2]
     assert '1. [content] "a red hat"\n2. [content] "ink"' in server.requests[1].prompt
     assert server.repeats == []
 
@@ -139,7 +139,7 @@ async def test_stepwise_makes_three_vlm_calls_a_round(server: MockOpenAIServer, 
         )
     server.enqueue("chat", MockResponse(text="Yes."))
     state, generator, library = await run(server, tmp_path, "stepwise")
-    assert state["ending"].outcome is Outcome.ALIGNED
+    assert state["result"].outcome is Outcome.ALIGNED
     assert len(generator.drawn) == 3
     roles = [call.role for call in state["calls"] if call.role != "generate"]
     assert roles == ["judge.critique", "judge.missing_concepts", "judge.captions"] * 2 + ["judge.critique"]
@@ -157,7 +157,7 @@ async def test_what_could_not_be_named_is_asked_for_hotter_and_then_searched_by_
     temperatures = [request.body.get("temperature") for request in server.requests]
     assert temperatures == [0, 0, pytest.approx(1 / 3), pytest.approx(5 / 6), 0]
     assert library.asked == ["a red hat in ink"]
-    assert state["ending"].outcome is Outcome.ALIGNED
+    assert state["result"].outcome is Outcome.ALIGNED
 
 
 async def test_a_model_without_temperature_is_reworded_and_reseeded_instead(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ async def test_a_model_without_temperature_is_reworded_and_reseeded_instead(tmp_
     with MockOpenAIServer(lambda request: MockResponse(text=next(said)), refuses=("temperature",)) as server:
         state, _, _ = await run(server, tmp_path, "stepwise")
         tries = server.requests[2:5]
-    assert state["ending"].outcome is Outcome.ALIGNED
+    assert state["result"].outcome is Outcome.ALIGNED
     assert len({request.prompt for request in tries}) == 3
     assert [request.body.get("seed") for request in tries] == [None, 1, 2]
 
@@ -187,5 +187,5 @@ async def test_every_failure_of_the_judge_ends_by_name_with_the_picture_kept(
 ) -> None:
     server.enqueue("chat", *script)
     state, _, _ = await run(server, tmp_path, "fused")
-    assert (state["ending"].outcome, state["best"], server.count()) == (outcome, 0, requests)
+    assert (state["result"].outcome, state["best"], server.count()) == (outcome, 0, requests)
     assert KEY not in str(state)

@@ -54,7 +54,7 @@ async def test_every_vote_is_counted(server: MockOpenAIServer, mode: str) -> Non
     server.enqueue("chat", *replies)
     state = await run(server, judge_mode=mode)
     assert [(call.role, call.requests) for call in state["calls"]] == [("generate", 1), ("judge.critique", 5)]
-    assert (server.count("chat"), state["ending"].outcome) == (5, Outcome.ALIGNED)
+    assert (server.count("chat"), state["result"].outcome) == (5, Outcome.ALIGNED)
 
 
 async def test_a_vote_that_was_lost_was_asked_for_too(server: MockOpenAIServer) -> None:
@@ -74,8 +74,8 @@ async def test_no_vote_is_asked_for_beyond_the_limit(server: MockOpenAIServer, l
 async def test_votes_use_up_the_limit_for_what_follows(server: MockOpenAIServer) -> None:
     server.enqueue("chat", *map(said, (NO, YES, NO)))
     state = await run(server, max_calls=4, max_rounds=1)
-    assert state["ending"].outcome is Outcome.BUDGET_EXHAUSTED
-    assert "may make 4 model calls" in state["ending"].reason
+    assert state["result"].outcome is Outcome.BUDGET_EXHAUSTED
+    assert "may make 4 model calls" in state["result"].reason
     assert run_record("votes", state).calls == {"generate": 1, "judge.critique": 3}
 
 
