@@ -30,6 +30,7 @@ from imagerag.store.sqlite.compact_serializer import (
     stored_values,
     written_values,
 )
+from imagerag.store.sqlite.earlier_channels import channel_name, is_of_imagerag, renamed
 from imagerag.store.sqlite.thread_deletion import copy_thread, delete_runs, delete_thread, keep_latest
 from imagerag.store.sqlite.write_batcher import WriteBatcher
 from imagerag.store.storage_errors import damaged_file
@@ -266,6 +267,9 @@ class BatchedSqliteSaver(SqliteSaver):
         known |= {row[0]: self.serde.loads_typed(row[1:]) for row in rows}
         stored["channel_values"] = {**stored["channel_values"], **{name: known[ids[name]] for name in ids}}
         whole = [(task, name, known[v] if isinstance(v, ValueId) else v) for task, name, v in writes]
+        if is_of_imagerag(stored):
+            stored |= {key: renamed(stored[key]) for key in ("channel_values", "channel_versions")}
+            whole = [(task, channel_name(name), value) for task, name, value in whole]
         return found._replace(checkpoint=cast(Checkpoint, stored), pending_writes=whole)
 
     def _drop_unused(self, thread_id: str) -> None:
