@@ -256,7 +256,7 @@ class LibrariesAPI(LibraryMaintenance):
 
     async def list(self) -> "Names":
         """List the names of all libraries, sorted."""
-        from imagerag.store.library.library import list_libraries
+        from imagerag.store.library.database import list_libraries
 
         return await asyncio.to_thread(list_libraries, self._context.dependencies.home)
 

@@ -279,7 +279,7 @@ class LibraryMaintenance(ABC):
         Raises:
             UnknownLibraryError: there is none of that name.
         """
-        from imagerag.store.library.library import remove
+        from imagerag.store.library.database import remove
 
         await asyncio.to_thread(remove, self._context.dependencies.home, name)
 

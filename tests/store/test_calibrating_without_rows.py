@@ -94,7 +94,7 @@ async def test_no_row_becomes_an_object_of_its_own(
         raise AssertionError("all rows were read")
 
     monkeypatch.setattr(Library, "_captioned_vectors", refuse)
-    monkeypatch.setattr("imagerag.store.library.library.form.from_record", refuse)
+    monkeypatch.setattr("imagerag.store.library.library_reader.form.from_record", refuse)
     await library.calibrate()
     assert not await library.is_stale()
 
