@@ -159,7 +159,7 @@ class LibraryReader:
         Raises:
             BlobError: missing or damaged.
         """
-        from imagerag.agent.images.decoding import encode_for_model
+        from imagerag.agent.images.encoding import encode_for_model
 
         return await in_thread(encode_for_model, await self.image_bytes(sha256))
 
