@@ -48,7 +48,8 @@ def run_html(record: "RunRecord") -> str:
 
 def run_png(record: "RunRecord") -> bytes | None:
     """A run's picture as PNG, at most `SIDE` pixels on a side; None where there is none, or it is gone."""
-    from imagerag.agent.images.decoding import open_rgb, png
+    from imagerag.agent.images.decoding import open_rgb
+    from imagerag.agent.images.encoding import png
 
     if record.image is None or record.image.path is None:
         return None

@@ -22,7 +22,7 @@ from imagerag.graphs.mismatch_warnings import warnings_of_many
 from imagerag.graphs.runs.events import last_record
 from imagerag.graphs.runs.records import read_record
 from imagerag.graphs.runs.runner import Runner
-from imagerag.store.library.library import list_libraries
+from imagerag.store.library.database import list_libraries
 
 
 @dataclass(frozen=True)

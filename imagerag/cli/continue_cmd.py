@@ -5,7 +5,8 @@ from typing import Any
 import click
 
 from imagerag.cli import Globals
-from imagerag.cli.options import OutputOptions, limit_options, output_options, pass_globals
+from imagerag.cli.options import limit_options, pass_globals
+from imagerag.cli.output_options import OutputOptions, output_options
 from imagerag.cli.run_follower import RunOutputs, follow_run
 from imagerag.cli.runs import run_name
 from imagerag.client.client import ImageRAG

@@ -10,17 +10,16 @@ from imagerag.cli import Globals
 from imagerag.cli.dry_run import print_estimate
 from imagerag.cli.live_text import first_time, run_header
 from imagerag.cli.options import (
-    OutputOptions,
     generator_option,
     judge_option,
     library_option,
     limit_options,
-    output_options,
     pass_globals,
     preset_option,
     reranker_option,
     run_options,
 )
+from imagerag.cli.output_options import OutputOptions, output_options
 from imagerag.cli.run_follower import RunOutputs, follow_run
 from imagerag.cli.terminal import say_all
 from imagerag.client.client import ImageRAG

@@ -5,14 +5,8 @@ from typing import Any
 import click
 
 from imagerag.cli import Globals
-from imagerag.cli.options import (
-    OutputOptions,
-    cost_options,
-    loop_options,
-    other_threshold_option,
-    output_options,
-    pass_globals,
-)
+from imagerag.cli.options import cost_options, loop_options, other_threshold_option, pass_globals
+from imagerag.cli.output_options import OutputOptions, output_options
 from imagerag.cli.run_follower import RunOutputs, follow_run
 from imagerag.cli.runs import run_name
 from imagerag.client.client import ImageRAG

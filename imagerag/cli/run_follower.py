@@ -15,7 +15,7 @@ from imagerag.cli.choose_prompt import asker, question_lines
 from imagerag.cli.exit_codes import exit_code
 from imagerag.cli.live_text import step_line
 from imagerag.cli.live_view import LiveView
-from imagerag.cli.options import Mode, OutputOptions
+from imagerag.cli.output_options import Mode, OutputOptions
 from imagerag.cli.progress_line import ProgressLine
 from imagerag.cli.run_text import summary
 from imagerag.cli.terminal import count, say, say_all, say_json, warning_lines

@@ -14,16 +14,9 @@ from imagerag.cli import Globals
 from imagerag.cli.choose_prompt import parse_choice, question_lines
 from imagerag.cli.command_group import FullHelpGroup
 from imagerag.cli.lineage_text import lineage_lines
-from imagerag.cli.options import (
-    OutputOptions,
-    image_option,
-    json_option,
-    moment_of,
-    output_options,
-    pass_globals,
-    sheet_option,
-)
+from imagerag.cli.options import image_option, json_option, moment_of, pass_globals, sheet_option
 from imagerag.cli.output_files import apart
+from imagerag.cli.output_options import OutputOptions, output_options
 from imagerag.cli.run_follower import RunOutputs, follow_run
 from imagerag.cli.run_text import render_run, run_header, summary
 from imagerag.cli.step_table import at_work, raw_lines, standing_lines, step_lines, watch

@@ -7,7 +7,6 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from imagerag.agent.errors import UnknownLibraryError, UsageError
-from imagerag.agent.types import BUILT_IN_LIBRARY
 from imagerag.agent.types.filters import FilterInput
 from imagerag.client.library_maintenance import LibraryMaintenance
 from imagerag.client.similarity import measure_similarities
@@ -15,10 +14,8 @@ from imagerag.client.synchronous import synchronous
 from imagerag.files.inputs import Image, naming, read_image
 
 if TYPE_CHECKING:
-    from imagerag.agent.ports import Embedder
     from imagerag.client.search_results import Hits
     from imagerag.store.library.index_report import IndexReport
-    from imagerag.store.library.library import Library
     from imagerag.store.library.metadata import Threshold
 
     Names = list[str]
@@ -77,8 +74,7 @@ class LibrariesAPI(LibraryMaintenance):
         from imagerag.store.library.creation import creating_library
         from imagerag.store.library.ingest import index
 
-        if (library or self._context.settings.library) == BUILT_IN_LIBRARY:
-            raise UsageError(f"{BUILT_IN_LIBRARY!r} is the built-in catalogue, redrawn when it has to be: name another")
+        self._refuse_built_in(library)
         if dry_run:
             return await self._planned(paths, library, embedder, manifest=manifest, exclude=exclude,
                                        allow_outside=allow_outside, prune=prune, progress=progress)  # fmt: skip
@@ -216,47 +212,9 @@ class LibrariesAPI(LibraryMaintenance):
             encoder = self._context.dependencies.embedder(embedder)
         return (await measure_similarities(encoder, image, [text]))[0]
 
-    async def open(self, name: str | None = None, *, embedder: str | None = None, create: bool = False) -> "Library":
-        """Open a library, with the encoder it was made with unless another is named.
-
-        Args:
-            name: which one, when not the one this object was made with.
-            embedder: insist on this encoder.
-            create: make an empty one when there is none.
-
-        Raises:
-            UnknownLibraryError: there is none of that name, and none was to be made.
-            EmbeddingMismatchError: it was made with another encoder than `embedder`.
-        """
-        from imagerag.store.library.library import Library
-
-        name, dependencies = self.name(name), self._context.dependencies
-        dependencies.name(embedder)
-        try:
-            opened = await dependencies.open_library(name)
-        except UnknownLibraryError:
-            if not create:
-                raise
-            encoder = dependencies.embedder(embedder or self._context.settings.embedder)
-            await asyncio.to_thread(_note_encoder, encoder)
-            return await Library.create_or_open(dependencies.home, name, encoder)
-        if embedder is None or embedder == opened.metadata.spec:
-            return opened
-        return await Library.open(dependencies.home, name, dependencies.embedder(embedder))
-
-    def name(self, library: str | None = None) -> str:
-        """The library that is meant.
-
-        Raises:
-            UsageError: none is named, here or where this object was made.
-        """
-        if name := library or self._context.settings.library:
-            return name
-        raise UsageError("say which library: --library NAME")
-
     async def list(self) -> "Names":
         """List the names of all libraries, sorted."""
-        from imagerag.store.library.library import list_libraries
+        from imagerag.store.library.database import list_libraries
 
         return await asyncio.to_thread(list_libraries, self._context.dependencies.home)
 
@@ -272,19 +230,8 @@ class LibrariesAPI(LibraryMaintenance):
     index_sync = synchronous(index)
     search_sync = synchronous(search)
     similarity_sync = synchronous(similarity)
-    open_sync = synchronous(open)  # noqa: A003
     list_sync = synchronous(list)  # noqa: A003
     calibrate_sync = synchronous(calibrate)
-
-
-def _note_encoder(encoder: "Embedder") -> None:
-    """Remember that this user made a library with this encoder, so that the library may name it."""
-    from imagerag.graphs.configuration.trust_policy import is_plain
-    from imagerag.store.trust_store import note_named
-
-    spec = encoder.identity.spec
-    if not is_plain(spec, services=False):
-        note_named(spec)
 
 
 def _nothing_in(paths: Sequence[str | Path], name: str, report: "IndexReport") -> str:

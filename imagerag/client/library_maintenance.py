@@ -1,15 +1,12 @@
 """The part of `ImageRAG.libraries` that changes, measures, checks, exports and renames libraries."""
 
 import asyncio
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack
 
-from imagerag.agent.errors import UsageError
-from imagerag.agent.types import BUILT_IN_LIBRARY
 from imagerag.agent.types.filters import FilterInput, parse_filter
-from imagerag.client.context import ClientContext
+from imagerag.client.library_opening import LibraryOpening
 from imagerag.client.synchronous import synchronous
 
 if TYPE_CHECKING:
@@ -23,22 +20,11 @@ if TYPE_CHECKING:
     from imagerag.store.library.verification import Verification
 
 
-class LibraryMaintenance(ABC):
-    """Maintenance of libraries. Where no library is named, it is the one that `ImageRAG` was made with.
+class LibraryMaintenance(LibraryOpening):
+    """Maintenance of libraries. Where none is named, it is the one that `ImageRAG` was made with.
 
     Images are named by their ids (six digits do), by a file of theirs, or by a folder or an archive with all below it.
     """
-
-    def __init__(self, context: ClientContext) -> None:
-        self._context = context
-
-    @abstractmethod
-    async def open(self, name: str | None = None, *, embedder: str | None = None, create: bool = False) -> "Library":
-        """Open a library, with the encoder it was made with unless another is named."""
-
-    @abstractmethod
-    def name(self, library: str | None = None) -> str:
-        """The library that is meant."""
 
     async def select(
         self,
@@ -279,14 +265,13 @@ class LibraryMaintenance(ABC):
         Raises:
             UnknownLibraryError: there is none of that name.
         """
-        from imagerag.store.library.library import remove
+        from imagerag.store.library.database import remove
 
         await asyncio.to_thread(remove, self._context.dependencies.home, name)
 
     async def _own(self, library: str | None) -> "Library":
         """A library that may be changed."""
-        if self.name(library) == BUILT_IN_LIBRARY:
-            raise UsageError(f"{BUILT_IN_LIBRARY!r} is the built-in catalogue, redrawn when it has to be: name another")
+        self._refuse_built_in(library)
         return await self.open(library)
 
     select_sync = synchronous(select)

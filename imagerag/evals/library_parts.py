@@ -3,7 +3,8 @@
 from imagerag.agent.errors import LibraryDamagedError, UnknownLibraryError, UsageError
 from imagerag.evals.suites.case import LibraryRecipe
 from imagerag.store.data_dir import DataDir
-from imagerag.store.library.library import Library, remove
+from imagerag.store.library.database import remove
+from imagerag.store.library.library import Library
 from imagerag.store.library.subsets import in_random_order, part_of
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.images.decoding import decode, encode
+from imagerag.agent.images.decoding import decode
+from imagerag.agent.images.encoding import encode
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.threads import in_thread
 from imagerag.files.sidecar import Sidecar, is_sidecar, schema_of, sidecar_path

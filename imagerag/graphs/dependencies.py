@@ -21,8 +21,9 @@ from imagerag.graphs.configuration.trust_policy import PROVIDER_MARK, check_enco
 from imagerag.store.data_dir import DataDir
 from imagerag.store.images.blob_store import FileBlobStore
 from imagerag.store.journal import SharedJournal, StoreJournal, open_journal
+from imagerag.store.library.database import remove
 from imagerag.store.library.joined_libraries import JoinedLibraries
-from imagerag.store.library.library import Library, remove
+from imagerag.store.library.library import Library
 from imagerag.store.library.metadata import read_library_metadata
 from imagerag.store.run_index import RunIndex
 from imagerag.store.sqlite.checkpoint_types import open_checkpointer

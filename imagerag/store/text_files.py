@@ -1,6 +1,7 @@
 """Text files as they are found: in UTF-8, in UTF-16 or UTF-32, or in an old Windows code page."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -88,6 +89,16 @@ def parsed(text: str) -> Any:
         raise ValueError(f"it is not JSON (line {error.lineno}: {error.msg})") from None
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def clean(text: str) -> str:
+    """Trimmed, and without what cannot be written as UTF-8 (file names may hold such bytes)."""
+    return text.encode("utf-8", "replace").decode("utf-8").strip()
+
+
+def plain_name(name: str) -> str:
+    """A column's name without case, spaces and hyphens: `File Name` is `file_name`."""
+    return re.sub(r"[\s\-.]+", "_", clean(name).lower()).strip("_")
 
 
 def separator_of(first: str, suffix: str) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.images.decoding import looks_like_an_image
+from imagerag.agent.images.formats import looks_like_an_image
 from imagerag.tools.public_addresses import Address, is_public
 
 if TYPE_CHECKING:

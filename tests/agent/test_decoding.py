@@ -14,7 +14,9 @@ from PIL import Image, ImageCms, ImageOps
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.images import formats
-from imagerag.agent.images.decoding import MAX_PIXELS, decode, encode_for_model, looks_like_an_image, open_rgb
+from imagerag.agent.images.decoding import MAX_PIXELS, decode, open_rgb
+from imagerag.agent.images.encoding import encode_for_model
+from imagerag.agent.images.formats import looks_like_an_image
 from imagerag.agent.images.pixel_modes import eight_bit, opaque
 
 ROOT = Path(__file__).parents[2]

@@ -15,8 +15,16 @@ from PIL import Image, ImageCms
 from imagerag.agent.errors import MissingExtraError, UsageError
 from imagerag.agent.images import decoding, formats
 from imagerag.agent.images.complexity import complexity
-from imagerag.agent.images.decoding import decode, encode_for_model, looks_like_an_image, open_rgb
-from imagerag.agent.images.formats import FORMATS, IMAGE_SUFFIXES, LEFT_OUT, RAW_SUFFIXES, format_of
+from imagerag.agent.images.decoding import decode, open_rgb
+from imagerag.agent.images.encoding import encode_for_model
+from imagerag.agent.images.formats import (
+    FORMATS,
+    IMAGE_SUFFIXES,
+    LEFT_OUT,
+    RAW_SUFFIXES,
+    format_of,
+    looks_like_an_image,
+)
 from imagerag.agent.images.tiff_directory import TiffFile
 from tests import metadata_files as made
 
@@ -126,6 +134,15 @@ def test_telling_the_format_never_raises(data: bytes) -> None:
     format_of(data)
     looks_like_an_image(data)
     assert TiffFile(b"II*\0" + data).is_raw in (True, False)
+
+
+def test_a_signature_stands_for_its_own_format() -> None:
+    """What the narrow look at first bytes takes for an image is told as that format by `format_of`."""
+    for name, one in FORMATS.items():
+        for signature in one.signatures:
+            found = format_of(signature.ljust(64, b"\0"))
+            assert looks_like_an_image(signature.ljust(12, b"\0"))
+            assert found is one or found is None, (name, signature)
 
 
 # --- extras ---------------------------------------------------------------------------------------------------------

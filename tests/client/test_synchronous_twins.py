@@ -8,10 +8,11 @@ import pytest
 from imagerag import ImageRAG
 from imagerag.client.libraries import LibrariesAPI
 from imagerag.client.library_maintenance import LibraryMaintenance
+from imagerag.client.library_opening import LibraryOpening
 from imagerag.client.qa import QAClient
 from imagerag.client.runs import RunsAPI
 
-CLASSES = (ImageRAG, RunsAPI, LibrariesAPI, LibraryMaintenance, QAClient)
+CLASSES = (ImageRAG, RunsAPI, LibrariesAPI, LibraryMaintenance, LibraryOpening, QAClient)
 
 
 def coroutines(of: type) -> list[str]:

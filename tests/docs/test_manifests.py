@@ -5,21 +5,11 @@ import io
 
 from imagerag.agent.images import formats as image_formats
 from imagerag.agent.images.decoding import MAX_BYTES, MAX_PIXELS
-from imagerag.store.library import manifest
+from imagerag.store.library import manifest_rows
+from imagerag.store.library.field_names import ALIASES, PATH, TAKEN, TEXTS, fields_of
 from imagerag.store.library.file_selection import LEFT_OUT
-from imagerag.store.library.image_metadata import (
-    ALIASES,
-    MAX_CAPTION,
-    MAX_KEYS,
-    MAX_VALUE,
-    PATH,
-    POSITION,
-    TAKEN,
-    TEXTS,
-    ImageMetadata,
-    fields_of,
-    read_metadata,
-)
+from imagerag.store.library.image_metadata import ImageMetadata, read_metadata
+from imagerag.store.library.metadata_values import MAX_CAPTION, MAX_KEYS, MAX_VALUE, POSITION
 from imagerag.store.library.sidecars import names_of
 from imagerag.store.library.sources import archive_listing, image_table, tar_archive
 from imagerag.store.text_files import LONGEST, SEPARATORS
@@ -56,8 +46,8 @@ def fields() -> str:
 
 def formats() -> str:
     rows = [
-        ("table", code(manifest._TABLES), "a header row, then a row per image"),
-        ("JSON lines", code(suffix for suffix in manifest._JSON if suffix != ".json"), "an object per line"),
+        ("table", code(manifest_rows.TABLES), "a header row, then a row per image"),
+        ("JSON lines", code(suffix for suffix in manifest_rows.JSON if suffix != ".json"), "an object per line"),
         ("JSON", code([".json"]), "a list of objects, an object by file, or COCO captions"),
         ("Parquet, Arrow", code(image_table.SUFFIXES), "a row per image"),
     ]

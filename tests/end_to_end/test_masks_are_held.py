@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from imagerag import ImageRAG, RunRecord
-from imagerag.agent.images.decoding import decode, png
+from imagerag.agent.images.decoding import decode
+from imagerag.agent.images.encoding import png
 from imagerag.agent.images.mask_compositing import composite_mask
 from imagerag.tools.testing.fakes import ScriptedJudge
 from imagerag.tools.testing.mock_openai import MockOpenAIServer, MockResponse

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from imagerag.agent.types import ImageRef
 from imagerag.evals.bench.synthetic_library import synthetic_library
 from imagerag.store.data_dir import DataDir
-from imagerag.store.library import calibration, caption_index, content
+from imagerag.store.library import calibration, caption_index, caption_phrases, content
 from imagerag.store.library.calibration import calibrate
-from imagerag.store.library.caption_index import CaptionIndex, phrases, query_of, words
+from imagerag.store.library.caption_index import CaptionIndex
+from imagerag.store.library.caption_phrases import phrases, query_of, words
 from imagerag.store.library.content import LibraryContent, content_hash, content_of, images_hash
 from imagerag.store.library.ingest import index
 from imagerag.store.library.library import Library
@@ -93,7 +94,7 @@ async def test_no_row_becomes_an_object_of_its_own(
         raise AssertionError("all rows were read")
 
     monkeypatch.setattr(Library, "_captioned_vectors", refuse)
-    monkeypatch.setattr("imagerag.store.library.library.form.from_record", refuse)
+    monkeypatch.setattr("imagerag.store.library.library_reader.form.from_record", refuse)
     await library.calibrate()
     assert not await library.is_stale()
 
@@ -202,4 +203,4 @@ def test_what_shows_a_text_is_found_as_by_reading_every_phrase(captions: list[st
 @given(st.text("aAbB 1_,.ß(", max_size=20), st.text("aAbB 1_,.ß(", min_size=1, max_size=4))
 def test_a_title_is_taken_out_as_a_pattern_would(text: str, title: str) -> None:
     expected = re.sub(rf"(?<!\w){re.escape(title)}(?!\w)", " ", text, flags=re.IGNORECASE)
-    assert caption_index._without(text, title) == expected
+    assert caption_phrases.without_title(text, title) == expected

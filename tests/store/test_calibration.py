@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from imagerag.agent.types import ImageRef
 from imagerag.store.library.calibration import ENOUGH, balanced_threshold, calibrate, clamp_threshold, negative_floor
-from imagerag.store.library.caption_index import CaptionIndex, phrases, query_of, things
+from imagerag.store.library.caption_index import CaptionIndex
+from imagerag.store.library.caption_phrases import phrases, query_of, things
 from imagerag.store.library.content import LibraryContent
 from imagerag.store.library.metadata import percentile_of
 from imagerag.store.library.negative_captions import NULL_CAPTIONS

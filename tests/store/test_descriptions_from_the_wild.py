@@ -6,9 +6,10 @@ import unicodedata
 import pytest
 
 from imagerag.agent.errors import UsageError
-from imagerag.store.library.image_metadata import MAX_KEYS, read_metadata
+from imagerag.store.library.image_metadata import read_metadata
 from imagerag.store.library.ingest import index
 from imagerag.store.library.manifest import read_manifest
+from imagerag.store.library.metadata_values import MAX_KEYS
 from imagerag.store.library.sidecars import Sidecars, is_labels, names_of
 
 DEEP = "[" * 100_000

@@ -14,7 +14,7 @@ from imagerag.store.library.library import Library
 from imagerag.store.library.metadata import SCHEMA_VERSION, read_library_metadata
 from imagerag.store.library.metadata_columns import Kind, columns_of
 from imagerag.store.library.schema import ROW_COLUMNS
-from imagerag.store.library.table import LibraryTable
+from imagerag.store.library.table_columns import TableColumns
 
 DATA = Path(__file__).parent / "data"
 
@@ -68,12 +68,12 @@ async def test_the_first_write_brings_it_up_to_date(
 async def test_stopped_while_it_is_brought_up_to_date_and_written_again(
     home: DataDir, earlier: Library, embedder: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def die(self: LibraryTable, *_: object) -> None:
+    def die(self: TableColumns, *_: object) -> None:
         raise KeyboardInterrupt
 
     rows = await earlier.rows()
     with monkeypatch.context() as patch:
-        patch.setattr(LibraryTable, "_key_values", die)
+        patch.setattr(TableColumns, "_key_values", die)
         with pytest.raises(KeyboardInterrupt):
             await earlier.update(rows[:1])
     assert read_library_metadata(home, "shop").version < SCHEMA_VERSION

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.images.decoding import MAX_BYTES, encode_for_model
+from imagerag.agent.images.decoding import MAX_BYTES
+from imagerag.agent.images.encoding import encode_for_model
 from imagerag.store.images.image_info import image_info, inspect
 
 

@@ -19,7 +19,8 @@ from imagerag.agent.ports import Filter
 from imagerag.agent.types.filters import parse_filter
 from imagerag.store.images.image_info import image_info
 from imagerag.store.library import search
-from imagerag.store.library.library import Library, list_libraries, remove
+from imagerag.store.library.database import list_libraries, remove
+from imagerag.store.library.library import Library
 from imagerag.store.library.metadata import read_library_metadata
 from imagerag.store.library.schema import ImageRecord, NewImage
 

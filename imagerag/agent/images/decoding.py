@@ -30,17 +30,7 @@ if TYPE_CHECKING:
 
     _Factory = Callable[[io.BytesIO, bytes], ImageFile]
 
-__all__ = [
-    "Decoded",
-    "ImageTooLargeError",
-    "decode",
-    "encode",
-    "encode_for_model",
-    "looks_like_an_image",
-    "opaque",
-    "open_rgb",
-    "png",
-]
+__all__ = ["Decoded", "ImageTooLargeError", "decode", "opaque", "open_rgb"]
 
 MAX_BYTES: Final = 64 * 1024 * 1024
 """Of a file: the JPEGs of a 200-megapixel phone stay below it, and a batch of 32 such files still fits in memory."""
@@ -56,9 +46,6 @@ MODEL_TYPES: Final = frozenset({"image/png", "image/jpeg", "image/webp"})
 
 SHOWN_TYPES: Final = MODEL_TYPES | {"image/gif"}
 """What every browser and viewer shows."""
-
-_LOSSLESS_PIXELS: Final = 4_000_000
-"""Up to here a converted image is a PNG. A larger one is a photo: as PNG it would pass what services take."""
 
 _SPARE_SCALE: Final = 1.5
 """A reduced picture has so many times the pixels on its shorter side that are wanted: against the whole picture, the
@@ -203,60 +190,6 @@ def open_rgb(data: bytes, *, side: int | None = None) -> "Image":
         return opaque(decode(data, side=side).image)
     except UsageError as error:
         raise type(error)(f"these {len(data)} bytes cannot be read as an image: {error}") from error
-
-
-def encode_for_model(data: bytes) -> tuple[bytes, str]:
-    """The same picture in a form every image model takes: (bytes, media type).
-
-    PNG, JPEG and WebP that any program shows as they are pass through untouched. Anything else is encoded anew: what
-    only its metadata turns upright (most services ignore it), has 16 bits or printing colours, moves, or is of another
-    format.
-
-    Raises:
-        UsageError: as `decode`.
-    """
-    decoded = decode(data)
-    return (data, decoded.media_type) if decoded.for_every_model else converted(decoded.image)
-
-
-def converted(image: "Image") -> tuple[bytes, str]:
-    """A picture as PNG, or, where it is a large photo, as JPEG: (bytes, media type)."""
-    photo = image.mode == "RGB" and image.width * image.height > _LOSSLESS_PIXELS
-    media_type = "image/jpeg" if photo else "image/png"
-    return encode(image, media_type), media_type
-
-
-def encode(image: "Image", media_type: str) -> bytes:
-    """A picture in one of `SHOWN_TYPES`; a JPEG has white where it was transparent."""
-    out = io.BytesIO()
-    if media_type == "image/jpeg":
-        opaque(image).save(out, "JPEG", quality=95, subsampling=0)
-    elif media_type == "image/webp":
-        image.save(out, "WEBP", lossless=True)
-    else:
-        image.save(out, "GIF" if media_type == "image/gif" else "PNG")
-    return out.getvalue()
-
-
-def png(image: "Image") -> bytes:
-    """A picture as PNG, packed for speed and not for size."""
-    out = io.BytesIO()
-    image.save(out, "PNG", compress_level=1)
-    return out.getvalue()
-
-
-def looks_like_an_image(data: bytes) -> bool:
-    """Whether bytes begin as an image does that is read. Whether they are one is seen when they are decoded."""
-    if data[4:8] == b"ftyp":
-        return data[8:12] in _BRANDS
-    return data.startswith(_SIGNATURES) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")
-
-
-_SIGNATURES: Final = (
-    b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+",
-    b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51", b"8BPS\0", b"qoif", b"DDS ", b"FUJIFILMCCD-RAW"[:12],
-)  # fmt: skip
-_BRANDS: Final = (b"avif", b"avis", b"mif1", b"msf1", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"crx ")
 
 
 class _DamagedError(Exception):

@@ -16,7 +16,17 @@ from typing import Final
 from imagerag.agent.errors import MissingExtraError
 from imagerag.agent.images.tiff_directory import TiffFile
 
-__all__ = ["FORMATS", "IMAGE_SUFFIXES", "LEFT_OUT", "RAW", "RAW_SUFFIXES", "ImageFormat", "check_extra", "format_of"]
+__all__ = [
+    "FORMATS",
+    "IMAGE_SUFFIXES",
+    "LEFT_OUT",
+    "RAW",
+    "RAW_SUFFIXES",
+    "ImageFormat",
+    "check_extra",
+    "format_of",
+    "looks_like_an_image",
+]
 
 
 @dataclass(frozen=True)
@@ -28,6 +38,7 @@ class ImageFormat:
         title: what people call it.
         media_type: as it is stored and sent.
         suffixes: of its files. What a file is is told by its content; these say which files may have sidecars.
+        signatures: first bytes that are enough for `looks_like_an_image`.
         begins: whether a file is one, where Pillow's plugin does not tell it, or from too little.
         extra: the optional part that reads it; empty for none.
         module: the module that the extra brings.
@@ -39,6 +50,7 @@ class ImageFormat:
     media_type: str
     suffixes: tuple[str, ...]
     begins: Callable[[bytes], bool] | None = None
+    signatures: tuple[bytes, ...] = ()
     extra: str = ""
     module: str = ""
     moves: bool = False
@@ -72,8 +84,13 @@ RAW: Final = "RAW"
 
 _HEIC_BRANDS: Final = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"))
 _AVIF_BRANDS: Final = frozenset((b"avif", b"avis"))
+_ANY_CODEC: Final = frozenset((b"mif1", b"msf1"))
+"""Main brands of ISO media files, the last two of those that any codec may have packed."""
+
+_FUJI: Final = b"FUJIFILMCCD-"
+_CANON: Final = b"crx "
 _RAW_SIGNATURES: Final = (
-    b"FUJIFILMCCD-RAW", b"IIU\0", b"IIRO", b"IIRS", b"MMOR", b"FOVb", b"\0MRM", b"II\x1a\0\0\0HEAPCCDR",
+    _FUJI, b"IIU\0", b"IIRO", b"IIRS", b"MMOR", b"FOVb", b"\0MRM", b"II\x1a\0\0\0HEAPCCDR",
 )  # fmt: skip
 
 
@@ -87,7 +104,7 @@ def _brands(data: bytes) -> set[bytes]:
 
 def _is_heic(data: bytes) -> bool:
     brands = _brands(data)
-    still = data[8:12] in (b"mif1", b"msf1")  # any codec; HEVC is what is left
+    still = data[8:12] in _ANY_CODEC  # HEVC is what is left
     return data[8:12] in _HEIC_BRANDS or (still and not brands & _AVIF_BRANDS)
 
 
@@ -96,7 +113,7 @@ def _is_avif(data: bytes) -> bool:
 
 
 def _is_raw(data: bytes) -> bool:
-    if data.startswith(_RAW_SIGNATURES) or data[4:12] == b"ftypcrx ":
+    if data.startswith(_RAW_SIGNATURES) or data[4:12] == b"ftyp" + _CANON:
         return True
     return data[:4] in (b"II*\0", b"MM\0*") and (data[8:10] == b"CR" or TiffFile(data).is_raw)
 
@@ -131,24 +148,27 @@ def _is_brush(data: bytes) -> bool:
 FORMATS: Final[Mapping[str, ImageFormat]] = {
     one.name: one
     for one in (
-        ImageFormat("JPEG", "JPEG", "image/jpeg", (".jpg", ".jpeg", ".jpe", ".jfif")),
+        ImageFormat("JPEG", "JPEG", "image/jpeg", (".jpg", ".jpeg", ".jpe", ".jfif"), signatures=(b"\xff\xd8\xff",)),
         ImageFormat("MPO", "JPEG of several pictures", "image/jpeg", (".mpo",), lambda data: False),
-        ImageFormat("PNG", "PNG", "image/png", (".png", ".apng"), moves=True),
+        ImageFormat("PNG", "PNG", "image/png", (".png", ".apng"), signatures=(b"\x89PNG\r\n\x1a\n",), moves=True),
         ImageFormat("WEBP", "WebP", "image/webp", (".webp",), moves=True),
-        ImageFormat("GIF", "GIF", "image/gif", (".gif",), moves=True),
-        ImageFormat("BMP", "BMP", "image/bmp", (".bmp",)),
+        ImageFormat("GIF", "GIF", "image/gif", (".gif",), signatures=(b"GIF87a", b"GIF89a"), moves=True),
+        ImageFormat("BMP", "BMP", "image/bmp", (".bmp",), signatures=(b"BM",)),
         ImageFormat("AVIF", "AVIF", "image/avif", (".avif", ".avifs"), _is_avif, moves=True),
-        ImageFormat("HEIF", "HEIC", "image/heic", (".heic", ".heif", ".hif"), _is_heic, "heic", "pillow_heif"),
+        ImageFormat("HEIF", "HEIC", "image/heic", (".heic", ".heif", ".hif"), _is_heic, extra="heic",
+            module="pillow_heif"),
         ImageFormat(RAW, "camera RAW", "image/x-dcraw", (
             ".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".sr2", ".srf", ".raf", ".orf", ".rw2", ".pef",
             ".srw", ".x3f", ".mrw", ".3fr", ".fff", ".iiq", ".erf", ".kdc", ".dcr", ".mef", ".mos", ".rwl"),
-            _is_raw, "raw", "rawpy"),
-        ImageFormat("TIFF", "TIFF", "image/tiff", (".tif", ".tiff")),
-        ImageFormat("JPEG2000", "JPEG 2000", "image/jp2", (".jp2", ".j2k", ".jpc", ".jpf", ".jpx", ".j2c")),
-        ImageFormat("PSD", "Photoshop, flattened", "image/vnd.adobe.photoshop", (".psd",)),
+            _is_raw, (_FUJI,), "raw", "rawpy"),
+        ImageFormat("TIFF", "TIFF", "image/tiff", (".tif", ".tiff"),
+            signatures=(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
+        ImageFormat("JPEG2000", "JPEG 2000", "image/jp2", (".jp2", ".j2k", ".jpc", ".jpf", ".jpx", ".j2c"),
+            signatures=(b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")),
+        ImageFormat("PSD", "Photoshop, flattened", "image/vnd.adobe.photoshop", (".psd",), signatures=(b"8BPS\0",)),
         ImageFormat("ICNS", "Apple icon, its largest image", "image/icns", (".icns",)),
-        ImageFormat("QOI", "QOI", "image/qoi", (".qoi",)),
-        ImageFormat("DDS", "DirectDraw surface", "image/vnd-ms.dds", (".dds",)),
+        ImageFormat("QOI", "QOI", "image/qoi", (".qoi",), signatures=(b"qoif",)),
+        ImageFormat("DDS", "DirectDraw surface", "image/vnd-ms.dds", (".dds",), signatures=(b"DDS ",)),
         ImageFormat("SGI", "SGI", "image/sgi", (".sgi", ".rgb", ".rgba", ".bw")),
         ImageFormat("SUN", "Sun raster", "image/x-sun-raster", (".ras",)),
         ImageFormat("PIXAR", "Pixar raster", "image/x-pixar", (".pxr",)),
@@ -187,6 +207,20 @@ def format_of(data: bytes) -> ImageFormat | None:
         if begins(data) if begins else accepts is not None and accepts(start) is True:
             return FORMATS[name]
     return None
+
+
+def looks_like_an_image(data: bytes) -> bool:
+    """Whether 12 bytes or more begin as an image does; `format_of` takes in more, which begins as other files may.
+
+    What is handed in by others, or fetched, has to look like an image before anything decodes it.
+    """
+    if data[4:8] == b"ftyp":
+        return data[8:12] in _BRANDS
+    return data.startswith(_SIGNATURES) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")
+
+
+_SIGNATURES: Final = tuple(signature for one in FORMATS.values() for signature in one.signatures)
+_BRANDS: Final = _HEIC_BRANDS | _AVIF_BRANDS | _ANY_CODEC | {_CANON}
 
 
 def check_extra(found: ImageFormat) -> None:

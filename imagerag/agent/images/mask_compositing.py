@@ -7,7 +7,8 @@ where the mask is not transparent, and what had changed there is measured.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from imagerag.agent.images.decoding import converted, decode, opaque, png
+from imagerag.agent.images.decoding import decode, opaque
+from imagerag.agent.images.encoding import converted, png
 from imagerag.agent.types import MaskCheck, Size
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import Any, Final
 from imagerag.agent.calls.model_caller import ModelCaller
 from imagerag.agent.control_tokens import neutralised
 from imagerag.agent.errors import BackendError, JudgeReplyError, UsageError
-from imagerag.agent.images.decoding import encode_for_model
+from imagerag.agent.images.encoding import encode_for_model
 from imagerag.agent.ports import ModelResponse
 from imagerag.agent.types import RunConfig, SamplingParams
 from imagerag.evals.dependencies import EvalDependencies

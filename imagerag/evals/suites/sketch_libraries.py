@@ -8,7 +8,8 @@ from imagerag.evals.suites.case import LibraryRecipe
 from imagerag.evals.suites.sketch import rare
 from imagerag.evals.synthetic_images import SyntheticImage, chance, fill
 from imagerag.store.data_dir import DataDir
-from imagerag.store.library.library import Library, remove
+from imagerag.store.library.database import remove
+from imagerag.store.library.library import Library
 from imagerag.tools.sketch.world import Thing, all_things, random_scene
 
 SIDE = 256

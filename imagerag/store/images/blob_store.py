@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from imagerag.agent.errors import BlobError, ImageRAGError
-from imagerag.agent.images.decoding import encode_for_model
+from imagerag.agent.images.encoding import encode_for_model
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import ImageRef
 from imagerag.store.images.image_info import inspect

@@ -9,42 +9,34 @@ import random
 import re
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from imagerag.store.library.caption_phrases import (
+    STOP_WORDS,
+    WORD,
+    exchangeable,
+    name_like,
+    phrases,
+    query_of,
+    things,
+    with_articles,
+    words,
+)
 from imagerag.store.library.schema import ImageRecord
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-STOP_WORDS = frozenset(
-    re.findall(
-        r"\w+",
-        "a an the this that these those some any one of on in at by to for from with without and or as is are be it "
-        "its into over under near next beside picture photo photograph image drawing illustration showing shows",
-    )
-)
-
-LONGEST = 16
-"""Content words up to which phrases are compared position by position."""
-
 SCANNED = 20_000
 """Rows whose captions are sampled from. They come sorted by SHA-256, so the first ones are a fair sample."""
 
 READ, FEW = 10_000, 64
 """Captions that are Python's at a time."""
-
-_WORD = re.compile(r"\w+")
-_ARTICLE = r"(?=(?:an?|the|one|two|three)\s)"
-_PLACE = r"\b(?P<place>on|in|at|against|under|behind|in front of)"
-_JOINER = re.compile(
-    rf"(?:,|\band|\bwith|\bnext to|\bbeside|\bnear|{_PLACE})\s+{_ARTICLE}",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True)
@@ -94,7 +86,7 @@ class CaptionIndex:
         found, counts = array("i"), array("i")
         for start in range(0, columns.num_rows, READ):
             for caption in columns["caption"].slice(start, READ).to_pylist():
-                said = set(_WORD.findall(caption.casefold())) - STOP_WORDS if caption else ()
+                said = set(WORD.findall(caption.casefold())) - STOP_WORDS if caption else ()
                 found.extend(map(codes.__getitem__, said))
                 counts.append(len(said))
         codes.default_factory = None
@@ -134,7 +126,7 @@ class CaptionIndex:
         Which words can stand for each other is learned from phrases that differ in one place only: from "a red
         circle" and "a blue circle", that something red could have been blue.
         """
-        others = _exchangeable(words(phrase) for text in dict.fromkeys(self.texts) for phrase, _ in phrases(text))
+        others = exchangeable(words(phrase) for text in dict.fromkeys(self.texts) for phrase, _ in phrases(text))
         chance = random.Random(0)
         found: dict[frozenset[frozenset[str]], str] = {}
         for text in self._said(4 * most) * 2:
@@ -143,7 +135,7 @@ class CaptionIndex:
                 continue
             old = chance.choice(places)
             swapped = re.sub(rf"\b{re.escape(old)}\b", chance.choice(others[old]), text, count=1, flags=re.IGNORECASE)
-            swapped = _with_articles(swapped)
+            swapped = with_articles(swapped)
             if not self.shows(swapped):
                 found.setdefault(self._required(swapped), swapped)
         return list(found.values())
@@ -193,7 +185,7 @@ class CaptionIndex:
             return False
         texts = self._read(held)
         holding = sum(word in phrase for text in texts for phrase in _phrase_words(text))
-        return holding == 1 and any(word in _name_like(text) for text in texts)
+        return holding == 1 and any(word in name_like(text) for text in texts)
 
     def _holding(self, required: frozenset[frozenset[str]]) -> "NDArray[np.int32]":
         """The rows that have all these words, in whatever phrases."""
@@ -228,92 +220,6 @@ def _shows(said: Sequence[frozenset[str]], required: frozenset[frozenset[str]]) 
     return all(any(one <= phrase for phrase in said) for one in required)
 
 
-def phrases(text: str) -> list[tuple[str, bool]]:
-    """The phrases of a text, and of each whether it says where something is ("on a white table")."""
-    found, start, place = [], 0, False
-    for joint in _JOINER.finditer(text):
-        found.append((text[start : joint.start()], place))
-        start, place = joint.end(), joint["place"] is not None
-    found.append((text[start:], place))
-    return [(phrase.strip(" ,"), where) for phrase, where in found if words(phrase)]
-
-
-def things(text: str) -> list[str]:
-    """The single things that a caption of several names, each in at least two words."""
-    return [phrase for phrase, where in phrases(text) if not where and len(words(phrase)) > 1]
-
-
-def words(text: str) -> list[str]:
-    """The content words of a text, in order, lower case."""
-    return [word for word in _WORD.findall(text.casefold()) if word not in STOP_WORDS]
-
-
-def query_of(caption: str, title: str) -> str:
-    """A caption without the name of the thing: "Widget A, a red circle" is asked for as "a red circle".
-
-    The name is the title when the caption has it, else a first part before a comma or colon whose words are all
-    capitalised. Nothing is taken away when nothing would be left.
-    """
-    text = " ".join(caption.split())
-    rest = _without(text, title) if text and title.strip() else text
-    head, mark, tail = rest.partition(",") if "," in rest else rest.partition(":")
-    if mark and all(word[0].isupper() or word[0].isdigit() for word in head.split()):
-        rest = tail
-    rest = " ".join(rest.split()).strip(" ,;:-–—|")
-    return rest if words(rest) else text
-
-
-def _without(text: str, title: str) -> str:
-    """A text without a title, wherever it stands as whole words, in upper or lower case.
-
-    Compiling a pattern of each title would take longer than all else that is done with a caption.
-    """
-    if not (text.isascii() and title.isascii()):
-        return re.sub(rf"(?<!\w){re.escape(title)}(?!\w)", " ", text, flags=re.IGNORECASE)
-    lower, sought = text.lower(), title.lower()
-    kept, start, at = [], 0, lower.find(sought)
-    while at >= 0:
-        end = at + len(sought)
-        if _in_word(lower[at - 1 : at]) or _in_word(lower[end : end + 1]):
-            end = at + 1
-        else:
-            kept += [text[start:at], " "]
-            start = end
-        at = lower.find(sought, end)
-    return "".join([*kept, text[start:]])
-
-
-def _in_word(character: str) -> bool:
-    return character.isalnum() or character == "_"
-
-
 def _any_of(named: Sequence[str], text: str) -> str:
     """One of the things named in a text, by chance, but always the same one."""
     return named[int.from_bytes(sha256(text.encode(errors="replace")).digest()[:8], "big") % len(named)]
-
-
-def _name_like(text: str) -> set[str]:
-    """Words with a capital or a digit: where only one row has them, they name it."""
-    return {
-        word.casefold() for word in re.findall(r"\w+", text) if word[0].isupper() or any(map(str.isdigit, word))
-    } - STOP_WORDS
-
-
-def _exchangeable(captions: Iterable[Sequence[str]]) -> dict[str, list[str]]:
-    """Word → the other words that captions have in its place, sorted; only words that have such."""
-    places: dict[tuple[tuple[str, ...], int], set[str]] = defaultdict(set)
-    for caption in sorted(set(map(tuple, captions))):
-        if 2 <= len(caption) <= LONGEST:
-            for at, word in enumerate(caption):
-                places[(*caption[:at], *caption[at + 1 :]), at].add(word)
-    group: dict[str, set[str]] = {}
-    for together in sorted(sorted(found) for found in places.values() if len(found) > 1):
-        joined = set(together).union(*(group[word] for word in together if word in group))
-        group.update(dict.fromkeys(joined, joined))
-    return {word: sorted(members - {word}) for word, members in group.items()}
-
-
-def _with_articles(text: str) -> str:
-    """English articles that fit the word after them, as an exchanged word may need."""
-    fixed = re.sub(r"\b([Aa])n?\s+(?=[aeiou])", r"\1n ", text)
-    return re.sub(r"\b([Aa])n\s+(?=[^aeiou\W])", r"\1 ", fixed)

@@ -7,9 +7,10 @@ from typing import Any, Final, TypedDict
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import Scalar
-from imagerag.store.library.image_metadata import clean, read_metadata
+from imagerag.store.library.image_metadata import read_metadata
 from imagerag.store.library.library import Library
 from imagerag.store.library.schema import TEXTS, VALUES, ImageRecord
+from imagerag.store.text_files import clean
 
 AT_ONCE: Final = 1_000
 """Rows that are written in one commit."""

@@ -10,10 +10,11 @@ from imagerag.agent.images.formats import format_of
 from imagerag.agent.ports import PreparingEmbedder
 from imagerag.store.images.image_info import ImageInfo, image_info
 from imagerag.store.library.embedded import read_embedded
-from imagerag.store.library.image_metadata import ImageMetadata, clean
+from imagerag.store.library.image_metadata import ImageMetadata
 from imagerag.store.library.known_files import KnownFiles
 from imagerag.store.library.scan import Scan
 from imagerag.store.library.schema import FileEntry, ImageRecord
+from imagerag.store.text_files import clean
 
 
 @dataclass(frozen=True)

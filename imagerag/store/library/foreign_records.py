@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from imagerag.store.library.image_metadata import POSITION
+from imagerag.store.library.metadata_values import POSITION
 
 _DOWNLOADING: Final = ("key", "status", "error_message", "width", "height", "original_width", "original_height", "exif",
                        "md5", "sha256")  # fmt: skip

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from imagerag.store.library.image_metadata import MAX_VALUE
+from imagerag.store.library.metadata_values import MAX_VALUE
 
 _NEGATIVE: Final = re.compile(r"^Negative prompt:[ \t]*", re.MULTILINE)
 _PARAMETERS: Final = re.compile(r"^Steps: \d+, (?=[A-Z])", re.MULTILINE)

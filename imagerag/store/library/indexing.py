@@ -12,7 +12,6 @@ from imagerag.agent.ports import PreparingEmbedder
 from imagerag.agent.threads import in_thread
 from imagerag.store.library.content import is_unit
 from imagerag.store.library.file_reading import ReadFile, read_file
-from imagerag.store.library.image_metadata import clean
 from imagerag.store.library.index_report import IndexReport
 from imagerag.store.library.known_files import KnownFiles
 from imagerag.store.library.library import Library
@@ -21,6 +20,7 @@ from imagerag.store.library.row_writing import ImageBatch, RowWriter
 from imagerag.store.library.scan import Scan
 from imagerag.store.library.schema import ImageRecord
 from imagerag.store.library.sidecars import SidecarMetadata
+from imagerag.store.text_files import clean
 
 BATCH: Final = 32
 BATCH_BYTES: Final = 128 * 2**20

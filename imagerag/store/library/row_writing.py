@@ -12,13 +12,13 @@ from typing import Any, Final
 
 from imagerag.store.disk_space import check_space
 from imagerag.store.library.file_reading import ReadFile
-from imagerag.store.library.image_metadata import clean
 from imagerag.store.library.index_report import IndexReport
 from imagerag.store.library.known_files import KnownFiles
 from imagerag.store.library.library import Library
 from imagerag.store.library.removal import removed_ids
 from imagerag.store.library.scan import Scan, changed_since
 from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage
+from imagerag.store.text_files import clean
 
 WRITTEN: Final = 1024
 WRITTEN_BYTES: Final = 64 * 2**20

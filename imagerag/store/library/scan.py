@@ -12,7 +12,7 @@ from imagerag.agent.images.decoding import MAX_BYTES
 from imagerag.agent.images.formats import IMAGE_SUFFIXES
 from imagerag.store.library.companions import FOLDER_METADATA, is_companion
 from imagerag.store.library.file_selection import ExcludedFiles
-from imagerag.store.library.image_metadata import ImageMetadata, clean
+from imagerag.store.library.image_metadata import ImageMetadata
 from imagerag.store.library.locations import path_text, split_member
 from imagerag.store.library.manifest import Manifest, Manifests, read_beside, read_manifests, split_manifests
 from imagerag.store.library.path_patterns import NamedPaths, expand
@@ -21,6 +21,7 @@ from imagerag.store.library.schema import FileEntry
 from imagerag.store.library.sidecars import SidecarMetadata, Sidecars
 from imagerag.store.library.sources.finding import find_sources
 from imagerag.store.library.sources.members import Member, Source
+from imagerag.store.text_files import clean
 
 
 @dataclass(frozen=True)

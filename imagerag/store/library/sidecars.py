@@ -22,16 +22,10 @@ from typing import Any, Final
 from imagerag.store.library.embedded import read_xmp_sidecar
 from imagerag.store.library.foreign_records import our_record
 from imagerag.store.library.generation_metadata import without_parameters
-from imagerag.store.library.image_metadata import (
-    DETECTIONS,
-    MAX_CAPTION,
-    ImageMetadata,
-    clean,
-    plain_name,
-    read_metadata,
-)
+from imagerag.store.library.image_metadata import ImageMetadata, read_metadata
+from imagerag.store.library.metadata_values import DETECTIONS, MAX_CAPTION
 from imagerag.store.path_policy import OUTSIDE, PathPolicy
-from imagerag.store.text_files import parsed, read_text
+from imagerag.store.text_files import clean, parsed, plain_name, read_text
 
 SUFFIXES: Final = (".json", ".txt", ".caption", ".xmp")
 

@@ -11,7 +11,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from imagerag.agent.errors import BlobError, ImageRAGError
 from imagerag.agent.types import Scalar
@@ -29,15 +29,11 @@ from imagerag.store.library.database import (
 from imagerag.store.library.image_files import ImageFiles
 from imagerag.store.library.known_files import KnownFiles
 from imagerag.store.library.linked_files import read_linked
-from imagerag.store.library.metadata import METADATA_KEY, SCHEMA_VERSION, library_metadata_of
-from imagerag.store.library.metadata_columns import columns_of, missing_fields, values_of
 from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage
+from imagerag.store.library.table_columns import TableColumns, merge_rows
 from imagerag.store.run_lock import held_alone, shared_or_alone, waiting_lock
 
 T = TypeVar("T")
-
-BACKFILL: Final = 1000
-"""Rows that are read and written at a time when a library of an earlier version gets its columns."""
 
 
 class LibraryTable:
@@ -178,7 +174,7 @@ class LibraryTable:
 
         def work() -> None:
             self._copy_data(images)
-            self._merge(form.to_table(images, self.lance.schema), insert=True)
+            merge_rows(self.lance, form.to_table(images, self.lance.schema), insert=True)
 
         async with self.files_lock():
             await self.prepare([image.row.metadata for image in images])
@@ -196,7 +192,7 @@ class LibraryTable:
             self._copy_data(images)
             rows = form.to_table(images, self.lance.schema)
             if again:  # the commit before may have been made, and only its answer have failed
-                self._merge(rows, insert=True)
+                merge_rows(self.lance, rows, insert=True)
             else:
                 again = True
                 self.lance.add(rows)
@@ -235,7 +231,7 @@ class LibraryTable:
                 if data is not None:
                     self.images.write(sha256, data)
             have = set(self.lance.schema.names) - {form.IMAGE_COLUMN}
-            self._merge(rows.select([name for name in rows.column_names if name in have]), insert=True)
+            merge_rows(self.lance, rows.select([name for name in rows.column_names if name in have]), insert=True)
 
         async with self.files_lock():
             await self.prepare([form.metadata_of(record) for record in rows.select(["metadata"]).to_pylist()])
@@ -244,12 +240,12 @@ class LibraryTable:
     async def update(self, rows: Sequence[ImageRecord]) -> None:
         """Write what may change without the vector changing, of rows that are there. Ids must differ."""
         await self.prepare([row.metadata for row in rows])
-        await self.write(lambda: self._merge(form.to_text_table(rows, self.lance.schema)))
+        await self.write(lambda: merge_rows(self.lance, form.to_text_table(rows, self.lance.schema)))
 
     async def update_files(self, files: Mapping[str, Sequence[FileEntry]]) -> None:
         """Write which files images have, of rows that are there."""
         await self.prepare()
-        await self.write(lambda: self._merge(form.to_files_table(files, self.lance.schema)))
+        await self.write(lambda: merge_rows(self.lance, form.to_files_table(files, self.lance.schema)))
 
     async def delete(self, ids: Sequence[str]) -> int:
         """Take rows out; how many there were. Copies of their pictures go with the next `optimize`."""
@@ -279,57 +275,16 @@ class LibraryTable:
             if not file.is_relative_to(self.images.root) and file.is_file():
                 yield file.stat().st_size
 
-    def _merge(self, rows: Any, *, insert: bool = False) -> None:
-        merge = self.lance.merge_insert("id").when_matched_update_all()
-        (merge.when_not_matched_insert_all() if insert else merge).execute(rows)
-
     async def prepare(self, metadata: Sequence[Mapping[str, Scalar]] = ()) -> None:
         """Make the columns that rows with this metadata need, and those that an earlier version had not."""
 
         def work() -> None:
-            if not (self._is_earlier() or self._lacking_columns() or self._lacking(metadata)):
-                return
-            with self._alone("writing"):
-                if lacking := self._lacking_columns():
-                    self.lance.add_columns(lacking)
-                if self._is_earlier():
-                    self._upgrade()
-                if lacking := self._lacking(metadata):
-                    self.lance.add_columns(lacking)
+            columns = TableColumns(self.lance, self.name)
+            if columns.are_missing(metadata):
+                with self._alone("writing"):
+                    columns.add(metadata)
 
         await self.read(work)
-
-    def _lacking_columns(self) -> list[Any]:
-        have = set(self.lance.schema.names)
-        return [field for field in form.schema(1) if field.name not in have]
-
-    def _lacking(self, metadata: Sequence[Mapping[str, Scalar]]) -> list[Any]:
-        return missing_fields(metadata, self.lance.schema)
-
-    def _upgrade(self) -> None:
-        """Bring a table of an earlier version to this one's form. Stopped at any instant, it is finished next time:
-        the version is written last."""
-        found = self.lance.search().select(["id", "metadata"]).to_arrow().to_pylist()
-        said = {one["id"]: read for one in found if (read := form.metadata_of(one))}
-        if lacking := self._lacking(list(said.values())):
-            self.lance.add_columns(lacking)
-        ids = sorted(said)
-        for start in range(0, len(ids), BACKFILL):
-            self._merge(self._key_values({one: said[one] for one in ids[start : start + BACKFILL]}))
-        kept = library_metadata_of(self.lance, self.name).model_copy(update={"version": SCHEMA_VERSION})
-        self.lance.update_field_metadata({"path": "vector", "metadata": {METADATA_KEY: kept.model_dump_json()}})
-
-    def _is_earlier(self) -> bool:
-        return library_metadata_of(self.lance, self.name).version < SCHEMA_VERSION
-
-    def _key_values(self, said: Mapping[str, Mapping[str, Scalar]]) -> Any:
-        import pyarrow as pa
-
-        whole = self.lance.schema
-        keys = columns_of(whole)
-        fields = [whole.field("id"), *(whole.field(name) for kinds in keys.values() for name in kinds.values())]
-        records = [{"id": sha256, **values_of(metadata, keys)} for sha256, metadata in said.items()]
-        return pa.Table.from_pylist(records, schema=pa.schema(fields))
 
     def _alone(self, lock: str) -> AbstractContextManager[None]:
         return held_alone(self._locks / f"{self.name}.{lock}")

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Final
 
 from imagerag.agent.errors import BlobError
-from imagerag.store.library.image_metadata import clean
 from imagerag.store.library.index_report import IndexReport
 from imagerag.store.library.known_files import Entry, KnownFiles
 from imagerag.store.library.library import Library
@@ -17,6 +16,7 @@ from imagerag.store.library.linked_files import read_linked
 from imagerag.store.library.locations import member_path, split_member
 from imagerag.store.library.scan import Scan, entry_of, is_below
 from imagerag.store.library.schema import FileEntry, ImageRecord
+from imagerag.store.text_files import clean
 
 SHARE: Final = 0.5
 """Of the images that were indexed below the given paths: when more vanish at once, none is taken out unasked."""

@@ -1,13 +1,11 @@
 """The embedder: any open_clip model, on CPU or CUDA, loaded on first use."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache, cached_property
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.control_tokens import neutralised
 from imagerag.agent.errors import BackendError, UsageError
@@ -16,6 +14,7 @@ from imagerag.agent.ports import EmbedderIdentity
 from imagerag.agent.threads import in_thread
 from imagerag.tools.embedders import weights
 from imagerag.tools.embedders.openclip_import import open_clip_for
+from imagerag.tools.embedders.openclip_model import LoadedModel, Precision, encode_tokens, load_model, normalized
 from imagerag.tools.embedders.preprocess import preprocessing
 from imagerag.tools.embedders.text_batching import TextEncoder
 from imagerag.tools.huggingface_hub import hub
@@ -27,13 +26,10 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
 
-Precision = Literal["auto", "fp32", "bf16"]
-
 _DECODED: Final = 4  # at the same time, for one call
 _SMALLEST_SIDE: Final = 256  # a thumbnail's, so that indexing decodes for both at the same scale
 _IMAGES: Final = 32  # per batch; more is no faster on a CPU and delays texts that wait for the worker
 _TEXTS: Final = 128
-_LARGE: Final = 20_000_000  # parameters from which bf16 and several threads pay; a small model is slower with them
 
 
 class OpenClipEmbedder:
@@ -68,7 +64,7 @@ class OpenClipEmbedder:
         self._model, self._spec, self._quick_gelu = model, spec, quick_gelu
         self._precision, self._device = precision, device
         self._loading, self._tokenizing = Lock(), Lock()
-        self._loaded: _Loaded | None = None
+        self._loaded: LoadedModel | None = None
         self._texts = TextEncoder(self._encode_texts, _worker, keep=keep)
 
     @cached_property
@@ -182,7 +178,7 @@ class OpenClipEmbedder:
 
         loaded = self._load()
         with loaded.computing():
-            return _unit(loaded.model.encode_image(torch.stack(batch).to(loaded.device, loaded.dtype)))
+            return normalized(loaded.model.encode_image(torch.stack(batch).to(loaded.device, loaded.dtype)))
 
     def _encode_texts(self, texts: list[str]) -> "Vectors":
         import numpy as np
@@ -197,109 +193,14 @@ class OpenClipEmbedder:
         with loaded.computing():
             for start in range(0, len(texts), _TEXTS):
                 chosen = order[start : start + _TEXTS]
-                rows[chosen] = _unit(_read(loaded, tokens[torch.from_numpy(chosen)].to(loaded.device)))
+                rows[chosen] = normalized(encode_tokens(loaded, tokens[torch.from_numpy(chosen)].to(loaded.device)))
         return rows
 
-    def _load(self) -> "_Loaded":
+    def _load(self) -> LoadedModel:
         with self._loading:
             if self._loaded is None:
-                self._loaded = _load(self._source, self._precision, self._device)
+                self._loaded = load_model(self._source, self._precision, self._device)
             return self._loaded
-
-
-@dataclass(frozen=True)
-class _Loaded:
-    """A model in memory.
-
-    Attributes:
-        trims: its text tower is causal, so what follows the end marker need not be computed.
-        threads: how many it computes with. For a small model more than one only wait for each other: on a busy
-            machine that made it 12 times slower.
-    """
-
-    model: Any
-    device: str
-    dtype: Any
-    trims: bool
-    threads: int
-
-    @contextmanager
-    def computing(self) -> Iterator[None]:
-        """Where a forward pass belongs; only ever entered in the one worker thread."""
-        import torch
-
-        torch.set_num_threads(self.threads)
-        with torch.inference_mode():
-            yield
-
-
-def _load(source: weights.Source, precision: Precision, device: str | None) -> _Loaded:
-    import torch
-
-    open_clip = open_clip_for(source.model_config)
-    local = source.name.startswith("local-dir:")
-    file = weights.fetch(source)
-    try:
-        model = open_clip.create_model(
-            source.name,
-            pretrained=None if local else str(file),
-            force_quick_gelu=source.quick_gelu,
-            weights_only=True,
-        )
-    except Exception as error:
-        raise BackendError(f"{file} does not hold weights for {source.name}: {error}", retryable=False) from error
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    large = sum(parameter.numel() for parameter in model.parameters()) >= _LARGE
-    dtype = torch.bfloat16 if _wants_bf16(large, precision, device) else torch.float32
-    trims = type(model) is open_clip.CLIP and model.text_pool_type == "argmax" and model.attn_mask is not None
-    trims = trims and hasattr(model.text_projection, "shape")
-    return _Loaded(model.to(device, dtype).eval(), device, dtype, trims, _available_threads() if large else 1)
-
-
-@cache
-def _available_threads() -> int:
-    """What torch would take by itself, read before anything changed it."""
-    import torch
-
-    return torch.get_num_threads()
-
-
-def _wants_bf16(large: bool, precision: Precision, device: str) -> bool:
-    import torch
-
-    if precision != "auto":
-        return precision == "bf16"
-    if device.startswith("cuda"):
-        native = bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    else:
-        able = torch.cpu.get_capabilities()
-        native = bool(able.get("avx512_bf16") or able.get("amx_bf16"))
-    return native and large
-
-
-def _read(loaded: _Loaded, tokens: Any) -> Any:
-    """The text tower. As open_clip's `CLIP.encode_text`, but on no more positions than the longest text has.
-
-    open_clip pads every text to the context length; with 77 positions that is several times the work.
-    """
-    import torch
-
-    model = loaded.model
-    if not loaded.trims:
-        return model.encode_text(tokens)
-    ends = tokens.argmax(dim=-1)
-    length = int(ends.max()) + 1
-    x = model.token_embedding(tokens[:, :length]).to(loaded.dtype)
-    x = x + model.positional_embedding[:length].to(loaded.dtype)
-    x = model.ln_final(model.transformer(x, attn_mask=model.attn_mask[:length, :length]))
-    return x[torch.arange(len(x), device=x.device), ends] @ model.text_projection
-
-
-def _unit(features: Any) -> "Vectors":
-    from torch.nn.functional import normalize
-
-    vectors: Vectors = normalize(features.float(), dim=-1).cpu().numpy()
-    return vectors
 
 
 def _stacked(rows: "Sequence[Vectors]", dimension: int) -> "Vectors":

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from imagerag.agent.images.decoding import open_rgb, png
+from imagerag.agent.images.decoding import open_rgb
+from imagerag.agent.images.encoding import png
 from imagerag.agent.ports import Embedder
 from imagerag.agent.threads import in_thread
 from imagerag.tools.judges.clip.image_comparison import Compared, Comparisons

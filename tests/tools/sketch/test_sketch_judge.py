@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from imagerag.agent.images.decoding import png
+from imagerag.agent.images.encoding import png
 from imagerag.agent.ports import ImagePart
 from imagerag.agent.types import Requirement, SamplingParams
 from imagerag.tools.registry import make_embedder, make_judge

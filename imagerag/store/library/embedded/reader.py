@@ -16,8 +16,9 @@ from imagerag.store.library.embedded.iptc import read_iptc
 from imagerag.store.library.embedded.texts import first_text, tidy
 from imagerag.store.library.embedded.xmp import read_xmp
 from imagerag.store.library.generation_metadata import without_parameters
-from imagerag.store.library.image_metadata import MAX_KEYS, MAX_VALUE, ImageMetadata
+from imagerag.store.library.image_metadata import ImageMetadata
 from imagerag.store.library.licence_names import licence_name
+from imagerag.store.library.metadata_values import MAX_KEYS, MAX_VALUE
 
 __all__ = ["read_embedded", "read_xmp_sidecar"]
 

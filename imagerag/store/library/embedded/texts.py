@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from imagerag.store.library.image_metadata import MAX_CAPTION, clean
+from imagerag.store.library.metadata_values import MAX_CAPTION
+from imagerag.store.text_files import clean
 
 __all__ = ["decode_text", "first_text", "is_junk", "tidy"]
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from imagerag.agent.images.decoding import MAX_BYTES
 from imagerag.agent.images.formats import IMAGE_SUFFIXES
-from imagerag.store.library.image_metadata import ImageMetadata, clean
+from imagerag.store.library.image_metadata import ImageMetadata
 from imagerag.store.library.sidecars import (
     MEMBER_SUFFIXES,
     SidecarMetadata,
@@ -22,7 +22,7 @@ from imagerag.store.library.sidecars import (
     sidecar_metadata,
 )
 from imagerag.store.library.sources.members import Problem
-from imagerag.store.text_files import LONGEST, decoded
+from imagerag.store.text_files import LONGEST, clean, decoded
 
 MAX_MEMBERS: Final = 1_000_000
 

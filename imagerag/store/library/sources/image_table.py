@@ -16,17 +16,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.images.decoding import MAX_BYTES
 from imagerag.agent.images.formats import format_of
-from imagerag.store.library.image_metadata import (
-    PATH,
-    clean,
-    guessed_caption,
-    read_metadata,
-    with_caption,
-    written_fields,
-)
+from imagerag.store.library.field_names import PATH, guessed_caption, with_caption, written_fields
+from imagerag.store.library.image_metadata import read_metadata
 from imagerag.store.library.sidecars import SidecarMetadata
 from imagerag.store.library.sources.forward_reader import ForwardReader
 from imagerag.store.library.sources.members import Member, Problem
+from imagerag.store.text_files import clean
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -190,18 +185,12 @@ class ImageTable:
             yield number, len(_bytes_of(record, self._column) or b"") + 1024, record
 
     def _said(self, record: Mapping[str, Any]) -> dict[str, Any]:
-        said = {name: self._value(name, one) for name, one in record.items() if name != self._column.name}
-        said = {name: one for name, one in said.items() if not isinstance(one, bytes)}
+        others = {name: one for name, one in record.items() if name != self._column.name}
+        said = plain_record(others, self._names)
         value = record.get(self._column.name)
         if self._column.nested and isinstance(name := (value or {}).get("path"), str) and "title" not in said:
             said["title"] = PurePosixPath(name).stem
         return said
-
-    def _value(self, name: str, value: Any) -> Any:
-        names = self._names.get(name)
-        if names and isinstance(value, int) and 0 <= value < len(names):
-            return names[value]
-        return plain_value(value)
 
 
 def open_table(path: Path) -> ImageTable | None:
@@ -253,14 +242,24 @@ def class_names(schema: "pa.Schema") -> dict[str, list[str]]:
     }
 
 
-def plain_value(value: Any) -> Any:
+def plain_record(record: Mapping[str, Any], names: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """The values of a row as JSON has them, without bytes; classes by their names."""
+
+    def value(name: str, one: Any) -> Any:
+        classes = names.get(name)
+        return classes[one] if classes and isinstance(one, int) and 0 <= one < len(classes) else _plain_value(one)
+
+    return {name: value(name, one) for name, one in record.items() if not isinstance(one, bytes)}
+
+
+def _plain_value(value: Any) -> Any:
     """A value of Arrow's as JSON has it; times as text, and no bytes within: another picture is no metadata."""
     if isinstance(value, datetime | date):
         return value.isoformat(sep=" ") if isinstance(value, datetime) else value.isoformat()
     if isinstance(value, list):
-        return [plain_value(one) for one in value if not isinstance(one, bytes)]
+        return [_plain_value(one) for one in value if not isinstance(one, bytes)]
     if isinstance(value, dict):
-        return {name: plain_value(one) for name, one in value.items() if not isinstance(one, bytes)}
+        return {name: _plain_value(one) for name, one in value.items() if not isinstance(one, bytes)}
     return value if isinstance(value, str | int | float | bool | bytes | None) else str(value)
 
 

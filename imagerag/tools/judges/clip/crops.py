@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from imagerag.agent.images.decoding import open_rgb, png
+from imagerag.agent.images.decoding import open_rgb
+from imagerag.agent.images.encoding import png
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -1,0 +1,79 @@
+"""The part of `ImageRAG.libraries` that opens libraries."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from imagerag.agent.errors import UnknownLibraryError, UsageError
+from imagerag.agent.types import BUILT_IN_LIBRARY
+from imagerag.client.context import ClientContext
+from imagerag.client.synchronous import synchronous
+
+if TYPE_CHECKING:
+    from imagerag.agent.ports import Embedder
+    from imagerag.store.library.library import Library
+
+
+class LibraryOpening:
+    """Opens libraries. Where none is named, it is the one that `ImageRAG` was made with."""
+
+    def __init__(self, context: ClientContext) -> None:
+        self._context = context
+
+    async def open(self, name: str | None = None, *, embedder: str | None = None, create: bool = False) -> "Library":
+        """Open a library, with the encoder it was made with unless another is named.
+
+        Args:
+            name: which one, when not the one this object was made with.
+            embedder: insist on this encoder.
+            create: make an empty one when there is none.
+
+        Raises:
+            UnknownLibraryError: there is none of that name, and none was to be made.
+            EmbeddingMismatchError: it was made with another encoder than `embedder`.
+        """
+        from imagerag.store.library.library import Library
+
+        name, dependencies = self.name(name), self._context.dependencies
+        dependencies.name(embedder)
+        try:
+            opened = await dependencies.open_library(name)
+        except UnknownLibraryError:
+            if not create:
+                raise
+            encoder = dependencies.embedder(embedder or self._context.settings.embedder)
+            await asyncio.to_thread(_note_encoder, encoder)
+            return await Library.create_or_open(dependencies.home, name, encoder)
+        if embedder is None or embedder == opened.metadata.spec:
+            return opened
+        return await Library.open(dependencies.home, name, dependencies.embedder(embedder))
+
+    def name(self, library: str | None = None) -> str:
+        """The library that is meant.
+
+        Raises:
+            UsageError: none is named, here or where this object was made.
+        """
+        if name := library or self._context.settings.library:
+            return name
+        raise UsageError("say which library: --library NAME")
+
+    def _refuse_built_in(self, library: str | None) -> None:
+        """Refuse the built-in catalogue where a library is to be changed.
+
+        Raises:
+            UsageError: it is the one that is meant.
+        """
+        if (library or self._context.settings.library) == BUILT_IN_LIBRARY:
+            raise UsageError(f"{BUILT_IN_LIBRARY!r} is the built-in catalogue, redrawn when it has to be: name another")
+
+    open_sync = synchronous(open)  # noqa: A003
+
+
+def _note_encoder(encoder: "Embedder") -> None:
+    """Remember that this user made a library with this encoder, so that the library may name it."""
+    from imagerag.graphs.configuration.trust_policy import is_plain
+    from imagerag.store.trust_store import note_named
+
+    spec = encoder.identity.spec
+    if not is_plain(spec, services=False):
+        note_named(spec)

@@ -1,0 +1,77 @@
+"""The columns of a library's table: adding those that rows need, and upgrading a table of an earlier version."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from imagerag.agent.types import Scalar
+from imagerag.store.library import schema as form
+from imagerag.store.library.metadata import METADATA_KEY, SCHEMA_VERSION, library_metadata_of
+from imagerag.store.library.metadata_columns import columns_of, missing_fields, values_of
+
+BACKFILL: Final = 1000
+"""Rows that are read and written at a time when a library of an earlier version gets its columns."""
+
+
+@dataclass(frozen=True)
+class TableColumns:
+    """The columns of one library.
+
+    Attributes:
+        lance: the LanceDB table.
+        name: of the library.
+    """
+
+    lance: Any
+    name: str
+
+    def are_missing(self, metadata: Sequence[Mapping[str, Scalar]]) -> bool:
+        """Whether rows with this metadata need columns that the table lacks, or the table is of an earlier version."""
+        return self._is_earlier() or bool(self._missing_fields() or missing_fields(metadata, self.lance.schema))
+
+    def add(self, metadata: Sequence[Mapping[str, Scalar]]) -> None:
+        """Add those columns, and upgrade a table of an earlier version. Nobody else may write meanwhile."""
+        if missing := self._missing_fields():
+            self.lance.add_columns(missing)
+        if self._is_earlier():
+            self._upgrade()
+        if missing := missing_fields(metadata, self.lance.schema):
+            self.lance.add_columns(missing)
+
+    def _is_earlier(self) -> bool:
+        return library_metadata_of(self.lance, self.name).version < SCHEMA_VERSION
+
+    def _missing_fields(self) -> list[Any]:
+        have = set(self.lance.schema.names)
+        return [field for field in form.schema(1) if field.name not in have]
+
+    def _upgrade(self) -> None:
+        """Bring a table of an earlier version to this one's form.
+
+        Stopped at any instant, it is finished next time: the version is written last.
+        """
+        found = self.lance.search().select(["id", "metadata"]).to_arrow().to_pylist()
+        metadata = {one["id"]: read for one in found if (read := form.metadata_of(one))}
+        if missing := missing_fields(list(metadata.values()), self.lance.schema):
+            self.lance.add_columns(missing)
+        ids = sorted(metadata)
+        for start in range(0, len(ids), BACKFILL):
+            part = {one: metadata[one] for one in ids[start : start + BACKFILL]}
+            merge_rows(self.lance, self._key_values(part))
+        kept = library_metadata_of(self.lance, self.name).model_copy(update={"version": SCHEMA_VERSION})
+        self.lance.update_field_metadata({"path": "vector", "metadata": {METADATA_KEY: kept.model_dump_json()}})
+
+    def _key_values(self, metadata: Mapping[str, Mapping[str, Scalar]]) -> Any:
+        import pyarrow as pa
+
+        whole = self.lance.schema
+        keys = columns_of(whole)
+        fields = [whole.field("id"), *(whole.field(name) for kinds in keys.values() for name in kinds.values())]
+        records = [{"id": sha256, **values_of(said, keys)} for sha256, said in metadata.items()]
+        return pa.Table.from_pylist(records, schema=pa.schema(fields))
+
+
+def merge_rows(lance: Any, rows: Any, *, insert: bool = False) -> None:
+    """Write the columns that `rows` have into the rows of the same ids; `insert` adds those that are not there."""
+    merge = lance.merge_insert("id").when_matched_update_all()
+    (merge.when_not_matched_insert_all() if insert else merge).execute(rows)
