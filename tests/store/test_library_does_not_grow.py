@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from imagerag.store.data_dir import DataDir
+from imagerag.store.library import search as searching
 from imagerag.store.library import tidying
 from imagerag.store.library.ingest import index
 from imagerag.store.library.library import Library
@@ -68,6 +70,17 @@ async def test_after_eight_single_pictures_and_changed_captions(library: Library
         await assert_tight(library)
     assert await library.count() == 48
     assert {row.caption.split()[1] for row in await library.rows()} == {"wall"}
+
+
+async def test_the_version_between_two_commits_that_join_fragments_is_removed(
+    library: Library, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a fast disk it is younger than the age at which versions are removed; here, that age is longer."""
+    await index([pictures], library)
+    noise(pictures / "one more.png", 1000)
+    monkeypatch.setattr(searching, "AT_ONCE", timedelta(milliseconds=200))
+    await index([pictures], library)
+    await assert_tight(library)
 
 
 async def test_what_somebody_left_behind_who_was_killed_is_removed(

@@ -4,6 +4,7 @@ Similarities are always computed here from the stored vectors. A quantised index
 distances are far off unless refined, so no bound is ever put on them.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -124,6 +125,11 @@ def build_indexes(table: Any, *, alone: bool = False) -> None:
         if config is not None and column not in have:
             table.create_index(column, config=config)
     table.optimize(cleanup_older_than=AT_ONCE, delete_unverified=alone)
+    if len(table.list_versions()) > 1:
+        # Fragments are joined in two commits, and the version between them names the old files. On a fast disk it is
+        # younger than `AT_ONCE` when older versions are removed.
+        time.sleep(2 * AT_ONCE.total_seconds())
+        table.optimize(cleanup_older_than=AT_ONCE, delete_unverified=alone)
 
 
 def _vector_index(table: Any) -> Any:
