@@ -10,7 +10,7 @@ import re
 from array import array
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -67,6 +67,7 @@ class CaptionIndex:
     codes: Mapping[str, int]
     rows: "NDArray[np.int32]"
     starts: "NDArray[np.intp]"
+    _names: dict[str, bool] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, rows: Sequence[ImageRecord]) -> "CaptionIndex":
@@ -180,6 +181,11 @@ class CaptionIndex:
 
     def _is_name(self, word: str) -> bool:
         """Whether a word only names one thing and describes nothing: one phrase has it, written like a name."""
+        if word not in self._names:  # calibration asks for the same words hundreds of times
+            self._names[word] = self._found_as_name(word)
+        return self._names[word]
+
+    def _found_as_name(self, word: str) -> bool:
         held = self._rows(word)
         if not 1 <= len(held) <= FEW:
             return False
