@@ -61,7 +61,8 @@ def in_run(node: Step) -> Step:
         with node_span(node.__name__, runtime) as finished:
             update = await node(own, runtime)
             finished(update)
-        if has_finished(state) and isinstance(update, Mapping) and not update.get("ending"):
+        left_out = own.get("ending") is not state.get("ending")
+        if left_out and isinstance(update, Mapping) and not update.get("ending"):
             return {**update, "ending": Overwrite(None), "best": None}
         return update
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.images.decoding import MAX_BYTES, READ, looks_like_an_image
+from imagerag.agent.images.decoding import MAX_BYTES, looks_like_an_image
+from imagerag.agent.images.formats import READ
 from imagerag.graphs.validation import is_storable_text
 
 if TYPE_CHECKING:
