@@ -6,7 +6,7 @@ and models read as the same and no tokenizer does. Words that are ours hold noth
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Final
 
 _HTML: Final = frozenset(
@@ -57,6 +57,11 @@ def neutralised(text: str, keep: Collection[str] = ()) -> str:
         parts += [neutralised(text[last : found.start()]), found[0]]
         last = found.end()
     return "".join([*parts, neutralised(text[last:])])
+
+
+def all_neutralised(texts: Iterable[str]) -> list[str]:
+    """Each of the texts, neutralised."""
+    return [_TOKEN.sub(_inert, text) for text in texts]
 
 
 def control_tokens(text: str) -> list[str]:

@@ -1,5 +1,6 @@
 """One picture from the generator: what it is asked with, what is told while it draws, what is kept."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -74,7 +75,7 @@ class ImageGeneration:
         """
 
         async def ask() -> GeneratedImageRef:
-            parts = [await self.part(reference) for reference in references]
+            parts = await asyncio.gather(*map(self.part, references))
             try:
                 drawn = await self.generator.generate(prompt, parts, variation=variation, size=self.config.size)
                 image = await self._keep(drawn.data)

@@ -61,7 +61,8 @@ def in_run(node: Step) -> Step:
         with node_span(node.__name__, runtime) as finished:
             update = await node(own, runtime)
             finished(update)
-        if has_finished(state) and isinstance(update, Mapping) and not update.get("result"):
+        left_out = own.get("result") is not state.get("result")
+        if left_out and isinstance(update, Mapping) and not update.get("result"):
             return {**update, "result": Overwrite(None), "best": None}
         return update
 

@@ -1,5 +1,6 @@
 """The nodes of the generation graph. Each does one thing and returns what changed; `routing.py` says what follows."""
 
+import asyncio
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Self, cast
@@ -9,7 +10,7 @@ from langgraph.types import interrupt
 
 from imagerag.agent import clock, concept_tracker, outcomes, sent_images
 from imagerag.agent.attempt_comparison import preferred_attempt
-from imagerag.agent.calls.costs import estimators_of
+from imagerag.agent.calls.costs import Backends
 from imagerag.agent.calls.journal import Journal
 from imagerag.agent.calls.model_caller import Failed, ModelCaller
 from imagerag.agent.errors import JudgeReplyError, RefusalError
@@ -193,8 +194,7 @@ class Nodes:
         )
         if self.reranker is None or self.library is None:
             return {"searches": [search]}
-        tariffs = estimators_of(self.generator, self.judge, self.reranker)
-        calls = ModelCaller.for_search_task(state, runtime, self.journal, self.failed, tariffs)
+        calls = ModelCaller.for_search_task(state, runtime, self.journal, self.failed, self._backends)
         place, _ = state.get("place") or (0, 1)
         reranker = CandidateReranker(reranker=self.reranker, library=self.library, calls=calls)
         return {"searches": [await reranker.ranked(search, hits, place=place)], "calls": calls.made}
@@ -289,15 +289,19 @@ class Nodes:
     ) -> tuple[list[UsedReference], ImagePart, list[ImagePart]]:
         """The references that the judge sees, the image of an attempt, and the images of these references."""
         shown = sent_images.shown_to_judge(self.judge, state, attempt, config.likeness)
-        image = await self._parts.image(attempt.image)
-        return shown, image, [await self._parts.reference(reference) for reference in shown]
+        image, *references = await asyncio.gather(self._parts.image(attempt.image), *map(self._parts.reference, shown))
+        return shown, image, references
 
     @cached_property
     def _parts(self) -> sent_images.ImageParts:
         return sent_images.ImageParts(blobs=self.blobs, library=self.library)
 
+    @cached_property
+    def _backends(self) -> Backends:
+        return {"generate": self.generator, "judge": self.judge, "rerank": self.reranker}
+
     def _calls(self, state: RunState, runtime: Runtime[RunConfig]) -> ModelCaller:
-        return ModelCaller.of(state, runtime, self.journal, self.failed, estimators_of(self.generator, self.judge))
+        return ModelCaller.of(state, runtime, self.journal, self.failed, self._backends)
 
     def _room(self, state: RunState, config: RunConfig) -> int:
         return sent_images.reference_room(state, config, takes=self.generator.max_references)

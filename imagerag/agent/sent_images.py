@@ -56,9 +56,14 @@ class ImageParts:
 
     async def reference(self, reference: UsedReference) -> ImagePart:
         """A reference, or an image of the user's own, with what it stands for and its mask."""
-        if reference.role == "reference":
-            await self.keep(reference.image.sha256)
-        data, media_type = await self.blobs.encode_for_model(reference.image.sha256)
+        sha256 = reference.image.sha256
+        try:
+            data, media_type = await self.blobs.encode_for_model(sha256)
+        except BlobError:
+            if reference.role != "reference":
+                raise
+            await self.keep(sha256)
+            data, media_type = await self.blobs.encode_for_model(sha256)
         return ImagePart(
             data=data,
             media_type=media_type,

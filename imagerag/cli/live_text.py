@@ -29,12 +29,12 @@ def first_time(rag: ImageRAG) -> list[str]:
     return [dim("making the built-in library first (this once; it takes some seconds) …")]
 
 
-def step_line(event: RunEvent) -> Iterator[str]:
+def step_line(event: RunEvent) -> list[str]:
     """One line for each step that did something."""
-    if event.kind == "started":
-        yield f"run {event.run_id}"
+    lines = [f"run {event.run_id}"] if event.kind == "started" else []
     if words := step_words(event):
-        yield f"  {dim(f'{labels.node(event.node):14}')}  {short(words, max(40, columns() - 18))}"
+        lines.append(f"  {dim(f'{labels.node(event.node):14}')}  {short(words, max(40, columns() - 18))}")
+    return lines
 
 
 class VerboseRenderer:

@@ -103,7 +103,8 @@ async def _follow(delivery: RunOutputs, events: AsyncIterator[RunEvent]) -> RunR
             delivery.run_id = event.run_id
             if delivery.mode == "events" or not _only_moves(event):
                 ticker.close()  # the line is drawn over: nothing else may be written while it is there
-            say_all(warning_lines(event.warnings), err=True)
+            if event.warnings:
+                say_all(warning_lines(event.warnings), err=True)
             if event.record:
                 record = await write_outputs(delivery, event.record)
                 event = replace(event, record=record)

@@ -69,8 +69,10 @@ def wrapped(text: str, room: int, *, whole: bool = False) -> list[str]:
     Args:
         whole: a word that is longer than a line stays in one piece, as a path or a command has to.
     """
-    lines, line = [], ""
-    for word in clean(text).split(" "):
+    text, lines, line = clean(text), [], ""
+    if width(text) <= room:
+        return [text]
+    for word in text.split(" "):
         for part in [word] if whole or width(word) <= room else _chopped(word, room):
             if line and width(line) + 1 + width(part) > room:
                 lines.append(line)

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.images.decoding import MAX_BYTES, READ
-from imagerag.agent.images.formats import looks_like_an_image
+from imagerag.agent.images.decoding import MAX_BYTES
+from imagerag.agent.images.formats import READ, looks_like_an_image
 from imagerag.graphs.validation import is_storable_text
 
 if TYPE_CHECKING:

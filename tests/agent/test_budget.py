@@ -10,7 +10,6 @@ from imagerag.agent.calls.costs import (
     after_observed_calls,
     budget_violation,
     estimator_for,
-    estimators_of,
     max_cost,
     max_observed_cost,
     requests_made,
@@ -154,12 +153,12 @@ def test_each_backend_is_paid_by_its_own_tariff() -> None:
     ports: list[Any] = [
         type("Port", (), {"capabilities": Capabilities(tariff=tariff)})() for tariff in (one, two, three)
     ]
-    tariffs = estimators_of(*ports)
-    assert [estimator_for(role, tariffs) for role in ("generate", "judge.critique", "judge.captions", "rerank")] == [
+    backends = dict(zip(("generate", "judge", "rerank"), ports, strict=True))
+    assert [estimator_for(role, backends) for role in ("generate", "judge.critique", "judge.captions", "rerank")] == [
         one,
         two,
         two,
         three,
     ]
-    assert not estimator_for("answer", tariffs).known
-    assert not estimators_of(ports[0], ports[1])["rerank"].known
+    assert not estimator_for("answer", backends).known
+    assert not estimator_for("rerank", {**backends, "rerank": None}).known

@@ -14,6 +14,7 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.images import decoding, decoding_pool
 from imagerag.agent.images.complexity import complexity
 from imagerag.agent.images.decoding import decode
+from imagerag.agent.images.formats import readable_format
 from imagerag.agent.threads import CallCancelledError, cancellation, in_thread
 from tests import bombs
 
@@ -161,7 +162,7 @@ def test_the_size_is_read_from_the_header(form: str, pixels: int) -> None:
 @pytest.mark.parametrize("form", ["TIFF", "GIF", "AVIF"])
 def test_in_a_process_of_its_own_it_looks_as_it_does_here(form: str) -> None:
     data = encoded(form)
-    here, there = decoding.decode_here(data), decode(data)
+    here, there = decoding.decode_here(data, readable_format(data)), decode(data)
     assert here.image.tobytes() == there.image.tobytes()
     assert {**vars(here), "image": None} == {**vars(there), "image": None}
 

@@ -7,7 +7,7 @@ from typing import Any
 from imagerag.agent import clock
 from imagerag.agent.calls import pending_calls
 from imagerag.agent.calls.costs import (
-    Tariffs,
+    Backends,
     after_observed_calls,
     budget_violation,
     estimator_for,
@@ -42,12 +42,12 @@ class CallBudget:
     """The limits of a run: requests, US dollars, deadline.
 
     Attributes:
-        tariffs: price estimators by role.
+        backends: what is called, for its prices.
         done_again: the run replays another one: its cached calls count as the calls they were.
     """
 
     config: RunConfig
-    tariffs: Tariffs
+    backends: Backends
     done_again: bool = False
 
     def reserve(self, call: ModelCall, content: Mapping[str, Any], calls: Sequence[ModelCall]) -> Reservation:
@@ -95,7 +95,7 @@ class CallBudget:
         self, call: ModelCall, content: Mapping[str, Any], calls: Sequence[ModelCall]
     ) -> tuple[PriceEstimator, float | None, bool]:
         """The price estimator of a call, its upper bound in US dollars, and whether that bound is the assumed price."""
-        tariff = after_observed_calls(estimator_for(call.role, self.tariffs), call.role, calls)
+        tariff = after_observed_calls(estimator_for(call.role, self.backends), call.role, calls)
         usd = self.config.assume_cost_usd_per_call
         partial_images = self.config.partial_images if call.role == "generate" else 0
         most = max_cost(tariff, content, self.config.size, partial_images)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from imagerag.agent.ports import ImageGenerator, Judge, PriceEstimator, Reranker, capabilities_of
+from imagerag.agent.ports import PriceEstimator, capabilities_of
 from imagerag.agent.state import SearchTask
 from imagerag.agent.types import ModelCall, RunConfig, Size
 from imagerag.formatting.numbers import dollars
@@ -23,8 +23,8 @@ _WORDING: Final = 400
 """Bytes of a template's own words, at most: a fallback's member puts references into words when its turn comes."""
 _PER_IMAGE: Final = 40
 
-Tariffs = Mapping[str, PriceEstimator]
-"""By the first part of a call's role: "generate", "judge", "rerank"."""
+Backends = Mapping[str, object]
+"""What a node calls, by the first part of a call's role: "generate", "judge", "rerank"."""
 
 
 def estimator_of(port: object) -> PriceEstimator:
@@ -32,14 +32,9 @@ def estimator_of(port: object) -> PriceEstimator:
     return capabilities_of(port).tariff or PriceEstimator()
 
 
-def estimators_of(generator: ImageGenerator, judge: Judge, reranker: Reranker | None = None) -> Tariffs:
-    """The price estimators of a run's backends, by role; without a reranker, one that knows no price."""
-    return {"generate": estimator_of(generator), "judge": estimator_of(judge), "rerank": estimator_of(reranker)}
-
-
-def estimator_for(role: str, tariffs: Tariffs) -> PriceEstimator:
+def estimator_for(role: str, backends: Backends) -> PriceEstimator:
     """The price estimator of the backend that serves `role`, for instance "judge.critique"."""
-    return tariffs.get(role.partition(".")[0], PriceEstimator())
+    return estimator_of(backends.get(role.partition(".")[0]))
 
 
 def after_observed_calls(tariff: PriceEstimator, role: str, calls: Sequence[ModelCall]) -> PriceEstimator:

@@ -12,7 +12,7 @@ from imagerag.agent.calls import journal as journals
 from imagerag.agent.calls import pending_calls
 from imagerag.agent.calls.call_budget import CallBudget, Reservation
 from imagerag.agent.calls.call_context import CallContext, ProgressCallback, in_call
-from imagerag.agent.calls.costs import Tariffs, spent_by_siblings
+from imagerag.agent.calls.costs import Backends, spent_by_siblings
 from imagerag.agent.calls.error_calls import attach_calls
 from imagerag.agent.calls.journal import CallRequest, FailedCall, Journal, JournalEntry, written
 from imagerag.agent.calls.service_waits import too_long_wait, wait_before
@@ -41,7 +41,7 @@ class ModelCaller:
         round: the round they are booked under.
         failed: what earlier tries of a node's task called, by task. A try that fails returns no update, yet what it
             called counts, and belongs in the record of the try that succeeds.
-        tariffs: what is known of the backends' prices, for budgets in money.
+        backends: what it calls, for their prices in a budget in money.
         again: the runs that this one does again, nearest first: their answers come first, and count as the calls they
             were.
         beside_others: other tasks of the same step make calls of the run meanwhile.
@@ -54,7 +54,7 @@ class ModelCaller:
     before: list[ModelCall]
     round: int
     failed: Failed
-    tariffs: Tariffs = field(default_factory=dict)
+    backends: Backends = field(default_factory=dict)
     again: Sequence[str] = ()
     beside_others: bool = False
     made: list[ModelCall] = field(default_factory=list)
@@ -62,18 +62,23 @@ class ModelCaller:
 
     @classmethod
     def for_search_task(
-        cls, state: SearchTask, runtime: "Runtime[RunConfig]", journal: Journal | None, failed: Failed, tariffs: Tariffs
+        cls,
+        state: SearchTask,
+        runtime: "Runtime[RunConfig]",
+        journal: Journal | None,
+        failed: Failed,
+        backends: Backends,
     ) -> "ModelCaller":
         """The calls of one of a round's searches, which is not handed the run's state."""
         own = {"runs": state.get("runs", 1), "run_key": state.get("run_key", "")}
         mine = RunState(calls=[], parent_run=state.get("parent_run"), **own)  # type: ignore[typeddict-item]
-        calls = cls.of(mine, runtime, journal, failed, tariffs)
+        calls = cls.of(mine, runtime, journal, failed, backends)
         before = spent_by_siblings(state, runtime.context)
         return replace(calls, round=state["round"], before=before, beside_others=True)
 
     @classmethod
     def of(
-        cls, state: RunState, runtime: "Runtime[RunConfig]", journal: Journal | None, failed: Failed, tariffs: Tariffs
+        cls, state: RunState, runtime: "Runtime[RunConfig]", journal: Journal | None, failed: Failed, backends: Backends
     ) -> "ModelCaller":
         """The calls of a node that was handed `state`."""
         info = runtime.execution_info
@@ -89,7 +94,7 @@ class ModelCaller:
             before=state.get("calls") or [],
             round=next_round(state),
             failed=failed,
-            tariffs=tariffs,
+            backends=backends,
             again=lineage.done_again if (lineage := state.get("parent_run")) else (),
             made=lost,
         )
@@ -297,4 +302,4 @@ class ModelCaller:
 
     @cached_property
     def _budget(self) -> CallBudget:
-        return CallBudget(config=self.config, tariffs=self.tariffs, done_again=bool(self.again))
+        return CallBudget(config=self.config, backends=self.backends, done_again=bool(self.again))

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 from imagerag.agent.errors import ImageTooLargeError, UsageError
 from imagerag.agent.images.complexity import complexity
 from imagerag.agent.images.decoding_pool import decode_in_process
-from imagerag.agent.images.formats import FORMATS, RAW, ImageFormat, check_extra, format_of
+from imagerag.agent.images.formats import FORMATS, RAW, READ, ImageFormat, readable_format
 from imagerag.agent.images.metadata_stripping import without_metadata
 from imagerag.agent.images.pixel_modes import eight_bit, opaque
 
@@ -38,8 +38,6 @@ MAX_BYTES: Final = 64 * 1024 * 1024
 MAX_PIXELS: Final = 200_000_000
 """Of an image: what the largest cameras of phones give (16,320 x 12,240), and twice what a medium-format camera does.
 Decoded, that is 0.8 GB; more comes from files that were made to fill the memory."""
-
-READ: Final = "PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF, JPEG 2000, PSD, HEIC, camera RAW and others"
 
 MODEL_TYPES: Final = frozenset({"image/png", "image/jpeg", "image/webp"})
 """What image models accept everywhere."""
@@ -109,31 +107,28 @@ def decode(data: bytes, *, side: int | None = None) -> Decoded:
         raise UsageError("the file is empty")
     if len(data) > MAX_BYTES:
         raise ImageTooLargeError(f"the file has {len(data) / 2**20:.0f} MB; at most {MAX_BYTES // 2**20} MB are read")
-    form = format_of(data)
-    if form is None:
-        raise UsageError(f"not an image we read ({READ})")
-    check_extra(form)
+    form = readable_format(data)
     takes = complexity(data)
     if takes.plain:
         with _AT_ONCE:
-            return decode_here(data, side=side)
+            return decode_here(data, form, side=side)
     return _decoded_in_process(data, side, takes.pixels)
 
 
-def decode_here(data: bytes, *, side: int | None = None, sized: Callable[[int], None] = lambda pixels: None) -> Decoded:
+def decode_here(
+    data: bytes, form: ImageFormat, *, side: int | None = None, sized: Callable[[int], None] = lambda pixels: None
+) -> Decoded:
     """Decode an image file in this process, however long that takes.
 
     Args:
         data: the bytes of the file.
+        form: its format.
         side: as `decode` takes it.
         sized: called with the number of pixels as soon as that is known.
 
     Raises:
         UsageError: as `decode`.
     """
-    form = format_of(data)
-    if form is None:
-        raise UsageError(f"not an image we read ({READ})")
     if form.name == RAW:
         return _raw_decoded(data, side, sized)
     try:

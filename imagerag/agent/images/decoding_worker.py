@@ -16,6 +16,7 @@ from typing import IO, Any, Final
 from imagerag.agent.errors import ImageTooLargeError, UsageError
 from imagerag.agent.images.decoding import Decoded, decode_here
 from imagerag.agent.images.decoding_pool import processor_seconds
+from imagerag.agent.images.formats import readable_format
 
 _MEMORY: Final = 1536 * 1024 * 1024
 """Of address space, for Python and the libraries."""
@@ -51,7 +52,7 @@ def answer(data: bytes, side: int | None) -> tuple[dict[str, Any], bytes]:
 
     sized(0)
     try:
-        decoded = decode_here(data, side=side, sized=sized)
+        decoded = decode_here(data, readable_format(data), side=side, sized=sized)
         return _told(decoded), decoded.image.tobytes()
     except UsageError as error:
         return {"problem": str(error), "too_large": isinstance(error, ImageTooLargeError)}, b""

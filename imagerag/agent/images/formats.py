@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from threading import Lock
 from typing import Final
 
-from imagerag.agent.errors import MissingExtraError
+from imagerag.agent.errors import MissingExtraError, UsageError
 from imagerag.agent.images.tiff_directory import TiffFile
 
 __all__ = [
@@ -22,10 +22,11 @@ __all__ = [
     "LEFT_OUT",
     "RAW",
     "RAW_SUFFIXES",
+    "READ",
     "ImageFormat",
-    "check_extra",
     "format_of",
     "looks_like_an_image",
+    "readable_format",
 ]
 
 
@@ -78,6 +79,9 @@ _METADATA_WARNINGS: Final = (
 """What Pillow says on the terminal of some file's metadata, without saying which file's."""
 
 _STARTING: Final = Lock()
+
+READ: Final = "PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF, JPEG 2000, PSD, HEIC, camera RAW and others"
+"""What is read, for messages."""
 
 RAW: Final = "RAW"
 """Not a name of Pillow's: the picture is the preview that the camera put into the file."""
@@ -223,14 +227,19 @@ _SIGNATURES: Final = tuple(signature for one in FORMATS.values() for signature i
 _BRANDS: Final = _HEIC_BRANDS | _AVIF_BRANDS | _ANY_CODEC | {_CANON}
 
 
-def check_extra(found: ImageFormat) -> None:
-    """Check that what reads a format is installed.
+def readable_format(data: bytes) -> ImageFormat:
+    """The format of a file that can be read here.
 
     Raises:
-        MissingExtraError: it is not; the message names the extra.
+        UsageError: it is none that is read.
+        MissingExtraError: what reads it is not installed; the message names the extra.
     """
+    found = format_of(data)
+    if found is None:
+        raise UsageError(f"not an image we read ({READ})")
     if found.module and find_spec(found.module) is None:
         raise MissingExtraError(f"reading {found.title} files", found.extra)
+    return found
 
 
 @cache

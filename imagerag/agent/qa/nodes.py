@@ -9,7 +9,6 @@ from typing import Any, Final, Literal, cast
 from langgraph.runtime import Runtime
 
 from imagerag.agent import clock
-from imagerag.agent.calls.costs import estimator_of
 from imagerag.agent.calls.journal import Journal
 from imagerag.agent.calls.model_caller import Failed, ModelCaller
 from imagerag.agent.errors import (
@@ -159,10 +158,8 @@ class QANodes:
         return {"result": result, "reply": reply, "earlier": earlier, "asked": state.get("asked", 0) + 1}
 
     def _calls(self, state: QAState, runtime: Runtime[RunConfig]) -> ModelCaller:
-        tariffs = {"answer": estimator_of(self.answerer)}
-        if self.reranker is not None:
-            tariffs["rerank"] = estimator_of(self.reranker)
-        calls = ModelCaller.of(cast(RunState, state), runtime, self.journal, self.failed, tariffs)
+        backends = {"answer": self.answerer, "rerank": self.reranker}
+        calls = ModelCaller.of(cast(RunState, state), runtime, self.journal, self.failed, backends)
         calls.round = state.get("asked", 0)
         calls.run_id = question_name(cast(dict[str, Any], state), calls.run_id)
         return calls

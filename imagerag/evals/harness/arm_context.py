@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from imagerag.agent.calls.costs import estimators_of
 from imagerag.agent.calls.model_caller import ModelCaller
 from imagerag.agent.image_generation import ImageGeneration
 from imagerag.agent.outcomes import best_attempts
@@ -145,7 +144,7 @@ class ArmContext:
                 before=[],
                 round=0,
                 failed={},
-                tariffs=estimators_of(self._generator, self.dependencies.judge(self.setup.judge)),
+                backends={"generate": self._generator, "judge": self.dependencies.judge(self.setup.judge)},
             )
         return self.calls
 

@@ -119,7 +119,7 @@ class _Grader:
             before=[],
             round=0,
             failed={},
-            tariffs={},
+            backends={},
         )
         self.graded.calls.setdefault(sample.result.run_id, []).append(calls)
         return calls

@@ -70,7 +70,7 @@ class FileBlobStore:
         Raises:
             BlobError: missing or damaged.
         """
-        return await in_thread(encode_for_model, await self.get(sha256))
+        return await in_thread(lambda: encode_for_model(self._get(sha256)))
 
     def touch(self, sha256s: Iterable[str]) -> None:
         """Note that images are about to be used, so that `remove_unused` leaves them; those that are gone are none."""

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 from importlib import import_module
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
@@ -19,6 +20,7 @@ from typing import Any, Final
 CLIENT: Final = "lance_namespace_urllib3_client"
 
 
+@cache
 def import_lancedb() -> Any:
     """The module `lancedb`."""
     # Lance writes warnings straight to stderr, where programs expect ours.

@@ -13,7 +13,6 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -183,16 +182,18 @@ async def open_grouped(
         StorageError: it can be neither opened nor made.
         DamagedFileError: it is not what it was.
     """
-    await asyncio.to_thread(create_tables, path, make)  # makes folders and files, which is not for an event loop
-    options = {"timeout": BUSY_S, "isolation_level": None, "check_same_thread": False}
-    connection = await asyncio.to_thread(partial(connect, path, **options))
+    connection = await asyncio.to_thread(_opened, path, make)  # makes folders and files, which is not for an event loop
     grouped = WriteBatcher(connection, path, patience_s=BUSY_S)
     try:
         # A file of an earlier version may not be in WAL mode yet. FULL: a step costs seconds and money, and an answer
         # is paid for; with NORMAL a power cut could take back what was said to be kept.
-        await grouped.read(lambda: connection.execute("PRAGMA journal_mode=WAL"))
-        await grouped.read(lambda: connection.execute("PRAGMA synchronous=FULL"))
+        await grouped.read(lambda: connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL"))
         grouped.patience_s = patience_s
         yield grouped
     finally:
         await asyncio.shield(grouped.close())
+
+
+def _opened(path: Path, make: Callable[[sqlite3.Connection], object]) -> sqlite3.Connection:
+    create_tables(path, make)
+    return connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)

@@ -7,7 +7,7 @@ from functools import cache, cached_property
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
-from imagerag.agent.control_tokens import neutralised
+from imagerag.agent.control_tokens import all_neutralised, neutralised
 from imagerag.agent.errors import BackendError, UsageError
 from imagerag.agent.images.decoding import open_rgb
 from imagerag.agent.ports import EmbedderIdentity
@@ -186,7 +186,7 @@ class OpenClipEmbedder:
 
         loaded, tokenizer = self._load(), self._tokenizer
         with self._tokenizing:
-            tokens = tokenizer([neutralised(text) for text in texts])
+            tokens = tokenizer(all_neutralised(texts))
         # Alike lengths together, so that a short text is not padded to a long one.
         order = np.argsort((tokens != 0).sum(dim=1).numpy(), kind="stable")
         rows = np.empty((len(texts), self.identity.dimension), np.float32)

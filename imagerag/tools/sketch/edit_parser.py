@@ -12,8 +12,8 @@ from typing import Final
 
 from imagerag.tools.judges.clip.checklist import ABSENT
 from imagerag.tools.sketch.caption_text import SYNONYMS
-from imagerag.tools.sketch.text_parser import ParsedMention, parse
-from imagerag.tools.sketch.world import BACKGROUNDS, article
+from imagerag.tools.sketch.text_parser import ParsedMention, parse, phrases
+from imagerag.tools.sketch.world import BACKGROUNDS, articles
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def _changed(target: str, result: str) -> list[Edit]:
         pattern=new.pattern or old.pattern,
         unknown=unknown,
     )
-    return [Edit(target=old, result=replace(merged, text=merged.phrase().split(" ", 1)[1]))]
+    return [Edit(target=old, result=replace(merged, text=merged.bare_phrase))]
 
 
 def _background(clause: str) -> str:
@@ -121,7 +121,7 @@ def _runs(words: list[str], size: int) -> list[str]:
 
 def requirements_of(edits: tuple[Edit, ...]) -> tuple[list[str], list[str]]:
     """What should be there after some edits, things and backgrounds, in canonical words."""
-    things = [edit.result.phrase() for edit in edits if edit.result]
-    things += [ABSENT + edit.target.phrase().split(" ", 1)[1] for edit in edits if edit.target and not edit.result]
-    grounds = [article(f"{edit.background} background") for edit in edits if edit.background]
+    things = phrases([edit.result for edit in edits if edit.result])
+    things += [ABSENT + edit.target.bare_phrase for edit in edits if edit.target and not edit.result]
+    grounds = articles([f"{edit.background} background" for edit in edits if edit.background])
     return list(dict.fromkeys(things)), list(dict.fromkeys(grounds))

@@ -15,6 +15,7 @@ from imagerag.agent.threads import in_thread
 from imagerag.tools.judges.clip.image_comparison import Compared, Comparisons
 from imagerag.tools.judges.clip.subject_segmentation import background_colours, placed_cuts
 from imagerag.tools.sketch.edit_parser import Edit, read_edits
+from imagerag.tools.sketch.text_parser import phrases
 
 if TYPE_CHECKING:
     import numpy as np
@@ -88,7 +89,7 @@ def _on_white(cut: "Image.Image") -> bytes:
 
 async def _targets(embedder: Embedder, before: _Seen, edits: Sequence[Edit]) -> set[int]:
     """Which things of the original are to be changed or taken away."""
-    wanted = [edit.target.phrase() for edit in edits if edit.target is not None]
+    wanted = phrases([edit.target for edit in edits if edit.target is not None])
     if not wanted or not before.things:
         return set()
     cosines = (await embedder.embed_texts(wanted)) @ (await embedder.embed_images(before.things)).T

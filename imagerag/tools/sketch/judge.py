@@ -16,8 +16,8 @@ from imagerag.tools.sketch.image_comparison import sketch_comparisons
 from imagerag.tools.sketch.out_of_domain import is_known
 from imagerag.tools.sketch.rephrasing import rephrased
 from imagerag.tools.sketch.style_transfer import untangle
-from imagerag.tools.sketch.text_parser import ParsedMention, parse
-from imagerag.tools.sketch.world import BACKGROUNDS, COLOURS, PATTERNS, SHAPES, article
+from imagerag.tools.sketch.text_parser import ParsedMention, parse, phrases
+from imagerag.tools.sketch.world import BACKGROUNDS, COLOURS, PATTERNS, SHAPES, article, articles
 
 AROUND: Final = 0.06
 """Looked at this closely, circle and hexagon are told apart without a tolerance: nothing may fit better than what is
@@ -102,14 +102,14 @@ def hard_negatives(text: str) -> list[str]:
     """
     reading = parse(text)
     if reading.background and not reading.mentions:
-        return [article(f"{word} background") for word in BACKGROUNDS if word != reading.background]
+        return articles([f"{word} background" for word in BACKGROUNDS if word != reading.background])
     if not reading.mentions:
         return []
     said = replace(reading.mentions[0], name="")
     rivals = [replace(said, shape=word, unknown=()) for word in (SHAPES if said.shape or said.unknown else ())]
     rivals += [replace(said, colour=word) for word in (COLOURS if said.colour else ())]
     rivals += [replace(said, pattern=word) for word in (PATTERNS if said.pattern else ())]
-    own, *others = (mention.phrase() for mention in (said, *rivals))
+    own, *others = phrases([said, *rivals])
     return [phrase for phrase in others if phrase != own]
 
 
@@ -125,7 +125,7 @@ def reworded(requirement: Requirement, wording: int) -> tuple[Requirement, ...]:
         texts = _other_words(reading.mentions[0])
     else:
         return ()
-    others = [text for text in dict.fromkeys(map(article, texts)) if text != requirement.text.lower()]
+    others = [text for text in dict.fromkeys(articles(texts)) if text != requirement.text.lower()]
     return tuple(Requirement(text=text, kind=requirement.kind) for text in others[wording - 1 : wording])
 
 

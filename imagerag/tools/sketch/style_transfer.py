@@ -57,7 +57,7 @@ def untangle(text: str) -> tuple[str, tuple[StyleTransfer, ...]]:
         own, other = mine[0], model[0]
         words = {kind: getattr(own, kind) or getattr(other, kind) for kind in ("shape", "colour", "pattern")}
         target = ParsedMention(**words)
-        target = replace(target, text=target.phrase().split(" ", 1)[1])
+        target = replace(target, text=target.bare_phrase)
         found.append(StyleTransfer(target, replace(other, unknown=())))
         return article(target.text)
 

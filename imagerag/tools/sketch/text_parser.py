@@ -7,12 +7,13 @@ without meaning here are kept in `ParsedMention.unknown`, they are not dropped.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
 from imagerag.tools.sketch.caption_text import SYNONYMS
-from imagerag.tools.sketch.world import BACKGROUNDS, COLOURS, MAX_THINGS, PATTERNS, SHAPES, article
+from imagerag.tools.sketch.world import BACKGROUNDS, COLOURS, MAX_THINGS, PATTERNS, SHAPES, article, articles
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +39,16 @@ class ParsedMention:
         """Whether any word of it has a meaning in this world."""
         return bool(self.shape or self.colour or self.pattern)
 
-    def phrase(self) -> str:
-        """It in canonical words: `a red solid circle`, `a blue thing`, `a zorple`."""
+    @property
+    def bare_phrase(self) -> str:
+        """It in canonical words, without an article: `red solid circle`, `blue thing`, `zorple`."""
         noun = self.shape or (self.unknown[-1] if self.unknown else "thing")
         others = self.unknown if self.shape else self.unknown[:-1]
-        return article(" ".join([word for word in (self.colour, self.pattern) if word] + [*others, noun]))
+        return " ".join([word for word in (self.colour, self.pattern) if word] + [*others, noun])
+
+    def phrase(self) -> str:
+        """It in canonical words: `a red solid circle`, `a blue thing`, `a zorple`."""
+        return article(self.bare_phrase)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +112,11 @@ _ON: Final = re.compile(
     rf"|\b({_GROUND})\s+(?:background|backdrop)\b"
 )
 _MEDIUM: Final = re.compile(r"\b(?:icon|logo|graphic|vector|clip ?art|render|print|poster)s? (?:of|showing|depicting) ")
+
+
+def phrases(mentions: Iterable[ParsedMention]) -> list[str]:
+    """The phrase of each mention."""
+    return articles([mention.bare_phrase for mention in mentions])
 
 
 @lru_cache(maxsize=4096)  # a prompt is read again for every requirement and every look

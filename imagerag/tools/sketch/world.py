@@ -6,6 +6,7 @@ here is plain data and reads no pixels. What drawings look like is `renderer.py`
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
 from random import Random
@@ -143,6 +144,11 @@ def scatter(rng: Random, count: int) -> list[tuple[float, float, float]]:
 def article(words: str) -> str:
     """The words with the indefinite article that fits their first letter."""
     return f"{'an' if words[:1] in 'aeiou' else 'a'} {words}"
+
+
+def articles(texts: Iterable[str]) -> list[str]:
+    """Each text with its indefinite article."""
+    return [article(words) for words in texts]
 
 
 def describe(thing: Thing) -> str:

@@ -1,13 +1,16 @@
 """The views a picture is judged in: the whole, and its parts. A thing that is small in the whole is large in a part."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from imagerag.agent.images.decoding import open_rgb
 from imagerag.agent.images.encoding import png
+from imagerag.agent.ports import Embedder, PreparingEmbedder
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from PIL import Image
 
 Box: TypeAlias = tuple[int, int, int, int]
@@ -22,18 +25,30 @@ AROUND: Final = 0.15
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """A part of a picture, as PNG; `name` is "whole", or left,top,right,bottom in pixels."""
+    """A part of a picture, as its encoder takes it; `name` is "whole", or left,top,right,bottom in pixels."""
 
     name: str
-    data: bytes
+    data: Any
 
 
-def crops_of(data: bytes, regions: Regions, *, around: float = AROUND) -> list[Crop]:
+Encode: TypeAlias = "Callable[[Image.Image], Any]"
+Embed: TypeAlias = "Callable[[Sequence[Any]], Awaitable[NDArray[np.float32]]]"
+
+
+def decoded_input(embedder: Embedder) -> tuple[Encode, Embed]:
+    """How an encoder takes a decoded picture, and how it embeds what it took: as it prepares it, else as a PNG file."""
+    if isinstance(embedder, PreparingEmbedder):
+        return embedder.prepare, embedder.embed_prepared
+    return png, embedder.embed_images
+
+
+def crops_of(data: bytes, regions: Regions, *, encode: Encode = png, around: float = AROUND) -> list[Crop]:
     """The whole picture first, then its parts: a square around each region, or overlapping tiles where there is none.
 
     Args:
         data: an encoded image.
         regions: finds separate things, as boxes; may find none.
+        encode: makes of each part what an encoder takes.
         around: what is kept around a region, as a share of its longer side.
 
     Raises:
@@ -41,8 +56,8 @@ def crops_of(data: bytes, regions: Regions, *, around: float = AROUND) -> list[C
     """
     image = open_rgb(data)
     boxes = [_square(box, image.size, around) for box in regions(image)] or tiles(image.size)
-    parts = [Crop(",".join(map(str, box)), png(image.crop(box))) for box in dict.fromkeys(boxes)]
-    return [Crop("whole", png(image)), *parts]
+    parts = [Crop(",".join(map(str, box)), encode(image.crop(box))) for box in dict.fromkeys(boxes)]
+    return [Crop("whole", encode(image)), *parts]
 
 
 def tiles(size: tuple[int, int]) -> list[Box]:

@@ -9,7 +9,7 @@ from imagerag.agent.images.mask_compositing import changed_share
 from imagerag.agent.ports import Embedder, ImagePart
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import Requirement
-from imagerag.tools.judges.clip.crops import Regions, crops_of
+from imagerag.tools.judges.clip.crops import Regions, crops_of, decoded_input
 from imagerag.tools.judges.clip.region_scorer import RegionScore
 
 ALIKE: Final = 0.8
@@ -39,8 +39,9 @@ def whole_pictures(embedder: Embedder, regions: Regions, alike: float = ALIKE) -
     """Comparisons by the cosines of whole pictures and their parts, for any encoder."""
 
     async def same(_prompt: str, judged: bytes, sent: bytes) -> Compared:
-        seen, known = await in_thread(crops_of, judged, regions), await in_thread(crops_of, sent, regions)
-        vectors = await embedder.embed_images([view.data for view in (*seen, *known)])
+        encode, embed = decoded_input(embedder)
+        seen, known = [await in_thread(crops_of, data, regions, encode=encode) for data in (judged, sent)]
+        vectors = await embed([view.data for view in (*seen, *known)])
         cosines = vectors[: len(seen)] @ vectors[len(seen) :].T
         best = float(cosines.max())
         return best >= alike, best, f"at most {best:z.2f} like the picture that was sent; {alike:.2f} is the same"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from imagerag.agent.ports import Embedder
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import Requirement
-from imagerag.tools.judges.clip.crops import Regions, crops_of
+from imagerag.tools.judges.clip.crops import Regions, crops_of, decoded_input
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,10 +76,11 @@ class RegionScorer:
         Raises:
             UsageError: the image cannot be read.
         """
-        seen = await in_thread(crops_of, data, self.regions, around=self.around)
+        encode, embed = decoded_input(self.embedder)
+        seen = await in_thread(crops_of, data, self.regions, encode=encode, around=self.around)
         searches = [self._prepared(requirement) for requirement in asked]
         texts = [text for search in searches for text in search.texts]
-        pictures = await self.embedder.embed_images([view.data for view in seen])
+        pictures = await embed([view.data for view in seen])
         cosines = (await self.embedder.embed_texts(texts)) @ pictures.T
         names = [view.name for view in seen]
         findings, at = [], 0
@@ -97,7 +98,8 @@ class RegionScorer:
         near = tuple(self.near_misses(requirement.text))
         far = tuple(self.others(requirement.text)) if requirement.kind == "content" else ()
         phrases = (requirement.text, *near, *far)
-        return _Search(requirement, phrases, tuple(self.wordings(phrases, requirement.kind)), len(near))
+        texts = tuple(self.wordings(phrases, requirement.kind))
+        return _Search(requirement, phrases, texts, len(near), self.unchecked(requirement))
 
     def _judge(self, search: "_Search", cosines: "Cosines", names: list[str]) -> RegionScore:
         import numpy as np
@@ -110,15 +112,14 @@ class RegionScorer:
         places = self._places(search.requirement, len(names))
         view = max(places, key=lambda place: float(own[place] - bar[place]))
         rival = int(rivals[:, view].argmax()) if len(rivals) else None
-        unchecked = self.unchecked(search.requirement)
         return RegionScore(
             text=search.requirement.text,
-            met=bool(own[view] > bar[view]) and not unchecked,
+            met=bool(own[view] > bar[view]) and not search.unchecked,
             similarity=float(own[view]),
             rival=search.phrases[rival + 1] if rival is not None else "",
             rival_similarity=float(rivals[rival, view]) if rival is not None else 0.0,
             view=names[view],
-            unchecked=unchecked,
+            unchecked=search.unchecked,
         )
 
     def _places(self, requirement: Requirement, count: int) -> Sequence[int]:
@@ -130,9 +131,15 @@ class RegionScorer:
 
 @dataclass(frozen=True, slots=True)
 class _Search:
-    """A requirement and its rivals, as phrases and as put to the encoder; the first `near` rivals are near misses."""
+    """A requirement and its rivals, as phrases and as put to the encoder.
+
+    Attributes:
+        near: so many of the rivals, the first ones, are near misses.
+        unchecked: why it cannot be told from any picture; empty where it can.
+    """
 
     requirement: Requirement
     phrases: tuple[str, ...]
     texts: tuple[str, ...]
     near: int
+    unchecked: str
