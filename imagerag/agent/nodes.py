@@ -36,6 +36,7 @@ from imagerag.agent.retrieval.human_selection import Selection, offered_candidat
 from imagerag.agent.retrieval.library_search import LibrarySearch
 from imagerag.agent.retrieval.reference_limits import ReferenceLimits, missing_count, shown_at_most
 from imagerag.agent.retrieval.reranking import CandidateReranker
+from imagerag.agent.retrieval.search_batcher import SearchBatcher
 from imagerag.agent.retry_schedule import TEMPERATURES, extraction_params, retries_counted
 from imagerag.agent.state import RunState, RunUpdate, SearchTask, next_round, next_searches
 from imagerag.agent.types import Attempt, RunConfig, UsedReference, Verdict
@@ -188,7 +189,7 @@ class Nodes:
 
     async def retrieve(self, state: SearchTask, runtime: Runtime[RunConfig]) -> RunUpdate:
         """Search the library once, and note of every candidate whether it reaches the threshold."""
-        searcher = LibrarySearch(library=self.library, config=runtime.context)
+        searcher = LibrarySearch(batcher=self._batcher, config=runtime.context)
         search, hits = await searcher.run(
             state["query"], passed_over=frozenset(state["passed_over"]), round=state["round"]
         )
@@ -291,6 +292,10 @@ class Nodes:
         shown = sent_images.shown_to_judge(self.judge, state, attempt, config.likeness)
         image, *references = await asyncio.gather(self._parts.image(attempt.image), *map(self._parts.reference, shown))
         return shown, image, references
+
+    @cached_property
+    def _batcher(self) -> SearchBatcher | None:
+        return SearchBatcher(self.library) if self.library else None
 
     @cached_property
     def _parts(self) -> sent_images.ImageParts:

@@ -21,7 +21,7 @@ from imagerag.agent.qa.types import (
     RetrievedImage,
     SearchBy,
 )
-from imagerag.agent.retrieval.search_queries import add_nearer, search_words
+from imagerag.agent.retrieval.search_queries import add_nearer, search_texts
 from imagerag.agent.types import RunConfig
 from imagerag.formatting.messages import searched_with
 
@@ -172,8 +172,7 @@ class Retriever:
         best: dict[str, Hit] = {}
         places: dict[str, int] = {}
         depth = max(DEPTH, self.config.candidates)
-        for one in texts:
-            found = await search_words(self.library, one, k=depth, filter=self._filter(), hybrid=hybrid)
+        for found in await search_texts(self.library, texts, k=depth, filter=self._filter(), hybrid=hybrid):
             add_nearer(best, found)
             for place, hit in enumerate(found):
                 places[hit.image.sha256] = min(place, places.get(hit.image.sha256, place))

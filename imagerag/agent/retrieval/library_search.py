@@ -3,17 +3,22 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from imagerag.agent.ports import Filter, Hit, ReferenceLibrary
+from imagerag.agent.ports import Filter, Hit
 from imagerag.agent.retrieval.candidate_selection import candidates_of, omitted_by_filter, relaxed_filters
+from imagerag.agent.retrieval.search_batcher import SearchBatcher
 from imagerag.agent.retrieval.search_queries import explain_filter, search_words
 from imagerag.agent.types import OmittedByFilter, Query, RunConfig, Search
 
 
 @dataclass(frozen=True, kw_only=True)
 class LibrarySearch:
-    """Searches a library as a run's config says; without a library nothing is found."""
+    """Searches a library as a run's config says; without a library nothing is found.
 
-    library: ReferenceLibrary | None
+    Attributes:
+        batcher: of the library; the searches that share it are made together.
+    """
+
+    batcher: SearchBatcher | None
     config: RunConfig
 
     async def run(self, query: Query, *, passed_over: frozenset[str], round: int) -> tuple[Search, Sequence[Hit]]:
@@ -37,13 +42,16 @@ class LibrarySearch:
             threshold=threshold,
             hybrid=config.hybrid,
             left_out=() if passed else await self._left_out(query, wanted, hits),
-            no_match="" if hits else await explain_filter(self.library, replace(wanted, exclude=frozenset())),
+            no_match="" if hits else await self._no_match(replace(wanted, exclude=frozenset())),
         )
         return search, hits
 
+    async def _no_match(self, wanted: Filter) -> str:
+        return await explain_filter(self.batcher.library, wanted) if self.batcher else ""
+
     async def _left_out(self, query: Query, wanted: Filter, hits: Sequence[Hit]) -> tuple[OmittedByFilter, ...]:
         """What the filters kept out, where nothing that they let through passed."""
-        if self.library is None:
+        if self.batcher is None:
             return ()
         found: list[OmittedByFilter] = []
         for by, relaxed in relaxed_filters(wanted):
@@ -55,19 +63,22 @@ class LibrarySearch:
         return tuple(found)
 
     async def _hits(self, text: str, wanted: Filter) -> Sequence[Hit]:
-        if self.library is None:
+        if self.batcher is None:
             return []
         # At least as many candidates as references are wanted.
         count = max(self.config.candidates, self.config.references_per_concept)
-        hits = await search_words(self.library, text, k=count, filter=wanted, hybrid=self.config.hybrid)
+        if self.config.hybrid:
+            hits = await search_words(self.batcher.library, text, k=count, filter=wanted, hybrid=True)
+        else:
+            hits = await self.batcher.search(text, k=count, filter=wanted)
         # A threshold of the user's own, or none, goes for all libraries.
         return hits if self.config.threshold == "auto" else [replace(hit, threshold=None) for hit in hits]
 
     def _threshold(self, hits: Sequence[Hit]) -> float | None:
         """The cosine that those of `hits` must reach which bring none of their own; None takes any."""
-        if self.config.threshold == "off" or self.library is None:
+        if self.config.threshold == "off" or self.batcher is None:
             return None
         if self.config.threshold != "auto":
             return self.config.threshold
         # An empty library has no threshold to ask for, and needs none.
-        return self.library.threshold if any(hit.threshold is None for hit in hits) else None
+        return self.batcher.library.threshold if any(hit.threshold is None for hit in hits) else None

@@ -77,6 +77,15 @@ async def search_batch(
     return found
 
 
+async def search_texts(
+    library: ReferenceLibrary, texts: Sequence[str], *, k: int, filter: Filter, hybrid: bool = False
+) -> Sequence[Sequence[Hit]]:
+    """What `search_words` gives for each of several texts; in one call where it can be."""
+    if hybrid:
+        return [await search_words(library, text, k=k, filter=filter, hybrid=True) for text in texts]
+    return await search_batch(library, texts, k=k, filter=filter)
+
+
 def add_nearer(best: dict[str, Hit], hits: Iterable[Hit]) -> None:
     """Join another search's hits into `best`, by id: of two similarities of one picture the higher counts."""
     for hit in hits:

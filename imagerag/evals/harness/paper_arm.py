@@ -19,6 +19,7 @@ from imagerag.agent.ports import Captions, Critique, Filter, ImagePart, Judge, M
 from imagerag.agent.retrieval.candidate_selection import candidates_of, select_candidates
 from imagerag.agent.retrieval.reference_limits import ReferenceLimits
 from imagerag.agent.retrieval.reranking import CandidateReranker
+from imagerag.agent.retrieval.search_queries import search_batch
 from imagerag.agent.retry_schedule import TEMPERATURES, extraction_params, retries_left
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.sent_images import ImageParts
@@ -184,8 +185,9 @@ class _Published:
             return []
         wanted = Filter.of_run(config)
         found = []
-        for place, query in enumerate(queries):
-            hits = await library.search(query.text, k=config.candidates, filter=wanted)
+        texts = [query.text for query in queries]
+        searched = await search_batch(library, texts, k=config.candidates, filter=wanted)
+        for place, (query, hits) in enumerate(zip(queries, searched, strict=True)):
             threshold = None if config.threshold == "off" or not hits else config.threshold
             cosine = library.threshold if threshold == "auto" else threshold
             candidates = candidates_of(hits, threshold=cosine, near_duplicate=config.near_duplicate)
