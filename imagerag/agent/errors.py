@@ -224,3 +224,8 @@ class BudgetExceededError(ImageRAGError):
 
 class ReplayMissError(ImageRAGError):
     """A strict replay met a call that was never recorded. The message says what differs from the nearest one."""
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what libraries say over many."""
+    return str(error).strip().partition("\n")[0]

@@ -8,8 +8,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.errors import BlobError
+from imagerag.agent.images.formats import RESULT_SUFFIXES
 from imagerag.files.access_policy import InputPolicy
-from imagerag.files.export import SUFFIXES
 from imagerag.store.images.blob_store import write_atomically
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class ImageLookup:
         blob = self._rag.dependencies.blobs.path(sha256)
         if not blob.exists():
             return None
-        named = self._rag.dependencies.home.root / "pictures" / f"{sha256[:16]}{SUFFIXES.get(media_type, '')}"
+        named = self._rag.dependencies.home.root / "pictures" / f"{sha256[:16]}{RESULT_SUFFIXES.get(media_type, '')}"
         if not named.exists():
             try:
                 named.parent.mkdir(parents=True, exist_ok=True)

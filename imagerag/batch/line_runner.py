@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from imagerag.agent.errors import UnknownRunError, UsageError
+from imagerag.agent.images.formats import RESULT_SUFFIXES
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import BUILT_IN_LIBRARY, RunSpec
 from imagerag.batch.input_row import InputRow
 from imagerag.batch.output_dir import BatchManifest
 from imagerag.batch.results import BatchImage, BatchResult
-from imagerag.files.export import SUFFIXES, export
+from imagerag.files.export import export
 from imagerag.files.run_request import RunRequest
 from imagerag.graphs.configuration.settings import Settings
 from imagerag.graphs.dependencies import Dependencies
@@ -139,7 +140,7 @@ class LineRunner:
         run_id, run_count = run
         record, image = await self._record(request, run_id), None
         if record.image is not None:
-            file = f"{item.id}{SUFFIXES.get(record.image.media_type, '')}"
+            file = f"{item.id}{RESULT_SUFFIXES.get(record.image.media_type, '')}"
             await export(record, self.dependencies.blobs, self.out / file, overwrite=True)
             image = BatchImage(path=file, **record.image.model_dump(exclude={"path"}))
         return result.model_copy(update={"run_count": run_count}).with_run(record, image)

@@ -8,6 +8,7 @@ from typing import Final
 import click
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.images.formats import RESULT_SUFFIXES
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Outcome
 from imagerag.cli import Globals
@@ -18,7 +19,7 @@ from imagerag.cli.output_files import all_fresh, overwrite_option
 from imagerag.cli.run_text import summary
 from imagerag.cli.terminal import bold, dim, say, say_all, say_json, table
 from imagerag.client.client import ImageRAG
-from imagerag.files.export import SUFFIXES, export, is_record, write_file
+from imagerag.files.export import export, is_record, write_file
 from imagerag.formatting.labels import STOPPED
 from imagerag.reports.html.report_writer import write_report
 from imagerag.store.output_dir_lock import exclusive_writer
@@ -96,7 +97,7 @@ async def _run(rag: ImageRAG, prompt: str, seed: int, folder: Path, *, told: boo
 async def _write(rag: ImageRAG, record: RunRecord, folder: Path) -> RunRecord:
     if record.image is None:
         return record
-    suffix = SUFFIXES[record.image.media_type]
+    suffix = RESULT_SUFFIXES[record.image.media_type]
     record = await export(record, rag.dependencies.blobs, folder / f"final{suffix}")
     await write_file(folder / f"initial{suffix}", await rag.runs.image_bytes(record.attempts[0].image.sha256))
     await write_file(folder / "sheet.png", await rag.runs.contact_sheet(record))

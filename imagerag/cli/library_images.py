@@ -9,6 +9,7 @@ import click
 
 from imagerag.agent.errors import UsageError
 from imagerag.cli import Globals
+from imagerag.cli.confirmation import confirm, yes_option
 from imagerag.cli.options import Decorator, filter_option, filter_options, json_option, pass_globals, together
 from imagerag.cli.terminal import bold, count, dim, say, say_all, say_json, short, table
 from imagerag.client.client import ImageRAG
@@ -61,7 +62,6 @@ def change_options(of: str) -> Decorator:
     )  # fmt: skip
 
 
-yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 dry_run_option = click.option("-n", "--dry-run", is_flag=True, help="Change nothing, and show what it would be.")
 calibrate_option = click.option(
     "--no-calibrate", "calibrate", is_flag=True, flag_value=False, default=True,
@@ -186,20 +186,6 @@ def update_command(
 
 
 COMMANDS: Final = (add_command, remove_command, update_command)
-
-
-def confirm(question: str, command: str, *, yes: bool, as_json: bool) -> None:
-    """Ask before something is done for good.
-
-    Raises:
-        UsageError: there is nobody to ask.
-        click.Abort: the answer is no.
-    """
-    if yes:
-        return
-    if as_json or not sys.stdin.isatty():
-        raise UsageError(f"this is for good, and there is nobody to ask; say so: {command}")
-    click.confirm(question, abort=True, err=True)
 
 
 def _delete(rag: ImageRAG, name: str, *, dry_run: bool, yes: bool, as_json: bool) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from imagerag.agent.errors import UsageError
-from imagerag.files.export import SUFFIXES
+from imagerag.agent.images.formats import RESULT_SUFFIXES
 from imagerag.files.sidecar import is_sidecar, sidecar_path
 
 OVERWRITE = "name another, or add --overwrite"
@@ -112,9 +112,9 @@ def image_file_of(ctx: click.Context, param: click.Parameter, value: str | None)
     if _is_folder(file):
         writable(file / "image")
         return file
-    if file.suffix.lower() not in {*SUFFIXES.values(), ".jpeg", ""}:
+    if file.suffix.lower() not in {*RESULT_SUFFIXES.values(), ".jpeg", ""}:
         raise UsageError(f"--out {value}: a picture's file ends in .png, .jpg, .webp or .gif")
-    names = [file] if file.suffix else [file.with_suffix(suffix) for suffix in SUFFIXES.values()]
+    names = [file] if file.suffix else [file.with_suffix(suffix) for suffix in RESULT_SUFFIXES.values()]
     for name in names:
         fresh(name, overwrite=allowed(ctx))
         beside = sidecar_path(name)

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from imagerag.agent.errors import UsageError
 from imagerag.cli import Globals
+from imagerag.cli.confirmation import confirm, require_terminal, yes_option
 from imagerag.cli.options import json_option, moment_of, pass_globals
 from imagerag.cli.output_files import allowed, overwrite_option
 from imagerag.cli.runs import run_name
@@ -39,7 +38,6 @@ def size_of(ctx: click.Context, param: click.Parameter, value: str | None) -> in
     return int(float(found[1]) * _UNITS[found[2]])
 
 
-yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would go, and how many bytes; remove nothing.")
 
 
@@ -58,7 +56,8 @@ def remove_command(globals_: Globals, /, runs: tuple[str, ...], dry_run: bool, y
     rag = ImageRAG(home=globals_.home)
     named = [run_name(rag, run) for run in runs]
     if not (dry_run or yes):
-        _ask(lambda: rag.runs.remove_sync(*named, dry_run=True), as_json)
+        command = f"imagerag runs remove {' '.join(runs)} --yes (--dry-run only looks)"
+        _confirm(lambda: rag.runs.remove_sync(*named, dry_run=True), command, as_json)
     _say(rag.runs.remove_sync(*named, dry_run=dry_run), as_json)
     return 0
 
@@ -98,7 +97,7 @@ def prune_command(
         )
 
     if not (dry_run or yes):
-        _ask(lambda: prune(dry=True), as_json)
+        _confirm(lambda: prune(dry=True), "imagerag runs prune … --yes (--dry-run only looks)", as_json)
     _say(prune(dry=dry_run), as_json)
     return 0
 
@@ -129,14 +128,13 @@ def save_command(globals_: Globals, /, run: str, out: str | None, as_json: bool)
     return 0
 
 
-def _ask(preview: "Callable[[], RunsRemoved]", as_json: bool) -> None:
+def _confirm(preview: "Callable[[], RunsRemoved]", command: str, as_json: bool) -> None:
     """Show what would go, and ask; where nobody can be asked, refuse."""
-    if as_json or not sys.stdin.isatty():
-        raise UsageError("removing is for good: add --yes, or look first with --dry-run")
+    require_terminal(command, as_json=as_json)
     planned = preview()
     say_all(_lines(planned), err=True)
     if planned.runs:
-        click.confirm(f"remove {count(len(planned.runs), 'run')} for good?", abort=True, err=True)
+        confirm(f"remove {count(len(planned.runs), 'run')} for good?", command, yes=False, as_json=as_json)
 
 
 def _say(done: "RunsRemoved", as_json: bool) -> None:

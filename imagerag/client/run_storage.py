@@ -78,12 +78,15 @@ class RunStorageAPI:
             unfinished: also runs that wait for a choice or were stopped; those being made always stay.
             dry_run: only say what would go.
         """
-        from imagerag.graphs.runs.removal import PruneLimits, choose_runs, preview, remove_runs
+        from imagerag.graphs.runs.removal import PruneLimits, choose_runs, measure, preview, remove_runs
 
         dependencies = self._context.dependencies
         limits = PruneLimits(older_than=older_than, keep=keep, max_bytes=max_bytes, unfinished=unfinished)
-        entries = await choose_runs(dependencies, limits)
-        return await (preview(dependencies, entries) if dry_run else remove_runs(dependencies, entries, pass_over=True))
+        sizes = await measure(dependencies)
+        entries = await choose_runs(dependencies, limits, sizes=sizes)
+        if dry_run:
+            return await preview(dependencies, entries, sizes=sizes)
+        return await remove_runs(dependencies, entries, sizes=sizes, pass_over=True)
 
     save_folder_sync = synchronous(save_folder)
     remove_sync = synchronous(remove)

@@ -4,18 +4,16 @@ import asyncio
 import errno
 import json
 from pathlib import Path
-from typing import Final
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.images.decoding import decode
 from imagerag.agent.images.encoding import encode
+from imagerag.agent.images.formats import RESULT_SUFFIXES
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.threads import in_thread
 from imagerag.files.sidecar import Sidecar, is_sidecar, schema_of, sidecar_path
 from imagerag.store.images.blob_store import FileBlobStore, write_atomically
 from imagerag.store.storage_errors import storage_error
-
-SUFFIXES: Final = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp", "image/gif": ".gif"}
 
 
 async def export(record: RunRecord, blobs: FileBlobStore, out: Path, *, overwrite: bool = True) -> RunRecord:
@@ -35,7 +33,7 @@ async def export(record: RunRecord, blobs: FileBlobStore, out: Path, *, overwrit
     """
     if record.image is None:
         return record
-    suffix = SUFFIXES.get(record.image.media_type, ".png")
+    suffix = RESULT_SUFFIXES.get(record.image.media_type, ".png")
     path = out if out.suffix else out.with_name(out.name + suffix)
     wanted = media_type_of(path)
     if not overwrite:
@@ -55,7 +53,7 @@ def media_type_of(file: Path) -> str:
         UsageError: no picture's file is named so.
     """
     named = file.suffix.lower().replace("jpeg", "jpg")
-    for media_type, suffix in SUFFIXES.items():
+    for media_type, suffix in RESULT_SUFFIXES.items():
         if suffix == named:
             return media_type
     raise UsageError(f"{file}: a picture's file ends in .png, .jpg, .webp or .gif")

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.images.formats import RESULT_SUFFIXES
 from imagerag.agent.run_record import RecordedImage, RunRecord
 from imagerag.agent.types import Attempt, UsedReference
-from imagerag.files.export import SUFFIXES, export, is_record, write_file
+from imagerag.files.export import export, is_record, write_file
 from imagerag.files.sidecar import Credit, sidecar_path
 from imagerag.reports.html.report_writer import write_report
 from imagerag.reports.record_images import run_images
@@ -62,7 +63,7 @@ async def _references(dependencies: "Dependencies", record: RunRecord, folder: P
     images = await run_images(dependencies, record)
     files, owners = [], []
     for sha256, one in used.items():
-        file = folder / "references" / f"{sha256[:16]}{SUFFIXES.get(one.image.media_type, '.png')}"
+        file = folder / "references" / f"{sha256[:16]}{RESULT_SUFFIXES.get(one.image.media_type, '.png')}"
         if sha256 in images:
             await write_file(file, images[sha256])
             files.append(file)

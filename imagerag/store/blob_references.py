@@ -77,12 +77,15 @@ def _checkpoint_rows(path: Path, thread_id: str | None) -> Iterator[tuple[str, i
 def _journal_rows(path: Path, run_id: str | None) -> Iterator[tuple[str, int, bytes]]:
     from imagerag.store.journal import ANSWERS, LOST, RUNS
 
-    names = [f"{RUNS}.{run_id}", f"{LOST}.{run_id}", *ANSWERS]
-    one = f"WHERE prefix IN ({', '.join('?' * len(names))})" if run_id is not None else ""
+    query, names = "SELECT prefix, value FROM store", ()
+    if run_id is not None:  # whatever a run was answered for all stands under the same key as its own entry
+        names = (own := f"{RUNS}.{run_id}", f"{LOST}.{run_id}", *ANSWERS, own)
+        query = f"""{query} WHERE prefix IN (?, ?)
+            UNION ALL {query} WHERE prefix = ? AND key IN (SELECT key FROM store WHERE prefix = ?)"""
     if _missing(path):
         return
     with storage_errors(path, "cannot read"), closing(connect(path, timeout=BUSY_S)) as connection:
-        for prefix, value in connection.execute(f"SELECT prefix, value FROM store {one}", names if one else ()):
+        for prefix, value in connection.execute(query, names):
             kind, _, owner = prefix.partition(".")
             if prefix in ANSWERS:
                 owner = str(json.loads(value).get("run_id", OTHERS))

@@ -38,12 +38,6 @@ def disk_usage(home: DataDir) -> dict[Use, int]:
     return used
 
 
-def library_usage(home: DataDir) -> dict[str, int]:
-    """Bytes of each library of a home, by its name."""
-    tables = [entry for entry in _entries(home.libraries) if entry.suffix == ".lance"]
-    return {entry.stem: sum(status.st_size for status in _files(entry)) for entry in sorted(tables)}
-
-
 def _entries(folder: Path) -> list[Path]:
     try:
         return list(folder.iterdir())

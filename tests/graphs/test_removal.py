@@ -2,7 +2,9 @@
 
 import asyncio
 import signal
+import sqlite3
 import textwrap
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,11 @@ from hypothesis import strategies as st
 from imagerag.agent.errors import RunStateError, UnknownRunError
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Outcome, RunConfig, RunSpec
+from imagerag.graphs.runs import removal
 from imagerag.graphs.runs.continuation import ContinueOptions
 from imagerag.graphs.runs.fork import ForkOptions
 from imagerag.graphs.runs.reindexing import missing_from_index
-from imagerag.graphs.runs.removal import PruneLimits, choose_runs, collect, preview, remove_runs
+from imagerag.graphs.runs.removal import PruneLimits, choose_runs, collect, measure, preview, remove_runs
 from imagerag.store.blob_references import footprints
 from imagerag.store.images.blob_store import sha256s_in
 from imagerag.store.integrity_check import blob_files, integrity_problems
@@ -234,6 +237,39 @@ async def test_max_size_takes_the_oldest_until_it_is_met(stage):
     assert await choose_runs(dependencies, PruneLimits(max_bytes=whole.freed_bytes)) == []
     some = await choose_runs(dependencies, PruneLimits(max_bytes=0, keep=1))
     assert [one.run_id for one in some] == ["run0", "run1", "run2"]
+
+
+async def test_sizes_that_were_measured_serve_the_choice_and_the_removal(stage, monkeypatch):
+    read: list[str | None] = []
+
+    def counted(home: Any, run_id: str | None = None) -> Any:
+        read.append(run_id)
+        return footprints(home, run_id)
+
+    for number in range(3):
+        await ran(stage, f"run{number}", [])
+    dependencies = stage.runner.dependencies
+    monkeypatch.setattr(removal, "footprints", counted)
+    sizes = await measure(dependencies)
+    chosen = await choose_runs(dependencies, PruneLimits(max_bytes=0, keep=1), sizes=sizes)
+    planned = await preview(dependencies, chosen, sizes=sizes)
+    done = await remove_runs(dependencies, chosen, sizes=sizes)
+    assert (done.runs, done.freed_bytes) == (planned.runs, planned.freed_bytes)
+    assert read == [None, "run0", "run1", None]  # once to measure, and once for what others still refer to
+
+
+async def test_one_run_is_looked_at_without_the_answers_of_others(stage):
+    await ran(stage, "one", [])
+    await ran(stage, "two", [])
+    home = stage.runner.dependencies.home
+    whole = footprints(home)["one"]
+    with closing(sqlite3.connect(home.store)) as connection, connection:
+        theirs = "prefix = 'answers' AND CAST(value AS TEXT) LIKE '%\"two\"%'"
+        others = connection.execute(f"UPDATE store SET value = 'no JSON' WHERE {theirs}")
+        assert others.rowcount > 0
+    assert footprints(home, "one") == {"one": whole}
+    with pytest.raises(ValueError, match="Expecting value"):
+        footprints(home)
 
 
 KILLED = """

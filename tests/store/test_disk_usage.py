@@ -2,7 +2,7 @@
 
 import os
 
-from imagerag.store.disk_usage import disk_usage, library_usage
+from imagerag.store.disk_usage import disk_usage
 
 
 def test_every_file_is_counted_once_and_by_its_kind(home):
@@ -22,7 +22,6 @@ def test_every_file_is_counted_once_and_by_its_kind(home):
         "caches": 0, "other": 36,
     }  # fmt: skip
     assert sum(used.values()) == sum(files.values())
-    assert library_usage(home) == {"other": 3, "shop": 20}
 
 
 def test_a_home_that_is_not_there_takes_nothing(home):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imagerag.agent.images import decoding
+from imagerag.agent.images import decoding, encoding
 from imagerag.agent.ports import Filter, PreparingEmbedder
 from imagerag.store.images import image_info
 from imagerag.store.library.ingest import index
@@ -139,7 +139,7 @@ class PreparingColours(ColourEmbedder):
         return made.encoded("PNG") if min(image.size) < 8 else self._png(image)
 
     def _png(self, image: Image.Image) -> bytes:
-        return decoding.png(image.resize((8, 8)))
+        return encoding.png(image.resize((8, 8)))
 
     async def embed_prepared(self, images: Sequence[bytes]) -> Any:
         self.prepared += len(images)

@@ -23,6 +23,7 @@ __all__ = [
     "RAW",
     "RAW_SUFFIXES",
     "READ",
+    "RESULT_SUFFIXES",
     "ImageFormat",
     "format_of",
     "looks_like_an_image",
@@ -200,6 +201,11 @@ FORMATS: Final[Mapping[str, ImageFormat]] = {
 """Every format that is read, by name, those that are told with most certainty first."""
 
 RAW_SUFFIXES: Final = frozenset(FORMATS[RAW].suffixes)
+RESULT_SUFFIXES: Final = {
+    FORMATS[name].media_type: FORMATS[name].suffixes[0] for name in ("PNG", "JPEG", "WEBP", "GIF")
+}
+"""Media types of result files, and the suffixes that these have."""
+
 IMAGE_SUFFIXES: Final = frozenset(suffix for one in FORMATS.values() for suffix in one.suffixes)
 
 

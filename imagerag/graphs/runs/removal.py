@@ -7,7 +7,7 @@ afterwards, the next removal goes on from that note; nothing in between shows ha
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from imagerag.agent.errors import ImageRAGError, RunStateError
+from imagerag.agent.images.formats import RESULT_SUFFIXES
 from imagerag.agent.types import Outcome
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.runs.snapshot import read_snapshot
@@ -29,8 +30,6 @@ from imagerag.store.sqlite.connection import shrink
 
 GRACE_S: Final = 24 * 3600.0
 """An image that nothing refers to stays so long: a request that is about to be made may have put it there."""
-
-_SUFFIXES: Final = (".png", ".jpg", ".webp", ".gif")
 
 
 class RemovedRun(BaseModel):
@@ -80,7 +79,6 @@ class RunSizes:
         self._home = home
         self._found = footprints(home)
         self._sizes = {path.parent.name + path.name: path.stat().st_size for path in blob_files(home)}
-        self._users = Counter(sha for one in self._found.values() for sha in one.blobs if sha in self._sizes)
 
     @property
     def total(self) -> int:
@@ -89,32 +87,49 @@ class RunSizes:
         images = set().union(*(one.blobs for one in runs.values())) & self._sizes.keys()
         return sum(one.checkpoints + one.journal for one in runs.values()) + sum(map(self._sizes.__getitem__, images))
 
-    def remove(self, run_id: str) -> int:
-        """The bytes that go with a run, when it goes after those that were asked for before."""
-        one = self._found.pop(run_id, RunFootprint())
-        images = one.blobs & self._sizes.keys()
-        self._users.subtract(images)
-        freed = sum(self._sizes[sha] for sha in images if not self._users[sha])
-        files = sum(path.stat().st_size for path in result_files(self._home, run_id))
-        return one.checkpoints + one.journal + freed + files
+    def freed_by(self, run_ids: Iterable[str]) -> Iterator[int]:
+        """The bytes that go with each of these runs, when they go in this order."""
+        users = Counter(sha for one in self._found.values() for sha in one.blobs if sha in self._sizes)
+        for run_id in run_ids:
+            one = self._found.get(run_id, RunFootprint())
+            images = one.blobs & self._sizes.keys()
+            users.subtract(images)
+            freed = sum(self._sizes[sha] for sha in images if not users[sha])
+            files = sum(path.stat().st_size for path in result_files(self._home, run_id))
+            yield one.checkpoints + one.journal + freed + files
 
 
-async def preview(dependencies: Dependencies, entries: Sequence[RunEntry]) -> RunsRemoved:
+async def measure(dependencies: Dependencies) -> RunSizes:
+    """How much room runs take. It takes its time: measure once for all that is done with the same runs."""
+    return await asyncio.to_thread(RunSizes, dependencies.home)
+
+
+async def preview(
+    dependencies: Dependencies, entries: Sequence[RunEntry], *, sizes: RunSizes | None = None
+) -> RunsRemoved:
     """What removing runs would delete."""
-    looked = await asyncio.to_thread(RunSizes, dependencies.home)
-    runs = [_removed(entry, looked.remove(entry.run_id)) for entry in sorted(entries, key=lambda one: one.created)]
+    measured = sizes or await measure(dependencies)
+    ordered = sorted(entries, key=lambda one: one.created)
+    freed = measured.freed_by(entry.run_id for entry in ordered)
+    runs = [_removed(entry, size) for entry, size in zip(ordered, freed, strict=True)]
     kept = len(await dependencies.runs.list(None)) - len(runs)
     return RunsRemoved(dry_run=True, runs=runs, freed_bytes=sum(one.bytes for one in runs), kept=kept)
 
 
 async def remove_runs(
-    dependencies: Dependencies, entries: Sequence[RunEntry], *, pass_over: bool = False, grace_s: float = GRACE_S
+    dependencies: Dependencies,
+    entries: Sequence[RunEntry],
+    *,
+    pass_over: bool = False,
+    grace_s: float = GRACE_S,
+    sizes: RunSizes | None = None,
 ) -> RunsRemoved:
     """Remove runs, and finish removals that were begun before.
 
     Args:
         pass_over: leave runs that are being made, instead of refusing.
         grace_s: how long an image that nothing refers to stays, unless it is known to be of a removed run alone.
+        sizes: as they were measured to choose these runs.
 
     Raises:
         RunStateError: one of them is being made right now; nothing was removed.
@@ -123,7 +138,7 @@ async def remove_runs(
     busy = [entry.run_id for entry in entries if await asyncio.to_thread(_is_made, home, entry.run_id)]
     if busy and not pass_over:
         raise RunStateError(f"run {busy[0]} is being made right now: imagerag show {busy[0]} --watch follows it")
-    planned = await preview(dependencies, [entry for entry in entries if entry.run_id not in busy])
+    planned = await preview(dependencies, [entry for entry in entries if entry.run_id not in busy], sizes=sizes)
     done = []
     async with AsyncExitStack() as opened:
         await opened.enter_async_context(dependencies.runs.kept_open())
@@ -169,7 +184,7 @@ async def collect(dependencies: Dependencies, removed: Sequence[RunRemoval], *, 
 
 def result_files(home: DataDir, run_id: str) -> list[Path]:
     """The files of a run's result for which no other place was given."""
-    names = [f"{run_id}{suffix}{more}" for suffix in _SUFFIXES for more in ("", ".json")]
+    names = [f"{run_id}{suffix}{more}" for suffix in RESULT_SUFFIXES.values() for more in ("", ".json")]
     return [path for name in [*names, f"{run_id}-choices.png"] if (path := home.images / name).is_file()]
 
 
@@ -252,7 +267,9 @@ class PruneLimits(BaseModel):
     unfinished: bool = False
 
 
-async def choose_runs(dependencies: Dependencies, limits: PruneLimits) -> list[RunEntry]:
+async def choose_runs(
+    dependencies: Dependencies, limits: PruneLimits, *, sizes: RunSizes | None = None
+) -> list[RunEntry]:
     """The runs that limits are for, oldest first."""
     newest_first = await dependencies.runs.list(None)
     free = newest_first[limits.keep or 0 :]
@@ -260,14 +277,15 @@ async def choose_runs(dependencies: Dependencies, limits: PruneLimits) -> list[R
     able = [one for one in able if not _is_made(dependencies.home, one.run_id)]
     if limits.older_than is None and limits.max_bytes is None:
         return able if limits.keep is not None else []
-    taken = [one for one in able if limits.older_than is not None and one.created < limits.older_than]
+    old = [one for one in able if limits.older_than is not None and one.created < limits.older_than]
     if limits.max_bytes is None:
-        return taken
-    sizes = await asyncio.to_thread(RunSizes, dependencies.home)
-    left = sizes.total - sum(sizes.remove(one.run_id) for one in taken)
-    for one in [one for one in able if one not in taken]:
-        if left <= limits.max_bytes:
+        return old
+    measured = sizes or await measure(dependencies)
+    left, taken = measured.total, list[RunEntry]()
+    ordered = [*old, *(one for one in able if one not in old)]
+    for one, freed in zip(ordered, measured.freed_by(one.run_id for one in ordered), strict=True):
+        if len(taken) >= len(old) and left <= limits.max_bytes:
             break
-        left -= sizes.remove(one.run_id)
+        left -= freed
         taken.append(one)
     return taken

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from imagerag.agent.errors import BackendError, RefusalError
+from imagerag.agent.errors import BackendError, RefusalError, first_line
 from imagerag.tools.generators.diffusers import images
 from imagerag.tools.generators.diffusers.devices import is_out_of_memory, out_of_memory
 from imagerag.tools.generators.diffusers.loading import SMALLER, Loaded
@@ -12,8 +12,7 @@ def drawing_error(identity: str, error: Exception) -> BackendError:
     """The final error for what a pipeline raised."""
     if is_out_of_memory(error):
         return out_of_memory(identity, SMALLER)
-    first = str(error).strip().partition("\n")[0]
-    return BackendError(f"{identity} could not draw: {type(error).__name__}: {first}", retryable=False)
+    return BackendError(f"{identity} could not draw: {type(error).__name__}: {first_line(error)}", retryable=False)
 
 
 def check_image(identity: str, loaded: Loaded, image: Any, *, flagged: bool) -> None:

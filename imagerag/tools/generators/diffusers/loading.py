@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
-from imagerag.agent.errors import BackendError, ImageRAGError, MissingExtraError
+from imagerag.agent.errors import BackendError, ImageRAGError, MissingExtraError, first_line
 from imagerag.tools.credentials import check_hub
 from imagerag.tools.generators.diffusers.devices import (
     Offload,
@@ -162,5 +162,5 @@ def _told(repo: str) -> Iterator[None]:
                 f"fetch it where there is a network (hf download {repo}), or name a directory that has it: "
                 "diffusers:FAMILY=/DIR, with another IP-Adapter diffusers:FAMILY=/DIR+/ADAPTER"
             )
-        first = str(error).strip().partition("\n")[0]
+        first = first_line(error)
         raise BackendError(f"{repo} could not be loaded ({kind}: {first}). {advice}", retryable=False) from error

@@ -12,7 +12,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from imagerag.agent.control_tokens import without_tokens
-from imagerag.agent.errors import BackendError, JudgeReplyError, SpecError
+from imagerag.agent.errors import BackendError, JudgeReplyError, SpecError, first_line
 from imagerag.agent.extras import require_extra
 from imagerag.agent.images.decoding import open_rgb
 from imagerag.agent.ports import FREE, Embedder, Lever, PriceEstimator
@@ -32,7 +32,7 @@ from imagerag.tools.judges.vlm.chat_protocol import ChatImage, ChatMessage, Chat
 from imagerag.tools.judges.vlm.judge import VlmJudge
 from imagerag.tools.judges.vlm.spec import JUDGE_OPTIONS
 from imagerag.tools.judges.vlm.tokenizer import control_tokens_of, decoded
-from imagerag.tools.judges.vlm.transformers_loading import _LOADED, _LOCK, SMALLER, LoadedModel, _load, first_line
+from imagerag.tools.judges.vlm.transformers_loading import SMALLER, LoadedModel, load
 from imagerag.tools.model_text import clean
 from imagerag.tools.spec import with_options
 from imagerag.tools.spec_options import Choice, Number, Reader
@@ -168,11 +168,7 @@ class TransformersChat:
         return inputs["input_ids"][0].tolist(), said, ended
 
     def _load(self) -> LoadedModel:
-        key = (self.model, self.device, self.dtype)
-        with _LOCK:
-            if key not in _LOADED:
-                _LOADED[key] = _load(self.model, self.device, self.dtype)
-            return _LOADED[key]
+        return load(self.model, self.device, self.dtype)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
-from imagerag.agent.errors import BackendError, MissingExtraError
+from imagerag.agent.errors import BackendError, MissingExtraError, first_line
 from imagerag.agent.extras import import_extra
 from imagerag.tools.credentials import check_hub
 from imagerag.tools.generators.diffusers.devices import (
@@ -21,20 +21,32 @@ from imagerag.tools.huggingface_hub import hub
 SAFE: Final[Mapping[str, Any]] = {"trust_remote_code": False}
 """No code comes from a model's folder; where this is left out, transformers asks on the terminal."""
 
-
 SMALLER: Final = "take a smaller model, set dtype=bfloat16, or longest_side=512 for smaller pictures"
 
-
 _LOADED: Final[dict[tuple[str, str | None, str | None], "LoadedModel"]] = {}
-
-
 _LOCK: Final = Lock()
 
 
 @dataclass(frozen=True)
 class LoadedModel:
+    """A model in memory, and what prepares its inputs."""
+
     model: Any
     processor: Any
+
+
+def load(model: str, device: str | None, dtype: str | None) -> LoadedModel:
+    """A model and its processor, each loaded once per process.
+
+    Raises:
+        MissingExtraError: a part that it needs is not installed.
+        BackendError: it cannot be loaded, or there is no memory left.
+    """
+    key = (model, device, dtype)
+    with _LOCK:
+        if key not in _LOADED:
+            _LOADED[key] = _load(model, device, dtype)
+        return _LOADED[key]
 
 
 def unload() -> None:
@@ -85,7 +97,3 @@ def check_attention(transformers: Any, path: str) -> None:
             if "/" in str(table.get(name) or ""):
                 told = f"{path} names kernels of a hub ({str(table[name])[:60]}), which are code: no model may"
                 raise BackendError(told, retryable=False)
-
-
-def first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]

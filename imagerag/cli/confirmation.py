@@ -1,0 +1,34 @@
+"""Asking before something is done for good."""
+
+import sys
+
+import click
+
+from imagerag.agent.errors import UsageError
+
+yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
+
+
+def require_terminal(command: str, *, as_json: bool) -> None:
+    """Refuse where there is nobody to ask.
+
+    Args:
+        command: what to type instead.
+
+    Raises:
+        UsageError: the output is for a program, or the input is no terminal.
+    """
+    if as_json or not sys.stdin.isatty():
+        raise UsageError(f"this is for good, and there is nobody to ask; say so: {command}")
+
+
+def confirm(question: str, command: str, *, yes: bool, as_json: bool) -> None:
+    """Ask, unless `yes` says that there is no need to.
+
+    Raises:
+        UsageError: as `require_terminal`.
+        click.Abort: the answer is no.
+    """
+    if not yes:
+        require_terminal(command, as_json=as_json)
+        click.confirm(question, abort=True, err=True)
