@@ -11,7 +11,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -96,7 +96,7 @@ def pytest_collection_finish() -> None:
 def impatient_decoders(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The processes that decode pictures give up after two seconds of the processor, and not after five and more.
 
-    For tests of what happens then; `tests/mcp/test_concurrent_calls.py` and others see how long it is for users.
+    For tests of what happens then; `tests/agent/test_decoding_limits.py` sees how long it is for users.
     """
     from imagerag.agent.images import decoding_pool
 
@@ -111,22 +111,37 @@ def impatient_decoders(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     pool.close()
 
 
-@pytest.fixture(scope="session")
-def sketch_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home that holds the built-in library, made once: copy it, and leave it as it is.
+def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that one process makes for all that run tests side by side: copy what is in it, and leave it as it is.
 
-    Of processes that run tests side by side, the first makes it, and each has a copy of its own.
+    Args:
+        name: of what is made, the same in every process.
+        make: fills the folder, which does not exist yet.
     """
-    from imagerag import ImageRAG
     from imagerag.store.run_lock import waiting_lock
 
-    home, base = tmp_path_factory.mktemp("sketch-home"), tmp_path_factory.getbasetemp()
-    made = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "sketch-home-of-all"
+    base = tmp_path_factory.getbasetemp()
+    made = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"{name}-of-all"
     lock = waiting_lock(Path(f"{made}.lock"), alone=True)
-    if not (made / "whole").exists():
-        shutil.rmtree(made, ignore_errors=True)
-        asyncio.run(ImageRAG(preset="sketch", home=made / "home").libraries.open("sketch"))
-        (made / "whole").touch()
-    if lock is not None:
-        os.close(lock)
-    return Path(shutil.copytree(made / "home", home, dirs_exist_ok=True))
+    try:
+        if not (made / "whole").exists():
+            shutil.rmtree(made, ignore_errors=True)
+            make(made / "it")
+            (made / "whole").touch()
+    finally:
+        if lock is not None:
+            os.close(lock)
+    return made / "it"
+
+
+@pytest.fixture(scope="session")
+def sketch_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home that holds the built-in library: copy it, and leave it as it is. Each process has a copy of its own."""
+
+    def make(home: Path) -> None:
+        from imagerag import ImageRAG
+
+        asyncio.run(ImageRAG(preset="sketch", home=home).libraries.open("sketch"))
+
+    home = tmp_path_factory.mktemp("sketch-home")
+    return Path(shutil.copytree(made_once(tmp_path_factory, "sketch-home", make), home, dirs_exist_ok=True))

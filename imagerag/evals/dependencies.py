@@ -159,6 +159,14 @@ class EvalDependencies(Dependencies):
             return ()
         return tuple(dict.fromkeys(_encoder_of(one) for one in asked if one.provider in ENCODER_JUDGES))
 
+    async def encoder_of_library(self, name: str) -> Embedder | None:
+        """The encoder that searches a library, None where it has none. A library of the suite is not drawn for that."""
+        recipe = self.recipes.get(name)
+        if recipe and recipe.kind != "part":
+            return self.embedder(recipe.embedder)
+        library = await self.library(name)
+        return getattr(library, "embedder", None)
+
     async def _library(self, name: str) -> ReferenceLibrary:
         async with self._opening:
             if ("library", name) not in self._made:

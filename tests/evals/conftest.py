@@ -28,6 +28,7 @@ from imagerag.evals.suites.sketch_libraries import build_library
 from imagerag.store.data_dir import DataDir
 from imagerag.tools.registry import make_embedder
 from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, ScriptedLibrary, picture
+from tests.conftest import made_once
 from tests.reports.conftest import browser as browser
 
 Rule = Callable[[str, ImagePart], Any]
@@ -106,13 +107,13 @@ def with_libraries_of(home: Path, evaluation: Path) -> Path:
 @pytest.fixture(scope="session")
 def irrelevant(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with the sketch suite's library of what helps nobody, as an evaluation makes it."""
-    home, name = tmp_path_factory.mktemp("irrelevant"), "sketch-irrelevant"
-    asyncio.run(
-        build_library(
-            DataDir(home), name, sketch_suite(6).libraries[name], DeterministicEmbedder(make_embedder("sketch"))
-        )
-    )
-    return home
+    name = "sketch-irrelevant"
+
+    def make(home: Path) -> None:
+        recipe, encoder = sketch_suite(6).libraries[name], DeterministicEmbedder(make_embedder("sketch"))
+        asyncio.run(build_library(DataDir(home), name, recipe, encoder))
+
+    return made_once(tmp_path_factory, name, make)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -238,10 +239,11 @@ def test_cases_share_a_folder_and_an_evaluation_has_it_alone(tmp_path: Path) -> 
     assert not (folder / ".lock").exists()
 
 
-async def test_run_case_takes_the_folder_it_writes(tmp_path: Path) -> None:
+async def test_run_case_takes_the_folder_it_writes(sketch_home: Path, tmp_path: Path) -> None:
     from imagerag.evals.integrations.cases import run_case
 
-    given: dict[str, Any] = {"arm": "base", "folder": tmp_path / "f", "home": tmp_path / "home", "preset": "sketch"}
+    home = shutil.copytree(sketch_home, tmp_path / "home")
+    given: dict[str, Any] = {"arm": "base", "folder": tmp_path / "f", "home": home, "preset": "sketch"}
     with exclusive_writer(tmp_path / "f"), pytest.raises(UsageError, match="is being written by"):
         await run_case("a red circle", **given)
     one, two = await asyncio.gather(run_case("a red circle", **given), run_case("a blue square", **given))

@@ -1,6 +1,7 @@
 """`imagerag eval` as its user types it."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from imagerag.evals.sketch import sections
 from imagerag.tools.testing.fakes import picture
 
 
-def test_an_evaluation_from_beginning_to_end(imagerag: Any, tmp_path: Path) -> None:
+def test_an_evaluation_from_beginning_to_end(imagerag: Any, sketch_home: Path, tmp_path: Path) -> None:
+    shutil.copytree(sketch_home, tmp_path / "home")
     (tmp_path / "set.txt").write_text("a red solid circle\na blue dotted star\na teal checkered crescent\n")
     out = tmp_path / "out"
     asked = ["eval", "run", str(tmp_path / "set.txt"), "--out", str(out), "--preset", "sketch"]
@@ -58,7 +60,8 @@ def test_what_there_is_and_what_there_is_not(imagerag: Any, tmp_path: Path) -> N
     assert imagerag("eval", "report", str(tmp_path / "y"))[0] == 2
 
 
-def test_a_study_and_a_judge(imagerag: Any, tmp_path: Path) -> None:
+def test_a_study_and_a_judge(imagerag: Any, sketch_home: Path, tmp_path: Path) -> None:
+    shutil.copytree(sketch_home, tmp_path / "home")
     (tmp_path / "set.txt").write_text("a teal checkered crescent\n")
     (tmp_path / "arms.toml").write_text('[arms.other]\nrun = "imagerag_test_arm:draw"\n')
     assert imagerag("trust", str(tmp_path / "arms.toml"))[0] == 0

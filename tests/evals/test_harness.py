@@ -25,6 +25,7 @@ from imagerag.evals.suites.case import Case, CaseImage, LibraryRecipe, Suite
 from imagerag.evals.suites.sketch import sketch_suite
 from imagerag.store.data_dir import DataDir
 from imagerag.tools.testing.fakes import ScriptedJudge, ScriptedLibrary, picture
+from tests.conftest import made_once
 from tests.evals.conftest import with_libraries_of
 from tests.processes import Python, python
 
@@ -47,10 +48,12 @@ def options(folder: Path, **given: Any) -> EvalOptions:
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished evaluation of the sketch world."""
-    folder = tmp_path_factory.mktemp("eval") / "one"
-    report = asyncio.run(run_evaluation(folder, sketch_plan(), options(folder.parent)))
-    assert report.whole
-    return folder
+
+    def make(folder: Path) -> None:
+        assert asyncio.run(run_evaluation(folder / "one", sketch_plan(), options(folder))).whole
+
+    own = tmp_path_factory.mktemp("evaluation")  # a replay writes there
+    return Path(shutil.copytree(made_once(tmp_path_factory, "evaluation", make), own, dirs_exist_ok=True)) / "one"
 
 
 async def test_the_same_evaluation_gives_the_same_bytes_whatever_runs_beside_it(recorded: Path, tmp_path: Path) -> None:

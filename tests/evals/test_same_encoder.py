@@ -120,6 +120,7 @@ async def test_it_is_refused_before_anything_is_drawn(tmp_path: Path, metric: st
     assert "--allow-same-encoder" in str(told.value)
     assert not (out / "plan.json").exists()
     assert not (out / "results.partial.jsonl").exists()
+    assert not (out / "home" / "libraries").exists(), "nor is a library drawn"
 
 
 async def test_where_it_is_allowed_every_table_and_file_shows_the_mark(

@@ -35,6 +35,18 @@ WANTED = "a blue star"
 REDRAWN = tiny_png("redrawn with references")
 
 
+IMPATIENT = """
+import sys
+from imagerag.agent.images import decoding_pool
+from imagerag.cli import main
+decoding_pool._PROGRAM = decoding_pool._PROGRAM.replace(
+    "import main; main()", "import main; main.__globals__['processor_seconds'] = lambda pixels: 1; main()"
+)
+main(sys.argv[1:])
+"""
+"""The program with the decoders of `impatient_decoders`."""
+
+
 def alike(one: bytes, other: bytes) -> bool:
     """Whether pictures of one colour show the same. Judges get JPEGs in a size of their own, so bytes differ."""
     pixels: list[Any] = [Image.open(io.BytesIO(data)).convert("RGB").getpixel((0, 0)) for data in (one, other)]

@@ -19,6 +19,7 @@ from imagerag.store.library.library import Library
 from imagerag.tools.testing.fakes import HashEmbedder
 from imagerag.tools.testing.mock_openai import tiny_png
 from tests import bombs
+from tests.mcp.conftest import IMPATIENT
 
 KINDS: dict[str, Callable[[], bytes]] = {
     "scans.jpg": lambda: bombs.jpeg_of_scans(40_000),
@@ -26,17 +27,6 @@ KINDS: dict[str, Callable[[], bytes]] = {
     "comments.gif": lambda: bombs.gif_of_comments(30_000_000),
     "claims.tif": bombs.tiff_of_claims,
 }
-
-IMPATIENT = """
-import sys
-from imagerag.agent.images import decoding_pool
-from imagerag.cli import main
-decoding_pool._PROGRAM = decoding_pool._PROGRAM.replace(
-    "import main; main()", "import main; main.__globals__['processor_seconds'] = lambda pixels: 1; main()"
-)
-main(sys.argv[1:])
-"""
-"""The program, with the decoders of `impatient_decoders`; `test_all_at_once.py` is about those of users."""
 
 
 @pytest.fixture

@@ -49,12 +49,8 @@ async def run_encoders(plan: Plan, dependencies: EvalDependencies) -> list[RunEn
         if arm.procedure in WITHOUT_ENCODER:
             continue
         setup = arm.of(plan.setup, seed=0, cache="record")
-        if setup.library:
-            library: Any = await dependencies.library(setup.library)
-            if embedder := getattr(library, "embedder", None):
-                found.setdefault(
-                    f"library {setup.library}", RunEncoder(embedder, f"searches library {setup.library!r}")
-                )
+        if setup.library and (embedder := await dependencies.encoder_of_library(setup.library)):
+            found.setdefault(f"library {setup.library}", RunEncoder(embedder, f"searches library {setup.library!r}"))
         for spec in dependencies.encoders_of_judge(setup.judge):
             found.setdefault(f"judge {spec}", RunEncoder(dependencies.embedder(spec), f"judges as {setup.judge!r}"))
     return list(found.values())
