@@ -76,9 +76,11 @@ class LibrariesAPI(LibraryMaintenance):
         from imagerag.graphs.mismatch_warnings import encoder_warning
         from imagerag.store.library.creation import creating_library
         from imagerag.store.library.ingest import index
+        from imagerag.store.library.names import refuse_snapshot
 
         if (library or self._context.settings.library) == BUILT_IN_LIBRARY:
             raise UsageError(f"{BUILT_IN_LIBRARY!r} is the built-in catalogue, redrawn when it has to be: name another")
+        refuse_snapshot(self.name(library))
         if dry_run:
             return await self._planned(paths, library, embedder, manifest=manifest, exclude=exclude,
                                        allow_outside=allow_outside, prune=prune, progress=progress)  # fmt: skip

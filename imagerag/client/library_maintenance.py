@@ -10,6 +10,7 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.types import BUILT_IN_LIBRARY
 from imagerag.agent.types.filters import FilterInput, parse_filter
 from imagerag.client.context import ClientContext
+from imagerag.client.library_snapshots import SnapshotsAPI
 from imagerag.client.synchronous import synchronous
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class LibraryMaintenance(ABC):
         from imagerag.store.library.adding import add_files
         from imagerag.store.library.changes import ImageChanges
 
-        opened = await self._own(library)
+        opened = await self.open_to_change(library)
         return await add_files(opened, [Path(file) for file in files], ImageChanges(**changes))
 
     async def remove(
@@ -117,7 +118,7 @@ class LibraryMaintenance(ABC):
         """
         from imagerag.store.library.removal import remove_images, settle
 
-        opened = await self._own(library)
+        opened = await self.open_to_change(library)
         rows = await self.select(*images, library=opened.name, filter=filter, tags=tags, licences=licences)
         if rows and not dry_run:
             await remove_images(opened, [row.id for row in rows])
@@ -152,7 +153,7 @@ class LibraryMaintenance(ABC):
         from imagerag.store.library.changes import ImageChanges, changed, update_images
         from imagerag.store.library.removal import settle
 
-        opened = await self._own(library)
+        opened = await self.open_to_change(library)
         rows = changed(await self.select(*images, library=opened.name, filter=filter), ImageChanges(**changes))
         if rows and not dry_run:
             await update_images(opened, rows)
@@ -181,7 +182,7 @@ class LibraryMaintenance(ABC):
         """
         from imagerag.store.library.duplicates import find_duplicates
 
-        opened = await (self._own(library) if remove else self.open(library))
+        opened = await (self.open_to_change(library) if remove else self.open(library))
         found = await find_duplicates(opened, threshold=threshold, keep=keep)
         if remove and found.groups:
             await self.remove(*(one.id for group in found.groups for one in group.others), library=opened.name)
@@ -238,9 +239,12 @@ class LibraryMaintenance(ABC):
             UnknownLibraryError, LibraryDamagedError: there is none of that name, or its table cannot be read.
             BackendError: the encoder, which a repair may need, failed.
         """
+        from imagerag.store.library.names import refuse_snapshot
         from imagerag.store.library.repair import repair_library
         from imagerag.store.library.verification import verify_table
 
+        if repair:
+            refuse_snapshot(self.name(library))
         opened, home = await self.open(library), self._context.dependencies.home
         found = await opened.table.read(lambda: verify_table(opened.table, files=files))
         if not repair or not found.problems:
@@ -283,11 +287,24 @@ class LibraryMaintenance(ABC):
 
         await asyncio.to_thread(remove, self._context.dependencies.home, name)
 
-    async def _own(self, library: str | None) -> "Library":
-        """A library that may be changed."""
+    async def open_to_change(self, library: str | None = None) -> "Library":
+        """Open a library that may be changed.
+
+        Raises:
+            UsageError: it is the built-in catalogue, or a snapshot.
+            UnknownLibraryError: there is none of that name.
+        """
+        from imagerag.store.library.names import refuse_snapshot
+
         if self.name(library) == BUILT_IN_LIBRARY:
             raise UsageError(f"{BUILT_IN_LIBRARY!r} is the built-in catalogue, redrawn when it has to be: name another")
+        refuse_snapshot(self.name(library))
         return await self.open(library)
+
+    @property
+    def snapshots(self) -> SnapshotsAPI:
+        """Snapshots of libraries."""
+        return SnapshotsAPI(self, self._context.dependencies.home)
 
     select_sync = synchronous(select)
     add_sync = synchronous(add)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from imagerag.store.data_dir import DataDir
+from imagerag.store.library.disk_use import file_sizes
 
 Use = Literal["libraries", "checkpoints", "journal", "blobs", "results", "evaluations", "caches", "other"]
 
@@ -41,7 +42,7 @@ def disk_usage(home: DataDir) -> dict[Use, int]:
 def library_usage(home: DataDir) -> dict[str, int]:
     """Bytes of each library of a home, by its name."""
     tables = [entry for entry in _entries(home.libraries) if entry.suffix == ".lance"]
-    return {entry.stem: sum(status.st_size for status in _files(entry)) for entry in sorted(tables)}
+    return {entry.stem: sum(file_sizes(entry).values()) for entry in sorted(tables)}
 
 
 def _entries(folder: Path) -> list[Path]:
