@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, Unpack
 
 from imagerag.agent.types.filters import FilterInput, parse_filter
 from imagerag.client.library_opening import LibraryOpening
+from imagerag.client.library_snapshots import SnapshotsAPI
 from imagerag.client.synchronous import synchronous
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class LibraryMaintenance(LibraryOpening):
         from imagerag.store.library.adding import add_files
         from imagerag.store.library.changes import ImageChanges
 
-        opened = await self._own(library)
+        opened = await self.open_to_change(library)
         return await add_files(opened, [Path(file) for file in files], ImageChanges(**changes))
 
     async def remove(
@@ -103,7 +104,7 @@ class LibraryMaintenance(LibraryOpening):
         """
         from imagerag.store.library.removal import remove_images, settle
 
-        opened = await self._own(library)
+        opened = await self.open_to_change(library)
         rows = await self.select(*images, library=opened.name, filter=filter, tags=tags, licences=licences)
         if rows and not dry_run:
             await remove_images(opened, [row.id for row in rows])
@@ -138,7 +139,7 @@ class LibraryMaintenance(LibraryOpening):
         from imagerag.store.library.changes import ImageChanges, changed, update_images
         from imagerag.store.library.removal import settle
 
-        opened = await self._own(library)
+        opened = await self.open_to_change(library)
         rows = changed(await self.select(*images, library=opened.name, filter=filter), ImageChanges(**changes))
         if rows and not dry_run:
             await update_images(opened, rows)
@@ -167,7 +168,7 @@ class LibraryMaintenance(LibraryOpening):
         """
         from imagerag.store.library.duplicates import find_duplicates
 
-        opened = await (self._own(library) if remove else self.open(library))
+        opened = await (self.open_to_change(library) if remove else self.open(library))
         found = await find_duplicates(opened, threshold=threshold, keep=keep)
         if remove and found.groups:
             await self.remove(*(one.id for group in found.groups for one in group.others), library=opened.name)
@@ -224,9 +225,12 @@ class LibraryMaintenance(LibraryOpening):
             UnknownLibraryError, LibraryDamagedError: there is none of that name, or its table cannot be read.
             BackendError: the encoder, which a repair may need, failed.
         """
+        from imagerag.store.library.names import refuse_snapshot
         from imagerag.store.library.repair import repair_library
         from imagerag.store.library.verification import verify_table
 
+        if repair:
+            refuse_snapshot(self.name(library))
         opened, home = await self.open(library), self._context.dependencies.home
         found = await opened.table.read(lambda: verify_table(opened.table, files=files))
         if not repair or not found.problems:
@@ -269,10 +273,20 @@ class LibraryMaintenance(LibraryOpening):
 
         await asyncio.to_thread(remove, self._context.dependencies.home, name)
 
-    async def _own(self, library: str | None) -> "Library":
-        """A library that may be changed."""
-        self._refuse_built_in(library)
+    async def open_to_change(self, library: str | None = None) -> "Library":
+        """Open a library that may be changed.
+
+        Raises:
+            UsageError: it is the built-in catalogue, or a snapshot.
+            UnknownLibraryError: there is none of that name.
+        """
+        self._check_changeable(library)
         return await self.open(library)
+
+    @property
+    def snapshots(self) -> SnapshotsAPI:
+        """Snapshots of libraries."""
+        return SnapshotsAPI(self, self._context.dependencies.home)
 
     select_sync = synchronous(select)
     add_sync = synchronous(add)

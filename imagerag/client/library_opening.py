@@ -57,14 +57,18 @@ class LibraryOpening:
             return name
         raise UsageError("say which library: --library NAME")
 
-    def _refuse_built_in(self, library: str | None) -> None:
-        """Refuse the built-in catalogue where a library is to be changed.
+    def _check_changeable(self, library: str | None) -> None:
+        """Check that a library may be changed.
 
         Raises:
-            UsageError: it is the one that is meant.
+            UsageError: it is the built-in catalogue, or a snapshot.
         """
-        if (library or self._context.settings.library) == BUILT_IN_LIBRARY:
+        from imagerag.store.library.names import refuse_snapshot
+
+        name = self.name(library)
+        if name == BUILT_IN_LIBRARY:
             raise UsageError(f"{BUILT_IN_LIBRARY!r} is the built-in catalogue, redrawn when it has to be: name another")
+        refuse_snapshot(name)
 
     open_sync = synchronous(open)  # noqa: A003
 

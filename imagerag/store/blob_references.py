@@ -77,7 +77,8 @@ def _checkpoint_rows(path: Path, thread_id: str | None) -> Iterator[tuple[str, i
 def _journal_rows(path: Path, run_id: str | None) -> Iterator[tuple[str, int, bytes]]:
     from imagerag.store.journal import ANSWERS, LOST, RUNS
 
-    query, names = "SELECT prefix, value FROM store", ()
+    names: tuple[str, ...] = ()
+    query = "SELECT prefix, value FROM store"
     if run_id is not None:  # whatever a run was answered for all stands under the same key as its own entry
         names = (own := f"{RUNS}.{run_id}", f"{LOST}.{run_id}", *ANSWERS, own)
         query = f"""{query} WHERE prefix IN (?, ?)
