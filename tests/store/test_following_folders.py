@@ -23,7 +23,7 @@ from imagerag.store.library.ingest import index
 from imagerag.store.library.library import Library
 
 MANY = 10_000 if os.environ.get("STORM") == "full" else 60
-"""Files of the tree that is changed everywhere at once; STORM=full in the environment takes the size of a collection."""
+"""Files of the tree that is changed everywhere at once; STORM=full in the environment takes a collection."""
 
 
 def counts(report: IndexReport) -> dict[str, int]:
