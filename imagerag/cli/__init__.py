@@ -116,6 +116,8 @@ def main(ctx: click.Context, home: str | None, env_file: str | None, debug: bool
         from imagerag.graphs.configuration.env_file import load_env_file
 
         load_env_file(env_file)
+    # Read when torch is loaded: threads that wait busily for each other take the processor from decoding.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     ctx.obj = Globals(home)
     from imagerag.logging_setup import log_to_stderr
 

@@ -36,6 +36,7 @@ class LibrariesAPI(LibraryMaintenance):
         copy: bool = False,
         prune: bool = False,
         dry_run: bool = False,
+        calibrate: bool = True,
         progress: Callable[[int, int], None] | None = None,
         warn: Callable[[str], None] | None = None,
     ) -> "IndexReport":
@@ -57,6 +58,7 @@ class LibrariesAPI(LibraryMaintenance):
             prune: take out images whose files are gone even where a disk may only be missing: more than half of what
                 was indexed there, files in folders that are empty now, and files outside of `paths`.
             dry_run: write nothing, and say what would be done.
+            calibrate: False measures no new threshold after a change, as long as there is one; `calibrate` does.
             progress: called after every batch with files done and files in all.
             warn: called with each of the report's `warnings` as soon as it is known, some before anything is encoded.
 
@@ -90,6 +92,7 @@ class LibrariesAPI(LibraryMaintenance):
                 allow_outside=allow_outside,
                 copy=copy,
                 prune=prune,
+                calibrate=calibrate,
                 progress=progress,
                 first_look=first,
                 warn=warn,
@@ -121,22 +124,36 @@ class LibrariesAPI(LibraryMaintenance):
     ) -> "AsyncIterator[IndexReport]":
         """Index paths, and again whenever something below them changes, until the iteration is ended.
 
+        The threshold is measured anew when nothing changed for a while, not after every change; one that is out of date
+        when the iteration ends is measured by whatever changes the library next.
+
         Args:
             options: as `index`.
 
         Raises:
             UsageError: as `index`.
         """
-        from imagerag.store.library.folder_watch import changes
+        from imagerag.store.library.folder_watch import CalibrationDelay, changes
 
         watched = changes([Path(path) for path in paths], exclude)
         # What changes while files are indexed is not missed: the next look begins before.
-        coming = asyncio.ensure_future(anext(watched))
+        coming, delay = asyncio.ensure_future(anext(watched)), CalibrationDelay()
         try:
+            yield await self.index(*paths, library=library, exclude=exclude, **options)
             while True:
-                yield await self.index(*paths, library=library, exclude=exclude, **options)
+                await asyncio.wait([coming], timeout=delay.remaining())
+                if not coming.done():
+                    delay.end()
+                    opened = await self.open(library)
+                    if await opened.count() and await opened.is_stale():
+                        await opened.calibrate(anew=False)
+                    continue
                 await coming
                 coming = asyncio.ensure_future(anext(watched))
+                report = await self.index(*paths, library=library, exclude=exclude, calibrate=False, **options)
+                if report.did_something:
+                    delay.begin()
+                yield report
         finally:
             coming.cancel()
             await asyncio.gather(coming, return_exceptions=True)

@@ -57,6 +57,15 @@ def here(*arguments: str) -> Result:
     return CliRunner().invoke(main, list(arguments))
 
 
+def test_threads_of_the_models_do_not_wait_busily(monkeypatch: pytest.MonkeyPatch) -> None:
+    for given, kept in (("ACTIVE", "ACTIVE"), ("", "PASSIVE")):
+        monkeypatch.setenv("OMP_WAIT_POLICY", given)
+        if not given:
+            monkeypatch.delenv("OMP_WAIT_POLICY")
+        assert here("trust", "--help").exit_code == 0
+        assert os.environ["OMP_WAIT_POLICY"] == kept
+
+
 def runs(home: Path) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = json.loads(here("runs", "--json").stdout)["runs"]
     return found

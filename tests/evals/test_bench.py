@@ -3,15 +3,17 @@
 import asyncio
 import json
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.images.decoding import decode
 from imagerag.agent.types import Outcome, RunConfig, RunSpec
 from imagerag.evals.bench import cli as bench_module
-from imagerag.evals.bench import library_speed, report_latency
+from imagerag.evals.bench import indexing_speed, library_speed, report_latency
 from imagerag.evals.bench.cli import bench, main
 from imagerag.evals.bench.embedder_precision import embedder
 from imagerag.evals.bench.graph_overhead import PROMPT, ROUNDS, InstantDependencies, instant, plain_loop
@@ -147,8 +149,13 @@ async def test_work_is_measured_in_turns_and_warm_rounds_are_left_out() -> None:
     assert [made.value, made.ratio, made.n] == pytest.approx([2, 2, 3])
 
 
+async def no_indexing(repeats: int, *, files: int) -> list[TimingRow]:
+    return [TimingRow(section="library", name=f"{files} files", value=1, unit="s")]
+
+
 async def test_a_library_is_measured_beside_other_ways_at_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(library_speed, "ASKED", 5)
+    monkeypatch.setattr(library_speed, "indexing", no_indexing)
     measured = await bench(["library"], repeats=1, rows=400)
     rows = {each.name: each for each in measured.rows}
     assert {each.section for each in measured.rows} == {"library"}
@@ -157,6 +164,48 @@ async def test_a_library_is_measured_beside_other_ways_at_any_size(monkeypatch: 
     assert rows["search"].note == "recall@10 1.000"
     assert (rows["search"].against, rows["hybrid search"].against) == ("numpy matmul", "search")
     assert {"calibrate", "memory of calibrate", "is_stale", "faiss flat", "faiss HNSW", "usearch"} <= rows.keys()
+    assert "200 files" in rows
+
+
+async def test_indexing_is_measured_beside_its_encoder_with_the_aim_of_each_figure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from imagerag.tools.embedders.openclip import OpenClipEmbedder
+    from imagerag.tools.sketch.registration import SKETCH_CLIP
+
+    tiny = OpenClipEmbedder(f"local-dir:{SKETCH_CLIP}")
+    monkeypatch.setattr(indexing_speed, "random_encoder", lambda model, folder: nullcontext(tiny))
+    monkeypatch.setattr(indexing_speed, "SIZES", {"small JPEGs": (320, 240, 6, 0.9)})
+    alone, whole, disk, first, again = await indexing_speed.indexing(2, files=4)
+    assert alone.value
+    assert whole.value
+    assert (whole.ratio, whole.against) == (pytest.approx(whole.value / alone.value), "encoder alone")
+    assert (whole.note, disk.note) == ("aim: at least 0.9", "of the folder, vectors aside; aim: at most 5 %")
+    assert first.value
+    assert again.value
+    assert again.ratio == pytest.approx(again.value * whole.value / 4)
+
+
+def test_photographs_of_the_bench_are_all_different_files(tmp_path: Path) -> None:
+    indexing_speed.photographs(tmp_path / "photos", 64, 48, 9)
+    files = sorted((tmp_path / "photos").iterdir())
+    assert len({one.read_bytes() for one in files}) == 9
+    assert all(decode(one.read_bytes()).image.size == (64, 48) for one in files)
+
+
+async def test_the_encoder_of_the_bench_has_random_weights_of_its_architecture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import open_clip
+
+    from imagerag.tools.sketch.registration import SKETCH_CLIP
+
+    made = open_clip.create_model_from_pretrained(f"local-dir:{SKETCH_CLIP}")[0]
+    monkeypatch.setattr(open_clip, "create_model", lambda *_, **__: made)
+    with indexing_speed.random_encoder(indexing_speed.MODEL, tmp_path) as encoder:
+        assert encoder.identity.dimension == 512
+        assert encoder.identity.weights.startswith("sha256:")
+    assert not list(tmp_path.iterdir())
 
 
 async def test_what_is_not_installed_is_left_out_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,6 +214,7 @@ async def test_what_is_not_installed_is_left_out_with_the_reason(monkeypatch: py
 
     monkeypatch.setattr(library_speed, "ASKED", 5)
     monkeypatch.setattr(library_speed, "import_module", missing)
+    monkeypatch.setattr(library_speed, "indexing", no_indexing)
     measured = await bench(["library"], repeats=1, rows=200)
     rows = {each.name: each for each in measured.rows}
     assert rows["faiss flat"].value is None

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from imagerag.agent.errors import UsageError
 from imagerag.store.data_dir import DataDir
@@ -20,6 +21,9 @@ from imagerag.store.library import file_reading, vanished_files
 from imagerag.store.library.index_report import IndexReport
 from imagerag.store.library.ingest import index
 from imagerag.store.library.library import Library
+
+MANY = 10_000 if os.environ.get("STORM") == "full" else 60
+"""Files of the tree that is changed everywhere at once; STORM=full in the environment takes a collection."""
 
 
 def counts(report: IndexReport) -> dict[str, int]:
@@ -217,6 +221,40 @@ async def test_renaming_every_file_takes_nothing_out(tmp_path: Path, library: Li
     shutil.rmtree(tmp_path / "renamed")
     assert counts(await index([folder], library)) == {"moved": 24}
     await assert_exact(library, folder)
+
+
+async def test_a_tenth_is_deleted_a_tenth_moved_and_a_tenth_changed(tmp_path: Path, library: Library) -> None:
+    root = tmp_path / "many"
+    files = [root / f"{at % 7}" / f"{at}.png" for at in range(MANY)]
+    for folder in {file.parent for file in files}:
+        folder.mkdir(parents=True)
+    for at, file in enumerate(files):
+        _tiny(file, at)
+    assert counts(await index([root], library)) == {"added": MANY}
+    await assert_exact(library, root)
+    tenth = MANY // 10
+    chosen = random.Random(0).sample(files, 3 * tenth)
+    deleted, moved, changed = chosen[:tenth], chosen[tenth : 2 * tenth], chosen[2 * tenth :]
+    for file in deleted:
+        file.unlink()
+    (root / "elsewhere").mkdir()
+    for file in moved:
+        file.rename(root / "elsewhere" / file.name)
+    for at, file in enumerate(changed):
+        _tiny(file, MANY + at)
+    kept = {row.id for row in await library.rows()}
+    report = await index([root], library)
+    same = MANY - 3 * tenth
+    # Of a changed file, what it showed before is taken out; that is counted as a change alone.
+    assert counts(report) == {"changed": tenth, "moved": tenth, "removed": tenth, "unchanged": same}
+    await assert_exact(library, root)
+    assert len(kept & {row.id for row in await library.rows()}) == same + tenth
+    assert counts(await index([root], library)) == {"unchanged": MANY - tenth}
+
+
+def _tiny(file: Path, number: int) -> None:
+    """A picture like no other."""
+    Image.new("RGB", (2, 2), (number % 256, number // 256 % 256, number // 65536)).save(file)
 
 
 async def test_files_that_could_not_be_read_are_not_deleted_ones(

@@ -1,6 +1,7 @@
 """Which files count, and what programs that make folders of images say of them: patterns, ignore files, manifests."""
 
 import json
+import os
 import subprocess
 import tarfile
 import unicodedata
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imagerag.agent.errors import UsageError
+from imagerag.store.library import companions
 from imagerag.store.library.file_selection import IgnoreFiles
 from imagerag.store.library.foreign_records import our_record
 from imagerag.store.library.image_metadata import ImageMetadata, read_metadata
@@ -21,7 +23,7 @@ from imagerag.store.library.index_report import IndexReport
 from imagerag.store.library.ingest import index
 from imagerag.store.library.library import Library
 from imagerag.store.library.manifest import read_manifest, read_manifests
-from imagerag.store.library.path_patterns import base_of, expand
+from imagerag.store.library.path_patterns import NamedPaths, base_of, expand
 from imagerag.store.library.schema import ImageRecord
 from tests import metadata_files
 
@@ -345,3 +347,26 @@ async def test_what_lightroom_and_darktable_write_beside_an_image(
     _, rows = await rows_of(library, tmp_path)
     assert rows["shot"].tags == ("sea",)
     assert rows["shot"].metadata == {"rating": 4}
+
+
+PARTS = st.lists(st.sampled_from(["a", "b", "ab"]), max_size=4).map(lambda parts: Path("/", *parts))
+
+
+@given(st.lists(PARTS, max_size=4), PARTS)
+def test_what_lies_below_named_paths_is_covered(named: list[Path], path: Path) -> None:
+    assert NamedPaths(named).covers(str(path)) == any(path.is_relative_to(one) for one in named)
+
+
+def test_a_dataset_s_state_is_parsed_once_for_all_of_its_shards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed, load = list[str](), companions.json.loads
+    monkeypatch.setattr(companions.json, "loads", lambda text: parsed.append(text) or load(text))
+    state = tmp_path / "state.json"
+    state.write_text(json.dumps({"_data_files": [{"filename": f"data-{at}.arrow"} for at in range(9)]}))
+    shards = [tmp_path / f"data-{at}.arrow" for at in range(10)]
+    assert [companions.is_companion(one, shards) for one in shards] == [False] * 9 + [True]
+    assert len(parsed) == 1
+    state.write_text(json.dumps({"_data_files": [{"filename": "data-9.arrow"}]}))
+    os.utime(state, ns=(1, 1))
+    assert [companions.is_companion(one, shards) for one in shards] == [True] * 9 + [False]

@@ -25,6 +25,7 @@ from imagerag.store.library.library import Library
 from imagerag.store.library.locations import member_path, path_text, split_member
 from imagerag.store.library.sources import archive_listing, image_table, tar_archive
 from imagerag.store.library.sources.forward_reader import ForwardReader
+from imagerag.store.library.sources.image_table import open_table
 from imagerag.store.library.sources.members import Source
 from imagerag.store.library.sources.opening import open_source
 
@@ -400,6 +401,20 @@ def saved(path: Path, columns: Mapping[str, Any], metadata: Mapping[bytes, bytes
         with pa.OSFile(str(path), "wb") as file, open_writer(file, table.schema) as writer:
             writer.write_table(table, max_chunksize=3)
     return path
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".arrow", ".feather"])
+def test_rows_are_counted_without_reading_a_picture(
+    tmp_path: Path, picture: Any, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = open_table(saved(tmp_path / f"cards{suffix}", {"image": [picture("red", mark=at) for at in range(8)]}))
+    assert table
+
+    def refused(*_: object, **__: object) -> None:
+        raise AssertionError("rows are read")
+
+    monkeypatch.setattr(image_table.ColumnarFile, "records", refused)
+    assert [member.name for member in table.members] == [str(at) for at in range(8)]
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".arrow", ".feather"])

@@ -323,6 +323,7 @@ async def test_a_reduced_decoding_changes_next_to_nothing(tiny: Path) -> None:
     reduced, whole = image_info(data, side=mine.image_side).picture, open_rgb(data)
     assert reduced is not None
     assert (reduced.size, whole.size) == ((600, 450), (2400, 1800))
+    assert image_info(encoded(smooth.resize((4000, 3000)), "JPEG"), side=mine.image_side).picture.size == (500, 375)
     one, other = await mine.embed_prepared([mine.prepare(reduced), mine.prepare(whole)])
     assert float(one @ other) > 0.9999
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.ports import Filter
+from imagerag.evals.bench.indexing_speed import FILES, indexing
 from imagerag.evals.bench.synthetic_library import SyntheticEmbedder, SyntheticRows, row_id, synthetic_library
 from imagerag.evals.bench.timing import TimingRow, Work, row
 from imagerag.store.data_dir import DataDir
@@ -42,7 +43,7 @@ BASE: Final = "numpy matmul"
 
 
 async def library(repeats: int, *, rows: int = ROWS) -> list[TimingRow]:
-    """Searching and calibrating a library of so many rows."""
+    """Searching and calibrating a library of so many rows, and indexing: where these are few, of fewer files, too."""
     with tempfile.TemporaryDirectory() as folder:
         embedder = SyntheticEmbedder()
         async with _timed() as made:
@@ -50,7 +51,8 @@ async def library(repeats: int, *, rows: int = ROWS) -> list[TimingRow]:
         world = SyntheticRows(rows, embedder)
         found = [_seconds(f"add {rows} rows, build indexes", made)]
         found += await _calibrating(opened)
-        return [*found, *await _searching(opened, world, repeats)]
+        found += await _searching(opened, world, repeats)
+    return [*found, *await indexing(repeats, files=min(FILES, rows // 2))]
 
 
 async def _calibrating(opened: Library) -> list[TimingRow]:

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Collection
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -50,7 +51,16 @@ def _is_left_over(path: Path) -> bool:
 
 
 def _data_files(folder: Path) -> frozenset[str] | None:
+    with suppress(OSError):
+        state = folder / "state.json"
+        return _named_in(state, state.stat().st_mtime_ns)
+    return None
+
+
+@lru_cache(maxsize=256)
+def _named_in(file: Path, mtime_ns: int) -> frozenset[str] | None:
+    """The data files that a dataset's state names: it is asked about each of them."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        state = json.loads((folder / "state.json").read_text("utf-8"))
+        state = json.loads(file.read_text("utf-8"))
         return frozenset(one["filename"] for one in state["_data_files"])
     return None

@@ -83,10 +83,7 @@ async def find_duplicates(library: Library, *, threshold: float | None = None, k
     """
     limit = library.image_threshold if threshold is None else threshold
     if limit is None:
-        raise UsageError(
-            f"library {library.name!r} has no threshold between pictures: measure it with imagerag library calibrate "
-            f"{library.name}, or give one: --threshold 0.97"
-        )
+        raise UsageError(_no_threshold(library))
     rows = {row.id: row for row in await library.rows()}
     ids, vectors = await library.table.read(lambda: ids_and_vectors(library))
     near = await library.table.read(lambda: _neighbours(vectors, limit))
@@ -98,6 +95,15 @@ async def find_duplicates(library: Library, *, threshold: float | None = None, k
         if len(row.files) > 1
     ]
     return Duplicates(threshold=limit, measured=threshold is None, groups=tuple(groups), copies=tuple(copies))
+
+
+def _no_threshold(library: Library) -> str:
+    """Why nobody has said from when on pictures are the same, and what to type."""
+    if library.metadata.image_threshold is None:
+        why = f"it was not measured yet: imagerag library calibrate {library.name}"
+    else:
+        why = "it has too few pictures to measure one, or its encoder cannot tell them apart"
+    return f"library {library.name!r} has no threshold between pictures: {why}. Or give one: --threshold 0.97"
 
 
 def _neighbours(vectors: "NDArray[np.float32]", limit: float) -> dict[int, dict[int, float]]:

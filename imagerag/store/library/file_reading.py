@@ -91,7 +91,7 @@ def read_file(
             if not decode and format_of(data) is None:
                 return "not an image"
             keep = keep_bytes or not scan.links(path)
-            decoded = _decoded(data, encoder, keep_bytes=keep) if decode else None
+            decoded = _decoded(data, digest, encoder, keep_bytes=keep) if decode else None
         beside = scan.said_of(path)
         return ReadFile(
             path=path,
@@ -114,8 +114,8 @@ def read_file(
         return f"cannot be read: {type(error).__name__}: {error}"
 
 
-def _decoded(data: bytes, encoder: PreparingEmbedder | None, *, keep_bytes: bool) -> DecodedFile:
-    info = image_info(data, side=encoder.image_side if encoder else None)
+def _decoded(data: bytes, digest: str, encoder: PreparingEmbedder | None, *, keep_bytes: bool) -> DecodedFile:
+    info = image_info(data, side=encoder.image_side if encoder else None, digest=digest)
     prepared = encoder.prepare(info.picture) if encoder and info.picture is not None else None
     needed = keep_bytes or prepared is None
     return DecodedFile(replace(info, picture=None), data if needed else None, prepared)

@@ -1,6 +1,8 @@
 """Changes below folders, as the operating system tells them."""
 
+import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +14,41 @@ QUIET_MS: Final = 2000
 
 AT_LATEST_MS: Final = 30_000
 """They are told after so long in any case."""
+
+CALIBRATED_S: Final = 20.0
+"""Seconds without a change after which the threshold is measured: that takes many times longer than one picture."""
+
+CALIBRATED_AT_LATEST_S: Final = 300.0
+"""Seconds after the first change at which it is measured in any case."""
+
+
+@dataclass
+class CalibrationDelay:
+    """When the threshold of a library that is followed is to be measured anew.
+
+    Attributes:
+        first: when the first change came that it was not measured with; None where there is none.
+        last: when the last one came.
+    """
+
+    first: float | None = None
+    last: float = 0.0
+
+    def begin(self) -> None:
+        """Note a change."""
+        self.last = time.monotonic()
+        self.first = self.last if self.first is None else self.first
+
+    def end(self) -> None:
+        """Note that it was measured."""
+        self.first = None
+
+    def remaining(self) -> float | None:
+        """Seconds until it is to be measured; None where nothing changed."""
+        if self.first is None:
+            return None
+        due = min(self.last + CALIBRATED_S, self.first + CALIBRATED_AT_LATEST_S)
+        return max(0.0, due - time.monotonic())
 
 
 async def changes(paths: Sequence[Path], exclude: Sequence[str] = ()) -> AsyncIterator[set[Path]]:

@@ -39,6 +39,7 @@ async def index(
     copy: bool = False,
     prune: bool = False,
     dry_run: bool = False,
+    calibrate: bool = True,
     progress: Progress | None = None,
     first_look: Callable[[Sequence[bytes]], str | None] | None = None,
     warn: Callable[[str], None] | None = None,
@@ -58,6 +59,7 @@ async def index(
         copy: keep the bytes in the library; by default it is linked to the files.
         prune: take out images whose files are gone even where a disk may only be missing, see `vanished_files`.
         dry_run: write nothing, and say what would be done.
+        calibrate: False leaves the threshold as it is, for now, where there is one.
         progress: called for every batch when it is written.
         first_look: called with the first pictures before they are encoded; what it says is a warning.
         warn: called with each warning as soon as it is known.
@@ -97,13 +99,13 @@ async def index(
         await take_out(library, vanished, report, prune=prune, roots=quoted(paths), warn=warn)
     report.elapsed = time.perf_counter() - started
     if not dry_run:
-        await _finish(library, report)
+        await _finish(library, report, calibrate)
     if report.removed_before:
         report.warned(removal_warning(library.name, report.removed_before), warn)
     return report
 
 
-async def _finish(library: Library, report: IndexReport) -> None:
+async def _finish(library: Library, report: IndexReport, calibrate: bool) -> None:
     """Indexes, threshold and room on the disk, where rows changed now, or before in a run that was stopped."""
     if not await library.count():
         return
@@ -112,7 +114,7 @@ async def _finish(library: Library, report: IndexReport) -> None:
     if await library.tidying_pays(changed or int(stale)):
         with report.timed("write"):
             await library.optimize()
-    if stale:
+    if stale and (calibrate or library.metadata.threshold is None):
         with report.timed("calibrate"):
             await library.calibrate(anew=False)
 

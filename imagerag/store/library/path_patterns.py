@@ -35,6 +35,18 @@ class NamedPaths:
     paths: Sequence[Path]
     patterns: Sequence[str] = ()
 
+    def covers(self, path: str) -> bool:
+        """Whether an absolute path is one of them, or lies below one; as quick for 100,000 of them as for one."""
+        while path not in self._texts:
+            path, last = os.path.dirname(path), path
+            if path == last:
+                return False
+        return True
+
+    @cached_property
+    def _texts(self) -> frozenset[str]:
+        return frozenset(map(str, self.paths))
+
     def matches(self, path: str) -> bool:
         """Whether an absolute path is one that a pattern stands for, or lies below it."""
         if not self.patterns:

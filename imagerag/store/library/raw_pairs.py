@@ -24,13 +24,11 @@ def paired_raws(files: Iterable[str | os.PathLike[str]]) -> Mapping[Path, Path]:
 
     Two RAWs of one name (a camera's and the DNG made of it) are both paired with the developed file.
     """
+    paths = [(path, path.suffix.lower()) for path in map(Path, files)]
+    raws = [path for path, suffix in paths if suffix in RAW_SUFFIXES]
     developed: dict[tuple[Path, str], Path] = {}
-    raws: list[Path] = []
-    for path in map(Path, files):
-        suffix = path.suffix.lower()
-        if suffix in RAW_SUFFIXES:
-            raws.append(path)
-        elif suffix in DEVELOPED:
+    for path, suffix in paths if raws else ():
+        if suffix in DEVELOPED:
             key = (path.parent, path.stem.casefold())
             known = developed.get(key)
             if known is None or DEVELOPED.index(suffix) < DEVELOPED.index(known.suffix.lower()):

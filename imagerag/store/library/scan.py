@@ -91,7 +91,7 @@ class Scan:
     def covers(self, path: str) -> bool:
         """Whether an image that a library knows lies below what was named."""
         file = split_member(path)[0]
-        return any(is_below(file, root) for root in self.named.paths) or self.named.matches(file)
+        return self.named.covers(file) or self.named.matches(file)
 
     def described(self, path: Path) -> str:
         """What the sidecars and the manifest of an image are: as long as it stays, they need not be read again."""

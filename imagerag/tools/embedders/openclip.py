@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Vectors = NDArray[np.float32]
 
 _DECODED: Final = 4  # at the same time, for one call
-_SMALLEST_SIDE: Final = 256  # a thumbnail's, so that indexing decodes for both at the same scale
+_SMALLEST_SIDE: Final = 224  # as `image_info` decodes for a thumbnail, so that both come from one decoding
 _IMAGES: Final = 32  # per batch; more is no faster on a CPU and delays texts that wait for the worker
 _TEXTS: Final = 128
 

@@ -87,6 +87,11 @@ def _normal(picture: "Image", mean: Any, std: Any) -> Any:
     import numpy as np
     import torch
 
-    pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous().to(torch.float32).div(255)
-    middle, spread = (torch.as_tensor(value, dtype=torch.float32).view(-1, 1, 1) for value in (mean, std))
-    return pixels.sub_(middle).div_(spread)
+    # Not computed by torch: in each of the threads that prepare pictures, it would start threads of its own, which
+    # wait busily and take the processor from the model.
+    pixels = np.asarray(picture).transpose(2, 0, 1).astype(np.float32, order="C")
+    pixels /= np.float32(255)
+    for channel, middle, spread in zip(pixels, mean, std, strict=True):
+        channel -= np.float32(middle)
+        channel /= np.float32(spread)
+    return torch.from_numpy(pixels)

@@ -55,8 +55,8 @@ class ColumnarFile:
     @property
     def rows(self) -> int:
         """How many rows it has."""
-        with self._opened() as (_, rows, _):
-            return rows
+        with self._opened() as (_, rows, batches):
+            return rows if rows is not None else sum(batch.num_rows for _, batch in batches(0, None))
 
     def records(self, start: int = 0, columns: Sequence[str] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
         """Rows from a number on, with their numbers.
@@ -70,7 +70,7 @@ class ColumnarFile:
                     yield from enumerate(batch.slice(offset, _ROWS).to_pylist(), first + offset)
 
     @contextmanager
-    def _opened(self) -> "Iterator[tuple[pa.Schema, int, Any]]":
+    def _opened(self) -> "Iterator[tuple[pa.Schema, int | None, Any]]":
         import pyarrow as pa
 
         try:
@@ -99,7 +99,7 @@ class ColumnarFile:
             yield file.schema_arrow, file.metadata.num_rows, batches
 
     @contextmanager
-    def _arrow(self) -> "Iterator[tuple[pa.Schema, int, Any]]":
+    def _arrow(self) -> "Iterator[tuple[pa.Schema, int | None, Any]]":
         import pyarrow as pa
 
         # Mapped, a batch costs memory only where it is looked at.
@@ -116,7 +116,7 @@ class ColumnarFile:
                         yield first, batch.select(columns) if columns is not None else batch
                     first += batch.num_rows
 
-            yield reader.schema, -1, batches
+            yield reader.schema, None, batches
 
 
 @dataclass(frozen=True)
@@ -147,12 +147,8 @@ class ImageTable:
     @cached_property
     def members(self) -> list[Member]:
         """One for each row."""
-        rows = self._file.rows
-        if rows < 0:
-            others = [name for name in self._file.schema.names if name != self._column.name][:1]
-            rows = sum(1 for _ in self._file.records(columns=others or [self._column.name]))
         stem = clean(self.path.stem)
-        return [Member(self, str(row), f"{stem} {row}", 0, row) for row in range(rows)]
+        return [Member(self, str(row), f"{stem} {row}", 0, row) for row in range(self._file.rows)]
 
     @cached_property
     def columns(self) -> Mapping[str, str]:

@@ -1,0 +1,159 @@
+"""Speed of indexing: the whole of it beside its encoder alone, an unchanged folder, and the disk that a library needs.
+
+The encoder is ViT-B-32 with random weights, which is as fast as with others. Photographs are synthetic JPEGs that are
+as hard to decode as real ones, each with other bytes. The folder that does not change is of small pictures.
+"""
+
+import io
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from imagerag.agent.images.decoding import open_rgb
+from imagerag.evals.bench.synthetic_library import SyntheticEmbedder
+from imagerag.evals.bench.timing import TimingRow
+from imagerag.evals.statistics.estimators import quartiles
+from imagerag.store.data_dir import DataDir
+from imagerag.store.library.ingest import index
+from imagerag.store.library.library import Library
+
+if TYPE_CHECKING:
+    from imagerag.store.library.index_report import IndexReport
+
+SECTION: Final = "library"
+MODEL: Final = "ViT-B-32"
+
+SIZES: Final = {"1-megapixel JPEGs": (1152, 864, 160, 0.9), "12-megapixel JPEGs": (4000, 3000, 96, 0.6)}
+"""Width, height, how many, and what the whole speed is to be of that of the encoder."""
+
+FILES: Final = 10_000
+"""Of the folder that does not change."""
+
+_SCENES: Final = 4
+"""Different pictures; files differ by a comment in them."""
+
+
+async def indexing(repeats: int, *, files: int = FILES) -> list[TimingRow]:
+    """Whole `index` beside the encoder alone, in turns, and again where nothing changed.
+
+    Args:
+        files: of the folder that does not change; there are no more photographs either.
+    """
+    rows: list[TimingRow] = []
+    with tempfile.TemporaryDirectory() as name, random_encoder(MODEL, Path(name)) as encoder:
+        for kind, (width, height, count, aim) in SIZES.items():
+            folder = Path(name) / kind
+            photographs(folder, width, height, min(count, files))
+            rows += await _beside_the_encoder(kind, aim, folder, encoder, min(repeats, 3))
+    fastest = max((one.value or 0 for one in rows if one.name.startswith("index of")), default=0)
+    return [*rows, *await _unchanged(files, fastest)]
+
+
+async def _beside_the_encoder(kind: str, aim: float, folder: Path, encoder: Any, repeats: int) -> list[TimingRow]:
+    names = sorted(folder.iterdir())
+    seen = [encoder.prepare(open_rgb(one.read_bytes(), side=encoder.image_side)) for one in names[:32]]
+    await encoder.embed_prepared(seen)
+    alone, whole, used = list[float](), list[float](), 0
+    for turn in range(repeats):
+        began = time.perf_counter()
+        for start in range(0, len(names), len(seen)):
+            await encoder.embed_prepared(seen[: len(names) - start])
+        alone.append(len(names) / (time.perf_counter() - began))
+        report, library = await _indexed(folder, f"photos-{turn}", encoder)
+        whole.append(report.images_per_s)
+        used = _linked_bytes(library)
+    size = sum(one.stat().st_size for one in names)
+    low, middle, high = quartiles(whole)
+    base = quartiles(alone)[1]
+    return [
+        TimingRow(section=SECTION, name=f"encoder alone, {kind}", value=base, unit="images/s", n=repeats, note=MODEL),
+        TimingRow(
+            section=SECTION, name=f"index of {kind}", value=middle, unit="images/s", spread=(low, high), n=repeats,
+            ratio=middle / base, against="encoder alone", note=f"aim: at least {aim}",
+        ),
+        TimingRow(
+            section=SECTION, name=f"disk of the library of {kind}", value=100 * used / size, unit="%", n=1,
+            note="of the folder, vectors aside; aim: at most 5 %",
+        ),
+    ]  # fmt: skip
+
+
+async def _unchanged(files: int, rate: float) -> list[TimingRow]:
+    """A folder that did not change, against the first time at the rate of an encoder."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "pictures"
+        photographs(folder, 256, 192, files)
+        first, library = await _indexed(folder, "pictures", SyntheticEmbedder(), home=DataDir(Path(name) / "home"))
+        again = await index([folder], library)
+        assert (first.added, again.unchanged) == (files, files), "every picture is new, and then known"
+    return [
+        TimingRow(section=SECTION, name=f"index {files:,} small files", value=first.elapsed, unit="s", n=1,
+                  note="with a free encoder"),
+        TimingRow(section=SECTION, name="index them again, unchanged", value=again.elapsed, unit="s", n=1,
+                  ratio=again.elapsed * rate / files, against=f"the first time with {MODEL}",
+                  note="aim: at most 0.01"),
+    ]  # fmt: skip
+
+
+async def _indexed(
+    folder: Path, name: str, encoder: Any, *, home: DataDir | None = None
+) -> "tuple[IndexReport, Library]":
+    library = await Library.create_or_open(home or DataDir(folder.parent / "home"), name, encoder)
+    return await index([folder], library), library
+
+
+def _linked_bytes(library: Library) -> int:
+    """Bytes of a library's files without its vectors."""
+    used = sum(one.stat().st_size for one in library.folder.rglob("*") if one.is_file())
+    return used - library.table.lance.count_rows() * library.embedder.identity.dimension * 4
+
+
+@contextmanager
+def random_encoder(model: str, folder: Path) -> Iterator[Any]:
+    """An encoder of an architecture with random weights, which lie in a folder meanwhile."""
+    import torch
+
+    from imagerag.tools.embedders.openclip import OpenClipEmbedder
+    from imagerag.tools.embedders.openclip_import import open_clip_for
+
+    torch.manual_seed(0)
+    weights = folder / "weights.pt"
+    torch.save(open_clip_for().create_model(model, pretrained=None).state_dict(), weights)
+    try:
+        yield OpenClipEmbedder(f"{model}/{weights}")
+    finally:
+        weights.unlink()
+
+
+def photographs(folder: Path, width: int, height: int, count: int) -> None:
+    """Write JPEGs that are as large and as hard to decode as photographs."""
+    folder.mkdir(parents=True)
+    for at in range(count):
+        (folder / f"{at:05}.jpg").write_bytes(with_comment(_scene(width, height, at % _SCENES), str(at)))
+
+
+def with_comment(jpeg: bytes, text: str) -> bytes:
+    """The same picture in other bytes."""
+    said = text.encode()
+    return jpeg[:2] + b"\xff\xfe" + (len(said) + 2).to_bytes(2, "big") + said + jpeg[2:]
+
+
+@cache
+def _scene(width: int, height: int, kind: int) -> bytes:
+    import numpy as np
+    from PIL import Image
+
+    chance = np.random.default_rng(kind)
+    total = np.full((height, width, 3), 128, np.float32)
+    for cells, weight in ((8, 90), (64, 40), (256, 20)):
+        small = Image.fromarray((chance.random((max(2, cells * height // width), cells, 3)) * 255).astype(np.uint8))
+        large = np.asarray(small.resize((width, height), Image.Resampling.BICUBIC), dtype=np.float32)
+        total += (large - 128) * weight / 128
+    total += chance.normal(0, 6, (height, width, 1)).astype(np.float32)
+    out = io.BytesIO()
+    Image.fromarray(np.clip(total, 0, 255).astype(np.uint8)).save(out, "JPEG", quality=88)
+    return out.getvalue()
