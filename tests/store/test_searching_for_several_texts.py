@@ -1,5 +1,6 @@
 """Several texts in one call, hybrid search and search through an index give what the plain ways give."""
 
+import asyncio
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from imagerag.agent.errors import UsageError
 from imagerag.agent.ports import Filter, Hit
 from imagerag.agent.retrieval.search_queries import search_batch
+from imagerag.agent.types.filters import FilterExpression
 from imagerag.evals.bench.synthetic_library import SyntheticRows, synthetic_library
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library import search
@@ -17,9 +19,9 @@ from imagerag.store.library.library import Library
 TEXTS = ("a red car", "a wooden boat by a lake", "nothing of this kind")
 
 
-@pytest.fixture
-async def many(tmp_path: Path) -> Library:
-    return await synthetic_library(DataDir(tmp_path), "many", 600)
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    return asyncio.run(synthetic_library(DataDir(tmp_path_factory.mktemp("many")), "many", 600))
 
 
 def same(one: list[Hit], other: list[Hit]) -> bool:
@@ -77,14 +79,50 @@ async def test_hybrid_is_the_fusion_of_both_lists(many: Library) -> None:
             assert [hit.image.sha256 for hit in found] == best[:k]
 
 
-async def test_the_index_finds_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "INDEX_FROM", 4000)
-    library = await synthetic_library(DataDir(tmp_path), "indexed", 6000)
-    assert ["vector"] in [index.columns for index in library.table.lance.list_indices()]
-    rows, vectors = await library.captioned_vectors()
+@pytest.fixture(scope="module")
+def indexed(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search, "INDEX_FROM", 4000)
+        patch.setattr(search, "FILTERED_FROM", 4000)
+        return asyncio.run(synthetic_library(DataDir(tmp_path_factory.mktemp("indexed")), "indexed", 6000))
+
+
+FILTERS = ("", "licence=MIT", "shelf=7", "shelf<25 and maker='maker 3'", "caption~kettle", "not licence=MIT")
+
+
+@pytest.mark.parametrize("text", FILTERS)
+async def test_the_index_finds_what_is_there(indexed: Library, text: str) -> None:
+    assert ["vector"] in [index.columns for index in indexed.table.lance.list_indices()]
+    allowed = Filter(where=FilterExpression.model_validate(text) if text else None)
+    rows, vectors = await indexed.captioned_vectors()
+    let_through = np.array([allowed.matches(row) for row in rows])
     right, texts = 0, [f"a {SyntheticRows.thing(at * 37)}" for at in range(20)]
-    for text, hits in zip(texts, await library.search_batch(texts, k=10), strict=True):
-        cosines = vectors @ (await library.embedder.embed_texts([text]))[0]
+    for one, hits in zip(texts, await indexed.search_batch(texts, k=10, filter=allowed), strict=True):
+        cosines = np.where(let_through, vectors @ (await indexed.embedder.embed_texts([one]))[0], -2)
         best = {rows[at].id for at in np.argsort(-cosines)[:10]}
         right += len(best & {hit.image.sha256 for hit in hits})
-    assert right >= 0.95 * 200
+    assert right >= 0.98 * 200
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("licence=MIT", search.PROBES_FILTERED),
+        ("shelf=7 and taken>2024", search.PROBES_FILTERED),
+        ("has maker", search.PROBES_FILTERED),
+        ("tag=dog", search.PROBES_CONTENT),
+        ("licence=MIT and (shelf=7 or not place=Rome)", search.PROBES_CONTENT),
+        ("maker~text", search.PROBES_CONTENT),
+        ("has caption", search.PROBES_CONTENT),
+    ],
+)
+def test_filters_over_what_pictures_show_look_into_more_parts_of_the_index(text: str, parts: int) -> None:
+    where = FilterExpression.model_validate(text)
+    assert search.probes(Filter(where=where)) == search.probes(Filter(where=where, exclude=frozenset({"a"}))) == parts
+
+
+def test_leaving_out_a_few_takes_no_more_parts_and_choosing_a_few_takes_all() -> None:
+    assert search.probes(Filter()) == search.probes(Filter(exclude=frozenset({"a"}))) == search.PROBES
+    assert search.probes(Filter(only=frozenset({"a"}))) == search.PROBES_CONTENT
+    assert search.probes(Filter(tags=("a",))) == search.PROBES_CONTENT
+    assert search.probes(Filter(licences=("MIT",))) == search.PROBES_FILTERED
