@@ -109,7 +109,8 @@ async def _indexed(
 def _linked_bytes(library: Library) -> int:
     """Bytes of a library's files without its vectors."""
     used = sum(one.stat().st_size for one in library.folder.rglob("*") if one.is_file())
-    return used - library.table.lance.count_rows() * library.embedder.identity.dimension * 4
+    vectors: int = library.table.lance.count_rows() * library.embedder.identity.dimension * 4
+    return used - vectors
 
 
 @contextmanager
