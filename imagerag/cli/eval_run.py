@@ -242,7 +242,12 @@ def _print_paper(paths: Sequence[Path], target: Path, as_json: bool) -> int:
 
     all_fresh(target / name for name in PAPER)
     files = [str(file) for file in write_paper(paths, target)]
-    say_json(files) if as_json else say_all(files)
+    if as_json:
+        from imagerag.evals.documents import EvalTables
+
+        say_json(EvalTables(files=files).as_json())
+    else:
+        say_all(files)
     return 0
 
 

@@ -139,7 +139,7 @@ def _confirm(preview: "Callable[[], RunsRemoved]", command: str, as_json: bool) 
 
 def _say(done: "RunsRemoved", as_json: bool) -> None:
     if as_json:
-        say_json(done.model_dump(mode="json", by_alias=True))
+        say_json(done.as_json())
     else:
         say_all(_lines(done))
 

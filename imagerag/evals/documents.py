@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from imagerag.agent.types import FrozenModel
+from imagerag.agent.types import Document, FrozenModel
 from imagerag.evals.check_record import CheckSummary
 
 
@@ -85,6 +85,61 @@ class MetricSummary(FrozenModel):
     arms: dict[str, MetricValue]
 
 
+class ArmDifference(FrozenModel):
+    """The paired difference of an arm from the base, on the same cases.
+
+    Attributes:
+        mean: of (arm - base) over the pairs; None without a pair.
+        stderr: its standard error.
+        low, high: 95 % bootstrap interval (percentile).
+        p: two-sided sign-flip permutation test of "no difference".
+        n: number of pairs.
+        unpaired: cases in which one of the two has no score.
+        better, worse, same: number of pairs by the sign of the difference.
+        p_holm: `p`, corrected for all arms that are compared.
+    """
+
+    mean: float | None
+    stderr: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+    n: int
+    unpaired: int
+    better: int
+    worse: int
+    same: int
+    p_holm: float | None
+
+
+class Mean(FrozenModel):
+    """A mean and its standard error; None where nothing was scored."""
+
+    value: float | None
+    stderr: float | None
+
+
+class TagSummary(FrozenModel):
+    """The means of the cases that have a tag: metric → arm → mean."""
+
+    cases: int
+    metrics: dict[str, dict[str, Mean]]
+
+
+class Correlation(FrozenModel):
+    """Spearman's correlation over `n` cases."""
+
+    spearman: float | None
+    n: int
+
+
+class EvalTables(Document):
+    """The files of the paper's tables that `eval report --out` wrote."""
+
+    schema_name: Literal["imagerag.eval-tables/1"] = Field(default="imagerag.eval-tables/1", alias="schema")
+    files: list[str]
+
+
 class EvalSummary(FrozenModel):
     """`summary.json` of an evaluation, and what `eval report` prints.
 
@@ -108,9 +163,9 @@ class EvalSummary(FrozenModel):
     arms: dict[str, ArmSummary]
     metrics: dict[str, MetricSummary]
     labels: dict[str, dict[str, dict[str, int]]]
-    differences: dict[str, Any]
-    by_tag: dict[str, Any]
-    similarity_to_gain: dict[str, Any]
+    differences: dict[str, dict[str, ArmDifference]]
+    by_tag: dict[str, TagSummary]
+    similarity_to_gain: dict[str, dict[str, Correlation]]
     unscored_reasons: dict[str, int]
     checks: CheckSummary | None = None
 

@@ -2,13 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from imagerag.agent.regular_files import read_regular
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Outcome, Sha256, Similarity, UsedReference
+from imagerag.agent.types import Document, Outcome, Sha256, Similarity, UsedReference
 
 
 class Credit(BaseModel):
@@ -32,10 +32,8 @@ class Credit(BaseModel):
         return cls(sha256=used.image.sha256, **{name: getattr(used, name) for name in names})
 
 
-class Sidecar(BaseModel):
+class Sidecar(Document):
     """The sidecar of an image, `NAME.json`: the run that made it, and each image that it was made with."""
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True, json_schema_serialization_defaults_required=True)
 
     schema_name: Literal["imagerag.sidecar/1"] = Field(default="imagerag.sidecar/1", alias="schema")
     run_id: str
@@ -59,10 +57,6 @@ class Sidecar(BaseModel):
             sha256=record.image.sha256 if record.image else None,
             references=[Credit.of(used) for used in record.references],
         )
-
-    def as_json(self) -> dict[str, Any]:
-        """The sidecar as JSON-able data, its schema's name first."""
-        return self.model_dump(mode="json", by_alias=True)
 
 
 def sidecar_path(file: Path) -> Path:

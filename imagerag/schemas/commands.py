@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from imagerag.schemas.base import Document
+from imagerag.agent.types import Document
 
 
 class ErrorDocument(Document):

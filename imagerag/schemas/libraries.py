@@ -4,8 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from imagerag.agent.types import Scalar, Sha256, Similarity
-from imagerag.schemas.base import Document
+from imagerag.agent.types import Document, Scalar, Sha256, Similarity
 from imagerag.store.library.disk_use import DiskUse
 from imagerag.store.library.duplicates import Duplicates
 from imagerag.store.library.export import Export

@@ -1,14 +1,17 @@
 """The paper's tables: which are made of what was run, which arm is in which row, what is bold, what is missing."""
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import RunSpec
+from imagerag.cli import main
 from imagerag.evals.harness.arms import parse_arms
 from imagerag.evals.harness.plan import Plan
 from imagerag.evals.harness.results_store import RESULTS
@@ -203,6 +206,10 @@ def test_they_are_in_an_evaluations_report_and_several_fill_them_together(tmp_pa
     assert "(as ImageRAG's table 3)" in (one / "report.md").read_text()
     assert "(as ImageRAG's table 3)" in (one / "tables.tex").read_text()
     files = write_paper([one, other], tmp_path / "tables")
+    again = [str(tmp_path / "again" / file.name) for file in files]
+    command = ["eval", "report", str(one), str(other), "--out", str(tmp_path / "again"), "--json"]
+    printed = CliRunner().invoke(main, command)
+    assert json.loads(printed.stdout) == {"schema": "imagerag.eval-tables/1", "files": again}
     assert [file.name for file in files] == ["paper.md", "paper.tex"]
     assert all("birds (one)" in file.read_text() and "birds (other)" in file.read_text() for file in files)
 

@@ -14,6 +14,7 @@ from imagerag.agent.types.attempts import (
     Verdict,
 )
 from imagerag.agent.types.base import (
+    Document,
     FrozenModel,
     ImageRef,
     Progress,
@@ -46,6 +47,7 @@ __all__ = [
     "Cause",
     "Concept",
     "Decision",
+    "Document",
     "FrozenModel",
     "ImageRef",
     "MaskCheck",

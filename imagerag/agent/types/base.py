@@ -20,6 +20,16 @@ class FrozenModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Document(BaseModel):
+    """A JSON document or a part of one: no unknown fields."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, json_schema_serialization_defaults_required=True)
+
+    def as_json(self) -> dict[str, Any]:
+        """The document as JSON-able data, its schema's name first."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
 def earlier_names(**names: str) -> Any:
     """Make a validator that reads what earlier versions wrote: the same values under other names.
 

@@ -1,4 +1,4 @@
-"""`summary.json`, schema `imagerag.eval/1`: what the results come to, counted from them alone.
+"""`summary.json`, schema `imagerag.eval/1`: the figures of the results, counted from them alone.
 
 A share (an assertion) has every answer in its denominator, also those that broke: a broken answer is not right. The
 mean of a score is over the answers that have one, with how many those are; a broken answer has no score, and is not a
@@ -8,13 +8,21 @@ zero. How cases ended is counted apart. Cases are the units: several seeds of a 
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from math import isnan
 from pathlib import Path
 from typing import Any, Final
 
 from imagerag.evals.check_record import CheckSummary
-from imagerag.evals.documents import ArmSummary, EvalSummary, MetricSummary, MetricValue
+from imagerag.evals.documents import (
+    ArmDifference,
+    ArmSummary,
+    Correlation,
+    EvalSummary,
+    Mean,
+    MetricSummary,
+    MetricValue,
+    TagSummary,
+)
 from imagerag.evals.harness.arm_settings import settings_of
 from imagerag.evals.harness.arms import Arm
 from imagerag.evals.harness.plan import Plan
@@ -100,7 +108,9 @@ def summarise(plan: Plan, results: Iterable[Result], checks: CheckSummary | None
         metrics={name: _metric(scores, table, name, names) for name in sorted(table)},
         labels={name: {a: dict(c) for a, c in arms.items()} for name, arms in sorted(scores.labels.items())},
         differences={
-            name: compare(table[name], base, names, len(plan.mine)) for name in sorted(table) if base in table[name]
+            name: _differences(table[name], base, names, len(plan.mine))
+            for name in sorted(table)
+            if base in table[name]
         },
         by_tag=_by_tag(scores, names),
         similarity_to_gain=_gains(scores, table, base, names),
@@ -127,7 +137,7 @@ def _metric(scores: Aggregator, table: Table, name: str, arms: list[str]) -> Met
             continue
         by_case = scores.values[name].get(arm, {})
         share = scores.kinds[name] == "share"
-        figures = _share(scores, name, arm) if share else _mean(list(table[name].get(arm, {}).values()))
+        figures = _share(scores, name, arm) if share else vars(_mean(list(table[name].get(arm, {}).values())))
         counts = {"scored": sum(map(len, by_case.values())), "asked": scores.asked[name, arm], "n": scores.n[arm]}
         found[arm] = MetricValue(**figures, **counts)
     return MetricSummary(kind=scores.kinds[name], arms=found)
@@ -141,46 +151,46 @@ def _share(scores: Aggregator, name: str, arm: str) -> dict[str, Any]:
     return {"value": _number(share.value), "stderr": _number(share.stderr), "low": _number(low), "high": _number(high)}
 
 
-def _mean(values: list[float]) -> dict[str, Any]:
+def _mean(values: list[float]) -> Mean:
     value, stderr = mean(values)
-    return {"value": _number(value), "stderr": _number(stderr)}
+    return Mean(value=_number(value), stderr=_number(stderr))
 
 
-def compare(
+def _differences(
     arms: Mapping[str, Mapping[str, float]], base: str, names: Iterable[str], cases: int
-) -> dict[str, dict[str, Any]]:
-    """Every arm against the first, corrected for how many there are."""
+) -> dict[str, ArmDifference]:
+    """Every arm against the base, corrected for how many there are."""
     others = [name for name in names if name != base and name in arms]
     found: dict[str, Difference] = {name: paired(arms[name], arms[base], cases=cases) for name in others}
     corrected = holm([found[name].p for name in others])
     return {
-        name: {
-            key: _number(value) if isinstance(value, float) else value
-            for key, value in {**asdict(found[name]), "p_holm": p}.items()
-        }
+        name: ArmDifference(
+            **{
+                key: _number(value) if isinstance(value, float) else value
+                for key, value in {**vars(found[name]), "p_holm": p}.items()
+            }
+        )
         for name, p in zip(others, corrected, strict=True)
     }
 
 
-def _by_tag(scores: Aggregator, arms: list[str]) -> dict[str, Any]:
+def _by_tag(scores: Aggregator, arms: list[str]) -> dict[str, TagSummary]:
     """Means per tag, for tags that at least two cases have and not all."""
     counts = Counter(tag for tags in scores.tags.values() for tag in tags)
-    found: dict[str, Any] = {}
+    found: dict[str, TagSummary] = {}
     for tag in sorted(tag for tag, count in counts.items() if 2 <= count < len(scores.tags)):
         table = scores.table(tag=tag)
-        found[tag] = {
-            "cases": counts[tag],
-            "metrics": {
-                name: {arm: _mean(list(table[name][arm].values())) for arm in arms if table[name].get(arm)}
-                for name in sorted(table)
-            },
+        metrics = {
+            name: {arm: _mean(list(table[name][arm].values())) for arm in arms if table[name].get(arm)}
+            for name in sorted(table)
         }
+        found[tag] = TagSummary(cases=counts[tag], metrics=metrics)
     return found
 
 
-def _gains(scores: Aggregator, table: Table, base: str, arms: list[str]) -> dict[str, Any]:
+def _gains(scores: Aggregator, table: Table, base: str, arms: list[str]) -> dict[str, dict[str, Correlation]]:
     """Spearman's correlation of the references' mean similarity with what an arm gained over the first."""
-    found: dict[str, Any] = {}
+    found: dict[str, dict[str, Correlation]] = {}
     for name in sorted(table):
         for arm in arms:
             scored = table[name].get(arm, {})
@@ -189,7 +199,7 @@ def _gains(scores: Aggregator, table: Table, base: str, arms: list[str]) -> dict
             sent = [sum(scores.similarity[arm, case]) / len(scores.similarity[arm, case]) for case in both]
             rho = spearman(sent, [scored[case] - first[case] for case in both])
             if arm != base and not isnan(rho):
-                found.setdefault(name, {})[arm] = {"spearman": _number(rho), "n": len(both)}
+                found.setdefault(name, {})[arm] = Correlation(spearman=_number(rho), n=len(both))
     return found
 
 

@@ -1,14 +1,14 @@
-"""What a run tells while it runs: typed events, and their JSON (`imagerag.event/1`)."""
+"""The events of a run: typed, and as JSON documents (`imagerag.event/1`)."""
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.state import RunUpdate
-from imagerag.agent.types import Progress
+from imagerag.agent.types import Document, Progress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,17 +36,34 @@ class RunEvent:
 
     def as_json(self) -> dict[str, Any]:
         """The event as JSON-able data, without pixels."""
-        return {
-            "schema": "imagerag.event/1",
-            "run_id": self.run_id,
-            "sequence": self.sequence,
-            "kind": self.kind,
-            "node": self.node,
-            "update": plain(cast("Mapping[str, Any]", self.update)),
-            "progress": plain(self.progress),
-            "warnings": list(self.warnings),
-            "record": self.record.as_json() if self.record else None,
-        }
+        given = {**vars(self), "warnings": list(self.warnings)}
+        return EventDocument(**given).as_json()
+
+
+class EventDocument(Document):
+    """An event of a run, a line of `generate --jsonl`.
+
+    Attributes:
+        sequence: counts the events of this start or resume, from 0.
+        node: which node finished, or draws (progress); "give_up" when one failed for good.
+        update: what it changed, for a step.
+        progress: how far a drawing is; an unfinished picture by its hash.
+        warnings: what is likely to go wrong, when it starts.
+        record: the whole run so far, when it waits or has ended.
+    """
+
+    # Of the state only what changed is in an update: not every channel is required.
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
+
+    schema_name: Literal["imagerag.event/1"] = Field(default="imagerag.event/1", alias="schema")
+    run_id: str
+    sequence: int = Field(ge=0)
+    kind: Literal["started", "progress", "step", "waiting", "ended"]
+    node: str
+    update: RunUpdate
+    progress: Progress | None
+    warnings: list[str]
+    record: RunRecord | None
 
 
 def plain(value: Any) -> Any:

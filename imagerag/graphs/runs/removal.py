@@ -17,7 +17,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from imagerag.agent.errors import ImageRAGError, RunStateError
 from imagerag.agent.images.formats import RESULT_SUFFIXES
-from imagerag.agent.types import Outcome
+from imagerag.agent.types import Document, Outcome
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.runs.snapshot import read_snapshot
 from imagerag.store.blob_references import RunFootprint, footprints
@@ -48,7 +48,7 @@ class RemovedRun(BaseModel):
     bytes: int
 
 
-class RunsRemoved(BaseModel):
+class RunsRemoved(Document):
     """What `runs remove` and `runs prune` did, `imagerag.runs-removed/1`.
 
     Attributes:
@@ -59,7 +59,6 @@ class RunsRemoved(BaseModel):
         in_use: runs that were passed over, because they are being made.
     """
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
     schema_name: Literal["imagerag.runs-removed/1"] = Field(default="imagerag.runs-removed/1", alias="schema")
     dry_run: bool = False
     runs: list[RemovedRun] = Field(default_factory=list)
