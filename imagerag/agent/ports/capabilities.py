@@ -1,4 +1,4 @@
-"""What an object behind a port can do beside what its protocol asks for."""
+"""Optional capabilities of the objects behind the ports."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -17,16 +17,15 @@ class Capabilities:
 
     Attributes:
         tariff: what is known of its prices; None is an unknown price, which is never taken for zero.
-        supports_seed: the same seed gives the same picture (generators).
-        edits: it changes a picture that it is sent (generators); None says that it may be asked to, where it takes
-            pictures at all.
+        supports_seed: the same seed gives the same image (generators).
+        edits: it changes an image that it is sent (generators); None: it does where it takes images at all.
         takes_mask: the first image sent may have a mask (generators).
         sees_references: it is shown all images that the judged one was drawn with, not only the user's own (judges).
-        max_images: how many images it can be shown at once, the judged one included (judges); None is any number.
-        votes: how many answers one call can ask its model for (judges).
-        needs_images: it wants pixels (answerers, rerankers); a reranker that does asks a model, so that its calls are
-            journalled and counted as every model's.
-        takes_pictures: it can be shown the pictures that a question comes with (answerers).
+        max_images: images in one request at most, the judged one included (judges); None is any number.
+        votes: responses that one call can request (judges).
+        needs_images: it reads pixels (answerers, rerankers); such a reranker's calls are
+            journalled and counted as model calls.
+        takes_pictures: it takes the images of a question (answerers).
         members: the backends of a fallback, the preferred one first; empty for a single backend.
     """
 
@@ -46,17 +45,17 @@ _DEFAULT: Final = Capabilities()
 
 
 def capabilities_of(port: object) -> Capabilities:
-    """What a port's object says of itself; the defaults where it says nothing."""
+    """The capabilities of a port's object; the defaults where it names none."""
     said = getattr(port, "capabilities", _DEFAULT)
     return said if isinstance(said, Capabilities) else _DEFAULT
 
 
 def members_of(port: object) -> "Sequence[Any]":
-    """The backends of a fallback, each of them; the object itself where it is a single one."""
+    """The backends of a fallback; for a single backend, the object itself."""
     return capabilities_of(port).members or (port,)
 
 
 def can_edit(generator: object) -> bool:
-    """Whether a generator changes a picture it is sent. One that does not say does, where it takes pictures at all."""
+    """Whether a generator edits images. Without a capability of that name it does, where it takes images at all."""
     said = capabilities_of(generator).edits
     return bool(getattr(generator, "max_references", 0)) if said is None else said

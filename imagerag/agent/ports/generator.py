@@ -14,12 +14,12 @@ class ImagePart:
 
     Attributes:
         data: encoded bytes (PNG, JPEG or WebP).
-        role: a "reference" from the library informs, the user's own "subject" appears in the picture, and the picture
+        role: a "reference" from the library informs, the user's own "subject" appears in the image, and the image
             to "edit" is changed.
         likeness: whether what is drawn must be this very thing.
         concept: what it stands for in the prompt.
         caption: the detailed description it was found by.
-        mask: a PNG of the same size; the picture is edited, and only where this is transparent.
+        mask: a PNG of the same size; the image is edited only where this is transparent.
     """
 
     data: bytes = field(repr=False)
@@ -33,12 +33,12 @@ class ImagePart:
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratedImage:
-    """What a generator gives back: encoded bytes, and what the service said about them.
+    """A generator's response: encoded bytes, and what the service reported about them.
 
     Attributes:
         prompt: the text that was really sent, where the generator worded the references itself.
-        served_by: identity of the backend that drew, where it is another than was asked (a fallback).
-        fallback_errors: why each backend asked before it did not, and what had to be left out of the request.
+        served_by: identity of the backend that drew, where a fallback used another than the first.
+        fallback_errors: the error of each backend that was tried before, and what was left out of the request.
     """
 
     data: bytes = field(repr=False)
@@ -53,16 +53,16 @@ class GeneratedImage:
 
 @dataclass(frozen=True, kw_only=True)
 class ReferenceTemplate:
-    """How a generator wants the images it is sent put into words, one way for each intent.
+    """A generator's wording of the images that it is sent, one for each intent.
 
     Attributes:
         whole: references inform; with {items} and {prompt}.
-        subject: the user's own subjects appear in a new picture; empty is `whole`.
+        subject: the user's own subjects appear in a new image; empty is `whole`.
         edit: the first image is changed and the rest of it kept; empty is `EDIT`.
         masked: the first image is edited within a mask; empty is `edit` where that is the intent, else `whole`.
         item: with {caption} and {n} (1-based position among all images sent).
         subject_item: the same for a subject; empty is `item`.
-        edit_item: the same for the picture that is edited; empty is `item`.
+        edit_item: the same for the image that is edited; empty is `item`.
         joiner: between items.
     """
 
@@ -76,7 +76,7 @@ class ReferenceTemplate:
     joiner: str = ", "
 
     def for_images(self, sent: "Sequence[_Sent]") -> str:
-        """The template for what the images are sent for: an edit before a subject before references."""
+        """Choose the template by the roles of the images: an edit before a subject before references."""
         edits = bool(sent) and sent[0].role == "edit"
         if sent and sent[0].mask is not None and self.masked:
             return self.masked
@@ -85,7 +85,7 @@ class ReferenceTemplate:
         return (self.subject or self.whole) if any(image.role == "subject" for image in sent) else self.whole
 
     def item_for(self, role: str) -> str:
-        """How an image of that role is named."""
+        """The template of an item, for an image of that role."""
         return {"subject": self.subject_item, "edit": self.edit_item}.get(role, "") or self.item
 
     def tokens(self, count: int) -> frozenset[str]:
@@ -97,11 +97,11 @@ class ReferenceTemplate:
 
 
 EDIT: Final = "Edit the first of these images ({items}), change only what is asked for and keep the rest: {prompt}"
-"""How an edit is asked for by a template that has no words of its own for it."""
+"""The wording of an edit, for a template without one of its own."""
 
 
 class _Sent(Protocol):
-    """What a template looks at of an image."""
+    """The attributes of an image that a template depends on."""
 
     @property
     def role(self) -> str: ...
@@ -110,15 +110,15 @@ class _Sent(Protocol):
 
 
 class ImageGenerator(Protocol):
-    """Draws. What it can tell meanwhile goes to `current_call().progress` of `calls/call_context.py`.
+    """Generates images. Progress goes to `current_call().progress` of `calls/call_context.py`.
 
     Its `capabilities` are optional (see `Capabilities`).
 
     Attributes:
         identity: `provider:model`, stable; part of every record.
         max_references: how many images it takes beside the prompt, subject images included.
-        sizes: the sizes it can draw; None when any will do.
-        template: how references are put into words.
+        sizes: the sizes it can draw; None is any.
+        template: the wording of references in a prompt.
     """
 
     @property
@@ -133,10 +133,10 @@ class ImageGenerator(Protocol):
     async def generate(
         self, prompt: str, references: Sequence[ImagePart], *, variation: SamplingParams, size: Size | None
     ) -> GeneratedImage:
-        """Draw one picture.
+        """Generate one image.
 
         Raises:
             RefusalError: content policy.
-            BackendError: the model did not answer; `retryable` says whether again can help.
+            BackendError: the call failed; `retryable` says whether a retry can help.
         """
         ...

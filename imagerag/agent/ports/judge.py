@@ -11,18 +11,18 @@ Lever = Literal["temperature", "seed", "wording"]
 
 
 class Judge(Protocol):
-    """Looks at pictures and says what it sees.
+    """Judges images against prompts.
 
-    Every method may raise RefusalError, BackendError, or JudgeReplyError when the model's words could not be read.
+    Every method may raise RefusalError, BackendError, or JudgeReplyError when a response could not be parsed.
     Its `capabilities` are optional (see `Capabilities`). With `sees_references`, `subjects` of every method holds all
-    images that the picture was drawn with, in the order they were sent (their `role` tells them apart), and
-    `requirements` may have some with an `image`: those compare the picture with one of these images, by its number
+    images that the judged one was drawn with, in the order they were sent (their `role` tells them apart), and
+    `requirements` may have some with an `image`: those compare the judged image with one of these, by its number
     from 1. Where all of them are of that sort, the judge makes the checklist of the prompt itself, and puts them at its
     end.
 
     Attributes:
         identity: `provider:model`.
-        honours: which variations change its answers.
+        honours: which variations change its responses.
     """
 
     @property
@@ -56,7 +56,7 @@ class Judge(Protocol):
         variation: SamplingParams,
         subjects: Sequence[ImagePart] = (),
     ) -> MissingConcepts:
-        """Name what of the prompt is not in the image, content and style: the second question after the verdict."""
+        """Name what of the prompt is missing in the image, content and style. Follows the verdict."""
         ...
 
     async def captions(

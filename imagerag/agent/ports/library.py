@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedderIdentity:
-    """What vectors were made with; two libraries can share vectors only when all of it is equal.
+    """Identity of an encoder. Two libraries can share vectors only when all of it is equal.
 
     Attributes:
-        spec: how to load the same encoder again, `provider:model`. Not compared: a model that was moved is the same.
+        spec: loads the same encoder again, `provider:model`. Not compared: a model that was moved is the same.
         model: architecture name.
         weights: pretrained tag, or `sha256:…` of a weight file.
         preprocess: image size, interpolation, mean and standard deviation, in one line.
@@ -49,7 +49,7 @@ class Embedder(Protocol):
     def identity(self) -> EmbedderIdentity: ...
     @property
     def context_length(self) -> int:
-        """How many tokens of a text are read, start and end markers included."""
+        """Number of tokens of a text that are read, start and end markers included."""
         ...
 
     def count_tokens(self, text: str) -> int:
@@ -82,7 +82,7 @@ class PreparingEmbedder(Embedder, Protocol):
         ...
 
     async def embed_prepared(self, images: Sequence[Any]) -> "Vectors":
-        """What `prepare` made to float32 [len(images), dimension], rows of norm 1."""
+        """Encode prepared images to float32 [len(images), dimension], rows of norm 1."""
         ...
 
 
@@ -94,7 +94,7 @@ def queries_of(searched: object, text: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Filter:
-    """What a search may return.
+    """Conditions on the results of a search.
 
     Attributes:
         where: what must hold of a picture's metadata and of all else that is known of it.
@@ -112,12 +112,12 @@ class Filter:
 
     @classmethod
     def of_run(cls, config: RunConfig, *, exclude: frozenset[str] = frozenset()) -> "Filter":
-        """What a run or a question may take, as its config says."""
+        """The filter of a run's or a question's config."""
         return cls(where=config.filter, tags=config.tags, licences=config.licences, exclude=exclude)
 
     @property
     def condition(self) -> Condition | None:
-        """What must hold of a picture, `exclude` and `only` aside; None where everything is let through."""
+        """The condition on an image, `exclude` and `only` aside; None where all images pass."""
         terms: list[Condition] = [Comparison(key="tags", op="=", values=(tag,)) for tag in self.tags]
         terms += [Comparison(key="licence", op="=", values=self.licences)] if self.licences else []
         terms += [self.where.parsed] if self.where else []
@@ -194,7 +194,7 @@ class ReferenceLibrary(Protocol):
         ...
 
     async def encode_for_model(self, sha256: str) -> tuple[bytes, str]:
-        """One of its images as every model takes it: upright PNG, JPEG or WebP, and the media type.
+        """Encode one of its images for models: upright PNG, JPEG or WebP, and the media type.
 
         Raises:
             BlobError: missing or damaged.

@@ -8,7 +8,7 @@ from imagerag.agent.types import Size
 
 @dataclass(frozen=True, kw_only=True)
 class PriceEstimator:
-    """What is known of a backend's prices before it is called: `Capabilities.tariff`.
+    """Prices of a backend as far as they are known before a call: `Capabilities.tariff`.
 
     A backend without one has an unknown price, which is never taken for zero.
 

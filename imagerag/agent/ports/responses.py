@@ -32,7 +32,7 @@ class ModelResponse:
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratedImageRef(ModelResponse):
-    """What a generator gave back, once its bytes are in the blob store.
+    """A generator's response, its bytes in the blob store.
 
     Attributes:
         original: its own bytes, where `image` was made from them.
@@ -48,7 +48,7 @@ class GeneratedImageRef(ModelResponse):
 
 @dataclass(frozen=True, kw_only=True)
 class ImageCheck(ModelResponse):
-    """What a judge was found to take: `limit` images with one request; None where as many as were asked with."""
+    """Measured limit of a judge's images: at most `limit` in one request; None if all that were sent are taken."""
 
     limit: int | None = None
 
@@ -63,7 +63,7 @@ class Critique(ModelResponse):
 
 @dataclass(frozen=True, kw_only=True)
 class MissingConcepts(ModelResponse):
-    """What the judge named as missing; empty when it could name nothing."""
+    """The missing concepts that the judge named; empty when it could name none."""
 
     concepts: tuple[Concept, ...] = ()
 
@@ -77,13 +77,13 @@ class Captions(ModelResponse):
 
 @dataclass(frozen=True, kw_only=True)
 class Preference(ModelResponse):
-    """Which of two images fits the prompt better: "first", "second" or "neither" (a tie)."""
+    """The image of two that fits the prompt better: "first", "second" or "neither" (a tie)."""
 
     better: Literal["first", "second", "neither"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ranking(ModelResponse):
-    """Which candidates fit, best first: indices into what was asked about; those left out do not fit."""
+    """The candidates that fit, best first, as indices; those left out do not fit."""
 
     order: tuple[int, ...]

@@ -71,13 +71,13 @@ async def similar_images(
 
 
 def reaches(hit: Hit, similarity: float, threshold: float | None, config: RunConfig) -> bool:
-    """Whether a picture is near enough: by the threshold of its own library, where several are searched."""
+    """Whether an image is similar enough: by the threshold of its own library, where several are searched."""
     limit = hit.threshold if config.threshold == "auto" and hit.threshold is not None else threshold
     return limit is None or similarity >= limit
 
 
 def no_similar_images(near: float, threshold: float | None) -> str:
-    """Why nothing was found by picture, in words."""
+    """The reason why the search by image found nothing."""
     if threshold is None:
         return f"the closest to the picture has {cosine(near)}, and {UNCLAIMED}"
     return f"the closest to the picture has {cosine(near)}, {cosine(threshold)} is needed"

@@ -207,7 +207,7 @@ class QANodes:
 
 
 def after_retrieval(state: QAState) -> Literal["answer", "answer_without", "finish"]:
-    """Nothing accepted: nobody is asked, and nothing is paid; a comparison is made all the same."""
+    """Route to the answerer where something was accepted; a comparison is made in any case."""
     finding = state["finding"]
     computed = finding is not None and finding.clear and bool(finding.values)
     if any(found.number for found in state["sources"]) or computed:
@@ -221,7 +221,7 @@ def after_answer(state: QAState) -> Literal["answer_without", "finish"]:
 
 
 def _asked(state: QAState, earlier: Sequence[ConversationTurn]) -> dict[str, Any]:
-    """What decides an answer besides its sources. A thread's next question is another one, even in the same words."""
+    """The inputs of an answer besides its sources. A thread's next question is another one, even in the same words."""
     detail = [[one.question, one.answer] for one in earlier]
     asked = {"question": state["question"], "earlier": detail, "turn": state.get("asked", 0)}
     if own := [image.sha256 for image in state.get("shown") or ()]:

@@ -1,4 +1,4 @@
-"""How a question ends."""
+"""Outcomes of questions."""
 
 from imagerag.agent.errors import (
     BackendError,
@@ -13,7 +13,7 @@ from imagerag.formatting.numbers import cosine, counted
 
 
 def result_of(state: QAState) -> QAResult:
-    """How a question ended that no error ended: answered, or why the library does not hold the answer."""
+    """The result of a question without an error: answered, or why the library does not hold the answer."""
     reply, finding = state["reply"], state["finding"]
     if reply is not None:
         held = reply.in_library

@@ -66,7 +66,7 @@ class RetrievedSource(BaseModel):
 
 
 class BaselineAnswer(BaseModel):
-    """What the same model says without the library; `answer` is empty when it said nothing, and `reason` says why."""
+    """The same model's answer without the library; `answer` is empty when it gave none, and `reason` says why."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -75,7 +75,7 @@ class BaselineAnswer(BaseModel):
 
 
 class QACall(BaseModel):
-    """One call of the model that answers: with what was retrieved, or without it, for comparison.
+    """One call of the answering model: with the retrieved images, or without them, for comparison.
 
     Attributes:
         order: which of the question's calls it was, from 1.
@@ -164,7 +164,7 @@ class AnswerRecord(BaseModel):
         return self.model_dump(mode="json", by_alias=True)
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the answer, and the pictures it stands on."""
+        """HTML for notebooks: the answer, and the images that it cites."""
         from imagerag.agent.notebook_display import answer_html
 
         return answer_html(self)
@@ -241,7 +241,7 @@ def _asked(state: Mapping[str, Any], calls: list[ModelCall], sources: list[Retri
 
 
 def next_steps(record: AnswerRecord) -> list[str]:
-    """What a person or an assistant would do now."""
+    """Next steps for a person or an assistant."""
     again = f"ask on with --thread {record.thread_id}"
     library = split_name(record.library or "NAME")[0]
     closeness = "let less similar pictures in with --threshold off, or a lower cosine"

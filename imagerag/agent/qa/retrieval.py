@@ -31,7 +31,7 @@ DEPTH: Final = 100
 
 @dataclass(frozen=True)
 class RetrievedContext:
-    """What was found: accepted pictures first, numbered from 1, then those that are not similar enough."""
+    """Retrieved images: accepted ones first, numbered from 1, then those that are not similar enough."""
 
     sources: tuple[RetrievedImage, ...]
     finding: MetadataResult | None
@@ -137,7 +137,7 @@ class Retriever:
         return list(distinct.values())[:room]
 
     def _still_there(self, one: RetrievedImage, rows: Mapping[str, HasMetadata]) -> bool:
-        """Whether a picture is still in the library and passes this question's filters, as far as that can be told."""
+        """Whether an image is still in the library and passes this question's filters, as far as that can be told."""
         config = self.config
         return one.image.sha256 in rows if rows else not (config.filter or config.tags or config.licences)
 
@@ -200,7 +200,7 @@ class Retriever:
         similar: Mapping[str, float],
         seen: SimilarImages,
     ) -> MetadataResult | None:
-        """What the metadata says; of what is like the question's picture alone, where nothing else is searched with."""
+        """Query the metadata; only of images like the question's, where nothing else is searched with."""
         if self.by == "image":
             rows = [row for row in rows if row.image.sha256 in seen.ids]
             if not rows:

@@ -63,7 +63,7 @@ class QAState(TypedDict):
 
 
 class QAUpdate(TypedDict, total=False):
-    """What a node may return."""
+    """The update that a node may return."""
 
     shown: list[ImageRef]
     image_threshold: float | None
@@ -81,7 +81,7 @@ class QAUpdate(TypedDict, total=False):
 
 
 def question_name(state: Mapping[str, Any], thread: str) -> str:
-    """What the journal keeps a question's calls under: none of a thread's questions takes over what another called."""
+    """The journal's name of a question's calls; no question of a thread reuses another one's."""
     key = str(state.get("run_key") or "")
     return f"{thread}-{key[:12]}" if key and key != thread else thread
 

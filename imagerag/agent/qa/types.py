@@ -1,4 +1,4 @@
-"""What answering from pictures is made of: sources, answers with citations, and the port that answers.
+"""Values of question answering: sources, answers with citations, and the port of answerers.
 
 The values here go through checkpoints and the journal: frozen, and without pixels. `Source` and
 `AnswerWithCitations` pass between a node and an adapter; only `Source` holds bytes.
@@ -22,7 +22,7 @@ _MAX_TITLE, _MAX_TEXT, _MAX_VALUE, _MAX_KEYS = 120, 500, 200, 24
 
 
 class AnswerOutcome(StrEnum):
-    """How a question ended."""
+    """The outcome of a question."""
 
     ANSWERED = "answered"
     NOT_HELD = "not_held"
@@ -46,7 +46,7 @@ SearchBy = Literal["image", "words", "both"]
 
 
 class HasMetadata(Protocol):
-    """What a library knows of one picture; a hit of a search is one."""
+    """An image with its metadata, such as a hit of a search."""
 
     @property
     def image(self) -> ImageRef: ...
@@ -112,7 +112,7 @@ class RetrievedImage(FrozenModel):
 
 
 class Part(FrozenModel):
-    """What one side of an "or" came to: its words, how many pictures fit, and the first of them."""
+    """The result of one side of an "or": its words, the number of images that fit, and the first of them."""
 
     words: str
     matched: int
@@ -120,7 +120,7 @@ class Part(FrozenModel):
 
 
 class MetadataResult(FrozenModel):
-    """What a library's metadata says to a question, found without a model.
+    """The answer of a library's metadata to a question, found without a model.
 
     Attributes:
         kind: what the question asks for; "unknown" when that could not be made out.
@@ -195,7 +195,7 @@ class AnswerResponse(FrozenModel):
 
 
 class QAResult(FrozenModel):
-    """How and why a question ended; `error` is the class of the error that ended it, `at` an ISO 8601 time."""
+    """Outcome and reason of a question; `error` is the class of the error that ended it, `at` an ISO 8601 time."""
 
     outcome: AnswerOutcome
     reason: str = ""

@@ -1,4 +1,4 @@
-"""Which of the images that were found become references: threshold, duplicates, earlier use, limit."""
+"""Selection of references among the images that were found: threshold, duplicates, earlier use, limit."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -103,7 +103,7 @@ def relaxed_filters(filter: Filter) -> Iterator[tuple[FilterName, Filter]]:
 def omitted_by_filter(
     by: FilterName, hits: Sequence[Hit], others: Sequence[Hit], *, threshold: float | None
 ) -> OmittedByFilter | None:
-    """What a search finds without one of its filters (`others`) beside what it finds with it; None for nothing."""
+    """Results of a search without one of its filters (`others`) beside those with it; None without any."""
     known = {hit.image.sha256 for hit in hits}
     more = [hit for hit in others if hit.image.sha256 not in known]
     if not more:
@@ -183,7 +183,7 @@ def _decided(
 
 
 def reference_of(found: Hit | Candidate, concept: str, caption: str, *, by_hand: bool = False) -> UsedReference:
-    """What a search found as a reference for `concept`."""
+    """Make a candidate a reference for `concept`."""
     return UsedReference(
         image=found.image,
         likeness=found.likeness if isinstance(found, Candidate) else needs_likeness("auto", kind="", tags=found.tags),

@@ -1,4 +1,4 @@
-"""One caption per missing concept, each short enough to be read whole by the library's encoder."""
+"""Captions of missing concepts, each short enough for the library's encoder."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -54,7 +54,7 @@ def _told(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def may_ask_again(state: RunState, config: RunConfig) -> bool:
-    """Whether the judge is asked once more for what to search with, before the prompt itself is searched with.
+    """Whether the judge is asked once more for concepts, before the prompt itself is searched with.
 
     Not where no concept could be found: nothing has been judged, the library has nothing to give, the generator takes
     no more, or the calls that are left are needed for a drawing and its verdict.
@@ -99,7 +99,7 @@ def _plain(text: str) -> str:
 
 
 def last_ask(state: RunState) -> SamplingParams | None:
-    """How the coming round's concepts were asked for; None where the verdict named them, or the first ask did."""
+    """Parameters of the request for the next round's concepts; None where the verdict or the first one named them."""
     asked = [
         call.variation
         for call in state.get("calls") or []
@@ -109,19 +109,19 @@ def last_ask(state: RunState) -> SamplingParams | None:
 
 
 def for_captions(state: RunState) -> SamplingParams | None:
-    """How captions are asked for: as the concepts were, where those were asked for again."""
+    """Parameters of the request for captions: those of the concepts, where these were requested again."""
     asked = last_ask(state)
     return asked.model_copy(update={"in_vain": failed_captions(state)}) if asked else None
 
 
 def ask_params(calls: Sequence[ModelCall]) -> str:
-    """How a step asked again for what is missing, in words; empty where it asked for the first time, or nobody."""
+    """Describe how a step repeated its request for missing concepts; empty for the first request, or none."""
     further = [call.variation for call in calls if call.role == "judge.missing_concepts" and call.variation.attempt]
     return repeat_instructions(further[-1]) if further else ""
 
 
 def repeat_instructions(variation: SamplingParams) -> str:
-    """How a further ask differed from the one before it, in words."""
+    """Describe how a repeated request differed from the one before."""
     if variation.varied_parameter == "temperature" and variation.temperature is not None:
         return f"asked again at {temperature(variation.temperature)}"
     seed = "" if variation.seed is None else f"seed {variation.seed}; "

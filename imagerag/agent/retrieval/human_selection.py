@@ -1,4 +1,4 @@
-"""What a human is asked when references are chosen by hand, and what may be answered."""
+"""Human-in-the-loop selection of references: the question, and valid answers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -47,7 +47,7 @@ def offered_candidates(
 
 
 def validate_selection(question: Mapping[str, Any], chosen: Sequence[str], edit: str | None = None) -> str:
-    """Why a choice cannot be carried out as it is; empty when it can. Nothing of it is left out in silence."""
+    """Validation error for a selection, or an empty string."""
     offered = {str(candidate["id"]) for candidate in question["candidates"]}
     if edit is not None and not question.get("may_edit"):
         return (

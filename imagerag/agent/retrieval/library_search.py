@@ -50,7 +50,7 @@ class LibrarySearch:
         return await explain_filter(self.batcher.library, wanted) if self.batcher else ""
 
     async def _left_out(self, query: Query, wanted: Filter, hits: Sequence[Hit]) -> tuple[OmittedByFilter, ...]:
-        """What the filters kept out, where nothing that they let through passed."""
+        """Results that the filters left out, where nothing that they let through passed."""
         if self.batcher is None:
             return ()
         found: list[OmittedByFilter] = []

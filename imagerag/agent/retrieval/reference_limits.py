@@ -1,4 +1,4 @@
-"""How many references a round may draw with: what the generator takes, the judge can be shown, and the user wants."""
+"""Limits on the references of a round: the generator's, the judge's and the user's."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class ReferenceLimits:
         return self.each * self._stands_for(search)
 
     def turns(self, searches: Sequence[Search]) -> int:
-        """How often the searches give one reference after the other."""
+        """Number of turns in which each search gives a reference."""
         return max(map(self.of, searches), default=0)
 
     def left(self, search: Search, *, taken: int, turn: int) -> bool:
@@ -46,7 +46,7 @@ class ReferenceLimits:
 
 
 def missing_count(state: RunState) -> int:
-    """How many concepts are missing from the newest attempt, as far as was named; 1 where nothing was."""
+    """Number of concepts that are missing in the newest attempt, as far as they were named; 1 where none was."""
     attempt = latest_attempt(state)
     verdict = attempt.verdict if attempt else None
     named = verdict.missing if verdict else ()

@@ -1,4 +1,4 @@
-"""How a library is searched: alone or with others, by similarity alone or by the words of captions and titles too."""
+"""Searches of one library or several, by similarity alone or by the words of captions and titles too."""
 
 import inspect
 from collections.abc import Iterable, Sequence
@@ -89,7 +89,7 @@ async def search_batch(
 async def search_texts(
     library: ReferenceLibrary, texts: Sequence[str], *, k: int, filter: Filter, hybrid: bool = False
 ) -> Sequence[Sequence[Hit]]:
-    """What `search_words` gives for each of several texts; in one call where it can be."""
+    """Call `search_words` for each of several texts; in one call where the library can."""
     if hybrid:
         return [await search_words(library, text, k=k, filter=filter, hybrid=True) for text in texts]
     return await search_batch(library, texts, k=k, filter=filter)
@@ -115,7 +115,7 @@ async def check_filter(library: ReferenceLibrary, filter: Filter) -> None:
 
 
 async def explain_filter(library: ReferenceLibrary | None, filter: Filter) -> str:
-    """Why a filter lets nothing of a library through; empty where it lets some, and where the library cannot say."""
+    """The reason why a filter lets no image of a library through; empty where it lets some, or nobody can tell."""
     own: Any = getattr(library, "explain_filter", None)
     return str(await own(filter)) if own is not None and filter.condition is not None else ""
 

@@ -8,7 +8,7 @@ from imagerag.agent.types.base import FrozenModel, ImageRef, SamplingParams, Sim
 
 
 class Requirement(FrozenModel):
-    """One atomic thing a picture is judged on. What the prompt asks for is fixed for the whole run.
+    """One atomic requirement of an image. Those from the prompt are fixed for the whole run.
 
     Attributes:
         kind: what the prompt asks for is "content" or "style", or one certain product, person or mascot ("likeness");
@@ -23,7 +23,7 @@ class Requirement(FrozenModel):
 
 
 class RequirementCheck(FrozenModel):
-    """Whether one requirement is met in one image, with the judge's evidence where it gave some.
+    """The check of one requirement in one image, with the judge's evidence where it gave some.
 
     Attributes:
         evidence: in the judge's words, or the numbers it decided by.
@@ -93,7 +93,7 @@ class UsedReference(FrozenModel):
 
 
 class MaskCheck(FrozenModel):
-    """Whether an edited picture stayed as it was outside its mask.
+    """The check of an edited image outside its mask.
 
     Attributes:
         held: the attempt's image shows the user's own picture there, pixel by pixel.

@@ -57,7 +57,7 @@ class ImageRef(FrozenModel):
 
 
 class Size(FrozenModel):
-    """A picture size in pixels."""
+    """An image size in pixels."""
 
     width: int = Field(ge=16, le=8192)
     height: int = Field(ge=16, le=8192)
@@ -67,7 +67,7 @@ class Size(FrozenModel):
 
 
 class SamplingParams(FrozenModel):
-    """What makes one ask differ from the one before.
+    """Parameters by which a retry differs from the request before.
 
     Attributes:
         attempt: 0 for the first ask, counting up.
@@ -89,12 +89,12 @@ class SamplingParams(FrozenModel):
 
 
 class Progress(FrozenModel):
-    """How far a drawing is: steps of a pipeline in this process, or unfinished pictures of a service.
+    """Progress of a generation: steps of a pipeline in this process, or partial images of a service.
 
     Attributes:
-        step: which of them, 1 the first.
-        of: how many there are; 0 when that is not known.
-        image: the unfinished picture, where there is one.
+        step: number of the step, from 1.
+        of: number of steps; 0 when it is not known.
+        image: the partial image, where there is one.
     """
 
     step: int = Field(ge=0)

@@ -62,7 +62,7 @@ class ModelCall(FrozenModel):
 
     @property
     def counts(self) -> bool:
-        """Whether it may have cost something: a call that failed did not, unless nobody knows how it ended."""
+        """Whether it may have cost something. A failed call did not, unless its end is unknown."""
         return self.error is None or self.unsettled
 
     def canonical(self) -> "ModelCall":

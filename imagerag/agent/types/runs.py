@@ -23,7 +23,7 @@ PATIENCE_S: Final = 120.0
 
 
 class Outcome(StrEnum):
-    """How a run ended. A run that waits for a human is *interrupted*, which is not an outcome."""
+    """The outcome of a run. A run that waits for a human is *interrupted*, which is not an outcome."""
 
     ALIGNED = "aligned"
     BEST_EFFORT = "best_effort"
@@ -36,7 +36,7 @@ class Outcome(StrEnum):
 
 
 class RunResult(FrozenModel):
-    """How and why a run ended.
+    """Outcome and reason of a run that ended.
 
     Attributes:
         error: the class of the error that ended it, if one did.
@@ -52,7 +52,7 @@ class RunResult(FrozenModel):
 
 
 class Subject(FrozenModel):
-    """One of the user's own images, to appear in the picture (personalised generation), or to be edited.
+    """One of the user's own images, to appear in the result (personalised generation), or to be edited.
 
     Attributes:
         intent: "subject" appears in a new picture; "edit" is the picture that is changed, the rest of it kept.
@@ -71,12 +71,12 @@ class Subject(FrozenModel):
 
     @property
     def of_library(self) -> bool:
-        """Whether it was taken from a library, where each picture has a title."""
+        """Whether it was taken from a library, where each image has a title."""
         return bool(self.title)
 
 
 class ParentRun(FrozenModel):
-    """Which run another one starts from.
+    """The run that another one starts from.
 
     Attributes:
         step: after which of its steps; None when it goes on from that run's end.
@@ -94,7 +94,7 @@ class ParentRun(FrozenModel):
 
 
 class RunConfig(FrozenModel):
-    """What a run may set. JSON-able, all defaulted.
+    """Configuration of a run. JSON-able, all fields with defaults.
 
     Attributes:
         max_rounds: how often to redraw at most.
@@ -157,7 +157,7 @@ class RunConfig(FrozenModel):
     patience_s: float = Field(default=PATIENCE_S, ge=0, allow_inf_nan=False)
 
     def reference_limit(self, takes: int) -> int:
-        """How many images go with one prompt at most.
+        """Number of images that go with one prompt at most.
 
         Args:
             takes: how many the generator takes.
@@ -166,7 +166,7 @@ class RunConfig(FrozenModel):
 
 
 class RunContext(RunConfig):
-    """What whoever calls the graph itself may set: its `context_schema`. Names that there are not are refused.
+    """Configuration for direct callers of the graph: its `context_schema`. Unknown names are refused.
 
     Attributes:
         deadline_s: seconds from the making of this context until the run has to be done. LangGraph makes one of the
@@ -210,7 +210,7 @@ def _no_setting(name: str, there_are: Collection[str]) -> str:
 
 
 class RunSpec(FrozenModel):
-    """What a run was made with: enough to make it again, or to resume it elsewhere.
+    """Backends, library and configuration of a run: enough to repeat it, or to resume it elsewhere.
 
     Attributes:
         snapshots: of each library that is named with a tag (`NAME@TAG`), the hash of what it holds.

@@ -86,7 +86,7 @@ class Query(FrozenModel):
 
 
 class OmittedByFilter(FrozenModel):
-    """What a search would have found without one of its filters, beside what it found with it.
+    """Results that one of a search's filters left out, beside those that it let through.
 
     Attributes:
         by: the filter; "filters" stands for all of them, where none alone makes a difference.
@@ -138,7 +138,7 @@ class Search(FrozenModel):
 
 
 class TrackedConcept(FrozenModel):
-    """What happened to one concept across rounds.
+    """The history of one concept across rounds.
 
     Attributes:
         first_missing_round: the round in which it was first found missing.

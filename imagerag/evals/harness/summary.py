@@ -164,8 +164,8 @@ def _differences(
     found: dict[str, Difference] = {name: paired(arms[name], arms[base], cases=cases) for name in others}
     corrected = holm([found[name].p for name in others])
     return {
-        name: ArmDifference(
-            **{
+        name: ArmDifference.model_validate(
+            {
                 key: _number(value) if isinstance(value, float) else value
                 for key, value in {**vars(found[name]), "p_holm": p}.items()
             }

@@ -40,7 +40,7 @@ class CaptionSpec:
 
 @dataclass(frozen=True, slots=True)
 class CaptionClaim:
-    """What a text says: wishes that different things must meet, and perhaps a background."""
+    """The claims of a text: specifications that different things must meet, and perhaps a background."""
 
     wishes: tuple[CaptionSpec, ...] = ()
     background: str | None = None
@@ -52,7 +52,7 @@ def caption_spec(thing: Thing) -> CaptionSpec:
 
 
 def full_claim(rng: Random, scene: Scene) -> CaptionClaim:
-    """Everything in the scene, in any order, with the background half of the time."""
+    """Claim everything in the scene, in any order, with the background half of the time."""
     wishes = [caption_spec(thing) for thing in scene.things]
     rng.shuffle(wishes)
     return CaptionClaim(tuple(wishes), scene.background if rng.random() < 0.5 else None)

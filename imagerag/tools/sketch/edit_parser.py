@@ -57,7 +57,7 @@ def read_edits(text: str) -> tuple[Edit, ...]:
 
 
 def is_instruction(text: str) -> bool:
-    """Whether a text tells what to change in a picture, rather than what is in one."""
+    """Whether a text is an instruction to change an image, rather than a description of one."""
     return bool(_TELLS.match(text.lower().strip())) and any(edit.target or edit.background for edit in read_edits(text))
 
 
@@ -120,7 +120,7 @@ def _runs(words: list[str], size: int) -> list[str]:
 
 
 def requirements_of(edits: tuple[Edit, ...]) -> tuple[list[str], list[str]]:
-    """What should be there after some edits, things and backgrounds, in canonical words."""
+    """Requirements on the image after some edits, things and backgrounds, in canonical words."""
     things = phrases([edit.result for edit in edits if edit.result])
     things += [ABSENT + edit.target.bare_phrase for edit in edits if edit.target and not edit.result]
     grounds = articles([f"{edit.background} background" for edit in edits if edit.background])

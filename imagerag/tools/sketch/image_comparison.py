@@ -1,4 +1,4 @@
-"""How the sketch judge compares pictures: thing by thing, cut out of their paper, and where each is.
+"""Comparison of images by the sketch judge: thing by thing, by cut-outs and their places.
 
 Cut out and laid on white, two drawings of one thing, at other sizes, turns and places, had a cosine of .94 or more in
 all of 150 trials; things that differ in shape, colour or pattern stayed below .92 in 449 of 450, most below .83.
@@ -88,7 +88,7 @@ def _on_white(cut: "Image.Image") -> bytes:
 
 
 async def _targets(embedder: Embedder, before: _Seen, edits: Sequence[Edit]) -> set[int]:
-    """Which things of the original are to be changed or taken away."""
+    """The things of the original that an edit changes or takes away."""
     wanted = phrases([edit.target for edit in edits if edit.target is not None])
     if not wanted or not before.things:
         return set()
@@ -102,7 +102,7 @@ async def _targets(embedder: Embedder, before: _Seen, edits: Sequence[Edit]) -> 
 
 
 async def _still_there(embedder: Embedder, now: _Seen, before: _Seen, left: Sequence[int]) -> int:
-    """How many of the things that had to stay are there, at their places."""
+    """Count the things that had to stay and are there, at their places."""
     if not left or not now.things:
         return 0
     vectors = await embedder.embed_images([*(before.things[n] for n in left), *now.things])

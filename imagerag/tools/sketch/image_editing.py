@@ -119,7 +119,7 @@ def _changed(cut: Image.Image, edit: Edit, rng: Random) -> Image.Image | None:
 
 
 def _likeness(cut: Image.Image, mention: ParsedMention | None) -> float:
-    """How much a cut-out looks like what a mention says, by colour and outline.
+    """Likeness of a cut-out and a mention, by colour and outline.
 
     It tells all outlines apart when it sees them: what it does not know is how to draw some of them.
     """
@@ -133,7 +133,7 @@ def _likeness(cut: Image.Image, mention: ParsedMention | None) -> float:
 
 
 def _overlap(cut: Image.Image, shape: str) -> float:
-    """How well a cut-out's outline lies on a shape's, in [0, 1], in the best of a few turns."""
+    """Overlap of a cut-out's outline and a shape's, in [0, 1], in the best of a few turns."""
     import numpy as np
 
     own = _outline(cut)

@@ -69,7 +69,7 @@ def checklist(prompt: str) -> tuple[Requirement, ...]:
 
 
 def edit_checklist(prompt: str) -> tuple[Requirement, ...]:
-    """What there should be, and not be, after an edit; the prompt itself where no change is understood."""
+    """Requirements on the image after an edit; the prompt itself where no change is understood."""
     things, grounds = requirements_of(read_edits(untangle(prompt)[0]))
     found = [Requirement(text=text) for text in things]
     return (*found, *(Requirement(text=text, kind="style") for text in grounds)) or checklist(prompt)
@@ -80,7 +80,7 @@ def _phrase(mention: ParsedMention) -> str:
 
 
 def unchecked(requirement: Requirement) -> str:
-    """Why the sketch judge cannot tell it: it speaks of nothing this world has; empty where it can tell.
+    """The reason why the sketch judge cannot check a text: it names nothing of this world. Empty where it can.
 
     What a shape, a colour or a pattern says can be seen, and a word more about it changes nothing; but where the thing
     itself has a name this world does not know, no drawing of it can be told from any other.

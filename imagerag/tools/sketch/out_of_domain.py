@@ -1,4 +1,4 @@
-"""What is not of the sketch world: words it does not know, pictures that it could not have drawn."""
+"""Detection of inputs outside of the sketch world: unknown words, and images that it could not have drawn."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _said(text: str) -> tuple[list[ParsedMention], str]:
 
 
 def are_photographs(pictures: Sequence[bytes]) -> bool:
-    """Whether most of the first pictures could not have been drawn by this world's painter."""
+    """Whether most of the first images could not have been drawn by this world's painter."""
     foreign = [_many_colours(data) for data in pictures[:SAMPLE]]
     return 2 * sum(foreign) > len(foreign)
 

@@ -170,7 +170,7 @@ def _find(concept: str, mentions: list[ParsedMention]) -> int | None:
 
 
 def _find_mention(wanted: ParsedMention, mentions: list[ParsedMention]) -> int | None:
-    """Which mention a concept speaks of: the one it agrees with most, among those it does not contradict."""
+    """The mention that a concept agrees with most, among those it does not contradict."""
     scores = [_agreement(wanted, mention) for mention in mentions]
     best = max(scores, default=0)
     return scores.index(best) if best > 0 else None
@@ -195,7 +195,7 @@ def _cut(data: bytes) -> list[Image.Image]:
 
 
 def _fit(cutout: Image.Image, mention: ParsedMention) -> float:
-    """How much of a cut-out has the colour asked for, in [0, 1]; in a tie the unknown goes first."""
+    """Share of a cut-out that has the requested colour, in [0, 1]; in a tie the unknown goes first."""
     unknown = mention.shape not in KNOWN_SHAPES or mention.pattern not in (None, *KNOWN_PATTERNS)
     if mention.colour is None:
         return 0.01 * unknown
@@ -203,7 +203,7 @@ def _fit(cutout: Image.Image, mention: ParsedMention) -> float:
 
 
 def share(cutout: Image.Image, colour: str | None) -> float:
-    """How much of a cut-out has that colour, in [0, 1]; all of it where none is asked for."""
+    """Share of a cut-out that has a colour, in [0, 1]; 1 where none is requested."""
     import numpy as np
 
     if colour is None:
@@ -244,7 +244,7 @@ def alone(place: Placed) -> Image.Image:
 
 
 def _imagine(rng: Random, mention: ParsedMention) -> Thing:
-    """What the painter takes a mention for: what it knows as it is, a guess for the rest."""
+    """Complete a mention: known attributes as they are, guesses for the rest."""
     shape, pattern = rng.choice(KNOWN_SHAPES), rng.choice(KNOWN_PATTERNS)
     colour = rng.choice(COLOURS)
     if mention.shape in KNOWN_SHAPES:

@@ -1,4 +1,4 @@
-"""What the sketch world gives to `tools/registry.py`, which names it by these places; no adapter imports it."""
+"""Backends of the sketch world for `tools/registry.py`, which names this module; no adapter imports it."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -18,7 +18,7 @@ from imagerag.tools.sketch.world import BACKGROUNDS, COLOURS, MAX_THINGS, PATTER
 
 @dataclass(frozen=True, slots=True)
 class ParsedMention:
-    """One thing a text speaks of. `None` means the text leaves that open.
+    """One thing that a text mentions. `None` means that the text leaves it open.
 
     Attributes:
         shape, colour, pattern: Words of the vocabulary.
@@ -36,24 +36,24 @@ class ParsedMention:
 
     @property
     def known(self) -> bool:
-        """Whether any word of it has a meaning in this world."""
+        """Whether any of its words has a meaning in this world."""
         return bool(self.shape or self.colour or self.pattern)
 
     @property
     def bare_phrase(self) -> str:
-        """It in canonical words, without an article: `red solid circle`, `blue thing`, `zorple`."""
+        """Canonical wording, without an article: `red solid circle`, `blue thing`, `zorple`."""
         noun = self.shape or (self.unknown[-1] if self.unknown else "thing")
         others = self.unknown if self.shape else self.unknown[:-1]
         return " ".join([word for word in (self.colour, self.pattern) if word] + [*others, noun])
 
     def phrase(self) -> str:
-        """It in canonical words: `a red solid circle`, `a blue thing`, `a zorple`."""
+        """Canonical wording: `a red solid circle`, `a blue thing`, `a zorple`."""
         return article(self.bare_phrase)
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedText:
-    """What a text says: its mentions in order (a numeral repeats one), and the background if it names one."""
+    """A parsed text: its mentions in order (a numeral repeats one), and the background if it names one."""
 
     mentions: tuple[ParsedMention, ...]
     background: str | None = None

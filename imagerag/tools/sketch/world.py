@@ -63,7 +63,7 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What a drawing is made from; `draw(scene, size)` depends on nothing else.
+    """The contents of a drawing; `draw(scene, size)` depends on nothing else.
 
     Attributes:
         placed: The things, drawn in order.

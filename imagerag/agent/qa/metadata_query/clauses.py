@@ -46,13 +46,13 @@ class Condition:
 
     @property
     def about(self) -> str:
-        """What two terms must share to exclude each other; words of captions never do."""
+        """The subject that two terms must share to exclude each other; words of captions never do."""
         if self.both:
             return f"both {self.words}"
         return self.key or f"says {self.words}"
 
     def fits(self, entry: VocabularyEntry) -> bool:
-        """Whether a picture has it (or has it not, when negated)."""
+        """Whether an image has it (or has it not, when negated)."""
         if self.both:
             has = all(term.fits(entry) for term in self.both)
         elif self.key:
@@ -62,7 +62,7 @@ class Condition:
         return has is not self.negated
 
     def told(self) -> str:
-        """What a picture has, in words: `colour purple`, `pattern other than striped`, `“dog” in its words`."""
+        """Describe the condition: `colour purple`, `pattern other than striped`, `“dog” in its words`."""
         if self.both:
             return f"anything but {' and '.join(term.told() for term in self.both)}"
         if self.key:
@@ -93,7 +93,7 @@ class ParsedFilter:
     left_out: tuple[str, ...] = ()
 
     def fits(self, entry: VocabularyEntry) -> bool:
-        """Whether a picture is one that the question names."""
+        """Whether the question names an image."""
         return not self.clauses or any(all(term.fits(entry) for term in clause) for clause in self.clauses)
 
 
@@ -224,7 +224,7 @@ def _negated(terms: list[Condition], words: tuple[str, ...]) -> list[Condition]:
 
 
 def joined(terms: list[Condition], words: tuple[str, ...]) -> tuple[Clause, ...]:
-    """How terms hold together: side by side or with "and" they all hold, "or" gives a choice.
+    """Combine terms: side by side or with "and" all must hold, "or" gives a choice.
 
     "And" between two values of one key ("purple and blue circles") is a choice too, for nothing is both. A side that
     lacks what its neighbour says ("purple or blue circles") takes it over.

@@ -26,7 +26,7 @@ def reverses_order(understood: ParsedFilter) -> bool:
 
 
 def is_about_picture(understood: ParsedFilter) -> bool:
-    """Whether a question that came with a picture is about what it shows: it says so, or names nothing else."""
+    """Whether a question with an image is about what it shows: it says so, or names nothing else."""
     ask = understood.ask
     own = ask.order or ask.count or ask.average or ask.total or ask.lists or ask.limits
     return bool(_REFERS_TO_PICTURE.search(ask.text)) or not (understood.terms or own)
@@ -39,7 +39,7 @@ def refers_to_answer(understood: ParsedFilter) -> bool:
 
 
 def continued(now: ParsedFilter, before: ParsedFilter, vocabulary: Vocabulary) -> ParsedFilter:
-    """What was asked before, with the values named now in the place of those of the same keys."""
+    """The question before, with the values named now in place of those of the same keys."""
     mine = {term.about for term in now.terms}
     kept = [term for term in before.terms if term.about not in mine and term.key not in ("name", "title")]
     both = replace(now, clauses=tuple((*clause, *kept) for clause in now.clauses), terms=(*now.terms, *kept))

@@ -113,7 +113,7 @@ def _is_adjective(word: str) -> bool:
 
 
 def _rank(words: list[str], said: list[str]) -> int:
-    """Which one is asked for, by an ordinal before the superlative; what says so is taken out."""
+    """The place that an ordinal before the superlative asks for; its word is taken out."""
     taken = next((at for at, (now, before) in enumerate(zip(words, said, strict=True)) if now != before), 0)
     for at in range(taken - 1, max(-1, taken - 4), -1):
         word = words[at]
@@ -186,7 +186,7 @@ def _ranked(words: list[str]) -> SortOrder | None:
 
 
 def _first(words: list[str], begin: int, end: int) -> int:
-    """How many of the first a superlative at `words[begin : end + 1]` asks for; what says so is taken out."""
+    """The number of first images that a superlative at `words[begin : end + 1]` asks for; its word is taken out."""
     for at in (begin - 1, end + 1):
         if 0 <= at < len(words) and (number := _count(words[at])):
             words[at] = ""

@@ -40,7 +40,7 @@ def query_metadata(
     spoken_of: Collection[str] = (),
     pictured: Collection[str] | None = None,
 ) -> MetadataResult:
-    """What the metadata of `rows` says to a question.
+    """Answer a question from the metadata of `rows`.
 
     Args:
         synonyms: words → the library's own words for them.
@@ -65,7 +65,7 @@ def _found(
     spoken_of: Collection[str],
     pictured: Collection[str] | None,
 ) -> MetadataResult:
-    """What an understood question finds: of what is like its picture, of what was spoken of, or of everything."""
+    """Images that a parsed question finds: among those like its image, those mentioned before, or all."""
     known = {entry.id for entry in vocabulary.entries}
     if pictured is not None and is_about_picture(understood):
         those = frozenset(pictured) & known
@@ -105,7 +105,7 @@ class _Search:
     def _asked(
         self, blank: MetadataResult, searched: ParsedFilter, fitting: list[VocabularyEntry], *, named: bool
     ) -> MetadataResult | None:
-        """What is asked of the fitting pictures; None when that is not clear."""
+        """The kind of answer that is asked for; None when it is not clear."""
         ask, asked = self.ask, list(self.read.asked)
         numbers = [key for key in asked if key in self.vocabulary.numeric]
         price = self.vocabulary.number(PRICE)

@@ -1,4 +1,4 @@
-"""What a library's metadata can be asked for: its values, its numbers and its words, ready to be met in a question."""
+"""Vocabulary of a library's metadata: its values, numbers and words, as questions name them."""
 
 import re
 from collections import Counter, defaultdict
@@ -39,7 +39,7 @@ def _telling(text: str) -> frozenset[str]:
 
 @dataclass(frozen=True, eq=False)
 class VocabularyEntry:
-    """One picture: its texts by key, its numbers by key, and every word that is said of it."""
+    """One image: its texts by key, its numbers by key, and every word of its metadata."""
 
     row: HasMetadata
     texts: Mapping[str, tuple[Words, ...]]
@@ -53,7 +53,7 @@ class VocabularyEntry:
 
     @property
     def name(self) -> str:
-        """What a person calls it."""
+        """Its name for people."""
         return self.row.title or str(self.row.metadata.get("name") or "") or self.row.caption[:60] or self.id[:12]
 
 
@@ -135,7 +135,7 @@ def written(value: Scalar | tuple[str, ...]) -> str:
 
 
 def value_of(row: HasMetadata, key: str) -> str:
-    """What a row says under a key, metadata first; empty where it says nothing."""
+    """A row's value under a key, metadata first; empty where it has none."""
     if key in row.metadata:
         return written(row.metadata[key])
     return written(getattr(row, key)) if key in (*_TEXTS, "source", "caption") else ""

@@ -74,5 +74,5 @@ def stem(word: str) -> str:
 
 
 def is_plain(word: str) -> bool:
-    """Whether a word says nothing about a picture."""
+    """Whether a word says nothing about an image."""
     return SPELLINGS.get(word, word) in _STOP or word in TOLD or word == ","

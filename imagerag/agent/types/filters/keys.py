@@ -75,7 +75,7 @@ def _unknown(key: str, keys: Collection[str]) -> str:
 
 
 def _problem(leaf: Comparison, value: str, held: Collection[Kind]) -> str:
-    """Why a value cannot be compared with what is held; empty where it can."""
+    """The reason why a value cannot be compared with a key's kinds; empty where it can."""
     what = " and ".join(dict.fromkeys(_HOLDS[kind][0] for kind in held))
     if not value and leaf.op == "=":
         return ""

@@ -1,4 +1,4 @@
-"""What a typed value can mean: a number, a truth value, a period of time, a text in each of its spellings."""
+"""Readings of a typed value: a number, a truth value, a period of time, a text in each of its spellings."""
 
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -87,7 +87,7 @@ def pattern_of(value: str) -> tuple[bool, str, bool]:
 
 
 def inner_star(value: str) -> int | None:
-    """Where a `*` stands in the value of `~` that is neither its beginning nor its end; None for nowhere."""
+    """Position of a `*` inside the value of `~`, neither first nor last; None without one."""
     found = re.search(r"(?<!^)(?<!\\)\*(?!$)", value)
     return found.start() if found else None
 
@@ -100,7 +100,7 @@ _STORED_DATE: Final = re.compile(r"\d{4}[-:]\d{2}[-:]\d{2}(?:[T ]\d{2}:\d{2}.*)?
 
 
 class Kind(StrEnum):
-    """What is held under a key. A metadata value can be of several kinds, a built-in column is of one."""
+    """The kind of a key's values. Metadata values can be of several kinds, a built-in column is of one."""
 
     TEXT = "text"
     NUMBER = "number"

@@ -1,4 +1,4 @@
-"""What a filter means, for one image: the reference that the expressions of a library must agree with.
+"""Filters applied to one image: the reference for the expressions of a library.
 
 Two truth values, no third. A comparison with a value that is not there does not hold, and `not` turns that round:
 `not taken<2020` lets a picture through of which nobody knows when it was taken, `taken>=2020` does not.
@@ -59,7 +59,7 @@ def _has(values: Iterable[tuple[Kind, Any]]) -> bool:
 
 
 def _values(key: str, record: Any) -> list[tuple[Kind, Any]]:
-    """What an image has under a key, each value with its kind; nothing where it has none."""
+    """The values of an image under a key, each with its kind."""
     value = _value(key, record)
     name = column_of(key)
     if value is _ABSENT or value is None:

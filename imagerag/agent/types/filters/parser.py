@@ -167,7 +167,7 @@ def _compared(key: str, op: str, value: "Token") -> Condition:
 
 
 def _depth(condition: Condition) -> int:
-    """How many conditions lie inside each other; counted level by level."""
+    """Depth of nested conditions, counted level by level."""
     depth, level = 0, [condition]
     while level:
         depth += 1
@@ -185,7 +185,7 @@ def _parts(condition: Condition) -> Sequence[Condition]:
 
 
 def _wrong(text: str, error: Any) -> FilterError:
-    """What was expected where the text cannot be read on."""
+    """The error that names what was expected at this place."""
     token = getattr(error, "token", None)
     ended = token is not None and token.type == "$END"
     at = len(text.rstrip()) if ended else error.pos_in_stream

@@ -1,4 +1,4 @@
-"""How good a CLIP is at the sketch world: `python -m imagerag.tools.sketch.training.evaluate [DIR]` prints it as JSON.
+"""Evaluate a CLIP on the sketch world: `python -m imagerag.tools.sketch.training.evaluate [DIR]` prints it as JSON.
 
 Works on any open_clip model; every number is a pure function of the model and the seed.
 

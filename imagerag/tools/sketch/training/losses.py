@@ -1,4 +1,4 @@
-"""What the sketch CLIP is trained for: batches with their exact truth table, and the two losses over them."""
+"""Training objective of the sketch CLIP: batches with their exact truth table, and two losses over them."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _batch(pool: Pool, rows: Any, kinds: Any) -> Batch:
 
 
 def holds(scenes: Tensor, grounds: Tensor, claims: Tensor, claim_grounds: Tensor) -> Tensor:
-    """Which claims are true in which scenes: bool `(scenes, claims)`, tables as in `Pool`.
+    """Truth table of claims and scenes: bool `(scenes, claims)`, tables as in `Pool`.
 
     Every wish of a claim must be met by a thing of its own.
     """

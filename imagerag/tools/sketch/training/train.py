@@ -69,7 +69,7 @@ class Settings:
 
     @property
     def config_file(self) -> Path:
-        """Which configuration is trained."""
+        """Path of the configuration to train."""
         return Path(self.config) if self.config else CONFIG
 
 
