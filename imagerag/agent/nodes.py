@@ -1,6 +1,5 @@
 """The nodes of the generation graph. Each does one thing and returns what changed; `routing.py` says what follows."""
 
-import asyncio
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Self, cast
@@ -17,11 +16,11 @@ from imagerag.agent.errors import JudgeReplyError, RefusalError
 from imagerag.agent.image_generation import ImageGeneration
 from imagerag.agent.intents import only_comparisons_fail
 from imagerag.agent.judge_image_check import check_images
+from imagerag.agent.judge_input import JudgeInput, abstention, with_verdict
 from imagerag.agent.ports import (
     BlobStore,
     Critique,
     ImageGenerator,
-    ImagePart,
     Judge,
     MissingConcepts,
     ReferenceLibrary,
@@ -39,7 +38,7 @@ from imagerag.agent.retrieval.reranking import CandidateReranker
 from imagerag.agent.retrieval.search_batcher import SearchBatcher
 from imagerag.agent.retry_schedule import TEMPERATURES, extraction_params, retries_counted
 from imagerag.agent.state import RunState, RunUpdate, SearchTask, next_round, next_searches
-from imagerag.agent.types import Attempt, RunConfig, UsedReference, Verdict
+from imagerag.agent.types import Attempt, RunConfig, UsedReference
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +46,10 @@ class Nodes:
     """The nodes, bound to the ports they act through.
 
     Attributes:
-        library: None means that nothing is ever found.
-        reranker: what orders the candidates that passed; None leaves them by similarity.
+        library: None: searches find nothing.
+        reranker: orders the candidates that passed; None leaves them by similarity.
         journal: None keeps no answers: a run that is killed pays again for the node it was in.
-        failed: what failing tries of a node called, until the try that succeeds takes it over.
+        failed: calls of failed tries of a node, until the try that succeeds takes them over.
     """
 
     generator: ImageGenerator
@@ -78,35 +77,29 @@ class Nodes:
     async def critique(self, state: RunState, runtime: Runtime[RunConfig]) -> RunUpdate:
         """Judge the newest attempt against the ORIGINAL prompt, on the checklist of the first critique.
 
-        A picture that a run goes on from brings its verdict along, and is not judged again.
+        The image of a continued run brings its verdict along, and is not judged again.
         """
         attempts, mode = state["attempts"], runtime.context.judge_mode
         attempt, calls = attempts[-1], self._calls(state, runtime)
         if attempt.verdict is not None:
             return {}
         if not says_something(state["prompt"]):
-            unjudged = _abstention(nothing_to_check(state["prompt"]))
-            return {"attempts": _with_verdict(attempts, unjudged), "judged_prompt": state["prompt"]}
+            unjudged = abstention(nothing_to_check(state["prompt"]))
+            return {"attempts": with_verdict(attempts, unjudged), "judged_prompt": state["prompt"]}
         calls.round = attempt.round
-        shown, image, subjects = await self._judge_images(state, attempt, runtime.context)
-        requirements = [*(state.get("requirements") or []), *sent_images.fixed_for_judge(self.judge, shown, attempt)]
+        seen = await self._judge_input(state, attempt, runtime.context)
+        fixed = sent_images.fixed_for_judge(self.judge, seen.shown, attempt)
+        requirements = [*(state.get("requirements") or []), *fixed]
         try:
             answer = await calls.execute_and_parse(
                 "judge.critique",
                 self.judge.identity,
                 Critique,
-                {
-                    "prompt": state["prompt"],
-                    "image": attempt.image.sha256,
-                    "subjects": [reference.image.sha256 for reference in shown if reference.role != "reference"],
-                    "requirements": [requirement.model_dump(exclude_none=True) for requirement in requirements],
-                    "mode": mode,
-                    **sent_images.named_references(shown),
-                },
+                seen.of_critique(state["prompt"], requirements, mode),
                 lambda variation: self.judge.critique(
                     state["prompt"],
-                    image,
-                    subjects=subjects,
+                    seen.image,
+                    subjects=seen.subjects,
                     requirements=requirements,
                     mode=mode,
                     variation=variation,
@@ -114,13 +107,13 @@ class Nodes:
                 ),
             )
         except JudgeReplyError as unread:
-            judged = _with_verdict(attempts, _abstention(str(unread), unread.raw))
+            judged = with_verdict(attempts, abstention(str(unread), unread.raw))
             return {"attempts": judged, "judged_prompt": state["prompt"], "calls": calls.made}
         entries = state.get("tracked_concepts") or []
         if answer.verdict.aligned or answer.verdict.missing or only_comparisons_fail(answer.verdict):
             entries = concept_tracker.update_missing(entries, answer.verdict.missing, attempt.round)
         return {
-            "attempts": _with_verdict(attempts, answer.verdict),
+            "attempts": with_verdict(attempts, answer.verdict),
             "judged_prompt": state["prompt"],
             "requirements": state.get("requirements") or [r for r in answer.requirements if r.image is None],
             "tracked_concepts": entries,
@@ -132,7 +125,7 @@ class Nodes:
         }
 
     async def extract_concepts(self, state: RunState, runtime: Runtime[RunConfig]) -> RunUpdate:
-        """Name what is missing. A fused verdict has said so already; otherwise ask, each further try hotter."""
+        """Name what is missing. A fused verdict has named it; otherwise ask, retrying with a higher temperature."""
         attempt = state["attempts"][-1]
         verdict, tried = attempt.verdict, state["concept_tries"]
         assert verdict is not None, "routing sends only judged attempts here"
@@ -142,16 +135,15 @@ class Nodes:
         if named and not tried:
             return {"concepts": named, "concept_tries": retries_counted(1, self.judge.honours)}
         calls = self._calls(state, runtime)
-        shown, image, subjects = await self._judge_images(state, attempt, runtime.context)
-        about = {"prompt": state["prompt"], "image": attempt.image.sha256, "verdict": verdict.model_dump(mode="json")}
+        seen = await self._judge_input(state, attempt, runtime.context)
         try:
             answer = await calls.execute(
                 "judge.missing_concepts",
                 self.judge.identity,
                 MissingConcepts,
-                about | sent_images.named_references(shown),
+                seen.of_missing_concepts(state["prompt"], verdict),
                 lambda: self.judge.missing_concepts(
-                    state["prompt"], image, verdict=verdict, variation=variation, subjects=subjects
+                    state["prompt"], seen.image, verdict=verdict, variation=variation, subjects=seen.subjects
                 ),
                 variation := extraction_params(
                     tried, self.judge.honours, seed=runtime.context.seed, in_vain=escalation.failed_concepts(state)
@@ -171,16 +163,16 @@ class Nodes:
     async def write_captions(self, state: RunState, runtime: Runtime[RunConfig]) -> RunUpdate:
         """Write one caption per missing concept, each within what the library's encoder reads; or do without them."""
         calls, attempt = self._calls(state, runtime), state["attempts"][-1]
-        _, image, subjects = await self._judge_images(state, attempt, runtime.context)
+        seen = await self._judge_input(state, attempt, runtime.context)
         writer = CaptionWriter(
             judge=self.judge,
             library=self.library,
             calls=calls,
             prompt=state["prompt"],
-            image=image,
+            image=seen.image,
             sha256=attempt.image.sha256,
             verdict=attempt.verdict,
-            subjects=subjects,
+            subjects=seen.subjects,
             again=escalation.for_captions(state),
         )
         by_caption = runtime.context.retrieve_by == "caption"
@@ -285,13 +277,8 @@ class Nodes:
         attempt = await generation.attempt(calls, state, references)
         return {"attempts": [*attempts, attempt], "calls": calls.made}
 
-    async def _judge_images(
-        self, state: RunState, attempt: Attempt, config: RunConfig
-    ) -> tuple[list[UsedReference], ImagePart, list[ImagePart]]:
-        """The references that the judge sees, the image of an attempt, and the images of these references."""
-        shown = sent_images.shown_to_judge(self.judge, state, attempt, config.likeness)
-        image, *references = await asyncio.gather(self._parts.image(attempt.image), *map(self._parts.reference, shown))
-        return shown, image, references
+    async def _judge_input(self, state: RunState, attempt: Attempt, config: RunConfig) -> JudgeInput:
+        return await JudgeInput.read(self.judge, self._parts, state, attempt, config)
 
     @cached_property
     def _batcher(self) -> SearchBatcher | None:
@@ -310,12 +297,3 @@ class Nodes:
 
     def _room(self, state: RunState, config: RunConfig) -> int:
         return sent_images.reference_room(state, config, takes=self.generator.max_references)
-
-
-def _with_verdict(attempts: list[Attempt], verdict: Verdict) -> list[Attempt]:
-    """The attempts, the newest with its verdict."""
-    return [*attempts[:-1], attempts[-1].model_copy(update={"verdict": verdict})]
-
-
-def _abstention(reason: str, raw: str = "") -> Verdict:
-    return Verdict(status="abstained", aligned=None, reason=reason, raw=raw)

@@ -32,21 +32,20 @@ if TYPE_CHECKING:
 
 
 class ImageRAG:
-    """Draws what was asked for, looks at it, finds what is missing in the user's own pictures, and draws again.
+    """Generates an image, judges it, retrieves missing concepts from the user's own images, and generates again.
 
     Args:
         preset: a bundle of backends that belong together; "sketch" is embedded and offline.
-        generator: spec of what draws, `provider:model[@base_url]`.
-        judge: spec of what looks.
-        answerer: spec of what answers questions; by default the judge.
+        generator: spec of the image generator, `provider:model[@base_url]`.
+        judge: spec of the judge.
+        answerer: spec of the answerer of questions; by default the judge.
         embedder: spec of the encoder for new libraries; a library that exists knows its own.
         library: name of the library references come from.
-        reranker: spec of what puts candidates that passed into another order: "vlm" (the judge picks), "bm25" (the
+        reranker: spec of the reranker of candidates that passed: "vlm" (the judge picks), "bm25" (the
             words of captions, titles and tags). None, the default, leaves them by similarity.
         home: folder for libraries, images and runs.
 
-    What is not given comes from the environment (`IMAGERAG_PRESET`, `IMAGERAG_LIBRARY`, …), then `imagerag.toml`,
-    then the preset.
+    Other settings come from the environment (`IMAGERAG_LIBRARY`, …), then `imagerag.toml`, then the preset.
 
     Raises:
         UsageError: an unknown preset or setting.
@@ -207,7 +206,7 @@ class ImageRAG:
         deadline_s: float | None = None,
         patience_s: float | None = None,
     ) -> "AnswerRecord":
-        """Answer a question from a library's pictures and their metadata, and from nothing else.
+        """Answer a question from a library's images and their metadata, and from nothing else.
 
         Args:
             question: at most 4,000 characters.
@@ -234,9 +233,8 @@ class ImageRAG:
             patience_s: seconds that a call waits at most for a service that says when to ask again; None is 120.
 
         Returns:
-            The record: `outcome`, `answer`, `citations`, everything that was `retrieved`, and what it cost. Beside
-            what is similar, the metadata of the whole library is looked through (up to 10,000 pictures), for "the
-            cheapest" need not look like the question.
+            The record: `outcome`, `answer`, `citations`, all `retrieved` images, and the cost. Beside the search by
+            similarity, the metadata of the whole library is queried, of up to 10,000 images.
 
         Raises:
             UsageError: something asked for cannot be. What goes wrong later is an outcome, never an exception.

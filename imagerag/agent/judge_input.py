@@ -1,0 +1,67 @@
+"""The input of the judge for one attempt, and attempts with their verdicts."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from imagerag.agent import sent_images
+from imagerag.agent.ports import ImagePart, Judge
+from imagerag.agent.state import RunState
+from imagerag.agent.types import Attempt, Requirement, RunConfig, UsedReference, Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeInput:
+    """The images that a judge gets for an attempt.
+
+    Attributes:
+        attempt: the attempt.
+        image: its image.
+        shown: the references that the judge sees.
+        subjects: their images.
+    """
+
+    attempt: Attempt
+    image: ImagePart
+    shown: list[UsedReference]
+    subjects: list[ImagePart]
+
+    @classmethod
+    async def read(
+        cls, judge: Judge, parts: sent_images.ImageParts, state: RunState, attempt: Attempt, config: RunConfig
+    ) -> Self:
+        """Read the images that the judge sees."""
+        shown = sent_images.shown_to_judge(judge, state, attempt, config.likeness)
+        image, *subjects = await asyncio.gather(parts.image(attempt.image), *map(parts.reference, shown))
+        return cls(attempt=attempt, image=image, shown=shown, subjects=subjects)
+
+    def of_critique(self, prompt: str, requirements: Sequence[Requirement], mode: str) -> dict[str, Any]:
+        """The inputs of a critique, as the journal keeps them."""
+        return {
+            "prompt": prompt,
+            "image": self.attempt.image.sha256,
+            "subjects": [reference.image.sha256 for reference in self.shown if reference.role != "reference"],
+            "requirements": [requirement.model_dump(exclude_none=True) for requirement in requirements],
+            "mode": mode,
+            **sent_images.named_references(self.shown),
+        }
+
+    def of_missing_concepts(self, prompt: str, verdict: Verdict) -> dict[str, Any]:
+        """The inputs of the request for missing concepts, as the journal keeps them."""
+        return {
+            "prompt": prompt,
+            "image": self.attempt.image.sha256,
+            "verdict": verdict.model_dump(mode="json"),
+            **sent_images.named_references(self.shown),
+        }
+
+
+def with_verdict(attempts: Sequence[Attempt], verdict: Verdict) -> list[Attempt]:
+    """The attempts, the newest with its verdict."""
+    return [*attempts[:-1], attempts[-1].model_copy(update={"verdict": verdict})]
+
+
+def abstention(reason: str, raw: str = "") -> Verdict:
+    """The verdict of a judge that could not judge."""
+    return Verdict(status="abstained", aligned=None, reason=reason, raw=raw)
