@@ -96,7 +96,7 @@ def pytest_collection_finish() -> None:
 def impatient_decoders(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The processes that decode pictures give up after two seconds of the processor, and not after five and more.
 
-    For tests of what happens then; `tests/agent/test_decoding_limits.py` sees how long it is for users.
+    For tests of what happens then; `tests/agent/images/test_decoding_limits.py` sees how long it is for users.
     """
     from imagerag.agent.images import decoding_pool
 

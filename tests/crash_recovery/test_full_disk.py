@@ -157,7 +157,7 @@ async def test_a_batch_stops_when_the_account_turns_everything_down(tmp_path: Pa
 
 
 async def test_an_index_on_a_full_disk_leaves_a_healthy_library(disk: SmallDisk, tmp_path: Path) -> None:
-    from tests.store.test_library_does_not_grow import noise
+    from tests.store.library.test_library_does_not_grow import noise
 
     folder = tmp_path / "pictures"
     folder.mkdir()

@@ -26,7 +26,7 @@ from imagerag.reports.contact_sheet.choices_sheet import choices_sheet
 from imagerag.reports.contact_sheet.run_sheet import contact_sheet
 from imagerag.reports.html.diff_writer import compare, page_of
 from tests.graphs.conftest import Stage, make_stage
-from tests.reports.test_run_report import Reader
+from tests.reports.html.test_run_report import Reader
 
 CAPTION = "a detailed picture of a heart"
 SIMILARITY = 0.41051

@@ -7,7 +7,7 @@ from imagerag.formatting.html.templating import printable
 from imagerag.formatting.numbers import cosine, dollars
 from imagerag.reports.record_text import decision_of
 from tests.reports.conftest import RUNS
-from tests.reports.test_run_report import Reader
+from tests.reports.html.test_run_report import Reader
 
 
 def as_read(text: str) -> str:

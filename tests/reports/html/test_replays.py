@@ -3,7 +3,7 @@
 Two sketch runs and one over HTTP here; `STORM=full` in the environment makes it ten sketch runs and two over HTTP
 (minutes):
 
-    STORM=full python -m pytest tests/reports/test_replays.py -s
+    STORM=full python -m pytest tests/reports/html/test_replays.py -s
 """
 
 import os

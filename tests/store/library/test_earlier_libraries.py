@@ -16,7 +16,7 @@ from imagerag.store.library.metadata_columns import Kind, columns_of
 from imagerag.store.library.schema import ROW_COLUMNS
 from imagerag.store.library.table_columns import TableColumns
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 
 
 @pytest.fixture(params=[1, 2])

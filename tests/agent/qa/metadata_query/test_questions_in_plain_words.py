@@ -13,7 +13,7 @@ from imagerag.agent.qa.types import MetadataResult, RetrievedImage
 from imagerag.agent.types import SamplingParams
 from imagerag.tools.answerers.metadata import MetadataAnswerer
 from imagerag.tools.sketch.catalogue import Product, products
-from tests.agent.qa.test_lookup import CATALOGUE, NAMES
+from tests.agent.qa.metadata_query.test_lookup import CATALOGUE, NAMES
 
 ANSWERER = MetadataAnswerer()
 Which = Callable[[Product], bool]

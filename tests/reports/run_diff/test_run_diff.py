@@ -17,7 +17,7 @@ from imagerag.reports.run_diff.text import pair
 from imagerag.tools.testing.fakes import ScriptedJudge
 from tests.graphs.conftest import Stage, make_stage
 from tests.reports.conftest import CAPTION, HOSTILE, RUNS, Browser, setup
-from tests.reports.test_run_report import assert_self_contained
+from tests.reports.html.test_run_report import assert_self_contained
 
 
 @pytest.fixture

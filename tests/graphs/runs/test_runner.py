@@ -174,7 +174,7 @@ KILLED = """
 @pytest.mark.parametrize("die_at", [1, 2, 4, 5, 6, 7, 9, 12])
 async def test_a_killed_run_goes_on_where_it_was_and_asks_nothing_again(tmp_path, make_stage, die_at):
     home = tmp_path / "home"
-    killed = python("-c", textwrap.dedent(KILLED), home, str(die_at), Path(__file__).parent)
+    killed = python("-c", textwrap.dedent(KILLED), home, str(die_at), Path(__file__).parents[1])
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     stage = make_stage(home)
     stage.library.plant(CAPTION, similarity=0.9)
@@ -216,7 +216,7 @@ TORN = """
 async def test_an_answer_that_arrived_before_the_kill_is_not_asked_for_again(tmp_path, make_stage):
     """The node had its answer, the checkpoint did not: what the journal holds is used."""
     home = tmp_path / "home"
-    killed = python("-c", textwrap.dedent(TORN), home, Path(__file__).parent)
+    killed = python("-c", textwrap.dedent(TORN), home, Path(__file__).parents[1])
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     stage = make_stage(home, [[]])
     record = await last(stage.runner.resume("torn"))

@@ -19,7 +19,7 @@ from imagerag.store.library.image_calibration import calibrate_images
 from imagerag.store.library.metadata import ImageThreshold
 from imagerag.store.library.schema import ImageRecord
 
-RECORDED = np.load(Path(__file__).parent / "data" / "product_photos.npz")
+RECORDED = np.load(Path(__file__).parents[1] / "data" / "product_photos.npz")
 NAMES = [str(name) for name in RECORDED["names"]]
 
 

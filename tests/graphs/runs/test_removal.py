@@ -297,7 +297,7 @@ async def test_a_prune_that_is_killed_leaves_whole_runs_and_the_next_one_finishe
     home = tmp_path / "home"
     stage = make_stage(home)
     records = {f"run{number}": await ran(stage, f"run{number}", []) for number in range(6)}
-    process = Python("-c", textwrap.dedent(KILLED), home, Path(__file__).parent, str(delay))
+    process = Python("-c", textwrap.dedent(KILLED), home, Path(__file__).parents[1], str(delay))
     _, stderr = await asyncio.to_thread(process.communicate)
     assert process.returncode in (0, -signal.SIGKILL), stderr
     stage = make_stage(home)

@@ -21,7 +21,7 @@ async def last(events: Any) -> RunRecord:
 
 @pytest.fixture
 def earlier(tmp_path: Path, make_stage: Any) -> Any:
-    with tarfile.open(Path(__file__).parent / "data" / "earlier_home.tar.xz") as packed:
+    with tarfile.open(Path(__file__).parents[1] / "data" / "earlier_home.tar.xz") as packed:
         packed.extractall(tmp_path, filter="data")
     stage = make_stage(tmp_path / "home")
     for similarity in (0.9, 0.8):

@@ -19,7 +19,7 @@ from imagerag.agent.images.encoding import encode_for_model
 from imagerag.agent.images.formats import looks_like_an_image
 from imagerag.agent.images.pixel_modes import eight_bit, opaque
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DECODERS = ("imagerag/agent/images/decoding.py", "imagerag/agent/images/pixel_modes.py")
 RAMP = np.linspace(0, 65535, 256).round().astype(np.uint16)[None, :].repeat(8, 0)
 
