@@ -7,7 +7,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.no_reference_reason import furthest
-from imagerag.agent.retrieval.search_queries import names_of
+from imagerag.agent.retrieval.search_queries import names_of, split_name
 from imagerag.agent.retry_policy import describe_delay
 from imagerag.agent.types import BUILT_IN_LIBRARY, Candidate, Cause, Outcome, Search
 from imagerag.formatting.labels import FILTERS, OUTCOMES
@@ -183,9 +183,9 @@ def _quoted(prompt: str) -> str:
 
 
 def _named(record: "RunRecord") -> str:
-    """The library that pictures can be added to: of several, the first of the user's own."""
+    """The library that pictures can be added to: of several, the first of the user's own; no snapshot."""
     names = names_of(record.setup.library) if record.setup and record.setup.library else ("NAME",)
-    return next((name for name in names if name != BUILT_IN_LIBRARY), names[0])
+    return split_name(next((name for name in names if name != BUILT_IN_LIBRARY), names[0]))[0]
 
 
 def _library(record: "RunRecord") -> str:

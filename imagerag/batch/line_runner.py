@@ -23,7 +23,7 @@ from imagerag.graphs.mismatch_warnings import warnings_of_many
 from imagerag.graphs.runs.events import last_record
 from imagerag.graphs.runs.records import read_record
 from imagerag.graphs.runs.runner import Runner
-from imagerag.store.library.database import list_libraries
+from imagerag.store.library.database import is_there
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class LineRunner:
         setups = [
             (RunSpec(generator=named.generator, judge=named.judge, library=library), of_library)
             for library, of_library in prompts.items()
-            if library is None or library in (*list_libraries(self.dependencies.home), BUILT_IN_LIBRARY)
+            if library in (None, BUILT_IN_LIBRARY) or is_there(self.dependencies.home, library)
         ]
         return await warnings_of_many(self.dependencies, setups)
 

@@ -113,15 +113,16 @@ async def _plan(rag: ImageRAG, spec: str, given: Mapping[str, Any]) -> "Plan":
     settings, own = rag.settings, next(iter(suite.libraries), None)
     sketch = suite.name == "sketch"
     named = [m for m in (given["metrics"] or "").split(",") if m.strip()] or default_metrics(suite.name)
+    setup = setup_for(
+        given["generator"] or ("sketch" if sketch else settings.generator),
+        given["judge"] or ("sketch" if sketch else settings.judge),
+        given["library"] or own or settings.library,
+        RunConfig(references_per_concept=settings.references_per_concept),
+    )
     return Plan(
         suite=suite,
         arms=arms,
-        setup=setup_for(
-            given["generator"] or ("sketch" if sketch else settings.generator),
-            given["judge"] or ("sketch" if sketch else settings.judge),
-            given["library"] or own or settings.library,
-            RunConfig(references_per_concept=settings.references_per_concept),
-        ),
+        setup=await rag.dependencies.pinned(setup),
         metrics=tuple(named) if suite.cases else (),
         shard=shard,
     )

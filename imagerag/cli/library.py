@@ -1,5 +1,5 @@
-"""`imagerag library`: list, info and calibrate; the other commands are in `library_images`, `library_duplicates` and
-`library_upkeep`."""
+"""`imagerag library`: list, info and calibrate; the other commands are in `library_images`, `library_duplicates`,
+`library_snapshots` and `library_upkeep`."""
 
 import asyncio
 from typing import TYPE_CHECKING
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from imagerag.agent.errors import ImageRAGError
-from imagerag.cli import Globals, library_duplicates, library_images, library_upkeep
+from imagerag.cli import Globals, library_duplicates, library_images, library_snapshots, library_upkeep
 from imagerag.cli.command_group import FullHelpGroup
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.terminal import accent, bold, count, dim, say, say_all, say_json, short, table
@@ -34,11 +34,11 @@ def list_command(globals_: Globals, /, as_json: bool) -> int:
     if as_json:
         from imagerag.schemas.libraries import LibrariesDocument
 
-        say_json(LibrariesDocument(libraries=[_listed(*one) for one in library_metadata]).as_json())
+        say_json(LibrariesDocument(libraries=[_listed(*one, _tags(rag, one[0])) for one in library_metadata]).as_json())
         return 0
     if not library_metadata:
         say("no libraries yet: imagerag index PATH --library NAME")
-    say_all(table([_row(*one) for one in library_metadata], right={1, 2}))
+    say_all(table([_row(*one, _tags(rag, one[0])) for one in library_metadata], right={1, 2}))
     return 0
 
 
@@ -54,9 +54,12 @@ def info_command(globals_: Globals, /, name: str, as_json: bool) -> int:
     if as_json:
         from imagerag.schemas.libraries import LibraryInfo
 
-        say_json(LibraryInfo(library=name, images=number, metadata=library_metadata).as_json())
+        info = LibraryInfo(library=name, images=number, metadata=library_metadata, snapshots=_tags(rag, name))
+        say_json(info.as_json())
     else:
-        say_all([f"library {bold(name)}: {count(number, 'picture')}", *library_metadata_lines(library_metadata)])
+        tagged = [f"snapshots: {', '.join(tags)}"] if (tags := _tags(rag, name)) else []
+        head = f"library {bold(name)}: {count(number, 'picture')}"
+        say_all([head, *library_metadata_lines(library_metadata), *tagged])
     return 0
 
 
@@ -100,14 +103,27 @@ async def _described(rag: ImageRAG, name: str) -> "tuple[int, LibraryMetadata]":
     """The number of images and the metadata of a library; its encoder need not be available."""
     from imagerag.store.library.database import open_table
     from imagerag.store.library.metadata import library_metadata_of
+    from imagerag.store.library.names import is_snapshot
 
-    if name not in await rag.libraries.list():
+    if not is_snapshot(name) and name not in await rag.libraries.list():
         await rag.libraries.open(name)  # the built-in one is made when it is first asked for
     table = await asyncio.to_thread(open_table, rag.dependencies.home, name)
     return await asyncio.to_thread(table.count_rows), library_metadata_of(table, name)
 
 
-def _listed(name: str, number: int | None, library_metadata: "LibraryMetadata | None", wrong: str) -> "Listed":
+def _tags(rag: ImageRAG, name: str) -> list[str]:
+    """The tags of a library's snapshots; none of a snapshot, or of a library that is not there yet."""
+    from imagerag.store.library.database import snapshot_names
+
+    try:
+        return [one.partition("@")[2] for one in snapshot_names(rag.dependencies.home, name)]
+    except ImageRAGError:
+        return []
+
+
+def _listed(
+    name: str, number: int | None, library_metadata: "LibraryMetadata | None", wrong: str, tags: list[str]
+) -> "Listed":
     from imagerag.schemas.libraries import Listed
 
     threshold = library_metadata.threshold if library_metadata else None
@@ -116,17 +132,22 @@ def _listed(name: str, number: int | None, library_metadata: "LibraryMetadata | 
         images=number,
         embedder=library_metadata.spec if library_metadata else None,
         threshold=threshold.cosine if threshold else None,
+        snapshots=tags,
         error=wrong or None,
     )
 
 
-def _row(name: str, number: int | None, library_metadata: "LibraryMetadata | None", wrong: str) -> list[str]:
+def _row(
+    name: str, number: int | None, library_metadata: "LibraryMetadata | None", wrong: str, tags: list[str]
+) -> list[str]:
     if library_metadata is None:
         return [bold(short(name, 40)), "", "", short(wrong, 100)]
     threshold = (
         f"threshold {cosine(library_metadata.threshold.cosine)}" if library_metadata.threshold else "not calibrated"
     )
-    return [bold(short(name, 40)), count(number or 0, "picture"), threshold, dim(short(library_metadata.spec, 60))]
+    tagged = f", {count(len(tags), 'snapshot')}" if tags else ""
+    spec = dim(short(library_metadata.spec, 60) + tagged)
+    return [bold(short(name, 40)), count(number or 0, "picture"), threshold, spec]
 
 
 def library_metadata_lines(library_metadata: "LibraryMetadata") -> list[str]:
@@ -167,5 +188,6 @@ def _threshold_rows(threshold: "Threshold") -> list[list[str]]:
     return [*rows, [dim("measured"), f"with {asked}, {count(threshold.images, 'picture')}"]]
 
 
-for command in (*library_images.COMMANDS, *library_duplicates.COMMANDS, *library_upkeep.COMMANDS):
-    library_command.add_command(command)
+for module in (library_images, library_duplicates, library_snapshots, library_upkeep):
+    for command in module.COMMANDS:
+        library_command.add_command(command)

@@ -74,7 +74,7 @@ class LibrariesAPI(LibraryMaintenance):
         from imagerag.store.library.creation import creating_library
         from imagerag.store.library.ingest import index
 
-        self._refuse_built_in(library)
+        self._refuse_unchangeable(library)
         if dry_run:
             return await self._planned(paths, library, embedder, manifest=manifest, exclude=exclude,
                                        allow_outside=allow_outside, prune=prune, progress=progress)  # fmt: skip

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, Unpack
 
 from imagerag.agent.types.filters import FilterInput, parse_filter
 from imagerag.client.library_opening import LibraryOpening
+from imagerag.client.library_snapshots import SnapshotsAPI
 from imagerag.client.synchronous import synchronous
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from imagerag.store.library.disk_use import DiskUse
     from imagerag.store.library.duplicates import Duplicates
     from imagerag.store.library.export import Export
-    from imagerag.store.library.library import Library
     from imagerag.store.library.schema import ImageRecord
     from imagerag.store.library.statistics import LibraryStatistics
     from imagerag.store.library.verification import Verification
@@ -224,9 +224,12 @@ class LibraryMaintenance(LibraryOpening):
             UnknownLibraryError, LibraryDamagedError: there is none of that name, or its table cannot be read.
             BackendError: the encoder, which a repair may need, failed.
         """
+        from imagerag.store.library.names import refuse_snapshot
         from imagerag.store.library.repair import repair_library
         from imagerag.store.library.verification import verify_table
 
+        if repair:
+            refuse_snapshot(self.name(library))
         opened, home = await self.open(library), self._context.dependencies.home
         found = await opened.table.read(lambda: verify_table(opened.table, files=files))
         if not repair or not found.problems:
@@ -269,10 +272,10 @@ class LibraryMaintenance(LibraryOpening):
 
         await asyncio.to_thread(remove, self._context.dependencies.home, name)
 
-    async def _own(self, library: str | None) -> "Library":
-        """A library that may be changed."""
-        self._refuse_built_in(library)
-        return await self.open(library)
+    @property
+    def snapshots(self) -> SnapshotsAPI:
+        """Snapshots of libraries."""
+        return SnapshotsAPI(self._context)
 
     select_sync = synchronous(select)
     add_sync = synchronous(add)

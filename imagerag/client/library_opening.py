@@ -57,14 +57,22 @@ class LibraryOpening:
             return name
         raise UsageError("say which library: --library NAME")
 
-    def _refuse_built_in(self, library: str | None) -> None:
-        """Refuse the built-in catalogue where a library is to be changed.
+    def _refuse_unchangeable(self, library: str | None) -> None:
+        """Refuse the built-in catalogue and snapshots where a library is to be changed.
 
         Raises:
-            UsageError: it is the one that is meant.
+            UsageError: it is one of them that is meant.
         """
-        if (library or self._context.settings.library) == BUILT_IN_LIBRARY:
+        from imagerag.store.library.names import refuse_snapshot
+
+        if (name := library or self._context.settings.library) == BUILT_IN_LIBRARY:
             raise UsageError(f"{BUILT_IN_LIBRARY!r} is the built-in catalogue, redrawn when it has to be: name another")
+        refuse_snapshot(name or "")
+
+    async def _own(self, library: str | None) -> "Library":
+        """A library that may be changed."""
+        self._refuse_unchangeable(library)
+        return await self.open(library)
 
     open_sync = synchronous(open)  # noqa: A003
 

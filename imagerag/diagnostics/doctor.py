@@ -10,17 +10,19 @@ from pydantic import BaseModel, ConfigDict, Field
 from imagerag.agent.calls.costs import estimator_of
 from imagerag.agent.errors import ImageRAGError, UsageError
 from imagerag.agent.extras import is_installed
-from imagerag.agent.retrieval.search_queries import names_of
+from imagerag.agent.retrieval.search_queries import names_of, split_name
 from imagerag.agent.types import BUILT_IN_LIBRARY
 from imagerag.diagnostics.probes import Probe, configured_specs, probe_backend
 from imagerag.graphs.configuration.settings import Settings
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.recorded_image_checks import takes_images
 from imagerag.graphs.runs.reindexing import missing_from_index
+from imagerag.store.data_dir import DataDir
 from imagerag.store.disk_usage import disk_usage
 from imagerag.store.integrity_check import IntegrityProblem, integrity_problems, is_stale
-from imagerag.store.library.database import folder_of, list_libraries
+from imagerag.store.library.database import folder_of, is_there, list_libraries
 from imagerag.store.library.metadata import read_library_metadata
+from imagerag.store.library.names import is_snapshot
 from imagerag.tools.credentials import key_variables
 from imagerag.tools.healthcheck import TIMEOUT_S, check_health
 from imagerag.tools.registry import Role
@@ -148,7 +150,7 @@ async def diagnose(
         files=files,
         unlisted=unlisted,
         disk={str(kind): size for kind, size in (await asyncio.to_thread(disk_usage, dependencies.home)).items()},
-        problems=[*_file_problems(files, unlisted), *_problems(settings, libraries, backends)],
+        problems=[*_file_problems(files, unlisted), *_problems(dependencies.home, settings, libraries, backends)],
     )
 
 
@@ -250,7 +252,9 @@ def _file_problems(files: list[IntegrityProblem], unlisted: int) -> list[str]:
     return told
 
 
-def _problems(settings: Settings, libraries: list[LibraryState], backends: list[BackendState]) -> list[str]:
+def _problems(
+    home: DataDir, settings: Settings, libraries: list[LibraryState], backends: list[BackendState]
+) -> list[str]:
     problems = [f"library {one.name}: {one.problem}" for one in libraries if one.problem]
     known = {one.name for one in libraries} | {BUILT_IN_LIBRARY}
     try:
@@ -258,8 +262,15 @@ def _problems(settings: Settings, libraries: list[LibraryState], backends: list[
     except UsageError as error:
         problems.append(str(error))
         named = ()
-    lacking = [name for name in named if name not in known]
-    problems += [f"there is no library {name}: imagerag index PATH --library {name}" for name in lacking]
+    lacking = [
+        split_name(name) for name in named if name not in known and not (is_snapshot(name) and is_there(home, name))
+    ]
+    problems += [
+        f"there is no library {name}: imagerag index PATH --library {name}"
+        if tag is None or name not in known
+        else f"there is no snapshot {tag} of library {name}: imagerag library snapshot create {name} {tag}"
+        for name, tag in lacking
+    ]
     for one in backends:
         if one.reachable is False:
             problems.append(f"{one.role} {one.spec}: {one.detail}")

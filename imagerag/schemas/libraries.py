@@ -10,6 +10,7 @@ from imagerag.store.library.disk_use import DiskUse
 from imagerag.store.library.duplicates import Duplicates
 from imagerag.store.library.export import Export
 from imagerag.store.library.metadata import LibraryMetadata, Threshold
+from imagerag.store.library.snapshots import Snapshot
 from imagerag.store.library.statistics import LibraryStatistics
 from imagerag.store.library.verification import Verification
 
@@ -116,12 +117,13 @@ class IndexDocument(Document):
 
 
 class Listed(Document):
-    """A library in the list; `error` says what is wrong with it."""
+    """A library in the list, with the tags of its snapshots; `error` says what is wrong with it."""
 
     name: str
     images: int | None
     embedder: str | None
     threshold: float | None
+    snapshots: list[str] = Field(default_factory=list)
     error: str | None
 
 
@@ -133,12 +135,13 @@ class LibrariesDocument(Document):
 
 
 class LibraryInfo(Document):
-    """A library and its metadata."""
+    """A library or a snapshot, its metadata, and the tags of its snapshots."""
 
     schema_name: Literal["imagerag.library/1"] = Field(default="imagerag.library/1", alias="schema")
     library: str
     images: int
     metadata: LibraryMetadata
+    snapshots: list[str] = Field(default_factory=list)
 
 
 class LibraryRemoved(Document):
@@ -167,6 +170,15 @@ class LibraryOptimized(Document):
 
 
 LibraryDocument = LibraryInfo | LibraryRemoved | LibraryRenamed | LibraryOptimized
+
+
+class SnapshotsDocument(Document):
+    """The snapshots of a library, or the one that was created, removed, or restored."""
+
+    schema_name: Literal["imagerag.library-snapshots/1"] = Field(default="imagerag.library-snapshots/1", alias="schema")
+    library: str
+    action: Literal["list", "create", "remove", "restore"]
+    snapshots: list[Snapshot]
 
 
 class ListedImage(Document):

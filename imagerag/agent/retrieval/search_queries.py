@@ -10,6 +10,9 @@ from imagerag.agent.ports import Filter, Hit, ReferenceLibrary, queries_of
 SEPARATOR: Final = ","
 """Between the names of libraries that are searched together: `photos,photos-siglip`."""
 
+AT: Final = "@"
+"""Between the name of a library and the tag of a snapshot: `photos@2026-11`."""
+
 MOST: Final = 4
 """Libraries searched together at most."""
 
@@ -28,6 +31,12 @@ def names_of(name: str) -> tuple[str, ...]:
     if len(names) > MOST:
         raise UsageError(f"at most {MOST} libraries are searched together, not {len(names)}")
     return names
+
+
+def split_name(name: str) -> tuple[str, str | None]:
+    """The name of a library, and the tag where a snapshot of it is named."""
+    library, at, tag = name.partition(AT)
+    return library, tag if at else None
 
 
 async def search_words(

@@ -213,6 +213,7 @@ class RunSpec(FrozenModel):
     """What a run was made with: enough to make it again, or to resume it elsewhere.
 
     Attributes:
+        snapshots: of each library that is named with a tag (`NAME@TAG`), the hash of what it holds.
         reranker: what puts candidates that passed into another order; None leaves them by similarity.
         deadline_s: seconds each start or resume of the run may take.
     """
@@ -220,6 +221,7 @@ class RunSpec(FrozenModel):
     generator: Spec
     judge: Spec
     library: str | None = None
+    snapshots: dict[str, str] = Field(default_factory=dict)
     reranker: Spec | None = None
     config: RunConfig = RunConfig()
     deadline_s: float | None = Field(default=None, gt=0)

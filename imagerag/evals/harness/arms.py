@@ -78,6 +78,8 @@ class Arm(FrozenModel):
         """SHA-256 of everything that decides its results, without the name."""
         setup = self.of(base, seed=0, cache="record").model_dump(mode="json")
         del setup["config"]["assume_cost_usd_per_call"]  # it decides what may be asked, and no answer
+        if not setup["snapshots"]:  # as before there were any
+            del setup["snapshots"]
         content = [self.procedure, setup, self.subjects, self.own_start]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 

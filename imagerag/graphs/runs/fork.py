@@ -79,7 +79,7 @@ async def fork(
         raise RunStateError(f"run {record.run_id} did not keep its steps: it can only be run anew")
     given = {name for name, value in replay.changes.items() if value is not None}
     await asyncio.to_thread(check_recorded, record.run_id, record.setup, dependencies.named, given)
-    setup = changed(record.setup, replay)
+    setup = await dependencies.pinned(changed(record.setup, replay))
     await asyncio.to_thread(note_setup, setup)
     parts = await dependencies.parts(setup)  # before the clock starts: loading a model is not the run's time
     await check_kept_masks(parts.generator, subjects, dependencies.blobs)
@@ -109,6 +109,8 @@ def changed(setup: RunSpec, replay: ForkOptions) -> RunSpec:
         raise UsageError(f"nothing in a run is called {', '.join(unknown)}")
     given = {name: value for name, value in replay.changes.items() if value is not None}
     outer = {name: value for name, value in given.items() if name in _OF_SETUP}
+    if "library" in outer:
+        outer["snapshots"] = {}  # of the library that is named now, whatever it holds
     cache = "record" if replay.no_cache else "reuse"
     config = {"cache": cache} | {name: value for name, value in given.items() if name not in _OF_SETUP}
     try:

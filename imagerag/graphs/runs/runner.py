@@ -78,6 +78,7 @@ class Runner:
             "initial_image": initial_image,
         }
         await asyncio.to_thread(note_setup, setup)
+        setup = await self.dependencies.pinned(setup)
         seed = InitialState(after=START, values=given)
         follow = self._follow(validate_id(run_id) or new_run_id(), seed, setup, given["prompt"])
         async with aclosing(follow) as events:
@@ -107,6 +108,7 @@ class Runner:
                 f"run {run_id} has nothing to resume from: it was stopped before its first step, or a server made it"
             )
         await asyncio.to_thread(check_recorded, run_id, setup, self.dependencies.named)
+        await self.dependencies.pinned(setup)
         answer = resume_value(standing, choose, edit)
         async with aclosing(self._follow(run_id, answer, setup, standing.values["prompt"])) as events:
             async for event in events:
@@ -138,7 +140,7 @@ class Runner:
         prompt = validate_prompt(steering.prompt or record.prompt)
         await self._touch_images(record)
         await asyncio.to_thread(check_recorded, run_id, setup, self.dependencies.named)
-        setup = apply_options(setup, steering)
+        setup = await self.dependencies.pinned(apply_options(setup, steering))
         parts, subjects = await self.dependencies.parts(setup), standing.values.get("subjects") or []
         await check_kept_masks(parts.generator, subjects, self.dependencies.blobs)
         limit = setup.config.reference_limit(parts.generator.max_references)

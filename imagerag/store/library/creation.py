@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 
 from imagerag.agent.errors import ImageRAGError
 from imagerag.store.data_dir import DataDir
-from imagerag.store.library.database import LANCE_ERRORS, list_libraries, open_table, remove, valid_name
+from imagerag.store.library.database import LANCE_ERRORS, list_libraries, open_table, remove
+from imagerag.store.library.names import valid_name
 from imagerag.store.run_lock import alone_now, waiting_lock
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -17,15 +16,15 @@ from imagerag.agent.errors import (
     UnknownLibraryError,
     UsageError,
 )
+from imagerag.agent.retrieval.search_queries import AT, split_name
 from imagerag.formatting.messages import unknown as unknown_name
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.lancedb_import import import_lancedb
+from imagerag.store.library.names import SNAPSHOTS, SUFFIX, snapshot_tags, valid_name, valid_tag
 from imagerag.store.run_lock import held_alone
 from imagerag.store.storage_errors import damaged_file, storage_error, storage_errors
 
 T = TypeVar("T")
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 LANCE_ERRORS = (OSError, RuntimeError, ValueError)
 """What lancedb raises."""
@@ -75,26 +74,16 @@ def remove(home: DataDir, name: str) -> None:
         raise damaged(name, error, folder_of(home, name)) from error
 
 
-def valid_name(name: str) -> str:
-    """The name itself, if a library can have it.
-
-    Raises:
-        UsageError: it cannot.
-    """
-    if not NAME.fullmatch(name):
-        raise UsageError(
-            f"{name!r} cannot be a library's name: use letters, digits, '-', '_' and '.' (at most 100, "
-            "a letter or digit first)"
-        )
-    return name
-
-
 def connect(home: DataDir) -> Any:
     """The home's LanceDB database."""
+    return _connect(home.libraries)
+
+
+def _connect(folder: Path) -> Any:
     # Zero: another process's commits are seen by the next read. Stable row ids: joining fragments leaves indexes as
     # they are.
     options = {"new_table_enable_stable_row_ids": "true", "new_table_data_storage_version": "2.2"}
-    return import_lancedb().connect(home.libraries, read_consistency_interval=timedelta(0), storage_options=options)
+    return import_lancedb().connect(folder, read_consistency_interval=timedelta(0), storage_options=options)
 
 
 def renamed_file(home: DataDir) -> Path:
@@ -112,32 +101,55 @@ def renames(home: DataDir) -> dict[str, str]:
 
 
 def current_name(home: DataDir, name: str) -> str:
-    """What a library is called now that had this name.
+    """What a library is called now that had this name; of a snapshot (`NAME@TAG`), with its tag.
 
     Raises:
         UnknownLibraryError: there is none, and was none of that name.
     """
+    library, tag = split_name(name)
     names = list_libraries(home)
-    if valid_name(name) in names:
-        return name
-    now = renames(home).get(name, "")
+    now = library if valid_name(library) in names else renames(home).get(library, "")
     if now not in names:
-        raise unknown(home, name)
-    return now
+        raise unknown(home, library)
+    if tag is None:
+        return now
+    if valid_tag(tag) not in (tags := snapshot_tags(folder_of(home, now))):
+        told = unknown_name("snapshot", tag, tags, where=f"library {now!r}")
+        raise UnknownLibraryError(f"{told}. Take one: imagerag library snapshot create {now} {tag}")
+    return f"{now}{AT}{tag}"
+
+
+def snapshot_names(home: DataDir, name: str) -> list[str]:
+    """The names (`NAME@TAG`) of a library's snapshots, sorted; none of a snapshot.
+
+    Raises:
+        UnknownLibraryError: there is no such library.
+    """
+    name = current_name(home, name)
+    return [f"{name}{AT}{tag}" for tag in snapshot_tags(folder_of(home, name))]
+
+
+def is_there(home: DataDir, name: str) -> bool:
+    """Whether there is a library or a snapshot of that name."""
+    try:
+        return bool(current_name(home, name))
+    except (UnknownLibraryError, UsageError):
+        return False
 
 
 def open_table(home: DataDir, name: str) -> Any:
-    """The table of a library, under its name or an earlier one.
+    """The table of a library or of a snapshot, under its name or an earlier one.
 
     Raises:
         UnknownLibraryError: there is none of that name; the message lists those there are.
         LibraryDamagedError: its files cannot be read.
     """
     name = current_name(home, name)
+    folder = folder_of(home, name)
     try:
-        return connect(home).open_table(name)
+        return _connect(folder.parent).open_table(folder.name.removesuffix(SUFFIX))
     except LANCE_ERRORS as error:
-        raise damaged(name, error, folder_of(home, name)) from error
+        raise damaged(name, error, folder) from error
 
 
 def create_table(home: DataDir, name: str, schema: Any) -> None:
@@ -159,9 +171,20 @@ def create_table(home: DataDir, name: str, schema: Any) -> None:
                 raise damaged(name, error, folder_of(home, name)) from error
 
 
+def overwrite_table(home: DataDir, name: str, rows: Any) -> None:
+    """Write other rows in place of all that a library has, under their own schema, in one commit.
+
+    Args:
+        rows: an Arrow reader of batches.
+    """
+    connect(home).create_table(name, rows, mode="overwrite")
+
+
 def folder_of(home: DataDir, name: str) -> Path:
-    """Where a library's files are."""
-    return home.libraries / f"{name}.lance"
+    """Where the files of a library or of a snapshot are."""
+    library, tag = split_name(name)
+    folder = home.libraries / f"{library}{SUFFIX}"
+    return folder if tag is None else folder / SNAPSHOTS / f"{tag}{SUFFIX}"
 
 
 def retry_on_conflict(work: Callable[[], T], tries: int = 8) -> T:

@@ -6,9 +6,13 @@ from typing import Final
 
 from imagerag.agent.types import FrozenModel
 from imagerag.store.library.image_files import FOLDER as COPIES
+from imagerag.store.library.names import SNAPSHOTS
 
-KINDS: Final = {"data": "rows", "_indices": "indexes", COPIES: "copies"}
+KINDS: Final = {"data": "rows", "_indices": "indexes", COPIES: "copies", SNAPSHOTS: "snapshots"}
 """Folder within a library's folder → field of `DiskUse`; all else is history."""
+
+File = tuple[int, int]
+"""Device and inode: the same for all names of a file."""
 
 
 class DiskUse(FrozenModel):
@@ -19,28 +23,54 @@ class DiskUse(FrozenModel):
         indexes: of vectors, words and columns.
         copies: of pictures, where they were indexed with their bytes.
         history: manifests and notes of the table's versions.
+        snapshots: what only snapshots have: a file that the library has, too, is counted there.
     """
 
     rows: int = 0
     indexes: int = 0
     copies: int = 0
     history: int = 0
+    snapshots: int = 0
 
     @property
     def total(self) -> int:
         """All of it."""
-        return self.rows + self.indexes + self.copies + self.history
+        return self.rows + self.indexes + self.copies + self.history + self.snapshots
 
 
 def disk_use(folder: Path) -> DiskUse:
     """Measure the folder of a library; a file that goes meanwhile is not counted."""
     found = dict.fromkeys(DiskUse.model_fields, 0)
-    for root, _, names in os.walk(folder):
-        below = Path(root).relative_to(folder).parts
-        kind = KINDS.get(below[0], "history") if below else "history"
-        for name in names:
-            try:
-                found[kind] += os.lstat(os.path.join(root, name)).st_size
-            except FileNotFoundError:
-                continue
+    seen: set[File] = set()
+    names = sorted(os.listdir(folder), key=lambda name: name == SNAPSHOTS)
+    for name in names:  # snapshots last: their files that the library has are the library's
+        kind = KINDS.get(name, "history")
+        sizes = file_sizes(folder / name)
+        found[kind] += sum(size for file, size in sizes.items() if file not in seen)
+        seen |= sizes.keys()
     return DiskUse(**found)
+
+
+def file_sizes(folder: Path, *, without: str = "") -> dict[File, int]:
+    """The bytes of each file below a folder, or of a file; one that goes meanwhile is left out.
+
+    Args:
+        without: name of a folder directly below it that is passed over.
+    """
+    found: dict[File, int] = {}
+    for path in (folder,) if folder.is_file() else _files(folder, without):
+        try:
+            status = os.lstat(path)
+        except FileNotFoundError:
+            continue
+        found[status.st_dev, status.st_ino] = status.st_size
+    return found
+
+
+def _files(folder: Path, without: str) -> list[str]:
+    found = []
+    for root, folders, names in os.walk(folder):
+        if Path(root) == folder and without in folders:
+            folders.remove(without)
+        found += [os.path.join(root, name) for name in names]
+    return found

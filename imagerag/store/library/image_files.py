@@ -5,6 +5,7 @@ Files, and no blob column: LanceDB 0.40 writes blobs of either version anew when
 so that removing, renaming and setting aside a library take them along; Lance leaves files alone that it does not know.
 """
 
+import shutil
 import uuid
 from collections.abc import Collection
 from contextlib import suppress
@@ -65,9 +66,12 @@ class ImageFiles:
         return [path for path in found if path.parent.name + path.name not in kept]
 
     def remove(self, paths: Collection[Path]) -> None:
-        """Delete some of the files, and folders that are empty then."""
+        """Delete some of the files (or unfinished snapshots), and folders that are empty then."""
         for path in paths:
-            path.unlink(missing_ok=True)
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
         for folder in {path.parent for path in paths}:
             with suppress(OSError):
                 folder.rmdir()

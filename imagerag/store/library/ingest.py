@@ -78,7 +78,8 @@ async def index(
         known = await library.table.known_files()
         writer = RowWriter(library, found, known, report, copy, progress)
         indexing = Indexing(library, found, known, report, writer)
-        indexing.removed_before = await asyncio.to_thread(removed_ids, library.folder)
+        removed = await asyncio.to_thread(removed_ids, library.folder)
+        indexing.removed_before = removed - known.ids.keys()  # what is there was taken back since, or restored
         unchanged, fresh = await asyncio.to_thread(indexing.compare)
     report.skipped += found.problems
     report.columns |= {name: read for one in found.sources.values() for name, read in one.columns.items()}

@@ -14,7 +14,8 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.types import BUILT_IN_LIBRARY
 from imagerag.store.data_dir import DataDir
 from imagerag.store.images.blob_store import write_atomically
-from imagerag.store.library.database import folder_of, list_libraries, renamed_file, renames, unknown, valid_name
+from imagerag.store.library.database import folder_of, list_libraries, renamed_file, renames, unknown
+from imagerag.store.library.names import valid_name
 from imagerag.store.run_lock import alone_now, waiting_lock
 from imagerag.store.storage_errors import storage_errors
 

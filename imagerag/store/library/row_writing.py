@@ -137,11 +137,11 @@ class RowWriter:
                 self.seen[one.entry.path] = sha256
             if not read:
                 continue
-            if sha256 in removed:  # since they were read
-                self.report.removed_before += len(read)
-            elif sha256 in old:
+            if sha256 in old:
                 files |= self._merged(old[sha256], read)
                 rows += self._described(old[sha256], read[0])
+            elif sha256 in removed:  # since they were read
+                self.report.removed_before += len(read)
             elif self.report.dry_run or sha256 in batch.vectors:
                 self._count_new(read)
                 if sha256 in batch.vectors:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from imagerag.agent.errors import BlobError, ImageRAGError
+from imagerag.agent.retrieval.search_queries import split_name
 from imagerag.agent.types import Scalar
 from imagerag.store.data_dir import DataDir
 from imagerag.store.images.blob_store import verify
@@ -29,6 +30,7 @@ from imagerag.store.library.database import (
 from imagerag.store.library.image_files import ImageFiles
 from imagerag.store.library.known_files import KnownFiles
 from imagerag.store.library.linked_files import read_linked
+from imagerag.store.library.names import SNAPSHOTS, refuse_snapshot
 from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage
 from imagerag.store.library.table_columns import TableColumns, merge_rows
 from imagerag.store.run_lock import held_alone, shared_or_alone, waiting_lock
@@ -93,9 +95,18 @@ class LibraryTable:
 
     @contextmanager
     def writing(self, *, alone: bool = False) -> Iterator[bool]:
-        """Hold the lock of those who write. Gives whether it is held alone, which is tried and not waited for."""
+        """Hold the lock of those who write. Gives whether it is held alone, which is tried and not waited for.
+
+        Raises:
+            UsageError: it is a snapshot; so do all that change rows.
+        """
+        refuse_snapshot(self.name)
         with shared_or_alone(self._locks / f"{self.name}.writing", alone=alone) as held:
             yield held
+
+    def writing_alone(self) -> AbstractContextManager[None]:
+        """Hold the lock of those who write, alone; waits for them."""
+        return self._alone("writing")
 
     def calibrating(self) -> AbstractContextManager[None]:
         """Hold the lock of those who write thresholds, alone."""
@@ -104,6 +115,7 @@ class LibraryTable:
     @asynccontextmanager
     async def files_lock(self) -> AsyncIterator[None]:
         """Hold the lock of those who write which files an image has, alone."""
+        refuse_snapshot(self.name)
         lock = await asyncio.to_thread(waiting_lock, self._locks / f"{self.name}.files", alone=True)
         try:
             yield
@@ -139,9 +151,19 @@ class LibraryTable:
         if data is None:
             data = found[0].get(form.IMAGE_COLUMN)
         if data is None:
-            return read_linked(sha256, [FileEntry(**file) for file in found[0].get("files") or ()], self.name)
+            return self._linked_bytes(sha256, [FileEntry(**file) for file in found[0].get("files") or ()])
         verify(data, sha256, where=f"library {self.name!r}")
         return data
+
+    def _linked_bytes(self, sha256: str, files: Sequence[FileEntry]) -> bytes:
+        library, tag = split_name(self.name)
+        try:
+            return read_linked(sha256, files, library)
+        except BlobError:
+            if tag is not None:  # the library may know where a file has moved to since
+                with suppress(ImageRAGError, *LANCE_ERRORS):
+                    return LibraryTable(self._home, library, open_table(self._home, library)).image_bytes(sha256)
+            raise
 
     async def known_files(self) -> KnownFiles:
         """Every file that was seen, by its path."""
@@ -155,16 +177,17 @@ class LibraryTable:
     async def copied(self, ids: Sequence[str]) -> set[str]:
         """Those of these images whose bytes are kept in the library, whatever becomes of their files."""
 
+        return await self.read(lambda: self.copied_now(ids)) if ids else set()
+
+    def copied_now(self, ids: Sequence[str]) -> set[str]:
+        """What `copied` gives. Blocks."""
         from lancedb.expr import col, lit
 
-        def work() -> set[str]:
-            kept = {one for one in ids if self.images.path(one).exists()}
-            if form.IMAGE_COLUMN in self.lance.schema.names:
-                inside = form.id_filter("id", ids) & (col(form.IMAGE_COLUMN) != lit(b""))  # of null, neither
-                kept |= set(self.lance.search().select(["id"]).where(inside).to_arrow()["id"].to_pylist())
-            return kept
-
-        return await self.read(work) if ids else set()
+        kept = {one for one in ids if self.images.path(one).exists()}
+        if form.IMAGE_COLUMN in self.lance.schema.names:
+            inside = form.id_filter("id", ids) & (col(form.IMAGE_COLUMN) != lit(b""))  # of null, neither
+            kept |= set(self.lance.search().select(["id"]).where(inside).to_arrow()["id"].to_pylist())
+        return kept
 
     async def upsert(self, images: Sequence[NewImage]) -> None:
         """Write whole rows, and copies of their pictures where they come with their bytes. Ids must differ.
@@ -258,7 +281,7 @@ class LibraryTable:
 
     def strays(self) -> list[Path]:
         """Copies of pictures that no version of the table has, and what is left of files that were being written."""
-        unfinished = list(self.folder.glob(".tmp-*"))
+        unfinished = [*self.folder.glob(".tmp-*"), *(self.folder / SNAPSHOTS).glob(".tmp-*")]
         if not self.images.root.is_dir():
             return unfinished
         ids = _ids(self.lance)
@@ -271,22 +294,25 @@ class LibraryTable:
 
     def lance_file_sizes(self) -> Iterator[int]:
         """Bytes of each file that Lance wrote."""
-        for file in self.folder.rglob("*"):
-            if not file.is_relative_to(self.images.root) and file.is_file():
-                yield file.stat().st_size
+        for root, folders, names in os.walk(self.folder):
+            if Path(root) == self.folder:
+                folders[:] = [name for name in folders if name not in (self.images.root.name, SNAPSHOTS)]
+            yield from (os.stat(os.path.join(root, name)).st_size for name in names)
 
     async def prepare(self, metadata: Sequence[Mapping[str, Scalar]] = ()) -> None:
         """Make the columns that rows with this metadata need, and those that an earlier version had not."""
+        refuse_snapshot(self.name)
 
         def work() -> None:
             columns = TableColumns(self.lance, self.name)
             if columns.are_missing(metadata):
-                with self._alone("writing"):
+                with self.writing_alone():
                     columns.add(metadata)
 
         await self.read(work)
 
     def _alone(self, lock: str) -> AbstractContextManager[None]:
+        refuse_snapshot(self.name)
         return held_alone(self._locks / f"{self.name}.{lock}")
 
 

@@ -1,0 +1,67 @@
+"""Names of libraries and of their snapshots: `photos`, and `photos@2026-11` for what it held when that was tagged."""
+
+import re
+from pathlib import Path
+from typing import Final
+
+from imagerag.agent.errors import UsageError
+from imagerag.agent.retrieval.search_queries import split_name
+
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+SNAPSHOTS: Final = "snapshots"
+"""Folder of snapshots within a library's folder: renaming, deleting and setting aside the library take them along."""
+
+SUFFIX: Final = ".lance"
+
+
+def valid_name(name: str) -> str:
+    """The name itself, if a library that is made or changed can have it.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    refuse_snapshot(name)
+    return _valid(name, "a library's name")
+
+
+def valid_tag(tag: str) -> str:
+    """The tag itself, if a snapshot can have it.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    return _valid(tag, "a snapshot's tag")
+
+
+def is_snapshot(name: str) -> bool:
+    """Whether a name is that of a snapshot."""
+    return split_name(name)[1] is not None
+
+
+def refuse_snapshot(name: str) -> None:
+    """See that something that is to be changed is no snapshot.
+
+    Raises:
+        UsageError: it is one.
+    """
+    library, tag = split_name(name)
+    if tag is not None:
+        raise UsageError(
+            f"{name!r} is a snapshot, which is only read. Change the library itself: {library}. Go back to the "
+            f"snapshot, or remove it: imagerag library snapshot restore {library} {tag} (or remove)"
+        )
+
+
+def snapshot_tags(library: Path) -> list[str]:
+    """The tags of the snapshots in a library's folder, sorted."""
+    found = (library / SNAPSHOTS).glob(f"*{SUFFIX}") if (library / SNAPSHOTS).is_dir() else ()
+    return sorted(path.name.removesuffix(SUFFIX) for path in found if NAME.fullmatch(path.name))
+
+
+def _valid(name: str, what: str) -> str:
+    if not NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r} cannot be {what}: use letters, digits, '-', '_' and '.' (at most 100, a letter or digit first)"
+        )
+    return name
