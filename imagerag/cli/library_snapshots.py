@@ -7,7 +7,7 @@ import click
 
 from imagerag.cli import Globals
 from imagerag.cli.command_group import FullHelpGroup
-from imagerag.cli.library_images import confirm, yes_option
+from imagerag.cli.confirmation import confirm, yes_option
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.terminal import bold, count, dim, say, say_all, say_json, short, table
 from imagerag.client.client import ImageRAG

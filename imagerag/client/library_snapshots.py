@@ -52,8 +52,8 @@ class SnapshotsAPI(LibraryOpening):
         """
         from imagerag.store.library.snapshots import remove_snapshot
 
-        opened = await self._own(library)
-        await opened.table.read(lambda: remove_snapshot(opened.table, self._context.dependencies.home, tag))
+        opened, home = await self._own(library), self._context.dependencies.home
+        await opened.table.read(lambda: remove_snapshot(opened.table, home, tag))
 
     async def restore(self, tag: str, library: str | None = None) -> int:
         """Make a library what it was when it was tagged, in one commit; the number of its images.
