@@ -321,6 +321,15 @@ async def test_one_that_was_not_finished_is_no_snapshot_and_goes_with_tidying(
     assert sorted(path.name for path in (shop.folder / "snapshots").iterdir()) == ["v1.lance"]
 
 
+async def test_copies_that_the_library_has_no_more_are_left_out(home: DataDir, shop: Library) -> None:
+    gone = next(row for row in await shop.rows() if row.title == "red")
+    await shop.delete([gone.id])  # its copy goes with the next tidying
+    assert await shop.table.copied([gone.id]) == {gone.id}
+    opened = await Library.open(home, create_snapshot(shop.table, "v2").name, shop.embedder)
+    assert await opened.table.copied([gone.id]) == set()
+    assert verify_table(opened.table).problems == ()
+
+
 async def test_the_large_files_are_shared_and_the_others_are_not(home: DataDir, shop: Library) -> None:
     theirs = file_sizes(folder_of(home, create_snapshot(shop.table, "v2").name))
     for path in (path for path in shop.folder.rglob("*") if path.is_file() and "snapshots" not in path.parts):
