@@ -31,6 +31,8 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "library add": ("--caption", "a small picture"),
     "library remove": ("--whole-library", "--yes"),
     "library update": ("--caption", "a small picture", "--yes"),
+    "library snapshot remove": ("--yes",),
+    "library snapshot restore": ("--yes",),
     "library export": ("--format", "folder"),
     "runs save": ("--out", "{root}/saved"),
     "runs remove": ("--yes",),
@@ -62,6 +64,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "question": ("how many pictures are there?",),
     "name": ("{library}",),
     "new": ("renamed",),
+    "tag": ("v1",),
     "image_files": ("{root}/pictures/first.png",),
     "images": ("{images}",),
     "library": ("{library}",),
@@ -82,7 +85,9 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
 }
 """What each argument, and each option that has to be given, can be."""
 
-CHANGES = ("library add", "library remove", "library rename", "library update")
+SNAPSHOTS = tuple(f"library snapshot {each}" for each in ("create", "list", "remove", "restore"))
+
+CHANGES = ("library add", "library remove", "library rename", "library update", *SNAPSHOTS)
 """Commands that change a library, which is the one of `index`: the built-in one cannot be changed."""
 
 

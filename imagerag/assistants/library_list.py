@@ -23,6 +23,7 @@ async def libraries_report(rag: "ImageRAG", only: str | None) -> LibrariesReport
     Raises:
         UnknownLibraryError: there is none of that name.
     """
+    from imagerag.store.library.database import snapshot_names
     from imagerag.store.library.facets import facets
 
     usual, own = rag.settings.library, rag.dependencies.own_libraries
@@ -35,7 +36,8 @@ async def libraries_report(rag: "ImageRAG", only: str | None) -> LibrariesReport
             else:
                 if name == usual:
                     await rag.dependencies.library(name)  # the built-in one is made when it is first asked for
-                told = _report(name, await asyncio.to_thread(facets, rag.dependencies.home, name))
+                held = await asyncio.to_thread(facets, rag.dependencies.home, name)
+                told = _report(name, held, await asyncio.to_thread(snapshot_names, rag.dependencies.home, name))
         except ImageRAGError as error:
             if only:
                 raise
@@ -45,7 +47,7 @@ async def libraries_report(rag: "ImageRAG", only: str | None) -> LibrariesReport
     return LibrariesReport(libraries=tuple(reports), note=more)
 
 
-def _report(name: str, held: "Facets") -> LibraryReport:
+def _report(name: str, held: "Facets", snapshots: list[str]) -> LibraryReport:
     return LibraryReport(
         name=line(name, SHORT),
         images=held.images,
@@ -57,6 +59,7 @@ def _report(name: str, held: "Facets") -> LibraryReport:
             MetadataReport(key=line(key, SHORT), values=tuple(line(value, SHORT) for value in list(values)[:EXAMPLES]))
             for key, values in list(held.metadata.items())[:MOST]
         ),
+        snapshots=tuple(line(one, SHORT) for one in snapshots[-MOST:]),
     )
 
 
@@ -81,5 +84,6 @@ def _lines(one: LibraryReport) -> list[str]:
     lines = [f"- {quoted(one.name, 100)}{usual}: {held}"]
     lines += [f"  tags: {listed(one.tags, 30, most=12)}"] if one.tags else []
     lines += [f"  licences: {listed(one.licences, 40, most=8)}"] if one.licences else []
+    lines += [f"  snapshots: {listed(one.snapshots, 60, most=8)}"] if one.snapshots else []
     lines += [f"  where: {line(pair.key, 40)}={listed(pair.values, 30, most=3)}" for pair in one.metadata[:8]]
     return lines

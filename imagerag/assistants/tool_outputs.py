@@ -96,7 +96,7 @@ class MetadataReport(FrozenModel):
 
 
 class LibraryReport(FrozenModel):
-    """A library and the values by which its images can be filtered, the most frequent first."""
+    """A library, the values by which its images can be filtered, the most frequent first, and its snapshots."""
 
     name: str
     usual: bool = False
@@ -106,6 +106,7 @@ class LibraryReport(FrozenModel):
     tags: tuple[str, ...] = ()
     licences: tuple[str, ...] = ()
     metadata: tuple[MetadataReport, ...] = ()
+    snapshots: tuple[str, ...] = ()
     note: str = ""
 
 

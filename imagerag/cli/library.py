@@ -113,12 +113,10 @@ async def _described(rag: ImageRAG, name: str) -> "tuple[int, LibraryMetadata]":
 
 def _tags(rag: ImageRAG, name: str) -> list[str]:
     """The tags of a library's snapshots; none of a snapshot, or of a library that is not there yet."""
-    from imagerag.store.library.database import current_name, folder_of
-    from imagerag.store.library.names import snapshot_tags
+    from imagerag.store.library.database import snapshot_names
 
-    home = rag.dependencies.home
     try:
-        return snapshot_tags(folder_of(home, current_name(home, name)))
+        return [one.partition("@")[2] for one in snapshot_names(rag.dependencies.home, name)]
     except ImageRAGError:
         return []
 

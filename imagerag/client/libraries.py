@@ -76,7 +76,7 @@ class LibrariesAPI(LibraryMaintenance):
         from imagerag.store.library.creation import creating_library
         from imagerag.store.library.ingest import index
 
-        self._check_changeable(library)
+        self._refuse_unchangeable(library)
         if dry_run:
             return await self._planned(paths, library, embedder, manifest=manifest, exclude=exclude,
                                        allow_outside=allow_outside, prune=prune, progress=progress)  # fmt: skip

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from imagerag.store.library.disk_use import DiskUse
     from imagerag.store.library.duplicates import Duplicates
     from imagerag.store.library.export import Export
-    from imagerag.store.library.library import Library
     from imagerag.store.library.schema import ImageRecord
     from imagerag.store.library.statistics import LibraryStatistics
     from imagerag.store.library.verification import Verification
@@ -75,7 +74,7 @@ class LibraryMaintenance(LibraryOpening):
         from imagerag.store.library.adding import add_files
         from imagerag.store.library.changes import ImageChanges
 
-        opened = await self.open_to_change(library)
+        opened = await self._open_to_change(library)
         return await add_files(opened, [Path(file) for file in files], ImageChanges(**changes))
 
     async def remove(
@@ -104,7 +103,7 @@ class LibraryMaintenance(LibraryOpening):
         """
         from imagerag.store.library.removal import remove_images, settle
 
-        opened = await self.open_to_change(library)
+        opened = await self._open_to_change(library)
         rows = await self.select(*images, library=opened.name, filter=filter, tags=tags, licences=licences)
         if rows and not dry_run:
             await remove_images(opened, [row.id for row in rows])
@@ -139,7 +138,7 @@ class LibraryMaintenance(LibraryOpening):
         from imagerag.store.library.changes import ImageChanges, changed, update_images
         from imagerag.store.library.removal import settle
 
-        opened = await self.open_to_change(library)
+        opened = await self._open_to_change(library)
         rows = changed(await self.select(*images, library=opened.name, filter=filter), ImageChanges(**changes))
         if rows and not dry_run:
             await update_images(opened, rows)
@@ -168,7 +167,7 @@ class LibraryMaintenance(LibraryOpening):
         """
         from imagerag.store.library.duplicates import find_duplicates
 
-        opened = await (self.open_to_change(library) if remove else self.open(library))
+        opened = await (self._open_to_change(library) if remove else self.open(library))
         found = await find_duplicates(opened, threshold=threshold, keep=keep)
         if remove and found.groups:
             await self.remove(*(one.id for group in found.groups for one in group.others), library=opened.name)
@@ -273,20 +272,10 @@ class LibraryMaintenance(LibraryOpening):
 
         await asyncio.to_thread(remove, self._context.dependencies.home, name)
 
-    async def open_to_change(self, library: str | None = None) -> "Library":
-        """Open a library that may be changed.
-
-        Raises:
-            UsageError: it is the built-in catalogue, or a snapshot.
-            UnknownLibraryError: there is none of that name.
-        """
-        self._check_changeable(library)
-        return await self.open(library)
-
     @property
     def snapshots(self) -> SnapshotsAPI:
         """Snapshots of libraries."""
-        return SnapshotsAPI(self, self._context.dependencies.home)
+        return SnapshotsAPI(self._context)
 
     select_sync = synchronous(select)
     add_sync = synchronous(add)

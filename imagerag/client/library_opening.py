@@ -57,18 +57,22 @@ class LibraryOpening:
             return name
         raise UsageError("say which library: --library NAME")
 
-    def _check_changeable(self, library: str | None) -> None:
-        """Check that a library may be changed.
+    def _refuse_unchangeable(self, library: str | None) -> None:
+        """Refuse the built-in catalogue and snapshots where a library is to be changed.
 
         Raises:
-            UsageError: it is the built-in catalogue, or a snapshot.
+            UsageError: it is one of them that is meant.
         """
         from imagerag.store.library.names import refuse_snapshot
 
-        name = self.name(library)
-        if name == BUILT_IN_LIBRARY:
+        if (name := library or self._context.settings.library) == BUILT_IN_LIBRARY:
             raise UsageError(f"{BUILT_IN_LIBRARY!r} is the built-in catalogue, redrawn when it has to be: name another")
-        refuse_snapshot(name)
+        refuse_snapshot(name or "")
+
+    async def _open_to_change(self, library: str | None) -> "Library":
+        """A library that may be changed."""
+        self._refuse_unchangeable(library)
+        return await self.open(library)
 
     open_sync = synchronous(open)  # noqa: A003
 

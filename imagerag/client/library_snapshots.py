@@ -3,26 +3,22 @@
 import asyncio
 from typing import TYPE_CHECKING
 
+from imagerag.client.library_opening import LibraryOpening
 from imagerag.client.synchronous import synchronous
 
 if TYPE_CHECKING:
-    from imagerag.client.library_maintenance import LibraryMaintenance
-    from imagerag.store.data_dir import DataDir
     from imagerag.store.library.snapshots import Snapshot
 
     Snapshots = list[Snapshot]
     """Named here because inside the class `list` is the method."""
 
 
-class SnapshotsAPI:
+class SnapshotsAPI(LibraryOpening):
     """Snapshots of libraries. Where no library is named, it is the one that `ImageRAG` was made with.
 
     A snapshot is opened as `NAME@TAG` wherever a library is named, and cannot be changed. It has the rows, vectors,
     thumbnails, thresholds and copies of images of the library; files that images are linked to stay where they are.
     """
-
-    def __init__(self, libraries: "LibraryMaintenance", home: "DataDir") -> None:
-        self._libraries, self._home = libraries, home
 
     async def create(self, tag: str, library: str | None = None) -> "Snapshot":
         """Tag what a library holds now. It takes next to no room until the library changes.
@@ -33,7 +29,7 @@ class SnapshotsAPI:
         """
         from imagerag.store.library.snapshots import create_snapshot
 
-        opened = await self._libraries.open_to_change(library)
+        opened = await self._open_to_change(library)
         if await opened.tidying_pays(0):
             await opened.optimize()  # earlier versions would be kept with it
         return await opened.table.read(lambda: create_snapshot(opened.table, tag))
@@ -46,7 +42,7 @@ class SnapshotsAPI:
         """
         from imagerag.store.library.snapshots import list_snapshots
 
-        return await asyncio.to_thread(list_snapshots, self._home, self._libraries.name(library))
+        return await asyncio.to_thread(list_snapshots, self._context.dependencies.home, self.name(library))
 
     async def remove(self, tag: str, library: str | None = None) -> None:
         """Remove a snapshot. Runs that were made with it cannot be replayed then.
@@ -56,8 +52,8 @@ class SnapshotsAPI:
         """
         from imagerag.store.library.snapshots import remove_snapshot
 
-        opened = await self._libraries.open_to_change(library)
-        await opened.table.read(lambda: remove_snapshot(opened.table, self._home, tag))
+        opened, home = await self._open_to_change(library), self._context.dependencies.home
+        await opened.table.read(lambda: remove_snapshot(opened.table, home, tag))
 
     async def restore(self, tag: str, library: str | None = None) -> int:
         """Make a library what it was when it was tagged, in one commit; the number of its images.
@@ -70,9 +66,11 @@ class SnapshotsAPI:
         """
         from imagerag.store.library.snapshots import restore_snapshot
 
-        opened = await self._libraries.open_to_change(library)
+        opened = await self._open_to_change(library)
         async with opened.files_lock():
-            images = await opened.table.read(lambda: restore_snapshot(opened.table, self._home, tag))
+            images = await opened.table.read(
+                lambda: restore_snapshot(opened.table, self._context.dependencies.home, tag)
+            )
         await opened.optimize()
         return images
 

@@ -75,6 +75,11 @@ def test_what_is_printed_about_libraries(imagerag: Imagerag, tmp_path: Path) -> 
     printed("library-verification", "library", "verify", "mine", "--json")
     printed("library-export", "library", "export", "mine", tmp_path / "mine.parquet", "--json")
     printed("library", "library", "optimize", "mine", "--json")
+    printed("library-snapshots", "library", "snapshot", "create", "mine", "v1", "--json")
+    printed("library-snapshots", "library", "snapshot", "list", "mine", "--json")
+    printed("library-snapshots", "library", "snapshot", "restore", "mine", "v1", "--yes", "--json")
+    assert printed("library", "library", "info", "mine@v1", "--json")["library"] == "mine@v1"
+    assert printed("library-snapshots", "library", "snapshot", "remove", "mine", "v1", "--yes", "--json")["snapshots"]
     printed("library", "library", "rename", "mine", "yours", "--json")
     printed("library", "library", "rename", "yours", "mine", "--json")
     printed("library-images", "library", "remove", "mine", one, "--yes", "--json")

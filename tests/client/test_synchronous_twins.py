@@ -9,10 +9,11 @@ from imagerag import ImageRAG
 from imagerag.client.libraries import LibrariesAPI
 from imagerag.client.library_maintenance import LibraryMaintenance
 from imagerag.client.library_opening import LibraryOpening
+from imagerag.client.library_snapshots import SnapshotsAPI
 from imagerag.client.qa import QAClient
 from imagerag.client.runs import RunsAPI
 
-CLASSES = (ImageRAG, RunsAPI, LibrariesAPI, LibraryMaintenance, LibraryOpening, QAClient)
+CLASSES = (ImageRAG, RunsAPI, LibrariesAPI, LibraryMaintenance, LibraryOpening, SnapshotsAPI, QAClient)
 
 
 def coroutines(of: type) -> list[str]:

@@ -57,6 +57,9 @@ def test_a_command_works_or_says_why_not(
     if name in CHANGES:  # what the last one removed or renamed
         made.invoke("library", "remove", "renamed", "--whole-library", "--yes")
         assert made.invoke(*made.line("index")).exit_code == 0
+        made.invoke(*made.line("library snapshot remove"))
+        if name in ("library snapshot remove", "library snapshot restore"):
+            assert made.invoke(*made.line("library snapshot create")).exit_code == 0
     paid = asked(server)
     if state == "full":
         disk.fill()

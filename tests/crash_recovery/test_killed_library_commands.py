@@ -17,6 +17,7 @@ from imagerag.store.data_dir import DataDir
 from imagerag.store.library.ingest import index
 from imagerag.store.library.library import Library
 from imagerag.store.library.removal import remove_images, removed_ids, settle
+from imagerag.store.library.snapshots import create_snapshot, list_snapshots
 from imagerag.store.library.verification import verify_table
 from tests.processes import Python
 from tests.store.conftest import COLOURS, ColourEmbedder, picture
@@ -133,6 +134,45 @@ async def test_a_killed_command_is_finished_by_the_next(whole: Path, tmp_path: P
         assert len(versions) <= 2, "an optimized library keeps no history"
         shutil.rmtree(home)
     print(f"\n{command}: {alive} of {KILLS} were killed in time")
+
+
+SNAPSHOTS = """
+    from imagerag.store.library.snapshots import create_snapshot, remove_snapshot, restore_snapshot
+    home = DataDir(Path(sys.argv[1]))
+    for number in range(50):
+        restore_snapshot(library.table, home, ("all", "new")[number % 2])
+        create_snapshot(library.table, f"n{number}")
+        if number:
+            remove_snapshot(library.table, home, f"n{number - 1}")
+"""
+
+
+async def test_a_killed_snapshot_command_leaves_whole_ones_and_a_library_that_is_one_of_them(
+    whole: Path, tmp_path: Path
+) -> None:
+    chance, alive = random.Random("snapshots"), 0
+    for number in range(KILLS):
+        home = tmp_path / f"{number}"
+        shutil.copytree(whole / "home", home)
+        library = await Library.open(DataDir(home), "shop", ColourEmbedder())
+        held = {"all": await library.rows()}
+        create_snapshot(library.table, "all")
+        await library.delete([row.id for row in held["all"] if row.caption.startswith("old")])
+        await library.optimize()
+        held["new"] = await library.rows()
+        create_snapshot(library.table, "new")
+        alive += killed(home, SNAPSHOTS, chance.random() * 0.6)
+        rows = await library.rows()
+        assert rows in held.values()
+        for snapshot in list_snapshots(DataDir(home), "shop"):
+            opened = await Library.open(DataDir(home), snapshot.name, ColourEmbedder())
+            assert await opened.rows() in held.values()
+            assert snapshot.images == await opened.count()
+            assert verify_table(opened.table).problems == ()
+        await library.optimize()
+        assert await state(library) == (rows, [])
+        shutil.rmtree(home)
+    print(f"\nsnapshots: {alive} of {KILLS} were killed in time")
 
 
 READER = """

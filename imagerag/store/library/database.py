@@ -119,6 +119,16 @@ def current_name(home: DataDir, name: str) -> str:
     return f"{now}{AT}{tag}"
 
 
+def snapshot_names(home: DataDir, name: str) -> list[str]:
+    """The names (`NAME@TAG`) of a library's snapshots, sorted; none of a snapshot.
+
+    Raises:
+        UnknownLibraryError: there is no such library.
+    """
+    name = current_name(home, name)
+    return [f"{name}{AT}{tag}" for tag in snapshot_tags(folder_of(home, name))]
+
+
 def is_there(home: DataDir, name: str) -> bool:
     """Whether there is a library or a snapshot of that name."""
     try:

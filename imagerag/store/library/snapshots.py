@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import uuid
+from collections.abc import Collection
 from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -86,7 +87,7 @@ def create_snapshot(table: LibraryTable, tag: str) -> Snapshot:
         fresh = folder / f".tmp-{uuid.uuid4().hex}"
         with storage_errors(folder, "cannot write into"):
             try:
-                _link_folder(table.folder, fresh)
+                _link_folder(table.folder, fresh, without=set(table.strays()))
                 made = _described(table, tag)
                 (fresh / RECORD).write_text(made.model_dump_json(exclude={"bytes"}))
                 fresh.rename(folder / f"{tag}{SUFFIX}")
@@ -213,8 +214,12 @@ def _read(folder: Path) -> Snapshot:
         raise damaged(folder.name, error, folder) from error
 
 
-def _link_folder(source: Path, target: Path) -> None:
-    """Make a folder of the same files: of those that are never changed a second name, of others a copy."""
+def _link_folder(source: Path, target: Path, *, without: Collection[Path]) -> None:
+    """Make a folder of the same files: of those that are never changed a second name, of others a copy.
+
+    Args:
+        without: files that are left out.
+    """
     for root, folders, names in os.walk(source):
         below = Path(root).relative_to(source)
         if not below.parts:
@@ -222,8 +227,8 @@ def _link_folder(source: Path, target: Path) -> None:
         (target / below).mkdir(parents=True)
         keep = _link if below.parts and below.parts[0] in LINKED else _copy
         for name in names:
-            if not name.startswith(".tmp-"):  # what others who were stopped have left
-                keep(Path(root, name), target / below / name)
+            if not name.startswith(".tmp-") and (path := Path(root, name)) not in without:
+                keep(path, target / below / name)
 
 
 def _link_copies(source: Path, target: Path) -> None:

@@ -1,0 +1,158 @@
+"""`NAME@TAG` is a library wherever one is named: found by every door, recorded by runs, and changed by none."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imagerag import ImageRAG
+from imagerag.agent.errors import UnknownLibraryError, UsageError
+from imagerag.assistants.service import ChatService
+from imagerag.assistants.tool_inputs import ListLibraries, SearchReferences
+from imagerag.client.synchronous import run_sync
+from imagerag.tools.testing.fakes import picture
+from tests.cli.conftest import KNOWN, Imagerag, document, one_line
+
+
+@pytest.fixture(scope="module")
+def filled(sketch_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with a library `mine` of two pictures, one of which came after its snapshot `v1`."""
+    root = tmp_path_factory.mktemp("filled")
+    shutil.copytree(sketch_home, root / "home")
+    (root / "pictures").mkdir()
+    rag = ImageRAG(preset="sketch", home=root / "home", library="mine")
+    for number, name in enumerate(("one", "two")):
+        (root / "pictures" / f"{name}.png").write_bytes(picture(name))
+        rag.libraries.index_sync(root / "pictures", embedder="sketch")
+        if not number:
+            rag.libraries.snapshots.create_sync("v1")
+    return root
+
+
+@pytest.fixture
+def root(filled: Path, tmp_path: Path) -> Path:
+    shutil.copytree(filled / "home", tmp_path / "home", dirs_exist_ok=True)
+    return filled
+
+
+@pytest.fixture
+def rag(home: Path, root: Path) -> ImageRAG:
+    return ImageRAG(preset="sketch", home=home, library="mine@v1")
+
+
+async def test_it_is_read_at_every_door(rag: ImageRAG, tmp_path: Path) -> None:
+    (hit,) = await rag.libraries.search("a thing")
+    assert hit.title == "one"
+    both = await rag.libraries.search("a thing", library="mine@v1,mine")
+    assert {one.title for one in both} == {"one", "two"}
+    assert (await rag.libraries.stats()).images == 1
+    assert (await rag.libraries.export(tmp_path / "one.parquet")).images == 1
+    assert (await rag.libraries.verify()).problems == ()
+    assert [row.title for row in await rag.libraries.select(hit.image.sha256)] == ["one"]
+    assert (await rag.ask("how many pictures are there?")).answer.startswith("The library holds 1 picture")
+    service = ChatService(rag)
+    told = (await service.list_libraries(ListLibraries(library="mine@v1"))).text
+    assert "mine@v1" in told
+    assert "1 picture, " in told
+    assert 'snapshots: "mine@v1"' in (await service.list_libraries(ListLibraries(library="mine"))).text
+    assert "one" in (await service.search_references(SearchReferences(query="a thing", library="mine@v1"))).text
+    assert await rag.libraries.list() == ["mine", "sketch"]
+    (snapshot,) = await rag.libraries.snapshots.list("mine")
+    assert (snapshot.name, snapshot.images) == ("mine@v1", 1)
+
+
+CHANGES: dict[str, Callable[[ImageRAG, Path], Any]] = {
+    "index": lambda rag, root: rag.libraries.index(root),
+    "index --dry-run": lambda rag, root: rag.libraries.index(root, dry_run=True),
+    "add": lambda rag, root: rag.libraries.add(root / "two.png"),
+    "remove": lambda rag, root: rag.libraries.remove(root / "one.png"),
+    "remove --dry-run": lambda rag, root: rag.libraries.remove(root / "one.png", dry_run=True),
+    "update": lambda rag, root: rag.libraries.update(root / "one.png", title="1"),
+    "dedupe --remove": lambda rag, root: rag.libraries.dedupe(threshold=0.5, remove=True),
+    "verify --repair": lambda rag, root: rag.libraries.verify(repair=True),
+    "optimize": lambda rag, root: rag.libraries.optimize(),
+    "calibrate": lambda rag, root: rag.libraries.calibrate(),
+    "rename": lambda rag, root: rag.libraries.rename("mine@v1", "yours"),
+    "delete": lambda rag, root: rag.libraries.delete("mine@v1"),
+    "snapshot create": lambda rag, root: rag.libraries.snapshots.create("v2"),
+    "snapshot restore": lambda rag, root: rag.libraries.snapshots.restore("v1"),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+async def test_it_is_changed_at_none(rag: ImageRAG, root: Path, what: str) -> None:
+    with pytest.raises(UsageError, match="'mine@v1' is a snapshot, which is only read"):
+        await CHANGES[what](rag, root / "pictures")
+    assert (await rag.libraries.stats()).images == 1
+
+
+async def test_a_run_is_pinned_to_it_and_done_again_with_it(rag: ImageRAG, home: Path) -> None:
+    (snapshot,) = await rag.libraries.snapshots.list("mine")
+    record = await rag.generate(KNOWN, max_rounds=1)
+    assert record.setup is not None
+    assert (record.setup.library, record.setup.snapshots) == ("mine@v1", {"mine@v1": snapshot.content})
+    assert json.loads(record.model_dump_json())["setup"]["snapshots"] == {"mine@v1": snapshot.content}
+    plain = await rag.generate(KNOWN, max_rounds=1, library="mine")
+    assert plain.setup is not None
+    assert plain.setup.snapshots == {}
+    again = await rag.runs.replay(record.run_id, 1)
+    assert again.setup is not None
+    assert again.setup.snapshots == record.setup.snapshots
+    other = await rag.runs.replay(record.run_id, 1, library="mine")
+    assert other.setup is not None
+    assert (other.setup.library, other.setup.snapshots) == ("mine", {})
+    await rag.libraries.snapshots.remove("v1", "mine")
+    with pytest.raises(UnknownLibraryError, match="no snapshot 'v1'"):
+        await rag.runs.replay(record.run_id, 1)
+    now = await rag.libraries.snapshots.create("v1", "mine")
+    fresh = ImageRAG(preset="sketch", home=home)
+    for go_on in (fresh.runs.replay(record.run_id, 1), fresh.runs.continue_(record.run_id, prompt="a red circle")):
+        with pytest.raises(UsageError, match="'mine@v1' is not the snapshot that the run was made with"):
+            await go_on
+    meant = await fresh.runs.replay(record.run_id, 1, library="mine@v1")
+    assert meant.setup is not None
+    assert meant.setup.snapshots == {"mine@v1": now.content}
+
+
+def test_commands(imagerag: Imagerag, root: Path) -> None:
+    snapshot = ("library", "snapshot")
+    made = imagerag(*snapshot, "create", "mine", "v2")
+    assert made.stdout.splitlines() == [
+        "snapshot mine@v2: 2 pictures",
+        "2 of them are linked: their bytes stay in their files, not in the snapshot",
+    ]
+    listed = imagerag(*snapshot, "list", "mine").stdout
+    assert [line.split()[0] for line in listed.splitlines()] == ["mine@v1", "mine@v2"]
+    assert "2 snapshots" in imagerag("library", "list").stdout
+    libraries = document(imagerag("library", "list", "--json"))["libraries"]
+    assert [(one["name"], one["snapshots"]) for one in libraries] == [("mine", ["v1", "v2"]), ("sketch", [])]
+    assert "snapshots: v1, v2" in imagerag("library", "info", "mine").stdout
+    assert imagerag("library", "info", "mine@v1").stdout.startswith("library mine@v1: 1 picture\n")
+    assert "--yes" in one_line(imagerag(*snapshot, "restore", "mine", "v1"))
+    restored = imagerag(*snapshot, "restore", "mine", "v1", "--yes")
+    assert restored.stdout == "library mine: 1 picture, as in mine@v1\n"
+    assert "--yes" in one_line(imagerag(*snapshot, "remove", "mine", "v1"))
+    assert imagerag(*snapshot, "remove", "mine", "v1", "--yes").stdout == "snapshot mine@v1 is removed\n"
+    assert "no snapshot 'v1'" in one_line(imagerag(*snapshot, "remove", "mine", "v1", "--yes"))
+    assert "no snapshot 'v1'" in one_line(imagerag(*snapshot, "restore", "mine", "v1", "--yes"))
+    assert "is a snapshot" in one_line(imagerag("library", "calibrate", "mine@v2"))
+    assert imagerag("library", "remove", "mine", "--whole-library", "--yes").exit_code == 0
+    assert "no library 'mine'" in one_line(imagerag("search", "a thing", "--library", "mine@v2"))
+
+
+def test_the_doctor_knows_them(rag: ImageRAG, imagerag: Imagerag) -> None:
+    def problems(library: str) -> list[str]:
+        found: list[str] = document(imagerag("doctor", "--library", library, "--json"))["problems"]
+        return found
+
+    assert problems("mine@v1") == []
+    assert problems("mine@v7") == ["there is no snapshot v7 of library mine: imagerag library snapshot create mine v7"]
+    assert problems("nine@v7") == ["there is no library nine: imagerag index PATH --library nine"]
+
+
+def test_the_built_in_library_has_none(rag: ImageRAG) -> None:
+    with pytest.raises(UsageError, match="built-in catalogue"):
+        run_sync(rag.libraries.snapshots.create("v1", "sketch"))
