@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from imagerag.store.library.disk_use import DiskUse
     from imagerag.store.library.duplicates import Duplicates
     from imagerag.store.library.export import Export
-    from imagerag.store.library.library import Library
     from imagerag.store.library.schema import ImageRecord
     from imagerag.store.library.statistics import LibraryStatistics
     from imagerag.store.library.verification import Verification
@@ -272,16 +271,6 @@ class LibraryMaintenance(LibraryOpening):
         from imagerag.store.library.database import remove
 
         await asyncio.to_thread(remove, self._context.dependencies.home, name)
-
-    async def open_to_change(self, library: str | None = None) -> "Library":
-        """Open a library that may be changed.
-
-        Raises:
-            UsageError: it is the built-in catalogue, or a snapshot.
-            UnknownLibraryError: there is none of that name.
-        """
-        self._check_changeable(library)
-        return await self.open(library)
 
     @property
     def snapshots(self) -> SnapshotsAPI:

@@ -57,6 +57,16 @@ class LibraryOpening:
             return name
         raise UsageError("say which library: --library NAME")
 
+    async def open_to_change(self, library: str | None = None) -> "Library":
+        """Open a library that may be changed.
+
+        Raises:
+            UsageError: it is the built-in catalogue, or a snapshot.
+            UnknownLibraryError: there is none of that name.
+        """
+        self._check_changeable(library)
+        return await self.open(library)
+
     def _check_changeable(self, library: str | None) -> None:
         """Check that a library may be changed.
 
@@ -71,6 +81,7 @@ class LibraryOpening:
         refuse_snapshot(name)
 
     open_sync = synchronous(open)  # noqa: A003
+    open_to_change_sync = synchronous(open_to_change)
 
 
 def _note_encoder(encoder: "Embedder") -> None:
