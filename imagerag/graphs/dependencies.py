@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 from imagerag.agent.calls.journal import Journal
-from imagerag.agent.errors import EmbeddingMismatchError, UnknownLibraryError, UntrustedError, UsageError
+from imagerag.agent.errors import EmbeddingMismatchError, UnknownLibraryError, UntrustedError
 from imagerag.agent.port_validation import check_role, encoder_spec
 from imagerag.agent.ports import Embedder, ImageGenerator, Judge, ReferenceLibrary, Reranker
 from imagerag.agent.qa.ports import Answerer
@@ -25,8 +25,6 @@ from imagerag.store.library.database import remove
 from imagerag.store.library.joined_libraries import JoinedLibraries
 from imagerag.store.library.library import Library
 from imagerag.store.library.metadata import read_library_metadata
-from imagerag.store.library.names import is_snapshot
-from imagerag.store.library.snapshots import snapshot_content
 from imagerag.store.run_index import RunIndex
 from imagerag.store.sqlite.checkpoint_types import open_checkpointer
 from imagerag.store.sqlite.pool import PerLoopResource
@@ -294,25 +292,6 @@ class Dependencies:
             library=library,
             reranker=self.reranker(setup.reranker, setup.judge) if setup.reranker else None,
         )
-
-    async def pinned(self, setup: RunSpec) -> RunSpec:
-        """A setup with the hashes of the snapshots that it names.
-
-        Raises:
-            UnknownLibraryError: there is no such snapshot.
-            UsageError: one holds something else than when the setup noted its hash.
-        """
-        found = {}
-        for name in names_of(setup.library) if setup.library else ():
-            opened = await self._library(name) if is_snapshot(name) else None
-            if isinstance(opened, Library):
-                found[name] = await asyncio.to_thread(snapshot_content, opened.folder)
-                if setup.snapshots.get(name, found[name]) != found[name]:
-                    raise UsageError(
-                        f"{name!r} is not the snapshot that the run was made with: it was removed, and another one "
-                        f"took its tag. imagerag replay RUN --library {name} uses the one there is"
-                    )
-        return setup.model_copy(update={"snapshots": found}) if found != setup.snapshots else setup
 
     def _once(self, role: str, spec: str, make: Callable[[str], Made]) -> Made:
         with self._lock:

@@ -25,6 +25,7 @@ from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.mask_validation import check_kept_masks
 from imagerag.graphs.runs.continuation import references_named
 from imagerag.graphs.runs.history import Step, steps
+from imagerag.graphs.snapshot_pins import pin_snapshots
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -79,7 +80,7 @@ async def fork(
         raise RunStateError(f"run {record.run_id} did not keep its steps: it can only be run anew")
     given = {name for name, value in replay.changes.items() if value is not None}
     await asyncio.to_thread(check_recorded, record.run_id, record.setup, dependencies.named, given)
-    setup = await dependencies.pinned(changed(record.setup, replay))
+    setup = await pin_snapshots(dependencies, changed(record.setup, replay))
     await asyncio.to_thread(note_setup, setup)
     parts = await dependencies.parts(setup)  # before the clock starts: loading a model is not the run's time
     await check_kept_masks(parts.generator, subjects, dependencies.blobs)

@@ -33,6 +33,7 @@ from imagerag.graphs.runs.reindexing import ensure_indexed
 from imagerag.graphs.runs.resume_command import resume_value
 from imagerag.graphs.runs.snapshot import RunSnapshot, read_snapshot
 from imagerag.graphs.runs.streaming import steps
+from imagerag.graphs.snapshot_pins import pin_snapshots
 from imagerag.graphs.validation import validate_id, validate_prompt
 from imagerag.store.disk_space import check_writable
 from imagerag.store.images.blob_store import sha256s_in
@@ -72,15 +73,12 @@ class Runner:
         """
         if any(own.mask or own.intent == "edit" for own in subjects):
             check_masks(self.dependencies.generator(setup.generator), subjects)
-        given: RunInput = {
-            "prompt": validate_prompt(prompt),
-            "subjects": list(subjects),
-            "initial_image": initial_image,
-        }
+        validated = validate_prompt(prompt)
+        given: RunInput = {"prompt": validated, "subjects": list(subjects), "initial_image": initial_image}
         await asyncio.to_thread(note_setup, setup)
-        setup = await self.dependencies.pinned(setup)
+        setup = await pin_snapshots(self.dependencies, setup)
         seed = InitialState(after=START, values=given)
-        follow = self._follow(validate_id(run_id) or new_run_id(), seed, setup, given["prompt"])
+        follow = self._follow(validate_id(run_id) or new_run_id(), seed, setup, validated)
         async with aclosing(follow) as events:
             async for event in events:
                 yield event
@@ -108,7 +106,7 @@ class Runner:
                 f"run {run_id} has nothing to resume from: it was stopped before its first step, or a server made it"
             )
         await asyncio.to_thread(check_recorded, run_id, setup, self.dependencies.named)
-        await self.dependencies.pinned(setup)
+        await pin_snapshots(self.dependencies, setup)
         answer = resume_value(standing, choose, edit)
         async with aclosing(self._follow(run_id, answer, setup, standing.values["prompt"])) as events:
             async for event in events:
@@ -140,7 +138,7 @@ class Runner:
         prompt = validate_prompt(steering.prompt or record.prompt)
         await self._touch_images(record)
         await asyncio.to_thread(check_recorded, run_id, setup, self.dependencies.named)
-        setup = await self.dependencies.pinned(apply_options(setup, steering))
+        setup = await pin_snapshots(self.dependencies, apply_options(setup, steering))
         parts, subjects = await self.dependencies.parts(setup), standing.values.get("subjects") or []
         await check_kept_masks(parts.generator, subjects, self.dependencies.blobs)
         limit = setup.config.reference_limit(parts.generator.max_references)

@@ -19,6 +19,7 @@ from imagerag.store.data_dir import DataDir
 from imagerag.store.images.blob_store import FileBlobStore
 from imagerag.store.images.image_info import image_info
 from imagerag.store.library.database import LANCE_ERRORS, list_libraries, open_table
+from imagerag.store.library.image_copies import stray_files
 from imagerag.store.library.library import Library
 from imagerag.store.library.linked_files import CHANGED, linked_bytes
 from imagerag.store.library.locations import split_member
@@ -48,7 +49,7 @@ async def repair_library(home: DataDir, library: Library, problems: Sequence[Lib
             done += await _Mending(home, library, row).mend(group)
     if by_image or strays:
         await library.optimize()
-    left = {str(path) for path in await library.table.read(library.table.strays)}
+    left = {str(path) for path in await library.table.read(lambda: stray_files(library.table))}
     return done + [
         one.model_copy(update={"advice": f"somebody writes: later, imagerag library optimize {library.name}"})
         if one.path in left

@@ -27,6 +27,7 @@ from imagerag.store.disk_space import check_space
 from imagerag.store.images.blob_store import write_atomically
 from imagerag.store.library.database import current_name, damaged, folder_of, open_table, overwrite_table
 from imagerag.store.library.disk_use import file_sizes
+from imagerag.store.library.image_copies import copied_images
 from imagerag.store.library.image_files import FOLDER as COPIES
 from imagerag.store.library.metadata import LibraryMetadata, library_metadata_of
 from imagerag.store.library.names import SNAPSHOTS, SUFFIX, snapshot_tags, valid_name, valid_tag
@@ -187,7 +188,7 @@ def _described(table: LibraryTable, tag: str) -> Snapshot:
         tag=tag,
         created=datetime.now(UTC),
         images=len(ids),
-        linked=len(ids) - len(table.copied_now(ids)),
+        linked=len(ids) - len(copied_images(table, ids)),
         content=content_of_snapshot(table.lance, metadata),
     )
 

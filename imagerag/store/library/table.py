@@ -27,6 +27,7 @@ from imagerag.store.library.database import (
     open_table,
     retry_on_conflict,
 )
+from imagerag.store.library.image_copies import copied_images, stray_files
 from imagerag.store.library.image_files import ImageFiles
 from imagerag.store.library.known_files import KnownFiles
 from imagerag.store.library.linked_files import read_linked
@@ -43,19 +44,20 @@ class LibraryTable:
 
     Attributes:
         name: of the library.
+        home: where it is kept.
         lance: the LanceDB table.
         folder: where its files are.
         images: copies of its pictures.
     """
 
     def __init__(self, home: DataDir, name: str, lance: Any) -> None:
-        self._home, self._locks = home, home.filling
+        self.home, self._locks = home, home.filling
         self._use(name, lance)
 
     def _use(self, name: str, lance: Any) -> None:
         self.name = name
         self.lance = lance
-        self.folder = folder_of(self._home, name)
+        self.folder = folder_of(self.home, name)
         self.images = ImageFiles(self.folder)
 
     def _follow_rename(self) -> bool:
@@ -63,8 +65,8 @@ class LibraryTable:
         if self.folder.exists():
             return False
         try:
-            name = current_name(self._home, self.name)
-            self._use(name, open_table(self._home, name))
+            name = current_name(self.home, self.name)
+            self._use(name, open_table(self.home, name))
         except ImageRAGError:
             return False
         return True
@@ -162,7 +164,7 @@ class LibraryTable:
         except BlobError:
             if tag is not None:  # the library may know where a file has moved to since
                 with suppress(ImageRAGError, *LANCE_ERRORS):
-                    return LibraryTable(self._home, library, open_table(self._home, library)).image_bytes(sha256)
+                    return LibraryTable(self.home, library, open_table(self.home, library)).image_bytes(sha256)
             raise
 
     async def known_files(self) -> KnownFiles:
@@ -176,18 +178,7 @@ class LibraryTable:
 
     async def copied(self, ids: Sequence[str]) -> set[str]:
         """Those of these images whose bytes are kept in the library, whatever becomes of their files."""
-
-        return await self.read(lambda: self.copied_now(ids)) if ids else set()
-
-    def copied_now(self, ids: Sequence[str]) -> set[str]:
-        """What `copied` gives. Blocks."""
-        from lancedb.expr import col, lit
-
-        kept = {one for one in ids if self.images.path(one).exists()}
-        if form.IMAGE_COLUMN in self.lance.schema.names:
-            inside = form.id_filter("id", ids) & (col(form.IMAGE_COLUMN) != lit(b""))  # of null, neither
-            kept |= set(self.lance.search().select(["id"]).where(inside).to_arrow()["id"].to_pylist())
-        return kept
+        return await self.read(lambda: copied_images(self, ids)) if ids else set()
 
     async def upsert(self, images: Sequence[NewImage]) -> None:
         """Write whole rows, and copies of their pictures where they come with their bytes. Ids must differ.
@@ -277,20 +268,7 @@ class LibraryTable:
 
     def remove_strays(self) -> None:
         """Delete copies of pictures that no version of the table has. Nobody else may write meanwhile."""
-        self.images.remove(self.strays())
-
-    def strays(self) -> list[Path]:
-        """Copies of pictures that no version of the table has, and what is left of files that were being written."""
-        unfinished = [*self.folder.glob(".tmp-*"), *(self.folder / SNAPSHOTS).glob(".tmp-*")]
-        if not self.images.root.is_dir():
-            return unfinished
-        ids = _ids(self.lance)
-        if tags := self.lance.tags.list():
-            pinned = open_table(self._home, self.name)
-            for tag in tags:
-                pinned.checkout(tag)
-                ids |= _ids(pinned)
-        return [*self.images.strays(ids), *unfinished]
+        self.images.remove(stray_files(self))
 
     def lance_file_sizes(self) -> Iterator[int]:
         """Bytes of each file that Lance wrote."""
@@ -314,7 +292,3 @@ class LibraryTable:
     def _alone(self, lock: str) -> AbstractContextManager[None]:
         refuse_snapshot(self.name)
         return held_alone(self._locks / f"{self.name}.{lock}")
-
-
-def _ids(lance: Any) -> set[str]:
-    return set(lance.search().select(["id"]).to_arrow()["id"].to_pylist())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from imagerag.agent.types import FrozenModel
 from imagerag.store.library.content import is_unit
+from imagerag.store.library.image_copies import stray_files
 from imagerag.store.library.image_files import ImageFiles
 from imagerag.store.library.linked_files import linked_bytes
 from imagerag.store.library.metadata import library_metadata_of
@@ -92,7 +93,7 @@ def problems_of(
             yield from _of_row(table.images, record, files, counts)
             if is_bad:
                 yield LibraryProblem(kind="vector", id=record["id"], problem="its vector is not finite or not unit")
-    for path in table.strays():
+    for path in stray_files(table):
         yield LibraryProblem(kind="stray", path=str(path), problem="it belongs to no image of the library")
 
 
