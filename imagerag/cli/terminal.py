@@ -118,10 +118,10 @@ def printable(text: str, encoding: str) -> str:
 def short(text: str, limit: int) -> str:
     """Clean text of at most `limit` columns."""
     text = clean(text)
+    if text.isascii():
+        return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
     if width(text) <= limit:
         return text
-    if text.isascii():
-        return text[: limit - 1].rstrip() + "…"
     from rich.cells import set_cell_size
 
     return set_cell_size(text[: 4 * limit], limit - 1).rstrip() + "…"  # of a long prompt only the beginning is measured

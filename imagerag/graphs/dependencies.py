@@ -24,7 +24,7 @@ from imagerag.store.journal import SharedJournal, StoreJournal, open_journal
 from imagerag.store.library.database import remove
 from imagerag.store.library.joined_libraries import JoinedLibraries
 from imagerag.store.library.library import Library
-from imagerag.store.library.metadata import read_library_metadata
+from imagerag.store.library.metadata import LibraryMetadata, read_library_metadata
 from imagerag.store.library.names import is_snapshot
 from imagerag.store.library.snapshots import snapshot_content
 from imagerag.store.run_index import RunIndex
@@ -258,7 +258,7 @@ class Dependencies:
             EmbeddingMismatchError: its encoder's weights are no longer the same.
         """
         try:
-            library_metadata = await asyncio.to_thread(read_library_metadata, self.home, name)
+            library_metadata = await asyncio.to_thread(self._trusted_metadata, name)
         except UnknownLibraryError:
             if name != BUILT_IN_LIBRARY:
                 raise
@@ -266,7 +266,6 @@ class Dependencies:
         if name == BUILT_IN_LIBRARY and (library_metadata is None or library_metadata.threshold is None):
             return await build_sketch_library(self.home, self.embedder("sketch"))
         assert library_metadata is not None, "an unknown library was raised above"
-        await asyncio.to_thread(self._check_encoder, name, library_metadata.spec)
         try:
             return await Library.open(self.home, name, self.embedder(library_metadata.spec))
         except EmbeddingMismatchError:
@@ -276,14 +275,15 @@ class Dependencies:
             await asyncio.to_thread(remove, self.home, name)
             return await build_sketch_library(self.home, self.embedder("sketch"))
 
-    def _check_encoder(self, library: str, spec: str) -> None:
-        """See that the library may name its encoder: the user's own way to write it counts as the same."""
-        named = self.named
+    def _trusted_metadata(self, library: str) -> LibraryMetadata:
+        """The metadata of a library that may name its encoder: the user's own way to write it counts as the same."""
+        found, named = read_library_metadata(self.home, library), self.named
         try:
-            check_encoder(library, spec, named)
+            check_encoder(library, found.spec, named)
         except UntrustedError:
-            if spec not in {self.embedder(one).identity.spec for one in named if one.startswith("open_clip:")}:
+            if found.spec not in {self.embedder(one).identity.spec for one in named if one.startswith("open_clip:")}:
                 raise
+        return found
 
     async def parts(self, setup: RunSpec) -> Backends:
         """The ports that a setup names."""

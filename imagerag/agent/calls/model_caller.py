@@ -220,8 +220,6 @@ class ModelCaller:
             await asyncio.sleep(wait)
             reserved = self._budget.reserve(call, asked.content, self._all())
         booked = reserved.booked
-        if self.journal is not None:
-            await self.journal.check_space()
         pending_calls.under_way.add(booked.call_id)
         try:
             if self.journal is not None:
