@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.observability.spans import node_span
-from imagerag.agent.state import RunState, has_finished
+from imagerag.agent.state import RunState
 from imagerag.agent.types import RunConfig, RunContext
 from imagerag.formatting.messages import invalid
 
@@ -91,6 +91,12 @@ def decided(route: Callable[..., Awaitable[Any]]) -> Callable[[RunState], Awaita
 
     wrapper.__name__ = route.__name__
     return wrapper
+
+
+def has_finished(state: RunState) -> bool:
+    """Whether the run has ended, and `finish` has dated it."""
+    result = state.get("result")
+    return result is not None and result.at is not None
 
 
 def own_state(state: RunState) -> RunState:

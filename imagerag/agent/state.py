@@ -161,12 +161,6 @@ def next_searches(state: RunState) -> list[Search]:
     return [search for search in state.get("searches") or [] if search.round == next_round(state)]
 
 
-def has_finished(state: RunState) -> bool:
-    """Whether the run has ended, and `finish` has dated it."""
-    result = state.get("result")
-    return result is not None and result.at is not None
-
-
 def run_name(state: RunState | SearchTask, thread_id: str | None, checkpoint_ns: str) -> str:
     """What the journal keeps a run's answers under: the thread's id for the first run of a thread.
 

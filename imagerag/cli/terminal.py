@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from collections.abc import Collection, Iterable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import click
@@ -21,6 +22,11 @@ PLAIN: Final = {
 BAR: Final = 20
 
 count: Final = counted
+
+accent: Final = partial(click.style, fg="cyan")
+"""The one colour."""
+bold: Final = partial(click.style, bold=True)
+dim: Final = partial(click.style, dim=True)
 
 
 def say(text: str = "", *, err: bool = False) -> None:
@@ -118,10 +124,10 @@ def printable(text: str, encoding: str) -> str:
 def short(text: str, limit: int) -> str:
     """Clean text of at most `limit` columns."""
     text = clean(text)
+    if text.isascii():
+        return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
     if width(text) <= limit:
         return text
-    if text.isascii():
-        return text[: limit - 1].rstrip() + "…"
     from rich.cells import set_cell_size
 
     return set_cell_size(text[: 4 * limit], limit - 1).rstrip() + "…"  # of a long prompt only the beginning is measured
@@ -208,18 +214,3 @@ def _cells(value: float, top: float) -> int:
 def tick(met: bool) -> str:
     """✓ or ✗."""
     return accent("✓") if met else bold("✗")
-
-
-def accent(text: str) -> str:
-    """The one colour."""
-    return click.style(text, fg="cyan")
-
-
-def bold(text: str) -> str:
-    """Emphasised text."""
-    return click.style(text, bold=True)
-
-
-def dim(text: str) -> str:
-    """Dimmed text."""
-    return click.style(text, dim=True)

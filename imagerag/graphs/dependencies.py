@@ -24,7 +24,7 @@ from imagerag.store.journal import SharedJournal, StoreJournal, open_journal
 from imagerag.store.library.database import remove
 from imagerag.store.library.joined_libraries import JoinedLibraries
 from imagerag.store.library.library import Library
-from imagerag.store.library.metadata import read_library_metadata
+from imagerag.store.library.metadata import LibraryMetadata
 from imagerag.store.run_index import RunIndex
 from imagerag.store.sqlite.checkpoint_types import open_checkpointer
 from imagerag.store.sqlite.pool import PerLoopResource
@@ -255,33 +255,29 @@ class Dependencies:
             UntrustedError: it names an encoder that only the user may name.
             EmbeddingMismatchError: its encoder's weights are no longer the same.
         """
+        opening = Library.open_with(self.home, name, partial(self._trusted_encoder, name))
+        if name != BUILT_IN_LIBRARY:
+            return await opening
         try:
-            library_metadata = await asyncio.to_thread(read_library_metadata, self.home, name)
+            opened = await opening
+            if opened.metadata.threshold is not None:
+                return opened
         except UnknownLibraryError:
-            if name != BUILT_IN_LIBRARY:
-                raise
-            library_metadata = None
-        if name == BUILT_IN_LIBRARY and (library_metadata is None or library_metadata.threshold is None):
-            return await build_sketch_library(self.home, self.embedder("sketch"))
-        assert library_metadata is not None, "an unknown library was raised above"
-        await asyncio.to_thread(self._check_encoder, name, library_metadata.spec)
-        try:
-            return await Library.open(self.home, name, self.embedder(library_metadata.spec))
+            pass
         except EmbeddingMismatchError:
-            if name != BUILT_IN_LIBRARY:
-                raise
             # A newer imagerag brings a newer sketch CLIP; the catalogue is drawn anew, nobody's pictures are in there.
             await asyncio.to_thread(remove, self.home, name)
-            return await build_sketch_library(self.home, self.embedder("sketch"))
+        return await build_sketch_library(self.home, self.embedder("sketch"))
 
-    def _check_encoder(self, library: str, spec: str) -> None:
-        """See that the library may name its encoder: the user's own way to write it counts as the same."""
-        named = self.named
+    def _trusted_encoder(self, library: str, metadata: LibraryMetadata) -> Embedder:
+        """The encoder that a library names, where it may: the user's own way to write it counts as the same."""
+        spec, named = metadata.spec, self.named
         try:
             check_encoder(library, spec, named)
         except UntrustedError:
             if spec not in {self.embedder(one).identity.spec for one in named if one.startswith("open_clip:")}:
                 raise
+        return self.embedder(spec)
 
     async def parts(self, setup: RunSpec) -> Backends:
         """The ports that a setup names."""

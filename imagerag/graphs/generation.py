@@ -16,11 +16,11 @@ from langgraph.types import Command, Overwrite, RetryPolicy, Send
 from imagerag.agent import routing
 from imagerag.agent.calls.error_calls import calls_from_error
 from imagerag.agent.errors import StorageError
-from imagerag.agent.node_input import decided, in_run
+from imagerag.agent.node_input import decided, has_finished, in_run
 from imagerag.agent.nodes import Nodes
 from imagerag.agent.outcomes import restore_exception, result_from_error
 from imagerag.agent.retry_policy import after_payment, busy, is_retryable, requested_delay
-from imagerag.agent.state import RunInput, RunOutput, RunState, SearchTask, has_finished
+from imagerag.agent.state import RunInput, RunOutput, RunState, SearchTask
 from imagerag.agent.types import RunConfig, RunContext
 from imagerag.graphs.start_node import Begin, new_key, start_run, start_update
 

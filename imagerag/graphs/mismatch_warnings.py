@@ -4,6 +4,7 @@ library does not find even its own captions. One line each, with what to type.""
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from imagerag.agent.ports import ReferenceLibrary
 from imagerag.agent.types import RunSpec
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.library_warnings import PHOTOGRAPHS, SKETCH, warnings_of
@@ -14,6 +15,11 @@ READ_AT_MOST: Final = 200
 
 async def run_warnings(dependencies: Dependencies, setup: RunSpec, *prompts: str) -> tuple[str, ...]:
     """What is likely to go wrong with runs of this setup; the library is opened, nothing else is done."""
+    return warnings_with(setup, await dependencies.library(setup.library) if setup.library else None, *prompts)
+
+
+def warnings_with(setup: RunSpec, library: ReferenceLibrary | None, *prompts: str) -> tuple[str, ...]:
+    """The same where the setup's library is open already."""
     from imagerag.tools.sketch.out_of_domain import foreign_words, is_foreign
 
     told: list[str] = []
@@ -22,9 +28,8 @@ async def run_warnings(dependencies: Dependencies, setup: RunSpec, *prompts: str
         told.append(_drawn_words(list(dict.fromkeys(word for prompt in foreign for word in foreign_words(prompt)))))
     if setup.judge == SKETCH and setup.generator != SKETCH:
         told.append("the judge is sketch, which knows coloured shapes only: name one that looks, --judge SPEC")
-    if setup.library:
-        real = bool(foreign) or setup.generator != SKETCH
-        told += warnings_of(await dependencies.library(setup.library), real=real)
+    if library is not None:
+        told += warnings_of(library, real=bool(foreign) or setup.generator != SKETCH)
     return tuple(told)
 
 
@@ -34,11 +39,6 @@ async def warnings_of_many(
     """The same for many runs: what goes for several of them is said once."""
     told = [await run_warnings(dependencies, setup, *prompts) for setup, prompts in runs]
     return tuple(dict.fromkeys(warning for warnings in told for warning in warnings))
-
-
-async def question_warnings(dependencies: Dependencies, library: str) -> tuple[str, ...]:
-    """The same for a question that a library answers."""
-    return tuple(warnings_of(await dependencies.library(library)))
 
 
 def encoder_warning(pictures: Sequence[bytes]) -> str | None:

@@ -44,11 +44,6 @@ class StoreJournal:
         self._store = store
         self._folder = folder
 
-    async def check_space(self) -> None:
-        """Raise `StorageError` where an answer could not be kept; of a store that is elsewhere nothing is known."""
-        if self._folder is not None:
-            await asyncio.to_thread(check_space, self._folder)  # a disk may answer slowly, and servers forbid to wait
-
     async def find(self, key: str, *, run_id: str | None) -> JournalEntry | None:
         """The entry under a key: of that run or used by it, or the newest of any run when `run_id` is None."""
         namespace = ANSWERS if run_id is None else (RUNS, run_id)
@@ -70,7 +65,14 @@ class StoreJournal:
             await asyncio.to_thread(blobs.touch, sha256s_in(json.dumps(value).encode()))
 
     async def keep_lost(self, lost: FailedCall) -> None:
-        """Keep a call that has no answer, under its `call_id`; once this returns, no kill takes it back."""
+        """Keep a call that has no answer, under its `call_id`; once this returns, no kill takes it back.
+
+        Raises:
+            StorageError: it is about to be made, and its answer could not be kept. Of a store that is elsewhere nothing
+                is known.
+        """
+        if lost.under_way and self._folder is not None:
+            await asyncio.to_thread(check_space, self._folder)  # a disk may answer slowly, and servers forbid to wait
         key, value = lost.call.call_id, lost.model_dump(mode="json")
         await self._store.aput((LOST, lost.run_id), key, value)
 
@@ -150,11 +152,6 @@ class SharedJournal:
 
     def __init__(self, shared: PerLoopResource[StoreJournal]) -> None:
         self._shared = shared
-
-    async def check_space(self) -> None:
-        """Raise `StorageError` where an answer could not be kept."""
-        async with self._shared.use() as journal:
-            await journal.check_space()
 
     async def find(self, key: str, *, run_id: str | None) -> JournalEntry | None:
         """The entry under a key: of that run or used by it, or the newest of any run when `run_id` is None."""

@@ -109,14 +109,6 @@ class FailedCall(FrozenModel):
 class Journal(Protocol):
     """Where answered calls are kept."""
 
-    async def check_space(self) -> None:
-        """Make sure, before something is paid for, that an answer could be kept.
-
-        Raises:
-            StorageError: it could not.
-        """
-        ...
-
     async def find(self, key: str, *, run_id: str | None) -> JournalEntry | None:
         """The entry under a key: of that run or used by it, or the newest of any run when `run_id` is None."""
         ...
@@ -132,7 +124,11 @@ class Journal(Protocol):
         ...
 
     async def keep_lost(self, lost: FailedCall) -> None:
-        """Keep a call that has no answer, under its `call_id`; once this returns, no kill takes it back."""
+        """Keep a call that has no answer, under its `call_id`; once this returns, no kill takes it back.
+
+        Raises:
+            StorageError: it is about to be made and paid for, and its answer could not be kept.
+        """
         ...
 
     async def unanswered(self, run_id: str) -> Sequence[FailedCall]:

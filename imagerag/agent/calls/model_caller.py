@@ -220,12 +220,11 @@ class ModelCaller:
             await asyncio.sleep(wait)
             reserved = self._budget.reserve(call, asked.content, self._all())
         booked = reserved.booked
-        if self.journal is not None:
-            await self.journal.check_space()
         pending_calls.under_way.add(booked.call_id)
         try:
             if self.journal is not None:
-                await self.journal.keep_lost(pending_calls.pending_entry(booked, self.run_id, self.task))
+                note = FailedCall(run_id=self.run_id, call=booked, at=clock.now(), task=self.task, under_way=True)
+                await self.journal.keep_lost(note)
             context = CallContext(
                 progress=progress or ProgressCallback(),
                 idempotency_key=f"{self.run_id}-{asked.key}",  # another run that asks the same pays for itself

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from imagerag.agent import clock
 from imagerag.agent.calls.journal import FailedCall, Journal, JournalEntry
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import ModelCall, SamplingParams
@@ -25,11 +24,6 @@ def pending_call(call: ModelCall, *, max_cost_usd: float | None, assumed: bool, 
     """A call as it is booked until it is answered: at its highest price, and with all requests it may come to."""
     told = {"max_cost_usd": max_cost_usd, "assumed": assumed, "requests": requests, "call_id": uuid.uuid4().hex}
     return call.model_copy(update={**told, "completed": False, "unsettled": True, "error": NO_ANSWER})
-
-
-def pending_entry(call: ModelCall, run_id: str, task: str) -> FailedCall:
-    """What the journal keeps of a call before it is made."""
-    return FailedCall(run_id=run_id, call=call, at=clock.now(), task=task, under_way=True)
 
 
 def failed_call(call: ModelCall, error: Exception, *, elapsed_s: float, unsettled: bool) -> ModelCall:

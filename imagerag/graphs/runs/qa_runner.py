@@ -13,13 +13,14 @@ from langgraph.graph.state import CompiledStateGraph
 from imagerag.agent import clock
 from imagerag.agent.calls.pending_calls import unrecorded_calls
 from imagerag.agent.errors import UnknownThreadError, UsageError
+from imagerag.agent.ports import ReferenceLibrary
 from imagerag.agent.qa.qa_record import AnswerRecord, answer_record
 from imagerag.agent.qa.state import QAInput, QAState, QAUpdate, fresh, question_name
 from imagerag.agent.qa.types import STATE_TYPES, AnswerOutcome, QAResult, SearchBy
 from imagerag.agent.types import ImageRef, ModelCall, RunConfig
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.earlier_versions import check_version
-from imagerag.graphs.mismatch_warnings import question_warnings
+from imagerag.graphs.library_warnings import warnings_of
 from imagerag.graphs.qa import build_qa
 from imagerag.graphs.runs.records import new_run_id
 from imagerag.graphs.validation import validate_match_reason, validate_question, validate_thread
@@ -86,7 +87,7 @@ class QARunner:
                 raise UsageError(f"deadline_s: {deadline_s:g} leaves no time")
             config = config.model_copy(update={"deadline_at": clock.seconds() + deadline_s})
         thread_config: RunnableConfig = {"configurable": {"thread_id": thread_id}, "recursion_limit": 25}
-        async with self._graph(answerer, library, reranker, judge) as (graph, identity):
+        async with self._graph(answerer, library, reranker, judge) as (graph, identity, opened):
             if thread:
                 before = (await graph.aget_state(thread_config)).values
                 check_version(before, f"thread {thread}")
@@ -103,7 +104,7 @@ class QARunner:
                 await asyncio.shield(self._cancel(graph, thread_config, started))
                 raise
         record = answer_record(thread_id, state)
-        warned = await question_warnings(self.dependencies, library) if library else ()
+        warned = warnings_of(opened) if opened is not None else []
         return record.model_copy(update={"notes": [*warned, *record.notes]})
 
     async def record(self, thread: str) -> AnswerRecord:
@@ -144,7 +145,7 @@ class QARunner:
     @asynccontextmanager
     async def _graph(
         self, spec: str, library: str | None, reranker: str | None, judge: str
-    ) -> AsyncIterator[tuple[Graph, str]]:
+    ) -> AsyncIterator[tuple[Graph, str, ReferenceLibrary | None]]:
         answerer = self.dependencies.answerer(spec)
         order = self.dependencies.reranker(reranker, judge) if reranker else None
         opened = await self.dependencies.library(library) if library else None
@@ -153,7 +154,7 @@ class QARunner:
             workflow = build_qa(
                 answerer=answerer, library=opened, blobs=self.dependencies.blobs, reranker=order, journal=journal
             )
-            yield workflow.compile(checkpointer=saver, name="imagerag-ask"), answerer.identity
+            yield workflow.compile(checkpointer=saver, name="imagerag-ask"), answerer.identity, opened
 
     @cached_property
     def _conversations(self) -> "PerLoopResource[BatchedSqliteSaver]":

@@ -21,10 +21,10 @@ from imagerag.agent.run_record import RunRecord, run_record
 from imagerag.agent.state import RunInput
 from imagerag.agent.types import ImageRef, ModelCall, Outcome, RunConfig, RunResult, RunSpec, Subject, cost_of_calls
 from imagerag.graphs.configuration.trust_policy import check_recorded, note_setup
-from imagerag.graphs.dependencies import Dependencies
+from imagerag.graphs.dependencies import Backends, Dependencies
 from imagerag.graphs.graph_cache import Graph, GraphCache
 from imagerag.graphs.mask_validation import check_kept_masks, check_masks
-from imagerag.graphs.mismatch_warnings import run_warnings
+from imagerag.graphs.mismatch_warnings import warnings_with
 from imagerag.graphs.runs.continuation import ContinueOptions, InitialState, apply_options, continuation
 from imagerag.graphs.runs.events import RunEvent
 from imagerag.graphs.runs.fork import ForkOptions, fork
@@ -196,7 +196,8 @@ class Runner:
             "recursion_limit": recursion_limit(setup.config, own=self.dependencies.extension.own_steps),
         }
         record: RunRecord | None = None
-        async with self._graph(run_id, setup) as graph:
+        parts = await self.dependencies.parts(setup)
+        async with self._graph(run_id, parts) as graph:
             if isinstance(given, InitialState) and (await graph.aget_state(thread_config)).values:
                 raise RunStateError(f"there is a run {run_id} already: name another id, or imagerag resume {run_id}")
             listed = asyncio.ensure_future(
@@ -207,7 +208,7 @@ class Runner:
             sequence, span = 0, RunSpan(run_id, setup)
             try:
                 await asyncio.shield(listed)
-                warned = await run_warnings(self.dependencies, setup, prompt) if isinstance(given, InitialState) else ()
+                warned = warnings_with(setup, parts.library, prompt) if isinstance(given, InitialState) else ()
                 yield RunEvent(run_id=run_id, sequence=0, kind="started", warnings=warned)
                 first = (
                     await _sown(graph, thread_config, given, setup, warned)
@@ -238,9 +239,8 @@ class Runner:
         return GraphCache(self.dependencies)
 
     @asynccontextmanager
-    async def _graph(self, run_id: str, setup: RunSpec) -> AsyncIterator[Graph]:
+    async def _graph(self, run_id: str, parts: Backends) -> AsyncIterator[Graph]:
         """The graph, to make one run with; nobody else makes that run meanwhile."""
-        parts = await self.dependencies.parts(setup)
         await asyncio.to_thread(check_writable, self.dependencies.home.root)  # before anything is paid for
         await ensure_indexed(self.dependencies)
         with run_lock(self.dependencies.home.lock(run_id), run_id):

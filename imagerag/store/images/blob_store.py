@@ -4,10 +4,11 @@ import asyncio
 import os
 import re
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from imagerag.agent.errors import BlobError, ImageRAGError
 from imagerag.agent.images.encoding import encode_for_model
@@ -64,13 +65,13 @@ class FileBlobStore:
         """
         return await asyncio.to_thread(self._get, sha256)
 
-    async def encode_for_model(self, sha256: str) -> tuple[bytes, str]:
+    def encode_for_model(self, sha256: str) -> Coroutine[Any, Any, tuple[bytes, str]]:
         """The image as every model takes it: upright PNG, JPEG or WebP, and the media type.
 
         Raises:
             BlobError: missing or damaged.
         """
-        return await in_thread(lambda: encode_for_model(self._get(sha256)))
+        return in_thread(lambda: encode_for_model(self._get(sha256)))
 
     def touch(self, sha256s: Iterable[str]) -> None:
         """Note that images are about to be used, so that `remove_unused` leaves them; those that are gone are none."""

@@ -144,7 +144,15 @@ def open_table(home: DataDir, name: str) -> Any:
         UnknownLibraryError: there is none of that name; the message lists those there are.
         LibraryDamagedError: its files cannot be read.
     """
-    name = current_name(home, name)
+    return open_current(home, current_name(home, name))
+
+
+def open_current(home: DataDir, name: str) -> Any:
+    """The table of a library or of a snapshot that has this name now, as `current_name` gives it.
+
+    Raises:
+        LibraryDamagedError: its files cannot be read.
+    """
     folder = folder_of(home, name)
     try:
         return _connect(folder.parent).open_table(folder.name.removesuffix(SUFFIX))

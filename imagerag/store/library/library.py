@@ -1,7 +1,7 @@
 """The reference library: a LanceDB table of images, their vectors, and what is known of them."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 
@@ -10,7 +10,7 @@ from imagerag.agent.ports import Embedder
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library import schema as form
 from imagerag.store.library import search as searching
-from imagerag.store.library.database import create_table, current_name, open_table, retry_on_conflict
+from imagerag.store.library.database import create_table, current_name, open_current, retry_on_conflict
 from imagerag.store.library.library_reader import LibraryReader
 from imagerag.store.library.metadata import METADATA_KEY, LibraryMetadata, Threshold, library_metadata_of
 from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage
@@ -28,7 +28,19 @@ class Library(LibraryReader):
             EmbeddingMismatchError: it was built with another encoder.
             LibraryDamagedError: its files cannot be read.
         """
-        return await asyncio.to_thread(cls._open, home, name, embedder)
+        return await cls.open_with(home, name, lambda _: embedder)
+
+    @classmethod
+    async def open_with(cls, home: DataDir, name: str, encoder_of: Callable[[LibraryMetadata], Embedder]) -> "Library":
+        """Open a library that exists with the encoder that its metadata names.
+
+        Args:
+            encoder_of: gives the encoder; what it raises is raised.
+
+        Raises:
+            UnknownLibraryError, EmbeddingMismatchError, LibraryDamagedError: as `open`.
+        """
+        return await asyncio.to_thread(cls._open, home, name, encoder_of)
 
     @classmethod
     async def create_or_open(cls, home: DataDir, name: str, embedder: Embedder) -> "Library":
@@ -43,15 +55,16 @@ class Library(LibraryReader):
             library_metadata = LibraryMetadata.of(embedder.identity, datetime.now(UTC))
             metadata = {METADATA_KEY: library_metadata.model_dump_json()}
             create_table(home, name, form.schema(library_metadata.dimension, metadata))
-            return cls._open(home, name, embedder)
+            return cls._open(home, name, lambda _: embedder)
 
         return await asyncio.to_thread(create)
 
     @classmethod
-    def _open(cls, home: DataDir, name: str, embedder: Embedder) -> "Library":
+    def _open(cls, home: DataDir, name: str, encoder_of: Callable[[LibraryMetadata], Embedder]) -> "Library":
         name = current_name(home, name)
-        table = open_table(home, name)
+        table = open_current(home, name)
         library_metadata = library_metadata_of(table, name)
+        embedder = encoder_of(library_metadata)
         if library_metadata.embedder != embedder.identity:
             raise EmbeddingMismatchError(
                 f"library {name!r} was built with {library_metadata.embedder}, not with {embedder.identity}. "

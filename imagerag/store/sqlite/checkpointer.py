@@ -26,7 +26,7 @@ from imagerag.store.sqlite.compact_serializer import (
     CompactSerializer,
     StoredValue,
     ValueId,
-    compressed,
+    packed_rows,
     stored_values,
     written_values,
 )
@@ -236,9 +236,12 @@ class BatchedSqliteSaver(SqliteSaver):
     def _insert(self, thread_id: str, values: Iterable[StoredValue]) -> None:
         """Keep values among those of their thread, where they are not there yet."""
         wanted = {bytes(one.id): one for one in values if one.id}
-        there = self._rows("id", thread_id, wanted)
-        rows = [(thread_id, key, *compressed(one.kind, one.data)) for key, one in wanted.items() if (key,) not in there]
-        self.conn.executemany("INSERT INTO checkpoint_values (thread_id, id, type, value) VALUES (?, ?, ?, ?)", rows)
+        for (there,) in self._rows("id", thread_id, wanted):
+            del wanted[there]
+        if wanted:
+            rows = [(thread_id, *row) for row in packed_rows(wanted)]
+            into = "INSERT INTO checkpoint_values (thread_id, id, type, value) VALUES (?, ?, ?, ?)"
+            self.conn.executemany(into, rows)
 
     def _rows(self, columns: str, thread_id: str, ids: Collection[bytes]) -> "Rows":
         marks = ", ".join("?" * len(ids))

@@ -112,6 +112,11 @@ def written_values(writes: Sequence[tuple[str, Any]], serde: CompactSerializer) 
     return [(channel, StoredValue.of(value, serde, WRITTEN)) for channel, value in writes]
 
 
+def packed_rows(values: Mapping[bytes, StoredValue]) -> list[tuple[bytes, str, bytes]]:
+    """The id, type and compressed bytes of each value."""
+    return [(key, *compressed(one.kind, one.data)) for key, one in values.items()]
+
+
 def compressed(kind: str, data: bytes) -> tuple[str, bytes]:
     """A serialized value and its type, compressed where that makes it smaller."""
     packed = zlib.compress(data, LEVEL) if len(data) > INLINE_BYTES else data

@@ -28,9 +28,6 @@ class Journal:
         await asyncio.wait_for(self.both.wait(), 30)
         return [FailedCall(run_id=run_id, call=LOST, at="2026-01-01T00:00:02+00:00")]
 
-    async def check_space(self) -> None:
-        """There is room."""
-
     async def keep_lost(self, lost: FailedCall) -> None:
         """It is noted."""
 

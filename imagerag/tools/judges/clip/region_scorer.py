@@ -1,5 +1,6 @@
 """Look for requirements in a picture: cosines of phrases and what could be confused with them, view by view."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -8,13 +9,14 @@ from typing import TYPE_CHECKING, TypeAlias
 from imagerag.agent.ports import Embedder
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import Requirement
-from imagerag.tools.judges.clip.crops import Regions, crops_of, decoded_input
+from imagerag.tools.judges.clip.crops import Embed, Encode, Regions, crops_of, decoded_input
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     Cosines = NDArray[np.float32]
+    Vectors = NDArray[np.float32]
 
 Rivals: TypeAlias = Callable[[str], Sequence[str]]
 Wordings: TypeAlias = Callable[[Sequence[str], str], Sequence[str]]
@@ -71,23 +73,30 @@ class RegionScorer:
     unchecked: Callable[[Requirement], str]
 
     async def look(self, data: bytes, asked: Sequence[Requirement]) -> list[RegionScore]:
-        """One finding per requirement. All views are embedded in one batch, and all texts in another.
+        """One finding per requirement. All views are embedded in one batch, and meanwhile all texts in another.
 
         Raises:
             UsageError: the image cannot be read.
         """
-        encode, embed = decoded_input(self.embedder)
-        seen = await in_thread(crops_of, data, self.regions, encode=encode, around=self.around)
         searches = [self._prepared(requirement) for requirement in asked]
         texts = [text for search in searches for text in search.texts]
-        pictures = await embed([view.data for view in seen])
-        cosines = (await self.embedder.embed_texts(texts)) @ pictures.T
-        names = [view.name for view in seen]
+        words, (names, pictures) = await asyncio.gather(self.embedder.embed_texts(texts), self._views(data))
+        cosines = words @ pictures.T
         findings, at = [], 0
         for search in searches:
             findings.append(self._judge(search, cosines[at : at + len(search.texts)], names))
             at += len(search.texts)
         return findings
+
+    async def _views(self, data: bytes) -> "tuple[list[str], Vectors]":
+        """The names of a picture's views, and their vectors."""
+        encode, embed = self._input
+        seen = await in_thread(crops_of, data, self.regions, encode=encode, around=self.around)
+        return [view.name for view in seen], await embed([view.data for view in seen])
+
+    @cached_property
+    def _input(self) -> "tuple[Encode, Embed]":
+        return decoded_input(self.embedder)
 
     @cached_property
     def _prepared(self) -> "Callable[[Requirement], _Search]":
