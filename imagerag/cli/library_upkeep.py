@@ -195,8 +195,13 @@ def common(counts: Mapping[str, int]) -> str:
 def _sizes(found: "LibraryStatistics") -> str:
     if found.megapixels is None:
         return ""
-    least, middle, most = (f"{one:.2g}" for one in found.megapixels)
+    least, middle, most = map(_megapixels, found.megapixels)
     return f"{least} to {most} megapixels, half of them above {middle}"
+
+
+def _megapixels(number: float) -> str:
+    """With two digits, and never as a power of ten."""
+    return f"{float(f'{number:.2g}'):g}" if number >= 0.01 else "0.01"
 
 
 def _dates(found: "LibraryStatistics") -> str:

@@ -4,7 +4,7 @@ import csv
 import io
 
 from imagerag.agent.images import formats as image_formats
-from imagerag.agent.images.decoding import MAX_BYTES, MAX_PIXELS
+from imagerag.agent.images.decoding import MAX_BYTES, MAX_PIXELS, MAX_RAW_BYTES
 from imagerag.store.library import manifest_rows
 from imagerag.store.library.field_names import ALIASES, PATH, TAKEN, TEXTS, fields_of
 from imagerag.store.library.file_selection import LEFT_OUT
@@ -79,6 +79,7 @@ def left_out() -> str:
 def bounds() -> str:
     rows = [
         ("image file", f"{MAX_BYTES // 2**20} MB"),
+        ("camera RAW", f"{MAX_RAW_BYTES // 2**20} MB"),
         ("image", f"{MAX_PIXELS // 1_000_000} megapixels"),
         ("caption, title, source, author, licence", f"{MAX_CAPTION:,} characters"),
         ("metadata value, tag", f"{MAX_VALUE:,} characters"),

@@ -14,13 +14,14 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import ceil
+from pathlib import Path
 from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.errors import ImageTooLargeError, UsageError
 from imagerag.agent.images.complexity import complexity
 from imagerag.agent.images.decoding_pool import decode_in_process
-from imagerag.agent.images.formats import FORMATS, RAW, READ, ImageFormat, readable_format
+from imagerag.agent.images.formats import FORMATS, RAW, READ, ImageFormat, format_of, readable_format
 from imagerag.agent.images.metadata_stripping import without_metadata
 from imagerag.agent.images.pixel_modes import eight_bit, opaque
 
@@ -30,10 +31,16 @@ if TYPE_CHECKING:
 
     _Factory = Callable[[io.BytesIO, bytes], ImageFile]
 
-__all__ = ["Decoded", "ImageTooLargeError", "decode", "opaque", "open_rgb"]
+__all__ = ["Decoded", "ImageTooLargeError", "check_file_size", "check_size", "decode", "opaque", "open_rgb"]
 
 MAX_BYTES: Final = 64 * 1024 * 1024
 """Of a file: the JPEGs of a 200-megapixel phone stay below it, and a batch of 32 such files still fits in memory."""
+
+MAX_RAW_BYTES: Final = 256 * 1024 * 1024
+"""Of a camera RAW: one of 100 megapixels has 120 MB. What is decoded is the preview in it."""
+
+_START: Final = 2**20
+"""Bytes by which it is told whether a large file is a camera RAW."""
 
 MAX_PIXELS: Final = 200_000_000
 """Of an image: what the largest cameras of phones give (16,320 x 12,240), and twice what a medium-format camera does.
@@ -100,19 +107,51 @@ def decode(data: bytes, *, side: int | None = None) -> Decoded:
             half, a quarter or an eighth of its size, which is faster and changes next to nothing after the reduction.
 
     Raises:
-        UsageError: no image that is read, a damaged or cut one, or one over 64 MB or 200 megapixels; the message is
-            the reason, without a file name.
+        UsageError: no image that is read, a damaged or cut one, or one over 64 MB (a camera RAW: 256) or 200
+            megapixels; the message is the reason, without a file name.
     """
     if not data:
         raise UsageError("the file is empty")
-    if len(data) > MAX_BYTES:
-        raise ImageTooLargeError(f"the file has {len(data) / 2**20:.0f} MB; at most {MAX_BYTES // 2**20} MB are read")
+    check_size(len(data), lambda: data)
     form = readable_format(data)
     takes = complexity(data)
     if takes.plain:
         with _AT_ONCE:
             return decode_here(data, form, side=side)
     return _decoded_in_process(data, side, takes.pixels)
+
+
+def check_size(size: int, start: Callable[[], bytes]) -> None:
+    """Check that a file is not too large to be read.
+
+    Args:
+        size: of the file.
+        start: reads its first bytes; asked where its format matters.
+
+    Raises:
+        ImageTooLargeError: it is.
+    """
+    if size <= MAX_BYTES:
+        return
+    form = format_of(start())
+    most = MAX_RAW_BYTES if form and form.name == RAW else MAX_BYTES
+    if size > most:
+        raise ImageTooLargeError(f"the file has {size / 2**20:.0f} MB; at most {most // 2**20} MB are read")
+
+
+def check_file_size(path: Path, size: int) -> None:
+    """`check_size` of a file on the disk.
+
+    Raises:
+        ImageTooLargeError: it is too large.
+        OSError: it cannot be read.
+    """
+
+    def start() -> bytes:
+        with path.open("rb") as file:
+            return file.read(_START)
+
+    check_size(size, start)
 
 
 def decode_here(

@@ -242,7 +242,8 @@ def readable_format(data: bytes) -> ImageFormat:
     """
     found = format_of(data)
     if found is None:
-        raise UsageError(f"not an image we read ({READ})")
+        page = data[:256].removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith((b"<!doctype html", b"<html"))
+        raise UsageError("a web page, not an image" if page else f"not an image we read ({READ})")
     if found.module and find_spec(found.module) is None:
         raise MissingExtraError(f"reading {found.title} files", found.extra)
     return found

@@ -2,6 +2,7 @@
 
 import os
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -157,7 +158,8 @@ def _check_folder(out: Path, names: Mapping[str, str]) -> None:
 
 def file_name(row: ImageRecord) -> str:
     """The name of an image's file: its title as far as file systems take it, and the beginning of its id."""
-    title = re.sub(r"[^\w.-]+", "-", row.title, flags=re.ASCII).strip("-.")[:60]
+    letters = "".join(one for one in unicodedata.normalize("NFKD", row.title) if not unicodedata.combining(one))
+    title = re.sub(r"[^\w.-]+", "-", letters, flags=re.ASCII).strip("-.")[:60]
     own = next((path.suffix for file in row.files if (path := Path(file.path)).suffix.lower() in IMAGE_SUFFIXES), "")
     return f"{title}-{row.id[:12]}".lstrip("-") + (own or _suffix(row.image.media_type))
 

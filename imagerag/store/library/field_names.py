@@ -6,6 +6,7 @@ not there.
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from imagerag.store.library.metadata_values import POSITION, degrees_of, time_of
@@ -40,6 +41,12 @@ _CAPTION: Final = re.compile(r"(?:^|_)captions?(?:_\d+|_[a-z]{2})?$")
 
 def fields_of(names: "Mapping[str, Any] | list[str]") -> dict[str, str]:
     """Which of our fields each name stands for: `Path` is the path, `file_name` too where there is no `path`."""
+    return dict(_fields_of(tuple(names)))
+
+
+@lru_cache(maxsize=512)
+def _fields_of(names: tuple[str, ...]) -> Mapping[str, str]:
+    """`fields_of`: the rows of a table, and the sidecars of a program, have the same names over and over."""
     plain = {name: plain_name(name) for name in names}
     found: dict[str, str] = {}
     for field in (PATH, *TEXTS, TAKEN, *POSITION, "tags", "metadata"):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.images.decoding import MAX_BYTES
+from imagerag.agent.images.decoding import MAX_RAW_BYTES
 from imagerag.agent.ports import PreparingEmbedder
 from imagerag.agent.threads import in_thread
 from imagerag.store.library.content import is_unit
@@ -195,7 +195,7 @@ class Indexing:
         size = 0
         for path in files:
             try:
-                bytes_ = min(self.scan.entry(path).size, MAX_BYTES)
+                bytes_ = min(self.scan.entry(path).size, MAX_RAW_BYTES)
             except OSError:
                 bytes_ = 0
             if batch and (len(batch) == BATCH or size + bytes_ > BATCH_BYTES):

@@ -8,8 +8,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from imagerag.agent.errors import BlobError
-from imagerag.agent.images.decoding import MAX_BYTES
+from imagerag.agent.errors import BlobError, ImageTooLargeError
+from imagerag.agent.images.decoding import check_file_size
 from imagerag.store.library.locations import split_member
 from imagerag.store.library.schema import FileEntry
 from imagerag.store.library.sources.opening import read_member
@@ -43,7 +43,7 @@ def linked_bytes(digest: str, file: FileEntry) -> bytes | str:
         found = next((data for data in _read(file) if sha256(data).hexdigest() == digest), None)
     except (FileNotFoundError, NotADirectoryError):
         return GONE
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ImageTooLargeError) as error:
         return f"cannot be read: {getattr(error, 'strerror', None) or error}"
     return CHANGED if found is None else found
 
@@ -57,7 +57,8 @@ def _read(file: FileEntry) -> Iterator[bytes]:
     if member:
         yield from read_member(Path(path), member, file)
     # The size that was noted, and never more: what lies there now may be anything.
-    elif status.st_size == file.size <= MAX_BYTES:
+    elif status.st_size == file.size:
+        check_file_size(Path(path), file.size)
         yield Path(path).read_bytes()
 
 

@@ -12,8 +12,8 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-from imagerag.agent.errors import ImageRAGError, UsageError
-from imagerag.agent.images.decoding import MAX_BYTES
+from imagerag.agent.errors import ImageRAGError, ImageTooLargeError, UsageError
+from imagerag.agent.images.decoding import check_file_size
 from imagerag.agent.threads import in_thread
 from imagerag.store.data_dir import DataDir
 from imagerag.store.images.blob_store import FileBlobStore
@@ -170,10 +170,11 @@ def _read_now(entry: FileEntry) -> tuple[bytes, FileEntry] | None:
     path, member = split_member(entry.path)
     try:
         status = Path(path).stat()
-        if member or not stat.S_ISREG(status.st_mode) or status.st_size > MAX_BYTES:
+        if member or not stat.S_ISREG(status.st_mode):
             return None
+        check_file_size(Path(path), status.st_size)
         return Path(path).read_bytes(), FileEntry(entry.path, status.st_size, status.st_mtime_ns, status.st_ino)
-    except OSError:
+    except (OSError, ImageTooLargeError):
         return None
 
 

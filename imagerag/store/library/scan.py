@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
-from imagerag.agent.errors import UsageError
-from imagerag.agent.images.decoding import MAX_BYTES
+from imagerag.agent.errors import ImageTooLargeError, UsageError
+from imagerag.agent.images.decoding import check_file_size
 from imagerag.agent.images.formats import IMAGE_SUFFIXES
 from imagerag.store.library.companions import FOLDER_METADATA, is_companion
 from imagerag.store.library.file_selection import ExcludedFiles
@@ -78,8 +78,10 @@ class Scan:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
             raise ValueError("not a regular file, or a folder that may not be read")
-        if status.st_size > MAX_BYTES:
-            raise ValueError(f"the file has {status.st_size / 2**20:.0f} MB; at most {MAX_BYTES // 2**20} MB are read")
+        try:
+            check_file_size(path, status.st_size)
+        except ImageTooLargeError as error:
+            raise ValueError(str(error)) from None
         data = path.read_bytes()
         return replace(entry_of(path, status), size=len(data)), data
 

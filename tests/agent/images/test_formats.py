@@ -394,3 +394,9 @@ def test_hostile_bytes_behind_a_signature_are_refused_by_name() -> None:
             with contextlib.suppress(UsageError):
                 assert decode(junk).image.size > (0, 0), name
     assert decoding.decode(encoded(red(), "PNG")).width == 24
+
+
+@pytest.mark.parametrize("page", [b"<!DOCTYPE html><title>404</title>", b"\xef\xbb\xbf\r\n <HTML lang=en>"])
+def test_a_web_page_under_an_image_s_name_is_called_one(page: bytes) -> None:
+    with pytest.raises(UsageError, match="a web page, not an image"):
+        decode(page)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import ImageRef
+from imagerag.cli.library_upkeep import _megapixels
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.export import ImageSidecar, export_folder, export_parquet, file_name
 from imagerag.store.library.image_metadata import read_metadata
@@ -130,3 +131,12 @@ def test_a_name_is_one_that_every_file_system_takes(title: str) -> None:
     assert not name.startswith((".", "-"))
     assert len(name) < 100
     assert name.endswith("abababababab.png")
+
+
+def test_accents_cost_no_letters_of_a_file_name_however_they_are_written() -> None:
+    names = {file_name(ImageRecord(image=REF, title=title)) for title in ("Café Zürich", "Cafe\u0301 Zu\u0308rich")}
+    assert {name.partition(REF.sha256[:12])[0] for name in names} == {"Cafe-Zurich-"}
+
+
+def test_sizes_are_no_powers_of_ten() -> None:
+    assert [_megapixels(one) for one in (1e-6, 0.0123, 1.25, 24.3, 151.2)] == ["0.01", "0.012", "1.2", "24", "150"]

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -168,3 +169,24 @@ async def test_each_file_is_decoded_once(photos, home, monkeypatch):
 async def vectors_of(library: Library) -> Any:
     hits = await library.search("red", k=9, filter=Filter())
     return [hit.vector for hit in hits]
+
+
+async def test_a_raw_may_be_larger_than_other_files(
+    tmp_path: Path, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("rawpy")
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "large.dng").write_bytes(made.dng(made.encoded(size=(600, 400))) + bytes(2 * 2**20))
+    (photos / "vast.dng").write_bytes(made.dng(made.encoded(size=(600, 400))) + bytes(4 * 2**20))
+    (photos / "plain.jpg").write_bytes(made.encoded(size=(60, 40)) + bytes(2 * 2**20))
+    monkeypatch.setattr(decoding, "MAX_BYTES", 2**20)
+    monkeypatch.setattr(decoding, "MAX_RAW_BYTES", 3 * 2**20)
+    report = await index([photos], library)
+    (row,) = await library.rows()
+    assert row.title == "large"
+    assert await library.image_bytes(row.id) == (photos / "large.dng").read_bytes()
+    assert {Path(path).name: why for path, why in report.skipped} == {
+        "vast.dng": "the file has 4 MB; at most 3 MB are read",
+        "plain.jpg": "the file has 2 MB; at most 1 MB are read",
+    }

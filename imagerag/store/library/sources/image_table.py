@@ -249,12 +249,15 @@ def plain_record(record: Mapping[str, Any], names: Mapping[str, Sequence[str]]) 
 
 
 def _plain_value(value: Any) -> Any:
-    """A value of Arrow's as JSON has it; times as text, and no bytes within: another picture is no metadata."""
+    """A value of Arrow's as JSON has it; times as text, and no bytes within: another picture is no metadata. A picture
+    of a Hugging Face dataset that was not copied into it is the path of its file."""
     if isinstance(value, datetime | date):
         return value.isoformat(sep=" ") if isinstance(value, datetime) else value.isoformat()
     if isinstance(value, list):
         return [_plain_value(one) for one in value if not isinstance(one, bytes)]
     if isinstance(value, dict):
+        if value.keys() == {"bytes", "path"} and value["bytes"] is None:
+            return value["path"]
         return {name: _plain_value(one) for name, one in value.items() if not isinstance(one, bytes)}
     return value if isinstance(value, str | int | float | bool | bytes | None) else str(value)
 

@@ -404,6 +404,25 @@ def saved(path: Path, columns: Mapping[str, Any], metadata: Mapping[bytes, bytes
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".arrow", ".feather"])
+async def test_a_dataset_that_names_its_pictures_is_a_manifest(
+    tmp_path: Path, library: Library, folder: Path, suffix: str
+) -> None:
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    named = [{"bytes": None, "path": name} for name in ("red.png", str(folder / "blue.png"), "gone.png")]
+    table = {"image": pa.array([*named, None], kind), "text": ["red, said anew", "blue, said anew", "lost", "none"]}
+    path = saved(folder / f"data{suffix}", table)
+    report = await index([folder], library)
+    assert {Path(one).name: why for one, why in report.skipped} == {
+        path.name: "it has no column of pictures; where it names files, give it with --manifest"
+    }
+    report = await index([], library, manifest=path)
+    assert (report.updated, report.columns) == (2, {"image": "path", "text": "caption"})
+    captions = {row.title: row.caption for row in await library.rows()}
+    assert (captions["red"], captions["blue"]) == ("red, said anew", "blue, said anew")
+    assert len(report.skipped) == 2
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".arrow", ".feather"])
 def test_rows_are_counted_without_reading_a_picture(
     tmp_path: Path, picture: Any, suffix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
