@@ -1,21 +1,26 @@
 """Images that a library holds more than once: the same bytes in several files, and nearly the same picture."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Literal
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.threads import in_thread
 from imagerag.agent.types import FrozenModel, Similarity
 from imagerag.store.library.image_selection import path_of
 from imagerag.store.library.library import Library
 from imagerag.store.library.schema import ImageRecord
-from imagerag.store.library.statistics import cosines, ids_and_vectors
+from imagerag.store.library.similar_pairs import similar_pairs
+from imagerag.store.library.statistics import ids_and_vectors
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 Keep = Literal["largest", "oldest", "first"]
+
+READ: Final = 4096
+"""Rows that are read at a time."""
 
 ORDERS: Final[Mapping[Keep, Callable[[ImageRecord], tuple[object, ...]]]] = {
     "largest": lambda row: (-row.image.width * row.image.height, -row.size_bytes, path_of(row), row.id),
@@ -72,7 +77,7 @@ class Duplicates(FrozenModel):
 
 
 async def find_duplicates(library: Library, *, threshold: float | None = None, keep: Keep = "largest") -> Duplicates:
-    """Compare every image with every other one.
+    """Find the images that reach a threshold with one another, as comparing every pair does.
 
     Args:
         threshold: cosine from which on two images count as the same; None is the library's calibrated one.
@@ -84,14 +89,16 @@ async def find_duplicates(library: Library, *, threshold: float | None = None, k
     limit = library.image_threshold if threshold is None else threshold
     if limit is None:
         raise UsageError(_no_threshold(library))
-    rows = {row.id: row for row in await library.rows()}
     ids, vectors = await library.table.read(lambda: ids_and_vectors(library))
-    near = await library.table.read(lambda: _neighbours(vectors, limit))
-    ranked = sorted((n for n, one in enumerate(ids) if one in rows), key=lambda n: ORDERS[keep](rows[ids[n]]))
+    near = await in_thread(_neighbours, vectors, limit)
+    several = await library.table.read(lambda: _ids_of_several_files(library))
+    # Of a large library only those rows become objects that are told of.
+    rows = {row.id: row for row in await _rows(library, {*several, *(ids[place] for place in near)})}
+    ranked = sorted((n for n in near if ids[n] in rows), key=lambda n: ORDERS[keep](rows[ids[n]]))
     groups = _grouped(ids, rows, ranked, near)
     copies = [
         CopiedImage(id=row.id, title=row.title, paths=tuple(file.path for file in row.files))
-        for row in rows.values()
+        for row in (rows[one] for one in several if one in rows)
         if len(row.files) > 1
     ]
     return Duplicates(threshold=limit, measured=threshold is None, groups=tuple(groups), copies=tuple(copies))
@@ -106,15 +113,31 @@ def _no_threshold(library: Library) -> str:
     return f"library {library.name!r} has no threshold between pictures: {why}. Or give one: --threshold 0.97"
 
 
-def _neighbours(vectors: "NDArray[np.float32]", limit: float) -> dict[int, dict[int, float]]:
-    """Of each row, the other rows that reach the limit with it."""
-    import numpy as np
+async def _rows(library: Library, ids: Collection[str]) -> list[ImageRecord]:
+    """Rows by their ids, some thousands at a time."""
+    ordered = sorted(ids)
+    parts = [await library.rows(ordered[at : at + READ]) for at in range(0, len(ordered), READ)]
+    return [row for part in parts for row in part]
 
+
+def _ids_of_several_files(library: Library) -> list[str]:
+    """The ids of images whose bytes are in several files, sorted."""
+    import pyarrow.compute as pc
+
+    lance = library.table.lance
+    if "files" not in lance.schema.names:
+        return []
+    batches = lance.search().select(["id", "files"]).to_batches(READ)
+    found = [batch["id"].filter(pc.greater(pc.list_value_length(batch["files"]), 1)).to_pylist() for batch in batches]
+    return sorted(sha256 for part in found for sha256 in part)
+
+
+def _neighbours(vectors: "NDArray[np.float32]", limit: float) -> dict[int, dict[int, float]]:
+    """Of each row that has such, the other rows that reach the limit with it."""
     near: dict[int, dict[int, float]] = defaultdict(dict)
-    for at, part in cosines(vectors, len(vectors)):
-        for one, other in zip(*np.nonzero(part >= limit), strict=True):
-            if at + one != other:
-                near[int(at + one)][int(other)] = min(1.0, float(part[one, other]))
+    for ones, others, cosines in similar_pairs(vectors, limit):
+        for one, other, cosine in zip(ones.tolist(), others.tolist(), cosines.tolist(), strict=True):
+            near[one][other] = near[other][one] = min(1.0, cosine)
     return near
 
 

@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.types import FrozenModel, Similarity
-from imagerag.store.library.content import array_of
+from imagerag.store.library.content import scan_table
 from imagerag.store.library.disk_use import DiskUse, disk_use
 from imagerag.store.library.facets import by_frequency
 from imagerag.store.library.library import Library
+from imagerag.store.library.similar_pairs import similar_pairs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -175,8 +176,7 @@ def _spread(sizes: Sequence[float]) -> tuple[float, float, float] | None:
 
 async def _caption_similarity(library: Library) -> CaptionStatistics | None:
     measured = library.metadata.threshold
-    records = await library.table.records(("id", "caption"), None)
-    ids = sorted(record["id"] for record in records if record["caption"])[:CAPTIONS]
+    ids = await library.table.read(lambda: _captioned_ids(library))
     if measured is None or not ids:
         return None
     sample = sorted(await library.table.records(("id", "caption", "vector"), ids), key=lambda one: one["id"])
@@ -197,23 +197,48 @@ async def _caption_similarity(library: Library) -> CaptionStatistics | None:
     )
 
 
+def _captioned_ids(library: Library) -> list[str]:
+    """The ids of at most `CAPTIONS` images with a caption, the first ones."""
+    import pyarrow.compute as pc
+
+    found = library.table.lance.search().select(["id", "caption"]).to_arrow()
+    ids = found["id"].filter(pc.greater(pc.binary_length(found["caption"]), 0))
+    first: list[str] = ids.take(pc.sort_indices(ids)[:CAPTIONS]).to_pylist()
+    return first
+
+
 def _near_duplicates(library: Library) -> NearDuplicates | None:
+    import numpy as np
+
     threshold = library.image_threshold
     if threshold is None:
         return None
     ids, vectors = ids_and_vectors(library)
     measured = min(len(ids), COMPARED)
-    images = sum(int(((part >= threshold).sum(axis=1) > 1).sum()) for _, part in cosines(vectors, measured))
-    return NearDuplicates(measured=measured, threshold=threshold, images=images)
+    alike = np.zeros(len(ids), dtype=bool)
+    for ones, others, _ in similar_pairs(vectors, threshold, measured):
+        alike[ones] = alike[others] = True
+    return NearDuplicates(measured=measured, threshold=threshold, images=int(alike[:measured].sum()))
 
 
 def ids_and_vectors(library: Library) -> "tuple[list[str], NDArray[np.float32]]":
     """The ids of a library, sorted, and their vectors: float32 [rows, dimension]. Blocks."""
-    found = library.table.lance.search().select(["id", "vector"]).to_arrow().sort_by("id")
-    return found["id"].to_pylist(), array_of(found["vector"])
+    import numpy as np
+    import pyarrow.compute as pc
+
+    ids = library.table.lance.search().select(["id"]).to_arrow()["id"]
+    ids = ids.take(pc.sort_indices(ids)).combine_chunks()
+    found = _Filled(np.zeros((len(ids), library.metadata.dimension), dtype=np.float32))
+    scan_table(library.table.lance, ids, found)
+    return ids.to_pylist(), found.vectors
 
 
-def cosines(vectors: "NDArray[np.float32]", rows: int) -> "Iterable[tuple[int, NDArray[np.float32]]]":
-    """The cosines of the first `rows` vectors with all, a block at a time, with the number of its first row."""
-    for at in range(0, rows, BLOCK):
-        yield at, vectors[at : min(at + BLOCK, rows)] @ vectors.T
+class _Filled:
+    """Vectors at their places: a table of them and an array at once would be twice the memory."""
+
+    def __init__(self, vectors: "NDArray[np.float32]") -> None:
+        self.vectors = vectors
+
+    def add(self, places: "NDArray[np.intp]", vectors: "NDArray[np.float32]") -> None:
+        """Take in some rows."""
+        self.vectors[places] = vectors
