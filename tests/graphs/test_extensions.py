@@ -59,6 +59,17 @@ async def test_runs_are_read_with_one_graph_of_each_extension(stage):
     assert len(made) == 2
 
 
+def test_a_graph_that_a_node_of_the_users_runs_is_known_to_langgraph():
+    inner = build_workflow(Nodes.for_diagram()).compile()
+
+    class Mine(Nodes):
+        async def critique(self, state, runtime):
+            return await inner.ainvoke({"prompt": state["prompt"]})
+
+    found = dict(build_workflow(Mine.for_diagram()).compile().get_subgraphs())
+    assert found == {"critique": inner}
+
+
 async def test_a_step_after_the_last_that_fails_ends_the_run_failed_and_keeps_the_picture(stage):
     calls = []
 
