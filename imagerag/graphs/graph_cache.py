@@ -3,6 +3,7 @@
 import threading
 from collections import OrderedDict
 from copy import copy
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from langgraph.graph.state import CompiledStateGraph
@@ -10,6 +11,7 @@ from langgraph.graph.state import CompiledStateGraph
 from imagerag.agent.state import RunInput, RunOutput, RunState
 from imagerag.agent.types import RunConfig
 from imagerag.graphs.dependencies import Backends, Dependencies
+from imagerag.graphs.extensions import Extension
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -38,9 +40,23 @@ class GraphCache:
             self._graphs[key] = (parts, graph)
             while len(self._graphs) > KEPT:
                 self._graphs.popitem(last=False)
-        bound = copy(graph)
-        bound.checkpointer = saver
-        return bound
+        return _bound(graph, saver)
 
     def _compile(self, parts: Backends) -> Graph:
         return self._wiring.workflow(parts, self._wiring.answers).compile(name="imagerag")
+
+
+def reading_graph(dependencies: Dependencies, saver: "BaseCheckpointSaver[str]") -> Graph:
+    """The graph to read the checkpoints in `saver` with; it has no parts, and no run can be made with it."""
+    return _bound(_without_parts(dependencies.extension), saver)
+
+
+@lru_cache(maxsize=KEPT)
+def _without_parts(extension: Extension) -> Graph:
+    return extension.workflow(extension.nodes.for_diagram()).compile()
+
+
+def _bound(graph: Graph, saver: "BaseCheckpointSaver[str]") -> Graph:
+    bound = copy(graph)
+    bound.checkpointer = saver
+    return bound

@@ -7,6 +7,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "imagerag"
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+DOCUMENTED = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 DESCRIBED = re.compile(r"^    \*{0,2}(\w+)(?:, \w+)*: ", re.MULTILINE)
 
 
@@ -38,15 +39,14 @@ def described(node: ast.ClassDef | Function) -> Iterator[str]:
 
 def strangers(trees: Mapping[str, ast.Module]) -> list[str]:
     """What is described and not there."""
-    nodes = [(where, node) for where, tree in trees.items() for node in ast.walk(tree)]
+    nodes = [(where, node) for where, tree in trees.items() for node in ast.walk(tree) if isinstance(node, DOCUMENTED)]
     classes = {node.name: node for _, node in nodes if isinstance(node, ast.ClassDef)}
-    return [
-        f"{where}:{node.lineno} {node.name}: {name}"
-        for where, node in nodes
-        if isinstance(node, ast.ClassDef | Function)
-        for name in described(node)
-        if name not in (members(node, classes) if isinstance(node, ast.ClassDef) else parameters(node))
-    ]
+    found = []
+    for where, node in nodes:
+        if names := list(described(node)):
+            there = members(node, classes) if isinstance(node, ast.ClassDef) else parameters(node)
+            found += [f"{where}:{node.lineno} {node.name}: {name}" for name in names if name not in there]
+    return found
 
 
 def test_what_docstrings_describe_is_there() -> None:

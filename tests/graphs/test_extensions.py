@@ -9,6 +9,7 @@ from imagerag.client.client import ImageRAG
 from imagerag.graphs.extensions import Extension
 from imagerag.graphs.generation import build_workflow
 from imagerag.graphs.runs.history import steps
+from imagerag.graphs.runs.snapshot import read_snapshot
 
 SETUP = RunSpec(generator="scripted", judge="scripted", library="scripted")
 
@@ -37,6 +38,36 @@ async def test_a_step_after_the_last_is_in_the_history(stage):
     assert record.outcome is Outcome.ALIGNED
     assert [one.prompt for one in record.attempts] == ["signed"]
     assert [step.node for step in await steps(stage.runner.dependencies, record.run_id)][-2:] == ["finish", "own"]
+
+
+async def test_runs_are_read_with_one_graph_of_each_extension(stage):
+    made = []
+
+    def workflow(nodes):
+        made.append(nodes)
+        return build_workflow(nodes)
+
+    stage.runner.dependencies.extend(Extension(workflow=workflow))
+    record = await ran(stage, [])
+    made.clear()
+    for _ in range(3):
+        assert len(await steps(stage.runner.dependencies, record.run_id)) > 2
+        assert (await read_snapshot(stage.runner.dependencies, record.run_id)).values["prompt"] == "a heart"
+    assert len(made) == 1
+    stage.runner.dependencies.extend(Extension(workflow=lambda nodes: workflow(nodes)))
+    await steps(stage.runner.dependencies, record.run_id)
+    assert len(made) == 2
+
+
+def test_a_graph_that_a_node_of_the_users_runs_is_known_to_langgraph():
+    inner = build_workflow(Nodes.for_diagram()).compile()
+
+    class Mine(Nodes):
+        async def critique(self, state, runtime):
+            return await inner.ainvoke({"prompt": state["prompt"]})
+
+    found = dict(build_workflow(Mine.for_diagram()).compile().get_subgraphs())
+    assert found == {"critique": inner}
 
 
 async def test_a_step_after_the_last_that_fails_ends_the_run_failed_and_keeps_the_picture(stage):

@@ -47,6 +47,19 @@ main(sys.argv[1:])
 """The program with the decoders of `impatient_decoders`."""
 
 
+async def handed_in(client: Client, name: str, *, until: asyncio.Event) -> Any:
+    """Search with an image file, again and again until then, once at least: the last answer."""
+    while True:
+        answer = await client.call_tool("search_references", {"image": name})
+        if until.is_set():
+            return answer
+
+
+def refused(answer: Any) -> bool:
+    """Whether the answer says of a file that it asks for too much."""
+    return any(word in answer.content[0].text for word in ("scans", "far more", "not an image"))
+
+
 def alike(one: bytes, other: bytes) -> bool:
     """Whether pictures of one colour show the same. Judges get JPEGs in a size of their own, so bytes differ."""
     pixels: list[Any] = [Image.open(io.BytesIO(data)).convert("RGB").getpixel((0, 0)) for data in (one, other)]

@@ -23,7 +23,7 @@ from mcp import Client
 from imagerag.mcp.connection_limits import raise_file_limit
 from imagerag.tools.testing.mock_openai import tiny_png
 from tests import bombs
-from tests.mcp.conftest import IMPATIENT
+from tests.mcp.conftest import IMPATIENT, handed_in, refused
 
 BOMBS: dict[str, Callable[[], bytes]] = {
     "scans.jpg": lambda: bombs.jpeg_of_scans(40_000),
@@ -125,14 +125,6 @@ async def answered(client: Client, tool: str, **arguments: Any) -> dict[str, Any
     return dict(found.structured_content or {})
 
 
-async def beside(client: Client, over: asyncio.Event, name: str) -> Any:
-    """Hand in a file until it is over, once at least: the last answer."""
-    while True:
-        answer = await client.call_tool("search_references", {"image": name})
-        if over.is_set():
-            return answer
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="counts files and memory as Linux does")
 @pytest.mark.timeout(300)
 async def test_1100_idle_connections_8_bombs_and_one_honest_client(sketch_home: Path, tmp_path: Path) -> None:
@@ -154,7 +146,7 @@ async def test_1100_idle_connections_8_bombs_and_one_honest_client(sketch_home: 
                 for _ in range(550):
                     idle.enter_context(socket.create_connection(place, 10))
                 over = asyncio.Event()
-                bad = [asyncio.ensure_future(beside(hostile, over, name)) for name in BOMBS]
+                bad = [asyncio.ensure_future(handed_in(hostile, name, until=over)) for name in BOMBS]
                 started = [
                     await answered(honest, "start_image", prompt=f"a {colour} solid circle", keep=True)
                     for colour in ("red", "blue")
@@ -173,6 +165,7 @@ async def test_1100_idle_connections_8_bombs_and_one_honest_client(sketch_home: 
                 for name, answer in zip(BOMBS, await asyncio.gather(*bad), strict=True):
                     shown = name == "frames.png"  # of its frames the first is shown
                     assert answer.is_error is not shown, (name, answer.content)
+                    assert shown or refused(answer), (name, answer.content)
                 assert len(os.listdir(f"/proc/{child.pid}/fd")) < 1024
                 assert child.poll() is None
         print(f"\nserver {before:.0f} MB, then {memory.own:.0f}; {memory.count} others {memory.children:.0f} MB")

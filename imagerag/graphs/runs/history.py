@@ -76,8 +76,10 @@ async def steps(dependencies: Dependencies, run_id: str) -> list[Step]:
         UnknownRunError: no run of that id has made a step.
         RunStateError: an earlier version of imagerag made it.
     """
+    from imagerag.graphs.graph_cache import reading_graph
+
     async with dependencies.checkpoints() as saver:
-        graph = dependencies.workflow().compile(checkpointer=saver)
+        graph = reading_graph(dependencies, saver)
         history = [snapshot async for snapshot in graph.aget_state_history({"configurable": {"thread_id": run_id}})]
     if not history:
         raise UnknownRunError(f"no run {run_id!r}: imagerag runs lists them")

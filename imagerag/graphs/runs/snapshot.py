@@ -46,10 +46,12 @@ async def read_snapshot(dependencies: Dependencies, run_id: str) -> RunSnapshot:
         RunStateError: an earlier version of imagerag made it.
         DamagedFileError: its steps cannot be read.
     """
+    from imagerag.graphs.graph_cache import reading_graph
+
     if not await asyncio.to_thread(dependencies.home.checkpoints.exists):  # looking makes no file
         raise UnknownRunError(f"no run {run_id!r}: imagerag runs lists them")
     async with dependencies.checkpoints() as saver:
-        graph = dependencies.workflow().compile(checkpointer=saver)
+        graph = reading_graph(dependencies, saver)
         try:
             snapshot = await graph.aget_state({"configurable": {"thread_id": run_id}})
         except (ImageRAGError, sqlite3.Error):

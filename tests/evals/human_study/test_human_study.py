@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from statsmodels.stats.inter_rater import fleiss_kappa
 
 from imagerag.agent.errors import BackendError, UsageError
 from imagerag.agent.ports import ImagePart
@@ -84,6 +83,8 @@ def side(pair: Any, arm: str) -> str:
 
 
 def test_answers_are_read_back_and_counted(results: list[Any], tmp_path: Path) -> None:
+    from statsmodels.stats.inter_rater import fleiss_kappa
+
     pairs = pairs_of(results, "full", "base")
     key = key_of(pairs, "full", "base")
     first = pairs[0].id

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from scipy import stats
 
 from imagerag.agent.errors import MissingExtraError
 from imagerag.agent.types import RunSpec
@@ -85,6 +84,8 @@ def test_a_failure_is_in_the_denominator_of_a_share_and_in_no_mean(summary: dict
 
 
 def test_differences_are_paired_and_corrected_for_the_arms(summary: dict[str, Any]) -> None:
+    from scipy import stats
+
     found = summary["differences"]["text:independent"]
     full, small = found["full"], found["full+library=small"]
     assert full["mean"] == pytest.approx(0.35)

@@ -11,10 +11,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
-from statsmodels.stats import inter_rater
-from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.proportion import proportion_confint
 
 from imagerag.agent.errors import MissingExtraError
 from imagerag.evals.harness.evaluation import EvalOptions, run_evaluation
@@ -36,6 +32,8 @@ def what_is_loaded_stays() -> Iterator[None]:
 
 @given(st.lists(NUMBERS, min_size=2, max_size=30))
 def test_mean_and_standard_error(values: list[float]) -> None:
+    from scipy import stats
+
     centre, stderr = mean(values)
     assert centre == pytest.approx(np.mean(values), abs=1e-12)
     assert stderr == pytest.approx(stats.sem(values), abs=1e-12)
@@ -43,6 +41,8 @@ def test_mean_and_standard_error(values: list[float]) -> None:
 
 @given(st.integers(0, 60), st.integers(1, 60))
 def test_wilsons_interval(hits: int, more: int) -> None:
+    from statsmodels.stats.proportion import proportion_confint
+
     n = max(hits, more)
     low, high = Proportion(hits, n).wilson()
     assert (low, high) == pytest.approx(proportion_confint(hits, n, method="wilson"), abs=1e-9)
@@ -55,6 +55,8 @@ def test_percentiles(values: list[float], share: int) -> None:
 
 @pytest.mark.parametrize("n", [5, 40, 300])
 def test_the_bootstrap_interval(n: int) -> None:
+    from scipy import stats
+
     data = RNG.gamma(2, 1, n)
     low, high = bootstrap(data, resamples=20_000)
     other = stats.bootstrap(
@@ -82,6 +84,8 @@ def test_the_bootstrap_is_the_same_whatever_fits_in_memory(monkeypatch: pytest.M
 
 @given(st.lists(NUMBERS.filter(lambda value: abs(value) > 0.01), min_size=2, max_size=9))
 def test_the_permutation_test_is_exact_for_few(values: list[float]) -> None:
+    from scipy import stats
+
     other = stats.permutation_test(
         (np.array(values), np.zeros(len(values))),
         lambda a, b, axis: np.mean(a - b, axis=axis),
@@ -94,6 +98,8 @@ def test_the_permutation_test_is_exact_for_few(values: list[float]) -> None:
 
 @pytest.mark.parametrize("shift", [0.0, 0.1, 0.3])
 def test_the_permutation_test_for_many(shift: float) -> None:
+    from scipy import stats
+
     data = np.random.default_rng(11).normal(shift, 1, 120)
     other = stats.permutation_test(
         (data, np.zeros(120)), lambda a, b, axis: np.mean(a - b, axis=axis), permutation_type="samples",
@@ -116,6 +122,8 @@ def test_nothing_differs() -> None:
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holms_correction(ps: list[float]) -> None:
+    from statsmodels.stats.multitest import multipletests
+
     assert holm(ps) == pytest.approx(list(multipletests(ps, method="holm")[1]))
 
 
@@ -127,6 +135,8 @@ def test_holms_correction_leaves_out_what_is_not_known() -> None:
 
 @given(st.lists(st.lists(st.integers(0, 3), min_size=3, max_size=3), min_size=2, max_size=12))
 def test_fleiss_kappa(raw: list[list[int]]) -> None:
+    from statsmodels.stats import inter_rater
+
     table = [[*row[:2], 6 - sum(row[:2])] for row in raw]
     expected = (
         inter_rater.fleiss_kappa(np.array(table)) if len({i for r in table for i, c in enumerate(r) if c}) > 1 else 0
@@ -140,6 +150,8 @@ def test_fleiss_kappa(raw: list[list[int]]) -> None:
 
 @given(st.lists(st.tuples(NUMBERS, NUMBERS), min_size=3, max_size=30))
 def test_spearmans_correlation(pairs: list[tuple[float, float]]) -> None:
+    from scipy import stats
+
     one, other = [a for a, _ in pairs], [b for _, b in pairs]
     found = spearman(one, other)
     if len(set(one)) == 1 or len(set(other)) == 1:
@@ -149,6 +161,8 @@ def test_spearmans_correlation(pairs: list[tuple[float, float]]) -> None:
 
 
 def test_pairs_are_by_case_and_say_what_has_none() -> None:
+    from scipy import stats
+
     arm, base = {"a": 0.5, "b": 0.7, "c": 0.1, "x": 1.0}, {"a": 0.4, "b": 0.7, "c": 0.3}
     found = paired(arm, base, cases=6)
     assert (found.n, found.unpaired, found.better, found.same, found.worse) == (3, 3, 1, 1, 1)
