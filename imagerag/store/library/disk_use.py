@@ -42,10 +42,9 @@ def disk_use(folder: Path) -> DiskUse:
     """Measure the folder of a library; a file that goes meanwhile is not counted."""
     found = dict.fromkeys(DiskUse.model_fields, 0)
     seen: set[File] = set()
-    names = sorted(os.listdir(folder), key=lambda name: name == SNAPSHOTS)
-    for name in names:  # snapshots last: their files that the library has are the library's
-        kind = KINDS.get(name, "history")
-        sizes = file_sizes(folder / name)
+    for path in sorted(folder.glob("*"), key=lambda path: path.name == SNAPSHOTS):
+        kind = KINDS.get(path.name, "history")  # snapshots last: their files that the library has are the library's
+        sizes = file_sizes(path)
         found[kind] += sum(size for file, size in sizes.items() if file not in seen)
         seen |= sizes.keys()
     return DiskUse(**found)
