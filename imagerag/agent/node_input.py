@@ -69,7 +69,7 @@ def in_run(node: Step) -> Step:
     if node.__module__.partition(".")[0] == __name__.partition(".")[0]:
         # Compiling, LangGraph looks in the bytecode of every node for graphs that it runs. Ours run none, and half of
         # the time went into that; a node of the user's own may.
-        del wrapper.__wrapped__  # type: ignore[attr-defined]
+        del wrapper.__wrapped__
     return wrapper  # type: ignore[return-value]
 
 
