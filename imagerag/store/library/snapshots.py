@@ -27,7 +27,7 @@ from imagerag.store.disk_space import check_space
 from imagerag.store.images.blob_store import write_atomically
 from imagerag.store.library.database import current_name, damaged, folder_of, open_table, overwrite_table
 from imagerag.store.library.disk_use import file_sizes
-from imagerag.store.library.image_copies import copied_images
+from imagerag.store.library.image_copies import copied_images, stray_files
 from imagerag.store.library.image_files import FOLDER as COPIES
 from imagerag.store.library.metadata import LibraryMetadata, library_metadata_of
 from imagerag.store.library.names import SNAPSHOTS, SUFFIX, snapshot_tags, valid_name, valid_tag
@@ -88,7 +88,7 @@ def create_snapshot(table: LibraryTable, tag: str) -> Snapshot:
         fresh = folder / f".tmp-{uuid.uuid4().hex}"
         with storage_errors(folder, "cannot write into"):
             try:
-                _link_folder(table.folder, fresh, without=set(table.strays()))
+                _link_folder(table.folder, fresh, without=set(stray_files(table)))
                 made = _described(table, tag)
                 (fresh / RECORD).write_text(made.model_dump_json(exclude={"bytes"}))
                 fresh.rename(folder / f"{tag}{SUFFIX}")
