@@ -16,7 +16,6 @@ from imagerag.agent.errors import BlobError, UnknownLibraryError, UsageError
 from imagerag.agent.ports import Embedder
 from imagerag.agent.retrieval.search_queries import split_name
 from imagerag.store.data_dir import DataDir
-from imagerag.store.disk_usage import disk_usage
 from imagerag.store.library import snapshots
 from imagerag.store.library.changes import ImageChanges, changed, update_images
 from imagerag.store.library.creation import creating_library
@@ -137,12 +136,12 @@ async def test_it_takes_next_to_no_room_until_the_library_changes(home: DataDir,
     taken = sum(file_sizes(shop.folder).values()) - before
     assert made.bytes == taken < 30_000
     used = disk_use(shop.folder)
-    assert used.total == before + taken == disk_usage(home)["libraries"]
+    assert used.total == before + taken == sum(file_sizes(shop.folder).values())
     assert used.copies == sum(len(picture(name)) for name in KEPT)
     create_snapshot(shop.table, "v3")
     await change(shop, root)
     dropped = disk_use(shop.folder).snapshots
-    assert dropped == disk_usage(home)["libraries"] - sum(file_sizes(shop.folder, without="snapshots").values())
+    assert dropped == sum(file_sizes(shop.folder).values()) - sum(file_sizes(shop.folder, without="snapshots").values())
     own = [one.bytes for one in list_snapshots(home, "shop")]
     assert sum(own) < dropped - 10_000, "both have what the library dropped"
     remove_snapshot(shop.table, home, "v2")
@@ -320,6 +319,15 @@ async def test_one_that_was_not_finished_is_no_snapshot_and_goes_with_tidying(
     with pytest.raises(Exception, match=r"disk is full|No space left"):
         create_snapshot(shop.table, "v2")
     assert sorted(path.name for path in (shop.folder / "snapshots").iterdir()) == ["v1.lance"]
+
+
+async def test_copies_that_the_library_has_no_more_are_left_out(home: DataDir, shop: Library) -> None:
+    gone = next(row for row in await shop.rows() if row.title == "red")
+    await shop.delete([gone.id])  # its copy goes with the next tidying
+    assert await shop.table.copied([gone.id]) == {gone.id}
+    opened = await Library.open(home, create_snapshot(shop.table, "v2").name, shop.embedder)
+    assert await opened.table.copied([gone.id]) == set()
+    assert verify_table(opened.table).problems == ()
 
 
 async def test_the_large_files_are_shared_and_the_others_are_not(home: DataDir, shop: Library) -> None:
