@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from imagerag.agent import sent_images
-from imagerag.agent.ports import ImagePart, Judge
+from imagerag.agent.intents import Likeness, fixed_requirements
+from imagerag.agent.ports import ImagePart, Judge, capabilities_of
 from imagerag.agent.state import RunState
 from imagerag.agent.types import Attempt, Requirement, RunConfig, UsedReference, Verdict
 
@@ -32,7 +33,7 @@ class JudgeInput:
         cls, judge: Judge, parts: sent_images.ImageParts, state: RunState, attempt: Attempt, config: RunConfig
     ) -> Self:
         """Read the images that the judge sees."""
-        shown = sent_images.shown_to_judge(judge, state, attempt, config.likeness)
+        shown = shown_to_judge(judge, state, attempt, config.likeness)
         image, *subjects = await asyncio.gather(parts.image(attempt.image), *map(parts.reference, shown))
         return cls(attempt=attempt, image=image, shown=shown, subjects=subjects)
 
@@ -44,7 +45,7 @@ class JudgeInput:
             "subjects": [reference.image.sha256 for reference in self.shown if reference.role != "reference"],
             "requirements": [requirement.model_dump(exclude_none=True) for requirement in requirements],
             "mode": mode,
-            **sent_images.named_references(self.shown),
+            **named_references(self.shown),
         }
 
     def of_missing_concepts(self, prompt: str, verdict: Verdict) -> dict[str, Any]:
@@ -53,7 +54,7 @@ class JudgeInput:
             "prompt": prompt,
             "image": self.attempt.image.sha256,
             "verdict": verdict.model_dump(mode="json"),
-            **sent_images.named_references(self.shown),
+            **named_references(self.shown),
         }
 
 
@@ -65,3 +66,21 @@ def with_verdict(attempts: Sequence[Attempt], verdict: Verdict) -> list[Attempt]
 def abstention(reason: str, raw: str = "") -> Verdict:
     """The verdict of a judge that could not judge."""
     return Verdict(status="abstained", aligned=None, reason=reason, raw=raw)
+
+
+def shown_to_judge(judge: object, state: RunState, attempt: Attempt, likeness: Likeness) -> list[UsedReference]:
+    """What a judge sees beside the picture: the user's own, and what it was drawn with, in the order sent."""
+    if not capabilities_of(judge).sees_references:
+        return sent_images.subjects_of(state)
+    return list(attempt.references) or sent_images.subjects_of(state, likeness)
+
+
+def fixed_for_judge(judge: object, shown: Sequence[UsedReference], attempt: Attempt) -> tuple[Requirement, ...]:
+    """The comparisons with what was sent, for a judge that sees it."""
+    return fixed_requirements(shown, attempt) if capabilities_of(judge).sees_references else ()
+
+
+def named_references(shown: Sequence[UsedReference]) -> dict[str, Any]:
+    """What of the library a judge is shown. Named only where there is some: calls of before have no such word."""
+    seen = [[one.image.sha256, one.concept] for one in shown if one.role == "reference"]
+    return {"references": seen} if seen else {}

@@ -16,7 +16,7 @@ from imagerag.agent.errors import JudgeReplyError, RefusalError
 from imagerag.agent.image_generation import ImageGeneration
 from imagerag.agent.intents import only_comparisons_fail
 from imagerag.agent.judge_image_check import check_images
-from imagerag.agent.judge_input import JudgeInput, abstention, with_verdict
+from imagerag.agent.judge_input import JudgeInput, abstention, fixed_for_judge, with_verdict
 from imagerag.agent.ports import (
     BlobStore,
     Critique,
@@ -88,7 +88,7 @@ class Nodes:
             return {"attempts": with_verdict(attempts, unjudged), "judged_prompt": state["prompt"]}
         calls.round = attempt.round
         seen = await self._judge_input(state, attempt, runtime.context)
-        fixed = sent_images.fixed_for_judge(self.judge, seen.shown, attempt)
+        fixed = fixed_for_judge(self.judge, seen.shown, attempt)
         requirements = [*(state.get("requirements") or []), *fixed]
         try:
             answer = await calls.execute_and_parse(

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from imagerag.agent import concept_tracker
 from imagerag.agent.errors import BlobError
-from imagerag.agent.intents import Likeness, fixed_requirements, needs_likeness
-from imagerag.agent.ports import BlobStore, ImagePart, ReferenceLibrary, capabilities_of
+from imagerag.agent.intents import Likeness, needs_likeness
+from imagerag.agent.ports import BlobStore, ImagePart, ReferenceLibrary
 from imagerag.agent.state import RunState
-from imagerag.agent.types import Attempt, ImageRef, Requirement, RunConfig, Subject, UsedReference
+from imagerag.agent.types import ImageRef, RunConfig, Subject, UsedReference
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,21 +112,3 @@ def references_to_send(
     helpful = concept_tracker.resolving_references(state.get("tracked_concepts") or [], state.get("attempts") or [])
     kept = [reference for reference in helpful if reference.image.sha256 not in known]
     return [*sent, *kept[: room - len(chosen)]]
-
-
-def shown_to_judge(judge: object, state: RunState, attempt: Attempt, likeness: Likeness) -> list[UsedReference]:
-    """What a judge sees beside the picture: the user's own, and what it was drawn with, in the order sent."""
-    if not capabilities_of(judge).sees_references:
-        return subjects_of(state)
-    return list(attempt.references) or subjects_of(state, likeness)
-
-
-def fixed_for_judge(judge: object, shown: Sequence[UsedReference], attempt: Attempt) -> tuple[Requirement, ...]:
-    """The comparisons with what was sent, for a judge that sees it."""
-    return fixed_requirements(shown, attempt) if capabilities_of(judge).sees_references else ()
-
-
-def named_references(shown: Sequence[UsedReference]) -> dict[str, Any]:
-    """What of the library a judge is shown. Named only where there is some: calls of before have no such word."""
-    seen = [[one.image.sha256, one.concept] for one in shown if one.role == "reference"]
-    return {"references": seen} if seen else {}

@@ -200,9 +200,9 @@ class ModelCaller:
         if self.journal is None or self._looked:
             return
         self._looked = True
-        lost = await self.journal.unanswered(self.run_id)
-        found = pending_calls.pending_calls_of(lost, self._all(), of_task=self.task if self.beside_others else None)
-        self.made[:0] = found
+        if lost := await self.journal.unanswered(self.run_id):
+            of_task = self.task if self.beside_others else None
+            self.made[:0] = pending_calls.pending_calls_of(lost, self._all(), of_task=of_task)
 
     async def _within_budget(
         self,
