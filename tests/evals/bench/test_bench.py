@@ -14,8 +14,8 @@ import pytest
 from imagerag.agent.errors import UsageError
 from imagerag.agent.images.decoding import decode
 from imagerag.agent.types import Outcome, RunConfig, RunSpec
-from imagerag.evals.bench import cli as bench_module
 from imagerag.evals.bench import caption_to_references, indexing_speed, library_speed, report_latency
+from imagerag.evals.bench import cli as bench_module
 from imagerag.evals.bench.cli import bench, main
 from imagerag.evals.bench.embedder_precision import embedder
 from imagerag.evals.bench.graph_overhead import PROMPT, ROUNDS, InstantDependencies, instant, plain_loop
