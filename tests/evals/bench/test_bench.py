@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,8 @@ import pytest
 from imagerag.agent.errors import UsageError
 from imagerag.agent.images.decoding import decode
 from imagerag.agent.types import Outcome, RunConfig, RunSpec
+from imagerag.evals.bench import caption_to_references, indexing_speed, library_speed, report_latency
 from imagerag.evals.bench import cli as bench_module
-from imagerag.evals.bench import indexing_speed, library_speed, report_latency
 from imagerag.evals.bench.cli import bench, main
 from imagerag.evals.bench.embedder_precision import embedder
 from imagerag.evals.bench.graph_overhead import PROMPT, ROUNDS, InstantDependencies, instant, plain_loop
@@ -153,15 +155,28 @@ async def no_indexing(repeats: int, *, files: int) -> list[TimingRow]:
     return [TimingRow(section="library", name=f"{files} files", value=1, unit="s")]
 
 
+def small_text_encoder() -> Any:
+    class Net:
+        def encode_text(self, tokens: Sequence[str], *, normalize: bool) -> None:
+            time.sleep(0.001 * len(tokens))
+
+    return Net(), list
+
+
 async def test_a_library_is_measured_beside_other_ways_at_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(library_speed, "ASKED", 5)
     monkeypatch.setattr(library_speed, "indexing", no_indexing)
+    monkeypatch.setattr(caption_to_references, "text_encoder", small_text_encoder)
     measured = await bench(["library"], repeats=1, rows=400)
     rows = {each.name: each for each in measured.rows}
     assert {each.section for each in measured.rows} == {"library"}
-    timed = ("numpy matmul", "search", "hybrid search", "search of 4 captions", "as the ImageRAG paper's code")
+    timed = ("numpy matmul", "search", "hybrid search", "search of 4 captions", "as the ImageRAG paper's code",
+             "search, licence filter", "search, metadata filter")  # fmt: skip
     assert all((rows[name].value or 0) > 0 and rows[name].n == 3 for name in timed)
-    assert rows["search"].note == "recall@10 1.000"
+    assert (rows["text encoding alone"].value or 0) > 0
+    assert rows["caption to references with bytes"].against == "text encoding alone"
+    assert (rows["caption to references with bytes"].ratio or 0) > 1
+    assert rows["search"].note == "recall@10 1.000, aim 0.4"
     assert (rows["search"].against, rows["hybrid search"].against) == ("numpy matmul", "search")
     assert {"calibrate", "memory of calibrate", "is_stale", "faiss flat", "faiss HNSW", "usearch"} <= rows.keys()
     assert "200 files" in rows
@@ -215,6 +230,7 @@ async def test_what_is_not_installed_is_left_out_with_the_reason(monkeypatch: py
     monkeypatch.setattr(library_speed, "ASKED", 5)
     monkeypatch.setattr(library_speed, "import_module", missing)
     monkeypatch.setattr(library_speed, "indexing", no_indexing)
+    monkeypatch.setattr(caption_to_references, "text_encoder", small_text_encoder)
     measured = await bench(["library"], repeats=1, rows=200)
     rows = {each.name: each for each in measured.rows}
     assert rows["faiss flat"].value is None
