@@ -118,7 +118,7 @@ def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callabl
         name: of what is made, the same in every process.
         make: fills the folder, which does not exist yet.
     """
-    from imagerag.store.run_lock import waiting_lock
+    from imagerag.store.file_lock import waiting_lock
 
     base = tmp_path_factory.getbasetemp()
     made = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"{name}-of-all"

@@ -13,6 +13,7 @@ from imagerag.agent.calls.costs import Backends
 from imagerag.agent.calls.journal import Journal
 from imagerag.agent.calls.model_caller import Failed, ModelCaller
 from imagerag.agent.errors import JudgeReplyError, RefusalError
+from imagerag.agent.extraction_schedule import TEMPERATURES, extraction_params, retries_counted
 from imagerag.agent.image_generation import ImageGeneration
 from imagerag.agent.intents import only_comparisons_fail
 from imagerag.agent.judge_image_check import check_images
@@ -36,7 +37,6 @@ from imagerag.agent.retrieval.library_search import LibrarySearch
 from imagerag.agent.retrieval.reference_limits import ReferenceLimits, missing_count, shown_at_most
 from imagerag.agent.retrieval.reranking import CandidateReranker
 from imagerag.agent.retrieval.search_batcher import SearchBatcher
-from imagerag.agent.retry_schedule import TEMPERATURES, extraction_params, retries_counted
 from imagerag.agent.state import RunState, RunUpdate, SearchTask, next_round, next_searches
 from imagerag.agent.types import Attempt, RunConfig, UsedReference
 

@@ -11,7 +11,7 @@ from imagerag.formatting.quoting import fitted, line, listed, quoted
 
 if TYPE_CHECKING:
     from imagerag.client.client import ImageRAG
-    from imagerag.store.library.facets import Facets
+    from imagerag.store.library.filters.facets import Facets
 
 EXAMPLES: Final = 5
 """Values of a metadata key that are told."""
@@ -24,7 +24,7 @@ async def libraries_report(rag: "ImageRAG", only: str | None) -> LibrariesReport
         UnknownLibraryError: there is none of that name.
     """
     from imagerag.store.library.database import snapshot_names
-    from imagerag.store.library.facets import facets
+    from imagerag.store.library.filters.facets import facets
 
     usual, own = rag.settings.library, rag.dependencies.own_libraries
     names = [only] if only else sorted({*await rag.libraries.list(), *own, *([usual] if usual else [])})

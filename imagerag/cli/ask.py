@@ -11,7 +11,6 @@ from imagerag.agent.errors import ImageRAGError
 from imagerag.agent.qa.qa_record import AnswerRecord
 from imagerag.agent.qa.types import AnswerOutcome
 from imagerag.cli import Globals
-from imagerag.cli.columns import beside
 from imagerag.cli.generate import read_prompt
 from imagerag.cli.live_text import first_time
 from imagerag.cli.options import (
@@ -27,7 +26,8 @@ from imagerag.cli.options import (
     threshold_option,
 )
 from imagerag.cli.output_files import apart, document_of, overwrite_option, sheet_of
-from imagerag.cli.terminal import accent, bold, columns, dim, say, say_all, say_json, short, table, wrapped
+from imagerag.cli.terminal.columns import beside
+from imagerag.cli.terminal.output import accent, bold, columns, dim, say, say_all, say_json, short, table, wrapped
 from imagerag.client.client import ImageRAG
 from imagerag.files.export import write_file
 from imagerag.formatting.labels import ANSWERS, STOPPED

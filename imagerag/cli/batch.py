@@ -24,7 +24,19 @@ from imagerag.cli.options import (
     quiet_option,
     run_options,
 )
-from imagerag.cli.terminal import accent, bold, columns, count, dim, say, say_all, say_json, short, table, warning_lines
+from imagerag.cli.terminal.output import (
+    accent,
+    bold,
+    columns,
+    count,
+    dim,
+    say,
+    say_all,
+    say_json,
+    short,
+    table,
+    warning_lines,
+)
 from imagerag.client.client import ImageRAG
 from imagerag.formatting import labels
 from imagerag.formatting.labels import STOPPED

@@ -10,7 +10,7 @@ import click
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.run_record import RunRecord
-from imagerag.cli.terminal import accent, bold, count, dim, say, say_all, short, table
+from imagerag.cli.terminal.output import accent, bold, count, dim, say, say_all, short, table
 from imagerag.client.client import ImageRAG
 from imagerag.formatting.numbers import cosine
 from imagerag.store.images.blob_store import write_atomically

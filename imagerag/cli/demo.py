@@ -17,7 +17,7 @@ from imagerag.cli.live_text import VerboseRenderer, first_time, run_header
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.output_files import all_fresh, overwrite_option
 from imagerag.cli.run_text import summary
-from imagerag.cli.terminal import bold, dim, say, say_all, say_json, table
+from imagerag.cli.terminal.output import bold, dim, say, say_all, say_json, table
 from imagerag.client.client import ImageRAG
 from imagerag.files.export import export, is_record, write_file
 from imagerag.formatting.labels import STOPPED

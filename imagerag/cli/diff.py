@@ -12,7 +12,7 @@ from imagerag.cli import Globals
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.output_files import allowed, fresh, overwrite_option
 from imagerag.cli.runs import run_name
-from imagerag.cli.terminal import accent, bold, columns, dim, hanging, say, say_all, say_json, short, table
+from imagerag.cli.terminal.output import accent, bold, columns, dim, hanging, say, say_all, say_json, short, table
 from imagerag.client.client import ImageRAG
 from imagerag.formatting.numbers import attempt, dollars, model_calls, percent, seconds
 from imagerag.reports.run_diff.models import Difference, Divergence, RunDiff, RunSummary

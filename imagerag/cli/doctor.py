@@ -9,7 +9,7 @@ import click
 
 from imagerag.cli import Globals
 from imagerag.cli.options import json_option, library_option, pass_globals, preset_option
-from imagerag.cli.terminal import (
+from imagerag.cli.terminal.output import (
     accent,
     bold,
     columns,

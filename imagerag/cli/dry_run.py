@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from imagerag.cli.live_text import run_header
-from imagerag.cli.terminal import accent, bold, count, dim, say_all, say_json, table, warning_lines
+from imagerag.cli.terminal.output import accent, bold, count, dim, say_all, say_json, table, warning_lines
 from imagerag.client.client import ImageRAG
 from imagerag.formatting.numbers import dollars
 

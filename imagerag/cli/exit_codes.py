@@ -10,7 +10,7 @@ import click
 
 from imagerag.agent.errors import BudgetExceededError, ImageRAGError, RefusalError, UsageError
 from imagerag.agent.run_record import RunRecord
-from imagerag.cli.terminal import columns, say
+from imagerag.cli.terminal.output import columns, say
 from imagerag.formatting.labels import OUTCOMES, STOPPED
 from imagerag.formatting.messages import near
 from imagerag.formatting.text import clean_lines

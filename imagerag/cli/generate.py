@@ -21,7 +21,7 @@ from imagerag.cli.options import (
 )
 from imagerag.cli.output_options import OutputOptions, output_options
 from imagerag.cli.run_follower import RunOutputs, follow_run
-from imagerag.cli.terminal import say_all
+from imagerag.cli.terminal.output import say_all
 from imagerag.client.client import ImageRAG
 
 READ_AT_MOST = 1_000_000

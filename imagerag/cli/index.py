@@ -10,8 +10,7 @@ import click
 from imagerag.agent.errors import UnknownLibraryError, UsageError
 from imagerag.cli import Globals
 from imagerag.cli.options import json_option, pass_globals, quiet_option
-from imagerag.cli.progress_line import FileProgress
-from imagerag.cli.terminal import (
+from imagerag.cli.terminal.output import (
     accent,
     bold,
     columns,
@@ -25,6 +24,7 @@ from imagerag.cli.terminal import (
     tail,
     warning_lines,
 )
+from imagerag.cli.terminal.progress_line import FileProgress
 from imagerag.client.client import ImageRAG
 from imagerag.formatting.numbers import cosine, percentile, rate
 from imagerag.formatting.text import clean
@@ -32,8 +32,8 @@ from imagerag.graphs.configuration.settings import PRESETS
 
 if TYPE_CHECKING:
     from imagerag.schemas.libraries import IndexDocument
-    from imagerag.store.library.index_report import IndexReport
-    from imagerag.store.library.metadata import LibraryMetadata
+    from imagerag.store.library.indexing.index_report import IndexReport
+    from imagerag.store.library.library_metadata import LibraryMetadata
 
 SHOWN: Final = 20
 """Skipped files that people see listed; programs get them all."""
@@ -155,7 +155,7 @@ def _watched(watching: Coroutine[Any, Any, None]) -> int:
 
 async def _metadata(rag: ImageRAG, name: str) -> "LibraryMetadata | None":
     """A library's metadata; None where a dry run found none."""
-    from imagerag.store.library.metadata import read_library_metadata
+    from imagerag.store.library.library_metadata import read_library_metadata
 
     try:
         return await asyncio.to_thread(read_library_metadata, rag.dependencies.home, name)

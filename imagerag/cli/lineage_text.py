@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from imagerag.agent.run_record import RunRecord
-from imagerag.cli.terminal import columns, dim, short
+from imagerag.cli.terminal.output import columns, dim, short
 from imagerag.formatting.text import image_name
 from imagerag.reports.run_diff.input_diff import ancestors_of, inputs_changed_since, seen_name
 from imagerag.reports.run_diff.text import pair

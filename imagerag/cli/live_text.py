@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from imagerag.agent.types import BUILT_IN_LIBRARY, Search
 from imagerag.cli.run_text import attempt_lines, query_title, search_lines, verdict_lines
-from imagerag.cli.terminal import accent, bold, columns, dim, hanging, short
+from imagerag.cli.terminal.output import accent, bold, columns, dim, hanging, short
 from imagerag.client.client import ImageRAG
 from imagerag.formatting import labels
 from imagerag.graphs.configuration.settings import Settings

@@ -11,8 +11,8 @@ import click
 from imagerag.agent.errors import ImageRAGError
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import Attempt, ImageRef, Progress, UsedReference, Verdict
-from imagerag.cli.terminal import accent, bold, columns, dim, short, tick
-from imagerag.cli.terminal_images import Thumbnail, Way, room_beside, way_of
+from imagerag.cli.terminal.images import Thumbnail, Way, room_beside, way_of
+from imagerag.cli.terminal.output import accent, bold, columns, dim, short, tick
 from imagerag.client.client import ImageRAG
 from imagerag.formatting.numbers import cosine
 from imagerag.formatting.text import image_name

@@ -21,7 +21,7 @@ from imagerag.cli.options import (
     pass_globals,
     preset_option,
 )
-from imagerag.cli.terminal import say
+from imagerag.cli.terminal.output import say
 from imagerag.client.client import ImageRAG
 
 TOKEN: Final = "IMAGERAG_MCP_TOKEN"

@@ -11,7 +11,7 @@ import click
 from imagerag.agent.errors import UsageError
 from imagerag.cli import Globals
 from imagerag.cli.options import json_option, pass_globals
-from imagerag.cli.terminal import accent, dim, say, say_all, say_json, say_note, table
+from imagerag.cli.terminal.output import accent, dim, say, say_all, say_json, say_note, table
 from imagerag.client.client import ImageRAG
 from imagerag.formatting.text import clean
 from imagerag.store.storage_errors import storage_errors

@@ -11,7 +11,7 @@ from imagerag.cli import Globals
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.output_files import allowed, fresh, overwrite_option
 from imagerag.cli.runs import run_name
-from imagerag.cli.terminal import count, say, say_json
+from imagerag.cli.terminal.output import count, say, say_json
 from imagerag.client.client import ImageRAG
 from imagerag.formatting.html.templating import is_report
 

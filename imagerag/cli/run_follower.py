@@ -16,9 +16,9 @@ from imagerag.cli.exit_codes import exit_code
 from imagerag.cli.live_text import step_line
 from imagerag.cli.live_view import LiveView
 from imagerag.cli.output_options import Mode, OutputOptions
-from imagerag.cli.progress_line import ProgressLine
 from imagerag.cli.run_text import summary
-from imagerag.cli.terminal import count, say, say_all, say_json, warning_lines
+from imagerag.cli.terminal.output import count, say, say_all, say_json, warning_lines
+from imagerag.cli.terminal.progress_line import ProgressLine
 from imagerag.client.client import ImageRAG
 from imagerag.files.export import export, write_file
 from imagerag.formatting.labels import STOPPED

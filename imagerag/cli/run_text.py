@@ -5,7 +5,20 @@ from typing import Final
 
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Attempt, Candidate, Outcome, Query, Search, UsedReference, Verdict
-from imagerag.cli.terminal import accent, bar, bold, columns, dim, entry, hanging, scale, short, table, tick, wrapped
+from imagerag.cli.terminal.output import (
+    accent,
+    bar,
+    bold,
+    columns,
+    dim,
+    entry,
+    hanging,
+    scale,
+    short,
+    table,
+    tick,
+    wrapped,
+)
 from imagerag.formatting import labels
 from imagerag.formatting.numbers import cosine, dollars, drawing, model_calls, seconds, threshold_words
 from imagerag.formatting.text import clean, image_name

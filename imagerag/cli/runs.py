@@ -20,7 +20,7 @@ from imagerag.cli.output_options import OutputOptions, output_options
 from imagerag.cli.run_follower import RunOutputs, follow_run
 from imagerag.cli.run_text import render_run, run_header, summary
 from imagerag.cli.step_table import at_work, raw_lines, standing_lines, step_lines, watch
-from imagerag.cli.terminal import accent, columns, dim, say, say_all, say_json, table
+from imagerag.cli.terminal.output import accent, columns, dim, say, say_all, say_json, table
 from imagerag.client.client import ImageRAG
 from imagerag.files.export import write_file
 from imagerag.formatting import labels

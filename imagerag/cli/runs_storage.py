@@ -14,7 +14,7 @@ from imagerag.cli.confirmation import confirm, require_terminal, yes_option
 from imagerag.cli.options import json_option, moment_of, pass_globals
 from imagerag.cli.output_files import allowed, overwrite_option
 from imagerag.cli.runs import run_name
-from imagerag.cli.terminal import count, dim, say, say_all, say_json, table
+from imagerag.cli.terminal.output import count, dim, say, say_all, say_json, table
 from imagerag.client.client import ImageRAG
 from imagerag.formatting.numbers import size_of_bytes
 from imagerag.formatting.text import clean

@@ -19,7 +19,7 @@ from imagerag.cli.options import (
     pass_globals,
     threshold_option,
 )
-from imagerag.cli.terminal import (
+from imagerag.cli.terminal.output import (
     bar,
     bold,
     dim,

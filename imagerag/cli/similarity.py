@@ -7,7 +7,7 @@ import click
 
 from imagerag.cli import Globals
 from imagerag.cli.options import json_option, library_option, pass_globals
-from imagerag.cli.terminal import bar, say, say_json, say_note, scale
+from imagerag.cli.terminal.output import bar, say, say_json, say_note, scale
 from imagerag.client.client import ImageRAG
 from imagerag.client.similarity import measure_similarities
 from imagerag.formatting.numbers import cosine

@@ -6,9 +6,9 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from imagerag.cli.progress_line import StatusLine
-from imagerag.cli.terminal import accent, bold, columns, dim, say_all, short, table
-from imagerag.cli.text_width import width
+from imagerag.cli.terminal.output import accent, bold, columns, dim, say_all, short, table
+from imagerag.cli.terminal.progress_line import StatusLine
+from imagerag.cli.terminal.text_width import width
 from imagerag.formatting.numbers import dollars, seconds
 from imagerag.formatting.text import clean
 from imagerag.reports.step_text import missing_of, passed_of, score_in, step_text, try_text, varied_parameter
@@ -100,7 +100,7 @@ async def watch(rag: "ImageRAG", run_id: str) -> None:
 
 def at_work(rag: "ImageRAG", run_id: str) -> bool:
     """Whether some process makes the run right now."""
-    from imagerag.store.run_lock import is_locked
+    from imagerag.store.file_lock import is_locked
 
     return is_locked(rag.dependencies.home.lock(run_id))
 

@@ -7,7 +7,7 @@ import click
 from imagerag.agent.errors import UsageError
 from imagerag.agent.regular_files import open_regular
 from imagerag.cli.options import json_option
-from imagerag.cli.terminal import dim, say, say_all, say_json
+from imagerag.cli.terminal.output import dim, say, say_all, say_json
 
 
 @click.command("trust")

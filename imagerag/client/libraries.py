@@ -15,8 +15,8 @@ from imagerag.files.inputs import Image, naming, read_image
 
 if TYPE_CHECKING:
     from imagerag.client.search_results import Hits
-    from imagerag.store.library.index_report import IndexReport
-    from imagerag.store.library.metadata import Threshold
+    from imagerag.store.library.indexing.index_report import IndexReport
+    from imagerag.store.library.library_metadata import Threshold
 
     Names = list[str]
     """Named here because inside the class `list` is the method."""
@@ -73,8 +73,8 @@ class LibrariesAPI(LibraryMaintenance):
         """
         from imagerag.graphs.library_warnings import library_warnings
         from imagerag.graphs.mismatch_warnings import encoder_warning
-        from imagerag.store.library.creation import creating_library
-        from imagerag.store.library.ingest import index
+        from imagerag.store.library.indexing.creation import creating_library
+        from imagerag.store.library.indexing.ingest import index
 
         self._refuse_unchangeable(library)
         if dry_run:
@@ -108,7 +108,7 @@ class LibrariesAPI(LibraryMaintenance):
     ) -> "IndexReport":
         """What `index` would do; a library that is not there is an empty one somewhere else for so long."""
         from imagerag.store.data_dir import DataDir
-        from imagerag.store.library.ingest import index
+        from imagerag.store.library.indexing.ingest import index
         from imagerag.store.library.library import Library
 
         with TemporaryDirectory() as folder:
@@ -133,7 +133,7 @@ class LibrariesAPI(LibraryMaintenance):
         Raises:
             UsageError: as `index`.
         """
-        from imagerag.store.library.folder_watch import CalibrationDelay, changes
+        from imagerag.store.library.indexing.folder_watch import CalibrationDelay, changes
 
         watched = changes([Path(path) for path in paths], exclude)
         # What changes while files are indexed is not missed: the next look begins before.

@@ -11,13 +11,13 @@ from imagerag.client.library_snapshots import SnapshotsAPI
 from imagerag.client.synchronous import synchronous
 
 if TYPE_CHECKING:
-    from imagerag.store.library.changes import ImageChangeOptions
-    from imagerag.store.library.disk_use import DiskUse
-    from imagerag.store.library.duplicates import Duplicates
-    from imagerag.store.library.export import Export
+    from imagerag.store.library.maintenance.changes import ImageChangeOptions
+    from imagerag.store.library.maintenance.duplicates import Duplicates
+    from imagerag.store.library.maintenance.export import Export
+    from imagerag.store.library.maintenance.library_disk_usage import DiskUse
+    from imagerag.store.library.maintenance.statistics import LibraryStatistics
+    from imagerag.store.library.maintenance.verification import Verification
     from imagerag.store.library.schema import ImageRecord
-    from imagerag.store.library.statistics import LibraryStatistics
-    from imagerag.store.library.verification import Verification
 
 
 class LibraryMaintenance(LibraryOpening):
@@ -48,7 +48,7 @@ class LibraryMaintenance(LibraryOpening):
         """
         from imagerag.agent.ports import Filter
         from imagerag.agent.retrieval.search_queries import check_filter
-        from imagerag.store.library.image_selection import select_images
+        from imagerag.store.library.maintenance.image_selection import select_images
 
         opened = await self.open(library)
         wanted = Filter(where=parse_filter(filter), tags=tuple(tags), licences=tuple(licences))
@@ -71,8 +71,8 @@ class LibraryMaintenance(LibraryOpening):
             UsageError: there is no such file, or it is no image; nothing was added then.
             BackendError: the encoder failed.
         """
-        from imagerag.store.library.adding import add_files
-        from imagerag.store.library.changes import ImageChanges
+        from imagerag.store.library.indexing.adding import add_files
+        from imagerag.store.library.maintenance.changes import ImageChanges
 
         opened = await self._open_to_change(library)
         return await add_files(opened, [Path(file) for file in files], ImageChanges(**changes))
@@ -101,7 +101,7 @@ class LibraryMaintenance(LibraryOpening):
             UsageError: as `select`.
             UnknownLibraryError: there is none of that name.
         """
-        from imagerag.store.library.removal import remove_images, settle
+        from imagerag.store.library.maintenance.removal import remove_images, settle
 
         opened = await self._open_to_change(library)
         rows = await self.select(*images, library=opened.name, filter=filter, tags=tags, licences=licences)
@@ -135,8 +135,8 @@ class LibraryMaintenance(LibraryOpening):
             UsageError: as `select`; or no change is named.
             UnknownLibraryError: there is none of that name.
         """
-        from imagerag.store.library.changes import ImageChanges, changed, update_images
-        from imagerag.store.library.removal import settle
+        from imagerag.store.library.maintenance.changes import ImageChanges, changed, update_images
+        from imagerag.store.library.maintenance.removal import settle
 
         opened = await self._open_to_change(library)
         rows = changed(await self.select(*images, library=opened.name, filter=filter), ImageChanges(**changes))
@@ -165,7 +165,7 @@ class LibraryMaintenance(LibraryOpening):
             UsageError: no threshold is given, and the library has none.
             UnknownLibraryError: there is none of that name.
         """
-        from imagerag.store.library.duplicates import find_duplicates
+        from imagerag.store.library.maintenance.duplicates import find_duplicates
 
         opened = await (self._open_to_change(library) if remove else self.open(library))
         found = await find_duplicates(opened, threshold=threshold, keep=keep)
@@ -180,7 +180,7 @@ class LibraryMaintenance(LibraryOpening):
             UnknownLibraryError: there is none of that name.
             BackendError: the encoder, which reads a sample of the captions, failed.
         """
-        from imagerag.store.library.statistics import library_statistics
+        from imagerag.store.library.maintenance.statistics import library_statistics
 
         return await library_statistics(await self.open(library))
 
@@ -206,7 +206,7 @@ class LibraryMaintenance(LibraryOpening):
             UsageError: the folder holds other files.
             StorageError: the disk is full, or cannot be written.
         """
-        from imagerag.store.library.export import export_folder, export_parquet
+        from imagerag.store.library.maintenance.export import export_folder, export_parquet
 
         opened = await self.open(library)
         if format == "folder":
@@ -224,9 +224,9 @@ class LibraryMaintenance(LibraryOpening):
             UnknownLibraryError, LibraryDamagedError: there is none of that name, or its table cannot be read.
             BackendError: the encoder, which a repair may need, failed.
         """
+        from imagerag.store.library.maintenance.repair import repair_library
+        from imagerag.store.library.maintenance.verification import verify_table
         from imagerag.store.library.names import refuse_snapshot
-        from imagerag.store.library.repair import repair_library
-        from imagerag.store.library.verification import verify_table
 
         if repair:
             refuse_snapshot(self.name(library))
@@ -244,7 +244,7 @@ class LibraryMaintenance(LibraryOpening):
             UnknownLibraryError: there is none of that name.
             StorageError: there is no room for it; the library stays as it was.
         """
-        from imagerag.store.library.disk_use import disk_use
+        from imagerag.store.library.maintenance.library_disk_usage import disk_use
 
         opened = await self.open(library)
         before = await asyncio.to_thread(disk_use, opened.folder)
@@ -258,7 +258,7 @@ class LibraryMaintenance(LibraryOpening):
             UnknownLibraryError: there is none of the old name.
             UsageError: there is one of the new name, or the library is being filled.
         """
-        from imagerag.store.library.renaming import rename_library
+        from imagerag.store.library.maintenance.renaming import rename_library
 
         await asyncio.to_thread(rename_library, self._context.dependencies.home, old, new)
 

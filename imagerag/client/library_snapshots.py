@@ -7,7 +7,7 @@ from imagerag.client.library_opening import LibraryOpening
 from imagerag.client.synchronous import synchronous
 
 if TYPE_CHECKING:
-    from imagerag.store.library.snapshots import Snapshot
+    from imagerag.store.library.maintenance.snapshots import Snapshot
 
     Snapshots = list[Snapshot]
     """Named here because inside the class `list` is the method."""
@@ -27,7 +27,7 @@ class SnapshotsAPI(LibraryOpening):
             UsageError: the tag cannot be one, or there is one of that name.
             UnknownLibraryError: there is no such library.
         """
-        from imagerag.store.library.snapshots import create_snapshot
+        from imagerag.store.library.maintenance.snapshots import create_snapshot
 
         opened = await self._open_to_change(library)
         if await opened.tidying_pays(0):
@@ -40,7 +40,7 @@ class SnapshotsAPI(LibraryOpening):
         Raises:
             UnknownLibraryError: there is no such library.
         """
-        from imagerag.store.library.snapshots import list_snapshots
+        from imagerag.store.library.maintenance.snapshots import list_snapshots
 
         return await asyncio.to_thread(list_snapshots, self._context.dependencies.home, self.name(library))
 
@@ -50,7 +50,7 @@ class SnapshotsAPI(LibraryOpening):
         Raises:
             UnknownLibraryError: there is no such library, or no such snapshot.
         """
-        from imagerag.store.library.snapshots import remove_snapshot
+        from imagerag.store.library.maintenance.snapshots import remove_snapshot
 
         opened, home = await self._open_to_change(library), self._context.dependencies.home
         await opened.table.read(lambda: remove_snapshot(opened.table, home, tag))
@@ -64,7 +64,7 @@ class SnapshotsAPI(LibraryOpening):
             UnknownLibraryError: there is no such library, or no such snapshot.
             StorageError: there is no room for it; the library stays as it was.
         """
-        from imagerag.store.library.snapshots import restore_snapshot
+        from imagerag.store.library.maintenance.snapshots import restore_snapshot
 
         opened = await self._open_to_change(library)
         async with opened.files_lock():

@@ -21,7 +21,7 @@ from imagerag.store.data_dir import DataDir
 from imagerag.store.disk_usage import disk_usage
 from imagerag.store.integrity_check import IntegrityProblem, integrity_problems, is_stale
 from imagerag.store.library.database import folder_of, is_there, list_libraries
-from imagerag.store.library.metadata import read_library_metadata
+from imagerag.store.library.library_metadata import read_library_metadata
 from imagerag.store.library.names import is_snapshot
 from imagerag.tools.credentials import key_variables
 from imagerag.tools.healthcheck import TIMEOUT_S, check_health

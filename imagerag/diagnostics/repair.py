@@ -10,8 +10,8 @@ from imagerag.store.data_dir import DataDir
 from imagerag.store.images.blob_store import write_atomically
 from imagerag.store.integrity_check import MENDED, IntegrityProblem, integrity_problems
 from imagerag.store.library.database import open_table
-from imagerag.store.library.repair import kept_bytes, repair_library
-from imagerag.store.library.verification import verify_table
+from imagerag.store.library.maintenance.repair import kept_bytes, repair_library
+from imagerag.store.library.maintenance.verification import verify_table
 from imagerag.store.set_aside import set_aside
 from imagerag.store.sqlite.salvage import Salvaged, salvage
 from imagerag.store.storage_errors import storage_errors

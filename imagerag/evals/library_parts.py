@@ -5,7 +5,7 @@ from imagerag.evals.suites.case import LibraryRecipe
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.database import remove
 from imagerag.store.library.library import Library
-from imagerag.store.library.subsets import in_random_order, part_of
+from imagerag.store.library.maintenance.subsets import in_random_order, part_of
 
 
 async def open_part(home: DataDir, name: str, recipe: LibraryRecipe, whole: Library) -> Library:

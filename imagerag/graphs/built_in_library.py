@@ -16,7 +16,7 @@ async def build_sketch_library(home: DataDir, embedder: Embedder) -> Library:
     Args:
         embedder: the encoder of the sketch world.
     """
-    from imagerag.store.library.ingest import index
+    from imagerag.store.library.indexing.ingest import index
 
     library = await Library.create_or_open(home, BUILT_IN_LIBRARY, embedder)
     folder = await asyncio.to_thread(TemporaryDirectory)

@@ -13,11 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from imagerag.agent.calls.costs import estimator_of, max_cost_with
 from imagerag.agent.errors import ImageRAGError
+from imagerag.agent.extraction_schedule import TEMPERATURES
 from imagerag.agent.judge_image_check import CHECK_IMAGES
 from imagerag.agent.judge_image_check import wanted as images_wanted
 from imagerag.agent.ports import ImageGenerator, Judge, PriceEstimator, Reranker, capabilities_of, members_of
 from imagerag.agent.retrieval.reranking import LOOKED_AT
-from imagerag.agent.retry_schedule import TEMPERATURES
 from imagerag.agent.types import BUILT_IN_LIBRARY, RunConfig, RunSpec
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.generation import TRIES

@@ -24,7 +24,7 @@ from imagerag.store.journal import SharedJournal, StoreJournal, open_journal
 from imagerag.store.library.database import remove
 from imagerag.store.library.joined_libraries import JoinedLibraries
 from imagerag.store.library.library import Library
-from imagerag.store.library.metadata import LibraryMetadata
+from imagerag.store.library.library_metadata import LibraryMetadata
 from imagerag.store.run_index import RunIndex
 from imagerag.store.sqlite.checkpoint_types import open_checkpointer
 from imagerag.store.sqlite.pool import PerLoopResource

@@ -7,7 +7,7 @@ from imagerag.agent.types import BUILT_IN_LIBRARY
 from imagerag.formatting.numbers import percent
 
 if TYPE_CHECKING:
-    from imagerag.store.library.metadata import LibraryMetadata
+    from imagerag.store.library.library_metadata import LibraryMetadata
 
 SKETCH: Final = "sketch"
 PHOTOGRAPHS: Final = "open_clip:ViT-B-32-quickgelu/openai"

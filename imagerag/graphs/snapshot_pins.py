@@ -7,8 +7,8 @@ from imagerag.agent.retrieval.search_queries import names_of
 from imagerag.agent.types import RunSpec
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.store.library.library import Library
+from imagerag.store.library.maintenance.snapshots import snapshot_content
 from imagerag.store.library.names import is_snapshot
-from imagerag.store.library.snapshots import snapshot_content
 
 
 async def pin_snapshots(dependencies: Dependencies, setup: RunSpec) -> RunSpec:

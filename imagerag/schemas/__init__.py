@@ -27,7 +27,7 @@ MODELS: Final[Mapping[str, str]] = {
     "eval-replay": "imagerag.evals.documents:EvalReplay",
     "eval-tables": "imagerag.evals.documents:EvalTables",
     "event": "imagerag.graphs.runs.events:EventDocument",
-    "image": "imagerag.store.library.export:ImageSidecar",
+    "image": "imagerag.store.library.maintenance.export:ImageSidecar",
     "index": "imagerag.schemas.libraries:IndexDocument",
     "judge-eval": "imagerag.evals.judges.judge_score:JudgeEval",
     "libraries": "imagerag.schemas.libraries:LibrariesDocument",

@@ -5,13 +5,13 @@ from typing import Literal
 from pydantic import Field
 
 from imagerag.agent.types import Document, Scalar, Sha256, Similarity
-from imagerag.store.library.disk_use import DiskUse
-from imagerag.store.library.duplicates import Duplicates
-from imagerag.store.library.export import Export
-from imagerag.store.library.metadata import LibraryMetadata, Threshold
-from imagerag.store.library.snapshots import Snapshot
-from imagerag.store.library.statistics import LibraryStatistics
-from imagerag.store.library.verification import Verification
+from imagerag.store.library.library_metadata import LibraryMetadata, Threshold
+from imagerag.store.library.maintenance.duplicates import Duplicates
+from imagerag.store.library.maintenance.export import Export
+from imagerag.store.library.maintenance.library_disk_usage import DiskUse
+from imagerag.store.library.maintenance.snapshots import Snapshot
+from imagerag.store.library.maintenance.statistics import LibraryStatistics
+from imagerag.store.library.maintenance.verification import Verification
 
 
 class Found(Document):

@@ -12,11 +12,11 @@ from pydantic import BaseModel, ConfigDict
 from imagerag.agent.errors import ImageRAGError, LibraryDamagedError, LibraryVersionError, StorageError
 from imagerag.store.data_dir import DataDir
 from imagerag.store.disk_space import check_writable
-from imagerag.store.library.content import content_of
 from imagerag.store.library.database import LANCE_ERRORS, damaged, folder_of, list_libraries, open_table
-from imagerag.store.library.metadata import library_metadata_of, stale
+from imagerag.store.library.library_metadata import library_metadata_of, stale
+from imagerag.store.library.maintenance.verification import problems_of
 from imagerag.store.library.table import LibraryTable
-from imagerag.store.library.verification import problems_of
+from imagerag.store.library.thresholds.content import content_of
 from imagerag.store.sqlite.connection import connect
 from imagerag.store.storage_errors import storage_error, storage_errors
 

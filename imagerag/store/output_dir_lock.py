@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from imagerag.agent.errors import UsageError
-from imagerag.store.run_lock import alone_now, locked, locked_together
+from imagerag.store.file_lock import alone_now, locked, locked_together
 from imagerag.store.storage_errors import storage_error
 
 LOCK: Final = ".lock"

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagerag.agent.control_tokens import neutralised
+from imagerag.agent.extraction_schedule import TEMPERATURES, extraction_params, recursion_limit, retries_left
 from imagerag.agent.ports import ReferenceTemplate
 from imagerag.agent.prompts import reference_prompt
-from imagerag.agent.retry_schedule import TEMPERATURES, extraction_params, recursion_limit, retries_left
 from imagerag.agent.types import ImageRef, RunConfig, UsedReference
 
 

@@ -7,7 +7,7 @@ import pytest
 from langgraph.types import Send
 
 from imagerag.agent import routing
-from imagerag.agent.retry_schedule import TEMPERATURES
+from imagerag.agent.extraction_schedule import TEMPERATURES
 from imagerag.agent.types import (
     Attempt,
     Candidate,

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from imagerag.cli.columns import beside
-from imagerag.cli.terminal import wrapped
-from imagerag.cli.text_width import width
+from imagerag.cli.terminal.columns import beside
+from imagerag.cli.terminal.output import wrapped
+from imagerag.cli.terminal.text_width import width
 from imagerag.schemas import schema
 from imagerag.tools.testing.mock_openai import MockOpenAIServer, MockResponse
 

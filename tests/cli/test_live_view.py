@@ -20,8 +20,8 @@ from PIL import Image, ImageChops
 from imagerag import ImageRAG
 from imagerag.agent.types import ImageRef, Progress
 from imagerag.cli.live_view import LiveView
-from imagerag.cli.terminal_images import Thumbnail, Way, way_of
-from imagerag.cli.text_width import width
+from imagerag.cli.terminal.images import Thumbnail, Way, way_of
+from imagerag.cli.terminal.text_width import width
 from imagerag.graphs.runs.events import RunEvent
 from imagerag.tools.testing.fakes import picture
 from tests.cli.conftest import HELD, KNOWN, Imagerag

@@ -10,7 +10,7 @@ from imagerag.cli.runs_storage import size_of
 from imagerag.diagnostics.doctor import Diagnosis
 from imagerag.formatting.numbers import size_of_bytes
 from imagerag.graphs.runs.removal import RunsRemoved
-from imagerag.store.run_lock import run_lock
+from imagerag.store.file_lock import run_lock
 from tests.cli.conftest import HELD, KNOWN, Imagerag, document, one_line
 
 

@@ -234,7 +234,7 @@ def test_a_damaged_picture_is_written_anew_from_a_copy(home: Path, tmp_path: Pat
 
 def test_a_library_of_a_newer_version_is_not_called_damaged(home: Path) -> None:
     from imagerag.store.library.database import open_table
-    from imagerag.store.library.metadata import METADATA_KEY, read_library_metadata
+    from imagerag.store.library.library_metadata import METADATA_KEY, read_library_metadata
 
     library_metadata = read_library_metadata(DataDir(home), "shop").model_dump(mode="json")
     newer = json.dumps({**library_metadata, "version": 99, "something": "new"})

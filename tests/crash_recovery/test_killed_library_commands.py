@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from imagerag.store.data_dir import DataDir
-from imagerag.store.library.ingest import index
+from imagerag.store.library.indexing.ingest import index
 from imagerag.store.library.library import Library
-from imagerag.store.library.removal import remove_images, removed_ids, settle
-from imagerag.store.library.snapshots import create_snapshot, list_snapshots
-from imagerag.store.library.verification import verify_table
+from imagerag.store.library.maintenance.removal import remove_images, removed_ids, settle
+from imagerag.store.library.maintenance.snapshots import create_snapshot, list_snapshots
+from imagerag.store.library.maintenance.verification import verify_table
 from tests.processes import Python
 from tests.store.conftest import COLOURS, ColourEmbedder, picture
 
@@ -31,7 +31,7 @@ from pathlib import Path
 from tests.store.conftest import ColourEmbedder
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.library import Library
-from imagerag.store.library.removal import remove_images, settle
+from imagerag.store.library.maintenance.removal import remove_images, settle
 
 async def main():
     library = await Library.open(DataDir(Path(sys.argv[1])), "shop", ColourEmbedder())
@@ -42,7 +42,7 @@ async def main():
 
 COMMANDS = {
     "remove": """
-    from imagerag.store.library import removal
+    from imagerag.store.library.maintenance import removal
     removal.AT_ONCE = 7
     await remove_images(library, going)
     await settle(library)
@@ -137,7 +137,7 @@ async def test_a_killed_command_is_finished_by_the_next(whole: Path, tmp_path: P
 
 
 SNAPSHOTS = """
-    from imagerag.store.library.snapshots import create_snapshot, remove_snapshot, restore_snapshot
+    from imagerag.store.library.maintenance.snapshots import create_snapshot, remove_snapshot, restore_snapshot
     home = DataDir(Path(sys.argv[1]))
     for number in range(50):
         restore_snapshot(library.table, home, ("all", "new")[number % 2])

@@ -5,13 +5,12 @@ import io
 
 from imagerag.agent.images import formats as image_formats
 from imagerag.agent.images.decoding import MAX_BYTES, MAX_PIXELS, MAX_RAW_BYTES
-from imagerag.store.library import manifest_rows
-from imagerag.store.library.field_names import ALIASES, PATH, TAKEN, TEXTS, fields_of
-from imagerag.store.library.file_selection import LEFT_OUT
-from imagerag.store.library.image_metadata import ImageMetadata, read_metadata
-from imagerag.store.library.metadata_values import MAX_CAPTION, MAX_KEYS, MAX_VALUE, POSITION
-from imagerag.store.library.sidecars import names_of
-from imagerag.store.library.sources import archive_listing, image_table, tar_archive
+from imagerag.store.library.metadata.field_names import ALIASES, PATH, TAKEN, TEXTS, fields_of
+from imagerag.store.library.metadata.image_metadata import ImageMetadata, read_metadata
+from imagerag.store.library.metadata.metadata_values import MAX_CAPTION, MAX_KEYS, MAX_VALUE, POSITION
+from imagerag.store.library.metadata.sidecars import names_of
+from imagerag.store.library.sources import archive_listing, image_table, manifest_rows, tar_archive
+from imagerag.store.library.sources.file_selection import LEFT_OUT
 from imagerag.store.text_files import LONGEST, SEPARATORS
 from tests.docs.generated import DOCS, check, code, table
 

@@ -16,7 +16,7 @@ from imagerag.assistants.service import ChatService
 from imagerag.assistants.tool_inputs import GenerateImage
 from imagerag.graphs.library_warnings import ACCEPTED, library_warnings
 from imagerag.graphs.mismatch_warnings import run_warnings
-from imagerag.store.library.metadata import LibraryMetadata, Threshold
+from imagerag.store.library.library_metadata import LibraryMetadata, Threshold
 from imagerag.tools.sketch.catalogue import picture_of, products
 from imagerag.tools.sketch.out_of_domain import are_photographs, foreign_words, is_foreign
 from imagerag.tools.sketch.renderer import draw

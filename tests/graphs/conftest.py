@@ -10,8 +10,8 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import RetryPolicy
 
 from imagerag.agent.calls.journal import Journal
+from imagerag.agent.extraction_schedule import recursion_limit
 from imagerag.agent.nodes import Nodes
-from imagerag.agent.retry_schedule import recursion_limit
 from imagerag.agent.run_record import RunRecord, run_record
 from imagerag.agent.types import RunConfig
 from imagerag.graphs.dependencies import Dependencies

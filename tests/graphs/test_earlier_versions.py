@@ -15,7 +15,7 @@ from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.qa import build_qa
 from imagerag.graphs.runs.history import steps
 from imagerag.graphs.runs.qa_runner import QARunner
-from imagerag.graphs.runs.snapshot import read_snapshot
+from imagerag.graphs.runs.run_snapshot import read_snapshot
 from imagerag.store.data_dir import DataDir
 from imagerag.store.journal import LOST, StoreJournal
 from imagerag.store.sqlite.checkpoint_types import open_checkpointer

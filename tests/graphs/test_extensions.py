@@ -2,14 +2,14 @@
 
 import pytest
 
+from imagerag.agent.extraction_schedule import recursion_limit
 from imagerag.agent.nodes import Nodes
-from imagerag.agent.retry_schedule import recursion_limit
 from imagerag.agent.types import Outcome, RunConfig, RunSpec
 from imagerag.client.client import ImageRAG
 from imagerag.graphs.extensions import Extension
 from imagerag.graphs.generation import build_workflow
 from imagerag.graphs.runs.history import steps
-from imagerag.graphs.runs.snapshot import read_snapshot
+from imagerag.graphs.runs.run_snapshot import read_snapshot
 
 SETUP = RunSpec(generator="scripted", judge="scripted", library="scripted")
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from imagerag.agent.errors import BackendError, JudgeReplyError, RefusalError
+from imagerag.agent.extraction_schedule import TEMPERATURES
 from imagerag.agent.ports import FREE, Capabilities, Hit, ImagePart, PriceEstimator, Ranking
 from imagerag.agent.retrieval.reranking import LOOKED_AT
-from imagerag.agent.retry_schedule import TEMPERATURES
 from imagerag.agent.types import Outcome, RunConfig, RunSpec
 from imagerag.graphs.cost_estimate import estimate
 from imagerag.tools.rerankers.bm25 import Bm25Reranker

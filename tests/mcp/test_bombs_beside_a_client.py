@@ -14,7 +14,7 @@ from mcp.client.stdio import StdioServerParameters
 
 from imagerag.files.access_policy import InputPolicy
 from imagerag.store.data_dir import DataDir
-from imagerag.store.library.ingest import index
+from imagerag.store.library.indexing.ingest import index
 from imagerag.store.library.library import Library
 from imagerag.tools.testing.fakes import HashEmbedder
 from imagerag.tools.testing.mock_openai import tiny_png

@@ -96,7 +96,7 @@ def test_packages_are_imported_as_part_of_the_package(package: str) -> None:
         ("formatting", "from imagerag.agent import types", True),
         ("reports", "from imagerag.client import client", True),
         ("assistants", "from imagerag.cli import terminal", True),
-        ("mcp", "from imagerag.cli.terminal import say", True),
+        ("mcp", "from imagerag.cli.terminal.output import say", True),
         ("mcp", "from imagerag.assistants import service", False),
         ("cli", "from imagerag.mcp.launch import launch", True),
         ("cli", "from imagerag import __version__", False),

@@ -67,7 +67,7 @@ def hostile_home(home: Path, sketch_home: Path, model: str) -> None:
     shutil.copytree(sketch_home, home)
     from imagerag.store.data_dir import DataDir
     from imagerag.store.library.database import open_table
-    from imagerag.store.library.metadata import METADATA_KEY
+    from imagerag.store.library.library_metadata import METADATA_KEY
 
     table = open_table(DataDir(home), "sketch")
     library_metadata = json.loads(table.schema.field("vector").metadata[METADATA_KEY.encode()])

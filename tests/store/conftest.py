@@ -127,7 +127,7 @@ def child(home: DataDir) -> Callable[..., Any]:
         f"spec = importlib.util.spec_from_file_location('conftest', {__file__!r});"
         "conftest = importlib.util.module_from_spec(spec); spec.loader.exec_module(conftest);"
         "from imagerag.store.data_dir import DataDir; from imagerag.store.library.library import Library;"
-        "from imagerag.store.library.ingest import index;"
+        "from imagerag.store.library.indexing.ingest import index;"
         f"home = DataDir(Path({str(home.root)!r})); given = json.loads(sys.argv[1])\n"
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from imagerag.agent.calls.costs import requests_made
-from imagerag.agent.retry_schedule import TEMPERATURES
+from imagerag.agent.extraction_schedule import TEMPERATURES
 from imagerag.agent.state import RunState, latest_attempt, next_round, next_searches
 from imagerag.agent.types import Decision, ModelCall, Query, RunConfig, SamplingParams, Search
 from imagerag.formatting.numbers import temperature

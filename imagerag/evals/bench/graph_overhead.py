@@ -18,12 +18,12 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.types import Durability
 
 from imagerag.agent import concept_tracker
+from imagerag.agent.extraction_schedule import recursion_limit
 from imagerag.agent.nodes import Nodes
 from imagerag.agent.ports import Filter, ImagePart
 from imagerag.agent.prompts import reference_prompt
 from imagerag.agent.retrieval.candidate_selection import candidates_of, select_candidates
 from imagerag.agent.retrieval.reference_limits import ReferenceLimits
-from imagerag.agent.retry_schedule import recursion_limit
 from imagerag.agent.types import (
     ImageRef,
     Query,

@@ -18,11 +18,11 @@ from imagerag.evals.bench.synthetic_library import SyntheticEmbedder
 from imagerag.evals.bench.timing import TimingRow
 from imagerag.evals.statistics.estimators import quartiles
 from imagerag.store.data_dir import DataDir
-from imagerag.store.library.ingest import index
+from imagerag.store.library.indexing.ingest import index
 from imagerag.store.library.library import Library
 
 if TYPE_CHECKING:
-    from imagerag.store.library.index_report import IndexReport
+    from imagerag.store.library.indexing.index_report import IndexReport
 
 SECTION: Final = "library"
 MODEL: Final = "ViT-B-32"

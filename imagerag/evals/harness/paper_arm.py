@@ -14,13 +14,13 @@ from typing import Any, Final, cast
 from imagerag.agent import concept_tracker
 from imagerag.agent.calls.error_calls import calls_from_error
 from imagerag.agent.errors import BackendError, JudgeReplyError
+from imagerag.agent.extraction_schedule import TEMPERATURES, extraction_params, retries_left
 from imagerag.agent.outcomes import result_from_error
 from imagerag.agent.ports import Captions, Critique, Filter, ImagePart, Judge, MissingConcepts, ReferenceLibrary
 from imagerag.agent.retrieval.candidate_selection import candidates_of, select_candidates
 from imagerag.agent.retrieval.reference_limits import ReferenceLimits
 from imagerag.agent.retrieval.reranking import CandidateReranker
 from imagerag.agent.retrieval.search_queries import search_batch
-from imagerag.agent.retry_schedule import TEMPERATURES, extraction_params, retries_left
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.sent_images import ImageParts
 from imagerag.agent.state import RunState

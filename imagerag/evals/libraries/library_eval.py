@@ -15,10 +15,10 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.ports import Filter
 from imagerag.evals.libraries.negative_captions import UNRELATED
 from imagerag.evals.statistics.estimators import Proportion, mean
-from imagerag.store.library.calibration import OWN_SAMPLE, SWAP_SAMPLE, calibrate
-from imagerag.store.library.caption_index import CaptionIndex, CaptionQuery
-from imagerag.store.library.content import LibraryContent
 from imagerag.store.library.library import Library
+from imagerag.store.library.thresholds.calibration import OWN_SAMPLE, SWAP_SAMPLE, calibrate
+from imagerag.store.library.thresholds.caption_index import CaptionIndex, CaptionQuery
+from imagerag.store.library.thresholds.content import LibraryContent
 
 if TYPE_CHECKING:
     import numpy as np

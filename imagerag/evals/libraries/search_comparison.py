@@ -18,9 +18,9 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.ports import Embedder, Filter, Hit, Reranker, capabilities_of
 from imagerag.evals.libraries.library_eval import DEPTH, Ranking, ranked
 from imagerag.store.data_dir import DataDir
-from imagerag.store.library.caption_index import CaptionIndex, CaptionQuery
 from imagerag.store.library.library import Library
-from imagerag.store.library.subsets import in_random_order, part_of
+from imagerag.store.library.maintenance.subsets import in_random_order, part_of
+from imagerag.store.library.thresholds.caption_index import CaptionIndex, CaptionQuery
 
 Way = str
 WAYS: Final = ("cosine", "hybrid", "words", "bm25")

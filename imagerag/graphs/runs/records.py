@@ -10,8 +10,8 @@ from imagerag.agent.calls.pending_calls import unrecorded_calls
 from imagerag.agent.run_record import RunRecord, run_record
 from imagerag.agent.state import RunState, run_name
 from imagerag.graphs.dependencies import Dependencies
-from imagerag.graphs.runs.snapshot import RunSnapshot, read_snapshot
-from imagerag.store.run_lock import is_locked
+from imagerag.graphs.runs.run_snapshot import RunSnapshot, read_snapshot
+from imagerag.store.file_lock import is_locked
 
 
 def new_run_id() -> str:

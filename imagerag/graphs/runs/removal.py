@@ -19,12 +19,12 @@ from imagerag.agent.errors import ImageRAGError, RunStateError
 from imagerag.agent.images.formats import RESULT_SUFFIXES
 from imagerag.agent.types import Document, Outcome
 from imagerag.graphs.dependencies import Dependencies
-from imagerag.graphs.runs.snapshot import read_snapshot
+from imagerag.graphs.runs.run_snapshot import read_snapshot
 from imagerag.store.blob_references import RunFootprint, footprints
 from imagerag.store.data_dir import DataDir
+from imagerag.store.file_lock import is_locked, run_lock
 from imagerag.store.integrity_check import blob_files, sqlite_files
 from imagerag.store.run_index import RunEntry, RunStatus
-from imagerag.store.run_lock import is_locked, run_lock
 from imagerag.store.run_removals import RunRemoval
 from imagerag.store.sqlite.connection import shrink
 

@@ -7,7 +7,7 @@ from langgraph.types import Command
 
 from imagerag.agent.errors import RunStateError, UsageError
 from imagerag.agent.retrieval.human_selection import validate_selection
-from imagerag.graphs.runs.snapshot import RunSnapshot
+from imagerag.graphs.runs.run_snapshot import RunSnapshot
 
 
 def resume_value(

@@ -14,9 +14,9 @@ from langgraph.types import Command, Durability
 from imagerag.agent import clock
 from imagerag.agent.calls.pending_calls import unrecorded_calls
 from imagerag.agent.errors import RunStateError, UnknownRunError
+from imagerag.agent.extraction_schedule import recursion_limit
 from imagerag.agent.observability.spans import RunSpan
 from imagerag.agent.outcomes import best_attempts
-from imagerag.agent.retry_schedule import recursion_limit
 from imagerag.agent.run_record import RunRecord, run_record
 from imagerag.agent.state import RunInput
 from imagerag.agent.types import ImageRef, ModelCall, Outcome, RunConfig, RunResult, RunSpec, Subject, cost_of_calls
@@ -31,14 +31,14 @@ from imagerag.graphs.runs.fork import ForkOptions, fork
 from imagerag.graphs.runs.records import journal_name, list_record, new_run_id, read_record, record_of
 from imagerag.graphs.runs.reindexing import ensure_indexed
 from imagerag.graphs.runs.resume_command import resume_value
-from imagerag.graphs.runs.snapshot import RunSnapshot, read_snapshot
+from imagerag.graphs.runs.run_snapshot import RunSnapshot, read_snapshot
 from imagerag.graphs.runs.streaming import steps
 from imagerag.graphs.snapshot_pins import pin_snapshots
 from imagerag.graphs.validation import validate_id, validate_prompt
 from imagerag.store.disk_space import check_writable
+from imagerag.store.file_lock import run_lock
 from imagerag.store.images.blob_store import sha256s_in
 from imagerag.store.run_index import RunEntry
-from imagerag.store.run_lock import run_lock
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,8 +14,8 @@ from imagerag.agent.errors import BlobError, ImageRAGError
 from imagerag.agent.images.encoding import encode_for_model
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import ImageRef
+from imagerag.store.file_lock import waiting_lock
 from imagerag.store.images.image_info import inspect
-from imagerag.store.run_lock import waiting_lock
 from imagerag.store.storage_errors import storage_error, storage_errors
 
 

@@ -1,4 +1,6 @@
-"""The LanceDB reference library: schema, search, ingest, calibrated thresholds.
+"""The LanceDB reference library.
 
-To add a column of image metadata, write it in `schema.py` and read it from files in `image_metadata.py`.
+`library.py` is what the rest uses; `table.py` the table with its locks, `schema.py` its rows, `search.py` its search.
+Below: `sources` finds files, `metadata` reads what is known of them, `indexing` makes rows of them, `thresholds`
+measures from which cosine a hit counts, `filters` selects, `maintenance` changes, checks and copies what is there.
 """

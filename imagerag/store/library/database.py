@@ -19,9 +19,9 @@ from imagerag.agent.errors import (
 from imagerag.agent.retrieval.search_queries import AT, split_name
 from imagerag.formatting.messages import unknown as unknown_name
 from imagerag.store.data_dir import DataDir
+from imagerag.store.file_lock import held_alone
 from imagerag.store.library.lancedb_import import import_lancedb
 from imagerag.store.library.names import SNAPSHOTS, SUFFIX, snapshot_tags, valid_name, valid_tag
-from imagerag.store.run_lock import held_alone
 from imagerag.store.storage_errors import damaged_file, storage_error, storage_errors
 
 T = TypeVar("T")

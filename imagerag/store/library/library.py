@@ -11,8 +11,8 @@ from imagerag.store.data_dir import DataDir
 from imagerag.store.library import schema as form
 from imagerag.store.library import search as searching
 from imagerag.store.library.database import create_table, current_name, open_current, retry_on_conflict
+from imagerag.store.library.library_metadata import METADATA_KEY, LibraryMetadata, Threshold, library_metadata_of
 from imagerag.store.library.library_reader import LibraryReader
-from imagerag.store.library.metadata import METADATA_KEY, LibraryMetadata, Threshold, library_metadata_of
 from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage
 
 
@@ -155,6 +155,6 @@ class Library(LibraryReader):
 
     async def tidying_pays(self, changed: int) -> bool:
         """Whether `optimize` is worth its time after so many rows were written or taken out."""
-        from imagerag.store.library.tidying import tidying_pays
+        from imagerag.store.library.compaction import tidying_pays
 
         return await self.table.read(lambda: tidying_pays(self.table, changed))

@@ -8,13 +8,13 @@ from imagerag.agent.errors import BlobError, LibraryError, UsageError
 from imagerag.agent.ports import Embedder, Filter, Hit, queries_of
 from imagerag.agent.threads import in_thread
 from imagerag.store.data_dir import DataDir
-from imagerag.store.library import filter_checks
 from imagerag.store.library import schema as form
 from imagerag.store.library import search as searching
-from imagerag.store.library.content import array_of, content_of, is_unit
-from imagerag.store.library.metadata import LibraryMetadata, library_metadata_of, stale
+from imagerag.store.library.filters import filter_checks
+from imagerag.store.library.library_metadata import LibraryMetadata, library_metadata_of, stale
 from imagerag.store.library.schema import ImageRecord
 from imagerag.store.library.table import LibraryTable
+from imagerag.store.library.thresholds.content import array_of, content_of, is_unit
 
 if TYPE_CHECKING:
     import numpy as np

@@ -14,7 +14,7 @@ from imagerag.agent.ports import Filter, Hit
 from imagerag.agent.types import ImageRef
 from imagerag.agent.types.filters import Comparison, Has, leaves
 from imagerag.agent.types.filters.keys import column_of
-from imagerag.store.library.filter_expressions import expression_of, filter_indexes
+from imagerag.store.library.filters.filter_expressions import expression_of, filter_indexes
 from imagerag.store.library.schema import ImageRecord, from_record, id_filter, metadata_of, row_columns
 
 if TYPE_CHECKING:

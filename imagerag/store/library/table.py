@@ -17,6 +17,7 @@ from imagerag.agent.errors import BlobError, ImageRAGError
 from imagerag.agent.retrieval.search_queries import split_name
 from imagerag.agent.types import Scalar
 from imagerag.store.data_dir import DataDir
+from imagerag.store.file_lock import held_alone, shared_or_alone, waiting_lock
 from imagerag.store.images.blob_store import verify
 from imagerag.store.library import schema as form
 from imagerag.store.library.database import (
@@ -34,7 +35,6 @@ from imagerag.store.library.linked_files import read_linked
 from imagerag.store.library.names import SNAPSHOTS, refuse_snapshot
 from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage
 from imagerag.store.library.table_columns import TableColumns, merge_rows
-from imagerag.store.run_lock import held_alone, shared_or_alone, waiting_lock
 
 T = TypeVar("T")
 

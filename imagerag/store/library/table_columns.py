@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from imagerag.agent.types import Scalar
 from imagerag.store.library import schema as form
-from imagerag.store.library.metadata import METADATA_KEY, SCHEMA_VERSION, library_metadata_of
+from imagerag.store.library.library_metadata import METADATA_KEY, SCHEMA_VERSION, library_metadata_of
 from imagerag.store.library.metadata_columns import columns_of, missing_fields, values_of
 
 BACKFILL: Final = 1000

@@ -5,7 +5,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.errors import BlobError, LibraryError
-from imagerag.store.library.content import (
+from imagerag.store.library.library_metadata import (
+    METADATA_KEY,
+    ImageThreshold,
+    LibraryMetadata,
+    Threshold,
+    library_metadata_of,
+)
+from imagerag.store.library.thresholds.content import (
     LibraryContent,
     S,
     content_hash,
@@ -14,13 +21,6 @@ from imagerag.store.library.content import (
     read_columns,
     scan_table,
     vectors_of,
-)
-from imagerag.store.library.metadata import (
-    METADATA_KEY,
-    ImageThreshold,
-    LibraryMetadata,
-    Threshold,
-    library_metadata_of,
 )
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ async def update_thresholds(
 
 
 async def _measured(library: "Library", table: "LibraryTable", anew: bool) -> tuple[Threshold, ImageThreshold]:
-    from imagerag.store.library.calibration import calibrate
-    from imagerag.store.library.image_calibration import calibrate_images
+    from imagerag.store.library.thresholds.calibration import calibrate
+    from imagerag.store.library.thresholds.image_calibration import calibrate_images
 
     content = await _content(table)
     if not len(content):

@@ -11,7 +11,7 @@ import pytest
 
 from imagerag.agent.errors import BackendError, UsageError
 from imagerag.agent.ports import EmbedderIdentity
-from imagerag.cli.eval_run import print_summary
+from imagerag.cli.eval.run import print_summary
 from imagerag.evals.dependencies import EvalDependencies, dependencies_for
 from imagerag.evals.harness.arms import parse_arms
 from imagerag.evals.harness.encoder_independence import MARK, run_encoders, same

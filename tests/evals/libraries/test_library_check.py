@@ -18,7 +18,7 @@ from imagerag.evals.suites.case import LibraryRecipe
 from imagerag.evals.suites.sketch import sketch_suite
 from imagerag.evals.suites.sketch_libraries import build_library
 from imagerag.store.data_dir import DataDir
-from imagerag.store.library.negative_captions import NULL_CAPTIONS
+from imagerag.store.library.thresholds.negative_captions import NULL_CAPTIONS
 from imagerag.tools.registry import make_embedder
 from tests.evals.conftest import with_libraries_of
 

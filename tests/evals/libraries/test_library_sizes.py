@@ -21,7 +21,7 @@ from imagerag.evals.suites.sketch import sketch_suite
 from imagerag.evals.synthetic_images import SyntheticImage, chance, fill
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.library import Library
-from imagerag.store.library.subsets import in_random_order
+from imagerag.store.library.maintenance.subsets import in_random_order
 from imagerag.tools.registry import make_embedder, make_judge, make_reranker
 from imagerag.tools.sketch.world import all_things, random_scene
 

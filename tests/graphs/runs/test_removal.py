@@ -22,9 +22,9 @@ from imagerag.graphs.runs.fork import ForkOptions
 from imagerag.graphs.runs.reindexing import missing_from_index
 from imagerag.graphs.runs.removal import PruneLimits, choose_runs, collect, measure, preview, remove_runs
 from imagerag.store.blob_references import footprints
+from imagerag.store.file_lock import run_lock
 from imagerag.store.images.blob_store import sha256s_in
 from imagerag.store.integrity_check import blob_files, integrity_problems
-from imagerag.store.run_lock import run_lock
 from tests.processes import Python
 
 CAPTION = "a detailed picture of a heart"

@@ -15,7 +15,7 @@ from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Outcome, RunConfig, RunSpec
 from imagerag.graphs.validation import MAX_PROMPT
 from imagerag.store import run_index as run_list
-from imagerag.store.run_lock import is_locked
+from imagerag.store.file_lock import is_locked
 from tests.processes import Python, python
 
 CAPTION = "a detailed picture of a heart"

@@ -9,9 +9,9 @@ import pytest
 from imagerag.agent.ports import Filter
 from imagerag.agent.types.filters import parse_filter
 from imagerag.store.data_dir import DataDir
-from imagerag.store.library.ingest import index
+from imagerag.store.library.indexing.ingest import index
 from imagerag.store.library.library import Library
-from imagerag.store.library.metadata import SCHEMA_VERSION, read_library_metadata
+from imagerag.store.library.library_metadata import SCHEMA_VERSION, read_library_metadata
 from imagerag.store.library.metadata_columns import Kind, columns_of
 from imagerag.store.library.schema import ROW_COLUMNS
 from imagerag.store.library.table_columns import TableColumns

@@ -13,8 +13,8 @@ from imagerag.store.data_dir import DataDir
 from imagerag.store.images.image_info import image_info
 from imagerag.store.integrity_check import check_library
 from imagerag.store.library.library import Library
+from imagerag.store.library.maintenance.subsets import part_of
 from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage
-from imagerag.store.library.subsets import part_of
 
 
 def entry(path: Path, member: str = "") -> FileEntry:

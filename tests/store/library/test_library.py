@@ -21,7 +21,7 @@ from imagerag.store.images.image_info import image_info
 from imagerag.store.library import search
 from imagerag.store.library.database import list_libraries, remove
 from imagerag.store.library.library import Library
-from imagerag.store.library.metadata import read_library_metadata
+from imagerag.store.library.library_metadata import read_library_metadata
 from imagerag.store.library.schema import ImageRecord, NewImage
 
 NASTY = ["it's", 'say "hi"', "x' OR 1=1 --", "a\\b", "100%_", "line\nend", "naïve 🦊", "", '","b"]', "?"]
@@ -258,7 +258,7 @@ async def test_a_photograph_lying_on_its_side_goes_to_models_upright_and_keeps_i
 
     from PIL import Image
 
-    from imagerag.store.library.ingest import index
+    from imagerag.store.library.indexing.ingest import index
 
     lying = Image.new("RGB", (40, 20), "red")
     exif = lying.getexif()

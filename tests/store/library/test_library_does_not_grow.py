@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from imagerag.store.data_dir import DataDir
+from imagerag.store.library import compaction
 from imagerag.store.library import search as searching
-from imagerag.store.library import tidying
-from imagerag.store.library.ingest import index
+from imagerag.store.library.indexing.ingest import index
 from imagerag.store.library.library import Library
 
 ALLOWED = 1.5
@@ -150,7 +150,7 @@ async def test_without_file_locks_only_what_is_named_by_a_version_is_removed(
 ) -> None:
     """Where nobody can tell that others write, their files are left."""
     await index([pictures], library)
-    monkeypatch.setattr("imagerag.store.run_lock.alone_now", lambda file: False)
+    monkeypatch.setattr("imagerag.store.file_lock.alone_now", lambda file: False)
     stray = next((library.folder / "data").glob("*.lance"))
     left = stray.with_name("0" * 24 + stray.name[24:])
     os.link(stray, left)
@@ -163,8 +163,8 @@ async def test_a_large_library_is_not_written_anew_for_every_picture(
 ) -> None:
     """Joining fragments copies every row: it is done when there are many of them, or many rows are in no index."""
     await index([pictures], library)
-    monkeypatch.setattr(tidying, "ALWAYS", 0)
-    monkeypatch.setattr(tidying, "SHARE", 0.1)
+    monkeypatch.setattr(compaction, "ALWAYS", 0)
+    monkeypatch.setattr(compaction, "SHARE", 0.1)
     tidied = []
     optimize = Library.optimize
 
@@ -180,7 +180,7 @@ async def test_a_large_library_is_not_written_anew_for_every_picture(
     noise(pictures / "one more.png", 2100)
     await index([pictures], library)
     assert tidied == [45]  # five of them were in no index
-    monkeypatch.setattr(tidying, "FRAGMENTS", 1)
+    monkeypatch.setattr(compaction, "FRAGMENTS", 1)
     noise(pictures / "another.png", 2200)
     await index([pictures], library)
     assert tidied == [45, 46]

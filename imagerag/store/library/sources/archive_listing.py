@@ -12,8 +12,8 @@ from typing import Final
 
 from imagerag.agent.images.decoding import MAX_BYTES
 from imagerag.agent.images.formats import IMAGE_SUFFIXES
-from imagerag.store.library.image_metadata import ImageMetadata
-from imagerag.store.library.sidecars import (
+from imagerag.store.library.metadata.image_metadata import ImageMetadata
+from imagerag.store.library.metadata.sidecars import (
     MEMBER_SUFFIXES,
     SidecarMetadata,
     member_names_of,

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from imagerag.store.library.file_selection import ExcludedFiles
+from imagerag.store.library.sources.file_selection import ExcludedFiles
 from imagerag.store.library.sources.members import Member, Problem, Source
 from imagerag.store.library.sources.opening import COMPRESSED, is_source, open_source
 from imagerag.store.text_files import clean

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.images.decoding import MAX_BYTES
 from imagerag.agent.images.formats import format_of
-from imagerag.store.library.field_names import PATH, guessed_caption, with_caption, written_fields
-from imagerag.store.library.image_metadata import read_metadata
-from imagerag.store.library.sidecars import SidecarMetadata
+from imagerag.store.library.metadata.field_names import PATH, guessed_caption, with_caption, written_fields
+from imagerag.store.library.metadata.image_metadata import read_metadata
+from imagerag.store.library.metadata.sidecars import SidecarMetadata
 from imagerag.store.library.sources.forward_reader import ForwardReader
 from imagerag.store.library.sources.members import Member, Problem
 from imagerag.store.text_files import clean

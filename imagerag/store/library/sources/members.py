@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Protocol
 
 from imagerag.store.library.locations import member_path, path_text
+from imagerag.store.library.metadata.sidecars import SidecarMetadata
 from imagerag.store.library.schema import FileEntry
-from imagerag.store.library.sidecars import SidecarMetadata
 
 Problem = tuple[str, str]
 """A file, a member or a row, and why it is left out."""

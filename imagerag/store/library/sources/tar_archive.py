@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from imagerag.agent.images.decoding import MAX_BYTES
-from imagerag.store.library.sidecars import MEMBER_SUFFIXES, SidecarMetadata
+from imagerag.store.library.metadata.sidecars import MEMBER_SUFFIXES, SidecarMetadata
 from imagerag.store.library.sources.archive_listing import ArchiveEntry, ArchiveListing, listing, title_of
 from imagerag.store.library.sources.forward_reader import ForwardReader
 from imagerag.store.library.sources.members import Member

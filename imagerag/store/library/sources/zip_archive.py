@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from imagerag.agent.images.decoding import MAX_BYTES
-from imagerag.store.library.sidecars import SidecarMetadata
+from imagerag.store.library.metadata.sidecars import SidecarMetadata
 from imagerag.store.library.sources.archive_listing import ArchiveEntry, ArchiveListing, listing, title_of
 from imagerag.store.library.sources.members import Member
 

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from imagerag.agent.errors import BlobError, UsageError
-from imagerag.store.library.ingest import index
+from imagerag.store.library.indexing.ingest import index
 from imagerag.store.library.library import Library
 from imagerag.store.library.locations import member_path, path_text, split_member
 from imagerag.store.library.sources import archive_listing, image_table, tar_archive

@@ -1,0 +1,1 @@
+"""`imagerag eval`: evaluations."""

@@ -1,0 +1,1 @@
+"""`imagerag library`: libraries and what is in them."""

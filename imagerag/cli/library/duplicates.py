@@ -1,0 +1,99 @@
+"""`imagerag library dedupe`."""
+
+import asyncio
+from typing import TYPE_CHECKING, Final, Literal
+
+import click
+
+from imagerag.cli import Globals
+from imagerag.cli.confirmation import confirm, yes_option
+from imagerag.cli.options import json_option, pass_globals
+from imagerag.cli.terminal.output import bold, count, dim, say_all, say_json, short, table
+from imagerag.client.client import ImageRAG
+from imagerag.formatting.numbers import cosine
+from imagerag.formatting.text import clean, image_name
+
+if TYPE_CHECKING:
+    from imagerag.store.library.maintenance.duplicates import Duplicates, SimilarImage
+
+SHOWN: Final = 10
+"""Groups that are shown; `--json` has all."""
+
+
+@click.command("dedupe")
+@click.argument("name")
+@click.option(
+    "--threshold",
+    type=click.FloatRange(-1, 1),
+    metavar="COSINE",
+    help="Cosine from which on two images are the same; by default the library's measured one.",
+)
+@click.option(
+    "--keep",
+    type=click.Choice(["largest", "oldest", "first"]),
+    default="largest",
+    show_default=True,
+    help="Which image of a group is kept: most pixels, taken first, or first by path.",
+)
+@click.option("--remove", is_flag=True, help="Remove the others of each group from the library. Files stay.")
+@yes_option
+@json_option
+@pass_globals
+def dedupe_command(
+    globals_: Globals,
+    /,
+    name: str,
+    threshold: float | None,
+    keep: Literal["largest", "oldest", "first"],
+    remove: bool,
+    yes: bool,
+    as_json: bool,
+) -> int:
+    """List images that a library holds more than once.
+
+    Groups of nearly the same images by their vectors, and images of which there are several files. Image files are
+    never deleted.
+    """
+    rag = ImageRAG(home=globals_.home, library=name)
+    found = asyncio.run(rag.libraries.dedupe(threshold=threshold, keep=keep))
+    others = [one.id for group in found.groups for one in group.others]
+    if not as_json:
+        say_all(duplicate_lines(name, found))
+    if remove and others:
+        question = f"remove {count(len(others), 'picture')} from library {name}, and keep the others?"
+        confirm(question, f"imagerag library dedupe {name} --remove --yes", yes=yes, as_json=as_json)
+        asyncio.run(rag.libraries.remove(*others))
+    if as_json:
+        from imagerag.schemas.libraries import DuplicatesDocument
+
+        removed = remove and bool(others)
+        say_json(DuplicatesDocument(library=name, keep=keep, removed=removed, duplicates=found).as_json())
+    elif remove:
+        say_all([f"library {bold(name)}: {count(len(others), 'picture')} removed; the files stay"])
+    elif others:
+        say_all([f"keep the first of each: imagerag library dedupe {name} --remove"])
+    return 0
+
+
+COMMANDS: Final = (dedupe_command,)
+
+
+def duplicate_lines(name: str, found: "Duplicates") -> list[str]:
+    """The groups, for people."""
+    said = "measured" if found.measured else "given"
+    others = sum(len(group.others) for group in found.groups)
+    told = f"{count(len(found.groups), 'group')} of similar pictures, {others:,} beside the kept ones"
+    lines = [f"library {bold(name)}: {told}  {dim(f'{said} threshold {cosine(found.threshold)}')}"]
+    for group in found.groups[:SHOWN]:
+        lines += table([_row(group.kept, "keep"), *(_row(one, cosine(one.similarity)) for one in group.others)], cut=3)
+    if len(found.groups) > SHOWN:
+        lines.append(f"  and {len(found.groups) - SHOWN:,} groups more: --json lists them")
+    if found.copies:
+        lines.append(f"{count(len(found.copies), 'picture')} in several files; the library holds each once")
+        lines += table([[dim(one.id[:12]), *map(clean, one.paths[:2])] for one in found.copies[:SHOWN]], whole={1, 2})
+    return lines
+
+
+def _row(one: "SimilarImage", said: str) -> list[str]:
+    title = bold(short(image_name(one.title, one.id), 28))
+    return [dim(said), one.id[:12], title, clean(one.path), dim(f"{one.width}x{one.height}")]

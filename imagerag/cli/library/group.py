@@ -1,0 +1,197 @@
+"""`imagerag library`: list, info and calibrate; the other commands are in `library_images`, `library_duplicates`,
+`library_snapshots` and `library_upkeep`."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import click
+
+from imagerag.agent.errors import ImageRAGError
+from imagerag.cli import Globals
+from imagerag.cli.command_group import FullHelpGroup
+from imagerag.cli.library import duplicates as library_duplicates
+from imagerag.cli.library import images as library_images
+from imagerag.cli.library import snapshots as library_snapshots
+from imagerag.cli.library import upkeep as library_upkeep
+from imagerag.cli.options import json_option, pass_globals
+from imagerag.cli.terminal.output import accent, bold, count, dim, say, say_all, say_json, short, table
+from imagerag.client.client import ImageRAG
+from imagerag.formatting.numbers import cosine, percent, percentile
+
+if TYPE_CHECKING:
+    from imagerag.schemas.libraries import Listed
+    from imagerag.store.library.library_metadata import LibraryMetadata, Threshold
+
+
+@click.group("library", cls=FullHelpGroup)
+def library_command() -> None:
+    """List, describe, change, check, export and remove libraries."""
+
+
+@library_command.command("list")
+@json_option
+@pass_globals
+def list_command(globals_: Globals, /, as_json: bool) -> int:
+    """List the libraries."""
+    rag = ImageRAG(home=globals_.home)
+    library_metadata = asyncio.run(_described_all(rag))
+    if as_json:
+        from imagerag.schemas.libraries import LibrariesDocument
+
+        say_json(LibrariesDocument(libraries=[_listed(*one, _tags(rag, one[0])) for one in library_metadata]).as_json())
+        return 0
+    if not library_metadata:
+        say("no libraries yet: imagerag index PATH --library NAME")
+    say_all(table([_row(*one, _tags(rag, one[0])) for one in library_metadata], right={1, 2}))
+    return 0
+
+
+@library_command.command("info")
+@click.argument("name")
+@json_option
+@pass_globals
+def info_command(globals_: Globals, /, name: str, as_json: bool) -> int:
+    """Show the size, encoder and threshold of a library."""
+    rag = ImageRAG(home=globals_.home)
+
+    number, library_metadata = asyncio.run(_described(rag, name))
+    if as_json:
+        from imagerag.schemas.libraries import LibraryInfo
+
+        info = LibraryInfo(library=name, images=number, metadata=library_metadata, snapshots=_tags(rag, name))
+        say_json(info.as_json())
+    else:
+        tagged = [f"snapshots: {', '.join(tags)}"] if (tags := _tags(rag, name)) else []
+        head = f"library {bold(name)}: {count(number, 'picture')}"
+        say_all([head, *library_metadata_lines(library_metadata), *tagged])
+    return 0
+
+
+@library_command.command("calibrate")
+@click.argument("name")
+@json_option
+@pass_globals
+def calibrate_command(globals_: Globals, /, name: str, as_json: bool) -> int:
+    """Measure the threshold of a library again."""
+    rag = ImageRAG(home=globals_.home)
+
+    async def measure() -> "Threshold":
+        return await (await rag.libraries.open(name)).calibrate()
+
+    threshold = asyncio.run(measure())
+    if as_json:
+        from imagerag.schemas.libraries import ThresholdDocument
+
+        say_json(ThresholdDocument(library=name, threshold=threshold).as_json())
+    else:
+        say_all([f"library {bold(name)} is calibrated", *threshold_lines(threshold)])
+    return 0
+
+
+Described = tuple[str, int | None, "LibraryMetadata | None", str]
+"""A library's name, how many pictures, its metadata, and what is wrong with it."""
+
+
+async def _described_all(rag: ImageRAG) -> list[Described]:
+    """Every library; a damaged one does not hide the others."""
+    found: list[Described] = []
+    for name in await rag.libraries.list():
+        try:
+            found.append((name, *await _described(rag, name), ""))
+        except ImageRAGError as error:
+            found.append((name, None, None, str(error)))
+    return found
+
+
+async def _described(rag: ImageRAG, name: str) -> "tuple[int, LibraryMetadata]":
+    """The number of images and the metadata of a library; its encoder need not be available."""
+    from imagerag.store.library.database import open_table
+    from imagerag.store.library.library_metadata import library_metadata_of
+    from imagerag.store.library.names import is_snapshot
+
+    if not is_snapshot(name) and name not in await rag.libraries.list():
+        await rag.libraries.open(name)  # the built-in one is made when it is first asked for
+    table = await asyncio.to_thread(open_table, rag.dependencies.home, name)
+    return await asyncio.to_thread(table.count_rows), library_metadata_of(table, name)
+
+
+def _tags(rag: ImageRAG, name: str) -> list[str]:
+    """The tags of a library's snapshots; none of a snapshot, or of a library that is not there yet."""
+    from imagerag.store.library.database import snapshot_names
+
+    try:
+        return [one.partition("@")[2] for one in snapshot_names(rag.dependencies.home, name)]
+    except ImageRAGError:
+        return []
+
+
+def _listed(
+    name: str, number: int | None, library_metadata: "LibraryMetadata | None", wrong: str, tags: list[str]
+) -> "Listed":
+    from imagerag.schemas.libraries import Listed
+
+    threshold = library_metadata.threshold if library_metadata else None
+    return Listed(
+        name=name,
+        images=number,
+        embedder=library_metadata.spec if library_metadata else None,
+        threshold=threshold.cosine if threshold else None,
+        snapshots=tags,
+        error=wrong or None,
+    )
+
+
+def _row(
+    name: str, number: int | None, library_metadata: "LibraryMetadata | None", wrong: str, tags: list[str]
+) -> list[str]:
+    if library_metadata is None:
+        return [bold(short(name, 40)), "", "", short(wrong, 100)]
+    threshold = (
+        f"threshold {cosine(library_metadata.threshold.cosine)}" if library_metadata.threshold else "not calibrated"
+    )
+    tagged = f", {count(len(tags), 'snapshot')}" if tags else ""
+    spec = dim(short(library_metadata.spec, 60) + tagged)
+    return [bold(short(name, 40)), count(number or 0, "picture"), threshold, spec]
+
+
+def library_metadata_lines(library_metadata: "LibraryMetadata") -> list[str]:
+    """The encoder and the threshold of a library."""
+    rows = [
+        [dim("encoder"), accent(library_metadata.spec)],
+        [dim("model"), f"{library_metadata.model}, {library_metadata.dimension} dimensions"],
+        [dim("weights"), short(library_metadata.weights, 40)],
+        [dim("preprocess"), short(library_metadata.preprocess, 80)],
+        [dim("created"), f"{library_metadata.created:%Y-%m-%d %H:%M} UTC"],
+    ]
+    if library_metadata.threshold:
+        rows += _threshold_rows(library_metadata.threshold)
+    else:
+        rows.append([dim("threshold"), "not calibrated: it is empty"])
+    return table([*rows, [dim("pictures"), _between(library_metadata)]])
+
+
+def _between(library_metadata: "LibraryMetadata") -> str:
+    """The threshold between two pictures, in words."""
+    found = library_metadata.image_threshold
+    if found is None:
+        return "not calibrated: imagerag library calibrate NAME"
+    return f"cosine {cosine(found.cosine)} and more is the same thing" if found.cosine is not None else "no threshold"
+
+
+def threshold_lines(threshold: "Threshold") -> list[str]:
+    """The threshold as a cosine and as a percentile, and what it was measured with."""
+    return table(_threshold_rows(threshold))
+
+
+def _threshold_rows(threshold: "Threshold") -> list[list[str]]:
+    rows = [[dim("threshold"), f"cosine {bold(cosine(threshold.cosine))}"]]
+    rows.append([dim("percentile"), f"{percentile(threshold.percentile)} of captions without a match stay below it"])
+    if threshold.accept_rate is not None:
+        rows.append([dim("accepted"), f"{percent(threshold.accept_rate)} of the library's own captions reach it"])
+    asked = f"{threshold.n_own} own, {threshold.n_near} near-miss, {threshold.n_unrelated} unrelated captions"
+    return [*rows, [dim("measured"), f"with {asked}, {count(threshold.images, 'picture')}"]]
+
+
+for module in (library_images, library_duplicates, library_snapshots, library_upkeep):
+    for command in module.COMMANDS:
+        library_command.add_command(command)

@@ -1,0 +1,275 @@
+"""`imagerag library add`, `remove` and `update`: the images of a library."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import click
+
+from imagerag.agent.errors import UsageError
+from imagerag.cli import Globals
+from imagerag.cli.confirmation import confirm, yes_option
+from imagerag.cli.options import Decorator, filter_option, filter_options, json_option, pass_globals, together
+from imagerag.cli.terminal.output import bold, count, dim, say, say_all, say_json, short, table
+from imagerag.client.client import ImageRAG
+from imagerag.formatting.text import clean, image_name
+
+if TYPE_CHECKING:
+    from imagerag.agent.types import Scalar
+    from imagerag.store.library.library import Library
+    from imagerag.store.library.schema import ImageRecord
+
+SHOWN: Final = 6
+"""Images that a preview shows."""
+
+BOX: Final = (16, 4)
+"""Columns and rows of a thumbnail."""
+
+Action = Literal["add", "remove", "update"]
+
+
+def pairs_of(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> "dict[str, Scalar]":
+    """`KEY=VALUE`, several times; everything after the first `=` is the value."""
+    from imagerag.store.library.maintenance.changes import scalar_of
+
+    pairs = {}
+    for value in values:
+        key, equals, typed = value.partition("=")
+        if not equals or not key.strip():
+            raise click.BadParameter(f"{value!r} is not KEY=VALUE", ctx, param)
+        pairs[key.strip()] = scalar_of(typed)
+    return pairs
+
+
+def change_options(of: str) -> Decorator:
+    """The options that say something of images.
+
+    Args:
+        of: whose title and so on, for the help.
+    """
+    return together(
+        click.option("--title", metavar="TEXT", help=f"Title of {of}."),
+        click.option("--caption", metavar="TEXT", help=f"Caption of {of}: what a person sees."),
+        click.option("--tag", "add_tags", multiple=True, metavar="T", help="A tag to add."),
+        click.option("--licence", metavar="L", help=f"Licence of {of}."),
+        click.option("--author", metavar="TEXT", help=f"Author of {of}."),
+        click.option("--source", metavar="TEXT", help=f"Where {of} came from."),
+        click.option(
+            "--set", "set", multiple=True, callback=pairs_of, metavar="KEY=VALUE",
+            help="A further field (camera, taken, place, …) or metadata key.",
+        ),
+    )  # fmt: skip
+
+
+dry_run_option = click.option("-n", "--dry-run", is_flag=True, help="Change nothing, and show what it would be.")
+calibrate_option = click.option(
+    "--no-calibrate", "calibrate", is_flag=True, flag_value=False, default=True,
+    help="Leave the threshold as it is, until imagerag library calibrate.",
+)  # fmt: skip
+
+
+@click.command("add")
+@click.argument("name")
+@click.argument("image_files", nargs=-1, required=True, metavar="FILE...")
+@change_options("the images")
+@json_option
+@pass_globals
+def add_command(globals_: Globals, /, name: str, image_files: tuple[str, ...], as_json: bool, **changes: Any) -> int:
+    """Add image files to a library, with what is said of them here.
+
+    Files that were removed from the library before are taken back. Whole folders are added by imagerag index.
+    """
+    rag = ImageRAG(home=globals_.home, library=name)
+    rows = asyncio.run(rag.libraries.add(*image_files, **changes))
+    if as_json:
+        say_document(name, "add", rows)
+    else:
+        say_all([f"library {bold(name)}: {count(len(rows), 'picture')} added", *example_lines(rows)])
+    return 0
+
+
+@click.command("remove")
+@click.argument("name")
+@click.argument("images", nargs=-1, metavar="[IMAGE]...")
+@filter_options
+@click.option("--whole-library", is_flag=True, help="Delete the library itself. The image files stay.")
+@calibrate_option
+@dry_run_option
+@yes_option
+@json_option
+@pass_globals
+def remove_command(
+    globals_: Globals,
+    /,
+    name: str,
+    images: tuple[str, ...],
+    whole_library: bool,
+    calibrate: bool,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+    **filters: Any,
+) -> int:
+    """Remove images from a library, or the library. Image files stay.
+
+    IMAGE is an id (its first six digits do), a file, or a folder with all below it. Removed images stay out when their
+    folder is indexed again; imagerag library add takes one back.
+    """
+    rag = ImageRAG(home=globals_.home, library=name)
+    named = bool(images or any(filters.values()))
+    if named == whole_library:
+        raise UsageError(_what_to_remove(name) if not named else "images, or --whole-library: one of them")
+    if whole_library:
+        return _delete(rag, name, dry_run=dry_run, yes=yes, as_json=as_json)
+    rows = asyncio.run(_preview(rag, name, images, filters, show=not as_json and not (yes and not dry_run)))
+    if rows and not dry_run:
+        question = f"remove {count(len(rows), 'picture')} from library {name}?"
+        confirm(question, f"imagerag library remove {name} … --yes", yes=yes, as_json=as_json)
+        asyncio.run(rag.libraries.remove(*(row.id for row in rows), calibrate=calibrate))
+    if as_json:
+        say_document(name, "remove", rows, dry_run=dry_run)
+    else:
+        say(_done(name, "removed", len(rows), dry_run) + ("; the files stay" if rows and not dry_run else ""))
+    return 0
+
+
+def _what_to_remove(name: str) -> str:
+    return (
+        f"say what to remove: imagerag library remove {name} IMAGE… (or --filter …) for pictures, "
+        f"imagerag library remove {name} --whole-library for the library"
+    )
+
+
+@click.command("update")
+@click.argument("name")
+@click.argument("images", nargs=-1, metavar="[IMAGE]...")
+@filter_option
+@change_options("the images")
+@click.option("--untag", "remove_tags", multiple=True, metavar="T", help="A tag to take away.")
+@click.option("--unset", "unset", multiple=True, metavar="KEY", help="A field or metadata key to empty.")
+@calibrate_option
+@dry_run_option
+@yes_option
+@json_option
+@pass_globals
+def update_command(
+    globals_: Globals,
+    /,
+    name: str,
+    images: tuple[str, ...],
+    filter: Any,
+    calibrate: bool,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+    **changes: Any,
+) -> int:
+    """Change what a library knows of images. Nothing is encoded again.
+
+    IMAGE is an id (its first six digits do), a file, or a folder with all below it. An empty text takes one away.
+    A sidecar or a manifest that says otherwise counts again when it is indexed.
+    """
+    rag = ImageRAG(home=globals_.home, library=name)
+    rows = asyncio.run(rag.libraries.update(*images, filter=filter, dry_run=True, **changes))
+    if not as_json and not (yes and not dry_run):
+        asyncio.run(_show(rag, name, rows))
+    if rows and not dry_run:
+        question = f"change {count(len(rows), 'picture')} in library {name}?"
+        confirm(question, f"imagerag library update {name} … --yes", yes=yes, as_json=as_json)
+        asyncio.run(rag.libraries.update(*(row.id for row in rows), calibrate=calibrate, **changes))
+    if as_json:
+        say_document(name, "update", rows, dry_run=dry_run)
+    else:
+        say(_done(name, "changed", len(rows), dry_run))
+    return 0
+
+
+COMMANDS: Final = (add_command, remove_command, update_command)
+
+
+def _delete(rag: ImageRAG, name: str, *, dry_run: bool, yes: bool, as_json: bool) -> int:
+    """Remove a whole library."""
+    if dry_run:
+        raise UsageError("--dry-run is for pictures: imagerag library info shows the library")
+    if yes or name in asyncio.run(rag.libraries.list()):
+        question = f"remove library {name} with everything in it for good?"
+        confirm(question, f"imagerag library remove {name} --whole-library --yes", yes=yes, as_json=as_json)
+    asyncio.run(rag.libraries.delete(name))
+    if as_json:
+        from imagerag.schemas.libraries import LibraryRemoved
+
+        say_json(LibraryRemoved(library=name, removed=True).as_json())
+    else:
+        say(f"library {bold(short(name, 100))} is removed")
+    return 0
+
+
+async def _preview(
+    rag: ImageRAG, name: str, images: Sequence[str], filters: dict[str, Any], *, show: bool
+) -> "list[ImageRecord]":
+    rows = await rag.libraries.remove(*images, **filters, dry_run=True)
+    if show:
+        await _show(rag, name, rows)
+    return rows
+
+
+async def _show(rag: ImageRAG, name: str, rows: "Sequence[ImageRecord]") -> None:
+    """Show some of the images, as pictures where the terminal can, on stderr."""
+    from imagerag.cli.terminal.images import way_of
+
+    way = way_of(sys.stderr)
+    if way == "none":
+        say_all(example_lines(rows), err=True)
+        return
+    library = await rag.libraries.open(name)
+    for row in rows[:SHOWN]:
+        click.echo(await _thumbnail(library, row, way), err=True, nl=False)
+    say_all(_more(rows), err=True)
+
+
+async def _thumbnail(library: "Library", row: "ImageRecord", way: Any) -> str:
+    from imagerag.cli.terminal.images import Thumbnail
+
+    lines = [
+        bold(image_name(row.title, row.id)),
+        clean(short(row.caption, 60)),
+        dim(short(_path(row), 60)),
+        row.id[:12],
+    ]
+    try:
+        return Thumbnail.of(await library.thumbnail(row.id), way, cols=BOX[0], rows=BOX[1]).beside(lines)
+    except UsageError:  # a thumbnail that cannot be read
+        return "\n".join(lines) + "\n"
+
+
+def example_lines(rows: "Sequence[ImageRecord]") -> list[str]:
+    """Some of the images as a table, and how many more there are."""
+    cells = [
+        [dim(row.id[:12]), bold(short(image_name(row.title, row.id), 28)), clean(short(row.caption, 40)), _path(row)]
+        for row in rows[:SHOWN]
+    ]
+    return [*table(cells, cut=3), *_more(rows)] if rows else []
+
+
+def _more(rows: "Sequence[ImageRecord]") -> list[str]:
+    return [f"  and {len(rows) - SHOWN:,} more"] if len(rows) > SHOWN else []
+
+
+def _path(row: "ImageRecord") -> str:
+    from imagerag.store.library.maintenance.image_selection import path_of
+
+    return clean(path_of(row))
+
+
+def _done(name: str, what: str, number: int, dry_run: bool) -> str:
+    would = "would be " if dry_run else ""
+    return f"library {bold(name)}: {count(number, 'picture')} {would}{what}"
+
+
+def say_document(name: str, action: Action, rows: "Sequence[ImageRecord]", *, dry_run: bool = False) -> None:
+    """Print which images it was, or would be, for programs."""
+    from imagerag.schemas.libraries import ImagesDocument, ListedImage
+
+    images = [ListedImage(id=row.id, title=row.title, caption=row.caption, path=_path(row)) for row in rows]
+    say_json(ImagesDocument(library=name, action=action, dry_run=dry_run, images=images).as_json())

@@ -1,0 +1,251 @@
+"""`imagerag library stats`, `export`, `verify`, `optimize` and `rename`: whole libraries."""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+import click
+
+from imagerag.agent.errors import UsageError
+from imagerag.cli import Globals
+from imagerag.cli.options import json_option, pass_globals, quiet_option
+from imagerag.cli.output_files import all_fresh, overwrite_option
+from imagerag.cli.terminal.output import bold, count, dim, say, say_all, say_json, short, table
+from imagerag.cli.terminal.progress_line import FileProgress
+from imagerag.client.client import ImageRAG
+from imagerag.formatting.numbers import cosine, percent, size_of_bytes
+from imagerag.formatting.text import clean
+
+if TYPE_CHECKING:
+    from imagerag.store.library.maintenance.library_disk_usage import DiskUse
+    from imagerag.store.library.maintenance.statistics import LibraryStatistics
+    from imagerag.store.library.maintenance.verification import LibraryProblem, Verification
+
+LISTED: Final = 5
+PROBLEMS: Final = 20
+"""Values of a list, and problems, that are shown; `--json` has all."""
+
+
+@click.command("stats")
+@click.argument("name")
+@json_option
+@pass_globals
+def stats_command(globals_: Globals, /, name: str, as_json: bool) -> int:
+    """Count and measure what a library holds.
+
+    Disk use by kind, formats, sizes, dates, licences, cameras, images that show the same thing, and how many captions
+    reach the threshold, with those furthest from their own images.
+    """
+    found = asyncio.run(ImageRAG(home=globals_.home, library=name).libraries.stats())
+    if as_json:
+        from imagerag.schemas.libraries import StatisticsDocument
+
+        say_json(StatisticsDocument(library=name, statistics=found).as_json())
+    else:
+        say_all([f"library {bold(name)}: {count(found.images, 'picture')}", *statistics_lines(found)])
+    return 0
+
+
+@click.command("export")
+@click.argument("name")
+@click.argument("out", metavar="OUT")
+@click.option(
+    "--format",
+    type=click.Choice(["parquet", "folder"]),
+    help="A Parquet file, or a folder of images and sidecars; told by OUT's suffix.",
+)
+@click.option("--bytes", "with_bytes", is_flag=True, help="Write the images into the Parquet file, too.")
+@overwrite_option
+@quiet_option
+@json_option
+@pass_globals
+def export_command(
+    globals_: Globals,
+    /,
+    name: str,
+    out: str,
+    format: Literal["parquet", "folder"] | None,
+    with_bytes: bool,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """Write a library for other programs.
+
+    Parquet has the texts, the typed columns and the vectors. A folder has the images, each with a sidecar; imagerag
+    index reads it back to the same rows.
+    """
+    kind = format or ("parquet" if Path(out).suffix.lower() in (".parquet", ".pq") else "folder")
+    if kind == "parquet":
+        all_fresh([Path(out)])
+    elif with_bytes:
+        raise UsageError("--bytes is for Parquet: a folder has the images in any case")
+    rag = ImageRAG(home=globals_.home, library=name)
+    with contextlib.closing(FileProgress()) as progress:
+        done = asyncio.run(
+            rag.libraries.export(out, format=kind, with_bytes=with_bytes, progress=None if quiet else progress)
+        )
+    if as_json:
+        from imagerag.schemas.libraries import ExportDocument
+
+        say_json(ExportDocument(library=name, format=kind, export=done).as_json())
+    else:
+        say(f"{short(done.path, 60)}: {count(done.images, 'picture')}, {size_of_bytes(done.bytes)}")
+        say_all([f"  {dim(one[:12])}  {clean(why)}" for one, why in list(done.missing.items())[:LISTED]])
+    return 1 if done.missing else 0
+
+
+@click.command("verify")
+@click.argument("name")
+@click.option("--repair", is_flag=True, help="Mend what can be mended.")
+@click.option("--no-files", "files", is_flag=True, flag_value=False, default=True, help="Do not read linked files.")
+@json_option
+@pass_globals
+def verify_command(globals_: Globals, /, name: str, repair: bool, files: bool, as_json: bool) -> int:
+    """Compare every image of a library with its bytes, its files and its vector.
+
+    --repair drops dead paths, encodes changed files and bad vectors again, makes thumbnails and copies anew. Exit code
+    1: problems are left.
+    """
+    found = asyncio.run(ImageRAG(home=globals_.home, library=name).libraries.verify(repair=repair, files=files))
+    if as_json:
+        from imagerag.schemas.libraries import VerificationDocument
+
+        say_json(VerificationDocument(library=name, verification=found).as_json())
+    else:
+        say_all(verification_lines(name, found, repair=repair))
+    return 1 if found.left else 0
+
+
+@click.command("optimize")
+@click.argument("name")
+@json_option
+@pass_globals
+def optimize_command(globals_: Globals, /, name: str, as_json: bool) -> int:
+    """Join fragments, extend the indexes, remove what no longer counts.
+
+    Indexing and removing do this themselves; it serves after processes that were stopped.
+    """
+    before, after = asyncio.run(ImageRAG(home=globals_.home, library=name).libraries.optimize())
+    if as_json:
+        from imagerag.schemas.libraries import LibraryOptimized
+
+        say_json(LibraryOptimized(library=name, disk_before=before, disk=after).as_json())
+    else:
+        say(f"library {bold(name)}: {size_of_bytes(before.total)} → {size_of_bytes(after.total)} ({disk_text(after)})")
+    return 0
+
+
+@click.command("rename")
+@click.argument("name")
+@click.argument("new")
+@json_option
+@pass_globals
+def rename_command(globals_: Globals, /, name: str, new: str, as_json: bool) -> int:
+    """Give a library another name.
+
+    Runs and settings that name the old one find it until a new library takes that name.
+    """
+    asyncio.run(ImageRAG(home=globals_.home).libraries.rename(name, new))
+    if as_json:
+        from imagerag.schemas.libraries import LibraryRenamed
+
+        say_json(LibraryRenamed(library=new, renamed_from=name).as_json())
+    else:
+        say(f"library {bold(name)} is {bold(new)} now")
+    return 0
+
+
+COMMANDS: Final = (stats_command, export_command, verify_command, optimize_command, rename_command)
+
+
+def disk_text(disk: "DiskUse") -> str:
+    """Disk use by kind, in one line."""
+    return ", ".join(f"{kind} {size_of_bytes(number)}" for kind, number in disk if number)
+
+
+def statistics_lines(found: "LibraryStatistics") -> list[str]:
+    """What a library holds, for people."""
+    rows = [
+        ["texts", f"{found.captions:,} captions, {found.titles:,} titles, {found.tagged:,} with tags"],
+        ["files", f"{found.linked:,} linked, {found.copied:,} copied, {found.several_files:,} with several files"],
+        ["disk", f"{size_of_bytes(found.disk.total)}: {disk_text(found.disk)}"],
+        ["", f"the files themselves: {size_of_bytes(found.file_bytes)}" if found.file_bytes else ""],
+        ["formats", common(found.formats)],
+        ["sizes", _sizes(found)],
+        ["taken", _dates(found)],
+        ["licences", common(found.licences)],
+        ["cameras", common(found.cameras)],
+        ["similar", _similar(found)],
+        *_caption_rows(found),
+    ]
+    return table([[dim(head), text] for head, text in rows if text], fold=1)
+
+
+def common(counts: Mapping[str, int]) -> str:
+    """The most common values with their numbers; nothing where none is known."""
+    if not any(counts):
+        return ""
+    parts = [f"{clean(short(value, 40)) or 'unknown'} {number:,}" for value, number in list(counts.items())[:LISTED]]
+    rest = len(counts) - LISTED
+    return ", ".join(parts) + (f", and {rest:,} others" if rest > 0 else "")
+
+
+def _sizes(found: "LibraryStatistics") -> str:
+    if found.megapixels is None:
+        return ""
+    least, middle, most = map(_megapixels, found.megapixels)
+    return f"{least} to {most} megapixels, half of them above {middle}"
+
+
+def _megapixels(number: float) -> str:
+    """With two digits, and never as a power of ten."""
+    return f"{float(f'{number:.2g}'):g}" if number >= 0.01 else "0.01"
+
+
+def _dates(found: "LibraryStatistics") -> str:
+    if found.first_taken is None or found.last_taken is None:
+        return ""
+    unknown = found.years.get("", 0)
+    return f"{found.first_taken:%Y-%m-%d} to {found.last_taken:%Y-%m-%d}" + (
+        f", {unknown:,} unknown" if unknown else ""
+    )
+
+
+def _similar(found: "LibraryStatistics") -> str:
+    near = found.near_duplicates
+    if near is None:
+        return "no threshold between pictures is known"
+    same = f"show the same thing as another (cosine {cosine(near.threshold)} and more)"
+    return f"{near.images:,} of {near.measured:,} {same}"
+
+
+def _caption_rows(found: "LibraryStatistics") -> list[list[str]]:
+    near = found.caption_similarity
+    if near is None:
+        return []
+    share = f"{percent(near.accept_rate)} of {near.measured:,} reach the threshold {cosine(near.threshold)}"
+    worst = [["", f"{cosine(one.similarity)}  {one.id[:12]}  {clean(short(one.caption, 60))}"] for one in near.worst]
+    return [["captions", share], ["worst", worst[0][1]], *worst[1:]]
+
+
+def verification_lines(name: str, found: "Verification", *, repair: bool) -> list[str]:
+    """What was compared, and what is wrong, for people."""
+    read = f"{count(found.images, 'picture')}, {count(found.files, 'file')}, {count(found.copies, 'copy', 'copies')}"
+    head = f"library {bold(name)}: {read} compared"
+    if not found.problems:
+        return [f"{head}; all in order"]
+    told = [f"{head}; {count(len(found.problems), 'problem')}, {len(found.left):,} left"]
+    for one in found.problems[:PROBLEMS]:
+        told += table([[one.kind, bold(short(one.path, 60) or one.id[:12]), _problem_text(one)]], fold=2)
+    if len(found.problems) > PROBLEMS:
+        told.append(f"  and {len(found.problems) - PROBLEMS:,} more: --json lists them")
+    if not repair:
+        told.append(f"mend what can be mended: imagerag library verify {name} --repair")
+    return told
+
+
+def _problem_text(one: "LibraryProblem") -> str:
+    after = f"; {one.repaired}" if one.repaired else f"; {one.advice}" if one.advice else ""
+    return clean(one.problem + after)

@@ -1,0 +1,1 @@
+"""Terminal output: text, tables, progress and images."""

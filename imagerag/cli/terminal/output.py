@@ -1,0 +1,218 @@
+"""Terminal output: safe text, aligned columns, similarity bars, one accent colour."""
+
+import json
+import shutil
+import sys
+from collections.abc import Collection, Iterable, Sequence
+from functools import partial
+from typing import Any, Final
+
+import click
+
+from imagerag.cli.terminal.text_width import width
+from imagerag.formatting.numbers import counted
+from imagerag.formatting.text import clean
+
+PLAIN: Final = {
+    "✓": "+", "✗": "x", "█": "#", "░": ".", "│": "|", "·": "-", "…": "...", "≥": ">=", "→": "->", "—": "-", "×": "x",
+    "“": '"', "”": '"', "↳": "^",
+}  # fmt: skip
+"""ASCII replacements for marks that the output cannot show."""
+
+BAR: Final = 20
+
+count: Final = counted
+
+accent: Final = partial(click.style, fg="cyan")
+"""The one colour."""
+bold: Final = partial(click.style, bold=True)
+dim: Final = partial(click.style, dim=True)
+
+
+def say(text: str = "", *, err: bool = False) -> None:
+    """Print a line, in whatever the stream can show."""
+    stream = sys.stderr if err else sys.stdout
+    click.echo(printable(text, getattr(stream, "encoding", None) or "utf-8"), err=err)
+
+
+def say_all(lines: Iterable[str], *, err: bool = False) -> None:
+    """Print lines, all at once: one by one, each is flushed."""
+    if told := list(lines):
+        say("\n".join(told), err=err)
+
+
+def warning_lines(warnings: Iterable[str]) -> list[str]:
+    """Warnings, wrapped; a command is never cut."""
+    room = min(columns(), 100)
+    return ["\n".join(hanging(f"warning: {clean(warning)}", room, indent=2)) for warning in warnings]
+
+
+def hanging(text: str, room: int, *, indent: int, head: str = "") -> list[str]:
+    """A text in lines of at most `room` columns, the second and all after it indented; no word is cut.
+
+    Args:
+        head: stands before the text, with its style.
+    """
+    first, *rest = wrapped(text, room - width(head), whole=True)
+    below = wrapped(" ".join(rest), room - indent, whole=True) if rest else []
+    return [head + first, *(" " * indent + line for line in below)]
+
+
+def entry(label: str, text: str, *, at: int = 12) -> list[str]:
+    """A label and what stands under it, from column `at` on; a command in it stays whole, on a line of its own."""
+    head = f"  {dim(label)}{' ' * (at - width(label))}"
+    said, mark, command = text.partition("imagerag ")
+    if width(head) + width(text) <= columns() or not mark:
+        return hanging(text, columns(), indent=at + 2, head=head)
+    if not said:
+        return [head + text]
+    return [*hanging(said, columns(), indent=at + 2, head=head), f"{' ' * (at + 2)}  {mark}{command}"]
+
+
+def wrapped(text: str, room: int, *, whole: bool = False) -> list[str]:
+    """Clean text in lines of at most `room` columns; letters that are two columns wide count as two.
+
+    Args:
+        whole: a word that is longer than a line stays in one piece, as a path or a command has to.
+    """
+    text, lines, line = clean(text), [], ""
+    if width(text) <= room:
+        return [text]
+    for word in text.split(" "):
+        for part in [word] if whole or width(word) <= room else _chopped(word, room):
+            if line and width(line) + 1 + width(part) > room:
+                lines.append(line)
+                line = part
+            else:
+                line = f"{line} {part}".strip()
+    return [*lines, line]
+
+
+def _chopped(word: str, room: int) -> list[str]:
+    """A word in parts that fit a line; languages without spaces have no other."""
+    from rich.cells import chop_cells
+
+    return chop_cells(word, room)
+
+
+def say_note(text: str, *, err: bool = False) -> None:
+    """Print a remark, dimmed and wrapped."""
+    say_all(map(dim, hanging(text, columns(), indent=2)), err=err)
+
+
+def say_json(document: Any, *, indent: int | None = 2) -> None:
+    """Print one JSON document; letters that the stream cannot show are escaped."""
+    text = json.dumps(document, ensure_ascii=False, indent=indent)
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(document, indent=indent)
+    click.echo(text)
+
+
+def printable(text: str, encoding: str) -> str:
+    """`text` with nothing in it that `encoding` cannot say."""
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        for mark, plain in PLAIN.items():
+            text = text.replace(mark, plain)
+        return text.encode(encoding, "backslashreplace").decode(encoding)
+    return text
+
+
+def short(text: str, limit: int) -> str:
+    """Clean text of at most `limit` columns."""
+    text = clean(text)
+    if text.isascii():
+        return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+    if width(text) <= limit:
+        return text
+    from rich.cells import set_cell_size
+
+    return set_cell_size(text[: 4 * limit], limit - 1).rstrip() + "…"  # of a long prompt only the beginning is measured
+
+
+def tail(path: str, limit: int) -> str:
+    """The end of a path, which tells more than its beginning, in at most `limit` columns."""
+    path = clean(path)
+    while width(path) > limit:
+        path = "…" + path[2:]
+    return path
+
+
+def columns() -> int:
+    """Width of the terminal; 100 where there is none, 120 at most."""
+    return min(shutil.get_terminal_size((100, 24)).columns, 120)
+
+
+def table(
+    rows: Sequence[Sequence[str]],
+    *,
+    right: Collection[int] = (),
+    indent: int = 2,
+    cut: int | None = None,
+    whole: Collection[int] = (),
+    fold: int | None = None,
+) -> list[str]:
+    """Rows as aligned lines, no wider than the terminal; columns without any text are left out.
+
+    Args:
+        right: columns that are aligned to the right.
+        cut: the column of which each cell is cut to what the others leave, so that a row stays a line.
+        whole: columns of which no word is cut, as of paths and commands; other cells are folded where they must be.
+        fold: the only column that is folded.
+    """
+    used = [i for i in range(max(map(len, rows), default=0)) if any(row[i] for row in rows)]
+    if not used:
+        return [""] * len(rows)
+    cells = {i: [row[i] for row in rows] for i in used}
+    widest = {i: max(map(width, cells[i])) for i in used}
+    room = columns() - indent - 2 * (len(used) - 1)
+    if cut in widest and sum(widest.values()) > room:
+        left = max(16, room - sum(widest.values()) + widest[cut])
+        cells[cut], widest[cut] = [_cut(cell, left) for cell in cells[cut]], min(left, widest[cut])
+    if sum(widest.values()) > room:
+        from imagerag.cli.terminal.folded_table import (
+            folded,  # not above: rich takes 45 ms, and a search draws no such table
+        )
+
+        return folded(cells, columns() - indent, right=right, whole=whole, fold=fold, indent=indent)
+    aligned = [_aligned(cells[i], widest[i], right=i in right) for i in used]
+    return [(" " * indent + "  ".join(line)).rstrip() for line in zip(*aligned, strict=True)]
+
+
+def _cut(cell: str, room: int) -> str:
+    """A cell of at most `room` columns, in its style."""
+    plain = click.unstyle(cell)
+    return cell if width(plain) <= room else cell.replace(plain, short(plain, room))
+
+
+def _aligned(cells: Sequence[str], most: int, *, right: bool) -> list[str]:
+    """The cells of one column, all of the same width."""
+    spaces = [" " * (most - width(cell)) for cell in cells]
+    return [space + cell if right else cell + space for cell, space in zip(cells, spaces, strict=True)]
+
+
+def scale(values: Iterable[float]) -> float:
+    """End of the bars: 1, or 0.5 for encoders whose cosines between text and images stay low."""
+    return 1.0 if max(values, default=0.0) > 0.5 else 0.5
+
+
+def bar(value: float, threshold: float | None, top: float) -> str:
+    """A cosine as a bar from 0 to `top`, with the threshold marked in it."""
+    filled = _cells(value, top)
+    cells = ["█" if at < filled else "░" for at in range(BAR)]
+    if threshold is not None and 0 < threshold < top:
+        cells[_cells(threshold, top)] = "│"
+    text = "".join(cells)
+    return accent(text) if threshold is None or value >= threshold else dim(text)
+
+
+def _cells(value: float, top: float) -> int:
+    return int(max(0.0, min(value / top, 1.0)) * BAR)
+
+
+def tick(met: bool) -> str:
+    """✓ or ✗."""
+    return accent("✓") if met else bold("✗")

@@ -1,0 +1,128 @@
+"""Progress line: one line of a terminal that is overwritten."""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imagerag.cli.terminal.output import columns, count, dim, printable, say, short
+from imagerag.graphs.runs.events import RunEvent
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+    from rich.status import Status
+
+
+def can_redraw() -> bool:
+    """Whether stderr is a terminal on which a line can be drawn over."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+class StatusLine:
+    """A line on stderr with a sign that it is alive; nothing where no line can be drawn over.
+
+    It has to be closed before anything else is written, and in the end: until then it hides the cursor.
+    """
+
+    def __init__(self) -> None:
+        self._status: Status | None = None
+
+    def show(self, text: str) -> None:
+        """Show a text, instead of what was shown before."""
+        if not can_redraw():
+            return
+        from rich.console import Console
+        from rich.status import Status
+        from rich.text import Text
+
+        line = Text.from_ansi(printable(text, sys.stderr.encoding or "utf-8"))  # brackets in it are no markup
+        if self._status is None:
+            self._status = Status(line, console=Console(stderr=True), spinner="line", spinner_style="cyan")
+            self._status.start()
+        else:
+            self._status.update(line)
+
+    def close(self) -> None:
+        """Take the line away; `show` draws it again."""
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+
+@dataclass
+class ProgressLine:
+    """Shows progress events on stderr. Where that is no terminal, only unfinished pictures are told, a line each.
+
+    Attributes:
+        path: where the picture of a SHA-256 is kept.
+    """
+
+    path: Callable[[str], Path]
+    _line: StatusLine = field(default_factory=StatusLine, init=False)
+
+    def show(self, event: RunEvent) -> None:
+        """Show how far it is, instead of what was shown before."""
+        progress = event.progress
+        if progress is None:
+            return
+        number = f"{progress.step} of {progress.of}" if progress.of else str(progress.step)
+        label = dim(f"{_LABELS.get(event.node, event.node):8}")
+        if progress.image:
+            self.close()
+            say(f"  {label}  unfinished picture {number}: {self.path(progress.image.sha256)}", err=True)
+        else:
+            self._line.show(f"{label}  {short(f'step {number}', max(8, columns() - 14))}")
+
+    def close(self) -> None:
+        """Take the line away, before something else is written."""
+        self._line.close()
+
+
+_LABELS = {"generate": "draw", "regenerate": "redraw"}
+
+
+class FileProgress:
+    """How many files are done: a bar with the rate and the time that is left in a terminal, a line per tenth
+    elsewhere."""
+
+    def __init__(self) -> None:
+        self._tenth = 0
+        self._first = 0, 0.0
+        self._bar: Progress | None = None
+
+    def __call__(self, done: int, of: int) -> None:
+        """Show how many are done; called after every batch."""
+        if can_redraw():
+            self._draw(done, of)
+        elif (tenth := 10 * done // max(of, 1)) > self._tenth:
+            self._tenth = tenth
+            say(f"  {done:,} of {count(of, 'file')}", err=True)
+
+    def _draw(self, done: int, of: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        from imagerag.formatting.numbers import rate
+
+        if self._bar is None:
+            what = TextColumn("  {task.completed:,} of {task.total:,} files")
+            bar = BarColumn(complete_style="cyan", finished_style="cyan", pulse_style="cyan")
+            columns = (what, bar, TextColumn("{task.fields[rate]}"), TimeRemainingColumn(compact=True))
+            self._bar = Progress(*columns, console=Console(stderr=True), refresh_per_second=4)
+            self._bar.start()
+            self._bar.add_task("", total=of, rate="")
+            self._first = done, time.monotonic()
+        since = time.monotonic() - self._first[1]
+        speed = rate((done - self._first[0]) / since, "files") if since > 1 else ""
+        self._bar.update(self._bar.task_ids[0], completed=done, total=of, rate=speed)
+        if done == of:
+            self.close()
+
+    def close(self) -> None:
+        """Leave the bar as it is, and the cursor as it was, before something else is written."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None

@@ -1,0 +1,161 @@
+"""Whether a filter can be asked of a library, and why it leaves nothing: told with what the library holds."""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from difflib import get_close_matches
+from functools import cached_property
+from typing import Any, Final
+
+from imagerag.agent.ports import Filter
+from imagerag.agent.qa.types import short
+from imagerag.agent.types.filters import Comparison, FilterExpression, Has, leaves
+from imagerag.agent.types.filters.keys import BUILT_IN, check_condition, column_of, metadata_key
+from imagerag.agent.types.filters.literals import Kind, kinds_of
+from imagerag.store.library.filters.filter_expressions import expression_of
+from imagerag.store.library.metadata_columns import columns_of
+from imagerag.store.library.schema import metadata_of
+
+_SHOWN, _MOST = 4, 1_000
+"""Values that a message names, and distinct ones that are looked at for it."""
+
+_LEAVES: Final = 20
+"""Comparisons of a filter that are looked at by themselves."""
+
+
+def check_filter(table: Any, filter: Filter) -> None:
+    """See that a library can be asked what a filter asks. One that holds nothing can be asked anything.
+
+    Raises:
+        FilterError: there is no such key, or what a value is compared with holds none of its kind.
+    """
+    where = filter.where
+    if where is None or not table.count_rows():
+        return
+    held = HeldValues(table)
+    check_condition(where.parsed, held.kinds, held, held.words)
+
+
+def explain_filter(table: Any, filter: Filter) -> str:
+    """Why a filter leaves nothing of a library; empty where it leaves something, or nothing can be said."""
+    condition = filter.condition
+    if condition is None or _any(table, filter) or not table.count_rows():
+        return ""
+    held, parts = HeldValues(table), list(dict.fromkeys(leaves(condition)))[:_LEAVES]
+    told = "; ".join(_nothing(leaf, held) for leaf in parts if not _any_of(table, leaf))
+    return told or f"no picture fits all of {short(str(condition), 200)}, though each part by itself fits some"
+
+
+@dataclass(frozen=True)
+class HeldValues(Collection[str]):
+    """What a library holds under each key. A collection of the keys; read from the table when it is asked for."""
+
+    table: Any
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and bool(self.kinds(key))
+
+    def __iter__(self) -> Iterator[str]:
+        yield from (name for name in BUILT_IN if name in self._names)
+        yield from sorted({*self._columns, *self._unlisted} - self._names)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(self.table.schema.names)
+
+    @cached_property
+    def _columns(self) -> Mapping[str, Mapping[Kind, str]]:
+        return columns_of(self.table.schema)
+
+    @cached_property
+    def _unlisted(self) -> Mapping[str, Counter[tuple[Kind, Any]]]:
+        """Values of the keys that have no columns of their own, as in libraries of earlier versions."""
+        found: dict[str, Counter[tuple[Kind, Any]]] = {}
+        for text in self._read("metadata"):
+            for key, value in metadata_of({"metadata": text}).items():
+                if key not in self._columns:
+                    found.setdefault(key, Counter()).update(kinds_of(value).items() or [(Kind.TEXT, "null")])
+        return found
+
+    def kinds(self, key: str) -> Collection[Kind]:
+        """The kinds of values that it holds under a key; none for a key that it does not know."""
+        name = column_of(key)
+        if name is not None and name in self._names:
+            return {BUILT_IN[name]}
+        if found := self._columns.get(metadata_key(key)):
+            return found.keys()
+        return {kind for kind, _ in self._unlisted.get(metadata_key(key), ())}
+
+    def counted(self, key: str) -> Counter[tuple[Kind, Any]]:
+        """Each value under a key with how many pictures have it."""
+        import pyarrow.compute as pc
+
+        name = column_of(key)
+        columns = {BUILT_IN[name]: name} if name in self._names and name else self._columns.get(metadata_key(key), {})
+        found: Counter[tuple[Kind, Any]] = Counter(self._unlisted.get(metadata_key(key), ()) if not columns else ())
+        for kind, column in columns.items():
+            values = self.table.search().select([column]).to_arrow().column(column).combine_chunks()
+            values = values.flatten() if kind is Kind.TAGS else values
+            for one in pc.value_counts(values).to_pylist():
+                if one["values"] not in (None, ""):
+                    found[kind, one["values"]] += one["counts"]
+        return found
+
+    def words(self, key: str, wanted: str = "") -> str:
+        """Some of the values under a key: those that are nearest to `wanted`, else the most frequent; or a range."""
+        counted = self.counted(key)
+        told = []
+        for kind in dict.fromkeys(kind for kind, _ in counted):
+            values = [value for (of, value), _ in counted.most_common() if of is kind]
+            if kind in (Kind.NUMBER, Kind.TIME):
+                told.append(_range(min(values), max(values)))
+            elif kind is not Kind.TEXT or len({of for of, _ in counted}) == 1:
+                told.append(_listed(_nearest(wanted, values)))
+        return "; ".join(told)
+
+    def _read(self, column: str) -> list[Any]:
+        found: list[Any] = self.table.search().select([column]).to_arrow().column(column).to_pylist()
+        return found
+
+
+def _any(table: Any, filter: Filter) -> bool:
+    return bool(table.search().where(expression_of(table, filter)).select(["id"]).limit(1).to_arrow().num_rows)
+
+
+def _any_of(table: Any, leaf: Comparison | Has) -> bool:
+    return _any(table, Filter(where=FilterExpression(text=str(leaf), parsed=leaf)))
+
+
+def _nothing(leaf: Comparison | Has, held: HeldValues) -> str:
+    """That no picture fits one comparison, and what there is instead."""
+    key = leaf.has if isinstance(leaf, Has) else leaf.key
+    values = held.words(key, leaf.values[0].strip("*") if isinstance(leaf, Comparison) else "")
+    return f"no picture fits {short(str(leaf), 80)}; {key} is {values}" if values else f"no picture has {key}"
+
+
+def _nearest(wanted: str, values: list[Any]) -> list[str]:
+    """The values that are nearest to what was wanted, else all of them."""
+    by_name = {_text(value).lower(): value for value in reversed(values[:_MOST])}
+    near = get_close_matches(wanted.lower(), by_name, n=_SHOWN, cutoff=0.5) if wanted else []
+    return [short(_text(value), 40) for value in [by_name[name] for name in near] or values]
+
+
+def _range(low: Any, high: Any) -> str:
+    return _text(low) if low == high else f"{_text(low)} to {_text(high)}"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, datetime):
+        return value.date().isoformat()
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
+
+
+def _listed(values: list[str]) -> str:
+    more = f" and {len(values) - _SHOWN} more" if len(values) > _SHOWN else ""
+    return ", ".join(values[:_SHOWN]) + more

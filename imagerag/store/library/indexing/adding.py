@@ -1,0 +1,53 @@
+"""Adding single image files to a library, with what a person says of them."""
+
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+
+from imagerag.agent.errors import UsageError
+from imagerag.agent.threads import in_thread
+from imagerag.store.images.image_info import inspect
+from imagerag.store.library.library import Library
+from imagerag.store.library.maintenance.changes import ImageChanges, changed, update_images
+from imagerag.store.library.maintenance.removal import allow_again, settle
+from imagerag.store.library.schema import ImageRecord
+
+
+async def add_files(library: Library, files: Sequence[Path], changes: ImageChanges) -> list[ImageRecord]:
+    """Index image files, and write what is said of them; those too that were removed before.
+
+    Raises:
+        UsageError: none is named, or one is no image that can be read; nothing was added then.
+        BackendError: the encoder failed.
+    """
+    from imagerag.store.library.indexing.ingest import index
+
+    if not files:
+        raise UsageError("say which files: imagerag library add NAME FILE")
+    ids = [await in_thread(_id_of, file) for file in files]
+    await allow_again(library, ids)
+    await index(files, library)
+    rows = await library.rows(sorted(set(ids)))
+    if not changes.is_empty and (new := changed(rows, changes)):
+        await update_images(library, new)
+        await settle(library)
+        rows = await library.rows(sorted(set(ids)))
+    return rows
+
+
+def _id_of(file: Path) -> str:
+    """The id of an image file.
+
+    Raises:
+        UsageError: there is none that can be read.
+    """
+    if not file.is_file():
+        raise UsageError(f"there is no file {file}: imagerag index takes whole folders")
+    try:
+        data = file.read_bytes()
+        inspect(data)
+    except (OSError, UsageError) as error:
+        raise UsageError(
+            f"{file} is no picture that can be read: {getattr(error, 'strerror', None) or error}"
+        ) from error
+    return sha256(data).hexdigest()

@@ -1,0 +1,130 @@
+"""Indexing: from files to rows of a library.
+
+A file whose path, size, time and inode are those that were noted is not opened. One whose bytes the library knows is
+not decoded. Everything else goes through stages that overlap: while one batch is encoded, the next one is read and
+decoded, and those before it are written. What is written is committed as a whole, and an image is known by the hash of
+its bytes: stopped at any instant and run again, indexing ends with exactly the rows it would have had.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from imagerag.agent.images.formats import IMAGE_SUFFIXES
+from imagerag.agent.threads import in_thread
+from imagerag.store.disk_space import check_writable
+from imagerag.store.library.indexing.index_report import IndexReport
+from imagerag.store.library.indexing.row_writing import SPARE, Progress, RowWriter
+from imagerag.store.library.indexing.scan import Scan, scan
+from imagerag.store.library.indexing.stages import Indexing
+from imagerag.store.library.indexing.vanished_files import find_vanished, quoted, take_out
+from imagerag.store.library.library import Library
+from imagerag.store.library.maintenance.removal import removal_warning, removed_ids
+from imagerag.store.library.sources.file_selection import ExcludedFiles
+from imagerag.store.library.sources.manifest import Manifests
+
+__all__ = ["IMAGE_SUFFIXES", "IndexReport", "Progress", "index"]
+
+
+async def index(
+    paths: Sequence[str | os.PathLike[str]],
+    library: Library,
+    *,
+    manifest: Manifests = None,
+    exclude: Sequence[str] = (),
+    allow_outside: bool = False,
+    copy: bool = False,
+    prune: bool = False,
+    dry_run: bool = False,
+    calibrate: bool = True,
+    progress: Progress | None = None,
+    first_look: Callable[[Sequence[bytes]], str | None] | None = None,
+    warn: Callable[[str], None] | None = None,
+) -> IndexReport:
+    """Put the images of files and folders into a library, with what a manifest or sidecars say of them.
+
+    Files that are no image, damaged or gigantic are skipped and listed. A file that is there already is not embedded
+    again; one that moved keeps its row, one that was changed is embedded anew, and images whose files are all gone are
+    taken out. Afterwards the threshold is calibrated anew, unless nothing changed.
+
+    Args:
+        paths: files, folders with everything below them, archives and tables of images, and patterns of all these.
+        manifest: one or several, see `read_manifest`; the images they name are indexed too.
+        exclude: patterns (`drafts`, `*.gif`, `raw/*`) of files and folders to be left out.
+        allow_outside: the manifest may name files outside of its folder and of `paths`, and a sidecar that is a link
+            may lead there.
+        copy: keep the bytes in the library; by default it is linked to the files.
+        prune: take out images whose files are gone even where a disk may only be missing, see `vanished_files`.
+        dry_run: write nothing, and say what would be done.
+        calibrate: False leaves the threshold as it is, for now, where there is one.
+        progress: called for every batch when it is written.
+        first_look: called with the first pictures before they are encoded; what it says is a warning.
+        warn: called with each warning as soon as it is known.
+
+    Raises:
+        UsageError: a path or the manifest does not exist.
+        BackendError: the encoder failed; what was committed until then stays.
+        StorageError: the disk is full, or cannot be written; what was committed until then stays.
+    """
+    report, started = IndexReport(dry_run=dry_run), time.perf_counter()
+    if not dry_run:
+        await asyncio.to_thread(check_writable, library.folder, SPARE)
+    given = [Path(path) for path in paths]
+    with report.timed("read"):
+        found = await asyncio.to_thread(
+            lambda: scan(given, manifest, ExcludedFiles(exclude), allow_outside=allow_outside, prune=prune)
+        )
+        known = await library.table.known_files()
+        writer = RowWriter(library, found, known, report, copy, progress)
+        indexing = Indexing(library, found, known, report, writer)
+        removed = await asyncio.to_thread(removed_ids, library.folder)
+        indexing.removed_before = removed - known.ids.keys()  # what is there was taken back since, or restored
+        unchanged, fresh = await asyncio.to_thread(indexing.compare)
+    report.skipped += found.problems
+    report.columns |= {name: read for one in found.sources.values() for name, read in one.columns.items()}
+    if manifest is not None:
+        report.columns |= found.listed.columns
+        report.manifest_captions = found.listed.captions
+    if first_look:
+        first = await asyncio.to_thread(_first_pictures, found, fresh)
+        if warning := await in_thread(first_look, first):
+            report.warned(warning, warn)
+    await indexing.describe(unchanged)
+    await indexing.read_and_write(fresh)
+    vanished = find_vanished(known, found, writer.seen, prune=prune)
+    with report.timed("write"):
+        await take_out(library, vanished, report, prune=prune, roots=quoted(paths), warn=warn)
+    report.elapsed = time.perf_counter() - started
+    if not dry_run:
+        await _finish(library, report, calibrate)
+    if report.removed_before:
+        report.warned(removal_warning(library.name, report.removed_before), warn)
+    return report
+
+
+async def _finish(library: Library, report: IndexReport, calibrate: bool) -> None:
+    """Indexes, threshold and room on the disk, where rows changed now, or before in a run that was stopped."""
+    if not await library.count():
+        return
+    stale = await library.is_stale()
+    changed = report.added + report.updated + report.changed + report.moved + report.removed
+    if await library.tidying_pays(changed or int(stale)):
+        with report.timed("write"):
+            await library.optimize()
+    if stale and (calibrate or library.metadata.threshold is None):
+        with report.timed("calibrate"):
+            await library.calibrate(anew=False)
+
+
+def _first_pictures(scan: Scan, files: Sequence[Path], count: int = 8) -> list[bytes]:
+    pictures = []
+    for path in files:
+        with suppress(OSError, ValueError):
+            if path in scan.members or path.suffix.lower() in IMAGE_SUFFIXES:
+                pictures.append(scan.read(path)[1])
+        if len(pictures) == count:
+            break
+    return pictures

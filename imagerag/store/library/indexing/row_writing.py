@@ -1,0 +1,230 @@
+"""Writing the images that a scan has read into a library's rows, many at a time."""
+
+import asyncio
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from imagerag.store.disk_space import check_space
+from imagerag.store.library.indexing.file_reading import ReadFile
+from imagerag.store.library.indexing.index_report import IndexReport
+from imagerag.store.library.indexing.scan import Scan, changed_since
+from imagerag.store.library.known_files import KnownFiles
+from imagerag.store.library.library import Library
+from imagerag.store.library.maintenance.removal import removed_ids
+from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage
+from imagerag.store.text_files import clean
+
+WRITTEN: Final = 1024
+WRITTEN_BYTES: Final = 64 * 2**20
+WRITTEN_S: Final = 3.0
+"""Images, bytes and seconds after which what was encoded is written. A commit takes 30 to 100 ms, however small."""
+
+SPARE: Final = 2**20
+"""Bytes that are left free beside what is written: for manifests and indexes."""
+
+
+Progress = Callable[[int, int], None]
+"""Called for every batch when it was written, with files done and files in all."""
+
+
+@dataclass
+class ImageBatch:
+    """Files by their hashes, in the order they were met.
+
+    Attributes:
+        vectors: hash → unit vector, of what is new.
+        read: how many files were read, batch by batch, those that are no images too.
+    """
+
+    files: dict[str, list[ReadFile]] = field(default_factory=dict)
+    vectors: dict[str, Any] = field(default_factory=dict)
+    read: list[int] = field(default_factory=list)
+
+    def add(self, sha256: str, read: Sequence[ReadFile]) -> None:
+        """Take files of an image in."""
+        self.files.setdefault(sha256, []).extend(read)
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it holds."""
+        decoded = (one.decoded for read in self.files.values() for one in read if one.decoded)
+        return sum(len(one.info.thumbnail) + len(one.data or b"") for one in decoded)
+
+
+@dataclass
+class RowWriter:
+    """Writes what one run of `index` has read.
+
+    Attributes:
+        seen: path → the image that it is now; None where that could not be told.
+        counted: images that were counted already: further files of them are duplicates.
+    """
+
+    library: Library
+    scan: Scan
+    known: KnownFiles
+    report: IndexReport
+    copy: bool = False
+    progress: Progress | None = None
+    done: int = 0
+    seen: dict[str, str | None] = field(default_factory=dict)
+    counted: set[str] = field(default_factory=set)
+    _waiting: ImageBatch = field(default_factory=ImageBatch)
+    _begun: float = -math.inf
+    _writing: asyncio.Task[None] | None = None
+
+    async def add(self, batch: ImageBatch) -> None:
+        """Take a batch in, and begin to write when there is enough. The first is written at once: what is wrong with
+        the disk shows before everything is encoded."""
+        for sha256, read in batch.files.items():
+            self._waiting.add(sha256, [self._without_input(one) for one in read])
+        self._waiting.vectors |= batch.vectors
+        self._waiting.read += batch.read
+        late = time.monotonic() - self._begun > WRITTEN_S
+        if late or len(self._waiting.files) >= WRITTEN or self._waiting.size >= WRITTEN_BYTES:
+            await self._begin()
+
+    def _without_input(self, read: ReadFile) -> ReadFile:
+        """A file without what only an encoder needs."""
+        if read.decoded is None:
+            return read
+        kept = read.decoded.data if self.copy or not self.scan.links(read.path) else None
+        return replace(read, decoded=replace(read.decoded, prepared=None, data=kept))
+
+    async def finish(self) -> None:
+        """Write what is left, and wait until all is written."""
+        await self._begin()
+        if self._writing is not None:
+            await self._writing
+
+    async def _begin(self) -> None:
+        if self._writing is not None:
+            await self._writing
+        if self._waiting.read:
+            self._writing = asyncio.create_task(self._write(self._waiting))
+            self._waiting, self._begun = ImageBatch(), time.monotonic()
+
+    async def _write(self, batch: ImageBatch) -> None:
+        with self.report.timed("write"):
+            async with self.library.files_lock():
+                await self._commit(batch)
+        for files in batch.read:
+            self.advance(files)
+
+    def advance(self, files: int) -> None:
+        """Tell that so many more files are done: whatever happens, what was new in them is in the library."""
+        self.done += files
+        if self.progress and files:
+            self.progress(self.done, len(self.scan.files))
+
+    async def _commit(self, batch: ImageBatch) -> None:
+        """Write a batch. Nobody else writes files of images meanwhile, so what another run added is kept."""
+        old = {row.id: row for row in await self.library.rows(list(batch.files))}
+        changed = await asyncio.to_thread(self._changed, batch)
+        removed = await asyncio.to_thread(removed_ids, self.library.folder)
+        new: list[NewImage] = []
+        files: dict[str, Sequence[FileEntry]] = {}
+        rows: list[ImageRecord] = []
+        for sha256, found in batch.files.items():
+            read = [one for one in found if one.path not in changed]
+            for one in read:
+                self.seen[one.entry.path] = sha256
+            if not read:
+                continue
+            if sha256 in old:
+                files |= self._merged(old[sha256], read)
+                rows += self._described(old[sha256], read[0])
+            elif sha256 in removed:  # since they were read
+                self.report.removed_before += len(read)
+            elif self.report.dry_run or sha256 in batch.vectors:
+                self._count_new(read)
+                if sha256 in batch.vectors:
+                    new.append(self._new_image(read, batch.vectors[sha256]))
+            else:  # taken out by somebody between its being compared and now: the next run finds it new
+                self.seen.update(dict.fromkeys((one.entry.path for one in read), None))
+        if self.report.dry_run:
+            return
+        if new:
+            check_space(self.library.folder, SPARE + 2 * sum(len(one.data or b"") + len(one.thumbnail) for one in new))
+            await self.library.append(new)
+        await self.library.update_files(files)
+        await self.update(rows)
+        await self.library.table.copy_files(self._to_copy(batch))
+
+    def _changed(self, batch: ImageBatch) -> set[Path]:
+        """Files that are others now than they were when they were read: what they are now, a scan that looked later
+        may have written, and what they were would be written over it."""
+        read = [one for found in batch.files.values() for one in found if one.path not in self.scan.members]
+        changed = {one.path for one in read if changed_since(one.path, one.entry)}
+        why = "it was changed while it was read: index it again"
+        self.report.skipped += [(clean(str(one.path)), why) for one in read if one.path in changed]
+        return changed
+
+    async def update(self, rows: Sequence[ImageRecord]) -> None:
+        """Write descriptions of images that are there."""
+        if rows and not self.report.dry_run:
+            with self.report.timed("write"):
+                await self.library.update(rows)
+
+    def _to_copy(self, batch: ImageBatch) -> Mapping[str, Callable[[], bytes]]:
+        """How to read what is to be kept in the library, by the images' ids: what cannot be read again where it lies,
+        too."""
+        wanted = {}
+        for sha256, read in batch.files.items():
+            unlinked = next((one.path for one in read if not self.scan.links(one.path)), None)
+            if self.copy or unlinked is not None:
+                wanted[sha256] = partial(self._bytes_of, unlinked or read[0].path)
+        return wanted
+
+    def _bytes_of(self, path: Path) -> bytes:
+        return self.scan.read(path)[1]
+
+    def _new_image(self, read: Sequence[ReadFile], vector: Any) -> NewImage:
+        first = read[0]
+        assert first.decoded is not None, "only what was decoded is encoded"
+        row = replace(first.new_row, files=tuple(sorted({one.entry for one in read})))
+        self.report.captions += bool(row.caption)
+        return NewImage(row=row, data=first.decoded.data, thumbnail=first.decoded.info.thumbnail, vector=vector)
+
+    def _merged(self, row: ImageRecord, read: Sequence[ReadFile]) -> Mapping[str, Sequence[FileEntry]]:
+        """The row's files with those that were read, where that makes a difference."""
+        entries = {one.entry.path: one.entry for one in read}
+        merged = sorted({**{file.path: file for file in row.files}, **entries}.values())
+        return {row.id: merged} if tuple(merged) != row.files else {}
+
+    def _described(self, row: ImageRecord, read: ReadFile) -> Iterator[ImageRecord]:
+        """The row with what is said of it now, where that makes a difference; counts what became of it."""
+        if row.id in self.counted:
+            self.report.count("duplicates", str(read.path))
+            return
+        self.counted.add(row.id)
+        now = read.describe(row)
+        self.report.captions += bool(now.caption)
+        if now != row:
+            self.report.count("updated", str(read.path))
+        else:
+            self._count_known(row, read)
+        if now != row or now.described != row.described:
+            yield now
+
+    def _count_known(self, row: ImageRecord, read: ReadFile) -> None:
+        paths = {file.path for file in row.files}
+        if not paths or read.entry.path in paths:
+            self.report.count("unchanged")
+        elif any(self.seen.get(path, row.id) == row.id and os.path.lexists(path) for path in paths):
+            self.report.count("duplicates", str(read.path))
+        else:
+            self.report.count("moved", str(read.path))
+
+    def _count_new(self, read: Sequence[ReadFile]) -> None:
+        first = read[0]
+        self.counted.add(first.sha256)
+        self.report.count("changed" if first.entry.path in self.known.by_path else "added", str(first.path))
+        for one in read[1:]:
+            self.report.count("duplicates", str(one.path))

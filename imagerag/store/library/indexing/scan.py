@@ -1,0 +1,249 @@
+"""Which files there are to index, and what their names and times say without opening them."""
+
+import os
+import stat
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
+
+from imagerag.agent.errors import ImageTooLargeError, UsageError
+from imagerag.agent.images.decoding import check_file_size
+from imagerag.agent.images.formats import IMAGE_SUFFIXES
+from imagerag.store.library.locations import path_text, split_member
+from imagerag.store.library.metadata.image_metadata import ImageMetadata
+from imagerag.store.library.metadata.sidecars import SidecarMetadata, Sidecars
+from imagerag.store.library.schema import FileEntry
+from imagerag.store.library.sources.file_selection import ExcludedFiles
+from imagerag.store.library.sources.finding import find_sources
+from imagerag.store.library.sources.ignored_files import FOLDER_METADATA, is_companion
+from imagerag.store.library.sources.manifest import Manifest, Manifests, read_beside, read_manifests, split_manifests
+from imagerag.store.library.sources.members import Member, Source
+from imagerag.store.library.sources.path_patterns import NamedPaths, expand
+from imagerag.store.library.sources.raw_pairs import RAW_FILE, paired_raws
+from imagerag.store.text_files import clean
+
+
+@dataclass(frozen=True)
+class Scan:
+    """The images to look at, and what is said of them elsewhere.
+
+    Attributes:
+        files: absolute, each once and always in the same order; with the images in archives and tables.
+        listed: the manifests.
+        beside: manifests that lie with the images of their folder.
+        sidecars: finds and reads sidecars.
+        raws: camera RAWs that are left out, by the developed file beside them.
+        members: images in archives and tables, by their paths.
+        sources: archives and tables that were listed whole.
+        named: the folders that were walked, the files that were named, and patterns.
+        unread: folders whose content could not be listed.
+        problems: what is left out, and why, beside files that turn out to be no images.
+    """
+
+    files: Sequence[Path]
+    listed: Manifest = field(default_factory=Manifest)
+    beside: Manifest = field(default_factory=Manifest)
+    sidecars: Sidecars = field(default_factory=Sidecars)
+    raws: Mapping[Path, Path] = field(default_factory=dict)
+    members: Mapping[Path, Member] = field(default_factory=dict)
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    named: NamedPaths = field(default_factory=lambda: NamedPaths(()))
+    unread: Sequence[Path] = ()
+    problems: Sequence[tuple[str, str]] = ()
+
+    def entry(self, path: Path) -> FileEntry:
+        """An image as a library notes it.
+
+        Raises:
+            OSError: it cannot be looked at.
+        """
+        member = self.members.get(path)
+        return member.entry if member else entry_of(path, path.stat())
+
+    def links(self, path: Path) -> bool:
+        """Whether an image's bytes can be read again where they lie; a library keeps a copy otherwise."""
+        member = self.members.get(path)
+        return member is None or member.source.linked
+
+    def read(self, path: Path) -> tuple[FileEntry, bytes]:
+        """An image, and its bytes.
+
+        Raises:
+            OSError: it cannot be read.
+            ValueError: it is no longer what was listed, too large, or no file at all.
+        """
+        if member := self.members.get(path):
+            return member.entry, member.source.read(member)
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
+            raise ValueError("not a regular file, or a folder that may not be read")
+        try:
+            check_file_size(path, status.st_size)
+        except ImageTooLargeError as error:
+            raise ValueError(str(error)) from None
+        data = path.read_bytes()
+        return replace(entry_of(path, status), size=len(data)), data
+
+    def title(self, path: Path) -> str:
+        """What an image is called where nothing gives it a title."""
+        member = self.members.get(path)
+        return member.title if member else clean(path.stem)
+
+    def covers(self, path: str) -> bool:
+        """Whether an image that a library knows lies below what was named."""
+        file = split_member(path)[0]
+        return self.named.covers(file) or self.named.matches(file)
+
+    def described(self, path: Path) -> str:
+        """What the sidecars and the manifest of an image are: as long as it stays, they need not be read again."""
+        if member := self.members.get(path):
+            parts = [member.described]
+        else:
+            parts = [f"{one.name}/{_stamp(one)}" for one in sorted(self.sidecars.beside([path]))]
+        said = (self.listed.entries.get(path), self.beside.entries.get(path), self.sidecars.concept(path))
+        parts += [repr(one) for one in said if one]
+        if raw := self.raws.get(path):
+            parts.append(str(raw))
+        return sha256("\n".join(parts).encode(errors="replace")).hexdigest()[:32] if parts else ""
+
+    def said_of(self, path: Path) -> SidecarMetadata:
+        """What the manifests, the sidecars and the folder's own manifest say of an image, in this order."""
+        member = self.members.get(path)
+        near = member.source.said(member) if member else self.sidecars.of(path)
+        said = self.listed.entries.get(path, ImageMetadata()).or_else(near.description)
+        said = said.or_else(self.beside.entries.get(path, ImageMetadata())).or_else(self.sidecars.concept(path))
+        return SidecarMetadata(said, near.problems)
+
+    def raw_of(self, path: Path) -> ImageMetadata:
+        """The RAW that an image was developed from, as metadata."""
+        raw = self.raws.get(path)
+        return ImageMetadata(metadata={RAW_FILE: clean(str(raw))} if raw else None)
+
+
+def changed_since(path: Path, entry: FileEntry) -> bool:
+    """Whether a file was surely changed since it was read. Its inode may be another: some systems make them up."""
+    try:
+        status = path.stat()
+    except OSError:
+        return True
+    return status.st_mtime_ns != entry.mtime_ns or status.st_size not in (0, entry.size)
+
+
+def entry_of(path: Path, status: os.stat_result) -> FileEntry:
+    """A file as a library notes it."""
+    return FileEntry(path_text(path), status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+def scan(
+    paths: Sequence[Path],
+    manifest: Manifests,
+    excluded: ExcludedFiles,
+    *,
+    allow_outside: bool,
+    prune: bool = False,
+) -> Scan:
+    """Find every image to look at.
+
+    Args:
+        prune: a path that is not there is no mistake: what was indexed below it is to be taken out.
+
+    Raises:
+        UsageError: a path or a manifest does not exist, or a manifest cannot be read.
+    """
+    manifests, tables = split_manifests(manifest)
+    named = expand(paths, may_be_gone=prune)
+    there = [path for path in (*named.paths, *tables) if _exists(path, prune)]
+    roots = [path for path in there if path.is_dir()]
+    listed = read_manifests(manifests, roots, given=there, allow_outside=allow_outside)
+    found: dict[Path, None] = {}
+    found.update(dict.fromkeys(path for path in sorted(listed.entries) if not excluded.file(path, roots)))
+    walked: set[tuple[int, int]] = set()
+    unread: list[Path] = []
+    for path in (Path(os.path.abspath(path)) for path in there):
+        walk = _walk(path, walked, excluded.below(path), unread) if path.is_dir() else [path]
+        found.update(dict.fromkeys(walk))
+    for file in manifests:
+        found.pop(Path(os.path.abspath(file)), None)
+    given = [Path(os.path.abspath(path)) for path in (*named.paths, *tables)]
+    keep = {*listed.entries, *given}
+    near = (path for path in found if path.name in FOLDER_METADATA and path not in keep)
+    beside = read_beside(near, there, allow_outside=allow_outside)
+    found = {path: None for path in found if path not in beside.files}
+    found = {path: None for path in found if path in keep or not is_companion(path, found)}
+    sources = find_sources(found, keep, excluded)
+    images = [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES]
+    raws = {raw: developed for raw, developed in paired_raws(images).items() if raw not in keep}
+    sidecars = Sidecars(there, allow_outside)
+    dropped = {*sidecars.beside(images), *raws} - listed.entries.keys()
+    return Scan(
+        files=list(sources.images(path for path in found if path not in dropped)),
+        listed=listed,
+        beside=beside,
+        sidecars=sidecars,
+        raws={developed: raw for raw, developed in raws.items()},
+        members=sources.members,
+        sources=sources.whole,
+        named=NamedPaths(given, named.patterns),
+        unread=unread,
+        problems=[*listed.problems, *beside.problems, *sources.problems],
+    )
+
+
+def is_below(path: str, folder: Path) -> bool:
+    """Whether a path is a folder, or lies below it."""
+    return path == str(folder) or path.startswith(f"{str(folder).rstrip(os.sep)}{os.sep}")
+
+
+def _exists(path: Path, prune: bool) -> bool:
+    try:
+        there = path.exists()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if not there and not prune:
+        raise UsageError(f"there is no file or folder {path}; with --prune, what was indexed below it is taken out")
+    return there
+
+
+def _stamp(path: Path) -> str:
+    try:
+        status = path.stat()
+    except OSError:
+        return "?"
+    return f"{status.st_size}/{status.st_mtime_ns}/{status.st_ino}" if stat.S_ISREG(status.st_mode) else "?"
+
+
+def _walk(
+    folder: Path, walked: set[tuple[int, int]], excluded: Callable[[Path], bool], unread: list[Path]
+) -> Iterator[Path]:
+    """Files below a folder, sorted by name, without those that are excluded. Links are followed, but no folder is
+    walked twice."""
+    waiting = [(folder, True)]
+    while waiting:
+        path, is_folder = waiting.pop()
+        if not is_folder:
+            yield path
+            continue
+        try:
+            status = path.stat()
+            entries = _listed(path) if (status.st_dev, status.st_ino) not in walked else []
+        except OSError:
+            unread.append(path)
+            yield path  # to be listed as what could not be read
+            continue
+        walked.add((status.st_dev, status.st_ino))
+        waiting += reversed([entry for entry in entries if not excluded(entry[0])])
+
+
+def _listed(folder: Path) -> list[tuple[Path, bool]]:
+    """What lies in a folder, sorted by name, each with whether it is a folder."""
+    with os.scandir(folder) as entries:
+        return [(folder / entry.name, _is_folder(entry)) for entry in sorted(entries, key=lambda entry: entry.name)]
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    """Whether it is one; of what may not be looked at, reading it will say why."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False

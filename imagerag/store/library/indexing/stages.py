@@ -1,0 +1,207 @@
+"""The stages of indexing: comparing files with what is known of them, reading and encoding."""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from imagerag.agent.errors import UsageError
+from imagerag.agent.images.decoding import MAX_RAW_BYTES
+from imagerag.agent.ports import PreparingEmbedder
+from imagerag.agent.threads import in_thread
+from imagerag.store.library.indexing.file_reading import ReadFile, read_file
+from imagerag.store.library.indexing.index_report import IndexReport
+from imagerag.store.library.indexing.row_writing import ImageBatch, RowWriter
+from imagerag.store.library.indexing.scan import Scan
+from imagerag.store.library.known_files import KnownFiles
+from imagerag.store.library.library import Library
+from imagerag.store.library.locations import path_text
+from imagerag.store.library.metadata.sidecars import SidecarMetadata
+from imagerag.store.library.schema import ImageRecord
+from imagerag.store.library.thresholds.content import is_unit
+from imagerag.store.text_files import clean
+
+BATCH: Final = 32
+BATCH_BYTES: Final = 128 * 2**20
+"""Files and bytes of one batch. At most two are held: one that is read, and one that is encoded."""
+
+_READ: Final = 8
+"""Of a batch at the same time: each has a decoded picture."""
+
+_DESCRIBED: Final = 500
+"""Rows whose descriptions are read and written at a time."""
+
+
+@dataclass
+class Indexing:
+    """One run of `index`.
+
+    Attributes:
+        encoded: images that were encoded; they may not be written yet.
+        removed_before: images that somebody took out of the library; they stay out.
+    """
+
+    library: Library
+    scan: Scan
+    known: KnownFiles
+    report: IndexReport
+    writer: RowWriter
+    encoded: set[str] = field(default_factory=set)
+    removed_before: frozenset[str] = frozenset()
+
+    def compare(self) -> tuple[list[tuple[Path, str]], list[Path]]:
+        """The files that are surely as they were, with their images, and those that have to be read."""
+        unchanged, fresh = [], []
+        for path in self.scan.files:
+            try:
+                entry = self.scan.entry(path)
+                one = self.known.unchanged(entry)
+                wanted = self.writer.copy or not self.scan.links(path)
+                if one is not None and wanted and not self.library.table.images.has(one, entry.size):
+                    one = None
+            except OSError:
+                one = None  # reading it says why
+            self.writer.seen[path_text(path)] = one
+            if one is None:
+                fresh.append(path)
+            else:
+                unchanged.append((path, one))
+        return unchanged, fresh
+
+    async def describe(self, unchanged: Sequence[tuple[Path, str]]) -> None:
+        """Count files that are as they were; read their sidecars and manifest again where those changed."""
+        first: dict[str, Path] = {}
+        for path, sha256 in unchanged:
+            if first.setdefault(sha256, path) is not path:
+                self.report.count("duplicates")
+        self.writer.counted.update(first)
+        with self.report.timed("read"):
+            described = await asyncio.to_thread(lambda: {one: self.scan.described(path) for one, path in first.items()})
+        again = [one for one in first if described[one] != self.known.described.get(one, "")]
+        same = first.keys() - set(again)
+        self.report.unchanged += len(same)
+        self.report.captions += sum(self.known.ids[one] for one in same)
+        for part in (again[start : start + _DESCRIBED] for start in range(0, len(again), _DESCRIBED)):
+            with self.report.timed("read"):
+                said = await asyncio.to_thread(self._said, {one: first[one] for one in part})
+            async with self.library.files_lock():
+                await self.writer.update(self._redescribed(await self.library.rows(part), said, first, described))
+        self.writer.advance(len(unchanged))
+
+    def _redescribed(
+        self,
+        rows: Sequence[ImageRecord],
+        said: Mapping[str, SidecarMetadata],
+        first: Mapping[str, Path],
+        described: Mapping[str, str],
+    ) -> list[ImageRecord]:
+        """Rows with what is said of them now, where that makes a difference; counts what became of each."""
+        changed = []
+        for old in rows:
+            problems, path = said[old.id].problems, first[old.id]
+            row = self.scan.raw_of(path).filling(said[old.id].description.applied_to(old))
+            row = replace(row, described="" if problems else described[old.id])  # problems are told every time
+            self._tell(path, problems)
+            self.report.captions += bool(row.caption)
+            self.report.count("updated" if row != old else "unchanged", str(path) if row != old else "")
+            if row != old or row.described != old.described:
+                changed.append(row)
+        return changed
+
+    def _said(self, paths: Mapping[str, Path]) -> dict[str, SidecarMetadata]:
+        return {sha256: self.scan.said_of(path) for sha256, path in paths.items()}
+
+    async def read_and_write(self, fresh: Sequence[Path]) -> None:
+        """Read, decode, encode and write files, the stages at the same time."""
+        parts = self._batches(fresh)
+        reading = self._begin(next(parts, None))
+        try:
+            while reading is not None:
+                batch = await reading
+                reading = self._begin(next(parts, None))
+                with self.report.timed("embed"):
+                    await self._embed(batch)
+                await self.writer.add(batch)
+        finally:
+            if reading is not None:
+                reading.cancel()
+            await self.writer.finish()
+
+    def _begin(self, paths: Sequence[Path] | None) -> asyncio.Task[ImageBatch] | None:
+        return asyncio.create_task(self._read_batch(paths)) if paths else None
+
+    async def _read_batch(self, paths: Sequence[Path]) -> ImageBatch:
+        room, library = asyncio.Semaphore(_READ), self.library
+        encoder = library.embedder if isinstance(library.embedder, PreparingEmbedder) else None
+        copy, decode = self.writer.copy, not self.report.dry_run
+
+        async def one(path: Path) -> ReadFile | str:
+            async with room:
+                return await in_thread(
+                    lambda: read_file(path, self.scan, self.known, encoder, keep_bytes=copy, decode=decode)
+                )
+
+        with self.report.timed("read"):
+            read = await asyncio.gather(*(one(path) for path in paths))
+        batch = ImageBatch(read=[len(paths)])
+        for path, found in zip(paths, read, strict=True):
+            if isinstance(found, str):
+                self.report.skipped.append((clean(str(path)), found))
+            elif found.sha256 in self.removed_before:
+                self.report.removed_before += 1
+            else:
+                batch.add(found.sha256, [found])
+                self._tell(path, found.problems)
+        return batch
+
+    async def _embed(self, batch: ImageBatch) -> None:
+        """Encode what is new: neither in the library, as far as is known, nor in an earlier batch."""
+        import numpy as np
+
+        new = [files[0] for one, files in batch.files.items() if files[0].decoded and one not in self.encoded]
+        there = {record["id"] for record in await self.library.table.records(["id"], [one.sha256 for one in new])}
+        new = [one for one in new if one.sha256 not in there]
+        for read, found in zip(new, await self._vectors(new), strict=True):
+            vector = found if isinstance(found, str) else np.asarray(found, dtype=np.float32)
+            if isinstance(vector, str) or not is_unit(float(np.linalg.norm(vector))):
+                why = vector if isinstance(vector, str) else "the encoder gave no usable vector for it"
+                self.report.skipped.append((clean(str(read.path)), why))
+                del batch.files[read.sha256]
+            else:
+                batch.vectors[read.sha256] = vector
+                self.encoded.add(read.sha256)
+
+    async def _vectors(self, new: Sequence[ReadFile]) -> Sequence[Any]:
+        """The vector of each image, or why it has none: one that an encoder refuses takes no other along."""
+        if not new:
+            return []
+        encoder, decoded = self.library.embedder, [one.decoded for one in new if one.decoded]
+        try:
+            if isinstance(encoder, PreparingEmbedder):
+                return list(await encoder.embed_prepared([one.prepared for one in decoded]))
+            return list(await encoder.embed_images([one.data or b"" for one in decoded]))
+        except UsageError as error:
+            if len(new) == 1:
+                return [str(error)]
+        return [found for one in new for found in await self._vectors([one])]
+
+    def _tell(self, path: Path, problems: Sequence[str]) -> None:
+        self.report.notes += [(clean(str(path)), problem) for problem in problems]
+
+    def _batches(self, files: Sequence[Path]) -> Iterator[list[Path]]:
+        """Files in batches that are small enough to be held whole."""
+        batch: list[Path] = []
+        size = 0
+        for path in files:
+            try:
+                bytes_ = min(self.scan.entry(path).size, MAX_RAW_BYTES)
+            except OSError:
+                bytes_ = 0
+            if batch and (len(batch) == BATCH or size + bytes_ > BATCH_BYTES):
+                yield batch
+                batch, size = [], 0
+            batch.append(path)
+            size += bytes_
+        if batch:
+            yield batch

@@ -1,0 +1,204 @@
+"""Taking out images whose files are gone or became others, without mistaking a missing disk for an empty one."""
+
+import asyncio
+import os
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from imagerag.agent.errors import BlobError
+from imagerag.store.library.indexing.index_report import IndexReport
+from imagerag.store.library.indexing.scan import Scan, entry_of, is_below
+from imagerag.store.library.known_files import Entry, KnownFiles
+from imagerag.store.library.library import Library
+from imagerag.store.library.linked_files import read_linked
+from imagerag.store.library.locations import member_path, split_member
+from imagerag.store.library.schema import FileEntry, ImageRecord
+from imagerag.store.text_files import clean
+
+SHARE: Final = 0.5
+"""Of the images that were indexed below the given paths: when more vanish at once, none is taken out unasked."""
+
+FEW: Final = 10
+"""So many may vanish whatever their share."""
+
+_AT_ONCE: Final = 500
+
+
+@dataclass
+class VanishedFiles:
+    """Entries of files that are no longer what a library has them for.
+
+    Attributes:
+        replaced: whose path has other bytes now.
+        gone: whose file is not there.
+        held: whose file is not there, but neither is anything else in its folder, as where a disk is not mounted.
+        alive: images of which a file is there.
+        below: how many images have a file below the paths that were given.
+    """
+
+    replaced: list[Entry] = field(default_factory=list)
+    gone: list[Entry] = field(default_factory=list)
+    held: list[Entry] = field(default_factory=list)
+    alive: set[str] = field(default_factory=set)
+    below: int = 0
+
+
+def find_vanished(known: KnownFiles, scan: Scan, seen: Mapping[str, str | None], *, prune: bool) -> VanishedFiles:
+    """Compare what a library has seen with what a scan has.
+
+    A file that was not reached counts as gone only when it lies below the given paths and is not there: what was
+    excluded, may not be read or could not be listed is no deleted file.
+
+    Args:
+        seen: path → the image that it is now; None where that could not be told.
+        prune: files outside of the given paths count, too, and empty folders hold nothing back.
+    """
+    found, below = VanishedFiles(alive={now for now in seen.values() if now is not None}), set[str]()
+    empty: dict[str, bool] = {}
+    for path, entries in known.by_path.items():
+        if inside := scan.covers(path):
+            below.update(one for one, _ in entries)
+        if path in seen:
+            now = seen[path]
+            found.replaced += [entry for entry in entries if now is not None and entry[0] != now]
+        elif (inside or prune) and not _is_below(path, scan.unread) and _is_gone(path, entries, scan):
+            held = not prune and _in_empty_folder(path, empty)
+            (found.held if held else found.gone).extend(entries)
+        else:
+            found.alive.update(one for one, _ in entries)
+    found.below = len(below)
+    return found
+
+
+async def take_out(
+    library: Library,
+    found: VanishedFiles,
+    report: IndexReport,
+    *,
+    prune: bool,
+    roots: str,
+    warn: Callable[[str], None] | None = None,
+) -> None:
+    """Take vanished files out of a library, and images of which none is left; warn of what was held back and why."""
+    gone = {one for one, _ in found.gone} - found.alive
+    if not prune and len(gone) > FEW and len(gone) > SHARE * found.below:
+        why = f"{len(gone):,} of {found.below:,} pictures that were indexed there are gone, more than half"
+        found.held, found.gone = [*found.held, *found.gone], []
+    else:
+        why = "their folders are empty or not there, as where a disk is not mounted"
+    await _drop(library, found.gone, found.alive, report, everything=prune)
+    await _drop(library, found.replaced, found.alive, report, everything=True, counted=False)
+    gone = {one for one, _ in found.gone}
+    for sha256, entry in dict(reversed(found.held)).items():
+        if sha256 not in found.alive | gone:
+            report.count("missing", entry.path)
+    if report.missing:
+        report.warned(
+            f"{report.missing:,} pictures were kept whose files are gone: {why}. "
+            f"To take them out: imagerag index {roots} --library {library.name} --prune",
+            warn,
+        )
+
+
+async def _drop(
+    library: Library,
+    entries: Sequence[Entry],
+    alive: Set[str],
+    report: IndexReport,
+    *,
+    everything: bool,
+    counted: bool = True,
+) -> None:
+    """Take entries out of their rows, and out of the library the rows that have no other; copies stay.
+
+    Args:
+        alive: images that are not taken out.
+        everything: copies go, too.
+        counted: whether images that are taken out are told; what was changed is told as that.
+    """
+    by_id: dict[str, set[FileEntry]] = {}
+    for sha256, entry in entries:
+        by_id.setdefault(sha256, set()).add(entry)
+    ids = sorted(by_id)
+    for start in range(0, len(ids), _AT_ONCE):
+        part = ids[start : start + _AT_ONCE]
+        async with library.files_lock():
+            copied = set() if everything else await library.table.copied(part)
+            rows = await library.rows(part)
+            dropped = await asyncio.to_thread(_still_vanished, {one: by_id[one] for one in part})
+            left = {row.id: _without(row.files, dropped[row.id]) for row in rows}
+            out = [row.id for row in rows if row.files and not left[row.id] and row.id not in alive | copied]
+            # A copy without any file keeps the last ones' paths: they say what it was, and `prune` takes it out.
+            same = {row.id for row in rows if left[row.id] == row.files or (row.id in copied and not left[row.id])}
+            kept = [row for row in rows if row.id not in same.union(out)]
+            if not report.dry_run:
+                await library.delete(out)
+                await library.update_files({row.id: left[row.id] for row in kept})
+                await library.update([new for row in kept for new in _follow(row, dropped[row.id], left[row.id])])
+        for one in out if counted else ():
+            report.count("removed", min(by_id[one]).path)
+
+
+def _still_vanished(entries: Mapping[str, Set[FileEntry]]) -> dict[str, set[FileEntry]]:
+    """Those of images' entries that are wrong at this moment: another scan may have found the file there again."""
+    return {digest: {entry for entry in some if not _is_there(digest, entry)} for digest, some in entries.items()}
+
+
+def _is_there(digest: str, entry: FileEntry) -> bool:
+    file, member = split_member(entry.path)
+    try:
+        if member or entry_of(Path(file), os.stat(file)) != entry:
+            return False
+        return bool(read_linked(digest, [entry], ""))
+    except (OSError, BlobError):
+        return False
+
+
+def _follow(row: ImageRecord, dropped: Iterable[FileEntry], left: Sequence[FileEntry]) -> Iterator[ImageRecord]:
+    """The row with another file as its source, where its source was a file of its own that is no longer there."""
+    if left and row.source in {_shown(entry) for entry in dropped} - {_shown(entry) for entry in left}:
+        yield replace(row, source=_shown(left[0]))
+
+
+def _shown(entry: FileEntry) -> str:
+    """A file as the source of a row that nothing gives another one."""
+    file, member = split_member(entry.path)
+    return clean(str(member_path(Path(file), member)) if member else file)
+
+
+def _without(files: Iterable[FileEntry], dropped: set[FileEntry]) -> tuple[FileEntry, ...]:
+    return tuple(file for file in files if file not in dropped)
+
+
+def _is_below(path: str, folders: Sequence[Path]) -> bool:
+    file = split_member(path)[0]
+    return any(is_below(file, folder) for folder in folders)
+
+
+def _is_gone(path: str, entries: Sequence[Entry], scan: Scan) -> bool:
+    """Whether a file is not there, or is no longer in an archive that was changed since and listed to its end."""
+    file, member = split_member(path)
+    source = scan.sources.get(file) if member else None
+    if source is not None:
+        return all(entry.mtime_ns != source.status.st_mtime_ns for _, entry in entries)
+    return not os.path.lexists(file)
+
+
+def _in_empty_folder(path: str, known: dict[str, bool]) -> bool:
+    """Whether the nearest folder on the way to a file that is still there holds nothing at all."""
+    folder = os.path.dirname(split_member(path)[0])
+    if folder not in known:
+        if os.path.isdir(folder):
+            with os.scandir(folder) as entries:
+                known[folder] = next(entries, None) is None
+        else:
+            known[folder] = os.path.dirname(folder) == folder or _in_empty_folder(folder, known)
+    return known[folder]
+
+
+def quoted(paths: Iterable[str | os.PathLike[str]]) -> str:
+    """Paths as they are typed."""
+    return " ".join(shlex.quote(str(path)) for path in paths)

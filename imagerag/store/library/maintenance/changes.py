@@ -1,0 +1,95 @@
+"""Changes that a person makes to what a library knows of its images."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, TypedDict
+
+from imagerag.agent.errors import UsageError
+from imagerag.agent.types import Scalar
+from imagerag.store.library.library import Library
+from imagerag.store.library.metadata.image_metadata import read_metadata
+from imagerag.store.library.schema import TEXTS, VALUES, ImageRecord
+from imagerag.store.text_files import clean
+
+AT_ONCE: Final = 1_000
+"""Rows that are written in one commit."""
+
+
+class ImageChangeOptions(TypedDict, total=False):
+    """The keyword arguments of `ImageChanges`."""
+
+    title: str | None
+    caption: str | None
+    licence: str | None
+    author: str | None
+    source: str | None
+    add_tags: Sequence[str]
+    remove_tags: Sequence[str]
+    set: Mapping[str, Scalar]
+    unset: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageChanges:
+    """What is to be different about some images; None is "as it is", "" takes a text away.
+
+    Attributes:
+        add_tags, remove_tags: each image keeps its other tags.
+        set: further fields (`camera`, `taken`, …) and metadata keys, understood as a sidecar's are.
+        unset: fields and metadata keys that are to say nothing any more.
+    """
+
+    title: str | None = None
+    caption: str | None = None
+    licence: str | None = None
+    author: str | None = None
+    source: str | None = None
+    add_tags: Sequence[str] = ()
+    remove_tags: Sequence[str] = ()
+    set: Mapping[str, Scalar] = field(default_factory=dict)
+    unset: Sequence[str] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is to be different."""
+        return all(value is None or (not value and not isinstance(value, str)) for value in vars(self).values())
+
+    def applied_to(self, row: ImageRecord) -> ImageRecord:
+        """The row with the changes."""
+        said = read_metadata(self.set)
+        metadata = {**row.metadata, **(said.metadata or {})}
+        row = said.applied_to(row)
+        texts = {name: clean(value) for name in TEXTS if (value := getattr(self, name, None)) is not None}
+        emptied: dict[str, Any] = {name: "" if name in TEXTS else None for name in self.unset if name in TEXTS + VALUES}
+        tags = dict.fromkeys([*(() if "tags" in self.unset else row.tags), *map(clean, self.add_tags)])
+        kept = tuple(tag for tag in tags if tag and tag not in self.remove_tags)
+        for key in self.unset:
+            metadata.pop(key, None)
+        return replace(row, **{**texts, **emptied}, tags=kept, metadata=metadata)
+
+
+def scalar_of(text: str) -> Scalar:
+    """A value as it was typed: a number, true, false or null as JSON writes them, else text."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if value is None or isinstance(value, str | int | float | bool) else text
+
+
+def changed(rows: Iterable[ImageRecord], changes: ImageChanges) -> list[ImageRecord]:
+    """The rows that the changes make different, as they are then.
+
+    Raises:
+        UsageError: no change is named.
+    """
+    if changes.is_empty:
+        raise UsageError("say what changes: --title, --caption, --tag, --licence, --set KEY=VALUE, --unset KEY")
+    return [new for row in rows if (new := changes.applied_to(row)) != row]
+
+
+async def update_images(library: Library, rows: Sequence[ImageRecord]) -> None:
+    """Write changed rows, a part of them in each commit; stopped in between, the same update does the rest."""
+    for at in range(0, len(rows), AT_ONCE):
+        await library.update(rows[at : at + AT_ONCE])

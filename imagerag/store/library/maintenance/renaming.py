@@ -1,0 +1,62 @@
+"""Renaming a library. Runs and settings that name the old one go on finding it, until a new library takes that name.
+
+The names are in one file beside the libraries, written before the folder is renamed. It counts only where there is no
+library of the old name and one of the new: stopped in between, the library has its old name and nothing is lost.
+"""
+
+import json
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+from imagerag.agent.errors import UsageError
+from imagerag.agent.types import BUILT_IN_LIBRARY
+from imagerag.store.data_dir import DataDir
+from imagerag.store.file_lock import alone_now, waiting_lock
+from imagerag.store.images.blob_store import write_atomically
+from imagerag.store.library.database import folder_of, list_libraries, renamed_file, renames, unknown
+from imagerag.store.library.names import valid_name
+from imagerag.store.storage_errors import storage_errors
+
+LOCKS: Final = ("files", "writing", "calibrating")
+"""Of a library, in the order in which whoever takes several takes them."""
+
+
+def _hold(held: ExitStack, lock: Path, *, wait: bool = True) -> bool:
+    """Hold a lock alone until the stack is left; whether it is held: not so where others have it, without `wait`."""
+    file = waiting_lock(lock, alone=wait)
+    if file is None:
+        return True
+    held.callback(os.close, file)
+    return wait or alone_now(file)
+
+
+def rename_library(home: DataDir, old: str, new: str) -> None:
+    """Give a library another name; waits for those who write rows.
+
+    Raises:
+        UnknownLibraryError: there is none of the old name.
+        UsageError: there is one of the new name, it cannot be a library's, or the library is
+            being filled.
+        StorageError: the folder cannot be renamed.
+    """
+    if valid_name(old) == BUILT_IN_LIBRARY or valid_name(new) == BUILT_IN_LIBRARY:
+        raise UsageError(f"{BUILT_IN_LIBRARY!r} is the built-in catalogue: name another")
+    with ExitStack() as held:
+        for lock in (f"{new}.new", *(f"{name}.{kind}" for kind in LOCKS for name in sorted({old, new}))):
+            _hold(held, home.filling / lock)
+        for name in sorted({old, new}):
+            if not _hold(held, home.filling / name, wait=False):
+                raise UsageError(f"library {name!r} is being filled right now: rename it when that is done")
+        names = list_libraries(home)
+        if old not in names:
+            raise unknown(home, old)
+        if new in names:
+            raise UsageError(f"there is a library {new!r} already: name another, or remove it first")
+        path = renamed_file(home)
+        with storage_errors(path, "cannot write"):
+            kept = {was: new if now == old else now for was, now in renames(home).items() if was != new}
+            write_atomically(path, json.dumps({**kept, old: new}, indent=1).encode())
+        with storage_errors(folder_of(home, old), "cannot rename"):
+            folder_of(home, old).rename(folder_of(home, new))

@@ -1,0 +1,182 @@
+"""Mending a library: dead paths are dropped, changed files and bad vectors encoded anew, thumbnails and copies remade.
+
+Nothing that cannot be had again is deleted: a damaged copy is set aside, and an image whose bytes are nowhere keeps its
+row, with the advice what to type.
+"""
+
+import stat
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+from imagerag.agent.errors import ImageRAGError, ImageTooLargeError, UsageError
+from imagerag.agent.images.decoding import check_file_size
+from imagerag.agent.threads import in_thread
+from imagerag.store.data_dir import DataDir
+from imagerag.store.images.blob_store import FileBlobStore
+from imagerag.store.images.image_info import image_info
+from imagerag.store.library.database import LANCE_ERRORS, list_libraries, open_table
+from imagerag.store.library.image_copies import stray_files
+from imagerag.store.library.library import Library
+from imagerag.store.library.linked_files import CHANGED, linked_bytes
+from imagerag.store.library.locations import split_member
+from imagerag.store.library.maintenance.verification import LibraryProblem
+from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage
+from imagerag.store.library.table import LibraryTable
+from imagerag.store.set_aside import set_aside
+
+
+async def repair_library(home: DataDir, library: Library, problems: Sequence[LibraryProblem]) -> list[LibraryProblem]:
+    """Mend what `verify_table` found, and say of each problem what was done, or what to do.
+
+    Raises:
+        BackendError: the encoder failed; what was mended until then stays.
+        StorageError: the disk is full, or cannot be written; likewise.
+    """
+    by_image: dict[str, list[LibraryProblem]] = defaultdict(list)
+    for one in problems:
+        by_image[one.id].append(one)
+    strays = by_image.pop("", [])
+    done: list[LibraryProblem] = []
+    for digest, group in by_image.items():
+        row = await library.get(digest)
+        if row is None:  # taken out meanwhile
+            done += [_told(one, "the image was taken out") for one in group]
+        else:
+            done += await _Mending(home, library, row).mend(group)
+    if by_image or strays:
+        await library.optimize()
+    left = {str(path) for path in await library.table.read(lambda: stray_files(library.table))}
+    return done + [
+        one.model_copy(update={"advice": f"somebody writes: later, imagerag library optimize {library.name}"})
+        if one.path in left
+        else _told(one, "deleted")
+        for one in strays
+    ]
+
+
+class _Mending:
+    """Mends the problems of one image."""
+
+    def __init__(self, home: DataDir, library: Library, row: ImageRecord) -> None:
+        self.home, self.library, self.row = home, library, row
+        self.images = library.table.images
+        self.good: list[FileEntry] = []
+        self.changed: list[FileEntry] = []
+
+    async def mend(self, group: Sequence[LibraryProblem]) -> list[LibraryProblem]:
+        """The problems, each with what was done about it."""
+        kinds = {one.kind for one in group}
+        data = await in_thread(self._bytes)
+        if data is None:
+            return await self._without_bytes(group)
+        done = {}
+        if kinds & {"copy", "image"}:
+            done["copy"] = done["image"] = await in_thread(self._copied, data)
+        if "file" in kinds:
+            await self._drop_dead_files()
+            done["file"] = "the path was dropped; the image has another file or a copy"
+        if kinds & {"vector", "thumbnail"}:
+            await self._encode(data)
+            done["vector"], done["thumbnail"] = "encoded anew", "made anew"
+        return [_told(one, done[one.kind]) for one in group]
+
+    def _bytes(self) -> bytes | None:
+        """The bytes of the image, from wherever they still are."""
+        found = self._copy()
+        for entry in self.row.files:
+            read = linked_bytes(self.row.id, entry)
+            if isinstance(read, bytes):
+                self.good.append(entry)
+                found = found or read
+            elif read == CHANGED:
+                self.changed.append(entry)
+        return found or kept_bytes(self.home, self.row.id)
+
+    async def _drop_dead_files(self) -> None:
+        dead = set(self.row.files) - set(self.good)
+        async with self.library.files_lock():
+            now = await self.library.get(self.row.id) or self.row
+            self.row = replace(now, files=tuple(one for one in now.files if one not in dead))
+            await self.library.update_files({self.row.id: self.row.files})
+
+    def _copy(self) -> bytes | None:
+        data = self.images.read(self.row.id)
+        return data if data is not None and sha256(data).hexdigest() == self.row.id else None
+
+    def _copied(self, data: bytes) -> str:
+        aside = self._set_aside()
+        self.images.write(self.row.id, data)
+        return "a whole copy is in the library" + (f"; the damaged one is in {aside}" if aside else "")
+
+    def _set_aside(self) -> Path | None:
+        path = self.images.path(self.row.id)
+        return set_aside(self.home, path) if path.exists() and self._copy() is None else None
+
+    async def _encode(self, data: bytes) -> None:
+        (vector,) = await self.library.embedder.embed_images([data])
+        info = await in_thread(image_info, data)
+        await self.library.upsert([NewImage(row=self.row, data=None, thumbnail=info.thumbnail, vector=vector)])
+
+    async def _without_bytes(self, group: Sequence[LibraryProblem]) -> list[LibraryProblem]:
+        """What to do about an image whose bytes are nowhere, unless one of its files was changed: then that is it."""
+        for entry in self.changed:
+            if (new := await self._indexed_anew(entry)) is not None:
+                return [_told(one, f"{entry.path} was encoded anew, as {new[:12]}") for one in group]
+        advice = f"index the folder where it is now, or: imagerag library remove {self.library.name} {self.row.id[:12]}"
+        return [one.model_copy(update={"advice": advice}) for one in group]
+
+    async def _indexed_anew(self, entry: FileEntry) -> str | None:
+        """Put what is in a changed file now in the image's place, with its texts; None when it is no image."""
+        read = await in_thread(_read_now, entry)
+        if read is None:
+            return None
+        data, now = read
+        with suppress(UsageError):
+            info = await in_thread(image_info, data)
+            (vector,) = await self.library.embedder.embed_images([data])
+            async with self.library.files_lock():
+                there = await self.library.get(info.image.sha256)
+                if there is not None:
+                    await self.library.update_files({there.id: sorted({*there.files, now})})
+            if there is None:
+                row = replace(self.row, image=info.image, files=(now,), size_bytes=now.size)
+                await self.library.upsert([NewImage(row=row, data=None, thumbnail=info.thumbnail, vector=vector)])
+            await self.library.delete([self.row.id])
+            return info.image.sha256
+        return None
+
+
+def kept_bytes(home: DataDir, digest: str) -> bytes | None:
+    """The bytes of an image from the blobs or from any library of a home; None where none has them."""
+    with suppress(OSError):
+        data = FileBlobStore(home.blobs).path(digest).read_bytes()
+        if sha256(data).hexdigest() == digest:
+            return data
+    names: list[str] = []
+    with suppress(ImageRAGError):
+        names = list_libraries(home)
+    for name in names:
+        with suppress(ImageRAGError, *LANCE_ERRORS):  # a damaged library does not hide the next one
+            return LibraryTable(home, name, open_table(home, name)).image_bytes(digest)
+    return None
+
+
+def _read_now(entry: FileEntry) -> tuple[bytes, FileEntry] | None:
+    """What is in a file now; None where that cannot be an image."""
+    path, member = split_member(entry.path)
+    try:
+        status = Path(path).stat()
+        if member or not stat.S_ISREG(status.st_mode):
+            return None
+        check_file_size(Path(path), status.st_size)
+        return Path(path).read_bytes(), FileEntry(entry.path, status.st_size, status.st_mtime_ns, status.st_ino)
+    except (OSError, ImageTooLargeError):
+        return None
+
+
+def _told(problem: LibraryProblem, repaired: str) -> LibraryProblem:
+    return problem.model_copy(update={"repaired": repaired})

@@ -1,0 +1,244 @@
+"""Statistics of a library: what is in it, what it takes on the disk, and how well its captions are found."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from imagerag.agent.types import FrozenModel, Similarity
+from imagerag.store.library.filters.facets import by_frequency
+from imagerag.store.library.library import Library
+from imagerag.store.library.maintenance.library_disk_usage import DiskUse, disk_use
+from imagerag.store.library.maintenance.similar_pairs import similar_pairs
+from imagerag.store.library.thresholds.content import scan_table
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+CAPTIONS: Final = 1_000
+"""Captions that are encoded at most. Rows come sorted by SHA-256, so the first ones are a fair sample."""
+
+COMPARED: Final = 20_000
+"""Images that are compared with all others at most, likewise."""
+
+BLOCK: Final = 256
+_WORST: Final = 5
+
+
+class CaptionSimilarity(FrozenModel):
+    """A caption, and the cosine between it and its own image."""
+
+    id: str
+    caption: str
+    similarity: Similarity
+
+
+class CaptionStatistics(FrozenModel):
+    """How near captions are to their own images.
+
+    Attributes:
+        measured: how many captions were encoded.
+        threshold: the library's, a cosine.
+        accept_rate: share of them that reach it, in [0, 1].
+        worst: those furthest below it, or nearest to it; the furthest first.
+    """
+
+    measured: int
+    threshold: Similarity
+    accept_rate: float
+    worst: tuple[CaptionSimilarity, ...]
+
+
+class NearDuplicates(FrozenModel):
+    """How many images show the same thing as another one.
+
+    Attributes:
+        measured: images that were compared with all others.
+        threshold: cosine from which on two images show the same thing.
+        images: how many of the measured ones have such another one.
+    """
+
+    measured: int
+    threshold: Similarity
+    images: int
+
+
+class LibraryStatistics(FrozenModel):
+    """What a library holds.
+
+    Attributes:
+        captions, titles, tagged: images that have one.
+        linked, copied: images that have a file they are linked to, and a copy in the library.
+        several_files: images of which there are several files.
+        file_bytes: of the files of images, together, as far as it is known.
+        disk: what the library itself takes.
+        formats, licences, cameras, years: value → images; "" is unknown. The most common first, years in their order.
+        megapixels: the smallest, median and largest image.
+        first_taken, last_taken: when the earliest and the latest image was photographed.
+        caption_similarity: None without a threshold or without captions.
+        near_duplicates: None where no threshold between pictures is known.
+    """
+
+    images: int
+    captions: int
+    titles: int
+    tagged: int
+    linked: int
+    copied: int
+    several_files: int
+    file_bytes: int
+    disk: DiskUse
+    formats: dict[str, int]
+    licences: dict[str, int]
+    cameras: dict[str, int]
+    years: dict[str, int]
+    megapixels: tuple[float, float, float] | None
+    first_taken: datetime | None
+    last_taken: datetime | None
+    caption_similarity: CaptionStatistics | None = None
+    near_duplicates: NearDuplicates | None = None
+
+
+COLUMNS: Final = ("id", "media_type", "width", "height", "caption", "title", "tags", "licence", "camera", "taken",
+                  "files", "size_bytes")  # fmt: skip
+
+
+async def library_statistics(library: Library) -> LibraryStatistics:
+    """Count what a library holds, and measure how its captions and its images lie to one another.
+
+    Raises:
+        BackendError: the encoder failed.
+    """
+    found = await library.table.read(lambda: _counted(library))
+    return found.model_copy(
+        update={
+            "caption_similarity": await _caption_similarity(library),
+            "near_duplicates": await library.table.read(lambda: _near_duplicates(library)),
+        }
+    )
+
+
+def _counted(library: Library) -> LibraryStatistics:
+    lance, copies = library.table.lance, library.table.images
+    columns = [name for name in COLUMNS if name in lance.schema.names]
+    counts: Counter[str] = Counter()
+    values: dict[str, Counter[str]] = {name: Counter() for name in ("media_type", "licence", "camera", "year")}
+    sizes: list[float] = []
+    taken: list[datetime] = []
+    for batch in lance.search().select(columns).to_batches(4096):
+        for record in batch.to_pylist():
+            time = record.get("taken")
+            taken += [time] if time else []
+            sizes.append(record["width"] * record["height"] / 1e6)
+            for name in ("media_type", "licence", "camera"):
+                values[name][record.get(name) or ""] += 1
+            values["year"][f"{time:%Y}" if time else ""] += 1
+            counts.update(_facts(record, copied=copies.path(record["id"]).exists()))
+            counts["file_bytes"] += record.get("size_bytes") or 0
+    return LibraryStatistics(
+        images=len(sizes),
+        captions=counts["captions"],
+        titles=counts["titles"],
+        tagged=counts["tagged"],
+        linked=counts["linked"],
+        copied=counts["copied"],
+        several_files=counts["several_files"],
+        file_bytes=counts["file_bytes"],
+        disk=disk_use(library.folder),
+        formats=by_frequency(values["media_type"]),
+        licences=by_frequency(values["licence"]),
+        cameras=by_frequency(values["camera"]),
+        years=dict(sorted(values["year"].items())),
+        megapixels=_spread(sizes),
+        first_taken=min(taken, default=None),
+        last_taken=max(taken, default=None),
+    )
+
+
+def _facts(record: Mapping[str, Any], *, copied: bool) -> Iterable[str]:
+    files = record.get("files") or ()
+    held = {
+        "captions": record["caption"],
+        "titles": record["title"],
+        "tagged": record["tags"],
+        "linked": files,
+        "copied": copied,
+        "several_files": len(files) > 1,
+    }
+    return (name for name, there in held.items() if there)
+
+
+def _spread(sizes: Sequence[float]) -> tuple[float, float, float] | None:
+    ordered = sorted(sizes)
+    return (ordered[0], ordered[len(ordered) // 2], ordered[-1]) if ordered else None
+
+
+async def _caption_similarity(library: Library) -> CaptionStatistics | None:
+    measured = library.metadata.threshold
+    ids = await library.table.read(lambda: _captioned_ids(library))
+    if measured is None or not ids:
+        return None
+    sample = sorted(await library.table.records(("id", "caption", "vector"), ids), key=lambda one: one["id"])
+    found = []
+    for at in range(0, len(sample), BLOCK):
+        part = sample[at : at + BLOCK]
+        texts = await library.embedder.embed_texts([one["caption"] for one in part])
+        found += [max(-1.0, min(1.0, float(text @ one["vector"]))) for text, one in zip(texts, part, strict=True)]
+    ranked = sorted(zip(found, sample, strict=True), key=lambda one: (one[0], one[1]["id"]))
+    return CaptionStatistics(
+        measured=len(found),
+        threshold=measured.cosine,
+        accept_rate=sum(one >= measured.cosine for one in found) / len(found),
+        worst=tuple(
+            CaptionSimilarity(id=one["id"], caption=one["caption"], similarity=similarity)
+            for similarity, one in ranked[:_WORST]
+        ),
+    )
+
+
+def _captioned_ids(library: Library) -> list[str]:
+    """The ids of at most `CAPTIONS` images with a caption, the first ones."""
+    import pyarrow.compute as pc
+
+    found = library.table.lance.search().select(["id", "caption"]).to_arrow()
+    ids = found["id"].filter(pc.greater(pc.binary_length(found["caption"]), 0))
+    first: list[str] = ids.take(pc.sort_indices(ids)[:CAPTIONS]).to_pylist()
+    return first
+
+
+def _near_duplicates(library: Library) -> NearDuplicates | None:
+    import numpy as np
+
+    threshold = library.image_threshold
+    if threshold is None:
+        return None
+    ids, vectors = ids_and_vectors(library)
+    measured = min(len(ids), COMPARED)
+    alike = np.zeros(len(ids), dtype=bool)
+    for ones, others, _ in similar_pairs(vectors, threshold, measured):
+        alike[ones] = alike[others] = True
+    return NearDuplicates(measured=measured, threshold=threshold, images=int(alike[:measured].sum()))
+
+
+def ids_and_vectors(library: Library) -> "tuple[list[str], NDArray[np.float32]]":
+    """The ids of a library, sorted, and their vectors: float32 [rows, dimension]. Blocks."""
+    import numpy as np
+    import pyarrow.compute as pc
+
+    ids = library.table.lance.search().select(["id"]).to_arrow()["id"]
+    ids = ids.take(pc.sort_indices(ids)).combine_chunks()
+    found = _Filled(np.zeros((len(ids), library.metadata.dimension), dtype=np.float32))
+    scan_table(library.table.lance, ids, found)
+    return ids.to_pylist(), found.vectors
+
+
+class _Filled:
+    """Vectors at their places: a table of them and an array at once would be twice the memory."""
+
+    def __init__(self, vectors: "NDArray[np.float32]") -> None:
+        self.vectors = vectors
+
+    def add(self, places: "NDArray[np.intp]", vectors: "NDArray[np.float32]") -> None:
+        """Take in some rows."""
+        self.vectors[places] = vectors

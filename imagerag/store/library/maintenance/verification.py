@@ -1,0 +1,149 @@
+"""Comparing every row of a library with its bytes, its files and its vector, and mending what can be mended."""
+
+from collections import Counter
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from imagerag.agent.types import FrozenModel
+from imagerag.store.library.image_copies import stray_files
+from imagerag.store.library.image_files import ImageFiles
+from imagerag.store.library.library_metadata import library_metadata_of
+from imagerag.store.library.linked_files import linked_bytes
+from imagerag.store.library.schema import IMAGE_COLUMN, FileEntry
+from imagerag.store.library.thresholds.content import is_unit
+from imagerag.store.storage_errors import storage_errors
+
+if TYPE_CHECKING:
+    from imagerag.store.library.table import LibraryTable
+
+Kind = Literal["file", "copy", "image", "vector", "thumbnail", "stray"]
+
+ROWS: Final = 64
+"""Rows that are read at once."""
+
+
+class LibraryProblem(FrozenModel):
+    """Something about a library that is not as it should be.
+
+    Attributes:
+        kind: "file" is a path of an image that no longer leads to it, "copy" a damaged copy inside the library,
+            "image" an image whose bytes are nowhere any more, "stray" a copy that belongs to no image.
+        id: the SHA-256 of the image; empty where it is about none.
+        path: the file that it is about.
+        problem: what is wrong.
+        repaired: what was done about it; empty where nothing was.
+        advice: what to do about it where it cannot be repaired.
+    """
+
+    kind: Kind
+    id: str = ""
+    path: str = ""
+    problem: str
+    repaired: str = ""
+    advice: str = ""
+
+
+class Verification(FrozenModel):
+    """What `verify` read, and what it found.
+
+    Attributes:
+        images: rows that were compared.
+        files, copies: files that images are linked to, and copies inside the library, that were hashed.
+        dimension: of every vector.
+    """
+
+    images: int
+    files: int
+    copies: int
+    dimension: int
+    problems: tuple[LibraryProblem, ...]
+
+    @property
+    def left(self) -> tuple[LibraryProblem, ...]:
+        """The problems that were not repaired."""
+        return tuple(one for one in self.problems if not one.repaired)
+
+
+def verify_table(table: "LibraryTable", *, files: bool = True) -> Verification:
+    """Read every row, every copy and every file of a library; nothing is changed. Blocks.
+
+    Args:
+        files: read the files that images are linked to, too.
+    """
+    counts: Counter[str] = Counter()
+    problems = list(problems_of(table, files=files, counts=counts))
+    return Verification(
+        images=counts["images"],
+        files=counts["files"],
+        copies=counts["copies"],
+        dimension=library_metadata_of(table.lance, table.name).dimension,
+        problems=tuple(problems),
+    )
+
+
+def problems_of(
+    table: "LibraryTable", *, files: bool = True, counts: "Counter[str] | None" = None
+) -> Iterator[LibraryProblem]:
+    """What is wrong with the rows of a library and with its copies, one by one."""
+    counts = Counter() if counts is None else counts
+    for batch in table.lance.search().to_batches(ROWS):  # all columns: one that cannot be read is found, too
+        for record, is_bad in zip(batch.drop_columns(["vector"]).to_pylist(), unusable(batch), strict=True):
+            counts["images"] += 1
+            yield from _of_row(table.images, record, files, counts)
+            if is_bad:
+                yield LibraryProblem(kind="vector", id=record["id"], problem="its vector is not finite or not unit")
+    for path in stray_files(table):
+        yield LibraryProblem(kind="stray", path=str(path), problem="it belongs to no image of the library")
+
+
+def _of_row(
+    images: ImageFiles, record: dict[str, Any], files: bool, counts: "Counter[str]"
+) -> Iterator[LibraryProblem]:
+    digest: str = record["id"]
+    copy, found = _copy_problem(images, record, counts), []
+    for entry in [FileEntry(**file) for file in record.get("files") or ()] if files else []:
+        counts["files"] += 1
+        read = linked_bytes(digest, entry)
+        found.append((entry, read if isinstance(read, str) else ""))
+    whole = copy == "" or any(not problem for _, problem in found)
+    if copy:
+        yield LibraryProblem(kind="copy", id=digest, path=str(images.path(digest)), problem=copy)
+    for entry, problem in found:
+        if problem and copy != "":  # a whole copy is what the library uses, wherever the file went
+            yield LibraryProblem(kind="file", id=digest, path=entry.path, problem=f"it {problem}")
+    if (files or not record.get("files")) and not whole and not copy:
+        yield LibraryProblem(kind="image", id=digest, problem="its bytes are in no file and in no copy")
+    if not _is_webp(record["thumbnail"]):
+        yield LibraryProblem(kind="thumbnail", id=digest, problem="its thumbnail is missing or damaged")
+
+
+def _copy_problem(images: ImageFiles, record: dict[str, Any], counts: "Counter[str]") -> str | None:
+    """What is wrong with the copy of an image; None where there is no copy."""
+    digest: str = record["id"]
+    path = images.path(digest)
+    with storage_errors(path, "cannot read"):
+        data = images.read(digest)
+    data = record.get(IMAGE_COLUMN) if data is None else data
+    if data is None:
+        return None
+    counts["copies"] += 1
+    same = sha256(data).hexdigest() == digest
+    return "" if same else "its bytes have another SHA-256"
+
+
+def unusable(batch: Any) -> list[bool]:
+    """Of each row, whether a cosine with its vector would mean nothing."""
+    import numpy as np
+
+    column = batch.column("vector")
+    size = batch.schema.field("vector").type.list_size
+    values = column.flatten().to_numpy(zero_copy_only=False) if not column.null_count else None
+    if values is None or len(values) != size * batch.num_rows:
+        return [one is None or not is_unit(float(np.linalg.norm(one))) for one in column.to_pylist()]
+    norms = np.linalg.norm(values.reshape(-1, size).astype(np.float64), axis=1)
+    return [not is_unit(norm) for norm in norms]
+
+
+def _is_webp(data: bytes | None) -> bool:
+    return data is not None and data[:4] == b"RIFF" and data[8:12] == b"WEBP"

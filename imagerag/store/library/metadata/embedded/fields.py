@@ -1,0 +1,47 @@
+"""What one kind of metadata (EXIF, IPTC, XMP) says of an image, before the kinds are put together."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from imagerag.store.library.metadata.capture_time import CaptureTime
+
+__all__ = ["EmbeddedFields", "Position", "plausible_position"]
+
+Position = tuple[float, float]
+"""Latitude and longitude, in degrees."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddedFields:
+    """Fields of one kind of metadata; None or empty is "says nothing".
+
+    Attributes:
+        licence: a licence by its name or address.
+        rights: a notice of copyright, or terms in words.
+        taken: when it was photographed.
+        digitized: when it was made a file, where that is told apart.
+        rating: stars, as they are written.
+        parameters: what a generator of images made it with.
+    """
+
+    title: str | None = None
+    caption: str | None = None
+    tags: tuple[str, ...] = ()
+    author: str | None = None
+    licence: str | None = None
+    rights: str | None = None
+    taken: CaptureTime | None = None
+    digitized: CaptureTime | None = None
+    camera: str | None = None
+    lens: str | None = None
+    place: str | None = None
+    position: Position | None = None
+    rating: int | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+def plausible_position(latitude: float | None, longitude: float | None) -> Position | None:
+    """A position on earth. Exactly 0, 0 is what devices write that have none."""
+    if latitude is None or longitude is None or (latitude, longitude) == (0, 0):
+        return None
+    return (round(latitude, 7), round(longitude, 7)) if abs(latitude) <= 90 and abs(longitude) <= 180 else None

@@ -1,0 +1,101 @@
+"""Put together what the kinds of metadata in an image file say: the value of each field is the first one's that has it.
+
+Texts come from XMP (Unicode, what editors write last), then IPTC, then EXIF and a PNG's texts, which devices write
+too. Facts of the exposure come from EXIF, which the camera wrote, then from XMP and IPTC.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from imagerag.agent.types import Scalar
+from imagerag.store.library.metadata.capture_time import CaptureTime
+from imagerag.store.library.metadata.embedded.blocks import find_blocks
+from imagerag.store.library.metadata.embedded.exif import read_exif
+from imagerag.store.library.metadata.embedded.fields import EmbeddedFields
+from imagerag.store.library.metadata.embedded.iptc import read_iptc
+from imagerag.store.library.metadata.embedded.texts import first_text, tidy
+from imagerag.store.library.metadata.embedded.xmp import read_xmp
+from imagerag.store.library.metadata.generation_metadata import without_parameters
+from imagerag.store.library.metadata.image_metadata import ImageMetadata
+from imagerag.store.library.metadata.licence_names import licence_name
+from imagerag.store.library.metadata.metadata_values import MAX_KEYS, MAX_VALUE
+
+__all__ = ["read_embedded", "read_xmp_sidecar"]
+
+_STARS: Final = range(-1, 6)
+"""What ratings are: five stars, and -1 for what was rejected. 0 is no rating."""
+
+
+def read_embedded(data: bytes) -> ImageMetadata:
+    """What an image file says of its image; nothing where it has no metadata, or none that can be read.
+
+    Bytes of any kind are taken, and nothing is raised: a field that is junk is left out, and costs no other.
+    """
+    blocks = find_blocks(data)
+    return _combined(
+        _or_nothing(read_xmp, blocks.xmp),
+        _or_nothing(read_iptc, blocks.iptc),
+        _or_nothing(read_exif, blocks.exif),
+        _or_nothing(_of_png, blocks.texts),
+    )
+
+
+def read_xmp_sidecar(data: bytes) -> ImageMetadata:
+    """What an `.xmp` file, as Lightroom and darktable write one beside an image, says of the image."""
+    nothing = EmbeddedFields()
+    return _combined(_or_nothing(read_xmp, data), nothing, nothing, nothing)
+
+
+def _or_nothing(read: Any, block: Any) -> EmbeddedFields:
+    """Fields of a block; none where reading it fails in a way that nobody thought of: it must not cost the image."""
+    try:
+        found: EmbeddedFields = read(block)
+        return found
+    except Exception:
+        return EmbeddedFields()
+
+
+def _of_png(texts: Mapping[str, str]) -> EmbeddedFields:
+    prompt, parameters = without_parameters(texts.get("parameters", ""))
+    return EmbeddedFields(
+        title=first_text([texts.get("Title")]),
+        caption=first_text([texts.get("Description"), prompt]),
+        author=first_text([texts.get("Author")]),
+        rights=first_text([texts.get("Copyright")]),
+        parameters=parameters,
+    )
+
+
+def _combined(xmp: EmbeddedFields, iptc: EmbeddedFields, exif: EmbeddedFields, png: EmbeddedFields) -> ImageMetadata:
+    texts, facts = (xmp, iptc, exif, png), (exif, xmp, iptc)
+    taken = _first([exif.taken, xmp.taken, iptc.taken, exif.digitized, xmp.digitized])
+    position = _first(one.position for one in facts)
+    licence = _first([*(one.licence for one in texts), *(one.rights for one in texts)])
+    tags = dict.fromkeys(tag for one in _first(kind.tags for kind in texts) or () if (tag := tidy(one)[:MAX_VALUE]))
+    return ImageMetadata(
+        title=_first(one.title for one in texts),
+        caption=_first(one.caption for one in texts),
+        tags=tuple(tags)[:MAX_KEYS] or None,
+        author=_first(one.author for one in texts),
+        licence=licence_name(licence) if licence else None,
+        taken=taken[0] if taken else None,
+        camera=_first(one.camera for one in facts),
+        lens=_first(one.lens for one in facts),
+        place=_first([xmp.place, iptc.place]),
+        latitude=position[0] if position else None,
+        longitude=position[1] if position else None,
+        metadata=_metadata(taken, _first(one.rating for one in texts), exif.parameters or png.parameters) or None,
+    )
+
+
+def _metadata(taken: CaptureTime | None, rating: int | None, parameters: Mapping[str, str]) -> dict[str, Scalar]:
+    kept: dict[str, Scalar] = dict(parameters)
+    if taken and taken[1]:
+        kept["taken_offset"] = taken[1]
+    if rating and rating in _STARS:
+        kept["rating"] = rating
+    return kept
+
+
+def _first(values: Iterable[Any]) -> Any:
+    return next((value for value in values if value), None)

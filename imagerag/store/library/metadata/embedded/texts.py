@@ -1,0 +1,49 @@
+"""Texts in metadata: bytes of an unsaid character set, and junk that cameras and programs write."""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from imagerag.store.library.metadata.metadata_values import MAX_CAPTION
+from imagerag.store.text_files import clean
+
+__all__ = ["decode_text", "first_text", "is_junk", "tidy"]
+
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]+")
+
+_JUNK: Final = re.compile(
+    r"""(?: OLYMPUS[ ]DIGITAL[ ]CAMERA | SONY[ ]DSC | (?:KONICA[ ])?MINOLTA[ ]DIGITAL[ ]CAMERA | DIGITAL[ ]CAMERA
+        | Exif_JPEG_(?:PICTURE|\d+) | DCF[ ]1\.0 | DCIM[\\/].* | <(?:KENOX|SAMSUNG|Digimax).*> | MinoltaDSC
+        | AppleMark | LEAD[ ]Technologies.* | File[ ]written[ ]by[ ].* | Created[ ]with[ ].* | CREATOR:[ ].*
+        | Processed[ ]with[ ].* | charset=\S+(?:[ ].*)? | binary[ ]comment | default | untitled | unknown | none | null
+        | ASCII | Screenshot | Picasa | [\W_]* )""",
+    re.IGNORECASE | re.VERBOSE | re.DOTALL,
+)
+"""Whole texts that a device or a program writes by itself; they say nothing of the image."""
+
+
+def decode_text(data: bytes, charset: str = "utf-8") -> str:
+    """A text up to its first NUL, in `charset`, else in UTF-8, else in Windows' Latin-1."""
+    data = data.partition(b"\0")[0]
+    for one in dict.fromkeys((charset, "utf-8")):
+        try:
+            return data.decode(one)
+        except (UnicodeDecodeError, LookupError):
+            continue
+    return data.decode("cp1252", "replace")
+
+
+def tidy(text: str) -> str:
+    """A text without characters that control, trimmed, and empty where it is too long."""
+    text = clean(_CONTROL.sub(" ", text.replace("\r\n", "\n").replace("\ufeff", "")))
+    return text if len(text) <= MAX_CAPTION else ""
+
+
+def is_junk(text: str) -> bool:
+    """Whether a text is what a device or a program writes by itself."""
+    return len(text) <= 200 and bool(_JUNK.fullmatch(text))
+
+
+def first_text(texts: Iterable[str | None]) -> str | None:
+    """The first of them that says something."""
+    return next((told for text in texts if text and (told := tidy(text)) and not is_junk(told)), None)

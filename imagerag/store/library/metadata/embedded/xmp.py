@@ -1,0 +1,171 @@
+"""The fields of XMP that a library keeps.
+
+XMP is RDF in XML. The document is read piece by piece and never held as a tree: only the properties wanted are kept, a
+document type (with which entities are declared that multiply) ends the reading, and so do depth and length. What was
+read until then counts.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final
+from xml.parsers import expat
+
+from imagerag.store.library.metadata.capture_time import capture_time
+from imagerag.store.library.metadata.embedded.exif import camera, lens
+from imagerag.store.library.metadata.embedded.fields import EmbeddedFields, plausible_position
+from imagerag.store.library.metadata.embedded.iptc import joined
+from imagerag.store.library.metadata.embedded.texts import first_text
+
+__all__ = ["read_xmp"]
+
+_RDF: Final = "http://www.w3.org/1999/02/22-rdf-syntax-ns# "
+_XML_LANG: Final = "http://www.w3.org/XML/1998/namespace lang"
+
+_PREFIXES: Final = {
+    "http://purl.org/dc/elements/1.1/": "dc",
+    "http://ns.adobe.com/xap/1.0/": "xmp",
+    "http://ns.adobe.com/xap/1.0/rights/": "xmpRights",
+    "http://ns.adobe.com/photoshop/1.0/": "photoshop",
+    "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/": "iptc",
+    "http://iptc.org/std/Iptc4xmpExt/2008-02-29/": "iptcExt",
+    "http://ns.adobe.com/exif/1.0/": "exif",
+    "http://cipa.jp/exif/1.0/": "exifEX",
+    "http://ns.adobe.com/exif/1.0/aux/": "aux",
+    "http://ns.adobe.com/tiff/1.0/": "tiff",
+    "http://creativecommons.org/ns#": "cc",
+    "http://web.resource.org/cc/": "cc",
+}
+_WANTED: Final = frozenset(
+    ("dc:title", "dc:description", "dc:subject", "dc:creator", "dc:rights", "xmp:CreateDate", "xmp:Rating",
+     "xmpRights:WebStatement", "xmpRights:UsageTerms", "photoshop:Headline", "photoshop:DateCreated", "photoshop:City",
+     "photoshop:State", "photoshop:Country", "iptc:Location", "iptcExt:Sublocation", "iptcExt:City",
+     "iptcExt:ProvinceState", "iptcExt:CountryName", "exif:DateTimeOriginal", "exif:GPSLatitude", "exif:GPSLongitude",
+     "exif:UserComment", "exifEX:LensModel", "aux:Lens", "tiff:Make", "tiff:Model", "cc:license")
+)  # fmt: skip
+
+_MAX_BYTES: Final = 2 * 2**20
+_PIECE: Final = 64 * 1024
+_MAX_DEPTH: Final = 100
+_MAX_VALUES: Final = 200
+_MAX_TEXT: Final = 20_000
+
+_COORDINATE: Final = re.compile(r"\s*(\d+(?:\.\d+)?)(?:,(\d+(?:\.\d+)?))?(?:,(\d+(?:\.\d+)?))?\s*([NSEWnsew])\s*")
+
+
+def read_xmp(data: bytes) -> EmbeddedFields:
+    """The fields in an XMP packet, or in an `.xmp` file."""
+    found = _Properties.read(data)
+    place = [found.text("photoshop:City"), found.text("photoshop:State"), found.text("photoshop:Country")]
+    created = [found.text(f"iptcExt:{name}") for name in ("Sublocation", "City", "ProvinceState", "CountryName")]
+    addresses = [*found.texts("cc:license"), *found.texts("xmpRights:WebStatement")]
+    commons = next((one for one in addresses if "creativecommons.org/" in one), None)
+    rating = found.text("xmp:Rating") or ""
+    return EmbeddedFields(
+        title=first_text([*found.texts("dc:title"), *found.texts("photoshop:Headline")]),
+        caption=first_text([*found.texts("dc:description"), *found.texts("exif:UserComment")]),
+        tags=tuple(found.texts("dc:subject")),
+        author=joined(found.texts("dc:creator"), "; "),
+        licence=commons or first_text(found.texts("cc:license")),
+        rights=first_text([*found.texts("xmpRights:UsageTerms"), *found.texts("dc:rights"), *addresses]),
+        taken=capture_time(found.text("exif:DateTimeOriginal")) or capture_time(found.text("photoshop:DateCreated")),
+        digitized=capture_time(found.text("xmp:CreateDate")),
+        camera=camera(found.text("tiff:Make"), found.text("tiff:Model")),
+        lens=lens(found.text("exifEX:LensModel")) or lens(found.text("aux:Lens")),
+        place=joined([found.text("iptc:Location"), *place], ", ") or joined(created, ", "),
+        position=plausible_position(*(_degrees(found.text(f"exif:GPS{name}")) for name in ("Latitude", "Longitude"))),
+        rating=int(rating) if re.fullmatch(r"-?\d{1,2}", rating) else None,
+    )
+
+
+def _degrees(text: str | None) -> float | None:
+    """A coordinate as XMP writes it: `52,31.2N`, `52,31,12N`."""
+    found = _COORDINATE.fullmatch(text[:64]) if text else None
+    if found is None:
+        return None
+    degrees, minutes, seconds = (float(part or 0) for part in found.groups()[:3])
+    size = degrees + minutes / 60 + seconds / 3600
+    return -size if found[4] in "SsWw" else size
+
+
+class _EndError(Exception):
+    """Nothing more is read of the document."""
+
+
+class _Properties:
+    """Values of the properties wanted, by their names; of several languages the default one first."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, list[str]] = {}
+        self._stack: list[tuple[str, str]] = []  # property that an element belongs to, and its language
+        self._text: list[str] = []
+        self._size = 0
+
+    @classmethod
+    def read(cls, data: bytes) -> "_Properties":
+        """Those of a document, as far as it can be read."""
+        found = cls()
+        if not data:
+            return found
+        parser = expat.ParserCreate(namespace_separator=" ")
+        parser.buffer_text = True
+        parser.StartElementHandler, parser.EndElementHandler = found._start, found._end
+        parser.CharacterDataHandler = found._add
+        parser.StartDoctypeDeclHandler = found._refuse
+        try:
+            for at in range(0, min(len(data), _MAX_BYTES), _PIECE):
+                parser.Parse(data[at : at + _PIECE], False)
+        except (expat.ExpatError, _EndError, ValueError, LookupError):
+            pass  # what was read until then counts
+        return found
+
+    def texts(self, name: str) -> Sequence[str]:
+        """The values of a property."""
+        return self._values.get(name, ())
+
+    def text(self, name: str) -> str | None:
+        """The first of them."""
+        return next(iter(self.texts(name)), None)
+
+    def _refuse(self, *_: object) -> None:
+        raise _EndError
+
+    def _start(self, name: str, attributes: Mapping[str, str]) -> None:
+        if len(self._stack) >= _MAX_DEPTH:
+            raise _EndError
+        self._text, self._size = [], 0
+        inherited = self._stack[-1][0] if self._stack else ""
+        is_rdf = name.startswith(_RDF)
+        owner = inherited if is_rdf else _short(name)
+        self._stack.append((owner, attributes.get(_XML_LANG, "")))
+        for key, value in attributes.items():
+            if key == f"{_RDF}resource":
+                self._keep(owner, value, "")
+            elif key != _XML_LANG:
+                self._keep(_short(key), value, "")
+
+    def _end(self, name: str) -> None:
+        owner, language = self._stack.pop()
+        self._keep(owner, "".join(self._text), language)
+        self._text, self._size = [], 0
+
+    def _add(self, text: str) -> None:
+        if self._stack and self._stack[-1][0] in _WANTED and self._size <= _MAX_TEXT:
+            self._text.append(text)
+            self._size += len(text)
+
+    def _keep(self, name: str, value: str, language: str) -> None:
+        value = value.strip()
+        if name not in _WANTED or not value or len(value) > _MAX_TEXT:
+            return
+        values = self._values.setdefault(name, [])
+        if language.lower() == "x-default":
+            values.insert(0, value)
+        elif len(values) < _MAX_VALUES:
+            values.append(value)
+
+
+def _short(name: str) -> str:
+    """A property's name with the usual prefix; empty for one of another namespace."""
+    space, _, local = name.rpartition(" ")
+    prefix = _PREFIXES.get(space)
+    return f"{prefix}:{local}" if prefix else ""

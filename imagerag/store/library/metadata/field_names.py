@@ -1,0 +1,92 @@
+"""Which of our fields the names in a record stand for: `File Name` is the path, `photographer` the author.
+
+A record's own names (`caption`, `tags`, …) come first; what others call the same thing is understood where they are
+not there.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+from imagerag.store.library.metadata.metadata_values import POSITION, degrees_of, time_of
+from imagerag.store.text_files import plain_name
+
+TEXTS: Final = ("title", "caption", "source", "author", "licence", "camera", "lens", "place")
+TAKEN: Final = "taken"
+PATH: Final = "path"
+
+ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
+    "path": ("file_name", "filename", "file", "filepath", "file_path", "image_path", "image_file", "image_name",
+             "imagepath", "image", "img", "img_path", "picture", "photo", "sourcefile"),
+    "caption": ("text", "description", "captions", "image_description", "imagedescription", "caption_abstract",
+                "alt_text", "alt", "prompt", "label"),
+    "title": ("object_name", "objectname"),
+    "tags": ("keywords",),
+    "licence": ("license", "license_name", "rights"),
+    "author": ("artist", "creator", "photographer", "byline", "by_line"),
+    "camera": ("camera_model",),
+    "lens": ("lens_model", "lensmodel"),
+    "place": ("location",),
+    "taken": ("date_taken", "taken_at", "datetimeoriginal", "date_time_original", "capture_date"),
+    "latitude": ("lat", "gps_latitude", "gpslatitude"),
+    "longitude": ("lon", "lng", "gps_longitude", "gpslongitude"),
+}  # fmt: skip
+"""What others call our fields, the likeliest first; each counts only where none before it says anything."""
+
+_NAMES: Final = {field: frozenset((field, *ALIASES[field])) for field in (TAKEN, *POSITION)}
+
+_CAPTION: Final = re.compile(r"(?:^|_)captions?(?:_\d+|_[a-z]{2})?$")
+
+
+def fields_of(names: "Mapping[str, Any] | list[str]") -> dict[str, str]:
+    """Which of our fields each name stands for: `Path` is the path, `file_name` too where there is no `path`."""
+    return dict(_fields_of(tuple(names)))
+
+
+@lru_cache(maxsize=512)
+def _fields_of(names: tuple[str, ...]) -> Mapping[str, str]:
+    """`fields_of`: the rows of a table, and the sidecars of a program, have the same names over and over."""
+    plain = {name: plain_name(name) for name in names}
+    found: dict[str, str] = {}
+    for field in (PATH, *TEXTS, TAKEN, *POSITION, "tags", "metadata"):
+        for wanted in (field, *ALIASES.get(field, ())):
+            hits = [name for name in names if plain[name] == wanted and name not in found]
+            if hits:
+                found[hits[0]] = field
+                break
+    return found
+
+
+def written_fields(said: Mapping[str, Any]) -> dict[str, str]:
+    """`fields_of`, of those whose values can stand for such a field: a class number is no caption."""
+    return fields_of({key: value for key, value in said.items() if _tells(key, value)})
+
+
+def guessed_caption(record: Mapping[str, Any]) -> dict[str, str]:
+    """The column that looks most like a caption where none is called so: `blip_caption`, `caption_0`."""
+    if "caption" in fields_of(record).values():
+        return {}
+    likely = [name for name, one in record.items() if isinstance(one, str) and _CAPTION.search(plain_name(name))]
+    return {min(likely): "caption"} if likely else {}
+
+
+def with_caption(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The record with such a column under the caption's own name."""
+    guessed = guessed_caption(record)
+    return {guessed.get(name, name): one for name, one in record.items()} if guessed else record
+
+
+def _tells(key: str, value: Any) -> bool:
+    """Whether a field can stand for one of ours: of what others call it only text can, and a number is no caption."""
+    plain = plain_name(key)
+    if plain in ("tags", "keywords", "metadata") or plain in TEXTS:
+        return True
+    if plain in _NAMES[TAKEN]:
+        return time_of(value) is not None
+    axis = next((axis for axis in POSITION if plain in _NAMES[axis]), None)
+    if axis is not None:
+        return degrees_of(value, axis) is not None
+    if not isinstance(value, str):
+        return False
+    return plain != "label" or bool(re.search(r"[^\W\d_]", value))

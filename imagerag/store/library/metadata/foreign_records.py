@@ -1,0 +1,60 @@
+"""Records beside images as programs write them: Google Takeout, img2dataset, gallery-dl."""
+
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from imagerag.store.library.metadata.metadata_values import POSITION
+
+_DOWNLOADING: Final = ("key", "status", "error_message", "width", "height", "original_width", "original_height", "exif",
+                       "md5", "sha256")  # fmt: skip
+_GALLERY_WORK: Final = ("filename", "extension", "hash", "md5", "width", "height")
+_TAGS: Final = re.compile(r"^tags?_(?!count)\w+$")
+
+
+def our_record(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The record of a program that is known, with our fields; any other as it is."""
+    if "photoTakenTime" in record or "googlePhotosOrigin" in record:
+        return _of_takeout(record)
+    if record.keys() >= {"url", "key", "status"}:
+        return _of_img2dataset(record)
+    if record.keys() >= {"category", "subcategory", "extension"}:
+        return _of_gallery_dl(record)
+    return record
+
+
+def _of_takeout(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Google Takeout's object with our fields. Its title is the file's name, its time is UTC's, 0, 0 is no place."""
+    said = {key: value for key, value in record.items() if key != "title"}
+    time, place = record.get("photoTakenTime"), record.get("geoData")
+    with suppress(TypeError, ValueError, OverflowError, OSError, KeyError):
+        said["taken"] = f"{datetime.fromtimestamp(int(time['timestamp']), UTC):%Y-%m-%d %H:%M:%S}Z" if time else None
+    if isinstance(place, dict) and (place.get("latitude") or place.get("longitude")):
+        said |= {axis: place.get(axis) for axis in POSITION}
+    return said
+
+
+def _of_img2dataset(record: Mapping[str, Any]) -> dict[str, Any]:
+    """img2dataset's object without what it says of its own work."""
+    said = {key: value for key, value in record.items() if key not in _DOWNLOADING}
+    url = said.pop("url")
+    return {"source": url, **said}
+
+
+def _of_gallery_dl(record: Mapping[str, Any]) -> dict[str, Any]:
+    """gallery-dl's object, which has what each site has: its lists of tags, its author's name, its page."""
+    said = {key: value for key, value in record.items() if key not in _GALLERY_WORK}
+    tags = [tag for key in sorted(record) if _TAGS.match(key) and isinstance(tag := record[key], list)]
+    if not said.get("tags") and tags:
+        said = {key: value for key, value in said.items() if not _TAGS.match(key)}
+        said["tags"] = [one for part in tags for one in part]
+    for key in ("author", "artist", "user", "uploader"):
+        value = said.pop(key, None)
+        names = [value.get(name) for name in ("name", "nick", "username")] if isinstance(value, dict) else [value]
+        said.setdefault("author", next((name for name in names if name and isinstance(name, str)), None))
+        if not said["author"]:
+            del said["author"]
+    pages = (record.get(key) for key in ("post_url", "page_url", "url", "file_url"))
+    return {"source": next((page for page in pages if isinstance(page, str) and page), None), **said}

@@ -1,0 +1,133 @@
+"""What is said about one image: captions, tags, licence and the rest, from records of any maker.
+
+What stands for none of our fields is metadata, as long as it is small: pixels and polygons that a program keeps in its
+sidecars are no metadata.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from imagerag.agent.types import Scalar
+from imagerag.store.library.metadata.field_names import PATH, TAKEN, TEXTS, written_fields
+from imagerag.store.library.metadata.metadata_values import (
+    MAX_CAPTION,
+    POSITION,
+    degrees_of,
+    metadata_of,
+    object_of,
+    string_of,
+    tags_of,
+    text_of,
+    time_of,
+)
+from imagerag.store.library.schema import ImageRecord
+from imagerag.store.text_files import clean
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageMetadata:
+    """What a manifest row, a sidecar or the file itself says of one image; None is "says nothing".
+
+    Attributes:
+        taken: when it was photographed, as the camera's clock showed it, marked as UTC whatever the offset.
+        language: of the caption, as a BCP 47 tag.
+        latitude, longitude: in degrees, both or none.
+    """
+
+    title: str | None = None
+    caption: str | None = None
+    tags: tuple[str, ...] | None = None
+    metadata: Mapping[str, Scalar] | None = None
+    source: str | None = None
+    author: str | None = None
+    licence: str | None = None
+    taken: datetime | None = None
+    camera: str | None = None
+    lens: str | None = None
+    place: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+    language: str | None = None
+
+    def applied_to(self, row: ImageRecord) -> ImageRecord:
+        """The row with everything that is said here."""
+        said = {name: value for name, value in vars(self).items() if value is not None}
+        return replace(row, **said)
+
+    def filling(self, row: ImageRecord) -> ImageRecord:
+        """The row with what is said here where it says nothing itself: what a person said of it stays."""
+        said = {name: value for name, value in vars(self).items() if value is not None}
+        lacking = {name: value for name, value in said.items() if getattr(row, name) in (None, "", ())}
+        return replace(row, **{**lacking, "metadata": {**(self.metadata or {}), **row.metadata}})
+
+    def or_else(self, other: "ImageMetadata") -> "ImageMetadata":
+        """What is said here, and by the other one where nothing is."""
+        said = {name: value for name, value in vars(self).items() if value is not None}
+        metadata = {**(other.metadata or {}), **(self.metadata or {})}
+        return replace(other, **{**said, "metadata": metadata or None})
+
+
+def read_metadata(record: Mapping[str, Any]) -> ImageMetadata:
+    """A description from a manifest row or a sidecar's object; empty and null fields say nothing."""
+    said = {key: value for key, value in record.items() if key and value not in (None, "", [], {}, ())}
+    if str(said.get("schema", "")).startswith("imagerag.sidecar/"):
+        return _of_a_run(said)
+    if str(said.get("schema", "")).startswith("imagerag.image/"):
+        return _of_an_export(record)
+    fields = written_fields(said)
+    if not POSITION.keys() <= set(fields.values()):  # half of a position is none, but metadata
+        fields = {key: field for key, field in fields.items() if field not in POSITION}
+    found: dict[str, Any] = {}
+    rest = {key: value for key, value in said.items() if key not in fields}
+    tags, given = None, {}
+    for key, field in fields.items():
+        value = said[key]
+        if field == "tags":
+            tags = tags_of(value)
+        elif field == TAKEN:
+            found[field] = time_of(value)
+        elif field in POSITION:
+            found[field] = degrees_of(value, field)
+        elif field == "metadata":
+            given = object_of(value)
+        elif field != PATH:
+            text = clean(text_of(value))
+            if len(text) <= MAX_CAPTION:
+                found[field] = text
+    extra = metadata_of({**rest, **given})
+    if "title" not in found and isinstance(name := extra.get("name"), str):
+        found["title"] = name
+    return ImageMetadata(tags=tags, metadata=extra or None, **found)
+
+
+def _of_a_run(said: Mapping[str, Any]) -> ImageMetadata:
+    """What `generate` wrote beside a picture: its prompt, and under whose licences the references in it were."""
+    references = [one for one in said.get("references") or [] if isinstance(one, dict)]
+    licences, authors = (_each(references, name) for name in ("licence", "author"))
+    kept = {name: said[name] for name in ("run_id", "generator", "outcome") if name in said}
+    titles = "; ".join(_each(references, "title"))
+    return ImageMetadata(
+        caption=clean(string_of(said["prompt"]))[:MAX_CAPTION] if said.get("prompt") else None,
+        licence="; ".join(licences) or None,
+        author="; ".join(authors) or None,
+        metadata=metadata_of({**kept, **({"references": titles} if titles else {})}) or None,
+    )
+
+
+def _of_an_export(record: Mapping[str, Any]) -> ImageMetadata:
+    """What `library export` wrote beside a picture: all of it counts, empty texts too."""
+    texts = {name: clean(value) for name in (*TEXTS, "language") if isinstance(value := record.get(name), str)}
+    position = {axis: degrees_of(record.get(axis), axis) for axis in POSITION}
+    values: dict[str, Any] = {**texts, **(position if None not in position.values() else {})}
+    return ImageMetadata(
+        **values,
+        taken=time_of(record.get(TAKEN)),
+        tags=tags_of(record.get("tags") or []),
+        metadata=metadata_of(object_of(record.get("metadata"))),
+    )
+
+
+def _each(references: list[dict[str, Any]], name: str) -> list[str]:
+    return list(dict.fromkeys(clean(string_of(one[name])) for one in references if one.get(name)))

@@ -1,0 +1,106 @@
+"""The values that records give for an image: times, coordinates, tags, and which of the others are metadata."""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from imagerag.agent.types import Scalar
+from imagerag.store.library.metadata.capture_time import capture_time
+from imagerag.store.text_files import clean, parsed, plain_name
+
+POSITION: Final = {"latitude": 90, "longitude": 180}
+"""Coordinates in degrees, and how far they go."""
+
+MAX_CAPTION: Final = 20_000
+MAX_VALUE: Final = 2_000
+MAX_KEYS: Final = 100
+"""Characters of a caption, characters of a metadata value, and values that are kept of one image."""
+
+DETECTIONS: Final = frozenset(
+    ("shapes", "imagedata", "annotations", "detections", "predictions", "objects", "boxes", "bbox", "bboxes",
+     "box", "segmentation", "polygon", "points", "keypoints", "regions", "categories", "classid")
+)  # fmt: skip
+"""Keys in lower case under which detectors and their labelling tools keep what they found."""
+
+
+def time_of(value: Any) -> datetime | None:
+    """A date and time as metadata writes them; None for what is none. See `capture_time`."""
+    found = capture_time(value) if isinstance(value, str) else None
+    return found[0] if found else None
+
+
+def degrees_of(value: Any, axis: str) -> float | None:
+    """A latitude or longitude; None for what is none."""
+    try:
+        degrees = float(value) if isinstance(value, int | float | str) else float("nan")
+    except (ValueError, OverflowError):
+        return None
+    return degrees if abs(degrees) <= POSITION[axis] else None
+
+
+def metadata_of(values: Mapping[str, Any]) -> dict[str, Scalar]:
+    """What of the values is metadata: everything short, and nothing that a detector drew."""
+    kept: dict[str, Scalar] = {}
+    for key, value in values.items():
+        if _is_drawn(key, value):
+            continue
+        try:
+            scalar = _scalar(value)
+        except (RecursionError, ValueError):  # nested deeper than JSON can write
+            continue
+        if len(kept) < MAX_KEYS and (not isinstance(scalar, str) or len(scalar) <= MAX_VALUE):
+            kept[clean(str(key))[:MAX_VALUE]] = scalar
+    return kept
+
+
+def _is_drawn(key: str, value: Any) -> bool:
+    """Whether a value is what a detector or a labelling tool found in the picture, or the picture itself."""
+    plain = plain_name(key).replace("_", "")
+    words = isinstance(value, list) and all(isinstance(part, str) for part in value)
+    return plain == "imagedata" or (plain in DETECTIONS and isinstance(value, list | dict) and not words)
+
+
+def tags_of(value: Any) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    if isinstance(value, str):
+        value = _value(value) if value.lstrip().startswith("[") else re.split(r"[;,|]", value)
+    parts = value if isinstance(value, list) else [value]
+    tags = dict.fromkeys(tag for part in parts if (tag := clean(string_of(part))) and len(tag) <= MAX_VALUE)
+    return tuple(tags)[:MAX_KEYS]
+
+
+def object_of(value: Any) -> dict[str, Any]:
+    """A metadata field: an object, or a CSV cell with one in it; anything else is kept under its own name."""
+    read = _value(value) if isinstance(value, str) else value
+    if read is None:
+        return {}
+    return read if isinstance(read, dict) else {"metadata": value}
+
+
+def _value(text: str) -> Any:
+    try:
+        return parsed(text)
+    except ValueError:
+        return text
+
+
+def _scalar(value: Any) -> Scalar:
+    if isinstance(value, float) and not -float("inf") < value < float("inf"):
+        return str(value)
+    return value if isinstance(value, int | float | bool) or value is None else clean(string_of(value))
+
+
+def text_of(value: Any) -> str:
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return "; ".join(part.strip() for part in value)
+    return string_of(value)
+
+
+def string_of(value: Any) -> str:
+    try:
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None

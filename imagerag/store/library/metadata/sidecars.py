@@ -1,0 +1,231 @@
+"""The files beside an image that say something of it.
+
+An image `circle.png` may have `circle.json` or `circle.png.json` (an object with our fields, or with what others call
+them; what `imagerag generate` writes too), `circle.txt` or `circle.png.txt` (its caption; `.caption` does as well), and
+what Google Takeout writes, `circle.png.supplemental-metadata.json`, whose name Takeout cuts short; and `circle.xmp` or
+`circle.png.xmp`, as Lightroom and darktable write them. What the first of
+them leaves out the others may say. Nothing in a sidecar costs the image: what cannot be read is told, and the image
+goes in without it.
+
+A caption is shown, and sent to services. So a sidecar that is a link may lead to no file outside of the folders that
+are indexed: of a folder that somebody else made, it could be any text of the machine.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from imagerag.store.library.metadata.embedded import read_xmp_sidecar
+from imagerag.store.library.metadata.foreign_records import our_record
+from imagerag.store.library.metadata.generation_metadata import without_parameters
+from imagerag.store.library.metadata.image_metadata import ImageMetadata, read_metadata
+from imagerag.store.library.metadata.metadata_values import DETECTIONS, MAX_CAPTION
+from imagerag.store.path_policy import OUTSIDE, PathPolicy
+from imagerag.store.text_files import clean, parsed, plain_name, read_text
+
+SUFFIXES: Final = (".json", ".txt", ".caption", ".xmp")
+
+MEMBER_SUFFIXES: Final = (*SUFFIXES, ".cls")
+"""Of what lies beside an image in an archive: WebDataset's classes, too."""
+
+_JSON: Final = ".json"
+"""Also a key, which no name is, of folders with such files."""
+
+_TAKEOUT: Final = ".supplemental-metadata"
+_TAKEOUT_LONGEST: Final = 46
+"""Takeout cuts a name (without `.json`) off there."""
+
+_CONCEPT: Final = re.compile(r"^(?P<repeats>\d{1,4})_(?P<concept>.*\S)$")
+_CAPTIONS: Final = (".txt", ".caption")
+
+_NUMBERED: Final = re.compile(r"^(?P<stem>.*)(?P<number>\(\d+\))(?P<suffix>\.[^.]+)$")
+_NUMBER: Final = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
+
+
+@dataclass(frozen=True)
+class SidecarMetadata:
+    """What the sidecars of one image say.
+
+    Attributes:
+        description: all of it.
+        problems: of each that could not be used, its name and why.
+    """
+
+    description: ImageMetadata = field(default_factory=ImageMetadata)
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sidecars:
+    """Finds and reads sidecars; each folder is listed once.
+
+    Attributes:
+        given: the files and folders that are indexed. A sidecar that is a link leads into them or is left out.
+        allow_outside: a link may lead to any file of the machine.
+    """
+
+    given: Sequence[Path] = ()
+    allow_outside: bool = False
+    _folders: dict[Path, Mapping[str, str]] = field(default_factory=dict)
+    _found: dict[Path, Sequence[str]] = field(default_factory=dict)
+
+    def of(self, image: Path) -> SidecarMetadata:
+        """What lies beside an image and says something of it."""
+        return read_all((name, partial(self._read, image.with_name(name))) for name in self._beside(image))
+
+    def concept(self, image: Path) -> ImageMetadata:
+        """What kohya's name of a folder says, `10_ada lovelace`: how often its images are repeated, and what is in
+        them. Only where captions lie in it: many folders are numbered."""
+        found = _CONCEPT.match(image.parent.name)
+        if not found or not any(name.endswith(_CAPTIONS) for name in self._folder(image.parent)):
+            return ImageMetadata()
+        return ImageMetadata(tags=(clean(found["concept"]),), metadata={"repeats": int(found["repeats"])})
+
+    def _read(self, sidecar: Path) -> ImageMetadata:
+        return sidecar_metadata(sidecar.name, read_text(self._allowed(sidecar)))
+
+    def _allowed(self, sidecar: Path) -> Path:
+        files = PathPolicy(sidecar.parent, self.given, self.allow_outside)
+        if sidecar.is_symlink() and not files.allows(sidecar):
+            raise ValueError(f"it is a link to a file outside of what is indexed: {OUTSIDE}")
+        return sidecar
+
+    def beside(self, images: Iterable[Path]) -> set[Path]:
+        """Every sidecar of these images."""
+        return {image.with_name(name) for image in images for name in self._beside(image)}
+
+    def _beside(self, image: Path) -> Sequence[str]:
+        there = self._folder(image.parent)
+        if not there:
+            return ()
+        if image not in self._found:
+            found = (there.get(name_key(name)) for name in names_of(image.name, takeout=_JSON in there))
+            names = dict.fromkeys(name for name in found if name is not None and name != image.name)
+            self._found[image] = tuple(names)
+        return self._found[image]
+
+    def _folder(self, folder: Path) -> Mapping[str, str]:
+        if folder not in self._folders:
+            try:
+                names = sorted(entry.name for entry in folder.iterdir())
+            except OSError:
+                names = []
+            ours = [name for name in names if name.lower().endswith(SUFFIXES)]
+            found = {name_key(name): name for name in reversed(ours)}
+            if any(name.endswith(_JSON) for name in found):
+                found[_JSON] = ""
+            self._folders[folder] = found
+        return self._folders[folder]
+
+
+def read_all(sidecars: "Iterable[tuple[str, Callable[[], ImageMetadata]]]") -> SidecarMetadata:
+    """What sidecars say together, the likeliest first: each by its name and how it is read."""
+    description, problems = ImageMetadata(), []
+    for name, read in sidecars:
+        try:
+            description = description.or_else(read())
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) and error.strerror else error
+            problems.append(f"its sidecar {clean(name)} was left out: {why}")
+    return SidecarMetadata(description, tuple(problems))
+
+
+def member_names_of(image: str) -> Iterator[str]:
+    """The names of an image's sidecars in an archive: in WebDataset's, all up to a name's first dot is its key."""
+    yield from names_of(image)
+    for key in dict.fromkeys((image.partition(".")[0], Path(image).stem)):
+        yield from (key + suffix for suffix in MEMBER_SUFFIXES)
+
+
+def names_of(image: str, *, takeout: bool = True) -> Iterator[str]:
+    """The names that a sidecar of this image may have, the likeliest first.
+
+    Args:
+        takeout: Google Takeout's, too: of 58 names, 52.
+    """
+    path = Path(image)
+    for suffix in SUFFIXES:
+        yield path.stem + suffix
+        yield image + suffix
+    if not takeout:
+        return
+    edited = re.sub(r"-edited(?=(?:\(\d+\))?\.[^.]+$)", "", image)
+    for name in dict.fromkeys((image, edited)):
+        yield from _takeout(name)
+
+
+def _takeout(image: str) -> Iterator[str]:
+    """Google Takeout's names for what it says of an image: cut short, and numbered behind the cut."""
+    numbered = _NUMBERED.match(image)
+    forms = [(image, "")]
+    if numbered:
+        forms.append((numbered["stem"] + numbered["suffix"], numbered["number"]))
+    for name, number in forms:
+        if number:
+            yield f"{name}{number}.json"
+        for length in range(len(_TAKEOUT), 0, -1):
+            yield f"{name}{_TAKEOUT[:length]}{number}.json"
+        if len(name) > _TAKEOUT_LONGEST:
+            yield f"{name[:_TAKEOUT_LONGEST]}{number}.json"
+
+
+def sidecar_metadata(name: str, text: str) -> ImageMetadata:
+    """What a sidecar of some name says.
+
+    Raises:
+        ValueError: it says nothing that can be used; the message says why.
+    """
+    if name.lower().endswith(".cls"):
+        return read_metadata({"class": text.strip()})
+    if name.lower().endswith(".xmp"):
+        return read_xmp_sidecar(text.encode())
+    if not name.lower().endswith(".json"):
+        return _of_text(text)
+    record: Any = parsed(text)
+    if isinstance(record, list) and len(record) == 1:
+        record = record[0]
+    if isinstance(record, str):
+        return _of_text(record)
+    if isinstance(record, list) and record and all(isinstance(part, str) for part in record):
+        return read_metadata({"tags": record})
+    if not isinstance(record, dict):
+        raise ValueError("it is neither an object nor a text")
+    return read_metadata(_without_labels(our_record(record)))
+
+
+def _of_text(text: str) -> ImageMetadata:
+    text, parameters = without_parameters(text)
+    caption = clean(text)
+    if is_labels(caption):
+        raise ValueError("it holds a detector's labels, not a caption")
+    if len(caption) > MAX_CAPTION:
+        raise ValueError(f"it is longer than {MAX_CAPTION:,} characters, which is no caption")
+    return ImageMetadata(caption=caption or None, metadata=parameters or None)
+
+
+def is_labels(text: str) -> bool:
+    """Whether a text holds boxes, as detectors write them: in each line four numbers or more, and little else."""
+    lines = [line for line in text.splitlines() if line.strip() and ":" not in line.split()[0]]
+    return bool(lines) and all(_is_box(line) for line in lines)
+
+
+def _is_box(line: str) -> bool:
+    words = re.split(r"[\s,;]+", line.strip())
+    numbers = sum(bool(_NUMBER.fullmatch(word)) for word in words)
+    return numbers >= 4 and len(words) - numbers <= 2
+
+
+def _without_labels(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a detector or a labelling tool wrote, without what it calls the things it found: that is no caption."""
+    if not any(plain_name(key).replace("_", "") in DETECTIONS for key in record):
+        return record
+    return {key: value for key, value in record.items() if plain_name(key) not in ("label", "text")}
+
+
+def name_key(name: str) -> str:
+    """A name as it is looked for: composed and decomposed accents are the same, and upper and lower case."""
+    return unicodedata.normalize("NFC", name).casefold()

@@ -1,0 +1,171 @@
+"""Manifests: one file that says something of many images.
+
+CSV with any of the usual separators, JSON lines, a JSON array of objects, a JSON object from file to caption or to an
+object, COCO's captions, or Parquet. Of several manifests the later one counts, field by field. Whatever none says stays
+as it is in the library: indexing a folder again without its manifest takes no caption away.
+"""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from imagerag.agent.errors import UsageError
+from imagerag.store.library.metadata.field_names import PATH, guessed_caption, with_caption, written_fields
+from imagerag.store.library.metadata.image_metadata import ImageMetadata, read_metadata
+from imagerag.store.library.sources.image_table import SUFFIXES as TABLE_SUFFIXES
+from imagerag.store.library.sources.image_table import open_table
+from imagerag.store.library.sources.manifest_paths import ManifestPaths
+from imagerag.store.library.sources.manifest_rows import URL_COLUMNS, read_rows
+from imagerag.store.path_policy import OUTSIDE, PathPolicy
+from imagerag.store.text_files import clean, plain_name
+
+_NO_DOWNLOAD: Final = "Nothing is downloaded: fetch the images first, as with img2dataset"
+_URL: Final = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Descriptions by the image file they are about.
+
+    Attributes:
+        entries: absolute path → description.
+        problems: (row or path, reason) of rows that describe no image that can be found.
+        columns: what each column was read as: one of our fields, or "metadata".
+        files: the manifests themselves.
+    """
+
+    entries: Mapping[Path, ImageMetadata] = field(default_factory=dict)
+    problems: Sequence[tuple[str, str]] = ()
+    columns: Mapping[str, str] = field(default_factory=dict)
+    files: Collection[Path] = ()
+
+    def overridden_by(self, other: "Manifest") -> "Manifest":
+        """Both, the other one's fields first."""
+        entries = dict(self.entries)
+        for path, said in other.entries.items():
+            entries[path] = said.or_else(entries[path]) if path in entries else said
+        problems = [*self.problems, *other.problems]
+        return Manifest(entries, problems, {**self.columns, **other.columns}, {*self.files, *other.files})
+
+    @property
+    def captions(self) -> int:
+        """How many of the images that were found got a caption from it."""
+        return sum(bool(said.caption) for said in self.entries.values())
+
+
+Manifests = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None
+"""No manifest, one, or several."""
+
+
+def split_manifests(manifests: Manifests) -> tuple[list[Path], list[Path]]:
+    """Manifests that describe files, and tables that have the pictures in them, in their order."""
+    if manifests is None or isinstance(manifests, str | os.PathLike):
+        manifests = [] if manifests is None else [manifests]
+    files = [Path(one) for one in manifests]
+    tables = [one for one in files if one.suffix.lower() in TABLE_SUFFIXES and _has_pictures(one)]
+    return [one for one in files if one not in tables], tables
+
+
+def read_manifests(
+    files: Sequence[Path], roots: Sequence[Path] = (), *, given: Sequence[Path] = (), allow_outside: bool = False
+) -> Manifest:
+    """Read manifests; what a later one says of an image counts, and the others fill what it does not say.
+
+    Raises:
+        UsageError: as `read_manifest`.
+    """
+    whole = Manifest()
+    for file in files:
+        whole = whole.overridden_by(read_manifest(file, roots, given=given, allow_outside=allow_outside))
+    return whole
+
+
+def read_beside(files: Iterable[Path], given: Sequence[Path] = (), *, allow_outside: bool = False) -> Manifest:
+    """Read manifests that lie in folders of images; one that cannot be read, or names no images, is a problem.
+
+    Args:
+        given: the files and folders that are indexed: one that is a link leads into them or is left out.
+    """
+    whole = Manifest()
+    for file in sorted(files):
+        try:
+            if file.is_symlink() and not PathPolicy(file.parent, given, allow_outside).allows(file):
+                raise UsageError(f"it is a link to a file outside of what is indexed: {OUTSIDE}")
+            found = read_manifest(file)
+        except UsageError as error:
+            found = Manifest(problems=[(clean(str(file)), str(error))])
+        whole = whole.overridden_by(replace(found, files={file}))
+    return whole
+
+
+def read_manifest(
+    file: Path, roots: Sequence[Path] = (), *, given: Sequence[Path] = (), allow_outside: bool = False
+) -> Manifest:
+    """Read a manifest: a table (`.csv`, `.tsv`), JSON lines, or JSON.
+
+    Each row has `path` (absolute, or relative to the manifest, or to one of `roots`) and any of caption, title, tags,
+    metadata, source, author, licence, or what others call these (see `field_names.ALIASES`); what else it has is
+    metadata. A row that names a file outside of the manifest's folder, `roots` and `given` is a problem.
+
+    Args:
+        roots: folders that paths may be relative to.
+        given: further files that the user named himself.
+        allow_outside: any file of the machine may be named.
+
+    Raises:
+        UsageError: there is no such file, it is in no form that is read, or none of its columns names the images.
+    """
+    paths = ManifestPaths((file.parent, *roots), PathPolicy(file.parent, (*roots, *given), allow_outside))
+    entries: dict[Path, ImageMetadata] = {}
+    problems: list[tuple[str, str]] = []
+    columns: Counter[tuple[str, str]] = Counter()
+    for line, record in read_rows(file, lambda name: paths.find(name) is not None):
+        where = f"{file.name}, line {line}"
+        if isinstance(record, str):
+            problems.append((where, record))
+            continue
+        filled = {name: value for name, value in record.items() if value not in (None, "")}
+        fields = written_fields(filled) | guessed_caption(record)
+        columns.update((name, fields.get(name, "metadata")) for name in filled)
+        name = next((record[column] for column, field in fields.items() if field == PATH), None)
+        if not isinstance(name, str) or not name.strip():
+            problems.append((where, _pathless(record)))
+        elif (found := paths.find(name.strip())) is None:
+            why = "there is no such file"
+            if _URL.match(name.strip()):
+                why = f"it is a URL. {_NO_DOWNLOAD}"
+            elif paths.is_outside(name.strip()):
+                why = f"it is outside of the folders given: {OUTSIDE}"
+            problems.append((clean(name), f"named in {where}, but {why}"))
+        else:
+            try:
+                entries[found] = read_metadata(with_caption(record))
+            except ValueError as error:
+                problems.append((where, str(error)))
+    return Manifest(entries, problems, _read_as(columns))
+
+
+def _pathless(record: Mapping[str, Any]) -> str:
+    urls = {name for name in record if plain_name(name) in URL_COLUMNS and record[name]}
+    if urls:
+        return f"the row has a URL ({min(urls)}) and no path. {_NO_DOWNLOAD}"
+    return "the row has no path"
+
+
+def _read_as(columns: "Counter[tuple[str, str]]") -> dict[str, str]:
+    """What each column was read as in most rows."""
+    read: dict[str, str] = {}
+    for (name, meant), _ in sorted(columns.items(), key=lambda one: (-one[1], one[0][1] == "metadata")):
+        read.setdefault(name, meant)
+    return read
+
+
+def _has_pictures(file: Path) -> bool:
+    try:
+        return open_table(file) is not None
+    except (OSError, ValueError):
+        return False  # reading it as a manifest says why

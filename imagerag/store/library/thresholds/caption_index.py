@@ -1,0 +1,231 @@
+"""Which images of a library show what a caption says, told from the words of their captions alone.
+
+Calibration needs it twice: to leave out the images that do show what is asked for, and to make captions that none
+shows. It errs towards "shows it": an image wrongly left out costs a little sharpness, one wrongly kept would teach
+the threshold to refuse good hits.
+"""
+
+import random
+import re
+from array import array
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from imagerag.store.library.schema import ImageRecord
+from imagerag.store.library.thresholds.caption_phrases import (
+    STOP_WORDS,
+    WORD,
+    exchangeable,
+    name_like,
+    phrases,
+    query_of,
+    things,
+    with_articles,
+    words,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+SCANNED = 20_000
+"""Rows whose captions are sampled from. They come sorted by SHA-256, so the first ones are a fair sample."""
+
+READ, FEW = 10_000, 64
+"""Captions that are Python's at a time."""
+
+
+@dataclass(frozen=True)
+class CaptionQuery:
+    """Something a caption of the library says, as somebody would ask for it, and the rows that show it."""
+
+    text: str
+    matches: "NDArray[np.intp]"
+
+
+@dataclass(frozen=True)
+class CaptionIndex:
+    """The words of a library's captions, phrase by phrase: "a red circle and a blue square" shows no blue circle.
+
+    Which rows have a word at all, in the thing's name even, is kept as numbers; phrases are only read of rows that have
+    all words of a text.
+
+    Attributes:
+        columns: Arrow table with the title and caption of each row.
+        texts: of the first `SCANNED` rows, the caption without the thing's name; "" where there is none.
+        codes: word → its number.
+        rows: the rows that have the word 0, ascending, then those that have the word 1, and so on.
+        starts: where those of each word begin in `rows`, and where the last end.
+    """
+
+    columns: Any
+    texts: tuple[str, ...]
+    codes: Mapping[str, int]
+    rows: "NDArray[np.int32]"
+    starts: "NDArray[np.intp]"
+    _names: dict[str, bool] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, rows: Sequence[ImageRecord]) -> "CaptionIndex":
+        """Read the captions of a library's rows, in their order."""
+        import pyarrow as pa
+
+        columns = {name: pa.array([getattr(row, name) for row in rows], pa.string()) for name in ("title", "caption")}
+        return cls.of_columns(pa.table(columns))
+
+    @classmethod
+    def of_columns(cls, columns: Any) -> "CaptionIndex":
+        """Read the captions in an Arrow table with the columns `title` and `caption`."""
+        import numpy as np
+
+        codes: defaultdict[str, int] = defaultdict()
+        codes.default_factory = codes.__len__
+        found, counts = array("i"), array("i")
+        for start in range(0, columns.num_rows, READ):
+            for caption in columns["caption"].slice(start, READ).to_pylist():
+                said = set(WORD.findall(caption.casefold())) - STOP_WORDS if caption else ()
+                found.extend(map(codes.__getitem__, said))
+                counts.append(len(said))
+        codes.default_factory = None
+        numbers = np.frombuffer(found, dtype=np.intc) if found else np.zeros(0, dtype=np.intc)
+        owners = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+        starts = np.concatenate([[0], np.cumsum(np.bincount(numbers, minlength=len(codes)))]).astype(np.intp)
+        rows = owners[np.argsort(numbers, kind="stable")]
+        return cls(columns, tuple(_texts(columns.slice(0, SCANNED))), codes, rows, starts)
+
+    def matches(self, text: str) -> "NDArray[np.intp]":
+        """The rows that show all a text says, ascending: each of its phrases lies within one of theirs."""
+        return self._matches([text])[0]
+
+    def shows(self, text: str) -> bool:
+        """Whether any row shows all a text says."""
+        required = self._required(text)
+        candidates = self._holding(required)
+        for start in range(0, len(candidates), FEW):
+            if any(_shows(_phrase_words(said), required) for said in self._read(candidates[start : start + FEW])):
+                return True
+        return False
+
+    def sample(self, most: int) -> list[CaptionQuery]:
+        """Up to `most` different things: of each picture one that its caption names, or the caption if it names none.
+
+        A concept is searched for, so single things are asked for: an image with one of two things in it is near to a
+        caption of both, and asking with that would teach that near is not enough even for a true match. One of each
+        picture: a thing is harder to find in a crowded picture than alone, and if every thing had the same chance,
+        the few crowded pictures of a library, which name most of its things, would speak for all of it.
+        """
+        said = self._said(most)
+        return [CaptionQuery(text, found) for text, found in zip(said, self._matches(said), strict=True)]
+
+    def near_misses(self, most: int) -> list[str]:
+        """Up to `most` texts that differ from what a caption says by one word, and that no image fits.
+
+        Which words can stand for each other is learned from phrases that differ in one place only: from "a red
+        circle" and "a blue circle", that something red could have been blue.
+        """
+        others = exchangeable(words(phrase) for text in dict.fromkeys(self.texts) for phrase, _ in phrases(text))
+        chance = random.Random(0)
+        found: dict[frozenset[frozenset[str]], str] = {}
+        for text in self._said(4 * most) * 2:
+            places = [word for word in words(text) if word in others]
+            if len(found) == most or not places:
+                continue
+            old = chance.choice(places)
+            swapped = re.sub(rf"\b{re.escape(old)}\b", chance.choice(others[old]), text, count=1, flags=re.IGNORECASE)
+            swapped = with_articles(swapped)
+            if not self.shows(swapped):
+                found.setdefault(self._required(swapped), swapped)
+        return list(found.values())
+
+    def _said(self, most: int) -> list[str]:
+        """Up to `most` different things that captions say."""
+        chosen: dict[frozenset[frozenset[str]], str] = {}
+        for text in self.texts:
+            if len(chosen) == most:
+                break
+            said = _any_of(things(text) or [text], text)
+            if required := self._required(said):
+                chosen.setdefault(required, said)
+        return list(chosen.values())
+
+    def _matches(self, texts: Sequence[str]) -> "list[NDArray[np.intp]]":
+        """The rows that show each text. Every row's phrases are read once, for all of them."""
+        import numpy as np
+
+        required = [self._required(text) for text in texts]
+        candidates = [self._holding(one) for one in required]
+        rows = np.concatenate([np.zeros(0, dtype=np.int32), *candidates])
+        asked = np.repeat(np.arange(len(texts)), [len(one) for one in candidates])
+        order = np.argsort(rows, kind="stable")
+        distinct, starts = np.unique(rows[order], return_index=True)
+        shown = np.zeros(len(rows), dtype=bool)
+        places, of_text, ends = order.tolist(), asked[order].tolist(), [*starts[1:].tolist(), len(rows)]
+        read = (text for at in range(0, len(distinct), READ) for text in self._read(distinct[at : at + READ]))
+        start = 0
+        for text, end in zip(read, ends, strict=False):
+            said = _phrase_words(text)
+            for at in range(start, end):
+                shown[places[at]] = _shows(said, required[of_text[at]])
+            start = end
+        kept = np.split(shown, np.cumsum([len(one) for one in candidates])[:-1]) if texts else []
+        return [found[held].astype(np.intp) for found, held in zip(candidates, kept, strict=True)]
+
+    def _required(self, text: str) -> frozenset[frozenset[str]]:
+        """Per phrase, the words that must be there: all that are not names, if there are others."""
+        content = [frozenset(words(phrase)) for phrase, _ in phrases(text)]
+        return frozenset(frozenset(word for word in found if not self._is_name(word)) or found for found in content)
+
+    def _is_name(self, word: str) -> bool:
+        """Whether a word only names one thing and describes nothing: one phrase has it, written like a name."""
+        if word not in self._names:  # calibration asks for the same words hundreds of times
+            self._names[word] = self._found_as_name(word)
+        return self._names[word]
+
+    def _found_as_name(self, word: str) -> bool:
+        held = self._rows(word)
+        if not 1 <= len(held) <= FEW:
+            return False
+        texts = self._read(held)
+        holding = sum(word in phrase for text in texts for phrase in _phrase_words(text))
+        return holding == 1 and any(word in name_like(text) for text in texts)
+
+    def _holding(self, required: frozenset[frozenset[str]]) -> "NDArray[np.int32]":
+        """The rows that have all these words, in whatever phrases."""
+        import numpy as np
+
+        if not required:
+            return np.zeros(0, dtype=np.int32)
+        rarest, *others = sorted((self._rows(word) for word in frozenset().union(*required)), key=len)
+        for other in others:
+            rarest = rarest[np.isin(rarest, other, assume_unique=True)]
+        return rarest
+
+    def _rows(self, word: str) -> "NDArray[np.int32]":
+        code = self.codes.get(word)
+        return self.rows[:0] if code is None else self.rows[self.starts[code] : self.starts[code + 1]]
+
+    def _read(self, rows: "NDArray[np.int32]") -> list[str]:
+        return list(_texts(self.columns.take(rows)))
+
+
+def _texts(columns: Any) -> Iterator[str]:
+    """Captions without the names of things."""
+    return map(query_of, columns["caption"].to_pylist(), columns["title"].to_pylist())
+
+
+@lru_cache(maxsize=READ)
+def _phrase_words(text: str) -> list[frozenset[str]]:
+    return [frozenset(words(phrase)) for phrase, _ in phrases(text)]
+
+
+def _shows(said: Sequence[frozenset[str]], required: frozenset[frozenset[str]]) -> bool:
+    return all(any(one <= phrase for phrase in said) for one in required)
+
+
+def _any_of(named: Sequence[str], text: str) -> str:
+    """One of the things named in a text, by chance, but always the same one."""
+    return named[int.from_bytes(sha256(text.encode(errors="replace")).digest()[:8], "big") % len(named)]

@@ -1,0 +1,135 @@
+"""Finding the cosine from which two pictures show the same thing, for one library and one encoder.
+
+Pictures are far nearer to each other than words are to pictures, so a threshold for captions lets every picture pass.
+This one is measured on the library's own: how near are views of a picture (cropped, mirrored, lighter, saved again) to
+it, and how near is the nearest of the others? As for captions, the threshold is where the errors are equal. Others
+that are as near as views are taken for views: two photographs of one mug are no evidence that mugs are like bags.
+"""
+
+import io
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from imagerag.agent.errors import BlobError
+from imagerag.agent.images.decoding import open_rgb
+from imagerag.agent.ports import Embedder
+from imagerag.agent.threads import in_thread
+from imagerag.store.library.library_metadata import ImageThreshold
+from imagerag.store.library.thresholds.calibration import ENOUGH, balanced_threshold
+from imagerag.store.library.thresholds.content import LibraryContent
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+    Vectors = NDArray[np.float32]
+
+VIEWED: Final = 12
+"""Pictures of which views are made: each is encoded twice, which takes 20 to 90 ms on a CPU."""
+
+VIEWS: Final = 3
+"""Others that may be taken for views of a picture, in small libraries."""
+
+COMPARED, PAIRS = 512, 50_000_000
+"""How many pictures are compared with all others: as many as give so many pairs, in a large library."""
+
+CONFUSED: Final = 0.25
+"""Share of the pictures whose nearest other one passes, from which on no threshold is claimed."""
+
+REFUSED: Final = 0.2
+"""Share of the views that it refuses, likewise: twice what is allowed of it. Product photos of one shop, most of them
+with a look-alike, would lose a third of the views."""
+
+
+async def calibrate_images(
+    content: LibraryContent, embedder: Embedder, read: Callable[[str], Awaitable[bytes]]
+) -> ImageThreshold:
+    """Measure a library's threshold between pictures; none is claimed where its pictures cannot be told apart.
+
+    Args:
+        read: gives an image by its SHA-256, upright and as every model takes it.
+    """
+    import numpy as np
+
+    rows = len(content)
+    none = ImageThreshold(cosine=None, images=rows, calibrated=datetime.now(UTC))
+    if rows < ENOUGH:
+        return none
+    chosen = np.linspace(0, rows - 1, min(VIEWED, rows)).astype(int)
+    compared = np.linspace(0, rows - 1, min(COMPARED, rows, max(COMPARED // 4, PAIRS // rows))).astype(int)
+    viewed = {}
+    for place, sha256 in zip(chosen.tolist(), content.ids(chosen), strict=True):
+        with suppress(BlobError):  # it was taken out meanwhile: whoever did that has to measure again anyway
+            viewed[place] = await in_thread(views_of, await read(sha256))
+    if not viewed:
+        return none
+    chosen, views = np.asarray([*viewed]), [view for made in viewed.values() for view in made]
+    encoded = np.asarray(await embedder.embed_images(views), dtype=np.float32)
+    pictures, samples = await content.vectors(chosen), await content.vectors(compared)
+    own = (encoded * np.repeat(pictures, len(views) // len(chosen), axis=0)).sum(axis=1).astype(float)
+    own = own[np.isfinite(own)]
+    alike = float(np.median(own)) if len(own) else 1.0
+    others = await content.scan(lambda: _Nearest(compared, samples, alike))
+    # A picture has a few views in a library; where most others are as near, the encoder does not tell them apart.
+    nearest = others.nearest(max(VIEWS, rows // 10))
+    cosine = balanced_threshold(own, nearest) if len(own) else 1.0
+    if float((nearest >= cosine).mean()) > CONFUSED or float((own < cosine).mean()) > REFUSED:
+        return none
+    return none.model_copy(update={"cosine": min(1.0, cosine), "n_views": len(own), "n_others": len(nearest)})
+
+
+class _Nearest:
+    """The nearest others of some pictures, over a library's vectors, which come part by part.
+
+    Args:
+        places: of the pictures.
+        vectors: theirs.
+        alike: the cosine from which on another one may be a view of the picture.
+    """
+
+    def __init__(self, places: "NDArray[np.intp]", vectors: "Vectors", alike: float) -> None:
+        import numpy as np
+
+        self._places, self._vectors, self._alike = places, vectors, alike
+        self._views = np.zeros(len(places), dtype=np.intp)
+        self._best, self._less_alike = np.full(len(places), -1.0), np.full(len(places), -1.0)
+
+    def add(self, places: "NDArray[np.intp]", vectors: "Vectors") -> None:
+        """Take in some rows."""
+        import numpy as np
+
+        cosines = vectors @ self._vectors.T
+        own = np.searchsorted(self._places, places)
+        own[own == len(self._places)] = 0
+        itself = np.flatnonzero(self._places[own] == places)
+        cosines[itself, own[itself]] = -1
+        np.maximum(self._best, cosines.max(axis=0), out=self._best)
+        rows, pictures = np.nonzero(cosines >= self._alike)
+        self._views += np.bincount(pictures, minlength=len(self._places))
+        cosines[rows, pictures] = -1
+        np.maximum(self._less_alike, cosines.max(axis=0), out=self._less_alike)
+
+    def nearest(self, views: int) -> "NDArray[np.float64]":
+        """Of each picture the cosine of its nearest other, beside its views where there are so many at most."""
+        import numpy as np
+
+        return np.where(self._views <= views, self._less_alike, self._best)
+
+
+def views_of(data: bytes) -> list[bytes]:
+    """A picture as somebody else would have it: cropped and saved again, mirrored and lighter."""
+    from PIL import ImageEnhance, ImageOps
+
+    image = open_rgb(data)
+    width, height = image.size
+    inner = image.crop((width // 12, height // 12, width - width // 12, height - height // 12))
+    return [_saved(inner, 60), _saved(ImageEnhance.Brightness(ImageOps.mirror(image)).enhance(1.15), 85)]
+
+
+def _saved(image: "Image", quality: int) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()

@@ -1,0 +1,101 @@
+"""`library add`, `remove`, `update`, and what is done to whole libraries."""
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.cli.conftest import Imagerag, document, one_line
+from tests.cli.library.test_cli_library import drawn, indexed_home, mine
+
+__all__ = ["drawn", "indexed_home", "mine"]
+
+
+def titles(imagerag: Imagerag) -> set[str]:
+    found = document(imagerag("search", "a thing", "--library", "mine", "-k", "50", "--threshold", "off", "--json"))
+    return {str(result["title"]) for result in found["results"]}
+
+
+def test_images_are_removed_and_stay_out(imagerag: Imagerag, mine: str, drawn: Path) -> None:
+    would = imagerag("library", "remove", "mine", drawn / "widget-a.png", "--dry-run")
+    assert (would.exit_code, "1 picture would be removed" in would.stdout) == (0, True)
+    assert "Widget A" in would.stderr
+    assert len(titles(imagerag)) == 12
+    gone = document(imagerag("library", "remove", "mine", "--filter", "category=gadget", "--yes", "--json"))
+    assert (gone["schema"], gone["action"], gone["dry_run"]) == ("imagerag.library-images/1", "remove", False)
+    assert {image["title"] for image in gone["images"]} == {"Gadget X", "Gadget Y", "Gadget Z"}
+    assert len(titles(imagerag)) == 9
+    again = document(imagerag("index", drawn, "--library", "mine", "--json"))
+    assert (again["added"], again["removed_before"]) == (0, 3)
+    assert "library add mine FILE" in again["warnings"][-1]
+    back = document(
+        imagerag("library", "add", "mine", drawn / "gadget-x.png", "--caption", "a thing", "--set", "shelf=3", "--json")
+    )
+    assert [image["caption"] for image in back["images"]] == ["a thing"]
+    assert "Gadget X" in titles(imagerag)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "--whole-library"),
+        (("nowhere.png",), "holds no picture"),
+        (("--whole-library", "x.png"), "one of them"),
+        (("--tag", "gadget"), "--yes"),
+        (("--whole-library",), "--yes"),
+        (("--filter", "nokey=1", "--yes"), "nokey"),
+    ],
+)
+def test_nothing_goes_that_was_not_surely_meant(
+    imagerag: Imagerag, mine: str, arguments: tuple[str, ...], said: str
+) -> None:
+    result = imagerag("library", "remove", "mine", *arguments)
+    assert result.exit_code == 2
+    assert said in one_line(result)
+    assert len(titles(imagerag)) == 12
+
+
+def test_images_are_updated(imagerag: Imagerag, mine: str, drawn: Path) -> None:
+    changed = imagerag(
+        "library", "update", "mine", "--filter", "category=gadget", "--tag", "loud", "--set", "price=3",
+        "--licence", "CC0-1.0", "--yes",
+    )  # fmt: skip
+    assert (changed.exit_code, "3 pictures changed" in changed.stdout) == (0, True)
+    found = document(imagerag("search", "x", "--library", "mine", "--tag", "loud", "-k", "50", "--json"))["results"]
+    assert {one["title"] for one in found} == {"Gadget X", "Gadget Y", "Gadget Z"}
+    assert all(one["metadata"]["price"] == 3 and one["licence"] == "CC0-1.0" for one in found)
+    again = imagerag("library", "update", "mine", "--filter", "category=gadget", "--tag", "loud", "--yes", "--json")
+    assert document(again)["images"] == []
+    assert "say what changes" in one_line(imagerag("library", "update", "mine", drawn / "widget-a.png"))
+
+
+def test_whole_libraries_are_counted_checked_written_and_renamed(imagerag: Imagerag, mine: str, tmp_path: Path) -> None:
+    stats = document(imagerag("library", "stats", "mine", "--json"))
+    assert (stats["schema"], stats["statistics"]["images"]) == ("imagerag.library-stats/1", 12)
+    shown = imagerag("library", "stats", "mine").stdout
+    assert "12 captions" in shown
+    assert "reach the threshold" in shown
+    assert "all in order" in imagerag("library", "verify", "mine").stdout
+    assert document(imagerag("library", "verify", "mine", "--json"))["verification"]["problems"] == []
+    written = document(imagerag("library", "export", "mine", tmp_path / "mine.parquet", "--json"))
+    assert (written["format"], written["export"]["images"]) == ("parquet", 12)
+    assert pq.read_table(tmp_path / "mine.parquet").num_rows == 12
+    assert "--overwrite" in one_line(imagerag("library", "export", "mine", tmp_path / "mine.parquet"))
+    assert imagerag("library", "export", "mine", tmp_path / "folder").exit_code == 0
+    assert len(list((tmp_path / "folder").glob("*.json"))) == 12
+    assert json.loads(next((tmp_path / "folder").glob("*.json")).read_text())["schema"] == "imagerag.image/1"
+    assert document(imagerag("library", "optimize", "mine", "--json"))["disk"]["rows"] > 0
+    renamed = document(imagerag("library", "rename", "mine", "yours", "--json"))
+    assert (renamed["library"], renamed["renamed_from"]) == ("yours", "mine")
+    assert len(titles(imagerag)) == 12  # under its old name
+
+
+def test_a_problem_is_told_and_sets_the_exit_code(imagerag: Imagerag, mine: str, home: Path) -> None:
+    stray = home / "libraries" / "mine.lance" / "images" / "00" / ("0" * 62)
+    stray.parent.mkdir(parents=True)
+    stray.write_bytes(b"x")
+    result = imagerag("library", "verify", "mine")
+    assert (result.exit_code, "stray" in result.stdout, "--repair" in result.stdout) == (1, True, True)
+    assert imagerag("library", "verify", "mine", "--repair").exit_code == 0
+    assert not stray.exists()

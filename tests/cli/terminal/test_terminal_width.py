@@ -1,0 +1,77 @@
+"""Nothing that is drawn is wider than the terminal, what has to be typed is whole, and foreign text stays text."""
+
+import click
+import pytest
+
+from imagerag.cli.terminal.output import accent, dim, entry, short, table, wrapped
+from imagerag.cli.terminal.text_width import width
+
+LONG = "a red circle on a wooden table beside a blue vase with three white tulips in it"
+
+
+@pytest.fixture(autouse=True)
+def _eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+def test_a_table_that_fits_is_aligned_as_it_is() -> None:
+    assert table([["a", "1"], ["bcd", "22"]], right={1}) == ["  a     1", "  bcd  22"]
+
+
+def test_a_wide_table_is_folded_between_words_in_its_styles() -> None:
+    lines = table([[accent("name"), dim(LONG), "CC-BY-4.0"], ["other", LONG[:20], "CC0"]])
+    assert all(width(line) <= 80 for line in lines)
+    assert len(lines) == 3
+    assert lines[0].startswith("  \x1b[36mname\x1b[0m")
+    both = " ".join(map(click.unstyle, lines[:2]))
+    assert both.replace("name", "").replace("CC-BY-4.0", "").split() == LONG.split()
+    assert not any(line != line.rstrip() for line in map(click.unstyle, lines))
+
+
+@pytest.mark.parametrize("foreign", ["[red]x[/red]", "[/]", "[link=http://a]b[/link]", ":smile:", "[bold"])
+def test_markup_in_foreign_text_is_text(foreign: str) -> None:
+    lines = table([[foreign, LONG, LONG]])
+    assert foreign in lines[0]
+    assert "\x1b" not in "".join(lines)
+
+
+def test_numbers_are_not_folded_and_their_headings_are() -> None:
+    head = ["arm", *(f"better than the baseline {n}" for n in range(5))]
+    lines = table([head, ["full", *(f"0.{n}00 ± 0.01" for n in range(5))]], right=set(range(1, 6)))
+    assert all(width(line) <= 80 for line in lines)
+    assert all(f"0.{n}00 ± 0.01" in lines[-1] for n in range(5))
+
+
+def test_in_a_very_narrow_terminal_no_column_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    row = ["20261129-002718-f8459e", "✗ no usable reference", "67 %", LONG]
+    told = " ".join(table([row], right={2})).split()
+    assert sorted(told) == sorted(" ".join(row).split())
+
+
+def test_a_list_is_cut_to_a_line_a_row() -> None:
+    lines = table([["one", accent(LONG + LONG), "CC0"], ["two", "short", "CC0"]], cut=1)
+    assert [width(line) for line in lines] == [80, 80]
+    assert lines[0].startswith(f"  one  {accent('a red circle')[:-4]}")
+    assert "…\x1b[0m" in lines[0]
+
+
+def test_a_path_is_never_cut() -> None:
+    path = "/" + "folder/" * 14 + "file.png"
+    assert path in "\n".join(table([["home", path], ["prices", LONG]], whole={1}))
+
+
+def test_a_command_is_never_cut() -> None:
+    command = f"imagerag generate '{LONG}' --generator SPEC"
+    said, typed = entry("next", f"try another generator: {command}")
+    assert said.endswith("try another generator:")
+    assert typed.strip() == command
+    (alone,) = entry("next", command)
+    assert alone.endswith(command)
+    assert len(entry("next", "try another: imagerag demo")) == 1
+
+
+def test_wide_letters_count_as_two() -> None:
+    assert width("日本") == 4
+    assert width(short("日本語の長い文章" * 9, 11)) <= 11
+    assert [width(line) for line in wrapped("日本語の長い文章", 6)] == [6, 6, 4]

@@ -1,0 +1,97 @@
+"""Changes below folders are told once things are quiet, and what is never indexed is not told."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imagerag.client.client import ImageRAG
+from imagerag.store.library.indexing.folder_watch import CalibrationDelay, changes
+from imagerag.store.library.indexing.stages import folder_watch
+from imagerag.store.library.library import Library
+
+
+async def test_changes_are_told_together_and_without_what_is_left_out(
+    tmp_path: Path, picture: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder_watch, "QUIET_MS", 300)
+    (tmp_path / "drafts").mkdir()
+    watched = changes([tmp_path], ["drafts"])
+    coming = asyncio.ensure_future(anext(watched))
+    wanted = {tmp_path / f"{mark}.png" for mark in range(5)}
+    for _ in range(50):  # until the watcher has begun
+        (tmp_path / ".hidden.png").write_bytes(b"")
+        (tmp_path / "drafts" / "a.png").write_bytes(picture("red"))
+        for file in sorted(wanted):
+            file.write_bytes(picture("red"))
+        await asyncio.sleep(0.2)
+        if coming.done():
+            break
+        await asyncio.wait([coming], timeout=1)
+        if coming.done():
+            break
+    assert await coming == wanted
+    await watched.aclose()
+
+
+def test_the_threshold_is_measured_when_it_was_quiet_or_at_the_latest(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(folder_watch.time, "monotonic", lambda: now)
+    delay = CalibrationDelay()
+    assert delay.remaining() is None
+    delay.begin()
+    assert delay.remaining() == folder_watch.CALIBRATED_S
+    now = 15.0
+    delay.begin()
+    assert delay.remaining() == folder_watch.CALIBRATED_S
+    now = 295.0
+    delay.begin()
+    assert delay.remaining() == folder_watch.CALIBRATED_AT_LATEST_S - now
+    now = 400.0
+    assert delay.remaining() == 0.0
+    delay.end()
+    assert delay.remaining() is None
+
+
+async def test_many_changes_are_followed_and_the_threshold_is_measured_once_after_them(
+    tmp_path: Path, picture: Any, embedder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    told: asyncio.Queue[set[Path]] = asyncio.Queue()
+
+    async def given(paths: object, exclude: object) -> AsyncIterator[set[Path]]:
+        while True:
+            yield await told.get()
+
+    measured, calibrate = list[int](), Library.calibrate
+
+    async def noting(self: Library, **options: Any) -> Any:
+        measured.append(await self.count())
+        return await calibrate(self, **options)
+
+    monkeypatch.setattr(folder_watch, "changes", given)
+    monkeypatch.setattr(Library, "calibrate", noting)
+    rag = ImageRAG(preset="sketch", home=tmp_path / "home")
+    monkeypatch.setattr(type(rag.dependencies), "embedder", lambda self, spec: embedder)
+    (folder / "0.png").write_bytes(picture("red", mark=0))
+    watched = rag.libraries.watch(folder, library="mine")
+    assert (await anext(watched)).added == 1
+    assert measured == [1]
+    for mark in range(1, 4):
+        (folder / f"{mark}.png").write_bytes(picture("red", mark=mark))
+        told.put_nowait({folder})
+        assert (await anext(watched)).added == 1
+    assert measured == [1]
+    monkeypatch.setattr(folder_watch, "CALIBRATED_S", 0.0)
+    ahead = asyncio.ensure_future(anext(watched))
+    for _ in range(200):
+        await asyncio.sleep(0.05)
+        if not await (await rag.libraries.open("mine")).is_stale():
+            break
+    assert measured == [1, 4]
+    ahead.cancel()
+    await asyncio.gather(ahead, return_exceptions=True)
+    await watched.aclose()

@@ -1,0 +1,142 @@
+"""An export says all of a library: a folder is read back to the same rows, a Parquet file has vectors and columns."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from imagerag.agent.errors import UsageError
+from imagerag.agent.types import ImageRef
+from imagerag.cli.library.upkeep import _megapixels
+from imagerag.store.data_dir import DataDir
+from imagerag.store.library.indexing.ingest import index
+from imagerag.store.library.library import Library
+from imagerag.store.library.maintenance.export import ImageSidecar, export_folder, export_parquet, file_name
+from imagerag.store.library.metadata.image_metadata import read_metadata
+from imagerag.store.library.schema import ImageRecord
+
+REF = ImageRef(sha256="ab" * 32, media_type="image/png", width=3, height=2)
+
+
+def bare(row: ImageRecord) -> ImageRecord:
+    """A row without what belongs to the files rather than to the picture."""
+    return replace(row, files=(), size_bytes=0, described="") if hasattr(row, "described") else replace(row, files=())
+
+
+@pytest.fixture
+async def filled(library: Library, folder: Path) -> Library:
+    await index([folder], library)
+    rows = await library.rows()
+    full = replace(
+        rows[0], title="Ü / 1", caption="„quoted“\nlines", tags=("a;b", "c, d", "ü"),
+        metadata={"price": 3, "on": True, "x": None}, source="https://example.org/x", author="N. N.",
+        licence="CC0-1.0", taken=datetime(2024, 5, 1, 12, 30, 5, tzinfo=UTC),
+        camera="X100", lens="23mm", place="Riga", latitude=56.9, longitude=24.1, language="de",
+    )  # fmt: skip
+    await library.update([full, replace(rows[1], title="../../etc/passwd"), replace(rows[2], title="x" * 300)])
+    return library
+
+
+async def test_a_folder_is_read_back_to_the_same_rows(
+    home: DataDir, filled: Library, embedder: Any, tmp_path: Path
+) -> None:
+    done = await export_folder(filled, tmp_path / "out")
+    assert (done.images, done.missing) == (8, {})
+    again = await Library.create_or_open(home, "again", embedder)
+    report = await index([tmp_path / "out"], again)
+    assert (report.added, report.skipped, report.notes) == (8, [], [])
+    assert [bare(row) for row in await again.rows()] == [bare(row) for row in await filled.rows()]
+    assert np.allclose((await again.captioned_vectors())[1], (await filled.captioned_vectors())[1])
+
+
+async def test_an_export_is_repeated_into_its_own_folder_and_into_no_other(filled: Library, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    await export_folder(filled, out)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    next(out.glob("*.png")).unlink()
+    await export_folder(filled, out)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    (out / "mine.txt").write_text("mine")
+    with pytest.raises(UsageError, match=r"other files \(mine.txt"):
+        await export_folder(filled, out)
+
+
+async def test_parquet_has_every_row_with_vector_columns_and_bytes(filled: Library, tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "library.parquet"
+    done = await export_parquet(filled, out, with_bytes=True)
+    read = pq.read_table(out).sort_by("id")
+    rows, vectors = await filled.captioned_vectors()
+    assert done.images == read.num_rows == len(rows)
+    assert read["id"].to_pylist() == [row.id for row in rows]
+    assert np.array_equal(np.stack(read["vector"].to_pylist()).astype(np.float32), vectors)
+    assert read["taken"].to_pylist() == [row.taken for row in rows]
+    assert read["m_price_number"].to_pylist() == [row.metadata.get("price") for row in rows]
+    assert [await filled.image_bytes(row.id) for row in rows] == read["image"].to_pylist()
+    assert b"colours:one" in read.schema.field("vector").metadata[b"imagerag.metadata"]
+    assert [path.name for path in out.parent.iterdir()] == ["library.parquet"]
+
+
+async def test_without_bytes_parquet_has_no_such_column(filled: Library, tmp_path: Path) -> None:
+    await export_parquet(filled, tmp_path / "x.parquet")
+    assert not {"image", "labels"} & set(pq.read_schema(tmp_path / "x.parquet").names)
+
+
+async def test_what_cannot_be_had_is_named_and_the_rest_is_written(filled: Library, tmp_path: Path) -> None:
+    lost = (await filled.rows())[3]
+    for file in lost.files:
+        Path(file.path).write_bytes(b"changed")
+    folder = await export_folder(filled, tmp_path / "out")
+    assert (folder.images, list(folder.missing)) == (7, [lost.id])
+    parquet = await export_parquet(filled, tmp_path / "x.parquet", with_bytes=True)
+    assert (parquet.images, list(parquet.missing)) == (8, [lost.id])
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30).map(str.strip)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    title=TEXT, caption=TEXT, author=TEXT, language=TEXT,
+    tags=st.lists(TEXT.filter(bool), max_size=4, unique=True).map(tuple),
+    metadata=st.dictionaries(TEXT.filter(bool), st.one_of(TEXT, st.integers(-9, 9), st.booleans()), max_size=4),
+    taken=st.none() | st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1)).map(
+        lambda time: time.replace(microsecond=0, tzinfo=UTC)
+    ),
+    position=st.none() | st.tuples(st.floats(-90, 90), st.floats(-180, 180)),
+)  # fmt: skip
+def test_a_sidecar_says_all_that_is_known(
+    title: str, caption: str, author: str, language: str, tags: tuple[str, ...], metadata: dict[str, Any],
+    taken: datetime | None, position: tuple[float, float] | None,
+) -> None:  # fmt: skip
+    latitude, longitude = position or (None, None)
+    row = ImageRecord(
+        image=REF, title=title, caption=caption, author=author, language=language, tags=tags, metadata=metadata,
+        taken=taken, latitude=latitude, longitude=longitude,
+    )  # fmt: skip
+    blank = ImageRecord(image=REF, title="the stem", source="the path", created=row.created)
+    assert read_metadata(ImageSidecar.of(row).model_dump(mode="json", by_alias=True)).applied_to(blank) == row
+
+
+@given(st.text(max_size=200))
+def test_a_name_is_one_that_every_file_system_takes(title: str) -> None:
+    name = file_name(ImageRecord(image=REF, title=title))
+    assert name.isascii()
+    assert not set(name) & set('/\\:*?"<>| ')
+    assert not name.startswith((".", "-"))
+    assert len(name) < 100
+    assert name.endswith("abababababab.png")
+
+
+def test_accents_cost_no_letters_of_a_file_name_however_they_are_written() -> None:
+    names = {file_name(ImageRecord(image=REF, title=title)) for title in ("Café Zürich", "Cafe\u0301 Zu\u0308rich")}
+    assert {name.partition(REF.sha256[:12])[0] for name in names} == {"Cafe-Zurich-"}
+
+
+def test_sizes_are_no_powers_of_ten() -> None:
+    assert [_megapixels(one) for one in (1e-6, 0.0123, 1.25, 24.3, 151.2)] == ["0.01", "0.012", "1.2", "24", "150"]

@@ -1,0 +1,158 @@
+"""Images are taken out of a library, changed, added again; indexing does not bring back what a person took out."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imagerag.agent.errors import UsageError
+from imagerag.agent.ports import Filter
+from imagerag.store.library.indexing.adding import add_files
+from imagerag.store.library.indexing.ingest import index
+from imagerag.store.library.library import Library
+from imagerag.store.library.maintenance.changes import ImageChanges, changed, scalar_of, update_images
+from imagerag.store.library.maintenance.image_selection import path_of, select_images
+from imagerag.store.library.maintenance.removal import remove_images, removed_ids, settle
+
+
+async def titles(library: Library) -> set[str]:
+    return {row.title for row in await library.rows()}
+
+
+async def test_images_are_named_by_id_file_folder_and_filter(library: Library, folder: Path, picture: Any) -> None:
+    await index([folder], library)
+    (folder / "shades").mkdir()
+    (folder / "shades" / "dark.png").write_bytes(picture("black", mark=9))
+    await index([folder], library)
+    red = next(row for row in await library.rows() if row.title == "red")
+    for name in (red.id, red.id[:8], str(folder / "red.png"), path_of(red)):
+        assert [row.title for row in await select_images(library, [name])] == ["red"]
+    assert {row.title for row in await select_images(library, [str(folder / "shades")])} == {"dark"}
+    assert len(await select_images(library, [str(folder)])) == 9
+    await update_images(library, [replace(red, tags=("loud",))])
+    loud = Filter(tags=("loud",))
+    assert [row.title for row in await select_images(library, [], loud)] == ["red"]
+    assert await select_images(library, [str(folder / "shades")], loud) == []
+
+
+@pytest.mark.parametrize("name", ["nowhere.png", "abcdef0123", "f" * 64])
+async def test_a_name_that_stands_for_nothing_is_refused(library: Library, folder: Path, name: str) -> None:
+    await index([folder], library)
+    with pytest.raises(UsageError, match="holds no picture"):
+        await select_images(library, [name])
+
+
+async def test_nothing_named_is_not_everything(library: Library, folder: Path) -> None:
+    await index([folder], library)
+    with pytest.raises(UsageError, match="say which pictures"):
+        await select_images(library, [])
+
+
+async def test_a_folder_is_not_one_whose_name_begins_like_it(library: Library, tmp_path: Path, picture: Any) -> None:
+    for name in ("a", "ab"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.png").write_bytes(picture(mark=len(name)))
+    await index([tmp_path / "a", tmp_path / "ab"], library)
+    assert {row.title for row in await select_images(library, [str(tmp_path / "a")])} == {"a"}
+
+
+async def test_digits_of_several_ids_are_refused(library: Library, folder: Path, monkeypatch: Any) -> None:
+    from imagerag.store.library.maintenance import image_selection
+
+    await index([folder], library)
+    monkeypatch.setattr(image_selection, "ID", image_selection.re.compile(r"[0-9a-f]{0,64}"))
+    with pytest.raises(UsageError, match="add digits"):
+        await select_images(library, [""])
+
+
+async def test_removed_images_stay_out_of_the_next_scan_until_they_are_added(library: Library, folder: Path) -> None:
+    await index([folder], library)
+    red = (await select_images(library, [str(folder / "red.png")]))[0]
+    assert await remove_images(library, [red.id]) == 1
+    await settle(library)
+    assert removed_ids(library.folder) == {red.id}
+    assert "red" not in await titles(library)
+    assert not await library.is_stale()
+    told: list[str] = []
+    report = await index([folder], library, warn=told.append)
+    assert (report.added, report.removed_before, report.unchanged) == (0, 1, 7)
+    assert told == [text for text in report.warnings if "removed" in text]
+    assert "imagerag library add shop FILE" in told[0]
+    assert "red" not in await titles(library)
+    (row,) = await add_files(library, [folder / "red.png"], ImageChanges())
+    assert (row.id, row.caption) == (red.id, "a red card")
+    assert removed_ids(library.folder) == frozenset()
+    assert (await index([folder], library)).removed_before == 0
+
+
+async def test_removing_leaves_no_copy_behind(library: Library, folder: Path) -> None:
+    await index([folder], library, copy=True)
+    rows = await library.rows()
+    await remove_images(library, [row.id for row in rows[:5]])
+    await settle(library)
+    copies = {path.parent.name + path.name for path in library.table.images.root.glob("*/*")}
+    assert copies <= {row.id for row in rows[5:]}
+    await remove_images(library, [row.id for row in rows[5:]])
+    await settle(library)
+    assert await library.count() == 0
+
+
+async def test_an_image_is_added_with_what_is_said_of_it(library: Library, folder: Path) -> None:
+    changes = ImageChanges(title="Card", caption="a loud card", add_tags=("x",), set={"price": 3, "camera": "X100"})
+    (row,) = await add_files(library, [folder / "red.png"], changes)
+    assert (row.title, row.caption, row.tags, row.camera, dict(row.metadata)) == (
+        "Card", "a loud card", ("x",), "X100", {"price": 3},
+    )  # fmt: skip
+    assert not await library.is_stale()
+
+
+@pytest.mark.parametrize("name", ["nowhere.png", "red.txt"])
+async def test_one_bad_file_adds_none(library: Library, folder: Path, name: str) -> None:
+    with pytest.raises(UsageError, match=name):
+        await add_files(library, [folder / "red.png", folder / name], ImageChanges())
+    assert await library.count() == 0
+
+
+async def test_changes_touch_what_they_name_and_nothing_else(library: Library, folder: Path) -> None:
+    (folder / "red.json").write_text(json.dumps({"tags": ["a", "b"], "shelf": "A1", "price": 2, "place": "Riga"}))
+    await index([folder], library)
+    before = {row.id: row for row in await library.rows()}
+    red = next(row for row in before.values() if row.title == "red")
+    changes = ImageChanges(
+        licence="CC0-1.0", add_tags=("c", "a"), remove_tags=("b",), set={"price": 5, "taken": "2024-05-01"},
+        unset=("shelf", "place"),
+    )  # fmt: skip
+    rows = changed([red], changes)
+    await update_images(library, rows)
+    after = {row.id: row for row in await library.rows()}
+    new = after.pop(red.id)
+    assert (new.licence, new.tags, dict(new.metadata), new.place) == ("CC0-1.0", ("a", "c"), {"price": 5}, "")
+    assert new.taken is not None
+    assert (new.taken.year, new.caption, new.title) == (2024, "a red card", "red")
+    assert after == {key: row for key, row in before.items() if key != red.id}
+    assert changed([new], changes) == []
+
+
+def test_a_change_must_be_named() -> None:
+    with pytest.raises(UsageError, match="say what changes"):
+        changed([], ImageChanges())
+    assert not ImageChanges(caption="").is_empty
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("3", 3), ("2.5", 2.5), ("true", True), ("null", None), ("A1", "A1"), ("[1]", "[1]"), ('"7"', "7"), ("", "")],
+)
+def test_values_are_read_as_they_are_typed(text: str, value: object) -> None:
+    assert scalar_of(text) == value
+
+
+async def test_a_half_written_note_is_a_stray(library: Library, folder: Path) -> None:
+    await index([folder], library)
+    left = library.folder / ".tmp-0123"
+    left.write_text("ab")
+    await library.optimize()
+    assert not left.exists()
+    assert await library.count() == 8

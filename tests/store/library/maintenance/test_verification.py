@@ -1,0 +1,229 @@
+"""A library is compared with its bytes, files and vectors; what can be mended is, and the rest is said."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from imagerag.agent.errors import BlobError
+from imagerag.store.data_dir import DataDir
+from imagerag.store.images.image_info import image_info
+from imagerag.store.integrity_check import check_library
+from imagerag.store.library.library import Library
+from imagerag.store.library.maintenance.repair import kept_bytes, repair_library
+from imagerag.store.library.maintenance.verification import LibraryProblem, unusable, verify_table
+from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage
+
+
+def entry(path: Path) -> FileEntry:
+    status = path.stat()
+    return FileEntry(str(path), status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+@pytest.fixture
+def put(library: Library, picture: Any, tmp_path: Path) -> Any:
+    """Puts a picture into the library: with a copy, or linked to files of these names."""
+
+    async def put(mark: int, *names: str, copy: bool = False, **fields: Any) -> ImageRecord:
+        data = picture("red", mark=mark)
+        for name in names:
+            (tmp_path / name).write_bytes(data)
+        info = image_info(data)
+        (vector,) = await library.embedder.embed_images([data])
+        row = ImageRecord(image=info.image, files=tuple(entry(tmp_path / name) for name in names), **fields)
+        image = NewImage(row=row, data=data if copy else None, thumbnail=info.thumbnail, vector=vector)
+        await library.upsert([image])
+        return row
+
+    return put
+
+
+async def repaired(home: DataDir, library: Library) -> list[LibraryProblem]:
+    return await repair_library(home, library, verify_table(library.table).problems)
+
+
+def kinds(library: Library) -> list[tuple[str, str]]:
+    return sorted((one.kind, one.id) for one in verify_table(library.table).problems)
+
+
+async def test_a_library_in_order_has_no_problems(home: DataDir, library: Library, put: Any) -> None:
+    await put(1, "a.png", "b.png")
+    await put(2, copy=True)
+    found = verify_table(library.table)
+    assert (found.images, found.files, found.copies, found.problems) == (2, 2, 1, ())
+    assert found.dimension == 32
+    check_library(home, "shop")
+
+
+async def test_a_dead_path_is_dropped_where_the_image_has_another_file(
+    home: DataDir, library: Library, put: Any, tmp_path: Path
+) -> None:
+    row = await put(1, "a.png", "b.png")
+    (tmp_path / "a.png").unlink()
+    (problem,) = verify_table(library.table).problems
+    assert (problem.kind, problem.path, problem.problem) == ("file", str(tmp_path / "a.png"), "it is gone")
+    (mended,) = await repaired(home, library)
+    assert "dropped" in mended.repaired
+    assert [Path(file.path).name for file in (await library.rows())[0].files] == ["b.png"]
+    assert kinds(library) == []
+    assert (await library.rows())[0].id == row.id
+
+
+async def test_a_changed_file_is_encoded_anew_with_its_texts(
+    home: DataDir, library: Library, put: Any, tmp_path: Path, picture: Any
+) -> None:
+    old = await put(1, "a.png", caption="a card", tags=("x",), metadata={"price": 2})
+    (tmp_path / "a.png").write_bytes(picture("blue", mark=7))
+    assert kinds(library) == [("file", old.id), ("image", old.id)]
+    assert all("encoded anew" in one.repaired for one in await repaired(home, library))
+    (new,) = await library.rows()
+    assert (new.caption, new.tags, dict(new.metadata)) == ("a card", ("x",), {"price": 2})
+    assert await library.image_bytes(new.id) == picture("blue", mark=7)
+    assert (await library.search("blue", k=1))[0].similarity > 0.9
+    assert kinds(library) == []
+
+
+async def test_a_file_changed_into_one_that_is_there_joins_it(
+    home: DataDir, library: Library, put: Any, tmp_path: Path, picture: Any
+) -> None:
+    await put(1, "a.png")
+    other = await put(2, "b.png", caption="the other")
+    (tmp_path / "a.png").write_bytes(picture("red", mark=2))
+    await repaired(home, library)
+    (left,) = await library.rows()
+    assert (left.id, left.caption, len(left.files)) == (other.id, "the other", 2)
+    assert kinds(library) == []
+
+
+async def test_an_image_that_is_nowhere_keeps_its_row_and_is_told(
+    home: DataDir, library: Library, put: Any, tmp_path: Path
+) -> None:
+    row = await put(1, "a.png")
+    (tmp_path / "a.png").unlink()
+    problems = await repaired(home, library)
+    assert {one.kind for one in problems} == {"file", "image"}
+    assert all(one.repaired == "" and f"imagerag library remove shop {row.id[:12]}" in one.advice for one in problems)
+    assert await library.count() == 1
+
+
+async def test_a_file_that_became_no_image_is_told(home: DataDir, library: Library, put: Any, tmp_path: Path) -> None:
+    await put(1, "a.png")
+    (tmp_path / "a.png").write_bytes(b"no image")
+    assert all(one.advice and not one.repaired for one in await repaired(home, library))
+
+
+async def test_a_damaged_copy_is_made_again_from_a_file(
+    home: DataDir, library: Library, put: Any, picture: Any
+) -> None:
+    row = await put(1, "a.png", copy=True)
+    library.table.images.path(row.id).write_bytes(b"other bytes")
+    assert kinds(library) == [("copy", row.id)]
+    (mended,) = await repaired(home, library)
+    assert "whole copy" in mended.repaired
+    assert "set-aside" in mended.repaired
+    assert await library.image_bytes(row.id) == picture("red", mark=1)
+    assert kinds(library) == []
+
+
+async def test_a_damaged_copy_is_made_again_from_another_library(
+    home: DataDir, library: Library, put: Any, picture: Any, embedder: Any
+) -> None:
+    row = await put(1, copy=True)
+    other = await Library.create_or_open(home, "other", embedder)
+    info = image_info(picture("red", mark=1))
+    (vector,) = await embedder.embed_images([picture("red", mark=1)])
+    data = picture("red", mark=1)
+    await other.upsert([NewImage(row=row, data=data, thumbnail=info.thumbnail, vector=vector)])
+    library.table.images.path(row.id).write_bytes(b"other bytes")
+    await repaired(home, library)
+    assert await library.image_bytes(row.id) == data
+
+
+async def test_a_damaged_copy_without_another_is_told_and_kept(home: DataDir, library: Library, put: Any) -> None:
+    row = await put(1, copy=True)
+    library.table.images.path(row.id).write_bytes(b"other bytes")
+    (left,) = await repaired(home, library)
+    assert left.advice
+    assert not left.repaired
+    assert library.table.images.path(row.id).read_bytes() == b"other bytes"
+    with pytest.raises(BlobError):
+        await library.image_bytes(row.id)
+
+
+@pytest.mark.parametrize("bad", [0.0, 3.0, np.inf])
+async def test_a_vector_that_means_nothing_is_encoded_anew(
+    home: DataDir, library: Library, put: Any, bad: float
+) -> None:
+    row = await put(1, copy=True, caption="a card")
+    good = (await library.captioned_vectors())[1]
+    fields = pa.schema([library._table.schema.field(name) for name in ("id", "vector")])
+    spoilt = pa.Table.from_pylist([{"id": row.id, "vector": [bad] * 32}], schema=fields)
+    library._table.merge_insert("id").when_matched_update_all().execute(spoilt)
+    assert kinds(library) == [("vector", row.id)]
+    (mended,) = await repaired(home, library)
+    assert mended.repaired == "encoded anew"
+    rows, vectors = await library.captioned_vectors()
+    assert (rows[0].id, rows[0].caption) == (row.id, "a card")
+    assert np.allclose(vectors, good)
+    assert kinds(library) == []
+
+
+async def test_a_thumbnail_is_made_anew(home: DataDir, library: Library, put: Any) -> None:
+    row = await put(1, "a.png")
+    before = await library.thumbnail(row.id)
+    library._table.update(where=f"id = '{row.id}'", values={"thumbnail": b"no webp"})
+    assert kinds(library) == [("thumbnail", row.id)]
+    await repaired(home, library)
+    assert await library.thumbnail(row.id) == before
+
+
+async def test_a_stray_copy_is_deleted(home: DataDir, library: Library, put: Any) -> None:
+    row = await put(1, copy=True)
+    library.table.images.write("ab" * 32, b"a copy of nothing")
+    (path,) = [one.path for one in verify_table(library.table).problems]
+    assert Path(path).exists()
+    (mended,) = await repaired(home, library)
+    assert mended.repaired == "deleted"
+    assert not Path(path).exists()
+    assert await library.image_bytes(row.id)
+
+
+async def test_what_is_in_order_is_left_as_it_is(home: DataDir, library: Library, put: Any, tmp_path: Path) -> None:
+    rows = [await put(mark, f"{mark}.png", copy=mark % 2 == 0, caption=f"card {mark}") for mark in range(6)]
+    (tmp_path / "3.png").unlink()
+    library.table.images.path(rows[2].id).write_bytes(b"x")
+    before = {row.id: replace(row, files=()) for row in await library.rows()}
+    vectors = (await library.captioned_vectors())[1]
+    await repaired(home, library)
+    assert {row.id: replace(row, files=()) for row in await library.rows()} == before
+    assert np.array_equal(vectors, (await library.captioned_vectors())[1])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0, 1.1])
+def test_vectors_that_lancedb_would_not_take_are_seen(bad: float) -> None:
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array([1.0, 0.0, bad, 0.0], pa.float32()), 2)
+    assert unusable(pa.record_batch({"vector": vectors})) == [False, True]
+    assert unusable(pa.record_batch({"vector": pa.array([None, [0.6, 0.8]], vectors.type)})) == [True, False]
+
+
+async def test_a_dead_path_stays_dropped_when_the_thumbnail_is_made_anew(
+    home: DataDir, library: Library, put: Any, tmp_path: Path
+) -> None:
+    row = await put(1, "a.png", "b.png")
+    (tmp_path / "a.png").unlink()
+    library.table.lance.update(where=f"id = '{row.id}'", values={"thumbnail": b""})
+    assert kinds(library) == [("file", row.id), ("thumbnail", row.id)]
+    assert all(one.repaired for one in await repaired(home, library))
+    assert [Path(file.path).name for file in (await library.rows())[0].files] == ["b.png"]
+    assert kinds(library) == []
+
+
+async def test_a_damaged_library_does_not_hide_the_bytes_of_the_next(home: DataDir, library: Library, put: Any) -> None:
+    row = await put(1, copy=True)
+    damaged = await Library.create_or_open(home, "a-first", library.embedder)
+    for file in (damaged.folder / "_versions").iterdir():
+        file.write_bytes(b"junk")
+    assert kept_bytes(home, row.id) == await library.image_bytes(row.id)
