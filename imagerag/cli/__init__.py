@@ -1,6 +1,7 @@
 """The command line: `imagerag`.
 
-To add a command, write `NAME_command` in a module here and its row in `COMMANDS`.
+To add a command, write `NAME_command` in a module here and its row in `COMMANDS`. To add an option of `index`, write it
+in `index.py`, `client/libraries.py` and `store/library/indexing/ingest.py`.
 
 A command's module is imported when the command is asked for, so that `imagerag --help` stays instant. Commands return
 their exit code; errors become one line on stderr (see `exit_codes.py`).

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def step_words(event: "RunEvent") -> str:
     """Text of a finished step; empty for other events."""
-    told = _WORDS.get(event.node) if event.kind == "step" else None
+    told = NODE_EVENTS.get(event.node) if event.kind == "step" else None
     return told(cast("dict[str, Any]", event.update)) if told else ""
 
 
@@ -84,7 +84,7 @@ def ending_words(update: dict[str, Any]) -> str:
     return f"{labels.standing(None, result.outcome).name}: {result.reason}" if result else ""
 
 
-_WORDS: Final[Mapping[str, Callable[[dict[str, Any]], str]]] = {
+NODE_EVENTS: Final[Mapping[str, Callable[[dict[str, Any]], str]]] = {
     "generate": _drawn,
     "critique": _judged,
     "extract_concepts": concept_words,

@@ -39,15 +39,15 @@ def step_text(step: "Step") -> str:
         return str(result.after.reason)
     if step.status != "done":
         return step.error or labels.STEP_STATUSES[step.status].meaning
-    teller = _TOLD.get(step.node)
-    words = (teller(step.changes) if teller else "") or _NOTHING.get(step.node, "")
+    teller = NODE_TEXTS.get(step.node)
+    words = (teller(step.changes) if teller else "") or NODE_WITHOUT_CHANGES.get(step.node, "")
     return ": ".join(filter(None, (ask_params(step.calls), words)))
 
 
 NAMED_NOTHING: Final = "the judge could name nothing"
 NOTHING_NEW: Final = "nothing that was not searched with before"
 
-_NOTHING: Final = {
+NODE_WITHOUT_CHANGES: Final = {
     "write_captions": NOTHING_NEW,
     "extract_concepts": NAMED_NOTHING,
     "critique": "the judge's answer changed nothing",
@@ -100,7 +100,7 @@ def new_searches(changes: "Changes") -> list[Search]:
     return [search for search in changes["searches"].after or [] if search not in known]
 
 
-_TOLD: "Final[Mapping[str, Callable[[Changes], str]]]" = {
+NODE_TEXTS: "Final[Mapping[str, Callable[[Changes], str]]]" = {
     "input": lambda changes: changes["prompt"].after if "prompt" in changes else "",
     "generate": _drawn,
     "regenerate": _drawn,

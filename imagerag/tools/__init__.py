@@ -1,1 +1,4 @@
-"""Adapters to models, behind the ports of `agent/ports/`; `registry.py` makes them from specs."""
+"""Adapters to models, behind the ports of `agent/ports/`; `registry.py` makes them from specs.
+
+The tools that assistants call are in `assistants/`.
+"""

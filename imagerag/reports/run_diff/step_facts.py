@@ -86,7 +86,7 @@ COMING: Final = frozenset({"extract_concepts", "write_captions", "retrieve", "sh
 def _facts(step: Step, before: Values) -> tuple[Facts, Facts]:
     """A step's inputs and outputs, without empty ones."""
     made = {name: change.after for name, change in step.changes.items()}
-    teller = _TELLERS.get(step.node, _other)
+    teller = NODE_FACTS.get(step.node, _other)
     inputs, outputs = teller(before, made, step.calls) if step.status == "done" else ({}, {})
     inputs |= {"backend": list(dict.fromkeys(call.backend for call in step.calls))}
     inputs |= {"request": [call.request for call in step.calls if call.request]}
@@ -190,7 +190,7 @@ def _other(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple[Fa
     return {}, dict(made)
 
 
-_TELLERS: Final[Mapping[str, Callable[[Values, Values, Sequence[ModelCall]], tuple[Facts, Facts]]]] = {
+NODE_FACTS: Final[Mapping[str, Callable[[Values, Values, Sequence[ModelCall]], tuple[Facts, Facts]]]] = {
     "generate": _drawn,
     "regenerate": _drawn,
     "critique": _judged,

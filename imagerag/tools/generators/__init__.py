@@ -1,6 +1,7 @@
 """Image generators.
 
 To add a generator, implement the `ImageGenerator` port in a module here and name its factory in `tools/registry.py`
-(`_BUILT_IN`, and `_PRICED` if it is paid for); for a hosted service also in `tools/healthcheck.py` and
+(`_BUILT_IN`, and `_PRICED` if it is paid for, with its prices in `tools/pricing/prices.toml`); for a hosted service
+also its key in `tools/credentials.py` (`KEYS`), and its name in `tools/healthcheck.py` and
 `graphs/configuration/trust_policy.py`. One that speaks the OpenAI protocol starts from `openai_generator.py`.
 """
