@@ -17,7 +17,7 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
-        told = {
+        fields = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
@@ -25,8 +25,8 @@ class JsonLines(logging.Formatter):
             **{name: value for name, value in vars(record).items() if name not in _USUAL},
         }
         if record.exc_info and record.exc_info[0]:
-            told["exception"] = record.exc_info[0].__name__
-        return json.dumps(told, ensure_ascii=True, default=str)
+            fields["exception"] = record.exc_info[0].__name__
+        return json.dumps(fields, ensure_ascii=True, default=str)
 
 
 class NonRaisingHandler(logging.StreamHandler[TextIO]):

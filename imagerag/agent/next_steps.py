@@ -114,15 +114,15 @@ def _used(record: "RunRecord") -> Iterator[str]:
 
 def _declined(record: "RunRecord") -> Iterator[str]:
     if nearest := _nearest(record, "rejected_by_hand"):
-        told = f"draw with one that you did not choose ({_name(nearest)})"
-        yield f"{told}: imagerag continue {record.run_id} --add-image {nearest.image.sha256[:12]}"
+        message = f"draw with one that you did not choose ({_name(nearest)})"
+        yield f"{message}: imagerag continue {record.run_id} --add-image {nearest.image.sha256[:12]}"
     yield _add(record)
 
 
 def _unfit(record: "RunRecord") -> Iterator[str]:
     if nearest := _nearest(record, "rejected_by_reranker"):
-        told = f"use one that the reranker left out ({_name(nearest)})"
-        yield f"{told}: imagerag continue {record.run_id} --add-image {nearest.image.sha256[:12]}"
+        message = f"use one that the reranker left out ({_name(nearest)})"
+        yield f"{message}: imagerag continue {record.run_id} --add-image {nearest.image.sha256[:12]}"
     yield _add(record)
 
 

@@ -117,13 +117,13 @@ def _counts(found: Sequence[tuple[Candidate, Search]]) -> str:
 
 
 def _count(number: int, decided: Decision | None, found: Sequence[tuple[Candidate, Search]]) -> str:
-    told = f"{number} {label_of(decided).meaning}"
+    message = f"{number} {label_of(decided).meaning}"
     if decided != "below_threshold":
-        return told
+        return message
     nearest, search = max((pair for pair in found if pair[0].decision == decided), key=_margin)
     wanted = search.threshold_of(nearest)
     limit = "" if wanted is None else f" {cosine(wanted)}"
-    return f"{told}{limit} (closest {cosine(nearest.similarity)})"
+    return f"{message}{limit} (closest {cosine(nearest.similarity)})"
 
 
 def _margin(found: tuple[Candidate, Search]) -> float:

@@ -86,14 +86,14 @@ def figure(data: bytes, media_type: str, name: str, *, width: int = 240) -> str:
 def tile(data: bytes | None, media_type: str, name: str, similarity: float) -> str:
     """A picture of a library under its name, with how similar it is."""
     shown = figure(data, media_type, name, width=128) if data else ""
-    told = f'{escape(name[:80])}<br><span style="{_DIM}">{cosine(similarity)}</span>'
-    return f'<div style="width:128px">{shown}<br>{told}</div>'
+    message = f'{escape(name[:80])}<br><span style="{_DIM}">{cosine(similarity)}</span>'
+    return f'<div style="width:128px">{shown}<br>{message}</div>'
 
 
 def box(picture: str, text: Iterable[str]) -> str:
     """A picture with paragraphs beside it, below it where there is no room."""
-    told = "".join(f'<div style="margin:0 0 8px">{part}</div>' for part in text if part)
-    return f'<div style="{_BOX}">{picture}<div style="flex:1 1 18em">{told}</div></div>'
+    message = "".join(f'<div style="margin:0 0 8px">{part}</div>' for part in text if part)
+    return f'<div style="{_BOX}">{picture}<div style="flex:1 1 18em">{message}</div></div>'
 
 
 def row(tiles: Sequence[str]) -> str:

@@ -145,8 +145,8 @@ def result_from_error(error: BaseException, node: str) -> RunResult:
     asked = node in JUDGING or last == "rerank" or last.startswith("judge.")
     if isinstance(error, JudgeReplyError | BackendError) and asked:
         return RunResult(outcome=Outcome.JUDGE_UNAVAILABLE, reason=message, error=type(error).__name__)
-    told = message if isinstance(error, ImageRAGError) else f"{type(error).__name__}: {message}"
-    return RunResult(outcome=Outcome.FAILED, reason=f"{node} failed: {told}", error=type(error).__name__)
+    text = message if isinstance(error, ImageRAGError) else f"{type(error).__name__}: {message}"
+    return RunResult(outcome=Outcome.FAILED, reason=f"{node} failed: {text}", error=type(error).__name__)
 
 
 def restore_exception(error: BaseException | str) -> BaseException:

@@ -130,8 +130,8 @@ def _separated(address: str, found: dict[str, Credentials]) -> str:
     pairs = parse_qsl(query, keep_blank_values=True)
     secret = tuple(pair for pair in pairs if _is_secret(*pair))
     if secret:
-        told = urlencode([pair for pair in pairs if pair not in secret])
-        query, asked = told, "?" if told else ""
+        public = urlencode([pair for pair in pairs if pair not in secret])
+        query, asked = public, "?" if public else ""
     clean = f"{scheme.lower()}://{bare}{asked}{query}"
     name, _, password = user.partition(":")
     if user or secret:

@@ -105,8 +105,8 @@ class _Tool:
         _hide_tokens()
         request = TOOLS[self._name].model_validate(given)
         call: Callable[..., Awaitable[ToolResult]] = getattr(self._service, self._name)
-        told = {"on_event": partial(_write_progress, write, self._name)} if write and self._name in FOLLOWED else {}
-        answer = await call(request, **told)
+        fields = {"on_event": partial(_write_progress, write, self._name)} if write and self._name in FOLLOWED else {}
+        answer = await call(request, **fields)
         if answer.is_error and answer.document is None:
             raise ToolException(answer.text)
         return await self._content(request, answer), await self._artifact(answer)
@@ -160,6 +160,6 @@ def _stream_writer() -> Write | None:
 
 
 async def _write_progress(write: Write, tool: str, event: "RunEvent") -> None:
-    told = format_step(event)
-    if told:
-        write({"type": "imagerag.progress", "tool": tool, "run_id": event.run_id, "node": event.node, "told": told})
+    text = format_step(event)
+    if text:
+        write({"type": "imagerag.progress", "tool": tool, "run_id": event.run_id, "node": event.node, "text": text})

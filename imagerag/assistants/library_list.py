@@ -32,17 +32,17 @@ async def libraries_report(rag: "ImageRAG", only: str | None) -> LibrariesReport
     for name in names[:MOST]:
         try:
             if name in own:
-                told = LibraryReport(name=line(name, SHORT), note="made in Python: it does not say what it holds")
+                report = LibraryReport(name=line(name, SHORT), note="made in Python: it does not say what it holds")
             else:
                 if name == usual:
                     await rag.dependencies.library(name)  # the built-in one is made when it is first asked for
                 held = await asyncio.to_thread(facets, rag.dependencies.home, name)
-                told = _report(name, held, await asyncio.to_thread(snapshot_names, rag.dependencies.home, name))
+                report = _report(name, held, await asyncio.to_thread(snapshot_names, rag.dependencies.home, name))
         except ImageRAGError as error:
             if only:
                 raise
-            told = LibraryReport(name=line(name, SHORT), note=line(str(error), LONG))
-        reports.append(told.model_copy(update={"usual": name == usual}))
+            report = LibraryReport(name=line(name, SHORT), note=line(str(error), LONG))
+        reports.append(report.model_copy(update={"usual": name == usual}))
     more = f"and {len(names) - MOST} more" if len(names) > MOST else ""
     return LibrariesReport(libraries=tuple(reports), note=more)
 

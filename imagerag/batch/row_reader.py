@@ -38,11 +38,11 @@ def read_rows(source: Source, *, allow_outside: bool = False) -> Iterator[InputR
     """
     if isinstance(source, str | Path):
         path = Path(source).expanduser()
-        told = _of_file(path, PathPolicy(path.parent, allow_outside=allow_outside))
+        rows = _of_file(path, PathPolicy(path.parent, allow_outside=allow_outside))
     else:
-        told = _of_values(source)
+        rows = _of_values(source)
     known: dict[str, int] = {}
-    for item in told:
+    for item in rows:
         # Files are named by ids, and not every file system tells upper from lower case.
         first = known.setdefault(item.id.casefold(), item.index)
         if first != item.index:

@@ -251,9 +251,9 @@ class BatchRunner:
             UsageError: it is.
         """
         now = settings_of(self.settings, self.options, started.settings["options"])
-        if told := started.differs(now):
+        if difference := started.differs(now):
             raise UsageError(
-                f"the batch in {self.folder.path} was started with {told}: leave that, or name another folder"
+                f"the batch in {self.folder.path} was started with {difference}: leave that, or name another folder"
             )
         return started
 

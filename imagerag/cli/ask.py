@@ -99,8 +99,8 @@ def ask_command(
         preset=preset, judge=judge, answerer=answerer, reranker=reranker, library=library, home=globals_.home
     )
     if not quiet and text is not None:
-        told = f"library {rag.settings.library or 'none'} · answered by {rag.questions.answerer}"
-        say_all([dim(short(told, 200)), *first_time(rag)], err=True)
+        message = f"library {rag.settings.library or 'none'} · answered by {rag.questions.answerer}"
+        say_all([dim(short(message, 200)), *first_time(rag)], err=True)
     if options["thread"] is None:
         from imagerag.graphs.runs.records import new_run_id
 

@@ -149,21 +149,21 @@ def batch_command(
 
 
 async def _follow(batch: "BatchRunner", quiet: bool) -> None:
-    told = 0
+    shown = 0
     async with aclosing(batch.run()) as results:
         async for result in results:
-            told += 1
+            shown += 1
             if not quiet:
-                say(_progress(batch, batch.previously_done + told, result), err=True)
+                say(_progress(batch, batch.previously_done + shown, result), err=True)
 
 
 def _progress(batch: "BatchRunner", done: int, result: "BatchResult") -> str:
     """`[12/100] cat  ✓ aligned`."""
     place = dim(f"[{done:,}/{batch.total:,}]" if batch.total else f"[{done:,}]")
-    told = _standing(result)
+    standing = _standing(result)
     room = max(20, columns() - 40)
     rest = "" if result.outcome == "aligned" else dim(short(result.reason, room))
-    return f"  {place} {result.id}  {told}  {rest}".rstrip()
+    return f"  {place} {result.id}  {standing}  {rest}".rstrip()
 
 
 def _standing(result: "BatchResult") -> str:

@@ -106,8 +106,8 @@ def _sides(a: RunSummary, b: RunSummary) -> list[str]:
     ]
     lines = table(rows, right={3, 4, 5, 6}, indent=0)
     prompts = [a.prompt] if a.prompt == b.prompt else [a.prompt, b.prompt]
-    told = (hanging(prompt, columns(), indent=8, head=f"{dim('prompt')}  ") for prompt in prompts)
-    return [*chain.from_iterable(told), *lines]
+    parts = (hanging(prompt, columns(), indent=8, head=f"{dim('prompt')}  ") for prompt in prompts)
+    return [*chain.from_iterable(parts), *lines]
 
 
 def _differences(listed: Sequence[Difference]) -> list[str]:
@@ -144,8 +144,8 @@ def _divergence(divergence: Divergence) -> list[str]:
 def _pictures(found: RunDiff) -> list[str]:
     rows = []
     for index, (a, b) in enumerate(zip_longest(found.a.attempts, found.b.attempts)):
-        told = "the same" if a == b else "another" if a and b else f"only {'A' if a else 'B'} has it"
-        rows.append([attempt(index), *(_name(sha, side) for sha, side in ((a, found.a), (b, found.b))), dim(told)])
+        message = "the same" if a == b else "another" if a and b else f"only {'A' if a else 'B'} has it"
+        rows.append([attempt(index), *(_name(sha, side) for sha, side in ((a, found.a), (b, found.b))), dim(message)])
     return table(rows)
 
 

@@ -116,18 +116,21 @@ def _lines(found: "Diagnosis") -> Iterator[str]:
     yield from table([_backend_row(one) for one in found.backends])
     for one in found.backends:
         if one.price == "unknown" and one.reachable is not False:
-            told = f"what a call of {one.spec} costs is not known, so no budget in money can be kept:"
-            yield from hanging(told, columns(), indent=2, head="  ")
+            message = f"what a call of {one.spec} costs is not known, so no budget in money can be kept:"
+            yield from hanging(message, columns(), indent=2, head="  ")
             yield from (f"    {way}" for way in _ways_to_price(one.spec))
     for one in found.backends:
         if one.role == "judge" and one.takes_images is None and one.reachable is not False:
-            told = f"whether {one.spec} takes images is not known: --probe asks it now, else a run does, once, before "
-            yield from hanging(told + "the first drawing that is paid", columns(), indent=4, head="  ")
+            message = (
+                f"whether {one.spec} takes images is not known: --probe asks it now, else a run does, once, before the "
+                "first drawing that is paid"
+            )
+            yield from hanging(message, columns(), indent=4, head="  ")
     for one in found.backends:
         if one.probe is not None:
             cost = dollars(one.probe.cost_usd)
-            told = f"{short(one.probe.detail, 90)} ({seconds(one.probe.elapsed_s)}, {cost})"
-            yield from hanging(f"{one.spec}: {told}", columns(), indent=4, head=f"  {tick(one.probe.answered)} ")
+            message = f"{short(one.probe.detail, 90)} ({seconds(one.probe.elapsed_s)}, {cost})"
+            yield from hanging(f"{one.spec}: {message}", columns(), indent=4, head=f"  {tick(one.probe.answered)} ")
     yield from (f"{tick(True)} {line}" for line in found.repaired)
     for problem in found.problems:
         yield from hanging(problem, columns(), indent=2, head=f"{bold('✗')} ")

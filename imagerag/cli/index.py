@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 SHOWN: Final = 20
 """Skipped files that people see listed; programs get them all."""
 
-_TOLD: Final = ("added", "changed", "moved", "updated", "removed", "missing", "duplicates")
+_KINDS: Final = ("added", "changed", "moved", "updated", "removed", "missing", "duplicates")
 """Kinds of which a dry run names examples, as the report calls them."""
 
 
@@ -214,7 +214,7 @@ def report_lines(report: "IndexReport", name: str, library_metadata: "LibraryMet
     would = "would be: " if report.dry_run and did else ""
     lines = [f"library {bold(name)}: {would}{', '.join(did) or 'nothing to index'}"]
     if report.dry_run:
-        lines += table([[dim(kind), tail(path, 60)] for kind in _TOLD for path in report.examples.get(kind, [])])
+        lines += table([[dim(kind), tail(path, 60)] for kind in _KINDS for path in report.examples.get(kind, [])])
         return [*lines, *_listed(report.skipped)]
     lines += [*_listed(report.skipped), *_listed(report.notes)]
     if report.columns:

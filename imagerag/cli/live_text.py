@@ -41,7 +41,7 @@ class VerboseRenderer:
     """Tells every step with everything in it; searches that were told already are not told again."""
 
     def __init__(self) -> None:
-        self._told: set[tuple[int, str, str]] = set()
+        self._printed: set[tuple[int, str, str]] = set()
 
     def __call__(self, event: RunEvent) -> Iterator[str]:
         """The lines for one event."""
@@ -62,7 +62,7 @@ class VerboseRenderer:
     def _searches(self, searches: list[Search]) -> Iterator[str]:
         for search in searches:
             key = (search.round, search.query.by, search.query.text)
-            if key not in self._told:
-                self._told.add(key)
+            if key not in self._printed:
+                self._printed.add(key)
                 yield from (accent(query_title(search.query)), *search_lines(search))
                 yield dim(f"  {search_result(search)}")

@@ -68,8 +68,8 @@ class LiveView:
         if thumbnail is None:
             return False
         room = room_beside(columns(), thumbnail)
-        told = [bold(short(attempt_title(attempt), room)), _score(attempt.verdict), ""]
-        self._write(thumbnail, [*told, *_checklist(attempt.verdict, room, rows - len(told))])
+        parts = [bold(short(attempt_title(attempt), room)), _score(attempt.verdict), ""]
+        self._write(thumbnail, [*parts, *_checklist(attempt.verdict, room, rows - len(parts))])
         return True
 
     async def _unfinished(self, progress: Progress) -> bool:

@@ -68,8 +68,8 @@ def _try_to_write(folder: Path, file: Path) -> None:
             return
     except OSError as error:
         cause = CAUSES[error.errno][0] if error.errno in CAUSES else error.strerror or str(error)
-        told = f"cannot write {file}: {folder} is not a folder one can write to ({cause})"
-        raise UsageError(told) from error
+        message = f"cannot write {file}: {folder} is not a folder one can write to ({cause})"
+        raise UsageError(message) from error
 
 
 def fresh(file: Path, *, overwrite: bool = False) -> Path:

@@ -168,10 +168,10 @@ def _cells(row: PriceRow, *, own: bool) -> list[str]:
 
 
 def _price_text(row: PriceRow) -> str:
-    told = [f"{name.replace('_', ' ')} ${value:g}" for name in RATES if (value := getattr(row, name)) is not None]
+    parts = [f"{name.replace('_', ' ')} ${value:g}" for name in RATES if (value := getattr(row, name)) is not None]
     if row.per_image:
         dearest = max(price for levels in row.per_image.values() for price in levels.values())
-        told.append(f"an image up to ${dearest:g}")
+        parts.append(f"an image up to ${dearest:g}")
     if row.per_call is not None:
-        told.append(f"a call up to ${row.per_call:g}")
-    return ", ".join(told) + (" (more for long input)" if row.above else "")
+        parts.append(f"a call up to ${row.per_call:g}")
+    return ", ".join(parts) + (" (more for long input)" if row.above else "")

@@ -230,26 +230,26 @@ def _library(dependencies: Dependencies, name: str, files: list[IntegrityProblem
         library_metadata = read_library_metadata(dependencies.home, name)
     except ImageRAGError as error:
         return LibraryState(name=name, problem=str(error))
-    told = next((one.problem for one in files if one.path == folder), "")
+    message = next((one.problem for one in files if one.path == folder), "")
     threshold = library_metadata.threshold.cosine if library_metadata.threshold else None
     if (
-        not told
+        not message
         and library_metadata.threshold
         and library_metadata.threshold.measured_on
         and is_stale(dependencies.home, name)
     ):
-        told = f"its threshold was measured before it was changed: imagerag library calibrate {name}"
-    return LibraryState(name=name, encoder=library_metadata.spec, threshold=threshold, problem=told)
+        message = f"its threshold was measured before it was changed: imagerag library calibrate {name}"
+    return LibraryState(name=name, encoder=library_metadata.spec, threshold=threshold, problem=message)
 
 
 def _file_problems(files: list[IntegrityProblem], unlisted: int) -> list[str]:
     """Problems with files other than libraries."""
-    told = [f"{one.path}: {one.problem}" for one in files if one.kind in ("home", "sqlite", "image")]
+    parts = [f"{one.path}: {one.problem}" for one in files if one.kind in ("home", "sqlite", "image")]
     if unlisted:
-        told.append(f"{unlisted} runs are kept and not on the list of runs")
+        parts.append(f"{unlisted} runs are kept and not on the list of runs")
     if unlisted or any(one.damaged for one in files):
-        told.append("imagerag doctor --repair rebuilds what it can, and sets aside what it cannot")
-    return told
+        parts.append("imagerag doctor --repair rebuilds what it can, and sets aside what it cannot")
+    return parts
 
 
 def _problems(

@@ -50,7 +50,7 @@ def configured_specs(settings: Settings) -> list[tuple[Role, str]]:
 
 def probe_costs(settings: Settings, dependencies: Dependencies) -> list[str]:
     """The calls that probing makes and their highest cost, a line for each backend."""
-    told = []
+    parts = []
     for role, spec in configured_specs(settings):
         if role not in ("generator", "judge"):
             continue
@@ -59,8 +59,8 @@ def probe_costs(settings: Settings, dependencies: Dependencies) -> list[str]:
         except ImageRAGError:
             continue
         most = estimator_of(part).most(len(PROBE_PROMPT), role == "judge", None)
-        told.append(f"asking {part.identity} once ({role}): {dollars(most)}{' at most' if most else ''}")
-    return told
+        parts.append(f"asking {part.identity} once ({role}): {dollars(most)}{' at most' if most else ''}")
+    return parts
 
 
 async def probe_backend(role: Role, part: Any) -> Probe:
@@ -69,16 +69,16 @@ async def probe_backend(role: Role, part: Any) -> Probe:
     try:
         if role == "generator":
             drawn = await part.generate(PROBE_PROMPT, [], variation=SamplingParams(), size=None)
-            told, cost = f"drew {len(drawn.data):,} bytes of {drawn.media_type}", drawn.cost_usd
+            message, cost = f"drew {len(drawn.data):,} bytes of {drawn.media_type}", drawn.cost_usd
         else:
             picture = ImagePart(data=await asyncio.to_thread(_circle), media_type="image/png")
             asked: dict[str, Any] = {"subjects": (), "requirements": (), "mode": "fused", "variation": SamplingParams()}
             found = await part.critique(PROBE_PROMPT, picture, **asked)
-            told = f"says {'yes' if found.verdict.aligned else 'no'} to “{PROBE_PROMPT}”, which is what it was shown"
+            message = f"says {'yes' if found.verdict.aligned else 'no'} to “{PROBE_PROMPT}”, which is what it was shown"
             cost = found.cost_usd
     except ImageRAGError as error:
         return Probe(answered=False, detail=f"{type(error).__name__}: {error}", elapsed_s=time.monotonic() - began)
-    return Probe(answered=True, detail=told, elapsed_s=time.monotonic() - began, cost_usd=cost)
+    return Probe(answered=True, detail=message, elapsed_s=time.monotonic() - began, cost_usd=cost)
 
 
 def _circle() -> bytes:

@@ -79,10 +79,10 @@ async def _images_mended(dependencies: "Dependencies", folder: Path) -> str:
     """Mend images of a library as `library verify --repair` does, without the files that it is linked to."""
     library = await dependencies.open_library(folder.stem)
     problems = await library.table.read(lambda: verify_table(library.table, files=False).problems)
-    told = [one for one in problems if one.kind in MENDED]
-    left = [one for one in await repair_library(dependencies.home, library, told) if not one.repaired]
+    parts = [one for one in problems if one.kind in MENDED]
+    left = [one for one in await repair_library(dependencies.home, library, parts) if not one.repaired]
     again = f"; {len(left)} are left: imagerag library verify {folder.stem} names them" if left else ""
-    return f"{folder}: {len(told) - len(left)} of {len(told)} damaged images were mended{again}"
+    return f"{folder}: {len(parts) - len(left)} of {len(parts)} damaged images were mended{again}"
 
 
 def _indexed_anew(home: DataDir, folder: Path) -> str:

@@ -32,18 +32,18 @@ def unknown(what: str, name: str, known: Iterable[str], *, where: str = "", more
         more: what may be written instead beside the known ones.
     """
     names = list(known)
-    told = f"{where}: " if where else ""
-    told += f"no {what} {name[:_SHOWN]!r}"
+    wording = f"{where}: " if where else ""
+    wording += f"no {what} {name[:_SHOWN]!r}"
     guess = near(name, names)
-    told += f"; did you mean {guess!r}? " if guess else "; "
+    wording += f"; did you mean {guess!r}? " if guess else "; "
     listed = ", ".join(names)
     if len(names) == 1:
-        told += f"there is only {listed}" if not guess else f"There is only {listed}"
+        wording += f"there is only {listed}" if not guess else f"There is only {listed}"
     elif names:
-        told += f"there are: {listed}" if not guess else f"There are: {listed}"
+        wording += f"there are: {listed}" if not guess else f"There are: {listed}"
     else:
-        told += "there are none"
-    return f"{told}; {more}" if more else told
+        wording += "there are none"
+    return f"{wording}; {more}" if more else wording
 
 
 def invalid(error: "ValidationError", *, most: int = 3) -> str:
@@ -57,8 +57,8 @@ def invalid(error: "ValidationError", *, most: int = 3) -> str:
         place = ".".join(str(step) for step in problem["loc"] if not _is_branch(step))
         words = wrong(problem["type"], problem["msg"], problem.get("input"), problem.get("ctx") or {})
         problems.append(f"{place}: {words}" if place else words)
-    told = list(dict.fromkeys(problems))
-    return "; ".join(told[:most]) + (f"; and {len(told) - most} more" if len(told) > most else "")
+    parts = list(dict.fromkeys(problems))
+    return "; ".join(parts[:most]) + (f"; and {len(parts) - most} more" if len(parts) > most else "")
 
 
 def _is_branch(step: int | str) -> bool:

@@ -27,8 +27,8 @@ async def edited_of_library(named: str, library: ReferenceLibrary | None, blobs:
     try:
         data = await library.image_bytes(sha)
     except BlobError as error:
-        told = f"no picture {sha[:12]} in library {library.name} can be read: {error}"
-        raise UsageError(f"{told}; imagerag search --json names those there are") from error
+        message = f"no picture {sha[:12]} in library {library.name} can be read: {error}"
+        raise UsageError(f"{message}; imagerag search --json names those there are") from error
     found = await library.search("the picture to edit", k=1, filter=Filter(only=frozenset({sha})))
     image = await blobs.put(data)
     return edited_from(found[0], image) if found else Subject(image=image, intent="edit")

@@ -36,9 +36,9 @@ def library_warnings(name: str, library_metadata: "LibraryMetadata", *, real: bo
 
 def warnings_of(library: object, *, real: bool = False) -> list[str]:
     """The same of an opened library, or of each of several that are searched together."""
-    told: list[str] = []
+    parts: list[str] = []
     several: Sequence[Any] = getattr(library, "libraries", (library,))
     for one in several:
         library_metadata = getattr(one, "metadata", None)
-        told += library_warnings(one.name, library_metadata, real=real) if library_metadata is not None else []
-    return told
+        parts += library_warnings(one.name, library_metadata, real=real) if library_metadata is not None else []
+    return parts

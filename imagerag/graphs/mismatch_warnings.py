@@ -22,23 +22,23 @@ def warnings_with(setup: RunSpec, library: ReferenceLibrary | None, *prompts: st
     """The same where the setup's library is open already."""
     from imagerag.tools.sketch.out_of_domain import foreign_words, is_foreign
 
-    told: list[str] = []
+    parts: list[str] = []
     foreign = [prompt for prompt in prompts[:READ_AT_MOST] if is_foreign(prompt)]
     if setup.generator == SKETCH and foreign:
-        told.append(_drawn_words(list(dict.fromkeys(word for prompt in foreign for word in foreign_words(prompt)))))
+        parts.append(_drawn_words(list(dict.fromkeys(word for prompt in foreign for word in foreign_words(prompt)))))
     if setup.judge == SKETCH and setup.generator != SKETCH:
-        told.append("the judge is sketch, which knows coloured shapes only: name one that looks, --judge SPEC")
+        parts.append("the judge is sketch, which knows coloured shapes only: name one that looks, --judge SPEC")
     if library is not None:
-        told += warnings_of(library, real=bool(foreign) or setup.generator != SKETCH)
-    return tuple(told)
+        parts += warnings_of(library, real=bool(foreign) or setup.generator != SKETCH)
+    return tuple(parts)
 
 
 async def warnings_of_many(
     dependencies: Dependencies, runs: Iterable[tuple[RunSpec, Sequence[str]]]
 ) -> tuple[str, ...]:
     """The same for many runs: what goes for several of them is said once."""
-    told = [await run_warnings(dependencies, setup, *prompts) for setup, prompts in runs]
-    return tuple(dict.fromkeys(warning for warnings in told for warning in warnings))
+    parts = [await run_warnings(dependencies, setup, *prompts) for setup, prompts in runs]
+    return tuple(dict.fromkeys(warning for warnings in parts for warning in warnings))
 
 
 def encoder_warning(pictures: Sequence[bytes]) -> str | None:

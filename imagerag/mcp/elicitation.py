@@ -48,10 +48,10 @@ def is_modern(ctx: "Context[Any, Any]") -> bool:
 
 def can_ask(ctx: "Context[Any, Any]") -> bool:
     """Whether the client shows forms to its user. One that says only `elicitation: {}` does."""
-    told = ctx.client_capabilities
-    if told is None or told.elicitation is None:
+    capabilities = ctx.client_capabilities
+    if capabilities is None or capabilities.elicitation is None:
         return False
-    return told.elicitation.form is not None or told.elicitation.url is None
+    return capabilities.elicitation.form is not None or capabilities.elicitation.url is None
 
 
 def waits(answer: "ToolResult") -> bool:

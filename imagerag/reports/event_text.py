@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 def step_words(event: "RunEvent") -> str:
     """Text of a finished step; empty for other events."""
-    told = NODE_EVENTS.get(event.node) if event.kind == "step" else None
-    return told(cast("dict[str, Any]", event.update)) if told else ""
+    words = NODE_EVENTS.get(event.node) if event.kind == "step" else None
+    return words(cast("dict[str, Any]", event.update)) if words else ""
 
 
 def progress_words(event: "RunEvent") -> str:
@@ -73,9 +73,9 @@ def search_result(search: Search) -> str:
 def _chosen(update: dict[str, Any]) -> str:
     chosen: list[UsedReference] = update.get("chosen") or []
     edited: list[Subject] = update.get("subjects") or []
-    told = [f"edits {image_name(own.name, own.image.sha256)}" for own in edited]
+    parts = [f"edits {image_name(own.name, own.image.sha256)}" for own in edited]
     took = ", ".join(image_name(reference.title, reference.image.sha256) for reference in chosen)
-    return "; ".join([f"you took {took or 'none'}", *told])
+    return "; ".join([f"you took {took or 'none'}", *parts])
 
 
 def ending_words(update: dict[str, Any]) -> str:

@@ -40,8 +40,8 @@ def score_of(verdict: Verdict | None) -> str:
 
 def score_words(verdict: Verdict | None) -> str:
     """`2 of 3 met`, or what there is instead of a score."""
-    told = score_of(verdict)
-    return f"the judge gave {told}" if verdict and verdict.status == "abstained" else told
+    score = score_of(verdict)
+    return f"the judge gave {score}" if verdict and verdict.status == "abstained" else score
 
 
 def attempt_title(attempt: Attempt) -> str:

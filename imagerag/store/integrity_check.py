@@ -62,9 +62,9 @@ def integrity_problems(home: DataDir) -> Iterator[IntegrityProblem]:
     except StorageError as error:
         yield IntegrityProblem(kind="home", path=str(home.root), problem=str(error), damaged=False)
     for path in sqlite_files(home):
-        yield from _told("sqlite", path, lambda path=path: check_sqlite(path))  # type: ignore[misc]
+        yield from _problems_of("sqlite", path, lambda path=path: check_sqlite(path))  # type: ignore[misc]
     for path in blob_files(home):
-        yield from _told("image", path, lambda path=path: check_blob(home, path))  # type: ignore[misc]
+        yield from _problems_of("image", path, lambda path=path: check_blob(home, path))  # type: ignore[misc]
     yield from _of_libraries(home)
 
 
@@ -90,9 +90,9 @@ def check_sqlite(path: Path) -> None:
     if not path.stat().st_size:
         raise ValueError("it is empty")
     with storage_errors(path, "cannot read"), closing(connect(path, timeout=5.0)) as connection:
-        told = [row[0] for row in connection.execute("PRAGMA integrity_check(3)")]
-        if told != ["ok"]:
-            raise ValueError("; ".join(" ".join(str(line).split()) for line in told))
+        parts = [row[0] for row in connection.execute("PRAGMA integrity_check(3)")]
+        if parts != ["ok"]:
+            raise ValueError("; ".join(" ".join(str(line).split()) for line in parts))
         there = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     if lacking := [name for name in TABLES[path.name] if name not in there]:
         raise ValueError(f"it has no table {', '.join(lacking)}")
@@ -177,14 +177,14 @@ def _of_libraries(home: DataDir) -> Iterator[IntegrityProblem]:
         return
     for name in names:
         folder, whole = folder_of(home, name), True
-        for found in _told("library", folder, lambda name=name: check_library(home, name)):  # type: ignore[misc]
+        for found in _problems_of("library", folder, lambda name=name: check_library(home, name)):  # type: ignore[misc]
             whole = False
             yield found
         if whole:
-            yield from _told("index", folder, lambda name=name: check_indexes(home, name))  # type: ignore[misc]
+            yield from _problems_of("index", folder, lambda name=name: check_indexes(home, name))  # type: ignore[misc]
 
 
-def _told(kind: Kind, path: Path, check: Callable[[], None]) -> Iterator[IntegrityProblem]:
+def _problems_of(kind: Kind, path: Path, check: Callable[[], None]) -> Iterator[IntegrityProblem]:
     try:
         check()
     except (StorageError, LibraryVersionError) as error:
@@ -197,8 +197,8 @@ def _told(kind: Kind, path: Path, check: Callable[[], None]) -> Iterator[Integri
         locked = isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
         yield IntegrityProblem(kind=kind, path=str(path), problem=_cause(error), damaged=not locked)
     except OSError as error:
-        told = storage_error(error, path, "cannot read")
-        yield IntegrityProblem(kind=kind, path=str(path), problem=str(told or error), damaged=False)
+        message = storage_error(error, path, "cannot read")
+        yield IntegrityProblem(kind=kind, path=str(path), problem=str(message or error), damaged=False)
 
 
 def _cause(error: Exception) -> str:

@@ -29,7 +29,7 @@ def exclusive_writer(folder: Path, *, instead: str = "another --out") -> Iterato
         StorageError: it cannot be written.
     """
     if sys.platform == "win32":  # nothing is held there
-        with _told(folder):
+        with _folder_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             yield
         return
@@ -38,7 +38,7 @@ def exclusive_writer(folder: Path, *, instead: str = "another --out") -> Iterato
     try:
         command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:3]])
         os.truncate(file, 0)
-        with _told(folder):
+        with _folder_errors(folder):
             os.write(file, f"{os.getpid()} {command[:60]}\n".encode(errors="replace"))
             yield
     finally:
@@ -59,8 +59,8 @@ def _held(lock: Callable[[Path], int | None], folder: Path, instead: str) -> int
     try:
         file = lock(folder / LOCK)
     except OSError as error:
-        told = storage_error(error, folder, "cannot write into")
-        raise told or UsageError(f"cannot write into {folder}: {error.strerror or error}") from error
+        message = storage_error(error, folder, "cannot write into")
+        raise message or UsageError(f"cannot write into {folder}: {error.strerror or error}") from error
     if file is None:
         holder = _holder(folder / LOCK)
         raise UsageError(f"{folder} is being written by {holder}:\nwait until it has ended, or give {instead}")
@@ -68,7 +68,7 @@ def _held(lock: Callable[[Path], int | None], folder: Path, instead: str) -> int
 
 
 @contextmanager
-def _told(folder: Path) -> Iterator[None]:
+def _folder_errors(folder: Path) -> Iterator[None]:
     """Say what keeps the machine from writing, and where: an error of `write` itself names no file."""
     try:
         yield
@@ -90,14 +90,14 @@ def shared_writer(folder: Path, *, instead: str = "another --out") -> Iterator[N
         StorageError: it cannot be written.
     """
     if sys.platform == "win32":  # nothing is held there
-        with _told(folder):
+        with _folder_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             yield
         return
     path = folder / LOCK
     file = _held(locked_together, folder, instead)
     try:
-        with _told(folder):
+        with _folder_errors(folder):
             yield
     finally:
         if alone_now(file):  # the last one leaves nothing behind

@@ -102,8 +102,8 @@ def _with_credentials(request: httpx2.Request) -> httpx2.Request:
         return request
     headers = request.headers.copy()
     if known.user or known.password:
-        told = base64.b64encode(f"{known.user}:{known.password}".encode()).decode()
-        headers["Authorization"] = f"Basic {told}"
+        encoded = base64.b64encode(f"{known.user}:{known.password}".encode()).decode()
+        headers["Authorization"] = f"Basic {encoded}"
     url = request.url.copy_merge_params(dict(known.query)) if known.query else request.url
     return httpx2.Request(request.method, url, headers=headers, stream=request.stream, extensions=request.extensions)
 

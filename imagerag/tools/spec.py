@@ -122,11 +122,11 @@ def with_options(named: str, options: Mapping[str, object]) -> str:
         options: those that are None are left out.
     """
     given = {name: _text(value) for name, value in options.items() if value is not None}
-    told = "&".join(f"{name}={quote_plus(value, safe='/:~')}" for name, value in given.items())
-    if not told:
+    message = "&".join(f"{name}={quote_plus(value, safe='/:~')}" for name, value in given.items())
+    if not message:
         return named
     head, *url = BASE_URL.split(named, maxsplit=1)
-    return f"{head}{'&' if '?' in head else '?'}{told}" + "".join(f"@{address}" for address in url)
+    return f"{head}{'&' if '?' in head else '?'}{message}" + "".join(f"@{address}" for address in url)
 
 
 def _text(value: object) -> str:

@@ -175,17 +175,17 @@ class Fetcher:
         length = response.headers.get("content-length", "")
         if length.isdigit() and int(length) > self.max_bytes:
             raise FetchError(_short(url), too_large)
-        told = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        whole, judged = bytearray(), told.startswith("image/") or told in _UNTOLD
+        message = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        whole, judged = bytearray(), message.startswith("image/") or message in _UNTOLD
         # Raw: what a server would have unpacked here is not an image, and could be a bomb.
         async for piece in response.aiter_raw():
             whole += piece
             if len(whole) > self.max_bytes:
                 raise FetchError(_short(url), too_large)
             if not judged and len(whole) >= _SIGNATURE:
-                judged = _is_image(whole, told, url)
+                judged = _is_image(whole, message, url)
         if not judged:
-            _is_image(whole, told, url)
+            _is_image(whole, message, url)
         return bytes(whole)
 
 

@@ -22,17 +22,17 @@ under_way: Final[set[str]] = set()
 
 def pending_call(call: ModelCall, *, max_cost_usd: float | None, assumed: bool, requests: int) -> ModelCall:
     """A call as it is booked until it is answered: at its highest price, and with all requests it may come to."""
-    told = {"max_cost_usd": max_cost_usd, "assumed": assumed, "requests": requests, "call_id": uuid.uuid4().hex}
-    return call.model_copy(update={**told, "completed": False, "unsettled": True, "error": NO_ANSWER})
+    fields = {"max_cost_usd": max_cost_usd, "assumed": assumed, "requests": requests, "call_id": uuid.uuid4().hex}
+    return call.model_copy(update={**fields, "completed": False, "unsettled": True, "error": NO_ANSWER})
 
 
 def failed_call(call: ModelCall, error: Exception, *, elapsed_s: float, unsettled: bool) -> ModelCall:
     """What is left of a call that failed: one request unless nothing was sent, and a price only where nobody knows
     whether there is one."""
-    told = {"elapsed_s": elapsed_s, "error": str(error) or type(error).__name__, "unsettled": unsettled}
+    fields = {"elapsed_s": elapsed_s, "error": str(error) or type(error).__name__, "unsettled": unsettled}
     wait = getattr(error, "retry_after_s", None)
     requests = int(getattr(error, "sent", not isinstance(error, UsageError)))
-    return call.model_copy(update={**told, "requests": requests, "retry_after_s": wait})
+    return call.model_copy(update={**fields, "requests": requests, "retry_after_s": wait})
 
 
 def pending_calls_of(

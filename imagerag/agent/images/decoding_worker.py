@@ -53,7 +53,7 @@ def answer(data: bytes, side: int | None) -> tuple[dict[str, Any], bytes]:
     sized(0)
     try:
         decoded = decode_here(data, readable_format(data), side=side, sized=sized)
-        return _told(decoded), decoded.image.tobytes()
+        return _properties(decoded), decoded.image.tobytes()
     except UsageError as error:
         return {"problem": str(error), "too_large": isinstance(error, ImageTooLargeError)}, b""
     except MemoryError:
@@ -82,7 +82,7 @@ def limit(pixels: int, size: int, started: float) -> None:
             resource.setrlimit(kind, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
 
 
-def _told(decoded: Decoded) -> dict[str, Any]:
+def _properties(decoded: Decoded) -> dict[str, Any]:
     image = decoded.image
     said = {name: value for name, value in vars(decoded).items() if name != "image"}
     return {**said, "mode": image.mode, "size": image.size}

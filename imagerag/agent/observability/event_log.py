@@ -18,8 +18,8 @@ CALLS: Final = logging.getLogger("imagerag.calls")
 
 def started(run_id: str, setup: RunSpec) -> None:
     """A run starts, or goes on."""
-    told = {"generator": setup.generator, "judge": setup.judge, "library": setup.library}
-    RUNS.info("run %s starts", run_id, extra=_extra("run.started", run_id, **told))
+    fields = {"generator": setup.generator, "judge": setup.judge, "library": setup.library}
+    RUNS.info("run %s starts", run_id, extra=_extra("run.started", run_id, **fields))
 
 
 def stopped(run_id: str, record: "RunRecord | None") -> None:
@@ -27,7 +27,7 @@ def stopped(run_id: str, record: "RunRecord | None") -> None:
     if record is None:
         RUNS.info("run %s is left unfinished", run_id, extra=_extra("run.left", run_id))
         return
-    told = {
+    fields = {
         "status": record.status,
         "outcome": str(record.outcome) if record.outcome else None,
         "attempts": len(record.attempts),
@@ -35,16 +35,16 @@ def stopped(run_id: str, record: "RunRecord | None") -> None:
         "cost_usd": record.cost_usd,
         "elapsed_s": record.elapsed_s,
     }
-    stands = told["outcome"] or ("waits for a choice" if record.question else record.status)
-    RUNS.info("run %s: %s", run_id, stands, extra=_extra("run.stopped", run_id, **told))
+    stands = fields["outcome"] or ("waits for a choice" if record.question else record.status)
+    RUNS.info("run %s: %s", run_id, stands, extra=_extra("run.stopped", run_id, **fields))
 
 
 def lost(run_id: str, call: ModelCall, error: Exception) -> None:
     """A call got no answer. What it said may quote anything, and is in the run's record; here its class is enough."""
-    told = {**_of(call), "error": type(error).__name__, "retry_after_s": call.retry_after_s}
+    fields = {**_of(call), "error": type(error).__name__, "retry_after_s": call.retry_after_s}
     again = "to be asked again" if getattr(error, "retryable", False) else "not to be asked again"
     CALLS.info(
-        "%s: %s of %s, %s", call.role, told["error"], call.backend, again, extra=_extra("call.lost", run_id, **told)
+        "%s: %s of %s, %s", call.role, fields["error"], call.backend, again, extra=_extra("call.lost", run_id, **fields)
     )
 
 

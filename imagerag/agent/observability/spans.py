@@ -143,40 +143,40 @@ def _span(
 def _of_answer(answer: Any) -> "dict[str, AttributeValue]":
     usage: Mapping[str, int] = getattr(answer, "usage", None) or {}
     image = getattr(answer, "image", None)
-    told = {
+    fields = {
         "gen_ai.usage.input_tokens": usage.get("input_tokens"),
         "gen_ai.usage.output_tokens": usage.get("output_tokens"),
         "gen_ai.response.model": getattr(answer, "served_by", "").partition(":")[2] or None,
         "imagerag.cost_usd": getattr(answer, "cost_usd", None),
         "imagerag.image.sha256": image.sha256 if image else None,
     }
-    return {name: value for name, value in told.items() if value is not None}
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _of_update(update: Mapping[str, Any]) -> "dict[str, AttributeValue]":
-    told: dict[str, AttributeValue] = {}
+    fields: dict[str, AttributeValue] = {}
     attempts: list[Attempt] = update.get("attempts") or []
     if attempts:
-        told |= {"imagerag.attempt": attempts[-1].index, "imagerag.image.sha256": attempts[-1].image.sha256}
+        fields |= {"imagerag.attempt": attempts[-1].index, "imagerag.image.sha256": attempts[-1].image.sha256}
         verdict = attempts[-1].verdict
         if verdict and verdict.aligned is not None:
-            told["imagerag.aligned"] = verdict.aligned
+            fields["imagerag.aligned"] = verdict.aligned
         if verdict and verdict.score is not None:
-            told["imagerag.score"] = verdict.score
+            fields["imagerag.score"] = verdict.score
     searches: list[Search] = update.get("searches") or []
     if searches:
         found = [candidate for search in searches for candidate in search.candidates]
         taken = [candidate for candidate in found if candidate.decision == "taken"]
-        told |= {"imagerag.candidates": len(found), "imagerag.references.sha256": [c.image.sha256 for c in taken]}
+        fields |= {"imagerag.candidates": len(found), "imagerag.references.sha256": [c.image.sha256 for c in taken]}
     if update.get("concepts"):
-        told["imagerag.concepts"] = len(update["concepts"])
+        fields["imagerag.concepts"] = len(update["concepts"])
     if update.get("result"):
-        told["imagerag.outcome"] = str(update["result"].outcome)
-    return told
+        fields["imagerag.outcome"] = str(update["result"].outcome)
+    return fields
 
 
 def _of_run(record: "RunRecord") -> "dict[str, AttributeValue]":
-    told = {
+    fields = {
         "imagerag.status": record.status,
         "imagerag.outcome": str(record.outcome) if record.outcome else None,
         "imagerag.attempts": len(record.attempts),
@@ -184,7 +184,7 @@ def _of_run(record: "RunRecord") -> "dict[str, AttributeValue]":
         "imagerag.cost_usd": record.cost_usd,
         "imagerag.image.sha256": record.image.sha256 if record.image else None,
     }
-    return {name: value for name, value in told.items() if value is not None}
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _count(record: "RunRecord") -> None:

@@ -35,8 +35,8 @@ class PriceEstimator:
         assumed = usd * self.requests
 
         def most(prompt: int, images: int, size: Size | None) -> float | None:
-            told = self.most(prompt, images, size)
-            return assumed if told is None else told
+            known_usd = self.most(prompt, images, size)
+            return assumed if known_usd is None else known_usd
 
         return replace(self, most=most)
 

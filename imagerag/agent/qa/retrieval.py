@@ -87,11 +87,11 @@ class Retriever:
         taken |= {one.image.sha256 for one in rest}
         rest += [_found(hit, similar, "similarity") for hit in nearest if hit.image.sha256 not in taken]
         numbered = [one.model_copy(update={"number": n}) for n, one in enumerate(found, start=1)]
-        told = [
+        parts = [
             one.model_copy(update={"image_similarity": seen.similar.get(one.image.sha256)})
             for one in (*numbered, *rest)
         ]
-        return RetrievedContext(tuple(told), finding, threshold, tuple(notes), seen.threshold)
+        return RetrievedContext(tuple(parts), finding, threshold, tuple(notes), seen.threshold)
 
     async def _alike(self, notes: list[str]) -> SimilarImages:
         if not self.pictures or self.by == "words":

@@ -12,7 +12,7 @@ from imagerag.agent.state import RunState, latest_attempt, next_round, next_sear
 from imagerag.agent.types import Decision, ModelCall, Query, RunConfig, SamplingParams, Search
 from imagerag.formatting.numbers import temperature
 
-MOST_TOLD: Final = 16
+MAX_FAILED: Final = 16
 """What was searched in vain is told to the judge, the newest of it: a question is not to grow without end."""
 
 KEPT_FOR_DRAWING: Final = 2
@@ -41,16 +41,16 @@ def _is_in_vain(search: Search) -> bool:
 
 def failed_concepts(state: RunState) -> tuple[str, ...]:
     """The concepts that were searched in vain."""
-    return _told(search.query.concept.text for search in failed_searches(state))
+    return _distinct(search.query.concept.text for search in failed_searches(state))
 
 
 def failed_captions(state: RunState) -> tuple[str, ...]:
     """The captions that were searched with in vain."""
-    return _told(search.query.text for search in failed_searches(state))
+    return _distinct(search.query.text for search in failed_searches(state))
 
 
-def _told(texts: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(texts))[-MOST_TOLD:]
+def _distinct(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(texts))[-MAX_FAILED:]
 
 
 def may_ask_again(state: RunState, config: RunConfig) -> bool:

@@ -82,8 +82,8 @@ def duplicate_lines(name: str, found: "Duplicates") -> list[str]:
     """The groups, for people."""
     said = "measured" if found.measured else "given"
     others = sum(len(group.others) for group in found.groups)
-    told = f"{count(len(found.groups), 'group')} of similar pictures, {others:,} beside the kept ones"
-    lines = [f"library {bold(name)}: {told}  {dim(f'{said} threshold {cosine(found.threshold)}')}"]
+    message = f"{count(len(found.groups), 'group')} of similar pictures, {others:,} beside the kept ones"
+    lines = [f"library {bold(name)}: {message}  {dim(f'{said} threshold {cosine(found.threshold)}')}"]
     for group in found.groups[:SHOWN]:
         lines += table([_row(group.kept, "keep"), *(_row(one, cosine(one.similarity)) for one in group.others)], cut=3)
     if len(found.groups) > SHOWN:

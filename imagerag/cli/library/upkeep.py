@@ -236,14 +236,14 @@ def verification_lines(name: str, found: "Verification", *, repair: bool) -> lis
     head = f"library {bold(name)}: {read} compared"
     if not found.problems:
         return [f"{head}; all in order"]
-    told = [f"{head}; {count(len(found.problems), 'problem')}, {len(found.left):,} left"]
+    lines = [f"{head}; {count(len(found.problems), 'problem')}, {len(found.left):,} left"]
     for one in found.problems[:PROBLEMS]:
-        told += table([[one.kind, bold(short(one.path, 60) or one.id[:12]), _problem_text(one)]], fold=2)
+        lines += table([[one.kind, bold(short(one.path, 60) or one.id[:12]), _problem_text(one)]], fold=2)
     if len(found.problems) > PROBLEMS:
-        told.append(f"  and {len(found.problems) - PROBLEMS:,} more: --json lists them")
+        lines.append(f"  and {len(found.problems) - PROBLEMS:,} more: --json lists them")
     if not repair:
-        told.append(f"mend what can be mended: imagerag library verify {name} --repair")
-    return told
+        lines.append(f"mend what can be mended: imagerag library verify {name} --repair")
+    return lines
 
 
 def _problem_text(one: "LibraryProblem") -> str:

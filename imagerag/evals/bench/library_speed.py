@@ -109,8 +109,8 @@ async def _searching(opened: Library, world: SyntheticRows, repeats: int) -> lis
     rows = []
     for name, taken in times.items():
         against = base.get(name, BASE)
-        told = [f"recall@{K} {recalls[name]:.3f}"] if name in recalls else []
-        note = ", ".join([*told, *([f"aim {AIMS[name]}"] if name in AIMS else [])])
+        parts = [f"recall@{K} {recalls[name]:.3f}"] if name in recalls else []
+        note = ", ".join([*parts, *([f"aim {AIMS[name]}"] if name in AIMS else [])])
         rows.append(row(SECTION, name, taken, against=None if name == BASE else (against, times[against]), note=note))
     return [*rows, *(TimingRow(section=SECTION, name=name, value=None, unit="", note=note) for name, note in notes)]
 

@@ -73,11 +73,11 @@ def use_metric(name: str, factory: Factory) -> None:
 
 def kinds() -> dict[str, str]:
     """Every metric there is, and what it measures: the built-in ones, those put in here, those of packages."""
-    own = {name: _told(factory) for name, factory in _OWN.items()}
+    own = {name: _summary_of(factory) for name, factory in _OWN.items()}
     return {**{point.name: f"from {point.value}" for point in entry_points(group=GROUP)}, **own, **KINDS}
 
 
-def _told(factory: Factory) -> str:
+def _summary_of(factory: Factory) -> str:
     return ((factory.__doc__ or "").strip().splitlines() or ["of your own"])[0]
 
 

@@ -138,8 +138,8 @@ def resolve(**arguments: str | None) -> Settings:
     if preset not in PRESETS:
         raise UsageError(unknown("preset", str(preset), PRESETS, where="" if source.startswith("default") else source))
     try:
-        told = {"preset": preset, "source": source, "origins": _origins(layers, preset)}
-        return Settings(**{**PRESETS[preset], **given, **told})
+        fields = {"preset": preset, "source": source, "origins": _origins(layers, preset)}
+        return Settings(**{**PRESETS[preset], **given, **fields})
     except ValidationError as error:
         raise UsageError(_wrong(error, layers)) from error
 

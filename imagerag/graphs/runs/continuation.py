@@ -204,8 +204,8 @@ def _id_of(name: str | int, record: RunRecord, *, numbered: bool = True) -> str:
         return found[0]
     if len(text) == 64 and not set(text) - set("0123456789abcdef"):
         return text
-    told = "names several images" if found else "is no id of an image that this run has seen"
-    raise UsageError(f"{str(name)[:80]!r} {told}: give all 64 characters of its SHA-256")
+    message = "names several images" if found else "is no id of an image that this run has seen"
+    raise UsageError(f"{str(name)[:80]!r} {message}: give all 64 characters of its SHA-256")
 
 
 def _seen(record: RunRecord) -> dict[str, UsedReference | None]:

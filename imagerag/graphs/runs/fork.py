@@ -155,8 +155,8 @@ async def _copy(saver: "BatchedSqliteSaver", run_id: str, last: str, new_id: str
         "channel_values": {**held, **values, "calls": calls},
         "channel_versions": versions,
     }
-    told: CheckpointMetadata = {"source": "update", "step": step, "parents": {}}
-    await saver.aput(at, now, told, versions)
+    fields: CheckpointMetadata = {"source": "update", "step": step, "parents": {}}
+    await saver.aput(at, now, fields, versions)
 
 
 async def _chain(saver: "BatchedSqliteSaver", run_id: str, last: str) -> list[CheckpointTuple]:

@@ -108,7 +108,7 @@ def steps_of(history: Sequence[StateSnapshot]) -> list[Step]:
 
 def canonical(found: Sequence[Step]) -> list[Step]:
     """The same steps without what names and dates them or says who paid: a replay that changed nothing has the same."""
-    kept = [(step, _told_apart(step.changes)) for step in found]
+    kept = [(step, _distinguishable(step.changes)) for step in found]
     kept = [(step, changes) for step, changes in kept if step.node != "update" or changes]
     places = {superstep: at for at, superstep in enumerate(dict.fromkeys(step.superstep for step, _ in kept))}
     return [
@@ -127,7 +127,7 @@ def canonical(found: Sequence[Step]) -> list[Step]:
     ]
 
 
-def _told_apart(changes: Mapping[str, Change]) -> dict[str, Change]:
+def _distinguishable(changes: Mapping[str, Change]) -> dict[str, Change]:
     """Changes of what the run was asked and did; not of its date, of where it comes from, or of who pays."""
     plain = {
         name: Change(*(_undated(value) for value in (change.before, change.after)))

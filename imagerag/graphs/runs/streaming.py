@@ -39,7 +39,7 @@ async def steps(
             progress = Progress.model_validate(data["progress"])
             yield {"kind": "progress", "node": data["node"], "progress": progress}
         elif chunk["type"] == "updates":
-            finished += _told(data)
+            finished += _steps_of(data)
         elif "result" not in data:  # a task begins
             for step in finished:
                 yield step
@@ -48,7 +48,7 @@ async def steps(
         yield step
 
 
-def _told(updates: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _steps_of(updates: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
         {"kind": "step", "node": "give_up" if "error_handler" in node else node, "update": update or {}}
         for node, update in updates.items()

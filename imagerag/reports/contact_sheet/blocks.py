@@ -172,24 +172,24 @@ def _score(verdict: Document | None) -> str:
 def _in_words(verdict: Document | None) -> str:
     if not verdict:
         return "not judged"
-    told = labels.verdict(judged=verdict.get("status") != "abstained", aligned=verdict.get("aligned"))
+    label = labels.verdict(judged=verdict.get("status") != "abstained", aligned=verdict.get("aligned"))
     if verdict.get("status") == "abstained" or verdict.get("aligned") is None:
-        return f"the judge gave {told}"
-    return str(verdict.get("reason") or told)
+        return f"the judge gave {label}"
+    return str(verdict.get("reason") or label)
 
 
 def facts(run: Document) -> str:
     """The small print: calls, time, cost, and whose pictures were used."""
     calls, reused = run.get("calls") or {}, run.get("cached_calls") or {}
     roles = ", ".join(f"{count} × {role}" for role, count in calls.items())
-    told = [model_calls(sum(calls.values()), sum(reused.values())) + (f" ({roles})" if roles else "")]
+    parts = [model_calls(sum(calls.values()), sum(reused.values())) + (f" ({roles})" if roles else "")]
     if run.get("elapsed_s") is not None:
-        told.append(seconds(run["elapsed_s"]))
+        parts.append(seconds(run["elapsed_s"]))
     if "cost_usd" in run:
-        told.append(dollars(run["cost_usd"], run.get("assumed_usd", 0.0), run.get("unsettled_usd", 0.0)))
+        parts.append(dollars(run["cost_usd"], run.get("assumed_usd", 0.0), run.get("unsettled_usd", 0.0)))
     setup = run.get("setup") or {}
     if setup.get("library"):
-        told.append(f"library {setup['library']}")
+        parts.append(f"library {setup['library']}")
     used = {r["image"]["sha256"]: r for a in run.get("attempts") or [] for r in a.get("references") or []}
     thanks = [", ".join(filter(None, map(r.get, ("title", "author", "licence")))) for r in used.values()]
-    return " · ".join(told + [f"reference: {credit}" for credit in thanks if credit])
+    return " · ".join(parts + [f"reference: {credit}" for credit in thanks if credit])

@@ -43,8 +43,8 @@ def choices_sheet(question: Mapping[str, Any], load: Load) -> Image.Image:
 def _heading(canvas: Canvas, question: Mapping[str, Any], offered: int, width: float) -> float:
     inner = width - 2 * MARGIN
     y = canvas.text(MARGIN, MARGIN - 6, str(question.get("prompt", "")), 17, INK, width=inner, lines=3, bold=True)
-    told = f"{offered} to choose from, at most {question.get('limit', 0)} of them"
-    return canvas.text(MARGIN, y + 2, told, 12, MUTED, width=inner) + 14
+    message = f"{offered} to choose from, at most {question.get('limit', 0)} of them"
+    return canvas.text(MARGIN, y + 2, message, 12, MUTED, width=inner) + 14
 
 
 def _tile(canvas: Canvas, x: float, y: float, one: Mapping[str, Any], picture: Image.Image | None) -> None:

@@ -117,8 +117,8 @@ class _Sheet:
     def _before(self, attempt: Document | None, x: float, y: float, *, whole: bool) -> float:
         if attempt is None:
             y = self.parts.heading(x, y, "searched first")
-            told = "This run looked for references before it drew anything."
-            return self.canvas.text(x, y, told, 15, INK, width=ASIDE, lines=4)
+            message = "This run looked for references before it drew anything."
+            return self.canvas.text(x, y, message, 15, INK, width=ASIDE, lines=4)
         if whole:
             return self.parts.attempt(attempt, x, y, ASIDE)
         y = self.parts.heading(x, y, "still missing")

@@ -36,10 +36,10 @@ def _thumbnail(one: RetrievedSource) -> ImageRef:
 def _source(one: RetrievedSource, record: AnswerRecord) -> tuple[str, str, str]:
     """A source's name, its line, and what is said about it."""
     name = image_name(one.title, one.id)
-    told = " · ".join(filter(None, (words.closeness(one), words.why(one), one.author, one.licence)))
+    message = " · ".join(filter(None, (words.closeness(one), words.why(one), one.author, one.licence)))
     supports = {cited.number: cited.supports for cited in record.citations}.get(one.number or 0)
     cited = "" if supports is None else f", cited: {supports}" if supports else ", cited"
-    return name, f"[{one.number}] {name}{cited}", told
+    return name, f"[{one.number}] {name}{cited}", message
 
 
 def answer_markdown(record: AnswerRecord) -> str:
@@ -66,8 +66,8 @@ def answer_markdown(record: AnswerRecord) -> str:
         ]
     notes = [*record.notes, *([record.metadata_query] if record.metadata_query else [])]
     lines += ["## Notes", "", *(f"- {_flat(note)}" for note in notes), ""] if notes else []
-    told = " · ".join(f"{name} {_flat(value)}" for name, value in words.facts(record) if value)
-    return "\n".join([*lines, told, ""])
+    message = " · ".join(f"{name} {_flat(value)}" for name, value in words.facts(record) if value)
+    return "\n".join([*lines, message, ""])
 
 
 def _row(one: RetrievedSource, cited: dict[int, str]) -> str:

@@ -40,10 +40,10 @@ def looked_at(record: AnswerRecord) -> str:
 
 def found(record: AnswerRecord) -> str:
     """The number of images considered, and the thresholds."""
-    told = [looked_at(record)]
-    told += [f"threshold {cosine(record.threshold)}"] if record.threshold is not None else []
-    told += [f"between pictures {cosine(record.image_threshold)}"] if record.image_threshold is not None else []
-    return ", ".join(told)
+    parts = [looked_at(record)]
+    parts += [f"threshold {cosine(record.threshold)}"] if record.threshold is not None else []
+    parts += [f"between pictures {cosine(record.image_threshold)}"] if record.image_threshold is not None else []
+    return ", ".join(parts)
 
 
 def why(one: RetrievedSource) -> str:

@@ -32,11 +32,11 @@ def why(record: RunRecord) -> str:
         "interrupted": "Nobody knows yet: the run waits for you to choose its references.",
         "running": "Nobody knows yet: the run has not finished.",
     }.get(record.status, "")
-    told = said[:1].upper() + said[1:]
+    sentence = said[:1].upper() + said[1:]
     if best is not None:
         stop = "" if said.endswith((".", "!", "?")) else "."
-        told += f"{stop} Best is {attempt(best.index)}: {score_of(best.verdict)}."
-    return told
+        sentence += f"{stop} Best is {attempt(best.index)}: {score_of(best.verdict)}."
+    return sentence
 
 
 def unresolved(record: RunRecord) -> Sequence[str]:
@@ -82,8 +82,8 @@ def cost(record: RunRecord) -> str:
     made = sum(record.calls.values())
     calls = model_calls(made, sum(record.cached_calls.values()))
     money = dollars(record.cost_usd, record.assumed_usd, record.unsettled_usd).capitalize()
-    told = f"{money}, {seconds(record.elapsed_s)}, {calls}"
-    return f"{told}{f': {roles}' if roles else ''}.{unpriced}"
+    message = f"{money}, {seconds(record.elapsed_s)}, {calls}"
+    return f"{message}{f': {roles}' if roles else ''}.{unpriced}"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -35,8 +35,8 @@ def check_mask(mask: bytes, picture: bytes) -> None:
     """
     hole, whole = inspect(mask), inspect(picture)
     if hole.media_type != "image/png" or len(mask) > MAX_MASK_BYTES:
-        told = f"it is {hole.media_type} with {len(mask) / 2**20:.1f} MB"
-        raise UsageError(f"a mask must be a PNG below 4 MB; {told}")
+        message = f"it is {hole.media_type} with {len(mask) / 2**20:.1f} MB"
+        raise UsageError(f"a mask must be a PNG below 4 MB; {message}")
     if (hole.width, hole.height) != (whole.width, whole.height):
         sizes = f"it has {hole.width}x{hole.height} pixels, the subject {whole.width}x{whole.height}"
         raise UsageError(f"a mask must be as large as the subject it is for: {sizes}")

@@ -114,8 +114,8 @@ def current_name(home: DataDir, name: str) -> str:
     if tag is None:
         return now
     if valid_tag(tag) not in (tags := snapshot_tags(folder_of(home, now))):
-        told = unknown_name("snapshot", tag, tags, where=f"library {now!r}")
-        raise UnknownLibraryError(f"{told}. Take one: imagerag library snapshot create {now} {tag}")
+        message = unknown_name("snapshot", tag, tags, where=f"library {now!r}")
+        raise UnknownLibraryError(f"{message}. Take one: imagerag library snapshot create {now} {tag}")
     return f"{now}{AT}{tag}"
 
 
@@ -215,8 +215,8 @@ def retry_on_conflict(work: Callable[[], T], tries: int = 8) -> T:
 
 def unknown(home: DataDir, name: str) -> UnknownLibraryError:
     """That there is no such library, and which there are."""
-    told = unknown_name("library", name, list_libraries(home), where=str(home.root))
-    return UnknownLibraryError(f"{told}. Make one: imagerag index PATH --library {name}")
+    message = unknown_name("library", name, list_libraries(home), where=str(home.root))
+    return UnknownLibraryError(f"{message}. Make one: imagerag index PATH --library {name}")
 
 
 def damaged(name: str, error: Exception, where: str | os.PathLike[str] = "") -> LibraryError | StorageError:

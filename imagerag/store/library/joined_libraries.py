@@ -92,8 +92,8 @@ class JoinedLibraries:
 
     async def explain_filter(self, filter: Filter) -> str:
         """Why a filter lets nothing of them through; empty where one of them has something."""
-        told = [(library.name, await explain_filter(library, filter)) for library in self.libraries]
-        return "; ".join(f"{name}: {why}" for name, why in told) if all(why for _, why in told) else ""
+        parts = [(library.name, await explain_filter(library, filter)) for library in self.libraries]
+        return "; ".join(f"{name}: {why}" for name, why in parts) if all(why for _, why in parts) else ""
 
     async def image_bytes(self, sha256: str) -> bytes:
         """The bytes of an image of one of them, verified against the hash.

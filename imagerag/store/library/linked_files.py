@@ -14,7 +14,7 @@ from imagerag.store.library.locations import split_member
 from imagerag.store.library.schema import FileEntry
 from imagerag.store.library.sources.opening import read_member
 
-_TOLD: Final = 3
+_MAX_PROBLEMS: Final = 3
 
 
 def read_linked(digest: str, files: Sequence[FileEntry], library: str) -> bytes:
@@ -65,9 +65,11 @@ def _read(file: FileEntry) -> Iterator[bytes]:
 def _lost(digest: str, problems: Sequence[str], files: Sequence[FileEntry], library: str) -> str:
     if not problems:
         return f"the image {digest} is in no file and has no copy in library {library!r}: index its folder again"
-    told = "; ".join(problems[:_TOLD]) + (f"; and {len(problems) - _TOLD} more" if len(problems) > _TOLD else "")
+    message = "; ".join(problems[:_MAX_PROBLEMS]) + (
+        f"; and {len(problems) - _MAX_PROBLEMS} more" if len(problems) > _MAX_PROBLEMS else ""
+    )
     folder = os.path.dirname(split_member(files[0].path)[0])
     return (
-        f"the image {digest} is not where library {library!r} found it: {told} since it was indexed. "
+        f"the image {digest} is not where library {library!r} found it: {message} since it was indexed. "
         f"Type: imagerag index {shlex.quote(folder)} --library {library}"
     )

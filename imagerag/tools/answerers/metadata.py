@@ -94,8 +94,8 @@ class _Answer:
             text, held = self._none(), False
         else:
             text, held = _WORDINGS[finding.kind](self), True
-        told = [*finding.notes, *([f"left out: {', '.join(finding.left_out)}"] if finding.left_out else [])]
-        notes = f" ({'; '.join(told)})" if told else ""
+        parts = [*finding.notes, *([f"left out: {', '.join(finding.left_out)}"] if finding.left_out else [])]
+        notes = f" ({'; '.join(parts)})" if parts else ""
         cited = tuple(Citation(source=number, supports=words) for number, words in self.cited.items())
         return AnswerWithCitations(text=text + notes, cited=cited, in_library=held, cost_usd=0.0)
 
@@ -132,8 +132,8 @@ class _Answer:
         lacking = [key for key in finding.asked if not any(_value(source, key) for source in shown)]
         if lacking == list(finding.asked):
             return f"{self._named(shown, lambda s: '')}: the library does not say the {' or '.join(lacking)}."
-        told = "; ".join(self._name(source, self._valued(source, finding.asked), ": {}") for source in shown)
-        return f"{told}{self._more()}."
+        message = "; ".join(self._name(source, self._valued(source, finding.asked), ": {}") for source in shown)
+        return f"{message}{self._more()}."
 
     def count(self) -> str:
         """How many fit, side by side where there is a choice."""
@@ -147,9 +147,9 @@ class _Answer:
         """What fits; a few of them with what is written about them."""
         finding = self.finding
         shown = self._shown()
-        told = (lambda s: s.caption) if finding.matched <= 3 else (lambda s: "")
+        detail = (lambda s: s.caption) if finding.matched <= 3 else (lambda s: "")
         text = self._all(every="the library holds ")
-        return f"{_capital(text)}: {self._named(shown, told)}{self._more()}."
+        return f"{_capital(text)}: {self._named(shown, detail)}{self._more()}."
 
     def distinct(self) -> str:
         """The values of a key."""
@@ -214,13 +214,13 @@ class _Answer:
         more = self.finding.matched - len(self._shown())
         return f" and {more} more" if more > 0 else ""
 
-    def _named(self, sources: "Iterable[Source]", told: Callable[[Source], str]) -> str:
-        return ", ".join(self._name(source, told(source)) for source in sources)
+    def _named(self, sources: "Iterable[Source]", detail: Callable[[Source], str]) -> str:
+        return ", ".join(self._name(source, detail(source)) for source in sources)
 
-    def _name(self, source: Source, told: str, form: str = " ({})") -> str:
-        self._cite(source, told)
+    def _name(self, source: Source, detail: str, form: str = " ({})") -> str:
+        self._cite(source, detail)
         name = source.title or str(source.metadata.get("name") or "") or source.caption[:60] or source.id[:12]
-        return f"{name} [{source.number}]" + (form.format(told) if told else "")
+        return f"{name} [{source.number}]" + (form.format(detail) if detail else "")
 
     def _cite(self, source: Source, supports: str) -> None:
         if not self.cited.get(source.number):

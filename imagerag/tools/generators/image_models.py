@@ -164,8 +164,8 @@ def check_options(who: str, facts: ImageModel, options: Mapping[str, Any]) -> No
         return  # what a model that is not in the table takes is its user's to know
     for name, values in {"quality": facts.qualities, "input_fidelity": facts.input_fidelity}.items():
         if options.get(name) is not None and options[name] not in values:
-            told = f"it takes {', '.join(sorted(values))}" if values else "it has no such setting"
-            raise UsageError(f"{who}: {name}={options[name]!r} cannot be: {told}")
+            message = f"it takes {', '.join(sorted(values))}" if values else "it has no such setting"
+            raise UsageError(f"{who}: {name}={options[name]!r} cannot be: {message}")
     opaque = not facts.transparent or options.get("output_format") == "jpeg"
     if opaque and options.get("background") == "transparent":
         raise UsageError(f"{who} draws no transparent background" + " as JPEG" * facts.transparent)

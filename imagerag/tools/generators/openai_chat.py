@@ -85,8 +85,8 @@ class OpenAIChatImages(OpenAIImageGenerator):
         self._modalities, self._extra = list(modalities), dict(extra_body or {})
         self._image_hosts = tuple(image_hosts)
         asked = None if self._modalities == list(MODALITIES) else " ".join(self._modalities) or "none"
-        told = {"modalities": asked, "image_config": image_config, "extra": digest(self._extra)}
-        super().__init__("openai-chat", model, model_config, told=told)
+        fields = {"modalities": asked, "image_config": image_config, "extra": digest(self._extra)}
+        super().__init__("openai-chat", model, model_config, told=fields)
         self._image_config = self._account.host == "openrouter.ai" if image_config is None else image_config
 
     @classmethod

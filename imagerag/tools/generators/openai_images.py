@@ -103,8 +103,8 @@ class OpenAIImages(OpenAIImageGenerator):
         self._drawing, self._editing = without_none(moderation=moderation), without_none(input_fidelity=input_fidelity)
         facts = model_config.get("facts")
         seeded = True if facts and facts.seed and not model_facts(model).seed else None
-        told = self._shared | self._editing | self._drawing | {"seed": seeded, "extra": digest(self._extra)}
-        super().__init__(provider, model, model_config, told=told)
+        fields = self._shared | self._editing | self._drawing | {"seed": seeded, "extra": digest(self._extra)}
+        super().__init__(provider, model, model_config, told=fields)
         check_options(self.identity, self._facts, self._shared | self._editing)
 
     @classmethod

@@ -76,8 +76,8 @@ class OpenAIResponsesImages(OpenAIImageGenerator):
         **model_config: Unpack[HostedModelConfig],
     ) -> None:
         self._tool = {"type": "image_generation", "model": image_model, **(tool or {})}
-        told = {"image_model": None if image_model == DEFAULT_IMAGE_MODEL else image_model, **(tool or {})}
-        super().__init__("openai-responses", model, model_config, draws=image_model, told=told)
+        fields = {"image_model": None if image_model == DEFAULT_IMAGE_MODEL else image_model, **(tool or {})}
+        super().__init__("openai-responses", model, model_config, draws=image_model, told=fields)
         check_options(self.identity, self._facts, tool or {})
 
     @classmethod

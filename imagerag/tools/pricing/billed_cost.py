@@ -11,28 +11,28 @@ from typing import Final
 
 HEADER: Final = "x-litellm-response-cost"
 
-_told: ContextVar[list[float] | None] = ContextVar("imagerag_billed_usd", default=None)
+_BILLED: ContextVar[list[float] | None] = ContextVar("imagerag_billed_usd", default=None)
 
 
 def listen() -> None:
     """Forget what was told of earlier calls; what is told from now on is of this one."""
-    _told.set([])
+    _BILLED.set([])
 
 
 def note(headers: Mapping[str, str]) -> None:
     """Note what an answer's headers say."""
-    told = _told.get()
-    if told is None or not (text := headers.get(HEADER)):
+    amounts = _BILLED.get()
+    if amounts is None or not (text := headers.get(HEADER)):
         return
     try:
         usd = float(text)
     except ValueError:
         return
     if math.isfinite(usd) and usd > 0:  # anybody could write that it was free
-        told.append(usd)
+        amounts.append(usd)
 
 
 def billed_usd() -> float | None:
     """US dollars that the call was billed at; None where nobody said."""
-    told = _told.get()
-    return sum(told) if told else None
+    amounts = _BILLED.get()
+    return sum(amounts) if amounts else None

@@ -25,10 +25,10 @@ def cost_of(price: Price | None, model: str, usage: object) -> float | None:
 
     What a proxy said in a header that the call was billed at counts as its usage's own `cost`.
     """
-    told, billed = _mapping(usage), billed_usd()
-    if billed is not None and "cost" not in (told or {}):
-        told = {**(told or {}), "cost": billed}
-    return price(model, told) if price is not None and told is not None else None
+    fields, billed = _mapping(usage), billed_usd()
+    if billed is not None and "cost" not in (fields or {}):
+        fields = {**(fields or {}), "cost": billed}
+    return price(model, fields) if price is not None and fields is not None else None
 
 
 def usage_of(usage: object) -> dict[str, int]:
@@ -39,8 +39,8 @@ def usage_of(usage: object) -> dict[str, int]:
 
 def _mapping(usage: object) -> Mapping[str, Any] | None:
     dump = getattr(usage, "model_dump", None)
-    told = dump(exclude_none=True) if callable(dump) else usage
-    return told if isinstance(told, Mapping) else None
+    dumped = dump(exclude_none=True) if callable(dump) else usage
+    return dumped if isinstance(dumped, Mapping) else None
 
 
 def price_of(

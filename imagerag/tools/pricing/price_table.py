@@ -85,9 +85,9 @@ class ModelPrice:
             return row.most(prompt, images, size, draws=draws, quality=quality, answer=answer)
 
         rates = (row.text_in, row.image_out) if draws else (row.text_in, row.text_out)
-        told = self.complete and None not in rates
+        complete = self.complete and None not in rates
         partial_usd = PARTIAL_TOKENS * (row.image_out or 0.0) / MILLION if draws else 0.0
-        return PriceEstimator(known=told or self.tells_cost, most=most, partial_usd=partial_usd)
+        return PriceEstimator(known=complete or self.tells_cost, most=most, partial_usd=partial_usd)
 
 
 @dataclass(frozen=True)

@@ -63,8 +63,8 @@ def sketch_comparisons(embedder: Embedder) -> Comparisons:
         problems += [f"{more} more than was asked for"] if more > 0 else []
         if not any(edit.background for edit in edits) and not _same_paper(now, before):
             problems.append("the background changed")
-        told = "; ".join(problems) or f"{there} of {len(left)} other things and the background are as they were"
-        return not problems, there / len(left) if left else 1.0, told
+        evidence = "; ".join(problems) or f"{there} of {len(left)} other things and the background are as they were"
+        return not problems, there / len(left) if left else 1.0, evidence
 
     return Comparisons(same=same, kept=kept)
 

@@ -137,8 +137,8 @@ def _other_words(mention: ParsedMention) -> list[str]:
     found = []
     for nth, form in enumerate(forms, start=1):
         adjectives = [_synonym(word, nth) for word in words]
-        told = {"adjectives": " ".join(adjectives), "joined": " and ".join(adjectives)}
-        found.append(form.format(shape=_synonym(mention.shape or "", nth), **told))
+        fields = {"adjectives": " ".join(adjectives), "joined": " and ".join(adjectives)}
+        found.append(form.format(shape=_synonym(mention.shape or "", nth), **fields))
     return found
 
 

@@ -199,13 +199,13 @@ class _Search:
         parts = []
         for clause in searched.clauses:
             mine = [entry for entry in fitting if all(term.fits(entry) for term in clause)]
-            parts.append(Part(words=_told(clause), matched=len(mine), id=mine[0].id if mine else None))
+            parts.append(Part(words=_in_words(clause), matched=len(mine), id=mine[0].id if mine else None))
         return tuple(parts)
 
     def _bound(self) -> tuple[str, tuple[RangeFilter, ...], tuple[Clause, ...], str] | None:
         """The number that limits are about, the limits, the clauses, and all that in words."""
         clauses, limits = self.read.clauses, self.ask.limits
-        words = " or ".join(map(_told, clauses))
+        words = " or ".join(map(_in_words, clauses))
         if not limits:
             return "", (), clauses, words
         named = next((key for key in self.read.asked if key in self.vocabulary.numeric), None)
@@ -247,8 +247,8 @@ class _Search:
         if key is None or len(values) != 1:
             return None
         limit = RangeFilter(">" if direction == "highest" else "<", next(iter(values)))
-        bound = f"{key} {_SIGNS[limit.sign]} {written(limit.value)} ({' or '.join(map(_told, after))})"
-        return key, (limit,), clauses, " and ".join(filter(None, [" or ".join(map(_told, clauses)), bound]))
+        bound = f"{key} {_SIGNS[limit.sign]} {written(limit.value)} ({' or '.join(map(_in_words, after))})"
+        return key, (limit,), clauses, " and ".join(filter(None, [" or ".join(map(_in_words, clauses)), bound]))
 
 
 def _sort(entries: list[VocabularyEntry], key: str, direction: Direction) -> None:
@@ -268,7 +268,7 @@ def _within(number: float | None, limit: RangeFilter) -> bool:
     }[limit.sign]
 
 
-def _told(clause: Clause) -> str:
+def _in_words(clause: Clause) -> str:
     return " and ".join(term.told() for term in clause)
 
 

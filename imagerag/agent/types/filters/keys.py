@@ -63,8 +63,8 @@ def check_condition(
         problems = [_problem(leaf, value, held) for value in leaf.values] if isinstance(leaf, Comparison) else []
         if problem := next(filter(None, problems), ""):
             values = holds(key)
-            told = f"filter: {problem}" + (f"; {key} is {values}" if values else "")
-            raise FilterError(fill(told, 78, subsequent_indent="  "))
+            message = f"filter: {problem}" + (f"; {key} is {values}" if values else "")
+            raise FilterError(fill(message, 78, subsequent_indent="  "))
 
 
 def _unknown(key: str, keys: Collection[str]) -> str:

@@ -195,9 +195,9 @@ def _wrong(text: str, error: Any) -> FilterError:
     if "OPERATOR" in expected:
         return _pointed(text, at, "expected = != < <= > >= ~ in or between, as in KEY=VALUE")
     names = list(dict.fromkeys(_NAMES[name] for name in _NAMES if name in expected))
-    told = f"expected {', '.join(names[:-1])}{' or ' if names[1:] else ''}{names[-1]}" if names else "cannot be read"
+    message = f"expected {', '.join(names[:-1])}{' or ' if names[1:] else ''}{names[-1]}" if names else "cannot be read"
     hint = "a value with such characters is put in quotes" if "MORE" in expected and not ended else ""
-    return _pointed(text, at, told, hint)
+    return _pointed(text, at, message, hint)
 
 
 def _pointed(text: str, at: int, words: str, hint: str = "") -> FilterError:

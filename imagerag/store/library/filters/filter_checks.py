@@ -43,8 +43,8 @@ def explain_filter(table: Any, filter: Filter) -> str:
     if condition is None or _any(table, filter) or not table.count_rows():
         return ""
     held, parts = HeldValues(table), list(dict.fromkeys(leaves(condition)))[:_LEAVES]
-    told = "; ".join(_nothing(leaf, held) for leaf in parts if not _any_of(table, leaf))
-    return told or f"no picture fits all of {short(str(condition), 200)}, though each part by itself fits some"
+    message = "; ".join(_nothing(leaf, held) for leaf in parts if not _any_of(table, leaf))
+    return message or f"no picture fits all of {short(str(condition), 200)}, though each part by itself fits some"
 
 
 @dataclass(frozen=True)
@@ -108,14 +108,14 @@ class HeldValues(Collection[str]):
     def words(self, key: str, wanted: str = "") -> str:
         """Some of the values under a key: those that are nearest to `wanted`, else the most frequent; or a range."""
         counted = self.counted(key)
-        told = []
+        lines = []
         for kind in dict.fromkeys(kind for kind, _ in counted):
             values = [value for (of, value), _ in counted.most_common() if of is kind]
             if kind in (Kind.NUMBER, Kind.TIME):
-                told.append(_range(min(values), max(values)))
+                lines.append(_range(min(values), max(values)))
             elif kind is not Kind.TEXT or len({of for of, _ in counted}) == 1:
-                told.append(_listed(_nearest(wanted, values)))
-        return "; ".join(told)
+                lines.append(_listed(_nearest(wanted, values)))
+        return "; ".join(lines)
 
     def _read(self, column: str) -> list[Any]:
         found: list[Any] = self.table.search().select([column]).to_arrow().column(column).to_pylist()

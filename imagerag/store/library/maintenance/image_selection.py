@@ -16,7 +16,7 @@ ID: Final = re.compile(r"[0-9a-f]{6,64}")
 
 WHOLE: Final = 64
 ROWS: Final = 4096
-_TOLD: Final = 4
+_MAX_IDS: Final = 4
 
 
 async def select_images(library: Library, names: Sequence[str], filter: Filter | None = None) -> list[ImageRecord]:
@@ -67,8 +67,8 @@ def _named(library: Library, names: Sequence[str]) -> set[str]:
 
 def _one_meaning(library: str, name: str, by_id: set[str], by_path: set[str]) -> Iterable[str]:
     if len(by_id) > 1:
-        told = ", ".join(one[:12] for one in sorted(by_id)[:_TOLD])
-        raise UsageError(f"{len(by_id)} pictures of library {library!r} begin with {name}: {told}; add digits")
+        message = ", ".join(one[:12] for one in sorted(by_id)[:_MAX_IDS])
+        raise UsageError(f"{len(by_id)} pictures of library {library!r} begin with {name}: {message}; add digits")
     if not by_id and not by_path:
         raise UsageError(
             f"library {library!r} holds no picture {name!r}: give its id (six digits do), its file, or its folder; "

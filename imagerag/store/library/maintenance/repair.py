@@ -44,7 +44,7 @@ async def repair_library(home: DataDir, library: Library, problems: Sequence[Lib
     for digest, group in by_image.items():
         row = await library.get(digest)
         if row is None:  # taken out meanwhile
-            done += [_told(one, "the image was taken out") for one in group]
+            done += [_repaired(one, "the image was taken out") for one in group]
         else:
             done += await _Mending(home, library, row).mend(group)
     if by_image or strays:
@@ -53,7 +53,7 @@ async def repair_library(home: DataDir, library: Library, problems: Sequence[Lib
     return done + [
         one.model_copy(update={"advice": f"somebody writes: later, imagerag library optimize {library.name}"})
         if one.path in left
-        else _told(one, "deleted")
+        else _repaired(one, "deleted")
         for one in strays
     ]
 
@@ -82,7 +82,7 @@ class _Mending:
         if kinds & {"vector", "thumbnail"}:
             await self._encode(data)
             done["vector"], done["thumbnail"] = "encoded anew", "made anew"
-        return [_told(one, done[one.kind]) for one in group]
+        return [_repaired(one, done[one.kind]) for one in group]
 
     def _bytes(self) -> bytes | None:
         """The bytes of the image, from wherever they still are."""
@@ -125,7 +125,7 @@ class _Mending:
         """What to do about an image whose bytes are nowhere, unless one of its files was changed: then that is it."""
         for entry in self.changed:
             if (new := await self._indexed_anew(entry)) is not None:
-                return [_told(one, f"{entry.path} was encoded anew, as {new[:12]}") for one in group]
+                return [_repaired(one, f"{entry.path} was encoded anew, as {new[:12]}") for one in group]
         advice = f"index the folder where it is now, or: imagerag library remove {self.library.name} {self.row.id[:12]}"
         return [one.model_copy(update={"advice": advice}) for one in group]
 
@@ -178,5 +178,5 @@ def _read_now(entry: FileEntry) -> tuple[bytes, FileEntry] | None:
         return None
 
 
-def _told(problem: LibraryProblem, repaired: str) -> LibraryProblem:
+def _repaired(problem: LibraryProblem, repaired: str) -> LibraryProblem:
     return problem.model_copy(update={"repaired": repaired})

@@ -22,5 +22,5 @@ def without_parameters(text: str) -> tuple[str, Mapping[str, str]]:
         return text, {}
     said, made_with = text[: parameters.start()], " ".join(text[parameters.start() :].split())
     prompt, *negative = _NEGATIVE.split(said, maxsplit=1)
-    told = {"negative_prompt": " ".join(" ".join(negative).split()), "generation_parameters": made_with}
-    return prompt, {name: value[:MAX_VALUE] for name, value in told.items() if value}
+    fields = {"negative_prompt": " ".join(" ".join(negative).split()), "generation_parameters": made_with}
+    return prompt, {name: value[:MAX_VALUE] for name, value in fields.items() if value}

@@ -55,7 +55,7 @@ def _table(text: str, file: Path, is_image: Callable[[str], bool]) -> Iterator[M
     csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     try:
-        header = _told_apart([cell.strip() for cell in next(rows, [])])
+        header = _distinct_names([cell.strip() for cell in next(rows, [])])
     except csv.Error as error:
         raise UsageError(f"the manifest {file}, line 1, cannot be read: {error}") from None
     has_url = any(plain_name(name) in URL_COLUMNS for name in header)
@@ -71,7 +71,7 @@ def _table(text: str, file: Path, is_image: Callable[[str], bool]) -> Iterator[M
     yield from _rows(rows, header)
 
 
-def _told_apart(header: Sequence[str]) -> list[str]:
+def _distinct_names(header: Sequence[str]) -> list[str]:
     """Column names, a repeated one with its number, so that neither column hides the other."""
     times: Counter[str] = Counter()
     names: list[str] = []

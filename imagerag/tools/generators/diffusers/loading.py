@@ -112,15 +112,19 @@ def _load(
         **source.family.load,
         **options,
     }  # what is pickled could run anything
-    with _told(source.repo), hub(source.repo), quiet("diffusers", "transformers"):
+    with _loading_errors(source.repo), hub(source.repo), quiet("diffusers", "transformers"):
         check_index(source.repo)
         check_hub(source.repo)
         pipe = kind.from_pretrained(str(Path(source.repo).expanduser()), dtype=numbers, **given)
     if source.family.adapter is not None:
-        with _told(source.family.adapter.repo), hub(source.family.adapter.repo), quiet("diffusers", "transformers"):
+        with (
+            _loading_errors(source.family.adapter.repo),
+            hub(source.family.adapter.repo),
+            quiet("diffusers", "transformers"),
+        ):
             _adapt(pipe, source.family.adapter, numbers)
     pipe.set_progress_bar_config(disable=True)
-    with _told(source.repo):
+    with _loading_errors(source.repo):
         _place(pipe, place, offload)
     return Loaded(pipe, place, numbers)
 
@@ -143,7 +147,7 @@ def _place(pipe: Any, device: str, offload: Offload) -> None:
 
 
 @contextmanager
-def _told(repo: str) -> Iterator[None]:
+def _loading_errors(repo: str) -> Iterator[None]:
     """What loading raises, in our words: what is missing, and what to type."""
     try:
         yield

@@ -101,8 +101,10 @@ def _class_name(repo: str) -> str:
             retryable=False,
         ) from error
     if not isinstance(kind, str):
-        told = f"diffusers:{repo}: its pipeline is code of its own, which is never run: only pipelines of diffusers are"
-        raise BackendError(told, retryable=False)
+        message = (
+            f"diffusers:{repo}: its pipeline is code of its own, which is never run: only pipelines of diffusers are"
+        )
+        raise BackendError(message, retryable=False)
     return kind
 
 

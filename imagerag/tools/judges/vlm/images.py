@@ -66,8 +66,8 @@ def on_sheets(turns: Sequence[ChatMessage], limit: int | None, longest_side: int
         if isinstance(part, str):
             return (part,)
         number = next(numbers)
-        told = f"[This is picture {number} of the sheet.]"
-        return (_SHEET_RULE, sheet, told) if number == 1 else (told,)
+        message = f"[This is picture {number} of the sheet.]"
+        return (_SHEET_RULE, sheet, message) if number == 1 else (message,)
 
     return [ChatMessage(turn.role, tuple(piece for part in turn.parts for piece in shown(part))) for turn in turns]
 

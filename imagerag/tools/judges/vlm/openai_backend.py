@@ -93,9 +93,9 @@ class OpenAIChat:
     @property
     def identity(self) -> str:
         """`openai:MODEL`, what changes its answers, and the address where it is not OpenAI's own, without secrets."""
-        told = {"detail": self.detail, "max_tokens": self.max_tokens, "temperature": self.temperature}
-        told["max_images"] = self.max_images
-        return with_options(self.account.named_as("openai", self.model), told)
+        fields = {"detail": self.detail, "max_tokens": self.max_tokens, "temperature": self.temperature}
+        fields["max_images"] = self.max_images
+        return with_options(self.account.named_as("openai", self.model), fields)
 
     @property
     def answer_tokens(self) -> int | None:
@@ -191,14 +191,14 @@ class OpenAIChat:
     def _sent(self, asked: Sequence[ChatMessage], options: Mapping[str, Any]) -> set[str]:
         """What of how is asked can be left out, by the names that `refused` has for it."""
         body = options.get("extra_body", {})
-        told = {
+        fields = {
             "json_schema": "response_format" in body,
             "max_tokens": "max_tokens" in body,
             "tool": "tools" in options,
             "system": any(turn.role == "system" for turn in asked),
             "detail": self.detail is not None and "detail" not in self.refused,
         }
-        return {name for name, sent in told.items() if sent} | (options.keys() & {"temperature", "seed"})
+        return {name for name, sent in fields.items() if sent} | (options.keys() & {"temperature", "seed"})
 
     def _within_reach(self, variation: SamplingParams) -> SamplingParams:
         """The variation in levers this model has: where temperature is refused, a further ask gets another seed.
@@ -267,8 +267,8 @@ class OpenAIChat:
         text = text.encode("utf-8", "replace").decode("utf-8")
         kept, cut_off = message.additional_kwargs, finish == "length"
         text, note = answer_text(self.identity, text, kept, cut_off=cut_off)
-        told: Any = message.usage_metadata or {}
-        usage = {name: int(told[name]) for name in ("input_tokens", "output_tokens") if name in told}
+        counts: Any = message.usage_metadata or {}
+        usage = {name: int(counts[name]) for name in ("input_tokens", "output_tokens") if name in counts}
         cost = cost_of(self.price, self.model, message.response_metadata.get("token_usage"))
         return ChatResponse(text=text, note=note, usage=usage, cost_usd=cost, variation=variation)
 

@@ -241,9 +241,9 @@ def compare() -> str:
 
 def choose(query: str, captions: Sequence[str], *, sheets: int) -> str:
     """Which numbered candidates fit a search; their captions are what somebody once wrote about them."""
-    told = [f"{n}. CAPTION: {quoted(caption)}" for n, caption in enumerate(captions, start=1) if caption]
+    lines = [f"{n}. CAPTION: {quoted(caption)}" for n, caption in enumerate(captions, start=1) if caption]
     question = _CHOOSE.format(plural="" if sheets == 1 else "s", is_are="is" if sheets == 1 else "are")
-    return "\n\n".join([f"SEARCH: {quoted(query)}", *(["\n".join(told)] if told else []), question])
+    return "\n\n".join([f"SEARCH: {quoted(query)}", *(["\n".join(lines)] if lines else []), question])
 
 
 def _pick(wordings: Sequence[str], wording: int) -> str:

@@ -156,8 +156,8 @@ def _on(
         keys = [_folded(requirement.text) for requirement in requirements]
     judged = sum(key in by for key in keys)
     if judged < len(keys) or len(checks) != len(keys):
-        told = f"it has {len(checks)} points, {judged} of them the {len(keys)} that were asked about"
-        raise JudgeReplyError(f"the judge did not keep to the checklist: {told}", raw=text)
+        message = f"it has {len(checks)} points, {judged} of them the {len(keys)} that were asked about"
+        raise JudgeReplyError(f"the judge did not keep to the checklist: {message}", raw=text)
     return [_check(requirement, by[key]) for requirement, key in zip(requirements, keys, strict=True)]
 
 
@@ -185,8 +185,8 @@ def majority_vote(answers: Sequence[VerdictPayload]) -> VerdictPayload:
         votes = sum(check.met for check in column)
         met = 2 * votes > len(column)
         agreeing = next(check for check in column if check.met is met)
-        told = f"{agreeing.evidence} [met in {votes} of {len(column)} answers]".strip()
-        checks.append(agreeing.model_copy(update={"evidence": told}))
+        message = f"{agreeing.evidence} [met in {votes} of {len(column)} answers]".strip()
+        checks.append(agreeing.model_copy(update={"evidence": message}))
         caption = next((a.captions[c] for a in answers if (c := agreeing.requirement.text) in a.captions), "")
         if not met and caption:
             captions[agreeing.requirement.text] = caption

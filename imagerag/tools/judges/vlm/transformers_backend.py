@@ -131,8 +131,8 @@ class TransformersChat:
             raise failure
         text = decoded(loaded.processor, read, said)
         if not ended:
-            told = f"{self.identity} was cut off at {self.max_new_tokens} tokens: set max_new_tokens higher"
-            raise JudgeReplyError(told, raw=text)
+            message = f"{self.identity} was cut off at {self.max_new_tokens} tokens: set max_new_tokens higher"
+            raise JudgeReplyError(message, raw=text)
         if not text.strip():
             raise JudgeReplyError(f"{self.identity} answered with nothing")
         if not clean(text):
@@ -143,8 +143,8 @@ class TransformersChat:
     def _failure(self, error: Exception) -> BackendError:
         if is_out_of_memory(error):
             return out_of_memory(self.identity, SMALLER)
-        told = f"{self.identity} could not answer: {type(error).__name__}: {first_line(error)}"
-        return BackendError(told, retryable=False)
+        message = f"{self.identity} could not answer: {type(error).__name__}: {first_line(error)}"
+        return BackendError(message, retryable=False)
 
     def _generate(
         self, loaded: LoadedModel, messages: list[dict[str, Any]], variation: SamplingParams, stop: Event

@@ -95,5 +95,5 @@ def check_attention(transformers: Any, path: str) -> None:
     for table in tables:
         for name in ("attn_implementation", "_attn_implementation", "_attn_implementation_internal"):
             if "/" in str(table.get(name) or ""):
-                told = f"{path} names kernels of a hub ({str(table[name])[:60]}), which are code: no model may"
-                raise BackendError(told, retryable=False)
+                message = f"{path} names kernels of a hub ({str(table[name])[:60]}), which are code: no model may"
+                raise BackendError(message, retryable=False)

@@ -37,8 +37,8 @@ async def ask_votes(
         seed = (first.seed or 0) + nth
         # At temperature 0 the same words get the same answer, which would be counted twice.
         temperature = first.temperature if nth < prompts.WORDINGS else REPEATED
-        told = {"seed": seed, "prompt_variant": first.prompt_variant + nth, "temperature": temperature}
-        other = first.model_copy(update=told)
+        fields = {"seed": seed, "prompt_variant": first.prompt_variant + nth, "temperature": temperature}
+        other = first.model_copy(update=fields)
         try:
             await again(other)
         except (JudgeReplyError, BackendError):

@@ -124,9 +124,9 @@ def contrast(cosine: Tensor, scale: Tensor, batch: Batch) -> Tensor:
     whole = whole.masked_fill(batch.exact & ~own, float("-inf"))
     truth = batch.truth[:, size:]
     part = (scale * cosine[:, size:]).masked_fill(truth & ~own, float("-inf"))
-    told = truth.diagonal()
+    known = truth.diagonal()
     first = cross_entropy(whole, target) + cross_entropy(whole.T, target)
-    second = cross_entropy(part[told], target[told]) + cross_entropy(part.T[told], target[told])
+    second = cross_entropy(part[known], target[known]) + cross_entropy(part.T[known], target[known])
     return first / 2 + second / 4
 
 

@@ -207,7 +207,7 @@ class _Run:
         metrics = evaluate.measure(clip, sizes=sizes, captions=captions)
         scale = self.log_scale.exp().item()
         record = {
-            "settings": _told(self.settings), "steps": step + 1, "seconds": round(spent * 60), "sigmoid_scale": scale,
+            "settings": _recorded(self.settings), "steps": step + 1, "seconds": round(spent * 60), "sigmoid_scale": scale,
             "even_odds_cosine": -self.bias.item() / scale, "metrics": metrics,
         }  # fmt: skip
         if self.earlier:
@@ -218,7 +218,7 @@ class _Run:
         return record
 
 
-def _told(settings: Settings) -> dict[str, Any]:
+def _recorded(settings: Settings) -> dict[str, Any]:
     """The settings that shape a training; where its files lie on some machine does not."""
     return {name: value for name, value in asdict(settings).items() if name not in ("out", "pool", "start", "config")}
 

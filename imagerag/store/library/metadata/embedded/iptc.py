@@ -42,7 +42,7 @@ def read_iptc(data: bytes) -> EmbeddedFields:
 
 def joined(texts: Sequence[str | None], separator: str) -> str | None:
     """Those of the texts that say something, each once, in one."""
-    return separator.join(dict.fromkeys(told for text in texts if (told := first_text([text])))) or None
+    return separator.join(dict.fromkeys(tidied for text in texts if (tidied := first_text([text])))) or None
 
 
 def _records(data: bytes) -> Iterator[tuple[tuple[int, int], bytes]]:

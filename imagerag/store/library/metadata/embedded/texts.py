@@ -46,4 +46,4 @@ def is_junk(text: str) -> bool:
 
 def first_text(texts: Iterable[str | None]) -> str | None:
     """The first of them that says something."""
-    return next((told for text in texts if text and (told := tidy(text)) and not is_junk(told)), None)
+    return next((tidied for text in texts if text and (tidied := tidy(text)) and not is_junk(tidied)), None)
