@@ -65,9 +65,8 @@ def _read(file: FileEntry) -> Iterator[bytes]:
 def _lost(digest: str, problems: Sequence[str], files: Sequence[FileEntry], library: str) -> str:
     if not problems:
         return f"the image {digest} is in no file and has no copy in library {library!r}: index its folder again"
-    message = "; ".join(problems[:_MAX_PROBLEMS]) + (
-        f"; and {len(problems) - _MAX_PROBLEMS} more" if len(problems) > _MAX_PROBLEMS else ""
-    )
+    more = len(problems) - _MAX_PROBLEMS
+    message = "; ".join(problems[:_MAX_PROBLEMS]) + (f"; and {more} more" if more > 0 else "")
     folder = os.path.dirname(split_member(files[0].path)[0])
     return (
         f"the image {digest} is not where library {library!r} found it: {message} since it was indexed. "

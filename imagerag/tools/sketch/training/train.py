@@ -207,7 +207,8 @@ class _Run:
         metrics = evaluate.measure(clip, sizes=sizes, captions=captions)
         scale = self.log_scale.exp().item()
         record = {
-            "settings": _recorded(self.settings), "steps": step + 1, "seconds": round(spent * 60), "sigmoid_scale": scale,
+            "settings": _recorded(self.settings), "steps": step + 1, "seconds": round(spent * 60),
+            "sigmoid_scale": scale,
             "even_odds_cosine": -self.bias.item() / scale, "metrics": metrics,
         }  # fmt: skip
         if self.earlier:
