@@ -59,7 +59,7 @@ def test_no_knob_is_refused_in_pydantics_words(name: str, value: object) -> None
         told = invalid(error)
         assert unworded(told.replace(repr(value), "")) == []
         assert told.startswith(name)
-        assert "\n" not in told
+        assert "\n" not in told or name == "filter", "a filter's message points at the place, below the text"
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

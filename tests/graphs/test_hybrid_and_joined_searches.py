@@ -1,5 +1,6 @@
 """The words of captions count in runs as they do in a search, and a run looks into several libraries at once."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from imagerag.agent.ports import Filter
 from imagerag.agent.types import RunConfig, RunSpec
 from imagerag.diagnostics.doctor import _problems
 from imagerag.graphs.configuration.settings import Settings
+from imagerag.store.data_dir import DataDir
 
 
 def setup(library: str = "scripted", **config: Any) -> RunSpec:
@@ -80,8 +82,8 @@ async def test_several_graphs_of_the_same_libraries_share_one(stage: Any, worded
     assert await dependencies.library("scripted,worded") is await dependencies.library("scripted,worded")
 
 
-def test_doctor_looks_for_each_of_them() -> None:
+def test_doctor_looks_for_each_of_them(tmp_path: Path) -> None:
     named = {"preset": "sketch", "generator": "sketch", "judge": "sketch", "embedder": "sketch"}
-    told = _problems(Settings(**named, library="sketch,nowhere"), [], [])
+    told = _problems(DataDir(tmp_path), Settings(**named, library="sketch,nowhere"), [], [])
     assert told == ["there is no library nowhere: imagerag index PATH --library nowhere"]
-    assert "named once each" in _problems(Settings(**named, library="sketch,sketch"), [], [])[0]
+    assert "named once each" in _problems(DataDir(tmp_path), Settings(**named, library="sketch,sketch"), [], [])[0]
