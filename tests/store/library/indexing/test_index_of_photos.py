@@ -65,7 +65,7 @@ async def test_what_a_person_said_comes_first_and_stays(photos, library):
 
 
 async def test_a_library_that_lacks_columns_gets_them_when_indexed_again(photos, library, monkeypatch):
-    from imagerag.store.library.indexing.stages import file_reading
+    from imagerag.store.library.indexing import file_reading
     from imagerag.store.library.metadata.image_metadata import ImageMetadata
 
     monkeypatch.setattr(file_reading, "read_embedded", lambda data: ImageMetadata())
