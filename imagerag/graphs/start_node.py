@@ -26,7 +26,7 @@ from imagerag.agent.ports import BlobStore, Filter, ImageGenerator, ReferenceLib
 from imagerag.agent.qa.state import QAInput
 from imagerag.agent.retrieval.search_queries import check_filter, check_hybrid
 from imagerag.agent.state import NESTED, RunInput
-from imagerag.agent.types import RunContext
+from imagerag.agent.types import RunConfig, RunContext
 from imagerag.formatting.messages import invalid, near
 from imagerag.graphs.edit_source import edited_of_library
 from imagerag.graphs.mask_validation import check_masks
@@ -95,14 +95,18 @@ async def start_run(
     return {**_NOT_GIVEN, "started_at": clock.now(), **values}
 
 
-async def check_search(library: ReferenceLibrary | None) -> None:
-    """See that the library can be searched as the context says, and be asked what its filter asks.
+async def check_search(library: ReferenceLibrary | None, config: RunConfig | None = None) -> None:
+    """See that the library can be searched as a config says, and be asked what its filter asks.
+
+    Args:
+        config: of the run; without it, what the context of the graph says.
 
     Raises:
         UsageError: it cannot.
     """
-    runtime: Runtime[Any] | None = get_runtime()
-    config = config_of(runtime.context if runtime else None)
+    if config is None:
+        runtime: Runtime[Any] | None = get_runtime()
+        config = config_of(runtime.context if runtime else None)
     if library is not None and config.hybrid:
         check_hybrid(library)
     if library is not None:

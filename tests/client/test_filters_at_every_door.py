@@ -1,6 +1,7 @@
 """A filter is the same at every door: settings, Python, records, and runs that go on."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ from imagerag.agent.types import RunSpec
 
 
 @pytest.fixture
-def rag(tmp_path: Path) -> ImageRAG:
-    return ImageRAG(preset="sketch", home=tmp_path / "home")
+def rag(sketch_home: Path, tmp_path: Path) -> ImageRAG:
+    return ImageRAG(preset="sketch", home=shutil.copytree(sketch_home, tmp_path / "home"))
 
 
 async def test_a_search_takes_text_a_mapping_or_what_is_set(rag: ImageRAG, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,8 +56,10 @@ async def test_a_run_keeps_its_filter_as_it_was_typed_and_goes_on_with_it(rag: I
     assert again.setup is not None
     assert record.setup is not None
     assert again.setup.config.filter == record.setup.config.filter
+    made = len(await rag.runs.list())
     with pytest.raises(FilterError, match="'cheap' is not a number"):
         await rag.generate("a red circle", filter="price=cheap")
+    assert len(await rag.runs.list()) == made, "nothing was begun"
 
 
 def test_the_setup_of_an_earlier_run_is_read() -> None:

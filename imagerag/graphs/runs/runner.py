@@ -34,6 +34,7 @@ from imagerag.graphs.runs.resume_command import resume_value
 from imagerag.graphs.runs.run_snapshot import RunSnapshot, read_snapshot
 from imagerag.graphs.runs.streaming import steps
 from imagerag.graphs.snapshot_pins import pin_snapshots
+from imagerag.graphs.start_node import check_search
 from imagerag.graphs.validation import validate_id, validate_prompt
 from imagerag.store.disk_space import check_writable
 from imagerag.store.file_lock import run_lock
@@ -197,6 +198,8 @@ class Runner:
         }
         record: RunRecord | None = None
         parts = await self.dependencies.parts(setup)
+        if isinstance(given, InitialState):  # the graph checks it too, when the run is on the list already
+            await check_search(parts.library, setup.config)
         async with self._graph(run_id, parts) as graph:
             if isinstance(given, InitialState) and (await graph.aget_state(thread_config)).values:
                 raise RunStateError(f"there is a run {run_id} already: name another id, or imagerag resume {run_id}")

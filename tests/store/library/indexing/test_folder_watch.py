@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from imagerag.client.client import ImageRAG
-from imagerag.store.library.indexing.folder_watch import CalibrationDelay, changes
 from imagerag.store.library.indexing import folder_watch
+from imagerag.store.library.indexing.folder_watch import CalibrationDelay, changes
 from imagerag.store.library.library import Library
 
 

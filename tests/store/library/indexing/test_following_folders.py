@@ -17,9 +17,9 @@ from PIL import Image
 
 from imagerag.agent.errors import UsageError
 from imagerag.store.data_dir import DataDir
+from imagerag.store.library.indexing import file_reading, vanished_files
 from imagerag.store.library.indexing.index_report import IndexReport
 from imagerag.store.library.indexing.ingest import index
-from imagerag.store.library.indexing import file_reading, vanished_files
 from imagerag.store.library.library import Library
 
 MANY = 10_000 if os.environ.get("STORM") == "full" else 60
