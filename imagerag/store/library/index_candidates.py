@@ -23,13 +23,13 @@ INDEX: Final = "vector_idx"
 ROW: Final = "_rowid"
 
 PROBES, ALL_PARTS = 20, 0
-"""Parts of an index that are looked into, of 67 at 350,000 rows. With a filter, LanceDB looks into more, up to all,
-until it has as many candidates as it is asked for: what a filter lets through may all lie far from the query."""
+"""Parts of an index that are looked into, of 67 at 350,000 rows; and with a filter where these hold too few, as what it
+lets through may all lie far from the query: then LanceDB goes on until it has as many candidates as it is asked for."""
 
-CANDIDATES, REFINE, MOST = 250, 10, 1000
+CANDIDATES, REFINE, AGAIN = 250, 10, 4
 """How many candidates of the index are compared by their own vectors, and how many times `k` at least: IVF_RQ alone
 finds half of what it should, with these 98 % and more, of 512 dimensions. Where a filter leaves one cluster far from
-the query, all of it seems equally far to the index: up to `MOST` are compared then."""
+the query, all of it seems equally far to the index: so many times as many are compared then."""
 
 
 def knows_all(table: Any) -> bool:
@@ -46,7 +46,9 @@ def nearest_records(
     None where rows were rewritten between the reads, so that their numbers hold no more.
     """
     try:
-        chosen = _best(table, vectors, _proposed(table, vectors, k, filter), k)
+        chosen = _best(table, vectors, k, filter)
+        if not any(rows.size for rows in chosen):
+            return [[] for _ in vectors]
         found = _taken(table, chosen, (*columns, "vector"))
     except LANCE_ERRORS:
         return None
@@ -56,52 +58,55 @@ def nearest_records(
     return [[records[row] for row in rows.tolist()] for rows in chosen]
 
 
-def _proposed(table: Any, vectors: "Vectors", k: int, filter: Filter) -> "list[Rows]":
+def _best(table: Any, vectors: "Vectors", k: int, filter: Filter) -> "list[Rows]":
+    """The `k` rows with the highest cosine of each vector.
+
+    With a filter, all parts of the index are asked for more candidates where there are too few, or one of the best is
+    not in the first third of them by the index's own order: more of the best are likely beyond.
+    """
+    where, count = expression_of(table, filter), max(CANDIDATES, REFINE * k)
+    proposed = _proposed(table, vectors, count, where, PROBES)
+    best = _compared(table, vectors, proposed, k)
+    unsure = [at for at, rows in enumerate(proposed) if len(rows) < count or best[at].max() >= count // 3]
+    if where is not None and unsure:
+        again = [vectors[at] for at in unsure]
+        more = _proposed(table, again, AGAIN * count, where, ALL_PARTS)
+        for at, rows, first in zip(unsure, more, _compared(table, again, more, k), strict=True):
+            proposed[at], best[at] = rows, first
+    return [rows[first] for rows, first in zip(proposed, best, strict=True)]
+
+
+def _proposed(table: Any, vectors: "Vectors", count: int, where: Any | None, most_parts: int) -> "list[Rows]":
     """The index's candidates for each vector, the likely ones first."""
-    where = expression_of(table, filter)
     query = (
         table.search(vectors[0] if len(vectors) == 1 else list(vectors), vector_column_name="vector")
         .distance_type("cosine")
         .select(["_distance"])
         .with_row_id(True)
-        .nprobes(PROBES)
-        .limit(max(MOST, REFINE * k))
+        .minimum_nprobes(PROBES)
+        .maximum_nprobes(most_parts)
+        .limit(count)
     )
-    found = (query if where is None else query.maximum_nprobes(ALL_PARTS).where(where)).to_arrow()
+    found = (query if where is None else query.where(where)).to_arrow()
     rows, distances = found[ROW].to_numpy(), found["_distance"].to_numpy()
     of = found["query_index"].to_numpy() if len(vectors) > 1 else rows * 0
-    return [rows[of == at][distances[of == at].argsort(kind="stable")].astype("int64") for at in range(len(vectors))]
+    return [rows[of == at][distances[of == at].argsort(kind="stable")] for at in range(len(vectors))]
 
 
-def _best(table: Any, vectors: "Vectors", proposed: "list[Rows]", k: int) -> "list[Rows]":
-    """The `k` candidates with the highest cosine for each vector.
-
-    Twice as many are compared as long as one of the best is found in the second half of them: more are likely beyond.
-    """
+def _compared(table: Any, vectors: "Vectors", proposed: "list[Rows]", k: int) -> "list[Rows]":
+    """Places of the `k` candidates with the highest cosine of each vector."""
     import numpy as np
 
-    cosines = [np.zeros(0, dtype=np.float32) for _ in vectors]
-    upto = max(CANDIDATES, REFINE * k)
-    while True:
-        best = [np.argsort(-found, kind="stable")[:k] for found in cosines]
-        going = [at for at, rows in enumerate(proposed) if _goes_on(best[at], len(cosines[at]), len(rows))]
-        if not going:
-            return [rows[first] for rows, first in zip(proposed, best, strict=True)]
-        more = {at: proposed[at][len(cosines[at]) : upto] for at in going}
-        own = _taken(table, list(more.values()), ("vector",))
-        if own is None:
-            raise ValueError("rows were rewritten")
-        known = own[ROW].to_numpy()
-        order = known.argsort()
-        matrix = own["vector"].combine_chunks().flatten().to_numpy().reshape(len(known), -1)
-        for at, rows in more.items():
-            mine = matrix[order[np.searchsorted(known, rows, sorter=order)]]
-            cosines[at] = np.concatenate([cosines[at], mine @ vectors[at]])
-        upto *= 2
-
-
-def _goes_on(best: "Rows", compared: int, proposed: int) -> bool:
-    return compared < proposed and (not compared or bool(best.max() >= compared // 2))
+    if not any(rows.size for rows in proposed):
+        return proposed
+    own = _taken(table, proposed, ("vector",))
+    if own is None:
+        raise ValueError("rows were rewritten")
+    known = own[ROW].to_numpy()
+    order = known.argsort()
+    matrix = own["vector"].combine_chunks().flatten().to_numpy().reshape(len(known), -1)
+    at = [order[np.searchsorted(known, rows, sorter=order)] for rows in proposed]
+    return [(-(matrix[rows] @ vector)).argsort(kind="stable")[:k] for rows, vector in zip(at, vectors, strict=True)]
 
 
 def _taken(table: Any, rows: "Sequence[Rows]", columns: Sequence[str]) -> Any | None:

@@ -15,9 +15,9 @@ from imagerag.agent.ports import Filter, Hit
 from imagerag.agent.types import ImageRef
 from imagerag.store.library.filters.filter_expressions import expression_of, filter_indexes
 from imagerag.store.library.index_candidates import (
+    AGAIN,
     ALL_PARTS,
     CANDIDATES,
-    MOST,
     PROBES,
     REFINE,
     knows_all,
@@ -153,7 +153,7 @@ def _near(table: Any, vectors: Any, k: int, filter: Filter, columns: Sequence[st
         .distance_type("cosine")
         .select([*columns, "_distance"])
         .nprobes(PROBES)
-        .refine_factor(max(REFINE, -(-(CANDIDATES if where is None else MOST) // k)))
+        .refine_factor(max(REFINE, -(-CANDIDATES // k)) * (1 if where is None else AGAIN))
         .limit(k)
     )
     return (query if where is None else query.maximum_nprobes(ALL_PARTS).where(where)).to_arrow()
