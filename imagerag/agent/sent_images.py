@@ -7,6 +7,7 @@ from imagerag.agent import concept_tracker
 from imagerag.agent.errors import BlobError
 from imagerag.agent.intents import Likeness, needs_likeness
 from imagerag.agent.ports import BlobStore, ImagePart, ReferenceLibrary
+from imagerag.agent.retrieval.search_queries import read_images
 from imagerag.agent.state import RunState
 from imagerag.agent.types import ImageRef, RunConfig, Subject, UsedReference
 
@@ -43,14 +44,19 @@ class ImageParts:
     async def missing(self, kept: Sequence[str], read: Sequence[str] = ()) -> dict[str, str]:
         """Keep images of the library, and read others; SHA-256 → what became of the file of each that is missing."""
         found: dict[str, str] = {}
-        for sha256 in dict.fromkeys((*kept, *read)):
+        for sha256 in kept:
             try:
-                if sha256 in kept:
-                    await self.keep(sha256)
-                elif self.library is not None:
-                    await self.library.image_bytes(sha256)
+                await self.blobs.get(sha256)
             except BlobError as error:
                 found[sha256] = str(error)
+        if self.library is None:
+            return found
+        wanted = dict.fromkeys((*found, *(sha256 for sha256 in read if sha256 not in kept)))
+        for sha256, got in (await read_images(self.library, list(wanted))).items():
+            if isinstance(got, BlobError):
+                found[sha256] = str(got)
+            elif found.pop(sha256, None) is not None:
+                await self.blobs.put(got)
         return found
 
     async def reference(self, reference: UsedReference) -> ImagePart:

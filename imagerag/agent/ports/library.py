@@ -163,7 +163,8 @@ class ReferenceLibrary(Protocol):
     """The user's own pictures, searchable.
 
     One whose `search` takes `hybrid: bool` too can be searched by the words of captions and titles. One that has
-    `search_batch(texts, *, k, filter)` is asked several texts in one call, and gives the hits of each.
+    `search_batch(texts, *, k, filter)` is asked several texts in one call, and gives the hits of each. One that has
+    `read_images(ids)` is asked for several images in one call, and gives the bytes of each, or its `BlobError`.
     """
 
     @property

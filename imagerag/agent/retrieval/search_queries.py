@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from imagerag.agent.errors import UsageError
+from imagerag.agent.errors import BlobError, UsageError
 from imagerag.agent.ports import Filter, Hit, ReferenceLibrary, queries_of
 
 SEPARATOR: Final = ","
@@ -93,6 +93,21 @@ async def search_texts(
     if hybrid:
         return [await search_words(library, text, k=k, filter=filter, hybrid=True) for text in texts]
     return await search_batch(library, texts, k=k, filter=filter)
+
+
+async def read_images(library: ReferenceLibrary, ids: Sequence[str]) -> dict[str, bytes | BlobError]:
+    """The bytes of several images, or why one is not to be had: in one call of a library that has `read_images`."""
+    together: Any = getattr(library, "read_images", None)
+    if together is not None and len(ids) > 1:
+        got: dict[str, bytes | BlobError] = await together(ids)
+        return got
+    found: dict[str, bytes | BlobError] = {}
+    for sha256 in ids:
+        try:
+            found[sha256] = await library.image_bytes(sha256)
+        except BlobError as error:
+            found[sha256] = error
+    return found
 
 
 def add_nearer(best: dict[str, Hit], hits: Iterable[Hit]) -> None:

@@ -40,7 +40,7 @@ async def references(library: Library, repeats: int) -> list[TimingRow]:
                 await encoder.embed_texts([text])
                 between = time.perf_counter()
                 found = await library.search(text, k=REFERENCES)
-                await asyncio.gather(*(library.image_bytes(hit.image.sha256) for hit in found))
+                await library.read_images([hit.image.sha256 for hit in found])
                 ended = time.perf_counter()
             finally:
                 library.embedder = own

@@ -151,7 +151,7 @@ async def synthetic_library(home: DataDir, name: str, rows: int, embedder: Synth
     """A library of so many rows, with the indexes that it needs; not calibrated."""
     embedder = embedder or SyntheticEmbedder()
     library = await Library.create_or_open(home, name, embedder)
-    await library.table.prepare([{"shelf": 1, "maker": "text"}])
+    await library.table.prepare([{"shelf": 1, "maker": "text", "kind": "text"}])
     world = SyntheticRows(rows, embedder)
     for start, vectors in world.batches():
         library.table.lance.add(_arrow(start, vectors, library.table.lance.schema))
@@ -175,7 +175,8 @@ def _arrow(start: int, vectors: "Vectors", schema: Any) -> Any:
 
 
 def _record(at: int, keys: Any) -> dict[str, Any]:
-    metadata: dict[str, Scalar] = {"shelf": at % 50, "maker": f"maker {at % 20}"}
+    kind = SyntheticRows.thing(at).split()[1]
+    metadata: dict[str, Scalar] = {"shelf": at % 50, "maker": f"maker {at % 20}", "kind": kind}
     return {
         "id": row_id(at), "thumbnail": _thumbnail(at % 64), "media_type": "image/jpeg", "width": 1024, "height": 768,
         "tags": [], "metadata": json.dumps(metadata), "labels": "", "created": datetime(2026, 1, 1, tzinfo=UTC),

@@ -153,6 +153,10 @@ class LibraryReader:
         """
         return await self.table.read(lambda: self.table.image_bytes(sha256))
 
+    async def read_images(self, ids: Sequence[str]) -> dict[str, bytes | BlobError]:
+        """What `image_bytes` gives for each of several images, found in one query; or the error that it raises."""
+        return await self.table.read(lambda: self.table.read_images(ids))
+
     async def encode_for_model(self, sha256: str) -> tuple[bytes, str]:
         """One of its images as every model takes it: upright PNG, JPEG or WebP, and the media type.
 

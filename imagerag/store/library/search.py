@@ -1,20 +1,28 @@
 """Nearest images of a LanceDB table: exact below 100,000 rows, through an index above, fused with words on request.
 
 Similarities are always computed here from the stored vectors. A quantised index only proposes candidates: its own
-distances are far off unless refined, so no bound is ever put on them.
+distances are far off unless refined, so no bound is ever put on them. Where it knows every row, the candidates' vectors
+are compared here, in one read for all texts of a call, and only what is among the best is read whole.
 """
 
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from imagerag.agent.ports import Filter, Hit
 from imagerag.agent.types import ImageRef
-from imagerag.agent.types.filters import Comparison, Has, leaves
-from imagerag.agent.types.filters.keys import column_of
 from imagerag.store.library.filters.filter_expressions import expression_of, filter_indexes
+from imagerag.store.library.index_candidates import (
+    AGAIN,
+    ALL_PARTS,
+    CANDIDATES,
+    PROBES,
+    REFINE,
+    knows_all,
+    nearest_records,
+)
 from imagerag.store.library.schema import ImageRecord, from_record, id_filter, metadata_of, row_columns
 
 if TYPE_CHECKING:
@@ -26,18 +34,6 @@ INDEX_FROM = 100_000
 
 FILTERED_FROM = 10_000
 """Rows from which indexes of the columns that filters ask pay."""
-
-PROBES, PROBES_FILTERED, PROBES_CONTENT = 20, 40, 160
-"""Parts of an index that are looked into: without a filter, with one over facts about the file, and with one over what
-pictures show. Of 350,000 rows (67 parts), each ten more parts take a twentieth of the search."""
-
-CONTENT: Final = frozenset({"tags", "caption", "title", "place"})
-"""Columns that say what a picture shows: those that a filter over them lets through may all lie far from the query, in
-parts that are looked into last. What any other filter lets through lies everywhere."""
-
-CANDIDATES, REFINE = 250, 10
-"""How many candidates of the index are compared by their own vectors, and how many times `k` at least: IVF_RQ alone
-finds half of what it should, with these 98 % and more, of 512 dimensions."""
 
 HIT_COLUMNS = (
     "id", "media_type", "width", "height", "title", "caption", "tags", "metadata", "source", "author", "licence",
@@ -58,15 +54,17 @@ def nearest(table: Any, vector: "NDArray[np.float32]", k: int, filter: Filter) -
         table: the library's LanceDB table.
         vector: unit, float32 [dimension].
     """
-    return _ranked(_hits(_near(table, vector, k, filter, (*HIT_COLUMNS, "vector")).to_pylist(), vector))
+    return nearest_of_each(table, [vector], k, filter)[0]
 
 
 def nearest_of_each(table: Any, vectors: "Sequence[NDArray[np.float32]]", k: int, filter: Filter) -> list[list[Hit]]:
     """`nearest` of several vectors in one query."""
-    found = _near(table, list(vectors), k, filter, (*HIT_COLUMNS, "vector")).to_pylist()
-    lists: list[list[dict[str, Any]]] = [[] for _ in vectors]
-    for record in found:
-        lists[record.get("query_index", 0)].append(record)
+    lists = nearest_records(table, vectors, k, filter, HIT_COLUMNS) if knows_all(table) else None
+    if lists is None:
+        found = _near(table, vectors[0] if len(vectors) == 1 else list(vectors), k, filter, (*HIT_COLUMNS, "vector"))
+        lists = [[] for _ in vectors]
+        for record in found.to_pylist():
+            lists[record.get("query_index", 0)].append(record)
     return [_ranked(_hits(mine, vector)) for mine, vector in zip(lists, vectors, strict=True)]
 
 
@@ -148,31 +146,17 @@ def _vector_index(table: Any) -> Any:
     return IvfRq(distance_type="cosine") if wide else IvfSq(distance_type="cosine")
 
 
-def probes(filter: Filter) -> int:
-    """How many parts of an index a search with a filter looks into; who leaves out a few ids needs no more of them."""
-    condition = filter.condition
-    if filter.only or (condition is not None and any(map(_is_about_content, leaves(condition)))):
-        return PROBES_CONTENT
-    return PROBES if condition is None else PROBES_FILTERED
-
-
-def _is_about_content(leaf: Comparison | Has) -> bool:
-    if isinstance(leaf, Comparison):
-        return leaf.op == "~" or column_of(leaf.key) in CONTENT
-    return column_of(leaf.has) in CONTENT
-
-
 def _near(table: Any, vectors: Any, k: int, filter: Filter, columns: Sequence[str]) -> Any:
     where = expression_of(table, filter)
     query = (
         table.search(vectors, vector_column_name="vector")
         .distance_type("cosine")
         .select([*columns, "_distance"])
-        .nprobes(probes(filter))
-        .refine_factor(max(REFINE, -(-CANDIDATES // k)))
+        .nprobes(PROBES)
+        .refine_factor(max(REFINE, -(-CANDIDATES // k)) * (1 if where is None else AGAIN))
         .limit(k)
     )
-    return (query if where is None else query.where(where)).to_arrow()
+    return (query if where is None else query.maximum_nprobes(ALL_PARTS).where(where)).to_arrow()
 
 
 def _worded(table: Any, text: str, k: int, filter: Filter, columns: Sequence[str]) -> list[dict[str, Any]]:

@@ -144,16 +144,32 @@ class LibraryTable:
         Raises:
             BlobError: missing, changed or damaged; says which file, and what to type.
         """
+        found = self.read_images([sha256])[sha256]
+        if isinstance(found, BlobError):
+            raise found
+        return found
+
+    def read_images(self, ids: Sequence[str]) -> dict[str, bytes | BlobError]:
+        """The bytes of several images, whose rows are read in one query; or why one is not to be had. Blocks."""
         columns = [name for name in (form.IMAGE_COLUMN, "files") if name in self.lance.schema.names]
-        query = self.lance.search().select(["id", *columns]).where(form.id_filter("id", [sha256]))
-        found = query.to_arrow().to_pylist()
-        if not found:
+        query = self.lance.search().select(["id", *columns]).where(form.id_filter("id", ids))
+        records = {record["id"]: record for record in query.to_arrow().to_pylist()} if ids else {}
+        found: dict[str, bytes | BlobError] = {}
+        for sha256 in ids:
+            try:
+                found[sha256] = self._bytes_of(sha256, records.get(sha256))
+            except BlobError as error:
+                found[sha256] = error
+        return found
+
+    def _bytes_of(self, sha256: str, record: Mapping[str, Any] | None) -> bytes:
+        if record is None:
             raise BlobError(f"the image {sha256} is not in library {self.name!r}")
         data: bytes | None = self.images.read(sha256)
         if data is None:
-            data = found[0].get(form.IMAGE_COLUMN)
+            data = record.get(form.IMAGE_COLUMN)
         if data is None:
-            return self._linked_bytes(sha256, [FileEntry(**file) for file in found[0].get("files") or ()])
+            return self._linked_bytes(sha256, [FileEntry(**file) for file in record.get("files") or ()])
         verify(data, sha256, where=f"library {self.name!r}")
         return data
 

@@ -138,6 +138,19 @@ async def test_image_bytes_are_verified(library, put, picture):
         await library.image_bytes(row.id)
 
 
+async def test_several_images_are_read_in_one_query(library, put, picture, monkeypatch):
+    red, blue, green = [await put(name) for name in ("red", "blue", "green")]
+    library.table.images.path(blue.id).write_bytes(b"tampered")
+    queries, search = [], library.table.lance.search
+    monkeypatch.setattr(library.table.lance, "search", lambda *asked: queries.append(asked) or search(*asked))
+    found = await library.read_images([red.id, blue.id, "ab" * 32, green.id])
+    assert len(queries) == 1
+    assert [found[red.id], found[green.id]] == [picture("red"), picture("green")]
+    assert "damaged" in str(found[blue.id])
+    assert "not in library" in str(found["ab" * 32])
+    assert await library.read_images([]) == {}
+
+
 async def test_update_delete_count(library, put, embedder):
     row = await put("red", caption="old", metadata={"a": 1})
     await put("blue")
