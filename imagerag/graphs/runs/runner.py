@@ -198,7 +198,8 @@ class Runner:
         }
         record: RunRecord | None = None
         parts = await self.dependencies.parts(setup)
-        if isinstance(given, InitialState):  # the graph checks it too, when the run is on the list already
+        # The graph checks it too, but by then the run is on the list.
+        if isinstance(given, InitialState) and (setup.config.filter or setup.config.hybrid):
             await check_search(parts.library, setup.config)
         async with self._graph(run_id, parts) as graph:
             if isinstance(given, InitialState) and (await graph.aget_state(thread_config)).values:
