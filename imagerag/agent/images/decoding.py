@@ -23,7 +23,6 @@ from imagerag.agent.images.complexity import complexity
 from imagerag.agent.images.decoding_pool import decode_in_process
 from imagerag.agent.images.formats import FORMATS, RAW, READ, ImageFormat, format_of, readable_format
 from imagerag.agent.images.metadata_stripping import without_metadata
-from imagerag.agent.images.orientation import orientation_of, upright
 from imagerag.agent.images.pixel_modes import eight_bit, opaque
 
 if TYPE_CHECKING:
@@ -58,6 +57,7 @@ _SPARE_SCALE: Final = 1.5
 vector that ViT-B-32 gives changes by a cosine of less than 0.0001."""
 
 _PLAIN_MODES: Final = frozenset({"1", "L", "LA", "P", "RGB", "RGBA"})
+_ORIENTATION: Final = 0x0112
 _AT_ONCE: Final = BoundedSemaphore(max(2, os.cpu_count() or 1))
 """Images that are decoded here at the same time: more need more memory and are no faster."""
 
@@ -200,7 +200,7 @@ def _raw_decoded(data: bytes, side: int | None, sized: Callable[[int], None]) ->
         reason = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else reason
         raise UsageError(f"the RAW file is damaged or not one that LibRaw reads: {reason}") from None
     width, height = (found.height, found.width) if held >= 5 else (found.width, found.height)
-    image = upright(found.image, held)
+    image = _turned(found.image, held)
     raw = FORMATS[RAW].media_type
     return replace(found, image=image, media_type=raw, width=width, height=height, plain=False)
 
@@ -244,8 +244,8 @@ def _decoded(
         file.draft("RGB", (ceil(_SPARE_SCALE * side),) * 2)
     mode = file.mode
     _load(file)
-    turned, readable, oriented = orientation_of(file)
-    image = upright(eight_bit(file), turned)
+    turned, readable, oriented = _orientation(file)
+    image = _turned(eight_bit(file), turned)
     # A TIFF is turned while it is loaded, everything else by its metadata.
     if turned >= 5 or (file.format == "TIFF" and (width, height) != file.size):
         width, height = height, width
@@ -295,6 +295,28 @@ def _load(file: "ImageFile") -> None:
 
 def _too_large() -> str:
     return f"more than the {MAX_PIXELS // 1_000_000} megapixels that are read"
+
+
+def _orientation(file: "ImageFile") -> tuple[int, bool, bool]:
+    """How it is turned, 1 to 8, whether that could be read, and whether it is said at all."""
+    try:
+        value = file.getexif().get(_ORIENTATION)
+        if value is None:
+            return 1, True, False
+        return (int(value), True, True) if value in range(1, 9) else (1, value == 0, False)
+    except Exception:  # as with pixels: anything
+        return 1, False, False
+
+
+def _turned(image: "Image", orientation: int) -> "Image":
+    from PIL.Image import Transpose
+
+    ways = (
+        None, Transpose.FLIP_LEFT_RIGHT, Transpose.ROTATE_180, Transpose.FLIP_TOP_BOTTOM, Transpose.TRANSPOSE,
+        Transpose.ROTATE_270, Transpose.TRANSVERSE, Transpose.ROTATE_90,
+    )  # fmt: skip
+    way = ways[orientation - 1]
+    return image if way is None else image.transpose(way)
 
 
 def _moves(file: "ImageFile") -> bool:
