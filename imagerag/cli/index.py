@@ -177,6 +177,7 @@ def document(report: "IndexReport", name: str, library_metadata: "LibraryMetadat
         moved=report.moved,
         changed=report.changed,
         removed=report.removed,
+        paths_removed=report.paths_removed,
         missing=report.missing,
         duplicates=report.duplicates,
         removed_before=report.removed_before,
@@ -211,6 +212,7 @@ def report_lines(report: "IndexReport", name: str, library_metadata: "LibraryMet
         )
         if number
     ]
+    did += [f"{count(report.paths_removed, 'path')} taken out"] if report.paths_removed else []
     would = "would be: " if report.dry_run and did else ""
     lines = [f"library {bold(name)}: {would}{', '.join(did) or 'nothing to index'}"]
     if report.dry_run:
@@ -228,7 +230,7 @@ def report_lines(report: "IndexReport", name: str, library_metadata: "LibraryMet
     if threshold:
         share = f"(above {percentile(threshold.percentile)} of captions without a match)"
         lines.append(f"  {dim('threshold')}  cosine {cosine(threshold.cosine)} {dim(share)}")
-    if library_metadata:
+    if library_metadata and report.added + report.changed:
         speed = f"{rate(report.images_per_s, 'pictures')} with {clean(library_metadata.spec)}"
         lines.append(f"  {dim('speed')}      {speed}")
     return [*lines, f"  {dim('next')}       {accent(f'imagerag search WORDS --library {name}')}"]

@@ -99,6 +99,7 @@ class IndexDocument(Document):
     moved: int
     changed: int
     removed: int
+    paths_removed: int = 0
     missing: int
     duplicates: int
     removed_before: int = 0

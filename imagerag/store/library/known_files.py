@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from imagerag.store.library.metadata.text_origins import sidecars_in
 from imagerag.store.library.schema import FileEntry
 
 Entry = tuple[str, FileEntry]
@@ -36,7 +37,7 @@ class KnownFiles:
         for batch in table.to_batches(10_000):
             for record in batch.to_pylist():
                 ids[record["id"]] = bool(record["caption"])
-                described[record["id"]] = record.get("described") or ""
+                described[record["id"]] = sidecars_in(record.get("described") or "")
                 if not record.get("files"):
                     of_earlier.add(record["id"])
                 for file in record.get("files") or ():

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+from imagerag.store.text_files import clean
+
 MEMBER: Final = "::"
 """Between the path of an archive and the name of a file in it, or the number of a row in a table."""
 
@@ -24,6 +26,12 @@ def path_text(path: str | os.PathLike[str]) -> str:
 def member_path(archive: Path, name: str) -> Path:
     """The path under which a member of an archive is known."""
     return Path(f"{archive}{MEMBER}{name}")
+
+
+def shown_path(path: str) -> str:
+    """A path of a library as the source of a row that nothing gives another one."""
+    file, member = split_member(path)
+    return clean(str(member_path(Path(file), member)) if member else file)
 
 
 def split_member(path: str) -> tuple[str, str]:

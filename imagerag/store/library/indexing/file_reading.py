@@ -13,6 +13,7 @@ from imagerag.store.library.indexing.scan import Scan
 from imagerag.store.library.known_files import KnownFiles
 from imagerag.store.library.metadata.embedded import read_embedded
 from imagerag.store.library.metadata.image_metadata import ImageMetadata
+from imagerag.store.library.metadata.text_origins import with_origins, with_sidecars
 from imagerag.store.library.schema import FileEntry, ImageRecord
 from imagerag.store.text_files import clean
 
@@ -61,12 +62,13 @@ class ReadFile:
         assert self.decoded is not None, "only what was decoded becomes a row"
         row = ImageRecord(image=self.decoded.info.image, source=clean(str(self.path)), size_bytes=self.size_bytes)
         row = self.describe(row)
-        return row if row.title else replace(row, title=self.title)
+        return row if row.title else with_origins(replace(row, title=self.title), self.embedded, self.title)
 
     def describe(self, row: ImageRecord) -> ImageRecord:
         """The row with what people said, and what the file says where nobody did."""
         row = self.raw.filling(self.said.applied_to(row))
-        return replace(self.embedded.filling(row), described=self.described)
+        row = replace(self.embedded.filling(row), described=with_sidecars(row.described, self.described))
+        return with_origins(row, self.embedded)
 
 
 def read_file(

@@ -20,7 +20,8 @@ class IndexReport:
         unchanged: images that were there already, just so.
         moved: images that were there already, under another path.
         changed: files with other bytes than before, embedded anew.
-        removed: images taken out, because none of their files is there any more.
+        removed: images taken out, because none of their files is there any more, or has their bytes.
+        paths_removed: files that are gone, of images that have another one.
         missing: images whose files are gone, and that were kept all the same; `warnings` says why.
         duplicates: files with the same bytes as another one.
         removed_before: files of images that somebody took out of the library; they stay out.
@@ -42,6 +43,7 @@ class IndexReport:
     moved: int = 0
     changed: int = 0
     removed: int = 0
+    paths_removed: int = 0
     missing: int = 0
     duplicates: int = 0
     removed_before: int = 0
@@ -78,7 +80,7 @@ class IndexReport:
     @property
     def did_something(self) -> bool:
         """Whether anything is different now."""
-        return bool(self.added or self.changed or self.moved or self.updated or self.removed)
+        return bool(self.added or self.changed or self.moved or self.updated or self.removed or self.paths_removed)
 
     @property
     def images_per_s(self) -> float:

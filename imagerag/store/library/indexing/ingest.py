@@ -16,6 +16,7 @@ from pathlib import Path
 from imagerag.agent.images.formats import IMAGE_SUFFIXES
 from imagerag.agent.threads import in_thread
 from imagerag.store.disk_space import check_writable
+from imagerag.store.library.indexing.changed_files import keep_texts
 from imagerag.store.library.indexing.index_report import IndexReport
 from imagerag.store.library.indexing.row_writing import SPARE, Progress, RowWriter
 from imagerag.store.library.indexing.scan import Scan, scan
@@ -47,8 +48,8 @@ async def index(
     """Put the images of files and folders into a library, with what a manifest or sidecars say of them.
 
     Files that are no image, damaged or gigantic are skipped and listed. A file that is there already is not embedded
-    again; one that moved keeps its row, one that was changed is embedded anew, and images whose files are all gone are
-    taken out. Afterwards the threshold is calibrated anew, unless nothing changed.
+    again; one that moved keeps its row, one that was changed is embedded anew and keeps its texts, and images whose
+    files are all gone are taken out. Afterwards the threshold is calibrated anew, unless nothing changed.
 
     Args:
         paths: files, folders with everything below them, archives and tables of images, and patterns of all these.
@@ -74,10 +75,17 @@ async def index(
         await asyncio.to_thread(check_writable, library.folder, SPARE)
     given = [Path(path) for path in paths]
     with report.timed("read"):
-        found = await asyncio.to_thread(
-            lambda: scan(given, manifest, ExcludedFiles(exclude), allow_outside=allow_outside, prune=prune)
-        )
         known = await library.table.known_files()
+        found = await asyncio.to_thread(
+            lambda: scan(
+                given,
+                manifest,
+                ExcludedFiles(exclude),
+                allow_outside=allow_outside,
+                prune=prune,
+                known=known.by_path.keys(),
+            )
+        )
         writer = RowWriter(library, found, known, report, copy, progress)
         indexing = Indexing(library, found, known, report, writer)
         removed = await asyncio.to_thread(removed_ids, library.folder)
@@ -96,7 +104,9 @@ async def index(
     await indexing.read_and_write(fresh)
     vanished = find_vanished(known, found, writer.seen, prune=prune)
     with report.timed("write"):
-        await take_out(library, vanished, report, prune=prune, roots=quoted(paths), warn=warn)
+        if not dry_run:
+            await keep_texts(library, vanished, known, writer.seen, report)
+        await take_out(library, vanished, report, changed=writer.changed, prune=prune, roots=quoted(paths), warn=warn)
     report.elapsed = time.perf_counter() - started
     if not dry_run:
         await _finish(library, report, calibrate)
@@ -110,7 +120,7 @@ async def _finish(library: Library, report: IndexReport, calibrate: bool) -> Non
     if not await library.count():
         return
     stale = await library.is_stale()
-    changed = report.added + report.updated + report.changed + report.moved + report.removed
+    changed = report.added + report.updated + report.changed + report.moved + report.removed + report.paths_removed
     if await library.tidying_pays(changed or int(stale)):
         with report.timed("write"):
             await library.optimize()

@@ -14,6 +14,7 @@ from imagerag.store.disk_space import check_space
 from imagerag.store.library.indexing.file_reading import ReadFile
 from imagerag.store.library.indexing.index_report import IndexReport
 from imagerag.store.library.indexing.scan import Scan, changed_since
+from imagerag.store.library.indexing.vanished_files import follow, is_deleted
 from imagerag.store.library.known_files import KnownFiles
 from imagerag.store.library.library import Library
 from imagerag.store.library.maintenance.removal import removed_ids
@@ -64,6 +65,7 @@ class RowWriter:
     Attributes:
         seen: path → the image that it is now; None where that could not be told.
         counted: images that were counted already: further files of them are duplicates.
+        changed: paths of files that were counted as changed.
     """
 
     library: Library
@@ -75,6 +77,7 @@ class RowWriter:
     done: int = 0
     seen: dict[str, str | None] = field(default_factory=dict)
     counted: set[str] = field(default_factory=set)
+    changed: set[str] = field(default_factory=set)
     _waiting: ImageBatch = field(default_factory=ImageBatch)
     _begun: float = -math.inf
     _writing: asyncio.Task[None] | None = None
@@ -138,8 +141,12 @@ class RowWriter:
             if not read:
                 continue
             if sha256 in old:
-                files |= self._merged(old[sha256], read)
-                rows += self._described(old[sha256], read[0])
+                row = old[sha256]
+                left = self._merged(row, read)
+                files |= {sha256: left} if left != row.files else {}
+                rows += self._described(row, read[0], left)
+                for one in read[1:]:
+                    self.report.count("duplicates", str(one.path))
             elif sha256 in removed:  # since they were read
                 self.report.removed_before += len(read)
             elif self.report.dry_run or sha256 in batch.vectors:
@@ -192,16 +199,24 @@ class RowWriter:
         self.report.captions += bool(row.caption)
         return NewImage(row=row, data=first.decoded.data, thumbnail=first.decoded.info.thumbnail, vector=vector)
 
-    def _merged(self, row: ImageRecord, read: Sequence[ReadFile]) -> Mapping[str, Sequence[FileEntry]]:
-        """The row's files with those that were read, where that makes a difference."""
-        entries = {one.entry.path: one.entry for one in read}
-        merged = sorted({**{file.path: file for file in row.files}, **entries}.values())
-        return {row.id: merged} if tuple(merged) != row.files else {}
+    def _merged(self, row: ImageRecord, read: Sequence[ReadFile]) -> tuple[FileEntry, ...]:
+        """The files of a row with those that were read.
 
-    def _described(self, row: ImageRecord, read: ReadFile) -> Iterator[ImageRecord]:
+        Where one of them is new, the image was found elsewhere: what is not there any more it need not have.
+        """
+        entries = {one.entry.path: one.entry for one in read}
+        known = {file.path: file for file in row.files}
+        if not entries.keys() <= known.keys():
+            known = {path: file for path, file in known.items() if not is_deleted(path)}
+        return tuple(sorted({**known, **entries}.values()))
+
+    def _described(self, old: ImageRecord, read: ReadFile, left: Sequence[FileEntry]) -> Iterator[ImageRecord]:
         """The row with what is said of it now, where that makes a difference; counts what became of it."""
+        row = next(follow(old, set(old.files) - set(left), left), old)
         if row.id in self.counted:
             self.report.count("duplicates", str(read.path))
+            if row != old:
+                yield row
             return
         self.counted.add(row.id)
         now = read.describe(row)
@@ -210,7 +225,7 @@ class RowWriter:
             self.report.count("updated", str(read.path))
         else:
             self._count_known(row, read)
-        if now != row or now.described != row.described:
+        if now != old or now.described != row.described:
             yield now
 
     def _count_known(self, row: ImageRecord, read: ReadFile) -> None:
@@ -225,6 +240,8 @@ class RowWriter:
     def _count_new(self, read: Sequence[ReadFile]) -> None:
         first = read[0]
         self.counted.add(first.sha256)
-        self.report.count("changed" if first.entry.path in self.known.by_path else "added", str(first.path))
+        changed = next((one.entry.path for one in read if one.entry.path in self.known.by_path), None)
+        self.changed |= {changed} if changed is not None else set()
+        self.report.count("added" if changed is None else "changed", str(first.path))
         for one in read[1:]:
             self.report.count("duplicates", str(one.path))

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -142,18 +142,20 @@ def scan(
     *,
     allow_outside: bool,
     prune: bool = False,
+    known: Collection[str] = (),
 ) -> Scan:
     """Find every image to look at.
 
     Args:
         prune: a path that is not there is no mistake: what was indexed below it is to be taken out.
+        known: paths that the library has, to say so of one that is not there.
 
     Raises:
         UsageError: a path or a manifest does not exist, or a manifest cannot be read.
     """
     manifests, tables = split_manifests(manifest)
     named = expand(paths, may_be_gone=prune)
-    there = [path for path in (*named.paths, *tables) if _exists(path, prune)]
+    there = [path for path in (*named.paths, *tables) if _exists(path, prune, known)]
     roots = [path for path in there if path.is_dir()]
     listed = read_manifests(manifests, roots, given=there, allow_outside=allow_outside)
     found: dict[Path, None] = {}
@@ -195,13 +197,20 @@ def is_below(path: str, folder: Path) -> bool:
     return path == str(folder) or path.startswith(f"{str(folder).rstrip(os.sep)}{os.sep}")
 
 
-def _exists(path: Path, prune: bool) -> bool:
+def _exists(path: Path, prune: bool, known: Collection[str]) -> bool:
     try:
         there = path.exists()
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     if not there and not prune:
-        raise UsageError(f"there is no file or folder {path}; with --prune, what was indexed below it is taken out")
+        here = Path(os.path.abspath(path))
+        if any(is_below(split_member(one)[0], here) for one in known):
+            raise UsageError(
+                f"there is no file or folder {path}. Nothing was taken out: the library keeps what was indexed there.\n"
+                "Was it moved, index the folder where it is now; is it gone, the same command with --prune takes out "
+                "what was indexed below it"
+            )
+        raise UsageError(f"there is no file or folder {path}")
     return there
 
 

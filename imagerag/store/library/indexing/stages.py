@@ -18,6 +18,7 @@ from imagerag.store.library.known_files import KnownFiles
 from imagerag.store.library.library import Library
 from imagerag.store.library.locations import path_text
 from imagerag.store.library.metadata.sidecars import SidecarMetadata
+from imagerag.store.library.metadata.text_origins import with_sidecars
 from imagerag.store.library.schema import ImageRecord
 from imagerag.store.library.thresholds.content import is_unit
 from imagerag.store.text_files import clean
@@ -101,7 +102,8 @@ class Indexing:
         for old in rows:
             problems, path = said[old.id].problems, first[old.id]
             row = self.scan.raw_of(path).filling(said[old.id].description.applied_to(old))
-            row = replace(row, described="" if problems else described[old.id])  # problems are told every time
+            sidecars = "" if problems else described[old.id]  # problems are told every time
+            row = replace(row, described=with_sidecars(old.described, sidecars))
             self._tell(path, problems)
             self.report.captions += bool(row.caption)
             self.report.count("updated" if row != old else "unchanged", str(path) if row != old else "")

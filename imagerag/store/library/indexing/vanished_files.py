@@ -14,9 +14,8 @@ from imagerag.store.library.indexing.scan import Scan, entry_of, is_below
 from imagerag.store.library.known_files import Entry, KnownFiles
 from imagerag.store.library.library import Library
 from imagerag.store.library.linked_files import read_linked
-from imagerag.store.library.locations import member_path, split_member
+from imagerag.store.library.locations import shown_path, split_member
 from imagerag.store.library.schema import FileEntry, ImageRecord
-from imagerag.store.text_files import clean
 
 SHARE: Final = 0.5
 """Of the images that were indexed below the given paths: when more vanish at once, none is taken out unasked."""
@@ -78,11 +77,16 @@ async def take_out(
     found: VanishedFiles,
     report: IndexReport,
     *,
+    changed: Set[str],
     prune: bool,
     roots: str,
     warn: Callable[[str], None] | None = None,
 ) -> None:
-    """Take vanished files out of a library, and images of which none is left; warn of what was held back and why."""
+    """Take vanished files out of a library, and images of which none is left; warn of what was held back and why.
+
+    Args:
+        changed: paths of files that were counted as changed: the image that was there before is not counted again.
+    """
     gone = {one for one, _ in found.gone} - found.alive
     if not prune and len(gone) > FEW and len(gone) > SHARE * found.below:
         why = f"{len(gone):,} of {found.below:,} pictures that were indexed there are gone, more than half"
@@ -90,7 +94,7 @@ async def take_out(
     else:
         why = "their folders are empty or not there, as where a disk is not mounted"
     await _drop(library, found.gone, found.alive, report, everything=prune)
-    await _drop(library, found.replaced, found.alive, report, everything=True, counted=False)
+    await _drop(library, found.replaced, found.alive, report, everything=True, changed=changed)
     gone = {one for one, _ in found.gone}
     for sha256, entry in dict(reversed(found.held)).items():
         if sha256 not in found.alive | gone:
@@ -110,14 +114,14 @@ async def _drop(
     report: IndexReport,
     *,
     everything: bool,
-    counted: bool = True,
+    changed: Set[str] | None = None,
 ) -> None:
     """Take entries out of their rows, and out of the library the rows that have no other; copies stay.
 
     Args:
         alive: images that are not taken out.
         everything: copies go, too.
-        counted: whether images that are taken out are told; what was changed is told as that.
+        changed: of files with other bytes, the paths that were counted as changed; None for files that are gone.
     """
     by_id: dict[str, set[FileEntry]] = {}
     for sha256, entry in entries:
@@ -137,9 +141,12 @@ async def _drop(
             if not report.dry_run:
                 await library.delete(out)
                 await library.update_files({row.id: left[row.id] for row in kept})
-                await library.update([new for row in kept for new in _follow(row, dropped[row.id], left[row.id])])
-        for one in out if counted else ():
-            report.count("removed", min(by_id[one]).path)
+                await library.update([new for row in kept for new in follow(row, dropped[row.id], left[row.id])])
+        for one in out:
+            if not any(entry.path in (changed or ()) for entry in by_id[one]):
+                report.count("removed", min(by_id[one]).path)
+        if changed is None:
+            report.paths_removed += sum(len(row.files) - len(left[row.id]) for row in kept if left[row.id])
 
 
 def _still_vanished(entries: Mapping[str, Set[FileEntry]]) -> dict[str, set[FileEntry]]:
@@ -157,16 +164,10 @@ def _is_there(digest: str, entry: FileEntry) -> bool:
         return False
 
 
-def _follow(row: ImageRecord, dropped: Iterable[FileEntry], left: Sequence[FileEntry]) -> Iterator[ImageRecord]:
+def follow(row: ImageRecord, dropped: Iterable[FileEntry], left: Sequence[FileEntry]) -> Iterator[ImageRecord]:
     """The row with another file as its source, where its source was a file of its own that is no longer there."""
-    if left and row.source in {_shown(entry) for entry in dropped} - {_shown(entry) for entry in left}:
-        yield replace(row, source=_shown(left[0]))
-
-
-def _shown(entry: FileEntry) -> str:
-    """A file as the source of a row that nothing gives another one."""
-    file, member = split_member(entry.path)
-    return clean(str(member_path(Path(file), member)) if member else file)
+    if left and row.source in {shown_path(entry.path) for entry in dropped} - {shown_path(one.path) for one in left}:
+        yield replace(row, source=shown_path(left[0].path))
 
 
 def _without(files: Iterable[FileEntry], dropped: set[FileEntry]) -> tuple[FileEntry, ...]:
@@ -185,6 +186,18 @@ def _is_gone(path: str, entries: Sequence[Entry], scan: Scan) -> bool:
     if source is not None:
         return all(entry.mtime_ns != source.status.st_mtime_ns for _, entry in entries)
     return not os.path.lexists(file)
+
+
+def is_deleted(path: str) -> bool:
+    """Whether a file is surely not there, now; of a folder that may not be read, or a member of an archive, nobody
+    can tell."""
+    try:
+        os.lstat(split_member(path)[0])
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _in_empty_folder(path: str, known: dict[str, bool]) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 from imagerag.agent.errors import ImageRAGError, ImageTooLargeError, UsageError
 from imagerag.agent.images.decoding import check_file_size
 from imagerag.agent.threads import in_thread
+from imagerag.agent.types import ImageRef
 from imagerag.store.data_dir import DataDir
 from imagerag.store.images.blob_store import FileBlobStore
 from imagerag.store.images.image_info import image_info
@@ -22,8 +23,10 @@ from imagerag.store.library.database import LANCE_ERRORS, list_libraries, open_t
 from imagerag.store.library.image_copies import stray_files
 from imagerag.store.library.library import Library
 from imagerag.store.library.linked_files import CHANGED, linked_bytes
-from imagerag.store.library.locations import split_member
+from imagerag.store.library.locations import shown_path, split_member
 from imagerag.store.library.maintenance.verification import LibraryProblem
+from imagerag.store.library.metadata.embedded.reader import read_embedded
+from imagerag.store.library.metadata.text_origins import sidecars_in, with_origins, with_texts_of
 from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage
 from imagerag.store.library.table import LibraryTable
 from imagerag.store.set_aside import set_aside
@@ -143,7 +146,7 @@ class _Mending:
                 if there is not None:
                     await self.library.update_files({there.id: sorted({*there.files, now})})
             if there is None:
-                row = replace(self.row, image=info.image, files=(now,), size_bytes=now.size)
+                row = _changed_row(self.row, info.image, now, data)
                 await self.library.upsert([NewImage(row=row, data=None, thumbnail=info.thumbnail, vector=vector)])
             await self.library.delete([self.row.id])
             return info.image.sha256
@@ -176,6 +179,16 @@ def _read_now(entry: FileEntry) -> tuple[bytes, FileEntry] | None:
         return Path(path).read_bytes(), FileEntry(entry.path, status.st_size, status.st_mtime_ns, status.st_ino)
     except (OSError, ImageTooLargeError):
         return None
+
+
+def _changed_row(old: ImageRecord, image: ImageRef, file: FileEntry, data: bytes) -> ImageRecord:
+    """The row of what is in a changed file now, with the texts of the image that was in it."""
+    embedded, described = read_embedded(data), sidecars_in(old.described)
+    row = ImageRecord(
+        image=image, source=shown_path(file.path), created=old.created, files=(file,), size_bytes=file.size
+    )
+    row = replace(embedded.filling(row), described=described)
+    return with_texts_of(with_origins(row, embedded), old)
 
 
 def _repaired(problem: LibraryProblem, repaired: str) -> LibraryProblem:

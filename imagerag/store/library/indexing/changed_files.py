@@ -1,0 +1,49 @@
+"""The texts of files that were changed: what is said of the image that was there before stays with the new one."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from imagerag.store.library.indexing.index_report import IndexReport
+from imagerag.store.library.indexing.vanished_files import VanishedFiles
+from imagerag.store.library.known_files import Entry, KnownFiles
+from imagerag.store.library.library import Library
+from imagerag.store.library.metadata.text_origins import with_sidecars, with_texts_of
+from imagerag.store.library.schema import FileEntry, ImageRecord
+
+_AT_ONCE: Final = 500
+
+
+async def keep_texts(
+    library: Library, found: VanishedFiles, known: KnownFiles, seen: Mapping[str, str | None], report: IndexReport
+) -> None:
+    """Give the new images of changed files the texts of the old ones, before these are taken out.
+
+    Where the old file itself lies elsewhere now, it took its texts along. One that was there
+    already when it came to lie in place of another has texts of its own.
+    """
+    before: dict[str, Entry] = {}
+    for old, entry in found.replaced:
+        new, there = seen.get(entry.path), {one for one, _ in known.by_path[entry.path]}
+        if new is not None and (new not in known.ids or new in there):  # there: a run was stopped between two writes
+            before.setdefault(new, (old, entry))
+    ids = list(before)
+    for start in range(0, len(ids), _AT_ONCE):
+        part = ids[start : start + _AT_ONCE]
+        async with library.files_lock():
+            rows = {row.id: row for row in await library.rows(sorted({*part, *(before[one][0] for one in part)}))}
+            changed = []
+            for row in (rows[one] for one in part if one in rows):
+                old, entry = before[row.id]
+                if old in rows and not _moved(rows[old], entry):
+                    # A copy may have been read in this run, which has other sidecars.
+                    described = with_sidecars(rows[old].described, known.described.get(old, ""))
+                    changed.append((row, with_texts_of(row, replace(rows[old], described=described))))
+            await library.update([now for row, now in changed if now != row])
+        report.captions += sum(bool(now.caption) - bool(row.caption) for row, now in changed)
+
+
+def _moved(row: ImageRecord, entry: FileEntry) -> bool:
+    """Whether a file of an image lies under another path now; its copies are other files."""
+    same = (entry.inode, entry.mtime_ns)
+    return any(file.path != entry.path and (file.inode, file.mtime_ns) == same for file in row.files)

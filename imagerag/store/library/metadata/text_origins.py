@@ -1,0 +1,91 @@
+"""Where the texts of a row come from, and the row of a changed file with the texts of the old one.
+
+A row notes in `described`, behind what its sidecars were, short hashes of everything that its file says of itself. What
+is in the row and is none of these, a person, a sidecar or a manifest said.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, replace
+from hashlib import sha256
+from typing import Any, Final
+
+from imagerag.store.library.locations import shown_path
+from imagerag.store.library.metadata.image_metadata import ImageMetadata
+from imagerag.store.library.schema import ImageRecord
+
+_FIELDS: Final = tuple(one.name for one in fields(ImageMetadata) if one.name not in ("metadata", "source"))
+_DEFAULT_TITLE: Final = "title of no one"
+
+
+def sidecars_in(described: str) -> str:
+    """Of a row's `described`, what the sidecars and the manifest were."""
+    return described.partition(" ")[0]
+
+
+def with_sidecars(described: str, sidecars: str) -> str:
+    """A row's `described` with other sidecars; what its file says stays."""
+    return sidecars + "".join(described.partition(" ")[1:])
+
+
+def with_origins(row: ImageRecord, embedded: ImageMetadata, default_title: str = "") -> ImageRecord:
+    """The row with a note of what its file says of itself, and of the title that it has where nothing gives one."""
+    said = {_mark(name, value) for name, value in _said(vars(embedded)) if not _is_empty(value)}
+    said |= {_mark(_DEFAULT_TITLE, default_title)} if default_title else set()
+    return replace(row, described=" ".join([sidecars_in(row.described), *sorted(said)])) if said else row
+
+
+def with_texts_of(new: ImageRecord, old: ImageRecord) -> ImageRecord:
+    """The row of a changed file with the texts of the image that was there before.
+
+    What sidecars and manifests say anew counts, then what anybody said of the old image, then what the file says now,
+    and last what the file said before.
+    """
+    said = dict(_said(vars(new)))
+    kept = {name: value for name, value in _said(vars(old)) if _stays(name, value, said.get(name), old, new)}
+    metadata = {name.partition(".")[2]: value for name, value in kept.items() if name not in _FIELDS}
+    texts: dict[str, Any] = {name: value for name, value in kept.items() if name in _FIELDS}
+    if old.source and _is_path(new) and not _is_path(old):
+        texts["source"] = old.source
+    marks = {_mark(name, value) for name, value in kept.items()} & _marks(old)
+    described = " ".join([sidecars_in(new.described), *sorted(_marks(new) | marks)])
+    return replace(new, **texts, metadata={**new.metadata, **metadata}, described=described)
+
+
+def _stays(name: str, value: Any, now: Any, old: ImageRecord, new: ImageRecord) -> bool:
+    """Whether a value of the old image stays, rather than what is said of the new one."""
+    if _is_empty(value):
+        return False
+    if _is_empty(now) or _is_default(new, name, now):
+        return True
+    anew = sidecars_in(new.described) != sidecars_in(old.described)
+    return (not anew or _is_of_file(new, name, now)) and not _is_of_file(old, name, value)
+
+
+def _said(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    yield from ((name, values[name]) for name in _FIELDS)
+    yield from ((f"metadata.{key}", value) for key, value in (values["metadata"] or {}).items())
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or value == "" or value == ()
+
+
+def _mark(name: str, value: Any) -> str:
+    return sha256(f"{name}={value}".encode(errors="replace")).hexdigest()[:8]
+
+
+def _marks(row: ImageRecord) -> set[str]:
+    return set(row.described.split(" ")[1:])
+
+
+def _is_of_file(row: ImageRecord, name: str, value: Any) -> bool:
+    return _mark(name, value) in _marks(row) or _is_default(row, name, value)
+
+
+def _is_default(row: ImageRecord, name: str, value: Any) -> bool:
+    return name == "title" and _mark(_DEFAULT_TITLE, value) in _marks(row)
+
+
+def _is_path(row: ImageRecord) -> bool:
+    """Whether a row's source is a file of its own, which nobody said."""
+    return row.source in {shown_path(file.path) for file in row.files}
