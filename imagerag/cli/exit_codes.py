@@ -52,7 +52,7 @@ def _wrapped(line: str, width: int) -> list[str]:
 
 def _explained(error: Exception) -> tuple[str, int]:
     if isinstance(error, click.Abort):
-        return "stopped", STOPPED
+        return clean_lines(f"stopped: {error}" if str(error) else "stopped"), STOPPED
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
         hint = f" ({context.command_path} --help)" if isinstance(error, click.UsageError) and context else ""
