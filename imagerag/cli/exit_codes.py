@@ -1,6 +1,7 @@
 """Errors as a user meets them: one line, one exit code."""
 
 import json
+import os
 import re
 import sys
 import textwrap
@@ -33,9 +34,13 @@ def fail(error: Exception, *, as_json: bool) -> int:
 
 
 def print_failure(message: str) -> None:
-    """A message on stderr, after the program's name; wrapped at words where a terminal shows it, a list as lines."""
+    """A message on stderr, after the program's name; wrapped at words where a terminal shows it, a list as lines.
+
+    Whoever sets COLUMNS shows it somewhere of that width, as they do with every other line.
+    """
     shown = f"imagerag: {message}".splitlines()
-    say("\n".join(wrapped(shown, columns()) if sys.stderr.isatty() else shown), err=True)
+    shown_to_people = sys.stderr.isatty() or "COLUMNS" in os.environ
+    say("\n".join(wrapped(shown, columns()) if shown_to_people else shown), err=True)
 
 
 def wrapped(lines: Sequence[str], width: int) -> list[str]:
@@ -52,7 +57,7 @@ def _wrapped(line: str, width: int) -> list[str]:
 
 def _explained(error: Exception) -> tuple[str, int]:
     if isinstance(error, click.Abort):
-        return "stopped", STOPPED
+        return clean_lines(f"stopped: {error}" if str(error) else "stopped"), STOPPED
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
         hint = f" ({context.command_path} --help)" if isinstance(error, click.UsageError) and context else ""

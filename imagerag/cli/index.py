@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from imagerag.agent.errors import UnknownLibraryError, UsageError
 from imagerag.cli import Globals
 from imagerag.cli.options import json_option, pass_globals, quiet_option
+from imagerag.cli.skipped_files import example_lines, skipped_lines
 from imagerag.cli.terminal.output import (
     accent,
     bold,
@@ -20,8 +21,6 @@ from imagerag.cli.terminal.output import (
     say_all,
     say_json,
     short,
-    table,
-    tail,
     warning_lines,
 )
 from imagerag.cli.terminal.progress_line import FileProgress
@@ -34,12 +33,6 @@ if TYPE_CHECKING:
     from imagerag.schemas.libraries import IndexDocument
     from imagerag.store.library.indexing.index_report import IndexReport
     from imagerag.store.library.library_metadata import LibraryMetadata
-
-SHOWN: Final = 20
-"""Skipped files that people see listed; programs get them all."""
-
-_KINDS: Final = ("added", "changed", "moved", "updated", "removed", "missing", "duplicates")
-"""Kinds of which a dry run names examples, as the report calls them."""
 
 
 @click.command("index")
@@ -93,14 +86,14 @@ def index_command(
         raise UsageError("say what to index: imagerag index PATH --library NAME")
     rag = ImageRAG(library=library, home=globals_.home)
     name = chosen_library(rag, library)
-    progress = FileProgress()
+    progress = FileProgress(shown=not quiet)
 
     def warn(text: str) -> None:
         progress.close()
         say_all(warning_lines([text]), err=True)
 
     given = {"embedder": embedder, "manifest": manifest or None, "exclude": exclude, "allow_outside": allow_outside,
-             "prune": prune, "progress": None if quiet else progress, "warn": warn}  # fmt: skip
+             "prune": prune, "progress": progress, "warn": warn}  # fmt: skip
 
     def show(report: "IndexReport", metadata: "LibraryMetadata | None") -> None:
         progress.close()
@@ -112,8 +105,21 @@ def index_command(
     with contextlib.closing(progress):
         if watch:
             return _watched(_watch(rag, name, paths, show, copy=copy, **given))
-        report = asyncio.run(_index(rag, name, paths, show, copy=copy, dry_run=dry_run, **given))
+        try:
+            report = asyncio.run(_index(rag, name, paths, show, copy=copy, dry_run=dry_run, **given))
+        except KeyboardInterrupt:
+            raise click.Abort("" if dry_run else _kept(progress, name)) from None
     return 1 if strict and report.skipped else 0
+
+
+def _kept(progress: FileProgress, name: str) -> str:
+    """What an indexing that was stopped leaves, and how it goes on."""
+    if not progress.done:
+        return "nothing new is in the library yet; the same command begins again"
+    return (
+        f"{progress.done:,} of {count(progress.of, 'file')} are done, their pictures are in library {name}; "
+        "the same command goes on"
+    )
 
 
 def chosen_library(rag: ImageRAG, flag: str | None) -> str:
@@ -216,9 +222,8 @@ def report_lines(report: "IndexReport", name: str, library_metadata: "LibraryMet
     would = "would be: " if report.dry_run and did else ""
     lines = [f"library {bold(name)}: {would}{', '.join(did) or 'nothing to index'}"]
     if report.dry_run:
-        lines += table([[dim(kind), tail(path, 60)] for kind in _KINDS for path in report.examples.get(kind, [])])
-        return [*lines, *_listed(report.skipped)]
-    lines += [*_listed(report.skipped), *_listed(report.notes)]
+        return [*lines, *example_lines(report), *skipped_lines(report.skipped)]
+    lines += [*skipped_lines(report.skipped), *skipped_lines(report.notes)]
     if report.columns:
         read = ", ".join(name if name == field else f"{name} → {field}" for name, field in report.columns.items())
         lines.append(f"  {dim('columns')}    {short(read, max(40, columns() - 14))}")
@@ -234,9 +239,3 @@ def report_lines(report: "IndexReport", name: str, library_metadata: "LibraryMet
         speed = f"{rate(report.images_per_s, 'pictures')} with {clean(library_metadata.spec)}"
         lines.append(f"  {dim('speed')}      {speed}")
     return [*lines, f"  {dim('next')}       {accent(f'imagerag search WORDS --library {name}')}"]
-
-
-def _listed(what: "list[tuple[str, str]]") -> list[str]:
-    """Paths, and what is wrong with each, whole: a reason too long for the line goes on below."""
-    lines = table([[tail(path, 44), dim(clean(reason))] for path, reason in what[:SHOWN]])
-    return [*lines, f"  … and {len(what) - SHOWN:,} more: --json lists them all"] if len(what) > SHOWN else lines

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -102,7 +103,19 @@ def prune_command(
     return 0
 
 
-@click.command("save")
+class _SaveCommand(click.Command):
+    """`save`, which tells what a second argument was probably meant as."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments; the folder is an option's, not one of them."""
+        ctx.allow_extra_args = True
+        rest = super().parse_args(ctx, args)
+        if rest and not ctx.resilient_parsing:
+            ctx.fail(f"the folder is given with --out: imagerag runs save RUN --out {shlex.quote(clean(rest[0]))}")
+        return rest
+
+
+@click.command("save", cls=_SaveCommand)
 @click.argument("run")
 @overwrite_option
 @click.option("--out", metavar="DIR", help="The folder; it is made. By default one named as the run.")
@@ -130,8 +143,8 @@ def save_command(globals_: Globals, /, run: str, out: str | None, as_json: bool)
 
 def _confirm(preview: "Callable[[], RunsRemoved]", command: str, as_json: bool) -> None:
     """Show what would go, and ask; where nobody can be asked, refuse."""
+    planned = preview()  # first: a run that there is not is told before anything is asked
     require_terminal(command, as_json=as_json)
-    planned = preview()
     say_all(_lines(planned), err=True)
     if planned.runs:
         confirm(f"remove {count(len(planned.runs), 'run')} for good?", command, yes=False, as_json=as_json)

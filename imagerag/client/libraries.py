@@ -139,7 +139,9 @@ class LibrariesAPI(LibraryMaintenance):
         # What changes while files are indexed is not missed: the next look begins before.
         coming, delay = asyncio.ensure_future(anext(watched)), CalibrationDelay()
         try:
-            yield await self.index(*paths, library=library, exclude=exclude, **options)
+            report = await self.index(*paths, library=library, exclude=exclude, **options)
+            report.tell_next_pass()
+            yield report
             while True:
                 await asyncio.wait([coming], timeout=delay.remaining())
                 if not coming.done():
@@ -151,6 +153,7 @@ class LibrariesAPI(LibraryMaintenance):
                 await coming
                 coming = asyncio.ensure_future(anext(watched))
                 report = await self.index(*paths, library=library, exclude=exclude, calibrate=False, **options)
+                report.tell_next_pass()
                 if report.did_something:
                     delay.begin()
                 yield report

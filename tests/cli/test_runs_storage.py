@@ -50,6 +50,18 @@ def test_removing_asks_and_is_refused_where_nobody_answers(imagerag: Imagerag, r
     assert imagerag("show", runs[0]).exit_code == 2
 
 
+def test_a_run_that_there_is_not_is_told_before_anything_is_asked(imagerag: Imagerag) -> None:
+    refused = imagerag("runs", "remove", "nonesuch")
+    assert "no run 'nonesuch'" in one_line(refused)
+    assert "--yes" not in one_line(refused)
+
+
+def test_a_folder_given_as_an_argument_is_named_with_its_option(imagerag: Imagerag) -> None:
+    refused = imagerag("runs", "save", "last", "out.png")
+    assert refused.exit_code == 2
+    assert "--out out.png" in one_line(refused)
+
+
 def test_a_run_that_is_being_made_is_refused_by_name(imagerag: Imagerag, runs: list[str], home: Path) -> None:
     lock = ImageRAG(home=home).dependencies.home.lock(runs[0])
     with run_lock(lock, runs[0]):

@@ -110,15 +110,24 @@ def decode(data: bytes, *, side: int | None = None) -> Decoded:
         UsageError: no image that is read, a damaged or cut one, or one over 64 MB (a camera RAW: 256) or 200
             megapixels; the message is the reason, without a file name.
     """
-    if not data:
-        raise UsageError("the file is empty")
-    check_size(len(data), lambda: data)
-    form = readable_format(data)
+    form = format_to_decode(data)
     takes = complexity(data)
     if takes.plain:
         with _AT_ONCE:
             return decode_here(data, form, side=side)
     return _decoded_in_process(data, side, takes.pixels)
+
+
+def format_to_decode(data: bytes) -> ImageFormat:
+    """The format of an image file, as far as it can be told without decoding.
+
+    Raises:
+        UsageError: as `decode`; damage is not told.
+    """
+    if not data:
+        raise UsageError("the file is empty")
+    check_size(len(data), lambda: data)
+    return readable_format(data)
 
 
 def check_size(size: int, start: Callable[[], bytes]) -> None:

@@ -14,7 +14,7 @@ from imagerag.cli.library import images as library_images
 from imagerag.cli.library import snapshots as library_snapshots
 from imagerag.cli.library import upkeep as library_upkeep
 from imagerag.cli.options import json_option, pass_globals
-from imagerag.cli.terminal.output import accent, bold, count, dim, say, say_all, say_json, short, table
+from imagerag.cli.terminal.output import accent, bold, count, dim, entry, say, say_all, say_json, short, table
 from imagerag.client.client import ImageRAG
 from imagerag.formatting.numbers import cosine, percent, percentile
 
@@ -63,7 +63,7 @@ def info_command(globals_: Globals, /, name: str, as_json: bool) -> int:
     else:
         tagged = [f"snapshots: {', '.join(tags)}"] if (tags := _tags(rag, name)) else []
         head = f"library {bold(name)}: {count(number, 'picture')}"
-        say_all([head, *library_metadata_lines(library_metadata), *tagged])
+        say_all([head, *library_metadata_lines(library_metadata, name), *tagged])
     return 0
 
 
@@ -154,7 +154,7 @@ def _row(
     return [bold(short(name, 40)), count(number or 0, "picture"), threshold, spec]
 
 
-def library_metadata_lines(library_metadata: "LibraryMetadata") -> list[str]:
+def library_metadata_lines(library_metadata: "LibraryMetadata", name: str) -> list[str]:
     """The encoder and the threshold of a library."""
     rows = [
         [dim("encoder"), accent(library_metadata.spec)],
@@ -167,15 +167,20 @@ def library_metadata_lines(library_metadata: "LibraryMetadata") -> list[str]:
         rows += _threshold_rows(library_metadata.threshold)
     else:
         rows.append([dim("threshold"), "not calibrated: it is empty"])
-    return table([*rows, [dim("pictures"), _between(library_metadata)]])
+    return [*table(rows), *entry("pictures", _between(library_metadata, name))]
 
 
-def _between(library_metadata: "LibraryMetadata") -> str:
+def _between(library_metadata: "LibraryMetadata", name: str) -> str:
     """The threshold between two pictures, in words."""
     found = library_metadata.image_threshold
     if found is None:
-        return "not calibrated: imagerag library calibrate NAME"
-    return f"cosine {cosine(found.cosine)} and more is the same thing" if found.cosine is not None else "no threshold"
+        return f"between pictures: not measured yet: imagerag library calibrate {name}"
+    if found.cosine is not None:
+        return f"between pictures: cosine {cosine(found.cosine)} and more is the same thing"
+    return (
+        f"between pictures: not measured, it has too few of them ({found.images:,}), or its encoder cannot tell them "
+        f"apart; add more, or name a cosine where one is needed: imagerag library dedupe {name} --threshold 0.97"
+    )
 
 
 def threshold_lines(threshold: "Threshold") -> list[str]:
@@ -187,7 +192,7 @@ def _threshold_rows(threshold: "Threshold") -> list[list[str]]:
     rows = [[dim("threshold"), f"cosine {bold(cosine(threshold.cosine))}"]]
     rows.append([dim("percentile"), f"{percentile(threshold.percentile)} of captions without a match stay below it"])
     if threshold.accept_rate is not None:
-        rows.append([dim("accepted"), f"{percent(threshold.accept_rate)} of the library's own captions reach it"])
+        rows.append([dim("accepted"), f"{percent(threshold.accept_rate)} of single things that captions name reach it"])
     asked = f"{threshold.n_own} own, {threshold.n_near} near-miss, {threshold.n_unrelated} unrelated captions"
     return [*rows, [dim("measured"), f"with {asked}, {count(threshold.images, 'picture')}"]]
 

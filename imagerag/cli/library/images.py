@@ -11,7 +11,7 @@ from imagerag.agent.errors import UsageError
 from imagerag.cli import Globals
 from imagerag.cli.confirmation import confirm, yes_option
 from imagerag.cli.options import Decorator, filter_option, filter_options, json_option, pass_globals, together
-from imagerag.cli.terminal.output import bold, count, dim, say, say_all, say_json, short, table
+from imagerag.cli.terminal.output import bold, columns, count, dim, hanging, say, say_all, say_json, short, table
 from imagerag.client.client import ImageRAG
 from imagerag.formatting.text import clean, image_name
 
@@ -131,6 +131,7 @@ def remove_command(
         say_document(name, "remove", rows, dry_run=dry_run)
     else:
         say(_done(name, "removed", len(rows), dry_run) + ("; the files stay" if rows and not dry_run else ""))
+        say_all([] if rows else asyncio.run(_no_match(rag, **filters)))
     return 0
 
 
@@ -182,6 +183,7 @@ def update_command(
         say_document(name, "update", rows, dry_run=dry_run)
     else:
         say(_done(name, "changed", len(rows), dry_run))
+        say_all([] if rows else asyncio.run(_no_match(rag, filter=filter)))
     return 0
 
 
@@ -260,6 +262,17 @@ def _path(row: "ImageRecord") -> str:
     from imagerag.store.library.maintenance.image_selection import path_of
 
     return clean(path_of(row))
+
+
+async def _no_match(rag: ImageRAG, *, filter: Any, tags: Sequence[str] = (), licences: Sequence[str] = ()) -> list[str]:
+    """Why a filter leaves no picture, as a search says it; nothing where it leaves some."""
+    from imagerag.agent.ports import Filter
+    from imagerag.agent.retrieval.search_queries import explain_filter
+    from imagerag.agent.types.filters import parse_filter
+
+    wanted = Filter(where=parse_filter(filter), tags=tuple(tags), licences=tuple(licences))
+    why = await explain_filter(await rag.libraries.open(), wanted)
+    return hanging(f"nothing: {why}", columns() - 2, indent=2, head="  ") if why else []
 
 
 def _done(name: str, what: str, number: int, dry_run: bool) -> str:

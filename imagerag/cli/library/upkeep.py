@@ -225,7 +225,8 @@ def _caption_rows(found: "LibraryStatistics") -> list[list[str]]:
     near = found.caption_similarity
     if near is None:
         return []
-    share = f"{percent(near.accept_rate)} of {near.measured:,} reach the threshold {cosine(near.threshold)}"
+    reached = f"reach the threshold {cosine(near.threshold)} with their own picture"
+    share = f"{percent(near.accept_rate)} of {near.measured:,} whole captions {reached}"
     worst = [["", f"{cosine(one.similarity)}  {one.id[:12]}  {clean(short(one.caption, 60))}"] for one in near.worst]
     return [["captions", share], ["worst", worst[0][1]], *worst[1:]]
 

@@ -86,15 +86,27 @@ _LABELS = {"generate": "draw", "regenerate": "redraw"}
 
 class FileProgress:
     """How many files are done: a bar with the rate and the time that is left in a terminal, a line per tenth
-    elsewhere."""
+    elsewhere.
 
-    def __init__(self) -> None:
+    Args:
+        shown: False only keeps the numbers.
+
+    Attributes:
+        done, of: how many files are done, and how many there are.
+    """
+
+    def __init__(self, *, shown: bool = True) -> None:
+        self.done = self.of = 0
+        self._shown = shown
         self._tenth = 0
         self._first = 0, 0.0
         self._bar: Progress | None = None
 
     def __call__(self, done: int, of: int) -> None:
         """Show how many are done; called after every batch."""
+        self.done, self.of = done, of
+        if not self._shown:
+            return
         if can_redraw():
             self._draw(done, of)
         elif (tenth := 10 * done // max(of, 1)) > self._tenth:

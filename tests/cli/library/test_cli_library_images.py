@@ -70,6 +70,19 @@ def test_images_are_updated(imagerag: Imagerag, mine: str, drawn: Path) -> None:
     assert "say what changes" in one_line(imagerag("library", "update", "mine", drawn / "widget-a.png"))
 
 
+@pytest.mark.parametrize("change", [("update", "--title", "x"), ("remove",)])
+def test_a_filter_that_leaves_nothing_is_explained_as_by_a_search(
+    imagerag: Imagerag, mine: str, change: tuple[str, ...]
+) -> None:
+    command, *options = change
+    told = imagerag("library", command, "mine", "--filter", "category=gadgets", *options, "--dry-run").stdout
+    assert "0 pictures would be" in told
+    searched = imagerag("search", "x", "--library", "mine", "--filter", "category=gadgets", "--json")
+    why = document(searched)["no_match"]
+    assert "gadget" in why
+    assert f"nothing: {why}" in " ".join(told.split())
+
+
 def test_whole_libraries_are_counted_checked_written_and_renamed(imagerag: Imagerag, mine: str, tmp_path: Path) -> None:
     stats = document(imagerag("library", "stats", "mine", "--json"))
     assert (stats["schema"], stats["statistics"]["images"]) == ("imagerag.library-stats/1", 12)

@@ -33,12 +33,33 @@ def test_the_reason_why_a_file_was_skipped_is_whole(
     assert all(len(line) <= 80 for line in told.splitlines() if "speed" not in line and "weights" not in line)
 
 
-def test_the_threshold_between_pictures_stands_in_its_column(imagerag: Imagerag, tmp_path: Path) -> None:
+def test_the_threshold_between_pictures_stands_in_its_column(
+    imagerag: Imagerag, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     (tmp_path / "one.jpg").write_bytes(jpeg())
     imagerag("index", tmp_path / "one.jpg", "--library", "mine")
     lines = imagerag("library", "info", "mine").stdout.splitlines()[1:]
-    assert any(line.split()[:3] == ["pictures", "no", "threshold"] for line in lines)
-    assert len({len(line) - len(line[2:].lstrip("abcdefghijklmnopqrstuvwxyz").lstrip()) for line in lines}) == 1
+    told = " ".join(" ".join(lines).split())
+    assert "pictures between pictures: not measured, it has too few of them (1), or its encoder" in told
+    assert lines[-1].strip() == "imagerag library dedupe mine --threshold 0.97"
+    assert all(len(line) <= 80 for line in lines)
+    labelled = [line for line in lines if line[2] != " "]
+    assert len({len(line) - len(line[2:].lstrip("abcdefghijklmnopqrstuvwxyz").lstrip()) for line in labelled}) == 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("remove", "mine"), ("update", "mine@v1", "--title", "x"), ("update", "mine@nope", "--title", "x"),
+     ("stats", "mine@nope")],
+)  # fmt: skip
+def test_an_error_is_broken_at_the_width_that_is_asked_for(
+    imagerag: Imagerag, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    told = imagerag("library", *command).stderr.splitlines()
+    assert told[0].startswith("imagerag: ")
+    assert all(len(line) <= 80 for line in told)
 
 
 def test_broken_metadata_says_nothing_without_a_name(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.images.formats import format_of
+from imagerag.agent.images.decoding import format_to_decode
 from imagerag.agent.ports import PreparingEmbedder
 from imagerag.store.images.image_info import ImageInfo, image_info
 from imagerag.store.library.indexing.scan import Scan
@@ -15,6 +15,7 @@ from imagerag.store.library.metadata.embedded import read_embedded
 from imagerag.store.library.metadata.image_metadata import ImageMetadata
 from imagerag.store.library.metadata.text_origins import with_origins, with_sidecars
 from imagerag.store.library.schema import FileEntry, ImageRecord
+from imagerag.store.library.sources.manifest_hint import manifest_hint
 from imagerag.store.text_files import clean
 
 
@@ -90,8 +91,8 @@ def read_file(
         digest = sha256(data).hexdigest()
         decoded = None
         if digest not in known.ids:
-            if not decode and format_of(data) is None:
-                return "not an image"
+            if not decode:
+                format_to_decode(data)
             keep = keep_bytes or not scan.links(path)
             decoded = _decoded(data, digest, encoder, keep_bytes=keep) if decode else None
         beside = scan.said_of(path)
@@ -111,7 +112,7 @@ def read_file(
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
     except UsageError as error:
-        return str(error)
+        return (None if path in scan.members else manifest_hint(path)) or str(error)
     except Exception as error:  # nothing about one file ends the reading of the others
         return f"cannot be read: {type(error).__name__}: {error}"
 

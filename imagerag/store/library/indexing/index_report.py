@@ -1,13 +1,16 @@
 """What indexing did, or would do."""
 
 import time
+from bisect import insort
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
 EXAMPLES: Final = 10
-"""Paths that are kept of each kind."""
+"""Paths that are kept of each kind: the first ones in their order."""
+
+CHANGED_MEANWHILE: Final = "it was changed while it was read"
 
 
 @dataclass
@@ -33,7 +36,7 @@ class IndexReport:
         warnings: what is likely to be wrong with the library as it is now, and what to type.
         seconds: wall time by stage: scan, read, embed, write, calibrate. Stages overlap.
         elapsed: wall time in all, calibration left out.
-        examples: kind (`added`, `moved`, …) → some of the paths.
+        examples: kind (`added`, `moved`, …) → some of the paths, sorted.
         dry_run: whether nothing was written; damaged files show only when they are decoded, and are not told.
     """
 
@@ -68,8 +71,17 @@ class IndexReport:
         """Count one image or file of a kind, and keep its path as an example."""
         setattr(self, kind, getattr(self, kind) + 1)
         paths = self.examples.setdefault(kind, []) if path else []
-        if path and len(paths) < EXAMPLES:
-            paths.append(path)
+        if path:
+            insort(paths, path)
+            del paths[EXAMPLES:]
+
+    def tell_next_pass(self) -> None:
+        """Say of files that were changed while they were read that nobody has to index again: a watch goes on."""
+        again = "the next pass takes it"
+        self.skipped = [
+            (path, f"{CHANGED_MEANWHILE}: {again}" if why.startswith(CHANGED_MEANWHILE) else why)
+            for path, why in self.skipped
+        ]
 
     @property
     def seen(self) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from imagerag.store.library.sources.file_selection import ExcludedFiles
+from imagerag.store.library.sources.manifest_hint import manifest_hint
 from imagerag.store.library.sources.members import Member, Problem, Source
 from imagerag.store.library.sources.opening import COMPRESSED, is_source, open_source
 from imagerag.store.text_files import clean
@@ -55,7 +56,7 @@ def find_sources(files: Iterable[Path], named: Collection[Path], excluded: Exclu
             continue
         if source is None:
             why = "it has no column of pictures; where it names files, give it with --manifest"
-            found.problems.append((clean(str(path)), why))
+            found.problems.append((clean(str(path)), manifest_hint(path) or why))
             continue
         found.opened[path] = members.keys()
         found.members |= members

@@ -10,6 +10,7 @@ import pytest
 from imagerag.client.client import ImageRAG
 from imagerag.store.library.indexing import folder_watch
 from imagerag.store.library.indexing.folder_watch import CalibrationDelay, changes
+from imagerag.store.library.indexing.index_report import CHANGED_MEANWHILE, IndexReport
 from imagerag.store.library.library import Library
 
 
@@ -94,4 +95,20 @@ async def test_many_changes_are_followed_and_the_threshold_is_measured_once_afte
     assert measured == [1, 4]
     ahead.cancel()
     await asyncio.gather(ahead, return_exceptions=True)
+    await watched.aclose()
+
+
+async def test_a_watch_does_not_ask_to_index_again_what_its_next_pass_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def given(*paths: object, **options: object) -> IndexReport:
+        return IndexReport(skipped=[("a.png", f"{CHANGED_MEANWHILE}: index it again"), ("b.txt", "no image")])
+
+    rag = ImageRAG(preset="sketch", home=tmp_path / "home")
+    monkeypatch.setattr(type(rag.libraries), "index", given)
+    watched = rag.libraries.watch(tmp_path, library="mine")
+    assert (await anext(watched)).skipped == [
+        ("a.png", f"{CHANGED_MEANWHILE}: the next pass takes it"),
+        ("b.txt", "no image"),
+    ]
     await watched.aclose()

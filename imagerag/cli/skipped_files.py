@@ -1,0 +1,58 @@
+"""Lists of files that were left out and why, and the examples of a dry run, for people."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from imagerag.agent.images.formats import READ
+from imagerag.cli.terminal.output import columns, dim, hanging, table, tail
+from imagerag.formatting.text import clean
+
+if TYPE_CHECKING:
+    from imagerag.store.library.indexing.index_report import IndexReport
+
+SHOWN: Final = 20
+"""Skipped files that people see listed; programs get them all."""
+
+_KINDS: Final[Mapping[str, str]] = {
+    "added": "added", "changed": "changed", "moved": "moved", "updated": "updated", "removed": "removed",
+    "missing": "missing", "duplicates": "double",
+}  # fmt: skip
+"""Kinds of which a dry run names examples → the word that the line of numbers has for each."""
+
+
+def skipped_lines(skipped: Sequence[tuple[str, str]]) -> list[str]:
+    """Files by the reason why they were skipped; a reason is whole, and the formats that are read are named once."""
+    groups: dict[str, list[str]] = {}
+    for path, reason in skipped[:SHOWN]:
+        groups.setdefault(reason, []).append(path)
+    lines: list[str] = []
+    told = False
+    for reason, paths in groups.items():
+        text = reason.replace(f" ({READ})", "") if told else reason
+        told = told or READ in reason
+        if len(paths) == 1:
+            lines += _one(paths[0], text)
+        else:
+            lines += [f"  {dim(line)}" for line in hanging(f"{text}:", columns() - 2, indent=2)]
+            lines += [f"    {tail(path, columns() - 4)}" for path in paths]
+    return [*lines, f"  … and {len(skipped) - SHOWN:,} more: --json lists them all"] if len(skipped) > SHOWN else lines
+
+
+def _one(path: str, reason: str) -> list[str]:
+    """A file and the reason beside it; below it where that is too long for the line."""
+    head = tail(path, 44)
+    line = f"  {head}  {dim(clean(reason))}"
+    if len(head) + len(clean(reason)) + 4 <= columns():
+        return [line]
+    return [f"  {head}", *(f"    {dim(part)}" for part in hanging(reason, columns() - 4, indent=2))]
+
+
+def example_lines(report: "IndexReport") -> list[str]:
+    """The first files of each kind, as a dry run found them, and how many more there are."""
+    lines: list[str] = []
+    for kind, word in _KINDS.items():
+        if paths := report.examples.get(kind):
+            lines += table([[dim(word), tail(path, 60)] for path in paths])
+            more = getattr(report, kind) - len(paths)
+            lines += [f"  {' ' * len(word)}  and {more:,} more"] if more else []
+    return lines
