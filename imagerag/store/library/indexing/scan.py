@@ -206,9 +206,9 @@ def _exists(path: Path, prune: bool, known: Collection[str]) -> bool:
         here = Path(os.path.abspath(path))
         if any(is_below(split_member(one)[0], here) for one in known):
             raise UsageError(
-                f"there is no file or folder {path}. Nothing was taken out: the library keeps what was indexed there.\n"
-                "Was it moved, index the folder where it is now; is it gone, the same command with --prune takes out "
-                "what was indexed below it"
+                f"there is no file or folder {path}; nothing was taken out.\n"
+                "If it was moved, index the folder where it is now. If it is gone, index it\n"
+                "with --prune, and what was indexed below it is taken out"
             )
         raise UsageError(f"there is no file or folder {path}")
     return there

@@ -158,7 +158,7 @@ async def test_a_picture_that_another_one_was_written_over_is_counted(
 async def test_a_folder_that_is_gone_is_told_with_what_to_do(folder: Path, library: Library, tmp_path: Path) -> None:
     await index([folder], library)
     folder.rename(tmp_path / "there")
-    with pytest.raises(UsageError, match=r"Nothing was taken out(.|\n)*moved, index the folder where it is now"):
+    with pytest.raises(UsageError, match=r"nothing was taken out(.|\n)*moved, index the folder where it is now"):
         await index([folder], library)
     assert await library.count() == 8
     with pytest.raises(UsageError, match=r"there is no file or folder .*nowhere$"):
