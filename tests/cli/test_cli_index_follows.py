@@ -36,7 +36,8 @@ def test_what_became_of_files_is_counted_and_a_dry_run_says_it_before(imagerag: 
     assert "1 moved" in planned
     assert str(pictures / "moved.png")[-20:] in planned
     done = document(imagerag("index", pictures, "--library", "mine", "--json"))
-    assert (done["added"], done["moved"], done["removed"], done["dry_run"]) == (0, 1, 2, False)  # one was deleted, one written over
+    assert (done["added"], done["moved"], done["removed"], done["dry_run"]) == (0, 1, 2, False)
+    # One was deleted, and one written over.
     assert done["moved"] + done["unchanged"] == 6 + done["added"] - done["removed"]
 
 
