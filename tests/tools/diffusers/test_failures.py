@@ -98,9 +98,12 @@ def test_weights_wait_where_they_are_told_to(device: str, offload: Any, placed: 
 
 
 def test_a_locked_model_says_how_to_unlock_it_and_a_missing_part_names_the_extra() -> None:
-    with pytest.raises(BackendError, match="hf auth login"), loading._told("some/model"):
+    with pytest.raises(BackendError, match="hf auth login"), loading._loading_errors("some/model"):
         raise OSError("Access to model some/model is gated")
-    with pytest.raises(ImageRAGError, match=r"imagerag\[diffusers\]"), loading._told("some/model"):
+    with pytest.raises(ImageRAGError, match=r"imagerag\[diffusers\]"), loading._loading_errors("some/model"):
         raise ImportError("sentencepiece")
-    with pytest.raises(BackendError, match="loading some/model ran out of memory"), loading._told("some/model"):
+    with (
+        pytest.raises(BackendError, match="loading some/model ran out of memory"),
+        loading._loading_errors("some/model"),
+    ):
         raise out_of_memory()
