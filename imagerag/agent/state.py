@@ -3,6 +3,7 @@
 import operator
 from typing import Annotated, Final, NotRequired
 
+from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict  # pydantic makes no schema of typing's own before Python 3.12
 
 from imagerag.agent.types import (
@@ -101,6 +102,7 @@ class RunState(RunInput, RunOutput):
     run_key: str
 
 
+@with_config(ConfigDict(extra="allow"))  # a node of the user's own may have channels of its own
 class RunUpdate(TypedDict, total=False):
     """What a node may return. LangGraph drops unknown keys in silence; mypy does not."""
 

@@ -1,5 +1,7 @@
 """Users' own nodes: in the path, in the record, in the list of steps; and what their failures do."""
 
+from typing import TypedDict
+
 import pytest
 
 from imagerag.agent.extraction_schedule import recursion_limit
@@ -38,6 +40,25 @@ async def test_a_step_after_the_last_is_in_the_history(stage):
     assert record.outcome is Outcome.ALIGNED
     assert [one.prompt for one in record.attempts] == ["signed"]
     assert [step.node for step in await steps(stage.runner.dependencies, record.run_id)][-2:] == ["finish", "own"]
+
+
+class Signed(TypedDict):
+    """What the step below reads and writes, beside the channels of a run."""
+
+    signature: str
+
+
+async def test_a_channel_of_ones_own_is_in_the_events(stage):
+    async def own(state: Signed):
+        return {"signature": "a machine"}
+
+    def workflow(nodes):
+        return build_workflow(nodes).add_node("own", own, input_schema=Signed).add_edge("finish", "own")
+
+    stage.runner.dependencies.extend(Extension(workflow=workflow))
+    stage.judge.enqueue([])
+    events = [event.as_json() async for event in stage.runner.start("a heart", SETUP)]
+    assert [event["update"] for event in events if event["node"] == "own"] == [{"signature": "a machine"}]
 
 
 async def test_runs_are_read_with_one_graph_of_each_extension(stage):
