@@ -182,10 +182,14 @@ def _quoted(prompt: str) -> str:
     return shlex.quote(prompt) if len(prompt) <= 60 else "PROMPT"
 
 
-def _named(record: "RunRecord") -> str:
+def library_to_add_to(library: str | None) -> str:
     """The library that pictures can be added to: of several, the first of the user's own; no snapshot."""
-    names = names_of(record.setup.library) if record.setup and record.setup.library else ("NAME",)
+    names = names_of(library) if library else ("NAME",)
     return split_name(next((name for name in names if name != BUILT_IN_LIBRARY), names[0]))[0]
+
+
+def _named(record: "RunRecord") -> str:
+    return library_to_add_to(record.setup.library if record.setup else None)
 
 
 def _library(record: "RunRecord") -> str:

@@ -66,11 +66,7 @@ def in_run(node: Step) -> Step:
             return {**update, "result": Overwrite(None), "best": None}
         return update
 
-    if node.__module__.partition(".")[0] == __name__.partition(".")[0]:
-        # Compiling, LangGraph looks in the bytecode of every node for graphs that it runs. Ours run none, and half of
-        # the time went into that; a node of the user's own may.
-        del wrapper.__wrapped__
-    return wrapper  # type: ignore[return-value]
+    return _not_searched(wrapper, node)
 
 
 def on_own_state(node: Step) -> Step:
@@ -80,7 +76,19 @@ def on_own_state(node: Step) -> Step:
     async def wrapper(state: Any, runtime: Runtime[Any]) -> Any:
         return await node(own_state(state), with_config(state, runtime))
 
-    return wrapper  # type: ignore[return-value]
+    return _not_searched(wrapper, node)
+
+
+def _not_searched(wrapper: Any, node: Step) -> Step:
+    """The wrapper of a node, without the way back to one of ours.
+
+    Compiling, LangGraph looks in the bytecode of every node for graphs that it runs. Ours run none, and half of the
+    time went into that; a node of the user's own may.
+    """
+    if node.__module__.partition(".")[0] == __name__.partition(".")[0]:
+        del wrapper.__wrapped__
+    wrapped: Step = wrapper
+    return wrapped
 
 
 def decided(route: Callable[..., Awaitable[Any]]) -> Callable[[RunState], Awaitable[Any]]:

@@ -59,16 +59,22 @@ class ImageParts:
                 await self.blobs.put(got)
         return found
 
+    async def encoded_of_library(self, sha256: str) -> tuple[bytes, str]:
+        """An image as models take it, and its media type; one of the library that is not kept yet is kept.
+
+        Raises:
+            BlobError: it is neither here nor in the library.
+        """
+        try:
+            return await self.blobs.encode_for_model(sha256)
+        except BlobError:
+            await self.keep(sha256)
+            return await self.blobs.encode_for_model(sha256)
+
     async def reference(self, reference: UsedReference) -> ImagePart:
         """A reference, or an image of the user's own, with what it stands for and its mask."""
-        sha256 = reference.image.sha256
-        try:
-            data, media_type = await self.blobs.encode_for_model(sha256)
-        except BlobError:
-            if reference.role != "reference":
-                raise
-            await self.keep(sha256)
-            data, media_type = await self.blobs.encode_for_model(sha256)
+        own = self.blobs.encode_for_model if reference.role != "reference" else self.encoded_of_library
+        data, media_type = await own(reference.image.sha256)
         return ImagePart(
             data=data,
             media_type=media_type,

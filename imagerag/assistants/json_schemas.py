@@ -75,10 +75,10 @@ def _argument(schema: Mapping[str, Any], definitions: Mapping[str, Any], *, null
 
 def _outline(schema: Mapping[str, Any]) -> dict[str, Any]:
     """A property of an answer by its type alone, and what is said of it."""
-    fields = {"description": schema["description"]} if "description" in schema else {}
+    described = {"description": schema["description"]} if "description" in schema else {}
     options = [option.get("type", "object") for option in schema.get("anyOf", (schema,))]
     if "$ref" in schema or any("$ref" in option for option in schema.get("anyOf", ())):
         # Of the references that answers hold, outcomes are words, all else is an object.
         named = [str(option.get("$ref", "")) for option in schema.get("anyOf", (schema,))]
         options = ["string" if name.endswith("Outcome") else kind for kind, name in zip(options, named, strict=True)]
-    return {"type": options[0] if len(options) == 1 else options, **fields}
+    return {"type": options[0] if len(options) == 1 else options, **described}

@@ -105,8 +105,8 @@ class _Tool:
         _hide_tokens()
         request = TOOLS[self._name].model_validate(given)
         call: Callable[..., Awaitable[ToolResult]] = getattr(self._service, self._name)
-        fields = {"on_event": partial(_write_progress, write, self._name)} if write and self._name in FOLLOWED else {}
-        answer = await call(request, **fields)
+        options = {"on_event": partial(_write_progress, write, self._name)} if write and self._name in FOLLOWED else {}
+        answer = await call(request, **options)
         if answer.is_error and answer.document is None:
             raise ToolException(answer.text)
         return await self._content(request, answer), await self._artifact(answer)

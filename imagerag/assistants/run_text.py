@@ -138,12 +138,12 @@ def cost_words(
 ) -> str:
     """Text of a cost: an unknown price is never zero, and calls without a response are named."""
     of = f" for {listed(unpriced, 40, most=2)}" if unpriced else ""
-    message = dollars(cost_usd, assumed_usd, unsettled_usd)
+    cost = dollars(cost_usd, assumed_usd, unsettled_usd)
     if cost_usd is None or not of:
-        return f"{message}{of}"
+        return f"{cost}{of}"
     if assumed_usd or unsettled_usd:
-        return f"{message}{of}, whose price is not known"
-    return f"{message} at most, assumed{of}, whose price is not known"
+        return f"{cost}{of}, whose price is not known"
+    return f"{cost} at most, assumed{of}, whose price is not known"
 
 
 def _next(record: RunRecord) -> str:

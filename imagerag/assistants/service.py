@@ -116,7 +116,7 @@ class ChatService:
         return await self.images.get(sha256, library)
 
     async def thumbnail(self, sha256: str, max_side: int = 512, library: str | None = None) -> "Thumbnail":
-        """A small copy of a picture, within `thumbnails.MAX_BYTES`.
+        """A small copy of a picture, within `image_blocks.MAX_BYTES`.
 
         Raises:
             BlobError: no picture has that id.

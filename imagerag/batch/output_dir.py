@@ -77,8 +77,8 @@ class OutputDir:
         try:
             write_atomically(self.path / BATCH, (json.dumps(document, indent=2, default=str) + "\n").encode())
         except OSError as error:
-            message = storage_error(error, self.path / BATCH, "cannot write")
-            raise message or UsageError(f"cannot write into {self.path}: {error.strerror or error}") from error
+            found = storage_error(error, self.path / BATCH, "cannot write")
+            raise found or UsageError(f"cannot write into {self.path}: {error.strerror or error}") from error
 
     def alone(self) -> AbstractContextManager[None]:
         """Keep a second process out: both would run, and pay for, the same lines.

@@ -149,12 +149,12 @@ def batch_command(
 
 
 async def _follow(batch: "BatchRunner", quiet: bool) -> None:
-    shown = 0
+    finished = 0
     async with aclosing(batch.run()) as results:
         async for result in results:
-            shown += 1
+            finished += 1
             if not quiet:
-                say(_progress(batch, batch.previously_done + shown, result), err=True)
+                say(_progress(batch, batch.previously_done + finished, result), err=True)
 
 
 def _progress(batch: "BatchRunner", done: int, result: "BatchResult") -> str:

@@ -106,8 +106,8 @@ def _sides(a: RunSummary, b: RunSummary) -> list[str]:
     ]
     lines = table(rows, right={3, 4, 5, 6}, indent=0)
     prompts = [a.prompt] if a.prompt == b.prompt else [a.prompt, b.prompt]
-    parts = (hanging(prompt, columns(), indent=8, head=f"{dim('prompt')}  ") for prompt in prompts)
-    return [*chain.from_iterable(parts), *lines]
+    wrapped = (hanging(prompt, columns(), indent=8, head=f"{dim('prompt')}  ") for prompt in prompts)
+    return [*chain.from_iterable(wrapped), *lines]
 
 
 def _differences(listed: Sequence[Difference]) -> list[str]:

@@ -69,8 +69,8 @@ def _explained(error: Exception) -> tuple[str, int]:
     if isinstance(error, OSError):
         from imagerag.store.storage_errors import storage_error
 
-        if error.filename and (text := storage_error(error, error.filename)):
-            return clean_lines(str(text)), 1
+        if error.filename and (found := storage_error(error, error.filename)):
+            return clean_lines(str(found)), 1
         where = f": {error.filename}" if error.filename else ""
         return clean_lines(f"{error.strerror or error}{where}"), 1
     return clean_lines(f"unexpected {type(error).__name__}: {error} (imagerag --debug … shows where)"), 1

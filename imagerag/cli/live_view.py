@@ -68,8 +68,8 @@ class LiveView:
         if thumbnail is None:
             return False
         room = room_beside(columns(), thumbnail)
-        parts = [bold(short(attempt_title(attempt), room)), _score(attempt.verdict), ""]
-        self._write(thumbnail, [*parts, *_checklist(attempt.verdict, room, rows - len(parts))])
+        head = [bold(short(attempt_title(attempt), room)), _score(attempt.verdict), ""]
+        self._write(thumbnail, [*head, *_checklist(attempt.verdict, room, rows - len(head))])
         return True
 
     async def _unfinished(self, progress: Progress) -> bool:

@@ -1,10 +1,11 @@
 """Lists of files that were left out and why, and the examples of a dry run, for people."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.images.formats import READ
 from imagerag.cli.terminal.output import columns, dim, hanging, table, tail
+from imagerag.cli.terminal.text_width import width
 from imagerag.formatting.text import clean
 
 if TYPE_CHECKING:
@@ -13,11 +14,8 @@ if TYPE_CHECKING:
 SHOWN: Final = 20
 """Skipped files that people see listed; programs get them all."""
 
-_KINDS: Final[Mapping[str, str]] = {
-    "added": "added", "changed": "changed", "moved": "moved", "updated": "updated", "removed": "removed",
-    "missing": "missing", "duplicates": "double",
-}  # fmt: skip
-"""Kinds of which a dry run names examples → the word that the line of numbers has for each."""
+_KINDS: Final = ("added", "changed", "moved", "updated", "removed", "missing", "duplicates")
+"""Kinds of which a dry run names examples."""
 
 
 def skipped_lines(skipped: Sequence[tuple[str, str]]) -> list[str]:
@@ -26,10 +24,10 @@ def skipped_lines(skipped: Sequence[tuple[str, str]]) -> list[str]:
     for path, reason in skipped[:SHOWN]:
         groups.setdefault(reason, []).append(path)
     lines: list[str] = []
-    told = False
+    formats_named = False
     for reason, paths in groups.items():
-        text = reason.replace(f" ({READ})", "") if told else reason
-        told = told or READ in reason
+        text = reason.replace(f" ({READ})", "") if formats_named else reason
+        formats_named = formats_named or READ in reason
         if len(paths) == 1:
             lines += _one(paths[0], text)
         else:
@@ -40,17 +38,17 @@ def skipped_lines(skipped: Sequence[tuple[str, str]]) -> list[str]:
 
 def _one(path: str, reason: str) -> list[str]:
     """A file and the reason beside it; below it where that is too long for the line."""
-    head = tail(path, 44)
-    line = f"  {head}  {dim(clean(reason))}"
-    if len(head) + len(clean(reason)) + 4 <= columns():
-        return [line]
+    head, beside = tail(path, 44), clean(reason)
+    if width(head) + width(beside) + 4 <= columns():
+        return [f"  {head}  {dim(beside)}"]
     return [f"  {head}", *(f"    {dim(part)}" for part in hanging(reason, columns() - 4, indent=2))]
 
 
 def example_lines(report: "IndexReport") -> list[str]:
     """The first files of each kind, as a dry run found them, and how many more there are."""
     lines: list[str] = []
-    for kind, word in _KINDS.items():
+    for kind in _KINDS:
+        word = "double" if kind == "duplicates" else kind  # as the line of numbers says
         if paths := report.examples.get(kind):
             lines += table([[dim(word), tail(path, 60)] for path in paths])
             more = getattr(report, kind) - len(paths)

@@ -65,9 +65,10 @@ class LibraryOpening:
         """
         from imagerag.store.library.names import refuse_snapshot
 
-        if (name := library or self._context.settings.library) == BUILT_IN_LIBRARY:
+        name = self.name(library)
+        if name == BUILT_IN_LIBRARY:
             raise UsageError(f"{BUILT_IN_LIBRARY!r} is the built-in catalogue, redrawn when it has to be: name another")
-        refuse_snapshot(name or "")
+        refuse_snapshot(name)
 
     async def _open_to_change(self, library: str | None) -> "Library":
         """A library that may be changed."""

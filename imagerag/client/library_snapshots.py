@@ -52,8 +52,8 @@ class SnapshotsAPI(LibraryOpening):
         """
         from imagerag.store.library.maintenance.snapshots import remove_snapshot
 
-        opened, home = await self._open_to_change(library), self._context.dependencies.home
-        await opened.table.read(lambda: remove_snapshot(opened.table, home, tag))
+        opened = await self._open_to_change(library)
+        await opened.table.read(lambda: remove_snapshot(opened.table, tag))
 
     async def restore(self, tag: str, library: str | None = None) -> int:
         """Make a library what it was when it was tagged, in one commit; the number of its images.
@@ -68,9 +68,7 @@ class SnapshotsAPI(LibraryOpening):
 
         opened = await self._open_to_change(library)
         async with opened.files_lock():
-            images = await opened.table.read(
-                lambda: restore_snapshot(opened.table, self._context.dependencies.home, tag)
-            )
+            images = await opened.table.read(lambda: restore_snapshot(opened.table, tag))
         await opened.optimize()
         return images
 

@@ -22,7 +22,6 @@ from imagerag.store.disk_usage import disk_usage
 from imagerag.store.integrity_check import IntegrityProblem, integrity_problems, is_stale
 from imagerag.store.library.database import folder_of, is_there, list_libraries
 from imagerag.store.library.library_metadata import read_library_metadata
-from imagerag.store.library.names import is_snapshot
 from imagerag.tools.credentials import key_variables
 from imagerag.tools.healthcheck import TIMEOUT_S, check_health
 from imagerag.tools.registry import Role
@@ -262,9 +261,7 @@ def _problems(
     except UsageError as error:
         problems.append(str(error))
         named = ()
-    lacking = [
-        split_name(name) for name in named if name not in known and not (is_snapshot(name) and is_there(home, name))
-    ]
+    lacking = [split_name(name) for name in named if name not in known and not is_there(home, name)]
     problems += [
         f"there is no library {name}: imagerag index PATH --library {name}"
         if tag is None or name not in known

@@ -87,6 +87,6 @@ async def write_file(file: Path, data: bytes) -> None:
     try:
         await asyncio.to_thread(write_atomically, file, data)
     except OSError as error:
-        if error.errno not in (errno.EACCES, errno.EPERM) and (message := storage_error(error, file, "cannot write")):
-            raise message from error
+        if error.errno not in (errno.EACCES, errno.EPERM) and (found := storage_error(error, file, "cannot write")):
+            raise found from error
         raise UsageError(f"cannot write {file}: {error.strerror or error}") from error

@@ -77,8 +77,8 @@ def dollars(usd: float | None, assumed: float | None = 0.0, unsettled: float = 0
     if usd is None:
         return UNKNOWN_PRICE
     parts = [(assumed or 0.0, "assumed"), (unsettled, "unanswered")]
-    lines = [word if part >= usd else f"{_dollars(part)} of it {word}" for part, word in parts if part]
-    return f"{_dollars(usd)} at most, {', '.join(lines)}" if lines else _dollars(usd)
+    shares = [word if part >= usd else f"{_dollars(part)} of it {word}" for part, word in parts if part]
+    return f"{_dollars(usd)} at most, {', '.join(shares)}" if shares else _dollars(usd)
 
 
 def _dollars(usd: float) -> str:

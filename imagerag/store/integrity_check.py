@@ -90,9 +90,9 @@ def check_sqlite(path: Path) -> None:
     if not path.stat().st_size:
         raise ValueError("it is empty")
     with storage_errors(path, "cannot read"), closing(connect(path, timeout=5.0)) as connection:
-        parts = [row[0] for row in connection.execute("PRAGMA integrity_check(3)")]
-        if parts != ["ok"]:
-            raise ValueError("; ".join(" ".join(str(line).split()) for line in parts))
+        lines = [row[0] for row in connection.execute("PRAGMA integrity_check(3)")]
+        if lines != ["ok"]:
+            raise ValueError("; ".join(" ".join(str(line).split()) for line in lines))
         there = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     if lacking := [name for name in TABLES[path.name] if name not in there]:
         raise ValueError(f"it has no table {', '.join(lacking)}")
@@ -197,8 +197,8 @@ def _problems_of(kind: Kind, path: Path, check: Callable[[], None]) -> Iterator[
         locked = isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
         yield IntegrityProblem(kind=kind, path=str(path), problem=_cause(error), damaged=not locked)
     except OSError as error:
-        message = storage_error(error, path, "cannot read")
-        yield IntegrityProblem(kind=kind, path=str(path), problem=str(message or error), damaged=False)
+        found = storage_error(error, path, "cannot read")
+        yield IntegrityProblem(kind=kind, path=str(path), problem=str(found or error), damaged=False)
 
 
 def _cause(error: Exception) -> str:

@@ -59,8 +59,8 @@ def _held(lock: Callable[[Path], int | None], folder: Path, instead: str) -> int
     try:
         file = lock(folder / LOCK)
     except OSError as error:
-        message = storage_error(error, folder, "cannot write into")
-        raise message or UsageError(f"cannot write into {folder}: {error.strerror or error}") from error
+        found = storage_error(error, folder, "cannot write into")
+        raise found or UsageError(f"cannot write into {folder}: {error.strerror or error}") from error
     if file is None:
         holder = _holder(folder / LOCK)
         raise UsageError(f"{folder} is being written by {holder}:\nwait until it has ended, or give {instead}")

@@ -140,10 +140,10 @@ SNAPSHOTS = """
     from imagerag.store.library.maintenance.snapshots import create_snapshot, remove_snapshot, restore_snapshot
     home = DataDir(Path(sys.argv[1]))
     for number in range(50):
-        restore_snapshot(library.table, home, ("all", "new")[number % 2])
+        restore_snapshot(library.table, ("all", "new")[number % 2])
         create_snapshot(library.table, f"n{number}")
         if number:
-            remove_snapshot(library.table, home, f"n{number - 1}")
+            remove_snapshot(library.table, f"n{number - 1}")
 """
 
 

@@ -6,13 +6,13 @@ content, never by its name. A picture comes out upright, in 8 bits of sRGB, as R
 metadata that cannot be read counts as none, and a file that cannot be decoded to its last pixel is refused.
 
 What is surely decoded in half a second is decoded here, everything else in a process that can be ended (see
-`image_complexity` and `decoding_pool`).
+`complexity` and `decoding_pool`).
 """
 
 import io
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import ceil
 from pathlib import Path
 from threading import BoundedSemaphore
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.errors import ImageTooLargeError, UsageError
 from imagerag.agent.images.complexity import complexity
+from imagerag.agent.images.decoded import Decoded
 from imagerag.agent.images.decoding_pool import decode_in_process
 from imagerag.agent.images.formats import FORMATS, RAW, READ, ImageFormat, format_of, readable_format
 from imagerag.agent.images.metadata_stripping import without_metadata
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     _Factory = Callable[[io.BytesIO, bytes], ImageFile]
 
-__all__ = ["Decoded", "ImageTooLargeError", "check_file_size", "check_size", "decode", "opaque", "open_rgb"]
+__all__ = ["ImageTooLargeError", "check_file_size", "decode", "opaque", "open_rgb"]
 
 MAX_BYTES: Final = 64 * 1024 * 1024
 """Of a file: the JPEGs of a 200-megapixel phone stay below it, and a batch of 32 such files still fits in memory."""
@@ -46,12 +47,6 @@ MAX_PIXELS: Final = 200_000_000
 """Of an image: what the largest cameras of phones give (16,320 x 12,240), and twice what a medium-format camera does.
 Decoded, that is 0.8 GB; more comes from files that were made to fill the memory."""
 
-MODEL_TYPES: Final = frozenset({"image/png", "image/jpeg", "image/webp"})
-"""What image models accept everywhere."""
-
-SHOWN_TYPES: Final = MODEL_TYPES | {"image/gif"}
-"""What every browser and viewer shows."""
-
 _SPARE_SCALE: Final = 1.5
 """A reduced picture has so many times the pixels on its shorter side that are wanted: against the whole picture, the
 vector that ViT-B-32 gives changes by a cosine of less than 0.0001."""
@@ -60,42 +55,6 @@ _PLAIN_MODES: Final = frozenset({"1", "L", "LA", "P", "RGB", "RGBA"})
 _ORIENTATION: Final = 0x0112
 _AT_ONCE: Final = BoundedSemaphore(max(2, os.cpu_count() or 1))
 """Images that are decoded here at the same time: more need more memory and are no faster."""
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """An image file, decoded.
-
-    Attributes:
-        image: upright, RGB or RGBA, 8 bits of sRGB; of an animation the first frame.
-        media_type: what the file is.
-        width: of the file as it is seen, in pixels; `image` can be smaller when a reduced one was asked for.
-        height: likewise.
-        animated: whether it moves.
-        exif: whether it has EXIF.
-        plain: whether any program shows the file as `image` is: it stands upright without its metadata, has 8 bits and
-            ordinary colours, does not move, and nothing in it is damaged.
-        oriented: whether its metadata say how it is turned.
-    """
-
-    image: "Image"
-    media_type: str
-    width: int
-    height: int
-    animated: bool
-    exif: bool
-    plain: bool
-    oriented: bool = False
-
-    @property
-    def for_every_model(self) -> bool:
-        """Whether every image model takes the file itself."""
-        return self.plain and self.media_type in MODEL_TYPES
-
-    @property
-    def for_every_viewer(self) -> bool:
-        """Whether every browser shows the file itself as it is meant."""
-        return self.media_type in SHOWN_TYPES and (self.plain or self.animated)
 
 
 def decode(data: bytes, *, side: int | None = None) -> Decoded:

@@ -14,7 +14,8 @@ import time
 from typing import IO, Any, Final
 
 from imagerag.agent.errors import ImageTooLargeError, UsageError
-from imagerag.agent.images.decoding import Decoded, decode_here
+from imagerag.agent.images.decoded import Decoded
+from imagerag.agent.images.decoding import decode_here
 from imagerag.agent.images.decoding_pool import processor_seconds
 from imagerag.agent.images.formats import readable_format
 

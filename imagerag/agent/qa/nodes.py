@@ -197,10 +197,11 @@ class QANodes:
         """A source's picture, kept for later; None where its file is missing: what is written about it still counts."""
         assert self.library is not None, "sources come from a library"
         try:
-            if self.blobs is not None:
-                await ImageParts(blobs=self.blobs, library=self.library).keep(found.image.sha256)
-            keeper = self.blobs or self.library
-            data, media_type = await keeper.encode_for_model(found.image.sha256)
+            if self.blobs is None:
+                data, media_type = await self.library.encode_for_model(found.image.sha256)
+            else:
+                parts = ImageParts(blobs=self.blobs, library=self.library)
+                data, media_type = await parts.encoded_of_library(found.image.sha256)
         except BlobError:
             return None
         return ImagePart(data=data, media_type=media_type, concept=found.title, caption=found.caption)

@@ -7,8 +7,8 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from imagerag.agent.next_steps import library_to_add_to
 from imagerag.agent.qa.types import AnswerOutcome, AnswerResponse, MatchReason, QAResult, RetrievedImage, SearchBy
-from imagerag.agent.retrieval.search_queries import split_name
 from imagerag.agent.types import ImageRef, ModelCall, Scalar, assumed_cost, cost_of_calls, unsettled_cost
 
 UNFINISHED: Final = QAResult(
@@ -243,7 +243,7 @@ def _asked(state: Mapping[str, Any], calls: list[ModelCall], sources: list[Retri
 def next_steps(record: AnswerRecord) -> list[str]:
     """Next steps for a person or an assistant."""
     again = f"ask on with --thread {record.thread_id}"
-    library = split_name(record.library or "NAME")[0]
+    library = library_to_add_to(record.library)
     closeness = "let less similar pictures in with --threshold off, or a lower cosine"
     if record.images and record.by != "words" and record.image_threshold is None:
         closeness = "say how like your picture they must be: --by image --threshold 0.9"

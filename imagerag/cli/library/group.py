@@ -1,5 +1,5 @@
-"""`imagerag library`: list, info and calibrate; the other commands are in `library_images`, `library_duplicates`,
-`library_snapshots` and `library_upkeep`."""
+"""`imagerag library`: list, info and calibrate; the other commands are in `images`, `duplicates`, `snapshots` and
+`upkeep`."""
 
 import asyncio
 from typing import TYPE_CHECKING
@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from imagerag.agent.errors import ImageRAGError
+from imagerag.agent.retrieval.search_queries import split_name
 from imagerag.cli import Globals
 from imagerag.cli.command_group import FullHelpGroup
-from imagerag.cli.library import duplicates as library_duplicates
-from imagerag.cli.library import images as library_images
-from imagerag.cli.library import snapshots as library_snapshots
-from imagerag.cli.library import upkeep as library_upkeep
+from imagerag.cli.library import duplicates, images, snapshots, upkeep
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.terminal.output import accent, bold, count, dim, entry, say, say_all, say_json, short, table
 from imagerag.client.client import ImageRAG
@@ -120,7 +118,7 @@ def _tags(rag: ImageRAG, name: str) -> list[str]:
     from imagerag.store.library.database import snapshot_names
 
     try:
-        return [one.partition("@")[2] for one in snapshot_names(rag.dependencies.home, name)]
+        return [split_name(one)[1] or "" for one in snapshot_names(rag.dependencies.home, name)]
     except ImageRAGError:
         return []
 
@@ -197,6 +195,6 @@ def _threshold_rows(threshold: "Threshold") -> list[list[str]]:
     return [*rows, [dim("measured"), f"with {asked}, {count(threshold.images, 'picture')}"]]
 
 
-for module in (library_images, library_duplicates, library_snapshots, library_upkeep):
+for module in (images, duplicates, snapshots, upkeep):
     for command in module.COMMANDS:
         library_command.add_command(command)

@@ -72,7 +72,7 @@ def list_command(globals_: Globals, /, name: str, as_json: bool) -> int:
 def remove_command(globals_: Globals, /, name: str, tag: str, yes: bool, as_json: bool) -> int:
     """Remove a snapshot. The library stays as it is."""
     rag = ImageRAG(home=globals_.home, library=name)
-    found = [one for one in asyncio.run(rag.libraries.snapshots.list()) if one.tag == tag]
+    found = _tagged(rag, tag)
     if found:
         question = f"remove snapshot {name}@{tag} for good? Runs made with it cannot be replayed then."
         confirm(question, f"imagerag library snapshot remove {name} {tag} --yes", yes=yes, as_json=as_json)
@@ -96,7 +96,7 @@ def restore_command(globals_: Globals, /, name: str, tag: str, yes: bool, as_jso
     of the library as it is now first, to go back.
     """
     rag = ImageRAG(home=globals_.home, library=name)
-    found = [one for one in asyncio.run(rag.libraries.snapshots.list()) if one.tag == tag]
+    found = _tagged(rag, tag)
     if found:
         question = f"make library {name} what it was at {found[0].created:%Y-%m-%d %H:%M} UTC?"
         confirm(question, f"imagerag library snapshot restore {name} {tag} --yes", yes=yes, as_json=as_json)
@@ -108,6 +108,11 @@ def restore_command(globals_: Globals, /, name: str, tag: str, yes: bool, as_jso
 
 
 COMMANDS: Final = (snapshot_command,)
+
+
+def _tagged(rag: ImageRAG, tag: str) -> "list[Snapshot]":
+    """The snapshot of a tag; none where there is none, which the command itself says."""
+    return [one for one in asyncio.run(rag.libraries.snapshots.list()) if one.tag == tag]
 
 
 def _say_document(name: str, action: Action, snapshots: "list[Snapshot]") -> int:

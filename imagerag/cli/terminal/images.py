@@ -84,11 +84,11 @@ class Thumbnail:
         if self.way in ("kitty", "iterm"):
             return self._beside_graphics(lines, gap)
         indent, rows = " " * gap, list(self._blocks())
-        parts = [
+        joined = [
             f"{indent}{picture or ' ' * self.cols}{indent}{text or ''}".rstrip()
             for picture, text in zip_longest(rows, lines)
         ]
-        return "\n".join(parts) + "\n"
+        return "\n".join(joined) + "\n"
 
     def _beside_graphics(self, lines: Sequence[str], gap: int) -> str:
         """Room is made first, by newlines: a terminal that scrolls while it shows a picture puts the text elsewhere."""
@@ -115,8 +115,8 @@ class Thumbnail:
     def _iterm(self) -> str:
         """https://iterm2.com/documentation-images.html: width and height in cells."""
         data = self._png()
-        message = f"inline=1;size={len(data)};width={self.cols};height={self.rows};preserveAspectRatio=0"
-        return f"\x1b]1337;File={message}:{base64.standard_b64encode(data).decode()}\x07"
+        arguments = f"inline=1;size={len(data)};width={self.cols};height={self.rows};preserveAspectRatio=0"
+        return f"\x1b]1337;File={arguments}:{base64.standard_b64encode(data).decode()}\x07"
 
     def _blocks(self) -> Iterator[str]:
         """Rows of half blocks: the upper pixel in the letter's colour, the lower in its background's."""

@@ -37,8 +37,8 @@ def say(text: str = "", *, err: bool = False) -> None:
 
 def say_all(lines: Iterable[str], *, err: bool = False) -> None:
     """Print lines, all at once: one by one, each is flushed."""
-    if parts := list(lines):
-        say("\n".join(parts), err=err)
+    if printed := list(lines):
+        say("\n".join(printed), err=err)
 
 
 def warning_lines(warnings: Iterable[str]) -> list[str]:

@@ -33,7 +33,7 @@ class Difference:
         mean: of (arm - base) over the pairs; NaN without a pair.
         stderr: its standard error.
         low, high: 95 % bootstrap interval (percentile).
-        p: two-sided sign-flip permutation test of "no difference"; `p_holm` corrected for all arms compared.
+        p: two-sided sign-flip permutation test of "no difference".
         n: pairs; `unpaired` cases in which one of the two has no score.
         better, worse, same: pairs by the sign of the difference.
     """
@@ -48,7 +48,6 @@ class Difference:
     better: int = 0
     worse: int = 0
     same: int = 0
-    p_holm: float = nan
 
 
 def paired(

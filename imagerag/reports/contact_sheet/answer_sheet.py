@@ -141,7 +141,7 @@ class _Sheet(Page):
         value, threshold = one["similarity"], self.answer.get("threshold")
         if one["by"] == "picture":
             value, threshold = one["image_similarity"], self.answer.get("image_threshold")
-        message = cosine(value) if value is not None else "far"
+        label = cosine(value) if value is not None else "far"
         wide = SIDE - measure("-0.000", 13) - 10
         middle = y + leading(13) / 2 - BAR / 2
         self.canvas.box(x, middle, wide, BAR, HAIRLINE, radius=BAR / 2)
@@ -151,7 +151,7 @@ class _Sheet(Page):
             self.canvas.box(x, middle, max(BAR, self._along(value) * wide), BAR, color, radius=BAR / 2)
         if threshold is not None:
             self.canvas.box(x + self._along(threshold) * wide - 0.75, middle - 3.5, 1.5, BAR + 7, INK)
-        self.canvas.text(x, y, message, 13, INK if cited else MUTED, width=SIDE, align="right", bold=cited)
+        self.canvas.text(x, y, label, 13, INK if cited else MUTED, width=SIDE, align="right", bold=cited)
         return y + leading(13)
 
     def _along(self, number: float) -> float:

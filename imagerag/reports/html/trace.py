@@ -38,8 +38,8 @@ def costs(steps: Sequence[Step]) -> list[NodeCost]:
     for name in names:
         own = [step for step in steps if step.node == name]
         calls = [call for step in own for call in step.calls]
-        lines = (str(len(calls)), dollars(cost_of_calls(calls))) if calls else ("–", "–")
-        rows.append(NodeCost(name, len(own), *lines, seconds(spent[name]), f"{100 * spent[name] / most:.1f}%"))
+        cells = (str(len(calls)), dollars(cost_of_calls(calls))) if calls else ("–", "–")
+        rows.append(NodeCost(name, len(own), *cells, seconds(spent[name]), f"{100 * spent[name] / most:.1f}%"))
     return rows
 
 

@@ -134,8 +134,8 @@ class FileBlobStore:
         except FileNotFoundError:
             raise BlobError(f"the image {digest} is missing: there is no file {path}") from None
         except OSError as error:
-            message = storage_error(error, path, f"the image {digest} cannot be read:")
-            raise message or BlobError(f"the image {digest} cannot be read: {path}: {error.strerror}") from error
+            found = storage_error(error, path, f"the image {digest} cannot be read:")
+            raise found or BlobError(f"the image {digest} cannot be read: {path}: {error.strerror}") from error
         verify(data, digest, where=str(path))
         return data
 

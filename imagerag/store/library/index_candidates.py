@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from imagerag.agent.ports import Filter
 from imagerag.store.library.database import LANCE_ERRORS
 from imagerag.store.library.filters.filter_expressions import expression_of
+from imagerag.store.library.thresholds.content import array_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -104,7 +105,7 @@ def _compared(table: Any, vectors: "Vectors", proposed: "list[Rows]", k: int) ->
         raise ValueError("rows were rewritten")
     known = own[ROW].to_numpy()
     order = known.argsort()
-    matrix = own["vector"].combine_chunks().flatten().to_numpy().reshape(len(known), -1)
+    matrix = array_of(own["vector"])
     at = [order[np.searchsorted(known, rows, sorter=order)] for rows in proposed]
     return [(-(matrix[rows] @ vector)).argsort(kind="stable")[:k] for rows, vector in zip(at, vectors, strict=True)]
 

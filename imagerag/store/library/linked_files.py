@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from imagerag.agent.errors import BlobError, ImageTooLargeError
+from imagerag.agent.errors import BlobError
 from imagerag.agent.images.decoding import check_file_size
 from imagerag.store.library.locations import split_member
 from imagerag.store.library.schema import FileEntry
@@ -43,7 +43,7 @@ def linked_bytes(digest: str, file: FileEntry) -> bytes | str:
         found = next((data for data in _read(file) if sha256(data).hexdigest() == digest), None)
     except (FileNotFoundError, NotADirectoryError):
         return GONE
-    except (OSError, ValueError, ImageTooLargeError) as error:
+    except (OSError, ValueError) as error:
         return f"cannot be read: {getattr(error, 'strerror', None) or error}"
     return CHANGED if found is None else found
 

@@ -25,10 +25,10 @@ def cost_of(price: Price | None, model: str, usage: object) -> float | None:
 
     What a proxy said in a header that the call was billed at counts as its usage's own `cost`.
     """
-    fields, billed = _mapping(usage), billed_usd()
-    if billed is not None and "cost" not in (fields or {}):
-        fields = {**(fields or {}), "cost": billed}
-    return price(model, fields) if price is not None and fields is not None else None
+    counted, billed = _mapping(usage), billed_usd()
+    if billed is not None and "cost" not in (counted or {}):
+        counted = {**(counted or {}), "cost": billed}
+    return price(model, counted) if price is not None and counted is not None else None
 
 
 def usage_of(usage: object) -> dict[str, int]:

@@ -8,13 +8,10 @@ from imagerag.store.data_dir import DataDir
 from imagerag.store.library.database import LANCE_ERRORS, damaged, open_table
 from imagerag.store.library.library_metadata import Threshold, library_metadata_of
 from imagerag.store.library.schema import as_text, metadata_of
+from imagerag.store.library.thresholds.content import parts
 
 VALUES: Final = 1_000
 """Distinct values counted of one metadata key: a key with more is a name and no category."""
-
-
-READ: Final = 10_000
-"""Rows that are read at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +43,8 @@ def facets(home: DataDir, name: str) -> Facets:
     table = open_table(home, name)
     counted = _Counted()
     try:
-        for start in range(0, table.count_rows(), READ):
-            query = table.search().select(["caption", "tags", "licence", "metadata"])
-            counted.add(query.offset(start).limit(READ).to_arrow())
+        for columns in parts(table, ["caption", "tags", "licence", "metadata"]):
+            counted.add(columns)
     except LANCE_ERRORS as error:
         raise damaged(name, error) from error
     keys = counted.keys

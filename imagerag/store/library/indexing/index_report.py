@@ -70,16 +70,15 @@ class IndexReport:
     def count(self, kind: str, path: str = "") -> None:
         """Count one image or file of a kind, and keep its path as an example."""
         setattr(self, kind, getattr(self, kind) + 1)
-        paths = self.examples.setdefault(kind, []) if path else []
         if path:
+            paths = self.examples.setdefault(kind, [])
             insort(paths, path)
             del paths[EXAMPLES:]
 
     def tell_next_pass(self) -> None:
         """Say of files that were changed while they were read that nobody has to index again: a watch goes on."""
-        again = "the next pass takes it"
         self.skipped = [
-            (path, f"{CHANGED_MEANWHILE}: {again}" if why.startswith(CHANGED_MEANWHILE) else why)
+            (path, f"{CHANGED_MEANWHILE}: the next pass takes it" if why.startswith(CHANGED_MEANWHILE) else why)
             for path, why in self.skipped
         ]
 

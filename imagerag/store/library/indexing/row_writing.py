@@ -241,7 +241,8 @@ class RowWriter:
         first = read[0]
         self.counted.add(first.sha256)
         changed = next((one.entry.path for one in read if one.entry.path in self.known.by_path), None)
-        self.changed |= {changed} if changed is not None else set()
+        if changed is not None:
+            self.changed.add(changed)
         self.report.count("added" if changed is None else "changed", str(first.path))
         for one in read[1:]:
             self.report.count("duplicates", str(one.path))

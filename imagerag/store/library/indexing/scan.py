@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
-from imagerag.agent.errors import ImageTooLargeError, UsageError
+from imagerag.agent.errors import UsageError
 from imagerag.agent.images.decoding import check_file_size
 from imagerag.agent.images.formats import IMAGE_SUFFIXES
 from imagerag.store.library.locations import path_text, split_member
@@ -78,10 +78,7 @@ class Scan:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
             raise ValueError("not a regular file, or a folder that may not be read")
-        try:
-            check_file_size(path, status.st_size)
-        except ImageTooLargeError as error:
-            raise ValueError(str(error)) from None
+        check_file_size(path, status.st_size)
         data = path.read_bytes()
         return replace(entry_of(path, status), size=len(data)), data
 

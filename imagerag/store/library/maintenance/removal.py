@@ -73,8 +73,14 @@ async def settle(library: Library, *, calibrate: bool = True) -> None:
         await library.calibrate(anew=False)
 
 
-def _write(library: Library, ids: Collection[str]) -> None:
-    path = library.folder / REMOVED
-    # Held while it is written, or somebody who holds it alone would take the half-written file for a stray.
-    with library.table.writing(), storage_errors(path, "cannot write"):
+def write_removed(folder: Path, ids: Collection[str]) -> None:
+    """Note in a library's folder which images are to stay out. The caller holds `writing`."""
+    path = folder / REMOVED
+    with storage_errors(path, "cannot write"):
         write_atomically(path, "".join(f"{one}\n" for one in sorted(ids)).encode())
+
+
+def _write(library: Library, ids: Collection[str]) -> None:
+    # Held while it is written, or somebody who holds it alone would take the half-written file for a stray.
+    with library.table.writing():
+        write_removed(library.folder, ids)

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import uuid
+from collections import Counter
 from collections.abc import Collection
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -24,13 +25,12 @@ from imagerag.agent.retrieval.search_queries import AT
 from imagerag.agent.types import FrozenModel
 from imagerag.store.data_dir import DataDir
 from imagerag.store.disk_space import check_space
-from imagerag.store.images.blob_store import write_atomically
 from imagerag.store.library.database import current_name, damaged, folder_of, open_table, overwrite_table
 from imagerag.store.library.image_copies import copied_images, stray_files
 from imagerag.store.library.image_files import FOLDER as COPIES
 from imagerag.store.library.library_metadata import LibraryMetadata, library_metadata_of
 from imagerag.store.library.maintenance.library_disk_usage import file_sizes
-from imagerag.store.library.maintenance.removal import REMOVED, removed_ids
+from imagerag.store.library.maintenance.removal import removed_ids, write_removed
 from imagerag.store.library.names import SNAPSHOTS, SUFFIX, snapshot_tags, valid_name, valid_tag
 from imagerag.store.library.schema import row_columns
 from imagerag.store.library.table import LibraryTable
@@ -125,7 +125,7 @@ def snapshot_content(folder: Path) -> str:
     return _read(folder).content
 
 
-def remove_snapshot(table: LibraryTable, home: DataDir, tag: str) -> None:
+def remove_snapshot(table: LibraryTable, tag: str) -> None:
     """Remove a snapshot. Blocks.
 
     Raises:
@@ -133,7 +133,7 @@ def remove_snapshot(table: LibraryTable, home: DataDir, tag: str) -> None:
         StorageError: its files cannot be removed.
     """
     with table.writing_alone():
-        folder = folder_of(home, current_name(home, f"{table.name}{AT}{tag}"))
+        folder = folder_of(table.home, current_name(table.home, f"{table.name}{AT}{tag}"))
         gone = folder.with_name(f".tmp-{uuid.uuid4().hex}")
         with storage_errors(folder, "cannot remove"):
             folder.rename(gone)  # what is left of it when this is stopped is removed by the next `optimize`
@@ -142,7 +142,7 @@ def remove_snapshot(table: LibraryTable, home: DataDir, tag: str) -> None:
                 gone.parent.rmdir()
 
 
-def restore_snapshot(table: LibraryTable, home: DataDir, tag: str) -> int:
+def restore_snapshot(table: LibraryTable, tag: str) -> int:
     """Make a library what it was when it was tagged, in one commit; the number of its images. Blocks.
 
     Nobody writes meanwhile; the caller holds `files_lock`. Stopped before the commit, the library is what it was. What
@@ -153,6 +153,7 @@ def restore_snapshot(table: LibraryTable, home: DataDir, tag: str) -> int:
         UnknownLibraryError: there is none of that name.
         StorageError: there is no room for it; the library stays as it was.
     """
+    home = table.home
     with table.writing_alone():
         name = current_name(home, f"{table.name}{AT}{tag}")
         folder, source = folder_of(home, name), open_table(home, name)
@@ -177,7 +178,7 @@ def _batches(source: Any) -> "pa.RecordBatchReader":
 
 def _note_removed(folder: Path, ids: frozenset[str]) -> None:
     if ids != removed_ids(folder):
-        write_atomically(folder / REMOVED, "".join(f"{one}\n" for one in sorted(ids)).encode())
+        write_removed(folder, ids)
 
 
 def _described(table: LibraryTable, tag: str) -> Snapshot:
@@ -256,9 +257,7 @@ def _own_bytes(library: Path) -> dict[str, int]:
     """Bytes of each snapshot that neither the library nor another snapshot has."""
     folders = {tag: library / SNAPSHOTS / f"{tag}{SUFFIX}" for tag in snapshot_tags(library)}
     files = {tag: file_sizes(folder) for tag, folder in folders.items()}
-    of_library = file_sizes(library, without=SNAPSHOTS)
-    own = {}
-    for tag, sizes in files.items():
-        others = set(of_library).union(*(found for other, found in files.items() if other != tag))
-        own[tag] = sum(size for file, size in sizes.items() if file not in others)
-    return own
+    names = Counter(file_sizes(library, without=SNAPSHOTS).keys())
+    for sizes in files.values():
+        names.update(sizes.keys())
+    return {tag: sum(size for file, size in sizes.items() if names[file] == 1) for tag, sizes in files.items()}

@@ -259,7 +259,7 @@ def _plain_value(value: Any) -> Any:
         if value.keys() == {"bytes", "path"} and value["bytes"] is None:
             return value["path"]
         return {name: _plain_value(one) for name, one in value.items() if not isinstance(one, bytes)}
-    return value if isinstance(value, str | int | float | bool | bytes | None) else str(value)
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 
 def _features(schema: "pa.Schema") -> dict[str, Any]:

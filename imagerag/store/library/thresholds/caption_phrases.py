@@ -87,7 +87,7 @@ def _in_word(character: str) -> bool:
 def name_like(text: str) -> set[str]:
     """Words with a capital or a digit: where only one row has them, they name it."""
     return {
-        word.casefold() for word in re.findall(r"\w+", text) if word[0].isupper() or any(map(str.isdigit, word))
+        word.casefold() for word in WORD.findall(text) if word[0].isupper() or any(map(str.isdigit, word))
     } - STOP_WORDS
 
 

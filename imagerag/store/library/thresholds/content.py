@@ -138,7 +138,7 @@ def scan_table(table: Any, ids: Any, found: VectorScan) -> None:
     import numpy as np
 
     known = _bytes(ids)
-    for columns in _parts(table):
+    for columns in parts(table, ["id", "vector"]):
         for batch in columns.to_batches(BLOCK):
             own = _bytes(batch["id"])
             places = np.minimum(np.searchsorted(known, own), len(known) - 1)
@@ -173,11 +173,12 @@ def is_unit(norm: float) -> bool:
     return bool(abs(norm - 1) < UNIT)  # not so where it is NaN
 
 
-def _parts(table: Any) -> Iterator[Any]:
+def parts(table: Any, columns: Sequence[str]) -> Iterator[Any]:
+    """Columns of all rows as Arrow tables, some thousands of rows at a time."""
     start = 0
-    while (columns := table.search().select(["id", "vector"]).offset(start).limit(PART).to_arrow()).num_rows:
-        yield columns
-        start += columns.num_rows
+    while (found := table.search().select([*columns]).offset(start).limit(PART).to_arrow()).num_rows:
+        yield found
+        start += found.num_rows
 
 
 def _bytes(ids: Any) -> "NDArray[np.bytes_]":

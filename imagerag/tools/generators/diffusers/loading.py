@@ -166,5 +166,5 @@ def _loading_errors(repo: str) -> Iterator[None]:
                 f"fetch it where there is a network (hf download {repo}), or name a directory that has it: "
                 "diffusers:FAMILY=/DIR, with another IP-Adapter diffusers:FAMILY=/DIR+/ADAPTER"
             )
-        first = first_line(error)
-        raise BackendError(f"{repo} could not be loaded ({kind}: {first}). {advice}", retryable=False) from error
+        why = f"{repo} could not be loaded ({kind}: {first_line(error)}). {advice}"
+        raise BackendError(why, retryable=False) from error

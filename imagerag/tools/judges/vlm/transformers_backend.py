@@ -119,7 +119,7 @@ class TransformersChat:
     def _answer(
         self, turns: Sequence[ChatMessage], schema: Schema | None, variation: SamplingParams, stop: Event
     ) -> ChatResponse:
-        loaded = self._load()
+        loaded = load(self.model, self.device, self.dtype)
         failure = None
         try:
             messages = _messages(turns, schema, control_tokens_of(loaded.processor))
@@ -166,9 +166,6 @@ class TransformersChat:
         ends = model.generation_config.eos_token_id
         ended = len(said) < self.max_new_tokens or said[-1] in (ends if isinstance(ends, list) else [ends])
         return inputs["input_ids"][0].tolist(), said, ended
-
-    def _load(self) -> LoadedModel:
-        return load(self.model, self.device, self.dtype)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from imagerag.store.library.filters import facets as module
 from imagerag.store.library.filters.facets import facets
 from imagerag.store.library.library import Library
 from imagerag.store.library.schema import ImageRecord, NewImage, as_text
+from imagerag.store.library.thresholds import content
 
 ROWS: list[dict[str, Any]] = [
     {"tags": ("a", "b"), "licence": "MIT", "metadata": {"price": 7, "maker": "Ann", "sold": True}},
@@ -31,7 +32,7 @@ async def filled(library: Library, planted: Any) -> Library:
 
 @pytest.mark.parametrize("read", [1, 2, 5, 10_000])
 async def test_counts(filled: Library, home: DataDir, read: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "READ", read)
+    monkeypatch.setattr(content, "PART", read)
     found = facets(home, filled.name)
     assert (found.images, found.captioned) == (5, 2)
     assert found.tags == dict(Counter(tag for row in ROWS for tag in row.get("tags", ())))

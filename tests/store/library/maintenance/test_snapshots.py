@@ -130,7 +130,7 @@ async def test_it_stays_what_it_was(home: DataDir, root: Path, shop: Library, v1
 
 
 async def test_it_takes_next_to_no_room_until_the_library_changes(home: DataDir, root: Path, shop: Library) -> None:
-    remove_snapshot(shop.table, home, "v1")
+    remove_snapshot(shop.table, "v1")
     before = sum(file_sizes(shop.folder).values())
     made = create_snapshot(shop.table, "v2")
     taken = sum(file_sizes(shop.folder).values()) - before
@@ -144,9 +144,9 @@ async def test_it_takes_next_to_no_room_until_the_library_changes(home: DataDir,
     assert dropped == sum(file_sizes(shop.folder).values()) - sum(file_sizes(shop.folder, without="snapshots").values())
     own = [one.bytes for one in list_snapshots(home, "shop")]
     assert sum(own) < dropped - 10_000, "both have what the library dropped"
-    remove_snapshot(shop.table, home, "v2")
+    remove_snapshot(shop.table, "v2")
     assert list_snapshots(home, "shop")[0].bytes == disk_use(shop.folder).snapshots == dropped - own[0]
-    remove_snapshot(shop.table, home, "v3")
+    remove_snapshot(shop.table, "v3")
     assert disk_use(shop.folder).snapshots == 0
     assert not (shop.folder / "snapshots").exists()
 
@@ -217,9 +217,9 @@ async def test_one_that_is_not_there(home: DataDir, shop: Library) -> None:
     with pytest.raises(UnknownLibraryError, match="no library 'shoop'"):
         await Library.open(home, "shoop@v1", shop.embedder)
     with pytest.raises(UnknownLibraryError, match="no snapshot 'v2'"):
-        restore_snapshot(shop.table, home, "v2")
+        restore_snapshot(shop.table, "v2")
     with pytest.raises(UnknownLibraryError, match="no snapshot 'v2'"):
-        remove_snapshot(shop.table, home, "v2")
+        remove_snapshot(shop.table, "v2")
     with pytest.raises(UsageError, match="has a snapshot 'v1' already"):
         create_snapshot(shop.table, "v1")
     for tag in ("", "..", "a/b", "v1@v2", ".tmp-x"):
@@ -247,7 +247,7 @@ async def test_going_back_is_one_commit_that_brings_everything_back(
     before = await state(v1)
     await change(shop, root)
     commits = shop.table.lance.version
-    assert restore_snapshot(shop.table, home, "v1") == 7
+    assert restore_snapshot(shop.table, "v1") == 7
     assert shop.table.lance.version == commits + 1
     await shop.search("blue", k=1)
     assert await state(shop) == await state(v1) == before
@@ -260,7 +260,7 @@ async def test_going_back_is_one_commit_that_brings_everything_back(
 
 async def test_a_library_that_went_back_is_filled_as_any_other(home: DataDir, root: Path, shop: Library) -> None:
     await change(shop, root)
-    restore_snapshot(shop.table, home, "v1")
+    restore_snapshot(shop.table, "v1")
     os.utime(root / "copied" / "red.png")  # removed after the snapshot, and in the library again
     report = await index([root / "copied", root / "linked"], shop)
     assert {row.title for row in await shop.rows()} == COLOURS.keys() - {"white"} | {"more"}
@@ -290,7 +290,7 @@ async def test_stopped_at_any_step_a_restored_library_is_one_of_both(
     with monkeypatch.context() as patch:
         patch.setattr(snapshots, name, stop)
         with pytest.raises(Killed):
-            restore_snapshot(shop.table, home, "v1")
+            restore_snapshot(shop.table, "v1")
     await shop.optimize()
     rows, vectors, metadata, _, copies = await state(await Library.open(home, "shop", shop.embedder))
     whole = new if at == "after overwrite_table" else old
@@ -298,7 +298,7 @@ async def test_stopped_at_any_step_a_restored_library_is_one_of_both(
     # What was removed, then or since, is out; what is there is not taken for removed.
     await index([root / "copied", root / "linked"], shop)
     assert {row.title for row in await shop.rows()} == {row.title for row in rows} | {"more"}
-    restore_snapshot(shop.table, home, "v1")
+    restore_snapshot(shop.table, "v1")
     await shop.search("blue", k=1)
     assert await state(shop) == new
 
@@ -349,7 +349,7 @@ async def test_a_file_system_without_links_gets_copies(
     assert made.bytes > sum(shop.table.lance_file_sizes()) * 0.9
     before = await state(shop)
     await change(shop, root)
-    restore_snapshot(shop.table, home, "v2")
+    restore_snapshot(shop.table, "v2")
     await shop.search("blue", k=1)
     assert await state(shop) == before
 
