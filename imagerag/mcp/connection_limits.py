@@ -2,7 +2,9 @@
 
 Without limits a client that connects and says nothing keeps a file descriptor for as long as it likes, and after a
 thousand of them the process can open no file any more. So there are at most so many connections; where there is no room
-for a new one, the oldest that is not being answered makes room for it. Whoever is being answered is never cut off.
+for a new one, the oldest that never asked anything makes room for it, or else the oldest that was answered and waits. A
+client that comes back on its open connection would find it closed under its request otherwise, in the moment in which
+hundreds of silent ones arrive. Whoever is being answered is never cut off.
 """
 
 import asyncio
@@ -82,7 +84,8 @@ class Connections:
     def add(self, new: "LimitedProtocol") -> bool:
         """Take in a connection, making room for it; False where there is none, as everybody is being answered."""
         if len(self._open) >= self.limits.most:
-            oldest = next((one for one in self._open if not one.answering), None)
+            waiting = [one for one in self._open if not one.answering]
+            oldest = next((one for one in waiting if not one.answered), next(iter(waiting), None))
             self._log_closed(new.loop.time())
             if oldest is None:
                 return False
@@ -112,6 +115,9 @@ class LimitedProtocol(H11Protocol):
     table: Connections
     """The server's table; set by `protocol_within`."""
 
+    answered = False
+    """Whether a request of this connection has been answered."""
+
     _patience: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
     _waiting_since = 0.0
@@ -140,6 +146,7 @@ class LimitedProtocol(H11Protocol):
     def on_response_complete(self) -> None:
         """An answer is sent: the next request may come."""
         super().on_response_complete()
+        self.answered = True
         self._wait_for_request()
 
     def pause_writing(self) -> None:

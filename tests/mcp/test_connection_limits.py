@@ -99,6 +99,28 @@ async def test_the_oldest_that_says_nothing_makes_room_and_who_is_answered_stays
         assert (await asking.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
 
 
+async def test_who_was_answered_and_waits_stays_while_connections_that_say_nothing_come() -> None:
+    app = App()
+    app.go.set()
+    async with serving(app, most=3) as opened:
+        clients = [await opened() for _ in range(2)]
+        for reader, writer in clients:
+            writer.write(WHOLE)
+            await reader.readuntil(b"ok")
+        idle = [(await opened())[0] for _ in range(6)]
+        for reader in idle[:-1]:
+            assert await closed(reader)
+        for reader, writer in clients:  # on the same connections
+            writer.write(WHOLE)
+            assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
+        third, writer = await opened()
+        assert await closed(idle[-1])
+        writer.write(WHOLE)
+        await third.readuntil(b"ok")
+        await opened()  # all three have been answered: the oldest of them makes room
+        assert await closed(clients[0][0])
+
+
 async def test_where_everybody_is_answered_a_new_connection_is_refused_and_no_old_one_cut() -> None:
     app = App()
     async with serving(app, most=3) as opened:
