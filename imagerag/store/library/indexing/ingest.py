@@ -93,7 +93,7 @@ async def index(
         unchanged, fresh = await asyncio.to_thread(indexing.compare)
     report.skipped += found.problems
     report.columns |= {name: read for one in found.sources.values() for name, read in one.columns.items()}
-    if manifest is not None:
+    if manifest is not None or found.listed.pictures:
         report.columns |= found.listed.columns
         report.manifest_captions = found.listed.captions
     if first_look:
