@@ -1,11 +1,13 @@
 """Text files as they are found: in UTF-8, in UTF-16 or UTF-32, or in an old Windows code page."""
 
+import codecs
+import io
 import json
 import re
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
-from imagerag.agent.regular_files import read_regular
+from imagerag.agent.regular_files import open_regular, open_regular_text, read_regular
 
 LONGEST: Final = 32 * 2**20
 """Bytes of a sidecar that are read: more is no description of one image."""
@@ -37,6 +39,17 @@ def read_text(file: Path, longest: int | None = LONGEST) -> str:
     return decoded(read_regular(file))
 
 
+def open_text(file: Path, newline: str = "\n") -> TextIO:
+    """A text file to be read line by line: only of one that is not in UTF-8 all is held at once.
+
+    Raises:
+        OSError, ValueError: as `read_text`.
+    """
+    if _is_utf_8(file):
+        return open_regular_text(file, encoding="utf-8-sig", newline=newline)
+    return io.StringIO(read_text(file, longest=None), newline=newline)
+
+
 def decoded(data: bytes) -> str:
     """Text from bytes: by its byte order mark, else UTF-8, else UTF-16 or UTF-32 without one, else Windows-1252.
 
@@ -61,6 +74,20 @@ def decoded(data: bytes) -> str:
     if _LETTERS_PER_CONTROL * sum(_is_control(letter) for letter in text) > len(text):
         raise ValueError(_NO_TEXT)
     return text
+
+
+def _is_utf_8(file: Path) -> bool:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with open_regular(file) as stream:
+        try:
+            while data := stream.read(2**20):
+                if b"\0" in data:
+                    return False
+                decoder.decode(data)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return False
+    return True
 
 
 def _unmarked(data: bytes) -> str:

@@ -39,7 +39,7 @@ class ImageRecord:
     """What a library knows of one image, without its pixels and its vector.
 
     Attributes:
-        created: when it was first indexed, UTC.
+        created: when it was first indexed, UTC; of a file that was changed since, when that one was.
         files: every file with these bytes that was seen, sorted by path. Empty where there is none to link to, and of
             what earlier versions indexed.
         size_bytes: of the file; 0 is unknown.
@@ -168,7 +168,8 @@ def to_table(images: Sequence[NewImage], table_schema: Any) -> Any:
 
 def to_text_table(rows: Sequence[ImageRecord], table_schema: Any) -> Any:
     """Arrow table of ids and what may change without the vector changing. Ids must differ."""
-    return _with_texts([{"id": row.id} for row in rows], rows, [table_schema.field("id")], table_schema)
+    fields = [table_schema.field("id"), table_schema.field("created")]
+    return _with_texts([{"id": row.id, "created": row.created} for row in rows], rows, fields, table_schema)
 
 
 def to_files_table(files: Mapping[str, Sequence[FileEntry]], table_schema: Any) -> Any:

@@ -1,4 +1,7 @@
-"""The texts of files that were changed: what is said of the image that was there before stays with the new one."""
+"""The texts of files that were changed: what is said of the image that was there before stays with the new one.
+
+So does when it was first indexed; when a file was changed its own time says.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -38,8 +41,9 @@ async def keep_texts(
                 if old in rows and not _moved(rows[old], entry):
                     # A copy may have been read in this run, which has other sidecars.
                     described = with_sidecars(rows[old].described, known.described.get(old, ""))
-                    changed.append((row, with_texts_of(row, replace(rows[old], described=described))))
-            await library.update([now for row, now in changed if now != row])
+                    now = with_texts_of(row, replace(rows[old], described=described))
+                    changed.append((row, replace(now, created=min(row.created, rows[old].created))))
+            await library.update([now for _, now in changed])
         report.captions += sum(bool(now.caption) - bool(row.caption) for row, now in changed)
 
 

@@ -17,12 +17,15 @@ CHANGED_MEANWHILE: Final = "it was changed while it was read"
 class IndexReport:
     """What indexing did, or with `dry_run` would do.
 
+    Each file counts once: `seen` is how many there are. And images add up: those before and `added`, without `removed`,
+    are those after.
+
     Attributes:
-        added: images that were not in the library.
+        added: images that were not in the library, and are there beside those that were.
         updated: images whose description changed; their vectors were kept.
         unchanged: images that were there already, just so.
         moved: images that were there already, under another path.
-        changed: files with other bytes than before, embedded anew.
+        changed: images in place of others that went, because their files have other bytes now.
         removed: images taken out, because none of their files is there any more, or has their bytes.
         paths_removed: files that are gone, of images that have another one.
         missing: images whose files are gone, and that were kept all the same; `warnings` says why.

@@ -21,7 +21,7 @@ from imagerag.store.library.indexing.index_report import IndexReport
 from imagerag.store.library.indexing.row_writing import SPARE, Progress, RowWriter
 from imagerag.store.library.indexing.scan import Scan, scan
 from imagerag.store.library.indexing.stages import Indexing
-from imagerag.store.library.indexing.vanished_files import find_vanished, quoted, take_out
+from imagerag.store.library.indexing.vanished_files import Replacements, find_vanished, quoted, take_out
 from imagerag.store.library.library import Library
 from imagerag.store.library.maintenance.removal import removal_warning, removed_ids
 from imagerag.store.library.sources.file_selection import ExcludedFiles
@@ -93,7 +93,7 @@ async def index(
         unchanged, fresh = await asyncio.to_thread(indexing.compare)
     report.skipped += found.problems
     report.columns |= {name: read for one in found.sources.values() for name, read in one.columns.items()}
-    if manifest is not None:
+    if manifest is not None or found.listed.pictures:
         report.columns |= found.listed.columns
         report.manifest_captions = found.listed.captions
     if first_look:
@@ -102,11 +102,13 @@ async def index(
             report.warned(warning, warn)
     await indexing.describe(unchanged)
     await indexing.read_and_write(fresh)
+    writer.count_elsewhere()
     vanished = find_vanished(known, found, writer.seen, prune=prune)
     with report.timed("write"):
         if not dry_run:
             await keep_texts(library, vanished, known, writer.seen, report)
-        await take_out(library, vanished, report, changed=writer.changed, prune=prune, roots=quoted(paths), warn=warn)
+        replacements = Replacements(writer.replacing, writer.seen)
+        await take_out(library, vanished, report, replacements, prune=prune, roots=quoted(paths), warn=warn)
     report.elapsed = time.perf_counter() - started
     if not dry_run:
         await _finish(library, report, calibrate)

@@ -65,7 +65,9 @@ class RowWriter:
     Attributes:
         seen: path → the image that it is now; None where that could not be told.
         counted: images that were counted already: further files of them are duplicates.
-        changed: paths of files that were counted as changed.
+        replacing: new images of files that had other ones, with an example's path: what they count as shows when the
+            old ones go, or do not.
+        elsewhere: images that were found at none of their paths, with the path where they were, and theirs.
     """
 
     library: Library
@@ -77,7 +79,8 @@ class RowWriter:
     done: int = 0
     seen: dict[str, str | None] = field(default_factory=dict)
     counted: set[str] = field(default_factory=set)
-    changed: set[str] = field(default_factory=set)
+    replacing: dict[str, str] = field(default_factory=dict)
+    elsewhere: dict[str, tuple[str, frozenset[str]]] = field(default_factory=dict)
     _waiting: ImageBatch = field(default_factory=ImageBatch)
     _begun: float = -math.inf
     _writing: asyncio.Task[None] | None = None
@@ -229,20 +232,28 @@ class RowWriter:
             yield now
 
     def _count_known(self, row: ImageRecord, read: ReadFile) -> None:
-        paths = {file.path for file in row.files}
+        paths = frozenset(file.path for file in row.files)
         if not paths or read.entry.path in paths:
             self.report.count("unchanged")
-        elif any(self.seen.get(path, row.id) == row.id and os.path.lexists(path) for path in paths):
-            self.report.count("duplicates", str(read.path))
         else:
-            self.report.count("moved", str(read.path))
+            self.elsewhere[row.id] = str(read.path), paths
+
+    def count_elsewhere(self) -> None:
+        """Count the images that were found elsewhere, now that everything was seen."""
+        for digest, (example, paths) in self.elsewhere.items():
+            if any(self.seen.get(path) == digest for path in paths):
+                self.report.count("unchanged")  # and what was found first is a copy, as the other was counted
+            elif any(path not in self.seen and os.path.lexists(path) for path in paths):
+                self.report.count("duplicates", example)
+            else:
+                self.report.count("moved", example)
 
     def _count_new(self, read: Sequence[ReadFile]) -> None:
         first = read[0]
         self.counted.add(first.sha256)
-        changed = next((one.entry.path for one in read if one.entry.path in self.known.by_path), None)
-        if changed is not None:
-            self.changed.add(changed)
-        self.report.count("added" if changed is None else "changed", str(first.path))
+        if any(one.entry.path in self.known.by_path for one in read):
+            self.replacing[first.sha256] = str(first.path)
+        else:
+            self.report.count("added", str(first.path))
         for one in read[1:]:
             self.report.count("duplicates", str(one.path))

@@ -76,25 +76,21 @@ async def take_out(
     library: Library,
     found: VanishedFiles,
     report: IndexReport,
+    replacements: "Replacements",
     *,
-    changed: Set[str],
     prune: bool,
     roots: str,
     warn: Callable[[str], None] | None = None,
 ) -> None:
-    """Take vanished files out of a library, and images of which none is left; warn of what was held back and why.
-
-    Args:
-        changed: paths of files that were counted as changed: the image that was there before is not counted again.
-    """
+    """Take vanished files out of a library, and images of which none is left; warn of what was held back and why."""
     gone = {one for one, _ in found.gone} - found.alive
     if not prune and len(gone) > FEW and len(gone) > SHARE * found.below:
         why = f"{len(gone):,} of {found.below:,} pictures that were indexed there are gone, more than half"
         found.held, found.gone = [*found.held, *found.gone], []
     else:
         why = "their folders are empty or not there, as where a disk is not mounted"
-    await _drop(library, found.gone, found.alive, report, everything=prune)
-    await _drop(library, found.replaced, found.alive, report, everything=True, changed=changed)
+    await _drop(library, found, report, replacements, prune=prune)
+    replacements.count_others(report)
     gone = {one for one, _ in found.gone}
     for sha256, entry in dict(reversed(found.held)).items():
         if sha256 not in found.alive | gone:
@@ -107,34 +103,51 @@ async def take_out(
         )
 
 
-async def _drop(
-    library: Library,
-    entries: Sequence[Entry],
-    alive: Set[str],
-    report: IndexReport,
-    *,
-    everything: bool,
-    changed: Set[str] | None = None,
-) -> None:
-    """Take entries out of their rows, and out of the library the rows that have no other; copies stay.
+@dataclass
+class Replacements:
+    """New images of files that had other ones: each stands for one that goes, or is one more.
 
-    Args:
-        alive: images that are not taken out.
-        everything: copies go, too.
-        changed: of files with other bytes, the paths that were counted as changed; None for files that are gone.
+    Attributes:
+        new: the images, each with an example's path.
+        seen: path → the image that it is now.
+    """
+
+    new: dict[str, str]
+    seen: Mapping[str, str | None]
+
+    def count(self, paths: Iterable[str], report: IndexReport) -> bool:
+        """Count one that stands for the image that went from these paths; False where there is none."""
+        replacing = next((one for path in paths if (one := self.seen.get(path)) in self.new), None)
+        if replacing is not None:
+            report.count("changed", self.new.pop(replacing))
+        return replacing is not None
+
+    def count_others(self, report: IndexReport) -> None:
+        """Count those that are one more: what was there before is still somewhere, or went for another one."""
+        for example in self.new.values():
+            report.count("added", example)
+        self.new.clear()
+
+
+async def _drop(
+    library: Library, found: VanishedFiles, report: IndexReport, replacements: Replacements, *, prune: bool
+) -> None:
+    """Take entries out of their rows, and out of the library the rows that have no other.
+
+    A copy that has lost its files stays, unless one of them has other bytes now, or `prune` takes it out.
     """
     by_id: dict[str, set[FileEntry]] = {}
-    for sha256, entry in entries:
+    for sha256, entry in (*found.gone, *found.replaced):
         by_id.setdefault(sha256, set()).add(entry)
-    ids = sorted(by_id)
+    ids, replaced, gone = sorted(by_id), {one for one, _ in found.replaced}, set(found.gone)
     for start in range(0, len(ids), _AT_ONCE):
         part = ids[start : start + _AT_ONCE]
         async with library.files_lock():
-            copied = set() if everything else await library.table.copied(part)
+            copied = set() if prune else await library.table.copied(part) - replaced
             rows = await library.rows(part)
             dropped = await asyncio.to_thread(_still_vanished, {one: by_id[one] for one in part})
             left = {row.id: _without(row.files, dropped[row.id]) for row in rows}
-            out = [row.id for row in rows if row.files and not left[row.id] and row.id not in alive | copied]
+            out = [row.id for row in rows if row.files and not left[row.id] and row.id not in found.alive | copied]
             # A copy without any file keeps the last ones' paths: they say what it was, and `prune` takes it out.
             same = {row.id for row in rows if left[row.id] == row.files or (row.id in copied and not left[row.id])}
             kept = [row for row in rows if row.id not in same.union(out)]
@@ -143,10 +156,11 @@ async def _drop(
                 await library.update_files({row.id: left[row.id] for row in kept})
                 await library.update([new for row in kept for new in follow(row, dropped[row.id], left[row.id])])
         for one in out:
-            if not any(entry.path in (changed or ()) for entry in by_id[one]):
+            if not replacements.count(sorted(entry.path for entry in by_id[one]), report):
                 report.count("removed", min(by_id[one]).path)
-        if changed is None:
-            report.paths_removed += sum(len(row.files) - len(left[row.id]) for row in kept if left[row.id])
+        for row in kept:
+            if left[row.id]:
+                report.paths_removed += sum((row.id, entry) in gone for entry in {*row.files} - {*left[row.id]})
 
 
 def _still_vanished(entries: Mapping[str, Set[FileEntry]]) -> dict[str, set[FileEntry]]:

@@ -1,7 +1,7 @@
 """Archives and tables among the files of a scan."""
 
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from imagerag.store.library.sources.file_selection import ExcludedFiles
 from imagerag.store.library.sources.manifest_hint import manifest_hint
 from imagerag.store.library.sources.members import Member, Problem, Source
 from imagerag.store.library.sources.opening import COMPRESSED, is_source, open_source
+from imagerag.store.library.sources.text_table import TextTable
 from imagerag.store.text_files import clean
 
 
@@ -33,22 +34,29 @@ class FoundSources:
             yield from self.opened.get(path, (path,))
 
 
-def find_sources(files: Iterable[Path], named: Collection[Path], excluded: ExcludedFiles) -> FoundSources:
+def find_sources(
+    files: Iterable[Path],
+    named: Collection[Path],
+    excluded: ExcludedFiles,
+    pictures: Mapping[Path, Sequence[int]],
+) -> FoundSources:
     """Open the archives and tables among files.
 
     Args:
         named: files that somebody named: compressed archives are read only where they are.
+        pictures: manifest → its rows that have a picture in them.
     """
     found = FoundSources()
     for path in files:
-        if not is_source(path) or not path.is_file():
+        if not (path in pictures or is_source(path)) or not path.is_file():
             continue
         found.opened[path] = ()
         if path.name.lower().endswith(COMPRESSED) and path not in named:
             found.problems.append((clean(str(path)), "a compressed archive is read only where it is named as a PATH"))
             continue
         try:
-            source = open_source(path, excluded.member)
+            lines = pictures.get(path)
+            source = open_source(path, excluded.member) if lines is None else TextTable(path, lines)
             members = {member.path: member for member in source.members} if source else {}
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) and error.strerror else error

@@ -229,6 +229,14 @@ def image_column(schema: "pa.Schema") -> ImageColumn | None:
     return candidates[0] if candidates else found[0] if len(found) == 1 else None
 
 
+def is_of_hugging_face(schema: "pa.Schema") -> bool:
+    """Whether a table was written by `datasets`, or has pictures in its form: as `bytes` or a `path`."""
+    import pyarrow.types as kinds
+
+    structs = (one.type for one in schema if kinds.is_struct(one.type))
+    return bool(_features(schema)) or any({field.name for field in one} == {"bytes", "path"} for one in structs)
+
+
 def class_names(schema: "pa.Schema") -> dict[str, list[str]]:
     """The names of Hugging Face's classes, of columns that hold their numbers."""
     return {

@@ -16,8 +16,10 @@ from typing import Any, Final
 from imagerag.agent.errors import UsageError
 from imagerag.store.library.metadata.field_names import PATH, guessed_caption, with_caption, written_fields
 from imagerag.store.library.metadata.image_metadata import ImageMetadata, read_metadata
+from imagerag.store.library.sources.base64_pictures import beside_picture, picture_column
 from imagerag.store.library.sources.image_table import SUFFIXES as TABLE_SUFFIXES
 from imagerag.store.library.sources.image_table import open_table
+from imagerag.store.library.sources.manifest_hint import manifest_hint
 from imagerag.store.library.sources.manifest_paths import ManifestPaths
 from imagerag.store.library.sources.manifest_rows import URL_COLUMNS, read_rows
 from imagerag.store.path_policy import OUTSIDE, PathPolicy
@@ -36,25 +38,34 @@ class Manifest:
         problems: (row or path, reason) of rows that describe no image that can be found.
         columns: what each column was read as: one of our fields, or "metadata".
         files: the manifests themselves.
+        pictures: manifest → its rows that have a picture in them; `picture_captions` of them have a caption.
     """
 
     entries: Mapping[Path, ImageMetadata] = field(default_factory=dict)
     problems: Sequence[tuple[str, str]] = ()
     columns: Mapping[str, str] = field(default_factory=dict)
     files: Collection[Path] = ()
+    pictures: Mapping[Path, Sequence[int]] = field(default_factory=dict)
+    picture_captions: int = 0
 
     def overridden_by(self, other: "Manifest") -> "Manifest":
         """Both, the other one's fields first."""
         entries = dict(self.entries)
         for path, said in other.entries.items():
             entries[path] = said.or_else(entries[path]) if path in entries else said
-        problems = [*self.problems, *other.problems]
-        return Manifest(entries, problems, {**self.columns, **other.columns}, {*self.files, *other.files})
+        return Manifest(
+            entries,
+            [*self.problems, *other.problems],
+            {**self.columns, **other.columns},
+            {*self.files, *other.files},
+            {**self.pictures, **other.pictures},
+            self.picture_captions + other.picture_captions,
+        )
 
     @property
     def captions(self) -> int:
         """How many of the images that were found got a caption from it."""
-        return sum(bool(said.caption) for said in self.entries.values())
+        return self.picture_captions + sum(bool(said.caption) for said in self.entries.values())
 
 
 Manifests = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None
@@ -96,6 +107,8 @@ def read_beside(files: Iterable[Path], given: Sequence[Path] = (), *, allow_outs
             if file.is_symlink() and not PathPolicy(file.parent, given, allow_outside).allows(file):
                 raise UsageError(f"it is a link to a file outside of what is indexed: {OUTSIDE}")
             found = read_manifest(file)
+            if found.pictures:
+                raise UsageError(manifest_hint(file) or "it has pictures in it")
         except UsageError as error:
             found = Manifest(problems=[(clean(str(file)), str(error))])
         whole = whole.overridden_by(replace(found, files={file}))
@@ -123,30 +136,50 @@ def read_manifest(
     entries: dict[Path, ImageMetadata] = {}
     problems: list[tuple[str, str]] = []
     columns: Counter[tuple[str, str]] = Counter()
+    pictures: list[int] = []
+    captions = 0
     for line, record in read_rows(file, lambda name: paths.find(name) is not None):
         where = f"{file.name}, line {line}"
         if isinstance(record, str):
             problems.append((where, record))
             continue
+        if (column := picture_column(record)) is not None:
+            record = beside_picture(record, column)
+            columns[column, "picture"] += 1
+            pictures.append(line)
         filled = {name: value for name, value in record.items() if value not in (None, "")}
         fields = written_fields(filled) | guessed_caption(record)
         columns.update((name, fields.get(name, "metadata")) for name in filled)
         name = next((record[column] for column, field in fields.items() if field == PATH), None)
-        if not isinstance(name, str) or not name.strip():
-            problems.append((where, _pathless(record)))
-        elif (found := paths.find(name.strip())) is None:
-            why = "there is no such file"
-            if _URL.match(name.strip()):
-                why = f"it is a URL. {_NO_DOWNLOAD}"
-            elif paths.is_outside(name.strip()):
-                why = f"it is outside of the folders given: {OUTSIDE}"
-            problems.append((clean(name), f"named in {where}, but {why}"))
+        found = None if column else _file_of(name, record, where, paths)
+        if isinstance(found, tuple):
+            problems.append(found)
+            continue
+        try:
+            said = read_metadata(with_caption(record))
+        except ValueError as error:
+            problems.append((where, str(error)))
+            continue
+        if found is None:
+            captions += bool(said.caption)
         else:
-            try:
-                entries[found] = read_metadata(with_caption(record))
-            except ValueError as error:
-                problems.append((where, str(error)))
-    return Manifest(entries, problems, _read_as(columns))
+            entries[found] = said
+    held = {Path(os.path.abspath(file)): pictures} if pictures else {}
+    return Manifest(entries, problems, _read_as(columns), pictures=held, picture_captions=captions)
+
+
+def _file_of(name: Any, record: Mapping[str, Any], where: str, paths: ManifestPaths) -> Path | tuple[str, str]:
+    """The file that a row is about; or the row, and why there is none."""
+    if not isinstance(name, str) or not name.strip():
+        return where, _pathless(record)
+    if (found := paths.find(name.strip())) is not None:
+        return found
+    why = "there is no such file"
+    if _URL.match(name.strip()):
+        why = f"it is a URL. {_NO_DOWNLOAD}"
+    elif paths.is_outside(name.strip()):
+        why = f"it is outside of the folders given: {OUTSIDE}"
+    return clean(name)[:300], f"named in {where}, but {why}"
 
 
 def _pathless(record: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Files beside images that look like manifests and were not given as such."""
+"""Files among images that name images or have some in them, and were not given as such."""
 
 import os
 import shlex
@@ -10,18 +10,27 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.images.formats import IMAGE_SUFFIXES
 from imagerag.store.library.metadata.field_names import PATH, written_fields
 from imagerag.store.library.sources.image_table import SUFFIXES as TABLE_SUFFIXES
+from imagerag.store.library.sources.image_table import ColumnarFile, is_of_hugging_face
 from imagerag.store.library.sources.manifest_rows import JSON, TABLES, read_rows
+from imagerag.store.library.sources.text_table import holds_pictures
 from imagerag.store.text_files import clean
 
 _SUFFIXES: Final = frozenset((*TABLES, *JSON, *TABLE_SUFFIXES))
 
 
 def manifest_hint(file: Path) -> str | None:
-    """What to type where a file that is no image looks like a manifest; None where it does not."""
-    if file.suffix.lower() not in _SUFFIXES or not _names_images(file):
+    """What a file is that is no image and belongs to some, and what to type; None where it is none."""
+    if file.suffix.lower() not in _SUFFIXES:
         return None
-    shown = os.path.relpath(file) if file.is_relative_to(Path.cwd()) else str(file)
-    return f"it looks like a manifest: imagerag index … --manifest {shlex.quote(clean(shown))}"
+    shown = shlex.quote(clean(os.path.relpath(file) if file.is_relative_to(Path.cwd()) else str(file)))
+    if holds_pictures(file):
+        return f"it has pictures in it: imagerag index {shown}"
+    if not _names_images(file):
+        return None
+    what = "looks like a manifest"
+    if file.suffix.lower() in TABLE_SUFFIXES and is_of_hugging_face(ColumnarFile(file).schema):
+        what = "is a Hugging Face dataset that names image files and has none in it"
+    return f"it {what}: imagerag index … --manifest {shown}"
 
 
 def _names_images(file: Path) -> bool:

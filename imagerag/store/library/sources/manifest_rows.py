@@ -1,22 +1,26 @@
 """The rows of manifests: of tables, of JSON in its usual forms, and of Parquet and Arrow files."""
 
 import csv
-import io
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain, count
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from imagerag.agent.errors import UsageError
 from imagerag.store.library.metadata.field_names import PATH, fields_of, written_fields
+from imagerag.store.library.sources.base64_pictures import LONGEST, picture_column
 from imagerag.store.library.sources.image_table import SUFFIXES as TABLE_SUFFIXES
 from imagerag.store.library.sources.image_table import ColumnarFile, class_names, plain_record
-from imagerag.store.text_files import SEPARATORS, parsed, plain_name, read_text, separator_of
+from imagerag.store.text_files import SEPARATORS, open_text, parsed, plain_name, separator_of
 
 TABLES: Final = (".csv", ".tsv", ".tab", ".psv")
 JSON: Final = (".json", ".jsonl", ".ndjson")
 URL_COLUMNS: Final = ("url", "image_url", "img_url", "image_link")
-_LONGEST_CELL: Final = 2**24
+LONGEST_LINE: Final = LONGEST + 2**20
+"""Characters of a row: it may have a picture in it, as base64."""
+
+_BEGINNING: Final = 2**16
 
 ManifestRow = tuple[int, dict[str, Any] | str]
 """A row's line and its values by column, or why it cannot be read."""
@@ -27,21 +31,24 @@ def read_rows(file: Path, is_image: Callable[[str], bool]) -> Iterator[ManifestR
     try:
         if file.suffix.lower() in TABLE_SUFFIXES:
             yield from _columnar(ColumnarFile(file))
-            return
-        text = read_text(file, longest=None)
+        elif _is_table(file):
+            with open_text(file, newline="") as text:
+                yield from _table(text, file, is_image)
+        else:
+            with open_text(file) as text:
+                yield from _json(text, whole=file.suffix.lower() == ".json")
     except OSError as error:
         raise UsageError(f"the manifest {file} cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise UsageError(f"the manifest {file} cannot be read: {error}") from None
-    whole = file.suffix.lower() == ".json"
-    yield from _table(text, file, is_image) if _is_table(file, text) else _json(text, whole=whole)
 
 
-def _is_table(file: Path, text: str) -> bool:
+def _is_table(file: Path) -> bool:
     """Whether a manifest is a table and not JSON: by its suffix, and under any other by how it begins."""
     if file.suffix.lower() in (*TABLES, *JSON):
         return file.suffix.lower() in TABLES
-    first = text.lstrip().partition("\n")[0]
+    with open_text(file) as text:
+        first = text.read(_BEGINNING).lstrip().partition("\n")[0]
     if first.startswith(("{", "[")):
         return False
     if not any(mark in first for mark in SEPARATORS):
@@ -49,26 +56,52 @@ def _is_table(file: Path, text: str) -> bool:
     return True
 
 
-def _table(text: str, file: Path, is_image: Callable[[str], bool]) -> Iterator[ManifestRow]:
+class _Lines:
+    """The lines of a text; one that is longer than any row is passed over, and said to be so."""
+
+    def __init__(self, text: TextIO) -> None:
+        self._text = text
+
+    def __iter__(self) -> "_Lines":
+        return self
+
+    def __next__(self) -> str:
+        line = self._text.readline(LONGEST_LINE)
+        if not line:
+            raise StopIteration
+        if len(line) == LONGEST_LINE and not line.endswith("\n"):
+            while (rest := self._text.readline(_BEGINNING)) and not rest.endswith("\n"):
+                pass
+            raise csv.Error(f"it is longer than {LONGEST_LINE >> 20} MB")
+        return line
+
+
+def _table(text: TextIO, file: Path, is_image: Callable[[str], bool]) -> Iterator[ManifestRow]:
     """The rows of a table. One without a header is known by its first cell, which is an image's path."""
-    separator, text = _separator(text, file.suffix.lower())
-    csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    lines = _Lines(text)
+    csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))
     try:
+        separator, rest = _separator(lines, file.suffix.lower())
+        rows = csv.reader(rest, delimiter=separator)
         header = _distinct_names([cell.strip() for cell in next(rows, [])])
     except csv.Error as error:
         raise UsageError(f"the manifest {file}, line 1, cannot be read: {error}") from None
-    has_url = any(plain_name(name) in URL_COLUMNS for name in header)
-    if PATH not in fields_of(header).values() and not has_url:
-        if not header or not is_image(header[0]):
+    records = _rows(rows, header)
+    if PATH in fields_of(header).values() or any(plain_name(name) in URL_COLUMNS for name in header):
+        yield from records
+    elif header and is_image(header[0]):
+        names = [PATH, "caption", *(f"column {at}" for at in range(3, len(header) + 1))][: len(header)]
+        yield 1, dict(zip(names, header, strict=True))
+        yield from _rows(rows, names)
+    else:
+        first = next(records, (0, ""))
+        if isinstance(first[1], str) or picture_column(first[1]) is None:
             named = ", ".join(cell or "(empty)" for cell in header)[:300] or "none"
             raise UsageError(
                 f"the manifest {file} has no column that names the images. Its columns are: {named}. Call one path"
             )
-        rest = [f"column {at}" for at in range(3, len(header) + 1)]
-        first, header = header, [PATH, "caption", *rest][: len(header)]
-        yield 1, dict(zip(header, first, strict=True))
-    yield from _rows(rows, header)
+        yield first
+        yield from records
 
 
 def _distinct_names(header: Sequence[str]) -> list[str]:
@@ -95,32 +128,44 @@ def _rows(rows: Any, header: list[str]) -> Iterator[ManifestRow]:
             yield rows.line_num, "the row has more cells than the header" if too_many else dict(zip(header, row))  # noqa: B905, it may have fewer
 
 
-def _separator(text: str, suffix: str) -> tuple[str, str]:
-    """What separates the cells, and the table without Excel's line that says so."""
-    first, _, rest = text.partition("\n")
-    if first.lower().startswith("sep=") and len(first.rstrip("\r")) == 5:
-        return first[4], rest
-    return separator_of(first, suffix), text
+def _separator(lines: Iterator[str], suffix: str) -> tuple[str, Iterator[str]]:
+    """What separates the cells, and the lines of the table without Excel's that says so."""
+    first = next(lines, "")
+    if first.lower().startswith("sep=") and len(first.rstrip("\r\n")) == 5:
+        return first[4], lines
+    return separator_of(first.rstrip("\n"), suffix), chain([first] if first else [], lines)
 
 
-def _json(text: str, *, whole: bool) -> Iterator[ManifestRow]:
+def _json(text: TextIO, *, whole: bool) -> Iterator[ManifestRow]:
     """The rows of JSON lines, or of one `whole` value: an array, COCO's captions, or an object by image."""
-    try:
-        value = parsed(text) if whole else None
-    except ValueError:
-        value = None  # lines, under another name
+    lines: Iterator[str] = _Lines(text)
+    value = None
+    if whole:
+        content = text.read()
+        try:
+            value = parsed(content)
+        except ValueError:  # lines, under another name
+            lines = iter(content.split("\n"))
     if isinstance(value, list):
         yield from ((at, one if isinstance(one, dict) else "not a JSON object") for at, one in enumerate(value, 1))
     elif isinstance(value, dict) and _is_coco(value):
         yield from _coco(value)
     elif isinstance(value, dict):
-        yield from [(1, value)] if PATH in written_fields(value).values() else _by_file(value)
+        one = PATH in written_fields(value).values() or picture_column(value) is not None
+        yield from [(1, value)] if one else _by_file(value)
     else:
-        yield from _lines(text)
+        yield from _lines(lines)
 
 
-def _lines(text: str) -> Iterator[ManifestRow]:
-    for number, line in enumerate(text.split("\n"), start=1):
+def _lines(lines: Iterator[str]) -> Iterator[ManifestRow]:
+    for number in count(1):
+        try:
+            line = next(lines)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield number, f"the row cannot be read: {error}"
+            continue
         if line.strip():
             try:
                 record = parsed(line)

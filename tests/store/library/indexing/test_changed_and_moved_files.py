@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import ImageRef
 from imagerag.cli.index import document, report_lines
+from imagerag.store.data_dir import DataDir
 from imagerag.store.library.indexing.ingest import index
 from imagerag.store.library.library import Library
 from imagerag.store.library.maintenance.changes import ImageChanges, changed, update_images
+from imagerag.store.library.maintenance.repair import repair_library
+from imagerag.store.library.maintenance.verification import verify_table
 from imagerag.store.library.metadata.image_metadata import ImageMetadata
 from imagerag.store.library.metadata.text_origins import with_origins, with_texts_of
 from imagerag.store.library.schema import ImageRecord
@@ -49,6 +52,23 @@ async def test_what_was_typed_stays_with_an_edited_file(
         assert (report.changed, report.removed, report.captions) == (1, 0, 8)
         assert_typed(await row_at(library, typed))
     assert await library.count() == 8
+
+
+async def test_an_edited_file_keeps_when_it_was_first_indexed(
+    typed: Path, folder: Path, library: Library, home: DataDir, picture: Any
+) -> None:
+    created = (await row_at(library, typed)).created
+    typed.write_bytes(picture("red", mark=99))
+    await index([folder], library, calibrate=False)
+    assert (await row_at(library, typed)).created == created
+    typed.write_bytes(picture("red", mark=98))
+    await repair_library(home, library, verify_table(library.table).problems)
+    assert (await row_at(library, typed)).created == created
+    shutil.move(typed, folder / "moved.png")
+    typed.write_bytes(picture("red", mark=97))
+    await index([folder], library, calibrate=False)
+    assert (await row_at(library, folder / "moved.png")).created == created
+    assert (await row_at(library, typed)).created > created, "another picture in the place of one that moved"
 
 
 async def test_what_was_typed_stays_where_a_copy_of_the_old_file_is_kept(

@@ -127,7 +127,16 @@ async def test_a_changed_file_whose_old_bytes_lie_elsewhere_too(folder: Path, li
     shutil.copy(folder / "red.png", folder / "other.png")
     assert counts(await index([folder], library)) == {"added": 8, "duplicates": 1}
     (folder / "red.png").write_bytes(picture("red", mark=99))
-    assert counts(await index([folder], library)) == {"changed": 1, "unchanged": 8}
+    assert counts(await index([folder], library)) == {"added": 1, "unchanged": 8}, "one more: nothing went for it"
+    await assert_exact(library, folder)
+    (folder / "red.png").write_bytes(picture("red", mark=98))
+    (folder / "other.png").write_bytes(picture("red", mark=97))
+    assert counts(await index([folder], library)) == {"changed": 2, "unchanged": 7}
+    shutil.copy(folder / "red.png", folder / "other.png")
+    assert counts(await index([folder], library)) == {"removed": 1, "duplicates": 1, "unchanged": 8}
+    (folder / "red.png").write_bytes(picture("red", mark=96))
+    (folder / "other.png").write_bytes(picture("red", mark=95))
+    assert counts(await index([folder], library)) == {"changed": 1, "added": 1, "unchanged": 7}
     await assert_exact(library, folder)
 
 
@@ -347,29 +356,46 @@ async def test_names_that_are_no_utf8_are_linked_too(tmp_path: Path, library: Li
 
 
 ACTIONS = st.lists(
-    st.tuples(st.sampled_from(["write", "move", "copy", "delete"]), st.integers(0, 5), st.integers(0, 5)), max_size=8
+    st.tuples(st.sampled_from(["write", "move", "copy", "delete", "swap"]), st.integers(0, 5), st.integers(0, 5)),
+    max_size=8,
 )
+
+
+def act(folder: Path, action: str, at: int, to: int, picture: Callable[..., bytes]) -> None:
+    source, target = folder / f"{at}.png", folder / f"{to}.png"
+    if action == "write":
+        source.write_bytes(picture("red", mark=to))
+    elif source.exists() and action == "delete":
+        source.unlink()
+    elif source.exists() and target.exists() and source != target and action == "swap":
+        source.rename(folder / "aside")
+        target.rename(source)
+        (folder / "aside").rename(target)
+    elif source.exists() and source != target and action in ("move", "copy"):
+        shutil.move(source, target) if action == "move" else shutil.copy(source, target)
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rounds=st.lists(ACTIONS, min_size=1, max_size=4))
-async def test_whatever_is_done_to_the_files_the_rows_are_exact(
+async def test_whatever_is_done_to_the_files_the_rows_are_exact_and_add_up(
     home: DataDir, embedder: Any, picture: Callable[..., bytes], tmp_path_factory: Any, rounds: list[Any]
 ) -> None:
     folder = tmp_path_factory.mktemp("any")
     (folder / "keeps it from being empty").write_text("")
     library = await Library.create_or_open(home, f"any{folder.name}", embedder)
     for actions in rounds:
-        for action, at, to in actions:
-            source, target = folder / f"{at}.png", folder / f"{to}.png"
-            if action == "write":
-                source.write_bytes(picture("red", mark=to))
-            elif source.exists() and action == "delete":
-                source.unlink()
-            elif source.exists() and source != target:
-                shutil.move(source, target) if action == "move" else shutil.copy(source, target)
-        await index([folder], library)
+        for one in actions:
+            act(folder, *one, picture)
+        before, files = await library.count(), sum(1 for _ in folder.glob("*.png"))
+        planned = await index([folder], library, dry_run=True)
+        done = await index([folder], library, calibrate=False)
         await assert_exact(library, folder)
+        rows = await library.count()
+        assert counts(planned) == counts(done)
+        assert (planned.examples, done.seen) == (done.examples, files + 1), "the file that is no image, too"
+        assert rows == before + done.added - done.removed
+        assert rows == done.added + done.changed + done.moved + done.updated + done.unchanged
+        assert done.duplicates == files - rows
 
 
 @pytest.fixture

@@ -413,7 +413,8 @@ async def test_a_dataset_that_names_its_pictures_is_a_manifest(
     path = saved(folder / f"data{suffix}", table)
     report = await index([folder], library)
     assert {Path(one).name: why for one, why in report.skipped} == {
-        path.name: f"it looks like a manifest: imagerag index … --manifest {path}"
+        path.name: "it is a Hugging Face dataset that names image files and has none in it: "
+        f"imagerag index … --manifest {path}"
     }
     report = await index([], library, manifest=path)
     assert (report.updated, report.columns) == (2, {"image": "path", "text": "caption"})
