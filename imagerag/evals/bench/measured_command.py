@@ -5,6 +5,7 @@ The process says so itself: what the system tells its parent of the largest memo
 
 import json
 import sys
+import time
 from pathlib import Path
 
 from imagerag.cli import main
@@ -19,15 +20,9 @@ def peak_megabytes() -> float | None:
     return next((int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM")), None)
 
 
-def cpu_seconds() -> float:
-    """The CPU time that this process took, in all threads."""
-    import time
-
-    return time.process_time()
-
-
 if __name__ == "__main__":
     out = Path(sys.argv.pop(1))
-    code = main()
-    out.write_text(json.dumps({"megabytes": peak_megabytes(), "cpu_s": cpu_seconds()}))
-    sys.exit(code)
+    try:
+        main()
+    finally:
+        out.write_text(json.dumps({"megabytes": peak_megabytes(), "cpu_s": time.process_time()}))
