@@ -51,8 +51,8 @@ def dedupe_command(
 ) -> int:
     """List images that a library holds more than once.
 
-    Groups of nearly the same images by their vectors, and images of which there are several files. Image files are
-    never deleted.
+    Groups of nearly the same images by their vectors, and images of which there are several files. Above 50,000 images
+    those are compared that lie near each other, and a few pairs may be missed. Image files are never deleted.
     """
     rag = ImageRAG(home=globals_.home, library=name)
     found = asyncio.run(rag.libraries.dedupe(threshold=threshold, keep=keep))
@@ -84,6 +84,8 @@ def duplicate_lines(name: str, found: "Duplicates") -> list[str]:
     others = sum(len(group.others) for group in found.groups)
     message = f"{count(len(found.groups), 'group')} of similar pictures, {others:,} beside the kept ones"
     lines = [f"library {bold(name)}: {message}  {dim(f'{said} threshold {cosine(found.threshold)}')}"]
+    if not found.exact:
+        lines.append(dim("compared with those near them; about 1 in 200 pairs at the threshold may be missed"))
     for group in found.groups[:SHOWN]:
         lines += table([_row(group.kept, "keep"), *(_row(one, cosine(one.similarity)) for one in group.others)], cut=3)
     if len(found.groups) > SHOWN:

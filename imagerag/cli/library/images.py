@@ -17,6 +17,7 @@ from imagerag.formatting.text import clean, image_name
 
 if TYPE_CHECKING:
     from imagerag.agent.types import Scalar
+    from imagerag.schemas.libraries import ListedImage
     from imagerag.store.library.library import Library
     from imagerag.store.library.schema import ImageRecord
 
@@ -83,7 +84,7 @@ def add_command(globals_: Globals, /, name: str, image_files: tuple[str, ...], a
     rag = ImageRAG(home=globals_.home, library=name)
     rows = asyncio.run(rag.libraries.add(*image_files, **changes))
     if as_json:
-        say_document(name, "add", rows)
+        say_document(name, "add", listed(rows))
     else:
         say_all([f"library {bold(name)}: {count(len(rows), 'picture')} added", *example_lines(rows)])
     return 0
@@ -123,15 +124,17 @@ def remove_command(
     if whole_library:
         return _delete(rag, name, dry_run=dry_run, yes=yes, as_json=as_json)
     rows = asyncio.run(_preview(rag, name, images, filters, show=not as_json and not (yes and not dry_run)))
-    if rows and not dry_run:
-        question = f"remove {count(len(rows), 'picture')} from library {name}?"
+    told, ids = listed(rows) if as_json else [], [row.id for row in rows]
+    del rows  # of a million images 2 GB
+    if ids and not dry_run:
+        question = f"remove {count(len(ids), 'picture')} from library {name}?"
         confirm(question, f"imagerag library remove {name} … --yes", yes=yes, as_json=as_json)
-        asyncio.run(rag.libraries.remove(*(row.id for row in rows), calibrate=calibrate))
+        asyncio.run(rag.libraries.remove(*ids, calibrate=calibrate))
     if as_json:
-        say_document(name, "remove", rows, dry_run=dry_run)
+        say_document(name, "remove", told, dry_run=dry_run)
     else:
-        say(_done(name, "removed", len(rows), dry_run) + ("; the files stay" if rows and not dry_run else ""))
-        say_all([] if rows else asyncio.run(_no_match(rag, **filters)))
+        say(_done(name, "removed", len(ids), dry_run) + ("; the files stay" if ids and not dry_run else ""))
+        say_all([] if ids else asyncio.run(_no_match(rag, **filters)))
     return 0
 
 
@@ -175,15 +178,17 @@ def update_command(
     rows = asyncio.run(rag.libraries.update(*images, filter=filter, dry_run=True, **changes))
     if not as_json and not (yes and not dry_run):
         asyncio.run(_show(rag, name, rows))
-    if rows and not dry_run:
-        question = f"change {count(len(rows), 'picture')} in library {name}?"
+    told, ids = listed(rows) if as_json else [], [row.id for row in rows]
+    del rows  # of a million images 2 GB
+    if ids and not dry_run:
+        question = f"change {count(len(ids), 'picture')} in library {name}?"
         confirm(question, f"imagerag library update {name} … --yes", yes=yes, as_json=as_json)
-        asyncio.run(rag.libraries.update(*(row.id for row in rows), calibrate=calibrate, **changes))
+        asyncio.run(rag.libraries.update(*ids, calibrate=calibrate, **changes))
     if as_json:
-        say_document(name, "update", rows, dry_run=dry_run)
+        say_document(name, "update", told, dry_run=dry_run)
     else:
-        say(_done(name, "changed", len(rows), dry_run))
-        say_all([] if rows else asyncio.run(_no_match(rag, filter=filter)))
+        say(_done(name, "changed", len(ids), dry_run))
+        say_all([] if ids else asyncio.run(_no_match(rag, filter=filter)))
     return 0
 
 
@@ -280,9 +285,15 @@ def _done(name: str, what: str, number: int, dry_run: bool) -> str:
     return f"library {bold(name)}: {count(number, 'picture')} {would}{what}"
 
 
-def say_document(name: str, action: Action, rows: "Sequence[ImageRecord]", *, dry_run: bool = False) -> None:
-    """Print which images it was, or would be, for programs."""
-    from imagerag.schemas.libraries import ImagesDocument, ListedImage
+def listed(rows: "Sequence[ImageRecord]") -> "list[ListedImage]":
+    """What is told of images to programs."""
+    from imagerag.schemas.libraries import ListedImage
 
-    images = [ListedImage(id=row.id, title=row.title, caption=row.caption, path=_path(row)) for row in rows]
+    return [ListedImage(id=row.id, title=row.title, caption=row.caption, path=_path(row)) for row in rows]
+
+
+def say_document(name: str, action: Action, images: "list[ListedImage]", *, dry_run: bool = False) -> None:
+    """Print which images it was, or would be, for programs."""
+    from imagerag.schemas.libraries import ImagesDocument
+
     say_json(ImagesDocument(library=name, action=action, dry_run=dry_run, images=images).as_json())

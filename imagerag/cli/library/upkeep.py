@@ -218,7 +218,8 @@ def _similar(found: "LibraryStatistics") -> str:
     if near is None:
         return "no threshold between pictures is known"
     same = f"show the same thing as another (cosine {cosine(near.threshold)} and more)"
-    return f"{near.images:,} of {near.measured:,} {same}"
+    about = "" if near.exact else "about "
+    return f"{about}{near.images:,} of {near.measured:,} {same}"
 
 
 def _caption_rows(found: "LibraryStatistics") -> list[list[str]]:

@@ -1,4 +1,4 @@
-"""A library of any size for measuring: vectors in clusters, captions that name them, and no picture files.
+"""A library of any size for measuring: vectors in clusters, captions that name them, and files that are nowhere.
 
 Pictures of a cluster lie near each other, and texts lie apart from all pictures but nearest to those of their cluster,
 as under CLIP. Everything follows from the row's number, so that any part can be made without the others.
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 DIMENSION: Final = 512
 BATCH: Final = 10_000
+ALIKE, COPY = 100, 98
+"""Of so many rows, this one (from 0) and the next are nearly the same picture."""
+
 LICENCES: Final = ("CC0-1.0", "CC-BY-4.0", "CC-BY-SA-4.0", "MIT", "Apache-2.0")
 
 _LOOKS: Final = (
@@ -138,6 +141,8 @@ class SyntheticRows:
         own = _normal(f"rows {start}", stop - start)
         groups = _normal("groups", 4096)[np.arange(start, stop) * 40503 % 4096]
         found = centres[chosen] + 0.5 * groups + 0.7 * own
+        first = (COPY - start) % ALIKE
+        found[first + 1 :: ALIKE] = found[first:-1:ALIKE] + 0.1 * own[first + 1 :: ALIKE]
         unit: Vectors = found / np.linalg.norm(found, axis=1, keepdims=True)
         return unit
 
@@ -145,6 +150,11 @@ class SyntheticRows:
         """The first row and the vectors of each part."""
         for start in range(0, self.rows, BATCH):
             yield start, self.vectors(start, min(start + BATCH, self.rows))
+
+
+def synthetic_embedder(spec: object) -> SyntheticEmbedder:
+    """The encoder, as the factory of an entry point."""
+    return SyntheticEmbedder()
 
 
 async def synthetic_library(home: DataDir, name: str, rows: int, embedder: SyntheticEmbedder | None = None) -> Library:
@@ -181,8 +191,12 @@ def _record(at: int, keys: Any) -> dict[str, Any]:
         "id": row_id(at), "thumbnail": _thumbnail(at % 64), "media_type": "image/jpeg", "width": 1024, "height": 768,
         "tags": [], "metadata": json.dumps(metadata), "labels": "", "created": datetime(2026, 1, 1, tzinfo=UTC),
         "title": f"Object {at}", "caption": SyntheticRows.caption(at), "licence": LICENCES[at % len(LICENCES)],
-        "source": "", "author": "", "size_bytes": 50_000, "files": [], **values_of(metadata, keys),
+        "source": "", "author": "", "size_bytes": 50_000, "files": [_file(at)], **values_of(metadata, keys),
     }  # fmt: skip
+
+
+def _file(at: int) -> dict[str, Any]:
+    return {"path": f"/nowhere/{at // 1000}/{at}.jpg", "size": 50_000, "mtime_ns": 10**18 + at, "inode": at + 1}
 
 
 @cache

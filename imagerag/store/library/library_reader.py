@@ -192,8 +192,7 @@ class LibraryReader:
 
     async def rows(self, ids: Sequence[str] | None = None) -> list[ImageRecord]:
         """What it knows of its images (of those with `ids`, when given), sorted by id."""
-        found = await self.table.records(None, ids)
-        return sorted((form.from_record(record) for record in found), key=lambda row: row.id)
+        return sorted(await self.table.rows(ids), key=lambda row: row.id)
 
     async def listed(self, *, filter: Filter, limit: int) -> tuple[list[ImageRecord], int]:
         """At most `limit` of the rows that a filter lets through, sorted by id, and how many there are in all."""

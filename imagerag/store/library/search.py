@@ -23,7 +23,7 @@ from imagerag.store.library.index_candidates import (
     knows_all,
     nearest_records,
 )
-from imagerag.store.library.schema import ImageRecord, from_record, id_filter, metadata_of, row_columns
+from imagerag.store.library.schema import ImageRecord, from_query, id_filter, metadata_of, row_columns
 
 if TYPE_CHECKING:
     import numpy as np
@@ -101,8 +101,8 @@ def listed(table: Any, filter: Filter, limit: int) -> tuple[list[ImageRecord], i
     where = expression_of(table, filter)
     total = int(table.count_rows() if where is None else table.search().where(where).select(["id"]).to_arrow().num_rows)
     query = table.search().select(row_columns(table)).limit(limit)
-    found = (query if where is None else query.where(where)).to_arrow().to_pylist()
-    return sorted((from_record(record) for record in found), key=lambda row: row.id), total
+    found = from_query(query if where is None else query.where(where))
+    return sorted(found, key=lambda row: row.id), total
 
 
 def build_indexes(table: Any, *, alone: bool = False) -> None:

@@ -10,8 +10,9 @@ import hashlib
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from imagerag.agent.errors import BlobError, ImageRAGError
 from imagerag.agent.retrieval.search_queries import split_name
@@ -37,6 +38,9 @@ from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage
 from imagerag.store.library.table_columns import TableColumns, merge_rows
 
 T = TypeVar("T")
+
+IDS: Final = 10_000
+"""Rows that are asked for by their ids at a time."""
 
 
 class LibraryTable:
@@ -125,18 +129,29 @@ class LibraryTable:
             if lock is not None:
                 os.close(lock)
 
-    async def records(self, columns: Sequence[str] | None, ids: Sequence[str] | None) -> list[dict[str, Any]]:
-        """Columns (None is every small one) of the rows with these ids (None is all)."""
-        if ids is not None and not ids:
-            return []
+    async def records(self, columns: Sequence[str], ids: Sequence[str] | None) -> list[dict[str, Any]]:
+        """Columns of the rows with these ids (None is all)."""
+        return await self._read_ids(list(columns), ids, lambda query: query.to_arrow().to_pylist())
 
-        def work() -> list[dict[str, Any]]:
-            query = self.lance.search().select(list(columns) if columns else form.row_columns(self.lance))
-            if ids is not None:
-                query = query.where(form.id_filter("id", ids))
-            return list(query.to_arrow().to_pylist())
+    async def rows(self, ids: Sequence[str] | None) -> list[ImageRecord]:
+        """The rows with these ids (None is all), in no order."""
+        return await self._read_ids(form.row_columns(self.lance), ids, form.from_query)
 
-        return await self.read(work)
+    async def _read_ids(
+        self, columns: Sequence[str], ids: Sequence[str] | None, use: Callable[[Any], list[T]]
+    ) -> list[T]:
+        """What is made of columns of the rows with these ids, of some thousands at a time."""
+
+        def work(part: Sequence[str] | None) -> list[T]:
+            query = self.lance.search().select(columns)
+            return use(query if part is None else query.where(form.id_filter("id", part)))
+
+        if ids is None:
+            return await self.read(partial(work, None))
+        ordered, found = sorted(set(ids)), list[T]()
+        for at in range(0, len(ordered), IDS):
+            found += await self.read(partial(work, ordered[at : at + IDS]))
+        return found
 
     def image_bytes(self, sha256: str) -> bytes:
         """The bytes of an image, from its copy or a file that it is linked to, verified against the hash. Blocks.

@@ -1,17 +1,15 @@
 """Images that a library holds more than once: the same bytes in several files, and nearly the same picture."""
 
-from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, Literal
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import FrozenModel, Similarity
 from imagerag.store.library.library import Library
-from imagerag.store.library.maintenance.image_selection import path_of
-from imagerag.store.library.maintenance.similar_pairs import similar_pairs
-from imagerag.store.library.maintenance.statistics import ids_and_vectors
-from imagerag.store.library.schema import ImageRecord
+from imagerag.store.library.maintenance.similar_pairs import compares_all, similar_pairs
+from imagerag.store.library.maintenance.vector_table import vectors_of_ids
+from imagerag.store.library.thresholds.content import parts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,12 +20,14 @@ Keep = Literal["largest", "oldest", "first"]
 READ: Final = 4096
 """Rows that are read at a time."""
 
-ORDERS: Final[Mapping[Keep, Callable[[ImageRecord], tuple[object, ...]]]] = {
-    "largest": lambda row: (-row.image.width * row.image.height, -row.size_bytes, path_of(row), row.id),
-    "oldest": lambda row: (row.taken is None, row.taken or row.created, row.created, path_of(row), row.id),
-    "first": lambda row: (path_of(row), row.id),
+RANKED_BY: Final[Mapping[Keep, Sequence[tuple[str, Literal["ascending", "descending"]]]]] = {
+    "largest": (("pixels", "descending"), ("size_bytes", "descending")),
+    "oldest": (("undated", "ascending"), ("dated", "ascending"), ("created", "ascending")),
+    "first": (),
 }
-"""Which image of a group is kept: that with the least value."""
+"""Which image of a group is kept: the first in this order, then by path and id."""
+
+COLUMNS: Final = ("id", "title", "width", "height", "size_bytes", "taken", "created", "source", "files")
 
 
 class SimilarImage(FrozenModel):
@@ -66,18 +66,25 @@ class Duplicates(FrozenModel):
     Attributes:
         threshold: cosine from which on two images count as the same.
         measured: whether the threshold is the library's calibrated one; else it was given.
+        exact: whether every image was compared with every other one. Of more than 50,000 only those that lie near each
+            other are, and about 1 in 200 of the pairs right at the threshold may be missed, of more similar ones fewer.
         groups: of nearly the same images, the largest group first.
         copies: images with several files; the library holds each once.
     """
 
     threshold: Similarity
     measured: bool
+    exact: bool = True
     groups: tuple[DuplicateGroup, ...]
     copies: tuple[CopiedImage, ...]
 
 
 async def find_duplicates(library: Library, *, threshold: float | None = None, keep: Keep = "largest") -> Duplicates:
-    """Find the images that reach a threshold with one another, as comparing every pair does.
+    """Find the images that reach a threshold with one another.
+
+    Up to 50,000 images it is what comparing every pair finds. Of more, those that lie near each other are compared:
+    about 1 in 200 of the pairs right at the threshold may be missed. It takes the memory of the vectors, however many
+    pairs there are: an image that is not kept is compared no more.
 
     Args:
         threshold: cosine from which on two images count as the same; None is the library's calibrated one.
@@ -89,19 +96,14 @@ async def find_duplicates(library: Library, *, threshold: float | None = None, k
     limit = library.image_threshold if threshold is None else threshold
     if limit is None:
         raise UsageError(_no_threshold(library))
-    ids, vectors = await library.table.read(lambda: ids_and_vectors(library))
-    near = await in_thread(_neighbours, vectors, limit)
-    several = await library.table.read(lambda: _ids_of_several_files(library))
-    # Of a large library only those rows become objects that are told of.
-    rows = {row.id: row for row in await _rows(library, {*several, *(ids[place] for place in near)})}
-    ranked = sorted((n for n in near if ids[n] in rows), key=lambda n: ORDERS[keep](rows[ids[n]]))
-    groups = _grouped(ids, rows, ranked, near)
-    copies = [
-        CopiedImage(id=row.id, title=row.title, paths=tuple(file.path for file in row.files))
-        for row in (rows[one] for one in several if one in rows)
-        if len(row.files) > 1
-    ]
-    return Duplicates(threshold=limit, measured=threshold is None, groups=tuple(groups), copies=tuple(copies))
+    ids = await library.table.read(lambda: _ranked_ids(library, keep))
+    vectors = await library.table.read(lambda: vectors_of_ids(library, ids))
+    kept, cosines = await in_thread(kept_images, vectors, limit)
+    exact = compares_all(vectors)
+    del vectors  # of a million images 2 GB
+    groups = await _groups(library, ids, kept, cosines)
+    copies = await _copies(library)
+    return Duplicates(threshold=limit, measured=threshold is None, exact=exact, groups=groups, copies=copies)
 
 
 def _no_threshold(library: Library) -> str:
@@ -113,11 +115,76 @@ def _no_threshold(library: Library) -> str:
     return f"library {library.name!r} has no threshold between pictures: {why}. Or give one: --threshold 0.97"
 
 
-async def _rows(library: Library, ids: Collection[str]) -> list[ImageRecord]:
-    """Rows by their ids, some thousands at a time."""
-    ordered = sorted(ids)
-    parts = [await library.rows(ordered[at : at + READ]) for at in range(0, len(ordered), READ)]
-    return [row for part in parts for row in part]
+def kept_images(vectors: "NDArray[np.float32]", limit: float) -> "tuple[NDArray[np.intp], NDArray[np.float32]]":
+    """Of each image the place of the kept one that it is like, its own where it is kept; and the cosine between both.
+
+    Args:
+        vectors: unit, float32 [images, dimension], in the order in which images are kept.
+    """
+    import numpy as np
+
+    kept, similarity = np.arange(len(vectors)), np.ones(len(vectors), dtype=np.float32)
+    passed = np.zeros(len(vectors), dtype=bool)
+    for ones, others, cosines in similar_pairs(vectors, limit, passed=passed):
+        starts = np.flatnonzero(np.diff(ones, prepend=-1))
+        for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(ones)], strict=True):
+            if passed[ones[start]]:
+                continue
+            free = ~passed[others[start:end]]
+            like = others[start:end][free]
+            passed[like], kept[like], similarity[like] = True, ones[start], cosines[start:end][free]
+    return kept, np.minimum(similarity, 1)
+
+
+async def _groups(
+    library: Library, ids: Any, kept: "NDArray[np.intp]", cosines: "NDArray[np.float32]"
+) -> tuple[DuplicateGroup, ...]:
+    import numpy as np
+
+    like = np.flatnonzero(kept != np.arange(len(kept)))
+    of: dict[str, list[tuple[str, float]]] = {}
+    for first, one, cosine in zip(
+        ids.take(kept[like]).to_pylist(), ids.take(like).to_pylist(), cosines[like].tolist(), strict=True
+    ):
+        of.setdefault(first, []).append((one, cosine))
+    told = await _told(library, {*of, *(one for others in of.values() for one, _ in others)})
+    found = []
+    for first, members in of.items():
+        members.sort(key=lambda one: (-one[1], one[0]))
+        others = tuple(told[one].model_copy(update={"similarity": cosine}) for one, cosine in members if one in told)
+        if others and first in told:  # else it was taken out meanwhile
+            found.append(DuplicateGroup(kept=told[first], others=others))
+    return tuple(sorted(found, key=lambda group: (-len(group.others), group.kept.id)))
+
+
+async def _told(library: Library, ids: Collection[str]) -> dict[str, SimilarImage]:
+    """What is told of images, by their ids."""
+    have = set(library.table.lance.schema.names)
+    columns = [name for name in ("id", "title", "width", "height", "source", "files") if name in have]
+    return {
+        record["id"]: SimilarImage(
+            id=record["id"], title=record["title"] or "", path=_path(record), width=record["width"],
+            height=record["height"], similarity=1,
+        )
+        for record in await library.table.records(columns, sorted(ids))
+    }  # fmt: skip
+
+
+def _path(record: Mapping[str, Any]) -> str:
+    """As `path_of` a row."""
+    files = record.get("files")
+    return str(files[0]["path"] if files else record["source"] or "")
+
+
+async def _copies(library: Library) -> tuple[CopiedImage, ...]:
+    """The images whose bytes are in several files, sorted."""
+    ids = await library.table.read(lambda: _ids_of_several_files(library))
+    records = await library.table.records(["id", "title", "files"], ids)
+    return tuple(
+        CopiedImage(id=one["id"], title=one["title"] or "", paths=tuple(file["path"] for file in one["files"]))
+        for one in sorted(records, key=lambda one: str(one["id"]))
+        if len(one["files"] or ()) > 1
+    )
 
 
 def _ids_of_several_files(library: Library) -> list[str]:
@@ -127,43 +194,56 @@ def _ids_of_several_files(library: Library) -> list[str]:
     lance = library.table.lance
     if "files" not in lance.schema.names:
         return []
-    batches = lance.search().select(["id", "files"]).to_batches(READ)
-    found = [batch["id"].filter(pc.greater(pc.list_value_length(batch["files"]), 1)).to_pylist() for batch in batches]
-    return sorted(sha256 for part in found for sha256 in part)
+    found = (
+        part["id"].filter(pc.greater(pc.list_value_length(part["files"]), 1)) for part in parts(lance, ["id", "files"])
+    )
+    return sorted(sha256 for ids in found for sha256 in ids.to_pylist())
 
 
-def _neighbours(vectors: "NDArray[np.float32]", limit: float) -> dict[int, dict[int, float]]:
-    """Of each row that has such, the other rows that reach the limit with it."""
-    near: dict[int, dict[int, float]] = defaultdict(dict)
-    for ones, others, cosines in similar_pairs(vectors, limit):
-        for one, other, cosine in zip(ones.tolist(), others.tolist(), cosines.tolist(), strict=True):
-            near[one][other] = near[other][one] = min(1.0, cosine)
-    return near
+def _ranked_ids(library: Library, keep: Keep) -> Any:
+    """The ids of all images in the order in which they are kept, as an Arrow array."""
+    import pyarrow as pa
+
+    lance = library.table.lance
+    columns = [name for name in COLUMNS if name in lance.schema.names]
+    keys = [rank_columns(part) for part in parts(lance, columns)]
+    return ranked(pa.concat_tables(keys), keep) if keys else pa.array([], pa.string())
 
 
-def _grouped(
-    ids: Sequence[str], rows: Mapping[str, ImageRecord], ranked: Sequence[int], near: Mapping[int, Mapping[int, float]]
-) -> list[DuplicateGroup]:
-    taken: set[int] = set()
-    groups = []
-    for kept in ranked:
-        if kept in taken:
-            continue
-        others = [n for n in near.get(kept, {}) if n not in taken and ids[n] in rows]
-        taken |= {kept, *others}
-        if others:
-            similar = sorted(others, key=lambda n: (-near[kept][n], ids[n]))
-            groups.append(
-                DuplicateGroup(
-                    kept=_similar(rows[ids[kept]], 1.0),
-                    others=tuple(_similar(rows[ids[n]], near[kept][n]) for n in similar),
-                )
-            )
-    return sorted(groups, key=lambda group: (-len(group.others), group.kept.id))
+def ranked(keys: Any, keep: Keep) -> Any:
+    """The ids of images in the order in which they are kept.
+
+    Args:
+        keys: Arrow table that `rank_columns` made.
+    """
+    import pyarrow.compute as pc
+
+    order = [*RANKED_BY[keep], ("path", "ascending"), ("id", "ascending")]
+    return keys["id"].take(pc.sort_indices(keys, sort_keys=order)).combine_chunks()
 
 
-def _similar(row: ImageRecord, similarity: float) -> SimilarImage:
-    return SimilarImage(
-        id=row.id, title=row.title, path=path_of(row), width=row.image.width, height=row.image.height,
-        similarity=similarity,
-    )  # fmt: skip
+def rank_columns(rows: Any) -> Any:
+    """What images are ranked by, of an Arrow table of those of `COLUMNS` that there are."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    have = set(rows.column_names)
+    none = pa.nulls(rows.num_rows, rows.schema.field("created").type)
+    taken = rows["taken"] if "taken" in have else none
+    size = rows["size_bytes"] if "size_bytes" in have else pa.nulls(rows.num_rows, pa.int64())
+    pixels = pc.multiply(pc.cast(rows["width"], pa.int64()), pc.cast(rows["height"], pa.int64()))
+    return pa.table(
+        {
+            "id": rows["id"],
+            "pixels": pixels,
+            "size_bytes": pc.fill_null(size, 0),
+            "undated": pc.is_null(taken),
+            "dated": pc.coalesce(taken, rows["created"]),
+            "created": rows["created"],
+            "path": pa.array(map(_path, _records(rows)), pa.string()),
+        }
+    )
+
+
+def _records(rows: Any) -> Iterator[dict[str, Any]]:
+    return iter(rows.select([name for name in ("source", "files") if name in rows.column_names]).to_pylist())

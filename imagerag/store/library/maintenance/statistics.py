@@ -9,12 +9,11 @@ from imagerag.agent.types import FrozenModel, Similarity
 from imagerag.store.library.filters.facets import by_frequency
 from imagerag.store.library.library import Library
 from imagerag.store.library.maintenance.library_disk_usage import DiskUse, disk_use
-from imagerag.store.library.maintenance.similar_pairs import similar_pairs
-from imagerag.store.library.thresholds.content import scan_table
+from imagerag.store.library.maintenance.similar_pairs import compares_all, similar_pairs
+from imagerag.store.library.maintenance.vector_table import sorted_ids, vectors_of_ids
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    pass
 
 CAPTIONS: Final = 1_000
 """Captions that are encoded at most. Rows come sorted by SHA-256, so the first ones are a fair sample."""
@@ -57,11 +56,13 @@ class NearDuplicates(FrozenModel):
         measured: images that were compared with all others.
         threshold: cosine from which on two images show the same thing.
         images: how many of the measured ones have such another one.
+        exact: whether they were compared with every other one; of more than 50,000 images a few are missed.
     """
 
     measured: int
     threshold: Similarity
     images: int
+    exact: bool = True
 
 
 class LibraryStatistics(FrozenModel):
@@ -213,32 +214,10 @@ def _near_duplicates(library: Library) -> NearDuplicates | None:
     threshold = library.image_threshold
     if threshold is None:
         return None
-    ids, vectors = ids_and_vectors(library)
-    measured = min(len(ids), COMPARED)
-    alike = np.zeros(len(ids), dtype=bool)
+    vectors = vectors_of_ids(library, sorted_ids(library))
+    measured = min(len(vectors), COMPARED)
+    alike = np.zeros(len(vectors), dtype=bool)
     for ones, others, _ in similar_pairs(vectors, threshold, measured):
         alike[ones] = alike[others] = True
-    return NearDuplicates(measured=measured, threshold=threshold, images=int(alike[:measured].sum()))
-
-
-def ids_and_vectors(library: Library) -> "tuple[list[str], NDArray[np.float32]]":
-    """The ids of a library, sorted, and their vectors: float32 [rows, dimension]. Blocks."""
-    import numpy as np
-    import pyarrow.compute as pc
-
-    ids = library.table.lance.search().select(["id"]).to_arrow()["id"]
-    ids = ids.take(pc.sort_indices(ids)).combine_chunks()
-    found = _Filled(np.zeros((len(ids), library.metadata.dimension), dtype=np.float32))
-    scan_table(library.table.lance, ids, found)
-    return ids.to_pylist(), found.vectors
-
-
-class _Filled:
-    """Vectors at their places: a table of them and an array at once would be twice the memory."""
-
-    def __init__(self, vectors: "NDArray[np.float32]") -> None:
-        self.vectors = vectors
-
-    def add(self, places: "NDArray[np.intp]", vectors: "NDArray[np.float32]") -> None:
-        """Take in some rows."""
-        self.vectors[places] = vectors
+    images, exact = int(alike[:measured].sum()), compares_all(vectors)
+    return NearDuplicates(measured=measured, threshold=threshold, images=images, exact=exact)

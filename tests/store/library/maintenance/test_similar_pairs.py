@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imagerag.store.library.maintenance import similar_pairs as pairs
+from imagerag.store.library.maintenance import vector_cells
 from imagerag.store.library.maintenance.similar_pairs import outlines, similar_pairs
 
 
@@ -78,3 +79,61 @@ def test_short_vectors_are_never_less_alike_and_pay_only_where_they_are_shorter(
     assert outlines(vectors[:, :10], 0.9).shape == (500, 10)
     assert outlines(vectors, -1.0) is vectors
     assert outlines(vectors[:0], 0.9).shape == (0, 300)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    rows=st.integers(1, 90),
+    dimension=st.sampled_from([2, 17, 40]),
+    groups=st.integers(1, 30),
+    noise=st.sampled_from([0.0, 0.05, 0.3, 1.0]),
+    limit=st.floats(-1, 1),
+    first=st.none() | st.integers(0, 100),
+    all_cells=st.booleans(),
+)
+def test_pairs_of_cells_are_pairs_and_all_of_them_where_all_cells_are_looked_into(
+    seed: int, rows: int, dimension: int, groups: int, noise: float, limit: float, first: int | None, all_cells: bool
+) -> None:
+    vectors = world(seed, rows, dimension, groups, noise)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pairs, "EXACT", 0)
+        patch.setattr(pairs, "ROWS", 4)
+        patch.setattr(pairs, "COLUMNS", 9)
+        patch.setattr(vector_cells, "FEWEST", 1000 if all_cells else 1)
+        if all_cells:
+            check(vectors, limit, first)
+        got, right = found(vectors, limit, first), compared(vectors, limit - 1e-5, first)
+    assert got.keys() <= right.keys()
+    assert all(got[pair] == pytest.approx(right[pair], abs=1e-5) for pair in got)
+
+
+@pytest.mark.parametrize(("limit", "noise"), [(0.98, 0.3), (0.95, 0.6), (0.9, 0.6), (0.8, 1.0)])
+def test_few_pairs_are_missed_where_only_near_cells_are_looked_into(
+    limit: float, noise: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chance = np.random.default_rng(3)
+    vectors = world(5, 4000, 48, 40, noise)
+    ones, others, towards = np.split(chance.permutation(4000)[:3000], 3)
+    across = vectors[towards] - (vectors[towards] * vectors[ones]).sum(axis=1)[:, None] * vectors[ones]
+    cosines = np.append(chance.uniform(limit, 1, 900), np.ones(100))[:, None]  # the last are exact duplicates
+    vectors[others] = unit(cosines * vectors[ones] + np.sqrt(1 - cosines**2) * unit(across))
+    monkeypatch.setattr(pairs, "EXACT", 0)
+    monkeypatch.setattr(pairs, "COLUMNS", 512)
+    cells = vector_cells.VectorCells.of(vectors, limit)
+    assert cells.probes < len(cells.centres), "else it shows nothing"
+    got = found(vectors, limit)
+    right = {pair for pair, cosine in compared(vectors, limit).items() if cosine >= limit + 1e-5}
+    assert len(right) > 950
+    assert len(right & got.keys()) >= 0.99 * len(right)
+
+
+def test_many_of_the_same_vector_take_no_more_than_their_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pairs, "EXACT", 0)
+    vectors = np.repeat(world(1, 1, 16, 1, 0.1), 9000, axis=0)
+    passed, largest = np.zeros(9000, dtype=bool), 0
+    for ones, others, _ in similar_pairs(vectors, 0.9, passed=passed):
+        largest = max(largest, len(ones))
+        passed[others[ones == ones[0]]] = True
+    assert passed.sum() == 8999
+    assert largest <= pairs.ROWS * pairs.COLUMNS

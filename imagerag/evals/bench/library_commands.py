@@ -1,0 +1,99 @@
+"""The largest memory and the CPU time of every command on a library, each in a process of its own.
+
+They are run one after the other on the same library, which the last ones change. Its encoder is announced to them as
+that of an installed package is.
+"""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from imagerag.evals.bench.timing import TimingRow
+from imagerag.store.library.library import Library
+from imagerag.store.library.library_metadata import METADATA_KEY, ImageThreshold
+
+SECTION: Final = "library"
+AIM: Final = 4000
+"""Megabytes that no command may take of a library of 1,000,000 rows."""
+
+ALIKE: Final = 0.95
+"""Cosine from which on images of a synthetic library show the same, as a threshold that was measured says."""
+
+COMMANDS: Final = (
+    "trust --spec synthetic", "library list", "library info {0}", "library stats {0} --json",
+    "search {1} --library {0}", "search {1} --library {0} --hybrid",
+    "search {1} --library {0} --filter shelf=7", "search {1} --library {0} --licence MIT",
+    "library dedupe {0}", "library calibrate {0}", "library verify {0}",
+    "library export {0} {2}/all.parquet", "library export {0} {2}/folder --quiet",
+    "library update {0} --filter shelf=7 --tag seven --yes",
+    "library update {0} --filter shelf>=0 --tag all --dry-run",
+    "library remove {0} --filter shelf<5 --dry-run", "library remove {0} --filter shelf>=0 --dry-run --json",
+    "library snapshot create {0} one", "library remove {0} --filter shelf<5 --yes",
+    "library optimize {0}", "library snapshot restore {0} one --yes", "doctor",
+)  # fmt: skip
+"""What is run: 0 is the library, 1 a caption, 2 a folder."""
+
+FINDS_PROBLEMS: Final = 1
+"""Exit code of commands that did all, and tell of problems: the files of a synthetic library are nowhere."""
+
+
+async def commands(library: Library, folder: Path) -> list[TimingRow]:
+    """What each command takes.
+
+    Args:
+        library: synthetic.
+        folder: an empty one, for what the commands write and for the description of the encoder's package.
+    """
+    await asyncio.to_thread(_announce_encoder, folder / "package")
+    await asyncio.to_thread(_tell_apart, library)
+    environment = {**os.environ, "IMAGERAG_HOME": str(library.table.home.root)}
+    environment["PYTHONPATH"] = os.pathsep.join(
+        [str(folder / "package"), str(Path(__file__).parents[3]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    )
+    found = []
+    for command in COMMANDS:
+        arguments = [part.format(library.name, "a red car", folder) for part in command.split(" ")]
+        found.append(await asyncio.to_thread(_measured, arguments, folder / "took.json", environment))
+    return found
+
+
+def _measured(arguments: Sequence[str], out: Path, environment: dict[str, str]) -> TimingRow:
+    given = [sys.executable, "-m", "imagerag.evals.bench.measured_command", str(out), *arguments]
+    name = " ".join(part.rpartition("/")[2] for part in arguments)
+    out.unlink(missing_ok=True)
+    began = time.perf_counter()
+    ended = subprocess.run(given, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
+    wall = time.perf_counter() - began
+    if ended.returncode not in (0, FINDS_PROBLEMS) or not out.exists():
+        said = ended.stderr.decode(errors="replace").strip().splitlines() or ["nothing on stderr"]
+        why = f"exit {ended.returncode}: {said[-1][:200]}"
+        return TimingRow(section=SECTION, name=name, value=None, unit="MB", note=why)
+    took = json.loads(out.read_text())
+    note = f"{took['cpu_s']:.1f} CPU s, {wall:.1f} s"
+    return TimingRow(section=SECTION, name=name, value=took["megabytes"], unit="MB", n=1, note=note)
+
+
+def _announce_encoder(folder: Path) -> None:
+    """Describe a package in a folder of the path whose entry point is the encoder of synthetic libraries."""
+    described = folder / "imagerag_bench_encoder-1.dist-info"
+    described.mkdir(parents=True)
+    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: imagerag-bench-encoder\nVersion: 1\n")
+    place = "imagerag.evals.bench.synthetic_library:synthetic_embedder"
+    (described / "entry_points.txt").write_text(f"[imagerag.embedders]\nsynthetic = {place}\n")
+
+
+def _tell_apart(library: Library) -> None:
+    """Note from which cosine on two images show the same: no views of a synthetic image tell."""
+    rows = library.table.lance.count_rows()
+    between = ImageThreshold(cosine=ALIKE, images=rows, calibrated=datetime.now(UTC))
+    metadata = library.metadata.model_copy(update={"image_threshold": between})
+    library.table.lance.update_field_metadata(
+        {"path": "vector", "metadata": {METADATA_KEY: metadata.model_dump_json()}}
+    )
