@@ -1,6 +1,6 @@
-"""A library of any size for measuring: vectors in clusters, captions that name them, and no picture files.
+"""A library of any size for measuring: vectors in clusters, captions that name them, and no image files.
 
-Pictures of a cluster lie near each other, and texts lie apart from all pictures but nearest to those of their cluster,
+Images of a cluster lie near each other, and texts lie apart from all images but nearest to those of their cluster,
 as under CLIP. Everything follows from the row's number, so that any part can be made without the others.
 """
 
@@ -46,7 +46,7 @@ _PLACES: Final = (
 
 
 class SyntheticEmbedder:
-    """Encodes texts that name a cluster near its pictures, all others somewhere. Implements `Embedder`."""
+    """Encodes texts that name a cluster near its images, all others somewhere. Implements `Embedder`."""
 
     context_length = 77
     identity = EmbedderIdentity(spec="synthetic", model="clusters", weights="1", preprocess="none", dimension=DIMENSION)
@@ -88,7 +88,7 @@ class SyntheticEmbedder:
         return _unit(near + 1.5 * self._gap)
 
     def centre(self, thing: str) -> "NDArray[np.float32]":
-        """Where pictures of a thing, a look and a name, lie."""
+        """Where images of a thing, a look and a name, lie."""
         look, name = thing.split()
         return _unit(0.5 * self._parts[look] + 0.7 * self._parts[name] + 0.6 * _normal(thing, 1)[0])
 
@@ -98,7 +98,7 @@ class SyntheticEmbedder:
 
     @cached_property
     def _gap(self) -> "NDArray[np.float32]":
-        gap: NDArray[np.float32] = _normal("texts lie apart from pictures", 1)[0]
+        gap: NDArray[np.float32] = _normal("texts lie apart from images", 1)[0]
         return gap
 
 

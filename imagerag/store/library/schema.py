@@ -79,7 +79,7 @@ class NewImage:
     """A row to be written with its vector.
 
     Attributes:
-        data: the encoded bytes, of which the library keeps a copy; None for a picture that stays in its files.
+        data: the encoded bytes, of which the library keeps a copy; None for an image that stays in its files.
         thumbnail: WebP.
         vector: unit, float32 [dimension].
     """
@@ -104,7 +104,7 @@ ROW_COLUMNS = ("id", "media_type", "width", "height", *TEXTS, *VALUES, "tags", "
 """What a `ImageRecord` is read from: everything small."""
 
 IMAGE_COLUMN = "image"
-"""Where libraries of earlier versions have the bytes of their pictures."""
+"""Where libraries of earlier versions have the bytes of their images."""
 
 
 def schema(dimension: int, metadata: Mapping[str, str] | None = None) -> Any:

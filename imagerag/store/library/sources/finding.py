@@ -55,7 +55,7 @@ def find_sources(files: Iterable[Path], named: Collection[Path], excluded: Exclu
             found.problems.append((clean(str(path)), f"cannot be read: {why}"))
             continue
         if source is None:
-            why = "it has no column of pictures; where it names files, give it with --manifest"
+            why = "it has no column of images; where it names files, give it with --manifest"
             found.problems.append((clean(str(path)), manifest_hint(path) or why))
             continue
         found.opened[path] = members.keys()

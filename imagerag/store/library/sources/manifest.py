@@ -62,11 +62,11 @@ Manifests = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None
 
 
 def split_manifests(manifests: Manifests) -> tuple[list[Path], list[Path]]:
-    """Manifests that describe files, and tables that have the pictures in them, in their order."""
+    """Manifests that describe files, and tables that have the images in them, in their order."""
     if manifests is None or isinstance(manifests, str | os.PathLike):
         manifests = [] if manifests is None else [manifests]
     files = [Path(one) for one in manifests]
-    tables = [one for one in files if one.suffix.lower() in TABLE_SUFFIXES and _has_pictures(one)]
+    tables = [one for one in files if one.suffix.lower() in TABLE_SUFFIXES and _has_images(one)]
     return [one for one in files if one not in tables], tables
 
 
@@ -164,7 +164,7 @@ def _read_as(columns: "Counter[tuple[str, str]]") -> dict[str, str]:
     return read
 
 
-def _has_pictures(file: Path) -> bool:
+def _has_images(file: Path) -> bool:
     try:
         return open_table(file) is not None
     except (OSError, ValueError):
