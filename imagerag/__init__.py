@@ -1,4 +1,4 @@
-"""imagerag: draws what you asked for, looks at it, finds what is missing in your own pictures, and draws again.
+"""imagerag: draws what you asked for, looks at it, finds what is missing in your own images, and draws again.
 
 Names load when they are first used, so that `import imagerag` stays fast.
 """

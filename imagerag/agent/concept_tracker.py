@@ -72,7 +72,7 @@ def tried_references(tracked: Sequence[TrackedConcept], concept: Concept, *, in_
 
 
 def resolving_references(tracked: Sequence[TrackedConcept], attempts: Sequence[Attempt] = ()) -> list[UsedReference]:
-    """The references that resolved their concepts, each picture once: sent again, so that what was won is not lost.
+    """The references that resolved their concepts, each image once: sent again, so that what was won is not lost.
 
     Args:
         attempts: what was drawn: all references of a concept that the drawing which resolved it was sent are kept.

@@ -27,7 +27,7 @@ ImageRAGError
 │   ├── QuotaError
 │   ├── AuthError
 │   ├── NoImagesError       a model that is to look at images takes none
-│   └── UnreadableImageError a picture came and was paid for, but cannot be read; final, and what came is kept
+│   └── UnreadableImageError an image came and was paid for, but cannot be read; final, and what came is kept
 ├── RefusalError               content policy: final, never retried
 ├── JudgeReplyError            the judge answered, but not with what was asked for; `raw` keeps its words
 ├── BudgetExceededError
@@ -188,7 +188,7 @@ class NoImagesError(BackendError):
 
 
 class UnreadableImageError(BackendError):
-    """A picture came, and was paid for, but it cannot be read. Final: asking again would be to pay again.
+    """An image came, and was paid for, but it cannot be read. Final: asking again would be to pay again.
 
     Attributes:
         data: what came.

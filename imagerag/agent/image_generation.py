@@ -1,4 +1,4 @@
-"""One picture from the generator: what it is asked with, what is told while it draws, what is kept."""
+"""One image from the generator: what it is asked with, what is told while it draws, what is kept."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
@@ -20,7 +20,7 @@ _KEPT = ("revised_prompt", "cost_usd", "usage", "prompt", "served_by", "fallback
 
 @dataclass(frozen=True, kw_only=True)
 class ImageGeneration:
-    """Asks the generator for one picture, and tells how far it is.
+    """Asks the generator for one image, and tells how far it is.
 
     Attributes:
         node: on whose behalf.
@@ -67,7 +67,7 @@ class ImageGeneration:
     def draw(
         self, calls: ModelCaller, prompt: str, references: Sequence[UsedReference], variation: SamplingParams
     ) -> Coroutine[Any, Any, GeneratedImageRef]:
-        """Draw, unless the journal has the picture.
+        """Draw, unless the journal has the image.
 
         Raises:
             RefusalError, BackendError: as the generator raises them.
@@ -117,7 +117,7 @@ class ImageGeneration:
         return replace(drawn, image=image, original=original, mask=found)
 
     def _content(self, prompt: str, references: Sequence[UsedReference]) -> dict[str, Any]:
-        """What decides the picture. A mask is named only where there is one: calls of before have no such word."""
+        """What decides the image. A mask is named only where there is one: calls of before have no such word."""
         masks = [[sent.image.sha256, sent.mask.sha256] for sent in references if sent.mask is not None]
         return {
             "prompt": prompt,

@@ -1,4 +1,4 @@
-"""Three intents for a picture that is sent along: it is edited, it appears in a new one, or it informs.
+"""Three intents for an image that is sent along: it is edited, it appears in a new one, or it informs.
 
 Here is what follows from them for the judge: what an edit had to leave as it was, and which things must be the very
 ones that were sent.
@@ -12,7 +12,7 @@ from imagerag.agent.types import Attempt, Concept, Requirement, UsedReference, V
 LIKENESS_TAGS: Final = frozenset(
     "product products person people face mascot mascots character brand branding logo logos packaging model".split()  # noqa: SIM905
 )
-"""Tags of library pictures of which a drawing must show the very thing."""
+"""Tags of library images of which a drawing must show the very thing."""
 
 KEPT: Final = "everything that the prompt does not ask to change is as in the original"
 
@@ -20,12 +20,12 @@ Likeness = Literal["auto", "always", "never"]
 
 
 def needs_likeness(choice: Likeness, *, kind: str, tags: Collection[str] = (), role: str = "reference") -> bool:
-    """Whether what is drawn with a picture must be the very thing that it shows.
+    """Whether what is drawn with an image must be the very thing that it shows.
 
     Args:
         choice: the run's.
-        kind: of the concept that the picture was found for.
-        tags: of the library picture.
+        kind: of the concept that the image was found for.
+        tags: of the library image.
     """
     if choice == "never" or role == "edit" or kind == "style":
         return False
@@ -35,7 +35,7 @@ def needs_likeness(choice: Likeness, *, kind: str, tags: Collection[str] = (), r
 
 
 def fixed_requirements(sent: Sequence[UsedReference], attempt: Attempt) -> tuple[Requirement, ...]:
-    """What a picture is judged on beside the prompt, by the pictures it was drawn with.
+    """What an image is judged on beside the prompt, by the images it was drawn with.
 
     Within a mask that is held nothing else can have changed, so nothing is asked about it.
     """
@@ -52,7 +52,7 @@ def _fixed(image: UsedReference, number: int, attempt: Attempt) -> Iterable[Requ
 
 
 def concept_of(requirement: Requirement, caption: str | None = None) -> Concept | None:
-    """What is searched for where a requirement is not met; None where no picture of a library can help."""
+    """What is searched for where a requirement is not met; None where no image of a library can help."""
     if requirement.image is not None or requirement.kind == "kept":
         return None
     return Concept(text=requirement.text, kind=requirement.kind, caption=caption)

@@ -1,7 +1,7 @@
 """Whether a judge takes images, and how many: known before the first drawing is paid, not after it.
 
-Nobody can judge a picture who takes none, and most servers say so only when one comes. So a judge of which it is not
-known is shown a tiny test picture first, as a call like any other: it is counted, recorded, and fits the budget. What
+Nobody can judge an image who takes none, and most servers say so only when one comes. So a judge of which it is not
+known is shown a tiny test image first, as a call like any other: it is counted, recorded, and fits the budget. What
 it took is kept with the journal's answers, by its name and address, and is not asked again. No question is asked
 where a drawing costs nothing, where a replay asks nobody, and where a budget of calls leaves room for little else.
 """
@@ -42,7 +42,7 @@ class ChecksImages(Protocol):
         ...
 
     async def check_images(self, count: int) -> ImageCheck:
-        """Ask it about `count` tiny test pictures.
+        """Ask it about `count` tiny test images.
 
         Raises:
             NoImagesError: it takes none.

@@ -69,7 +69,7 @@ def abstention(reason: str, raw: str = "") -> Verdict:
 
 
 def shown_to_judge(judge: object, state: RunState, attempt: Attempt, likeness: Likeness) -> list[UsedReference]:
-    """What a judge sees beside the picture: the user's own, and what it was drawn with, in the order sent."""
+    """What a judge sees beside the image: the user's own, and what it was drawn with, in the order sent."""
     if not capabilities_of(judge).sees_references:
         return sent_images.subjects_of(state)
     return list(attempt.references) or sent_images.subjects_of(state, likeness)

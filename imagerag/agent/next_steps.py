@@ -131,7 +131,7 @@ def _missing(record: "RunRecord") -> Iterator[str]:
 
 
 def _room(record: "RunRecord") -> Iterator[str]:
-    yield "send fewer pictures of your own, or allow more with --max-references, where the generator takes more"
+    yield "send fewer images of your own, or allow more with --max-references, where the generator takes more"
 
 
 def _none_taken(record: "RunRecord") -> Iterator[str]:
@@ -165,8 +165,8 @@ def _add(record: "RunRecord") -> str:
     lacking = record.unresolved or [entry.concept.text for entry in record.concepts if entry.resolved_round is None]
     what = " and of ".join(f"'{text}'" for text in dict.fromkeys(lacking)) or "what is missing"
     if _named(record) == BUILT_IN_LIBRARY:
-        return f"index a picture of {what} of your own: imagerag index FILE --library NAME"
-    return f"add a picture of {what}: imagerag index FILE --library {_named(record)}"
+        return f"index an image of {what} of your own: imagerag index FILE --library NAME"
+    return f"add an image of {what}: imagerag index FILE --library {_named(record)}"
 
 
 def _nearest(record: "RunRecord", decision: str) -> Candidate | None:
@@ -183,7 +183,7 @@ def _quoted(prompt: str) -> str:
 
 
 def library_to_add_to(library: str | None) -> str:
-    """The library that pictures can be added to: of several, the first of the user's own; no snapshot."""
+    """The library that images can be added to: of several, the first of the user's own; no snapshot."""
     names = names_of(library) if library else ("NAME",)
     return split_name(next((name for name in names if name != BUILT_IN_LIBRARY), names[0]))[0]
 

@@ -93,7 +93,7 @@ def no_reference_reason(
     left_out = _left_out(searches, sent)
     if not found and not left_out:
         named = f"library {library!r}" if library else "the library"
-        return NoReference(causes=("empty_library",), reason=f"{named} holds no pictures")
+        return NoReference(causes=("empty_library",), reason=f"{named} holds no images")
     causes: list[Cause] = []
     clauses: list[str] = []
     if left_out:
@@ -104,7 +104,7 @@ def no_reference_reason(
             causes.append("below_threshold")
     clauses += dict.fromkeys(search.no_match for search in searches if search.no_match)
     if found:
-        clauses.insert(0, f"of {counted(len(found), 'picture')} found, {_counts(found)}")
+        clauses.insert(0, f"of {counted(len(found), 'image')} found, {_counts(found)}")
     seen = {candidate.decision for candidate, _ in found}
     causes += [cause for decided, cause in _CAUSES.items() if decided in seen and cause not in causes]
     return NoReference(causes=tuple(causes), reason="; ".join(clauses))

@@ -228,7 +228,7 @@ class Nodes:
         return update
 
     async def _missing(self, answer: Selection) -> str:
-        """What became of the files of chosen pictures, if any is gone since it was offered; keeps the others."""
+        """What became of the files of chosen images, if any is gone since it was offered; keeps the others."""
         chosen = [*answer.chosen, *filter(None, [answer.edit])]
         return "; ".join((await self._parts.missing(chosen)).values())
 

@@ -1,6 +1,6 @@
 """Runs and answers as they show themselves in a notebook: small pieces of HTML without scripts.
 
-Colours are the notebook's own, so that they fit a light and a dark one. Everything foreign is escaped, and the picture
+Colours are the notebook's own, so that they fit a light and a dark one. Everything foreign is escaped, and the image
 is inside, at most `SIDE` pixels on a side.
 """
 
@@ -25,7 +25,7 @@ _DIM: Final = "opacity:.7;font-size:90%"
 
 
 def run_html(record: "RunRecord") -> str:
-    """A run: its picture, how it ended, the checklist, and what it was drawn with."""
+    """A run: its image, how it ended, the checklist, and what it was drawn with."""
     standing = labels.standing(record.status, record.outcome)
     best = record.attempts[record.best_attempt] if record.best_attempt is not None else None
     verdict = best.verdict if best is not None else None
@@ -42,12 +42,12 @@ def run_html(record: "RunRecord") -> str:
         f'<span style="{_DIM}">{escape(" · ".join((f"run {record.run_id}", *facts)))}</span>',
     ]
     data = run_png(record)
-    picture = figure(data, "image/png", record.prompt) if data else ""
-    return box(picture, text)
+    image_html = figure(data, "image/png", record.prompt) if data else ""
+    return box(image_html, text)
 
 
 def run_png(record: "RunRecord") -> bytes | None:
-    """A run's picture as PNG, at most `SIDE` pixels on a side; None where there is none, or it is gone."""
+    """A run's image as PNG, at most `SIDE` pixels on a side; None where there is none, or it is gone."""
     from imagerag.agent.images.decoding import open_rgb
     from imagerag.agent.images.encoding import png
 
@@ -61,7 +61,7 @@ def run_png(record: "RunRecord") -> bytes | None:
 
 
 def answer_html(record: "AnswerRecord") -> str:
-    """An answer, and the pictures it stands on."""
+    """An answer, and the images it stands on."""
     outcome = labels.label(labels.ANSWERS, record.outcome)
     cited = [f"[{one.number}] {_credit(one.title or one.id[:12], one.licence)}" for one in record.citations]
     without = record.baseline_answer
@@ -84,20 +84,20 @@ def figure(data: bytes, media_type: str, name: str, *, width: int = 240) -> str:
 
 
 def tile(data: bytes | None, media_type: str, name: str, similarity: float) -> str:
-    """A picture of a library under its name, with how similar it is."""
+    """An image of a library under its name, with how similar it is."""
     shown = figure(data, media_type, name, width=128) if data else ""
     message = f'{escape(name[:80])}<br><span style="{_DIM}">{cosine(similarity)}</span>'
     return f'<div style="width:128px">{shown}<br>{message}</div>'
 
 
-def box(picture: str, text: Iterable[str]) -> str:
-    """A picture with paragraphs beside it, below it where there is no room."""
+def box(image_html: str, text: Iterable[str]) -> str:
+    """An image with paragraphs beside it, below it where there is no room."""
     message = "".join(f'<div style="margin:0 0 8px">{part}</div>' for part in text if part)
-    return f'<div style="{_BOX}">{picture}<div style="flex:1 1 18em">{message}</div></div>'
+    return f'<div style="{_BOX}">{image_html}<div style="flex:1 1 18em">{message}</div></div>'
 
 
 def row(tiles: Sequence[str]) -> str:
-    """Pictures side by side, as many as there is room for."""
+    """Images side by side, as many as there is room for."""
     return f'<div style="{_BOX}">{"".join(tiles)}</div>'
 
 

@@ -108,7 +108,7 @@ def _common_points(attempts: Sequence[Attempt]) -> frozenset[str] | None:
 
 
 def _points(attempt: Attempt) -> dict[str, bool]:
-    """What an attempt was judged on, and whether it is met; likeness to a library's picture goes by that picture."""
+    """What an attempt was judged on, and whether it is met; likeness to a library's image goes by that image."""
     met: dict[str, bool] = {}
     for check in attempt.verdict.checks if attempt.verdict else ():
         number, key = check.requirement.image or 0, check.requirement.text

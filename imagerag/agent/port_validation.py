@@ -33,7 +33,7 @@ PORTS: Final = MappingProxyType(
 )
 """Role → the protocol that its objects follow."""
 
-ABILITIES: Final = MappingProxyType({"pictures": "takes_pictures"})
+ABILITIES: Final = MappingProxyType({"question_images": "takes_images"})
 """Argument → the capability without which a part is never given it."""
 
 _BESIDE: Final = frozenset(one.name for one in fields(Capabilities)) - {"edits", "votes", "members"}

@@ -10,7 +10,7 @@ from imagerag.agent.types import UsedReference
 
 
 def says_something(text: str) -> bool:
-    """Whether a text has a letter, a digit or a pictograph: of `???` nothing can be found in a picture, or missed."""
+    """Whether a text has a letter, a digit or a pictograph: of `???` nothing can be found in an image, or missed."""
     return any(unicodedata.category(letter)[0] in "LN" or unicodedata.category(letter) == "So" for letter in text)
 
 
@@ -38,7 +38,7 @@ def reference_prompt(
 
 
 _UNNAMED: Final = {"edit": "the picture to edit", "subject": "what is to be in the picture"}
-"""What the user's own pictures are called where they have no name."""
+"""What the user's own images are called where they have no name."""
 
 
 def _words(image: UsedReference | ImagePart) -> str:

@@ -1,4 +1,4 @@
-"""A prompt in other words: what some judges can write, beside looking at pictures."""
+"""A prompt in other words: what some judges can write, beside looking at images."""
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable

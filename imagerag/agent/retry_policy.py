@@ -2,7 +2,7 @@
 
 A service that says when to ask again is asked then (`Calls` waits). One that only says "too many requests" is given
 longer than a minute in all, for limits are counted by the minute. After a drawing was paid for, whatever else goes
-wrong is given half a minute: a judge that restarts does not cost the picture.
+wrong is given half a minute: a judge that restarts does not cost the image.
 """
 
 from itertools import takewhile

@@ -82,7 +82,7 @@ def elsewhere(state: RunState, config: RunConfig) -> Literal["extract_concepts",
 
 
 def nothing_selected(state: RunState) -> Literal["generate", "finish"]:
-    """Without a reference there is nothing to redraw with; a run without any picture still gets its first."""
+    """Without a reference there is nothing to redraw with; a run without any image still gets its first."""
     return "finish" if latest_attempt(state) else "generate"
 
 

@@ -35,7 +35,7 @@ _BY_JUDGEMENT: Final = frozenset({Outcome.ALIGNED, Outcome.BEST_EFFORT, Outcome.
 
 
 class RecordedImage(ImageRef):
-    """The picture a run gives back, and where its file is (None where only the hash is known)."""
+    """The image a run gives back, and where its file is (None where only the hash is known)."""
 
     path: str | None = None
 
@@ -103,13 +103,13 @@ class RunRecord(BaseModel):
         return self.model_dump(mode="json", by_alias=True)
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the picture, how the run ended, and why."""
+        """What a notebook shows: the image, how the run ended, and why."""
         from imagerag.agent.notebook_display import run_html
 
         return run_html(self)
 
     def _repr_png_(self) -> bytes | None:
-        """The picture, for what shows no HTML."""
+        """The image, for what shows no HTML."""
         from imagerag.agent.notebook_display import run_png
 
         return run_png(self)

@@ -67,7 +67,7 @@ class RunInput(TypedDict):
 
 
 class RunOutput(TypedDict):
-    """What a run gives back; `best` is the index of the best attempt, None when there is no picture at all."""
+    """What a run gives back; `best` is the index of the best attempt, None when there is no image at all."""
 
     result: Annotated[RunResult | None, merge_requirements]
     best: int | None

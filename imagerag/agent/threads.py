@@ -1,7 +1,7 @@
 """Work in a thread that nobody has to wait for.
 
 `asyncio.to_thread` shares a handful of threads with everything else, and a process does not end before they are done:
-one picture that takes minutes would hold up both. Here every call has a thread of its own, which is given up on when
+one image that takes minutes would hold up both. Here every call has a thread of its own, which is given up on when
 its caller is cancelled, and which does not keep the process from ending.
 """
 

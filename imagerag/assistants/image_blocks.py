@@ -1,4 +1,4 @@
-"""A small copy of a picture for a model to look at, within a byte ceiling whatever the picture is."""
+"""A small copy of an image for a model to look at, within a byte ceiling whatever the image is."""
 
 import io
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ SMALLEST: Final = 16
 
 @dataclass(frozen=True, kw_only=True)
 class Thumbnail:
-    """A small copy of a picture.
+    """A small copy of an image.
 
     Attributes:
         data: PNG or JPEG; at most `MAX_BYTES`.
@@ -57,11 +57,11 @@ def thumbnail(data: bytes, max_side: int = 512) -> Thumbnail:
         small.thumbnail((side, side))
 
 
-def _encoded(picture: "Image", form: str, **options: int | bool) -> bytes:
+def _encoded(image: "Image", form: str, **options: int | bool) -> bytes:
     out = io.BytesIO()
-    picture.save(out, form, **options)
+    image.save(out, form, **options)
     return out.getvalue()
 
 
-def _made(data: bytes, media_type: str, picture: "Image") -> Thumbnail:
-    return Thumbnail(data=data, media_type=media_type, width=picture.width, height=picture.height)
+def _made(data: bytes, media_type: str, image: "Image") -> Thumbnail:
+    return Thumbnail(data=data, media_type=media_type, width=image.width, height=image.height)

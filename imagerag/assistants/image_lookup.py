@@ -20,7 +20,7 @@ _REMEMBERED: Final = 10_000
 
 
 class ImageLookup:
-    """Finds pictures by `image://SHA256` or by what the input policy reads.
+    """Finds images by `image://SHA256` or by what the input policy reads.
 
     Args:
         rag: where runs and libraries are.
@@ -40,24 +40,24 @@ class ImageLookup:
             self._shelf.popitem(last=False)
 
     async def read(self, source: str, library: str | None = None) -> bytes:
-        """The bytes of a picture that was named by its id, a path or an address.
+        """The bytes of an image that was named by its id, a path or an address.
 
         Raises:
-            UsageError: it may not be read, or is no picture.
-            BlobError: no picture has that id.
+            UsageError: it may not be read, or is no image.
+            BlobError: no image has that id.
         """
         named = _IMAGE.fullmatch(source.strip())
         return await self.get((named[1] or named[2]).lower(), library) if named else await self._inputs.read(source)
 
     async def get(self, sha256: str, library: str | None = None) -> bytes:
-        """The bytes of a picture of a run or of a library, verified against the hash.
+        """The bytes of an image of a run or of a library, verified against the hash.
 
         Args:
-            library: where else to look than among the pictures of runs; when None, the library it was told from, then
+            library: where else to look than among the images of runs; when None, the library it was told from, then
                 the usual one.
 
         Raises:
-            BlobError: no picture has that id.
+            BlobError: no image has that id.
             UnknownLibraryError: there is no such library.
         """
         sha256 = sha256 if len(sha256) == 64 else await asyncio.to_thread(self._whole, sha256)
@@ -68,15 +68,15 @@ class ImageLookup:
             with suppress(BlobError):
                 return await (await self._rag.dependencies.library(name)).image_bytes(sha256)
         raise BlobError(
-            f"there is no picture image://{sha256}: give an id from an earlier answer, and its library if it is of one"
+            f"there is no image image://{sha256}: give an id from an earlier answer, and its library if it is of one"
         )
 
     def path(self, sha256: str, media_type: str) -> str | None:
-        """The file of a run's picture, where there is one: under a name that says what it is, so that it opens."""
+        """The file of a run's image, where there is one: under a name that says what it is, so that it opens."""
         blob = self._rag.dependencies.blobs.path(sha256)
         if not blob.exists():
             return None
-        named = self._rag.dependencies.home.root / "pictures" / f"{sha256[:16]}{RESULT_SUFFIXES.get(media_type, '')}"
+        named = self._rag.dependencies.home.root / "image-links" / f"{sha256[:16]}{RESULT_SUFFIXES.get(media_type, '')}"
         if not named.exists():
             try:
                 named.parent.mkdir(parents=True, exist_ok=True)
@@ -97,6 +97,6 @@ class ImageLookup:
         folder = self._rag.dependencies.blobs.root / start[:2]
         found |= {start[:2] + file.name for file in folder.glob(f"{start[2:]}*") if len(file.name) == 62}
         if len(found) != 1:
-            many = f"{len(found)} pictures begin" if found else "no picture of an earlier answer begins"
+            many = f"{len(found)} images begin" if found else "no image of an earlier answer begins"
             raise BlobError(f"{many} with image://{start}: give its whole id, as the answer named it")
         return found.pop()

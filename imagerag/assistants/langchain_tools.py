@@ -35,7 +35,7 @@ class ToolArtifact(TypedDict):
     Attributes:
         data: what the answer says, small (`imagerag.assistants.tool_outputs`).
         document: all there is: `imagerag.run/1` of a run; None where there is none.
-        images: `image://SHA256` → bytes of the answer's picture; empty without `pixels`.
+        images: `image://SHA256` → bytes of the answer's image; empty without `pixels`.
     """
 
     data: dict[str, Any]
@@ -60,11 +60,11 @@ def as_tools(
 
     Args:
         rag: where runs, libraries and backends are; by default one made from the environment.
-        thumbnails: also put a small copy of the picture into the answers of generate_image and continue_run. Leave it
-            off, and leave out view_image, for a model whose service takes no pictures in tool messages (Chat
+        thumbnails: also put a small copy of the image into the answers of generate_image and continue_run. Leave it
+            off, and leave out view_image, for a model whose service takes no images in tool messages (Chat
             Completions).
-        pixels: put the picture's bytes into the artifact. Turn it off where messages are checkpointed: the artifact
-            then names pictures by path and SHA-256 alone.
+        pixels: put the image's bytes into the artifact. Turn it off where messages are checkpointed: the artifact
+            then names images by path and SHA-256 alone.
         inputs: which files and addresses the model may hand in. Default: files below the current folder, no addresses.
         ceilings: what each run may come to at most, whatever the model asks for.
     """

@@ -80,7 +80,7 @@ def _lines(one: LibraryReport) -> list[str]:
     if one.images is None:
         return [f"- {quoted(one.name, 100)}{usual}: {one.note}"]
     state = f"threshold {cosine(one.threshold)}" if one.threshold is not None else "not calibrated"
-    held = f"{counted(one.images, 'picture')}, {one.captioned} with captions, {state}"
+    held = f"{counted(one.images, 'image')}, {one.captioned} with captions, {state}"
     lines = [f"- {quoted(one.name, 100)}{usual}: {held}"]
     lines += [f"  tags: {listed(one.tags, 30, most=12)}"] if one.tags else []
     lines += [f"  licences: {listed(one.licences, 40, most=8)}"] if one.licences else []

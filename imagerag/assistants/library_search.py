@@ -39,7 +39,7 @@ async def search_library(
         data = await images.read(request.image, name)
         hits = await library.search_by_image(data, k=request.k, filter=wanted)
         note = "" if hits else await explain_filter(library, wanted)
-        found = search_report(name, getattr(library, "image_threshold", None), hits, by="picture", note=note)
+        found = search_report(name, getattr(library, "image_threshold", None), hits, by="image", note=note)
     else:
         query = request.query or ""
         hits = await search_query(library, query, k=request.k, filter=wanted)

@@ -32,7 +32,7 @@ def format_run(record: RunRecord) -> str:
         head = [
             f"{labels.STATUSES['running'].name}: {labels.STATUSES['running'].meaning}.",
             *_warned(record),
-            *_picture(record),
+            *_image(record),
         ]
         return fitted(head, [], [*_account(record), "Next: continue_run(run_id) goes on where it was stopped."])
     ended = labels.OUTCOMES[record.outcome]
@@ -40,10 +40,10 @@ def format_run(record: RunRecord) -> str:
         f"{ended.name}: {ended.meaning}.",
         *_reason(record),
         *_warned(record),
-        *_picture(record),
+        *_image(record),
     ]
     if record.unresolved:
-        head.append(f"Not found in the picture: {listed(record.unresolved, 60)}")
+        head.append(f"Not found in the image: {listed(record.unresolved, 60)}")
     if record.references:
         head.append(f"References in it ({FOREIGN}):")
     used = [_reference(at, reference) for at, reference in enumerate(record.references, start=1)]
@@ -58,7 +58,7 @@ def _waiting(record: RunRecord) -> str:
     head = [
         f"{labels.STATUSES['interrupted'].name}: {passed} passed, at most {limit} can be sent.",
         *_warned(record),
-        *_picture(record),
+        *_image(record),
         f"Offered ({FOREIGN}):",
     ]
     tail = [*_account(record), f"Next: {_CHOOSE}"]
@@ -77,7 +77,7 @@ def _offer(candidate: Mapping[str, Any]) -> str:
 
 
 def image_name(title: str, licence: str, *, room: int = 70) -> str:
-    """A library picture by title and licence, as data, in about `room` characters."""
+    """A library image by title and licence, as data, in about `room` characters."""
     most = room * 4 // 7, room * 3 // 7
     return f"{quoted(title or 'untitled', most[0])}, licence {quoted(licence, most[1]) if licence else 'unknown'}"
 
@@ -88,7 +88,7 @@ def _reference(at: int, reference: UsedReference) -> str:
         edited = f", which {labels.INTENTS['edit']}" if reference.role == "edit" else ""
         if reference.selected_by != "given":
             return f"{where} of the library{edited}: {image_name(reference.title, reference.licence)}"
-        return f"{where} the user's own {quoted(reference.concept or 'picture', 40)}{edited}"
+        return f"{where} the user's own {quoted(reference.concept or 'image', 40)}{edited}"
     return f"{where} for {quoted(reference.concept, 40)}: {image_name(reference.title, reference.licence)}"
 
 
@@ -102,11 +102,11 @@ def _reason(record: RunRecord) -> list[str]:
     return [f"Reason: {quoted(record.reason, 400)}"]
 
 
-def _picture(record: RunRecord) -> list[str]:
+def _image(record: RunRecord) -> list[str]:
     if record.image is None:
-        return ["Picture: none."]
+        return ["Image: none."]
     image = record.image
-    lines = [f"Picture: image://{image.sha256}, {image.width}x{image.height}{_score(record, record.best_attempt)}"]
+    lines = [f"Image: image://{image.sha256}, {image.width}x{image.height}{_score(record, record.best_attempt)}"]
     # A path that was cut leads nowhere; the data beside this text holds it whole.
     if image.path and len(image.path) <= 300 and image.path == line(image.path, 300):
         lines.append(f"File: {image.path}")

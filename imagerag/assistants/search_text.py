@@ -14,13 +14,13 @@ def format_search(found: SearchReport) -> str:
         why = line(found.note, 600) or "it is empty, or the filters leave nothing"
         return (
             f"Nothing found in library {quoted(found.library, 60)}: {why}.\n"
-            "Next: search with fewer filters, or tell the user that the library has no such picture."
+            "Next: search with fewer filters, or tell the user that the library has no such image."
         )
-    means = "the same thing from" if found.by == "picture" else "a run uses by itself what reaches"
+    means = "the same thing from" if found.by == "image" else "a run uses by itself what reaches"
     limit = "" if found.threshold is None else f"; {means} {cosine(found.threshold)}"
-    if found.by == "picture" and found.threshold is None:
-        limit = "; no threshold between pictures is known here"
-    of = f"{counted(len(found.hits), 'picture')} of library {quoted(found.library, 60)}"
+    if found.by == "image" and found.threshold is None:
+        limit = "; no threshold between images is known here"
+    of = f"{counted(len(found.hits), 'image')} of library {quoted(found.library, 60)}"
     head = [f"{of}, most similar first{limit} ({FOREIGN}):"]
     if note := line(found.note, 200):
         head.append(f"Note: {note}")
@@ -35,7 +35,7 @@ def _hit(hit: ReferenceReport, *, room: int) -> str:
 
 
 def format_answer(found: AnswerReport) -> str:
-    """An answer with what supports it; that the pictures do not hold it is said first."""
+    """An answer with what supports it; that the images do not hold it is said first."""
     ended = labels.ANSWERS[found.outcome]
     head = [f"{ended.name}: {ended.meaning}."]
     if found.answer:
@@ -57,9 +57,9 @@ def _cited(cited: ReferenceReport) -> str:
     return f" [{cited.number}] {cited.uri}{what}: {image_name(cited.title, cited.licence)}"
 
 
-def format_image(picture: ReportedImage) -> str:
-    """A picture by its id, size and file."""
-    lines = [f"{picture.uri}, {picture.width}x{picture.height}, {line(picture.media_type, 40)}"]
-    if picture.path and picture.path == line(picture.path, 1_000):
-        lines.append(f"File: {picture.path}")
+def format_image(image: ReportedImage) -> str:
+    """An image by its id, size and file."""
+    lines = [f"{image.uri}, {image.width}x{image.height}, {line(image.media_type, 40)}"]
+    if image.path and image.path == line(image.path, 1_000):
+        lines.append(f"File: {image.path}")
     return "\n".join(lines)

@@ -96,7 +96,7 @@ class ChatService:
         return await self._answered(self._search(request))
 
     async def ask_library(self, request: AskLibrary) -> ToolResult:
-        """An answer from the pictures of a library."""
+        """An answer from the images of a library."""
         return await self._answered(self._ask(request))
 
     async def view_image(self, request: ViewImage) -> ToolResult:
@@ -108,18 +108,18 @@ class ChatService:
         return await self._answered(self._describe(run_id))
 
     async def image_bytes(self, sha256: str, library: str | None = None) -> bytes:
-        """The bytes of a picture of a run or a library.
+        """The bytes of an image of a run or a library.
 
         Raises:
-            BlobError: no picture has that id.
+            BlobError: no image has that id.
         """
         return await self.images.get(sha256, library)
 
     async def thumbnail(self, sha256: str, max_side: int = 512, library: str | None = None) -> "Thumbnail":
-        """A small copy of a picture, within `image_blocks.MAX_BYTES`.
+        """A small copy of an image, within `image_blocks.MAX_BYTES`.
 
         Raises:
-            BlobError: no picture has that id.
+            BlobError: no image has that id.
         """
         from imagerag.assistants.image_blocks import thumbnail
 

@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from imagerag.agent.qa.types import MAX_PICTURES
+from imagerag.agent.qa.types import MAX_QUESTION_IMAGES
 from imagerag.assistants.argument_types import (
     SHAPES,
     SIZE_PATTERN,
@@ -44,7 +44,7 @@ MAX_HITS: Final = 10
 """Of a search: so many fit into one answer, each with its whole id."""
 
 MAX_SIDE: Final = 1024
-"""Pixels, of a picture that is looked at."""
+"""Pixels, of an image that is looked at."""
 
 _LISTS: Final = frozenset(
     {"choose", "images", "keep_images", "licences", "subjects", "tags", "add_images", "exclude_images", "filter"}
@@ -93,7 +93,7 @@ class Request(BaseModel):
 
 
 class SubjectImage(Request):
-    """One of the user's own pictures that is to be in the result."""
+    """One of the user's own images that is to be in the result."""
 
     image: Source = Field(description="A file path, or image://SHA256.")
     name: Label = Field(default="", description="What the prompt calls it.")
@@ -103,22 +103,22 @@ class GenerateImage(Request):
     """Arguments of `generate_image`."""
 
     prompt: Prompt = Field(
-        description="Everything that is to be in the picture, content and style, in plain words. The picture is judged "
+        description="Everything that is to be in the image, content and style, in plain words. The image is judged "
         "against exactly this text."
     )
     library: Library = None
     initial_image: Source | None = Field(
         default=None,
-        description="A picture to judge and improve instead of drawing the first: a file path, or image://SHA256.",
+        description="An image to judge and improve instead of drawing the first: a file path, or image://SHA256.",
     )
     subjects: tuple[SubjectImage, ...] = Field(
-        default=(), max_length=8, description="The user's own pictures that are to be in the result."
+        default=(), max_length=8, description="The user's own images that are to be in the result."
     )
-    edit: Source | None = Field(default=None, description="Instead of subjects: the picture that the prompt changes.")
+    edit: Source | None = Field(default=None, description="Instead of subjects: the image that the prompt changes.")
     max_rounds: int = Field(default=3, ge=0, le=20, description="Redrawings at most. 0 draws once.")
-    max_references: int | None = Field(default=None, ge=1, le=16, description="Pictures sent with the prompt at most.")
+    max_references: int | None = Field(default=None, ge=1, le=16, description="Images sent with the prompt at most.")
     references_per_concept: int | None = Field(
-        default=None, ge=1, le=16, description="Pictures for each missing thing at most, usually 1."
+        default=None, ge=1, le=16, description="Images for each missing thing at most, usually 1."
     )
     select: bool = Field(
         default=False,
@@ -129,7 +129,7 @@ class GenerateImage(Request):
         description="'generate' draws first; 'retrieve' looks for references first (for mixes or variants of "
         "the user's own products).",
     )
-    seed: int = Field(default=0, ge=0, lt=2**32, description="Another seed gives another picture.")
+    seed: int = Field(default=0, ge=0, lt=2**32, description="Another seed gives another image.")
     size: Annotated[str | None, BeforeValidator(parse_size_text), WithJsonSchema({"type": "string"})] = Field(
         default=None, pattern=SIZE_PATTERN, description="WIDTHxHEIGHT in pixels, or auto."
     )
@@ -151,11 +151,11 @@ class SearchReferences(Request):
     """Arguments of `search_references`."""
 
     query: Prompt | None = Field(
-        default=None, description="What the picture shows, as one would caption it. Give this or image."
+        default=None, description="What the image shows, as one would caption it. Give this or image."
     )
     image: Source | None = Field(default=None, description="Instead: a file path, or image://SHA256.")
     library: Library = None
-    k: int = Field(default=6, ge=1, le=MAX_HITS, description="How many pictures.")
+    k: int = Field(default=6, ge=1, le=MAX_HITS, description="How many images.")
     filter: Where = None
     tags: Tags = ()
     licences: Licences = ()
@@ -179,10 +179,10 @@ class ContinueRun(Request):
         default=None,
         description="The same: one to edit.",
     )
-    more_rounds: int = Field(default=2, ge=0, le=20, description="Rounds at most, from its best picture on.")
+    more_rounds: int = Field(default=2, ge=0, le=20, description="Rounds at most, from its best image on.")
     exclude_images: Picks = Field(default=(), description="References never to use again: their numbers, or image ids.")
     keep_images: Picks = Field(default=(), description="References to go on using: numbers or image ids.")
-    add_images: Picks = Field(default=(), description="Library pictures to use: image ids from search_references.")
+    add_images: Picks = Field(default=(), description="Library images to use: image ids from search_references.")
     prompt: Prompt | None = Field(default=None, description="The whole new prompt, where the wish has changed.")
     max_calls: MaxCalls = None
     max_cost_usd: MaxCost = None
@@ -206,9 +206,9 @@ class AskLibrary(Request):
     """Arguments of `ask_library`."""
 
     question: Question = Field(description="The user's question, whole and in plain words.")
-    images: Annotated[tuple[Source, ...], Field(max_length=MAX_PICTURES)] = Field(
+    images: Annotated[tuple[Source, ...], Field(max_length=MAX_QUESTION_IMAGES)] = Field(
         default=(),
-        description="The user's own pictures that it is about: paths or image://SHA256.",
+        description="The user's own images that it is about: paths or image://SHA256.",
     )
     by: Literal["image", "words", "both"] | None = Field(default=None, description="What to search with.")
     library: Library = None
@@ -239,39 +239,39 @@ TOOLS: Final[dict[str, type[Request]]] = {
 
 DESCRIPTIONS: Final = {
     "generate_image": (
-        "Draw a picture, check it against the prompt, find what is missing in the user's own picture library, and draw "
-        "again with those pictures as references. Takes seconds to minutes. For every new picture; to "
+        "Draw an image, check it against the prompt, find what is missing in the user's own image library, and draw "
+        "again with those images as references. Takes seconds to minutes. For every new image; to "
         "change one that it made, use continue_run. The answer begins with the outcome: aligned (all of the "
-        "prompt was found in the picture), best_effort (rounds spent), no_usable_reference (something is missing "
+        "prompt was found in the image), best_effort (rounds spent), no_usable_reference (something is missing "
         "and no reference was left; the reason says why), refused (content policy: do not ask the same again), "
         "budget_exhausted, judge_unavailable (nobody checked it: look yourself), failed, cancelled, interrupted "
         "(references wait to be chosen). Say to the user what the outcome was; only aligned means that the "
-        "picture was found right. The answer names the picture by its file and image:// id."
+        "image was found right. The answer names the image by its file and image:// id."
     ),
     "list_libraries": (
-        "Which picture libraries there are, and what their pictures can be filtered by: tags, licences, metadata keys "
+        "Which image libraries there are, and what their images can be filtered by: tags, licences, metadata keys "
         "with some values. Use it before you pass library, tags, licences or filter to another tool."
     ),
     "search_references": (
-        "Look into the user's picture library, with words or with a picture. Use it before "
-        "drawing, or to find pictures for continue_run(add_images=...). Draws nothing. Each hit has an image:// "
+        "Look into the user's image library, with words or with an image. Use it before "
+        "drawing, or to find images for continue_run(add_images=...). Draws nothing. Each hit has an image:// "
         "id, its similarity, and whether that is high enough for a run to use it by itself."
     ),
     "continue_run": (
-        "Go on from a run that generate_image or continue_run made, in a new run that starts from its best picture: "
-        "more rounds, without a reference that misled it, keeping one, using library pictures that search_references "
+        "Go on from a run that generate_image or continue_run made, in a new run that starts from its best image: "
+        "more rounds, without a reference that misled it, keeping one, using library images that search_references "
         "found, or with a changed prompt. Also answers a run that waits for a choice of references (choose=[numbers]), "
         "and resumes one that was stopped. Cheaper than drawing anew."
     ),
     "ask_library": (
-        "Answer a question from the pictures of the user's library and what is recorded about them (captions, prices, "
-        "categories, ...), or about the user's own picture (images), citing which picture supports what. Says so "
+        "Answer a question from the images of the user's library and what is recorded about them (captions, prices, "
+        "categories, ...), or about the user's own image (images), citing which image supports what. Says so "
         "when they do not hold the answer: then tell the "
-        "user that, and do not guess. For finding pictures use search_references."
+        "user that, and do not guess. For finding images use search_references."
     ),
     "view_image": (
-        "Look at a picture of a run or of the library, by its image:// id: a small copy of it. Use it when you must "
-        "judge a picture yourself (judge_unavailable, a choice between references, a doubt); the other answers already "
+        "Look at an image of a run or of the library, by its image:// id: a small copy of it. Use it when you must "
+        "judge an image yourself (judge_unavailable, a choice between references, a doubt); the other answers already "
         "say what the judge found."
     ),
 }

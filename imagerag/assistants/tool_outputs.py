@@ -19,7 +19,7 @@ MAX_PATH: Final = 4_096
 
 
 class ReportedImage(FrozenModel):
-    """A picture: its id, and where its file is."""
+    """An image: its id, and where its file is."""
 
     uri: Annotated[str, Field(description="image://SHA256")]
     media_type: str
@@ -40,13 +40,13 @@ class ReportedImage(FrozenModel):
 
 
 class ReferenceReport(FrozenModel):
-    """A library picture, or one of the user's own, that went into a picture, found itself, or waits to be chosen."""
+    """A library image, or one of the user's own, that went into an image, found itself, or waits to be chosen."""
 
     number: int
     uri: str
     role: Literal["reference", "subject", "edit", "hit", "offered", "cited"] = "reference"
     similarity: float | None = None
-    image_similarity: Annotated[float | None, Field(description="Cosine with the question's own picture.")] = None
+    image_similarity: Annotated[float | None, Field(description="Cosine with the question's own image.")] = None
     accepted: Annotated[bool | None, Field(description="Whether a run would use it by itself.")] = None
     concept: Annotated[str, Field(description="What of the prompt it stands for.")] = ""
     supports: Annotated[str, Field(description="What of the answer it supports.")] = ""
@@ -125,24 +125,24 @@ class SearchReport(FrozenModel):
     library: str
     threshold: Annotated[
         float | None,
-        Field(description="Cosine from which a run uses a picture by itself; by picture: the same thing."),
+        Field(description="Cosine from which a run uses an image by itself; by image: the same thing."),
     ]
-    by: Literal["words", "picture"] = "words"
+    by: Literal["words", "image"] = "words"
     hits: tuple[ReferenceReport, ...] = ()
     note: str = ""
 
 
 class AnswerReport(FrozenModel):
-    """An answer from the pictures of a library; what it cost is told as in `RunReport`."""
+    """An answer from the images of a library; what it cost is told as in `RunReport`."""
 
     kind: Literal["answer"] = "answer"
     outcome: AnswerOutcome
-    in_library: Annotated[bool, Field(description="Whether the pictures hold the answer.")]
+    in_library: Annotated[bool, Field(description="Whether the images hold the answer.")]
     answer: str
     reason: str = ""
     citations: tuple[ReferenceReport, ...] = ()
     thread_id: Annotated[str, Field(description="To be passed as thread with a follow-up question.")]
-    baseline_answer: Annotated[str | None, Field(description="What the model says without the pictures.")] = None
+    baseline_answer: Annotated[str | None, Field(description="What the model says without the images.")] = None
     calls: int = 0
     cached_calls: int = 0
     cost_usd: float | None = None
@@ -152,7 +152,7 @@ class AnswerReport(FrozenModel):
 
 
 class ImageReport(FrozenModel):
-    """A picture that was asked for by its id."""
+    """An image that was asked for by its id."""
 
     kind: Literal["image"] = "image"
     image: ReportedImage

@@ -54,7 +54,7 @@ def search_report(
     hits: "Sequence[Hit]",
     *,
     note: str = "",
-    by: Literal["words", "picture"] = "words",
+    by: Literal["words", "image"] = "words",
 ) -> SearchReport:
     """A search as data."""
     found = [
@@ -107,7 +107,7 @@ def _offered(candidate: Mapping[str, Any]) -> ReferenceReport:
 
 
 def answer_report(record: AnswerRecord) -> AnswerReport:
-    """An answer from pictures as data."""
+    """An answer from images as data."""
     cited = [
         ReferenceReport(
             number=one.number,

@@ -16,7 +16,7 @@ class ToolResult:
     Attributes:
         text: what the model reads; at most 2,000 characters.
         data: the same as JSON-able data, bounded; `kind` says which of `imagerag.assistants.tool_outputs` it is.
-        images: the pictures the answer is about, the most important first.
+        images: the images the answer is about, the most important first.
         is_error: nothing was done as asked, or the run failed.
         document: the whole document behind it (`imagerag.run/1`, …), however long: for programs, not for the model.
     """

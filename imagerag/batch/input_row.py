@@ -20,7 +20,7 @@ OPTIONS: Final = frozenset(CommonRunOptions.__annotations__) | {"max_cost_usd"}
 
 SINGLE_FILES: Final = ("mask", "initial_image")
 FILES: Final = frozenset({"subjects", "edit", *SINGLE_FILES})
-"""The options that are pictures."""
+"""The options that are images."""
 
 _FOR_ALL: Final = frozenset({"preset", "generator", "judge", "embedder", "home"})
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")

@@ -22,7 +22,7 @@ from imagerag.store.storage_errors import storage_error, storage_errors
 RESULTS: Final = "results.jsonl"
 BATCH: Final = "batch.json"
 LINE_BYTES: Final = 8 * 2**20
-"""Bytes that must be free before a line is run: for its picture and what is said of it."""
+"""Bytes that must be free before a line is run: for its image and what is said of it."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class OutputDir:
                     continue
 
     def check_space(self) -> None:
-        """Raise `StorageError` where the next picture and its line could not be kept."""
+        """Raise `StorageError` where the next image and its line could not be kept."""
         check_space(self.path, LINE_BYTES)
 
     def repair(self, drop: tuple[Status, ...]) -> dict[str, BatchResult]:

@@ -12,7 +12,7 @@ TECHNICAL: Final = (Outcome.FAILED, Outcome.JUDGE_UNAVAILABLE)
 
 
 class BatchReference(BaseModel):
-    """A library image that is in the picture."""
+    """A library image that is in the image."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -26,7 +26,7 @@ class BatchReference(BaseModel):
 
 
 class BatchImage(BaseModel):
-    """The picture; `path` is relative to the batch's folder."""
+    """The image; `path` is relative to the batch's folder."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -48,7 +48,7 @@ class BatchResult(BaseModel):
         run_count: how many runs were made for it; more than 1 after `retry_failed`.
         cost_usd: of all its runs; None when the price of a call is not known.
         reserved_cost_usd: what the batch's budget counts for it: its cost, or the most it can be when unknown.
-        score: requirements met by the picture, of all, in [0, 1].
+        score: requirements met by the image, of all, in [0, 1].
     """
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)

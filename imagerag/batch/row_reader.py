@@ -31,7 +31,7 @@ def read_rows(source: Source, *, allow_outside: bool = False) -> Iterator[InputR
 
     Args:
         source: a file (`.jsonl`, `.csv` or `.txt`), or prompts and objects of one's own.
-        allow_outside: a file may name pictures outside of its folder.
+        allow_outside: a file may name images outside of its folder.
 
     Raises:
         UsageError: no such file, or not of a kind that is known; an id that comes twice.

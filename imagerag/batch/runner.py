@@ -46,14 +46,14 @@ class BatchRunner:
         settings: backends and library of the runs.
         dependencies: makes those backends, and keeps the runs.
         source: a file (`.jsonl`, `.csv`, `.txt`), or prompts and objects.
-        out: its folder: `results.jsonl`, and a picture with its sidecar per line.
+        out: its folder: `results.jsonl`, and an image with its sidecar per line.
         options: for all lines that do not say otherwise, as `ImageRAG.generate` takes them; `max_run_cost_usd` is the
             `max_cost_usd` of each.
         resume: go on with the batch in `out`, if there is one, with what it was started with.
         retry_failed: on going on, run lines that failed once more.
         concurrency: runs at once, 1 to 64.
         max_cost_usd: US dollars that the whole batch may spend.
-        allow_outside: the file may name pictures outside of its folder.
+        allow_outside: the file may name images outside of its folder.
         warn: told, before anything is drawn or paid, what is likely to go wrong; once for all lines.
 
     Attributes:

@@ -148,7 +148,7 @@ def _stopped(rag: ImageRAG, thread: str, *, as_json: bool) -> int:
 
 
 def lines(record: AnswerRecord) -> Iterator[str]:
-    """An answer for people: what was said, by which pictures, and what else there is to know."""
+    """An answer for people: what was said, by which images, and what else there is to know."""
     answered = record.outcome is AnswerOutcome.ANSWERED
     if record.baseline_answer is not None:
         styles = (bold if answered else str, dim)

@@ -44,7 +44,7 @@ def question_lines(question: Mapping[str, Any]) -> list[str]:
         ]
         for one in offered
     ]
-    return ["", f"{count(len(offered), 'picture')} passed; at most {limit} can be sent:", *table(rows, right={0, 2})]
+    return ["", f"{count(len(offered), 'image')} passed; at most {limit} can be sent:", *table(rows, right={0, 2})]
 
 
 def parse_choice(text: str) -> list[str]:
@@ -75,7 +75,7 @@ def _read_numbers(offered: int, limit: int) -> list[int]:
 
 
 def _overview(rag: ImageRAG, record: RunRecord) -> Path:
-    """One picture with every offered reference, numbered as in the question."""
+    """One image with every offered reference, numbered as in the question."""
     file = rag.dependencies.home.images / f"{record.run_id}-choices.png"
     write_atomically(file, asyncio.run(rag.runs.contact_sheet(record)))
     return file

@@ -112,8 +112,8 @@ def next_steps(record: RunRecord, folder: Path) -> list[str]:
     if record.image:
         files = [
             ("initial.png", "what the painter made of the prompt alone"),
-            ("final.png", "the result; beside it final.png.json says whose pictures are in it"),
-            ("sheet.png", "the whole run in one picture"),
+            ("final.png", "the result; beside it final.png.json says whose images are in it"),
+            ("sheet.png", "the whole run in one image"),
             ("report.html", "the whole run to read: open it in a browser"),
             ("run.json", "the same for programs"),
         ]
@@ -122,7 +122,7 @@ def next_steps(record: RunRecord, folder: Path) -> list[str]:
         (f"imagerag show {record.run_id}", "this run again, step by step"),
         ('imagerag search "a blue split crescent" --library sketch', "look into the built-in library"),
         ('imagerag generate "a black solid hexagon" --library sketch', "something neither knows: it has to say so"),
-        ("imagerag index PICTURES --library mine", "a library of your own pictures"),
+        ("imagerag index IMAGES --library mine", "a library of your own images"),
     ]
     if record.prompt != ESCALATING:
         tries.insert(2, ("imagerag demo --escalate", "what is done where nothing is found"))

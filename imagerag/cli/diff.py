@@ -87,7 +87,7 @@ def _lines(found: RunDiff) -> list[str]:
     if found.result:
         lines += ["", accent("results"), *_differences(found.result)]
     if max(len(found.a.attempts), len(found.b.attempts)):
-        lines += ["", accent("pictures"), *_pictures(found)]
+        lines += ["", accent("images"), *_images(found)]
     return lines
 
 
@@ -141,7 +141,7 @@ def _divergence(divergence: Divergence) -> list[str]:
     return lines
 
 
-def _pictures(found: RunDiff) -> list[str]:
+def _images(found: RunDiff) -> list[str]:
     rows = []
     for index, (a, b) in enumerate(zip_longest(found.a.attempts, found.b.attempts)):
         message = "the same" if a == b else "another" if a and b else f"only {'A' if a else 'B'} has it"

@@ -31,7 +31,7 @@ READ_AT_MOST = 1_000_000
 def _only_one(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> str | None:
     """The one value of an option; of two, none is the obvious one."""
     if len(given) > 1:
-        raise click.BadParameter(f"one picture is edited at a time, not {len(given)}", context, option)
+        raise click.BadParameter(f"one image is edited at a time, not {len(given)}", context, option)
     return given[0] if given else None
 
 

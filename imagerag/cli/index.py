@@ -72,7 +72,7 @@ def index_command(
     """Index images into a library: files, folders, archives, datasets.
 
     PATH is a file, a folder, a pattern ('photos/**/*.jpg', 'shard-{000..009}.tar'), a zip or tar archive, or a table
-    with pictures in it (Parquet, Arrow: a Hugging Face dataset).
+    with images in it (Parquet, Arrow: a Hugging Face dataset).
 
     The library links to the files. Indexed again, it follows the folders: unchanged files are not opened, moved ones
     keep their entry, changed ones are encoded anew, and images whose files are gone are taken out. Nothing is taken out
@@ -117,7 +117,7 @@ def _kept(progress: FileProgress, name: str) -> str:
     if not progress.done:
         return "nothing new is in the library yet; the same command begins again"
     return (
-        f"{progress.done:,} of {count(progress.of, 'file')} are done, their pictures are in library {name}; "
+        f"{progress.done:,} of {count(progress.of, 'file')} are done, their images are in library {name}; "
         "the same command goes on"
     )
 
@@ -130,7 +130,7 @@ def chosen_library(rag: ImageRAG, flag: str | None) -> str:
     """
     name, preset = rag.settings.library, PRESETS[rag.settings.preset]
     if name is None or (flag is None and name == preset.get("library")):
-        raise UsageError("say which library the pictures go into: --library NAME")
+        raise UsageError("say which library the images go into: --library NAME")
     return name
 
 
@@ -230,12 +230,12 @@ def report_lines(report: "IndexReport", name: str, library_metadata: "LibraryMet
     if report.manifest_captions is not None:
         lines.append(f"  {dim('manifest')}   {count(report.manifest_captions, 'caption')} came with it")
     if report.seen > len(report.skipped):
-        lines.append(f"  {dim('captions')}   {report.captions:,} of these pictures have one")
+        lines.append(f"  {dim('captions')}   {report.captions:,} of these images have one")
     threshold = library_metadata.threshold if library_metadata else None
     if threshold:
         share = f"(above {percentile(threshold.percentile)} of captions without a match)"
         lines.append(f"  {dim('threshold')}  cosine {cosine(threshold.cosine)} {dim(share)}")
     if library_metadata and report.added + report.changed:
-        speed = f"{rate(report.images_per_s, 'pictures')} with {clean(library_metadata.spec)}"
+        speed = f"{rate(report.images_per_s, 'images')} with {clean(library_metadata.spec)}"
         lines.append(f"  {dim('speed')}      {speed}")
     return [*lines, f"  {dim('next')}       {accent(f'imagerag search WORDS --library {name}')}"]

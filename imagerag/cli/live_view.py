@@ -34,7 +34,7 @@ class LiveView:
     """Shows on stderr what events speak of. What it does not show is left to the lines that are told anyway.
 
     Attributes:
-        way: how the terminal shows pictures.
+        way: how the terminal shows images.
         library: where references are, when not in the one of the settings.
     """
 
@@ -49,7 +49,7 @@ class LiveView:
         return None if way == "none" else cls(rag, way, library)
 
     async def show(self, event: RunEvent) -> bool:
-        """Show an event in pictures instead of in words; whether that was possible."""
+        """Show an event in images instead of in words; whether that was possible."""
         update = cast("dict[str, Any]", event.update)
         if event.kind == "progress" and event.progress and event.progress.image:
             return await self._unfinished(event.progress)
@@ -78,7 +78,7 @@ class LiveView:
         if thumbnail is None:
             return False
         count = f"{progress.step} of {progress.of}" if progress.of else str(progress.step)
-        self._write(thumbnail, [dim(short(f"unfinished picture {count}", room_beside(columns(), thumbnail)))])
+        self._write(thumbnail, [dim(short(f"unfinished image {count}", room_beside(columns(), thumbnail)))])
         return True
 
     async def _taken(self, chosen: list[UsedReference]) -> None:
@@ -94,7 +94,7 @@ class LiveView:
         return None
 
     async def _bytes(self, sha256: str) -> bytes:
-        """A run's own picture, or the library's.
+        """A run's own image, or the library's.
 
         Raises:
             ImageRAGError: nowhere, or damaged.

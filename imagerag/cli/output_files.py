@@ -101,10 +101,10 @@ def allowed(ctx: click.Context) -> bool:
 
 
 def image_file_of(ctx: click.Context, param: click.Parameter, value: str | None) -> Path | None:
-    """`--out`: a picture's file, its suffix given or not, or a folder to put it in.
+    """`--out`: an image's file, its suffix given or not, or a folder to put it in.
 
     Raises:
-        UsageError: a suffix that no picture has, nowhere to write to, or a file that is there already.
+        UsageError: a suffix that no image has, nowhere to write to, or a file that is there already.
     """
     if not value:
         return None
@@ -113,7 +113,7 @@ def image_file_of(ctx: click.Context, param: click.Parameter, value: str | None)
         writable(file / "image")
         return file
     if file.suffix.lower() not in {*RESULT_SUFFIXES.values(), ".jpeg", ""}:
-        raise UsageError(f"--out {value}: a picture's file ends in .png, .jpg, .webp or .gif")
+        raise UsageError(f"--out {value}: an image's file ends in .png, .jpg, .webp or .gif")
     names = [file] if file.suffix else [file.with_suffix(suffix) for suffix in RESULT_SUFFIXES.values()]
     for name in names:
         fresh(name, overwrite=allowed(ctx))

@@ -20,9 +20,9 @@ class OutputOptions:
 
     Attributes:
         mode: what stdout is for.
-        out: the picture's file, or a folder for it.
+        out: the image's file, or a folder for it.
         sheet: the contact sheet's file.
-        live: how pictures are shown in the terminal.
+        live: how images are shown in the terminal.
         quiet: no progress on stderr.
     """
 

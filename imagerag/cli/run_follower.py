@@ -33,10 +33,10 @@ class RunOutputs:
         mode: what stdout carries.
         render: gives the progress lines of an event.
         progress: whether there is any.
-        out: the picture's file; by default one in the home's `images` folder, named by the run.
+        out: the image's file; by default one in the home's `images` folder, named by the run.
         sheet: the contact sheet's file.
         ask: chooses among offered references, when someone is there to be asked.
-        live: shows the pictures among the progress lines, where the terminal can.
+        live: shows the images among the progress lines, where the terminal can.
     """
 
     rag: ImageRAG
@@ -143,7 +143,7 @@ def _print_event(event: RunEvent) -> None:
 
 
 async def write_outputs(delivery: RunOutputs, record: RunRecord) -> RunRecord:
-    """Write the picture, its sidecar and the contact sheet, once the run has ended."""
+    """Write the image, its sidecar and the contact sheet, once the run has ended."""
     if record.outcome is None:
         if delivery.sheet is not None and record.question:
             await write_file(delivery.sheet, await delivery.rag.runs.contact_sheet(record))
@@ -187,7 +187,7 @@ def _print_status(delivery: RunOutputs) -> None:
     if record.status == "interrupted":
         say(f"imagerag: run {record.run_id} is left waiting: imagerag resume {record.run_id} --select 1,2", err=True)
         return
-    stands = f"{record.outcome or record.status}, with {count(len(record.attempts), 'picture')}"
+    stands = f"{record.outcome or record.status}, with {count(len(record.attempts), 'image')}"
     say(f"imagerag: stopped; run {record.run_id} is {stands}: imagerag show {record.run_id}", err=True)
 
 

@@ -54,10 +54,10 @@ def _kind(kind: str) -> str:
 
 
 def attempt_lines(attempt: Attempt) -> list[str]:
-    """An attempt: its picture, the exact prompt when it is not the user's own, its references."""
+    """An attempt: its image, the exact prompt when it is not the user's own, its references."""
     image = attempt.image
     size = f"{image.width}×{image.height}"
-    lines = [f"  {dim('picture')}  {image.sha256[:12]}  {dim(size)}"]
+    lines = [f"  {dim('image')}    {image.sha256[:12]}  {dim(size)}"]
     if attempt.mask:
         lines += entry("mask", mask_words(attempt.mask), at=9)
     if attempt.references:
@@ -73,7 +73,7 @@ def reference_lines(references: Sequence[UsedReference], *, indent: int = 2) -> 
 
 def _reference_row(reference: UsedReference) -> list[str]:
     own = reference.role != "reference"
-    name = reference.concept or "your picture" if own else image_name(reference.title, reference.image.sha256)
+    name = reference.concept or "your image" if own else image_name(reference.title, reference.image.sha256)
     similarity = "" if reference.similarity is None else cosine(reference.similarity)
     whose = "your own" if reference.selected_by == "given" else "the library's"
     stands_for = f"{whose}, {labels.INTENTS[reference.role]}" if own else f"for {short(reference.concept, 36)}"
@@ -140,7 +140,7 @@ def summary(record: RunRecord, *, told: bool = False) -> list[str]:
     stands = badge(record)
     lines = hanging(short(said, MAX_REASON), columns(), indent=2, head=f"{stands}  ") if said else [stands]
     if record.image:
-        lines.append(f"  {dim('picture')}     {record.image.path or record.image.sha256}")
+        lines.append(f"  {dim('image')}       {record.image.path or record.image.sha256}")
         best = record.attempts[record.best_attempt or 0]
         which = f"{best.index + 1}, the best of {len(record.attempts)}" if record.attempts[1:] else "the only one"
         lines.append(f"  {dim('attempt')}     {which}: {score_words(best.verdict)}")

@@ -144,7 +144,7 @@ def show_command(
         _follow(rag, record)
         record = asyncio.run(rag.runs.get(record.run_id))
     if out is not None and record.image is None:
-        raise UsageError(f"run {record.run_id} has no picture to write to {out}")
+        raise UsageError(f"run {record.run_id} has no image to write to {out}")
     if out is not None:
         record = asyncio.run(rag.runs.save(record, out / record.run_id if out.is_dir() else out, overwrite=True))
     if as_json:
@@ -159,7 +159,7 @@ def show_command(
         asyncio.run(_write_sheet(rag, record, sheet))
         say(f"contact sheet: {sheet}", err=True)
     if out is not None and record.image is not None:
-        say(f"picture: {record.image.path}", err=True)
+        say(f"image: {record.image.path}", err=True)
     return 0
 
 

@@ -100,7 +100,7 @@ def search_command(
                 opened.name,
             )
         if any(hit.threshold is not None for hit in hits):
-            return hits, None, opened.name  # each library's pictures bring their own
+            return hits, None, opened.name  # each library's images bring their own
         if image is not None:
             return hits, getattr(opened, "image_threshold", None), opened.name
         return hits, opened.threshold, opened.name
@@ -183,7 +183,7 @@ def lines(library: str, threshold: float | None, hits: "Sequence[Hit]", *, unkno
     """The results as a table, bars against the threshold."""
     own = {hit.library: hit.threshold for hit in hits if hit.threshold is not None}
     limits = own or ({} if threshold is None else {"": threshold})
-    limit = threshold_words(limits, off="threshold between pictures not known" if unknown else "threshold off")
+    limit = threshold_words(limits, off="threshold between images not known" if unknown else "threshold off")
     top = scale([0.0, *limits.values(), *(hit.similarity for hit in hits)])
     titles = [short(image_name(hit.title, hit.image.sha256), 28) for hit in hits]
     rows = [

@@ -151,12 +151,12 @@ class ImageRAG:
 
         Args:
             source: a file (`.jsonl`, `.csv`, `.txt`), or prompts and mappings (`id`, `prompt`, options of `generate`).
-            out: the batch's folder: `results.jsonl`, and a picture with its sidecar for every line.
+            out: the batch's folder: `results.jsonl`, and an image with its sidecar for every line.
             resume: go on with the batch in `out`, if there is one; what has a result is left as it is.
             retry_failed: on going on, run lines that failed once more.
             concurrency: runs at once, 1 to 64.
             max_cost_usd: US dollars at most for the whole batch.
-            allow_outside: the file may name pictures outside of its folder.
+            allow_outside: the file may name images outside of its folder.
             options: for all lines that do not say otherwise, see `BatchOptions`.
 
         Leaving the loop early leaves the batch to be resumed.
@@ -216,14 +216,14 @@ class ImageRAG:
             follow_up: never begin a thread of a given id.
             compare: let the same model answer without the library, too.
             images: your images that the question is about (paths or bytes), 8 at most; they are never cited.
-            by: what the library is searched with: these pictures ("image"), the words, or "both", which is the default
-                where there are pictures.
-            k: pictures taken for their similarity to the question, 1 to 100.
+            by: what the library is searched with: these images ("image"), the words, or "both", which is the default
+                where there are images.
+            k: images taken for their similarity to the question, 1 to 100.
             hybrid: rank by the words of captions and titles too, beside similarity.
-            filter: what must hold of a picture, in the filter language, or a mapping of keys to the values that they
+            filter: what must hold of an image, in the filter language, or a mapping of keys to the values that they
                 must equal; tags and licences likewise.
-            threshold: cosine in [-1, 1] that such a picture must reach; "auto" is the library's calibrated one. A
-                number is between pictures and words, with by="image" between pictures.
+            threshold: cosine in [-1, 1] that such an image must reach; "auto" is the library's calibrated one. A
+                number is between images and words, with by="image" between images.
             cache: "reuse" takes answers that were paid for before; "replay" makes no call at all.
             max_calls: model calls at most.
             max_cost_usd: US dollars at most; no call is made whose price is not known. 0 allows what is free.

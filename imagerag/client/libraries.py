@@ -175,7 +175,7 @@ class LibrariesAPI(LibraryMaintenance):
     ) -> "Hits":
         """The `k` library images most similar to a text or to an image, best first, whatever the threshold.
 
-        It is a list of `Hit`, and shows its pictures in a notebook.
+        It is a list of `Hit`, and shows its images in a notebook.
 
         The sketch world's encoder is asked in its own words where it understands a query's ("something round and red"
         is searched as "a red circle"): `open().queries(text)` says which.
@@ -215,14 +215,14 @@ class LibrariesAPI(LibraryMaintenance):
     async def similarity(
         self, image: Image, text: str, *, library: str | None = None, embedder: str | None = None
     ) -> float:
-        """The cosine between a picture and a text in [-1, 1], to a library's encoder or to another.
+        """The cosine between an image and a text in [-1, 1], to a library's encoder or to another.
 
         Args:
             library: whose encoder, when not that of the one this object was made with.
             embedder: an encoder, instead of a library's.
 
         Raises:
-            UsageError: no picture that can be read, an empty text, or one that is longer than the encoder reads.
+            UsageError: no image that can be read, an empty text, or one that is longer than the encoder reads.
             UnknownLibraryError: there is no such library.
         """
         if embedder is None:
@@ -258,4 +258,4 @@ def _nothing_in(paths: Sequence[str | Path], name: str, report: "IndexReport") -
     """The reason why a new library would be empty."""
     where = ", ".join(str(path) for path in paths) or "the manifest"
     why = "".join(f"; {Path(path).name}: {reason}" for path, reason in report.skipped[:3])
-    return f"no picture in {where}: the library {name!r} was not made{why or '; nothing is there'}"
+    return f"no image in {where}: the library {name!r} was not made{why or '; nothing is there'}"

@@ -74,8 +74,8 @@ class QAClient:
         from imagerag.reports.contact_sheet.answer_sheet import answer_sheet
         from imagerag.reports.contact_sheet.layout import png
 
-        pictures = await self.images(record)
-        return await in_thread(lambda: png(answer_sheet(record.as_json(), pictures.__getitem__)))
+        images_by_id = await self.images(record)
+        return await in_thread(lambda: png(answer_sheet(record.as_json(), images_by_id.__getitem__)))
 
     run_sync = synchronous(run)
     get_sync = synchronous(get)

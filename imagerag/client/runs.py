@@ -78,7 +78,7 @@ class RunsAPI(RunStorageAPI):
             The record, its image's path now that file.
 
         Raises:
-            UsageError: the file cannot be written, no picture has its suffix, or it is somebody else's.
+            UsageError: the file cannot be written, no image has its suffix, or it is somebody else's.
         """
         from imagerag.files.export import export
 
@@ -119,9 +119,9 @@ class RunsAPI(RunStorageAPI):
         from imagerag.reports.contact_sheet.layout import png
         from imagerag.reports.contact_sheet.run_sheet import contact_sheet
 
-        pictures = await self.images(record)
+        images_by_id = await self.images(record)
         draw, document = (choices_sheet, record.question) if record.question else (contact_sheet, record.as_json())
-        return await in_thread(lambda: png(draw(document, pictures.__getitem__)))
+        return await in_thread(lambda: png(draw(document, images_by_id.__getitem__)))
 
     async def resume(
         self, run_id: str, *, choose: Sequence[str | int] | None = None, edit: str | int | None = None
@@ -131,7 +131,7 @@ class RunsAPI(RunStorageAPI):
         Args:
             run_id: the run.
             choose: the references to use, by number or id; an empty list takes none.
-            edit: the offered picture that is to be edited, by number or id; what is chosen informs that.
+            edit: the offered image that is to be edited, by number or id; what is chosen informs that.
 
         Raises:
             UnknownRunError: no such run.
@@ -193,7 +193,7 @@ class RunsAPI(RunStorageAPI):
             keep_images: references that go with every drawing from now on; also by number.
             add_images: library images to draw with next, whatever the judge says is missing.
             prompt: what to draw from now on, when it is not the same. It is drawn at once, with the references of the
-                picture it goes on from.
+                image it goes on from.
             max_calls: what the new run may ask of models, when not as before.
             max_cost_usd: what it may spend.
             assume_cost_usd_per_call: what a call counts as whose price is not known.

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from imagerag.store.data_dir import DataDir
 
 SHOWN = 24
-"""Pictures at most in a notebook."""
+"""Images at most in a notebook."""
 
 
 class Hits(list[Hit]):

@@ -18,16 +18,16 @@ def check_text(encoder: "Embedder", text: str) -> None:
         UsageError: it is empty, or longer than the encoder reads.
     """
     if not text.strip():
-        raise UsageError("say what the picture is compared with: imagerag similarity IMAGE TEXT")
+        raise UsageError("say what the image is compared with: imagerag similarity IMAGE TEXT")
     if (tokens := encoder.count_tokens(text)) > encoder.context_length:
         raise UsageError(f"the text has {tokens} tokens, and {encoder.identity.spec} reads {encoder.context_length}")
 
 
 async def measure_similarities(encoder: "Embedder", image: Image, texts: Sequence[str]) -> list[float]:
-    """The cosine between a picture and each text, in [-1, 1].
+    """The cosine between an image and each text, in [-1, 1].
 
     Raises:
-        UsageError: no picture that can be read, an empty text, or one that is longer than the encoder reads.
+        UsageError: no image that can be read, an empty text, or one that is longer than the encoder reads.
     """
     from imagerag.store.images.image_info import inspect
 

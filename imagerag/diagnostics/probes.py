@@ -71,9 +71,9 @@ async def probe_backend(role: Role, part: Any) -> Probe:
             drawn = await part.generate(PROBE_PROMPT, [], variation=SamplingParams(), size=None)
             message, cost = f"drew {len(drawn.data):,} bytes of {drawn.media_type}", drawn.cost_usd
         else:
-            picture = ImagePart(data=await asyncio.to_thread(_circle), media_type="image/png")
+            image = ImagePart(data=await asyncio.to_thread(_circle), media_type="image/png")
             asked: dict[str, Any] = {"subjects": (), "requirements": (), "mode": "fused", "variation": SamplingParams()}
-            found = await part.critique(PROBE_PROMPT, picture, **asked)
+            found = await part.critique(PROBE_PROMPT, image, **asked)
             message = f"says {'yes' if found.verdict.aligned else 'no'} to “{PROBE_PROMPT}”, which is what it was shown"
             cost = found.cost_usd
     except ImageRAGError as error:
@@ -84,7 +84,7 @@ async def probe_backend(role: Role, part: Any) -> Probe:
 def _circle() -> bytes:
     from PIL import Image, ImageDraw
 
-    picture, out = Image.new("RGB", (256, 256), "white"), io.BytesIO()
-    ImageDraw.Draw(picture).ellipse((64, 64, 192, 192), fill=(220, 30, 30))
-    picture.save(out, "PNG")
+    image, out = Image.new("RGB", (256, 256), "white"), io.BytesIO()
+    ImageDraw.Draw(image).ellipse((64, 64, 192, 192), fill=(220, 30, 30))
+    image.save(out, "PNG")
     return out.getvalue()

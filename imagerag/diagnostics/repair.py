@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from imagerag.graphs.dependencies import Dependencies
 
 LOST: Final = {
-    "runs.sqlite": "runs made until now can no longer be shown or resumed; their pictures are still there",
+    "runs.sqlite": "runs made until now can no longer be shown or resumed; their images are still there",
     "store.sqlite": "runs that are resumed or replayed ask for answers again that were in it",
     "questions.sqlite": "conversations cannot be followed up",
     "usage.sqlite": "what servers have spent today is counted from zero",
@@ -67,7 +67,7 @@ async def _mended(dependencies: "Dependencies", one: IntegrityProblem) -> str:
         return f"{path}: written anew from a copy; the damaged one is in {aside}"
     aside = await asyncio.to_thread(set_aside, home, path)
     if one.kind == "library":
-        return f"{path}: set aside as {aside}; index its pictures again: imagerag index PATH --library {path.stem}"
+        return f"{path}: set aside as {aside}; index its images again: imagerag index PATH --library {path.stem}"
     saved = await asyncio.to_thread(salvage, aside, path) if one.kind == "sqlite" else Salvaged()
     if saved.saved:
         return f"{path}: made anew: {saved}; the damaged one is in {aside}; {LOST_IN_PART[path.name]}"
@@ -93,7 +93,7 @@ def _indexed_anew(home: DataDir, folder: Path) -> str:
         for index in table.list_indices():
             table.drop_index(index.name)
         build_indexes(table)
-    return f"{folder}: its search indexes were built anew; the pictures were in order"
+    return f"{folder}: its search indexes were built anew; the images were in order"
 
 
 def _copy_of(home: DataDir, digest: str) -> bytes | None:

@@ -37,7 +37,7 @@ KEPT: Final = 20_000
 
 
 class DeterministicEmbedder:
-    """An embedder whose vectors depend on the text (or the pictures of one call) alone."""
+    """An embedder whose vectors depend on the text (or the images of one call) alone."""
 
     def __init__(self, inner: Embedder, *, keep: int = KEPT) -> None:
         self._inner, self._keep = inner, keep
@@ -81,7 +81,7 @@ class DeterministicEmbedder:
 
 
 ENCODER_JUDGES: Final = ("sketch", "clip")
-"""Judges that compare texts and pictures through an encoder."""
+"""Judges that compare texts and images through an encoder."""
 
 
 def _encoder_of(judge: BackendSpec) -> str:

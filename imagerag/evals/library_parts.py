@@ -12,12 +12,12 @@ async def open_part(home: DataDir, name: str, recipe: LibraryRecipe, whole: Libr
     """Open or make the part of a library that a recipe describes; the whole library where the sizes are equal.
 
     Raises:
-        UsageError: the library has fewer pictures by now.
+        UsageError: the library has fewer images by now.
     """
     count = await whole.count()
     if recipe.size >= count:
         if recipe.size > count:
-            raise UsageError(f"library {recipe.of!r} has {count:,} pictures by now, and {recipe.size:,} are asked for")
+            raise UsageError(f"library {recipe.of!r} has {count:,} images by now, and {recipe.size:,} are asked for")
         return whole
     chosen = in_random_order([row.id for row in await whole.rows()], recipe.seed)[: recipe.size]
     try:

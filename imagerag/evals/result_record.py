@@ -39,7 +39,7 @@ Score = bool | float | str | None
 
 
 class InitialImage(FrozenModel):
-    """The picture that all arms of a case started from.
+    """The image that all arms of a case started from.
 
     Attributes:
         origin: handed in with the case, drawn for it, or the arm's own affair.
@@ -65,7 +65,7 @@ class Result(FrozenModel):
         setup: what the arm answered with; the journal's mode is always "record", for a replay says the same.
         status: see `Status`.
         retrievals, regenerations: how often the library was searched, and how often something was drawn again.
-        calls: every answered call with its request's hash and the model's own words; the initial picture's left out.
+        calls: every answered call with its request's hash and the model's own words; the initial image's left out.
         cost_usd: of those calls; None when the price of any is not known.
         scores: metric → value; None where it could not be measured, and `unscored_reasons` says why.
     """

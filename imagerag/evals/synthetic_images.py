@@ -151,22 +151,22 @@ def _silent(_: int) -> None:
 
 
 async def fill(
-    library: Library, pictures: Iterable[SyntheticImage], progress: Callable[[int], None] = _silent
+    library: Library, synthetic: Iterable[SyntheticImage], progress: Callable[[int], None] = _silent
 ) -> dict[str, Scene]:
     """Add images to a library with their captions, and calibrate it; returns the scene of each, by id.
 
-    Not `store.ingest.index`: reading files and making thumbnails of 5,000 pictures takes longer than all the rest.
+    Not `store.ingest.index`: reading files and making thumbnails of 5,000 images takes longer than all the rest.
     """
     shown: dict[str, Scene] = {}
-    pictures = iter(pictures)
-    while batch := list(islice(pictures, BATCH)):
-        found = await library.embedder.embed_images([picture.data for picture in batch])
+    synthetic = iter(synthetic)
+    while batch := list(islice(synthetic, BATCH)):
+        found = await library.embedder.embed_images([one.data for one in batch])
         images = [
-            NewImage(row=picture.row(), data=picture.data, thumbnail=b"", vector=vector)
-            for picture, vector in zip(batch, found, strict=True)
+            NewImage(row=one.row(), data=one.data, thumbnail=b"", vector=vector)
+            for one, vector in zip(batch, found, strict=True)
         ]
         await library.upsert(images)
-        shown.update({image.row.id: picture.scene for image, picture in zip(images, batch, strict=True)})
+        shown.update({image.row.id: one.scene for image, one in zip(images, batch, strict=True)})
         progress(len(batch))
     await library.optimize()
     await library.calibrate()

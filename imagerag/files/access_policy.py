@@ -28,7 +28,7 @@ class InputPolicy:
     Attributes:
         roots: folders whose files may be read, whatever lies in them; none allows no file.
         urls: whether http and https addresses may be fetched; never private ones.
-        max_bytes: what a picture may have at most.
+        max_bytes: what an image may have at most.
         fetcher: fetches addresses; one with the limits of this policy when None.
     """
 
@@ -53,16 +53,16 @@ class InputPolicy:
         return cls(tuple(found), urls, max_bytes)
 
     async def read(self, source: str) -> bytes:
-        """The bytes of a picture that was named by a path or an address.
+        """The bytes of an image that was named by a path or an address.
 
         Args:
             source: a path, absolute or relative to a root; or an http(s) address.
 
         Raises:
-            UsageError: not allowed, not there, not a picture, or too large. The message never says what else is there.
+            UsageError: not allowed, not there, not an image, or too large. The message never says what else is there.
         """
         if not source.strip() or not is_storable_text(source):
-            raise UsageError("a picture is named by a path or an address: this is neither")
+            raise UsageError("an image is named by a path or an address: this is neither")
         if len(source) > 4096:
             raise UsageError(f"a path or an address of {len(source)} characters is not read")
         scheme, colon, _ = source.partition("://")
@@ -73,7 +73,7 @@ class InputPolicy:
         else:
             data = await asyncio.to_thread(self._read_file, source)
         if not looks_like_an_image(data):
-            raise UsageError(f"{source[:200]!r} is not a picture ({READ})")
+            raise UsageError(f"{source[:200]!r} is not an image ({READ})")
         return data
 
     async def _fetch(self, url: str) -> bytes:

@@ -1,4 +1,4 @@
-"""The result as files: the picture, and beside it `NAME.json`, which says where everything in it came from."""
+"""The result as files: the image, and beside it `NAME.json`, which says where everything in it came from."""
 
 import asyncio
 import errno
@@ -29,7 +29,7 @@ async def export(record: RunRecord, blobs: FileBlobStore, out: Path, *, overwrit
         The record, its image's path now `out`.
 
     Raises:
-        UsageError: the file cannot be written, or no picture has its suffix; or it is there, and may not be lost.
+        UsageError: the file cannot be written, or no image has its suffix; or it is there, and may not be lost.
     """
     if record.image is None:
         return record
@@ -50,13 +50,13 @@ def media_type_of(file: Path) -> str:
     """The media type of an image file by its name.
 
     Raises:
-        UsageError: no picture's file is named so.
+        UsageError: no image's file is named so.
     """
     named = file.suffix.lower().replace("jpeg", "jpg")
     for media_type, suffix in RESULT_SUFFIXES.items():
         if suffix == named:
             return media_type
-    raise UsageError(f"{file}: a picture's file ends in .png, .jpg, .webp or .gif")
+    raise UsageError(f"{file}: an image's file ends in .png, .jpg, .webp or .gif")
 
 
 def is_record(file: Path) -> bool:
@@ -65,7 +65,7 @@ def is_record(file: Path) -> bool:
 
 
 def check_ours(file: Path) -> None:
-    """Check that nobody's picture or document is lost when a run's picture is written to this file.
+    """Check that nobody's image or document is lost when a run's image is written to this file.
 
     Raises:
         UsageError: the file, or what would be its sidecar, is there, and is not what we wrote there before.

@@ -74,10 +74,10 @@ def naming(image: Image) -> Iterator[None]:
 
 
 async def keep_image(blobs: "BlobStore", image: Image) -> ImageRef:
-    """Keep a picture that the user gave.
+    """Keep an image that the user gave.
 
     Raises:
-        UsageError: no such file, or not a picture that can be read; the message names the file.
+        UsageError: no such file, or not an image that can be read; the message names the file.
     """
     data = await in_thread(read_image, image)
     with naming(image):

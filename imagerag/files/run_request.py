@@ -27,11 +27,11 @@ class CommonRunOptions(TypedDict, total=False):
     Attributes:
         library: where references come from, when not the one this object was made with; several with commas between
             them ("photos,photos-siglip") are searched as one, each by its own encoder and threshold.
-        subjects: the user's own images (path or bytes, or a pair of name and image) that are to be in the picture.
+        subjects: the user's own images (path or bytes, or a pair of name and image) that are to be in the image.
         edit: an image of the user's own that is changed as the prompt says, the rest of it kept; alone, or with
             library references that say how things look. For generators that can.
-        edit_library: the same with a picture of the library, by its id.
-        mask: a PNG as large as the picture to edit (or the first subject), below 4 MB: it changes only where this is
+        edit_library: the same with an image of the library, by its id.
+        mask: a PNG as large as the image to edit (or the first subject), below 4 MB: it changes only where this is
             transparent. What the generator changes elsewhere is put back. For generators that take one.
         initial_image: an image to start from instead of drawing the first.
         max_rounds: redrawings at most, 0 to 20; 3 by default.
@@ -42,7 +42,7 @@ class CommonRunOptions(TypedDict, total=False):
         hybrid: rank by the words of captions and titles too, beside similarity; the threshold stays one of similarity.
         judge_mode: one structured question per attempt ("fused", the default), or the paper's three ("stepwise").
         start: draw first ("generate", the default), or retrieve for the prompt first ("retrieve").
-        likeness: which pictures that are sent must be recognisable as the very same: subjects and what is tagged as a
+        likeness: which images that are sent must be recognisable as the very same: subjects and what is tagged as a
             product, person, mascot or logo ("auto", the default), all but those for a style, or none.
         seed: where the generator honours one; 0 by default.
         size: "WxH" or a pair, in pixels.
@@ -94,7 +94,7 @@ class RunOptions(CommonRunOptions, total=False):
     Attributes:
         max_cost_usd: US dollars at most; no call is made whose price is not known. 0 allows what is free.
         select: wait for a human to choose among the references that passed.
-        partial_images: unfinished pictures to be told of ("progress" events) while one is drawn, 0 to 3, where the
+        partial_images: unfinished images to be told of ("progress" events) while one is drawn, 0 to 3, where the
             generator can; they cost tokens. 0 by default.
     """
 

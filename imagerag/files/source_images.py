@@ -1,4 +1,4 @@
-"""The pictures that a caller hands in, each with its intent: one to edit, or subjects that appear in a new picture."""
+"""The images that a caller hands in, each with its intent: one to edit, or subjects that appear in a new image."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ class SourceImages:
     """Source images of a request.
 
     Attributes:
-        subjects: pictures that are to be in the result, with or without a name.
-        edit: the picture that is to be changed.
-        edit_library: the id of a library picture that is to be changed.
-        mask: where the edited picture, or the first subject, may change.
+        subjects: images that are to be in the result, with or without a name.
+        edit: the image that is to be changed.
+        edit_library: the id of a library image that is to be changed.
+        mask: where the edited image, or the first subject, may change.
     """
 
     subjects: Sequence[Image | tuple[str, Image]] = ()
@@ -38,15 +38,15 @@ class SourceImages:
         from imagerag.graphs.mask_validation import one_intent
 
         if self.edit is not None and self.edit_library is not None:
-            raise UsageError("--edit and --edit-library name two pictures to edit: leave one of them out")
+            raise UsageError("--edit and --edit-library name two images to edit: leave one of them out")
         if self.edits and self.subjects:
             raise UsageError(one_intent(1, len(self.subjects)))
         if self.mask is not None and not self.edits and not self.subjects:
-            raise UsageError("a mask says where a picture may be edited: name the picture too (--edit FILE)")
+            raise UsageError("a mask says where an image may be edited: name the image too (--edit FILE)")
 
     @property
     def edits(self) -> bool:
-        """Whether a picture is to be changed."""
+        """Whether an image is to be changed."""
         return self.edit is not None or self.edit_library is not None
 
     def __len__(self) -> int:
@@ -56,7 +56,7 @@ class SourceImages:
         """All of them, kept in the blob store.
 
         Raises:
-            UsageError: one that cannot be read, a mask that does not fit, or no such picture in the library.
+            UsageError: one that cannot be read, a mask that does not fit, or no such image in the library.
         """
         named = named_images([*self.subjects, *([self.edit] if self.edit is not None else [])])
         if self.edit_library is not None:
@@ -74,7 +74,7 @@ class SourceImages:
         return own
 
     async def check(self) -> None:
-        """See that the mask fits the picture that is edited, before anything is kept.
+        """See that the mask fits the image that is edited, before anything is kept.
 
         Raises:
             UsageError: it does not, or one of them cannot be read.
@@ -93,8 +93,8 @@ class SourceImages:
         return own
 
 
-def check(mask: Image, picture: Image) -> None:
-    """See that a mask fits a picture.
+def check(mask: Image, original: Image) -> None:
+    """See that a mask fits an image.
 
     Raises:
         UsageError: it does not, or one of them cannot be read.
@@ -102,8 +102,8 @@ def check(mask: Image, picture: Image) -> None:
     from imagerag.store.images.image_info import inspect
     from imagerag.store.images.masks import check_mask
 
-    read = [read_image(mask), read_image(picture)]
-    for image, data in zip((mask, picture), read, strict=True):
+    read = [read_image(mask), read_image(original)]
+    for image, data in zip((mask, original), read, strict=True):
         with naming(image):
             inspect(data)
     check_mask(*read)

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import Final
 
 _LACKING: Final = (
-    "ask the user for a picture of what is missing (generate_image takes it in subjects); or search_references with "
+    "ask the user for an image of what is missing (generate_image takes it in subjects); or search_references with "
     "other words and continue_run(run_id, add_images=[id])"
 )
 
 AFTER_RUN: Final[Mapping[str, str]] = {
-    "aligned": "give the picture to the user; for a change: continue_run(run_id, prompt=the whole new prompt).",
+    "aligned": "give the image to the user; for a change: continue_run(run_id, prompt=the whole new prompt).",
     "best_effort": (
         "show it and say what is missing; continue_run(run_id, more_rounds=2), with exclude_images=[number] "
         "where a reference misled it or add_images=[id] from search_references; or leave it at this."
@@ -21,14 +21,14 @@ AFTER_RUN: Final[Mapping[str, str]] = {
     ),
     "judge_unavailable": "view_image and judge it yourself; say to the user that it was not checked.",
     "failed": "try once more; if it fails again, tell the user the reason.",
-    "cancelled": "continue_run(run_id) goes on from the best picture.",
+    "cancelled": "continue_run(run_id) goes on from the best image.",
 }
 """Outcome of a run → next step of an assistant."""
 
 AFTER_CAUSE: Final[Mapping[str, str]] = {
-    "takes_none": "tell the user that this generator takes no reference pictures; another one has to be configured",
-    "no_room": "call generate_image with fewer subjects, or tell the user that this generator takes no more pictures",
-    "no_library": "ask the user for a picture of what is missing, and pass it to generate_image in subjects",
+    "takes_none": "tell the user that this generator takes no reference images; another one has to be configured",
+    "no_room": "call generate_image with fewer subjects, or tell the user that this generator takes no more images",
+    "no_library": "ask the user for an image of what is missing, and pass it to generate_image in subjects",
     "empty_library": "tell the user that the library is empty: imagerag index PATH --library NAME fills it",
     "filtered": "call generate_image without the filter that the reason names, if the user agrees",
     "excluded": "continue_run(run_id, add_images=[id]) with one that was never to be used, if the user agrees",

@@ -69,7 +69,7 @@ OUTCOMES: Final[Mapping[str, Label]] = {
     ),
     "judge_unavailable": Label(
         "judge unavailable",
-        "nobody checked the picture: neither right nor wrong",
+        "nobody checked the image: neither right nor wrong",
         "calm",
         1,
         "look at the image yourself, or try another judge with --judge",
@@ -109,10 +109,10 @@ STEP_STATUSES: Final[Mapping[str, Label]] = {
 """Statuses of a step."""
 
 ANSWERS: Final[Mapping[str, Label]] = {
-    "answered": Label("answered", "the pictures hold this", "good"),
+    "answered": Label("answered", "the images hold this", "good"),
     "not_held": Label(
         "not held",
-        "the library's pictures do not hold the answer",
+        "the library's images do not hold the answer",
         "warn",
         3,
     ),
@@ -153,7 +153,7 @@ DECISIONS: Final[Mapping[str, Label]] = {
     "reserve": Label("left over", "passed, but no more could be sent"),
     "below_threshold": Label("below threshold", "below the threshold"),
     "already_used": Label("used before", "sent before without helping"),
-    "near_duplicate": Label("duplicate", "nearly the same picture as one above"),
+    "near_duplicate": Label("duplicate", "nearly the same image as one above"),
     "rejected_by_hand": Label("not chosen", "passed but not chosen"),
     "rejected_by_reranker": Label("does not fit", "passed but does not fit, as the reranker found"),
     "missing_file": Label("file missing", "passed, but the file is gone or was changed"),
@@ -186,14 +186,14 @@ SEARCHES: Final[Mapping[str, str]] = {
 }
 """Queries of a library."""
 
-SEARCHED_BY: Final[Mapping[str, str]] = {"words": "words", "image": "picture", "both": "picture and words"}
+SEARCHED_BY: Final[Mapping[str, str]] = {"words": "words", "image": "image", "both": "image and words"}
 """Query kinds of a question to a library."""
 
 FILTERS: Final[Mapping[str, tuple[str, str]]] = {
     "licences": ("the licence filter", "--licence"),
     "tags": ("the tag filter", "--tag"),
     "filter": ("the metadata filter", "--filter"),
-    "excluded": ("the list of pictures never to be used", ""),
+    "excluded": ("the list of images never to be used", ""),
     "filters": ("the filters together", "the filters"),
 }
 """Filters of a search → their names, and the options that set them."""
@@ -226,7 +226,7 @@ ORIGINS: Final[Mapping[str, str]] = {"generated": "drawn", "handed_in": "handed 
 
 FOUND_BY: Final[Mapping[str, str]] = {
     "similarity": "by similarity",
-    "picture": "by your picture",
+    "image": "by your image",
     "metadata": "by its metadata",
     "earlier": "from the answer before",
 }

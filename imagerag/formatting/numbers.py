@@ -40,7 +40,7 @@ def size_of_bytes(number: int) -> str:
 
 
 def rate(per_second: float, what: str) -> str:
-    """`12.3 pictures/s`."""
+    """`12.3 images/s`."""
     return f"{per_second:,.1f} {what}/s"
 
 

@@ -265,7 +265,7 @@ class Dependencies:
         except UnknownLibraryError:
             pass
         except EmbeddingMismatchError:
-            # A newer imagerag brings a newer sketch CLIP; the catalogue is drawn anew, nobody's pictures are in there.
+            # A newer imagerag brings a newer sketch CLIP; the catalogue is drawn anew, nobody's images are in there.
             await asyncio.to_thread(remove, self.home, name)
         return await build_sketch_library(self.home, self.embedder("sketch"))
 

@@ -1,4 +1,4 @@
-"""A library picture as the one that is edited."""
+"""A library image as the one that is edited."""
 
 import re
 
@@ -11,23 +11,23 @@ _ID = re.compile(r"[0-9a-f]{64}")
 
 
 async def edited_of_library(named: str, library: ReferenceLibrary | None, blobs: BlobStore) -> Subject:
-    """A picture of a library, kept among the run's own, to be edited.
+    """An image of a library, kept among the run's own, to be edited.
 
     Args:
         named: its SHA-256, as `imagerag search --json` says it.
 
     Raises:
-        UsageError: no library, or no such picture in it.
+        UsageError: no library, or no such image in it.
     """
     if library is None:
-        raise UsageError("a picture of a library is to be edited, and there is none: name it with --library NAME")
+        raise UsageError("an image of a library is to be edited, and there is none: name it with --library NAME")
     sha = named.strip().lower().removeprefix("image://")
     if not _ID.fullmatch(sha):
-        raise UsageError(f"{named[:80]!r} is no id of a picture, which has 64 digits: see imagerag search --json")
+        raise UsageError(f"{named[:80]!r} is no id of an image, which has 64 digits: see imagerag search --json")
     try:
         data = await library.image_bytes(sha)
     except BlobError as error:
-        message = f"no picture {sha[:12]} in library {library.name} can be read: {error}"
+        message = f"no image {sha[:12]} in library {library.name} can be read: {error}"
         raise UsageError(f"{message}; imagerag search --json names those there are") from error
     found = await library.search("the picture to edit", k=1, filter=Filter(only=frozenset({sha})))
     image = await blobs.put(data)

@@ -1,6 +1,6 @@
-"""The generation graph: the picture of the product.
+"""The generation graph: the image of the product.
 
-draw → look → name what is missing → find it in the user's own pictures → draw again, until the judge agrees or the
+draw → look → name what is missing → find it in the user's own images → draw again, until the judge agrees or the
 retries are spent. Nodes are in `agent/nodes.py`, the decisions between them in `agent/routing.py`.
 """
 

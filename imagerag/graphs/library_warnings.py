@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 SKETCH: Final = "sketch"
 PHOTOGRAPHS: Final = "open_clip:ViT-B-32-quickgelu/openai"
-"""The encoder that is proposed for real pictures: the presets' own."""
+"""The encoder that is proposed for real images: the presets' own."""
 
 ACCEPTED: Final = 0.5
 """Share of a library's own captions that must reach its threshold: below, a run finds next to nothing."""

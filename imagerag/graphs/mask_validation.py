@@ -1,4 +1,4 @@
-"""Whether a run's own pictures and masks can be used as intended, before anything is spent."""
+"""Whether a run's own images and masks can be used as intended, before anything is spent."""
 
 from collections.abc import Sequence
 
@@ -19,23 +19,23 @@ async def check_kept_masks(generator: ImageGenerator, subjects: Sequence[Subject
     if not subjects or subjects[0].mask is None:
         return
     try:
-        mask, picture = await blobs.get(subjects[0].mask.sha256), await blobs.get(subjects[0].image.sha256)
+        mask, original = await blobs.get(subjects[0].mask.sha256), await blobs.get(subjects[0].image.sha256)
     except BlobError as error:
         raise UsageError(f"the run's mask, or its subject, cannot be used again: {error}") from error
-    await in_thread(check_mask, mask, picture)
+    await in_thread(check_mask, mask, original)
 
 
 def check_masks(generator: ImageGenerator, subjects: Sequence[Subject]) -> None:
-    """Check that the user's own pictures go together, and that the generator does with them what is intended.
+    """Check that the user's own images go together, and that the generator does with them what is intended.
 
     Raises:
-        UsageError: several intents at once, a mask that is not the first picture's, or a generator that cannot.
+        UsageError: several intents at once, a mask that is not the first image's, or a generator that cannot.
     """
     edited = [own for own in subjects if own.intent == "edit"]
     if edited and len(subjects) > 1:
         raise UsageError(one_intent(len(edited), len(subjects) - len(edited)))
     if any(subject.mask for subject in subjects[1:]):
-        raise UsageError("only the first subject can have a mask: it is the picture that is edited")
+        raise UsageError("only the first subject can have a mask: it is the image that is edited")
     if edited:
         check_edits(generator)
     if subjects and subjects[0].mask:
@@ -43,17 +43,17 @@ def check_masks(generator: ImageGenerator, subjects: Sequence[Subject]) -> None:
 
 
 def one_intent(edits: int, subjects: int) -> str:
-    """Why pictures to edit and subjects cannot go together, and what to type."""
+    """Why images to edit and subjects cannot go together, and what to type."""
     if edits > 1:
-        return f"{edits} pictures are to be edited; name one at a time (--edit FILE)"
+        return f"{edits} images are to be edited; name one at a time (--edit FILE)"
     return (
-        f"one picture is to be edited and {subjects} to appear in a new one: leave out --edit or --subject; what is to "
-        "be put into the picture can come from a library"
+        f"one image is to be edited and {subjects} to appear in a new one: leave out --edit or --subject; what is to "
+        "be put into the image can come from a library"
     )
 
 
 def check_edits(generator: ImageGenerator) -> None:
-    """Check that a generator changes a picture it is sent; a fallback does when all its members do.
+    """Check that a generator changes an image it is sent; a fallback does when all its members do.
 
     Raises:
         UsageError: it does not, with what to type.
@@ -62,7 +62,7 @@ def check_edits(generator: ImageGenerator) -> None:
     without = ", ".join(member.identity for member in members if not can_edit(member))
     if without:
         raise UsageError(
-            f"{without} cannot edit a picture: name a generator that can (--generator openai:gpt-image-2, or "
+            f"{without} cannot edit an image: name a generator that can (--generator openai:gpt-image-2, or "
             "diffusers:flux-kontext), or let it appear in a new one: --subject FILE"
         )
 

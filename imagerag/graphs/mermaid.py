@@ -1,4 +1,4 @@
-"""The graph as a picture, for the README and the documentation."""
+"""The graph as an image, for the README and the documentation."""
 
 from imagerag.agent.nodes import Nodes
 from imagerag.graphs.generation import build_workflow

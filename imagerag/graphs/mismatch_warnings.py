@@ -41,11 +41,11 @@ async def warnings_of_many(
     return tuple(dict.fromkeys(warning for warnings in parts for warning in warnings))
 
 
-def encoder_warning(pictures: Sequence[bytes]) -> str | None:
-    """What to say before real pictures are encoded with the toy's encoder, which nobody asked for."""
+def encoder_warning(images: Sequence[bytes]) -> str | None:
+    """What to say before real images are encoded with the toy's encoder, which nobody asked for."""
     from imagerag.tools.sketch.out_of_domain import are_photographs
 
-    if not are_photographs(pictures):
+    if not are_photographs(images):
         return None
     return (
         "the encoder is sketch, which knows coloured shapes only, and these look like photographs: "

@@ -1,4 +1,4 @@
-"""The answering graph: ask a library, and get an answer that says which picture supports what.
+"""The answering graph: ask a library, and get an answer that says which image supports what.
 
 retrieve → answer → (the same without the library, to compare) → finish. Nodes are in `agent/qa/`. A thread is
 a conversation: its checkpoint keeps the questions before this one.
@@ -81,8 +81,8 @@ def build_qa(
 
     Args:
         library: what is asked; None holds nothing.
-        blobs: where the pictures are that questions come with; None takes none.
-        reranker: what orders the pictures that are near enough; None leaves them by similarity.
+        blobs: where the images are that questions come with; None takes none.
+        reranker: what orders the images that are near enough; None leaves them by similarity.
         journal: where answers of models are kept, so that none is paid for twice; None keeps none.
         retry: how often and how patiently a failing backend is asked again.
     """

@@ -6,7 +6,7 @@ with it is in `warnings` before anything is drawn. Backends and library are the 
 `imagerag.toml`). The server keeps the list of its threads; their steps, images and the journal are in the home folder,
 beside those of all other runs, and are listed and reported like theirs.
 Which pages and which names are answered is in `graphs/configuration/origin_guard.py`.
-Pictures are fetched from `GET /images/{sha256}`; own ones come in by `POST /images`, whose answer goes into
+Images are fetched from `GET /images/{sha256}`; own ones come in by `POST /images`, whose answer goes into
 `initial_image`, or into `subjects[].image`.
 """
 
@@ -125,7 +125,7 @@ async def get_image(request: Request) -> Response:
     if data is None:
         return _refused("BlobError", f"there is no image {digest[:64]!r}", 404)
     image = await in_thread(inspect, data)
-    # An image never runs as a page, whatever its bytes are taken for; and one hash is one picture for ever.
+    # An image never runs as a page, whatever its bytes are taken for; and one hash is one image for ever.
     headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, max-age=31536000, immutable"}
     return Response(data, media_type=image.media_type, headers=headers)
 

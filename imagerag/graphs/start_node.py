@@ -79,7 +79,7 @@ async def start_run(
     """The input of a run, checked, with everything that it does not name set to nothing.
 
     Args:
-        library: where a picture comes from that is named to be edited, to be kept in `blobs`.
+        library: where an image comes from that is named to be edited, to be kept in `blobs`.
 
     Raises:
         UsageError: an input or a context that cannot be.

@@ -7,7 +7,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.qa.types import MAX_PICTURES, SearchBy
+from imagerag.agent.qa.types import MAX_QUESTION_IMAGES, SearchBy
 
 MAX_PROMPT: Final = 32_000
 """Characters: what the Images API takes."""
@@ -41,17 +41,17 @@ def validate_question(question: str) -> str:
     return _check_storable(question, "the question").strip()
 
 
-def validate_match_reason(by: SearchBy | None, pictures: Sequence[object]) -> SearchBy:
+def validate_match_reason(by: SearchBy | None, images: Sequence[object]) -> SearchBy:
     """What a library is searched with: by default with all that a question comes with.
 
     Raises:
-        UsageError: too many pictures, or none to search with.
+        UsageError: too many images, or none to search with.
     """
-    if len(pictures) > MAX_PICTURES:
-        raise UsageError(f"{len(pictures)} pictures are too many for one question: at most {MAX_PICTURES}")
-    if not pictures and by in ("image", "both"):
-        raise UsageError(f"to search by {by} a question needs a picture: --image FILE")
-    return by or ("both" if pictures else "words")
+    if len(images) > MAX_QUESTION_IMAGES:
+        raise UsageError(f"{len(images)} images are too many for one question: at most {MAX_QUESTION_IMAGES}")
+    if not images and by in ("image", "both"):
+        raise UsageError(f"to search by {by} a question needs an image: --image FILE")
+    return by or ("both" if images else "words")
 
 
 def validate_id(run_id: str | None) -> str | None:

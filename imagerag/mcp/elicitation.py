@@ -83,7 +83,7 @@ def question(answer: "ToolResult", problem: str = "") -> str:
     offered: Sequence[Mapping[str, Any]] = answer.data.get("offered", ())
     limit = answer.data.get("max_selections")
     most = f", at most {limit} of them" if limit else ""
-    lines = [f"Which pictures from the library may be used{most}?", *map(_offer, offered[:SHOWN])]
+    lines = [f"Which images from the library may be used{most}?", *map(_offer, offered[:SHOWN])]
     return "\n".join([*([f"{problem}."] if problem else []), *lines])[:8_000]
 
 

@@ -116,18 +116,18 @@ class Handlers:
         return await self._looked_up(self.service.ask_library(given), ctx)
 
     async def view_image(self, given: ViewImage, ctx: "Ctx") -> "Reply":
-        """Show a small copy of a picture."""
+        """Show a small copy of an image."""
         answer = await self.service.view_image(given)
         return await reply(self.service, answer, thumbnail=True, side=given.max_side, library=given.library)
 
     async def image(self, sha256: str) -> bytes:
-        """The bytes of a picture of a run or of any library here.
+        """The bytes of an image of a run or of any library here.
 
         Raises:
             BlobError: there is none.
         """
         if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
-            raise BlobError(f"image://{sha256[:80]} names no picture: an id is 64 digits 0-9, a-f")
+            raise BlobError(f"image://{sha256[:80]} names no image: an id is 64 digits 0-9, a-f")
         try:
             return await self.service.image_bytes(sha256)
         except ImageRAGError as missing:
@@ -136,7 +136,7 @@ class Handlers:
                     return await self.service.image_bytes(sha256, name)
                 except ImageRAGError:  # not in that one, or its encoder is gone
                     continue
-            raise BlobError(f"no picture image://{sha256} in any run or library here") from missing
+            raise BlobError(f"no image image://{sha256} in any run or library here") from missing
 
     def _begin(self, request: GenerateImage, ctx: "Ctx", *, keep: bool = False) -> Job:
         from imagerag.graphs.runs.records import new_run_id

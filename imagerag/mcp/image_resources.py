@@ -1,4 +1,4 @@
-"""Pictures as resources: `image://{sha256}` gives the bytes, and what they are."""
+"""Images as resources: `image://{sha256}` gives the bytes, and what they are."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
@@ -15,12 +15,12 @@ _KINDS = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "imag
 
 
 class ImageServer(MCPServer[None]):
-    """A server whose resources are pictures: each is told with its own media type, not with the template's."""
+    """A server whose resources are images: each is told with its own media type, not with the template's."""
 
     async def read_resource(
         self, uri: Any, context: Context[None, Any] | None = None
     ) -> Iterable[ReadResourceContents] | InputRequiredResult:
-        """The bytes of a picture."""
+        """The bytes of an image."""
         found = await super().read_resource(uri, context)
         if isinstance(found, InputRequiredResult):
             return found
@@ -33,17 +33,17 @@ class ImageServer(MCPServer[None]):
 
 
 def serve_images(server: MCPServer[None], get: Callable[[str], Awaitable[bytes]]) -> None:
-    """Offer pictures by their SHA-256.
+    """Offer images by their SHA-256.
 
     Args:
-        get: the bytes of a picture; raises `BlobError` when there is none.
+        get: the bytes of an image; raises `BlobError` when there is none.
     """
 
     @server.resource(
         "image://{sha256}",
         name="image",
-        title="A picture of a run or of a library",
-        description="The bytes of a picture, by the SHA-256 that answers name it by.",
+        title="An image of a run or of a library",
+        description="The bytes of an image, by the SHA-256 that answers name it by.",
         mime_type="image/*",
     )
     async def image(sha256: str) -> bytes:

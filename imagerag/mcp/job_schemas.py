@@ -12,7 +12,7 @@ LONGEST_WAIT_S: Final = 50.0
 """Under the 60 s after which many clients give up."""
 
 Thumbnail = Annotated[
-    bool, Field(description="Show a small copy of the picture, for you and the user. False leaves the link alone.")
+    bool, Field(description="Show a small copy of the image, for you and the user. False leaves the link alone.")
 ]
 Keep = Annotated[
     bool,
@@ -83,6 +83,6 @@ ADDED: Final = {
         "What a run came to: the answer that generate_image would have given. Waits up to wait_s seconds for the end; "
         "when it has not come by then, the status is 'running': ask again. Works for every run made so far."
     ),
-    "cancel_run": "Stop a run: nothing more is spent. The best picture so far is kept.",
+    "cancel_run": "Stop a run: nothing more is spent. The best image so far is kept.",
 }
 """Descriptions of the tools for background runs, for a model."""

@@ -220,7 +220,7 @@ def unrecorded(run_id: str, outcome: Outcome, why: str) -> ToolResult:
     """The answer of a run that ended before there was anything to record."""
     report = RunReport(run_id=run_id, status="ended", outcome=outcome, reason=why)
     return ToolResult(
-        text=f"{outcome}: {why}.\nPicture: none.\nrun_id: {run_id}",
+        text=f"{outcome}: {why}.\nImage: none.\nrun_id: {run_id}",
         data=report.model_dump(mode="json"),
         is_error=outcome is Outcome.FAILED,
     )

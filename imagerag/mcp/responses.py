@@ -1,4 +1,4 @@
-"""Answers in MCP's terms: short text, structured data, links to pictures, and one small copy when it was asked for."""
+"""Answers in MCP's terms: short text, structured data, links to images, and one small copy when it was asked for."""
 
 import base64
 from typing import TYPE_CHECKING, Final
@@ -20,7 +20,7 @@ MAX_LINKS: Final = 12
 """As many as a search can find."""
 
 MAX_RESULT: Final = 256_000
-"""Bytes of any answer as it goes over the wire: text, data, links and a small picture, in whatever script. In ASCII it
+"""Bytes of any answer as it goes over the wire: text, data, links and a small image, in whatever script. In ASCII it
 is less than half."""
 
 
@@ -35,10 +35,10 @@ async def reply(
     """Make an MCP result of a tool result.
 
     Args:
-        service: where pictures are.
-        thumbnail: add a small copy of the first picture.
+        service: where images are.
+        thumbnail: add a small copy of the first image.
         side: its longer side, in pixels.
-        library: where that picture is, when not among those of runs.
+        library: where that image is, when not among those of runs.
     """
     from mcp_types import CallToolResult, ContentBlock, ImageContent, ResourceLink, TextContent
 
@@ -49,10 +49,10 @@ async def reply(
             data = base64.b64encode(small.data).decode()
             shown = ImageContent(type="image", data=data, mime_type=small.media_type)
         except ImageRAGError as error:
-            shown = TextContent(type="text", text=f"The picture cannot be shown: {error}"[:500])
+            shown = TextContent(type="text", text=f"The image cannot be shown: {error}"[:500])
     content: list[ContentBlock] = [TextContent(type="text", text=answer.text)]
     for image in answer.images[:MAX_LINKS]:
-        # Clients show a link to an image as one, too: the picture that is shown already has a bare link.
+        # Clients show a link to an image as one, too: the image that is shown already has a bare link.
         twice = isinstance(shown, ImageContent) and image is answer.images[0]
         kind = None if twice else line(image.media_type, 100)
         link = f"image://{image.sha256}"

@@ -47,7 +47,7 @@ def score_words(verdict: Verdict | None) -> str:
 def attempt_title(attempt: Attempt) -> str:
     """The number of an attempt, and its origin."""
     if attempt.origin == "handed_in":
-        return f"{attempt_name(attempt.index)}, the picture that was handed in"
+        return f"{attempt_name(attempt.index)}, the image that was handed in"
     if not attempt.references:
         return f"{attempt_name(attempt.index)}, drawn from the prompt alone"
     return f"{attempt_name(attempt.index)}, drawn with {counted(len(attempt.references), 'reference')}"
@@ -72,4 +72,4 @@ def mask_words(found: MaskCheck) -> str:
     if not found.held:
         return f"The mask is not held: {found.reason}; outside of it {changed}."
     back = ", and that was put back" if found.changed_outside else ""
-    return f"Outside the mask it is your picture, pixel by pixel: {changed}{back}."
+    return f"Outside the mask it is your image, pixel by pixel: {changed}{back}."

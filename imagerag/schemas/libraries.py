@@ -15,10 +15,10 @@ from imagerag.store.library.maintenance.verification import Verification
 
 
 class Found(Document):
-    """A picture that a search found.
+    """An image that a search found.
 
     Attributes:
-        accepted: whether its similarity reaches the threshold; None where no threshold between pictures is known.
+        accepted: whether its similarity reaches the threshold; None where no threshold between images is known.
         path: the file it was indexed from, when that is still there.
         library, threshold: where several were searched, the one it is from, and the cosine to reach there.
     """
@@ -56,7 +56,7 @@ class SearchDocument(Document):
 
 
 class Compared(Document):
-    """A text, and how similar the picture is to it; `accepted` is None where there is no threshold."""
+    """A text, and how similar the image is to it; `accepted` is None where there is no threshold."""
 
     text: str
     similarity: Similarity
@@ -88,7 +88,7 @@ class Level(Document):
 
 
 class IndexDocument(Document):
-    """What `index` did, or with `dry_run` would do: pictures by what became of them, with examples."""
+    """What `index` did, or with `dry_run` would do: images by what became of them, with examples."""
 
     schema_name: Literal["imagerag.index/1"] = Field(default="imagerag.index/1", alias="schema")
     library: str

@@ -10,7 +10,7 @@ from typing import Final
 from imagerag.store.storage_errors import because, existing, storage_errors
 
 RUN_BYTES: Final = 16 * 2**20
-"""Bytes that must be free before a model is asked: a large picture, its reference copies, and what is said of it."""
+"""Bytes that must be free before a model is asked: a large image, its reference copies, and what is said of it."""
 
 _PROBE: Final = 2**20
 

@@ -18,9 +18,9 @@ _PLACES: Final[dict[str, Use]] = {
     "store.sqlite": "journal",
     "images": "results",
     "evals": "evaluations",
-    "pictures": "caches",
+    "image-links": "caches",
 }
-"""What the entries of a home hold; "pictures" are links to blobs under names that open."""
+"""What the entries of a home hold; "image-links" are links to blobs under names that open."""
 
 
 def disk_usage(home: DataDir) -> dict[Use, int]:

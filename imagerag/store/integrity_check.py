@@ -115,9 +115,9 @@ def check_blob(home: DataDir, path: Path) -> None:
 
 
 def check_library(home: DataDir, name: str) -> None:
-    """Read every row of a library and every picture that is kept in it, and compare each with its SHA-256.
+    """Read every row of a library and every image that is kept in it, and compare each with its SHA-256.
 
-    Pictures that stay in their own files are left to their folders.
+    Images that stay in their own files are left to their folders.
 
     Raises:
         LibraryDamagedError, LibraryVersionError, StorageError: it cannot be read.

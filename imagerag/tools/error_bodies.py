@@ -139,11 +139,11 @@ def in_good_answer(body: object) -> ErrorBody | None:
     return None
 
 
-def holds_picture(text: str, *, broken: bool = False) -> bool:
-    """Whether an answer has a picture in it, whole or in part.
+def holds_image(text: str, *, broken: bool = False) -> bool:
+    """Whether an answer has an image in it, whole or in part.
 
     Args:
-        broken: it breaks off, perhaps before a picture that it names.
+        broken: it breaks off, perhaps before an image that it names.
     """
     return (_BEGUN if broken else _ENCODED).search(text) is not None
 

@@ -1,4 +1,4 @@
-"""Whether a backend can be reached, without asking it to work: no picture is drawn and nothing is paid."""
+"""Whether a backend can be reached, without asking it to work: no image is drawn and nothing is paid."""
 
 from dataclasses import dataclass
 from typing import Any, Final

@@ -31,7 +31,7 @@ SENT_WHOLE: Final = 1 << 20
 """Bytes of a request that are put together and sent at once; what is larger is not copied."""
 
 _LONGEST_ERROR: Final = 1 << 18
-"""Characters; what is longer holds pictures."""
+"""Characters; what is longer holds images."""
 
 _clients: "WeakKeyDictionary[asyncio.AbstractEventLoop, httpx2.AsyncClient]" = WeakKeyDictionary()
 
@@ -124,7 +124,7 @@ async def _note_bill(response: httpx2.Response) -> None:
 
 
 async def _stay_at_origin(response: httpx2.Response) -> None:
-    """Let no redirect to another server be followed: neither a key nor a picture goes where nobody sent it."""
+    """Let no redirect to another server be followed: neither a key nor an image goes where nobody sent it."""
     if response.has_redirect_location:
         asked = str(response.request.url)
         if origin(urljoin(asked, response.headers["location"])) != origin(asked):
@@ -150,9 +150,9 @@ async def _name_errors(response: httpx2.Response) -> None:
 
 
 async def _as_json(response: httpx2.Response) -> None:
-    """Let a picture that comes by itself be seen as the answer that it stands for; the client would read it as text."""
-    picture = b64encode(await response.aread()).decode()
-    response._content = json.dumps({"data": [{"b64_json": picture}]}).encode()
+    """Let an image that comes by itself be seen as the answer that it stands for; the client would read it as text."""
+    image = b64encode(await response.aread()).decode()
+    response._content = json.dumps({"data": [{"b64_json": image}]}).encode()
     response.headers["content-type"] = "application/json"
 
 

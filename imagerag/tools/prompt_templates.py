@@ -1,7 +1,7 @@
 """A user's own templates in a backend spec: `?template=`, `?template_subject=`, `?template_edit=`, `?template_item=`.
 
 Their braces are placeholders, written as in the query of an address (`+` is a space): what a template does not know is
-refused when the spec is read, and not when a picture is paid for.
+refused when the spec is read, and not when an image is paid for.
 """
 
 from collections.abc import Mapping, Sequence

@@ -69,7 +69,7 @@ _JUDGES_OF_ENCODERS: Final = {"sketch": "sketch"}
 """Encoders that know only their own world → the judge that does, which stands for `clip` there."""
 
 _CATALOGUES: Final = {"sketch": "imagerag.tools.sketch.catalogue:write_catalogue"}
-"""Built-in library → what draws its pictures into a folder and returns the manifest's path."""
+"""Built-in library → what draws its images into a folder and returns the manifest's path."""
 
 _SYNONYMS: Final = ("imagerag.tools.sketch.registration:synonyms",)
 """Other words for those that the metadata of built-in libraries is written in."""
@@ -189,12 +189,12 @@ def _embedder(spec: BackendSpec) -> Embedder:
 
 
 def judge_of_encoder(encoder: str) -> str | None:
-    """The spec of the judge for the world that an encoder knows; None for an encoder of any picture."""
+    """The spec of the judge for the world that an encoder knows; None for an encoder of any image."""
     return _JUDGES_OF_ENCODERS.get(encoder)
 
 
 def write_catalogue(library: str, folder: str) -> Path:
-    """Draw the pictures of a built-in library into a folder; the manifest's path."""
+    """Draw the images of a built-in library into a folder; the manifest's path."""
     manifest: Path = _load(_CATALOGUES[library])(folder)
     return manifest
 

@@ -1,4 +1,4 @@
-"""Fetching a picture from an address that somebody else chose: an assistant, a service, a model that draws.
+"""Fetching an image from an address that somebody else chose: an assistant, a service, a model that draws.
 
 Whoever names the address may want to reach what only this machine can: a router, a metadata service, a database on
 localhost. So names are resolved here, every address they give is checked, and the connection is made to the very
@@ -28,7 +28,7 @@ _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _UNTOLD: Final = frozenset({"", "application/octet-stream", "binary/octet-stream"})
 """Content types that say nothing: what the bytes are is looked at afterwards in any case."""
 _PASSING: Final = frozenset({404, 408, 409, 423, 425, 429})
-"""Answers that may be others a moment later: some stores say where a picture is before they have it."""
+"""Answers that may be others a moment later: some stores say where an image is before they have it."""
 
 
 class FetchError(UsageError):
@@ -56,10 +56,10 @@ async def resolved(host: str, port: int) -> Sequence[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Fetcher:
-    """Fetches pictures over http and https, from public addresses only.
+    """Fetches images over http and https, from public addresses only.
 
     Attributes:
-        max_bytes: what a picture may have at most; the rest is not read.
+        max_bytes: what an image may have at most; the rest is not read.
         timeout_s: for all of it, redirects included, in seconds.
         max_redirects: how often an answer may point elsewhere.
         clear: whether plain http will do; at `own_host` it always does.
@@ -86,7 +86,7 @@ class Fetcher:
             headers: further ones for the address itself; where it points elsewhere, they are not sent on.
 
         Raises:
-            FetchError: an address that is not fetched, nothing there, no picture, too large, too slow.
+            FetchError: an address that is not fetched, nothing there, no image, too large, too slow.
         """
         import httpx2
 
@@ -158,7 +158,7 @@ class Fetcher:
 
     async def _checked(self, host: str, port: int) -> str:
         addresses = await self.resolve(host.strip("[]"), port)
-        # One bad address among good ones is refused too: nobody's public pictures are on a name that is also private.
+        # One bad address among good ones is refused too: nobody's public images are on a name that is also private.
         for address in addresses:
             if not self.allowed(ipaddress.ip_address(address)):
                 raise FetchError(host, "is not fetched: it is not a public address")
@@ -196,7 +196,7 @@ _SIGNATURE: Final = 12
 def _is_image(data: bytearray, told: str, url: str) -> bool:
     """True, where bytes that are called something else begin as an image does: some stores call everything text."""
     if not looks_like_an_image(bytes(data[:_SIGNATURE])):
-        raise FetchError(_short(url), f"is no picture but {told[:60]}")
+        raise FetchError(_short(url), f"is no image but {told[:60]}")
     return True
 
 

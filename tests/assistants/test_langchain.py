@@ -76,7 +76,7 @@ async def test_an_agent_draws_looks_steers_twice_and_ends(sketch: ImageRAG) -> N
 
     script: list[Turn] = [
         lambda _: ("generate_image", {"prompt": HELD}),
-        lambda messages: ("view_image", {"image_id": found(messages, r"Picture: (image://\w+)")}),
+        lambda messages: ("view_image", {"image_id": found(messages, r"Image: (image://\w+)")}),
         lambda messages: steer(exclude_images=[1])(messages),
         lambda messages: steer(prompt="a blue split crescent on a mint background")(messages),
         lambda messages: f"Here it is: {found(messages, 'File: (.+)')}",
@@ -169,7 +169,7 @@ async def test_sync_inside_a_loop_too(stage: Any) -> None:
         ("generate_image", {"prompt": "a heart", "initial_image": "file:///etc/passwd"}, "is not read"),
         ("generate_image", {"prompt": "a heart", "initial_image": "http://127.0.0.1/x.png"}, "not fetched"),
         ("continue_run", {"run_id": "run-of-nobody"}, "no run 'run-of-nobody'"),
-        ("view_image", {"image_id": "ab" * 32}, "there is no picture"),
+        ("view_image", {"image_id": "ab" * 32}, "there is no image"),
         ("ask_library", {"question": "x", "library": "none"}, "no library 'none'"),
     ],
 )
@@ -229,11 +229,11 @@ async def test_ceilings_hold_whatever_the_model_asks_for(make_stage: Any) -> Non
 
 
 async def test_files_below_an_allowed_folder_are_read(make_stage: Any, tmp_path: Path) -> None:
-    from imagerag.tools.testing.fakes import picture
+    from imagerag.tools.testing.fakes import sample_image
 
     stage = make_stage([])
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "dog.png").write_bytes(picture("dog"))
+    (tmp_path / "mine" / "dog.png").write_bytes(sample_image("dog"))
     tools = as_tools(stage.rag, inputs=InputPolicy.of([tmp_path / "mine"]))
     arguments = {"prompt": "my dog", "subjects": [{"image": "dog.png", "name": "my dog"}]}
     answer = await tool(tools, "generate_image").ainvoke(call("generate_image", **arguments))

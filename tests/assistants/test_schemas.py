@@ -178,7 +178,7 @@ def test_what_answers_print_is_taken_back(stage: Any) -> None:
         for number in (reference["number"] for reference in run.data["references"]):
             assert ContinueRun(run_id=run.data["run_id"], exclude_images=[number]).exclude_images == (str(number),)
         unknown = await stage.service.view_image(ViewImage(image_id="ffffff"))
-        assert "no picture of an earlier answer begins with image://ffffff" in unknown.text
+        assert "no image of an earlier answer begins with image://ffffff" in unknown.text
 
     import asyncio
 

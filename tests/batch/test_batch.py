@@ -17,7 +17,7 @@ from imagerag.agent.ports import FREE, Capabilities, Critique, GeneratedImage, P
 from imagerag.agent.types import Verdict
 from imagerag.batch.results import BatchResult
 from imagerag.batch.runner import BatchRunner
-from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, picture
+from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, sample_image
 
 LINES: list[Any] = ["a cat", {"id": "dog", "prompt": "a dog", "seed": 3}, {"prompt": "a hard one", "max_rounds": 0}]
 
@@ -144,7 +144,7 @@ async def test_so_many_at_once_and_no_more(rag: ImageRAG, generator: ScriptedGen
         await together.wait()
         await asyncio.sleep(0)
         now -= 1
-        return GeneratedImage(data=picture(prompt))
+        return GeneratedImage(data=sample_image(prompt))
 
     generator.generate = counted  # type: ignore[method-assign]
     [_ async for _ in rag.batch([f"cat {n}" for n in range(12)], tmp_path / "out", concurrency=3)]
@@ -186,7 +186,7 @@ def price(generator: ScriptedGenerator, rag: ImageRAG) -> None:
 
     async def dear(prompt: str, *args: Any, **options: Any) -> GeneratedImage:
         await generator._called("generate", prompt=prompt)
-        return GeneratedImage(data=picture(prompt), cost_usd=1.0)
+        return GeneratedImage(data=sample_image(prompt), cost_usd=1.0)
 
     generator.generate = dear  # type: ignore[method-assign]
 

@@ -12,7 +12,7 @@ from imagerag import RunOptions, UsageError
 from imagerag.agent.types.filters import parse_filter
 from imagerag.batch.input_row import OPTIONS, InputRow
 from imagerag.batch.row_reader import read_rows
-from imagerag.tools.testing.fakes import picture
+from imagerag.tools.testing.fakes import sample_image
 
 
 def read(folder: Path, text: str | bytes, name: str = "in.jsonl") -> list[InputRow]:
@@ -40,7 +40,7 @@ def test_strings_objects_and_blank_lines(tmp_path: Path) -> None:
 
 
 def test_files_are_relative_to_the_input(tmp_path: Path) -> None:
-    (tmp_path / "dog.png").write_bytes(picture("dog"))
+    (tmp_path / "dog.png").write_bytes(sample_image("dog"))
     line = {
         "prompt": "my dog",
         "subjects": ["my dog=dog.png", {"name": "it", "image": "dog.png"}],
@@ -50,7 +50,7 @@ def test_files_are_relative_to_the_input(tmp_path: Path) -> None:
     assert one.options["subjects"] == [("my dog", tmp_path / "dog.png"), ("it", tmp_path / "dog.png")]
     assert one.options["initial_image"] == tmp_path / "dog.png"
     before = one.digest({})
-    (tmp_path / "dog.png").write_bytes(picture("another dog"))
+    (tmp_path / "dog.png").write_bytes(sample_image("another dog"))
     assert one.digest({}) != before
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from imagerag import ImageRAG, InputPolicy, as_tools
 from imagerag.assistants.service import ChatService
 from imagerag.assistants.tool_inputs import AskLibrary
-from imagerag.tools.sketch.catalogue import picture_of, products
+from imagerag.tools.sketch.catalogue import product_scene, products
 from imagerag.tools.sketch.renderer import draw
 
 Imagerag = Callable[..., Result]
@@ -25,7 +25,7 @@ WIDGET = products()[0]
 def photo(home: Path, tmp_path: Path) -> Path:
     """Widget A as somebody else would have it: another size, saved as JPEG."""
     file = tmp_path / "photo.jpg"
-    draw(picture_of(WIDGET), 300).convert("RGB").save(file, quality=70)
+    draw(product_scene(WIDGET), 300).convert("RGB").save(file, quality=70)
     return file
 
 
@@ -61,7 +61,7 @@ def test_the_sheet_and_the_document_show_it(imagerag: Imagerag, photo: Path, tmp
         assert drawn.width == 2400
     html = page.read_text(encoding="utf-8")
     assert html.count("data:image/jpeg;base64,") >= 2
-    assert "your picture" in html
+    assert "your image" in html
     assert WIDGET.name in html
 
 
@@ -70,14 +70,14 @@ def test_the_sheet_and_the_document_show_it(imagerag: Imagerag, photo: Path, tmp
     [
         (["--image", "nowhere.png"], "cannot read the image 'nowhere.png'"),
         (["--image", "text.txt"], "not an image"),
-        (["--by", "image"], "needs a picture: --image FILE"),
+        (["--by", "image"], "needs an image: --image FILE"),
         (["--image", "photo.jpg", "--out", "photo.gif"], "ends in .html or .md"),
     ],
 )
 def test_what_is_no_picture_is_said_in_one_line(
     imagerag: Imagerag, photo: Path, tmp_path: Path, arguments: list[str], words: str
 ) -> None:
-    (tmp_path / "text.txt").write_text("no picture")
+    (tmp_path / "text.txt").write_text("no image")
     result = imagerag("ask", "what?", *arguments)
     assert result.exit_code == 2
     assert words in " ".join(result.stderr.split())

@@ -65,14 +65,14 @@ def test_everything_striped_is_everything_striped(rag: ImageRAG) -> None:
     record = rag.ask_sync("Show me everything striped")
     striped = {p.name for p in products() if p.thing.pattern == "striped"}
     assert {one.title for one in record.citations} == striped
-    assert record.answer.startswith(f"{len(striped)} pictures with pattern striped: ")
+    assert record.answer.startswith(f"{len(striped)} images with pattern striped: ")
 
 
 def test_a_black_hexagon_does_not_exist_and_it_says_so(imagerag: Imagerag) -> None:
     assert not [p for p in products() if (p.thing.shape, p.thing.colour) == ("hexagon", "black")]
     result = imagerag("ask", "What does the black hexagonal product cost?")
     assert result.exit_code == 3
-    assert "of 152 pictures none has colour black and shape hexagon" in " ".join(result.stdout.split())
+    assert "of 152 images none has colour black and shape hexagon" in " ".join(result.stdout.split())
     record = json.loads(imagerag("ask", "What does the black hexagonal product cost?", "--json").stdout)
     assert (record["outcome"], record["in_library"], record["citations"]) == ("not_held", False, [])
     assert "$" not in record["answer"]

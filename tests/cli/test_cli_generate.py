@@ -217,7 +217,7 @@ def test_stdout_is_for_one_kind_of_program(imagerag: Imagerag) -> None:
 
 
 def test_a_subject_that_is_no_picture_is_refused(imagerag: Imagerag, tmp_path: Path) -> None:
-    (tmp_path / "notes.png").write_text("not a picture")
+    (tmp_path / "notes.png").write_text("not an image")
     result = imagerag("generate", KNOWN, "--subject", "notes.png")
     assert result.exit_code == 2
     assert one_line(result)

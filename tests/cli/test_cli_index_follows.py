@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from imagerag.tools.sketch.catalogue import picture_of, products
+from imagerag.tools.sketch.catalogue import product_scene, products
 from imagerag.tools.sketch.renderer import draw
 from tests.cli.conftest import Imagerag, document
 from tests.processes import IMAGERAG, Python
@@ -18,7 +18,7 @@ def pictures(tmp_path: Path) -> Path:
     folder = tmp_path / "pictures"
     folder.mkdir()
     for product in products()[:6]:
-        draw(picture_of(product), 64).save(folder / f"{product.stem}.png")
+        draw(product_scene(product), 64).save(folder / f"{product.stem}.png")
     return folder
 
 
@@ -58,7 +58,7 @@ def test_changes_are_followed_until_ctrl_c(home: Path, pictures: Path) -> None:
     with Python(*IMAGERAG, *command) as running:
         assert _next(running)["added"] == 6
         (pictures / "new.png").write_bytes(b"not yet")
-        draw(picture_of(products()[7]), 64).save(pictures / "new.png")
+        draw(product_scene(products()[7]), 64).save(pictures / "new.png")
         assert _next(running)["added"] == 1
         (pictures / "new.png").unlink()
         assert _next(running)["removed"] == 1

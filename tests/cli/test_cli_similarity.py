@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from imagerag import ImageRAG
-from imagerag.tools.sketch.catalogue import picture_of, products
+from imagerag.tools.sketch.catalogue import product_scene, products
 from imagerag.tools.sketch.renderer import draw
 from tests.cli.conftest import Imagerag, document, one_line
 
@@ -13,7 +13,7 @@ from tests.cli.conftest import Imagerag, document, one_line
 @pytest.fixture
 def widget(tmp_path: Path) -> Path:
     """The catalogue's first picture, a red solid circle."""
-    draw(picture_of(products()[0]), 128).save(tmp_path / "widget.png")
+    draw(product_scene(products()[0]), 128).save(tmp_path / "widget.png")
     return tmp_path / "widget.png"
 
 
@@ -36,9 +36,9 @@ def test_another_encoder_has_no_threshold(imagerag: Imagerag, widget: Path) -> N
 
 
 def test_what_cannot_be_compared_is_said(imagerag: Imagerag, widget: Path, tmp_path: Path) -> None:
-    (tmp_path / "no.png").write_bytes(b"no picture")
+    (tmp_path / "no.png").write_bytes(b"no image")
     assert imagerag("similarity", widget).exit_code == 2
-    assert "say what the picture is compared with" in one_line(imagerag("similarity", widget, " "))
+    assert "say what the image is compared with" in one_line(imagerag("similarity", widget, " "))
     assert "no.png" in one_line(imagerag("similarity", tmp_path / "no.png", "a red circle"))
     assert "tokens" in one_line(imagerag("similarity", widget, "circle " * 500))
     assert "no library 'nowhere'" in one_line(imagerag("similarity", widget, "x", "--library", "nowhere"))

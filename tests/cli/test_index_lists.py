@@ -11,7 +11,7 @@ from imagerag.cli.skipped_files import SHOWN, example_lines, skipped_lines
 from imagerag.client.libraries import LibrariesAPI
 from imagerag.store.library.indexing.index_report import EXAMPLES, IndexReport
 from imagerag.store.library.sources.manifest_hint import manifest_hint
-from imagerag.tools.sketch.catalogue import picture_of, products
+from imagerag.tools.sketch.catalogue import product_scene, products
 from imagerag.tools.sketch.renderer import draw
 from tests.cli.conftest import Imagerag, one_line
 
@@ -43,7 +43,7 @@ def test_files_stand_below_the_reason_that_they_share(monkeypatch: pytest.Monkey
 def test_a_dry_run_says_what_the_run_says(imagerag: Imagerag, tmp_path: Path) -> None:
     folder = tmp_path / "pictures"
     folder.mkdir()
-    draw(picture_of(products()[0]), 64).save(folder / "one.png")
+    draw(product_scene(products()[0]), 64).save(folder / "one.png")
     (folder / "twin.png").write_bytes((folder / "one.png").read_bytes())
     (folder / "empty.jpg").write_bytes(b"")
     (folder / "page.jpg").write_bytes(b"<html>not found</html>")
@@ -81,7 +81,7 @@ def test_a_file_whose_rows_name_images_looks_like_a_manifest(
 @pytest.mark.parametrize(
     ("done", "flags", "told"),
     [
-        (3, [], "3 of 10 files are done, their pictures are in library mine; the same command goes on"),
+        (3, [], "3 of 10 files are done, their images are in library mine; the same command goes on"),
         (3, ["--quiet"], "3 of 10 files are done"),
         (0, [], "nothing new is in the library yet; the same command begins again"),
         (3, ["--dry-run"], "imagerag: stopped"),

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from imagerag import ImageRAG
 from imagerag.evals.human_study.documents import ArmPreference
 from imagerag.schemas import MODELS
-from imagerag.tools.testing.fakes import ScriptedJudge, picture
+from imagerag.tools.testing.fakes import ScriptedJudge, sample_image
 from imagerag.tools.testing.mock_openai import MockOpenAIServer, MockResponse, tiny_png
 from tests.cli.conftest import HELD, KNOWN, Imagerag
 
@@ -59,8 +59,8 @@ def test_what_is_printed_about_libraries(imagerag: Imagerag, tmp_path: Path) -> 
         return checked(json.loads(imagerag(*arguments).stdout), name)
 
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "one.png").write_bytes(picture("one"))
-    (tmp_path / "mine" / "two.png").write_bytes(b"no picture")
+    (tmp_path / "mine" / "one.png").write_bytes(sample_image("one"))
+    (tmp_path / "mine" / "two.png").write_bytes(b"no image")
     printed("similarity", "similarity", tmp_path / "mine" / "one.png", "a red circle", "--json")
     assert printed("index", "index", "mine", "--library", "mine", "--embedder", "sketch", "--json")["skipped"]
     assert printed("search", "search", "a red crescent", "-k", "2", "--json")["results"]

@@ -23,7 +23,7 @@ from imagerag.cli.live_view import LiveView
 from imagerag.cli.terminal.images import Thumbnail, Way, way_of
 from imagerag.cli.terminal.text_width import width
 from imagerag.graphs.runs.events import RunEvent
-from imagerag.tools.testing.fakes import picture
+from imagerag.tools.testing.fakes import sample_image
 from tests.cli.conftest import HELD, KNOWN, Imagerag
 from tests.processes import Python
 
@@ -152,7 +152,7 @@ def pictures(told: str) -> list[tuple[Image.Image, int, int]]:
             raw = base64.b64decode(data, validate=True)
             shown.append((Image.open(io.BytesIO(raw)), int(asked["c"]), int(asked["r"])))
             asked, data = {}, ""
-    assert not data, "a picture whose last chunk is missing"
+    assert not data, "an image whose last chunk is missing"
     return shown
 
 
@@ -242,7 +242,7 @@ def test_on_a_terminal(environment: dict[str, str], columns: int, wanted: str, u
     told = on_terminal(SCRIPT, tmp_path, environment, columns)
     assert wanted in told
     assert unwanted not in told
-    drawn = picture("a heart with a name that is long//1")
+    drawn = sample_image("a heart with a name that is long//1")
     for shown_, cols, rows in pictures(told):
         assert 0 < cols < columns
         assert 0 < rows < 40

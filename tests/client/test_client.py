@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from imagerag import ImageRAG, Outcome, RunStateError, UsageError
-from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, ScriptedLibrary, picture
+from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, ScriptedLibrary, sample_image
 
 CAPTION = "a detailed picture of a heart"
 
@@ -48,7 +48,7 @@ async def test_following_and_saving(rag: ImageRAG, tmp_path: Path) -> None:
     assert [(used["title"], used["licence"]) for used in sidecar["references"]] == [("Heart 1", "CC0-1.0")]
     await rag.runs.save(record, tmp_path / "heart.jpg")
     assert (tmp_path / "heart.jpg").read_bytes().startswith(b"\xff\xd8"), "converted to what its name says"
-    with pytest.raises(UsageError, match=r"heart\.tiff: a picture's file ends in"):
+    with pytest.raises(UsageError, match=r"heart\.tiff: an image's file ends in"):
         await rag.runs.save(record, tmp_path / "heart.tiff")
 
 
@@ -62,9 +62,9 @@ async def test_choosing_by_hand(rag: ImageRAG) -> None:
 
 
 async def test_images_of_ones_own(rag: ImageRAG, tmp_path: Path) -> None:
-    (tmp_path / "dog.png").write_bytes(picture("dog"))
+    (tmp_path / "dog.png").write_bytes(sample_image("dog"))
     run = await rag.generate(
-        "my dog and a heart", subjects=[("my dog", tmp_path / "dog.png")], initial_image=picture("x")
+        "my dog and a heart", subjects=[("my dog", tmp_path / "dog.png")], initial_image=sample_image("x")
     )
     assert run.attempts[0].origin == "handed_in"
     assert [(used.role, used.concept) for used in run.attempts[1].references] == [

@@ -37,7 +37,7 @@ async def test_a_search_takes_text_a_mapping_or_what_is_set(rag: ImageRAG, monke
 
 async def test_a_search_that_finds_nothing_says_what_there_is(rag: ImageRAG) -> None:
     found = await rag.libraries.search("a thing", filter="price>100000")
-    assert (list(found), found.no_match.startswith("no picture fits price>100000; price is ")) == ([], True)
+    assert (list(found), found.no_match.startswith("no image fits price>100000; price is ")) == ([], True)
     with pytest.raises(FilterError, match="did you mean 'price'"):
         await rag.libraries.search("a thing", filter="prize<3")
 
@@ -51,7 +51,7 @@ async def test_a_run_keeps_its_filter_as_it_was_typed_and_goes_on_with_it(rag: I
     assert written["parsed"]["all_of"][0] == {"key": "price", "op": ">", "values": ["100000"]}
     assert (await rag.runs.get(record.run_id)).setup == record.setup
     if record.causes:
-        assert "no picture fits price>100000; price is " in record.reason
+        assert "no image fits price>100000; price is " in record.reason
     again = await rag.runs.continue_(record.run_id)
     assert again.setup is not None
     assert record.setup is not None

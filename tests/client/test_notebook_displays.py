@@ -8,13 +8,13 @@ from imagerag.agent.notebook_display import SIDE, run_png
 from imagerag.agent.run_record import RecordedImage, RunRecord
 from imagerag.agent.types import Outcome
 from imagerag.store.images.image_info import image_info
-from imagerag.tools.testing.fakes import picture
+from imagerag.tools.testing.fakes import sample_image
 
 EVIL = '<script>alert(1)</script> & "quotes"'
 
 
 def record(path: str | None = None, **known: object) -> RunRecord:
-    seen = image_info(picture("one")).image
+    seen = image_info(sample_image("one")).image
     image = RecordedImage(**seen.model_dump(), path=path)
     given = {"run_id": "run", "status": "ended", "prompt": EVIL, "outcome": Outcome.ALIGNED, "image": image}
     return RunRecord(**{**given, **known})
@@ -22,7 +22,7 @@ def record(path: str | None = None, **known: object) -> RunRecord:
 
 def test_nothing_foreign_is_markup(tmp_path: Path) -> None:
     file = tmp_path / "one.png"
-    file.write_bytes(picture("one"))
+    file.write_bytes(sample_image("one"))
     html = record(str(file), reason=EVIL, next_steps=[EVIL])._repr_html_()
     assert "<script" not in html
     assert html.count("&lt;script&gt;") == 4  # prompt, reason, next step, and the picture's own text
@@ -30,7 +30,7 @@ def test_nothing_foreign_is_markup(tmp_path: Path) -> None:
 
 
 def test_a_picture_that_is_gone_or_damaged_leaves_the_rest(tmp_path: Path) -> None:
-    (tmp_path / "bad.png").write_bytes(b"no picture")
+    (tmp_path / "bad.png").write_bytes(b"no image")
     for path in (None, str(tmp_path / "none.png"), str(tmp_path / "bad.png")):
         one = record(path)
         assert one._repr_png_() is None

@@ -13,7 +13,7 @@ from imagerag.agent.errors import UnknownLibraryError, UsageError
 from imagerag.assistants.service import ChatService
 from imagerag.assistants.tool_inputs import ListLibraries, SearchReferences
 from imagerag.client.synchronous import run_sync
-from imagerag.tools.testing.fakes import picture
+from imagerag.tools.testing.fakes import sample_image
 from tests.cli.conftest import KNOWN, Imagerag, document, one_line
 
 
@@ -25,7 +25,7 @@ def filled(sketch_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "pictures").mkdir()
     rag = ImageRAG(preset="sketch", home=root / "home", library="mine")
     for number, name in enumerate(("one", "two")):
-        (root / "pictures" / f"{name}.png").write_bytes(picture(name))
+        (root / "pictures" / f"{name}.png").write_bytes(sample_image(name))
         rag.libraries.index_sync(root / "pictures", embedder="sketch")
         if not number:
             rag.libraries.snapshots.create_sync("v1")
@@ -52,11 +52,11 @@ async def test_it_is_read_at_every_door(rag: ImageRAG, tmp_path: Path) -> None:
     assert (await rag.libraries.export(tmp_path / "one.parquet")).images == 1
     assert (await rag.libraries.verify()).problems == ()
     assert [row.title for row in await rag.libraries.select(hit.image.sha256)] == ["one"]
-    assert (await rag.ask("how many pictures are there?")).answer.startswith("The library holds 1 picture")
+    assert (await rag.ask("how many pictures are there?")).answer.startswith("The library holds 1 image")
     service = ChatService(rag)
     told = (await service.list_libraries(ListLibraries(library="mine@v1"))).text
     assert "mine@v1" in told
-    assert "1 picture, " in told
+    assert "1 image, " in told
     assert 'snapshots: "mine@v1"' in (await service.list_libraries(ListLibraries(library="mine"))).text
     assert "one" in (await service.search_references(SearchReferences(query="a thing", library="mine@v1"))).text
     assert await rag.libraries.list() == ["mine", "sketch"]
@@ -121,7 +121,7 @@ def test_commands(imagerag: Imagerag, root: Path) -> None:
     snapshot = ("library", "snapshot")
     made = imagerag(*snapshot, "create", "mine", "v2")
     assert made.stdout.splitlines() == [
-        "snapshot mine@v2: 2 pictures",
+        "snapshot mine@v2: 2 images",
         "2 of them are linked: their bytes stay in their files, not in the snapshot",
     ]
     listed = imagerag(*snapshot, "list", "mine").stdout
@@ -130,10 +130,10 @@ def test_commands(imagerag: Imagerag, root: Path) -> None:
     libraries = document(imagerag("library", "list", "--json"))["libraries"]
     assert [(one["name"], one["snapshots"]) for one in libraries] == [("mine", ["v1", "v2"]), ("sketch", [])]
     assert "snapshots: v1, v2" in imagerag("library", "info", "mine").stdout
-    assert imagerag("library", "info", "mine@v1").stdout.startswith("library mine@v1: 1 picture\n")
+    assert imagerag("library", "info", "mine@v1").stdout.startswith("library mine@v1: 1 image\n")
     assert "--yes" in one_line(imagerag(*snapshot, "restore", "mine", "v1"))
     restored = imagerag(*snapshot, "restore", "mine", "v1", "--yes")
-    assert restored.stdout == "library mine: 1 picture, as in mine@v1\n"
+    assert restored.stdout == "library mine: 1 image, as in mine@v1\n"
     assert "--yes" in one_line(imagerag(*snapshot, "remove", "mine", "v1"))
     assert imagerag(*snapshot, "remove", "mine", "v1", "--yes").stdout == "snapshot mine@v1 is removed\n"
     assert "no snapshot 'v1'" in one_line(imagerag(*snapshot, "remove", "mine", "v1", "--yes"))

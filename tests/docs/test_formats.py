@@ -17,7 +17,7 @@ FOLDER = DOCS / "schemas"
 OWN_FILES = {
     "batch-settings": "what a batch was started with, beside its results",
     "eval-plan": "what an evaluation was started with, beside its results",
-    "study-key": "which picture is whose, for those who made the study",
+    "study-key": "which image is whose, for those who made the study",
     "study-answers": "what the study's page saves",
 }
 """Files that imagerag writes for itself to read again: no promise is made about them."""

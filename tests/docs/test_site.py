@@ -52,7 +52,7 @@ def test_the_reference_is_made_of_the_docstrings(site: Path) -> None:
         "imagerag.agent.ports.Judge.critique",
     ):
         assert f'id="{anchor}"' in page
-    assert "unfinished pictures to be told of" in page
+    assert "unfinished images to be told of" in page
 
 
 def test_schemas_are_part_of_the_site(site: Path) -> None:

@@ -223,7 +223,7 @@ def test_what_cannot_go_together_is_refused_before_anything_is_drawn(
 ) -> None:
     result = imagerag("generate", "make the star green", *arguments)
     assert result.exit_code == 2
-    assert any(word in one_line(result) for word in ("leave", "name the picture", "imagerag search", "--subject FILE"))
+    assert any(word in one_line(result) for word in ("leave", "name the image", "imagerag search", "--subject FILE"))
     assert imagerag("runs").stdout.startswith("no runs yet")
 
 
@@ -263,7 +263,7 @@ def test_whose_an_edited_library_picture_is_goes_along_with_what_was_made_of_it(
 def test_one_picture_is_edited_at_a_time(imagerag: Imagerag, room: Path) -> None:
     refused = imagerag("generate", "make the star green", "--edit", room, "--edit", room)
     assert refused.exit_code == 2
-    assert "Invalid value for '--edit': one picture is edited at a time, not 2" in one_line(refused)
+    assert "Invalid value for '--edit': one image is edited at a time, not 2" in one_line(refused)
 
 
 def test_who_is_asked_to_choose_is_told_that_one_can_be_edited(imagerag: Imagerag, room: Path) -> None:

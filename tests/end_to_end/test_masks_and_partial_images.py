@@ -18,7 +18,7 @@ from imagerag.agent.calls.call_context import current_call
 from imagerag.agent.ports import GeneratedImage
 from imagerag.agent.types import RunConfig, RunSpec, Subject
 from imagerag.graphs.runs.events import RunEvent
-from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, ScriptedLibrary, picture
+from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, ScriptedLibrary, sample_image
 from imagerag.tools.testing.mock_openai import MockOpenAIServer, MockResponse, tiny_png
 from tests.cli.conftest import KNOWN, Imagerag, document, one_line
 
@@ -109,7 +109,7 @@ async def test_what_is_no_mask_is_refused_before_anything_is_spent(
 async def test_a_mask_needs_a_subject_and_a_generator_that_takes_it(server: MockOpenAIServer, tmp_path: Path) -> None:
     rag = rag_at(server, tmp_path, [])
     for ask in (rag.generate, rag.estimate):
-        with pytest.raises(UsageError, match="name the picture too"):
+        with pytest.raises(UsageError, match="name the image too"):
             await ask("a heart", mask=MASK)
     for generator in ("sketch", f"openai:gpt-image-2@{server.base_url},sketch"):
         other = ImageRAG(preset="sketch", generator=generator, home=tmp_path, library="sketch")
@@ -282,19 +282,19 @@ async def test_events_that_tell_a_step_come_when_it_is_kept(server: MockOpenAISe
 def test_on_the_command_line(imagerag: Imagerag, server: MockOpenAIServer, tmp_path: Path) -> None:
     (tmp_path / "room.png").write_bytes(SUBJECT)
     (tmp_path / "mask.png").write_bytes(MASK)
-    server.enqueue("images.edit", MockResponse(images=(picture("done"),), partials=(picture("half"),)))
+    server.enqueue("images.edit", MockResponse(images=(sample_image("done"),), partials=(sample_image("half"),)))
     asked = ["generate", KNOWN, "--generator", f"openai:gpt-image-2@{server.base_url}", "--max-rounds", 0]
     asked += ["--subject", "room=room.png", "--mask", "mask.png", "--partial-images", 1]
     assert imagerag(*asked, "--dry-run").exit_code == 0
     assert server.count() == 0
     result = imagerag(*asked, "--json")
     assert document(result)["attempts"][0]["references"][0]["mask"]["width"] == 64
-    told = [line for line in result.stderr.splitlines() if "unfinished picture" in line]
+    told = [line for line in result.stderr.splitlines() if "unfinished image" in line]
     assert len(told) == 1
     assert "unfinished picture 1 of 1" in told[0]
-    assert Path(told[0].partition(": ")[2]).read_bytes() == picture("half")
+    assert Path(told[0].partition(": ")[2]).read_bytes() == sample_image("half")
     assert server.of("images.edit")[0].images[-1].data == MASK
-    server.enqueue("images.edit", MockResponse(images=(picture("again"),), partials=(picture("half"),)))
+    server.enqueue("images.edit", MockResponse(images=(sample_image("again"),), partials=(sample_image("half"),)))
     events = [json.loads(line) for line in imagerag(*asked, "--jsonl", "--quiet").stdout.splitlines()]
     assert [event["kind"] for event in events[:3]] == ["started", "progress", "step"]
 

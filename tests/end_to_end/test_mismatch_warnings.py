@@ -17,7 +17,7 @@ from imagerag.assistants.tool_inputs import GenerateImage
 from imagerag.graphs.library_warnings import ACCEPTED, library_warnings
 from imagerag.graphs.mismatch_warnings import run_warnings
 from imagerag.store.library.library_metadata import LibraryMetadata, Threshold
-from imagerag.tools.sketch.catalogue import picture_of, products
+from imagerag.tools.sketch.catalogue import product_scene, products
 from imagerag.tools.sketch.out_of_domain import are_photographs, foreign_words, is_foreign
 from imagerag.tools.sketch.renderer import draw
 from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge
@@ -114,11 +114,11 @@ def test_an_encoder_that_was_asked_for_is_not_warned_of(imagerag: Imagerag, phot
 def test_drawings_are_not_taken_for_photographs(tmp_path: Path) -> None:
     files = []
     for product in products()[:8]:
-        draw(picture_of(product), 256).save(tmp_path / "x.png")
+        draw(product_scene(product), 256).save(tmp_path / "x.png")
         files.append((tmp_path / "x.png").read_bytes())
     assert not are_photographs(files)
     assert not are_photographs([])
-    assert not are_photographs([b"no picture"])
+    assert not are_photographs([b"no image"])
 
 
 @pytest.mark.parametrize(

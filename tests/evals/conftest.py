@@ -27,7 +27,7 @@ from imagerag.evals.suites.sketch import sketch_suite
 from imagerag.evals.suites.sketch_libraries import build_library
 from imagerag.store.data_dir import DataDir
 from imagerag.tools.registry import make_embedder
-from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, ScriptedLibrary, picture
+from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, ScriptedLibrary, sample_image
 from tests.conftest import made_once
 from tests.reports.conftest import browser as browser
 
@@ -58,7 +58,7 @@ class Fakes:
     @staticmethod
     def judged(prompt: str, image: ImagePart) -> Sequence[str]:
         """What a draft lacks is its thing; with a reference or other words in it the picture is another one."""
-        drafts = {picture(f"{prompt}//{seed}") for seed in range(10)}
+        drafts = {sample_image(f"{prompt}//{seed}") for seed in range(10)}
         return [prompt] if image.data in drafts else []
 
     def dependencies(self) -> EvalDependencies:

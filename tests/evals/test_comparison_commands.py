@@ -48,7 +48,7 @@ def test_the_gain_by_size_of_ones_own_library(imagerag: Any, tmp_path: Path, min
     }  # fmt: skip
     key = ["eval", "human-study", str(out), "--arm", "full+library=mine-12", "--form", "absolute"]
     assert imagerag(*key)[0] == 0
-    pictures = json.loads((out / "study-absolute-key.json").read_text())["pictures"]
+    pictures = json.loads((out / "study-absolute-key.json").read_text())["images"]
     given = {shown: {"contains": "yes"} for shown in pictures}
     (tmp_path / "a.json").write_text(json.dumps({"schema": "imagerag.study-answers/1", "rater": "a", "answers": given}))
     code, told, _ = imagerag("eval", "study-results", str(out), str(tmp_path / "a.json"), "--json")

@@ -11,7 +11,7 @@ import pytest
 from imagerag.evals.check_record import Target
 from imagerag.evals.judges.generated_questions import KINDS
 from imagerag.evals.sketch import sections
-from imagerag.tools.testing.fakes import picture
+from imagerag.tools.testing.fakes import sample_image
 
 
 def test_an_evaluation_from_beginning_to_end(imagerag: Any, sketch_home: Path, tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_a_study_and_a_judge(imagerag: Any, sketch_home: Path, tmp_path: Path) -
     module = type(sys)("imagerag_test_arm")
 
     async def draw(job: Any) -> bytes:
-        return picture("mine")
+        return sample_image("mine")
 
     module.draw = draw  # type: ignore[attr-defined]
     sys.modules["imagerag_test_arm"] = module

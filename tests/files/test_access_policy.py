@@ -108,7 +108,7 @@ async def test_only_pictures_of_a_bounded_size_are_read(root: Path) -> None:
     (root / "notes.txt").write_text("my password")
     (root / "large.png").write_bytes(PNG + bytes(5000))
     policy = InputPolicy.of([root], max_bytes=4000)
-    with pytest.raises(UsageError, match="is not a picture"):
+    with pytest.raises(UsageError, match="is not an image"):
         await policy.read("notes.txt")
     with pytest.raises(UsageError, match="more than"):
         await policy.read("large.png")
@@ -290,7 +290,7 @@ async def test_ten_gigabytes_are_cut_off(web: Any, fetcher: Fetcher) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "why"), [("/page", "no picture but text/html"), ("/lie", "is not a picture"), ("/missing", "HTTP 404")]
+    ("path", "why"), [("/page", "no image but text/html"), ("/lie", "is not an image"), ("/missing", "HTTP 404")]
 )
 async def test_what_is_not_a_picture_is_refused(web: Any, fetcher: Fetcher, path: str, why: str) -> None:
     with pytest.raises(UsageError, match=why):

@@ -13,8 +13,8 @@ HANDED: Mapping[str, Any] = {
     "subjects": lambda rag, good, bad: rag.generate("a red circle", subjects=[good, bad]),
     "edit": lambda rag, good, bad: rag.generate("a red circle", edit=bad),
     "mask": lambda rag, good, bad: rag.generate("a red circle", edit=good, mask=bad),
-    "picture of a mask": lambda rag, good, bad: rag.generate("a red circle", edit=bad, mask=good),
-    "first picture": lambda rag, good, bad: rag.generate("a red circle", initial_image=bad),
+    "image of a mask": lambda rag, good, bad: rag.generate("a red circle", edit=bad, mask=good),
+    "first image": lambda rag, good, bad: rag.generate("a red circle", initial_image=bad),
     "question": lambda rag, good, bad: rag.ask("what is it?", images=[good, bad]),
 }
 

@@ -8,7 +8,7 @@ from imagerag.agent.ports import FREE, Capabilities, GeneratedImage, PriceEstima
 from imagerag.agent.types import Outcome, RunConfig
 from imagerag.graphs.cost_estimate import estimate
 from imagerag.tools.fallback.generator import FallbackGenerator
-from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, picture
+from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, sample_image
 
 
 def unpriced(bench: Any, *, judge: PriceEstimator = FREE) -> Any:
@@ -18,7 +18,7 @@ def unpriced(bench: Any, *, judge: PriceEstimator = FREE) -> Any:
 
 
 def drawn(cost: float | None, name: str = "x") -> GeneratedImage:
-    return GeneratedImage(data=picture(name), cost_usd=cost)
+    return GeneratedImage(data=sample_image(name), cost_usd=cost)
 
 
 async def test_a_call_of_unknown_price_counts_as_what_was_assumed_and_the_record_says_so(bench):

@@ -26,14 +26,14 @@ from imagerag.graphs.cost_estimate import estimate
 from imagerag.store.journal import StoreJournal
 from imagerag.tools.fallback.generator import FallbackGenerator
 from imagerag.tools.fallback.judge import FallbackJudge
-from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, picture
+from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, sample_image
 
 AT_MOST_TEN_CENTS = PriceEstimator(known=True, most=lambda prompt, images, size: 0.10)
 KNOWN_AFTERWARDS = PriceEstimator(known=True)
 
 
 def drawn(cost: float | None, name: str = "x") -> GeneratedImage:
-    return GeneratedImage(data=picture(name), cost_usd=cost)
+    return GeneratedImage(data=sample_image(name), cost_usd=cost)
 
 
 def priced(bench: Any, tariff: PriceEstimator, judging: PriceEstimator = FREE) -> Any:

@@ -8,7 +8,7 @@ from imagerag.agent.nodes import Nodes
 from imagerag.agent.run_record import run_record
 from imagerag.agent.types import Outcome, Requirement, RunConfig, Subject, Verdict
 from imagerag.graphs.generation import build_workflow
-from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, ScriptedLibrary, picture
+from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, ScriptedLibrary, sample_image
 
 CAPTION = "a detailed picture of a heart"
 LOOK_AGAIN = ["extract_concepts", "write_captions", "retrieve", "shortlist", "regenerate", "critique"]
@@ -203,7 +203,7 @@ async def test_a_bare_judge_compares_in_both_orders_and_the_first_drawing_stays_
 
 
 async def test_an_image_handed_in_is_judged_first_and_nothing_is_drawn_for_it(bench):
-    image = await bench.blobs.put(picture("mine"))
+    image = await bench.blobs.put(sample_image("mine"))
     bench.judge.enqueue([])
     record = await bench.run(initial_image=image)
     assert record.attempts[0].origin == "handed_in"
@@ -212,7 +212,7 @@ async def test_an_image_handed_in_is_judged_first_and_nothing_is_drawn_for_it(be
 
 async def test_the_users_own_subjects_are_sent_with_every_drawing_and_use_up_room(bench):
     bench.generator = ScriptedGenerator(max_references=2)
-    subject = Subject(image=await bench.blobs.put(picture("dog")), name="my dog")
+    subject = Subject(image=await bench.blobs.put(sample_image("dog")), name="my dog")
     for text in (CAPTION, "a detailed picture of a star"):
         bench.library.plant(text)
     bench.judge.enqueue(["a heart", "a star"], [])
@@ -225,7 +225,7 @@ async def test_the_users_own_subjects_are_sent_with_every_drawing_and_use_up_roo
 
 async def test_no_room_beside_the_subjects_is_said(bench):
     bench.generator = ScriptedGenerator(max_references=1)
-    subject = Subject(image=await bench.blobs.put(picture("dog")), name="my dog")
+    subject = Subject(image=await bench.blobs.put(sample_image("dog")), name="my dog")
     bench.library.plant(CAPTION)
     bench.judge.enqueue(["a heart"])
     record = await bench.run(subjects=[subject])

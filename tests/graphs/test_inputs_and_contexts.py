@@ -21,7 +21,7 @@ from imagerag.graphs.start_node import check_context
 from imagerag.graphs.validation import MAX_PROMPT, MAX_QUESTION
 from imagerag.store.sqlite.checkpoint_types import serializer
 from imagerag.tools.answerers.metadata import MetadataAnswerer
-from imagerag.tools.testing.fakes import picture
+from imagerag.tools.testing.fakes import sample_image
 
 CONFIG: Any = {"configurable": {"thread_id": "run"}}
 
@@ -181,7 +181,7 @@ def test_the_nearer_of_two_deadlines_counts():
 
 
 async def test_values_come_as_json_and_names_without_a_value_are_not_given(bench):
-    mine = await bench.blobs.put(picture("mine"))
+    mine = await bench.blobs.put(sample_image("mine"))
     bench.judge.enqueue([])
     given = {"prompt": "a heart", "subjects": [{"image": mine.model_dump(), "name": "mine"}], "initial_image": None}
     graph = graph_of(bench)
@@ -191,7 +191,7 @@ async def test_values_come_as_json_and_names_without_a_value_are_not_given(bench
 
 
 async def test_a_mask_that_the_generator_does_not_take_is_refused_before_anything_is_drawn(bench):
-    mine = await bench.blobs.put(picture("mine"))
+    mine = await bench.blobs.put(sample_image("mine"))
     subject = {"image": mine.model_dump(), "mask": mine.model_dump()}
     with pytest.raises(UsageError, match="takes no mask"):
         await graph_of(bench).ainvoke({"prompt": "a heart", "subjects": [subject]}, CONFIG)

@@ -157,7 +157,7 @@ async def test_wrong_combinations_are_refused_before_anything_is_drawn() -> None
         with pytest.raises(UsageError, match=told):
             await graph.ainvoke({"prompt": "make it green", "subjects": subjects})
     blind, graph = stage([], max_references=0)
-    with pytest.raises(UsageError, match=r"cannot edit a picture.*openai:gpt-image-2.*--subject FILE"):
+    with pytest.raises(UsageError, match=r"cannot edit an image.*openai:gpt-image-2.*--subject FILE"):
         await edited(blind, graph)
     assert nodes.generator.calls == blind.generator.calls == []  # type: ignore[attr-defined]
 

@@ -23,7 +23,7 @@ def checked(record: RunRecord, *causes: str) -> str:
     assert "nothing in the library passed" not in record.reason
     told = format_run(record)
     assert f"Next: {AFTER_CAUSE[record.causes[0]]}" in told
-    assert "has no picture of" not in "".join([*record.next_steps, told])
+    assert "has no image of" not in "".join([*record.next_steps, told])
     return record.reason
 
 
@@ -33,10 +33,8 @@ async def test_nothing_is_similar_enough(bench):
     bench.judge.enqueue(["a heart"])
     record = await bench.run()
     reason = checked(record, "below_threshold")
-    assert reason == (
-        "no usable reference for a heart: of 2 pictures found, 2 below the threshold 0.500 (closest 0.411)"
-    )
-    assert record.next_steps[0] == "add a picture of 'a heart': imagerag index FILE --library NAME"
+    assert reason == ("no usable reference for a heart: of 2 images found, 2 below the threshold 0.500 (closest 0.411)")
+    assert record.next_steps[0] == "add an image of 'a heart': imagerag index FILE --library NAME"
     assert "use the closest all the same" in record.next_steps[1]
     assert "--add-image" in record.next_steps[1]
 
@@ -86,7 +84,7 @@ async def test_what_may_never_be_used_is_not_called_missing(bench):
     heart = bench.library.plant(CAPTION, similarity=0.9)
     bench.judge.enqueue(["a heart"])
     record = await finished(bench, excluded_images=[heart.sha256])
-    assert "the list of pictures never to be used leaves out 1 that would pass" in checked(record, "excluded")
+    assert "the list of images never to be used leaves out 1 that would pass" in checked(record, "excluded")
     assert f"--add-image {heart.sha256}" in record.next_steps[0]
 
 
@@ -103,7 +101,7 @@ async def test_references_that_were_sent_did_not_help(bench):
         bench.library.plant(CAPTION, similarity=similarity)
     bench.judge.enqueue(*([["a heart"]] * 3))
     record = await bench.run(max_rounds=10)
-    assert "of 2 pictures found, 2 sent before without helping" in checked(record, "already_used")
+    assert "of 2 images found, 2 sent before without helping" in checked(record, "already_used")
     assert any("another generator" in step for step in record.next_steps)
 
 
@@ -115,7 +113,7 @@ async def test_pictures_are_counted_and_not_searches(bench):
     record = await bench.run()
     assert len(record.searches) == 3
     assert sum(len(search.candidates) for search in record.searches) == 9
-    assert "of 3 pictures found, 3 below the threshold" in checked(record, "below_threshold")
+    assert "of 3 images found, 3 below the threshold" in checked(record, "below_threshold")
 
 
 async def test_the_person_chose_none(bench):
@@ -149,7 +147,7 @@ async def test_the_generator_takes_none(bench):
 async def test_the_library_is_empty(bench):
     bench.judge.enqueue(["a heart"])
     record = await bench.run()
-    assert "holds no pictures" in checked(record, "empty_library")
+    assert "holds no images" in checked(record, "empty_library")
     assert record.next_steps[0] == "fill the library: imagerag index PATH --library NAME"
 
 

@@ -13,7 +13,7 @@ from imagerag.tools.judges.clip.judge import ClipJudge
 from imagerag.tools.judges.vlm.structured_verdict import parse_critique
 from imagerag.tools.registry import make_embedder
 from imagerag.tools.sketch.judge import sketch_clip_judge
-from imagerag.tools.testing.fakes import picture
+from imagerag.tools.testing.fakes import sample_image
 
 WORDLESS = ["???", "!", "…", "-- --", "¿?", "«»", "***", "\u200d?"]
 
@@ -68,7 +68,7 @@ def test_a_models_checklist_of_marks_alone_is_none() -> None:
 
 async def _asked(judge: ClipJudge, prompt: str, *, mode: Any = "fused", requirement: str = "") -> Any:
     requirements = (Requirement(text=requirement),) if requirement else ()
-    seen = ImagePart(data=picture("anything"), media_type="image/png")
+    seen = ImagePart(data=sample_image("anything"), media_type="image/png")
     answer = await judge.critique(
         prompt, seen, subjects=(), requirements=requirements, mode=mode, variation=SamplingParams()
     )

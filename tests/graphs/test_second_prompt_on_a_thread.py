@@ -16,7 +16,7 @@ from imagerag.graphs.generation import BLANK, build_workflow
 from imagerag.graphs.runs.records import relist_run
 from imagerag.store.images.blob_store import FileBlobStore
 from imagerag.store.journal import open_journal
-from imagerag.tools.testing.fakes import ScriptedGenerator, picture
+from imagerag.tools.testing.fakes import ScriptedGenerator, sample_image
 
 CIRCLE, HEXAGON = "a red solid circle", "a black solid hexagon"
 CAPTION = "a detailed picture of a heart"
@@ -62,7 +62,7 @@ async def test_a_reference_that_the_first_run_used_may_be_used_again(bench):
 @pytest.mark.parametrize("budget", [{"max_calls": 4}, {"max_cost_usd": 0.2}], ids=["calls", "money"])
 async def test_it_has_its_own_budget(new_bench, budget):
     bench = new_bench(
-        generator=ScriptedGenerator(*[GeneratedImage(data=picture(str(n)), cost_usd=0.1) for n in range(4)])
+        generator=ScriptedGenerator(*[GeneratedImage(data=sample_image(str(n)), cost_usd=0.1) for n in range(4)])
     )
     priced = PriceEstimator(known=True, most=lambda prompt, images, size: 0.1)
     bench.generator.capabilities, bench.judge.capabilities = Capabilities(tariff=priced), Capabilities(tariff=FREE)
@@ -96,7 +96,7 @@ async def test_a_run_that_fails_is_not_booked_the_first_runs_calls(bench, tmp_pa
 
 
 async def test_it_takes_nothing_of_the_first_runs_input(bench):
-    mine = await bench.blobs.put(picture("mine"))
+    mine = await bench.blobs.put(sample_image("mine"))
     graph = compiled(bench)
     bench.judge.enqueue([], [])
     given = {
@@ -147,7 +147,7 @@ async def test_a_question_that_the_first_run_waits_with_is_dropped(bench):
 async def test_entered_by_update_state_as_an_input(bench, node):
     bench.judge.enqueue([], ["a hexagon"])
     graph = compiled(bench)
-    mine = await bench.blobs.put(picture("mine"))
+    mine = await bench.blobs.put(sample_image("mine"))
     await graph.ainvoke({"prompt": CIRCLE, "subjects": [Subject(image=mine)]}, CONFIG, context=RunConfig(max_rounds=0))
     await graph.aupdate_state(CONFIG, {"prompt": HEXAGON}, as_node=node)
     done = await graph.ainvoke(None, CONFIG, context=RunConfig(max_rounds=0))

@@ -225,7 +225,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("run_status", {"run_id": "no-such-run"}, "no run"),
     ("run_result", {"run_id": "no-such-run"}, "no run"),
     ("cancel_run", {"run_id": "no-such-run"}, "no run"),
-    ("view_image", {"image_id": "image://" + "0" * 64}, "no picture"),
+    ("view_image", {"image_id": "image://" + "0" * 64}, "no image"),
     ("search_references", {}, "give query"),
 ]
 

@@ -19,7 +19,7 @@ from imagerag.agent.errors import UntrustedError
 from imagerag.cli import main
 from imagerag.graphs.configuration import settings
 from imagerag.store.trust_store import config_folder
-from imagerag.tools.testing.fakes import picture
+from imagerag.tools.testing.fakes import sample_image
 from tests.tools.wire import Wire, wire
 
 KEY = "sk-not-for-them-0123456789"
@@ -92,7 +92,7 @@ def repository(tmp_path: Path, sketch_home: Path, server: Wire, monkeypatch: pyt
         f'answerer = "transformers:{here / "model"}"\n'
     )
     (here / "pictures").mkdir()
-    (here / "pictures" / "a.png").write_bytes(picture("red"))
+    (here / "pictures" / "a.png").write_bytes(sample_image("red"))
     (here / "pictures" / "a.json").write_text(json.dumps({"caption": "a", "embedder": "open_clip:local-dir:../model"}))
     (here / "manifest.json").write_text(json.dumps([{"file": "pictures/a.png", "caption": "x", "url": server.at}]))
     (here / "evilarm.py").write_text(CODE.format(mark=str(mark)))
@@ -217,7 +217,7 @@ async def test_who_indexed_with_a_model_of_his_own_is_not_asked(
     folder = shutil.copytree(SKETCH_CLIP, tmp_path / "mine")
     (tmp_path / "pictures").mkdir()
     for name in ("red", "blue"):
-        (tmp_path / "pictures" / f"{name}.png").write_bytes(picture(name))
+        (tmp_path / "pictures" / f"{name}.png").write_bytes(sample_image(name))
     monkeypatch.setenv("IMAGERAG_CONFIG", str(tmp_path / "config"))
     home = tmp_path / "home"
     await ImageRAG(preset="sketch", home=home).libraries.index(

@@ -41,8 +41,8 @@ async def test_the_good_ones_are_in_and_the_bad_ones_are_named(
     reasons = {Path(path).name: reason for path, reason in report.skipped}
     assert set(reasons) == {"scans.jpg", "chunks.png", "comments.gif"}
     assert "40,001 scans" in reasons["scans.jpg"]
-    assert "far more work than a picture" in reasons["chunks.png"]
-    assert "far more work than a picture" in reasons["comments.gif"]
+    assert "far more work than an image" in reasons["chunks.png"]
+    assert "far more work than an image" in reasons["comments.gif"]
 
 
 def test_ctrl_c_ends_it_while_bombs_are_decoded(folder: Path, new_home: Path) -> None:

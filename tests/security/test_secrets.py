@@ -68,7 +68,7 @@ def traces(data: bytes) -> Iterator[bytes]:
 LEAKS = {
     "the key": [KEY.encode(), base64.b64encode(KEY.encode()), KEY[3:30].encode()],
     "pixels": [trace for data in PICTURES for trace in traces(data)],
-    "the start of a picture": [
+    "the start of an image": [
         b"\x89PNG\r\n",
         rb"\x89PNG",
         b"iVBORw0KGgo",
@@ -86,7 +86,7 @@ def leaks(said: bytes) -> set[str]:
 
 def test_the_search_finds_what_it_looks_for() -> None:
     for form in (bytes, base64.b64encode, lambda data: repr(data).encode()):
-        assert leaks(form(OWN)) == {"pixels", "the start of a picture"}
+        assert leaks(form(OWN)) == {"pixels", "the start of an image"}
         assert leaks(form(OWN[1:])) == {"pixels"}
     assert leaks(f"Bearer {KEY}".encode()) == {"the key"}
     assert leaks(b"a hat") == set()

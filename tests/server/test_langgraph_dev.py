@@ -25,7 +25,7 @@ from imagerag import ImageRAG, RunStateError, UnknownRunError
 from imagerag.agent.nodes import Nodes
 from imagerag.graphs.generation import build_workflow
 from imagerag.graphs.runs.reindexing import kept_runs
-from imagerag.tools.sketch.catalogue import picture_of, products
+from imagerag.tools.sketch.catalogue import product_scene, products
 from imagerag.tools.sketch.renderer import draw
 
 ROOT = Path(__file__).parents[2]
@@ -141,7 +141,7 @@ def test_what_the_document_types_works(server: str, tmp_path: Path) -> None:
 def test_a_question_with_a_picture_on_a_thread(server: str, home: Path) -> None:
     thread = ask(f"{server}/threads", {})["thread_id"]
     photo = io.BytesIO()
-    draw(picture_of(products()[0]), 200).convert("RGB").save(photo, "JPEG")
+    draw(product_scene(products()[0]), 200).convert("RGB").save(photo, "JPEG")
     mine = ask(f"{server}/images", photo.getvalue())
     question = {"assistant_id": "ask", "input": {"question": "What does this cost?", "images": [mine], "by": "image"}}
     answer = ask(f"{server}/threads/{thread}/runs/wait", question)
@@ -153,7 +153,7 @@ def test_a_question_with_a_picture_on_a_thread(server: str, home: Path) -> None:
     again = ask(f"{server}/threads/{thread}/runs/wait", follow)
     assert (again["result"]["outcome"], len(again["earlier"]), again["images"]) == ("answered", 2, [])
     wrong = {"assistant_id": "ask", "input": {"question": "what?", "by": "image"}}
-    assert "needs a picture" in ask(f"{server}/runs/wait", wrong)["__error__"]["message"]
+    assert "needs an image" in ask(f"{server}/runs/wait", wrong)["__error__"]["message"]
     assert thread not in kept_runs(home / "checkpoints.sqlite")
 
 

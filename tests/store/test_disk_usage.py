@@ -14,8 +14,8 @@ def test_every_file_is_counted_once_and_by_its_kind(home):
     for name, size in files.items():
         (home.root / name).parent.mkdir(parents=True, exist_ok=True)
         (home.root / name).write_bytes(bytes(size))
-    (home.root / "pictures").mkdir()
-    os.link(home.root / "blobs/ab/cd", home.root / "pictures/abcd.png")
+    (home.root / "image-links").mkdir()
+    os.link(home.root / "blobs/ab/cd", home.root / "image-links/abcd.png")
     used = disk_usage(home)
     assert used == {
         "libraries": 23, "checkpoints": 13, "journal": 11, "blobs": 100, "results": 13, "evaluations": 23,

@@ -15,11 +15,11 @@ from imagerag.tools.testing.fakes import (
     ScriptedLibrary,
     ScriptExhaustedError,
     describe_image,
-    picture,
+    sample_image,
 )
 
 FIRST = SamplingParams(seed=1)
-IMAGE = ImagePart(data=picture("x"), media_type="image/png")
+IMAGE = ImagePart(data=sample_image("x"), media_type="image/png")
 
 
 def test_the_fakes_are_the_ports() -> None:
@@ -124,7 +124,7 @@ async def test_toy_vectors_are_unit_and_alike_where_texts_are() -> None:
     assert rows.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-6)
     assert rows[0] @ rows[1] > rows[0] @ rows[2]
-    images = await embedder.embed_images([picture("a"), picture("a"), picture("b")])
+    images = await embedder.embed_images([sample_image("a"), sample_image("a"), sample_image("b")])
     assert images[0] @ images[1] == pytest.approx(1, abs=1e-6)
     assert images[0] @ images[2] < 0.99
     assert embedder.count_tokens("a red circle") == 5
@@ -153,9 +153,9 @@ async def test_a_library_returns_what_was_planted() -> None:
 
 async def test_blobs_are_kept_under_their_hash() -> None:
     blobs = MemoryBlobs()
-    kept = await blobs.put(picture("a", Size(width=16, height=24)))
+    kept = await blobs.put(sample_image("a", Size(width=16, height=24)))
     assert (kept.width, kept.height, kept.media_type) == (16, 24, "image/png")
-    assert await blobs.get(kept.sha256) == picture("a", Size(width=16, height=24))
+    assert await blobs.get(kept.sha256) == sample_image("a", Size(width=16, height=24))
     with pytest.raises(BlobError):
         await blobs.get("0" * 64)
     with pytest.raises(UsageError):

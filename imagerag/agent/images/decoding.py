@@ -2,7 +2,7 @@
 
 It is in this layer because `tools` (encoder, judges, generators) and `store` (thumbnails, blobs, masks) both need it
 and may not import each other; Pillow is imported when the first image is decoded. What a file is is decided by its
-content, never by its name. A picture comes out upright, in 8 bits of sRGB, as RGB or RGBA, whatever it was kept in;
+content, never by its name. An image comes out upright, in 8 bits of sRGB, as RGB or RGBA, whatever it was kept in;
 metadata that cannot be read counts as none, and a file that cannot be decoded to its last pixel is refused.
 
 What is surely decoded in half a second is decoded here, everything else in a process that can be ended (see
@@ -48,7 +48,7 @@ MAX_PIXELS: Final = 200_000_000
 Decoded, that is 0.8 GB; more comes from files that were made to fill the memory."""
 
 _SPARE_SCALE: Final = 1.5
-"""A reduced picture has so many times the pixels on its shorter side that are wanted: against the whole picture, the
+"""A reduced image has so many times the pixels on its shorter side that are wanted: against the whole image, the
 vector that ViT-B-32 gives changes by a cosine of less than 0.0001."""
 
 _PLAIN_MODES: Final = frozenset({"1", "L", "LA", "P", "RGB", "RGBA"})
@@ -183,7 +183,7 @@ def _decoded_in_process(data: bytes, side: int | None, pixels: int | None) -> De
 
 
 def open_rgb(data: bytes, *, side: int | None = None) -> "Image":
-    """The picture in a file, upright, transparency laid on white.
+    """The image in a file, upright, transparency laid on white.
 
     Raises:
         UsageError: as `decode`.

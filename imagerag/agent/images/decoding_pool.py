@@ -178,8 +178,8 @@ class _Process:
         self._process.kill()
         code = self._process.wait()
         if code == -24:  # SIGXCPU
-            return "decoding it takes far more work than a picture of its size does"
-        return "decoding it was ended: it takes far more time or memory than a picture does"
+            return "decoding it takes far more work than an image of its size does"
+        return "decoding it was ended: it takes far more time or memory than an image does"
 
     def close(self) -> None:
         """End it."""

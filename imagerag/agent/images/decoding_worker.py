@@ -58,7 +58,7 @@ def answer(data: bytes, side: int | None) -> tuple[dict[str, Any], bytes]:
     except UsageError as error:
         return {"problem": str(error), "too_large": isinstance(error, ImageTooLargeError)}, b""
     except MemoryError:
-        return {"problem": "decoding it takes far more memory than a picture of its size does"}, b""
+        return {"problem": "decoding it takes far more memory than an image of its size does"}, b""
     except Exception as error:  # whatever happens with one file, the next one is another
         return {"problem": f"cannot be decoded: {type(error).__name__}: {error}"}, b""
 

@@ -1,4 +1,4 @@
-"""Pictures as the bytes of image files, in the formats that models take and browsers show."""
+"""Images as the bytes of image files, in the formats that models take and browsers show."""
 
 import io
 from typing import TYPE_CHECKING, Final
@@ -14,7 +14,7 @@ _LOSSLESS_PIXELS: Final = 4_000_000
 
 
 def encode_for_model(data: bytes) -> tuple[bytes, str]:
-    """The same picture in a form every image model takes: (bytes, media type).
+    """The same image in a form every image model takes: (bytes, media type).
 
     PNG, JPEG and WebP that any program shows as they are pass through untouched. Anything else is encoded anew: what
     only its metadata turns upright (most services ignore it), has 16 bits or printing colours, moves, or is of another
@@ -28,14 +28,14 @@ def encode_for_model(data: bytes) -> tuple[bytes, str]:
 
 
 def converted(image: "Image") -> tuple[bytes, str]:
-    """A picture as PNG, or, where it is a large photo, as JPEG: (bytes, media type)."""
+    """An image as PNG, or, where it is a large photo, as JPEG: (bytes, media type)."""
     photo = image.mode == "RGB" and image.width * image.height > _LOSSLESS_PIXELS
     media_type = "image/jpeg" if photo else "image/png"
     return encode(image, media_type), media_type
 
 
 def encode(image: "Image", media_type: str) -> bytes:
-    """A picture in one of `SHOWN_TYPES`; a JPEG has white where it was transparent."""
+    """An image in one of `SHOWN_TYPES`; a JPEG has white where it was transparent."""
     out = io.BytesIO()
     if media_type == "image/jpeg":
         opaque(image).save(out, "JPEG", quality=95, subsampling=0)
@@ -47,7 +47,7 @@ def encode(image: "Image", media_type: str) -> bytes:
 
 
 def png(image: "Image") -> bytes:
-    """A picture as PNG, packed for speed and not for size."""
+    """An image as PNG, packed for speed and not for size."""
     out = io.BytesIO()
     image.save(out, "PNG", compress_level=1)
     return out.getvalue()

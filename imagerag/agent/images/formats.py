@@ -44,7 +44,7 @@ class ImageFormat:
         begins: whether a file is one, where Pillow's plugin does not tell it, or from too little.
         extra: the optional part that reads it; empty for none.
         module: the module that the extra brings.
-        moves: further frames are an animation, not further pages or pictures.
+        moves: further frames are an animation, not further pages or images.
     """
 
     name: str
@@ -85,7 +85,7 @@ READ: Final = "PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF, JPEG 2000, PSD, HEIC, came
 """What is read, for messages."""
 
 RAW: Final = "RAW"
-"""Not a name of Pillow's: the picture is the preview that the camera put into the file."""
+"""Not a name of Pillow's: the image is the preview that the camera put into the file."""
 
 _HEIC_BRANDS: Final = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"))
 _AVIF_BRANDS: Final = frozenset((b"avif", b"avis"))
@@ -154,7 +154,7 @@ FORMATS: Final[Mapping[str, ImageFormat]] = {
     one.name: one
     for one in (
         ImageFormat("JPEG", "JPEG", "image/jpeg", (".jpg", ".jpeg", ".jpe", ".jfif"), signatures=(b"\xff\xd8\xff",)),
-        ImageFormat("MPO", "JPEG of several pictures", "image/jpeg", (".mpo",), lambda data: False),
+        ImageFormat("MPO", "JPEG of several images", "image/jpeg", (".mpo",), lambda data: False),
         ImageFormat("PNG", "PNG", "image/png", (".png", ".apng"), signatures=(b"\x89PNG\r\n\x1a\n",), moves=True),
         ImageFormat("WEBP", "WebP", "image/webp", (".webp",), moves=True),
         ImageFormat("GIF", "GIF", "image/gif", (".gif",), signatures=(b"GIF87a", b"GIF89a"), moves=True),

@@ -1,6 +1,6 @@
-"""What a generator gave back, made into what was promised: outside its mask a picture stays as it was.
+"""What a generator gave back, made into what was promised: outside its mask an image stays as it was.
 
-A mask is a request that services do not keep exactly: most draw the whole picture anew. So the original is put back
+A mask is a request that services do not keep exactly: most draw the whole image anew. So the original is put back
 where the mask is not transparent, and what had changed there is measured.
 """
 
@@ -39,21 +39,21 @@ def is_viewable_mask(data: bytes) -> bytes | None:
 
 
 def composite_mask(
-    drawn: bytes, picture: bytes, mask: bytes, *, size: Size | None = None, feather: int = 0
+    drawn: bytes, original: bytes, mask: bytes, *, size: Size | None = None, feather: int = 0
 ) -> MaskedImage:
-    """Put a picture back wherever its mask is not transparent, where what was drawn has its size or its shape.
+    """Put an image back wherever its mask is not transparent, where what was drawn has its size or its shape.
 
     Args:
         drawn: what the generator gave back.
-        picture: what it was to edit, upright.
-        mask: of the picture's size; its alpha says how much of the picture stays.
-        size: the size that was asked for; by default the picture's.
+        original: what it was to edit, upright.
+        mask: of the image's size; its alpha says how much of the image stays.
+        size: the size that was asked for; by default the image's.
         feather: pixels over which the new part fades into the old one, inwards from the edge of the mask.
 
     Raises:
         UsageError: one of them is not an image that can be read.
     """
-    new, old, stays = (decode(data).image for data in (drawn, picture, mask))
+    new, old, stays = (decode(data).image for data in (drawn, original, mask))
     keep = stays.getchannel("A") if stays.mode == "RGBA" else _all_of(old)
     target, old_size = _target(new, old, size), f"{old.width}x{old.height}"
     fitted = _at(new, target or old.size)
@@ -62,7 +62,7 @@ def composite_mask(
     drawn_size = f"{new.width}x{new.height}"
     found = MaskCheck(held=True, changed_outside=changed, drawn=drawn_size if new.size != fitted.size else "")
     if target is None:
-        sizes = f"{drawn_size} pixels were drawn, the picture has {old_size}"
+        sizes = f"{drawn_size} pixels were drawn, the image has {old_size}"
         return MaskedImage(None, found.model_copy(update={"held": False, "reason": f"{sizes}: another shape"}))
     if exact and new.size == target:
         return MaskedImage(None, found)
@@ -70,7 +70,7 @@ def composite_mask(
 
 
 def changed_share(new: "Image", old: "Image") -> float:
-    """The share of a picture's pixels that differ visibly from another one's, laid on each other, in [0, 1]."""
+    """The share of an image's pixels that differ visibly from another one's, laid on each other, in [0, 1]."""
     return _changed(_at(new, old.size), old, _all_of(old))[0]
 
 

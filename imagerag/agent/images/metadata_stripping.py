@@ -18,7 +18,7 @@ _SCAN: Final = 0xDA
 def without_metadata(data: bytes) -> bytes:
     """The same image without EXIF, XMP, profiles and texts; the bytes themselves where there is nothing to leave out.
 
-    PNG, JPEG, WebP and TIFF; of a TIFF the first picture is left.
+    PNG, JPEG, WebP and TIFF; of a TIFF the first image is left.
     """
     if data.startswith(_PNG):
         return _PNG + b"".join(chunk for name, chunk in _png_chunks(data) if name in _PNG_KEPT)

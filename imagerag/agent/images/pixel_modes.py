@@ -17,7 +17,7 @@ _PHOTOMETRIC: Final = 262
 
 
 def eight_bit(image: "Image") -> "Image":
-    """A picture of any mode as RGB, or as RGBA where something of it is transparent.
+    """An image of any mode as RGB, or as RGBA where something of it is transparent.
 
     16 bits are scaled by what they can hold. 32-bit integers and fractions say nothing of what is white: the least of
     1, 255 and 65535 that holds them all is, and where none does (or some are negative) the range they have is spread.
@@ -46,7 +46,7 @@ def _rgb(image: "Image") -> "Image":
 
 
 def opaque(image: "Image", background: str = "white") -> "Image":
-    """A picture as RGB, what is transparent showing the background."""
+    """An image as RGB, what is transparent showing the background."""
     from PIL import Image
 
     if image.mode != "RGBA":
@@ -81,11 +81,11 @@ def _from_deep(image: "Image") -> "Image":
 
     values = np.asarray(image)
     grey = _scaled_16(values, image) if image.mode.startswith("I;16") else _scaled_to_range(values)
-    picture = Image.fromarray(grey).convert("RGB")
+    converted = Image.fromarray(grey).convert("RGB")
     clear = image.info.get("transparency")
     if isinstance(clear, int):
-        picture.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
-    return picture
+        converted.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
+    return converted
 
 
 def _scaled_16(values: "Values", image: "Image") -> "NDArray[np.uint8]":

@@ -1,4 +1,4 @@
-"""The picture in a camera RAW file: the preview that the camera put into it, read by LibRaw (extra `raw`).
+"""The image in a camera RAW file: the preview that the camera put into it, read by LibRaw (extra `raw`).
 
 A RAW without a preview that is worth looking at is developed at half its size, as LibRaw does by default.
 """
@@ -20,7 +20,7 @@ _TURNED: Final = {0: 1, 3: 3, 5: 8, 6: 6}
 
 
 def raw_preview(data: bytes, sized: Callable[[int], None]) -> "tuple[bytes | Image, int]":
-    """The preview, as the bytes of a JPEG or as a picture, and how the camera was held: EXIF's 1 to 8.
+    """The preview, as the bytes of a JPEG or as an image, and how the camera was held: EXIF's 1 to 8.
 
     Args:
         data: the file.
@@ -38,15 +38,15 @@ def raw_preview(data: bytes, sized: Callable[[int], None]) -> "tuple[bytes | Ima
             found = raw.extract_thumb().data
         except (rawpy.LibRawNoThumbnailError, rawpy.LibRawUnsupportedThumbnailError):
             found = None
-        picture = None if found is None else _picture(found)
-        if picture is not None and max(picture.size) >= min(SMALLEST, raw.sizes.width, raw.sizes.height):
-            return (found if isinstance(found, bytes) else picture), held
+        image = None if found is None else _image(found)
+        if image is not None and max(image.size) >= min(SMALLEST, raw.sizes.width, raw.sizes.height):
+            return (found if isinstance(found, bytes) else image), held
         sized(raw.sizes.raw_width * raw.sizes.raw_height)
         developed = raw.postprocess(half_size=True, use_camera_wb=True, output_bps=8, user_flip=0)
         return Image.fromarray(developed), held
 
 
-def _picture(found: Any) -> "Image":
+def _image(found: Any) -> "Image":
     """A preview, a JPEG's header only."""
     from PIL import Image
     from PIL.JpegImagePlugin import JpegImageFile

@@ -109,7 +109,7 @@ class TiffFile:
 
     @cached_property
     def is_raw(self) -> bool:
-        """Whether one of its pictures is what a sensor gave."""
+        """Whether one of its images is what a sensor gave."""
         if self.value(self.first, _DNG_VERSION):
             return True
         return any(self.number(one, _PHOTOMETRIC) in _SENSOR for one in self._directories())

@@ -1,6 +1,6 @@
 """OpenTelemetry: a span for every run, node and model call, and metrics of how runs ended. Nothing where it is missing.
 
-Names follow OpenTelemetry's semantic conventions for generative AI (`gen_ai.*`); what is ours is `imagerag.*`. Pictures
+Names follow OpenTelemetry's semantic conventions for generative AI (`gen_ai.*`); what is ours is `imagerag.*`. Images
 appear by SHA-256, never as bytes, and no span holds a prompt or a model's words.
 """
 

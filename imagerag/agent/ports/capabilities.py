@@ -25,7 +25,7 @@ class Capabilities:
         votes: responses that one call can request (judges).
         needs_images: it reads pixels (answerers, rerankers); such a reranker's calls are
             journalled and counted as model calls.
-        takes_pictures: it takes the images of a question (answerers).
+        takes_images: it takes the images of a question (answerers).
         members: the backends of a fallback, the preferred one first; empty for a single backend.
     """
 
@@ -37,7 +37,7 @@ class Capabilities:
     max_images: int | None = None
     votes: int = 1
     needs_images: bool = False
-    takes_pictures: bool = False
+    takes_images: bool = False
     members: "tuple[Any, ...]" = ()
 
 

@@ -97,7 +97,7 @@ class Filter:
     """Conditions on the results of a search.
 
     Attributes:
-        where: what must hold of a picture's metadata and of all else that is known of it.
+        where: what must hold of an image's metadata and of all else that is known of it.
         tags: all must be present.
         licences: one of them must be the licence; empty allows every licence.
         exclude: ids never returned.
@@ -124,7 +124,7 @@ class Filter:
         return all_of(terms) if terms else None
 
     def matches(self, record: Any) -> bool:
-        """Whether it lets a picture through: a `Hit`, or what else has `image`, `metadata` and `tags`. For libraries
+        """Whether it lets an image through: a `Hit`, or what else has `image`, `metadata` and `tags`. For libraries
         that have no query language of their own."""
         from imagerag.agent.types.filters.matching import matches
 
@@ -160,7 +160,7 @@ class Hit:
 
 
 class ReferenceLibrary(Protocol):
-    """The user's own pictures, searchable.
+    """The user's own images, searchable.
 
     One whose `search` takes `hybrid: bool` too can be searched by the words of captions and titles. One that has
     `search_batch(texts, *, k, filter)` is asked several texts in one call, and gives the hits of each. One that has

@@ -15,7 +15,7 @@ class PriceEstimator:
     Attributes:
         known: whether its calls will tell what they cost.
         most: (prompt in bytes, images sent, size) → US dollars that one call can cost at most; None when not known.
-        partial_usd: what one unfinished picture can cost beside, where they were asked for.
+        partial_usd: what one unfinished image can cost beside, where they were asked for.
         requests: how many requests to a model one call can come to, each of which costs.
         parts: the tariffs of a fallback's members: one call can come to all of them.
     """

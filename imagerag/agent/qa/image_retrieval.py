@@ -1,4 +1,4 @@
-"""Retrieval by the pictures that a question comes with: which of a library's are the same thing, as far as is known."""
+"""Retrieval by the images that a question comes with: which of a library's are the same thing, as far as is known."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,16 +10,16 @@ from imagerag.agent.retrieval.search_queries import add_nearer
 from imagerag.agent.types import RunConfig
 from imagerag.formatting.numbers import cosine
 
-UNCLAIMED: Final = "no threshold between pictures is known for this library"
+UNCLAIMED: Final = "no threshold between images is known for this library"
 
 
 @dataclass(frozen=True)
 class SimilarImages:
-    """A library's pictures by their similarity to the question's.
+    """A library's images by their similarity to the question's.
 
     Attributes:
         hits: the nearest, best first.
-        similar: cosine with the nearest of the question's pictures, by id.
+        similar: cosine with the nearest of the question's images, by id.
         passing: those that are taken for sources.
         threshold: the cosine they had to reach; None when none is claimed, or it was off.
         notes: what should be known about how they were found.
@@ -39,23 +39,23 @@ class SimilarImages:
 
 async def similar_images(
     library: ReferenceLibrary,
-    pictures: Sequence[bytes],
+    question_images: Sequence[bytes],
     *,
     config: RunConfig,
     by: SearchBy,
     filter: Filter,
     looks: bool,
 ) -> SimilarImages:
-    """Search with each picture; of two similarities of one library picture the higher counts.
+    """Search with each image; of two similarities of one library image the higher counts.
 
     Args:
-        pictures: encoded, as every model takes them.
-        by: a threshold that was given as a number is between pictures where nothing else is searched with.
-        looks: the answerer sees for itself what a picture shows. Where no threshold is known, only such a one is
+        question_images: encoded, as every model takes them.
+        by: a threshold that was given as a number is between images where nothing else is searched with.
+        looks: the answerer sees for itself what an image shows. Where no threshold is known, only such a one is
             handed the nearest.
     """
     best: dict[str, Hit] = {}
-    for data in pictures:
+    for data in question_images:
         add_nearer(best, await library.search_by_image(data, k=config.candidates, filter=filter))
     hits = sorted(best.values(), key=lambda hit: (-hit.similarity, hit.image.sha256))[: config.candidates]
     similar = {hit.image.sha256: min(1.0, max(-1.0, float(hit.similarity))) for hit in hits}
@@ -79,8 +79,8 @@ def reaches(hit: Hit, similarity: float, threshold: float | None, config: RunCon
 def no_similar_images(near: float, threshold: float | None) -> str:
     """The reason why the search by image found nothing."""
     if threshold is None:
-        return f"the closest to the picture has {cosine(near)}, and {UNCLAIMED}"
-    return f"the closest to the picture has {cosine(near)}, {cosine(threshold)} is needed"
+        return f"the closest to the image has {cosine(near)}, and {UNCLAIMED}"
+    return f"the closest to the image has {cosine(near)}, {cosine(threshold)} is needed"
 
 
 def _threshold(library: ReferenceLibrary, config: RunConfig, by: SearchBy) -> tuple[float | None, bool]:

@@ -45,8 +45,8 @@ EARLIER: Final = 6
 """How many of a thread's last questions and answers an answerer is told."""
 KEPT: Final = 50
 """How many of them a thread keeps."""
-_SEARCHED_WITH: Final = "the answerer looks at no picture: yours was only searched with"
-_UNSEEN: Final = "the answerer looks at no picture, and it was not searched with: --by both"
+_SEARCHED_WITH: Final = "the answerer looks at no image: yours was only searched with"
+_UNSEEN: Final = "the answerer looks at no image, and it was not searched with: --by both"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +55,8 @@ class QANodes:
 
     Attributes:
         library: None means that nothing is ever found.
-        blobs: where the pictures are that questions come with; None takes none.
-        reranker: what orders the pictures that are near enough; None leaves them by similarity.
+        blobs: where the images are that questions come with; None takes none.
+        reranker: what orders the images that are near enough; None leaves them by similarity.
         journal: None keeps no answers.
         failed: what failing tries of a node called, until the try that succeeds takes it over.
     """
@@ -74,11 +74,11 @@ class QANodes:
         shown, notes = await self._to_be_shown(state)
         if self.library is None:
             return {"shown": shown, "notes": [*notes, "there is no library"]}
-        pictures = [(await self._own(image)).data for image in given]
+        question_images = [(await self._own(image)).data for image in given]
         calls, order = self._calls(state, runtime), None
         if self.reranker is not None:
             order = SourceReranker(reranker=self.reranker, library=self.library, calls=calls)
-        gathered = await Retriever(self.library, self.answerer, runtime.context, pictures, by, order).gather(
+        gathered = await Retriever(self.library, self.answerer, runtime.context, question_images, by, order).gather(
             state["question"], _of_library(state)
         )
         return {
@@ -165,12 +165,12 @@ class QANodes:
         return calls
 
     async def _to_be_shown(self, state: QAState) -> tuple[list[ImageRef], list[str]]:
-        """The person's own pictures that the answerer is shown, and what is to be said of that.
+        """The person's own images that the answerer is shown, and what is to be said of that.
 
         A follow-up that comes with none is shown those of the question before it, where they are still there.
         """
         given = list(state.get("images") or [])
-        if not capabilities_of(self.answerer).takes_pictures:
+        if not capabilities_of(self.answerer).takes_images:
             note = _UNSEEN if state.get("by") == "words" else _SEARCHED_WITH
             return [], [note] if given else []
         if given or not (earlier := _earlier(state)):
@@ -180,21 +180,21 @@ class QANodes:
             with suppress(BlobError):
                 await self._own(image)
                 before.append(image)
-        return before, ["the picture of the question before was shown again"] if before else []
+        return before, ["the image of the question before was shown again"] if before else []
 
     async def _shown(self, state: QAState) -> dict[str, Any]:
-        """The person's own pictures as an argument; none for an answerer that takes none."""
+        """The person's own images as an argument; none for an answerer that takes none."""
         shown = state.get("shown") or []
-        return {"pictures": [await self._own(image) for image in shown]} if shown else {}
+        return {"question_images": [await self._own(image) for image in shown]} if shown else {}
 
     async def _own(self, image: ImageRef) -> ImagePart:
         if self.blobs is None:
-            raise UsageError("a question can come with no picture here: there is no store for pictures")
+            raise UsageError("a question can come with no image here: there is no store for images")
         data, media_type = await self.blobs.encode_for_model(image.sha256)
         return ImagePart(data=data, media_type=media_type, role="subject")
 
     async def _part(self, found: RetrievedImage) -> ImagePart | None:
-        """A source's picture, kept for later; None where its file is missing: what is written about it still counts."""
+        """A source's image, kept for later; None where its file is missing: what is written about it still counts."""
         assert self.library is not None, "sources come from a library"
         try:
             if self.blobs is None:
@@ -226,12 +226,13 @@ def _asked(state: QAState, earlier: Sequence[ConversationTurn]) -> dict[str, Any
     detail = [[one.question, one.answer] for one in earlier]
     asked = {"question": state["question"], "earlier": detail, "turn": state.get("asked", 0)}
     if own := [image.sha256 for image in state.get("shown") or ()]:
-        asked |= {"pictures": own, "images": own}  # the latter are what is counted where prices are known
+        # Prices are counted by `images`; `pictures` is part of the key by which recorded responses are found.
+        asked |= {"pictures": own, "images": own}
     return asked
 
 
 def _kept(found: RetrievedImage) -> dict[str, Any]:
-    """A source as what decides an answer; what was found by words alone, as before there were pictures."""
+    """A source as what decides an answer; what was found by words alone, as before there were images."""
     kept = found.model_dump(mode="json")
     return kept if found.image_similarity is not None else {k: v for k, v in kept.items() if k != "image_similarity"}
 

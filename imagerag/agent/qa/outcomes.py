@@ -17,14 +17,14 @@ def result_of(state: QAState) -> QAResult:
     reply, finding = state["reply"], state["finding"]
     if reply is not None:
         held = reply.in_library
-        why = "" if held else "the library's pictures and metadata do not hold the answer"
+        why = "" if held else "the library's images and metadata do not hold the answer"
         return QAResult(outcome=AnswerOutcome.ANSWERED if held else AnswerOutcome.NOT_HELD, reason=why)
     if finding is not None and finding.clear and not finding.matched and finding.condition:
-        of = "the only picture" if finding.rows == 1 else counted(finding.rows, "picture")
+        of = "the only image" if finding.rows == 1 else counted(finding.rows, "image")
         those = f" ({'; '.join(finding.notes)})" if finding.notes else ""
         why = f"The library holds nothing like that: of {of} none has {finding.condition}.{those}"
-    elif pictured := [one.image_similarity for one in state["sources"] if one.image_similarity is not None]:
-        detail = no_similar_images(max(pictured), state.get("image_threshold"))
+    elif similarities := [one.image_similarity for one in state["sources"] if one.image_similarity is not None]:
+        detail = no_similar_images(max(similarities), state.get("image_threshold"))
         why = f"The library holds nothing similar enough to answer from ({detail})."
     elif state["sources"]:
         near = max((found.similarity for found in state["sources"] if found.similarity is not None), default=None)

@@ -18,22 +18,22 @@ from imagerag.agent.types import SamplingParams, Scalar
 
 @runtime_checkable
 class ListableLibrary(Protocol):
-    """A library that can list what it knows of its pictures. One that cannot is asked by similarity alone."""
+    """A library that can list what it knows of its images. One that cannot is asked by similarity alone."""
 
     async def listed(self, *, filter: Filter, limit: int) -> tuple[Sequence[HasMetadata], int]:
-        """At most `limit` of the pictures that a filter lets through, sorted by id, and how many there are in all."""
+        """At most `limit` of the images that a filter lets through, sorted by id, and how many there are in all."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A retrieved picture as it is handed to an answerer. All texts are what somebody wrote: data, never instructions.
+    """A retrieved image as it is handed to an answerer. All texts are what somebody wrote: data, never instructions.
 
     Attributes:
         number: what a citation calls it, from 1.
         image: the pixels; None for an answerer that does not look.
         similarity: cosine with the question's words, where that is known.
-        image_similarity: cosine with the nearest of the question's pictures, where that is known.
+        image_similarity: cosine with the nearest of the question's images, where that is known.
     """
 
     number: int
@@ -51,8 +51,8 @@ class Source:
 
     @classmethod
     def of(cls, found: RetrievedImage, image: ImagePart | None) -> "Source":
-        """An accepted picture, with its pixels for an answerer that looks."""
-        assert found.number is not None, "only accepted pictures are sources"
+        """An accepted image, with its pixels for an answerer that looks."""
+        assert found.number is not None, "only accepted images are sources"
         return cls(
             number=found.number,
             id=found.image.sha256,
@@ -86,11 +86,11 @@ class AnswerWithCitations(ModelResponse):
 
 
 class Answerer(Protocol):
-    """Answers questions from retrieved pictures and their metadata, and from nothing else.
+    """Answers questions from retrieved images and their metadata, and from nothing else.
 
     Every method may raise RefusalError, BackendError, or JudgeReplyError when the model's words could not be read.
 
-    Its `capabilities` are optional (see `Capabilities`): one that `takes_pictures` is handed those that a question
+    Its `capabilities` are optional (see `Capabilities`): one that `takes_images` is handed those that a question
     comes with, one that `needs_images` the pixels of its sources; one that does not is handed more of them.
 
     Attributes:
@@ -111,12 +111,12 @@ class Answerer(Protocol):
         finding: MetadataResult | None,
         earlier: Sequence[ConversationTurn],
         variation: SamplingParams,
-        pictures: Sequence[ImagePart] = (),
+        question_images: Sequence[ImagePart] = (),
     ) -> AnswerWithCitations:
         """Answer from `sources` alone; `finding` is what a look-up in the library's metadata gave, where one was made.
 
-        `earlier` are the thread's last questions and answers, oldest first. `pictures` are the person's own, which the
-        question is about: no sources.
+        `earlier` are the thread's last questions and answers, oldest first. `question_images` are the person's own,
+        which the question is about: no sources.
         """
         ...
 
@@ -126,7 +126,7 @@ class Answerer(Protocol):
         *,
         earlier: Sequence[ConversationTurn],
         variation: SamplingParams,
-        pictures: Sequence[ImagePart] = (),
+        question_images: Sequence[ImagePart] = (),
     ) -> AnswerWithCitations:
-        """Answer without any source, for comparison; `pictures` are the person's own."""
+        """Answer without any source, for comparison; `question_images` are the person's own."""
         ...

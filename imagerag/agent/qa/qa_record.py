@@ -18,12 +18,12 @@ UNFINISHED: Final = QAResult(
 
 
 class CitedSource(BaseModel):
-    """A picture that supports a part of the answer.
+    """An image that supports a part of the answer.
 
     Attributes:
         number: the source's number, as the answer writes it in brackets.
         similarity: cosine with the question's words; None when something else found it, far from the nearest.
-        image_similarity: cosine with the nearest of the question's pictures, where those found it.
+        image_similarity: cosine with the nearest of the question's images, where those found it.
         supports: what of the answer it supports, in the answerer's words.
     """
 
@@ -39,13 +39,13 @@ class CitedSource(BaseModel):
 
 
 class RetrievedSource(BaseModel):
-    """A picture that was looked at for the question.
+    """An image that was looked at for the question.
 
     Attributes:
         number: None when it was not accepted, and so was not shown to the answerer.
-        image_similarity: cosine with the nearest of the question's pictures; None where it is not near, or there are
+        image_similarity: cosine with the nearest of the question's images; None where it is not near, or there are
             none.
-        by: similarity to the question's words or to its picture, its metadata, or an earlier answer of the thread.
+        by: similarity to the question's words or to its image, its metadata, or an earlier answer of the thread.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -79,8 +79,8 @@ class QACall(BaseModel):
 
     Attributes:
         order: which of the question's calls it was, from 1.
-        sources: numbers of the library's pictures that it was told of, and shown where the answerer looks.
-        pictures: ids of the person's own pictures that it was shown.
+        sources: numbers of the library's images that it was told of, and shown where the answerer looks.
+        question_images: ids of the person's own images that it was shown.
         completed: False where no answer came.
         cached: the answer came from another run's journal, and cost nothing.
     """
@@ -91,7 +91,7 @@ class QACall(BaseModel):
     retrieval: bool
     backend: str
     sources: list[int]
-    pictures: list[str]
+    question_images: list[str]
     completed: bool
     cached: bool
     elapsed_s: float
@@ -105,14 +105,14 @@ class AnswerRecord(BaseModel):
         thread_id: what a follow-up question is asked under.
         turn: which question of the thread it is, from 1.
         new_thread: whether it began the thread, and so followed up on nothing.
-        images: the person's own pictures that the question came with; their bytes are in the blob store.
-        by: what the library was searched with: the question's pictures ("image"), its words, or both.
-        shown: ids of the person's own pictures that the answerer was shown; those of the question before it, where a
+        images: the person's own images that the question came with; their bytes are in the blob store.
+        by: what the library was searched with: the question's images ("image"), its words, or both.
+        shown: ids of the person's own images that the answerer was shown; those of the question before it, where a
             follow-up came with none.
         in_library: whether the library holds the answer.
         metadata_query: what a search of the library's metadata gave, in words; empty where none was made.
-        threshold: the cosine with the words that a picture had to reach; None when it was off, or nothing was found.
-        image_threshold: the cosine with the question's picture, likewise; None also where the library claims none.
+        threshold: the cosine with the words that an image had to reach; None when it was off, or nothing was found.
+        image_threshold: the cosine with the question's image, likewise; None also where the library claims none.
         notes: what was left out of the model's answer, cut, or not to be had.
         calls: how often each model role was called; what was reused is no call.
         asked: what the model was asked, in that order, and what it was shown each time.
@@ -230,7 +230,7 @@ def _asked(state: Mapping[str, Any], calls: list[ModelCall], sources: list[Retri
             retrieval=call.role == "answer",
             backend=call.backend,
             sources=numbers if call.role == "answer" else [],
-            pictures=shown,
+            question_images=shown,
             completed=call.completed,
             cached=call.cached,
             elapsed_s=call.elapsed_s,
@@ -244,13 +244,13 @@ def next_steps(record: AnswerRecord) -> list[str]:
     """Next steps for a person or an assistant."""
     again = f"ask on with --thread {record.thread_id}"
     library = library_to_add_to(record.library)
-    closeness = "let less similar pictures in with --threshold off, or a lower cosine"
+    closeness = "let less similar images in with --threshold off, or a lower cosine"
     if record.images and record.by != "words" and record.image_threshold is None:
-        closeness = "say how like your picture they must be: --by image --threshold 0.9"
+        closeness = "say how like your image they must be: --by image --threshold 0.9"
     return {
         AnswerOutcome.ANSWERED: [again],
         AnswerOutcome.NOT_HELD: [
-            f"add pictures that show it or metadata that says it: imagerag index FILE --library {library}",
+            f"add images that show it or metadata that says it: imagerag index FILE --library {library}",
             closeness,
         ],
         AnswerOutcome.UNREADABLE: ["ask again in other words, or with another model: --answerer SPEC"],

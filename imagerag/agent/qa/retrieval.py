@@ -26,7 +26,7 @@ from imagerag.agent.types import RunConfig
 from imagerag.formatting.messages import searched_with
 
 DEPTH: Final = 100
-"""How many of the nearest pictures are known by their similarity; `RunConfig.candidates` of them can be sources."""
+"""How many of the nearest images are known by their similarity; `RunConfig.candidates` of them can be sources."""
 
 
 @dataclass(frozen=True)
@@ -44,20 +44,20 @@ class RetrievedContext:
 class Retriever:
     """Finds sources for one question.
 
-    A picture is accepted when its similarity to the question's words or to its pictures reaches the threshold, when a
+    An image is accepted when its similarity to the question's words or to its images reaches the threshold, when a
     look-up in the metadata of the whole library names it, or when the answer before spoke of it. A look-up is made in
-    libraries of up to `MAX_ROWS` pictures that can list them.
+    libraries of up to `MAX_ROWS` images that can list them.
 
     Attributes:
-        pictures: those that the question comes with, as every model takes them.
+        question_images: those that the question comes with, as every model takes them.
         by: what is searched with.
-        order: what puts pictures that are near enough to the words into another order; None leaves them by similarity.
+        order: what puts images that are near enough to the words into another order; None leaves them by similarity.
     """
 
     library: ReferenceLibrary
     answerer: Answerer
     config: RunConfig
-    pictures: Sequence[bytes] = ()
+    question_images: Sequence[bytes] = ()
     by: SearchBy = "words"
     order: SourceReranker | None = None
 
@@ -69,7 +69,7 @@ class Retriever:
         hits: list[Hit] = []
         if self.by != "image":
             hits = await self._hits(question, earlier[-1].question if earlier else None, notes)
-        # Of several libraries each picture brings the threshold of its own.
+        # Of several libraries each image brings the threshold of its own.
         threshold = self._threshold() if any(hit.threshold is None for hit in hits) else None
         similar = {hit.image.sha256: min(1.0, max(-1.0, float(hit.similarity))) for hit in hits}
         finding = await self._look_up(question, rows, earlier, similar, seen) if rows is not None else None
@@ -83,7 +83,7 @@ class Retriever:
             notes += [unread] if unread else []
         found = self._accepted(near, named, finding, earlier, similar, seen)
         taken = {one.image.sha256 for one in found}
-        rest = [_found(hit, similar, "picture") for hit in seen.hits if hit.image.sha256 not in taken]
+        rest = [_found(hit, similar, "image") for hit in seen.hits if hit.image.sha256 not in taken]
         taken |= {one.image.sha256 for one in rest}
         rest += [_found(hit, similar, "similarity") for hit in nearest if hit.image.sha256 not in taken]
         numbered = [one.model_copy(update={"number": n}) for n, one in enumerate(found, start=1)]
@@ -94,11 +94,11 @@ class Retriever:
         return RetrievedContext(tuple(parts), finding, threshold, tuple(notes), seen.threshold)
 
     async def _alike(self, notes: list[str]) -> SimilarImages:
-        if not self.pictures or self.by == "words":
+        if not self.question_images or self.by == "words":
             return SimilarImages()
         seen = await similar_images(
             self.library,
-            self.pictures,
+            self.question_images,
             config=self.config,
             by=self.by,
             filter=self._filter(),
@@ -116,7 +116,7 @@ class Retriever:
         similar: Mapping[str, float],
         seen: SimilarImages,
     ) -> list[RetrievedImage]:
-        """Accepted pictures, the most telling first: what is like the question's own picture before all else.
+        """Accepted images, the most telling first: what is like the question's own image before all else.
 
         A model that looks decides for itself what a follow-up is about, so it is shown again what was spoken of.
         """
@@ -128,9 +128,9 @@ class Retriever:
         nearest = [_found(hit, similar, "similarity") for hit in near]
         sure = finding is not None and (finding.clear or not looks)
         ordered = [*carried, *looked_up, *nearest] if sure else [*carried, *nearest, *looked_up]
-        pictured = [_found(hit, similar, "picture") for hit in seen.passing]
+        similar_images = [_found(hit, similar, "image") for hit in seen.passing]
         first = max(1, room // 2) if ordered else room
-        ordered = [*pictured[:first], *ordered, *pictured[first:]]
+        ordered = [*similar_images[:first], *ordered, *similar_images[first:]]
         distinct: dict[str, RetrievedImage] = {}
         for one in ordered:
             distinct.setdefault(one.image.sha256, one)
@@ -148,13 +148,13 @@ class Retriever:
         if total <= MAX_ROWS:
             return rows
         notes.append(
-            f"{total} pictures are too many to look the answer up in their metadata ({MAX_ROWS} at most): similarity "
+            f"{total} images are too many to look the answer up in their metadata ({MAX_ROWS} at most): similarity "
             "alone was used; narrow it with --filter, --tag or --licence"
         )
         return None
 
     async def _hits(self, question: str, before: str | None, notes: list[str]) -> list[Hit]:
-        """The nearest pictures, best first.
+        """The nearest images, best first.
 
         Encoders know captions, not questions: it is searched with the words that say something, too. A follow-up is
         searched with the question before it.
@@ -178,14 +178,14 @@ class Retriever:
                 places[hit.image.sha256] = min(place, places.get(hit.image.sha256, place))
 
         def rank(hit: Hit) -> tuple[int, float, str]:
-            """By similarity; a picture that words found, or another encoder, by its place in the lists."""
+            """By similarity; an image that words found, or another encoder, by its place in the lists."""
             placed = hybrid or hit.threshold is not None
             return places[hit.image.sha256] if placed else 0, -hit.similarity, hit.image.sha256
 
         return sorted(best.values(), key=rank)
 
     async def _similarities(self, question: str, ids: Sequence[str]) -> dict[str, float]:
-        """The similarity of pictures that are not among the nearest."""
+        """The similarity of images that are not among the nearest."""
         if not ids:
             return {}
         only = replace(self._filter(), only=frozenset(ids))
@@ -211,11 +211,11 @@ class Retriever:
             question,
             rows,
             synonyms=self.answerer.synonyms,
-            # What is like the picture comes first, by how like it is.
+            # What is like the image comes first, by how like it is.
             similarity={**similar, **{sha: 2 + seen.similar[sha] for sha in seen.ids}},
             before=last.question if last else None,
             spoken_of=[one.image.sha256 for one in last.sources] if last else (),
-            pictured=seen.ids if self.pictures and self.by != "words" else None,
+            similar_images=seen.ids if self.question_images and self.by != "words" else None,
         )
 
     def _fitting(self, text: str) -> str:

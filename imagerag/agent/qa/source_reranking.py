@@ -10,12 +10,12 @@ from imagerag.agent.retrieval.reranking import CandidateReranker
 from imagerag.agent.types import Concept, Query, Search
 
 _NO_DUPLICATES = 2.0
-"""No cosine reaches it: a question may be about pictures that are nearly the same."""
+"""No cosine reaches it: a question may be about images that are nearly the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SourceReranker:
-    """Puts pictures that are near enough to a question into a reranker's order.
+    """Puts images that are near enough to a question into a reranker's order.
 
     Attributes:
         calls: through which a reranker that looks asks its model.
@@ -26,7 +26,7 @@ class SourceReranker:
     calls: ModelCaller
 
     async def ordered(self, question: str, hits: Sequence[Hit]) -> tuple[list[Hit], str]:
-        """The pictures that fit, best first, and a note where the reranker gave no order that could be read.
+        """The images that fit, best first, and a note where the reranker gave no order that could be read.
 
         Raises:
             RefusalError, BackendError, BudgetExceededError: the model that was asked did not answer.

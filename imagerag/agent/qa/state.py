@@ -12,8 +12,8 @@ from imagerag.agent.types import ImageRef, ModelCall
 class QAInput(TypedDict):
     """A question. Everything that the question before it left in the thread is set anew, except `earlier`.
 
-    `images` are the person's own pictures, in the blob store; `by` says what the library is searched with, by default
-    both the pictures and the words. `library` and `answerer` are names for the record, `started_at` is an ISO 8601
+    `images` are the person's own images, in the blob store; `by` says what the library is searched with, by default
+    both the images and the words. `library` and `answerer` are names for the record, `started_at` is an ISO 8601
     time; each has a default.
     """
 
@@ -30,9 +30,9 @@ class QAState(TypedDict):
     """A thread: its current question, and those before it.
 
     Attributes:
-        images: pictures that the question came with.
-        shown: pictures of the person's own that an answerer is shown: those, or those of the question before it.
-        image_threshold: cosine with them that a picture had to reach; None when none is claimed, or it was off.
+        images: images that the question came with.
+        shown: images of the person's own that an answerer is shown: those, or those of the question before it.
+        image_threshold: cosine with them that an image had to reach; None when none is claimed, or it was off.
         sources: what was retrieved, the accepted ones numbered and first.
         earlier: questions that have ended, oldest first; the current one joins them at its end.
         asked: how many questions the thread has had.

@@ -17,7 +17,7 @@ MAX_ANSWER: Final = 2_000
 MAX_SUPPORT: Final = 300
 MAX_CITATIONS: Final = 20
 MAX_ROWS: Final = 10_000
-"""Pictures of a library whose metadata is read for one question; a larger one has to be narrowed by filters first."""
+"""Images of a library whose metadata is read for one question; a larger one has to be narrowed by filters first."""
 _MAX_TITLE, _MAX_TEXT, _MAX_VALUE, _MAX_KEYS = 120, 500, 200, 24
 
 
@@ -34,15 +34,15 @@ class AnswerOutcome(StrEnum):
     CANCELLED = "cancelled"
 
 
-MAX_PICTURES: Final = 8
-"""Pictures that one question may come with."""
+MAX_QUESTION_IMAGES: Final = 8
+"""Images that one question may come with."""
 
-MatchReason = Literal["similarity", "picture", "metadata", "earlier"]
-"""Why a picture is a source: its similarity to the question's words, or to the question's picture; what its metadata
+MatchReason = Literal["similarity", "image", "metadata", "earlier"]
+"""Why an image is a source: its similarity to the question's words, or to the question's image; what its metadata
 says; an earlier answer of the thread spoke of it."""
 
 SearchBy = Literal["image", "words", "both"]
-"""What a library is searched with: the question's pictures, its words (in its metadata, too), or both."""
+"""What a library is searched with: the question's images, its words (in its metadata, too), or both."""
 
 
 class HasMetadata(Protocol):
@@ -67,12 +67,12 @@ class HasMetadata(Protocol):
 
 
 class RetrievedImage(FrozenModel):
-    """A picture that was retrieved for a question.
+    """An image that was retrieved for a question.
 
     Attributes:
         number: what citations call it, from 1; None when it was not accepted.
         similarity: cosine with the question's words; None when something else found it, far from the nearest.
-        image_similarity: cosine with the nearest of the question's pictures; None where none was searched with, or it
+        image_similarity: cosine with the nearest of the question's images; None where none was searched with, or it
             is far from the nearest.
         by: why it was looked at.
     """
@@ -124,7 +124,7 @@ class MetadataResult(FrozenModel):
 
     Attributes:
         kind: what the question asks for; "unknown" when that could not be made out.
-        rows: how many pictures were looked at.
+        rows: how many images were looked at.
         matched: how many of them fit.
         condition: what they had to fit, in words; empty for all.
         key: the number that orders them, or is averaged or summed.
@@ -138,7 +138,7 @@ class MetadataResult(FrozenModel):
         values: the distinct values of a key, with how often each occurs.
         parts: each side of an "or" by itself.
         unknown: words of the question that nothing in the library's metadata says.
-        left_out: words that say what somebody is after and nothing about a picture: "need", "options".
+        left_out: words that say what somebody is after and nothing about an image: "need", "options".
         notes: what should be known about how this was found.
     """
 
@@ -174,7 +174,7 @@ class Citation(FrozenModel):
 
 
 class ConversationTurn(FrozenModel):
-    """An earlier question of a thread, its answer, the pictures it spoke of, and those that it came with."""
+    """An earlier question of a thread, its answer, the images it spoke of, and those that it came with."""
 
     question: str
     answer: str

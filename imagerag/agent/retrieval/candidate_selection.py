@@ -199,7 +199,7 @@ def reference_of(found: Hit | Candidate, concept: str, caption: str, *, by_hand:
 
 
 def edited_from(found: Hit | UsedReference, image: ImageRef) -> Subject:
-    """A library's picture as the one that is edited; whose it is stays with it.
+    """A library's image as the one that is edited; whose it is stays with it.
 
     Args:
         image: the same, kept among the run's own.

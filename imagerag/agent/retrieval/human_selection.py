@@ -11,13 +11,13 @@ from imagerag.agent.types import Search
 class Selection(BaseModel):
     """The answer: SHA-256 ids of the references to use, best first. None at all is an answer too.
 
-    One of the pictures can be edited instead: it is changed as the prompt says, and the references inform that.
+    One of the images can be edited instead: it is changed as the prompt says, and the references inform that.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     chosen: list[str] = Field(default_factory=list, description="ids of the references to use, best first")
-    edit: str | None = Field(default=None, description="id of the picture that is to be edited")
+    edit: str | None = Field(default=None, description="id of the image that is to be edited")
 
 
 def offered_candidates(
@@ -26,7 +26,7 @@ def offered_candidates(
     """The question, JSON-able and without pixels: numbered candidates and how many may be taken.
 
     Args:
-        may_edit: whether one of them may be edited instead of informing a new picture.
+        may_edit: whether one of them may be edited instead of informing a new image.
     """
     offered = {
         candidate.image.sha256: {
@@ -50,11 +50,9 @@ def validate_selection(question: Mapping[str, Any], chosen: Sequence[str], edit:
     """Validation error for a selection, or an empty string."""
     offered = {str(candidate["id"]) for candidate in question["candidates"]}
     if edit is not None and not question.get("may_edit"):
-        return (
-            "no picture can be edited here: the generator cannot, or the run has pictures of its own; choose references"
-        )
+        return "no image can be edited here: the generator cannot, or the run has images of its own; choose references"
     if edit is not None and edit in chosen:
-        return "one picture is to be edited and to inform: name it once"
+        return "one image is to be edited and to inform: name it once"
     chosen = [*chosen, *([edit] if edit is not None else [])]
     if unknown := [sha[:80] for sha in chosen if sha not in offered]:
         return f"not offered: {', '.join(unknown[:4])}; choose from 1 to {len(offered)}, or none"

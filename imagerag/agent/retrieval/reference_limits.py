@@ -54,6 +54,6 @@ def missing_count(state: RunState) -> int:
 
 
 def shown_at_most(judge: object, always_sent: int) -> int | None:
-    """References that a judge can be shown beside the judged picture and what is always sent; None is any number."""
+    """References that a judge can be shown beside the judged image and what is always sent; None is any number."""
     most = capabilities_of(judge).max_images
     return None if most is None else max(0, most - 1 - always_sent)

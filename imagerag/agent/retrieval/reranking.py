@@ -77,7 +77,7 @@ class CandidateReranker:
         try:
             data, media_type = await self.library.encode_for_model(hit.image.sha256)
         except BlobError:
-            # Its file is missing, which is told if it is chosen. A library that keeps small pictures has one for now.
+            # Its file is missing, which is told if it is chosen. A library that keeps small images has one for now.
             small = getattr(self.library, "thumbnail", None)
             if small is None:
                 raise

@@ -64,7 +64,7 @@ async def search_query(
     """The `k` images of a library that fit a person's query best, best first.
 
     Where its encoder has words of its own for the query (`queries_of`), each of them is searched with instead, and the
-    highest of a picture's similarities counts. A hybrid search is about the very words, and changes none.
+    highest of an image's similarities counts. A hybrid search is about the very words, and changes none.
     """
     texts = () if hybrid else queries_of(library, query)
     if not texts:
@@ -111,7 +111,7 @@ async def read_images(library: ReferenceLibrary, ids: Sequence[str]) -> dict[str
 
 
 def add_nearer(best: dict[str, Hit], hits: Iterable[Hit]) -> None:
-    """Join another search's hits into `best`, by id: of two similarities of one picture the higher counts."""
+    """Join another search's hits into `best`, by id: of two similarities of one image the higher counts."""
     for hit in hits:
         known = best.get(hit.image.sha256)
         if known is None or hit.similarity > known.similarity:

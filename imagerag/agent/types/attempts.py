@@ -13,7 +13,7 @@ class Requirement(FrozenModel):
     Attributes:
         kind: what the prompt asks for is "content" or "style", or one certain product, person or mascot ("likeness");
             "kept" is what an edit must leave as it was.
-        image: the number, from 1, of the picture beside the judged one that it is compared with, in the order they
+        image: the number, from 1, of the image beside the judged one that it is compared with, in the order they
             were sent. None for what the prompt itself asks for.
     """
 
@@ -69,9 +69,9 @@ class UsedReference(FrozenModel):
     """A library image, or one of the user's own, that was sent to the generator.
 
     Attributes:
-        role: what is to be done with it: a "reference" informs, a "subject" appears in a new picture, and the picture
+        role: what is to be done with it: a "reference" informs, a "subject" appears in a new image, and the image
             to "edit" is changed.
-        likeness: whether what is drawn must be this very thing: a judge that sees pictures compares them.
+        likeness: whether what is drawn must be this very thing: a judge that sees images compares them.
         concept: what it stands for in the prompt; for a subject, what the user called it.
         similarity: cosine with the caption it was found by; None for a subject image.
         selected_by: how it came to be sent.
@@ -96,10 +96,10 @@ class MaskCheck(FrozenModel):
     """The check of an edited image outside its mask.
 
     Attributes:
-        held: the attempt's image shows the user's own picture there, pixel by pixel.
+        held: the attempt's image shows the user's own image there, pixel by pixel.
         changed_outside: share of those pixels that the generator had changed visibly, in [0, 1]; where the mask is
             held they were put back.
-        drawn: the size that was drawn (WIDTHxHEIGHT), where the image was resized to lie exactly on the picture.
+        drawn: the size that was drawn (WIDTHxHEIGHT), where the image was resized to lie exactly on the image.
         reason: why it is not held.
     """
 

@@ -15,7 +15,7 @@ from imagerag.formatting.messages import near
 
 BUILT_IN_LIBRARY: Final = "sketch"
 """The library of the embedded world's catalogue. It is made when first asked for, and made anew when its encoder
-changes, so nobody's own pictures go in there."""
+changes, so nobody's own images go in there."""
 
 
 PATIENCE_S: Final = 120.0
@@ -55,9 +55,9 @@ class Subject(FrozenModel):
     """One of the user's own images, to appear in the result (personalised generation), or to be edited.
 
     Attributes:
-        intent: "subject" appears in a new picture; "edit" is the picture that is changed, the rest of it kept.
+        intent: "subject" appears in a new image; "edit" is the image that is changed, the rest of it kept.
         mask: a PNG of the image's size; where it is transparent, the image may change. For generators that take one.
-        title: the picture's in its library, as `source`, `author` and `licence` are; empty for one that was handed in.
+        title: the image's in its library, as `source`, `author` and `licence` are; empty for one that was handed in.
     """
 
     image: ImageRef
@@ -109,14 +109,14 @@ class RunConfig(FrozenModel):
         retrieve_by: what the library is searched with for what is missing: a caption of each concept, the concept's own
             words, or the prompt (ImageRAG's ablation, tables 3 and 8).
         hybrid: search by the words of captions and titles too, beside similarity.
-        likeness: what must look like the very picture that was sent for it, where the judge sees pictures: "auto" is
-            the user's own subjects, library pictures tagged as a product, person, mascot, logo and the like, and what
-            the judge calls so; "always" is every picture that is not for a style; "never" is none.
+        likeness: what must look like the very image that was sent for it, where the judge sees images: "auto" is
+            the user's own subjects, library images tagged as a product, person, mascot, logo and the like, and what
+            the judge calls so; "always" is every image that is not for a style; "never" is none.
         select: stop and let a human choose among the references that passed.
         seed: where the generator honours one.
         size: what to ask the generator for; None is its default.
-        partial_images: unfinished pictures to be shown while one is drawn, where the generator can; they cost tokens.
-        mask_feather: pixels over which what is new fades into the picture that is edited, inwards from its mask's edge.
+        partial_images: unfinished images to be shown while one is drawn, where the generator can; they cost tokens.
+        mask_feather: pixels over which what is new fades into the image that is edited, inwards from its mask's edge.
         filter: what must hold of a reference, in the filter language.
         tags: tags a reference must have, all of them.
         licences: licences a reference may have; empty allows all.

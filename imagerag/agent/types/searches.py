@@ -19,7 +19,7 @@ Decision = Literal[
     "missing_file",
 ]
 """Why a candidate was or was not taken: sent; put before a human; passed but the generator's limit was reached;
-under the threshold; in an earlier round it did not help; (nearly) the same picture as one already taken; the human
+under the threshold; in an earlier round it did not help; (nearly) the same image as one already taken; the human
 chose others; it passed, and the reranker found that it does not fit; it passed, and its file is gone or was changed."""
 
 
@@ -111,7 +111,7 @@ class Search(FrozenModel):
             that of its own library.
         hybrid: whether the words of captions and titles counted, too.
         reranker: whose order the candidates that passed are in; empty when it is that of their similarity.
-        note: why a reranker did not give the order, or what became of a picture's file.
+        note: why a reranker did not give the order, or what became of an image's file.
         left_out: what its filters kept out, looked up where nothing passed.
         no_match: why the filters let nothing through, where that is so: what the library holds instead.
     """

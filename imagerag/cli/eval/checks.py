@@ -92,7 +92,7 @@ def _print_check(found: "LibraryCheck") -> None:
 _DECISIONS = {
     "accepted, own captions": "accepted_own",
     "rejected, one word off": "rejected_near",
-    "rejected, own pictures left out": "rejected_left_out",
+    "rejected, own images left out": "rejected_left_out",
     "rejected, unrelated": "rejected_unrelated",
 }
 

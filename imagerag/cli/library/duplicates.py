@@ -60,7 +60,7 @@ def dedupe_command(
     if not as_json:
         say_all(duplicate_lines(name, found))
     if remove and others:
-        question = f"remove {count(len(others), 'picture')} from library {name}, and keep the others?"
+        question = f"remove {count(len(others), 'image')} from library {name}, and keep the others?"
         confirm(question, f"imagerag library dedupe {name} --remove --yes", yes=yes, as_json=as_json)
         asyncio.run(rag.libraries.remove(*others))
     if as_json:
@@ -69,7 +69,7 @@ def dedupe_command(
         removed = remove and bool(others)
         say_json(DuplicatesDocument(library=name, keep=keep, removed=removed, duplicates=found).as_json())
     elif remove:
-        say_all([f"library {bold(name)}: {count(len(others), 'picture')} removed; the files stay"])
+        say_all([f"library {bold(name)}: {count(len(others), 'image')} removed; the files stay"])
     elif others:
         say_all([f"keep the first of each: imagerag library dedupe {name} --remove"])
     return 0
@@ -82,7 +82,7 @@ def duplicate_lines(name: str, found: "Duplicates") -> list[str]:
     """The groups, for people."""
     said = "measured" if found.measured else "given"
     others = sum(len(group.others) for group in found.groups)
-    message = f"{count(len(found.groups), 'group')} of similar pictures, {others:,} beside the kept ones"
+    message = f"{count(len(found.groups), 'group')} of similar images, {others:,} beside the kept ones"
     lines = [f"library {bold(name)}: {message}  {dim(f'{said} threshold {cosine(found.threshold)}')}"]
     if not found.exact:
         lines.append(dim("compared with those near them; about 1 in 200 pairs at the threshold may be missed"))
@@ -91,7 +91,7 @@ def duplicate_lines(name: str, found: "Duplicates") -> list[str]:
     if len(found.groups) > SHOWN:
         lines.append(f"  and {len(found.groups) - SHOWN:,} groups more: --json lists them")
     if found.copies:
-        lines.append(f"{count(len(found.copies), 'picture')} in several files; the library holds each once")
+        lines.append(f"{count(len(found.copies), 'image')} in several files; the library holds each once")
         lines += table([[dim(one.id[:12]), *map(clean, one.paths[:2])] for one in found.copies[:SHOWN]], whole={1, 2})
     return lines
 

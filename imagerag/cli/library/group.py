@@ -60,7 +60,7 @@ def info_command(globals_: Globals, /, name: str, as_json: bool) -> int:
         say_json(info.as_json())
     else:
         tagged = [f"snapshots: {', '.join(tags)}"] if (tags := _tags(rag, name)) else []
-        head = f"library {bold(name)}: {count(number, 'picture')}"
+        head = f"library {bold(name)}: {count(number, 'image')}"
         say_all([head, *library_metadata_lines(library_metadata, name), *tagged])
     return 0
 
@@ -87,7 +87,7 @@ def calibrate_command(globals_: Globals, /, name: str, as_json: bool) -> int:
 
 
 Described = tuple[str, int | None, "LibraryMetadata | None", str]
-"""A library's name, how many pictures, its metadata, and what is wrong with it."""
+"""A library's name, how many images, its metadata, and what is wrong with it."""
 
 
 async def _described_all(rag: ImageRAG) -> list[Described]:
@@ -149,7 +149,7 @@ def _row(
     )
     tagged = f", {count(len(tags), 'snapshot')}" if tags else ""
     spec = dim(short(library_metadata.spec, 60) + tagged)
-    return [bold(short(name, 40)), count(number or 0, "picture"), threshold, spec]
+    return [bold(short(name, 40)), count(number or 0, "image"), threshold, spec]
 
 
 def library_metadata_lines(library_metadata: "LibraryMetadata", name: str) -> list[str]:
@@ -165,18 +165,18 @@ def library_metadata_lines(library_metadata: "LibraryMetadata", name: str) -> li
         rows += _threshold_rows(library_metadata.threshold)
     else:
         rows.append([dim("threshold"), "not calibrated: it is empty"])
-    return [*table(rows), *entry("pictures", _between(library_metadata, name))]
+    return [*table(rows), *entry("images", _between(library_metadata, name))]
 
 
 def _between(library_metadata: "LibraryMetadata", name: str) -> str:
-    """The threshold between two pictures, in words."""
+    """The threshold between two images, in words."""
     found = library_metadata.image_threshold
     if found is None:
-        return f"between pictures: not measured yet: imagerag library calibrate {name}"
+        return f"between images: not measured yet: imagerag library calibrate {name}"
     if found.cosine is not None:
-        return f"between pictures: cosine {cosine(found.cosine)} and more is the same thing"
+        return f"between images: cosine {cosine(found.cosine)} and more is the same thing"
     return (
-        f"between pictures: not measured, it has too few of them ({found.images:,}), or its encoder cannot tell them "
+        f"between images: not measured, it has too few of them ({found.images:,}), or its encoder cannot tell them "
         f"apart; add more, or name a cosine where one is needed: imagerag library dedupe {name} --threshold 0.97"
     )
 
@@ -192,7 +192,7 @@ def _threshold_rows(threshold: "Threshold") -> list[list[str]]:
     if threshold.accept_rate is not None:
         rows.append([dim("accepted"), f"{percent(threshold.accept_rate)} of single things that captions name reach it"])
     asked = f"{threshold.n_own} own, {threshold.n_near} near-miss, {threshold.n_unrelated} unrelated captions"
-    return [*rows, [dim("measured"), f"with {asked}, {count(threshold.images, 'picture')}"]]
+    return [*rows, [dim("measured"), f"with {asked}, {count(threshold.images, 'image')}"]]
 
 
 for module in (images, duplicates, snapshots, upkeep):

@@ -86,7 +86,7 @@ def add_command(globals_: Globals, /, name: str, image_files: tuple[str, ...], a
     if as_json:
         say_document(name, "add", listed(rows))
     else:
-        say_all([f"library {bold(name)}: {count(len(rows), 'picture')} added", *example_lines(rows)])
+        say_all([f"library {bold(name)}: {count(len(rows), 'image')} added", *example_lines(rows)])
     return 0
 
 
@@ -127,7 +127,7 @@ def remove_command(
     told, ids = listed(rows) if as_json else [], [row.id for row in rows]
     del rows  # of a million images 2 GB
     if ids and not dry_run:
-        question = f"remove {count(len(ids), 'picture')} from library {name}?"
+        question = f"remove {count(len(ids), 'image')} from library {name}?"
         confirm(question, f"imagerag library remove {name} … --yes", yes=yes, as_json=as_json)
         asyncio.run(rag.libraries.remove(*ids, calibrate=calibrate))
     if as_json:
@@ -140,7 +140,7 @@ def remove_command(
 
 def _what_to_remove(name: str) -> str:
     return (
-        f"say what to remove: imagerag library remove {name} IMAGE… (or --filter …) for pictures, "
+        f"say what to remove: imagerag library remove {name} IMAGE… (or --filter …) for images, "
         f"imagerag library remove {name} --whole-library for the library"
     )
 
@@ -181,7 +181,7 @@ def update_command(
     told, ids = listed(rows) if as_json else [], [row.id for row in rows]
     del rows  # of a million images 2 GB
     if ids and not dry_run:
-        question = f"change {count(len(ids), 'picture')} in library {name}?"
+        question = f"change {count(len(ids), 'image')} in library {name}?"
         confirm(question, f"imagerag library update {name} … --yes", yes=yes, as_json=as_json)
         asyncio.run(rag.libraries.update(*ids, calibrate=calibrate, **changes))
     if as_json:
@@ -198,7 +198,7 @@ COMMANDS: Final = (add_command, remove_command, update_command)
 def _delete(rag: ImageRAG, name: str, *, dry_run: bool, yes: bool, as_json: bool) -> int:
     """Remove a whole library."""
     if dry_run:
-        raise UsageError("--dry-run is for pictures: imagerag library info shows the library")
+        raise UsageError("--dry-run is for images: imagerag library info shows the library")
     if yes or name in asyncio.run(rag.libraries.list()):
         question = f"remove library {name} with everything in it for good?"
         confirm(question, f"imagerag library remove {name} --whole-library --yes", yes=yes, as_json=as_json)
@@ -222,7 +222,7 @@ async def _preview(
 
 
 async def _show(rag: ImageRAG, name: str, rows: "Sequence[ImageRecord]") -> None:
-    """Show some of the images, as pictures where the terminal can, on stderr."""
+    """Show some of the images, as images where the terminal can, on stderr."""
     from imagerag.cli.terminal.images import way_of
 
     way = way_of(sys.stderr)
@@ -270,7 +270,7 @@ def _path(row: "ImageRecord") -> str:
 
 
 async def _no_match(rag: ImageRAG, *, filter: Any, tags: Sequence[str] = (), licences: Sequence[str] = ()) -> list[str]:
-    """Why a filter leaves no picture, as a search says it; nothing where it leaves some."""
+    """Why a filter leaves no image, as a search says it; nothing where it leaves some."""
     from imagerag.agent.ports import Filter
     from imagerag.agent.retrieval.search_queries import explain_filter
     from imagerag.agent.types.filters import parse_filter
@@ -282,7 +282,7 @@ async def _no_match(rag: ImageRAG, *, filter: Any, tags: Sequence[str] = (), lic
 
 def _done(name: str, what: str, number: int, dry_run: bool) -> str:
     would = "would be " if dry_run else ""
-    return f"library {bold(name)}: {count(number, 'picture')} {would}{what}"
+    return f"library {bold(name)}: {count(number, 'image')} {would}{what}"
 
 
 def listed(rows: "Sequence[ImageRecord]") -> "list[ListedImage]":

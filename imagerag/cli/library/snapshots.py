@@ -24,7 +24,7 @@ def snapshot_command() -> None:
     """Tag what a library holds, to be opened as NAME@TAG.
 
     A snapshot can be named wherever a library can, and cannot be changed: runs and evaluations that name it find the
-    same pictures, vectors and thresholds again. It takes room only for what the library drops later.
+    same images, vectors and thresholds again. It takes room only for what the library drops later.
     """
 
 
@@ -36,13 +36,13 @@ def snapshot_command() -> None:
 def create_command(globals_: Globals, /, name: str, tag: str, as_json: bool) -> int:
     """Tag what a library holds now.
 
-    Files that pictures are linked to stay where they are: the snapshot has their paths, hashes and thumbnails. One
+    Files that images are linked to stay where they are: the snapshot has their paths, hashes and thumbnails. One
     that is changed later is reported when it is needed.
     """
     made = asyncio.run(ImageRAG(home=globals_.home, library=name).libraries.snapshots.create(tag))
     if as_json:
         return _say_document(name, "create", [made])
-    say(f"snapshot {bold(made.name)}: {count(made.images, 'picture')}")
+    say(f"snapshot {bold(made.name)}: {count(made.images, 'image')}")
     if made.linked:
         say(f"{made.linked:,} of them are linked: their bytes stay in their files, not in the snapshot")
     return 0
@@ -92,7 +92,7 @@ def remove_command(globals_: Globals, /, name: str, tag: str, yes: bool, as_json
 def restore_command(globals_: Globals, /, name: str, tag: str, yes: bool, as_json: bool) -> int:
     """Make a library what it was when it was tagged.
 
-    Pictures that were added since are no longer in it, and what was changed is as it was. The snapshot stays. Take one
+    Images that were added since are no longer in it, and what was changed is as it was. The snapshot stays. Take one
     of the library as it is now first, to go back.
     """
     rag = ImageRAG(home=globals_.home, library=name)
@@ -103,7 +103,7 @@ def restore_command(globals_: Globals, /, name: str, tag: str, yes: bool, as_jso
     images = asyncio.run(rag.libraries.snapshots.restore(tag))
     if as_json:
         return _say_document(name, "restore", found)
-    say(f"library {bold(name)}: {count(images, 'picture')}, as in {name}@{tag}")
+    say(f"library {bold(name)}: {count(images, 'image')}, as in {name}@{tag}")
     return 0
 
 
@@ -125,4 +125,4 @@ def _say_document(name: str, action: Action, snapshots: "list[Snapshot]") -> int
 def _row(one: "Snapshot") -> list[str]:
     held = f"{size_of_bytes(one.bytes)} of its own"
     when = f"{one.created:%Y-%m-%d %H:%M} UTC"
-    return [bold(short(one.name, 60)), count(one.images, "picture"), when, held, dim(one.content[:12])]
+    return [bold(short(one.name, 60)), count(one.images, "image"), when, held, dim(one.content[:12])]

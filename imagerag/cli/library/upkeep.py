@@ -44,7 +44,7 @@ def stats_command(globals_: Globals, /, name: str, as_json: bool) -> int:
 
         say_json(StatisticsDocument(library=name, statistics=found).as_json())
     else:
-        say_all([f"library {bold(name)}: {count(found.images, 'picture')}", *statistics_lines(found)])
+        say_all([f"library {bold(name)}: {count(found.images, 'image')}", *statistics_lines(found)])
     return 0
 
 
@@ -91,7 +91,7 @@ def export_command(
 
         say_json(ExportDocument(library=name, format=kind, export=done).as_json())
     else:
-        say(f"{short(done.path, 60)}: {count(done.images, 'picture')}, {size_of_bytes(done.bytes)}")
+        say(f"{short(done.path, 60)}: {count(done.images, 'image')}, {size_of_bytes(done.bytes)}")
         say_all([f"  {dim(one[:12])}  {clean(why)}" for one, why in list(done.missing.items())[:LISTED]])
     return 1 if done.missing else 0
 
@@ -216,7 +216,7 @@ def _dates(found: "LibraryStatistics") -> str:
 def _similar(found: "LibraryStatistics") -> str:
     near = found.near_duplicates
     if near is None:
-        return "no threshold between pictures is known"
+        return "no threshold between images is known"
     same = f"show the same thing as another (cosine {cosine(near.threshold)} and more)"
     about = "" if near.exact else "about "
     return f"{about}{near.images:,} of {near.measured:,} {same}"
@@ -226,7 +226,7 @@ def _caption_rows(found: "LibraryStatistics") -> list[list[str]]:
     near = found.caption_similarity
     if near is None:
         return []
-    reached = f"reach the threshold {cosine(near.threshold)} with their own picture"
+    reached = f"reach the threshold {cosine(near.threshold)} with their own image"
     share = f"{percent(near.accept_rate)} of {near.measured:,} whole captions {reached}"
     worst = [["", f"{cosine(one.similarity)}  {one.id[:12]}  {clean(short(one.caption, 60))}"] for one in near.worst]
     return [["captions", share], ["worst", worst[0][1]], *worst[1:]]
@@ -234,7 +234,7 @@ def _caption_rows(found: "LibraryStatistics") -> list[list[str]]:
 
 def verification_lines(name: str, found: "Verification", *, repair: bool) -> list[str]:
     """What was compared, and what is wrong, for people."""
-    read = f"{count(found.images, 'picture')}, {count(found.files, 'file')}, {count(found.copies, 'copy', 'copies')}"
+    read = f"{count(found.images, 'image')}, {count(found.files, 'file')}, {count(found.copies, 'copy', 'copies')}"
     head = f"library {bold(name)}: {read} compared"
     if not found.problems:
         return [f"{head}; all in order"]

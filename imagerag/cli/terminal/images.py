@@ -1,6 +1,6 @@
-"""Small pictures in a terminal: by its own graphics where it has them, else in half blocks of colour, else none.
+"""Small images in a terminal: by its own graphics where it has them, else in half blocks of colour, else none.
 
-Own code, not `rich`: that draws no pictures.
+Own code, not `rich`: that draws no images.
 """
 
 import base64
@@ -20,7 +20,7 @@ _KITTY: Final = ("xterm-kitty", "xterm-ghostty")
 _ITERM: Final = ("iTerm.app", "WezTerm")
 _TRUECOLOUR: Final = ("truecolor", "24bit")
 _CELL_PX: Final = 20
-"""Pixels a cell is taken to be high, and twice what it is wide, where the terminal scales the picture itself."""
+"""Pixels a cell is taken to be high, and twice what it is wide, where the terminal scales the image itself."""
 _CHUNK: Final = 4096
 _LEVELS: Final = (0, 95, 135, 175, 215, 255)
 
@@ -46,7 +46,7 @@ def way_of(stream: TextIO, environment: Mapping[str, str] = os.environ) -> Way:
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """A picture made small enough for a box of cells.
+    """An image made small enough for a box of cells.
 
     Attributes:
         image: RGBA, `2 * rows` pixels high for half blocks, more for terminals that scale by themselves.
@@ -60,38 +60,38 @@ class Thumbnail:
 
     @classmethod
     def of(cls, data: bytes, way: Way, *, cols: int, rows: int) -> "Thumbnail":
-        """Fit an encoded picture into a box of cells, a cell being twice as high as wide.
+        """Fit an encoded image into a box of cells, a cell being twice as high as wide.
 
         Raises:
-            UsageError: no picture that can be read.
+            UsageError: no image that can be read.
         """
         from PIL import Image
 
         from imagerag.agent.images.decoding import decode
 
-        picture = decode(data, side=_CELL_PX * max(cols, rows)).image
-        if picture.mode == "RGB":
-            picture.putalpha(255)
-        share = min(cols / picture.width, 2 * rows / picture.height)
-        wide = max(1, min(cols, round(picture.width * share)))
-        high = max(1, min(rows, round(picture.height * share / 2)))
+        decoded = decode(data, side=_CELL_PX * max(cols, rows)).image
+        if decoded.mode == "RGB":
+            decoded.putalpha(255)
+        share = min(cols / decoded.width, 2 * rows / decoded.height)
+        wide = max(1, min(cols, round(decoded.width * share)))
+        high = max(1, min(rows, round(decoded.height * share / 2)))
         by = _CELL_PX // 2 if way in ("kitty", "iterm") else 1
-        small = picture.resize((wide * by, 2 * high * by), Image.Resampling.LANCZOS)
+        small = decoded.resize((wide * by, 2 * high * by), Image.Resampling.LANCZOS)
         return cls(way, small, wide, high)
 
     def beside(self, lines: Sequence[str], *, gap: int = 2) -> str:
-        """The picture with lines of text to its right, as what is written to the terminal (it ends in a newline)."""
+        """The image with lines of text to its right, as what is written to the terminal (it ends in a newline)."""
         if self.way in ("kitty", "iterm"):
             return self._beside_graphics(lines, gap)
         indent, rows = " " * gap, list(self._blocks())
         joined = [
-            f"{indent}{picture or ' ' * self.cols}{indent}{text or ''}".rstrip()
-            for picture, text in zip_longest(rows, lines)
+            f"{indent}{cells or ' ' * self.cols}{indent}{text or ''}".rstrip()
+            for cells, text in zip_longest(rows, lines)
         ]
         return "\n".join(joined) + "\n"
 
     def _beside_graphics(self, lines: Sequence[str], gap: int) -> str:
-        """Room is made first, by newlines: a terminal that scrolls while it shows a picture puts the text elsewhere."""
+        """Room is made first, by newlines: a terminal that scrolls while it shows an image puts the text elsewhere."""
         high = max(self.rows, len(lines))
         graphics = self._kitty() if self.way == "kitty" else self._iterm()
         text = "".join(f"\x1b[{self.cols + 2 * gap}C{line}\n" if line else "\n" for line in lines)

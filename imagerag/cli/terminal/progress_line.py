@@ -54,10 +54,10 @@ class StatusLine:
 
 @dataclass
 class ProgressLine:
-    """Shows progress events on stderr. Where that is no terminal, only unfinished pictures are told, a line each.
+    """Shows progress events on stderr. Where that is no terminal, only unfinished images are told, a line each.
 
     Attributes:
-        path: where the picture of a SHA-256 is kept.
+        path: where the image of a SHA-256 is kept.
     """
 
     path: Callable[[str], Path]
@@ -72,7 +72,7 @@ class ProgressLine:
         label = dim(f"{_LABELS.get(event.node, event.node):8}")
         if progress.image:
             self.close()
-            say(f"  {label}  unfinished picture {number}: {self.path(progress.image.sha256)}", err=True)
+            say(f"  {label}  unfinished image {number}: {self.path(progress.image.sha256)}", err=True)
         else:
             self._line.show(f"{label}  {short(f'step {number}', max(8, columns() - 14))}")
 

@@ -48,7 +48,7 @@ CONCEPTS: Final = ("a red star", "a blue bolt")
 """What the judge finds missing, always: two searches a round, and every round that may be."""
 ROUNDS: Final = 3
 LIBRARY_SIZE: Final = 8
-"""Pictures that pass for each concept."""
+"""Images that pass for each concept."""
 
 _turns: Final = itertools.count()
 
@@ -72,7 +72,7 @@ class InstantDependencies(Dependencies):
 
 
 def config() -> RunConfig:
-    """Those of one run; a seed of its own makes every picture a new one, which has to be kept."""
+    """Those of one run; a seed of its own makes every image a new one, which has to be kept."""
     return RunConfig(max_rounds=ROUNDS, seed=next(_turns))
 
 
@@ -132,7 +132,7 @@ async def invoke(graph: Graph) -> None:
 
 
 async def plain_loop(blobs: FileBlobStore) -> list[ImageRef]:
-    """The same calls in a plain loop; returns the pictures drawn."""
+    """The same calls in a plain loop; returns the images drawn."""
     parts, given = instant(), config()
     assert parts.library is not None, "the instant parts have one"
     entries: list[TrackedConcept] = []
@@ -141,8 +141,8 @@ async def plain_loop(blobs: FileBlobStore) -> list[ImageRef]:
     for number in range(ROUNDS + 1):
         sent = [_part(await parts.library.image_bytes(used.image.sha256)) for used in references]
         prompt = reference_prompt(parts.generator.template, PROMPT, references)
-        picture = await parts.generator.generate(prompt, sent, variation=SamplingParams(seed=given.seed), size=None)
-        drawn.append(await blobs.put(picture.data))
+        generated = await parts.generator.generate(prompt, sent, variation=SamplingParams(seed=given.seed), size=None)
+        drawn.append(await blobs.put(generated.data))
         seen = _part(await blobs.get(drawn[-1].sha256))
         critique = await parts.judge.critique(
             PROMPT, seen, subjects=(), requirements=(), mode="fused", variation=SamplingParams()

@@ -1,7 +1,7 @@
 """Speed of indexing: the whole of it beside its encoder alone, an unchanged folder, and the disk that a library needs.
 
 The encoder is ViT-B-32 with random weights, which is as fast as with others. Photographs are synthetic JPEGs that are
-as hard to decode as real ones, each with other bytes. The folder that does not change is of small pictures.
+as hard to decode as real ones, each with other bytes. The folder that does not change is of small images.
 """
 
 import io
@@ -34,7 +34,7 @@ FILES: Final = 10_000
 """Of the folder that does not change."""
 
 _SCENES: Final = 4
-"""Different pictures; files differ by a comment in them."""
+"""Different images; files differ by a comment in them."""
 
 
 async def indexing(repeats: int, *, files: int = FILES) -> list[TimingRow]:
@@ -85,11 +85,11 @@ async def _beside_the_encoder(kind: str, aim: float, folder: Path, encoder: Any,
 async def _unchanged(files: int, rate: float) -> list[TimingRow]:
     """A folder that did not change, against the first time at the rate of an encoder."""
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name) / "pictures"
+        folder = Path(name) / "images"
         photographs(folder, 256, 192, files)
-        first, library = await _indexed(folder, "pictures", SyntheticEmbedder(), home=DataDir(Path(name) / "home"))
+        first, library = await _indexed(folder, "images", SyntheticEmbedder(), home=DataDir(Path(name) / "home"))
         again = await index([folder], library)
-        assert (first.added, again.unchanged) == (files, files), "every picture is new, and then known"
+        assert (first.added, again.unchanged) == (files, files), "every image is new, and then known"
     return [
         TimingRow(section=SECTION, name=f"index {files:,} small files", value=first.elapsed, unit="s", n=1,
                   note="with a free encoder"),
@@ -138,7 +138,7 @@ def photographs(folder: Path, width: int, height: int, count: int) -> None:
 
 
 def with_comment(jpeg: bytes, text: str) -> bytes:
-    """The same picture in other bytes."""
+    """The same image in other bytes."""
     said = text.encode()
     return jpeg[:2] + b"\xff\xfe" + (len(said) + 2).to_bytes(2, "big") + said + jpeg[2:]
 

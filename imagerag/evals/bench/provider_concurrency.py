@@ -1,6 +1,6 @@
 """Runs with a provider that responds after one second: fused and stepwise judging, and many concurrent runs.
 
-The provider is the loopback, in a process of its own as a real one would be. Its pictures lack two points of three,
+The provider is the loopback, in a process of its own as a real one would be. Its images lack two points of three,
 always, so that every round that may be is made.
 """
 
@@ -44,7 +44,7 @@ ROUNDS: Final = 2
 POINTS: Final = ("a red star", "a blue bolt", "ink on paper")
 JUDGING: Final = ("judge.critique", "judge.missing_concepts", "judge.captions")
 LIBRARY_SIZE: Final = 12
-"""Pictures in the library; any search finds them."""
+"""Images in the library; any search finds them."""
 
 _numbers: Final = itertools.count(1000 * os.getpid())
 
@@ -68,7 +68,7 @@ async def modes(runner: Runner, repeats: int) -> list[TimingRow]:
         for mode, spent in times.items():
             began, record = await watched(runner, mode)
             spent += [after - before for before, after in itertools.pairwise(began)]
-            # The first picture was judged before the first round; equals are compared after the last one.
+            # The first image was judged before the first round; equals are compared after the last one.
             judging = sum(count for role, count in record.calls.items() if role in JUDGING)
             calls[mode] = (judging - 1) / ROUNDS
     fused = calls["fused"]
@@ -87,7 +87,7 @@ async def modes(runner: Runner, repeats: int) -> list[TimingRow]:
 
 
 def judging_alone(times: dict[Mode, list[float]]) -> TimingRow:
-    """How much longer stepwise judging takes, drawing left out: what a round takes beside its picture."""
+    """How much longer stepwise judging takes, drawing left out: what a round takes beside its image."""
     fused, stepwise = (1000 * (median(times[mode]) - ANSWER_S) for mode in ("fused", "stepwise"))
     return TimingRow(
         section="provider",
@@ -195,10 +195,10 @@ async def calls_alone(parts: Backends) -> None:
     """The model calls of a run, and nothing else: draw, judge, and again with references."""
     references: list[ImagePart] = []
     for _ in range(ROUNDS + 1):
-        picture = await parts.generator.generate(
+        image = await parts.generator.generate(
             f"picture {next(_numbers)}", references, variation=SamplingParams(), size=None
         )
-        seen = ImagePart(data=picture.data, media_type="image/png")
+        seen = ImagePart(data=image.data, media_type="image/png")
         await parts.judge.critique(
             "a picture", seen, subjects=(), requirements=(), mode="fused", variation=SamplingParams()
         )
@@ -206,7 +206,7 @@ async def calls_alone(parts: Backends) -> None:
 
 
 async def watched(runner: Runner, mode: Mode) -> tuple[list[float], RunRecord]:
-    """When each picture of a run was judged, and its record."""
+    """When each image of a run was judged, and its record."""
     judged, record = [], None
     async for event in runner.start(f"picture {next(_numbers)}", setup(mode)):
         if event.node == "critique":
@@ -218,7 +218,7 @@ async def watched(runner: Runner, mode: Mode) -> tuple[list[float], RunRecord]:
 
 
 async def warm(runner: Runner) -> None:
-    """One picture, for the imports and new databases that come with a first run."""
+    """One image, for the imports and new databases that come with a first run."""
     async for _ in runner.start(f"picture {next(_numbers)}", setup("fused", rounds=0)):
         pass
 
@@ -265,7 +265,7 @@ def serve(pipe: Connection) -> None:
 
 
 def answer(request: RecordedRequest) -> MockResponse:
-    """A picture, or whatever the judge is asked for: the first point is met, the others are not."""
+    """An image, or whatever the judge is asked for: the first point is met, the others are not."""
     if request.asks == "image":
         return MockResponse(images=(tiny_png(request.digest),))
     if "better" in (request.schema or {}).get("properties", ()):

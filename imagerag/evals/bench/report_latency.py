@@ -1,7 +1,7 @@
 """Latency of reports: the report of a long run, and the list of ten thousand runs.
 
 Both are measured as processes, as they are typed, and in processor time: on a busy machine the clock on the wall says
-more of the others. The report's pictures are as large and as full as photographs.
+more of the others. The report's images are as large and as full as photographs.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ from imagerag.tools.testing.fakes import ScriptedGenerator
 ATTEMPTS: Final = 8
 LISTED: Final = 10_000
 SIDE: Final = 1024
-"""Pixels of a picture's side."""
+"""Pixels of an image's side."""
 
 RUN: Final = "bench"
 
@@ -55,7 +55,7 @@ asyncio.run(made())
 
 @dataclass(frozen=True)
 class PhotoDependencies(InstantDependencies):
-    """Parts that answer at once, with a new picture as full as a photograph every time."""
+    """Parts that answer at once, with a new image as full as a photograph every time."""
 
     async def parts(self, setup: RunSpec) -> Backends:
         """The instant ones, but for the generator."""
@@ -63,7 +63,7 @@ class PhotoDependencies(InstantDependencies):
 
 
 def photo(number: int) -> bytes:
-    """A picture with as much in it as a photograph."""
+    """An image with as much in it as a photograph."""
     from PIL import Image
 
     noise = Image.effect_noise((SIDE // 8, SIDE // 8), 60 + number).resize((SIDE, SIDE))

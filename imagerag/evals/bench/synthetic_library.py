@@ -1,6 +1,6 @@
 """A library of any size for measuring: vectors in clusters, captions that name them, and files that are nowhere.
 
-Pictures of a cluster lie near each other, and texts lie apart from all pictures but nearest to those of their cluster,
+Images of a cluster lie near each other, and texts lie apart from all images but nearest to those of their cluster,
 as under CLIP. Everything follows from the row's number, so that any part can be made without the others.
 """
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 DIMENSION: Final = 512
 BATCH: Final = 10_000
 ALIKE, COPY = 100, 98
-"""Of so many rows, this one (from 0) and the next are nearly the same picture."""
+"""Of so many rows, this one (from 0) and the next are nearly the same image."""
 
 LICENCES: Final = ("CC0-1.0", "CC-BY-4.0", "CC-BY-SA-4.0", "MIT", "Apache-2.0")
 
@@ -49,7 +49,7 @@ _PLACES: Final = (
 
 
 class SyntheticEmbedder:
-    """Encodes texts that name a cluster near its pictures, all others somewhere. Implements `Embedder`."""
+    """Encodes texts that name a cluster near its images, all others somewhere. Implements `Embedder`."""
 
     context_length = 77
     identity = EmbedderIdentity(spec="synthetic", model="clusters", weights="1", preprocess="none", dimension=DIMENSION)
@@ -91,7 +91,7 @@ class SyntheticEmbedder:
         return _unit(near + 1.5 * self._gap)
 
     def centre(self, thing: str) -> "NDArray[np.float32]":
-        """Where pictures of a thing, a look and a name, lie."""
+        """Where images of a thing, a look and a name, lie."""
         look, name = thing.split()
         return _unit(0.5 * self._parts[look] + 0.7 * self._parts[name] + 0.6 * _normal(thing, 1)[0])
 
@@ -101,7 +101,7 @@ class SyntheticEmbedder:
 
     @cached_property
     def _gap(self) -> "NDArray[np.float32]":
-        gap: NDArray[np.float32] = _normal("texts lie apart from pictures", 1)[0]
+        gap: NDArray[np.float32] = _normal("texts lie apart from images", 1)[0]
         return gap
 
 

@@ -33,7 +33,7 @@ class ArmContext:
     Attributes:
         setup: backends, library and config of this run.
         run_id: the id of its calls in the journal: the same for the same arm, case and seed.
-        initial: the picture to start from; None when the arm draws its own.
+        initial: the image to start from; None when the arm draws its own.
     """
 
     case: Case
@@ -46,7 +46,7 @@ class ArmContext:
     calls: ModelCaller | None = field(default=None, repr=False)
 
     async def run(self, **config: Any) -> RunRecord:
-        """Run the generation graph from the initial picture, with some config set otherwise; its record.
+        """Run the generation graph from the initial image, with some config set otherwise; its record.
 
         A second run in one context needs a `run_id` of its own: give `run_id="…"`.
         """

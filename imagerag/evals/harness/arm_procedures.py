@@ -17,7 +17,7 @@ async def keep(job: ArmContext) -> RunRecord:
     """Keep the initial image: no search, no redrawing, no model call."""
     assert job.initial is not None, "the harness has drawn it"
     return job.record(
-        [initial_attempt(job)], RunResult(outcome=Outcome.BEST_EFFORT, reason="the initial picture was kept")
+        [initial_attempt(job)], RunResult(outcome=Outcome.BEST_EFFORT, reason="the initial image was kept")
     )
 
 
@@ -57,7 +57,7 @@ def procedure_of(arm: Arm) -> Procedure:
         if isinstance(given, RunRecord):
             return given
         if not isinstance(given, bytes):
-            raise UsageError(f"arm {arm.name!r} gave {type(given).__name__}; a RunRecord or the bytes of a picture")
+            raise UsageError(f"arm {arm.name!r} gave {type(given).__name__}; a RunRecord or the bytes of an image")
         image = await job.dependencies.blobs.put(given)
         drawn = Attempt(index=0, round=0, prompt=job.case.prompt, image=image, generator=arm.procedure)
         return job.record([drawn], RunResult(outcome=Outcome.BEST_EFFORT, reason=f"drawn by {arm.procedure}"))

@@ -7,7 +7,7 @@ from imagerag.evals.harness.arms import Arm
 from imagerag.evals.harness.plan import Plan
 
 GIVES_BACK: Final = {
-    "keep": "the first picture",
+    "keep": "the first image",
     "rephrase": "what other words drew",
     "graph": "the best attempt",
     "paper": "the redrawing, not looked at",

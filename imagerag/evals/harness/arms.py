@@ -1,4 +1,4 @@
-"""Arms: the variants of the workflow that an evaluation compares, all from the same initial picture of a case.
+"""Arms: the variants of the workflow that an evaluation compares, all from the same initial image of a case.
 
 An arm is written `NAME`, or with changes `NAME+KEY=VALUE+KEY=VALUE`; keys are `generator`, `judge`, `library`,
 `reranker`, `subjects` (on or off), and every option of a run (`RunConfig`). `module:function` is an
@@ -47,12 +47,12 @@ class Arm(FrozenModel):
 
     Attributes:
         name: how results and tables call it.
-        procedure: keep the initial picture; redraw from other words and no references; run the graph; answer as the
+        procedure: keep the initial image; redraw from other words and no references; run the graph; answer as the
             paper does; or one's own.
         setup: generator, judge, library, reranker, where they are other than the evaluation's.
         config: values of the run's config.
-        subjects: whether it gets the case's own pictures.
-        own_start: whether it draws its own first picture instead of starting from the case's.
+        subjects: whether it gets the case's own images.
+        own_start: whether it draws its own first image instead of starting from the case's.
     """
 
     name: str
@@ -89,7 +89,7 @@ FIXED: Final = frozenset({"max_rounds", "judge_mode", "start", "select", "retrie
 """Config fields that the arm `paper` fixes."""
 
 BUILT_IN: Final[Mapping[str, tuple[Arm, str]]] = {
-    "base": (Arm(name="base", procedure="keep"), "the initial picture as it is"),
+    "base": (Arm(name="base", procedure="keep"), "the initial image as it is"),
     "rephrase": (
         Arm(name="rephrase", procedure="rephrase"),
         "redrawn once from other words, without references and without a look; a clear prompt stays",
@@ -108,9 +108,9 @@ BUILT_IN: Final[Mapping[str, tuple[Arm, str]]] = {
     "no-threshold": (Arm(name="no-threshold", config={"threshold": "off"}), "the whole method, any similarity passes"),
     "first": (
         Arm(name="first", config={"start": "retrieve"}, own_start=True),
-        "references for the prompt before anything is drawn; the only arm with a first picture of its own",
+        "references for the prompt before anything is drawn; the only arm with a first image of its own",
     ),
-    "no-subjects": (Arm(name="no-subjects", subjects=False), "the whole method, without the case's own pictures"),
+    "no-subjects": (Arm(name="no-subjects", subjects=False), "the whole method, without the case's own images"),
 }
 """Name → arm, and what it does in a few words."""
 

@@ -137,7 +137,7 @@ class CaseRunner:
         try:
             data = await asyncio.to_thread(read_regular, path)
         except OSError as error:
-            raise UsageError(f"cannot read the picture {path}: {error.strerror or error}") from error
+            raise UsageError(f"cannot read the image {path}: {error.strerror or error}") from error
         return await self.dependencies.blobs.put(data)
 
 

@@ -100,9 +100,9 @@ async def same(one: Any, other: Embedder) -> bool:
 
 
 async def _see_alike(one: Embedder, other: Embedder) -> bool:
-    picture = _probe()
+    image = _probe()
     for seen in (
-        (await one.embed_images([picture]), await other.embed_images([picture])),
+        (await one.embed_images([image]), await other.embed_images([image])),
         (await one.embed_texts([PROBE]), await other.embed_texts([PROBE])),
     ):
         if float(seen[0][0] @ seen[1][0]) < ALIKE:

@@ -112,7 +112,7 @@ async def _replayed(folder: Path, plan: Plan, options: EvalOptions) -> EvalRepla
 
 
 async def score_evaluation(folder: Path, target: Path, specs: Sequence[str], options: EvalOptions) -> int:
-    """Measure the pictures of a finished evaluation with other metrics, without drawing or judging anything anew.
+    """Measure the images of a finished evaluation with other metrics, without drawing or judging anything anew.
 
     Args:
         folder: the evaluation; nothing in it changes but its journal, where graders' answers are kept.
@@ -151,7 +151,7 @@ async def _scored(folder: Path, target: Path, plan: Plan, specs: Sequence[str], 
             options.progress(done, len(plan.keys), name)
             if done < len(plan.keys) and (why := runner.add_graded(scored)):
                 raise BudgetExceededError(f"{why}; the same command with more allowed goes on, and pays nothing twice")
-    await asyncio.to_thread(_copy_pictures, folder / HOME / "blobs", target / HOME / "blobs")
+    await asyncio.to_thread(_copy_images, folder / HOME / "blobs", target / HOME / "blobs")
     _finish(target, measured, runner.store)
     return done
 
@@ -190,7 +190,7 @@ def _first_difference(one: Path, other: Path) -> tuple[str, int, str] | None:
 
 
 async def merge_evaluations(folders: Sequence[Path], target: Path) -> EvalReport:
-    """Put the shards of one evaluation together: results in order, pictures, and the summary.
+    """Put the shards of one evaluation together: results in order, images, and the summary.
 
     Raises:
         UsageError: they are not shards of the same evaluation, or one is missing.
@@ -217,7 +217,7 @@ async def _merged(folders: Sequence[Path], whole: Plan, target: Path) -> EvalRep
             results = [result for result in group if not store.has([result.key])]
             store.add(results, [_loads(times[result.key]) for result in results if result.key in times])
         await _copy_journal(DataDir(folder / HOME), DataDir(target / HOME), read_results(folder / RESULTS))
-        await asyncio.to_thread(_copy_pictures, folder / HOME / "blobs", target / HOME / "blobs")
+        await asyncio.to_thread(_copy_images, folder / HOME / "blobs", target / HOME / "blobs")
     _finish(target, whole, store)
     return EvalReport(done=store.count, total=len(whole.keys))
 
@@ -234,7 +234,7 @@ async def _copy_journal(source: DataDir, target: DataDir, results: Iterable[Resu
                         await new.keep(entry)
 
 
-def _copy_pictures(source: Path, target: Path) -> None:
+def _copy_images(source: Path, target: Path) -> None:
     for file in source.glob("??/*"):
         there = target / file.parent.name / file.name
         if not there.exists():

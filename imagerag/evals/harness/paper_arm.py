@@ -83,7 +83,7 @@ class _Published:
         if verdict.aligned is None:
             raise JudgeReplyError(verdict.reason or "the judge abstained", raw=verdict.raw)
         if verdict.aligned:
-            return RunResult(outcome=Outcome.ALIGNED, reason="the judge says that the first picture matches the prompt")
+            return RunResult(outcome=Outcome.ALIGNED, reason="the judge says that the first image matches the prompt")
         self.node = "extract_concepts"
         concepts = (await self._missing(image, subjects, verdict))[: max(1, self._room)]
         self.concepts = concept_tracker.update_missing([], concepts, 0)

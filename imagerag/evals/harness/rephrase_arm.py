@@ -1,6 +1,6 @@
 """The arm `rephrase`: redraw from a rephrased prompt, without references and without judging.
 
-As in the paper's ablation (tables 3 and 8): a prompt that is clear stays, and so does its first picture; rare words
+As in the paper's ablation (tables 3 and 8): a prompt that is clear stays, and so does its first image; rare words
 become descriptions, and what is drawn from them is given back, better or worse.
 """
 
@@ -20,7 +20,7 @@ async def rephrase(job: ArmContext) -> RunRecord:
     try:
         words, by = await reworded(job)
         if _same(words, job.case.prompt):
-            return job.record(attempts, RunResult(outcome=Outcome.BEST_EFFORT, reason=f"{by}: the first picture stays"))
+            return job.record(attempts, RunResult(outcome=Outcome.BEST_EFFORT, reason=f"{by}: the first image stays"))
         attempts.append(await job.draw(words, round=1))
     except Exception as error:
         job.model_caller().made.extend(call for call in calls_from_error(error) if call not in job.model_caller().made)

@@ -46,7 +46,7 @@ async def measured(sample: Sample, metrics: Sequence[Metric]) -> Result:
     unscored_reasons: dict[str, str] = {}
     for metric in metrics:
         if metric.needs_image and sample.image is None:
-            scores[metric.spec], unscored_reasons[metric.spec] = None, f"no picture: {sample.result.status}"
+            scores[metric.spec], unscored_reasons[metric.spec] = None, f"no image: {sample.result.status}"
             continue
         try:
             scores |= await metric.measure(sample)

@@ -1,8 +1,8 @@
-"""A study with people in the absolute form: one picture at a time, and whether what was asked for is in it.
+"""A study with people in the absolute form: one image at a time, and whether what was asked for is in it.
 
-The other form (`pairs`) asks which of two pictures is better, which is no answer to whether either is right. Here every
-picture of two arms is shown by itself, blind and in random order, with the real thing beside it, as ImageRAG's study
-asked whether a reference's object is in the picture.
+The other form (`pairs`) asks which of two images is better, which is no answer to whether either is right. Here every
+image of two arms is shown by itself, blind and in random order, with the real thing beside it, as ImageRAG's study
+asked whether a reference's object is in the image.
 """
 
 from collections import defaultdict
@@ -22,12 +22,12 @@ from imagerag.evals.result_record import Result
 from imagerag.evals.statistics.estimators import Proportion
 from imagerag.evals.statistics.significance import fleiss_kappa
 
-CONTAINS: Final = "Does the picture contain this: {concept}?"
+CONTAINS: Final = "Does the image contain this: {concept}?"
 CHOICES: Final = ("yes", "no", "unsure")
 STUDY: Final = ("study-absolute.html", "study-absolute-key.json")
 INTRO: Final = (
-    "You see one picture at a time, and where there is one a real picture of what was asked for. Say whether the "
-    "object is in the picture; how well the picture is made does not count. Nothing is sent anywhere. At the end, save "
+    "You see one image at a time, and where there is one a real image of what was asked for. Say whether the "
+    "object is in the image; how well the image is made does not count. Nothing is sent anywhere. At the end, save "
     "your answers as a file and give that to whoever asked you."
 )
 
@@ -53,17 +53,17 @@ class Shown:
 def images_of(
     results: Iterable[Result], arms: Sequence[str], concepts: Mapping[str, str], *, limit: int = 50, seed: int = 0
 ) -> list[Shown]:
-    """The arms' pictures in random order, as many cases as allowed; equal pictures of a case are shown once.
+    """The arms' images in random order, as many cases as allowed; equal images of a case are shown once.
 
     Raises:
-        UsageError: none of the arms left a picture.
+        UsageError: none of the arms left an image.
     """
     rng, by_case = Random(f"imagerag.study-absolute/{seed}/{'/'.join(arms)}"), defaultdict(list)
     for result in results:
         if result.arm in arms and result.image is not None and result.status != "technical":
             by_case[result.case, result.seed].append(result)
     if not by_case:
-        raise UsageError(f"none of the arms {', '.join(arms)} left a picture to look at")
+        raise UsageError(f"none of the arms {', '.join(arms)} left an image to look at")
     chosen = rng.sample(sorted(by_case), min(limit, len(by_case)))
     found = [
         Shown(
@@ -78,31 +78,31 @@ def images_of(
 
 
 def write_absolute_study(
-    folder: Path, plan: Plan, results: Sequence[Result], picture: Callable[[str], bytes | None], *,
+    folder: Path, plan: Plan, results: Sequence[Result], load_image: Callable[[str], bytes | None], *,
     arms: Sequence[str], real: Mapping[str, ReferencePhoto] = {}, limit: int = 50, seed: int = 0,
 ) -> tuple[Path, Path]:  # fmt: skip
     """Write `study-absolute.html` for the raters and `study-absolute-key.json` for oneself.
 
     Raises:
-        UsageError: somebody else writes the folder, or there is no picture to look at.
+        UsageError: somebody else writes the folder, or there is no image to look at.
     """
     mine = {case.id: [result for result in results if result.case == case.id] for case in plan.suite.cases}
     concepts = {case.id: concept_of(case, real.get(case.id), mine[case.id]) for case in plan.suite.cases}
     shown = images_of(results, arms, concepts, limit=limit, seed=seed)
     items: list[dict[str, Any]] = []
     for one in shown:
-        data = picture(one.sha256)
+        data = load_image(one.sha256)
         if data is None:
-            raise UsageError(f"a picture of {one.case} is lost: run the evaluation again")
-        item = {"id": one.id, "prompt": one.prompt, "concept": one.concept, "picture": thumbnail(data, SIDE)}
+            raise UsageError(f"an image of {one.case} is lost: run the evaluation again")
+        item = {"id": one.id, "prompt": one.prompt, "concept": one.concept, "image": thumbnail(data, SIDE)}
         items.append(item | ({"real": thumbnail(real[one.case].data, SIDE)} if one.case in real else {}))
     choices = [[choice, choice if choice != "unsure" else "cannot tell"] for choice in CHOICES]
-    page = page_of("Is it in the picture?", INTRO, {"contains": CONTAINS}, choices, items)
+    page = page_of("Is it in the image?", INTRO, {"contains": CONTAINS}, choices, items)
     key = {
         "schema": "imagerag.study-key/1",
         "form": "absolute",
         "arms": list(arms),
-        "pictures": {one.id: {"case": one.case, "seed": one.seed, "arm": one.arm} for one in shown},
+        "images": {one.id: {"case": one.case, "seed": one.seed, "arm": one.arm} for one in shown},
     }
     return write_two(folder, STUDY, page, key)
 
@@ -114,10 +114,10 @@ def read_absolute_answers(files: Iterable[Path], key: Mapping[str, Any]) -> list
         UsageError: a file that is none of ours, or for another study.
     """
     votes: dict[str, dict[tuple[str, str], str]] = {arm: {} for arm in key["arms"]}
-    for file, rater, shown, given in rater_answers(files, key["pictures"]):
+    for file, rater, shown, given in rater_answers(files, key["images"]):
         if (choice := given.get("contains")) not in CHOICES or set(given) != {"contains"}:
-            raise UsageError(f"{file}: {given!r} is no answer to a picture")
-        votes[key["pictures"][shown]["arm"]][rater, shown] = choice
+            raise UsageError(f"{file}: {given!r} is no answer to an image")
+        votes[key["images"][shown]["arm"]][rater, shown] = choice
     return [_contained(arm, given) for arm, given in votes.items()]
 
 

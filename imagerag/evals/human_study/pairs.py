@@ -1,8 +1,8 @@
 """A study with people: blind pairs on one page that works offline, and what their answers come to.
 
-Each pair shows two arms' pictures for one prompt, without names and in random order, a picture of the real thing beside
+Each pair shows two arms' images for one prompt, without names and in random order, an image of the real thing beside
 them, and asks three questions, as ImageRAG's study did: which fits the prompt better, which is of better quality, which
-one prefers overall. The other form, one picture at a time, is in `absolute`. The page keeps the answers in the browser
+one prefers overall. The other form, one image at a time, is in `absolute`. The page keeps the answers in the browser
 and hands them over as a JSON file, which `read_answers` reads back. Which side was
 which arm is in the key, a file that raters do not get.
 """
@@ -24,12 +24,12 @@ from imagerag.evals.statistics.estimators import Proportion
 from imagerag.evals.statistics.significance import fleiss_kappa, sign_flip
 
 QUESTIONS: Final[Mapping[str, str]] = {
-    "alignment": "Which picture fits the text better?",
-    "quality": "Which picture is of better quality?",
-    "overall": "Which picture do you prefer overall?",
+    "alignment": "Which image fits the text better?",
+    "quality": "Which image is of better quality?",
+    "overall": "Which image do you prefer overall?",
 }
 INTRO: Final = (
-    "You see two pictures for the same text, and where there is one a real picture of what it asks for. Answer three "
+    "You see two images for the same text, and where there is one a real image of what it asks for. Answer three "
     "questions about the two. There are no right answers; nothing is sent anywhere. At the end, save your answers as a "
     "file and give that to whoever asked you."
 )
@@ -39,7 +39,7 @@ STUDY: Final = ("study.html", "study-key.json")
 
 @dataclass(frozen=True)
 class Pair:
-    """Two pictures to choose between.
+    """Two images to choose between.
 
     Attributes:
         id: tells nothing about what is shown.
@@ -56,10 +56,10 @@ class Pair:
 
 
 def pairs_of(results: Iterable[Result], arm: str, base: str, *, limit: int = 50, seed: int = 0) -> list[Pair]:
-    """Blind pairs of two arms, in random order; cases in which both show the same picture are left out.
+    """Blind pairs of two arms, in random order; cases in which both show the same image are left out.
 
     Raises:
-        UsageError: no case has two different pictures.
+        UsageError: no case has two different images.
     """
     shown: dict[tuple[str, int], dict[str, Result]] = defaultdict(dict)
     for result in results:
@@ -72,31 +72,34 @@ def pairs_of(results: Iterable[Result], arm: str, base: str, *, limit: int = 50,
         if one is None or other is None or one.image == other.image:
             continue
         left, right = rng.sample((one, other), 2)
-        assert left.image is not None, "only those with a picture are here"
-        assert right.image is not None, "only those with a picture are here"
+        assert left.image is not None, "only those with an image are here"
+        assert right.image is not None, "only those with an image are here"
         images = (left.image.sha256, right.image.sha256)
         found.append(Pair(f"{rng.getrandbits(40):010x}", case, number, one.prompt, left.arm, right.arm, images))
     if not found:
-        raise UsageError(f"there is no case in which {arm!r} and {base!r} show different pictures")
+        raise UsageError(f"there is no case in which {arm!r} and {base!r} show different images")
     return rng.sample(found, min(limit, len(found)))
 
 
 def study_page(
-    pairs: Sequence[Pair], picture: Callable[[str], bytes | None], title: str, real: Mapping[str, ReferencePhoto] = {}
+    pairs: Sequence[Pair],
+    load_image: Callable[[str], bytes | None],
+    title: str,
+    real: Mapping[str, ReferencePhoto] = {},
 ) -> str:
-    """The page for raters: pictures inside, nothing fetched, nothing that names an arm.
+    """The page for raters: images inside, nothing fetched, nothing that names an arm.
 
     Args:
-        real: case → a picture of the real thing, which is shown beside its pairs.
+        real: case → an image of the real thing, which is shown beside its pairs.
 
     Raises:
-        UsageError: a picture is lost.
+        UsageError: an image is lost.
     """
     shown: list[dict[str, Any]] = []
     for pair in pairs:
-        data = [picture(sha256) for sha256 in pair.images]
+        data = [load_image(sha256) for sha256 in pair.images]
         if None in data:
-            raise UsageError(f"a picture of {pair.case} is lost: run the evaluation again")
+            raise UsageError(f"an image of {pair.case} is lost: run the evaluation again")
         images = [thumbnail(one, SIDE) for one in data if one is not None]
         item = {"id": pair.id, "prompt": pair.prompt, "left": images[0], "right": images[1]}
         if (thing := real.get(pair.case)) is not None:
@@ -117,19 +120,19 @@ def key_of(pairs: Sequence[Pair], arm: str, base: str) -> dict[str, Any]:
 
 
 def write_study(
-    folder: Path, results: Iterable[Result], picture: Callable[[str], bytes | None], *, arm: str, base: str,
+    folder: Path, results: Iterable[Result], load_image: Callable[[str], bytes | None], *, arm: str, base: str,
     limit: int = 50, seed: int = 0, real: Mapping[str, ReferencePhoto] = {},
 ) -> tuple[Path, Path]:  # fmt: skip
     """Write `study.html` for the raters and `study-key.json` for oneself.
 
     Args:
-        real: case → a picture of the real thing.
+        real: case → an image of the real thing.
 
     Raises:
-        UsageError: somebody else writes the folder, or no case has two different pictures.
+        UsageError: somebody else writes the folder, or no case has two different images.
     """
     pairs = pairs_of(results, arm, base, limit=limit, seed=seed)
-    return write_two(folder, STUDY, study_page(pairs, picture, "Which picture?", real), key_of(pairs, arm, base))
+    return write_two(folder, STUDY, study_page(pairs, load_image, "Which image?", real), key_of(pairs, arm, base))
 
 
 def read_answers(files: Iterable[Path], key: Mapping[str, Any]) -> list[ArmPreference]:

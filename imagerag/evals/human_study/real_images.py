@@ -1,4 +1,4 @@
-"""A picture of the real thing for every case of a study: raters cannot tell a rare bird that they have never seen.
+"""An image of the real thing for every case of a study: raters cannot tell a rare bird that they have never seen.
 
 It is the suite's own where it has one; else one of the library whose name, tags or caption say what the case is about;
 else what was taken from the library for it, of all arms together. Which arm shows what is given away by none of them.
@@ -22,7 +22,7 @@ from imagerag.store.library.library import Library
 
 @dataclass(frozen=True)
 class ReferencePhoto:
-    """A real picture.
+    """A real image.
 
     Attributes:
         of: what it shows, in a few words.
@@ -37,7 +37,7 @@ class ReferencePhoto:
 async def reference_photos(
     plan: Plan, results: Iterable[Result], dependencies: EvalDependencies
 ) -> dict[str, ReferencePhoto]:
-    """Case → its real picture; cases without one are left out."""
+    """Case → its real image; cases without one are left out."""
     by_case: dict[str, list[Result]] = {}
     for result in results:
         by_case.setdefault(result.case, []).append(result)
@@ -54,16 +54,16 @@ async def reference_photos(
 async def _library(plan: Plan, dependencies: EvalDependencies) -> Library | None:
     try:
         opened: Any = await dependencies.library(plan.setup.library) if plan.setup.library else None
-    except ImageRAGError:  # it is gone since: the suite's own pictures are there all the same
+    except ImageRAGError:  # it is gone since: the suite's own images are there all the same
         return None
     return opened if isinstance(opened, Library) else None
 
 
 async def _of_suite(case: Case) -> ReferencePhoto | None:
     of = " and ".join(case.truth.labels) or case.prompt
-    for picture in case.truth.images:
+    for photo in case.truth.images:
         try:
-            return ReferencePhoto(await asyncio.to_thread(read_regular, picture.path), of, "suite")
+            return ReferencePhoto(await asyncio.to_thread(read_regular, photo.path), of, "suite")
         except OSError:
             continue
     if "things" not in case.truth.data:

@@ -101,4 +101,4 @@ def key_of_answers(folder: Path, files: Sequence[Path], names: Iterable[str]) ->
             raise UsageError(f"cannot read {path}: {error}; imagerag eval human-study {folder} writes it") from error
     if not keys:
         raise UsageError(f"there is no study in {folder}: imagerag eval human-study {folder} writes one")
-    return max(keys, key=lambda key: len(answered & set(key.get("pairs") or key.get("pictures") or ())))
+    return max(keys, key=lambda key: len(answered & set(key.get("pairs") or key.get("images") or ())))

@@ -53,11 +53,11 @@ async def run_case(
         case: a case, or just a prompt.
         arm: as `imagerag eval run --arms` takes them.
         metrics: specs, as `imagerag eval list` names them, or metrics themselves.
-        folder: where pictures and the journal are kept; by default `evals` in the home.
+        folder: where images and the journal are kept; by default `evals` in the home.
         generator, judge, library, preset, home: as everywhere.
         cache: "replay" makes no call at all.
         suite: the suite that the case is of: its name, and the libraries it makes, the first of which is the default.
-        seed: another seed gives another picture; by default the case's first.
+        seed: another seed gives another image; by default the case's first.
         allow_same_encoder: measure by an encoder that also retrieves or judges, and mark what it says.
         config: what else a run may set (`max_rounds`, `max_calls`, `threshold`, …, see `RunConfig`);
             what the arm sets stands above it.

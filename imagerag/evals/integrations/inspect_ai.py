@@ -7,7 +7,7 @@ from imagerag.evals.integrations.inspect_ai import inspect_task
 eval(inspect_task("sketch", arm="full", limit=20), model="none/none")
 ```
 
-The pictures are drawn by our own backends, so Inspect's model is not called. A case in which something broke is an
+The images are drawn by our own backends, so Inspect's model is not called. A case in which something broke is an
 error of its sample, as Inspect means it: it is counted apart and is no zero.
 """
 
@@ -87,7 +87,7 @@ def found_suite(spec: str, home: str | Path | None = None) -> Suite:
 
 
 def samples(suite: Suite) -> "list[Sample]":
-    """A sample for each case and seed: the prompt is its input, what the picture has to show its target."""
+    """A sample for each case and seed: the prompt is its input, what the image has to show its target."""
     from inspect_ai.dataset import Sample
 
     return [
@@ -117,7 +117,7 @@ def _solver(suite: Suite, arm: str, metrics: "Sequence[str | Metric]", options: 
             if result.status == "technical":
                 raise CaseFailedError(f"{case.id}: {result.reason}")
             summary = ContentText(text=f"{result.outcome or result.status}: {result.reason}")
-            shown = picture_file(result, options)
+            shown = image_file(result, options)
             content: list[Content] = [summary, *([ContentImage(image=str(shown))] if shown else [])]
             state.messages.append(ChatMessageAssistant(content=content, model="imagerag"))
             state.output = ModelOutput.from_content("imagerag", content)
@@ -129,8 +129,8 @@ def _solver(suite: Suite, arm: str, metrics: "Sequence[str | Metric]", options: 
     return made()
 
 
-def picture_file(result: Result, options: Mapping[str, Any]) -> Path | None:
-    """The file of the picture that a result gave."""
+def image_file(result: Result, options: Mapping[str, Any]) -> Path | None:
+    """The file of the image that a result gave."""
     from imagerag.evals.harness.evaluation import HOME
     from imagerag.evals.integrations.cases import folder_of
 

@@ -1,1 +1,1 @@
-"""Evaluate a judge: questions about pictures of a library or of generated ones, and how many it answers right."""
+"""Evaluate a judge: questions about images of a library or of generated ones, and how many it answers right."""

@@ -1,6 +1,6 @@
-"""Questions about generated pictures: the three kinds of prompts of ImageRAG's appendix E.5, and harder ones.
+"""Questions about generated images: the three kinds of prompts of ImageRAG's appendix E.5, and harder ones.
 
-A picture shows a concept. Type 1 asks for that concept: the judge should agree. Type 2 asks for it and for another
+An image shows a concept. Type 1 asks for that concept: the judge should agree. Type 2 asks for it and for another
 that is not there, type 3 only for the other: the judge should disagree, and for type 2 name the other and nothing else.
 """
 
@@ -21,10 +21,10 @@ SIDE: Final = 256
 
 @dataclass(frozen=True)
 class Question:
-    """A picture, what is asked of it, and what a judge that sees right says.
+    """An image, what is asked of it, and what a judge that sees right says.
 
     Attributes:
-        scene: what the picture shows.
+        scene: what the image shows.
         aligned: whether it shows all that is asked for.
         missing: the things it lacks, where naming them is part of the answer; None where it is not asked.
     """

@@ -1,6 +1,6 @@
 """Evaluate a judge: put questions with known answers to it, several at a time.
 
-The questions are about captioned pictures of a library (`library_questions`) or about generated ones
+The questions are about captioned images of a library (`library_questions`) or about generated ones
 (`generated_questions`). With repeats it is measured how often a judge contradicts itself.
 """
 
@@ -39,7 +39,7 @@ async def evaluate_judge(
     """Ask every question and score the answers.
 
     Args:
-        library: whose pictures the questions are about; None for generated ones.
+        library: whose images the questions are about; None for generated ones.
         repeats: how often each question is asked.
         mode: "stepwise" asks for yes or no, as the paper did.
         concepts: whether a judge that says no without a list is asked what is missing, one call more.

@@ -86,8 +86,8 @@ class JudgeEval(FrozenModel):
     """The result of `eval judge`, `imagerag.judge-eval/1`.
 
     Attributes:
-        library: whose pictures were shown; None for generated ones.
-        classes: what the library's pictures show; empty for generated ones.
+        library: whose images were shown; None for generated ones.
+        classes: what the library's images show; empty for generated ones.
         verdict: whether it can be trusted, from its right answers to what is there and to what is not.
         named_rate: how often a right no names what is missing, in [0, 1]; None without a right no.
         concepts: precision and recall of the missing concepts, by kind of prompt and in `all`; None where the judge was

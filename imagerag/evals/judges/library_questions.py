@@ -1,8 +1,8 @@
-"""Questions about captioned pictures of a library: the robustness protocol of ImageRAG's appendix E.5.
+"""Questions about captioned images of a library: the robustness protocol of ImageRAG's appendix E.5.
 
-For each of n pictures of different classes there are three kinds of prompts, in the paper's three forms: "A photo of
+For each of n images of different classes there are three kinds of prompts, in the paper's three forms: "A photo of
 X", which is there (n prompts); "A photo of X and Y", of which Y is not (n x (n - 1)); and "A photo of Y" (n x (n - 1)):
-20 classes give 20 + 380 + 380. `others` keeps so many Y for each X: with 1, three prompts for each picture.
+20 classes give 20 + 380 + 380. `others` keeps so many Y for each X: with 1, three prompts for each image.
 """
 
 import re
@@ -37,9 +37,9 @@ async def library_questions(
     """The protocol's questions, kind by kind.
 
     Args:
-        classes: how many pictures, each of another class.
-        others: how many absent things are asked for with each picture, those least like it first; None asks for all.
-        seed: decides which pictures.
+        classes: how many images, each of another class.
+        others: how many absent things are asked for with each image, those least like it first; None asks for all.
+        seed: decides which images.
 
     Raises:
         UsageError: the library has fewer than two captions that differ.
@@ -66,7 +66,7 @@ def chosen_rows(rows: Sequence[ImageRecord], classes: int, seed: int) -> list[tu
             by_class.setdefault(words.casefold(), (row, words))
     if len(by_class) < 2:
         raise UsageError(
-            "a judge is evaluated on at least two pictures with different captions: imagerag index --manifest FILE"
+            "a judge is evaluated on at least two images with different captions: imagerag index --manifest FILE"
         )
     names = sorted(by_class)
     return [by_class[name] for name in Random(seed).sample(names, min(classes, len(names)))]
@@ -75,7 +75,7 @@ def chosen_rows(rows: Sequence[ImageRecord], classes: int, seed: int) -> list[tu
 def prompts_of(
     kind: Kind, rows: Sequence[tuple[ImageRecord, str]], others: int | None = None
 ) -> list[tuple[ImageRecord, str, str, str]]:
-    """(picture, what it shows, what is missing, prompt) of a kind; `missing` is empty where all is there."""
+    """(image, what it shows, what is missing, prompt) of a kind; `missing` is empty where all is there."""
     if kind == "there":
         return [(row, words, "", FORMS[kind].format(there=_with_article(words))) for row, words in rows]
     found = []

@@ -1,8 +1,8 @@
 """Evaluation of a library: retrieval by its own captions, and its threshold on held-out captions.
 
-Which pictures show what a caption says is told from the words of the library's captions alone, as calibration tells it.
+Which images show what a caption says is told from the words of the library's captions alone, as calibration tells it.
 Three kinds of questions have no answer in the library: *near* ones (one word off a caption), *left out* ones (a caption
-whose own pictures are not looked at) and *unrelated* ones, from a bank that calibration does not use.
+whose own images are not looked at) and *unrelated* ones, from a bank that calibration does not use.
 """
 
 from collections.abc import Iterable, Sequence
@@ -56,9 +56,9 @@ class Ranking(BaseModel):
     Attributes:
         precision_1, precision_5, precision_10: mean share of the first so many that are right; where fewer are right
             in all, it cannot reach 1.
-        recall_1, recall_5, recall_10: share of the captions with a right picture among the first so many.
-        mrr: mean of one over the place of the first right picture, 0 beyond the tenth.
-        ndcg_10: of all right pictures among the first ten, against the best order there can be.
+        recall_1, recall_5, recall_10: share of the captions with a right image among the first so many.
+        mrr: mean of one over the place of the first right image, 0 beyond the tenth.
+        ndcg_10: of all right images among the first ten, against the best order there can be.
         stderr: of `mrr` and `ndcg_10`, in this order; None of a single caption.
     """
 
@@ -81,7 +81,7 @@ class Decisions(BaseModel):
     Attributes:
         cosine: the threshold; None where several were tried.
         held_out: whether calibration has not seen the own captions that are asked here.
-        accepted_own: captions whose own picture passes.
+        accepted_own: captions whose own image passes.
         rejected_near, rejected_left_out, rejected_unrelated: questions without an answer that nothing passes for.
     """
 
@@ -101,7 +101,7 @@ class LibraryCheck(BaseModel):
     Attributes:
         captions: how many different things were asked for.
         threshold: the library's own.
-        halves: the same method calibrated on one half of the pictures and asked about the other, both ways: wholly
+        halves: the same method calibrated on one half of the images and asked about the other, both ways: wholly
             held out, of libraries half as large. None where the captions are too few.
     """
 
@@ -152,7 +152,7 @@ async def check_library(library: Library, *, queries: int = 200, unrelated: Sequ
 
 
 async def ranking(library: Library, asked: Sequence[CaptionQuery], ids: Sequence[str]) -> Ranking:
-    """Search for each as a run does, and see where the right pictures are."""
+    """Search for each as a run does, and see where the right images are."""
     searched = [await library.search(query.text, k=DEPTH, filter=Filter()) for query in asked]
     return ranked([[hit.image.sha256 for hit in hits] for hits in searched], asked, ids)
 
@@ -161,7 +161,7 @@ def ranked(found: Sequence[Sequence[str]], asked: Sequence[CaptionQuery], ids: S
     """Score rankings: for each query the ids of the hits, best first.
 
     Args:
-        ids: of the pictures, in the order that the questions' matches count in.
+        ids: of the images, in the order that the questions' matches count in.
     """
     places: list[list[int]] = []
     gains: list[float] = []
@@ -213,7 +213,7 @@ async def _decided(
 
 
 async def _halves(library: Library, queries: int, unrelated: Sequence[str]) -> Decisions | None:
-    """Calibrate on every second picture, ask about the others; then the other way round."""
+    """Calibrate on every second image, ask about the others; then the other way round."""
     rows, vectors = await library.captioned_vectors()
     found = []
     for first in (0, 1):

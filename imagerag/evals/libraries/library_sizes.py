@@ -1,7 +1,7 @@
 """The gain by library size, measured with nested random parts of one library (ImageRAG, figure 16).
 
-Every part lies within the next larger one, so that a gain comes from more pictures and not from other ones. Which
-pictures come first, the seed decides. Each part is calibrated for itself, as a library of that size would be.
+Every part lies within the next larger one, so that a gain comes from more images and not from other ones. Which
+images come first, the seed decides. Each part is calibrated for itself, as a library of that size would be.
 """
 
 import re
@@ -37,7 +37,7 @@ def sizes_of(text: str, count: int, library: str) -> list[int]:
         if size <= count:
             found.add(size)
     if len(found) < 2:
-        left = f"{counted(count, 'picture')}: --sizes {text} leaves no two sizes to compare."
+        left = f"{counted(count, 'image')}: --sizes {text} leaves no two sizes to compare."
         if count < 2:
             raise UsageError(f"library {library!r} has {left}\nAdd some: imagerag index PATH --library {library}")
         smaller = sorted({size for size in found if size < count} or {max(1, count // by) for by in (20, 4)})

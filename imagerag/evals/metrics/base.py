@@ -17,7 +17,7 @@ class Sample:
     """An answer as metrics see it.
 
     Attributes:
-        image: the bytes of the picture it gave; None where a run left none or broke.
+        image: the bytes of the image it gave; None where a run left none or broke.
     """
 
     case: Case
@@ -31,7 +31,7 @@ class Metric(Protocol):
 
     Attributes:
         spec: how it was asked for; part of what decides the results.
-        needs_image: whether it has nothing to say without a picture.
+        needs_image: whether it has nothing to say without an image.
     """
 
     @property

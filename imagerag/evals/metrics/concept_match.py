@@ -2,7 +2,7 @@
 
 Words are compared as what they mean: without case, articles, frame words, plurals and word order, other words for the
 same (grey and gray, disc and circle, and whoever's own) put to one. A named concept is right when it has a word that
-only what is missing has, and none that only the picture has.
+only what is missing has, and none that only the image has.
 """
 
 import re
@@ -69,8 +69,8 @@ def is_right(named: str, missing: str, there: str, synonyms: Mapping[str, str] =
     """Whether a concept that a judge named is what is missing.
 
     Args:
-        missing: what the prompt asks for and the picture lacks.
-        there: what the picture shows.
+        missing: what the prompt asks for and the image lacks.
+        there: what the image shows.
     """
     said, lacking, shown = (words_of(text, synonyms) for text in (named, missing, there))
     return bool(said & (lacking - shown)) and not said & (shown - lacking)

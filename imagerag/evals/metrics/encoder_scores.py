@@ -1,7 +1,7 @@
-"""Scores by encoders: does the picture fit the prompt (CLIP-T, SigLIP), and look like the real thing (CLIP-I, DINO).
+"""Scores by encoders: does the image fit the prompt (CLIP-T, SigLIP), and look like the real thing (CLIP-I, DINO).
 
 Any open_clip model serves, by name or from a folder; `independent` is the sketch world's second encoder, which neither
-retrieves nor judges. DINO and other picture-only models come through timm.
+retrieves nor judges. DINO and other image-only models come through timm.
 """
 
 import asyncio
@@ -26,29 +26,29 @@ if TYPE_CHECKING:
 
 INDEPENDENT: Final = Path(__file__).parent / "clip"
 KEPT: Final = 512
-"""Pictures that stay encoded: arms that keep the initial picture share it."""
+"""Images that stay encoded: arms that keep the initial image share it."""
 
 
-class PictureEncoder(Protocol):
-    """Pictures to unit vectors."""
+class ImageEncoder(Protocol):
+    """Images to unit vectors."""
 
     async def embed_images(self, images: Sequence[bytes]) -> Any:
         """float32 [len(images), dimension], rows of norm 1."""
         ...
 
 
-Encoder = TypeVar("Encoder", bound=PictureEncoder)
+Encoder = TypeVar("Encoder", bound=ImageEncoder)
 
 
 class CachedEncoder:
-    """An encoder with a memory, one picture at a time: what else is looked at never changes a vector."""
+    """An encoder with a memory, one image at a time: what else is looked at never changes a vector."""
 
-    def __init__(self, encoder: PictureEncoder) -> None:
+    def __init__(self, encoder: ImageEncoder) -> None:
         self._encoder = encoder
         self._kept: OrderedDict[bytes, Vector] = OrderedDict()
 
     async def encode(self, image: bytes) -> "Vector":
-        """The picture's unit vector."""
+        """The image's unit vector."""
         from hashlib import sha256
 
         key = sha256(image).digest()
@@ -61,7 +61,7 @@ class CachedEncoder:
 
 
 class Encoded(Generic[Encoder]):
-    """A metric that compares what an encoder makes of a picture."""
+    """A metric that compares what an encoder makes of an image."""
 
     needs_image = True
 
@@ -70,7 +70,7 @@ class Encoded(Generic[Encoder]):
 
 
 class TextScore(Encoded[Embedder]):
-    """`text:ENCODER`: cosine of prompt and picture (CLIP-T; SigLIP with a SigLIP model)."""
+    """`text:ENCODER`: cosine of prompt and image (CLIP-T; SigLIP with a SigLIP model)."""
 
     async def measure(self, sample: Sample) -> Mapping[str, Score]:
         """The cosine, in [-1, 1]."""
@@ -83,7 +83,7 @@ class TextScore(Encoded[Embedder]):
 
 
 class RightScore(Encoded[Embedder]):
-    """`right:ENCODER`: whether the picture fits the prompt better than every near miss that the case names."""
+    """`right:ENCODER`: whether the image fits the prompt better than every near miss that the case names."""
 
     async def measure(self, sample: Sample) -> Mapping[str, Score]:
         """True or false; None where the case names no near miss."""
@@ -95,37 +95,37 @@ class RightScore(Encoded[Embedder]):
         return {self.spec: bool(cosines[0] > cosines[1:].max())}
 
 
-class ImageScore(Encoded[PictureEncoder]):
-    """`image:ENCODER` (CLIP-I), `dino:MODEL`: mean cosine of the picture with those of the real thing."""
+class ImageScore(Encoded[ImageEncoder]):
+    """`image:ENCODER` (CLIP-I), `dino:MODEL`: mean cosine of the image with those of the real thing."""
 
     async def measure(self, sample: Sample) -> Mapping[str, Score]:
-        """The mean cosine, in [-1, 1]; None where the case has no real picture."""
+        """The mean cosine, in [-1, 1]; None where the case has no real image."""
         assert sample.image is not None, "it needs one"
         real = await reference_photos(sample)
         if not real:
             return {self.spec: None}
         own = await self._cached.encode(sample.image)
-        cosines = [float(own @ await self._cached.encode(picture)) for picture in real]
+        cosines = [float(own @ await self._cached.encode(photo)) for photo in real]
         return {self.spec: round(sum(cosines) / len(cosines), DIGITS)}
 
 
-class Diversity(Encoded[PictureEncoder]):
-    """`diversity:ENCODER`: how unlike each other the pictures of a case's seeds are, 1 - mean pairwise cosine."""
+class Diversity(Encoded[ImageEncoder]):
+    """`diversity:ENCODER`: how unlike each other the images of a case's seeds are, 1 - mean pairwise cosine."""
 
     async def measure(self, sample: Sample) -> Mapping[str, Score]:
-        """Nothing: one picture is not diverse."""
+        """Nothing: one image is not diverse."""
         return {}
 
     async def across(self, samples: Sequence[Sample]) -> Mapping[str, Score]:
-        """In [0, 2]; 0 when all are the same picture."""
+        """In [0, 2]; 0 when all are the same image."""
         vectors = [await self._cached.encode(sample.image) for sample in samples if sample.image is not None]
         pairs = [float(a @ b) for at, a in enumerate(vectors) for b in vectors[at + 1 :]]
         return {self.spec: round(1 - sum(pairs) / len(pairs), DIGITS)} if pairs else {self.spec: None}
 
 
 async def reference_photos(sample: Sample) -> list[bytes]:
-    """The pictures of the real thing: the case's own files, or for the sketch world three fresh drawings of it."""
-    files = [Path(picture.path) for picture in sample.case.truth.images]
+    """The images of the real thing: the case's own files, or for the sketch world three fresh drawings of it."""
+    files = [Path(photo.path) for photo in sample.case.truth.images]
     if files:
         return [await asyncio.to_thread(read_regular, file) for file in files]
     if "things" not in sample.case.truth.data:
@@ -152,7 +152,7 @@ def _drawn(id: str, data: Mapping[str, Any]) -> list[bytes]:
 
 
 class TimmEncoder:
-    """A picture-only model of timm (DINO, DINOv2, …), by name or from a local folder or weight file.
+    """An image-only model of timm (DINO, DINOv2, …), by name or from a local folder or weight file.
 
     Args:
         model: timm's name, `NAME=FILE` for weights in a file, or `local-dir:DIR`.
@@ -192,8 +192,8 @@ class TimmEncoder:
         from imagerag.agent.images.decoding import open_rgb
 
         model, transform = self._loaded
-        pictures = [transform(open_rgb(image)) for image in images]
+        tensors = [transform(open_rgb(image)) for image in images]
         with torch.inference_mode():
-            vectors = torch.nn.functional.normalize(model(torch.stack(pictures)).float(), dim=1)
+            vectors = torch.nn.functional.normalize(model(torch.stack(tensors)).float(), dim=1)
         found: Vector = vectors.numpy()
         return found

@@ -31,12 +31,11 @@ from imagerag.evals.metrics.vlm_scores import GradeScore, GradingCalls, VqaScore
 from imagerag.formatting.messages import near
 
 KINDS: Final[Mapping[str, str]] = {
-    "text": "cosine of prompt and picture: text:independent, text:ViT-B-32/laion2b_s34b_b79k, "
-    "text:ViT-B-16-SigLIP/webli",
+    "text": "cosine of prompt and image: text:independent, text:ViT-B-32/laion2b_s34b_b79k, text:ViT-B-16-SigLIP/webli",
     "right": "whether the prompt fits better than its near misses: right:independent",
-    "image": "cosine with pictures of the real thing: image:independent, image:ViT-B-32/laion2b_s34b_b79k",
+    "image": "cosine with images of the real thing: image:independent, image:ViT-B-32/laion2b_s34b_b79k",
     "dino": "the same through a timm model: dino:vit_base_patch16_224.dino",
-    "diversity": "how unlike the pictures of a case's seeds are: diversity:independent",
+    "diversity": "how unlike the images of a case's seeds are: diversity:independent",
     "vqa": "probability that a model says yes: vqa:openai:MODEL",
     "grade": "a model's marks from 0 to 4: grade:openai:MODEL; never the judge of the loop",
     "retrieval": "precision, recall, MRR and nDCG of the searches, where the case names what would help",

@@ -13,18 +13,18 @@ from imagerag.store.library.library import Library
 from imagerag.store.library.schema import ImageRecord
 
 KEYS: Final = ("label", "class", "species", "category")
-"""Metadata that names what a picture shows."""
+"""Metadata that names what an image shows."""
 
 
 class RetrievalScore:
     """`retrieval`: over the labels that the case names.
 
-    A picture shows a label when its caption, a tag, its class in the metadata or the folder it came from says so, case
+    An image shows a label when its caption, a tag, its class in the metadata or the folder it came from says so, case
     and punctuation aside. For each label the best of the run's searches counts.
 
     Scores: `retrieval.precision@1` and `@k` (share of the first candidates that show the label),
     `retrieval.recall@1` and `@k` (share of the labels with a hit), `retrieval.mrr`, `retrieval.ndcg`, and
-    `retrieval.used`: share of the labels for which a right picture was sent to the generator.
+    `retrieval.used`: share of the labels for which a right image was sent to the generator.
     """
 
     spec = "retrieval"

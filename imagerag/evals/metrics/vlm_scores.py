@@ -145,7 +145,7 @@ def graded_id(run_id: str) -> str:
 
 
 class VqaScore(_Grader):
-    """`vqa:openai:MODEL[@URL]`: P(yes) to "does this picture show …?", from the first token's log probabilities."""
+    """`vqa:openai:MODEL[@URL]`: P(yes) to "does this image show …?", from the first token's log probabilities."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -156,18 +156,18 @@ class VqaScore(_Grader):
 
     async def measure(self, sample: Sample) -> Mapping[str, Score]:
         """The probability, in [0, 1]."""
-        picture = await self._shown(sample)
+        shown = await self._shown(sample)
         words = ASK.format(prompt=sample.case.prompt)
-        identity, content = self._account.named_as("openai", self._model), {"prompt": words, "image": picture.sha256}
+        identity, content = self._account.named_as("openai", self._model), {"prompt": words, "image": shown.sha256}
         calls = self._calls(sample)
-        ask = lambda: self._ask(identity, words, picture)  # noqa: E731
+        ask = lambda: self._ask(identity, words, shown)  # noqa: E731
         odds = await with_retries(lambda: calls.execute("grade.vqa", identity, YesProbability, content, ask))
         return {self.spec: round(odds.yes, DIGITS)}
 
-    async def _ask(self, identity: str, words: str, picture: ChatImage) -> YesProbability:
+    async def _ask(self, identity: str, words: str, shown: ChatImage) -> YesProbability:
         import openai
 
-        url = f"data:{picture.media_type};base64,{b64encode(picture.data).decode()}"
+        url = f"data:{shown.media_type};base64,{b64encode(shown.data).decode()}"
         parts: list[Any] = [
             {"type": "image_url", "image_url": {"url": url}},
             {"type": "text", "text": neutralised(words)},
@@ -227,9 +227,9 @@ class GradeScore(_Grader):
         chat = getattr(self.dependencies.judge(self.grader), "chat", None)
         if chat is None:
             raise UsageError(f"{self.spec}: {self.grader} is no vision-language model, and gives no marks")
-        picture = await self._shown(sample)
-        turns = [ChatMessage("user", (picture, GRADE.format(prompt=sample.case.prompt)))]
-        content = {"prompt": turns[0].parts[1], "image": picture.sha256}
+        shown = await self._shown(sample)
+        turns = [ChatMessage("user", (shown, GRADE.format(prompt=sample.case.prompt)))]
+        content = {"prompt": turns[0].parts[1], "image": shown.sha256}
         calls = self._calls(sample)
 
         async def ask(variation: SamplingParams) -> TextScorer:

@@ -65,7 +65,7 @@ def library_size(plan: Plan, summary: Mapping[str, Any], score: str) -> Plot | N
         return None
     base = found.get(summary["base"])
     dashed = (summary["base"], base["value"]) if base and base["value"] is not None else None
-    return Plot("Library size", "pictures in the library", score, groups, base=dashed, joined=True, logarithmic=True)
+    return Plot("Library size", "images in the library", score, groups, base=dashed, joined=True, logarithmic=True)
 
 
 def gain_by_size(plan: Plan, summary: Mapping[str, Any], score: str) -> Plot | None:
@@ -81,7 +81,7 @@ def gain_by_size(plan: Plan, summary: Mapping[str, Any], score: str) -> Plot | N
         groups.setdefault(name, []).append(Point(recipe.size, gain["mean"], gain["stderr"] or 0.0, label))
     if max((len(points) for points in groups.values()), default=0) < 2:
         return None
-    return Plot("Gain and library size", "pictures in the library", f"{score} − {summary['base']}", groups,
+    return Plot("Gain and library size", "images in the library", f"{score} − {summary['base']}", groups,
                 base=("no gain", 0.0), joined=True, logarithmic=True)  # fmt: skip
 
 

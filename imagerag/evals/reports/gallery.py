@@ -1,6 +1,6 @@
 """The gallery: one HTML page with every case, all arms side by side; needs no network and no other file.
 
-Pictures are small WebP copies inside of the page, each once, however many arms show it. Everything that came from
+Images are small WebP copies inside of the page, each once, however many arms show it. Everything that came from
 models, captions or files is escaped, and the page's own script never makes markup from it.
 """
 
@@ -22,23 +22,26 @@ MOST: Final = 400
 
 
 def gallery(
-    summary: Mapping[str, Any], results: Iterable[Result], picture: Callable[[str], bytes | None], plots: Iterable[str]
+    summary: Mapping[str, Any],
+    results: Iterable[Result],
+    load_image: Callable[[str], bytes | None],
+    plots: Iterable[str],
 ) -> str:
     """The page.
 
     Args:
         results: in order, the arms of a case and seed one after the other.
-        picture: the bytes of an image of the evaluation or its library; None where it is lost.
+        load_image: the bytes of an image of the evaluation or its library; None where it is lost.
         plots: SVG elements.
     """
-    pictures: dict[str, str] = {}
+    thumbnails: dict[str, str] = {}
     rows: list[dict[str, Any]] = []
     left_out = 0
     for (case, seed), group in groupby(results, key=lambda result: (result.case, result.seed)):
         if len(rows) == MOST:
             left_out += 1
             continue
-        row = [_answer(result, picture, pictures) for result in group]
+        row = [_answer(result, load_image, thumbnails) for result in group]
         asked = {"case": case, "seed": seed, "prompt": row[0]["prompt"], "tags": row[0]["tags"]}
         rows.append({**asked, "answers": [{k: v for k, v in one.items() if k not in asked} for one in row]})
     data = {
@@ -48,10 +51,10 @@ def gallery(
         "leftOut": left_out,
         "labels": CASES,
     }
-    return render(TEMPLATES, "gallery.html", data=data, pictures=pictures, plots=list(plots))
+    return render(TEMPLATES, "gallery.html", data=data, thumbnails=thumbnails, plots=list(plots))
 
 
-def _answer(result: Result, picture: Callable[[str], bytes | None], pictures: dict[str, str]) -> dict[str, Any]:
+def _answer(result: Result, load_image: Callable[[str], bytes | None], thumbnails: dict[str, str]) -> dict[str, Any]:
     best = result.attempts[result.best_attempt] if result.best_attempt is not None else None
     return {
         "prompt": result.prompt,
@@ -59,31 +62,31 @@ def _answer(result: Result, picture: Callable[[str], bytes | None], pictures: di
         "arm": result.arm,
         "status": result.status,
         "reason": result.reason,
-        "image": _small(result.image.sha256 if result.image else None, picture, pictures),
+        "image": _small(result.image.sha256 if result.image else None, load_image, thumbnails),
         "scores": {name: value for name, value in result.scores.items() if value is not None},
         "redrawn": result.regenerations,
         "references": [
-            {"image": _small(r.image.sha256, picture, pictures), "similarity": r.similarity, "for": r.concept}
+            {"image": _small(r.image.sha256, load_image, thumbnails), "similarity": r.similarity, "for": r.concept}
             for r in (best.references if best else ())
         ],
     }
 
 
-def _small(sha256: str | None, picture: Callable[[str], bytes | None], pictures: dict[str, str]) -> str | None:
-    """The key of a picture's small copy."""
+def _small(sha256: str | None, load_image: Callable[[str], bytes | None], thumbnails: dict[str, str]) -> str | None:
+    """The key of an image's small copy."""
     if sha256 is None:
         return None
     key = sha256[:12]
-    if key not in pictures:
-        data = picture(sha256)
+    if key not in thumbnails:
+        data = load_image(sha256)
         if data is None:
             return None
-        pictures[key] = thumbnail(data)
+        thumbnails[key] = thumbnail(data)
     return key
 
 
 def thumbnail(data: bytes, side: int = SIDE) -> str:
-    """A small WebP of a picture as a data URL."""
+    """A small WebP of an image as a data URL."""
     from imagerag.agent.images.decoding import open_rgb
 
     small = open_rgb(data, side=side)

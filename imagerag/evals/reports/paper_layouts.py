@@ -180,10 +180,10 @@ def rerankers(sets: Sequence[MethodScores]) -> Iterator[PaperTable]:
 
 
 def text_and_image(sets: Sequence[MethodScores]) -> Iterator[PaperTable]:
-    """Table 5: similarity with the prompt, and with pictures of the real thing."""
+    """Table 5: similarity with the prompt, and with images of the real thing."""
     generators, shown = _with_and_without(sets), [data for data in sets if data.metric(TEXT_AND_IMAGE[1])]
     if generators and shown:
-        title, rows = "Similarity with prompt and real pictures", _compared(generators)
+        title, rows = "Similarity with prompt and real images", _compared(generators)
         yield from _by_score(5, title, shown, TEXT_AND_IMAGE, rows, digits=2, spread=False)
 
 

@@ -146,7 +146,7 @@ def by_size(summary: Mapping[str, Any], metric: str) -> Rows:
         if (entry.get("settings") or {}).get("library_size") is not None
         and (found.get(arm) or {}).get("mean") is not None
     ]
-    rows = [["pictures", "arm", metric, f"− {summary['base']}", "95 % interval", "pairs"]]
+    rows = [["images", "arm", metric, f"− {summary['base']}", "95 % interval", "pairs"]]
     for size, arm in sorted(sized):
         gain, value = found[arm], summary["metrics"][metric]["arms"].get(arm)
         interval = f"[{difference(gain['low'])}, {difference(gain['high'])}]"

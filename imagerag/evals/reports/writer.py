@@ -22,7 +22,7 @@ from imagerag.evals.result_record import read_results
 from imagerag.store.images.blob_store import write_atomically
 from imagerag.store.output_dir_lock import exclusive_writer
 
-Pictures = Callable[[str], bytes | None]
+Images = Callable[[str], bytes | None]
 
 
 def read_summary(folder: Path) -> Mapping[str, Any]:
@@ -38,11 +38,11 @@ def read_summary(folder: Path) -> Mapping[str, Any]:
     return read
 
 
-def write_reports(folder: Path, picture: Pictures | None = None) -> list[Path]:
+def write_reports(folder: Path, image: Images | None = None) -> list[Path]:
     """Write the reports; which files. Plots are left out where matplotlib is not installed.
 
     Args:
-        picture: the bytes of an image by its SHA-256; by default those that the evaluation keeps itself, which leaves
+        image: the bytes of an image by its SHA-256; by default those that the evaluation keeps itself, which leaves
             out the library's own.
     """
     summary, plan = read_summary(folder), Plan.read(folder)
@@ -52,7 +52,7 @@ def write_reports(folder: Path, picture: Pictures | None = None) -> list[Path]:
     text = markdown(summary, paper)
     if plots:
         text += "\n## Plots\n\n" + "\n".join(f"![{name.removesuffix('.svg')}](plots/{name})" for name in plots) + "\n"
-    page = gallery(summary, read_results(folder / RESULTS), picture or stored_images(folder), plots.values())
+    page = gallery(summary, read_results(folder / RESULTS), image or stored_images(folder), plots.values())
     made = {"report.md": text, "tables.tex": latex(summary, paper), "gallery.html": page}
     made["tables.csv"] = comma_separated(summary)
     made |= {f"plots/{name}": svg for name, svg in plots.items()}
@@ -90,8 +90,8 @@ def write_paper(folders: Sequence[Path], target: Path) -> list[Path]:
     return [target / name for name in texts]
 
 
-def stored_images(folder: Path) -> Pictures:
-    """The pictures that an evaluation keeps in its own home."""
+def stored_images(folder: Path) -> Images:
+    """The images that an evaluation keeps in its own home."""
     blobs = folder / "home" / "blobs"
 
     def read(sha256: str) -> bytes | None:

@@ -129,7 +129,7 @@ async def run(context: CheckContext, id: str, prompt: Prompt, shown: dict[str, S
     """Run the graph once, with a seed of its own, and score how it ended.
 
     Args:
-        shown: what the library's pictures really show, by id.
+        shown: what the library's images really show, by id.
     """
     config = context.setup.config.model_copy(update={"seed": int(id[-4:])})
     setup = context.setup.model_copy(update={"library": LIBRARY, "config": config})
@@ -187,7 +187,7 @@ def image_errors(prompt: Prompt, record: RunRecord, shown: dict[str, Scene]) -> 
         and not any(thing in stands_for and thing in things for stands_for, things in sent)
     ]
     return found + [
-        f"{caption_text([thing])} was drawn from a picture of {caption_text(things)}"
+        f"{caption_text([thing])} was drawn from an image of {caption_text(things)}"
         for stands_for, things in sent
         for thing in stands_for
         # A reference for several things is shared out by the generator; one for a single thing takes its place.

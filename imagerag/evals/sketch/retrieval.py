@@ -57,10 +57,10 @@ async def _grid(context: CheckContext, things: Sequence[Thing]) -> list[Check]:
     import numpy as np
 
     rng = chance(context.seed, "grid")
-    pictures = [SyntheticImage.of(random_scene(rng, (thing,)), SIDE).data for thing in things]
-    shown = await vectors(context.embedder.embed_images, pictures, context.step)
+    images = [SyntheticImage.of(random_scene(rng, (thing,)), SIDE).data for thing in things]
+    shown = await vectors(context.embedder.embed_images, images, context.step)
     embedded = await vectors(context.embedder.embed_texts, [describe(thing) for thing in things], context.step)
-    # A picture that could not be embedded is in nobody's way, and fails only its own case.
+    # An image that could not be embedded is in nobody's way, and fails only its own case.
     nothing = np.zeros(context.embedder.identity.dimension, np.float32)
     gallery = np.stack([nothing if isinstance(vector, Exception) else vector for vector in shown])
     return [_ranked(at, things, text, shown[at], gallery) for at, text in enumerate(embedded)]
@@ -85,8 +85,8 @@ async def _pairs(context: CheckContext, count: int) -> list[Check]:
     rng = chance(context.seed, "swapped")
     names = [tuple(WORDS)[at % len(WORDS)] for at in range(count)]
     sides = [things for name in names for things in swapped(rng, name)]
-    pictures = [SyntheticImage.of(random_scene(rng, things), SIDE).data for things in sides]
-    shown = await vectors(context.embedder.embed_images, pictures, context.step)
+    images = [SyntheticImage.of(random_scene(rng, things), SIDE).data for things in sides]
+    shown = await vectors(context.embedder.embed_images, images, context.step)
     embedded = await vectors(context.embedder.embed_texts, [caption_text(things) for things in sides], context.step)
     return [
         _pair_check(_pair_id(at), name, sides[2 * at : 2 * at + 2], found)

@@ -1,10 +1,10 @@
 """Section `threshold`: checks of the calibrated threshold, for libraries of several sizes.
 
-Asked of two kinds of library. Where every picture shows one thing, as the catalogue's product pictures do, targets
-apply. Where pictures show one to three things (`threshold.mixed`) there is no target, but it is always reported: a
-picture has one vector, and that of a crowded one lies between its things. A text that names one of them is then hardly
-nearer to it than to a picture of something similar alone, so that no cosine keeps both promises: on the sketch weights
-the best in hindsight accepts 0.88 of what is there and rejects 0.94 of what is not (500 pictures). No calibration can
+Asked of two kinds of library. Where every image shows one thing, as the catalogue's product images do, targets
+apply. Where images show one to three things (`threshold.mixed`) there is no target, but it is always reported: an
+image has one vector, and that of a crowded one lies between its things. A text that names one of them is then hardly
+nearer to it than to an image of something similar alone, so that no cosine keeps both promises: on the sketch weights
+the best in hindsight accepts 0.88 of what is there and rejects 0.94 of what is not (500 images). No calibration can
 separate more; vectors of regions would, so that every thing is compared by itself.
 """
 
@@ -29,7 +29,7 @@ KEPT: Final = 5 / 6
 MANY: Final = (6, 3, 1)
 """Of ten images of a mixed library, the numbers with one, two and three things."""
 KINDS: Final = ("threshold", "threshold.mixed")
-"""Libraries of one thing per picture, and of one to three: what the names of their metrics begin with."""
+"""Libraries of one thing per image, and of one to three: what the names of their metrics begin with."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Query:
     """A query to a library.
 
     Attributes:
-        kind: of what is there, "alone" (a picture shows just this), "among" (only pictures with other things too show
-            it) or "whole" (all of a picture with several things); of what is not, "near" (one word off something
+        kind: of what is there, "alone" (an image shows just this), "among" (only images with other things too show
+            it) or "whole" (all of an image with several things); of what is not, "near" (one word off something
             there) or "held_out" (chosen blindly).
     """
 
@@ -51,7 +51,7 @@ class Query:
         return self.kind in PRESENT
 
     def shown_by(self, scene: Scene) -> bool:
-        """Whether a picture of that scene shows all of it."""
+        """Whether an image of that scene shows all of it."""
         return set(self.things) <= set(scene.things)
 
 
@@ -158,24 +158,24 @@ def _queries(
 async def _fill(
     context: CheckContext, both: Mapping[str, Library], drawn: Mapping[str, Sequence[Scene]]
 ) -> dict[str, Scene]:
-    """Put the pictures into the libraries and calibrate them. What each shows, by id.
+    """Put the images into the libraries and calibrate them. What each shows, by id.
 
-    Drawing and encoding is nearly all of the time: a picture of both libraries is drawn and encoded once.
+    Drawing and encoding is nearly all of the time: an image of both libraries is drawn and encoded once.
     """
-    wanted = {kind: set(pictures) for kind, pictures in drawn.items()}
+    wanted = {kind: set(batch) for kind, batch in drawn.items()}
     shown: dict[str, Scene] = {}
     distinct = _distinct(drawn)
     for start in range(0, len(distinct), BATCH):
-        pictures = [SyntheticImage.of(scene, SIDE) for scene in distinct[start : start + BATCH]]
-        vectors = await context.embedder.embed_images([picture.data for picture in pictures])
+        batch = [SyntheticImage.of(scene, SIDE) for scene in distinct[start : start + BATCH]]
+        vectors = await context.embedder.embed_images([one.data for one in batch])
         for kind, library in both.items():
             await library.upsert([
-                NewImage(row=picture.row(), data=picture.data, thumbnail=b"", vector=vector)
-                for picture, vector in zip(pictures, vectors, strict=True)
-                if picture.scene in wanted[kind]
+                NewImage(row=one.row(), data=one.data, thumbnail=b"", vector=vector)
+                for one, vector in zip(batch, vectors, strict=True)
+                if one.scene in wanted[kind]
             ])  # fmt: skip
-        shown |= {picture.row().id: picture.scene for picture in pictures}
-        context.step(len(pictures))
+        shown |= {one.row().id: one.scene for one in batch}
+        context.step(len(batch))
     for library in both.values():
         await library.optimize()
         await library.calibrate()

@@ -18,7 +18,7 @@ from imagerag.agent.url_redaction import Spec
 
 
 class CaseImage(FrozenModel):
-    """A picture file that belongs to a case, with the hash of its bytes.
+    """An image file that belongs to a case, with the hash of its bytes.
 
     Attributes:
         path: where it lies on this machine; not part of the suite's hash.
@@ -31,7 +31,7 @@ class CaseImage(FrozenModel):
 
     @classmethod
     def of(cls, path: str | Path, name: str = "") -> "CaseImage":
-        """The picture in a file.
+        """The image in a file.
 
         Raises:
             UsageError: it cannot be read.
@@ -39,7 +39,7 @@ class CaseImage(FrozenModel):
         try:
             data = read_regular(Path(path).expanduser(), longest=MAX_BYTES)
         except OSError as error:
-            raise UsageError(f"cannot read the picture {str(path)!r}: {error.strerror or error}") from error
+            raise UsageError(f"cannot read the image {str(path)!r}: {error.strerror or error}") from error
         return cls(path=str(Path(path).expanduser().absolute()), sha256=hashlib.sha256(data).hexdigest(), name=name)
 
 
@@ -47,9 +47,9 @@ class Truth(FrozenModel):
     """Ground truth of a case, where there is any. No generator and no judge ever gets it.
 
     Attributes:
-        labels: what the library pictures that would help show: one group of names for each thing that is missing.
-        wrong: near misses: prompts that the right picture must fit less well than the case's own.
-        images: pictures of the real thing, to compare the generated one with.
+        labels: what the library images that would help show: one group of names for each thing that is missing.
+        wrong: near misses: prompts that the right image must fit less well than the case's own.
+        images: images of the real thing, to compare the generated one with.
         data: whatever else the suite knows.
     """
 
@@ -65,8 +65,8 @@ class Case(FrozenModel):
     Attributes:
         id: unique in its suite; letters, digits and `/ . _ -`.
         prompt: what to draw.
-        initial: the picture that all arms start from; None has it drawn, once for all arms.
-        subjects: the user's own pictures that are to be in it (personalised generation).
+        initial: the image that all arms start from; None has it drawn, once for all arms.
+        subjects: the user's own images that are to be in it (personalised generation).
         rephrased: the prompt in other words, for the arm that only rewords; None lets the judge find them.
         seeds: one run of every arm for each.
         tags: what the results can be split by; they filter nothing.
@@ -110,7 +110,7 @@ class LibraryRecipe(FrozenModel):
     Attributes:
         kind: what draws it, see `sketch_libraries`; or "part", a random part of a library of the user's.
         of: which one it is a part of.
-        size: how many pictures.
+        size: how many images.
         seed: decides them.
         embedder: what a drawn one is encoded with.
     """
@@ -129,7 +129,7 @@ class Checks(FrozenModel):
         sections: which parts, see `evals.sketch.sections`.
         cases: generated cases of each kind.
         seed: decides every case.
-        sizes: how many pictures the libraries of the section `threshold` hold.
+        sizes: how many images the libraries of the section `threshold` hold.
         embedder: the encoder under test.
     """
 
@@ -167,8 +167,8 @@ class Suite(FrozenModel):
             for name in ("filter_tags", "licences", "filter"):
                 if not case[name]:  # a case without filters is the case it was before there were any
                     del case[name]
-            for picture in _pictures(case):
-                del picture["path"]
+            for image in _images(case):
+                del image["path"]
         for recipe in content["libraries"].values():
             if not recipe["of"]:  # as it was before there were parts
                 del recipe["of"]
@@ -220,6 +220,6 @@ class Suite(FrozenModel):
         return self.model_copy(update={"cases": tuple(cases)}).checked()
 
 
-def _pictures(case: dict[str, Any]) -> list[dict[str, Any]]:
+def _images(case: dict[str, Any]) -> list[dict[str, Any]]:
     initial = [case["initial"]] if case["initial"] else []
     return [*initial, *case["subjects"], *case["truth"]["images"]]

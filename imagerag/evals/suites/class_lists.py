@@ -2,8 +2,8 @@
 
 Read as they are: a text file of names (also CUB's `classes.txt`, Aircraft's `variants.txt`, ImageNet's
 `LOC_synset_mapping.txt`), a JSON table from label to name (Flowers' `cat_to_name.json`), or a folder with a folder of
-pictures per class (CUB, iNaturalist, Dogs, Cars, ImageNet). With pictures at hand, some of each class become what the
-generated picture is compared with (CLIP-I, DINO); those are left out of a library at your own discretion.
+images per class (CUB, iNaturalist, Dogs, Cars, ImageNet). With images at hand, some of each class become what the
+generated image is compared with (CLIP-I, DINO); those are left out of a library at your own discretion.
 """
 
 import json
@@ -18,9 +18,9 @@ from imagerag.agent.regular_files import read_regular_text
 from imagerag.evals.suites.case import Case, CaseImage, Suite, Truth
 
 TEMPLATE: Final = "a photo of a {name}"
-PICTURES: Final = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
+IMAGES: Final = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
 REAL: Final = 3
-"""Pictures of a class that stand for the real thing."""
+"""Images of a class that stand for the real thing."""
 
 _LEADING: Final = re.compile(r"^\d+[._]\s*")
 _WORDNET: Final = re.compile(r"^n\d{8}[\s-]*")
@@ -32,7 +32,7 @@ def class_suite(path: str | Path, *, template: str = TEMPLATE, seed: int = 0, re
     Args:
         path: a list, a table, or a folder with a folder per class.
         template: the prompt, with `{name}`.
-        seed: which pictures of a class stand for the real thing, and the first seed of every case.
+        seed: which images of a class stand for the real thing, and the first seed of every case.
 
     Raises:
         UsageError: nothing there that names classes.
@@ -44,10 +44,10 @@ def class_suite(path: str | Path, *, template: str = TEMPLATE, seed: int = 0, re
         named = [(folder.name, _some(folder, real, seed)) for folder in sorted(source.iterdir()) if folder.is_dir()]
     else:
         named = [(line, ()) for line in _lines(source)]
-    found = {name: pictures for label, pictures in named if (name := class_name(label))}
+    found = {name: case_images for label, case_images in named if (name := class_name(label))}
     if not found:
         raise UsageError(f"{source} names no class: give a list of names, or a folder with a folder for each class")
-    cases = [_case(at, name, pictures, template, seed) for at, (name, pictures) in enumerate(found.items())]
+    cases = [_case(at, name, case_images, template, seed) for at, (name, case_images) in enumerate(found.items())]
     return Suite(name=f"classes-{_slug(source.stem) or 'list'}", cases=tuple(cases)).checked()
 
 
@@ -64,20 +64,20 @@ def class_name(label: str) -> str:
     return " ".join(bare.replace("_", " ").split())
 
 
-def _case(at: int, name: str, pictures: tuple[CaseImage, ...], template: str, seed: int) -> Case:
+def _case(at: int, name: str, case_images: tuple[CaseImage, ...], template: str, seed: int) -> Case:
     prompt = template.format(name=name)
     if name[:1].lower() in "aeiou":
         prompt = prompt.replace(f" a {name}", f" an {name}")
     return Case(
         id=f"{at:04}-{_slug(name)}"[:120].rstrip("-"),
         prompt=prompt,
-        truth=Truth(labels=(name,), images=pictures),
+        truth=Truth(labels=(name,), images=case_images),
         seeds=(seed,),
     )
 
 
 def _some(folder: Path, count: int, seed: int) -> tuple[CaseImage, ...]:
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in PICTURES)
+    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in IMAGES)
     chosen = random.Random(f"{seed}/{folder.name}").sample(files, min(count, len(files)))
     return tuple(CaseImage.of(file) for file in sorted(chosen))
 

@@ -1,4 +1,4 @@
-"""The user's own runs as a suite: their prompts, each from the very picture its run drew first."""
+"""The user's own runs as a suite: their prompts, each from the very image its run drew first."""
 
 from imagerag.agent.errors import ImageRAGError, UsageError
 from imagerag.evals.suites.case import Case, CaseImage, Suite
@@ -7,7 +7,7 @@ from imagerag.graphs.runs.runner import Runner
 
 
 async def run_suite(dependencies: Dependencies, limit: int = 100) -> Suite:
-    """The newest runs that have a first picture, oldest of them first.
+    """The newest runs that have a first image, oldest of them first.
 
     Raises:
         UsageError: there is none.
@@ -23,10 +23,10 @@ async def run_suite(dependencies: Dependencies, limit: int = 100) -> Suite:
         first = record.attempts[0]
         path = dependencies.blobs.path(first.image.sha256)
         if first.references or not path.is_file():
-            continue  # it began with references: that is no picture to start from
+            continue  # it began with references: that is no image to start from
         seed = record.setup.config.seed if record.setup else 0
         initial = CaseImage(path=str(path), sha256=first.image.sha256)
         cases.append(Case(id=record.run_id, prompt=record.prompt, initial=initial, seeds=(seed,)))
     if not cases:
-        raise UsageError("there is no run with a first picture yet: imagerag generate PROMPT makes one")
+        raise UsageError("there is no run with a first image yet: imagerag generate PROMPT makes one")
     return Suite(name="runs", cases=tuple(reversed(cases)))

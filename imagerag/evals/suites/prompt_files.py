@@ -2,7 +2,7 @@
 
 * JSON lines or tables with a column `prompt`, and any of those in `columns.py`, which `imagerag batch` reads alike:
   `id`, `initial_image` or `image` (a file to start from), `subjects`, `seed` or `seeds`, `filter_tags`, `licences` and
-  `filter` (what references must have), `tags` (labels of the case), `rephrased`, `labels`, `wrong`, `real` (pictures of
+  `filter` (what references must have), `tags` (labels of the case), `rephrased`, `labels`, `wrong`, `real` (images of
   the real thing); several values in a cell are separated by `|` or `;`
 * GenEval's `evaluation_metadata.jsonl` (`prompt`, `tag`, `include`)
 * PartiPrompts' TSV (`Prompt`, `Category`, `Challenge`)
@@ -32,7 +32,7 @@ def prompt_suite(path: str | Path, *, allow_outside: bool = False) -> Suite:
 
     Args:
         path: the file.
-        allow_outside: it may name pictures outside of its folder.
+        allow_outside: it may name images outside of its folder.
 
     Raises:
         UsageError: it names one all the same, the file cannot be read, or a line of it has no prompt.
@@ -92,13 +92,13 @@ def _case(at: int, row: Mapping[str, Any], source: Path, files: PathPolicy) -> C
     return Case(
         id=_id(cells.get("id"), at),
         prompt=prompt,
-        initial=_picture(cells["initial_image"], files) if "initial_image" in cells else None,
+        initial=_image(cells["initial_image"], files) if "initial_image" in cells else None,
         subjects=tuple(_subject(file, files) for file in several(cells.get("subjects", []))),
         rephrased=cells.get("rephrased"),
         truth=Truth(
             labels=tuple(map(str, several(cells.get("labels", [])))),
             wrong=tuple(map(str, several(cells.get("wrong", [])))),
-            images=tuple(_picture(file, files) for file in several(cells.get("real", []))),
+            images=tuple(_image(file, files) for file in several(cells.get("real", []))),
             data={key: value for key, value in cells.items() if key not in OWN},
         ),
         seeds=seeds or (0,),
@@ -114,11 +114,11 @@ def _id(given: Any, at: int) -> str:
     return slug[:120] or f"{at:05}"
 
 
-def _picture(file: Any, files: PathPolicy) -> CaseImage:
+def _image(file: Any, files: PathPolicy) -> CaseImage:
     return CaseImage.of(files.find(str(file)))
 
 
 def _subject(given: Any, files: PathPolicy) -> CaseImage:
     name, equals, file = str(given).partition("=")
-    picture = _picture(file if equals else given, files)
-    return picture.model_copy(update={"name": name.strip()}) if equals else picture
+    image = _image(file if equals else given, files)
+    return image.model_copy(update={"name": name.strip()}) if equals else image

@@ -15,9 +15,9 @@ from imagerag.graphs.dependencies import Dependencies
 
 KINDS: Final[Mapping[str, str]] = {
     "sketch[:CASES]": f"rare things of the sketch world, six levels of difficulty ({CASES} cases)",
-    "classes:PATH": "one prompt per class: a list of names, or a folder with a folder of pictures per class",
+    "classes:PATH": "one prompt per class: a list of names, or a folder with a folder of images per class",
     "prompts:FILE": "JSONL, CSV, GenEval's JSONL, PartiPrompts' TSV, or one prompt per line",
-    "runs[:N]": "your own last runs, each from its first picture",
+    "runs[:N]": "your own last runs, each from its first image",
 }
 
 
@@ -32,7 +32,7 @@ async def find_suite(
         template: the prompt of class lists, with `{name}`.
         sections, embedder: of `sketch`, see there.
         seed: decides the cases of `sketch`, and is the seed of class lists.
-        allow_outside: a prompt set may name pictures outside of its folder.
+        allow_outside: a prompt set may name images outside of its folder.
 
     Raises:
         UsageError: no such suite, or it cannot be read.

@@ -1,7 +1,7 @@
 """The sketch world as a suite: rare concepts only, graded by difficulty, with the library that would help.
 
 A thing is *rare* when the generator does not know its shape or its pattern and has to guess. Every case asks for at
-least one, so that an initial picture is right by luck alone. Levels, from easy to hard:
+least one, so that an initial image is right by luck alone. Levels, from easy to hard:
 
 1. `one`: one rare thing by itself
 2. `with_known`: one rare thing beside one that the generator knows
@@ -28,7 +28,7 @@ VERSION: Final = "1"
 CASES: Final = 360
 LEVELS: Final = ("one", "with_known", "on_background", "two", "alike", "crowded")
 SIZES: Final = (50, 200)
-"""Pictures in the smaller libraries; the whole one holds every rare thing once."""
+"""Images in the smaller libraries; the whole one holds every rare thing once."""
 
 SECTIONS: Final[Mapping[str, str]] = {
     "arms": "prompts that every arm answers",
@@ -54,14 +54,14 @@ def sketch_suite(
 ) -> Suite:  # fmt: skip
     """The suite: `cases` in equal parts of every level, each with a seed of its own.
 
-    Libraries: `sketch-rare` (every rare thing, 864 pictures), `sketch-rare-50` and `-200` (random parts of it), and
-    `sketch-irrelevant` (200 pictures of what the generator knows already: nothing in it helps).
+    Libraries: `sketch-rare` (every rare thing, 864 images), `sketch-rare-50` and `-200` (random parts of it), and
+    `sketch-irrelevant` (200 images of what the generator knows already: nothing in it helps).
 
     Args:
         cases: in all for the arms; of each kind for every other section.
         seed: decides every case.
         sections: `arms` has prompts answered, the others check the product's parts.
-        sizes: how many pictures the libraries of the section `threshold` hold.
+        sizes: how many images the libraries of the section `threshold` hold.
         embedder: what encodes.
 
     Raises:
@@ -96,7 +96,7 @@ def _checks(
     chosen = tuple(name for name in SECTIONS if name != "arms" and name in sections)
     count = CHECK_CASES if cases is None else cases
     if count < 1 or min(sizes, default=1) < 1:
-        raise UsageError(f"at least one case and one picture are needed, not {count} and {min(sizes, default=0)}")
+        raise UsageError(f"at least one case and one image are needed, not {count} and {min(sizes, default=0)}")
     return Checks(sections=chosen, cases=count, seed=seed, sizes=sizes, embedder=embedder) if chosen else None
 
 

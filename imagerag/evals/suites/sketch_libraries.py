@@ -32,7 +32,7 @@ async def build_library(home: DataDir, name: str, recipe: LibraryRecipe, embedde
 def render_image(recipe: LibraryRecipe) -> list[tuple[Thing, Random]]:
     """The scene of each image of a library, with a random generator of its own.
 
-    A smaller library of a kind is the beginning of a larger one, picture by picture.
+    A smaller library of a kind is the beginning of a larger one, image by image.
     """
     things = [thing for thing in all_things() if rare(thing) is (recipe.kind == "rare")]
     chance(recipe.seed, "stock", recipe.kind).shuffle(things)

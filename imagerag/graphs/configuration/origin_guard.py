@@ -111,7 +111,7 @@ def _cors() -> dict[str, Any]:
 def _origins(scope: "Scope") -> Iterator[str]:
     """Where the page is from that a request comes from; nothing for programs.
 
-    Pictures and scripts of a page come without Origin. Browsers say then that they are another site's, and by Referer
+    Images and scripts of a page come without Origin. Browsers say then that they are another site's, and by Referer
     whose; a person who follows a link to this server is no page.
     """
     named = [value.decode("latin-1").lower() for value in _headers(scope, b"origin")]

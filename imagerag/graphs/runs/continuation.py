@@ -1,6 +1,6 @@
 """Going on from where a run ended: more rounds, other references, another prompt.
 
-The run that ended stays as it was. What goes on is a run of its own that begins with the best picture so far and what
+The run that ended stays as it was. What goes on is a run of its own that begins with the best image so far and what
 was found out about it, so nothing that was paid for is asked again.
 """
 
@@ -34,7 +34,7 @@ class ContinueOptions:
         keep_images: references that go with every drawing; also by number.
         add_images: library images to draw with now, whatever the judge says is missing.
         prompt: what to draw from now on, when it is not the same. It is drawn at once, with the references of the
-            picture it goes on from.
+            image it goes on from.
         max_calls: model calls the new run may make; this and the next three are as they were where nothing is said.
         max_cost_usd: US dollars it may spend.
         assume_cost_usd_per_call: US dollars that a call counts as whose price is not known.
@@ -87,8 +87,8 @@ async def continuation(
 
     Args:
         record: the run that ended.
-        subjects: the user's own pictures in it.
-        limit: how many pictures may go with a prompt.
+        subjects: the user's own images in it.
+        limit: how many images may go with a prompt.
         library: what it took its references from.
 
     Raises:
@@ -123,9 +123,9 @@ def _anew(values: dict[str, Any], chosen: Sequence[UsedReference]) -> InitialSta
 
 
 def _onward(values: dict[str, Any], chosen: Sequence[UsedReference], base: Attempt, record: RunRecord) -> InitialState:
-    """Go on from a picture: draw with what was chosen, else find out what it lacks.
+    """Go on from an image: draw with what was chosen, else find out what it lacks.
 
-    What somebody chose is what they want to see: the picture before is left to its own run, and not compared.
+    What somebody chose is what they want to see: the image before is left to its own run, and not compared.
     """
     verdict = base.verdict
     if verdict and verdict.aligned and not chosen:
@@ -150,14 +150,14 @@ def _round(chosen: Sequence[UsedReference]) -> dict[str, Any]:
 
 
 def _carried(base: Attempt | None, pinned: Sequence[UsedReference]) -> list[UsedReference]:
-    """The references of the picture to go on from: another prompt usually speaks of the same things."""
+    """The references of the image to go on from: another prompt usually speaks of the same things."""
     held = {pin.image.sha256 for pin in pinned}
     sent = base.references if base else ()
     return [r for r in sent if r.role == "reference" and r.image.sha256 not in held]
 
 
 def _base(record: RunRecord, excluded: Sequence[str]) -> Attempt | None:
-    """The picture to go on from: the best that was not drawn with a reference that is not wanted any more."""
+    """The image to go on from: the best that was not drawn with a reference that is not wanted any more."""
     if not excluded and record.best_attempt is not None:
         return record.attempts[record.best_attempt]
     unwanted = set(excluded)

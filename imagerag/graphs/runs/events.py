@@ -47,7 +47,7 @@ class EventDocument(Document):
         sequence: counts the events of this start or resume, from 0.
         node: which node finished, or draws (progress); "give_up" when one failed for good.
         update: what it changed, for a step.
-        progress: how far a drawing is; an unfinished picture by its hash.
+        progress: how far a drawing is; an unfinished image by its hash.
         warnings: what is likely to go wrong, when it starts.
         record: the whole run so far, when it waits or has ended.
     """

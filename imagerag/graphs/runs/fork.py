@@ -64,7 +64,7 @@ async def fork(
         record: the run that is done again.
         replay: from which step, and what is to be different.
         new_id: the new run's.
-        subjects: the user's own pictures in it.
+        subjects: the user's own images in it.
 
     Returns:
         What the new run is made with; it goes on as a run that was stopped does.

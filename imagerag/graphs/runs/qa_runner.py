@@ -69,9 +69,9 @@ class QARunner:
             compare: ask the same without the library, too.
             thread: the conversation that it goes on with, or begins; a new one when None.
             follow_up: the thread, where one is named, must have had a question.
-            images: the person's own pictures that the question comes with, in the blob store.
+            images: the person's own images that the question comes with, in the blob store.
             by: what the library is searched with; all that the question comes with when None.
-            reranker: spec of what orders the pictures that are near enough.
+            reranker: spec of what orders the images that are near enough.
             judge: spec of the judge that a reranker asks.
 
         Raises:

@@ -175,7 +175,9 @@ async def collect(dependencies: Dependencies, removed: Sequence[RunRemoval], *, 
         ended = run.updated.timestamp()
         unused |= {sha: max(unused[sha], ended) for sha in run.blobs if sha in unused}
     gone = await asyncio.to_thread(dependencies.blobs.remove_unused, unused)
-    await asyncio.to_thread(_unlink, [link for sha in gone for link in (home.root / "pictures").glob(f"{sha[:16]}.*")])
+    await asyncio.to_thread(
+        _unlink, [link for sha in gone for link in (home.root / "image-links").glob(f"{sha[:16]}.*")]
+    )
     if removed:
         await dependencies.runs.removals.finish([run.run_id for run in removed])
     return sum(gone.values())

@@ -1,6 +1,6 @@
-"""The sheet of an answer: the question, the answer, and every picture that was looked at, with its similarity.
+"""The sheet of an answer: the question, the answer, and every image that was looked at, with its similarity.
 
-A pure function of the answer's record (`imagerag.answer/1`) and of the pictures it names.
+A pure function of the answer's record (`imagerag.answer/1`) and of the images it names.
 """
 
 from collections.abc import Sequence
@@ -31,12 +31,12 @@ from imagerag.reports.contact_sheet.layout import (
 COLUMNS: Final = 5
 GUTTER: Final = 22
 SIDE: Final = (INNER - (COLUMNS - 1) * GUTTER) / COLUMNS
-"""The side of a picture."""
+"""The side of an image."""
 SHOWN: Final = 20
-"""Pictures on one sheet; the record has them all."""
+"""Images on one sheet; the record has them all."""
 BAR: Final = 5
 OWN: Final = 180
-"""The side of a picture that the question came with; eight of them fit beside each other."""
+"""The side of an image that the question came with; eight of them fit beside each other."""
 
 
 def answer_sheet(answer: Document, load: Load) -> Image.Image:
@@ -89,12 +89,12 @@ class _Sheet(Page):
         return self._without(without, y + 22) if without else y
 
     def _own(self, y: float) -> float:
-        """The person's own pictures, which the question came with or goes on about."""
+        """The person's own images, which the question came with or goes on about."""
         given = [image["sha256"] for image in self.answer.get("images") or []]
         own = list(dict.fromkeys([*given, *(self.answer.get("shown") or [])]))
         if not own:
             return y
-        y = self.heading(MARGIN, y + 18, "your picture" if len(own) == 1 else "your pictures")
+        y = self.heading(MARGIN, y + 18, "your image" if len(own) == 1 else "your images")
         for n, sha256 in enumerate(own):
             self.image(sha256, MARGIN + n * (OWN + GUTTER), y, OWN, radius=9)
         return y + OWN + 8
@@ -113,7 +113,7 @@ class _Sheet(Page):
         threshold = self.answer.get("threshold")
         between = self.answer.get("image_threshold")
         limit = f", threshold {cosine(threshold)}" if threshold is not None else ""
-        limit += f", between pictures {cosine(between)}" if between is not None else ""
+        limit += f", between images {cosine(between)}" if between is not None else ""
         return f"looked at {len(retrieved)}, accepted {accepted}, cited {len(self.supports)}{limit}"
 
     def _card(self, one: Document, x: float, y: float) -> float:
@@ -139,7 +139,7 @@ class _Sheet(Page):
     def _bar(self, one: Document, x: float, y: float, cited: bool) -> float:
         """The similarity as a bar with the threshold on it, and as a number."""
         value, threshold = one["similarity"], self.answer.get("threshold")
-        if one["by"] == "picture":
+        if one["by"] == "image":
             value, threshold = one["image_similarity"], self.answer.get("image_threshold")
         label = cosine(value) if value is not None else "far"
         wide = SIDE - measure("-0.000", 13) - 10

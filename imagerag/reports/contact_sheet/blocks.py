@@ -36,7 +36,7 @@ class SheetBlocks(Page):
         self.span = _span(run.get("searches") or [])
 
     def attempt(self, attempt: Document, x: float, y: float, side: float, *, checks: bool = True) -> float:
-        """An attempt: its picture, what was sent along with the prompt, and the judge's checklist."""
+        """An attempt: its image, what was sent along with the prompt, and the judge's checklist."""
         verdict = attempt.get("verdict")
         drawn = labels.drawn(attempt.get("origin") or "generated", attempt["round"])
         self.canvas.text(x, y - 2, _score(verdict), 13, INK, width=side, align="right")
@@ -136,12 +136,12 @@ class SheetBlocks(Page):
 
     def _candidate(self, candidate: Document, x: float, y: float, side: float) -> None:
         taken = candidate.get("decision") == "taken"
-        picture = self.gallery(candidate["image"]["sha256"])
+        decoded = self.gallery(candidate["image"]["sha256"])
         if taken:
             self.canvas.frame(x - 3, y - 3, side + 6, side + 6, ACCENT, WHITE, radius=8, line=2)
         self.canvas.box(x, y, side, side, TINT, radius=6)
-        if picture is not None:
-            self.canvas.image(picture, x, y, side, side, radius=6, veil=None if taken else WHITE)
+        if decoded is not None:
+            self.canvas.image(decoded, x, y, side, side, radius=6, veil=None if taken else WHITE)
         ink = ACCENT if taken else MUTED
         number = cosine(candidate["similarity"])
         y = self.canvas.text(x - 4, y + side + 5, number, 11.5, ink, width=side + 8, align="center", bold=taken)
@@ -150,7 +150,7 @@ class SheetBlocks(Page):
 
 
 def _columns(width: float) -> tuple[float, float]:
-    """The distance between candidates and the side of their pictures."""
+    """The distance between candidates and the side of their images."""
     column = (width + 8) / SHOWN
     return column, column - 8
 
@@ -179,7 +179,7 @@ def _in_words(verdict: Document | None) -> str:
 
 
 def facts(run: Document) -> str:
-    """The small print: calls, time, cost, and whose pictures were used."""
+    """The small print: calls, time, cost, and whose images were used."""
     calls, reused = run.get("calls") or {}, run.get("cached_calls") or {}
     roles = ", ".join(f"{count} × {role}" for role, count in calls.items())
     parts = [model_calls(sum(calls.values()), sum(reused.values())) + (f" ({roles})" if roles else "")]

@@ -1,4 +1,4 @@
-"""Canvas of a page: text that wraps, shapes with smooth edges, pictures with round corners. Knows nothing of runs.
+"""Canvas of a page: text that wraps, shapes with smooth edges, images with round corners. Knows nothing of runs.
 
 Positions and sizes are in points, from the top left corner; a point is `SCALE` pixels, so that pages stay crisp on
 dense screens. Only Pillow's own font is used, so a page looks the same on every machine.
@@ -111,7 +111,7 @@ class Canvas:
     def image(
         self, image: Image.Image, x: float, y: float, w: float, h: float, *, radius: float, veil: Color | None = None
     ) -> None:
-        """A picture that fills the box, cut at its longer sides; with a `veil` of that colour over it."""
+        """An image that fills the box, cut at its longer sides; with a `veil` of that colour over it."""
         if self.page is None:
             return
         size = (round(w * SCALE), round(h * SCALE))

@@ -14,7 +14,7 @@ TILE: Final = 200
 GAP: Final = 20
 PER_ROW: Final = 4
 WORDS: Final = 62
-"""The height of the words under a picture."""
+"""The height of the words under an image."""
 
 
 def choices_sheet(question: Mapping[str, Any], load: Load) -> Image.Image:
@@ -47,10 +47,10 @@ def _heading(canvas: Canvas, question: Mapping[str, Any], offered: int, width: f
     return canvas.text(MARGIN, y + 2, message, 12, MUTED, width=inner) + 14
 
 
-def _tile(canvas: Canvas, x: float, y: float, one: Mapping[str, Any], picture: Image.Image | None) -> None:
+def _tile(canvas: Canvas, x: float, y: float, one: Mapping[str, Any], image: Image.Image | None) -> None:
     canvas.frame(x, y, TILE, TILE, HAIRLINE, WHITE, radius=8, line=0.75)
-    if picture is not None:
-        canvas.image(_whole(picture), x + 6, y + 6, TILE - 12, TILE - 12, radius=5)
+    if image is not None:
+        canvas.image(_whole(image), x + 6, y + 6, TILE - 12, TILE - 12, radius=5)
     number = str(one["number"])
     wide = max(26, measure(number, 15) + 14)
     canvas.box(x, y, wide, 26, ACCENT, radius=8)
@@ -60,9 +60,9 @@ def _tile(canvas: Canvas, x: float, y: float, one: Mapping[str, Any], picture: I
     canvas.text(x, y, str(one["licence"] or "licence not known"), 12, MUTED, width=TILE)
 
 
-def _whole(picture: Image.Image) -> Image.Image:
-    """The picture on a square, uncut: one chooses by all of it."""
-    side = max(picture.size)
+def _whole(image: Image.Image) -> Image.Image:
+    """The image on a square, uncut: one chooses by all of it."""
+    side = max(image.size)
     square = Image.new("RGB", (side, side), WHITE)
-    square.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
+    square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
     return square

@@ -1,4 +1,4 @@
-"""The page of a sheet: its colours, its pictures, and what every sheet has at its top and at its end."""
+"""The page of a sheet: its colours, its images, and what every sheet has at its top and at its end."""
 
 from collections.abc import Callable, Mapping
 from io import BytesIO
@@ -43,7 +43,7 @@ _TONES: Final[Mapping[Tone, tuple[Color, Icon]]] = {
 
 
 class Gallery:
-    """The pictures of a sheet, each decoded once; None for one that cannot be had. Masks are light where a picture may
+    """The images of a sheet, each decoded once; None for one that cannot be had. Masks are light where an image may
     change."""
 
     def __init__(self, load: Load) -> None:
@@ -53,8 +53,8 @@ class Gallery:
     def __call__(self, sha256: str, *, mask: bool = False) -> Image.Image | None:
         if (sha256, mask) not in self._seen:
             try:
-                picture = decode(self._load(sha256), side=WIDTH).image
-                self._seen[sha256, mask] = shown_mask(picture) if mask else opaque(picture)
+                image = decode(self._load(sha256), side=WIDTH).image
+                self._seen[sha256, mask] = shown_mask(image) if mask else opaque(image)
             except (BlobError, LookupError, OSError, UsageError):
                 self._seen[sha256, mask] = None
         return self._seen[sha256, mask]
@@ -100,14 +100,14 @@ class Page:
         veil: Color | None = None,
         mask: bool = False,
     ) -> None:
-        """A picture, or a mask, as a whole, inside a square."""
-        picture = self.gallery(sha256, mask=mask)
+        """An image, or a mask, as a whole, inside a square."""
+        image = self.gallery(sha256, mask=mask)
         self.canvas.box(x, y, side, side, TINT, radius=radius)
-        if picture is None:
+        if image is None:
             self.canvas.text(x, y + side / 2 - 8, "not available", 12, MUTED, width=side, align="center")
             return
-        w, h = (max(2.0, edge * side / max(picture.size)) for edge in picture.size)
-        self.canvas.image(picture, x + (side - w) / 2, y + (side - h) / 2, w, h, radius=radius, veil=veil)
+        w, h = (max(2.0, edge * side / max(image.size)) for edge in image.size)
+        self.canvas.image(image, x + (side - w) / 2, y + (side - h) / 2, w, h, radius=radius, veil=veil)
 
     def top(
         self, y: float, outcome: str | None, heading: str, asked: str, *, status: str = "running"

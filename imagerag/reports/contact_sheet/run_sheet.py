@@ -1,8 +1,8 @@
-"""The contact sheet: one picture that tells a whole run.
+"""The contact sheet: one image that tells a whole run.
 
 From left to right: what was drawn first and what the judge missed in it, what was searched and found, and what was
 drawn with that. One row per round. A sheet is a pure function of the run's record (`imagerag.run/1`) and of the
-pictures it names; the same record gives the same pixels.
+images it names; the same record gives the same pixels.
 """
 
 from collections.abc import Sequence
@@ -27,11 +27,11 @@ from imagerag.reports.contact_sheet.layout import (
 )
 
 ASIDE = 272
-"""The width of the left and the right column; pictures are this wide and this high."""
+"""The width of the left and the right column; images are this wide and this high."""
 GUTTER = 48
 MIDDLE = INNER - 2 * (ASIDE + GUTTER)
 HERO = 420
-"""The side of the picture when there is only one."""
+"""The side of the image when there is only one."""
 
 
 def contact_sheet(run: Document, load: Load) -> Image.Image:
@@ -126,7 +126,7 @@ class _Sheet:
         return self.parts.checks(attempt.get("verdict"), x, y + 128 + 16, ASIDE, unmet_only=True)
 
     def _only(self, attempt: Document, y: float) -> float:
-        """A run without a search: the picture, and beside it what the judge checked."""
+        """A run without a search: the image, and beside it what the judge checked."""
         x = MARGIN + HERO + GUTTER + 16
         bottom = self.parts.attempt(attempt, MARGIN, y, HERO, checks=False)
         top = self.parts.heading(x, y, "what the judge checked")
@@ -144,5 +144,5 @@ class _Sheet:
 
     def _nothing(self, y: float) -> float:
         self.canvas.frame(MARGIN, y, INNER, 140, HAIRLINE, WHITE, radius=12, line=1)
-        self.canvas.text(MARGIN, y + 58, "No picture was drawn.", 17, MUTED, width=INNER, align="center")
+        self.canvas.text(MARGIN, y + 58, "No image was drawn.", 17, MUTED, width=INNER, align="center")
         return y + 140

@@ -43,7 +43,7 @@ def _source(one: RetrievedSource, record: AnswerRecord) -> tuple[str, str, str]:
 
 
 def answer_markdown(record: AnswerRecord) -> str:
-    """The same as Markdown, without pictures; foreign text makes no markup."""
+    """The same as Markdown, without images; foreign text makes no markup."""
     stands = label(ANSWERS, record.outcome)
     lines = [f"# {_flat(record.question)}", "", f"**{stands.name}**: {stands.meaning}.", ""]
     if record.images:
@@ -55,7 +55,7 @@ def answer_markdown(record: AnswerRecord) -> str:
         lines += [f"| {words.WITH} | {words.WITHOUT} |", "|---|---|", f"| {both[0]} | {both[1]} |", ""]
     cited = {one.number: one.supports for one in record.citations}
     if sources := [one for one in record.retrieved if one.accepted]:
-        lines += [f"## Sources: {words.found(record)}", "", "| | picture | similarity | found | licence | supports |"]
+        lines += [f"## Sources: {words.found(record)}", "", "| | image | similarity | found | licence | supports |"]
         lines += ["|---|---|---|---|---|---|", *(_row(one, cited) for one in sources), ""]
     if record.asked:
         lines += [

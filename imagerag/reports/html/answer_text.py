@@ -27,7 +27,7 @@ def said_without(record: AnswerRecord) -> str:
 def closeness(one: CitedSource | RetrievedSource) -> str:
     """The similarity of a source: to the question's image where that found it, else to its words."""
     near = one.similarity
-    if one.image_similarity is not None and (near is None or getattr(one, "by", "picture") == "picture"):
+    if one.image_similarity is not None and (near is None or getattr(one, "by", "image") == "image"):
         near = one.image_similarity
     return "far" if near is None else cosine(near)
 
@@ -35,14 +35,14 @@ def closeness(one: CitedSource | RetrievedSource) -> str:
 def looked_at(record: AnswerRecord) -> str:
     """The number of images considered and accepted."""
     accepted = sum(one.accepted for one in record.retrieved)
-    return f"{counted(len(record.retrieved), 'picture')} looked at, {accepted} accepted"
+    return f"{counted(len(record.retrieved), 'image')} looked at, {accepted} accepted"
 
 
 def found(record: AnswerRecord) -> str:
     """The number of images considered, and the thresholds."""
     parts = [looked_at(record)]
     parts += [f"threshold {cosine(record.threshold)}"] if record.threshold is not None else []
-    parts += [f"between pictures {cosine(record.image_threshold)}"] if record.image_threshold is not None else []
+    parts += [f"between images {cosine(record.image_threshold)}"] if record.image_threshold is not None else []
     return ", ".join(parts)
 
 
@@ -53,8 +53,8 @@ def why(one: RetrievedSource) -> str:
 
 def call_text(call: QACall) -> str:
     """One call: its backend, its inputs and its result."""
-    shown = [counted(len(call.pictures), "picture of the question's own", "pictures of the question's own")]
-    shown = shown if call.pictures else []
+    shown = [counted(len(call.question_images), "image of the question's own", "images of the question's own")]
+    shown = shown if call.question_images else []
     shown += [f"sources {', '.join(map(str, call.sources))}"] if call.sources else []
     came = "no answer" if not call.completed else "from the journal" if call.cached else seconds(call.elapsed_s)
     side = WITH if call.retrieval else WITHOUT

@@ -11,7 +11,7 @@ from imagerag.formatting.numbers import counted, threshold_words
 from imagerag.reports.record_text import passed, score_of
 
 SHOWN: Final = 12
-"""Candidates of one search that are shown with their pictures; the rest is a line each."""
+"""Candidates of one search that are shown with their images; the rest is a line each."""
 
 
 def card_title(made: Attempt) -> str:
@@ -22,7 +22,7 @@ def card_title(made: Attempt) -> str:
 def reference_name(reference: UsedReference) -> str:
     """The name of a reference."""
     if reference.role != "reference":
-        return reference.concept or "your own picture"
+        return reference.concept or "your own image"
     return reference.concept or reference.title
 
 

@@ -43,7 +43,7 @@ def _facts(side: RunSummary) -> list[tuple[str, str]]:
 def _compared(one: Attempt | None, other: Attempt | None) -> str:
     if one is None or other is None:
         return "only one of them has it"
-    return "the same picture" if one.image.sha256 == other.image.sha256 else "another picture"
+    return "the same image" if one.image.sha256 == other.image.sha256 else "another image"
 
 
 def _brief(said: str) -> str:

@@ -1,4 +1,4 @@
-"""A run's pictures inside the page: reduced, as JPEG, as data URIs."""
+"""A run's images inside the page: reduced, as JPEG, as data URIs."""
 
 import base64
 from collections.abc import Callable
@@ -17,27 +17,27 @@ SMALL: Final = 96
 """Pixels of the longer side."""
 
 ROOM: Final = 3_600_000
-"""Bytes that all pictures of one page may take; those that come later are left out."""
+"""Bytes that all images of one page may take; those that come later are left out."""
 
 
 @dataclass
 class Gallery:
-    """Gives pictures as data URIs; None for one that cannot be had, or that the page has no room for any more."""
+    """Gives images as data URIs; None for one that cannot be had, or that the page has no room for any more."""
 
     load: Load
     room: int = ROOM
     _made: dict[tuple[str, int, bool], str | None] = field(default_factory=dict)
 
     def large(self, image: ImageRef) -> str | None:
-        """A picture to look at."""
+        """An image to look at."""
         return self._source(image.sha256, LARGE, mask=False)
 
     def small(self, image: ImageRef) -> str | None:
-        """A picture to recognise."""
+        """An image to recognise."""
         return self._source(image.sha256, SMALL, mask=False)
 
     def mask(self, image: ImageRef) -> str | None:
-        """A mask, light where the picture may change."""
+        """A mask, light where the image may change."""
         return self._source(image.sha256, SMALL, mask=True)
 
     def _source(self, sha256: str, side: int, *, mask: bool) -> str | None:
@@ -58,16 +58,16 @@ class Gallery:
 
 
 def reduced(data: bytes, side: int, *, mask: bool = False) -> str | None:
-    """A picture, or what a mask says, as a data URI, its longer side `side` pixels at most; None for what is none."""
+    """An image, or what a mask says, as a data URI, its longer side `side` pixels at most; None for what is none."""
     from imagerag.agent.images.decoding import decode, opaque
     from imagerag.store.images.masks import shown_mask
 
     try:
-        picture = decode(data, side=side).image
+        decoded = decode(data, side=side).image
     except UsageError:
         return None
-    picture.thumbnail((side, side), reducing_gap=2.0)
-    shown = shown_mask(picture) if mask else opaque(picture)
+    decoded.thumbnail((side, side), reducing_gap=2.0)
+    shown = shown_mask(decoded) if mask else opaque(decoded)
     out = BytesIO()
     # Full colour resolution for what is looked at: drawings have hard edges between colours.
     shown.save(out, "JPEG", quality=82, subsampling=0 if side > SMALL else 2)

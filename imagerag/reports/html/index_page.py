@@ -19,13 +19,13 @@ class IndexRow:
     Attributes:
         record: None when nothing of the run was kept.
         href: the file of its report, beside the index.
-        picture: its result as a data URI.
+        image: its result as a data URI.
     """
 
     entry: RunEntry
     record: RunRecord | None = None
     href: str | None = None
-    picture: str | None = None
+    image: str | None = None
 
     @property
     def standing(self) -> Label:

@@ -122,7 +122,7 @@ async def _written(dependencies: "Dependencies", entries: "Sequence[RunEntry]", 
 
 
 def _small(data: bytes | None) -> str | None:
-    """A picture as the index shows it; kept as text, so that a thousand runs fit in memory."""
+    """An image as the index shows it; kept as text, so that a thousand runs fit in memory."""
     from imagerag.reports.html.image_gallery import reduced
 
     return reduced(data, 260) if data else None

@@ -1,4 +1,4 @@
-"""The report of a run: one self-contained HTML page, a pure function of its record, its steps and its pictures."""
+"""The report of a run: one self-contained HTML page, a pure function of its record, its steps and its images."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -55,20 +55,20 @@ def used(record: RunRecord) -> Iterator[tuple[str, str]]:
     for ref in sent.values():
         at = "" if ref.similarity is None else f" at {cosine(ref.similarity)}"
         stands = f", for {ref.concept}" if ref.concept and ref.role == "reference" else ""
-        name = image_name(ref.title or ("your own picture" if ref.role != "reference" else ""), ref.image.sha256)
+        name = image_name(ref.title or ("your own image" if ref.role != "reference" else ""), ref.image.sha256)
         yield f"{name}{at}{stands}", ", ".join(filter(None, (ref.author, ref.licence)))
 
 
 def unused(record: RunRecord) -> Iterator[tuple[str, str]]:
     """The number of unused candidates by reason, and the nearest of each."""
-    # Each picture once, by how far it came: one that three searches passed over is one picture that is not used.
+    # Each image once, by how far it came: one that three searches passed over is one image that is not used.
     candidates = [pair for pair in furthest(record.searches) if pair[0].decision in UNUSED]
     tally = Counter(str(candidate.decision) for candidate, _ in candidates)
     for decided, number in tally.most_common():
         nearest, search = max(
             (pair for pair in candidates if pair[0].decision == decided), key=lambda pair: pair[0].similarity
         )
-        yield f"{counted(number, 'picture')} {DECISIONS[decided].meaning}", _nearest(nearest, search)
+        yield f"{counted(number, 'image')} {DECISIONS[decided].meaning}", _nearest(nearest, search)
 
 
 def _nearest(candidate: Candidate, search: Search) -> str:

@@ -68,8 +68,8 @@ def _divergence(a: StepFacts | None, b: StepFacts | None) -> Divergence | None:
     if a and b:
         outputs = _readable(input_differences(a.outputs, b.outputs), ("response",))
         if a.inputs and b.inputs and a.outputs.get("standing") == b.outputs.get("standing"):
-            # Of a step that is not done little was kept; and a picture that a run brings along is not judged again.
-            inputs = _readable(input_differences(a.inputs, b.inputs), ("backend", "reference pictures", "request"))
+            # Of a step that is not done little was kept; and an image that a run brings along is not judged again.
+            inputs = _readable(input_differences(a.inputs, b.inputs), ("backend", "reference images", "request"))
         if not inputs and not outputs:
             return None
     return Divergence(
@@ -95,7 +95,7 @@ def _result(record: RunRecord) -> Facts:
         "status": record.status,
         "outcome": record.outcome.value if record.outcome else None,
         "reason": record.reason,
-        "picture": record.image.sha256 if record.image else None,
+        "image": record.image.sha256 if record.image else None,
         "best attempt": record.best_attempt,
         "score": _score(record),
         "missing": record.unresolved,

@@ -18,7 +18,7 @@ def requested_inputs(record: RunRecord) -> Facts:
     subjects = [ref.image.sha256 for ref in first.references if ref.role != "reference"] if first else []
     asked: Facts = {
         "prompt": record.prompt,
-        "picture to start from": first.image.sha256 if first and first.origin == "handed_in" else None,
+        "image to start from": first.image.sha256 if first and first.origin == "handed_in" else None,
         "subjects": subjects,
         "never to be used": list(record.excluded_images),
         "always sent": [reference_name(pin) for pin in record.kept_images],
@@ -58,7 +58,7 @@ def reference_name(reference: UsedReference) -> str:
 
 
 def seen_name(sha256: str, *records: RunRecord | None) -> str:
-    """A library picture by its title, where one of these runs has seen it."""
+    """A library image by its title, where one of these runs has seen it."""
     searches = (search for record in records if record for search in record.searches)
     seen = (candidate for search in searches for candidate in search.candidates)
     return next((c.title for c in seen if c.image.sha256 == sha256 and c.title), sha256[:12])

@@ -19,7 +19,7 @@ class Difference(DiffPart):
     """One thing in which two runs differ.
 
     Attributes:
-        what: in a word or two, for instance "prompt", "seed", "picture".
+        what: in a word or two, for instance "prompt", "seed", "image".
         a: JSON-able; None where there is nothing. Images by their SHA-256, lists of references as lists.
         b: likewise.
     """
@@ -66,7 +66,7 @@ class RunSummary(DiffPart):
     Attributes:
         image: SHA-256 of its result.
         score: of its best attempt.
-        attempts: SHA-256 of each picture, oldest first.
+        attempts: SHA-256 of each image, oldest first.
         cached_calls: responses from the journal; `calls` does not count them.
     """
 
@@ -93,7 +93,7 @@ class RunDiff(DiffPart):
         setup: inputs and settings that differ.
         divergences: the steps that differ, in order; the first is where they part.
         shared: number of equal steps before the first divergence.
-        result: results that differ: outcome, picture, score, what is missing. Time and cost are not compared: a replay
+        result: results that differ: outcome, image, score, what is missing. Time and cost are not compared: a replay
             that changes nothing costs nothing, and is the same.
     """
 

@@ -26,7 +26,7 @@ class StepFacts:
     Attributes:
         text: what it did, on one line.
         inputs: prompt, references, seed, judge, …, by name.
-        outputs: picture, verdict, concepts, …, by name.
+        outputs: image, verdict, concepts, …, by name.
     """
 
     node: str
@@ -107,13 +107,13 @@ def _drawn(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple[Fa
     inputs = {
         "prompt": attempt.prompt,
         "references": [reference_name(reference) for reference in attempt.references],
-        "reference pictures": [reference.image.sha256 for reference in attempt.references],
+        "reference images": [reference.image.sha256 for reference in attempt.references],
         "seed": attempt.variation.seed,
         "size": str(config.size) if config.size else None,
         "generator": attempt.generator,
         "origin": attempt.origin,
     }
-    return inputs, {"picture": attempt.image.sha256, "revised prompt": attempt.revised_prompt}
+    return inputs, {"image": attempt.image.sha256, "revised prompt": attempt.revised_prompt}
 
 
 def _judged(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
@@ -121,7 +121,7 @@ def _judged(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple[F
     attempts: list[Attempt] = made.get("attempts") or []
     inputs: Facts = {
         "prompt": before.get("prompt"),
-        "picture shown": shown[-1].image.sha256 if shown else None,
+        "image shown": shown[-1].image.sha256 if shown else None,
         "checklist": [requirement.text for requirement in before.get("requirements") or []],
         "judge": setup.judge if isinstance(setup := before.get("setup"), RunSpec) else None,
         "judge mode": _run_config(before).judge_mode,
@@ -141,7 +141,7 @@ def _judged(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple[F
 
 def _named(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
     shown: list[Attempt] = before.get("attempts") or []
-    inputs: Facts = {"picture shown": shown[-1].image.sha256 if shown else None, "try": len(calls) or None}
+    inputs: Facts = {"image shown": shown[-1].image.sha256 if shown else None, "try": len(calls) or None}
     inputs |= {"temperature": [c.variation.temperature for c in calls if c.variation.temperature is not None]}
     return inputs, {"concepts": [concept.text for concept in made.get("concepts") or []]}
 

@@ -15,7 +15,7 @@ _HASH: Final = re.compile(r"^[0-9a-f]{64}$")
 
 
 def value_text(value: Any) -> str:
-    """A value as a person reads it; pictures and requests by the start of their hash."""
+    """A value as a person reads it; images and requests by the start of their hash."""
     if value is None or value == "" or value == []:
         return "nothing"
     if isinstance(value, bool):
@@ -112,7 +112,7 @@ def standing_text(side: RunSummary) -> str:
 def outcome_text(found: RunDiff) -> str:
     """Both results, in a sentence."""
     if not found.result:
-        return f"No: {_end(found.a)}, with the same picture." if found.a.image else f"No: {_end(found.a)}."
+        return f"No: {_end(found.a)}, with the same image." if found.a.image else f"No: {_end(found.a)}."
     a, b = _end(found.a), _end(found.b)
     return f"A: {a}. B: {b}." if a != b else f"Both: {a}. See below in what they differ."
 

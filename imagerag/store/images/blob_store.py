@@ -183,7 +183,7 @@ def verify(data: bytes, digest: str, *, where: str) -> None:
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file that is there whole or not at all, whenever the process or the machine stops."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Not mkstemp: its files are for their owner alone, while a picture is as readable as the user's umask says.
+    # Not mkstemp: its files are for their owner alone, while an image is as readable as the user's umask says.
     fresh = path.with_name(f".tmp-{uuid.uuid4().hex}")
     try:
         with fresh.open("xb") as file:

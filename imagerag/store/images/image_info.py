@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 THUMBNAIL_SIDE = 256
 
 _DECODED_SIDE: Final = 224
-"""The shorter side that a picture is decoded for: with what the decoder gives to spare, more than a thumbnail needs. It
+"""The shorter side that an image is decoded for: with what the decoder gives to spare, more than a thumbnail needs. It
 is the smallest that encoders ask for: a photo of 12 megapixels is decoded at an eighth of its size for both."""
 
 
@@ -25,12 +25,12 @@ class ImageInfo:
     Attributes:
         image: hash, media type, and the size as it is seen (EXIF orientation applied).
         thumbnail: WebP, at most 256 pixels on its longer side; empty when none was asked for.
-        picture: as `decoding.open_rgb` gives it for an encoder, where it was decoded for one; see `image_info`.
+        decoded: as `decoding.open_rgb` gives it for an encoder, where it was decoded for one; see `image_info`.
     """
 
     image: ImageRef
     thumbnail: bytes = b""
-    picture: "Image | None" = field(default=None, compare=False, repr=False)
+    decoded: "Image | None" = field(default=None, compare=False, repr=False)
 
 
 def inspect(data: bytes) -> ImageRef:
@@ -48,7 +48,7 @@ def image_info(data: bytes, *, thumbnail: bool = True, side: int | None = None, 
     Args:
         data: the bytes of a file.
         thumbnail: whether one is made.
-        side: the shorter side that an encoder wants; the picture for it is given too, from the same decoding.
+        side: the shorter side that an encoder wants; the image for it is given too, from the same decoding.
         digest: the SHA-256 of `data` where it is known already.
 
     Raises:
@@ -65,12 +65,12 @@ def image_info(data: bytes, *, thumbnail: bool = True, side: int | None = None, 
     return ImageInfo(image, small, None if side is None else opaque(decoded.image))
 
 
-def _thumbnail(picture: "Image") -> bytes:
+def _thumbnail(decoded: "Image") -> bytes:
     from PIL import ImageOps
 
-    longer = max(picture.size)
+    longer = max(decoded.size)
     factor = 2 * longer // (3 * THUMBNAIL_SIDE)  # averaged first, which is fast, and then reduced with care
-    small = picture.reduce(factor) if factor > 1 else picture
+    small = decoded.reduce(factor) if factor > 1 else decoded
     if longer > THUMBNAIL_SIDE:
         small = ImageOps.contain(small, (THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     out = io.BytesIO()

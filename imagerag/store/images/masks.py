@@ -1,4 +1,4 @@
-"""Whether a mask says where a picture may be edited: a PNG of the picture's size, transparent there."""
+"""Whether a mask says where an image may be edited: a PNG of the image's size, transparent there."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +17,7 @@ _MAY_CHANGE: Final = (255, 255, 255)
 
 
 def shown_mask(mask: "Image") -> "Image":
-    """A mask as something to look at, whatever its colours: light where the picture may change, dark where it stays."""
+    """A mask as something to look at, whatever its colours: light where the image may change, dark where it stays."""
     from PIL import ImageOps
 
     if mask.mode == "RGB":
@@ -26,14 +26,14 @@ def shown_mask(mask: "Image") -> "Image":
     return ImageOps.colorize(stays, _STAYS, _MAY_CHANGE)
 
 
-def check_mask(mask: bytes, picture: bytes) -> None:
-    """Check a mask against the picture it belongs to (as it stands upright).
+def check_mask(mask: bytes, original: bytes) -> None:
+    """Check a mask against the image it belongs to (as it stands upright).
 
     Raises:
-        UsageError: one of them is no image, or the mask is not a PNG below 4 MB of the picture's size that is
+        UsageError: one of them is no image, or the mask is not a PNG below 4 MB of the image's size that is
             fully transparent somewhere.
     """
-    hole, whole = inspect(mask), inspect(picture)
+    hole, whole = inspect(mask), inspect(original)
     if hole.media_type != "image/png" or len(mask) > MAX_MASK_BYTES:
         message = f"it is {hole.media_type} with {len(mask) / 2**20:.1f} MB"
         raise UsageError(f"a mask must be a PNG below 4 MB; {message}")

@@ -1,4 +1,4 @@
-"""Copies of pictures inside a library's folder, named by their content.
+"""Copies of images inside a library's folder, named by their content.
 
 Files, and no blob column: LanceDB 0.40 writes blobs of either version anew whenever it joins fragments, which every
 `optimize` does, and it has no way to leave them out. A file is written once. The copies lie within the table's folder,

@@ -1,6 +1,6 @@
-"""Several libraries searched as one: the same pictures under two encoders, say, or two folders of one's own.
+"""Several libraries searched as one: the same images under two encoders, say, or two folders of one's own.
 
-Similarities of different encoders are not comparable, so the lists are joined by the places in them, and each picture
+Similarities of different encoders are not comparable, so the lists are joined by the places in them, and each image
 keeps the threshold of the library that found it.
 """
 
@@ -28,7 +28,7 @@ class JoinedLibraries:
 
     @property
     def threshold(self) -> float:
-        """There is none for all of them: each picture comes with that of its own library.
+        """There is none for all of them: each image comes with that of its own library.
 
         Raises:
             LibraryError: always.
@@ -60,7 +60,7 @@ class JoinedLibraries:
         return [self._of_each(found)[:k] for found in zip(*lists, strict=True)]
 
     async def search_by_image(self, image: bytes, *, k: int, filter: Filter) -> Sequence[Hit]:
-        """The same for a picture; the thresholds are those between pictures, where a library has one."""
+        """The same for an image; the thresholds are those between images, where a library has one."""
         lists = await asyncio.gather(
             *(library.search_by_image(image, k=k, filter=filter) for library in self.libraries)
         )
@@ -68,7 +68,7 @@ class JoinedLibraries:
         return self._joined(lists, limits)[:k]
 
     async def listed(self, *, filter: Filter, limit: int) -> tuple[list[Any], int]:
-        """At most `limit` of the pictures of those that can list them, sorted by id, and how many there are in all."""
+        """At most `limit` of the images of those that can list them, sorted by id, and how many there are in all."""
         able = [library for library in self.libraries if hasattr(library, "listed")]
         found = [await library.listed(filter=filter, limit=limit) for library in able]
         rows = {row.image.sha256: row for listed, _ in reversed(found) for row in listed}
@@ -76,7 +76,7 @@ class JoinedLibraries:
         return [rows[sha256] for sha256 in sorted(rows)][:limit], several
 
     async def check_filter(self, filter: Filter) -> None:
-        """See that one of them can be asked what a filter asks: the others leave such pictures out.
+        """See that one of them can be asked what a filter asks: the others leave such images out.
 
         Raises:
             FilterError: none can.
@@ -121,7 +121,7 @@ class JoinedLibraries:
         async def get(library: ReferenceLibrary) -> bytes:
             small = getattr(library, "thumbnail", None)
             if small is None:
-                raise BlobError(f"library {library.name!r} keeps no small pictures")
+                raise BlobError(f"library {library.name!r} keeps no small images")
             return bytes(await small(sha256))
 
         return await self._from_its_library(get)
@@ -144,12 +144,12 @@ class JoinedLibraries:
             for place, hit in enumerate(found, start=1):
                 sha256, own = hit.image.sha256, replace(hit, library=library.name, threshold=limit)
                 score[sha256] = score.get(sha256, 0.0) + 1 / (RRF + place)
-                # Of one picture in several libraries, the one that finds it to fit best by its own measure.
+                # Of one image in several libraries, the one that finds it to fit best by its own measure.
                 if sha256 not in best or _margin(own) > _margin(best[sha256]):
                     best[sha256] = own
         return sorted(best.values(), key=lambda hit: (-score[hit.image.sha256], -_margin(hit), hit.image.sha256))
 
 
 def _margin(hit: Hit) -> float:
-    """How far above its threshold a picture is; without one, how similar."""
+    """How far above its threshold an image is; without one, how similar."""
     return hit.similarity - (hit.threshold or 0.0)

@@ -128,7 +128,7 @@ class Library(LibraryReader):
         what came later.
 
         Args:
-            anew: False leaves the threshold between pictures as it is while the pictures are the same.
+            anew: False leaves the threshold between images as it is while the images are the same.
 
         Raises:
             LibraryError: the library is empty.

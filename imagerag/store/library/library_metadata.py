@@ -74,11 +74,11 @@ class Threshold(FrozenModel):
 
 
 class ImageThreshold(FrozenModel):
-    """From which cosine on two pictures show the same thing.
+    """From which cosine on two images show the same thing.
 
     Attributes:
-        cosine: None when none is claimed: too few pictures, or the encoder cannot tell them apart.
-        n_views, n_others: how many views of a picture, and how many other pictures, it was measured with.
+        cosine: None when none is claimed: too few images, or the encoder cannot tell them apart.
+        n_views, n_others: how many views of an image, and how many other images, it was measured with.
         images: how many images the library held then.
         measured_on: which (`content.images_hash`); empty in libraries of earlier versions.
     """
@@ -97,8 +97,8 @@ class LibraryMetadata(FrozenModel):
     Attributes:
         version: of this record's own form.
         spec, model, weights, preprocess, dimension: the encoder, as in `EmbedderIdentity`.
-        threshold: between a text and a picture; None until the library has been calibrated.
-        image_threshold: between two pictures; None until then, too.
+        threshold: between a text and an image; None until the library has been calibrated.
+        image_threshold: between two images; None until then, too.
     """
 
     version: int = Field(default=SCHEMA_VERSION, le=SCHEMA_VERSION)

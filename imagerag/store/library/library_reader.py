@@ -76,7 +76,7 @@ class LibraryReader:
 
     @property
     def image_threshold(self) -> float | None:
-        """The calibrated cosine from which on two pictures show the same thing; None where none is claimed."""
+        """The calibrated cosine from which on two images show the same thing; None where none is claimed."""
         measured = self._metadata.image_threshold
         return measured.cosine if measured else None
 

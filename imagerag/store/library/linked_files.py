@@ -1,4 +1,4 @@
-"""Pictures that stay in their files: reading one that is linked, and finding what became of it."""
+"""Images that stay in their files: reading one that is linked, and finding what became of it."""
 
 import os
 import shlex

@@ -79,7 +79,7 @@ class NewImage:
     """A row to be written with its vector.
 
     Attributes:
-        data: the encoded bytes, of which the library keeps a copy; None for a picture that stays in its files.
+        data: the encoded bytes, of which the library keeps a copy; None for an image that stays in its files.
         thumbnail: WebP.
         vector: unit, float32 [dimension].
     """
@@ -107,7 +107,7 @@ AT_A_TIME = 4096
 """Rows that are records at a time, beside the objects that are made of them."""
 
 IMAGE_COLUMN = "image"
-"""Where libraries of earlier versions have the bytes of their pictures."""
+"""Where libraries of earlier versions have the bytes of their images."""
 
 
 def schema(dimension: int, metadata: Mapping[str, str] | None = None) -> Any:

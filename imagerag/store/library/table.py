@@ -51,7 +51,7 @@ class LibraryTable:
         home: where it is kept.
         lance: the LanceDB table.
         folder: where its files are.
-        images: copies of its pictures.
+        images: copies of its images.
     """
 
     def __init__(self, home: DataDir, name: str, lance: Any) -> None:
@@ -212,7 +212,7 @@ class LibraryTable:
         return await self.read(lambda: copied_images(self, ids)) if ids else set()
 
     async def upsert(self, images: Sequence[NewImage]) -> None:
-        """Write whole rows, and copies of their pictures where they come with their bytes. Ids must differ.
+        """Write whole rows, and copies of their images where they come with their bytes. Ids must differ.
 
         Takes `files_lock`.
         """
@@ -266,7 +266,7 @@ class LibraryTable:
             await self.write(work)
 
     async def copy(self, rows: Any, source: "LibraryTable") -> None:
-        """Write whole rows of another library with the same encoder, and what it keeps of their pictures."""
+        """Write whole rows of another library with the same encoder, and what it keeps of their images."""
 
         def work() -> None:
             for at, sha256 in enumerate(rows["id"].to_pylist()):
@@ -293,12 +293,12 @@ class LibraryTable:
         await self.write(lambda: merge_rows(self.lance, form.to_files_table(files, self.lance.schema)))
 
     async def delete(self, ids: Sequence[str]) -> int:
-        """Take rows out; how many there were. Copies of their pictures go with the next `optimize`."""
+        """Take rows out; how many there were. Copies of their images go with the next `optimize`."""
         result = await self.write(lambda: self.lance.delete(form.id_filter("id", ids)))
         return int(result.num_deleted_rows)
 
     def remove_strays(self) -> None:
-        """Delete copies of pictures that no version of the table has. Nobody else may write meanwhile."""
+        """Delete copies of images that no version of the table has. Nobody else may write meanwhile."""
         self.images.remove(stray_files(self))
 
     def lance_file_sizes(self) -> Iterator[int]:

@@ -40,7 +40,7 @@ async def update_thresholds(
     what came later.
 
     Returns:
-        The threshold between texts and pictures, and the library's metadata as it is then.
+        The threshold between texts and images, and the library's metadata as it is then.
 
     Raises:
         LibraryError: the library is empty.

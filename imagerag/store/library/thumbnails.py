@@ -1,4 +1,4 @@
-"""The small pictures of a library, without the encoder that searches it: for pages and lists."""
+"""The small images of a library, without the encoder that searches it: for pages and lists."""
 
 from collections.abc import Collection
 

@@ -1,4 +1,4 @@
-"""Answerers: from metadata without a model, or from pictures with a vision-language model.
+"""Answerers: from metadata without a model, or from images with a vision-language model.
 
 To add an answerer, implement the `Answerer` port in a module here and name its factory in `tools/registry.py`.
 """

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from imagerag.tools.spec import BackendSpec
 
 NAMED: Final = MAX_CITATIONS
-"""Pictures named in one answer; of more it is said how many there are."""
+"""Images named in one answer; of more it is said how many there are."""
 _EXAMPLES: Final = 5
-"""Pictures named where only their number was asked for, or nothing that was understood."""
+"""Images named where only their number was asked for, or nothing that was understood."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,9 @@ class MetadataAnswerer:
         finding: MetadataResult | None,
         earlier: Sequence[ConversationTurn],
         variation: SamplingParams,
-        pictures: Sequence[ImagePart] = (),
+        question_images: Sequence[ImagePart] = (),
     ) -> AnswerWithCitations:
-        """Put the finding into words; every picture that is named is cited."""
+        """Put the finding into words; every image that is named is cited."""
         return _Answer(sources, finding).worded()
 
     async def answer_without(
@@ -59,7 +59,7 @@ class MetadataAnswerer:
         *,
         earlier: Sequence[ConversationTurn],
         variation: SamplingParams,
-        pictures: Sequence[ImagePart] = (),
+        question_images: Sequence[ImagePart] = (),
     ) -> AnswerWithCitations:
         """Nothing: without a library there is no metadata."""
         note = "this answerer has no model: without the library it knows nothing"
@@ -126,7 +126,7 @@ class _Answer:
         return " ".join([text, *(side for side in sides if side)])
 
     def value(self) -> str:
-        """What is asked of each picture that fits."""
+        """What is asked of each image that fits."""
         finding = self.finding
         shown = self._shown()
         lacking = [key for key in finding.asked if not any(_value(source, key) for source in shown)]
@@ -166,7 +166,7 @@ class _Answer:
     def _unclear(self) -> str:
         finding = self.finding
         if NOTHING_LIKE_IT in finding.notes:
-            text = "I look at no picture myself, and I can say nothing of this one."
+            text = "I look at no image myself, and I can say nothing of this one."
         elif finding.unknown:
             words = ", ".join(f"“{word}”" for word in finding.unknown[:8])
             text = f"I do not understand the whole question: nothing in the library's metadata says {words}."
@@ -179,9 +179,7 @@ class _Answer:
 
     def _none(self) -> str:
         finding = self.finding
-        text = (
-            f"The library holds nothing like that: of {counted(finding.rows, 'picture')} none has {finding.condition}."
-        )
+        text = f"The library holds nothing like that: of {counted(finding.rows, 'image')} none has {finding.condition}."
         near = [source for source in self.listed if source.by == "similarity"][:3]
         return f"{text} The nearest by similarity: {self._named(near, lambda s: s.caption)}." if near else text
 
@@ -198,9 +196,9 @@ class _Answer:
         return [self.sources[sha] for sha in self.finding.ids if sha in self.sources][:NAMED]
 
     def _all(self, *, every: str = "all ") -> str:
-        """`3 pictures with colour red`."""
+        """`3 images with colour red`."""
         finding = self.finding
-        what = counted(finding.matched, "picture")
+        what = counted(finding.matched, "image")
         if finding.condition:
             return f"{what} with {finding.condition}"
         return what if finding.notes and finding.matched == 1 else f"{every}{what}"

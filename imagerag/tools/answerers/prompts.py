@@ -48,13 +48,13 @@ _OWN: Final = (
 )
 
 
-def own_picture_text(number: int) -> str:
-    """What stands before a picture that the question came with."""
+def own_image_text(number: int) -> str:
+    """What stands before an image that the question came with."""
     return f"QUESTION PICTURE {number} (the person's own, no source):"
 
 
 def source_text(source: Source) -> str:
-    """A source in words, beside its picture."""
+    """A source in words, beside its image."""
     fields: list[tuple[str, Any]] = [
         ("title", source.title),
         ("caption", source.caption),
@@ -74,10 +74,10 @@ def question(
     earlier: Sequence[ConversationTurn],
     sources: Sequence[Source],
     wording: int,
-    pictures: int = 0,
+    question_images: int = 0,
 ) -> str:
-    """The question, what came before it, and the form of the answer; `pictures` of the person's own are shown."""
-    parts = [_OWN] if pictures else []
+    """The question, what came before it, and the form of the answer; with the number of the person's own images."""
+    parts = [_OWN] if question_images else []
     if finding is not None and finding.kind != "unknown":
         named = [f"{source.number}" for source in sources if source.id in finding.ids]
         which = f" The first of these, in order, are the sources {', '.join(named)}." if named else ""
@@ -90,10 +90,10 @@ def question(
     return "\n\n".join(parts)
 
 
-def plain_question(text: str, earlier: Sequence[ConversationTurn], *, pictures: int = 0) -> str:
+def plain_question(text: str, earlier: Sequence[ConversationTurn], *, question_images: int = 0) -> str:
     """The question alone, with what was asked (not what was answered: that came from the library) before it."""
     before = "".join(f"EARLIER QUESTION: {quoted(one.question)}\n" for one in earlier)
-    if pictures:
+    if question_images:
         before = f"The pictures marked QUESTION PICTURE show what the question is about.\n{before}"
     return f"{before}QUESTION: {quoted(text)}\n\nAnswer in at most five sentences of plain text."
 

@@ -1,4 +1,4 @@
-"""An answerer that is a vision-language model: it is shown the retrieved pictures and what is written about them.
+"""An answerer that is a vision-language model: it is shown the retrieved images and what is written about them.
 
 It asks through the same `ChatModel` as the judge of that spec, so any model that can judge can answer. Prompts are in
 `prompts.py`, how answers are read in `response_parsing.py`.
@@ -33,7 +33,7 @@ class VlmAnswerer:
 
     Attributes:
         chat: the model.
-        longest_side: pictures are scaled down to this many pixels on their longer side.
+        longest_side: images are scaled down to this many pixels on their longer side.
     """
 
     chat: ChatModel
@@ -51,8 +51,8 @@ class VlmAnswerer:
 
     @property
     def capabilities(self) -> Capabilities:
-        """It looks at its sources and at a question's own pictures, at the model's prices."""
-        return Capabilities(tariff=words_tariff(self.chat), needs_images=True, takes_pictures=True)
+        """It looks at its sources and at a question's own images, at the model's prices."""
+        return Capabilities(tariff=words_tariff(self.chat), needs_images=True, takes_images=True)
 
     async def answer(
         self,
@@ -62,16 +62,16 @@ class VlmAnswerer:
         finding: MetadataResult | None,
         earlier: Sequence[ConversationTurn],
         variation: SamplingParams,
-        pictures: Sequence[ImagePart] = (),
+        question_images: Sequence[ImagePart] = (),
     ) -> AnswerWithCitations:
-        """Show the person's own pictures and the sources, ask, and read the answer with its citations.
+        """Show the person's own images and the sources, ask, and read the answer with its citations.
 
         Raises:
             RefusalError: content policy.
             BackendError: the model did not answer.
             JudgeReplyError: the answer could not be read, or nothing supports it.
         """
-        parts = await self._own(pictures)
+        parts = await self._own(question_images)
         for source in sources:
             parts.append(prompts.source_text(source))
             if source.image is not None:
@@ -83,7 +83,7 @@ class VlmAnswerer:
                 earlier=earlier,
                 sources=sources,
                 wording=variation.prompt_variant,
-                pictures=len(pictures),
+                question_images=len(question_images),
             )
         )
         turns = [ChatMessage("system", (prompts.SYSTEM,)), ChatMessage("user", tuple(parts))]
@@ -99,7 +99,7 @@ class VlmAnswerer:
         *,
         earlier: Sequence[ConversationTurn],
         variation: SamplingParams,
-        pictures: Sequence[ImagePart] = (),
+        question_images: Sequence[ImagePart] = (),
     ) -> AnswerWithCitations:
         """Ask the same without any source.
 
@@ -108,10 +108,12 @@ class VlmAnswerer:
             BackendError: the model did not answer.
             JudgeReplyError: it answered with nothing.
         """
-        own = await self._own(pictures)
+        own = await self._own(question_images)
         turns = [
             ChatMessage("system", (prompts.PLAIN_SYSTEM,)),
-            ChatMessage("user", (*own, prompts.plain_question(question, earlier, pictures=len(pictures)))),
+            ChatMessage(
+                "user", (*own, prompts.plain_question(question, earlier, question_images=len(question_images)))
+            ),
         ]
         reply = await self.chat.ask(turns, schema=None, variation=variation)
         text = clean(reply.text)
@@ -120,11 +122,11 @@ class VlmAnswerer:
             raise JudgeReplyError(f"the answer cannot be used: {silence(reply.text)}", raw=reply.text)
         return AnswerWithCitations(text=text, in_library=False, raw=reply.text, **built_messages(reply))
 
-    async def _own(self, pictures: Sequence[ImagePart]) -> list[str | ChatImage]:
-        """The person's own pictures, each marked as that."""
+    async def _own(self, question_images: Sequence[ImagePart]) -> list[str | ChatImage]:
+        """The person's own images, each marked as that."""
         parts: list[str | ChatImage] = []
-        for number, picture in enumerate(pictures, start=1):
-            parts += [prompts.own_picture_text(number), await in_thread(scaled, picture.data, self.longest_side)]
+        for number, image in enumerate(question_images, start=1):
+            parts += [prompts.own_image_text(number), await in_thread(scaled, image.data, self.longest_side)]
         return parts
 
 

@@ -101,11 +101,11 @@ class OpenClipEmbedder:
         """
         loop = asyncio.get_running_loop()
         rows: list[Vectors] = []
-        ready = asyncio.ensure_future(self._pictures(images, 0))
+        ready = asyncio.ensure_future(self._prepare_batch(images, 0))
         try:
             for start in range(0, len(images), _IMAGES):
                 batch = await ready
-                ready = asyncio.ensure_future(self._pictures(images, start + _IMAGES))  # while the model looks
+                ready = asyncio.ensure_future(self._prepare_batch(images, start + _IMAGES))  # while the model looks
                 rows.extend(await loop.run_in_executor(_worker(), self._encode_images, batch))
         finally:
             ready.cancel()
@@ -129,27 +129,27 @@ class OpenClipEmbedder:
             rows.extend(await loop.run_in_executor(_worker(), self._encode_images, batch))
         return _stacked(rows, self.identity.dimension)
 
-    async def _pictures(self, images: Sequence[bytes], start: int) -> list[Any]:
-        """The next pictures, decoded and scaled.
+    async def _prepare_batch(self, images: Sequence[bytes], start: int) -> list[Any]:
+        """The next images, decoded and scaled.
 
         Raises:
             UsageError: one of them cannot be read; the others are not waited for.
         """
         room = asyncio.Semaphore(_DECODED)
 
-        async def picture(at: int) -> Any:
+        async def prepare(at: int) -> Any:
             async with room:
-                return await in_thread(self._picture, images[at], at)
+                return await in_thread(self._prepare, images[at], at)
 
         places = range(start, min(start + _IMAGES, len(images)))
-        tasks = [asyncio.ensure_future(picture(at)) for at in places]
+        tasks = [asyncio.ensure_future(prepare(at)) for at in places]
         try:
             return await asyncio.gather(*tasks)
         finally:
             for task in tasks:
                 task.cancel()
 
-    def _picture(self, data: bytes, index: int) -> Any:
+    def _prepare(self, data: bytes, index: int) -> Any:
         try:
             return self.prepare(open_rgb(data, side=self.image_side))
         except UsageError as error:

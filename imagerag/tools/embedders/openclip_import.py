@@ -26,7 +26,7 @@ _ABSENT: Final = ("transformers", "timm", "horovod", "torch.distributed")
 """open_clip has a way without each of these: it catches the ImportError."""
 
 _NAMED_ONLY: Final = ("torchvision",)
-"""Imported without a way around; names of it are used in training and in the transforms of pictures alone."""
+"""Imported without a way around; names of it are used in training and in the transforms of images alone."""
 
 _FOR_FEW_TEXTS: Final = ("ftfy",)
 """Mends broken texts for the tokenizer; plain ones, which are nearly all queries, it leaves as they are."""

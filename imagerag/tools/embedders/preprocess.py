@@ -1,4 +1,4 @@
-"""Pictures as the image tower sees them. As open_clip's `image_transform_v2`, number by number, without torchvision."""
+"""Images as the image tower sees them. As open_clip's `image_transform_v2`, number by number, without torchvision."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -7,11 +7,11 @@ if TYPE_CHECKING:
     from PIL.Image import Image, Resampling
 
 _LONGEST: Final = 16
-"""Times its shorter side that the longer side of a picture is looked at: its middle alone is seen."""
+"""Times its shorter side that the longer side of an image is looked at: its middle alone is seen."""
 
 
 def preprocessing(preprocess: Mapping[str, Any]) -> "Callable[[Image], Any]":
-    """From an RGB picture to a float32 tensor [3, height, width].
+    """From an RGB image to a float32 tensor [3, height, width].
 
     Args:
         preprocess: keyword arguments of open_clip's `PreprocessCfg`.
@@ -26,54 +26,54 @@ def preprocessing(preprocess: Mapping[str, Any]) -> "Callable[[Image], Any]":
         made: Callable[[Image], Any] = image_transform_v2(PreprocessCfg(**preprocess), is_train=False)
         return made
 
-    def see(picture: "Image") -> Any:
+    def see(image: "Image") -> Any:
         if mode == "longest":
             fill = preprocess.get("fill_color", 0)
-            resized = _whole(picture, (width, height), fill=fill, interpolation=interpolation)
+            resized = _whole(image, (width, height), fill=fill, interpolation=interpolation)
         else:
-            resized = _resized(picture, (width, height), squash=mode == "squash", interpolation=interpolation)
+            resized = _resized(image, (width, height), squash=mode == "squash", interpolation=interpolation)
         return _normal(resized, preprocess["mean"], preprocess["std"])
 
     return see
 
 
-def _resized(picture: "Image", size: tuple[int, int], *, squash: bool, interpolation: str) -> "Image":
+def _resized(image: "Image", size: tuple[int, int], *, squash: bool, interpolation: str) -> "Image":
     """In `size` (width, height): squeezed into it, or reduced to it on the shorter side and cut in the middle."""
     how = _how(interpolation)
     if squash:
-        return picture if picture.size == size else picture.resize(size, how)
-    picture = _middle(picture)
-    (width, height), side = picture.size, size[0]
+        return image if image.size == size else image.resize(size, how)
+    image = _middle(image)
+    (width, height), side = image.size, size[0]
     longer = int(side * max(width, height) / min(width, height))
     wanted = (side, longer) if width <= height else (longer, side)
-    if picture.size != wanted:
-        picture = picture.resize(wanted, how)
-    left, top = round((picture.width - side) / 2.0), round((picture.height - side) / 2.0)
-    return picture.crop((left, top, left + side, top + side))
+    if image.size != wanted:
+        image = image.resize(wanted, how)
+    left, top = round((image.width - side) / 2.0), round((image.height - side) / 2.0)
+    return image.crop((left, top, left + side, top + side))
 
 
-def _middle(picture: "Image") -> "Image":
-    """A picture without the ends of a line: enlarged to `size` on its shorter side, a line would fill the memory."""
-    (width, height), most = picture.size, _LONGEST * min(picture.size)
+def _middle(image: "Image") -> "Image":
+    """An image without the ends of a line: enlarged to `size` on its shorter side, a line would fill the memory."""
+    (width, height), most = image.size, _LONGEST * min(image.size)
     if max(width, height) <= most:
-        return picture
+        return image
     left, top = max(0, width - most) // 2, max(0, height - most) // 2
-    return picture.crop((left, top, min(width, left + most), min(height, top + most)))
+    return image.crop((left, top, min(width, left + most), min(height, top + most)))
 
 
-def _whole(picture: "Image", size: tuple[int, int], *, fill: int, interpolation: str) -> "Image":
+def _whole(image: "Image", size: tuple[int, int], *, fill: int, interpolation: str) -> "Image":
     """In the middle of `size` (width, height), reduced to it on the side that is the longer one for it."""
     from PIL import Image
 
-    (width, height), (wide, high) = picture.size, size
+    (width, height), (wide, high) = image.size, size
     ratio = max(height / high, width / wide)
     wanted = (max(1, round(width / ratio)), max(1, round(height / ratio)))  # of a line, a pixel is left
-    if picture.size != wanted:
-        picture = picture.resize(wanted, _how(interpolation))
+    if image.size != wanted:
+        image = image.resize(wanted, _how(interpolation))
     if wanted == size:
-        return picture
-    paper = Image.new(picture.mode, size, (fill,) * 3)
-    paper.paste(picture, ((wide - wanted[0]) // 2, (high - wanted[1]) // 2))
+        return image
+    paper = Image.new(image.mode, size, (fill,) * 3)
+    paper.paste(image, ((wide - wanted[0]) // 2, (high - wanted[1]) // 2))
     return paper
 
 
@@ -83,13 +83,13 @@ def _how(interpolation: str) -> "Resampling":
     return Resampling.BILINEAR if interpolation == "bilinear" else Resampling.BICUBIC
 
 
-def _normal(picture: "Image", mean: Any, std: Any) -> Any:
+def _normal(image: "Image", mean: Any, std: Any) -> Any:
     import numpy as np
     import torch
 
-    # Not computed by torch: in each of the threads that prepare pictures, it would start threads of its own, which
+    # Not computed by torch: in each of the threads that prepare images, it would start threads of its own, which
     # wait busily and take the processor from the model.
-    pixels = np.asarray(picture).transpose(2, 0, 1).astype(np.float32, order="C")
+    pixels = np.asarray(image).transpose(2, 0, 1).astype(np.float32, order="C")
     pixels /= np.float32(255)
     for channel, middle, spread in zip(pixels, mean, std, strict=True):
         channel -= np.float32(middle)

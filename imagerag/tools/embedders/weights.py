@@ -52,7 +52,7 @@ class Source:
 
     @property
     def side(self) -> int:
-        """The longer side of the picture the image tower sees, in pixels."""
+        """The longer side of the image the image tower sees, in pixels."""
         size = self.preprocess["size"]
         return int(size if isinstance(size, int) else max(size))
 

@@ -14,7 +14,7 @@ from imagerag.tools.fallback.base import Fallback
 
 
 class FallbackAnswerer(Fallback[Answerer]):
-    """Answers with the first answerer that does. It is handed pictures when one of them looks.
+    """Answers with the first answerer that does. It is handed images when one of them looks.
 
     Args:
         members: at least one, the preferred first.
@@ -37,11 +37,13 @@ class FallbackAnswerer(Fallback[Answerer]):
         finding: MetadataResult | None,
         earlier: Sequence[ConversationTurn],
         variation: SamplingParams,
-        pictures: Sequence[ImagePart] = (),
+        question_images: Sequence[ImagePart] = (),
     ) -> AnswerWithCitations:
         """See the port; the first response counts."""
         asked: dict[str, Any] = {"finding": finding, "earlier": earlier, "variation": variation}
-        return await self._first(lambda member: member.answer(question, sources, **asked, **_own(member, pictures)))
+        return await self._first(
+            lambda member: member.answer(question, sources, **asked, **_own(member, question_images))
+        )
 
     async def answer_without(
         self,
@@ -49,13 +51,15 @@ class FallbackAnswerer(Fallback[Answerer]):
         *,
         earlier: Sequence[ConversationTurn],
         variation: SamplingParams,
-        pictures: Sequence[ImagePart] = (),
+        question_images: Sequence[ImagePart] = (),
     ) -> AnswerWithCitations:
         """See the port; the first response counts."""
         asked: dict[str, Any] = {"earlier": earlier, "variation": variation}
-        return await self._first(lambda member: member.answer_without(question, **asked, **_own(member, pictures)))
+        return await self._first(
+            lambda member: member.answer_without(question, **asked, **_own(member, question_images))
+        )
 
 
-def _own(member: Answerer, pictures: Sequence[ImagePart]) -> dict[str, Any]:
-    """The pictures that a question came with, for a member that takes them."""
-    return {"pictures": pictures} if pictures and capabilities_of(member).takes_pictures else {}
+def _own(member: Answerer, question_images: Sequence[ImagePart]) -> dict[str, Any]:
+    """The images that a question came with, for a member that takes them."""
+    return {"question_images": question_images} if question_images and capabilities_of(member).takes_images else {}

@@ -2,7 +2,7 @@
 
 A fallback steps down at once, whatever the reason a backend did not answer (no quota, no key, overloaded, unreachable,
 no answer in time): waiting is only worth it when nobody answers, and that waiting is the graph's. A refusal, and words
-or a picture that cannot be read, are answers: they are not carried to the next backend. `on-refusal` in the spec says
+or an image that cannot be read, are answers: they are not carried to the next backend. `on-refusal` in the spec says
 otherwise for refusals: `openai:gpt-image-2,diffusers:sdxl-ip-adapter,on-refusal`.
 """
 
@@ -71,7 +71,7 @@ class Fallback(Generic[Member]):
             max_images=min(limits, default=None),
             votes=max(one.votes for one in each),
             needs_images=any(one.needs_images for one in each),
-            takes_pictures=any(one.takes_pictures for one in each),
+            takes_images=any(one.takes_images for one in each),
             members=self.members,
         )
 

@@ -48,7 +48,7 @@ class FallbackGenerator(Fallback[ImageGenerator]):
     async def generate(
         self, prompt: str, references: Sequence[ImagePart], *, variation: SamplingParams, size: Size | None
     ) -> GeneratedImage:
-        """Draw one picture; `prompt` is in the user's own words.
+        """Draw one image; `prompt` is in the user's own words.
 
         Raises:
             RefusalError: content policy.

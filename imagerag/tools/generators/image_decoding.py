@@ -12,7 +12,7 @@ from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 from imagerag.agent.errors import BackendError, ImageTooLargeError, UnreadableImageError, UsageError
 from imagerag.agent.images.decoding import MAX_BYTES, decode
 from imagerag.agent.threads import in_thread
-from imagerag.tools.error_bodies import holds_picture
+from imagerag.tools.error_bodies import holds_image
 from imagerag.tools.openai.errors import redact, unreadable
 from imagerag.tools.url_fetcher import Fetcher, FetchError
 
@@ -29,7 +29,7 @@ _DATA_URL: Final = re.compile(r"data:(?:[\w.+-]+/[\w.+-]+)?(?:;[\w.+-]+=[^;,]*)*
 _ADDRESS: Final = re.compile(r"https?://\S+$", re.I)
 _STANDARD: Final = str.maketrans("-_", "+/")
 _PAUSES_S: Final = (0.5, 2.0)
-"""Between the tries to fetch one picture, in seconds: some stores have it a moment after its address."""
+"""Between the tries to fetch one image, in seconds: some stores have it a moment after its address."""
 
 
 async def checked(data: bytes, who: str) -> tuple[bytes, str]:
@@ -81,10 +81,10 @@ def decoded(text: str, who: str) -> bytes:
 
 
 def first_image(answer: object, depth: int = 0, *, place: str = "") -> str:
-    """The first picture in an answer, as base64 or an address, wherever a server puts it; empty where there is none."""
+    """The first image in an answer, as base64 or an address, wherever a server puts it; empty where there is none."""
     if isinstance(answer, str):
         text = answer.strip()
-        return answer if text and (place in ("b64_json", "url") or _PICTURE.match(text)) else ""
+        return answer if text and (place in ("b64_json", "url") or _IMAGE.match(text)) else ""
     if isinstance(answer, list) and depth < _DEEPEST:
         return next(filter(None, (first_image(item, depth + 1, place=place) for item in answer)), "")
     if isinstance(answer, Mapping) and depth < _DEEPEST:
@@ -98,7 +98,7 @@ _PLACES: Final = (
     "images", "data", "output", "result", "artifacts",
 )  # fmt: skip
 _DEEPEST: Final = 5
-_PICTURE: Final = re.compile(rf"{_DATA_URL.pattern}|https?://\S+$|[\w+/=\s-]{{40,}}$", re.I)
+_IMAGE: Final = re.compile(rf"{_DATA_URL.pattern}|https?://\S+$|[\w+/=\s-]{{40,}}$", re.I)
 
 
 def is_address(text: str) -> bool:
@@ -112,10 +112,10 @@ def is_path(text: str) -> bool:
 
 
 def misplaced(answer: "BaseModel", who: str) -> UnreadableImageError | None:
-    """The error for an answer with a picture where none is looked for: it is paid for, so it is kept."""
+    """The error for an answer with an image where none is looked for: it is paid for, so it is kept."""
     said = answer.model_dump_json(warnings=False)
     where = f"{who} answered with an image where none is looked for"
-    return UnreadableImageError(where, data=said.encode()) if holds_picture(said) else None
+    return UnreadableImageError(where, data=said.encode()) if holds_image(said) else None
 
 
 def data_url(data: bytes, media_type: str) -> str:
@@ -135,7 +135,7 @@ async def fetched(
 ) -> bytes:
     """The image behind an address that came with an answer: over https from a public one, or from the host asked.
 
-    The picture is paid for when its address comes, so fetching it is tried several times, and drawing it is not. The
+    The image is paid for when its address comes, so fetching it is tried several times, and drawing it is not. The
     key goes only to the very server that was asked, where it wants one.
 
     Args:

@@ -63,7 +63,7 @@ CHAT_TEMPLATE: Final = replace(
         "{prompt}"
     ),
 )
-"""For models that answer a message with a picture: they are told what their answer is to be."""
+"""For models that answer a message with an image: they are told what their answer is to be."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,11 +77,11 @@ class ImageModel:
         qualities: values of `quality`; empty when it has no such parameter.
         input_fidelity: values of `input_fidelity`, for edits only.
         transparent: whether `background` may be transparent.
-        edits: whether it changes a picture that it is sent, where one is to be edited.
+        edits: whether it changes an image that it is sent, where one is to be edited.
         masks: whether an edit can be kept to the transparent pixels of a mask.
         streams: whether partial images can be streamed.
         response_format: sent where not None. OpenAI's own models refuse it, other servers answer with a URL without it.
-        seed: whether a `seed` is taken, and the same one gives the same picture.
+        seed: whether a `seed` is taken, and the same one gives the same image.
     """
 
     max_references: int = 1

@@ -1,4 +1,4 @@
-"""Images from models that answer a chat completion with pictures: OpenRouter, Gemini's compatible endpoint, vLLM."""
+"""Images from models that answer a chat completion with images: OpenRouter, Gemini's compatible endpoint, vLLM."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -59,14 +59,14 @@ OPTIONS: Final[Mapping[str, Reader]] = {
 
 
 class OpenAIChatImages(OpenAIImageGenerator):
-    """`openai-chat:MODEL@URL`: references go as image parts of one user message, the picture comes in the answer.
+    """`openai-chat:MODEL@URL`: references go as image parts of one user message, the image comes in the answer.
 
     Args:
         modalities: what the answer may consist of; models that only draw want `("image",)`. Empty sends none.
         image_config: whether a size is put as an aspect ratio in `image_config`; default at OpenRouter only. Where it
             is not, no size can be asked for.
         extra_body: further fields of the request.
-        image_hosts: other hosts that pictures come from, where the model itself writes their addresses, with a query.
+        image_hosts: other hosts that images come from, where the model itself writes their addresses, with a query.
         model_config: where it is, and what is known of it (see `HostedModelConfig`).
     """
 
@@ -105,12 +105,12 @@ class OpenAIChatImages(OpenAIImageGenerator):
     async def generate(
         self, prompt: str, references: Sequence[ImagePart], *, variation: SamplingParams, size: Size | None
     ) -> GeneratedImage:
-        """Draw one picture. A size is asked for as the nearest aspect ratio.
+        """Draw one image. A size is asked for as the nearest aspect ratio.
 
         Raises:
             UsageError: too long a prompt, too many images, a size where none can be asked for; nothing was sent.
             RefusalError: content policy.
-            BackendError: no usable picture came.
+            BackendError: no usable image came.
         """
         check_request(self.identity, self._facts, prompt, len(references), size)
         if size and not self._image_config:
@@ -145,7 +145,7 @@ class OpenAIChatImages(OpenAIImageGenerator):
             raise unreadable(self.identity, "something that is no chat completion; does the address end in /v1?")
         secrets, choice = self._account.secrets, answer.choices[0] if answer.choices else None
         url, by_model = next(image_urls(choice.message), (None, False)) if choice is not None else (None, False)
-        if url is None:  # a picture that is there counts, whatever is said beside it
+        if url is None:  # an image that is there counts, whatever is said beside it
             check_error_field((answer.model_extra or {}).get("error"), self.identity, secrets)
         if choice is None:
             raise unreadable(self.identity, "nothing")
@@ -170,7 +170,7 @@ class OpenAIChatImages(OpenAIImageGenerator):
 
 
 _BASE64: Final = re.compile(r"\s*(?:iVBORw0KGgo|/9j/|UklGR)[\w+/=\s-]{40,}$")
-"""A text that is nothing but a picture."""
+"""A text that is nothing but an image."""
 
 
 def image_urls(message: Any) -> Iterator[tuple[str, bool]]:
@@ -182,8 +182,8 @@ def image_urls(message: Any) -> Iterator[tuple[str, bool]]:
     """
     extra, content = message.model_extra or {}, message.content
     parts = [part for part in content if isinstance(part, Mapping)] if isinstance(content, list) else []
-    pictures = [{name: part[name] for name in part if name not in ("text", "type")} for part in parts]
-    placed = map(first_image, [{"images": extra.get("images")}, {"image": extra.get("image")}, *pictures])
+    images = [{name: part[name] for name in part if name not in ("text", "type")} for part in parts]
+    placed = map(first_image, [{"images": extra.get("images")}, {"image": extra.get("image")}, *images])
     yield from ((url, False) for url in placed if url)
     text = answer_in(_text(content))
     yield from ((found["url"], True) for found in _MARKDOWN.finditer(text))

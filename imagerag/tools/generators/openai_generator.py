@@ -58,7 +58,7 @@ class OpenAIImageGenerator:
     Args:
         provider, model: what is asked.
         draws: the model that draws, where `model` is another.
-        told: what else changes the pictures, for the identity; None is left out.
+        told: what else changes the images, for the identity; None is left out.
         model_config: see `HostedModelConfig`.
     """
 
@@ -90,7 +90,7 @@ class OpenAIImageGenerator:
 
     @property
     def capabilities(self) -> Capabilities:
-        """Its prices, and whether it changes a picture that it is sent."""
+        """Its prices, and whether it changes an image that it is sent."""
         return Capabilities(
             tariff=tariff_of(self._price, draws=True), edits=self._facts.edits and self._facts.max_references > 0
         )

@@ -71,7 +71,7 @@ class OpenAIImages(OpenAIImageGenerator):
 
     Options that a model is known not to take are refused when the adapter is made, not when money is at stake.
     References go in the order given; the graph puts the user's own subjects first, and the first one's mask is sent
-    with it. Unfinished pictures are streamed when somebody looks on who wants them (`agent/calls/call_context.py`).
+    with it. Unfinished images are streamed when somebody looks on who wants them (`agent/calls/call_context.py`).
 
     Args:
         json_references: send references inside JSON instead of as an edit; there is no place for a mask then.
@@ -155,12 +155,12 @@ class OpenAIImages(OpenAIImageGenerator):
     async def generate(
         self, prompt: str, references: Sequence[ImagePart], *, variation: SamplingParams, size: Size | None
     ) -> GeneratedImage:
-        """Draw one picture.
+        """Draw one image.
 
         Raises:
             UsageError: what is asked for is outside the model's documented limits; nothing was sent.
             RefusalError: content policy.
-            BackendError: no usable picture came.
+            BackendError: no usable image came.
         """
         check_request(self.identity, self._facts, prompt, len(references), size)
         for number, part in enumerate(references):
@@ -177,7 +177,7 @@ class OpenAIImages(OpenAIImageGenerator):
         return params | {"extra_body": extra or None, "extra_headers": idempotency.headers()}
 
     async def _ask(self, params: dict[str, Any], references: Sequence[ImagePart]) -> GeneratedImage:
-        """The picture; options that the server refuses are left out, one after the other."""
+        """The image; options that the server refuses are left out, one after the other."""
         watcher = current_call().progress
         # What LocalAI and OpenRouter do with a stream is not known; their answers come whole.
         if watcher.partial_images > 0 and self._facts.streams and self._json is None:
@@ -258,7 +258,7 @@ class OpenAIImages(OpenAIImageGenerator):
         # The client does not check what it parses: anything can be anywhere.
         image = answer.data[0] if isinstance(answer.data, list) and answer.data else None
         given = first_image(answer.model_dump(warnings=False))
-        if not given:  # a picture that is there counts, whatever is said beside it
+        if not given:  # an image that is there counts, whatever is said beside it
             check_error_field((answer.model_extra or {}).get("error"), self.identity, self._account.secrets)
             raise misplaced(answer, self.identity) or unreadable(self.identity, "no image")
         data = await self._behind(given)
@@ -272,7 +272,7 @@ class OpenAIImages(OpenAIImageGenerator):
         return decoded(given, self.identity)
 
     async def _watched(self, events: Any, watcher: ProgressCallback) -> GeneratedImage:
-        """The final picture of a stream; unfinished ones go to whoever looks on."""
+        """The final image of a stream; unfinished ones go to whoever looks on."""
         final = None
         async with events:
             async for event in events:
@@ -281,13 +281,13 @@ class OpenAIImages(OpenAIImageGenerator):
                 elif event.type.endswith(".completed"):
                     final = event
         if final is None:
-            raise unreadable(self.identity, "a stream that ended before its picture was finished")
+            raise unreadable(self.identity, "a stream that ended before its image was finished")
         return await self._image(decoded(final.b64_json, self.identity), final.usage, None)
 
     async def _show(self, event: Any, watcher: ProgressCallback) -> None:
         try:
             await watcher.partial(decoded(event.b64_json, self.identity), event.partial_image_index)
-        except Exception as error:  # a picture that is paid for is not lost to its progress bar
+        except Exception as error:  # an image that is paid for is not lost to its progress bar
             _log.warning("progress of %s could not be shown: %s", self.identity, redact(str(error)))
 
     async def _image(self, data: bytes, usage: object, revised_prompt: str | None) -> GeneratedImage:

@@ -99,12 +99,12 @@ class OpenAIResponsesImages(OpenAIImageGenerator):
     async def generate(
         self, prompt: str, references: Sequence[ImagePart], *, variation: SamplingParams, size: Size | None
     ) -> GeneratedImage:
-        """Draw one picture.
+        """Draw one image.
 
         Raises:
             UsageError: what is asked for is outside the image model's documented limits; nothing was sent.
             RefusalError: content policy.
-            BackendError: no usable picture came.
+            BackendError: no usable image came.
         """
         check_request(self.identity, self._facts, prompt, len(references), size)
         key = self._account.sent_key(self.identity)
@@ -120,7 +120,7 @@ class OpenAIResponsesImages(OpenAIImageGenerator):
         parts += [{"type": "image_url", "image_url": {"url": url}} for url in urls]
         tool = self._tool | ({"size": str(size)} if size else {})
         while True:
-            # The tool's type and model are no options: without them another picture, or none, would be drawn.
+            # The tool's type and model are no options: without them another image, or none, would be drawn.
             sent = self._refused.without(tool)
             # Images must be in no trace: neither callbacks that are inherited nor LangSmith's own see this call.
             asked = self._drawer(sent, key).ainvoke([HumanMessage(content=parts)], {"callbacks": []})

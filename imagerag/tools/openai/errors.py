@@ -22,7 +22,7 @@ from imagerag.agent.errors import (
 from imagerag.tools.error_bodies import (
     ErrorBody,
     body_of,
-    holds_picture,
+    holds_image,
     is_page,
     read_body,
     told_in_good_answer,
@@ -131,10 +131,10 @@ def unreadable(who: str, what: str) -> BackendError:
 
 
 def unparsable(who: str, error: Exception) -> BackendError:
-    """The error for an answer that is not the JSON it should be; one with a picture in it is not paid for again."""
+    """The error for an answer that is not the JSON it should be; one with an image in it is not paid for again."""
     text = str(getattr(error, "doc", None) or "")
-    if holds_picture(text, broken=True):
-        broken = f"{who} answered with a picture inside of JSON that breaks off"
+    if holds_image(text, broken=True):
+        broken = f"{who} answered with an image inside of JSON that breaks off"
         return UnreadableImageError(broken, data=text.encode("utf-8", "replace"))
     return unreadable(who, "something that is not JSON")
 

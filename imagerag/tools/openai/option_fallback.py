@@ -1,4 +1,4 @@
-"""Asking a server again without an option that it refuses: learnt once by each adapter, and said with each picture.
+"""Asking a server again without an option that it refuses: learnt once by each adapter, and said with each image.
 
 A deployment or an alias hides which model answers, so what it takes is not known beforehand. A refusal of an option
 costs nothing.
@@ -16,7 +16,7 @@ from imagerag.tools.openai.errors import redact, to_imagerag_error
 from imagerag.tools.openai.refused_options import may_refuse, refused_option
 
 NEVER: Final = frozenset({"model", "prompt", "messages", "image", "mask", "extra_body", "extra_headers", "input"})
-"""What is the request itself: a picture without it would be another one."""
+"""What is the request itself: an image without it would be another one."""
 
 NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "partial_images": ("partial_image", "stream", "streaming"),

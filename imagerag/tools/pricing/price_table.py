@@ -34,7 +34,7 @@ TELLS_COST: Final = frozenset({"openrouter.ai"})
 """Hosts whose usage says what was billed, in US dollars."""
 
 PARTIAL_TOKENS: Final = 100
-"""Image tokens that one unfinished picture of a stream costs beside the picture itself (OpenAI's image guide)."""
+"""Image tokens that one unfinished image of a stream costs beside the image itself (OpenAI's image guide)."""
 
 
 @dataclass(frozen=True)

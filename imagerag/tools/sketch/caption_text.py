@@ -1,6 +1,6 @@
 """The many ways to say what is in a scene, each with the exact claim it makes.
 
-Training needs both: the text goes into the text tower, the claim decides in which pictures of the batch the text is
+Training needs both: the text goes into the text tower, the claim decides in which images of the batch the text is
 true. A claim may be partial (`a red circle`, `something striped`, `a grid background`) or false on purpose.
 """
 

@@ -1,4 +1,4 @@
-"""The sketch catalogue: products with a drawn picture each, the reference library of the offline demo.
+"""The sketch catalogue: products with a drawn image each, the reference library of the offline demo.
 
 The eight classic products come first; the rest covers, in several colours, every shape and pattern that the painter
 does not know. There is no black hexagon on purpose: a search for one has nothing to find.
@@ -97,8 +97,8 @@ def _range(rng: Random, shape: str, taken: set[Thing]) -> list[Thing]:
     return things
 
 
-def picture_of(product: Product) -> Scene:
-    """The scene a product's picture is drawn from: the thing alone, large, on plain paper."""
+def product_scene(product: Product) -> Scene:
+    """The scene a product's image is drawn from: the thing alone, large, on plain paper."""
     rng = Random(f"picture of {product.name}")
     outline = 0.0 if product.thing.pattern == "solid" and rng.random() < 0.3 else 0.06
     place = Placed(product.thing, 0.5, 0.5, rng.uniform(0.34, 0.42), rng.uniform(-10, 10), outline, 0.5)
@@ -110,7 +110,7 @@ def write_catalogue(folder: str | Path, *, size: int = 256) -> Path:
 
     Args:
         folder: Made when missing; files of earlier calls are overwritten with the same bytes.
-        size: Side of the pictures in pixels.
+        size: Side of the images in pixels.
 
     Returns:
         The manifest's path. Each line has `path` (relative), `caption`, `tags`, `metadata`, `source`, `author`,
@@ -121,7 +121,7 @@ def write_catalogue(folder: str | Path, *, size: int = 256) -> Path:
     lines = []
     for product in products():
         name = f"{product.stem}.png"
-        draw(picture_of(product), size).save(folder / name, compress_level=1)
+        draw(product_scene(product), size).save(folder / name, compress_level=1)
         lines.append(json.dumps(_entry(product, name)))
     manifest = folder / "manifest.jsonl"
     manifest.write_text("\n".join(lines) + "\n", encoding="utf-8")

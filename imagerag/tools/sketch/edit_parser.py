@@ -1,7 +1,7 @@
 """Read what an edit asks for: `make the red circle blue`, `replace the star with a heart`, `on a mint background`.
 
 Like the rest of the sketch world's language it reads the text alone. What is not understood as a change is taken for
-what should be in the picture afterwards, as any prompt is.
+what should be in the image afterwards, as any prompt is.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Edit:
     """One change.
 
     Attributes:
-        target: the thing in the picture that is changed or taken away; None where something is added.
+        target: the thing in the image that is changed or taken away; None where something is added.
         result: what there is in its place, or beside the rest; None where something is taken away.
         background: the word of the new background; another word where this world has no such background.
     """

@@ -11,7 +11,7 @@ from imagerag.tools.sketch.painting import StyleReference, paint
 
 
 class SketchGenerator:
-    """The painter behind the `ImageGenerator` port. Free of cost, deterministic, a few milliseconds per picture."""
+    """The painter behind the `ImageGenerator` port. Free of cost, deterministic, a few milliseconds per image."""
 
     identity = "sketch:painter-1"
     max_references = 4
@@ -28,9 +28,9 @@ class SketchGenerator:
     async def generate(
         self, prompt: str, references: Sequence[ImagePart], *, variation: SamplingParams, size: Size | None
     ) -> GeneratedImage:
-        """Paint one picture as PNG; only `variation.seed` changes it.
+        """Paint one image as PNG; only `variation.seed` changes it.
 
-        It is 256 x 256 unless asked otherwise; a picture that is edited keeps its own size.
+        It is 256 x 256 unless asked otherwise; an image that is edited keeps its own size.
         """
         given = [StyleReference(part.data, part.concept or part.caption, part.role) for part in references]
         canvas = (size.width, size.height) if size else None
@@ -41,8 +41,8 @@ class SketchGenerator:
 def _painted(prompt: str, references: Sequence[StyleReference], seed: int, size: tuple[int, int] | None) -> bytes:
     buffer = io.BytesIO()
     if references and references[0].role == "edit":
-        picture = repaint(prompt, references[0].data, list(references[1:]), seed=seed, size=size)
+        image = repaint(prompt, references[0].data, list(references[1:]), seed=seed, size=size)
     else:
-        picture = paint(prompt, references, seed=seed, size=size or (256, 256))
-    picture.save(buffer, "PNG")
+        image = paint(prompt, references, seed=seed, size=size or (256, 256))
+    image.save(buffer, "PNG")
     return buffer.getvalue()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SAME: Final = 0.92
 MOVED: Final = 0.1
-"""How far a thing may be from its place, as a share of the picture's shorter side."""
+"""How far a thing may be from its place, as a share of the image's shorter side."""
 PAPER: Final = 24.0
 """Distance in RGB up to which two papers are the same."""
 _SIDE: Final = 160
@@ -33,7 +33,7 @@ _AROUND: Final = 0.12
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
-    """The things of a picture, on white, the middle of each as shares of the picture, and its paper's colour."""
+    """The things of an image, on white, the middle of each as shares of the image, and its paper's colour."""
 
     things: list[bytes]
     places: list[tuple[float, float]]
@@ -46,7 +46,7 @@ def sketch_comparisons(embedder: Embedder) -> Comparisons:
     async def same(_prompt: str, judged: bytes, sent: bytes) -> Compared:
         seen, known = await in_thread(_look, judged), await in_thread(_look, sent)
         if not known.things or not seen.things:
-            return False, 0.0, f"nothing can be made out in {'the picture' if known.things else 'what was sent'}"
+            return False, 0.0, f"nothing can be made out in {'the image' if known.things else 'what was sent'}"
         vectors = await embedder.embed_images([*seen.things, *known.things])
         # All that a reference shows need not be there: it was sent for one thing of it.
         best = float((vectors[: len(seen.things)] @ vectors[len(seen.things) :].T).max())

@@ -1,7 +1,7 @@
-"""The painter's edits: the picture that is sent is the canvas, and only what is asked for is changed in it.
+"""The painter's edits: the image that is sent is the canvas, and only what is asked for is changed in it.
 
 A thing is found by its colours and its outline. What is not touched keeps its
-pixels; what the painter does not know it guesses, or takes from a reference, as in any picture of its own.
+pixels; what the painter does not know it guesses, or takes from a reference, as in any image of its own.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ def repaint(
     """The original with what a prompt asks for changed in it, and everything else as it was.
 
     Args:
-        original: the encoded picture; the result has its size unless another is asked for.
+        original: the encoded image; the result has its size unless another is asked for.
         references: what things look like that the painter does not know.
     """
-    picture = open_rgb(original)
-    if size is not None and picture.size != size:
-        picture = picture.resize(size)
-    things = placed_cuts(picture)
-    edits, canvas = read_edits(scene_prompt(prompt)), picture.copy()
+    image = open_rgb(original)
+    if size is not None and image.size != size:
+        image = image.resize(size)
+    things = placed_cuts(image)
+    edits, canvas = read_edits(scene_prompt(prompt)), image.copy()
     ground = next((edit.background for edit in edits if edit.background in BACKGROUNDS), "")
     if ground:
         side = max(canvas.size)
@@ -65,7 +65,7 @@ def repaint(
     left = list(things)
     spots: list[Spot] = []
     for edit in edits:
-        spots += _carry_out(edit, left, canvas, Random(f"{seed}/{prompt}"), picture, erase=not ground)
+        spots += _carry_out(edit, left, canvas, Random(f"{seed}/{prompt}"), image, erase=not ground)
     if ground:
         for cut, box in left:
             canvas.paste(cut, box[:2], cut)
@@ -77,7 +77,7 @@ def repaint(
 
 
 def _carry_out(
-    edit: Edit, left: list[Piece], canvas: Image.Image, rng: Random, picture: Image.Image, *, erase: bool
+    edit: Edit, left: list[Piece], canvas: Image.Image, rng: Random, image: Image.Image, *, erase: bool
 ) -> list[Spot]:
     """Take what an edit changes off the canvas, out of `left` too, and say what is to be painted where."""
     found = None
@@ -87,7 +87,7 @@ def _carry_out(
             return []
         left.remove(found)
         if erase:
-            _erase(canvas, picture, found)
+            _erase(canvas, image, found)
     if edit.result is None:
         return []
     if found is None or edit.target is None:
@@ -152,30 +152,30 @@ def _outline(cut: Image.Image) -> NDArray[np.bool_]:
     return np.asarray(cut.getchannel("A").resize((48, 48))) > 127
 
 
-def _erase(canvas: Image.Image, picture: Image.Image, piece: Piece) -> None:
-    """Lay the paper over a thing: row by row what most of the picture's paper has there."""
+def _erase(canvas: Image.Image, image: Image.Image, piece: Piece) -> None:
+    """Lay the paper over a thing: row by row what most of the image's paper has there."""
     import numpy as np
     from PIL import Image, ImageFilter
 
     from imagerag.tools.judges.clip.subject_segmentation import _NEAR, background_colours
 
-    colours = background_colours(picture)
+    colours = background_colours(image)
     if colours is None:
         return
-    pixels = np.asarray(picture, np.float32)
+    pixels = np.asarray(image, np.float32)
     paper = np.min([np.linalg.norm(pixels - colour, axis=2) for colour in colours], axis=0) < _NEAR
     each = zip(pixels, paper, strict=True)
     rows = [np.median(row[plain], axis=0) if plain.any() else colours[0] for row, plain in each]
-    sheet = np.repeat(np.asarray(rows)[:, None], picture.width, axis=1)
+    sheet = np.repeat(np.asarray(rows)[:, None], image.width, axis=1)
     cut, box = piece
-    mask = Image.new("L", picture.size)
+    mask = Image.new("L", image.size)
     mask.paste(cut.getchannel("A"), box[:2])
     wide = mask.filter(ImageFilter.MaxFilter(5))
     canvas.paste(Image.fromarray(np.clip(sheet, 0, 255).astype(np.uint8)), mask=wide)
 
 
 def _place_of(box: Box, size: tuple[int, int]) -> tuple[float, float, float]:
-    """A box as x, y and radius, the way `put` places things: shares of the picture's shorter side."""
+    """A box as x, y and radius, the way `put` places things: shares of the image's shorter side."""
     side = min(size)
     left, top = (size[0] - side) // 2, (size[1] - side) // 2
     x, y = ((box[0] + box[2]) / 2 - left) / side, ((box[1] + box[3]) / 2 - top) / side

@@ -116,7 +116,7 @@ def hard_negatives(text: str) -> list[str]:
 def reworded(requirement: Requirement, wording: int) -> tuple[Requirement, ...]:
     """The same thing in other words of this world: synonyms, another order. What means nothing here is left out.
 
-    It stays the same thing: a picture of a part of it would take its place in a drawing, and be no better.
+    It stays the same thing: an image of a part of it would take its place in a drawing, and be no better.
     """
     reading = parse(requirement.text)
     if reading.background and not reading.mentions:

@@ -46,9 +46,9 @@ def _said(text: str) -> tuple[list[ParsedMention], str]:
     return mentions, next((edit.background for edit in edits if edit.background), "")
 
 
-def are_photographs(pictures: Sequence[bytes]) -> bool:
+def are_photographs(encoded: Sequence[bytes]) -> bool:
     """Whether most of the first images could not have been drawn by this world's painter."""
-    foreign = [_many_colours(data) for data in pictures[:SAMPLE]]
+    foreign = [_many_colours(data) for data in encoded[:SAMPLE]]
     return 2 * sum(foreign) > len(foreign)
 
 

@@ -32,13 +32,13 @@ KNOWN_PATTERNS: Final = ("solid", "striped", "dotted")
 
 @dataclass(frozen=True, slots=True)
 class StyleReference:
-    """A picture handed to the painter.
+    """An image handed to the painter.
 
     Attributes:
         data: Encoded bytes.
         concept: What it stands for in the prompt, in words.
-        role: `subject` is the user's own picture: it is always painted, in a place of its own if need be; `edit` is the
-            picture that is changed.
+        role: `subject` is the user's own image: it is always painted, in a place of its own if need be; `edit` is the
+            image that is changed.
     """
 
     data: bytes
@@ -68,10 +68,10 @@ class Spot:
 def paint(
     prompt: str, references: Sequence[StyleReference], *, seed: int = 0, size: tuple[int, int] = (256, 256)
 ) -> Image.Image:
-    """Paint a prompt, an RGB picture of `size` (width, height).
+    """Paint a prompt, an RGB image of `size` (width, height).
 
     The same arguments give the same pixels. Where things are depends only on the prompt proper, the subjects and the
-    seed, so a picture stays recognisable from round to round. More than three things are more than it can paint.
+    seed, so an image stays recognisable from round to round. More than three things are more than it can paint.
     """
     from PIL import Image
 
@@ -140,7 +140,7 @@ def apply(reference: StyleReference, spots: list[Spot]) -> None:
 def _lend(reference: StyleReference, cutouts: list[Image.Image], spots: list[Spot]) -> list[Image.Image]:
     """Give cut-outs that show the model of a borrowing to its place; the others are given back.
 
-    Words decide only what the picture was sought for. Whether it shows the model is decided by colour: a picture of the
+    Words decide only what the image was sought for. Whether it shows the model is decided by colour: an image of the
     thing as it is to come out is no model.
     """
     left = list(cutouts)

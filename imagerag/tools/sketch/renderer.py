@@ -39,10 +39,10 @@ def draw(scene: Scene, size: int = 256) -> Image.Image:
 
     Args:
         scene: What to draw.
-        size: Side of the square picture in pixels, at least 16.
+        size: Side of the square image in pixels, at least 16.
 
     Returns:
-        An RGB picture of `size` x `size`.
+        An RGB image of `size` x `size`.
     """
     from PIL import Image
 
@@ -54,21 +54,21 @@ def draw(scene: Scene, size: int = 256) -> Image.Image:
     return _develop(canvas.resize((size, size), Image.Resampling.BOX), scene)
 
 
-def _develop(picture: Image.Image, scene: Scene) -> Image.Image:
+def _develop(image: Image.Image, scene: Scene) -> Image.Image:
     """Brightness and sensor noise, the same for the same seed."""
     if scene.noise == 0 and scene.brightness == 1:
-        return picture
+        return image
     import numpy as np
     from PIL import Image
 
-    pixels = np.asarray(picture, dtype=np.float32) * scene.brightness
+    pixels = np.asarray(image, dtype=np.float32) * scene.brightness
     if scene.noise > 0:
         pixels += np.random.default_rng(scene.seed).standard_normal(pixels.shape, dtype=np.float32) * scene.noise
     return Image.fromarray(np.clip(pixels + 0.5, 0, 255).astype(np.uint8))
 
 
 def backdrop(background: str, side: int, seed: int = 0) -> Image.Image:
-    """A `side` x `side` picture of a background alone; `background` is a word of `BACKGROUNDS`."""
+    """A `side` x `side` image of a background alone; `background` is a word of `BACKGROUNDS`."""
     from PIL import Image, ImageDraw
 
     canvas = Image.new("RGB", (side, side), PAPER[background])

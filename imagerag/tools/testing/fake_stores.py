@@ -1,4 +1,4 @@
-"""Fakes of the ports that hold things: a toy embedder, blobs in memory, and a library of planted pictures."""
+"""Fakes of the ports that hold things: a toy embedder, blobs in memory, and a library of planted images."""
 
 import hashlib
 import io
@@ -33,7 +33,7 @@ class RecordedSearch:
             raise AttributeError(name) from None
 
 
-def picture(text: str, size: Size | None = None) -> bytes:
+def sample_image(text: str, size: Size | None = None) -> bytes:
     """A small PNG of one colour that depends on `text` alone: the same text, the same bytes."""
     from PIL import Image
 
@@ -145,10 +145,10 @@ class _Planted:
 
 
 class ScriptedLibrary:
-    """A library of planted pictures: which text finds which, and how well, is said beforehand.
+    """A library of planted images: which text finds which, and how well, is said beforehand.
 
     Args:
-        elsewhere: the similarity of every picture to every text it was not planted for.
+        elsewhere: the similarity of every image to every text it was not planted for.
     """
 
     def __init__(
@@ -176,7 +176,7 @@ class ScriptedLibrary:
         licence: str = "CC0-1.0",
         title: str = "",
     ) -> ImageRef:
-        """Put a picture in.
+        """Put an image in.
 
         Args:
             found_by: the text that finds it with `similarity`, or texts with a similarity each.
@@ -186,7 +186,7 @@ class ScriptedLibrary:
         import numpy as np
 
         similarities = {found_by: similarity} if isinstance(found_by, str) else dict(found_by)
-        data = data if data is not None else picture(f"planted/{sorted(similarities)}/{len(self._planted)}")
+        data = data if data is not None else sample_image(f"planted/{sorted(similarities)}/{len(self._planted)}")
         image = describe_image(data)
         row = np.eye(64, dtype=np.float32)[len(self._planted) % 64] if vector is None else np.array(vector, np.float32)
         hit = Hit(
@@ -208,18 +208,18 @@ class ScriptedLibrary:
         return len(_words(text)) + 2
 
     async def search(self, text: str, *, k: int, filter: Filter) -> Sequence[Hit]:
-        """The planted pictures, by their similarity to `text`, best first."""
+        """The planted images, by their similarity to `text`, best first."""
         self.calls.append(RecordedSearch("search", {"text": text, "k": k, "filter": filter}))
         return self._ranked(lambda planted: planted.similarities.get(text, self.elsewhere), k, filter)
 
     async def search_by_image(self, image: bytes, *, k: int, filter: Filter) -> Sequence[Hit]:
-        """The picture itself with similarity 1, the others after it."""
+        """The image itself with similarity 1, the others after it."""
         self.calls.append(RecordedSearch("search_by_image", {"image": image, "k": k, "filter": filter}))
         own = hashlib.sha256(image).hexdigest()
         return self._ranked(lambda planted: 1.0 if planted.hit.image.sha256 == own else self.elsewhere, k, filter)
 
     async def listed(self, *, filter: Filter, limit: int) -> tuple[Sequence[Hit], int]:
-        """At most `limit` of the planted pictures that a filter lets through, by id, and how many there are in all."""
+        """At most `limit` of the planted images that a filter lets through, by id, and how many there are in all."""
         self.calls.append(RecordedSearch("listed", {"filter": filter, "limit": limit}))
         allowed = sorted((p.hit for p in self._planted.values() if filter.matches(p.hit)), key=lambda h: h.image.sha256)
         return allowed[:limit], len(allowed)

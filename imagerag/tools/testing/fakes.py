@@ -30,7 +30,7 @@ from imagerag.tools.testing.fake_stores import (
     RecordedSearch,
     ScriptedLibrary,
     describe_image,
-    picture,
+    sample_image,
 )
 
 __all__ = [
@@ -43,7 +43,7 @@ __all__ = [
     "ScriptedJudge",
     "ScriptedLibrary",
     "describe_image",
-    "picture",
+    "sample_image",
 ]
 
 
@@ -82,7 +82,7 @@ class ScriptedGenerator(_Script):
     """Draws a PNG in the prompt's colour, unless something else is enqueued.
 
     Args:
-        script: what the first calls give: bytes, a `GeneratedImage`, an error to raise, or None for the usual picture.
+        script: what the first calls give: bytes, a `GeneratedImage`, an error to raise, or None for the usual image.
         latency_s: how long a call takes, in seconds.
     """
 
@@ -109,14 +109,16 @@ class ScriptedGenerator(_Script):
     async def generate(
         self, prompt: str, references: Sequence[ImagePart], *, variation: SamplingParams, size: Size | None
     ) -> GeneratedImage:
-        """The next of the script, else a picture that depends on prompt, references and seed."""
+        """The next of the script, else an image that depends on prompt, references and seed."""
         await self._called("generate", prompt=prompt, references=references, variation=variation, size=size)
         answer = self._next(self._queue, "generate") if self._queue else None
         if isinstance(answer, GeneratedImage):
             return answer
         if answer is None:
             sent = "".join(hashlib.sha256(part.data).hexdigest() for part in references)
-            answer = picture(f"{prompt}/{sent}/{variation.seed if self.capabilities.supports_seed else None}", size)
+            answer = sample_image(
+                f"{prompt}/{sent}/{variation.seed if self.capabilities.supports_seed else None}", size
+            )
         return GeneratedImage(data=answer)
 
 

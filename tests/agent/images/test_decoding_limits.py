@@ -51,14 +51,14 @@ def test_what_takes_longer_than_a_picture_of_its_size_is_ended(
     make: Callable[[], bytes], monkeypatch: pytest.MonkeyPatch, impatient_decoders: None
 ) -> None:
     monkeypatch.setenv("IMAGERAG_OPENAI_API_KEY", "sk-none")
-    with pytest.raises(UsageError, match="far more work than a picture of its size"):
+    with pytest.raises(UsageError, match="far more work than an image of its size"):
         decode(make())
     assert decode(encoded("GIF")).media_type == "image/gif"  # and the next one is decoded
 
 
 def test_the_limit_is_some_seconds_and_grows_with_the_pixels() -> None:
     assert [decoding_pool.processor_seconds(pixels) for pixels in (0, 25_000_000, 200_000_000)] == [4, 9, 44]
-    with pytest.raises(UsageError, match="far more work than a picture of its size"):
+    with pytest.raises(UsageError, match="far more work than an image of its size"):
         decode(bombs.gif_of_comments(30_000_000))
 
 

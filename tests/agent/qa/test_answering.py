@@ -251,7 +251,7 @@ async def test_everything_in_a_record_is_bounded(desk: Any, server: MockOpenAISe
     ("question", "answer", "cited"),
     [
         ("Which is the cheapest?", "Vase [1] (price 10). (left out, for they have no number as price: 1)", {"Vase"}),
-        ("what is made of brass or oak?", "2 pictures with material brass or material oak", {"Lamp", "Clock"}),
+        ("what is made of brass or oak?", "2 images with material brass or material oak", {"Lamp", "Clock"}),
         ("How much is the Vase?", "Vase [1]: price 10", {"Vase"}),
         ("which licence has the Clock", "Clock [1]: licence CC-BY-4.0", {"Clock"}),
         ("what is the remark of the Vase?", "the library does not say the remark", {"Vase"}),

@@ -15,7 +15,7 @@ from imagerag.agent.qa.qa_record import AnswerRecord
 from imagerag.agent.qa.types import AnswerOutcome, Citation
 from imagerag.assistants.search_text import format_answer
 from imagerag.assistants.tool_reports import answer_report
-from imagerag.tools.testing.fake_stores import picture
+from imagerag.tools.testing.fake_stores import sample_image
 from imagerag.tools.testing.fakes import ScriptedLibrary
 
 
@@ -26,7 +26,7 @@ class Slow:
     capabilities = Capabilities(
         tariff=PriceEstimator(known=True, most=lambda prompt, images, size: 0.25),
         needs_images=True,
-        takes_pictures=True,
+        takes_images=True,
     )
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ async def stopped(rag: ImageRAG, slow: Slow, **asked: Any) -> None:
 
 
 async def test_it_has_a_record_with_what_it_may_have_cost(rag: ImageRAG) -> None:
-    await stopped(rag, Slow(), images=[picture("mine")])
+    await stopped(rag, Slow(), images=[sample_image("mine")])
     record = await rag.questions.get("talk")
     assert (record.outcome, record.in_library, record.turn, record.new_thread) == (
         AnswerOutcome.CANCELLED,
@@ -108,7 +108,7 @@ async def test_one_that_was_killed_goes_on_with_its_picture(rag: ImageRAG, monke
         """Nothing is written: the process is gone."""
 
     monkeypatch.setattr(type(rag._context.qa_runner), "_cancel", killed)
-    await stopped(rag, Slow(), images=[picture("mine")])
+    await stopped(rag, Slow(), images=[sample_image("mine")])
     slow = Slow()
     slow.continue_run.set()
     rag.dependencies.use("answerer", "slow", slow)

@@ -12,7 +12,7 @@ from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.runs.qa_runner import QARunner
 from imagerag.store.data_dir import DataDir
 from imagerag.tools.answerers.metadata import MetadataAnswerer
-from imagerag.tools.testing.fakes import ScriptedJudge, ScriptedLibrary, picture
+from imagerag.tools.testing.fakes import ScriptedJudge, ScriptedLibrary, sample_image
 
 QUESTION = "what do we know of the mug"
 
@@ -101,7 +101,7 @@ async def test_a_budget_goes_for_the_order_too(asker: QARunner) -> None:
 
 async def test_of_several_libraries_each_picture_is_held_to_its_own_threshold(asker: QARunner) -> None:
     other = Worded(name="low", threshold=0.05)
-    other.plant({QUESTION: 0.2, "know mug": 0.2, "mug": 0.2}, picture("low"), title="low scale")
+    other.plant({QUESTION: 0.2, "know mug": 0.2, "mug": 0.2}, sample_image("low"), title="low scale")
     asker.dependencies.use("library", "low", other)
     record = await ask(asker, library="mugs,low")
     assert cited(record) == ["near", "low scale", "middle", "far"]

@@ -15,11 +15,11 @@ from imagerag.tools.answerers.vlm import VlmAnswerer
 from imagerag.tools.fallback.answerer import FallbackAnswerer
 from imagerag.tools.judges.vlm.openai_backend import OpenAIChat
 from imagerag.tools.openai.client import OpenAICredentials
-from imagerag.tools.testing.fake_stores import picture
+from imagerag.tools.testing.fake_stores import sample_image
 from imagerag.tools.testing.fakes import ScriptedLibrary
 from imagerag.tools.testing.mock_openai import MockOpenAIServer, MockResponse
 
-MINE, PART = picture("a picture of my own"), picture("the part itself")
+MINE, PART = sample_image("an image of my own"), sample_image("the part itself")
 WHAT = "Does this part have a defect?"
 
 
@@ -50,9 +50,9 @@ def titles(record: Any) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     ("by", "found"),
     [
-        (None, [("Part 7", "picture"), ("Manual", "similarity")]),
-        ("both", [("Part 7", "picture"), ("Manual", "similarity")]),
-        ("image", [("Part 7", "picture")]),
+        (None, [("Part 7", "image"), ("Manual", "similarity")]),
+        ("both", [("Part 7", "image"), ("Manual", "similarity")]),
+        ("image", [("Part 7", "image")]),
         ("words", [("Manual", "similarity"), ("Part 7", "metadata")]),
     ],
 )
@@ -78,11 +78,11 @@ async def test_the_picture_is_shown_as_the_persons_own_before_the_sources(desk: 
     assert parts[4].startswith("SOURCE 1:")
     assert "are no sources and are never cited" in request.prompt
     assert [image.sha256 for image in record.images] == record.shown
-    assert record.asked[0].model_dump(include={"order", "retrieval", "sources", "pictures"}) == {
+    assert record.asked[0].model_dump(include={"order", "retrieval", "sources", "question_images"}) == {
         "order": 1,
         "retrieval": True,
         "sources": [1, 2],
-        "pictures": record.shown,
+        "question_images": record.shown,
     }
 
 
@@ -96,13 +96,13 @@ async def test_without_a_picture_nothing_of_this_is_said(desk: Any, server: Mock
 async def test_what_is_below_the_calibrated_threshold_is_no_source(desk: Any, server: MockOpenAIServer) -> None:
     record = await desk.ask(WHAT, pictures=[MINE], by="image")
     assert (record.outcome, server.count()) == (AnswerOutcome.NOT_HELD, 0)
-    assert "the closest to the picture has 0.100, 0.800 is needed" in record.answer
+    assert "the closest to the image has 0.100, 0.800 is needed" in record.answer
     server.enqueue("chat", said())
     off = await desk.ask(WHAT, pictures=[MINE], by="image", threshold="off", thread="off")
     assert len(titles(off)) == 3
     server.enqueue("chat", said())
     lower = await desk.ask(WHAT, pictures=[PART], by="image", threshold=0.99, thread="number")
-    assert titles(lower) == [("Part 7", "picture")]
+    assert titles(lower) == [("Part 7", "image")]
 
 
 async def test_where_no_threshold_is_known_none_is_claimed(
@@ -113,12 +113,12 @@ async def test_where_no_threshold_is_known_none_is_claimed(
     desk.library = plain
     server.enqueue("chat", said())
     record = await desk.ask("what is this?", pictures=[MINE])
-    assert (record.image_threshold, titles(record)) == (None, [("Part 7", "picture")])
-    assert any("no threshold between pictures is known" in note for note in record.notes)
+    assert (record.image_threshold, titles(record)) == (None, [("Part 7", "image")])
+    assert any("no threshold between images is known" in note for note in record.notes)
     desk.answerer = MetadataAnswerer()
     blind = await desk.ask("what is this?", pictures=[MINE], thread="blind")
     assert (blind.outcome, titles(blind)) == (AnswerOutcome.NOT_HELD, [])
-    assert "no threshold between pictures is known" in blind.answer
+    assert "no threshold between images is known" in blind.answer
 
 
 async def test_a_model_that_takes_one_picture_gets_a_sheet_with_both_marked(desk: Any, library: Any) -> None:
@@ -160,7 +160,7 @@ async def test_a_follow_up_is_shown_the_picture_again(desk: Any, server: MockOpe
     record = await desk.ask("and is it scratched?")
     assert server.requests[1].images[0].data == MINE
     assert (record.images, len(record.shown)) == ([], 1)
-    assert "the picture of the question before was shown again" in record.notes
+    assert "the image of the question before was shown again" in record.notes
     desk.blobs.data.clear()
     gone = await desk.ask("and is it old?")
     assert (gone.shown, gone.outcome) == ([], AnswerOutcome.ANSWERED)
@@ -178,9 +178,9 @@ async def test_compare_shows_the_picture_and_no_library(desk: Any, server: MockO
 async def test_the_metadata_answerer_tells_of_what_is_like_the_picture(counter: Any) -> None:
     record = await counter.ask("What does this cost?", pictures=[PART])
     assert record.outcome is AnswerOutcome.ANSWERED
-    assert record.answer == "Part 7 [1]: price 30. (only what is like the picture was looked at)"
+    assert record.answer == "Part 7 [1]: price 30. (only what is like the image was looked at)"
     assert (record.shown, len(record.images)) == ([], 1)
-    assert "the answerer looks at no picture: yours was only searched with" in record.notes
+    assert "the answerer looks at no image: yours was only searched with" in record.notes
     whole = await counter.ask("What is the cheapest product?", pictures=[PART], thread="whole")
     assert "is that of Manual" in whole.answer
     unknown = await counter.ask(WHAT, pictures=[PART], thread="unknown")
@@ -190,7 +190,7 @@ async def test_the_metadata_answerer_tells_of_what_is_like_the_picture(counter: 
 async def test_of_a_picture_that_is_like_nothing_nothing_is_said(counter: Any) -> None:
     record = await counter.ask("what does this cost?", pictures=[MINE], threshold=0.05)
     assert record.outcome is AnswerOutcome.NOT_HELD
-    assert record.answer.startswith("I look at no picture myself, and I can say nothing of this one.")
+    assert record.answer.startswith("I look at no image myself, and I can say nothing of this one.")
 
 
 async def test_a_fallback_shows_it_to_those_that_take_pictures(
@@ -217,8 +217,8 @@ async def test_a_picture_that_is_not_there_ends_the_question_by_name(desk: Any, 
 
 @pytest.mark.parametrize(
     ("pictures", "by", "words"),
-    [(9, None, "9 pictures are too many"), (0, "image", "needs a picture"), (0, "both", "needs a picture")],
+    [(9, None, "9 images are too many"), (0, "image", "needs an image"), (0, "both", "needs an image")],
 )
 async def test_what_cannot_be_searched_with_is_refused(desk: Any, pictures: int, by: Any, words: str) -> None:
     with pytest.raises(UsageError, match=words):
-        await desk.ask(WHAT, pictures=[picture(str(n)) for n in range(pictures)], by=by)
+        await desk.ask(WHAT, pictures=[sample_image(str(n)) for n in range(pictures)], by=by)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from imagerag import ImageRAG
-from imagerag.tools.sketch.catalogue import picture_of, products
+from imagerag.tools.sketch.catalogue import product_scene, products
 from imagerag.tools.sketch.renderer import draw
 from tests.cli.conftest import KNOWN, Imagerag, document, one_line
 
@@ -19,7 +19,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve catalogue pictures, each with a sidecar."""
     folder = tmp_path_factory.mktemp("drawn")
     for product in products()[:12]:
-        draw(picture_of(product), 128).save(folder / f"{product.stem}.png")
+        draw(product_scene(product), 128).save(folder / f"{product.stem}.png")
         said = {"title": product.name, "caption": product.caption, "licence": product.licence}
         tags = [product.category, product.thing.shape]
         sidecar = {**said, "tags": tags, "metadata": {"category": product.category}}
@@ -59,7 +59,7 @@ def test_indexing_twice_changes_nothing(imagerag: Imagerag, pictures: Path) -> N
 
 def test_bad_files_are_listed_and_the_rest_is_indexed(imagerag: Imagerag, pictures: Path) -> None:
     (pictures / "empty.png").touch()
-    (pictures / "notes.png").write_text("not a picture")
+    (pictures / "notes.png").write_text("not an image")
     whole = (pictures / "widget-a.png").read_bytes()
     (pictures / "cut.png").write_bytes(whole[: len(whole) // 2])
     result = imagerag("index", pictures, "--library", "mine")

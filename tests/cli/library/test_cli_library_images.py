@@ -19,7 +19,7 @@ def titles(imagerag: Imagerag) -> set[str]:
 
 def test_images_are_removed_and_stay_out(imagerag: Imagerag, mine: str, drawn: Path) -> None:
     would = imagerag("library", "remove", "mine", drawn / "widget-a.png", "--dry-run")
-    assert (would.exit_code, "1 picture would be removed" in would.stdout) == (0, True)
+    assert (would.exit_code, "1 image would be removed" in would.stdout) == (0, True)
     assert "Widget A" in would.stderr
     assert len(titles(imagerag)) == 12
     gone = document(imagerag("library", "remove", "mine", "--filter", "category=gadget", "--yes", "--json"))
@@ -40,7 +40,7 @@ def test_images_are_removed_and_stay_out(imagerag: Imagerag, mine: str, drawn: P
     ("arguments", "said"),
     [
         ((), "--whole-library"),
-        (("nowhere.png",), "holds no picture"),
+        (("nowhere.png",), "holds no image"),
         (("--whole-library", "x.png"), "one of them"),
         (("--tag", "gadget"), "--yes"),
         (("--whole-library",), "--yes"),
@@ -61,7 +61,7 @@ def test_images_are_updated(imagerag: Imagerag, mine: str, drawn: Path) -> None:
         "library", "update", "mine", "--filter", "category=gadget", "--tag", "loud", "--set", "price=3",
         "--licence", "CC0-1.0", "--yes",
     )  # fmt: skip
-    assert (changed.exit_code, "3 pictures changed" in changed.stdout) == (0, True)
+    assert (changed.exit_code, "3 images changed" in changed.stdout) == (0, True)
     found = document(imagerag("search", "x", "--library", "mine", "--tag", "loud", "-k", "50", "--json"))["results"]
     assert {one["title"] for one in found} == {"Gadget X", "Gadget Y", "Gadget Z"}
     assert all(one["metadata"]["price"] == 3 and one["licence"] == "CC0-1.0" for one in found)
@@ -76,7 +76,7 @@ def test_a_filter_that_leaves_nothing_is_explained_as_by_a_search(
 ) -> None:
     command, *options = change
     told = imagerag("library", command, "mine", "--filter", "category=gadgets", *options, "--dry-run").stdout
-    assert "0 pictures would be" in told
+    assert "0 images would be" in told
     searched = imagerag("search", "x", "--library", "mine", "--filter", "category=gadgets", "--json")
     why = document(searched)["no_match"]
     assert "gadget" in why

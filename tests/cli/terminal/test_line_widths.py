@@ -41,7 +41,7 @@ def test_the_threshold_between_pictures_stands_in_its_column(
     imagerag("index", tmp_path / "one.jpg", "--library", "mine")
     lines = imagerag("library", "info", "mine").stdout.splitlines()[1:]
     told = " ".join(" ".join(lines).split())
-    assert "pictures between pictures: not measured, it has too few of them (1), or its encoder" in told
+    assert "images between images: not measured, it has too few of them (1), or its encoder" in told
     assert lines[-1].strip() == "imagerag library dedupe mine --threshold 0.97"
     assert all(len(line) <= 80 for line in lines)
     labelled = [line for line in lines if line[2] != " "]

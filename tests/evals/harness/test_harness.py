@@ -24,7 +24,7 @@ from imagerag.evals.result_record import Result, read_results
 from imagerag.evals.suites.case import Case, CaseImage, LibraryRecipe, Suite
 from imagerag.evals.suites.sketch import sketch_suite
 from imagerag.store.data_dir import DataDir
-from imagerag.tools.testing.fakes import ScriptedJudge, ScriptedLibrary, picture
+from imagerag.tools.testing.fakes import ScriptedJudge, ScriptedLibrary, sample_image
 from tests.conftest import made_once
 from tests.evals.conftest import with_libraries_of
 from tests.processes import Python, python
@@ -251,7 +251,7 @@ async def test_it_stops_when_everything_breaks_and_goes_on_later(fakes: Any) -> 
 
 @pytest.mark.parametrize(("limit", "told"), [({"max_calls": 6}, "model calls"), ({"max_cost_usd": 0.05}, "were spent")])
 async def test_no_case_is_begun_over_the_budget(fakes: Any, limit: dict[str, Any], told: str) -> None:
-    fakes.generator.enqueue(*(GeneratedImage(data=picture(f"a thing {at}//0"), cost_usd=0.03) for at in range(8)))
+    fakes.generator.enqueue(*(GeneratedImage(data=sample_image(f"a thing {at}//0"), cost_usd=0.03) for at in range(8)))
     report, results = await fakes.run(fakes.plan(fakes.suite(8), arms="base,full"), concurrency=1, **limit)
     assert told in report.stopped
     assert 0 < len(results) < 16
@@ -300,7 +300,7 @@ async def test_a_judge_that_gives_no_answer_breaks_the_rephrased_arm_too(fakes: 
 
 async def own_picture(job: ArmContext) -> bytes:
     """An arm of one's own."""
-    return picture(f"mine/{job.case.prompt}/{job.seed}")
+    return sample_image(f"mine/{job.case.prompt}/{job.seed}")
 
 
 async def own_run(job: ArmContext) -> Any:
@@ -321,7 +321,7 @@ async def test_an_arm_of_ones_own(fakes: Any, monkeypatch: pytest.MonkeyPatch) -
 
 async def test_a_picture_handed_in_is_where_all_arms_start(fakes: Any) -> None:
     file = fakes.folder / "start.png"
-    file.write_bytes(picture("start"))
+    file.write_bytes(sample_image("start"))
     suite = fakes.suite(1, initial=CaseImage.of(file))
     _, results = await fakes.run(fakes.plan(suite, arms="base,full,first"))
     assert [result.initial_image.origin for result in results] == ["handed_in", "handed_in", "own"]
@@ -331,7 +331,7 @@ async def test_a_picture_handed_in_is_where_all_arms_start(fakes: Any) -> None:
 
 async def test_the_cases_own_pictures_go_with_every_drawing_unless_an_arm_goes_without(fakes: Any) -> None:
     file = fakes.folder / "me.png"
-    file.write_bytes(picture("me"))
+    file.write_bytes(sample_image("me"))
     suite = fakes.suite(1, subjects=(CaseImage.of(file, "me"),))
     fakes.rule = lambda prompt, image: []
     await fakes.run(fakes.plan(suite, arms="base,full,no-subjects"))

@@ -20,7 +20,7 @@ from imagerag.store.data_dir import DataDir
 from imagerag.store.library.library import Library
 from imagerag.tools.registry import make_embedder, make_judge
 from imagerag.tools.sketch.world import Thing, random_scene
-from imagerag.tools.testing.fakes import ScriptedJudge, picture
+from imagerag.tools.testing.fakes import ScriptedJudge, sample_image
 from tests.reports.conftest import HOSTILE, Browser, assert_shown
 
 
@@ -37,13 +37,13 @@ def test_pairs_are_blind_in_random_order_and_the_same_every_time(results: list[A
     assert [pair.case for pair in pairs] != sorted(pair.case for pair in pairs)
     assert pairs == pairs_of(results, "full", "base")
     assert len(pairs_of(results, "full", "base", limit=3)) == 3
-    with pytest.raises(UsageError, match="different pictures"):
+    with pytest.raises(UsageError, match="different images"):
         pairs_of([r for r in results if r.arm == "base"], "full", "base")
 
 
 def test_the_page_names_no_arm_and_fetches_nothing(results: list[Any], fakes: Any) -> None:
     pairs = pairs_of(results, "full", "base")
-    page = study_page(pairs, lambda sha256: picture("any"), "Which?")
+    page = study_page(pairs, lambda sha256: sample_image("any"), "Which?")
     found = re.search(r"const study = (.*);\n", page)
     assert found
     study = json.loads(found[1])
@@ -61,9 +61,9 @@ def test_the_page_shows_hostile_text_as_text_and_fits_any_screen(
 ) -> None:
     hostile = HOSTILE + "</script><script>alert(3)</script>{{ 7 * 6 }}"
     pairs = [replace(pair, prompt=hostile) for pair in pairs_of(results, "full", "base")]
-    real = {pair.case: ReferencePhoto(picture("real"), hostile, "library") for pair in pairs}
+    real = {pair.case: ReferencePhoto(sample_image("real"), hostile, "library") for pair in pairs}
     file = tmp_path / "study.html"
-    file.write_text(page := study_page(pairs, lambda sha256: picture("any"), hostile, real))
+    file.write_text(page := study_page(pairs, lambda sha256: sample_image("any"), hostile, real))
     assert_shown(browser.look(file, width=width, dark=dark), width, dark)
     assert page.count("<script>") == page.count("</script>") == 1
     assert "\u202e" not in page
@@ -118,7 +118,7 @@ def test_answers_of_another_study_or_none_are_refused(results: list[Any], tmp_pa
 
 
 def test_a_study_is_two_files(results: list[Any], tmp_path: Path) -> None:
-    page, key = write_study(tmp_path, results, lambda sha256: picture("x"), arm="full", base="base", limit=2)
+    page, key = write_study(tmp_path, results, lambda sha256: sample_image("x"), arm="full", base="base", limit=2)
     assert len(json.loads(key.read_text())["pairs"]) == 2
     assert page.read_text().startswith("<!doctype html>")
 

@@ -22,7 +22,7 @@ from imagerag.store.data_dir import DataDir
 from imagerag.store.library.library import Library
 from imagerag.tools.registry import make_embedder
 from imagerag.tools.sketch.world import Thing, describe, random_scene
-from imagerag.tools.testing.fakes import picture
+from imagerag.tools.testing.fakes import sample_image
 
 BOLT, HEART = Thing("bolt", "teal", "striped"), Thing("heart", "black", "dotted")
 
@@ -57,13 +57,13 @@ def plan_of(*cases: Case) -> Plan:
 
 async def test_the_suites_own_picture_comes_first(tmp_path: Path) -> None:
     dependencies, _ = await library_in(tmp_path)
-    (tmp_path / "real.png").write_bytes(picture("real"))
+    (tmp_path / "real.png").write_bytes(sample_image("real"))
     truth = Truth(labels=(describe(BOLT),), images=(File.of(tmp_path / "real.png"),))
     found = await reference_photos(plan_of(Case(id="c", prompt="p", truth=truth)), [], dependencies)
-    assert (found["c"].data, found["c"].of, found["c"].source) == (picture("real"), describe(BOLT), "suite")
+    assert (found["c"].data, found["c"].of, found["c"].source) == (sample_image("real"), describe(BOLT), "suite")
     (tmp_path / "real.png").unlink()
     found = await reference_photos(plan_of(Case(id="c", prompt="p", truth=truth)), [], dependencies)
-    assert found["c"].source == "library", "a file that is gone is no picture"
+    assert found["c"].source == "library", "a file that is gone is no image"
 
 
 async def test_else_the_librarys_whose_name_says_what_the_case_is_about(tmp_path: Path) -> None:
@@ -91,8 +91,8 @@ def test_a_case_is_about_its_labels_else_what_is_shown_else_its_prompt() -> None
 
 def test_pairs_have_the_real_thing_beside_them_and_give_no_arm_away(results: list[Any]) -> None:
     pairs = pairs_of(results, "full", "base")
-    real = {pairs[0].case: ReferencePhoto(picture("real"), "a thing", "library")}
-    study = data_of(study_page(pairs, lambda sha256: picture("any"), "Which?", real))
+    real = {pairs[0].case: ReferencePhoto(sample_image("real"), "a thing", "library")}
+    study = data_of(study_page(pairs, lambda sha256: sample_image("any"), "Which?", real))
     assert [set(pair) - {"id", "prompt", "left", "right"} for pair in study["pairs"]] == [
         {"real", "concept"}, *[set()] * (len(pairs) - 1),
     ]  # fmt: skip
@@ -105,9 +105,9 @@ def test_pairs_have_the_real_thing_beside_them_and_give_no_arm_away(results: lis
 
 async def written(folder: Path, results: list[Any], fakes: Any, **given: Any) -> tuple[Any, Any]:
     plan = fakes.plan(fakes.suite(8), arms="base,full")
-    shown = {"c0": ReferencePhoto(picture("real"), "thing 0", "library")}
+    shown = {"c0": ReferencePhoto(sample_image("real"), "thing 0", "library")}
     page, key = write_absolute_study(
-        folder, plan, results, lambda sha256: picture("any"), arms=("full", "base"), real=shown, **given
+        folder, plan, results, lambda sha256: sample_image("any"), arms=("full", "base"), real=shown, **given
     )
     return data_of(page.read_text()), json.loads(key.read_text())
 
@@ -116,7 +116,7 @@ async def test_every_picture_is_shown_by_itself_blind_and_in_the_same_random_ord
     results: list[Any], fakes: Any, tmp_path: Path
 ) -> None:
     study, key = await written(tmp_path, results, fakes)
-    assert len(study["pairs"]) == len(key["pictures"]) == 16
+    assert len(study["pairs"]) == len(key["images"]) == 16
     assert set(study["questions"]) == {"contains"}
     assert {item["concept"] for item in study["pairs"]} == {f"thing {at}" for at in range(8)}
     assert [value for value, _ in study["choices"]] == ["yes", "no", "unsure"]
@@ -126,13 +126,13 @@ async def test_every_picture_is_shown_by_itself_blind_and_in_the_same_random_ord
     assert images_of(results, ("full", "base"), {}) == images_of(results, ("full", "base"), {})
     few = images_of(results, ("full", "base"), {}, limit=3)
     assert sorted(one.arm for one in few) == ["base"] * 3 + ["full"] * 3
-    with pytest.raises(UsageError, match="left a picture"):
+    with pytest.raises(UsageError, match="left an image"):
         images_of(results, ("nobody",), {})
 
 
 def rated(folder: Path, rater: str, key: Any, choose: Any) -> Path:
     file = folder / f"{rater}.json"
-    given = {shown: {"contains": choose(one)} for shown, one in key["pictures"].items()}
+    given = {shown: {"contains": choose(one)} for shown, one in key["images"].items()}
     file.write_text(json.dumps({"schema": SCHEMA, "rater": rater, "answers": given}))
     return file
 

@@ -61,7 +61,7 @@ def test_sizes_are_those_there_are_pictures_for(asked: str, count: int, sizes: l
         ("8", 152, "--sizes 8,all"),
         ("1000,all", 152, "--sizes 7,38,all"),
         ("1000", 2, "--sizes 1,all"),
-        ("1", 1, "has 1 picture: --sizes 1 leaves no two sizes to compare.\nAdd some: imagerag index PATH"),
+        ("1", 1, "has 1 image: --sizes 1 leaves no two sizes to compare.\nAdd some: imagerag index PATH"),
     ],
 )
 def test_what_is_named_instead_of_too_few_sizes_can_be_compared(asked: str, count: int, told: str) -> None:
@@ -125,7 +125,7 @@ async def test_the_curve_is_a_table_and_a_figure(tmp_path: Path) -> None:
     assert "gain-size.svg" in files
     summary = read_summary(tmp_path / "out")
     rows = by_size(summary, "text:independent")
-    assert rows[0][:4] == ["pictures", "arm", "text:independent", "− base"]
+    assert rows[0][:4] == ["images", "arm", "text:independent", "− base"]
     assert [row[0] for row in rows[1:]] == ["4", "24"]
     assert any("by size of the library" in line for line, _ in shown_tables(summary))
     assert "by size of the library" in (tmp_path / "out" / "report.md").read_text()

@@ -25,7 +25,7 @@ from imagerag.evals.synthetic_images import chance
 from imagerag.store.data_dir import DataDir
 from imagerag.tools.registry import make_embedder, new_embedder
 from imagerag.tools.sketch.world import Thing, all_things, describe, random_scene
-from imagerag.tools.testing.fakes import describe_image, picture
+from imagerag.tools.testing.fakes import describe_image, sample_image
 from imagerag.tools.testing.mock_openai import MockOpenAIServer, MockResponse
 
 
@@ -129,7 +129,7 @@ async def test_a_failure_is_no_zero(tmp_path: Path) -> None:
     given = sample(tmp_path, Case(id="c", prompt="p"), None)
     made = await measured(given, [MetricMaker(given.dependencies).one("text:sketch")])
     assert made.scores == {"text:sketch": None}
-    assert "no picture" in made.unscored_reasons["text:sketch"]
+    assert "no image" in made.unscored_reasons["text:sketch"]
 
 
 def test_every_kind_of_metric_can_be_made_and_nothing_else(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def server() -> Iterator[MockOpenAIServer]:
 
 async def test_vqa_reads_the_first_tokens_probabilities_and_asks_once(server: MockOpenAIServer, tmp_path: Path) -> None:
     server.enqueue("chat", MockResponse(text="Yes", odds={"Yes": 0.6, " yes": 0.1, "No": 0.3}))
-    given = sample(tmp_path, Case(id="c", prompt="a cat"), picture("cat"))
+    given = sample(tmp_path, Case(id="c", prompt="a cat"), sample_image("cat"))
     spec = f"vqa:openai:m@{server.base_url}"
     async with given.dependencies.working():
         assert await scores(spec, given) == {spec: pytest.approx(0.7, abs=1e-6)}
@@ -189,7 +189,9 @@ async def test_vqa_reads_the_first_tokens_probabilities_and_asks_once(server: Mo
 async def test_vqa_asks_for_one_picture_after_the_other(server: MockOpenAIServer, tmp_path: Path) -> None:
     server.enqueue("chat", *(MockResponse(text="Yes", odds={"Yes": 0.5, "No": 0.5}) for _ in range(2)))
     spec = f"vqa:openai:m@{server.base_url}"
-    first, second = (sample(tmp_path, Case(id=name[2:], prompt=name), picture(name)) for name in ("a cat", "a dog"))
+    first, second = (
+        sample(tmp_path, Case(id=name[2:], prompt=name), sample_image(name)) for name in ("a cat", "a dog")
+    )
     second = replace(second, dependencies=first.dependencies)
     async with first.dependencies.working():  # one event loop, and so one client for both
         assert await scores(spec, first) == {spec: pytest.approx(0.5)}
@@ -197,7 +199,7 @@ async def test_vqa_asks_for_one_picture_after_the_other(server: MockOpenAIServer
 
 
 async def test_a_server_without_log_probabilities_or_none_at_all_is_said(tmp_path: Path) -> None:
-    given = sample(tmp_path, Case(id="c", prompt="a cat"), picture("cat"))
+    given = sample(tmp_path, Case(id="c", prompt="a cat"), sample_image("cat"))
     with MockOpenAIServer(refuses=("logprobs",)) as refusing:
         spec = f"vqa:openai:m@{refusing.base_url}"
         async with given.dependencies.working():
@@ -210,7 +212,7 @@ async def test_marks_are_read_and_asked_for_once_more(server: MockOpenAIServer, 
     server.enqueue(
         "chat", MockResponse(text="It is lovely."), MockResponse(text="A cat is there, it is blue.\n\n**Score: 3**")
     )
-    given = sample(tmp_path, Case(id="c", prompt="a cat"), picture("cat"))
+    given = sample(tmp_path, Case(id="c", prompt="a cat"), sample_image("cat"))
     spec = f"grade:openai:m@{server.base_url}"
     async with given.dependencies.working():
         assert await scores(spec, given) == {spec: 0.75}
@@ -240,13 +242,13 @@ def test_the_chance_of_a_yes_is_of_yes_and_no() -> None:
 
 
 async def test_a_mark_in_a_graders_thoughts_is_none(server: MockOpenAIServer, tmp_path: Path) -> None:
-    given = sample(tmp_path, Case(id="c", prompt="a cat"), picture("cat"))
+    given = sample(tmp_path, Case(id="c", prompt="a cat"), sample_image("cat"))
     spec = f"grade:openai:m@{server.base_url}"
     server.enqueue("chat", MockResponse(text="Score: 4?</think>A dog.\nScore: 0\n"))
     async with given.dependencies.working():
         assert await scores(spec, given) == {spec: 0.0}
     server.enqueue("chat", *[MockResponse(text="<think>A cat. Score: 4")] * 4)
-    other = sample(tmp_path, Case(id="c", prompt="a dog"), picture("cat"))
+    other = sample(tmp_path, Case(id="c", prompt="a dog"), sample_image("cat"))
     async with other.dependencies.working():
         made = await measured(other, [MetricMaker(other.dependencies).one(spec)])
     assert made.scores == {spec: None}
@@ -264,7 +266,7 @@ async def test_a_mark_in_a_graders_thoughts_is_none(server: MockOpenAIServer, tm
 async def test_the_chance_of_a_yes_in_thoughts_is_none(
     server: MockOpenAIServer, tmp_path: Path, reply: MockResponse
 ) -> None:
-    given = sample(tmp_path, Case(id="c", prompt="a cat"), picture("cat"))
+    given = sample(tmp_path, Case(id="c", prompt="a cat"), sample_image("cat"))
     server.enqueue("chat", *[reply] * 4)
     spec = f"vqa:openai:m@{server.base_url}"
     async with given.dependencies.working():
@@ -286,7 +288,7 @@ def test_the_judge_of_the_loop_does_not_grade(tmp_path: Path, metric: str) -> No
 
 
 def ref(name: str) -> ImageRef:
-    return describe_image(picture(name))
+    return describe_image(sample_image(name))
 
 
 async def test_retrieval_is_scored_by_what_pictures_say_of_themselves(tmp_path: Path) -> None:
@@ -298,7 +300,7 @@ async def test_retrieval_is_scored_by_what_pictures_say_of_themselves(tmp_path: 
     used = UsedReference(image=ref("A Dog."), concept="dog")
     attempt = {"index": 1, "round": 1, "prompt": "p", "image": ref("x"), "references": (used,)}
     case = Case(id="c", prompt="p", truth=Truth(labels=("dog", "owl")))
-    given = sample(tmp_path, case, picture("x"), searches=searches, attempts=(attempt,))
+    given = sample(tmp_path, case, sample_image("x"), searches=searches, attempts=(attempt,))
     assert await scores("retrieval", given) == {
         "retrieval.precision@1": 0.0,
         "retrieval.precision@k": pytest.approx(1 / 3 / 2, abs=1e-6),
@@ -308,5 +310,5 @@ async def test_retrieval_is_scored_by_what_pictures_say_of_themselves(tmp_path: 
         "retrieval.ndcg": pytest.approx(1 / math.log2(3) / 2, abs=1e-6),
         "retrieval.used": 0.5,
     }
-    assert await scores("retrieval", sample(tmp_path, case, picture("x"))) == {}
+    assert await scores("retrieval", sample(tmp_path, case, sample_image("x"))) == {}
     assert folded("001.Black_footed_Albatross") == folded("a black footed albatross!") != folded("707-320")

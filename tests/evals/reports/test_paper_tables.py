@@ -22,7 +22,7 @@ from imagerag.evals.reports.tables import latex, latex_sheets, markdown, markdow
 from imagerag.evals.reports.writer import write_paper, write_reports
 from imagerag.evals.result_record import InitialImage, Result
 from imagerag.evals.suites.case import Case, Suite
-from imagerag.tools.testing.fakes import describe_image, picture
+from imagerag.tools.testing.fakes import describe_image, sample_image
 
 METRICS = ("text:ViT-B-32", "text:ViT-B-16-SigLIP", "dino:vit", "image:ViT-B-32", "grade:openai:model")
 ARMS = "base,rephrase,concept,prompt,full"
@@ -48,7 +48,7 @@ def answers(plan: Plan, scores: Mapping[str, float] = {}) -> list[Result]:
 
 
 def answer(plan: Plan, case: Case, arm: Any, scores: Mapping[str, float]) -> Result:
-    image = describe_image(picture(f"{arm.name}/{case.id}"))
+    image = describe_image(sample_image(f"{arm.name}/{case.id}"))
     return Result(
         suite=plan.suite.identity, case=case.id, arm=arm.name, arm_hash="0", seed=0, prompt=case.prompt,
         setup=arm.of(plan.setup, seed=0, cache="record"), run_id=f"ev-{case.id}", status="answered",

@@ -27,7 +27,7 @@ from imagerag.evals.reports.tables import comma_separated, latex, markdown, sett
 from imagerag.evals.reports.writer import write_reports
 from imagerag.evals.result_record import InitialImage, Result
 from imagerag.evals.suites.case import Case, LibraryRecipe, Suite
-from imagerag.tools.testing.fakes import describe_image, picture
+from imagerag.tools.testing.fakes import describe_image, sample_image
 from tests.reports.conftest import Browser, assert_shown
 
 TEXT, RIGHT = "text:independent", "right:independent"
@@ -50,7 +50,7 @@ def plan() -> Plan:
 
 def result(plan: Plan, case: Case, arm: Any, at: int) -> Result:
     score = SCORES[arm.name][at]
-    image = describe_image(picture(f"{arm.name}/{at}"))
+    image = describe_image(sample_image(f"{arm.name}/{at}"))
     broken = score is None
     return Result(
         suite=plan.suite.identity, case=case.id, arm=arm.name, arm_hash="0", seed=0, tags=case.tags, prompt=case.prompt,
@@ -59,7 +59,7 @@ def result(plan: Plan, case: Case, arm: Any, at: int) -> Result:
         reason="</script><script>alert(1)</script>", initial_image=InitialImage(image=image),
         image=None if broken else image,
         scores={TEXT: score, RIGHT: None if broken else score > 0.35, "calls": float(at + 1)},
-        unscored_reasons=dict.fromkeys((TEXT, RIGHT), "no picture: technical") if broken else {},
+        unscored_reasons=dict.fromkeys((TEXT, RIGHT), "no image: technical") if broken else {},
     )  # fmt: skip
 
 
@@ -80,7 +80,7 @@ def test_a_failure_is_in_the_denominator_of_a_share_and_in_no_mean(summary: dict
     assert (text["value"], text["scored"], text["asked"]) == (pytest.approx(0.8 / 3, abs=1e-6), 3, 4)
     assert (right["value"], right["scored"], right["asked"]) == (0.25, 3, 4)
     assert summary["arms"]["full+library=small"]["statuses"]["technical"] == 1
-    assert summary["unscored_reasons"] == {"no picture": 2}
+    assert summary["unscored_reasons"] == {"no image": 2}
 
 
 def test_differences_are_paired_and_corrected_for_the_arms(summary: dict[str, Any]) -> None:
@@ -140,7 +140,7 @@ def test_the_terminal_shows_scores_differences_and_endings(summary: dict[str, An
 def test_tables_say_which_settings_their_rows_had(summary: dict[str, Any], plan: Plan) -> None:
     rows = {row[0]: dict(zip(settings(summary)[0], row, strict=True)) for row in settings(summary)[1:]}
     assert list(rows) == [arm.name for arm in plan.arms]
-    assert rows["base"]["gives back"] == "the first picture"
+    assert rows["base"]["gives back"] == "the first image"
     assert rows["base"]["threshold"] == "–"
     assert (rows["full"]["threshold"], rows["full"]["max rounds"], rows["full"]["retrieve by"]) == (
         "auto", "3", "caption",
@@ -206,14 +206,14 @@ class Page(HTMLParser):
 def test_the_gallery_is_one_page_that_fetches_nothing_and_runs_nothing_foreign(
     summary: dict[str, Any], results: list[Result]
 ) -> None:
-    shown = {describe_image(data).sha256: data for r in results for data in [picture(f"{r.arm}/{r.case[1:]}")]}
+    shown = {describe_image(data).sha256: data for r in results for data in [sample_image(f"{r.arm}/{r.case[1:]}")]}
     page = gallery(summary, results, shown.get, ["<svg></svg>"])
     read = Page()
     read.feed(page)
     assert read.tags.count("script") == 1
     assert read.addresses == []
     assert "http" not in page.replace("http-equiv", "")
-    found = re.search(r"const data = (.*), pictures = (.*), \$ = ", page)
+    found = re.search(r"const data = (.*), images = (.*), \$ = ", page)
     assert found
     data, pictures = json.loads(found[1]), json.loads(found[2])
     assert [row["case"] for row in data["rows"]] == ["c0", "c1", "c2", "c3"]
@@ -226,7 +226,7 @@ def test_the_gallery_is_one_page_that_fetches_nothing_and_runs_nothing_foreign(
 def test_a_picture_that_is_lost_is_left_out(summary: dict[str, Any], results: list[Result]) -> None:
     page = gallery(summary, results, lambda sha256: None, [])
     assert '"image":null' in page
-    assert thumbnail(picture("x")).startswith("data:image/webp;base64,")
+    assert thumbnail(sample_image("x")).startswith("data:image/webp;base64,")
 
 
 def test_everything_is_written_beside_the_results(plan: Plan, results: list[Result], tmp_path: Path) -> None:
@@ -271,7 +271,7 @@ def test_the_gallery_shows_hostile_text_as_text_and_fits_any_screen(
     summary = {**summarise(plan, results), "suite": {"name": HOSTILE, "version": HOSTILE}}
     plots = [plot.svg() for plot in figures(plan, summarise(plan, results), results).values()]
     plots.append(Plot("<img src=x onerror=alert(3)>", "x", "y", {"</svg><b>": [Point(1, 0)]}).svg())
-    page = gallery(summary, foul, lambda sha256: picture("x"), plots)
+    page = gallery(summary, foul, lambda sha256: sample_image("x"), plots)
     file = tmp_path / "gallery.html"
     file.write_text(page)
     assert_shown(browser.look(file, width=width, dark=dark), width, dark)

@@ -18,7 +18,7 @@ from imagerag.evals.synthetic_images import named
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.store.data_dir import DataDir
 from imagerag.tools.sketch.world import Thing
-from imagerag.tools.testing.fakes import picture
+from imagerag.tools.testing.fakes import sample_image
 
 
 def test_the_sketch_suite_asks_for_rare_things_only_in_six_levels() -> None:
@@ -58,13 +58,13 @@ def test_its_libraries_hold_what_they_say_and_the_smaller_are_the_beginning_of_t
 def test_the_hash_is_of_what_is_asked_not_of_where_it_lies(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
-        (tmp_path / folder / "x.png").write_bytes(picture("x"))
+        (tmp_path / folder / "x.png").write_bytes(sample_image("x"))
     made = [
         Suite(name="s", cases=(Case(id="c", prompt="p", initial=CaseImage.of(tmp_path / folder / "x.png")),))
         for folder in ("a", "b")
     ]
     assert made[0].hash == made[1].hash
-    (tmp_path / "b" / "x.png").write_bytes(picture("y"))
+    (tmp_path / "b" / "x.png").write_bytes(sample_image("y"))
     other = Suite(name="s", cases=(Case(id="c", prompt="p", initial=CaseImage.of(tmp_path / "b" / "x.png")),))
     assert other.hash != made[0].hash
     assert Suite(name="s", version="2", cases=made[0].cases).hash != made[0].hash
@@ -117,7 +117,7 @@ def test_classes_from_folders_bring_images_of_the_real_thing(tmp_path: Path) -> 
     for label in ("001.Auk", "002.Crow"):
         (tmp_path / label).mkdir()
         for at in range(5):
-            (tmp_path / label / f"{at}.jpg").write_bytes(picture(f"{label}{at}"))
+            (tmp_path / label / f"{at}.jpg").write_bytes(sample_image(f"{label}{at}"))
     suite = class_suite(tmp_path)
     assert [case.prompt for case in suite.cases] == ["a photo of an Auk", "a photo of a Crow"]
     assert {len(case.truth.images) for case in suite.cases} == {3}
@@ -148,8 +148,8 @@ def test_geneval_parti_and_compbench_are_read_as_they_are(tmp_path: Path) -> Non
 
 
 def test_prompts_of_ones_own_bring_everything_a_case_can_have(tmp_path: Path) -> None:
-    (tmp_path / "start.png").write_bytes(picture("start"))
-    (tmp_path / "me.png").write_bytes(picture("me"))
+    (tmp_path / "start.png").write_bytes(sample_image("start"))
+    (tmp_path / "me.png").write_bytes(sample_image("me"))
     (tmp_path / "set.csv").write_text(
         "id,prompt,image,subject,rephrased,labels,wrong,real,seeds,tags\n"
         "one,a cat,start.png,me=me.png,the cat,cat|animal,a dog,me.png|start.png,3|4,easy|pets\n,a dog,,,,,,,,\n"

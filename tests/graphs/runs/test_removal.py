@@ -136,10 +136,10 @@ async def test_a_removed_answer_is_not_used_again(stage):
 
 
 async def test_an_image_that_was_just_put_is_never_collected_and_an_old_one_is(stage):
-    from imagerag.tools.testing.fakes import picture
+    from imagerag.tools.testing.fakes import sample_image
 
     dependencies = stage.runner.dependencies
-    kept = await dependencies.blobs.put(picture("uploaded"))
+    kept = await dependencies.blobs.put(sample_image("uploaded"))
     assert await collect(dependencies, []) == 0
     assert blobs_of(stage) == {kept.sha256}
     assert await collect(dependencies, [], grace_s=-1) > 0

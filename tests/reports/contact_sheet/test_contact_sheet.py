@@ -167,7 +167,7 @@ def test_a_picture_that_cannot_be_had_leaves_an_empty_frame() -> None:
 
     run = record([attempt(0, RED, None)], [search(1, *candidates(2))])
     assert contact_sheet(run, nothing).size == contact_sheet(run, load).size
-    assert contact_sheet(run, lambda _: b"not a picture").size == contact_sheet(run, load).size
+    assert contact_sheet(run, lambda _: b"not an image").size == contact_sheet(run, load).size
 
 
 def test_pictures_of_every_shape_and_mode_are_shown() -> None:

@@ -94,7 +94,7 @@ SAID: dict[str, tuple[str, ...]] = {
         "Nothing was found.",
         "imagerag index PATH --library scripted",
     ),
-    "refused": ("The service refuses", "No picture was drawn.", "change the prompt"),
+    "refused": ("The service refuses", "No image was drawn.", "change the prompt"),
     "budget_exhausted": ("The run may make 2 model calls", "budget spent", "--max-calls"),
     "judge_unavailable": ("the judge gave no verdict", "I am sorry", "--judge"),
     "failed": ("critique failed: ValueError: something broke", "failed"),
@@ -202,14 +202,14 @@ def test_pictures_that_do_not_fit_any_more_are_left_out() -> None:
     picture = environment(TEMPLATES).get_template("parts.html").module.picture
     shown = [picture(gallery.large(image(number)), image(number), "x") for number in range(40)]
     assert "data:image/jpeg" in shown[0]
-    assert "picture not available" in shown[-1]
+    assert "image not available" in shown[-1]
     assert sum(map(len, shown)) < 520_000
 
 
-@pytest.mark.parametrize("data", [b"", b"not a picture", photo(1, 64)[:200]], ids=["empty", "text", "cut"])
+@pytest.mark.parametrize("data", [b"", b"not an image", photo(1, 64)[:200]], ids=["empty", "text", "cut"])
 def test_a_picture_that_is_none_leaves_a_frame(data: bytes) -> None:
     assert_self_contained(page := report(long_run(attempts=1), [], lambda _: data))
-    assert "picture not available" in page
+    assert "image not available" in page
 
 
 ODD = st.one_of(

@@ -50,12 +50,12 @@ async def test_another_seed_shows_in_the_drawing_and_in_what_follows(compared: A
     first = found.first
     assert (first.node, first.round) == ("regenerate", 1)
     assert [(one.what, one.a, one.b) for one in first.inputs] == [("seed", 0, 7)]
-    assert [one.what for one in first.outputs] == ["picture"]
+    assert [one.what for one in first.outputs] == ["image"]
     assert [(one.what, one.a, one.b) for one in found.setup] == [("seed", 0, 7)]
     assert found.shared == await step_of(rag, "regenerate") - 1
     (judged,) = found.divergences[1:]
     assert judged.node == "critique"
-    assert [one.what for one in judged.inputs] == ["picture shown"]
+    assert [one.what for one in judged.inputs] == ["image shown"]
     assert found.a.attempts[0] == found.b.attempts[0]
     assert found.a.attempts[1] != found.b.attempts[1]
     assert not found.same
@@ -190,7 +190,7 @@ def test_lists_tell_only_what_the_other_lacks() -> None:
         "z, and 1 that both have",
     )
     assert pair(Difference(what="found", a=["x", "y"], b=["y", "x"])) == ("x; y", "y; x (another order)")
-    assert pair(Difference(what="picture", a="0" * 64, b=None)) == ("0" * 12, "nothing")
+    assert pair(Difference(what="image", a="0" * 64, b=None)) == ("0" * 12, "nothing")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from imagerag.agent.ports import ImagePart
 from imagerag.tools.generators.diffusers import loading
 from imagerag.tools.generators.diffusers.pipeline import DiffusersGenerator
-from imagerag.tools.testing.fakes import picture
+from imagerag.tools.testing.fakes import sample_image
 
 if any(find_spec(part) is None for part in ("diffusers", "accelerate", "transformers")):
     collect_ignore_glob = ["test_*.py"]  # the extras are not installed
@@ -82,5 +82,5 @@ def _unloaded() -> Iterator[None]:
 @pytest.fixture
 def references() -> list[ImagePart]:
     """Pictures that differ, as many as any family takes."""
-    drawn = [picture(f"reference {n}", SIZE) for n in range(6)]
+    drawn = [sample_image(f"reference {n}", SIZE) for n in range(6)]
     return [ImagePart(data=data, media_type="image/png", caption=f"thing {n}") for n, data in enumerate(drawn)]

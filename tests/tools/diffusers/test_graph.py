@@ -17,7 +17,7 @@ from imagerag.graphs.generation import build_workflow, is_retryable
 from imagerag.tools.generators.diffusers.pipeline import DiffusersGenerator
 from imagerag.tools.judges.vlm.transformers_backend import transformers_judge
 from imagerag.tools.spec import BackendSpec
-from imagerag.tools.testing.fakes import MemoryBlobs, ScriptedGenerator, ScriptedJudge, ScriptedLibrary, picture
+from imagerag.tools.testing.fakes import MemoryBlobs, ScriptedGenerator, ScriptedJudge, ScriptedLibrary, sample_image
 
 Make = Callable[..., DiffusersGenerator]
 PROMPT = "a red hat and a blue star"
@@ -27,7 +27,7 @@ PROMPT = "a red hat and a blue star"
 def library() -> ScriptedLibrary:
     made = ScriptedLibrary(elsewhere=0.6)
     for name in ("a blue star", "a red hat", "ink"):
-        made.plant(f"a detailed picture of {name}", picture(name, SIZE))
+        made.plant(f"a detailed picture of {name}", sample_image(name, SIZE))
     return made
 
 

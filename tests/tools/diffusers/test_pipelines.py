@@ -16,7 +16,7 @@ from imagerag.agent.errors import BackendError, UsageError
 from imagerag.agent.ports import GeneratedImage, ImagePart
 from imagerag.agent.types import SamplingParams, Size
 from imagerag.tools.generators.diffusers.pipeline import DiffusersGenerator
-from imagerag.tools.testing.fakes import picture
+from imagerag.tools.testing.fakes import sample_image
 
 Make = Callable[..., DiffusersGenerator]
 FAMILIES = sorted(WEIGHTS)
@@ -42,7 +42,7 @@ async def test_each_reference_changes_the_picture_and_a_seed_repeats_it(
     assert len({one.data for one in drawn}) == most + 1
     assert (await draw(generator, references[:most])).data == drawn[-1].data
     assert (await draw(generator, references[:most], seed=4)).data != drawn[-1].data
-    changed = [*references[: most - 1], ImagePart(data=picture("another", SIZE), media_type="image/png")]
+    changed = [*references[: most - 1], ImagePart(data=sample_image("another", SIZE), media_type="image/png")]
     assert (await draw(generator, changed)).data != drawn[-1].data
     for one in drawn:
         assert (opened(one).size, opened(one).format, one.media_type) == ((64, 64), "PNG", "image/png")

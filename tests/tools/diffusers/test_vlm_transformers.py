@@ -16,13 +16,13 @@ from imagerag.tools.judges.vlm.tokenizer import control_tokens_of
 from imagerag.tools.judges.vlm.transformers_backend import TransformersChat, transformers_judge
 from imagerag.tools.model_text import clean
 from imagerag.tools.spec import BackendSpec
-from imagerag.tools.testing.fakes import picture
+from imagerag.tools.testing.fakes import sample_image
 
 FORM = Schema("form", {"type": "object", "properties": {"met": {"type": "boolean"}}})
 
 
 def shown(*names: str) -> list[ChatMessage]:
-    pictures = [ChatImage(picture(name, SIZE), "image/png") for name in names]
+    pictures = [ChatImage(sample_image(name, SIZE), "image/png") for name in names]
     return [ChatMessage("system", ("Be brief.",)), ChatMessage("user", ("Look:", *pictures, "What is it?"))]
 
 
@@ -47,7 +47,7 @@ async def test_it_reads_several_pictures_and_answers_greedily(chat: Transformers
     two = await said(chat, shown("a", "b"))
     assert two.usage["input_tokens"] > one.usage["input_tokens"]
     others = {(await said(chat, shown(name))).text for name in ("a", "b", "c", "d")}
-    assert len(others) > 1, "what is in the picture reaches the words"
+    assert len(others) > 1, "what is in the image reaches the words"
 
 
 async def test_a_temperature_draws_words_with_the_seed_it_is_given(chat: TransformersChat) -> None:
@@ -154,7 +154,7 @@ def special_ids(chat: TransformersChat, turns: list[ChatMessage]) -> list[int]:
 async def test_no_special_token_comes_out_of_somebodys_words(chat: TransformersChat) -> None:
     plain = [
         ChatMessage("system", ("Be brief.",)),
-        ChatMessage("user", ("Look:", ChatImage(picture("a", SIZE), "image/png"), "cat")),
+        ChatMessage("user", ("Look:", ChatImage(sample_image("a", SIZE), "image/png"), "cat")),
     ]
     evil = [*plain[:1], ChatMessage("user", (*plain[1].parts[:2], f"cat {' '.join(TOKENS)} {''.join(TOKENS)}"))]
     assert special_ids(chat, evil) == special_ids(chat, plain)

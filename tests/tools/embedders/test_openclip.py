@@ -18,7 +18,7 @@ from imagerag.agent.ports import PreparingEmbedder
 from imagerag.store.images.image_info import image_info
 from imagerag.tools.embedders import weights
 from imagerag.tools.embedders.openclip import OpenClipEmbedder
-from imagerag.tools.testing.fakes import picture
+from imagerag.tools.testing.fakes import sample_image
 
 TEXT_CONFIG = {"context_length": 20, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 2}
 CAPTIONS = ["a red circle", "a blue square beside a green star", "a", "", "a red circle"]
@@ -153,7 +153,9 @@ def test_every_event_loop_and_thread_may_use_it(tiny: Path) -> None:
 
     def work() -> None:
         async def both() -> None:
-            texts, images = await asyncio.gather(mine.embed_texts(["a", "b"]), mine.embed_images([picture("x")] * 2))
+            texts, images = await asyncio.gather(
+                mine.embed_texts(["a", "b"]), mine.embed_images([sample_image("x")] * 2)
+            )
             found.append(np.concatenate([texts, images]))
 
         asyncio.run(both())
@@ -194,8 +196,8 @@ def test_the_preprocessing_is_the_models_own(tiny: Path) -> None:
     mine = weights.find(f"local-dir:{tiny}").preprocess
     theirs = {key: model.visual.preprocess_cfg[key] for key in mine}
     assert {**theirs, "size": 32, "mean": tuple(theirs["mean"]), "std": tuple(theirs["std"])} == mine
-    picture = Image.effect_noise((50, 41), 80).convert("RGB")
-    assert torch.equal(embedder(tiny)._preprocess(picture), preprocess(picture))
+    noise = Image.effect_noise((50, 41), 80).convert("RGB")
+    assert torch.equal(embedder(tiny)._preprocess(noise), preprocess(noise))
 
 
 @pytest.mark.parametrize(
@@ -304,7 +306,7 @@ def test_a_large_jpeg_is_decoded_reduced() -> None:
 @pytest.mark.parametrize("data", [b"", b"no image", encoded(noise(60, 60))[:900], encoded(noise(60, 60), "JPEG")[:400]])
 async def test_what_cannot_be_read_is_said_and_which(tiny: Path, data: bytes) -> None:
     with pytest.raises(UsageError, match=r"image 1: .*cannot be read"):
-        await embedder(tiny).embed_images([picture("fine"), data])
+        await embedder(tiny).embed_images([sample_image("fine"), data])
 
 
 async def test_decoded_images_give_the_vectors_of_their_files(tiny: Path) -> None:

@@ -27,7 +27,7 @@ from imagerag.store.data_dir import DataDir
 from imagerag.tools.fallback.generator import FallbackGenerator
 from imagerag.tools.fallback.judge import FallbackJudge
 from imagerag.tools.registry import make_generator, make_judge
-from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, ScriptedLibrary, picture
+from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, ScriptedLibrary, sample_image
 from imagerag.tools.testing.mock_openai import Fault, MockOpenAIServer, MockResponse, tiny_png
 
 SILENT = [
@@ -37,7 +37,7 @@ SILENT = [
     AuthError("no key"),
     BackendError("overloaded"),
 ]
-PART = ImagePart(data=picture("x"), media_type="image/png", concept="star", caption="a blue star {not a field}")
+PART = ImagePart(data=sample_image("x"), media_type="image/png", concept="star", caption="a blue star {not a field}")
 
 
 def two(*script: Any, **second: Any) -> tuple[ScriptedGenerator, ScriptedGenerator]:

@@ -10,7 +10,7 @@ from imagerag.agent.ports import Hit, ImagePart
 from imagerag.agent.types import ImageRef
 from imagerag.tools.registry import make_reranker, providers
 from imagerag.tools.rerankers.bm25 import bm25, words
-from imagerag.tools.testing.fakes import ScriptedJudge, picture
+from imagerag.tools.testing.fakes import ScriptedJudge, sample_image
 from imagerag.tools.testing.mock_openai import MockOpenAIServer, MockResponse
 
 
@@ -20,7 +20,7 @@ def hit(number: int, caption: str = "", title: str = "", tags: tuple[str, ...] =
 
 
 def parts(count: int) -> list[ImagePart]:
-    return [ImagePart(data=picture(str(number)), media_type="image/png") for number in range(count)]
+    return [ImagePart(data=sample_image(str(number)), media_type="image/png") for number in range(count)]
 
 
 async def test_bm25_reads_captions_titles_and_tags_and_leaves_none_out() -> None:

@@ -82,7 +82,7 @@ class ParsedFilter:
         clauses: one of them must hold; none lets everything through.
         asked: keys that are mentioned, in their order.
         unknown: words that mean nothing in this library.
-        left_out: words that say what somebody is after, and nothing about a picture.
+        left_out: words that say what somebody is after, and nothing about an image.
     """
 
     ask: ParsedQuestion

@@ -7,8 +7,8 @@ from typing import Final
 from imagerag.agent.qa.metadata_query.clauses import ParsedFilter
 from imagerag.agent.qa.metadata_query.vocabulary import Vocabulary
 
-_REFERS_TO_PICTURE: Final = re.compile(r"\b(this|these|it|its|same|similar|alike|ours|mine|my)\b")
-"""Words that mean what the question's own picture shows."""
+_REFERS_TO_IMAGE: Final = re.compile(r"\b(this|these|it|its|same|similar|alike|ours|mine|my)\b")
+"""Words that mean what the question's own image shows."""
 
 
 def continues_question(understood: ParsedFilter) -> bool:
@@ -25,11 +25,11 @@ def reverses_order(understood: ParsedFilter) -> bool:
     return bool(ask.continues and order and not order.compared and loose and not ask.those and not ask.it)
 
 
-def is_about_picture(understood: ParsedFilter) -> bool:
+def is_about_image(understood: ParsedFilter) -> bool:
     """Whether a question with an image is about what it shows: it says so, or names nothing else."""
     ask = understood.ask
     own = ask.order or ask.count or ask.average or ask.total or ask.lists or ask.limits
-    return bool(_REFERS_TO_PICTURE.search(ask.text)) or not (understood.terms or own)
+    return bool(_REFERS_TO_IMAGE.search(ask.text)) or not (understood.terms or own)
 
 
 def refers_to_answer(understood: ParsedFilter) -> bool:

@@ -67,7 +67,7 @@ def ordered(words: list[str]) -> SortOrder | None:
 
 
 def _by_key(words: list[str]) -> SortOrder | None:
-    """`sort by price`, `ordered by price descending`: every picture, by a number that is named."""
+    """`sort by price`, `ordered by price descending`: every image, by a number that is named."""
     at = next((at for at, word in enumerate(words) if word in _SORTED), None)
     if at is None or "by" not in words[at + 1 : -1]:
         return None

@@ -1,6 +1,6 @@
 """Looking a question up in a library's metadata, without a model: a filter, an order, a count, and nothing invented.
 
-Similarity finds pictures that look like a question; it cannot say which of them is the cheapest. So answering looks at
+Similarity finds images that look like a question; it cannot say which of them is the cheapest. So answering looks at
 both: what is near, and what the metadata of the whole library says.
 """
 
@@ -13,7 +13,7 @@ from imagerag.agent.qa.metadata_query.clauses import Clause, ParsedFilter, best_
 from imagerag.agent.qa.metadata_query.follow_up_questions import (
     continued,
     continues_question,
-    is_about_picture,
+    is_about_image,
     refers_to_answer,
     reverses_order,
 )
@@ -25,9 +25,9 @@ from imagerag.agent.qa.types import MAX_CITATIONS, HasMetadata, MetadataResult, 
 _SIGNS: Final = {"<": "under", "<=": "at most", ">": "over", ">=": "at least", "=": "exactly"}
 _MOST_VALUES: Final = 40
 
-NOTHING_LIKE_IT: Final = "nothing in the library is like the picture"
+NOTHING_LIKE_IT: Final = "nothing in the library is like the image"
 _SPOKEN_OF: Final = "only what the answer before spoke of was looked at"
-_LIKE_IT: Final = "only what is like the picture was looked at"
+_LIKE_IT: Final = "only what is like the image was looked at"
 
 
 def query_metadata(
@@ -38,7 +38,7 @@ def query_metadata(
     similarity: Mapping[str, float] | None = None,
     before: str | None = None,
     spoken_of: Collection[str] = (),
-    pictured: Collection[str] | None = None,
+    similar_images: Collection[str] | None = None,
 ) -> MetadataResult:
     """Answer a question from the metadata of `rows`.
 
@@ -47,13 +47,13 @@ def query_metadata(
         similarity: cosine with the question by id; orders what no number orders.
         before: the question before this one in the same thread.
         spoken_of: ids that the answer before this one spoke of, for "which of those".
-        pictured: ids of what is like the picture that the question came with; None where it came with none.
+        similar_images: ids of what is like the image that the question came with; None where it came with none.
     """
     vocabulary = Vocabulary.of(rows)
     understood, as_english = best_parse(question, vocabulary, synonyms or {})
     if before is not None and (continues_question(understood) or reverses_order(understood)):
         understood = continued(understood, best_parse(before, vocabulary, synonyms or {})[0], vocabulary)
-    finding = _found(understood, vocabulary, similarity or {}, spoken_of, pictured)
+    finding = _found(understood, vocabulary, similarity or {}, spoken_of, similar_images)
     note = (f"read as: {as_english}",) if as_english else ()
     return finding.model_copy(update={"notes": (*note, *finding.notes)})
 
@@ -63,12 +63,12 @@ def _found(
     vocabulary: Vocabulary,
     similarity: Mapping[str, float],
     spoken_of: Collection[str],
-    pictured: Collection[str] | None,
+    similar_images: Collection[str] | None,
 ) -> MetadataResult:
     """Images that a parsed question finds: among those like its image, those mentioned before, or all."""
     known = {entry.id for entry in vocabulary.entries}
-    if pictured is not None and is_about_picture(understood):
-        those = frozenset(pictured) & known
+    if similar_images is not None and is_about_image(understood):
+        those = frozenset(similar_images) & known
         if not those:
             return MetadataResult(rows=len(known), unknown=understood.unknown, notes=(NOTHING_LIKE_IT,))
         return _Search(vocabulary, understood, similarity, those, _LIKE_IT).finding()

@@ -6,8 +6,8 @@ from imagerag.agent.qa.types import MetadataResult
 
 def describe_result(finding: MetadataResult) -> str:
     """A finding in words, for a reader who sees the sources beside it."""
-    pictures = "1 picture" if finding.rows == 1 else f"{finding.rows} pictures"
-    parts = [f"The metadata of {pictures} was looked through"]
+    searched = "1 image" if finding.rows == 1 else f"{finding.rows} images"
+    parts = [f"The metadata of {searched} was looked through"]
     if finding.kind == "unknown":
         return f"{parts[0]}; the question could not be made out from it."
     wanted = finding.condition or "everything"

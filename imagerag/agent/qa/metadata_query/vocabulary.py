@@ -14,7 +14,7 @@ from imagerag.agent.types import Scalar
 LONGEST: Final = 6
 """Words of a value that is met as a whole; a longer one is prose, and met word by word."""
 _TEXTS: Final = ("licence", "author", "title", "tags")
-"""What every picture may have beside its metadata, the preferred name of a value first."""
+"""What every image may have beside its metadata, the preferred name of a value first."""
 _AMOUNT: Final = re.compile(r"\s*(?:[$€£]|USD|EUR|GBP)?\s*(-?\d+(?:\.\d+)?)\s*(?:[$€£]|USD|EUR|GBP)?\s*")
 
 _READ: Final = 1_000
@@ -48,7 +48,7 @@ class VocabularyEntry:
 
     @property
     def id(self) -> str:
-        """The picture's SHA-256."""
+        """The image's SHA-256."""
         return self.row.image.sha256
 
     @property
@@ -65,7 +65,7 @@ class Vocabulary:
         values: the words of a value → the keys that have it, preferred first, and the value as it is written.
         keys: the words of a key → the key.
         numeric: keys most of whose values are numbers.
-        words: every word that is said of any picture.
+        words: every word that is said of any image.
     """
 
     entries: tuple[VocabularyEntry, ...]

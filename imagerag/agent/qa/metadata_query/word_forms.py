@@ -1,4 +1,4 @@
-"""Words: how they are compared, and which of them say nothing about a picture."""
+"""Words: how they are compared, and which of them say nothing about an image."""
 
 import re
 import unicodedata
@@ -33,7 +33,7 @@ TOLD: Final = frozenset(
     possibilities idea ideas interested buy buying purchase search searching looking help prefer love maybe perhaps
     """.split()  # noqa: SIM905
 )
-"""Of the words that say nothing about a picture, those that say what somebody is after; they are told as left out."""
+"""Of the words that say nothing about an image, those that say what somebody is after; they are told as left out."""
 _TOKEN: Final = re.compile(r"\d+(?:st|nd|rd|th)\b|\d+(?:[.,]\d+)*|\w+|[,;]")
 _NOT: Final = re.compile(r"\b(?:(ca)n|(wo)n|(\w+)n)['’]t\b")
 _OF: Final = re.compile(r"['’]s\b")

@@ -1,7 +1,7 @@
 """Filters applied to one image: the reference for the expressions of a library.
 
 Two truth values, no third. A comparison with a value that is not there does not hold, and `not` turns that round:
-`not taken<2020` lets a picture through of which nobody knows when it was taken, `taken>=2020` does not.
+`not taken<2020` lets an image through of which nobody knows when it was taken, `taken>=2020` does not.
 """
 
 import operator

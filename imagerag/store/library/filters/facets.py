@@ -1,4 +1,4 @@
-"""What a library's pictures can be told apart by: tags, licences, metadata. Its encoder is not needed."""
+"""What a library's images can be told apart by: tags, licences, metadata. Its encoder is not needed."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ class Facets:
 
     Attributes:
         images: how many, and captioned: how many of them with a caption.
-        tags: tag → pictures with it, most frequent first; licences likewise, "" is unknown.
-        metadata: key → value → pictures with it, most frequent first.
+        tags: tag → images with it, most frequent first; licences likewise, "" is unknown.
+        metadata: key → value → images with it, most frequent first.
         threshold: None until the library has been calibrated.
     """
 

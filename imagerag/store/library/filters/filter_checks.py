@@ -44,7 +44,7 @@ def explain_filter(table: Any, filter: Filter) -> str:
         return ""
     held, parts = HeldValues(table), list(dict.fromkeys(leaves(condition)))[:_LEAVES]
     message = "; ".join(_nothing(leaf, held) for leaf in parts if not _any_of(table, leaf))
-    return message or f"no picture fits all of {short(str(condition), 200)}, though each part by itself fits some"
+    return message or f"no image fits all of {short(str(condition), 200)}, though each part by itself fits some"
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class HeldValues(Collection[str]):
         return {kind for kind, _ in self._unlisted.get(metadata_key(key), ())}
 
     def counted(self, key: str) -> Counter[tuple[Kind, Any]]:
-        """Each value under a key with how many pictures have it."""
+        """Each value under a key with how many images have it."""
         import pyarrow.compute as pc
 
         name = column_of(key)
@@ -131,10 +131,10 @@ def _any_of(table: Any, leaf: Comparison | Has) -> bool:
 
 
 def _nothing(leaf: Comparison | Has, held: HeldValues) -> str:
-    """That no picture fits one comparison, and what there is instead."""
+    """That no image fits one comparison, and what there is instead."""
     key = leaf.has if isinstance(leaf, Has) else leaf.key
     values = held.words(key, leaf.values[0].strip("*") if isinstance(leaf, Comparison) else "")
-    return f"no picture fits {short(str(leaf), 80)}; {key} is {values}" if values else f"no picture has {key}"
+    return f"no image fits {short(str(leaf), 80)}; {key} is {values}" if values else f"no image has {key}"
 
 
 def _nearest(wanted: str, values: list[Any]) -> list[str]:

@@ -47,7 +47,5 @@ def _id_of(file: Path) -> str:
         data = file.read_bytes()
         inspect(data)
     except (OSError, UsageError) as error:
-        raise UsageError(
-            f"{file} is no picture that can be read: {getattr(error, 'strerror', None) or error}"
-        ) from error
+        raise UsageError(f"{file} is no image that can be read: {getattr(error, 'strerror', None) or error}") from error
     return sha256(data).hexdigest()

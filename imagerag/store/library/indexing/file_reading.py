@@ -119,6 +119,6 @@ def read_file(
 
 def _decoded(data: bytes, digest: str, encoder: PreparingEmbedder | None, *, keep_bytes: bool) -> DecodedFile:
     info = image_info(data, side=encoder.image_side if encoder else None, digest=digest)
-    prepared = encoder.prepare(info.picture) if encoder and info.picture is not None else None
+    prepared = encoder.prepare(info.decoded) if encoder and info.decoded is not None else None
     needed = keep_bytes or prepared is None
-    return DecodedFile(replace(info, picture=None), data if needed else None, prepared)
+    return DecodedFile(replace(info, decoded=None), data if needed else None, prepared)

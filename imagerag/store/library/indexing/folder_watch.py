@@ -16,7 +16,7 @@ AT_LATEST_MS: Final = 30_000
 """They are told after so long in any case."""
 
 CALIBRATED_S: Final = 20.0
-"""Seconds without a change after which the threshold is measured: that takes many times longer than one picture."""
+"""Seconds without a change after which the threshold is measured: that takes many times longer than one image."""
 
 CALIBRATED_AT_LATEST_S: Final = 300.0
 """Seconds after the first change at which it is measured in any case."""

@@ -62,7 +62,7 @@ async def index(
         dry_run: write nothing, and say what would be done.
         calibrate: False leaves the threshold as it is, for now, where there is one.
         progress: called for every batch when it is written.
-        first_look: called with the first pictures before they are encoded; what it says is a warning.
+        first_look: called with the first images before they are encoded; what it says is a warning.
         warn: called with each warning as soon as it is known.
 
     Raises:
@@ -93,11 +93,11 @@ async def index(
         unchanged, fresh = await asyncio.to_thread(indexing.compare)
     report.skipped += found.problems
     report.columns |= {name: read for one in found.sources.values() for name, read in one.columns.items()}
-    if manifest is not None or found.listed.pictures:
+    if manifest is not None or found.listed.images:
         report.columns |= found.listed.columns
         report.manifest_captions = found.listed.captions
     if first_look:
-        first = await asyncio.to_thread(_first_pictures, found, fresh)
+        first = await asyncio.to_thread(_first_images, found, fresh)
         if warning := await in_thread(first_look, first):
             report.warned(warning, warn)
     await indexing.describe(unchanged)
@@ -131,12 +131,12 @@ async def _finish(library: Library, report: IndexReport, calibrate: bool) -> Non
             await library.calibrate(anew=False)
 
 
-def _first_pictures(scan: Scan, files: Sequence[Path], count: int = 8) -> list[bytes]:
-    pictures = []
+def _first_images(scan: Scan, files: Sequence[Path], count: int = 8) -> list[bytes]:
+    first_images = []
     for path in files:
         with suppress(OSError, ValueError):
             if path in scan.members or path.suffix.lower() in IMAGE_SUFFIXES:
-                pictures.append(scan.read(path)[1])
-        if len(pictures) == count:
+                first_images.append(scan.read(path)[1])
+        if len(first_images) == count:
             break
-    return pictures
+    return first_images

@@ -21,7 +21,7 @@ from imagerag.store.library.sources.manifest import Manifest, Manifests, read_be
 from imagerag.store.library.sources.members import Member, Source
 from imagerag.store.library.sources.path_patterns import NamedPaths, expand
 from imagerag.store.library.sources.raw_pairs import RAW_FILE, paired_raws
-from imagerag.store.library.sources.text_table import holds_pictures
+from imagerag.store.library.sources.text_table import holds_images
 from imagerag.store.text_files import clean
 
 
@@ -153,7 +153,7 @@ def scan(
     """
     manifests, tables = split_manifests(manifest)
     named = expand(paths, may_be_gone=prune)
-    manifests += [path for path in named.paths if path not in manifests and holds_pictures(path)]
+    manifests += [path for path in named.paths if path not in manifests and holds_images(path)]
     there = [path for path in (*named.paths, *tables) if _exists(path, prune, known)]
     roots = [path for path in there if path.is_dir()]
     listed = read_manifests(manifests, roots, given=there, allow_outside=allow_outside)
@@ -166,14 +166,14 @@ def scan(
         found.update(dict.fromkeys(walk))
     for file in manifests:
         found.pop(Path(os.path.abspath(file)), None)
-    found.update(dict.fromkeys(listed.pictures))
-    given = [Path(os.path.abspath(path)) for path in (*named.paths, *tables, *listed.pictures)]
+    found.update(dict.fromkeys(listed.images))
+    given = [Path(os.path.abspath(path)) for path in (*named.paths, *tables, *listed.images)]
     keep = {*listed.entries, *given}
     near = (path for path in found if path.name in FOLDER_METADATA and path not in keep)
     beside = read_beside(near, there, allow_outside=allow_outside)
     found = {path: None for path in found if path not in beside.files}
     found = {path: None for path in found if path in keep or not is_companion(path, found)}
-    sources = find_sources(found, keep, excluded, listed.pictures)
+    sources = find_sources(found, keep, excluded, listed.images)
     images = [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES]
     raws = {raw: developed for raw, developed in paired_raws(images).items() if raw not in keep}
     sidecars = Sidecars(there, allow_outside)

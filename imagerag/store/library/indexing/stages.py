@@ -28,7 +28,7 @@ BATCH_BYTES: Final = 128 * 2**20
 """Files and bytes of one batch. At most two are held: one that is read, and one that is encoded."""
 
 _READ: Final = 8
-"""Of a batch at the same time: each has a decoded picture."""
+"""Of a batch at the same time: each has a decoded image."""
 
 _DESCRIBED: Final = 500
 """Rows whose descriptions are read and written at a time."""

@@ -85,7 +85,7 @@ async def take_out(
     """Take vanished files out of a library, and images of which none is left; warn of what was held back and why."""
     gone = {one for one, _ in found.gone} - found.alive
     if not prune and len(gone) > FEW and len(gone) > SHARE * found.below:
-        why = f"{len(gone):,} of {found.below:,} pictures that were indexed there are gone, more than half"
+        why = f"{len(gone):,} of {found.below:,} images that were indexed there are gone, more than half"
         found.held, found.gone = [*found.held, *found.gone], []
     else:
         why = "their folders are empty or not there, as where a disk is not mounted"
@@ -97,7 +97,7 @@ async def take_out(
             report.count("missing", entry.path)
     if report.missing:
         report.warned(
-            f"{report.missing:,} pictures were kept whose files are gone: {why}. "
+            f"{report.missing:,} images were kept whose files are gone: {why}. "
             f"To take them out: imagerag index {roots} --library {library.name} --prune",
             warn,
         )

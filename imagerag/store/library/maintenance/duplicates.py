@@ -1,4 +1,4 @@
-"""Images that a library holds more than once: the same bytes in several files, and nearly the same picture."""
+"""Images that a library holds more than once: the same bytes in several files, and nearly the same image."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -107,12 +107,12 @@ async def find_duplicates(library: Library, *, threshold: float | None = None, k
 
 
 def _no_threshold(library: Library) -> str:
-    """Why nobody has said from when on pictures are the same, and what to type."""
+    """Why nobody has said from when on images are the same, and what to type."""
     if library.metadata.image_threshold is None:
         why = f"it was not measured yet: imagerag library calibrate {library.name}"
     else:
-        why = "it has too few pictures to measure one, or its encoder cannot tell them apart"
-    return f"library {library.name!r} has no threshold between pictures: {why}. Or give one: --threshold 0.97"
+        why = "it has too few images to measure one, or its encoder cannot tell them apart"
+    return f"library {library.name!r} has no threshold between images: {why}. Or give one: --threshold 0.97"
 
 
 def kept_images(vectors: "NDArray[np.float32]", limit: float) -> "tuple[NDArray[np.intp], NDArray[np.float32]]":

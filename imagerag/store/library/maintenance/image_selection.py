@@ -30,7 +30,7 @@ async def select_images(library: Library, names: Sequence[str], filter: Filter |
         UsageError: neither is given, a name stands for no image, or the first digits for several.
     """
     if not names and filter is None:
-        raise UsageError("say which pictures: their ids (six digits do), files, folders, or --filter")
+        raise UsageError("say which images: their ids (six digits do), files, folders, or --filter")
     ids = await _ids_of(library, names) if names else None
     if filter is None:
         return await library.rows(sorted(ids or ()))
@@ -68,10 +68,10 @@ def _named(library: Library, names: Sequence[str]) -> set[str]:
 def _one_meaning(library: str, name: str, by_id: set[str], by_path: set[str]) -> Iterable[str]:
     if len(by_id) > 1:
         message = ", ".join(one[:12] for one in sorted(by_id)[:_MAX_IDS])
-        raise UsageError(f"{len(by_id)} pictures of library {library!r} begin with {name}: {message}; add digits")
+        raise UsageError(f"{len(by_id)} images of library {library!r} begin with {name}: {message}; add digits")
     if not by_id and not by_path:
         raise UsageError(
-            f"library {library!r} holds no picture {name!r}: give its id (six digits do), its file, or its folder; "
+            f"library {library!r} holds no image {name!r}: give its id (six digits do), its file, or its folder; "
             f"imagerag search finds it"
         )
     return by_id | by_path

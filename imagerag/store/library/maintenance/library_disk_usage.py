@@ -21,7 +21,7 @@ class DiskUse(FrozenModel):
     Attributes:
         rows: vectors, thumbnails and texts, of earlier versions too until `optimize`.
         indexes: of vectors, words and columns.
-        copies: of pictures, where they were indexed with their bytes.
+        copies: of images, where they were indexed with their bytes.
         history: manifests and notes of the table's versions.
         snapshots: what only snapshots have: a file that the library has, too, is counted there.
     """

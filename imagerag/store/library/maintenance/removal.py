@@ -36,7 +36,7 @@ def removal_warning(library: str, count: int) -> str:
     """That files were passed over, and how they come back."""
     were = "1 file was" if count == 1 else f"{count} files were"
     return (
-        f"{were} passed over, whose pictures were removed from library {library!r}: "
+        f"{were} passed over, whose images were removed from library {library!r}: "
         f"imagerag library add {library} FILE takes one back"
     )
 

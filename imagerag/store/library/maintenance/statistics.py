@@ -78,7 +78,7 @@ class LibraryStatistics(FrozenModel):
         megapixels: the smallest, median and largest image.
         first_taken, last_taken: when the earliest and the latest image was photographed.
         caption_similarity: None without a threshold or without captions.
-        near_duplicates: None where no threshold between pictures is known.
+        near_duplicates: None where no threshold between images is known.
     """
 
     images: int

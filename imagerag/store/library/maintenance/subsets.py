@@ -1,4 +1,4 @@
-"""Parts of a library: random and nested, or the same pictures through another encoder."""
+"""Parts of a library: random and nested, or the same images through another encoder."""
 
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
@@ -22,7 +22,7 @@ def in_random_order(ids: Iterable[str], seed: int) -> list[str]:
 
 
 async def copy_rows(source: Library, target: Library, ids: Sequence[str]) -> None:
-    """Copy whole rows, vectors and pictures included; both libraries have the same encoder."""
+    """Copy whole rows, vectors and images included; both libraries have the same encoder."""
     for at in range(0, len(ids), BATCH):
         part = ids[at : at + BATCH]
 
@@ -31,7 +31,7 @@ async def copy_rows(source: Library, target: Library, ids: Sequence[str]) -> Non
 
 
 async def copy_encoded(source: Library, target: Library, ids: Sequence[str]) -> None:
-    """Copy pictures and what is known of them, encoded anew by the target's encoder."""
+    """Copy images and what is known of them, encoded anew by the target's encoder."""
     for at in range(0, len(ids), BATCH):
         rows = await source.rows(ids[at : at + BATCH])
         data = [await source.image_bytes(row.id) for row in rows]
@@ -43,7 +43,7 @@ async def copy_encoded(source: Library, target: Library, ids: Sequence[str]) -> 
 
 
 async def part_of(home: DataDir, name: str, source: Library, ids: Sequence[str], embedder: Embedder) -> Library:
-    """A library of some of another one's pictures, ready to be searched; not calibrated."""
+    """A library of some of another one's images, ready to be searched; not calibrated."""
     target = await Library.create_or_open(home, name, embedder)
     alike = embedder.identity == source.embedder.identity
     await (copy_rows if alike else copy_encoded)(source, target, ids)

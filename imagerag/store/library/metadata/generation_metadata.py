@@ -1,7 +1,7 @@
-"""The text that image generators write beside a picture: the prompt first, then what it was made with.
+"""The text that image generators write beside an image: the prompt first, then what it was made with.
 
 AUTOMATIC1111's web page and those after it write the prompt, a line `Negative prompt: …` where there is one, and a
-line of parameters that begins with `Steps: 20, Sampler: …`. Only the prompt says what the picture shows; a negative
+line of parameters that begins with `Steps: 20, Sampler: …`. Only the prompt says what the image shows; a negative
 prompt says what it does not.
 """
 

@@ -103,7 +103,7 @@ def read_metadata(record: Mapping[str, Any]) -> ImageMetadata:
 
 
 def _of_a_run(said: Mapping[str, Any]) -> ImageMetadata:
-    """What `generate` wrote beside a picture: its prompt, and under whose licences the references in it were."""
+    """What `generate` wrote beside an image: its prompt, and under whose licences the references in it were."""
     references = [one for one in said.get("references") or [] if isinstance(one, dict)]
     licences, authors = (_each(references, name) for name in ("licence", "author"))
     kept = {name: said[name] for name in ("run_id", "generator", "outcome") if name in said}
@@ -117,7 +117,7 @@ def _of_a_run(said: Mapping[str, Any]) -> ImageMetadata:
 
 
 def _of_an_export(record: Mapping[str, Any]) -> ImageMetadata:
-    """What `library export` wrote beside a picture: all of it counts, empty texts too."""
+    """What `library export` wrote beside an image: all of it counts, empty texts too."""
     texts = {name: clean(value) for name in (*TEXTS, "language") if isinstance(value := record.get(name), str)}
     position = {axis: degrees_of(record.get(axis), axis) for axis in POSITION}
     values: dict[str, Any] = {**texts, **(position if None not in position.values() else {})}

@@ -56,7 +56,7 @@ def metadata_of(values: Mapping[str, Any]) -> dict[str, Scalar]:
 
 
 def _is_drawn(key: str, value: Any) -> bool:
-    """Whether a value is what a detector or a labelling tool found in the picture, or the picture itself."""
+    """Whether a value is what a detector or a labelling tool found in the image, or the image itself."""
     plain = plain_name(key).replace("_", "")
     words = isinstance(value, list) and all(isinstance(part, str) for part in value)
     return plain == "imagedata" or (plain in DETECTIONS and isinstance(value, list | dict) and not words)

@@ -1,1 +1,1 @@
-"""Images that are no files of their own: members of archives, and rows of tables with pictures in them."""
+"""Images that are no files of their own: members of archives, and rows of tables with images in them."""

@@ -1,4 +1,4 @@
-"""Which files of a folder are nobody's pictures: thumbnails of file servers, rubbish bins, what was to be left out."""
+"""Which files of a folder are nobody's images: thumbnails of file servers, rubbish bins, what was to be left out."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ LEFT_OUT: Final = frozenset(
      "$recycle.bin", "system volume information", "lost+found", "node_modules", "thumbs.db", "ehthumbs.db",
      "desktop.ini", "icon\r")
 )  # fmt: skip
-"""Names, in lower case, of what systems and programs leave among pictures; hidden files are left out, too."""
+"""Names, in lower case, of what systems and programs leave among images; hidden files are left out, too."""
 
 IGNORE_FILE: Final = ".imagerag-ignore"
 """Its lines are patterns as in `.gitignore`, of what is left out of its folder and of those below."""

@@ -38,24 +38,24 @@ def find_sources(
     files: Iterable[Path],
     named: Collection[Path],
     excluded: ExcludedFiles,
-    pictures: Mapping[Path, Sequence[int]],
+    images: Mapping[Path, Sequence[int]],
 ) -> FoundSources:
     """Open the archives and tables among files.
 
     Args:
         named: files that somebody named: compressed archives are read only where they are.
-        pictures: manifest → its rows that have a picture in them.
+        images: manifest → its rows that have an image in them.
     """
     found = FoundSources()
     for path in files:
-        if not (path in pictures or is_source(path)) or not path.is_file():
+        if not (path in images or is_source(path)) or not path.is_file():
             continue
         found.opened[path] = ()
         if path.name.lower().endswith(COMPRESSED) and path not in named:
             found.problems.append((clean(str(path)), "a compressed archive is read only where it is named as a PATH"))
             continue
         try:
-            lines = pictures.get(path)
+            lines = images.get(path)
             source = open_source(path, excluded.member) if lines is None else TextTable(path, lines)
             members = {member.path: member for member in source.members} if source else {}
         except (OSError, ValueError) as error:
@@ -63,7 +63,7 @@ def find_sources(
             found.problems.append((clean(str(path)), f"cannot be read: {why}"))
             continue
         if source is None:
-            why = "it has no column of pictures; where it names files, give it with --manifest"
+            why = "it has no column of images; where it names files, give it with --manifest"
             found.problems.append((clean(str(path)), manifest_hint(path) or why))
             continue
         found.opened[path] = members.keys()

@@ -1,4 +1,4 @@
-"""Images in the rows of Parquet and Arrow files: a Hugging Face dataset's, or any with a column of pictures' bytes.
+"""Images in the rows of Parquet and Arrow files: a Hugging Face dataset's, or any with a column of images' bytes.
 
 `datasets` is not needed: its files are Arrow's, and what it knows of their columns is in their metadata. Rows are read
 in passing, a few at a time, so that the images are copied into the library.
@@ -30,10 +30,10 @@ SUFFIXES: Final = (".parquet", ".arrow", ".feather")
 
 IMAGES: Final = ("image", "img", "jpg", "jpeg", "png", "webp", "picture", "photo", "image_bytes", "img_bytes", "bytes",
                  "content", "data")  # fmt: skip
-"""What columns of pictures are called, the likeliest first."""
+"""What columns of images are called, the likeliest first."""
 
 _ROWS: Final = 16
-"""Rows that are read at once: each may have a picture of some megabytes."""
+"""Rows that are read at once: each may have an image of some megabytes."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class ColumnarFile:
 
 @dataclass(frozen=True)
 class ImageColumn:
-    """A column of pictures.
+    """A column of images.
 
     Attributes:
         nested: whether its values have `bytes` and `path`, as Hugging Face's have.
@@ -132,7 +132,7 @@ class ImageColumn:
 
 
 class ImageTable:
-    """A Parquet or Arrow file with a column of pictures as a source of images; a member is a row, by its number."""
+    """A Parquet or Arrow file with a column of images as a source of images; a member is a row, by its number."""
 
     linked = False
     whole = True
@@ -153,7 +153,7 @@ class ImageTable:
     @cached_property
     def columns(self) -> Mapping[str, str]:
         """What each column is read as, going by the first rows."""
-        read: dict[str, str] = {self._column.name: "picture"}
+        read: dict[str, str] = {self._column.name: "image"}
         for number, record in self._file.records():
             said = self._said(record)
             fields = written_fields(said) | guessed_caption(said)
@@ -165,10 +165,10 @@ class ImageTable:
         return read
 
     def read(self, member: Member) -> bytes:
-        """The bytes of a row's picture. Raises as `Source.read`."""
+        """The bytes of a row's image. Raises as `Source.read`."""
         data = _bytes_of(self._reader.get(member.position), self._column)
         if data is None:
-            raise ValueError("the row has no picture in it")
+            raise ValueError("the row has no image in it")
         return data
 
     def said(self, member: Member) -> SidecarMetadata:
@@ -190,7 +190,7 @@ class ImageTable:
 
 
 def open_table(path: Path) -> ImageTable | None:
-    """A table as a source; None where it has no column of pictures.
+    """A table as a source; None where it has no column of images.
 
     Raises:
         OSError: it cannot be read.
@@ -209,7 +209,7 @@ def _looks_like_images(file: ColumnarFile, column: ImageColumn) -> bool:
 
 
 def image_column(schema: "pa.Schema") -> ImageColumn | None:
-    """The column that holds pictures: Hugging Face's kind, one called so, or the only one of bytes."""
+    """The column that holds images: Hugging Face's kind, one called so, or the only one of bytes."""
     import pyarrow.types as kinds
 
     def is_bytes(kind: Any) -> bool:
@@ -257,7 +257,7 @@ def plain_record(record: Mapping[str, Any], names: Mapping[str, Sequence[str]]) 
 
 
 def _plain_value(value: Any) -> Any:
-    """A value of Arrow's as JSON has it; times as text, and no bytes within: another picture is no metadata. A picture
+    """A value of Arrow's as JSON has it; times as text, and no bytes within: another image is no metadata. An image
     of a Hugging Face dataset that was not copied into it is the path of its file."""
     if isinstance(value, datetime | date):
         return value.isoformat(sep=" ") if isinstance(value, datetime) else value.isoformat()

@@ -16,7 +16,7 @@ from typing import Any, Final
 from imagerag.agent.errors import UsageError
 from imagerag.store.library.metadata.field_names import PATH, guessed_caption, with_caption, written_fields
 from imagerag.store.library.metadata.image_metadata import ImageMetadata, read_metadata
-from imagerag.store.library.sources.base64_pictures import beside_picture, picture_column
+from imagerag.store.library.sources.base64_images import beside_image, image_column
 from imagerag.store.library.sources.image_table import SUFFIXES as TABLE_SUFFIXES
 from imagerag.store.library.sources.image_table import open_table
 from imagerag.store.library.sources.manifest_hint import manifest_hint
@@ -38,15 +38,15 @@ class Manifest:
         problems: (row or path, reason) of rows that describe no image that can be found.
         columns: what each column was read as: one of our fields, or "metadata".
         files: the manifests themselves.
-        pictures: manifest → its rows that have a picture in them; `picture_captions` of them have a caption.
+        images: manifest → its rows that have an image in them; `image_captions` of them have a caption.
     """
 
     entries: Mapping[Path, ImageMetadata] = field(default_factory=dict)
     problems: Sequence[tuple[str, str]] = ()
     columns: Mapping[str, str] = field(default_factory=dict)
     files: Collection[Path] = ()
-    pictures: Mapping[Path, Sequence[int]] = field(default_factory=dict)
-    picture_captions: int = 0
+    images: Mapping[Path, Sequence[int]] = field(default_factory=dict)
+    image_captions: int = 0
 
     def overridden_by(self, other: "Manifest") -> "Manifest":
         """Both, the other one's fields first."""
@@ -58,14 +58,14 @@ class Manifest:
             [*self.problems, *other.problems],
             {**self.columns, **other.columns},
             {*self.files, *other.files},
-            {**self.pictures, **other.pictures},
-            self.picture_captions + other.picture_captions,
+            {**self.images, **other.images},
+            self.image_captions + other.image_captions,
         )
 
     @property
     def captions(self) -> int:
         """How many of the images that were found got a caption from it."""
-        return self.picture_captions + sum(bool(said.caption) for said in self.entries.values())
+        return self.image_captions + sum(bool(said.caption) for said in self.entries.values())
 
 
 Manifests = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None
@@ -73,11 +73,11 @@ Manifests = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None
 
 
 def split_manifests(manifests: Manifests) -> tuple[list[Path], list[Path]]:
-    """Manifests that describe files, and tables that have the pictures in them, in their order."""
+    """Manifests that describe files, and tables that have the images in them, in their order."""
     if manifests is None or isinstance(manifests, str | os.PathLike):
         manifests = [] if manifests is None else [manifests]
     files = [Path(one) for one in manifests]
-    tables = [one for one in files if one.suffix.lower() in TABLE_SUFFIXES and _has_pictures(one)]
+    tables = [one for one in files if one.suffix.lower() in TABLE_SUFFIXES and _has_images(one)]
     return [one for one in files if one not in tables], tables
 
 
@@ -107,8 +107,8 @@ def read_beside(files: Iterable[Path], given: Sequence[Path] = (), *, allow_outs
             if file.is_symlink() and not PathPolicy(file.parent, given, allow_outside).allows(file):
                 raise UsageError(f"it is a link to a file outside of what is indexed: {OUTSIDE}")
             found = read_manifest(file)
-            if found.pictures:
-                raise UsageError(manifest_hint(file) or "it has pictures in it")
+            if found.images:
+                raise UsageError(manifest_hint(file) or "it has images in it")
         except UsageError as error:
             found = Manifest(problems=[(clean(str(file)), str(error))])
         whole = whole.overridden_by(replace(found, files={file}))
@@ -136,17 +136,17 @@ def read_manifest(
     entries: dict[Path, ImageMetadata] = {}
     problems: list[tuple[str, str]] = []
     columns: Counter[tuple[str, str]] = Counter()
-    pictures: list[int] = []
+    images: list[int] = []
     captions = 0
     for line, record in read_rows(file, lambda name: paths.find(name) is not None):
         where = f"{file.name}, line {line}"
         if isinstance(record, str):
             problems.append((where, record))
             continue
-        if (column := picture_column(record)) is not None:
-            record = beside_picture(record, column)
-            columns[column, "picture"] += 1
-            pictures.append(line)
+        if (column := image_column(record)) is not None:
+            record = beside_image(record, column)
+            columns[column, "image"] += 1
+            images.append(line)
         filled = {name: value for name, value in record.items() if value not in (None, "")}
         fields = written_fields(filled) | guessed_caption(record)
         columns.update((name, fields.get(name, "metadata")) for name in filled)
@@ -164,8 +164,8 @@ def read_manifest(
             captions += bool(said.caption)
         else:
             entries[found] = said
-    held = {Path(os.path.abspath(file)): pictures} if pictures else {}
-    return Manifest(entries, problems, _read_as(columns), pictures=held, picture_captions=captions)
+    held = {Path(os.path.abspath(file)): images} if images else {}
+    return Manifest(entries, problems, _read_as(columns), images=held, image_captions=captions)
 
 
 def _file_of(name: Any, record: Mapping[str, Any], where: str, paths: ManifestPaths) -> Path | tuple[str, str]:
@@ -197,7 +197,7 @@ def _read_as(columns: "Counter[tuple[str, str]]") -> dict[str, str]:
     return read
 
 
-def _has_pictures(file: Path) -> bool:
+def _has_images(file: Path) -> bool:
     try:
         return open_table(file) is not None
     except (OSError, ValueError):

@@ -12,7 +12,7 @@ from imagerag.store.library.metadata.field_names import PATH, written_fields
 from imagerag.store.library.sources.image_table import SUFFIXES as TABLE_SUFFIXES
 from imagerag.store.library.sources.image_table import ColumnarFile, is_of_hugging_face
 from imagerag.store.library.sources.manifest_rows import JSON, TABLES, read_rows
-from imagerag.store.library.sources.text_table import holds_pictures
+from imagerag.store.library.sources.text_table import holds_images
 from imagerag.store.text_files import clean
 
 _SUFFIXES: Final = frozenset((*TABLES, *JSON, *TABLE_SUFFIXES))
@@ -23,8 +23,8 @@ def manifest_hint(file: Path) -> str | None:
     if file.suffix.lower() not in _SUFFIXES:
         return None
     shown = shlex.quote(clean(os.path.relpath(file) if file.is_relative_to(Path.cwd()) else str(file)))
-    if holds_pictures(file):
-        return f"it has pictures in it: imagerag index {shown}"
+    if holds_images(file):
+        return f"it has images in it: imagerag index {shown}"
     if not _names_images(file):
         return None
     what = "looks like a manifest"

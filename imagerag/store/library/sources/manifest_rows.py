@@ -9,7 +9,7 @@ from typing import Any, Final, TextIO
 
 from imagerag.agent.errors import UsageError
 from imagerag.store.library.metadata.field_names import PATH, fields_of, written_fields
-from imagerag.store.library.sources.base64_pictures import LONGEST, picture_column
+from imagerag.store.library.sources.base64_images import LONGEST, image_column
 from imagerag.store.library.sources.image_table import SUFFIXES as TABLE_SUFFIXES
 from imagerag.store.library.sources.image_table import ColumnarFile, class_names, plain_record
 from imagerag.store.text_files import SEPARATORS, open_text, parsed, plain_name, separator_of
@@ -18,7 +18,7 @@ TABLES: Final = (".csv", ".tsv", ".tab", ".psv")
 JSON: Final = (".json", ".jsonl", ".ndjson")
 URL_COLUMNS: Final = ("url", "image_url", "img_url", "image_link")
 LONGEST_LINE: Final = LONGEST + 2**20
-"""Characters of a row: it may have a picture in it, as base64."""
+"""Characters of a row: it may have an image in it, as base64."""
 
 _BEGINNING: Final = 2**16
 
@@ -95,7 +95,7 @@ def _table(text: TextIO, file: Path, is_image: Callable[[str], bool]) -> Iterato
         yield from _rows(rows, names)
     else:
         first = next(records, (0, ""))
-        if isinstance(first[1], str) or picture_column(first[1]) is None:
+        if isinstance(first[1], str) or image_column(first[1]) is None:
             named = ", ".join(cell or "(empty)" for cell in header)[:300] or "none"
             raise UsageError(
                 f"the manifest {file} has no column that names the images. Its columns are: {named}. Call one path"
@@ -151,7 +151,7 @@ def _json(text: TextIO, *, whole: bool) -> Iterator[ManifestRow]:
     elif isinstance(value, dict) and _is_coco(value):
         yield from _coco(value)
     elif isinstance(value, dict):
-        one = PATH in written_fields(value).values() or picture_column(value) is not None
+        one = PATH in written_fields(value).values() or image_column(value) is not None
         yield from [(1, value)] if one else _by_file(value)
     else:
         yield from _lines(lines)

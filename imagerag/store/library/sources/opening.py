@@ -24,7 +24,7 @@ def is_source(path: Path) -> bool:
 
 
 def open_source(path: Path, excluded: Callable[[str], bool] = lambda name: False) -> Source | None:
-    """An archive, or a table with pictures in it; None for a table without.
+    """An archive, or a table with images in it; None for a table without.
 
     Args:
         path: absolute.

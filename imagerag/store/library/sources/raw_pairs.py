@@ -1,4 +1,4 @@
-"""Pairs of a camera RAW and the JPEG or HEIC that the camera wrote with it: one picture in two files.
+"""Pairs of a camera RAW and the JPEG or HEIC that the camera wrote with it: one image in two files.
 
 The developed file is indexed, and its metadata name the RAW.
 """
@@ -16,7 +16,7 @@ DEVELOPED: Final = (".jpg", ".jpeg", ".jpe", ".heic", ".heif", ".hif")
 """Endings of what a camera writes beside a RAW, the likeliest first."""
 
 RAW_FILE: Final = "raw_file"
-"""The metadata key under which a picture names its RAW."""
+"""The metadata key under which an image names its RAW."""
 
 
 def paired_raws(files: Iterable[str | os.PathLike[str]]) -> Mapping[Path, Path]:

@@ -20,7 +20,7 @@ MAX_TEXTS: Final = 256 * 2**20
 """Bytes of all sidecars of a compressed archive, which are kept while it is indexed."""
 
 MAX_RATIO: Final = 100
-"""How many times its size a compressed archive may unpack to, and `_SLACK` more: pictures hardly shrink."""
+"""How many times its size a compressed archive may unpack to, and `_SLACK` more: images hardly shrink."""
 
 _SLACK: Final = 64 * 2**20
 _COMPRESSED: Final = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ")
@@ -198,7 +198,7 @@ class _Capped(io.FileIO):
 
 
 class _Bounded(io.RawIOBase):
-    """A compressed file that is unpacked, and no further than pictures of its size go."""
+    """A compressed file that is unpacked, and no further than images of its size go."""
 
     def __init__(self, path: Path) -> None:
         import bz2
@@ -227,7 +227,7 @@ class _Bounded(io.RawIOBase):
             raise tarfile.ReadError(f"its compressed bytes are damaged: {error}") from None
         self._left -= len(data)
         if self._left < 0:
-            raise tarfile.ReadError(f"it unpacks to more than {MAX_RATIO} times its size, as pictures never do")
+            raise tarfile.ReadError(f"it unpacks to more than {MAX_RATIO} times its size, as images never do")
         return data
 
     def close(self) -> None:

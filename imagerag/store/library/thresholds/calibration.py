@@ -11,7 +11,7 @@ threshold is measured on the library itself. Three questions are asked of it:
   differ from one of the library's by a single word, and that no image fits.
 
 The threshold is where the errors are equal, each measured against what is allowed of it: one in ten of the own
-captions refused, one in twenty of the others accepted. Where both cannot be had (crowded pictures, one vector for
+captions refused, one in twenty of the others accepted. Where both cannot be had (crowded images, one vector for
 each) it still is, as the worse of the two promises is then broken least. It is never below the floor, what unrelated
 captions rarely reach, as long as the floor refuses no more than a quarter of the own captions.
 
@@ -46,7 +46,7 @@ HOPELESS = 5.0
 """Multiple of both at which the captions decide nothing: every second own one refused, and every fourth other taken."""
 
 WHOLESALE = 0.25
-"""Share of the own captions that the floor may refuse. Measured on the sketch world, 500 pictures of one to
+"""Share of the own captions that the floor may refuse. Measured on the sketch world, 500 images of one to
 three things: if the floor always held, 8 % more of the own captions would be refused, and 5 % fewer of the others
 accepted."""
 

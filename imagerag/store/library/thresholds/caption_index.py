@@ -111,12 +111,12 @@ class CaptionIndex:
         return False
 
     def sample(self, most: int) -> list[CaptionQuery]:
-        """Up to `most` different things: of each picture one that its caption names, or the caption if it names none.
+        """Up to `most` different things: of each image one that its caption names, or the caption if it names none.
 
         A concept is searched for, so single things are asked for: an image with one of two things in it is near to a
         caption of both, and asking with that would teach that near is not enough even for a true match. One of each
-        picture: a thing is harder to find in a crowded picture than alone, and if every thing had the same chance,
-        the few crowded pictures of a library, which name most of its things, would speak for all of it.
+        image: a thing is harder to find in a crowded image than alone, and if every thing had the same chance,
+        the few crowded images of a library, which name most of its things, would speak for all of it.
         """
         said = self._said(most)
         return [CaptionQuery(text, found) for text, found in zip(said, self._matches(said), strict=True)]

@@ -1,7 +1,7 @@
-"""Finding the cosine from which two pictures show the same thing, for one library and one encoder.
+"""Finding the cosine from which two images show the same thing, for one library and one encoder.
 
-Pictures are far nearer to each other than words are to pictures, so a threshold for captions lets every picture pass.
-This one is measured on the library's own: how near are views of a picture (cropped, mirrored, lighter, saved again) to
+Images are far nearer to each other than words are to images, so a threshold for captions lets every image pass.
+This one is measured on the library's own: how near are views of an image (cropped, mirrored, lighter, saved again) to
 it, and how near is the nearest of the others? As for captions, the threshold is where the errors are equal. Others
 that are as near as views are taken for views: two photographs of one mug are no evidence that mugs are like bags.
 """
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
     Vectors = NDArray[np.float32]
 
 VIEWED: Final = 12
-"""Pictures of which views are made: each is encoded twice, which takes 20 to 90 ms on a CPU."""
+"""Images of which views are made: each is encoded twice, which takes 20 to 90 ms on a CPU."""
 
 VIEWS: Final = 3
-"""Others that may be taken for views of a picture, in small libraries."""
+"""Others that may be taken for views of an image, in small libraries."""
 
 COMPARED, PAIRS = 512, 50_000_000
-"""How many pictures are compared with all others: as many as give so many pairs, in a large library."""
+"""How many images are compared with all others: as many as give so many pairs, in a large library."""
 
 CONFUSED: Final = 0.25
-"""Share of the pictures whose nearest other one passes, from which on no threshold is claimed."""
+"""Share of the images whose nearest other one passes, from which on no threshold is claimed."""
 
 REFUSED: Final = 0.2
 """Share of the views that it refuses, likewise: twice what is allowed of it. Product photos of one shop, most of them
@@ -47,7 +47,7 @@ with a look-alike, would lose a third of the views."""
 async def calibrate_images(
     content: LibraryContent, embedder: Embedder, read: Callable[[str], Awaitable[bytes]]
 ) -> ImageThreshold:
-    """Measure a library's threshold between pictures; none is claimed where its pictures cannot be told apart.
+    """Measure a library's threshold between images; none is claimed where its images cannot be told apart.
 
     Args:
         read: gives an image by its SHA-256, upright and as every model takes it.
@@ -68,12 +68,12 @@ async def calibrate_images(
         return none
     chosen, views = np.asarray([*viewed]), [view for made in viewed.values() for view in made]
     encoded = np.asarray(await embedder.embed_images(views), dtype=np.float32)
-    pictures, samples = await content.vectors(chosen), await content.vectors(compared)
-    own = (encoded * np.repeat(pictures, len(views) // len(chosen), axis=0)).sum(axis=1).astype(float)
+    originals, samples = await content.vectors(chosen), await content.vectors(compared)
+    own = (encoded * np.repeat(originals, len(views) // len(chosen), axis=0)).sum(axis=1).astype(float)
     own = own[np.isfinite(own)]
     alike = float(np.median(own)) if len(own) else 1.0
     others = await content.scan(lambda: _Nearest(compared, samples, alike))
-    # A picture has a few views in a library; where most others are as near, the encoder does not tell them apart.
+    # An image has a few views in a library; where most others are as near, the encoder does not tell them apart.
     nearest = others.nearest(max(VIEWS, rows // 10))
     cosine = balanced_threshold(own, nearest) if len(own) else 1.0
     if float((nearest >= cosine).mean()) > CONFUSED or float((own < cosine).mean()) > REFUSED:
@@ -82,12 +82,12 @@ async def calibrate_images(
 
 
 class _Nearest:
-    """The nearest others of some pictures, over a library's vectors, which come part by part.
+    """The nearest others of some images, over a library's vectors, which come part by part.
 
     Args:
-        places: of the pictures.
+        places: of the images.
         vectors: theirs.
-        alike: the cosine from which on another one may be a view of the picture.
+        alike: the cosine from which on another one may be a view of the image.
     """
 
     def __init__(self, places: "NDArray[np.intp]", vectors: "Vectors", alike: float) -> None:
@@ -107,20 +107,20 @@ class _Nearest:
         itself = np.flatnonzero(self._places[own] == places)
         cosines[itself, own[itself]] = -1
         np.maximum(self._best, cosines.max(axis=0), out=self._best)
-        rows, pictures = np.nonzero(cosines >= self._alike)
-        self._views += np.bincount(pictures, minlength=len(self._places))
-        cosines[rows, pictures] = -1
+        rows, originals = np.nonzero(cosines >= self._alike)
+        self._views += np.bincount(originals, minlength=len(self._places))
+        cosines[rows, originals] = -1
         np.maximum(self._less_alike, cosines.max(axis=0), out=self._less_alike)
 
     def nearest(self, views: int) -> "NDArray[np.float64]":
-        """Of each picture the cosine of its nearest other, beside its views where there are so many at most."""
+        """Of each image the cosine of its nearest other, beside its views where there are so many at most."""
         import numpy as np
 
         return np.where(self._views <= views, self._less_alike, self._best)
 
 
 def views_of(data: bytes) -> list[bytes]:
-    """A picture as somebody else would have it: cropped and saved again, mirrored and lighter."""
+    """An image as somebody else would have it: cropped and saved again, mirrored and lighter."""
     from PIL import ImageEnhance, ImageOps
 
     image = open_rgb(data)

@@ -29,7 +29,7 @@ def check_image(identity: str, loaded: Loaded, image: Any, *, flagged: bool) -> 
     checker = getattr(loaded.pipe, "safety_checker", None) is not None
     black = not flagged and images.is_black(image)
     if flagged or (black and checker):
-        raise RefusalError(f"{identity}: its safety checker took the picture away")
+        raise RefusalError(f"{identity}: its safety checker took the image away")
     if black and str(loaded.dtype) == "torch.float16":
-        hint = "drew a black picture, as numbers too large for float16 do: set dtype=bfloat16 or dtype=float32"
+        hint = "drew a black image, as numbers too large for float16 do: set dtype=bfloat16 or dtype=float32"
         raise BackendError(f"{identity} {hint}", retryable=False)

@@ -1,7 +1,7 @@
 """How families of local pipelines take references: one table, which a user can extend with `register`.
 
 diffusers has no uniform parameter for reference images. A row says which one a family has, in what shape, how many
-pictures it takes, how they are put into words, and what its makers recommend. Names and behaviour were checked against
+images it takes, how they are put into words, and what its makers recommend. Names and behaviour were checked against
 diffusers 0.42.1; counts and settings come from the ImageRAG paper (section 4: SDXL 1 reference at scale 0.5, OmniGen up
 to 3 at guidance 2.5 and image guidance 1.6), the pipelines' own examples, and BFL's documentation (FLUX.2).
 
@@ -32,19 +32,19 @@ from imagerag.agent.types import Size
 from imagerag.tools.generators.image_models import EDIT_TEMPLATE
 
 Shape = Literal["one", "list", "batch"]
-"""A picture; a list of pictures; a list of them for each prompt of a batch, which is one prompt here."""
+"""An image; a list of images; a list of them for each prompt of a batch, which is one prompt here."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class IPAdapter:
-    """An IP-Adapter: further weights through which a text-only pipeline sees one picture.
+    """An IP-Adapter: further weights through which a text-only pipeline sees one image.
 
     Attributes:
         repo: repository id or local directory.
         load: what `load_ip_adapter` is called with beside it; `{adapter}` in a value stands for `repo`, `{dtype}` alone
             for the dtype the pipeline has.
         local: the same for a local directory, where it differs.
-        scale: how much the picture counts against the words, 0 to 1.
+        scale: how much the image counts against the words, 0 to 1.
     """
 
     repo: str
@@ -62,10 +62,10 @@ class Family:
         pipeline: class name in diffusers; empty takes the one that the model names itself.
         parameter: the argument that takes references; empty when there is none.
         shape: in what form it takes them.
-        max_references: pictures beside the prompt, the user's own included.
-        edits: it changes a picture that it is sent; an `adapter` takes only its look.
+        max_references: images beside the prompt, the user's own included.
+        edits: it changes an image that it is sent; an `adapter` takes only its look.
         needs_reference: it cannot draw from words alone, and is given a plain light grey canvas where none is sent.
-        tag: text that must be in the prompt for each picture, with {n}; empty for none.
+        tag: text that must be in the prompt for each image, with {n}; empty for none.
         template: how references are put into words.
         steps: denoising steps.
         guidance: name and value of guidance arguments.
@@ -73,10 +73,10 @@ class Family:
         sized: further arguments that follow from the size drawn.
         size: drawn when none is asked for; None leaves it to the pipeline.
         multiple: width and height are rounded to multiples of this many pixels; 0 asks the pipeline.
-        min_side: pictures with a shorter side are enlarged to so many pixels.
-        max_aspect: longer pictures are padded with white to this ratio of sides; 0 for any.
-        max_area: larger pictures are reduced to so many pixels.
-        adapter: the IP-Adapter that takes the references; pictures then go through `ip_adapter_image`.
+        min_side: images with a shorter side are enlarged to so many pixels.
+        max_aspect: longer images are padded with white to this ratio of sides; 0 for any.
+        max_area: larger images are reduced to so many pixels.
+        adapter: the IP-Adapter that takes the references; images then go through `ip_adapter_image`.
         load: further arguments of `from_pretrained`.
     """
 
@@ -109,9 +109,9 @@ WORDS_FIRST: Final = ReferenceTemplate(whole="{prompt}, according to this image 
 cut. The paper's order is the other one, `ReferenceTemplate()`."""
 
 INSTRUCTION: Final = replace(EDIT_TEMPLATE, edit="{prompt}, while everything else stays exactly as it is")
-"""For pipelines that take one picture and an instruction: there is one picture only to speak of."""
+"""For pipelines that take one image and an instruction: there is one image only to speak of."""
 
-PICTURES: Final = replace(
+IMAGES: Final = replace(
     EDIT_TEMPLATE,
     edit="{items}\nEdit picture 1: {prompt}. Keep everything else in picture 1 exactly as it is.",
     edit_item="Picture {n}: {caption}",
@@ -178,12 +178,12 @@ FAMILIES: Final[dict[str, Family]] = {
     ),
     "qwen-image-edit-plus": Family(
         pipeline="QwenImageEditPlusPipeline", repo="Qwen/Qwen-Image-Edit-2511",
-        parameter="image", max_references=3, needs_reference=True, template=PICTURES,
+        parameter="image", max_references=3, needs_reference=True, template=IMAGES,
         steps=50, guidance={"true_cfg_scale": 4.0}, call={"negative_prompt": " "}, size=_SQUARE,
     ),
     "qwen-image-2.1": Family(
         pipeline="QwenImage21Pipeline", repo="Qwen/Qwen-Image-2.1",
-        parameter="image", max_references=3, template=PICTURES,
+        parameter="image", max_references=3, template=IMAGES,
         steps=40, guidance={"true_cfg_scale": 1.0}, size=_SQUARE,
         multiple=32,
     ),

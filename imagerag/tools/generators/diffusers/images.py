@@ -1,4 +1,4 @@
-"""Pictures on their way into a pipeline and out of it."""
+"""Images on their way into a pipeline and out of it."""
 
 import io
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 CANVAS: Final = (221, 221, 221)
-"""What is drawn on where a pipeline needs a picture and has none: plain light grey."""
+"""What is drawn on where a pipeline needs an image and has none: plain light grey."""
 
 
 def rounded(size: Size, multiple: int) -> Size:
@@ -33,60 +33,60 @@ def opened(parts: Sequence[ImagePart], family: Family) -> "list[Image.Image]":
     Raises:
         UsageError: one of them cannot be read; the message says which.
     """
-    pictures = []
+    fitted = []
     for number, part in enumerate(parts, start=1):
         try:
-            pictures.append(_fitted(open_rgb(part.data), family))
+            fitted.append(_fitted(open_rgb(part.data), family))
         except UsageError as error:
             raise UsageError(f"reference {number}: {error}") from error
-    return pictures
+    return fitted
 
 
-def _fitted(picture: "Image.Image", family: Family) -> "Image.Image":
+def _fitted(image: "Image.Image", family: Family) -> "Image.Image":
     from PIL import Image
 
     if family.max_aspect:
-        short, long = sorted(picture.size)
+        short, long = sorted(image.size)
         least = -(-long // int(family.max_aspect))
         if short < least:
-            wide = tuple(max(side, least) for side in picture.size)
+            wide = tuple(max(side, least) for side in image.size)
             padded = Image.new("RGB", (wide[0], wide[1]), "white")
-            padded.paste(picture, ((wide[0] - picture.width) // 2, (wide[1] - picture.height) // 2))
-            picture = padded
-    scale = max(1.0, family.min_side / min(picture.size))
-    area = picture.width * picture.height * scale * scale
+            padded.paste(image, ((wide[0] - image.width) // 2, (wide[1] - image.height) // 2))
+            image = padded
+    scale = max(1.0, family.min_side / min(image.size))
+    area = image.width * image.height * scale * scale
     if area > family.max_area:
         scale *= (family.max_area / area) ** 0.5
     if scale == 1.0:
-        return picture
-    sides = [max(family.min_side, round(side * scale)) for side in picture.size]
-    return picture.resize((sides[0], sides[1]), Image.Resampling.LANCZOS)
+        return image
+    sides = [max(family.min_side, round(side * scale)) for side in image.size]
+    return image.resize((sides[0], sides[1]), Image.Resampling.LANCZOS)
 
 
 def canvas(size: Size | None) -> "Image.Image":
-    """A plain picture of a size, 1024x1024 when there is none."""
+    """A plain image of a size, 1024x1024 when there is none."""
     from PIL import Image
 
     return Image.new("RGB", (size.width, size.height) if size else (1024, 1024), CANVAS)
 
 
-def is_black(picture: "Image.Image") -> bool:
+def is_black(image: "Image.Image") -> bool:
     """Whether every pixel is black: what a safety checker leaves, and what numbers that overflowed become."""
-    return not any(band.getbbox() for band in eight_bit(picture).split()[:3])
+    return not any(band.getbbox() for band in eight_bit(image).split()[:3])
 
 
-def encoded(picture: Any) -> bytes:
-    """A pipeline's picture as PNG; transparency is kept where there is some.
+def encoded(image: Any) -> bytes:
+    """A pipeline's image as PNG; transparency is kept where there is some.
 
     Raises:
         TypeError: not a PIL image.
     """
     from PIL import Image
 
-    if not isinstance(picture, Image.Image):
-        raise TypeError(f"a pipeline gave back a {type(picture).__name__} instead of a picture")
-    clear = picture.mode == "RGBA" and picture.getchannel("A").getextrema() != (255, 255)
-    kept = picture if clear else opaque(picture)
+    if not isinstance(image, Image.Image):
+        raise TypeError(f"a pipeline gave back a {type(image).__name__} instead of an image")
+    clear = image.mode == "RGBA" and image.getchannel("A").getextrema() != (255, 255)
+    kept = image if clear else opaque(image)
     buffer = io.BytesIO()
     kept.save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()

@@ -48,9 +48,9 @@ _log = logging.getLogger(__name__)
 
 
 class DiffusersGenerator:
-    """Draws with a diffusers pipeline, loaded when the first picture is wanted and kept for the process.
+    """Draws with a diffusers pipeline, loaded when the first image is wanted and kept for the process.
 
-    All work with weights is done by one thread of the process, one picture after the other. A call that is cancelled
+    All work with weights is done by one thread of the process, one image after the other. A call that is cancelled
     stops at its next step. A size is rounded to what the pipeline can draw; `usage` says so when it was. Whoever looks
     on (`agent/calls/call_context.py`) is told of every step.
 
@@ -61,7 +61,7 @@ class DiffusersGenerator:
         offload: where weights wait: "none", "model" or "sequential". Nothing changes on a CPU.
         steps: denoising steps; by default the family's.
         guidance: how strictly the words are followed; by default the family's.
-        scale: how much an IP-Adapter's picture counts, 0 to 1.
+        scale: how much an IP-Adapter's image counts, 0 to 1.
         max_references: fewer than the family takes, or more where its code has no limit.
         call: further arguments of each call, for instance `{"negative_prompt": "blurry"}`.
         load: further arguments of `from_pretrained`, for instance `{"variant": "fp16"}`.
@@ -120,7 +120,7 @@ class DiffusersGenerator:
 
     @cached_property
     def identity(self) -> str:
-        """The model, its weights where they are not the family's own, and every setting that changes the picture."""
+        """The model, its weights where they are not the family's own, and every setting that changes the image."""
         source, family = self._source, self._family
         weights = "" if source.name and source.repo == family.repo else weight_sources.short(source.repo)
         named = "=".join(part for part in (source.name, weights) if part)
@@ -135,12 +135,12 @@ class DiffusersGenerator:
 
     @property
     def max_references(self) -> int:
-        """How many pictures go with a prompt; 0 for a pipeline that draws from words only."""
+        """How many images go with a prompt; 0 for a pipeline that draws from words only."""
         return self._family.max_references if self._max_references is None else self._max_references
 
     @property
     def capabilities(self) -> Capabilities:
-        """Whether the pipeline changes a picture that it is sent: an adapter takes no more than its look."""
+        """Whether the pipeline changes an image that it is sent: an adapter takes no more than its look."""
         edits = self._family.edits and self._family.adapter is None and self.max_references > 0
         return Capabilities(tariff=FREE, supports_seed=True, edits=edits)
 
@@ -160,7 +160,7 @@ class DiffusersGenerator:
     async def generate(
         self, prompt: str, references: Sequence[ImagePart], *, variation: SamplingParams, size: Size | None
     ) -> GeneratedImage:
-        """Draw one picture. Where the family needs a reference and none is sent, it draws on a plain canvas.
+        """Draw one image. Where the family needs a reference and none is sent, it draws on a plain canvas.
 
         Returns:
             A PNG. `usage` has `steps`; `asked_width`, `asked_height`, `drawn_width` and `drawn_height` in pixels where
@@ -169,7 +169,7 @@ class DiffusersGenerator:
 
         Raises:
             UsageError: no prompt, too many references, or one that cannot be read.
-            RefusalError: the pipeline's safety checker took the picture away.
+            RefusalError: the pipeline's safety checker took the image away.
             MissingExtraError: a part that the pipeline needs is not installed.
             BackendError: weights that cannot be loaded, no memory left, or a pipeline that fails.
         """
@@ -213,12 +213,12 @@ class DiffusersGenerator:
         cut = truncated_tokens(loaded.pipe, words)
         arguments = self._arguments(loaded, words, drawn)
         self._refer(loaded, arguments, [images.canvas(drawn)] if blank else sent)
-        picture, steps = self._run(loaded, arguments, variation, stepped)
+        image, steps = self._run(loaded, arguments, variation, stepped)
         usage = {"steps": steps} | ({"canvas": 1} if blank else {}) | ({"unread_tokens": cut} if cut else {})
-        if size is not None and picture.size != (size.width, size.height):
+        if size is not None and image.size != (size.width, size.height):
             usage |= {"asked_width": size.width, "asked_height": size.height}
-            usage |= {"drawn_width": picture.width, "drawn_height": picture.height}
-        return GeneratedImage(data=images.encoded(picture), cost_usd=0.0, usage=usage)
+            usage |= {"drawn_width": image.width, "drawn_height": image.height}
+        return GeneratedImage(data=images.encoded(image), cost_usd=0.0, usage=usage)
 
     def _arguments(self, loaded: Loaded, prompt: str, size: Size | None) -> dict[str, Any]:
         family, known = self._family, inspect.signature(loaded.pipe.__call__).parameters
@@ -236,7 +236,7 @@ class DiffusersGenerator:
     def _refer(self, loaded: Loaded, arguments: dict[str, Any], sent: list[Any]) -> None:
         family = self._family
         if family.adapter is not None:
-            # An adapter must be given something to see: a plain picture at scale 0 is the pipeline without it.
+            # An adapter must be given something to see: a plain image at scale 0 is the pipeline without it.
             scale = family.adapter.scale if self._scale is None else self._scale
             loaded.pipe.set_ip_adapter_scale(scale if sent else 0.0)
             sent = sent or [images.canvas(Size(width=224, height=224))]
@@ -264,7 +264,7 @@ class DiffusersGenerator:
         try:
             with seeded(loaded.device, variation.seed) as generator:
                 answer = loaded.pipe(**arguments, generator=generator)
-            picture = answer.images[0]
+            image = answer.images[0]
         except _StoppedError:
             loaded.pipe.maybe_free_model_hooks()
             raise
@@ -275,8 +275,8 @@ class DiffusersGenerator:
             free()
             raise failure
         flagged = getattr(answer, "nsfw_content_detected", None)
-        check_image(self.identity, loaded, picture, flagged=bool(flagged and any(flagged)))
-        return picture, done or total
+        check_image(self.identity, loaded, image, flagged=bool(flagged and any(flagged)))
+        return image, done or total
 
     def _check(self) -> None:
         problems = {
@@ -293,4 +293,4 @@ class DiffusersGenerator:
 
 
 class _StoppedError(Exception):
-    """Nobody waits for the picture any more."""
+    """Nobody waits for the image any more."""

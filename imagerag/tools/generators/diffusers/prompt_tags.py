@@ -10,7 +10,7 @@ _TAG: Final = re.compile(r"(?:<img>)?<\|image_(\d+)\|>(?:</img>)?")
 
 
 def ensure_prompt_tags(prompt: str, count: int, tag: str) -> str:
-    """The prompt with a tag for each of `count` pictures: too many are taken out, missing ones put in front.
+    """The prompt with a tag for each of `count` images: too many are taken out, missing ones put in front.
 
     OmniGen fails on either; a user's subject without a name has no words in the prompt, and so no tag.
     """
@@ -23,7 +23,7 @@ def ensure_prompt_tags(prompt: str, count: int, tag: str) -> str:
 
 
 def without_weights(prompt: str, template: ReferenceTemplate, tag: str, count: int) -> str:
-    """The prompt with no control tokens but those of the template and of the tags of `count` pictures."""
+    """The prompt with no control tokens but those of the template and of the tags of `count` images."""
     tags = (token for n in range(1, count + 1) for token in control_tokens(tag.format(n=n)))
     return neutralised(prompt, template.tokens(count) | {*tags})
 

@@ -84,7 +84,7 @@ def checklist(prompt: str) -> tuple[Requirement, ...]:
 
 
 def unchecked(requirement: Requirement) -> str:
-    """Why no picture can show a requirement; empty where one can."""
+    """Why no image can show a requirement; empty where one can."""
     return "" if says_something(requirement.text) else "it has no words"
 
 

@@ -1,7 +1,7 @@
-"""What a picture could show instead: near misses of a phrase, and a bank of common things.
+"""What an image could show instead: near misses of a phrase, and a bank of common things.
 
 A cosine alone says little: it differs from encoder to encoder and from phrase to phrase. Whether a phrase beats what
-else the picture could be showing is the zero-shot question CLIP was made for (Radford et al., 2021, section 3.1).
+else the image could be showing is the zero-shot question CLIP was made for (Radford et al., 2021, section 3.1).
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Compare a picture with one it was drawn with: whether a thing is the very one, and whether the rest stayed."""
+"""Compare an image with one it was drawn with: whether a thing is the very one, and whether the rest stayed."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from imagerag.tools.judges.clip.crops import Regions, crops_of, decoded_input
 from imagerag.tools.judges.clip.region_scorer import RegionScore
 
 ALIKE: Final = 0.8
-"""Cosine between two pictures from which they show the same, for encoders of photographs. It was not calibrated."""
+"""Cosine between two images from which they show the same, for encoders of photographs. It was not calibrated."""
 
 Compared: TypeAlias = "tuple[bool, float, str]"
 """Whether a requirement is met, the number it was decided by, and in words why."""
 
 Compare: TypeAlias = Callable[[str, bytes, bytes], Awaitable[Compared]]
-"""Compares: (prompt, the judged picture, the one that was sent)."""
+"""Compares: (prompt, the judged image, the one that was sent)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparisons:
-    """How a key-free judge compares pictures.
+    """How a key-free judge compares images.
 
     Attributes:
         same: whether what one shows is in the other.
@@ -35,8 +35,8 @@ class Comparisons:
     kept: Compare
 
 
-def whole_pictures(embedder: Embedder, regions: Regions, alike: float = ALIKE) -> Comparisons:
-    """Comparisons by the cosines of whole pictures and their parts, for any encoder."""
+def whole_image_comparisons(embedder: Embedder, regions: Regions, alike: float = ALIKE) -> Comparisons:
+    """Comparisons by the cosines of whole images and their parts, for any encoder."""
 
     async def same(_prompt: str, judged: bytes, sent: bytes) -> Compared:
         encode, embed = decoded_input(embedder)
@@ -44,7 +44,7 @@ def whole_pictures(embedder: Embedder, regions: Regions, alike: float = ALIKE) -
         vectors = await embed([view.data for view in (*seen, *known)])
         cosines = vectors[: len(seen)] @ vectors[len(seen) :].T
         best = float(cosines.max())
-        return best >= alike, best, f"at most {best:z.2f} like the picture that was sent; {alike:.2f} is the same"
+        return best >= alike, best, f"at most {best:z.2f} like the image that was sent; {alike:.2f} is the same"
 
     async def kept(_prompt: str, judged: bytes, sent: bytes) -> Compared:
         first, second = await embedder.embed_images([judged, sent])
@@ -63,7 +63,7 @@ async def compared(
     for requirement in asked:
         number = requirement.image or 0
         if not 0 < number <= len(sent):
-            findings.append(_finding(requirement, (False, 0.0, "the picture to compare with was not shown")))
+            findings.append(_finding(requirement, (False, 0.0, "the image to compare with was not shown")))
             continue
         compare = how.kept if requirement.kind == "kept" else how.same
         findings.append(_finding(requirement, await compare(prompt, judged.data, sent[number - 1].data)))

@@ -1,8 +1,8 @@
-"""The key-free judge: looks at a picture through an encoder of texts and images, and compares.
+"""The key-free judge: looks at an image through an encoder of texts and images, and compares.
 
 It works with any `Embedder`. What it cannot do, and does not claim: count (`two cats` is judged as one thing), read
-text in a picture, understand "no cars", or tell relations between things (who holds whom, what is left of what). One
-thing in the picture may meet several requirements that do not contradict each other. It is deterministic and takes no
+text in an image, understand "no cars", or tell relations between things (who holds whom, what is left of what). One
+thing in the image may meet several requirements that do not contradict each other. It is deterministic and takes no
 temperature or seed; asked for what is missing in other words, it names it in other words. It abstains only where
 nothing of a prompt can be checked at all; a requirement that cannot be checked is never met.
 """
@@ -29,7 +29,7 @@ from imagerag.agent.types import Concept, Requirement, SamplingParams, Verdict
 from imagerag.tools.judges.clip import hard_negatives
 from imagerag.tools.judges.clip.checklist import ABSENT, checklist, unchecked
 from imagerag.tools.judges.clip.crops import AROUND
-from imagerag.tools.judges.clip.image_comparison import Comparisons, compared, whole_pictures
+from imagerag.tools.judges.clip.image_comparison import Comparisons, compared, whole_image_comparisons
 from imagerag.tools.judges.clip.region_scorer import RegionScore, RegionScorer, Rivals, Wordings
 from imagerag.tools.judges.clip.verdicts import abstention, caption_of, scores_as_json, unmet_requirements, verdict_of
 
@@ -60,11 +60,11 @@ class ClipJudge:
     """A judge that needs no key.
 
     A requirement is met when, in one of its views, its cosine is above `floor`, beats every near miss by `margin`, and
-    is less than `slack` below the best of the other things a picture could show. Content is looked for in the parts of
-    the picture, style in the whole.
+    is less than `slack` below the best of the other things an image could show. Content is looked for in the parts of
+    the image, style in the whole.
 
     The defaults are for real photographs and were not calibrated on any: they ask only for what is relative, which
-    needs no number of the encoder. Pictures that were sent along are looked at only where a requirement compares with
+    needs no number of the encoder. Images that were sent along are looked at only where a requirement compares with
     one.
 
     Args:
@@ -73,12 +73,12 @@ class ClipJudge:
         others: further things it could be, for content only.
         wordings: how a requirement and its rivals, which are of one kind, are put to the encoder.
         split: makes the checklist of a prompt.
-        regions: finds separate things as boxes; where it finds none, the picture is tiled.
+        regions: finds separate things as boxes; where it finds none, the image is tiled.
         around: what is kept around such a box, as a share of its longer side.
-        whole: whether content is looked for in the whole picture, too.
+        whole: whether content is looked for in the whole image, too.
         margin, slack, floor: cosines.
-        unchecked: why a requirement cannot be told from any picture; empty where it can.
-        comparisons: how it compares with pictures that were sent; by default whole pictures and their parts.
+        unchecked: why a requirement cannot be told from any image; empty where it can.
+        comparisons: how it compares with images that were sent; by default whole images and their parts.
         split_edit: makes the checklist of a prompt that asks for a change; by default as of any.
         reworded: other words for a requirement that is missing, by the wording asked for, from 1.
         identity: `provider:model`; by default `clip:` and the embedder's spec.
@@ -108,7 +108,7 @@ class ClipJudge:
     ) -> None:
         self._embedder, self._split, self._identity = embedder, split, identity
         self._split_edit, self._reworded = split_edit or split, reworded
-        self._comparisons = comparisons or whole_pictures(embedder, regions)
+        self._comparisons = comparisons or whole_image_comparisons(embedder, regions)
         self._eye = RegionScorer(
             embedder=embedder,
             near_misses=near_misses,
@@ -170,7 +170,7 @@ class ClipJudge:
         """Name the requirements that are not met; none only when it finds all of them met.
 
         Asked in another wording, it names them in other words: what was searched in vain is not named again, nor what
-        is in the picture.
+        is in the image.
         """
         asked = self._asked(prompt, subjects, [check.requirement for check in verdict.checks])
         findings = await self._findings(prompt, image, subjects, asked)
@@ -202,7 +202,7 @@ class ClipJudge:
         return Captions(captions=captions, raw=json.dumps(captions, ensure_ascii=False), cost_usd=FREE)
 
     async def compare(self, prompt: str, first: ImagePart, second: ImagePart) -> Preference:
-        """By the cosine of prompt and whole picture, plus the mean cosine of the requirements in their best views."""
+        """By the cosine of prompt and whole image, plus the mean cosine of the requirements in their best views."""
         one, other = await self._rate(prompt, first.data), await self._rate(prompt, second.data)
         raw = json.dumps([round(one, 4), round(other, 4)])
         if abs(one - other) < _TIE:
@@ -222,7 +222,7 @@ class ClipJudge:
     def _asked(
         self, prompt: str, sent: Sequence[ImagePart], requirements: Sequence[Requirement]
     ) -> tuple[Requirement, ...]:
-        """The checklist: that of the prompt is made here where there is none but what compares pictures."""
+        """The checklist: that of the prompt is made here where there is none but what compares images."""
         if any(requirement.image is None for requirement in requirements):
             return tuple(requirements)
         split = self._split_edit if _edits(sent) else self._split

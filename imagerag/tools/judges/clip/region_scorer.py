@@ -1,4 +1,4 @@
-"""Look for requirements in a picture: cosines of phrases and what could be confused with them, view by view."""
+"""Look for requirements in an image: cosines of phrases and what could be confused with them, view by view."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -32,7 +32,7 @@ class RegionScore:
         rival: what else fits that view best; empty when nothing was compared.
         rival_similarity: cosine of the rival.
         view: "whole", or left,top,right,bottom in pixels.
-        unchecked: why it cannot be told from the picture, which is no yes; empty where it can.
+        unchecked: why it cannot be told from the image, which is no yes; empty where it can.
         words: what was seen, where it is not a matter of these numbers.
     """
 
@@ -80,8 +80,8 @@ class RegionScorer:
         """
         searches = [self._prepared(requirement) for requirement in asked]
         texts = [text for search in searches for text in search.texts]
-        words, (names, pictures) = await asyncio.gather(self.embedder.embed_texts(texts), self._views(data))
-        cosines = words @ pictures.T
+        words, (names, images) = await asyncio.gather(self.embedder.embed_texts(texts), self._views(data))
+        cosines = words @ images.T
         findings, at = [], 0
         for search in searches:
             findings.append(self._judge(search, cosines[at : at + len(search.texts)], names))
@@ -89,7 +89,7 @@ class RegionScorer:
         return findings
 
     async def _views(self, data: bytes) -> "tuple[list[str], Vectors]":
-        """The names of a picture's views, and their vectors."""
+        """The names of an image's views, and their vectors."""
         encode, embed = self._input
         seen = await in_thread(crops_of, data, self.regions, encode=encode, around=self.around)
         return [view.name for view in seen], await embed([view.data for view in seen])
@@ -132,7 +132,7 @@ class RegionScorer:
         )
 
     def _places(self, requirement: Requirement, count: int) -> Sequence[int]:
-        """Style is a matter of the whole picture, the first view; content of its parts."""
+        """Style is a matter of the whole image, the first view; content of its parts."""
         if requirement.kind == "style" or count == 1:
             return (0,)
         return range(0 if self.whole else 1, count)
@@ -144,7 +144,7 @@ class _Search:
 
     Attributes:
         near: so many of the rivals, the first ones, are near misses.
-        unchecked: why it cannot be told from any picture; empty where it can.
+        unchecked: why it cannot be told from any image; empty where it can.
     """
 
     requirement: Requirement

@@ -1,4 +1,4 @@
-"""Find and cut out the subjects of a picture with a plain border, from its pixels alone.
+"""Find and cut out the subjects of an image with a plain border, from its pixels alone.
 
 The border ring gives the colours of the background (one, a gradient, or paper with lines); whatever of those colours
 hangs together with the border is background, and everything else is subject, holes included. On a photograph, whose
@@ -26,7 +26,7 @@ _NEAR: Final = 27.0  # distance in RGB up to which a pixel has a background colo
 _COLOURS: Final = 8  # a plain border needs no more colours than this
 _COVERED: Final = 0.97  # share of the border those colours must explain
 _RARE: Final = 0.012  # a colour with less of the border than this is not the background's
-_SMALL: Final = 0.004  # smallest subject, share of the picture's area
+_SMALL: Final = 0.004  # smallest subject, share of the image's area
 _MANY: Final = 8  # more subjects than this is texture, not things
 
 
@@ -38,7 +38,7 @@ def regions(image: Image.Image) -> list[Box]:
 
 
 def crops(image: Image.Image, margin: float = 0.15) -> list[Image.Image]:
-    """A square crop around each region, with `margin` of its longer side all around, inside the picture if it fits."""
+    """A square crop around each region, with `margin` of its longer side all around, inside the image if it fits."""
     squares = []
     for left, top, right, bottom in regions(image):
         side = min(round(max(right - left, bottom - top) * (1 + 2 * margin)), *image.size)
@@ -68,7 +68,7 @@ def cut_subjects(image: Image.Image) -> list[Image.Image]:
 
 
 def placed_cuts(image: Image.Image) -> list[tuple[Image.Image, Box]]:
-    """Every subject as RGBA in the picture's own size, and where it is, the largest first."""
+    """Every subject as RGBA in the image's own size, and where it is, the largest first."""
     from PIL import Image
 
     rgb, (work, scale) = opaque(image), _reduce(image)
@@ -123,7 +123,7 @@ def _mode(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _reduce(image: Image.Image) -> tuple[Image.Image, float]:
-    """The picture in RGB at working size, on white where it was transparent, and how much larger the original is."""
+    """The image in RGB at working size, on white where it was transparent, and how much larger the original is."""
     from PIL import Image
 
     scale = max(1.0, max(image.size) / _WORK)

@@ -1,4 +1,4 @@
-"""The seam between a judge and whatever runs its model: turns of text and pictures in, words out.
+"""The seam between a judge and whatever runs its model: turns of text and images in, words out.
 
 A `ChatModel` is the one place where a VLM is called. `vlm_openai.py` has the one for OpenAI's protocol; a model in this
 process is another. A recording that must not pay twice wraps a `ChatModel`: all that goes in is in `ChatMessage.key`.
@@ -36,7 +36,7 @@ class ChatImage:
 
 @dataclass(frozen=True)
 class ChatMessage:
-    """One turn of a conversation: texts and pictures in the order they are read.
+    """One turn of a conversation: texts and images in the order they are read.
 
     Its texts are neutralised: whoever's words they hold, no model takes any of them for its control tokens.
     """
@@ -50,7 +50,7 @@ class ChatMessage:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """Role, texts, and pictures by their hash: what a record of calls can be keyed by."""
+        """Role, texts, and images by their hash: what a record of calls can be keyed by."""
         return (self.role, *(part if isinstance(part, str) else f"sha256:{part.sha256}" for part in self.parts))
 
 

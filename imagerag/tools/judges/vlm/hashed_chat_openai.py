@@ -30,9 +30,9 @@ class UnansweredError(Exception):
 
 
 @contextmanager
-def image_bytes(pictures: Mapping[str, ChatImage]) -> Iterator[None]:
+def image_bytes(images: Mapping[str, ChatImage]) -> Iterator[None]:
     """Provide the images of the requests that are made inside, by SHA-256."""
-    token = _PIXELS.set(pictures)
+    token = _PIXELS.set(images)
     try:
         yield
     finally:
@@ -74,7 +74,7 @@ def new_client(model: str, account: OpenAICredentials, *, identity: str, timeout
 
 
 def _hashed_chat_openai() -> "type[ChatOpenAI]":
-    """ChatOpenAI that is handed pictures by their hash and puts the bytes in only as the request leaves.
+    """ChatOpenAI that is handed images by their hash and puts the bytes in only as the request leaves.
 
     So callbacks, tracers and caches see hashes, not pixels. The contents are in their final form already, and bypass
     what LangChain and the SDK do to each part of them: together that takes longer than all else about a call.
@@ -114,6 +114,6 @@ def _with_bytes(part: dict[str, Any]) -> dict[str, Any]:
 
     if part.get("type") != "image_url":
         return part
-    picture = (_PIXELS.get() or {})[part["image_url"]["url"].removeprefix(BY_HASH)]
-    url = f"data:{picture.media_type};base64,{b64encode(picture.data).decode('ascii')}"
+    image = (_PIXELS.get() or {})[part["image_url"]["url"].removeprefix(BY_HASH)]
+    url = f"data:{image.media_type};base64,{b64encode(image.data).decode('ascii')}"
     return {**part, "image_url": {**part["image_url"], "url": url}}

@@ -97,14 +97,14 @@ def no_images(who: str, said: str = "") -> NoImagesError:
 
 
 async def probe_image_limit(chat: ChatModel, count: int) -> ImageCheck:
-    """Show a model `count` tiny pictures. What it says of them does not matter.
+    """Show a model `count` tiny images. What it says of them does not matter.
 
     Raises:
         NoImagesError: it takes none.
         BackendError: it did not answer.
     """
-    picture = _test_picture()
-    question = user(*[picture] * count, "Is this a red circle? Answer with one word, yes or no.")
+    test_image = _test_image()
+    question = user(*[test_image] * count, "Is this a red circle? Answer with one word, yes or no.")
     try:
         reply = await chat.ask([question], schema=None, variation=SamplingParams())
         answer: dict[str, Any] = {**built_messages(reply)}
@@ -123,7 +123,7 @@ def _was_answering(error: BackendError) -> bool:
 
 
 @cache
-def _test_picture() -> ChatImage:
+def _test_image() -> ChatImage:
     from PIL import Image, ImageDraw
 
     image, out = Image.new("RGB", (64, 64), "white"), io.BytesIO()

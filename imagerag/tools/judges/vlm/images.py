@@ -1,4 +1,4 @@
-"""Pictures made ready for a model: scaled to a longest side, or laid out on a numbered contact sheet."""
+"""Images made ready for a model: scaled to a longest side, or laid out on a numbered contact sheet."""
 
 import io
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ SHEET_CELLS: Final = 12
 """Candidates on one contact sheet, at most."""
 _COLUMNS: Final = 4
 _AS_IT_IS_BYTES: Final = 1_000_000
-"""Up to here a picture that needs no scaling is sent byte for byte."""
+"""Up to here an image that needs no scaling is sent byte for byte."""
 _QUALITY: Final = 92
 
 
@@ -52,15 +52,15 @@ def contact_sheets(images: Sequence[bytes], longest_side: int) -> list[ChatImage
 
 
 def on_sheets(turns: Sequence[ChatMessage], limit: int | None, longest_side: int) -> list[ChatMessage]:
-    """The conversation with at most `limit` pictures: where it has more, they are put on one numbered sheet.
+    """The conversation with at most `limit` images: where it has more, they are put on one numbered sheet.
 
-    Each picture's own place says its number on the sheet, which is shown with the first.
+    Each image's own place says its number on the sheet, which is shown with the first.
     """
-    pictures = [part for turn in turns for part in turn.parts if isinstance(part, ChatImage)]
-    if limit is None or len(pictures) <= max(1, limit):
+    chat_images = [part for turn in turns for part in turn.parts if isinstance(part, ChatImage)]
+    if limit is None or len(chat_images) <= max(1, limit):
         return list(turns)
-    sheet = _sheet([picture.data for picture in pictures], 1, longest_side)
-    numbers = iter(range(1, len(pictures) + 1))
+    sheet = _sheet([image.data for image in chat_images], 1, longest_side)
+    numbers = iter(range(1, len(chat_images) + 1))
 
     def shown(part: str | ChatImage) -> tuple[str | ChatImage, ...]:
         if isinstance(part, str):

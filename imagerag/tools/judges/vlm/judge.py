@@ -51,7 +51,7 @@ class VlmJudge:
 
     Attributes:
         chat: the model.
-        longest_side: pictures are scaled down to this many pixels on their longer side.
+        longest_side: images are scaled down to this many pixels on their longer side.
         votes: after a no, so many answers are asked for in all, and the majority counts; a tie stays a no. Fewer are
             asked for where the run may make no more calls.
     """
@@ -69,7 +69,7 @@ class VlmJudge:
 
     @property
     def capabilities(self) -> Capabilities:
-        """`votes` answers at most, and the pictures shown at once as far as is known: more go on one sheet."""
+        """`votes` answers at most, and the images shown at once as far as is known: more go on one sheet."""
         return Capabilities(
             tariff=times(words_tariff(self.chat), self.votes),
             sees_references=True,
@@ -92,7 +92,7 @@ class VlmJudge:
             self.chat.images_checked(count, limit)
 
     async def check_images(self, count: int) -> ImageCheck:
-        """Ask the model about `count` tiny pictures.
+        """Ask the model about `count` tiny images.
 
         Raises:
             NoImagesError: it takes none.
@@ -115,7 +115,7 @@ class VlmJudge:
 
         Args:
             requirements: fused: the checklist, taken verbatim and in order; the model makes the prompt's own where
-                there is nothing, or only what compares with other pictures.
+                there is nothing, or only what compares with other images.
             max_tokens: what the library's encoder reads of a caption; None when that is not known.
 
         Raises:
@@ -166,7 +166,7 @@ class VlmJudge:
         """Ask for one caption per concept, as the third question.
 
         Args:
-            image: the picture that was judged, and with `verdict` the first two questions and answers of the
+            image: the image that was judged, and with `verdict` the first two questions and answers of the
                 conversation; without it only the prompt and the concepts are told.
 
         Raises:
@@ -197,7 +197,7 @@ class VlmJudge:
         return await rephrasing.rephrase(self.chat, prompt, variation)
 
     async def compare(self, prompt: str, first: ImagePart, second: ImagePart) -> Preference:
-        """Ask which of two pictures fits the prompt better.
+        """Ask which of two images fits the prompt better.
 
         Raises:
             RefusalError: content policy.
@@ -285,7 +285,7 @@ class VlmJudge:
         return Critique(verdict=verdict, raw=raw, **built_messages(*replies, requests=asked))
 
     async def _shown(self, prompt: str, image: ImagePart, subjects: Sequence[ImagePart]) -> list[ChatMessage]:
-        """How every conversation begins: the rules, the prompt, and the picture, the user's own ones before it."""
+        """How every conversation begins: the rules, the prompt, and the image, the user's own ones before it."""
         parts: list[str | ChatImage] = [prompts.asked_for(prompt, subjects)]
         for number, sent in enumerate(subjects, start=1):
             parts += [prompts.sent_along(number, sent), await self._scaled(sent)]

@@ -20,7 +20,7 @@ def system() -> ChatMessage:
 
 
 def user(*parts: str | ChatImage) -> ChatMessage:
-    """A question, with the pictures it is about."""
+    """A question, with the images it is about."""
     return ChatMessage("user", parts)
 
 

@@ -71,7 +71,7 @@ class OpenAIChat:
         price: makes `cost_usd` of the usage that the service reports.
         refused: options that this model refuses, as was said or found: "temperature", "seed", "json_schema", "tool",
             "system" (a turn of its own for rules), "detail", "max_tokens" (the limit is sent by its other name then).
-        max_images: how many pictures go with one request at most; more are put on one sheet. None is no limit, until
+        max_images: how many images go with one request at most; more are put on one sheet. None is no limit, until
             the server names one.
     """
 
@@ -135,7 +135,7 @@ class OpenAIChat:
 
     @property
     def _temperature(self) -> float | None:
-        """What is asked with where a question does not say: the same picture is to be judged the same again."""
+        """What is asked with where a question does not say: the same image is to be judged the same again."""
         if self.temperature is None and "temperature" in self.honours:
             return DECIDING
         return self.temperature
@@ -242,12 +242,12 @@ class OpenAIChat:
     async def _invoke(
         self, turns: Sequence[ChatMessage], options: Mapping[str, Any], without: AbstractSet[str]
     ) -> "AIMessage":
-        pictures = {part.sha256: part for part in images_of(turns)}
+        by_hash = {part.sha256: part for part in images_of(turns)}
         messages = langchain_messages(turns, None if "detail" in self.refused else self.detail)
         client, headers = self._client(), idempotency_headers(turns, {**options, "without": sorted(without)}) or None
         listen()
         try:
-            with image_bytes(pictures):
+            with image_bytes(by_hash):
                 async with asyncio.timeout(self.timeout_s):
                     named: RunnableConfig = {"run_name": self.identity}
                     return await client.ainvoke(messages, named, **options, extra_headers=headers)

@@ -158,7 +158,7 @@ def caption_words(max_tokens: int | None) -> int:
 
 
 def asked_for(prompt: str, sent: Sequence[ImagePart] = ()) -> str:
-    """What the picture is judged against: the original prompt, and what the pictures it was drawn with are for."""
+    """What the image is judged against: the original prompt, and what the images it was drawn with are for."""
     words = [f"PROMPT: {quoted(prompt)}"]
     if not sent:
         return words[0]
@@ -186,7 +186,7 @@ _SAME: Final = "It must be recognisably the very same in the last picture: its s
 
 
 def sent_along(number: int, image: ImagePart) -> str:
-    """What stands before one of the pictures that the judged one was drawn with."""
+    """What stands before one of the images that the judged one was drawn with."""
     what = {"edit": "the original", "subject": "somebody's own"}.get(image.role, "a reference")
     name = f" NAME: {quoted(image.concept)}" if image.concept else ""
     caption = f" CAPTION: {quoted(image.caption)}" if image.role == "reference" and image.caption else ""
@@ -197,8 +197,8 @@ def fused(requirements: Sequence[Requirement], *, words: int, wording: int, edit
     """The one question of fused judging; the checklist is taken verbatim where there is one.
 
     Args:
-        requirements: where all of them compare with another picture, the model makes the prompt's own before them.
-        edit: whether the picture is one that was to be changed.
+        requirements: where all of them compare with another image, the model makes the prompt's own before them.
+        edit: whether the image is one that was to be changed.
     """
     parts = [_pick(_FUSED, wording)]
     points = "\n".join(f"{n}. [{r.kind}] {quoted(r.text)}" for n, r in enumerate(requirements, start=1))
@@ -235,7 +235,7 @@ def write_captions(concepts: Sequence[Concept], *, words: int, wording: int) -> 
 
 
 def compare() -> str:
-    """Which of two pictures fits better."""
+    """Which of two images fits better."""
     return _COMPARE
 
 

@@ -1,4 +1,4 @@
-"""Answers that pick: the better of two pictures, or the candidates that fit."""
+"""Answers that pick: the better of two images, or the candidates that fit."""
 
 import json
 import re
@@ -40,7 +40,7 @@ class _Ranking(BaseModel):
 
 
 def parse_preference(text: str) -> Literal["first", "second", "neither"]:
-    """Which of two pictures, from JSON or from the bare word.
+    """Which of two images, from JSON or from the bare word.
 
     Raises:
         RefusalError: content policy.

@@ -1,6 +1,6 @@
 """Asking a model for a prompt in other words, and reading what it says.
 
-The ablation of ImageRAG (tables 3 and 8) rewords prompts without any picture. The wording is our own.
+The ablation of ImageRAG (tables 3 and 8) rewords prompts without any image. The wording is our own.
 """
 
 import re

@@ -34,7 +34,7 @@ OPTIONS: Final[Mapping[str, Reader]] = {
 """What may follow the `?` of a spec: `openai:qwen3-vl?votes=3&longest_side=768&temperature=0@URL`.
 
 `refuses` saves the first request that would find out what a server does not take: `refuses=temperature+json_schema`.
-`max_images=1` is for servers that take one picture with a request: several are put on one sheet."""
+`max_images=1` is for servers that take one image with a request: several are put on one sheet."""
 
 
 def vlm_judge(spec: "BackendSpec", *, prices: "Prices | None" = None) -> VlmJudge:

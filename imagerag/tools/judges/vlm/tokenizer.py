@@ -10,7 +10,7 @@ _TAIL: Final = 32
 
 
 def control_tokens_of(processor: Any) -> list[str]:
-    """The control tokens of a processor's tokenizer: those it calls special, and those for pictures and other media."""
+    """The control tokens of a processor's tokenizer: those it calls special, and those for images and other media."""
     tokenizer = getattr(processor, "tokenizer", processor)
     added = getattr(tokenizer, "added_tokens_decoder", {})
     media = [getattr(processor, name, None) for name in ("image_token", "video_token", "audio_token", "boi_token")]

@@ -21,7 +21,7 @@ from imagerag.tools.huggingface_hub import hub
 SAFE: Final[Mapping[str, Any]] = {"trust_remote_code": False}
 """No code comes from a model's folder; where this is left out, transformers asks on the terminal."""
 
-SMALLER: Final = "take a smaller model, set dtype=bfloat16, or longest_side=512 for smaller pictures"
+SMALLER: Final = "take a smaller model, set dtype=bfloat16, or longest_side=512 for smaller images"
 
 _LOADED: Final[dict[tuple[str, str | None, str | None], "LoadedModel"]] = {}
 _LOCK: Final = Lock()

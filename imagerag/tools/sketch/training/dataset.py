@@ -102,7 +102,7 @@ def _swap(rng: Random, things: tuple[Thing, ...], name: str) -> tuple[Thing, ...
 
 
 def build(seed: int, families: int, side: int, context: int, workers: int = 2) -> Pool:
-    """Draw `families` x 4 pictures of `side` pixels with their texts, in worker processes.
+    """Draw `families` x 4 images of `side` pixels with their texts, in worker processes.
 
     Nothing depends on the number of workers.
     """
@@ -126,12 +126,12 @@ def _build_chunk(task: tuple[int, int, int, int]) -> Pool:
     rng, tokenizer = Random(seed), SimpleTokenizer(context_length=context)
     scenes = [scene for _ in range(families) for scene in _place(rng, family(rng))]
     # Drawn at twice the size and reduced the way open_clip's preprocessing does it.
-    pictures = [draw(scene, 2 * side).resize((side, side), Image.Resampling.BICUBIC) for scene in scenes]
+    images = [draw(scene, 2 * side).resize((side, side), Image.Resampling.BICUBIC) for scene in scenes]
     claims = [[make(rng, scene) for make in TEXTS] for scene in scenes]
     texts = [say(rng, claim) for row in claims for claim in row]
     shape = (len(scenes), len(TEXTS))
     return Pool(
-        np.stack([np.asarray(picture) for picture in pictures]),
+        np.stack([np.asarray(image) for image in images]),
         np.array([encode_wishes([caption_spec(thing) for thing in scene.things]) for scene in scenes], np.int8),
         np.array([BACKGROUNDS.index(scene.background) for scene in scenes], np.int8),
         tokenizer(texts).numpy().astype(np.uint16).reshape(*shape, context),

@@ -30,19 +30,19 @@ SEED: Final = 900_000
 
 @dataclass(frozen=True)
 class Clip:
-    """An open_clip model with its preprocessing and tokenizer; turns pictures and texts into unit vectors."""
+    """An open_clip model with its preprocessing and tokenizer; turns images and texts into unit vectors."""
 
     model: Any
     preprocess: Callable[[Image.Image], Any]
     tokenizer: Callable[[list[str]], Any]
 
-    def images(self, pictures: Sequence[Image.Image], batch: int = 128) -> npt.NDArray[np.float32]:
-        """Unit vectors `(len(pictures), dim)`."""
+    def images(self, drawings: Sequence[Image.Image], batch: int = 128) -> npt.NDArray[np.float32]:
+        """Unit vectors `(len(images), dim)`."""
         import torch
 
-        chunks = (pictures[at : at + batch] for at in range(0, len(pictures), batch))
+        chunks = (drawings[at : at + batch] for at in range(0, len(drawings), batch))
         return self._gather(
-            self.model.encode_image(torch.stack([self.preprocess(picture) for picture in chunk]), normalize=True)
+            self.model.encode_image(torch.stack([self.preprocess(drawing) for drawing in chunk]), normalize=True)
             for chunk in chunks
         )
 
@@ -70,8 +70,8 @@ def load(folder: str) -> Clip:
 def measure(clip: Clip, *, sizes: Sequence[int] = (50, 500, 5000), captions: int = 200) -> dict[str, Any]:
     """All of it: `grid`, `swapped`, `separation` per library size, and `separation_scenes` at the middle size.
 
-    The last is for libraries whose pictures hold up to three things. One vector per picture says less about each of
-    them, which is why such pictures are better indexed by their regions.
+    The last is for libraries whose images hold up to three things. One vector per image says less about each of
+    them, which is why such images are better indexed by their regions.
     """
     return {
         "grid": grid_retrieval(clip),
@@ -87,8 +87,8 @@ def grid_retrieval(clip: Clip, *, seed: int = SEED) -> dict[str, float]:
 
     rng = Random(seed)
     things = all_things()
-    pictures = [draw(random_scene(rng, (thing,)), 128) for thing in things]
-    similarity = clip.texts([describe(thing) for thing in things]) @ clip.images(pictures).T
+    drawings = [draw(random_scene(rng, (thing,)), 128) for thing in things]
+    similarity = clip.texts([describe(thing) for thing in things]) @ clip.images(drawings).T
     rank = (similarity > np.diag(similarity)[:, None]).sum(axis=1)
     return {"r@1": float((rank < 1).mean()), "r@5": float((rank < 5).mean()), "n": float(len(things))}
 
@@ -96,7 +96,7 @@ def grid_retrieval(clip: Clip, *, seed: int = SEED) -> dict[str, float]:
 def swapped_pairs(clip: Clip, *, count: int = 300, seed: int = SEED) -> dict[str, float]:
     """Two-thing scenes against the same scene with one attribute exchanged between the things.
 
-    A pair counts when both pictures prefer their own caption. `shape`, `colour`, `pattern`: by what was exchanged.
+    A pair counts when both images prefer their own caption. `shape`, `colour`, `pattern`: by what was exchanged.
     """
     import numpy as np
 
@@ -128,7 +128,7 @@ def _swapped(rng: Random, name: str) -> tuple[tuple[Thing, Thing], tuple[Thing, 
 def separation(clip: Clip, size: int, *, captions: int = 200, most: int = 1, seed: int = SEED) -> dict[str, float]:
     """Can one cosine threshold tell captions that have a match in a library from captions that have none?
 
-    The library holds `size` pictures of one thing, or of up to `most`, but none of `captions` absent things. Near
+    The library holds `size` images of one thing, or of up to `most`, but none of `captions` absent things. Near
     misses (one attribute off) abound, so the absent captions face the hardest negatives there are.
 
     Returns:

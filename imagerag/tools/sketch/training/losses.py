@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 _WEIGHTS: Final = (1.0, 1.0, 1.0, 0.4, 1.0)
 """How much each kind of text in `TEXTS` counts in the sigmoid loss."""
 _MORE: Final = 2.0
-"""Logits taken off pictures that hold what a text says and more: weak negatives, so the exact picture ranks first."""
+"""Logits taken off images that hold what a text says and more: weak negatives, so the exact image ranks first."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """B pictures and 2B texts; the first B texts say everything in the picture of the same row.
+    """B images and 2B texts; the first B texts say everything in the image of the same row.
 
     Attributes:
         pixels: Normalised floats `(B, 3, side, side)`.
         tokens: `(2B, context)`.
-        truth: bool `(B, 2B)`, is the text true in the picture.
+        truth: bool `(B, 2B)`, is the text true in the image.
         exact: bool `(B, B)`, does the text say neither too little nor too much.
         weights: `(2B,)` in the sigmoid loss.
     """
@@ -39,7 +39,7 @@ class Batch:
 
 
 def batches(pool: Pool, size: int, seed: int) -> Iterator[Batch]:
-    """Endless batches of `size` pictures in whole families, shuffled by `seed`."""
+    """Endless batches of `size` images in whole families, shuffled by `seed`."""
     import numpy as np
 
     rng = np.random.default_rng(seed)
@@ -70,7 +70,7 @@ def _batch(pool: Pool, rows: Any, kinds: Any) -> Batch:
         torch.from_numpy(pool.tokens[twice, kinds].astype(np.int64)),
         truth,
         truth[:, :size] & ((scenes[:, :, 0] >= 0).sum(1)[:, None] == named[None]),
-        # A vague text is true in many pictures; unchecked, such texts would outweigh all that is precise.
+        # A vague text is true in many images; unchecked, such texts would outweigh all that is precise.
         torch.tensor(_WEIGHTS)[torch.from_numpy(kinds)] * (3 / truth.sum(0).clamp(min=3)),
     )
 
@@ -112,7 +112,7 @@ def contrast(cosine: Tensor, scale: Tensor, batch: Batch) -> Tensor:
     """InfoNCE, both ways, over the texts that say everything, and at half weight over the others.
 
     Among the first, other exact pairs are left out and larger scenes are weakened; among the others, which are true in
-    many pictures, every other true pair is left out, and false texts serve as negatives only.
+    many images, every other true pair is left out, and false texts serve as negatives only.
     """
     import torch
     from torch.nn.functional import cross_entropy
@@ -131,7 +131,7 @@ def contrast(cosine: Tensor, scale: Tensor, batch: Batch) -> Tensor:
 
 
 def sigmoid(cosine: Tensor, scale: Tensor, bias: Tensor, batch: Batch) -> Tensor:
-    """SigLIP's loss against the whole truth table, summed over texts and averaged over pictures."""
+    """SigLIP's loss against the whole truth table, summed over texts and averaged over images."""
     from torch.nn.functional import binary_cross_entropy_with_logits
 
     losses = binary_cross_entropy_with_logits(scale * cosine + bias, batch.truth.float(), reduction="none")

@@ -1,7 +1,7 @@
 """Train the sketch CLIP: `python -m imagerag.tools.sketch.training.train --out DIR --seed N --steps N --minutes M`.
 
-Two losses on one cosine. InfoNCE orders pictures and texts, first of all the captions that say everything. A sigmoid
-loss over the batch, against the exact table of which text is true in which picture, gives the cosine an absolute
+Two losses on one cosine. InfoNCE orders images and texts, first of all the captions that say everything. A sigmoid
+loss over the batch, against the exact table of which text is true in which image, gives the cosine an absolute
 meaning, so that one threshold tells "it is there" from near misses (SigLIP, Zhai et al. 2023).
 
 The learning rate follows a cosine over the larger of the fractions of steps and of minutes that have passed. With
@@ -43,7 +43,7 @@ class Settings:
         steps: The most steps.
         minutes: The most minutes, drawing the pool left out.
         families: Families of four drawings in the pool.
-        batch: Pictures per step.
+        batch: Images per step.
         rate: Peak learning rate.
         every: Minutes between evaluations, each of which saves the weights.
         threads: Torch threads and drawing processes.
@@ -103,7 +103,7 @@ def _pool(settings: Settings, model: dict[str, Any]) -> Pool:
     started = time.monotonic()
     side, context = model["vision_cfg"]["image_size"], model["text_cfg"]["context_length"]
     pool = build(settings.seed, settings.families, side, context, settings.threads)
-    print(f"drew {len(pool.pixels)} pictures in {time.monotonic() - started:.0f} s", flush=True)
+    print(f"drew {len(pool.pixels)} images in {time.monotonic() - started:.0f} s", flush=True)
     if settings.pool:
         np.savez(settings.pool, **{field.name: getattr(pool, field.name) for field in fields(Pool)})
     return pool

@@ -10,7 +10,7 @@ with Loopback() as server:                        # server.base_url == "http://1
 ```
 
 Scripted replies are given first, oldest first, per endpoint; after them an answerer makes one for each request:
-`DefaultResponder` (a tiny picture, words you choose) or `SketchResponder` (the sketch world draws and judges for real).
+`DefaultResponder` (a tiny image, words you choose) or `SketchResponder` (the sketch world draws and judges for real).
 Nothing here needs a network, a key, or anything outside the standard library, except `SketchResponder`.
 """
 

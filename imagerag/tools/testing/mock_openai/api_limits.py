@@ -75,7 +75,7 @@ def check(request: RecordedRequest, refuses: frozenset[str]) -> ApiError | None:
         return _check_images(request)
     if not request.turns:
         return ApiError("messages: array too short, expected at least one", "empty_array", "messages")
-    return _check_pictures(request.images, "image_url", MEDIA_TYPES | {"image/gif"})
+    return _check_image_parts(request.images, "image_url", MEDIA_TYPES | {"image/gif"})
 
 
 def _check_images(request: RecordedRequest) -> ApiError | None:
@@ -84,21 +84,21 @@ def _check_images(request: RecordedRequest) -> ApiError | None:
         return ApiError("prompt: a non-empty string is required", "missing_required_parameter", "prompt")
     if len(prompt) > MAX_PROMPT:
         return ApiError(f"prompt: longer than {MAX_PROMPT} characters", "string_above_max_length", "prompt")
-    pictures = [image for image in request.images if image.name != "mask"]
+    sent_images = [image for image in request.images if image.name != "mask"]
     if request.endpoint == "images.edit":
-        if not pictures:
+        if not sent_images:
             return ApiError("image: at least one is required", "missing_required_parameter", "image")
-        if any(image.name not in ("image", "image[]") and image.filename is not None for image in pictures):
-            return ApiError("unknown file field", "unknown_parameter", pictures[0].name)
-    if len(pictures) > MAX_IMAGES:
+        if any(image.name not in ("image", "image[]") and image.filename is not None for image in sent_images):
+            return ApiError("unknown file field", "unknown_parameter", sent_images[0].name)
+    if len(sent_images) > MAX_IMAGES:
         return ApiError(f"image: at most {MAX_IMAGES} images", "array_above_max_length", "image")
-    problem = _check_pictures(pictures, "image", MEDIA_TYPES) or _check_mask(request.images)
+    problem = _check_image_parts(sent_images, "image", MEDIA_TYPES) or _check_mask(request.images)
     if problem or not request.model.startswith(("gpt-image", "chatgpt-image", "dall-e")):
         return problem
     return _check_gpt_image(request)
 
 
-def _check_pictures(images: Any, param: str, kinds: frozenset[str]) -> ApiError | None:
+def _check_image_parts(images: Any, param: str, kinds: frozenset[str]) -> ApiError | None:
     for image in images:
         kind = image.media_type or "application/octet-stream"
         if kind not in kinds:
@@ -111,14 +111,14 @@ def _check_pictures(images: Any, param: str, kinds: frozenset[str]) -> ApiError 
 
 
 def _check_mask(images: tuple[SentImage, ...]) -> ApiError | None:
-    pictures = [image for image in images if image.name != "mask"]
+    sent_images = [image for image in images if image.name != "mask"]
     for mask in (image for image in images if image.name == "mask"):
         if mask.media_type != "image/png" or len(mask.data) >= MAX_MASK_BYTES:
             return ApiError("mask: a PNG smaller than 4 MB is required", "invalid_image_file", "mask")
         size = _png_size(mask.data)
         if size is None or not _png_transparent(mask.data):
             return ApiError("mask: a PNG with an alpha channel is required", "invalid_image_file", "mask")
-        first = _png_size(pictures[0].data) if pictures else None
+        first = _png_size(sent_images[0].data) if sent_images else None
         if first is not None and first != size:
             words = "mask: must have the same dimensions as the first image"
             return ApiError(words, "invalid_image_file", "mask")

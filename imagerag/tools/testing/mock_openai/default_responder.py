@@ -1,4 +1,4 @@
-"""The simple answerer: a tiny picture of the prompt's own colour, and words you choose."""
+"""The simple answerer: a tiny image of the prompt's own colour, and words you choose."""
 
 import hashlib
 import json
@@ -26,7 +26,7 @@ class DefaultResponder:
     image_shape: ImageShape = "message.images"
 
     def __call__(self, request: RecordedRequest) -> MockResponse:
-        """A picture when one is asked for, else words."""
+        """An image when one is asked for, else words."""
         if request.asks == "image":
             width, height = wanted_size(request)
             return MockResponse(images=(tiny_png(request.prompt, width, height),), image_shape=self.image_shape)

@@ -204,8 +204,8 @@ def _chat_message(request: RecordedRequest, reply: MockResponse) -> dict[str, An
         return message | {"images": parts}
     if parts and reply.image_shape == "content_list":
         return message | {"content": [{"type": "text", "text": reply.text}, *parts]}
-    pictures = "\n".join(f"![image]({url})" for url in urls)
-    return message | {"content": "\n".join(filter(None, [reply.text, pictures]))}
+    markdown_images = "\n".join(f"![image]({url})" for url in urls)
+    return message | {"content": "\n".join(filter(None, [reply.text, markdown_images]))}
 
 
 def is_object(text: str) -> bool:

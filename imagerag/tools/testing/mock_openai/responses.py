@@ -57,7 +57,7 @@ class MockResponse:
 
     Attributes:
         text: the model's words. Where a tool was offered and this is a JSON object, it becomes the tool's arguments.
-        images: encoded pictures.
+        images: encoded images.
         image_shape: where a chat answer carries its images: OpenRouter's `message.images`, parts of a content list, or
             Markdown with a data URL.
         as_url: Images answers give an address on this server instead of base64, as many other servers do.
@@ -67,7 +67,7 @@ class MockResponse:
         refusal: chat and responses: the model declines in these words. Images: 400 `moderation_blocked`.
         finish_reason: overrides chat's own, for instance "length" or "content_filter".
         odds: token → probability of the first token, for `logprobs`.
-        partials: streamed Images answers send these first, with the final picture after them.
+        partials: streamed Images answers send these first, with the final image after them.
         usage: overrides the token counts reported.
         delay_s: seconds before the answer; None takes the server's latency.
     """

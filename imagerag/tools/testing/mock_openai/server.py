@@ -69,7 +69,7 @@ class MockOpenAIServer:
             max_images: images that chat takes with one request.
             error_shape: where the words of an error are.
             errors_ok: errors come with status 200.
-            files_at: the address that pictures are said to be at, for instance `http://localhost:PORT`; default this
+            files_at: the address that images are said to be at, for instance `http://localhost:PORT`; default this
                 server's own.
             refuses: parameters and response formats answered with 400 `unsupported_parameter`, for instance
                 `("temperature", "json_schema", "logprobs")`; "system" is a turn of its own for rules.

@@ -48,7 +48,7 @@ class SketchResponder:
     seed: int = 0
 
     def __call__(self, request: RecordedRequest) -> MockResponse:
-        """A picture when one is asked for, else a judge's words."""
+        """An image when one is asked for, else a judge's words."""
         if request.asks == "image":
             return MockResponse(images=(self._draw(request),), image_shape=self.image_shape)
         return MockResponse(text=self._say(request))
@@ -67,9 +67,9 @@ class SketchResponder:
 
     def _draw(self, request: RecordedRequest) -> bytes:
         scene, said = self._read(request.prompt)
-        pictures = [image for image in request.images if image.name != "mask"]
+        sent_images = [image for image in request.images if image.name != "mask"]
         unsaid = PromptImage("subject", "")
-        references = [_part(image.data, *said.get(n, unsaid)) for n, image in enumerate(pictures, 1)]
+        references = [_part(image.data, *said.get(n, unsaid)) for n, image in enumerate(sent_images, 1)]
         edits = bool(references) and references[0].role == "edit"
         asked = wanted_size(request, (256, 256))
         size = None if edits and wanted_size(request, (0, 0)) == (0, 0) else Size(width=asked[0], height=asked[1])
@@ -149,10 +149,10 @@ def _part(data: bytes, role: str, caption: str) -> ImagePart:
 
 
 def _requirement(text: str, kind: str, sent: int) -> Requirement:
-    """A point of a checklist; one that compares says itself with which picture, an edit with the first."""
+    """A point of a checklist; one that compares says itself with which image, an edit with the first."""
     number = re.search(r"\bof picture (\d+)$", text)
-    picture = int(number[1]) if number and kind == "likeness" else 1 if kind == "kept" and sent else None
-    return Requirement(text=text, kind=kind, image=picture)  # type: ignore[arg-type]
+    compared = int(number[1]) if number and kind == "likeness" else 1 if kind == "kept" and sent else None
+    return Requirement(text=text, kind=kind, image=compared)  # type: ignore[arg-type]
 
 
 def _now(work: Coroutine[Any, Any, Made]) -> Made:

@@ -219,15 +219,15 @@ async def test_the_words_that_are_left_out_are_told() -> None:
 
 async def test_what_a_question_was_read_as_is_told() -> None:
     answer = await answered("Was ist das teuerste Produkt?")
-    assert answer.text.startswith(f"The highest price of all 152 pictures is that of {DEAREST[0]} [1]")
+    assert answer.text.startswith(f"The highest price of all 152 images is that of {DEAREST[0]} [1]")
     assert answer.text.endswith("(read as: what is the most expensive product?)")
 
 
 async def test_a_rank_and_an_order_are_worded() -> None:
     second = (await answered("Which is the second most expensive product?")).text
-    assert second.startswith(f"Number 2 of all 152 pictures by price, highest first: {DEAREST[1]} [1] (price ")
+    assert second.startswith(f"Number 2 of all 152 images by price, highest first: {DEAREST[1]} [1] (price ")
     stars = (await answered("cheapest first: stars")).text
-    assert stars.startswith("9 pictures with shape star by price, lowest first: ")
+    assert stars.startswith("9 images with shape star by price, lowest first: ")
     assert "no number 40" in (await answered("the 40th cheapest circle")).text
 
 

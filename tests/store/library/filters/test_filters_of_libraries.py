@@ -191,14 +191,14 @@ async def test_what_cannot_be_asked_is_told_with_what_there_is(shop, text, words
 @pytest.mark.parametrize(
     ("wanted", "words"),
     [
-        (Filter(where=parse_filter("camera=fujifilm")), "no picture fits camera=fujifilm; camera is"),
-        (Filter(where=parse_filter("colour=redish")), "no picture fits colour=redish; colour is reddish, red"),
+        (Filter(where=parse_filter("camera=fujifilm")), "no image fits camera=fujifilm; camera is"),
+        (Filter(where=parse_filter("colour=redish")), "no image fits colour=redish; colour is reddish, red"),
         (Filter(where=parse_filter("price>1000")), "price is 7 to 120"),
         (Filter(where=parse_filter("taken<1990")), "taken is 2023-01-01 to 2024-05-03"),
         (Filter(tags=("mugs",)), "tags is mug"),
         (Filter(licences=("MIT",)), "licence is CC"),
         (Filter(where=parse_filter("price=7 and colour=red")), "each part by itself fits some"),
-        (Filter(where=parse_filter("has lens")), "no picture has lens"),
+        (Filter(where=parse_filter("has lens")), "no image has lens"),
     ],
 )
 async def test_why_nothing_fits_is_told_with_the_nearest_there_is(shop, wanted, words) -> None:

@@ -40,13 +40,13 @@ async def test_images_are_named_by_id_file_folder_and_filter(library: Library, f
 @pytest.mark.parametrize("name", ["nowhere.png", "abcdef0123", "f" * 64])
 async def test_a_name_that_stands_for_nothing_is_refused(library: Library, folder: Path, name: str) -> None:
     await index([folder], library)
-    with pytest.raises(UsageError, match="holds no picture"):
+    with pytest.raises(UsageError, match="holds no image"):
         await select_images(library, [name])
 
 
 async def test_nothing_named_is_not_everything(library: Library, folder: Path) -> None:
     await index([folder], library)
-    with pytest.raises(UsageError, match="say which pictures"):
+    with pytest.raises(UsageError, match="say which images"):
         await select_images(library, [])
 
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from imagerag.agent.errors import UsageError
 from imagerag.store.library.indexing.ingest import index
 from imagerag.store.library.library import Library
-from imagerag.store.library.sources import base64_pictures, manifest_rows
-from imagerag.store.library.sources.base64_pictures import decoded_picture, picture_column
+from imagerag.store.library.sources import base64_images, manifest_rows
+from imagerag.store.library.sources.base64_images import decoded_image, image_column
 from imagerag.store.library.sources.manifest import read_manifest
 from imagerag.store.text_files import open_text, read_text
 from tests.store.conftest import picture as drawn
@@ -80,12 +80,12 @@ async def test_pictures_in_a_manifest_are_copied_with_what_the_other_columns_say
     report = await (index([path], library) if by_name else index([], library, manifest=path))
     assert (report.added, report.captions, report.manifest_captions, report.seen) == (6, 6, 9, 9)
     assert report.columns == {
-        "image_base64": "picture", "caption": "caption", "price": "metadata", "title": "title",
+        "image_base64": "image", "caption": "caption", "price": "metadata", "title": "title",
     }  # fmt: skip
     first = "::8" if name.endswith(".csv") else "::7"  # lines, with a header's; none has a line end in it
     whys = dict(report.skipped)
     assert [why for _, why in sorted(whys.items())] == [
-        "its picture is damaged: the text is not base64", whys[sorted(whys)[1]], "its data: URL is not in base64",
+        "its image is damaged: the text is not base64", whys[sorted(whys)[1]], "its data: URL is not in base64",
     ]  # fmt: skip
     assert "not an image we read" in sorted(whys.items())[1][1]
     if "csv" not in name:
@@ -138,8 +138,8 @@ async def test_a_manifest_with_pictures_that_lies_in_a_folder_says_how_it_is_ind
         as_lines(folder / name, rows)
     report = await index([folder], library)
     assert {Path(where).name: why for where, why in report.skipped} == {
-        "cards.jsonl": f"it has pictures in it: imagerag index {folder / 'cards.jsonl'}",
-        "metadata.jsonl": f"it has pictures in it: imagerag index {folder / 'metadata.jsonl'}",
+        "cards.jsonl": f"it has images in it: imagerag index {folder / 'cards.jsonl'}",
+        "metadata.jsonl": f"it has images in it: imagerag index {folder / 'metadata.jsonl'}",
     }
     assert (await index([folder / "metadata.jsonl"], library)).added == 1
 
@@ -159,9 +159,9 @@ def test_a_row_that_is_too_long_is_listed_and_the_others_are_read(
 
 
 def test_a_picture_that_is_too_large_is_refused_before_it_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base64_pictures, "LONGEST", 100)
+    monkeypatch.setattr(base64_images, "LONGEST", 100)
     with pytest.raises(ValueError, match="larger than 64 MB"):
-        decoded_picture("A" * 2000)
+        decoded_image("A" * 2000)
 
 
 @pytest.mark.parametrize(
@@ -178,18 +178,18 @@ def test_a_picture_that_is_too_large_is_refused_before_it_is_decoded(monkeypatch
     ],
 )
 def test_what_is_a_name_or_words_is_no_picture(row: Row) -> None:
-    assert picture_column(row) is None
+    assert image_column(row) is None
 
 
 @given(st.binary(min_size=1, max_size=200))
 def test_bytes_come_back_from_every_form(data: bytes) -> None:
-    assert all(decoded_picture(form(data)) == data for form in TEXTS.values())
+    assert all(decoded_image(form(data)) == data for form in TEXTS.values())
 
 
 @given(st.text(max_size=200))
 def test_any_text_is_decoded_or_refused(text: str) -> None:
     with suppress(ValueError):
-        assert decoded_picture(text)
+        assert decoded_image(text)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252"])

@@ -250,7 +250,7 @@ async def test_bombs_are_listed_and_not_blown_up(tmp_path: Path, library: Librar
         "lying.zip::big.png": "it has not as many bytes as the archive says",
         "bomb.tar.gz::big.png": "it has 200 MB; at most 64 MB are read",
         "bomb.tar.gz": "it is damaged, and read as far as it can be: it unpacks to more than 100 times its size, "
-        "as pictures never do",
+        "as images never do",
     }
 
 
@@ -443,7 +443,7 @@ async def test_pictures_in_a_table_are_copied_with_what_the_other_columns_say(
 ) -> None:
     colours = [*COLOURS, "black", "white", "orange"]
     path = saved(tmp_path / f"cards{suffix}", {
-        "jpg": [*(picture(colour) for colour in colours), None, b"no picture"],
+        "jpg": [*(picture(colour) for colour in colours), None, b"no image"],
         "blip_caption": [*(f"a {colour} card" for colour in colours), "lost", "lost"],
         "price": [*range(7), 7, 8],
         "tags": pa.array([["card", colour] for colour in colours] + [[], []]),
@@ -452,7 +452,7 @@ async def test_pictures_in_a_table_are_copied_with_what_the_other_columns_say(
     report = await index([path], library)
     assert report.added == 7
     assert {where.rpartition("::")[2] for where, _ in report.skipped} == {"7", "8"}
-    assert report.columns == {"jpg": "picture", "blip_caption": "caption", "price": "metadata", "tags": "tags"}
+    assert report.columns == {"jpg": "image", "blip_caption": "caption", "price": "metadata", "tags": "tags"}
     rows = {row.caption: row for row in await library.rows()}
     row = rows["a black card"]
     assert (row.title, row.metadata, row.tags) == ("cards 4", {"price": 4}, ("card", "black"))
@@ -486,7 +486,7 @@ async def test_a_dataset_of_hugging_face_on_the_disk(tmp_path: Path, library: Li
     dataset.to_parquet(str(tmp_path / "hub.parquet"))
     report = await index([tmp_path / "cards"], library)
     assert (report.added, report.captions, report.skipped) == (4, 4, [])
-    assert report.columns == {"image": "picture", "text": "caption", "label": "metadata", "title": "title"}
+    assert report.columns == {"image": "image", "text": "caption", "label": "metadata", "title": "title"}
     found = {row.title: row for row in await library.rows()}
     assert found.keys() == set(COLOURS)
     assert (found["blue"].caption, found["blue"].metadata) == ("a blue card", {"label": "cold"})

@@ -23,7 +23,7 @@ from imagerag.tools.judges.vlm.structured_verdict import parse_critique
 from imagerag.tools.model_text import clean
 from imagerag.tools.openai.client import OpenAICredentials
 from imagerag.tools.reasoning_tags import answer_in, opened_reasoning, split_reasoning
-from imagerag.tools.testing.fakes import picture
+from imagerag.tools.testing.fakes import sample_image
 from imagerag.tools.testing.mock_openai import MockOpenAIServer, MockResponse
 
 FAMILIES = {
@@ -205,7 +205,7 @@ def test_whether_a_template_leaves_the_tag_open(prompt: str, opened: str) -> Non
 
 # -- over HTTP -----------------------------------------------------------------------------------------------------
 
-RED = ImagePart(data=picture("a red circle"), media_type="image/png")
+RED = ImagePart(data=sample_image("a red circle"), media_type="image/png")
 JSON_ALONE = met(True)
 
 
@@ -323,7 +323,7 @@ async def test_the_answers_of_ask_hold_no_thoughts(server: MockOpenAIServer) -> 
 
 
 async def test_a_picture_that_is_only_thought_of_is_not_drawn(server: MockOpenAIServer) -> None:
-    drawn = picture("drawn")
+    drawn = sample_image("drawn")
     shown = MockResponse(
         text="<think>![a](https://example.invalid/draft.png)</think>", images=(drawn,), image_shape="markdown"
     )

@@ -1,4 +1,4 @@
-"""Pictures that a row of a table has in it as text: base64, or a `data:` URL."""
+"""Images that a row of a table has in it as text: base64, or a `data:` URL."""
 
 import base64
 import binascii
@@ -23,34 +23,34 @@ URLS: Final = ("data_url", "data_uri", "image_url", "img_url", "url", "uri", "sr
 """Columns that may have a `data:` URL beside other things, as those above may."""
 
 LONGEST: Final = (MAX_BYTES + 2) // 3 * 4
-"""Characters of the base64 of the largest picture that is read."""
+"""Characters of the base64 of the largest image that is read."""
 
 _RANK: Final = {name: at for at, name in reversed([*enumerate((*BASE64, *EITHER, *URLS))])}
 _DATA_URL: Final = re.compile(r"\s*data:[^,]{0,200},", re.IGNORECASE)
 _ALPHABET: Final = re.compile(r"[A-Za-z0-9+/_\-\r\n]+=*\s*")
 _HEAD: Final = 1024
 _LEAST: Final = 40
-"""Characters that the smallest picture has."""
+"""Characters that the smallest image has."""
 
 _NO_NAME: Final = 255
 """Characters in one piece that are more than a file's name may have."""
 
 
-def picture_column(record: Mapping[str, Any]) -> str | None:
-    """The column of a row that has a picture in it; None where none has."""
+def image_column(record: Mapping[str, Any]) -> str | None:
+    """The column of a row that has an image in it; None where none has."""
     found = [(_RANK[plain], name) for name in record if (plain := plain_name(name)) in _RANK and _holds(record, name)]
     return min(found)[1] if found else None
 
 
-def decoded_picture(value: Any) -> bytes:
-    """The bytes of a picture from its text.
+def decoded_image(value: Any) -> bytes:
+    """The bytes of an image from its text.
 
     Raises:
         ValueError: it is too large, or no base64; the message says so.
     """
     text = _text(value)
     if len(text) > LONGEST + _HEAD:
-        raise ValueError(f"its picture is larger than {MAX_BYTES >> 20} MB")
+        raise ValueError(f"its image is larger than {MAX_BYTES >> 20} MB")
     if url := _DATA_URL.match(text):
         if not url[0].rstrip(",").lower().endswith(";base64"):
             raise ValueError("its data: URL is not in base64")
@@ -59,14 +59,14 @@ def decoded_picture(value: Any) -> bytes:
     try:
         data = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError):  # of letters beyond ASCII the latter
-        raise ValueError("its picture is damaged: the text is not base64") from None
+        raise ValueError("its image is damaged: the text is not base64") from None
     if not data:
-        raise ValueError("the row has no picture in it")
+        raise ValueError("the row has no image in it")
     return data
 
 
-def beside_picture(record: Mapping[str, Any], column: str) -> dict[str, Any]:
-    """What the other columns of a row say of the picture in it: a file's name is its title."""
+def beside_image(record: Mapping[str, Any], column: str) -> dict[str, Any]:
+    """What the other columns of a row say of the image in it: a file's name is its title."""
     value = record[column]
     said = {name: one for name, one in record.items() if name != column}
     names = [name for name, field in written_fields(said).items() if field == PATH]
@@ -84,12 +84,12 @@ def _holds(record: Mapping[str, Any], name: str) -> bool:
     head = text[:_HEAD].strip()
     if plain not in EITHER or len(head) < _LEAST or not _ALPHABET.fullmatch(head):
         return False
-    if looks_like_an_image(decoded_picture(head[:_LEAST])):
+    if looks_like_an_image(decoded_image(head[:_LEAST])):
         return True
     return len(head) > _NO_NAME and _ALPHABET.fullmatch(text) is not None
 
 
 def _text(value: Any) -> str:
-    """The text of a value; of an object with `bytes`, as Hugging Face writes pictures, of these."""
+    """The text of a value; of an object with `bytes`, as Hugging Face writes images, of these."""
     text = value.get("bytes") if isinstance(value, Mapping) else value
     return text if isinstance(text, str) else ""
