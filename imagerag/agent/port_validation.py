@@ -1,7 +1,7 @@
 """Whether an object is what its role asks for, found out when it is put in and not in the middle of a paid run."""
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from types import MappingProxyType
 from typing import Any, Final, get_origin, get_type_hints
@@ -14,6 +14,8 @@ from imagerag.agent.ports import (
     EmbedderIdentity,
     ImageGenerator,
     Judge,
+    OptionalEmbedderMethods,
+    OptionalLibraryMethods,
     ReferenceLibrary,
     Reranker,
     capabilities_of,
@@ -32,6 +34,11 @@ PORTS: Final = MappingProxyType(
     }
 )
 """Role → the protocol that its objects follow."""
+
+OPTIONAL: Final[Mapping[type, type]] = MappingProxyType(
+    {Embedder: OptionalEmbedderMethods, ReferenceLibrary: OptionalLibraryMethods}
+)
+"""Protocol → what its objects may have besides."""
 
 ABILITIES: Final = MappingProxyType({"question_images": "takes_images"})
 """Argument → the capability without which a part is never given it."""
@@ -73,7 +80,8 @@ def encoder_spec(name: str, part: object) -> str:
 
 
 def check_port(port: type, what: str, part: object) -> None:
-    """See that `part` has every attribute and method of a protocol, and that the methods take what they are given.
+    """See that `part` has every attribute and method of a protocol, and that its methods, the optional ones too, take
+    what they are given.
 
     Raises:
         SpecError: something is missing; the message names all of it.
@@ -106,22 +114,29 @@ def check_factory(factory: object, what: str, *given: object, **named: object) -
 
 
 def _lacking(port: type, part: object) -> Iterator[str]:
-    members = {name: value for name, value in vars(port).items() if not name.startswith("_")}
+    members = _members(port)
     methods = {name: value for name, value in members.items() if inspect.isfunction(value)}
     absent = [name for name in members if _static(part, name) is _MISSING]
     if gone := [f"{name}()" for name in absent if name in methods]:
         yield f"it has no method {', '.join(gone)}"
     if gone := [name for name in absent if name not in methods]:
         yield f"it has no attribute {', '.join(gone)}"
+    if port in OPTIONAL:
+        members |= _members(OPTIONAL[port])
     for name, value in members.items():
-        if name in absent:
+        if _static(part, name) is _MISSING:
             continue
-        if name in methods:
+        if inspect.isfunction(value):
             yield from _unfit(name, value, part)
         elif isinstance(value, property) and value.fget is not None:
             yield from _wrong(name, value.fget, part)
     if port not in (Embedder, ReferenceLibrary):
         yield from _wrong_capabilities(part)
+
+
+def _members(port: type) -> dict[str, Any]:
+    """The methods and properties of a protocol, without those it inherits."""
+    return {name: value for name, value in vars(port).items() if not name.startswith("_")}
 
 
 def _wrong_capabilities(part: object) -> Iterator[str]:

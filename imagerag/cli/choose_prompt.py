@@ -1,4 +1,4 @@
-"""Choosing references by hand, in a terminal."""
+"""The prompt in a terminal that lets a person choose references."""
 
 import asyncio
 import contextlib

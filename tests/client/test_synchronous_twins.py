@@ -1,23 +1,33 @@
 """Every coroutine of the client has a synchronous twin with the same parameters."""
 
+import importlib
 import inspect
+import pkgutil
 from pathlib import Path
 
 import pytest
 
-from imagerag import ImageRAG
-from imagerag.client.libraries import LibrariesAPI
-from imagerag.client.library_maintenance import LibraryMaintenance
-from imagerag.client.library_opening import LibraryOpening
-from imagerag.client.library_snapshots import SnapshotsAPI
-from imagerag.client.qa import QAClient
-from imagerag.client.runs import RunsAPI
+from imagerag import ImageRAG, client
 
-CLASSES = (ImageRAG, RunsAPI, LibrariesAPI, LibraryMaintenance, LibraryOpening, SnapshotsAPI, QAClient)
+
+def client_classes() -> list[type]:
+    """The classes of all modules of the client."""
+    names = [f"{client.__name__}.{module.name}" for module in pkgutil.iter_modules(client.__path__)]
+    found = [
+        value for name in names for value in vars(importlib.import_module(name)).values() if inspect.isclass(value)
+    ]
+    return [one for one in dict.fromkeys(found) if one.__module__ in names]
+
+
+CLASSES = client_classes()
 
 
 def coroutines(of: type) -> list[str]:
     return [name for name, value in vars(of).items() if inspect.iscoroutinefunction(value) and not name.startswith("_")]
+
+
+def test_the_classes_are_found() -> None:
+    assert {"ImageRAG", "RunsAPI", "RunStorageAPI", "LibrariesAPI", "QAClient"} <= {one.__name__ for one in CLASSES}
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,29 @@ def test_signatures_are_looked_at_too() -> None:
     assert "missing_concepts" not in said
 
 
+def test_optional_methods_are_looked_at_where_they_are_there() -> None:
+    class Batch(ScriptedLibrary):
+        image_threshold = "high"
+
+        async def search_batch(self, texts: Any, k: int) -> Any: ...
+
+        def thumbnail(self, sha256: str) -> Any: ...
+
+    with pytest.raises(SpecError) as caught:
+        check_role("library", "mine", Batch())
+    said = str(caught.value)
+    assert "search_batch(texts, k=…, filter=…), but got an unexpected keyword argument 'filter'" in said
+    assert "'async def thumbnail'" in said
+    assert "image_threshold is 'high' and has to be float | None" in said
+    assert "read_images" not in said
+
+    class Asked(HashEmbedder):
+        async def queries(self, text: str) -> Any: ...
+
+    with pytest.raises(SpecError, match=r"queries\(\) must not be async"):
+        check_role("embedder", "mine", Asked())
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

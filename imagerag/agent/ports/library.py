@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
+    from imagerag.agent.errors import BlobError
+
     Vectors = NDArray[np.float32]
 
 
@@ -40,10 +42,7 @@ class EmbedderIdentity:
 
 
 class Embedder(Protocol):
-    """Text and images into one space of unit vectors.
-
-    A method is optional: `queries(text)`, the texts that a person's query is searched with instead (see `queries_of`).
-    """
+    """Text and images into one space of unit vectors. What it may have besides: `OptionalEmbedderMethods`."""
 
     @property
     def identity(self) -> EmbedderIdentity: ...
@@ -62,6 +61,14 @@ class Embedder(Protocol):
 
     async def embed_images(self, images: Sequence[bytes]) -> "Vectors":
         """Encoded images (PNG, JPEG, WebP, …) to float32 [len(images), dimension], rows of norm 1."""
+        ...
+
+
+class OptionalEmbedderMethods(Protocol):
+    """Methods that an encoder may have; those it has are checked when it is registered."""
+
+    def queries(self, text: str) -> tuple[str, ...]:
+        """The texts that a person's query is searched with instead; none is the query."""
         ...
 
 
@@ -162,9 +169,8 @@ class Hit:
 class ReferenceLibrary(Protocol):
     """The user's own images, searchable.
 
-    One whose `search` takes `hybrid: bool` too can be searched by the words of captions and titles. One that has
-    `search_batch(texts, *, k, filter)` is asked several texts in one call, and gives the hits of each. One that has
-    `read_images(ids)` is asked for several images in one call, and gives the bytes of each, or its `BlobError`.
+    One whose `search` takes `hybrid: bool` too can be searched by the words of captions and titles. What else it may
+    have: `OptionalLibraryMethods`.
     """
 
     @property
@@ -200,6 +206,51 @@ class ReferenceLibrary(Protocol):
         Raises:
             BlobError: missing or damaged.
         """
+        ...
+
+
+class OptionalLibraryMethods(Protocol):
+    """Methods that a library may have; those it has are checked when it is registered.
+
+    A library without them is asked one text and one image at a time, has no threshold between images, and its filters
+    are not checked before a run.
+    """
+
+    @property
+    def image_threshold(self) -> float | None:
+        """The calibrated cosine that a candidate must reach in a search by image; None where none is known."""
+        ...
+
+    def queries(self, text: str) -> tuple[str, ...]:
+        """The texts that a person's query is searched with instead; none is the query."""
+        ...
+
+    async def search_batch(self, texts: Sequence[str], *, k: int, filter: Filter) -> Sequence[Sequence[Hit]]:
+        """The hits of `search` for each of several texts, in one call."""
+        ...
+
+    async def read_images(self, ids: Sequence[str]) -> "dict[str, bytes | BlobError]":
+        """The bytes of several images, or why one is not to be had, in one call."""
+        ...
+
+    async def thumbnail(self, sha256: str) -> bytes:
+        """A small WebP of one of its images, which is there when the image's own file is not.
+
+        Raises:
+            BlobError: it keeps none.
+        """
+        ...
+
+    async def check_filter(self, filter: Filter) -> None:
+        """See that it can be asked what a filter asks.
+
+        Raises:
+            FilterError: it knows no such key, or holds values of another kind under it.
+        """
+        ...
+
+    async def explain_filter(self, filter: Filter) -> str:
+        """The reason why a filter lets none of its images through; empty where it lets some."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Asking a library: a question in, a record out, follow-ups by thread."""
+"""The runner of questions to a library: a question in, a record out, follow-ups by thread."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence

@@ -1,7 +1,8 @@
 """Several libraries searched as one: the same images under two encoders, say, or two folders of one's own.
 
 Similarities of different encoders are not comparable, so the lists are joined by the places in them, and each image
-keeps the threshold of the library that found it.
+keeps the threshold of the library that found it. Own code, not LanceDB's `RRFReranker`: that joins the two lists of one
+table, and a library of one's own need not be LanceDB.
 """
 
 import asyncio
