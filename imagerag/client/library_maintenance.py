@@ -106,8 +106,9 @@ class LibraryMaintenance(LibraryOpening):
         opened = await self._open_to_change(library)
         rows = await self.select(*images, library=opened.name, filter=filter, tags=tags, licences=licences)
         if rows and not dry_run:
-            await remove_images(opened, [row.id for row in rows])
-            await settle(opened, calibrate=calibrate)
+            ids = [row.id for row in rows]
+            await remove_images(opened, ids)
+            await settle(opened, removed=ids, calibrate=calibrate)
         return rows
 
     async def update(
@@ -142,7 +143,7 @@ class LibraryMaintenance(LibraryOpening):
         rows = changed(await self.select(*images, library=opened.name, filter=filter), ImageChanges(**changes))
         if rows and not dry_run:
             await update_images(opened, rows)
-            await settle(opened, calibrate=calibrate)
+            await settle(opened, changed=len(rows), calibrate=calibrate)
         return rows
 
     async def dedupe(

@@ -45,7 +45,7 @@ COMMANDS = {
     from imagerag.store.library.maintenance import removal
     removal.AT_ONCE = 7
     await remove_images(library, going)
-    await settle(library)
+    await settle(library, removed=going)
 """,
     "optimize": """
     await library.delete(going)
@@ -117,7 +117,7 @@ async def test_a_killed_command_is_finished_by_the_next(whole: Path, tmp_path: P
                 {row.id for row in before} - {row.id for row in staying},
             )
             await remove_images(library, going)
-            await settle(library)
+            await settle(library, removed=going)
         elif command == "optimize":
             await library.delete(going)
             await library.optimize()
@@ -185,8 +185,9 @@ READER = """
 """
 
 WRITERS = {
-    "remove": "    await remove_images(library, [one for one in going if one not in odd]); await settle(library)\n",
-    "remove the others": "    await remove_images(library, odd); await settle(library)\n",
+    "remove": "    going = [one for one in going if one not in odd]\n"
+    "    await remove_images(library, going); await settle(library, removed=going)\n",
+    "remove the others": "    await remove_images(library, odd); await settle(library, removed=odd)\n",
     "optimize": "    [await library.optimize() for _ in range(4)]\n",
     "calibrate": "    [await library.calibrate() for _ in range(2)]\n",
 }

@@ -153,6 +153,16 @@ class Library(LibraryReader):
 
         await self.table.read(work)
 
+    async def remove_strays(self) -> None:
+        """Delete copies of pictures that no version of the library has, unless somebody writes: then later."""
+
+        def work() -> None:
+            with self.table.writing(alone=True) as alone:
+                if alone:
+                    self.table.remove_strays()
+
+        await self.table.read(work)
+
     async def tidying_pays(self, changed: int) -> bool:
         """Whether `optimize` is worth its time after so many rows were written or taken out."""
         from imagerag.store.library.compaction import tidying_pays

@@ -26,13 +26,12 @@ async def add_files(library: Library, files: Sequence[Path], changes: ImageChang
         raise UsageError("say which files: imagerag library add NAME FILE")
     ids = [await in_thread(_id_of, file) for file in files]
     await allow_again(library, ids)
-    await index(files, library)
+    report = await index(files, library, settled=False)
     rows = await library.rows(sorted(set(ids)))
-    if not changes.is_empty and (new := changed(rows, changes)):
-        await update_images(library, new)
-        await settle(library)
-        rows = await library.rows(sorted(set(ids)))
-    return rows
+    new = [] if changes.is_empty else changed(rows, changes)
+    await update_images(library, new)
+    await settle(library, changed=report.rows_changed + len(new))
+    return await library.rows(sorted(set(ids))) if new else rows
 
 
 def _id_of(file: Path) -> str:

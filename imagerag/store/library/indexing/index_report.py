@@ -94,7 +94,12 @@ class IndexReport:
     @property
     def did_something(self) -> bool:
         """Whether anything is different now."""
-        return bool(self.added or self.changed or self.moved or self.updated or self.removed or self.paths_removed)
+        return bool(self.rows_changed)
+
+    @property
+    def rows_changed(self) -> int:
+        """About how many rows were written or taken out."""
+        return self.added + self.changed + self.moved + self.updated + self.removed + self.paths_removed
 
     @property
     def images_per_s(self) -> float:

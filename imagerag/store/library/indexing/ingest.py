@@ -41,6 +41,7 @@ async def index(
     prune: bool = False,
     dry_run: bool = False,
     calibrate: bool = True,
+    settled: bool = True,
     progress: Progress | None = None,
     first_look: Callable[[Sequence[bytes]], str | None] | None = None,
     warn: Callable[[str], None] | None = None,
@@ -61,6 +62,7 @@ async def index(
         prune: take out images whose files are gone even where a disk may only be missing, see `vanished_files`.
         dry_run: write nothing, and say what would be done.
         calibrate: False leaves the threshold as it is, for now, where there is one.
+        settled: False leaves the indexes and the threshold to the caller, who changes more.
         progress: called for every batch when it is written.
         first_look: called with the first images before they are encoded; what it says is a warning.
         warn: called with each warning as soon as it is known.
@@ -110,7 +112,7 @@ async def index(
         replacements = Replacements(writer.replacing, writer.seen)
         await take_out(library, vanished, report, replacements, prune=prune, roots=quoted(paths), warn=warn)
     report.elapsed = time.perf_counter() - started
-    if not dry_run:
+    if settled and not dry_run:
         await _finish(library, report, calibrate)
     if report.removed_before:
         report.warned(removal_warning(library.name, report.removed_before), warn)
@@ -122,8 +124,7 @@ async def _finish(library: Library, report: IndexReport, calibrate: bool) -> Non
     if not await library.count():
         return
     stale = await library.is_stale()
-    changed = report.added + report.updated + report.changed + report.moved + report.removed + report.paths_removed
-    if await library.tidying_pays(changed or int(stale)):
+    if await library.tidying_pays(report.rows_changed or int(stale)):
         with report.timed("write"):
             await library.optimize()
     if stale and (calibrate or library.metadata.threshold is None):

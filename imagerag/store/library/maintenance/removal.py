@@ -62,13 +62,18 @@ async def allow_again(library: Library, ids: Collection[str]) -> None:
             await in_thread(_write, library, noted - set(ids))
 
 
-async def settle(library: Library, *, calibrate: bool = True) -> None:
-    """Join fragments, remove what no longer counts, and measure the threshold where it is of another content.
+async def settle(library: Library, *, changed: int = 0, removed: Collection[str] = (), calibrate: bool = True) -> None:
+    """Join fragments where that pays, and measure the threshold where it is of another content.
 
     Args:
+        changed: rows that were written.
+        removed: images that were taken out: copies of them go at once.
         calibrate: False leaves a threshold as it is; `imagerag doctor` says that it is stale.
     """
-    await library.optimize()
+    if await library.tidying_pays(changed + len(removed)):
+        await library.optimize()
+    elif await in_thread(lambda: any(library.table.images.path(one).exists() for one in removed)):
+        await library.remove_strays()
     if calibrate and await library.count() and await library.is_stale():
         await library.calibrate(anew=False)
 

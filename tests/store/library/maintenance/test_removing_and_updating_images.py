@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.ports import Filter
+from imagerag.store.library import compaction
 from imagerag.store.library.indexing.adding import add_files
 from imagerag.store.library.indexing.ingest import index
 from imagerag.store.library.library import Library
@@ -71,7 +73,7 @@ async def test_removed_images_stay_out_of_the_next_scan_until_they_are_added(lib
     await index([folder], library)
     red = (await select_images(library, [str(folder / "red.png")]))[0]
     assert await remove_images(library, [red.id]) == 1
-    await settle(library)
+    await settle(library, removed=[red.id])
     assert removed_ids(library.folder) == {red.id}
     assert "red" not in await titles(library)
     assert not await library.is_stale()
@@ -87,16 +89,24 @@ async def test_removed_images_stay_out_of_the_next_scan_until_they_are_added(lib
     assert (await index([folder], library)).removed_before == 0
 
 
-async def test_removing_leaves_no_copy_behind(library: Library, folder: Path) -> None:
+@pytest.mark.parametrize("large", [False, True])
+async def test_removing_leaves_no_copy_behind(
+    library: Library, folder: Path, monkeypatch: pytest.MonkeyPatch, large: bool
+) -> None:
     await index([folder], library, copy=True)
     rows = await library.rows()
-    await remove_images(library, [row.id for row in rows[:5]])
-    await settle(library)
-    copies = {path.parent.name + path.name for path in library.table.images.root.glob("*/*")}
-    assert copies <= {row.id for row in rows[5:]}
-    await remove_images(library, [row.id for row in rows[5:]])
-    await settle(library)
-    assert await library.count() == 0
+    tidied: list[int] = []
+    if large:  # so that joining fragments for a few rows does not pay
+        monkeypatch.setattr(compaction, "ALWAYS", 0)
+        monkeypatch.setattr(compaction, "SHARE", 2)
+        monkeypatch.setattr(Library, "optimize", lambda _: tidied.append(1))
+    for part in (rows[:3], rows[3:5]) if large else (rows[:5], rows[5:]):
+        ids = [row.id for row in part]
+        await remove_images(library, ids)
+        await settle(library, removed=ids)
+        left = {row.id for row in await library.rows()}
+        assert {path.parent.name + path.name for path in library.table.images.root.glob("*/*")} <= left
+    assert (await library.count(), tidied) == (3 if large else 0, [])
 
 
 async def test_an_image_is_added_with_what_is_said_of_it(library: Library, folder: Path) -> None:
@@ -105,6 +115,22 @@ async def test_an_image_is_added_with_what_is_said_of_it(library: Library, folde
     assert (row.title, row.caption, row.tags, row.camera, dict(row.metadata)) == (
         "Card", "a loud card", ("x",), "X100", {"price": 3},
     )  # fmt: skip
+    assert not await library.is_stale()
+
+
+@pytest.mark.parametrize("there", [False, True])
+async def test_adding_measures_and_tidies_once(
+    library: Library, folder: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    if there:
+        await index([folder / "blue.png"], library)
+    done: list[str] = []
+    for name in ("calibrate", "optimize"):
+        whole = getattr(Library, name)
+        noting = partial(lambda name, whole, *args, **said: done.append(name) or whole(*args, **said), name, whole)
+        monkeypatch.setattr(library, name, partial(noting, library))
+    await add_files(library, [folder / "red.png"], ImageChanges(caption="a loud card"))
+    assert sorted(done) == ["calibrate", "optimize"]
     assert not await library.is_stale()
 
 
