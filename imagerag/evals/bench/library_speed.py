@@ -1,4 +1,5 @@
-"""Speed of a library: searching beside an in-memory matmul and beside other indexes, calibrating, and indexing.
+"""Speed of a library: searching beside an in-memory matmul and beside other indexes, calibrating, and indexing; and the
+memory of each command.
 
 The library is synthetic (`synthetic_library`), in a folder of its own; queries are new captions each time. Ratios are
 of times within one process, measured in turns. faiss and usearch are measured where they are installed.
@@ -18,6 +19,7 @@ from imagerag.agent.ports import Filter
 from imagerag.agent.types.filters import FilterExpression
 from imagerag.evals.bench.caption_to_references import references
 from imagerag.evals.bench.indexing_speed import FILES, indexing
+from imagerag.evals.bench.library_commands import commands
 from imagerag.evals.bench.synthetic_library import SyntheticEmbedder, SyntheticRows, row_id, synthetic_library
 from imagerag.evals.bench.timing import TimingRow, Work, row
 from imagerag.store.data_dir import DataDir
@@ -51,7 +53,8 @@ AIMS: Final = {"search": 0.4, "search, licence filter": 1.3, "search, metadata f
 
 
 async def library(repeats: int, *, rows: int = ROWS) -> list[TimingRow]:
-    """Searching and calibrating a library of so many rows, and indexing: where these are few, of fewer files, too."""
+    """Searching and calibrating a library of so many rows, every command on it, and indexing: of fewer files where the
+    rows are few."""
     with tempfile.TemporaryDirectory() as folder:
         embedder = SyntheticEmbedder()
         async with _timed() as made:
@@ -61,6 +64,7 @@ async def library(repeats: int, *, rows: int = ROWS) -> list[TimingRow]:
         found += await _calibrating(opened)
         found += await _searching(opened, world, repeats)
         found += await references(opened, repeats)
+        found += await commands(opened, Path(folder) / "commands")
     return [*found, *await indexing(repeats, files=min(FILES, rows // 2))]
 
 

@@ -14,15 +14,24 @@ import pytest
 from imagerag.agent.errors import UsageError
 from imagerag.agent.images.decoding import decode
 from imagerag.agent.types import Outcome, RunConfig, RunSpec
-from imagerag.evals.bench import caption_to_references, indexing_speed, library_speed, report_latency
+from imagerag.evals.bench import (
+    caption_to_references,
+    indexing_speed,
+    library_commands,
+    library_speed,
+    report_latency,
+)
 from imagerag.evals.bench import cli as bench_module
 from imagerag.evals.bench.cli import bench, main
 from imagerag.evals.bench.embedder_precision import embedder
 from imagerag.evals.bench.graph_overhead import PROMPT, ROUNDS, InstantDependencies, instant, plain_loop
+from imagerag.evals.bench.synthetic_library import synthetic_library
 from imagerag.evals.bench.timing import BenchReport, TimingRow, interleaved, row
 from imagerag.graphs.runs.runner import Runner
 from imagerag.store.data_dir import DataDir
 from imagerag.store.images.blob_store import FileBlobStore
+from imagerag.store.library.library import Library
+from imagerag.store.library.maintenance.duplicates import find_duplicates
 
 
 async def test_graph_rows_and_ratios() -> None:
@@ -155,6 +164,10 @@ async def no_indexing(repeats: int, *, files: int) -> list[TimingRow]:
     return [TimingRow(section="library", name=f"{files} files", value=1, unit="s")]
 
 
+async def no_commands(library: Library, folder: Path) -> list[TimingRow]:
+    return [TimingRow(section="library", name=f"commands on {await library.count()}", value=1, unit="MB")]
+
+
 def small_text_encoder() -> Any:
     class Net:
         def encode_text(self, tokens: Sequence[str], *, normalize: bool) -> None:
@@ -166,6 +179,7 @@ def small_text_encoder() -> Any:
 async def test_a_library_is_measured_beside_other_ways_at_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(library_speed, "ASKED", 5)
     monkeypatch.setattr(library_speed, "indexing", no_indexing)
+    monkeypatch.setattr(library_speed, "commands", no_commands)
     monkeypatch.setattr(caption_to_references, "text_encoder", small_text_encoder)
     measured = await bench(["library"], repeats=1, rows=400)
     rows = {each.name: each for each in measured.rows}
@@ -179,7 +193,27 @@ async def test_a_library_is_measured_beside_other_ways_at_any_size(monkeypatch: 
     assert rows["search"].note == "recall@10 1.000, aim 0.4"
     assert (rows["search"].against, rows["hybrid search"].against) == ("numpy matmul", "search")
     assert {"calibrate", "memory of calibrate", "is_stale", "faiss flat", "faiss HNSW", "usearch"} <= rows.keys()
-    assert "200 files" in rows
+    assert {"200 files", "commands on 400"} <= rows.keys()
+
+
+async def test_commands_on_a_library_tell_their_memory_and_those_that_fail_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = await synthetic_library(DataDir(tmp_path / "home"), "bench", 300)
+    given = (*library_commands.COMMANDS[:1], "library dedupe {0}", "library info nothing")
+    monkeypatch.setattr(library_commands, "COMMANDS", given)
+    trusted, alike, failed = await library_commands.commands(library, tmp_path / "out")
+    assert (trusted.name, alike.name) == ("trust --spec synthetic", "library dedupe bench")
+    assert trusted.value
+    assert alike.value
+    assert 50 < alike.value < 2000
+    assert "CPU s" in alike.note
+    assert failed.value is None
+    assert failed.note.startswith("exit 2: imagerag: ")
+    assert "no library 'nothing'" in failed.note
+    assert library.image_threshold is None, "only the commands are told a threshold"
+    found = await find_duplicates(library, threshold=library_commands.ALIKE)
+    assert {group.kept.title for group in found.groups} == {"Object 98", "Object 198", "Object 298"}
 
 
 async def test_indexing_is_measured_beside_its_encoder_with_the_aim_of_each_figure(
@@ -230,6 +264,7 @@ async def test_what_is_not_installed_is_left_out_with_the_reason(monkeypatch: py
     monkeypatch.setattr(library_speed, "ASKED", 5)
     monkeypatch.setattr(library_speed, "import_module", missing)
     monkeypatch.setattr(library_speed, "indexing", no_indexing)
+    monkeypatch.setattr(library_speed, "commands", no_commands)
     monkeypatch.setattr(caption_to_references, "text_encoder", small_text_encoder)
     measured = await bench(["library"], repeats=1, rows=200)
     rows = {each.name: each for each in measured.rows}
