@@ -1,8 +1,8 @@
-"""Python processes that begin with the imports done: forked from one that has them.
+"""Python processes that begin with the imports done, and with a model in memory: forked from one that has them.
 
-A process that looks through a CLIP spends most of its life importing torch and the package, and the tests
-start hundreds of them. What is forked here has a process id, an exit code, streams, a working directory and an
-environment of its own, and can be killed. What tells it from `python -m imagerag` is that the interpreter and the
+A process that looks through a CLIP spends most of its life importing torch and the package and reading the model, and
+the tests start hundreds of them. What is forked here has a process id, an exit code, streams, a working directory and
+an environment of its own, and can be killed. What tells it from `python -m imagerag` is that the interpreter and the
 modules have read their environment already (`PYTHONPATH`, `PYTHONUTF8`, `OPENAI_LOG`; the package reads nothing of it
 while it is imported): a test of such things, or of what is loaded, starts a real one.
 """
@@ -24,6 +24,7 @@ import sys
 import threading
 import traceback
 import types
+import weakref
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -199,10 +200,30 @@ def warm_lancedb() -> None:
     importlib.import_module("lancedb.background_loop")._FORK_WARNED = True
 
 
+def warm_model() -> None:
+    """Read the sketch world's CLIP and its vocabulary, as the first look at a picture does, and Pillow's formats.
+
+    It computes nothing yet: that would start threads, which do not survive a fork.
+    """
+    importlib.import_module("PIL.Image").init()
+    embedder = importlib.import_module("imagerag.tools.registry").make_embedder("sketch")
+    assert embedder.identity
+    embedder._load()
+    embedder.count_tokens("a red circle")
+
+
+def spare_the_ends() -> None:
+    """Let no process take torch's operators apart at its end: it would copy the memory that they are in, first."""
+    for each in list(weakref.finalize._registry):  # type: ignore[attr-defined]
+        each.atexit = False
+
+
 def serve(asking: socket.socket) -> None:
     """Fork a process whenever one is asked for, and tell how each ends, until nobody can ask any more."""
     warm()
     warm_lancedb()
+    warm_model()
+    spare_the_ends()
     gc.freeze()  # nothing of it is looked through again, and copied for that
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for who asks
     ended, waking = os.pipe()

@@ -1,14 +1,14 @@
 """An open_clip model in memory: loading it, and its text tower."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from imagerag.agent.errors import BackendError
 from imagerag.tools.embedders import weights
-from imagerag.tools.embedders.openclip_import import open_clip_for
+from imagerag.tools.embedders.openclip_import import open_clip_for, plain
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 Precision = Literal["auto", "fp32", "bf16"]
 
 _LARGE: Final = 20_000_000  # parameters from which bf16 and several threads pay; a small model is slower with them
+
+_RANDOM: Final = frozenset({
+    "normal_", "uniform_", "trunc_normal_", "kaiming_uniform_", "kaiming_normal_", "xavier_uniform_", "xavier_normal_",
+})  # fmt: skip
+"""Functions and methods of torch that fill a tensor with random numbers."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +64,13 @@ def load_model(source: weights.Source, precision: Precision, device: str | None)
     local = source.name.startswith("local-dir:")
     file = weights.fetch(source)
     try:
-        model = open_clip.create_model(
-            source.name,
-            pretrained=None if local else str(file),
-            force_quick_gelu=source.quick_gelu,
-            weights_only=True,
-        )
+        with _unfilled() if plain(source.model_config) else nullcontext():
+            model = open_clip.create_model(
+                source.name,
+                pretrained=None if local else str(file),
+                force_quick_gelu=source.quick_gelu,
+                weights_only=True,
+            )
     except Exception as error:
         raise BackendError(f"{file} does not hold weights for {source.name}: {error}", retryable=False) from error
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -73,6 +79,23 @@ def load_model(source: weights.Source, precision: Precision, device: str | None)
     trims = type(model) is open_clip.CLIP and model.text_pool_type == "argmax" and model.attn_mask is not None
     trims = trims and hasattr(model.text_projection, "shape")
     return LoadedModel(model.to(device, dtype).eval(), device, dtype, trims, _available_threads() if large else 1)
+
+
+def _unfilled() -> Any:
+    """Where a new model's parameters are left as the memory was: its weights are read into all of them.
+
+    To fill them with random numbers first takes as long as to read them. Only for models that open_clip refuses to
+    load in part: its own, which it reads strictly.
+    """
+    from torch.overrides import TorchFunctionMode
+
+    class Unfilled(TorchFunctionMode):
+        def __torch_function__(self, function: Any, _: Any, given: Any = (), named: Any = None) -> Any:
+            if getattr(function, "__name__", "") in _RANDOM:
+                return given[0] if given else named["tensor"]
+            return function(*given, **(named or {}))
+
+    return Unfilled()
 
 
 @cache

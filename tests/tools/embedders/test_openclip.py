@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from imagerag.agent.errors import BackendError, SpecError, UsageError
 from imagerag.agent.images.decoding import open_rgb
@@ -56,6 +57,24 @@ async def test_vectors_are_those_of_open_clip(tiny: Path) -> None:
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, texts, atol=1e-5)
     np.testing.assert_allclose(await mine.embed_images([encoded(image) for image in images]), pictures, atol=1e-5)
+
+
+def test_a_model_is_that_of_open_clip_though_no_random_numbers_are_put_where_its_weights_go(tiny: Path) -> None:
+    class Watched(TorchDispatchMode):
+        def __torch_dispatch__(self, function, _, given=(), named=None):
+            called.add(function.__name__.split(".")[0])
+            return function(*given, **(named or {}))
+
+    with Watched():
+        called = set[str]()
+        whole = reference(tiny)[0]
+        assert {"normal_", "uniform_"} <= called
+        called = set()
+        mine = embedder(tiny)._load().model
+        assert called & {"normal_", "uniform_"} == set()
+    assert mine.state_dict().keys() == whole.state_dict().keys()
+    assert all(torch.equal(value, whole.state_dict()[name]) for name, value in mine.state_dict().items())
+    assert torch.equal(mine.attn_mask, whole.attn_mask)
 
 
 async def test_a_text_tower_that_is_not_causal_reads_all_positions(build_model, tmp_path: Path) -> None:
