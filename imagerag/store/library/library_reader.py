@@ -1,6 +1,8 @@
 """What is read of a reference library: search results, images, and what is known of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -168,9 +170,31 @@ class LibraryReader:
         return await in_thread(encode_for_model, await self.image_bytes(sha256))
 
     async def encoded(self, sha256: str) -> bytes:
-        """One of its images as every model takes it; its thumbnail where its file is not to be had."""
+        """One of its images as every model takes it; its thumbnail where its file is not to be had.
+
+        Raises:
+            BlobError: there is no such image.
+        """
+        return await self._encoded(sha256, lambda: self.table.image_bytes(sha256))
+
+    async def encoded_images(self, ids: Sequence[str]) -> AsyncIterator[tuple[str, bytes]]:
+        """What `encoded` gives for each of several images, one after the other, but for those that are not there.
+
+        They are found in one query, and held one at a time.
+        """
+        records = await self.table.read(lambda: self.table.image_records(ids))
+        for sha256 in ids:
+            data = None
+            with suppress(BlobError):
+                data = await self._encoded(sha256, partial(self.table.bytes_of, sha256, records.pop(sha256, None)))
+            if data is not None:
+                yield sha256, data
+
+    async def _encoded(self, sha256: str, read: Callable[[], bytes]) -> bytes:
+        from imagerag.agent.images.encoding import encode_for_model
+
         try:
-            return (await self.encode_for_model(sha256))[0]
+            return (await in_thread(encode_for_model, await self.table.read(read)))[0]
         except BlobError:
             return await self.thumbnail(sha256)
 

@@ -166,18 +166,27 @@ class LibraryTable:
 
     def read_images(self, ids: Sequence[str]) -> dict[str, bytes | BlobError]:
         """The bytes of several images, whose rows are read in one query; or why one is not to be had. Blocks."""
-        columns = [name for name in (form.IMAGE_COLUMN, "files") if name in self.lance.schema.names]
-        query = self.lance.search().select(["id", *columns]).where(form.id_filter("id", ids))
-        records = {record["id"]: record for record in query.to_arrow().to_pylist()} if ids else {}
+        records = self.image_records(ids)
         found: dict[str, bytes | BlobError] = {}
         for sha256 in ids:
             try:
-                found[sha256] = self._bytes_of(sha256, records.get(sha256))
+                found[sha256] = self.bytes_of(sha256, records.get(sha256))
             except BlobError as error:
                 found[sha256] = error
         return found
 
-    def _bytes_of(self, sha256: str, record: Mapping[str, Any] | None) -> bytes:
+    def image_records(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """What `bytes_of` needs to know of images, by their ids. Blocks."""
+        columns = [name for name in (form.IMAGE_COLUMN, "files") if name in self.lance.schema.names]
+        query = self.lance.search().select(["id", *columns]).where(form.id_filter("id", ids))
+        return {record["id"]: record for record in query.to_arrow().to_pylist()} if ids else {}
+
+    def bytes_of(self, sha256: str, record: Mapping[str, Any] | None) -> bytes:
+        """The bytes of an image, given its own of `image_records`; None where it has none. Blocks.
+
+        Raises:
+            BlobError: missing, changed or damaged.
+        """
         if record is None:
             raise BlobError(f"the image {sha256} is not in library {self.name!r}")
         data: bytes | None = self.images.read(sha256)

@@ -19,6 +19,7 @@ from imagerag.store.library.thresholds.content import (
     content_of,
     images_hash,
     read_columns,
+    read_whole,
     scan_table,
     vectors_of,
 )
@@ -73,7 +74,7 @@ async def _measured(library: "Library", table: "LibraryTable", anew: bool) -> tu
     threshold = await calibrate(content, library.embedder)
     between = library.metadata.image_threshold
     if anew or between is None or between.measured_on != images:
-        between = await calibrate_images(content, library.embedder, library.encoded)
+        between = await calibrate_images(content, library.embedder, library.encoded_images)
     return (
         threshold.model_copy(update={"measured_on": held}),
         between.model_copy(update={"measured_on": images}),
@@ -82,6 +83,8 @@ async def _measured(library: "Library", table: "LibraryTable", anew: bool) -> tu
 
 async def _content(table: "LibraryTable") -> LibraryContent:
     """What a library holds now; rows that come later are passed over."""
+    if (whole := await table.read(lambda: read_whole(table.lance))) is not None:
+        return whole
     columns = await table.read(lambda: read_columns(table.lance))
 
     async def vectors(places: Any) -> Any:

@@ -67,8 +67,15 @@ class LibraryContent:
     @classmethod
     def of(cls, rows: Sequence[ImageRecord], vectors: "Vectors") -> "LibraryContent":
         """That of rows in memory, sorted by id, and their unit vectors, float32 [rows, dimension]."""
-        import numpy as np
         import pyarrow as pa
+
+        columns = {name: pa.array([getattr(row, name) for row in rows], pa.string()) for name in COLUMNS}
+        return cls.in_memory(pa.table(columns), vectors)
+
+    @classmethod
+    def in_memory(cls, columns: Any, vectors: "Vectors") -> "LibraryContent":
+        """That of `COLUMNS` sorted by id, and the unit vectors of their rows, float32 [rows, dimension]."""
+        import numpy as np
 
         async def chosen(places: "Places") -> "Vectors":
             return vectors[places]
@@ -80,17 +87,25 @@ class LibraryContent:
                 found.add(np.arange(start, start + len(part)), part)
             return found
 
-        columns = {name: pa.array([getattr(row, name) for row in rows], pa.string()) for name in COLUMNS}
-        return cls(pa.table(columns), chosen, scan)
+        return cls(columns, chosen, scan)
 
 
-def read_columns(table: Any) -> Any:
-    """`COLUMNS` of a LanceDB table, sorted by id; "" where nothing is known."""
+def read_whole(table: Any) -> LibraryContent | None:
+    """What a LanceDB table holds, in one query, where that is one part at most; None where it is more."""
+    if table.count_rows() > PART:
+        return None
+    found = read_columns(table, "vector")
+    return LibraryContent.in_memory(found.select(COLUMNS), array_of(found["vector"]))
+
+
+def read_columns(table: Any, *more: str) -> Any:
+    """`COLUMNS` of a LanceDB table and more of its columns, sorted by id; "" where nothing is known of the former."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    found = table.search().select(list(COLUMNS)).to_arrow()
-    found = pa.table({name: pc.fill_null(found[name], "") for name in COLUMNS})
+    found = table.search().select([*COLUMNS, *more]).to_arrow()
+    told = {name: pc.fill_null(found[name], "") for name in COLUMNS}
+    found = pa.table(told | {name: found[name] for name in more})
     return found.take(pc.sort_indices(found["id"])).combine_chunks()
 
 
@@ -175,10 +190,12 @@ def is_unit(norm: float) -> bool:
 
 def parts(table: Any, columns: Sequence[str]) -> Iterator[Any]:
     """Columns of all rows as Arrow tables, some thousands of rows at a time."""
-    start = 0
-    while (found := table.search().select([*columns]).offset(start).limit(PART).to_arrow()).num_rows:
-        yield found
-        start += found.num_rows
+    start, more = 0, True
+    while more:
+        found = table.search().select([*columns]).offset(start).limit(PART).to_arrow()
+        if found.num_rows:
+            yield found
+        start, more = start + found.num_rows, found.num_rows >= PART
 
 
 def _bytes(ids: Any) -> "NDArray[np.bytes_]":

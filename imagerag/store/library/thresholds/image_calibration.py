@@ -7,12 +7,10 @@ that are as near as views are taken for views: two photographs of one mug are no
 """
 
 import io
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from imagerag.agent.errors import BlobError
 from imagerag.agent.images.decoding import open_rgb
 from imagerag.agent.ports import Embedder
 from imagerag.agent.threads import in_thread
@@ -45,12 +43,13 @@ with a look-alike, would lose a third of the views."""
 
 
 async def calibrate_images(
-    content: LibraryContent, embedder: Embedder, read: Callable[[str], Awaitable[bytes]]
+    content: LibraryContent, embedder: Embedder, read: Callable[[Sequence[str]], AsyncIterator[tuple[str, bytes]]]
 ) -> ImageThreshold:
     """Measure a library's threshold between images; none is claimed where its images cannot be told apart.
 
     Args:
-        read: gives an image by its SHA-256, upright and as every model takes it.
+        read: gives images by their SHA-256, one after the other, upright and as every model takes them. One that was
+            taken out meanwhile is left out: whoever did that has to measure again anyway.
     """
     import numpy as np
 
@@ -60,10 +59,8 @@ async def calibrate_images(
         return none
     chosen = np.linspace(0, rows - 1, min(VIEWED, rows)).astype(int)
     compared = np.linspace(0, rows - 1, min(COMPARED, rows, max(COMPARED // 4, PAIRS // rows))).astype(int)
-    viewed = {}
-    for place, sha256 in zip(chosen.tolist(), content.ids(chosen), strict=True):
-        with suppress(BlobError):  # it was taken out meanwhile: whoever did that has to measure again anyway
-            viewed[place] = await in_thread(views_of, await read(sha256))
+    places = dict(zip(content.ids(chosen), chosen.tolist(), strict=True))
+    viewed = {places[sha256]: await in_thread(views_of, data) async for sha256, data in read([*places])}
     if not viewed:
         return none
     chosen, views = np.asarray([*viewed]), [view for made in viewed.values() for view in made]

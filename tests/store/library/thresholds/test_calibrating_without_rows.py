@@ -75,6 +75,60 @@ async def test_part_by_part_is_what_all_rows_at_once_are(tmp_path: Path, in_part
     assert (again.n_own, again.n_near, again.n_unrelated) == (found.n_own, found.n_near, found.n_unrelated)
 
 
+async def test_a_small_library_is_read_whole_in_one_query_and_its_pictures_in_another(
+    folder: Path, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await index([folder], library)
+    kind, asked = type(library.table.lance), []
+    search = kind.search
+    monkeypatch.setattr(kind, "search", lambda table, *given: asked.append(given) or search(table, *given))
+    found, between = await library.calibrate(), library.metadata.image_threshold
+    assert len(asked) == 3, "and once more at the end: it may have changed meanwhile"
+    monkeypatch.setattr(content, "PART", 3)
+    again, again_between = await library.calibrate(), library.metadata.image_threshold
+    assert len(asked) > 6
+    assert (again.cosine, again.minimum) == pytest.approx((found.cosine, found.minimum), abs=1e-6)
+    assert again.positive_quantiles == pytest.approx(found.positive_quantiles, abs=2e-6)
+    assert again.negative_quantiles == pytest.approx(found.negative_quantiles, abs=2e-6)
+    assert (again.n_own, again.n_near, again.n_unrelated) == (found.n_own, found.n_near, found.n_unrelated)
+    assert between is not None
+    assert again_between is not None
+    assert again_between.cosine == pytest.approx(between.cosine, abs=1e-6)
+    assert (again_between.n_views, again_between.n_others) == (between.n_views, between.n_others)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3, 4, 6, 7])
+def test_the_last_part_is_known_by_its_size(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(content, "PART", 3)
+
+    class Table:
+        """Gives the rows from a place on, and counts how often it is asked."""
+
+        asked = 0
+
+        def search(self) -> "Table":
+            self.asked += 1
+            return self
+
+        def select(self, _: list[str]) -> "Table":
+            return self
+
+        def offset(self, start: int) -> "Table":
+            self.start = start
+            return self
+
+        def limit(self, most: int) -> "Table":
+            self.most = most
+            return self
+
+        def to_arrow(self) -> Any:
+            return pa.table({"id": list(range(rows))}).slice(self.start, self.most)
+
+    table = Table()
+    assert [at for part in content.parts(table, ["id"]) for at in part["id"].to_pylist()] == list(range(rows))
+    assert table.asked == rows // 3 + 1
+
+
 async def test_it_is_the_same_after_the_rows_lie_otherwise(tmp_path: Path, in_parts: None) -> None:
     library = await synthetic_library(DataDir(tmp_path), "many", ROWS)
     first = await library.calibrate()

@@ -1,6 +1,6 @@
 """The numbers of the calibration, on cases small enough to be worked out by hand."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import numpy as np
 import pytest
@@ -154,8 +154,9 @@ def cone(count: int, cosine: float) -> np.ndarray:
 
 
 async def between(vectors: np.ndarray, cosines: Sequence[float], png: bytes) -> float | None:
-    async def read(_: str) -> bytes:
-        return png
+    async def read(ids: Sequence[str]) -> AsyncIterator[tuple[str, bytes]]:
+        for one in ids:
+            yield one, png
 
     rows = [row(at, "") for at in range(len(vectors))]
     return (await calibrate_images(LibraryContent.of(rows, vectors), Views(vectors, cosines), read)).cosine  # type: ignore[arg-type]

@@ -36,10 +36,11 @@ class Row:
         self.id = id
 
 
-async def read(_):
+async def read(ids):
     buffer = io.BytesIO()
     Image.new("RGB", (32, 32), (200, 10, 10)).save(buffer, "PNG")
-    return buffer.getvalue()
+    for one in ids:
+        yield one, buffer.getvalue()
 
 
 def cone(count, cosine, seed=0):

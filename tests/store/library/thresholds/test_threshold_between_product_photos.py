@@ -7,6 +7,7 @@ their `names`. The photos are Microsoft's eShop (MIT), Saleor's (BSD-3-Clause) a
 """
 
 import io
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -61,8 +62,9 @@ async def measured(shop: str) -> tuple[ImageThreshold, np.ndarray, np.ndarray, l
     out = io.BytesIO()
     Image.new("RGB", (8, 8)).save(out, "PNG")
 
-    async def read(_: str) -> bytes:
-        return out.getvalue()
+    async def read(ids: Sequence[str]) -> AsyncIterator[tuple[str, bytes]]:
+        for one in ids:
+            yield one, out.getvalue()
 
     found = await calibrate_images(LibraryContent.of(rows, own), Recorded(own, views), read)  # type: ignore[arg-type]
     return found, own, views, [NAMES[n] for n in at]
