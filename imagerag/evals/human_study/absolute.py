@@ -78,7 +78,7 @@ def images_of(
 
 
 def write_absolute_study(
-    folder: Path, plan: Plan, results: Sequence[Result], load_image: Callable[[str], bytes | None], *,
+    folder: Path, plan: Plan, results: Sequence[Result], load_bytes: Callable[[str], bytes | None], *,
     arms: Sequence[str], real: Mapping[str, ReferencePhoto] = {}, limit: int = 50, seed: int = 0,
 ) -> tuple[Path, Path]:  # fmt: skip
     """Write `study-absolute.html` for the raters and `study-absolute-key.json` for oneself.
@@ -91,7 +91,7 @@ def write_absolute_study(
     shown = images_of(results, arms, concepts, limit=limit, seed=seed)
     items: list[dict[str, Any]] = []
     for one in shown:
-        data = load_image(one.sha256)
+        data = load_bytes(one.sha256)
         if data is None:
             raise UsageError(f"an image of {one.case} is lost: run the evaluation again")
         item = {"id": one.id, "prompt": one.prompt, "concept": one.concept, "image": thumbnail(data, SIDE)}

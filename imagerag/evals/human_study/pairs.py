@@ -83,7 +83,7 @@ def pairs_of(results: Iterable[Result], arm: str, base: str, *, limit: int = 50,
 
 def study_page(
     pairs: Sequence[Pair],
-    load_image: Callable[[str], bytes | None],
+    load_bytes: Callable[[str], bytes | None],
     title: str,
     real: Mapping[str, ReferencePhoto] = {},
 ) -> str:
@@ -97,7 +97,7 @@ def study_page(
     """
     shown: list[dict[str, Any]] = []
     for pair in pairs:
-        data = [load_image(sha256) for sha256 in pair.images]
+        data = [load_bytes(sha256) for sha256 in pair.images]
         if None in data:
             raise UsageError(f"an image of {pair.case} is lost: run the evaluation again")
         images = [thumbnail(one, SIDE) for one in data if one is not None]
@@ -120,7 +120,7 @@ def key_of(pairs: Sequence[Pair], arm: str, base: str) -> dict[str, Any]:
 
 
 def write_study(
-    folder: Path, results: Iterable[Result], load_image: Callable[[str], bytes | None], *, arm: str, base: str,
+    folder: Path, results: Iterable[Result], load_bytes: Callable[[str], bytes | None], *, arm: str, base: str,
     limit: int = 50, seed: int = 0, real: Mapping[str, ReferencePhoto] = {},
 ) -> tuple[Path, Path]:  # fmt: skip
     """Write `study.html` for the raters and `study-key.json` for oneself.
@@ -132,7 +132,7 @@ def write_study(
         UsageError: somebody else writes the folder, or no case has two different images.
     """
     pairs = pairs_of(results, arm, base, limit=limit, seed=seed)
-    return write_two(folder, STUDY, study_page(pairs, load_image, "Which image?", real), key_of(pairs, arm, base))
+    return write_two(folder, STUDY, study_page(pairs, load_bytes, "Which image?", real), key_of(pairs, arm, base))
 
 
 def read_answers(files: Iterable[Path], key: Mapping[str, Any]) -> list[ArmPreference]:

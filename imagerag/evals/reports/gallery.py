@@ -24,14 +24,14 @@ MOST: Final = 400
 def gallery(
     summary: Mapping[str, Any],
     results: Iterable[Result],
-    load_image: Callable[[str], bytes | None],
+    load_bytes: Callable[[str], bytes | None],
     plots: Iterable[str],
 ) -> str:
     """The page.
 
     Args:
         results: in order, the arms of a case and seed one after the other.
-        load_image: the bytes of an image of the evaluation or its library; None where it is lost.
+        load_bytes: the bytes of an image of the evaluation or its library; None where it is lost.
         plots: SVG elements.
     """
     thumbnails: dict[str, str] = {}
@@ -41,7 +41,7 @@ def gallery(
         if len(rows) == MOST:
             left_out += 1
             continue
-        row = [_answer(result, load_image, thumbnails) for result in group]
+        row = [_answer(result, load_bytes, thumbnails) for result in group]
         asked = {"case": case, "seed": seed, "prompt": row[0]["prompt"], "tags": row[0]["tags"]}
         rows.append({**asked, "answers": [{k: v for k, v in one.items() if k not in asked} for one in row]})
     data = {
@@ -54,7 +54,7 @@ def gallery(
     return render(TEMPLATES, "gallery.html", data=data, thumbnails=thumbnails, plots=list(plots))
 
 
-def _answer(result: Result, load_image: Callable[[str], bytes | None], thumbnails: dict[str, str]) -> dict[str, Any]:
+def _answer(result: Result, load_bytes: Callable[[str], bytes | None], thumbnails: dict[str, str]) -> dict[str, Any]:
     best = result.attempts[result.best_attempt] if result.best_attempt is not None else None
     return {
         "prompt": result.prompt,
@@ -62,23 +62,23 @@ def _answer(result: Result, load_image: Callable[[str], bytes | None], thumbnail
         "arm": result.arm,
         "status": result.status,
         "reason": result.reason,
-        "image": _small(result.image.sha256 if result.image else None, load_image, thumbnails),
+        "image": _small(result.image.sha256 if result.image else None, load_bytes, thumbnails),
         "scores": {name: value for name, value in result.scores.items() if value is not None},
         "redrawn": result.regenerations,
         "references": [
-            {"image": _small(r.image.sha256, load_image, thumbnails), "similarity": r.similarity, "for": r.concept}
+            {"image": _small(r.image.sha256, load_bytes, thumbnails), "similarity": r.similarity, "for": r.concept}
             for r in (best.references if best else ())
         ],
     }
 
 
-def _small(sha256: str | None, load_image: Callable[[str], bytes | None], thumbnails: dict[str, str]) -> str | None:
+def _small(sha256: str | None, load_bytes: Callable[[str], bytes | None], thumbnails: dict[str, str]) -> str | None:
     """The key of an image's small copy."""
     if sha256 is None:
         return None
     key = sha256[:12]
     if key not in thumbnails:
-        data = load_image(sha256)
+        data = load_bytes(sha256)
         if data is None:
             return None
         thumbnails[key] = thumbnail(data)

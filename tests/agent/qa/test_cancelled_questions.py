@@ -70,7 +70,7 @@ async def test_it_has_a_record_with_what_it_may_have_cost(rag: ImageRAG) -> None
         True,
     )
     assert (record.cost_usd, record.unsettled_usd, record.calls) == (0.25, 0.25, {"answer": 1})
-    assert [(call.order, call.completed, len(call.pictures)) for call in record.asked] == [(1, False, 1)]
+    assert [(call.order, call.completed, len(call.question_images)) for call in record.asked] == [(1, False, 1)]
     assert [one.title for one in record.retrieved] == ["It"]
 
 

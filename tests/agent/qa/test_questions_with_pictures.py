@@ -171,7 +171,7 @@ async def test_compare_shows_the_picture_and_no_library(desk: Any, server: MockO
     record = await desk.ask(WHAT, pictures=[MINE], compare=True)
     assert [image.data for image in server.requests[1].images] == [MINE]
     assert "SOURCE" not in server.requests[1].text
-    asked = [(call.order, call.retrieval, call.sources, len(call.pictures)) for call in record.asked]
+    asked = [(call.order, call.retrieval, call.sources, len(call.question_images)) for call in record.asked]
     assert asked == [(1, True, [1], 1), (2, False, [], 1)]
 
 

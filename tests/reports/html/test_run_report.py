@@ -199,7 +199,7 @@ def test_eight_attempts_at_photographs_are_under_five_megabytes() -> None:
 
 def test_pictures_that_do_not_fit_any_more_are_left_out() -> None:
     gallery = Gallery(lambda _: photo(1, 512), room=500_000)
-    picture = environment(TEMPLATES).get_template("parts.html").module.picture
+    picture = environment(TEMPLATES).get_template("parts.html").module.image_box
     shown = [picture(gallery.large(image(number)), image(number), "x") for number in range(40)]
     assert "data:image/jpeg" in shown[0]
     assert "image not available" in shown[-1]

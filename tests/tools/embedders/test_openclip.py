@@ -332,7 +332,7 @@ async def test_decoded_images_give_the_vectors_of_their_files(tiny: Path) -> Non
     mine = embedder(tiny)
     assert isinstance(mine, PreparingEmbedder)
     files = [encoded(noise(900, 700), "JPEG"), encoded(noise(40, 90, 1)), encoded(noise(300, 300, 2), "WEBP")]
-    prepared = [mine.prepare(image_info(data, side=mine.image_side).picture) for data in files]
+    prepared = [mine.prepare(image_info(data, side=mine.image_side).decoded) for data in files]
     np.testing.assert_array_equal(await mine.embed_prepared(prepared), await mine.embed_images(files))
     assert (await mine.embed_prepared([])).shape == (0, mine.identity.dimension)
 
@@ -341,10 +341,10 @@ async def test_a_reduced_decoding_changes_next_to_nothing(tiny: Path) -> None:
     mine = embedder(tiny)
     smooth = noise(60, 45).resize((2400, 1800), Image.Resampling.BICUBIC)
     data = encoded(smooth, "JPEG", quality=90)
-    reduced, whole = image_info(data, side=mine.image_side).picture, open_rgb(data)
+    reduced, whole = image_info(data, side=mine.image_side).decoded, open_rgb(data)
     assert reduced is not None
     assert (reduced.size, whole.size) == ((600, 450), (2400, 1800))
-    assert image_info(encoded(smooth.resize((4000, 3000)), "JPEG"), side=mine.image_side).picture.size == (500, 375)
+    assert image_info(encoded(smooth.resize((4000, 3000)), "JPEG"), side=mine.image_side).decoded.size == (500, 375)
     one, other = await mine.embed_prepared([mine.prepare(reduced), mine.prepare(whole)])
     assert float(one @ other) > 0.9999
 

@@ -230,7 +230,7 @@ def image_column(schema: "pa.Schema") -> ImageColumn | None:
 
 
 def is_of_hugging_face(schema: "pa.Schema") -> bool:
-    """Whether a table was written by `datasets`, or has pictures in its form: as `bytes` or a `path`."""
+    """Whether a table was written by `datasets`, or has images in its form: as `bytes` or a `path`."""
     import pyarrow.types as kinds
 
     structs = (one.type for one in schema if kinds.is_struct(one.type))
