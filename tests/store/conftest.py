@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from imagerag.agent.images.decoding import open_rgb
 from imagerag.agent.ports import EmbedderIdentity
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.library import Library
@@ -62,7 +63,7 @@ class ColourEmbedder:
         return np.stack([self._image(data) for data in images])
 
     def _image(self, data: bytes) -> NDArray[np.float32]:
-        mean = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), dtype=float).mean(axis=(0, 1))
+        mean = np.asarray(open_rgb(data), dtype=float).mean(axis=(0, 1))
         name = min(COLOURS, key=lambda colour: float(((mean - COLOURS[colour]) ** 2).sum()))
         return unit(direction(name) + 0.1 * direction(hashlib.sha256(data).hexdigest()))
 

@@ -1,12 +1,13 @@
 """The stages of indexing: comparing files with what is known of them, reading and encoding."""
 
 import asyncio
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from imagerag.agent.errors import UsageError
+from imagerag.agent.errors import ImageRAGError, UsageError
 from imagerag.agent.images.decoding import MAX_RAW_BYTES
 from imagerag.agent.ports import PreparingEmbedder
 from imagerag.agent.threads import in_thread
@@ -32,6 +33,8 @@ _READ: Final = 8
 
 _DESCRIBED: Final = 500
 """Rows whose descriptions are read and written at a time."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -175,7 +178,7 @@ class Indexing:
                 self.encoded.add(read.sha256)
 
     async def _vectors(self, new: Sequence[ReadFile]) -> Sequence[Any]:
-        """The vector of each image, or why it has none: one that an encoder refuses takes no other along."""
+        """The vector of each image, or why it has none: one that an encoder fails at takes no other along."""
         if not new:
             return []
         encoder, decoded = self.library.embedder, [one.decoded for one in new if one.decoded]
@@ -184,8 +187,14 @@ class Indexing:
                 return list(await encoder.embed_prepared([one.prepared for one in decoded]))
             return list(await encoder.embed_images([one.data or b"" for one in decoded]))
         except UsageError as error:
-            if len(new) == 1:
-                return [str(error)]
+            why = str(error)
+        except ImageRAGError:  # a service that is down, say, is down for all
+            raise
+        except Exception as error:
+            log.debug("the encoder failed at %d images", len(new), exc_info=True)
+            why = f"the encoder failed at it: {type(error).__name__}: {error}"
+        if len(new) == 1:
+            return [why]
         return [found for one in new for found in await self._vectors([one])]
 
     def _tell(self, path: Path, problems: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from imagerag.agent.errors import UsageError
+from imagerag.agent.errors import BackendError, UsageError
 from imagerag.store.library.indexing.ingest import index
 
 
@@ -83,17 +83,39 @@ async def test_a_folder_that_may_be_listed_but_not_entered_and_one_that_vanishes
     assert ("Permission denied" in str(report.skipped), "folder" in str(report.skipped)) == (True, True)
 
 
-async def test_an_image_that_the_encoder_refuses_takes_no_other_along(
-    folder: Path, library: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (UsageError("not this one"), "not this one"),
+        (KeyError("pHYs"), "the encoder failed at it: KeyError: 'pHYs'"),  # a fault of an encoder of one's own
+    ],
+)
+async def test_an_image_that_the_encoder_fails_at_takes_no_other_along(
+    folder: Path, library: Any, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
 ) -> None:
     bad, embed = (folder / "blue.png").read_bytes(), library.embedder.embed_images
 
     async def picky(images: Sequence[bytes]) -> Any:
         if bad in images:
-            raise UsageError("not this one")
+            raise error
         return await embed(images)
 
     monkeypatch.setattr(library.embedder, "embed_images", picky)
     report = await index([folder], library)
     assert report.added == 7
-    assert [(Path(name).name, why) for name, why in report.skipped] == [("blue.png", "not this one")]
+    assert [(Path(name).name, why) for name, why in report.skipped] == [("blue.png", reason)]
+
+
+async def test_a_service_that_is_down_is_down_for_all(
+    folder: Path, library: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    async def down(images: Sequence[bytes]) -> Any:
+        calls.append(len(images))
+        raise BackendError("no connection")
+
+    monkeypatch.setattr(library.embedder, "embed_images", down)
+    with pytest.raises(BackendError, match="no connection"):
+        await index([folder], library)
+    assert len(calls) == 1
