@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from imagerag.agent.errors import SpecError
-from imagerag.tools.registry import make_embedder, make_generator, make_judge, providers
+from imagerag.tools.registry import answerer_for, has_provider, make_embedder, make_generator, make_judge, providers
 from imagerag.tools.testing.fakes import HashEmbedder
 
 
@@ -62,3 +62,17 @@ def test_other_packages_add_providers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("imagerag.tools.registry.entry_points", points)
     assert make_embedder("mine:model").identity.dimension == 5
     assert "mine" in providers("embedder")
+    assert has_provider("embedder", "mine")
+    assert not has_provider("embedder", "yours")
+    assert not has_provider("judge", "mine")
+
+
+def test_what_is_built_in_is_found_without_reading_of_every_installed_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    def points(**_: str) -> list[object]:
+        raise AssertionError("installed packages were looked through")
+
+    monkeypatch.setattr("imagerag.tools.registry.entry_points", points)
+    assert has_provider("embedder", "sketch")
+    assert answerer_for("openai:gpt-5.6") == "openai:gpt-5.6"
+    with pytest.raises(AssertionError, match="looked through"):
+        answerer_for("somebody-elses:model")

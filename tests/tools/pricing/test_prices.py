@@ -157,3 +157,14 @@ def test_adapters_of_the_registry_know_their_prices() -> None:
     assert not make_judge("openai:gpt-77").capabilities.tariff.known  # type: ignore[attr-defined]
     assert make_judge("openai:gpt-5@http://localhost:11434/v1").capabilities.tariff.known  # type: ignore[attr-defined]
     assert make_judge("sketch").capabilities.tariff.known  # type: ignore[attr-defined]
+
+
+def test_the_packaged_table_is_read_once_and_nobody_changes_it_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = Prices.load()
+    with monkeypatch.context() as without:
+        without.setattr("imagerag.tools.pricing.price_table.rows_of", None)
+        other = Prices.load()
+    assert one == other
+    assert one.counts is other.counts
+    with pytest.raises(TypeError):
+        one.counts["mine"] = PriceRow()  # type: ignore[index]
