@@ -21,7 +21,7 @@ from imagerag.graphs.dependencies import Dependencies
 from imagerag.store.journal import StoreJournal, open_journal
 from imagerag.store.library.library import Library
 from imagerag.store.run_index import RunEntry, RunIndex
-from imagerag.tools.registry import make_judge, new_embedder, providers
+from imagerag.tools.registry import make_judge, new_embedder, is_provider
 from imagerag.tools.spec import BackendSpec
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _encoder_of(judge: BackendSpec) -> str:
     """The encoder that such a judge looks through, by spec."""
     if judge.provider == "sketch":
         return "sketch"
-    own = judge.model.partition(":")[0].lower() in providers("embedder")
+    own = is_provider("embedder", judge.model.partition(":")[0].lower())
     return (judge.model if own else f"open_clip:{judge.model}") if judge.model else "open_clip"
 
 

@@ -6,7 +6,7 @@ from imagerag.agent.ports import Embedder, Judge
 from imagerag.tools.embedders.openclip import OpenClipEmbedder
 from imagerag.tools.judges.clip.judge import ClipJudge
 from imagerag.tools.pricing.price_table import Prices
-from imagerag.tools.registry import judge_of_encoder, make_embedder, make_judge, providers
+from imagerag.tools.registry import judge_of_encoder, make_embedder, make_judge, is_provider
 from imagerag.tools.spec import BackendSpec
 
 DEFAULT_OPEN_CLIP: Final = "ViT-B-32-quickgelu/openai"
@@ -42,4 +42,4 @@ def openai_judge(spec: BackendSpec, *, embedder: Embedder | None = None, prices:
 
 
 def _names_a_provider(model: str) -> bool:
-    return model.partition(":")[0].lower() in providers("embedder")
+    return is_provider("embedder", model.partition(":")[0].lower())

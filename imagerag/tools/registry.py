@@ -133,8 +133,7 @@ def answerer_for(judge: str) -> str:
         SpecError: `judge` is no spec.
     """
     specs, _ = _several(judge)
-    can = providers("answerer")
-    return judge if all(one.provider in can for one in specs) else "metadata"
+    return judge if all(is_provider("answerer", one.provider) for one in specs) else "metadata"
 
 
 def make_reranker(spec: str | BackendSpec, *, judge: Judge, prices: "Prices | None" = None) -> Reranker:
@@ -207,6 +206,11 @@ def synonyms() -> Mapping[str, str]:
 def providers(role: Role) -> tuple[str, ...]:
     """Every provider there is for a role, sorted: the built-in ones and those of installed packages."""
     return tuple(sorted({*_BUILT_IN[role], *(point.name for point in entry_points(group=group(role)))}))
+
+
+def is_provider(role: Role, name: str) -> bool:
+    """Whether there is such a provider for a role; what is installed is looked through only for what is not built in."""
+    return name in _BUILT_IN[role] or name in providers(role)
 
 
 def group(role: str) -> str:

@@ -185,9 +185,9 @@ def independent_encoder() -> Embedder:
 
 def _full(spec: str) -> str:
     """An embedder spec; a bare `NAME/TAG` is open_clip's."""
-    from imagerag.tools.registry import providers
+    from imagerag.tools.registry import is_provider
 
-    return spec if spec.partition(":")[0].lower() in providers("embedder") else f"open_clip:{spec}"
+    return spec if is_provider("embedder", spec.partition(":")[0].lower()) else f"open_clip:{spec}"
 
 
 def default_metrics(suite: str) -> Sequence[str]:

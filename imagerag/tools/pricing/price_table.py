@@ -9,11 +9,12 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from importlib.resources import files
 from ipaddress import ip_address
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -111,9 +112,9 @@ class Prices:
         Raises:
             UsageError: one of them is not such a table, or the named one is not there.
         """
-        counts = rows_of((files("imagerag.tools.pricing") / FILE).read_text(encoding="utf-8"), FILE)
+        counts, packaged = _packaged()
         rows: dict[str, PriceRow] = {}
-        sources = [f"{PACKAGE} {version(PACKAGE)}, {FILE} (packaged)"]
+        sources = [packaged]
         named = os.environ.get(ENVIRONMENT)
         for path in [*(Path(folder) / FILE for folder in folders), *([Path(named).expanduser()] if named else [])]:
             if named and path == Path(named).expanduser() and not path.is_file():
@@ -156,6 +157,13 @@ class Prices:
         counts = self.counts[max(fitting, key=len)]
         known = {name: getattr(counts, name) for name in ("image_tokens", "image_in_tokens") if not getattr(row, name)}
         return row.model_copy(update=known)
+
+
+@cache
+def _packaged() -> tuple[Mapping[str, PriceRow], str]:
+    """How many tokens the images of models are, by the package, and where its prices come from."""
+    counts = rows_of((files("imagerag.tools.pricing") / FILE).read_text(encoding="utf-8"), FILE)
+    return MappingProxyType(counts), f"{PACKAGE} {version(PACKAGE)}, {FILE} (packaged)"
 
 
 def is_local(host: str) -> bool:
