@@ -21,7 +21,7 @@ from imagerag.graphs.dependencies import Dependencies
 from imagerag.store.journal import StoreJournal, open_journal
 from imagerag.store.library.library import Library
 from imagerag.store.run_index import RunEntry, RunIndex
-from imagerag.tools.registry import make_judge, new_embedder, is_provider
+from imagerag.tools.registry import is_provider, make_judge, new_embedder
 from imagerag.tools.spec import BackendSpec
 
 if TYPE_CHECKING:

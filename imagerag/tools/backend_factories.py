@@ -6,7 +6,7 @@ from imagerag.agent.ports import Embedder, Judge
 from imagerag.tools.embedders.openclip import OpenClipEmbedder
 from imagerag.tools.judges.clip.judge import ClipJudge
 from imagerag.tools.pricing.price_table import Prices
-from imagerag.tools.registry import judge_of_encoder, make_embedder, make_judge, is_provider
+from imagerag.tools.registry import is_provider, judge_of_encoder, make_embedder, make_judge
 from imagerag.tools.spec import BackendSpec
 
 DEFAULT_OPEN_CLIP: Final = "ViT-B-32-quickgelu/openai"

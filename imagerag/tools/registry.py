@@ -209,7 +209,7 @@ def providers(role: Role) -> tuple[str, ...]:
 
 
 def is_provider(role: Role, name: str) -> bool:
-    """Whether there is such a provider for a role; what is installed is looked through only for what is not built in."""
+    """Whether there is such a provider for a role. Installed packages are looked through if it is not built in."""
     return name in _BUILT_IN[role] or name in providers(role)
 
 

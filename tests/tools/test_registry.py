@@ -3,7 +3,14 @@ from pathlib import Path
 import pytest
 
 from imagerag.agent.errors import SpecError
-from imagerag.tools.registry import make_embedder, make_generator, make_judge, providers
+from imagerag.tools.registry import (
+    answerer_for,
+    is_provider,
+    make_embedder,
+    make_generator,
+    make_judge,
+    providers,
+)
 from imagerag.tools.testing.fakes import HashEmbedder
 
 
@@ -62,3 +69,15 @@ def test_other_packages_add_providers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("imagerag.tools.registry.entry_points", points)
     assert make_embedder("mine:model").identity.dimension == 5
     assert "mine" in providers("embedder")
+
+
+def test_built_in_providers_are_known_without_looking_through_what_is_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("imagerag.tools.registry.entry_points", lambda *, group: asked.append(group) or [])
+    assert answerer_for("sketch") == "sketch"
+    assert is_provider("embedder", "open_clip")
+    assert asked == []
+    assert not is_provider("embedder", "nosuch")
+    assert asked == ["imagerag.embedders"]

@@ -157,3 +157,9 @@ def test_adapters_of_the_registry_know_their_prices() -> None:
     assert not make_judge("openai:gpt-77").capabilities.tariff.known  # type: ignore[attr-defined]
     assert make_judge("openai:gpt-5@http://localhost:11434/v1").capabilities.tariff.known  # type: ignore[attr-defined]
     assert make_judge("sketch").capabilities.tariff.known  # type: ignore[attr-defined]
+
+
+def test_what_is_packaged_is_read_once_a_process(tmp_path: Path) -> None:
+    (tmp_path / "prices.toml").write_text("")
+    assert Prices.load().counts is Prices.load(tmp_path).counts
+    assert Prices.load().sources == Prices.load(tmp_path).sources[:1]
