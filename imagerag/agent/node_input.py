@@ -6,7 +6,7 @@ A graph is entered by an input, inside another graph with that graph's context, 
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, TypeVar
 
 from langgraph.runtime import Runtime, get_runtime
@@ -80,13 +80,13 @@ def on_own_state(node: Step) -> Step:
 
 
 def _not_searched(wrapper: Any, node: Step) -> Step:
-    """The wrapper of a node, without the way back to one of ours.
+    """The wrapper of a node, with a way back to one of ours that leads to no function.
 
-    Compiling, LangGraph looks in the bytecode of every node for graphs that it runs. Ours run none, and half of the
-    time went into that; a node of the user's own may.
+    Compiling, LangGraph looks in the bytecode of every node, or of what it wraps, for graphs that it runs. Ours run
+    none, and half of the time went into that; a node of the user's own may.
     """
     if node.__module__.partition(".")[0] == __name__.partition(".")[0]:
-        del wrapper.__wrapped__
+        wrapper.__wrapped__ = partial(node)
     wrapped: Step = wrapper
     return wrapped
 

@@ -3,8 +3,9 @@
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
+from functools import cache
 from types import MappingProxyType
-from typing import Any, Final, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Final, get_origin, get_type_hints
 
 from imagerag.agent import ports
 from imagerag.agent.errors import SpecError
@@ -22,6 +23,9 @@ from imagerag.agent.ports import (
 )
 from imagerag.agent.qa.ports import Answerer
 from imagerag.formatting.messages import unknown
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 PORTS: Final = MappingProxyType(
     {
@@ -153,10 +157,15 @@ def _wrong_capabilities(part: object) -> Iterator[str]:
     if not isinstance(said, Capabilities):
         yield f"capabilities is {_brief(said)} and has to be a Capabilities (imagerag.agent.ports.Capabilities)"
         return
-    for name, wanted in get_type_hints(Capabilities).items():
+    for name, wanted in _said_of_capabilities().items():
         value = getattr(said, name)
         if not isinstance(value, get_origin(wanted) if get_origin(wanted) is tuple else wanted):
             yield f"capabilities: {name} is {_brief(value)} and has to be {getattr(wanted, '__name__', None) or wanted}"
+
+
+@cache
+def _said_of_capabilities() -> dict[str, Any]:
+    return get_type_hints(Capabilities)
 
 
 def _static(part: object, name: str) -> Any:
@@ -180,7 +189,7 @@ def _unfit(name: str, wanted: Callable[..., Any], part: object) -> Iterator[str]
         yield f"{name}() has to be async: write 'async def {name}'"
     if inspect.iscoroutinefunction(method) and not inspect.iscoroutinefunction(wanted):
         yield f"{name}() must not be async"
-    parameters = list(inspect.signature(wanted).parameters.values())[1:]
+    parameters = _parameters(wanted)
     given = [one.name for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD and one.default is one.empty]
     able = {
         one.name: getattr(capabilities_of(part), ABILITIES[one.name]) for one in parameters if one.name in ABILITIES
@@ -189,6 +198,12 @@ def _unfit(name: str, wanted: Callable[..., Any], part: object) -> Iterator[str]
     if why := _refuses(method, given, named):
         call = ", ".join([*given, *(f"{one}=…" for one in named)])
         yield f"it is called as {name}({call}), but {why}"
+
+
+@cache
+def _parameters(wanted: Callable[..., Any]) -> tuple[inspect.Parameter, ...]:
+    """What a method of a port is given."""
+    return tuple(inspect.signature(wanted).parameters.values())[1:]
 
 
 def _awaited(method: Any) -> bool:
@@ -215,20 +230,29 @@ def _refuses(called: Callable[..., Any], given: Any, named: Any) -> str:
 
 def _wrong(name: str, getter: Callable[..., Any], part: object) -> Iterator[str]:
     """Whether a plain value has another type than the port's. Computed ones are left alone: a weight file may load."""
-    from pydantic import ConfigDict, TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     value = _static(part, name)
     if _computed(value):
         return
     try:
-        wanted = get_type_hints(getter)["return"]
-        adapter = TypeAdapter(wanted, config=None if _own_config(wanted) else ConfigDict(arbitrary_types_allowed=True))
+        wanted, adapter = _value(getter)
     except Exception:  # a type that is only there for type checkers
         return
     try:
         adapter.validate_python(value, strict=wanted in (str, int, bool))
     except ValidationError:
         yield f"{name} is {_brief(value)} and has to be {getattr(wanted, '__name__', None) or wanted}"
+
+
+@cache
+def _value(getter: Callable[..., Any]) -> tuple[Any, "TypeAdapter[Any]"]:
+    """The type that a value of a port has, and what sees whether another one is of it."""
+    from pydantic import ConfigDict, TypeAdapter
+
+    wanted = get_type_hints(getter)["return"]
+    config = None if _own_config(wanted) else ConfigDict(arbitrary_types_allowed=True)
+    return wanted, TypeAdapter(wanted, config=config)
 
 
 def _own_config(wanted: Any) -> bool:

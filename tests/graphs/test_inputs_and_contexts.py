@@ -1,5 +1,6 @@
 """What a graph is given is checked by the graph: whichever way it comes, nothing of it is dropped in silence."""
 
+import dis
 import json
 from collections.abc import Callable
 from typing import Any, TypedDict
@@ -12,6 +13,8 @@ from langgraph.graph import START, StateGraph
 from pydantic import ValidationError
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.node_input import in_run
+from imagerag.agent.nodes import Nodes
 from imagerag.agent.qa.types import STATE_TYPES
 from imagerag.agent.state import RunInput
 from imagerag.agent.types import Outcome, RunConfig, RunContext, Size, Subject
@@ -270,3 +273,21 @@ async def test_a_question_needs_nothing_but_its_words(bench):
     again = await graph.ainvoke({"question": "how many stars?"}, CONFIG)
     assert [exchange.question for exchange in again["earlier"]] == ["how many hearts?", "how many stars?"]
     assert again["asked"] == 2
+
+
+def test_compiling_looks_for_graphs_in_a_node_of_ones_own_and_not_in_ours(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked, look = [], dis.get_instructions
+    monkeypatch.setattr(dis, "get_instructions", lambda code: looked.append(code.co_name) or look(code))
+    nodes = Nodes(generator=bench.generator, judge=bench.judge, library=bench.library, blobs=bench.blobs)
+    inner = build_workflow(nodes).compile()
+    assert "wrapper" not in looked
+
+    async def mine(state: Any) -> Any:
+        return await inner.ainvoke(state)
+
+    workflow = build_workflow(nodes)
+    outer = workflow.add_node("mine", in_run(mine)).add_edge("mine", "finish").compile()
+    assert outer.nodes["mine"].subgraphs == [inner]
+    assert all(not node.subgraphs for name, node in outer.nodes.items() if name != "mine")

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import processes
+
 PACKAGE = Path(__file__).parent / "data" / "imagerag-plain"
 
 
@@ -28,11 +30,17 @@ def imagerag(site: Path, home: Path, *arguments: str) -> subprocess.CompletedPro
     return python(site, home, "-m", "imagerag", *arguments)
 
 
-def python(site: Path, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def environment(site: Path, home: Path) -> dict[str, str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith("IMAGERAG_")}
-    env |= {"PYTHONPATH": str(site), "IMAGERAG_HOME": str(home)}
-    command = [sys.executable, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=env, cwd=home.parent, timeout=120)
+    return env | {"PYTHONPATH": str(site), "IMAGERAG_HOME": str(home)}
+
+
+def python(site: Path, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A process that begins with the imports done, and therefore has to be told of the folder."""
+    kind, what, *rest = arguments
+    runs = f"import runpy, sys; sys.argv[0] = {what!r}; runpy.run_module({what!r}, run_name='__main__', alter_sys=True)"
+    code = f"import sys; sys.path.insert(1, {str(site)!r})\n" + (runs if kind == "-m" else what)
+    return processes.python("-c", code, *rest, env=environment(site, home), cwd=home.parent)
 
 
 def test_it_draws_and_judges_by_its_spec(installed: Path, tmp_path: Path) -> None:
@@ -104,7 +112,10 @@ def test_its_answerer_answers_its_reranker_ranks_and_none_takes_unknown_options(
 
 def test_its_library_is_searched_and_sent_from(installed: Path, tmp_path: Path) -> None:
     shared = ("--library", "plain:blue", "--json")
-    found = imagerag(installed, tmp_path / "home", "search", "something blue", *shared)
+    # This one begins with nothing, and finds the folder in PYTHONPATH.
+    command = [sys.executable, "-m", "imagerag", "search", "something blue", *shared]
+    env = environment(installed, tmp_path / "home")
+    found = subprocess.run(command, capture_output=True, text=True, env=env, cwd=tmp_path, timeout=120)
     assert found.returncode == 0, found.stderr
     (hit,) = json.loads(found.stdout)["results"]
     assert (hit["title"], hit["similarity"], hit["accepted"]) == ("blue", 0.9, True)

@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from imagerag.agent.errors import BlobError
@@ -33,6 +34,7 @@ class RecordedSearch:
             raise AttributeError(name) from None
 
 
+@lru_cache(maxsize=1024)
 def sample_image(text: str, size: Size | None = None) -> bytes:
     """A small PNG of one colour that depends on `text` alone: the same text, the same bytes."""
     from PIL import Image
@@ -127,6 +129,7 @@ class MemoryBlobs:
         return data, describe_image(data).media_type
 
 
+@lru_cache(maxsize=256)
 def describe_image(data: bytes) -> ImageRef:
     """The `ImageRef` of encoded bytes.
 
