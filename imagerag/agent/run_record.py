@@ -21,6 +21,7 @@ from imagerag.agent.types import (
     RunResult,
     RunSpec,
     Search,
+    SnapshotPins,
     TrackedConcept,
     UsedReference,
     assumed_cost,
@@ -57,6 +58,7 @@ class RunRecord(BaseModel):
         unsettled_usd: how much of it calls without an answer may have cost, at most: the run was stopped during them.
         has_unknown_cost: the backends whose calls cost nobody knows how much.
         next_steps: what to do now, ready to be shown.
+        snapshots: of each snapshot of a library that it searched (`NAME@TAG`), the hash of what that held.
         parent_run: the run it started from, when it did.
         excluded_images: library images that are never used, by SHA-256; `kept_images` are sent every time.
         warnings: what was likely to go wrong before the run began, and what to type instead.
@@ -91,6 +93,7 @@ class RunRecord(BaseModel):
     started_at: str | None = None
     elapsed_s: float = 0.0
     setup: RunSpec | None = None
+    snapshots: dict[str, str] = Field(default_factory=dict)
     parent_run: ParentRun | None = None
     excluded_images: list[str] = Field(default_factory=list)
     kept_images: list[UsedReference] = Field(default_factory=list)
@@ -151,6 +154,7 @@ def run_record(
         question: what the run waits to be told, when it is interrupted.
     """
     result: RunResult | None = state.get("result")
+    setup: RunSpec | None = state.get("setup")
     attempts: list[Attempt] = list(state.get("attempts") or [])
     best = _best(state.get("best"), attempts)
     calls: list[ModelCall] = list(state.get("calls") or [])
@@ -179,7 +183,8 @@ def run_record(
         has_unknown_cost=sorted({call.backend for call in calls if _unpriced(call)}),
         started_at=state.get("started_at"),
         elapsed_s=_elapsed(state.get("started_at"), result, calls),
-        setup=state.get("setup"),
+        setup=setup,
+        snapshots=setup.snapshots if setup else (state.get("snapshots") or SnapshotPins()).hashes,
         parent_run=state.get("parent_run"),
         excluded_images=state.get("excluded_images") or [],
         kept_images=state.get("kept_images") or [],

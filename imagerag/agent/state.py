@@ -18,6 +18,7 @@ from imagerag.agent.types import (
     RunSpec,
     Search,
     Sha256,
+    SnapshotPins,
     Subject,
     TrackedConcept,
     UsedReference,
@@ -85,6 +86,7 @@ class RunState(RunInput, RunOutput):
         searches: every search of the run, each candidate with what was decided about it.
         chosen: the references the next drawing takes.
         judged_prompt: the prompt that the checklist and the verdicts are for.
+        snapshots: of each snapshot that a server's run searches, the hash of what it holds; of others `setup` has it.
         runs: how many runs its thread has had, this one included.
         run_key: tells this run from the others of its thread.
     """
@@ -98,6 +100,7 @@ class RunState(RunInput, RunOutput):
     tracked_concepts: list[TrackedConcept]
     calls: Annotated[list[ModelCall], add_calls]
     judged_prompt: str | None
+    snapshots: SnapshotPins | None
     runs: Annotated[int, operator.add]
     run_key: str
 

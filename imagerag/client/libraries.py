@@ -37,6 +37,7 @@ class LibrariesAPI(LibraryMaintenance):
         prune: bool = False,
         dry_run: bool = False,
         calibrate: bool = True,
+        followed: bool = False,
         progress: Callable[[int, int], None] | None = None,
         warn: Callable[[str], None] | None = None,
     ) -> "IndexReport":
@@ -59,6 +60,7 @@ class LibrariesAPI(LibraryMaintenance):
                 was indexed there, files in folders that are empty now, and files outside of `paths`.
             dry_run: write nothing, and say what would be done.
             calibrate: False measures no new threshold after a change, as long as there is one; `calibrate` does.
+            followed: the paths are watched (`watch`), so nobody is asked to index again what changes meanwhile.
             progress: called after every batch with files done and files in all.
             warn: called with each of the report's `warnings` as soon as it is known, some before anything is encoded.
 
@@ -93,6 +95,7 @@ class LibrariesAPI(LibraryMaintenance):
                 copy=copy,
                 prune=prune,
                 calibrate=calibrate,
+                followed=followed,
                 progress=progress,
                 first_look=first,
                 warn=warn,
@@ -139,8 +142,7 @@ class LibrariesAPI(LibraryMaintenance):
         # What changes while files are indexed is not missed: the next look begins before.
         coming, delay = asyncio.ensure_future(anext(watched)), CalibrationDelay()
         try:
-            report = await self.index(*paths, library=library, exclude=exclude, **options)
-            report.tell_next_pass()
+            report = await self.index(*paths, library=library, exclude=exclude, followed=True, **options)
             yield report
             while True:
                 await asyncio.wait([coming], timeout=delay.remaining())
@@ -152,8 +154,9 @@ class LibrariesAPI(LibraryMaintenance):
                     continue
                 await coming
                 coming = asyncio.ensure_future(anext(watched))
-                report = await self.index(*paths, library=library, exclude=exclude, calibrate=False, **options)
-                report.tell_next_pass()
+                report = await self.index(
+                    *paths, library=library, exclude=exclude, calibrate=False, followed=True, **options
+                )
                 if report.did_something:
                     delay.begin()
                 yield report

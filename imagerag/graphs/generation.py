@@ -21,7 +21,7 @@ from imagerag.agent.nodes import Nodes
 from imagerag.agent.outcomes import restore_exception, result_from_error
 from imagerag.agent.retry_policy import after_payment, busy, is_retryable, requested_delay
 from imagerag.agent.state import RunInput, RunOutput, RunState, SearchTask
-from imagerag.agent.types import RunConfig, RunContext
+from imagerag.agent.types import RunConfig, RunContext, SnapshotPins
 from imagerag.graphs.start_node import Begin, new_key, start_run, start_update
 
 Warned = Callable[[str], Awaitable[Sequence[str]]]
@@ -36,6 +36,12 @@ class Workflow(StateGraph[RunState, RunConfig, RunInput, RunOutput]):
         self._begin = begin
         self._warned: Warned | None = None
         self._warns_in_answer = False
+        self._snapshots: Mapping[str, str] = {}
+
+    def pin(self, snapshots: Mapping[str, str]) -> "Workflow":
+        """The same, which notes in the state the hashes of the snapshots that it searches."""
+        self._snapshots = snapshots
+        return self
 
     def warn_with(self, warned: Warned, *, in_answer: bool = False) -> "Workflow":
         """The same, where what is likely to go wrong with a prompt is written into the state before its run begins.
@@ -48,7 +54,8 @@ class Workflow(StateGraph[RunState, RunConfig, RunInput, RunOutput]):
 
     def compile(self, *args: Any, **options: Any) -> CompiledStateGraph[RunState, RunConfig, RunInput, RunOutput]:
         """As any graph is compiled."""
-        graph = start_update(super().compile(*args, **options), self._begun, BLANK)
+        blank = {**BLANK, "snapshots": SnapshotPins(hashes=dict(self._snapshots))}
+        graph = start_update(super().compile(*args, **options), self._begun, blank)
         if self._warns_in_answer:
             graph.output_channels = [*graph.output_channels, "warnings"]
         return graph

@@ -37,6 +37,7 @@ from imagerag.graphs.mismatch_warnings import run_warnings
 from imagerag.graphs.qa import Workflow as Asking
 from imagerag.graphs.qa import build_qa
 from imagerag.graphs.runs.records import relist_run
+from imagerag.graphs.snapshot_pins import thread_pins
 from imagerag.graphs.start_node import check_context
 from imagerag.store.data_dir import DataDir
 from imagerag.store.images.image_info import inspect
@@ -78,9 +79,11 @@ async def graph(config: RunnableConfig, runtime: "ServerRuntime[Any]") -> AsyncI
         reranker=settings.reranker or None,
     )
     parts = await dependencies.parts(setup)
+    pins = await thread_pins(dependencies, str(config["configurable"].get("thread_id", "")), setup.library)
     async with dependencies.journal() as journal:
         try:
-            yield dependencies.workflow(parts, journal).warn_with(partial(_warned, dependencies, setup), in_answer=True)
+            workflow = dependencies.workflow(parts, journal).pin(pins)
+            yield workflow.warn_with(partial(_warned, dependencies, setup), in_answer=True)
         finally:
             with suppress(UnknownRunError):  # a run without a thread leaves no steps
                 await relist_run(dependencies, str(config["configurable"]["thread_id"]))
@@ -100,8 +103,17 @@ async def asking(config: RunnableConfig, runtime: "ServerRuntime[Any]") -> Async
     answerer = await asyncio.to_thread(dependencies.answerer, spec)
     library = await dependencies.library(settings.library)
     reranker = dependencies.reranker(settings.reranker, settings.judge) if settings.reranker else None
+    thread = str(config["configurable"].get("thread_id", ""))
+    pins = await thread_pins(dependencies, thread, settings.library, ended_too=True)
     async with dependencies.journal() as journal:
-        yield build_qa(answerer=answerer, library=library, blobs=dependencies.blobs, reranker=reranker, journal=journal)
+        yield build_qa(
+            answerer=answerer,
+            library=library,
+            blobs=dependencies.blobs,
+            reranker=reranker,
+            journal=journal,
+            snapshots=pins,
+        )
 
 
 async def _warned(dependencies: Dependencies, setup: RunSpec, prompt: str) -> tuple[str, ...]:

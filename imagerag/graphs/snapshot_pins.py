@@ -1,14 +1,47 @@
-"""The snapshots of libraries that a run names, pinned by the hashes of their content."""
+"""The snapshots of libraries that a run, a question or an evaluation names, pinned by the hashes of their content."""
 
 import asyncio
+from collections.abc import Mapping
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.retrieval.search_queries import names_of
-from imagerag.agent.types import RunSpec
+from imagerag.agent.types import RunSpec, SnapshotPins
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.store.library.library import Library
 from imagerag.store.library.maintenance.snapshots import snapshot_content
 from imagerag.store.library.names import is_snapshot
+
+
+async def snapshot_hashes(dependencies: Dependencies, library: str | None) -> dict[str, str]:
+    """Of each snapshot among the libraries of a name, the hash of what it holds.
+
+    Raises:
+        UnknownLibraryError: there is no such snapshot.
+    """
+    found = {}
+    for name in names_of(library) if library else ():
+        opened = await dependencies.library(name) if is_snapshot(name) else None
+        if isinstance(opened, Library):
+            found[name] = await asyncio.to_thread(snapshot_content, opened.folder)
+    return found
+
+
+def check_hashes(found: Mapping[str, str], noted: Mapping[str, str], made: str, instead: str) -> None:
+    """Compare snapshots with what was noted of them.
+
+    Args:
+        made: what was made with those that were noted.
+        instead: what to type to use the ones there are; `{name}` is the snapshot's.
+
+    Raises:
+        UsageError: one holds something else.
+    """
+    for name, content in found.items():
+        if noted.get(name, content) != content:
+            raise UsageError(
+                f"{name!r} is not the snapshot that {made} with: it was removed, and another one took its tag. "
+                + instead.format(name=name)
+            )
 
 
 async def pin_snapshots(dependencies: Dependencies, setup: RunSpec) -> RunSpec:
@@ -18,14 +51,30 @@ async def pin_snapshots(dependencies: Dependencies, setup: RunSpec) -> RunSpec:
         UnknownLibraryError: there is no such snapshot.
         UsageError: one holds something else than when the setup noted its hash.
     """
-    found = {}
-    for name in names_of(setup.library) if setup.library else ():
-        opened = await dependencies.library(name) if is_snapshot(name) else None
-        if isinstance(opened, Library):
-            found[name] = await asyncio.to_thread(snapshot_content, opened.folder)
-            if setup.snapshots.get(name, found[name]) != found[name]:
-                raise UsageError(
-                    f"{name!r} is not the snapshot that the run was made with: it was removed, and another one "
-                    f"took its tag. imagerag replay RUN --library {name} uses the one there is"
-                )
+    found = await snapshot_hashes(dependencies, setup.library)
+    check_hashes(
+        found, setup.snapshots, "the run was made", "imagerag replay RUN --library {name} uses the one there is"
+    )
     return setup.model_copy(update={"snapshots": found}) if found != setup.snapshots else setup
+
+
+async def thread_pins(
+    dependencies: Dependencies, thread: str, library: str | None, *, ended_too: bool = False
+) -> dict[str, str]:
+    """`snapshot_hashes`, compared with those of what a thread has not ended yet.
+
+    Args:
+        ended_too: compare them with those of what has ended, which a question follows up.
+
+    Raises:
+        UnknownLibraryError: there is no such snapshot.
+        UsageError: one holds something else now.
+    """
+    if found := await snapshot_hashes(dependencies, library):
+        async with dependencies.checkpoints() as saver:
+            newest = await saver.aget_tuple({"configurable": {"thread_id": thread, "checkpoint_ns": ""}})
+        values = newest.checkpoint["channel_values"] if newest else {}
+        if ended_too or not values.get("result"):
+            noted: SnapshotPins | None = values.get("snapshots")
+            check_hashes(found, noted.hashes if noted else {}, "the thread was begun", "Begin a new thread")
+    return found

@@ -4,15 +4,25 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from langgraph.types import Command
 
 from imagerag import ImageRAG
 from imagerag.agent.errors import UnknownLibraryError, UsageError
+from imagerag.agent.types import RunConfig, RunContext
 from imagerag.assistants.service import ChatService
 from imagerag.assistants.tool_inputs import ListLibraries, SearchReferences
 from imagerag.client.synchronous import run_sync
+from imagerag.evals.harness.arms import Arm
+from imagerag.evals.harness.evaluation import EvalOptions, replay_evaluation, run_evaluation, setup_for
+from imagerag.evals.harness.plan import Plan
+from imagerag.evals.integrations.cases import run_case
+from imagerag.evals.suites.case import Case, Suite
+from imagerag.graphs import server
+from imagerag.store.data_dir import DataDir
 from imagerag.tools.testing.fakes import sample_image
 from tests.cli.conftest import KNOWN, Imagerag, document, one_line
 
@@ -115,6 +125,87 @@ async def test_a_run_is_pinned_to_it_and_done_again_with_it(rag: ImageRAG, home:
     meant = await fresh.runs.replay(record.run_id, 1, library="mine@v1")
     assert meant.setup is not None
     assert meant.setup.snapshots == {"mine@v1": now.content}
+
+
+async def taken_anew(rag: ImageRAG) -> str:
+    """What `v1` holds after another snapshot took its tag."""
+    await rag.libraries.snapshots.remove("v1", "mine")
+    return (await rag.libraries.snapshots.create("v1", "mine")).content
+
+
+async def test_a_question_is_pinned_to_it_and_its_thread_goes_on_with_it(rag: ImageRAG, home: Path) -> None:
+    (snapshot,) = await rag.libraries.snapshots.list("mine")
+    record = await rag.ask("how many pictures are there?")
+    assert record.snapshots == {"mine@v1": snapshot.content}
+    assert (await rag.questions.get(record.thread_id)).as_json()["snapshots"] == record.snapshots
+    again = await rag.ask("and how many of them have a caption?", thread=record.thread_id)
+    assert (again.turn, again.snapshots) == (2, record.snapshots)
+    assert (await rag.ask("how many pictures are there?", library="mine")).snapshots == {}
+    now = await taken_anew(rag)
+    fresh = ImageRAG(preset="sketch", home=home, library="mine@v1")
+    with pytest.raises(UsageError, match=r"'mine@v1' is not the snapshot that thread .* Without --thread a new one"):
+        await fresh.ask("how many pictures are there?", thread=record.thread_id)
+    assert (await fresh.ask("how many pictures are there?")).snapshots == {"mine@v1": now}
+
+
+@pytest.fixture
+def served(rag: ImageRAG, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What the graphs of `langgraph.json` do with an input on a thread; `run` takes a graph's factory."""
+    monkeypatch.setattr(server, "_configured", lambda: (rag.settings, rag.dependencies))
+
+    async def run(factory: Callable[..., Any], thread: str, given: Any, **context: Any) -> dict[str, Any]:
+        config: Any = {"configurable": {"thread_id": thread}}
+        runtime: Any = SimpleNamespace(execution_runtime=SimpleNamespace(context=context))
+        async with factory(config, runtime) as workflow, server.checkpointer() as saver:
+            found: dict[str, Any] = await workflow.compile(checkpointer=saver).ainvoke(
+                given, config, context=RunContext(**context)
+            )
+        return found
+
+    return run
+
+
+async def test_a_server_pins_what_it_serves(rag: ImageRAG, served: Any) -> None:
+    (snapshot,) = await rag.libraries.snapshots.list("mine")
+    pins = {"mine@v1": snapshot.content}
+    waiting = await served(server.graph, "a", {"prompt": KNOWN}, start="retrieve", select=True, threshold="off")
+    assert "__interrupt__" in waiting
+    ended = await served(server.graph, "b", {"prompt": KNOWN}, max_rounds=1)
+    assert ended["result"]
+    answered = await served(server.asking, "c", {"question": "how many pictures are there?"})
+    assert answered["snapshots"].hashes == pins
+    for name in ("a", "b"):
+        record = await rag.runs.get(name)
+        assert (record.setup, record.snapshots) == (None, pins)
+    now = await taken_anew(rag)
+    again = Command(resume={"use": []})
+    with pytest.raises(UsageError, match="'mine@v1' is not the snapshot that the thread was begun with"):
+        await served(server.graph, "a", again, start="retrieve", select=True, threshold="off")
+    with pytest.raises(UsageError, match="Begin a new thread"):
+        await served(server.asking, "c", {"question": "and now?"})
+    await served(server.graph, "b", {"prompt": KNOWN}, max_rounds=1)
+    assert (await rag.runs.get("b")).snapshots == {"mine@v1": now}
+
+
+async def test_an_evaluation_from_python_is_pinned_to_it(rag: ImageRAG, home: Path, tmp_path: Path) -> None:
+    (snapshot,) = await rag.libraries.snapshots.list("mine")
+    case = Case(id="known", prompt=KNOWN)
+    base = setup_for("sketch", "sketch", "mine", RunConfig(max_rounds=1))
+    arms = (Arm(name="now"), Arm(name="then", setup={"library": "mine@v1"}))
+    plan = Plan(suite=Suite(name="one", cases=(case,)), arms=arms, setup=base)
+    options = EvalOptions(users=DataDir(home))
+    assert (await run_evaluation(tmp_path / "eval", plan, options)).whole
+    kept = Plan.read(tmp_path / "eval")
+    assert kept.setup.snapshots == {"mine@v1": snapshot.content}
+    assert [arm.of(kept.setup, seed=0, cache="record").snapshots for arm in arms] == [{}, kept.setup.snapshots]
+    one = {"arm": arms[1], "preset": "sketch", "home": home, "folder": tmp_path / "case"}
+    first = await run_case(case, **one)
+    await taken_anew(rag)
+    with pytest.raises(UsageError, match="'mine@v1' is not the snapshot that the evaluation was made with"):
+        await replay_evaluation(tmp_path / "eval", options)
+    with pytest.raises(UsageError, match="holds another evaluation"):
+        await run_evaluation(tmp_path / "eval", plan, options)
+    assert (await run_case(case, **one)).arm_hash != first.arm_hash
 
 
 def test_commands(imagerag: Imagerag, root: Path) -> None:

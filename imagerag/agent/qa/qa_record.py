@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from imagerag.agent.next_steps import library_to_add_to
 from imagerag.agent.qa.types import AnswerOutcome, AnswerResponse, MatchReason, QAResult, RetrievedImage, SearchBy
-from imagerag.agent.types import ImageRef, ModelCall, Scalar, assumed_cost, cost_of_calls, unsettled_cost
+from imagerag.agent.types import ImageRef, ModelCall, Scalar, SnapshotPins, assumed_cost, cost_of_calls, unsettled_cost
 
 UNFINISHED: Final = QAResult(
     outcome=AnswerOutcome.CANCELLED, reason="stopped before its end, or somebody is still answering it"
@@ -111,6 +111,7 @@ class AnswerRecord(BaseModel):
             follow-up came with none.
         in_library: whether the library holds the answer.
         metadata_query: what a search of the library's metadata gave, in words; empty where none was made.
+        snapshots: of each snapshot that was asked (`NAME@TAG`), the hash of what it held.
         threshold: the cosine with the words that an image had to reach; None when it was off, or nothing was found.
         image_threshold: the cosine with the question's image, likewise; None also where the library claims none.
         notes: what was left out of the model's answer, cut, or not to be had.
@@ -144,6 +145,7 @@ class AnswerRecord(BaseModel):
     metadata_query: str = ""
     baseline_answer: BaselineAnswer | None = None
     library: str | None = None
+    snapshots: dict[str, str] = Field(default_factory=dict)
     answerer: str = ""
     threshold: float | None = None
     image_threshold: float | None = None
@@ -204,6 +206,7 @@ def answer_record(thread_id: str, state: Mapping[str, Any]) -> AnswerRecord:
         metadata_query=state.get("metadata_query") or "",
         baseline_answer=BaselineAnswer(answer=without.text, reason=without.reason) if without else None,
         library=state.get("library"),
+        snapshots=(state.get("snapshots") or SnapshotPins()).hashes,
         answerer=state.get("answerer") or "",
         threshold=state.get("threshold"),
         image_threshold=state.get("image_threshold"),

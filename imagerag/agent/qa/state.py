@@ -6,7 +6,7 @@ from typing import Any, NotRequired
 from typing_extensions import TypedDict  # pydantic makes no schema of typing's own before Python 3.12
 
 from imagerag.agent.qa.types import AnswerResponse, ConversationTurn, MetadataResult, QAResult, RetrievedImage, SearchBy
-from imagerag.agent.types import ImageRef, ModelCall
+from imagerag.agent.types import ImageRef, ModelCall, SnapshotPins
 
 
 class QAInput(TypedDict):
@@ -31,6 +31,7 @@ class QAState(TypedDict):
 
     Attributes:
         images: images that the question came with.
+        snapshots: of each snapshot that is asked (`NAME@TAG`), the hash of what it holds.
         shown: images of the person's own that an answerer is shown: those, or those of the question before it.
         image_threshold: cosine with them that an image had to reach; None when none is claimed, or it was off.
         sources: what was retrieved, the accepted ones numbered and first.
@@ -46,6 +47,7 @@ class QAState(TypedDict):
     library: str | None
     answerer: str
     started_at: str
+    snapshots: SnapshotPins | None
     shown: list[ImageRef]
     image_threshold: float | None
     sources: list[RetrievedImage]

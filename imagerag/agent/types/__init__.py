@@ -35,6 +35,7 @@ from imagerag.agent.types.runs import (
     RunContext,
     RunResult,
     RunSpec,
+    SnapshotPins,
     Subject,
 )
 from imagerag.agent.types.searches import Candidate, Cause, Decision, OmittedByFilter, Query, Search, TrackedConcept
@@ -69,6 +70,7 @@ __all__ = [
     "Sha256",
     "Similarity",
     "Size",
+    "SnapshotPins",
     "Subject",
     "TrackedConcept",
     "UsedReference",

@@ -209,6 +209,12 @@ def _no_setting(name: str, there_are: Collection[str]) -> str:
     return f"a run has no setting {name[:60]!r}: {hint}"
 
 
+class SnapshotPins(FrozenModel):
+    """Of each snapshot of a library (`NAME@TAG`) that a thread names, the hash of what it holds."""
+
+    hashes: dict[str, str] = Field(default_factory=dict)
+
+
 class RunSpec(FrozenModel):
     """Backends, library and configuration of a run: enough to repeat it, or to resume it elsewhere.
 

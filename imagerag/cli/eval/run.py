@@ -98,7 +98,6 @@ async def _plan(rag: ImageRAG, spec: str, given: Mapping[str, Any]) -> "Plan":
     from imagerag.evals.harness.plan import Plan, Shard
     from imagerag.evals.metrics.registry import default_metrics
     from imagerag.evals.suites.registry import find_suite
-    from imagerag.graphs.snapshot_pins import pin_snapshots
 
     arms = parse_arms(given["arms"], given["arms_file"])
     if given["arms_file"]:
@@ -123,7 +122,7 @@ async def _plan(rag: ImageRAG, spec: str, given: Mapping[str, Any]) -> "Plan":
     return Plan(
         suite=suite,
         arms=arms,
-        setup=await pin_snapshots(rag.dependencies, setup),
+        setup=setup,
         metrics=tuple(named) if suite.cases else (),
         shard=shard,
     )

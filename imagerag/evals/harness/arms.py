@@ -27,6 +27,7 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.regular_files import read_regular, read_regular_text
+from imagerag.agent.retrieval.search_queries import names_of
 from imagerag.agent.types import FrozenModel, RunConfig, RunSpec
 from imagerag.agent.url_redaction import public, public_values
 from imagerag.formatting.messages import invalid, unknown
@@ -70,9 +71,11 @@ class Arm(FrozenModel):
         """
         config = {**base.config.model_dump(), **self.config, "seed": seed, "cache": cache}
         try:
-            return RunSpec(**{**base.model_dump(), **self.setup, "config": RunConfig(**config)})
+            setup = RunSpec(**{**base.model_dump(), **self.setup, "config": RunConfig(**config)})
         except ValidationError as error:
             raise UsageError(f"arm {self.name!r}: {invalid(error, most=1)}") from error
+        named = names_of(setup.library) if setup.library else ()
+        return setup.model_copy(update={"snapshots": {n: one for n, one in setup.snapshots.items() if n in named}})
 
     def hash(self, base: RunSpec) -> str:
         """SHA-256 of everything that decides its results, without the name."""

@@ -18,6 +18,7 @@ from imagerag.evals.harness.case_runner import Mode
 from imagerag.evals.harness.checks import run_checks
 from imagerag.evals.harness.encoder_independence import checked
 from imagerag.evals.harness.plan import FILE, Plan
+from imagerag.evals.harness.plan_pins import pinned
 from imagerag.evals.harness.results_store import FILES as STORE_FILES
 from imagerag.evals.harness.results_store import RESULTS, TIMINGS, ResultsStore
 from imagerag.evals.harness.runner import EvalReport, EvalRunner, Progress, Warn
@@ -72,6 +73,7 @@ async def run_evaluation(folder: Path, plan: Plan, options: EvalOptions) -> Eval
     with exclusive_writer(folder):
         store = ResultsStore(folder, plan.keys)
         runner = await _runner(folder, plan, options, store, options.cache)
+        plan = runner.plan
         plan.keep(folder)
         for named in plan.named:
             await asyncio.to_thread(note_named, named)
@@ -106,7 +108,7 @@ async def _replayed(folder: Path, plan: Plan, options: EvalOptions) -> EvalRepla
     runner = await _runner(folder, plan, replace(options, allow_same_encoder=True), store, "replay")
     runner.carried, runner.stop_after = carried, 10**9
     report = await runner.run()
-    _finish(target, plan, store)
+    _finish(target, runner.plan, store)
     differs = _first_difference(recorded, target / RESULTS)
     return EvalReplay(results=report.total, identical=differs is None, differs=differs, carried=len(carried))
 
@@ -162,7 +164,7 @@ async def _runner(folder: Path, plan: Plan, options: EvalOptions, store: Results
     maker = MetricMaker(dependencies, judges, RunConfig(cache=cache))
     metrics = await checked(maker.all(plan.metrics), plan, dependencies, allow=options.allow_same_encoder)
     return EvalRunner(
-        plan=plan,
+        plan=await pinned(plan, dependencies),
         dependencies=dependencies,
         metrics=metrics,
         store=store,

@@ -14,6 +14,7 @@ from imagerag.evals.harness.arms import RESERVED, Arm, parse_arms
 from imagerag.evals.harness.encoder_independence import checked
 from imagerag.evals.harness.evaluation import HOME
 from imagerag.evals.harness.plan import Plan
+from imagerag.evals.harness.plan_pins import pinned
 from imagerag.evals.harness.results_store import ResultsStore
 from imagerag.evals.harness.runner import EvalRunner
 from imagerag.evals.metrics.registry import MetricMaker, check_metric
@@ -77,9 +78,9 @@ async def run_case(
     chosen = parse_arms([arm])[0] if isinstance(arm, str) else arm
     whole = suite or Suite(name="case", cases=(asked,))
     specs = tuple(one if isinstance(one, str) else check_metric("metric", one).spec for one in metrics)
-    plan = Plan(suite=whole, arms=(chosen,), setup=setup, metrics=specs)
     where = folder_of(folder, settings.home)
     dependencies = dependencies_for(DataDir(where / HOME), users, recipes)
+    plan = await pinned(Plan(suite=whole, arms=(chosen,), setup=setup, metrics=specs), dependencies)
     judges = frozenset({chosen.of(setup, seed=0, cache="record").judge})
     with shared_writer(where, instead="another folder"):
         made = MetricMaker(dependencies, judges, RunConfig(cache=cache)).all(metrics)

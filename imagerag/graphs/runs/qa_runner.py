@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
@@ -17,12 +17,13 @@ from imagerag.agent.ports import ReferenceLibrary
 from imagerag.agent.qa.qa_record import AnswerRecord, answer_record
 from imagerag.agent.qa.state import QAInput, QAState, QAUpdate, fresh, question_name
 from imagerag.agent.qa.types import STATE_TYPES, AnswerOutcome, QAResult, SearchBy
-from imagerag.agent.types import ImageRef, ModelCall, RunConfig
+from imagerag.agent.types import ImageRef, ModelCall, RunConfig, SnapshotPins
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.earlier_versions import check_version
 from imagerag.graphs.library_warnings import warnings_of
 from imagerag.graphs.qa import build_qa
 from imagerag.graphs.runs.records import new_run_id
+from imagerag.graphs.snapshot_pins import check_hashes, snapshot_hashes
 from imagerag.graphs.validation import validate_match_reason, validate_question, validate_thread
 from imagerag.store.disk_space import check_writable
 from imagerag.store.sqlite.checkpoint_types import open_checkpointer
@@ -30,6 +31,8 @@ from imagerag.store.sqlite.pool import PerLoopResource
 
 if TYPE_CHECKING:
     from imagerag.store.sqlite.checkpointer import BatchedSqliteSaver
+
+_NEW_THREAD: Final = "Without --thread a new one is begun"
 
 Graph = CompiledStateGraph[QAState, RunConfig, QAInput, QAState]
 
@@ -75,7 +78,8 @@ class QARunner:
             judge: spec of the judge that a reranker asks.
 
         Raises:
-            UsageError: a question or thread that cannot be, an unknown library or answerer.
+            UsageError: a question or thread that cannot be, an unknown library or answerer, or a snapshot that holds
+                something else than when the thread was begun.
             UnknownThreadError: a follow-up in a thread that there is not.
             RunStateError: an earlier version of imagerag made the thread.
             StorageError: the answer could not be kept; nothing was asked.
@@ -87,10 +91,13 @@ class QARunner:
                 raise UsageError(f"deadline_s: {deadline_s:g} leaves no time")
             config = config.model_copy(update={"deadline_at": clock.seconds() + deadline_s})
         thread_config: RunnableConfig = {"configurable": {"thread_id": thread_id}, "recursion_limit": 25}
-        async with self._graph(answerer, library, reranker, judge) as (graph, identity, opened):
+        snapshots = await snapshot_hashes(self.dependencies, library)
+        async with self._graph(answerer, library, reranker, judge, snapshots) as (graph, identity, opened):
             if thread:
                 before = (await graph.aget_state(thread_config)).values
                 check_version(before, f"thread {thread}")
+                noted: SnapshotPins = before.get("snapshots") or SnapshotPins()
+                check_hashes(snapshots, noted.hashes, f"thread {thread!r} was begun", _NEW_THREAD)
                 if follow_up and not before.get("earlier"):
                     raise UnknownThreadError(f"there is no thread {thread!r}: leave it out to begin one")
             started = clock.now()
@@ -144,7 +151,7 @@ class QARunner:
 
     @asynccontextmanager
     async def _graph(
-        self, spec: str, library: str | None, reranker: str | None, judge: str
+        self, spec: str, library: str | None, reranker: str | None, judge: str, snapshots: Mapping[str, str]
     ) -> AsyncIterator[tuple[Graph, str, ReferenceLibrary | None]]:
         answerer = self.dependencies.answerer(spec)
         order = self.dependencies.reranker(reranker, judge) if reranker else None
@@ -152,7 +159,12 @@ class QARunner:
         await asyncio.to_thread(check_writable, self.dependencies.home.root)  # before anything is paid for
         async with self._conversations.use() as saver, self.dependencies.journal() as journal:
             workflow = build_qa(
-                answerer=answerer, library=opened, blobs=self.dependencies.blobs, reranker=order, journal=journal
+                answerer=answerer,
+                library=opened,
+                blobs=self.dependencies.blobs,
+                reranker=order,
+                journal=journal,
+                snapshots=snapshots,
             )
             yield workflow.compile(checkpointer=saver, name="imagerag-ask"), answerer.identity, opened
 

@@ -10,8 +10,6 @@ from typing import Final
 EXAMPLES: Final = 10
 """Paths that are kept of each kind: the first ones in their order."""
 
-CHANGED_MEANWHILE: Final = "it was changed while it was read"
-
 
 @dataclass
 class IndexReport:
@@ -40,6 +38,7 @@ class IndexReport:
         seconds: wall time by stage: scan, read, embed, write, calibrate. Stages overlap.
         elapsed: wall time in all, calibration left out.
         examples: kind (`added`, `moved`, …) → some of the paths, sorted.
+        followed: whether the files are watched, so that nobody has to index them again.
         dry_run: whether nothing was written; damaged files show only when they are decoded, and are not told.
     """
 
@@ -62,6 +61,7 @@ class IndexReport:
     seconds: dict[str, float] = field(default_factory=dict)
     elapsed: float = 0.0
     examples: dict[str, list[str]] = field(default_factory=dict)
+    followed: bool = False
     dry_run: bool = False
 
     def warned(self, warning: str, warn: "Callable[[str], None] | None") -> None:
@@ -78,12 +78,10 @@ class IndexReport:
             insort(paths, path)
             del paths[EXAMPLES:]
 
-    def tell_next_pass(self) -> None:
-        """Say of files that were changed while they were read that nobody has to index again: a watch goes on."""
-        self.skipped = [
-            (path, f"{CHANGED_MEANWHILE}: the next pass takes it" if why.startswith(CHANGED_MEANWHILE) else why)
-            for path, why in self.skipped
-        ]
+    def skip_changed(self, path: str) -> None:
+        """List a file that was changed while it was read."""
+        then = "the next pass takes it" if self.followed else "index it again"
+        self.skipped.append((path, f"it was changed while it was read: {then}"))
 
     @property
     def seen(self) -> int:

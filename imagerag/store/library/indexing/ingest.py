@@ -42,6 +42,7 @@ async def index(
     dry_run: bool = False,
     calibrate: bool = True,
     settled: bool = True,
+    followed: bool = False,
     progress: Progress | None = None,
     first_look: Callable[[Sequence[bytes]], str | None] | None = None,
     warn: Callable[[str], None] | None = None,
@@ -63,6 +64,7 @@ async def index(
         dry_run: write nothing, and say what would be done.
         calibrate: False leaves the threshold as it is, for now, where there is one.
         settled: False leaves the indexes and the threshold to the caller, who changes more.
+        followed: the paths are watched: what changes meanwhile is indexed next.
         progress: called for every batch when it is written.
         first_look: called with the first images before they are encoded; what it says is a warning.
         warn: called with each warning as soon as it is known.
@@ -72,7 +74,7 @@ async def index(
         BackendError: the encoder failed; what was committed until then stays.
         StorageError: the disk is full, or cannot be written; what was committed until then stays.
     """
-    report, started = IndexReport(dry_run=dry_run), time.perf_counter()
+    report, started = IndexReport(dry_run=dry_run, followed=followed), time.perf_counter()
     if not dry_run:
         await asyncio.to_thread(check_writable, library.folder, SPARE)
     given = [Path(path) for path in paths]

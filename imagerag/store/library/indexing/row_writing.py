@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from imagerag.store.disk_space import check_space
 from imagerag.store.library.indexing.file_reading import ReadFile
-from imagerag.store.library.indexing.index_report import CHANGED_MEANWHILE, IndexReport
+from imagerag.store.library.indexing.index_report import IndexReport
 from imagerag.store.library.indexing.scan import Scan, changed_since
 from imagerag.store.library.indexing.vanished_files import follow, is_deleted
 from imagerag.store.library.known_files import KnownFiles
@@ -172,8 +172,9 @@ class RowWriter:
         may have written, and what they were would be written over it."""
         read = [one for found in batch.files.values() for one in found if one.path not in self.scan.members]
         changed = {one.path for one in read if changed_since(one.path, one.entry)}
-        why = f"{CHANGED_MEANWHILE}: index it again"
-        self.report.skipped += [(clean(str(one.path)), why) for one in read if one.path in changed]
+        for one in read:
+            if one.path in changed:
+                self.report.skip_changed(clean(str(one.path)))
         return changed
 
     async def update(self, rows: Sequence[ImageRecord]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from imagerag.client.client import ImageRAG
 from imagerag.store.library.indexing import folder_watch
 from imagerag.store.library.indexing.folder_watch import CalibrationDelay, changes
-from imagerag.store.library.indexing.index_report import CHANGED_MEANWHILE, IndexReport
+from imagerag.store.library.indexing.index_report import IndexReport
 from imagerag.store.library.library import Library
 
 
@@ -101,14 +101,16 @@ async def test_many_changes_are_followed_and_the_threshold_is_measured_once_afte
 async def test_a_watch_does_not_ask_to_index_again_what_its_next_pass_takes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def given(*paths: object, **options: object) -> IndexReport:
-        return IndexReport(skipped=[("a.png", f"{CHANGED_MEANWHILE}: index it again"), ("b.txt", "no image")])
+    async def given(*paths: object, followed: bool = False, **options: object) -> IndexReport:
+        report = IndexReport(skipped=[("b.txt", "no image")], followed=followed)
+        report.skip_changed("a.png")
+        return report
 
     rag = ImageRAG(preset="sketch", home=tmp_path / "home")
     monkeypatch.setattr(type(rag.libraries), "index", given)
     watched = rag.libraries.watch(tmp_path, library="mine")
     assert (await anext(watched)).skipped == [
-        ("a.png", f"{CHANGED_MEANWHILE}: the next pass takes it"),
         ("b.txt", "no image"),
+        ("a.png", "it was changed while it was read: the next pass takes it"),
     ]
     await watched.aclose()

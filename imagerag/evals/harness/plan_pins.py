@@ -1,0 +1,19 @@
+"""The snapshots of libraries that an evaluation names, pinned by the hashes of their content."""
+
+from imagerag.evals.harness.plan import Plan
+from imagerag.graphs.dependencies import Dependencies
+from imagerag.graphs.snapshot_pins import check_hashes, snapshot_hashes
+
+
+async def pinned(plan: Plan, dependencies: Dependencies) -> Plan:
+    """The plan with the hashes of the snapshots that it and its arms name.
+
+    Raises:
+        UnknownLibraryError: there is no such snapshot.
+        UsageError: one holds something else than when the plan noted its hash.
+    """
+    found: dict[str, str] = {}
+    for name in dict.fromkeys([plan.setup.library, *(arm.setup.get("library") for arm in plan.arms)]):
+        found |= await snapshot_hashes(dependencies, name)
+    check_hashes(found, plan.setup.snapshots, "the evaluation was made", "Give another --out, and run it anew")
+    return plan.model_copy(update={"setup": plan.setup.model_copy(update={"snapshots": found})}) if found else plan
