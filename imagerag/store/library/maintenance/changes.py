@@ -12,8 +12,8 @@ from imagerag.store.library.metadata.image_metadata import read_metadata
 from imagerag.store.library.schema import TEXTS, VALUES, ImageRecord
 from imagerag.store.text_files import clean
 
-AT_ONCE: Final = 1_000
-"""Rows that are written in one commit."""
+AT_ONCE: Final = 20_000
+"""Rows that are written in one commit, which takes about as long for a thousand as for twenty thousand."""
 
 
 class ImageChangeOptions(TypedDict, total=False):

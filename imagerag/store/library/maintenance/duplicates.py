@@ -1,6 +1,6 @@
 """Images that a library holds more than once: the same bytes in several files, and nearly the same image."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from imagerag.agent.errors import UsageError
@@ -240,10 +240,17 @@ def rank_columns(rows: Any) -> Any:
             "undated": pc.is_null(taken),
             "dated": pc.coalesce(taken, rows["created"]),
             "created": rows["created"],
-            "path": pa.array(map(_path, _records(rows)), pa.string()),
+            "path": _paths(rows),
         }
     )
 
 
-def _records(rows: Any) -> Iterator[dict[str, Any]]:
-    return iter(rows.select([name for name in ("source", "files") if name in rows.column_names]).to_pylist())
+def _paths(rows: Any) -> Any:
+    """The path of each image as `_path` tells it, without a record of each."""
+    import pyarrow.compute as pc
+
+    source = pc.fill_null(rows["source"], "")
+    if "files" not in rows.column_names:
+        return source
+    first = pc.list_slice(rows["files"].combine_chunks(), 0, 1, return_fixed_size_list=True)  # null where there is none
+    return pc.coalesce(pc.struct_field(first.values, "path"), source.combine_chunks())
