@@ -14,7 +14,14 @@ from imagerag.agent.ports import EmbedderIdentity
 from imagerag.agent.threads import in_thread
 from imagerag.tools.embedders import weights
 from imagerag.tools.embedders.openclip_import import open_clip_for
-from imagerag.tools.embedders.openclip_model import LoadedModel, Precision, encode_tokens, load_model, normalized
+from imagerag.tools.embedders.openclip_model import (
+    LoadedModel,
+    Precision,
+    encode_images,
+    encode_tokens,
+    load_model,
+    normalized,
+)
 from imagerag.tools.embedders.preprocess import preprocessing
 from imagerag.tools.embedders.text_batching import TextEncoder
 from imagerag.tools.huggingface_hub import hub
@@ -35,8 +42,8 @@ _TEXTS: Final = 128
 class OpenClipEmbedder:
     """Text and images into the space of one open_clip model.
 
-    All torch work of a process is done by one worker thread, so that event loops stay free and models do not fight
-    over cores. Vectors are float32 of norm 1 whatever the model computes in.
+    All torch work of a process is done by one worker thread (and those that it waits for), so that event loops stay
+    free and models do not fight over cores. Vectors are float32 of norm 1 whatever the model computes in.
 
     Args:
         model: `NAME/TAG`, `NAME/FILE`, `NAME/TAG=FILE` or `local-dir:DIR`, see `weights.find`.
@@ -176,9 +183,7 @@ class OpenClipEmbedder:
     def _encode_images(self, batch: list[Any]) -> "Vectors":
         import torch
 
-        loaded = self._load()
-        with loaded.computing():
-            return normalized(loaded.model.encode_image(torch.stack(batch).to(loaded.device, loaded.dtype)))
+        return encode_images(self._load(), torch.stack(batch))
 
     def _encode_texts(self, texts: list[str]) -> "Vectors":
         import numpy as np

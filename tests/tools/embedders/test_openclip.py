@@ -5,7 +5,9 @@ import logging
 import resource
 import shutil
 import threading
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from imagerag.agent.ports import PreparingEmbedder
 from imagerag.store.images.image_info import image_info
 from imagerag.tools.embedders import weights
 from imagerag.tools.embedders.openclip import OpenClipEmbedder
+from imagerag.tools.embedders.openclip_model import encode_images
 from imagerag.tools.testing.fakes import sample_image
 
 TEXT_CONFIG = {"context_length": 20, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 2}
@@ -83,6 +86,21 @@ async def test_a_text_tower_that_is_not_causal_reads_all_positions(build_model, 
     with torch.inference_mode():
         expected = model.encode_text(tokenizer(CAPTIONS), normalize=True).numpy()
     np.testing.assert_allclose(await embedder(folder).embed_texts(CAPTIONS), expected, atol=1e-5)
+
+
+async def test_parts_of_a_batch_are_encoded_side_by_side_with_the_same_vectors_in_the_same_order(tiny: Path) -> None:
+    mine = embedder(tiny)
+    images = torch.stack([mine.prepare(noise(33, 20, seed)) for seed in range(20)])
+    loaded, passes = mine._load(), list[tuple[int, int]]()
+    whole = encode_images(loaded, images)
+
+    def encode(part: torch.Tensor) -> torch.Tensor:
+        passes.append((len(part), torch.get_num_threads()))
+        return loaded.model.encode_image(part)
+
+    parts = encode_images(replace(loaded, model=SimpleNamespace(encode_image=encode), threads=5), images)
+    np.testing.assert_allclose(parts, whole, atol=1e-5)
+    assert passes == [(10, 2), (10, 2)], "parts are of eight images at least, and share the threads"
 
 
 async def test_batches_do_not_change_vectors(tiny: Path) -> None:
