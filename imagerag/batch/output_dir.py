@@ -159,8 +159,8 @@ def started_with(out: str | Path) -> dict[str, Any]:
 
 def _meant(name: str, value: Any) -> Any:
     """A setting as it is compared: a filter by what it means, in whichever form it is written."""
-    filter = parse_filter(value) if name == "filter" else None
-    return filter.parsed if filter else value
+    written = parse_filter(value) if name == "filter" else None
+    return written.parsed if written else value
 
 
 def _line(result: BatchResult) -> bytes:
