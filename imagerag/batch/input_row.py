@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.types.filters import FilterExpression
 from imagerag.evals.suites.prompt_columns import FILTERS
 from imagerag.files.inputs import read_image
 from imagerag.files.run_request import CommonRunOptions
@@ -152,5 +153,27 @@ def default_id(index: int) -> str:
     return f"{index:05}"
 
 
+def plain_value(value: Any) -> Any:
+    """The form in JSON of a value that an option may have: a filter, a set, a mapping.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if isinstance(value, FilterExpression):
+        return value.plain
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} is not JSON serializable")
+
+
 def row_hash(*values: Any) -> str:
-    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=_hashed).encode()).hexdigest()
+
+
+def _hashed(value: Any) -> Any:
+    try:
+        return plain_value(value)
+    except TypeError:
+        return str(value)

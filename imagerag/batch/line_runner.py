@@ -12,7 +12,7 @@ from imagerag.agent.errors import UnknownRunError, UsageError
 from imagerag.agent.images.formats import RESULT_SUFFIXES
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import BUILT_IN_LIBRARY, RunSpec
-from imagerag.batch.input_row import InputRow
+from imagerag.batch.input_row import InputRow, plain_value
 from imagerag.batch.output_dir import BatchManifest
 from imagerag.batch.results import BatchImage, BatchResult
 from imagerag.files.export import export
@@ -175,7 +175,7 @@ def settings_of(
 def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options as they come back from JSON."""
     try:
-        plain: dict[str, Any] = json.loads(json.dumps(options))
+        plain: dict[str, Any] = json.loads(json.dumps(options, default=plain_value))
     except TypeError as error:
         raise UsageError(f"an option of a batch has to be plain data: {error}") from error
     return plain

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.regular_files import read_regular_text
+from imagerag.agent.types.filters import parse_filter
 from imagerag.batch.results import BatchResult, Status
 from imagerag.store.disk_space import check_space, check_writable
 from imagerag.store.images.blob_store import write_atomically
@@ -40,7 +41,7 @@ class BatchManifest:
     def differs(self, now: Mapping[str, Any]) -> str:
         """The settings in `now` that differ from those of the start; empty when none does."""
         before, after = ({**s, **s["options"], "options": None} for s in (self.settings, now))
-        differs = [name for name in after if before.get(name) != after[name]]
+        differs = [name for name in after if _meant(name, before.get(name)) != _meant(name, after[name])]
         return "; ".join(f"{name} {before.get(name)!r}, now {after[name]!r}" for name in differs)
 
 
@@ -154,6 +155,12 @@ def started_with(out: str | Path) -> dict[str, Any]:
     """Backends, library and options that the batch in `out` was started with; empty when there is none."""
     started = OutputDir(Path(out).expanduser()).started()
     return started.settings if started else {}
+
+
+def _meant(name: str, value: Any) -> Any:
+    """A setting as it is compared: a filter by what it means, in whichever form it is written."""
+    written = parse_filter(value) if name == "filter" else None
+    return written.parsed if written else value
 
 
 def _line(result: BatchResult) -> bytes:

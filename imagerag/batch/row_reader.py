@@ -118,7 +118,15 @@ def _of_json(index: int, text: str, files: PathPolicy) -> InputRow:
         value = json.loads(text, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         return InputRow(index, default_id(index), problem=f"it is not JSON: {error}", raw=text)
-    return parse_row(index, _options(named(value)) if isinstance(value, dict) else value, files)
+    return parse_row(index, _of_object(value) if isinstance(value, dict) else value, files)
+
+
+def _of_object(value: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a JSON object. A filter that is a text may be several, as in the cell of a table."""
+    row = named(value)
+    if isinstance(row.get("filter"), str) and len(several_filters := list(filters(row["filter"]))) > 1:
+        row["filter"] = several_filters
+    return _options(row)
 
 
 def _no_number(word: str) -> None:

@@ -26,15 +26,15 @@ class RunStorageAPI:
 
         Args:
             run: the run.
-            folder: where; it is made. What was saved there before is written anew.
-            overwrite: write into a folder that holds something else.
+            folder: where; it is made. The same run may be there already.
+            overwrite: write into a folder that holds something else, and over files that differ.
 
         Returns:
             The files.
 
         Raises:
             UnknownRunError: no such run.
-            UsageError: it cannot be written, or holds something else.
+            UsageError: it cannot be written, or holds something else, or files that differ.
         """
         from imagerag.graphs.runs.reindexing import find_record
         from imagerag.reports.run_folder import write_run_folder

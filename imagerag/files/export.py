@@ -11,6 +11,7 @@ from imagerag.agent.images.encoding import encode
 from imagerag.agent.images.formats import RESULT_SUFFIXES
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.threads import in_thread
+from imagerag.agent.types import ImageRef
 from imagerag.files.sidecar import Sidecar, is_sidecar, schema_of, sidecar_path
 from imagerag.store.images.blob_store import FileBlobStore, write_atomically
 from imagerag.store.storage_errors import storage_error
@@ -33,17 +34,30 @@ async def export(record: RunRecord, blobs: FileBlobStore, out: Path, *, overwrit
     """
     if record.image is None:
         return record
-    suffix = RESULT_SUFFIXES.get(record.image.media_type, ".png")
-    path = out if out.suffix else out.with_name(out.name + suffix)
-    wanted = media_type_of(path)
+    path = export_path(record.image, out)
+    media_type_of(path)
     if not overwrite:
         await asyncio.to_thread(check_ours, path)
-    data = await blobs.get(record.image.sha256)
-    if wanted != record.image.media_type:
-        data = await in_thread(lambda: encode(decode(data).image, wanted))
-    await write_file(path, data)
-    await write_file(sidecar_path(path), json.dumps(Sidecar.of(record).as_json(), indent=2).encode())
+    for file, data in (await exported(record, record.image, blobs, path)).items():
+        await write_file(file, data)
     return record.model_copy(update={"image": record.image.model_copy(update={"path": str(path)})})
+
+
+def export_path(image: ImageRef, out: Path) -> Path:
+    """The file that an image is written to: `out`, with a suffix that fits where it has none."""
+    return out if out.suffix else out.with_name(out.name + RESULT_SUFFIXES.get(image.media_type, ".png"))
+
+
+async def exported(record: RunRecord, image: ImageRef, blobs: FileBlobStore, path: Path) -> dict[Path, bytes]:
+    """The image of a run as the file `path`, and its sidecar: what is to be written where.
+
+    Raises:
+        UsageError: no image has its suffix.
+    """
+    wanted, data = media_type_of(path), await blobs.get(image.sha256)
+    if wanted != image.media_type:
+        data = await in_thread(lambda: encode(decode(data).image, wanted))
+    return {path: data, sidecar_path(path): json.dumps(Sidecar.of(record).as_json(), indent=2).encode()}
 
 
 def media_type_of(file: Path) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,9 +10,9 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.images.formats import RESULT_SUFFIXES
 from imagerag.agent.run_record import RecordedImage, RunRecord
 from imagerag.agent.types import Attempt, UsedReference
-from imagerag.files.export import export, is_record, write_file
-from imagerag.files.sidecar import Credit, sidecar_path
-from imagerag.reports.html.report_writer import write_report
+from imagerag.files.export import export_path, exported, is_record, write_file
+from imagerag.files.sidecar import Credit
+from imagerag.reports.html.report_writer import report_of
 from imagerag.reports.record_images import run_images
 
 if TYPE_CHECKING:
@@ -27,16 +28,22 @@ async def write_run_folder(
     """Write a run into a folder, and give the files.
 
     Raises:
-        UsageError: it cannot be written, or holds something that is no saved run.
+        UsageError: it cannot be written, holds something that is no saved run, or a file that is not what would be
+            written.
     """
     if not overwrite:
         await asyncio.to_thread(_check_ours, folder)
-    files = [await _attempt(dependencies, record, attempt, folder) for attempt in record.attempts]
-    files += [sidecar_path(file) for file in files]
-    files += await _references(dependencies, record, folder)
-    await write_report(dependencies, record, folder / "report.html")
-    await write_file(folder / RECORD, json.dumps(record.as_json(), indent=2).encode())
-    return [*files, folder / "report.html", folder / RECORD]
+    files: dict[Path, bytes] = {}
+    for attempt in record.attempts:
+        files |= await _attempt(dependencies, record, attempt, folder)
+    files |= await _references(dependencies, record, folder)
+    files[folder / "report.html"] = (await report_of(dependencies, record)).encode()
+    files[folder / RECORD] = json.dumps(record.as_json(), indent=2).encode()
+    if not overwrite:
+        await asyncio.to_thread(_check_same, files)
+    for file, data in files.items():
+        await write_file(file, data)
+    return list(files)
 
 
 def _check_ours(folder: Path) -> None:
@@ -44,32 +51,36 @@ def _check_ours(folder: Path) -> None:
         raise UsageError(f"{folder} holds something else: name another folder, or add --overwrite")
 
 
-async def _attempt(dependencies: "Dependencies", record: RunRecord, attempt: Attempt, folder: Path) -> Path:
-    """Write an attempt's image and sidecar as those of a run that ended with it; the best one is marked."""
+def _check_same(files: Mapping[Path, bytes]) -> None:
+    for file, data in files.items():
+        if file.exists() and not (file.is_file() and file.read_bytes() == data):
+            raise UsageError(f"{file} is there already, and differs: name another folder, or add --overwrite")
+
+
+async def _attempt(
+    dependencies: "Dependencies", record: RunRecord, attempt: Attempt, folder: Path
+) -> dict[Path, bytes]:
+    """An attempt's image and sidecar as those of a run that ended with it; the best one is marked."""
     best = attempt.index == record.best_attempt
     image = RecordedImage(**attempt.image.model_dump())
     update = {"image": image, "best_attempt": attempt.index, "references": list(attempt.references)}
     name = folder / f"attempt-{attempt.index + 1}{'-best' if best else ''}"
-    written = await export(record.model_copy(update=update), dependencies.blobs, name)
-    assert written.image is not None, "an attempt has an image"
-    return Path(str(written.image.path))
+    return await exported(record.model_copy(update=update), image, dependencies.blobs, export_path(image, name))
 
 
-async def _references(dependencies: "Dependencies", record: RunRecord, folder: Path) -> list[Path]:
-    """Write the images that were drawn with, and whose they are."""
+async def _references(dependencies: "Dependencies", record: RunRecord, folder: Path) -> dict[Path, bytes]:
+    """The images that were drawn with, and whose they are."""
     used = {one.image.sha256: one for attempt in record.attempts for one in attempt.references}
     if not used:
-        return []
+        return {}
     images = await run_images(dependencies, record)
-    files, owners = [], []
+    files, owners = dict[Path, bytes](), []
     for sha256, one in used.items():
         file = folder / "references" / f"{sha256[:16]}{RESULT_SUFFIXES.get(one.image.media_type, '.png')}"
         if sha256 in images:
-            await write_file(file, images[sha256])
-            files.append(file)
+            files[file] = images[sha256]
         owners.append(_credit(one, file.name if sha256 in images else None))
-    await write_file(folder / "references" / CREDITS, json.dumps(owners, indent=2).encode())
-    return [*files, folder / "references" / CREDITS]
+    return {**files, folder / "references" / CREDITS: json.dumps(owners, indent=2).encode()}
 
 
 def _credit(one: UsedReference, file: str | None) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from imagerag import ImageRAG, UsageError
 from imagerag.agent.errors import BackendError, BudgetExceededError, QuotaError
 from imagerag.agent.ports import FREE, Capabilities, Critique, GeneratedImage, PriceEstimator
 from imagerag.agent.types import Verdict
+from imagerag.agent.types.filters import parse_filter
+from imagerag.batch.line_runner import first_start
 from imagerag.batch.results import BatchResult
 from imagerag.batch.runner import BatchRunner
 from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, sample_image
@@ -288,3 +290,26 @@ async def test_what_was_under_way_when_a_batch_stopped_counts_in_its_budget(
     assert [one.status for one in told] == ["done", "done"]
     assert last.spent_usd >= 0.20
     assert all(one.calls["generate"] == 2 for one in told)
+
+
+async def test_a_filter_of_any_form_is_kept_resumed_and_compared_by_its_meaning(rag: ImageRAG, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    typed = parse_filter("price>=0 and not tag=draft")
+    assert [one.status async for one in rag.batch(["a cat"], out, filter=typed)] == ["done"]
+    record = await rag.runs.get(results(out)[0]["run_id"])
+    assert record is not None
+    assert record.setup.config.filter == typed
+    rest = [one async for one in rag.batch(["a cat", "a dog"], out, resume=True)]
+    assert [one.id for one in rest] == ["00002"]
+    # Another form of the same filter is the same filter; another filter is not.
+    again = rag.batch(["a cat", "a dog"], out, resume=True, filter=["price >= 0", "not tag=draft"])
+    assert [one async for one in again] == []
+    with pytest.raises(UsageError, match=r"started with filter 'price>=0 and not tag=draft', now 'price>=1'"):
+        await anext(rag.batch(["a cat", "a dog"], out, resume=True, filter=parse_filter("price>=1")))
+
+
+async def test_sets_among_the_options_are_plain_data(rag: ImageRAG, tmp_path: Path) -> None:
+    started = first_start(rag.settings, {"filter": {"kind": {"mug", "cup"}}, "tags": frozenset({"b", "a"})})
+    assert started.settings["options"] == {"filter": {"kind": ["cup", "mug"]}, "tags": ["a", "b"]}
+    with pytest.raises(UsageError, match="has to be plain data: object"):
+        first_start(rag.settings, {"tags": [object()]})

@@ -127,3 +127,18 @@ def test_exit_codes_and_what_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
         spent = run("in.txt", "--out", "dear", "--max-cost-usd", "0.5", "--max-run-cost-usd", "0.6", *backends)
         assert spent.exit_code == 5, spent.stdout
         assert "--resume" in spent.stderr
+
+
+def test_a_filter_of_the_command_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("IMAGERAG_HOME", str(tmp_path / "home"))
+    (tmp_path / "in.txt").write_text("a red circle\n")
+    command = ["batch", "in.txt", "--out", "out", "--preset", "sketch", "--filter", "width>0", "--filter", "not tag=x"]
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 0, done.stderr
+    kept = json.loads((tmp_path / "out" / "batch.json").read_text())["settings"]["options"]
+    assert kept["filter"] == "width>0 and not tag=x"
+    assert CliRunner().invoke(main, [*command, "--resume"]).exit_code == 0
+    other = CliRunner().invoke(main, [*command[:-2], "--resume"])
+    assert other.exit_code == 2
+    assert "started with filter 'width>0 and not tag=x', now 'width>0'" in other.stderr.replace("\n", " ")

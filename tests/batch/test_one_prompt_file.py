@@ -97,3 +97,24 @@ def test_a_case_without_filters_is_the_case_it_was(tmp_path: Path) -> None:
     plain.write_text("id,prompt\none,a cat\n")
     filtered.write_text("id,prompt,filter_tags\none,a cat,pets\n")
     assert prompt_suite(plain).hash != prompt_suite(filtered).hash
+
+
+@pytest.mark.parametrize("name", ["p.csv", "p.jsonl"])
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("price<50; not tag=nonesuch", ["price<50", "not tag=nonesuch"]),
+        ("price=3|kind=mug", ["price=3", "kind=mug"]),
+        ('title="a; b"', ['title="a; b"']),
+    ],
+)
+def test_several_filters_in_one_text_are_the_same_in_tables_and_lines(
+    tmp_path: Path, name: str, text: str, parts: list[str]
+) -> None:
+    file = tmp_path / name
+    if name.endswith("csv"):
+        file.write_text('prompt,filter\na cat,"' + text.replace('"', '""') + '"\n')
+    else:
+        file.write_text(json.dumps({"prompt": "a cat", "filter": text}) + "\n")
+    (line,), (case,) = read_rows(file), prompt_suite(file).cases
+    assert parse_filter(line.options["filter"]) == parse_filter(parts) == case.filter

@@ -96,6 +96,14 @@ def test_somebody_elses_folder_is_not_written_into(imagerag: Imagerag, runs: lis
     assert "holds something else" in one_line(imagerag("runs", "save", "last", "--out", "mine"))
     assert imagerag("runs", "save", "last", "--out", "mine", "--overwrite").exit_code == 0
     assert imagerag("runs", "save", "last", "--out", "mine").exit_code == 0
+    # What somebody changed there since is his, and the files of another run are not this one's.
+    (tmp_path / "mine" / "report.html").write_text("MINE")
+    assert "report.html is there already" in one_line(imagerag("runs", "save", "last", "--out", "mine"))
+    assert (tmp_path / "mine" / "report.html").read_text() == "MINE"
+    assert imagerag("runs", "save", "last", "--out", "mine", "--overwrite").exit_code == 0
+    before = (tmp_path / "mine" / "run.json").read_bytes()
+    assert "is there already, and differs" in one_line(imagerag("runs", "save", runs[1], "--out", "mine"))
+    assert (tmp_path / "mine" / "run.json").read_bytes() == before
 
 
 def test_doctor_says_what_takes_the_room(imagerag: Imagerag, runs: list[str]) -> None:

@@ -20,6 +20,7 @@ from imagerag.agent.retrieval.search_queries import AT, split_name
 from imagerag.formatting.messages import unknown as unknown_name
 from imagerag.store.data_dir import DataDir
 from imagerag.store.file_lock import held_alone
+from imagerag.store.images.blob_store import write_atomically
 from imagerag.store.library.lancedb_import import import_lancedb
 from imagerag.store.library.names import SNAPSHOTS, SUFFIX, snapshot_tags, valid_name, valid_tag
 from imagerag.store.storage_errors import damaged_file, storage_error, storage_errors
@@ -72,6 +73,7 @@ def remove(home: DataDir, name: str) -> None:
         connect(home).drop_table(name)
     except LANCE_ERRORS as error:
         raise damaged(name, error, folder_of(home, name)) from error
+    forget_renames(home, name)
 
 
 def connect(home: DataDir) -> Any:
@@ -98,6 +100,27 @@ def renames(home: DataDir) -> dict[str, str]:
     except (OSError, ValueError):
         return {}
     return {str(was): str(now) for was, now in read.items()} if isinstance(read, dict) else {}
+
+
+def forget_renames(home: DataDir, name: str) -> None:
+    """Forget earlier names that lead to a library, and where its own name led: it is removed, or a new one is made.
+
+    Raises:
+        StorageError: the list of names cannot be written.
+    """
+    if any(name in pair for pair in renames(home).items()):
+        change_renames(home, lambda names: {was: now for was, now in names.items() if name not in (was, now)})
+
+
+def change_renames(home: DataDir, change: Callable[[dict[str, str]], dict[str, str]]) -> None:
+    """Write another list of names; waits for others who do so.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    path = renamed_file(home)
+    with held_alone(home.filling / "_renames"), storage_errors(path, "cannot write"):  # the name of no library
+        write_atomically(path, json.dumps(change(renames(home)), indent=1).encode())
 
 
 def current_name(home: DataDir, name: str) -> str:
@@ -173,6 +196,7 @@ def create_table(home: DataDir, name: str, schema: Any) -> None:
     with held_alone(home.filling / f"{name}.new"):  # who comes second finds a whole table
         try:
             if name not in list_libraries(home):
+                forget_renames(home, name)  # first: what named the earlier library must not find this one
                 connect(home).create_table(name, schema=schema)
         except LANCE_ERRORS as error:
             if "already exists" not in str(error):  # else another process was first

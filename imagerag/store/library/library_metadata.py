@@ -21,7 +21,8 @@ from imagerag.store.library.database import LANCE_ERRORS, damaged, newer, open_t
 METADATA_KEY = "imagerag.metadata"
 EARLIER_KEY = "imagerag.passport"
 """Under which libraries of earlier versions keep it."""
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
+"""3 had columns of metadata keys, but none for a text that is a month (`2024-05`)."""
 _EARLIER_NAMES: Final = {
     "basis": "method", "floor": "minimum", "null": "negative_quantiles", "own": "positive_quantiles",
     "accepted": "accept_rate",

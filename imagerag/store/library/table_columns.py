@@ -5,12 +5,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from imagerag.agent.types import Scalar
+from imagerag.agent.types.filters.literals import is_month, time_of
 from imagerag.store.library import schema as form
 from imagerag.store.library.library_metadata import METADATA_KEY, SCHEMA_VERSION, library_metadata_of
 from imagerag.store.library.metadata_columns import columns_of, missing_fields, values_of
 
 BACKFILL: Final = 1000
 """Rows that are read and written at a time when a library of an earlier version gets its columns."""
+
+_WITHOUT_MONTHS: Final = 3
+"""The version whose columns lack only the times of months."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ class TableColumns:
         """
         found = self.lance.search().select(["id", "metadata"]).to_arrow().to_pylist()
         metadata = {one["id"]: read for one in found if (read := form.metadata_of(one))}
+        if library_metadata_of(self.lance, self.name).version == _WITHOUT_MONTHS:
+            metadata = {one: read for one, read in metadata.items() if any(map(_is_month, read.values()))}
         if missing := missing_fields(list(metadata.values()), self.lance.schema):
             self.lance.add_columns(missing)
         ids = sorted(metadata)
@@ -69,6 +75,10 @@ class TableColumns:
         fields = [whole.field("id"), *(whole.field(name) for kinds in keys.values() for name in kinds.values())]
         records = [{"id": sha256, **values_of(said, keys)} for sha256, said in metadata.items()]
         return pa.Table.from_pylist(records, schema=pa.schema(fields))
+
+
+def _is_month(value: Scalar) -> bool:
+    return isinstance(value, str) and is_month(value) and time_of(value) is not None
 
 
 def merge_rows(lance: Any, rows: Any, *, insert: bool = False) -> None:

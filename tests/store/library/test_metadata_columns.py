@@ -9,11 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imagerag.agent.ports import Filter
+from imagerag.agent.types.filters import parse_filter
 from imagerag.agent.types.filters.literals import Kind, kinds_of, time_of
 from imagerag.store.data_dir import DataDir
 from imagerag.store.images.image_info import image_info
 from imagerag.store.library import metadata_columns
 from imagerag.store.library.library import Library
+from imagerag.store.library.library_metadata import METADATA_KEY, SCHEMA_VERSION, read_library_metadata
 from imagerag.store.library.metadata_columns import (
     MAX_COLUMNS,
     columns_of,
@@ -58,6 +61,8 @@ async def typed(library: Library, key: str, kind: Kind) -> dict[str, Any]:
         ("2024", {Kind.TEXT: "2024", Kind.NUMBER: 2024.0}),
         ("2024-05-01", {Kind.TEXT: "2024-05-01", Kind.TIME: datetime(2024, 5, 1, tzinfo=UTC)}),
         ("2024-02-31", {Kind.TEXT: "2024-02-31"}),
+        ("2024-05", {Kind.TEXT: "2024-05", Kind.TIME: datetime(2024, 5, 1, tzinfo=UTC)}),
+        ("2023-24", {Kind.TEXT: "2023-24"}),
     ],
 )
 def test_a_value_is_kept_as_every_kind_that_it_is(value: Any, kinds: dict[Kind, Any]) -> None:
@@ -150,3 +155,28 @@ async def test_processes_that_meet_new_keys_at_once(home: DataDir, library: Libr
     for key in (f"k{at}" for at in range(8)):
         values = await typed(fresh, key, Kind.NUMBER)
         assert values == {row.id: row.metadata.get(key) for row in rows.values()}
+
+
+async def test_months_are_dates_also_in_a_library_of_the_version_before(
+    home: DataDir, library: Library, picture: Any
+) -> None:
+    early, late, none = await put(library, picture, {"month": "2023-11"}, {"month": "2024-05"}, {"month": "spring"})
+    wanted = {
+        "month>=2024-01": {late.id}, "month=2024": {late.id}, "month>2023": {late.id}, "month<2024-05": {early.id},
+        "month=2023-11": {early.id},
+    }  # fmt: skip
+
+    async def found() -> dict[str, set[str]]:
+        rows = {text: await library.listed(filter=Filter(where=parse_filter(text)), limit=9) for text in wanted}
+        return {text: {row.id for row in listed} for text, (listed, _) in rows.items()}
+
+    assert await found() == wanted
+    table = library._table
+    column = columns_of(table.schema)["month"][Kind.TIME]
+    kept = read_library_metadata(home, library.name).model_copy(update={"version": 3})
+    table.drop_columns([column])
+    table.update_field_metadata({"path": "vector", "metadata": {METADATA_KEY: kept.model_dump_json()}})
+    assert (await found())["month=2024"] == set()
+    await library.update([none])  # the first write of this version
+    assert await found() == wanted
+    assert read_library_metadata(home, library.name).version == SCHEMA_VERSION

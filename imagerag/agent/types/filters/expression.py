@@ -45,6 +45,11 @@ class FilterExpression(FrozenModel):
         return FilterExpression(text=" and ".join(texts), parsed=all_of((self.parsed, other.parsed)))
 
     @property
+    def plain(self) -> str | dict[str, Any]:
+        """A form for JSON, read back as this filter: the text, or all fields where the text does not say everything."""
+        return self.text if _means(self.text, self.parsed) else self.model_dump(mode="json")
+
+    @property
     def pairs(self) -> Mapping[str, str] | None:
         """The mapping that says the same; None where no mapping does."""
         parts = self.parsed.all_of if isinstance(self.parsed, AllOf) else (self.parsed,)

@@ -96,7 +96,8 @@ _EXACT: Final = 2**53
 """Whole numbers above are no exact doubles: they are compared as text."""
 
 _STORED_NUMBER: Final = re.compile(r"[-+]?(?:0|[1-9]\d{0,14})(?:\.\d{1,15})?(?:[eE][-+]?\d{1,2})?", re.ASCII)
-_STORED_DATE: Final = re.compile(r"\d{4}[-:]\d{2}[-:]\d{2}(?:[T ]\d{2}:\d{2}.*)?", re.ASCII)
+_STORED_DATE: Final = re.compile(r"\d{4}-\d{2}|\d{4}[-:]\d{2}[-:]\d{2}(?:[T ]\d{2}:\d{2}.*)?", re.ASCII)
+_MONTH_LENGTH: Final = len("2024-05")
 
 
 class Kind(StrEnum):
@@ -126,11 +127,16 @@ def kinds_of(value: Scalar) -> dict[Kind, Any]:
     return found
 
 
+def is_month(text: str) -> bool:
+    """Whether a text that may be a date says no day."""
+    return len(text) == _MONTH_LENGTH
+
+
 def time_of(text: str) -> datetime | None:
-    """The instant that a date says, as ISO 8601 or EXIF write it; UTC where it names no zone."""
+    """The instant that a date says, as ISO 8601 or EXIF write it: of a month its first; UTC where it names no zone."""
     if not _STORED_DATE.fullmatch(text):
         return None
-    date = text[:10].replace(":", "-")
+    date = f"{text}-01" if is_month(text) else text[:10].replace(":", "-")
     try:
         found = datetime.fromisoformat(date + text[10:])
         return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)

@@ -8,7 +8,9 @@ from typing import Any, Final, TypedDict
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import Scalar
 from imagerag.store.library.library import Library
+from imagerag.store.library.metadata.field_names import TAKEN, typed_field
 from imagerag.store.library.metadata.image_metadata import read_metadata
+from imagerag.store.library.metadata.metadata_values import POSITION, degrees_of, time_of
 from imagerag.store.library.schema import TEXTS, VALUES, ImageRecord
 from imagerag.store.text_files import clean
 
@@ -38,6 +40,9 @@ class ImageChanges:
         add_tags, remove_tags: each image keeps its other tags.
         set: further fields (`camera`, `taken`, …) and metadata keys, understood as a sidecar's are.
         unset: fields and metadata keys that are to say nothing any more.
+
+    Raises:
+        UsageError: a date or a coordinate is to be set to what is none.
     """
 
     title: str | None = None
@@ -49,6 +54,9 @@ class ImageChanges:
     remove_tags: Sequence[str] = ()
     set: Mapping[str, Scalar] = field(default_factory=dict)
     unset: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "set", _checked(self.set))
 
     @property
     def is_empty(self) -> bool:
@@ -67,6 +75,30 @@ class ImageChanges:
         for key in self.unset:
             metadata.pop(key, None)
         return replace(row, **{**texts, **emptied}, tags=kept, metadata=metadata)
+
+
+def _checked(given: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """What is to be set, where dates and coordinates are what they have to be: any other value would be metadata.
+
+    Raises:
+        UsageError: one is not, or is half of a position.
+    """
+    kept: dict[str, Scalar] = {}
+    for key, value in given.items():
+        name, said = typed_field(key), value not in (None, "")
+        if name == TAKEN and isinstance(value, int) and not isinstance(value, bool):
+            value = str(value)  # a year, which was typed like a number
+        if said and name == TAKEN and time_of(value) is None:
+            raise UsageError(f"{key}: {str(value)[:60]!r} is no date: 2024, 2024-05, 2024-05-03, 2024-05-03T10:00")
+        if said and name in POSITION and degrees_of(value, name) is None:
+            most = POSITION[name]
+            raise UsageError(f"{key}: {str(value)[:60]!r} is no number of degrees from -{most} to {most}")
+        kept[key] = value
+    half = {typed_field(key): key for key, value in kept.items() if value not in (None, "")}
+    axes = [half[name] for name in POSITION if name in half]
+    if len(axes) == 1:
+        raise UsageError(f"{axes[0]} is half of a position: set latitude and longitude together")
+    return kept
 
 
 def scalar_of(text: str) -> Scalar:

@@ -1,11 +1,12 @@
-"""Renaming a library. Runs and settings that name the old one go on finding it, until a new library takes that name.
+"""Renaming a library. Runs and settings that name the old one go on finding it, until a new library takes that name,
+or the renamed one is removed.
 
 The names are in one file beside the libraries, written before the folder is renamed. It counts only where there is no
 library of the old name and one of the new: stopped in between, the library has its old name and nothing is lost.
 """
 
-import json
 import os
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -14,8 +15,7 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.types import BUILT_IN_LIBRARY
 from imagerag.store.data_dir import DataDir
 from imagerag.store.file_lock import alone_now, waiting_lock
-from imagerag.store.images.blob_store import write_atomically
-from imagerag.store.library.database import folder_of, list_libraries, renamed_file, renames, unknown
+from imagerag.store.library.database import change_renames, folder_of, list_libraries, unknown
 from imagerag.store.library.names import valid_name
 from imagerag.store.storage_errors import storage_errors
 
@@ -54,9 +54,12 @@ def rename_library(home: DataDir, old: str, new: str) -> None:
             raise unknown(home, old)
         if new in names:
             raise UsageError(f"there is a library {new!r} already: name another, or remove it first")
-        path = renamed_file(home)
-        with storage_errors(path, "cannot write"):
-            kept = {was: new if now == old else now for was, now in renames(home).items() if was != new}
-            write_atomically(path, json.dumps({**kept, old: new}, indent=1).encode())
+        change_renames(home, lambda kept: _with(kept, old, new))
         with storage_errors(folder_of(home, old), "cannot rename"):
             folder_of(home, old).rename(folder_of(home, new))
+
+
+def _with(names: Mapping[str, str], old: str, new: str) -> dict[str, str]:
+    """Earlier name → name, after one more renaming. What led to an earlier library of the new name leads nowhere."""
+    kept = {was: now for was, now in names.items() if new not in (was, now)}
+    return {**{was: new if now == old else now for was, now in kept.items()}, old: new}

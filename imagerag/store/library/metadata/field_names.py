@@ -63,6 +63,11 @@ def written_fields(said: Mapping[str, Any]) -> dict[str, str]:
     return fields_of({key: value for key, value in said.items() if _tells(key, value)})
 
 
+def typed_field(name: str) -> str | None:
+    """Which of our fields that are no text a name stands for: `taken`, `latitude`, `longitude`; None for others."""
+    return next((field for field, names in _NAMES.items() if plain_name(name) in names), None)
+
+
 def guessed_caption(record: Mapping[str, Any]) -> dict[str, str]:
     """The column that looks most like a caption where none is called so: `blip_caption`, `caption_0`."""
     if "caption" in fields_of(record).values():

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.ports import Filter
+from imagerag.agent.types import ImageRef
 from imagerag.store.library import compaction
 from imagerag.store.library.indexing.adding import add_files
 from imagerag.store.library.indexing.ingest import index
@@ -17,6 +19,7 @@ from imagerag.store.library.library import Library
 from imagerag.store.library.maintenance.changes import ImageChanges, changed, scalar_of, update_images
 from imagerag.store.library.maintenance.image_selection import path_of, select_images
 from imagerag.store.library.maintenance.removal import remove_images, removed_ids, settle
+from imagerag.store.library.schema import ImageRecord
 
 
 async def titles(library: Library) -> set[str]:
@@ -159,6 +162,30 @@ async def test_changes_touch_what_they_name_and_nothing_else(library: Library, f
     assert (new.taken.year, new.caption, new.title) == (2024, "a red card", "red")
     assert after == {key: row for key, row in before.items() if key != red.id}
     assert changed([new], changes) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"taken": "garbage"}, "taken: 'garbage' is no date: 2024, 2024-05"),
+        ({"taken": "2024-13-45"}, "taken: '2024-13-45' is no date"),
+        ({"Date Taken": 3.5}, "Date Taken: '3.5' is no date"),
+        ({"latitude": 999, "longitude": 5}, "latitude: '999' is no number of degrees from -90 to 90"),
+        ({"latitude": 5, "lon": "east"}, "lon: 'east' is no number of degrees from -180 to 180"),
+        ({"latitude": 5}, "latitude is half of a position: set latitude and longitude together"),
+    ],
+)
+def test_dates_and_positions_are_what_they_have_to_be(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        ImageChanges(set=values)
+
+
+def test_a_year_is_a_date_though_it_is_typed_like_a_number() -> None:
+    row = ImageRecord(image=ImageRef(sha256="a" * 64, media_type="image/png", width=1, height=1))
+    values = {"taken": scalar_of("2024"), "latitude": scalar_of("56.9"), "longitude": "24.1", "shelf": scalar_of("7")}
+    new = ImageChanges(set=values).applied_to(row)
+    assert new.taken == datetime(2024, 1, 1, tzinfo=UTC)
+    assert (new.latitude, new.longitude, dict(new.metadata)) == (56.9, 24.1, {"shelf": 7})
 
 
 def test_a_change_must_be_named() -> None:

@@ -1,6 +1,7 @@
 """A library gets another name: whoever names the old one, or has it open, finds it; it is never lost in between."""
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from imagerag.agent.errors import UnknownLibraryError, UsageError
 from imagerag.store.data_dir import DataDir
 from imagerag.store.file_lock import waiting_lock
-from imagerag.store.library.database import create_table, folder_of, list_libraries, renames
+from imagerag.store.library.database import create_table, folder_of, list_libraries, remove, renames
 from imagerag.store.library.indexing.ingest import index
 from imagerag.store.library.library import Library
 from imagerag.store.library.maintenance import renaming
@@ -64,6 +65,44 @@ async def test_a_new_library_takes_an_old_name(home: DataDir, shop: Library, emb
     fresh = await Library.create_or_open(home, "shop", embedder)
     assert (fresh.name, await fresh.count()) == ("shop", 0)
     assert list_libraries(home) == ["shop", "store"]
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+async def test_the_old_names_of_a_removed_library_lead_to_no_later_one(
+    home: DataDir, embedder: Any, by_hand: bool
+) -> None:
+    await Library.create_or_open(home, "a", embedder)
+    await Library.create_or_open(home, "x", embedder)
+    for old, new in (("a", "b"), ("b", "c"), ("x", "y")):
+        rename_library(home, old, new)
+    shutil.rmtree(folder_of(home, "c")) if by_hand else remove(home, "c")
+    await Library.create_or_open(home, "c", embedder)  # another one, that only has the name
+    assert renames(home) == {"x": "y"}
+    for name in ("a", "b"):
+        with pytest.raises(UnknownLibraryError):
+            await Library.open(home, name, embedder)
+
+
+async def test_a_new_library_under_an_old_name_leaves_no_way_to_the_renamed_one(home: DataDir, embedder: Any) -> None:
+    await Library.create_or_open(home, "a", embedder)
+    rename_library(home, "a", "b")
+    await Library.create_or_open(home, "a", embedder)
+    remove(home, "a")
+    assert renames(home) == {}
+    assert list_libraries(home) == ["b"]
+    with pytest.raises(UnknownLibraryError):
+        await Library.open(home, "a", embedder)
+
+
+async def test_renaming_to_the_name_of_a_removed_one_leads_only_its_own_names_there(
+    home: DataDir, embedder: Any
+) -> None:
+    await Library.create_or_open(home, "a", embedder)
+    rename_library(home, "a", "b")
+    shutil.rmtree(folder_of(home, "b"))
+    await Library.create_or_open(home, "other", embedder)
+    rename_library(home, "other", "b")
+    assert renames(home) == {"other": "b"}
 
 
 async def test_what_cannot_be_renamed_is_left_as_it_is(home: DataDir, shop: Library, embedder: Any) -> None:
