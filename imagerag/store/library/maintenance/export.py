@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -16,7 +16,9 @@ from imagerag.agent.threads import in_thread
 from imagerag.agent.types import FrozenModel, Scalar
 from imagerag.store.images.blob_store import write_atomically
 from imagerag.store.library.library import Library
+from imagerag.store.library.metadata_columns import KEY, KIND
 from imagerag.store.library.schema import IMAGE_COLUMN, ImageRecord
+from imagerag.store.library.sources.exported_table import MARK
 from imagerag.store.storage_errors import storage_errors
 
 ROWS: Final = 256
@@ -89,7 +91,7 @@ async def export_parquet(
         nonlocal done
         # `labels` only serves searching; the bytes, those of earlier versions too, come from `image_bytes`.
         names = [name for name in lance.schema.names if name not in ("labels", IMAGE_COLUMN)]
-        schema = pa.schema([lance.schema.field(name) for name in names])
+        schema = pa.schema([_named(lance.schema.field(name)) for name in names], {MARK: b"1"})
         schema = schema.append(pa.field(IMAGE_COLUMN, pa.binary())) if with_bytes else schema
         fresh = out.with_name(f".{out.name}.part")
         try:
@@ -99,7 +101,7 @@ async def export_parquet(
                     if with_bytes:
                         data = [_bytes(library, one, missing) for one in batch.column("id").to_pylist()]
                         table = table.append_column(schema.field(IMAGE_COLUMN), [pa.array(data, pa.binary())])
-                    writer.write_table(table.cast(schema))
+                    writer.write_table(table.rename_columns(schema.names).cast(schema))
                     done += batch.num_rows
                     if progress:
                         progress(done, total)
@@ -111,6 +113,12 @@ async def export_parquet(
         out.parent.mkdir(parents=True, exist_ok=True)
         await library.table.read(work)
     return Export(path=str(out), images=done, bytes=out.stat().st_size, missing=missing)
+
+
+def _named(field: Any) -> Any:
+    """A column as an export has it: that of a metadata key has the key in its name as it was written."""
+    said = field.metadata or {}
+    return field.with_name(f"m_{said[KEY].decode()}_{said[KIND].decode()}") if KEY in said and KIND in said else field
 
 
 def _bytes(library: Library, digest: str, missing: dict[str, str]) -> bytes | None:
