@@ -1,7 +1,7 @@
 """A Parquet file that `library export` wrote, as a source: its rows come back as they were, with their vectors.
 
-With the images' bytes they are copied into the library; without, rows are linked to the files that they name, where these
-have the bytes still.
+With the images' bytes they are copied into the library; without, rows are linked to the files that they name, where
+these have the bytes still.
 """
 
 import os
@@ -22,7 +22,7 @@ from imagerag.store.library.metadata.image_metadata import read_metadata
 from imagerag.store.library.metadata.sidecars import SidecarMetadata
 from imagerag.store.library.schema import IMAGE_COLUMN, TEXTS, VALUES, FileEntry
 from imagerag.store.library.sources.forward_reader import ForwardReader
-from imagerag.store.library.sources.image_table import SUFFIXES, ColumnarFile, ImageTable, open_table, plain_record
+from imagerag.store.library.sources.image_table import ColumnarFile, ImageTable, open_table, plain_record
 from imagerag.store.library.sources.members import Member, Problem
 from imagerag.store.text_files import clean
 
@@ -102,7 +102,8 @@ class ExportedTable:
         """One for each row, or for each file that is there."""
         if not self.linked:
             return [Member(self, str(row), "", 0, row) for row in range(self._file.rows)]
-        return [member for row, record in self._file.records(columns=["id", "files"]) for member in self._of(row, record)]
+        records = self._file.records(columns=["id", "files"])
+        return [member for row, record in records for member in self._of(row, record)]
 
     def _of(self, row: int, record: Mapping[str, Any]) -> Iterator[LinkedRow]:
         files = [FileEntry(**file) for file in record["files"] or ()]
