@@ -25,7 +25,9 @@ def test_what_was_written_is_read(rows: list[list[str]], separator: str) -> None
 
 
 @pytest.mark.parametrize(
-    "second", ['"a mug\nb.png,a watch', '"a mug\nb.png,"a watch"', '"a mug\n"b.png",a watch'], ids=["to the end", "a cell", "a row"]
+    "second",
+    ['"a mug\nb.png,a watch', '"a mug\nb.png,"a watch"', '"a mug\n"b.png",a watch'],
+    ids=["to the end", "a cell", "a row"],
 )
 def test_a_quote_that_is_not_closed_swallows_no_row(tmp_path: Path, second: str) -> None:
     for name in "abc":

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import ImageRef
-from imagerag.cli.library.upkeep import _megapixels
+from imagerag.cli.library.upkeep import _format_of, _megapixels
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.indexing.ingest import IndexReport, index
 from imagerag.store.library.indexing.stages import Indexing
@@ -68,6 +68,43 @@ async def test_an_export_is_repeated_into_its_own_folder_and_into_no_other(fille
     (out / "mine.txt").write_text("mine")
     with pytest.raises(UsageError, match=r"other files \(mine.txt"):
         await export_folder(filled, out)
+
+
+async def test_an_earlier_export_is_replaced_where_that_is_said(filled: Library, tmp_path: Path) -> None:
+    out, fresh = tmp_path / "out", tmp_path / "fresh"
+    await export_folder(filled, out)
+    first, second, *_ = await filled.rows()
+    await filled.update([replace(first, caption="another caption")])
+    with pytest.raises(UsageError, match="--overwrite"):
+        await export_folder(filled, out)
+    await filled.update([replace(first, title="another title")])
+    await filled.delete([second.id])
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    with pytest.raises(UsageError, match="--overwrite"):
+        await export_folder(filled, out)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    await export_folder(filled, out, overwrite=True)
+    await export_folder(filled, fresh)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == {
+        path.name: path.read_bytes() for path in fresh.iterdir()
+    }
+    (out / "mine.png").write_bytes(b"mine")
+    with pytest.raises(UsageError, match=r"other files \(mine.png"):
+        await export_folder(filled, out, overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("out", "kind"),
+    [("a.parquet", "parquet"), ("a.PQ", "parquet"), ("a", "folder"), ("a.2", "folder"), ("a.b/", "folder")],
+)
+def test_the_name_says_what_is_written(out: str, kind: str) -> None:
+    assert _format_of(out) == kind
+
+
+@pytest.mark.parametrize("out", ["x.csv", "x.jsonl", "some/x.zip"])
+def test_a_name_of_another_file_is_no_folder(out: str) -> None:
+    with pytest.raises(UsageError, match=r"\.parquet, or\nadd --format folder"):
+        _format_of(out)
 
 
 async def test_parquet_has_every_row_with_vector_columns_and_bytes(filled: Library, tmp_path: Path) -> None:
