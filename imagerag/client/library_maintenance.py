@@ -56,12 +56,17 @@ class LibraryMaintenance(LibraryOpening):
         return await select_images(opened, [str(image) for image in images], wanted if wanted.condition else None)
 
     async def add(
-        self, *files: str | Path, library: str | None = None, **changes: "Unpack[ImageChangeOptions]"
+        self,
+        *files: str | Path,
+        library: str | None = None,
+        copy: bool = False,
+        **changes: "Unpack[ImageChangeOptions]",
     ) -> "list[ImageRecord]":
         """Put image files into a library, those too that were removed from it before.
 
         Args:
-            files: image files, or folders of them.
+            files: image files; `index` takes whole folders.
+            copy: keep the images in the library too, not only links to the files.
             changes: what is known of the images (`caption`, `add_tags`, …), see `update`; a sidecar says the rest.
 
         Returns:
@@ -75,7 +80,7 @@ class LibraryMaintenance(LibraryOpening):
         from imagerag.store.library.maintenance.changes import ImageChanges
 
         opened = await self._open_to_change(library)
-        return await add_files(opened, [Path(file) for file in files], ImageChanges(**changes))
+        return await add_files(opened, [Path(file) for file in files], ImageChanges(**changes), copy=copy)
 
     async def remove(
         self,
