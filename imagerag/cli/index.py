@@ -17,10 +17,10 @@ from imagerag.cli.terminal.output import (
     columns,
     count,
     dim,
+    hanging,
     say,
     say_all,
     say_json,
-    short,
     warning_lines,
 )
 from imagerag.cli.terminal.progress_line import FileProgress
@@ -226,7 +226,8 @@ def report_lines(report: "IndexReport", name: str, library_metadata: "LibraryMet
     lines += [*skipped_lines(report.skipped), *skipped_lines(report.notes)]
     if report.columns:
         read = ", ".join(name if name == field else f"{name} → {field}" for name, field in report.columns.items())
-        lines.append(f"  {dim('columns')}    {short(read, max(40, columns() - 14))}")
+        first, *rest = hanging(read, max(40, columns() - 14), indent=0)
+        lines += [f"  {dim('columns')}    {first}", *(f"{' ' * 13}{line}" for line in rest)]
     if report.manifest_captions is not None:
         lines.append(f"  {dim('manifest')}   {count(report.manifest_captions, 'caption')} came with it")
     if report.seen > len(report.skipped):

@@ -56,12 +56,17 @@ class LibraryMaintenance(LibraryOpening):
         return await select_images(opened, [str(image) for image in images], wanted if wanted.condition else None)
 
     async def add(
-        self, *files: str | Path, library: str | None = None, **changes: "Unpack[ImageChangeOptions]"
+        self,
+        *files: str | Path,
+        library: str | None = None,
+        copy: bool = False,
+        **changes: "Unpack[ImageChangeOptions]",
     ) -> "list[ImageRecord]":
         """Put image files into a library, those too that were removed from it before.
 
         Args:
-            files: image files, or folders of them.
+            files: image files; `index` takes whole folders.
+            copy: keep the images in the library too, not only links to the files.
             changes: what is known of the images (`caption`, `add_tags`, …), see `update`; a sidecar says the rest.
 
         Returns:
@@ -75,7 +80,7 @@ class LibraryMaintenance(LibraryOpening):
         from imagerag.store.library.maintenance.changes import ImageChanges
 
         opened = await self._open_to_change(library)
-        return await add_files(opened, [Path(file) for file in files], ImageChanges(**changes))
+        return await add_files(opened, [Path(file) for file in files], ImageChanges(**changes), copy=copy)
 
     async def remove(
         self,
@@ -192,6 +197,7 @@ class LibraryMaintenance(LibraryOpening):
         library: str | None = None,
         format: Literal["parquet", "folder"] = "parquet",
         with_bytes: bool = False,
+        overwrite: bool = False,
         progress: Callable[[int, int], None] | None = None,
     ) -> "Export":
         """Write a library for other programs.
@@ -201,17 +207,18 @@ class LibraryMaintenance(LibraryOpening):
             format: "parquet" has texts, typed columns and vectors; "folder" has the images with sidecars, which `index`
                 reads back to the same rows.
             with_bytes: write the bytes of the images into the Parquet file, too.
+            overwrite: put a folder's export in the place of an earlier one; a Parquet file is replaced in any case.
             progress: called with images done and images in all.
 
         Raises:
-            UsageError: the folder holds other files.
+            UsageError: the folder holds other files, or those of an earlier export.
             StorageError: the disk is full, or cannot be written.
         """
         from imagerag.store.library.maintenance.export import export_folder, export_parquet
 
         opened = await self.open(library)
         if format == "folder":
-            return await export_folder(opened, Path(out), progress=progress)
+            return await export_folder(opened, Path(out), overwrite=overwrite, progress=progress)
         return await export_parquet(opened, Path(out), with_bytes=with_bytes, progress=progress)
 
     async def verify(self, library: str | None = None, *, repair: bool = False, files: bool = True) -> "Verification":

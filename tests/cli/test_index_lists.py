@@ -7,6 +7,7 @@ from typing import Any
 import click
 import pytest
 
+from imagerag.cli.index import report_lines
 from imagerag.cli.skipped_files import SHOWN, example_lines, skipped_lines
 from imagerag.client.libraries import LibrariesAPI
 from imagerag.store.library.indexing.index_report import EXAMPLES, IndexReport
@@ -38,6 +39,14 @@ def test_files_stand_below_the_reason_that_they_share(monkeypatch: pytest.Monkey
     assert "  cut.png  not an image we read: cut" in lines
     assert lines[-1] == f"  … and {len(skipped) - SHOWN} more: --json lists them all"
     assert all(len(line) <= 80 for line in lines)
+
+
+def test_every_column_is_shown_in_lines_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    named = {f"column {number}": "metadata" for number in range(30)}
+    lines = list(map(click.unstyle, report_lines(IndexReport(columns=named), "mine", None)))
+    assert all(len(line) <= 80 for line in lines)
+    assert "column 29 → metadata" in " ".join(" ".join(lines).split())
 
 
 def test_a_dry_run_says_what_the_run_says(imagerag: Imagerag, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
@@ -74,20 +75,29 @@ calibrate_option = click.option(
 @click.argument("name")
 @click.argument("image_files", nargs=-1, required=True, metavar="FILE...")
 @change_options("the images")
+@click.option("--copy", is_flag=True, help="Keep the images in the library too, not only links to the files.")
 @json_option
 @pass_globals
-def add_command(globals_: Globals, /, name: str, image_files: tuple[str, ...], as_json: bool, **changes: Any) -> int:
+def add_command(
+    globals_: Globals, /, name: str, image_files: tuple[str, ...], copy: bool, as_json: bool, **changes: Any
+) -> int:
     """Add image files to a library, with what is said of them here.
 
     Files that were removed from the library before are taken back. Whole folders are added by imagerag index.
     """
-    rag = ImageRAG(home=globals_.home, library=name)
-    rows = asyncio.run(rag.libraries.add(*image_files, **changes))
+    rag, begun = ImageRAG(home=globals_.home, library=name), datetime.now(UTC)
+    rows = asyncio.run(rag.libraries.add(*image_files, copy=copy, **changes))
     if as_json:
         say_document(name, "add", listed(rows))
     else:
-        say_all([f"library {bold(name)}: {count(len(rows), 'image')} added", *example_lines(rows)])
+        added = sum(row.created >= begun for row in rows)
+        say_all([f"library {bold(name)}: {_added(added, len(rows) - added)}", *example_lines(rows)])
     return 0
+
+
+def _added(new: int, known: int) -> str:
+    there = f"{known:,} {'was' if known == 1 else 'were'} there already" if known else ""
+    return ", ".join(part for part in (f"{count(new, 'image')} added" if new or not known else "", there) if part)
 
 
 @click.command("remove")

@@ -11,7 +11,7 @@ import click
 from imagerag.agent.errors import UsageError
 from imagerag.cli import Globals
 from imagerag.cli.options import json_option, pass_globals, quiet_option
-from imagerag.cli.output_files import all_fresh, overwrite_option
+from imagerag.cli.output_files import all_fresh, allowed, overwrite_option
 from imagerag.cli.terminal.output import bold, count, dim, say, say_all, say_json, short, table
 from imagerag.cli.terminal.progress_line import FileProgress
 from imagerag.client.client import ImageRAG
@@ -76,7 +76,7 @@ def export_command(
     Parquet has the texts, the typed columns and the vectors. A folder has the images, each with a sidecar; imagerag
     index reads it back to the same rows.
     """
-    kind = format or ("parquet" if Path(out).suffix.lower() in (".parquet", ".pq") else "folder")
+    kind = format or _format_of(out)
     if kind == "parquet":
         all_fresh([Path(out)])
     elif with_bytes:
@@ -84,7 +84,13 @@ def export_command(
     rag = ImageRAG(home=globals_.home, library=name)
     with contextlib.closing(FileProgress()) as progress:
         done = asyncio.run(
-            rag.libraries.export(out, format=kind, with_bytes=with_bytes, progress=None if quiet else progress)
+            rag.libraries.export(
+                out,
+                format=kind,
+                with_bytes=with_bytes,
+                overwrite=allowed(click.get_current_context()),
+                progress=None if quiet else progress,
+            )
         )
     if as_json:
         from imagerag.schemas.libraries import ExportDocument
@@ -94,6 +100,18 @@ def export_command(
         say(f"{short(done.path, 60)}: {count(done.images, 'image')}, {size_of_bytes(done.bytes)}")
         say_all([f"  {dim(one[:12])}  {clean(why)}" for one, why in list(done.missing.items())[:LISTED]])
     return 1 if done.missing else 0
+
+
+def _format_of(out: str) -> Literal["parquet", "folder"]:
+    """What is written under a name; one that is that of another file is refused."""
+    suffix = Path(out).suffix.lower()
+    if suffix in (".parquet", ".pq"):
+        return "parquet"
+    if suffix[1:2].isalpha() and not out.endswith("/") and not Path(out).is_dir():
+        raise UsageError(
+            f"an export is a Parquet file or a folder: name one .parquet, or\nadd --format folder for {out}"
+        )
+    return "folder"
 
 
 @click.command("verify")

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import IO, Any, Final
 
 from imagerag.agent.types.filters import FilterInput
+from imagerag.store.csv_rows import CsvRows
 from imagerag.store.text_files import separator_of
 
 SUFFIXES: Final = (".jsonl", ".ndjson", ".csv", ".tsv", ".txt")
@@ -49,10 +50,16 @@ def filters(value: Any) -> FilterInput:
 
 
 def table(file: IO[str], suffix: str) -> "csv.DictReader[str]":
-    """The rows of a table, whatever separates its cells; it is read from its beginning."""
+    """The rows of a table, whatever separates its cells; it is read from its beginning.
+
+    Reading one raises `csv.Error` where it is not CSV.
+    """
     first = file.readline()
     file.seek(0)
-    return csv.DictReader(_from_mark(file), delimiter=separator_of(first, suffix))
+    separator = separator_of(first, suffix)
+    rows = csv.DictReader(file, delimiter=separator)
+    rows.reader = CsvRows(_from_mark(file), separator)  # type: ignore[assignment]
+    return rows
 
 
 def label_note(columns: Iterable[str]) -> str:

@@ -6,6 +6,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from imagerag.tools.sketch.catalogue import product_scene, products
+from imagerag.tools.sketch.renderer import draw
 from tests.cli.conftest import Imagerag, document, one_line
 from tests.cli.library.test_cli_library import drawn, indexed_home, mine
 
@@ -54,6 +56,18 @@ def test_nothing_goes_that_was_not_surely_meant(
     assert result.exit_code == 2
     assert said in one_line(result)
     assert len(titles(imagerag)) == 12
+
+
+def test_an_image_is_added_once_and_copied_where_that_is_said(
+    imagerag: Imagerag, mine: str, drawn: Path, tmp_path: Path
+) -> None:
+    file = drawn / "gadget-x.png"
+    assert "library mine: 1 was there already" in imagerag("library", "add", "mine", file).stdout
+    assert document(imagerag("library", "stats", "mine", "--json"))["statistics"]["copied"] == 0
+    draw(product_scene(products()[0]), 48).save(tmp_path / "new.png")
+    told = imagerag("library", "add", "mine", file, tmp_path / "new.png", "--copy").stdout
+    assert "library mine: 1 image added, 1 was there already" in told
+    assert document(imagerag("library", "stats", "mine", "--json"))["statistics"]["copied"] == 2
 
 
 def test_images_are_updated(imagerag: Imagerag, mine: str, drawn: Path) -> None:

@@ -13,8 +13,13 @@ from imagerag.store.library.maintenance.removal import allow_again, settle
 from imagerag.store.library.schema import ImageRecord
 
 
-async def add_files(library: Library, files: Sequence[Path], changes: ImageChanges) -> list[ImageRecord]:
+async def add_files(
+    library: Library, files: Sequence[Path], changes: ImageChanges, *, copy: bool = False
+) -> list[ImageRecord]:
     """Index image files, and write what is said of them; those too that were removed before.
+
+    Args:
+        copy: keep the bytes in the library, of images too that are there already.
 
     Raises:
         UsageError: none is named, or one is no image that can be read; nothing was added then.
@@ -26,7 +31,7 @@ async def add_files(library: Library, files: Sequence[Path], changes: ImageChang
         raise UsageError("say which files: imagerag library add NAME FILE")
     ids = [await in_thread(_id_of, file) for file in files]
     await allow_again(library, ids)
-    report = await index(files, library, settled=False)
+    report = await index(files, library, copy=copy, settled=False)
     rows = await library.rows(sorted(set(ids)))
     new = [] if changes.is_empty else changed(rows, changes)
     await update_images(library, new)

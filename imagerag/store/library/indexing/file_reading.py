@@ -15,6 +15,7 @@ from imagerag.store.library.metadata.embedded import read_embedded
 from imagerag.store.library.metadata.image_metadata import ImageMetadata
 from imagerag.store.library.metadata.text_origins import with_origins, with_sidecars
 from imagerag.store.library.schema import FileEntry, ImageRecord
+from imagerag.store.library.sources.exported_table import ExportedRow
 from imagerag.store.library.sources.manifest_hint import manifest_hint
 from imagerag.store.text_files import clean
 
@@ -43,6 +44,7 @@ class ReadFile:
         described: what these were.
         embedded: by the file itself, where the library has not read that yet.
         decoded: None where the library has an image with these bytes.
+        exported: what an export of a library has of it, where it comes from one.
     """
 
     path: Path
@@ -56,12 +58,15 @@ class ReadFile:
     problems: tuple[str, ...]
     embedded: ImageMetadata
     decoded: DecodedFile | None
+    exported: ExportedRow | None = None
 
     @property
     def new_row(self) -> ImageRecord:
         """The row of an image that was not in the library."""
         assert self.decoded is not None, "only what was decoded becomes a row"
         row = ImageRecord(image=self.decoded.info.image, source=clean(str(self.path)), size_bytes=self.size_bytes)
+        if self.exported:
+            row = replace(row, described=self.exported.described, created=self.exported.created or row.created)
         row = self.describe(row)
         return row if row.title else with_origins(replace(row, title=self.title), self.embedded, self.title)
 
@@ -95,7 +100,8 @@ def read_file(
                 format_to_decode(data)
             keep = keep_bytes or not scan.links(path)
             decoded = _decoded(data, digest, encoder, keep_bytes=keep) if decode else None
-        beside = scan.said_of(path)
+        beside, exported = scan.said_of(path), scan.exported(path)
+        embeds = exported is None and (decoded is not None or digest in known.of_earlier)
         return ReadFile(
             path=path,
             entry=entry,
@@ -106,8 +112,9 @@ def read_file(
             raw=scan.raw_of(path),
             described="" if beside.problems else scan.described(path),  # what could not be used is told every time
             problems=beside.problems,
-            embedded=read_embedded(data) if decoded or digest in known.of_earlier else ImageMetadata(),
+            embedded=read_embedded(data) if embeds else ImageMetadata(),
             decoded=decoded,
+            exported=exported,
         )
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"

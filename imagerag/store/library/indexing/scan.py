@@ -14,6 +14,7 @@ from imagerag.store.library.locations import path_text, split_member
 from imagerag.store.library.metadata.image_metadata import ImageMetadata
 from imagerag.store.library.metadata.sidecars import SidecarMetadata, Sidecars
 from imagerag.store.library.schema import FileEntry
+from imagerag.store.library.sources.exported_table import ExportedRow, ExportedTable
 from imagerag.store.library.sources.file_selection import ExcludedFiles
 from imagerag.store.library.sources.finding import find_sources
 from imagerag.store.library.sources.ignored_files import FOLDER_METADATA, is_companion
@@ -112,6 +113,11 @@ class Scan:
         said = self.listed.entries.get(path, ImageMetadata()).or_else(near.description)
         said = said.or_else(self.beside.entries.get(path, ImageMetadata())).or_else(self.sidecars.concept(path))
         return SidecarMetadata(said, near.problems)
+
+    def exported(self, path: Path) -> ExportedRow | None:
+        """What an export has of an image beside its texts, where one has it."""
+        member = self.members.get(path)
+        return member.source.exported(member) if member and isinstance(member.source, ExportedTable) else None
 
     def raw_of(self, path: Path) -> ImageMetadata:
         """The RAW that an image was developed from, as metadata."""

@@ -167,7 +167,10 @@ class Indexing:
         new = [files[0] for one, files in batch.files.items() if files[0].decoded and one not in self.encoded]
         there = {record["id"] for record in await self.library.table.records(["id"], [one.sha256 for one in new])}
         new = [one for one in new if one.sha256 not in there]
-        for read, found in zip(new, await self._vectors(new), strict=True):
+        exported = {one.sha256: vector for one in new if (vector := self._exported_vector(one)) is not None}
+        new.sort(key=lambda one: one.sha256 in exported)
+        vectors = await self._vectors(new[: len(new) - len(exported)])
+        for read, found in zip(new, [*vectors, *exported.values()], strict=True):
             vector = found if isinstance(found, str) else np.asarray(found, dtype=np.float32)
             if isinstance(vector, str) or not is_unit(float(np.linalg.norm(vector))):
                 why = vector if isinstance(vector, str) else "the encoder gave no usable vector for it"
@@ -176,6 +179,15 @@ class Indexing:
             else:
                 batch.vectors[read.sha256] = vector
                 self.encoded.add(read.sha256)
+
+    def _exported_vector(self, read: ReadFile) -> Any | None:
+        """The vector that an export has of an image, where this library's encoder made it."""
+        import numpy as np
+
+        exported = read.exported
+        if exported is None or exported.vector is None or exported.embedder != self.library.metadata.embedder:
+            return None
+        return exported.vector if is_unit(float(np.linalg.norm(exported.vector))) else None
 
     async def _vectors(self, new: Sequence[ReadFile]) -> Sequence[Any]:
         """The vector of each image, or why it has none: one that an encoder fails at takes no other along."""

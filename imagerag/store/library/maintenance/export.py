@@ -1,12 +1,13 @@
 """Writing a library for other programs: a Parquet file with its vectors, or a folder of images with sidecars."""
 
+import json
 import os
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -16,10 +17,13 @@ from imagerag.agent.threads import in_thread
 from imagerag.agent.types import FrozenModel, Scalar
 from imagerag.store.images.blob_store import write_atomically
 from imagerag.store.library.library import Library
+from imagerag.store.library.metadata_columns import KEY, KIND
 from imagerag.store.library.schema import IMAGE_COLUMN, ImageRecord
+from imagerag.store.library.sources.exported_table import MARK
 from imagerag.store.storage_errors import storage_errors
 
 ROWS: Final = 256
+_NAME: Final = re.compile(r"(?:^|-)[0-9a-f]{12}\.\w+$")
 Progress = Callable[[int, int], None]
 """Called with images done and images in all."""
 
@@ -89,7 +93,7 @@ async def export_parquet(
         nonlocal done
         # `labels` only serves searching; the bytes, those of earlier versions too, come from `image_bytes`.
         names = [name for name in lance.schema.names if name not in ("labels", IMAGE_COLUMN)]
-        schema = pa.schema([lance.schema.field(name) for name in names])
+        schema = pa.schema([_named(lance.schema.field(name)) for name in names], {MARK: b"1"})
         schema = schema.append(pa.field(IMAGE_COLUMN, pa.binary())) if with_bytes else schema
         fresh = out.with_name(f".{out.name}.part")
         try:
@@ -99,7 +103,7 @@ async def export_parquet(
                     if with_bytes:
                         data = [_bytes(library, one, missing) for one in batch.column("id").to_pylist()]
                         table = table.append_column(schema.field(IMAGE_COLUMN), [pa.array(data, pa.binary())])
-                    writer.write_table(table.cast(schema))
+                    writer.write_table(table.rename_columns(schema.names).cast(schema))
                     done += batch.num_rows
                     if progress:
                         progress(done, total)
@@ -113,6 +117,12 @@ async def export_parquet(
     return Export(path=str(out), images=done, bytes=out.stat().st_size, missing=missing)
 
 
+def _named(field: Any) -> Any:
+    """A column as an export has it: that of a metadata key has the key in its name as it was written."""
+    said = field.metadata or {}
+    return field.with_name(f"m_{said[KEY].decode()}_{said[KIND].decode()}") if KEY in said and KIND in said else field
+
+
 def _bytes(library: Library, digest: str, missing: dict[str, str]) -> bytes | None:
     try:
         return library.table.image_bytes(digest)
@@ -121,20 +131,25 @@ def _bytes(library: Library, digest: str, missing: dict[str, str]) -> bytes | No
         return None
 
 
-async def export_folder(library: Library, out: Path, *, progress: Progress | None = None) -> Export:
+async def export_folder(
+    library: Library, out: Path, *, overwrite: bool = False, progress: Progress | None = None
+) -> Export:
     """Write every image with a sidecar into a folder, which `index` reads back to the same rows.
 
     Stopped in between, the same export writes what is lacking.
 
+    Args:
+        overwrite: put it in the place of an earlier export.
+
     Raises:
-        UsageError: the folder holds other files.
+        UsageError: the folder holds other files, or those of an earlier export.
         StorageError: the disk is full, or cannot be written.
     """
     missing: dict[str, str] = {}
     rows, size, written = await library.rows(), 0, 0
     names = {row.id: file_name(row) for row in rows}
     with storage_errors(out, "cannot write"):
-        await in_thread(_check_folder, out, names)
+        await in_thread(_check_folder, out, {names[row.id]: row for row in rows}, overwrite)
         for done, row in enumerate(rows, 1):
             data = await in_thread(_bytes, library, row.id, missing)
             if data is not None:
@@ -145,15 +160,42 @@ async def export_folder(library: Library, out: Path, *, progress: Progress | Non
     return Export(path=str(out), images=written, bytes=size, missing=missing)
 
 
-def _check_folder(out: Path, names: Mapping[str, str]) -> None:
-    """See that an export may fill a folder: it is new or empty, or an earlier export of the same library."""
+def _check_folder(out: Path, rows: Mapping[str, ImageRecord], overwrite: bool) -> None:
+    """See that an export may fill a folder: it is new or empty, or holds part of the same export, or an earlier one
+    that it is to take the place of."""
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file: name a folder for the export")
-    ours = {name + suffix for name in names.values() for suffix in ("", ".json")}
     there = sorted(name for name in (os.listdir(out) if out.is_dir() else ()) if not name.startswith(".tmp-"))
-    if others := [name for name in there if name not in ours]:
+    ours = {name + suffix for name in rows for suffix in ("", ".json")}
+    earlier = {name + suffix for name in there if _is_exported(out / name) for suffix in ("", ".json")}
+    if others := [name for name in there if name not in ours | earlier]:
         raise UsageError(f"{out} holds other files ({others[0]}, …): name a new folder for the export")
+    stale = [name for name in there if name not in ours or _is_other(out / name, rows.get(name.removesuffix(".json")))]
+    if stale and not overwrite:
+        raise UsageError(
+            f"{out} holds an export that is another now ({stale[0]}):\nname a new folder, or add --overwrite"
+        )
+    for name in set(stale) - ours:
+        (out / name).unlink()
     out.mkdir(parents=True, exist_ok=True)
+
+
+def _is_exported(image: Path) -> bool:
+    """Whether an export wrote a file: it has a name as exports give, and a sidecar as they write."""
+    try:
+        said = json.loads(image.with_name(f"{image.name}.json").read_bytes())
+    except (OSError, ValueError):
+        return False
+    return bool(_NAME.search(image.name)) and isinstance(said, dict) and said.get("schema") == "imagerag.image/1"
+
+
+def _is_other(file: Path, row: ImageRecord | None) -> bool:
+    """Whether a sidecar says something else than its row."""
+    return file.suffix == ".json" and row is not None and file.read_bytes() != _sidecar(row)
+
+
+def _sidecar(row: ImageRecord) -> bytes:
+    return ImageSidecar.of(row).model_dump_json(by_alias=True, indent=1).encode()
 
 
 def file_name(row: ImageRecord) -> str:
@@ -170,7 +212,7 @@ def _suffix(media_type: str) -> str:
 
 
 def _write(path: Path, data: bytes, row: ImageRecord) -> int:
-    said = ImageSidecar.of(row).model_dump_json(by_alias=True, indent=1).encode()
+    said = _sidecar(row)
     if not (path.exists() and path.stat().st_size == len(data)):
         write_atomically(path, data)
     write_atomically(path.with_name(path.name + ".json"), said)

@@ -74,11 +74,15 @@ class _Mending:
         """The problems, each with what was done about it."""
         kinds = {one.kind for one in group}
         data = await in_thread(self._bytes)
+        if data is None and "copy" not in kinds and (new := await self._changed_anew()):
+            return [_repaired(one, new) for one in group]
+        data = data or await in_thread(kept_bytes, self.home, self.row.id)
         if data is None:
             return await self._without_bytes(group)
         done = {}
         if kinds & {"copy", "image"}:
-            done["copy"] = done["image"] = await in_thread(self._copied, data)
+            done["copy"] = await in_thread(self._copied, data)
+            done["image"] = f"another library or a run had them: {done['copy']}"
         if "file" in kinds:
             await self._drop_dead_files()
             done["file"] = "the path was dropped; the image has another file or a copy"
@@ -88,7 +92,7 @@ class _Mending:
         return [_repaired(one, done[one.kind]) for one in group]
 
     def _bytes(self) -> bytes | None:
-        """The bytes of the image, from wherever they still are."""
+        """The bytes of the image, from its copy or its files."""
         found = self._copy()
         for entry in self.row.files:
             read = linked_bytes(self.row.id, entry)
@@ -97,7 +101,7 @@ class _Mending:
                 found = found or read
             elif read == CHANGED:
                 self.changed.append(entry)
-        return found or kept_bytes(self.home, self.row.id)
+        return found
 
     async def _drop_dead_files(self) -> None:
         dead = set(self.row.files) - set(self.good)
@@ -126,11 +130,17 @@ class _Mending:
 
     async def _without_bytes(self, group: Sequence[LibraryProblem]) -> list[LibraryProblem]:
         """What to do about an image whose bytes are nowhere, unless one of its files was changed: then that is it."""
-        for entry in self.changed:
-            if (new := await self._indexed_anew(entry)) is not None:
-                return [_repaired(one, f"{entry.path} was encoded anew, as {new[:12]}") for one in group]
+        if new := await self._changed_anew():
+            return [_repaired(one, new) for one in group]
         advice = f"index the folder where it is now, or: imagerag library remove {self.library.name} {self.row.id[:12]}"
         return [one.model_copy(update={"advice": advice}) for one in group]
+
+    async def _changed_anew(self) -> str:
+        """Put a file that was changed in the image's place; "" where none was that is an image."""
+        for entry in self.changed:
+            if (new := await self._indexed_anew(entry)) is not None:
+                return f"{entry.path} was encoded anew, as {new[:12]}"
+        return ""
 
     async def _indexed_anew(self, entry: FileEntry) -> str | None:
         """Put what is in a changed file now in the image's place, with its texts; None when it is no image."""

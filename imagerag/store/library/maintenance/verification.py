@@ -113,7 +113,7 @@ def _of_row(
         if problem and copy != "":  # a whole copy is what the library uses, wherever the file went
             yield LibraryProblem(kind="file", id=digest, path=entry.path, problem=f"it {problem}")
     if (files or not record.get("files")) and not whole and not copy:
-        yield LibraryProblem(kind="image", id=digest, problem="its bytes are in no file and in no copy")
+        yield LibraryProblem(kind="image", id=digest, problem="its bytes are in no file and in no copy of this library")
     if not _is_webp(record["thumbnail"]):
         yield LibraryProblem(kind="thumbnail", id=digest, problem="its thumbnail is missing or damaged")
 

@@ -26,7 +26,14 @@ from imagerag.store.text_files import LONGEST, clean, decoded
 
 MAX_MEMBERS: Final = 1_000_000
 
+_SOURCES: Final = (".zip", ".cbz", ".tar", ".cbt", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".7z", ".rar", ".cbr",
+                   ".parquet", ".pq", ".arrow", ".feather")  # fmt: skip
+"""Endings of archives and tables, in which images may be."""
+
 _DRIVE: Final = re.compile(r"[A-Za-z]:")
+
+
+_NESTED: Final = "an archive or a table in an archive is not read: take it out, and index it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +94,8 @@ def listing(archive: str, entries: Iterable[ArchiveEntry], excluded: Callable[[s
         if suffix in MEMBER_SUFFIXES:
             if name and not entry.refused and entry.size <= LONGEST:
                 found.texts[name_key(name)] = entry
+        elif suffix in _SOURCES:
+            found.problems.append((clean(f"{archive}::{entry.name}"), _NESTED))
         elif suffix not in IMAGE_SUFFIXES:
             others += 1
         elif why := entry.refused or _refused(name, entry.size):

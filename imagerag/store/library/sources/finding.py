@@ -30,8 +30,8 @@ class FoundSources:
 
     def images(self, files: Iterable[Path]) -> Iterator[Path]:
         """Files, and in place of an archive or a table the images in it."""
-        for path in files:
-            yield from self.opened.get(path, (path,))
+        found = (one for path in files for one in self.opened.get(path, (path,)))
+        yield from dict.fromkeys(found)  # an export may name files that lie in a folder that is indexed, too
 
 
 def find_sources(

@@ -26,7 +26,8 @@ from imagerag.store.text_files import clean
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SUFFIXES: Final = (".parquet", ".arrow", ".feather")
+PARQUET: Final = (".parquet", ".pq")
+SUFFIXES: Final = (*PARQUET, ".arrow", ".feather")
 
 IMAGES: Final = ("image", "img", "jpg", "jpeg", "png", "webp", "picture", "photo", "image_bytes", "img_bytes", "bytes",
                  "content", "data")  # fmt: skip
@@ -74,7 +75,7 @@ class ColumnarFile:
         import pyarrow as pa
 
         try:
-            opening = self._parquet() if self.path.suffix.lower() == ".parquet" else self._arrow()
+            opening = self._parquet() if self.path.suffix.lower() in PARQUET else self._arrow()
             with opening as opened:
                 yield opened
         except (pa.ArrowException, OSError, EOFError) as error:

@@ -17,8 +17,8 @@ from imagerag.agent.errors import UsageError
 from imagerag.store.library.metadata.field_names import PATH, guessed_caption, with_caption, written_fields
 from imagerag.store.library.metadata.image_metadata import ImageMetadata, read_metadata
 from imagerag.store.library.sources.base64_images import beside_image, image_column
+from imagerag.store.library.sources.exported_table import open_columnar
 from imagerag.store.library.sources.image_table import SUFFIXES as TABLE_SUFFIXES
-from imagerag.store.library.sources.image_table import open_table
 from imagerag.store.library.sources.manifest_hint import manifest_hint
 from imagerag.store.library.sources.manifest_paths import ManifestPaths
 from imagerag.store.library.sources.manifest_rows import URL_COLUMNS, read_rows
@@ -199,6 +199,6 @@ def _read_as(columns: "Counter[tuple[str, str]]") -> dict[str, str]:
 
 def _has_images(file: Path) -> bool:
     try:
-        return open_table(file) is not None
+        return open_columnar(file) is not None
     except (OSError, ValueError):
         return False  # reading it as a manifest says why

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from imagerag.agent.errors import UsageError
+from imagerag.store.csv_rows import CsvRows
 from imagerag.store.library.metadata.field_names import PATH, fields_of, written_fields
 from imagerag.store.library.sources.base64_images import LONGEST, image_column
 from imagerag.store.library.sources.image_table import SUFFIXES as TABLE_SUFFIXES
@@ -82,7 +83,7 @@ def _table(text: TextIO, file: Path, is_image: Callable[[str], bool]) -> Iterato
     csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))
     try:
         separator, rest = _separator(lines, file.suffix.lower())
-        rows = csv.reader(rest, delimiter=separator)
+        rows = CsvRows(rest, separator)
         header = _distinct_names([cell.strip() for cell in next(rows, [])])
     except csv.Error as error:
         raise UsageError(f"the manifest {file}, line 1, cannot be read: {error}") from None
@@ -114,7 +115,7 @@ def _distinct_names(header: Sequence[str]) -> list[str]:
     return names
 
 
-def _rows(rows: Any, header: list[str]) -> Iterator[ManifestRow]:
+def _rows(rows: CsvRows, header: list[str]) -> Iterator[ManifestRow]:
     while True:
         try:
             row = next(rows)

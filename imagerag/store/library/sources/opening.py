@@ -7,6 +7,7 @@ from typing import Final
 
 from imagerag.store.library.schema import FileEntry
 from imagerag.store.library.sources import image_table, tar_archive, zip_archive
+from imagerag.store.library.sources.exported_table import open_columnar
 from imagerag.store.library.sources.members import Source
 
 ARCHIVES: Final = (*zip_archive.SUFFIXES, *tar_archive.SUFFIXES)
@@ -38,7 +39,7 @@ def open_source(path: Path, excluded: Callable[[str], bool] = lambda name: False
     if name.endswith(zip_archive.SUFFIXES):
         return zip_archive.ZipArchive(path, excluded)
     if name.endswith(image_table.SUFFIXES):
-        return image_table.open_table(path)
+        return open_columnar(path)
     return tar_archive.open_tar(path, excluded)
 
 

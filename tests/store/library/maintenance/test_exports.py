@@ -1,5 +1,7 @@
 """An export says all of a library: a folder is read back to the same rows, a Parquet file has vectors and columns."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,9 +15,10 @@ from hypothesis import strategies as st
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import ImageRef
-from imagerag.cli.library.upkeep import _megapixels
+from imagerag.cli.library.upkeep import _format_of, _megapixels
 from imagerag.store.data_dir import DataDir
-from imagerag.store.library.indexing.ingest import index
+from imagerag.store.library.indexing.ingest import IndexReport, index
+from imagerag.store.library.indexing.stages import Indexing
 from imagerag.store.library.library import Library
 from imagerag.store.library.maintenance.export import ImageSidecar, export_folder, export_parquet, file_name
 from imagerag.store.library.metadata.image_metadata import read_metadata
@@ -67,6 +70,43 @@ async def test_an_export_is_repeated_into_its_own_folder_and_into_no_other(fille
         await export_folder(filled, out)
 
 
+async def test_an_earlier_export_is_replaced_where_that_is_said(filled: Library, tmp_path: Path) -> None:
+    out, fresh = tmp_path / "out", tmp_path / "fresh"
+    await export_folder(filled, out)
+    first, second, *_ = await filled.rows()
+    await filled.update([replace(first, caption="another caption")])
+    with pytest.raises(UsageError, match="--overwrite"):
+        await export_folder(filled, out)
+    await filled.update([replace(first, title="another title")])
+    await filled.delete([second.id])
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    with pytest.raises(UsageError, match="--overwrite"):
+        await export_folder(filled, out)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    await export_folder(filled, out, overwrite=True)
+    await export_folder(filled, fresh)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == {
+        path.name: path.read_bytes() for path in fresh.iterdir()
+    }
+    (out / "mine.png").write_bytes(b"mine")
+    with pytest.raises(UsageError, match=r"other files \(mine.png"):
+        await export_folder(filled, out, overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("out", "kind"),
+    [("a.parquet", "parquet"), ("a.PQ", "parquet"), ("a", "folder"), ("a.2", "folder"), ("a.b/", "folder")],
+)
+def test_the_name_says_what_is_written(out: str, kind: str) -> None:
+    assert _format_of(out) == kind
+
+
+@pytest.mark.parametrize("out", ["x.csv", "x.jsonl", "some/x.zip"])
+def test_a_name_of_another_file_is_no_folder(out: str) -> None:
+    with pytest.raises(UsageError, match=r"\.parquet, or\nadd --format folder"):
+        _format_of(out)
+
+
 async def test_parquet_has_every_row_with_vector_columns_and_bytes(filled: Library, tmp_path: Path) -> None:
     out = tmp_path / "deep" / "library.parquet"
     done = await export_parquet(filled, out, with_bytes=True)
@@ -95,6 +135,71 @@ async def test_what_cannot_be_had_is_named_and_the_rest_is_written(filled: Libra
     assert (folder.images, list(folder.missing)) == (7, [lost.id])
     parquet = await export_parquet(filled, tmp_path / "x.parquet", with_bytes=True)
     assert (parquet.images, list(parquet.missing)) == (8, [lost.id])
+
+
+async def read_back(home: DataDir, filled: Library, embedder: Any, out: Path) -> tuple[Library, IndexReport]:
+    again = await Library.create_or_open(home, f"again-{out.stem}", embedder)
+    return again, await index([out], again)
+
+
+async def encode_none(_: Indexing, new: Sequence[Any]) -> Sequence[Any]:
+    assert not new, "the vectors are in the export"
+    return []
+
+
+@pytest.mark.parametrize("with_bytes", [True, False])
+async def test_parquet_is_read_back_to_the_same_rows_with_their_vectors(
+    home: DataDir, filled: Library, embedder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_bytes: bool
+) -> None:
+    first = (await filled.rows())[0]
+    keys = {"Price (EUR)": 3, "ISO": "200", "m_x_text": "y", "points": 4, "created": "by hand", "id": 7}
+    await filled.update([replace(first, metadata=keys)])
+    monkeypatch.setattr(Indexing, "_vectors", encode_none)
+    out = tmp_path / f"bytes-{with_bytes}.parquet"
+    await export_parquet(filled, out, with_bytes=with_bytes)
+    again, report = await read_back(home, filled, embedder, out)
+    assert (report.added, report.skipped, report.notes, report.columns) == (8, [], [], {})
+    rows, there = await filled.rows(), await again.rows()
+    assert [bare(row) for row in there] == [bare(row) for row in rows]
+    assert [row.created for row in there] == [row.created for row in rows]
+    assert [row.described.partition(" ")[2] for row in there] == [row.described.partition(" ")[2] for row in rows]
+    assert np.array_equal((await again.captioned_vectors())[1], (await filled.captioned_vectors())[1])
+    assert [await again.image_bytes(row.id) for row in rows] == [await filled.image_bytes(row.id) for row in rows]
+    if not with_bytes:
+        assert [row.files for row in there] == [row.files for row in rows]
+    assert (await index([out], again)).unchanged == 8
+    twice = tmp_path / "twice.parquet"
+    await export_parquet(again, twice, with_bytes=with_bytes)
+    assert set(pq.read_schema(twice).names) == set(pq.read_schema(out).names) - {"m_on_flag", "m_price_number"}
+    assert {"m_Price (EUR)_number", "m_ISO_text"} <= set(pq.read_schema(out).names)
+
+
+async def test_rows_without_bytes_are_listed_where_their_files_went_or_changed(
+    home: DataDir, filled: Library, embedder: Any, tmp_path: Path
+) -> None:
+    gone, changed, *_ = [Path(row.files[0].path) for row in await filled.rows()]
+    await export_parquet(filled, tmp_path / "x.parquet")
+    gone.unlink()
+    changed.write_bytes(b"x" * changed.stat().st_size)
+    again, report = await read_back(home, filled, embedder, tmp_path / "x.parquet")
+    assert (report.added, await again.count()) == (6, 6)
+    skipped = dict(report.skipped)
+    assert skipped.pop(str(changed)) == "it was changed since it was exported"
+    assert re.fullmatch(r"named in x.parquet, row \d, but there is no such file", skipped.pop(str(gone)))
+    assert not skipped
+
+
+async def test_bytes_that_are_not_those_of_their_row_are_no_image_of_an_export(
+    home: DataDir, filled: Library, embedder: Any, tmp_path: Path
+) -> None:
+    out = tmp_path / "x.parquet"
+    await export_parquet(filled, out, with_bytes=True)
+    table = pq.read_table(out)
+    at = table.schema.get_field_index("image")
+    data = table["image"].to_pylist()
+    pq.write_table(table.set_column(at, "image", [[data[1], data[1], *data[2:]]]), out)
+    _, report = await read_back(home, filled, embedder, out)
+    assert [why for _, why in report.skipped] == ["its bytes are not those of its id"]
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30).map(str.strip)

@@ -142,6 +142,36 @@ async def test_a_damaged_copy_is_made_again_from_another_library(
     assert await library.image_bytes(row.id) == data
 
 
+async def in_another_library(home: DataDir, row: ImageRecord, data: bytes, embedder: Any) -> None:
+    other = await Library.create_or_open(home, "other", embedder)
+    (vector,) = await embedder.embed_images([data])
+    await other.upsert([NewImage(row=row, data=data, thumbnail=image_info(data).thumbnail, vector=vector)])
+
+
+async def test_bytes_from_another_library_are_said_to_be(
+    home: DataDir, library: Library, put: Any, picture: Any, embedder: Any, tmp_path: Path
+) -> None:
+    row = await put(1, "a.png")
+    await in_another_library(home, row, picture("red", mark=1), embedder)
+    (tmp_path / "a.png").unlink()
+    done = {one.kind: one for one in await repaired(home, library)}
+    assert done["image"].problem == "its bytes are in no file and in no copy of this library"
+    assert done["image"].repaired == "another library or a run had them: a whole copy is in the library"
+    assert kinds(library) == []
+
+
+async def test_a_changed_file_takes_its_images_place_though_another_library_has_the_old_bytes(
+    home: DataDir, library: Library, put: Any, picture: Any, embedder: Any, tmp_path: Path
+) -> None:
+    row = await put(1, "a.png", caption="a card")
+    await in_another_library(home, row, picture("red", mark=1), embedder)
+    (tmp_path / "a.png").write_bytes(picture("blue", mark=2))
+    assert all("encoded anew" in one.repaired for one in await repaired(home, library))
+    (now,) = await library.rows()
+    assert (now.id == row.id, now.caption) == (False, "a card")
+    assert kinds(library) == []
+
+
 async def test_a_damaged_copy_without_another_is_told_and_kept(home: DataDir, library: Library, put: Any) -> None:
     row = await put(1, copy=True)
     library.table.images.path(row.id).write_bytes(b"other bytes")

@@ -1,0 +1,177 @@
+"""A Parquet file that `library export` wrote, as a source: its rows come back as they were, with their vectors.
+
+With the images' bytes they are copied into the library; without, rows are linked to the files that they name, where
+these have the bytes still.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from imagerag.agent.errors import ImageRAGError
+from imagerag.agent.ports import EmbedderIdentity
+from imagerag.store.library.library_metadata import library_metadata_of
+from imagerag.store.library.locations import member_path, path_text, split_member
+from imagerag.store.library.metadata.image_metadata import read_metadata
+from imagerag.store.library.metadata.sidecars import SidecarMetadata
+from imagerag.store.library.schema import IMAGE_COLUMN, TEXTS, VALUES, FileEntry
+from imagerag.store.library.sources.forward_reader import ForwardReader
+from imagerag.store.library.sources.image_table import ColumnarFile, ImageTable, open_table, plain_record
+from imagerag.store.library.sources.members import Member, Problem
+from imagerag.store.text_files import clean
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+MARK: Final = b"imagerag.export"
+"""In the metadata of an export's schema."""
+
+_READ: Final = ("id", "vector", "tags", "metadata", "created", *TEXTS, *VALUES, IMAGE_COLUMN)
+_ORIGINS: Final = re.compile(r"[0-9a-f ]*")
+
+
+@dataclass(frozen=True)
+class ExportedRow:
+    """What an export has of an image beside its texts.
+
+    Attributes:
+        described: where its texts came from, as a library notes it.
+        vector: unit; None where it cannot be used.
+        embedder: what the vector was made with.
+    """
+
+    created: datetime | None
+    described: str
+    vector: "NDArray[np.float32] | None"
+    embedder: EmbedderIdentity
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LinkedRow(Member):
+    """A row of an export without bytes, by a file that it names.
+
+    Attributes:
+        digest: what the file's bytes have to hash to.
+        file: as the library noted it that was exported.
+    """
+
+    digest: str
+    file: FileEntry
+
+    @property
+    def path(self) -> Path:
+        """The file itself, or the member of an archive."""
+        file, member = split_member(self.file.path)
+        return member_path(Path(file), member) if member else Path(file)
+
+    @property
+    def entry(self) -> FileEntry:
+        """The file as it is now. Raises OSError where it cannot be looked at."""
+        file, member = split_member(self.file.path)
+        status = os.stat(file)
+        if member:
+            return self.file
+        return FileEntry(path_text(file), status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+class ExportedTable:
+    """An export as a source of images; a member is a row, or one of the files that it names."""
+
+    columns: Mapping[str, str] = {}
+
+    def __init__(self, file: ColumnarFile) -> None:
+        self.path, self.status = file.path, file.path.stat()
+        self.problems: list[Problem] = []
+        self.linked = IMAGE_COLUMN not in file.schema.names
+        self.whole = not self.linked
+        self._file = file
+        self._embedder = library_metadata_of(file, file.path.name).embedder
+        self._columns = [name for name in _READ if name in file.schema.names]
+        self._reader = ForwardReader(self._read)
+
+    @cached_property
+    def members(self) -> list[Member]:
+        """One for each row, or for each file that is there."""
+        if not self.linked:
+            return [Member(self, str(row), "", 0, row) for row in range(self._file.rows)]
+        records = self._file.records(columns=["id", "files"])
+        return [member for row, record in records for member in self._of(row, record)]
+
+    def _of(self, row: int, record: Mapping[str, Any]) -> Iterator[LinkedRow]:
+        files = [FileEntry(**file) for file in record["files"] or ()]
+        there = [file for file in files if os.path.lexists(split_member(file.path)[0])]
+        yield from (LinkedRow(self, file.path, "", file.size, row, record["id"], file) for file in there)
+        where = f"{self.path.name}, row {row + 1}"
+        if not files:
+            self.problems.append((where, "only a copy had its bytes: export it with --bytes"))
+        elif not there:
+            self.problems.append((clean(files[0].path), f"named in {where}, but there is no such file"))
+
+    def read(self, member: Member) -> bytes:
+        """The bytes of a row's image. Raises as `Source.read`."""
+        if isinstance(member, LinkedRow):
+            from imagerag.store.library.linked_files import linked_bytes  # opens sources itself
+
+            found = linked_bytes(member.digest, member.file)
+            if isinstance(found, str):
+                raise ValueError(f"it {found} since it was exported")
+            return found
+        record = self._reader.get(member.position)
+        data = record[IMAGE_COLUMN]
+        if not data:
+            raise ValueError("the export could not get its bytes")
+        if sha256(data).hexdigest() != record["id"]:
+            raise ValueError("its bytes are not those of its id")
+        return bytes(data)
+
+    def said(self, member: Member) -> SidecarMetadata:
+        """The texts of a row: all of them count, empty ones too."""
+        record = plain_record(self._reader.get(member.position), {})
+        return SidecarMetadata(read_metadata({**record, "schema": "imagerag.image/1"}))
+
+    def exported(self, member: Member) -> ExportedRow:
+        """What else a row has."""
+        import numpy as np
+
+        record = self._reader.get(member.position)
+        vector = np.asarray(record["vector"] or (), dtype=np.float32)
+        origins = str(record.get("described") or "").partition(" ")[2]
+        return ExportedRow(
+            created=record["created"] if isinstance(record.get("created"), datetime) else None,
+            described=f" {origins}" if origins and _ORIGINS.fullmatch(origins) else "",
+            vector=vector if vector.shape == (self._embedder.dimension,) else None,
+            embedder=self._embedder,
+        )
+
+    def _read(self, start: int) -> Iterator[tuple[int, int, dict[str, Any]]]:
+        for number, record in self._file.records(start, self._columns):
+            yield number, len(record.get(IMAGE_COLUMN) or b"") + 32 * self._embedder.dimension, record
+
+
+def is_export(schema: "pa.Schema") -> bool:
+    """Whether `library export` wrote a table."""
+    return MARK in (schema.metadata or {})
+
+
+def open_columnar(path: Path) -> ExportedTable | ImageTable | None:
+    """A Parquet or Arrow file as a source; None where it has no images.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no such file, or an export that is damaged.
+    """
+    file = ColumnarFile(path)
+    if not is_export(file.schema):
+        return open_table(path)
+    try:
+        return ExportedTable(file)
+    except ImageRAGError:
+        raise ValueError("it is an export of a library, but does not say with which encoder: export it again") from None
