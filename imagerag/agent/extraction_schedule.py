@@ -3,7 +3,7 @@
 from collections.abc import Set as AbstractSet
 from typing import Final
 
-from imagerag.agent.ports import Lever
+from imagerag.agent.ports import SamplingParameter
 from imagerag.agent.types import RunConfig, SamplingParams
 
 TEMPERATURES: Final = (0.0, 1 / 3, 5 / 6)
@@ -11,33 +11,40 @@ TEMPERATURES: Final = (0.0, 1 / 3, 5 / 6)
 
 
 def extraction_params(
-    tried: int, honours: AbstractSet[Lever], *, seed: int, in_vain: tuple[str, ...] = ()
+    tried: int, honours: AbstractSet[SamplingParameter], *, seed: int, failed: tuple[str, ...] = ()
 ) -> SamplingParams:
     """The next try at naming the missing concepts: hotter, or where temperature is refused, reseeded and reworded.
 
     Args:
         tried: how often the judge was asked already, from 0.
-        honours: the levers this judge answers to.
+        honours: the parameters of a request that change what this judge answers.
         seed: the run's seed.
-        in_vain: what was searched for before, and is not to be named again.
+        failed: what was searched for before, and is not to be named again.
     """
     if "temperature" in honours:
         return SamplingParams(
-            attempt=tried, varied_parameter="temperature", temperature=TEMPERATURES[tried], in_vain=in_vain
+            attempt=tried,
+            varied_parameter="temperature",
+            temperature=TEMPERATURES[tried],
+            failed_searches=failed,
         )
     if tried and honours:
         return SamplingParams(
-            attempt=tried, varied_parameter="seed_and_wording", seed=seed + tried, prompt_variant=tried, in_vain=in_vain
+            attempt=tried,
+            varied_parameter="seed_and_wording",
+            seed=seed + tried,
+            prompt_variant=tried,
+            failed_searches=failed,
         )
-    return SamplingParams(attempt=tried, in_vain=in_vain)
+    return SamplingParams(attempt=tried, failed_searches=failed)
 
 
-def retries_left(tried: int, honours: AbstractSet[Lever]) -> bool:
-    """Whether another try can help: a judge that honours no lever would only say the same again."""
+def retries_left(tried: int, honours: AbstractSet[SamplingParameter]) -> bool:
+    """Whether another try can help: a judge that honours no parameter would give the same answer again."""
     return bool(honours) and tried < len(TEMPERATURES)
 
 
-def retries_counted(tried: int, honours: AbstractSet[Lever]) -> int:
+def retries_counted(tried: int, honours: AbstractSet[SamplingParameter]) -> int:
     """How many tries count as made after `tried`: all of them where another could not help."""
     return tried if retries_left(tried, honours) else len(TEMPERATURES)
 

@@ -146,7 +146,10 @@ class Nodes:
                     state["prompt"], seen.image, verdict=verdict, variation=variation, subjects=seen.subjects
                 ),
                 variation := extraction_params(
-                    tried, self.judge.honours, seed=runtime.context.seed, in_vain=escalation.failed_concepts(state)
+                    tried,
+                    self.judge.honours,
+                    seed=runtime.context.seed,
+                    failed=escalation.failed_concepts(state),
                 ),
             )
             concepts = [concept for concept in answer.concepts if says_something(concept.text)]

@@ -15,7 +15,7 @@ from typing import IO, Any, Final
 from imagerag.agent.errors import UsageError
 from imagerag.agent.regular_files import open_regular, open_regular_text
 from imagerag.batch.input_row import InputRow, default_id, parse_row, row_hash
-from imagerag.evals.suites.prompt_columns import LABELS, SUFFIXES, filters, label_note, named, several, table
+from imagerag.evals.suites.prompt_columns import LABELS, SUFFIXES, canonical_row, filters, label_note, several, table
 from imagerag.store.path_policy import PathPolicy
 
 Source = str | Path | Iterable[str | Mapping[str, Any]]
@@ -43,7 +43,7 @@ def read_rows(source: Source, *, allow_outside: bool = False) -> Iterator[InputR
         rows = _of_values(source)
     known: dict[str, int] = {}
     for item in rows:
-        # Files are named by ids, and not every file system tells upper from lower case.
+        # Files are canonical_row by ids, and not every file system tells upper from lower case.
         first = known.setdefault(item.id.casefold(), item.index)
         if first != item.index:
             raise UsageError(f"lines {first} and {item.index} have the same id, {item.id!r}: give each its own")
@@ -56,10 +56,10 @@ def notes(source: str | Path) -> list[str]:
     try:
         with open_regular_text(path, encoding="utf-8-sig", errors="replace", newline="") as file:
             if path.suffix.lower() in (".csv", ".tsv"):
-                columns = set(named(dict.fromkeys(table(file, path.suffix.lower()).fieldnames or (), "here")))
+                columns = set(canonical_row(dict.fromkeys(table(file, path.suffix.lower()).fieldnames or (), "here")))
             else:
                 read = json.loads(file.readline(_LONGEST) or "0") if path.suffix.lower() != ".txt" else 0
-                columns = set(named(read)) if isinstance(read, dict) else set()
+                columns = set(canonical_row(read)) if isinstance(read, dict) else set()
     except (OSError, ValueError, RecursionError, csv.Error):
         return []  # the batch tells it, line by line
     return [note] if (note := label_note(columns)) else []
@@ -123,7 +123,7 @@ def _of_json(index: int, text: str, files: PathPolicy) -> InputRow:
 
 def _of_object(value: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a JSON object. A filter that is a text may be several, as in the cell of a table."""
-    row = named(value)
+    row = canonical_row(value)
     if isinstance(row.get("filter"), str) and len(several_filters := list(filters(row["filter"]))) > 1:
         row["filter"] = several_filters
     return _options(row)
@@ -137,7 +137,7 @@ def _of_csv(path: Path, files: PathPolicy) -> Iterator[InputRow]:
     with open_regular_text(path, encoding="utf-8-sig", errors="replace", newline="") as file:
         rows = table(file, path.suffix.lower())
         try:
-            if "prompt" not in named(dict.fromkeys(rows.fieldnames or (), "here")):
+            if "prompt" not in canonical_row(dict.fromkeys(rows.fieldnames or (), "here")):
                 raise UsageError(f"{path} has no column 'prompt' in its first row")
             yield from _of_rows(rows, files)
         except csv.Error as error:
@@ -149,7 +149,7 @@ def _of_rows(rows: Iterable[dict[Any, Any]], files: PathPolicy) -> Iterator[Inpu
         if None in row:
             yield InputRow(index, default_id(index), problem="it has more cells than the first row", raw=str(row))
             continue
-        filled = named({name: cell.strip() for name, cell in row.items() if cell and cell.strip()})
+        filled = canonical_row({name: cell.strip() for name, cell in row.items() if cell and cell.strip()})
         if filled:
             yield parse_row(index, _options({name: _cell(name, cell) for name, cell in filled.items()}), files)
 

@@ -124,7 +124,7 @@ def ask_command(
     if as_json:
         say_json(record.as_json())
     else:
-        say_all(lines(record))
+        say_all(answer_lines(record))
         for name, file in (("sheet", sheet), ("document", out)):
             if file is not None:
                 say(f"  {dim(name)}  {file}")
@@ -147,7 +147,7 @@ def _stopped(rag: ImageRAG, thread: str, *, as_json: bool) -> int:
     return STOPPED
 
 
-def lines(record: AnswerRecord) -> Iterator[str]:
+def answer_lines(record: AnswerRecord) -> Iterator[str]:
     """An answer for people: what was said, by which images, and what else there is to know."""
     answered = record.outcome is AnswerOutcome.ANSWERED
     if record.baseline_answer is not None:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from imagerag.agent.ports import Hit
     from imagerag.agent.types.filters import FilterInput
-    from imagerag.schemas.libraries import Found, SearchDocument
+    from imagerag.schemas.libraries import SearchDocument, SearchResult
 
 
 @click.command("search")
@@ -113,7 +113,7 @@ def search_command(
         )
     else:
         say_all([dim(searched_with(texts))] if texts else [])
-        say_all(lines(name, cosine_wanted, hits, unknown=unknown))
+        say_all(result_lines(name, cosine_wanted, hits, unknown=unknown))
         if not hits:
             say(f"  nothing: {no_match or 'the library is empty, or the filters leave nothing'}")
     return 0
@@ -144,10 +144,10 @@ def document(
     )
 
 
-def _found(hit: "Hit", accepted: bool | None) -> "Found":
-    from imagerag.schemas.libraries import Found
+def _found(hit: "Hit", accepted: bool | None) -> "SearchResult":
+    from imagerag.schemas.libraries import SearchResult
 
-    return Found(
+    return SearchResult(
         id=hit.image.sha256,
         similarity=float(hit.similarity),
         library=hit.library,
@@ -179,7 +179,7 @@ def path_of(source: str) -> str | None:
         return None
 
 
-def lines(library: str, threshold: float | None, hits: "Sequence[Hit]", *, unknown: bool = False) -> list[str]:
+def result_lines(library: str, threshold: float | None, hits: "Sequence[Hit]", *, unknown: bool = False) -> list[str]:
     """The results as a table, bars against the threshold."""
     own = {hit.library: hit.threshold for hit in hits if hit.threshold is not None}
     limits = own or ({} if threshold is None else {"": threshold})

@@ -25,7 +25,7 @@ class ClientContext:
         from imagerag.store.data_dir import DataDir
 
         dependencies = Dependencies(DataDir.find(self.settings.home))
-        dependencies.name(*self.settings.named)
+        dependencies.name(*self.settings.specs)
         return dependencies
 
     @cached_property

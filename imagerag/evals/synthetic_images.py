@@ -97,7 +97,7 @@ def different_things(rng: Random, count: int, *, without: Sequence[Thing] = ()) 
     return tuple(found)
 
 
-def near_miss(rng: Random, thing: Thing, *, without: Sequence[Thing] = ()) -> Thing:
+def hard_negative(rng: Random, thing: Thing, *, without: Sequence[Thing] = ()) -> Thing:
     """The thing with one of its words exchanged, not among `without`."""
     while True:
         name = rng.choice(tuple(WORDS))
@@ -114,7 +114,7 @@ def swapped(rng: Random, name: str) -> tuple[tuple[Thing, Thing], tuple[Thing, T
             return (a, b), (replace(a, **{name: getattr(b, name)}), replace(b, **{name: getattr(a, name)}))
 
 
-def named(text: str) -> tuple[Thing | None, ...]:
+def things_in_text(text: str) -> tuple[Thing | None, ...]:
     """The things that a text names, in order; None for one that leaves a word open or is not of this world."""
     return tuple(
         Thing(mention.shape, mention.colour, mention.pattern)

@@ -114,7 +114,7 @@ class Dependencies:
             self._named.update(filter(None, specs))
 
     @property
-    def named(self) -> frozenset[str]:
+    def user_named_specs(self) -> frozenset[str]:
         """The specs that the user named himself."""
         with self._lock:
             return frozenset(self._named)
@@ -271,7 +271,7 @@ class Dependencies:
 
     def _trusted_encoder(self, library: str, metadata: LibraryMetadata) -> Embedder:
         """The encoder that a library names, where it may: the user's own way to write it counts as the same."""
-        spec, named = metadata.spec, self.named
+        spec, named = metadata.spec, self.user_named_specs
         try:
             check_encoder(library, spec, named)
         except UntrustedError:

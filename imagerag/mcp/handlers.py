@@ -20,7 +20,7 @@ from imagerag.assistants.tool_inputs import (
 from imagerag.assistants.tool_result import ToolResult
 from imagerag.formatting import labels
 from imagerag.mcp import elicitation
-from imagerag.mcp.job_schemas import Ask, Continue, Generate, Result, Start
+from imagerag.mcp.job_schemas import Continue, Generate, JobRequest, Result, Start
 from imagerag.mcp.jobs import Job, Jobs, Work, unrecorded
 from imagerag.mcp.keepalive import cancel_on_disconnect, send_keepalive
 from imagerag.mcp.responses import job_answer, reply, still_running
@@ -73,7 +73,7 @@ class Handlers:
         job = self._begin(GenerateImage(**_without(given, "keep")), ctx, keep=given.keep)
         return await reply(self.service, job_answer(job, self.jobs.idle_timeout_s))
 
-    async def run_status(self, given: Ask, ctx: "Ctx") -> "Reply":
+    async def run_status(self, given: JobRequest, ctx: "Ctx") -> "Reply":
         """The status of a run: by its job on this server, else by its record."""
         job = self.jobs.get(given.run_id)
         if job is not None:
@@ -92,7 +92,7 @@ class Handlers:
             return await reply(self.service, still_running(job))
         return await reply(self.service, answer, thumbnail=given.thumbnail)
 
-    async def cancel_run(self, given: Ask, ctx: "Ctx") -> "Reply":
+    async def cancel_run(self, given: JobRequest, ctx: "Ctx") -> "Reply":
         """Stop a run, and say how it stands once its ending is written down."""
         job = self.jobs.get(given.run_id)
         if job is None or job.state == "ended":

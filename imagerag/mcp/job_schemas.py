@@ -46,13 +46,13 @@ class Start(GenerateImage):
     keep: Keep = False
 
 
-class Ask(Request):
+class JobRequest(Request):
     """Arguments of `run_status` and `cancel_run`."""
 
     run_id: RunId = Field(description="The run, as start_image named it.")
 
 
-class Result(Ask):
+class Result(JobRequest):
     """Arguments of `run_result`."""
 
     wait_s: float = Field(

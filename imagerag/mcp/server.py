@@ -26,7 +26,7 @@ from imagerag.assistants.tool_inputs import (
     refusal,
 )
 from imagerag.assistants.tool_outputs import AnswerReport, ImageReport, LibrariesReport, RunReport, SearchReport
-from imagerag.mcp.job_schemas import ADDED, Ask, Continue, Generate, JobReport, Result, Start
+from imagerag.mcp.job_schemas import ADDED, Continue, Generate, JobReport, JobRequest, Result, Start
 
 if TYPE_CHECKING:
     from mcp.server import MCPServer
@@ -55,9 +55,9 @@ TOOLS: Final[dict[str, tuple[type[Request], type[BaseModel], bool]]] = {
     "ask_library": (AskLibrary, AnswerReport, False),
     "view_image": (ViewImage, ImageReport, True),
     "start_image": (Start, JobReport, False),
-    "run_status": (Ask, JobReport, True),
+    "run_status": (JobRequest, JobReport, True),
     "run_result": (Result, RunReport, True),
-    "cancel_run": (Ask, JobReport, False),
+    "cancel_run": (JobRequest, JobReport, False),
 }
 """Tool → (what it takes, what it answers, whether it changes and spends nothing)."""
 

@@ -14,7 +14,7 @@ from imagerag.store.library.maintenance.statistics import LibraryStatistics
 from imagerag.store.library.maintenance.verification import Verification
 
 
-class Found(Document):
+class SearchResult(Document):
     """An image that a search found.
 
     Attributes:
@@ -51,7 +51,7 @@ class SearchDocument(Document):
     image: str | None
     searched_with: list[str] = Field(default_factory=list)
     threshold: float | None
-    results: list[Found]
+    results: list[SearchResult]
     no_match: str = ""
 
 

@@ -18,7 +18,7 @@ def test_each_try_is_hotter_where_the_judge_takes_a_temperature() -> None:
 
 
 def test_a_judge_that_refuses_temperature_is_reseeded_and_reworded_and_the_variation_says_so() -> None:
-    first, second, third = (extraction_params(n, {"seed", "wording"}, seed=7) for n in range(3))
+    first, second, third = (extraction_params(n, {"seed", "prompt_variant"}, seed=7) for n in range(3))
     assert (first.varied_parameter, second.varied_parameter, third.varied_parameter) == (
         "none",
         "seed_and_wording",

@@ -54,7 +54,7 @@ async def test_what_was_searched_in_vain_is_told(bench):
     bench.judge.enqueue(["a heart"])
     bench.judge.enqueue_missing(["a half moon"], ["an organ"])
     await bench.run()
-    told = [(call.method, call.variation.in_vain) for call in bench.judge.calls if call.method != "critique"]
+    told = [(call.method, call.variation.failed_searches) for call in bench.judge.calls if call.method != "critique"]
     assert told == [
         ("missing_concepts", ("a heart",)),
         ("captions", (HEART,)),
@@ -100,7 +100,7 @@ async def test_words_that_say_nothing_are_no_concept(bench):
 
 async def test_a_judge_that_takes_no_temperature_is_asked_in_other_words_and_the_trace_says_so(bench):
     bench.library.plant("another")
-    bench.judge = ScriptedJudge(["a heart"], honours=frozenset({"seed", "wording"}))
+    bench.judge = ScriptedJudge(["a heart"], honours=frozenset({"seed", "prompt_variant"}))
     bench.judge.enqueue_missing(["a half moon"], ["an organ"])
     record = await bench.run(seed=7)
     asked = [call.variation for call in record.call_log if call.role == "judge.missing_concepts"]

@@ -66,7 +66,7 @@ def max_cost(
     )
     sent += len(content.get("masks") or [])
     text = sum(len(str(content[name]).encode()) for name in _TEXTS if content.get(name))
-    text += sum(len(words.encode()) for words in content.get("variation", {}).get("in_vain", ()))
+    text += sum(len(words.encode()) for words in content.get("variation", {}).get("failed_searches", ()))
     for image in images or []:
         if isinstance(image, list):
             text += _PER_IMAGE + sum(len(str(words).encode()) for words in image[2:])

@@ -145,8 +145,8 @@ class Journal(Protocol):
 
 
 def written(variation: SamplingParams) -> dict[str, Any]:
-    """A variation as part of a request: an empty `in_vain` is left out, and so does not change the key of an answer."""
-    return variation.model_dump(mode="json", exclude=None if variation.in_vain else {"in_vain"})
+    """A variation as part of a request; an empty `failed_searches` is left out, so that it changes no key."""
+    return variation.model_dump(mode="json", exclude=None if variation.failed_searches else {"failed_searches"})
 
 
 def encode(answer: Any) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ puts into the state is the `ImageRef` a `BlobStore` gave back.
 
 from imagerag.agent.ports.capabilities import Capabilities, can_edit, capabilities_of, members_of
 from imagerag.agent.ports.generator import EDIT, GeneratedImage, ImageGenerator, ImagePart, ReferenceTemplate
-from imagerag.agent.ports.judge import Judge, Lever
+from imagerag.agent.ports.judge import Judge, SamplingParameter
 from imagerag.agent.ports.library import (
     BlobStore,
     Embedder,
@@ -49,7 +49,6 @@ __all__ = [
     "ImageGenerator",
     "ImagePart",
     "Judge",
-    "Lever",
     "MissingConcepts",
     "ModelResponse",
     "OptionalEmbedderMethods",
@@ -61,6 +60,7 @@ __all__ = [
     "ReferenceLibrary",
     "ReferenceTemplate",
     "Reranker",
+    "SamplingParameter",
     "can_edit",
     "capabilities_of",
     "estimator_of_all",

@@ -7,7 +7,7 @@ from imagerag.agent.ports.generator import ImagePart
 from imagerag.agent.ports.responses import Captions, Critique, MissingConcepts, Preference, Ranking
 from imagerag.agent.types import Concept, Requirement, SamplingParams, Verdict
 
-Lever = Literal["temperature", "seed", "wording"]
+SamplingParameter = Literal["temperature", "seed", "prompt_variant"]
 
 
 class Judge(Protocol):
@@ -28,7 +28,7 @@ class Judge(Protocol):
     @property
     def identity(self) -> str: ...
     @property
-    def honours(self) -> frozenset[Lever]: ...
+    def honours(self) -> frozenset[SamplingParameter]: ...
 
     async def critique(
         self,

@@ -111,7 +111,7 @@ def last_ask(state: RunState) -> SamplingParams | None:
 def for_captions(state: RunState) -> SamplingParams | None:
     """Parameters of the request for captions: those of the concepts, where these were requested again."""
     asked = last_ask(state)
-    return asked.model_copy(update={"in_vain": failed_captions(state)}) if asked else None
+    return asked.model_copy(update={"failed_searches": failed_captions(state)}) if asked else None
 
 
 def ask_params(calls: Sequence[ModelCall]) -> str:

@@ -75,7 +75,7 @@ class SamplingParams(FrozenModel):
         temperature: sampling temperature in [0, 2]; None leaves the model's default.
         seed: seed for backends that honour one.
         prompt_variant: which of the prompt's wordings to use, 0 the first.
-        in_vain: what was searched for before it and found nothing usable: something else is to be named.
+        failed_searches: concepts or captions of earlier searches that found nothing usable, and are not to be repeated.
     """
 
     attempt: int = Field(default=0, ge=0)
@@ -83,9 +83,9 @@ class SamplingParams(FrozenModel):
     temperature: float | None = Field(default=None, ge=0, le=2)
     seed: int | None = None
     prompt_variant: int = Field(default=0, ge=0)
-    in_vain: tuple[str, ...] = ()
+    failed_searches: tuple[str, ...] = ()
 
-    _earlier = earlier_names(lever="varied_parameter", wording="prompt_variant")
+    _earlier = earlier_names(lever="varied_parameter", wording="prompt_variant", in_vain="failed_searches")
 
 
 class Progress(FrozenModel):

@@ -75,8 +75,8 @@ async def run_evaluation(folder: Path, plan: Plan, options: EvalOptions) -> Eval
         runner = await _runner(folder, plan, options, store, options.cache)
         plan = runner.plan
         plan.keep(folder)
-        for named in plan.named:
-            await asyncio.to_thread(note_named, named)
+        for spec in plan.user_chosen_specs:
+            await asyncio.to_thread(note_named, spec)
         report = await runner.run()
         checks = plan.suite.checks
         found = await run_checks(folder, checks, runner) if checks and report.whole else None
@@ -93,7 +93,7 @@ async def replay_evaluation(folder: Path, options: EvalOptions) -> EvalReplay:
         UsageError: the folder holds no finished evaluation.
     """
     plan = Plan.read(folder)
-    await asyncio.to_thread(check_named, str(folder / FILE), plan.named)
+    await asyncio.to_thread(check_named, str(folder / FILE), plan.user_chosen_specs)
     with exclusive_writer(folder):
         return await _replayed(folder, plan, options)
 

@@ -78,7 +78,7 @@ class Plan(FrozenModel):
         }
 
     @property
-    def named(self) -> list[str]:
+    def user_chosen_specs(self) -> list[str]:
         """The names that only the user may choose: own code, and backends at an address, a path or a hub."""
         from imagerag.graphs.configuration.trust_policy import may_name
 

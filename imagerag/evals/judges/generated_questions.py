@@ -11,7 +11,7 @@ from typing import Final
 
 from imagerag.agent.ports import ImagePart
 from imagerag.evals.judges.questions import JudgeQuestion
-from imagerag.evals.synthetic_images import SyntheticImage, caption_text, chance, different_things, near_miss
+from imagerag.evals.synthetic_images import SyntheticImage, caption_text, chance, different_things, hard_negative
 from imagerag.tools.sketch.caption_text import CaptionClaim, caption_spec, say
 from imagerag.tools.sketch.world import BACKGROUNDS, Scene, Thing, describe, random_scene
 
@@ -68,7 +68,7 @@ def none_there(rng: Random) -> Question:
 def near_by(rng: Random) -> Question:
     """Type 3 at its hardest: what is asked for differs in a single word from what is there."""
     scene = _scene(rng)
-    return Question(scene, describe(near_miss(rng, scene.things[0], without=scene.things)), aligned=False)
+    return Question(scene, describe(hard_negative(rng, scene.things[0], without=scene.things)), aligned=False)
 
 
 def three_things(rng: Random) -> Question:

@@ -191,8 +191,8 @@ async def _decided(
     """Count the decisions of one threshold on own captions and on queries without a match."""
     import numpy as np
 
-    known = set(index.near_misses(SWAP_SAMPLE))
-    near = [text for text in index.near_misses(2 * SWAP_SAMPLE) if text not in known] or sorted(known)
+    known = set(index.hard_negatives(SWAP_SAMPLE))
+    near = [text for text in index.hard_negatives(2 * SWAP_SAMPLE) if text not in known] or sorted(known)
     far = [text for text in unrelated if not index.matches(text).size]
     own, left_out = [], []
     for text, query in zip(texts, asked, strict=True):

@@ -32,7 +32,7 @@ from imagerag.formatting.messages import near
 
 KINDS: Final[Mapping[str, str]] = {
     "text": "cosine of prompt and image: text:independent, text:ViT-B-32/laion2b_s34b_b79k, text:ViT-B-16-SigLIP/webli",
-    "right": "whether the prompt fits better than its near misses: right:independent",
+    "right": "whether the prompt fits better than its hard negatives: right:independent",
     "image": "cosine with images of the real thing: image:independent, image:ViT-B-32/laion2b_s34b_b79k",
     "dino": "the same through a timm model: dino:vit_base_patch16_224.dino",
     "diversity": "how unlike the images of a case's seeds are: diversity:independent",

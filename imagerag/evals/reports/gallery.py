@@ -51,7 +51,7 @@ def gallery(
         "leftOut": left_out,
         "labels": CASES,
     }
-    return render(TEMPLATES, "gallery.html", data=data, thumbnails=thumbnails, plots=list(plots))
+    return render(TEMPLATES, "gallery.html", data=data, images=thumbnails, plots=list(plots))
 
 
 def _answer(result: Result, load_bytes: Callable[[str], bytes | None], thumbnails: dict[str, str]) -> dict[str, Any]:

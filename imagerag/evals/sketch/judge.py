@@ -8,7 +8,7 @@ from imagerag.evals.check_record import Check, unscored_check
 from imagerag.evals.judges.generated_questions import KINDS, Question, questions
 from imagerag.evals.judges.questions import JudgeAnswer, ask
 from imagerag.evals.sketch.context import CheckContext
-from imagerag.evals.synthetic_images import caption_text, named
+from imagerag.evals.synthetic_images import caption_text, things_in_text
 
 
 async def check_judge(context: CheckContext) -> AsyncIterator[Check]:
@@ -40,7 +40,7 @@ async def judge_answer(judge: Judge, id: str, question: Question) -> Check:
         )
     results = {right: answer.aligned == question.aligned}
     if question.missing is not None:
-        results[names] = {thing for text in answer.named for thing in named(text)} == question.missing
+        results[names] = {thing for text in answer.named for thing in things_in_text(text)} == question.missing
     note = "" if all(results.values()) else _note(question, answer)
     return Check(id=id, prompt=question.prompt, results=results, note=note, **used)
 

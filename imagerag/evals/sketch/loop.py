@@ -17,7 +17,7 @@ from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Outcome, cost_of_calls
 from imagerag.evals.check_record import Check, run_id_of, unscored_check
 from imagerag.evals.sketch.context import CheckContext
-from imagerag.evals.synthetic_images import SyntheticImage, caption_text, chance, fill, named
+from imagerag.evals.synthetic_images import SyntheticImage, caption_text, chance, fill, things_in_text
 from imagerag.tools.sketch.painting import KNOWN_PATTERNS, KNOWN_SHAPES
 from imagerag.tools.sketch.world import BACKGROUNDS, Scene, Thing, all_things, random_scene
 
@@ -70,7 +70,7 @@ class World:
 
     @classmethod
     def of(cls, seed: int, cases: int) -> "World":
-        """Up to half of the unknown things are held, so that the absent ones have near misses all around."""
+        """Up to half of the unknown things are held, so that the absent ones have hard negatives all around."""
         things = all_things()
         chance(seed, "loop things").shuffle(things)
         unknown = [thing for thing in things if not generator_knows(thing)]
@@ -179,7 +179,9 @@ def image_errors(prompt: Prompt, record: RunRecord, shown: dict[str, Scene]) -> 
     A thing that the generator does not know is right only when a reference that shows it was sent for it, and a
     reference that shows something else spoils its place. Known things are drawn right.
     """
-    sent = [(named(reference.concept), shown[reference.image.sha256].things) for reference in record.references]
+    sent = [
+        (things_in_text(reference.concept), shown[reference.image.sha256].things) for reference in record.references
+    ]
     found = [
         f"{caption_text([thing])} was not among what the references show"
         for thing in prompt.things

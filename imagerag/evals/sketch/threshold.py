@@ -17,7 +17,7 @@ from typing import Final
 from imagerag.agent.ports import Filter
 from imagerag.evals.check_record import Check, unscored_check
 from imagerag.evals.sketch.context import CheckContext
-from imagerag.evals.synthetic_images import BATCH, SyntheticImage, caption_text, chance, near_miss
+from imagerag.evals.synthetic_images import BATCH, SyntheticImage, caption_text, chance, hard_negative
 from imagerag.formatting.numbers import cosine
 from imagerag.store.library.library import Library
 from imagerag.store.library.schema import NewImage
@@ -80,7 +80,7 @@ def _kept(rng: Random) -> list[Thing]:
 
 
 def queries(rng: Random, shown: Sequence[Scene], count: int) -> list[Query]:
-    """Up to `count` different ones that have a match, and `count` that have none, half of those near misses."""
+    """Up to `count` different ones that have a match, and `count` that have none, half of those hard negatives."""
     there = {thing for scene in shown for thing in scene.things}
     return [*_present(rng, shown, count), *_absent(rng, there, count)]
 
@@ -101,7 +101,7 @@ def _absent(rng: Random, there: set[Thing], count: int) -> list[Query]:
     for _ in range(100 * count):
         if len(near) >= count // 2:
             break
-        near |= {near_miss(rng, rng.choice(known))} - there
+        near |= {hard_negative(rng, rng.choice(known))} - there
     rest = [thing for thing in all_things() if thing not in there | near]
     blind = rng.sample(rest, min(count - len(near), len(rest)))
     return [

@@ -48,7 +48,7 @@ class Truth(FrozenModel):
 
     Attributes:
         labels: what the library images that would help show: one group of names for each thing that is missing.
-        wrong: near misses: prompts that the right image must fit less well than the case's own.
+        wrong: hard negatives: prompts that the right image must fit less well than the case's own.
         images: images of the real thing, to compare the generated one with.
         data: whatever else the suite knows.
     """

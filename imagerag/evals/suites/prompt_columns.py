@@ -28,7 +28,7 @@ LABELS: Final = frozenset((*TAGS, *TRUTH, *NOTED))
 """Columns that say nothing of how a prompt is run."""
 
 
-def named(row: Mapping[Any, Any]) -> dict[str, Any]:
+def canonical_row(row: Mapping[Any, Any]) -> dict[str, Any]:
     """A row under the columns' own names, in lower case; empty cells are left out."""
     cells = {str(key).strip().lower(): value for key, value in row.items() if key and value not in (None, "")}
     return {ALIASES.get(key, key) if ALIASES.get(key) not in cells else key: value for key, value in cells.items()}

@@ -20,7 +20,17 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.regular_files import open_regular_text
 from imagerag.agent.types.filters import parse_filter
 from imagerag.evals.suites.case import Case, CaseImage, Suite, Truth
-from imagerag.evals.suites.prompt_columns import FILTERS, LABELS, SUFFIXES, TAGS, TRUTH, filters, named, several, table
+from imagerag.evals.suites.prompt_columns import (
+    FILTERS,
+    LABELS,
+    SUFFIXES,
+    TAGS,
+    TRUTH,
+    canonical_row,
+    filters,
+    several,
+    table,
+)
 from imagerag.store.path_policy import PathPolicy
 
 OWN: Final = frozenset(("prompt", "id", "initial_image", "subjects", "seed", "seeds", "tags", *FILTERS, *TRUTH))
@@ -50,7 +60,9 @@ def prompt_suite(path: str | Path, *, allow_outside: bool = False) -> Suite:
 
 def _notes(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     """Warnings about columns that an evaluation does not use, such as misspelt ones."""
-    unknown = [column for column in dict.fromkeys(name for row in rows for name in named(row)) if column not in KNOWN]
+    unknown = [
+        column for column in dict.fromkeys(name for row in rows for name in canonical_row(row)) if column not in KNOWN
+    ]
     if not unknown:
         return ()
     columns = ", ".join(unknown[:12]) + (" …" if len(unknown) > 12 else "")
@@ -84,7 +96,7 @@ def _object(line: str) -> Mapping[str, Any]:
 
 
 def _case(at: int, row: Mapping[str, Any], source: Path, files: PathPolicy) -> Case:
-    cells = named(row)
+    cells = canonical_row(row)
     prompt = str(cells.get("prompt", "")).strip()
     if not prompt:
         raise UsageError(f"{source}, case {at + 1} has no prompt")

@@ -110,7 +110,7 @@ def _case(level: str, at: int, seed: int, pool: Sequence[Thing], known: Sequence
         rephrased=say(rng, CaptionClaim(tuple(caption_spec(thing) for thing in things), background)),
         truth=Truth(
             labels=tuple(describe(thing) for thing in unknown),
-            wrong=tuple(caption_text(other, background) for other in near_misses(things)),
+            wrong=tuple(caption_text(other, background) for other in hard_negatives(things)),
             data={"things": [[thing.shape, thing.colour, thing.pattern] for thing in things], "background": background},
         ),
         seeds=(at,),
@@ -118,7 +118,7 @@ def _case(level: str, at: int, seed: int, pool: Sequence[Thing], known: Sequence
     )
 
 
-def near_misses(things: Sequence[Thing]) -> list[tuple[Thing, ...]]:
+def hard_negatives(things: Sequence[Thing]) -> list[tuple[Thing, ...]]:
     """The scene with one word of one of its rare things exchanged for each other word of its kind."""
     return [
         (*things[:at], replace(thing, **{name: word}), *things[at + 1 :])

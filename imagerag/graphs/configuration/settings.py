@@ -101,7 +101,7 @@ class Settings(BaseModel):
             raise FilterError(f"{self.origins.get('filter', FILE)}: {error}") from None
 
     @property
-    def named(self) -> tuple[str, ...]:
+    def specs(self) -> tuple[str, ...]:
         """The specs: each was named by the user himself, or is one that any file may name."""
         specs = (self.generator, self.judge, self.answerer, self.embedder, self.reranker)
         return tuple(spec for spec in specs if spec)

@@ -106,7 +106,7 @@ class Runner:
             raise UnknownRunError(
                 f"run {run_id} has nothing to resume from: it was stopped before its first step, or a server made it"
             )
-        await asyncio.to_thread(check_recorded, run_id, setup, self.dependencies.named)
+        await asyncio.to_thread(check_recorded, run_id, setup, self.dependencies.user_named_specs)
         await pin_snapshots(self.dependencies, setup)
         answer = resume_value(standing, choose, edit)
         async with aclosing(self._follow(run_id, answer, setup, standing.values["prompt"])) as events:
@@ -138,7 +138,7 @@ class Runner:
             raise RunStateError(f"run {run_id} has not ended: imagerag resume {run_id} {how}")
         prompt = validate_prompt(steering.prompt or record.prompt)
         await self._touch_images(record)
-        await asyncio.to_thread(check_recorded, run_id, setup, self.dependencies.named)
+        await asyncio.to_thread(check_recorded, run_id, setup, self.dependencies.user_named_specs)
         setup = await pin_snapshots(self.dependencies, apply_options(setup, steering))
         parts, subjects = await self.dependencies.parts(setup), standing.values.get("subjects") or []
         await check_kept_masks(parts.generator, subjects, self.dependencies.blobs)

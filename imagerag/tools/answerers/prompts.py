@@ -73,7 +73,7 @@ def question(
     finding: MetadataResult | None,
     earlier: Sequence[ConversationTurn],
     sources: Sequence[Source],
-    wording: int,
+    variant: int,
     question_images: int = 0,
 ) -> str:
     """The question, what came before it, and the form of the answer; with the number of the person's own images."""
@@ -86,7 +86,7 @@ def question(
         )
     if earlier:
         parts.append("What was said before in this conversation:\n" + "\n".join(map(_exchange, earlier)))
-    parts += [f"QUESTION: {quoted(text)}", _ASK[wording % len(_ASK)], _FORM]
+    parts += [f"QUESTION: {quoted(text)}", _ASK[variant % len(_ASK)], _FORM]
     return "\n\n".join(parts)
 
 

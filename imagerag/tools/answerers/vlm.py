@@ -82,7 +82,7 @@ class VlmAnswerer:
                 finding=finding,
                 earlier=earlier,
                 sources=sources,
-                wording=variation.prompt_variant,
+                variant=variation.prompt_variant,
                 question_images=len(question_images),
             )
         )

@@ -10,10 +10,10 @@ from imagerag.agent.ports import (
     ImageCheck,
     ImagePart,
     Judge,
-    Lever,
     MissingConcepts,
     Preference,
     Ranking,
+    SamplingParameter,
 )
 from imagerag.agent.rephrasing import Rephrased, Rephraser
 from imagerag.agent.types import Concept, Requirement, SamplingParams, Verdict
@@ -34,7 +34,7 @@ class FallbackJudge(Fallback[Judge]):
     _images_taken = 0
 
     @property
-    def honours(self) -> frozenset[Lever]:
+    def honours(self) -> frozenset[SamplingParameter]:
         """What changes the answers of all of them."""
         return frozenset.intersection(*(member.honours for member in self.members))
 

@@ -1,4 +1,4 @@
-"""The clip judge set up for the sketch world: its words, its near misses, and numbers tuned on its drawings."""
+"""The clip judge set up for the sketch world: its words, its hard negatives, and numbers tuned on its drawings."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -40,7 +40,7 @@ def sketch_clip_judge(embedder: Embedder) -> ClipJudge:
     """A `ClipJudge` that knows which words the sketch world has; it sees pixels only, through the embedder."""
     return SketchJudge(
         embedder,
-        near_misses=hard_negatives,
+        hard_negatives=hard_negatives,
         others=lambda _: (),
         wordings=wordings,
         split=checklist,
@@ -113,7 +113,7 @@ def hard_negatives(text: str) -> list[str]:
     return [phrase for phrase in others if phrase != own]
 
 
-def reworded(requirement: Requirement, wording: int) -> tuple[Requirement, ...]:
+def reworded(requirement: Requirement, variant: int) -> tuple[Requirement, ...]:
     """The same thing in other words of this world: synonyms, another order. What means nothing here is left out.
 
     It stays the same thing: an image of a part of it would take its place in a drawing, and be no better.
@@ -126,7 +126,7 @@ def reworded(requirement: Requirement, wording: int) -> tuple[Requirement, ...]:
     else:
         return ()
     others = [text for text in dict.fromkeys(articles(texts)) if text != requirement.text.lower()]
-    return tuple(Requirement(text=text, kind=requirement.kind) for text in others[wording - 1 : wording])
+    return tuple(Requirement(text=text, kind=requirement.kind) for text in others[variant - 1 : variant])
 
 
 def _other_words(mention: ParsedMention) -> list[str]:

@@ -16,11 +16,11 @@ from imagerag.agent.ports import (
     Critique,
     GeneratedImage,
     ImagePart,
-    Lever,
     MissingConcepts,
     Preference,
     Ranking,
     ReferenceTemplate,
+    SamplingParameter,
 )
 from imagerag.agent.rephrasing import Rephrased
 from imagerag.agent.types import Concept, Requirement, RequirementCheck, SamplingParams, Size, Verdict
@@ -139,7 +139,7 @@ class ScriptedJudge(_Script):
     def __init__(
         self,
         *script: Judgement | Callable[[str, ImagePart], Judgement],
-        honours: frozenset[Lever] = frozenset({"temperature"}),
+        honours: frozenset[SamplingParameter] = frozenset({"temperature"}),
         identity: str = "scripted:judge",
         latency_s: float = 0,
     ) -> None:

@@ -19,7 +19,7 @@ from imagerag.evals.metrics.retrieval import folded
 from imagerag.evals.metrics.vlm_scores import chance_of_yes
 from imagerag.evals.result_record import InitialImage, Result
 from imagerag.evals.suites.case import Case, CaseImage, Truth
-from imagerag.evals.suites.sketch import near_misses
+from imagerag.evals.suites.sketch import hard_negatives
 from imagerag.evals.synthetic_images import SyntheticImage as Drawing
 from imagerag.evals.synthetic_images import chance
 from imagerag.store.data_dir import DataDir
@@ -69,7 +69,7 @@ async def test_a_prompt_that_the_encoder_cannot_read_whole_is_not_scored(tmp_pat
 
 
 async def test_right_means_righter_than_every_near_miss(tmp_path: Path) -> None:
-    wrong = tuple(describe(other) for (other,) in near_misses([BOLT]))
+    wrong = tuple(describe(other) for (other,) in hard_negatives([BOLT]))
     case = Case(id="c", prompt=describe(BOLT), truth=Truth(wrong=wrong))
     assert await scores("right:sketch", sample(tmp_path, case, drawn(BOLT))) == {"right:sketch": True}
     other = drawn(Thing("bolt", "blue", "ringed"))

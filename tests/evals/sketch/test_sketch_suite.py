@@ -46,7 +46,15 @@ from imagerag.evals.sketch.threshold import KINDS as KINDS_OF_LIBRARY
 from imagerag.evals.sketch.threshold import Query, metrics, queries, scenes
 from imagerag.evals.suites.case import Checks
 from imagerag.evals.suites.sketch import sketch_suite
-from imagerag.evals.synthetic_images import SyntheticImage, caption_text, chance, named, near_miss, swapped, vectors
+from imagerag.evals.synthetic_images import (
+    SyntheticImage,
+    caption_text,
+    chance,
+    hard_negative,
+    swapped,
+    things_in_text,
+    vectors,
+)
 from imagerag.store.data_dir import DataDir
 from imagerag.store.journal import open_journal
 from imagerag.store.library.library import Library
@@ -252,7 +260,7 @@ def test_every_target_belongs_to_a_metric_of_a_part() -> None:
 def test_questions_are_what_they_say() -> None:
     for name, question in questions(seed=5, cases=30):
         kind, there = name.split("/")[1], set(question.scene.things)
-        asked = set(named(question.prompt))
+        asked = set(things_in_text(question.prompt))
         on = f"on a {question.scene.background} background"
         if kind == "background":
             assert question.aligned == (on in question.prompt)
@@ -278,7 +286,7 @@ def test_prompts_of_the_loop_are_what_they_say() -> None:
         unknown = {thing for thing in prompt.things if not generator_knows(thing)}
         assert unknown <= set(world.held if prompt.kind == "held" else world.absent)
         assert bool(unknown) == (prompt.kind != "known")
-        assert set(named(prompt.text.split(" on a")[0])) == set(prompt.things)
+        assert set(things_in_text(prompt.text.split(" on a")[0])) == set(prompt.things)
 
 
 def test_queries_of_the_threshold_are_what_they_say() -> None:
@@ -332,12 +340,12 @@ def test_chance_is_its_own_for_every_purpose_and_never_that_of_training() -> Non
 
 def test_words_and_things() -> None:
     assert caption_text([STAR, CIRCLE], "grid") == "a red ringed bolt and a blue solid circle on a grid background"
-    assert named(caption_text([STAR, CIRCLE])) == (STAR, CIRCLE)
-    assert named("a red bolt") == (None,)
+    assert things_in_text(caption_text([STAR, CIRCLE])) == (STAR, CIRCLE)
+    assert things_in_text("a red bolt") == (None,)
     rng = Random(0)
     for _ in range(50):
         thing = random_thing(rng)
-        assert near_miss(rng, thing) != thing
+        assert hard_negative(rng, thing) != thing
         (a, b), (c, d) = swapped(rng, "colour")
         assert (c.colour, d.colour, c.shape, d.pattern) == (b.colour, a.colour, a.shape, b.pattern)
 

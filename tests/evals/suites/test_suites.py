@@ -14,7 +14,7 @@ from imagerag.evals.suites.prompt_files import prompt_suite
 from imagerag.evals.suites.registry import find_suite
 from imagerag.evals.suites.sketch import LEVELS, rare, sketch_suite
 from imagerag.evals.suites.sketch_libraries import render_image
-from imagerag.evals.synthetic_images import named
+from imagerag.evals.synthetic_images import things_in_text
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.store.data_dir import DataDir
 from imagerag.tools.sketch.world import Thing
@@ -28,7 +28,7 @@ def test_the_sketch_suite_asks_for_rare_things_only_in_six_levels() -> None:
         things = [Thing(*words) for words in case.truth.data["things"]]
         unknown = [thing for thing in things if rare(thing)]
         assert unknown
-        assert {*named(case.prompt.split(" on a")[0])} == {*things}
+        assert {*things_in_text(case.prompt.split(" on a")[0])} == {*things}
         assert len(case.truth.labels) == len(unknown)
         assert case.prompt not in case.truth.wrong
     tags = [tag for case in suite.cases for tag in case.tags]

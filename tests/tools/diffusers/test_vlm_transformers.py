@@ -107,7 +107,7 @@ def test_a_judge_from_a_spec(folder: Callable[[str], Path], monkeypatch: pytest.
     judge = transformers_judge(BackendSpec.parse("transformers:Qwen/Qwen3-VL-4B-Instruct?votes=3&longest_side=512"))
     assert judge.identity == "transformers:Qwen/Qwen3-VL-4B-Instruct?votes=3&longest_side=512"
     assert (judge.votes, judge.longest_side) == (3, 512)
-    assert judge.honours == {"temperature", "seed", "wording"}
+    assert judge.honours == {"temperature", "seed", "prompt_variant"}
     local = transformers_judge(BackendSpec.parse(f"transformers:{folder('vlm')}?dtype=bfloat16"))
     assert local.identity.startswith("transformers:vlm~")
     assert local.identity.endswith("?dtype=bfloat16")

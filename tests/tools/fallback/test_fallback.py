@@ -118,7 +118,7 @@ def test_it_promises_what_all_of_them_keep() -> None:
     assert (fallback.max_references, fallback.sizes, fallback.capabilities.supports_seed) == (2, (large,), False)
     assert fallback.identity == "one:a,any:c,two:b,on-refusal"
     judge = FallbackJudge(
-        [ScriptedJudge(honours=frozenset({"seed", "wording"})), ScriptedJudge(honours=frozenset({"seed"}))]
+        [ScriptedJudge(honours=frozenset({"seed", "prompt_variant"})), ScriptedJudge(honours=frozenset({"seed"}))]
     )
     assert judge.honours == {"seed"}
     with pytest.raises(SpecError):

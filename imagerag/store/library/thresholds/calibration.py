@@ -6,7 +6,7 @@ threshold is measured on the library itself. Three questions are asked of it:
 * *unrelated*: how near does the best image come to a caption that has nothing to do with it? A shipped bank of
   captions is searched with; what they rarely reach is all there is to go by for a library without captions.
 * *own*: how near is the best image that really shows what a caption of the library says?
-* *near misses*: how near does the best image come when the library does not hold what is asked for, but things like
+* *hard negatives*: how near does the best image come when the library does not hold what is asked for, but things like
   it? A caption of the library is searched with and the images that show it are left out; and captions are made that
   differ from one of the library's by a single word, and that no image fits.
 
@@ -64,7 +64,7 @@ QUANTILES = 101
 
 @dataclass(frozen=True)
 class _Questions:
-    """What a library is asked: its own captions, near misses of them, and what has nothing to do with it."""
+    """What a library is asked: its own captions, hard negatives of them, and what has nothing to do with it."""
 
     own: Sequence[CaptionQuery]
     near: Sequence[str]
@@ -74,7 +74,7 @@ class _Questions:
     def of(cls, columns: Any) -> "_Questions":
         index = CaptionIndex.of_columns(columns)
         unrelated = [text for text in NULL_CAPTIONS if not index.shows(text)]
-        return cls(index.sample(OWN_SAMPLE), index.near_misses(SWAP_SAMPLE), unrelated)
+        return cls(index.sample(OWN_SAMPLE), index.hard_negatives(SWAP_SAMPLE), unrelated)
 
     @property
     def texts(self) -> list[str]:

@@ -121,7 +121,7 @@ class CaptionIndex:
         said = self._said(most)
         return [CaptionQuery(text, found) for text, found in zip(said, self._matches(said), strict=True)]
 
-    def near_misses(self, most: int) -> list[str]:
+    def hard_negatives(self, most: int) -> list[str]:
         """Up to `most` texts that differ from what a caption says by one word, and that no image fits.
 
         Which words can stand for each other is learned from phrases that differ in one place only: from "a red

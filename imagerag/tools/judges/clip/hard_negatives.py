@@ -1,4 +1,4 @@
-"""What an image could show instead: near misses of a phrase, and a bank of common things.
+"""What an image could show instead: hard negatives of a phrase, and a bank of common things.
 
 A cosine alone says little: it differs from encoder to encoder and from phrase to phrase. Whether a phrase beats what
 else the image could be showing is the zero-shot question CLIP was made for (Radford et al., 2021, section 3.1).
@@ -58,7 +58,7 @@ def common_objects(text: str) -> list[str]:
     return [f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}" for noun in NOUNS if noun not in words]
 
 
-def reworded(requirement: Requirement, wording: int) -> tuple[Requirement, ...]:
+def reworded(requirement: Requirement, variant: int) -> tuple[Requirement, ...]:
     """A thing in more general words: without its properties, and then by its noun alone. A style has no others."""
     if requirement.kind == "style":
         return ()
@@ -66,7 +66,7 @@ def reworded(requirement: Requirement, wording: int) -> tuple[Requirement, ...]:
     words = re.findall(r"[\w'-]+", head)
     before = words[:1] if words and words[0] in DETERMINERS else []
     rest = [word for word in words[len(before) :] if word not in ADJECTIVES | {"and", "or"}]
-    general = rest if wording == 1 else rest[-1:]
+    general = rest if variant == 1 else rest[-1:]
     if not general or general == words[len(before) :]:
         return ()
     if before in (["a"], ["an"]):

@@ -20,13 +20,13 @@ from imagerag.agent.ports import (
     Critique,
     Embedder,
     ImagePart,
-    Lever,
     MissingConcepts,
     Preference,
     Ranking,
+    SamplingParameter,
 )
 from imagerag.agent.types import Concept, Requirement, SamplingParams, Verdict
-from imagerag.tools.judges.clip import hard_negatives
+from imagerag.tools.judges.clip import hard_negatives as negatives
 from imagerag.tools.judges.clip.checklist import ABSENT, checklist, unchecked
 from imagerag.tools.judges.clip.crops import AROUND
 from imagerag.tools.judges.clip.image_comparison import Comparisons, compared, whole_image_comparisons
@@ -69,7 +69,7 @@ class ClipJudge:
 
     Args:
         embedder: what it looks through.
-        near_misses: rewordings that must not fit as well: `a red ball` -> `a blue ball`, ...
+        hard_negatives: rewordings that must not fit as well: `a red ball` -> `a blue ball`, ...
         others: further things it could be, for content only.
         wordings: how a requirement and its rivals, which are of one kind, are put to the encoder.
         split: makes the checklist of a prompt.
@@ -84,14 +84,14 @@ class ClipJudge:
         identity: `provider:model`; by default `clip:` and the embedder's spec.
     """
 
-    honours: frozenset[Lever] = frozenset({"wording"})
+    honours: frozenset[SamplingParameter] = frozenset({"prompt_variant"})
 
     def __init__(
         self,
         embedder: Embedder,
         *,
-        near_misses: Rivals = hard_negatives.hard_negatives,
-        others: Rivals = hard_negatives.common_objects,
+        hard_negatives: Rivals = negatives.hard_negatives,
+        others: Rivals = negatives.common_objects,
         wordings: Wordings = photo_wordings,
         split: Callable[[str], Sequence[Requirement]] = checklist,
         regions: "Regions" = border_regions,
@@ -103,7 +103,7 @@ class ClipJudge:
         unchecked: Callable[[Requirement], str] = unchecked,
         comparisons: Comparisons | None = None,
         split_edit: Callable[[str], Sequence[Requirement]] | None = None,
-        reworded: Rewordings = hard_negatives.reworded,
+        reworded: Rewordings = negatives.reworded,
         identity: str | None = None,
     ) -> None:
         self._embedder, self._split, self._identity = embedder, split, identity
@@ -111,7 +111,7 @@ class ClipJudge:
         self._comparisons = comparisons or whole_image_comparisons(embedder, regions)
         self._eye = RegionScorer(
             embedder=embedder,
-            near_misses=near_misses,
+            hard_negatives=hard_negatives,
             others=others,
             wordings=wordings,
             regions=regions,
@@ -177,7 +177,7 @@ class ClipJudge:
         unmet = unmet_requirements(asked, findings)
         concepts = tuple(concept for concept in map(concept_of, unmet) if concept is not None)
         if variation.prompt_variant and concepts:
-            known = {text.casefold() for text in variation.in_vain}
+            known = {text.casefold() for text in variation.failed_searches}
             named = {concept.text for concept in concepts}
             own = [requirement for requirement in unmet if requirement.text in named]
             others = [other for requirement in own for other in self._reworded(requirement, variation.prompt_variant)]

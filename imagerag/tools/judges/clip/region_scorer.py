@@ -61,7 +61,7 @@ class RegionScorer:
     """An encoder, and how to look through it. The fields are those of `ClipJudge`."""
 
     embedder: Embedder
-    near_misses: Rivals
+    hard_negatives: Rivals
     others: Rivals
     wordings: Wordings
     regions: Regions
@@ -104,7 +104,7 @@ class RegionScorer:
         return lru_cache(maxsize=512)(self._search)
 
     def _search(self, requirement: Requirement) -> "_Search":
-        near = tuple(self.near_misses(requirement.text))
+        near = tuple(self.hard_negatives(requirement.text))
         far = tuple(self.others(requirement.text)) if requirement.kind == "content" else ()
         phrases = (requirement.text, *near, *far)
         texts = tuple(self.wordings(phrases, requirement.kind))
@@ -143,7 +143,7 @@ class _Search:
     """A requirement and its rivals, as phrases and as put to the encoder.
 
     Attributes:
-        near: so many of the rivals, the first ones, are near misses.
+        near: so many of the rivals, the first ones, are hard negatives.
         unchecked: why it cannot be told from any image; empty where it can.
     """
 

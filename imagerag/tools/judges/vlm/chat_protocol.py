@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Any, Literal, Protocol, TypedDict
 
 from imagerag.agent.control_tokens import neutralised
-from imagerag.agent.ports import Lever
+from imagerag.agent.ports import SamplingParameter
 from imagerag.agent.types import SamplingParams
 
 
@@ -97,7 +97,7 @@ class ChatModel(Protocol):
     @property
     def identity(self) -> str: ...
     @property
-    def honours(self) -> frozenset[Lever]: ...
+    def honours(self) -> frozenset[SamplingParameter]: ...
 
     async def ask(
         self, turns: Sequence[ChatMessage], *, schema: Schema | None, variation: SamplingParams

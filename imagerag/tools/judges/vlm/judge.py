@@ -16,10 +16,10 @@ from imagerag.agent.ports import (
     Critique,
     ImageCheck,
     ImagePart,
-    Lever,
     MissingConcepts,
     Preference,
     Ranking,
+    SamplingParameter,
 )
 from imagerag.agent.rephrasing import Rephrased
 from imagerag.agent.threads import in_thread
@@ -78,7 +78,7 @@ class VlmJudge:
         )
 
     @property
-    def honours(self) -> frozenset[Lever]:
+    def honours(self) -> frozenset[SamplingParameter]:
         """What the model takes, as far as is known by now."""
         return self.chat.honours
 
@@ -147,7 +147,7 @@ class VlmJudge:
         shown = await self._shown(prompt, image, subjects)
         turns = [
             *decided(shown, verdict, subjects),
-            user(prompts.list_missing(variation.prompt_variant), *other_concepts(variation.in_vain)),
+            user(prompts.list_missing(variation.prompt_variant), *other_concepts(variation.failed_searches)),
         ]
         reply = await self.chat.ask(turns, schema=None, variation=variation)
         return MissingConcepts(concepts=response_parsing.concepts(reply.text), raw=reply.text, **built_messages(reply))
@@ -180,8 +180,8 @@ class VlmJudge:
         before = [system(), user(prompts.asked_for(prompt))]
         if image is not None and verdict is not None:
             before = listed(decided(await self._shown(prompt, image, subjects), verdict, subjects), concepts)
-        question = prompts.write_captions(concepts, words=words, wording=variation.prompt_variant)
-        turns = joined([*before, user(question, *other_captions(variation.in_vain))])
+        question = prompts.write_captions(concepts, words=words, variant=variation.prompt_variant)
+        turns = joined([*before, user(question, *other_captions(variation.failed_searches))])
         reply = await self.chat.ask(turns, schema=None, variation=variation)
         found = response_parsing.captions(reply.text, len(concepts))
         return Captions(captions=found, raw=reply.text, **built_messages(reply))
@@ -236,8 +236,8 @@ class VlmJudge:
     ) -> Critique:
         edit = any(image.role == "edit" for image in sent)
 
-        def turns(checklist: Sequence[Requirement], wording: int) -> list[ChatMessage]:
-            return joined([*shown, user(prompts.fused(checklist, words=words, wording=wording, edit=edit))])
+        def turns(checklist: Sequence[Requirement], variant: int) -> list[ChatMessage]:
+            return joined([*shown, user(prompts.fused(checklist, words=words, variant=variant, edit=edit))])
 
         replies = [
             await self.chat.ask(turns(requirements, variation.prompt_variant), schema=CRITIQUE, variation=variation)
@@ -258,8 +258,8 @@ class VlmJudge:
         return Critique(verdict=verdict, requirements=checklist, raw=raw, **built_messages(*replies, requests=asked))
 
     async def _decide(self, shown: list[ChatMessage], sent: Sequence[ImagePart], variation: SamplingParams) -> Critique:
-        def turns(wording: int) -> list[ChatMessage]:
-            return joined([*shown, user(prompts.decide(wording, sent))])
+        def turns(variant: int) -> list[ChatMessage]:
+            return joined([*shown, user(prompts.decide(variant, sent))])
 
         replies: list[ChatResponse] = [
             await self.chat.ask(turns(variation.prompt_variant), schema=None, variation=variation)

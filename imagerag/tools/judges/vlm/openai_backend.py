@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
 from imagerag.agent.errors import AuthError, QuotaError, RefusalError
-from imagerag.agent.ports import Lever
+from imagerag.agent.ports import SamplingParameter
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import SamplingParams
 from imagerag.tools.judges.vlm.chat_protocol import ChatMessage, ChatResponse, Schema
@@ -104,14 +104,14 @@ class OpenAIChat:
         return self.max_tokens or (LONGEST_ANSWER if paid else None)
 
     @property
-    def honours(self) -> frozenset[Lever]:
+    def honours(self) -> frozenset[SamplingParameter]:
         """Temperature unless it is declared, or proved, to be refused; a seed until it is; other words always."""
-        levers: set[Lever] = {"wording"}
+        varied: set[SamplingParameter] = {"prompt_variant"}
         if "temperature" not in self.refused and declared_temperature(self.model):
-            levers.add("temperature")
+            varied.add("temperature")
         if "seed" not in self.refused:
-            levers.add("seed")
-        return frozenset(levers)
+            varied.add("seed")
+        return frozenset(varied)
 
     @property
     def image_limit(self) -> int | None:
@@ -201,7 +201,7 @@ class OpenAIChat:
         return {name for name, sent in fields.items() if sent} | (options.keys() & {"temperature", "seed"})
 
     def _within_reach(self, variation: SamplingParams) -> SamplingParams:
-        """The variation in levers this model has: where temperature is refused, a further ask gets another seed.
+        """The variation that this model takes: where temperature is refused, a retry gets another seed.
 
         Other words are the caller's part, who reads `honours`. Only the very call that proves the refusal comes here
         with a temperature: the first of a schedule, or the first of a process that goes on with a run.

@@ -193,45 +193,45 @@ def sent_along(number: int, image: ImagePart) -> str:
     return f"Picture {number}, {what}.{name}{caption}" + (f" {_SAME}" if image.likeness else "")
 
 
-def fused(requirements: Sequence[Requirement], *, words: int, wording: int, edit: bool = False) -> str:
+def fused(requirements: Sequence[Requirement], *, words: int, variant: int, edit: bool = False) -> str:
     """The one question of fused judging; the checklist is taken verbatim where there is one.
 
     Args:
         requirements: where all of them compare with another image, the model makes the prompt's own before them.
         edit: whether the image is one that was to be changed.
     """
-    parts = [_pick(_FUSED, wording)]
+    parts = [_pick(_FUSED, variant)]
     points = "\n".join(f"{n}. [{r.kind}] {quoted(r.text)}" for n, r in enumerate(requirements, start=1))
     if any(requirement.image is None for requirement in requirements):
         parts += ["Use exactly this checklist, with its numbers and its words.", f"CHECKLIST:\n{points}"]
     else:
-        parts.insert(0, _pick(_MAKE_CHECKLIST, wording) + f" {_CERTAIN}" + (f" {_KEPT}" if edit else ""))
+        parts.insert(0, _pick(_MAKE_CHECKLIST, variant) + f" {_CERTAIN}" + (f" {_KEPT}" if edit else ""))
         if requirements:
             points = "\n".join(f"- [{r.kind}] {quoted(r.text)}" for r in requirements)
             parts += ["After your own points come these, word for word and of these kinds.", f"CHECKLIST:\n{points}"]
     return "\n\n".join([*parts, _CAPTIONS_OF_UNMET.format(words=words), _FUSED_FORM])
 
 
-def decide(wording: int, sent: Sequence[ImagePart] = ()) -> str:
+def decide(variant: int, sent: Sequence[ImagePart] = ()) -> str:
     """The first of the three questions: does it match, what had to stay and to look the same included?"""
     more = _KEPT_TOO if sent and sent[0].role == "edit" else ""
     more += _SAME_TOO if any(image.likeness for image in sent) else ""
-    return _pick(_DECIDE, wording) + more
+    return _pick(_DECIDE, variant) + more
 
 
 _KEPT_TOO: Final = " It is no, too, where something changed against the original that the prompt leaves as it was."
 _SAME_TOO: Final = " It is no, too, where something is not recognisably the very same that had to be."
 
 
-def list_missing(wording: int) -> str:
+def list_missing(variant: int) -> str:
     """The second: what is missing?"""
-    return f"{_pick(_LIST, wording)} {_CERTAIN_LINE}"
+    return f"{_pick(_LIST, variant)} {_CERTAIN_LINE}"
 
 
-def write_captions(concepts: Sequence[Concept], *, words: int, wording: int) -> str:
+def write_captions(concepts: Sequence[Concept], *, words: int, variant: int) -> str:
     """The third: one caption per concept."""
     numbered = "\n".join(f"{n}. {quoted(concept.text)}" for n, concept in enumerate(concepts, start=1))
-    return f"{_pick(_CAPTION, wording).format(words=words)}\n\nCONCEPTS:\n{numbered}"
+    return f"{_pick(_CAPTION, variant).format(words=words)}\n\nCONCEPTS:\n{numbered}"
 
 
 def compare() -> str:
@@ -246,5 +246,5 @@ def choose(query: str, captions: Sequence[str], *, sheets: int) -> str:
     return "\n\n".join([f"SEARCH: {quoted(query)}", *(["\n".join(lines)] if lines else []), question])
 
 
-def _pick(wordings: Sequence[str], wording: int) -> str:
-    return wordings[wording % len(wordings)]
+def _pick(variants: Sequence[str], variant: int) -> str:
+    return variants[variant % len(variants)]

@@ -16,15 +16,15 @@ _OTHER_CAPTIONS: Final = (
 )
 
 
-def other_concepts(in_vain: Sequence[str]) -> tuple[str, ...]:
+def other_concepts(failed_searches: Sequence[str]) -> tuple[str, ...]:
     """What to add to the question for missing concepts; nothing where nothing was searched in vain."""
-    return _with(_OTHER_CONCEPTS, in_vain)
+    return _with(_OTHER_CONCEPTS, failed_searches)
 
 
-def other_captions(in_vain: Sequence[str]) -> tuple[str, ...]:
+def other_captions(failed_searches: Sequence[str]) -> tuple[str, ...]:
     """What to add to the question for captions."""
-    return _with(_OTHER_CAPTIONS, in_vain)
+    return _with(_OTHER_CAPTIONS, failed_searches)
 
 
-def _with(words: str, in_vain: Sequence[str]) -> tuple[str, ...]:
-    return ("\n".join([words, *(f"SEARCH: {quoted(text)}" for text in in_vain)]),) if in_vain else ()
+def _with(words: str, failed_searches: Sequence[str]) -> tuple[str, ...]:
+    return ("\n".join([words, *(f"SEARCH: {quoted(text)}" for text in failed_searches)]),) if failed_searches else ()

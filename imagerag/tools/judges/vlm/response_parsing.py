@@ -18,7 +18,18 @@ from imagerag.formatting.messages import invalid
 from imagerag.tools.judges.vlm.json_parsing import objects_in
 from imagerag.tools.model_text import cannot, check_refusal, clean, fold, is_refusal, silence, unfenced
 
-__all__ = ["cannot", "captions", "clean", "concepts", "fold", "is_refusal", "lines", "model_of", "unfenced", "verdict"]
+__all__ = [
+    "cannot",
+    "captions",
+    "clean",
+    "concepts",
+    "fold",
+    "is_refusal",
+    "list_items",
+    "model_of",
+    "unfenced",
+    "verdict",
+]
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -166,7 +177,7 @@ _NOTHING = re.compile(
 )
 
 
-def lines(text: str) -> list[str]:
+def list_items(text: str) -> list[str]:
     """The items of a list in lines, bullets, numbers or JSON, without their marks; a line that introduces is left out.
 
     Raises:
@@ -210,7 +221,7 @@ def concepts(text: str) -> tuple[Concept, ...]:
         return ()
     kind: _Kind = "content"
     found: dict[str, Concept] = {}
-    for line in lines(text):
+    for line in list_items(text):
         heading = _HEADING.match(fold(line))
         if heading:
             kind = _kind(heading["kind"])
@@ -237,7 +248,7 @@ def captions(text: str, count: int) -> tuple[str, ...]:
     check_refusal(text)
     if cannot(text):
         raise JudgeReplyError("the judge said that it could not write captions", raw=text)
-    found = [line.strip(' \t"“”') for line in lines(text)]
+    found = [line.strip(' \t"“”') for line in list_items(text)]
     if count == 1 and len(found) > 1 and not any(_BULLET.match(line) for line in unfenced(text).splitlines()):
         found = [" ".join(found)]
     if len(found) != count or not all(found):

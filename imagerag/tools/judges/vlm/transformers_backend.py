@@ -15,7 +15,7 @@ from imagerag.agent.control_tokens import without_tokens
 from imagerag.agent.errors import BackendError, JudgeReplyError, SpecError, first_line
 from imagerag.agent.extras import require_extra
 from imagerag.agent.images.decoding import open_rgb
-from imagerag.agent.ports import FREE, Embedder, Lever, PriceEstimator
+from imagerag.agent.ports import FREE, Embedder, PriceEstimator, SamplingParameter
 from imagerag.agent.types import SamplingParams
 from imagerag.tools.generators.diffusers.devices import (
     DTYPES,
@@ -78,7 +78,9 @@ class TransformersChat:
     device: str | None = None
     dtype: str | None = None
     max_new_tokens: int = MAX_NEW_TOKENS
-    honours: frozenset[Lever] = field(default=frozenset({"temperature", "seed", "wording"}), init=False)
+    honours: frozenset[SamplingParameter] = field(
+        default=frozenset({"temperature", "seed", "prompt_variant"}), init=False
+    )
 
     @property
     def identity(self) -> str:

@@ -1,7 +1,7 @@
 """The drawings a sketch CLIP is trained on, with texts and the claims the texts make.
 
-Scenes come in *families* of four: a base scene and three near misses of it (one word exchanged, words swapped between
-two things, a thing more or less). A batch is made of whole families, so every batch holds hard negatives.
+Scenes come in *families* of four: a base scene and three hard negatives of it (one word exchanged, words swapped
+between two things, a thing more or less). A batch is made of whole families, so every batch holds hard negatives.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Pool:
 
 
 def family(rng: Random) -> list[tuple[Thing, ...]]:
-    """The things of four scenes: a base and three near misses of it."""
+    """The things of four scenes: a base and three hard negatives of it."""
     base = tuple(random_thing(rng) for _ in range(rng.choices((1, 2, 3), (50, 33, 17))[0]))
     misses = []
     for name in rng.sample(tuple(_WORDS), 3):

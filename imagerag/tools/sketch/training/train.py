@@ -2,7 +2,7 @@
 
 Two losses on one cosine. InfoNCE orders images and texts, first of all the captions that say everything. A sigmoid
 loss over the batch, against the exact table of which text is true in which image, gives the cosine an absolute
-meaning, so that one threshold tells "it is there" from near misses (SigLIP, Zhai et al. 2023).
+meaning, so that one threshold tells "it is there" from hard negatives (SigLIP, Zhai et al. 2023).
 
 The learning rate follows a cosine over the larger of the fractions of steps and of minutes that have passed. With
 minutes enough for all steps a run is reproducible from its seed; once the clock decides, it is not, bit for bit.

@@ -115,9 +115,12 @@ class SketchResponder:
         """What else could be searched for: the judge's next words for what is missing that were not searched yet."""
         verdict = self._look(question.prompt, parts, ()).verdict
         assert verdict is not None, "who looks gives a verdict"
-        for wording in (1, 2):
+        for variant in (1, 2):
             asked = SamplingParams(
-                attempt=wording, varied_parameter="seed_and_wording", prompt_variant=wording, in_vain=question.searched
+                attempt=variant,
+                varied_parameter="seed_and_wording",
+                prompt_variant=variant,
+                failed_searches=question.searched,
             )
             named = self._looker.missing_concepts(
                 question.prompt, parts[-1], verdict=verdict, variation=asked, subjects=parts[:-1]

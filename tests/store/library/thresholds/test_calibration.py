@@ -78,7 +78,7 @@ def world(planted):
     return World(wide)
 
 
-def near_misses(shown, count):
+def hard_negatives(shown, count):
     chance, there, found = Random(1), set(shown), set()
     while len(found) < count:
         words = chance.choice(shown).split()
@@ -97,7 +97,7 @@ async def test_accepts_matches_and_rejects_near_misses(world, size):
     rows, vectors = world.library(shown)
     threshold = await calibrate(LibraryContent.of(rows, vectors), world)
     present = await world.best(sorted(set(shown))[:200], vectors)
-    absent = await world.best(near_misses(shown, 200 if size < 5000 else 100), vectors)
+    absent = await world.best(hard_negatives(shown, 200 if size < 5000 else 100), vectors)
     assert (present >= threshold.cosine).mean() >= 0.9
     assert (absent < threshold.cosine).mean() >= 0.95
     assert threshold.method == "captions"
@@ -208,7 +208,7 @@ def test_binding_is_respected():
 def test_near_misses_are_learned_from_the_captions():
     image = ImageRef(sha256="ab" * 32, media_type="image/png", width=1, height=1)
     captions = ["a red car", "a blue car", "an orange car", "a red bicycle", "sunset over the sea"]
-    made = CaptionIndex.of([ImageRecord(image=image, caption=caption) for caption in captions]).near_misses(20)
+    made = CaptionIndex.of([ImageRecord(image=image, caption=caption) for caption in captions]).hard_negatives(20)
     assert made
     assert set(made) <= {"a blue bicycle", "an orange bicycle"}
 
@@ -219,7 +219,7 @@ def test_any_caption_can_be_read(caption, title):
     index = CaptionIndex.of([ImageRecord(image=image, caption=caption, title=title)] * 2)
     for asked in index.sample(5):
         assert asked.matches.tolist() == [0, 1]
-    index.near_misses(5)
+    index.hard_negatives(5)
 
 
 def test_balance():
@@ -293,7 +293,7 @@ async def test_crowded_pictures_do_not_speak_for_the_library(world, size, busy):
     threshold = await calibrate(LibraryContent.of(rows, vectors), mixed)
     named = [picture.split(" and a ") for picture in shown]
     present = await mixed.best([chance.choice(things) for things in named][:300], vectors)
-    absent = await mixed.best(near_misses([thing for things in named for thing in things], 200), vectors)
+    absent = await mixed.best(hard_negatives([thing for things in named for thing in things], 200), vectors)
 
     def strain(cosine):
         return max((present < cosine).mean() / 0.10, (absent >= cosine).mean() / 0.05)

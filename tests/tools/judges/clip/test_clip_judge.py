@@ -108,7 +108,7 @@ async def test_nothing_there_misses_everything(judge: ClipJudge) -> None:
 
 async def test_the_floor_rejects_what_merely_beats_its_rivals(embedder: ColourEmbedder) -> None:
     lenient, strict = (
-        ClipJudge(embedder, others=lambda _: (), near_misses=lambda _: (), regions=squares, floor=floor)
+        ClipJudge(embedder, others=lambda _: (), hard_negatives=lambda _: (), regions=squares, floor=floor)
         for floor in (0.0, 0.9999)
     )
     assert (await critique(lenient, "a red tile", scene("red"))).verdict.aligned
@@ -189,7 +189,7 @@ async def test_a_broken_image_is_wrong_use(judge: ClipJudge) -> None:
 
 
 async def test_no_answer_depends_on_temperature_or_seed_but_on_the_wording(judge: ClipJudge) -> None:
-    assert judge.honours == {"wording"}
+    assert judge.honours == {"prompt_variant"}
     assert judge.identity == "clip:colours"
 
 

@@ -185,18 +185,18 @@ def test_our_own_words_hold_no_control_token() -> None:
     texts = [prompts.SYSTEM, answer_prompts.SYSTEM, answer_prompts.PLAIN_SYSTEM, answer_prompts.source_text(source)]
     for wording in range(3):
         texts += [
-            prompts.fused(requirements, words=9, wording=wording),
-            prompts.fused((), words=9, wording=wording),
+            prompts.fused(requirements, words=9, variant=wording),
+            prompts.fused((), words=9, variant=wording),
             prompts.decide(wording),
             prompts.list_missing(wording),
-            prompts.write_captions(concepts, words=9, wording=wording),
-            answer_prompts.question("q", finding=finding, earlier=[], sources=[source], wording=wording),
+            prompts.write_captions(concepts, words=9, variant=wording),
+            answer_prompts.question("q", finding=finding, earlier=[], sources=[source], variant=wording),
         ]
     sent = [
         replace(IMAGE, role=role, likeness=True, concept="", caption="") for role in ("edit", "subject", "reference")
     ]
     texts += [prompts.sent_along(n, image) for n, image in enumerate(sent, start=1)]
-    texts += [prompts.decide(0, sent), prompts.fused((), words=9, wording=0, edit=True)]
+    texts += [prompts.decide(0, sent), prompts.fused((), words=9, variant=0, edit=True)]
     texts += [prompts.asked_for("p", sent), prompts.compare(), prompts.choose("q", ["c"], sheets=2)]
     for text in texts:
         assert neutralised(text) == text

@@ -175,7 +175,7 @@ async def test_a_form_refused_in_openais_own_words_is_no_warning(monkeypatch: py
 async def test_the_temperature_that_is_asked_for_is_sent_and_elsewhere_zero(server: MockOpenAIServer) -> None:
     server.enqueue("chat", *[MockResponse(text="content: hat")] * 2)
     judge, no = judge_on(server), Verdict(aligned=False, raw="No.")
-    assert judge.honours == {"temperature", "seed", "wording"}
+    assert judge.honours == {"temperature", "seed", "prompt_variant"}
     hot = SamplingParams(attempt=1, varied_parameter="temperature", temperature=1 / 3)
     await judge.missing_concepts(PROMPT, RED, verdict=no, variation=hot)
     await judge.missing_concepts(PROMPT, RED, verdict=no, variation=SamplingParams())
@@ -191,7 +191,7 @@ async def test_a_model_that_turns_out_to_refuse_temperature_is_reseeded() -> Non
         first, second = server.requests
         assert ("temperature" in first.body, "temperature" in second.body, second.body["seed"]) == (True, False, 2)
         assert first.prompt == second.prompt
-        assert judge.honours == {"seed", "wording"}
+        assert judge.honours == {"seed", "prompt_variant"}
         await judge.missing_concepts(PROMPT, RED, verdict=no, variation=SamplingParams())
         assert server.count() == 3
 
@@ -200,7 +200,7 @@ async def test_a_model_that_turns_out_to_refuse_temperature_is_reseeded() -> Non
 async def test_a_model_known_to_refuse_temperature_never_gets_one(server: MockOpenAIServer, model: str) -> None:
     server.enqueue("chat", MockResponse(text="content: hat"))
     judge = judge_on(server, model=model)
-    assert judge.honours == {"seed", "wording"}
+    assert judge.honours == {"seed", "prompt_variant"}
     hot = SamplingParams(attempt=1, varied_parameter="temperature", temperature=0.5)
     await judge.missing_concepts(PROMPT, RED, verdict=Verdict(aligned=False, raw="No."), variation=hot)
     assert "temperature" not in server.requests[0].body
