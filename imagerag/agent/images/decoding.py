@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 
 __all__ = ["ImageTooLargeError", "check_file_size", "decode", "opaque", "open_rgb"]
 
+SMALLEST_SIDE: Final = 224
+"""The shorter side that an image is decoded for at least: the smallest that encoders ask for, and with what the decoder
+gives to spare more than a thumbnail needs. So a photo of 12 megapixels is decoded once for both, at an eighth."""
+
 MAX_BYTES: Final = 64 * 1024 * 1024
 """Of a file: the JPEGs of a 200-megapixel phone stay below it, and a batch of 32 such files still fits in memory."""
 

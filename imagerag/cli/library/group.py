@@ -36,11 +36,13 @@ def list_command(globals_: Globals, /, as_json: bool) -> int:
     if as_json:
         from imagerag.schemas.libraries import LibrariesDocument
 
-        say_json(LibrariesDocument(libraries=[_listed(*one, _tags(rag, one[0])) for one in library_metadata]).as_json())
+        say_json(
+            LibrariesDocument(libraries=[_listed(*one, _tags_of(rag, one[0])) for one in library_metadata]).as_json()
+        )
         return 0
     if not library_metadata:
         say("no libraries yet: imagerag index PATH --library NAME")
-    say_all(table([_row(*one, _tags(rag, one[0])) for one in library_metadata], right={1, 2}))
+    say_all(table([_row(*one, _tags_of(rag, one[0])) for one in library_metadata], right={1, 2}))
     return 0
 
 
@@ -111,6 +113,14 @@ async def _described(rag: ImageRAG, name: str) -> "tuple[int, LibraryMetadata]":
         await rag.libraries.open(name)  # the built-in one is made when it is first asked for
     table = await asyncio.to_thread(open_table, rag.dependencies.home, name)
     return await asyncio.to_thread(table.count_rows), library_metadata_of(table, name)
+
+
+def _tags_of(rag: ImageRAG, name: str) -> list[str]:
+    """The tags of a library's snapshots, by the name that it has now."""
+    from imagerag.store.library.database import folder_of
+    from imagerag.store.library.names import snapshot_tags
+
+    return snapshot_tags(folder_of(rag.dependencies.home, name))
 
 
 def _tags(rag: ImageRAG, name: str) -> list[str]:

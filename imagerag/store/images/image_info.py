@@ -3,19 +3,15 @@
 import io
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from imagerag.agent.images.decoding import decode, opaque
+from imagerag.agent.images.decoding import SMALLEST_SIDE, decode, opaque
 from imagerag.agent.types import ImageRef
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 THUMBNAIL_SIDE = 256
-
-_DECODED_SIDE: Final = 224
-"""The shorter side that an image is decoded for: with what the decoder gives to spare, more than a thumbnail needs. It
-is the smallest that encoders ask for: a photo of 12 megapixels is decoded at an eighth of its size for both."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +50,7 @@ def image_info(data: bytes, *, thumbnail: bool = True, side: int | None = None, 
     Raises:
         UsageError: as `inspect`.
     """
-    decoded = decode(data, side=max(_DECODED_SIDE, side or 0))
+    decoded = decode(data, side=max(SMALLEST_SIDE, side or 0))
     image = ImageRef(
         sha256=digest or sha256(data).hexdigest(),
         media_type=decoded.media_type,

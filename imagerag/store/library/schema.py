@@ -145,8 +145,13 @@ def schema(dimension: int, metadata: Mapping[str, str] | None = None) -> Any:
 
 def row_columns(table: Any) -> list[str]:
     """Those of `ROW_COLUMNS` that a table has: one of an earlier version lacks some until it is written."""
+    return present(table, ROW_COLUMNS)
+
+
+def present(table: Any, names: Iterable[str]) -> list[str]:
+    """Those of some columns that a table has."""
     have = set(table.schema.names)
-    return [name for name in ROW_COLUMNS if name in have]
+    return [name for name in names if name in have]
 
 
 def to_table(images: Sequence[NewImage], table_schema: Any) -> Any:

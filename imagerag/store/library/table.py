@@ -1,15 +1,10 @@
-"""A library's table with its locks: what any number of processes read and write in it.
-
-Two locks order the writers of one library. `writing` is shared by all who write rows, and held alone by whoever changes
-the columns or removes files that no version names. `files` is held alone while rows are compared with what a scan
-found and written: without it, two scans could each overwrite the paths that the other one added to a row.
-"""
+"""A library's table: what any number of processes read and write in it, under its locks."""
 
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -18,7 +13,6 @@ from imagerag.agent.errors import BlobError, ImageRAGError
 from imagerag.agent.retrieval.search_queries import split_name
 from imagerag.agent.types import Scalar
 from imagerag.store.data_dir import DataDir
-from imagerag.store.file_lock import held_alone, shared_or_alone, waiting_lock
 from imagerag.store.images.blob_store import verify
 from imagerag.store.library import schema as form
 from imagerag.store.library.database import (
@@ -36,6 +30,7 @@ from imagerag.store.library.linked_files import read_linked
 from imagerag.store.library.names import SNAPSHOTS, refuse_snapshot
 from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage
 from imagerag.store.library.table_columns import TableColumns, merge_rows
+from imagerag.store.library.table_locks import TableLocks
 
 T = TypeVar("T")
 
@@ -43,7 +38,7 @@ IDS: Final = 10_000
 """Rows that are asked for by their ids at a time."""
 
 
-class LibraryTable:
+class LibraryTable(TableLocks):
     """Reads and writes the rows of one library.
 
     Attributes:
@@ -55,7 +50,7 @@ class LibraryTable:
     """
 
     def __init__(self, home: DataDir, name: str, lance: Any) -> None:
-        self.home, self._locks = home, home.filling
+        super().__init__(home, name)
         self._use(name, lance)
 
     def _use(self, name: str, lance: Any) -> None:
@@ -98,36 +93,6 @@ class LibraryTable:
                 return work()
 
         return await self.read(locked)
-
-    @contextmanager
-    def writing(self, *, alone: bool = False) -> Iterator[bool]:
-        """Hold the lock of those who write. Gives whether it is held alone, which is tried and not waited for.
-
-        Raises:
-            UsageError: it is a snapshot; so do all that change rows.
-        """
-        refuse_snapshot(self.name)
-        with shared_or_alone(self._locks / f"{self.name}.writing", alone=alone) as held:
-            yield held
-
-    def writing_alone(self) -> AbstractContextManager[None]:
-        """Hold the lock of those who write, alone; waits for them."""
-        return self._alone("writing")
-
-    def calibrating(self) -> AbstractContextManager[None]:
-        """Hold the lock of those who write thresholds, alone."""
-        return self._alone("calibrating")
-
-    @asynccontextmanager
-    async def files_lock(self) -> AsyncIterator[None]:
-        """Hold the lock of those who write which files an image has, alone."""
-        refuse_snapshot(self.name)
-        lock = await asyncio.to_thread(waiting_lock, self._locks / f"{self.name}.files", alone=True)
-        try:
-            yield
-        finally:
-            if lock is not None:
-                os.close(lock)
 
     async def records(self, columns: Sequence[str], ids: Sequence[str] | None) -> list[dict[str, Any]]:
         """Columns of the rows with these ids (None is all)."""
@@ -177,7 +142,7 @@ class LibraryTable:
 
     def image_records(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         """What `bytes_of` needs to know of images, by their ids. Blocks."""
-        columns = [name for name in (form.IMAGE_COLUMN, "files") if name in self.lance.schema.names]
+        columns = form.present(self.lance, (form.IMAGE_COLUMN, "files"))
         query = self.lance.search().select(["id", *columns]).where(form.id_filter("id", ids))
         return {record["id"]: record for record in query.to_arrow().to_pylist()} if ids else {}
 
@@ -211,7 +176,7 @@ class LibraryTable:
         """Every file that was seen, by its path."""
 
         def work() -> KnownFiles:
-            have = [name for name in ("id", "files", "described", "caption") if name in self.lance.schema.names]
+            have = form.present(self.lance, ("id", "files", "described", "caption"))
             return KnownFiles.of(self.lance.search().select(have).to_arrow())
 
         return await self.read(work)
@@ -328,7 +293,3 @@ class LibraryTable:
                     columns.add(metadata)
 
         await self.read(work)
-
-    def _alone(self, lock: str) -> AbstractContextManager[None]:
-        refuse_snapshot(self.name)
-        return held_alone(self._locks / f"{self.name}.{lock}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.control_tokens import all_neutralised, neutralised
 from imagerag.agent.errors import BackendError, UsageError
-from imagerag.agent.images.decoding import open_rgb
+from imagerag.agent.images.decoding import SMALLEST_SIDE, open_rgb
 from imagerag.agent.ports import EmbedderIdentity
 from imagerag.agent.threads import in_thread
 from imagerag.tools.embedders import weights
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     Vectors = NDArray[np.float32]
 
 _DECODED: Final = 4  # at the same time, for one call
-_SMALLEST_SIDE: Final = 224  # as `image_info` decodes for a thumbnail, so that both come from one decoding
 _IMAGES: Final = 32  # per batch; more is no faster on a CPU and delays texts that wait for the worker
 _TEXTS: Final = 128
 
@@ -122,7 +121,7 @@ class OpenClipEmbedder:
     @property
     def image_side(self) -> int:
         """The shorter side that an image is decoded for."""
-        return max(_SMALLEST_SIDE, self._source.side)
+        return max(SMALLEST_SIDE, self._source.side)
 
     def prepare(self, image: "Image") -> Any:
         """An RGB image as the model sees it: float32 tensor [3, height, width]."""

@@ -9,6 +9,7 @@ from imagerag.agent.types import FrozenModel, Similarity
 from imagerag.store.library.library import Library
 from imagerag.store.library.maintenance.similar_pairs import compares_all, similar_pairs
 from imagerag.store.library.maintenance.vector_table import vectors_of_ids
+from imagerag.store.library.schema import present
 from imagerag.store.library.thresholds.content import parts
 
 if TYPE_CHECKING:
@@ -159,8 +160,7 @@ async def _groups(
 
 async def _told(library: Library, ids: Collection[str]) -> dict[str, SimilarImage]:
     """What is told of images, by their ids."""
-    have = set(library.table.lance.schema.names)
-    columns = [name for name in ("id", "title", "width", "height", "source", "files") if name in have]
+    columns = present(library.table.lance, ("id", "title", "width", "height", "source", "files"))
     return {
         record["id"]: SimilarImage(
             id=record["id"], title=record["title"] or "", path=_path(record), width=record["width"],
@@ -205,7 +205,7 @@ def _ranked_ids(library: Library, keep: Keep) -> Any:
     import pyarrow as pa
 
     lance = library.table.lance
-    columns = [name for name in COLUMNS if name in lance.schema.names]
+    columns = present(lance, COLUMNS)
     keys = [rank_columns(part) for part in parts(lance, columns)]
     return ranked(pa.concat_tables(keys), keep) if keys else pa.array([], pa.string())
 

@@ -9,7 +9,7 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.ports import Filter
 from imagerag.store.library.library import Library
 from imagerag.store.library.locations import MEMBER
-from imagerag.store.library.schema import ImageRecord
+from imagerag.store.library.schema import ImageRecord, present
 
 ID: Final = re.compile(r"[0-9a-f]{6,64}")
 """The beginning of an id: six digits and more."""
@@ -52,7 +52,7 @@ def _named(library: Library, names: Sequence[str]) -> set[str]:
     hits: dict[str, tuple[set[str], set[str]]] = {name: (set(), set()) for name in names}
     wanted = [(name, _path_of(name)) for name in hits]
     lance = library.table.lance
-    columns = [column for column in ("id", "source", "files") if column in lance.schema.names]
+    columns = present(lance, ("id", "source", "files"))
     for batch in lance.search().select(columns).to_batches(ROWS):
         for record in batch.to_pylist():
             paths = [file["path"] for file in record.get("files") or ()] or [record["source"] or ""]

@@ -11,6 +11,8 @@ from imagerag.store.library.library import Library
 from imagerag.store.library.maintenance.library_disk_usage import DiskUse, disk_use
 from imagerag.store.library.maintenance.similar_pairs import compares_all, similar_pairs
 from imagerag.store.library.maintenance.vector_table import sorted_ids, vectors_of_ids
+from imagerag.store.library.schema import present
+from imagerag.store.library.thresholds.content import read_columns
 
 if TYPE_CHECKING:
     pass
@@ -122,7 +124,7 @@ async def library_statistics(library: Library) -> LibraryStatistics:
 
 def _counted(library: Library) -> LibraryStatistics:
     lance, copies = library.table.lance, library.table.images
-    columns = [name for name in COLUMNS if name in lance.schema.names]
+    columns = present(lance, COLUMNS)
     counts: Counter[str] = Counter()
     values: dict[str, Counter[str]] = {name: Counter() for name in ("media_type", "licence", "camera", "year")}
     sizes: list[float] = []
@@ -202,9 +204,9 @@ def _captioned_ids(library: Library) -> list[str]:
     """The ids of at most `CAPTIONS` images with a caption, the first ones."""
     import pyarrow.compute as pc
 
-    found = library.table.lance.search().select(["id", "caption"]).to_arrow()
-    ids = found["id"].filter(pc.greater(pc.binary_length(found["caption"]), 0))
-    first: list[str] = ids.take(pc.sort_indices(ids)[:CAPTIONS]).to_pylist()
+    columns = read_columns(library.table.lance)
+    captioned = columns["id"].filter(pc.greater(pc.binary_length(columns["caption"]), 0))
+    first: list[str] = captioned[:CAPTIONS].to_pylist()
     return first
 
 
