@@ -4,14 +4,19 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final
 
+from imagerag.agent.types.filters.literals import Kind
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.database import LANCE_ERRORS, damaged, open_table
-from imagerag.store.library.library_metadata import Threshold, library_metadata_of
+from imagerag.store.library.library_metadata import SCHEMA_VERSION, Threshold, library_metadata_of
+from imagerag.store.library.metadata_columns import MAX_COLUMNS, Columns, columns_of
 from imagerag.store.library.schema import as_text, metadata_of
 from imagerag.store.library.thresholds.content import parts
 
 VALUES: Final = 1_000
 """Distinct values counted of one metadata key: a key with more is a name and no category."""
+
+_UNTYPED: Final = r"null|NaN|Infinity|\.0[,}]"
+"""What in the metadata of an image has to be read as it is written."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +46,10 @@ def facets(home: DataDir, name: str) -> Facets:
         LibraryDamagedError: its files cannot be read.
     """
     table = open_table(home, name)
-    counted = _Counted()
+    counted = _Counted(_typed_keys(table, name))
+    typed = [column for kinds in counted.typed.values() for column in kinds.values()]
     try:
-        for columns in parts(table, ["caption", "tags", "licence", "metadata"]):
+        for columns in parts(table, ["caption", "tags", "licence", "metadata", *typed]):
             counted.add(columns)
     except LANCE_ERRORS as error:
         raise damaged(name, error) from error
@@ -58,11 +64,21 @@ def facets(home: DataDir, name: str) -> Facets:
     )
 
 
-class _Counted:
-    """What is counted, some thousands of rows at a time: of tags and licences Arrow counts the values, and a metadata
-    text that many images have is read once for all of them."""
+def _typed_keys(table: Any, name: str) -> Columns:
+    """The columns of metadata keys, where every key has one: of as many as there may be some keys may have none."""
+    columns = columns_of(table.schema)
+    is_earlier = library_metadata_of(table, name).version < SCHEMA_VERSION
+    return {} if is_earlier or sum(map(len, columns.values())) >= MAX_COLUMNS else columns
 
-    def __init__(self) -> None:
+
+class _Counted:
+    """What is counted, some thousands of rows at a time, by Arrow: the values of tags, licences and typed columns.
+
+    What columns do not tell apart is read from the metadata's text: `null`, and 3.0 from 3.
+    """
+
+    def __init__(self, typed: Columns) -> None:
+        self.typed = typed
         self.images = self.captioned = 0
         self.tags: Counter[str] = Counter()
         self.licences: Counter[str] = Counter()
@@ -76,17 +92,38 @@ class _Counted:
         self.captioned += pc.sum(pc.greater(pc.binary_length(columns["caption"]), 0)).as_py() or 0
         self.tags.update(_counts(pc.list_flatten(columns["tags"])))
         self.licences.update(_counts(pc.fill_null(columns["licence"], "")))
-        for text, count in _counts(columns["metadata"]).items():
-            for key, value in metadata_of({"metadata": text}).items():
-                counter, told = self.keys.setdefault(key, Counter()), as_text(value)
-                if told in counter or len(counter) < VALUES:
-                    counter[told] += count
+        text = pc.fill_null(columns["metadata"], "")
+        by_text = pc.match_substring_regex(text, _UNTYPED if self.typed else "")
+        for said, count in _counts(text.filter(by_text)).items():
+            for key, value in metadata_of({"metadata": said}).items():
+                self._count(key, as_text(value), count)
+        self._add_typed(columns.filter(pc.invert(by_text)))
+
+    def _add_typed(self, columns: Any) -> None:
+        for key, kinds in self.typed.items():
+            for kind, name in kinds.items():
+                values = columns[name]
+                if kind is not Kind.TEXT and Kind.TEXT in kinds:  # of text that reads as a number, the text counts
+                    values = values.filter(columns[kinds[Kind.TEXT]].is_null())
+                for value, count in _counts(values.drop_null()).items():
+                    self._count(key, _as_text(value), count)
+
+    def _count(self, key: str, told: str, count: int) -> None:
+        counter = self.keys.setdefault(key, Counter())
+        if told in counter or len(counter) < VALUES:
+            counter[told] += count
 
 
-def _counts(values: Any) -> dict[str, int]:
+def _as_text(value: Any) -> str:
+    """A value of a typed column as JSON wrote it."""
+    return as_text(int(value)) if isinstance(value, float) and value.is_integer() else as_text(value)
+
+
+def _counts(values: Any) -> dict[Any, int]:
     import pyarrow.compute as pc
 
-    return {one["values"]: one["counts"] for one in pc.value_counts(values).to_pylist()}
+    found = pc.value_counts(values)
+    return dict(zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True))
 
 
 def by_frequency(counter: Counter[str]) -> dict[str, int]:

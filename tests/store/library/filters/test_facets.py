@@ -19,6 +19,8 @@ ROWS: list[dict[str, Any]] = [
     {"tags": (), "licence": "", "metadata": {"price": "7", "none": None}, "caption": ""},
     {"caption": "ä"},
     {"tags": ("ü",), "licence": "CC0-1.0", "metadata": {"price": 7, "maker": "Ann", "sold": True}},
+    {"metadata": {"weight": 3.0, "size": 1e-7, "big": 2**60, "when": "2024-05", "sold": "true", "empty": ""}},
+    {"metadata": {"weight": 3, "size": -0.0, "big": 1e300, "when": "2024-05-01", "sold": False, "empty": "null"}},
 ]
 
 
@@ -30,13 +32,14 @@ async def filled(library: Library, planted: Any) -> Library:
     return library
 
 
-@pytest.mark.parametrize("read", [1, 2, 5, 10_000])
-async def test_counts(filled: Library, home: DataDir, read: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("read", "typed"), [(1, 200), (2, 200), (5, 200), (10_000, 200), (5, 0)])
+async def test_counts(filled: Library, home: DataDir, read: int, typed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(content, "PART", read)
+    monkeypatch.setattr(module, "MAX_COLUMNS", typed)
     found = facets(home, filled.name)
-    assert (found.images, found.captioned) == (5, 2)
+    assert (found.images, found.captioned) == (7, 2)
     assert found.tags == dict(Counter(tag for row in ROWS for tag in row.get("tags", ())))
-    assert found.licences == {"": 2, "MIT": 2, "CC0-1.0": 1}
+    assert found.licences == {"": 4, "MIT": 2, "CC0-1.0": 1}
     keys: dict[str, Counter[str]] = {}
     for row in ROWS:
         for key, value in row.get("metadata", {}).items():
