@@ -18,7 +18,7 @@ from imagerag.agent.errors import (
 from imagerag.agent.ports import Filter
 from imagerag.agent.types.filters import parse_filter
 from imagerag.store.images.image_info import image_info
-from imagerag.store.library import search
+from imagerag.store.library import schema, search, table
 from imagerag.store.library.database import list_libraries, remove
 from imagerag.store.library.library import Library
 from imagerag.store.library.library_metadata import read_library_metadata
@@ -284,3 +284,15 @@ async def test_a_photograph_lying_on_its_side_goes_to_models_upright_and_keeps_i
     assert (media_type, Image.open(io.BytesIO(data)).size) == ("image/png", (20, 40))
     assert await library.image_bytes(rows["phone"].id) == (tmp_path / "phone.jpg").read_bytes()
     assert (await library.encode_for_model(rows["old"].id))[1] == "image/png"
+
+
+async def test_rows_are_the_same_however_few_are_asked_for_at_a_time(library, put, monkeypatch):
+    rows = sorted([await put(mark=mark, title=f"{mark}") for mark in range(5)], key=lambda row: row.id)
+    ids = [row.id for row in reversed(rows)]
+    monkeypatch.setattr(table, "IDS", 2)
+    monkeypatch.setattr(schema, "AT_A_TIME", 2)
+    assert await library.rows() == await library.rows([*ids, ids[0], "0" * 64]) == rows
+    assert await library.rows([]) == await library.table.records(["id"], []) == []
+    found = await library.table.records(["id", "title"], ids[:3])
+    assert {one["id"]: one["title"] for one in found} == {row.id: row.title for row in rows[-3:]}
+    assert (await library.listed(filter=Filter(), limit=5))[0] == rows
