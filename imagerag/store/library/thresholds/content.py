@@ -154,7 +154,7 @@ def scan_table(table: Any, ids: Any, found: VectorScan) -> None:
 
     known = _bytes(ids)
     for columns in parts(table, ["id", "vector"]):
-        for batch in columns.to_batches(BLOCK):
+        for batch in columns.combine_chunks().to_batches(BLOCK):
             own = _bytes(batch["id"])
             places = np.minimum(np.searchsorted(known, own), len(known) - 1)
             vectors = batch["vector"].flatten().to_numpy(zero_copy_only=False).reshape(len(own), -1)
@@ -199,6 +199,18 @@ def parts(table: Any, columns: Sequence[str]) -> Iterator[Any]:
 
 
 def _bytes(ids: Any) -> "NDArray[np.bytes_]":
+    """Arrow's ids as numpy's; hashes, all of one length, without making Python objects of them."""
     import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
 
-    return np.asarray(ids.to_numpy(zero_copy_only=False), dtype=np.bytes_)
+    width = pc.max(pc.binary_length(ids)).as_py() or 1
+    if pc.min(pc.binary_length(ids)).as_py() != width:
+        return np.asarray(ids.to_numpy(zero_copy_only=False), dtype=np.bytes_)
+    fixed = pa.concat_arrays([pc.cast(pc.cast(part, "binary"), pa.binary(width)) for part in _chunks(ids)])
+    return np.frombuffer(fixed.buffers()[1], dtype=f"S{width}", count=len(fixed), offset=fixed.offset * width)
+
+
+def _chunks(column: Any) -> Sequence[Any]:
+    chunks: Sequence[Any] = getattr(column, "chunks", [column])
+    return chunks
