@@ -16,6 +16,7 @@ from imagerag.store.library.library_metadata import (
 from imagerag.store.library.thresholds.content import (
     LibraryContent,
     S,
+    ScansTogether,
     content_hash,
     content_of,
     images_hash,
@@ -63,17 +64,21 @@ async def update_thresholds(
 
 
 async def _measured(library: "Library", table: "LibraryTable", anew: bool) -> tuple[Threshold, ImageThreshold]:
-    from imagerag.store.library.thresholds.calibration import calibrate
-    from imagerag.store.library.thresholds.image_calibration import calibrate_images
+    from imagerag.store.library.thresholds.calibration import TextMeasurement
+    from imagerag.store.library.thresholds.image_calibration import ImageMeasurement, unclaimed
 
     content = await _content(table)
     if not len(content):
         raise LibraryError(f"library {library.name!r} is empty: there is nothing to calibrate")
     held, images = await asyncio.to_thread(lambda: (content_hash(content.columns), images_hash(content.columns)))
-    threshold = await calibrate(content, library.embedder)
-    between = library.metadata.image_threshold
-    if anew or between is None or between.measured_on != images:
-        between = await calibrate_images(content, library.embedder, library.encoded_images)
+    kept = library.metadata.image_threshold
+    if anew or (kept and kept.measured_on != images):
+        kept = None
+    texts = await TextMeasurement.of(content, library.embedder)
+    views = None if kept else await ImageMeasurement.of(content, library.embedder, library.encoded_images)
+    found = await content.scan(lambda: ScansTogether(texts.begin(), *([views.begin()] if views else [])))
+    threshold = texts.threshold(found.scans[0])
+    between = kept or (views.threshold(found.scans[1]) if views else unclaimed(content))
     return (
         threshold.model_copy(update={"measured_on": held}),
         between.model_copy(update={"measured_on": images}),

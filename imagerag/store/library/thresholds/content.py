@@ -39,6 +39,18 @@ class VectorScan(Protocol):
         ...
 
 
+class ScansTogether:
+    """Several scans that take in what is read once."""
+
+    def __init__(self, *scans: VectorScan) -> None:
+        self.scans: tuple[Any, ...] = scans
+
+    def add(self, places: "Places", vectors: "Vectors") -> None:
+        """Take in some rows."""
+        for scan in self.scans:
+            scan.add(places, vectors)
+
+
 S = TypeVar("S", bound=VectorScan)
 
 
