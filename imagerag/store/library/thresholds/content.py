@@ -166,7 +166,7 @@ def scan_table(table: Any, ids: Any, found: VectorScan) -> None:
 
     known = _bytes(ids)
     for columns in parts(table, ["id", "vector"]):
-        for batch in columns.combine_chunks().to_batches(BLOCK):
+        for batch in columns.to_batches(BLOCK):
             own = _bytes(batch["id"])
             places = np.minimum(np.searchsorted(known, own), len(known) - 1)
             vectors = batch["vector"].flatten().to_numpy(zero_copy_only=False).reshape(len(own), -1)
