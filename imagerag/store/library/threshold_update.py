@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.errors import BlobError, LibraryError
@@ -15,6 +16,7 @@ from imagerag.store.library.library_metadata import (
 from imagerag.store.library.thresholds.content import (
     LibraryContent,
     S,
+    ScansTogether,
     content_hash,
     content_of,
     images_hash,
@@ -49,32 +51,34 @@ async def update_thresholds(
     await table.prepare()
     for last in (*[False] * (MEASURED - 1), True):
         try:
+            version = await table.read(lambda: table.lance.version)
             threshold, between = await _measured(library, table, anew)
         except BlobError:  # of an image that was taken out meanwhile: others are to be measured
             if last:
                 raise
             continue
 
-        def keep(threshold: Threshold = threshold, between: ImageThreshold = between, last: bool = last) -> bool:
-            return _keep(table, threshold, between, anyway=last)
-
-        if await table.write(keep):
+        if await table.write(partial(_keep, table, threshold, between, version, anyway=last)):
             break
     return threshold, await table.read(lambda: library_metadata_of(table.lance, table.name))
 
 
 async def _measured(library: "Library", table: "LibraryTable", anew: bool) -> tuple[Threshold, ImageThreshold]:
-    from imagerag.store.library.thresholds.calibration import calibrate
-    from imagerag.store.library.thresholds.image_calibration import calibrate_images
+    from imagerag.store.library.thresholds.calibration import TextMeasurement
+    from imagerag.store.library.thresholds.image_calibration import ImageMeasurement, unclaimed
 
     content = await _content(table)
     if not len(content):
         raise LibraryError(f"library {library.name!r} is empty: there is nothing to calibrate")
     held, images = await asyncio.to_thread(lambda: (content_hash(content.columns), images_hash(content.columns)))
-    threshold = await calibrate(content, library.embedder)
-    between = library.metadata.image_threshold
-    if anew or between is None or between.measured_on != images:
-        between = await calibrate_images(content, library.embedder, library.encoded_images)
+    kept = library.metadata.image_threshold
+    if anew or (kept and kept.measured_on != images):
+        kept = None
+    texts = await TextMeasurement.of(content, library.embedder)
+    views = None if kept else await ImageMeasurement.of(content, library.embedder, library.encoded_images)
+    found = await content.scan(lambda: ScansTogether(texts.begin(), *([views.begin()] if views else [])))
+    threshold = texts.threshold(found.scans[0])
+    between = kept or (views.threshold(found.scans[1]) if views else unclaimed(content))
     return (
         threshold.model_copy(update={"measured_on": held}),
         between.model_copy(update={"measured_on": images}),
@@ -102,15 +106,17 @@ async def _content(table: "LibraryTable") -> LibraryContent:
     return LibraryContent(columns, vectors, scan)
 
 
-def _keep(table: "LibraryTable", threshold: Threshold, between: ImageThreshold, *, anyway: bool) -> bool:
+def _keep(table: "LibraryTable", threshold: Threshold, between: ImageThreshold, version: int, *, anyway: bool) -> bool:
     """Put thresholds into the library's metadata, if the library still holds what they were measured on.
 
     Args:
+        version: of the table before it was measured; where it is the same still, nothing needs to be compared.
         anyway: keep them even so where there are none yet; whoever changes the library measures after it.
     """
     with table.calibrating():
         kept = library_metadata_of(table.lance, table.name)
-        if content_of(table.lance) != threshold.measured_on and not (anyway and kept.threshold is None):
+        same = table.lance.version == version or content_of(table.lance) == threshold.measured_on
+        if not same and not (anyway and kept.threshold is None):
             return anyway
         update = {"threshold": threshold, "image_threshold": between}
         metadata = {METADATA_KEY: kept.model_copy(update=update).model_dump_json()}

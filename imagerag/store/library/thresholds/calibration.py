@@ -88,34 +88,59 @@ async def calibrate(content: LibraryContent, embedder: Embedder) -> Threshold:
         content: of at least one image.
         embedder: the encoder the vectors were made with.
     """
-    import numpy as np
+    measured = await TextMeasurement.of(content, embedder)
+    return measured.threshold(await content.scan(measured.begin))
 
-    asked = await in_thread(_Questions.of, content.columns)
-    texts = await embedder.embed_texts(asked.texts)
-    shown = _Shown.of([query.matches for query in asked.own], len(content))
-    best = await content.scan(lambda: _BestCosines(texts, shown))
 
-    own, near = _known(best.shown), np.concatenate([_known(best.others), best.rest[: len(asked.near)]])
-    far = best.rest[len(asked.near) :]
-    beaten = best.beaten()
-    usable = len(own) >= ENOUGH and len(near) >= ENOUGH and float(beaten.mean()) >= CONNECTED
-    floor = negative_floor(far)
-    cosine = clamp_threshold(floor, balanced_threshold(own, near, far), own) if usable else floor
-    null = _quantiles(np.concatenate([near, far]))
-    return Threshold(
-        cosine=cosine,
-        percentile=percentile_of(cosine, null),
-        method="captions" if usable else "unrelated",
-        minimum=floor,
-        negative_quantiles=null,
-        positive_quantiles=_quantiles(own),
-        accept_rate=float(np.mean(own >= cosine)) if len(own) else None,
-        n_unrelated=len(far),
-        n_near=len(near),
-        n_own=len(own),
-        images=len(content),
-        calibrated=datetime.now(UTC),
-    )
+@dataclass(frozen=True)
+class TextMeasurement:
+    """What a library is asked, encoded: compared with its vectors, it gives the threshold.
+
+    Attributes:
+        rows: how many images there are.
+    """
+
+    asked: _Questions
+    texts: "Vectors"
+    shown: "_Shown"
+    rows: int
+
+    @classmethod
+    async def of(cls, content: LibraryContent, embedder: Embedder) -> "TextMeasurement":
+        """Args: as `calibrate`."""
+        asked = await in_thread(_Questions.of, content.columns)
+        texts = await embedder.embed_texts(asked.texts)
+        return cls(asked, texts, _Shown.of([query.matches for query in asked.own], len(content)), len(content))
+
+    def begin(self) -> "_BestCosines":
+        """What takes all vectors in."""
+        return _BestCosines(self.texts, self.shown)
+
+    def threshold(self, best: "_BestCosines") -> Threshold:
+        """The threshold, from the best cosines of all texts."""
+        import numpy as np
+
+        own, near = _known(best.shown), np.concatenate([_known(best.others), best.rest[: len(self.asked.near)]])
+        far = best.rest[len(self.asked.near) :]
+        beaten = best.beaten()
+        usable = len(own) >= ENOUGH and len(near) >= ENOUGH and float(beaten.mean()) >= CONNECTED
+        floor = negative_floor(far)
+        cosine = clamp_threshold(floor, balanced_threshold(own, near, far), own) if usable else floor
+        null = _quantiles(np.concatenate([near, far]))
+        return Threshold(
+            cosine=cosine,
+            percentile=percentile_of(cosine, null),
+            method="captions" if usable else "unrelated",
+            minimum=floor,
+            negative_quantiles=null,
+            positive_quantiles=_quantiles(own),
+            accept_rate=float(np.mean(own >= cosine)) if len(own) else None,
+            n_unrelated=len(far),
+            n_near=len(near),
+            n_own=len(own),
+            images=self.rows,
+            calibrated=datetime.now(UTC),
+        )
 
 
 def negative_floor(best: "Cosines") -> float:

@@ -7,8 +7,6 @@ the threshold to refuse good hits.
 
 import random
 import re
-from array import array
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -82,19 +80,20 @@ class CaptionIndex:
         """Read the captions in an Arrow table with the columns `title` and `caption`."""
         import numpy as np
 
-        codes: defaultdict[str, int] = defaultdict()
-        codes.default_factory = codes.__len__
-        found, counts = array("i"), array("i")
+        codes: dict[str, int] = {}
+        owners, numbers = [np.zeros(0, dtype=np.int32)], [np.zeros(0, dtype=np.int32)]
         for start in range(0, columns.num_rows, READ):
-            for caption in columns["caption"].slice(start, READ).to_pylist():
-                said = set(WORD.findall(caption.casefold())) - STOP_WORDS if caption else ()
-                found.extend(map(codes.__getitem__, said))
-                counts.append(len(said))
-        codes.default_factory = None
-        numbers = np.frombuffer(found, dtype=np.intc) if found else np.zeros(0, dtype=np.intc)
-        owners = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
-        starts = np.concatenate([[0], np.cumsum(np.bincount(numbers, minlength=len(codes)))]).astype(np.intp)
-        rows = owners[np.argsort(numbers, kind="stable")]
+            captions, said = _words_said(columns["caption"].slice(start, READ))
+            distinct = said.dictionary.to_pylist()
+            known = [-1 if one in STOP_WORDS or not one else codes.setdefault(one, len(codes)) for one in distinct]
+            pairs = captions << 32 | np.asarray(known, dtype=np.int64)[said.indices.to_numpy()]
+            pairs = np.sort(pairs[pairs & 0xFFFFFFFF != 0xFFFFFFFF])
+            pairs = pairs[np.diff(pairs, prepend=-1) != 0]  # np.unique hashes, which takes twenty times as long
+            owners.append((start + (pairs >> 32)).astype(np.int32))
+            numbers.append((pairs & 0xFFFFFFFF).astype(np.int32))
+        rows, words_of = np.concatenate(owners), np.concatenate(numbers)
+        starts = np.concatenate([[0], np.cumsum(np.bincount(words_of, minlength=len(codes)))]).astype(np.intp)
+        rows = rows[np.argsort(words_of, kind="stable")]
         return cls(columns, tuple(_texts(columns.slice(0, SCANNED))), codes, rows, starts)
 
     def matches(self, text: str) -> "NDArray[np.intp]":
@@ -210,6 +209,24 @@ class CaptionIndex:
 
     def _read(self, rows: "NDArray[np.int32]") -> list[str]:
         return list(_texts(self.columns.take(rows)))
+
+
+def _words_said(captions: Any) -> "tuple[NDArray[np.int64], Any]":
+    """Of every word that captions say, the caption's place, and the word, lower case, as Arrow's dictionary array.
+
+    Most captions are in ASCII. Arrow takes these apart in a fifth of the time that Python takes.
+    """
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    captions = pc.fill_null(captions, "").combine_chunks()
+    if pc.all(pc.string_is_ascii(captions)).as_py():
+        split = pc.split_pattern_regex(pc.ascii_lower(captions), "[^0-9a-z_]+")
+    else:
+        split = pa.array([WORD.findall(one.casefold()) for one in captions.to_pylist()], pa.list_(pa.string()))
+    lengths = pc.list_value_length(split).to_numpy()
+    return np.repeat(np.arange(len(lengths)), lengths), split.flatten().dictionary_encode()
 
 
 def _texts(columns: Any) -> Iterator[str]:

@@ -39,6 +39,18 @@ class VectorScan(Protocol):
         ...
 
 
+class ScansTogether:
+    """Several scans that take in what is read once."""
+
+    def __init__(self, *scans: VectorScan) -> None:
+        self.scans: tuple[Any, ...] = scans
+
+    def add(self, places: "Places", vectors: "Vectors") -> None:
+        """Take in some rows."""
+        for scan in self.scans:
+            scan.add(places, vectors)
+
+
 S = TypeVar("S", bound=VectorScan)
 
 
@@ -199,6 +211,18 @@ def parts(table: Any, columns: Sequence[str]) -> Iterator[Any]:
 
 
 def _bytes(ids: Any) -> "NDArray[np.bytes_]":
+    """Arrow's ids as numpy's; hashes, all of one length, without making Python objects of them."""
     import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
 
-    return np.asarray(ids.to_numpy(zero_copy_only=False), dtype=np.bytes_)
+    width = pc.max(pc.binary_length(ids)).as_py() or 1
+    if pc.min(pc.binary_length(ids)).as_py() != width:
+        return np.asarray(ids.to_numpy(zero_copy_only=False), dtype=np.bytes_)
+    fixed = pa.concat_arrays([pc.cast(pc.cast(part, "binary"), pa.binary(width)) for part in _chunks(ids)])
+    return np.frombuffer(fixed.buffers()[1], dtype=f"S{width}", count=len(fixed), offset=fixed.offset * width)
+
+
+def _chunks(column: Any) -> Sequence[Any]:
+    chunks: Sequence[Any] = getattr(column, "chunks", [column])
+    return chunks

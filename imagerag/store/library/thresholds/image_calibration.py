@@ -8,6 +8,7 @@ that are as near as views are taken for views: two photographs of one mug are no
 
 import io
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -51,31 +52,70 @@ async def calibrate_images(
         read: gives images by their SHA-256, one after the other, upright and as every model takes them. One that was
             taken out meanwhile is left out: whoever did that has to measure again anyway.
     """
-    import numpy as np
+    measured = await ImageMeasurement.of(content, embedder, read)
+    return measured.threshold(await content.scan(measured.begin)) if measured else unclaimed(content)
 
-    rows = len(content)
-    none = ImageThreshold(cosine=None, images=rows, calibrated=datetime.now(UTC))
-    if rows < ENOUGH:
-        return none
-    chosen = np.linspace(0, rows - 1, min(VIEWED, rows)).astype(int)
-    compared = np.linspace(0, rows - 1, min(COMPARED, rows, max(COMPARED // 4, PAIRS // rows))).astype(int)
-    places = dict(zip(content.ids(chosen), chosen.tolist(), strict=True))
-    viewed = {places[sha256]: await in_thread(views_of, data) async for sha256, data in read([*places])}
-    if not viewed:
-        return none
-    chosen, views = np.asarray([*viewed]), [view for made in viewed.values() for view in made]
-    encoded = np.asarray(await embedder.embed_images(views), dtype=np.float32)
-    originals, samples = await content.vectors(chosen), await content.vectors(compared)
-    own = (encoded * np.repeat(originals, len(views) // len(chosen), axis=0)).sum(axis=1).astype(float)
-    own = own[np.isfinite(own)]
-    alike = float(np.median(own)) if len(own) else 1.0
-    others = await content.scan(lambda: _Nearest(compared, samples, alike))
-    # An image has a few views in a library; where most others are as near, the encoder does not tell them apart.
-    nearest = others.nearest(max(VIEWS, rows // 10))
-    cosine = balanced_threshold(own, nearest) if len(own) else 1.0
-    if float((nearest >= cosine).mean()) > CONFUSED or float((own < cosine).mean()) > REFUSED:
-        return none
-    return none.model_copy(update={"cosine": min(1.0, cosine), "n_views": len(own), "n_others": len(nearest)})
+
+def unclaimed(content: LibraryContent) -> ImageThreshold:
+    """That of a library whose images cannot be told apart."""
+    return ImageThreshold(cosine=None, images=len(content), calibrated=datetime.now(UTC))
+
+
+@dataclass(frozen=True)
+class ImageMeasurement:
+    """Some images and views of some: compared with a library's vectors, they give its threshold between images.
+
+    Attributes:
+        own: cosines of the views with their images.
+        compared: places of the images that are compared with all others.
+        samples: their vectors.
+    """
+
+    content: LibraryContent
+    own: "NDArray[np.float64]"
+    compared: "NDArray[np.intp]"
+    samples: "Vectors"
+
+    @classmethod
+    async def of(
+        cls,
+        content: LibraryContent,
+        embedder: Embedder,
+        read: Callable[[Sequence[str]], AsyncIterator[tuple[str, bytes]]],
+    ) -> "ImageMeasurement | None":
+        """Args: as `calibrate_images`. None where there are too few images, or none can be read."""
+        import numpy as np
+
+        rows = len(content)
+        if rows < ENOUGH:
+            return None
+        chosen = np.linspace(0, rows - 1, min(VIEWED, rows)).astype(int)
+        compared = np.linspace(0, rows - 1, min(COMPARED, rows, max(COMPARED // 4, PAIRS // rows))).astype(int)
+        places = dict(zip(content.ids(chosen), chosen.tolist(), strict=True))
+        viewed = {places[sha256]: await in_thread(views_of, data) async for sha256, data in read([*places])}
+        if not viewed:
+            return None
+        chosen, views = np.asarray([*viewed]), [view for made in viewed.values() for view in made]
+        encoded = np.asarray(await embedder.embed_images(views), dtype=np.float32)
+        originals, samples = await content.vectors(chosen), await content.vectors(compared)
+        own = (encoded * np.repeat(originals, len(views) // len(chosen), axis=0)).sum(axis=1).astype(float)
+        return cls(content, own[np.isfinite(own)], compared, samples)
+
+    def begin(self) -> "_Nearest":
+        """What takes all vectors in."""
+        import numpy as np
+
+        return _Nearest(self.compared, self.samples, float(np.median(self.own)) if len(self.own) else 1.0)
+
+    def threshold(self, others: "_Nearest") -> ImageThreshold:
+        """The threshold, from the nearest others of the images."""
+        # An image has a few views in a library; where most others are as near, the encoder does not tell them apart.
+        nearest = others.nearest(max(VIEWS, len(self.content) // 10))
+        cosine = balanced_threshold(self.own, nearest) if len(self.own) else 1.0
+        none = unclaimed(self.content)
+        if float((nearest >= cosine).mean()) > CONFUSED or float((self.own < cosine).mean()) > REFUSED:
+            return none
+        return none.model_copy(update={"cosine": min(1.0, cosine), "n_views": len(self.own), "n_others": len(nearest)})
 
 
 class _Nearest:

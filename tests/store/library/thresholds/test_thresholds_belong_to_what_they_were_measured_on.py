@@ -76,7 +76,17 @@ async def test_who_is_overtaken_again_and_again_leaves_it_to_the_others(
     await index([folder], library)
     before = read_library_metadata(home, "shop").threshold
     monkeypatch.setattr(threshold_update, "content_of", lambda table: "always something else")
+    measured, times = threshold_update._measured, []
+
+    async def overtaken(*given: Any) -> Any:
+        found = await measured(*given)
+        times.append(found)
+        library._table.update_field_metadata({"path": "caption", "metadata": {"written": str(len(times))}})
+        return found
+
+    monkeypatch.setattr(threshold_update, "_measured", overtaken)
     await library.calibrate()
+    assert len(times) == threshold_update.MEASURED
     assert read_library_metadata(home, "shop").threshold == before
 
 
