@@ -17,10 +17,12 @@ import os
 import pkgutil
 import runpy
 import select
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import traceback
 import types
@@ -33,11 +35,17 @@ from typing import IO, Any
 IMAGERAG = ("-m", "imagerag")
 """What `python` is given to be the program."""
 
-SLOW = ("torch", "langgraph.graph", "langchain_core.runnables", "openai", "pyarrow.dataset", "lance_namespace")
+SLOW = (
+    "torch", "langgraph.graph", "langchain_core.runnables", "openai", "pyarrow.dataset", "lance_namespace",
+    "scipy.stats", "pytest",
+)  # fmt: skip
 """What takes long to import, before the program is."""
 
-OURS = ("agent", "cli", "client", "graphs", "store", "tools.sketch")
-"""Packages of the program that most processes need all of, and that load nothing slow but the above."""
+OURS = (
+    "agent", "batch", "cli", "client", "diagnostics", "evals", "graphs", "reports", "store", "tools.generators",
+    "tools.judges", "tools.openai", "tools.sketch", "tools.testing",
+)  # fmt: skip
+"""Packages of the program whose modules processes need, and that load nothing slow but the above."""
 
 
 class Python:
@@ -164,13 +172,34 @@ def imagerag(*arguments: str | Path, **options: Any) -> "subprocess.CompletedPro
     return python(*IMAGERAG, *arguments, **options)
 
 
+def relayed(*arguments: str | Path) -> list[str]:
+    """The command of a process that stands for one that is forked, for who can only be given a command.
+
+    Args:
+        arguments: what comes after `python`.
+    """
+    server()
+    return [sys.executable, "-I", "-S", str(Path(__file__).with_name("relay.py")), str(door()), *map(str, arguments)]
+
+
+@functools.cache
+def door() -> Path:
+    """Where any process can ask for one, given the place alone."""
+    folder = tempfile.mkdtemp(prefix="imagerag-door-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder) / "door"
+
+
 @functools.cache
 def server() -> socket.socket:
     """Where to ask for a process."""
     here, there = socket.socketpair()
-    with there:
-        command = [sys.executable, "-P", __file__, str(there.fileno())]
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[there.fileno()])
+    with there, socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(door()))
+        listening.listen()
+        numbers = [there.fileno(), listening.fileno()]
+        command = [sys.executable, "-P", __file__, *map(str, numbers)]
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=numbers)
 
     @atexit.register
     def end() -> None:
@@ -218,7 +247,16 @@ def spare_the_ends() -> None:
         each.atexit = False
 
 
-def serve(asking: socket.socket) -> None:
+@functools.cache
+def warm_mcp() -> None:
+    """Import what serves MCP, which is asked for through the door."""
+    for package in ("assistants", "mcp"):
+        whole = importlib.import_module(f"imagerag.{package}")
+        for module in pkgutil.walk_packages(whole.__path__, f"{whole.__name__}."):
+            importlib.import_module(module.name)
+
+
+def serve(asking: socket.socket, door: socket.socket) -> None:
     """Fork a process whenever one is asked for, and tell how each ends, until nobody can ask any more."""
     warm()
     warm_lancedb()
@@ -231,44 +269,62 @@ def serve(asking: socket.socket) -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
     running: dict[int, socket.socket] = {}
+    relayed: dict[socket.socket, int] = {}
     while True:
-        ready, _, _ = select.select([asking, ended], [], [])
+        ready, _, _ = select.select([asking, door, ended, *relayed], [], [])
         if ended in ready:
             os.read(ended, 4096)
-            tell_how_they_ended(running)
-        if asking not in ready:
-            continue
-        given = socket.recv_fds(asking, 1, 4)[1]
-        if not given:
-            os._exit(0)
-        telling, streams = socket.socket(fileno=given[0]), given[1:]
-        with telling.makefile(encoding="utf-8") as asked:
-            wanted = asked.readline()
-        child = os.fork()
-        if child == 0:
-            for number in (
-                asking.fileno(),
-                telling.detach(),
-                ended,
-                waking,
-                *(one.detach() for one in running.values()),
-            ):
-                os.close(number)
-            os._exit(be(json.loads(wanted), streams))
-        for number in streams:
-            os.close(number)
-        running[child] = telling
-        tell(telling, child)
+            for child in tell_how_they_ended(running):
+                relayed = {telling: other for telling, other in relayed.items() if other != child}
+        for gone in [telling for telling in relayed if telling in ready]:  # killed: it would have waited
+            os.kill(relayed.pop(gone), signal.SIGKILL)
+        if asking in ready:
+            given = socket.recv_fds(asking, 1, 4)[1]
+            if not given:
+                os._exit(0)
+            begin(given, running, asking, door, ended, waking)
+        if door in ready:
+            warm_mcp()
+            with door.accept()[0] as visitor:
+                given = socket.recv_fds(visitor, 1, 4)[1]
+            child, telling = begin(given, running, asking, door, ended, waking)
+            relayed[telling] = child
 
 
-def tell_how_they_ended(running: dict[int, socket.socket]) -> None:
-    """Tell those who asked for processes that have ended how each did."""
+def begin(given: list[int], running: dict[int, socket.socket], *own: socket.socket | int) -> tuple[int, socket.socket]:
+    """Fork the process that was asked for.
+
+    Args:
+        given: where to tell of it, and its streams.
+        running: those that run, to which it is added.
+        own: what it does not inherit.
+    """
+    telling, streams = socket.socket(fileno=given[0]), given[1:]
+    with telling.makefile(encoding="utf-8") as asked:
+        wanted = asked.readline()
+    child = os.fork()
+    if child == 0:
+        for each in (*own, telling, *running.values()):
+            os.close(each if isinstance(each, int) else each.detach())
+        os._exit(be(json.loads(wanted), streams))
+    for number in streams:
+        os.close(number)
+    running[child] = telling
+    tell(telling, child)
+    return child, telling
+
+
+def tell_how_they_ended(running: dict[int, socket.socket]) -> list[int]:
+    """Tell those who asked for processes that have ended how each did; gives their ids."""
+    told = list[int]()
     while running:
         child, status = os.waitpid(-1, os.WNOHANG)
         if child == 0:
-            return
+            break
         with running.pop(child) as telling:
             tell(telling, os.waitstatus_to_exitcode(status))
+        told.append(child)
+    return told
 
 
 def tell(telling: socket.socket, number: int) -> None:
@@ -324,4 +380,4 @@ def run(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    serve(socket.socket(fileno=int(sys.argv[1])))
+    serve(*(socket.socket(fileno=int(number)) for number in sys.argv[1:]))

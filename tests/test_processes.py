@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.processes import IMAGERAG, Python, imagerag, python
+from tests.processes import IMAGERAG, Python, imagerag, python, relayed
 
 ROOT = Path(__file__).parents[1]
 TOLD = """
@@ -119,3 +119,33 @@ def test_one_process_writes_to_another() -> None:
         os.close(writing)
     with open(reading) as told:
         assert told.read().startswith("imagerag ")
+
+
+def test_who_is_given_a_command_gets_the_same(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"cwd": tmp_path, "env": {**os.environ, "TOLD": "yes"}, "input": "asked", "text": True}
+    command = ["-c", TOLD, "3"]
+    done, cold = (
+        subprocess.run(whole, **options, capture_output=True, check=False)
+        for whole in (relayed(*command), [sys.executable, *command])
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (cold.returncode, cold.stdout, cold.stderr)
+    assert "yes asked" in done.stdout
+
+
+WAITING = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_what_stands_for_a_process_is_ended_with_it(number: signal.Signals) -> None:
+    with subprocess.Popen(relayed("-c", WAITING), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as running:
+        assert running.stdout
+        assert int(running.stdout.readline()) != running.pid
+        running.send_signal(number)
+        assert running.stdout.read() == b"", "the other has ended, and holds the pipe no more"
+        assert running.wait(60) == (1 if number == signal.SIGINT else -number)
+
+
+def test_streams_that_are_closed_are_closed_for_both() -> None:
+    with subprocess.Popen(relayed("-c", "print(open(0).read())"), stdin=subprocess.PIPE, stdout=-1) as running:
+        out, _ = running.communicate(b"to the end")
+    assert (running.returncode, out) == (0, b"to the end\n")

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from imagerag.tools.testing.fakes import HashEmbedder
 from imagerag.tools.testing.mock_openai import tiny_png
 from tests import bombs
 from tests.mcp.conftest import IMPATIENT, handed_in, refused
+from tests.processes import relayed
 
 KINDS: dict[str, Callable[[], bytes]] = {
     "scans.jpg": lambda: bombs.jpeg_of_scans(40_000),
@@ -58,12 +58,8 @@ async def test_over_stdio_too(sketch_home: Path, tmp_path: Path) -> None:
     (folder / "good.png").write_bytes(tiny_png("one"))
     for name, made in KINDS.items():
         (folder / name).write_bytes(made())
-    server = StdioServerParameters(
-        command=sys.executable,
-        args=["-c", IMPATIENT, "--home", str(home), "mcp", "--preset", "sketch", "--root", str(folder)],
-        env=dict(os.environ),
-        cwd=str(tmp_path),
-    )
+    command, *rest = relayed("-c", IMPATIENT, "--home", home, "mcp", "--preset", "sketch", "--root", folder)
+    server = StdioServerParameters(command=command, args=rest, env=dict(os.environ), cwd=str(tmp_path))
     async with Client(server) as client:
         await client.call_tool("search_references", {"query": "anything"})  # what is slow to load is loaded
         assert min(await _beside_bombs(client)) > 0

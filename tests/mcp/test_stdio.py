@@ -16,16 +16,18 @@ from mcp.client.stdio import StdioServerParameters
 from imagerag import ImageRAG
 from imagerag.agent.types import Outcome
 from imagerag.formatting import labels
+from tests.processes import IMAGERAG, relayed
 
 HELD = "a red solid heart and a blue split crescent on a mint background"
 """What the sketch painter cannot draw without the library."""
 
 
-def started(home: Path, *options: str) -> StdioServerParameters:
+def started(home: Path, *options: str, cold: bool = False) -> StdioServerParameters:
+    """How a client starts it: forked, unless it is to start as it does for users."""
     environment = {**os.environ, "IMAGERAG_HOME": str(home), "OPENAI_API_KEY": "sk-none"}
-    return StdioServerParameters(
-        command=sys.executable, args=["-m", "imagerag", "mcp", *options], env=environment, cwd=str(home)
-    )
+    arguments = [*IMAGERAG, "mcp", *options]
+    command, *rest = [sys.executable, *arguments] if cold else relayed(*arguments)
+    return StdioServerParameters(command=command, args=rest, env=environment, cwd=str(home))
 
 
 def over_loopback(place: Any) -> list[str]:
@@ -96,7 +98,7 @@ async def test_what_is_to_be_kept_outlives_its_client(place: Any, tmp_path: Path
 
 
 async def test_what_is_no_message_at_all_is_survived(place: Any, tmp_path: Path) -> None:
-    given = started(tmp_path, *over_loopback(place))
+    given = started(tmp_path, *over_loopback(place), cold=True)
     process = await asyncio.create_subprocess_exec(
         given.command,
         *given.args,
@@ -130,7 +132,7 @@ async def test_what_is_no_message_at_all_is_survived(place: Any, tmp_path: Path)
 
 async def test_a_client_that_is_killed_leaves_nothing_spending(place: Any, tmp_path: Path) -> None:
     place.provider.delay_s = 0.5
-    given = started(tmp_path, *over_loopback(place))
+    given = started(tmp_path, *over_loopback(place), cold=True)
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen([given.command, *given.args], env=given.env, cwd=given.cwd, **pipes) as process:
         assert process.stdin
