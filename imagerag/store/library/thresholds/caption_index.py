@@ -175,7 +175,7 @@ class CaptionIndex:
 
     def _required(self, text: str) -> frozenset[frozenset[str]]:
         """Per phrase, the words that must be there: all that are not names, if there are others."""
-        content = [frozenset(words(phrase)) for phrase, _ in phrases(text)]
+        content = _phrase_words(text)
         return frozenset(frozenset(word for word in found if not self._is_name(word)) or found for found in content)
 
     def _is_name(self, word: str) -> bool:
@@ -199,7 +199,7 @@ class CaptionIndex:
         if not required:
             return np.zeros(0, dtype=np.int32)
         rarest, *others = sorted((self._rows(word) for word in frozenset().union(*required)), key=len)
-        for other in others:
+        for other in others if len(rarest) else ():
             rarest = rarest[np.isin(rarest, other, assume_unique=True)]
         return rarest
 
