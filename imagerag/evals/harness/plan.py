@@ -106,8 +106,8 @@ class Plan(FrozenModel):
             names = ", ".join(differs[:-1]) + (" and " if differs[1:] else "") + differs[-1]
             retaken = _retaken(there.setup.snapshots, self.setup.snapshots)
             raise UsageError(
-                f"{folder} holds another evaluation: its {names} {verb}{retaken}. Give another --out, or run the same one to "
-                "go on with it"
+                f"{folder} holds another evaluation: its {names} {verb}{retaken}. Give another --out, or run the "
+                "same one to go on with it"
             )
 
     @classmethod
