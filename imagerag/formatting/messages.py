@@ -36,7 +36,8 @@ def unknown(what: str, name: str, known: Iterable[str], *, where: str = "", more
     wording += f"no {what} {name[:_SHOWN]!r}"
     guess = near(name, names)
     wording += f"; did you mean {guess!r}? " if guess else "; "
-    listed = ", ".join(names)
+    # Without quotes, "there is only one" would not name it.
+    listed = repr(names[0]) if names in (["one"], ["none"]) else ", ".join(names)
     if len(names) == 1:
         wording += f"there is only {listed}" if not guess else f"There is only {listed}"
     elif names:

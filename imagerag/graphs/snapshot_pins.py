@@ -44,17 +44,19 @@ def check_hashes(found: Mapping[str, str], noted: Mapping[str, str], made: str, 
             )
 
 
-async def pin_snapshots(dependencies: Dependencies, setup: RunSpec) -> RunSpec:
+async def pin_snapshots(dependencies: Dependencies, setup: RunSpec, run_id: str = "RUN") -> RunSpec:
     """Add the hashes of the snapshots that a setup names.
+
+    Args:
+        run_id: the run that it is of, for the message.
 
     Raises:
         UnknownLibraryError: there is no such snapshot.
         UsageError: one holds something else than when the setup noted its hash.
     """
     found = await snapshot_hashes(dependencies, setup.library)
-    check_hashes(
-        found, setup.snapshots, "the run was made", "imagerag replay RUN --library {name} uses the one there is"
-    )
+    instead = f"Do the run again with the one there is: imagerag replay {run_id} --library {{name}}"
+    check_hashes(found, setup.snapshots, "the run was made", instead)
     return setup.model_copy(update={"snapshots": found}) if found != setup.snapshots else setup
 
 

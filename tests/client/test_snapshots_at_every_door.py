@@ -120,8 +120,9 @@ async def test_a_run_is_pinned_to_it_and_done_again_with_it(rag: ImageRAG, home:
     now = await rag.libraries.snapshots.create("v1", "mine")
     fresh = ImageRAG(preset="sketch", home=home)
     for go_on in (fresh.runs.replay(record.run_id, 1), fresh.runs.continue_(record.run_id, prompt="a red circle")):
-        with pytest.raises(UsageError, match="'mine@v1' is not the snapshot that the run was made with"):
+        with pytest.raises(UsageError, match="'mine@v1' is not the snapshot that the run was made with") as refused:
             await go_on
+        assert f"imagerag replay {record.run_id} --library mine@v1" in str(refused.value)
     meant = await fresh.runs.replay(record.run_id, 1, library="mine@v1")
     assert meant.setup is not None
     assert meant.setup.snapshots == {"mine@v1": now.content}
@@ -203,7 +204,7 @@ async def test_an_evaluation_from_python_is_pinned_to_it(rag: ImageRAG, home: Pa
     await taken_anew(rag)
     with pytest.raises(UsageError, match="'mine@v1' is not the snapshot that the evaluation was made with"):
         await replay_evaluation(tmp_path / "eval", options)
-    with pytest.raises(UsageError, match="holds another evaluation"):
+    with pytest.raises(UsageError, match=r"holds another evaluation: its arms differ \('mine@v1' was removed, and"):
         await run_evaluation(tmp_path / "eval", plan, options)
     assert (await run_case(case, **one)).arm_hash != first.arm_hash
 

@@ -39,6 +39,7 @@ def test_a_name_that_is_not_known() -> None:
     assert unknown("preset", "sketsh", ["sketch", "openai"]) == (
         "no preset 'sketsh'; did you mean 'sketch'? There are: sketch, openai"
     )
+    assert unknown("snapshot", "nope", ["one"]) == "no snapshot 'nope'; there is only 'one'"
     assert unknown("arm", "zzz", ["base"], where="arms.toml") == "arms.toml: no arm 'zzz'; there is only base"
     assert unknown("library", "x", []) == "no library 'x'; there are none"
     assert len(unknown("library", "x" * 5_000, [])) < 120

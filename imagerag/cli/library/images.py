@@ -207,18 +207,24 @@ COMMANDS: Final = (add_command, remove_command, update_command)
 
 def _delete(rag: ImageRAG, name: str, *, dry_run: bool, yes: bool, as_json: bool) -> int:
     """Remove a whole library."""
+    from imagerag.store.library.database import snapshot_names
+
     if dry_run:
         raise UsageError("--dry-run is for images: imagerag library info shows the library")
-    if yes or name in asyncio.run(rag.libraries.list()):
-        question = f"remove library {name} with everything in it for good?"
-        confirm(question, f"imagerag library remove {name} --whole-library --yes", yes=yes, as_json=as_json)
+    there = name in asyncio.run(rag.libraries.list())
+    snapshots = snapshot_names(rag.dependencies.home, name) if there else []
+    also = f", and {count(len(snapshots), 'snapshot')}: {short(', '.join(snapshots), 300)}" if snapshots else ""
+    if yes or there:
+        question = f"remove library {name} with everything in it for good{also}?"
+        command = f"imagerag library remove {name} --whole-library --yes" + (f" (it has {also[6:]})" if also else "")
+        confirm(question, command, yes=yes, as_json=as_json)
     asyncio.run(rag.libraries.delete(name))
     if as_json:
         from imagerag.schemas.libraries import LibraryRemoved
 
         say_json(LibraryRemoved(library=name, removed=True).as_json())
     else:
-        say(f"library {bold(short(name, 100))} is removed")
+        say(f"library {bold(short(name, 100))} is removed{also}")
     return 0
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import click
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.retrieval.search_queries import split_name
 from imagerag.cli import Globals
 from imagerag.cli.options import json_option, pass_globals, quiet_option
 from imagerag.cli.output_files import all_fresh, allowed, overwrite_option
@@ -261,7 +262,10 @@ def verification_lines(name: str, found: "Verification", *, repair: bool) -> lis
         lines += table([[one.kind, bold(short(one.path, 60) or one.id[:12]), _problem_text(one)]], fold=2)
     if len(found.problems) > PROBLEMS:
         lines.append(f"  and {len(found.problems) - PROBLEMS:,} more: --json lists them")
-    if not repair:
+    library, tag = split_name(name)
+    if tag is not None:
+        lines.append(f"a snapshot is only read: imagerag library verify {library} --repair mends the library itself")
+    elif not repair:
         lines.append(f"mend what can be mended: imagerag library verify {name} --repair")
     return lines
 

@@ -104,9 +104,10 @@ class Plan(FrozenModel):
             differs += ["shard"] if there.shard != self.shard else []
             verb = "differs" if differs in (["suite"], ["shard"]) else "differ"
             names = ", ".join(differs[:-1]) + (" and " if differs[1:] else "") + differs[-1]
+            retaken = _retaken(there.setup.snapshots, self.setup.snapshots)
             raise UsageError(
-                f"{folder} holds another evaluation: its {names} {verb}. Give another --out, or run the same one to "
-                "go on with it"
+                f"{folder} holds another evaluation: its {names} {verb}{retaken}. Give another --out, or run the "
+                "same one to go on with it"
             )
 
     @classmethod
@@ -122,3 +123,9 @@ class Plan(FrozenModel):
             raise UsageError(f"{folder} holds no evaluation: there is no {FILE} in it") from error
         except ValueError as error:
             raise UsageError(f"{folder / FILE} is no evaluation's plan: {error}") from error
+
+
+def _retaken(noted: Mapping[str, str], found: Mapping[str, str]) -> str:
+    """Which snapshots hold something else than an evaluation noted; empty where none does."""
+    names = [repr(name) for name, content in found.items() if noted.get(name, content) != content]
+    return f" ({', '.join(names)} was removed, and another snapshot took its tag)" if names else ""

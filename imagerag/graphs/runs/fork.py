@@ -80,7 +80,7 @@ async def fork(
         raise RunStateError(f"run {record.run_id} did not keep its steps: it can only be run anew")
     given = {name for name, value in replay.changes.items() if value is not None}
     await asyncio.to_thread(check_recorded, record.run_id, record.setup, dependencies.user_named_specs, given)
-    setup = await pin_snapshots(dependencies, changed(record.setup, replay))
+    setup = await pin_snapshots(dependencies, changed(record.setup, replay), record.run_id)
     await asyncio.to_thread(note_setup, setup)
     parts = await dependencies.parts(setup)  # before the clock starts: loading a model is not the run's time
     await check_kept_masks(parts.generator, subjects, dependencies.blobs)

@@ -107,7 +107,7 @@ class Runner:
                 f"run {run_id} has nothing to resume from: it was stopped before its first step, or a server made it"
             )
         await asyncio.to_thread(check_recorded, run_id, setup, self.dependencies.user_named_specs)
-        await pin_snapshots(self.dependencies, setup)
+        await pin_snapshots(self.dependencies, setup, run_id)
         answer = resume_value(standing, choose, edit)
         async with aclosing(self._follow(run_id, answer, setup, standing.values["prompt"])) as events:
             async for event in events:
@@ -139,7 +139,7 @@ class Runner:
         prompt = validate_prompt(steering.prompt or record.prompt)
         await self._touch_images(record)
         await asyncio.to_thread(check_recorded, run_id, setup, self.dependencies.user_named_specs)
-        setup = await pin_snapshots(self.dependencies, apply_options(setup, steering))
+        setup = await pin_snapshots(self.dependencies, apply_options(setup, steering), run_id)
         parts, subjects = await self.dependencies.parts(setup), standing.values.get("subjects") or []
         await check_kept_masks(parts.generator, subjects, self.dependencies.blobs)
         limit = setup.config.reference_limit(parts.generator.max_references)

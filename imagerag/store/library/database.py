@@ -22,7 +22,7 @@ from imagerag.store.data_dir import DataDir
 from imagerag.store.file_lock import held_alone
 from imagerag.store.images.blob_store import write_atomically
 from imagerag.store.library.lancedb_import import import_lancedb
-from imagerag.store.library.names import SNAPSHOTS, SUFFIX, snapshot_tags, valid_name, valid_tag
+from imagerag.store.library.names import SNAPSHOTS, SUFFIX, check_new_name, snapshot_tags, valid_name, valid_tag
 from imagerag.store.storage_errors import damaged_file, storage_error, storage_errors
 
 T = TypeVar("T")
@@ -189,8 +189,9 @@ def create_table(home: DataDir, name: str, schema: Any) -> None:
     Raises:
         UsageError: the name cannot be a library's.
     """
-    if valid_name(name) in list_libraries(home):
+    if valid_name(name) in (names := list_libraries(home)):
         return
+    check_new_name(name, names, "a library's name")
     with storage_errors(home.libraries, "cannot write into"):
         home.libraries.mkdir(parents=True, exist_ok=True)
     with held_alone(home.filling / f"{name}.new"):  # who comes second finds a whole table

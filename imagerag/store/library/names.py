@@ -1,6 +1,7 @@
 """Names of libraries and of their snapshots: `photos`, and `photos@2026-11` for what it held when that was tagged."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -8,6 +9,8 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.retrieval.search_queries import split_name
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+_DEVICE: Final = re.compile(r"(?i)(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?")
 
 SNAPSHOTS: Final = "snapshots"
 """Folder of snapshots within a library's folder: renaming, deleting and setting aside the library take them along."""
@@ -57,6 +60,21 @@ def snapshot_tags(library: Path) -> list[str]:
     """The tags of the snapshots in a library's folder, sorted."""
     found = (library / SNAPSHOTS).glob(f"*{SUFFIX}") if (library / SNAPSHOTS).is_dir() else ()
     return sorted(path.name.removesuffix(SUFFIX) for path in found if NAME.fullmatch(path.name))
+
+
+def check_new_name(name: str, known: Iterable[str], what: str) -> None:
+    """See that a name does not stand for the same folder as another one, nor for none, on any file system.
+
+    Raises:
+        UsageError: it differs from a known one in upper and lower case alone, or is a device's on Windows.
+    """
+    for other in known:
+        if other != name and other.casefold() == name.casefold():
+            raise UsageError(
+                f"{name!r} cannot be {what}: there is {other!r}, and not every disk tells upper from lower case"
+            )
+    if _DEVICE.fullmatch(name):
+        raise UsageError(f"{name!r} cannot be {what}: Windows has a device of that name, and no folder")
 
 
 def _valid(name: str, what: str) -> str:

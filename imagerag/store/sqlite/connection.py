@@ -114,7 +114,7 @@ def shrink(path: Path) -> None:
     """Give back the room of deleted rows. Where others use the file just now, or it is full, it is used again later."""
     with suppress(sqlite3.OperationalError), closing(connect(path, timeout=1.0, isolation_level=None)) as connection:
         if connection.execute("PRAGMA auto_vacuum").fetchone() == (2,):
-            connection.execute("PRAGMA incremental_vacuum").fetchall()
+            connection.executescript("PRAGMA incremental_vacuum")  # `execute` stops after the first page
         elif 4 * _pragma(connection, "freelist_count") > _pragma(connection, "page_count"):
             connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # a file of an earlier version: written anew once
             connection.execute("VACUUM")

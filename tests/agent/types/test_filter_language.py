@@ -79,6 +79,12 @@ def test_filters_are_read(text: Any, means: Any) -> None:
     ("text", "column", "words"),
     [
         ("novalue", 8, "KEY=VALUE"),
+        (
+            "title=Salt and Pepper",
+            22,
+            'in it is put in quotes: title="Salt and Pepper"',
+        ),
+        ("not (title=Salt or Pepper)", 26, "is put in quotes"),
         ("camera=X100 taken>2020", 18, 'expected "and", "or" or the end'),
         ('a="x', 3, "this quote is not closed"),
         ("a=(b)", 3, "expected a value"),

@@ -169,7 +169,10 @@ def test_libraries_are_listed_described_calibrated_and_removed(imagerag: Imagera
     assert "% of captions" in shown
     threshold = document(imagerag("library", "calibrate", "mine", "--json"))["threshold"]
     assert threshold["cosine"] == info["metadata"]["threshold"]["cosine"]
-    assert imagerag("library", "remove", "mine", "--whole-library", "--yes").exit_code == 0
+    assert imagerag("library", "snapshot", "create", "mine", "before").exit_code == 0
+    remove = ("library", "remove", "mine", "--whole-library")
+    assert "(it has 1 snapshot: mine@before)" in one_line(imagerag(*remove))
+    assert imagerag(*remove, "--yes").stdout == "library mine is removed, and 1 snapshot: mine@before\n"
     assert [one["name"] for one in document(imagerag("library", "list", "--json"))["libraries"]] == ["sketch"]
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from imagerag.cli.library.upkeep import verification_lines
+from imagerag.store.library.maintenance.verification import LibraryProblem, Verification
 from imagerag.tools.sketch.catalogue import product_scene, products
 from imagerag.tools.sketch.renderer import draw
 from tests.cli.conftest import Imagerag, document, one_line
@@ -116,6 +118,13 @@ def test_whole_libraries_are_counted_checked_written_and_renamed(imagerag: Image
     renamed = document(imagerag("library", "rename", "mine", "yours", "--json"))
     assert (renamed["library"], renamed["renamed_from"]) == ("yours", "mine")
     assert len(titles(imagerag)) == 12  # under its old name
+
+
+def test_a_problem_of_a_snapshot_is_not_mended_there() -> None:
+    problem = LibraryProblem(kind="image", id="a" * 64, problem="gone")
+    found = Verification(images=1, files=1, copies=0, dimension=3, problems=(problem,))
+    last = verification_lines("mine@v1", found, repair=False)[-1]
+    assert last == "a snapshot is only read: imagerag library verify mine --repair mends the library itself"
 
 
 def test_a_problem_is_told_and_sets_the_exit_code(imagerag: Imagerag, mine: str, home: Path) -> None:

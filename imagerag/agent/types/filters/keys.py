@@ -19,6 +19,9 @@ BUILT_IN: Final[Mapping[str, Kind]] = {
 """Columns of every library, by the key they are filtered with."""
 
 ALIASES: Final[Mapping[str, str]] = {"tag": "tags", "license": "licence", "sha256": "id"}
+_WRITTEN: Final = {"tags": "tag"}
+"""How a message names a column."""
+
 METADATA: Final = "metadata."
 """Before a metadata key that is called like a column."""
 
@@ -68,9 +71,10 @@ def check_condition(
 
 
 def _unknown(key: str, keys: Collection[str]) -> str:
-    named = sorted(keys)[:_LISTED]
-    more = f"and {len(keys) - len(named)} more" if len(keys) > len(named) else ""
-    guess_from = [*named, *(one for one in keys if one not in named)]
+    written = [_WRITTEN.get(one, one) for one in keys]
+    named = sorted(written)[:_LISTED]
+    more = f"and {len(written) - len(named)} more" if len(written) > len(named) else ""
+    guess_from = [*named, *(one for one in written if one not in named)]
     return unknown("key", key, guess_from if not more else named, where="filter", more=more)
 
 

@@ -73,6 +73,11 @@ _NAMES: Final = {
 }  # fmt: skip
 """Terminals as a person knows them; those that say nothing new are left out."""
 
+_JOINED: Final = re.compile(r"[=<>~].*\s(?:and|or)\s+[^\s()]+\s*$", re.IGNORECASE | re.DOTALL)
+"""A word after "and" or "or", behind a value: it may belong to that value, and be no key."""
+
+_JOINED_HINT: Final = 'a value with the word "and" or "or" in it is put in quotes: title="Salt and Pepper"'
+
 _WINDOW: Final = 70
 """Characters of a filter that are shown around a place in it."""
 
@@ -193,7 +198,8 @@ def _wrong(text: str, error: Any) -> FilterError:
         return _pointed(text, at, "this quote is not closed")
     expected = set(getattr(error, "accepts", None) or getattr(error, "allowed", None) or error.expected)
     if "OPERATOR" in expected:
-        return _pointed(text, at, "expected = != < <= > >= ~ in or between, as in KEY=VALUE")
+        hint = _JOINED_HINT if _JOINED.search(text[:at]) else ""
+        return _pointed(text, at, "expected = != < <= > >= ~ in or between, as in KEY=VALUE", hint)
     names = list(dict.fromkeys(_NAMES[name] for name in _NAMES if name in expected))
     message = f"expected {', '.join(names[:-1])}{' or ' if names[1:] else ''}{names[-1]}" if names else "cannot be read"
     hint = "a value with such characters is put in quotes" if "MORE" in expected and not ended else ""

@@ -1,5 +1,6 @@
 """Whether a filter can be asked of a library, and why it leaves nothing: told with what the library holds."""
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -133,8 +134,16 @@ def _any_of(table: Any, leaf: Comparison | Has) -> bool:
 def _nothing(leaf: Comparison | Has, held: HeldValues) -> str:
     """That no image fits one comparison, and what there is instead."""
     key = leaf.has if isinstance(leaf, Has) else leaf.key
+    if isinstance(leaf, Comparison) and column_of(key) == "id" and (begins := _beginnings(leaf)):
+        return f"no image fits {short(str(leaf), 80)}; the beginning of an id is written {begins}"
     values = held.words(key, leaf.values[0].strip("*") if isinstance(leaf, Comparison) else "")
     return f"no image fits {short(str(leaf), 80)}; {key} is {values}" if values else f"no image has {key}"
+
+
+def _beginnings(leaf: Comparison) -> str:
+    """The comparison for what only begins ids, as commands of libraries take them; empty where it is no such."""
+    parts = [value for value in leaf.values if re.fullmatch(r"[0-9a-f]{6,63}", value)]
+    return " or ".join(f"{leaf.key}~{part}*" for part in parts) if leaf.op == "=" else ""
 
 
 def _nearest(wanted: str, values: list[Any]) -> list[str]:

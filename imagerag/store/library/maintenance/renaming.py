@@ -16,7 +16,7 @@ from imagerag.agent.types import BUILT_IN_LIBRARY
 from imagerag.store.data_dir import DataDir
 from imagerag.store.file_lock import alone_now, waiting_lock
 from imagerag.store.library.database import change_renames, folder_of, list_libraries, unknown
-from imagerag.store.library.names import valid_name
+from imagerag.store.library.names import check_new_name, valid_name
 from imagerag.store.storage_errors import storage_errors
 
 LOCKS: Final = ("files", "writing", "calibrating")
@@ -54,6 +54,7 @@ def rename_library(home: DataDir, old: str, new: str) -> None:
             raise unknown(home, old)
         if new in names:
             raise UsageError(f"there is a library {new!r} already: name another, or remove it first")
+        check_new_name(new, [name for name in names if name != old], "a library's name")
         change_renames(home, lambda kept: _with(kept, old, new))
         with storage_errors(folder_of(home, old), "cannot rename"):
             folder_of(home, old).rename(folder_of(home, new))

@@ -31,7 +31,7 @@ from imagerag.store.library.image_files import FOLDER as COPIES
 from imagerag.store.library.library_metadata import LibraryMetadata, library_metadata_of
 from imagerag.store.library.maintenance.library_disk_usage import file_sizes
 from imagerag.store.library.maintenance.removal import removed_ids, write_removed
-from imagerag.store.library.names import SNAPSHOTS, SUFFIX, snapshot_tags, valid_name, valid_tag
+from imagerag.store.library.names import SNAPSHOTS, SUFFIX, check_new_name, snapshot_tags, valid_name, valid_tag
 from imagerag.store.library.schema import row_columns
 from imagerag.store.library.table import LibraryTable
 from imagerag.store.storage_errors import storage_errors
@@ -84,6 +84,7 @@ def create_snapshot(table: LibraryTable, tag: str) -> Snapshot:
                 f"library {table.name!r} has a snapshot {tag!r} already: take another tag, or remove that one: "
                 f"imagerag library snapshot remove {table.name} {tag}"
             )
+        check_new_name(tag, snapshot_tags(table.folder), "a snapshot's tag")
         folder = table.folder / SNAPSHOTS
         fresh = folder / f".tmp-{uuid.uuid4().hex}"
         with storage_errors(folder, "cannot write into"):

@@ -172,6 +172,7 @@ async def test_filters_with_indexes_as_without(shop, monkeypatch, text, found, i
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ("tagg=mug", ["no key 'tagg'", "did you mean 'tag'", " tag,"]),
         ("camra=X100", ["no key 'camra'", "did you mean 'camera'", "colour", "price", "taken"]),
         ("price=cheap", ["'cheap' is not a number", "price is 7 to 120"]),
         ("taken>soon", ["'soon' is not a date", "2024-05-03", "2023-01-01 to 2024-05-03"]),
@@ -199,6 +200,10 @@ async def test_what_cannot_be_asked_is_told_with_what_there_is(shop, text, words
         (Filter(licences=("MIT",)), "licence is CC"),
         (Filter(where=parse_filter("price=7 and colour=red")), "each part by itself fits some"),
         (Filter(where=parse_filter("has lens")), "no image has lens"),
+        (
+            Filter(where=parse_filter("id=80990062")),
+            "the beginning of an id is written id~80990062*",
+        ),
     ],
 )
 async def test_why_nothing_fits_is_told_with_the_nearest_there_is(shop, wanted, words) -> None:

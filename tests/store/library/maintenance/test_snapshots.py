@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -209,6 +210,25 @@ async def test_it_cannot_be_made_renamed_or_removed_as_a_library(home: DataDir) 
     ):
         with pytest.raises(UsageError, match="is a snapshot"):
             change()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("V1", "not every disk tells upper from lower case"), ("con", "Windows has a device")]
+)
+def test_a_new_tag_or_name_is_a_folder_of_its_own_on_every_disk(
+    home: DataDir, shop: Library, name: str, message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        create_snapshot(shop.table, name)
+    library = name.replace("V1", "Shop")
+    with pytest.raises(UsageError, match=message):
+        create_table(home, library, None)
+    create_table(home, "other", pyarrow.schema([("id", "string")]))
+    with pytest.raises(UsageError, match=message):
+        rename_library(home, "other", library)
+    assert snapshot_tags(shop.folder) == ["v1"]
+    rename_library(home, "shop", "SHOP")  # its own name in other letters
+    assert list_libraries(home) == ["SHOP", "other"]
 
 
 async def test_one_that_is_not_there(home: DataDir, shop: Library) -> None:
