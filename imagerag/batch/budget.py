@@ -54,7 +54,7 @@ class BatchBudget:
                     gone = dollars(self._taken)
                     raise BudgetExceededError(
                         f"the batch may spend {dollars(self.limit)} and has spent {gone}; the next run, "
-                        f"{name}, can cost {dollars(most)}: go on with a larger --max-cost-usd, and --resume"
+                        f"{name}, can cost {dollars(most)}: go on with a larger `max_cost_usd`, and `resume=True`"
                     )
                 await self.changed.wait()
             self.held[name] = most

@@ -124,7 +124,7 @@ class LineRunner:
         if most is None:
             raise UsageError(
                 f"the most a run can cost is not known ({', '.join(estimate.has_unknown_cost)}), "
-                "so a budget for the batch cannot be kept: give --max-run-cost-usd or --assume-cost-usd-per-call "
+                "so a budget for the batch cannot be kept: give `max_run_cost_usd` or `assume_cost_usd_per_call` "
                 "too, or write the price down (imagerag prices set)"
             )
         return most

@@ -119,7 +119,9 @@ class BatchRunner:
         """
         started = await asyncio.to_thread(self.folder.started)
         if started is not None and not self.resume:
-            raise UsageError(f"there is a batch in {self.folder.path}: go on with --resume, or name another folder")
+            raise UsageError(
+                f"there is a batch in {self.folder.path}: go on with `resume=True`, or name another folder"
+            )
         self._started = first_start(self.settings, self.options) if started is None else self._agreed(started)
         self._lines = LineRunner(self.settings, self.dependencies, self._started, self.folder.path)
         await self._lines.check()
@@ -129,7 +131,9 @@ class BatchRunner:
         self.warn(await self._warnings(done))
         with self.folder.alone():
             if await asyncio.to_thread(self.folder.started) != started:
-                raise UsageError(f"a batch was begun in {self.folder.path} just now: name another folder, or --resume")
+                raise UsageError(
+                    f"a batch was begun in {self.folder.path} just now: name another folder, or `resume=True`"
+                )
             if started is None:
                 self.folder.start(self._started)
             self._before = self.folder.repair(self._dropped())

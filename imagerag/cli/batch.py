@@ -11,6 +11,7 @@ import click
 
 from imagerag.agent.errors import BudgetExceededError, ImageRAGError
 from imagerag.cli import Globals
+from imagerag.cli.exit_codes import with_options
 from imagerag.cli.live_text import run_header
 from imagerag.cli.options import (
     assume_option,
@@ -136,7 +137,7 @@ def batch_command(
     except ImageRAGError as error:
         if not batch.stop_reason:  # it was not begun
             raise
-        say(f"imagerag: {clean(str(error))}", err=True)
+        say(f"imagerag: {clean(with_options(str(error)))}", err=True)
         code = BUDGET if isinstance(error, BudgetExceededError) else TECHNICAL
     except (KeyboardInterrupt, asyncio.CancelledError):
         _print_resume_hint(prompts, out)

@@ -212,7 +212,7 @@ def report_lines(report: "IndexReport", name: str, library_metadata: "LibraryMet
             (report.updated, "updated"),
             (report.removed, "removed"),
             (report.unchanged, "unchanged"),
-            (report.duplicates, "double"),
+            (report.duplicates, "duplicate"),
             (report.removed_before, "removed before"),
             (len(report.skipped), "skipped"),
         )
@@ -234,7 +234,7 @@ def report_lines(report: "IndexReport", name: str, library_metadata: "LibraryMet
         lines.append(f"  {dim('captions')}   {report.captions:,} of these images have one")
     threshold = library_metadata.threshold if library_metadata else None
     if threshold:
-        share = f"(above {percentile(threshold.percentile)} of captions without a match)"
+        share = f"({percentile(threshold.percentile)} of captions that no image here fits score lower)"
         lines.append(f"  {dim('threshold')}  cosine {cosine(threshold.cosine)} {dim(share)}")
     if library_metadata and report.added + report.changed:
         speed = f"{rate(report.images_per_s, 'images')} with {clean(library_metadata.spec)}"

@@ -48,7 +48,7 @@ def example_lines(report: "IndexReport") -> list[str]:
     """The first files of each kind, as a dry run found them, and how many more there are."""
     lines: list[str] = []
     for kind in _KINDS:
-        word = "double" if kind == "duplicates" else kind  # as the line of numbers says
+        word = "duplicate" if kind == "duplicates" else kind  # as the line of numbers says
         if paths := report.examples.get(kind):
             lines += table([[dim(word), tail(path, 60)] for path in paths])
             more = getattr(report, kind) - len(paths)

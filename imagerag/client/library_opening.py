@@ -55,7 +55,7 @@ class LibraryOpening:
         """
         if name := library or self._context.settings.library:
             return name
-        raise UsageError("say which library: --library NAME")
+        raise UsageError("say which library: `library=NAME`")
 
     def _refuse_unchangeable(self, library: str | None) -> None:
         """Refuse the built-in catalogue and snapshots where a library is to be changed.

@@ -38,11 +38,11 @@ class SourceImages:
         from imagerag.graphs.mask_validation import one_intent
 
         if self.edit is not None and self.edit_library is not None:
-            raise UsageError("--edit and --edit-library name two images to edit: leave one of them out")
+            raise UsageError("`edit` and `edit_library` name two images to edit: leave one of them out")
         if self.edits and self.subjects:
             raise UsageError(one_intent(1, len(self.subjects)))
         if self.mask is not None and not self.edits and not self.subjects:
-            raise UsageError("a mask says where an image may be edited: name the image too (--edit FILE)")
+            raise UsageError("a mask says where an image may be edited: name the image too (`edit=FILE`)")
 
     @property
     def edits(self) -> bool:

@@ -20,7 +20,7 @@ async def edited_of_library(named: str, library: ReferenceLibrary | None, blobs:
         UsageError: no library, or no such image in it.
     """
     if library is None:
-        raise UsageError("an image of a library is to be edited, and there is none: name it with --library NAME")
+        raise UsageError("an image of a library is to be edited, and there is none: name it with `library=NAME`")
     sha = named.strip().lower().removeprefix("image://")
     if not _ID.fullmatch(sha):
         raise UsageError(f"{named[:80]!r} is no id of an image, which has 64 digits: see imagerag search --json")

@@ -45,9 +45,9 @@ def check_masks(generator: ImageGenerator, subjects: Sequence[Subject]) -> None:
 def one_intent(edits: int, subjects: int) -> str:
     """Why images to edit and subjects cannot go together, and what to type."""
     if edits > 1:
-        return f"{edits} images are to be edited; name one at a time (--edit FILE)"
+        return f"{edits} images are to be edited; name one at a time (`edit=FILE`)"
     return (
-        f"one image is to be edited and {subjects} to appear in a new one: leave out --edit or --subject; what is to "
+        f"one image is to be edited and {subjects} to appear in a new one: leave out `edit` or `subjects`; what is to "
         "be put into the image can come from a library"
     )
 
@@ -62,8 +62,8 @@ def check_edits(generator: ImageGenerator) -> None:
     without = ", ".join(member.identity for member in members if not can_edit(member))
     if without:
         raise UsageError(
-            f"{without} cannot edit an image: name a generator that can (--generator openai:gpt-image-2, or "
-            "diffusers:flux-kontext), or let it appear in a new one: --subject FILE"
+            f"{without} cannot edit an image: name a generator that can (`generator=openai:gpt-image-2`, or "
+            "diffusers:flux-kontext), or let it appear in a new one: `subjects=FILE`"
         )
 
 

@@ -50,7 +50,7 @@ def validate_match_reason(by: SearchBy | None, images: Sequence[object]) -> Sear
     if len(images) > MAX_QUESTION_IMAGES:
         raise UsageError(f"{len(images)} images are too many for one question: at most {MAX_QUESTION_IMAGES}")
     if not images and by in ("image", "both"):
-        raise UsageError(f"to search by {by} a question needs an image: --image FILE")
+        raise UsageError(f"to search by {by} a question needs an image: `images=FILE`")
     return by or ("both" if images else "words")
 
 

@@ -62,7 +62,7 @@ async def test_going_on_does_what_is_left_and_nothing_twice(
     async for _ in rag.batch([f"cat {n}" for n in range(10)], out, concurrency=1):
         break
     assert len(results(out)) < 10
-    with pytest.raises(UsageError, match="--resume"):
+    with pytest.raises(UsageError, match="`resume=True`"):
         await anext(rag.batch(["a"], out))
     left = [result async for result in rag.batch([f"cat {n}" for n in range(10)], out, resume=True)]
     assert len(by_id(out)) == 10
@@ -214,7 +214,7 @@ async def test_a_budget_needs_prices_that_are_known(
 ) -> None:
     told = [one async for one in rag.batch(["a", "b"], tmp_path / "out", max_cost_usd=1.0)]
     assert [one.status for one in told] == ["invalid", "invalid"]
-    assert "--max-run-cost-usd" in told[0].reason
+    assert "`max_run_cost_usd`" in told[0].reason
     assert generator.calls == []
 
 

@@ -26,7 +26,7 @@ def test_examples_are_the_first_ones_and_end_in_how_many_more_there_are() -> Non
     report.count("duplicates", "twin.png")
     lines = [click.unstyle(line).split() for line in example_lines(report)]
     assert [line[-1] for line in lines[:EXAMPLES]] == [f"{number:02}.png" for number in range(EXAMPLES)]
-    assert lines[EXAMPLES:] == [["and", "16", "more"], ["double", "twin.png"]]
+    assert lines[EXAMPLES:] == [["and", "16", "more"], ["duplicate", "twin.png"]]
 
 
 def test_files_stand_below_the_reason_that_they_share(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,7 +58,7 @@ def test_a_dry_run_says_what_the_run_says(imagerag: Imagerag, tmp_path: Path) ->
     (folder / "page.jpg").write_bytes(b"<html>not found</html>")
     (folder / "labels.csv").write_text("file,label\none.png,red\n")
     planned, done = (imagerag("index", folder, "--library", "mine", *flag).stdout for flag in (["--dry-run"], []))
-    for words in ("the file is empty", "a web page, not an image", "1 double", "--manifest pictures/labels.csv"):
+    for words in ("the file is empty", "a web page, not an image", "1 duplicate", "--manifest pictures/labels.csv"):
         assert words in planned
         assert words in done
     assert "duplicates" not in planned

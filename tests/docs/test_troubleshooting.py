@@ -9,6 +9,7 @@ from typing import Final
 
 import pytest
 
+from imagerag.cli.exit_codes import with_options
 from tests.docs.generated import DOCS, ROOT
 
 PAGE: Final = (DOCS / "troubleshooting.md").read_text("utf-8")
@@ -33,8 +34,9 @@ def _constant(part: ast.expr) -> str:
 
 @cache
 def said_anywhere() -> list[str]:
-    """The texts of the whole package: seconds of work, which only the process that runs these tests does."""
-    return [text for file in sorted((ROOT / "imagerag").rglob("*.py")) for text in texts(file) if " " in text]
+    """The texts of the whole package as a command shows them, which takes seconds, and only in this process."""
+    files = sorted((ROOT / "imagerag").rglob("*.py"))
+    return [with_options(text) for file in files for text in texts(file) if " " in text]
 
 
 def pattern(message: str) -> re.Pattern[str]:

@@ -300,7 +300,7 @@ def test_a_batch_says_it_the_same_way(imagerag: Imagerag, room: Path, tmp_path: 
     results = [json.loads(line) for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()]
     assert sorted(str(one["outcome"]) for one in results) == ["None", "aligned"]
     (refused,) = [one for one in results if one["outcome"] is None]
-    assert "leave out --edit or --subject" in json.dumps(refused)
+    assert "leave out `edit` or `subjects`" in json.dumps(refused)
 
 
 async def test_a_chat_says_it_the_same_way(home: Path, room: Path) -> None:

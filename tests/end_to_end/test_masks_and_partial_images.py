@@ -291,7 +291,7 @@ def test_on_the_command_line(imagerag: Imagerag, server: MockOpenAIServer, tmp_p
     assert document(result)["attempts"][0]["references"][0]["mask"]["width"] == 64
     told = [line for line in result.stderr.splitlines() if "unfinished image" in line]
     assert len(told) == 1
-    assert "unfinished picture 1 of 1" in told[0]
+    assert "unfinished image 1 of 1" in told[0]
     assert Path(told[0].partition(": ")[2]).read_bytes() == sample_image("half")
     assert server.of("images.edit")[0].images[-1].data == MASK
     server.enqueue("images.edit", MockResponse(images=(sample_image("again"),), partials=(sample_image("half"),)))

@@ -153,11 +153,11 @@ async def test_wrong_combinations_are_refused_before_anything_is_drawn() -> None
     nodes, graph = stage([])
     own = Subject(image=await nodes.blobs.put(ROOM))
     edit = own.model_copy(update={"intent": "edit"})
-    for subjects, told in [([edit, own], "leave out --edit or --subject"), ([edit, edit], "one at a time")]:
+    for subjects, told in [([edit, own], "leave out `edit` or `subjects`"), ([edit, edit], "one at a time")]:
         with pytest.raises(UsageError, match=told):
             await graph.ainvoke({"prompt": "make it green", "subjects": subjects})
     blind, graph = stage([], max_references=0)
-    with pytest.raises(UsageError, match=r"cannot edit an image.*openai:gpt-image-2.*--subject FILE"):
+    with pytest.raises(UsageError, match=r"cannot edit an image.*openai:gpt-image-2.*`subjects=FILE`"):
         await edited(blind, graph)
     assert nodes.generator.calls == blind.generator.calls == []  # type: ignore[attr-defined]
 
@@ -172,7 +172,7 @@ async def test_a_picture_of_the_library_is_edited_and_not_found_again() -> None:
     assert (first.role, first.image.sha256) == ("edit", sha)
     found = [c.image.sha256 for search in state.get("searches", []) for c in search.candidates]
     assert sha not in found
-    with pytest.raises(UsageError, match="no picture 000000000000 in library"):
+    with pytest.raises(UsageError, match="no image 000000000000 in library"):
         await graph.ainvoke({"prompt": "a heart", "edit_library": "0" * 64})
 
 

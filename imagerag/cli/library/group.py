@@ -198,7 +198,9 @@ def threshold_lines(threshold: "Threshold") -> list[str]:
 
 def _threshold_rows(threshold: "Threshold") -> list[list[str]]:
     rows = [[dim("threshold"), f"cosine {bold(cosine(threshold.cosine))}"]]
-    rows.append([dim("percentile"), f"{percentile(threshold.percentile)} of captions without a match stay below it"])
+    rows.append(
+        [dim("percentile"), f"{percentile(threshold.percentile)} of captions that no image here fits score lower"]
+    )
     if threshold.accept_rate is not None:
         rows.append([dim("accepted"), f"{percent(threshold.accept_rate)} of single things that captions name reach it"])
     asked = f"{threshold.n_own} own, {threshold.n_near} near-miss, {threshold.n_unrelated} unrelated captions"

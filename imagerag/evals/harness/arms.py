@@ -134,9 +134,9 @@ def parse_arms(text: str | Iterable[str], file: str | Path | None = None) -> tup
     arms = tuple(_one(name.strip(), known) for name in wanted if name.strip())
     if not arms:
         raise UsageError(f"name at least one arm; there are: {', '.join(known)}")
-    doubles = {arm.name for arm in arms if sum(other.name == arm.name for other in arms) > 1}
-    if doubles:
-        raise UsageError(f"arms named twice: {', '.join(sorted(doubles))}")
+    repeated = {arm.name for arm in arms if sum(other.name == arm.name for other in arms) > 1}
+    if repeated:
+        raise UsageError(f"arms named twice: {', '.join(sorted(repeated))}")
     return arms
 
 

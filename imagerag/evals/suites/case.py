@@ -197,11 +197,11 @@ class Suite(FrozenModel):
             UsageError: no case, or two of the same id.
         """
         seen: set[str] = set()
-        double = next((case.id for case in self.cases if case.id in seen or seen.add(case.id)), None)  # type: ignore[func-returns-value]
+        repeated = next((case.id for case in self.cases if case.id in seen or seen.add(case.id)), None)  # type: ignore[func-returns-value]
         if not self.cases and not self.checks:
             raise UsageError(f"the suite {self.name} has no case")
-        if double is not None:
-            raise UsageError(f"the suite {self.name} has two cases {double!r}")
+        if repeated is not None:
+            raise UsageError(f"the suite {self.name} has two cases {repeated!r}")
         return self
 
     def only(self, *, limit: int | None = None, tags: tuple[str, ...] = (), seeds: int | None = None) -> "Suite":

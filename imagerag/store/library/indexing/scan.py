@@ -214,7 +214,7 @@ def _exists(path: Path, prune: bool, known: Collection[str]) -> bool:
             raise UsageError(
                 f"there is no file or folder {path}; nothing was taken out.\n"
                 "If it was moved, index the folder where it is now. If it is gone, index it\n"
-                "with --prune, and what was indexed below it is taken out"
+                "with `prune=True`, and what was indexed below it is taken out"
             )
         raise UsageError(f"there is no file or folder {path}")
     return there

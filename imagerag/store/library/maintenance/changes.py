@@ -117,7 +117,10 @@ def changed(rows: Iterable[ImageRecord], changes: ImageChanges) -> list[ImageRec
         UsageError: no change is named.
     """
     if changes.is_empty:
-        raise UsageError("say what changes: --title, --caption, --tag, --licence, --set KEY=VALUE, --unset KEY")
+        raise UsageError(
+            "say what changes: `title=TEXT`, `caption=TEXT`, `tags=TAG`, `licence=TEXT`, "
+            "`metadata=KEY=VALUE`, `unset=KEY`"
+        )
     return [new for row in rows if (new := changes.applied_to(row)) != row]
 
 

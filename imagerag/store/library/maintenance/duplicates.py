@@ -113,7 +113,7 @@ def _no_threshold(library: Library) -> str:
         why = f"it was not measured yet: imagerag library calibrate {library.name}"
     else:
         why = "it has too few images to measure one, or its encoder cannot tell them apart"
-    return f"library {library.name!r} has no threshold between images: {why}. Or give one: --threshold 0.97"
+    return f"library {library.name!r} has no threshold between images: {why}. Or give one: `threshold=0.97`"
 
 
 def kept_images(vectors: "NDArray[np.float32]", limit: float) -> "tuple[NDArray[np.intp], NDArray[np.float32]]":

@@ -30,7 +30,7 @@ async def select_images(library: Library, names: Sequence[str], filter: Filter |
         UsageError: neither is given, a name stands for no image, or the first digits for several.
     """
     if not names and filter is None:
-        raise UsageError("say which images: their ids (six digits do), files, folders, or --filter")
+        raise UsageError("say which images: their ids (six digits do), files, folders, or `filter`")
     ids = await _ids_of(library, names) if names else None
     if filter is None:
         return await library.rows(sorted(ids or ()))

@@ -178,7 +178,7 @@ async def test_an_empty_or_missing_root_takes_nothing_out(folder: Path, library:
     assert f"imagerag index {folder} --library shop --prune" in report.warnings[-1]
     assert "not mounted" in report.warnings[-1]
     folder.rmdir()
-    with pytest.raises(UsageError, match="--prune"):
+    with pytest.raises(UsageError, match="`prune=True`"):
         await index([folder], library)
     assert await library.count() == 8
     away.rename(folder)

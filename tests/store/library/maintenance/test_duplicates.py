@@ -41,14 +41,14 @@ async def test_similar_images_are_grouped(library: Library, folder: Path, pictur
 
 
 async def test_without_a_threshold_one_is_asked_for(library: Library, folder: Path) -> None:
-    with pytest.raises(UsageError, match=r"not measured yet: imagerag library calibrate shop\. Or give .*--threshold"):
+    with pytest.raises(UsageError, match=r"not measured yet: imagerag library calibrate shop\. Or give .*`threshold="):
         await find_duplicates(library)
 
 
 async def test_where_none_could_be_measured_nobody_is_sent_to_measure_it_again(library: Library, folder: Path) -> None:
     await index([folder / "red.png"], library)
     assert library.image_threshold is None
-    with pytest.raises(UsageError, match=r"too few images .* Or give one: --threshold") as told:
+    with pytest.raises(UsageError, match=r"too few images .* Or give one: `threshold=") as told:
         await find_duplicates(library)
     assert "calibrate" not in str(told.value)
 
