@@ -132,8 +132,9 @@ def batch_command(
     if not quiet:
         say(run_header(rag.settings), err=True)
     began, code = time.monotonic(), 0
+    bad: list[BatchResult] = []
     try:
-        asyncio.run(_follow(batch, quiet))
+        asyncio.run(_follow(batch, quiet, bad))
     except ImageRAGError as error:
         if not batch.stop_reason:  # it was not begun
             raise
@@ -145,15 +146,18 @@ def batch_command(
     failed = batch.counts["failed"] + batch.counts["invalid"]
     code = code or (TECHNICAL if failed else 0)
     summary = _summary(batch, time.monotonic() - began, code)
-    say_json(summary.as_json()) if as_json else say_all(_lines(batch, prompts, out))
+    say_json(summary.as_json()) if as_json else say_all(_lines(batch, prompts, out, bad))
     return code
 
 
-async def _follow(batch: "BatchRunner", quiet: bool) -> None:
+async def _follow(batch: "BatchRunner", quiet: bool, bad: "list[BatchResult]") -> None:
+    """Run a batch, and collect the lines that failed or cannot be run."""
     finished = 0
     async with aclosing(batch.run()) as results:
         async for result in results:
             finished += 1
+            if result.status != "done":
+                bad.append(result)
             if not quiet:
                 say(_progress(batch, batch.previously_done + finished, result), err=True)
 
@@ -190,13 +194,16 @@ def _summary(batch: "BatchRunner", elapsed_s: float, code: int) -> "BatchSummary
     )
 
 
-def _lines(batch: "BatchRunner", prompts: str, out: str) -> list[str]:
+def _lines(batch: "BatchRunner", prompts: str, out: str, bad: "Sequence[BatchResult]") -> list[str]:
     """The summary, for people."""
     done = sum(batch.counts.values())
     before = f", {batch.previously_done:,} of them before" if batch.previously_done else ""
     rows = [[bold(f"{number:,}"), _word(outcome)] for outcome, number in batch.outcomes.most_common()]
     cost = dollars(None if batch.has_unknown_cost else batch.spent_usd)
     lines = [f"{count(done, 'prompt')} of {batch.total or done:,} run{before}", *table(rows, right={0})]
+    for one in bad[:SHOWN]:
+        lines += hanging(clean(one.reason), columns(), indent=6, head=f"    {dim(short(one.id, 30))}  ")
+    lines += [f"    … and {len(bad) - SHOWN:,} more, see {batch.folder.results.name}"] if len(bad) > SHOWN else []
     lines += [f"  {dim('cost')}     {cost}", f"  {dim('results')}  {clean(str(batch.folder.results))}"]
     if batch.counts["failed"]:
         again = shlex.join(["imagerag", "batch", prompts, "--out", out, "--resume", "--retry-failed"])

@@ -1,10 +1,26 @@
 """Rows of CSV text in which no quote swallows the lines after it."""
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final
 
 _NO_END: Final = "a quote that begins there is not closed where its cell ends: close or remove it"
+
+
+class _Noted:
+    """Lines, which are noted as they are read; no generator, as one that raises would be at its end."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = iter(lines)
+        self.read: list[str] = []
+
+    def __iter__(self) -> "_Noted":
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self.read.append(line)
+        return line
 
 
 class CsvRows:
@@ -16,8 +32,8 @@ class CsvRows:
 
     def __init__(self, lines: Iterable[str], separator: str) -> None:
         self._separator = separator
-        self._read: list[str] = []
-        self._rows = csv.reader(self._noted(lines), delimiter=separator)
+        self._noted = _Noted(lines)
+        self._rows = csv.reader(self._noted, delimiter=separator)
 
     @property
     def line_num(self) -> int:
@@ -28,17 +44,12 @@ class CsvRows:
         return self
 
     def __next__(self) -> list[str]:
-        self._read.clear()
+        self._noted.read.clear()
         row = next(self._rows)
-        if (lines := len(self._read)) > 1:
+        if (lines := len(self._noted.read)) > 1:
             try:
-                list(csv.reader(self._read, delimiter=self._separator, strict=True))
+                list(csv.reader(self._noted.read, delimiter=self._separator, strict=True))
             except csv.Error:
                 first = self.line_num - lines + 1
                 raise csv.Error(f"lines {first} to {self.line_num} are one row, as {_NO_END}") from None
         return row
-
-    def _noted(self, lines: Iterable[str]) -> Iterator[str]:
-        for line in lines:
-            self._read.append(line)
-            yield line

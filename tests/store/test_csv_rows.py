@@ -52,3 +52,11 @@ def test_a_prompt_file_with_such_a_quote_is_refused(tmp_path: Path) -> None:
     (tmp_path / "p.csv").write_text('id,prompt\n1,"a mug\n2,a watch\n')
     with pytest.raises(UsageError, match=r"lines 2 to 3 are one row"):
         list(read_rows(tmp_path / "p.csv"))
+
+
+def test_numbers_with_a_decimal_comma_are_told(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    (tmp_path / "m.csv").write_text('path;caption;Preis;where\na.png;1,5;"12,50";Riga, LV\n')
+    read = read_manifest(tmp_path / "m.csv")
+    assert [what for what, _ in read.notes] == ["m.csv, column Preis"]
+    assert read.notes[0][1] == "12,50 is text, which Preis<13 passes over: write numbers as 12.50"

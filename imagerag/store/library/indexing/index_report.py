@@ -31,7 +31,7 @@ class IndexReport:
         removed_before: files of images that somebody took out of the library; they stay out.
         skipped: (path, reason) of every file or manifest row that could not be used.
         captions: images of this run that have a caption.
-        notes: (path, what is wrong) of sidecars that were left out; their images were not.
+        notes: (path, what is wrong) of what is said of an image and was left out; the image was not.
         columns: what each column of the manifest was read as: one of our fields, or "metadata".
         manifest_captions: how many captions came with the manifest; None without one.
         warnings: what is likely to be wrong with the library as it is now, and what to type.

@@ -96,6 +96,7 @@ async def index(
         indexing.removed_before = removed - known.ids.keys()  # what is there was taken back since, or restored
         unchanged, fresh = await asyncio.to_thread(indexing.compare)
     report.skipped += found.problems
+    report.notes += [*found.listed.notes, *found.beside.notes]
     report.columns |= {name: read for one in found.sources.values() for name, read in one.columns.items()}
     if manifest is not None or found.listed.images:
         report.columns |= found.listed.columns

@@ -30,6 +30,8 @@ SPARE: Final = 2**20
 """Bytes that are left free beside what is written: for manifests and indexes."""
 
 
+_LAST_COUNTS: Final = "it says something else of its image than a row before; the last one counts"
+
 Progress = Callable[[int, int], None]
 """Called for every batch when it was written, with files done and files in all."""
 
@@ -147,9 +149,11 @@ class RowWriter:
                 row = old[sha256]
                 left = self._merged(row, read)
                 files |= {sha256: left} if left != row.files else {}
-                rows += self._described(row, read[0], left)
+                now = next(self._described(row, read[0], left), row)
                 for one in read[1:]:
                     self.report.count("duplicates", str(one.path))
+                    now = self._with_later_row(now, one)
+                rows += [now] if now is not row else []
             elif sha256 in removed:  # since they were read
                 self.report.removed_before += len(read)
             elif self.report.dry_run or sha256 in batch.vectors:
@@ -201,6 +205,8 @@ class RowWriter:
         assert first.decoded is not None, "only what was decoded is encoded"
         row = replace(first.new_row, files=tuple(sorted({one.entry for one in read})))
         self.report.captions += bool(row.caption)
+        for one in read[1:]:
+            row = self._with_later_row(row, one)
         return NewImage(row=row, data=first.decoded.data, thumbnail=first.decoded.info.thumbnail, vector=vector)
 
     def _merged(self, row: ImageRecord, read: Sequence[ReadFile]) -> tuple[FileEntry, ...]:
@@ -219,6 +225,7 @@ class RowWriter:
         row = next(follow(old, set(old.files) - set(left), left), old)
         if row.id in self.counted:
             self.report.count("duplicates", str(read.path))
+            row = self._with_later_row(row, read)
             if row != old:
                 yield row
             return
@@ -231,6 +238,15 @@ class RowWriter:
             self._count_known(row, read)
         if now != old or now.described != row.described:
             yield now
+
+    def _with_later_row(self, row: ImageRecord, read: ReadFile) -> ImageRecord:
+        """The row with what a later row of a table says of the same image: the last one counts, as in a manifest."""
+        now = read.describe(row) if self.scan.is_row(read.path) else row
+        if now == row:
+            return row
+        self.report.notes.append((clean(str(read.path)), _LAST_COUNTS))
+        self.report.captions += bool(now.caption) - bool(row.caption)
+        return now
 
     def _count_known(self, row: ImageRecord, read: ReadFile) -> None:
         paths = frozenset(file.path for file in row.files)

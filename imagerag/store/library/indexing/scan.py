@@ -18,11 +18,12 @@ from imagerag.store.library.sources.exported_table import ExportedRow, ExportedT
 from imagerag.store.library.sources.file_selection import ExcludedFiles
 from imagerag.store.library.sources.finding import find_sources
 from imagerag.store.library.sources.ignored_files import FOLDER_METADATA, is_companion
+from imagerag.store.library.sources.image_table import ImageTable
 from imagerag.store.library.sources.manifest import Manifest, Manifests, read_beside, read_manifests, split_manifests
 from imagerag.store.library.sources.members import Member, Source
 from imagerag.store.library.sources.path_patterns import NamedPaths, expand
 from imagerag.store.library.sources.raw_pairs import RAW_FILE, paired_raws
-from imagerag.store.library.sources.text_table import holds_images
+from imagerag.store.library.sources.text_table import TextTable, holds_images
 from imagerag.store.text_files import clean
 
 
@@ -113,6 +114,11 @@ class Scan:
         said = self.listed.entries.get(path, ImageMetadata()).or_else(near.description)
         said = said.or_else(self.beside.entries.get(path, ImageMetadata())).or_else(self.sidecars.concept(path))
         return SidecarMetadata(said, near.problems)
+
+    def is_row(self, path: Path) -> bool:
+        """Whether an image lies in a row of a table."""
+        member = self.members.get(path)
+        return member is not None and isinstance(member.source, ImageTable | TextTable)
 
     def exported(self, path: Path) -> ExportedRow | None:
         """What an export has of an image beside its texts, where one has it."""

@@ -52,7 +52,11 @@ def _of_gallery_dl(record: Mapping[str, Any]) -> dict[str, Any]:
         said["tags"] = [one for part in tags for one in part]
     for key in ("author", "artist", "user", "uploader"):
         value = said.pop(key, None)
-        names = [value.get(name) for name in ("name", "nick", "username")] if isinstance(value, dict) else [value]
+        names = (
+            [value.get(name) for name in ("realname", "name", "nick", "username")]
+            if isinstance(value, dict)
+            else [value]
+        )
         said.setdefault("author", next((name for name in names if name and isinstance(name, str)), None))
         if not said["author"]:
             del said["author"]

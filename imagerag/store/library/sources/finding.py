@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from imagerag.store.library.sources.file_selection import ExcludedFiles
+from imagerag.store.library.sources.image_table import why_no_images
 from imagerag.store.library.sources.manifest_hint import manifest_hint
 from imagerag.store.library.sources.members import Member, Problem, Source
 from imagerag.store.library.sources.opening import COMPRESSED, is_source, open_source
@@ -63,8 +64,7 @@ def find_sources(
             found.problems.append((clean(str(path)), f"cannot be read: {why}"))
             continue
         if source is None:
-            why = "it has no column of images; where it names files, give it with --manifest"
-            found.problems.append((clean(str(path)), manifest_hint(path) or why))
+            found.problems.append((clean(str(path)), manifest_hint(path) or why_no_images(path)))
             continue
         found.opened[path] = members.keys()
         found.members |= members

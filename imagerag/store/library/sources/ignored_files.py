@@ -7,6 +7,9 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
+from unicodedata import normalize
+
+from imagerag.store.text_files import parsed, read_text
 
 FOLDER_METADATA: Final = ("metadata.csv", "metadata.jsonl", "metadata.parquet", "meta_cap.json", "meta_clean.json",
                           "meta_lat.json")  # fmt: skip
@@ -14,6 +17,8 @@ FOLDER_METADATA: Final = ("metadata.csv", "metadata.jsonl", "metadata.parquet", 
 
 _HUGGING_FACE: Final = ("dataset_dict.json", "dataset_info.json", "state.json")
 _TAKEOUT: Final = ("print-subscriptions.json", "shared_album_comments.json", "user-generated-memory-titles.json")
+_ALBUM: Final = ("metadat", "métadonn")
+"""How Takeout's names of an album's own file begin, whatever the language."""
 _LIVE: Final = (".mov", ".mp4", ".mp")
 _STATS: Final = re.compile(r"^(?P<shard>.+)_stats\.json$")
 
@@ -36,7 +41,17 @@ def is_companion(path: Path, files: Collection[Path]) -> bool:
     if suffix == ".arrow":
         return _is_left_over(path)
     hugging = name in _HUGGING_FACE and (name == "dataset_dict.json" or _data_files(path.parent) is not None)
-    return hugging or name in _TAKEOUT
+    return hugging or name in _TAKEOUT or _is_album(path)
+
+
+def _is_album(path: Path) -> bool:
+    """Whether a file says of a Takeout album what it is called."""
+    if path.suffix.lower() != ".json" or not normalize("NFC", path.name).lower().startswith(_ALBUM):
+        return False
+    with suppress(OSError, ValueError):
+        said = parsed(read_text(path))
+        return isinstance(said, dict) and ("albumData" in said or said.keys() >= {"title", "date", "access"})
+    return False
 
 
 def _has_shard(stem: Path) -> bool:

@@ -198,8 +198,17 @@ def open_table(path: Path) -> ImageTable | None:
         ValueError: it is no such file.
     """
     file = ColumnarFile(path)
-    column = image_column(file.schema)
-    return ImageTable(file, column) if column and _looks_like_images(file, column) else None
+    columns = [one for one in image_columns(file.schema) if _looks_like_images(file, one)]
+    return ImageTable(file, columns[0]) if len(columns) == 1 else None
+
+
+def why_no_images(path: Path) -> str:
+    """Why a table is no source of images, and what to do."""
+    file = ColumnarFile(path)
+    found = [clean(one.name) for one in image_columns(file.schema) if _looks_like_images(file, one)]
+    if not found:
+        return "it has no column of images; where it names files, give it with --manifest"
+    return f"it has images in several columns ({', '.join(found)[:300]}): call the one to index image"
 
 
 def _looks_like_images(file: ColumnarFile, column: ImageColumn) -> bool:
@@ -209,8 +218,8 @@ def _looks_like_images(file: ColumnarFile, column: ImageColumn) -> bool:
     return any(value and format_of(value) for value in values)
 
 
-def image_column(schema: "pa.Schema") -> ImageColumn | None:
-    """The column that holds images: Hugging Face's kind, one called so, or the only one of bytes."""
+def image_columns(schema: "pa.Schema") -> list[ImageColumn]:
+    """The column that holds images: Hugging Face's kind, or one called so; else all those of bytes."""
     import pyarrow.types as kinds
 
     def is_bytes(kind: Any) -> bool:
@@ -227,7 +236,7 @@ def image_column(schema: "pa.Schema") -> ImageColumn | None:
     named = sorted((one for one in found if one.name.lower() in rank), key=lambda one: rank[one.name.lower()])
     hugging = [one for one in found if (features.get(one.name) or {}).get("_type") == "Image"]
     candidates = hugging or [one for one in found if one.nested] or named
-    return candidates[0] if candidates else found[0] if len(found) == 1 else None
+    return candidates[:1] or found
 
 
 def is_of_hugging_face(schema: "pa.Schema") -> bool:

@@ -26,6 +26,9 @@ from imagerag.store.path_policy import OUTSIDE, PathPolicy
 from imagerag.store.text_files import clean, plain_name
 
 _NO_DOWNLOAD: Final = "Nothing is downloaded: fetch the images first, as with img2dataset"
+_COMMA: Final = re.compile(r"[-+]?\d+,\d{1,20}", re.ASCII)
+"""A number with a decimal comma; or with thousands, which is no number either."""
+
 _URL: Final = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
@@ -36,6 +39,7 @@ class Manifest:
     Attributes:
         entries: absolute path → description.
         problems: (row or path, reason) of rows that describe no image that can be found.
+        notes: (what, what is wrong) of images that several rows say different things of, and of columns.
         columns: what each column was read as: one of our fields, or "metadata".
         files: the manifests themselves.
         images: manifest → its rows that have an image in them; `image_captions` of them have a caption.
@@ -47,6 +51,7 @@ class Manifest:
     files: Collection[Path] = ()
     images: Mapping[Path, Sequence[int]] = field(default_factory=dict)
     image_captions: int = 0
+    notes: Sequence[tuple[str, str]] = ()
 
     def overridden_by(self, other: "Manifest") -> "Manifest":
         """Both, the other one's fields first."""
@@ -60,6 +65,7 @@ class Manifest:
             {*self.files, *other.files},
             {**self.images, **other.images},
             self.image_captions + other.image_captions,
+            [*self.notes, *other.notes],
         )
 
     @property
@@ -122,7 +128,8 @@ def read_manifest(
 
     Each row has `path` (absolute, or relative to the manifest, or to one of `roots`) and any of caption, title, tags,
     metadata, source, author, licence, or what others call these (see `field_names.ALIASES`); what else it has is
-    metadata. A row that names a file outside of the manifest's folder, `roots` and `given` is a problem.
+    metadata. A row that names a file outside of the manifest's folder, `roots` and `given` is a problem. Of several
+    rows about one image the last counts.
 
     Args:
         roots: folders that paths may be relative to.
@@ -137,6 +144,8 @@ def read_manifest(
     problems: list[tuple[str, str]] = []
     columns: Counter[tuple[str, str]] = Counter()
     images: list[int] = []
+    disputed: dict[str, str] = {}
+    commas: dict[str, str] = {}
     captions = 0
     for line, record in read_rows(file, lambda name: paths.find(name) is not None):
         where = f"{file.name}, line {line}"
@@ -150,6 +159,9 @@ def read_manifest(
         filled = {name: value for name, value in record.items() if value not in (None, "")}
         fields = written_fields(filled) | guessed_caption(record)
         columns.update((name, fields.get(name, "metadata")) for name in filled)
+        for name, value in filled.items():
+            if name not in fields and name not in commas and isinstance(value, str) and _COMMA.fullmatch(value.strip()):
+                commas[name] = f"{value.strip()} is text, which {name}<13 passes over: write numbers as 12.50"
         name = next((record[column] for column, field in fields.items() if field == PATH), None)
         found = None if column else _file_of(name, record, where, paths)
         if isinstance(found, tuple):
@@ -163,9 +175,13 @@ def read_manifest(
         if found is None:
             captions += bool(said.caption)
         else:
+            if entries.get(found, said) != said:
+                why = f"several rows of {file.name} say different things of it: the last counts"
+                disputed[clean(str(found))] = why
             entries[found] = said
     held = {Path(os.path.abspath(file)): images} if images else {}
-    return Manifest(entries, problems, _read_as(columns), images=held, image_captions=captions)
+    notes = [*disputed.items(), *((f"{file.name}, column {name}", why) for name, why in commas.items())]
+    return Manifest(entries, problems, _read_as(columns), images=held, image_captions=captions, notes=notes)
 
 
 def _file_of(name: Any, record: Mapping[str, Any], where: str, paths: ManifestPaths) -> Path | tuple[str, str]:

@@ -305,6 +305,11 @@ GALLERY = [
          "author": "Ada", "license_name": "CC-BY-4.0", "uploader": None},
         ImageMetadata(caption="a red card", author="Ada", licence="CC-BY-4.0"),
     ),
+    (
+        {"category": "flickr", "subcategory": "image", "extension": "jpg",
+         "user": {"nsid": "1", "username": "ada_1815", "realname": "Ada"}},
+        ImageMetadata(author="Ada"),
+    ),
 ]  # fmt: skip
 
 
@@ -324,8 +329,12 @@ async def test_films_of_live_photos_and_files_of_takeout_are_not_told(
     put(folder, "IMG_1.MOV", "IMG_1.mp4", "film.mov", data=b"film")
     put(folder, "IMG_1.jpg.supplemental-metadata.json", data=b'{"title": "IMG_1.jpg", "description": "a red card"}')
     put(folder, "print-subscriptions.json", "user-generated-memory-titles.json", data=b"{}")
+    album = b'{"title": "Trip", "description": "", "access": "protected", "date": {"timestamp": "1"}}'
+    put(folder, "metadata.json", "m\u00e9tadonn\u00e9es(1).json", data=album)
+    put(folder, "Metadaten.json", data=b'{"albumData": {"title": "Trip"}}')
+    put(folder, "metadata-of-mine.json", data=b'{"title": "Trip"}')
     report, rows = await rows_of(library, folder)
-    assert [Path(path).name for path, _ in report.skipped] == ["film.mov"]
+    assert sorted(Path(path).name for path, _ in report.skipped) == ["film.mov", "metadata-of-mine.json"]
     assert {row.caption for row in rows.values()} == {"a red card"}
 
 

@@ -25,7 +25,8 @@ from imagerag.store.library.library import Library
 from imagerag.store.library.locations import member_path, path_text, split_member
 from imagerag.store.library.sources import archive_listing, image_table, tar_archive
 from imagerag.store.library.sources.forward_reader import ForwardReader
-from imagerag.store.library.sources.image_table import open_table
+from imagerag.store.library.sources.image_table import open_table, why_no_images
+from imagerag.store.library.sources.manifest import read_manifest
 from imagerag.store.library.sources.members import Source
 from imagerag.store.library.sources.opening import open_source
 
@@ -505,6 +506,34 @@ async def test_a_dataset_of_hugging_face_on_the_disk(tmp_path: Path, library: Li
 def test_a_column_of_bytes_that_are_no_pictures_is_none(tmp_path: Path) -> None:
     assert open_source(saved(tmp_path / "a.parquet", {"key": [b"\0\1", b"\2"], "text": ["a", "b"]})) is None
     assert open_source(saved(tmp_path / "b.parquet", {"text": ["a", "b"]})) is None
+
+
+def test_of_several_columns_of_bytes_the_one_with_pictures_is_taken(tmp_path: Path, picture: Any) -> None:
+    one = saved(tmp_path / "a.parquet", {"key": [b"\0\1"], "left": [picture("red")]})
+    assert names_in(one) == ["0"]
+    two = saved(tmp_path / "b.parquet", {"left": [picture("red")], "right": [picture("blue")]})
+    assert open_source(two) is None
+    assert why_no_images(two) == "it has images in several columns (left, right): call the one to index image"
+
+
+async def test_the_last_row_of_an_image_counts_in_every_table_and_a_note_says_so(
+    tmp_path: Path, library: Library, picture: Any
+) -> None:
+    data = [picture("red"), picture("red"), picture("blue"), picture("blue")]
+    captions = ["first", "second", "same", "same"]
+    table = saved(tmp_path / "rows.parquet", {"image": data, "caption": captions})
+    report = await index([table], library)
+    assert sorted(row.caption for row in await library.rows()) == ["same", "second"]
+    assert [(Path(path).name, "last one counts" in why) for path, why in report.notes] == [("rows.parquet::1", True)]
+    (tmp_path / "a.png").write_bytes(data[0])
+    (tmp_path / "m.csv").write_text("path,caption\na.png,first\na.png,second\na.png,third\n")
+    read = read_manifest(tmp_path / "m.csv")
+    assert [said.caption for said in read.entries.values()] == ["third"]
+    assert read.notes == [
+        (str(tmp_path / "a.png"), "several rows of m.csv say different things of it: the last counts")
+    ]
+    report = await index([tmp_path / "a.png"], library, manifest=tmp_path / "m.csv", dry_run=True)
+    assert report.notes == read.notes
 
 
 # --- reading forward ------------------------------------------------------------------------------------------------
