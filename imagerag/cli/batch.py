@@ -3,9 +3,10 @@
 import asyncio
 import shlex
 import time
+from collections.abc import Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -31,6 +32,7 @@ from imagerag.cli.terminal.output import (
     columns,
     count,
     dim,
+    hanging,
     say,
     say_all,
     say_json,
@@ -48,6 +50,9 @@ if TYPE_CHECKING:
     from imagerag.batch.results import BatchResult
     from imagerag.batch.runner import BatchRunner
     from imagerag.schemas.commands import BatchSummary
+
+SHOWN: Final = 5
+"""Lines that failed or cannot be run, which the summary names."""
 
 TECHNICAL, BUDGET = labels.OUTCOMES["failed"].exit_code, labels.OUTCOMES["budget_exhausted"].exit_code
 
@@ -201,7 +206,7 @@ def _lines(batch: "BatchRunner", prompts: str, out: str, bad: "Sequence[BatchRes
     rows = [[bold(f"{number:,}"), _word(outcome)] for outcome, number in batch.outcomes.most_common()]
     cost = dollars(None if batch.has_unknown_cost else batch.spent_usd)
     lines = [f"{count(done, 'prompt')} of {batch.total or done:,} run{before}", *table(rows, right={0})]
-    for one in bad[:SHOWN]:
+    for one in sorted(bad, key=lambda one: one.index)[:SHOWN]:
         lines += hanging(clean(one.reason), columns(), indent=6, head=f"    {dim(short(one.id, 30))}  ")
     lines += [f"    … and {len(bad) - SHOWN:,} more, see {batch.folder.results.name}"] if len(bad) > SHOWN else []
     lines += [f"  {dim('cost')}     {cost}", f"  {dim('results')}  {clean(str(batch.folder.results))}"]

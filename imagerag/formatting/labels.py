@@ -143,7 +143,7 @@ ANSWERS: Final[Mapping[str, Label]] = {
 BATCH_LINES: Final[Mapping[str, Label]] = {
     "done": Label("done", "run to its end", "good"),
     "failed": Label("failed", "an error ended the run", "bad", 1),
-    "invalid": Label("cannot be run", "cannot be run as they are", "bad", 1),
+    "invalid": Label("cannot be run", "cannot be run", "bad", 1),
 }
 """Statuses of a line of a batch."""
 

@@ -123,6 +123,11 @@ def test_exit_codes_and_what_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (tmp_path / "bad.jsonl").write_text('"a cat"\n{oops\n')
         bad = run("bad.jsonl", "--out", "bad", "--json", *backends)
         assert (bad.exit_code, json.loads(bad.stdout)["status"]) == (1, {"done": 1, "failed": 0, "invalid": 1})
+        (tmp_path / "oops.jsonl").write_text("{oops\n" * 7)
+        told = run("oops.jsonl", "--out", "oops", "-q", *backends).stdout
+        assert "7  cannot be run\n" in told
+        assert "    00001  it is not JSON" in told
+        assert "… and 2 more, see results.jsonl" in told
         (tmp_path / "home" / "prices.toml").write_text('[models."*@127.0.0.1"]\nper_call = 0.4\n')
         spent = run("in.txt", "--out", "dear", "--max-cost-usd", "0.5", "--max-run-cost-usd", "0.6", *backends)
         assert spent.exit_code == 5, spent.stdout
