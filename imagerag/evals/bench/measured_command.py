@@ -4,11 +4,10 @@ The process says so itself: what the system tells its parent of the largest memo
 """
 
 import json
+import runpy
 import sys
 import time
 from pathlib import Path
-
-from imagerag.cli import main
 
 
 def peak_megabytes() -> float | None:
@@ -23,6 +22,6 @@ def peak_megabytes() -> float | None:
 if __name__ == "__main__":
     out = Path(sys.argv.pop(1))
     try:
-        main()
+        runpy.run_module("imagerag", run_name="__main__")
     finally:
         out.write_text(json.dumps({"megabytes": peak_megabytes(), "cpu_s": time.process_time()}))

@@ -10,11 +10,12 @@ from pathlib import Path
 from imagerag.agent.errors import UsageError
 from imagerag.agent.images.decoding import check_file_size
 from imagerag.agent.images.formats import IMAGE_SUFFIXES
+from imagerag.store.library.linked_files import linked_bytes
 from imagerag.store.library.locations import path_text, split_member
 from imagerag.store.library.metadata.image_metadata import ImageMetadata
 from imagerag.store.library.metadata.sidecars import SidecarMetadata, Sidecars
 from imagerag.store.library.schema import FileEntry
-from imagerag.store.library.sources.exported_table import ExportedRow, ExportedTable
+from imagerag.store.library.sources.exported_table import ExportedRow, ExportedTable, LinkedRow
 from imagerag.store.library.sources.file_selection import ExcludedFiles
 from imagerag.store.library.sources.finding import find_sources
 from imagerag.store.library.sources.ignored_files import FOLDER_METADATA, is_companion
@@ -76,7 +77,13 @@ class Scan:
             OSError: it cannot be read.
             ValueError: it is no longer what was listed, too large, or no file at all.
         """
-        if member := self.members.get(path):
+        member = self.members.get(path)
+        if isinstance(member, LinkedRow):
+            found = linked_bytes(member.digest, member.file)
+            if isinstance(found, str):
+                raise ValueError(f"it {found} since it was exported")
+            return member.entry, found
+        if member:
             return member.entry, member.source.read(member)
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever

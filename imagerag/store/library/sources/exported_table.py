@@ -116,14 +116,9 @@ class ExportedTable:
             self.problems.append((clean(files[0].path), f"named in {where}, but there is no such file"))
 
     def read(self, member: Member) -> bytes:
-        """The bytes of a row's image. Raises as `Source.read`."""
+        """The bytes of a row's image, where the export has them. Raises as `Source.read`."""
         if isinstance(member, LinkedRow):
-            from imagerag.store.library.linked_files import linked_bytes  # opens sources itself
-
-            found = linked_bytes(member.digest, member.file)
-            if isinstance(found, str):
-                raise ValueError(f"it {found} since it was exported")
-            return found
+            raise ValueError("its bytes are in the file that it names")
         record = self._reader.get(member.position)
         data = record[IMAGE_COLUMN]
         if not data:
