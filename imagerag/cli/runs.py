@@ -15,7 +15,7 @@ from imagerag.cli.choose_prompt import parse_choice, question_lines
 from imagerag.cli.command_group import FullHelpGroup
 from imagerag.cli.lineage_text import lineage_lines
 from imagerag.cli.options import image_option, json_option, moment_of, pass_globals, sheet_option
-from imagerag.cli.output_files import apart
+from imagerag.cli.output_files import all_fresh, apart
 from imagerag.cli.output_options import OutputOptions, output_options
 from imagerag.cli.run_follower import RunOutputs, follow_run
 from imagerag.cli.run_text import render_run, run_header, summary
@@ -112,6 +112,23 @@ def ago(moment: datetime) -> str:
     return f"{seconds:.0f} s ago"
 
 
+def _write_image(rag: ImageRAG, record: "RunRecord", out: Path) -> "RunRecord":
+    """Write a run's image to a file, which `image_file_of` has checked, or into a folder, where a file may be already.
+
+    Raises:
+        UsageError: there is no image, or the file is there already.
+    """
+    from imagerag.files.export import export_path
+    from imagerag.files.sidecar import sidecar_path
+
+    if record.image is None:
+        raise UsageError(f"run {record.run_id} has no image to write to {out}")
+    if out.is_dir():
+        out = export_path(record.image, out / record.run_id)
+        all_fresh((out, sidecar_path(out)))
+    return asyncio.run(rag.runs.save(record, out, overwrite=True))
+
+
 @click.command("show")
 @click.argument("run")
 @click.option("--rounds", is_flag=True, help="Show rounds instead of steps: every check and candidate.")
@@ -143,10 +160,8 @@ def show_command(
     if follow:
         _follow(rag, record)
         record = asyncio.run(rag.runs.get(record.run_id))
-    if out is not None and record.image is None:
-        raise UsageError(f"run {record.run_id} has no image to write to {out}")
     if out is not None:
-        record = asyncio.run(rag.runs.save(record, out / record.run_id if out.is_dir() else out, overwrite=True))
+        record = _write_image(rag, record, out)
     if as_json:
         say_json(record.as_json())
     elif raw:

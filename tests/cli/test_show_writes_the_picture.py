@@ -22,3 +22,8 @@ def test_what_is_there_is_not_written_over_unasked(imagerag: Imagerag, tmp_path:
     assert (refused.exit_code, "--overwrite" in one_line(refused)) == (2, True)
     assert (tmp_path / "mine.png").read_bytes() == b"mine"
     assert imagerag("show", run, "--out", "mine.png", "--overwrite").exit_code == 0
+    assert imagerag("show", run, "--out", tmp_path).exit_code == 0
+    (tmp_path / f"{run}.png").write_bytes(b"mine")
+    assert f"{run}.png is there already" in one_line(imagerag("show", run, "--out", tmp_path))
+    assert (tmp_path / f"{run}.png").read_bytes() == b"mine"
+    assert imagerag("show", run, "--out", tmp_path, "--overwrite").exit_code == 0
