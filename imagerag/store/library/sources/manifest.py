@@ -159,9 +159,9 @@ def read_manifest(
         filled = {name: value for name, value in record.items() if value not in (None, "")}
         fields = written_fields(filled) | guessed_caption(record)
         columns.update((name, fields.get(name, "metadata")) for name in filled)
-        for name, value in filled.items():
-            if name not in fields and name not in commas and isinstance(value, str) and _COMMA.fullmatch(value.strip()):
-                commas[name] = f"{value.strip()} is text, which {name}<13 passes over: write numbers as 12.50"
+        for key, value in filled.items():
+            if key not in fields and key not in commas and isinstance(value, str) and _COMMA.fullmatch(value.strip()):
+                commas[key] = f"{value.strip()} is text, which {key}<13 passes over: write numbers as 12.50"
         name = next((record[column] for column, field in fields.items() if field == PATH), None)
         found = None if column else _file_of(name, record, where, paths)
         if isinstance(found, tuple):
