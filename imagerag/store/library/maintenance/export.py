@@ -173,7 +173,7 @@ def _check_folder(out: Path, rows: Mapping[str, ImageRecord], overwrite: bool) -
     stale = [name for name in there if name not in ours or _is_other(out / name, rows.get(name.removesuffix(".json")))]
     if stale and not overwrite:
         raise UsageError(
-            f"{out} holds an export that is another now ({stale[0]}):\nname a new folder, or add --overwrite"
+            f"{out} holds an export that is another now ({stale[0]}):\nname a new folder, or add `overwrite=True`"
         )
     for name in set(stale) - ours:
         (out / name).unlink()

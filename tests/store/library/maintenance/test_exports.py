@@ -75,12 +75,12 @@ async def test_an_earlier_export_is_replaced_where_that_is_said(filled: Library,
     await export_folder(filled, out)
     first, second, *_ = await filled.rows()
     await filled.update([replace(first, caption="another caption")])
-    with pytest.raises(UsageError, match="--overwrite"):
+    with pytest.raises(UsageError, match="overwrite=True"):
         await export_folder(filled, out)
     await filled.update([replace(first, title="another title")])
     await filled.delete([second.id])
     before = {path.name: path.read_bytes() for path in out.iterdir()}
-    with pytest.raises(UsageError, match="--overwrite"):
+    with pytest.raises(UsageError, match="overwrite=True"):
         await export_folder(filled, out)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     await export_folder(filled, out, overwrite=True)
