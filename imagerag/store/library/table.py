@@ -50,7 +50,7 @@ class LibraryTable(TableLocks):
     """
 
     def __init__(self, home: DataDir, name: str, lance: Any) -> None:
-        super().__init__(home, name)
+        self.home = home
         self._use(name, lance)
 
     def _use(self, name: str, lance: Any) -> None:

@@ -24,8 +24,8 @@ class TableLocks:
         home: where it is kept.
     """
 
-    def __init__(self, home: DataDir, name: str) -> None:
-        self.home, self.name = home, name
+    home: DataDir
+    name: str
 
     @contextmanager
     def writing(self, *, alone: bool = False) -> Iterator[bool]:
