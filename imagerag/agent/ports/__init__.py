@@ -5,20 +5,22 @@ puts into the state is the `ImageRef` a `BlobStore` gave back.
 """
 
 from imagerag.agent.ports.capabilities import Capabilities, can_edit, capabilities_of, members_of
+from imagerag.agent.ports.embedder import (
+    Embedder,
+    EmbedderIdentity,
+    OptionalEmbedderMethods,
+    PreparingEmbedder,
+    queries_of,
+)
 from imagerag.agent.ports.generator import EDIT, GeneratedImage, ImageGenerator, ImagePart, ReferenceTemplate
 from imagerag.agent.ports.judge import Judge, SamplingParameter
 from imagerag.agent.ports.library import (
     BlobStore,
-    Embedder,
-    EmbedderIdentity,
     Filter,
     Hit,
-    OptionalEmbedderMethods,
     OptionalLibraryMethods,
-    PreparingEmbedder,
     ReferenceLibrary,
     Reranker,
-    queries_of,
 )
 from imagerag.agent.ports.prices import FREE, PriceEstimator, estimator_of_all
 from imagerag.agent.ports.responses import (

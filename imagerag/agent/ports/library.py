@@ -1,8 +1,8 @@
-"""The ports of encoders, reference libraries, rerankers and the blob store."""
+"""The ports of reference libraries, rerankers and the blob store."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol
 
 from imagerag.agent.ports.generator import ImagePart
 from imagerag.agent.ports.responses import Ranking
@@ -12,91 +12,8 @@ from imagerag.agent.types.filters import Comparison, Condition, FilterExpression
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from PIL.Image import Image
 
     from imagerag.agent.errors import BlobError
-
-    Vectors = NDArray[np.float32]
-
-
-@dataclass(frozen=True, kw_only=True)
-class EmbedderIdentity:
-    """Identity of an encoder. Two libraries can share vectors only when all of it is equal.
-
-    Attributes:
-        spec: loads the same encoder again, `provider:model`. Not compared: a model that was moved is the same.
-        model: architecture name.
-        weights: pretrained tag, or `sha256:…` of a weight file.
-        preprocess: image size, interpolation, mean and standard deviation, in one line.
-        dimension: length of a vector.
-    """
-
-    spec: str = field(compare=False)
-    model: str
-    weights: str
-    preprocess: str
-    dimension: int
-
-    def __str__(self) -> str:
-        return f"{self.spec} ({self.model}, {self.weights}, {self.dimension}-d, {self.preprocess})"
-
-
-class Embedder(Protocol):
-    """Text and images into one space of unit vectors. What it may have besides: `OptionalEmbedderMethods`."""
-
-    @property
-    def identity(self) -> EmbedderIdentity: ...
-    @property
-    def context_length(self) -> int:
-        """Number of tokens of a text that are read, start and end markers included."""
-        ...
-
-    def count_tokens(self, text: str) -> int:
-        """Tokens of `text`, start and end markers included; more than `context_length` would be cut."""
-        ...
-
-    async def embed_texts(self, texts: Sequence[str]) -> "Vectors":
-        """float32 [len(texts), dimension], rows of norm 1."""
-        ...
-
-    async def embed_images(self, images: Sequence[bytes]) -> "Vectors":
-        """Encoded images (PNG, JPEG, WebP, …) to float32 [len(images), dimension], rows of norm 1."""
-        ...
-
-
-class OptionalEmbedderMethods(Protocol):
-    """Methods that an encoder may have; those it has are checked when it is registered."""
-
-    def queries(self, text: str) -> tuple[str, ...]:
-        """The texts that a person's query is searched with instead; none is the query."""
-        ...
-
-
-@runtime_checkable
-class PreparingEmbedder(Embedder, Protocol):
-    """An encoder that takes images which somebody decoded already, so that indexing decodes each file once.
-
-    `embed_images` and `embed_prepared` with `prepare` give the same vectors. An encoder may have `embed_images` only.
-    """
-
-    @property
-    def image_side(self) -> int:
-        """The shorter side that an image is decoded for, in pixels; a larger image is fine, too."""
-        ...
-
-    def prepare(self, image: "Image") -> Any:
-        """An RGB image as the model sees it: small, and made in any thread."""
-        ...
-
-    async def embed_prepared(self, images: Sequence[Any]) -> "Vectors":
-        """Encode prepared images to float32 [len(images), dimension], rows of norm 1."""
-        ...
-
-
-def queries_of(searched: object, text: str) -> tuple[str, ...]:
-    """The texts that an encoder, or a library through its own, is best searched with for a query; none is the query."""
-    own = getattr(searched, "queries", None)
-    return tuple(own(text)) if own is not None else ()
 
 
 @dataclass(frozen=True, kw_only=True)

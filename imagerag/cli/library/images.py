@@ -1,7 +1,6 @@
 """`imagerag library add`, `remove` and `update`: the images of a library."""
 
 import asyncio
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -11,22 +10,15 @@ import click
 from imagerag.agent.errors import UsageError
 from imagerag.cli import Globals
 from imagerag.cli.confirmation import confirm, yes_option
+from imagerag.cli.library.previews import example_lines, image_path, show_images
 from imagerag.cli.options import Decorator, filter_option, filter_options, json_option, pass_globals, together
-from imagerag.cli.terminal.output import bold, columns, count, dim, hanging, say, say_all, say_json, short, table
+from imagerag.cli.terminal.output import bold, columns, count, hanging, say, say_all, say_json, short
 from imagerag.client.client import ImageRAG
-from imagerag.formatting.text import clean, image_name
 
 if TYPE_CHECKING:
     from imagerag.agent.types import Scalar
     from imagerag.schemas.libraries import ListedImage
-    from imagerag.store.library.library import Library
     from imagerag.store.library.schema import ImageRecord
-
-SHOWN: Final = 6
-"""Images that a preview shows."""
-
-BOX: Final = (16, 4)
-"""Columns and rows of a thumbnail."""
 
 Action = Literal["add", "remove", "update"]
 
@@ -187,7 +179,7 @@ def update_command(
     rag = ImageRAG(home=globals_.home, library=name)
     rows = asyncio.run(rag.libraries.update(*images, filter=filter, dry_run=True, **changes))
     if not as_json and not (yes and not dry_run):
-        asyncio.run(_show(rag, name, rows))
+        asyncio.run(show_images(rag, name, rows))
     told, ids = listed(rows) if as_json else [], [row.id for row in rows]
     del rows  # of a million images 2 GB
     if ids and not dry_run:
@@ -233,56 +225,8 @@ async def _preview(
 ) -> "list[ImageRecord]":
     rows = await rag.libraries.remove(*images, **filters, dry_run=True)
     if show:
-        await _show(rag, name, rows)
+        await show_images(rag, name, rows)
     return rows
-
-
-async def _show(rag: ImageRAG, name: str, rows: "Sequence[ImageRecord]") -> None:
-    """Show some of the images, as images where the terminal can, on stderr."""
-    from imagerag.cli.terminal.images import way_of
-
-    way = way_of(sys.stderr)
-    if way == "none":
-        say_all(example_lines(rows), err=True)
-        return
-    library = await rag.libraries.open(name)
-    for row in rows[:SHOWN]:
-        click.echo(await _thumbnail(library, row, way), err=True, nl=False)
-    say_all(_more(rows), err=True)
-
-
-async def _thumbnail(library: "Library", row: "ImageRecord", way: Any) -> str:
-    from imagerag.cli.terminal.images import Thumbnail
-
-    lines = [
-        bold(image_name(row.title, row.id)),
-        clean(short(row.caption, 60)),
-        dim(short(_path(row), 60)),
-        row.id[:12],
-    ]
-    try:
-        return Thumbnail.of(await library.thumbnail(row.id), way, cols=BOX[0], rows=BOX[1]).beside(lines)
-    except UsageError:  # a thumbnail that cannot be read
-        return "\n".join(lines) + "\n"
-
-
-def example_lines(rows: "Sequence[ImageRecord]") -> list[str]:
-    """Some of the images as a table, and how many more there are."""
-    cells = [
-        [dim(row.id[:12]), bold(short(image_name(row.title, row.id), 28)), clean(short(row.caption, 40)), _path(row)]
-        for row in rows[:SHOWN]
-    ]
-    return [*table(cells, cut=3), *_more(rows)] if rows else []
-
-
-def _more(rows: "Sequence[ImageRecord]") -> list[str]:
-    return [f"  and {len(rows) - SHOWN:,} more"] if len(rows) > SHOWN else []
-
-
-def _path(row: "ImageRecord") -> str:
-    from imagerag.store.library.maintenance.image_selection import path_of
-
-    return clean(path_of(row))
 
 
 async def _no_match(rag: ImageRAG, *, filter: Any, tags: Sequence[str] = (), licences: Sequence[str] = ()) -> list[str]:
@@ -305,7 +249,7 @@ def listed(rows: "Sequence[ImageRecord]") -> "list[ListedImage]":
     """What is told of images to programs."""
     from imagerag.schemas.libraries import ListedImage
 
-    return [ListedImage(id=row.id, title=row.title, caption=row.caption, path=_path(row)) for row in rows]
+    return [ListedImage(id=row.id, title=row.title, caption=row.caption, path=image_path(row)) for row in rows]
 
 
 def say_document(name: str, action: Action, images: "list[ListedImage]", *, dry_run: bool = False) -> None:

@@ -1,0 +1,76 @@
+"""Previews of a library's images in a terminal: with thumbnails where it can show them, as a table elsewhere."""
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from imagerag.agent.errors import UsageError
+from imagerag.cli.terminal.output import bold, dim, say_all, short, table
+from imagerag.client.client import ImageRAG
+from imagerag.formatting.text import clean, image_name
+
+if TYPE_CHECKING:
+    from imagerag.store.library.library import Library
+    from imagerag.store.library.schema import ImageRecord
+
+SHOWN: Final = 6
+"""Images that a preview shows."""
+
+BOX: Final = (16, 4)
+"""Columns and rows of a thumbnail."""
+
+
+async def show_images(rag: ImageRAG, name: str, rows: "Sequence[ImageRecord]") -> None:
+    """Show some of the images, as images where the terminal can, on stderr."""
+    from imagerag.cli.terminal.images import way_of
+
+    way = way_of(sys.stderr)
+    if way == "none":
+        say_all(example_lines(rows), err=True)
+        return
+    library = await rag.libraries.open(name)
+    for row in rows[:SHOWN]:
+        click.echo(await _thumbnail(library, row, way), err=True, nl=False)
+    say_all(_more(rows), err=True)
+
+
+async def _thumbnail(library: "Library", row: "ImageRecord", way: Any) -> str:
+    from imagerag.cli.terminal.images import Thumbnail
+
+    lines = [
+        bold(image_name(row.title, row.id)),
+        clean(short(row.caption, 60)),
+        dim(short(image_path(row), 60)),
+        row.id[:12],
+    ]
+    try:
+        return Thumbnail.of(await library.thumbnail(row.id), way, cols=BOX[0], rows=BOX[1]).beside(lines)
+    except UsageError:  # a thumbnail that cannot be read
+        return "\n".join(lines) + "\n"
+
+
+def example_lines(rows: "Sequence[ImageRecord]") -> list[str]:
+    """Some of the images as a table, and how many more there are."""
+    cells = [
+        [
+            dim(row.id[:12]),
+            bold(short(image_name(row.title, row.id), 28)),
+            clean(short(row.caption, 40)),
+            image_path(row),
+        ]
+        for row in rows[:SHOWN]
+    ]
+    return [*table(cells, cut=3), *_more(rows)] if rows else []
+
+
+def _more(rows: "Sequence[ImageRecord]") -> list[str]:
+    return [f"  and {len(rows) - SHOWN:,} more"] if len(rows) > SHOWN else []
+
+
+def image_path(row: "ImageRecord") -> str:
+    """Where an image is, as a terminal may show it."""
+    from imagerag.store.library.maintenance.image_selection import path_of
+
+    return clean(path_of(row))
