@@ -43,7 +43,7 @@ def read_rows(source: Source, *, allow_outside: bool = False) -> Iterator[InputR
         rows = _of_values(source)
     known: dict[str, int] = {}
     for item in rows:
-        # Files are canonical_row by ids, and not every file system tells upper from lower case.
+        # Files are named by ids, and not every file system tells upper from lower case.
         first = known.setdefault(item.id.casefold(), item.index)
         if first != item.index:
             raise UsageError(f"lines {first} and {item.index} have the same id, {item.id!r}: give each its own")

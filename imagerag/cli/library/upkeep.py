@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -108,7 +109,7 @@ def _format_of(out: str) -> Literal["parquet", "folder"]:
     suffix = Path(out).suffix.lower()
     if suffix in (".parquet", ".pq"):
         return "parquet"
-    if suffix[1:2].isalpha() and not out.endswith("/") and not Path(out).is_dir():
+    if suffix[1:2].isalpha() and not out.endswith(("/", os.sep)) and not Path(out).is_dir():
         raise UsageError(
             f"an export is a Parquet file or a folder: name one .parquet, or\nadd --format folder for {out}"
         )

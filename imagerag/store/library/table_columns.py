@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from imagerag.agent.types import Scalar
-from imagerag.agent.types.filters.literals import is_month, time_of
 from imagerag.store.library import schema as form
 from imagerag.store.library.library_metadata import METADATA_KEY, SCHEMA_VERSION, library_metadata_of
 from imagerag.store.library.metadata_columns import columns_of, missing_fields, values_of
@@ -15,6 +14,9 @@ BACKFILL: Final = 1000
 
 _WITHOUT_MONTHS: Final = 3
 """The version whose columns lack only the times of months."""
+
+_MONTH: Final = r'"\d{4}-\d{2}"'
+"""In the metadata of an image that may have one, as JSON."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,12 @@ class TableColumns:
 
         Stopped at any instant, it is finished next time: the version is written last.
         """
-        found = self.lance.search().select(["id", "metadata"]).to_arrow().to_pylist()
-        metadata = {one["id"]: read for one in found if (read := form.metadata_of(one))}
+        import pyarrow.compute as pc
+
+        found = self.lance.search().select(["id", "metadata"]).to_arrow()
         if library_metadata_of(self.lance, self.name).version == _WITHOUT_MONTHS:
-            metadata = {one: read for one, read in metadata.items() if any(map(_is_month, read.values()))}
+            found = found.filter(pc.match_substring_regex(found["metadata"], _MONTH))
+        metadata = {one["id"]: read for one in found.to_pylist() if (read := form.metadata_of(one))}
         if missing := missing_fields(list(metadata.values()), self.lance.schema):
             self.lance.add_columns(missing)
         ids = sorted(metadata)
@@ -75,10 +79,6 @@ class TableColumns:
         fields = [whole.field("id"), *(whole.field(name) for kinds in keys.values() for name in kinds.values())]
         records = [{"id": sha256, **values_of(said, keys)} for sha256, said in metadata.items()]
         return pa.Table.from_pylist(records, schema=pa.schema(fields))
-
-
-def _is_month(value: Scalar) -> bool:
-    return isinstance(value, str) and is_month(value) and time_of(value) is not None
 
 
 def merge_rows(lance: Any, rows: Any, *, insert: bool = False) -> None:

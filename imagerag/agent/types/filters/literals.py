@@ -127,7 +127,7 @@ def kinds_of(value: Scalar) -> dict[Kind, Any]:
     return found
 
 
-def is_month(text: str) -> bool:
+def _is_month(text: str) -> bool:
     """Whether a text that may be a date says no day."""
     return len(text) == _MONTH_LENGTH
 
@@ -136,7 +136,7 @@ def time_of(text: str) -> datetime | None:
     """The instant that a date says, as ISO 8601 or EXIF write it: of a month its first; UTC where it names no zone."""
     if not _STORED_DATE.fullmatch(text):
         return None
-    date = f"{text}-01" if is_month(text) else text[:10].replace(":", "-")
+    date = f"{text}-01" if _is_month(text) else text[:10].replace(":", "-")
     try:
         found = datetime.fromisoformat(date + text[10:])
         return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)

@@ -127,6 +127,11 @@ class Scan:
         member = self.members.get(path)
         return member is not None and isinstance(member.source, ImageTable | TextTable)
 
+    def may_be(self, path: Path, digest: str) -> bool:
+        """Whether nothing says that a file is another image than this one, as a row of an export may."""
+        member = self.members.get(path)
+        return not isinstance(member, LinkedRow) or member.digest == digest
+
     def exported(self, path: Path) -> ExportedRow | None:
         """What an export has of an image beside its texts, where one has it."""
         member = self.members.get(path)

@@ -61,6 +61,8 @@ class Indexing:
             try:
                 entry = self.scan.entry(path)
                 one = self.known.unchanged(entry)
+                if one is not None and not self.scan.may_be(path, one):
+                    one = None
                 wanted = self.writer.copy or not self.scan.links(path)
                 if one is not None and wanted and not self.library.table.images.has(one, entry.size):
                     one = None

@@ -4,6 +4,7 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -27,7 +28,7 @@ LONGEST: Final = (MAX_BYTES + 2) // 3 * 4
 
 _RANK: Final = {name: at for at, name in reversed([*enumerate((*BASE64, *EITHER, *URLS))])}
 _DATA_URL: Final = re.compile(r"\s*data:[^,]{0,200},", re.IGNORECASE)
-_ALPHABET: Final = re.compile(r"[A-Za-z0-9+/_\-\r\n]+=*\s*")
+_ALPHABET: Final = re.compile(r"[A-Za-z0-9+/_\-\r\n]++=*+\s*+")  # possessive: no text takes long
 _HEAD: Final = 1024
 _LEAST: Final = 40
 """Characters that the smallest image has."""
@@ -79,13 +80,16 @@ def _holds(record: Mapping[str, Any], name: str) -> bool:
     text, plain = _text(record[name]), plain_name(name)
     if not text.strip():
         return False
+    if plain in BASE64 and text.strip().isdecimal():
+        return False  # how many bytes it has
     if plain in BASE64 or isinstance(record[name], Mapping) or _DATA_URL.match(text[:_HEAD]):
         return True
     head = text[:_HEAD].strip()
     if plain not in EITHER or len(head) < _LEAST or not _ALPHABET.fullmatch(head):
         return False
-    if looks_like_an_image(decoded_image(head[:_LEAST])):
-        return True
+    with suppress(ValueError):  # lines that are very short, or nothing but padding
+        if looks_like_an_image(decoded_image(head[:_LEAST])):
+            return True
     return len(head) > _NO_NAME and _ALPHABET.fullmatch(text) is not None
 
 

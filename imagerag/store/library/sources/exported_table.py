@@ -14,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from imagerag.agent.errors import ImageRAGError
+from imagerag.agent.errors import ImageRAGError, LibraryVersionError
 from imagerag.agent.ports import EmbedderIdentity
 from imagerag.store.library.library_metadata import library_metadata_of
 from imagerag.store.library.locations import member_path, path_text, split_member
@@ -81,6 +81,14 @@ class LinkedRow(Member):
             return self.file
         return FileEntry(path_text(file), status.st_size, status.st_mtime_ns, status.st_ino)
 
+    def may_have_changed(self) -> bool:
+        """Whether the file is not as it was noted."""
+        try:
+            now = self.entry
+        except OSError:
+            return True
+        return (now.size, now.mtime_ns) != (self.file.size, self.file.mtime_ns)
+
 
 class ExportedTable:
     """An export as a source of images; a member is a row, or one of the files that it names."""
@@ -103,11 +111,14 @@ class ExportedTable:
         if not self.linked:
             return [Member(self, str(row), "", 0, row) for row in range(self._file.rows)]
         records = self._file.records(columns=["id", "files"])
-        return [member for row, record in records for member in self._of(row, record)]
+        try:
+            return [member for row, record in records for member in self._of(row, record)]
+        except (KeyError, TypeError, AttributeError):
+            raise ValueError("it was changed since it was exported: export it again") from None
 
     def _of(self, row: int, record: Mapping[str, Any]) -> Iterator[LinkedRow]:
         files = [FileEntry(**file) for file in record["files"] or ()]
-        there = [file for file in files if os.path.lexists(split_member(file.path)[0])]
+        there = [file for file in files if _is_there(file)]
         yield from (LinkedRow(self, file.path, "", file.size, row, record["id"], file) for file in there)
         where = f"{self.path.name}, row {row + 1}"
         if not files:
@@ -151,6 +162,13 @@ class ExportedTable:
             yield number, len(record.get(IMAGE_COLUMN) or b"") + 32 * self._embedder.dimension, record
 
 
+def _is_there(file: FileEntry) -> bool:
+    """Whether there is such a file. Numbers that no file has, as a stranger's export may have them, are none."""
+    path = split_member(file.path)[0]
+    numbers = all(isinstance(one, int) for one in (file.size, file.mtime_ns, file.inode)) and file.size >= 0
+    return numbers and os.path.isabs(path) and os.path.lexists(path)
+
+
 def is_export(schema: "pa.Schema") -> bool:
     """Whether `library export` wrote a table."""
     return MARK in (schema.metadata or {})
@@ -168,5 +186,7 @@ def open_columnar(path: Path) -> ExportedTable | ImageTable | None:
         return open_table(path)
     try:
         return ExportedTable(file)
+    except LibraryVersionError as error:
+        raise ValueError(str(error)) from None
     except ImageRAGError:
         raise ValueError("it is an export of a library, but does not say with which encoder: export it again") from None

@@ -4,7 +4,9 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
+from imagerag.store.library.sources.exported_table import ExportedTable, LinkedRow
 from imagerag.store.library.sources.file_selection import ExcludedFiles
 from imagerag.store.library.sources.image_table import why_no_images
 from imagerag.store.library.sources.manifest_hint import manifest_hint
@@ -12,6 +14,8 @@ from imagerag.store.library.sources.members import Member, Problem, Source
 from imagerag.store.library.sources.opening import COMPRESSED, is_source, open_source
 from imagerag.store.library.sources.text_table import TextTable
 from imagerag.store.text_files import clean
+
+_UNNAMED_EXPORT: Final = "an export without bytes is read only where it is named as a PATH"
 
 
 @dataclass
@@ -36,7 +40,7 @@ class FoundSources:
 
 
 def find_sources(
-    files: Iterable[Path],
+    files: Collection[Path],
     named: Collection[Path],
     excluded: ExcludedFiles,
     images: Mapping[Path, Sequence[int]],
@@ -44,7 +48,7 @@ def find_sources(
     """Open the archives and tables among files.
 
     Args:
-        named: files that somebody named: compressed archives are read only where they are.
+        named: files that somebody named: compressed archives, and exports without bytes, are read only where they are.
         images: manifest → its rows that have an image in them.
     """
     found = FoundSources()
@@ -58,7 +62,10 @@ def find_sources(
         try:
             lines = images.get(path)
             source = open_source(path, excluded.member) if lines is None else TextTable(path, lines)
-            members = {member.path: member for member in source.members} if source else {}
+            if isinstance(source, ExportedTable) and source.linked and path not in named:
+                found.problems.append((clean(str(path)), _UNNAMED_EXPORT))
+                continue
+            members = {one.path: one for one in source.members if not _is_file_now(one, files)} if source else {}
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) and error.strerror else error
             found.problems.append((clean(str(path)), f"cannot be read: {why}"))
@@ -72,3 +79,8 @@ def find_sources(
         if source.whole:
             found.whole[os.fspath(path)] = source
     return found
+
+
+def _is_file_now(member: Member, files: Collection[Path]) -> bool:
+    """Whether a row of an export is about a file that is indexed itself, and was changed since: that counts then."""
+    return isinstance(member, LinkedRow) and member.path in files and member.may_have_changed()

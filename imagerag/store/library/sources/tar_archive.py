@@ -141,7 +141,7 @@ def read_member(path: Path, position: int, size: int) -> bytes:
     """
     with path.open("rb") as file:
         file.seek(position)
-        data = file.read(size) if size <= MAX_BYTES else b""
+        data = file.read(size) if 0 <= size <= MAX_BYTES else b""
     if len(data) != size:
         raise ValueError("it is no longer where it was in the archive")
     return data

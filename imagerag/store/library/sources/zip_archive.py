@@ -90,7 +90,7 @@ def read_member(path: Path, position: int, size: int) -> bytes:
     with path.open("rb") as file:
         file.seek(position)
         header = file.read(_LOCAL_HEADER.size)
-        if size > MAX_BYTES or len(header) < _LOCAL_HEADER.size or not header.startswith(b"PK\3\4"):
+        if not 0 <= size <= MAX_BYTES or len(header) < _LOCAL_HEADER.size or not header.startswith(b"PK\3\4"):
             raise ValueError("it is no longer where it was in the archive")
         _, flags, method, name, extra = _LOCAL_HEADER.unpack(header)
         if flags & _ENCRYPTED or method not in _READ:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -17,12 +18,14 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.types import ImageRef
 from imagerag.cli.library.upkeep import _format_of, _megapixels
 from imagerag.store.data_dir import DataDir
+from imagerag.store.library import linked_files
 from imagerag.store.library.indexing.ingest import IndexReport, index
 from imagerag.store.library.indexing.stages import Indexing
 from imagerag.store.library.library import Library
 from imagerag.store.library.maintenance.export import ImageSidecar, export_folder, export_parquet, file_name
 from imagerag.store.library.metadata.image_metadata import read_metadata
 from imagerag.store.library.schema import ImageRecord
+from imagerag.store.library.sources import opening
 
 REF = ImageRef(sha256="ab" * 32, media_type="image/png", width=3, height=2)
 
@@ -200,6 +203,69 @@ async def test_bytes_that_are_not_those_of_their_row_are_no_image_of_an_export(
     pq.write_table(table.set_column(at, "image", [[data[1], data[1], *data[2:]]]), out)
     _, report = await read_back(home, filled, embedder, out)
     assert [why for _, why in report.skipped] == ["its bytes are not those of its id"]
+
+
+async def test_an_export_without_bytes_is_read_where_it_is_named_only_and_hides_no_file_that_was_edited(
+    home: DataDir, filled: Library, embedder: Any, folder: Path
+) -> None:
+    row, other, *_ = await filled.rows()
+    out, edited = folder / "x.parquet", Path(row.files[0].path)
+    await export_parquet(filled, out)
+    await filled.update([replace(row, caption="written after the export")])
+    assert (await index([folder], filled)).skipped == [
+        (str(out), "an export without bytes is read only where it is named as a PATH")
+    ]
+    assert (await filled.rows([row.id]))[0].caption == "written after the export"
+    edited.write_bytes(Path(other.files[0].path).read_bytes())
+    again = await Library.create_or_open(home, "again", embedder)
+    report = await index([folder, out], again)
+    assert (report.added, report.duplicates, report.skipped) == (7, 1, [])
+    [now] = await again.rows([other.id])
+    assert str(edited) in {file.path for file in now.files}
+    report = await index([out], again)
+    assert report.skipped == [(str(edited), "it was changed since it was exported")]
+
+
+NO_FILES: dict[str, Any] = {
+    "the whole of a large file": {"size": -1, "mtime_ns": 0, "inode": 0},
+    "no size": {"size": None, "mtime_ns": 0, "inode": 0},
+    "a relative path": {"path": "x.parquet", "size": 0, "mtime_ns": 0, "inode": 0},
+    "another column": {"size": 0, "mtime_ns": 0, "inode": 0, "owner": "x"},
+    "no path": {"path": None, "size": 0, "mtime_ns": 0, "inode": 0},
+}
+
+
+@pytest.mark.parametrize("file", NO_FILES.values(), ids=NO_FILES)
+async def test_an_export_of_a_stranger_has_no_file_read_and_ends_no_indexing(
+    library: Library, folder: Path, tmp_path: Path, file: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(opening, "read_member", lambda *_: pytest.fail("a file was read"))
+    monkeypatch.setattr(linked_files, "read_member", lambda *_: pytest.fail("a file was read"))
+    await index([folder], library)
+    out = tmp_path / "x.parquet"
+    await export_parquet(library, out)
+    table = pq.read_table(out)
+    large = f"{next(folder.glob('*.png'))}::x"
+    named = pa.array([[{"path": large, **file}]] * table.num_rows)
+    pq.write_table(table.drop_columns("files").append_column("files", named), out)
+    report = await index([out], library)
+    assert (report.added, report.unchanged) == (0, 0)
+    assert {where for where, _ in report.skipped} <= {str(out), large, "x.parquet"}
+    assert report.skipped
+
+
+async def test_an_export_of_a_newer_version_is_said_to_be_one(library: Library, folder: Path, tmp_path: Path) -> None:
+    await index([folder], library)
+    out = tmp_path / "x.parquet"
+    await export_parquet(library, out)
+    table = pq.read_table(out)
+    at = table.schema.get_field_index("vector")
+    field = table.schema.field("vector")
+    said = {one: text.replace(b'"version":4', b'"version":99') for one, text in field.metadata.items()}
+    pq.write_table(table.cast(table.schema.set(at, field.with_metadata(said))), out)
+    [(_, why)] = (await index([out], library)).skipped
+    assert "newer version of imagerag" in why
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30).map(str.strip)

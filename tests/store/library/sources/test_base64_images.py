@@ -175,6 +175,10 @@ def test_a_picture_that_is_too_large_is_refused_before_it_is_decoded(monkeypatch
         {"image_base64": ""},
         {"url": "https://example.org/a.png"},
         {"bytes": 3},
+        {"path": "a.png", "image_bytes": "20480"},
+        {"image": "A" + "=" * 39},
+        {"image": "A" * 33 + "\n\n\nAAAA" + "A" * 200},
+        {"image": "A" * 1100 + "\n" * 300_000 + "!"},
     ],
 )
 def test_what_is_a_name_or_words_is_no_picture(row: Row) -> None:
