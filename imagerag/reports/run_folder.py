@@ -48,13 +48,13 @@ async def write_run_folder(
 
 def _check_ours(folder: Path) -> None:
     if folder.exists() and not (folder.is_dir() and (is_record(folder / RECORD) or not any(folder.iterdir()))):
-        raise UsageError(f"{folder} holds something else: name another folder, or add --overwrite")
+        raise UsageError(f"{folder} holds something else: name another folder, or add `overwrite=True`")
 
 
 def _check_same(files: Mapping[Path, bytes]) -> None:
     for file, data in files.items():
         if file.exists() and not (file.is_file() and file.read_bytes() == data):
-            raise UsageError(f"{file} is there already, and differs: name another folder, or add --overwrite")
+            raise UsageError(f"{file} is there already, and differs: name another folder, or add `overwrite=True`")
 
 
 async def _attempt(

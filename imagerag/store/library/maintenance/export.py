@@ -4,7 +4,7 @@ import json
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -23,7 +23,7 @@ from imagerag.store.library.sources.exported_table import MARK
 from imagerag.store.storage_errors import storage_errors
 
 ROWS: Final = 256
-_NAME: Final = re.compile(r"(?:^|-)[0-9a-f]{12}\.\w+$")
+_NAME: Final = re.compile(r"(?:^|-)(?P<id>[0-9a-f]{12})\.\w+$")
 Progress = Callable[[int, int], None]
 """Called with images done and images in all."""
 
@@ -149,7 +149,7 @@ async def export_folder(
     rows, size, written = await library.rows(), 0, 0
     names = {row.id: file_name(row) for row in rows}
     with storage_errors(out, "cannot write"):
-        await in_thread(_check_folder, out, {names[row.id]: row for row in rows}, overwrite)
+        stale = await in_thread(_check_folder, out, {names[row.id]: row for row in rows}, overwrite)
         for done, row in enumerate(rows, 1):
             data = await in_thread(_bytes, library, row.id, missing)
             if data is not None:
@@ -157,12 +157,13 @@ async def export_folder(
                 written += 1
             if progress:
                 progress(done, len(rows))
+        await in_thread(_remove_stale, out, stale, [names[row.id] for row in rows], missing)
     return Export(path=str(out), images=written, bytes=size, missing=missing)
 
 
-def _check_folder(out: Path, rows: Mapping[str, ImageRecord], overwrite: bool) -> None:
+def _check_folder(out: Path, rows: Mapping[str, ImageRecord], overwrite: bool) -> list[str]:
     """See that an export may fill a folder: it is new or empty, or holds part of the same export, or an earlier one
-    that it is to take the place of."""
+    that it is to take the place of. Gives the names of files that are then no longer wanted."""
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file: name a folder for the export")
     there = sorted(name for name in (os.listdir(out) if out.is_dir() else ()) if not name.startswith(".tmp-"))
@@ -175,9 +176,28 @@ def _check_folder(out: Path, rows: Mapping[str, ImageRecord], overwrite: bool) -
         raise UsageError(
             f"{out} holds an export that is another now ({stale[0]}):\nname a new folder, or add `overwrite=True`"
         )
-    for name in set(stale) - ours:
-        (out / name).unlink()
+    stale = [name for name in stale if name not in ours]
+    linked = {file.path for row in rows.values() for file in row.files} if stale else set()
+    if kept := [name for name in stale if linked & {form(out / name) for form in (os.path.abspath, os.path.realpath)}]:
+        raise UsageError(
+            f"{out} holds an earlier export, and the library links to\nan image of it ({kept[0]}): name a new folder"
+        )
     out.mkdir(parents=True, exist_ok=True)
+    return stale
+
+
+def _remove_stale(out: Path, stale: Sequence[str], written: Sequence[str], missing: Collection[str]) -> None:
+    """Remove what an earlier export wrote, now that the new one is there; but no image whose bytes were not to be had:
+    this may be the last copy."""
+    same = {(name + suffix).casefold(): name + suffix for name in written for suffix in ("", ".json")}
+    lost = {digest[:12] for digest in missing}
+    for name in stale:
+        new = same.get(name.casefold())
+        found = _NAME.search(name.removesuffix(".json"))
+        if found and found["id"] in lost:
+            continue
+        if new is None or not (out / name).samefile(out / new):  # where a disk tells no upper from lower case
+            (out / name).unlink()
 
 
 def _is_exported(image: Path) -> bool:
@@ -190,8 +210,12 @@ def _is_exported(image: Path) -> bool:
 
 
 def _is_other(file: Path, row: ImageRecord | None) -> bool:
-    """Whether a sidecar says something else than its row."""
-    return file.suffix == ".json" and row is not None and file.read_bytes() != _sidecar(row)
+    """Whether a sidecar says something else than its row, or an image has another size: somebody edited it."""
+    if row is None:
+        return False
+    if file.suffix == ".json":
+        return file.read_bytes() != _sidecar(row)
+    return bool(row.size_bytes) and file.stat().st_size != row.size_bytes
 
 
 def _sidecar(row: ImageRecord) -> bytes:

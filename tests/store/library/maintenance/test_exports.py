@@ -96,6 +96,29 @@ async def test_an_earlier_export_is_replaced_where_that_is_said(filled: Library,
         await export_folder(filled, out, overwrite=True)
 
 
+async def test_replacing_an_export_loses_no_image(filled: Library, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    await export_folder(filled, out)
+    first, second, third, *_ = await filled.rows()
+    image = out / file_name(first)
+    image.write_bytes(image.read_bytes() + b"edited")
+    with pytest.raises(UsageError, match="overwrite=True"):
+        await export_folder(filled, out)
+    Path(first.files[0].path).unlink()
+    await filled.update([replace(row, title=f"another title {row.id[:2]}") for row in (first, second)])
+    done = await export_folder(filled, out, overwrite=True)
+    assert list(done.missing) == [first.id]
+    assert image.read_bytes().endswith(b"edited"), "the last copy that there may be"
+    assert not (out / file_name(second)).exists()
+    await index([out], filled, prune=True)
+    await filled.update([replace(row, title="a third title") for row in await filled.rows([third.id])])
+    Path(third.files[0].path).unlink()
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    with pytest.raises(UsageError, match="the library links to"):
+        await export_folder(filled, out, overwrite=True)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
 @pytest.mark.parametrize(
     ("out", "kind"),
     [("a.parquet", "parquet"), ("a.PQ", "parquet"), ("a", "folder"), ("a.2", "folder"), ("a.b/", "folder")],
