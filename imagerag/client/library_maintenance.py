@@ -211,7 +211,7 @@ class LibraryMaintenance(LibraryOpening):
             progress: called with images done and images in all.
 
         Raises:
-            UsageError: the folder holds other files, or those of an earlier export.
+            UsageError: the folder holds other files, those of an earlier export, or such as the library links to.
             StorageError: the disk is full, or cannot be written.
         """
         from imagerag.store.library.maintenance.export import export_folder, export_parquet

@@ -142,7 +142,7 @@ async def export_folder(
         overwrite: put it in the place of an earlier export.
 
     Raises:
-        UsageError: the folder holds other files, or those of an earlier export.
+        UsageError: the folder holds other files, those of an earlier export, or such as the library links to.
         StorageError: the disk is full, or cannot be written.
     """
     missing: dict[str, str] = {}
