@@ -192,9 +192,14 @@ class Indexing:
         return exported.vector if is_unit(float(np.linalg.norm(exported.vector))) else None
 
     async def _vectors(self, new: Sequence[ReadFile]) -> Sequence[Any]:
-        """The vector of each image, or why it has none: one that an encoder fails at takes no other along."""
+        """The vector of each image, or why it has none: one that an encoder fails at takes no other along.
+
+        Raises:
+            Exception: what an encoder raised that failed at each of several.
+        """
         if not new:
             return []
+        failure: Exception | None = None
         encoder, decoded = self.library.embedder, [one.decoded for one in new if one.decoded]
         try:
             if isinstance(encoder, PreparingEmbedder):
@@ -206,10 +211,13 @@ class Indexing:
             raise
         except Exception as error:
             log.debug("the encoder failed at %d images", len(new), exc_info=True)
-            why = f"the encoder failed at it: {type(error).__name__}: {error}"
+            failure, why = error, f"the encoder failed at it: {type(error).__name__}: {error}"
         if len(new) == 1:
             return [why]
-        return [found for one in new for found in await self._vectors([one])]
+        found = [vector for one in new for vector in await self._vectors([one])]
+        if failure and all(isinstance(one, str) for one in found):  # no image is at fault
+            raise failure
+        return found
 
     def _tell(self, path: Path, problems: Sequence[str]) -> None:
         self.report.notes += [(clean(str(path)), problem) for problem in problems]

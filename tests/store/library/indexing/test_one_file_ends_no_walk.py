@@ -106,6 +106,17 @@ async def test_an_image_that_the_encoder_fails_at_takes_no_other_along(
     assert [(Path(name).name, why) for name, why in report.skipped] == [("blue.png", reason)]
 
 
+async def test_an_encoder_that_fails_at_all_images_ends_the_indexing(
+    folder: Path, library: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(images: Sequence[bytes]) -> Any:
+        raise KeyError("weights")
+
+    monkeypatch.setattr(library.embedder, "embed_images", broken)
+    with pytest.raises(KeyError, match="weights"):
+        await index([folder], library)
+
+
 async def test_a_service_that_is_down_is_down_for_all(
     folder: Path, library: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
