@@ -260,7 +260,7 @@ async def test_unfinished_pictures_are_shown_as_they_come(tmp_path: Path, capsys
     live = LiveView(rag, "blocks")
     event = RunEvent(run_id="r", sequence=1, kind="progress", progress=Progress(step=1, of=3, image=image))
     assert await live.show(event)
-    assert "unfinished picture 1 of 3" in unstyle(capsys.readouterr().err)
+    assert "unfinished image 1 of 3" in unstyle(capsys.readouterr().err)
 
 
 async def test_a_picture_that_is_lost_leaves_the_plain_line(tmp_path: Path) -> None:

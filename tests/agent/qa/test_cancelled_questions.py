@@ -112,7 +112,7 @@ async def test_one_that_was_killed_goes_on_with_its_picture(rag: ImageRAG, monke
     slow = Slow()
     slow.continue_run.set()
     rag.dependencies.use("answerer", "slow", slow)
-    async with rag._context.qa_runner._graph("slow", "mine", None, rag.settings.judge) as (graph, *_):
+    async with rag._context.qa_runner._graph("slow", "mine", None, rag.settings.judge, {}) as (graph, *_):
         state = await graph.ainvoke(None, {"configurable": {"thread_id": "talk"}}, durability="sync")
     assert state["reply"] is not None
     assert len(state["shown"]) == 1
