@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from imagerag.agent.types import FrozenModel, Similarity
 from imagerag.store.library.filters.facets import by_frequency
@@ -13,9 +13,6 @@ from imagerag.store.library.maintenance.similar_pairs import compares_all, simil
 from imagerag.store.library.maintenance.vector_table import sorted_ids, vectors_of_ids
 from imagerag.store.library.schema import present
 from imagerag.store.library.thresholds.content import read_columns
-
-if TYPE_CHECKING:
-    pass
 
 CAPTIONS: Final = 1_000
 """Captions that are encoded at most. Rows come sorted by SHA-256, so the first ones are a fair sample."""
