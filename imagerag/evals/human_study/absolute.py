@@ -16,7 +16,7 @@ from imagerag.agent.errors import UsageError
 from imagerag.evals.harness.plan import Plan
 from imagerag.evals.human_study.documents import ContainedShare
 from imagerag.evals.human_study.real_images import ReferencePhoto, concept_of
-from imagerag.evals.human_study.study_files import SIDE, page_of, rater_answers, write_two
+from imagerag.evals.human_study.study_files import SIDE, page_of, rater_answers, shown_in, write_two
 from imagerag.evals.reports.gallery import thumbnail
 from imagerag.evals.result_record import Result
 from imagerag.evals.statistics.estimators import Proportion
@@ -114,10 +114,10 @@ def read_absolute_answers(files: Iterable[Path], key: Mapping[str, Any]) -> list
         UsageError: a file that is none of ours, or for another study.
     """
     votes: dict[str, dict[tuple[str, str], str]] = {arm: {} for arm in key["arms"]}
-    for file, rater, shown, given in rater_answers(files, key["images"]):
+    for file, rater, shown, given in rater_answers(files, shown_in(key)):
         if (choice := given.get("contains")) not in CHOICES or set(given) != {"contains"}:
             raise UsageError(f"{file}: {given!r} is no answer to an image")
-        votes[key["images"][shown]["arm"]][rater, shown] = choice
+        votes[shown_in(key)[shown]["arm"]][rater, shown] = choice
     return [_contained(arm, given) for arm, given in votes.items()]
 
 

@@ -81,6 +81,12 @@ def rater_answers(
             yield file, rater, item, given
 
 
+def shown_in(key: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a study shows, by id. Keys that were written earlier say `pictures`: its raters may still be at it."""
+    shown: Mapping[str, Any] = key.get("pairs") or key.get("images") or key.get("pictures") or {}
+    return shown
+
+
 def key_of_answers(folder: Path, files: Sequence[Path], names: Iterable[str]) -> dict[str, Any]:
     """The key of the study that the files answer.
 
@@ -101,4 +107,4 @@ def key_of_answers(folder: Path, files: Sequence[Path], names: Iterable[str]) ->
             raise UsageError(f"cannot read {path}: {error}; imagerag eval human-study {folder} writes it") from error
     if not keys:
         raise UsageError(f"there is no study in {folder}: imagerag eval human-study {folder} writes one")
-    return max(keys, key=lambda key: len(answered & set(key.get("pairs") or key.get("images") or ())))
+    return max(keys, key=lambda key: len(answered & set(shown_in(key))))

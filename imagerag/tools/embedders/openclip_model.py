@@ -86,7 +86,8 @@ def load_model(source: weights.Source, precision: Precision, device: str | None)
     dtype = torch.bfloat16 if _wants_bf16(large, precision, device) else torch.float32
     trims = type(model) is open_clip.CLIP and model.text_pool_type == "argmax" and model.attn_mask is not None
     trims = trims and hasattr(model.text_projection, "shape")
-    return LoadedModel(model.to(device, dtype).eval(), device, dtype, trims, _available_threads() if large else 1)
+    threads = _available_threads()  # of a small model, too: its passes change what torch would take
+    return LoadedModel(model.to(device, dtype).eval(), device, dtype, trims, threads if large else 1)
 
 
 def _unfilled() -> Any:
@@ -130,10 +131,11 @@ def _wants_bf16(large: bool, precision: Precision, device: str) -> bool:
 def encode_images(loaded: LoadedModel, images: "torch.Tensor") -> "Vectors":
     """Run the image tower, on a CPU over parts of the images side by side.
 
-    Threads that share one multiplication wait busily for each other: while the next pictures are decoded on one of two
+    Threads that share one multiplication wait busily for each other: while the next images are decoded on one of two
     processors, both would be held up, and the encoder lose twice what decoding takes. Parts wait for nothing.
     """
     import numpy as np
+    import torch
 
     parts = max(1, min(loaded.threads, len(images) // _PART)) if loaded.device == "cpu" else 1
 
@@ -143,7 +145,10 @@ def encode_images(loaded: LoadedModel, images: "torch.Tensor") -> "Vectors":
 
     if parts < 2:
         return encoded(images)
-    return np.concatenate([*_side_by_side().map(encoded, images.tensor_split(parts))])
+    try:
+        return np.concatenate([*_side_by_side().map(encoded, images.tensor_split(parts))])
+    finally:  # each thread has a number of its own, and a new one takes what was set last: other models' threads, too
+        torch.set_num_threads(loaded.threads)
 
 
 @cache

@@ -13,7 +13,7 @@ from imagerag.evals.harness.plan import Plan
 from imagerag.evals.human_study.absolute import images_of, read_absolute_answers, write_absolute_study
 from imagerag.evals.human_study.pairs import pairs_of, study_page
 from imagerag.evals.human_study.real_images import ReferencePhoto, concept_of, reference_photos
-from imagerag.evals.human_study.study_files import SCHEMA
+from imagerag.evals.human_study.study_files import SCHEMA, key_of_answers
 from imagerag.evals.suites.case import Case, Suite, Truth
 from imagerag.evals.suites.case import CaseImage as File
 from imagerag.evals.suites.sketch import sketch_suite
@@ -162,3 +162,13 @@ async def test_answers_to_something_else_are_refused(results: list[Any], fakes: 
     for file in (odd, other, tmp_path / "gone.json"):
         with pytest.raises(UsageError):
             read_absolute_answers([file], key)
+
+
+def test_the_answers_to_a_study_whose_key_says_pictures_are_counted(tmp_path: Path) -> None:
+    key = {"form": "absolute", "arms": ["full"], "pictures": {"p1": {"case": "c", "seed": 0, "arm": "full"}}}
+    (tmp_path / "study-absolute-key.json").write_text(json.dumps(key))
+    answers = {"schema": SCHEMA, "rater": "ada", "answers": {"p1": {"contains": "yes"}}}
+    (file := tmp_path / "ada.json").write_text(json.dumps(answers))
+    found = key_of_answers(tmp_path, [file], ["study-absolute-key.json"])
+    (counted,) = read_absolute_answers([file], found)
+    assert (counted.arm, counted.yes, counted.images) == ("full", 1, 1)

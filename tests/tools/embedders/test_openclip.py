@@ -5,6 +5,7 @@ import logging
 import resource
 import shutil
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +20,7 @@ from imagerag.agent.errors import BackendError, SpecError, UsageError
 from imagerag.agent.images.decoding import open_rgb
 from imagerag.agent.ports import PreparingEmbedder
 from imagerag.store.images.image_info import image_info
-from imagerag.tools.embedders import weights
+from imagerag.tools.embedders import openclip_model, weights
 from imagerag.tools.embedders.openclip import OpenClipEmbedder
 from imagerag.tools.embedders.openclip_model import encode_images
 from imagerag.tools.testing.fakes import sample_image
@@ -101,6 +102,33 @@ async def test_parts_of_a_batch_are_encoded_side_by_side_with_the_same_vectors_i
     parts = encode_images(replace(loaded, model=SimpleNamespace(encode_image=encode), threads=5), images)
     np.testing.assert_allclose(parts, whole, atol=1e-5)
     assert passes == [(10, 2), (10, 2)], "parts are of eight images at least, and share the threads"
+
+
+def test_passes_side_by_side_leave_as_many_threads_to_others_as_a_pass_alone(tiny: Path) -> None:
+    before = torch.get_num_threads()
+    many = replace(embedder(tiny)._load(), model=SimpleNamespace(encode_image=lambda part: part), threads=5)
+    try:
+        encode_images(many, torch.ones(20, 4))
+        with ThreadPoolExecutor(1) as other:
+            assert other.submit(torch.get_num_threads).result() == 5
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_small_model_does_not_decide_how_many_threads_a_large_one_has(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = torch.get_num_threads()
+    openclip_model._available_threads.cache_clear()
+    try:
+        torch.set_num_threads(3)
+        with embedder(tiny)._load().computing():
+            assert torch.get_num_threads() == 1
+        monkeypatch.setattr(openclip_model, "_LARGE", 1)
+        assert embedder(tiny)._load().threads == 3
+    finally:
+        openclip_model._available_threads.cache_clear()
+        torch.set_num_threads(before)
 
 
 async def test_batches_do_not_change_vectors(tiny: Path) -> None:

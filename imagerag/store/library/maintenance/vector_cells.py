@@ -23,7 +23,7 @@ FEWEST: Final = 4
 """Cells that are looked into at least."""
 
 MOVED: Final = 4096
-"""Vectors that are moved to see where they end."""
+"""Vectors that are moved at most to see where they end, from all of the order: it may be that of the folders."""
 
 SAMPLED, ROUNDS = 32, 6
 """Vectors a cell that centres are found from, and how often they are centred."""
@@ -65,7 +65,7 @@ class VectorCells:
         order = np.argsort(own, kind="stable")
         ends = np.searchsorted(own[order], np.arange(count), side="right")
         made = cls(centres, order, ends, count)
-        return cls(centres, order, ends, made._probes_for(sample[:MOVED], limit))
+        return cls(centres, order, ends, made._probes_for(sample[:: -(-len(sample) // MOVED)], limit))
 
     def members(self, cell: int) -> "Places":
         """The places of the vectors of a cell, ascending."""

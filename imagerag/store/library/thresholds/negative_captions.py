@@ -57,7 +57,7 @@ NULL_CAPTIONS = (
     "a handwritten love letter", "a world map with pins", "a bar chart of quarterly sales", "a page of sheet music",
     "a train ticket punched twice", "a screenshot of a weather app", "an X-ray of a broken arm",
     "a crossword puzzle half solved", "a medieval manuscript with gold initials", "a floor plan of an apartment",
-    "a neon sign of a bar", "a library_metadata with many stamps", "a comic strip with four panels", "a circuit board",
+    "a neon sign of a bar", "a passport with many stamps", "a comic strip with four panels", "a circuit board",
     # art and style
     "a watercolour of a harbour", "an impressionist painting of a garden party", "a marble bust of a philosopher",
     "a charcoal portrait of a young man", "a stained-glass window with a saint", "graffiti on a concrete wall",

@@ -37,7 +37,7 @@ class Clip:
     tokenizer: Callable[[list[str]], Any]
 
     def images(self, drawings: Sequence[Image.Image], batch: int = 128) -> npt.NDArray[np.float32]:
-        """Unit vectors `(len(images), dim)`."""
+        """Unit vectors `(len(drawings), dim)`."""
         import torch
 
         chunks = (drawings[at : at + batch] for at in range(0, len(drawings), batch))

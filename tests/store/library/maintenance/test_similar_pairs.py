@@ -137,3 +137,12 @@ def test_many_of_the_same_vector_take_no_more_than_their_memory(monkeypatch: pyt
         passed[others[ones == ones[0]]] = True
     assert passed.sum() == 8999
     assert largest <= pairs.ROWS * pairs.COLUMNS
+
+
+def test_vectors_are_moved_from_all_of_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    moved: list[np.ndarray] = []
+    monkeypatch.setattr(vector_cells, "MOVED", 10)
+    monkeypatch.setattr(vector_cells.VectorCells, "_probes_for", lambda _, sample, limit: moved.append(sample) or 1)
+    vectors = world(1, 38, 8, 40, 0.5)
+    vector_cells.VectorCells.of(vectors, 0.9)
+    assert np.array_equal(moved[0], vectors[::4])

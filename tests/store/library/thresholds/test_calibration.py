@@ -326,3 +326,7 @@ def test_percentile_never_decreases(values, one, two):
     assert 0 <= percentile_of(low, quantiles) <= percentile_of(high, quantiles) <= 100
     assert percentile_of(1.5, quantiles) == 100
     assert percentile_of(-1.5, quantiles) == 0
+
+
+def test_captions_that_have_nothing_to_do_with_a_library_are_plain_words():
+    assert [text for text in NULL_CAPTIONS if "_" in text or not 3 <= len(text.split()) <= 12] == []
