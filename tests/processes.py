@@ -287,8 +287,9 @@ def serve(asking: socket.socket, door: socket.socket) -> None:
             warm_mcp()
             with door.accept()[0] as visitor:
                 given = socket.recv_fds(visitor, 1, 4)[1]
-            child, telling = begin(given, running, asking, door, ended, waking)
-            relayed[telling] = child
+            if given:  # nothing comes of a relay that was killed before it handed over
+                child, telling = begin(given, running, asking, door, ended, waking)
+                relayed[telling] = child
 
 
 def begin(given: list[int], running: dict[int, socket.socket], *own: socket.socket | int) -> tuple[int, socket.socket]:
