@@ -1,7 +1,7 @@
-"""A reranker that reads: captions, titles and tags against the query's words (Okapi BM25). Local and free.
+"""Reranker on text: Okapi BM25 of captions, titles and tags against the query. Local and free.
 
-For libraries whose captions say what pixels do not: names, part numbers. Own code, not LanceDB's full-text search: that
-ranks a whole table, and here the few hits of any search are ranked, whatever kept them.
+For libraries whose captions hold what pixels do not: names, part numbers. Not LanceDB's full-text search, which ranks a
+whole table; this one ranks the few hits of any search, whatever its filter.
 """
 
 import math
@@ -24,13 +24,13 @@ _WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
 
 @dataclass(frozen=True)
 class Bm25Reranker:
-    """Orders by how well captions, titles and tags match the query's words; leaves none out.
+    """Orders hits by BM25 of captions, titles and tags; drops none.
 
-    Hits that are equally good stay in the order the search gave them.
+    Hits with equal scores keep the order of the search.
 
     Attributes:
-        k1: how soon a repeated word stops counting, usually 1.2 to 2.
-        b: how much a long text is held against it, in [0, 1].
+        k1: saturation of repeated words, usually 1.2 to 2.
+        b: penalty for long texts, in [0, 1].
     """
 
     k1: float = 1.5
@@ -39,7 +39,7 @@ class Bm25Reranker:
     capabilities = Capabilities(tariff=FREE)
 
     async def rerank(self, query: str, hits: Sequence[Hit], images: Sequence[ImagePart] = ()) -> Ranking:
-        """All of them, best match first."""
+        """All hits, best match first."""
         texts = [words(" ".join((hit.caption, hit.title, *hit.tags))) for hit in hits]
         scores = bm25(words(query), texts, k1=self.k1, b=self.b)
         return Ranking(order=tuple(sorted(range(len(hits)), key=lambda index: -scores[index])), cost_usd=0.0)
@@ -49,7 +49,7 @@ def bm25_reranker(spec: "BackendSpec", *, judge: Judge) -> Bm25Reranker:
     """`bm25`.
 
     Raises:
-        SpecError: a model or an address, which it has not.
+        SpecError: a model or an address is given.
     """
     if str(spec) != "bm25":
         raise SpecError(f"{str(spec)!r}: bm25 is one formula and runs here: write 'bm25'")
@@ -57,12 +57,12 @@ def bm25_reranker(spec: "BackendSpec", *, judge: Judge) -> Bm25Reranker:
 
 
 def words(text: str) -> list[str]:
-    """The words of a text, without case."""
+    """Lower-case words of a text."""
     return _WORD.findall(text.casefold())
 
 
 def bm25(query: Sequence[str], texts: Sequence[Sequence[str]], *, k1: float = 1.5, b: float = 0.75) -> list[float]:
-    """How well each text matches a query; never negative (the inverse document frequency has 1 added inside the log).
+    """BM25 score of each text for a query; never negative (the log of the inverse document frequency adds 1).
 
     Source: Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond" (2009).
     """

@@ -1,4 +1,4 @@
-"""A reranker that lets a judge pick from numbered contact sheets. One call per search."""
+"""Reranker that asks a judge to select from numbered contact sheets. One call per search."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class VlmReranker:
-    """Asks a judge which candidates fit; those it does not name are left out.
+    """Asks a judge which candidates fit, and drops the others.
 
     Source: ImageRAG, section 5 (reranking with a VLM, which changed nothing significant there).
     """
@@ -23,16 +23,16 @@ class VlmReranker:
 
     @property
     def identity(self) -> str:
-        """`vlm:` and the judge's."""
+        """`vlm:` and the judge's identity."""
         return f"vlm:{self.judge.identity}"
 
     @property
     def capabilities(self) -> Capabilities:
-        """The judge's prices, and the judges that can be asked: several, where it is a fallback."""
+        """Prices and members of the judge (several if it is a fallback)."""
         return Capabilities(tariff=estimator_of(self.judge), needs_images=True, members=tuple(members_of(self.judge)))
 
     async def rerank(self, query: str, hits: Sequence[Hit], images: Sequence[ImagePart]) -> Ranking:
-        """What the judge picks, best first.
+        """The hits that the judge selects, best first.
 
         Raises:
             RefusalError, BackendError, JudgeReplyError: as the judge.
@@ -44,7 +44,7 @@ class VlmReranker:
 
 
 def vlm_reranker(spec: "BackendSpec", *, judge: Judge, prices: "Prices | None" = None) -> VlmReranker:
-    """`vlm`: the run's own judge picks; `vlm:PROVIDER:MODEL[@URL]`: another one does.
+    """`vlm`: the run's own judge selects; `vlm:PROVIDER:MODEL[@URL]`: another judge does.
 
     Raises:
         SpecError: no such judge.

@@ -1,8 +1,9 @@
-"""Split a prompt into the atomic things it asks for, by grammar alone.
+"""Split a prompt into atomic requirements by grammar rules, without a model.
 
-Content and style are kept apart: `an oil painting of a red ball and a blue cube on a white background` asks for a red
-ball and a blue cube, and for an oil painting and a white background. A relation between things (`holding`, `next to`)
-separates them and is not itself a requirement: an encoder of whole images cannot tell who holds whom.
+Content and style are separate: `an oil painting of a red ball and a blue cube on a white background` has the content
+requirements red ball and blue cube, and the style requirements oil painting and white background. A relation between
+things (`holding`, `next to`) separates phrases and is not a requirement: an encoder of whole images cannot tell who
+holds whom.
 """
 
 import re
@@ -23,7 +24,7 @@ ADJECTIVES: Final = frozenset(
     """.split()  # noqa: SIM905, prose is easier to read than a list of quoted words
 )
 ABSENT: Final = "no "
-"""How a requirement begins that something is not there any more, which an edit asks for."""
+"""First words of a requirement that something is absent, as edits produce it."""
 RELATIONS: Final = (
     "in front of", "on top of", "on the left of", "on the right of", "to the left of", "to the right of", "next to",
     "close to", "together with", "surrounded by", "made up of", "as well as", "standing on", "sitting on", "lying on",
@@ -37,7 +38,7 @@ FRAMES: Final = frozenset(
     showing there is are and or then also
     """.split()  # noqa: SIM905
 )
-"""Words that introduce what is asked for without asking for anything themselves."""
+"""Words that introduce a request and are not a requirement themselves."""
 
 _STYLES: Final = frozenset(
     """
@@ -69,10 +70,10 @@ _STOPS: Final = frozenset(".;:!?()[]{}\n")
 
 
 def checklist(prompt: str) -> tuple[Requirement, ...]:
-    """What a prompt asks for, in its own words, content first; at least one requirement unless the prompt is blank.
+    """Requirements of a prompt in its own wording, content first; at least one unless the prompt is blank.
 
-    Every word of the prompt is in one of them, but for `RELATIONS`, `FRAMES` and conjunctions. How many of a thing
-    (`two cats`) stays in the words; no check here counts.
+    Each word of the prompt is in one requirement, except `RELATIONS`, `FRAMES` and conjunctions. Numbers of things
+    (`two cats`) stay in the text; no check here counts.
     """
     rest, styles = split_style(prompt)
     found = [Requirement(text=text, kind=_kind(text)) for text in phrases(rest)]
@@ -84,12 +85,12 @@ def checklist(prompt: str) -> tuple[Requirement, ...]:
 
 
 def unchecked(requirement: Requirement) -> str:
-    """Why no image can show a requirement; empty where one can."""
+    """Reason why no image can show a requirement; empty if one can."""
     return "" if says_something(requirement.text) else "it has no words"
 
 
 def split_style(prompt: str) -> tuple[str, list[str]]:
-    """The prompt without medium, manner and background, and these as style phrases in their order."""
+    """Split a prompt into the rest, and its style phrases (medium, manner, background) in order."""
     rest = _COMMAND.sub("", " ".join(prompt.split()))
     medium = _MEDIUM.match(rest)
     styles = []
@@ -105,7 +106,7 @@ def split_style(prompt: str) -> tuple[str, list[str]]:
 
 
 def phrases(text: str) -> list[str]:
-    """The noun phrases of a text, in order: split at punctuation, conjunctions and relations between things."""
+    """Noun phrases of a text, in order, split at punctuation, conjunctions and relations between things."""
     tokens = _TOKEN.findall(text)
     found: list[list[str]] = [[]]
     at = 0
@@ -121,7 +122,7 @@ def phrases(text: str) -> list[str]:
 
 
 def _boundary(tokens: list[str], at: int, sofar: list[str]) -> int:
-    """How many tokens at `at` separate two phrases: 0 when none do."""
+    """Number of tokens at `at` that separate two phrases; 0 for none."""
     word = tokens[at].lower()
     following = tokens[at + 1].lower() if at + 1 < len(tokens) else ""
     if word in _STOPS:
@@ -140,7 +141,7 @@ def _boundary(tokens: list[str], at: int, sofar: list[str]) -> int:
 
 
 def _merged(found: list[list[str]]) -> list[list[str]]:
-    """A phrase of adjectives alone belongs to the thing before it: `a circle, red and solid`."""
+    """Merge a phrase of adjectives alone into the noun phrase before it: `a circle, red and solid`."""
     merged: list[list[str]] = []
     for words in found:
         bare = all(word.lower() in ADJECTIVES | {"and", ","} for word in words)

@@ -1,4 +1,4 @@
-"""The views an image is judged in: the whole, and its parts. A thing that is small in the whole is large in a part."""
+"""Crops in which an image is judged: the whole image and its parts, in which small things appear large."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -17,15 +17,15 @@ Box: TypeAlias = tuple[int, int, int, int]
 Regions: TypeAlias = "Callable[[Image.Image], Sequence[Box]]"
 
 _SCALES: Final = ((2 / 3, 2), (1 / 2, 3))
-"""Side of a tile as a share of the image's, and how many fit along it; neighbours overlap by half."""
+"""Side of a tile as a share of the image's side, and the number of tiles along it; neighbours overlap by half."""
 
 AROUND: Final = 0.15
-"""What is kept around a region, as a share of its longer side, unless a judge says otherwise."""
+"""Default margin around a region, as a share of its longer side."""
 
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """A part of an image, as its encoder takes it; `name` is "whole", or left,top,right,bottom in pixels."""
+    """A part of an image as encoder input; `name` is "whole", or left,top,right,bottom in pixels."""
 
     name: str
     data: Any
@@ -36,20 +36,20 @@ Embed: TypeAlias = "Callable[[Sequence[Any]], Awaitable[NDArray[np.float32]]]"
 
 
 def decoded_input(embedder: Embedder) -> tuple[Encode, Embed]:
-    """How an encoder takes a decoded image, and how it embeds what it took: as it prepares it, else as a PNG file."""
+    """Prepare and embed functions for decoded images: the encoder's own if it has them, else PNG files."""
     if isinstance(embedder, PreparingEmbedder):
         return embedder.prepare, embedder.embed_prepared
     return png, embedder.embed_images
 
 
 def crops_of(data: bytes, regions: Regions, *, encode: Encode = png, around: float = AROUND) -> list[Crop]:
-    """The whole image first, then its parts: a square around each region, or overlapping tiles where there is none.
+    """The whole image first, then its parts: a square around each region, or overlapping tiles if there is none.
 
     Args:
         data: an encoded image.
-        regions: finds separate things, as boxes; may find none.
-        encode: makes of each part what an encoder takes.
-        around: what is kept around a region, as a share of its longer side.
+        regions: finds separate things as boxes; may find none.
+        encode: converts each part to encoder input.
+        around: margin around a region, as a share of its longer side.
 
     Raises:
         UsageError: the image cannot be read.
@@ -61,7 +61,7 @@ def crops_of(data: bytes, regions: Regions, *, encode: Encode = png, around: flo
 
 
 def tiles(size: tuple[int, int]) -> list[Box]:
-    """Overlapping tiles, 2 x 2 large and 3 x 3 small ones; none of an image whose tiles would be under 32 pixels."""
+    """Overlapping tiles, 2 x 2 large and 3 x 3 small; none if the tiles would be under 32 pixels."""
     width, height = size
     found: list[Box] = []
     for share, count in _SCALES:
@@ -74,7 +74,7 @@ def tiles(size: tuple[int, int]) -> list[Box]:
 
 
 def _square(box: Box, size: tuple[int, int], around: float) -> Box:
-    """A square around a box, inside the image where that is possible."""
+    """Square around a box, inside the image if possible."""
     left, top, right, bottom = box
     side = min(round(max(right - left, bottom - top) * (1 + 2 * around)), *size)
     side = max(side, 1)

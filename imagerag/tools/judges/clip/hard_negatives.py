@@ -1,7 +1,7 @@
-"""What an image could show instead: hard negatives of a phrase, and a bank of common things.
+"""Hard negatives of a phrase, and a list of common objects as rivals.
 
-A cosine alone says little: it differs from encoder to encoder and from phrase to phrase. Whether a phrase beats what
-else the image could be showing is the zero-shot question CLIP was made for (Radford et al., 2021, section 3.1).
+A cosine alone says little: its level differs between encoders and between phrases. Whether a phrase beats alternatives
+is the zero-shot classification that CLIP was made for (Radford et al., 2021, section 3.1).
 """
 
 import re
@@ -40,7 +40,7 @@ NOUNS: Final = tuple(
 
 
 def hard_negatives(text: str) -> list[str]:
-    """The phrase with one word exchanged for another of its kind: colours, patterns, materials, numbers, opposites."""
+    """The phrase with one word replaced by another of its kind: colours, patterns, materials, numbers, opposites."""
     found = []
     for match in re.finditer(r"[\w'-]+", text):
         word = match[0].lower()
@@ -52,14 +52,14 @@ def hard_negatives(text: str) -> list[str]:
 
 
 def common_objects(text: str) -> list[str]:
-    """`NOUNS` with an article, without those the phrase itself names."""
+    """`NOUNS` with an article, except those that the phrase names."""
     words = set(re.findall(r"[\w'-]+", text.lower()))
     words |= {word.removesuffix("s") for word in words} | {word.removesuffix("es") for word in words}
     return [f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}" for noun in NOUNS if noun not in words]
 
 
 def reworded(requirement: Requirement, variant: int) -> tuple[Requirement, ...]:
-    """A thing in more general words: without its properties, and then by its noun alone. A style has no others."""
+    """More general wordings of a content phrase: without its properties, then the noun alone. None for style."""
     if requirement.kind == "style":
         return ()
     head = _MORE.split(" ".join(requirement.text.lower().split()), maxsplit=1)[0]

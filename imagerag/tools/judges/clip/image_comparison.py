@@ -1,4 +1,4 @@
-"""Compare an image with one it was drawn with: whether a thing is the very one, and whether the rest stayed."""
+"""Compare an image with the images it was generated with: same subject, and unchanged rest."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -13,22 +13,22 @@ from imagerag.tools.judges.clip.crops import Regions, crops_of, decoded_input
 from imagerag.tools.judges.clip.region_scorer import RegionScore
 
 ALIKE: Final = 0.8
-"""Cosine between two images from which they show the same, for encoders of photographs. It was not calibrated."""
+"""Minimum cosine of two images that show the same thing, for encoders of photographs; not calibrated."""
 
 Compared: TypeAlias = "tuple[bool, float, str]"
-"""Whether a requirement is met, the number it was decided by, and in words why."""
+"""Result of a comparison: met or not, the deciding number, and the reason in words."""
 
 Compare: TypeAlias = Callable[[str, bytes, bytes], Awaitable[Compared]]
-"""Compares: (prompt, the judged image, the one that was sent)."""
+"""Compare function: (prompt, the judged image, the image that was sent)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparisons:
-    """How a key-free judge compares images.
+    """Comparisons of images by a key-free judge.
 
     Attributes:
-        same: whether what one shows is in the other.
-        kept: whether one is the other with nothing changed but what the prompt asks for.
+        same: whether the subject of one image is in the other.
+        kept: whether one image is the other with only the changes that the prompt requests.
     """
 
     same: Compare
@@ -36,7 +36,7 @@ class Comparisons:
 
 
 def whole_image_comparisons(embedder: Embedder, regions: Regions, alike: float = ALIKE) -> Comparisons:
-    """Comparisons by the cosines of whole images and their parts, for any encoder."""
+    """Comparisons by cosines of whole images and their parts, for any encoder."""
 
     async def same(_prompt: str, judged: bytes, sent: bytes) -> Compared:
         encode, embed = decoded_input(embedder)
@@ -58,7 +58,7 @@ def whole_image_comparisons(embedder: Embedder, regions: Regions, alike: float =
 async def compared(
     how: Comparisons, prompt: str, judged: ImagePart, sent: Sequence[ImagePart], asked: Sequence[Requirement]
 ) -> list[RegionScore]:
-    """One finding per requirement that compares; what it compares with and was not shown is not met."""
+    """One score per comparing requirement; it is not met if its image was not sent."""
     findings = []
     for requirement in asked:
         number = requirement.image or 0

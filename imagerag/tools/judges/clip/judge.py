@@ -1,10 +1,10 @@
-"""The key-free judge: looks at an image through an encoder of texts and images, and compares.
+"""Key-free judge: scores an image's requirements with an encoder of texts and images.
 
-It works with any `Embedder`. What it cannot do, and does not claim: count (`two cats` is judged as one thing), read
-text in an image, understand "no cars", or tell relations between things (who holds whom, what is left of what). One
-thing in the image may meet several requirements that do not contradict each other. It is deterministic and takes no
-temperature or seed; asked for what is missing in other words, it names it in other words. It abstains only where
-nothing of a prompt can be checked at all; a requirement that cannot be checked is never met.
+It works with any `Embedder`. It does not count (`two cats` is judged as one thing), read text in an image, understand
+"no cars", or check relations between things (who holds whom, what is left of what). One thing in the image may meet
+several requirements that do not contradict each other. The judge is deterministic and takes no temperature or seed; for
+another prompt variant it rewords the missing concepts. It abstains only if no part of a prompt can be checked; a
+requirement that cannot be checked is never met.
 """
 
 import json
@@ -40,47 +40,46 @@ if TYPE_CHECKING:
 
 Rewordings: TypeAlias = Callable[[Requirement, int], Sequence[Requirement]]
 
-FREE: Final = 0.0  # US dollars: it runs on the user's own machine
-_TIE: Final = 1e-4  # ratings closer than this are the same
+FREE: Final = 0.0  # US dollars: the judge runs on the user's own machine
+_TIE: Final = 1e-4  # a smaller difference of ratings is a tie
 
 
 def photo_wordings(phrases: Sequence[str], kind: str) -> list[str]:
-    """How open_clip's models are usually asked (Radford et al., 2021): `a photo of a cat`. Style speaks for itself."""
+    """CLIP prompts for photographs (Radford et al., 2021): `a photo of a cat`. Style phrases stay as they are."""
     return [*phrases] if kind == "style" else [f"a photo of {text}" for text in phrases]
 
 
 def border_regions(image: "Image.Image") -> "Sequence[Box]":
-    """Boxes of the things on a plain background; none on a photograph."""
+    """Boxes of the things on a plain background; none for a photograph."""
     from imagerag.tools.judges.clip.subject_segmentation import regions
 
     return regions(image)
 
 
 class ClipJudge:
-    """A judge that needs no key.
+    """Key-free judge on an embedder.
 
-    A requirement is met when, in one of its views, its cosine is above `floor`, beats every near miss by `margin`, and
-    is less than `slack` below the best of the other things an image could show. Content is looked for in the parts of
-    the image, style in the whole.
+    A requirement is met if, in one of its crops, its cosine is above `floor`, beats every hard negative by `margin`,
+    and is less than `slack` below the best of the other objects. Content is searched in the parts of the image, style
+    in the whole.
 
-    The defaults are for real photographs and were not calibrated on any: they ask only for what is relative, which
-    needs no number of the encoder. Images that were sent along are looked at only where a requirement compares with
-    one.
+    The defaults are for real photographs and are not calibrated: they use only relative values, which do not depend on
+    the encoder's scale. Images that were sent are compared only for requirements that need it.
 
     Args:
-        embedder: what it looks through.
-        hard_negatives: rewordings that must not fit as well: `a red ball` -> `a blue ball`, ...
-        others: further things it could be, for content only.
-        wordings: how a requirement and its rivals, which are of one kind, are put to the encoder.
-        split: makes the checklist of a prompt.
-        regions: finds separate things as boxes; where it finds none, the image is tiled.
-        around: what is kept around such a box, as a share of its longer side.
-        whole: whether content is looked for in the whole image, too.
+        embedder: the encoder.
+        hard_negatives: rewordings that must score lower: `a red ball` -> `a blue ball`, ...
+        others: further objects as rivals, for content only.
+        wordings: formats requirements and rivals of one kind as encoder input.
+        split: splits a prompt into requirements.
+        regions: finds separate things as boxes; if it finds none, the image is tiled.
+        around: margin around such a box, as a share of its longer side.
+        whole: whether content is also searched in the whole image.
         margin, slack, floor: cosines.
-        unchecked: why a requirement cannot be told from any image; empty where it can.
-        comparisons: how it compares with images that were sent; by default whole images and their parts.
-        split_edit: makes the checklist of a prompt that asks for a change; by default as of any.
-        reworded: other words for a requirement that is missing, by the wording asked for, from 1.
+        unchecked: reason why no image can show a requirement; empty if one can.
+        comparisons: how images that were sent are compared; by default whole images and their parts.
+        split_edit: splits the prompt of an edit into requirements; by default as `split`.
+        reworded: other wordings of a missing requirement, selected by `prompt_variant`, from 1.
         identity: `provider:model`; by default `clip:` and the embedder's spec.
     """
 
@@ -127,7 +126,7 @@ class ClipJudge:
 
     @property
     def identity(self) -> str:
-        """`clip:` and the embedder's spec, unless it was given one."""
+        """The given identity, by default `clip:` and the embedder's spec."""
         return self._identity or f"clip:{self._embedder.identity.spec}"
 
     async def critique(
@@ -141,7 +140,7 @@ class ClipJudge:
         variation: SamplingParams,
         max_tokens: int | None = None,
     ) -> Critique:
-        """Judge `image` on `requirements`, or on the prompt's own; "stepwise" says yes or no and nothing else.
+        """Judge `image` on `requirements`, by default the prompt's own; "stepwise" returns only yes or no.
 
         Raises:
             UsageError: the image cannot be read.
@@ -167,10 +166,10 @@ class ClipJudge:
         variation: SamplingParams,
         subjects: Sequence[ImagePart] = (),
     ) -> MissingConcepts:
-        """Name the requirements that are not met; none only when it finds all of them met.
+        """Name the unmet requirements; empty only if all are met.
 
-        Asked in another wording, it names them in other words: what was searched in vain is not named again, nor what
-        is in the image.
+        Another prompt variant uses other wordings, without concepts that were already searched in vain or are in the
+        image.
         """
         asked = self._asked(prompt, subjects, [check.requirement for check in verdict.checks])
         findings = await self._findings(prompt, image, subjects, asked)
@@ -197,12 +196,12 @@ class ClipJudge:
         verdict: Verdict | None = None,
         subjects: Sequence[ImagePart] = (),
     ) -> Captions:
-        """The concepts' own words as captions; last words are left off where the encoder reads fewer."""
+        """The concepts as captions; words beyond the encoder's context length are dropped from the end."""
         captions = tuple(self._fitting(concept.caption or caption_of(concept), max_tokens) for concept in concepts)
         return Captions(captions=captions, raw=json.dumps(captions, ensure_ascii=False), cost_usd=FREE)
 
     async def compare(self, prompt: str, first: ImagePart, second: ImagePart) -> Preference:
-        """By the cosine of prompt and whole image, plus the mean cosine of the requirements in their best views."""
+        """Compare by the cosine of prompt and whole image, plus the requirements' mean cosine in their best crops."""
         one, other = await self._rate(prompt, first.data), await self._rate(prompt, second.data)
         raw = json.dumps([round(one, 4), round(other, 4)])
         if abs(one - other) < _TIE:
@@ -210,7 +209,7 @@ class ClipJudge:
         return Preference(better="first" if one > other else "second", raw=raw, cost_usd=FREE)
 
     async def choose(self, query: str, images: Sequence[ImagePart]) -> Ranking:
-        """All of the images, the most similar to the query first."""
+        """All images, the most similar to the query first."""
         if not images:
             return Ranking(order=(), cost_usd=FREE)
         text = (await self._embedder.embed_texts([query]))[0]
@@ -222,7 +221,7 @@ class ClipJudge:
     def _asked(
         self, prompt: str, sent: Sequence[ImagePart], requirements: Sequence[Requirement]
     ) -> tuple[Requirement, ...]:
-        """The checklist: that of the prompt is made here where there is none but what compares images."""
+        """The checklist; if it is empty or only compares images, the prompt's own requirements come before it."""
         if any(requirement.image is None for requirement in requirements):
             return tuple(requirements)
         split = self._split_edit if _edits(sent) else self._split
@@ -231,7 +230,7 @@ class ClipJudge:
     async def _findings(
         self, prompt: str, image: ImagePart, sent: Sequence[ImagePart], asked: Sequence[Requirement]
     ) -> list[RegionScore]:
-        """One finding per requirement: what is looked for, what may not be there any more, and what is compared."""
+        """One score per requirement: present, absent, or comparing."""
         gone = [_edits(sent) and one.image is None and one.text.startswith(ABSENT) for one in asked]
         look = [
             one.model_copy(update={"text": one.text.removeprefix(ABSENT)}) if away else one

@@ -1,4 +1,4 @@
-"""Look for requirements in an image: cosines of phrases and what could be confused with them, view by view."""
+"""Score requirements in an image: cosines of phrases and their rivals in each crop."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
 Rivals: TypeAlias = Callable[[str], Sequence[str]]
 Wordings: TypeAlias = Callable[[Sequence[str], str], Sequence[str]]
-"""(phrases, kind of requirement) → how they are put to the encoder."""
+"""(phrases, kind of requirement) → encoder input."""
 
 
 @dataclass(frozen=True, slots=True)
 class RegionScore:
-    """How a requirement fared in its best view.
+    """Score of a requirement in its best crop.
 
     Attributes:
-        similarity: cosine of the requirement with that view.
-        rival: what else fits that view best; empty when nothing was compared.
+        similarity: cosine of the requirement with that crop.
+        rival: the best other phrase in that crop; empty if none was compared.
         rival_similarity: cosine of the rival.
         view: "whole", or left,top,right,bottom in pixels.
-        unchecked: why it cannot be told from the image, which is no yes; empty where it can.
-        words: what was seen, where it is not a matter of these numbers.
+        unchecked: reason why it cannot be checked in the image (it then counts as not met); empty if it can.
+        words: evidence in words, if it does not follow from these numbers.
     """
 
     text: str
@@ -58,7 +58,7 @@ class RegionScore:
 
 @dataclass(frozen=True, kw_only=True)
 class RegionScorer:
-    """An encoder, and how to look through it. The fields are those of `ClipJudge`."""
+    """Encoder and scoring parameters. The fields are those of `ClipJudge`."""
 
     embedder: Embedder
     hard_negatives: Rivals
@@ -73,7 +73,7 @@ class RegionScorer:
     unchecked: Callable[[Requirement], str]
 
     async def look(self, data: bytes, asked: Sequence[Requirement]) -> list[RegionScore]:
-        """One finding per requirement. All views are embedded in one batch, and meanwhile all texts in another.
+        """One score per requirement. All crops are embedded in one batch, concurrently with all texts in another.
 
         Raises:
             UsageError: the image cannot be read.
@@ -89,7 +89,7 @@ class RegionScorer:
         return findings
 
     async def _views(self, data: bytes) -> "tuple[list[str], Vectors]":
-        """The names of an image's views, and their vectors."""
+        """Names of an image's crops, and their vectors."""
         encode, embed = self._input
         seen = await in_thread(crops_of, data, self.regions, encode=encode, around=self.around)
         return [view.name for view in seen], await embed([view.data for view in seen])
@@ -100,7 +100,7 @@ class RegionScorer:
 
     @cached_property
     def _prepared(self) -> "Callable[[Requirement], _Search]":
-        """`_search`, which every look at the same requirement asks again."""
+        """`_search`, cached because repeated looks at the same requirement need it again."""
         return lru_cache(maxsize=512)(self._search)
 
     def _search(self, requirement: Requirement) -> "_Search":
@@ -132,7 +132,8 @@ class RegionScorer:
         )
 
     def _places(self, requirement: Requirement, count: int) -> Sequence[int]:
-        """Style is a matter of the whole image, the first view; content of its parts."""
+        """Crops in which a requirement is searched: the whole image (the first one) for style, its parts for
+        content."""
         if requirement.kind == "style" or count == 1:
             return (0,)
         return range(0 if self.whole else 1, count)
@@ -140,11 +141,11 @@ class RegionScorer:
 
 @dataclass(frozen=True, slots=True)
 class _Search:
-    """A requirement and its rivals, as phrases and as put to the encoder.
+    """A requirement and its rivals, as phrases and as encoder input.
 
     Attributes:
-        near: so many of the rivals, the first ones, are hard negatives.
-        unchecked: why it cannot be told from any image; empty where it can.
+        near: number of hard negatives; they are the first rivals.
+        unchecked: reason why no image can show it; empty if one can.
     """
 
     requirement: Requirement

@@ -1,8 +1,8 @@
 """Find and cut out the subjects of an image with a plain border, from its pixels alone.
 
-The border ring gives the colours of the background (one, a gradient, or paper with lines); whatever of those colours
-hangs together with the border is background, and everything else is subject, holes included. On a photograph, whose
-border is not plain, every function here finds nothing rather than something wrong.
+The border ring gives the background's colours (one, a gradient, or paper with lines). Pixels of those colours that are
+connected to the border are background; everything else is subject, holes included. For a photograph, whose border is
+not plain, each function here returns nothing.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 Box: TypeAlias = tuple[int, int, int, int]
 """left, top, right, bottom in pixels; right and bottom are exclusive."""
 
-_WORK: Final = 320  # longest side that is worked at, pixels
-_NEAR: Final = 27.0  # distance in RGB up to which a pixel has a background colour
-_COLOURS: Final = 8  # a plain border needs no more colours than this
-_COVERED: Final = 0.97  # share of the border those colours must explain
-_RARE: Final = 0.012  # a colour with less of the border than this is not the background's
+_WORK: Final = 320  # longest side of the working size, pixels
+_NEAR: Final = 27.0  # maximum RGB distance from a background colour
+_COLOURS: Final = 8  # maximum number of colours of a plain border
+_COVERED: Final = 0.97  # minimum share of the border that these colours cover
+_RARE: Final = 0.012  # minimum share of the border for one background colour
 _SMALL: Final = 0.004  # smallest subject, share of the image's area
-_MANY: Final = 8  # more subjects than this is texture, not things
+_MANY: Final = 8  # with more subjects than this the image counts as texture
 
 
 def regions(image: Image.Image) -> list[Box]:
@@ -55,7 +55,7 @@ def cut_subject(image: Image.Image) -> Image.Image | None:
 
 
 def cut_subjects(image: Image.Image) -> list[Image.Image]:
-    """Every subject as RGBA, cropped to its box, the largest first. Alpha is 0 or 255."""
+    """All subjects as RGBA, cropped to their boxes, the largest first. Alpha is 0 or 255."""
     from PIL import Image
 
     work, _ = _reduce(image)
@@ -68,7 +68,7 @@ def cut_subjects(image: Image.Image) -> list[Image.Image]:
 
 
 def placed_cuts(image: Image.Image) -> list[tuple[Image.Image, Box]]:
-    """Every subject as RGBA in the image's own size, and where it is, the largest first."""
+    """All subjects as RGBA in the image's own size, with their boxes, the largest first."""
     from PIL import Image
 
     rgb, (work, scale) = opaque(image), _reduce(image)
@@ -85,7 +85,7 @@ def placed_cuts(image: Image.Image) -> list[tuple[Image.Image, Box]]:
 
 
 def background_colours(image: Image.Image) -> NDArray[np.float32] | None:
-    """The colours `(n, 3)` of a plain border, the most frequent first; None when the border is not plain."""
+    """Colours `(n, 3)` of a plain border, the most frequent first; None if the border is not plain."""
     import numpy as np
 
     pixels = np.asarray(opaque(image), dtype=np.float32)
@@ -100,7 +100,7 @@ def background_colours(image: Image.Image) -> NDArray[np.float32] | None:
         close = np.linalg.norm(rest - seed, axis=1) < _NEAR
         if close.sum() < _RARE * total:
             break
-        # A colour of one side alone is a thing that touches the edge; paper is seen on more.
+        # A colour on one side only belongs to a thing that touches the edge; paper is visible on several sides.
         if len(np.unique(sides[close])) > 1:
             colours.append(rest[close].mean(axis=0))
         else:
@@ -109,7 +109,7 @@ def background_colours(image: Image.Image) -> NDArray[np.float32] | None:
     if not colours or len(rest) > 0.08 * total or foreign > 0.25 * total:
         return None
     first = colours[0]
-    # Where two colours of the paper meet there are mixtures of them, too thin to be found in the ring.
+    # Antialiased mixtures between two paper colours are too thin to be found in the border ring.
     return np.array([*colours, *((first + other) / 2 for other in colours[1:])], np.float32)
 
 
@@ -123,7 +123,7 @@ def _mode(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _reduce(image: Image.Image) -> tuple[Image.Image, float]:
-    """The image in RGB at working size, on white where it was transparent, and how much larger the original is."""
+    """The image in RGB at working size, transparency on white, and the factor to the original size."""
     from PIL import Image
 
     scale = max(1.0, max(image.size) / _WORK)
@@ -155,9 +155,9 @@ def _subjects(image: Image.Image) -> list[Mask]:
 
 
 def label(mask: Mask) -> NDArray[np.int32]:
-    """Number the 4-connected components of a mask from 1 on; 0 is where the mask is False.
+    """Label the 4-connected components of a mask from 1; 0 where the mask is False.
 
-    Works on runs of pixels per row with union-find, a few milliseconds for a drawing of 256 x 256.
+    Merges runs of pixels per row with union-find; takes a few milliseconds for 256 x 256.
     """
     import numpy as np
 

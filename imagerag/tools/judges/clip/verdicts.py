@@ -1,4 +1,4 @@
-"""Verdicts, captions and raw responses, made of the scores of regions."""
+"""Verdicts, captions and raw responses from region scores."""
 
 import json
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ def verdict_of(asked: Sequence[Requirement], findings: Sequence[RegionScore], ra
 
 
 def abstention(findings: Sequence[RegionScore], raw: str) -> Verdict:
-    """Nothing of the prompt can be checked: neither a yes nor a no."""
+    """Abstention: no part of the prompt can be checked."""
     why = "; ".join(f"“{finding.text}”: {finding.unchecked}" for finding in findings)
     reason = f"nothing of the prompt can be checked: {why or 'it asks for nothing'}"
     return Verdict(status="abstained", aligned=None, reason=reason, raw=raw)
@@ -44,13 +44,13 @@ def _reason(count: int, unmet: Sequence[str]) -> str:
 
 
 def caption_of(concept: Concept) -> str:
-    """A text that stands alone: `in the style of Van Gogh` needs something that is in that style."""
+    """Self-contained caption of a concept: `in the style of Van Gogh` needs a subject in that style."""
     alone = concept.kind != "style" or concept.text.split()[0].lower() in DETERMINERS
     return concept.text if alone else f"a picture, {concept.text}"
 
 
 def scores_as_json(findings: Sequence[RegionScore]) -> str:
-    """The judge's own words, which are numbers: compact JSON."""
+    """The judge's raw response: its scores as compact JSON."""
     rows = [
         {
             "requirement": finding.text,

@@ -1,7 +1,7 @@
-"""The seam between a judge and whatever runs its model: turns of text and images in, words out.
+"""Interface between a VLM judge and a chat backend: messages with text and images in, text out.
 
-A `ChatModel` is the one place where a VLM is called. `vlm_openai.py` has the one for OpenAI's protocol; a model in this
-process is another. A recording that must not pay twice wraps a `ChatModel`: all that goes in is in `ChatMessage.key`.
+All VLM calls go through `ChatModel`. `openai_backend.py` implements it for OpenAI's protocol, `transformers_backend.py`
+for a model in this process. A cache wraps a `ChatModel` and uses `ChatMessage.key` as key.
 """
 
 from collections import Counter
@@ -18,7 +18,7 @@ from imagerag.agent.types import SamplingParams
 
 @dataclass(frozen=True)
 class ChatImage:
-    """An encoded image on its way to a model; its bytes show in no repr.
+    """An encoded image in a request; its bytes do not appear in the repr.
 
     Attributes:
         data: PNG or JPEG.
@@ -30,15 +30,15 @@ class ChatImage:
 
     @cached_property
     def sha256(self) -> str:
-        """The hash of the bytes."""
+        """SHA-256 of the bytes."""
         return sha256(self.data).hexdigest()
 
 
 @dataclass(frozen=True)
 class ChatMessage:
-    """One turn of a conversation: texts and images in the order they are read.
+    """One message of a conversation: texts and images in reading order.
 
-    Its texts are neutralised: whoever's words they hold, no model takes any of them for its control tokens.
+    Control tokens in its texts are neutralised, whoever wrote the text.
     """
 
     role: Literal["system", "user", "assistant"]
@@ -50,16 +50,16 @@ class ChatMessage:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """Role, texts, and images by their hash: what a record of calls can be keyed by."""
+        """Cache key: role, texts, and images by their hash."""
         return (self.role, *(part if isinstance(part, str) else f"sha256:{part.sha256}" for part in self.parts))
 
 
 @dataclass(frozen=True)
 class Schema:
-    """The form an answer should have.
+    """Form of a response.
 
     Attributes:
-        name: of the form, for servers that want one.
+        name: name of the form, for servers that need one.
         json_schema: a strict JSON schema (all fields required, none other allowed).
     """
 
@@ -69,14 +69,14 @@ class Schema:
 
 @dataclass(frozen=True, kw_only=True)
 class ChatResponse:
-    """What a model said.
+    """Response of a model.
 
     Attributes:
-        text: its words; JSON where a schema was asked for and the model kept to it.
-        usage: `input_tokens` and `output_tokens`, where the service told them.
-        cost_usd: what it cost; None when that is not known.
-        variation: what was really asked with, where the model refused what was wanted.
-        note: what was unusual about the way it came.
+        text: the text; JSON if a schema was requested and the model followed it.
+        usage: `input_tokens` and `output_tokens`, if the service reported them.
+        cost_usd: cost in US dollars; None if not known.
+        variation: the sampling parameters actually used, if the model refused the requested ones.
+        note: anything unusual about the response.
     """
 
     text: str
@@ -87,11 +87,11 @@ class ChatResponse:
 
 
 class ChatModel(Protocol):
-    """A vision-language model that answers a conversation.
+    """A vision-language model that continues a conversation.
 
     Attributes:
         identity: `provider:model`.
-        honours: which variations change its answers, as far as is known by now.
+        honours: the sampling parameters that take effect, as far as known.
     """
 
     @property
@@ -102,18 +102,18 @@ class ChatModel(Protocol):
     async def ask(
         self, turns: Sequence[ChatMessage], *, schema: Schema | None, variation: SamplingParams
     ) -> ChatResponse:
-        """Continue the conversation by one answer.
+        """Send a conversation and return the model's response.
 
         Raises:
             RefusalError: content policy.
-            BackendError: the model did not answer; `retryable` says whether again can help.
-            JudgeReplyError: it answered with nothing, or was cut off.
+            BackendError: no response; `retryable` says whether a retry can help.
+            JudgeReplyError: the response is empty or cut off.
         """
         ...
 
 
 class BuiltMessages(TypedDict):
-    """What an answer of the judge says of the replies it was read from."""
+    """Fields of a judge's result that come from its responses."""
 
     cost_usd: float | None
     usage: Mapping[str, int]
@@ -122,13 +122,13 @@ class BuiltMessages(TypedDict):
 
 
 def built_messages(*replies: ChatResponse, requests: int | None = None) -> BuiltMessages:
-    """What replies cost and used together (US dollars; None when one price is not known), and how the first was asked.
+    """Total cost and usage of responses (US dollars; None if one price is not known), and the first one's parameters.
 
     Args:
-        requests: how often was asked for them, where that was more than there are replies.
+        requests: number of requests, if more than there are responses.
 
     Raises:
-        IndexError: no replies.
+        IndexError: no responses.
     """
     costs = [reply.cost_usd for reply in replies]
     usage: Counter[str] = Counter()

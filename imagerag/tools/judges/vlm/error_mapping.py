@@ -1,6 +1,6 @@
-"""What an exception from ChatOpenAI means for a judge: an option it does not take, or an error of ours.
+"""Map exceptions of ChatOpenAI to a refused option or to an imagerag error.
 
-The services' own errors are read in `tools/openai/errors.py`, for generators and judges alike.
+`tools/openai/errors.py` maps the services' own errors, for generators and judges alike.
 """
 
 import re
@@ -21,7 +21,7 @@ _NAMES: Final = {
     "tool": ("tool", "function call", "function_call", "functions"),
     "system": ("system role", "system message", "system instruction", "system prompt", "developer instruction"),
 }
-"""How servers name what they refuse."""
+"""Names that servers use for the options they refuse."""
 
 _SYSTEM: Final = re.compile(
     r"system (?:role|message|prompt|instruction)s?\b.{0,40}(?:support|allow|enabl|accept)|roles? must alternate"
@@ -29,10 +29,10 @@ _SYSTEM: Final = re.compile(
     r"|developer instruction\w*.{0,20}not enabled",
     re.I | re.S,
 )
-"""Words by which chat templates without a place for rules refuse them: Gemma's, Mistral's; llama.cpp sends a 500."""
+"""Error texts of chat templates without a system message: Gemma's, Mistral's; llama.cpp sends a 500."""
 
 _UNKEPT: Final = ("json_validate_failed", "tool_use_failed", "failed to generate json", "failed to call a function")
-"""The model did not keep to the form this time (Groq): it is asked in another."""
+"""Error texts of servers whose model did not follow the form (Groq): the next form is tried."""
 
 _FEW: Final = re.compile(
     r"(?:at most|up to|max(?:imum)?(?: of| is|:)?|limit(?:ed)?(?: of| is| to|:)?|only|exceeds?|more than)\D{0,24}?"
@@ -44,17 +44,17 @@ _FEW: Final = re.compile(
     re.I,
 )
 _NOT_A_COMPLETION: Final = (ValueError, KeyError, TypeError, IndexError, AttributeError)
-"""What ChatOpenAI and the SDK raise on a 200 whose body is JSON or text, but no chat completion [run: `choices` null
+"""Exceptions of ChatOpenAI and the SDK for a 200 whose body is JSON or text but no chat completion [run: `choices` null
 or empty]."""
 
 
 def refused_form(error: Exception, sent: Collection[str]) -> str | None:
-    """Which part of how was asked a server refuses: asking again without it can help. None when it is not that.
+    """Option of the request that a server refuses, so that a request without it can help; None for other errors.
 
     Some servers answer 400, some 422 or 501, OpenRouter 404 ("No endpoints found that support tool use").
 
     Args:
-        sent: names of `_NAMES` that are part of how was asked.
+        sent: names of `_NAMES` that the request used.
     """
     body, status = body_of(error), getattr(error, "status_code", None)
     if "system" in sent and status is not None and _SYSTEM.search(body.words):
@@ -70,7 +70,7 @@ def refused_form(error: Exception, sent: Collection[str]) -> str | None:
 
 
 def unkept_form(error: Exception, sent: Collection[str]) -> str | None:
-    """The form of answer that the model did not keep to, by its server's own check; None when it is not that."""
+    """Response form that the model did not follow, as checked by its server; None for other errors."""
     body = body_of(error)
     said = f"{body.words} {' '.join(body.codes)}".lower()
     if getattr(error, "status_code", None) is None or not any(name in said for name in _UNKEPT):
@@ -79,7 +79,7 @@ def unkept_form(error: Exception, sent: Collection[str]) -> str | None:
 
 
 def image_limit(error: Exception) -> int | None:
-    """How many images a server takes with one request, where an error says that those sent are too many."""
+    """Maximum number of images per request, if an error says that too many were sent."""
     if getattr(error, "status_code", None) not in (400, 413, 422, 500):
         return None
     words = body_of(error).words
@@ -92,7 +92,7 @@ def image_limit(error: Exception) -> int | None:
 
 
 def failure_of(error: Exception, who: str, timeout_s: float, secrets: Collection[str]) -> Exception:
-    """Our error for what a call raised; its message holds neither the key nor the request."""
+    """Convert an exception of a call to an imagerag error; the message holds neither the key nor the request."""
     if isinstance(error, TimeoutError):
         return BackendTimeoutError(f"{who} gave no answer within {timeout_s:g} s")
     known = to_imagerag_error(error, who, secrets)

@@ -1,4 +1,4 @@
-"""ChatOpenAI that is handed images by their hashes: tracers, callbacks and caches see no pixels."""
+"""ChatOpenAI that takes images by their hashes: tracers, callbacks and caches see no pixels."""
 
 import warnings
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ BY_HASH: Final = "sha256:"
 
 
 class UnansweredError(Exception):
-    """What tracers are told of an error: its class. Its words are a service's, and may quote the key or the request."""
+    """Error for tracers: only the class name, because a service's message may quote the key or the request."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(type(error).__name__)
@@ -31,7 +31,7 @@ class UnansweredError(Exception):
 
 @contextmanager
 def image_bytes(images: Mapping[str, ChatImage]) -> Iterator[None]:
-    """Provide the images of the requests that are made inside, by SHA-256."""
+    """Context manager that provides the images of the requests inside it, by SHA-256."""
     token = _PIXELS.set(images)
     try:
         yield
@@ -40,11 +40,11 @@ def image_bytes(images: Mapping[str, ChatImage]) -> Iterator[None]:
 
 
 def new_client(model: str, account: OpenAICredentials, *, identity: str, timeout_s: float) -> "ChatOpenAI":
-    """Make a client of one model, for one event loop; it retries nothing and caches nothing.
+    """Create a client of one model for one event loop, without retries or caching.
 
     Args:
-        identity: names the backend in the error of a missing key.
-        timeout_s: of one request, in seconds.
+        identity: names the backend in the error for a missing key.
+        timeout_s: for one request, in seconds.
 
     Raises:
         AuthError: there is no key.
@@ -53,7 +53,7 @@ def new_client(model: str, account: OpenAICredentials, *, identity: str, timeout
 
     from imagerag.tools.http_client import http_client, ssl_context
 
-    # ChatOpenAI warns about a refused schema before it raises; the next form is tried in silence.
+    # ChatOpenAI warns about a refused schema before it raises; the next form is tried without a warning.
     warnings.filterwarnings("ignore", message=r"This model does not support OpenAI's structured", append=False)
     warnings.filterwarnings("ignore", message=r"Invalid schema for OpenAI's structured", append=False)
     key: Any = account.sent_key(identity)
@@ -67,17 +67,17 @@ def new_client(model: str, account: OpenAICredentials, *, identity: str, timeout
         use_responses_api=False,
         cache=False,
         disable_streaming=True,
-        # Never used; its own would read certificates anew.
+        # Never used; ChatOpenAI's own client would read the certificates again.
         http_client=openai.DefaultHttpxClient(verify=ssl_context()),
         http_async_client=http_client(),
     )
 
 
 def _hashed_chat_openai() -> "type[ChatOpenAI]":
-    """ChatOpenAI that is handed images by their hash and puts the bytes in only as the request leaves.
+    """ChatOpenAI subclass that takes images by their hash and inserts the bytes when the request is sent.
 
-    So callbacks, tracers and caches see hashes, not pixels. The contents are in their final form already, and bypass
-    what LangChain and the SDK do to each part of them: together that takes longer than all else about a call.
+    So callbacks, tracers and caches see hashes, not pixels. Message contents are in their final form and skip the
+    conversions of LangChain and the SDK, which together take longer than all other steps of a call.
     """
     from langchain_openai import ChatOpenAI
 
@@ -100,7 +100,7 @@ def _hashed_chat_openai() -> "type[ChatOpenAI]":
                 return await super()._agenerate(*args, **kwargs)
             except Exception as error:
                 lost = error
-            raise UnansweredError(lost)  # outside of the handler, or it would carry the error as its context
+            raise UnansweredError(lost)  # raised outside of the handler, so that the error is not its context
 
     return HashedChatOpenAI
 

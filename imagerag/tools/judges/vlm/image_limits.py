@@ -1,4 +1,4 @@
-"""How many images a model takes with one request: what is known of it, and how a server says that it takes none."""
+"""Maximum number of images per request: known limits, and errors of servers whose model takes no images."""
 
 import io
 import re
@@ -14,14 +14,14 @@ from imagerag.tools.judges.vlm.error_mapping import image_limit
 from imagerag.tools.judges.vlm.messages import user
 
 OPENAI_LIMIT: Final = 500
-"""Images with one request, by OpenAI's documentation."""
+"""Maximum number of images per request, from OpenAI's documentation."""
 
 _KNOWN: Final = (
     ("api.groq.com", re.compile(r"llama-4-"), 5),
     ("api.mistral.ai", re.compile(r"^pixtral-"), 8),
     ("", re.compile(r"llama-?3\.2.*vision"), 1),
 )
-"""(host, or any; model; images): as the services document it, and of Llama 3.2 as its authors do."""
+"""(host or any, model, limit), from the services' documentation; for Llama 3.2 from its authors'."""
 
 _FORM: Final = r"[ _-]?/|[ _-](?:format|size|type|detail|dimension|resolution|ur[il]|file)"
 _THING: Final = rf"(?:images?|vision|pictures?|multi-?modal)\b(?!{_FORM})"
@@ -45,32 +45,32 @@ _NONE: Final = re.compile(
     ),
     re.I,
 )
-"""Words by which servers say that a model takes no images: OpenAI's, vLLM's, llama.cpp's, Ollama's, OpenRouter's,
-DeepSeek's, Groq's. A word about the form of an image (its format, its size) is none of them."""
+"""Error texts that say that a model takes no images: OpenAI's, vLLM's, llama.cpp's, Ollama's, OpenRouter's, DeepSeek's,
+Groq's. Errors about an image's format or size do not match."""
 
 _STATUS: Final = frozenset({400, 404, 415, 422, 500, 501})
 
 
 @runtime_checkable
 class LearnsImageLimit(Protocol):
-    """A model of which it is not known from the beginning how many images it takes."""
+    """A model whose image limit may be unknown at first."""
 
     @property
     def image_limit(self) -> int | None: ...
     def image_check_needed(self, count: int) -> bool:
-        """Whether it is not known that it takes so many."""
+        """Whether it is unknown if the model takes `count` images."""
         ...
 
     def images_checked(self, count: int, limit: int | None) -> None:
-        """Learn what was found before."""
+        """Store the result of an earlier check."""
         ...
 
 
 def known_limit(host: str, model: str) -> int | None:
-    """How many images a model takes with one request; None where that is not known for certain.
+    """Maximum number of images per request; None if not known for certain.
 
-    That OpenAI's models for words alone take none is certain only where OpenAI serves them: behind a proxy or in a
-    deployment such a name may be an alias of anything.
+    OpenAI's text-only models are known to take none only at OpenAI itself: behind a proxy or in a deployment, the name
+    may be an alias of any model.
     """
     takes = _openai_profile(model.rpartition("/")[2])
     if takes or (takes is not None and host == "api.openai.com"):
@@ -79,14 +79,14 @@ def known_limit(host: str, model: str) -> int | None:
 
 
 def takes_none(error: Exception) -> bool:
-    """Whether a server says that its model takes no images."""
+    """Whether an error says that the model takes no images."""
     if getattr(error, "status_code", None) not in _STATUS:
         return False
     return image_limit(error) == 0 or bool(_NONE.search(body_of(error).words))
 
 
 def no_images(who: str, said: str = "") -> NoImagesError:
-    """The error for a model that takes none."""
+    """Error for a model that takes no images."""
     because = f" ({said})" if said else ""
     error = NoImagesError(
         f"{who} takes no images{because}, so it cannot judge any: name one that does, --judge SPEC, or say how many "
@@ -97,18 +97,18 @@ def no_images(who: str, said: str = "") -> NoImagesError:
 
 
 async def probe_image_limit(chat: ChatModel, count: int) -> ImageCheck:
-    """Show a model `count` tiny images. What it says of them does not matter.
+    """Send a model `count` tiny images; the content of the response is ignored.
 
     Raises:
-        NoImagesError: it takes none.
-        BackendError: it did not answer.
+        NoImagesError: the model takes no images.
+        BackendError: no response.
     """
     test_image = _test_image()
     question = user(*[test_image] * count, "Is this a red circle? Answer with one word, yes or no.")
     try:
         reply = await chat.ask([question], schema=None, variation=SamplingParams())
         answer: dict[str, Any] = {**built_messages(reply)}
-    except (JudgeReplyError, RefusalError) as error:  # it has looked, all the same
+    except (JudgeReplyError, RefusalError) as error:  # the model has taken the images
         answer = {"raw": str(error)}
     except BackendError as error:
         if not _was_answering(error):
@@ -118,7 +118,7 @@ async def probe_image_limit(chat: ChatModel, count: int) -> ImageCheck:
 
 
 def _was_answering(error: BackendError) -> bool:
-    """Whether a service says that the answer grew too long: it has taken the images."""
+    """Whether an error says that the response was too long, so that the images were accepted."""
     return "output limit was reached" in str(error)
 
 
@@ -134,7 +134,7 @@ def _test_image() -> ChatImage:
 
 @cache
 def _openai_profile(model: str) -> bool | None:
-    """Whether OpenAI's model takes images, by LangChain's profile of it (dates of versions aside)."""
+    """Whether OpenAI's model takes images, by LangChain's model profile (dates of versions aside)."""
     from langchain_openai import ChatOpenAI
 
     name = re.sub(r"-\d{4}-\d{2}-\d{2}$", "", model)

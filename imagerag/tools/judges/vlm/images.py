@@ -1,4 +1,4 @@
-"""Images made ready for a model: scaled to a longest side, or laid out on a numbered contact sheet."""
+"""Prepare images for a model: scale them, or lay them out on numbered contact sheets."""
 
 import io
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 SHEET_SIDE: Final = 1536
-"""Pixels of a contact sheet on its longer side, at most."""
+"""Maximum longer side of a contact sheet, in pixels."""
 SHEET_CELLS: Final = 12
-"""Candidates on one contact sheet, at most."""
+"""Maximum number of candidates on one contact sheet."""
 _COLUMNS: Final = 4
 _AS_IT_IS_BYTES: Final = 1_000_000
 """Up to here an image that needs no scaling is sent byte for byte."""
@@ -25,10 +25,10 @@ _SHEET_RULE: Final = "All pictures are on one sheet; each has its number on a bl
 
 
 def scaled(data: bytes, longest_side: int) -> ChatImage:
-    """A PNG or JPEG at most `longest_side` pixels on its longer side, upright, transparency on white; never enlarged.
+    """PNG or JPEG of at most `longest_side` pixels on its longer side, upright, transparency on white; never enlarged.
 
     Raises:
-        UsageError: not an image that can be read.
+        UsageError: the image cannot be read.
     """
     try:
         decoded = decode(data, side=longest_side)
@@ -42,19 +42,19 @@ def scaled(data: bytes, longest_side: int) -> ChatImage:
 
 
 def contact_sheets(images: Sequence[bytes], longest_side: int) -> list[ChatImage]:
-    """Numbered contact sheets of `images`, counting on from sheet to sheet, each at most `longest_side` pixels.
+    """Numbered contact sheets of `images`, with continuous numbering, each at most `longest_side` pixels.
 
     Raises:
-        UsageError: one of them is not an image that can be read.
+        UsageError: an image cannot be read.
     """
     starts = range(0, len(images), SHEET_CELLS)
     return [_sheet(images[start : start + SHEET_CELLS], start + 1, longest_side) for start in starts]
 
 
 def on_sheets(turns: Sequence[ChatMessage], limit: int | None, longest_side: int) -> list[ChatMessage]:
-    """The conversation with at most `limit` images: where it has more, they are put on one numbered sheet.
+    """Limit a conversation to `limit` images: if it has more, they are put on one numbered sheet.
 
-    Each image's own place says its number on the sheet, which is shown with the first.
+    A text with its number on the sheet replaces each image; the sheet precedes the first of these texts.
     """
     chat_images = [part for turn in turns for part in turn.parts if isinstance(part, ChatImage)]
     if limit is None or len(chat_images) <= max(1, limit):

@@ -1,4 +1,4 @@
-"""JSON objects in a model's words: bare, fenced, with words around them, or in Python's spelling."""
+"""Find JSON objects in a model's text: bare, fenced, inside prose, or in Python's notation."""
 
 import ast
 import json
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 _MOST_STARTS: Final = 16
-"""Places in a text at which an object is looked for; keeps hostile texts cheap."""
+"""Maximum number of positions at which an object is tried, which bounds the time for hostile texts."""
 
 _STRINGS: Final = re.compile(r'"(?:[^"\\]|\\.)*"' + r"|'(?:[^'\\\n]|\\.)*'", re.DOTALL)
 _TRAILING_COMMA: Final = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])', re.DOTALL)
@@ -16,10 +16,10 @@ _UNREADABLE: Final = (ValueError, SyntaxError, RecursionError, MemoryError)
 
 
 def objects_in(text: str) -> Iterator[dict[str, Any]]:
-    """Every outermost JSON object in a text, in order.
+    """All outermost JSON objects in a text, in order.
 
-    Single quotes, trailing commas and True/False/None are mended, where that leaves no doubt about what was meant;
-    what still is no JSON is passed over. Raises nothing.
+    Single quotes, trailing commas and True/False/None are repaired if the meaning is unambiguous; other invalid JSON is
+    skipped. Raises nothing.
     """
     at, starts = text.find("{"), 0
     while at >= 0 and starts < _MOST_STARTS:
@@ -30,7 +30,7 @@ def objects_in(text: str) -> Iterator[dict[str, Any]]:
 
 
 def _object_at(text: str, at: int) -> tuple[dict[str, Any] | None, int]:
-    """The object that starts at `at`, if it is one, and where to look on."""
+    """Parse an object that starts at `at`, if there is one, and return the position to continue from."""
     decoder = json.JSONDecoder(strict=False)
     try:
         found, end = decoder.raw_decode(text, at)
@@ -47,7 +47,7 @@ def _object_at(text: str, at: int) -> tuple[dict[str, Any] | None, int]:
 
 
 def _end_of_object(text: str, at: int) -> int | None:
-    """Where the object that starts at `at` ends, braces inside strings not counted; None when it does not."""
+    """End of the object that starts at `at`, ignoring braces inside strings; None if it does not end."""
     depth = 0
     for token in re.compile(_STRINGS.pattern + r"|[{}]", re.DOTALL).finditer(text, at):
         depth += {"{": 1, "}": -1}.get(token.group(), 0)

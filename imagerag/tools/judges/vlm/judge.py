@@ -1,8 +1,8 @@
 """A judge that is a vision-language model: fused (one structured question) or stepwise (the paper's three).
 
-Sources: ImageRAG, section 3.2 and appendix C (the three questions, asked in one conversation); the fused checklist is
-ours. Prompts are in `prompts.py`, how responses are parsed in `response_parsing.py` and
-`structured_verdict.py`, the model behind `ChatModel`.
+Sources: ImageRAG, section 3.2 and appendix C (three questions in one conversation); the fused checklist is imagerag's
+own. Prompts are in `prompts.py`, response parsing in `response_parsing.py` and `structured_verdict.py`, the model
+behind `ChatModel`.
 """
 
 from collections.abc import Sequence
@@ -47,13 +47,13 @@ LONGEST_SIDE: Final = 1024
 
 @dataclass(frozen=True, kw_only=True)
 class VlmJudge:
-    """Judges by asking a vision-language model. Keeps nothing between calls: a conversation is rebuilt from verdicts.
+    """Judge on a vision-language model. It is stateless: a conversation is rebuilt from verdicts.
 
     Attributes:
         chat: the model.
         longest_side: images are scaled down to this many pixels on their longer side.
-        votes: after a no, so many answers are asked for in all, and the majority counts; a tie stays a no. Fewer are
-            asked for where the run may make no more calls.
+        votes: maximum number of responses after a no, the first included; the majority counts, and a tie stays a no.
+            Fewer are requested if the run's call budget is smaller.
     """
 
     chat: ChatModel
@@ -62,14 +62,14 @@ class VlmJudge:
 
     @property
     def identity(self) -> str:
-        """The model's, and how it is asked where that is not the usual way."""
+        """The model's identity, and the judge's options if they are not the defaults."""
         votes = self.votes if self.votes != 1 else None
         side = self.longest_side if self.longest_side != LONGEST_SIDE else None
         return with_options(self.chat.identity, {"votes": votes, "longest_side": side})
 
     @property
     def capabilities(self) -> Capabilities:
-        """`votes` answers at most, and the images shown at once as far as is known: more go on one sheet."""
+        """At most `votes` requests per question, and the known image limit: more images are put on one sheet."""
         return Capabilities(
             tariff=times(words_tariff(self.chat), self.votes),
             sees_references=True,
@@ -79,24 +79,24 @@ class VlmJudge:
 
     @property
     def honours(self) -> frozenset[SamplingParameter]:
-        """What the model takes, as far as is known by now."""
+        """The sampling parameters that take effect, as far as known."""
         return self.chat.honours
 
     def image_check_needed(self, count: int) -> bool:
-        """Whether it is not known that the model takes `count` images with one request; here it always is."""
+        """Whether it is unknown if the model takes `count` images per request; False if the backend does not say."""
         return isinstance(self.chat, LearnsImageLimit) and self.chat.image_check_needed(count)
 
     def images_checked(self, count: int, limit: int | None) -> None:
-        """Learn what was found before."""
+        """Store the result of an earlier check."""
         if isinstance(self.chat, LearnsImageLimit):
             self.chat.images_checked(count, limit)
 
     async def check_images(self, count: int) -> ImageCheck:
-        """Ask the model about `count` tiny images.
+        """Check with `count` tiny images whether the model takes them.
 
         Raises:
-            NoImagesError: it takes none.
-            BackendError: it did not answer.
+            NoImagesError: the model takes no images.
+            BackendError: no response.
         """
         return await probe_image_limit(self.chat, count)
 
@@ -111,17 +111,17 @@ class VlmJudge:
         variation: SamplingParams,
         max_tokens: int | None = None,
     ) -> Critique:
-        """Judge `image` against `prompt`: one call, and further ones only for votes after a no.
+        """Judge `image` against `prompt`: one request, and more only for votes after a no.
 
         Args:
-            requirements: fused: the checklist, taken verbatim and in order; the model makes the prompt's own where
-                there is nothing, or only what compares with other images.
-            max_tokens: what the library's encoder reads of a caption; None when that is not known.
+            requirements: for fused: the checklist, used verbatim and in order; if it is empty or only compares images,
+                the model writes the prompt's own requirements.
+            max_tokens: context length of the library's encoder, for captions; None if not known.
 
         Raises:
             RefusalError: content policy.
-            BackendError: the model did not answer.
-            JudgeReplyError: the answer could not be read.
+            BackendError: no response.
+            JudgeReplyError: the response cannot be parsed.
         """
         shown = await self._shown(prompt, image, subjects)
         if mode == "stepwise":
@@ -137,12 +137,12 @@ class VlmJudge:
         variation: SamplingParams,
         subjects: Sequence[ImagePart] = (),
     ) -> MissingConcepts:
-        """Ask what is missing, as the second question after the verdict.
+        """Ask for missing concepts, as the second question after the verdict.
 
         Raises:
             RefusalError: content policy.
-            BackendError: the model did not answer.
-            JudgeReplyError: the answer is no list of concepts.
+            BackendError: no response.
+            JudgeReplyError: the response is no list of concepts.
         """
         shown = await self._shown(prompt, image, subjects)
         turns = [
@@ -166,12 +166,12 @@ class VlmJudge:
         """Ask for one caption per concept, as the third question.
 
         Args:
-            image: the image that was judged, and with `verdict` the first two questions and answers of the
-                conversation; without it only the prompt and the concepts are told.
+            image: the judged image; with `verdict`, the first two questions and responses of the conversation are
+                included. Without it, the model gets only the prompt and the concepts.
 
         Raises:
             RefusalError: content policy.
-            BackendError: the model did not answer.
+            BackendError: no response.
             JudgeReplyError: not as many captions as concepts.
         """
         if not concepts:
@@ -187,12 +187,12 @@ class VlmJudge:
         return Captions(captions=found, raw=reply.text, **built_messages(reply))
 
     async def rephrase(self, prompt: str, *, variation: SamplingParams) -> Rephrased:
-        """Ask for the prompt in other words: rare ones become descriptions, clear ones stay.
+        """Ask for the prompt in other words: rare words become descriptions, clear ones stay.
 
         Raises:
             RefusalError: content policy.
-            BackendError: the model did not answer.
-            JudgeReplyError: the answer is no prompt.
+            BackendError: no response.
+            JudgeReplyError: the response is no prompt.
         """
         return await rephrasing.rephrase(self.chat, prompt, variation)
 
@@ -201,8 +201,8 @@ class VlmJudge:
 
         Raises:
             RefusalError: content policy.
-            BackendError: the model did not answer.
-            JudgeReplyError: the answer names neither of them.
+            BackendError: no response.
+            JudgeReplyError: the response names neither of them.
         """
         one, two = await self._scaled(first), await self._scaled(second)
         question = user(
@@ -216,8 +216,8 @@ class VlmJudge:
 
         Raises:
             RefusalError: content policy.
-            BackendError: the model did not answer.
-            JudgeReplyError: the answer names no numbers, or one that no candidate has.
+            BackendError: no response.
+            JudgeReplyError: the response has no numbers, or one without a candidate.
         """
         if not images:
             return Ranking(order=())
@@ -285,7 +285,7 @@ class VlmJudge:
         return Critique(verdict=verdict, raw=raw, **built_messages(*replies, requests=asked))
 
     async def _shown(self, prompt: str, image: ImagePart, subjects: Sequence[ImagePart]) -> list[ChatMessage]:
-        """How every conversation begins: the rules, the prompt, and the image, the user's own ones before it."""
+        """First messages of every conversation: system message, prompt, the user's own images, and the judged image."""
         parts: list[str | ChatImage] = [prompts.asked_for(prompt, subjects)]
         for number, sent in enumerate(subjects, start=1):
             parts += [prompts.sent_along(number, sent), await self._scaled(sent)]

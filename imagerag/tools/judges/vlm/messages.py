@@ -1,4 +1,4 @@
-"""The conversation with a judge: how it begins, and how it is rebuilt from what was said before."""
+"""Messages of a judge's conversation: its start, and its reconstruction from earlier responses."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -11,16 +11,16 @@ from imagerag.tools.judges.vlm.chat_protocol import ChatImage, ChatMessage
 from imagerag.tools.model_text import clean
 
 NEXT_ANSWER: Final = "\n---\n"
-"""Between the answers of a vote, in a verdict's raw text."""
+"""Separator between the responses of a vote in a verdict's raw text."""
 
 
 def system() -> ChatMessage:
-    """The rules, at the head of every conversation."""
+    """The system message."""
     return ChatMessage("system", (prompts.SYSTEM,))
 
 
 def user(*parts: str | ChatImage) -> ChatMessage:
-    """A question, with the images it is about."""
+    """A user message with its images."""
     return ChatMessage("user", parts)
 
 
@@ -36,7 +36,7 @@ def listed(before: list[ChatMessage], concepts: Sequence[Concept]) -> list[ChatM
 
 
 def _said(verdict: Verdict) -> str:
-    """The model's own yes or no; after votes, the answer that the majority agreed with."""
+    """The model's own yes or no; after votes, the first response that agrees with the majority."""
     for raw in verdict.raw.split(NEXT_ANSWER):
         try:
             if not verdict.checks and response_parsing.verdict(raw) is verdict.aligned:
@@ -47,7 +47,7 @@ def _said(verdict: Verdict) -> str:
 
 
 def joined(turns: Sequence[ChatMessage]) -> list[ChatMessage]:
-    """Turns that alternate, as some models' chat templates demand: what follows a user's turn joins it."""
+    """Merge consecutive messages of one role, because some chat templates require alternating roles."""
     alternating: list[ChatMessage] = []
     for turn in turns:
         if alternating and alternating[-1].role == turn.role:
@@ -58,5 +58,5 @@ def joined(turns: Sequence[ChatMessage]) -> list[ChatMessage]:
 
 
 def without_system(turns: Sequence[ChatMessage]) -> list[ChatMessage]:
-    """The same conversation for models that have no place for rules: they open the first question."""
+    """The conversation for models without system messages: its text is put before the first question."""
     return joined([ChatMessage("user", turn.parts) if turn.role == "system" else turn for turn in turns])

@@ -1,8 +1,8 @@
-"""A vision-language model behind OpenAI's Chat Completions, at OpenAI or at any server that speaks it.
+"""Vision-language model over OpenAI's Chat Completions, at OpenAI or any compatible server.
 
-Servers differ in what they take: a temperature, a seed, a JSON schema, tools. What a model is declared to refuse is not
-sent; what it turns out to refuse (a 400 that says so) is left out from then on. Behaviour of ChatOpenAI that this
-module works around was run against langchain-openai 1.7.3; it is told where it matters.
+Servers differ in the options they accept: temperature, seed, JSON schema, tools. Options that a model is declared to
+refuse are not sent; an option that it refuses at run time (a 400 that names it) is left out from then on. Workarounds
+for ChatOpenAI were checked against langchain-openai 1.7.3 and have a comment where they are.
 """
 
 import asyncio
@@ -45,14 +45,14 @@ if TYPE_CHECKING:
 TIMEOUT_S: Final = 120.0
 
 LONGEST_ANSWER: Final = 16_384
-"""Tokens, thoughts included, that a model paid by their number may answer with where nothing else is said: several
-times what a verdict takes, and what an answer costs at most is known before it is asked for."""
+"""Default maximum of response tokens, reasoning included, for models that are billed by token: several times the length
+of a verdict. With it the maximum cost of a response is known before the request."""
 
 DECIDING: Final = 0.0
-"""Sampling temperature of decisions, verdicts and captions, as ImageRAG's."""
+"""Sampling temperature of verdicts and captions, as in ImageRAG."""
 
 _FINAL: Final = (RefusalError, QuotaError, AuthError)
-"""What is no answer about an option, whatever words it has."""
+"""Errors that never mean a refused option, whatever their text."""
 
 
 @dataclass(kw_only=True)
@@ -60,19 +60,19 @@ class OpenAIChat:
     """One model on one server. Shared by any number of runs and event loops.
 
     Attributes:
-        model: as the server calls it.
-        account: where it is served, and the key.
-        timeout_s: for a whole answer, in seconds.
-        detail: "low", "high" or "auto" for services that know it; None leaves it out.
-        temperature: what is asked with where a question does not say; None is 0 for models that take one, and leaves it
-            to the others.
-        max_tokens: how long an answer may be; None leaves it to the service, where that costs nothing (see
+        model: the server's name for it.
+        account: address and key.
+        timeout_s: for the whole response, in seconds.
+        detail: "low", "high" or "auto" for services that support it; None leaves it out.
+        temperature: default of questions without one; None is 0 for models that accept a temperature, and leaves it to
+            the others.
+        max_tokens: maximum length of a response; None leaves it to the service if length costs nothing (see
             `answer_tokens`).
-        price: makes `cost_usd` of the usage that the service reports.
-        refused: options that this model refuses, as was said or found: "temperature", "seed", "json_schema", "tool",
-            "system" (a turn of its own for rules), "detail", "max_tokens" (the limit is sent by its other name then).
-        max_images: how many images go with one request at most; more are put on one sheet. None is no limit, until
-            the server names one.
+        price: computes `cost_usd` from the usage that the service reports.
+        refused: options that this model refuses, declared or found: "temperature", "seed", "json_schema", "tool",
+            "system" (a system message), "detail", "max_tokens" (the limit is then sent under its other name).
+        max_images: maximum number of images per request; more are put on one sheet. None is no limit, until the server
+            reports one.
     """
 
     model: str
@@ -92,20 +92,20 @@ class OpenAIChat:
 
     @property
     def identity(self) -> str:
-        """`openai:MODEL`, what changes its answers, and the address where it is not OpenAI's own, without secrets."""
+        """`openai:MODEL`, the options that change responses, and the address if it is not OpenAI's, without secrets."""
         fields = {"detail": self.detail, "max_tokens": self.max_tokens, "temperature": self.temperature}
         fields["max_images"] = self.max_images
         return with_options(self.account.named_as("openai", self.model), fields)
 
     @property
     def answer_tokens(self) -> int | None:
-        """How many tokens an answer may have; None is any number."""
+        """Maximum number of response tokens; None for no limit."""
         paid = bool(getattr(self.price, "bounded", False))
         return self.max_tokens or (LONGEST_ANSWER if paid else None)
 
     @property
     def honours(self) -> frozenset[SamplingParameter]:
-        """Temperature unless it is declared, or proved, to be refused; a seed until it is; other words always."""
+        """Temperature unless declared or found to be refused; a seed until refused; prompt variants always."""
         varied: set[SamplingParameter] = {"prompt_variant"}
         if "temperature" not in self.refused and declared_temperature(self.model):
             varied.add("temperature")
@@ -115,7 +115,7 @@ class OpenAIChat:
 
     @property
     def image_limit(self) -> int | None:
-        """How many images go with one request at most, as was said, found, or is known of the model."""
+        """Maximum number of images per request: declared, found, or known of the model."""
         return min(
             (limit for limit in (self.max_images, self._image_limit, self._known) if limit is not None), default=None
         )
@@ -125,17 +125,17 @@ class OpenAIChat:
         return known_limit(self.account.host, self.model)
 
     def image_check_needed(self, count: int) -> bool:
-        """Whether nobody said, found or knows that the model takes so many images, on a sheet if need be."""
+        """Whether it is unknown if the model takes `count` images (or one sheet of them)."""
         return self._images_taken < count and self.max_images is None and not (self._image_limit or self._known)
 
     def images_checked(self, count: int, limit: int | None) -> None:
-        """Learn what was found before."""
+        """Store the result of an earlier check."""
         self._images_taken = max(self._images_taken, count)
         self._image_limit = limit if self._image_limit is None else self._image_limit
 
     @property
     def _temperature(self) -> float | None:
-        """What is asked with where a question does not say: the same image is to be judged the same again."""
+        """Default temperature of questions: the same image should get the same verdict again."""
         if self.temperature is None and "temperature" in self.honours:
             return DECIDING
         return self.temperature
@@ -143,17 +143,17 @@ class OpenAIChat:
     async def ask(
         self, turns: Sequence[ChatMessage], *, schema: Schema | None, variation: SamplingParams
     ) -> ChatResponse:
-        """Continue the conversation by one answer, in the best form this server is known to take.
+        """Send a conversation, in the best form that this server is known to accept.
 
         Raises:
             RefusalError: content policy.
             NoImagesError: the model takes no images.
-            BackendError: the model did not answer; `retryable` says whether again can help.
-            JudgeReplyError: it answered with nothing, or was cut off.
+            BackendError: no response; `retryable` says whether a retry can help.
+            JudgeReplyError: the response is empty or cut off.
         """
         if self.max_images is None and self._known == 0 and images_of(turns):
             raise no_images(self.identity)
-        unkept: set[str] = set()  # forms that the model did not keep to this time
+        unkept: set[str] = set()  # forms that the model did not follow in this call
         while True:
             used, without = self._within_reach(variation), self.refused | unkept
             options, asked = self._options(schema, used, without), await self._fitted(turns, without)
@@ -179,17 +179,17 @@ class OpenAIChat:
                 raise failure
 
     async def _fitted(self, turns: Sequence[ChatMessage], without: AbstractSet[str]) -> list[ChatMessage]:
-        """The conversation in a form that this server is known to take."""
+        """Convert the conversation to a form that this server is known to accept."""
         asked = await in_thread(on_sheets, turns, self.image_limit, SHEET_SIDE)
         return without_system(asked) if "system" in without else asked
 
     def _fewer(self, error: Exception, asked: Sequence[ChatMessage]) -> int | None:
-        """A limit of images that an error names and that what was asked exceeds; at least the one that is judged."""
+        """Image limit that an error names, if the request exceeded it; at least 1, for the judged image."""
         limit, sent = image_limit(error), len(images_of(asked))
         return max(1, limit) if limit is not None and max(1, limit) < sent else None
 
     def _sent(self, asked: Sequence[ChatMessage], options: Mapping[str, Any]) -> set[str]:
-        """What of how is asked can be left out, by the names that `refused` has for it."""
+        """Optional parts of the request, by their names in `refused`."""
         body = options.get("extra_body", {})
         fields = {
             "json_schema": "response_format" in body,
@@ -201,10 +201,10 @@ class OpenAIChat:
         return {name for name, sent in fields.items() if sent} | (options.keys() & {"temperature", "seed"})
 
     def _within_reach(self, variation: SamplingParams) -> SamplingParams:
-        """The variation that this model takes: where temperature is refused, a retry gets another seed.
+        """Parameters that this model accepts: if it refuses temperature, a retry gets another seed.
 
-        Other words are the caller's part, who reads `honours`. Only the very call that proves the refusal comes here
-        with a temperature: the first of a schedule, or the first of a process that goes on with a run.
+        The caller, who reads `honours`, chooses the prompt variant. Only the call that finds the refusal gets here with
+        a temperature: the first of a retry schedule, or the first of a process that resumes a run.
         """
         if variation.temperature is None or "temperature" in self.honours:
             return variation
@@ -220,7 +220,7 @@ class OpenAIChat:
             options["temperature"] = temperature
         if variation.seed is not None and "seed" not in without:
             options["seed"] = variation.seed
-        # ChatOpenAI would send the new name to every server; some read the old one only.
+        # ChatOpenAI would send the new name to every server; some know only the old one.
         new = self.account.official or "max_tokens" in without
         name = "max_completion_tokens" if new else "max_tokens"
         body: dict[str, Any] = {name: self.answer_tokens} if self.answer_tokens else {}
@@ -230,8 +230,8 @@ class OpenAIChat:
             return options
         if "json_schema" not in without:
             form = {"name": schema.name, "strict": True, "schema": schema.json_schema}
-            # As an ordinary option ChatOpenAI would hand it to the SDK's `parse`, which raises on answers that were
-            # cut off or filtered, before we can read them.
+            # As an ordinary option, ChatOpenAI would pass it to the SDK's `parse`, which raises on responses that were
+            # cut off or filtered before they can be parsed here.
             options["extra_body"] = body | {"response_format": {"type": "json_schema", "json_schema": form}}
         elif "tool" not in without:
             function = {"name": schema.name, "strict": True, "parameters": schema.json_schema}
@@ -285,7 +285,7 @@ class OpenAIChat:
 
 @lru_cache(maxsize=64)
 def declared_temperature(model: str) -> bool:
-    """Whether a model is not known to refuse `temperature`: LangChain's model profiles, maker and date aside."""
+    """Whether a model may accept `temperature`, by LangChain's model profiles (vendor prefix and date aside)."""
     from langchain_openai import ChatOpenAI
 
     name = re.sub(r"-\d{4}-\d{2}-\d{2}$", "", model.rpartition("/")[2])
@@ -294,5 +294,5 @@ def declared_temperature(model: str) -> bool:
 
 
 def _with(variation: SamplingParams, options: Mapping[str, Any]) -> SamplingParams:
-    """The variation with the temperature that was really sent."""
+    """The parameters with the temperature that was actually sent."""
     return variation.model_copy(update={"temperature": options.get("temperature")})

@@ -1,4 +1,4 @@
-"""Chat messages as LangChain takes them, images by their hashes, and the idempotency key of one request."""
+"""Convert chat messages to LangChain's, with images by their hashes, and make a request's idempotency key."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -33,8 +33,8 @@ def images_of(turns: Sequence[ChatMessage]) -> list[ChatImage]:
 def idempotency_headers(turns: Sequence[ChatMessage], options: Mapping[str, Any]) -> dict[str, str]:
     """The `Idempotency-Key` header of one request; empty outside of a run.
 
-    One call of a journal can take several requests (votes, a refused option), which a service must not take for one:
-    each has a digest of the request's own content in its key.
+    One journal call can take several requests (votes, a refused option), which a service must not treat as one: each
+    key includes a digest of the request's content.
     """
     given = idempotency.headers()
     content = json.dumps([[turn.key for turn in turns], options], sort_keys=True, default=dict)

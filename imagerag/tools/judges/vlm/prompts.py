@@ -1,8 +1,8 @@
-"""What a vision-language model is asked, in our own words, each question in several wordings.
+"""Prompts for a vision-language model; each question has several wordings.
 
-`prompt_variant` picks one, counting round: where a model refuses `temperature`, other words are what makes a further
-ask differ. Everything that is not ours (the prompt, checklists, concepts, captions) is written as a JSON string, which
-nothing inside it can end, and the system message says that such strings are data.
+`prompt_variant` selects a wording, modulo their number: for models that refuse `temperature`, another wording makes a
+retry differ. All foreign text (prompt, checklists, concepts, captions) is quoted as a JSON string, which nothing inside
+it can end, and the system message says that such strings are data.
 """
 
 import json
@@ -13,12 +13,11 @@ from imagerag.agent.ports import ImagePart
 from imagerag.agent.types import Concept, Requirement
 
 DEFAULT_CAPTION_WORDS: Final = 40
-"""For captions written before anybody said how much the library's encoder reads. 40 English words are about 55 tokens
-of CLIP's 77."""
+"""Caption length if the encoder's context length is unknown. 40 English words are about 55 tokens of CLIP's 77."""
 
 _MOST_CAPTION_WORDS: Final = 60
 _TOKENS_PER_WORD: Final = 1.6
-"""CLIP's byte pairs take about 1.3 tokens an English word; rare words and names take more."""
+"""CLIP's byte pairs take about 1.3 tokens per English word; rare words and names take more."""
 
 SYSTEM: Final = (
     "You compare pictures with what was asked for, for a program that reads your answers. Be exact: look at what is in "
@@ -97,7 +96,7 @@ _DECIDE: Final = (
     ),
 )
 WORDINGS: Final = 3
-"""How many wordings a question has."""
+"""Number of wordings per question."""
 
 _LIST: Final = (
     (
@@ -146,19 +145,19 @@ _CHOOSE: Final = (
 
 
 def quoted(text: str) -> str:
-    """Somebody else's words as a JSON string."""
+    """Foreign text as a JSON string."""
     return json.dumps(text, ensure_ascii=False)
 
 
 def caption_words(max_tokens: int | None) -> int:
-    """How many words a caption may have to be read whole by an encoder of `max_tokens`, markers included."""
+    """Maximum number of caption words for an encoder that reads `max_tokens`, start and end markers included."""
     if max_tokens is None:
         return DEFAULT_CAPTION_WORDS
     return max(4, min(_MOST_CAPTION_WORDS, int((max_tokens - 2) / _TOKENS_PER_WORD)))
 
 
 def asked_for(prompt: str, sent: Sequence[ImagePart] = ()) -> str:
-    """What the image is judged against: the original prompt, and what the images it was drawn with are for."""
+    """The judging criteria: the original prompt, and the purpose of each image that was sent to the generator."""
     words = [f"PROMPT: {quoted(prompt)}"]
     if not sent:
         return words[0]
@@ -186,7 +185,7 @@ _SAME: Final = "It must be recognisably the very same in the last picture: its s
 
 
 def sent_along(number: int, image: ImagePart) -> str:
-    """What stands before one of the images that the judged one was drawn with."""
+    """Label before an image that was sent to the generator."""
     what = {"edit": "the original", "subject": "somebody's own"}.get(image.role, "a reference")
     name = f" NAME: {quoted(image.concept)}" if image.concept else ""
     caption = f" CAPTION: {quoted(image.caption)}" if image.role == "reference" and image.caption else ""
@@ -194,11 +193,11 @@ def sent_along(number: int, image: ImagePart) -> str:
 
 
 def fused(requirements: Sequence[Requirement], *, words: int, variant: int, edit: bool = False) -> str:
-    """The one question of fused judging; the checklist is taken verbatim where there is one.
+    """The single question of fused judging, with the checklist verbatim if there is one.
 
     Args:
-        requirements: where all of them compare with another image, the model makes the prompt's own before them.
-        edit: whether the image is one that was to be changed.
+        requirements: if all of them compare with another image, the model writes the prompt's own before them.
+        edit: whether the image is an edit of another one.
     """
     parts = [_pick(_FUSED, variant)]
     points = "\n".join(f"{n}. [{r.kind}] {quoted(r.text)}" for n, r in enumerate(requirements, start=1))
@@ -213,7 +212,7 @@ def fused(requirements: Sequence[Requirement], *, words: int, variant: int, edit
 
 
 def decide(variant: int, sent: Sequence[ImagePart] = ()) -> str:
-    """The first of the three questions: does it match, what had to stay and to look the same included?"""
+    """The first of the three questions: does the image match, including what had to stay and to look the same?"""
     more = _KEPT_TOO if sent and sent[0].role == "edit" else ""
     more += _SAME_TOO if any(image.likeness for image in sent) else ""
     return _pick(_DECIDE, variant) + more
@@ -224,23 +223,23 @@ _SAME_TOO: Final = " It is no, too, where something is not recognisably the very
 
 
 def list_missing(variant: int) -> str:
-    """The second: what is missing?"""
+    """The second question: what is missing?"""
     return f"{_pick(_LIST, variant)} {_CERTAIN_LINE}"
 
 
 def write_captions(concepts: Sequence[Concept], *, words: int, variant: int) -> str:
-    """The third: one caption per concept."""
+    """The third question: one caption per concept."""
     numbered = "\n".join(f"{n}. {quoted(concept.text)}" for n, concept in enumerate(concepts, start=1))
     return f"{_pick(_CAPTION, variant).format(words=words)}\n\nCONCEPTS:\n{numbered}"
 
 
 def compare() -> str:
-    """Which of two images fits better."""
+    """Question which of two images fits better."""
     return _COMPARE
 
 
 def choose(query: str, captions: Sequence[str], *, sheets: int) -> str:
-    """Which numbered candidates fit a search; their captions are what somebody once wrote about them."""
+    """Question which numbered candidates fit a search; their captions come from the library."""
     lines = [f"{n}. CAPTION: {quoted(caption)}" for n, caption in enumerate(captions, start=1) if caption]
     question = _CHOOSE.format(plural="" if sheets == 1 else "s", is_are="is" if sheets == 1 else "are")
     return "\n\n".join([f"SEARCH: {quoted(query)}", *(["\n".join(lines)] if lines else []), question])

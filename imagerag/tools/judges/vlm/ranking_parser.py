@@ -1,4 +1,4 @@
-"""Answers that pick: the better of two images, or the candidates that fit."""
+"""Parse preferences (the better of two images) and rankings (the candidates that fit)."""
 
 import json
 import re
@@ -40,22 +40,22 @@ class _Ranking(BaseModel):
 
 
 def parse_preference(text: str) -> Literal["first", "second", "neither"]:
-    """Which of two images, from JSON or from the bare word.
+    """Parse which of two images is preferred, from JSON or a bare word.
 
     Raises:
         RefusalError: content policy.
-        JudgeReplyError: it names neither of them.
+        JudgeReplyError: the response names neither of them.
     """
     bare = _BETTER.get(_plain(unfenced(text)))
     return bare or model_of(text, _Preference).better
 
 
 def parse_ranking(text: str, count: int) -> list[int]:
-    """Which of `count` candidates, best first, as indices from 0; from JSON or from bare numbers, which start at 1.
+    """Parse a ranking of `count` candidates, best first, as indices from 0; from JSON or bare numbers from 1.
 
     Raises:
         RefusalError: content policy.
-        JudgeReplyError: no numbers, or one that no candidate has.
+        JudgeReplyError: no numbers, or one without a candidate.
     """
     said = unfenced(text)
     bare = bool(said and _NUMBERS.fullmatch(said))

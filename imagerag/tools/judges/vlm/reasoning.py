@@ -1,8 +1,8 @@
-"""Reasoning that a server sends beside the answer, and an answer that it sends there by mistake.
+"""Separate reasoning that a server sends beside the response, and find a response put into the reasoning field.
 
-Chat Completions has no field for thoughts: vLLM, SGLang, llama.cpp and DeepSeek send `reasoning_content`, OpenRouter
-and newer ones `reasoning` or `reasoning_details`, Ollama `thinking`, Mistral parts of the content. A server whose
-reasoning parser waits for a closing tag that never comes puts the whole answer there, and leaves `content` empty.
+Chat Completions has no field for reasoning: vLLM, SGLang, llama.cpp and DeepSeek send `reasoning_content`, OpenRouter
+and newer servers `reasoning` or `reasoning_details`, Ollama `thinking`, Mistral parts of the content. A server whose
+reasoning parser waits for a closing tag that never comes puts the whole response there and leaves `content` empty.
 """
 
 import logging
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 def reasoning_in(message: Mapping[str, Any]) -> tuple[str, str]:
-    """The field of a chat message that holds reasoning, and its words; both empty where none does."""
+    """The field of a chat message that holds reasoning, and its text; both empty if there is none."""
     for name in FIELDS:
         if words := words_of(message.get(name)).strip():
             return name, words
@@ -36,7 +36,7 @@ def reasoning_in(message: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def keep_reasoning(result: "ChatResult", response: Any) -> "ChatResult":
-    """ChatOpenAI's result of a response, with the reasoning that it leaves out."""
+    """ChatOpenAI's result of a response, with the reasoning that ChatOpenAI drops."""
     body: Any = response if isinstance(response, Mapping) else response.model_dump(warnings=False)
     choices: Sequence[Any] = body.get("choices") or ()
     for generation, choice in zip(result.generations, choices, strict=False):
@@ -47,17 +47,18 @@ def keep_reasoning(result: "ChatResult", response: Any) -> "ChatResult":
 
 
 def answer_text(who: str, text: str, kept: Mapping[str, Any], *, cut_off: bool) -> tuple[str, str]:
-    """The answer in a reply, and a note where it is in the field of the reasoning.
+    """The text of a response, and a note if it was in the reasoning field.
 
-    JSON alone is an answer wherever it stands, for nobody thinks in it alone; other words in that field are thoughts.
+    Bare JSON in the reasoning field counts as the response, because reasoning is never only JSON; other text there is
+    reasoning.
 
     Args:
         text: the content.
         kept: the message's `additional_kwargs`, after `keep_reasoning`.
-        cut_off: whether the server stopped it at a limit of tokens.
+        cut_off: whether the server stopped the response at its token limit.
 
     Raises:
-        JudgeReplyError: cut off, empty, or reasoning only; what there is, is kept in it.
+        JudgeReplyError: cut off, empty, or reasoning only; it keeps the text.
     """
     field, thoughts = kept.get(_KEPT, ("", ""))
     if cut_off:

@@ -1,4 +1,4 @@
-"""What a model is told when it is asked again: what was searched for in vain, and that something else is wanted."""
+"""Additions to a repeated question: the concepts already searched in vain, and a request for others."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -17,12 +17,12 @@ _OTHER_CAPTIONS: Final = (
 
 
 def other_concepts(failed_searches: Sequence[str]) -> tuple[str, ...]:
-    """What to add to the question for missing concepts; nothing where nothing was searched in vain."""
+    """Addition to the question for missing concepts; empty if nothing was searched in vain."""
     return _with(_OTHER_CONCEPTS, failed_searches)
 
 
 def other_captions(failed_searches: Sequence[str]) -> tuple[str, ...]:
-    """What to add to the question for captions."""
+    """Addition to the question for captions."""
     return _with(_OTHER_CAPTIONS, failed_searches)
 
 

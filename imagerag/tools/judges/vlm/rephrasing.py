@@ -1,6 +1,6 @@
-"""Asking a model for a prompt in other words, and reading what it says.
+"""Rephrase a prompt with a model, and parse the response.
 
-The ablation of ImageRAG (tables 3 and 8) rewords prompts without any image. The wording is our own.
+The ablation of ImageRAG (tables 3 and 8) rephrases prompts without any image. The wording here is imagerag's own.
 """
 
 import re
@@ -33,18 +33,18 @@ REPHRASE: Final = (
     ),
 )
 LONGEST: Final = 4000
-"""Characters of a prompt in other words; more is no prompt."""
+"""Maximum length of a rephrased prompt, in characters."""
 
 _LABEL: Final = re.compile(r"^\W*(?:(?:rephrased|reworded|new|the)\s+)*prompt\W*:\s*", re.IGNORECASE)
 
 
 async def rephrase(chat: ChatModel, prompt: str, variation: SamplingParams) -> Rephrased:
-    """Ask a model for the prompt in other words.
+    """Ask a model to rephrase the prompt.
 
     Raises:
         RefusalError: content policy.
-        BackendError: the model did not answer.
-        JudgeReplyError: its answer is no prompt.
+        BackendError: no response.
+        JudgeReplyError: the response is no prompt.
     """
     question = f"{asked_for(prompt)}\n\n{REPHRASE[variation.prompt_variant % len(REPHRASE)]}"
     reply = await chat.ask(
@@ -54,11 +54,11 @@ async def rephrase(chat: ChatModel, prompt: str, variation: SamplingParams) -> R
 
 
 def prompt_in(text: str) -> str:
-    """The prompt that an answer gives: one line, without label and quotes.
+    """Parse the prompt from a response: one line, without label and quotes.
 
     Raises:
         RefusalError: content policy.
-        JudgeReplyError: nothing is said, or far too much.
+        JudgeReplyError: the response is empty or far too long.
     """
     said = unfenced(text)
     check_refusal(said)

@@ -1,9 +1,9 @@
-"""Reading a model's words: pure functions from text to an answer, or to an error that says it was none.
+"""Parse a model's text: pure functions that return a result or raise an error.
 
-Three rules hold everywhere. What is not an explicit yes is never a yes ("No, the e*yes* are wrong", "Yesterday…" and
-"yes but no" are not). A refusal ends a run, so it takes positive evidence: "I can't help with that" is one, while a
-bare "I'm unable to…" means that the model could not, and it is asked again. And nothing but `JudgeReplyError` and
-`RefusalError` is ever raised, whatever the text.
+Three rules hold throughout. Only an explicit yes is a yes ("No, the e*yes* are wrong", "Yesterday…" and "yes but no"
+are not). A refusal ends a run, so it needs positive evidence: "I can't help with that" is one; a bare "I'm unable to…"
+means that the model failed, and the request is retried. Only `JudgeReplyError` and `RefusalError` are raised, whatever
+the text.
 """
 
 import json
@@ -34,7 +34,7 @@ __all__ = [
 Model = TypeVar("Model", bound=BaseModel)
 
 LONGEST_CONCEPT: Final = 240
-"""Characters; a longer line is prose, and no concept in few words."""
+"""Characters; a longer line is prose, not a short concept."""
 
 # --- yes and no -----------------------------------------------------------------------------------------------------
 
@@ -82,11 +82,11 @@ _NO_OF_NOTHING = re.compile(
 
 
 def verdict(text: str) -> bool:
-    """Read a yes or a no.
+    """Parse a yes or a no.
 
-    The answer may be in a code fence, behind "Answer:", alone on the last line, a JSON object with the answer in it,
-    or one of the common words of other languages. A yes that is taken back or limited in the same breath ("yes but
-    no", "Yes, but the hat is missing") is none.
+    The answer may be in a code fence, behind "Answer:", alone on the last line, in a JSON object, or a common word of
+    another language. A yes that is taken back or limited in the same sentence ("yes but no", "Yes, but the hat is
+    missing") is no yes.
 
     Raises:
         RefusalError: content policy.
@@ -133,11 +133,11 @@ def _json_verdict(said: str, text: str) -> bool:
 
 
 def model_of(text: str, model: type[Model]) -> Model:
-    """The one object of that shape in a text: bare, in a code fence, or with words before and after it.
+    """Parse the only object of this shape in a text: bare, in a code fence, or inside prose.
 
     Raises:
         RefusalError: content policy.
-        JudgeReplyError: there is none, or there are several that differ.
+        JudgeReplyError: no such object, or several that differ.
     """
     fitting: list[Model] = []
     said = unfenced(text)
@@ -178,7 +178,7 @@ _NOTHING = re.compile(
 
 
 def list_items(text: str) -> list[str]:
-    """The items of a list in lines, bullets, numbers or JSON, without their marks; a line that introduces is left out.
+    """Items of a list in lines, bullets, numbers or JSON, without their marks; an introductory line is left out.
 
     Raises:
         JudgeReplyError: the text is empty.
@@ -208,9 +208,9 @@ def _kind(said: str) -> _Kind:
 
 
 def concepts(text: str) -> tuple[Concept, ...]:
-    """The concepts a model named, one a line, "style:" or "content:" before each or over several; each once.
+    """Concepts in a response, one per line, "style:" or "content:" before each or over several; without duplicates.
 
-    Empty when the model said that it could not name any, or that there are none: it is then asked again.
+    Empty if the model said that there are none or that it cannot name any; the caller then retries.
 
     Raises:
         RefusalError: content policy.
@@ -239,11 +239,11 @@ def concepts(text: str) -> tuple[Concept, ...]:
 
 
 def captions(text: str, count: int) -> tuple[str, ...]:
-    """One caption per concept asked for, in their order.
+    """One caption per requested concept, in order.
 
     Raises:
         RefusalError: content policy.
-        JudgeReplyError: not as many captions as concepts, so that nobody knows which belongs to which.
+        JudgeReplyError: not as many captions as concepts, so that they cannot be assigned.
     """
     check_refusal(text)
     if cannot(text):

@@ -1,4 +1,4 @@
-"""From `openai:MODEL[?OPTIONS][@URL]` to a judge."""
+"""Make a judge from `openai:MODEL[?OPTIONS][@URL]`."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
@@ -19,7 +19,7 @@ JUDGE_OPTIONS: Final[Mapping[str, Reader]] = {
     "longest_side": Number(int, least=64, most=8192),
     "votes": Number(int, least=1, most=15),
 }
-"""Options of every judge that is a vision-language model."""
+"""Options of all judges on a vision-language model."""
 
 OPTIONS: Final[Mapping[str, Reader]] = {
     **JUDGE_OPTIONS,
@@ -31,17 +31,17 @@ OPTIONS: Final[Mapping[str, Reader]] = {
     "temperature": Number(float, least=0, most=2),
     "timeout_s": Number(float, least=0.1),
 }
-"""What may follow the `?` of a spec: `openai:qwen3-vl?votes=3&longest_side=768&temperature=0@URL`.
+"""Options of a spec, after `?`: `openai:qwen3-vl?votes=3&longest_side=768&temperature=0@URL`.
 
-`refuses` saves the first request that would find out what a server does not take: `refuses=temperature+json_schema`.
-`max_images=1` is for servers that take one image with a request: several are put on one sheet."""
+`refuses` saves the first request that would find a refused option: `refuses=temperature+json_schema`.
+`max_images=1` is for servers that take one image per request: several are put on one sheet."""
 
 
 def vlm_judge(spec: "BackendSpec", *, prices: "Prices | None" = None) -> VlmJudge:
     """`openai:MODEL[?OPTIONS][@URL]`: a judge on OpenAI, or on any server that speaks Chat Completions.
 
     Raises:
-        SpecError: no model is named, or an option that cannot be; what there is, is in `OPTIONS`.
+        SpecError: no model is named, or an invalid option; valid ones are in `OPTIONS`.
     """
     given = spec.settings(OPTIONS)
     given.pop("key_env", None)

@@ -1,4 +1,4 @@
-"""The one structured answer of fused judging: its form, how it is read, and how several of them are counted."""
+"""Structured verdict of fused judging: its schema, parsing, and voting."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ def _text(value: Any) -> Any:
 
 
 class ParsedCheck(BaseModel):
-    """One point of the checklist in a model's answer. Evidence comes before the decision, so that it is looked for."""
+    """One item of the checklist in a response. Evidence precedes the decision, so that the model looks first."""
 
     number: int = 0
     requirement: Annotated[str, BeforeValidator(_text)] = Field(
@@ -42,7 +42,7 @@ class ParsedCheck(BaseModel):
 
 
 class ParsedCritique(BaseModel):
-    """A fused answer. `aligned` is not asked for; some models say it all the same."""
+    """A fused response. `aligned` is not requested, but some models send it."""
 
     checks: list[ParsedCheck] = Field(validation_alias=AliasChoices("checks", "checklist", "requirements"))
     aligned: bool | None = None
@@ -74,7 +74,7 @@ CRITIQUE: Final = Schema(
 
 @dataclass(frozen=True)
 class VerdictPayload:
-    """What one fused answer says: a check per requirement, and captions for the unmet by requirement."""
+    """Parsed fused response: a check per requirement, and captions of the unmet ones by requirement."""
 
     checks: tuple[RequirementCheck, ...]
     captions: Mapping[str, str]
@@ -87,14 +87,14 @@ class VerdictPayload:
 
 
 def parse_critique(text: str, requirements: Sequence[Requirement]) -> VerdictPayload:
-    """Read a fused answer, on the given checklist or, where that is empty, on the one the model made.
+    """Parse a fused response on the given checklist or, if that is empty, on the model's own.
 
-    Where the model also says "aligned" and contradicts its own checklist, the checklist wins, unless that would turn a
-    no into a yes: then the answer cannot be read.
+    If the model also sends "aligned" and contradicts its own checklist, the checklist wins, unless that would turn a no
+    into a yes: then parsing fails.
 
     Raises:
         RefusalError: content policy.
-        JudgeReplyError: not of that form, no checklist at all, or a point of the given one was not judged.
+        JudgeReplyError: wrong form, no checklist, or a missing item of the given one.
     """
     read = model_of(text, ParsedCritique)
     own = any(requirement.image is None for requirement in requirements)
@@ -110,7 +110,7 @@ def parse_critique(text: str, requirements: Sequence[Requirement]) -> VerdictPay
 
 
 def _made(checks: Sequence[ParsedCheck]) -> list[tuple[RequirementCheck, str]]:
-    """The model's own checklist; a point named twice is met when it is met both times."""
+    """The model's own checklist; a duplicate item is met only if all its copies are."""
     found: dict[str, tuple[RequirementCheck, str]] = {}
     for read in checks:
         words = " ".join(read.requirement.split())
@@ -126,7 +126,7 @@ def _made(checks: Sequence[ParsedCheck]) -> list[tuple[RequirementCheck, str]]:
 def _and_fixed(
     made: list[tuple[RequirementCheck, str]], fixed: Sequence[Requirement], text: str
 ) -> list[tuple[RequirementCheck, str]]:
-    """The model's own points, and at their end those that it had to add word for word."""
+    """The model's own items, followed by those that it had to add verbatim."""
     if not fixed:
         return made
     said = {_folded(check.requirement.text): (check, caption) for check, caption in made}
@@ -147,7 +147,7 @@ def _folded(text: str) -> str:
 def _on(
     requirements: Sequence[Requirement], checks: Sequence[ParsedCheck], text: str
 ) -> list[tuple[RequirementCheck, str]]:
-    """The answer on a given checklist, matched by number, or by words where the numbers are of no use."""
+    """The response on a given checklist, matched by number, or by text if the numbers are unusable."""
     numbers = [read.number for read in checks]
     by: dict[Any, ParsedCheck] = {read.number: read for read in checks}
     keys: list[Any] = list(range(1, len(requirements) + 1))
@@ -166,7 +166,7 @@ def _check(requirement: Requirement, read: ParsedCheck) -> tuple[RequirementChec
 
 
 def combine_votes(answers: Sequence[VerdictPayload], votes: int) -> bool:
-    """Whether further answers, up to `votes` in all, could no longer change what the majority says of any point."""
+    """Whether further responses, up to `votes` in all, could no longer change the majority on any item."""
     left = votes - len(answers)
     for column in zip(*(answer.checks for answer in answers), strict=True):
         met = sum(check.met for check in column)
@@ -176,7 +176,7 @@ def combine_votes(answers: Sequence[VerdictPayload], votes: int) -> bool:
 
 
 def majority_vote(answers: Sequence[VerdictPayload]) -> VerdictPayload:
-    """Point by point what most answers say; a tie is not met, for votes are asked for only after a no."""
+    """Majority per item; a tie is not met, because votes follow only a no."""
     if len(answers) == 1:
         return answers[0]
     checks = []
@@ -194,9 +194,9 @@ def majority_vote(answers: Sequence[VerdictPayload]) -> VerdictPayload:
 
 
 def verdict_of(judged: VerdictPayload, raw: str) -> Verdict:
-    """The verdict: its score is met / all, and what is missing goes by the requirement's own words.
+    """The verdict: score = met / all; missing concepts use the requirements' own wording.
 
-    The same words in every round are what lets the ledger tell that a concept is still missing, or resolved.
+    The same wording in every round lets the concept tracker see that a concept is still missing, or resolved.
     """
     unmet = [check for check in judged.checks if not check.met]
     named = (concept_of(r, judged.captions.get(r.text)) for r in (check.requirement for check in unmet))

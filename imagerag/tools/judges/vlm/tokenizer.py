@@ -1,4 +1,4 @@
-"""The control tokens of a model in this process: which there are, and what is decoded from its answer."""
+"""Control tokens of a model in this process, and decoding of its output."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -6,11 +6,11 @@ from typing import Any, Final
 from imagerag.tools.reasoning_tags import opened_reasoning, split_reasoning
 
 _TAIL: Final = 32
-"""Tokens at the end of a prompt in which a template may open the thoughts."""
+"""Number of tokens at the end of a prompt in which a template may open a reasoning tag."""
 
 
 def control_tokens_of(processor: Any) -> list[str]:
-    """The control tokens of a processor's tokenizer: those it calls special, and those for images and other media."""
+    """Control tokens of a processor's tokenizer: its special tokens, and those for images and other media."""
     tokenizer = getattr(processor, "tokenizer", processor)
     added = getattr(tokenizer, "added_tokens_decoder", {})
     media = [getattr(processor, name, None) for name in ("image_token", "video_token", "audio_token", "boi_token")]
@@ -19,10 +19,10 @@ def control_tokens_of(processor: Any) -> list[str]:
 
 
 def decoded(processor: Any, read: Sequence[int], said: Sequence[int]) -> str:
-    """What was said, its thoughts in their tags and no other special tokens in it.
+    """Decode a response: reasoning stays in its tags, other special tokens are removed.
 
-    Tags of thoughts are special tokens to some tokenizers: left out in decoding, they would leave thoughts that look
-    like an answer. And a template that opens the tag in the prompt leaves only the closing one to be said.
+    Some tokenizers treat reasoning tags as special tokens: skipped in decoding, they would leave reasoning that looks
+    like a response. If the template opens the tag in the prompt, the model writes only the closing one.
     """
     opened = opened_reasoning(processor.decode(list(read)[-_TAIL:], skip_special_tokens=False))
     whole = opened + processor.decode(said, skip_special_tokens=False)

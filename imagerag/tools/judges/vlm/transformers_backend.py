@@ -1,7 +1,7 @@
 """A vision-language model in this process, through transformers: `transformers:MODEL` or `transformers:/DIR`.
 
-Any model that `AutoModelForImageTextToText` loads and whose processor has a chat template: Qwen-VL, LLaVA, Gemma, …
-The form of an answer is asked for in words; nothing constrains the decoding. Checked against transformers 5.23.
+Supports any model that `AutoModelForImageTextToText` loads and whose processor has a chat template: Qwen-VL, LLaVA,
+Gemma, … The prompt describes the form of the response; decoding is unconstrained. Checked against transformers 5.23.
 """
 
 import asyncio
@@ -44,33 +44,33 @@ MAX_NEW_TOKENS: Final = 1024
 SETTINGS: Final[Mapping[str, Reader]] = {
     **JUDGE_OPTIONS, "device": str, "dtype": Choice(*DTYPES), "max_new_tokens": Number(int, least=1),
 }  # fmt: skip
-"""What may follow the `?` of a spec."""
+"""Options of a spec, after `?`."""
 
 
 class _Free:
-    """The price of what this machine computes itself."""
+    """Price of local computation: zero."""
 
     def __call__(self, model: str, usage: Mapping[str, Any]) -> float:
         return 0.0
 
     def tariff(self, *, draws: bool, quality: str | None = None, answer: int | None = None) -> PriceEstimator:
-        """Known before a call, and nothing."""
+        """The maximum cost is known before a call: zero."""
         return FREE
 
 
 @dataclass(frozen=True, kw_only=True)
 class TransformersChat:
-    """One model in this process, loaded when it is first asked and kept. One answer at a time is made.
+    """One model in this process, loaded on first use and kept. Responses are generated one at a time.
 
-    Answers are greedy, the most likely word each time, unless a temperature above 0 is asked for; then words are drawn
-    with the seed that is given. A call that is cancelled stops at its next word.
+    Decoding is greedy unless a temperature above 0 is set; then tokens are sampled with the given seed. A cancelled
+    call stops at the next token.
 
     Attributes:
         model: repository id or local directory.
         device: "cpu", "cuda", "mps"; None takes the best there is.
         dtype: "float32", "float16" or "bfloat16"; None takes what the device computes fast.
-        max_new_tokens: how long an answer may be, in tokens.
-        price: nothing.
+        max_new_tokens: maximum length of a response, in tokens.
+        price: zero.
     """
 
     price: ClassVar[_Free] = _Free()
@@ -84,15 +84,15 @@ class TransformersChat:
 
     @property
     def identity(self) -> str:
-        """`transformers:MODEL`, a directory by its name, and what changes the answers."""
+        """`transformers:MODEL`, a directory by its name, and the options that change responses."""
         length = self.max_new_tokens if self.max_new_tokens != MAX_NEW_TOKENS else None
         return with_options(f"transformers:{short(self.model)}", {"dtype": self.dtype, "max_new_tokens": length})
 
     def ready(self) -> str:
-        """Where it would compute, and whether its weights are here: nothing is loaded and nothing fetched.
+        """The device, and whether the weights are present; loads and downloads nothing.
 
         Raises:
-            ImageRAGError: a directory without a model, or a device that is not there.
+            ImageRAGError: a directory without a model, or an unavailable device.
         """
         place = choose_device(self.device, "transformers")
         numbers = str(choose_dtype(self.dtype, place)).removeprefix("torch.")
@@ -101,15 +101,15 @@ class TransformersChat:
     async def ask(
         self, turns: Sequence[ChatMessage], *, schema: Schema | None, variation: SamplingParams
     ) -> ChatResponse:
-        """Continue the conversation by one answer.
+        """Send a conversation and return the model's response.
 
         Returns:
-            Its words, tokens in and out, and a cost of 0.
+            The text, token counts of input and output, and a cost of 0.
 
         Raises:
-            MissingExtraError: transformers, or a part that this model needs, is not installed.
-            BackendError: weights that cannot be loaded, no memory left, or a model that fails.
-            JudgeReplyError: it answered with nothing, or was cut off.
+            MissingExtraError: transformers, or a package that this model needs, is not installed.
+            BackendError: the weights cannot be loaded, memory is exhausted, or the model fails.
+            JudgeReplyError: the response is empty or cut off.
         """
         stop = Event()
         work = asyncio.get_running_loop().run_in_executor(worker(), self._answer, turns, schema, variation, stop)
@@ -128,7 +128,7 @@ class TransformersChat:
             read, said, ended = self._generate(loaded, messages, variation, stop)
         except Exception as error:
             failure = self._failure(error)
-        if failure is not None:  # outside of the handler, which would keep what the model computed with alive
+        if failure is not None:  # raised outside of the handler, which would keep the model's tensors alive
             free()
             raise failure
         text = decoded(loaded.processor, read, said)
@@ -151,7 +151,7 @@ class TransformersChat:
     def _generate(
         self, loaded: LoadedModel, messages: list[dict[str, Any]], variation: SamplingParams, stop: Event
     ) -> tuple[list[int], list[int], bool]:
-        """The tokens read, the tokens said, and whether it came to an end by itself."""
+        """Input tokens, output tokens, and whether the response ended by itself."""
         import torch
 
         model = loaded.model
@@ -185,10 +185,10 @@ def transformers_judge(spec: "BackendSpec", *, embedder: Embedder | None = None)
     """`transformers:MODEL` or `transformers:/DIR`, with `SETTINGS` after a `?`: a judge in this process.
 
     Args:
-        embedder: ignored; this judge looks through its own eyes.
+        embedder: ignored; this judge needs none.
 
     Raises:
-        SpecError: no model, an address, or a setting that does not exist.
+        SpecError: no model, an address, or an unknown option.
         MissingExtraError: transformers is not installed.
     """
     given = spec.settings(SETTINGS)
@@ -202,10 +202,10 @@ def transformers_judge(spec: "BackendSpec", *, embedder: Embedder | None = None)
 
 
 def _messages(turns: Sequence[ChatMessage], schema: Schema | None, tokens: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """Turns as chat templates read them, the form of the answer in words at the end.
+    """Convert messages for chat templates, with the form of the response described at the end.
 
     Args:
-        tokens: the tokenizer's own control tokens, which no words of a turn may hold, whatever their form.
+        tokens: the tokenizer's control tokens; they are neutralised in every text.
     """
     messages: list[dict[str, Any]] = [
         {"role": turn.role, "content": [_part(part, tokens) for part in turn.parts]} for turn in turns
@@ -224,7 +224,7 @@ def _part(part: str | ChatImage, tokens: Sequence[str]) -> dict[str, Any]:
 
 
 def _read(processor: Any, messages: list[dict[str, Any]]) -> Any:
-    """The model's inputs. Templates that know no system turn get it at the head of the first question."""
+    """The model's inputs. For templates without a system message, its text goes before the first question."""
     from jinja2 import TemplateError
 
     form: Mapping[str, Any] = {"tokenize": True, "return_dict": True, "return_tensors": "pt"}
@@ -238,7 +238,7 @@ def _read(processor: Any, messages: list[dict[str, Any]]) -> Any:
 
 
 def _sampling(variation: SamplingParams) -> dict[str, Any]:
-    """Greedy whatever the model's own settings say, unless a temperature is wanted."""
+    """Generation arguments: greedy, whatever the model's own settings say, unless a temperature is set."""
     if variation.temperature:
         return {"do_sample": True, "temperature": variation.temperature}
     return {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}

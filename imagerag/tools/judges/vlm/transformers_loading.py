@@ -1,4 +1,4 @@
-"""Loading of vision-language models of transformers: each once per process, and no code of theirs."""
+"""Load vision-language models of transformers: each once per process, without remote code."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from imagerag.tools.generators.diffusers.devices import (
 from imagerag.tools.huggingface_hub import hub
 
 SAFE: Final[Mapping[str, Any]] = {"trust_remote_code": False}
-"""No code comes from a model's folder; where this is left out, transformers asks on the terminal."""
+"""Never run code from a model's folder; if this is left out, transformers asks on the terminal."""
 
 SMALLER: Final = "take a smaller model, set dtype=bfloat16, or longest_side=512 for smaller images"
 
@@ -29,18 +29,18 @@ _LOCK: Final = Lock()
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model in memory, and what prepares its inputs."""
+    """A model in memory with its processor."""
 
     model: Any
     processor: Any
 
 
 def load(model: str, device: str | None, dtype: str | None) -> LoadedModel:
-    """A model and its processor, each loaded once per process.
+    """Load a model and its processor, once per process.
 
     Raises:
-        MissingExtraError: a part that it needs is not installed.
-        BackendError: it cannot be loaded, or there is no memory left.
+        MissingExtraError: a package that it needs is not installed.
+        BackendError: it cannot be loaded, or memory is exhausted.
     """
     key = (model, device, dtype)
     with _LOCK:
@@ -50,7 +50,7 @@ def load(model: str, device: str | None, dtype: str | None) -> LoadedModel:
 
 
 def unload() -> None:
-    """Let go of every model that judges of this process loaded, and of the memory they held."""
+    """Release all models that judges of this process loaded, and their memory."""
     import gc
 
     with _LOCK:
@@ -85,10 +85,10 @@ def _load(model: str, device: str | None, dtype: str | None) -> LoadedModel:
 
 
 def check_attention(transformers: Any, path: str) -> None:
-    """See that a model's configuration names no kernels, which are code that is fetched from a hub.
+    """Check that a model's configuration names no kernels, which are code downloaded from a hub.
 
     Raises:
-        BackendError: it does.
+        BackendError: it names one.
     """
     known, _ = transformers.PreTrainedConfig.get_config_dict(path)
     tables = [known, *(value for value in known.values() if isinstance(value, dict))]

@@ -1,4 +1,4 @@
-"""Votes of a judge: further answers to the same question, until the majority is certain."""
+"""Voting of a judge: repeat a question until the majority is certain."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
@@ -9,7 +9,7 @@ from imagerag.tools.judges.vlm import prompts
 from imagerag.tools.judges.vlm.chat_protocol import ChatResponse
 
 REPEATED: Final = 1 / 3
-"""Sampling temperature of votes that are asked for in words that were used before."""
+"""Sampling temperature of votes that repeat an already used wording."""
 
 
 async def ask_votes(
@@ -18,24 +18,24 @@ async def ask_votes(
     done: Callable[[], bool],
     first: SamplingParams,
 ) -> int:
-    """Ask until the majority is certain.
+    """Repeat a question until the majority is certain.
 
-    A vote that fails counts for neither side: the answers so far were paid.
+    A failed vote counts for neither side, because the earlier responses are already paid for.
 
     Args:
-        again: asks once more, with other sampling parameters, and keeps the answer.
-        votes: how many answers are asked for at most, the first one included.
+        again: repeats the question with other sampling parameters, and keeps the response.
+        votes: maximum number of responses, the first one included.
         done: whether the majority is certain.
-        first: the sampling parameters of the first answer.
+        first: the sampling parameters of the first response.
 
     Returns:
-        How many answers were asked for in all, those that failed included.
+        Number of requests in all, failed ones included.
     """
     for nth in range(1, votes):
         if done():
             return nth
         seed = (first.seed or 0) + nth
-        # At temperature 0 the same words get the same answer, which would be counted twice.
+        # At temperature 0 the same wording gets the same response, which would be counted twice.
         temperature = first.temperature if nth < prompts.WORDINGS else REPEATED
         fields = {"seed": seed, "prompt_variant": first.prompt_variant + nth, "temperature": temperature}
         other = first.model_copy(update=fields)
