@@ -1,7 +1,7 @@
-"""An answerer without a model: it says what a look-up in the library's metadata found, and nothing else.
+"""Key-free answerer: reports the result of a metadata query on the library.
 
-It looks at no pixels and knows no language beyond `agent/qa/metadata_query`. What it does not understand it says,
-and names what was found all the same; it does not guess.
+It looks at no pixels and parses only the language of `agent/qa/metadata_query`. Words that it cannot parse are named in
+the answer, together with the result; it does not guess.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from imagerag.tools.spec import BackendSpec
 
 NAMED: Final = MAX_CITATIONS
-"""Images named in one answer; of more it is said how many there are."""
+"""Maximum number of images named in one answer; of further ones only the number is given."""
 _EXAMPLES: Final = 5
-"""Images named where only their number was asked for, or nothing that was understood."""
+"""Maximum number of images named if only their number was asked for, or if nothing was parsed."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class MetadataAnswerer:
 
     @cached_property
     def synonyms(self) -> Mapping[str, str]:
-        """`circular` for circle, `violet` for purple: other plain words for those of built-in libraries."""
+        """Other words for those in the metadata of built-in libraries: `circular` for circle, `violet` for purple."""
         from imagerag.tools.registry import synonyms
 
         return synonyms()
@@ -50,7 +50,7 @@ class MetadataAnswerer:
         variation: SamplingParams,
         question_images: Sequence[ImagePart] = (),
     ) -> AnswerWithCitations:
-        """Put the finding into words; every image that is named is cited."""
+        """Word the query's result; every named image is cited."""
         return _Answer(sources, finding).worded()
 
     async def answer_without(
@@ -61,23 +61,23 @@ class MetadataAnswerer:
         variation: SamplingParams,
         question_images: Sequence[ImagePart] = (),
     ) -> AnswerWithCitations:
-        """Nothing: without a library there is no metadata."""
+        """An empty answer: without a library there is no metadata."""
         note = "this answerer has no model: without the library it knows nothing"
         return AnswerWithCitations(text="", in_library=False, notes=(note,), cost_usd=0.0)
 
 
 def metadata_answerer(spec: "BackendSpec", *, embedder: Embedder | None = None) -> MetadataAnswerer:
-    """`metadata`, and what stands for it beside the key-free judges: `sketch`, `clip`, `clip:NAME/TAG`.
+    """Factory of `metadata`, and of the key-free judges' specs: `sketch`, `clip`, `clip:NAME/TAG`.
 
     Raises:
-        SpecError: an option; it has none.
+        SpecError: an option is given; there are none.
     """
     spec.settings({})
     return MetadataAnswerer()
 
 
 class _Answer:
-    """One answer being worded."""
+    """Builds the text of one answer."""
 
     def __init__(self, sources: Sequence[Source], finding: MetadataResult | None) -> None:
         self.sources = {source.id: source for source in sources}
@@ -100,7 +100,7 @@ class _Answer:
         return AnswerWithCitations(text=text + notes, cited=cited, in_library=held, cost_usd=0.0)
 
     def best(self) -> str:
-        """The first of an order, with what ties with it, and the first of each side of an "or"."""
+        """The first image of an order, with its ties, and the first on each side of an "or"."""
         finding = self.finding
         first = [self.sources[sha] for sha in finding.ids[: finding.leading] if sha in self.sources]
         if not first:
@@ -126,7 +126,7 @@ class _Answer:
         return " ".join([text, *(side for side in sides if side)])
 
     def value(self) -> str:
-        """What is asked of each image that fits."""
+        """The requested value of each matching image."""
         finding = self.finding
         shown = self._shown()
         lacking = [key for key in finding.asked if not any(_value(source, key) for source in shown)]
@@ -136,7 +136,7 @@ class _Answer:
         return f"{message}{self._more()}."
 
     def count(self) -> str:
-        """How many fit, side by side where there is a choice."""
+        """Number of matching images, per side of an "or"."""
         finding = self.finding
         text = self._all(every="the library holds ")
         if len(finding.parts) > 1:
@@ -144,7 +144,7 @@ class _Answer:
         return f"{_capital(text)}, {self._examples()}."
 
     def listing(self) -> str:
-        """What fits; a few of them with what is written about them."""
+        """The matching images, a few of them with their metadata."""
         finding = self.finding
         shown = self._shown()
         detail = (lambda s: s.caption) if finding.matched <= 3 else (lambda s: "")

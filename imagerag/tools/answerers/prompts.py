@@ -1,7 +1,7 @@
-"""What a vision-language model is asked about a library, in our own words, and how a source is put before it.
+"""Prompts for questions about a library, and the text that presents a source.
 
-As for judges (`tools/judges/vlm/prompts.py`), everything that is not ours is a JSON string, which nothing inside it can
-end, and the system message says that such strings are data.
+As for judges (`tools/judges/vlm/prompts.py`), all foreign text is a JSON string, which nothing inside it can end, and
+the system message says that such strings are data.
 """
 
 from collections.abc import Sequence
@@ -49,12 +49,12 @@ _OWN: Final = (
 
 
 def own_image_text(number: int) -> str:
-    """What stands before an image that the question came with."""
+    """Label before an image of the question."""
     return f"QUESTION PICTURE {number} (the person's own, no source):"
 
 
 def source_text(source: Source) -> str:
-    """A source in words, beside its image."""
+    """Text of a source, beside its image."""
     fields: list[tuple[str, Any]] = [
         ("title", source.title),
         ("caption", source.caption),
@@ -76,7 +76,7 @@ def question(
     variant: int,
     question_images: int = 0,
 ) -> str:
-    """The question, what came before it, and the form of the answer; with the number of the person's own images."""
+    """The prompt: metadata query result, earlier conversation, question, and the form of the answer."""
     parts = [_OWN] if question_images else []
     if finding is not None and finding.kind != "unknown":
         named = [f"{source.number}" for source in sources if source.id in finding.ids]
@@ -91,7 +91,7 @@ def question(
 
 
 def plain_question(text: str, earlier: Sequence[ConversationTurn], *, question_images: int = 0) -> str:
-    """The question alone, with what was asked (not what was answered: that came from the library) before it."""
+    """The question alone, after the earlier questions (without their answers, which came from the library)."""
     before = "".join(f"EARLIER QUESTION: {quoted(one.question)}\n" for one in earlier)
     if question_images:
         before = f"The pictures marked QUESTION PICTURE show what the question is about.\n{before}"

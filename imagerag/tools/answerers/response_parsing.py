@@ -1,4 +1,4 @@
-"""Reading a model's answer: JSON where it kept to the form, sentences with [numbers] where it did not."""
+"""Parse a model's answer: JSON if it followed the form, otherwise sentences with [numbers]."""
 
 import re
 from typing import Annotated, Any, Final
@@ -27,14 +27,14 @@ _SENTENCE: Final = re.compile(r"[^.!?\n]+(?:[.!?]+(?=\s|$)|\n|$)?|[.!?\n]+")
 
 
 def _number(value: Any) -> Any:
-    """`1`, `"1"`, `"[1]"` and `"SOURCE 1"` are one."""
+    """Parse a source number: `1`, `"1"`, `"[1]"` and `"SOURCE 1"` are the same."""
     if isinstance(value, str) and (found := re.search(r"\d{1,4}", value)):
         return int(found.group())
     return value
 
 
 def _citations(value: Any) -> Any:
-    """A list of objects, or of bare numbers; none is none."""
+    """Parse a list of objects or bare numbers; empty if it is missing."""
     if value is None:
         return []
     items = value if isinstance(value, list) else [value]
@@ -63,12 +63,12 @@ class _Answer(BaseModel):
 
 
 class ParsedAnswer:
-    """What a model answered.
+    """Answer of a model.
 
     Attributes:
-        text: the answer in words.
-        held: whether the sources hold it.
-        cited: sources by number, those that do not exist among them.
+        text: the answer's text.
+        held: whether the sources contain the answer.
+        cited: sources by number, non-existent ones included.
     """
 
     def __init__(self, text: str, held: bool, cited: tuple[Citation, ...]) -> None:
@@ -76,14 +76,14 @@ class ParsedAnswer:
 
 
 def read_answer(reply: str, count: int) -> ParsedAnswer:
-    """Read an answer from sources 1 to `count`.
+    """Parse an answer about sources 1 to `count`.
 
-    An answer that says it rests on the sources and names none of them, or none that exists, is not one: nobody could
-    check it.
+    An answer that claims to rest on the sources but cites none, or none that exists, is rejected: it could not be
+    verified.
 
     Raises:
         RefusalError: content policy.
-        JudgeReplyError: not of the form and without citations, or empty, or nothing supports it.
+        JudgeReplyError: wrong form without citations, empty, or without a supporting source.
     """
     said = unfenced(reply)
     read = model_of(reply, _Answer) if any(True for _ in objects_in(said)) else None
@@ -107,7 +107,7 @@ def read_answer(reply: str, count: int) -> ParsedAnswer:
 
 
 def _bracketed(text: str) -> list[Citation]:
-    """Sources that an answer names in brackets, each with the sentence it stands in."""
+    """Sources cited in brackets, each with the sentence that cites it."""
     found: dict[int, str] = {}
     for sentence in _SENTENCE.findall(text):
         for group in _BRACKETED.findall(sentence):

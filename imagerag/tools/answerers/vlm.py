@@ -1,7 +1,7 @@
-"""An answerer that is a vision-language model: it is shown the retrieved images and what is written about them.
+"""Answerer on a vision-language model, which gets the retrieved images with their metadata.
 
-It asks through the same `ChatModel` as the judge of that spec, so any model that can judge can answer. Prompts are in
-`prompts.py`, how answers are read in `response_parsing.py`.
+It uses the same `ChatModel` as the judge of its spec, so any model that can judge can answer. Prompts are in
+`prompts.py`, response parsing in `response_parsing.py`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class VlmAnswerer:
-    """Answers by asking a vision-language model, once per question.
+    """Answers with a vision-language model, one request per question.
 
     Attributes:
         chat: the model.
@@ -41,17 +41,17 @@ class VlmAnswerer:
 
     @property
     def identity(self) -> str:
-        """The model's."""
+        """The model's identity."""
         return self.chat.identity
 
     @property
     def synonyms(self) -> Mapping[str, str]:
-        """None: what the look-up does not understand the model does."""
+        """Empty: the model interprets words that the metadata query does not understand."""
         return {}
 
     @property
     def capabilities(self) -> Capabilities:
-        """It looks at its sources and at a question's own images, at the model's prices."""
+        """Takes the sources' and the question's images, at the model's prices."""
         return Capabilities(tariff=words_tariff(self.chat), needs_images=True, takes_images=True)
 
     async def answer(
@@ -64,12 +64,12 @@ class VlmAnswerer:
         variation: SamplingParams,
         question_images: Sequence[ImagePart] = (),
     ) -> AnswerWithCitations:
-        """Show the person's own images and the sources, ask, and read the answer with its citations.
+        """Send the user's own images, the sources and the question, and parse the answer with its citations.
 
         Raises:
             RefusalError: content policy.
-            BackendError: the model did not answer.
-            JudgeReplyError: the answer could not be read, or nothing supports it.
+            BackendError: no response.
+            JudgeReplyError: the answer cannot be parsed, or no source supports it.
         """
         parts = await self._own(question_images)
         for source in sources:
@@ -101,12 +101,12 @@ class VlmAnswerer:
         variation: SamplingParams,
         question_images: Sequence[ImagePart] = (),
     ) -> AnswerWithCitations:
-        """Ask the same without any source.
+        """Ask the same question without any source.
 
         Raises:
             RefusalError: content policy.
-            BackendError: the model did not answer.
-            JudgeReplyError: it answered with nothing.
+            BackendError: no response.
+            JudgeReplyError: the response is empty.
         """
         own = await self._own(question_images)
         turns = [
@@ -123,7 +123,7 @@ class VlmAnswerer:
         return AnswerWithCitations(text=text, in_library=False, raw=reply.text, **built_messages(reply))
 
     async def _own(self, question_images: Sequence[ImagePart]) -> list[str | ChatImage]:
-        """The person's own images, each marked as that."""
+        """The user's own images, each with a label."""
         parts: list[str | ChatImage] = []
         for number, image in enumerate(question_images, start=1):
             parts += [prompts.own_image_text(number), await in_thread(scaled, image.data, self.longest_side)]
@@ -133,11 +133,11 @@ class VlmAnswerer:
 def vlm_answerer(
     spec: "BackendSpec", *, embedder: Embedder | None = None, prices: "Prices | None" = None
 ) -> VlmAnswerer:
-    """The answerer of a spec whose judge is a vision-language model: `openai:MODEL[@URL]`, `transformers:MODEL`.
+    """Factory for specs whose judge is a vision-language model: `openai:MODEL[@URL]`, `transformers:MODEL`.
 
     Raises:
-        SpecError: no model is named, or an option that the judge does not have.
-        MissingExtraError: what the judge needs is not installed.
+        SpecError: no model is named, or an option is unknown to the judge.
+        MissingExtraError: a package that the judge needs is not installed.
     """
     from imagerag.tools.registry import make_judge
 
