@@ -1,7 +1,7 @@
-"""What a folder's `open_clip_config.json` may say: a folder is data, and data names no code and no other place.
+"""Validation of a folder's `open_clip_config.json`: it may name no code and no other location.
 
-open_clip hands `tokenizer_kwargs` on to transformers, `trust_remote_code` with them, and fetches whatever
-`hf_model_name` names; so only keys that describe an architecture in numbers and words are let through.
+open_clip passes `tokenizer_kwargs` to transformers, including `trust_remote_code`, and downloads the model in
+`hf_model_name`. Therefore only keys that describe an architecture in numbers and strings are allowed.
 """
 
 from collections.abc import Mapping
@@ -39,10 +39,10 @@ _NUMBERS_ONLY: Final = frozenset({"act_kwargs", "norm_kwargs"})
 
 
 def checked_config(config: Any, where: str) -> dict[str, Any]:
-    """The `model_cfg` of a folder, once nothing in it names code or another place.
+    """The `model_cfg` of a folder, after a check that nothing in it names code or another location.
 
     Raises:
-        UsageError: a key that is not let through, or a value of another kind; the message names it.
+        UsageError: a key that is not allowed, or a value of the wrong type; the message names it.
     """
     if not isinstance(config, dict):
         raise UsageError(f"{where}: model_cfg has to be a table")

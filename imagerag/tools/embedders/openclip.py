@@ -1,4 +1,4 @@
-"""The embedder: any open_clip model, on CPU or CUDA, loaded on first use."""
+"""Embedder on any open_clip model, on CPU or CUDA, loaded on first use."""
 
 import asyncio
 from collections.abc import Sequence
@@ -33,28 +33,28 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
 
-_DECODED: Final = 4  # at the same time, for one call
-_IMAGES: Final = 32  # per batch; more is no faster on a CPU and delays texts that wait for the worker
+_DECODED: Final = 4  # concurrently, for one call
+_IMAGES: Final = 32  # per batch; a larger batch is not faster on a CPU, and delays texts that wait for the worker
 _TEXTS: Final = 128
 
 
 class OpenClipEmbedder:
-    """Text and images into the space of one open_clip model.
+    """Embeds texts and images with one open_clip model.
 
-    All torch work of a process is done by one worker thread (and those that it waits for), so that event loops stay
-    free and models do not fight over cores. Vectors are float32 of norm 1 whatever the model computes in.
+    One worker thread (and the threads that it waits for) does all torch work of a process, so that event loops are not
+    blocked and models do not compete for cores. Vectors are float32 of norm 1, whatever the model's precision.
 
     Args:
         model: `NAME/TAG`, `NAME/FILE`, `NAME/TAG=FILE` or `local-dir:DIR`, see `weights.find`.
-        spec: how the registry names it; by default `open_clip:` and the model.
-        precision: "auto" is bf16 where the hardware computes it natively and the model is large enough to gain.
+        spec: the registry's spec of the model; by default `open_clip:` and the model.
+        precision: "auto" selects bf16 if the hardware computes it natively and the model is large enough to benefit.
         device: "cpu", "cuda", …; by default CUDA where there is one.
-        quick_gelu: force the activation, for weight files that say nothing about it.
-        keep: how many texts stay encoded.
+        quick_gelu: turn QuickGELU on or off, for weight files that do not name their activation.
+        keep: number of encoded texts that are cached.
 
     Raises:
-        SpecError: a model open_clip does not have.
-        UsageError: a file or folder that is not there.
+        SpecError: open_clip has no such model.
+        UsageError: a file or folder does not exist.
     """
 
     def __init__(
@@ -79,31 +79,31 @@ class OpenClipEmbedder:
 
     @cached_property
     def identity(self) -> EmbedderIdentity:
-        """What its vectors are made with. Known without loading the model; a weight file is read to hash it."""
+        """Identity of its vectors. Known without loading the model; a weight file is read to hash it."""
         return self._source.identity(self._spec or f"open_clip:{self._source.spec}")
 
     @property
     def context_length(self) -> int:
-        """How many tokens of a text are read, start and end markers included."""
+        """Maximum number of tokens of a text, start and end markers included."""
         return self._source.context_length
 
     def count_tokens(self, text: str) -> int:
-        """Tokens of `text`, start and end markers included, without the cut open_clip's tokenizers make."""
+        """Number of tokens of `text`, start and end markers included, without open_clip's truncation."""
         tokenizer, text = self._tokenizer, neutralised(text)
-        with self._tokenizing:  # not every tokenizer may be used by two threads at a time
+        with self._tokenizing:  # not all tokenizers are thread-safe
             if hasattr(tokenizer, "sot_token_id"):
                 return len(tokenizer.encode(text)) + 2
             return len(tokenizer.tokenizer(tokenizer.clean_fn(text))["input_ids"])
 
     async def embed_texts(self, texts: Sequence[str]) -> "Vectors":
-        """float32 [len(texts), dimension], rows of norm 1. Calls made at the same time are encoded as one batch."""
+        """float32 [len(texts), dimension], rows of norm 1. Concurrent calls are encoded as one batch."""
         return _stacked(await self._texts.rows(texts), self.identity.dimension)
 
     async def embed_images(self, images: Sequence[bytes]) -> "Vectors":
-        """Encoded images to float32 [len(images), dimension], rows of norm 1.
+        """Encoded images as float32 [len(images), dimension], rows of norm 1.
 
         Raises:
-            UsageError: one of them cannot be read; the message says which.
+            UsageError: an image cannot be read; the message says which.
         """
         loop = asyncio.get_running_loop()
         rows: list[Vectors] = []
@@ -111,7 +111,7 @@ class OpenClipEmbedder:
         try:
             for start in range(0, len(images), _IMAGES):
                 batch = await ready
-                ready = asyncio.ensure_future(self._prepare_batch(images, start + _IMAGES))  # while the model looks
+                ready = asyncio.ensure_future(self._prepare_batch(images, start + _IMAGES))  # concurrently
                 rows.extend(await loop.run_in_executor(_worker(), self._encode_images, batch))
         finally:
             ready.cancel()
@@ -120,15 +120,15 @@ class OpenClipEmbedder:
 
     @property
     def image_side(self) -> int:
-        """The shorter side that an image is decoded for."""
+        """The shorter side to which an image is decoded."""
         return max(SMALLEST_SIDE, self._source.side)
 
     def prepare(self, image: "Image") -> Any:
-        """An RGB image as the model sees it: float32 tensor [3, height, width]."""
+        """Preprocess an RGB image for the model: float32 tensor [3, height, width]."""
         return self._preprocess(image)
 
     async def embed_prepared(self, images: Sequence[Any]) -> "Vectors":
-        """What `prepare` made to float32 [len(images), dimension], rows of norm 1."""
+        """Tensors of `prepare` as float32 [len(images), dimension], rows of norm 1."""
         loop, rows = asyncio.get_running_loop(), list[Any]()
         for start in range(0, len(images), _IMAGES):
             batch = list(images[start : start + _IMAGES])
@@ -136,10 +136,10 @@ class OpenClipEmbedder:
         return _stacked(rows, self.identity.dimension)
 
     async def _prepare_batch(self, images: Sequence[bytes], start: int) -> list[Any]:
-        """The next images, decoded and scaled.
+        """Decode and scale the next images.
 
         Raises:
-            UsageError: one of them cannot be read; the others are not waited for.
+            UsageError: an image cannot be read; the others are not awaited.
         """
         room = asyncio.Semaphore(_DECODED)
 
@@ -167,7 +167,7 @@ class OpenClipEmbedder:
 
     @cached_property
     def _tokenizer(self) -> Any:
-        # No code comes from a folder; where this is left out, transformers asks on the terminal.
+        # Never run code from a folder; if this is left out, transformers asks on the terminal.
         safe = {"trust_remote_code": False} if self._source.model_config["text_cfg"].get("hf_tokenizer_name") else {}
         try:
             with hub(self._source.model_config["text_cfg"].get("hf_tokenizer_name")):
@@ -191,7 +191,7 @@ class OpenClipEmbedder:
         loaded, tokenizer = self._load(), self._tokenizer
         with self._tokenizing:
             tokens = tokenizer(all_neutralised(texts))
-        # Alike lengths together, so that a short text is not padded to a long one.
+        # Sort by length, so that a short text is not padded to a long one.
         order = np.argsort((tokens != 0).sum(dim=1).numpy(), kind="stable")
         rows = np.empty((len(texts), self.identity.dimension), np.float32)
         with loaded.computing():

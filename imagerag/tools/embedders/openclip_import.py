@@ -1,9 +1,9 @@
-"""open_clip without the packages that its plain CLIP models never call: they take most of the time of its import.
+"""Import open_clip without the packages that its plain CLIP models never call; they take most of the import time.
 
-`import open_clip` loads transformers (for text towers of Hugging Face, and CoCa), timm and torchvision, whatever model
-is wanted. `open_clip_for` executes open_clip's own files a second time under another name, where imports of those
-packages fail as if they were not installed; open_clip itself, and whoever else imports it, are left as they are. Models
-that need one of these packages get the ordinary open_clip, and so does everybody where the copy cannot be made.
+`import open_clip` loads transformers (for Hugging Face text towers, and CoCa), timm and torchvision for any model.
+`open_clip_for` executes open_clip's own files a second time under another name, in which imports of those packages fail
+as if they were not installed; open_clip itself, and its other importers, are unchanged. Models that need one of these
+packages get the ordinary open_clip, as do all models if the copy cannot be made.
 """
 
 import builtins
@@ -20,25 +20,25 @@ from types import ModuleType
 from typing import Any, Final
 
 COPY: Final = "imagerag_open_clip"
-"""What the copy is called among the loaded modules."""
+"""Name of the copy among the loaded modules."""
 
 _ABSENT: Final = ("transformers", "timm", "horovod", "torch.distributed")
-"""open_clip has a way without each of these: it catches the ImportError."""
+"""Packages that open_clip can do without: it catches the ImportError."""
 
 _NAMED_ONLY: Final = ("torchvision",)
-"""Imported without a way around; names of it are used in training and in the transforms of images alone."""
+"""Packages that open_clip imports unconditionally; only training and image transforms use their names."""
 
 _FOR_FEW_TEXTS: Final = ("ftfy",)
-"""Mends broken texts for the tokenizer; plain ones, which are nearly all queries, it leaves as they are."""
+"""Packages that repair broken text for the tokenizer; plain texts, which are nearly all queries, stay as they are."""
 
 _LATER: Final = ("huggingface_hub",)
-"""Imported when a function of it is called: weights are fetched once, and read many times."""
+"""Packages imported when one of their functions is called: weights are downloaded once and read many times."""
 
 _LOG: Final = logging.getLogger(__name__)
 
 
 def open_clip_for(config: Mapping[str, Any] | None = None) -> Any:
-    """The module `open_clip`, or a copy of it that loads faster, as far as a model needs it.
+    """The module `open_clip`, or a copy that loads faster if the model can use it.
 
     Args:
         config: open_clip's `model_cfg`; None to look up names, configurations and weights only.
@@ -49,7 +49,7 @@ def open_clip_for(config: Mapping[str, Any] | None = None) -> Any:
 
 
 def plain(config: Mapping[str, Any] | None) -> bool:
-    """Whether a model is built from open_clip's own parts alone."""
+    """Whether a model consists of open_clip's own parts only."""
     if config is None:
         return True
     towers = [config.get(name) or {} for name in ("text_cfg", "vision_cfg")]
@@ -63,12 +63,12 @@ def _copy() -> ModuleType | None:
     if found is None or found.origin is None:
         return None
     finder = _Finder(Path(found.origin).parent)
-    sys.meta_path.insert(0, finder)  # before the one that would find the same files by the package's path
+    sys.meta_path.insert(0, finder)  # before the finder that would find the same files by the package's path
     try:
         import torch  # noqa: F401  (first, and whole: the copy's own import of it is nobody else's)
 
         return import_module(COPY)
-    except Exception as error:  # another version of open_clip, which imports in another way
+    except Exception as error:  # another version of open_clip, with other imports
         _LOG.debug("open_clip is loaded whole: %r", error)
         sys.meta_path.remove(finder)
         for name in [name for name in sys.modules if name.partition(".")[0] == COPY]:
@@ -77,13 +77,13 @@ def _copy() -> ModuleType | None:
 
 
 class _Finder(MetaPathFinder):
-    """Finds the copy's modules, and nothing else, in open_clip's folder."""
+    """Finder of the copy's modules only, in open_clip's folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        """The place of a module of the copy."""
+        """Spec of a module of the copy."""
         top, *rest = name.split(".")
         if top != COPY:
             return None
@@ -96,10 +96,10 @@ class _Finder(MetaPathFinder):
 
 
 class _Loader(SourceFileLoader):
-    """Executes a module whose imports go through `_import`."""
+    """Loader that executes a module with `_import` as its import function."""
 
     def exec_module(self, module: ModuleType) -> None:
-        """Run the module's file."""
+        """Execute the module's file."""
         vars(module)["__builtins__"] = {**vars(builtins), "__import__": _import}
         super().exec_module(module)
 
@@ -121,7 +121,7 @@ def _is_of(name: str, packages: Sequence[str]) -> bool:
 
 
 class _NamedOnly(ModuleType):
-    """Stands for a package of which only names are needed: each is a class that cannot be made."""
+    """Stub of a package whose names are imported but never used: each is a class that cannot be instantiated."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -130,10 +130,10 @@ class _NamedOnly(ModuleType):
 
 
 class _Mender(ModuleType):
-    """Stands for ftfy until a text is not plain: its tables take longer to make than a tokenizer."""
+    """Stub of ftfy until a text is not plain: building its tables takes longer than building a tokenizer."""
 
     def fix_text(self, text: str, *given: Any, **named: Any) -> str:
-        """As `ftfy.fix_text`: printable ASCII without the `&` of an HTML entity has nothing to be mended."""
+        """As `ftfy.fix_text`: printable ASCII without the `&` of an HTML entity needs no repair."""
         if text.isascii() and text.isprintable() and "&" not in text:
             return text
         fixed: str = import_module(self.__name__).fix_text(text, *given, **named)
@@ -146,7 +146,7 @@ class _Mender(ModuleType):
 
 
 class _Later(ModuleType):
-    """Stands for a package until one of its functions is called."""
+    """Stub of a package until one of its functions is called."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -161,7 +161,7 @@ class _Later(ModuleType):
 @cache
 def _part(place: str) -> Any:
     class Absent(metaclass=_Names):
-        """Something that was not imported."""
+        """Placeholder of a name that was not imported."""
 
         PLACE = place
 
@@ -172,7 +172,7 @@ def _part(place: str) -> Any:
 
 
 class _Names(type):
-    """Of a part that was not imported: its own parts are named likewise."""
+    """Metaclass of placeholders: their attributes are placeholders too."""
 
     def __getattr__(cls, name: str) -> Any:
         if name.startswith("__"):

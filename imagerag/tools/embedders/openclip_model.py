@@ -1,4 +1,4 @@
-"""An open_clip model in memory: loading it, and its text tower."""
+"""Loading of an open_clip model, and its encoders."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 Precision = Literal["auto", "fp32", "bf16"]
 
-_LARGE: Final = 20_000_000  # parameters from which bf16 and several threads pay; a small model is slower with them
+_LARGE: Final = 20_000_000  # parameters; from here on bf16 and several threads are faster, below they are slower
 
-_PART: Final = 8  # images from which a part of a batch is worth its own pass: with fewer, a multiplication is slower
+_PART: Final = 8  # minimum number of images per parallel part of a batch; smaller matrix products are slower
 
 _RANDOM: Final = frozenset({
     "normal_", "uniform_", "trunc_normal_", "kaiming_uniform_", "kaiming_normal_", "xavier_uniform_", "xavier_normal_",
 })  # fmt: skip
-"""Functions and methods of torch that fill a tensor with random numbers."""
+"""Functions and methods of torch that initialise a tensor with random numbers."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class LoadedModel:
     """A model in memory.
 
     Attributes:
-        trims: its text tower is causal, so what follows the end marker need not be computed.
-        threads: how many it computes with. For a small model more than one only wait for each other: on a busy
-            machine that made it 12 times slower.
+        trims: whether its text tower is causal, so that positions after the end marker need not be computed.
+        threads: number of threads. For a small model one is best, because more of them wait for each other: on a busy
+            machine it became 12 times slower.
     """
 
     model: Any
@@ -48,10 +48,10 @@ class LoadedModel:
 
     @contextmanager
     def computing(self, parts: int = 1) -> Iterator[None]:
-        """Where a forward pass belongs; only ever entered in the one worker thread, or by what it waits for.
+        """Context of a forward pass; entered only in the one worker thread, or in threads that it waits for.
 
         Args:
-            parts: how many passes share the threads.
+            parts: number of passes that share the threads.
         """
         import torch
 
@@ -91,10 +91,10 @@ def load_model(source: weights.Source, precision: Precision, device: str | None)
 
 
 def _unfilled() -> Any:
-    """Where a new model's parameters are left as the memory was: its weights are read into all of them.
+    """Context in which a new model's parameters stay uninitialised, because all are then overwritten by its weights.
 
-    To fill them with random numbers first takes as long as to read them. Only for models that open_clip refuses to
-    load in part: its own, which it reads strictly.
+    Random initialisation takes as long as reading the weights. Only for models whose weights open_clip loads strictly:
+    its own architectures.
     """
     from torch.overrides import TorchFunctionMode
 
@@ -109,7 +109,7 @@ def _unfilled() -> Any:
 
 @cache
 def _available_threads() -> int:
-    """What torch would take by itself, read before anything changed it."""
+    """Torch's default number of threads, read before anything changes it."""
     import torch
 
     return torch.get_num_threads()
@@ -129,10 +129,11 @@ def _wants_bf16(large: bool, precision: Precision, device: str) -> bool:
 
 
 def encode_images(loaded: LoadedModel, images: "torch.Tensor") -> "Vectors":
-    """Run the image tower, on a CPU over parts of the images side by side.
+    """Run the image tower; on a CPU, over parts of the images in parallel.
 
-    Threads that share one multiplication wait busily for each other: while the next images are decoded on one of two
-    processors, both would be held up, and the encoder lose twice what decoding takes. Parts wait for nothing.
+    Threads that share one matrix product busy-wait for each other: while the next images are decoded on one of two
+    processors, both would be blocked, and the encoder would lose twice the decoding time. Parts do not wait for each
+    other.
     """
     import numpy as np
     import torch
@@ -157,7 +158,7 @@ def _side_by_side() -> ThreadPoolExecutor:
 
 
 def encode_tokens(loaded: LoadedModel, tokens: Any) -> Any:
-    """Run the text tower, as open_clip's `CLIP.encode_text`, but on no more positions than the longest text has.
+    """Run the text tower as open_clip's `CLIP.encode_text`, but only on the positions of the longest text.
 
     open_clip pads every text to the context length; with 77 positions that is several times the work.
     """

@@ -1,4 +1,4 @@
-"""Images as the image tower sees them. As open_clip's `image_transform_v2`, number by number, without torchvision."""
+"""Image preprocessing with the same numbers as open_clip's `image_transform_v2`, without torchvision."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -7,11 +7,11 @@ if TYPE_CHECKING:
     from PIL.Image import Image, Resampling
 
 _LONGEST: Final = 16
-"""Times its shorter side that the longer side of an image is looked at: its middle alone is seen."""
+"""Maximum ratio of an image's longer to its shorter side; of a longer image, only the middle is used."""
 
 
 def preprocessing(preprocess: Mapping[str, Any]) -> "Callable[[Image], Any]":
-    """From an RGB image to a float32 tensor [3, height, width].
+    """Function from an RGB image to a float32 tensor [3, height, width].
 
     Args:
         preprocess: keyword arguments of open_clip's `PreprocessCfg`.
@@ -38,7 +38,7 @@ def preprocessing(preprocess: Mapping[str, Any]) -> "Callable[[Image], Any]":
 
 
 def _resized(image: "Image", size: tuple[int, int], *, squash: bool, interpolation: str) -> "Image":
-    """In `size` (width, height): squeezed into it, or reduced to it on the shorter side and cut in the middle."""
+    """Resize to `size` (width, height): squash, or scale the shorter side and crop the middle."""
     how = _how(interpolation)
     if squash:
         return image if image.size == size else image.resize(size, how)
@@ -53,7 +53,7 @@ def _resized(image: "Image", size: tuple[int, int], *, squash: bool, interpolati
 
 
 def _middle(image: "Image") -> "Image":
-    """An image without the ends of a line: enlarged to `size` on its shorter side, a line would fill the memory."""
+    """Middle part of a very long image: enlarged to `size` on its shorter side, the whole would fill the memory."""
     (width, height), most = image.size, _LONGEST * min(image.size)
     if max(width, height) <= most:
         return image
@@ -62,12 +62,12 @@ def _middle(image: "Image") -> "Image":
 
 
 def _whole(image: "Image", size: tuple[int, int], *, fill: int, interpolation: str) -> "Image":
-    """In the middle of `size` (width, height), reduced to it on the side that is the longer one for it."""
+    """Scale the whole image into `size` (width, height), and pad it around."""
     from PIL import Image
 
     (width, height), (wide, high) = image.size, size
     ratio = max(height / high, width / wide)
-    wanted = (max(1, round(width / ratio)), max(1, round(height / ratio)))  # of a line, a pixel is left
+    wanted = (max(1, round(width / ratio)), max(1, round(height / ratio)))  # of a line, one pixel is left
     if image.size != wanted:
         image = image.resize(wanted, _how(interpolation))
     if wanted == size:
@@ -87,8 +87,8 @@ def _normal(image: "Image", mean: Any, std: Any) -> Any:
     import numpy as np
     import torch
 
-    # Not computed by torch: in each of the threads that prepare images, it would start threads of its own, which
-    # wait busily and take the processor from the model.
+    # Not computed by torch: in each of the threads that prepare images it would start its own threads, which busy-wait
+    # and take processor time from the model.
     pixels = np.asarray(image).transpose(2, 0, 1).astype(np.float32, order="C")
     pixels /= np.float32(255)
     for channel, middle, spread in zip(pixels, mean, std, strict=True):

@@ -1,4 +1,4 @@
-"""Texts to vectors, each once: what was encoded is kept, and calls made at the same time are encoded together."""
+"""Text encoding with a cache, in which concurrent calls are encoded as one batch."""
 
 import asyncio
 import time
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     Row = NDArray[np.float32]
 
 _GATHER_S = 0.002
-"""How long the worker waits for more calls before it encodes, in seconds; far less than a text tower needs."""
+"""Time that the worker waits for more calls before it encodes, in seconds; far less than a text tower needs."""
 
 
 class TextEncoder:
     """Encodes texts on one worker, from any thread and any event loop.
 
-    A graph searches once per caption, all at the same time, and each search encodes one text; a batch of them costs
-    little more than one. Nothing here belongs to an event loop, so each run may have its own.
+    A graph searches once per caption, concurrently, and each search encodes one text; a batch of them costs little more
+    than one. Nothing here is bound to an event loop, so each run may have its own.
 
     Args:
-        encode: Distinct texts to vectors `(len(texts), dimension)`; called in the worker only.
-        worker: An executor with one thread.
-        keep: How many texts stay encoded, the least recently used go first.
+        encode: encodes distinct texts to vectors `(len(texts), dimension)`; called only in the worker.
+        worker: an executor with one thread.
+        keep: number of cached texts; the least recently used are dropped first.
     """
 
     def __init__(self, encode: "Callable[[list[str]], Row]", worker: Callable[[], Executor], *, keep: int) -> None:
@@ -57,7 +57,7 @@ class TextEncoder:
         return found
 
     def _drain(self) -> None:
-        """Encode everything that waits; there is one of these per call, and the first to come does the work of all."""
+        """Encode all waiting texts. Each call queues one of these; the first to run encodes the texts of all."""
         with self._lock:
             if not self._waiting:
                 return
@@ -66,7 +66,7 @@ class TextEncoder:
             calls, self._waiting = self._waiting, []
             wanted = {text: None for texts, _ in calls for text in texts}
             rows = self._take({*wanted})
-        # A caller that was cancelled meanwhile must not take the others down with it.
+        # A cancelled caller must not cancel the others.
         calls = [call for call in calls if call[1].set_running_or_notify_cancel()]
         try:
             new = [text for text in wanted if text not in rows]

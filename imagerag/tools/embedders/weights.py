@@ -1,4 +1,4 @@
-"""Which open_clip model a name means: its architecture, its weight file or tag, its preprocessing, its identity."""
+"""Resolve a model name to an open_clip architecture, weight file or tag, preprocessing, and identity."""
 
 import hashlib
 import json
@@ -25,16 +25,16 @@ _QUICK_GELU_HINTS: Final = ("openai", "metaclip", "dfn", "laion400m")
 
 @dataclass(frozen=True)
 class Source:
-    """An open_clip model, found but not loaded.
+    """An open_clip model, resolved but not loaded.
 
     Attributes:
-        name: what open_clip calls it: a built-in architecture, or `local-dir:` with a folder.
-        spec: the model part of a backend spec that names the same again.
-        file: the weights on disk; None when `tag` has to be downloaded.
-        tag: the pretrained tag, where there is one.
+        name: open_clip's name for it: a built-in architecture, or `local-dir:` with a folder.
+        spec: the canonical model part of its backend spec.
+        file: the weights on disk; None if `tag` has to be downloaded.
+        tag: the pretrained tag, if there is one.
         model_config: open_clip's `model_cfg`.
         preprocess: keyword arguments of open_clip's `PreprocessCfg`.
-        quick_gelu: whether the weights want the QuickGELU activation.
+        quick_gelu: whether the weights need the QuickGELU activation.
     """
 
     name: str
@@ -47,17 +47,17 @@ class Source:
 
     @property
     def context_length(self) -> int:
-        """How many tokens the text tower reads."""
+        """Number of tokens that the text tower reads."""
         return int(self.model_config["text_cfg"].get("context_length", 77))
 
     @property
     def side(self) -> int:
-        """The longer side of the image the image tower sees, in pixels."""
+        """The longer side of the image tower's input, in pixels."""
         size = self.preprocess["size"]
         return int(size if isinstance(size, int) else max(size))
 
     def identity(self, spec: str) -> EmbedderIdentity:
-        """What its vectors are made with; hashes the weight file when there is one."""
+        """Identity of its vectors; hashes the weight file if there is one."""
         name = "local-dir" if self.name.startswith("local-dir:") else self.name
         gelu = " QuickGELU" if self.quick_gelu and "quickgelu" not in name else ""
         weights = f"sha256:{_digest(self.file, self.file.stat().st_mtime_ns)}" if self.file else str(self.tag)
@@ -71,17 +71,17 @@ class Source:
 
 
 def find(model: str, *, quick_gelu: bool | None = None) -> Source:
-    """What `NAME/TAG`, `NAME/FILE`, `NAME/TAG=FILE` or `local-dir:DIR` means.
+    """Resolve `NAME/TAG`, `NAME/FILE`, `NAME/TAG=FILE` or `local-dir:DIR`.
 
-    `NAME/TAG=FILE` takes the weights from the file, and what must go with them (activation, preprocessing) from the
-    tag; it is the safe way to use a weight file, which says neither about itself.
+    `NAME/TAG=FILE` takes the weights from the file, and activation and preprocessing from the tag. It is the safe form
+    for a weight file, because the file names neither.
 
     Args:
         quick_gelu: force the activation; by default the tag, the name or the folder's configuration decides.
 
     Raises:
-        SpecError: an architecture or tag open_clip does not have.
-        UsageError: a file or folder that is not there.
+        SpecError: open_clip has no such architecture or tag.
+        UsageError: a file or folder does not exist.
     """
     if model.startswith("local-dir:"):
         return _local(Path(model.removeprefix("local-dir:")).expanduser(), quick_gelu)
@@ -135,7 +135,7 @@ def _built_in(name: str, tag: str | None, file: Path | None, quick_gelu: bool | 
 
 
 def _with_activation(name: str, config: dict[str, Any], wanted: bool, tag: str | None) -> tuple[str, dict[str, Any]]:
-    """The architecture with the activation its weights were trained with: open_clip itself would only warn."""
+    """The architecture with the activation that its weights were trained with; open_clip itself would only warn."""
     open_clip = open_clip_for()
 
     if bool(config.get("quick_gelu")) == wanted:
@@ -147,7 +147,7 @@ def _with_activation(name: str, config: dict[str, Any], wanted: bool, tag: str |
 
 
 def _existing(path: str) -> Path:
-    """A path that came after a slash: relative, or absolute with its own slash taken for the separator."""
+    """An existing path after a slash: relative, or absolute with its own slash as the separator."""
     for candidate in (Path(path).expanduser(), Path("/") / path):
         if candidate.is_file():
             return candidate
@@ -179,7 +179,7 @@ def _digest(file: Path, _changed: int) -> str:
 
 
 def fetch(source: Source) -> Path:
-    """The weight file of a source, downloaded by its tag when need be (kept in the Hugging Face cache).
+    """The weight file of a source, downloaded by its tag if necessary (cached in the Hugging Face cache).
 
     Raises:
         BackendError: it cannot be downloaded.
