@@ -1,4 +1,4 @@
-"""An answerer that answers with the first of several that does."""
+"""Answerer that tries several in order."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,11 +14,11 @@ from imagerag.tools.fallback.base import Fallback
 
 
 class FallbackAnswerer(Fallback[Answerer]):
-    """Answers with the first answerer that does. It is handed images when one of them looks.
+    """Uses the first answerer that responds. It gets images if one of the members takes them.
 
     Args:
         members: at least one, the preferred first.
-        on_refusal: whether a refusal steps down, too.
+        on_refusal: whether a refusal also goes on to the next member.
 
     Raises:
         SpecError: no member.
@@ -26,7 +26,7 @@ class FallbackAnswerer(Fallback[Answerer]):
 
     @property
     def synonyms(self) -> Mapping[str, str]:
-        """Those of all of them, the preferred one's first."""
+        """The synonyms of all members, the preferred one's first."""
         return {word: meant for member in reversed(self.members) for word, meant in member.synonyms.items()}
 
     async def answer(
@@ -61,5 +61,5 @@ class FallbackAnswerer(Fallback[Answerer]):
 
 
 def _own(member: Answerer, question_images: Sequence[ImagePart]) -> dict[str, Any]:
-    """The images that a question came with, for a member that takes them."""
+    """The images of the question, if the member takes any."""
     return {"question_images": question_images} if question_images and capabilities_of(member).takes_images else {}

@@ -1,9 +1,9 @@
-"""Several backends as one: the next is asked when one cannot answer, and the record says why.
+"""Several backends as one: if one fails, the next is called, and the record keeps the reason.
 
-A fallback steps down at once, whatever the reason a backend did not answer (no quota, no key, overloaded, unreachable,
-no answer in time): waiting is only worth it when nobody answers, and that waiting is the graph's. A refusal, and words
-or an image that cannot be read, are answers: they are not carried to the next backend. `on-refusal` in the spec says
-otherwise for refusals: `openai:gpt-image-2,diffusers:sdxl-ip-adapter,on-refusal`.
+A fallback goes on to the next member at once, whatever the failure (no quota, no key, overloaded, unreachable,
+timeout): waiting helps only if all members fail, and then the graph waits. Refusals, and text or images that cannot be
+parsed, are responses and do not go on to the next member. `on-refusal` in the spec changes this for refusals:
+`openai:gpt-image-2,diffusers:sdxl-ip-adapter,on-refusal`.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -32,7 +32,7 @@ from imagerag.agent.ports import (
 from imagerag.agent.qa.ports import Answerer
 
 ON_REFUSAL: Final = "on-refusal"
-"""The word of a spec that lets a fallback step down from a refusal, too."""
+"""Word in a spec that makes a fallback go on to the next member after a refusal, too."""
 
 
 Member = TypeVar("Member", bound=ImageGenerator | Judge | Answerer)
@@ -40,11 +40,11 @@ Response = TypeVar("Response", bound=GeneratedImage | ModelResponse)
 
 
 class Fallback(Generic[Member]):
-    """The part that fallbacks of all roles share.
+    """Base class of the fallbacks of all roles.
 
     Args:
         members: at least one, the preferred first.
-        on_refusal: whether a refusal steps down, too.
+        on_refusal: whether a refusal also goes on to the next member.
 
     Raises:
         SpecError: no member.
@@ -59,7 +59,7 @@ class Fallback(Generic[Member]):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What all members can do, at the prices of all of them together."""
+        """Combined capabilities of the members, at the price of all of them together."""
         each = [capabilities_of(member) for member in self.members]
         limits = [one.max_images for one in each if one.max_images is not None]
         return Capabilities(
@@ -76,14 +76,14 @@ class Fallback(Generic[Member]):
         )
 
     async def _first(self, ask: Callable[[Member], Awaitable[Response]]) -> Response:
-        """Ask one member after the other until one responds.
+        """Call the members in order until one responds.
 
         Returns:
             The response, with `served_by` and `fallback_errors`; a fallback among the members has set its own.
 
         Raises:
-            RefusalError, JudgeReplyError: that was the response; the message says which members failed before.
-            BackendError: no member responded; `retryable` when it is for one of them.
+            RefusalError, JudgeReplyError: a member's response; the message says which members failed before.
+            BackendError: no member responded; `retryable` if one member's error is.
         """
         failed: list[ImageRAGError] = []
         for member in self.members:
@@ -111,7 +111,7 @@ class Fallback(Generic[Member]):
             return failed[0]
         again = [error for error in silent if error.retryable]
         waits = [error.retry_after_s for error in again if error.retry_after_s is not None]
-        # Another try is worth it as soon as one of them may answer.
+        # A retry is worth it as soon as one of them may respond.
         wait = min(waits) if again and len(waits) == len(again) else None
         nobody = BackendError(f"nobody answered: {_joined(failed)}", retryable=bool(again), retry_after_s=wait)
         nobody.sent = any(getattr(error, "sent", True) for error in failed)
@@ -123,5 +123,5 @@ def _reason(error: ImageRAGError) -> str:
 
 
 def _joined(errors: Sequence[ImageRAGError]) -> str:
-    """One error as it is, several with their kinds, oldest first."""
+    """One error as it is; several with their class names, oldest first."""
     return str(errors[0]) if len(errors) == 1 else "; then ".join(map(_reason, errors))

@@ -1,4 +1,4 @@
-"""A generator that draws with the first of several that answers."""
+"""Generator that tries several in order."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,18 +15,18 @@ from imagerag.agent.types import SamplingParams, Size
 from imagerag.tools.fallback.base import Fallback
 
 AS_IT_IS: Final = ReferenceTemplate(whole="{prompt}", edit="{prompt}")
-"""A fallback is handed the user's own words: each member has its own way of putting references into them."""
+"""A fallback gets the user's own prompt, because each member has its own reference template."""
 
 
 class FallbackGenerator(Fallback[ImageGenerator]):
-    """Draws with the first generator that answers.
+    """Generates with the first generator that responds.
 
-    It promises what all of them keep: as many references as the smallest limit, sizes that each draws, a seed only
-    where all honour it. References are put into words for the one that draws; the answer says which that was.
+    It promises what all members support: the smallest reference limit, the sizes in common, a seed only if all support
+    it. The prompt is built from the template of the generator that is called; the result says which that was.
 
     Args:
         members: at least one, the preferred first.
-        on_refusal: whether a refusal steps down, too.
+        on_refusal: whether a refusal also goes on to the next member.
 
     Raises:
         SpecError: no member.
@@ -36,24 +36,24 @@ class FallbackGenerator(Fallback[ImageGenerator]):
 
     @property
     def max_references(self) -> int:
-        """What every member takes."""
+        """The smallest limit of the members."""
         return min(member.max_references for member in self.members)
 
     @property
     def sizes(self) -> tuple[Size, ...] | None:
-        """What every member draws; None when any size will do for all, empty when they have none in common."""
+        """Sizes that all members support; None if none of them is limited, empty if they have none in common."""
         limited = [member.sizes for member in self.members if member.sizes is not None]
         return tuple(size for size in limited[0] if all(size in sizes for sizes in limited)) if limited else None
 
     async def generate(
         self, prompt: str, references: Sequence[ImagePart], *, variation: SamplingParams, size: Size | None
     ) -> GeneratedImage:
-        """Draw one image; `prompt` is in the user's own words.
+        """Generate one image; `prompt` is the user's own.
 
         Raises:
             RefusalError: content policy.
-            BackendError: nobody answered.
-            UsageError: what is asked for is outside the limits of the member whose turn it is.
+            BackendError: no member responded.
+            UsageError: the request exceeds a limit of the member that is called.
         """
 
         async def draw(member: ImageGenerator) -> GeneratedImage:

@@ -1,4 +1,4 @@
-"""A judge that judges with the first of several that answers."""
+"""Judge that tries several in order."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -21,11 +21,11 @@ from imagerag.tools.fallback.base import Fallback
 
 
 class FallbackJudge(Fallback[Judge]):
-    """Judges with the first judge that answers; each question of a run may be answered by another one.
+    """Uses the first judge that responds; each question of a run may go to another one.
 
     Args:
         members: at least one, the preferred first.
-        on_refusal: whether a refusal steps down, too.
+        on_refusal: whether a refusal also goes on to the next member.
 
     Raises:
         SpecError: no member.
@@ -35,22 +35,22 @@ class FallbackJudge(Fallback[Judge]):
 
     @property
     def honours(self) -> frozenset[SamplingParameter]:
-        """What changes the answers of all of them."""
+        """The sampling parameters that all members support."""
         return frozenset.intersection(*(member.honours for member in self.members))
 
     def image_check_needed(self, count: int) -> bool:
-        """Whether it is not known of the preferred one that it takes so many, nor that another would answer."""
+        """Whether it is unknown if the preferred member takes `count` images, and no earlier check found it out."""
         return count > self._images_taken and _check_needed(self.members[0], count)
 
     def images_checked(self, count: int, limit: int | None) -> None:
-        """Learn that one of them takes so many; which limit it has, it finds out anew."""
+        """Store that a member takes `count` images; its exact limit is found again when needed."""
         self._images_taken = max(self._images_taken, count)
 
     async def check_images(self, count: int) -> ImageCheck:
-        """Ask the first that takes images about `count` of them.
+        """Check with the first member that responds whether it takes `count` images.
 
         Raises:
-            BackendError: none of them takes any, or answered.
+            BackendError: no member takes any, or responded.
         """
 
         async def check(judge: Judge) -> ImageCheck:

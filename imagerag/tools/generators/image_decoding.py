@@ -1,4 +1,4 @@
-"""From an answer's base64 or address to an image that is whole."""
+"""Decode the base64 or URL of a response to a complete image."""
 
 import asyncio
 import base64
@@ -23,20 +23,20 @@ _LONGEST_PATH: Final = 1000
 """Characters."""
 
 _LOOKED_AT: Final = 256
-"""Pixels: a JPEG that is only to be checked need not be decoded in full size."""
+"""Pixels: a JPEG that is only checked need not be decoded in full size."""
 
 _DATA_URL: Final = re.compile(r"data:(?:[\w.+-]+/[\w.+-]+)?(?:;[\w.+-]+=[^;,]*)*;base64,", re.I)
 _ADDRESS: Final = re.compile(r"https?://\S+$", re.I)
 _STANDARD: Final = str.maketrans("-_", "+/")
 _PAUSES_S: Final = (0.5, 2.0)
-"""Between the tries to fetch one image, in seconds: some stores have it a moment after its address."""
+"""Delays between attempts to download an image, in seconds: some stores have it a moment after its URL."""
 
 
 async def checked(data: bytes, who: str) -> tuple[bytes, str]:
-    """The bytes and what they are, after decoding them to the last pixel.
+    """The bytes and their format, after decoding them completely.
 
     Raises:
-        UnreadableImageError: damaged, cut short, or of a form or size we do not take; the bytes are its `data`.
+        UnreadableImageError: damaged, cut off, or of an unsupported format or size; the bytes are its `data`.
     """
     try:
         return data, await in_thread(_media_type, data, who)
@@ -59,7 +59,7 @@ def _media_type(data: bytes, who: str) -> str:
 
 
 def decoded(text: str, who: str) -> bytes:
-    """The bytes of base64 text, or of a data URL: in lines or in one, in either alphabet, with its padding or without.
+    """Bytes of base64 text or a data URL: with or without line breaks and padding, in either alphabet.
 
     Raises:
         UnreadableImageError: it is not base64; the text is its `data`.
@@ -81,7 +81,7 @@ def decoded(text: str, who: str) -> bytes:
 
 
 def first_image(answer: object, depth: int = 0, *, place: str = "") -> str:
-    """The first image in an answer, as base64 or an address, wherever a server puts it; empty where there is none."""
+    """The first image in a response, as base64 or URL, wherever a server puts it; empty if there is none."""
     if isinstance(answer, str):
         text = answer.strip()
         return answer if text and (place in ("b64_json", "url") or _IMAGE.match(text)) else ""
@@ -102,7 +102,7 @@ _IMAGE: Final = re.compile(rf"{_DATA_URL.pattern}|https?://\S+$|[\w+/=\s-]{{40,}
 
 
 def is_address(text: str) -> bool:
-    """Whether a text says where an image is."""
+    """Whether a text is the URL of an image."""
     return _ADDRESS.match(text.strip()) is not None
 
 
@@ -112,14 +112,14 @@ def is_path(text: str) -> bool:
 
 
 def misplaced(answer: "BaseModel", who: str) -> UnreadableImageError | None:
-    """The error for an answer with an image where none is looked for: it is paid for, so it is kept."""
+    """Error for a response with an image in an unexpected place: it is paid for, so it is kept."""
     said = answer.model_dump_json(warnings=False)
     where = f"{who} answered with an image where none is looked for"
     return UnreadableImageError(where, data=said.encode()) if holds_image(said) else None
 
 
 def data_url(data: bytes, media_type: str) -> str:
-    """An image as an address."""
+    """An image as a data URL."""
     return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
 
 
@@ -133,18 +133,18 @@ async def fetched(
     by_model: bool = False,
     hosts: Collection[str] = (),
 ) -> bytes:
-    """The image behind an address that came with an answer: over https from a public one, or from the host asked.
+    """Download an image whose URL came with a response: over https from a public host, or from the called server.
 
-    The image is paid for when its address comes, so fetching it is tried several times, and drawing it is not. The
-    key goes only to the very server that was asked, where it wants one.
+    The image is already paid for, so the download is retried several times, and the generation is not. The key is sent
+    only to the called server, and only if it requires one.
 
     Args:
-        by_model: the address stands in the model's own words. Whoever writes into a model's prompt can make it write
-            one that carries away what it read, so it is fetched from other hosts only without a query.
-        hosts: other hosts that the user named, which may have a query all the same.
+        by_model: whether the model's own text contains the URL. An attacker who controls part of a prompt can make the
+            model write a URL that leaks what it read, so other hosts are used only for URLs without a query.
+        hosts: other hosts that the user named; their URLs may have a query.
 
     Raises:
-        UnreadableImageError: no image there, or another kind of address; its `data` is the address.
+        UnreadableImageError: no image there, or an unsupported URL; its `data` is the URL.
     """
     place, why = _place(url.strip(), base_url, who), ""
     given, own = urlsplit(place), urlsplit(base_url).hostname or ""
@@ -172,7 +172,7 @@ def _elsewhere(who: str, why: str, place: str) -> UnreadableImageError:
 
 
 async def _got(fetcher: Fetcher, place: str, base_url: str, key: str | None) -> bytes:
-    """What is there; with the key only where the server that was asked wants it."""
+    """Download the image; the key is sent only if the called server requires it."""
     try:
         return await fetcher.fetch(place)
     except FetchError as error:
@@ -182,10 +182,10 @@ async def _got(fetcher: Fetcher, place: str, base_url: str, key: str | None) -> 
 
 
 def _place(url: str, base_url: str, who: str) -> str:
-    """Where an image is fetched from: a server that means itself (`localhost`, a path) is asked under its own name.
+    """Resolve an image's URL: a server that means itself (`localhost`, a path) is called under its own name.
 
     Raises:
-        UnreadableImageError: neither https, nor the host that was asked.
+        UnreadableImageError: neither https, nor the called server.
     """
     asked, given = urlsplit(base_url), urlsplit(urljoin(base_url.partition("?")[0] + "/", url))
     host, itself = asked.hostname or "", _is_this_machine(given.hostname or "")

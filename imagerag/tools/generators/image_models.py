@@ -1,8 +1,8 @@
-"""What is known about image models behind OpenAI's protocol: one table, which a user can extend.
+"""Table of image models behind OpenAI's protocol and what each accepts; users can extend it.
 
-Sources: openai-python 3.52 (`image_generate_params.py`, `image_edit_params.py`), the servers' own code (vLLM-omni
-0.30, SGLang-diffusion 0.5) and providers' documentation. Models come and go: what is not listed gets `UNKNOWN`, which
-asks for as little as possible.
+Sources: openai-python 3.52 (`image_generate_params.py`, `image_edit_params.py`), the servers' own code (vLLM-omni 0.30,
+SGLang-diffusion 0.5) and providers' documentation. Models come and go: unlisted ones get `UNKNOWN`, which assumes as
+little as possible.
 """
 
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ EDIT_TEMPLATE: Final = ReferenceTemplate(
     edit_item="Image {n}, to be edited: {caption}",
     joiner="\n",
 )
-"""Images in words, for models that were made to edit the images they are sent."""
+"""Prompt template for models that were made to edit images."""
 
 CHAT_TEMPLATE: Final = replace(
     EDIT_TEMPLATE,
@@ -63,25 +63,25 @@ CHAT_TEMPLATE: Final = replace(
         "{prompt}"
     ),
 )
-"""For models that answer a message with an image: they are told what their answer is to be."""
+"""For models that respond to a message with an image: the prompt says what the response must be."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageModel:
-    """What one model takes.
+    """Parameters and limits of one model.
 
     Attributes:
         max_references: images beside the prompt, subjects included.
-        sizes: the only ones it draws; None when it draws others too.
+        sizes: the only supported sizes; None if there are others.
         any_size: whether `sizes` is None under OpenAI's rule for gpt-image-2 and later (see `problem_with`).
-        qualities: values of `quality`; empty when it has no such parameter.
+        qualities: values of `quality`; empty if it has no such parameter.
         input_fidelity: values of `input_fidelity`, for edits only.
         transparent: whether `background` may be transparent.
-        edits: whether it changes an image that it is sent, where one is to be edited.
-        masks: whether an edit can be kept to the transparent pixels of a mask.
+        edits: whether it edits an image that it is sent.
+        masks: whether an edit can be limited to the transparent pixels of a mask.
         streams: whether partial images can be streamed.
-        response_format: sent where not None. OpenAI's own models refuse it, other servers answer with a URL without it.
-        seed: whether a `seed` is taken, and the same one gives the same image.
+        response_format: sent if not None. OpenAI's own models refuse it; other servers respond with a URL without it.
+        seed: whether it accepts a `seed`, and repeats an image for the same one.
     """
 
     max_references: int = 1
@@ -97,7 +97,7 @@ class ImageModel:
     seed: bool = False
 
     def problem_with(self, size: Size) -> str | None:
-        """Why a size cannot be drawn, and which one can; None when it can."""
+        """Reason why a size is not supported, with one that is; None if it is."""
         if self.sizes is not None and size not in self.sizes:
             return f"it draws {', '.join(map(str, self.sizes))}"
         if not self.any_size:
@@ -115,7 +115,7 @@ _THREE_SIZES: Final = (Size(width=1024, height=1024), Size(width=1536, height=10
 _LEVELS: Final = frozenset({"low", "medium", "high", "auto"})
 
 UNKNOWN: Final = ImageModel()
-"""For models nobody described: one reference, base64 answers asked for, nothing else assumed."""
+"""For unlisted models: one reference, base64 responses requested, nothing else assumed."""
 
 _OPENAI: Final = ImageModel(
     max_references=16,
@@ -143,25 +143,25 @@ MODELS: Final[dict[str, ImageModel]] = {
     "hunyuanimage-3": ImageModel(max_references=3),
     "omnigen": ImageModel(max_references=3),
 }
-"""Model facts by the beginning of the model's own name (without `openai/` and the like), lower case; the longest that
-fits counts. Add to it, or hand an `ImageModel` to an adapter."""
+"""Model facts by the start of the model's own name (without `openai/` and the like), lower case; the longest match is
+used. Add to it, or pass an `ImageModel` to an adapter."""
 
 
 def model_facts(name: str, table: Mapping[str, ImageModel] = MODELS) -> ImageModel:
-    """What is known about a model; `UNKNOWN` for others."""
+    """Facts about a model; `UNKNOWN` for unlisted ones."""
     bare = name.rpartition("/")[2].lower()
     fitting = [known for known in table if bare.startswith(known)]
     return table[max(fitting, key=len)] if fitting else UNKNOWN
 
 
 def check_options(who: str, facts: ImageModel, options: Mapping[str, Any]) -> None:
-    """Refuse options that a model is known not to take.
+    """Refuse options that a model is known not to accept.
 
     Raises:
-        UsageError: one of them, with what the model does take.
+        UsageError: an option is not accepted; the message lists those that are.
     """
     if facts.response_format is not None:
-        return  # what a model that is not in the table takes is its user's to know
+        return  # the user must know what an unlisted model accepts
     for name, values in {"quality": facts.qualities, "input_fidelity": facts.input_fidelity}.items():
         if options.get(name) is not None and options[name] not in values:
             message = f"it takes {', '.join(sorted(values))}" if values else "it has no such setting"
@@ -172,10 +172,10 @@ def check_options(who: str, facts: ImageModel, options: Mapping[str, Any]) -> No
 
 
 def check_request(who: str, facts: ImageModel, prompt: str, images: int, size: Size | None) -> None:
-    """Refuse what the service would refuse, before anything is sent.
+    """Refuse a request that the service would refuse, before anything is sent.
 
     Raises:
-        UsageError: no prompt or an over-long one, too many images, a size it does not draw.
+        UsageError: no prompt or an over-long one, too many images, or an unsupported size.
     """
     if not prompt.strip():
         raise UsageError(f"{who}: the prompt is empty; say what to draw")

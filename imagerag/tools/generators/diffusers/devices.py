@@ -1,4 +1,4 @@
-"""Where models of this process compute, in what numbers, and on which thread."""
+"""Device, dtype and thread of the models in this process."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     import torch
 
 Offload = Literal["none", "model", "sequential"]
-"""Whether weights wait in main memory: none; all but one component; all but one layer (slow)."""
+"""Offloading to main memory: none, all but one component, or all but one layer (slow)."""
 
 DTYPES: Final = ("float32", "float16", "bfloat16")
 
 
 @cache
 def worker() -> ThreadPoolExecutor:
-    """The one thread that loads and runs large models: two at a time would only fight over memory and cores."""
+    """The single thread that loads and runs large models: two at a time would only compete for memory and cores."""
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix="imagerag-model")
 
 
@@ -30,7 +30,7 @@ def choose_device(wanted: str | None, extra: str = "diffusers") -> str:
 
     Raises:
         MissingExtraError: torch is not installed.
-        UsageError: a device that is not there.
+        UsageError: the device is not available.
     """
     torch = import_extra("torch", "a model in this process", extra)
     if wanted is None:
@@ -64,10 +64,10 @@ def choose_dtype(wanted: str | None, device: str) -> Any:
 
 @contextmanager
 def seeded(device: str, seed: int | None) -> "Iterator[torch.Generator | None]":
-    """A generator for a seed, on the CPU so that every device draws the same noise; None without a seed.
+    """A torch generator for a seed, on the CPU so that all devices use the same noise; None without a seed.
 
-    The process's own generators are seeded too, and put back: OmniGen draws its references' latents from them, and a
-    language model its words.
+    Also seeds the process's global generators, and restores them: OmniGen draws its references' latents from them, and
+    a language model its tokens.
     """
     import torch
 
@@ -81,7 +81,7 @@ def seeded(device: str, seed: int | None) -> "Iterator[torch.Generator | None]":
 
 @contextmanager
 def quiet(*libraries: str) -> Iterator[None]:
-    """No bars for weights that are read from disk, in "diffusers" or "transformers"; downloads still show theirs."""
+    """Hide progress bars for weights read from disk, in "diffusers" or "transformers"; downloads still show theirs."""
     logs: list[Any] = [import_module(f"{library}.utils.logging") for library in libraries]
     shown = [log for log in logs if log.is_progress_bar_enabled()]
     for log in shown:
@@ -94,7 +94,7 @@ def quiet(*libraries: str) -> Iterator[None]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a device, or this machine, had no memory left. CUDA has a class for it, the others only words."""
+    """Whether an error means exhausted memory. CUDA has an exception class for it, other devices only a message."""
     import torch
 
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
@@ -104,12 +104,12 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def out_of_memory(who: str, advice: str) -> BackendError:
-    """The error for it."""
+    """Error for exhausted memory."""
     return BackendError(f"{who} ran out of memory: {advice}", retryable=False)
 
 
 def free() -> None:
-    """Give back what CUDA keeps cached, so that a smaller try has room. The failed one must be forgotten by then."""
+    """Empty CUDA's cache, so that a smaller attempt fits. The failed attempt's objects must be released before."""
     import torch
 
     if torch.cuda.is_available():

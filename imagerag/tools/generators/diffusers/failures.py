@@ -1,4 +1,4 @@
-"""Failures of a pipeline: errors on the way, and images that are none."""
+"""Failures of a pipeline: exceptions, and unusable images."""
 
 from typing import Any
 
@@ -9,22 +9,22 @@ from imagerag.tools.generators.diffusers.loading import SMALLER, Loaded
 
 
 def drawing_error(identity: str, error: Exception) -> BackendError:
-    """The final error for what a pipeline raised."""
+    """The final error for an exception of a pipeline."""
     if is_out_of_memory(error):
         return out_of_memory(identity, SMALLER)
     return BackendError(f"{identity} could not draw: {type(error).__name__}: {first_line(error)}", retryable=False)
 
 
 def check_image(identity: str, loaded: Loaded, image: Any, *, flagged: bool) -> None:
-    """Check that a pipeline's image shows something.
+    """Check that a pipeline's image is usable.
 
     Args:
         image: a PIL image.
-        flagged: whether the pipeline says that its safety checker replaced the image.
+        flagged: whether the pipeline reports that its safety checker replaced the image.
 
     Raises:
-        RefusalError: the safety checker replaced it.
-        BackendError: it is black, as numbers too large for float16 make it.
+        RefusalError: the safety checker replaced the image.
+        BackendError: the image is black, as float16 overflow makes it.
     """
     checker = getattr(loaded.pipe, "safety_checker", None) is not None
     black = not flagged and images.is_black(image)

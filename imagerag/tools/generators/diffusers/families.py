@@ -1,12 +1,12 @@
-"""How families of local pipelines take references: one table, which a user can extend with `register`.
+"""Table of local pipelines and how each takes references; users extend it with `register`.
 
-diffusers has no uniform parameter for reference images. A row says which one a family has, in what shape, how many
-images it takes, how they are put into words, and what its makers recommend. Names and behaviour were checked against
-diffusers 0.42.1; counts and settings come from the ImageRAG paper (section 4: SDXL 1 reference at scale 0.5, OmniGen up
-to 3 at guidance 2.5 and image guidance 1.6), the pipelines' own examples, and BFL's documentation (FLUX.2).
+diffusers has no uniform parameter for reference images. A row names a family's parameter, its shape, the maximum number
+of images, the prompt template, and the makers' recommended settings. Names and behaviour were checked against diffusers
+0.42.1; counts and settings come from the ImageRAG paper (section 4: SDXL 1 reference at scale 0.5, OmniGen up to 3 at
+guidance 2.5 and image guidance 1.6), the pipelines' own examples, and BFL's documentation (FLUX.2).
 
-Every row was run with tiny random weights (`tests/diffusion`), none with its real ones. Pipelines that no row describes
-are read by their signature (`sources`); how well that fits them was not run.
+Every row was tested with tiny random weights (`tests/diffusion`), none with its real ones. For pipelines without a row,
+the signature is inspected (`weight_sources.py`); how well that works was not tested.
 
 OminiControl, which the paper uses with FLUX.1-schnell, is not in diffusers and not here. FLUX Kontext and FLUX.2 klein
 are the maintained models for the same purpose.
@@ -32,19 +32,19 @@ from imagerag.agent.types import Size
 from imagerag.tools.generators.image_models import EDIT_TEMPLATE
 
 Shape = Literal["one", "list", "batch"]
-"""An image; a list of images; a list of them for each prompt of a batch, which is one prompt here."""
+"""An image; a list of images; a list of lists with one per prompt of the batch (here one prompt)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class IPAdapter:
-    """An IP-Adapter: further weights through which a text-only pipeline sees one image.
+    """An IP-Adapter: additional weights that condition a text-only pipeline on one image.
 
     Attributes:
         repo: repository id or local directory.
-        load: what `load_ip_adapter` is called with beside it; `{adapter}` in a value stands for `repo`, `{dtype}` alone
-            for the dtype the pipeline has.
-        local: the same for a local directory, where it differs.
-        scale: how much the image counts against the words, 0 to 1.
+        load: arguments of `load_ip_adapter` after the repository; `{adapter}` in a value stands for `repo`, and the
+            value `{dtype}` for the pipeline's dtype.
+        local: `load` for a local directory, if it differs.
+        scale: weight of the image relative to the text, 0 to 1.
     """
 
     repo: str
@@ -55,29 +55,29 @@ class IPAdapter:
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """How one kind of pipeline is loaded and called.
+    """Loading and call arguments of one family of pipelines.
 
     Attributes:
         repo: default repository id or local directory.
-        pipeline: class name in diffusers; empty takes the one that the model names itself.
-        parameter: the argument that takes references; empty when there is none.
-        shape: in what form it takes them.
+        pipeline: class name in diffusers; empty uses the class that the model names.
+        parameter: the argument for references; empty if there is none.
+        shape: form of that argument.
         max_references: images beside the prompt, the user's own included.
-        edits: it changes an image that it is sent; an `adapter` takes only its look.
-        needs_reference: it cannot draw from words alone, and is given a plain light grey canvas where none is sent.
+        edits: whether it edits an image that it is sent; an `adapter` takes only the image's look.
+        needs_reference: whether it needs an image; if none is sent, it gets a plain light grey canvas.
         tag: text that must be in the prompt for each image, with {n}; empty for none.
-        template: how references are put into words.
+        template: prompt template for references.
         steps: denoising steps.
         guidance: name and value of guidance arguments.
-        call: further arguments of every call.
-        sized: further arguments that follow from the size drawn.
-        size: drawn when none is asked for; None leaves it to the pipeline.
-        multiple: width and height are rounded to multiples of this many pixels; 0 asks the pipeline.
-        min_side: images with a shorter side are enlarged to so many pixels.
-        max_aspect: longer images are padded with white to this ratio of sides; 0 for any.
-        max_area: larger images are reduced to so many pixels.
-        adapter: the IP-Adapter that takes the references; images then go through `ip_adapter_image`.
-        load: further arguments of `from_pretrained`.
+        call: more arguments of every call.
+        sized: more arguments, computed from the image size.
+        size: default image size; None leaves it to the pipeline.
+        multiple: width and height are rounded to multiples of this many pixels; 0 uses the pipeline's value.
+        min_side: references with a shorter side are enlarged to this many pixels.
+        max_aspect: longer references are padded with white to this aspect ratio; 0 for any.
+        max_area: larger references are reduced to this many pixels.
+        adapter: the IP-Adapter for the references, which then go through `ip_adapter_image`.
+        load: more arguments of `from_pretrained`.
     """
 
     repo: str = ""
@@ -105,18 +105,18 @@ class Family:
 _SQUARE: Final = Size(width=1024, height=1024)
 
 WORDS_FIRST: Final = ReferenceTemplate(whole="{prompt}, according to this image of {items}")
-"""For CLIP text encoders, which read 77 tokens and cut the rest: the user's own words come first, a caption is what is
-cut. The paper's order is the other one, `ReferenceTemplate()`."""
+"""For CLIP text encoders, which truncate after 77 tokens: the user's own prompt comes first, so that a caption is
+truncated. The paper's order is the other one, `ReferenceTemplate()`."""
 
 INSTRUCTION: Final = replace(EDIT_TEMPLATE, edit="{prompt}, while everything else stays exactly as it is")
-"""For pipelines that take one image and an instruction: there is one image only to speak of."""
+"""For pipelines that take one image and an instruction."""
 
 IMAGES: Final = replace(
     EDIT_TEMPLATE,
     edit="{items}\nEdit picture 1: {prompt}. Keep everything else in picture 1 exactly as it is.",
     edit_item="Picture {n}: {caption}",
 )
-"""For Qwen's, which call what they are sent picture 1, picture 2 and so on."""
+"""For Qwen's pipelines, which name their inputs picture 1, picture 2 and so on."""
 
 _H94: Final = IPAdapter(
     repo="h94/IP-Adapter",
@@ -159,7 +159,7 @@ FAMILIES: Final[dict[str, Family]] = {
         pipeline="FluxKontextPipeline", repo="black-forest-labs/FLUX.1-Kontext-dev",
         parameter="image", shape="one", max_references=1, template=INSTRUCTION,
         steps=28, guidance={"guidance_scale": 2.5}, size=_SQUARE,
-        sized=lambda size: {"max_area": size.width * size.height},  # else every size becomes about a megapixel
+        sized=lambda size: {"max_area": size.width * size.height},  # otherwise each size becomes about a megapixel
     ),
     "flux2-klein": Family(
         pipeline="Flux2KleinPipeline", repo="black-forest-labs/FLUX.2-klein-4B", parameter="image", max_references=4,
@@ -188,24 +188,24 @@ FAMILIES: Final[dict[str, Family]] = {
         multiple=32,
     ),
 }  # fmt: skip
-"""Families by the name that follows `diffusers:`.
+"""Families by their name after `diffusers:`.
 
-The Qwen models' limits are what is recommended for editing (1 to 3); their code has none, and `?max_references=` sets
-another. Klein's guidance is ignored by its distilled weights; for klein-base set 50 steps and 4.0. XLabs trained their
-adapter on FLUX.1-dev."""
+The Qwen models' limits are the recommendation for editing (1 to 3); their code has none, and `?max_references=` sets
+another. Klein's distilled weights ignore guidance; for klein-base set 50 steps and 4.0. XLabs trained their adapter on
+FLUX.1-dev."""
 
 BUILT_IN: Final[Mapping[str, Family]] = dict(FAMILIES)
-"""The table as it comes; a row that differs shows in a generator's identity."""
+"""The built-in table; a changed row shows in a generator's identity."""
 
 
 def register(name: str, family: Family) -> None:
-    """Add a family to the table, or put another in its place.
+    """Add a family to the table, or replace one.
 
     Args:
-        name: what follows `diffusers:`, lower case letters, digits, `-`, `_` and `.`.
+        name: its name after `diffusers:`, lower case letters, digits, `-`, `_` and `.`.
 
     Raises:
-        UsageError: a name that could not be told from a repository id or a path, or a row that contradicts itself.
+        UsageError: the name looks like a repository id or a path, or the row contradicts itself.
     """
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name):
         raise UsageError(f"{name!r} cannot name a family: use lower case letters, digits, '-', '_' and '.'")

@@ -1,4 +1,4 @@
-"""Images on their way into a pipeline and out of it."""
+"""Image conversion for a pipeline's inputs and outputs."""
 
 import io
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 CANVAS: Final = (221, 221, 221)
-"""What is drawn on where a pipeline needs an image and has none: plain light grey."""
+"""Colour of the canvas for a pipeline that needs an image and has none: plain light grey."""
 
 
 def rounded(size: Size, multiple: int) -> Size:
@@ -28,10 +28,10 @@ def rounded(size: Size, multiple: int) -> Size:
 
 
 def opened(parts: Sequence[ImagePart], family: Family) -> "list[Image.Image]":
-    """References as the family takes them: RGB, upright, within its limits of sides, ratio and area.
+    """Decode references as the family needs them: RGB, upright, within its limits of sides, ratio and area.
 
     Raises:
-        UsageError: one of them cannot be read; the message says which.
+        UsageError: an image cannot be read; the message says which.
     """
     fitted = []
     for number, part in enumerate(parts, start=1):
@@ -64,19 +64,19 @@ def _fitted(image: "Image.Image", family: Family) -> "Image.Image":
 
 
 def canvas(size: Size | None) -> "Image.Image":
-    """A plain image of a size, 1024x1024 when there is none."""
+    """A plain image of a size, by default 1024x1024."""
     from PIL import Image
 
     return Image.new("RGB", (size.width, size.height) if size else (1024, 1024), CANVAS)
 
 
 def is_black(image: "Image.Image") -> bool:
-    """Whether every pixel is black: what a safety checker leaves, and what numbers that overflowed become."""
+    """Whether all pixels are black, as after a safety checker or a numeric overflow."""
     return not any(band.getbbox() for band in eight_bit(image).split()[:3])
 
 
 def encoded(image: Any) -> bytes:
-    """A pipeline's image as PNG; transparency is kept where there is some.
+    """A pipeline's image as PNG, with its transparency.
 
     Raises:
         TypeError: not a PIL image.
@@ -93,8 +93,8 @@ def encoded(image: Any) -> bytes:
 
 
 def side_multiple(family: Family, pipe: Any) -> int:
-    """The number of pixels that both sides must be a multiple of.
+    """Number of pixels of which both sides must be a multiple.
 
-    A latent is one pixel of the VAE's scale, and most models read latents in patches of two by two.
+    One latent covers the VAE's scale in pixels, and most models read latents in patches of two by two.
     """
     return family.multiple or 2 * int(getattr(pipe, "vae_scale_factor", 8))

@@ -1,4 +1,4 @@
-"""Pipelines in memory: each is loaded once per process, however many generators use it."""
+"""Loading of pipelines, once per process for all generators."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -31,11 +31,11 @@ _LOCK: Final = Lock()
 
 @dataclass(frozen=True)
 class Loaded:
-    """A pipeline that is ready to be called.
+    """A loaded pipeline.
 
     Attributes:
         pipe: the diffusers pipeline.
-        device, dtype: where and in what it computes.
+        device, dtype: its device and dtype.
     """
 
     pipe: Any
@@ -46,15 +46,15 @@ class Loaded:
 def load(
     source: Source, *, device: str | None, dtype: str | None, offload: Offload, options: Mapping[str, Any]
 ) -> Loaded:
-    """The pipeline of a source, from memory if it was loaded the same way before. Takes minutes and gigabytes if not.
+    """The pipeline of a source, cached by its loading options. Loading takes minutes and gigabytes.
 
     Args:
-        device, dtype: None chooses, see `devices`.
-        options: further arguments of `from_pretrained`.
+        device, dtype: None selects the default, see `devices`.
+        options: more arguments of `from_pretrained`.
 
     Raises:
-        MissingExtraError: diffusers, or a part that this pipeline needs, is not installed.
-        UsageError: a device that is not there, or no dtype.
+        MissingExtraError: diffusers, or a package that this pipeline needs, is not installed.
+        UsageError: the device is not available, or the dtype is invalid.
         BackendError: weights are missing, damaged, locked, or too large for the memory.
     """
     family, given = source.family, sorted({**source.family.load, **options}.items())
@@ -66,12 +66,12 @@ def load(
 
 
 def ready(source: Source, device: str | None, dtype: str | None) -> str:
-    """One line on where a source would compute and whether its weights are here; loads and fetches nothing.
+    """One line with the device of a source and whether its weights are present; loads and downloads nothing.
 
     Raises:
         MissingExtraError: diffusers is not installed.
-        UsageError: a device that is not there, or no dtype.
-        BackendError: a directory that holds no pipeline.
+        UsageError: the device is not available, or the dtype is invalid.
+        BackendError: a directory without a pipeline.
     """
     version, place = library().__version__, choose_device(device)
     numbers = str(choose_dtype(dtype, place)).removeprefix("torch.")
@@ -86,7 +86,7 @@ _FILE: Final = ("subfolder", "weight_name")
 
 
 def unload() -> None:
-    """Let go of every pipeline that this process loaded, and of the memory it held."""
+    """Release all pipelines that this process loaded, and their memory."""
     import gc
 
     with _LOCK:
@@ -111,7 +111,7 @@ def _load(
         "trust_remote_code": False,
         **source.family.load,
         **options,
-    }  # what is pickled could run anything
+    }  # a pickle could run any code
     with _loading_errors(source.repo), hub(source.repo), quiet("diffusers", "transformers"):
         check_index(source.repo)
         check_hub(source.repo)
@@ -137,7 +137,7 @@ def _adapt(pipe: Any, adapter: IPAdapter, dtype: Any) -> None:
 
 
 def _place(pipe: Any, device: str, offload: Offload) -> None:
-    """Offloading needs somewhere to come from: on a CPU the weights are in main memory as it is."""
+    """Move a pipeline to its device; a CPU needs no offloading, because the weights are already in main memory."""
     if device == "cpu" or offload == "none":
         pipe.to(device)
     elif offload == "model":
@@ -148,7 +148,7 @@ def _place(pipe: Any, device: str, offload: Offload) -> None:
 
 @contextmanager
 def _loading_errors(repo: str) -> Iterator[None]:
-    """What loading raises, in our words: what is missing, and what to type."""
+    """Context that converts loading errors to messages that say what is missing, and what to type."""
     try:
         yield
     except ImageRAGError:

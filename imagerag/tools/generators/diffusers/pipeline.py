@@ -1,4 +1,4 @@
-"""The generator: any diffusers pipeline in this process, references in whatever way it takes them."""
+"""Generator on any diffusers pipeline in this process, with references in the pipeline's own form."""
 
 import asyncio
 import inspect
@@ -30,7 +30,7 @@ from imagerag.tools.spec import BackendSpec, with_options
 from imagerag.tools.spec_options import Choice, Number, Reader, without_none
 
 OnStep = Callable[[int, int], None]
-"""Steps done, and how many there are."""
+"""Progress callback: (steps done, number of steps)."""
 
 SETTINGS: Final[Mapping[str, Reader]] = {
     "device": str,
@@ -42,35 +42,35 @@ SETTINGS: Final[Mapping[str, Reader]] = {
     "steps": Number(int, least=1),
     **TEMPLATE_OPTIONS,
 }
-"""What may follow the `?` of a spec."""
+"""Options of a spec, after `?`."""
 
 _log = logging.getLogger(__name__)
 
 
 class DiffusersGenerator:
-    """Draws with a diffusers pipeline, loaded when the first image is wanted and kept for the process.
+    """Generates with a diffusers pipeline, loaded on first use and kept for the process.
 
-    All work with weights is done by one thread of the process, one image after the other. A call that is cancelled
-    stops at its next step. A size is rounded to what the pipeline can draw; `usage` says so when it was. Whoever looks
-    on (`agent/calls/call_context.py`) is told of every step.
+    One thread of the process does all work with weights, one image after the other. A cancelled call stops at the next
+    step. Sizes are rounded to what the pipeline supports, and `usage` then says so. The progress callback
+    (`agent/calls/call_context.py`) gets every step.
 
     Args:
-        model: what follows `diffusers:`, see `sources`; settings after a `?` are those below.
+        model: the part after `diffusers:`, see `weight_sources.py`; settings after a `?` are those below.
         device: "cpu", "cuda", "cuda:1", "mps"; by default the best there is.
         dtype: "float32", "float16" or "bfloat16"; by default what the device computes fast.
-        offload: where weights wait: "none", "model" or "sequential". Nothing changes on a CPU.
+        offload: "none", "model" or "sequential" offloading to main memory. No effect on a CPU.
         steps: denoising steps; by default the family's.
-        guidance: how strictly the words are followed; by default the family's.
-        scale: how much an IP-Adapter's image counts, 0 to 1.
-        max_references: fewer than the family takes, or more where its code has no limit.
-        call: further arguments of each call, for instance `{"negative_prompt": "blurry"}`.
-        load: further arguments of `from_pretrained`, for instance `{"variant": "fp16"}`.
-        template: how references are put into words; by default the family's.
+        guidance: guidance scale for the prompt; by default the family's.
+        scale: weight of an IP-Adapter's image, 0 to 1.
+        max_references: a lower limit than the family's, or a higher one if its code has no limit.
+        call: more arguments of each call, for instance `{"negative_prompt": "blurry"}`.
+        load: more arguments of `from_pretrained`, for instance `{"variant": "fp16"}`.
+        template: prompt template for references; by default the family's.
 
     Raises:
         MissingExtraError: diffusers is not installed.
-        SpecError: a model that cannot be, or a setting that does not exist.
-        BackendError: a pipeline that no row describes, whose index cannot be read.
+        SpecError: an invalid model, or an unknown setting.
+        BackendError: the index of a pipeline without a row cannot be read.
         UsageError: a setting out of range.
     """
 
@@ -105,7 +105,7 @@ class DiffusersGenerator:
         """`diffusers:FAMILY`, `diffusers:FAMILY=/DIR`, `diffusers:ORG/NAME`, `diffusers:/DIR`, each with `?settings`.
 
         Raises:
-            SpecError: no model, an address, or what the constructor raises.
+            SpecError: no model, an address, or an error of the constructor.
         """
         given = spec.settings(SETTINGS)
         if not spec.model:
@@ -120,7 +120,7 @@ class DiffusersGenerator:
 
     @cached_property
     def identity(self) -> str:
-        """The model, its weights where they are not the family's own, and every setting that changes the image."""
+        """The model, its weights if they are not the family's own, and all settings that change the image."""
         source, family = self._source, self._family
         weights = "" if source.name and source.repo == family.repo else weight_sources.short(source.repo)
         named = "=".join(part for part in (source.name, weights) if part)
@@ -135,43 +135,43 @@ class DiffusersGenerator:
 
     @property
     def max_references(self) -> int:
-        """How many images go with a prompt; 0 for a pipeline that draws from words only."""
+        """Maximum number of images with a prompt; 0 for a text-only pipeline."""
         return self._family.max_references if self._max_references is None else self._max_references
 
     @property
     def capabilities(self) -> Capabilities:
-        """Whether the pipeline changes an image that it is sent: an adapter takes no more than its look."""
+        """Whether the pipeline edits an image that it is sent: an adapter takes only the image's look."""
         edits = self._family.edits and self._family.adapter is None and self.max_references > 0
         return Capabilities(tariff=FREE, supports_seed=True, edits=edits)
 
     @property
     def template(self) -> ReferenceTemplate:
-        """How references are put into words."""
+        """Prompt template for references."""
         return self._template or self._family.template
 
     def ready(self) -> str:
-        """Where it would compute, and whether its weights are here: nothing is loaded and nothing fetched.
+        """The device, and whether the weights are present; loads and downloads nothing.
 
         Raises:
-            ImageRAGError: a directory without a pipeline, a device that is not there, diffusers not installed.
+            ImageRAGError: a directory without a pipeline, an unavailable device, or diffusers is not installed.
         """
         return ready(self._source, self._device, self._dtype)
 
     async def generate(
         self, prompt: str, references: Sequence[ImagePart], *, variation: SamplingParams, size: Size | None
     ) -> GeneratedImage:
-        """Draw one image. Where the family needs a reference and none is sent, it draws on a plain canvas.
+        """Generate one image. If the family needs a reference and none is sent, it starts from a plain canvas.
 
         Returns:
-            A PNG. `usage` has `steps`; `asked_width`, `asked_height`, `drawn_width` and `drawn_height` in pixels where
-            the size was rounded; `canvas` where a plain one was drawn on; `unread_tokens` where the end of the prompt
-            was more than the model reads.
+            A PNG. `usage` has `steps`; `asked_width`, `asked_height`, `drawn_width` and `drawn_height` in pixels if the
+            size was rounded; `canvas` if it started from a plain one; `unread_tokens` if the end of the prompt was
+            truncated.
 
         Raises:
             UsageError: no prompt, too many references, or one that cannot be read.
-            RefusalError: the pipeline's safety checker took the image away.
-            MissingExtraError: a part that the pipeline needs is not installed.
-            BackendError: weights that cannot be loaded, no memory left, or a pipeline that fails.
+            RefusalError: the pipeline's safety checker replaced the image.
+            MissingExtraError: a package that the pipeline needs is not installed.
+            BackendError: the weights cannot be loaded, memory is exhausted, or the pipeline fails.
         """
         if not prompt.strip():
             raise UsageError(f"{self.identity}: the prompt is empty; say what to draw")
@@ -201,7 +201,7 @@ class DiffusersGenerator:
         stepped: OnStep,
     ) -> GeneratedImage:
         family = self._family
-        stepped(0, self._steps or family.steps or 0)  # cancelled while it waited, or while weights were loaded
+        stepped(0, self._steps or family.steps or 0)  # cancelled while it was queued, or while weights were loaded
         loaded = load(
             self._source, device=self._device, dtype=self._dtype, offload=self._offload, options=self._options
         )
@@ -236,7 +236,7 @@ class DiffusersGenerator:
     def _refer(self, loaded: Loaded, arguments: dict[str, Any], sent: list[Any]) -> None:
         family = self._family
         if family.adapter is not None:
-            # An adapter must be given something to see: a plain image at scale 0 is the pipeline without it.
+            # An adapter always needs an image: a plain one at scale 0 leaves the pipeline unchanged.
             scale = family.adapter.scale if self._scale is None else self._scale
             loaded.pipe.set_ip_adapter_scale(scale if sent else 0.0)
             sent = sent or [images.canvas(Size(width=224, height=224))]
@@ -270,7 +270,7 @@ class DiffusersGenerator:
             raise
         except Exception as error:
             failure = drawing_error(self.identity, error)
-        if failure is not None:  # outside of the handler, which would keep what the pipeline computed with alive
+        if failure is not None:  # raised outside of the handler, which would keep the pipeline's tensors alive
             loaded.pipe.maybe_free_model_hooks()
             free()
             raise failure
@@ -293,4 +293,4 @@ class DiffusersGenerator:
 
 
 class _StoppedError(Exception):
-    """Nobody waits for the image any more."""
+    """The call was cancelled."""

@@ -1,4 +1,4 @@
-"""A prompt on its way into a pipeline: the tags that must be in it, and what of it is not read."""
+"""Image tags in a pipeline's prompt, and the number of truncated tokens."""
 
 import re
 from typing import Any, Final
@@ -10,9 +10,9 @@ _TAG: Final = re.compile(r"(?:<img>)?<\|image_(\d+)\|>(?:</img>)?")
 
 
 def ensure_prompt_tags(prompt: str, count: int, tag: str) -> str:
-    """The prompt with a tag for each of `count` images: too many are taken out, missing ones put in front.
+    """The prompt with a tag for each of `count` images: surplus tags are removed, missing ones are put in front.
 
-    OmniGen fails on either; a user's subject without a name has no words in the prompt, and so no tag.
+    OmniGen fails on either; a subject without a caption has no text in the prompt, and so no tag.
     """
     if not tag:
         return prompt
@@ -23,15 +23,15 @@ def ensure_prompt_tags(prompt: str, count: int, tag: str) -> str:
 
 
 def without_weights(prompt: str, template: ReferenceTemplate, tag: str, count: int) -> str:
-    """The prompt with no control tokens but those of the template and of the tags of `count` images."""
+    """The prompt without control tokens except the template's and the tags of `count` images."""
     tags = (token for n in range(1, count + 1) for token in control_tokens(tag.format(n=n)))
     return neutralised(prompt, template.tokens(count) | {*tags})
 
 
 def truncated_tokens(pipe: Any, prompt: str) -> int:
-    """How many tokens at the end of a prompt are cut off, where all of a pipeline's text encoders are CLIPs.
+    """Number of truncated tokens at the end of a prompt, if all of a pipeline's text encoders are CLIPs.
 
-    CLIP reads 77 tokens, start and end included. Others read hundreds, and are not counted here.
+    CLIP reads 77 tokens, start and end included. Other encoders read hundreds and are not counted here.
     """
     tokenizers = [getattr(pipe, name, None) for name in ("tokenizer", "tokenizer_2", "tokenizer_3")]
     readers = [tokenizer for tokenizer in tokenizers if tokenizer is not None]

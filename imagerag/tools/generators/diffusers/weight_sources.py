@@ -1,4 +1,4 @@
-"""What follows `diffusers:` in a spec: which family, which weights, which settings.
+"""Parse the part of a spec after `diffusers:`: family, weights, settings.
 
     FAMILY                        a row of `models.FAMILIES`, with its own weights
     FAMILY=ORG/NAME, FAMILY=/DIR  the same with other weights
@@ -25,7 +25,7 @@ from imagerag.tools.huggingface_hub import hub
 _NO_REFERENCES: Final = frozenset(
     {"strength", "mask", "mask_image", "control_image", "controlnet_conditioning_scale", "noise_level", "depth_map"}
 )
-"""Arguments of pipelines whose `image` is no reference: it is redrawn, filled in, enlarged, or traced."""
+"""Arguments of pipelines whose `image` is not a reference but is redrawn, inpainted, upscaled, or traced."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class Source:
     """One pipeline to load.
 
     Attributes:
-        name: of the family; empty for a pipeline that no row describes.
+        name: the family's name; empty for a pipeline without a row.
         repo: repository id or directory.
     """
 
@@ -43,14 +43,14 @@ class Source:
 
 
 def find(model: str) -> Source:
-    """Read what follows `diffusers:`, without its settings.
+    """Parse the part after `diffusers:`, without its settings.
 
-    For a pipeline that no row describes `model_index.json` is read, from the Hub if need be, and its class imported.
+    For a pipeline without a row, `model_index.json` is read, downloaded if necessary, and its class imported.
 
     Raises:
         SpecError: neither a family, nor a directory, nor of the form ORG/NAME.
-        BackendError: the model's index could not be fetched.
-        MissingExtraError: diffusers is not installed, and its class is asked for.
+        BackendError: the model's index could not be downloaded.
+        MissingExtraError: diffusers is not installed and its class is needed.
     """
     name, given, weights = model.partition("=")
     if name in FAMILIES:
@@ -82,7 +82,7 @@ def _of_family(name: str, weights: str) -> Source:
 
 
 def _of_class(repo: str) -> Source:
-    """A pipeline by its own class. One that needs an adapter for references is text-only without it."""
+    """Family of a pipeline from its own class. One that needs an adapter for references is text-only without it."""
     kind = _class_name(repo)
     for name, family in FAMILIES.items():
         if family.pipeline == kind and family.adapter is None:
@@ -109,10 +109,10 @@ def _class_name(repo: str) -> str:
 
 
 def check_index(repo: str) -> None:
-    """See that a directory's index names no code: only classes of diffusers and transformers, none by its own file.
+    """Check that a directory's index names no code: only classes of diffusers and transformers, no files of its own.
 
     Raises:
-        BackendError: it does; the message says where.
+        BackendError: it names some; the message says where.
     """
     path = Path(repo).expanduser() / "model_index.json"
     if not path.is_file():
@@ -120,7 +120,7 @@ def check_index(repo: str) -> None:
     try:
         index = json.loads(read_regular_text(path))
     except (OSError, ValueError, RecursionError):
-        return  # diffusers says what is wrong with it
+        return  # diffusers reports the problem
     if not isinstance(index, dict):
         return
     pipelines = getattr(library(), "pipelines", None)
@@ -149,7 +149,7 @@ def _index(repo: str) -> Path:
 
 
 def _by_signature(kind: str) -> Family:
-    """What a class's arguments say about references; when they say nothing, it takes none."""
+    """Reference parameter from a class's signature; if the signature shows none, the pipeline is text-only."""
     import inspect
 
     diffusers = library()
@@ -179,7 +179,7 @@ def _takes_many(arguments: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def library() -> Any:
-    """diffusers.
+    """Import diffusers.
 
     Raises:
         MissingExtraError: not installed.
@@ -188,7 +188,7 @@ def library() -> Any:
 
 
 def is_here(repo: str, file: str) -> str:
-    """In words, whether a repository or directory with this file is on this machine; nothing is fetched.
+    """Sentence on whether a repository or directory with this file is on this machine; downloads nothing.
 
     Raises:
         BackendError: a directory without it.
@@ -206,7 +206,7 @@ def is_here(repo: str, file: str) -> str:
 
 
 def short(repo: str) -> str:
-    """A repository id as it is; a directory by its last part, and a few letters that tell it from its namesakes."""
+    """A repository id as it is; a directory by its last part, with a few letters against name clashes."""
     path = Path(repo).expanduser()
     if not (path.is_dir() or repo.startswith(("/", ".", "~"))):
         return repo
@@ -214,5 +214,5 @@ def short(repo: str) -> str:
 
 
 def digest(text: str) -> str:
-    """The first 8 hexadecimal digits of a text's SHA-256: tells settings apart in an identity."""
+    """The first 8 hexadecimal digits of a text's SHA-256, to distinguish settings in an identity."""
     return sha256(text.encode()).hexdigest()[:8]
