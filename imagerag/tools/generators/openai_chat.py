@@ -1,4 +1,4 @@
-"""Images from models that answer a chat completion with images: OpenRouter, Gemini's compatible endpoint, vLLM."""
+"""Images from chat completions that respond with images: OpenRouter, Gemini's compatible endpoint, vLLM."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -55,19 +55,19 @@ OPTIONS: Final[Mapping[str, Reader]] = {
     "image_config": bool,
     "image_hosts": Hosts(),
 }
-"""What may follow the `?` of a spec, as `OpenAIChatImages` takes it: `modalities=image`, `image_config=true`, …"""
+"""Options of a spec, after `?`, as arguments of `OpenAIChatImages`: `modalities=image`, `image_config=true`, …"""
 
 
 class OpenAIChatImages(OpenAIImageGenerator):
-    """`openai-chat:MODEL@URL`: references go as image parts of one user message, the image comes in the answer.
+    """`openai-chat:MODEL@URL`: references are image parts of one user message, the image comes in the response.
 
     Args:
-        modalities: what the answer may consist of; models that only draw want `("image",)`. Empty sends none.
-        image_config: whether a size is put as an aspect ratio in `image_config`; default at OpenRouter only. Where it
-            is not, no size can be asked for.
-        extra_body: further fields of the request.
-        image_hosts: other hosts that images come from, where the model itself writes their addresses, with a query.
-        model_config: where it is, and what is known of it (see `HostedModelConfig`).
+        modalities: allowed kinds of output; image-only models need `("image",)`. Empty sends none.
+        image_config: whether a size is sent as an aspect ratio in `image_config`; by default at OpenRouter only.
+            Otherwise no size can be requested.
+        extra_body: more fields of the request.
+        image_hosts: other hosts from which URLs in the model's own text, with a query, are downloaded.
+        model_config: its address and model facts (see `HostedModelConfig`).
     """
 
     own_template = CHAT_TEMPLATE
@@ -94,7 +94,7 @@ class OpenAIChatImages(OpenAIImageGenerator):
         """`openai-chat:MODEL[?OPTIONS][@URL]`; the options are in `OPTIONS`.
 
         Raises:
-            SpecError: no model named (there is no default), or an option that cannot be.
+            SpecError: no model named (there is no default), or an invalid option.
         """
         given = with_template(spec.settings(OPTIONS), cls.own_template)
         if not spec.model:
@@ -105,12 +105,12 @@ class OpenAIChatImages(OpenAIImageGenerator):
     async def generate(
         self, prompt: str, references: Sequence[ImagePart], *, variation: SamplingParams, size: Size | None
     ) -> GeneratedImage:
-        """Draw one image. A size is asked for as the nearest aspect ratio.
+        """Generate one image. A size is requested as the nearest aspect ratio.
 
         Raises:
-            UsageError: too long a prompt, too many images, a size where none can be asked for; nothing was sent.
+            UsageError: prompt too long, too many images, or a size where none can be requested; nothing was sent.
             RefusalError: content policy.
-            BackendError: no usable image came.
+            BackendError: no usable image in the response.
         """
         check_request(self.identity, self._facts, prompt, len(references), size)
         if size and not self._image_config:
@@ -145,7 +145,7 @@ class OpenAIChatImages(OpenAIImageGenerator):
             raise unreadable(self.identity, "something that is no chat completion; does the address end in /v1?")
         secrets, choice = self._account.secrets, answer.choices[0] if answer.choices else None
         url, by_model = next(image_urls(choice.message), (None, False)) if choice is not None else (None, False)
-        if url is None:  # an image that is there counts, whatever is said beside it
+        if url is None:  # an image in the response is used, whatever text comes with it
             check_error_field((answer.model_extra or {}).get("error"), self.identity, secrets)
         if choice is None:
             raise unreadable(self.identity, "nothing")
@@ -170,12 +170,12 @@ class OpenAIChatImages(OpenAIImageGenerator):
 
 
 _BASE64: Final = re.compile(r"\s*(?:iVBORw0KGgo|/9j/|UklGR)[\w+/=\s-]{40,}$")
-"""A text that is nothing but an image."""
+"""A text that consists of an image only."""
 
 
 def image_urls(message: Any) -> Iterator[tuple[str, bool]]:
-    """The addresses (data URLs mostly) or base64 of a message's images, in the forms that services put them in; and
-    whether they stand in the model's own words.
+    """URLs (mostly data URLs) or base64 of a message's images, in all forms that services use, and whether they come
+    from the model's own text.
 
     `message.images` (OpenRouter), `message.image` (LiteLLM), parts of a content list (vLLM-omni and others), and
     Markdown or a bare data URL in the text.

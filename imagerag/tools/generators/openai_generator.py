@@ -1,4 +1,4 @@
-"""What every generator behind one of OpenAI's protocols shares: its account, what its model takes, what it costs."""
+"""Base of all generators behind one of OpenAI's protocols: account, model facts, price."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -20,16 +20,16 @@ from imagerag.tools.spec_options import Number, Reader
 
 
 class HostedModelConfig(TypedDict, total=False):
-    """Arguments that all these generators take.
+    """Arguments of all these generators.
 
     Attributes:
-        base_url: default OpenAI's own, or OPENAI_BASE_URL.
-        api_key: default the key that belongs to the address (see `credentials.py`).
-        key_env: the environment variable that holds the key to the address.
-        facts: what the model that draws takes; default what `image_models.py` knows about its name.
-        timeout_s: how long one answer may take, in seconds.
-        price: makes `cost_usd` of the usage that the service reports.
-        template: how references are put into words.
+        base_url: by default OpenAI's own, or OPENAI_BASE_URL.
+        api_key: by default the key that belongs to the address (see `credentials.py`).
+        key_env: the environment variable with the key to the address.
+        facts: parameters and limits of the image model; by default those that `image_models.py` has for its name.
+        timeout_s: timeout of one response, in seconds.
+        price: computes `cost_usd` from the usage that the service reports.
+        template: prompt template for references.
     """
 
     base_url: str | None
@@ -48,17 +48,17 @@ HOSTED_OPTIONS: Final[Mapping[str, Reader]] = {
     "edits": bool,
     **TEMPLATE_OPTIONS,
 }
-"""Options of their specs that all these generators have. `max_references` and `edits` say what a model takes that
-nobody described in `image_models.py`, or set less; the templates are the user's own words (`prompt_templates.py`)."""
+"""Options of the specs of all these generators. `max_references` and `edits` describe a model that `image_models.py`
+does not list, or lower its limits; the templates are the user's own (`prompt_templates.py`)."""
 
 
 class OpenAIImageGenerator:
-    """The base of `openai`, `openai-chat` and `openai-responses`.
+    """Base class of `openai`, `openai-chat` and `openai-responses`.
 
     Args:
-        provider, model: what is asked.
-        draws: the model that draws, where `model` is another.
-        told: what else changes the images, for the identity; None is left out.
+        provider, model: the provider and the model that is called.
+        draws: the image model, if it is another one.
+        told: other settings that change the images, for the identity; None is left out.
         model_config: see `HostedModelConfig`.
     """
 
@@ -85,18 +85,18 @@ class OpenAIImageGenerator:
         self._refused = RefusedOptions(self.identity, self._account.secrets)
 
     def _words(self, prompt: str) -> str:
-        """A prompt as it is sent: nothing in it but the template's own tags is anybody's control token."""
+        """The prompt to send: neutralised except for the template's own tags."""
         return neutralised(prompt, self.template.tokens(self.max_references))
 
     @property
     def capabilities(self) -> Capabilities:
-        """Its prices, and whether it changes an image that it is sent."""
+        """Its prices, and whether it edits an image that it is sent."""
         return Capabilities(
             tariff=tariff_of(self._price, draws=True), edits=self._facts.edits and self._facts.max_references > 0
         )
 
     async def _fetched(self, url: str, *, by_model: bool = False, hosts: Collection[str] = ()) -> bytes:
-        """The image behind an address that the service gave, or that its model wrote."""
+        """Download the image of a URL from the service, or from its model's text."""
         account = self._account
         return await fetched(
             url, account.base_url, self.identity, self._timeout_s, account.key, by_model=by_model, hosts=hosts
@@ -104,25 +104,25 @@ class OpenAIImageGenerator:
 
     @property
     def max_references(self) -> int:
-        """How many images go with a prompt."""
+        """Maximum number of images with a prompt."""
         return self._facts.max_references
 
     @property
     def sizes(self) -> tuple[Size, ...] | None:
-        """The only sizes the model draws, where it has such."""
+        """The only sizes that the model supports; None if there are others."""
         return self._facts.sizes
 
 
 def described(model: str, given: dict[str, Any], *names: str) -> ImageModel:
-    """What a model takes, as a spec's options describe it; those options are taken out of `given`.
+    """Model facts, changed by a spec's options; those options are removed from `given`.
 
     Args:
-        names: fields of `ImageModel` that are options here, beside `max_references` and `edits`.
+        names: fields of `ImageModel` that are options here, besides `max_references` and `edits`.
     """
     facts = {name: given.pop(name) for name in ("max_references", "edits", *names) if name in given}
     return replace(model_facts(model), **facts)
 
 
 def digest(fields: Mapping[str, Any]) -> str | None:
-    """A few letters that tell further fields of a request apart; None when there are none."""
+    """A few letters that distinguish extra fields of a request; None if there are none."""
     return sha256(repr(sorted(fields.items())).encode()).hexdigest()[:8] if fields else None

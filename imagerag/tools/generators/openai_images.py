@@ -1,4 +1,4 @@
-"""Images over OpenAI's Images API, at OpenAI and at every server that speaks it."""
+"""Images over OpenAI's Images API, at OpenAI and any compatible server."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -58,10 +58,10 @@ OPTIONS: Final[Mapping[str, Reader]] = {
     "seed": bool,
     "streams": bool,
 }
-"""What may follow the `?` of a spec: `quality=high&background=transparent`.
+"""Options of a spec, after `?`: `quality=high&background=transparent`.
 
-The last four say what a server takes that `image_models.py` does not describe: a `mask`, a `seed`, partial images as a
-stream, and the form of answer to ask it for."""
+The last four describe a server that `image_models.py` does not list: whether it accepts a `mask`, a `seed`, and partial
+images as a stream, and the response format to request."""
 
 _log = logging.getLogger(__name__)
 
@@ -69,19 +69,19 @@ _log = logging.getLogger(__name__)
 class OpenAIImages(OpenAIImageGenerator):
     """`openai:MODEL[@URL]`: `images.generate` without references, `images.edit` with them.
 
-    Options that a model is known not to take are refused when the adapter is made, not when money is at stake.
-    References go in the order given; the graph puts the user's own subjects first, and the first one's mask is sent
-    with it. Unfinished images are streamed when somebody looks on who wants them (`agent/calls/call_context.py`).
+    Options that a model is known to refuse are rejected when the adapter is created, before any cost. References keep
+    their order; the graph puts the user's own subjects first, and the first one's mask is sent with it. Partial images
+    are streamed if the progress callback (`agent/calls/call_context.py`) wants them.
 
     Args:
-        json_references: send references inside JSON instead of as an edit; there is no place for a mask then.
-        quality, background, output_format, input_fidelity, moderation: OpenAI's, sent only where they apply
+        json_references: send references as JSON instead of as an edit; a mask cannot be sent then.
+        quality, background, output_format, input_fidelity, moderation: OpenAI's parameters, sent only if applicable
             (`input_fidelity` with references, `moderation` without).
-        extra_body: further fields for other servers, for instance `{"guidance_scale": 4}`.
-        model_config: where it is, and what is known of it (see `HostedModelConfig`).
+        extra_body: more fields for other servers, for instance `{"guidance_scale": 4}`.
+        model_config: its address and model facts (see `HostedModelConfig`).
 
     Raises:
-        UsageError: an option that this model does not take.
+        UsageError: this model does not accept an option.
     """
 
     def __init__(
@@ -109,10 +109,10 @@ class OpenAIImages(OpenAIImageGenerator):
 
     @classmethod
     def from_spec(cls, spec: BackendSpec, *, prices: "Prices | None" = None) -> "OpenAIImages":
-        """`openai[:MODEL][?OPTIONS][@URL]`, the options in `OPTIONS`; at OpenRouter, with its own endpoint.
+        """`openai[:MODEL][?OPTIONS][@URL]`, with `OPTIONS`; at OpenRouter, with its own endpoint.
 
         Raises:
-            SpecError: an option that cannot be.
+            SpecError: an invalid option.
         """
         special = OPENROUTER if OpenAICredentials.of_spec(spec).host == "openrouter.ai" else None
         return cls._made(spec, spec.model or DEFAULT_MODEL, spec.base_url, special, "openai", prices)
@@ -122,7 +122,7 @@ class OpenAIImages(OpenAIImageGenerator):
         """`localai:MODEL[?OPTIONS][@URL]`: LocalAI has no edits endpoint and takes references in a JSON field.
 
         Raises:
-            SpecError: no model named (there is no default), or an option that cannot be.
+            SpecError: no model named (there is no default), or an invalid option.
         """
         if not spec.model:
             raise SpecError(f"{str(spec)!r} names no model: write localai:MODEL@URL")
@@ -140,7 +140,7 @@ class OpenAIImages(OpenAIImageGenerator):
 
     @property
     def capabilities(self) -> Capabilities:
-        """Prices by quality; whether the model takes a seed, and a mask with an edit."""
+        """Prices by quality; whether the model accepts a seed, and a mask with an edit."""
         return replace(
             super().capabilities,
             tariff=tariff_of(self._price, draws=True, quality=self._shared.get("quality")),
@@ -155,12 +155,12 @@ class OpenAIImages(OpenAIImageGenerator):
     async def generate(
         self, prompt: str, references: Sequence[ImagePart], *, variation: SamplingParams, size: Size | None
     ) -> GeneratedImage:
-        """Draw one image.
+        """Generate one image.
 
         Raises:
-            UsageError: what is asked for is outside the model's documented limits; nothing was sent.
+            UsageError: the request exceeds the model's documented limits; nothing was sent.
             RefusalError: content policy.
-            BackendError: no usable image came.
+            BackendError: no usable image in the response.
         """
         check_request(self.identity, self._facts, prompt, len(references), size)
         for number, part in enumerate(references):
@@ -177,9 +177,9 @@ class OpenAIImages(OpenAIImageGenerator):
         return params | {"extra_body": extra or None, "extra_headers": idempotency.headers()}
 
     async def _ask(self, params: dict[str, Any], references: Sequence[ImagePart]) -> GeneratedImage:
-        """The image; options that the server refuses are left out, one after the other."""
+        """Request the image; options that the server refuses are left out, one after the other."""
         watcher = current_call().progress
-        # What LocalAI and OpenRouter do with a stream is not known; their answers come whole.
+        # The streaming of LocalAI and OpenRouter is unknown; their responses come whole.
         if watcher.partial_images > 0 and self._facts.streams and self._json is None:
             params |= {"stream": True, "partial_images": watcher.partial_images}
         params |= (self._editing if references else self._drawing) if not (references and self._json) else {}
@@ -197,7 +197,7 @@ class OpenAIImages(OpenAIImageGenerator):
         return replace(drawn, fallback_errors=self._refused.said_of(params))
 
     def _unlearnt(self, error: Exception, sent: Mapping[str, Any], references: Sequence[ImagePart]) -> Exception | None:
-        """What to raise for an error; None when asking again in another way can help."""
+        """The error to raise; None if a changed request can help."""
         edits = bool(references) and self._json is None
         if edits and (missing := no_edits(error, self.identity, EDITS)):
             return missing
@@ -217,7 +217,7 @@ class OpenAIImages(OpenAIImageGenerator):
         return bool(sent.get("stream")) and self._refused.image_field != "image"
 
     def _edit(self, references: Sequence[ImagePart]) -> dict[str, Any]:
-        """What only an edit has. The file's type must be said: bare bytes go as octet-stream, which is refused."""
+        """Arguments of an edit only, with the file's type: bare bytes are sent as octet-stream, which is refused."""
         files = [
             (f"image-{n}.{MEDIA_TYPES[part.media_type]}", part.data, part.media_type)
             for n, part in enumerate(references, start=1)
@@ -229,7 +229,7 @@ class OpenAIImages(OpenAIImageGenerator):
     async def _post_form(
         self, client: "openai.AsyncOpenAI", params: dict[str, Any], references: Sequence[ImagePart]
     ) -> Any:
-        """An edit whose files are all called `image`, which the SDK does for a single one only."""
+        """Send an edit whose files are all named `image`, which the SDK does only for a single one."""
         from openai.types import ImagesResponse
 
         edit = self._edit(references)
@@ -252,13 +252,13 @@ class OpenAIImages(OpenAIImageGenerator):
     async def _read(self, answer: Any) -> GeneratedImage:
         from openai.types import ImagesResponse
 
-        # A server that answers with another content type makes the client give back a string.
+        # If a server responds with another content type, the client returns a string.
         if not isinstance(answer, ImagesResponse):
             raise unreadable(self.identity, "something that is no Images answer; does the address end in /v1?")
-        # The client does not check what it parses: anything can be anywhere.
+        # The client does not validate what it parses: any field can hold any value.
         image = answer.data[0] if isinstance(answer.data, list) and answer.data else None
         given = first_image(answer.model_dump(warnings=False))
-        if not given:  # an image that is there counts, whatever is said beside it
+        if not given:  # an image in the response is used, whatever text comes with it
             check_error_field((answer.model_extra or {}).get("error"), self.identity, self._account.secrets)
             raise misplaced(answer, self.identity) or unreadable(self.identity, "no image")
         data = await self._behind(given)
@@ -266,13 +266,13 @@ class OpenAIImages(OpenAIImageGenerator):
         return await self._image(data, answer.usage, revised if isinstance(revised, str) else None)
 
     async def _behind(self, given: str) -> bytes:
-        """What base64 holds, or an address; servers put either into either field."""
+        """Decode base64 or download a URL; servers put either into either field."""
         if is_address(given) or is_path(given):
             return await self._fetched(given)
         return decoded(given, self.identity)
 
     async def _watched(self, events: Any, watcher: ProgressCallback) -> GeneratedImage:
-        """The final image of a stream; unfinished ones go to whoever looks on."""
+        """The final image of a stream; partial ones go to the progress callback."""
         final = None
         async with events:
             async for event in events:
@@ -287,7 +287,7 @@ class OpenAIImages(OpenAIImageGenerator):
     async def _show(self, event: Any, watcher: ProgressCallback) -> None:
         try:
             await watcher.partial(decoded(event.b64_json, self.identity), event.partial_image_index)
-        except Exception as error:  # an image that is paid for is not lost to its progress bar
+        except Exception as error:  # a failing progress callback must not lose an image that is paid for
             _log.warning("progress of %s could not be shown: %s", self.identity, redact(str(error)))
 
     async def _image(self, data: bytes, usage: object, revised_prompt: str | None) -> GeneratedImage:

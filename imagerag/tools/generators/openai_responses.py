@@ -48,23 +48,23 @@ TOOL_OPTIONS: Final[Mapping[str, Reader]] = {
     "moderation": Choice(*MODERATIONS),
 }
 OPTIONS: Final[Mapping[str, Reader]] = {**HOSTED_OPTIONS, **TOOL_OPTIONS, "image_model": str}
-"""What may follow the `?` of a spec: `image_model=gpt-image-2&quality=high`. Those of the tool go to the tool."""
+"""Options of a spec, after `?`: `image_model=gpt-image-2&quality=high`. The image tool's options go to the tool."""
 
 
 class OpenAIResponsesImages(OpenAIImageGenerator):
-    """`openai-responses:MODEL[@URL]`: a language model that is told to draw, and may reword the prompt first.
+    """`openai-responses:MODEL[@URL]`: a language model that calls the image tool, and may reword the prompt first.
 
-    What it reworded it to is kept as `revised_prompt`. `cost_usd` is of the language model's tokens, which are all that
-    the service reports.
+    The reworded prompt is kept as `revised_prompt`. `cost_usd` covers the language model's tokens, because the service
+    reports no others.
 
     Args:
         model: the language model that calls the tool.
-        image_model: what the tool draws with. Named always: the service's own default moves.
-        tool: further options of the tool, for instance `{"quality": "high"}`.
-        model_config: where it is, and what is known of it (see `HostedModelConfig`).
+        image_model: the tool's image model. Always sent, because the service's default changes.
+        tool: more options of the tool, for instance `{"quality": "high"}`.
+        model_config: its address and model facts (see `HostedModelConfig`).
 
     Raises:
-        UsageError: an option that the image model does not take.
+        UsageError: the image model does not accept an option.
     """
 
     def __init__(
@@ -85,12 +85,12 @@ class OpenAIResponsesImages(OpenAIImageGenerator):
         """`openai-responses:MODEL[?OPTIONS][@URL]`; the options are in `OPTIONS`.
 
         Raises:
-            SpecError: no model named (there is no default), or an option that cannot be.
+            SpecError: no model named (there is no default), or an invalid option.
         """
         given = with_template(spec.settings(OPTIONS), cls.own_template)
         if not spec.model:
             raise SpecError(f"{str(spec)!r} names no model: write openai-responses:MODEL, the language model")
-        # The usage told is the language model's: what its image tool counted is billed beside it.
+        # The reported usage is the language model's: the image tool's is billed in addition.
         price = price_of(prices, spec.model, OpenAICredentials.of_spec(spec), complete=False)
         tool = {name: given.pop(name) for name in TOOL_OPTIONS if name in given}
         facts = described(given.get("image_model", DEFAULT_IMAGE_MODEL), given)
@@ -99,12 +99,12 @@ class OpenAIResponsesImages(OpenAIImageGenerator):
     async def generate(
         self, prompt: str, references: Sequence[ImagePart], *, variation: SamplingParams, size: Size | None
     ) -> GeneratedImage:
-        """Draw one image.
+        """Generate one image.
 
         Raises:
-            UsageError: what is asked for is outside the image model's documented limits; nothing was sent.
+            UsageError: the request exceeds the image model's documented limits; nothing was sent.
             RefusalError: content policy.
-            BackendError: no usable image came.
+            BackendError: no usable image in the response.
         """
         check_request(self.identity, self._facts, prompt, len(references), size)
         key = self._account.sent_key(self.identity)
@@ -120,9 +120,9 @@ class OpenAIResponsesImages(OpenAIImageGenerator):
         parts += [{"type": "image_url", "image_url": {"url": url}} for url in urls]
         tool = self._tool | ({"size": str(size)} if size else {})
         while True:
-            # The tool's type and model are no options: without them another image, or none, would be drawn.
+            # The tool's type and model cannot be left out: without them another image, or none, would be generated.
             sent = self._refused.without(tool)
-            # Images must be in no trace: neither callbacks that are inherited nor LangSmith's own see this call.
+            # No trace may hold images: neither inherited callbacks nor LangSmith's own see this call.
             asked = self._drawer(sent, key).ainvoke([HumanMessage(content=parts)], {"callbacks": []})
             try:
                 with tracing_context(enabled=False):
@@ -134,7 +134,7 @@ class OpenAIResponsesImages(OpenAIImageGenerator):
         return replace(await self._read(message), fallback_errors=self._refused.said_of(tool))
 
     async def _readable(self, asked: "Awaitable[AIMessage]") -> "AIMessage":
-        """The answer. For a 200 that is no Responses answer ChatOpenAI raises whatever its parsing stumbles over."""
+        """The response. On a 200 that is no Responses object, ChatOpenAI raises the exception of its parser."""
         try:
             return await asked
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""What the Images API takes as a reference: media types, sizes in bytes, masks."""
+"""Limits of the Images API for references: media types, sizes in bytes, masks."""
 
 from typing import Final
 
@@ -14,12 +14,12 @@ def check_reference(identity: str, part: ImagePart, number: int, *, takes_mask: 
     """Check that a reference can be sent.
 
     Args:
-        identity: of the generator, for the message.
-        number: its place among the references, from 0.
-        takes_mask: whether the generator takes a mask with the first of them.
+        identity: the generator's identity, for the message.
+        number: index among the references, from 0.
+        takes_mask: whether the generator accepts a mask with the first of them.
 
     Raises:
-        UsageError: it has another media type, too many bytes, or a mask that cannot be.
+        UsageError: unsupported media type, too many bytes, or an invalid mask.
     """
     if part.media_type not in MEDIA_TYPES:
         raise UsageError(f"{identity} takes PNG, JPEG and WebP images, not {part.media_type}")

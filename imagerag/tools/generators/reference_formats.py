@@ -1,4 +1,4 @@
-"""References for servers without an edits endpoint: inside the JSON of the request."""
+"""References as JSON fields, for servers without an edits endpoint."""
 
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -9,10 +9,10 @@ from imagerag.tools.generators.image_decoding import data_url
 
 @dataclass(frozen=True)
 class JsonReferences:
-    """How a server without an edits endpoint takes references.
+    """JSON format of references at a server without an edits endpoint.
 
     Attributes:
-        field: the JSON field with the list of them.
+        field: the JSON field with their list.
         path: the endpoint.
         form: bare base64, a data URL, or the `image_url` part of a chat message.
     """
@@ -22,7 +22,7 @@ class JsonReferences:
     form: Literal["base64", "data_url", "image_url"] = "base64"
 
     def value(self, part: ImagePart) -> Any:
-        """One reference in its form."""
+        """One reference in this format."""
         url = data_url(part.data, part.media_type)
         if self.form == "image_url":
             return {"type": "image_url", "image_url": {"url": url}}

@@ -1,4 +1,4 @@
-"""Where an OpenAI-like service is, and the key it wants."""
+"""Account at an OpenAI-compatible service (address and key), and its client."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -16,26 +16,26 @@ if TYPE_CHECKING:
 
 OPENAI_URL: Final = "https://api.openai.com/v1"
 NO_KEY: Final = "none"
-"""Sent as the key where there is none: the client insists on one."""
+"""Sent as the key if there is none, because the client requires one."""
 
 TIMEOUT_S: Final = 180.0
-"""The client's own default of 600 s is longer than most runs may take."""
+"""The client's own default of 600 s is longer than most runs' deadlines."""
 
 _clients: "WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[OpenAICredentials, float], openai.AsyncOpenAI]]"
 _clients = WeakKeyDictionary()
-"""Making one takes as long as a tenth of a request does."""
+"""Clients are cached: creating one takes as long as a tenth of a request."""
 
 
 @dataclass(frozen=True)
 class OpenAICredentials:
-    """An address and the key to it. Neither shows in a repr.
+    """An address and its key. Neither appears in a repr.
 
     Attributes:
-        base_url: ends in `/v1` or what the service has instead; without its query, and without anything secret.
-        key: what is sent as the key; None is none.
-        query: (name, value) that go with every request, for instance `api-version`.
-        variable: the environment variable that the key is kept in, or has to be.
-        named: whether the user said himself that this key is for this address.
+        base_url: ends in `/v1` or the service's equivalent; without its query and without secrets.
+        key: the key to send; None if there is none.
+        query: (name, value) pairs sent with every request, for instance `api-version`.
+        variable: the environment variable that holds, or must hold, the key.
+        named: whether the user explicitly assigned this key to this address.
     """
 
     base_url: str = field(default=OPENAI_URL, repr=False)
@@ -46,11 +46,11 @@ class OpenAICredentials:
 
     @classmethod
     def of(cls, base_url: str | None = None, key: str | None = None, key_env: str | None = None) -> "OpenAICredentials":
-        """The account for an address: OpenAI's unless another is given (argument, or OPENAI_BASE_URL).
+        """The account for an address, by default OpenAI's or that of OPENAI_BASE_URL.
 
         Args:
-            key: default: what `keys.key_to` finds for the address.
-            key_env: the variable that the key to this address is kept in.
+            key: by default the result of `credentials.key_to` for the address.
+            key_env: the environment variable with the key to this address.
         """
         address, _, query = public_address(base_url or own_address() or OPENAI_URL).partition("?")
         address = address.rstrip("/")
@@ -60,10 +60,10 @@ class OpenAICredentials:
 
     @classmethod
     def of_spec(cls, spec: "BackendSpec", base_url: str | None = None) -> "OpenAICredentials":
-        """The account that a spec names.
+        """The account of a spec.
 
         Args:
-            base_url: the provider's own address, where the spec names none.
+            base_url: the provider's own address, used if the spec names none.
         """
         return cls.of(spec.base_url or base_url, key_env=spec.key_env)
 
@@ -79,20 +79,20 @@ class OpenAICredentials:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What no message may show: the key, and what was secret in the address."""
+        """Texts that no message may show: the key, and secrets in the address."""
         credentials = credentials_of(self.base_url)
         return tuple(filter(None, (self.key, *(credentials.secrets if credentials else ()))))
 
     def named_as(self, provider: str, model: str) -> str:
-        """A backend's identity: `provider:model`, with the address where it is not OpenAI's."""
+        """A backend's identity: `provider:model`, with the address if it is not OpenAI's."""
         return f"{provider}:{model}" if self.official else f"{provider}:{model}@{self.base_url}"
 
     def sent_key(self, who: str) -> str:
-        """The key to send; a placeholder for servers that want none.
+        """The key to send; a placeholder for servers that need none.
 
         Raises:
-            AuthError: the service wants one and there is none, or it would go out unencrypted; the message says what
-                to type.
+            AuthError: the service requires a key and there is none, or it would be sent unencrypted; the message says
+                what to type.
         """
         key = Key(self.key, self.variable, self.named)
         if self.key != NO_KEY:
@@ -102,12 +102,12 @@ class OpenAICredentials:
         return self.key or NO_KEY
 
     def client(self, who: str, timeout_s: float) -> "openai.AsyncOpenAI":
-        """The event loop's client for this account, not to be closed.
+        """The event loop's client for this account; do not close it.
 
-        It never retries by itself: retries are the graph's, where they can be seen.
+        It never retries: the graph does, where retries are visible.
 
         Raises:
-            AuthError: a key is needed and there is none.
+            AuthError: a key is required and there is none.
         """
         import openai
 

@@ -1,7 +1,7 @@
-"""From what an OpenAI-like service or its client says to our own errors; used by generators and judges alike.
+"""Map errors of OpenAI-compatible services and clients to imagerag's; used by generators and judges.
 
-What is raised here carries no key, no image and no request: the client's own error, which holds all three, is not
-chained to it.
+The errors raised here hold no key, image or request: the client's own error, which holds all three, is not chained to
+them.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ REFUSALS: Final = frozenset(
 QUOTA: Final = frozenset(
     {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "quota_exceeded", "insufficient_credits"}
 )
-"""Error codes that mean that there is nothing left to spend. OpenAI sends the first with 429, the second with 400."""
+"""Error codes for an exhausted balance or quota. OpenAI sends the first with 429, the second with 400."""
 
 _POLICY: Final = re.compile(r"safety system|safety_violations|content (?:management )?policy|content policies", re.I)
 _VIOLATIONS: Final = re.compile(r"safety_violations=\[([^\]]*)\]")
@@ -65,17 +65,17 @@ _MAX_MESSAGE: Final = 500
 async def map_openai_errors(
     who: str, ask: Awaitable[Answer], *, timeout_s: float | None = None, secrets: Collection[str] = ()
 ) -> Answer:
-    """Await a call, and turn whatever its client raises into our errors. Our own pass through.
+    """Await a call and convert its client's exceptions to imagerag's. Imagerag's own pass through.
 
     Args:
-        who: the backend, as messages name it.
-        timeout_s: for the whole answer, in seconds. A client's own timeout is for each read: a server that trickles
-            never meets it.
+        who: the backend's name in messages.
+        timeout_s: for the whole response, in seconds. A client's own timeout is per read, which a server that sends a
+            few bytes at a time never exceeds.
         secrets: strings that no message may contain, for instance the key.
 
     Raises:
         RefusalError: content policy.
-        BackendError: everything else that a service or a connection can do to us, as its closest subclass.
+        BackendError: any other failure of a service or connection, as its closest subclass.
     """
     import openai  # noqa: F401  # takes seconds the first time, which are not the service's
 
@@ -92,7 +92,7 @@ async def map_openai_errors(
 
 
 def to_imagerag_error(error: Exception, who: str, secrets: Collection[str] = ()) -> ImageRAGError | None:
-    """Our error for a client's; None for what is ours already, or a mistake in the program."""
+    """Imagerag's error for a client's; None for imagerag's own errors and for programming errors."""
     import httpx2
     import openai
 
@@ -126,12 +126,12 @@ def to_imagerag_error(error: Exception, who: str, secrets: Collection[str] = ())
 
 
 def unreadable(who: str, what: str) -> BackendError:
-    """The error for an answer that came, but damaged: asking again can help."""
+    """Error for a damaged response: a retry can help."""
     return BackendError(f"{who} answered with {what}", retryable=True)
 
 
 def unparsable(who: str, error: Exception) -> BackendError:
-    """The error for an answer that is not the JSON it should be; one with an image in it is not paid for again."""
+    """Error for a response that is not the expected JSON; if it holds an image, it is kept and not paid for again."""
     text = str(getattr(error, "doc", None) or "")
     if holds_image(text, broken=True):
         broken = f"{who} answered with an image inside of JSON that breaks off"
@@ -140,15 +140,15 @@ def unparsable(who: str, error: Exception) -> BackendError:
 
 
 def refusal(who: str, reason: str, secrets: Collection[str] = ()) -> RefusalError:
-    """The error for an answer in which the model declines."""
+    """Error for a response in which the model refuses."""
     return RefusalError(f"{who} declined: {redact(reason, secrets) or 'its content policy forbids it'}")
 
 
 def check_error_field(error: object, who: str, secrets: Collection[str] = ()) -> None:
-    """Raise what an `error` object inside an answer with status 200 says; OpenRouter sends such. None is no error.
+    """Raise the `error` object of a response with status 200, as OpenRouter sends it. None is no error.
 
     Raises:
-        ImageRAGError: as for the HTTP status that its `code` names.
+        ImageRAGError: as for the HTTP status in its `code`.
     """
     if not isinstance(error, Mapping | str | list) or error == "":
         return
@@ -166,9 +166,9 @@ def is_refusal_reason(reason: str | None) -> bool:
 
 
 def redact(text: str, secrets: Collection[str] = ()) -> str:
-    """A service's words without keys, images and other long data, in one line of at most 500 characters."""
+    """A service's text without keys, images and other long data, in one line of at most 500 characters."""
     for secret in secrets:
-        # Shorter ones protect nothing, and are found inside of words.
+        # Shorter strings are no secrets, and occur inside words.
         text = text.replace(secret, "<key>") if len(secret) >= 6 else text
     for pattern, instead in _SECRETS:
         text = pattern.sub(instead, text)
@@ -187,7 +187,7 @@ def _from_status(error: Any, who: str, secrets: Collection[str]) -> ImageRAGErro
             f"{message}; it points elsewhere, which is not followed: name that address", retryable=False
         )
     wait = retry_delay(error.response.headers, body.whole)
-    # 5xx codes never end a run, whatever their body says: "safety" can be the name of the service that is down.
+    # A 5xx never ends a run, whatever its body says: "safety" can be the name of the failed service.
     bad_request = status in (400, 403, 422) or hidden
     by_body = _from_body(body, message, bad_request, wait) if status < 500 or hidden else None
     if by_body is None and status in (401, 403) and _without_key(error):
@@ -196,7 +196,7 @@ def _from_status(error: Any, who: str, secrets: Collection[str]) -> ImageRAGErro
 
 
 def _without_key(error: Any) -> bool:
-    """Whether the request that failed had only the placeholder for a key (see `account.py`)."""
+    """Whether the failed request had only the placeholder key (see `client.py`)."""
     return str(error.response.request.headers.get("authorization", "")).lower() in ("", "bearer none")
 
 
@@ -219,7 +219,7 @@ def _by_status(status: int, message: str, wait: float | None) -> BackendError:
 def _from_body(
     body: ErrorBody, message: str, bad_request: bool = True, wait: float | None = None
 ) -> ImageRAGError | None:
-    """What the error's own code says, where it says more than the status."""
+    """The error by its body's code, if that is more specific than the status."""
     metadata = _mapping(body.facts.get("metadata"))
     if body.codes & QUOTA and not (wait and "quota_exceeded" in body.codes):
         return QuotaError(f"{message}; the account has nothing left to spend")
@@ -233,7 +233,7 @@ def _mapping(value: object) -> Mapping[str, Any]:
 
 
 def _categories(told: Mapping[str, Any], metadata: Mapping[str, Any], message: str) -> str:
-    """Which categories were named beside the message; those inside it are there already."""
+    """Content policy categories beside the message, unless the message has them."""
     details = _mapping(told.get("moderation_details"))
     named = metadata.get("reasons") or told.get("categories") or details.get("categories")
     if not isinstance(named, list) or _VIOLATIONS.search(message):
@@ -242,7 +242,7 @@ def _categories(told: Mapping[str, Any], metadata: Mapping[str, Any], message: s
 
 
 def _sent(error: Exception, known: BackendError) -> BackendError:
-    """Our error, saying whether the service had the request, and so may charge for it, before the connection failed."""
+    """Mark whether the service got the request before the connection failed, and so may charge for it."""
     import httpx2
 
     never = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
@@ -251,7 +251,7 @@ def _sent(error: Exception, known: BackendError) -> BackendError:
 
 
 def _cause(error: Exception) -> str:
-    """The kind of the connection's failure; its text may hold the request."""
+    """The kind of connection failure; its text may hold the request."""
     return type(_causes(error)[-1]).__name__
 
 

@@ -1,4 +1,4 @@
-"""The header by which services that know it are told that two requests are the same one."""
+"""The `Idempotency-Key` header, by which services recognise a repeated request."""
 
 from typing import Final
 

@@ -1,7 +1,7 @@
-"""Asking a server again without an option that it refuses: learnt once by each adapter, and said with each image.
+"""Repeat a request without the options that a server refuses; each adapter stores them and notes them with each image.
 
-A deployment or an alias hides which model answers, so what it takes is not known beforehand. A refusal of an option
-costs nothing.
+A deployment or alias hides the model behind it, so its options are not known in advance. A refused option costs
+nothing.
 """
 
 import logging
@@ -16,14 +16,14 @@ from imagerag.tools.openai.errors import redact, to_imagerag_error
 from imagerag.tools.openai.refused_options import may_refuse, refused_option
 
 NEVER: Final = frozenset({"model", "prompt", "messages", "image", "mask", "extra_body", "extra_headers", "input"})
-"""What is the request itself: an image without it would be another one."""
+"""Parameters that cannot be left out: without them the image would be another one."""
 
 NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "partial_images": ("partial_image", "stream", "streaming"),
     "image_config": ("aspect_ratio",),
     "size": ("width", "height"),
 }
-"""Further names that servers call options by."""
+"""Other names that servers use for options."""
 
 _TOGETHER: Final = {"partial_images": ("stream",), "stream": ("partial_images",)}
 _MISSING: Final = re.compile(r"required|missing|unknown|unexpected|unrecogni[sz]ed|not permitted|extra|must be", re.I)
@@ -42,13 +42,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class RefusedOptions:
-    """What a server was found not to take.
+    """Options that a server was found to refuse.
 
     Attributes:
-        who: the backend, as messages name it.
+        who: the backend's name in messages.
         secrets: strings that no message may contain.
-        found: option → the server's words.
-        image_field: how files are named in the form of an edit: `image[]`, or `image` for servers that want that.
+        found: option → the server's message.
+        image_field: form field of an edit's files: `image[]`, or `image` for servers that need that.
     """
 
     who: str
@@ -57,24 +57,24 @@ class RefusedOptions:
     image_field: str = "image[]"
 
     def without(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """The options that are left, also of those in `extra_body`."""
+        """The remaining options, including those in `extra_body`."""
         left = {name: value for name, value in options.items() if name not in self.found}
         if isinstance(extra := left.get("extra_body"), Mapping):
             left["extra_body"] = {name: value for name, value in extra.items() if name not in self.found} or None
         return left
 
     def said_of(self, options: Mapping[str, Any]) -> tuple[str, ...]:
-        """What was left out of these options, in words for the record."""
+        """Note for the record on which of these options were left out."""
         asked = {*options, *(options.get("extra_body") or {})}
         left_out = [name for name in self.found if name in asked and name != "stream"]
         return (f"{self.who} does not take {', '.join(left_out)}: asked without",) if left_out else ()
 
     def learn(self, error: Exception, options: Mapping[str, Any], *, editing: bool = False) -> bool:
-        """Whether an error is about something that can be left out or sent in another way, which is known from now on.
+        """Store the option or form that an error refuses, and return whether there is one.
 
         Args:
-            options: as they were sent.
-            editing: whether files were sent in a form.
+            options: as sent.
+            editing: whether files were sent as a form.
         """
         known = to_imagerag_error(error, self.who, self.secrets)
         if not may_refuse(error) or isinstance(known, RefusalError | QuotaError | AuthError):
@@ -86,7 +86,7 @@ class RefusedOptions:
             return True
         sent = [name for name in (*options, *(options.get("extra_body") or {})) if self._may_go(name, options)]
         option = refused_option(error, sent, NAMES)
-        # It is sent because most servers need it, not because somebody asked for it: the first suspect.
+        # Sent by default because most servers need it, not because the user set it: it is removed first.
         if option is None and "response_format" in sent and _ABOUT_OPTIONS.search(said.words or "option"):
             option = "response_format"
         if option is None:
@@ -106,7 +106,7 @@ class RefusedOptions:
 
 
 def no_edits(error: Exception, who: str, path: str) -> BackendError | None:
-    """The error for a server without the endpoint that takes references; None when it is another one."""
+    """Error for a server without the endpoint for references; None for other errors."""
     said = body_of(error)
     if getattr(error, "status_code", None) not in _NO_ROUTE or _ABOUT_MODEL.search(f"{said.words} {said.codes}"):
         return None

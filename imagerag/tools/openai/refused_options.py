@@ -1,7 +1,7 @@
-"""Which of the options sent a server says that it does not take; for generators and judges alike.
+"""Find which option of a request a server refuses; for generators and judges.
 
-A server that refuses an option answers with a status of 4xx, and names the option in `param`, in the `loc` of a
-validation error, or in its words. Such an answer costs nothing: asking again without the option can help.
+A server that refuses an option responds with a 4xx status, and names the option in `param`, in the `loc` of a
+validation error, or in its message. Such a response costs nothing, and a request without the option can help.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import Any, Final
 from imagerag.tools.error_bodies import ErrorBody, body_of, told_in_good_answer
 
 STATUSES: Final = frozenset({400, 404, 405, 415, 422, 501})
-"""404 only where it speaks of what is supported (OpenRouter: "No endpoints found that support tool use")."""
+"""404 only if its message is about supported features (OpenRouter: "No endpoints found that support tool use")."""
 
 _REFUSING: Final = re.compile(
     r"not?\s+(?:be\s+)?(?:support|permit|allow|accept|recogni[sz]|implement|enabl|availab|valid|expect)"
@@ -20,10 +20,10 @@ _REFUSING: Final = re.compile(
     r"|does\s+not\s+(?:exist|have)|supported\s+values|only\s+(?:takes?|accepts?|support)",
     re.I,
 )
-"""Words by which an option is refused."""
+"""Error texts that refuse an option."""
 
 _PLAIN_WORDS: Final = frozenset({"size", "quality", "background", "seed", "user", "stream", "n", "moderation", "mask"})
-"""Options whose names are ordinary words: they must be named as an option, not merely occur."""
+"""Options whose names are ordinary words: they must be quoted as an option, not merely occur."""
 
 _AS_OPTION: Final = (
     r"""(?:invalid|unsupported|unknown|unrecogni[sz]ed|unexpected)\s+{name}\b|"""
@@ -34,11 +34,11 @@ _AS_OPTION: Final = (
 
 
 def refused_option(error: BaseException, sent: Collection[str], names: Mapping[str, Collection[str]]) -> str | None:
-    """The option that an error refuses, of those that were sent; None when it is not that.
+    """The option that an error refuses, among those sent; None for other errors.
 
     Args:
-        sent: options that may be left out.
-        names: further names that servers call them by.
+        sent: options that can be left out.
+        names: other names that servers use for them.
     """
     if not may_refuse(error):
         return None

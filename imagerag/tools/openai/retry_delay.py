@@ -1,8 +1,8 @@
-"""How long a service asks to be left alone, in every way that services say it.
+"""Retry delay that a service requests, in all common formats.
 
 A header (`retry-after`, `retry-after-ms`), a field of the body (Gemini's `retryDelay`, `retry_after` and the like), or
-words ("Please try again in 1m2s"): the longest of these counts. Where none of them is there, the headers that say when
-a limit is reset do (`x-ratelimit-reset-requests: 1m12.5s`), those of limits with something left aside.
+text ("Please try again in 1m2s"): the longest is used. If there is none, the headers with a limit's reset time are used
+(`x-ratelimit-reset-requests: 1m12.5s`), except for limits that are not used up.
 """
 
 import re
@@ -34,11 +34,11 @@ _RESET: Final = re.compile(r"^(?:x-|anthropic-)?rate-?limit-(?:(.+)-)?reset(?:-(
 
 
 def retry_delay(headers: Mapping[str, str], body: str) -> float | None:
-    """Seconds to wait; None when the service does not say.
+    """Seconds to wait; None if the service does not say.
 
     Args:
-        headers: of the answer; their names in any case.
-        body: of the answer, as text.
+        headers: of the response; names in any case.
+        body: of the response, as text.
     """
     given = {name.lower(): value for name, value in headers.items()}
     said = [*_stated(given), *_fields(body), *_worded(body)]
@@ -48,7 +48,7 @@ def retry_delay(headers: Mapping[str, str], body: str) -> float | None:
 
 
 def duration(text: str) -> float | None:
-    """Seconds of "12", "12s", "1m12.5s", "250ms", "1 minute 2 seconds"; None for what is no duration."""
+    """Seconds of "12", "12s", "1m12.5s", "250ms", "1 minute 2 seconds"; None if it is no duration."""
     text = text.strip()
     if re.fullmatch(r"-?\d+(?:\.\d+)?(?:e\d+)?", text, re.I):
         return float(text)
@@ -64,7 +64,7 @@ def _unit(word: str) -> str:
 
 
 def moment(text: str) -> float | None:
-    """Seconds from now to an HTTP date, an ISO 8601 time, or an epoch in seconds or milliseconds; None for others."""
+    """Seconds from now to an HTTP date, an ISO 8601 time, or an epoch in seconds or milliseconds; None otherwise."""
     text = text.strip()
     if re.fullmatch(r"\d{9,16}(?:\.\d+)?", text):
         seconds = float(text)
@@ -79,7 +79,7 @@ def moment(text: str) -> float | None:
 
 
 def _either(text: str) -> float | None:
-    """A duration or a moment, as services mix them; a number from 2001 on is a moment."""
+    """A duration or a point in time, as services mix them; a number from the year 2001 on is a point in time."""
     seconds = duration(text)
     if seconds is None or 1e9 <= seconds < 1e11 or seconds >= 1e12:
         at = moment(text)
@@ -109,7 +109,7 @@ def _worded(body: str) -> Iterator[float]:
     yield from (float(seconds) for seconds in _BARE.findall(body))
     for found in _WORDS.finditer(body):
         words = found[1]
-        while " " in words and duration(words) is None:  # "12 seconds or 3 images": as much of it as is a duration
+        while " " in words and duration(words) is None:  # "12 seconds or 3 images": the part that is a duration
             words = words.rpartition(" ")[0]
         seconds = None if words.isdigit() else duration(words)
         if seconds is not None:
@@ -117,7 +117,7 @@ def _worded(body: str) -> Iterator[float]:
 
 
 def _resets(headers: Mapping[str, str]) -> Iterator[float]:
-    """When limits are reset, those that are used up first, and of these the last."""
+    """Reset times of used-up limits, else of those without a remaining count (latest first), else of the others."""
     used_up: list[float] = []
     unknown: list[float] = []
     others: list[float] = []

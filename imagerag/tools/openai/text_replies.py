@@ -1,4 +1,4 @@
-"""When a model that should draw answers in words."""
+"""Handling of an image model's response that has text only."""
 
 from collections.abc import Collection
 
@@ -8,7 +8,7 @@ from imagerag.tools.openai.errors import redact, refusal, unreadable
 
 
 def no_image_error(who: str, text: str, secrets: Collection[str] = ()) -> ImageRAGError:
-    """The error for an answer without an image: a refusal when its words decline, else one where again can help."""
+    """Error for a response without an image: a refusal if its text declines, otherwise a retryable one."""
     if text and is_refusal(text):
         return refusal(who, text, secrets)
     return unreadable(who, f"words instead of an image: {redact(text, secrets)[:200]}" if text.strip() else "no image")
