@@ -1,7 +1,8 @@
-"""What a proxy says in a header that a call was billed at.
+"""Cost of a call in a proxy's response header.
 
-LiteLLM's proxy knows what the service behind it takes for any model, under whatever name it offers it, and tells it
-in a header of its own. The header is read where all answers pass, and the price is reckoned where the answer is read.
+LiteLLM's proxy knows the price of any model at the service behind it, under whatever name it offers the model, and
+reports it in a header of its own. The HTTP client reads the header, and the adapter that parses the response computes
+the cost.
 """
 
 import math
@@ -15,12 +16,12 @@ _BILLED: ContextVar[list[float] | None] = ContextVar("imagerag_billed_usd", defa
 
 
 def listen() -> None:
-    """Forget what was told of earlier calls; what is told from now on is of this one."""
+    """Clear the billed cost of earlier calls, so that a cost noted from now on belongs to this call."""
     _BILLED.set([])
 
 
 def note(headers: Mapping[str, str]) -> None:
-    """Note what an answer's headers say."""
+    """Note the billed cost in a response's headers."""
     amounts = _BILLED.get()
     if amounts is None or not (text := headers.get(HEADER)):
         return
@@ -28,11 +29,11 @@ def note(headers: Mapping[str, str]) -> None:
         usd = float(text)
     except ValueError:
         return
-    if math.isfinite(usd) and usd > 0:  # anybody could write that it was free
+    if math.isfinite(usd) and usd > 0:  # any server could claim that a call was free
         amounts.append(usd)
 
 
 def billed_usd() -> float | None:
-    """US dollars that the call was billed at; None where nobody said."""
+    """US dollars billed for the call; None if no header reports it."""
     amounts = _BILLED.get()
     return sum(amounts) if amounts else None

@@ -1,4 +1,4 @@
-"""The hook by which an adapter learns what a call cost."""
+"""Price hook by which an adapter computes the cost of a call."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from imagerag.tools.pricing.price_table import Prices
 
 Price = Callable[[str, Mapping[str, Any]], float | None]
-"""(model, the service's own `usage` object) → US dollars; None when the price is not known.
+"""(model, the service's `usage` object) → US dollars; None if the price is not known.
 
 Images endpoints report `input_tokens`, `output_tokens`, `input_tokens_details {text_tokens, image_tokens}`; chat
 completions `prompt_tokens`, `completion_tokens`; OpenRouter adds `cost`. A streamed answer reports it at its end.
@@ -21,9 +21,9 @@ completions `prompt_tokens`, `completion_tokens`; OpenRouter adds `cost`. A stre
 
 
 def cost_of(price: Price | None, model: str, usage: object) -> float | None:
-    """What a call cost, as far as the service told its usage and `price` knows what that costs.
+    """Cost of a call in US dollars, if the service reported its usage and `price` knows its rates.
 
-    What a proxy said in a header that the call was billed at counts as its usage's own `cost`.
+    The billed cost in a proxy's header counts as the usage's own `cost`.
     """
     counted, billed = _mapping(usage), billed_usd()
     if billed is not None and "cost" not in (counted or {}):
@@ -32,7 +32,7 @@ def cost_of(price: Price | None, model: str, usage: object) -> float | None:
 
 
 def usage_of(usage: object) -> dict[str, int]:
-    """Tokens by kind, as the service counted them, without kinds it counted none of; empty when it did not count."""
+    """Tokens by kind as the service counted them, without kinds that are 0; empty if it reported none."""
     tokens = tokens_of(_mapping(usage) or {}) or {}
     return {kind: count for kind, count in tokens.items() if count}
 
@@ -46,11 +46,11 @@ def _mapping(usage: object) -> Mapping[str, Any] | None:
 def price_of(
     prices: "Prices | None", model: str, account: "OpenAICredentials", *, complete: bool = True, local: bool = False
 ) -> Price | None:
-    """The price hook for a model at an account's address; None without a table.
+    """The price hook of a model at an account's address; None without a price table.
 
     Args:
         complete: whether the usage that the service reports covers all that is billed.
-        local: whether what serves it runs models itself, whatever they are called.
+        local: whether the server runs models itself, whatever their names.
     """
     return None if prices is None else prices.of(model, account.host, complete=complete, local=local)
 
@@ -58,19 +58,19 @@ def price_of(
 def tariff_of(
     price: Price | None, *, draws: bool, quality: str | None = None, answer: int | None = None
 ) -> PriceEstimator:
-    """What a price hook knows before a call: nothing, unless it comes from a table of prices."""
+    """Price estimator of a price hook; it knows nothing unless the hook is from a price table."""
     make = getattr(price, "tariff", None)
     tariff = make(draws=draws, quality=quality, answer=answer) if callable(make) else None
     return tariff if isinstance(tariff, PriceEstimator) else PriceEstimator()
 
 
 def words_tariff(chat: object) -> PriceEstimator:
-    """What is known of the price of one answer in words of a model that a judge or an answerer asks."""
+    """Price estimator of one text response of a model, for a judge or an answerer."""
     return tariff_of(getattr(chat, "price", None), draws=False, answer=getattr(chat, "answer_tokens", None))
 
 
 def times(tariff: PriceEstimator, votes: int) -> PriceEstimator:
-    """The tariff of a call that asks a model up to `votes` times."""
+    """Price estimator of a call that requests up to `votes` responses."""
 
     def most(prompt: int, images: int, size: Size | None) -> float | None:
         one = tariff.most(prompt, images, size)

@@ -1,6 +1,6 @@
-"""Prices as the package genai-prices keeps them: its data come with it, and nothing is asked of any server.
+"""Prices from the package genai-prices: its data are part of it, and no server is contacted.
 
-The package costs half a second to import, so it is imported when the price of a hosted model is wanted.
+Importing the package takes half a second, so it is imported when the price of a hosted model is needed.
 """
 
 import re
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 PACKAGE: Final = "genai-prices"
 VENDORS: Final = ("openai", "google", "anthropic", "x-ai")
-"""Whose models nobody can run at home, so a proxy that serves one under its name passes their bill on."""
+"""Vendors whose models cannot be run locally, so that a proxy with such a name passes on the vendor's bill."""
 
 _SOLD: Final = re.compile(
     r"(chatgpt-|gpt-(?!oss|j-|neo|2$|2-)|dall-e|o[134]($|-)|gemini-|imagen-|nano-banana|claude-|grok-)|gpt-image-", re.I
@@ -27,10 +27,10 @@ _ROUTED: Final = (
     "groq", "mistral", "openai", "openrouter", "perplexity", "recraft", "replicate", "runwayml", "sagemaker",
     "stability", "together_ai", "vercel_ai_gateway", "vertex_ai", "xai",
 )  # fmt: skip
-"""How LiteLLM and the like begin the names of models that others bill."""
+"""Prefixes of LiteLLM and the like for models that others bill."""
 
 _OPEN: Final = "gpt-oss"
-"""What OpenAI gave away: `openai/gpt-oss-20b` is its name on Hugging Face, not a proxy's."""
+"""OpenAI's open models: `openai/gpt-oss-20b` is the name on Hugging Face, not a proxy's."""
 
 _DRAWS: Final = re.compile(r"image|banana|imagen|dall-e", re.I)
 _IMAGES_ONLY: Final = re.compile(r"(openai/)?(gpt-image-|chatgpt-image-)", re.I)
@@ -55,7 +55,7 @@ class CatalogueModel:
 
 
 def is_sold(model: str) -> bool:
-    """Whether a name on this machine is that of a model that somebody bills: a proxy's, not one that runs here."""
+    """Whether a model name on this machine is a billed model behind a proxy, not one that runs here."""
     routed, slash, rest = model.partition("/")
     if slash and routed.lower() in _ROUTED and not rest.lower().startswith(_OPEN):
         return True
@@ -64,14 +64,14 @@ def is_sold(model: str) -> bool:
 
 @lru_cache(maxsize=256)
 def at_host(model: str, host: str) -> PriceRow | None:
-    """What a model costs at the service that this host belongs to; None when the catalogue does not say."""
+    """Rates of a model at the service of this host; None if the catalogue has none."""
     provider = _provider_at(host)
     return None if provider is None else _row_of(provider, model)
 
 
 @lru_cache(maxsize=256)
 def at_vendor(model: str) -> PriceRow | None:
-    """What a model costs at whoever made it, for proxies; None when none of the vendors is known to sell it."""
+    """Rates of a model at its vendor, for proxies; None if no vendor is known to sell it."""
     bare = model.rpartition("/")[2]
     rows = (_row_of(provider, bare) for provider in _providers() if provider.id in VENDORS)
     return next((row for row in rows if row is not None), None)
@@ -122,7 +122,7 @@ def _rates(named: dict[str, Any], sent: int, model: str) -> dict[str, float | No
     if _IMAGES_ONLY.match(model):
         rates["image_out"] = rates["text_out"] if rates["image_out"] is None else rates["image_out"]
     elif rates["image_out"] is None and _DRAWS.search(model):
-        rates["text_out"] = None  # what it says of words is far less than what its images cost
+        rates["text_out"] = None  # its text price is far below what its images cost
     if rates["image_in"] is None:
         rates["image_in"] = rates["text_in"]
     return rates
@@ -136,7 +136,7 @@ def _price(price: Any, sent: int) -> float | None:
 
 
 def _since(info: "ModelInfo", prices: "ModelPrice") -> date | None:
-    """Since when this price holds, where the catalogue says so."""
+    """Start date of this price, if the catalogue has one."""
     if not isinstance(info.prices, list):
         return None
     starts = [getattr(one.constraint, "start_date", None) for one in info.prices if one.prices is prices]

@@ -1,4 +1,4 @@
-"""The user's own `prices.toml`, changed row by row; the rest of the file, comments too, stays as it is."""
+"""Edit the user's `prices.toml` row by row; the rest of the file, comments included, stays unchanged."""
 
 import json
 import os
@@ -19,16 +19,16 @@ from imagerag.tools.pricing.price_table import read_table, rows_of
 
 
 def set_price(path: Path, name: str, values: Mapping[str, Any]) -> PriceRow:
-    """Write a model's row, over the fields it had; the file is the old one or the new one, never half of it.
+    """Write a model's row, merged with its old fields. The write is atomic.
 
     Args:
-        path: the file; it is made when there is none.
+        path: the file; created if missing.
         name: the model, `model@host` or `*@host`.
         values: fields of `PriceRow`.
 
     Raises:
-        UsageError: a value that cannot be, or a file that is no table of prices.
-        OSError: it cannot be written.
+        UsageError: an invalid value, or a file that is no price table.
+        OSError: the file cannot be written.
     """
     text = read_table(path) if path.is_file() else ""
     known = rows_of(text, str(path)).get(name)
@@ -52,7 +52,7 @@ def set_price(path: Path, name: str, values: Mapping[str, Any]) -> PriceRow:
 
 
 def _without(text: str, name: str) -> str:
-    """The text without the tables of a model."""
+    """The text without a model's tables."""
     lines, inside = [], False
     for line in text.splitlines():
         if re.match(r"\s*\[", line):

@@ -1,4 +1,4 @@
-"""What one model costs: rates by kind of token, and how many tokens a call can come to."""
+"""Price of one model: rates by kind of token, and upper bounds of a call's tokens."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -13,10 +13,10 @@ from imagerag.tools.pricing.token_usage import Tokens
 MILLION: Final = 1_000_000
 MEGAPIXEL: Final = 1024 * 1024
 JUDGE_WORDS: Final = 16_000
-"""Bytes of instructions and schema, at most, that a judge or an answerer puts around the user's own words."""
+"""Maximum bytes of instructions and schema that a judge or an answerer adds to the user's text."""
 IMAGE_IN_TOKENS: Final = 40_000
-"""Tokens that one image sent to a chat model can count at most, where its row does not say: gpt-4o-mini's 36,835 are
-the most that any vendor's guide tells of an image."""
+"""Maximum tokens of one image sent to a chat model, if its row does not say. gpt-4o-mini's 36,835 is the highest number
+in any vendor's guide."""
 
 
 class Rates(BaseModel):
@@ -33,9 +33,9 @@ class Rates(BaseModel):
     image_out: float | None = Field(default=None, ge=0)
 
     def cost(self, tokens: Tokens) -> float | None:
-        """US dollars for tokens by kind; None when the rate of a kind that was used is not known.
+        """US dollars for tokens by kind; None if the rate of a used kind is not known.
 
-        What is not told apart costs the dearest of what it can be, so a booked cost is never too low.
+        Tokens of an unseparated kind cost the highest rate they may have, so that a booked cost is never too low.
         """
         rates = {
             "text_in": self.text_in,
@@ -58,7 +58,7 @@ class Rates(BaseModel):
 
     @property
     def _cached_image(self) -> float | None:
-        """An image that was cached; where images have a rate of their own, a rate for cached words says nothing."""
+        """Rate of a cached image token; if images have their own rate, the rate of cached text does not apply."""
         if self.cached_image_in is not None:
             return self.cached_image_in
         if self.image_in not in (None, self.text_in):
@@ -67,22 +67,22 @@ class Rates(BaseModel):
 
     @property
     def dearest_in(self) -> float | None:
-        """What a token of input can cost at most, written to a cache or not."""
+        """The higher of the text and image input rates."""
         return max((rate for rate in (self.text_in, self.image_in) if rate is not None), default=None)
 
     @property
     def dearest_out(self) -> float | None:
-        """What a token of output can cost at most."""
+        """The higher of the text and image output rates."""
         return max((rate for rate in (self.text_out, self.image_out) if rate is not None), default=None)
 
     @property
     def written_in(self) -> float | None:
-        """What a token of text that is sent can cost at most: a service may write it to its cache, which is dearer."""
+        """Highest rate of a text input token: a service may write it to its cache, which costs more."""
         return max((rate for rate in (self.text_in, self.cache_write_in) if rate is not None), default=None)
 
 
 class PriceRow(Rates):
-    """What one model costs; the comments of `prices.toml` say what each field means. None is not known."""
+    """Price of one model; the comments of `prices.toml` explain the fields. None is not known."""
 
     as_of: date | None = None
     source: str = ""
@@ -94,17 +94,17 @@ class PriceRow(Rates):
 
     @property
     def priced(self) -> bool:
-        """Whether it says anything about money; a row of token counts alone does not."""
+        """Whether the row has any price; token counts alone are none."""
         rates = (self.text_in, self.image_in, self.text_out, self.image_out, self.per_call)
         return bool(self.per_image) or any(rate is not None for rate in rates)
 
     def rates_for(self, sent: int) -> Rates:
-        """The rates of a call with so many tokens of input: long ones can be dearer, all of their tokens."""
+        """Rates of a call with this many input tokens: for long inputs all tokens can cost more."""
         passed = [start for start in self.above if sent > start]
         return self.above[max(passed)] if passed else self
 
     def cost(self, tokens: Tokens) -> float | None:
-        """US dollars for tokens by kind; None when the rate of a kind that was used is not known."""
+        """US dollars for tokens by kind; None if the rate of a used kind is not known."""
         rates = self.rates_for(sum(count for kind, count in tokens.items() if kind.endswith("_in")))
         return super().cost(tokens) if rates is self else rates.cost(tokens)
 
@@ -118,14 +118,14 @@ class PriceRow(Rates):
         quality: str | None,
         answer: int | None = None,
     ) -> float | None:
-        """US dollars that one call can cost at most; None when the row does not say enough.
+        """Maximum cost of one call in US dollars; None if the row lacks a needed field.
 
         Args:
-            prompt: its length in bytes, which no tokenizer's count exceeds.
-            images: how many are sent.
+            prompt: its length in bytes, an upper bound of its tokens.
+            images: number of images that are sent.
             size: None is the model's own choice.
-            draws: whether an image is asked for, or words.
-            answer: how many tokens it may say in words; None is any number.
+            draws: whether an image is requested, or text.
+            answer: maximum number of text tokens of the response; None for no limit.
         """
         if self.per_call is not None:
             return self.per_call
@@ -151,15 +151,15 @@ class PriceRow(Rates):
         rates = self.rates_for(text + seen)
         if rates.written_in is None or rates.dearest_out is None:
             return None
-        # Chat models count an image as input like any other, unless they have a rate of their own for it.
+        # Chat models count an image as normal input, unless they have a rate of their own for images.
         look = max(rates.written_in, rates.image_in or 0.0)
         return (text * rates.written_in + seen * look + answer * rates.dearest_out) / MILLION
 
 
 def _dearest(table: Mapping[str, Mapping[str, float]], size: Size | None, quality: str | None) -> float | None:
-    """The dearest entry that size and quality allow; None when one of them is not in the table.
+    """The most expensive entry that size and quality allow; None if one of them is not in the table.
 
-    A size without an entry of its own counts as the whole megapixels it begins, where the table has such an entry.
+    A size without an entry counts as its megapixels rounded up, if the table has such an entry.
     """
     named = table.get(str(size) if size else "auto") or table.get("any")
     if named is not None:

@@ -1,8 +1,8 @@
-"""What models cost, and the `price` hook and tariff that adapters are made with.
+"""Model prices, and the price hooks and estimators of adapters.
 
-Rates come from the package genai-prices, how many tokens an image is from `prices.toml` beside this module, and the
-user's own `prices.toml` goes before both. What none of them holds is not known, and an unknown price is None, never
-zero. What runs on the user's own machine is free; a model that is sold is not, though a proxy here hands it on.
+Rates come from the package genai-prices, image token counts from `prices.toml` beside this module; the user's own
+`prices.toml` overrides both. A price that none of them has is None, never zero. Models on the user's own machine are
+free, except models that are sold: a proxy on this machine passes on their bill.
 """
 
 import os
@@ -32,19 +32,19 @@ FILE: Final = "prices.toml"
 ENVIRONMENT: Final = "IMAGERAG_PRICES"
 OFFICIAL: Final = "api.openai.com"
 TELLS_COST: Final = frozenset({"openrouter.ai"})
-"""Hosts whose usage says what was billed, in US dollars."""
+"""Hosts whose usage reports the billed cost, in US dollars."""
 
 PARTIAL_TOKENS: Final = 100
-"""Image tokens that one unfinished image of a stream costs beside the image itself (OpenAI's image guide)."""
+"""Extra image tokens of one partial image of a stream (OpenAI's image guide)."""
 
 
 @dataclass(frozen=True)
 class ModelPrice:
-    """The `Price` hook of one model on one host (see `tools/pricing/call_cost.py`), and its tariff.
+    """Price hook of one model on one host (see `tools/pricing/call_cost.py`), and its estimator.
 
     Attributes:
-        row: None when nobody wrote down what it costs.
-        free: it runs on the user's own machine.
+        row: None if no table has the model.
+        free: whether it runs on the user's own machine.
         complete: whether the usage that the service reports covers all that is billed.
     """
 
@@ -54,9 +54,9 @@ class ModelPrice:
     complete: bool = True
 
     def __call__(self, model: str, usage: Mapping[str, Any]) -> float | None:
-        """US dollars of one call; None when that is not known."""
-        # A proxy on this machine may hand on what a service behind it billed, under any name of a model.
-        # Anybody could write that it was free; OpenRouter alone is believed.
+        """US dollars of one call; None if not known."""
+        # A proxy on this machine may pass on a bill of a service behind it, under any model name.
+        # Any server could claim that a call was free; only OpenRouter is trusted.
         billed = usage.get("cost") if self.tells_cost or self.row is None else None
         if isinstance(billed, int | float) and not isinstance(billed, bool) and (billed > 0 or self.tells_cost):
             return max(0.0, float(billed))
@@ -67,16 +67,16 @@ class ModelPrice:
 
     @property
     def bounded(self) -> bool:
-        """Whether an answer in words costs money by its length: who asks is to say how long it may be."""
+        """Whether a text response costs money by its length, so that the caller must limit it."""
         return self.row is not None and self.row.per_call is None and bool(self.row.text_out)
 
     def tariff(self, *, draws: bool, quality: str | None = None, answer: int | None = None) -> PriceEstimator:
-        """What is known before a call.
+        """Estimator of the cost before a call.
 
         Args:
-            draws: whether the model is asked for images, or for words.
-            quality: what the adapter asks for; None is any.
-            answer: how many tokens the model may say in words; None is any number.
+            draws: whether an image is requested, or text.
+            quality: the adapter's quality; None for any.
+            answer: maximum number of text tokens of the response; None for no limit.
         """
         row = self.row
         if row is None:
@@ -93,12 +93,12 @@ class ModelPrice:
 
 @dataclass(frozen=True)
 class Prices:
-    """The user's table, over the packaged ones.
+    """The user's price table, over the packaged ones.
 
     Attributes:
-        rows: the user's own, by model, or `model@host`.
-        sources: where prices come from; the later ones go before the earlier.
-        counts: how many tokens the images of a model are, by the beginning of its name.
+        rows: the user's rows, by model, or `model@host`.
+        sources: names of the tables; later ones override earlier ones.
+        counts: token counts of images, by the start of a model's name.
     """
 
     rows: Mapping[str, PriceRow] = field(default_factory=dict)
@@ -107,10 +107,10 @@ class Prices:
 
     @classmethod
     def load(cls, *folders: str | os.PathLike[str]) -> "Prices":
-        """The packaged tables, then `prices.toml` in each folder, then the file that IMAGERAG_PRICES names.
+        """Load the packaged tables, then `prices.toml` of each folder, then the file in IMAGERAG_PRICES.
 
         Raises:
-            UsageError: one of them is not such a table, or the named one is not there.
+            UsageError: a file is no price table, or the one in IMAGERAG_PRICES does not exist.
         """
         counts, packaged = _packaged()
         rows: dict[str, PriceRow] = {}
@@ -128,13 +128,13 @@ class Prices:
     def of(self, model: str, host: str, *, complete: bool = True, local: bool = False) -> ModelPrice:
         """The price of a model on a host.
 
-        The user's row for the very model on that host comes first, then the one for the model without the date at its
-        name's end, then the one for the whole host, then the catalogue. On this machine a model that is sold costs
-        what its vendor takes, since a proxy hands the bill on; every other is free.
+        In order of precedence: the user's row for the model on that host, for the model without the date at its name's
+        end, and for the whole host; then the catalogue. On this machine a model that is sold costs its vendor's price,
+        since a proxy passes on the bill; any other model is free.
 
         Args:
             complete: whether the usage that the service reports covers all that is billed.
-            local: whether what serves it runs models itself, whatever they are called.
+            local: whether the server runs models itself, whatever their names.
         """
         undated = _undated(model)
         names = [model, undated] if host == OFFICIAL else [f"{model}@{host}", f"{undated}@{host}"]
@@ -149,7 +149,7 @@ class Prices:
         return ModelPrice(row, free=here and not sold, tells_cost=host in TELLS_COST, complete=complete)
 
     def _counted(self, model: str, row: PriceRow) -> PriceRow:
-        """The row, with the tokens of an image where it does not say them itself."""
+        """The row, with the packaged image token counts if it has none."""
         bare = model.rpartition("/")[2].lower()
         fitting = [name for name in self.counts if bare == name or bare.startswith(f"{name}-")]
         if not fitting:
@@ -161,7 +161,7 @@ class Prices:
 
 @cache
 def _packaged() -> tuple[Mapping[str, PriceRow], str]:
-    """The tokens of images that the package knows, and what its tables are called."""
+    """The packaged image token counts, and the names of the packaged tables."""
     counts = rows_of((files("imagerag.tools.pricing") / FILE).read_text(encoding="utf-8"), FILE)
     return MappingProxyType(counts), f"{PACKAGE} {version(PACKAGE)}, {FILE} (packaged)"
 
@@ -184,10 +184,10 @@ def _undated(model: str) -> str:
 
 
 def read_table(path: Path) -> str:
-    """The text of a table of prices.
+    """Read the text of a price table.
 
     Raises:
-        UsageError: it cannot be read.
+        UsageError: the file cannot be read.
     """
     try:
         return read_regular_text(path)
@@ -196,10 +196,10 @@ def read_table(path: Path) -> str:
 
 
 def rows_of(text: str, where: str) -> dict[str, PriceRow]:
-    """The rows of a table.
+    """Parse the rows of a price table.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is no price table.
     """
     try:
         found = tomllib.loads(text)

@@ -1,18 +1,18 @@
-"""What a service says it counted, as tokens by kind."""
+"""Token counts by kind from a service's usage report."""
 
 from collections.abc import Mapping
 from typing import Any
 
 Tokens = dict[str, int]
-"""By kind: `text_in`, `image_in`, `any_in` (not told apart), `cached_in`, `cached_image_in`, `cache_write_in`,
+"""Tokens by kind: `text_in`, `image_in`, `any_in` (not separated), `cached_in`, `cached_image_in`, `cache_write_in`,
 `text_out`, `image_out`, `any_out`."""
 
 
 def tokens_of(usage: Mapping[str, Any]) -> Tokens | None:
-    """Tokens by kind, from the usage of an Images answer, a chat completion or a LangChain message.
+    """Tokens by kind, from the usage of an Images response, a chat completion or a LangChain message.
 
     Returns:
-        None when the usage does not say how many tokens went in and came out.
+        None if the usage lacks the total of input or output tokens.
     """
     went_in = _first(usage, "input_tokens", "prompt_tokens")
     came_out = _first(usage, "output_tokens", "completion_tokens")
@@ -24,8 +24,8 @@ def tokens_of(usage: Mapping[str, Any]) -> Tokens | None:
 
 
 def _split(details: Mapping[str, Any], total: int, way: str) -> Tokens:
-    """Text, images, and the rest. Input read from a cache or written to one is counted among them, and taken out:
-    of the rest first, then of the text, whose cache saves least, then of the images."""
+    """Split into text, images, and the rest. Input tokens that were read from or written to a cache are included in
+    these counts, and are subtracted: first from the rest, then from text, whose cache saves least, then from images."""
     kinds = {name: _first(details, f"{name}_tokens") or 0 for name in ("text", "image")}
     kinds["any"] = max(0, total - sum(kinds.values()))
     found: Tokens = {}
