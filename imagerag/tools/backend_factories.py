@@ -1,4 +1,4 @@
-"""The functions that make backends of built-in providers from their specs; `registry.py` names them."""
+"""Factories of the built-in providers' backends from their specs, named by `registry.py`."""
 
 from typing import Final
 
@@ -10,7 +10,7 @@ from imagerag.tools.registry import has_provider, judge_of_encoder, make_embedde
 from imagerag.tools.spec import BackendSpec
 
 DEFAULT_OPEN_CLIP: Final = "ViT-B-32-quickgelu/openai"
-"""For real photos: the encoder of the paper."""
+"""For real photos: the paper's encoder."""
 
 
 def open_clip_embedder(spec: BackendSpec) -> Embedder:
@@ -20,9 +20,9 @@ def open_clip_embedder(spec: BackendSpec) -> Embedder:
 
 
 def clip_judge(spec: BackendSpec, *, embedder: Embedder | None = None) -> Judge:
-    """`clip` (looks through `embedder`), `clip:NAME/TAG` and `clip:PROVIDER:MODEL` (through an embedder of its own).
+    """`clip` (uses `embedder`), `clip:NAME/TAG` and `clip:PROVIDER:MODEL` (use an embedder of their own).
 
-    Through an encoder that has a judge of its own, it is that judge, whatever it was called.
+    If the encoder has a judge of its own, that judge is made instead.
     """
     spec.refuse_address()
     if spec.model:

@@ -1,8 +1,8 @@
-"""Which key goes where: the one place that decides it, for every adapter.
+"""Assign API keys to addresses, in one place for all adapters.
 
-A key goes to the host it belongs to, and to the address that the user set beside it (OPENAI_BASE_URL). Any other
-address gets none, unless its spec names the variable: `openai:MODEL?key_env=OUR_KEY@https://models.example.org/v1`. No
-key, and no password of an address, leaves this machine unencrypted.
+A key is sent to the host it belongs to, and to the address that the user set beside it (OPENAI_BASE_URL). Any other
+address gets none, unless its spec names the variable: `openai:MODEL?key_env=OUR_KEY@https://models.example.org/v1`.
+Keys, and passwords in addresses, never leave this machine unencrypted.
 """
 
 import os
@@ -22,7 +22,7 @@ KEYS: Final[Mapping[str, str]] = {
     "openrouter.ai": "OPENROUTER_API_KEY",
     "generativelanguage.googleapis.com": "GEMINI_API_KEY",
 }
-"""Services that always want a key of their own, and the variable it is kept in."""
+"""Services that always require a key of their own, and its environment variable."""
 
 HUB_KEYS: Final = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 HUB_ADDRESS: Final = "HF_ENDPOINT"
@@ -33,9 +33,9 @@ class Key:
     """The key to an address.
 
     Attributes:
-        value: None when there is none.
-        variable: where it is kept, or has to be; None where the address wants none that is known of.
-        named: whether the user said so himself.
+        value: None if there is none.
+        variable: the environment variable that holds, or must hold, it; None if the address is not known to need one.
+        named: whether the user explicitly assigned this key to this address.
     """
 
     value: str | None = field(default=None, repr=False)
@@ -44,23 +44,23 @@ class Key:
 
 
 class Variable:
-    """How the option `key_env` is read (see `options.py`)."""
+    """Reader of the option `key_env` (see `spec_options.py`)."""
 
     wanted: Final = "the name of an environment variable in capitals, such as OUR_KEY, and not the key itself"
 
     def read(self, text: str) -> str:
-        """The name itself."""
+        """Return the name."""
         if not VARIABLE.fullmatch(text):
             raise ValueError(text)
         return text
 
 
 def key_to(address: str, *, key: str | None = None, key_env: str | None = None) -> Key:
-    """The key that may go to an address.
+    """The key that may be sent to an address.
 
     Args:
-        key: given by a program for this very address.
-        key_env: the variable that the spec names for it.
+        key: given by a program for this address.
+        key_env: the variable that the spec names.
     """
     if key:
         return Key(key, named=True)
@@ -75,15 +75,15 @@ def key_to(address: str, *, key: str | None = None, key_env: str | None = None) 
 
 
 def own_address() -> str:
-    """The address that the user set beside OPENAI_API_KEY, without passwords in it; empty when there is none."""
+    """The address in OPENAI_BASE_URL, beside OPENAI_API_KEY, without passwords; empty if there is none."""
     return public_address(os.environ.get(OPENAI_ADDRESS, "").strip())
 
 
 def check_encrypted(address: str, who: str, key: Key) -> None:
-    """See that nothing secret would leave this machine in the clear.
+    """Check that no secret would leave this machine unencrypted.
 
     Raises:
-        AuthError: it would; the message says what to type.
+        AuthError: one would; the message says what to type.
     """
     scheme, host, _ = origin(address)
     if scheme == "https" or is_this_machine(host):
@@ -101,11 +101,11 @@ def check_encrypted(address: str, who: str, key: Key) -> None:
 
 
 def no_key(who: str, address: str, key: Key) -> AuthError | None:
-    """What to say when a key is wanted that is not there; None where it may be that none is wanted."""
+    """Message for a missing key; None if the address may need none."""
     if key.value or not key.variable:
         return None
     if key.named and key.variable != KEYS.get(origin(address)[1]) and key.variable == OPENAI_KEY:
-        return None  # a server of one's own behind OPENAI_BASE_URL; many want no key
+        return None  # a server of the user's behind OPENAI_BASE_URL; many need no key
     return _unsent(f"{who} needs a key: set {key.variable}, or name another server, for instance PROVIDER:MODEL@URL")
 
 
@@ -116,7 +116,8 @@ def _unsent(message: str) -> AuthError:
 
 
 def is_this_machine(host: str) -> bool:
-    """Whether what is sent to a host cannot leave this machine: a name below `localhost` may be anybody's."""
+    """Whether requests to a host stay on this machine; names below `localhost` may resolve elsewhere, and do not
+    count."""
     try:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -124,15 +125,15 @@ def is_this_machine(host: str) -> bool:
 
 
 def key_variables() -> list[str]:
-    """The environment variables that keys are kept in."""
+    """The environment variables that hold keys."""
     return sorted(set(KEYS.values()))
 
 
 def check_hub(who: str) -> None:
-    """See that the token of the Hugging Face hub would not leave this machine in the clear.
+    """Check that the Hugging Face token would not leave this machine unencrypted.
 
     Raises:
-        AuthError: HF_ENDPOINT is an address without encryption, and there is a token.
+        AuthError: HF_ENDPOINT is an unencrypted address, and there is a token.
     """
     address = os.environ.get(HUB_ADDRESS, "").strip()
     if not address:

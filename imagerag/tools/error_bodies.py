@@ -1,8 +1,8 @@
-"""What a service says in the body of an error, whatever shape that body has.
+"""Parse the body of a service's error, whatever its shape.
 
-Shapes seen: `{"error": {…}}` (OpenAI), `[{"error": {…}}]` (Gemini), `{"error": "text"}` (Ollama, Hugging Face),
+Known shapes are `{"error": {…}}` (OpenAI), `[{"error": {…}}]` (Gemini), `{"error": "text"}` (Ollama, Hugging Face),
 `{"detail": …}` (FastAPI), `{"message": …}` (LiteLLM, Mistral), `{"errors": […]}` (Cloudflare), `{"object": "error", …}`
-(vLLM), JSON inside of a text, a page of HTML (proxies), and each of them with status 200.
+(vLLM), JSON inside text, an HTML page (proxies), and each of them with status 200.
 """
 
 import json
@@ -13,10 +13,10 @@ from html import unescape
 from typing import Any, Final
 
 WORDS: Final = ("message", "msg", "error_description", "detail", "details", "error_message", "error", "title", "reason")
-"""Fields that hold a service's own words, the best first."""
+"""Fields with a service's own message, in order of preference."""
 
 RESULTS: Final = frozenset({"choices", "data", "output", "images", "object", "candidates"})
-"""Fields of answers that are no errors."""
+"""Fields of responses that are no errors."""
 
 STATUS_OF: Final[Mapping[str, int]] = {
     "resource_exhausted": 429,
@@ -45,13 +45,13 @@ STATUS_OF: Final[Mapping[str, int]] = {
     "internal": 500,
     "server_error": 500,
 }
-"""The HTTP status that an error's own name stands for, lower case: OpenAI's codes and types, Google's status names."""
+"""HTTP status for an error's name, lower case: OpenAI's codes and types, Google's status names."""
 
 UNTOLD_STATUS: Final = 502
-"""For an error in an answer with status 200 that names none."""
+"""HTTP status for an error in a 200 response that names none."""
 
 IN_GOOD_ANSWER: Final = "imagerag.error_in_good_answer"
-"""Marks a response whose error came with status 200."""
+"""Header that marks a response whose error came with status 200."""
 
 _PIXELS: Final = r";base64,|[\"'](?:iVBORw0KGgo|/9j/|UklGR|R0lGOD)|[A-Za-z0-9+/]{512}"
 _ENCODED: Final = re.compile(_PIXELS)
@@ -64,13 +64,13 @@ _DEEPEST: Final = 6
 
 @dataclass(frozen=True)
 class ErrorBody:
-    """An error's body, read.
+    """A parsed error body.
 
     Attributes:
-        words: what the service says; empty when it says nothing.
-        facts: the object that holds them: code, type, param and whatever else the service tells.
-        where: the fields of the request that are found fault with, for instance `("response_format",)`.
-        whole: the body as text, to look for further facts in.
+        words: the service's message; empty if there is none.
+        facts: the object with the error's fields: code, type, param and any others.
+        where: the invalid fields of the request, for instance `("response_format",)`.
+        whole: the body as text, for further searches.
     """
 
     words: str = ""
@@ -80,7 +80,7 @@ class ErrorBody:
 
     @property
     def codes(self) -> frozenset[str]:
-        """What the error is called: its code, type and status, and those of an inner error; lower case."""
+        """Names of the error: its code, type and status, and those of an inner error; lower case."""
         inner = self.facts.get("innererror")
         names = [self.facts.get(name) for name in ("code", "type", "status")]
         names.append(inner.get("code") if isinstance(inner, Mapping) else None)
@@ -97,7 +97,7 @@ class ErrorBody:
 
 
 def read_body(body: object) -> ErrorBody:
-    """Read an error's body: JSON that was parsed already, or text."""
+    """Parse an error's body: JSON that was already parsed, or text."""
     whole = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False, default=str)
     if isinstance(body, str):
         body = _parsed(body)
@@ -108,11 +108,11 @@ def read_body(body: object) -> ErrorBody:
 
 
 def body_of(error: BaseException) -> ErrorBody:
-    """What the service said with an error of its client."""
+    """The parsed body of a client's exception."""
     response = getattr(error, "response", None)
     try:
         text = "" if response is None else response.text
-    except Exception:  # a stream that was never read
+    except Exception:  # a stream whose body was not read
         text = ""
     body = getattr(error, "body", None)
     return read_body(text or ("" if body is None else body))
@@ -125,7 +125,7 @@ def told_in_good_answer(error: BaseException) -> bool:
 
 
 def in_good_answer(body: object) -> ErrorBody | None:
-    """The error that an answer with status 200 is; None when it is an answer."""
+    """The error in a response with status 200; None if it holds none."""
     found = body[0] if isinstance(body, list) and body else body
     if not isinstance(found, Mapping):
         return None
@@ -140,16 +140,16 @@ def in_good_answer(body: object) -> ErrorBody | None:
 
 
 def holds_image(text: str, *, broken: bool = False) -> bool:
-    """Whether an answer has an image in it, whole or in part.
+    """Whether a response holds an image, complete or in part.
 
     Args:
-        broken: it breaks off, perhaps before an image that it names.
+        broken: whether the response is cut off, perhaps before an image that it announces.
     """
     return (_BEGUN if broken else _ENCODED).search(text) is not None
 
 
 def is_page(text: str) -> bool:
-    """Whether a text is a page of HTML."""
+    """Whether a text is an HTML page."""
     return bool(_PAGE.search(text[:2000]))
 
 
@@ -161,7 +161,7 @@ def _parsed(text: str) -> object:
 
 
 def _facts(body: object, depth: int) -> Mapping[str, Any]:
-    """The innermost object that says what happened."""
+    """The innermost object that describes the error."""
     if isinstance(body, list):
         return _facts(body[0], depth + 1) if body and depth < _DEEPEST else {}
     if not isinstance(body, Mapping):
@@ -192,7 +192,7 @@ def _words(body: object, depth: int) -> str:
 
 
 def _text(text: str, depth: int) -> str:
-    """A text's words: those inside it where it is JSON again, or a page of HTML."""
+    """Plain text of a text, also if it is JSON again, or an HTML page."""
     text = text.strip()
     if text[:1] in "[{" and depth < _DEEPEST and not isinstance(inner := _parsed(text), str):
         return _words(inner, depth + 1) or text
@@ -204,14 +204,14 @@ def _text(text: str, depth: int) -> str:
 
 
 def _upstream(facts: Mapping[str, Any]) -> str:
-    """What the provider behind a router said (OpenRouter's "Provider returned error")."""
+    """Message of the provider behind a router (OpenRouter's "Provider returned error")."""
     metadata = facts.get("metadata")
     raw = metadata.get("raw") if isinstance(metadata, Mapping) else None
     return _words(raw, 1) if raw else ""
 
 
 def _beside(body: object) -> str:
-    """The message beside an error that is but a short name: `{"error": "invalid", "message": "…"}`."""
+    """Message beside an error that is only a short name: `{"error": "invalid", "message": "…"}`."""
     if not isinstance(body, Mapping) or not isinstance(body.get("error"), str):
         return ""
     return next((words for name in WORDS if name != "error" and (words := _words(body.get(name), 1))), "")

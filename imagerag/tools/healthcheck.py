@@ -1,4 +1,4 @@
-"""Whether a backend can be reached, without asking it to work: no image is drawn and nothing is paid."""
+"""Check that a backend is reachable, without generating anything or any cost."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,20 +12,20 @@ from imagerag.tools.spec import BackendSpec
 
 TIMEOUT_S: Final = 5.0
 SERVED: Final = frozenset({"openai", "openai-chat", "openai-responses", "localai"})
-"""Providers behind an address, which list their models."""
+"""Providers with an address that lists their models."""
 
 LOCALAI_URL: Final = "http://localhost:8080/v1"
 
 
 @dataclass(frozen=True, kw_only=True)
 class HealthStatus:
-    """What was found of one backend.
+    """Result of checking one backend.
 
     Attributes:
-        identity: what records will call it; empty when it cannot be made.
-        reachable: None where that cannot be known without calling it.
-        listed: whether the server lists the model; None when there is no such list.
-        detail: one line for people.
+        identity: its identity in records; empty if the backend cannot be made.
+        reachable: None if only a call could show it.
+        listed: whether the server lists the model; None if it has no list.
+        detail: one line for display.
     """
 
     identity: str = ""
@@ -37,11 +37,11 @@ class HealthStatus:
 async def check_health(
     spec: BackendSpec, role: Role, *, part: Any = None, timeout_s: float = TIMEOUT_S
 ) -> HealthStatus:
-    """Look whether the backend of a spec is there. Never raises what the backend does wrong.
+    """Check the backend of a spec. Never raises the backend's errors.
 
     Args:
-        part: what the spec names, where it was made already (a reranker is made of a judge, too).
-        timeout_s: how long a server may take to list its models, in seconds.
+        part: the backend of the spec, if it was made already (a reranker may use a judge).
+        timeout_s: timeout of the server's model list, in seconds.
     """
     try:
         found = (part or _made(spec, role)).identity
@@ -74,7 +74,7 @@ async def _listed(spec: BackendSpec, identity: str, timeout_s: float) -> HealthS
         return HealthStatus(identity=identity, reachable=False, detail=str(error))
     if not found:
         return HealthStatus(identity=identity, reachable=True, detail="answers, but lists no models")
-    # A spec without a model names the provider's default, which its identity tells.
+    # A spec without a model means the provider's default, which is in the identity.
     model = spec.model or identity.partition(":")[2].partition("@")[0].partition("?")[0]
     if model in found:
         return HealthStatus(identity=identity, reachable=True, listed=True, detail="answers, and has the model")

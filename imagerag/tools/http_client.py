@@ -1,4 +1,4 @@
-"""HTTP connections to model services: one client for all calls of an event loop."""
+"""HTTP client for model services: one for all calls of an event loop."""
 
 import asyncio
 import base64
@@ -28,51 +28,51 @@ from imagerag.tools.pricing.billed_cost import note
 OPENAI_HOST: Final = "api.openai.com"
 
 SENT_WHOLE: Final = 1 << 20
-"""Bytes of a request that are put together and sent at once; what is larger is not copied."""
+"""Maximum bytes of a request that are joined and sent at once; larger ones are not copied."""
 
 _LONGEST_ERROR: Final = 1 << 18
-"""Characters; what is longer holds images."""
+"""Characters; longer bodies hold images."""
 
 _clients: "WeakKeyDictionary[asyncio.AbstractEventLoop, httpx2.AsyncClient]" = WeakKeyDictionary()
 
 
 def http_client() -> httpx2.AsyncClient:
-    """The client of the running event loop, not to be closed. Each request says its own timeout.
+    """The client of the running event loop; do not close it. Each request has its own timeout.
 
-    It keeps no idle connection: an answer takes seconds, and nothing is left open when a loop or a program ends.
+    It keeps no idle connections: responses take seconds anyway, and nothing stays open when a loop or program ends.
     """
     loop = asyncio.get_running_loop()
     if loop not in _clients:
         hooks = {"response": [_note_bill, _stay_at_origin, _name_errors]}
-        # trust_env: the client would make transports for proxies by itself, which know nothing of credentials.
+        # trust_env: the client would make its own transports for proxies, which do not handle credentials.
         _clients[loop] = openai.DefaultAsyncHttpxClient(transport=_Routes(), trust_env=False, event_hooks=hooks)
     return _clients[loop]
 
 
 @lru_cache(maxsize=1)
 def ssl_context() -> ssl.SSLContext:
-    """The trusted certificates, read once: reading them takes longer than everything else about a client."""
+    """The trusted certificates, cached because reading them takes most of the time of making a client."""
     return httpx2.create_ssl_context()
 
 
 class _Routes(httpx2.AsyncBaseTransport):
-    """Sends each request directly, or through the proxy of the environment, with what is secret of its address.
+    """Transport that sends each request directly or through the environment's proxy, with the address's credentials.
 
-    What goes to this machine never goes through a proxy, which would read its key.
+    Requests to this machine never use a proxy, which could read their key.
     """
 
     def __init__(self) -> None:
         self._made: dict[str, httpx2.AsyncHTTPTransport] = {}
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """The answer to one request."""
-        if request.url.host != OPENAI_HOST:  # the client says whose account it is, whoever is asked
+        """Send one request."""
+        if request.url.host != OPENAI_HOST:  # the client sends these account headers to any server
             for name in ("openai-organization", "openai-project"):
                 request.headers.pop(name, None)
         return await self._by(proxy_of(request.url)).handle_async_request(_with_credentials(request))
 
     async def aclose(self) -> None:
-        """Close whatever is open."""
+        """Close all connections."""
         for transport in self._made.values():
             await transport.aclose()
 
@@ -85,7 +85,7 @@ class _Routes(httpx2.AsyncBaseTransport):
 
 
 def proxy_of(url: httpx2.URL) -> str:
-    """The proxy that the environment names for an address; empty where a request goes directly."""
+    """The environment's proxy for an address; empty if requests go directly."""
     if is_this_machine(url.host):
         return ""
     named = getproxies()
@@ -96,7 +96,7 @@ def proxy_of(url: httpx2.URL) -> str:
 
 
 def _with_credentials(request: httpx2.Request) -> httpx2.Request:
-    """The request with the password and the keys of its address, which nothing above this may see or log."""
+    """Add the address's password and keys to a request, so that no layer above can see or log them."""
     known = credentials_of(str(request.url))
     if known is None:
         return request
@@ -109,7 +109,7 @@ def _with_credentials(request: httpx2.Request) -> httpx2.Request:
 
 
 class _DeliveryTrackingTransport(httpx2.AsyncHTTPTransport):
-    """Sends a form of several files at once; part by part takes longer than all else about such a request."""
+    """Sends a form with several files in one piece; part by part takes longer than all other steps of a request."""
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if int(request.headers.get("content-length", SENT_WHOLE + 1)) <= SENT_WHOLE:
@@ -118,13 +118,13 @@ class _DeliveryTrackingTransport(httpx2.AsyncHTTPTransport):
 
 
 async def _note_bill(response: httpx2.Response) -> None:
-    """Note what a proxy says that the call was billed at."""
+    """Note the cost in a proxy's response header."""
     if response.status_code == 200:
         note(response.headers)
 
 
 async def _stay_at_origin(response: httpx2.Response) -> None:
-    """Let no redirect to another server be followed: neither a key nor an image goes where nobody sent it."""
+    """Block redirects to other servers, so that neither keys nor images are sent there."""
     if response.has_redirect_location:
         asked = str(response.request.url)
         if origin(urljoin(asked, response.headers["location"])) != origin(asked):
@@ -132,9 +132,9 @@ async def _stay_at_origin(response: httpx2.Response) -> None:
 
 
 async def _name_errors(response: httpx2.Response) -> None:
-    """Let an error that comes with status 200 be seen as one: as JSON, or as a page of HTML where JSON was asked for.
+    """Give an error in a response with status 200 an error status: JSON, or an HTML page instead of the expected JSON.
 
-    The client then raises it like any other, with the server's own words.
+    The client then raises it like any other error, with the server's message.
     """
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     if response.status_code == 200 and kind.startswith("image/"):
@@ -150,14 +150,14 @@ async def _name_errors(response: httpx2.Response) -> None:
 
 
 async def _as_json(response: httpx2.Response) -> None:
-    """Let an image that comes by itself be seen as the answer that it stands for; the client would read it as text."""
+    """Wrap a bare image body as the equivalent JSON response; the client would read it as text."""
     image = b64encode(await response.aread()).decode()
     response._content = json.dumps({"data": [{"b64_json": image}]}).encode()
     response.headers["content-type"] = "application/json"
 
 
 def error_in(text: str, *, page: bool = False) -> ErrorBody | None:
-    """The error that the text of an answer with status 200 is; None when it is an answer."""
+    """The error in the text of a response with status 200; None if it holds none."""
     if page:
         return read_body(text)
     if len(text) > _LONGEST_ERROR:

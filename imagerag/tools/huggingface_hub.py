@@ -1,7 +1,7 @@
-"""Hugging Face's hub, asked only where it answers.
+"""Access to the Hugging Face hub, in offline mode if it is unreachable.
 
-Its client tries again for most of a minute when there is no network, and writes about each try. Where one connection
-shows that nobody answers, it is told to look into its cache alone; what is not there is then an error at once.
+Without a network, the hub's client retries for most of a minute and logs each attempt. If a single connection fails,
+the client is restricted to its cache; a missing file is then an error at once.
 """
 
 import socket
@@ -16,15 +16,15 @@ from urllib.request import getproxies, proxy_bypass
 _TIMEOUT_S: Final = 4.0
 _LOCK: Final = Lock()
 _WITHOUT: Final[list[object]] = []
-"""The blocks that are without the hub."""
+"""The contexts that are in offline mode."""
 
 
 @contextmanager
 def hub(name: str | None) -> Iterator[None]:
-    """A block that may ask the hub: in its client's offline mode when nobody answers there.
+    """Context for hub access: in the client's offline mode if the hub is unreachable.
 
     Args:
-        name: what is looked for; a folder, or None, is not asked for at the hub.
+        name: the repository; for a folder or None the hub is not contacted.
     """
     if name is None or Path(name).expanduser().is_dir():
         yield
@@ -47,7 +47,7 @@ def hub(name: str | None) -> Iterator[None]:
 
 
 def answers(address: str) -> bool:
-    """Whether somebody takes a connection at an address, or at the proxy that leads there."""
+    """Whether an address, or the proxy that leads to it, accepts a connection."""
     parts = urlsplit(address)
     proxy = getproxies().get(parts.scheme)
     if proxy and parts.hostname and not proxy_bypass(parts.hostname):

@@ -1,4 +1,4 @@
-"""The words of an answer, before they are read: made clean, made comparable, and told from a refusal."""
+"""Clean a model's text, normalise it for comparison, and detect refusals."""
 
 import re
 import unicodedata
@@ -11,17 +11,17 @@ _WRAPPED = re.compile(rf"<({_WRAPPER})>(.*?)</\1>", re.DOTALL | re.IGNORECASE)
 _WRAPPING = re.compile(
     rf"</?(?:{_WRAPPER})>|<\|(?:begin|end)_of_(?:box|solution|answer)\|>|<\|(?:START|END)_(?:RESPONSE|TEXT)\|>", re.I
 )
-"""How some models mark their answer after their thoughts."""
+"""Markers that some models put before the answer, after their reasoning."""
 _TURN = r"(?:<\|[^<>|\s]{1,40}\|>|<｜[^<>｜\s]{1,40}｜>|</?s>|<(?:end_of_turn|start_of_turn|eos|bos|pad)>|<turn\|>)"
 _TURN_ENDS = re.compile(rf"\A(?:\s*{_TURN})+|{_TURN}(?:\s*(?:assistant|model)?\s*(?:{_TURN}|\Z))*\s*\Z")
-"""Tokens that begin and end a turn, which some servers leave in an answer."""
+"""Tokens that begin and end a turn, which some servers leave in the text."""
 _FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n`]*\n(.*?)\n?[ \t]*\1[ \t]*$", re.DOTALL | re.MULTILINE)
 
 
 def clean(text: str) -> str:
-    """The answer itself: valid Unicode, without the thoughts some models put before it, without spare space.
+    """The answer itself: valid Unicode, without reasoning before it and without surplus space.
 
-    Empty where a model only thought: see `silence`.
+    Empty if the text holds only reasoning: see `silence`.
     """
     valid = text.encode("utf-8", "replace").decode("utf-8").replace("\ufeff", "")
     if is_json(valid):
@@ -32,12 +32,12 @@ def clean(text: str) -> str:
 
 
 def silence(text: str) -> str:
-    """What to call a reply in which `clean` finds no answer."""
+    """Description of a text in which `clean` finds no answer."""
     return "it is reasoning only, and no answer follows it" if text.strip() else "it is empty"
 
 
 def unfenced(text: str) -> str:
-    """What is inside the code fence, when the whole text is one (or a fence in a fence); otherwise the text."""
+    """The content of a code fence (or a fence in a fence) that spans the whole text; otherwise the text."""
     said = clean(text)
     for _ in range(3):
         fence = _FENCE.fullmatch(said)
@@ -48,7 +48,7 @@ def unfenced(text: str) -> str:
 
 
 def fold(text: str) -> str:
-    """Lower case, without accents, with straight apostrophes: for comparing, never for keeping."""
+    """Lower case, without accents, with straight apostrophes: for comparison only."""
     straight = re.sub("[‘’ʼ`´]", "'", text)
     decomposed = unicodedata.normalize("NFKD", straight.casefold())
     return "".join(c for c in decomposed if not unicodedata.combining(c))
@@ -78,7 +78,7 @@ _FOREIGN_REFUSAL = re.compile(
 
 
 def is_refusal(text: str) -> bool:
-    """Whether the model declined for reasons of content policy (and did not just fail to see or name something)."""
+    """Whether the model refused for reasons of content policy (and did not just fail to see or name something)."""
     said = fold(unfenced(text))
     head = _HEAD.match(said)
     if head and (_TO_SERVE.match(said, head.end()) or "decline" in head.group() or _POLICY.search(said)):
@@ -88,12 +88,12 @@ def is_refusal(text: str) -> bool:
 
 
 def cannot(text: str) -> bool:
-    """Whether the model said that it could not do it, for whatever reason."""
+    """Whether the model said that it could not do it, for any reason."""
     return bool(_HEAD.match(fold(unfenced(text))))
 
 
 def check_refusal(text: str) -> None:
-    """Raise when the model declined.
+    """Raise if the model refused.
 
     Raises:
         RefusalError: content policy.

@@ -1,7 +1,7 @@
 """A user's own templates in a backend spec: `?template=`, `?template_subject=`, `?template_edit=`, `?template_item=`.
 
-Their braces are placeholders, written as in the query of an address (`+` is a space): what a template does not know is
-refused when the spec is read, and not when an image is paid for.
+Braces are placeholders, written as in a URL query (`+` is a space). An unknown placeholder is refused when the spec is
+parsed, before any image is paid for.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,11 +14,11 @@ from imagerag.agent.ports import ReferenceTemplate
 
 @dataclass(frozen=True)
 class Template:
-    """Reads a template.
+    """Reader of a template option.
 
     Attributes:
-        known: the placeholders it may have.
-        needed: those it must have.
+        known: the allowed placeholders.
+        needed: the required placeholders.
     """
 
     known: tuple[str, ...]
@@ -26,12 +26,12 @@ class Template:
 
     @property
     def wanted(self) -> str:
-        """The placeholders."""
+        """The required format, for error messages."""
         may = [name for name in self.known if name not in self.needed]
         return f"text with {_listed(self.needed)}" + (f", and {_listed(may)} where wanted" if may else "")
 
     def read(self, text: str) -> str:
-        """The template itself."""
+        """Validate and return the template."""
         found = [(name, form, way) for _, name, form, way in Formatter().parse(text) if name is not None]
         names = [name for name, form, way in found if not form and not way]
         if len(names) < len(found) or not set(self.needed) <= set(names) <= set(self.known):
@@ -51,8 +51,8 @@ TEMPLATE_OPTIONS: Final[Mapping[str, Template]] = {
     "template_edit": _WHOLE,
     "template_item": Template(known=("caption", "n"), needed=("caption",)),
 }
-"""Options of the specs of all generators that put images into words: for references, for the user's own subjects, for
-an edit (with or without a mask), and how each image is named."""
+"""Template options in the specs of all generators: for references, for the user's own subjects, for an edit (with or
+without a mask), and for each image's item."""
 
 _FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "template": ("whole",),
@@ -63,7 +63,7 @@ _FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def with_template(given: dict[str, Any], own: ReferenceTemplate) -> dict[str, Any]:
-    """The settings of a spec, with one template made of the generator's own and what the user set instead."""
+    """The settings of a spec, with its template options merged into the generator's own template as one."""
     said = {name: given[name] for name in TEMPLATE_OPTIONS if name in given}
     rest = {name: value for name, value in given.items() if name not in TEMPLATE_OPTIONS}
     if not said:

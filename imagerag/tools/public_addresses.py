@@ -1,8 +1,8 @@
-"""Which addresses are out on the internet: the table that decides what may be fetched.
+"""Table of public internet addresses, which decides what may be downloaded.
 
-`ipaddress.is_global` is not enough: it calls metadata services of clouds public (168.63.129.16, 192.0.0.192), and looks
-into few of the IPv6 addresses that carry an IPv4 address. The rows are IANA's special-purpose registries and what
-clouds put into public ranges.
+`ipaddress.is_global` is not enough: it counts metadata services of clouds as public (168.63.129.16, 192.0.0.192), and
+checks only some of the IPv6 addresses that embed an IPv4 address. The rows are IANA's special-purpose registries and
+the addresses that clouds use inside public ranges.
 """
 
 import ipaddress
@@ -41,14 +41,14 @@ NOT_PUBLIC_V6: Final = {
     "2620:4f:8000::/48": "AS112",
     "3fff::/20": "documentation",
 }
-"""Inside `2000::/3`, the only IPv6 space that is out on the internet. Loopback, private (fc00::/7, metadata services of
-AWS and Google in it), link-local, site-local, multicast and local NAT64 (64:ff9b:1::/48) are outside."""
+"""Exceptions inside `2000::/3`, the only public IPv6 space. Loopback, private (fc00::/7, with metadata services of AWS
+and Google), link-local, site-local, multicast and local NAT64 (64:ff9b:1::/48) are outside of it."""
 
 _CARRY_V4: Final = {"::ffff:0:0/96": "IPv4-mapped", "64:ff9b::/96": "NAT64"}
-"""IPv6 addresses that are the IPv4 address in their last 32 bits."""
+"""IPv6 prefixes with an embedded IPv4 address in the last 32 bits."""
 
 _ISATAP: Final = frozenset({0x00005EFE, 0x02005EFE})
-"""Third quarter of an address that carries an IPv4 address in its fourth, behind any prefix."""
+"""Third 32-bit group of an address that embeds an IPv4 address in the fourth, behind any prefix."""
 
 
 def _networks(names: Iterable[str]) -> tuple[_Network, ...]:
@@ -61,7 +61,7 @@ _INTERNET_V6: Final = ipaddress.IPv6Network("2000::/3")
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address is out on the internet, and does not only carry one that is not."""
+    """Whether an address, and any IPv4 address embedded in it, is public."""
     if isinstance(address, ipaddress.IPv6Address):
         if address.scope_id is not None:
             return False

@@ -1,7 +1,7 @@
-"""What a reasoning model thought, told from what it answered.
+"""Separate a reasoning model's reasoning from its answer.
 
-Chat templates of such models often open the tag in the prompt, so that an answer holds only the closing one. Therefore
-nothing that stands before the last closing tag is an answer, nor what follows an opening tag that never closes.
+Chat templates of such models often open the tag in the prompt, so that the text has only the closing one. Therefore
+neither text before the last closing tag nor text after an unclosed opening tag is part of the answer.
 
 Model families and their tags: `<think>` (DeepSeek, Qwen, GLM, MiniMax, Phi, Nemotron, …), `<thought>` (EXAONE, Marco),
 `<thinking>`, `<reasoning>`, `<seed:think>` (Seed-OSS), `[THINK]` (Magistral), `◁think▷` (Kimi-VL), `<longcat_think>`,
@@ -39,16 +39,15 @@ _CLOSINGS: Final = re.compile(
 _GRANITE: Final = re.compile(r"\A\W*here(?: is|'s|’s) my (?:thought|thinking|reasoning) process.*", re.I | re.DOTALL)
 _GRANITE_END: Final = re.compile(r"here(?: is|'s|’s) my (?:response|answer)\b[*: ]*", re.IGNORECASE)
 _DETAILS: Final = re.compile(r"<details\b[^>]{0,200}\breasoning\b[^>]{0,200}>.*?(?:</details>|\Z)", re.I | re.DOTALL)
-"""How Open WebUI and proxies like it fold thoughts away."""
+"""HTML in which Open WebUI and similar proxies fold reasoning."""
 
 _FENCED: Final = re.compile(r"(`{3,}|~{3,})[^\n`]*\n(.*?)\n?[ \t]*\1", re.DOTALL)
 
 
 def split_reasoning(text: str) -> tuple[str, str]:
-    """What a model thought, and what it answered; the latter is empty where it only thought.
+    """The reasoning and the answer of a text; the answer is empty if there is only reasoning.
 
-    A text that is one JSON document as a whole holds no thoughts: what looks like a tag in it is inside a string, as
-    where a model quotes a sign.
+    A text that is a single JSON document has no reasoning: a tag in it is part of a string, for instance a quoted sign.
     """
     if is_json(text):
         return "", text
@@ -60,19 +59,19 @@ def split_reasoning(text: str) -> tuple[str, str]:
 
 
 def answer_in(text: str) -> str:
-    """What a model answered, without what it thought."""
+    """The answer in a text, without the reasoning."""
     return split_reasoning(text)[1]
 
 
 def opened_reasoning(prompt: str) -> str:
-    """The tag that a chat template leaves open at the end of a prompt, for the model to think on; else nothing."""
+    """The reasoning tag that a chat template leaves open at the end of a prompt; empty if there is none."""
     last = max((end for _, end, closes in _marks(prompt) if closes), default=0)
     start = min((start for start, _, closes in _marks(prompt) if not closes and start >= last), default=len(prompt))
     return prompt[start:].rstrip()
 
 
 def is_json(text: str) -> bool:
-    """Whether a text is one JSON object or list as a whole, in a code fence or bare."""
+    """Whether a text is a single JSON object or list, in a code fence or bare."""
     said = text.replace("\ufeff", "").strip()
     fence = _FENCED.fullmatch(said)
     said = fence.group(2).strip() if fence else said
@@ -86,7 +85,7 @@ def is_json(text: str) -> bool:
 
 
 def words_of(value: Any) -> str:
-    """The text in a field of reasoning or of content, in whatever shape a server gives it."""
+    """Text of a reasoning or content field, in any of the servers' shapes."""
     if isinstance(value, str):
         return value
     if isinstance(value, list):
@@ -100,7 +99,7 @@ _TEXT_KEYS: Final = ("text", "thinking", "reasoning", "summary", "content")
 
 
 def _marks(text: str) -> list[tuple[int, int, bool]]:
-    """Where tags stand in a text, and whether each closes."""
+    """Positions of tags in a text, and whether each one closes."""
     marks = [(*found.span(), _closes(found)) for found in _TAG.finditer(text)]
     marks += [(*found.span(), False) for found in _OPENINGS.finditer(text)]
     marks += [(*found.span(), True) for found in _CLOSINGS.finditer(text)]

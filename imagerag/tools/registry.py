@@ -1,11 +1,11 @@
-"""From a backend spec to the adapter it names.
+"""Make adapters from backend specs.
 
-Built-in providers are listed here by the place of their factory, so that nothing heavy is imported before it is used.
-Others come from entry points of installed packages, in the groups `imagerag.generators`, `imagerag.judges`,
+Built-in providers are listed here by the import path of their factory, so that no heavy package is imported before it
+is used. Others come from entry points of installed packages, in the groups `imagerag.generators`, `imagerag.judges`,
 `imagerag.embedders`, `imagerag.answerers`, `imagerag.rerankers` and `imagerag.libraries`: a factory takes a
-`BackendSpec` (a judge's also `embedder=`, a reranker's also `judge=`, a library's also `home=`, the folder for what it
-keeps) and returns the adapter. Several specs with commas between them make a fallback
-of generators, judges or answerers (`fallback.py`).
+`BackendSpec` (a judge's also `embedder=`, a reranker's also `judge=`, a library's also `home=`, the folder for its
+data) and returns the adapter. Several specs with commas between them make a fallback of generators, judges or answerers
+(`fallback/`).
 """
 
 import os
@@ -61,18 +61,18 @@ _BUILT_IN: Final[dict[Role, dict[str, str]]] = {
         "bm25": "imagerag.tools.rerankers.bm25:bm25_reranker",
         "vlm": "imagerag.tools.rerankers.vlm:vlm_reranker",
     },
-    "library": {},  # those of the home have a name and no provider
+    "library": {},  # libraries of the home have a name and no provider
 }
 
 
 _JUDGES_OF_ENCODERS: Final = {"sketch": "sketch"}
-"""Encoders that know only their own world → the judge that does, which stands for `clip` there."""
+"""Encoder for one image domain → the judge for that domain, which replaces `clip` there."""
 
 _CATALOGUES: Final = {"sketch": "imagerag.tools.sketch.catalogue:write_catalogue"}
-"""Built-in library → what draws its images into a folder and returns the manifest's path."""
+"""Built-in library → function that draws its images into a folder and returns the manifest's path."""
 
 _SYNONYMS: Final = ("imagerag.tools.sketch.registration:synonyms",)
-"""Other words for those that the metadata of built-in libraries is written in."""
+"""Synonyms of the words in the metadata of built-in libraries."""
 
 
 _PRICED: Final[dict[Role, frozenset[str]]] = {
@@ -83,68 +83,68 @@ _PRICED: Final[dict[Role, frozenset[str]]] = {
     "reranker": frozenset({"vlm"}),
     "library": frozenset(),
 }
-"""The built-in providers whose factories take `prices=`: those that may cost money."""
+"""Built-in providers whose factories take `prices=`, because they may cost money."""
 
 
 def make_generator(spec: str | BackendSpec, *, prices: "Prices | None" = None) -> ImageGenerator:
-    """The image generator a spec names; a fallback, when it names several.
+    """The image generator of a spec; a fallback if it names several.
 
     Args:
-        prices: what calls cost; default the packaged table and the user's own.
+        prices: price table; by default the packaged one with the user's own.
 
     Raises:
-        SpecError: no such provider, or a model it does not have.
+        SpecError: unknown provider or model.
     """
     generator: ImageGenerator = _one_or_fallback("generator", spec, prices)
     return generator
 
 
 def make_judge(spec: str | BackendSpec, *, embedder: Embedder | None = None, prices: "Prices | None" = None) -> Judge:
-    """The judge a spec names; a fallback, when it names several.
+    """The judge of a spec; a fallback if it names several.
 
     Args:
-        embedder: what `clip` without a model looks through, usually the library's encoder; others may ignore it.
-        prices: what calls cost; default the packaged table and the user's own.
+        embedder: the encoder of `clip` without a model, usually the library's; other judges may ignore it.
+        prices: price table; by default the packaged one with the user's own.
 
     Raises:
-        SpecError: no such provider, or a model it does not have.
+        SpecError: unknown provider or model.
     """
     judge: Judge = _one_or_fallback("judge", spec, prices, embedder=embedder)
     return judge
 
 
 def make_answerer(spec: str | BackendSpec, *, prices: "Prices | None" = None) -> Answerer:
-    """The answerer a spec names; a fallback, when it names several.
+    """The answerer of a spec; a fallback if it names several.
 
     Args:
-        prices: what calls cost; default the packaged table and the user's own.
+        prices: price table; by default the packaged one with the user's own.
 
     Raises:
-        SpecError: no such provider, or a model it does not have.
+        SpecError: unknown provider or model.
     """
     answerer: Answerer = _one_or_fallback("answerer", spec, prices)
     return answerer
 
 
 def answerer_for(judge: str) -> str:
-    """The answerer that goes with a judge: the very same model where it can answer, else `metadata`.
+    """The answerer for a judge: the same model if it can answer, otherwise `metadata`.
 
     Raises:
-        SpecError: `judge` is no spec.
+        SpecError: `judge` is no valid spec.
     """
     specs, _ = _several(judge)
     return judge if all(has_provider("answerer", one.provider) for one in specs) else "metadata"
 
 
 def make_reranker(spec: str | BackendSpec, *, judge: Judge, prices: "Prices | None" = None) -> Reranker:
-    """The reranker a spec names.
+    """The reranker of a spec.
 
     Args:
-        judge: the run's, which `vlm` asks; others may ignore it.
-        prices: what calls cost; default the packaged table and the user's own.
+        judge: the run's judge, which `vlm` uses; other rerankers may ignore it.
+        prices: price table; by default the packaged one with the user's own.
 
     Raises:
-        SpecError: no such provider, several of them, or a model it does not have.
+        SpecError: unknown provider or model, or several specs.
     """
     one = spec if isinstance(spec, BackendSpec) else BackendSpec.parse(spec)
     reranker: Reranker = _factory(one, "reranker")(one, judge=judge, **_priced(one, "reranker", prices))
@@ -152,13 +152,13 @@ def make_reranker(spec: str | BackendSpec, *, judge: Judge, prices: "Prices | No
 
 
 def make_library(spec: str | BackendSpec, *, home: Path) -> ReferenceLibrary:
-    """The library of an installed package that a spec names.
+    """The library of a spec, from an installed package.
 
     Args:
-        home: the folder that everything is kept in.
+        home: the data folder.
 
     Raises:
-        SpecError: no such provider.
+        SpecError: unknown provider.
     """
     one = spec if isinstance(spec, BackendSpec) else BackendSpec.parse(spec)
     library: ReferenceLibrary = _factory(one, "library")(one, home=home)
@@ -166,16 +166,16 @@ def make_library(spec: str | BackendSpec, *, home: Path) -> ReferenceLibrary:
 
 
 def make_embedder(spec: str | BackendSpec) -> Embedder:
-    """The embedder a spec names; the same spec gives the same object, so that weights are in memory once.
+    """The embedder of a spec; the same spec returns the same object, so that its weights are in memory once.
 
     Raises:
-        SpecError: no such provider, or a model it does not have.
+        SpecError: unknown provider or model.
     """
     return _embedder(_single(spec))
 
 
 def new_embedder(spec: str | BackendSpec) -> Embedder:
-    """The embedder a spec names, as an object of its own: what it has encoded for others does not reach it."""
+    """The embedder of a spec as a new object, without the cache of earlier ones."""
     one = _single(spec)
     embedder: Embedder = _factory(one, "embedder")(one)
     return embedder
@@ -188,28 +188,28 @@ def _embedder(spec: BackendSpec) -> Embedder:
 
 
 def judge_of_encoder(encoder: str) -> str | None:
-    """The spec of the judge for the world that an encoder knows; None for an encoder of any image."""
+    """The spec of the judge for an encoder's image domain; None for an encoder of any image."""
     return _JUDGES_OF_ENCODERS.get(encoder)
 
 
 def write_catalogue(library: str, folder: str) -> Path:
-    """Draw the images of a built-in library into a folder; the manifest's path."""
+    """Draw the images of a built-in library into a folder, and return the manifest's path."""
     manifest: Path = _load(_CATALOGUES[library])(folder)
     return manifest
 
 
 def synonyms() -> Mapping[str, str]:
-    """Other words → the word that the metadata of a built-in library has for it."""
+    """Synonym → the word in the metadata of a built-in library."""
     return {word: meant for place in _SYNONYMS for word, meant in _load(place)().items()}
 
 
 def providers(role: Role) -> tuple[str, ...]:
-    """Every provider there is for a role, sorted: the built-in ones and those of installed packages."""
+    """All providers of a role, sorted: built-in ones and those of installed packages."""
     return tuple(sorted({*_BUILT_IN[role], *(point.name for point in entry_points(group=group(role)))}))
 
 
 def has_provider(role: Role, name: str) -> bool:
-    """Whether there is such a provider; what packages are installed is looked up only where none is built in."""
+    """Whether a provider exists; installed packages are searched only if it is not built in."""
     return name in _BUILT_IN[role] or bool(entry_points(group=group(role), name=name))
 
 
@@ -221,7 +221,7 @@ def group(role: str) -> str:
 def _one_or_fallback(
     role: Literal["generator", "judge", "answerer"], spec: str | BackendSpec, prices: "Prices | None", **bound: Any
 ) -> Any:
-    """The adapter a spec names; a fallback, when it names several. `bound` goes to the factory of each."""
+    """The adapter of a spec; a fallback if it names several. `bound` is passed to each factory."""
     specs, on_refusal = _several(spec)
     made = [_factory(one, role)(one, **bound, **_priced(one, role, prices)) for one in specs]
     if len(made) == 1:
@@ -235,7 +235,7 @@ def _one_or_fallback(
 
 
 def _several(spec: str | BackendSpec) -> tuple[list[BackendSpec], bool]:
-    """The backends a spec names, and whether a fallback of them steps down from refusals."""
+    """The backends of a spec, and whether their fallback goes on after refusals."""
     if isinstance(spec, BackendSpec):
         return [spec], False
     specs = BackendSpec.parse_all(spec)
@@ -263,7 +263,7 @@ def _priced(spec: BackendSpec, role: Role, prices: "Prices | None") -> "dict[str
 
 
 def default_prices() -> "Prices":
-    """The packaged prices, and the user's own of IMAGERAG_HOME and IMAGERAG_PRICES."""
+    """The packaged prices, with the user's own in IMAGERAG_HOME and IMAGERAG_PRICES."""
     from imagerag.tools.pricing.price_table import Prices
 
     home = os.environ.get("IMAGERAG_HOME")
@@ -271,7 +271,7 @@ def default_prices() -> "Prices":
 
 
 def _installed(point: "EntryPoint", role: Role, spec: BackendSpec, **bound: Any) -> Any:
-    """What a package's factory makes, once it is seen to be what its role asks for."""
+    """Call a package's factory, and check that the result implements the role's port."""
     what = f"the {role} {point.name!r} of {point.value}"
     try:
         factory = point.load()
@@ -284,7 +284,7 @@ def _installed(point: "EntryPoint", role: Role, spec: BackendSpec, **bound: Any)
 
 
 def _load(place: str) -> Callable[..., Any]:
-    """`package.module:name`, imported only now."""
+    """Import `package.module:name`."""
     module, _, name = place.partition(":")
     loaded: Callable[..., Any] = attrgetter(name)(import_module(module))
     return loaded

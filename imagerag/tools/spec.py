@@ -33,18 +33,18 @@ from imagerag.tools.spec_options import Reader, read_option
 _PROVIDER: Final = re.compile(r"[a-z][a-z0-9_-]*")
 _OPTION: Final = re.compile(r"[a-z][a-z0-9_]*")
 _KEY_ENV: Final = re.compile(r"(?<=[?&])key_env=([^&]*)&?")
-"""Behind the address it is an option all the same: nothing is sent of it."""
+"""Also an option after the address; it is never sent there."""
 
 
 @dataclass(frozen=True, slots=True)
 class BackendSpec:
-    """One backend.
+    """Spec of one backend.
 
     Attributes:
         provider: lower case; `registry.py` knows which exist.
-        model: what the provider calls its model; empty for its default.
-        base_url: where it is served, when it is not the provider's own address; nothing secret is in it.
-        options: (name, value) as they were written; `settings` reads them.
+        model: the provider's name of its model; empty for the default.
+        base_url: its address, if not the provider's own; without secrets.
+        options: (name, value) pairs as written; `settings` parses them.
     """
 
     provider: str
@@ -58,35 +58,35 @@ class BackendSpec:
 
     @property
     def key_env(self) -> str | None:
-        """The environment variable that holds the key to its address, where the spec names one."""
+        """The environment variable with the key to its address, if the spec names one."""
         return dict(self.options).get("key_env")
 
     def settings(self, known: Mapping[str, Reader]) -> dict[str, Any]:
-        """The options, read; only those that were given.
+        """Parse the options; only those that are set are returned.
 
         Args:
-            known: option → how its value is read (see `options.py`). An empty table refuses every option.
+            known: option → reader of its value (see `spec_options.py`). An empty table refuses all options.
 
         Raises:
-            SpecError: an option that is not among them, or a value it cannot have; the message lists what there is.
+            SpecError: an unknown option or an invalid value; the message lists the valid ones.
         """
         return {name: read_option(str(self), name, text, known) for name, text in self.options}
 
     def refuse_model(self) -> None:
-        """Raise for whatever is said beside the provider, which has one model only.
+        """Refuse anything after the provider, which has one model only.
 
         Raises:
-            SpecError: an option, a model or an address.
+            SpecError: an option, a model or an address is given.
         """
         self.settings({})
         if self.model or self.base_url:
             raise SpecError(f"{str(self)!r}: {self.provider!r} has one model only: write {self.provider!r}")
 
     def refuse_address(self) -> None:
-        """Raise for an address or an option: this provider runs in this process.
+        """Refuse an address or an option, because this provider runs in this process.
 
         Raises:
-            SpecError: an option or an address.
+            SpecError: an option or an address is given.
         """
         self.settings({})
         if self.base_url:
@@ -94,7 +94,7 @@ class BackendSpec:
 
     @classmethod
     def parse(cls, text: str) -> "BackendSpec":
-        """Read one spec.
+        """Parse one spec.
 
         Raises:
             SpecError: not of the form `provider:model[?option=value][@base_url]`, or several of them.
@@ -106,7 +106,7 @@ class BackendSpec:
 
     @classmethod
     def parse_all(cls, text: str) -> "tuple[BackendSpec, ...]":
-        """Read a fallback: specs separated by commas, at least one.
+        """Parse a fallback: specs separated by commas, at least one.
 
         Raises:
             SpecError: one of them is not of the form `provider:model[?option=value][@base_url]`.
@@ -116,10 +116,10 @@ class BackendSpec:
 
 
 def with_options(named: str, options: Mapping[str, object]) -> str:
-    """A spec or an identity with options added, in their order: before its address, where it has one.
+    """A spec or identity with options added in order, before its address if it has one.
 
     Args:
-        options: those that are None are left out.
+        options: those with the value None are left out.
     """
     given = {name: _text(value) for name, value in options.items() if value is not None}
     message = "&".join(f"{name}={quote_plus(value, safe='/:~')}" for name, value in given.items())

@@ -1,4 +1,4 @@
-"""How the options of a backend spec are read: from text to the value an adapter takes.
+"""Parse the options of a backend spec from text to the adapter's values.
 
 An adapter keeps one table of them, option → reader, and hands it to `BackendSpec.settings`:
 
@@ -17,30 +17,30 @@ from imagerag.formatting.messages import unknown
 
 
 class Kind(Protocol):
-    """Reads one kind of value.
+    """Reader of one kind of value.
 
     Attributes:
-        wanted: what a value must be, in words that follow "must be".
+        wanted: description of valid values, to follow "must be".
     """
 
     @property
     def wanted(self) -> str: ...
 
     def read(self, text: str) -> Any:
-        """The value.
+        """Parse the value.
 
         Raises:
-            ValueError: the text is none.
+            ValueError: the text is invalid.
         """
         ...
 
 
 Reader = type[str] | type[int] | type[float] | type[bool] | Kind
-"""A plain type will do where every value of it can be."""
+"""A plain type is enough if all its values are valid."""
 
 
 class Choice:
-    """One of a few words."""
+    """One of several words."""
 
     def __init__(self, *words: str) -> None:
         self.words = words
@@ -51,25 +51,25 @@ class Choice:
         return " or ".join(filter(None, [", ".join(self.words[:-1]), self.words[-1]]))
 
     def read(self, text: str) -> str:
-        """The word itself."""
+        """Return the word."""
         if text not in self.words:
             raise ValueError(text)
         return text
 
 
 class Words:
-    """Some of a few words, joined by `+`: `temperature+seed`."""
+    """Several of the given words, joined by `+`: `temperature+seed`."""
 
     def __init__(self, *words: str) -> None:
         self.words = words
 
     @property
     def wanted(self) -> str:
-        """The words, and how they are joined."""
+        """The words, and how to join them."""
         return f"one or more of {', '.join(self.words)}, joined by +"
 
     def read(self, text: str) -> tuple[str, ...]:
-        """The words in the order given."""
+        """The words in the given order."""
         said = tuple(text.replace("+", " ").split())
         if not said or not set(said) <= set(self.words):
             raise ValueError(text)
@@ -82,7 +82,7 @@ class Hosts:
     wanted = "one or more host names, joined by +"
 
     def read(self, text: str) -> tuple[str, ...]:
-        """The names in the order given, in small letters."""
+        """The names in the given order, in lower case."""
         said = tuple(text.replace("+", " ").lower().split())
         if not said or not all(_HOST.fullmatch(name) for name in said):
             raise ValueError(text)
@@ -107,7 +107,7 @@ class Number:
         return f"{_NAMES[self.kind]}, {limit}"
 
     def read(self, text: str) -> float:
-        """The number."""
+        """Parse the number."""
         value = self.kind(text)
         if not (self.least <= value <= self.most and abs(value) < float("inf")):
             raise ValueError(text)
@@ -120,14 +120,14 @@ _NAMES: Final[Mapping[type, str]] = {
 
 
 def read_option(spec: str, name: str, text: str, known: Mapping[str, Reader]) -> Any:
-    """The value of one option.
+    """Parse the value of one option.
 
     Args:
-        spec: where it stands, for the message.
-        known: option → how its value is read.
+        spec: the option's spec, for the message.
+        known: option → reader of its value.
 
     Raises:
-        SpecError: no such option, or a value it cannot have.
+        SpecError: an unknown option or an invalid value.
     """
     if not known:
         raise SpecError(f"{spec!r}: it takes no options, and so no {name!r}")
@@ -151,5 +151,5 @@ _PLAIN: Final[Mapping[type, Callable[[str], Any]]] = {str: str, int: int, float:
 
 
 def without_none(**values: Any) -> dict[str, Any]:
-    """The values that are set: those that are not None."""
+    """The values that are not None."""
     return {name: value for name, value in values.items() if value is not None}

@@ -1,9 +1,9 @@
-"""Fetching an image from an address that somebody else chose: an assistant, a service, a model that draws.
+"""Download an image from an untrusted URL: one that an assistant, a service or a generator's model chose.
 
-Whoever names the address may want to reach what only this machine can: a router, a metadata service, a database on
-localhost. So names are resolved here, every address they give is checked, and the connection is made to the very
-address that was checked: a name that answers differently the second time is never asked a second time. One host is
-exempt: the one that the user configured himself, where such a service is asked.
+An attacker may choose a URL that only this machine can reach: a router, a metadata service, a database on localhost. So
+names are resolved here, all their addresses are checked, and the connection is made to the checked address: a name that
+resolves differently a second time has no effect. One host is exempt: the one that the user configured for such a
+service.
 """
 
 import asyncio
@@ -26,18 +26,18 @@ Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _UNTOLD: Final = frozenset({"", "application/octet-stream", "binary/octet-stream"})
-"""Content types that say nothing: what the bytes are is looked at afterwards in any case."""
+"""Content types without information; the bytes are checked afterwards in any case."""
 _PASSING: Final = frozenset({404, 408, 409, 423, 425, 429})
-"""Answers that may be others a moment later: some stores say where an image is before they have it."""
+"""Statuses that may change a moment later: some stores give out an image's URL before they have the image."""
 
 
 class FetchError(UsageError):
-    """Nothing was fetched.
+    """Nothing was downloaded.
 
     Attributes:
-        why: what is wrong with the address, in words that follow its name.
-        status: the HTTP status that was answered, where one was.
-        passing: whether the same may succeed a moment later.
+        why: the problem with the URL, in words that follow its name.
+        status: the HTTP status of the response, if there was one.
+        passing: whether a retry a moment later may succeed.
     """
 
     def __init__(self, place: str, why: str, *, status: int | None = None, passing: bool = False) -> None:
@@ -48,7 +48,7 @@ class FetchError(UsageError):
 
 
 async def resolved(host: str, port: int) -> Sequence[str]:
-    """The addresses of a name, by the system's own resolver."""
+    """Resolve a name to its addresses with the system's resolver."""
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [str(entry[4][0]) for entry in found]
@@ -56,18 +56,18 @@ async def resolved(host: str, port: int) -> Sequence[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Fetcher:
-    """Fetches images over http and https, from public addresses only.
+    """Downloads images over http and https, from public addresses only.
 
     Attributes:
-        max_bytes: what an image may have at most; the rest is not read.
-        timeout_s: for all of it, redirects included, in seconds.
-        max_redirects: how often an answer may point elsewhere.
-        clear: whether plain http will do; at `own_host` it always does.
-        own_host: a host that the user configured himself: it may be private, on any port, and is reached as every
-            other request to it is, proxies included.
-        allowed: which addresses may be connected to.
-        resolve: how names become addresses.
-        tls: which certificates are trusted; those that are trusted everywhere when None.
+        max_bytes: maximum size of an image; the rest is not read.
+        timeout_s: total timeout, redirects included, in seconds.
+        max_redirects: maximum number of redirects.
+        clear: whether plain http is allowed; at `own_host` it always is.
+        own_host: a host that the user configured: it may be private, on any port, and is reached like any other request
+            to it, proxies included.
+        allowed: whether an address may be connected to.
+        resolve: resolver of names.
+        tls: trusted certificates; by default those of `ssl_context`.
     """
 
     max_bytes: int
@@ -80,13 +80,13 @@ class Fetcher:
     tls: "SSLContext | None" = None
 
     async def fetch(self, url: str, *, headers: Mapping[str, str] | None = None) -> bytes:
-        """The bytes behind a URL.
+        """Download the bytes of a URL.
 
         Args:
-            headers: further ones for the address itself; where it points elsewhere, they are not sent on.
+            headers: more headers for the URL itself; redirects do not get them.
 
         Raises:
-            FetchError: an address that is not fetched, nothing there, no image, too large, too slow.
+            FetchError: a forbidden URL, a missing or invalid image, or one that is too large or too slow.
         """
         import httpx2
 
@@ -95,7 +95,7 @@ class Fetcher:
                 return await self._follow(url, dict(headers or {}))
         except TimeoutError:
             raise FetchError(_short(url), f"did not answer in {self.timeout_s:g} s", passing=True) from None
-        except UsageError:  # which is a ValueError, too
+        except UsageError:  # a subclass of ValueError
             raise
         except (httpx2.InvalidURL, ValueError) as error:
             raise FetchError(_short(url), f"cannot be fetched: {_said(error)}") from error
@@ -124,7 +124,7 @@ class Fetcher:
 
         from imagerag.tools.http_client import ssl_context
 
-        # trust_env: a proxy of the environment would resolve a stranger's name by itself, and go where it likes.
+        # trust_env: the environment's proxy would resolve an untrusted name by itself, and connect to any address.
         return httpx2.AsyncClient(
             timeout=self.timeout_s,
             trust_env=self._is_own(url),
@@ -138,7 +138,7 @@ class Fetcher:
     async def _request(
         self, client: "httpx2.AsyncClient", url: "httpx2.URL", headers: Mapping[str, str]
     ) -> "httpx2.Request":
-        """A request to the address that was checked, under the name that was asked for."""
+        """A request to the checked address, under the requested host name."""
         own, sent = self._is_own(url), {"Accept": "image/*", "Accept-Encoding": "identity", **headers}
         if url.scheme not in ("http", "https") or not url.host:
             raise FetchError(_short(str(url)), "is not fetched: only http and https addresses are")
@@ -158,7 +158,7 @@ class Fetcher:
 
     async def _checked(self, host: str, port: int) -> str:
         addresses = await self.resolve(host.strip("[]"), port)
-        # One bad address among good ones is refused too: nobody's public images are on a name that is also private.
+        # One bad address among good ones is refused too: no public image host also has a private address.
         for address in addresses:
             if not self.allowed(ipaddress.ip_address(address)):
                 raise FetchError(host, "is not fetched: it is not a public address")
@@ -177,7 +177,7 @@ class Fetcher:
             raise FetchError(_short(url), too_large)
         message = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         whole, judged = bytearray(), message.startswith("image/") or message in _UNTOLD
-        # Raw: what a server would have unpacked here is not an image, and could be a bomb.
+        # Raw: a body that a server compressed is no image, and could be a decompression bomb.
         async for piece in response.aiter_raw():
             whole += piece
             if len(whole) > self.max_bytes:
@@ -190,11 +190,11 @@ class Fetcher:
 
 
 _SIGNATURE: Final = 12
-"""Bytes that tell what a file is."""
+"""First bytes of image formats."""
 
 
 def _is_image(data: bytearray, told: str, url: str) -> bool:
-    """True, where bytes that are called something else begin as an image does: some stores call everything text."""
+    """Whether bytes with another content type start as an image does: some stores declare everything as text."""
     if not looks_like_an_image(bytes(data[:_SIGNATURE])):
         raise FetchError(_short(url), f"is no image but {told[:60]}")
     return True
@@ -205,7 +205,7 @@ def _said(error: Exception) -> str:
 
 
 def _short(url: str) -> str:
-    """An address fit for a message: no query, where keys are, no password, and not endless."""
+    """A URL for messages: without query, which may hold keys, without password, and of limited length."""
     plain = url.partition("?")[0].partition("#")[0]
     scheme, colon, rest = plain.partition("://")
     host, slash, path = rest.partition("/")
