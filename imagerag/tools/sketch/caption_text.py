@@ -1,7 +1,7 @@
-"""The many ways to say what is in a scene, each with the exact claim it makes.
+"""Wordings of a scene's content, each with the exact claim that it makes.
 
-Training needs both: the text goes into the text tower, the claim decides in which images of the batch the text is
-true. A claim may be partial (`a red circle`, `something striped`, `a grid background`) or false on purpose.
+Training needs both: the text encoder gets the text, and the claim decides in which images of the batch it is true. A
+claim may be partial (`a red circle`, `something striped`, `a grid background`) or deliberately false.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SYNONYMS: Final[dict[str, tuple[str, ...]]] = {
     "checkered": ("checked", "chequered", "checkerboard"), "ringed": ("bullseye", "ring-patterned"),
     "split": ("two-tone", "half-and-half"), "speckled": ("flecked",), "grid": ("gridded",), "lined": ("ruled",),
 }  # fmt: skip
-"""Other words for the vocabulary; the parser knows them, and some captions in training use them."""
+"""Synonyms of the vocabulary; the parser knows them, and some training captions use them."""
 
 FAMILIES: Final = (
     "Widget", "Gadget", "Tool", "Gizmo", "Badge", "Token", "Charm", "Sticker", "Tile", "Button", "Patch", "Kit", "Part",
@@ -31,7 +31,7 @@ FAMILIES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class CaptionSpec:
-    """A thing that may leave words open; `None` means any."""
+    """Description of a thing in which attributes may be open; `None` means any."""
 
     shape: str | None = None
     colour: str | None = None
@@ -40,26 +40,26 @@ class CaptionSpec:
 
 @dataclass(frozen=True, slots=True)
 class CaptionClaim:
-    """The claims of a text: specifications that different things must meet, and perhaps a background."""
+    """Claim of a text: specifications that distinct things must meet, and perhaps a background."""
 
     wishes: tuple[CaptionSpec, ...] = ()
     background: str | None = None
 
 
 def caption_spec(thing: Thing) -> CaptionSpec:
-    """The wish only this thing meets."""
+    """The specification that only this thing meets."""
     return CaptionSpec(thing.shape, thing.colour, thing.pattern)
 
 
 def full_claim(rng: Random, scene: Scene) -> CaptionClaim:
-    """Claim everything in the scene, in any order, with the background half of the time."""
+    """Claim all things in the scene, in any order, and the background in half of the cases."""
     wishes = [caption_spec(thing) for thing in scene.things]
     rng.shuffle(wishes)
     return CaptionClaim(tuple(wishes), scene.background if rng.random() < 0.5 else None)
 
 
 def part_claim(rng: Random, scene: Scene) -> CaptionClaim:
-    """One thing of the scene, or two of three, completely."""
+    """Claim one thing of the scene, or two of three, with all attributes."""
     things = rng.sample(scene.things, rng.randint(1, max(1, len(scene.things) - 1)))
     return CaptionClaim(
         tuple(caption_spec(thing) for thing in things), scene.background if rng.random() < 0.25 else None
@@ -67,7 +67,7 @@ def part_claim(rng: Random, scene: Scene) -> CaptionClaim:
 
 
 def vague_claim(rng: Random, scene: Scene) -> CaptionClaim:
-    """Some words only: `a red circle`, `a heart`, `something striped`, `a grid background`."""
+    """Claim some attributes only: `a red circle`, `a heart`, `something striped`, `a grid background`."""
     if rng.random() < 0.12:
         return CaptionClaim((), scene.background)
     wishes = []
@@ -78,7 +78,7 @@ def vague_claim(rng: Random, scene: Scene) -> CaptionClaim:
 
 
 def false_claim(rng: Random, scene: Scene) -> CaptionClaim:
-    """A near miss: the full or a part claim with one word exchanged."""
+    """Make a hard negative: the full or a partial claim with one word exchanged."""
     claim = full_claim(rng, scene) if rng.random() < 0.5 else part_claim(rng, scene)
     if claim.background is not None and rng.random() < 0.2:
         return replace(claim, background=rng.choice(BACKGROUNDS))
@@ -101,7 +101,7 @@ _GROUNDS: Final = (
 
 
 def say(rng: Random, claim: CaptionClaim) -> str:
-    """One of the many texts that make this claim."""
+    """Word a claim in one of many ways."""
     ground = ""
     if claim.background is not None:
         ground = rng.choice(_GROUNDS).format(_word(rng, claim.background))

@@ -1,7 +1,7 @@
-"""The sketch catalogue: products with a drawn image each, the reference library of the offline demo.
+"""The sketch catalogue: drawn product images, the reference library of the offline demo.
 
-The eight classic products come first; the rest covers, in several colours, every shape and pattern that the painter
-does not know. There is no black hexagon on purpose: a search for one has nothing to find.
+The eight classic products come first; the rest covers, in several colours, all shapes and patterns that the generator
+does not know. It deliberately has no black hexagon, so that a search for one finds nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from imagerag.tools.sketch.world import COLOURS, PATTERNS, SHAPES, Placed, Scene
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """A product: its name, what it looks like, and what a shop knows about it. `price` is in US dollars."""
+    """A product: name, appearance, and shop metadata. `price` is in US dollars."""
 
     name: str
     category: str
@@ -64,7 +64,7 @@ _SOURCE: Final = "imagerag sketch catalogue"
 
 
 def products() -> list[Product]:
-    """Every product, always the same ones in the same order; no two look the same."""
+    """All products, always in the same order; no two look the same."""
     rng = Random(20_240_611)
     taken = {thing for _, _, thing, _ in _CLASSIC} | {Thing("hexagon", "black", pattern) for pattern in PATTERNS}
     numbers = iter(rng.sample(range(1000, 10_000), 500))
@@ -83,7 +83,7 @@ def products() -> list[Product]:
 
 
 def _range(rng: Random, shape: str, taken: set[Thing]) -> list[Thing]:
-    """Nine things of one shape: each pattern once, the rare ones twice, in colours that do not repeat too soon."""
+    """Nine products of one shape: each pattern once, the rare ones twice, in colours that repeat late."""
     colours: list[str] = []
     things: list[Thing] = []
     for pattern in (*PATTERNS, *_RARE):
@@ -98,7 +98,7 @@ def _range(rng: Random, shape: str, taken: set[Thing]) -> list[Thing]:
 
 
 def product_scene(product: Product) -> Scene:
-    """The scene a product's image is drawn from: the thing alone, large, on plain paper."""
+    """The scene of a product's image: the thing alone, large, on plain paper."""
     rng = Random(f"picture of {product.name}")
     outline = 0.0 if product.thing.pattern == "solid" and rng.random() < 0.3 else 0.06
     place = Placed(product.thing, 0.5, 0.5, rng.uniform(0.34, 0.42), rng.uniform(-10, 10), outline, 0.5)
@@ -106,11 +106,11 @@ def product_scene(product: Product) -> Scene:
 
 
 def write_catalogue(folder: str | Path, *, size: int = 256) -> Path:
-    """Draw every product into a folder as PNG, and write `manifest.jsonl` beside them.
+    """Write all products' images into a folder as PNG, with a `manifest.jsonl`.
 
     Args:
-        folder: Made when missing; files of earlier calls are overwritten with the same bytes.
-        size: Side of the images in pixels.
+        folder: made when missing; files of earlier calls are overwritten with the same bytes.
+        size: side of the images in pixels.
 
     Returns:
         The manifest's path. Each line has `path` (relative), `caption`, `tags`, `metadata`, `source`, `author`,

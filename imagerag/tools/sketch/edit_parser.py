@@ -1,7 +1,7 @@
-"""Read what an edit asks for: `make the red circle blue`, `replace the star with a heart`, `on a mint background`.
+"""Parse edits: `make the red circle blue`, `replace the star with a heart`, `on a mint background`.
 
-Like the rest of the sketch world's language it reads the text alone. What is not understood as a change is taken for
-what should be in the image afterwards, as any prompt is.
+Only the text is parsed. A clause that is not understood as a change describes the content of the edited image, like any
+prompt.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ class Edit:
     """One change.
 
     Attributes:
-        target: the thing in the image that is changed or taken away; None where something is added.
-        result: what there is in its place, or beside the rest; None where something is taken away.
-        background: the word of the new background; another word where this world has no such background.
+        target: the thing that is changed or removed; None if something is added.
+        result: the thing that replaces it or is added; None if something is removed.
+        background: word of the new background; an unknown word if this world has no such background.
     """
 
     target: ParsedMention | None = None
@@ -51,13 +51,13 @@ _FORMS: Final = {form: word for word in BACKGROUNDS for form in (word, *SYNONYMS
 
 
 def read_edits(text: str) -> tuple[Edit, ...]:
-    """The changes that a text asks for, in their order."""
+    """Parse the changes of a text, in order."""
     clauses = (_POLITE.sub("", clause.strip()) for clause in _SPLIT.split(text.lower().replace("’", "'")))
     return tuple(edit for clause in clauses if clause and not _KEEP.match(clause) for edit in _read(clause))
 
 
 def is_instruction(text: str) -> bool:
-    """Whether a text is an instruction to change an image, rather than a description of one."""
+    """Whether a text is an editing instruction, not a description of an image."""
     return bool(_TELLS.match(text.lower().strip())) and any(edit.target or edit.background for edit in read_edits(text))
 
 
@@ -89,7 +89,7 @@ def _read(clause: str) -> list[Edit]:
 
 
 def _changed(target: str, result: str) -> list[Edit]:
-    """A thing that keeps of its own look what is not said to change."""
+    """Apply a change to a thing: attributes that the change leaves open stay."""
     before, after = parse(target).mentions, parse(result).mentions
     if not before or not after:
         return []
@@ -105,7 +105,7 @@ def _changed(target: str, result: str) -> list[Edit]:
 
 
 def _background(clause: str) -> str:
-    """The word for the new background: this world's where it has one, else the clause's own last words."""
+    """Word of the new background: the vocabulary's if there is one, otherwise the clause's last words."""
     rest = _GROUND.sub(" ", re.sub(rf"^(?:{_VERB})\b", " ", clause))
     said = [word for word in re.findall(r"[\w'-]+", rest) if word not in _LITTLE]
     known = next((_FORMS[form] for size in (3, 2, 1) for form in _runs(said, size) if form in _FORMS), "")
@@ -120,7 +120,7 @@ def _runs(words: list[str], size: int) -> list[str]:
 
 
 def requirements_of(edits: tuple[Edit, ...]) -> tuple[list[str], list[str]]:
-    """Requirements on the image after some edits, things and backgrounds, in canonical words."""
+    """Requirements on the image after edits, things and backgrounds, in canonical wording."""
     things = phrases([edit.result for edit in edits if edit.result])
     things += [ABSENT + edit.target.bare_phrase for edit in edits if edit.target and not edit.result]
     grounds = articles([f"{edit.background} background" for edit in edits if edit.background])

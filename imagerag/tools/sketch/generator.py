@@ -1,4 +1,4 @@
-"""The generator of the sketch world: it knows half of that world and takes references for the rest."""
+"""Generator of the sketch world: it knows half of the world's words and takes references for the rest."""
 
 import io
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from imagerag.tools.sketch.painting import StyleReference, paint
 
 
 class SketchGenerator:
-    """The painter behind the `ImageGenerator` port. Free of cost, deterministic, a few milliseconds per image."""
+    """`ImageGenerator` that paints scenes. Free, deterministic, a few milliseconds per image."""
 
     identity = "sketch:painter-1"
     max_references = 4
@@ -28,9 +28,9 @@ class SketchGenerator:
     async def generate(
         self, prompt: str, references: Sequence[ImagePart], *, variation: SamplingParams, size: Size | None
     ) -> GeneratedImage:
-        """Paint one image as PNG; only `variation.seed` changes it.
+        """Paint one image as PNG; of `variation` only `seed` has an effect.
 
-        It is 256 x 256 unless asked otherwise; an image that is edited keeps its own size.
+        The default size is 256 x 256; an edited image keeps its own size.
         """
         given = [StyleReference(part.data, part.concept or part.caption, part.role) for part in references]
         canvas = (size.width, size.height) if size else None

@@ -1,7 +1,7 @@
 """Comparison of images by the sketch judge: thing by thing, by cut-outs and their places.
 
-Cut out and laid on white, two drawings of one thing, at other sizes, turns and places, had a cosine of .94 or more in
-all of 150 trials; things that differ in shape, colour or pattern stayed below .92 in 449 of 450, most below .83.
+Cut out and pasted on white, two drawings of one thing with other sizes, rotations and places had a cosine of at least
+.94 in all of 150 trials; things that differ in shape, colour or pattern stayed below .92 in 449 of 450, most below .83.
 """
 
 from collections.abc import Sequence
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 SAME: Final = 0.92
 MOVED: Final = 0.1
-"""How far a thing may be from its place, as a share of the image's shorter side."""
+"""Maximum distance of a thing from its place, as a share of the image's shorter side."""
 PAPER: Final = 24.0
-"""Distance in RGB up to which two papers are the same."""
+"""Maximum RGB distance of two equal paper colours."""
 _SIDE: Final = 160
 _AROUND: Final = 0.12
 
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
-    """The things of an image, on white, the middle of each as shares of the image, and its paper's colour."""
+    """Things of an image on white, their centres as shares of the image, and its paper colour."""
 
     things: list[bytes]
     places: list[tuple[float, float]]
@@ -41,14 +41,14 @@ class _Seen:
 
 
 def sketch_comparisons(embedder: Embedder) -> Comparisons:
-    """Comparisons in the sketch world, through its encoder."""
+    """Comparisons in the sketch world, with its encoder."""
 
     async def same(_prompt: str, judged: bytes, sent: bytes) -> Compared:
         seen, known = await in_thread(_look, judged), await in_thread(_look, sent)
         if not known.things or not seen.things:
             return False, 0.0, f"nothing can be made out in {'the image' if known.things else 'what was sent'}"
         vectors = await embedder.embed_images([*seen.things, *known.things])
-        # All that a reference shows need not be there: it was sent for one thing of it.
+        # The image need not show all of a reference, which was sent for one thing in it.
         best = float((vectors[: len(seen.things)] @ vectors[len(seen.things) :].T).max())
         return best >= SAME, best, f"at most {best:z.2f} like what was sent; {SAME:.2f} is the same"
 
@@ -88,7 +88,7 @@ def _on_white(cut: "Image.Image") -> bytes:
 
 
 async def _targets(embedder: Embedder, before: _Seen, edits: Sequence[Edit]) -> set[int]:
-    """The things of the original that an edit changes or takes away."""
+    """Things of the original that an edit changes or removes."""
     wanted = phrases([edit.target for edit in edits if edit.target is not None])
     if not wanted or not before.things:
         return set()
@@ -102,7 +102,7 @@ async def _targets(embedder: Embedder, before: _Seen, edits: Sequence[Edit]) -> 
 
 
 async def _still_there(embedder: Embedder, now: _Seen, before: _Seen, left: Sequence[int]) -> int:
-    """Count the things that had to stay and are there, at their places."""
+    """Number of things that had to stay and are still at their places."""
     if not left or not now.things:
         return 0
     vectors = await embedder.embed_images([*(before.things[n] for n in left), *now.things])

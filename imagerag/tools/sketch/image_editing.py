@@ -1,7 +1,7 @@
-"""The painter's edits: the image that is sent is the canvas, and only what is asked for is changed in it.
+"""Edits of the sketch generator: it changes only the requested parts of the image that is sent.
 
-A thing is found by its colours and its outline. What is not touched keeps its
-pixels; what the painter does not know it guesses, or takes from a reference, as in any image of its own.
+It finds a thing by its colours and outline. Other pixels stay unchanged; attributes that it does not know are guessed
+or taken from a reference, as in any of its images.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ def repaint(
     seed: int = 0,
     size: tuple[int, int] | None = None,
 ) -> Image.Image:
-    """The original with what a prompt asks for changed in it, and everything else as it was.
+    """The original image with the requested changes, otherwise unchanged.
 
     Args:
-        original: the encoded image; the result has its size unless another is asked for.
-        references: what things look like that the painter does not know.
+        original: the encoded image; the result has its size unless another is requested.
+        references: images of the things that the generator does not know.
     """
     image = open_rgb(original)
     if size is not None and image.size != size:
@@ -79,7 +79,7 @@ def repaint(
 def _carry_out(
     edit: Edit, left: list[Piece], canvas: Image.Image, rng: Random, image: Image.Image, *, erase: bool
 ) -> list[Spot]:
-    """Take what an edit changes off the canvas, out of `left` too, and say what is to be painted where."""
+    """Erase the things that an edit changes, also from `left`, and return what to paint where."""
     found = None
     if edit.target is not None:
         found = max(left, key=lambda piece: _likeness(piece[0], edit.target), default=None)
@@ -100,7 +100,7 @@ def _carry_out(
 
 
 def _changed(cut: Image.Image, edit: Edit, rng: Random) -> Image.Image | None:
-    """The thing's own cut-out with another colour or pattern; None for a pattern that the painter does not know."""
+    """The thing's own cut-out with another colour or pattern; None for a pattern that the generator does not know."""
     target, result = edit.target, edit.result
     if target is None or result is None:
         return None
@@ -114,14 +114,14 @@ def _changed(cut: Image.Image, edit: Edit, rng: Random) -> Image.Image | None:
         return None
     shape, other = target.shape or rng.choice(KNOWN_SHAPES), "striped" if result.pattern == "solid" else "solid"
     cloth = alone(Placed(Thing("square", wanted.colour or colour, result.pattern), 0.5, 0.5, 0.4, 0.0, 0.06, 0.5))
-    before = replace(model, shape=shape, pattern=other)  # whatever pattern it has, it is not the one that is wanted
+    before = replace(model, shape=shape, pattern=other)  # its pattern, whatever it is, is not the requested one
     return after(cut, StyleTransfer(target=replace(wanted, shape=shape), model=before), cut, cloth)
 
 
 def _likeness(cut: Image.Image, mention: ParsedMention | None) -> float:
-    """Likeness of a cut-out and a mention, by colour and outline.
+    """Similarity of a cut-out and a mention, by colour and outline.
 
-    It tells all outlines apart when it sees them: what it does not know is how to draw some of them.
+    All outlines are recognised; the generator only cannot draw some of them.
     """
     if mention is None:
         return 0.0
@@ -133,7 +133,7 @@ def _likeness(cut: Image.Image, mention: ParsedMention | None) -> float:
 
 
 def _overlap(cut: Image.Image, shape: str) -> float:
-    """Overlap of a cut-out's outline and a shape's, in [0, 1], in the best of a few turns."""
+    """Overlap of a cut-out's and a shape's outline, in [0, 1], for the best of a few rotations."""
     import numpy as np
 
     own = _outline(cut)
@@ -153,7 +153,7 @@ def _outline(cut: Image.Image) -> NDArray[np.bool_]:
 
 
 def _erase(canvas: Image.Image, image: Image.Image, piece: Piece) -> None:
-    """Lay the paper over a thing: row by row what most of the image's paper has there."""
+    """Erase a thing: fill each row with the image's most frequent paper colour there."""
     import numpy as np
     from PIL import Image, ImageFilter
 
@@ -175,7 +175,7 @@ def _erase(canvas: Image.Image, image: Image.Image, piece: Piece) -> None:
 
 
 def _place_of(box: Box, size: tuple[int, int]) -> tuple[float, float, float]:
-    """A box as x, y and radius, the way `put` places things: shares of the image's shorter side."""
+    """A box as x, y and radius as `put` needs them: shares of the image's shorter side."""
     side = min(size)
     left, top = (size[0] - side) // 2, (size[1] - side) // 2
     x, y = ((box[0] + box[2]) / 2 - left) / side, ((box[1] + box[3]) / 2 - top) / side
@@ -183,7 +183,7 @@ def _place_of(box: Box, size: tuple[int, int]) -> tuple[float, float, float]:
 
 
 def _free_place(rng: Random, boxes: list[Box], size: tuple[int, int]) -> tuple[float, float, float]:
-    """The place, of some, that lies farthest from what is there; smaller where there is little room."""
+    """Of some candidates, the place farthest from all things; smaller if there is little room."""
     taken = [_place_of(box, size) for box in boxes]
     tried = [(x, y, min(radius, 0.17)) for x, y, radius in (scatter(rng, 3)[0] for _ in range(40))]
 

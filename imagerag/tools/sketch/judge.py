@@ -1,4 +1,4 @@
-"""The clip judge set up for the sketch world: its words, its hard negatives, and numbers tuned on its drawings."""
+"""CLIP judge for the sketch world, with its vocabulary, hard negatives, and thresholds tuned on its drawings."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,24 +20,24 @@ from imagerag.tools.sketch.text_parser import ParsedMention, parse, phrases
 from imagerag.tools.sketch.world import BACKGROUNDS, COLOURS, PATTERNS, SHAPES, article, articles
 
 AROUND: Final = 0.06
-"""Looked at this closely, circle and hexagon are told apart without a tolerance: nothing may fit better than what is
-asked for. With 0.15 around a thing the same rule misses one in ninety that is there, and a tolerance that finds those
-(0.02) takes every ninth circle for a hexagon."""
+"""Tight crops separate circle and hexagon without a tolerance: no rival may score higher than the requirement. With a
+margin of 0.15 around a thing the same rule misses one in ninety present things, and a tolerance that finds those (0.02)
+accepts every ninth circle as a hexagon."""
 FLOOR: Final = 0.2
-"""Things that are there have 0.3 and more."""
+"""Present things have a cosine of at least 0.3."""
 
 
 class SketchJudge(ClipJudge):
-    """A `ClipJudge` that can also say a prompt of the sketch world in other words."""
+    """A `ClipJudge` that can also rephrase a prompt of the sketch world."""
 
     async def rephrase(self, prompt: str, *, variation: SamplingParams) -> Rephrased:
-        """The prompt with its rare words described; itself where it has none."""
+        """The prompt with its rare words replaced by descriptions; unchanged if it has none."""
         words = rephrased(prompt)
         return Rephrased(prompt=words, raw=words, cost_usd=FREE)
 
 
 def sketch_clip_judge(embedder: Embedder) -> ClipJudge:
-    """A `ClipJudge` that knows which words the sketch world has; it sees pixels only, through the embedder."""
+    """A `ClipJudge` with the sketch world's vocabulary; it gets pixels only, through the embedder."""
     return SketchJudge(
         embedder,
         hard_negatives=hard_negatives,
@@ -56,7 +56,7 @@ def sketch_clip_judge(embedder: Embedder) -> ClipJudge:
 
 
 def checklist(prompt: str) -> tuple[Requirement, ...]:
-    """The things a prompt mentions in canonical words, then its style; at least one unless the prompt is blank."""
+    """Requirements of a prompt: its things in canonical wording, then its style; at least one unless it is blank."""
     prompt = untangle(prompt)[0]
     background = parse(prompt).background
     rest, styles = split_style(prompt)
@@ -69,7 +69,7 @@ def checklist(prompt: str) -> tuple[Requirement, ...]:
 
 
 def edit_checklist(prompt: str) -> tuple[Requirement, ...]:
-    """Requirements on the image after an edit; the prompt itself where no change is understood."""
+    """Requirements on the image after an edit; the prompt itself if no change is understood."""
     things, grounds = requirements_of(read_edits(untangle(prompt)[0]))
     found = [Requirement(text=text) for text in things]
     return (*found, *(Requirement(text=text, kind="style") for text in grounds)) or checklist(prompt)
@@ -80,10 +80,10 @@ def _phrase(mention: ParsedMention) -> str:
 
 
 def unchecked(requirement: Requirement) -> str:
-    """The reason why the sketch judge cannot check a text: it names nothing of this world. Empty where it can.
+    """Reason why the sketch judge cannot check a text: it names nothing of this world. Empty if it can.
 
-    What a shape, a colour or a pattern says can be seen, and a word more about it changes nothing; but where the thing
-    itself has a name this world does not know, no drawing of it can be told from any other.
+    A shape, colour or pattern can be checked, and an unknown word besides does not change that; but if the thing's own
+    name is unknown, no drawing can be recognised as it.
     """
     reading = parse(requirement.text)
     if wordless := checklists.unchecked(requirement):
@@ -96,9 +96,9 @@ def unchecked(requirement: Requirement) -> str:
 
 
 def hard_negatives(text: str) -> list[str]:
-    """The phrase with one of its words exchanged for each other of its kind; words it leaves open stay open.
+    """The phrase with one of its words replaced by each other of its kind; open attributes stay open.
 
-    A shape the world does not have competes with every shape it has.
+    A shape that the world does not have gets all shapes as rivals.
     """
     reading = parse(text)
     if reading.background and not reading.mentions:
@@ -114,9 +114,9 @@ def hard_negatives(text: str) -> list[str]:
 
 
 def reworded(requirement: Requirement, variant: int) -> tuple[Requirement, ...]:
-    """The same thing in other words of this world: synonyms, another order. What means nothing here is left out.
+    """The same thing in other wordings: synonyms, another order. Unknown words are left out.
 
-    It stays the same thing: an image of a part of it would take its place in a drawing, and be no better.
+    It stays the whole thing: an image of a part would replace it in a drawing, and be no better.
     """
     reading = parse(requirement.text)
     if reading.background and not reading.mentions:
@@ -130,7 +130,7 @@ def reworded(requirement: Requirement, variant: int) -> tuple[Requirement, ...]:
 
 
 def _other_words(mention: ParsedMention) -> list[str]:
-    """A thing in other orders, each with the next synonyms of its words."""
+    """A thing in other word orders, each with the next synonyms."""
     words = [word for word in (mention.colour, mention.pattern) if word]
     forms = ("{adjectives} {shape}", "{shape} that is {joined}", "{shape}, {joined}")
     forms = forms if words else ("{shape}", "{shape} shape", "simple {shape}")
@@ -148,5 +148,5 @@ def _synonym(word: str, nth: int) -> str:
 
 
 def wordings(phrases: Sequence[str], kind: str) -> list[str]:
-    """As the sketch CLIP has learnt it: a background is the background of something."""
+    """Format phrases as the sketch CLIP was trained: a background is the background of something."""
     return [f"something with {text}" for text in phrases] if kind == "style" else [*phrases]

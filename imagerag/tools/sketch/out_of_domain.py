@@ -1,4 +1,4 @@
-"""Detection of inputs outside of the sketch world: unknown words, and images that it could not have drawn."""
+"""Detection of inputs outside of the sketch world: unknown words, and images that it cannot have drawn."""
 
 from __future__ import annotations
 
@@ -14,29 +14,30 @@ from imagerag.tools.sketch.world import BACKGROUNDS
 
 SAMPLE: Final = 8
 COLOURS: Final = 50
-"""Colours (16 shades a channel, 128 pixels): drawings of the sketch world have at most 48, photographs some hundred."""
+"""Maximum number of colours (16 shades per channel, 128 pixels): sketch drawings have at most 48, photographs
+hundreds."""
 
 
 def is_known(mention: ParsedMention) -> bool:
-    """Whether this world has the thing itself: a shape, or anything at all that is said of nothing unknown."""
+    """Whether the thing is in this world: its shape is known, or it has attributes and no unknown word."""
     return bool(mention.shape) or (mention.known and not mention.unknown)
 
 
 def foreign_words(text: str) -> list[str]:
-    """The words of a text that name things this world does not have."""
+    """Words of a text that name things outside of this world."""
     mentions, ground = _said(text)
     words = [word for mention in mentions if not is_known(mention) for word in mention.unknown]
     return list(dict.fromkeys([*words, *(ground.split() if ground and ground not in BACKGROUNDS else ())]))
 
 
 def is_foreign(text: str) -> bool:
-    """Whether a text speaks of something this world does not have, or of nothing it has."""
+    """Whether a text mentions something outside of this world, or nothing in it."""
     mentions, ground = _said(text)
     return bool(foreign_words(text)) or not (ground or any(map(is_known, mentions)))
 
 
 def _said(text: str) -> tuple[list[ParsedMention], str]:
-    """The things a text speaks of, and the background; of one that tells what to change, what it is about."""
+    """The things and the background of a text; for an edit, those that it is about."""
     plain = untangle(text)[0]
     if not is_instruction(plain):
         reading = parse(plain)
@@ -47,7 +48,7 @@ def _said(text: str) -> tuple[list[ParsedMention], str]:
 
 
 def are_photographs(encoded: Sequence[bytes]) -> bool:
-    """Whether most of the first images could not have been drawn by this world's painter."""
+    """Whether most of the first images cannot have been drawn by the sketch generator."""
     foreign = [_many_colours(data) for data in encoded[:SAMPLE]]
     return 2 * sum(foreign) > len(foreign)
 
@@ -59,6 +60,6 @@ def _many_colours(data: bytes) -> bool:
         image = open_rgb(data, side=128)
     except UsageError:
         return False
-    image.thumbnail((128, 128), Image.Resampling.NEAREST)  # a smooth reduction would mix colours that are not there
+    image.thumbnail((128, 128), Image.Resampling.NEAREST)  # smooth scaling would add mixed colours
     small = ImageOps.posterize(image, 4)
     return len(small.getcolors(128 * 128) or ()) >= COLOURS

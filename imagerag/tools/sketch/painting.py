@@ -1,10 +1,10 @@
-"""Painting a prompt of the sketch world, with references for what the painter does not know.
+"""Paint a prompt of the sketch world, with references for unknown shapes and patterns.
 
-It knows every colour and background but only some shapes and patterns. For a word it does not know it guesses, and
-does not say so, as generators do. A reference's subject is cut out of the reference's pixels and put in the place of
-the concept it stands for; metadata, captions and file names of a reference never decide what it looks like. Where the
-prompt wants one thing after another (`a heart in the pattern of a teal ringed hexagon`), it takes from the reference's
-pixels what the two share: outline, pattern, or all but the colour.
+The generator knows all colours and backgrounds but only some shapes and patterns. It guesses unknown words without
+saying so, as generators do. A reference's subject is cut out of its pixels and placed as the concept it stands for; a
+reference's metadata, caption and file name never decide the appearance. If the prompt wants one thing to look like
+another (`a heart in the pattern of a teal ringed hexagon`), it takes the shared part from the reference's pixels:
+outline, pattern, or all but the colour.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ KNOWN_PATTERNS: Final = ("solid", "striped", "dotted")
 
 @dataclass(frozen=True, slots=True)
 class StyleReference:
-    """An image handed to the painter.
+    """A reference image for the sketch generator.
 
     Attributes:
-        data: Encoded bytes.
-        concept: What it stands for in the prompt, in words.
-        role: `subject` is the user's own image: it is always painted, in a place of its own if need be; `edit` is the
-            image that is changed.
+        data: encoded bytes.
+        concept: its concept in the prompt, in words.
+        role: `subject` is the user's own image: it is always painted, in an additional place if necessary; `edit` is
+            the image that is changed.
     """
 
     data: bytes
@@ -48,11 +48,11 @@ class StyleReference:
 
 @dataclass(slots=True)
 class Spot:
-    """A place on the canvas, what is asked for there, and the cut-out that will fill it.
+    """A place on the canvas, with the requested thing and the cut-out that fills it.
 
     Attributes:
-        after: what it is to look like, where the prompt says so (`like the blue star but red`).
-        model: the cut-out of that.
+        after: the style transfer, if the prompt has one for it (`like the blue star but red`).
+        model: the cut-out of the style's source.
     """
 
     mention: ParsedMention
@@ -68,10 +68,10 @@ class Spot:
 def paint(
     prompt: str, references: Sequence[StyleReference], *, seed: int = 0, size: tuple[int, int] = (256, 256)
 ) -> Image.Image:
-    """Paint a prompt, an RGB image of `size` (width, height).
+    """Paint a prompt as an RGB image of `size` (width, height).
 
-    The same arguments give the same pixels. Where things are depends only on the prompt proper, the subjects and the
-    seed, so an image stays recognisable from round to round. More than three things are more than it can paint.
+    Equal arguments give equal pixels. Positions depend only on the prompt without references, the subjects and the
+    seed, so that an image stays recognisable from round to round. It paints at most three things.
     """
     from PIL import Image
 
@@ -99,7 +99,7 @@ _MARKED: Final = re.compile(
 
 
 def scene_prompt(prompt: str) -> str:
-    """The prompt proper, without the words that introduce references."""
+    """The prompt without the text that introduces references."""
     marked = _MARKED.match(prompt)
     if marked:
         return prompt[marked.end() :]
@@ -119,7 +119,7 @@ def _spots(
 
 
 def apply(reference: StyleReference, spots: list[Spot]) -> None:
-    """Cut the reference's subjects out and share them among the mentions its concept speaks of."""
+    """Cut out the reference's subjects and assign them to the mentions of its concept."""
     cutouts = _lend(reference, _cut(reference.data), spots)
     open_spots: list[Spot] = []
     concept = untangle(reference.concept)[0]
@@ -138,10 +138,10 @@ def apply(reference: StyleReference, spots: list[Spot]) -> None:
 
 
 def _lend(reference: StyleReference, cutouts: list[Image.Image], spots: list[Spot]) -> list[Image.Image]:
-    """Give cut-outs that show the model of a borrowing to its place; the others are given back.
+    """Assign cut-outs that show a style transfer's source to its place; return the others.
 
-    Words decide only what the image was sought for. Whether it shows the model is decided by colour: an image of the
-    thing as it is to come out is no model.
+    The concept decides only what the image was searched for. Colour decides whether it shows the source: an image of
+    the thing with its final look is no source.
     """
     left = list(cutouts)
     for spot in (spot for spot in spots if spot.after and spot.model is None):
@@ -159,7 +159,7 @@ def _lend(reference: StyleReference, cutouts: list[Image.Image], spots: list[Spo
 
 
 def _own_place(reference: StyleReference, spots: list[Spot]) -> Spot | None:
-    """The place that was made for this subject because the prompt does not mention it."""
+    """The additional place of a subject that the prompt does not mention."""
     own = (spot for spot in spots if spot.subject and spot.mention.text == reference.concept.lower())
     return next((spot for spot in own if spot.cutout is None), None)
 
@@ -170,7 +170,7 @@ def _find(concept: str, mentions: list[ParsedMention]) -> int | None:
 
 
 def _find_mention(wanted: ParsedMention, mentions: list[ParsedMention]) -> int | None:
-    """The mention that a concept agrees with most, among those it does not contradict."""
+    """The mention that agrees most with a concept, among those that do not contradict it."""
     scores = [_agreement(wanted, mention) for mention in mentions]
     best = max(scores, default=0)
     return scores.index(best) if best > 0 else None
@@ -191,11 +191,11 @@ def _cut(data: bytes) -> list[Image.Image]:
     try:
         return cut_subjects(open_rgb(data))
     except UsageError:
-        return []  # what cannot be read cannot help; the judge will see that it did not
+        return []  # an unreadable image cannot help; the judge will find the thing missing
 
 
 def _fit(cutout: Image.Image, mention: ParsedMention) -> float:
-    """Share of a cut-out that has the requested colour, in [0, 1]; in a tie the unknown goes first."""
+    """Share of a cut-out in the requested colour, in [0, 1]; ties prefer the unknown mention."""
     unknown = mention.shape not in KNOWN_SHAPES or mention.pattern not in (None, *KNOWN_PATTERNS)
     if mention.colour is None:
         return 0.01 * unknown
@@ -203,7 +203,7 @@ def _fit(cutout: Image.Image, mention: ParsedMention) -> float:
 
 
 def share(cutout: Image.Image, colour: str | None) -> float:
-    """Share of a cut-out that has a colour, in [0, 1]; 1 where none is requested."""
+    """Share of a cut-out in a colour, in [0, 1]; 1 if none is requested."""
     import numpy as np
 
     if colour is None:
@@ -232,7 +232,7 @@ def put(canvas: Image.Image, spot: Spot, rng: Random) -> None:
         tile = cutout.resize(size, Image.Resampling.LANCZOS)
         corner = round(spot.x * side - size[0] / 2), round(spot.y * side - size[1] / 2)
     elif spot.subject:
-        return  # the user's own thing could not be cut out; anything else in its place would be a lie
+        return  # the user's own thing could not be cut out; a guess in its place would be wrong
     else:
         tile, corner = stamp(Placed(guess, spot.x, spot.y, spot.radius, rotation, 0.06, shade), side)
     canvas.paste(tile, (left + corner[0], top + corner[1]), tile)
@@ -244,7 +244,7 @@ def alone(place: Placed) -> Image.Image:
 
 
 def _imagine(rng: Random, mention: ParsedMention) -> Thing:
-    """Complete a mention: known attributes as they are, guesses for the rest."""
+    """Complete a mention: known attributes stay, the rest is guessed."""
     shape, pattern = rng.choice(KNOWN_SHAPES), rng.choice(KNOWN_PATTERNS)
     colour = rng.choice(COLOURS)
     if mention.shape in KNOWN_SHAPES:

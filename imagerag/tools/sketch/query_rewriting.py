@@ -1,7 +1,7 @@
-"""A query in the sketch world's own words: `I need something round and red` is searched for as `a red circle`.
+"""Rewrite queries into captions of the sketch world: `I need something round and red` is searched as `a red circle`.
 
-The sketch CLIP was trained on captions; a question's frame, a shop's "product" or another language move its vector far
-from any. Only a query that is understood to its last word is put into other words, and whoever searches says so.
+The sketch CLIP was trained on captions; a question's wording, a shop's "product" or another language moves a query's
+vector far away from them. Only a completely understood query is rewritten, and the search reports it.
 """
 
 import re
@@ -18,7 +18,7 @@ _NEGATED: Final = frozenset({"not", "no", "without", "except", "non", "nor", "ne
 
 
 def queries(text: str) -> tuple[str, ...]:
-    """The captions that a query asks for, one for each side of an "or"; none where it stays as it is."""
+    """Captions of a query, one for each side of an "or"; empty if it stays as it is."""
     readings = [text, *(english for _, english in in_english(text, lambda word: False))]
     found = next((said for reading in readings if (said := _captions(reading))), ())
     return () if found == (text.strip().lower(),) else found
@@ -32,7 +32,7 @@ def _captions(text: str) -> tuple[str, ...]:
 
 
 def _phrase(side: str) -> str | None:
-    """One thing in canonical words; None where a word is not understood, or nothing of it is."""
+    """One thing in canonical wording; None if a word, or all of it, is not understood."""
     words = _content(side)
     mentions = parse(" ".join(words)).mentions
     if len(mentions) != 1 or not _is_whole(mentions[0]) or parse(side).background:
@@ -45,7 +45,7 @@ def _is_whole(mention: ParsedMention) -> bool:
 
 
 def _content(side: str) -> list[str]:
-    """The words that are left without a question's frame; a negation stays, so that nothing is made of it."""
+    """The words without a question's wording; a negation stays, so that the query is not rewritten."""
     known = translations()
     said = [word for word in tokens(side) if word not in _NOUNS and (word in _NEGATED or not is_plain(word))]
     return [known.get(word, word) for word in said]

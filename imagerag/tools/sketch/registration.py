@@ -1,4 +1,4 @@
-"""Backends of the sketch world for `tools/registry.py`, which names this module; no adapter imports it."""
+"""Factories of the sketch world for `tools/registry.py`, which names this module; no adapter imports it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +12,7 @@ SKETCH_CLIP: Final = Path(__file__).parent / "clip"
 
 
 def sketch_embedder(spec: BackendSpec) -> Embedder:
-    """`sketch`: the small CLIP that comes with the package."""
+    """`sketch`: the small CLIP that is part of the package."""
     from imagerag.tools.sketch.embedder import SketchEmbedder
 
     spec.refuse_model()
@@ -20,7 +20,7 @@ def sketch_embedder(spec: BackendSpec) -> Embedder:
 
 
 def sketch_generator(spec: BackendSpec) -> ImageGenerator:
-    """`sketch`: the generator that draws the sketch world."""
+    """`sketch`: the generator of sketch drawings."""
     from imagerag.tools.sketch.generator import SketchGenerator
 
     spec.refuse_model()
@@ -28,7 +28,7 @@ def sketch_generator(spec: BackendSpec) -> ImageGenerator:
 
 
 def sketch_judge(spec: BackendSpec, *, embedder: Embedder | None = None) -> Judge:
-    """`sketch`: the clip judge on the sketch CLIP; another embedder would not know the sketch world and is ignored."""
+    """`sketch`: the CLIP judge on the sketch CLIP; `embedder` is ignored, because no other knows the sketch world."""
     from imagerag.tools.sketch.judge import sketch_clip_judge
 
     spec.refuse_model()
@@ -37,7 +37,7 @@ def sketch_judge(spec: BackendSpec, *, embedder: Embedder | None = None) -> Judg
 
 
 def synonyms() -> Mapping[str, str]:
-    """`circular` for circle, `violet` for purple, `rund` and `rond`: other plain words for the sketch world's."""
+    """Synonyms of the sketch world's words: `circular` for circle, `violet` for purple, `rund` and `rond`."""
     from imagerag.tools.sketch.text_parser import meanings
     from imagerag.tools.sketch.translations import translations
 

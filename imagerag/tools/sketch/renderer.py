@@ -1,7 +1,7 @@
-"""Draw a scene with Pillow: anti-aliased, and the same pixels for the same scene.
+"""Draw a scene with Pillow, anti-aliased and deterministic.
 
-Shapes are polygons in a unit frame (`x` right, `y` down, extent about 1), patterns are laid in the same frame with a
-period tied to the thing's own size, so that they stay legible at 64 x 64.
+Shapes are polygons in a unit frame (`x` right, `y` down, extent about 1); patterns use the same frame with a period
+relative to the thing's size, so that they stay legible at 64 x 64.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ INK: Final[dict[str, Rgb]] = {
     "pink": (244, 124, 182), "brown": (122, 72, 34), "black": (26, 26, 30), "grey": (136, 139, 144),
 }  # fmt: skip
 TINT: Final[Rgb] = (255, 251, 228)
-"""The second colour of every pattern. The outline keeps it apart from the background."""
+"""Second colour of all patterns. The outline separates it from the background."""
 
 PAPER: Final[dict[str, Rgb]] = {
     "white": (251, 251, 251), "cream": (244, 232, 204), "mint": (208, 238, 220), "lilac": (226, 214, 244),
@@ -38,8 +38,8 @@ def draw(scene: Scene, size: int = 256) -> Image.Image:
     """Draw a scene.
 
     Args:
-        scene: What to draw.
-        size: Side of the square image in pixels, at least 16.
+        scene: what to draw.
+        size: side of the square image in pixels, at least 16.
 
     Returns:
         An RGB image of `size` x `size`.
@@ -55,7 +55,7 @@ def draw(scene: Scene, size: int = 256) -> Image.Image:
 
 
 def _develop(image: Image.Image, scene: Scene) -> Image.Image:
-    """Brightness and sensor noise, the same for the same seed."""
+    """Apply brightness and sensor noise, the same for the same seed."""
     if scene.noise == 0 and scene.brightness == 1:
         return image
     import numpy as np
@@ -92,9 +92,9 @@ def backdrop(background: str, side: int, seed: int = 0) -> Image.Image:
 
 
 def stamp(place: Placed, side: int) -> tuple[Image.Image, tuple[int, int]]:
-    """One placed thing alone, for a canvas of `side` pixels: an RGBA tile and the tile's top left corner.
+    """One placed thing alone, for a canvas of `side` pixels: an RGBA tile and its top left corner.
 
-    The edges are hard; supersample and reduce for smooth ones.
+    The edges are hard; draw larger and reduce for smooth ones.
     """
     from PIL import Image, ImageChops, ImageDraw
 

@@ -1,6 +1,6 @@
-"""A prompt of the sketch world in other words: what the painter does not know becomes a description of it.
+"""Rephrase a prompt of the sketch world: words that the generator does not know become descriptions.
 
-Every description says to the world's language what the rare word says, so that a reworded prompt asks for the same.
+The parser gives each description the meaning of its rare word, so that a rephrased prompt requests the same.
 """
 
 import re
@@ -11,11 +11,11 @@ DESCRIPTIONS: Final = {
     "drop": "teardrop", "bolt": "lightning bolt", "flower": "blossom", "checkered": "checkerboard-patterned",
     "ringed": "ring-patterned", "split": "two-tone",
 }  # fmt: skip
-"""Rare word → plainer words for it. An arrow is an arrow."""
+"""Rare word → description in plainer words. "Arrow" has none."""
 
 _RARE: Final = re.compile(rf"\b({'|'.join(DESCRIPTIONS)})\b", re.IGNORECASE)
 
 
 def rephrased(prompt: str) -> str:
-    """The prompt with its rare words described; itself where it has none."""
+    """The prompt with its rare words replaced by descriptions; unchanged if it has none."""
     return _RARE.sub(lambda found: DESCRIPTIONS[found[1].lower()], prompt)

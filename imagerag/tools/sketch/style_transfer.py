@@ -1,8 +1,8 @@
-"""One thing drawn after another: `a purple heart in the pattern of a teal ringed hexagon`, `like the teal checkered
+"""Style transfer between things: `a purple heart in the pattern of a teal ringed hexagon`, `like the teal checkered
 crescent but red`.
 
-The text says what is to come out (`a purple ringed heart`) and after which thing; how that thing looks is taken from
-the pixels of a reference, never from words.
+The text gives the result (`a purple ringed heart`) and the source; the appearance comes from the pixels of a reference,
+never from words.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ _VARIANT: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class StyleTransfer:
-    """A thing that is to look like another one, but for what is said of itself."""
+    """A thing with the look of another one, except for its own given attributes."""
 
     target: ParsedMention
     model: ParsedMention
 
 
 def untangle(text: str) -> tuple[str, tuple[StyleTransfer, ...]]:
-    """A text with its borrowings put plainly, and these; a text without any as it is.
+    """The text with its style transfers replaced by plain descriptions, and the style transfers.
 
-    A model of which nothing is known in this world (`in the style of Van Gogh`) is left in the text.
+    A source without a known shape (`in the style of Van Gogh`) stays in the text.
     """
     found: list[StyleTransfer] = []
 
@@ -67,15 +67,15 @@ def untangle(text: str) -> tuple[str, tuple[StyleTransfer, ...]]:
 
 
 def after(model: Image.Image, wanted: StyleTransfer, shape: Image.Image, own: Image.Image) -> Image.Image:
-    """A thing that takes from the cut-out of its model what it shares with it.
+    """The target, with the attributes that it shares with the source taken from the source's cut-out.
 
     Args:
-        model: the model's cut-out, RGBA.
-        shape: what gives the outline unless the model does, RGBA.
-        own: a thing with the target's pattern, as the painter draws it by itself, RGBA; used where the model's is not.
+        model: the source's cut-out, RGBA.
+        shape: the outline if it differs from the source's, RGBA.
+        own: a thing with the target's pattern as the generator paints it, RGBA; used if the source's pattern differs.
 
     Returns:
-        RGBA, of the size of what gave the outline.
+        RGBA, of the size of the outline.
     """
     from PIL import Image, ImageChops, ImageFilter
 
@@ -97,9 +97,9 @@ def after(model: Image.Image, wanted: StyleTransfer, shape: Image.Image, own: Im
 
 
 def _cloth(cutout: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """A cut-out's pattern on a canvas of `size`, as large as it is on a thing of that size.
+    """A cut-out's pattern on a canvas of `size`, in the scale that it has on a thing of that size.
 
-    The cut-out itself lies in the middle; beyond its edge goes on what its largest square shows, mirrored.
+    The cut-out is in the middle; beyond its edge, its largest square is repeated mirrored.
     """
     import numpy as np
     from PIL import Image, ImageFilter
@@ -111,14 +111,14 @@ def _cloth(cutout: Image.Image, size: tuple[int, int]) -> Image.Image:
     x, y = (size[0] - scaled.width) // 2, (size[1] - scaled.height) // 2
     rows, columns = (_mirrored(length, at, side) for length, at in ((size[1], y + top), (size[0], x + left)))
     cloth = Image.fromarray(pixels[rows][:, columns])
-    # The outline is not pattern.
+    # The outline is not part of the pattern.
     inner = scaled.getchannel("A").filter(ImageFilter.MinFilter(2 * max(1, round(0.035 * max(size))) + 1))
     cloth.paste(Image.merge("RGB", scaled.split()[:3]), (x, y), inner)
     return cloth
 
 
 def _mirrored(length: int, start: int, side: int) -> NDArray[np.int64]:
-    """For each of `length` places, the one of `side` that it shows, when those begin at `start` and go to and fro."""
+    """For each of `length` positions, the index in a tile of `side` that is repeated back and forth from `start`."""
     import numpy as np
 
     at = (np.arange(length) - start) % (2 * side)
@@ -126,7 +126,7 @@ def _mirrored(length: int, start: int, side: int) -> NDArray[np.int64]:
 
 
 def _square(cutout: Image.Image) -> tuple[int, int, int]:
-    """Left, top and side of the largest square that lies wholly inside a cut-out, without its outline."""
+    """Left, top and side of the largest square inside a cut-out, without its outline."""
     import numpy as np
 
     inside = np.asarray(cutout.getchannel("A")) > 127
@@ -141,14 +141,14 @@ def _square(cutout: Image.Image) -> tuple[int, int, int]:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if len(full(middle)) else (low, middle - 1)
     corners = full(low)
-    # Of several, the one in the middle: rings and halves are about the middle.
+    # Of several, the middle one: rings and halves are centred.
     top, left = corners[np.linalg.norm(corners - (np.array(inside.shape) - low) / 2, axis=1).argmin()]
     rim = min(round(0.04 * max(cutout.size)), (low - 1) // 2)
     return int(left) + rim, int(top) + rim, low - 2 * rim
 
 
 def _dyed(cutout: Image.Image, source: ParsedMention, target: ParsedMention) -> Image.Image:
-    """A cut-out with its ink changed into the target's; the light of its pattern and the dark of its edge stay."""
+    """A cut-out with its ink recoloured to the target's; the pattern's light colour and the dark edge stay."""
     import numpy as np
     from PIL import Image
 
@@ -167,7 +167,7 @@ def _dyed(cutout: Image.Image, source: ParsedMention, target: ParsedMention) -> 
 
 
 def _ink(pixels: NDArray[np.float32], tint: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The most frequent colour that is not the pattern's second one."""
+    """The most frequent colour except the pattern's second one."""
     import numpy as np
 
     far = pixels[np.linalg.norm(pixels - tint, axis=1) > 60]

@@ -1,7 +1,7 @@
-"""Read a text of the sketch world: which things it mentions, and which background.
+"""Parse a text of the sketch world into its things and background.
 
-This is the painter's understanding of language. It reads only the text, and what it cannot read stays visible: words
-without meaning here are kept in `ParsedMention.unknown`, they are not dropped.
+This is the generator's language understanding. It uses only the text; words without a meaning here are kept in
+`ParsedMention.unknown`.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ class ParsedMention:
     """One thing that a text mentions. `None` means that the text leaves it open.
 
     Attributes:
-        shape, colour, pattern: Words of the vocabulary.
-        name: A proper name in apposition, as in `Widget A, a red solid circle`.
-        unknown: Words that mean nothing in this world, in their order.
-        text: The words it was read from, in lower case.
+        shape, colour, pattern: words of the vocabulary.
+        name: a proper name in apposition, as in `Widget A, a red solid circle`.
+        unknown: words without a meaning in this world, in order.
+        text: the words it was parsed from, in lower case.
     """
 
     shape: str | None = None
@@ -119,12 +119,12 @@ def phrases(mentions: Iterable[ParsedMention]) -> list[str]:
     return articles([mention.bare_phrase for mention in mentions])
 
 
-@lru_cache(maxsize=4096)  # a prompt is read again for every requirement and every look
+@lru_cache(maxsize=4096)  # cached: a prompt is parsed for every requirement and every look
 def parse(text: str) -> ParsedText:
-    """Read a text.
+    """Parse a text.
 
     Args:
-        text: Any text; case, order of adjectives, synonyms, plurals and small numerals are understood.
+        text: any text; case, order of adjectives, synonyms, plurals and small numerals are understood.
 
     Returns:
         The mentions in their order, at least the unknown ones, and the background when the text names one.
@@ -145,7 +145,7 @@ def _background(form: str) -> str:
 
 
 class _Reader:
-    """Collects words until a noun closes a mention; words that follow the noun may still complete it."""
+    """Collects words until a noun closes a mention; words after the noun may still complete it."""
 
     def __init__(self) -> None:
         self.mentions: list[ParsedMention] = []
@@ -168,7 +168,7 @@ class _Reader:
             return
         tokens = re.findall(r"[\w'#%&/+]+", clause.replace("-", " "))
         if self.noun and self._names_something(tokens):
-            self._close()  # ", dotted star": the comma separated two things after all
+            self._close()  # ", dotted star": the comma separated two things
         at = 0
         while at < len(tokens):
             if tokens[at] == "a" and at == len(tokens) - 1 and self.unknown and not self.determined:
@@ -200,7 +200,7 @@ class _Reader:
         return 1
 
     def _means_and(self, tokens: list[str], at: int) -> bool:
-        """`plus` is a shape only after a determiner or an adjective, and "and" elsewhere."""
+        """`plus` is a shape only after a determiner or an adjective, and otherwise means "and"."""
         return tokens[at] == "plus" and (self.noun or not (self.determined or self.words))
 
     def _word(self, kind: str, word: str, tokens: list[str]) -> None:
@@ -239,7 +239,7 @@ class _Reader:
         self.determined = True
 
     def _connect(self, token: str, following: list[str]) -> None:
-        # "a circle that is red and solid" goes on, "a circle and a dotted square" does not: what follows decides.
+        # "a circle that is red and solid" continues, "a circle and a dotted square" does not: the next words decide.
         goes_on = not self._names_something(following) if self.noun else bool(self.words) and not self.unknown
         if goes_on:
             self.raw.append(token)
@@ -269,6 +269,6 @@ class _Reader:
 
 
 def meanings() -> dict[str, str]:
-    """Every other word for a word of the world, and that word: `circular` → `circle`, `polka dots` → `dotted`."""
+    """Each synonym with its word of the world: `circular` → `circle`, `polka dots` → `dotted`."""
     own = {*SHAPES, *COLOURS, *PATTERNS}
     return {form: word for form, (_, word) in _LEXICON.items() if form not in own}

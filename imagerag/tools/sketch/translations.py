@@ -1,4 +1,4 @@
-"""The sketch world's words in plain German and French, with the endings that adjectives take."""
+"""German and French words of the sketch world, with adjective endings."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -34,12 +34,12 @@ _ENDINGS: Final = ("", "e", "er", "es", "en", "em")
 
 
 def translations() -> dict[str, str]:
-    """Each word, without accents, and the world's word for it: `rotes` → `red`, `etoile` → `star`."""
+    """Each word, without accents, with the world's word: `rotes` → `red`, `etoile` → `star`."""
     return {fold(form): word for table in (_FRENCH, _GERMAN) for word, forms in table.items() for form in _all(forms)}
 
 
 def _all(forms: str) -> Iterable[str]:
-    """`kreis/e/en` and `rot*` in full."""
+    """Expand `kreis/e/en` and `rot*`."""
     for form in forms.split():
         root, *endings = form.split("/")
         if root.endswith("*"):

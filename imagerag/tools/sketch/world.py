@@ -1,7 +1,7 @@
-"""The sketch world's vocabulary, its scenes, and the words it is described in.
+"""Vocabulary and scenes of the sketch world, and their canonical captions.
 
-A *thing* is a shape with a colour and a pattern; a *scene* is one to three placed things on a background. Everything
-here is plain data and reads no pixels. What drawings look like is `renderer.py`; what a text means is `text_parser.py`.
+A *thing* is a shape with a colour and a pattern; a *scene* is one to three placed things on a background. This module
+holds plain data and reads no pixels. `renderer.py` draws scenes; `text_parser.py` parses texts.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ class Placed:
     """A thing on the canvas. Lengths are fractions of the canvas side, `x` right and `y` down.
 
     Attributes:
-        thing: What is placed.
-        x, y: The centre, in [0, 1].
-        radius: Half the thing's extent, in (0, 0.5].
-        rotation: Degrees clockwise, within +-18 in sampled scenes.
-        outline: Outline width as a fraction of `radius`; 0 draws none, which only solids may have.
-        shade: How dark the outline is, 0 (the colour itself) to 1 (black).
+        thing: what is placed.
+        x, y: the centre, in [0, 1].
+        radius: half the thing's extent, in (0, 0.5].
+        rotation: degrees clockwise, within +-18 in sampled scenes.
+        outline: outline width as a fraction of `radius`; 0 draws none, which only solids may have.
+        shade: how dark the outline is, 0 (the colour itself) to 1 (black).
     """
 
     thing: Thing
@@ -66,11 +66,11 @@ class Scene:
     """The contents of a drawing; `draw(scene, size)` depends on nothing else.
 
     Attributes:
-        placed: The things, drawn in order.
-        background: A word of `BACKGROUNDS`.
-        noise: Standard deviation of the pixel noise, in grey levels (0 to 255).
-        brightness: Factor on all channels, around 1.
-        seed: Decides the noise and the speckles.
+        placed: the things, drawn in order.
+        background: a word of `BACKGROUNDS`.
+        noise: standard deviation of the pixel noise, in grey levels (0 to 255).
+        brightness: factor on all channels, around 1.
+        seed: seed of the noise and the speckles.
     """
 
     placed: tuple[Placed, ...]
@@ -86,12 +86,12 @@ class Scene:
 
 
 def all_things() -> list[Thing]:
-    """Every thing there can be, 16 x 12 x 6 = 1152, in a fixed order."""
+    """All possible things, 16 x 12 x 6 = 1152, in a fixed order."""
     return [Thing(shape, colour, pattern) for shape, colour, pattern in product(SHAPES, COLOURS, PATTERNS)]
 
 
 def random_thing(rng: Random) -> Thing:
-    """A thing with its three words drawn uniformly."""
+    """A thing with three words drawn uniformly."""
     return Thing(rng.choice(SHAPES), rng.choice(COLOURS), rng.choice(PATTERNS))
 
 
@@ -99,9 +99,9 @@ def random_scene(rng: Random, things: tuple[Thing, ...] | None = None, backgroun
     """Sample a scene: places that do not overlap, sizes, rotations, outlines, noise.
 
     Args:
-        rng: The only source of chance.
-        things: One to three things; by default one to three random ones.
-        background: A word of `BACKGROUNDS`; by default a random one.
+        rng: the only source of randomness.
+        things: one to three things; by default one to three random ones.
+        background: a word of `BACKGROUNDS`; by default a random one.
     """
     if things is None:
         things = tuple(random_thing(rng) for _ in range(rng.choices((1, 2, 3), (5, 3, 2))[0]))

@@ -1,7 +1,7 @@
-"""The drawings a sketch CLIP is trained on, with texts and the claims the texts make.
+"""Training data of the sketch CLIP: drawings, texts, and the texts' claims.
 
-Scenes come in *families* of four: a base scene and three hard negatives of it (one word exchanged, words swapped
-between two things, a thing more or less). A batch is made of whole families, so every batch holds hard negatives.
+Scenes come in *families* of four: a base scene and three hard negatives (one word exchanged, words swapped between two
+things, a thing added or removed). A batch consists of whole families, so every batch has hard negatives.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 FAMILY: Final = 4
 TEXTS: Final = (full_claim, full_claim, part_claim, vague_claim, false_claim)
-"""How the texts of a drawing are made; the first two say everything in it."""
+"""Text functions of a drawing; the first two describe it completely."""
 
 _WORDS: Final = {"shape": SHAPES, "colour": COLOURS, "pattern": PATTERNS}
 _CHUNK: Final = 100  # families per task of a worker
@@ -49,7 +49,7 @@ _CHUNK: Final = 100  # families per task of a worker
 
 @dataclass
 class Pool:
-    """Parallel arrays over N drawings with T = len(TEXTS) texts each. Word indices are -1 where a word is open.
+    """Parallel arrays over N drawings with T = len(TEXTS) texts each. Open words have the index -1.
 
     Attributes:
         pixels: uint8 `(N, side, side, 3)`.
@@ -58,7 +58,7 @@ class Pool:
         tokens: uint16 `(N, T, context)`.
         claims: int8 `(N, T, 3, 3)`; -1 words are open, all -1 rows claim nothing.
         claim_grounds: int8 `(N, T)`.
-        claim_sizes: int8 `(N, T)`: how many things the text names.
+        claim_sizes: int8 `(N, T)`: number of things in the text.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -71,7 +71,7 @@ class Pool:
 
 
 def family(rng: Random) -> list[tuple[Thing, ...]]:
-    """The things of four scenes: a base and three hard negatives of it."""
+    """The things of four scenes: a base and its three hard negatives."""
     base = tuple(random_thing(rng) for _ in range(rng.choices((1, 2, 3), (50, 33, 17))[0]))
     misses = []
     for name in rng.sample(tuple(_WORDS), 3):
@@ -104,7 +104,7 @@ def _swap(rng: Random, things: tuple[Thing, ...], name: str) -> tuple[Thing, ...
 def build(seed: int, families: int, side: int, context: int, workers: int = 2) -> Pool:
     """Draw `families` x 4 images of `side` pixels with their texts, in worker processes.
 
-    Nothing depends on the number of workers.
+    The result does not depend on the number of workers.
     """
     import multiprocessing
 
@@ -125,7 +125,7 @@ def _build_chunk(task: tuple[int, int, int, int]) -> Pool:
     seed, families, side, context = task
     rng, tokenizer = Random(seed), SimpleTokenizer(context_length=context)
     scenes = [scene for _ in range(families) for scene in _place(rng, family(rng))]
-    # Drawn at twice the size and reduced the way open_clip's preprocessing does it.
+    # Drawn at twice the size and reduced like open_clip's preprocessing.
     images = [draw(scene, 2 * side).resize((side, side), Image.Resampling.BICUBIC) for scene in scenes]
     claims = [[make(rng, scene) for make in TEXTS] for scene in scenes]
     texts = [say(rng, claim) for row in claims for claim in row]
@@ -152,7 +152,7 @@ def _ground(claim: CaptionClaim) -> int:
 
 
 def encode_wishes(wishes: list[CaptionSpec] | tuple[CaptionSpec, ...]) -> list[list[int]]:
-    """Wishes as a 3 x 3 table of word indices, -1 where open."""
+    """Encode specifications as a 3 x 3 table of word indices, -1 for open ones."""
     rows = [
         [-1 if word is None else words.index(word) for word, words in
          ((part.shape, SHAPES), (part.colour, COLOURS), (part.pattern, PATTERNS))]

@@ -1,6 +1,6 @@
 """Evaluate a CLIP on the sketch world: `python -m imagerag.tools.sketch.training.evaluate [DIR]` prints it as JSON.
 
-Works on any open_clip model; every number is a pure function of the model and the seed.
+Works on any open_clip model; the results are a pure function of the model and the seed.
 
 Evaluation seeds start at 900 000, training seeds stay below, so no drawing is shared.
 """
@@ -30,7 +30,7 @@ SEED: Final = 900_000
 
 @dataclass(frozen=True)
 class Clip:
-    """An open_clip model with its preprocessing and tokenizer; turns images and texts into unit vectors."""
+    """An open_clip model with preprocessing and tokenizer, which embeds images and texts as unit vectors."""
 
     model: Any
     preprocess: Callable[[Image.Image], Any]
@@ -60,7 +60,7 @@ class Clip:
 
 
 def load(folder: str) -> Clip:
-    """Load the open_clip model in a folder, as plain `open_clip` does."""
+    """Load the open_clip model in a folder with plain `open_clip`."""
     import open_clip
 
     model, preprocess = open_clip.create_model_from_pretrained(f"local-dir:{folder}")
@@ -68,10 +68,10 @@ def load(folder: str) -> Clip:
 
 
 def measure(clip: Clip, *, sizes: Sequence[int] = (50, 500, 5000), captions: int = 200) -> dict[str, Any]:
-    """All of it: `grid`, `swapped`, `separation` per library size, and `separation_scenes` at the middle size.
+    """All measurements: `grid`, `swapped`, `separation` per library size, and `separation_scenes` at the middle size.
 
-    The last is for libraries whose images hold up to three things. One vector per image says less about each of
-    them, which is why such images are better indexed by their regions.
+    `separation_scenes` uses libraries whose images hold up to three things. One vector per image represents each of
+    them less well, so such images are better indexed by their regions.
     """
     return {
         "grid": grid_retrieval(clip),
@@ -96,7 +96,7 @@ def grid_retrieval(clip: Clip, *, seed: int = SEED) -> dict[str, float]:
 def swapped_pairs(clip: Clip, *, count: int = 300, seed: int = SEED) -> dict[str, float]:
     """Two-thing scenes against the same scene with one attribute exchanged between the things.
 
-    A pair counts when both images prefer their own caption. `shape`, `colour`, `pattern`: by what was exchanged.
+    A pair counts if both images prefer their own caption. `shape`, `colour`, `pattern`: the exchanged attribute.
     """
     import numpy as np
 
@@ -119,17 +119,17 @@ def swapped_pairs(clip: Clip, *, count: int = 300, seed: int = SEED) -> dict[str
 def _swapped(rng: Random, name: str) -> tuple[tuple[Thing, Thing], tuple[Thing, Thing]]:
     while True:
         a, b = random_thing(rng), random_thing(rng)
-        # Were only one other word different, exchanging this one could give the same scene again.
+        # If only one other word differed, exchanging this one could give the same scene again.
         if all(getattr(a, word) != getattr(b, word) for word in ("shape", "colour", "pattern")):
             swapped = replace(a, **{name: getattr(b, name)}), replace(b, **{name: getattr(a, name)})
             return (a, b), swapped
 
 
 def separation(clip: Clip, size: int, *, captions: int = 200, most: int = 1, seed: int = SEED) -> dict[str, float]:
-    """Can one cosine threshold tell captions that have a match in a library from captions that have none?
+    """Measure whether one cosine threshold separates captions with a match in a library from captions without.
 
-    The library holds `size` images of one thing, or of up to `most`, but none of `captions` absent things. Near
-    misses (one attribute off) abound, so the absent captions face the hardest negatives there are.
+    The library holds `size` images of one thing, or of up to `most`, but none of `captions` absent things. Many of them
+    differ in one attribute only, so the absent captions face the hardest negatives.
 
     Returns:
         `present_p10`, `absent_p95`: the 10th percentile of the best match's cosine, and the 95th percentile of the
@@ -162,7 +162,7 @@ def separation(clip: Clip, size: int, *, captions: int = 200, most: int = 1, see
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Measure the model in the folder given, or the embedded one, and print JSON."""
+    """Measure the model in the given folder, or the embedded one, and print JSON."""
     folder = arguments[0] if arguments else str(Path(__file__).parents[1] / "clip")
     print(json.dumps(measure(load(folder)), indent=2))
 

@@ -1,4 +1,4 @@
-"""Training objective of the sketch CLIP: batches with their exact truth table, and two losses over them."""
+"""Training objective of the sketch CLIP: batches with their exact truth table, and two losses."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _WEIGHTS: Final = (1.0, 1.0, 1.0, 0.4, 1.0)
-"""How much each kind of text in `TEXTS` counts in the sigmoid loss."""
+"""Weights of the kinds of text in `TEXTS` in the sigmoid loss."""
 _MORE: Final = 2.0
-"""Logits taken off images that hold what a text says and more: weak negatives, so the exact image ranks first."""
+"""Logits subtracted for images that show more than the text says: weak negatives, which rank below the exact image."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """B images and 2B texts; the first B texts say everything in the image of the same row.
+    """B images and 2B texts; the first B texts describe the image of the same row completely.
 
     Attributes:
-        pixels: Normalised floats `(B, 3, side, side)`.
+        pixels: normalised floats `(B, 3, side, side)`.
         tokens: `(2B, context)`.
-        truth: bool `(B, 2B)`, is the text true in the image.
-        exact: bool `(B, B)`, does the text say neither too little nor too much.
-        weights: `(2B,)` in the sigmoid loss.
+        truth: bool `(B, 2B)`, whether the text is true in the image.
+        exact: bool `(B, B)`, whether the text says neither too little nor too much.
+        weights: `(2B,)`, for the sigmoid loss.
     """
 
     pixels: Tensor
@@ -70,7 +70,7 @@ def _batch(pool: Pool, rows: Any, kinds: Any) -> Batch:
         torch.from_numpy(pool.tokens[twice, kinds].astype(np.int64)),
         truth,
         truth[:, :size] & ((scenes[:, :, 0] >= 0).sum(1)[:, None] == named[None]),
-        # A vague text is true in many images; unchecked, such texts would outweigh all that is precise.
+        # A vague text is true in many images; without normalisation such texts would outweigh the precise ones.
         torch.tensor(_WEIGHTS)[torch.from_numpy(kinds)] * (3 / truth.sum(0).clamp(min=3)),
     )
 
@@ -78,7 +78,7 @@ def _batch(pool: Pool, rows: Any, kinds: Any) -> Batch:
 def holds(scenes: Tensor, grounds: Tensor, claims: Tensor, claim_grounds: Tensor) -> Tensor:
     """Truth table of claims and scenes: bool `(scenes, claims)`, tables as in `Pool`.
 
-    Every wish of a claim must be met by a thing of its own.
+    Each specification of a claim must be met by a different thing.
     """
     import torch
 
@@ -109,10 +109,10 @@ def augment(pixels: Tensor) -> Tensor:
 
 
 def contrast(cosine: Tensor, scale: Tensor, batch: Batch) -> Tensor:
-    """InfoNCE, both ways, over the texts that say everything, and at half weight over the others.
+    """InfoNCE in both directions, over the complete texts, and at half weight over the others.
 
-    Among the first, other exact pairs are left out and larger scenes are weakened; among the others, which are true in
-    many images, every other true pair is left out, and false texts serve as negatives only.
+    For complete texts, other exact pairs are masked and larger scenes weakened; for the others, which are true in many
+    images, all other true pairs are masked, and false texts are negatives only.
     """
     import torch
     from torch.nn.functional import cross_entropy
@@ -131,7 +131,7 @@ def contrast(cosine: Tensor, scale: Tensor, batch: Batch) -> Tensor:
 
 
 def sigmoid(cosine: Tensor, scale: Tensor, bias: Tensor, batch: Batch) -> Tensor:
-    """SigLIP's loss against the whole truth table, summed over texts and averaged over images."""
+    """SigLIP's loss over the whole truth table, summed over texts and averaged over images."""
     from torch.nn.functional import binary_cross_entropy_with_logits
 
     losses = binary_cross_entropy_with_logits(scale * cosine + bias, batch.truth.float(), reduction="none")

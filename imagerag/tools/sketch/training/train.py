@@ -1,14 +1,14 @@
 """Train the sketch CLIP: `python -m imagerag.tools.sketch.training.train --out DIR --seed N --steps N --minutes M`.
 
-Two losses on one cosine. InfoNCE orders images and texts, first of all the captions that say everything. A sigmoid
-loss over the batch, against the exact table of which text is true in which image, gives the cosine an absolute
-meaning, so that one threshold tells "it is there" from hard negatives (SigLIP, Zhai et al. 2023).
+Two losses share one cosine. InfoNCE ranks images and texts, mainly by the complete captions. A sigmoid loss over the
+batch, with the exact table of which text is true in which image, gives the cosine an absolute meaning, so that one
+threshold separates present things from hard negatives (SigLIP, Zhai et al. 2023).
 
-The learning rate follows a cosine over the larger of the fractions of steps and of minutes that have passed. With
-minutes enough for all steps a run is reproducible from its seed; once the clock decides, it is not, bit for bit.
+The learning rate follows a cosine over the larger of the elapsed fractions of steps and minutes. If all steps fit into
+the minutes, a run is reproducible from its seed; otherwise it is not bit-identical.
 
-The embedded weights were trained in two goes on two busy cores (`--start` names the first); their `training.json` says
-how. The first go knew the whole captions' InfoNCE only.
+The embedded weights come from two runs on two busy cores (`--start` names the first); their `training.json` has the
+settings. The first run used only the InfoNCE of complete captions.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ CONFIG: Final = Path(__file__).parents[1] / "clip" / "open_clip_config.json"
 
 @dataclass(frozen=True)
 class Settings:
-    """A training run.
+    """Settings of a training run.
 
     Attributes:
-        out: Folder for the weights, the configuration and `training.json`.
-        seed: Decides drawings, texts, order and initial weights; at most 8999, so that evaluation drawings stay unseen.
-        steps: The most steps.
-        minutes: The most minutes, drawing the pool left out.
-        families: Families of four drawings in the pool.
-        batch: Images per step.
-        rate: Peak learning rate.
-        every: Minutes between evaluations, each of which saves the weights.
+        out: folder for the weights, the configuration and `training.json`.
+        seed: for drawings, texts, order and initial weights; at most 8999, so that evaluation drawings stay unseen.
+        steps: maximum number of steps.
+        minutes: maximum minutes, without drawing the pool.
+        families: families of four drawings in the pool.
+        batch: images per step.
+        rate: peak learning rate.
+        every: minutes between evaluations, each of which saves the weights.
         threads: Torch threads and drawing processes.
-        pool: A `.npz` to keep the drawings in, or to take them from.
-        start: A folder of an earlier run to go on from; its weights are taken, its optimiser is not.
-        config: The open_clip configuration to train; by default the embedded one.
-        precision: "bf16", or "fp32", which is many times faster where the processor does not compute in bf16 itself.
+        pool: a `.npz` to keep the drawings in, or to take them from.
+        start: folder of an earlier run to continue from; its weights are used, its optimiser state is not.
+        config: the open_clip configuration to train; by default the embedded one.
+        precision: "bf16", or "fp32", which is many times faster on processors without native bf16.
     """
 
     out: str
@@ -110,7 +110,7 @@ def _pool(settings: Settings, model: dict[str, Any]) -> Pool:
 
 
 class _Run:
-    """The model, its running average (which is what gets evaluated and saved), and the optimiser."""
+    """The model, its running average (which is evaluated and saved), and the optimiser."""
 
     def __init__(self, settings: Settings, config: dict[str, Any], pool: Pool) -> None:
         import numpy as np
@@ -137,7 +137,7 @@ class _Run:
         self.next_save = settings.every
 
     def _resume(self) -> dict[str, Any]:
-        """Take the weights of an earlier run; returns its record, empty when there is none."""
+        """Load the weights of an earlier run; returns its record, empty if there is none."""
         from safetensors.torch import load_file
 
         if not self.settings.start:
@@ -156,7 +156,7 @@ class _Run:
         import torch
 
         rate = self.settings.rate * min(1, (self.steps + 1) / 150) * (0.5 + 0.5 * math.cos(math.pi * progress))
-        # Which words belong together is learned from the contrast; an absolute scale too early teaches bags of words.
+        # Word binding is learned from the contrastive loss; an absolute scale too early teaches bags of words.
         share = 0.5 if self.earlier else 0.5 * min(1.0, max(0.03, (progress - 0.08) / 0.3))
         self.model.train()
         with torch.autocast("cpu", torch.bfloat16, enabled=self.settings.precision == "bf16"):
@@ -196,7 +196,7 @@ class _Run:
                     mean.copy_(value)
 
     def save(self, step: int, captions: int, sizes: tuple[int, ...]) -> dict[str, Any]:
-        """Write weights, configuration and `training.json`, then evaluate what was written."""
+        """Write weights, configuration and `training.json`, then evaluate the written model."""
         out = Path(self.settings.out)
         out.mkdir(parents=True, exist_ok=True)
         spent = self.minutes
@@ -220,14 +220,14 @@ class _Run:
 
 
 def _recorded(settings: Settings) -> dict[str, Any]:
-    """The settings that shape a training; where its files lie on some machine does not."""
+    """The settings that affect a training; paths are left out."""
     return {name: value for name, value in asdict(settings).items() if name not in ("out", "pool", "start", "config")}
 
 
 def _write_weights(state: dict[str, torch.Tensor], seen: torch.Tensor, path: Path) -> None:
-    """Half precision, with the rows of tokens that never occurred set to zero.
+    """Save half-precision weights, with the rows of tokens that never occurred set to zero.
 
-    An untrained row is noise that would pass for meaning; zero says "no meaning", and compresses well.
+    An untrained row is noise that looks like meaning; zero has no meaning, and compresses well.
     """
     import torch
     from safetensors.torch import save_file
@@ -241,12 +241,12 @@ def _write_weights(state: dict[str, torch.Tensor], seen: torch.Tensor, path: Pat
     }
     partial = path.with_suffix(".partial")
     save_file(tensors, partial)
-    partial.chmod(0o644)  # safetensors leaves it readable by its owner alone
-    partial.replace(path)  # at once: others load this file while it is rewritten
+    partial.chmod(0o644)  # safetensors makes it readable by its owner only
+    partial.replace(path)  # atomic, because others load this file while it is rewritten
 
 
 def main() -> None:
-    """The command line; every field of `Settings` is an option."""
+    """Command line; every field of `Settings` is an option."""
     parser = argparse.ArgumentParser(description="Train the sketch CLIP.")
     for field in fields(Settings):
         kind = {"str": str, "int": int, "float": float}[str(field.type)]
