@@ -12,9 +12,9 @@ Examples:
     openai:gpt-image-2.5-flare,diffusers:sdxl-ip-adapter       (a fallback)
     ```
 
-Which options there are is each adapter's to say, in a table of readers (`spec_options.py`) that it hands to
-`BackendSpec.settings`; what is not in the table, or cannot be, is an error that lists what there is. Values are written
-as in the query of an address: `%2C` is a comma, `%26` an ampersand, `+` a space.
+Each adapter defines its options in a table of readers (`spec_options.py`) that it passes to `BackendSpec.settings`; an
+unknown option or an invalid value is an error that lists the valid ones. Values are written as in a URL query: `%2C` is
+a comma, `%26` an ampersand, `+` a space.
 
 `?key_env=NAME` names the variable that holds the key to the address (`credentials.py`). A password or a key inside the
 address is taken out before anything else is done with the text (`agent/url_redaction.py`).

@@ -1,4 +1,4 @@
-"""Fakes of the ports that hold things: a toy embedder, blobs in memory, and a library of planted images."""
+"""Fake stores: a toy embedder, blobs in memory, and a library of scripted images."""
 
 import hashlib
 import io
@@ -36,7 +36,7 @@ class RecordedSearch:
 
 @lru_cache(maxsize=1024)
 def sample_image(text: str, size: Size | None = None) -> bytes:
-    """A small PNG of one colour that depends on `text` alone: the same text, the same bytes."""
+    """A small PNG of one colour that depends only on `text`: equal texts give equal bytes."""
     from PIL import Image
 
     red, green, blue = hashlib.sha256(text.encode()).digest()[:3]
@@ -49,7 +49,7 @@ def sample_image(text: str, size: Size | None = None) -> bytes:
 class HashEmbedder:
     """Deterministic toy vectors: hashed words for texts, a coarse colour histogram for images.
 
-    Texts that share words are similar, images that share colours are similar; texts and images are strangers.
+    Texts with common words are similar, and so are images with common colours; texts and images are not.
     """
 
     def __init__(self, *, dimension: int = 64, context_length: int = 77) -> None:
@@ -59,7 +59,7 @@ class HashEmbedder:
         self.context_length = context_length
 
     def count_tokens(self, text: str) -> int:
-        """Words, and two markers."""
+        """Number of words, plus start and end markers."""
         return len(_words(text)) + 2
 
     async def embed_texts(self, texts: Sequence[str]) -> "Vectors":
@@ -92,19 +92,19 @@ def _colours(data: bytes) -> list[str]:
 
 
 class MemoryBlobs:
-    """A blob store in a dictionary."""
+    """Blob store in a dictionary."""
 
     def __init__(self) -> None:
         self.data: dict[str, bytes] = {}
 
     async def keep(self, data: bytes) -> str:
-        """Keep bytes that are no image, and say under which hash."""
+        """Store bytes that are no image, and return their hash."""
         digest = hashlib.sha256(data).hexdigest()
         self.data[digest] = data
         return digest
 
     async def put(self, data: bytes) -> ImageRef:
-        """Keep `data` and say what it is.
+        """Store an image and return its `ImageRef`.
 
         Raises:
             UsageError: not an image.
@@ -114,17 +114,17 @@ class MemoryBlobs:
         return reference
 
     async def get(self, sha256: str) -> bytes:
-        """The bytes.
+        """Return the bytes.
 
         Raises:
-            BlobError: never put.
+            BlobError: unknown hash.
         """
         if sha256 not in self.data:
             raise BlobError(f"there is no image {sha256}")
         return self.data[sha256]
 
     async def encode_for_model(self, sha256: str) -> tuple[bytes, str]:
-        """The bytes as they were put, and their media type."""
+        """The stored bytes and their media type."""
         data = await self.get(sha256)
         return data, describe_image(data).media_type
 
@@ -148,10 +148,10 @@ class _Planted:
 
 
 class ScriptedLibrary:
-    """A library of planted images: which text finds which, and how well, is said beforehand.
+    """A library of scripted images: each is planted with the texts that find it and their similarities.
 
     Args:
-        elsewhere: the similarity of every image to every text it was not planted for.
+        elsewhere: similarity of an image to all other texts.
     """
 
     def __init__(
@@ -179,12 +179,12 @@ class ScriptedLibrary:
         licence: str = "CC0-1.0",
         title: str = "",
     ) -> ImageRef:
-        """Put an image in.
+        """Add an image.
 
         Args:
             found_by: the text that finds it with `similarity`, or texts with a similarity each.
             data: the encoded image; by default one made from the texts.
-            vector: its image vector; by default one of its own, so that nothing is a near-duplicate.
+            vector: its image vector; by default a unique one, so that nothing is a near-duplicate.
         """
         import numpy as np
 
@@ -207,7 +207,7 @@ class ScriptedLibrary:
         return image
 
     def count_tokens(self, text: str) -> int:
-        """Words, and two markers."""
+        """Number of words, plus start and end markers."""
         return len(_words(text)) + 2
 
     async def search(self, text: str, *, k: int, filter: Filter) -> Sequence[Hit]:
@@ -216,28 +216,28 @@ class ScriptedLibrary:
         return self._ranked(lambda planted: planted.similarities.get(text, self.elsewhere), k, filter)
 
     async def search_by_image(self, image: bytes, *, k: int, filter: Filter) -> Sequence[Hit]:
-        """The image itself with similarity 1, the others after it."""
+        """The image itself with similarity 1, then the others."""
         self.calls.append(RecordedSearch("search_by_image", {"image": image, "k": k, "filter": filter}))
         own = hashlib.sha256(image).hexdigest()
         return self._ranked(lambda planted: 1.0 if planted.hit.image.sha256 == own else self.elsewhere, k, filter)
 
     async def listed(self, *, filter: Filter, limit: int) -> tuple[Sequence[Hit], int]:
-        """At most `limit` of the planted images that a filter lets through, by id, and how many there are in all."""
+        """At most `limit` of the planted images that match a filter, by id, and the total number of matches."""
         self.calls.append(RecordedSearch("listed", {"filter": filter, "limit": limit}))
         allowed = sorted((p.hit for p in self._planted.values() if filter.matches(p.hit)), key=lambda h: h.image.sha256)
         return allowed[:limit], len(allowed)
 
     async def image_bytes(self, sha256: str) -> bytes:
-        """The bytes of one of its images.
+        """Bytes of an image of this library.
 
         Raises:
-            BlobError: not in this library.
+            BlobError: the image is not in this library.
         """
         self.calls.append(RecordedSearch("image_bytes", {"sha256": sha256}))
         return await self.blobs.get(sha256)
 
     async def encode_for_model(self, sha256: str) -> tuple[bytes, str]:
-        """The bytes as they were planted, and their media type."""
+        """The planted bytes and their media type."""
         return await self.blobs.encode_for_model(sha256)
 
     def _ranked(self, similarity: Callable[[_Planted], float], k: int, wanted: Filter) -> list[Hit]:

@@ -1,7 +1,7 @@
-"""Fakes of the ports, for tests: ours, and those of anyone who builds on imagerag. No torch, no network.
+"""Fakes of the ports, for tests of imagerag and of packages that build on it. No torch, no network.
 
-A scripted fake answers from a queue: `judge.enqueue(0.5, True)`. One that runs out of script fails loudly and names
-the call. Everything that was asked is kept in `calls`.
+A scripted fake returns responses from a queue: `judge.enqueue(0.5, True)`. If the queue is empty, it raises an error
+that names the call. All calls are recorded in `calls`.
 """
 
 import asyncio
@@ -48,16 +48,16 @@ __all__ = [
 
 
 class ScriptExhaustedError(AssertionError):
-    """A fake was asked more often than its script has answers."""
+    """A fake was called more often than its script has responses."""
 
 
 Judgement: TypeAlias = float | bool | Sequence[str] | Verdict | Critique | BaseException
-"""What a scripted judge finds: a score, a bare yes or no, the concepts that are missing, a whole answer, or an error to
-raise. True and an empty list are aligned; so is a score of 1."""
+"""Scripted judgement: a score, a bare yes or no, the missing concepts, a complete response, or an error to raise. True,
+an empty list and a score of 1 are aligned."""
 
 
 class _Script:
-    """The queue and the record that the scripted fakes share."""
+    """Queue and call record of the scripted fakes."""
 
     def __init__(self, latency_s: float) -> None:
         self.latency_s = latency_s
@@ -79,11 +79,11 @@ class _Script:
 
 
 class ScriptedGenerator(_Script):
-    """Draws a PNG in the prompt's colour, unless something else is enqueued.
+    """Generates a PNG in a colour of the prompt, unless something else is enqueued.
 
     Args:
-        script: what the first calls give: bytes, a `GeneratedImage`, an error to raise, or None for the usual image.
-        latency_s: how long a call takes, in seconds.
+        script: results of the first calls: bytes, a `GeneratedImage`, an error to raise, or None for the usual image.
+        latency_s: duration of a call, in seconds.
     """
 
     def __init__(
@@ -103,13 +103,13 @@ class ScriptedGenerator(_Script):
         self._queue = deque(script)
 
     def enqueue(self, *answers: bytes | GeneratedImage | BaseException | None) -> None:
-        """Add what the next calls give."""
+        """Add results of the next calls."""
         self._queue.extend(answers)
 
     async def generate(
         self, prompt: str, references: Sequence[ImagePart], *, variation: SamplingParams, size: Size | None
     ) -> GeneratedImage:
-        """The next of the script, else an image that depends on prompt, references and seed."""
+        """The next result of the script, otherwise an image that depends on prompt, references and seed."""
         await self._called("generate", prompt=prompt, references=references, variation=variation, size=size)
         answer = self._next(self._queue, "generate") if self._queue else None
         if isinstance(answer, GeneratedImage):
@@ -123,15 +123,15 @@ class ScriptedGenerator(_Script):
 
 
 class ScriptedJudge(_Script):
-    """Answers from a script of judgements; see `Judgement`.
+    """Returns scripted judgements; see `Judgement`.
 
-    `missing_concepts`, `captions` and `rephrase` have queues of their own, and answer without a script, too: with what
-    the last judgement called missing, with `a detailed picture of …`, and with `…, in plain words`.
+    `missing_concepts`, `captions` and `rephrase` have their own queues, and defaults if these are empty: the missing
+    concepts of the last judgement, `a detailed picture of …`, and `…, in plain words`.
 
     Args:
-        script: what the first critiques find; or one callable `(prompt, image) -> Judgement` for all of them.
-        honours: which variations it claims to honour.
-        latency_s: how long a call takes, in seconds.
+        script: judgements of the first critiques; or a callable `(prompt, image) -> Judgement` for all of them.
+        honours: the sampling parameters that it claims to support.
+        latency_s: duration of a call, in seconds.
     """
 
     capabilities = Capabilities()
@@ -155,27 +155,27 @@ class ScriptedJudge(_Script):
         self._lacking: tuple[str, ...] = ()
 
     def enqueue(self, *judgements: Judgement) -> None:
-        """Add what the next critiques find."""
+        """Add judgements of the next critiques."""
         self._queue.extend(judgements)
 
     def enqueue_missing(self, *answers: Sequence[str] | BaseException) -> None:
-        """Add what the next `missing_concepts` name, or raise; an empty list names nothing."""
+        """Add results of the next `missing_concepts`, or errors to raise; an empty list names nothing."""
         self._naming.extend(answers)
 
     def enqueue_captions(self, *answers: Sequence[str] | BaseException) -> None:
-        """Add the next answers of `captions`, each a list with one caption per concept."""
+        """Add results of the next `captions`, each a list with one caption per concept."""
         self._captions.extend(answers)
 
     def enqueue_rephrased(self, *answers: str | BaseException) -> None:
-        """Add the next answers of `rephrase`."""
+        """Add results of the next `rephrase`."""
         self._rewordings.extend(answers)
 
     def enqueue_preferences(self, *answers: Literal["first", "second", "neither"] | BaseException) -> None:
-        """Add the next answers of `compare`."""
+        """Add results of the next `compare`."""
         self._preferences.extend(answers)
 
     def enqueue_rankings(self, *answers: Sequence[int] | BaseException) -> None:
-        """Add the next answers of `choose`: indices, best first."""
+        """Add results of the next `choose`: indices, best first."""
         self._rankings.extend(answers)
 
     async def critique(
@@ -189,7 +189,7 @@ class ScriptedJudge(_Script):
         variation: SamplingParams,
         max_tokens: int | None = None,
     ) -> Critique:
-        """The next judgement, as a verdict in the mode that was asked for."""
+        """The next judgement, as a verdict in the requested mode."""
         await self._called(
             "critique",
             prompt=prompt,
@@ -217,7 +217,7 @@ class ScriptedJudge(_Script):
         variation: SamplingParams,
         subjects: Sequence[ImagePart] = (),
     ) -> MissingConcepts:
-        """The next of its script, else what the last judgement called missing."""
+        """The next result of its script, otherwise the missing concepts of the last judgement."""
         asked = {"prompt": prompt, "image": image, "verdict": verdict, "variation": variation, "subjects": subjects}
         await self._called("missing_concepts", **asked)
         named = self._next(self._naming, "missing_concepts") if self._naming else self._lacking
@@ -234,7 +234,7 @@ class ScriptedJudge(_Script):
         verdict: Verdict | None = None,
         subjects: Sequence[ImagePart] = (),
     ) -> Captions:
-        """The next of its script, else `a detailed picture of …` for each concept."""
+        """The next result of its script, otherwise `a detailed picture of …` for each concept."""
         asked = {"prompt": prompt, "concepts": concepts, "max_tokens": max_tokens, "variation": variation}
         await self._called("captions", **asked, image=image, verdict=verdict, subjects=subjects)
         if self._captions:
@@ -242,18 +242,18 @@ class ScriptedJudge(_Script):
         return Captions(captions=tuple(f"a detailed picture of {concept.text}" for concept in concepts))
 
     async def rephrase(self, prompt: str, *, variation: SamplingParams) -> Rephrased:
-        """The next of its script, else `PROMPT, in plain words`."""
+        """The next result of its script, otherwise `PROMPT, in plain words`."""
         await self._called("rephrase", prompt=prompt, variation=variation)
         words = self._next(self._rewordings, "rephrase") if self._rewordings else f"{prompt}, in plain words"
         return Rephrased(prompt=words, raw=words)
 
     async def compare(self, prompt: str, first: ImagePart, second: ImagePart) -> Preference:
-        """The next of its script, else a tie."""
+        """The next result of its script, otherwise a tie."""
         await self._called("compare", prompt=prompt, first=first, second=second)
         return Preference(better=self._next(self._preferences, "compare") if self._preferences else "neither")
 
     async def choose(self, query: str, images: Sequence[ImagePart]) -> Ranking:
-        """The next of its script, else all of them in their order."""
+        """The next result of its script, otherwise all images in their order."""
         await self._called("choose", query=query, images=images)
         order = self._next(self._rankings, "choose") if self._rankings else range(len(images))
         return Ranking(order=tuple(order), raw=", ".join(map(str, order)))

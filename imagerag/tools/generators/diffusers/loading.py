@@ -49,7 +49,7 @@ def load(
     """The pipeline of a source, cached by its loading options. Loading takes minutes and gigabytes.
 
     Args:
-        device, dtype: None selects the default, see `devices`.
+        device, dtype: none selects the default, see `devices`.
         options: more arguments of `from_pretrained`.
 
     Raises:

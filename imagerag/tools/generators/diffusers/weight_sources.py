@@ -1,6 +1,6 @@
 """Parse the part of a spec after `diffusers:`: family, weights, settings.
 
-    FAMILY                        a row of `models.FAMILIES`, with its own weights
+    FAMILY                        a row of `families.FAMILIES`, with its own weights
     FAMILY=ORG/NAME, FAMILY=/DIR  the same with other weights
     FAMILY=/DIR+/ADAPTER          and another IP-Adapter
     ORG/NAME, /DIR                any pipeline; how it takes references is read from its class

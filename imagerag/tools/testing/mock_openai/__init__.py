@@ -1,16 +1,16 @@
 """A provider on this machine: a real HTTP server that speaks the OpenAI endpoints imagerag uses, to test against.
 
 ```python
-from imagerag.tools.testing.mock_openai import Fault, Loopback, Reply
+from imagerag.tools.testing.mock_openai import Fault, MockOpenAIServer, MockResponse
 
-with Loopback() as server:                        # server.base_url == "http://127.0.0.1:PORT/v1"
-    server.enqueue("chat", Reply(text="Yes."), Fault("rate_limit", retry_after_s=0.1))
+with MockOpenAIServer() as server:                 # server.base_url == "http://127.0.0.1:PORT/v1"
+    server.enqueue("chat", MockResponse(text="Yes."), Fault("rate_limit", retry_after_s=0.1))
     ...                                           # point any client at server.base_url, with any key
     assert server.count("chat") == 2
 ```
 
-Scripted replies are given first, oldest first, per endpoint; after them an answerer makes one for each request:
-`DefaultResponder` (a tiny image, words you choose) or `SketchResponder` (the sketch world draws and judges for real).
+Scripted responses are sent first, oldest first, per endpoint; after them a responder makes one for each request:
+`DefaultResponder` (a tiny image, a text of your choice) or `SketchResponder` (the sketch world generates and judges).
 Nothing here needs a network, a key, or anything outside the standard library, except `SketchResponder`.
 """
 

@@ -1,5 +1,5 @@
-"""The documented limits of the services, as the 400s they answer with. Sources: OpenAI's API reference as typed in
-openai-python 3.52 (`image_generate_params.py`, `image_edit_params.py`).
+"""The services' documented limits, and the errors for requests that exceed them. Sources: OpenAI's API reference as
+typed in openai-python 3.52 (`image_generate_params.py`, `image_edit_params.py`).
 """
 
 import json
@@ -25,12 +25,12 @@ PARAMETERS: Final = {
     "images.generate": _BOTH | {"moderation"},
     "images.edit": _BOTH | {"image", "images", "input_fidelity", "markup", "mask"},
 }
-"""What OpenAI's image models take, by endpoint. `style` and `response_format` were for models that are retired."""
+"""Parameters of OpenAI's image models, by endpoint. `style` and `response_format` were for models that are retired."""
 
 
 @dataclass(frozen=True)
 class ApiError:
-    """Why the service will not do it: the parts of an OpenAI error body."""
+    """Error of the service: the parts of an OpenAI error body."""
 
     message: str
     code: str = "invalid_value"
@@ -39,19 +39,19 @@ class ApiError:
     type: str = "invalid_request_error"
 
     def body(self) -> dict[str, Any]:
-        """The JSON that clients see."""
+        """The JSON error body."""
         return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
 
 
 def too_many(request: RecordedRequest, most: int | None) -> ApiError | None:
-    """The words of vLLM for more images than its model takes with one request."""
+    """vLLM's error for more images than its model takes per request."""
     if most is None or request.endpoint not in ("chat", "responses") or len(request.images) <= most:
         return None
     return ApiError(f"At most {most} image(s) may be provided in one request.", "BadRequestError")
 
 
 def wrong_field(request: RecordedRequest, wanted: str | None) -> ApiError | None:
-    """The words of FastAPI for files that are not in the field of the form they are looked for in."""
+    """FastAPI's error for files in a form field other than the expected one."""
     files = [image.name for image in request.images if image.name != "mask"]
     if wanted is None or request.endpoint != "images.edit" or all(name == wanted for name in files):
         return None
@@ -59,10 +59,10 @@ def wrong_field(request: RecordedRequest, wanted: str | None) -> ApiError | None
 
 
 def check(request: RecordedRequest, refuses: frozenset[str]) -> ApiError | None:
-    """The first limit that a request breaks, if any.
+    """The first limit that a request exceeds, or None.
 
     Args:
-        refuses: names of parameters that this server does not take, and of response formats (`json_schema`).
+        refuses: names of parameters and response formats (`json_schema`) that this server does not accept.
     """
     if not request.model and request.endpoint != "images.edit":
         return ApiError("you must provide a model parameter", "missing_required_parameter", "model")
@@ -126,19 +126,19 @@ def _check_mask(images: tuple[SentImage, ...]) -> ApiError | None:
 
 
 def _png_size(data: bytes) -> tuple[int, int] | None:
-    """(width, height) in pixels; None for other formats, which are not looked into."""
+    """(width, height) in pixels; None for other formats, which are not parsed."""
     if not data.startswith(b"\x89PNG\r\n\x1a\n") or len(data) < 33:
         return None
     return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
 
 
 def _png_transparent(data: bytes) -> bool:
-    """Whether a PNG has transparency: by its colour type, or in a chunk of its own before its pixels."""
+    """Whether a PNG has transparency, by its colour type or by a chunk before its pixels."""
     return data[25] in (4, 6) or b"tRNS" in data.partition(b"IDAT")[0]
 
 
 def _check_gpt_image(request: RecordedRequest) -> ApiError | None:
-    """What only OpenAI's own image models forbid."""
+    """Check the rules of OpenAI's own image models."""
     body, model = request.body, request.model
     if model in RETIRED:
         return ApiError(f"the model {model!r} does not exist or was retired", "model_not_found", "model", 404)
@@ -175,7 +175,7 @@ def _check_values(body: Mapping[str, Any], model: str) -> ApiError | None:
 
 
 def _any_size(size: str) -> bool:
-    """Whether a size is one of those gpt-image-2 and later draw: sides divisible by 16, 1:3 to 3:1, up to 3840x2160."""
+    """Whether gpt-image-2 and later support a size: sides divisible by 16, 1:3 to 3:1, up to 3840x2160."""
     width, _, height = size.partition("x")
     if not (width.isdigit() and height.isdigit()):
         return False

@@ -1,4 +1,4 @@
-"""The simple answerer: a tiny image of the prompt's own colour, and words you choose."""
+"""Default responder: a tiny image in a colour of the prompt, and a text of your choice."""
 
 import hashlib
 import json
@@ -14,19 +14,19 @@ from imagerag.tools.testing.mock_openai.responses import ImageShape, MockRespons
 
 @dataclass(frozen=True)
 class DefaultResponder:
-    """Answers everything, knows nothing.
+    """Responds to every request with fixed or empty content.
 
     Attributes:
-        text: what a model asked for words says: fixed, or made from the request. None says "Yes.", or the emptiest
-            JSON that fits the schema asked for.
-        image_shape: where chat answers carry images.
+        text: text of language models: fixed, or a function of the request. None is "Yes.", or the emptiest JSON that
+            fits the requested schema.
+        image_shape: location of images in chat responses.
     """
 
     text: str | Callable[[RecordedRequest], str] | None = None
     image_shape: ImageShape = "message.images"
 
     def __call__(self, request: RecordedRequest) -> MockResponse:
-        """An image when one is asked for, else words."""
+        """An image if one is requested, otherwise text."""
         if request.asks == "image":
             width, height = wanted_size(request)
             return MockResponse(images=(tiny_png(request.prompt, width, height),), image_shape=self.image_shape)
@@ -38,7 +38,7 @@ class DefaultResponder:
 
 
 def wanted_size(request: RecordedRequest, default: tuple[int, int] = (64, 64)) -> tuple[int, int]:
-    """(width, height) in pixels that a request asks for, in its body or in its image tool."""
+    """Requested (width, height) in pixels, from the body or the image tool."""
     tools = [tool for tool in request.body.get("tools") or [] if tool.get("type") == "image_generation"]
     given = str(tools[0].get("size", "") if tools else request.body.get("size", ""))
     width, found, height = given.partition("x")
@@ -46,7 +46,7 @@ def wanted_size(request: RecordedRequest, default: tuple[int, int] = (64, 64)) -
 
 
 def tiny_png(words: str, width: int = 64, height: int = 64) -> bytes:
-    """A PNG of one colour, which is a hash of `words`; under 1 kB for any ordinary size."""
+    """A PNG of one colour, which is a hash of `words`; under 1 kB for ordinary sizes."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -64,7 +64,7 @@ def tiny_png(words: str, width: int = 64, height: int = 64) -> bytes:
 
 
 def sample_of(schema: Mapping[str, Any], root: Mapping[str, Any] | None = None) -> Any:
-    """The emptiest value that fits a JSON schema: first choice of an enum, shortest list, "", 0, false."""
+    """The emptiest value that fits a JSON schema: first value of an enum, shortest list, "", 0, false."""
     root = schema if root is None else root
     if "$ref" in schema:
         target: Any = root

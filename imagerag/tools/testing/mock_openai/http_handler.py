@@ -1,4 +1,4 @@
-"""Bytes in, bytes out: one request on one connection, and the faults that happen to connections."""
+"""HTTP handler: one request per call, and faults at connection level."""
 
 import select
 import socket
@@ -22,7 +22,7 @@ Decision = MockResponse | Fault | Raw | RenderedResponse
 
 
 class Service(Protocol):
-    """The server that decides what each request gets."""
+    """Interface of the server that chooses each response."""
 
     keep_alive: bool
     errors: list[BaseException]
@@ -31,20 +31,20 @@ class Service(Protocol):
         """Record a request."""
 
     def decide(self, request: RecordedRequest, authorization: str) -> tuple[Decision, float]:
-        """What a request gets, and after how many seconds."""
+        """Choose the response to a request, and its delay in seconds."""
 
     def wait(self, seconds: float) -> bool:
-        """Wait; True when the server closes meanwhile."""
+        """Wait; True if the server closes meanwhile."""
 
     def mark(self, request: RecordedRequest, **fate: Any) -> None:
-        """Record what became of a request."""
+        """Record the fate of a request."""
 
     def finished(self, request: RecordedRequest, given: Decision) -> RenderedResponse:
-        """The HTTP answer for what was decided."""
+        """Render the chosen response as HTTP."""
 
 
 class Listener(socketserver.ThreadingTCPServer):
-    """Accepts connections, one thread each, and can drop them all."""
+    """Accepts connections, with one thread each, and can drop all of them."""
 
     allow_reuse_address = True
     daemon_threads = False
@@ -58,13 +58,13 @@ class Listener(socketserver.ThreadingTCPServer):
         super().__init__(address, handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Serve a connection in its own thread, remembering it until it ends."""
+        """Serve a connection in its own thread, and track it until it ends."""
         with self._lock:
             self._open.add(request)
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
-        """End a connection; one that is to be reset must not send an orderly end first."""
+        """End a connection; for a reset, the orderly shutdown is skipped."""
         with self._lock:
             self._open.discard(request)
             abrupt = request in self._abrupt
@@ -75,24 +75,24 @@ class Listener(socketserver.ThreadingTCPServer):
             super().shutdown_request(request)
 
     def reset(self, connection: socket.socket) -> None:
-        """Have a connection end with a reset."""
+        """Mark a connection to end with a reset."""
         with self._lock:
             self._abrupt.add(connection)
 
     def busy(self) -> bool:
-        """Whether any connection is open."""
+        """Whether a connection is open."""
         with self._lock:
             return bool(self._open)
 
     def drop_connections(self) -> None:
-        """Cut every open connection, so that no thread waits for a client."""
+        """Close all open connections, so that no thread waits for a client."""
         with self._lock:
             for connection in self._open:
                 with suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Keep an exception of this server for the test to see; a client that went away is none."""
+        """Store an exception of this server for the test; a disconnected client is none."""
         import sys
 
         error = sys.exc_info()[1]
@@ -101,22 +101,22 @@ class Listener(socketserver.ThreadingTCPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One connection."""
+    """Handler of one connection."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     server: Listener
 
     def do_GET(self) -> None:
-        """Answer a GET request."""
+        """Respond to a GET request."""
         self._serve()
 
     def do_POST(self) -> None:
-        """Answer a POST request."""
+        """Respond to a POST request."""
         self._serve()
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing: what happened is in `MockOpenAIServer.requests`."""
+        """Log nothing: requests are in `MockOpenAIServer.requests`."""
 
     def _serve(self) -> None:
         loopback = self.server.loopback
@@ -161,7 +161,7 @@ class Handler(BaseHTTPRequestHandler):
         return bytes(whole)
 
     def _breaks(self, fault: Fault) -> bool:
-        """Hang or reset, where that is the fault; whether it was."""
+        """Hang or reset if that is the fault; returns whether it was."""
         if fault.kind == "hang":
             while not self.server.loopback.wait(0.05) and not self._client_left():
                 continue
@@ -172,7 +172,7 @@ class Handler(BaseHTTPRequestHandler):
         return False
 
     def _deliver(self, request: RecordedRequest, answer: RenderedResponse) -> None:
-        """Write an answer and note whether the client was there to read it."""
+        """Write a response and record whether the client received it."""
         loopback = self.server.loopback
         if self._client_left():
             self.close_connection = True
@@ -202,7 +202,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(answer.body)
 
     def _client_left(self) -> bool:
-        """Whether the client closed its end while it should be waiting for us."""
+        """Whether the client closed its end while it should wait for the response."""
         readable, _, _ = select.select([self.connection], [], [], 0)
         try:
             return bool(readable) and not self.connection.recv(1, socket.MSG_PEEK)
@@ -210,7 +210,7 @@ class Handler(BaseHTTPRequestHandler):
             return True
 
     def _dropped(self) -> bool:
-        """Whether the client reset the connection instead of closing it: it died with our answer unread."""
+        """Whether the client reset the connection instead of closing it, so that the response was not read."""
         try:
             self.connection.shutdown(socket.SHUT_WR)
             readable, _, _ = select.select([self.connection], [], [], LINGER_S)
@@ -221,7 +221,7 @@ class Handler(BaseHTTPRequestHandler):
         return False
 
     def _reset(self) -> None:
-        """End with a TCP reset instead of an orderly close, once this handler returns."""
+        """End with a TCP reset instead of an orderly close, after this handler returns."""
         self.close_connection = True
         with suppress(OSError):
             self.wfile.flush()

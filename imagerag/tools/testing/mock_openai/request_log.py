@@ -1,4 +1,4 @@
-"""What a request asked for, and what became of it."""
+"""Recorded requests and their fate."""
 
 import hashlib
 import json
@@ -8,19 +8,19 @@ from functools import cached_property
 from typing import Any, Literal
 
 Endpoint = Literal["images.generate", "images.edit", "chat", "responses", "models", "files", "unknown"]
-"""What a request was for. OpenRouter's `POST /images` is an `images.generate`."""
+"""Endpoint of a request. OpenRouter's `POST /images` is an `images.generate`."""
 
 Asks = Literal["image", "json_schema", "tool", "json_object", "text"]
 
 
 @dataclass(frozen=True)
 class SentImage:
-    """An image that came with a request.
+    """An image in a request.
 
     Attributes:
-        name: the form field, or where in the JSON body it was, for instance `messages.0.content.1.image_url.url`.
-        filename: as the client named it; None for an image inside JSON.
-        media_type: the part's content type, or the data URL's; empty when the client gave none.
+        name: the form field, or the path in the JSON body, for instance `messages.0.content.1.image_url.url`.
+        filename: the file name that the client sent; None for an image inside JSON.
+        media_type: the part's content type, or the data URL's; empty if the client sent none.
     """
 
     data: bytes = field(repr=False)
@@ -34,14 +34,14 @@ class RecordedRequest:
     """One request and its fate.
 
     Attributes:
-        headers: lower-case names; keys are replaced by `<redacted>`.
-        body: the JSON body, or the form's text fields (a field sent several times is a list).
-        images: every image of the request, form parts and data URLs alike, in the order they came.
-        at: when it came, in seconds since the epoch.
-        nth: how many requests with the same digest came before.
-        status: HTTP status answered; 0 when none was.
-        served: the whole answer was written and the client did not drop the connection before it could read it.
-        fault: which fault it met, if one.
+        headers: names in lower case; keys are replaced by `<redacted>`.
+        body: the JSON body, or the form's text fields (a repeated field is a list).
+        images: all images of the request, form parts and data URLs, in order.
+        at: arrival time, in seconds since the epoch.
+        nth: number of earlier requests with the same digest.
+        status: HTTP status of the response; 0 if there was none.
+        served: whether the complete response was written and the client did not drop the connection before reading it.
+        fault: the fault that it met, if any.
     """
 
     endpoint: Endpoint
@@ -59,7 +59,7 @@ class RecordedRequest:
 
     @property
     def model(self) -> str:
-        """The model that was asked."""
+        """The requested model."""
         return str(self.body.get("model", ""))
 
     @property
@@ -69,7 +69,7 @@ class RecordedRequest:
 
     @property
     def answered(self) -> bool:
-        """Whether a model's answer (a refusal is one) arrived whole: the request need never be made again."""
+        """Whether a model's response (or a refusal) arrived completely, so that the request need not be repeated."""
         return (
             self.method == "POST"
             and self.served
@@ -78,7 +78,7 @@ class RecordedRequest:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over endpoint, body and images: equal for equal requests, whatever the transport's boundaries."""
+        """SHA-256 over endpoint, body and images; independent of multipart boundaries."""
         hashed = hashlib.sha256(f"{self.endpoint}\n{json.dumps(self.body, sort_keys=True)}".encode())
         for image in self.images:
             hashed.update(hashlib.sha256(image.data).digest())
@@ -86,7 +86,7 @@ class RecordedRequest:
 
     @cached_property
     def turns(self) -> tuple[tuple[str, str], ...]:
-        """(role, text) of each turn of a conversation; an Images request is one user turn."""
+        """(role, text) of each message of a conversation; an Images request is one user message."""
         if "prompt" in self.body:
             return (("user", str(self.body["prompt"])),)
         given = self.body.get("messages", self.body.get("input", []))
@@ -96,17 +96,17 @@ class RecordedRequest:
 
     @property
     def prompt(self) -> str:
-        """The text of the last user turn."""
+        """Text of the last user message."""
         return next((text for role, text in reversed(self.turns) if role == "user"), "")
 
     @property
     def text(self) -> str:
-        """All texts of the request, one turn a line."""
+        """All texts of the request, one message per line."""
         return "\n".join(text for _, text in self.turns)
 
     @property
     def asks(self) -> Asks:
-        """The form the answer should have."""
+        """Requested kind of response."""
         kind = self._format.get("type")
         if self.endpoint.startswith("images") or "image" in self.body.get("modalities", ()):
             return "image"
@@ -118,7 +118,7 @@ class RecordedRequest:
 
     @property
     def schema(self) -> dict[str, Any] | None:
-        """The JSON schema the answer should follow, however it was asked for; None when none was."""
+        """JSON schema of the response, however it was requested; None if there is none."""
         if self.asks == "tool":
             parameters: dict[str, Any] = self._functions[0].get("parameters", {})
             return parameters
@@ -127,7 +127,7 @@ class RecordedRequest:
 
     @property
     def tool(self) -> str:
-        """The name of the first function offered."""
+        """Name of the first function offered."""
         return str(self._functions[0]["name"])
 
     @property
@@ -141,7 +141,7 @@ class RecordedRequest:
 
     @property
     def _functions(self) -> list[dict[str, Any]]:
-        """Functions in the chat form (`{"function": {…}}`) or the flat one of the Responses API."""
+        """Functions in Chat Completions format (`{"function": {…}}`) or the flat one of the Responses API."""
         return [tool.get("function", tool) for tool in self._tools if tool.get("type") == "function"]
 
 

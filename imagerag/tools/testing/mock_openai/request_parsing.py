@@ -1,4 +1,4 @@
-"""From the bytes of an HTTP request to what it asked for."""
+"""Parse an HTTP request into a `RecordedRequest`."""
 
 import base64
 import binascii
@@ -25,11 +25,11 @@ _MAGIC: Final = {"iVBORw0KGgo": "image/png", "/9j/": "image/jpeg", "UklGR": "ima
 
 
 class UnreadableError(ValueError):
-    """The body is not what its headers say."""
+    """The body does not match its headers."""
 
 
 def endpoint_of(method: str, path: str) -> Endpoint:
-    """Which endpoint a path is, under any prefix that ends in `/v1`."""
+    """Endpoint of a path, under any prefix that ends in `/v1`."""
     route = path.partition("?")[0].rstrip("/")
     _, found, route = route.partition("/v1/")
     if method == "GET" and route.startswith("files/"):
@@ -38,10 +38,10 @@ def endpoint_of(method: str, path: str) -> Endpoint:
 
 
 def recorded(method: str, path: str, headers: Mapping[str, str], body: bytes) -> RecordedRequest:
-    """What was asked.
+    """Parse a request.
 
     Raises:
-        UnreadableError: neither JSON nor a form, though it says so.
+        UnreadableError: the body is not the JSON or form that its content type says.
     """
     given = {name.lower(): value for name, value in headers.items()}
     content_type = given.get("content-type", "")
@@ -57,7 +57,7 @@ def recorded(method: str, path: str, headers: Mapping[str, str], body: bytes) ->
 
 
 def read_form(content_type: str, body: bytes) -> tuple[dict[str, Any], list[SentImage]]:
-    """The text fields and the file parts of a `multipart/form-data` body.
+    """Text fields and file parts of a `multipart/form-data` body.
 
     Raises:
         UnreadableError: no boundary, or a part without a name.
@@ -124,4 +124,4 @@ def _images_in(value: Any, where: str) -> Iterator[SentImage]:
             try:
                 yield SentImage(base64.b64decode(encoded, validate=True), where, None, media_type)
             except binascii.Error:
-                return  # words that only begin like base64 are words
+                return  # text that only starts like base64 is no image

@@ -1,4 +1,4 @@
-"""A reply in the form of the endpoint that was asked: Images, Chat Completions, Responses; whole or streamed."""
+"""Render a response in the endpoint's format: Images, Chat Completions, Responses; whole or streamed."""
 
 import base64
 import json
@@ -25,10 +25,10 @@ USAGE: Mapping[str, Any] = {
 
 @dataclass(frozen=True)
 class RenderedResponse:
-    """An HTTP answer, ready to be written.
+    """A rendered HTTP response.
 
     Attributes:
-        cut: write only half of it, then reset the connection.
+        cut: whether to write only half of it, and then reset the connection.
     """
 
     status: int
@@ -39,11 +39,11 @@ class RenderedResponse:
 
 
 Host = Callable[[bytes], str]
-"""Keeps an image on this server and says its address."""
+"""Store an image on this server and return its URL."""
 
 
 def render(request: RecordedRequest, reply: MockResponse, host: Host) -> RenderedResponse:
-    """A good answer in the endpoint's own form."""
+    """Render a good response in the endpoint's format."""
     if request.endpoint == "chat":
         return _chat(request, reply)
     if reply.refusal is not None and (request.endpoint != "responses" or request.asks == "image"):
@@ -52,15 +52,15 @@ def render(request: RecordedRequest, reply: MockResponse, host: Host) -> Rendere
 
 
 def rejected(rejection: ApiError, headers: Mapping[str, str] | None = None) -> RenderedResponse:
-    """An error answer."""
+    """Render an error."""
     return RenderedResponse(rejection.status, json.dumps(rejection.body()).encode(), headers=headers or {})
 
 
 def shaped(answer: RenderedResponse, shape: ErrorShape, *, ok: bool) -> RenderedResponse:
-    """An error answer as another server would give it.
+    """Convert an error to another server's format.
 
     Args:
-        ok: whether its status says 200 all the same.
+        ok: whether it gets status 200 nevertheless.
     """
     error = json.loads(answer.body)["error"]
     words, status = error["message"], 200 if ok else answer.status
@@ -73,13 +73,13 @@ def shaped(answer: RenderedResponse, shape: ErrorShape, *, ok: bool) -> Rendered
 
 
 def raw(given: Raw) -> RenderedResponse:
-    """An answer byte for byte."""
+    """Render a body unchanged."""
     body = given.body if isinstance(given.body, str) else json.dumps(given.body)
     return RenderedResponse(given.status, body.encode(), given.content_type, given.headers)
 
 
 def spoil(request: RecordedRequest, fault: Fault, reply: Callable[[], MockResponse], host: Host) -> RenderedResponse:
-    """What a request that meets a fault is answered; `hang` and `reset_before` never get here."""
+    """Render the response of a request that meets a fault; `hang` and `reset_before` never get here."""
     wait = {} if fault.retry_after_s is None else {"retry-after": f"{fault.retry_after_s:g}"}
     message = fault.message
     match fault.kind:
@@ -145,7 +145,7 @@ def _json(value: Any) -> RenderedResponse:
 
 
 def _events(events: Sequence[tuple[str, Any]], *, done: bool = False) -> RenderedResponse:
-    """Server-sent events; unnamed ones are data only, as chat streams them."""
+    """Server-sent events; those without a name have data only, as in chat streams."""
     lines = [f"event: {name}\n" * bool(name) + f"data: {json.dumps(value)}\n\n" for name, value in events]
     return RenderedResponse(200, "".join([*lines, "data: [DONE]\n\n" * done]).encode(), "text/event-stream")
 

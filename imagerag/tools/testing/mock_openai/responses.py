@@ -1,4 +1,4 @@
-"""What the server can say: replies, and every way of failing."""
+"""Responses of the mock server, and its faults."""
 
 import random
 from collections.abc import Callable, Mapping
@@ -46,30 +46,30 @@ wrong_content_type  200 with a page of HTML, as proxies send
 """
 
 _SENSELESS: Final = {"image": "garbled_text", "words": "truncated_base64"}
-"""What cannot happen to an answer of a kind."""
+"""Faults that cannot happen to a kind of response."""
 
 FAULT_KINDS: Final[tuple[FaultKind, ...]] = get_args(FaultKind)
 
 
 @dataclass(frozen=True, kw_only=True)
 class MockResponse:
-    """A good answer. Each endpoint puts it into its own form.
+    """A good response, which each endpoint renders in its own format.
 
     Attributes:
-        text: the model's words. Where a tool was offered and this is a JSON object, it becomes the tool's arguments.
+        text: the model's text. If a tool was offered and this is a JSON object, it becomes the tool's arguments.
         images: encoded images.
-        image_shape: where a chat answer carries its images: OpenRouter's `message.images`, parts of a content list, or
+        image_shape: location of images in a chat response: OpenRouter's `message.images`, parts of a content list, or
             Markdown with a data URL.
-        as_url: Images answers give an address on this server instead of base64, as many other servers do.
-        message: fields of a chat answer's message that are put over its own, for instance
-            `{"content": None, "reasoning_content": "…"}`.
-        in_lines: base64 is broken into lines of 76, as MIME has it.
-        refusal: chat and responses: the model declines in these words. Images: 400 `moderation_blocked`.
-        finish_reason: overrides chat's own, for instance "length" or "content_filter".
+        as_url: whether Images responses have a URL on this server instead of base64, as at many other servers.
+        message: fields that override those of a chat response's message, for instance its `content` and
+            `reasoning_content`.
+        in_lines: whether base64 is broken into lines of 76 characters, as in MIME.
+        refusal: chat and responses: text of the model's refusal. Images: 400 `moderation_blocked`.
+        finish_reason: overrides the chat response's own, for instance "length" or "content_filter".
         odds: token → probability of the first token, for `logprobs`.
-        partials: streamed Images answers send these first, with the final image after them.
-        usage: overrides the token counts reported.
-        delay_s: seconds before the answer; None takes the server's latency.
+        partials: streamed Images responses send these first, and then the final image.
+        usage: overrides the reported token counts.
+        delay_s: seconds before the response; None uses the server's latency.
     """
 
     text: str = ""
@@ -89,11 +89,11 @@ class MockResponse:
 
 @dataclass(frozen=True)
 class Raw:
-    """An answer byte for byte: what no reply and no fault says.
+    """A body that is sent unchanged, for cases without a response or fault.
 
     Attributes:
         body: JSON-able, or text.
-        delay_s: seconds before the answer; None takes the server's latency.
+        delay_s: seconds before the response; None uses the server's latency.
     """
 
     status: int
@@ -104,18 +104,18 @@ class Raw:
 
 
 ErrorShape = Literal["openai", "list", "text", "detail", "message", "html"]
-"""Where a server puts the words of an error: `{"error": {…}}`, the same in a list (Gemini), `{"error": "…"}`,
-`{"detail": "…"}`, `{"message": "…"}`, or a page of HTML."""
+"""Location of an error's message in the body: `{"error": {…}}`, the same in a list (Gemini), `{"error": "…"}`,
+`{"detail": "…"}`, `{"message": "…"}`, or an HTML page."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A bad answer.
+    """A fault.
 
     Attributes:
-        retry_after_s: the Retry-After header of `rate_limit` and `error_503`, in seconds; None sends none.
-        message: overrides the words of the error or the refusal.
-        delay_s: seconds before it happens; None takes the server's latency.
+        retry_after_s: Retry-After header of `rate_limit` and `error_503`, in seconds; None sends none.
+        message: overrides the message of the error or the refusal.
+        delay_s: seconds before the fault; None uses the server's latency.
     """
 
     kind: FaultKind
@@ -126,14 +126,14 @@ class Fault:
 
 @dataclass(frozen=True)
 class FaultRates:
-    """Faults at random, the same ones for the same requests.
+    """Random faults, reproducible per request.
 
-    A coin is thrown per kind; of the kinds that come up, one happens. What a request meets depends on the seed, on the
-    request and on how often it came before, not on the order in which concurrent requests arrive.
+    Each kind is drawn independently; of those drawn, one happens. The fault depends on the seed, the request and the
+    number of its earlier repetitions, not on the order in which concurrent requests arrive.
 
     Attributes:
         rates: kind → probability in [0, 1].
-        retry_after_s: the Retry-After header sent with 429 and 503, in seconds.
+        retry_after_s: Retry-After header of 429 and 503, in seconds.
     """
 
     rates: Mapping[FaultKind, float]
@@ -142,11 +142,11 @@ class FaultRates:
 
     @classmethod
     def every(cls, rate: float, *, seed: int = 0, without: tuple[FaultKind, ...] = ()) -> "FaultRates":
-        """Every kind of fault at the same rate, except those named."""
+        """The same rate for all kinds of fault, except those named."""
         return cls({kind: rate for kind in FAULT_KINDS if kind not in without}, seed)
 
     def pick(self, request: RecordedRequest) -> Fault | None:
-        """The fault that this request meets, if any."""
+        """The fault of this request, or None."""
         chance = random.Random(f"{self.seed}/{request.digest}/{request.nth}")
         tossed = [kind for kind, rate in self.rates.items() if chance.random() < rate]
         hit = [kind for kind in tossed if kind != _SENSELESS["image" if request.asks == "image" else "words"]]
@@ -154,4 +154,4 @@ class FaultRates:
 
 
 Answerer = Callable[[RecordedRequest], MockResponse | Fault | Raw]
-"""Makes the answer to a request for which none was scripted."""
+"""Makes the response to a request without a scripted one."""

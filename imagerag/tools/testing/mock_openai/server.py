@@ -1,4 +1,4 @@
-"""The loopback provider: a server on 127.0.0.1 in a thread of this process."""
+"""Mock OpenAI server on 127.0.0.1, in a thread of this process."""
 
 import hashlib
 import json
@@ -28,13 +28,13 @@ SETTLE_S: Final = 1.0
 
 
 class MockOpenAIServer:
-    """A provider that speaks OpenAI's Images, Chat Completions and Responses over real HTTP.
+    """Mock of OpenAI's Images, Chat Completions and Responses over real HTTP.
 
-    Thread-safe. A context manager; `start` and `close` do the same by hand.
+    Thread-safe. A context manager, or use `start` and `close`.
 
     Attributes:
-        base_url: where clients point, for instance `http://127.0.0.1:40213/v1`. Known once started.
-        errors: exceptions in this server itself, an answerer's among them; the client saw a 500.
+        base_url: the clients' base URL, for instance `http://127.0.0.1:40213/v1`. Known once started.
+        errors: exceptions in this server itself, or in its responder; the client got a 500.
     """
 
     def __init__(
@@ -57,28 +57,27 @@ class MockOpenAIServer:
         files_at: str | None = None,
         port: int = 0,
     ) -> None:
-        """Make a server; it listens once started.
+        """Create a server; it listens once started.
 
         Args:
-            answer: makes answers where none is scripted; default `DefaultResponder()`.
-            faults: faults at random, for requests that no script answers.
-            latency_s: seconds before each answer.
-            key: the only key that is let in; None lets everybody in.
+            answer: makes responses if none is scripted; by default `DefaultResponder()`.
+            faults: random faults, for requests without a scripted response.
+            latency_s: seconds before each response.
+            key: the only accepted key; None accepts any.
             without: endpoints that this server does not have.
-            image_field: the only field of a form that an edit's files are looked for in: "image" or "image[]".
-            max_images: images that chat takes with one request.
-            error_shape: where the words of an error are.
-            errors_ok: errors come with status 200.
-            files_at: the address that images are said to be at, for instance `http://localhost:PORT`; default this
-                server's own.
-            refuses: parameters and response formats answered with 400 `unsupported_parameter`, for instance
-                `("temperature", "json_schema", "logprobs")`; "system" is a turn of its own for rules.
-            models: what `GET /v1/models` lists.
+            image_field: the only accepted form field of an edit's files: "image" or "image[]".
+            max_images: maximum number of images per chat request.
+            error_shape: location of an error's message in the body.
+            errors_ok: send errors with status 200.
+            files_at: base URL of images, for instance `http://localhost:PORT`; by default this server's own.
+            refuses: parameters and response formats that get a 400 `unsupported_parameter`, for instance
+                `("temperature", "json_schema", "logprobs")`; "system" is the system message.
+            models: response of `GET /v1/models`.
             limits: enforce the documented limits of the Images API.
-            keep_alive: reuse connections. Off, each answer closes its connection, which shows whether the client was
-                there to read it.
-            idempotent: a request with the Idempotency-Key of an answered one gets that answer again.
-            port: 0 takes any free one.
+            keep_alive: reuse connections. If off, each response closes its connection, which shows whether the client
+                read it.
+            idempotent: repeat the response to a request whose Idempotency-Key was already answered.
+            port: 0 selects a free one.
         """
         self.errors: list[BaseException] = []
         self.keep_alive = keep_alive
@@ -99,7 +98,7 @@ class MockOpenAIServer:
         self._thread: threading.Thread | None = None
 
     def start(self) -> "MockOpenAIServer":
-        """Listen, in a thread."""
+        """Listen in a thread."""
         self._listener = Listener(("127.0.0.1", self._port), Handler, self)
         poll = {"poll_interval": 0.05}
         self._thread = threading.Thread(target=self._listener.serve_forever, kwargs=poll, name="loopback", daemon=True)
@@ -107,7 +106,7 @@ class MockOpenAIServer:
         return self
 
     def close(self) -> None:
-        """Stop: hanging requests are cut off, every thread ends."""
+        """Cut off hanging requests, and end all threads."""
         self.closing.set()
         if self._listener and self._thread:
             self._listener.shutdown()
@@ -123,41 +122,41 @@ class MockOpenAIServer:
 
     @property
     def base_url(self) -> str:
-        """Where clients point."""
+        """The clients' base URL."""
         if self._listener is None:
             raise RuntimeError("the loopback server is not started: use `with Loopback() as server:`")
         return f"http://127.0.0.1:{self._listener.server_address[1]}/v1"
 
     def enqueue(self, endpoint: Endpoint, *replies: MockResponse | Fault | Raw) -> None:
-        """Script the next answers of an endpoint; they come in this order, before the answerer is asked."""
+        """Script the next responses of an endpoint; they are used in order, before the responder."""
         with self._changed:
             self._script[endpoint].extend(replies)
 
     @property
     def requests(self) -> list[RecordedRequest]:
-        """Every request so far, oldest first. Waits a moment for answers that are just being written."""
+        """All requests so far, oldest first. Waits briefly for responses that are being written."""
         with self._changed:
             self._changed.wait_for(lambda: not any(request.writing for request in self._requests), SETTLE_S)
             return list(self._requests)
 
     def of(self, endpoint: Endpoint) -> list[RecordedRequest]:
-        """The requests to one endpoint, oldest first."""
+        """Requests to one endpoint, oldest first."""
         return [request for request in self.requests if request.endpoint == endpoint]
 
     def count(self, endpoint: Endpoint | None = None) -> int:
-        """How many requests came, to one endpoint or to all."""
+        """Number of requests, to one endpoint or to all."""
         return len(self.of(endpoint) if endpoint else self.requests)
 
     @property
     def answered(self) -> list[RecordedRequest]:
-        """The requests whose real answer (a refusal is one) arrived whole: those a service would be paid for."""
+        """Requests whose model response (or refusal) arrived completely: a service would charge for them."""
         return [request for request in self.requests if request.answered]
 
     @property
     def repeats(self) -> list[RecordedRequest]:
-        """Requests that were made although the very same one had been answered before: money spent twice.
+        """Requests that repeat an already answered one: money spent twice.
 
-        The same Idempotency-Key makes two requests the same; without one, the same content does.
+        Two requests are the same if their Idempotency-Key is; without one, if their content is.
         """
         done: set[str] = set()
         again = []
@@ -170,7 +169,7 @@ class MockOpenAIServer:
         return again
 
     def forget(self) -> None:
-        """Drop the record, the scripts and the kept answers."""
+        """Clear the record, the scripts and the kept responses."""
         with self._changed:
             self._requests.clear()
             self._script.clear()
@@ -185,7 +184,7 @@ class MockOpenAIServer:
             self._requests.append(request)
 
     def mark(self, request: RecordedRequest, **fate: Any) -> None:
-        """Record what became of a request (called by the handler)."""
+        """Record the fate of a request (called by the handler)."""
         with self._changed:
             for name, value in fate.items():
                 setattr(request, name, value)
@@ -194,7 +193,7 @@ class MockOpenAIServer:
     def decide(
         self, request: RecordedRequest, authorization: str
     ) -> tuple[MockResponse | Fault | Raw | RenderedResponse, float]:
-        """What a request gets, and after how many seconds (called by the handler)."""
+        """Choose the response to a request, and its delay in seconds (called by the handler)."""
         early = self._early(request, authorization)
         if early is not None:
             return early, 0.0
@@ -207,7 +206,7 @@ class MockOpenAIServer:
     def finished(
         self, request: RecordedRequest, given: MockResponse | Fault | Raw | RenderedResponse
     ) -> RenderedResponse:
-        """The HTTP answer for what was decided (called by the handler)."""
+        """Render the chosen response as HTTP (called by the handler)."""
         if isinstance(given, Raw):
             return raw(given)
         answer = self._rendered(request, given)
@@ -225,7 +224,7 @@ class MockOpenAIServer:
         return answer
 
     def _good(self, request: RecordedRequest) -> MockResponse:
-        """The good answer that a fault spoils."""
+        """The good response that a fault corrupts."""
         given = self._answer(request)
         return given if isinstance(given, MockResponse) else MockResponse()
 
@@ -250,18 +249,18 @@ class MockOpenAIServer:
         return self._kept.get(request.idempotency_key or "")
 
     def host(self, image: bytes) -> str:
-        """Keep an image on this server, and say its address."""
+        """Store an image on this server, and return its URL."""
         name = hashlib.sha256(image).hexdigest()[:32]
         self._files[name] = image
         place = self.base_url if self._files_at is None else f"{self._files_at}/v1"
         return f"{place}/files/{name}"
 
     def wait(self, seconds: float) -> bool:
-        """Wait; True when the server closes meanwhile (called by the handler)."""
+        """Wait; True if the server closes meanwhile (called by the handler)."""
         return self.closing.wait(seconds) if seconds > 0 else self.closing.is_set()
 
     def settle(self, seconds: float = 5.0) -> None:
-        """Wait until every request so far has been answered or dropped, at most `seconds`."""
+        """Wait until all requests so far are answered or dropped, at most `seconds`."""
         end = time.monotonic() + seconds
         while time.monotonic() < end and self._listener and self._listener.busy():
             time.sleep(0.01)

@@ -1,7 +1,7 @@
-"""Understanding a judge's question, and answering it in the form it asks for, whatever words the client chose.
+"""Parse a judge's question, and build the response in the requested form, whatever the client's wording.
 
-The vocabulary is a convention: names of JSON fields are matched against the words below. A client whose questions are
-worded otherwise gives `Loopback` an answerer of its own.
+The vocabulary is a convention: names of JSON fields are matched against the words below. A client with other wordings
+gives `MockOpenAIServer` its own responder.
 """
 
 import json
@@ -46,15 +46,15 @@ About = Literal["decision", "missing", "captions", "rephrased"]
 
 @dataclass(frozen=True)
 class ParsedRequest:
-    """What a judge was asked.
+    """A judge's question.
 
     Attributes:
-        prompt: the prompt that the image should show; empty when none was found in the words.
-        requirements: the checklist, or the concepts to caption, that it was given; empty when it has to name them.
-        kinds: of the requirements, where they are said.
-        sent: what each image is for that the judged one was drawn with, in their order.
-        about: what an unstructured question is about.
-        searched: what it says was searched for in vain.
+        prompt: the prompt that the image should show; empty if none was found in the text.
+        requirements: the given checklist, or the concepts to caption; empty if the judge has to name them.
+        kinds: kinds of the requirements, if given.
+        sent: purpose of each image that was sent to the generator, in order.
+        about: topic of an unstructured question.
+        searched: the concepts that were already searched in vain.
     """
 
     prompt: str
@@ -67,7 +67,7 @@ class ParsedRequest:
 
 @dataclass(frozen=True)
 class SketchVerdict:
-    """What the sketch judge saw."""
+    """Result of the sketch judge."""
 
     verdict: Verdict | None = None
     concepts: tuple[Concept, ...] = ()
@@ -76,7 +76,7 @@ class SketchVerdict:
 
 
 def question_of(request: RecordedRequest) -> ParsedRequest:
-    """Read what is asked from the words of a request."""
+    """Parse the question in the text of a request."""
     found = next((match for role, text in request.turns if role == "user" and (match := _PROMPT.search(text))), None)
     prompt = _prompt_in(found) if found else ""
     head = _CHECKLIST.search(request.prompt)
@@ -105,7 +105,7 @@ def _prompt_in(found: re.Match[str]) -> str:
 
 
 def _bare(point: str) -> str:
-    """A point of a list, without its kind and its quotes."""
+    """An item of a list, without its kind and quotes."""
     point = _KIND.sub("", point)
     return str(json.loads(point)) if re.fullmatch(r'"(?:[^"\\]|\\.)*"', point) else point
 
@@ -117,7 +117,7 @@ def asks_preference(request: RecordedRequest) -> bool:
 
 
 def answer_text(request: RecordedRequest, question: ParsedRequest, seen: SketchVerdict) -> str:
-    """The answer in words: JSON where a schema was given, lines where not."""
+    """Text of the response: JSON if a schema was requested, otherwise lines."""
     schema = request.schema
     if schema is not None:
         return json.dumps(_Filler(schema, seen).value(schema, ""))
@@ -130,13 +130,13 @@ def answer_text(request: RecordedRequest, question: ParsedRequest, seen: SketchV
 
 @dataclass(frozen=True)
 class _Filler:
-    """Fills a JSON schema with what was seen, field by field, by the fields' names."""
+    """Fills a JSON schema from the verdict, field by field, by the fields' names."""
 
     root: Mapping[str, Any]
     seen: SketchVerdict
 
     def value(self, schema: Mapping[str, Any], name: str, record: Mapping[str, Any] | None = None) -> Any:
-        """A value for the field `name`; `record` is the list item it belongs to."""
+        """Value of the field `name`; `record` is the list item that it belongs to."""
         schema = self._resolved(schema)
         known = self._known(name, schema, record or {})
         if known is not None:
@@ -201,7 +201,7 @@ class _Filler:
 
     @staticmethod
     def _decision(schema: Mapping[str, Any], aligned: bool) -> Any:
-        """Yes or no in the schema's own type."""
+        """Yes or no in the schema's type."""
         if schema.get("type") == "boolean":
             return aligned
         wanted = "yes" if aligned else "no"

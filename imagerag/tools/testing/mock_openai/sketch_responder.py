@@ -1,4 +1,4 @@
-"""The sketch-backed answerer: the sketch world draws what is asked for and judges what it is shown."""
+"""Sketch responder: the sketch world generates and judges the images."""
 
 import asyncio
 import re
@@ -29,16 +29,16 @@ Made = TypeVar("Made")
 
 @dataclass
 class SketchResponder:
-    """Draws with the sketch painter, judges with the sketch CLIP: a provider with eyes, offline and free.
+    """Generates with the sketch generator and judges with the sketch CLIP: a realistic provider, offline and free.
 
-    It sees what a real service would: the prompt's words and the images' pixels. Which reference stands for what is
-    read from the prompt as `template` words it; a judge's question as `sketch_words.py` understands it.
+    It uses only what a real service gets: prompt text and pixels. `template` parses which reference stands for what,
+    and `sketch_prompts.py` a judge's question.
 
     Attributes:
-        template: how the client puts references into words.
-        image_shape: where chat answers carry images.
-        generator: paints; default the sketch painter.
-        judge: looks; default the sketch `clip` judge.
+        template: the client's prompt template for references.
+        image_shape: location of images in chat responses.
+        generator: by default the sketch generator.
+        judge: by default the sketch judge.
     """
 
     template: ReferenceTemplate = EDIT_TEMPLATE
@@ -48,13 +48,13 @@ class SketchResponder:
     seed: int = 0
 
     def __call__(self, request: RecordedRequest) -> MockResponse:
-        """An image when one is asked for, else a judge's words."""
+        """An image if one is requested, otherwise a judge's response."""
         if request.asks == "image":
             return MockResponse(images=(self._draw(request),), image_shape=self.image_shape)
         return MockResponse(text=self._say(request))
 
     def scene_of(self, prompt: str) -> tuple[str, dict[int, str]]:
-        """The prompt proper, and the caption of each image by its position, counted from 1."""
+        """The prompt without references, and the caption of each image by its position, from 1."""
         scene, said = self._read(prompt)
         return scene, {n: one.caption for n, one in said.items()}
 
@@ -97,7 +97,7 @@ class SketchResponder:
         return answer_text(request, question, self._look(question.prompt, parts, requirements))
 
     def _look(self, prompt: str, parts: Sequence[ImagePart], requirements: Sequence[Requirement]) -> SketchVerdict:
-        """Judge the last image, the one that is asked about; what came before it are the user's own subjects."""
+        """Judge the last image; those before it are the user's own subjects."""
         judge, image, first = self._looker, parts[-1], SamplingParams()
         looked = judge.critique(
             prompt, image, subjects=parts[:-1], requirements=requirements, mode="fused", variation=first
@@ -112,7 +112,7 @@ class SketchResponder:
         return SketchVerdict(verdict=verdict, concepts=concepts, captions=captions)
 
     def _other_words(self, question: ParsedRequest, parts: Sequence[ImagePart]) -> SketchVerdict:
-        """What else could be searched for: the judge's next words for what is missing that were not searched yet."""
+        """Other words to search for: the judge's next wording of a missing concept that was not searched yet."""
         verdict = self._look(question.prompt, parts, ()).verdict
         assert verdict is not None, "who looks gives a verdict"
         for variant in (1, 2):
@@ -152,7 +152,7 @@ def _part(data: bytes, role: str, caption: str) -> ImagePart:
 
 
 def _requirement(text: str, kind: str, sent: int) -> Requirement:
-    """A point of a checklist; one that compares says itself with which image, an edit with the first."""
+    """A requirement; one that compares names its image, an edit the first."""
     number = re.search(r"\bof picture (\d+)$", text)
     compared = int(number[1]) if number and kind == "likeness" else 1 if kind == "kept" and sent else None
     return Requirement(text=text, kind=kind, image=compared)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""A generator's template turned round: from the words of a request to what they say of each image."""
+"""Inverse of a generator's template: from a prompt to the purpose and caption of each image."""
 
 import re
 from functools import cache
@@ -10,14 +10,14 @@ _ROLES: Final = ("edit", "subject", "reference")
 
 
 class PromptImage(NamedTuple):
-    """What a prompt says of an image: what it is for, and its caption."""
+    """Purpose and caption of an image in a prompt."""
 
     role: str
     caption: str
 
 
 def read_back(template: ReferenceTemplate, whole: str, prompt: str) -> tuple[str, dict[int, PromptImage]] | None:
-    """The prompt proper, and what is said of each image by its position; None when the prompt is not worded so."""
+    """The prompt without references, and purpose and caption of each image by position; None if no template matches."""
     head, between, tail = whole.partition("{items}")
     bridge, _, end = tail.partition("{prompt}")
     if not between or not prompt.startswith(head) or bridge not in prompt or not prompt.endswith(end):
@@ -43,6 +43,6 @@ def _items(template: ReferenceTemplate) -> re.Pattern[str]:
 
 
 def _form(item: str, role: str) -> str:
-    """An item as a pattern, with groups of its own."""
+    """Regular expression of an item, with groups of its own."""
     pattern = re.escape(item).replace(r"\{n\}", rf"(?P<n_{role}>\d+)")
     return pattern.replace(r"\{caption\}", f"(?P<caption_{role}>.*?)")
