@@ -86,7 +86,7 @@ def load_model(source: weights.Source, precision: Precision, device: str | None)
     dtype = torch.bfloat16 if _wants_bf16(large, precision, device) else torch.float32
     trims = type(model) is open_clip.CLIP and model.text_pool_type == "argmax" and model.attn_mask is not None
     trims = trims and hasattr(model.text_projection, "shape")
-    threads = _available_threads()  # of a small model, too: its passes change what torch would take
+    threads = _available_threads()  # also before a small model's passes change torch's default
     return LoadedModel(model.to(device, dtype).eval(), device, dtype, trims, threads if large else 1)
 
 
@@ -148,7 +148,7 @@ def encode_images(loaded: LoadedModel, images: "torch.Tensor") -> "Vectors":
         return encoded(images)
     try:
         return np.concatenate([*_side_by_side().map(encoded, images.tensor_split(parts))])
-    finally:  # each thread has a number of its own, and a new one takes what was set last: other models' threads, too
+    finally:  # the count is per thread, but new threads, also other models', inherit the last one that was set
         torch.set_num_threads(loaded.threads)
 
 

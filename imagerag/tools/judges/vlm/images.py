@@ -17,7 +17,7 @@ SHEET_CELLS: Final = 12
 """Maximum number of candidates on one contact sheet."""
 _COLUMNS: Final = 4
 _AS_IT_IS_BYTES: Final = 1_000_000
-"""Up to here an image that needs no scaling is sent byte for byte."""
+"""Maximum size in bytes of an image that is sent unchanged, if it needs no scaling."""
 _QUALITY: Final = 92
 
 

@@ -128,8 +128,8 @@ def _swapped(rng: Random, name: str) -> tuple[tuple[Thing, Thing], tuple[Thing, 
 def separation(clip: Clip, size: int, *, captions: int = 200, most: int = 1, seed: int = SEED) -> dict[str, float]:
     """Measure whether one cosine threshold separates captions with a match in a library from captions without.
 
-    The library holds `size` images of one thing, or of up to `most`, but none of `captions` absent things. Many of them
-    differ in one attribute only, so the absent captions face the hardest negatives.
+    The library holds `size` images of one thing, or of up to `most`, but none of `captions` absent things. Many images
+    differ from an absent caption in one attribute only, so these captions face the hardest negatives.
 
     Returns:
         `present_p10`, `absent_p95`: the 10th percentile of the best match's cosine, and the 95th percentile of the
