@@ -124,7 +124,7 @@ class MockOpenAIServer:
     def base_url(self) -> str:
         """The clients' base URL."""
         if self._listener is None:
-            raise RuntimeError("the loopback server is not started: use `with Loopback() as server:`")
+            raise RuntimeError("the loopback server is not started: use `with MockOpenAIServer() as server:`")
         return f"http://127.0.0.1:{self._listener.server_address[1]}/v1"
 
     def enqueue(self, endpoint: Endpoint, *replies: MockResponse | Fault | Raw) -> None:
