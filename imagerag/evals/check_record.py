@@ -1,4 +1,4 @@
-"""Checks: generated cases with a known right answer, and the shares counted from them.
+"""Checks: generated cases with a known correct result, and the shares counted from them.
 
 A case that could not be scored (an exception, a judge that abstained) is neither a hit nor a miss. It is listed under
 `failures`, counted in `failed`, and stays in `n`: otherwise a system that fails on hard cases would look good. `value`
@@ -128,8 +128,8 @@ def count(cases: Iterable[Check], targets: Mapping[str, Target]) -> dict[str, Sh
     """The metrics of these cases, by name within each section, the sections in the order of the cases.
 
     Args:
-        cases: any number of them; each names the metrics it counts for.
-        targets: what some of them should reach.
+        cases: the checks; each names the metrics it counts for.
+        targets: metric → target, for some of the metrics.
     """
     found: dict[str, list[bool | None]] = {}
     for case in cases:
@@ -152,7 +152,7 @@ def run_id_of(id: str) -> str:
 def unscored_check(
     id: str, prompt: str, metrics: Iterable[str], error: BaseException, *, calls: int = 0, cost_usd: float | None = 0.0
 ) -> Check:
-    """Make the check of a case whose scoring ended in `error`: it counts in every metric and has no result.
+    """Make the check of a case whose scoring raised `error`: it counts in `n` of every metric and has no result.
 
     Args:
         calls: requests to models that were made before the error.
@@ -170,7 +170,7 @@ def unscored_check(
 
 
 def failures(cases: Iterable[Check]) -> tuple[Failure, ...]:
-    """The cases that could not be scored, and why."""
+    """The cases that could not be scored, with the reasons."""
     return tuple(Failure(case=case.id, error=case.error, message=case.note) for case in cases if case.error)
 
 

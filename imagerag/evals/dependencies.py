@@ -1,7 +1,7 @@
 """Dependencies of evaluations: those of the product, made deterministic, so that a rerun gives the same bytes.
 
-An encoder's vectors depend in their last bits on the other texts of the batch. That does not matter to a run, but it
-makes two evaluations differ. Here every text is encoded alone.
+The last bits of an encoder's vectors depend on the other texts of the batch. A run is not affected, but two evaluations
+would differ. Here every text is encoded alone.
 """
 
 import asyncio
@@ -66,7 +66,9 @@ class DeterministicEmbedder:
         return np.stack(rows) if rows else np.zeros((0, self.identity.dimension), np.float32)
 
     async def embed_images(self, images: Sequence[bytes]) -> "Vectors":
-        """float32 [len(images), dimension], rows of norm 1. Calls are never joined, so these are steady as they are."""
+        """float32 [len(images), dimension], rows of norm 1. Calls are never merged into larger batches, so the vectors
+        are deterministic already.
+        """
         return await self._inner.embed_images(images)
 
     async def _text(self, text: str) -> "Vectors":
@@ -85,7 +87,7 @@ ENCODER_JUDGES: Final = ("sketch", "clip")
 
 
 def _encoder_of(judge: BackendSpec) -> str:
-    """The encoder that such a judge looks through, by spec."""
+    """The spec of the encoder that such a judge uses."""
     if judge.provider == "sketch":
         return "sketch"
     own = has_provider("embedder", judge.model.partition(":")[0].lower())
@@ -100,7 +102,7 @@ class NullRunIndex(RunIndex):
         return nullcontext()
 
     def is_lost(self) -> bool:
-        """Never: there is no file."""
+        """Always false: there is no file."""
         return False
 
     async def upsert(self, run_id: str, *, prompt: str, **_: Any) -> RunEntry:
@@ -112,11 +114,11 @@ class NullRunIndex(RunIndex):
 class EvalDependencies(Dependencies):
     """Dependencies whose home is the evaluation's own folder; libraries come from the suite, else from the user's home.
 
-    Runs need no checkpoints here: a run that is killed is made again, from the journal, without paying.
+    Runs need no durable checkpoints here: a killed run starts again, with its responses from the journal, at no cost.
 
     Attributes:
         recipes: the libraries that the suite makes for itself.
-        users: the user's own home, where other libraries are.
+        users: the user's own home, which holds all other libraries.
     """
 
     recipes: Mapping[str, LibraryRecipe] = field(default_factory=dict)
@@ -152,15 +154,15 @@ class EvalDependencies(Dependencies):
         return make_judge(replace(one, model=""), embedder=self.embedder(_encoder_of(one)), prices=self.prices)
 
     def encoders_of_judge(self, judge: str) -> tuple[str, ...]:
-        """The encoders that the judges of a spec look through; none for models that answer in words."""
+        """The encoders that the judges of a spec use; none for vision-language models."""
         try:
             asked = BackendSpec.parse_all(judge)
-        except SpecError:  # a judge of one's own, put in under a name
+        except SpecError:  # a custom judge, registered under a name
             return ()
         return tuple(dict.fromkeys(_encoder_of(one) for one in asked if one.provider in ENCODER_JUDGES))
 
     async def encoder_of_library(self, name: str) -> Embedder | None:
-        """The encoder that searches a library, None where it has none. A library of the suite is not drawn for that."""
+        """The encoder that searches a library; None where it has none. A library of the suite is not built for it."""
         recipe = self.recipes.get(name)
         if recipe and recipe.kind != "part":
             return self.embedder(recipe.embedder)
@@ -177,7 +179,7 @@ class EvalDependencies(Dependencies):
         return cast(ReferenceLibrary, self._made["library", name])
 
     async def _made_library(self, name: str, recipe: LibraryRecipe) -> Library:
-        """A library that the suite makes for itself: drawn, or a part of one of the user's."""
+        """Build a library of the suite: from drawn images, or as a part of one of the user's libraries."""
         if recipe.kind != "part":
             return await build_library(self.home, name, recipe, self.embedder(recipe.embedder))
         whole: Any = await (self.users or self).open_library(recipe.of)
@@ -192,7 +194,7 @@ class EvalDependencies(Dependencies):
         return nullcontext(InMemorySaver(serde=serializer()))
 
     def journal(self) -> "AbstractAsyncContextManager[StoreJournal]":
-        """The journal that `working` holds open for all runs; without it, one that is opened for each."""
+        """The journal that `working` holds open for all runs; outside of `working`, a journal opened for each use."""
         return nullcontext(self._journals[-1]) if self._journals else open_journal(self.home.store)
 
     @property
@@ -224,7 +226,7 @@ class DeterministicDependencies(Dependencies):
 
 
 def dependencies_for(home: Any, users: Any, recipes: Mapping[str, LibraryRecipe]) -> EvalDependencies:
-    """The dependencies of an evaluation in `home`, with the libraries in `users` at hand."""
+    """The dependencies of an evaluation in `home`, with access to the libraries in `users`."""
     own = EvalDependencies(home, recipes=recipes)
     outer = DeterministicDependencies(users, maker=own)
     return EvalDependencies(home, _made=own._made, _named=own._named, _lock=own._lock, recipes=recipes, users=outer)

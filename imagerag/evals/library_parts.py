@@ -9,10 +9,10 @@ from imagerag.store.library.maintenance.subsets import in_random_order, part_of
 
 
 async def open_part(home: DataDir, name: str, recipe: LibraryRecipe, whole: Library) -> Library:
-    """Open or make the part of a library that a recipe describes; the whole library where the sizes are equal.
+    """Open or build the part of a library that a recipe describes; the whole library where the sizes are equal.
 
     Raises:
-        UsageError: the library has fewer images by now.
+        UsageError: the library now has fewer images.
     """
     count = await whole.count()
     if recipe.size >= count:

@@ -1,7 +1,7 @@
 """The result of an arm for a case: one line of `results.jsonl`, schema `imagerag.result/1`.
 
 A line holds all responses and decisions, and nothing that differs between machines or reruns: times are in
-`timings.jsonl` beside it. Images are named by their SHA-256; no line holds one.
+`timings.jsonl` beside it. Images are referred to by their SHA-256.
 """
 
 import json
@@ -126,17 +126,16 @@ def status_of(record: RunRecord, initial: ImageRef | None) -> Status:
 
 
 def call_lines(calls: Iterable[ModelCall]) -> tuple[Mapping[str, Any], ...]:
-    """The answered calls without what depends on the hour. A try that got no answer left nothing to replay: such tries
-    are in the timings."""
+    """The calls with a response, without their times. Failed tries have nothing to replay; they are in the timings."""
     left_out = {"elapsed_s", "retry_after_s", "completed", "cached", "assumed"}
     return tuple(call.model_dump(mode="json", exclude=left_out) for call in calls if call.completed)
 
 
 def read_results(file: Path) -> Iterator[Result]:
-    """The results in a file, one at a time.
+    """Iterate over the results in a file.
 
     Raises:
-        UsageError: there is no such file, or a line that is no result.
+        UsageError: there is no such file, or a line is no result.
     """
     for number, line in enumerate(lines_of(file), start=1):
         try:
@@ -146,7 +145,7 @@ def read_results(file: Path) -> Iterator[Result]:
 
 
 def lines_of(file: Path) -> Iterator[str]:
-    """The lines of a file, one at a time.
+    """Iterate over the lines of a file.
 
     Raises:
         UsageError: there is no such file.

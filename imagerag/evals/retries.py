@@ -28,14 +28,14 @@ async def with_retries(ask: Callable[[], Awaitable[Answer]]) -> Answer:
 
 
 def pause_before(error: BackendError, tried: int) -> float | None:
-    """Seconds until the next try after `tried` ones; None when there is none.
+    """Seconds before the next try after `tried` tries; None when there is no further one.
 
-    A service that says when to ask again is waited for by `ModelCaller`, before the next call is made.
+    `ModelCaller` obeys a service's own retry delay before it makes the next call.
     """
     from imagerag.graphs.generation import RETRY
 
     for policy in RETRY:
-        if callable(policy.retry_on) and policy.retry_on(error):  # the first that fits counts
+        if callable(policy.retry_on) and policy.retry_on(error):  # the first matching policy counts
             if tried >= policy.max_attempts:
                 return None
             return float(min(policy.initial_interval * policy.backoff_factor ** (tried - 1), policy.max_interval))

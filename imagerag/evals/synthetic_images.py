@@ -1,7 +1,7 @@
-"""Generated images for evaluations, with known content: their seeds never occur in training.
+"""Drawn images with known content for evaluations; their seeds never occur in training.
 
-Training draws from `random.Random` seeded with whole numbers; here every seed is a text, which Python hashes
-(SHA-512), so that the two can never meet whichever numbers are chosen.
+Training uses `random.Random` with integer seeds. Here every seed is a text, which Python hashes (SHA-512), so that it
+never equals a seed of training.
 """
 
 import hashlib
@@ -60,7 +60,7 @@ class SyntheticImage:
 
     @property
     def part(self) -> ImagePart:
-        """The image as a judge takes it."""
+        """The image as input of a judge."""
         return ImagePart(data=self.data, media_type="image/png")
 
     @property
@@ -77,7 +77,7 @@ class SyntheticImage:
 
 
 def chance(seed: int, *about: object) -> Random:
-    """A random generator for one purpose: the same for the same arguments, on every machine."""
+    """A random generator for one purpose: equal for equal arguments, on every machine."""
     return Random(f"imagerag.evals/{seed}/{'/'.join(map(str, about))}")
 
 
@@ -98,7 +98,7 @@ def different_things(rng: Random, count: int, *, without: Sequence[Thing] = ()) 
 
 
 def hard_negative(rng: Random, thing: Thing, *, without: Sequence[Thing] = ()) -> Thing:
-    """The thing with one of its words exchanged, not among `without`."""
+    """The thing with one of its words replaced, not among `without`."""
     while True:
         name = rng.choice(tuple(WORDS))
         other = replace(thing, **{name: rng.choice(WORDS[name])})
@@ -107,7 +107,7 @@ def hard_negative(rng: Random, thing: Thing, *, without: Sequence[Thing] = ()) -
 
 
 def swapped(rng: Random, name: str) -> tuple[tuple[Thing, Thing], tuple[Thing, Thing]]:
-    """Two things that differ in every word, and the same two with the word `name` exchanged between them."""
+    """Two things that differ in every word, and the same two after they exchange the word `name`."""
     while True:
         a, b = random_thing(rng), random_thing(rng)
         if all(getattr(a, word) != getattr(b, word) for word in WORDS):
@@ -115,7 +115,7 @@ def swapped(rng: Random, name: str) -> tuple[tuple[Thing, Thing], tuple[Thing, T
 
 
 def things_in_text(text: str) -> tuple[Thing | None, ...]:
-    """The things that a text names, in order; None for one that leaves a word open or is not of this world."""
+    """The things that a text names, in order; None if it leaves a word open or is not about this world."""
     return tuple(
         Thing(mention.shape, mention.colour, mention.pattern)
         if mention.shape and mention.colour and mention.pattern and not mention.unknown
@@ -127,7 +127,7 @@ def things_in_text(text: str) -> tuple[Thing | None, ...]:
 async def vectors(
     embed: Callable[[Sequence[Any]], Awaitable["Vectors"]], items: Sequence[Any], progress: Callable[[int], None]
 ) -> "list[NDArray[np.float32] | Exception]":
-    """Embed items in batches: a unit vector for each, or the error that this item alone ends in.
+    """Embed items in batches; returns for each a unit vector, or the error of this item.
 
     Args:
         embed: `Embedder.embed_texts` or `embed_images`.
@@ -140,7 +140,7 @@ async def vectors(
         try:
             found += list(await embed(batch))
         except Exception as error:
-            # One bad item must not take the whole batch with it.
+            # One bad item must not fail the whole batch.
             found += [error] if len(batch) == 1 else [(await vectors(embed, [item], _silent))[0] for item in batch]
         progress(len(batch))
     return found
@@ -155,7 +155,7 @@ async def fill(
 ) -> dict[str, Scene]:
     """Add images to a library with their captions, and calibrate it; returns the scene of each, by id.
 
-    Not `store.ingest.index`: reading files and making thumbnails of 5,000 images takes longer than all the rest.
+    It does not use `index`: reading files and making thumbnails of 5,000 images takes longer than all the rest.
     """
     shown: dict[str, Scene] = {}
     synthetic = iter(synthetic)

@@ -6,5 +6,5 @@ import sys
 from imagerag.evals.bench.cli import main
 
 if __name__ == "__main__":
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command `imagerag` has it; read when torch is loaded
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in the command `imagerag`; torch reads it on import
     sys.exit(main())

@@ -2,8 +2,8 @@
 
 A crossing is one step from a function in one file of imagerag directly into a function in another: a call, or the
 resumption of a suspended coroutine or generator (a chain of awaiting coroutines is resumed frame by frame, so each
-frame of it that lies in another file than the one before counts again). A call that goes through somebody else's code
-(LangGraph, contextlib, C) is none. Bodies of modules and classes, which run when they are imported, are not counted.
+frame in another file than the frame before counts again). A call through other code (LangGraph, contextlib, C) does not
+count. Bodies of modules and classes, which run on import, are not counted.
 """
 
 import sys
@@ -21,11 +21,11 @@ _OWN: Final = str(Path(__file__).resolve().relative_to(ROOT))
 
 
 class CallTracer:
-    """Counts what is executed in its `with` block, in this thread and those that are started meanwhile.
+    """Counts files and crossings in its `with` block, in this thread and in threads that are started meanwhile.
 
     Attributes:
         files: the files of imagerag that were entered, relative to the package.
-        crossings: (from, to) → how often execution crossed from one file into the other.
+        crossings: (from, to) → number of crossings from one file into the other.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class CallTracer:
 
     @property
     def total(self) -> int:
-        """All crossings."""
+        """The number of all crossings."""
         return self.crossings.total()
 
     def __enter__(self) -> "CallTracer":
@@ -62,7 +62,7 @@ class CallTracer:
             self.crossings[caller, entered] += 1
 
     def _file(self, path: str) -> str:
-        """The file relative to the package; empty for a file that is not of it."""
+        """The file relative to the package; empty for a file outside of it."""
         name = self._names.get(path)
         if name is None:
             inside = path.startswith(ROOT) and Path(path).is_relative_to(ROOT)

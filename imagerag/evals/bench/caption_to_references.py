@@ -1,7 +1,7 @@
-"""From a caption to references with their bytes, beside the encoding of the caption alone.
+"""Latency of finding the references for a caption and reading their bytes, beside encoding the caption alone.
 
-The encoder is ViT-B-32 with random weights, which takes as long as one with learned ones; what is searched with are the
-synthetic library's own vectors. A row's bytes are the text that its id is the hash of.
+The encoder is ViT-B-32 with random weights, which takes as long as with learned ones. The search uses the synthetic
+library's own vectors. The bytes of a row are the text whose hash is the row's id.
 """
 
 import asyncio
@@ -44,14 +44,14 @@ async def references(library: Library, repeats: int) -> list[TimingRow]:
                 ended = time.perf_counter()
             finally:
                 library.embedder = own
-            if at:  # the first is slower, whatever is measured
+            if at:  # warm-up: the first call is always slower
                 alone.append(between - began)
                 whole.append(ended - between)
     return [row(SECTION, ALONE, alone), row(SECTION, WHOLE, whole, against=(ALONE, alone), note="aim 1.4")]
 
 
 def text_encoder() -> tuple[Any, Any]:
-    """A net with random weights, and its tokenizer."""
+    """A network with random weights, and its tokenizer."""
     import open_clip
 
     return open_clip.create_model(MODEL, pretrained=None).eval(), open_clip.get_tokenizer(MODEL)
@@ -63,7 +63,7 @@ def _copy(library: Library, hits: Sequence[Hit]) -> None:
 
 
 class _Encoder:
-    """Encodes texts with a net, and gives the vectors of another encoder for them."""
+    """Encodes texts with a network, but returns the vectors of another encoder."""
 
     def __init__(self, vectors: Any, net: Any, tokenize: Any) -> None:
         self._vectors, self._net, self._tokenize = vectors, net, tokenize
@@ -72,7 +72,7 @@ class _Encoder:
         return getattr(self._vectors, name)
 
     async def embed_texts(self, texts: Sequence[str]) -> "Vectors":
-        """Vectors of the other encoder, in the time of this one."""
+        """Encode with the network for its time, and return the other encoder's vectors."""
         await asyncio.to_thread(partial(self._encode, list(texts)))
         found: Vectors = await self._vectors.embed_texts(texts)
         return found

@@ -1,4 +1,4 @@
-"""What a run of three rounds leaves on the disk: its checkpoints, beside those of LangGraph's own checkpointer."""
+"""Disk space of the checkpoints of a run of three rounds, beside those of LangGraph's own checkpointer."""
 
 import sqlite3
 from contextlib import AbstractAsyncContextManager, closing
@@ -18,7 +18,7 @@ WARM = 2
 
 
 async def storage(repeats: int) -> list[TimingRow]:
-    """Bytes that each run adds to the file of checkpoints."""
+    """Bytes that each run adds to the checkpoint file."""
     from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
     with TemporaryDirectory(prefix="imagerag-bench-") as folder:
@@ -48,7 +48,7 @@ async def _bytes_per_run(opening: AbstractAsyncContextManager[Any], path: Path, 
 
 
 def _bytes_of(path: Path) -> int:
-    """The size of a database with all that lies in its WAL still."""
+    """The size of a database, including its WAL."""
     with closing(sqlite3.connect(path, timeout=30)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     return path.stat().st_size

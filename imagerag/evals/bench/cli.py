@@ -1,7 +1,7 @@
 """Benchmarks: `python -m imagerag.evals.bench [--json] [--sections graph,start] [--repeats N] [--rows N]`.
 
-Everything that is compared is measured in one process, interleaved, and shown as medians and ratios. Nothing is
-asserted: the times depend on the machine.
+Timings that are compared are taken in one process, interleaved, and shown as medians and ratios. Nothing is asserted:
+times depend on the machine.
 """
 
 import argparse
@@ -50,16 +50,16 @@ async def bench(
     rows: int = ROWS,
     progress: Callable[[str], None] = lambda section: None,
 ) -> BenchReport:
-    """Measure.
+    """Run the sections and return their figures.
 
     Args:
-        sections: which of `SECTIONS`.
-        repeats: how often each thing is measured; by default what its section finds enough.
-        rows: size of the library of the section `library`.
-        progress: told the name of each section as it begins.
+        sections: names from `SECTIONS`.
+        repeats: measurements of each figure; by default the section's own number.
+        rows: number of images in the library of the section `library`.
+        progress: called with the name of each section as it begins.
 
     Raises:
-        UsageError: no such section, or fewer than one measurement.
+        UsageError: an unknown section, or fewer than one measurement.
     """
     chosen = tuple(dict.fromkeys(sections))
     if unknown := [section for section in chosen if section not in SECTIONS]:
@@ -78,7 +78,7 @@ async def bench(
             else:
                 found += await measure(repeats or usual)
         except Exception as error:
-            # One part that cannot run here must not hide what the others measured.
+            # A section that cannot run here must not hide the figures of the others.
             found.append(
                 TimingRow(section=section, name=section, value=None, unit="", note=f"{type(error).__name__}: {error}")
             )
@@ -86,7 +86,7 @@ async def bench(
 
 
 def machine() -> dict[str, Any]:
-    """What it ran on."""
+    """Describe the machine: cores, threads, versions."""
     import torch
 
     return {
@@ -100,7 +100,7 @@ def machine() -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line: the table or the document on stdout, progress on stderr."""
+    """Run the command line: table or JSON document on stdout, progress on stderr."""
     parser = argparse.ArgumentParser(prog="python -m imagerag.evals.bench", description="How fast imagerag is here.")
     parser.add_argument("--json", action="store_true", help="print one imagerag.bench/1 document")
     parser.add_argument("--sections", default=",".join(SECTIONS), help="comma-separated; by default all: %(default)s")

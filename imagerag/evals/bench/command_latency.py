@@ -34,7 +34,7 @@ def prompts() -> dict[str, str]:
 
 
 async def sketch_runs(repeats: int) -> list[TimingRow]:
-    """The embedded preset as `imagerag generate` runs it: every step kept, models loaded once."""
+    """Runs of the built-in preset as `imagerag generate` makes them: every step is saved, models are loaded once."""
     with TemporaryDirectory(prefix="imagerag-bench-") as folder:
         runner = Runner(dependencies=Dependencies(DataDir(Path(folder))))
         asked = prompts()
@@ -62,7 +62,7 @@ async def _run(runner: Runner, prompt: str) -> RunRecord:
 
 
 async def start(repeats: int) -> list[TimingRow]:
-    """The program's start: `--help`, beside Python itself."""
+    """Start of the program: `--help`, beside Python itself."""
     bare, given = [sys.executable, "-c", "pass"], [sys.executable, "-c", COMMAND, "--help"]
     if problem := await _problem(given):
         return [TimingRow(section="start", name="imagerag --help", value=None, unit="ms", note=problem)]
@@ -74,11 +74,11 @@ async def start(repeats: int) -> list[TimingRow]:
 
 
 async def search(repeats: int) -> list[TimingRow]:
-    """A search as one types it, everything loaded for it alone, beside the import of torch; two of those is enough."""
+    """A search as a command in a new process, beside the import of torch. Two measurements of the import are enough."""
     asked = [sys.executable, "-c", COMMAND, "search", prompts()[KINDS[0]], "--library", BUILT_IN_LIBRARY]
     with TemporaryDirectory(prefix="imagerag-bench-") as folder:
         environment = {**os.environ, "IMAGERAG_HOME": folder}
-        if problem := await _problem(asked, environment):  # this one makes the library
+        if problem := await _problem(asked, environment):  # warm-up: builds the library
             return [TimingRow(section="search", name="imagerag search", value=None, unit="ms", note=problem)]
         torch = _process([sys.executable, "-c", "import torch"])
         times = await interleaved({"torch": torch, "search": _process(asked, environment)}, repeats)
@@ -89,7 +89,7 @@ async def search(repeats: int) -> list[TimingRow]:
 
 
 async def first_run(repeats: int) -> list[TimingRow]:
-    """The demo in a home that does not exist yet, as `make demo` runs it, everything loaded and built."""
+    """The demo in a new home, as `make demo` runs it: models are loaded and the library is built."""
     spent: list[float] = []
     for _ in range(min(repeats, 3)):
         with TemporaryDirectory(prefix="imagerag-bench-") as folder:
@@ -111,7 +111,7 @@ def _process(command: Sequence[str], environment: Mapping[str, str] | None = Non
 
 
 async def _problem(command: Sequence[str], environment: Mapping[str, str] | None = None) -> str:
-    """Run a command to its end; why it failed, or nothing."""
+    """Run a command to its end; returns why it failed, or an empty string."""
     process = await asyncio.create_subprocess_exec(
         *command, env=environment, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
     )

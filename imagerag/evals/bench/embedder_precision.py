@@ -1,7 +1,7 @@
 """Throughput of the encoder by precision: images and texts per second, fp32 beside bf16, by batch size.
 
-The default encoder for real photos (ViT-B-32-quickgelu) with random weights: speed does not depend on them, so nothing
-is downloaded. On a machine with a GPU, there.
+The default encoder for real photos (ViT-B-32-quickgelu) with random weights: speed does not depend on the weights, so
+nothing is downloaded. It runs on the GPU where there is one.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ BATCHES: Final = (1, 8, 32)
 
 
 async def embedder(repeats: int, *, model: str = MODEL, batches: tuple[int, ...] = BATCHES) -> list[TimingRow]:
-    """Throughput of both towers. Ratios are of times, fp32 being 1: above 1 is slower."""
+    """Throughput of the image and the text encoder. Ratios compare times with fp32: above 1 is slower."""
     import open_clip
     import torch
 
@@ -77,7 +77,7 @@ def _forward(net: Any, tower: str, given: Any) -> Work:
         import torch
 
         with torch.inference_mode():
-            # Waiting for a number is waiting for the GPU.
+            # Reading a number waits for the GPU to finish.
             float(encode(given, normalize=True).float().sum())
 
     async def once() -> None:

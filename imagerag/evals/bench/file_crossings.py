@@ -1,6 +1,6 @@
 """Crossings of `imagerag generate` between files: a run of two attempts on the sketch world, in one process.
 
-The process is a new one, so that nothing is remembered from a run before it; the library has been built.
+The process is new, so no cache of an earlier run counts; the library is built before.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ print(json.dumps({"files": len(tracer.files), "crossings": tracer.total, "pairs"
 async def calls(repeats: int) -> list[TimingRow]:
     """Files entered and crossings of a run of two attempts, and the pairs of files with the most of them."""
     with TemporaryDirectory(prefix="imagerag-bench-") as folder:
-        await asyncio.to_thread(traced_run, Path(folder))  # builds the library
+        await asyncio.to_thread(traced_run, Path(folder))  # warm-up: builds the library
         runs = [await asyncio.to_thread(traced_run, Path(folder)) for _ in range(repeats)]
     last = runs[-1]
     found = {"files entered": [run["files"] for run in runs], "crossings": [run["crossings"] for run in runs]}
@@ -67,5 +67,5 @@ def traced_run(home: Path) -> dict[str, Any]:
 
 
 def _environment() -> dict[str, str]:
-    """The environment without what would name other models."""
+    """The environment without variables that name other models."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("IMAGERAG_", "OPENAI_"))}

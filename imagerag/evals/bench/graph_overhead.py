@@ -1,8 +1,8 @@
 """Overhead of the graph: a run of three rounds with models that respond at once, beside a plain loop of the calls.
 
-The plain loop makes the same calls of the same parts with the same blob store and concept tracker, and stores nothing
-else: the difference is the cost of LangGraph, checkpoints, journal and events. It grows with the number of steps,
-whatever the models.
+The plain loop calls the same backends with the same blob store and concept tracker, and stores nothing else: the
+difference is the cost of LangGraph, checkpoints, journal and events. It grows with the number of steps and does not
+depend on the models.
 """
 
 import itertools
@@ -55,7 +55,7 @@ _turns: Final = itertools.count()
 
 @cache
 def instant() -> Backends:
-    """Parts that answer at once."""
+    """Backends that respond at once."""
     library = ScriptedLibrary()
     for concept, at in itertools.product(CONCEPTS, range(LIBRARY_SIZE)):
         library.plant({f"a detailed picture of {concept}": 0.9 - at / 100})
@@ -64,15 +64,15 @@ def instant() -> Backends:
 
 @dataclass(frozen=True)
 class InstantDependencies(Dependencies):
-    """The real home, checkpoints, journal, blobs and list of runs, with parts that answer at once."""
+    """Real data directory, checkpoints, journal, blobs and run list, with backends that respond at once."""
 
     async def parts(self, setup: RunSpec) -> Backends:
-        """The instant ones, whatever the setup names."""
+        """The instant backends, whatever the setup names."""
         return instant()
 
 
 def config() -> RunConfig:
-    """Those of one run; a seed of its own makes every image a new one, which has to be kept."""
+    """The settings of one run. A new seed makes every image new, so that it has to be stored."""
     return RunConfig(max_rounds=ROUNDS, seed=next(_turns))
 
 
@@ -103,10 +103,10 @@ async def graph(repeats: int) -> list[TimingRow]:
 
 @asynccontextmanager
 async def compiled(dependencies: Dependencies) -> AsyncIterator[Mapping[str, Graph]]:
-    """The graph alone, with the checkpoints a run has, and with the journal too."""
+    """Compiled graphs: alone, with SQLite checkpoints, and with the journal too."""
     parts, blobs = instant(), dependencies.blobs
     async with dependencies.checkpoints() as saver, dependencies.journal() as journal:
-        # Compiling adds the error handler's node, so each graph is built anew.
+        # Compiling adds the error handler's node to the graph, so each one is built separately.
         bare, kept, journalled = (
             build_workflow(
                 Nodes(generator=parts.generator, judge=parts.judge, library=parts.library, blobs=blobs, journal=keeps)
@@ -121,7 +121,7 @@ async def compiled(dependencies: Dependencies) -> AsyncIterator[Mapping[str, Gra
 
 
 async def invoke(graph: Graph) -> None:
-    """One run on a thread of its own; where steps are kept, each before the next begins."""
+    """Run the graph once on a new thread; checkpoints, if any, are saved before the next step begins."""
     given = config()
     thread_config: RunnableConfig = {
         "configurable": {"thread_id": f"bench-{given.seed}"},
@@ -132,7 +132,7 @@ async def invoke(graph: Graph) -> None:
 
 
 async def plain_loop(blobs: FileBlobStore) -> list[ImageRef]:
-    """The same calls in a plain loop; returns the images drawn."""
+    """Make the same calls in a plain loop; returns the generated images."""
     parts, given = instant(), config()
     assert parts.library is not None, "the instant parts have one"
     entries: list[TrackedConcept] = []

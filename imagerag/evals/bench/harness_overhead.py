@@ -1,9 +1,9 @@
 """Overhead of the harness beside the loop: `python -m imagerag.evals.bench.harness_overhead [CASES]`.
 
-The same cases with the same arm, on the sketch world: through the harness (drafts, journal, results, sorting, no
-metrics but counts) and through the product's own `Runner` in a plain loop, in turns. What is compared is the processor
-time of the whole process (user and system), which other programs on the machine change little; wall time is beside it.
-Set `OMP_NUM_THREADS=1`: idle threads of the models spin. Memory is what the process holds after each turn.
+The same cases with the same arm on the sketch world, interleaved: through the harness (initial images, journal,
+results, sorting, only counting metrics) and through the product's own `Runner` in a plain loop. The processor time of
+the whole process (user and system) is compared, as other programs hardly change it; wall time is shown beside it. Set
+`OMP_NUM_THREADS=1`: idle threads of the models spin. Memory is the resident memory after each round.
 """
 
 import asyncio
@@ -31,18 +31,18 @@ TURNS: Final = 3
 
 
 async def overhead(folder: Path, cases: int) -> dict[str, Any]:
-    """Processor and wall seconds of both, the sum of all turns, and the harness's share beyond the loop.
+    """Processor and wall seconds of both, summed over all rounds, and the harness's overhead relative to the loop.
 
     Args:
-        folder: an empty one.
-        cases: how many.
+        folder: an empty folder.
+        cases: number of cases.
     """
     suite = sketch_suite(max(cases, 6))
     setup = RunSpec(generator="sketch", judge="sketch", library="sketch-rare-200")
     plan = Plan(suite=suite, arms=parse_arms("full"), setup=setup)
     made = dependencies_for(DataDir(folder / "home"), DataDir(folder / "users"), suite.libraries)
     await made.library("sketch-rare-200")
-    # Texts are encoded once and modules imported once, for both alike.
+    # Encode the texts and import the modules before, so that neither side pays for it.
     await _plain(made, plan, folder / "first")
     await _harnessed(made, plan, folder / "first-harness")
     spent: dict[str, list[tuple[float, float]]] = {"harness": [], "runner": []}
@@ -64,7 +64,7 @@ async def overhead(folder: Path, cases: int) -> dict[str, Any]:
 
 
 async def _timed(work: Awaitable[None]) -> tuple[float, float]:
-    """Processor and wall seconds."""
+    """Measure processor and wall seconds."""
     cpu, wall = time.process_time(), time.perf_counter()
     await work
     return time.process_time() - cpu, time.perf_counter() - wall
@@ -79,7 +79,7 @@ async def _harnessed(made: EvalDependencies, plan: Plan, folder: Path) -> None:
 
 
 async def _plain(made: EvalDependencies, plan: Plan, folder: Path) -> None:
-    """The product's own loop over the same cases, its checkpoints and its journal kept as it keeps them."""
+    """Run the same cases with the product's own runner, with its checkpoints and its journal."""
     own = Dependencies(DataDir(folder))
     own._made.update(made._made)
     runner = Runner(dependencies=own, durability="exit")
@@ -89,7 +89,7 @@ async def _plain(made: EvalDependencies, plan: Plan, folder: Path) -> None:
 
 
 def _resident() -> int:
-    """MiB that the process holds now; its peak where the system does not tell."""
+    """Resident memory of the process in MiB; its peak where the system does not report the current value."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     except OSError:

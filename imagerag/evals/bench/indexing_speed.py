@@ -1,7 +1,7 @@
-"""Speed of indexing: the whole of it beside its encoder alone, an unchanged folder, and the disk that a library needs.
+"""Speed of indexing: the whole pipeline beside its encoder alone, an unchanged folder, and the disk space of a library.
 
-The encoder is ViT-B-32 with random weights, which is as fast as with others. Photographs are synthetic JPEGs that are
-as hard to decode as real ones, each with other bytes. The folder that does not change is of small images.
+The encoder is ViT-B-32 with random weights, which are as fast as learned ones. Photographs are synthetic JPEGs with
+different bytes, as costly to decode as real ones. The unchanged folder holds small images.
 """
 
 import io
@@ -38,10 +38,10 @@ _SCENES: Final = 4
 
 
 async def indexing(repeats: int, *, files: int = FILES) -> list[TimingRow]:
-    """Whole `index` beside the encoder alone, in turns, and again where nothing changed.
+    """Time `index` beside the encoder alone, interleaved, and `index` again where nothing changed.
 
     Args:
-        files: of the folder that does not change; there are no more photographs either.
+        files: number of images in the unchanged folder; the photographs are at most as many.
     """
     rows: list[TimingRow] = []
     with tempfile.TemporaryDirectory() as name, random_encoder(MODEL, Path(name)) as encoder:
@@ -83,7 +83,7 @@ async def _beside_the_encoder(kind: str, aim: float, folder: Path, encoder: Any,
 
 
 async def _unchanged(files: int, rate: float) -> list[TimingRow]:
-    """A folder that did not change, against the first time at the rate of an encoder."""
+    """Time `index` of an unchanged folder, against encoding all of its images."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "images"
         photographs(folder, 256, 192, files)
@@ -107,7 +107,7 @@ async def _indexed(
 
 
 def _linked_bytes(library: Library) -> int:
-    """Bytes of a library's files without its vectors."""
+    """Bytes of a library's files, without its vectors."""
     used = sum(one.stat().st_size for one in library.folder.rglob("*") if one.is_file())
     vectors: int = library.table.lance.count_rows() * library.embedder.identity.dimension * 4
     return used - vectors
@@ -115,7 +115,7 @@ def _linked_bytes(library: Library) -> int:
 
 @contextmanager
 def random_encoder(model: str, folder: Path) -> Iterator[Any]:
-    """An encoder of an architecture with random weights, which lie in a folder meanwhile."""
+    """An encoder of an architecture with random weights, stored in a folder for as long as the block lasts."""
     import torch
 
     from imagerag.tools.embedders.openclip import OpenClipEmbedder
@@ -131,14 +131,14 @@ def random_encoder(model: str, folder: Path) -> Iterator[Any]:
 
 
 def photographs(folder: Path, width: int, height: int, count: int) -> None:
-    """Write JPEGs that are as large and as hard to decode as photographs."""
+    """Write JPEGs that are as large and as costly to decode as photographs."""
     folder.mkdir(parents=True)
     for at in range(count):
         (folder / f"{at:05}.jpg").write_bytes(with_comment(_scene(width, height, at % _SCENES), str(at)))
 
 
 def with_comment(jpeg: bytes, text: str) -> bytes:
-    """The same image in other bytes."""
+    """The same image with different bytes: a JPEG comment is added."""
     said = text.encode()
     return jpeg[:2] + b"\xff\xfe" + (len(said) + 2).to_bytes(2, "big") + said + jpeg[2:]
 

@@ -1,7 +1,7 @@
-"""The largest memory and the CPU time of every command on a library, each in a process of its own.
+"""Peak memory and CPU time of every command on a library, each in a new process.
 
-They are run one after the other on the same library, which the last ones change. Its encoder is announced to them as
-that of an installed package is.
+The commands run one after the other on the same library, which the last ones change. They find its encoder through an
+entry point, like that of an installed package.
 """
 
 import asyncio
@@ -45,11 +45,11 @@ FINDS_PROBLEMS: Final = 1
 
 
 async def commands(library: Library, folder: Path) -> list[TimingRow]:
-    """What each command takes.
+    """Measure each command.
 
     Args:
         library: synthetic.
-        folder: an empty one, for what the commands write and for the description of the encoder's package.
+        folder: an empty folder for the files that the commands write and for the metadata of the encoder's package.
     """
     await asyncio.to_thread(_announce_encoder, folder / "package")
     await asyncio.to_thread(_tell_apart, library)
@@ -81,7 +81,7 @@ def _measured(arguments: Sequence[str], out: Path, environment: dict[str, str]) 
 
 
 def _announce_encoder(folder: Path) -> None:
-    """Describe a package in a folder of the path whose entry point is the encoder of synthetic libraries."""
+    """Write the metadata of a package whose entry point is the synthetic encoder into a folder of the import path."""
     described = folder / "imagerag_bench_encoder-1.dist-info"
     described.mkdir(parents=True)
     (described / "METADATA").write_text("Metadata-Version: 2.1\nName: imagerag-bench-encoder\nVersion: 1\n")
@@ -90,7 +90,7 @@ def _announce_encoder(folder: Path) -> None:
 
 
 def _tell_apart(library: Library) -> None:
-    """Note from which cosine on two images show the same: no views of a synthetic image tell."""
+    """Store a threshold between images: calibration would need pixels, which synthetic images lack."""
     rows = library.table.lance.count_rows()
     between = ImageThreshold(cosine=ALIKE, images=rows, calibrated=datetime.now(UTC))
     metadata = library.metadata.model_copy(update={"image_threshold": between})

@@ -1,8 +1,8 @@
 """Speed of a library: searching beside an in-memory matmul and beside other indexes, calibrating, and indexing; and the
 memory of each command.
 
-The library is synthetic (`synthetic_library`), in a folder of its own; queries are new captions each time. Ratios are
-of times within one process, measured in turns. faiss and usearch are measured where they are installed.
+The library is synthetic (`synthetic_library`), in its own folder; every query is a new caption. Ratios compare times of
+one process, measured interleaved. faiss and usearch are measured where they are installed.
 """
 
 import asyncio
@@ -53,8 +53,9 @@ AIMS: Final = {"search": 0.4, "search, licence filter": 1.3, "search, metadata f
 
 
 async def library(repeats: int, *, rows: int = ROWS) -> list[TimingRow]:
-    """Searching and calibrating a library of so many rows, every command on it, and indexing: of fewer files where the
-    rows are few."""
+    """Time search, calibration, every command and indexing for a library of `rows` images. Small libraries index fewer
+    files.
+    """
     with tempfile.TemporaryDirectory() as folder:
         embedder = SyntheticEmbedder()
         async with _timed() as made:
@@ -120,8 +121,7 @@ async def _searching(opened: Library, world: SyntheticRows, repeats: int) -> lis
 
 
 class _Asked:
-    """New captions, one after the other: none is asked twice. They are encoded before, as any encoder takes longer than
-    a search."""
+    """New captions, none of them twice. They are encoded beforehand, as any encoder takes longer than a search."""
 
     def __init__(self, embedder: SyntheticEmbedder, count: int) -> None:
         self._embedder = embedder
@@ -135,11 +135,11 @@ class _Asked:
         return next(self._texts)
 
     def encoded(self, text: str) -> "NDArray[np.float32]":
-        """A caption's vector."""
+        """The next caption's vector."""
         return self._embedder.text_vector(text)
 
     def vector(self, find: Callable[["NDArray[np.float32]"], Any]) -> Work:
-        """Something to do with the next caption's vector."""
+        """Work on the next caption's vector."""
 
         async def work() -> object:
             return find(self.encoded(self.text()))
@@ -159,7 +159,7 @@ def _recall(found: Sequence[Sequence[str]], right: Sequence[Sequence[str]]) -> f
 
 
 def _other_indexes(vectors: "Vectors") -> tuple[dict[str, Callable[[Any], Any]], list[tuple[str, str]]]:
-    """Name → search of other libraries' indexes of the same vectors, and why some are missing."""
+    """Name → search function of another index of the same vectors; and why some are missing."""
     found: dict[str, Callable[[Any], Any]] = {}
     notes = []
     for name, make, graph in (
@@ -209,7 +209,7 @@ def _saved(batches: Sequence["Vectors"], folder: Path) -> list[Path]:
 
 
 def _as_in_the_paper(paths: Sequence[Path], vector: "NDArray[np.float32]") -> Any:
-    """What the paper's code does for each caption: every batch loaded from its file, all similarities sorted."""
+    """Search as the paper's code does: load every batch from its file for each caption, and sort all similarities."""
     import numpy as np
     import torch
 
@@ -221,8 +221,9 @@ def _as_in_the_paper(paths: Sequence[Path], vector: "NDArray[np.float32]") -> An
 
 
 async def _in_turns(work: Mapping[str, Work], repeats: int) -> dict[str, list[float]]:
-    """As `interleaved`, each twice and timed the second time: the threads of a matmul wait busily for the next one, and
-    would slow down whatever comes after it."""
+    """As `interleaved`, but each work runs twice and only the second run is timed: the threads of a matmul keep
+    spinning for a while and would slow down the work after it.
+    """
     times: dict[str, list[float]] = {name: [] for name in work}
     for _ in range(repeats):
         for name, do in work.items():
@@ -243,7 +244,7 @@ async def _timed() -> AsyncIterator[list[float]]:
 
 @asynccontextmanager
 async def _peak_memory() -> AsyncIterator[list[float]]:
-    """Resident megabytes above what there were at the beginning, looked at fifty times a second."""
+    """Peak resident memory above that at the beginning, in megabytes, sampled fifty times a second."""
     before, above, ended = _resident(), [0.0], threading.Event()
 
     def watch() -> None:
@@ -260,7 +261,7 @@ async def _peak_memory() -> AsyncIterator[list[float]]:
 
 
 def _resident() -> float:
-    """Resident megabytes of this process; 0 where the system does not say."""
+    """Resident memory of this process in megabytes; 0 where the system does not report it."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except OSError:

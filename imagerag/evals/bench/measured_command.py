@@ -1,6 +1,7 @@
-"""`python -m imagerag.evals.bench.measured_command FILE ARGUMENTS…`: `imagerag ARGUMENTS…`, and what it took into FILE.
+"""`python -m imagerag.evals.bench.measured_command FILE ARGUMENTS…`: run `imagerag ARGUMENTS…`, write its measures to
+FILE.
 
-The process says so itself: what the system tells its parent of the largest memory counts the parent's own, too.
+The process measures itself: the peak memory that the system reports to its parent includes the parent's own.
 """
 
 import json
@@ -11,7 +12,7 @@ from pathlib import Path
 
 
 def peak_megabytes() -> float | None:
-    """The most resident memory that this process ever had; None where the system does not say."""
+    """Peak resident memory of this process; None where the system does not report it."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:

@@ -1,7 +1,7 @@
 """Runs with a provider that responds after one second: fused and stepwise judging, and many concurrent runs.
 
-The provider is the loopback, in a process of its own as a real one would be. Its images lack two points of three,
-always, so that every round that may be is made.
+The provider is the mock OpenAI server in a separate process. Its judge finds two of three requirements missing in every
+image, so that all allowed rounds are made.
 """
 
 import asyncio
@@ -50,25 +50,25 @@ _numbers: Final = itertools.count(1000 * os.getpid())
 
 
 async def provider(repeats: int) -> list[TimingRow]:
-    """A round of fused and of stepwise judging in calls and wall time; the wall time of one run and of many at once."""
+    """Calls and wall time of a round with fused and with stepwise judging; wall time of one run and of many at once."""
     with serving() as url, TemporaryDirectory(prefix="imagerag-bench-") as folder:
         runner = run_stage(Path(folder), url)
         await warm(runner)
-        # A round is hardly ever off by more than a hundredth: half as many do.
+        # A round hardly ever varies by more than 1 %: half as many repeats are enough.
         rounds = await modes(runner, max(1, repeats // 2))
         with workers(Path(folder), url, at_work := 2 * (os.cpu_count() or 1)) as together:
             return [*rounds, *await concurrent_runs(runner, repeats, together, at_work)]
 
 
 async def modes(runner: Runner, repeats: int) -> list[TimingRow]:
-    """One round each: judged, searched, drawn, judged again; without the round's drawing it is judging alone."""
+    """Time one round in each mode: judge, search, generate, judge again. Without generating, judging alone is left."""
     times: dict[Mode, list[float]] = {"fused": [], "stepwise": []}
     calls: dict[Mode, float] = {}
     for _ in range(repeats):
         for mode, spent in times.items():
             began, record = await watched(runner, mode)
             spent += [after - before for before, after in itertools.pairwise(began)]
-            # The first image was judged before the first round; equals are compared after the last one.
+            # The first image was judged before the first round; equal scores are compared after the last one.
             judging = sum(count for role, count in record.calls.items() if role in JUDGING)
             calls[mode] = (judging - 1) / ROUNDS
     fused = calls["fused"]
@@ -87,7 +87,7 @@ async def modes(runner: Runner, repeats: int) -> list[TimingRow]:
 
 
 def judging_alone(times: dict[Mode, list[float]]) -> TimingRow:
-    """How much longer stepwise judging takes, drawing left out: what a round takes beside its image."""
+    """Ratio of stepwise to fused judging, without generating: the time of a round besides its image."""
     fused, stepwise = (1000 * (median(times[mode]) - ANSWER_S) for mode in ("fused", "stepwise"))
     return TimingRow(
         section="provider",
@@ -102,11 +102,11 @@ def judging_alone(times: dict[Mode, list[float]]) -> TimingRow:
 
 
 async def concurrent_runs(runner: Runner, repeats: int, together: Callable[[], None], at_work: int) -> list[TimingRow]:
-    """One run, and many at once in this process; and what of that the model calls take by themselves, without a graph.
+    """Time one run, many at once in this process, and their model calls alone, without a graph.
 
-    All do the same at the same moment, so that what the processor has to do adds up: the clients of the services alone
-    make many take longer than one, the more the slower the processor is. One process uses one processor, so they are
-    spread over `at_work` processes of one home, too, by `together`.
+    All runs do the same at the same moment, so their processor time adds up: the HTTP clients alone make many runs take
+    longer than one, the more so the slower the processor is. As one process uses one processor, the runs are also
+    spread over `at_work` processes that share a home (`together`).
     """
 
     asked: set[int] = set()
@@ -150,7 +150,7 @@ async def concurrent_runs(runner: Runner, repeats: int, together: Callable[[], N
 
 @contextmanager
 def workers(home: Path, url: str, at_work: int) -> Iterator[Callable[[], None]]:
-    """Processes that share a home; call what this gives to have them make `AT_ONCE` runs, and to wait for these."""
+    """Start processes that share a home. Yields a function that has them make `AT_ONCE` runs and waits for these."""
     context = multiprocessing.get_context("spawn")
     pipes = [context.Pipe() for _ in range(at_work)]
     shares = [AT_ONCE // at_work + (number < AT_ONCE % at_work) for number in range(at_work)]
@@ -178,7 +178,9 @@ def workers(home: Path, url: str, at_work: int) -> Iterator[Callable[[], None]]:
 
 
 def dispatch(pipe: Connection, home: Path, url: str) -> None:
-    """Make as many runs at once as the pipe says, and say when they are made, until it says 0."""
+    """Read a number from the pipe, make as many runs at once and report when they have ended; repeat until the number
+    is 0.
+    """
 
     async def work() -> None:
         runner = run_stage(home, url)
@@ -192,7 +194,7 @@ def dispatch(pipe: Connection, home: Path, url: str) -> None:
 
 
 async def calls_alone(parts: Backends) -> None:
-    """The model calls of a run, and nothing else: draw, judge, and again with references."""
+    """Make only the model calls of a run: generate, judge, and both again with references."""
     references: list[ImagePart] = []
     for _ in range(ROUNDS + 1):
         image = await parts.generator.generate(
@@ -206,7 +208,7 @@ async def calls_alone(parts: Backends) -> None:
 
 
 async def watched(runner: Runner, mode: Mode) -> tuple[list[float], RunRecord]:
-    """When each image of a run was judged, and its record."""
+    """The time at which each image of a run was judged, and the run's record."""
     judged, record = [], None
     async for event in runner.start(f"picture {next(_numbers)}", setup(mode)):
         if event.node == "critique":
@@ -218,19 +220,19 @@ async def watched(runner: Runner, mode: Mode) -> tuple[list[float], RunRecord]:
 
 
 async def warm(runner: Runner) -> None:
-    """One image, for the imports and new databases that come with a first run."""
+    """Warm-up: one image, for the imports and new databases of a first run."""
     async for _ in runner.start(f"picture {next(_numbers)}", setup("fused", rounds=0)):
         pass
 
 
 def setup(mode: Mode, rounds: int = ROUNDS) -> RunSpec:
-    """The same run in either mode."""
+    """The setup of the run in a judging mode."""
     config = RunConfig(max_rounds=rounds, judge_mode=mode, max_references=2)
     return RunSpec(generator="provider", judge="provider", library="provider", config=config)
 
 
 def run_stage(home: Path, url: str) -> Runner:
-    """A runner whose generator and judge are the provider at `url`."""
+    """Make a runner whose generator and judge are the provider at `url`."""
     dependencies, library = Dependencies(DataDir(home)), ScriptedLibrary(elsewhere=0.6)
     for number in range(LIBRARY_SIZE):
         library.plant(f"picture {number}")
@@ -245,7 +247,7 @@ def run_stage(home: Path, url: str) -> Runner:
 
 @contextmanager
 def serving() -> Iterator[str]:
-    """The provider's address, for as long as it serves in a process of its own."""
+    """Run the provider in a separate process for as long as the block lasts; yields its address."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=serve, args=(theirs,), daemon=True)
@@ -258,14 +260,14 @@ def serving() -> Iterator[str]:
 
 
 def serve(pipe: Connection) -> None:
-    """Serve until told that it is enough; the address is the first thing said."""
+    """Send the address through the pipe, and serve until the pipe says stop."""
     with MockOpenAIServer(answer, latency_s=ANSWER_S, keep_alive=True) as server:
         pipe.send(server.base_url)
         pipe.recv()
 
 
 def answer(request: RecordedRequest) -> MockResponse:
-    """An image, or whatever the judge is asked for: the first point is met, the others are not."""
+    """Respond with an image, or with a verdict: the first requirement is met, the others are not."""
     if request.asks == "image":
         return MockResponse(images=(tiny_png(request.digest),))
     if "better" in (request.schema or {}).get("properties", ()):

@@ -1,7 +1,7 @@
 """Latency of reports: the report of a long run, and the list of ten thousand runs.
 
-Both are measured as processes, as they are typed, and in processor time: on a busy machine the clock on the wall says
-more of the others. The report's images are as large and as full as photographs.
+Both are measured as commands in a new process, in processor time: on a busy machine wall time depends on other
+programs. The report's images are as large and as detailed as photographs.
 """
 
 import asyncio
@@ -55,15 +55,15 @@ asyncio.run(made())
 
 @dataclass(frozen=True)
 class PhotoDependencies(InstantDependencies):
-    """Parts that answer at once, with a new image as full as a photograph every time."""
+    """Backends that respond at once, with a new image as detailed as a photograph every time."""
 
     async def parts(self, setup: RunSpec) -> Backends:
-        """The instant ones, but for the generator."""
+        """The instant backends, with another generator."""
         return replace(instant(), generator=ScriptedGenerator(*map(photo, range(ATTEMPTS))))
 
 
 def photo(number: int) -> bytes:
-    """An image with as much in it as a photograph."""
+    """An image as detailed as a photograph."""
     from PIL import Image
 
     noise = Image.effect_noise((SIDE // 8, SIDE // 8), 60 + number).resize((SIDE, SIDE))
@@ -101,7 +101,7 @@ async def _long_run(home: DataDir) -> None:
 
 
 def _fill(path: Path) -> None:
-    """Copies of the run that is there, until there are enough."""
+    """Copy the only run until there are enough."""
     with closing(sqlite3.connect(path)) as connection, connection:
         names = [column[1] for column in connection.execute("PRAGMA table_info(runs)")]
         rest = ", ".join(name for name in names if name != "run_id")
@@ -123,7 +123,7 @@ def _command(home: str, *arguments: str) -> Sequence[str]:
 
 
 def _spent(command: Sequence[str]) -> float:
-    """Seconds of processor that a process took."""
+    """Processor seconds of a process."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     _run(command)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -131,7 +131,7 @@ def _spent(command: Sequence[str]) -> float:
 
 
 def _said(command: Sequence[str]) -> dict[str, Any]:
-    """The JSON that a process printed."""
+    """The JSON that a process prints."""
     document: dict[str, Any] = json.loads(_run(command))
     return document
 

@@ -1,7 +1,7 @@
-"""A library of any size for measuring: vectors in clusters, captions that name them, and files that are nowhere.
+"""Synthetic library of any size for benchmarks: clustered vectors, captions that name the cluster, no image files.
 
-Images of a cluster lie near each other, and texts lie apart from all images but nearest to those of their cluster,
-as under CLIP. Everything follows from the row's number, so that any part can be made without the others.
+Images of a cluster lie near each other; texts lie apart from all images, but nearest to those of their cluster, as with
+CLIP. Every value is derived from the row's number, so that any part can be made without the others.
 """
 
 import hashlib
@@ -49,7 +49,7 @@ _PLACES: Final = (
 
 
 class SyntheticEmbedder:
-    """Encodes texts that name a cluster near its images, all others somewhere. Implements `Embedder`."""
+    """Encodes texts that name a cluster near its images, all others at random. Implements `Embedder`."""
 
     context_length = 77
     identity = EmbedderIdentity(spec="synthetic", model="clusters", weights="1", preprocess="none", dimension=DIMENSION)
@@ -58,7 +58,7 @@ class SyntheticEmbedder:
         self._known: dict[str, NDArray[np.float32]] = {}
 
     def count_tokens(self, text: str) -> int:
-        """Its words, and two."""
+        """The number of words plus two."""
         return len(text.split()) + 2
 
     async def embed_texts(self, texts: Sequence[str]) -> "Vectors":
@@ -72,13 +72,13 @@ class SyntheticEmbedder:
         )
 
     async def embed_images(self, images: Sequence[bytes]) -> "Vectors":
-        """Unit vectors that the bytes decide."""
+        """Unit vectors derived from the bytes."""
         import numpy as np
 
         return np.stack([_unit(_normal(hashlib.sha256(image).hexdigest(), 1)[0]) for image in images])
 
     def text_vector(self, text: str) -> "NDArray[np.float32]":
-        """The unit vector of a text; one that was asked for before is remembered."""
+        """The unit vector of a text; cached."""
         if text not in self._known:
             self._known[text] = self._encoded(text)
         return self._known[text]
@@ -91,7 +91,7 @@ class SyntheticEmbedder:
         return _unit(near + 1.5 * self._gap)
 
     def centre(self, thing: str) -> "NDArray[np.float32]":
-        """Where images of a thing, a look and a name, lie."""
+        """The vector around which images of a thing, a look and a name lie."""
         look, name = thing.split()
         return _unit(0.5 * self._parts[look] + 0.7 * self._parts[name] + 0.6 * _normal(thing, 1)[0])
 
@@ -106,7 +106,7 @@ class SyntheticEmbedder:
 
 
 class SyntheticRows:
-    """The rows of a library: what they show, and their vectors."""
+    """The rows of a library: content and vectors."""
 
     def __init__(self, rows: int, embedder: SyntheticEmbedder) -> None:
         self.rows = rows
@@ -114,13 +114,13 @@ class SyntheticRows:
 
     @staticmethod
     def thing(at: int) -> str:
-        """What a row shows."""
+        """The content of a row."""
         spread = at * 2654435761 % 2**32
         return f"{_LOOKS[spread % len(_LOOKS)]} {_THINGS[spread // 32 % len(_THINGS)]}"
 
     @staticmethod
     def caption(at: int) -> str:
-        """What is said of a row; nothing of every eighth."""
+        """The caption of a row; every eighth has none."""
         if at % 8 == 7:
             return ""
         return f"Object {at}, a {SyntheticRows.thing(at)} {_PLACES[at * 7919 % 65537 % len(_PLACES)]}"
@@ -133,7 +133,7 @@ class SyntheticRows:
         return {thing: at for at, thing in enumerate(things)}, np.stack([self.embedder.centre(one) for one in things])
 
     def vectors(self, start: int, stop: int) -> "Vectors":
-        """Unit vectors of rows `start` to `stop`: each its cluster's centre, a smaller group's, and its own noise."""
+        """Unit vectors of rows `start` to `stop`: the sum of a cluster's centre, a smaller group's, and noise."""
         import numpy as np
 
         places, centres = self._centres
@@ -153,12 +153,12 @@ class SyntheticRows:
 
 
 def synthetic_embedder(spec: object) -> SyntheticEmbedder:
-    """The encoder, as the factory of an entry point."""
+    """Make the encoder; the factory that the entry point names."""
     return SyntheticEmbedder()
 
 
 async def synthetic_library(home: DataDir, name: str, rows: int, embedder: SyntheticEmbedder | None = None) -> Library:
-    """A library of so many rows, with the indexes that it needs; not calibrated."""
+    """Make a library with a number of rows and the indexes for that size; not calibrated."""
     embedder = embedder or SyntheticEmbedder()
     library = await Library.create_or_open(home, name, embedder)
     await library.table.prepare([{"shelf": 1, "maker": "text", "kind": "text"}])
@@ -209,7 +209,7 @@ def _thumbnail(kind: int) -> bytes:
 
 
 def _normal(said: str, count: int) -> "Vectors":
-    """Random directions, `count` rows of length about 1, that the text decides."""
+    """`count` random vectors of length about 1, seeded by the text."""
     import numpy as np
 
     seed = int.from_bytes(hashlib.sha256(said.encode()).digest()[:8], "big")

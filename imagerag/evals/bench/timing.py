@@ -49,7 +49,7 @@ class BenchReport(FrozenModel):
     elapsed_s: float
 
     def table(self) -> str:
-        """For people to read, one line per figure."""
+        """The figures as text, one line each."""
         width = max((len(row.name) for row in self.rows), default=4)
         lines = [", ".join(f"{name} {value}" for name, value in self.machine.items())]
         section = ""
@@ -70,12 +70,12 @@ def _figure(row: TimingRow) -> str:
 
 
 async def interleaved(work: Mapping[str, Work], repeats: int, *, warm: int = 1) -> dict[str, list[float]]:
-    """Wall times in seconds of each kind of work, one after the other and again, so that none has the quiet hours.
+    """Measure the wall times of each work in seconds, alternating, so that a busy moment of the machine hits all alike.
 
     Args:
-        work: what to measure, by name.
+        work: name → the work to measure.
         repeats: measurements of each, at least 1.
-        warm: rounds before that are not counted.
+        warm: number of rounds before, which are not counted.
     """
     times: dict[str, list[float]] = {name: [] for name in work}
     for turn in range(warm + repeats):
@@ -95,7 +95,7 @@ def row(
     against: tuple[str, Sequence[float]] | None = None,
     note: str = "",
 ) -> TimingRow:
-    """The row of some wall times, in milliseconds."""
+    """Make the row of wall times, in milliseconds."""
     low, middle, high = (1000 * value for value in quartiles(seconds))
     base = 1000 * quartiles(against[1])[1] if against else None
     return TimingRow(

@@ -31,9 +31,9 @@ class ArmContext:
     """One case with one seed, and the parts that an arm may use.
 
     Attributes:
-        setup: backends, library and config of this run.
-        run_id: the id of its calls in the journal: the same for the same arm, case and seed.
-        initial: the image to start from; None when the arm draws its own.
+        setup: the backends, library and config of this run.
+        run_id: the id of the run's calls in the journal: the same for the same arm, case and seed.
+        initial: the image to start from; None when the arm generates its own.
     """
 
     case: Case
@@ -46,7 +46,7 @@ class ArmContext:
     calls: ModelCaller | None = field(default=None, repr=False)
 
     async def run(self, **config: Any) -> RunRecord:
-        """Run the generation graph from the initial image, with some config set otherwise; its record.
+        """Run the generation graph from the initial image, with some config overridden; returns the record.
 
         A second run in one context needs a `run_id` of its own: give `run_id="…"`.
         """
@@ -62,7 +62,7 @@ class ArmContext:
         return record
 
     async def draw(self, prompt: str, *, round: int = 0) -> Attempt:
-        """Draw an image without references, with the case's own images; through the journal."""
+        """Generate an image without references but with the case's own images; through the journal."""
         generator, calls, variation = self._generator, self.model_caller(), SamplingParams(seed=self.seed)
         calls.round = round
         parts = ImageParts(blobs=self.dependencies.blobs, library=None)
@@ -134,7 +134,7 @@ class ArmContext:
         return [await parts.reference(subject) for subject in self.own_images]
 
     def model_caller(self) -> ModelCaller:
-        """The caller of this case's own calls: budget, journal, record."""
+        """Make the caller for this case's model calls, with budget, journal and record."""
         if self.calls is None:
             self.calls = ModelCaller(
                 config=self.setup.config,
@@ -149,10 +149,10 @@ class ArmContext:
         return self.calls
 
     def record(self, attempts: list[Attempt], result: RunResult, *, best: int | None = None, **more: Any) -> RunRecord:
-        """Make the record of a procedure that made its calls through this context.
+        """Make the run record of a procedure that made its calls through this context.
 
         Args:
-            best: the attempt that it returns; by default the best, as in a run.
+            best: the attempt that the arm returns; by default the best, as in a run.
             more: further values of a run's state: `searches`, `tracked_concepts`.
         """
         chosen = best_attempts(attempts)[:1] if best is None else [attempts[best]]

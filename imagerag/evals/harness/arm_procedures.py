@@ -1,4 +1,4 @@
-"""Procedures of the arms: keep the image, rephrase the prompt, run the graph, or the user's own."""
+"""Procedures of the arms: keep the image, rephrase the prompt, run the graph, or custom code."""
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
@@ -37,7 +37,7 @@ def built_in() -> Mapping[str, Procedure]:
 def procedure_of(arm: Arm) -> Procedure:
     """Find the procedure of an arm.
 
-    An own procedure is `async def arm(job: ArmContext)` and returns a run's record, or the bytes of an image.
+    A custom procedure is `async def arm(job: ArmContext)`; it returns a run's record, or the bytes of an image.
 
     Raises:
         UsageError: it cannot be imported, or is not async.

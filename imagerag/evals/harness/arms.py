@@ -1,8 +1,8 @@
 """Arms: the variants of the workflow that an evaluation compares, all from the same initial image of a case.
 
 An arm is written `NAME`, or with changes `NAME+KEY=VALUE+KEY=VALUE`; keys are `generator`, `judge`, `library`,
-`reranker`, `subjects` (on or off), and every option of a run (`RunConfig`). `module:function` is an
-arm of one's own. A TOML file names further ones:
+`reranker`, `subjects` (on or off), and every option of a run (`RunConfig`). `module:function` is a custom arm. A TOML
+file names further ones:
 
 ```toml
 [arms.strict]
@@ -80,8 +80,8 @@ class Arm(FrozenModel):
     def hash(self, base: RunSpec) -> str:
         """SHA-256 of everything that decides its results, without the name."""
         setup = self.of(base, seed=0, cache="record").model_dump(mode="json")
-        del setup["config"]["assume_cost_usd_per_call"]  # it decides what may be asked, and no answer
-        if not setup["snapshots"]:  # as before there were any
+        del setup["config"]["assume_cost_usd_per_call"]  # it only limits what may be requested and changes no response
+        if not setup["snapshots"]:  # the hash from before the field existed
             del setup["snapshots"]
         content = [self.procedure, setup, self.subjects, self.own_start]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
@@ -119,14 +119,14 @@ BUILT_IN: Final[Mapping[str, tuple[Arm, str]]] = {
 
 
 def parse_arms(text: str | Iterable[str], file: str | Path | None = None) -> tuple[Arm, ...]:
-    """The arms that a list names.
+    """Parse a list of arms.
 
     Args:
         text: names with commas between them, or a sequence of names.
         file: a TOML file with further arms.
 
     Raises:
-        UsageError: no such arm, no such key, or two of the same name.
+        UsageError: an unknown arm or key, or two arms of the same name.
     """
     text = public(text) if isinstance(text, str) else [public(one) for one in text]
     known = {name: arm for name, (arm, _) in BUILT_IN.items()} | (_from_file(Path(file)) if file else {})
@@ -141,7 +141,7 @@ def parse_arms(text: str | Iterable[str], file: str | Path | None = None) -> tup
 
 
 def _split(text: str) -> list[str]:
-    """At commas; one inside of a value (a fallback of backends) is written twice."""
+    """Split at commas; a comma inside a value (a fallback chain of backends) is written twice."""
     return [part.replace("\0", ",") for part in text.replace(",,", "\0").split(",")]
 
 
@@ -201,10 +201,10 @@ def _from_file(file: Path) -> dict[str, Arm]:
 
 
 def check_arms_file(arms: Iterable[Arm], file: str | Path) -> None:
-    """See that a file of arms names no code, and no backend that only the user may name, unless he trusted it.
+    """Check that an untrusted file of arms names no code and no backend that only the user may name.
 
     Raises:
-        UntrustedError: it does, and he did not; the message says what to type.
+        UntrustedError: it names one and the user has not trusted the file; the message says what to type.
     """
     from imagerag.graphs.configuration.trust_policy import check_file, may_name
 

@@ -30,7 +30,7 @@ class CaseRunner:
     """Runs cases.
 
     Attributes:
-        carried: results of broken runs to take over in a replay: a call that got no answer cannot be replayed.
+        carried: results of broken runs, copied in a replay: a call without a response cannot be replayed.
     """
 
     plan: Plan
@@ -91,7 +91,7 @@ class CaseRunner:
         try:
             return await procedure_of(arm)(job)
         except RunStateError:
-            raise  # somebody else makes this very run: that says nothing of the arm, and is no result
+            raise  # another process is making this run: that is no result of the arm
         except ImageRAGError as error:
             made = job.calls.made if job.calls else []
             state = {
@@ -103,7 +103,7 @@ class CaseRunner:
             return run_record(job.run_id, state)
 
     async def _start(self, job: ArmContext, run_id: str) -> InitialImage:
-        """Get the initial image: the case's own, or a new one."""
+        """Get the initial image: that of the case, or a new one."""
         if job.case.initial is not None:
             return InitialImage(image=await self._put(job.case.initial.path), origin="handed_in")
         drawing = ArmContext(job.case, job.seed, job.setup, self.dependencies, run_id, subjects=job.subjects)
@@ -177,9 +177,10 @@ def result_of(
 
 
 def timing(result: Result, record: RunRecord, took: float, before: Sequence[ModelCall] = ()) -> dict[str, Any]:
-    """Make the line of `timings.jsonl`: the run's times, and its calls without a response after those `before` it.
+    """Make the line of `timings.jsonl`: the run's times, and its calls without a response, less those in `before`.
 
-    Each says how many requests it was, and the US dollars it may have cost: 0 where it failed, None where nobody knows.
+    Each call has its number of requests and the US dollars that it may have cost: 0 where it failed, None where the
+    cost is unknown.
     """
     unanswered = [*before, *(call for call in record.call_log if not call.completed)]
     lost = [
@@ -198,7 +199,7 @@ def timing(result: Result, record: RunRecord, took: float, before: Sequence[Mode
 
 
 def result_name(*parts: object) -> str:
-    """An id that is the same for the same parts."""
+    """An id derived from the parts: equal for equal parts."""
     return f"ev-{hashlib.sha256(repr(parts).encode()).hexdigest()[:32]}"
 
 

@@ -1,4 +1,4 @@
-"""Run the checks of a suite, section by section. Each check is stored as it is made, and never made twice."""
+"""Run the checks of a suite, section by section. Each check is stored at once and never made twice."""
 
 import json
 import time
@@ -20,7 +20,7 @@ TIMINGS: Final = "checks-timings.jsonl"
 
 
 async def run_checks(folder: Path, checks: Checks, runner: EvalRunner) -> CheckSummary | None:
-    """Run the checks that are left; returns the figures, or None when the budget is spent before the end."""
+    """Run the checks that are not stored yet; returns the figures, or None when the budget is spent before the end."""
     from imagerag.evals.sketch.context import CheckContext
     from imagerag.evals.sketch.sections import TARGETS
 
@@ -34,7 +34,7 @@ async def run_checks(folder: Path, checks: Checks, runner: EvalRunner) -> CheckS
         try:
             for section in checks.sections:
                 await _run_section(folder, section, context, runner, found)
-        except BudgetExceededError:  # the report has the reason
+        except BudgetExceededError:  # the report holds the reason
             return None
     ordered = sorted(found.values(), key=lambda check: (checks.sections.index(check.id.partition("/")[0]), check.id))
     write_atomically(folder / CHECKS, b"".join(_line(check.model_dump(mode="json")) for check in ordered))
@@ -52,7 +52,7 @@ async def run_checks(folder: Path, checks: Checks, runner: EvalRunner) -> CheckS
 async def _run_section(
     folder: Path, section: str, context: "CheckContext", runner: EvalRunner, found: dict[str, Check]
 ) -> None:
-    """Run what is left of a section, and store each check at once. The time goes with the checks it was spent on."""
+    """Run the rest of a section and store each check at once, with its share of the time."""
     from imagerag.evals.sketch.sections import SECTIONS
 
     began, before = time.monotonic(), len(found)

@@ -4,8 +4,8 @@ An encoder that found the references or judged the image overrates it: the same 
 encoder. A metric that uses such an encoder is refused, or is marked where the user allows it; every table, plot, page
 and file then shows the mark.
 
-Encoders are compared by architecture and weights, not by spelling; where these have other names (a file, a copy,
-another loader), by their vectors of the same text and the same image.
+Encoders are compared by architecture and weights, not by the spelling of their specs. Where architecture and weights
+have different names (a file, a copy, another loader), the vectors of one text and one image are compared.
 """
 
 import re
@@ -43,7 +43,7 @@ class RunEncoder:
 
 
 async def run_encoders(plan: Plan, dependencies: EvalDependencies) -> list[RunEncoder]:
-    """The encoders that the plan's arms retrieve or judge with."""
+    """The encoders that the plan's arms use to retrieve or judge."""
     found: dict[str, RunEncoder] = {}
     for arm in plan.arms:
         if arm.procedure in WITHOUT_ENCODER:
@@ -59,13 +59,13 @@ async def run_encoders(plan: Plan, dependencies: EvalDependencies) -> list[RunEn
 async def checked(
     metrics: Sequence[Metric], plan: Plan, dependencies: EvalDependencies, *, allow: bool
 ) -> list[Metric]:
-    """The metrics, those that use an encoder of the arms marked.
+    """The metrics; those that use an encoder of the arms are marked.
 
     Args:
         allow: mark them instead of refusing them.
 
     Raises:
-        UsageError: there is one, and it is not allowed; the message says which, and what to type.
+        UsageError: a metric uses one and this is not allowed; the message names it and says what to type.
     """
     encoders = {id(metric): encoder for metric in metrics if (encoder := getattr(metric, "embedder", None)) is not None}
     others = await run_encoders(plan, dependencies) if encoders else []
@@ -96,7 +96,7 @@ async def same(one: Any, other: Embedder) -> bool:
     try:
         return await _see_alike(one, other)
     except (BackendError, UsageError, SpecError):
-        return False  # what cannot be loaded measures nothing; that is said when it is asked to
+        return False  # an encoder that cannot be loaded is reported when it is used
 
 
 async def _see_alike(one: Embedder, other: Embedder) -> bool:
@@ -120,7 +120,7 @@ def _probe() -> bytes:
 
 
 def names_of(encoder: Any) -> frozenset[str]:
-    """All known spellings of an encoder: two that share one have the same architecture and weights."""
+    """All known spellings of an encoder: two encoders that share a spelling have the same architecture and weights."""
     identity = getattr(encoder, "identity", None)
     if isinstance(identity, EmbedderIdentity):
         if identity.weights.startswith("sha256:"):
@@ -147,7 +147,7 @@ def marked(metric: Metric) -> Metric:
 
 
 class _Marked:
-    """A metric whose scores' names say that its encoder took part."""
+    """A metric that marks its score names, because its encoder takes part in the runs."""
 
     def __init__(self, inner: Any) -> None:
         self._inner, self.needs_image = inner, inner.needs_image
@@ -169,7 +169,7 @@ def _renamed(scores: Mapping[str, Score]) -> dict[str, Score]:
 
 
 def explanation(names: Sequence[str]) -> str:
-    """The legend of the mark, where a name has it; else an empty string."""
+    """The legend of the mark, if a name has it; else an empty string."""
     return LEGEND if any(name.endswith(MARK) for name in names) else ""
 
 

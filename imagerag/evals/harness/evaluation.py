@@ -43,8 +43,8 @@ class EvalOptions:
     """Options of an evaluation that do not change its results.
 
     Attributes:
-        users: the user's own home, where libraries are.
-        retry_failed: do those cases again in which something broke.
+        users: the user's own home, which holds the libraries.
+        retry_failed: run again the cases in which something failed.
         allow_same_encoder: measure by an encoder that also retrieves or judges, and mark what it says.
     """
 
@@ -61,7 +61,7 @@ class EvalOptions:
 
 
 async def run_evaluation(folder: Path, plan: Plan, options: EvalOptions) -> EvalReport:
-    """Run what of a plan is not done yet; write results and summary once all is.
+    """Run the cases of a plan that are not stored yet; write results and summary once all are.
 
     Raises:
         UsageError: the folder holds another evaluation, or an arm or metric cannot be made.
@@ -89,7 +89,7 @@ async def replay_evaluation(folder: Path, options: EvalOptions) -> EvalReplay:
     """Run a recorded evaluation again without calling any model, into `replay/`, and compare the results.
 
     Raises:
-        UntrustedError: its plan names code or a backend that only the user may name.
+        UntrustedError: the plan names code or a backend that only the user may name.
         UsageError: the folder holds no finished evaluation.
     """
     plan = Plan.read(folder)
@@ -104,7 +104,7 @@ async def _replayed(folder: Path, plan: Plan, options: EvalOptions) -> EvalRepla
     target = folder / REPLAY
     shutil.rmtree(target, ignore_errors=True)
     store = ResultsStore(target, plan.keys)
-    # What was allowed when it was recorded is in its metrics' names.
+    # Metrics that were allowed despite a shared encoder are marked in the recorded names.
     runner = await _runner(folder, plan, replace(options, allow_same_encoder=True), store, "replay")
     runner.carried, runner.stop_after = carried, 10**9
     report = await runner.run()
@@ -114,18 +114,18 @@ async def _replayed(folder: Path, plan: Plan, options: EvalOptions) -> EvalRepla
 
 
 async def score_evaluation(folder: Path, target: Path, specs: Sequence[str], options: EvalOptions) -> int:
-    """Measure the images of a finished evaluation with other metrics, without drawing or judging anything anew.
+    """Compute other metrics of a finished evaluation, without generating or judging again.
 
     Args:
-        folder: the evaluation; nothing in it changes but its journal, where graders' answers are kept.
-        target: where the results with the new scores, and only those, go; what was there is replaced.
+        folder: the evaluation; only its journal changes, which stores the graders' responses.
+        target: the folder for the results with the new scores only; earlier results in it are replaced.
         specs: the metrics.
 
     Returns:
-        How many results were measured.
+        The number of results.
 
     Raises:
-        UsageError: the folder holds no finished evaluation, `target` is that folder, or there is no such metric.
+        UsageError: the folder holds no finished evaluation, `target` is that folder, or a metric is unknown.
     """
     plan = Plan.read(folder)
     if not (folder / RESULTS).is_file():
@@ -192,10 +192,10 @@ def _first_difference(one: Path, other: Path) -> tuple[str, int, str] | None:
 
 
 async def merge_evaluations(folders: Sequence[Path], target: Path) -> EvalReport:
-    """Put the shards of one evaluation together: results in order, images, and the summary.
+    """Merge the shards of one evaluation: results in order, images, and the summary.
 
     Raises:
-        UsageError: they are not shards of the same evaluation, or one is missing.
+        UsageError: the folders are not shards of the same evaluation, or a shard is missing.
     """
     plans = [Plan.read(folder) for folder in folders]
     first = plans[0]

@@ -126,10 +126,10 @@ class _Published:
                 prompt, image, subjects=subjects, requirements=(), mode="stepwise", variation=variation
             ),
         )  # fmt: skip
-        return found.verdict.model_copy(update={"missing": ()})  # the list is a question of its own
+        return found.verdict.model_copy(update={"missing": ()})  # the list is requested separately
 
     def _about(self, verdict: Verdict) -> dict[str, Any]:
-        """The part of a request that every question after the first has."""
+        """The part that all requests after the first have in common."""
         image = self.attempts[0].image.sha256
         return {"prompt": self.job.case.prompt, "image": image, "verdict": verdict.model_dump(mode="json")}
 
@@ -179,7 +179,7 @@ class _Published:
         ]
 
     async def _references(self, queries: Sequence[Query]) -> list[UsedReference]:
-        """Search the nearest images of each caption, and choose the references."""
+        """Search the nearest images for each caption, and choose the references."""
         library, config = self.parts.library, self.config
         if library is None or not self._room:
             return []

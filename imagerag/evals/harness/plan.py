@@ -26,10 +26,10 @@ class Shard(FrozenModel):
 
     @classmethod
     def parse(cls, text: str) -> "Shard":
-        """From `i/n`.
+        """Parse `i/n`.
 
         Raises:
-            UsageError: anything else.
+            UsageError: the text has another form.
         """
         number, _, of = text.partition("/")
         if number.isdigit() and of.isdigit() and 1 <= int(number) <= int(of):
@@ -37,7 +37,7 @@ class Shard(FrozenModel):
         raise UsageError(f"--shard {text}: write i/n with i from 1 to n, for instance 1/3")
 
     def has(self, at: int) -> bool:
-        """Whether the case at this place (from 0) is in it."""
+        """Whether the case at this index (from 0) belongs to the shard."""
         return at % self.of == self.number - 1
 
 
@@ -65,12 +65,12 @@ class Plan(FrozenModel):
 
     @property
     def keys(self) -> list[tuple[str, int, str]]:
-        """(case, seed, arm) of every result of this shard, in the order they are written in."""
+        """(case, seed, arm) of every result of this shard, in the order in which they are written."""
         return [(case.id, seed, arm.name) for case in self.mine for seed in case.seeds for arm in self.arms]
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """Everything but the shard: equal where results belong to the same evaluation."""
+        """The plan without the shard: equal for all shards of one evaluation."""
         return {
             "suite": self.suite.identity,
             "arms": {arm.name: arm.hash(self.setup) for arm in self.arms},
@@ -79,7 +79,7 @@ class Plan(FrozenModel):
 
     @property
     def user_chosen_specs(self) -> list[str]:
-        """The names that only the user may choose: own code, and backends at an address, a path or a hub."""
+        """The specs that only the user may choose: custom code, and backends at an address, a path or a hub."""
         from imagerag.graphs.configuration.trust_policy import may_name
 
         code = [f"arm:{arm.procedure}" for arm in self.arms if arm.procedure not in PROCEDURES]
@@ -88,10 +88,10 @@ class Plan(FrozenModel):
         return code + list(dict.fromkeys(spec for role, spec in specs if not may_name(role, spec)))
 
     def keep(self, folder: Path) -> None:
-        """Write it, or check that what is there is the same.
+        """Write the plan, or check that the stored one is equal.
 
         Raises:
-            UsageError: another evaluation is in that folder.
+            UsageError: the folder holds another evaluation.
         """
         file = folder / FILE
         if not file.exists():
@@ -112,10 +112,10 @@ class Plan(FrozenModel):
 
     @classmethod
     def read(cls, folder: Path) -> "Plan":
-        """The plan in a folder.
+        """Read the plan of a folder.
 
         Raises:
-            UsageError: there is none.
+            UsageError: the folder has no plan.
         """
         try:
             return cls.model_validate_json(read_regular_text(folder / FILE))
@@ -126,6 +126,6 @@ class Plan(FrozenModel):
 
 
 def _retaken(noted: Mapping[str, str], found: Mapping[str, str]) -> str:
-    """Which snapshots hold something else than an evaluation noted; empty where none does."""
+    """A note on the snapshots whose content differs from the plan's hashes; empty where none does."""
     names = [repr(name) for name, content in found.items() if noted.get(name, content) != content]
     return f" ({', '.join(names)} was removed, and another snapshot took its tag)" if names else ""

@@ -1,4 +1,4 @@
-"""The snapshots of libraries that an evaluation names, pinned by the hashes of their content."""
+"""Pins for the library snapshots that an evaluation names: the hashes of their content."""
 
 from imagerag.evals.harness.plan import Plan
 from imagerag.graphs.dependencies import Dependencies
@@ -10,7 +10,7 @@ async def pinned(plan: Plan, dependencies: Dependencies) -> Plan:
 
     Raises:
         UnknownLibraryError: there is no such snapshot.
-        UsageError: one holds something else than when the plan noted its hash.
+        UsageError: the content of one differs from the hash in the plan.
     """
     found: dict[str, str] = {}
     for name in dict.fromkeys([plan.setup.library, *(arm.setup.get("library") for arm in plan.arms)]):

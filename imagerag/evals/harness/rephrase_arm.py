@@ -1,7 +1,7 @@
 """The arm `rephrase`: redraw from a rephrased prompt, without references and without judging.
 
-As in the paper's ablation (tables 3 and 8): a prompt that is clear stays, and so does its first image; rare words
-become descriptions, and what is drawn from them is given back, better or worse.
+As in the paper's ablation (tables 3 and 8): a clear prompt is kept with its first image. Rare words are replaced by
+descriptions, and the image generated from the new prompt is returned, whether it is better or worse.
 """
 
 from imagerag.agent.calls.error_calls import calls_from_error
@@ -15,7 +15,7 @@ from imagerag.evals.retries import parsed_or_retried
 
 
 async def rephrase(job: ArmContext) -> RunRecord:
-    """Rephrase the prompt, and return the image drawn from it."""
+    """Rephrase the prompt, and return the image generated from it."""
     attempts = [initial_attempt(job)]
     try:
         words, by = await reworded(job)
@@ -31,7 +31,7 @@ async def rephrase(job: ArmContext) -> RunRecord:
 
 
 async def reworded(job: ArmContext) -> tuple[str, str]:
-    """The rephrased prompt and its origin: the case itself, else the judge's model."""
+    """The rephrased prompt and its origin: the case, else the judge's model."""
     prompt, judge = job.case.prompt, job.dependencies.judge(job.setup.judge)
     if job.case.rephrased:
         return job.case.rephrased, "the case words its prompt alike"

@@ -1,4 +1,4 @@
-"""Store results on disk, appended case by case, so that a kill at any instant loses one case at most."""
+"""Store results on disk, appended case by case, so that a kill at any instant loses at most one case."""
 
 import json
 import os
@@ -21,11 +21,11 @@ Key = tuple[str, int, str]
 class ResultsStore:
     """The results of one evaluation in one folder.
 
-    Memory holds a place per result, never a result.
+    Only the file offset of each result is held in memory, never a result.
 
     Args:
-        folder: where the files are.
-        keys: every result there will be, in the order they are written in at the end.
+        folder: folder of the files.
+        keys: the keys of all expected results, in the order of the final files.
     """
 
     def __init__(self, folder: Path, keys: Sequence[Key]) -> None:
@@ -53,7 +53,7 @@ class ResultsStore:
                     at += len(line)
 
     def has(self, keys: Iterable[Key]) -> bool:
-        """Whether all of these are there."""
+        """Whether all of these results are stored."""
         return all(key in self._places for key in keys)
 
     @property
@@ -63,17 +63,18 @@ class ResultsStore:
 
     @property
     def whole(self) -> bool:
-        """Whether none is missing."""
+        """Whether all results are stored."""
         return self.has(self.keys)
 
     def add(self, results: Sequence[Result], times: Sequence[Mapping[str, Any]]) -> None:
-        """Append the results of a case; the system has them when this returns, so that no kill can lose them.
+        """Append the results of a case. They are handed to the operating system on return, so that no kill can lose
+        them.
 
-        A power cut can: what is cut off then is answered again from the journal, which waits for the disk.
+        A power cut can lose them; they are then computed again from the journal, which is flushed to disk.
         """
         lines = [(result.key, result.line()) for result in results]
         time_lines = [((t["case"], t["seed"], t["arm"]), json.dumps(t, ensure_ascii=False)) for t in times]
-        # The times first: a case counts as done by its results.
+        # Write the times first: a case counts as done once its results are stored.
         for file, places, rows in ((PARTIAL_TIMES, self._times, time_lines), (PARTIAL, self._places, lines)):
             with (self.folder / file).open("ab") as opened:
                 at = opened.tell()
@@ -84,19 +85,19 @@ class ResultsStore:
                 at += len(line)
 
     def forget(self, keys: Iterable[Key]) -> None:
-        """Forget these results, so that they are made again."""
+        """Remove these results, so that their cases run again."""
         for key in keys:
             self._places.pop(key, None)
 
     def drop_failed(self) -> int:
-        """Forget every case in which something broke; returns the number of results."""
+        """Remove every case in which something failed; returns the number of results removed."""
         broken = {result.case for result in self.read() if result.status == "technical"}
         keys = [key for key in self._places if key[0] in broken]
         self.forget(keys)
         return len(keys)
 
     def read(self) -> Iterable[Result]:
-        """The results so far, in order, one at a time."""
+        """Iterate over the stored results, in order."""
         path = self.folder / PARTIAL
         if not path.exists():
             return
@@ -108,7 +109,7 @@ class ResultsStore:
                     yield Result.model_validate_json(opened.read(size))
 
     def read_times(self) -> Iterable[Mapping[str, Any]]:
-        """Read the times of the results so far, in order, one at a time."""
+        """Iterate over the times of the stored results, in order."""
         path = self.folder / PARTIAL_TIMES
         if not path.exists():
             return
@@ -123,7 +124,7 @@ class ResultsStore:
         """Write `results.jsonl` and `timings.jsonl` in order; the same results give the same bytes.
 
         Raises:
-            UsageError: some are missing.
+            UsageError: results are missing.
         """
         missing = [key for key in self.keys if key not in self._places]
         if missing:

@@ -1,4 +1,4 @@
-"""Run an evaluation: every case with every arm and seed, scored and stored as it ends.
+"""Run an evaluation: every case with every arm and seed; each case is scored and stored when it ends.
 
 After a kill at any instant it can be resumed: complete cases are skipped, and the responses for the others are in the
 journal. With `cache="replay"` no model is called.
@@ -38,11 +38,11 @@ class EvalReport:
     """Progress, calls and cost of an evaluation.
 
     Attributes:
-        cost_usd: US dollars, as far as they are known.
-        assumed_usd: how much of them was assumed for calls whose price is not known.
+        cost_usd: US dollars of all calls with a known price.
+        assumed_usd: US dollars assumed for calls whose price is not known.
         unknown_cost_calls: number of calls whose price is not known and for which nothing was assumed.
-        stopped: why it stopped early; empty when it is whole.
-        seconds: of the runs themselves, summed; the harness's own time is not in it.
+        stopped: the reason for stopping early; empty for a complete evaluation.
+        seconds: total time of the runs, without the harness's own time.
     """
 
     done: int = 0
@@ -57,7 +57,7 @@ class EvalReport:
 
     @property
     def whole(self) -> bool:
-        """Whether every result is there."""
+        """Whether all results are stored."""
         return self.done == self.total and not self.stopped
 
 
@@ -66,16 +66,16 @@ class EvalRunner:
     """Runs one evaluation.
 
     Attributes:
-        plan: what is asked.
-        dependencies: makes the parts; its home is the evaluation's own folder.
-        metrics: what is measured.
-        concurrency: cases at a time.
-        max_calls, max_cost_usd: of the whole evaluation; no case is begun once they are reached.
-        assume_cost_usd_per_call: US dollars that a call counts as whose price is not known.
-        stop_after: broken cases in a row after which it stops.
-        retry_failed: do those cases again in which something broke.
-        carried: results of broken runs to take over in a replay: a call that got no answer cannot be replayed.
-        graded: what the graders among the metrics asked; it counts like every other call.
+        plan: the plan of the evaluation.
+        dependencies: makes backends and libraries; its home is the evaluation's own folder.
+        metrics: the metrics to compute.
+        concurrency: number of cases that run at once.
+        max_calls, max_cost_usd: limits of the whole evaluation; no case starts once one is reached.
+        assume_cost_usd_per_call: US dollars to count for a call whose price is not known.
+        stop_after: number of failed cases in a row after which the evaluation stops.
+        retry_failed: run again the cases in which something failed.
+        carried: results of broken runs, copied in a replay: a call without a response cannot be replayed.
+        graded: calls of the grading metrics; they count towards the limits like every other call.
     """
 
     plan: Plan
@@ -98,10 +98,10 @@ class EvalRunner:
     _unanswered: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict, repr=False)
 
     async def run(self) -> EvalReport:
-        """Run the cases that are left.
+        """Run the cases that are not stored yet.
 
         Raises:
-            UsageError: an arm that cannot be made: an unknown library, a backend that does not exist.
+            UsageError: an arm cannot be set up: an unknown library or backend.
         """
         self.store.open()
         if self.retry_failed:
@@ -127,10 +127,10 @@ class EvalRunner:
                 for _ in range(max(1, self.concurrency)):
                     group.create_task(self._work(waiting))
         except ExceptionGroup as several:
-            raise several.exceptions[0] from None  # the first stopped the others; whoever reads it wants that one
+            raise several.exceptions[0] from None  # raise the first error, which cancelled the other tasks
 
     async def _check_arms(self) -> None:
-        """Make every arm's parts once, and warn of likely problems."""
+        """Set up the backends and library of every arm once, and warn of likely problems."""
         setups = {arm.name: arm.of(self.plan.setup, seed=0, cache=self.cache) for arm in self.plan.arms}
         for arm in self.plan.arms:
             procedure_of(arm)
@@ -156,7 +156,7 @@ class EvalRunner:
             self.store.add(results, times)
             for result in results:
                 self._add_result(result)
-                for run_id in sorted(runs_of(result)):  # the case itself counts them from now on
+                for run_id in sorted(runs_of(result)):  # from now on the case's own result counts them
                     self._add_calls(self._unanswered.pop(run_id, []), sign=-1)
             for entry in times:
                 self._add_calls([*entry["unanswered"], *entry["graded"]])
@@ -186,7 +186,7 @@ class EvalRunner:
         """Add calls to the report, each with its `requests` and US dollars (`usd`, None where the price is not known).
 
         Args:
-            sign: -1 takes calls out again that were added before.
+            sign: -1 subtracts calls that were added before.
         """
         per_request = self.assume_cost_usd_per_call
         for call in calls:
@@ -225,9 +225,9 @@ class EvalRunner:
         ]
 
     def add_check(self, check: Check) -> None:
-        """Add a check's calls to the report; calls of its run that a killed process left are among them."""
+        """Add a check's calls to the report; calls of its run that a killed process made are included."""
         self._add_calls(self._unanswered.pop(run_id_of(check.id), []), sign=-1)
-        # The check has the sum only: where the price of one call is not known, all count as such.
+        # The check has only a total: where the price of one call is not known, all its calls count as unpriced.
         unknown = check.cost_usd is None
         calls = [{"usd": None}] * check.calls if unknown else [{"requests": check.calls, "usd": check.cost_usd}]
         self._add_calls(calls)
@@ -237,12 +237,12 @@ class EvalRunner:
         return self.report.stopped if self._spent() else ""
 
     def add_graded(self, results: Sequence[Result]) -> str:
-        """Add the graders' calls for these results; returns the reason why the budget is spent, or an empty string."""
+        """Add the grading calls for these results; returns the reason why the budget is spent, or an empty string."""
         for result in results:
             self._add_calls(self.graded.taken(result.run_id))
         return self.spent()
 
 
 def runs_of(result: Result) -> set[str]:
-    """The run ids of a result's calls in the journal: its own, its initial image's, its graders'."""
+    """The run ids of a result's calls in the journal: those of the run, of its initial image and of its graders."""
     return {result.run_id, result.initial_image.run_id, graded_id(result.run_id)}

@@ -18,7 +18,7 @@ class Scoring:
     metrics: Sequence[Metric]
 
     async def scored(self, case: Case, results: Sequence[Result]) -> list[Result]:
-        """Score all results of a case; earlier scores are replaced."""
+        """Score all results of a case, replacing earlier scores."""
         samples = [await self._sample(case, result) for result in results]
         scored = [await measured(sample, self.metrics) for sample in samples]
         for metric in self.metrics:

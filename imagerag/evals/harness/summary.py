@@ -1,8 +1,8 @@
-"""`summary.json`, schema `imagerag.eval/1`: the figures of the results, counted from them alone.
+"""`summary.json`, schema `imagerag.eval/1`: the figures, computed from the results alone.
 
-A share (an assertion) has every answer in its denominator, also those that broke: a broken answer is not right. The
-mean of a score is over the answers that have one, with how many those are; a broken answer has no score, and is not a
-zero. How cases ended is counted apart. Cases are the units: several seeds of a case are averaged first.
+The denominator of a share (of an assertion) is all results, failed ones included: a failed result is not a hit. The
+mean of a score is over the results that have one, and their number is given; a failed result has no score and does not
+count as 0. Statuses are counted separately. The unit is the case: the seeds of a case are averaged first.
 """
 
 import json
@@ -39,7 +39,7 @@ Table = dict[str, dict[str, dict[str, float]]]
 
 
 class Aggregator:
-    """Scores by metric, arm and case, without the results they come from: memory grows by numbers only."""
+    """Scores by metric, arm and case. Only numbers are kept, no results, so that memory stays small."""
 
     def __init__(self) -> None:
         self.values: dict[str, dict[str, dict[str, list[float]]]] = defaultdict(lambda: defaultdict(dict))
@@ -67,7 +67,7 @@ class Aggregator:
             self.unscored_reasons[why.partition(":")[0]] += 1
         for name, value in result.scores.items():
             if value is None and name not in result.unscored_reasons:
-                continue  # it does not apply to this answer
+                continue  # the metric does not apply to this result
             self.asked[name, arm] += 1
             if isinstance(value, str):
                 self.kinds[name] = "label"
@@ -77,7 +77,7 @@ class Aggregator:
                 self.values[name][arm].setdefault(case, []).append(float(value))
 
     def table(self, *, tag: str | None = None) -> Table:
-        """The means over seeds, of the cases with a tag."""
+        """The means over seeds, for the cases with a tag."""
         return {
             name: {
                 arm: {
@@ -144,7 +144,7 @@ def _metric(scores: Aggregator, table: Table, name: str, arms: list[str]) -> Met
 
 
 def _share(scores: Aggregator, name: str, arm: str) -> dict[str, Any]:
-    """Hits over every answer that was asked, the broken ones among them."""
+    """Hits over all results that the metric applies to, failed ones included."""
     hits = sum(sum(seeds) for seeds in scores.values[name].get(arm, {}).values())
     share = Proportion(round(hits), scores.asked[name, arm])
     low, high = share.wilson()
@@ -159,7 +159,7 @@ def _mean(values: list[float]) -> Mean:
 def _differences(
     arms: Mapping[str, Mapping[str, float]], base: str, names: Iterable[str], cases: int
 ) -> dict[str, ArmDifference]:
-    """Every arm against the base, corrected for how many there are."""
+    """The difference of every arm from the base, with p corrected for the number of arms."""
     others = [name for name in names if name != base and name in arms]
     found: dict[str, Difference] = {name: paired(arms[name], arms[base], cases=cases) for name in others}
     corrected = holm([found[name].p for name in others])
@@ -189,7 +189,7 @@ def _by_tag(scores: Aggregator, arms: list[str]) -> dict[str, TagSummary]:
 
 
 def _gains(scores: Aggregator, table: Table, base: str, arms: list[str]) -> dict[str, dict[str, Correlation]]:
-    """Spearman's correlation of the references' mean similarity with what an arm gained over the first."""
+    """Spearman's correlation of the references' mean similarity with the arm's gain over the first arm."""
     found: dict[str, dict[str, Correlation]] = {}
     for name in sorted(table):
         for arm in arms:

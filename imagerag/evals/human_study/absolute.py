@@ -1,8 +1,8 @@
-"""A study with people in the absolute form: one image at a time, and whether what was asked for is in it.
+"""Human study in the absolute form: one image at a time, and whether it shows the object of the prompt.
 
-The other form (`pairs`) asks which of two images is better, which is no answer to whether either is right. Here every
-image of two arms is shown by itself, blind and in random order, with the real thing beside it, as ImageRAG's study
-asked whether a reference's object is in the image.
+The other form (`pairs`) asks which of two images is better, but not whether either is right. Here every image of two
+arms is shown by itself, blind and in random order, beside a real photo of the object. ImageRAG's study asked in the
+same way whether a reference's object is in the image.
 """
 
 from collections import defaultdict
@@ -34,11 +34,11 @@ INTRO: Final = (
 
 @dataclass(frozen=True)
 class Shown:
-    """An image to be rated.
+    """An image to rate.
 
     Attributes:
-        id: tells nothing about what is shown.
-        concept: what may be in it.
+        id: random, so that it does not reveal the arm.
+        concept: the object that raters look for.
     """
 
     id: str
@@ -53,10 +53,10 @@ class Shown:
 def images_of(
     results: Iterable[Result], arms: Sequence[str], concepts: Mapping[str, str], *, limit: int = 50, seed: int = 0
 ) -> list[Shown]:
-    """The arms' images in random order, as many cases as allowed; equal images of a case are shown once.
+    """The arms' images in random order, for a limited number of cases; equal images of a case are shown once.
 
     Raises:
-        UsageError: none of the arms left an image.
+        UsageError: the arms have no image.
     """
     rng, by_case = Random(f"imagerag.study-absolute/{seed}/{'/'.join(arms)}"), defaultdict(list)
     for result in results:
@@ -81,10 +81,10 @@ def write_absolute_study(
     folder: Path, plan: Plan, results: Sequence[Result], load_bytes: Callable[[str], bytes | None], *,
     arms: Sequence[str], real: Mapping[str, ReferencePhoto] = {}, limit: int = 50, seed: int = 0,
 ) -> tuple[Path, Path]:  # fmt: skip
-    """Write `study-absolute.html` for the raters and `study-absolute-key.json` for oneself.
+    """Write `study-absolute.html` for the raters and `study-absolute-key.json`, which raters must not see.
 
     Raises:
-        UsageError: somebody else writes the folder, or there is no image to look at.
+        UsageError: another process writes the folder, or there is no image to rate.
     """
     mine = {case.id: [result for result in results if result.case == case.id] for case in plan.suite.cases}
     concepts = {case.id: concept_of(case, real.get(case.id), mine[case.id]) for case in plan.suite.cases}
@@ -111,7 +111,7 @@ def read_absolute_answers(files: Iterable[Path], key: Mapping[str, Any]) -> list
     """Count the answers in the raters' files, by arm; of several files by one rater the newest answer counts.
 
     Raises:
-        UsageError: a file that is none of ours, or for another study.
+        UsageError: a file has another format, or belongs to another study.
     """
     votes: dict[str, dict[tuple[str, str], str]] = {arm: {} for arm in key["arms"]}
     for file, rater, shown, given in rater_answers(files, shown_in(key)):

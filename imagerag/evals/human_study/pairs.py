@@ -1,10 +1,10 @@
-"""A study with people: blind pairs on one page that works offline, and what their answers come to.
+"""Human study with blind pairs: one page that works offline, and the evaluation of the answers.
 
-Each pair shows two arms' images for one prompt, without names and in random order, an image of the real thing beside
-them, and asks three questions, as ImageRAG's study did: which fits the prompt better, which is of better quality, which
-one prefers overall. The other form, one image at a time, is in `absolute`. The page keeps the answers in the browser
-and hands them over as a JSON file, which `read_answers` reads back. Which side was
-which arm is in the key, a file that raters do not get.
+Each pair shows two arms' images for one prompt, unnamed and in random order, beside a real photo of the object. Raters
+answer three questions, as in ImageRAG's study: which image fits the prompt better, which has the better quality, which
+they prefer overall. The other form, one image at a time, is in `absolute`. The page stores the answers in the browser
+and saves them as a JSON file, which `read_answers` parses. The key, a file that raters do not get, maps the sides to
+the arms.
 """
 
 from collections import defaultdict
@@ -39,10 +39,10 @@ STUDY: Final = ("study.html", "study-key.json")
 
 @dataclass(frozen=True)
 class Pair:
-    """Two images to choose between.
+    """Two images to compare.
 
     Attributes:
-        id: tells nothing about what is shown.
+        id: random, so that it does not reveal the arms.
         left, right: arms.
     """
 
@@ -87,13 +87,13 @@ def study_page(
     title: str,
     real: Mapping[str, ReferencePhoto] = {},
 ) -> str:
-    """The page for raters: images inside, nothing fetched, nothing that names an arm.
+    """The page for raters: images are embedded, nothing is fetched, and no arm is named.
 
     Args:
-        real: case → an image of the real thing, which is shown beside its pairs.
+        real: case → a real photo of the object, shown beside its pairs.
 
     Raises:
-        UsageError: an image is lost.
+        UsageError: an image is missing.
     """
     shown: list[dict[str, Any]] = []
     for pair in pairs:
@@ -123,13 +123,13 @@ def write_study(
     folder: Path, results: Iterable[Result], load_bytes: Callable[[str], bytes | None], *, arm: str, base: str,
     limit: int = 50, seed: int = 0, real: Mapping[str, ReferencePhoto] = {},
 ) -> tuple[Path, Path]:  # fmt: skip
-    """Write `study.html` for the raters and `study-key.json` for oneself.
+    """Write `study.html` for the raters and `study-key.json`, which raters must not see.
 
     Args:
         real: case → an image of the real thing.
 
     Raises:
-        UsageError: somebody else writes the folder, or no case has two different images.
+        UsageError: another process writes the folder, or no case has two different images.
     """
     pairs = pairs_of(results, arm, base, limit=limit, seed=seed)
     return write_two(folder, STUDY, study_page(pairs, load_bytes, "Which image?", real), key_of(pairs, arm, base))
@@ -139,7 +139,7 @@ def read_answers(files: Iterable[Path], key: Mapping[str, Any]) -> list[ArmPrefe
     """Count the answers in the raters' files; of several files by one rater the newest answer to a pair counts.
 
     Raises:
-        UsageError: a file that is none of ours, or for another study.
+        UsageError: a file has another format, or belongs to another study.
     """
     votes: dict[str, dict[tuple[str, str], str]] = {question: {} for question in QUESTIONS}
     for file, rater, pair, given in rater_answers(files, key["pairs"]):

@@ -1,7 +1,8 @@
-"""An image of the real thing for every case of a study: raters cannot tell a rare bird that they have never seen.
+"""A real photo for every case of a study, so that raters recognise an object (a rare bird, say) that they have never
+seen.
 
-It is the suite's own where it has one; else one of the library whose name, tags or caption say what the case is about;
-else what was taken from the library for it, of all arms together. Which arm shows what is given away by none of them.
+The photo is the suite's own if there is one; else a library image whose name, tags or caption match the case; else a
+reference that any arm used. The photo does not reveal an arm.
 """
 
 import asyncio
@@ -22,11 +23,11 @@ from imagerag.store.library.library import Library
 
 @dataclass(frozen=True)
 class ReferencePhoto:
-    """A real image.
+    """A real photo.
 
     Attributes:
-        of: what it shows, in a few words.
-        source: where it is from: "suite" or "library".
+        of: its object, in a few words.
+        source: "suite" or "library".
     """
 
     data: bytes = field(repr=False)
@@ -37,7 +38,7 @@ class ReferencePhoto:
 async def reference_photos(
     plan: Plan, results: Iterable[Result], dependencies: EvalDependencies
 ) -> dict[str, ReferencePhoto]:
-    """Case → its real image; cases without one are left out."""
+    """Case → its real photo; cases without one are left out."""
     by_case: dict[str, list[Result]] = {}
     for result in results:
         by_case.setdefault(result.case, []).append(result)
@@ -54,7 +55,7 @@ async def reference_photos(
 async def _library(plan: Plan, dependencies: EvalDependencies) -> Library | None:
     try:
         opened: Any = await dependencies.library(plan.setup.library) if plan.setup.library else None
-    except ImageRAGError:  # it is gone since: the suite's own images are there all the same
+    except ImageRAGError:  # the library was removed since; the suite's own images remain
         return None
     return opened if isinstance(opened, Library) else None
 

@@ -25,20 +25,20 @@ def page_of(
     """The page of a study of either form.
 
     Args:
-        intro: what the raters are told to do.
-        questions: id → words; `{concept}` in them is what an item is about.
-        choices: value and words of what may be answered.
-        items: what is shown, one after the other.
+        intro: instructions for the raters.
+        questions: id → text, in which `{concept}` stands for the object of an item.
+        choices: value and text of each possible answer.
+        items: the items to rate, in order.
     """
     settings = {"title": title, "intro": intro, "schema": SCHEMA, "questions": questions, "choices": choices}
     return render(TEMPLATES, "study.html", study={**settings, "pairs": items})
 
 
 def write_two(folder: Path, names: tuple[str, str], text: str, content: Mapping[str, Any]) -> tuple[Path, Path]:
-    """Write the page of a study and the content of its key, which belong together.
+    """Write the page of a study and its key as a pair.
 
     Raises:
-        UsageError: somebody else writes the folder.
+        UsageError: another process writes the folder.
     """
     page, key = (folder / name for name in names)
     with exclusive_writer(folder, instead="another folder"):
@@ -48,7 +48,7 @@ def write_two(folder: Path, names: tuple[str, str], text: str, content: Mapping[
 
 
 def read_rater(file: Path) -> tuple[str, Mapping[str, Mapping[str, str]]]:
-    """Read a rater's file: the rater, and item → question → answer.
+    """Parse a rater's file; returns the rater, and item → question → answer.
 
     Raises:
         UsageError: the file holds no answers of a study.
@@ -65,13 +65,13 @@ def read_rater(file: Path) -> tuple[str, Mapping[str, Mapping[str, str]]]:
 def rater_answers(
     files: Iterable[Path], shown: Mapping[str, Any]
 ) -> Iterator[tuple[Path, str, str, Mapping[str, str]]]:
-    """(file, rater, what was shown, answers to it) of all files.
+    """Iterate over (file, rater, item, answers to it) of all files.
 
     Args:
-        shown: the part of the study's key that names what it shows.
+        shown: the part of the study's key that lists its items.
 
     Raises:
-        UsageError: a file that is none of ours, or for another study.
+        UsageError: a file has another format, or belongs to another study.
     """
     for file in files:
         rater, answers = read_rater(file)
@@ -88,13 +88,13 @@ def shown_in(key: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def key_of_answers(folder: Path, files: Sequence[Path], names: Iterable[str]) -> dict[str, Any]:
-    """The key of the study that the files answer.
+    """Find the key of the study that the files belong to.
 
     Args:
         names: the key's file name in each form of study.
 
     Raises:
-        UsageError: there is none, or it cannot be read.
+        UsageError: there is no key, or it cannot be read.
     """
     answered = {shown for file in files for shown in read_rater(file)[1]}
     keys: list[dict[str, Any]] = []

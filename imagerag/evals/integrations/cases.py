@@ -1,4 +1,4 @@
-"""Run one case from another harness: a case in, a result out. Adapters for known harnesses stand beside."""
+"""Run one case for another evaluation framework. The adapters for known frameworks are in this package."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -46,25 +46,25 @@ async def run_case(
     allow_same_encoder: bool = False,
     **config: Any,
 ) -> Result:
-    """Answer one case with one arm, and measure it. A failure is a result with its status, never an exception.
+    """Run one case with one arm, and score the result. A failure is a result with its status, never an exception.
 
-    The same case asked again in the same folder gives the same result from its journal, and pays nothing.
+    The same case in the same folder gives the same result from its journal, at no cost.
 
     Args:
         case: a case, or just a prompt.
         arm: as `imagerag eval run --arms` takes them.
-        metrics: specs, as `imagerag eval list` names them, or metrics themselves.
-        folder: where images and the journal are kept; by default `evals` in the home.
-        generator, judge, library, preset, home: as everywhere.
+        metrics: specs, as `imagerag eval list` names them, or metric objects.
+        folder: the folder for images and the journal; by default `evals` in the home.
+        generator, judge, library, preset, home: as in `ImageRAG`.
         cache: "replay" makes no call at all.
-        suite: the suite that the case is of: its name, and the libraries it makes, the first of which is the default.
-        seed: another seed gives another image; by default the case's first.
-        allow_same_encoder: measure by an encoder that also retrieves or judges, and mark what it says.
-        config: what else a run may set (`max_rounds`, `max_calls`, `threshold`, …, see `RunConfig`);
-            what the arm sets stands above it.
+        suite: the suite of the case: its name, and the libraries that it builds, the first of which is the default.
+        seed: seed of the run; by default the first one of the case.
+        allow_same_encoder: allow metrics whose encoder also retrieves or judges, and mark their scores.
+        config: further options of a run (`max_rounds`, `max_calls`, `threshold`, …, see `RunConfig`); the arm's own
+            options take precedence.
 
     Raises:
-        UsageError: an arm, a metric or a backend that cannot be made.
+        UsageError: an arm, a metric or a backend cannot be set up.
     """
     given = None if suite and library in suite.libraries else library
     settings = resolve(generator=generator, judge=judge, library=given, preset=preset, home=str(home) if home else None)
@@ -107,10 +107,10 @@ def _seed(seed: int) -> int:
 
 
 def _run_config(given: Mapping[str, Any], reserved: Sequence[str] = RESERVED) -> RunConfig:
-    """Settings of a run.
+    """Make the config of a run.
 
     Raises:
-        UsageError: nothing of that name, or a value it cannot have.
+        UsageError: an unknown option, or an invalid value.
     """
     there = [name for name in RunConfig.model_fields if name not in reserved]
     if unknown := [name for name in given if name not in there]:

@@ -19,7 +19,7 @@ _EXPORTED: Final = 16
 
 
 def rows(folder: str | Path) -> Iterator[Mapping[str, Any]]:
-    """The results of an evaluation as flat rows: what was asked, what became of it, each score, the image's file."""
+    """The results of an evaluation as flat rows: prompt, outcome, each score, image file."""
     path = Path(folder)
     for result in read_results(path / RESULTS):
         yield flat(result, path / HOME / "blobs")
@@ -44,10 +44,10 @@ def flat(result: Result, blobs: Path) -> dict[str, Any]:
 
 
 def export_dataset(folder: str | Path) -> "Dataset":
-    """The results of an evaluation as a Hugging Face dataset: a row per answer, the image itself among the columns.
+    """The results of an evaluation as a Hugging Face dataset: a row per result, with the image as a column.
 
-    Save it with `save_to_disk`, `to_parquet` or `push_to_hub`: it holds the images' bytes, and no path of this
-    machine. An answer whose image is gone has none.
+    Save it with `save_to_disk`, `to_parquet` or `push_to_hub`: it holds the bytes of the images and no local path. A
+    missing image is null.
 
     Raises:
         MissingExtraError: `datasets` is not installed.
@@ -66,13 +66,13 @@ def export_dataset(folder: str | Path) -> "Dataset":
     def embedded(batch: dict[str, list[str | None]]) -> dict[str, list[dict[str, Any] | None]]:
         return {"image": [_pixels(path) for path in batch["image"]]}
 
-    # An image file keeps its name when an evaluation is done again: what was exported before must not be taken.
+    # An evaluation that runs again reuses the names of its image files: an earlier cached export must not be used.
     made = plain.map(embedded, batched=True, batch_size=_EXPORTED, features=features, load_from_cache_file=False)
     return cast("Dataset", made)
 
 
 def _pixels(path: str | None) -> dict[str, Any] | None:
-    """An image as `datasets` keeps it, bytes and all; None where there is no such file."""
+    """An image as `datasets` stores it, with its bytes; None where the file is missing."""
     try:
         data = read_regular(path) if path else b""
     except OSError:

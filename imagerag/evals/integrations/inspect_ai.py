@@ -1,4 +1,4 @@
-"""An Inspect AI task out of a suite: `inspect eval` runs the arm on every case, and our scores become its metrics.
+"""An Inspect AI task for a suite: `inspect eval` runs the arm on every case and reports imagerag's scores.
 
 ```python
 from inspect_ai import eval
@@ -7,8 +7,8 @@ from imagerag.evals.integrations.inspect_ai import inspect_task
 eval(inspect_task("sketch", arm="full", limit=20), model="none/none")
 ```
 
-The images are drawn by our own backends, so Inspect's model is not called. A case in which something broke is an
-error of its sample, as Inspect means it: it is counted apart and is no zero.
+imagerag's backends generate the images, so Inspect's model is not called. A failed case is an error of its sample:
+Inspect counts it separately and not as 0.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,7 +36,7 @@ RESULT = "imagerag"
 
 
 class CaseFailedError(RuntimeError):
-    """A case in which something broke: there is no answer to score."""
+    """A case failed: there is no result to score."""
 
 
 def inspect_task(
@@ -47,19 +47,19 @@ def inspect_task(
     limit: int | None = None,
     **options: Any,
 ) -> "Task":
-    """The task: a sample for each case and seed.
+    """Make the task, with a sample for each case and seed.
 
     Args:
-        suite: a suite, or its name as `imagerag eval run` takes it.
-        arm: as `imagerag eval run --arms` takes one.
-        metrics: specs of what is measured, or metrics themselves. Assertions and numbers become scores; `aligned` is
-            always among them.
-        limit: the first so many cases.
-        options: as `run_case` takes them: generator, judge, library, home, cache and so on.
+        suite: a suite, or its name as in `imagerag eval run`.
+        arm: one arm, as in `imagerag eval run --arms`.
+        metrics: specs of metrics, or metric objects. Assertions and numbers become scores; `aligned` is always
+            included.
+        limit: maximum number of cases.
+        options: options of `run_case`: generator, judge, library, home, cache and so on.
 
     Raises:
         MissingExtraError: Inspect AI is not installed.
-        UsageError: there is no such suite.
+        UsageError: the suite is unknown.
     """
     import_extra("inspect_ai", "a task of Inspect AI", "inspect")
     from inspect_ai import Task
@@ -77,7 +77,7 @@ def inspect_task(
 
 
 def found_suite(spec: str, home: str | Path | None = None) -> Suite:
-    """The suite of that name."""
+    """Find a suite by its name."""
     import asyncio
 
     from imagerag.evals.suites.registry import find_suite
@@ -87,7 +87,7 @@ def found_suite(spec: str, home: str | Path | None = None) -> Suite:
 
 
 def samples(suite: Suite) -> "list[Sample]":
-    """A sample for each case and seed: the prompt is its input, what the image has to show its target."""
+    """Make a sample for each case and seed: its input is the prompt, its target the required content of the image."""
     from inspect_ai.dataset import Sample
 
     return [
@@ -130,7 +130,7 @@ def _solver(suite: Suite, arm: str, metrics: "Sequence[str | Metric]", options: 
 
 
 def image_file(result: Result, options: Mapping[str, Any]) -> Path | None:
-    """The file of the image that a result gave."""
+    """The file of a result's image."""
     from imagerag.evals.harness.evaluation import HOME
     from imagerag.evals.integrations.cases import folder_of
 

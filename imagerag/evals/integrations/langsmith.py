@@ -8,10 +8,10 @@ from imagerag.evals.suites.case import Case
 
 
 def langsmith_target(**options: Any) -> Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]:
-    """A target for LangSmith's `aevaluate`: inputs with a `prompt` (and perhaps an `id`) to outputs with the answer.
+    """Make a target for LangSmith's `aevaluate`: it maps inputs with a `prompt` (and optionally an `id`) to outputs.
 
     Args:
-        options: as `run_case` takes them.
+        options: options of `run_case`.
     """
 
     async def target(inputs: dict[str, Any]) -> dict[str, Any]:

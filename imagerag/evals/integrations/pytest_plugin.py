@@ -9,9 +9,9 @@ def test_our_mascot_is_known(assert_aligned):
     assert_aligned("our mascot on a beach")
 ```
 
-What the judge does not find is a failed test that says what is missing. A model that is down, or a judge that gives no
-answer, is an error and not a failed test: nothing was found out. Journals are kept in pytest's cache, so an unchanged
-test pays once; `--imagerag-cache replay` makes no call at all.
+A test fails when the judge finds something missing; the message names it. A model that is down, or a judge without a
+response, makes the test an error instead of a failure. Journals are stored in pytest's cache, so an unchanged test pays
+for its calls once; `--imagerag-cache replay` makes no call at all.
 """
 
 from collections.abc import Callable
@@ -37,17 +37,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Say what the marker is for."""
+    """Register the marker with its description."""
     config.addinivalue_line("markers", "imagerag(**options): options of assert_aligned; select with -m imagerag")
 
 
 @pytest.fixture
 def assert_aligned(request: pytest.FixtureRequest) -> "Callable[..., Result]":
-    """`assert_aligned(prompt, **options)`: options are those of `run_case`, `max_rounds` and all."""
+    """`assert_aligned(prompt, **options)`: options are those of `run_case`, including config such as `max_rounds`."""
     marked: dict[str, Any] = {}
     for marker in reversed(list(request.node.iter_markers("imagerag"))):
         marked |= marker.kwargs
-    cache = getattr(request.config, "cache", None)  # not there under `-p no:cacheprovider`
+    cache = getattr(request.config, "cache", None)  # missing under `-p no:cacheprovider`
     folder = Path(cache.mkdir("imagerag")) if cache else None
     cache_mode = request.config.getoption("--imagerag-cache", default="record")
 

@@ -1,7 +1,7 @@
 """Questions about generated images: the three kinds of prompts of ImageRAG's appendix E.5, and harder ones.
 
-An image shows a concept. Type 1 asks for that concept: the judge should agree. Type 2 asks for it and for another
-that is not there, type 3 only for the other: the judge should disagree, and for type 2 name the other and nothing else.
+An image shows a concept. The prompt of type 1 names that concept: the judge should agree. Type 2 names it and an absent
+concept, type 3 only an absent one: the judge should disagree and, for type 2, name exactly the absent concept.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,12 +21,12 @@ SIDE: Final = 256
 
 @dataclass(frozen=True)
 class Question:
-    """An image, what is asked of it, and what a judge that sees right says.
+    """A scene, a prompt, and the correct verdict.
 
     Attributes:
-        scene: what the image shows.
-        aligned: whether it shows all that is asked for.
-        missing: the things it lacks, where naming them is part of the answer; None where it is not asked.
+        scene: the content of the image.
+        aligned: whether the image shows all that the prompt asks for.
+        missing: the missing things, where naming them is scored; None where it is not.
     """
 
     scene: Scene
@@ -35,7 +35,7 @@ class Question:
     missing: frozenset[Thing] | None = None
 
     def for_judge(self, kind: str) -> JudgeQuestion:
-        """The question as a judge is asked it, in words, with the scene drawn."""
+        """The question in the form that `ask` takes: concepts as text, the scene drawn."""
         missing = None if self.missing is None else tuple(describe(thing) for thing in self.missing)
         return JudgeQuestion(kind, self.prompt, self.image, self.aligned, caption_text(self.scene.things), missing)
 
@@ -45,13 +45,13 @@ class Question:
 
 
 def one_there(rng: Random) -> Question:
-    """Type 1: a concept that is there."""
+    """Type 1: a concept that the image shows."""
     scene = _scene(rng)
     return Question(scene, describe(scene.things[0]), aligned=True)
 
 
 def one_of_two(rng: Random) -> Question:
-    """Type 2: one that is there and one that is not."""
+    """Type 2: one concept that the image shows and one that it does not."""
     scene = _scene(rng)
     (other,) = different_things(rng, 1, without=scene.things)
     asked = rng.sample((scene.things[0], other), 2)
@@ -59,20 +59,20 @@ def one_of_two(rng: Random) -> Question:
 
 
 def none_there(rng: Random) -> Question:
-    """Type 3: one that is not there."""
+    """Type 3: a concept that the image does not show."""
     scene = _scene(rng)
     (other,) = different_things(rng, 1, without=scene.things)
     return Question(scene, describe(other), aligned=False)
 
 
 def near_by(rng: Random) -> Question:
-    """Type 3 at its hardest: what is asked for differs in a single word from what is there."""
+    """Hardest form of type 3: the concept in the prompt differs from that in the image by a single word."""
     scene = _scene(rng)
     return Question(scene, describe(hard_negative(rng, scene.things[0], without=scene.things)), aligned=False)
 
 
 def three_things(rng: Random) -> Question:
-    """Three things, all of them there, or one of them not."""
+    """Three things, all of them in the image, or one of them missing."""
     things = different_things(rng, 3)
     scene = random_scene(rng, things)
     if rng.random() < 0.5:
@@ -82,7 +82,7 @@ def three_things(rng: Random) -> Question:
 
 
 def on_background(rng: Random) -> Question:
-    """A thing on a background, which is the right one or not."""
+    """A thing on a background, which is correct or wrong."""
     scene = random_scene(rng, different_things(rng, 1))
     right = rng.random() < 0.5
     ground = scene.background if right else rng.choice([word for word in BACKGROUNDS if word != scene.background])
@@ -90,7 +90,7 @@ def on_background(rng: Random) -> Question:
 
 
 def free_text(rng: Random) -> Question:
-    """A thing that is there, or one that is not, said in one of the many ways there are: synonyms, order, frames."""
+    """A thing that is in the image or not, in varied wording: synonyms, word order, sentence frames."""
     scene = _scene(rng)
     right = rng.random() < 0.5
     thing = scene.things[0] if right else different_things(rng, 1, without=scene.things)[0]
@@ -109,12 +109,12 @@ KINDS: Final[dict[str, Callable[[Random], Question]]] = {
 
 
 def _scene(rng: Random) -> Scene:
-    """A scene with one thing; with two in one of three cases."""
+    """A scene with one thing, or (one in three) with two."""
     return random_scene(rng, different_things(rng, 2 if rng.random() < 1 / 3 else 1))
 
 
 def questions(seed: int, cases: int) -> Iterator[tuple[str, Question]]:
-    """(id, question): so many of every kind."""
+    """(id, question), the same number of every kind."""
     for kind, make in KINDS.items():
         rng = chance(seed, "judge", kind)
         for at in range(cases):

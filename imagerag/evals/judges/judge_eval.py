@@ -1,7 +1,7 @@
-"""Evaluate a judge: put questions with known answers to it, several at a time.
+"""Evaluate a judge on questions with known answers, several at a time.
 
 The questions are about captioned images of a library (`library_questions`) or about generated ones
-(`generated_questions`). With repeats it is measured how often a judge contradicts itself.
+(`generated_questions`). Repeats measure how often a judge contradicts itself.
 """
 
 import asyncio
@@ -39,14 +39,14 @@ async def evaluate_judge(
     """Ask every question and score the answers.
 
     Args:
-        library: whose images the questions are about; None for generated ones.
-        repeats: how often each question is asked.
-        mode: "stepwise" asks for yes or no, as the paper did.
-        concepts: whether a judge that says no without a list is asked what is missing, one call more.
-        synonyms: further words for the same thing, see `concept_match`.
-        progress: called with answers done and answers in all.
+        library: library of the images; None for generated images.
+        repeats: number of requests for each question.
+        mode: "stepwise" requests a yes or no, as in the paper.
+        concepts: after a no without a list, request the missing concepts with one more call.
+        synonyms: further synonyms, see `concept_match`.
+        progress: called with the number of answers so far and in all.
     """
-    require_scipy()  # before a call is paid
+    require_scipy()  # check before a call is paid
     gate, done, total = asyncio.Semaphore(CONCURRENCY), 0, len(questions) * repeats
     progress(0, total)
 

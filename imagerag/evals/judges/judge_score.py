@@ -1,4 +1,4 @@
-"""A judge's score: right answers by kind of question, concepts named, a verdict in two words."""
+"""Score of a judge: correct answers by kind of question, named concepts, a verdict in two words."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -67,7 +67,7 @@ class ConceptScore(FrozenModel):
 
     @classmethod
     def of(cls, counts: Sequence[tuple[int, int, int, int]]) -> "ConceptScore":
-        """Of (named, right, missing, found) of each answer."""
+        """Make the score from the (named, right, missing, found) counts of each answer."""
         named, right, missing, found = (sum(column) for column in zip(*counts, strict=True)) if counts else (0,) * 4
         precision, recall = Proportion(right, named), Proportion(found, missing)
         return cls(
@@ -112,7 +112,7 @@ class JudgeEval(FrozenModel):
 
 
 def verdict_on(answers: Iterable[tuple[bool, bool | None]]) -> JudgeVerdict:
-    """Sum up (right answer, given answer) pairs in two words."""
+    """Summarise (correct answer, given answer) pairs in two words."""
     counts = Counter(answers)
     asked = counts.total()
     if 2 * (counts[True, None] + counts[False, None]) > asked:
@@ -159,7 +159,7 @@ def _kind_score(kind: str, answered: Sequence[Answered], synonyms: Mapping[str, 
 
 
 def named_rate(answered: Sequence[Answered], scores: Sequence[KindScore]) -> float | None:
-    """Share of the right noes that name something that is missing; None without any."""
+    """Share of the correct noes that name something that is missing; None without a correct no."""
     noes = sum(
         answer.aligned is False
         for question, answers in answered

@@ -1,8 +1,9 @@
 """Questions about captioned images of a library: the robustness protocol of ImageRAG's appendix E.5.
 
-For each of n images of different classes there are three kinds of prompts, in the paper's three forms: "A photo of
-X", which is there (n prompts); "A photo of X and Y", of which Y is not (n x (n - 1)); and "A photo of Y" (n x (n - 1)):
-20 classes give 20 + 380 + 380. `others` keeps so many Y for each X: with 1, three prompts for each image.
+For each of n images of different classes there are the paper's three kinds of prompts: "A photo of X", which the image
+shows (n prompts); "A photo of X and Y", of which Y is missing (n x (n - 1)); and "A photo of Y" (n x (n - 1)). 20
+classes give 20 + 380 + 380 prompts. `others` limits the number of Y for each X: with 1 there are three prompts for each
+image.
 """
 
 import re
@@ -34,12 +35,12 @@ _BEFORE: Final = frozenset(("a", "an", "the", "one", "two", "three", "some", "ma
 async def library_questions(
     library: Library, *, classes: int = CLASSES, others: int | None = None, seed: int = 0
 ) -> list[JudgeQuestion]:
-    """The protocol's questions, kind by kind.
+    """The questions of the protocol, kind by kind.
 
     Args:
-        classes: how many images, each of another class.
-        others: how many absent things are asked for with each image, those least like it first; None asks for all.
-        seed: decides which images.
+        classes: number of images, each of another class.
+        others: number of absent things for each image, the least similar first; None is all.
+        seed: decides the choice of images.
 
     Raises:
         UsageError: the library has fewer than two captions that differ.
@@ -57,7 +58,7 @@ def chosen_rows(rows: Sequence[ImageRecord], classes: int, seed: int) -> list[tu
     """Choose one image for each class, with its content.
 
     Raises:
-        UsageError: fewer than two.
+        UsageError: fewer than two classes.
     """
     by_class: dict[str, tuple[ImageRecord, str]] = {}
     for row in sorted(rows, key=lambda row: row.id):
@@ -75,7 +76,7 @@ def chosen_rows(rows: Sequence[ImageRecord], classes: int, seed: int) -> list[tu
 def prompts_of(
     kind: Kind, rows: Sequence[tuple[ImageRecord, str]], others: int | None = None
 ) -> list[tuple[ImageRecord, str, str, str]]:
-    """(image, what it shows, what is missing, prompt) of a kind; `missing` is empty where all is there."""
+    """(image, its content, missing content, prompt) of a kind; `missing` is empty where the image shows all."""
     if kind == "there":
         return [(row, words, "", FORMS[kind].format(there=_with_article(words))) for row, words in rows]
     found = []
@@ -90,19 +91,19 @@ def prompts_of(
 
 
 def concept_of(row: ImageRecord) -> str:
-    """The content of an image: its caption without the title that it may begin with."""
+    """The content of an image: its caption without a leading title."""
     caption = row.caption.strip().rstrip(".")
     bare = caption.removeprefix(row.title).strip(" ,:;-") if row.title else caption
     return bare or caption
 
 
 def content_words(text: str) -> frozenset[str]:
-    """The words of a text that mean something."""
+    """The content words of a text."""
     return frozenset(re.findall(r"\w+", text.lower())) - _SMALL
 
 
 def _with_article(words: str) -> str:
-    """A caption's content as part of a sentence: with an article where it is a bare name, without `a photo of`."""
+    """A caption's content as part of a sentence: without `a photo of`, and with an article where it is a bare noun."""
     bare = _FRAME.sub("", words.strip()) or words.strip()
     first, space, rest = bare.partition(" ")
     if first.lower() in _BEFORE or first[:1].isdigit():

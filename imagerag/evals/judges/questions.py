@@ -13,14 +13,14 @@ Mode = Literal["fused", "stepwise"]
 
 @dataclass(frozen=True)
 class JudgeQuestion:
-    """An image, a prompt, and the right answer.
+    """An image, a prompt, and the correct answer.
 
     Attributes:
-        kind: groups the questions that are counted together.
+        kind: group of questions that are scored together.
         image: loads the image.
         aligned: whether the image shows all that the prompt asks for.
-        there: what the image shows, in words.
-        missing: what it lacks, in words; None where naming it is not scored.
+        there: the content of the image, as text.
+        missing: the missing content, as text; None where naming it is not scored.
     """
 
     kind: str
@@ -37,8 +37,8 @@ class JudgeAnswer:
 
     Attributes:
         named: the concepts named as missing.
-        cost_usd: of all calls; None where the price of one is not known.
-        error: the first error; a verdict stands all the same when only the concepts could not be had.
+        cost_usd: US dollars of all calls; None where the price of one is not known.
+        error: the first error. The verdict remains valid when only the request for the concepts failed.
     """
 
     verdict: Verdict | None = None
@@ -64,8 +64,8 @@ async def ask(
     """Request a verdict at temperature 0 and, after a no without a list, the missing concepts.
 
     Args:
-        attempt: tells repeats of one question apart.
-        concepts: whether a no without a list is asked what is missing, one call more.
+        attempt: number of the repeat of a question.
+        concepts: after a no without a list, request the missing concepts with one more call.
     """
     image, prompt = await question.image(), question.prompt
     cold = 0.0 if "temperature" in judge.honours else None
@@ -81,7 +81,7 @@ async def ask(
         return JudgeAnswer(verdict, named, found.cost_usd, calls=found.requests)
     try:
         more = await judge.missing_concepts(prompt, image, verdict=verdict, variation=varied)
-    except ImageRAGError as error:  # a no stays a no, whatever it cannot name
+    except ImageRAGError as error:  # the verdict stays no, even if the concepts cannot be named
         return JudgeAnswer(verdict, (), _sum(found.cost_usd, _cost_of(error)), calls=found.requests + 1, error=error)
     return JudgeAnswer(
         verdict,
@@ -92,7 +92,7 @@ async def ask(
 
 
 def _cost_of(error: ImageRAGError) -> float | None:
-    """US dollars of a request that failed: as in a run, nothing, unless a response came that could not be parsed."""
+    """US dollars of a failed request: as in a run 0, unless there was a response that could not be parsed."""
     return None if isinstance(error, JudgeReplyError) else 0.0
 
 

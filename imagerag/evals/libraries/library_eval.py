@@ -1,8 +1,8 @@
 """Evaluation of a library: retrieval by its own captions, and its threshold on held-out captions.
 
-Which images show what a caption says is told from the words of the library's captions alone, as calibration tells it.
-Three kinds of questions have no answer in the library: *near* ones (one word off a caption), *left out* ones (a caption
-whose own images are not looked at) and *unrelated* ones, from a bank that calibration does not use.
+The images that match a caption are found from the words of the library's captions alone, as in calibration. Three kinds
+of queries have no match in the library: *near* ones (a caption with one word changed), *left out* ones (a caption whose
+own images are ignored) and *unrelated* ones, from a list that calibration does not use.
 """
 
 from collections.abc import Iterable, Sequence
@@ -118,17 +118,16 @@ class LibraryCheck(BaseModel):
 
 
 async def check_library(library: Library, *, queries: int = 200, unrelated: Sequence[str] = UNRELATED) -> LibraryCheck:
-    """Ask a library what its captions say, and what they do not.
+    """Search a library for things that its captions name, and for things that they do not.
 
     Args:
         library: calibrated, with captions.
-        queries: own captions asked at most.
-        unrelated: captions that should have nothing to do with it; those whose words fit one of its own are passed
-            over.
+        queries: maximum number of own captions.
+        unrelated: captions unrelated to the library; those that match one of its own are skipped.
 
     Raises:
-        UsageError: it has no captions to ask with.
-        LibraryError: it has not been calibrated.
+        UsageError: the library has no captions to search with.
+        LibraryError: the library has not been calibrated.
     """
     rows, vectors = await library.captioned_vectors()
     index = CaptionIndex.of(rows)
@@ -152,7 +151,7 @@ async def check_library(library: Library, *, queries: int = 200, unrelated: Sequ
 
 
 async def ranking(library: Library, asked: Sequence[CaptionQuery], ids: Sequence[str]) -> Ranking:
-    """Search for each as a run does, and see where the right images are."""
+    """Search for each query as a run does, and rank the matching images."""
     searched = [await library.search(query.text, k=DEPTH, filter=Filter()) for query in asked]
     return ranked([[hit.image.sha256 for hit in hits] for hits in searched], asked, ids)
 
@@ -161,7 +160,7 @@ def ranked(found: Sequence[Sequence[str]], asked: Sequence[CaptionQuery], ids: S
     """Score rankings: for each query the ids of the hits, best first.
 
     Args:
-        ids: of the images, in the order that the questions' matches count in.
+        ids: ids of the images; the queries' matches are indexes into them.
     """
     places: list[list[int]] = []
     gains: list[float] = []
@@ -213,7 +212,7 @@ async def _decided(
 
 
 async def _halves(library: Library, queries: int, unrelated: Sequence[str]) -> Decisions | None:
-    """Calibrate on every second image, ask about the others; then the other way round."""
+    """Calibrate on every second image and evaluate on the others; then the other way round."""
     rows, vectors = await library.captioned_vectors()
     found = []
     for first in (0, 1):

@@ -1,7 +1,7 @@
 """The gain by library size, measured with nested random parts of one library (ImageRAG, figure 16).
 
-Every part lies within the next larger one, so that a gain comes from more images and not from other ones. Which
-images come first, the seed decides. Each part is calibrated for itself, as a library of that size would be.
+Every part lies within the next larger one, so that a gain comes from more images and not from other ones. The seed
+decides the order of the images. Each part is calibrated separately, like a library of that size.
 """
 
 import re
@@ -20,10 +20,10 @@ _TIMES: Final = {"": 1, "k": 1000, "m": 1_000_000}
 
 
 def sizes_of(text: str, count: int, library: str) -> list[int]:
-    """The sizes that a list asks for, ascending, within what there is; `all` is what there is.
+    """Parse a list of sizes, ascending and limited to the size of the library; `all` is the whole library.
 
     Raises:
-        UsageError: something that is no size, or fewer than two of them are left.
+        UsageError: an invalid size, or fewer than two sizes are left.
     """
     found: set[int] = set()
     for part in (part.strip() for part in text.split(",") if part.strip()):
@@ -53,7 +53,7 @@ def part_name(library: str, size: int, seed: int) -> str:
 
 
 def recipes_of(library: str, sizes: Sequence[int], seed: int) -> dict[str, LibraryRecipe]:
-    """Name → recipe of each part, the largest first: that is the one the arms have unless they say otherwise."""
+    """Name → recipe of each part, the largest first, which is the default of the arms."""
     return {
         part_name(library, size, seed): LibraryRecipe(kind="part", of=library, size=size, seed=seed)
         for size in sorted(sizes, reverse=True)
@@ -61,15 +61,15 @@ def recipes_of(library: str, sizes: Sequence[int], seed: int) -> dict[str, Libra
 
 
 def arms_of(base: str, arm: str, recipes: Sequence[str]) -> tuple[Arm, ...]:
-    """The first arm, and the other with every part, the smallest first."""
+    """The first arm, and the other one with every part, the smallest first."""
     return parse_arms([base, *(f"{arm}+library={name}" for name in reversed(recipes))])
 
 
 def check_curve(plan: Plan) -> None:
-    """See that something of the plan is measured that a curve can show.
+    """Check that the plan measures a score that a curve can show.
 
     Raises:
-        UsageError: nothing is.
+        UsageError: it measures none.
     """
     if not any(spec.partition(":")[0] not in ("retrieval", "work", "diversity") for spec in plan.metrics):
         raise UsageError(

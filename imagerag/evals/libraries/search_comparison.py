@@ -1,9 +1,9 @@
 """Comparison of search methods and encoders on one library: precision, recall, MRR and nDCG.
 
-What the captions say is asked for, and which images show it is told from their words alone, as calibration tells it.
-Ways: by cosine, by cosine and words together (hybrid), by words (BM25), and by cosine with what was found put into a
-reranker's order. Other encoders see the same images, encoded anew in a folder that is gone afterwards; the best of
-each can be joined by their ranks.
+The queries are things that the captions name; matching images are found from the words of the captions alone, as in
+calibration. Methods: cosine, cosine and words together (hybrid), words (BM25), and cosine with a reranker. Other
+encoders encode the same images again, in a temporary folder; the best rankings of several encoders can be merged by
+rank.
 """
 
 from collections.abc import Callable, Sequence
@@ -73,17 +73,17 @@ async def compare_searches(
     seed: int = 0,
     progress: Progress = lambda done, total, what: None,
 ) -> SearchComparison:
-    """Ask a library what its captions say, in every way, and through every encoder.
+    """Search for things that the captions name, with every method and every encoder.
 
     Args:
-        ways: of `WAYS`, or any reranker's spec.
-        encoders: further ones, beside the library's own.
-        rerankers: makes one of a spec.
-        queries: captions asked at most.
-        images: so many of the library's at most, chosen by `seed`; None is all of them.
+        ways: names from `WAYS`, or specs of rerankers.
+        encoders: specs of further encoders, beside the library's own.
+        rerankers: makes the reranker of a spec.
+        queries: maximum number of captions.
+        images: maximum number of the library's images, chosen by `seed`; None is all.
 
     Raises:
-        UsageError: it has no captions to ask with, or there is no such way.
+        UsageError: the library has no captions, or a method is unknown.
     """
     chosen = in_random_order([row.id for row in await library.rows()], seed)[:images]
     rows = await library.rows(chosen)
@@ -123,7 +123,7 @@ def _row(
 
 
 async def _searched(library: Library, text: str, way: Way, rerankers: Callable[[str], Reranker]) -> list[str]:
-    """The ids that one way finds, best first."""
+    """The ids that one method finds, best first."""
     hits: Sequence[Hit]
     if way in ("cosine", "hybrid"):
         hits = await library.search(text, k=DEPTH, filter=Filter(), hybrid=way == "hybrid")
@@ -140,7 +140,7 @@ async def _searched(library: Library, text: str, way: Way, rerankers: Callable[[
 
 
 def joined(lists: Sequence[Sequence[str]]) -> list[str]:
-    """Several rankings as one, by reciprocal rank fusion."""
+    """Merge rankings by reciprocal rank fusion."""
     score: dict[str, float] = {}
     for ranking in lists:
         for rank, one in enumerate(ranking, start=1):

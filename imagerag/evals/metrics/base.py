@@ -14,10 +14,10 @@ DIGITS = 12
 
 @dataclass(frozen=True)
 class Sample:
-    """An answer as metrics see it.
+    """A result, with everything that a metric may use.
 
     Attributes:
-        image: the bytes of the image it gave; None where a run left none or broke.
+        image: the bytes of the result's image; None where the run failed or ended without one.
     """
 
     case: Case
@@ -27,11 +27,11 @@ class Sample:
 
 
 class Metric(Protocol):
-    """Measures one answer at a time.
+    """Scores one result at a time.
 
     Attributes:
-        spec: how it was asked for; part of what decides the results.
-        needs_image: whether it has nothing to say without an image.
+        spec: the spec of the metric; part of the plan.
+        needs_image: whether the metric applies only to results with an image.
     """
 
     @property
@@ -40,14 +40,14 @@ class Metric(Protocol):
     def needs_image(self) -> bool: ...
 
     async def measure(self, sample: Sample) -> Mapping[str, Score]:
-        """Scores by name. None is "does not apply"; an exception is "could not be measured"."""
+        """Compute the scores by name. None means "does not apply"; an exception means "could not be measured"."""
         ...
 
 
 @runtime_checkable
 class AcrossSeeds(Protocol):
-    """Measures all answers of one arm to one case together; every one of them gets the scores."""
+    """Scores all results of one arm for one case together; each of them gets the scores."""
 
     async def across(self, samples: Sequence[Sample]) -> Mapping[str, Score]:
-        """Scores by name, of two samples or more."""
+        """Compute the scores by name, for two or more samples."""
         ...

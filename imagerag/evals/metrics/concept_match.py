@@ -1,8 +1,8 @@
 """Precision and recall of the concepts that a judge names as missing.
 
-Words are compared as what they mean: without case, articles, frame words, plurals and word order, other words for the
-same (grey and gray, disc and circle, and whoever's own) put to one. A named concept is right when it has a word that
-only what is missing has, and none that only the image has.
+Concepts are compared as normalised words: without case, articles, filler words, plurals and word order, and with
+synonyms (grey and gray, disc and circle, and the user's own) mapped to one word. A named concept is right when it has a
+word that only the missing content has, and none that only the image's content has.
 """
 
 import re
@@ -37,10 +37,10 @@ _ALIKE: Final = (
 
 
 def own_synonyms(file: Path) -> dict[str, str]:
-    """One's own words for the same thing: a line each, separated by commas; the first is what all of them mean.
+    """Parse a file of synonyms: one group on each line, separated by commas; the first word stands for the group.
 
     Raises:
-        UsageError: it cannot be read, or a line has one word only.
+        UsageError: the file cannot be read, or a line has only one word.
     """
     try:
         lines = read_regular_text(file.expanduser(), encoding="utf-8-sig").splitlines()
@@ -66,11 +66,11 @@ def words_of(text: str, synonyms: Mapping[str, str] = {}) -> frozenset[str]:
 
 
 def is_right(named: str, missing: str, there: str, synonyms: Mapping[str, str] = {}) -> bool:
-    """Whether a concept that a judge named is what is missing.
+    """Whether a concept that a judge named is missing.
 
     Args:
-        missing: what the prompt asks for and the image lacks.
-        there: what the image shows.
+        missing: content that the prompt asks for and the image lacks.
+        there: content of the image.
     """
     said, lacking, shown = (words_of(text, synonyms) for text in (named, missing, there))
     return bool(said & (lacking - shown)) and not said & (shown - lacking)

@@ -1,7 +1,7 @@
-"""Scores by encoders: does the image fit the prompt (CLIP-T, SigLIP), and look like the real thing (CLIP-I, DINO).
+"""Scores by encoders: similarity of the image with the prompt (CLIP-T, SigLIP) and with real photos (CLIP-I, DINO).
 
-Any open_clip model serves, by name or from a folder; `independent` is the sketch world's second encoder, which neither
-retrieves nor judges. DINO and other image-only models come through timm.
+Any open_clip model can be used, by name or from a folder; `independent` is the sketch world's second encoder, which
+neither retrieves nor judges. DINO and other image-only models are loaded with timm.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ KEPT: Final = 512
 
 
 class ImageEncoder(Protocol):
-    """Images to unit vectors."""
+    """Encodes images as unit vectors."""
 
     async def embed_images(self, images: Sequence[bytes]) -> Any:
         """float32 [len(images), dimension], rows of norm 1."""
@@ -41,7 +41,7 @@ Encoder = TypeVar("Encoder", bound=ImageEncoder)
 
 
 class CachedEncoder:
-    """An encoder with a memory, one image at a time: what else is looked at never changes a vector."""
+    """A caching encoder that encodes one image at a time, so that other images never change a vector."""
 
     def __init__(self, encoder: ImageEncoder) -> None:
         self._encoder = encoder
@@ -61,7 +61,7 @@ class CachedEncoder:
 
 
 class Encoded(Generic[Encoder]):
-    """A metric that compares what an encoder makes of an image."""
+    """Base of metrics that compare vectors of images."""
 
     needs_image = True
 
@@ -83,10 +83,10 @@ class TextScore(Encoded[Embedder]):
 
 
 class RightScore(Encoded[Embedder]):
-    """`right:ENCODER`: whether the image fits the prompt better than every near miss that the case names."""
+    """`right:ENCODER`: whether the image fits the prompt better than every hard negative of the case."""
 
     async def measure(self, sample: Sample) -> Mapping[str, Score]:
-        """True or false; None where the case names no near miss."""
+        """Compute true or false; None where the case has no hard negative."""
         assert sample.image is not None, "it needs one"
         if not sample.case.truth.wrong:
             return {self.spec: None}
@@ -96,10 +96,10 @@ class RightScore(Encoded[Embedder]):
 
 
 class ImageScore(Encoded[ImageEncoder]):
-    """`image:ENCODER` (CLIP-I), `dino:MODEL`: mean cosine of the image with those of the real thing."""
+    """`image:ENCODER` (CLIP-I), `dino:MODEL`: mean cosine of the image with the case's real photos."""
 
     async def measure(self, sample: Sample) -> Mapping[str, Score]:
-        """The mean cosine, in [-1, 1]; None where the case has no real image."""
+        """Compute the mean cosine, in [-1, 1]; None where the case has no real photo."""
         assert sample.image is not None, "it needs one"
         real = await reference_photos(sample)
         if not real:
@@ -110,21 +110,21 @@ class ImageScore(Encoded[ImageEncoder]):
 
 
 class Diversity(Encoded[ImageEncoder]):
-    """`diversity:ENCODER`: how unlike each other the images of a case's seeds are, 1 - mean pairwise cosine."""
+    """`diversity:ENCODER`: 1 - mean pairwise cosine of the images of a case's seeds."""
 
     async def measure(self, sample: Sample) -> Mapping[str, Score]:
-        """Nothing: one image is not diverse."""
+        """No score: diversity needs several images."""
         return {}
 
     async def across(self, samples: Sequence[Sample]) -> Mapping[str, Score]:
-        """In [0, 2]; 0 when all are the same image."""
+        """Compute the diversity, in [0, 2]; 0 when all images are the same."""
         vectors = [await self._cached.encode(sample.image) for sample in samples if sample.image is not None]
         pairs = [float(a @ b) for at, a in enumerate(vectors) for b in vectors[at + 1 :]]
         return {self.spec: round(1 - sum(pairs) / len(pairs), DIGITS)} if pairs else {self.spec: None}
 
 
 async def reference_photos(sample: Sample) -> list[bytes]:
-    """The images of the real thing: the case's own files, or for the sketch world three fresh drawings of it."""
+    """The real photos: the files of the case, or for the sketch world three new drawings."""
     files = [Path(photo.path) for photo in sample.case.truth.images]
     if files:
         return [await asyncio.to_thread(read_regular, file) for file in files]
@@ -134,7 +134,7 @@ async def reference_photos(sample: Sample) -> list[bytes]:
 
 
 def drawn_scene(id: str, data: Mapping[str, Any], side: int = 256) -> bytes:
-    """A fresh drawing of what a sketch case asks for, for people to see."""
+    """A new drawing of the content of a sketch case, for people to see."""
     from imagerag.evals.synthetic_images import SyntheticImage, chance
     from imagerag.tools.sketch.world import Thing, random_scene
 

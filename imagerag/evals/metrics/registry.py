@@ -1,6 +1,6 @@
-"""From a metric's spec to the metric: `NAME` or `NAME:WITH`.
+"""Registry of metrics: specs are `NAME` or `NAME:WITH`.
 
-Metrics of one's own come from `use_metric`, for this process, and from entry points of installed packages in the group
+Custom metrics are registered with `use_metric`, for this process, or by entry points of installed packages in the group
 `imagerag.metrics`: a factory takes the whole spec and returns a `Metric`.
 """
 
@@ -53,14 +53,14 @@ _OWN: Final[dict[str, Factory]] = {}
 
 
 def use_metric(name: str, factory: Factory) -> None:
-    """Put a metric of one's own under a name, for the evaluations of this process.
+    """Register a custom metric under a name, for the evaluations of this process.
 
     Args:
-        name: what its specs begin with, up to a colon: lower-case letters, digits, `-` and `_`.
-        factory: makes the metric of a spec; a class whose `__init__` takes the spec will do.
+        name: the part of its specs before a colon: lower-case letters, digits, `-` and `_`.
+        factory: makes the metric of a spec; for instance a class whose `__init__` takes the spec.
 
     Raises:
-        SpecError: the name is taken or cannot be one, or the factory does not take a spec.
+        SpecError: the name is taken or invalid, or the factory does not take a spec.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
         raise SpecError(f"{name!r} cannot be a metric's name: use lower-case letters, digits, '-' and '_'")
@@ -71,7 +71,7 @@ def use_metric(name: str, factory: Factory) -> None:
 
 
 def kinds() -> dict[str, str]:
-    """Every metric there is, and what it measures: the built-in ones, those put in here, those of packages."""
+    """Name → description of all metrics: built-in, registered, and of installed packages."""
     own = {name: _summary_of(factory) for name, factory in _OWN.items()}
     return {**{point.name: f"from {point.value}" for point in entry_points(group=GROUP)}, **own, **KINDS}
 
@@ -81,10 +81,10 @@ def _summary_of(factory: Factory) -> str:
 
 
 def check_metric(what: str, metric: object) -> Metric:
-    """See that an object is a metric.
+    """Check that an object is a metric.
 
     Raises:
-        SpecError: it lacks something; the message names all of it.
+        SpecError: attributes or methods are missing; the message names all of them.
     """
     check_port(Metric, what, metric)
     if hasattr(metric, "across"):
@@ -113,9 +113,9 @@ class MetricMaker:
     """Makes metrics that share their encoders.
 
     Attributes:
-        judges: the judge specs of the arms: none of them may grade.
-        config: what graders' calls are made under: the journal's mode.
-        graded: what they asked.
+        judges: the judge specs of the arms, which may not grade.
+        config: the config of graders' calls: the cache mode.
+        graded: the calls that graders made.
     """
 
     dependencies: EvalDependencies
@@ -126,15 +126,15 @@ class MetricMaker:
     _cached: dict[str, CachedEncoder] = field(default_factory=dict)
 
     def all(self, specs: Iterable[str | Metric]) -> list[Metric]:
-        """The metrics of these specs; a metric itself is taken as it is.
+        """Make the metrics of these specs; a metric object is returned as it is.
 
         Raises:
-            UsageError: no such metric, an object that is none, or a grader that is a judge of the loop.
+            UsageError: an unknown metric, an object that is no metric, or a grader that is a judge of the loop.
         """
         return [self.one(spec.strip()) if isinstance(spec, str) else check_metric("metric", spec) for spec in specs]
 
     def one(self, spec: str) -> Metric:
-        """The metric of one spec."""
+        """Make the metric of one spec."""
         name, _, given = spec.partition(":")
         known: dict[str, Callable[[], Metric]] = {
             "text": lambda: TextScore(spec, self._embedder(given), self._cached_encoder(given)),
@@ -177,14 +177,15 @@ class MetricMaker:
 
 
 def independent_encoder() -> Embedder:
-    """The sketch world's second encoder: of another seed and architecture than the one that retrieves and judges."""
+    """The sketch world's second encoder: its seed and architecture differ from those of the encoder that retrieves and
+    judges."""
     from imagerag.tools.embedders.openclip import OpenClipEmbedder
 
     return DeterministicEmbedder(OpenClipEmbedder(f"local-dir:{INDEPENDENT}", spec="independent"))
 
 
 def _full(spec: str) -> str:
-    """An embedder spec; a bare `NAME/TAG` is open_clip's."""
+    """The full embedder spec; a bare `NAME/TAG` is one of open_clip."""
     from imagerag.tools.registry import has_provider
 
     return spec if has_provider("embedder", spec.partition(":")[0].lower()) else f"open_clip:{spec}"

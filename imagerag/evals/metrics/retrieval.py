@@ -17,10 +17,10 @@ KEYS: Final = ("label", "class", "species", "category")
 
 
 class RetrievalScore:
-    """`retrieval`: over the labels that the case names.
+    """`retrieval`: scores over the labels of the case.
 
-    An image shows a label when its caption, a tag, its class in the metadata or the folder it came from says so, case
-    and punctuation aside. For each label the best of the run's searches counts.
+    An image shows a label when its caption, a tag, its class in the metadata or its source folder contains the label,
+    without regard to case and punctuation. For each label the best of the run's searches counts.
 
     Scores: `retrieval.precision@1` and `@k` (share of the first candidates that show the label),
     `retrieval.recall@1` and `@k` (share of the labels with a hit), `retrieval.mrr`, `retrieval.ndcg`, and
@@ -31,7 +31,7 @@ class RetrievalScore:
     needs_image = False
 
     async def measure(self, sample: Sample) -> Mapping[str, Score]:
-        """Nothing for an arm that did not search, and for a case that names no labels."""
+        """Compute the scores; none for an arm that did not search or a case without labels."""
         labels, searches = sample.case.truth.labels, sample.result.searches
         if not labels or not searches:
             return {}
@@ -58,7 +58,7 @@ class RetrievalScore:
 
 
 def rank_of(label: str, candidates: Sequence[Candidate], names: Mapping[str, Set[str]]) -> float:
-    """The place of the first candidate that shows a label, from 1; infinite when none does."""
+    """The rank of the first candidate that shows a label, from 1; infinite when none does."""
     wanted = folded(label)
     places = (at for at, one in enumerate(candidates, start=1) if wanted in names[one.image.sha256])
     return float(next(places, float("inf")))
@@ -102,7 +102,7 @@ def row_names(row: ImageRecord) -> frozenset[str]:
 
 
 def folded(text: str) -> str:
-    """A name without case, punctuation, leading numbers (as in `001.Black_footed_Albatross`) or article."""
+    """Normalise a name: without case, punctuation, leading numbers (as in `001.Black_footed_Albatross`) and article."""
     bare = re.sub(r"^\d+[._]\s*", "", text.casefold())
     words = re.findall(r"\w+", bare.replace("_", " "))
     return " ".join(words[1:] if words[:1] in (["a"], ["an"], ["the"]) else words)

@@ -1,10 +1,10 @@
-"""Scores by a model that reads and looks: the probability of a yes (VQAScore), and marks (GPTScore, DreamBench++).
+"""Scores by a vision-language model: the probability of a yes (VQAScore), and grades (GPTScore, DreamBench++).
 
-The model that grades is never the judge of the loop: a loop that is graded by its own judge is graded on how well it
-pleases it.
+The grading model is never the judge of the loop: that grade would only measure how well the loop satisfies its own
+judge.
 
-VQAScore: Lin et al., "Evaluating Text-to-Visual Generation with Image-to-Text Generation" (2024). Marks from 0 to 4:
-Peng et al., "DreamBench++" (2024). The wording is our own.
+VQAScore: Lin et al., "Evaluating Text-to-Visual Generation with Image-to-Text Generation" (2024). Grades from 0 to 4:
+Peng et al., "DreamBench++" (2024). The prompts are imagerag's own.
 """
 
 import math
@@ -50,19 +50,19 @@ TOP: Final = 20
 
 @dataclass(frozen=True, kw_only=True)
 class YesProbability(ModelResponse):
-    """The probability of yes, of yes and no, in [0, 1]."""
+    """P(yes) / (P(yes) + P(no)), in [0, 1]."""
 
     yes: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextScorer(ModelResponse):
-    """A grader's words, in `raw`."""
+    """The raw response of a grader, in `raw`."""
 
 
 @dataclass
 class GradingCalls:
-    """The calls of graders, by the run that they graded: they count for the budget.
+    """The calls of graders by graded run; they count towards the budget.
 
     Attributes:
         calls: run id → the callers of its gradings.
@@ -86,7 +86,7 @@ class GradingCalls:
 
 @dataclass
 class _Grader:
-    """Base of both kinds of grading; the grader must not be the judge of the loop.
+    """Base of both grading metrics; the grader must not be a judge of the loop.
 
     Raises:
         UsageError: the grader is a judge of the loop.
@@ -131,7 +131,7 @@ class _Grader:
 
 
 def _model_of(spec: BackendSpec) -> tuple[str, str, str]:
-    """The model that a spec names, whatever its spelling: with or without the provider's address or a last slash."""
+    """The model of a spec, in one spelling: without the provider's default address and a trailing slash."""
     url = (spec.base_url or "").rstrip("/").lower()
     return spec.provider.lower(), spec.model, "" if url == "https://api.openai.com/v1" else url
 
@@ -172,7 +172,7 @@ class VqaScore(_Grader):
             {"type": "image_url", "image_url": {"url": url}},
             {"type": "text", "text": neutralised(words)},
         ]
-        client = self._account.client(identity, TIMEOUT_S)  # the event loop's own, not to be closed
+        client = self._account.client(identity, TIMEOUT_S)  # shared by the event loop, so not closed here
         try:
             answer = await client.chat.completions.create(
                 model=self._model,
@@ -193,10 +193,10 @@ class VqaScore(_Grader):
 
 
 def chance_of_yes(identity: str, choice: Any) -> float:
-    """P(yes) / (P(yes) + P(no)) over the first token's alternatives, whatever their case and spaces.
+    """P(yes) / (P(yes) + P(no)) over the first token's alternatives, ignoring case and spaces.
 
     Raises:
-        JudgeReplyError: no log probabilities, or neither word among them.
+        JudgeReplyError: there are no log probabilities, or neither word is among them.
     """
     given = choice.logprobs.content if choice.logprobs else None
     said = choice.message.content or ""
@@ -220,7 +220,7 @@ def chance_of_yes(identity: str, choice: Any) -> float:
 
 
 class GradeScore(_Grader):
-    """`grade:JUDGE`: marks from 0 to 4 by a vision-language model, given as a share of 4."""
+    """`grade:JUDGE`: grade from 0 to 4 by a vision-language model, divided by 4."""
 
     async def measure(self, sample: Sample) -> Mapping[str, Score]:
         """In [0, 1]."""

@@ -18,7 +18,7 @@ MOST: Final = 2000
 
 
 def main_score(summary: Mapping[str, Any]) -> str | None:
-    """The score that plots show."""
+    """The metric that plots show."""
     named = sorted(quality(summary), key=lambda name: name.endswith(MARK))
     wanted = ("right", "text", "vqa", "grade", "image", "dino")
     ranked = [name for kind in wanted for name in named if name.startswith(f"{kind}:")]
@@ -26,13 +26,13 @@ def main_score(summary: Mapping[str, Any]) -> str | None:
 
 
 def graded_score(summary: Mapping[str, Any]) -> str | None:
-    """The score that clouds show: one with more than two values, where there is one."""
+    """The metric that scatter plots show: one with more than two values, if there is one."""
     numbers = {name: metric for name, metric in summary["metrics"].items() if metric["kind"] == "score"}
     return main_score({**summary, "metrics": numbers})
 
 
 def figures(plan: Plan, summary: Mapping[str, Any], results: Iterable[Result]) -> dict[str, Plot]:
-    """File name → plot; those there is something for."""
+    """File name → plot, for all plots that have data."""
     score = main_score(summary)
     if score is None:
         return {}
@@ -49,7 +49,7 @@ def figures(plan: Plan, summary: Mapping[str, Any], results: Iterable[Result]) -
 
 
 def library_size(plan: Plan, summary: Mapping[str, Any], score: str) -> Plot | None:
-    """Score against the size of the library, for arms that differ in nothing else; the first arm as a dashed line."""
+    """Plot the score against the library size, for arms that differ in nothing else; the first arm is a dashed line."""
     found = summary["metrics"][score]["arms"]
     groups: dict[str, list[Point]] = {}
     for arm in plan.arms:
@@ -102,7 +102,7 @@ def similarity_gain(tally: Aggregator, summary: Mapping[str, Any], score: str) -
 
 
 def cost_score(summary: Mapping[str, Any], score: str) -> Plot | None:
-    """Score against what an answer cost: US dollars where prices are known and not nothing, else model calls."""
+    """Plot the score against the cost of a result: US dollars where prices are known and not 0, else model calls."""
     found = summary["metrics"][score]["arms"]
     for name, label in (("cost_usd", "US dollars per answer"), ("calls", "model calls per answer")):
         costs = summary["metrics"].get(name, {}).get("arms", {})

@@ -1,7 +1,7 @@
-"""The gallery: one HTML page with every case, all arms side by side; needs no network and no other file.
+"""The gallery: one self-contained HTML page with every case, all arms side by side.
 
-Images are small WebP copies inside of the page, each once, however many arms show it. Everything that came from
-models, captions or files is escaped, and the page's own script never makes markup from it.
+Images are embedded as small WebP copies, each once, even if several arms show it. All text from models, captions or
+files is escaped, and the page's script never builds markup from it.
 """
 
 import base64
@@ -27,11 +27,11 @@ def gallery(
     load_bytes: Callable[[str], bytes | None],
     plots: Iterable[str],
 ) -> str:
-    """The page.
+    """Render the page.
 
     Args:
-        results: in order, the arms of a case and seed one after the other.
-        load_bytes: the bytes of an image of the evaluation or its library; None where it is lost.
+        results: the results in order, the arms of a case and seed in succession.
+        load_bytes: returns the bytes of an image of the evaluation or its library; None where it is missing.
         plots: SVG elements.
     """
     thumbnails: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""The tables of ImageRAG (Shalev-Arkushin et al., ICLR 2026), laid out as there: rows, columns, parts, what is bold.
+"""The tables of ImageRAG (Shalev-Arkushin et al., ICLR 2026) in the paper's layout: rows, columns, parts, bold cells.
 
 | table | rows | columns |
 |---|---|---|
@@ -9,9 +9,9 @@
 | 5 | as 2, without other methods | per data set: CLIP-T, CLIP-I |
 | 6, 7 | per generator: ImageRAG with one library and another | as 2 |
 
-A data set is an evaluation: one alone fills the columns of one. Which arm goes into which row is told by what the arm
-does, never by its name. A table is made when what it compares was run and one of its scores measured; what fills a
-column, and which columns nothing filled, is said below it.
+A data set is an evaluation; a single one fills the columns of one data set. The settings of an arm, never its name,
+decide its row. A table is made when the arms that it compares were run and one of its scores was measured. A note below
+the table names the metric of each column and the empty columns.
 """
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -85,7 +85,7 @@ def _note(sets: Sequence[MethodScores], columns: Sequence[MetricColumn], ways: S
 
 
 def _settings(sets: Sequence[MethodScores], ways: Sequence[Method]) -> str:
-    """The settings of the rows that searched."""
+    """The settings of the rows that search."""
     notes: dict[str, None] = {}
     for data in sets:
         for way in ways:
@@ -100,7 +100,7 @@ def _by_score(
     columns: Sequence[MetricColumn], rows: Sequence[tuple[str, str, Method]],
     *, digits: int = 3, spread: bool = True,
 ) -> Iterator[PaperTable]:  # fmt: skip
-    """A table with (label, part, way) as rows, and every data set's scores as columns, if there is any."""
+    """A table with (label, part, method) as rows and the scores of every data set as columns, if there are any."""
     made = tuple(
         TableRow(label, part, tuple(
             _cell(data.score(way, column), (part, data.name, column.name), digits, spread)
@@ -167,7 +167,7 @@ def ablations(sets: Sequence[MethodScores]) -> Iterator[PaperTable]:
 
 
 def rerankers(sets: Sequence[MethodScores]) -> Iterator[PaperTable]:
-    """Table 4: the order that references are taken in."""
+    """Table 4: the order in which references are chosen."""
     for name in _generators(sets):
         found = dict.fromkeys(
             way for data in sets for way in data.ways

@@ -1,4 +1,4 @@
-"""Evaluations as the paper's tables see them: data sets, arms as rows, scores as columns."""
+"""Evaluations as input of the paper's tables: data sets, methods as rows, scores as columns."""
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
@@ -18,7 +18,8 @@ ABLATION: Final = {
 
 
 class Method(NamedTuple):
-    """The method of an arm decides its row: generator, procedure, library, reranker; "" is the evaluation's."""
+    """The method of an arm, which decides its row: generator, procedure, library, reranker; "" is the evaluation's
+    own."""
 
     generator: str
     does: str
@@ -28,7 +29,7 @@ class Method(NamedTuple):
 
 @dataclass(frozen=True)
 class MethodScores:
-    """An evaluation: a data set in the paper's words."""
+    """The scores of an evaluation, which is a data set of the paper's tables."""
 
     name: str
     plan: Plan
@@ -36,7 +37,7 @@ class MethodScores:
 
     @cached_property
     def ways(self) -> dict[Method, str]:
-        """Each way's first arm; arms that differ from the others in anything else have no place in these tables."""
+        """Method → its first arm. Arms that differ in any other setting are left out of these tables."""
         found: dict[Method, str] = {}
         for arm in self.plan.arms:
             if (way := self._way(arm)) is not None:
@@ -75,7 +76,7 @@ class MethodScores:
 
 
 class MetricColumn(NamedTuple):
-    """A column: what it is called, and which metrics can fill it."""
+    """A column: its heading, and the metrics that can fill it."""
 
     name: str
     fits: Callable[[str], bool]
@@ -95,7 +96,7 @@ TEXT_AND_IMAGE: Final = (MetricColumn("CLIP-T", _kind("text")), MetricColumn("CL
 
 
 class Cell(NamedTuple):
-    """A figure, and what it is compared with: the best among those of the same `among` is bold."""
+    """A value and its comparison group: the best value of the same `among` is bold."""
 
     value: float | None
     text: str
@@ -103,7 +104,7 @@ class Cell(NamedTuple):
 
 
 class TableRow(NamedTuple):
-    """A line of a table; where `part` changes, a rule is drawn."""
+    """A row of a table; a rule is drawn where `part` changes."""
 
     label: str
     part: str
@@ -112,11 +113,11 @@ class TableRow(NamedTuple):
 
 @dataclass(frozen=True)
 class PaperTable:
-    """A table ready to be written.
+    """A table, ready to write.
 
     Attributes:
-        groups: what stands above the columns, and above how many of them.
-        note: what filled the columns, and what is missing.
+        groups: headings above the columns, and the number of columns below each.
+        note: the metrics of the columns, and the missing ones.
     """
 
     number: int
@@ -132,7 +133,7 @@ class PaperTable:
         return f"{self.title} (as ImageRAG's table {self.number})"
 
     def marked(self, bold: str) -> list[list[str]]:
-        """Label and cells of every row, the best in bold."""
+        """Label and cells of every row, the best marked as bold."""
         return [
             [row.label, *(bold.format(c.text) if self._best(c) else c.text for c in row.cells)] for row in self.rows
         ]

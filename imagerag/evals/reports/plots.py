@@ -1,7 +1,7 @@
-"""Plots as SVG by matplotlib, which comes with the extra `evals`: points with error bars, lines, a dashed base.
+"""SVG plots by matplotlib (extra `evals`): points with error bars, lines, a dashed baseline.
 
-The background is transparent. Text and axes are dark grey, or light grey under a dark colour scheme, inline in a page
-and in an `img` alike.
+The background is transparent. Text and axes are dark grey, or light grey under a dark colour scheme, both inline in a
+page and in an `img`.
 """
 
 import io
@@ -29,7 +29,7 @@ _COUNTED: Final = re.compile(r".*_\d+")
 
 @dataclass(frozen=True)
 class Point:
-    """A point, with the half length of its error bar and a label that shows when one points at it."""
+    """A point, with half the length of its error bar and a label that shows on hover."""
 
     x: float
     y: float
@@ -42,9 +42,9 @@ class Plot:
     """A plot.
 
     Attributes:
-        series: name → points; more than one point are joined where `joined`.
-        base: a value of y that gets a dashed line, and what it is called.
-        logarithmic: of x.
+        series: name → points; they are connected by a line where `joined`.
+        base: a value of y for a dashed line, and its label.
+        logarithmic: whether the x axis is logarithmic.
     """
 
     title: str
@@ -56,7 +56,7 @@ class Plot:
     logarithmic: bool = False
 
     def svg(self) -> str:
-        """The plot as one SVG element, the same bytes for the same plot.
+        """Render the plot as one SVG element; the same plot gives the same bytes.
 
         Raises:
             MissingExtraError: matplotlib is not installed.
@@ -82,7 +82,7 @@ class Plot:
         for number, (name, points) in enumerate(self._sorted().items()):
             colour, mark = PALETTE[number % len(PALETTE)], MARKS[(number + number // len(PALETTE)) % len(MARKS)]
             x, y, errors = [p.x for p in points], [p.y for p in points], [p.error for p in points]
-            # The blank: matplotlib leaves out of a legend what begins with "_".
+            # The leading blank: matplotlib omits labels from a legend that begin with "_".
             drawn = axes.errorbar(
                 x, y, yerr=errors if any(errors) else None, label=f" {name}", color=colour, marker=mark,
                 markersize=6, linestyle="-" if self.joined else "", linewidth=1.8, elinewidth=1.4,
@@ -106,7 +106,7 @@ class Plot:
         return {name: sorted(points, key=lambda p: p.x) for name, points in self.series.items()}
 
     def _finished(self, text: str) -> str:
-        """The element alone, with a name, labels of its points, and the page's colour instead of a fixed one."""
+        """The bare SVG element, with a name, labels of its points, and the page's colour instead of a fixed one."""
         for prefix, space in (("", SVG[1:-1]), ("xlink", "http://www.w3.org/1999/xlink")):
             ElementTree.register_namespace(prefix, space)
         root = ElementTree.fromstring(text)
@@ -119,7 +119,7 @@ class Plot:
                     point.label or f"{name}: {point.x:g}, {score(point.y)}"
                 )
         for element in root.iter():
-            # The names that matplotlib counts up are the same in every plot, and a page holds several.
+            # matplotlib numbers ids from the same start in every plot, and a page holds several plots.
             if _COUNTED.fullmatch(element.get("id", "")) or element.get("id", "").startswith("series-"):
                 del element.attrib["id"]
         root.attrib |= {"class": "plot", "role": "img", "aria-label": self.title}

@@ -1,4 +1,4 @@
-"""Tables of an evaluation, in Markdown, LaTeX and for the terminal: all that was measured, arm by arm.
+"""Tables of an evaluation by arm, in Markdown, LaTeX, CSV and for the terminal.
 
 | table | |
 |---|---|
@@ -11,7 +11,7 @@
 | searches | what the library's searches found |
 | work | what an answer took |
 
-Those that are laid out as in the ImageRAG paper are made in `paper` and written here.
+The tables in the layout of the ImageRAG paper are made in `paper_layouts` and written here.
 """
 
 import csv
@@ -41,12 +41,12 @@ def scores(summary: Mapping[str, Any], *, bold: str = "**{}**", plus: str = "±"
 
 
 def quality(summary: Mapping[str, Any]) -> list[str]:
-    """The metrics that say how good an answer is, and not what was done for it."""
+    """The metrics of quality, without those of searches and work."""
     return [name for name in summary["metrics"] if name not in WORK and not name.startswith(SEARCHES)]
 
 
 def searches(summary: Mapping[str, Any], *, bold: str = "**{}**") -> Rows:
-    """The same for what the library's searches found."""
+    """The same for the metrics of the library's searches."""
     there = [name for name in summary["metrics"] if name.startswith(SEARCHES)]
     return _scored(summary, there, bold, "±", searched=True) if there else []
 
@@ -99,7 +99,7 @@ def differences(summary: Mapping[str, Any]) -> Rows:
 
 
 def endings(summary: Mapping[str, Any]) -> Rows:
-    """A row per arm: how its cases ended. Every case is in here, also those that broke."""
+    """A row per arm: how its cases ended, including failed cases."""
     names = list(next(iter(summary["arms"].values()))["statuses"])
     rows = [["arm", "n", *(CASES.get(name, name) for name in names)]]
     for arm, entry in summary["arms"].items():
@@ -108,7 +108,7 @@ def endings(summary: Mapping[str, Any]) -> Rows:
 
 
 def work(summary: Mapping[str, Any]) -> Rows:
-    """A row per arm: calls, cost, searches and redrawings per answer."""
+    """A row per arm: calls, cost, searches and regenerations per result."""
     there = [name for name in WORK if name in summary["metrics"]]
     rows = [["arm", *(name.replace("_", " ") for name in there)]]
     rows += [[arm, *(_value(summary["metrics"][name]["arms"].get(arm)) for name in there)] for arm in summary["arms"]]
@@ -127,7 +127,7 @@ def by_tag(summary: Mapping[str, Any], metric: str) -> Rows:
 
 
 def settings(summary: Mapping[str, Any]) -> Rows:
-    """A row per arm: what it was run with; a column for what differs from arm to arm, or is always worth saying."""
+    """A row per arm: its settings; a column for each setting that differs between arms or is always shown."""
     by_arm = {arm: found.get("settings") or {} for arm, found in summary["arms"].items()}
     names = [name for name in SETTINGS if any(one.get(name) is not None for one in by_arm.values())]
     rows = [["arm", *(name.replace("_", " ") for name in names)]]
@@ -138,7 +138,7 @@ def settings(summary: Mapping[str, Any]) -> Rows:
 
 
 def by_size(summary: Mapping[str, Any], metric: str) -> Rows:
-    """A row per library of a known size, the smallest first: what an arm gained with it over the first arm."""
+    """A row per library of a known size, the smallest first: an arm's gain with it over the first arm."""
     found = summary["differences"].get(metric, {})
     sized = [
         (entry["settings"]["library_size"], arm)
@@ -155,7 +155,7 @@ def by_size(summary: Mapping[str, Any], metric: str) -> Rows:
 
 
 def all_tables(summary: Mapping[str, Any], *, bold: str = "**{}**") -> Iterable[tuple[str, Rows]]:
-    """(title, rows) of every table there is something for."""
+    """(title, rows) of every table with data."""
     if summary.get("checks"):
         checks = CheckSummary.model_validate(summary["checks"])
         failed = counted(len(checks.failures), "failure")
@@ -182,7 +182,7 @@ def all_tables(summary: Mapping[str, Any], *, bold: str = "**{}**") -> Iterable[
 
 
 def markdown(summary: Mapping[str, Any], paper: Iterable[PaperTable] = ()) -> str:
-    """The whole report as Markdown, the paper's tables at its end."""
+    """The whole report as Markdown, with the paper's tables at the end."""
     suite = summary["suite"]
     heading = (
         f"{summary['cases']} cases, {summary['results']} results. Suite `{suite['hash'][:16]}`. "
@@ -199,7 +199,7 @@ def markdown(summary: Mapping[str, Any], paper: Iterable[PaperTable] = ()) -> st
 
 
 def markdown_sheets(sheets: Iterable[PaperTable]) -> str:
-    """The paper's tables in Markdown, which has one line of headings: what stands above columns is put before each."""
+    """The paper's tables in Markdown. It has only one heading row, so the group heading is put before each column's."""
     lines: list[str] = []
     for sheet in sheets:
         above = [name for name, wide in sheet.groups for _ in range(wide)]
@@ -214,7 +214,7 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def latex(summary: Mapping[str, Any], paper: Iterable[PaperTable] = ()) -> str:
-    """Every table as a LaTeX `table` with booktabs' rules, the paper's at the end."""
+    """Every table as a LaTeX `table` with booktabs' rules, with the paper's tables at the end."""
     parts, legend = ["% Needs \\usepackage{booktabs}"], explanation(list(summary["metrics"]))
     for title, rows in all_tables(summary, bold="\x02{}\x03"):
         note = legend if explanation(rows[0]) or any(explanation(row[:1]) for row in rows) else ""

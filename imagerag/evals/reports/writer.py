@@ -26,10 +26,10 @@ Images = Callable[[str], bytes | None]
 
 
 def read_summary(folder: Path) -> Mapping[str, Any]:
-    """The summary in a folder.
+    """Read the summary of a folder.
 
     Raises:
-        UsageError: there is none.
+        UsageError: the folder has no summary.
     """
     try:
         read: Mapping[str, Any] = json.loads(read_regular_text(folder / SUMMARY))
@@ -39,11 +39,11 @@ def read_summary(folder: Path) -> Mapping[str, Any]:
 
 
 def write_reports(folder: Path, image: Images | None = None) -> list[Path]:
-    """Write the reports; which files. Plots are left out where matplotlib is not installed.
+    """Write the reports, and return their paths. Plots are left out where matplotlib is not installed.
 
     Args:
-        image: the bytes of an image by its SHA-256; by default those that the evaluation keeps itself, which leaves
-            out the library's own.
+        image: returns the bytes of an image by its SHA-256; by default only the images stored with the evaluation,
+            without the library's.
     """
     summary, plan = read_summary(folder), Plan.read(folder)
     drawable = figures(plan, summary, read_results(folder / RESULTS)) if is_installed("matplotlib") else {}
@@ -66,10 +66,10 @@ PAPER: Final = ("paper.md", "paper.tex")
 
 
 def write_paper(folders: Sequence[Path], target: Path) -> list[Path]:
-    """Write the paper's tables with every evaluation as a data set; which files.
+    """Write the paper's tables, with every evaluation as a data set, and return their paths.
 
     Raises:
-        UsageError: a folder holds no finished evaluation, or they fill no table.
+        UsageError: a folder holds no finished evaluation, or the evaluations fill no table.
     """
     read = [(folder, Plan.read(folder), read_summary(folder)) for folder in folders]
     names = Counter(plan.suite.name for _, plan, _ in read)
@@ -91,7 +91,7 @@ def write_paper(folders: Sequence[Path], target: Path) -> list[Path]:
 
 
 def stored_images(folder: Path) -> Images:
-    """The images that an evaluation keeps in its own home."""
+    """The images that an evaluation stores in its own home."""
     blobs = folder / "home" / "blobs"
 
     def read(sha256: str) -> bytes | None:

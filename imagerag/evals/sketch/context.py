@@ -1,4 +1,4 @@
-"""The context of a section's checks: the product's own parts, number of cases, stored checks, and progress."""
+"""The context of a section's checks: dependencies, number of cases, stored checks, and progress."""
 
 from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
@@ -20,10 +20,10 @@ class CheckContext:
     """One section in progress.
 
     Attributes:
-        dependencies: makes the parts as the product does; its home is the evaluation's own folder.
+        dependencies: makes backends and libraries as in the product; its home is the evaluation's own folder.
         checks: sections and number of cases.
         setup: the backends, and the config of the loop.
-        done: ids that are not checked again.
+        done: ids of stored checks, which are not made again.
         stop_reason: returns the reason why the budget is spent; empty while it is not.
         progress: called after every step.
     """
@@ -45,7 +45,7 @@ class CheckContext:
 
     @property
     def seed(self) -> int:
-        """Decides every case."""
+        """The seed of all cases."""
         return self.checks.seed
 
     @property
@@ -59,22 +59,22 @@ class CheckContext:
         return self.dependencies.judge(self.setup.judge)
 
     async def new_library(self, name: str) -> Library:
-        """An empty library with the encoder under test, as runs find it; what an earlier try left is removed."""
+        """Make an empty library with the encoder under test, as runs use it; a library of an earlier try is removed."""
         self.remove_library(name)
         library = await Library.create_or_open(self.dependencies.home, name, self.embedder)
         self.dependencies.use("library", name, library)
         return library
 
     def remove_library(self, name: str) -> None:
-        """Remove a library of the checks, if it is there: large ones are not kept."""
+        """Remove a library of the checks, if it exists: large ones are not kept."""
         if name in list_libraries(self.dependencies.home):
             remove(self.dependencies.home, name)
 
     def wants(self, id: str) -> bool:
-        """Whether a case is still to be checked.
+        """Whether a case must still be checked.
 
         Raises:
-            BudgetExceededError: it is, and the budget is spent.
+            BudgetExceededError: it must, and the budget is spent.
         """
         if id in self.done:
             return False
@@ -83,19 +83,19 @@ class CheckContext:
         return True
 
     def wants_any(self, ids: Iterable[str]) -> bool:
-        """Whether any of these cases is still to be checked; asked before costly work that they share.
+        """Whether any of these cases must still be checked; called before costly work that they share.
 
         Raises:
-            BudgetExceededError: one is, and the budget is spent.
+            BudgetExceededError: one must, and the budget is spent.
         """
         return any(map(self.wants, ids))
 
     def begin(self, section: str, total: int) -> None:
-        """Begin a section of so many steps."""
+        """Begin a section with a number of steps."""
         self._section, self._steps, self._total = section, 0, total
         self.progress(0, total, section)
 
     def step(self, steps: int = 1) -> None:
-        """Count so many more steps as done."""
+        """Count a number of steps as done."""
         self._steps += steps
         self.progress(self._steps, self._total, self._section)

@@ -27,7 +27,7 @@ async def judge_answer(judge: Judge, id: str, question: Question) -> Check:
     metrics = (right,) if question.missing is None else (right, names)
     try:
         answer = await ask(judge, question.for_judge(kind), mode="fused")
-    except Exception as error:  # a fault of the judge itself: one request that cost nothing, as in a run
+    except Exception as error:  # an error inside the judge counts as one request at no cost, as in a run
         return unscored_check(id, question.prompt, metrics, error, calls=1)
     used: Any = {"calls": answer.calls, "cost_usd": answer.cost_usd}
     if answer.error is not None:

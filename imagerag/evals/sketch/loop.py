@@ -48,7 +48,7 @@ class Prompt:
 
     @property
     def text(self) -> str:
-        """In canonical words."""
+        """The prompt in canonical words."""
         return caption_text(self.things, self.background)
 
 
@@ -57,10 +57,10 @@ class World:
     """The things of one evaluation.
 
     Attributes:
-        held: unknown to the generator, and shown by the library.
-        absent: unknown to the generator, and not in the library.
-        known: known to the generator.
-        extra: known things that the library holds all the same.
+        held: things unknown to the generator that the library shows.
+        absent: things unknown to the generator that are not in the library.
+        known: things known to the generator.
+        extra: known things that the library also holds.
     """
 
     held: tuple[Thing, ...]
@@ -70,7 +70,7 @@ class World:
 
     @classmethod
     def of(cls, seed: int, cases: int) -> "World":
-        """Up to half of the unknown things are held, so that the absent ones have hard negatives all around."""
+        """Put up to half of the unknown things into the library, so that every absent one has hard negatives in it."""
         things = all_things()
         chance(seed, "loop things").shuffle(things)
         unknown = [thing for thing in things if not generator_knows(thing)]
@@ -80,12 +80,12 @@ class World:
 
 
 def generator_knows(thing: Thing) -> bool:
-    """Whether the generator draws it right without a reference."""
+    """Whether the generator draws a thing correctly without a reference."""
     return thing.shape in KNOWN_SHAPES and thing.pattern in KNOWN_PATTERNS
 
 
 def prompts(seed: int, cases: int, world: World) -> list[Prompt]:
-    """Prompts of every kind: a thing alone, with a known thing, or on a background; some held ones come in pairs."""
+    """Prompts of every kind: a thing alone, with a known thing, or on a background; some have two held things."""
     found: list[Prompt] = []
     for kind in KINDS:
         rng = chance(seed, "loop", kind)
@@ -126,10 +126,10 @@ async def check_loop(context: CheckContext) -> AsyncIterator[Check]:
 
 
 async def run(context: CheckContext, id: str, prompt: Prompt, shown: dict[str, Scene]) -> Check:
-    """Run the graph once, with a seed of its own, and score how it ended.
+    """Run the graph once, with its own seed, and score its outcome.
 
     Args:
-        shown: what the library's images really show, by id.
+        shown: id → true content of the library's images.
     """
     config = context.setup.config.model_copy(update={"seed": int(id[-4:])})
     setup = context.setup.model_copy(update={"library": LIBRARY, "config": config})
@@ -174,10 +174,10 @@ def scored(id: str, prompt: Prompt, record: RunRecord, shown: dict[str, Scene]) 
 
 
 def image_errors(prompt: Prompt, record: RunRecord, shown: dict[str, Scene]) -> list[str]:
-    """The certain errors in a run's image, by the references that it was drawn with alone.
+    """The certain errors in a run's image, derived from its references alone.
 
-    A thing that the generator does not know is right only when a reference that shows it was sent for it, and a
-    reference that shows something else spoils its place. Known things are drawn right.
+    An unknown thing is drawn correctly only with a reference that shows it; a reference that shows something else
+    spoils it. Known things are drawn correctly.
     """
     sent = [
         (things_in_text(reference.concept), shown[reference.image.sha256].things) for reference in record.references
@@ -192,6 +192,6 @@ def image_errors(prompt: Prompt, record: RunRecord, shown: dict[str, Scene]) -> 
         f"{caption_text([thing])} was drawn from an image of {caption_text(things)}"
         for stands_for, things in sent
         for thing in stands_for
-        # A reference for several things is shared out by the generator; one for a single thing takes its place.
+        # The generator distributes a reference for several things among them; a reference for one thing replaces it.
         if len(stands_for) == 1 and thing in prompt.things and thing not in things and generator_knows(thing)
     ]

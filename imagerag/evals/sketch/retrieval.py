@@ -47,7 +47,7 @@ def _pair_id(at: int) -> str:
 
 
 def grid(context: CheckContext) -> list[Thing]:
-    """The things of the grid: all 1,152 from 192 cases on, six for every case below."""
+    """The things of the grid: all 1,152 from 192 cases on, else six for every case."""
     things = all_things()
     count = 6 * context.cases
     return things if count >= len(things) else chance(context.seed, "grid things").sample(things, count)
@@ -60,7 +60,7 @@ async def _grid(context: CheckContext, things: Sequence[Thing]) -> list[Check]:
     images = [SyntheticImage.of(random_scene(rng, (thing,)), SIDE).data for thing in things]
     shown = await vectors(context.embedder.embed_images, images, context.step)
     embedded = await vectors(context.embedder.embed_texts, [describe(thing) for thing in things], context.step)
-    # An image that could not be embedded is in nobody's way, and fails only its own case.
+    # An image that could not be embedded fails only its own case.
     nothing = np.zeros(context.embedder.identity.dimension, np.float32)
     gallery = np.stack([nothing if isinstance(vector, Exception) else vector for vector in shown])
     return [_ranked(at, things, text, shown[at], gallery) for at, text in enumerate(embedded)]
@@ -81,7 +81,7 @@ def _ranked(at: int, things: Sequence[Thing], text: "Found", shown: "Found", gal
 
 
 async def _pairs(context: CheckContext, count: int) -> list[Check]:
-    """Two-thing scenes against the same scene with one word exchanged between the things."""
+    """Scenes of two things, each paired with the same scene in which the things have exchanged one word."""
     rng = chance(context.seed, "swapped")
     names = [tuple(WORDS)[at % len(WORDS)] for at in range(count)]
     sides = [things for name in names for things in swapped(rng, name)]
@@ -96,7 +96,7 @@ async def _pairs(context: CheckContext, count: int) -> list[Check]:
 
 
 def _pair_check(id: str, name: str, sides: Sequence[tuple[Thing, Thing]], found: "Sequence[Found]") -> Check:
-    """Score one pair: right when each of the two images is nearer to its own text than to the other's."""
+    """Score one pair: a hit when each image is nearer to its own text than to the other's."""
     metrics = ("retrieval.swapped", f"retrieval.swapped.{name}")
     words = f"{caption_text(sides[0])} | {caption_text(sides[1])}"
     for vector in found:

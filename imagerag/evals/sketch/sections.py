@@ -1,7 +1,7 @@
 """Sections of the sketch suite that check the product's parts one by one, and the targets of their figures.
 
 `retrieval` checks the encoder, `judge` the judge, `loop` the whole graph, `threshold` calibration: each as a run uses
-them, on cases none of which was trained on. About six minutes of processor time with the defaults.
+it, on cases that are not in the training data. With the defaults it takes about six minutes of processor time.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping

@@ -1,11 +1,11 @@
 """Section `threshold`: checks of the calibrated threshold, for libraries of several sizes.
 
-Asked of two kinds of library. Where every image shows one thing, as the catalogue's product images do, targets
-apply. Where images show one to three things (`threshold.mixed`) there is no target, but it is always reported: an
-image has one vector, and that of a crowded one lies between its things. A text that names one of them is then hardly
-nearer to it than to an image of something similar alone, so that no cosine keeps both promises: on the sketch weights
-the best in hindsight accepts 0.88 of what is there and rejects 0.94 of what is not (500 images). No calibration can
-separate more; vectors of regions would, so that every thing is compared by itself.
+There are two kinds of library. Where every image shows one thing, like the catalogue's product images, targets apply.
+Where images show one to three things (`threshold.mixed`) the figures are reported without a target: an image has one
+vector, and the vector of a crowded image lies between its things. A text that names one of them is then hardly nearer
+to it than to an image of something similar alone, so that no cosine reaches both targets: with the sketch weights the
+best cosine in hindsight accepts 0.88 of the queries with a match and rejects 0.94 of those without (500 images). No
+calibration can separate more; vectors of image regions could.
 """
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -37,9 +37,9 @@ class Query:
     """A query to a library.
 
     Attributes:
-        kind: of what is there, "alone" (an image shows just this), "among" (only images with other things too show
-            it) or "whole" (all of an image with several things); of what is not, "near" (one word off something
-            there) or "held_out" (chosen blindly).
+        kind: with a match: "alone" (an image shows just this), "among" (only images with other things show it) or
+            "whole" (all of an image with several things); without a match: "near" (differs by one word from a held
+            thing) or "held_out" (chosen at random).
     """
 
     things: tuple[Thing, ...]
@@ -47,11 +47,11 @@ class Query:
 
     @property
     def present(self) -> bool:
-        """Whether the library holds it."""
+        """Whether the library has a match."""
         return self.kind in PRESENT
 
     def shown_by(self, scene: Scene) -> bool:
-        """Whether an image of that scene shows all of it."""
+        """Whether an image of that scene matches the query."""
         return set(self.things) <= set(scene.things)
 
 
@@ -59,12 +59,13 @@ PRESENT: Final = ("alone", "among", "whole")
 
 
 def libraries(size: int) -> int:
-    """Number of libraries of a size: several small ones, because they vary; one large one, because it is slow."""
+    """Number of libraries of a size: several small ones, because their figures vary; one large one, because it is
+    slow."""
     return min(4, ceil(1000 / size))
 
 
 def scenes(seed: int, size: int, number: int) -> dict[str, list[Scene]]:
-    """The scenes of both kinds of library; the mixed one shares those of one thing with the other."""
+    """The scenes of both kinds of library; both share the scenes of one thing."""
     rng = chance(seed, "threshold", size, number)
     kept = _kept(rng)
     ones, twos = (round(size * part / sum(MANY)) for part in MANY[:2])
@@ -80,7 +81,7 @@ def _kept(rng: Random) -> list[Thing]:
 
 
 def queries(rng: Random, shown: Sequence[Scene], count: int) -> list[Query]:
-    """Up to `count` different ones that have a match, and `count` that have none, half of those hard negatives."""
+    """Make up to `count` different queries with a match, and `count` without, half of them hard negatives."""
     there = {thing for scene in shown for thing in scene.things}
     return [*_present(rng, shown, count), *_absent(rng, there, count)]
 
@@ -111,7 +112,7 @@ def _absent(rng: Random, there: set[Thing], count: int) -> list[Query]:
 
 
 async def check_threshold(context: CheckContext) -> AsyncIterator[Check]:
-    """Ask for `context.cases` things that are there and as many that are not, for every size and kind of library."""
+    """Make `context.cases` queries with a match and as many without, for every size and kind of library."""
     plan = [(size, number) for size in context.checks.sizes for number in range(libraries(size))]
     drawn = {one: scenes(context.seed, *one) for one in plan}
     context.begin("threshold", sum(len(_distinct(both)) for both in drawn.values()))
@@ -125,7 +126,7 @@ async def check_threshold(context: CheckContext) -> AsyncIterator[Check]:
 
 
 async def _one_pair(context: CheckContext, size: int, number: int, drawn: Mapping[str, Sequence[Scene]]) -> list[Check]:
-    """The cases of a library of each kind, of the same size."""
+    """Check a library of each kind, both of the same size."""
     both = {kind: await context.new_library(f"eval-{kind.replace('.', '-')}-{size}-{number}") for kind in KINDS}
     shown: dict[str, Scene] = {}
     error: Exception | None = None
@@ -158,9 +159,9 @@ def _queries(
 async def _fill(
     context: CheckContext, both: Mapping[str, Library], drawn: Mapping[str, Sequence[Scene]]
 ) -> dict[str, Scene]:
-    """Put the images into the libraries and calibrate them. What each shows, by id.
+    """Add the images to the libraries and calibrate them; returns id → content for each library.
 
-    Drawing and encoding is nearly all of the time: an image of both libraries is drawn and encoded once.
+    Drawing and encoding takes nearly all of the time, so an image of both libraries is drawn and encoded once.
     """
     wanted = {kind: set(batch) for kind, batch in drawn.items()}
     shown: dict[str, Scene] = {}
@@ -192,7 +193,7 @@ def metrics(prefix: str, query: Query) -> tuple[str, ...]:
 
     Args:
         prefix: kind and size of the library, as `threshold.mixed.50`.
-        query: what is asked.
+        query: the query.
     """
     if query.present:
         return f"{prefix}.accepts", f"{prefix}.accepts.{query.kind}", f"{prefix}.first_is_right"

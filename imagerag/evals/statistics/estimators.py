@@ -18,7 +18,7 @@ STATISTICS: Final = "an interval or a correlation"
 
 
 def require_scipy() -> None:
-    """Check that statistics can be computed, before anything is spent; SciPy is not loaded.
+    """Check that SciPy is installed, before any call is paid; SciPy is not loaded.
 
     Raises:
         MissingExtraError: SciPy is not installed.
@@ -53,14 +53,14 @@ class Proportion:
 
     @property
     def value(self) -> float:
-        """The share, in [0, 1]; NaN of nothing."""
+        """The share, in [0, 1]; NaN without trials."""
         return self.hits / self.n if self.n else nan
 
     @property
     def stderr(self) -> float:
-        """The binomial standard error, sqrt(p (1 - p) / n); NaN of nothing.
+        """The binomial standard error, sqrt(p (1 - p) / n); NaN without trials.
 
-        It is 0 at shares of 0 and 1, where it says nothing: `wilson` does.
+        It is 0 at shares of 0 and 1, where it is not informative; use `wilson` there.
         """
         return sqrt(self.value * (1 - self.value) / self.n) if self.n else nan
 

@@ -1,7 +1,7 @@
 """Statistical inference: bootstrap intervals, permutation tests, correction for many arms, agreement of raters.
 
-Everything is seeded and the same on every machine with the same numpy and SciPy. What SciPy has is SciPy's, which comes
-with the extra `evals`; the rest is checked in the tests against SciPy or statsmodels.
+All resampling is seeded, and results are the same on every machine with the same numpy and SciPy. Functions of SciPy
+(extra `evals`) are used where there are any; the tests check the others against SciPy or statsmodels.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ class Difference:
     """The paired difference of two arms on the same cases.
 
     Attributes:
-        mean: of (arm - base) over the pairs; NaN without a pair.
+        mean: mean of (arm - base) over the pairs; NaN without a pair.
         stderr: its standard error.
         low, high: 95 % bootstrap interval (percentile).
         p: two-sided sign-flip permutation test of "no difference".
@@ -57,7 +57,7 @@ def paired(
 
     Args:
         arm, base: case → score; cases without a score are left out of the mapping.
-        cases: how many cases there were in all, those without scores among them.
+        cases: number of all cases, including those without scores.
         seed: decides the resampling.
     """
     import numpy as np
@@ -66,7 +66,7 @@ def paired(
     total = len(arm.keys() | base.keys()) if cases is None else cases
     if not both:
         return Difference(nan, nan, nan, nan, nan, 0, unpaired=total)
-    # Differences of rounded scores: what is equal must stay equal, for the signs.
+    # Round the differences: equal scores must give exactly 0, for the signs.
     deltas = np.round(np.array([arm[case] - base[case] for case in both]), DIGITS)
     centre, stderr = mean(deltas.tolist())
     low, high = bootstrap(deltas, seed=seed)
@@ -97,7 +97,7 @@ def bootstrap(
     data = np.asarray(values, dtype=np.float64)
     if not len(data):
         raise ValueError("no values have no interval")
-    if len(data) == 1:  # SciPy takes two or more
+    if len(data) == 1:  # SciPy needs two or more values
         return float(data[0]), float(data[0])
     found = scipy_stats().bootstrap(
         (data,), np.mean, method="percentile", confidence_level=level, n_resamples=resamples,
@@ -133,7 +133,7 @@ def sign_flip(values: "Floats | Sequence[float]", *, resamples: int = RESAMPLES,
 
 
 def holm(ps: Sequence[float]) -> list[float]:
-    """Holm's step-down correction: each p as if it were the only one; NaN stays and is not counted.
+    """Holm's step-down correction of p values for multiple comparisons; NaN stays and is not counted.
 
     Own code: SciPy has no Holm correction.
     """

@@ -1,9 +1,10 @@
-"""Class lists as suites: one prompt for each name of a data set that the user has on disk, or of any list.
+"""Class lists as suites: one prompt for each class name of a data set on disk, or of any list.
 
-Read as they are: a text file of names (also CUB's `classes.txt`, Aircraft's `variants.txt`, ImageNet's
-`LOC_synset_mapping.txt`), a JSON table from label to name (Flowers' `cat_to_name.json`), or a folder with a folder of
-images per class (CUB, iNaturalist, Dogs, Cars, ImageNet). With images at hand, some of each class become what the
-generated image is compared with (CLIP-I, DINO); those are left out of a library at your own discretion.
+Formats: a text file of names (also CUB's `classes.txt`, Aircraft's `variants.txt`, ImageNet's
+`LOC_synset_mapping.txt`), a JSON object from label to name (Flowers' `cat_to_name.json`), or a folder with a folder of
+images per class (CUB, iNaturalist, Dogs, Cars, ImageNet). With images, some of each class become the real photos that
+the generated image is compared with (CLIP-I, DINO); the library may hold them, so leave them out of it for a fair
+comparison.
 """
 
 import json
@@ -27,15 +28,15 @@ _WORDNET: Final = re.compile(r"^n\d{8}[\s-]*")
 
 
 def class_suite(path: str | Path, *, template: str = TEMPLATE, seed: int = 0, real: int = REAL) -> Suite:
-    """One case per class.
+    """Make one case per class.
 
     Args:
-        path: a list, a table, or a folder with a folder per class.
+        path: a text file, a JSON file, or a folder with a folder per class.
         template: the prompt, with `{name}`.
-        seed: which images of a class stand for the real thing, and the first seed of every case.
+        seed: decides the real photos of each class, and is the first seed of every case.
 
     Raises:
-        UsageError: nothing there that names classes.
+        UsageError: the path names no classes.
     """
     source = Path(path).expanduser()
     if "{name}" not in template:
@@ -52,7 +53,8 @@ def class_suite(path: str | Path, *, template: str = TEMPLATE, seed: int = 0, re
 
 
 def class_name(label: str) -> str:
-    """A label as one would say it: `001.Black_footed_Albatross`, `n02085620-Chihuahua`, `n01440764 tench, Tinca tinca`.
+    """The readable class name of a label, such as `001.Black_footed_Albatross`, `n02085620-Chihuahua`, `n01440764
+    tench, Tinca tinca`.
 
     iNaturalist's folders (`00001_Animalia_Chordata_…_Genus_species`) give the last two words.
     """

@@ -1,9 +1,9 @@
-"""The columns of a prompt file, for `imagerag batch` and `imagerag eval run` alike: one name, one meaning.
+"""The columns of a prompt file, shared by `imagerag batch` and `imagerag eval run`.
 
-`prompt`, and any of `id`, `seed`, `initial_image` (or `image`), `subjects` (or `subject`). What references may be
-taken: `filter_tags`, `licences`, `filter`. What a line is called in results, and never filters anything:
-`tags` (or `tag`, `category`, `challenge`). What is known to be right, which evaluations read: `labels`, `wrong`,
-`real`, `rephrased`. Several values in a cell are separated by `|` or `;`.
+`prompt`, and any of `id`, `seed`, `initial_image` (or `image`), `subjects` (or `subject`). Filters of references:
+`filter_tags`, `licences`, `filter`. Labels of a line in results, which filter nothing: `tags` (or `tag`, `category`,
+`challenge`). Ground truth for evaluations: `labels`, `wrong`, `real`, `rephrased`. Several values in a cell are
+separated by `|` or `;`.
 """
 
 import csv
@@ -29,7 +29,7 @@ LABELS: Final = frozenset((*TAGS, *TRUTH, *NOTED))
 
 
 def canonical_row(row: Mapping[Any, Any]) -> dict[str, Any]:
-    """A row under the columns' own names, in lower case; empty cells are left out."""
+    """A row with canonical column names, in lower case; empty cells are left out."""
     cells = {str(key).strip().lower(): value for key, value in row.items() if key and value not in (None, "")}
     return {ALIASES.get(key, key) if ALIASES.get(key) not in cells else key: value for key, value in cells.items()}
 
@@ -42,7 +42,7 @@ def several(value: Any) -> list[Any]:
 
 
 def filters(value: Any) -> FilterInput:
-    """What a `filter` cell asks for: an object, or filters in the filter language, separated as values are."""
+    """Parse a `filter` cell: an object, or filters in the filter language, separated like values."""
     if isinstance(value, Mapping):
         return value
     parts = re.split(r"""[|;](?=(?:[^"]*"[^"]*")*[^"]*$)""", value) if isinstance(value, str) else several(value)
@@ -50,9 +50,9 @@ def filters(value: Any) -> FilterInput:
 
 
 def table(file: IO[str], suffix: str) -> "csv.DictReader[str]":
-    """The rows of a table, whatever separates its cells; it is read from its beginning.
+    """The rows of a table with any cell separator; the file is read from its beginning.
 
-    Reading one raises `csv.Error` where it is not CSV.
+    Iterating raises `csv.Error` where the text is not CSV.
     """
     first = file.readline()
     file.seek(0)

@@ -1,9 +1,9 @@
-"""Prompt sets from files, read as they are.
+"""Prompt sets from files, in these formats.
 
-* JSON lines or tables with a column `prompt`, and any of those in `columns.py`, which `imagerag batch` reads alike:
-  `id`, `initial_image` or `image` (a file to start from), `subjects`, `seed` or `seeds`, `filter_tags`, `licences` and
-  `filter` (what references must have), `tags` (labels of the case), `rephrased`, `labels`, `wrong`, `real` (images of
-  the real thing); several values in a cell are separated by `|` or `;`
+* JSON lines or tables with a column `prompt`, and any of those in `prompt_columns.py`, which `imagerag batch` reads
+  too: `id`, `initial_image` or `image` (a file to start from), `subjects`, `seed` or `seeds`, `filter_tags`, `licences`
+  and `filter` (what references must have), `tags` (labels of the case), `rephrased`, `labels`, `wrong`, `real` (images
+  of the real thing); several values in a cell are separated by `|` or `;`
 * GenEval's `evaluation_metadata.jsonl` (`prompt`, `tag`, `include`)
 * PartiPrompts' TSV (`Prompt`, `Category`, `Challenge`)
 * T2I-CompBench's text files, and any other with one prompt per line
@@ -38,14 +38,14 @@ KNOWN: Final = OWN | LABELS
 
 
 def prompt_suite(path: str | Path, *, allow_outside: bool = False) -> Suite:
-    """The prompts in a file.
+    """Read the prompts of a file as a suite.
 
     Args:
         path: the file.
-        allow_outside: it may name images outside of its folder.
+        allow_outside: the file may name images outside of its folder.
 
     Raises:
-        UsageError: it names one all the same, the file cannot be read, or a line of it has no prompt.
+        UsageError: the file names an outside image without permission, cannot be read, or has a line without a prompt.
     """
     source = Path(path).expanduser()
     try:
@@ -83,7 +83,7 @@ def _rows(source: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def _object(line: str) -> Mapping[str, Any]:
-    """A line of JSON lines: an object, or a prompt alone."""
+    """Parse a line of JSON lines: an object, or just a prompt."""
     try:
         read = json.loads(line)
     except RecursionError:

@@ -1,4 +1,4 @@
-"""From what a suite is called to the suite."""
+"""Registry of suites."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,17 +25,17 @@ async def find_suite(
     spec: str, dependencies: Dependencies, *, template: str = TEMPLATE, seed: int = 0, allow_outside: bool = False,
     sections: Sequence[str] = ("arms",), embedder: str = "sketch",
 ) -> Suite:  # fmt: skip
-    """The suite of that name; a bare path is a prompt set, or where it is a folder a class list.
+    """Find a suite by its name; a bare path is a prompt set or, if it is a folder, a class list.
 
     Args:
-        dependencies: the user's own, for `runs`.
+        dependencies: the user's own dependencies, for the suite `runs`.
         template: the prompt of class lists, with `{name}`.
-        sections, embedder: of `sketch`, see there.
+        sections, embedder: options of `sketch`, see `sketch_suite`.
         seed: decides the cases of `sketch`, and is the seed of class lists.
         allow_outside: a prompt set may name images outside of its folder.
 
     Raises:
-        UsageError: no such suite, or it cannot be read.
+        UsageError: the suite is unknown, or its file cannot be read.
     """
     kind, _, given = spec.partition(":")
     if kind == "sketch":

@@ -1,13 +1,13 @@
-"""The sketch world as a suite: rare concepts only, graded by difficulty, with the library that would help.
+"""The sketch world as a suite: rare concepts in levels of difficulty, with a library that shows them.
 
-A thing is *rare* when the generator does not know its shape or its pattern and has to guess. Every case asks for at
-least one, so that an initial image is right by luck alone. Levels, from easy to hard:
+A thing is *rare* when the generator does not know its shape or its pattern and has to guess. Every prompt names at
+least one, so that an initial image is correct only by chance. Levels, from easy to hard:
 
 1. `one`: one rare thing by itself
 2. `with_known`: one rare thing beside one that the generator knows
 3. `on_background`: one rare thing, and a background
 4. `two`: two rare things that share no word
-5. `alike`: two rare things that differ in a single word, so that either is a near miss of the other
+5. `alike`: two rare things that differ in a single word, so that each is a hard negative of the other
 6. `crowded`: two rare things and a known one, as many as the generator can draw
 """
 
@@ -44,7 +44,7 @@ Scene = tuple[tuple[Thing, ...], str | None]
 
 
 def rare(thing: Thing) -> bool:
-    """Whether the generator cannot draw it without a reference."""
+    """Whether the generator cannot draw the thing without a reference."""
     return thing.shape not in KNOWN_SHAPES or thing.pattern not in KNOWN_PATTERNS
 
 
@@ -52,20 +52,20 @@ def sketch_suite(
     cases: int | None = None, seed: int = 0, *, sections: Sequence[str] = ("arms",), sizes: Sequence[int] = CHECK_SIZES,
     embedder: str = "sketch",
 ) -> Suite:  # fmt: skip
-    """The suite: `cases` in equal parts of every level, each with a seed of its own.
+    """Make the suite: `cases` in equal parts of every level, each with its own seed.
 
     Libraries: `sketch-rare` (every rare thing, 864 images), `sketch-rare-50` and `-200` (random parts of it), and
     `sketch-irrelevant` (200 images of what the generator knows already: nothing in it helps).
 
     Args:
-        cases: in all for the arms; of each kind for every other section.
+        cases: number of cases for the arms, and of each kind for every other section.
         seed: decides every case.
-        sections: `arms` has prompts answered, the others check the product's parts.
-        sizes: how many images the libraries of the section `threshold` hold.
-        embedder: what encodes.
+        sections: `arms` runs prompts; the others check the product's parts.
+        sizes: library sizes of the section `threshold`, in images.
+        embedder: spec of the encoder.
 
     Raises:
-        UsageError: no such section, a count below 1, or fewer than one case per level.
+        UsageError: an unknown section, a number below 1, or fewer than one case per level.
     """
     checks = _checks(cases, seed, sections, tuple(sizes), embedder)
     if "arms" not in sections:
@@ -119,7 +119,7 @@ def _case(level: str, at: int, seed: int, pool: Sequence[Thing], known: Sequence
 
 
 def hard_negatives(things: Sequence[Thing]) -> list[tuple[Thing, ...]]:
-    """The scene with one word of one of its rare things exchanged for each other word of its kind."""
+    """The scene with one word of a rare thing replaced by each other word of the same kind."""
     return [
         (*things[:at], replace(thing, **{name: word}), *things[at + 1 :])
         for at, thing in enumerate(things)

@@ -1,4 +1,4 @@
-"""The libraries that a suite makes for itself, drawn from their recipes: the same on every machine."""
+"""The libraries of a suite, drawn from their recipes: the same on every machine."""
 
 from random import Random
 
@@ -16,7 +16,7 @@ SIDE = 256
 
 
 async def build_library(home: DataDir, name: str, recipe: LibraryRecipe, embedder: Embedder) -> Library:
-    """The library of that recipe: opened when it is whole, else drawn (anew, when an earlier try was stopped)."""
+    """Open the library of a recipe if it is complete; else build it (again, if an earlier try was stopped)."""
     try:
         found = await Library.open(home, name, embedder)
         if await found.count() == recipe.size and found.metadata.threshold is not None:
@@ -30,9 +30,9 @@ async def build_library(home: DataDir, name: str, recipe: LibraryRecipe, embedde
 
 
 def render_image(recipe: LibraryRecipe) -> list[tuple[Thing, Random]]:
-    """The scene of each image of a library, with a random generator of its own.
+    """The scene of each image of a library, with its own random generator.
 
-    A smaller library of a kind is the beginning of a larger one, image by image.
+    A smaller library of a kind has the first images of a larger one.
     """
     things = [thing for thing in all_things() if rare(thing) is (recipe.kind == "rare")]
     chance(recipe.seed, "stock", recipe.kind).shuffle(things)
