@@ -1,7 +1,7 @@
-"""Which blobs the files of a home refer to, and how much room each run takes in them.
+"""References to blobs in the files of a home, and the disk space of each run.
 
-Whatever could name a blob counts: every run of 64 hexadecimal digits in a checkpoint, a pending write, an answer of the
-journal or a conversation. So a new field of the state that holds an image needs no line here.
+Any sequence of 64 hexadecimal digits in a checkpoint, a pending write, a journal entry or a conversation counts as a
+reference. So a new image field of the state needs no change here.
 """
 
 import json
@@ -23,12 +23,12 @@ OTHERS: Final = ""
 
 @dataclass
 class RunFootprint:
-    """What a run takes.
+    """Disk space of a run.
 
     Attributes:
-        checkpoints: bytes in the file of checkpoints.
+        checkpoints: bytes in the checkpoint file.
         journal: bytes in the journal.
-        blobs: the images it refers to, by SHA-256.
+        blobs: SHA-256 of the images it refers to.
     """
 
     checkpoints: int = 0
@@ -37,10 +37,10 @@ class RunFootprint:
 
 
 def footprints(home: DataDir, run_id: str | None = None) -> dict[str, RunFootprint]:
-    """What every run takes, by its id, and what `OTHERS` do; or one run alone.
+    """Run id → footprint, for all runs and `OTHERS`, or for one run.
 
     Raises:
-        DamagedFileError, StorageError: a file cannot be read, so that nobody knows what is in use.
+        DamagedFileError, StorageError: a file cannot be read, so the blobs in use are unknown.
     """
     found: defaultdict[str, RunFootprint] = defaultdict(RunFootprint)
     for thread_id, size, data in _checkpoint_rows(home.checkpoints, run_id):
@@ -79,7 +79,7 @@ def _journal_rows(path: Path, run_id: str | None) -> Iterator[tuple[str, int, by
 
     names: tuple[str, ...] = ()
     query = "SELECT prefix, value FROM store"
-    if run_id is not None:  # whatever a run was answered for all stands under the same key as its own entry
+    if run_id is not None:  # entries shared by all runs have the same key as the run's own entry
         names = (own := f"{RUNS}.{run_id}", f"{LOST}.{run_id}", *ANSWERS, own)
         query = f"""{query} WHERE prefix IN (?, ?)
             UNION ALL {query} WHERE prefix = ? AND key IN (SELECT key FROM store WHERE prefix = ?)"""

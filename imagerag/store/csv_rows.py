@@ -1,4 +1,4 @@
-"""Rows of CSV text in which no quote swallows the lines after it."""
+"""CSV reader in which an unclosed quote does not swallow the following lines."""
 
 import csv
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ _NO_END: Final = "a quote that begins there is not closed where its cell ends: c
 
 
 class _Noted:
-    """Lines, which are noted as they are read; no generator, as one that raises would be at its end."""
+    """Lines, recorded as they are read. Not a generator, because a generator that raises is exhausted."""
 
     def __init__(self, lines: Iterable[str]) -> None:
         self._lines = iter(lines)
@@ -24,10 +24,10 @@ class _Noted:
 
 
 class CsvRows:
-    """`csv.reader`, but a row of several lines has to be CSV to the letter: of a cell whose quote is not closed the
-    lines that follow would be the text.
+    """Like `csv.reader`, but rows over several lines must be strictly valid CSV: otherwise the lines after an unclosed
+    quote would become part of the cell.
 
-    Raises `csv.Error`, and goes on behind these lines.
+    Iterating raises `csv.Error` for such a row and can continue after it.
     """
 
     def __init__(self, lines: Iterable[str], separator: str) -> None:
@@ -37,7 +37,7 @@ class CsvRows:
 
     @property
     def line_num(self) -> int:
-        """Lines that were read."""
+        """Number of lines read."""
         return self._rows.line_num
 
     def __iter__(self) -> "CsvRows":

@@ -1,7 +1,7 @@
-"""What servers of one home have spent on a day: kept on the disk, so that a restart does not begin the day anew.
+"""Daily spending of the servers of one home, stored on disk so that a restart does not reset the day.
 
-An amount is written down before it may be spent, and set right afterwards. Of a process that died in between, the
-amount stays as it was written down: the most that it can have spent.
+The maximum is reserved before it is spent, and replaced by the actual amount afterwards. If the process dies in
+between, the reserved maximum stays.
 """
 
 import sqlite3
@@ -24,27 +24,27 @@ class Amount:
 
 
 def today() -> str:
-    """The day, as everybody counts it: in UTC."""
+    """The current day in UTC."""
     return datetime.now(UTC).date().isoformat()
 
 
 @dataclass(frozen=True)
 class DailyUsage:
-    """Spending by the day.
+    """Spending by day.
 
     Attributes:
-        path: the SQLite file; made when it is first written to.
+        path: the SQLite file; created on the first write.
     """
 
     path: Path
 
     def spent(self, day: str) -> Amount:
-        """What was spent, or may yet be, on a day."""
+        """The amount spent or reserved on a day."""
         with self._open() as connection:
             return _sum(connection, day)
 
     def take(self, day: str, amount: Amount, most: Amount) -> int | None:
-        """Write down that an amount may be spent; None where more than `most` would have been spent that day.
+        """Reserve an amount; None if the total of the day would exceed `most`.
 
         Returns:
             The number of the entry, to `settle` it.
@@ -62,7 +62,7 @@ class DailyUsage:
             return entry
 
     def settle(self, entry: int, amount: Amount) -> None:
-        """Put what was spent in the place of what might have been."""
+        """Replace a reserved amount by the actual one."""
         with self._open() as connection:
             connection.execute("UPDATE spending SET calls = ?, usd = ? WHERE id = ?", (amount.calls, amount.usd, entry))
 

@@ -1,4 +1,4 @@
-"""Where everything is kept: one folder, and the names of what lies in it."""
+"""The data directory: one folder, and the paths of the files in it."""
 
 import os
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class DataDir:
 
     @cached_property
     def images(self) -> Path:
-        """Where results are written when the caller names no file."""
+        """Default folder of results."""
         return self.root / "images"
 
     @cached_property
@@ -51,12 +51,12 @@ class DataDir:
         return self.root / "runs.sqlite"
 
     def lock(self, run_id: str) -> Path:
-        """The file that is locked while a run is made."""
+        """Lock file of a run, locked while the run is made."""
         return self.root / "running" / run_id
 
     @cached_property
     def filling(self) -> Path:
-        """The files that are locked while libraries are filled."""
+        """Lock files of libraries, locked while a library is filled."""
         return self.root / "filling"
 
     @cached_property
@@ -71,10 +71,10 @@ class DataDir:
 
     @cached_property
     def usage(self) -> Path:
-        """What servers have spent, by the day (SQLite)."""
+        """Daily spending of servers (SQLite)."""
         return self.root / "usage.sqlite"
 
     @cached_property
     def run_list(self) -> Path:
-        """The list of runs (SQLite). Its own file, so that listing never waits for a run that is writing."""
+        """The list of runs (SQLite). It has its own file, so that listing never waits for a run that writes."""
         return self.root / "run_list.sqlite"

@@ -1,4 +1,4 @@
-"""Whether there is room for what is about to be made, asked before anything is paid for."""
+"""Check the disk space before any call is paid."""
 
 import errno
 import os
@@ -16,10 +16,10 @@ _PROBE: Final = 2**20
 
 
 def check_space(folder: Path, need: int = RUN_BYTES) -> None:
-    """Refuse to begin where the answer could not be kept. Costs microseconds, and writes nothing.
+    """Refuse to begin where a response could not be stored. Takes microseconds and writes nothing.
 
     Raises:
-        StorageError: the disk is full, read-only, or not ours to write to.
+        StorageError: the disk is full, read-only, or permission is missing.
     """
     there = existing(folder)
     with storage_errors(folder, "cannot write into"):
@@ -38,10 +38,10 @@ def check_space(folder: Path, need: int = RUN_BYTES) -> None:
 
 
 def check_writable(folder: Path, need: int = RUN_BYTES) -> None:
-    """As `check_space`, and try it: quotas, limits of a process and open files show only then. Makes the folder.
+    """As `check_space`, but also write a file: quotas and process limits show only then. Creates the folder.
 
     Raises:
-        StorageError: nothing can be kept there.
+        StorageError: nothing can be stored there.
     """
     check_space(folder, need)
     with storage_errors(folder, "cannot write into"):
@@ -49,7 +49,7 @@ def check_writable(folder: Path, need: int = RUN_BYTES) -> None:
         probe = folder / f".tmp-{uuid.uuid4().hex}"
         handle = os.open(probe, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            os.ftruncate(handle, need)  # a limit on the size of files shows here, and nothing is written yet
+            os.ftruncate(handle, need)  # a limit on file sizes raises here, before anything is written
             os.ftruncate(handle, 0)
             _allocate(handle)
         finally:

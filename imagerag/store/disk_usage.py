@@ -1,4 +1,4 @@
-"""How much room a home takes, by kind of what is in it."""
+"""Disk usage of a home, by kind of content."""
 
 import os
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ _PLACES: Final[dict[str, Use]] = {
 
 
 def disk_usage(home: DataDir) -> dict[Use, int]:
-    """Bytes of a home by kind, in the order of `Use`; a file that has two names is counted once, as the first."""
+    """Bytes of a home by kind, in the order of `Use`; a hard-linked file is counted once, under its first name."""
     used: dict[Use, int] = dict.fromkeys(Use.__args__, 0)  # type: ignore[attr-defined]
     seen: set[tuple[int, int]] = set()
     order = list(_PLACES)
@@ -46,7 +46,8 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _files(entry: Path) -> Iterator[os.stat_result]:
-    """The files in a folder, or a file itself; what goes away meanwhile is none, and links are not followed."""
+    """The files in a folder, or the file itself; files that vanish meanwhile are skipped, and links are not
+    followed."""
     try:
         if entry.is_dir() and not entry.is_symlink():
             for below in os.scandir(entry):

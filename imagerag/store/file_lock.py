@@ -1,7 +1,7 @@
-"""Lock a run or a library; the operating system releases the lock, however its holder ends.
+"""File locks of runs and libraries; the operating system releases a lock when its process ends, also after a kill.
 
-Own code, not `filelock`: that has no shared flock that can become an exclusive one, opens a lock for writing in order
-to look at it (a home may be read-only), and leaves its file behind.
+Own code instead of `filelock`: that has no shared lock that can be upgraded to an exclusive one, opens the file for
+writing even to check a lock (a home may be read-only), and leaves its file behind.
 """
 
 import os
@@ -19,17 +19,17 @@ if sys.platform != "win32":
 
 @contextmanager
 def run_lock(path: Path, run_id: str) -> Iterator[None]:
-    """Hold a run while it is made, so that no other process, and nobody else in this one, makes it too.
+    """Hold the lock of a run while it is made, against other processes and other tasks of this one.
 
-    The lock is the kernel's: a process that is killed lets go of it at once.
+    The kernel releases the lock at once when a process is killed.
 
     Args:
-        path: the lock's file; it is gone when nobody holds it.
+        path: the lock file; it is removed when the lock is released.
 
     Raises:
-        RunStateError: somebody holds it.
+        RunStateError: the lock is held already.
     """
-    if sys.platform == "win32":  # nothing is held there
+    if sys.platform == "win32":  # this system has no such locks
         yield
         return
     with storage_errors(path, "cannot write"):
@@ -44,7 +44,7 @@ def run_lock(path: Path, run_id: str) -> Iterator[None]:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether somebody is at the run; where there are no such locks, somebody may be."""
+    """Whether the run is being made; always true on systems without such locks, where it cannot be known."""
     if sys.platform == "win32":
         return True
     if not path.exists():
@@ -56,7 +56,8 @@ def is_locked(path: Path) -> bool:
 
 
 def waiting_lock(path: Path, *, alone: bool) -> int | None:
-    """An open file that is locked until it is closed, alone or with others; None where there are no such locks."""
+    """Wait for a lock, exclusive or shared; returns the open file, locked until it is closed, or None on systems
+    without such locks."""
     if sys.platform == "win32":
         return None
     with storage_errors(path, "cannot write"):
@@ -68,7 +69,7 @@ def waiting_lock(path: Path, *, alone: bool) -> int | None:
 
 @contextmanager
 def shared_or_alone(path: Path, *, alone: bool) -> Iterator[bool]:
-    """Hold a lock together with others, or alone if that can be had at once. Gives whether it is held alone."""
+    """Hold a shared lock, or an exclusive one if it is free at once. Yields whether it is exclusive."""
     file = waiting_lock(path, alone=False)
     try:
         yield alone and file is not None and alone_now(file)
@@ -79,7 +80,7 @@ def shared_or_alone(path: Path, *, alone: bool) -> Iterator[bool]:
 
 @contextmanager
 def held_alone(path: Path) -> Iterator[None]:
-    """Hold a lock alone; waits for whoever has it."""
+    """Hold an exclusive lock; waits for other holders."""
     file = waiting_lock(path, alone=True)
     try:
         yield
@@ -89,7 +90,7 @@ def held_alone(path: Path) -> Iterator[None]:
 
 
 def alone_now(file: int) -> bool:
-    """Whether a file that is locked together with others could be locked alone, at once."""
+    """Try to upgrade a shared lock to an exclusive one without waiting; returns whether it worked."""
     if sys.platform == "win32":
         return True
     try:
@@ -100,15 +101,16 @@ def alone_now(file: int) -> bool:
 
 
 def locked_together(path: Path) -> int | None:
-    """A file that is locked together with others until it is closed; None when somebody holds it alone."""
+    """Take a shared lock, held until the file is closed; None when another holds it exclusively."""
     return locked(path, together=True)
 
 
 def locked(path: Path, *, create: bool = True, together: bool = False) -> int | None:
-    """A file that is locked until it is closed; None when another holds it, or without `create`, when there is none.
+    """Take a lock, held until the file is closed; None when another holds it or, without `create`, when there is no
+    file.
 
     Args:
-        together: hold it with others who do so too.
+        together: take a shared lock.
     """
     if sys.platform == "win32":
         return None
@@ -116,7 +118,7 @@ def locked(path: Path, *, create: bool = True, together: bool = False) -> int | 
         path.parent.mkdir(parents=True, exist_ok=True)
     while True:
         try:
-            # Without `create` it is only looked at, which has to work in a read-only home.
+            # Without `create` the lock is only checked, which has to work in a read-only home.
             file = os.open(path, os.O_RDWR | os.O_CREAT if create else os.O_RDONLY, 0o600)
         except FileNotFoundError:
             return None
@@ -125,7 +127,7 @@ def locked(path: Path, *, create: bool = True, together: bool = False) -> int | 
         except OSError:
             os.close(file)
             return None
-        # Whoever held it before may have removed the file between the two calls: then this is no lock on the path.
+        # The previous holder may have removed the file between the two calls: then this lock is not on the path.
         if os.fstat(file).st_nlink:
             return file
         os.close(file)

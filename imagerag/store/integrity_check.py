@@ -54,7 +54,7 @@ class IntegrityProblem(BaseModel):
 
 
 def integrity_problems(home: DataDir) -> Iterator[IntegrityProblem]:
-    """Everything that is wrong with the files of a home; nothing is changed. Reads every byte of it."""
+    """List all problems of the files of a home. Reads every byte and changes nothing."""
     if not home.root.exists():
         return
     try:
@@ -69,13 +69,13 @@ def integrity_problems(home: DataDir) -> Iterator[IntegrityProblem]:
 
 
 def sqlite_files(home: DataDir) -> list[Path]:
-    """The SQLite files that there are."""
+    """The existing SQLite files."""
     known = (home.checkpoints, home.conversations, home.store, home.run_list, home.usage)
     return [path for path in known if path.exists()]
 
 
 def blob_files(home: DataDir) -> Iterator[Path]:
-    """Every file among the images."""
+    """Every file of the blob store."""
     if home.blobs.is_dir():
         yield from sorted(path for path in home.blobs.glob("*/*") if not path.name.startswith(".tmp-"))
 
@@ -85,7 +85,7 @@ def check_sqlite(path: Path) -> None:
 
     Raises:
         DamagedFileError, StorageError: it cannot be read.
-        ValueError: it can, and is not in order.
+        ValueError: it can be read, but is inconsistent.
     """
     if not path.stat().st_size:
         raise ValueError("it is empty")
@@ -103,7 +103,7 @@ def check_blob(home: DataDir, path: Path) -> None:
 
     Raises:
         StorageError: it cannot be read.
-        ValueError: they are not the bytes it is named for.
+        ValueError: their hash differs from the name.
     """
     named = path.parent.name + path.name
     with storage_errors(path, "cannot read"):
@@ -115,13 +115,13 @@ def check_blob(home: DataDir, path: Path) -> None:
 
 
 def check_library(home: DataDir, name: str) -> None:
-    """Read every row of a library and every image that is kept in it, and compare each with its SHA-256.
+    """Read every row of a library and every image stored in it, and compare each image with its SHA-256.
 
-    Images that stay in their own files are left to their folders.
+    Linked files outside of the library are not read.
 
     Raises:
         LibraryDamagedError, LibraryVersionError, StorageError: it cannot be read.
-        ValueError: an image in it is not the one it is listed as, or its vector means nothing.
+        ValueError: an image does not match its SHA-256, or its vector is invalid.
     """
     table = open_table(home, name)
     library_metadata_of(table, name)
@@ -136,10 +136,10 @@ def check_library(home: DataDir, name: str) -> None:
 
 
 def check_indexes(home: DataDir, name: str) -> None:
-    """Ask the search indexes of a library something.
+    """Query each search index of a library.
 
     Raises:
-        LibraryDamagedError: one of them cannot be read; the images may be in order all the same.
+        LibraryDamagedError: an index cannot be read; the images may still be intact.
     """
     from lancedb.query import MatchQuery
 
@@ -160,11 +160,11 @@ def check_indexes(home: DataDir, name: str) -> None:
 
 
 class _ImagesError(ValueError):
-    """Some images of a library are damaged; its table is in order."""
+    """Some images of a library are damaged; its table is intact."""
 
 
 def is_stale(home: DataDir, name: str) -> bool:
-    """Whether a library's threshold was measured on something else than what it holds; an empty one has none."""
+    """Whether a library's threshold was measured on other content than its current one; false for an empty library."""
     table = open_table(home, name)
     return bool(table.count_rows()) and stale(library_metadata_of(table, name), content_of(table))
 

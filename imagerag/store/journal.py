@@ -1,4 +1,4 @@
-"""The journal in LangGraph's store: SQLite here, Postgres where LangGraph's own is used."""
+"""The journal in a LangGraph store: SQLite by default, Postgres with LangGraph's own store."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ class StoreJournal:
 
     Args:
         store: holds the entries.
-        folder: where it keeps them, where that is on this machine's disk.
+        folder: folder of the entries, if they are on this machine.
     """
 
     def __init__(self, store: "BaseStore", folder: Path | None = None) -> None:
@@ -51,16 +51,16 @@ class StoreJournal:
         return JournalEntry.model_validate(item.value) if item else None
 
     async def keep(self, entry: JournalEntry, *, used_by: str | None = None, answers: str = "") -> None:
-        """Keep an entry under its key, for its run and for all, or for a run that used it; committed on return."""
+        """Store an entry under its key, for its run and for all, or for a run that used it; committed on return."""
         from langgraph.store.base import PutOp
 
         value, key = entry.model_dump(mode="json"), entry.asked.key
         namespaces = [(RUNS, used_by)] if used_by else [(RUNS, entry.run_id), ANSWERS]
         puts = [PutOp(namespace, key, value) for namespace in namespaces]
-        if answers:  # with it, so that a kill leaves the one or the other
+        if answers:  # in the same transaction, so that a kill leaves one or the other
             puts.append(PutOp((LOST, entry.run_id), answers, None))
         await self._store.abatch(puts)
-        if used_by and self._folder is not None:  # whoever removes the run that paid leaves what it drew
+        if used_by and self._folder is not None:  # removing the run that paid keeps images that other runs use
             blobs = FileBlobStore(self._folder / "blobs")
             await asyncio.to_thread(blobs.touch, sha256s_in(json.dumps(value).encode()))
 

@@ -192,6 +192,6 @@ def image_errors(prompt: Prompt, record: RunRecord, shown: dict[str, Scene]) -> 
         f"{caption_text([thing])} was drawn from an image of {caption_text(things)}"
         for stands_for, things in sent
         for thing in stands_for
-        # The generator distributes a reference for several things among them; a reference for one thing replaces it.
+        # The generator assigns a shared reference to one of its things; one for a single thing always replaces it.
         if len(stands_for) == 1 and thing in prompt.things and thing not in things and generator_knows(thing)
     ]

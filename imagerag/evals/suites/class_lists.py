@@ -53,8 +53,7 @@ def class_suite(path: str | Path, *, template: str = TEMPLATE, seed: int = 0, re
 
 
 def class_name(label: str) -> str:
-    """The readable class name of a label, such as `001.Black_footed_Albatross`, `n02085620-Chihuahua`, `n01440764
-    tench, Tinca tinca`.
+    """The readable class name of a label: of `001.Black_footed_Albatross`, `n02085620-Chihuahua`, `n01440764 tench`.
 
     iNaturalist's folders (`00001_Animalia_Chordata_…_Genus_species`) give the last two words.
     """

@@ -1,4 +1,4 @@
-"""Image bytes in files named by their content."""
+"""Store of image bytes, in files named by their SHA-256."""
 
 import asyncio
 import os
@@ -20,18 +20,18 @@ from imagerag.store.storage_errors import storage_error, storage_errors
 
 
 class FileBlobStore:
-    """Keeps image bytes once, as `ab/cdef…` under a folder.
+    """Stores image bytes once, as `ab/cdef…` under a folder.
 
-    Safe with any number of processes: a file appears whole or not at all, and two writers of one hash write the same
-    bytes. A file's status time says when it was last put or touched: what is young is never removed, though nothing
-    may refer to it yet.
+    Safe for any number of processes: a file appears complete or not at all, and two writers of one hash write the same
+    bytes. The status time of a file is the time of the last put or touch: recent files are never removed, even if
+    nothing refers to them yet.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def path(self, sha256: str) -> Path:
-        """Where the bytes of that hash are, or would be.
+        """The path of the bytes with that hash, whether they exist or not.
 
         Raises:
             BlobError: not 64 lower-case hexadecimal digits, so it names no blob (and no other file either).
@@ -41,16 +41,17 @@ class FileBlobStore:
         return self.root / sha256[:2] / sha256[2:]
 
     async def keep(self, data: bytes) -> str:
-        """Keep bytes that are no image we can read, and say where."""
+        """Store bytes that are not a readable image; returns their path."""
         path = self.path(sha256(data).hexdigest())
         await asyncio.to_thread(self._write, path, data)
         return str(path)
 
     async def put(self, data: bytes) -> ImageRef:
-        """Keep `data` and say what it is. Putting the same bytes again only touches the file, unless it was damaged.
+        """Store `data` and describe the image. Putting the same bytes again only touches the file, unless it is
+        damaged.
 
         Raises:
-            UsageError: not an image we can read, or a gigantic one.
+            UsageError: not a readable image, or too large a one.
             StorageError: the disk is full, or cannot be written.
         """
         image = await in_thread(inspect, data)
@@ -66,7 +67,7 @@ class FileBlobStore:
         return await asyncio.to_thread(self._get, sha256)
 
     def encode_for_model(self, sha256: str) -> Coroutine[Any, Any, tuple[bytes, str]]:
-        """The image as every model takes it: upright PNG, JPEG or WebP, and the media type.
+        """The image in a form that every model accepts: upright PNG, JPEG or WebP, with its media type.
 
         Raises:
             BlobError: missing or damaged.
@@ -74,7 +75,7 @@ class FileBlobStore:
         return in_thread(lambda: encode_for_model(self._get(sha256)))
 
     def touch(self, sha256s: Iterable[str]) -> None:
-        """Note that images are about to be used, so that `remove_unused` leaves them; those that are gone are none."""
+        """Mark images as about to be used, so that `remove_unused` keeps them; missing ones are left out."""
         with self._locked(alone=False):
             for path in map(self.path, sha256s):
                 _touch(path)
@@ -83,11 +84,11 @@ class FileBlobStore:
         """Delete images that nothing refers to.
 
         Args:
-            unused: by SHA-256, the moment (of `time.time`) until which it may have been written; one that was put or
-                touched later is about to be used, and stays.
+            unused: SHA-256 → time (of `time.time`); an image that was put or touched later is about to be used, and
+                stays.
 
         Returns:
-            What was deleted, with its bytes.
+            SHA-256 → number of bytes of the deleted images.
         """
         gone: dict[str, int] = {}
         with self._locked(alone=True):
@@ -102,13 +103,13 @@ class FileBlobStore:
 
     @contextmanager
     def _locked(self, *, alone: bool) -> Iterator[None]:
-        """Keep removal and use apart: nothing is touched between the look at its age and its removal."""
+        """Exclude removal and use from each other: no file is touched between the check of its age and its removal."""
         try:
             file = waiting_lock(self.root.with_name(f".{self.root.name}.lock"), alone=alone)
         except ImageRAGError:
             if alone:
                 raise
-            file = None  # a home that is read-only: nothing is removed from it either
+            file = None  # a read-only home, from which nothing is removed either
         try:
             yield
         finally:
@@ -141,8 +142,8 @@ class FileBlobStore:
 
 
 def _touch(path: Path) -> None:
-    """Set the time at which a file's entry was changed to now, and leave that of its bytes."""
-    with suppress(OSError):  # gone, or in a home that is read-only
+    """Set the status time of a file to now, and keep its modification time."""
+    with suppress(OSError):  # missing, or in a read-only home
         status = path.stat()
         if os.name == "posix":
             os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
@@ -154,7 +155,7 @@ _HEXADECIMAL = re.compile(rb"[0-9a-f][0-9a-f/]{63,}")
 
 
 def sha256s_in(data: bytes) -> set[str]:
-    """Everything in serialized data that may name a blob, by its hash or by its path."""
+    """All hashes in serialized data that may refer to a blob, by hash or by path."""
     found: set[str] = set()
     for match in _HEXADECIMAL.finditer(data):
         digits = match.group().replace(b"/", b"").decode()
@@ -165,15 +166,15 @@ def sha256s_in(data: bytes) -> set[str]:
 def _holds(path: Path, data: bytes) -> bool:
     try:
         return path.read_bytes() == data
-    except OSError:  # a part of the disk that cannot be read is written anew
+    except OSError:  # unreadable bytes are written again
         return False
 
 
 def verify(data: bytes, digest: str, *, where: str) -> None:
-    """Check bytes against the SHA-256 they are kept under.
+    """Check bytes against the SHA-256 under which they are stored.
 
     Raises:
-        BlobError: they differ; names the hash and where the bytes came from.
+        BlobError: they differ; names the hash and the source of the bytes.
     """
     found = sha256(data).hexdigest()
     if found != digest:
@@ -181,9 +182,9 @@ def verify(data: bytes, digest: str, *, where: str) -> None:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file that is there whole or not at all, whenever the process or the machine stops."""
+    """Write a file that is complete or absent, whenever the process or the machine stops."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Not mkstemp: its files are for their owner alone, while an image is as readable as the user's umask says.
+    # Not mkstemp: its files are readable by their owner alone, while images follow the user's umask.
     fresh = path.with_name(f".tmp-{uuid.uuid4().hex}")
     try:
         with fresh.open("xb") as file:
@@ -198,7 +199,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the new name itself survive a power cut; a no-op where folders cannot be opened (Windows)."""
+    """Flush the folder, so that the new name survives a power cut; a no-op where folders cannot be opened (Windows)."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)

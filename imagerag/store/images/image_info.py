@@ -1,4 +1,4 @@
-"""What is kept of an image beside its bytes: its hash, its type, its size, and a thumbnail."""
+"""Information about an image: hash, media type, size and thumbnail."""
 
 import io
 from dataclasses import dataclass, field
@@ -16,12 +16,12 @@ THUMBNAIL_SIDE = 256
 
 @dataclass(frozen=True)
 class ImageInfo:
-    """What a look at an image gives.
+    """Information about an image.
 
     Attributes:
-        image: hash, media type, and the size as it is seen (EXIF orientation applied).
-        thumbnail: WebP, at most 256 pixels on its longer side; empty when none was asked for.
-        decoded: as `decoding.open_rgb` gives it for an encoder, where it was decoded for one; see `image_info`.
+        image: hash, media type, and the size after EXIF orientation.
+        thumbnail: WebP, at most 256 pixels on its longer side; empty when none was requested.
+        decoded: the result of `decoding.open_rgb` for an encoder, if `side` was given; see `image_info`.
     """
 
     image: ImageRef
@@ -30,7 +30,7 @@ class ImageInfo:
 
 
 def inspect(data: bytes) -> ImageRef:
-    """Say what `data` is.
+    """Describe the image in `data`.
 
     Raises:
         UsageError: as `imagerag.agent.images.decoding.decode`; the message is the reason, without a file name.
@@ -39,13 +39,13 @@ def inspect(data: bytes) -> ImageRef:
 
 
 def image_info(data: bytes, *, thumbnail: bool = True, side: int | None = None, digest: str | None = None) -> ImageInfo:
-    """Say what `data` is and make a thumbnail, decoding once.
+    """Describe the image in `data` and make a thumbnail, decoding once.
 
     Args:
-        data: the bytes of a file.
-        thumbnail: whether one is made.
-        side: the shorter side that an encoder wants; the image for it is given too, from the same decoding.
-        digest: the SHA-256 of `data` where it is known already.
+        data: bytes of a file.
+        thumbnail: make a thumbnail.
+        side: shorter side of an encoder's input in pixels; the image for it is also returned, from the same decoding.
+        digest: SHA-256 of `data`, if it is known already.
 
     Raises:
         UsageError: as `inspect`.
@@ -62,10 +62,10 @@ def image_info(data: bytes, *, thumbnail: bool = True, side: int | None = None, 
 
 
 def _thumbnail(decoded: "Image") -> bytes:
-    """Made for looking at, and cheap: every image of a library has one, and WebP's slower methods save 3 % of it."""
+    """Make a thumbnail fast: every image of a library has one, and WebP's slower methods save only 3 % of its size."""
     from PIL import Image, ImageOps
 
-    factor = max(decoded.size) // THUMBNAIL_SIDE  # averaged first, which is fast
+    factor = max(decoded.size) // THUMBNAIL_SIDE  # fast box average first
     small = decoded.reduce(factor) if factor > 1 else decoded
     if max(small.size) > THUMBNAIL_SIDE:
         small = ImageOps.contain(small, (THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.HAMMING)

@@ -1,4 +1,4 @@
-"""Whether a mask says where an image may be edited: a PNG of the image's size, transparent there."""
+"""Validation of edit masks: a PNG of the image's size, transparent where the image may be edited."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +17,7 @@ _MAY_CHANGE: Final = (255, 255, 255)
 
 
 def shown_mask(mask: "Image") -> "Image":
-    """A mask as something to look at, whatever its colours: light where the image may change, dark where it stays."""
+    """A mask made visible, independent of its colours: light where the image may change, dark where it stays."""
     from PIL import ImageOps
 
     if mask.mode == "RGB":
@@ -27,7 +27,7 @@ def shown_mask(mask: "Image") -> "Image":
 
 
 def check_mask(mask: bytes, original: bytes) -> None:
-    """Check a mask against the image it belongs to (as it stands upright).
+    """Check a mask against its image (in upright orientation).
 
     Raises:
         UsageError: one of them is no image, or the mask is not a PNG below 4 MB of the image's size that is

@@ -1,4 +1,4 @@
-"""When it pays to join a table's fragments: that writes all of its rows anew, whatever has changed."""
+"""Decide when joining a table's fragments pays off: joining rewrites all rows, however few have changed."""
 
 from typing import Any, Final
 
@@ -18,10 +18,10 @@ SHARE: Final = 0.05
 
 
 def tidying_pays(table: LibraryTable, changed: int) -> bool:
-    """Whether a table is to be tidied.
+    """Whether to optimize a table.
 
     Args:
-        changed: rows that were just written or taken out.
+        changed: number of rows just written or removed.
     """
     rows = int(table.lance.count_rows())
     if changed and (rows < ALWAYS or changed > SHARE * rows):
@@ -33,7 +33,7 @@ def tidying_pays(table: LibraryTable, changed: int) -> bool:
 
 
 def _unindexed(lance: Any) -> int:
-    """Rows that the indexes lack: all of them where there is no index of words."""
+    """Number of rows missing from the indexes; all rows if there is no full-text index."""
     worded = [index.name for index in lance.list_indices() if index.columns == ["caption"]]
     found = lance.index_stats(worded[0]) if worded else None
     return int(found.num_unindexed_rows if found else lance.count_rows())

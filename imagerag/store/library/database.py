@@ -1,4 +1,4 @@
-"""Where libraries live: the LanceDB database of a home, its tables, and what goes wrong with them."""
+"""The LanceDB database of a home: its tables, their names, and their errors."""
 
 import json
 import os
@@ -39,13 +39,13 @@ _NEWER: Final = ("please upgrade", "newer version", "unsupported feature flag", 
 
 
 def list_libraries(home: DataDir) -> list[str]:
-    """The names of the libraries there are, sorted."""
+    """The names of all libraries, sorted."""
     with storage_errors(home.libraries, "cannot read"):
         if not home.libraries.exists():
             return []
         if not home.libraries.is_dir():
             raise damaged_file(home.libraries, "it is no folder")
-        os.listdir(home.libraries)  # Lance takes a folder that may not be read for an empty one
+        os.listdir(home.libraries)  # Lance treats an unreadable folder as an empty one
     names: list[str] = []
     try:
         database = connect(home)
@@ -61,7 +61,7 @@ def list_libraries(home: DataDir) -> list[str]:
 
 
 def remove(home: DataDir, name: str) -> None:
-    """Delete a library with everything in it.
+    """Delete a library with all of its content.
 
     Raises:
         UnknownLibraryError: there is none of that name.
@@ -89,7 +89,7 @@ def _connect(folder: Path) -> Any:
 
 
 def renamed_file(home: DataDir) -> Path:
-    """Where the earlier names of libraries are kept."""
+    """The file of earlier library names."""
     return home.libraries / "renamed.json"
 
 
@@ -103,7 +103,7 @@ def renames(home: DataDir) -> dict[str, str]:
 
 
 def forget_renames(home: DataDir, name: str) -> None:
-    """Forget earlier names that lead to a library, and where its own name led: it is removed, or a new one is made.
+    """Drop earlier names of a library, and the target of its own name; called when it is removed or a new one is made.
 
     Raises:
         StorageError: the list of names cannot be written.
@@ -113,21 +113,21 @@ def forget_renames(home: DataDir, name: str) -> None:
 
 
 def change_renames(home: DataDir, change: Callable[[dict[str, str]], dict[str, str]]) -> None:
-    """Write another list of names; waits for others who do so.
+    """Update the list of names; waits for other writers.
 
     Raises:
         StorageError: it cannot be written.
     """
     path = renamed_file(home)
-    with held_alone(home.filling / "_renames"), storage_errors(path, "cannot write"):  # the name of no library
+    with held_alone(home.filling / "_renames"), storage_errors(path, "cannot write"):  # not a library's name
         write_atomically(path, json.dumps(change(renames(home)), indent=1).encode())
 
 
 def current_name(home: DataDir, name: str) -> str:
-    """What a library is called now that had this name; of a snapshot (`NAME@TAG`), with its tag.
+    """The current name of a library that has or had this name; with the tag for a snapshot (`NAME@TAG`).
 
     Raises:
-        UnknownLibraryError: there is none, and was none of that name.
+        UnknownLibraryError: no library has or had that name.
     """
     library, tag = split_name(name)
     names = list_libraries(home)
@@ -143,7 +143,7 @@ def current_name(home: DataDir, name: str) -> str:
 
 
 def snapshot_names(home: DataDir, name: str) -> list[str]:
-    """The names (`NAME@TAG`) of a library's snapshots, sorted; none of a snapshot.
+    """The names (`NAME@TAG`) of a library's snapshots, sorted; empty for a snapshot.
 
     Raises:
         UnknownLibraryError: there is no such library.
@@ -153,7 +153,7 @@ def snapshot_names(home: DataDir, name: str) -> list[str]:
 
 
 def is_there(home: DataDir, name: str) -> bool:
-    """Whether there is a library or a snapshot of that name."""
+    """Whether a library or a snapshot of that name exists."""
     try:
         return bool(current_name(home, name))
     except (UnknownLibraryError, UsageError):
@@ -161,7 +161,7 @@ def is_there(home: DataDir, name: str) -> bool:
 
 
 def open_table(home: DataDir, name: str) -> Any:
-    """The table of a library or of a snapshot, under its name or an earlier one.
+    """Open the table of a library or a snapshot, by its name or an earlier one.
 
     Raises:
         UnknownLibraryError: there is none of that name; the message lists those there are.
@@ -171,7 +171,7 @@ def open_table(home: DataDir, name: str) -> Any:
 
 
 def open_current(home: DataDir, name: str) -> Any:
-    """The table of a library or of a snapshot that has this name now, as `current_name` gives it.
+    """Open the table of a library or a snapshot by its current name, as returned by `current_name`.
 
     Raises:
         LibraryDamagedError: its files cannot be read.
@@ -184,47 +184,47 @@ def open_current(home: DataDir, name: str) -> Any:
 
 
 def create_table(home: DataDir, name: str, schema: Any) -> None:
-    """Make a library's table, unless there is one of that name already.
+    """Create a library's table, unless one of that name exists already.
 
     Raises:
-        UsageError: the name cannot be a library's.
+        UsageError: the name is invalid.
     """
     if valid_name(name) in (names := list_libraries(home)):
         return
     check_new_name(name, names, "a library's name")
     with storage_errors(home.libraries, "cannot write into"):
         home.libraries.mkdir(parents=True, exist_ok=True)
-    with held_alone(home.filling / f"{name}.new"):  # who comes second finds a whole table
+    with held_alone(home.filling / f"{name}.new"):  # a second creator finds a complete table
         try:
             if name not in list_libraries(home):
-                forget_renames(home, name)  # first: what named the earlier library must not find this one
+                forget_renames(home, name)  # first, so that references to the earlier library do not find this one
                 connect(home).create_table(name, schema=schema)
         except LANCE_ERRORS as error:
-            if "already exists" not in str(error):  # else another process was first
+            if "already exists" not in str(error):  # else another process created it
                 raise damaged(name, error, folder_of(home, name)) from error
 
 
 def overwrite_table(home: DataDir, name: str, rows: Any) -> None:
-    """Write other rows in place of all that a library has, under their own schema, in one commit.
+    """Replace all rows of a library, and its schema, in one commit.
 
     Args:
-        rows: an Arrow reader of batches.
+        rows: an Arrow reader of record batches.
     """
     connect(home).create_table(name, rows, mode="overwrite")
 
 
 def folder_of(home: DataDir, name: str) -> Path:
-    """Where the files of a library or of a snapshot are."""
+    """The folder of a library or a snapshot."""
     library, tag = split_name(name)
     folder = home.libraries / f"{library}{SUFFIX}"
     return folder if tag is None else folder / SNAPSHOTS / f"{tag}{SUFFIX}"
 
 
 def retry_on_conflict(work: Callable[[], T], tries: int = 8) -> T:
-    """Do it again when another's commit got in between; LanceDB retries only some of these itself.
+    """Retry on a commit conflict; LanceDB retries only some of these itself.
 
-    A commit may also be followed by a cleanup: files of the version that was just being read are then gone, and the
-    next try reads the newer one.
+    A commit may be followed by a cleanup that removes files of the version being read; the next try reads the newer
+    version.
     """
     for attempt in range(tries):
         try:
@@ -233,19 +233,19 @@ def retry_on_conflict(work: Callable[[], T], tries: int = 8) -> T:
             if attempt == tries - 1 or not any(word in str(error).lower() for word in _CROSSED):
                 raise
             if attempt >= GONE and not any(word in str(error).lower() for word in _CONFLICT):
-                raise  # what is missing this often is missing for good
+                raise  # a file that is missing in every try is really missing
             time.sleep(0.05 * 2**attempt)
     raise AssertionError("unreachable")
 
 
 def unknown(home: DataDir, name: str) -> UnknownLibraryError:
-    """That there is no such library, and which there are."""
+    """`UnknownLibraryError` that lists the existing libraries."""
     message = unknown_name("library", name, list_libraries(home), where=str(home.root))
     return UnknownLibraryError(f"{message}. Make one: imagerag index PATH --library {name}")
 
 
 def damaged(name: str, error: Exception, where: str | os.PathLike[str] = "") -> LibraryError | StorageError:
-    """That a library cannot be used, why, and what to do: the machine's fault, a newer version's, or its files'."""
+    """The error for a library that cannot be used, with cause and advice: machine, newer version, or damaged files."""
     if (found := storage_error(error, where or f"library {name!r}")) is not None:
         return found
     if any(word in str(error).lower() for word in _NEWER):
@@ -257,7 +257,7 @@ def damaged(name: str, error: Exception, where: str | os.PathLike[str] = "") -> 
 
 
 def newer(name: str, why: str) -> LibraryVersionError:
-    """That a newer imagerag made a library."""
+    """The error for a library made by a newer imagerag."""
     return LibraryVersionError(
         f"library {name!r} was made by a newer version of imagerag ({why}). It is not damaged: update this one "
         "(pip install --upgrade imagerag), or name another library"

@@ -1,4 +1,4 @@
-"""Copies of images that a library keeps: those of its rows, and files that nothing refers to."""
+"""Copies of images inside a library: those of its rows, and unreferenced files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def copied_images(table: "LibraryTable", ids: Sequence[str]) -> set[str]:
-    """Those of these images whose bytes are kept in the library, whatever becomes of their files."""
+    """The images among `ids` whose bytes are stored in the library."""
     from lancedb.expr import col, lit
 
     kept = {one for one in ids if table.images.path(one).exists()}
     if form.IMAGE_COLUMN in table.lance.schema.names:
-        inside = form.id_filter("id", ids) & (col(form.IMAGE_COLUMN) != lit(b""))  # of null, neither
+        inside = form.id_filter("id", ids) & (col(form.IMAGE_COLUMN) != lit(b""))  # null is neither
         kept |= set(table.lance.search().select(["id"]).where(inside).to_arrow()["id"].to_pylist())
     return kept
 

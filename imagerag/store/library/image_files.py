@@ -1,8 +1,8 @@
 """Copies of images inside a library's folder, named by their content.
 
-Files, and no blob column: LanceDB 0.40 writes blobs of either version anew whenever it joins fragments, which every
-`optimize` does, and it has no way to leave them out. A file is written once. The copies lie within the table's folder,
-so that removing, renaming and setting aside a library take them along; Lance leaves files alone that it does not know.
+Files instead of a blob column: LanceDB 0.40 rewrites blobs of either version whenever it joins fragments, which every
+`optimize` does, and cannot exclude them. A file is written once. The copies lie inside the table's folder, so that
+removing, renaming and setting aside a library include them; Lance ignores files that it does not know.
 """
 
 import shutil
@@ -23,11 +23,11 @@ class ImageFiles:
         self.root = library / FOLDER
 
     def path(self, sha256: str) -> Path:
-        """Where the copy of that image is, or would be."""
+        """The path of an image's copy, whether it exists or not."""
         return self.root / sha256[:2] / sha256[2:]
 
     def has(self, sha256: str, size: int) -> bool:
-        """Whether there is a copy of that many bytes; 0 is any number."""
+        """Whether a copy of that size in bytes exists; 0 accepts any size."""
         try:
             found = self.path(sha256).stat().st_size
             return found == size or not size
@@ -35,8 +35,7 @@ class ImageFiles:
             return False
 
     def write(self, sha256: str, data: bytes) -> None:
-        """Keep a copy, whole or not at all. It is on the disk when the system has written it back: its hash is
-        compared whenever it is read.
+        """Store a copy, complete or not at all. It is not flushed to disk; instead its hash is checked on every read.
 
         Raises:
             StorageError: the disk is full, or cannot be written.
@@ -53,20 +52,20 @@ class ImageFiles:
                 raise
 
     def read(self, sha256: str) -> bytes | None:
-        """The copy; None where there is none."""
+        """Read the copy; None where there is none."""
         try:
             return self.path(sha256).read_bytes()
         except FileNotFoundError:
             return None
 
     def strays(self, ids: Collection[str]) -> list[Path]:
-        """Files that belong to none of these images."""
+        """The files of other images."""
         kept = set(ids)
         found = self.root.glob("*/*") if self.root.is_dir() else ()
         return [path for path in found if path.parent.name + path.name not in kept]
 
     def remove(self, paths: Collection[Path]) -> None:
-        """Delete some of the files (or unfinished snapshots), and folders that are empty then."""
+        """Delete files (or unfinished snapshots), and folders that become empty."""
         for path in paths:
             if path.is_dir():
                 shutil.rmtree(path)

@@ -1,8 +1,8 @@
-"""The rows nearest to several vectors, told from the candidates that a quantised index proposes.
+"""Nearest rows of several vectors, by re-ranking the candidates of a quantised index.
 
-Three reads, whatever the number of vectors: the index is asked for row numbers alone, the candidates' own vectors are
-compared, and only rows that are among the best are read whole. LanceDB compares candidates itself (`refine_factor`),
-but reads them for each vector anew, which for four vectors takes half as long again.
+It takes three reads for any number of vectors: row ids from the index, the stored vectors of the candidates, and the
+complete rows of the best. LanceDB can refine candidates itself (`refine_factor`), but reads them again for each vector,
+which takes 50 % longer for four vectors.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ the query, all of it seems equally far to the index: so many times as many are c
 
 
 def knows_all(table: Any) -> bool:
-    """Whether there is an index of the vectors, with every row in it."""
+    """Whether a vector index exists and contains every row."""
     found = table.index_stats(INDEX)
     return found is not None and found.num_unindexed_rows == 0
 
@@ -42,9 +42,9 @@ def knows_all(table: Any) -> bool:
 def nearest_records(
     table: Any, vectors: "Vectors", k: int, filter: Filter, columns: Sequence[str]
 ) -> list[list[Mapping[str, Any]]] | None:
-    """Of each vector the `k` rows with the highest cosine, as records of `columns` and the vector.
+    """For each vector the `k` rows with the highest cosine, as records of `columns` and the vector.
 
-    None where rows were rewritten between the reads, so that their numbers hold no more.
+    None where rows were rewritten between the reads, so that their row ids are no longer valid.
     """
     try:
         chosen = _best(table, vectors, k, filter)
@@ -60,10 +60,10 @@ def nearest_records(
 
 
 def _best(table: Any, vectors: "Vectors", k: int, filter: Filter) -> "list[Rows]":
-    """The `k` rows with the highest cosine of each vector.
+    """The `k` rows with the highest cosine for each vector.
 
-    With a filter, all parts of the index are asked for more candidates where there are too few, or one of the best is
-    not in the first third of them by the index's own order: more of the best are likely beyond.
+    With a filter, all partitions of the index are queried again for more candidates if there are too few, or if one of
+    the best is not in the first third by the index's own order: further good ones are then likely.
     """
     where, count = expression_of(table, filter), max(CANDIDATES, REFINE * k)
     proposed = _proposed(table, vectors, count, where, PROBES)
@@ -78,7 +78,7 @@ def _best(table: Any, vectors: "Vectors", k: int, filter: Filter) -> "list[Rows]
 
 
 def _proposed(table: Any, vectors: "Vectors", count: int, where: Any | None, most_parts: int) -> "list[Rows]":
-    """The index's candidates for each vector, the likely ones first."""
+    """The index's candidates for each vector, the most likely first."""
     query = (
         table.search(vectors[0] if len(vectors) == 1 else list(vectors), vector_column_name="vector")
         .distance_type("cosine")
@@ -95,7 +95,7 @@ def _proposed(table: Any, vectors: "Vectors", count: int, where: Any | None, mos
 
 
 def _compared(table: Any, vectors: "Vectors", proposed: "list[Rows]", k: int) -> "list[Rows]":
-    """Places of the `k` candidates with the highest cosine of each vector."""
+    """Positions of the `k` candidates with the highest cosine for each vector."""
     import numpy as np
 
     if not any(rows.size for rows in proposed):
@@ -111,7 +111,7 @@ def _compared(table: Any, vectors: "Vectors", proposed: "list[Rows]", k: int) ->
 
 
 def _taken(table: Any, rows: "Sequence[Rows]", columns: Sequence[str]) -> Any | None:
-    """Columns of all these rows, each once, with their numbers; None where one of them is no more."""
+    """Columns of these rows, each once, with their row ids; None where a row no longer exists."""
     import numpy as np
 
     wanted = np.unique(np.concatenate(rows)).tolist()

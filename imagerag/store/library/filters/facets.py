@@ -1,4 +1,4 @@
-"""What a library's images can be told apart by: tags, licences, metadata. Its encoder is not needed."""
+"""Facets of a library: tags, licences and metadata values with their counts. The encoder is not needed."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Facets:
     """What a library holds.
 
     Attributes:
-        images: how many, and captioned: how many of them with a caption.
+        images: number of images; `captioned`: number of those with a caption.
         tags: tag → images with it, most frequent first; licences likewise, "" is unknown.
         metadata: key → value → images with it, most frequent first.
         threshold: None until the library has been calibrated.
@@ -65,16 +65,17 @@ def facets(home: DataDir, name: str) -> Facets:
 
 
 def _typed_keys(table: Any, name: str) -> Columns:
-    """The columns of metadata keys, where every key has one: of as many as there may be some keys may have none."""
+    """The columns of metadata keys, if every key has one; with the maximum number of columns some keys may have
+    none."""
     columns = columns_of(table.schema)
     is_earlier = library_metadata_of(table, name).version < SCHEMA_VERSION
     return {} if is_earlier or sum(map(len, columns.values())) >= MAX_COLUMNS else columns
 
 
 class _Counted:
-    """What is counted, some thousands of rows at a time, by Arrow: the values of tags, licences and typed columns.
+    """Counts of tags, licences and values of typed columns, by Arrow, some thousands of rows at a time.
 
-    What columns do not tell apart is read from the metadata's text: `null`, and 3.0 from 3.
+    Values that columns cannot distinguish are read from the JSON metadata: `null`, and 3.0 from 3.
     """
 
     def __init__(self, typed: Columns) -> None:
@@ -103,7 +104,7 @@ class _Counted:
         for key, kinds in self.typed.items():
             for kind, name in kinds.items():
                 values = columns[name]
-                if kind is not Kind.TEXT and Kind.TEXT in kinds:  # of text that reads as a number, the text counts
+                if kind is not Kind.TEXT and Kind.TEXT in kinds:  # for text that reads as a number, count the text
                     values = values.filter(columns[kinds[Kind.TEXT]].is_null())
                 for value, count in _counts(values.drop_null()).items():
                     self._count(key, _as_text(value), count)
@@ -115,7 +116,7 @@ class _Counted:
 
 
 def _as_text(value: Any) -> str:
-    """A value of a typed column as JSON wrote it."""
+    """A value of a typed column in its JSON spelling."""
     return as_text(int(value)) if isinstance(value, float) and value.is_integer() else as_text(value)
 
 

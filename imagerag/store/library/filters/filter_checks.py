@@ -1,4 +1,4 @@
-"""Whether a filter can be asked of a library, and why it leaves nothing: told with what the library holds."""
+"""Validation of filters for a library, and explanations of empty results that name existing values."""
 
 import re
 from collections import Counter
@@ -26,10 +26,10 @@ _LEAVES: Final = 20
 
 
 def check_filter(table: Any, filter: Filter) -> None:
-    """See that a library can be asked what a filter asks. One that holds nothing can be asked anything.
+    """Check that a filter is valid for a library. An empty library accepts any filter.
 
     Raises:
-        FilterError: there is no such key, or what a value is compared with holds none of its kind.
+        FilterError: an unknown key, or a value whose kind the key never has.
     """
     where = filter.where
     if where is None or not table.count_rows():
@@ -39,7 +39,7 @@ def check_filter(table: Any, filter: Filter) -> None:
 
 
 def explain_filter(table: Any, filter: Filter) -> str:
-    """Why a filter leaves nothing of a library; empty where it leaves something, or nothing can be said."""
+    """Explain why a filter matches no image; empty where it matches some, or no reason is known."""
     condition = filter.condition
     if condition is None or _any(table, filter) or not table.count_rows():
         return ""
@@ -50,7 +50,7 @@ def explain_filter(table: Any, filter: Filter) -> str:
 
 @dataclass(frozen=True)
 class HeldValues(Collection[str]):
-    """What a library holds under each key. A collection of the keys; read from the table when it is asked for."""
+    """The values of each key in a library: a collection of keys, read from the table on demand."""
 
     table: Any
 
@@ -83,7 +83,7 @@ class HeldValues(Collection[str]):
         return found
 
     def kinds(self, key: str) -> Collection[Kind]:
-        """The kinds of values that it holds under a key; none for a key that it does not know."""
+        """The kinds of values of a key; empty for an unknown key."""
         name = column_of(key)
         if name is not None and name in self._names:
             return {BUILT_IN[name]}
@@ -92,7 +92,7 @@ class HeldValues(Collection[str]):
         return {kind for kind, _ in self._unlisted.get(metadata_key(key), ())}
 
     def counted(self, key: str) -> Counter[tuple[Kind, Any]]:
-        """Each value under a key with how many images have it."""
+        """Each value of a key with its number of images."""
         import pyarrow.compute as pc
 
         name = column_of(key)
@@ -107,7 +107,7 @@ class HeldValues(Collection[str]):
         return found
 
     def words(self, key: str, wanted: str = "") -> str:
-        """Some of the values under a key: those that are nearest to `wanted`, else the most frequent; or a range."""
+        """Some values of a key as text: those most similar to `wanted`, else the most frequent; or a range."""
         counted = self.counted(key)
         lines = []
         for kind in dict.fromkeys(kind for kind, _ in counted):
@@ -132,7 +132,7 @@ def _any_of(table: Any, leaf: Comparison | Has) -> bool:
 
 
 def _nothing(leaf: Comparison | Has, held: HeldValues) -> str:
-    """That no image fits one comparison, and what there is instead."""
+    """A message that no image matches a comparison, with existing values."""
     key = leaf.has if isinstance(leaf, Has) else leaf.key
     if isinstance(leaf, Comparison) and column_of(key) == "id" and (begins := _beginnings(leaf)):
         return f"no image fits {short(str(leaf), 80)}; the beginning of an id is written {begins}"
@@ -141,13 +141,13 @@ def _nothing(leaf: Comparison | Has, held: HeldValues) -> str:
 
 
 def _beginnings(leaf: Comparison) -> str:
-    """The comparison for what only begins ids, as commands of libraries take them; empty where it is no such."""
+    """The comparison for a prefix of ids, as library commands accept it; empty where the value is none."""
     parts = [value for value in leaf.values if re.fullmatch(r"[0-9a-f]{6,63}", value)]
     return " or ".join(f"{leaf.key}~{part}*" for part in parts) if leaf.op == "=" else ""
 
 
 def _nearest(wanted: str, values: list[Any]) -> list[str]:
-    """The values that are nearest to what was wanted, else all of them."""
+    """The values most similar to the wanted one, else all of them."""
     by_name = {_text(value).lower(): value for value in reversed(values[:_MOST])}
     near = get_close_matches(wanted.lower(), by_name, n=_SHOWN, cutoff=0.5) if wanted else []
     return [short(_text(value), 40) for value in [by_name[name] for name in near] or values]

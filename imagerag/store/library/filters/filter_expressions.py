@@ -1,8 +1,8 @@
 """Filters as LanceDB expressions: nodes and literals, never query text, so that a value is only a value.
 
-LanceDB's expressions know neither IS NULL nor functions of lists. So a comparison that is negated is joined with what
-is not there, which is what the concatenation with an empty text is empty for (`_absent`), and tags are found as lines
-of the column `labels`. Agrees with `imagerag.agent.types.filters.matching`, which says what filters mean.
+LanceDB's expressions have neither IS NULL nor list functions. So a negated comparison is combined with a test for
+absent values, which uses that the concatenation of null with an empty text is empty (`_absent`), and tags are matched
+as lines of the column `labels`. The semantics are those of `imagerag.agent.types.filters.matching`.
 """
 
 import operator
@@ -31,13 +31,13 @@ _EDGE: Final = "\0"
 
 
 def expression_of(table: Any, filter: Filter) -> Any | None:
-    """A LanceDB expression over a table for `filter`; None when it lets everything through."""
+    """The LanceDB expression of `filter` for a table; None when it matches everything."""
     schema = table.schema
     return filter_expression(filter, schema.names, columns_of(schema))
 
 
 def filter_expression(filter: Filter, built_in: Iterable[str], metadata: Columns) -> Any | None:
-    """A LanceDB expression for `filter`; None when it lets everything through.
+    """The LanceDB expression of `filter`; None when it matches everything.
 
     Args:
         built_in: the names of the table's columns.
@@ -55,7 +55,7 @@ def filter_expression(filter: Filter, built_in: Iterable[str], metadata: Columns
 
 
 def filter_indexes(table: Any) -> dict[str, Any]:
-    """Column → the index that serves filters over it. Free texts, which are searched by their parts, have none."""
+    """Column → index type for filters. Free text, which is matched by substrings, has none."""
     from lancedb.index import Bitmap, BTree
 
     whole = {name: Bitmap() for name in ("licence", "media_type", "camera", "lens", "language")}
@@ -75,7 +75,8 @@ class _Expressions:
         self._metadata = metadata
 
     def of(self, condition: Condition, *, holds: bool = True) -> Any:
-        """Rows of which a condition holds (or does not). Null counts as false: nothing is negated that can be null."""
+        """Rows for which a condition holds (or does not). Null counts as false, so no expression that can be null is
+        negated."""
         match condition:
             case Not():
                 return self.of(condition.negated, holds=not holds)
@@ -91,14 +92,15 @@ class _Expressions:
         return _joined(terms, any_one=holds)
 
     def _columns(self, key: str) -> Mapping[Kind, str]:
-        """Kind → column of what is held under a key."""
+        """Kind → column of the values of a key."""
         name = column_of(key)
         if name is not None and name in self._built_in:
             return {BUILT_IN[name]: name}
         return self._metadata.get(metadata_key(key), {})
 
     def _plain(self, leaf: Comparison) -> Any | None:
-        """One IN over a text column, which an index serves better than as many comparisons; None where it is more."""
+        """A single IN over a text column, which an index answers faster than several comparisons; None for other
+        conditions."""
         columns = self._columns(leaf.key)
         if leaf.op == "=" and columns.keys() == {Kind.TEXT} and all(leaf.values) and not self._says_null(leaf):
             return id_filter(columns[Kind.TEXT], (form for value in leaf.values for form in spellings(value)))
@@ -118,7 +120,7 @@ class _Expressions:
         return _joined(terms, any_one=holds)
 
     def _labelled(self, key: str, *, holds: bool) -> Any:
-        """Whether there is anything under a metadata key without a column, from the lines of labels."""
+        """Rows with any value of a metadata key without a column, from the column `labels`."""
         from lancedb.expr import col, lit
 
         there = col(LABELS).contains(lit("\n" + label("is", key, "").removesuffix('"]')))
@@ -145,7 +147,7 @@ class _Expressions:
         return _joined(terms, any_one=holds)
 
     def _label(self, key: str, value: str, *, holds: bool) -> Any:
-        """A metadata key without a column, in the lines of labels, as text."""
+        """The value of a metadata key without a column, in the column `labels`, as text."""
         from lancedb.expr import col, lit
 
         found = [col(LABELS).contains(lit(f"\n{label('is', key, form)}\n")) for form in spellings(value)]
@@ -154,7 +156,8 @@ class _Expressions:
 
 
 def _comparison(kind: Kind, column: str, op: str, value: str, *, strict: bool) -> Any | None:
-    """Rows whose value of a kind compares so, null where there is none; None where no value of that kind can."""
+    """Rows whose value of a kind matches the comparison, null for absent values; None where no value of that kind can
+    match."""
     from lancedb.expr import col, lit
 
     if kind is Kind.NUMBER and op != "~" and (number := number_of(value)) is not None:
@@ -220,7 +223,7 @@ def _text(column: str, op: str, value: str, *, strict: bool) -> Any | None:
 
 
 def _parts(text: Any, value: str) -> Any:
-    """Text that holds a part, in upper or lower case."""
+    """Rows whose text contains a part, ignoring case."""
     from lancedb.expr import func, lit
 
     begins, part, ends = pattern_of(value)
@@ -233,7 +236,7 @@ def _parts(text: Any, value: str) -> Any:
 
 
 def _there(column: str, kind: Kind) -> Any:
-    """Rows that have something in a column. That a value equals itself is IS NOT NULL, which indexes know."""
+    """Rows with a value in a column. "Equals itself" stands for IS NOT NULL, and indexes support it."""
     from lancedb.expr import col, lit
 
     if kind is Kind.TAGS:
@@ -242,7 +245,7 @@ def _there(column: str, kind: Kind) -> Any:
 
 
 def _absent(column: str, kind: Kind) -> Any:
-    """Rows that have nothing in a column. Joining null with a text leaves the text: LanceDB has no IS NULL here."""
+    """Rows without a value in a column. Concatenating null with a text gives the text: LanceDB has no IS NULL here."""
     from lancedb.expr import col, func, lit
 
     text = func("concat", col(column) if kind is Kind.TEXT else col(column).cast("string"), lit(""))
@@ -250,7 +253,7 @@ def _absent(column: str, kind: Kind) -> Any:
 
 
 def _joined(terms: list[Any], *, any_one: bool) -> Any:
-    """Terms joined by OR (`any_one`) or AND, as a tree that is as low as can be: LanceDB walks it by recursion."""
+    """Terms joined by OR (`any_one`) or AND as a balanced tree, because LanceDB walks it by recursion."""
     join = operator.or_ if any_one else operator.and_
     while len(terms) > 1:
         terms = [reduce(join, terms[at : at + 2]) for at in range(0, len(terms), 2)]

@@ -1,4 +1,4 @@
-"""Adding single image files to a library, with what a person says of them."""
+"""Add single image files to a library, with metadata from the caller."""
 
 from collections.abc import Sequence
 from hashlib import sha256
@@ -16,13 +16,13 @@ from imagerag.store.library.schema import ImageRecord
 async def add_files(
     library: Library, files: Sequence[Path], changes: ImageChanges, *, copy: bool = False
 ) -> list[ImageRecord]:
-    """Index image files, and write what is said of them; those too that were removed before.
+    """Index image files and write their metadata; files whose images were removed before are taken back.
 
     Args:
-        copy: keep the bytes in the library, of images too that are there already.
+        copy: store the bytes in the library, also for images that it holds already.
 
     Raises:
-        UsageError: none is named, or one is no image that can be read; nothing was added then.
+        UsageError: no file is given, or one is not a readable image; nothing is added then.
         BackendError: the encoder failed.
     """
     from imagerag.store.library.indexing.ingest import index
@@ -43,7 +43,7 @@ def _id_of(file: Path) -> str:
     """The id of an image file.
 
     Raises:
-        UsageError: there is none that can be read.
+        UsageError: the file cannot be read.
     """
     if not file.is_file():
         raise UsageError(f"there is no file {file}: imagerag index takes whole folders")

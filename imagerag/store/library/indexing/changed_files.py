@@ -1,6 +1,6 @@
-"""The texts of files that were changed: what is said of the image that was there before stays with the new one.
+"""Texts of changed files: the new image of a file keeps the texts of the old one.
 
-So does when it was first indexed; when a file was changed its own time says.
+It also keeps the time of the first indexing; the file's own time is that of its change.
 """
 
 from collections.abc import Mapping
@@ -20,10 +20,10 @@ _AT_ONCE: Final = 500
 async def keep_texts(
     library: Library, found: VanishedFiles, known: KnownFiles, seen: Mapping[str, str | None], report: IndexReport
 ) -> None:
-    """Give the new images of changed files the texts of the old ones, before these are taken out.
+    """Copy the texts of old images to the new images of changed files, before the old ones are removed.
 
-    Where the old file itself lies elsewhere now, it took its texts along. One that was there
-    already when it came to lie in place of another has texts of its own.
+    If the old file was moved, its texts moved with it. A file that the library held before it replaced another one
+    keeps its own texts.
     """
     before: dict[str, Entry] = {}
     for old, entry in found.replaced:
@@ -39,7 +39,7 @@ async def keep_texts(
             for row in (rows[one] for one in part if one in rows):
                 old, entry = before[row.id]
                 if old in rows and not _moved(rows[old], entry):
-                    # A copy may have been read in this run, which has other sidecars.
+                    # This run may have read a copy with other sidecars.
                     described = with_sidecars(rows[old].described, known.described.get(old, ""))
                     now = with_texts_of(row, replace(rows[old], described=described))
                     changed.append((row, replace(now, created=min(row.created, rows[old].created))))
@@ -48,6 +48,6 @@ async def keep_texts(
 
 
 def _moved(row: ImageRecord, entry: FileEntry) -> bool:
-    """Whether a file of an image lies under another path now; its copies are other files."""
+    """Whether a file of an image was moved to another path; copies do not count."""
     same = (entry.inode, entry.mtime_ns)
     return any(file.path != entry.path and (file.inode, file.mtime_ns) == same for file in row.files)

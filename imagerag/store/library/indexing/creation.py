@@ -1,4 +1,4 @@
-"""Filling a library: one that was made for it and got nothing is not left behind, however many fill it at once."""
+"""Creation of a library by indexing: a new library that stays empty is removed, also with concurrent indexing."""
 
 import asyncio
 import os
@@ -14,13 +14,13 @@ from imagerag.store.library.names import valid_name
 
 @asynccontextmanager
 async def creating_library(home: DataDir, name: str) -> AsyncIterator[bool]:
-    """While a library is filled. When that fails, one that was not there before and is still empty is removed.
+    """Hold the lock of a library while it is filled. If filling fails, a new library that is still empty is removed.
 
-    Gives whether there was none of that name. Whoever else fills it meanwhile keeps it: the lock is shared by all
-    that fill, and removing needs it alone.
+    Yields whether the library is new. Other processes that fill it protect it: they share the lock, and removing needs
+    it exclusively.
 
     Raises:
-        UsageError: the name cannot be a library's.
+        UsageError: the name is invalid.
     """
     lock = await asyncio.to_thread(waiting_lock, home.filling / valid_name(name), alone=False)
     try:
@@ -38,9 +38,9 @@ async def creating_library(home: DataDir, name: str) -> AsyncIterator[bool]:
 
 def _remove_if_empty(home: DataDir, name: str, lock: int | None) -> None:
     if lock is not None and not alone_now(lock):
-        return  # somebody else fills it
+        return  # another process fills it
     try:
         if name in list_libraries(home) and not open_table(home, name).count_rows():
             remove(home, name)
     except (ImageRAGError, *LANCE_ERRORS):
-        return  # what went wrong before is told, and matters more
+        return  # the earlier error is raised and matters more

@@ -1,4 +1,4 @@
-"""Reading an image file once: its bytes, its hash, its thumbnail, what an encoder wants, and what it says of itself."""
+"""Read an image file once: bytes, hash, thumbnail, input of the encoder, and embedded metadata."""
 
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -22,11 +22,11 @@ from imagerag.store.text_files import clean
 
 @dataclass(frozen=True)
 class DecodedFile:
-    """What decoding a file gave.
+    """The result of decoding a file.
 
     Attributes:
-        data: its bytes, where somebody needs them still.
-        prepared: for an encoder that takes decoded images; None for others.
+        data: bytes of the file, if they are still needed.
+        prepared: input of an encoder that takes decoded images; None for other encoders.
     """
 
     info: ImageInfo
@@ -36,15 +36,15 @@ class DecodedFile:
 
 @dataclass(frozen=True)
 class ReadFile:
-    """A file that was read and described.
+    """A file that was read, with its metadata.
 
     Attributes:
-        title: what it is called where nothing gives it a title.
-        said: by a manifest or sidecars.
-        described: what these were.
-        embedded: by the file itself, where the library has not read that yet.
-        decoded: None where the library has an image with these bytes.
-        exported: what an export of a library has of it, where it comes from one.
+        title: fallback title.
+        said: metadata from manifests and sidecars.
+        described: identity of those manifests and sidecars.
+        embedded: metadata in the file, if the library has not read it yet.
+        decoded: None if the library holds an image with these bytes.
+        exported: data of an exported library, if the file comes from one.
     """
 
     path: Path
@@ -62,7 +62,7 @@ class ReadFile:
 
     @property
     def new_row(self) -> ImageRecord:
-        """The row of an image that was not in the library."""
+        """The row for an image that is new to the library."""
         assert self.decoded is not None, "only what was decoded becomes a row"
         row = ImageRecord(image=self.decoded.info.image, source=clean(str(self.path)), size_bytes=self.size_bytes)
         if self.exported:
@@ -71,7 +71,7 @@ class ReadFile:
         return row if row.title else with_origins(replace(row, title=self.title), self.embedded, self.title)
 
     def describe(self, row: ImageRecord) -> ImageRecord:
-        """The row with what people said, and what the file says where nobody did."""
+        """The row with metadata from manifests and sidecars, completed by the file's own."""
         row = self.raw.filling(self.said.applied_to(row))
         row = replace(self.embedded.filling(row), described=with_sidecars(row.described, self.described))
         return with_origins(row, self.embedded)
@@ -80,13 +80,13 @@ class ReadFile:
 def read_file(
     path: Path, scan: Scan, known: KnownFiles, encoder: PreparingEmbedder | None, *, keep_bytes: bool, decode: bool
 ) -> ReadFile | str:
-    """A file, or why it cannot be used.
+    """Read a file; returns the reason if it cannot be used.
 
     Args:
-        known: what the library has, which need not be decoded.
-        encoder: takes decoded images; None for one that takes bytes.
-        keep_bytes: the library is to have a copy.
-        decode: whether unknown files are decoded; only hashed otherwise.
+        known: images of the library, which need not be decoded.
+        encoder: an encoder that takes decoded images; None for one that takes bytes.
+        keep_bytes: whether the library stores a copy.
+        decode: whether unknown files are decoded; otherwise they are only hashed.
     """
     try:
         try:
@@ -110,7 +110,7 @@ def read_file(
             sha256=digest,
             said=beside.description,
             raw=scan.raw_of(path),
-            described="" if beside.problems else scan.described(path),  # what could not be used is told every time
+            described="" if beside.problems else scan.described(path),  # unusable metadata is reported every time
             problems=beside.problems,
             embedded=read_embedded(data) if embeds else ImageMetadata(),
             decoded=decoded,
@@ -120,7 +120,7 @@ def read_file(
         return f"cannot be read: {error.strerror or error}"
     except UsageError as error:
         return (None if path in scan.members else manifest_hint(path)) or str(error)
-    except Exception as error:  # nothing about one file ends the reading of the others
+    except Exception as error:  # an error in one file must not stop the reading of others
         return f"cannot be read: {type(error).__name__}: {error}"
 
 

@@ -1,4 +1,4 @@
-"""Changes below folders, as the operating system tells them."""
+"""Changes below folders, as reported by the operating system."""
 
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -24,27 +24,27 @@ CALIBRATED_AT_LATEST_S: Final = 300.0
 
 @dataclass
 class CalibrationDelay:
-    """When the threshold of a library that is followed is to be measured anew.
+    """Time of the next calibration of a watched library.
 
     Attributes:
-        first: when the first change came that it was not measured with; None where there is none.
-        last: when the last one came.
+        first: time of the first change since the last calibration; None without a change.
+        last: time of the last change.
     """
 
     first: float | None = None
     last: float = 0.0
 
     def begin(self) -> None:
-        """Note a change."""
+        """Record a change."""
         self.last = time.monotonic()
         self.first = self.last if self.first is None else self.first
 
     def end(self) -> None:
-        """Note that it was measured."""
+        """Record a calibration."""
         self.first = None
 
     def remaining(self) -> float | None:
-        """Seconds until it is to be measured; None where nothing changed."""
+        """Seconds until the next calibration; None without a change."""
         if self.first is None:
             return None
         due = min(self.last + CALIBRATED_S, self.first + CALIBRATED_AT_LATEST_S)
@@ -52,7 +52,7 @@ class CalibrationDelay:
 
 
 async def changes(paths: Sequence[Path], exclude: Sequence[str] = ()) -> AsyncIterator[set[Path]]:
-    """The files and folders that changed, each time something did; what is never indexed is left out."""
+    """Yield the changed files and folders after each change, without those that are never indexed."""
     import watchfiles
 
     excluded = ExcludedFiles(exclude)

@@ -1,4 +1,4 @@
-"""What indexing did, or would do."""
+"""The report of indexing or of a dry run."""
 
 import time
 from bisect import insort
@@ -13,33 +13,33 @@ EXAMPLES: Final = 10
 
 @dataclass
 class IndexReport:
-    """What indexing did, or with `dry_run` would do.
+    """Counts of what indexing changed, or with `dry_run` would change.
 
-    Each file counts once: `seen` is how many there are. And images add up: those before and `added`, without `removed`,
-    are those after.
+    Each file counts once; `seen` is their number. The number of images after indexing is the number before plus `added`
+    minus `removed`.
 
     Attributes:
-        added: images that were not in the library, and are there beside those that were.
+        added: images that are new to the library.
         updated: images whose description changed; their vectors were kept.
-        unchanged: images that were there already, just so.
-        moved: images that were there already, under another path.
-        changed: images in place of others that went, because their files have other bytes now.
-        removed: images taken out, because none of their files is there any more, or has their bytes.
-        paths_removed: files that are gone, of images that have another one.
-        missing: images whose files are gone, and that were kept all the same; `warnings` says why.
+        unchanged: images that were in the library and have not changed.
+        moved: images that were in the library under another path.
+        changed: images that replace others, because the bytes of their files changed.
+        removed: images removed, because none of their files exists or still has their bytes.
+        paths_removed: missing files of images that have another file.
+        missing: images that were kept although their files are missing; `warnings` has the reason.
         duplicates: files with the same bytes as another one.
-        removed_before: files of images that somebody took out of the library; they stay out.
+        removed_before: files of images that a user removed from the library; they stay removed.
         skipped: (path, reason) of every file or manifest row that could not be used.
         captions: images of this run that have a caption.
-        notes: (path, what is wrong) of what is said of an image and was left out; the image was not.
+        notes: (path, problem) of metadata that was left out; the image was indexed.
         columns: what each column of the manifest was read as: one of our fields, or "metadata".
-        manifest_captions: how many captions came with the manifest; None without one.
-        warnings: what is likely to be wrong with the library as it is now, and what to type.
+        manifest_captions: number of captions in the manifest; None without a manifest.
+        warnings: likely problems of the library, with the command to type.
         seconds: wall time by stage: scan, read, embed, write, calibrate. Stages overlap.
-        elapsed: wall time in all, calibration left out.
+        elapsed: total wall time without calibration.
         examples: kind (`added`, `moved`, …) → some of the paths, sorted.
-        followed: whether the files are watched, so that nobody has to index them again.
-        dry_run: whether nothing was written; damaged files show only when they are decoded, and are not told.
+        followed: whether the files are watched.
+        dry_run: whether nothing was written; damaged files are found only by decoding, so they are not reported.
     """
 
     added: int = 0
@@ -65,13 +65,13 @@ class IndexReport:
     dry_run: bool = False
 
     def warned(self, warning: str, warn: "Callable[[str], None] | None") -> None:
-        """Keep a warning, and tell it at once."""
+        """Add a warning and report it at once."""
         self.warnings.append(warning)
         if warn:
             warn(warning)
 
     def count(self, kind: str, path: str = "") -> None:
-        """Count one image or file of a kind, and keep its path as an example."""
+        """Count one image or file of a kind, with its path as an example."""
         setattr(self, kind, getattr(self, kind) + 1)
         if path:
             paths = self.examples.setdefault(kind, [])
@@ -85,23 +85,23 @@ class IndexReport:
 
     @property
     def seen(self) -> int:
-        """Files looked at, good and bad, and manifest rows without a file."""
+        """Number of files, usable or not, and of manifest rows without a file."""
         known = self.updated + self.unchanged + self.moved + self.duplicates
         return self.added + self.changed + known + self.removed_before + len(self.skipped)
 
     @property
     def did_something(self) -> bool:
-        """Whether anything is different now."""
+        """Whether anything changed."""
         return bool(self.rows_changed)
 
     @property
     def rows_changed(self) -> int:
-        """About how many rows were written or taken out."""
+        """Approximate number of rows written or removed."""
         return self.added + self.changed + self.moved + self.updated + self.removed + self.paths_removed
 
     @property
     def images_per_s(self) -> float:
-        """Files a second, calibration left out; 0 when nothing was timed."""
+        """Files per second without calibration; 0 when nothing was timed."""
         return (self.seen / self.elapsed) if self.elapsed else 0.0
 
     @contextmanager

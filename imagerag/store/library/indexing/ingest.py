@@ -1,9 +1,9 @@
 """Indexing: from files to rows of a library.
 
-A file whose path, size, time and inode are those that were noted is not opened. One whose bytes the library knows is
-not decoded. Everything else goes through stages that overlap: while one batch is encoded, the next one is read and
-decoded, and those before it are written. What is written is committed as a whole, and an image is known by the hash of
-its bytes: stopped at any instant and run again, indexing ends with exactly the rows it would have had.
+A file whose path, size, time and inode have not changed is not opened. A file whose bytes the library knows is not
+decoded. All other files go through stages that overlap: while one batch is encoded, the next one is read and decoded,
+and earlier ones are written. Each write is one commit, and the id of an image is the hash of its bytes: if indexing is
+stopped at any instant and run again, it ends with the same rows as without the stop.
 """
 
 import asyncio
@@ -47,32 +47,32 @@ async def index(
     first_look: Callable[[Sequence[bytes]], str | None] | None = None,
     warn: Callable[[str], None] | None = None,
 ) -> IndexReport:
-    """Put the images of files and folders into a library, with what a manifest or sidecars say of them.
+    """Index the images of files and folders, with metadata from manifests and sidecars.
 
-    Files that are no image, damaged or gigantic are skipped and listed. A file that is there already is not embedded
-    again; one that moved keeps its row, one that was changed is embedded anew and keeps its texts, and images whose
-    files are all gone are taken out. Afterwards the threshold is calibrated anew, unless nothing changed.
+    Files that are no image, damaged or too large are skipped and listed. A file that is indexed already is not embedded
+    again; a moved file keeps its row, a changed one is embedded again and keeps its texts, and images whose files are
+    all missing are removed. Afterwards the threshold is calibrated again, unless nothing changed.
 
     Args:
-        paths: files, folders with everything below them, archives and tables of images, and patterns of all these.
-        manifest: one or several, see `read_manifest`; the images they name are indexed too.
-        exclude: patterns (`drafts`, `*.gif`, `raw/*`) of files and folders to be left out.
-        allow_outside: the manifest may name files outside of its folder and of `paths`, and a sidecar that is a link
-            may lead there.
-        copy: keep the bytes in the library; by default it is linked to the files.
-        prune: take out images whose files are gone even where a disk may only be missing, see `vanished_files`.
-        dry_run: write nothing, and say what would be done.
-        calibrate: False leaves the threshold as it is, for now, where there is one.
-        settled: False leaves the indexes and the threshold to the caller, who changes more.
-        followed: the paths are watched: what changes meanwhile is indexed next.
-        progress: called for every batch when it is written.
-        first_look: called with the first images before they are encoded; what it says is a warning.
+        paths: files, folders (recursively), archives and tables of images, and patterns of these.
+        manifest: one or several manifests, see `read_manifest`; the images that they name are indexed too.
+        exclude: patterns (`drafts`, `*.gif`, `raw/*`) of files and folders to leave out.
+        allow_outside: a manifest may name files outside of its folder and of `paths`, and a linked sidecar may point
+            there.
+        copy: store the bytes in the library; by default it links to the files.
+        prune: remove images with missing files even if only a disk may be unmounted, see `vanished_files`.
+        dry_run: write nothing, and report what would change.
+        calibrate: False leaves an existing threshold as it is for now.
+        settled: False leaves indexes and threshold to the caller, which makes further changes.
+        followed: the paths are watched: changes during indexing are indexed next.
+        progress: called after every written batch.
+        first_look: called with the first images before they are encoded; returns a warning.
         warn: called with each warning as soon as it is known.
 
     Raises:
         UsageError: a path or the manifest does not exist.
-        BackendError: the encoder failed; what was committed until then stays.
-        StorageError: the disk is full, or cannot be written; what was committed until then stays.
+        BackendError: the encoder failed; earlier commits stay.
+        StorageError: the disk is full, or cannot be written; earlier commits stay.
     """
     report, started = IndexReport(dry_run=dry_run, followed=followed), time.perf_counter()
     if not dry_run:
@@ -93,7 +93,7 @@ async def index(
         writer = RowWriter(library, found, known, report, copy, progress)
         indexing = Indexing(library, found, known, report, writer)
         removed = await asyncio.to_thread(removed_ids, library.folder)
-        indexing.removed_before = removed - known.ids.keys()  # what is there was taken back since, or restored
+        indexing.removed_before = removed - known.ids.keys()  # images in the library were added back since, or restored
         unchanged, fresh = await asyncio.to_thread(indexing.compare)
     report.skipped += found.problems
     report.notes += [*found.listed.notes, *found.beside.notes]
@@ -123,7 +123,7 @@ async def index(
 
 
 async def _finish(library: Library, report: IndexReport, calibrate: bool) -> None:
-    """Indexes, threshold and room on the disk, where rows changed now, or before in a run that was stopped."""
+    """Update indexes and threshold and free disk space, if rows changed now or in an earlier run that was stopped."""
     if not await library.count():
         return
     stale = await library.is_stale()

@@ -1,4 +1,4 @@
-"""Writing the images that a scan has read into a library's rows, many at a time."""
+"""Write the images that a scan has read as rows of a library, in batches."""
 
 import asyncio
 import math
@@ -38,11 +38,11 @@ Progress = Callable[[int, int], None]
 
 @dataclass
 class ImageBatch:
-    """Files by their hashes, in the order they were met.
+    """Files by hash, in the order of the scan.
 
     Attributes:
-        vectors: hash → unit vector, of what is new.
-        read: how many files were read, batch by batch, those that are no images too.
+        vectors: hash → unit vector, for new images.
+        read: number of files read per batch, including files that are no images.
     """
 
     files: dict[str, list[ReadFile]] = field(default_factory=dict)
@@ -50,26 +50,26 @@ class ImageBatch:
     read: list[int] = field(default_factory=list)
 
     def add(self, sha256: str, read: Sequence[ReadFile]) -> None:
-        """Take files of an image in."""
+        """Add files of an image."""
         self.files.setdefault(sha256, []).extend(read)
 
     @property
     def size(self) -> int:
-        """About how many bytes it holds."""
+        """Approximate size in bytes."""
         decoded = (one.decoded for read in self.files.values() for one in read if one.decoded)
         return sum(len(one.info.thumbnail) + len(one.data or b"") for one in decoded)
 
 
 @dataclass
 class RowWriter:
-    """Writes what one run of `index` has read.
+    """Writes the images that one run of `index` has read.
 
     Attributes:
-        seen: path → the image that it is now; None where that could not be told.
-        counted: images that were counted already: further files of them are duplicates.
-        replacing: new images of files that had other ones, with an example's path: what they count as shows when the
-            old ones go, or do not.
-        elsewhere: images that were found at none of their paths, with the path where they were, and theirs.
+        seen: path → its current image; None where it could not be read.
+        counted: images counted already: further files of them are duplicates.
+        replacing: new images of changed files, with an example path. They count as `changed` or `added`, depending on
+            whether the old images are removed.
+        elsewhere: images found at none of their known paths, with the path where they were found and the known ones.
     """
 
     library: Library
@@ -88,8 +88,8 @@ class RowWriter:
     _writing: asyncio.Task[None] | None = None
 
     async def add(self, batch: ImageBatch) -> None:
-        """Take a batch in, and begin to write when there is enough. The first is written at once: what is wrong with
-        the disk shows before everything is encoded."""
+        """Add a batch, and start a write when there is enough. The first batch is written at once, so that problems of
+        the disk show before everything is encoded."""
         for sha256, read in batch.files.items():
             self._waiting.add(sha256, [self._without_input(one) for one in read])
         self._waiting.vectors |= batch.vectors
@@ -99,14 +99,14 @@ class RowWriter:
             await self._begin()
 
     def _without_input(self, read: ReadFile) -> ReadFile:
-        """A file without what only an encoder needs."""
+        """The file without the encoder's input."""
         if read.decoded is None:
             return read
         kept = read.decoded.data if self.copy or not self.scan.links(read.path) else None
         return replace(read, decoded=replace(read.decoded, prepared=None, data=kept))
 
     async def finish(self) -> None:
-        """Write what is left, and wait until all is written."""
+        """Write the rest, and wait until all is written."""
         await self._begin()
         if self._writing is not None:
             await self._writing
@@ -126,13 +126,13 @@ class RowWriter:
             self.advance(files)
 
     def advance(self, files: int) -> None:
-        """Tell that so many more files are done: whatever happens, what was new in them is in the library."""
+        """Report a number of further files as done: their new images are committed."""
         self.done += files
         if self.progress and files:
             self.progress(self.done, len(self.scan.files))
 
     async def _commit(self, batch: ImageBatch) -> None:
-        """Write a batch. Nobody else writes files of images meanwhile, so what another run added is kept."""
+        """Write a batch. The files lock is held, so that files which another run added are kept."""
         old = {row.id: row for row in await self.library.rows(list(batch.files))}
         changed = await asyncio.to_thread(self._changed, batch)
         removed = await asyncio.to_thread(removed_ids, self.library.folder)
@@ -154,13 +154,13 @@ class RowWriter:
                     self.report.count("duplicates", str(one.path))
                     now = self._with_later_row(now, one)
                 rows += [now] if now is not row else []
-            elif sha256 in removed:  # since they were read
+            elif sha256 in removed:  # changed since they were read
                 self.report.removed_before += len(read)
             elif self.report.dry_run or sha256 in batch.vectors:
                 self._count_new(read)
                 if sha256 in batch.vectors:
                     new.append(self._new_image(read, batch.vectors[sha256]))
-            else:  # taken out by somebody between its being compared and now: the next run finds it new
+            else:  # removed by another process since it was compared: the next run indexes it as new
                 self.seen.update(dict.fromkeys((one.entry.path for one in read), None))
         if self.report.dry_run:
             return
@@ -172,8 +172,8 @@ class RowWriter:
         await self.library.table.copy_files(self._to_copy(batch))
 
     def _changed(self, batch: ImageBatch) -> set[Path]:
-        """Files that are others now than they were when they were read: what they are now, a scan that looked later
-        may have written, and what they were would be written over it."""
+        """Files that changed since they were read. A later scan may have written their new state, which the old one
+        must not overwrite."""
         read = [one for found in batch.files.values() for one in found if one.path not in self.scan.members]
         changed = {one.path for one in read if changed_since(one.path, one.entry)}
         for one in read:
@@ -182,14 +182,14 @@ class RowWriter:
         return changed
 
     async def update(self, rows: Sequence[ImageRecord]) -> None:
-        """Write descriptions of images that are there."""
+        """Write metadata of images that are in the library."""
         if rows and not self.report.dry_run:
             with self.report.timed("write"):
                 await self.library.update(rows)
 
     def _to_copy(self, batch: ImageBatch) -> Mapping[str, Callable[[], bytes]]:
-        """How to read what is to be kept in the library, by the images' ids: what cannot be read again where it lies,
-        too."""
+        """Image id → reader of the bytes to store in the library, including sources that cannot be read again in
+        place."""
         wanted = {}
         for sha256, read in batch.files.items():
             unlinked = next((one.path for one in read if not self.scan.links(one.path)), None)
@@ -210,9 +210,9 @@ class RowWriter:
         return NewImage(row=row, data=first.decoded.data, thumbnail=first.decoded.info.thumbnail, vector=vector)
 
     def _merged(self, row: ImageRecord, read: Sequence[ReadFile]) -> tuple[FileEntry, ...]:
-        """The files of a row with those that were read.
+        """The files of a row, merged with those that were read.
 
-        Where one of them is new, the image was found elsewhere: what is not there any more it need not have.
+        If one of them is new, the image was found elsewhere, and missing files are dropped.
         """
         entries = {one.entry.path: one.entry for one in read}
         known = {file.path: file for file in row.files}
@@ -221,7 +221,7 @@ class RowWriter:
         return tuple(sorted({**known, **entries}.values()))
 
     def _described(self, old: ImageRecord, read: ReadFile, left: Sequence[FileEntry]) -> Iterator[ImageRecord]:
-        """The row with what is said of it now, where that makes a difference; counts what became of it."""
+        """The row with its current metadata, if that changes it; counts the result."""
         row = next(follow(old, set(old.files) - set(left), left), old)
         if row.id in self.counted:
             self.report.count("duplicates", str(read.path))
@@ -240,7 +240,7 @@ class RowWriter:
             yield now
 
     def _with_later_row(self, row: ImageRecord, read: ReadFile) -> ImageRecord:
-        """The row with what a later row of a table says of the same image: the last one counts, as in a manifest."""
+        """The row with the metadata of a later table row for the same image: the last one counts, as in a manifest."""
         now = read.describe(row) if self.scan.is_row(read.path) else row
         if now == row:
             return row
@@ -256,10 +256,10 @@ class RowWriter:
             self.elsewhere[row.id] = str(read.path), paths
 
     def count_elsewhere(self) -> None:
-        """Count the images that were found elsewhere, now that everything was seen."""
+        """Count the images that were found elsewhere, after the whole scan."""
         for digest, (example, paths) in self.elsewhere.items():
             if any(self.seen.get(path) == digest for path in paths):
-                self.report.count("unchanged")  # and what was found first is a copy, as the other was counted
+                self.report.count("unchanged")  # the file found first is a copy, because the other one was counted
             elif any(path not in self.seen and os.path.lexists(path) for path in paths):
                 self.report.count("duplicates", example)
             else:

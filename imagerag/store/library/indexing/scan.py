@@ -1,4 +1,4 @@
-"""Which files there are to index, and what their names and times say without opening them."""
+"""Find the files to index, by names and times, without opening them."""
 
 import os
 import stat
@@ -30,19 +30,19 @@ from imagerag.store.text_files import clean
 
 @dataclass(frozen=True)
 class Scan:
-    """The images to look at, and what is said of them elsewhere.
+    """The images to index, with their manifests and sidecars.
 
     Attributes:
-        files: absolute, each once and always in the same order; with the images in archives and tables.
+        files: absolute paths, each once and in a stable order, including images in archives and tables.
         listed: the manifests.
-        beside: manifests that lie with the images of their folder.
+        beside: manifests found in the folders of their images.
         sidecars: finds and reads sidecars.
-        raws: camera RAWs that are left out, by the developed file beside them.
+        raws: developed file → camera RAW beside it, which is left out.
         members: images in archives and tables, by their paths.
-        sources: archives and tables that were listed whole.
-        named: the folders that were walked, the files that were named, and patterns.
+        sources: archives and tables that were listed to the end.
+        named: the given folders, files and patterns.
         unread: folders whose content could not be listed.
-        problems: what is left out, and why, beside files that turn out to be no images.
+        problems: (path, reason) of what is left out, apart from files that turn out to be no images.
     """
 
     files: Sequence[Path]
@@ -57,25 +57,25 @@ class Scan:
     problems: Sequence[tuple[str, str]] = ()
 
     def entry(self, path: Path) -> FileEntry:
-        """An image as a library notes it.
+        """The file entry of an image.
 
         Raises:
-            OSError: it cannot be looked at.
+            OSError: the file's status cannot be read.
         """
         member = self.members.get(path)
         return member.entry if member else entry_of(path, path.stat())
 
     def links(self, path: Path) -> bool:
-        """Whether an image's bytes can be read again where they lie; a library keeps a copy otherwise."""
+        """Whether an image's bytes can be read again in place; otherwise the library stores a copy."""
         member = self.members.get(path)
         return member is None or member.source.linked
 
     def read(self, path: Path) -> tuple[FileEntry, bytes]:
-        """An image, and its bytes.
+        """Read an image; returns its entry and bytes.
 
         Raises:
             OSError: it cannot be read.
-            ValueError: it is no longer what was listed, too large, or no file at all.
+            ValueError: it changed since the listing, is too large, or is no file.
         """
         member = self.members.get(path)
         if isinstance(member, LinkedRow):
@@ -86,24 +86,24 @@ class Scan:
         if member:
             return member.entry, member.source.read(member)
         status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe could block forever
             raise ValueError("not a regular file, or a folder that may not be read")
         check_file_size(path, status.st_size)
         data = path.read_bytes()
         return replace(entry_of(path, status), size=len(data)), data
 
     def title(self, path: Path) -> str:
-        """What an image is called where nothing gives it a title."""
+        """The fallback title of an image."""
         member = self.members.get(path)
         return member.title if member else clean(path.stem)
 
     def covers(self, path: str) -> bool:
-        """Whether an image that a library knows lies below what was named."""
+        """Whether a known image lies below the given paths."""
         file = split_member(path)[0]
         return self.named.covers(file) or self.named.matches(file)
 
     def described(self, path: Path) -> str:
-        """What the sidecars and the manifest of an image are: as long as it stays, they need not be read again."""
+        """The identity of an image's sidecars and manifest; while it is unchanged, they need not be read again."""
         if member := self.members.get(path):
             parts = [member.described]
         else:
@@ -115,7 +115,7 @@ class Scan:
         return sha256("\n".join(parts).encode(errors="replace")).hexdigest()[:32] if parts else ""
 
     def said_of(self, path: Path) -> SidecarMetadata:
-        """What the manifests, the sidecars and the folder's own manifest say of an image, in this order."""
+        """The metadata of an image from the manifests, the sidecars and the folder's own manifest, in this order."""
         member = self.members.get(path)
         near = member.source.said(member) if member else self.sidecars.of(path)
         said = self.listed.entries.get(path, ImageMetadata()).or_else(near.description)
@@ -123,7 +123,7 @@ class Scan:
         return SidecarMetadata(said, near.problems)
 
     def is_row(self, path: Path) -> bool:
-        """Whether an image lies in a row of a table."""
+        """Whether an image is a row of a table."""
         member = self.members.get(path)
         return member is not None and isinstance(member.source, ImageTable | TextTable)
 
@@ -133,18 +133,18 @@ class Scan:
         return not isinstance(member, LinkedRow) or member.digest == digest
 
     def exported(self, path: Path) -> ExportedRow | None:
-        """What an export has of an image beside its texts, where one has it."""
+        """The data of an image in an export besides its texts; None where there is none."""
         member = self.members.get(path)
         return member.source.exported(member) if member and isinstance(member.source, ExportedTable) else None
 
     def raw_of(self, path: Path) -> ImageMetadata:
-        """The RAW that an image was developed from, as metadata."""
+        """The RAW file from which an image was developed, as metadata."""
         raw = self.raws.get(path)
         return ImageMetadata(metadata={RAW_FILE: clean(str(raw))} if raw else None)
 
 
 def changed_since(path: Path, entry: FileEntry) -> bool:
-    """Whether a file was surely changed since it was read. Its inode may be another: some systems make them up."""
+    """Whether a file certainly changed since it was read. The inode is ignored, as some file systems make inodes up."""
     try:
         status = path.stat()
     except OSError:
@@ -153,7 +153,7 @@ def changed_since(path: Path, entry: FileEntry) -> bool:
 
 
 def entry_of(path: Path, status: os.stat_result) -> FileEntry:
-    """A file as a library notes it."""
+    """The file entry of a file."""
     return FileEntry(path_text(path), status.st_size, status.st_mtime_ns, status.st_ino)
 
 
@@ -166,11 +166,11 @@ def scan(
     prune: bool = False,
     known: Collection[str] = (),
 ) -> Scan:
-    """Find every image to look at.
+    """Find all images to index.
 
     Args:
-        prune: a path that is not there is no mistake: what was indexed below it is to be taken out.
-        known: paths that the library has, to say so of one that is not there.
+        prune: a missing path is no error: images indexed below it are removed.
+        known: paths known to the library, for the message about a missing one.
 
     Raises:
         UsageError: a path or a manifest does not exist, or a manifest cannot be read.
@@ -217,7 +217,7 @@ def scan(
 
 
 def is_below(path: str, folder: Path) -> bool:
-    """Whether a path is a folder, or lies below it."""
+    """Whether a path is a folder or lies below it."""
     return path == str(folder) or path.startswith(f"{str(folder).rstrip(os.sep)}{os.sep}")
 
 
@@ -249,8 +249,8 @@ def _stamp(path: Path) -> str:
 def _walk(
     folder: Path, walked: set[tuple[int, int]], excluded: Callable[[Path], bool], unread: list[Path]
 ) -> Iterator[Path]:
-    """Files below a folder, sorted by name, without those that are excluded. Links are followed, but no folder is
-    walked twice."""
+    """Files below a folder, sorted by name, without excluded ones. Links are followed, but no folder is visited
+    twice."""
     waiting = [(folder, True)]
     while waiting:
         path, is_folder = waiting.pop()
@@ -262,20 +262,20 @@ def _walk(
             entries = _listed(path) if (status.st_dev, status.st_ino) not in walked else []
         except OSError:
             unread.append(path)
-            yield path  # to be listed as what could not be read
+            yield path  # listed later as unreadable
             continue
         walked.add((status.st_dev, status.st_ino))
         waiting += reversed([entry for entry in entries if not excluded(entry[0])])
 
 
 def _listed(folder: Path) -> list[tuple[Path, bool]]:
-    """What lies in a folder, sorted by name, each with whether it is a folder."""
+    """The entries of a folder, sorted by name, each with whether it is a folder."""
     with os.scandir(folder) as entries:
         return [(folder / entry.name, _is_folder(entry)) for entry in sorted(entries, key=lambda entry: entry.name)]
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
-    """Whether it is one; of what may not be looked at, reading it will say why."""
+    """Whether an entry is a folder; errors are reported when it is read."""
     try:
         return entry.is_dir()
     except OSError:

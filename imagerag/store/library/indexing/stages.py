@@ -1,4 +1,4 @@
-"""The stages of indexing: comparing files with what is known of them, reading and encoding."""
+"""The stages of indexing: compare files with the known ones, read, decode and encode."""
 
 import asyncio
 import logging
@@ -42,8 +42,8 @@ class Indexing:
     """One run of `index`.
 
     Attributes:
-        encoded: images that were encoded; they may not be written yet.
-        removed_before: images that somebody took out of the library; they stay out.
+        encoded: images encoded so far, perhaps not written yet.
+        removed_before: images that a user removed from the library; they stay removed.
     """
 
     library: Library
@@ -55,7 +55,7 @@ class Indexing:
     removed_before: frozenset[str] = frozenset()
 
     def compare(self) -> tuple[list[tuple[Path, str]], list[Path]]:
-        """The files that are surely as they were, with their images, and those that have to be read."""
+        """Split the files into those that are certainly unchanged, with their images, and those to read."""
         unchanged, fresh = [], []
         for path in self.scan.files:
             try:
@@ -67,7 +67,7 @@ class Indexing:
                 if one is not None and wanted and not self.library.table.images.has(one, entry.size):
                     one = None
             except OSError:
-                one = None  # reading it says why
+                one = None  # reading it reports the reason
             self.writer.seen[path_text(path)] = one
             if one is None:
                 fresh.append(path)
@@ -76,7 +76,7 @@ class Indexing:
         return unchanged, fresh
 
     async def describe(self, unchanged: Sequence[tuple[Path, str]]) -> None:
-        """Count files that are as they were; read their sidecars and manifest again where those changed."""
+        """Count unchanged files; read their sidecars and manifest again if these changed."""
         first: dict[str, Path] = {}
         for path, sha256 in unchanged:
             if first.setdefault(sha256, path) is not path:
@@ -102,12 +102,12 @@ class Indexing:
         first: Mapping[str, Path],
         described: Mapping[str, str],
     ) -> list[ImageRecord]:
-        """Rows with what is said of them now, where that makes a difference; counts what became of each."""
+        """Rows with their current metadata, if that changes them; counts the result of each."""
         changed = []
         for old in rows:
             problems, path = said[old.id].problems, first[old.id]
             row = self.scan.raw_of(path).filling(said[old.id].description.applied_to(old))
-            sidecars = "" if problems else described[old.id]  # problems are told every time
+            sidecars = "" if problems else described[old.id]  # problems are reported every time
             row = replace(row, described=with_sidecars(old.described, sidecars))
             self._tell(path, problems)
             self.report.captions += bool(row.caption)
@@ -120,7 +120,7 @@ class Indexing:
         return {sha256: self.scan.said_of(path) for sha256, path in paths.items()}
 
     async def read_and_write(self, fresh: Sequence[Path]) -> None:
-        """Read, decode, encode and write files, the stages at the same time."""
+        """Read, decode, encode and write files, with overlapping stages."""
         parts = self._batches(fresh)
         reading = self._begin(next(parts, None))
         try:
@@ -163,7 +163,7 @@ class Indexing:
         return batch
 
     async def _embed(self, batch: ImageBatch) -> None:
-        """Encode what is new: neither in the library, as far as is known, nor in an earlier batch."""
+        """Encode new images: those neither in the library, as far as known, nor in an earlier batch."""
         import numpy as np
 
         new = [files[0] for one, files in batch.files.items() if files[0].decoded and one not in self.encoded]
@@ -183,7 +183,7 @@ class Indexing:
                 self.encoded.add(read.sha256)
 
     def _exported_vector(self, read: ReadFile) -> Any | None:
-        """The vector that an export has of an image, where this library's encoder made it."""
+        """The vector of an image in an export, if this library's encoder made it."""
         import numpy as np
 
         exported = read.exported
@@ -207,7 +207,7 @@ class Indexing:
             return list(await encoder.embed_images([one.data or b"" for one in decoded]))
         except UsageError as error:
             why = str(error)
-        except ImageRAGError:  # a service that is down, say, is down for all
+        except ImageRAGError:  # an unavailable service, for instance, fails for all
             raise
         except Exception as error:
             log.debug("the encoder failed at %d images", len(new), exc_info=True)
@@ -223,7 +223,7 @@ class Indexing:
         self.report.notes += [(clean(str(path)), problem) for problem in problems]
 
     def _batches(self, files: Sequence[Path]) -> Iterator[list[Path]]:
-        """Files in batches that are small enough to be held whole."""
+        """Batches of files that are small enough to hold in memory."""
         batch: list[Path] = []
         size = 0
         for path in files:

@@ -1,4 +1,4 @@
-"""Taking out images whose files are gone or became others, without mistaking a missing disk for an empty one."""
+"""Remove images whose files are missing or changed, without mistaking an unmounted disk for an empty one."""
 
 import asyncio
 import os
@@ -28,14 +28,14 @@ _AT_ONCE: Final = 500
 
 @dataclass
 class VanishedFiles:
-    """Entries of files that are no longer what a library has them for.
+    """File entries that are no longer valid.
 
     Attributes:
-        replaced: whose path has other bytes now.
-        gone: whose file is not there.
-        held: whose file is not there, but neither is anything else in its folder, as where a disk is not mounted.
-        alive: images of which a file is there.
-        below: how many images have a file below the paths that were given.
+        replaced: entries whose path now has other bytes.
+        gone: entries whose file is missing.
+        held: entries whose file is missing in an otherwise empty folder, as with an unmounted disk.
+        alive: images with an existing file.
+        below: number of images with a file below the given paths.
     """
 
     replaced: list[Entry] = field(default_factory=list)
@@ -46,14 +46,14 @@ class VanishedFiles:
 
 
 def find_vanished(known: KnownFiles, scan: Scan, seen: Mapping[str, str | None], *, prune: bool) -> VanishedFiles:
-    """Compare what a library has seen with what a scan has.
+    """Compare the known files of a library with a scan.
 
-    A file that was not reached counts as gone only when it lies below the given paths and is not there: what was
-    excluded, may not be read or could not be listed is no deleted file.
+    A file that the scan did not reach counts as missing only if it lies below the given paths and does not exist:
+    excluded, unreadable and unlisted files are not deleted ones.
 
     Args:
-        seen: path → the image that it is now; None where that could not be told.
-        prune: files outside of the given paths count, too, and empty folders hold nothing back.
+        seen: path → its current image; None where it could not be read.
+        prune: also count files outside of the given paths and in empty folders.
     """
     found, below = VanishedFiles(alive={now for now in seen.values() if now is not None}), set[str]()
     empty: dict[str, bool] = {}
@@ -82,7 +82,7 @@ async def take_out(
     roots: str,
     warn: Callable[[str], None] | None = None,
 ) -> None:
-    """Take vanished files out of a library, and images of which none is left; warn of what was held back and why."""
+    """Remove vanished files from a library, and images without any file left; warn about those that were kept."""
     gone = {one for one, _ in found.gone} - found.alive
     if not prune and len(gone) > FEW and len(gone) > SHARE * found.below:
         why = f"{len(gone):,} of {found.below:,} images that were indexed there are gone, more than half"
@@ -105,7 +105,7 @@ async def take_out(
 
 @dataclass
 class Replacements:
-    """New images of files that had other ones: each stands for one that goes, or is one more.
+    """New images of changed files: each replaces a removed image or is additional.
 
     Attributes:
         new: the images, each with an example's path.
@@ -123,7 +123,7 @@ class Replacements:
         return replacing is not None
 
     def count_others(self, report: IndexReport) -> None:
-        """Count those that are one more: what was there before is still somewhere, or went for another one."""
+        """Count the additional ones: the old image still has a file, or was replaced by another image."""
         for example in self.new.values():
             report.count("added", example)
         self.new.clear()
@@ -132,9 +132,9 @@ class Replacements:
 async def _drop(
     library: Library, found: VanishedFiles, report: IndexReport, replacements: Replacements, *, prune: bool
 ) -> None:
-    """Take entries out of their rows, and out of the library the rows that have no other.
+    """Remove entries from their rows, and rows without any other entry from the library.
 
-    A copy that has lost its files stays, unless one of them has other bytes now, or `prune` takes it out.
+    An image with a copy in the library stays without files, unless a file has other bytes now or `prune` removes it.
     """
     by_id: dict[str, set[FileEntry]] = {}
     for sha256, entry in (*found.gone, *found.replaced):
@@ -148,7 +148,7 @@ async def _drop(
             dropped = await asyncio.to_thread(_still_vanished, {one: by_id[one] for one in part})
             left = {row.id: _without(row.files, dropped[row.id]) for row in rows}
             out = [row.id for row in rows if row.files and not left[row.id] and row.id not in found.alive | copied]
-            # A copy without any file keeps the last ones' paths: they say what it was, and `prune` takes it out.
+            # A copy without any file keeps the last paths: they tell its origin, and `prune` uses them to remove it.
             same = {row.id for row in rows if left[row.id] == row.files or (row.id in copied and not left[row.id])}
             kept = [row for row in rows if row.id not in same.union(out)]
             if not report.dry_run:
@@ -164,7 +164,7 @@ async def _drop(
 
 
 def _still_vanished(entries: Mapping[str, Set[FileEntry]]) -> dict[str, set[FileEntry]]:
-    """Those of images' entries that are wrong at this moment: another scan may have found the file there again."""
+    """The entries that are still invalid now: another scan may have found the file again."""
     return {digest: {entry for entry in some if not _is_there(digest, entry)} for digest, some in entries.items()}
 
 
@@ -179,7 +179,7 @@ def _is_there(digest: str, entry: FileEntry) -> bool:
 
 
 def follow(row: ImageRecord, dropped: Iterable[FileEntry], left: Sequence[FileEntry]) -> Iterator[ImageRecord]:
-    """The row with another file as its source, where its source was a file of its own that is no longer there."""
+    """The row with another file as its source, if its source was one of its files and is missing."""
     if left and row.source in {shown_path(entry.path) for entry in dropped} - {shown_path(one.path) for one in left}:
         yield replace(row, source=shown_path(left[0].path))
 
@@ -194,7 +194,7 @@ def _is_below(path: str, folders: Sequence[Path]) -> bool:
 
 
 def _is_gone(path: str, entries: Sequence[Entry], scan: Scan) -> bool:
-    """Whether a file is not there, or is no longer in an archive that was changed since and listed to its end."""
+    """Whether a file is missing, or is no longer in an archive that changed since and was listed to the end."""
     file, member = split_member(path)
     source = scan.sources.get(file) if member else None
     if source is not None:
@@ -203,8 +203,7 @@ def _is_gone(path: str, entries: Sequence[Entry], scan: Scan) -> bool:
 
 
 def is_deleted(path: str) -> bool:
-    """Whether a file is surely not there, now; of a folder that may not be read, or a member of an archive, nobody
-    can tell."""
+    """Whether a file is certainly missing now; this is unknown for unreadable folders and for members of archives."""
     try:
         os.lstat(split_member(path)[0])
     except (FileNotFoundError, NotADirectoryError):
@@ -215,7 +214,7 @@ def is_deleted(path: str) -> bool:
 
 
 def _in_empty_folder(path: str, known: dict[str, bool]) -> bool:
-    """Whether the nearest folder on the way to a file that is still there holds nothing at all."""
+    """Whether the nearest existing folder above a file is empty."""
     folder = os.path.dirname(split_member(path)[0])
     if folder not in known:
         if os.path.isdir(folder):
@@ -227,5 +226,5 @@ def _in_empty_folder(path: str, known: dict[str, bool]) -> bool:
 
 
 def quoted(paths: Iterable[str | os.PathLike[str]]) -> str:
-    """Paths as they are typed."""
+    """Paths quoted for a shell."""
     return " ".join(shlex.quote(str(path)) for path in paths)
