@@ -1,8 +1,8 @@
-"""Several libraries searched as one: the same images under two encoders, say, or two folders of one's own.
+"""Several libraries searched as one, for instance the same images with two encoders, or two folders.
 
-Similarities of different encoders are not comparable, so the lists are joined by the places in them, and each image
-keeps the threshold of the library that found it. Own code, not LanceDB's `RRFReranker`: that joins the two lists of one
-table, and a library of one's own need not be LanceDB.
+Similarities of different encoders are not comparable, so the result lists are merged by rank, and each image keeps the
+threshold of the library that found it. Own code instead of LanceDB's `RRFReranker`: that merges the two lists of one
+table, and a custom library need not use LanceDB.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ class JoinedLibraries:
 
     @property
     def threshold(self) -> float:
-        """There is none for all of them: each image comes with that of its own library.
+        """Not available: each image comes with the threshold of its own library.
 
         Raises:
             LibraryError: always.
@@ -37,15 +37,16 @@ class JoinedLibraries:
         raise LibraryError(f"{self.name} are several libraries, each with a threshold of its own")
 
     def count_tokens(self, text: str) -> int:
-        """Tokens of `text` where it is nearest to being cut, counted so that `context_length` is what may be read."""
+        """Tokens of `text` for the encoder that truncates first, scaled to the common `context_length`."""
         over = max(library.count_tokens(text) - library.context_length for library in self.libraries)
         return max(0, self.context_length + over)
 
     async def search(self, text: str, *, k: int, filter: Filter, hybrid: bool = False) -> Sequence[Hit]:
-        """The first of every library's list, then the second of every one, `k` in all; what several found comes first.
+        """The `k` best images: the first of every library's list, then the second of every list; images found by
+        several come first.
 
         Args:
-            hybrid: rank each list by words in caption and title, too.
+            hybrid: also rank each list by words in caption and title.
 
         Raises:
             UsageError: the text is empty, or one of them cannot be searched by words.
@@ -56,12 +57,12 @@ class JoinedLibraries:
         return self._of_each(lists)[:k]
 
     async def search_batch(self, texts: Sequence[str], *, k: int, filter: Filter) -> Sequence[Sequence[Hit]]:
-        """What `search` gives for each text; each library is asked all of them in one call, where it can be."""
+        """The results of `search` for each text; each library gets all texts in one call if it supports that."""
         lists = await asyncio.gather(*(search_batch(library, texts, k=k, filter=filter) for library in self.libraries))
         return [self._of_each(found)[:k] for found in zip(*lists, strict=True)]
 
     async def search_by_image(self, image: bytes, *, k: int, filter: Filter) -> Sequence[Hit]:
-        """The same for an image; the thresholds are those between images, where a library has one."""
+        """The same for an image, with the thresholds between images of libraries that have one."""
         lists = await asyncio.gather(
             *(library.search_by_image(image, k=k, filter=filter) for library in self.libraries)
         )
@@ -69,7 +70,7 @@ class JoinedLibraries:
         return self._joined(lists, limits)[:k]
 
     async def listed(self, *, filter: Filter, limit: int) -> tuple[list[Any], int]:
-        """At most `limit` of the images of those that can list them, sorted by id, and how many there are in all."""
+        """At most `limit` images of the libraries that can list them, sorted by id, and the total number."""
         able = [library for library in self.libraries if hasattr(library, "listed")]
         found = [await library.listed(filter=filter, limit=limit) for library in able]
         rows = {row.image.sha256: row for listed, _ in reversed(found) for row in listed}
@@ -77,10 +78,10 @@ class JoinedLibraries:
         return [rows[sha256] for sha256 in sorted(rows)][:limit], several
 
     async def check_filter(self, filter: Filter) -> None:
-        """See that one of them can be asked what a filter asks: the others leave such images out.
+        """Check that the filter is valid for at least one library; the others return no images for it.
 
         Raises:
-            FilterError: none can.
+            FilterError: it is valid for none.
         """
         problems = []
         for library in self.libraries:
@@ -92,12 +93,12 @@ class JoinedLibraries:
             raise problems[0]
 
     async def explain_filter(self, filter: Filter) -> str:
-        """Why a filter lets nothing of them through; empty where one of them has something."""
+        """Explain why a filter matches no image; empty where one of the libraries has a match."""
         parts = [(library.name, await explain_filter(library, filter)) for library in self.libraries]
         return "; ".join(f"{name}: {why}" for name, why in parts) if all(why for _, why in parts) else ""
 
     async def image_bytes(self, sha256: str) -> bytes:
-        """The bytes of an image of one of them, verified against the hash.
+        """The bytes of an image, from any of the libraries, verified against the hash.
 
         Raises:
             BlobError: missing in all, or damaged.
@@ -105,7 +106,7 @@ class JoinedLibraries:
         return await self._from_its_library(lambda library: library.image_bytes(sha256))
 
     async def encode_for_model(self, sha256: str) -> tuple[bytes, str]:
-        """One of their images as every model takes it: upright PNG, JPEG or WebP, and the media type.
+        """An image in a form that every model accepts: upright PNG, JPEG or WebP, with its media type.
 
         Raises:
             BlobError: missing in all, or damaged.
@@ -113,10 +114,10 @@ class JoinedLibraries:
         return await self._from_its_library(lambda library: library.encode_for_model(sha256))
 
     async def thumbnail(self, sha256: str) -> bytes:
-        """A small WebP of an image of one of them.
+        """The thumbnail of an image (WebP), from any of the libraries.
 
         Raises:
-            BlobError: none of them keeps one.
+            BlobError: no library has one.
         """
 
         async def get(library: ReferenceLibrary) -> bytes:
@@ -145,12 +146,12 @@ class JoinedLibraries:
             for place, hit in enumerate(found, start=1):
                 sha256, own = hit.image.sha256, replace(hit, library=library.name, threshold=limit)
                 score[sha256] = score.get(sha256, 0.0) + 1 / (RRF + place)
-                # Of one image in several libraries, the one that finds it to fit best by its own measure.
+                # For an image in several libraries, keep the result with the largest margin over its own threshold.
                 if sha256 not in best or _margin(own) > _margin(best[sha256]):
                     best[sha256] = own
         return sorted(best.values(), key=lambda hit: (-score[hit.image.sha256], -_margin(hit), hit.image.sha256))
 
 
 def _margin(hit: Hit) -> float:
-    """How far above its threshold an image is; without one, how similar."""
+    """The margin of an image over its threshold; without a threshold, its similarity."""
     return hit.similarity - (hit.threshold or 0.0)

@@ -1,4 +1,4 @@
-"""The files that a library has seen, so that a scan opens only what is new or was changed."""
+"""The known files of a library, so that a scan opens only new and changed ones."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,13 +13,13 @@ Entry = tuple[str, FileEntry]
 
 @dataclass(frozen=True)
 class KnownFiles:
-    """What a library's rows say of files.
+    """The files in a library's rows.
 
     Attributes:
-        by_path: every entry of a path; more than one only where a scan was stopped between two writes.
-        ids: of every image, with whether it has a caption.
-        described: id → what its sidecars and manifest were.
-        of_earlier: ids of rows that note no file, as versions wrote them that read no metadata of files either.
+        by_path: path → entries; more than one only where a scan was stopped between two writes.
+        ids: id of every image → whether it has a caption.
+        described: id → identity of its sidecars and manifest.
+        of_earlier: ids of rows without files, written by earlier versions, which did not read embedded metadata either.
     """
 
     by_path: Mapping[str, Sequence[Entry]] = field(default_factory=dict)
@@ -29,7 +29,7 @@ class KnownFiles:
 
     @classmethod
     def of(cls, table: Any) -> "KnownFiles":
-        """Read them from an Arrow table of ids, captions, and where there are such columns, files and descriptions."""
+        """Read them from an Arrow table with ids, captions and, if present, the columns `files` and `described`."""
         by_path: dict[str, list[Entry]] = {}
         ids: dict[str, bool] = {}
         described: dict[str, str] = {}
@@ -45,5 +45,5 @@ class KnownFiles:
         return cls(by_path, ids, described, of_earlier)
 
     def unchanged(self, entry: FileEntry) -> str | None:
-        """The image that a file surely still is: nothing about it changed since it was read."""
+        """The id of the image in a file, if the file is certainly unchanged since it was read."""
         return next((one for one, known in self.by_path.get(entry.path, ()) if known == entry), None)

@@ -1,8 +1,7 @@
-"""lancedb, without building the clients of a server that nobody here asks.
+"""Fast import of lancedb, without defining the API clients of a remote server.
 
 lancedb imports `lance_namespace_urllib3_client`, whose hundreds of generated API methods take longer to define than all
-the rest of lancedb. Here that package defines its API classes when one of them is first asked for; whoever uses them
-finds them as before.
+the rest of lancedb. Here that package defines its API classes on first access; their behaviour is unchanged.
 """
 
 import builtins
@@ -23,7 +22,7 @@ CLIENT: Final = "lance_namespace_urllib3_client"
 @cache
 def import_lancedb() -> Any:
     """The module `lancedb`."""
-    # Lance writes warnings straight to stderr, where programs expect ours.
+    # Lance writes warnings directly to stderr, which carries imagerag's own messages.
     os.environ.setdefault("LANCE_LOG", "error")
     if "lancedb" in sys.modules or CLIENT in sys.modules:
         return import_module("lancedb")
@@ -37,10 +36,10 @@ def import_lancedb() -> Any:
 
 
 class _Finder(MetaPathFinder):
-    """Finds that one package."""
+    """Import finder for that package alone."""
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        """Where it is; None for every other module, and for one that is made in another way."""
+        """The spec of the package; None for other modules, and if it is not loaded from a source file."""
         found = PathFinder.find_spec(name, path, target) if name == CLIENT else None
         if found is None or type(found.loader) is not SourceFileLoader:
             return None
@@ -49,7 +48,7 @@ class _Finder(MetaPathFinder):
 
 
 class _Loader(SourceFileLoader):
-    """Executes the package with its API classes left for later."""
+    """Executes the package and defers its API classes."""
 
     def exec_module(self, module: ModuleType) -> None:
         """Run the package's file."""

@@ -1,4 +1,4 @@
-"""The reference library: a LanceDB table of images, their vectors, and what is known of them."""
+"""The reference library: a LanceDB table of images with vectors and metadata."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -17,14 +17,14 @@ from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage
 
 
 class Library(LibraryReader):
-    """A named library, open for reading and writing; any number of processes may have it open."""
+    """A named library, open for reading and writing; any number of processes may open it."""
 
     @classmethod
     async def open(cls, home: DataDir, name: str, embedder: Embedder) -> "Library":
         """Open a library that exists.
 
         Raises:
-            UnknownLibraryError: there is none of that name; the message lists those there are.
+            UnknownLibraryError: there is no library of that name; the message lists the existing ones.
             EmbeddingMismatchError: it was built with another encoder.
             LibraryDamagedError: its files cannot be read.
         """
@@ -32,10 +32,10 @@ class Library(LibraryReader):
 
     @classmethod
     async def open_with(cls, home: DataDir, name: str, encoder_of: Callable[[LibraryMetadata], Embedder]) -> "Library":
-        """Open a library that exists with the encoder that its metadata names.
+        """Open an existing library with the encoder that its metadata names.
 
         Args:
-            encoder_of: gives the encoder; what it raises is raised.
+            encoder_of: returns the encoder; its exceptions are passed on.
 
         Raises:
             UnknownLibraryError, EmbeddingMismatchError, LibraryDamagedError: as `open`.
@@ -44,10 +44,10 @@ class Library(LibraryReader):
 
     @classmethod
     async def create_or_open(cls, home: DataDir, name: str, embedder: Embedder) -> "Library":
-        """Open a library, making an empty one when there is none.
+        """Open a library; create an empty one if there is none.
 
         Raises:
-            UsageError: the name cannot be a library's.
+            UsageError: the name is invalid.
             EmbeddingMismatchError, LibraryDamagedError: as `open`.
         """
 
@@ -75,7 +75,7 @@ class Library(LibraryReader):
         return cls(home, name, table, library_metadata, embedder)
 
     async def upsert(self, images: Sequence[NewImage]) -> None:
-        """Write whole rows; one that is already there (same id) is replaced. Of equal ids the last counts.
+        """Write complete rows; existing rows with the same id are replaced. Of equal ids the last counts.
 
         Takes `files_lock`.
 
@@ -86,7 +86,8 @@ class Library(LibraryReader):
             await self.table.upsert(self._distinct(images))
 
     async def append(self, images: Sequence[NewImage]) -> None:
-        """Write whole rows of images that are not there, as was seen under `files_lock`, which is still held.
+        """Append complete rows of new images. The caller checked under `files_lock` that they are new and still holds
+        it.
 
         Raises:
             LibraryError: as `upsert`.
@@ -103,32 +104,33 @@ class Library(LibraryReader):
         return distinct
 
     async def update(self, rows: Sequence[ImageRecord]) -> None:
-        """Write what may change without the vector changing, of rows that are there; no re-embedding."""
+        """Update columns of existing rows that do not affect the vector; no re-embedding."""
         distinct = list({row.id: row for row in rows}.values())
         if distinct:
             await self.table.update(distinct)
 
     async def update_files(self, files: Mapping[str, Sequence[FileEntry]]) -> None:
-        """Write which files images have, by id. Read them under `files_lock`, or another's scan is overwritten."""
+        """Write the files of images, by id. Read them under `files_lock`, or another scan's changes are overwritten."""
         if files:
             await self.table.update_files(files)
 
     def files_lock(self) -> AbstractAsyncContextManager[None]:
-        """Hold off others who compare rows with files and write them, in any process."""
+        """Lock out other tasks and processes that compare rows with files and write them."""
         return self.table.files_lock()
 
     async def delete(self, ids: Sequence[str]) -> int:
-        """Take images out; how many there were. The threshold stays: `calibrate` again when many went."""
+        """Delete images; returns the number of deleted rows. The threshold stays: `calibrate` again after deleting
+        many."""
         return await self.table.delete(ids) if ids else 0
 
     async def calibrate(self, *, anew: bool = True) -> Threshold:
-        """Find the default thresholds anew and keep them in the metadata, with what they were measured on.
+        """Measure the default thresholds and store them in the metadata, with a hash of the content.
 
-        When the library changes meanwhile they are measured again: a threshold never replaces one that was measured on
-        what came later.
+        If the library changes meanwhile, they are measured again: a threshold never replaces one measured on later
+        content.
 
         Args:
-            anew: False leaves the threshold between images as it is while the images are the same.
+            anew: False keeps the threshold between images while the images are unchanged.
 
         Raises:
             LibraryError: the library is empty.
@@ -139,10 +141,10 @@ class Library(LibraryReader):
         return threshold
 
     async def optimize(self) -> None:
-        """Join small fragments, build or extend the indexes that a library of this size needs, and remove old files.
+        """Join small fragments, build or extend the indexes for a library of this size, and remove old files.
 
         Raises:
-            StorageError: there is no room for it; the library stays as it was.
+            StorageError: the disk space is too small; the library stays as it was.
         """
 
         def work() -> None:
@@ -164,7 +166,7 @@ class Library(LibraryReader):
         await self.table.read(work)
 
     async def tidying_pays(self, changed: int) -> bool:
-        """Whether `optimize` is worth its time after so many rows were written or taken out."""
+        """Whether `optimize` is worth its time after a number of rows were written or removed."""
         from imagerag.store.library.compaction import tidying_pays
 
         return await self.table.read(lambda: tidying_pays(self.table, changed))

@@ -1,8 +1,8 @@
-"""What a library's vectors were made with, and from which cosine on a hit counts.
+"""Metadata of a library: its encoder and its thresholds.
 
-The library_metadata lives in the LanceDB table itself, as metadata of the `vector` field. lancedb 0.40 offers no way to
-change the metadata of a table's schema without pylance, but it has `update_field_metadata`, which is a commit like
-any other: it survives reopening, works on every storage, and is never half written.
+It is stored in the LanceDB table itself, as metadata of the `vector` field. lancedb 0.40 cannot change the metadata of
+a table's schema without pylance, but `update_field_metadata` is an ordinary commit: it survives reopening, works on
+every storage, and is atomic.
 """
 
 import json
@@ -70,7 +70,7 @@ class Threshold(FrozenModel):
         return given
 
     def percentile_of(self, cosine: float) -> float:
-        """How many percent of captions without a match stay below `cosine`: in [0, 100], never decreasing."""
+        """Percent of captions without a match whose best hit is below `cosine`: in [0, 100], monotonic."""
         return percentile_of(cosine, self.negative_quantiles)
 
 
@@ -137,9 +137,9 @@ class LibraryMetadata(FrozenModel):
 
 
 def percentile_of(cosine: float, quantiles: tuple[float, ...]) -> float:
-    """Where `cosine` lies among equally spaced quantiles, in percent; linear between them.
+    """The position of `cosine` among equally spaced quantiles, in percent, with linear interpolation.
 
-    Among equal quantiles the middle is taken, so that the answer does not depend on how ties were sorted.
+    Among equal quantiles the middle counts, so that the result does not depend on the order of ties.
     """
     if not quantiles:
         return 100.0
@@ -156,10 +156,10 @@ def percentile_of(cosine: float, quantiles: tuple[float, ...]) -> float:
 
 
 def read_library_metadata(home: DataDir, name: str) -> LibraryMetadata:
-    """What a library's vectors were made with, without loading an encoder. Blocks for some milliseconds.
+    """Read a library's metadata without loading an encoder. Blocks for some milliseconds.
 
     Raises:
-        UnknownLibraryError: there is none of that name.
+        UnknownLibraryError: there is no library of that name.
         LibraryDamagedError: its files or its library_metadata cannot be read.
     """
     return library_metadata_of(open_table(home, name), name)
@@ -169,7 +169,7 @@ def library_metadata_of(table: Any, name: str) -> LibraryMetadata:
     """The library_metadata in a library's LanceDB table.
 
     Raises:
-        LibraryDamagedError: it has none that can be read.
+        LibraryDamagedError: its metadata is missing or unreadable.
         LibraryVersionError: a newer version of imagerag wrote it.
     """
     try:
@@ -187,17 +187,17 @@ def library_metadata_of(table: Any, name: str) -> LibraryMetadata:
 
 @lru_cache(maxsize=32)
 def _parsed(text: bytes) -> LibraryMetadata:
-    """Every search reads it again, as another process may have changed it; what it was before need not be parsed."""
+    """Parse metadata, cached: every search reads it again, as another process may have changed it."""
     return LibraryMetadata.model_validate_json(text)
 
 
 def stale(library_metadata: LibraryMetadata, content: str) -> bool:
-    """Whether a threshold was measured on something else than this content, or never."""
+    """Whether a threshold was measured on other content than this, or never."""
     return library_metadata.threshold is None or library_metadata.threshold.measured_on != content
 
 
 def _version_of(text: bytes) -> int:
-    """The version of a library_metadata that cannot be read otherwise; 0 when it says none."""
+    """The version of otherwise unreadable metadata; 0 when it has none."""
     try:
         read = json.loads(text)
     except ValueError:

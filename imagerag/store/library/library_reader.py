@@ -1,4 +1,4 @@
-"""What is read of a reference library: search results, images, and what is known of them."""
+"""Read access to a reference library: search, images and metadata."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
@@ -33,8 +33,8 @@ class LibraryReader:
     """A library, open for reading. Implements `ReferenceLibrary`.
 
     Attributes:
-        embedder: the encoder its vectors were made with.
-        table: its rows, with the locks of those who write.
+        embedder: the encoder of its vectors.
+        table: its rows and locks.
     """
 
     def __init__(self, home: DataDir, name: str, table: Any, metadata: LibraryMetadata, embedder: Embedder) -> None:
@@ -44,22 +44,22 @@ class LibraryReader:
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """The name of the library."""
         return self.table.name
 
     @property
     def folder(self) -> Path:
-        """Where its files are."""
+        """The folder of the library."""
         return self.table.folder
 
     @property
     def _table(self) -> Any:
-        """The LanceDB table, which is another one after the library was renamed."""
+        """The LanceDB table; it is opened again after the library was renamed."""
         return self.table.lance
 
     @property
     def metadata(self) -> LibraryMetadata:
-        """What the vectors were made with, and the calibrated threshold, as of the last search or calibration."""
+        """Encoder and thresholds, as of the last search or calibration."""
         return self._metadata
 
     @property
@@ -78,13 +78,13 @@ class LibraryReader:
 
     @property
     def image_threshold(self) -> float | None:
-        """The calibrated cosine from which on two images show the same thing; None where none is claimed."""
+        """The calibrated cosine from which two images count as the same thing; None without one."""
         measured = self._metadata.image_threshold
         return measured.cosine if measured else None
 
     @property
     def context_length(self) -> int:
-        """How many tokens of a text the encoder reads."""
+        """Number of tokens of a text that the encoder reads."""
         return self.embedder.context_length
 
     def count_tokens(self, text: str) -> int:
@@ -92,7 +92,7 @@ class LibraryReader:
         return self.embedder.count_tokens(text)
 
     def queries(self, text: str) -> tuple[str, ...]:
-        """The texts that its encoder is best searched with for a person's query; none is the query itself."""
+        """Alternative texts for a person's query that suit the encoder better; empty means the query itself."""
         return queries_of(self.embedder, text)
 
     async def search(self, text: str, *, k: int, filter: Filter = EVERYTHING, hybrid: bool = False) -> Sequence[Hit]:
@@ -118,7 +118,7 @@ class LibraryReader:
     async def search_batch(
         self, texts: Sequence[str], *, k: int, filter: Filter = EVERYTHING
     ) -> Sequence[Sequence[Hit]]:
-        """What `search` gives for each text, encoded together and searched for in one query."""
+        """The results of `search` for each text; the texts are encoded together and searched in one query."""
         if not all(text.strip() for text in texts):
             raise UsageError("a search needs some text")
         if k < 1 or not texts:
@@ -128,7 +128,7 @@ class LibraryReader:
         return await self._search(lambda: searching.nearest_of_each(self._table, usable, k, filter))
 
     async def search_words(self, text: str, *, k: int, filter: Filter = EVERYTHING) -> Sequence[Hit]:
-        """The `k` images whose caption and title have the most of a text's words (BM25), best first."""
+        """The `k` images whose caption and title match the words of a text best (BM25), best first."""
         vector = self._unit_vector(await self.embedder.embed_texts([text]), f"the text {text[:60]!r}")
         return await self._search(lambda: searching.by_words(self._table, vector, text, k, filter))
 
@@ -136,7 +136,7 @@ class LibraryReader:
         """The `k` images most similar to an image, best first.
 
         Raises:
-            UsageError: `image` is not an image we can read.
+            UsageError: `image` is not a readable image.
             LibraryDamagedError: the files cannot be read.
         """
         from imagerag.store.images.image_info import inspect
@@ -148,7 +148,7 @@ class LibraryReader:
         return await self._search(lambda: searching.nearest(self._table, vector, k, filter))
 
     async def image_bytes(self, sha256: str) -> bytes:
-        """The bytes of one of its images, from its copy or the file it is linked to, verified against the hash.
+        """The bytes of an image, from its copy or a linked file, verified against the hash.
 
         Raises:
             BlobError: missing, changed or damaged; says which file, and what to type.
@@ -156,11 +156,11 @@ class LibraryReader:
         return await self.table.read(lambda: self.table.image_bytes(sha256))
 
     async def read_images(self, ids: Sequence[str]) -> dict[str, bytes | BlobError]:
-        """What `image_bytes` gives for each of several images, found in one query; or the error that it raises."""
+        """The bytes of several images, or the error of each, as in `image_bytes`; their rows are read in one query."""
         return await self.table.read(lambda: self.table.read_images(ids))
 
     async def encode_for_model(self, sha256: str) -> tuple[bytes, str]:
-        """One of its images as every model takes it: upright PNG, JPEG or WebP, and the media type.
+        """An image in a form that every model accepts: upright PNG, JPEG or WebP, with its media type.
 
         Raises:
             BlobError: missing or damaged.
@@ -170,7 +170,7 @@ class LibraryReader:
         return await in_thread(encode_for_model, await self.image_bytes(sha256))
 
     async def encoded(self, sha256: str) -> bytes:
-        """One of its images as every model takes it; its thumbnail where its file is not to be had.
+        """An image in a form that every model accepts; its thumbnail if its file is not available.
 
         Raises:
             BlobError: there is no such image.
@@ -178,9 +178,9 @@ class LibraryReader:
         return await self._encoded(sha256, lambda: self.table.image_bytes(sha256))
 
     async def encoded_images(self, ids: Sequence[str]) -> AsyncIterator[tuple[str, bytes]]:
-        """What `encoded` gives for each of several images, one after the other, but for those that are not there.
+        """Iterate over `encoded` for several images; missing images are skipped.
 
-        They are found in one query, and held one at a time.
+        Their rows are read in one query, and one image is held in memory at a time.
         """
         records = await self.table.read(lambda: self.table.image_records(ids))
         for sha256 in ids:
@@ -199,7 +199,7 @@ class LibraryReader:
             return await self.thumbnail(sha256)
 
     async def thumbnail(self, sha256: str) -> bytes:
-        """A WebP of one of its images, at most 256 pixels on the longer side.
+        """The thumbnail of an image: WebP, at most 256 pixels on the longer side.
 
         Raises:
             BlobError: there is no such image.
@@ -211,39 +211,39 @@ class LibraryReader:
         return data
 
     async def count(self) -> int:
-        """How many images it holds."""
+        """Number of images."""
         return int(await self.table.read(self._table.count_rows))
 
     async def rows(self, ids: Sequence[str] | None = None) -> list[ImageRecord]:
-        """What it knows of its images (of those with `ids`, when given), sorted by id."""
+        """The records of its images (only those in `ids`, if given), sorted by id."""
         return sorted(await self.table.rows(ids), key=lambda row: row.id)
 
     async def listed(self, *, filter: Filter, limit: int) -> tuple[list[ImageRecord], int]:
-        """At most `limit` of the rows that a filter lets through, sorted by id, and how many there are in all."""
+        """At most `limit` of the rows that match a filter, sorted by id, and the total number of matches."""
         return await self.table.read(lambda: searching.listed(self._table, filter, limit))
 
     async def check_filter(self, filter: Filter) -> None:
-        """See that it can be asked what a filter asks.
+        """Check that a filter is valid for the library.
 
         Raises:
-            FilterError: it knows no such key, or holds values of another kind under it.
+            FilterError: an unknown key, or a key with values of another kind.
         """
         await self.table.read(lambda: filter_checks.check_filter(self._table, filter))
 
     async def explain_filter(self, filter: Filter) -> str:
-        """Why a filter lets nothing through, with the nearest values that there are; empty where it lets some."""
+        """Explain why a filter matches nothing, with the most similar existing values; empty where it matches some."""
         return await self.table.read(lambda: filter_checks.explain_filter(self._table, filter))
 
     async def get(self, id: str) -> ImageRecord | None:
-        """What it knows of one image; None when it does not hold it."""
+        """The record of one image; None when the library does not hold it."""
         return next(iter(await self.rows([id])), None)
 
     async def captioned_vectors(self) -> tuple[list[ImageRecord], "Vectors"]:
-        """Every row, sorted by id, and its vector: float32 [rows, dimension]."""
+        """All rows, sorted by id, and their vectors: float32 [rows, dimension]."""
         return await self.table.read(self._captioned_vectors)
 
     async def is_stale(self) -> bool:
-        """Whether its threshold was measured on something else than what it holds now, or never."""
+        """Whether its threshold was measured on other content than the current one, or never."""
         return await self.table.read(
             lambda: stale(library_metadata_of(self._table, self.name), content_of(self._table))
         )
@@ -264,7 +264,7 @@ class LibraryReader:
     def _unit_vector(self, vectors: "Vectors", of: str) -> "NDArray[np.float32]":
         """The only row of `vectors`, scaled to length 1.
 
-        LanceDB answers a zero or NaN query with an empty result, which would read as "nothing similar".
+        LanceDB returns an empty result for a zero or NaN query, which would look like "nothing similar".
         """
         import numpy as np
 

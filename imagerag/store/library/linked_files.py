@@ -1,4 +1,4 @@
-"""Images that stay in their files: reading one that is linked, and finding what became of it."""
+"""Linked image files: read the bytes, or report what happened to the file."""
 
 import os
 import shlex
@@ -18,10 +18,10 @@ _MAX_PROBLEMS: Final = 3
 
 
 def read_linked(digest: str, files: Sequence[FileEntry], library: str) -> bytes:
-    """The bytes of an image from the first of its files that still has them.
+    """Read the bytes of an image from the first of its files that still has them.
 
     Raises:
-        BlobError: none has; says what became of each, and what to type.
+        BlobError: no file has them; the message says what happened to each and what to type.
     """
     problems = []
     for file in files:
@@ -37,7 +37,7 @@ CHANGED: Final = "was changed"
 
 
 def linked_bytes(digest: str, file: FileEntry) -> bytes | str:
-    """The bytes of an image from one of its files; or what became of the file: `GONE`, `CHANGED`, or why it cannot be
+    """The bytes of an image from one of its files, or the state of the file: `GONE`, `CHANGED`, or why it cannot be
     read."""
     try:
         found = next((data for data in _read(file) if sha256(data).hexdigest() == digest), None)
@@ -49,14 +49,14 @@ def linked_bytes(digest: str, file: FileEntry) -> bytes | str:
 
 
 def _read(file: FileEntry) -> Iterator[bytes]:
-    """The bytes in a file; none where they are surely others."""
+    """Read the bytes of a file; empty where they certainly changed."""
     path, member = split_member(file.path)
     status = os.stat(path)
-    if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
+    if not stat.S_ISREG(status.st_mode):  # reading a pipe could block forever
         return
     if member:
         yield from read_member(Path(path), member, file)
-    # The size that was noted, and never more: what lies there now may be anything.
+    # Read no more than the recorded size: the file may have been replaced by anything.
     elif status.st_size == file.size:
         check_file_size(Path(path), file.size)
         yield Path(path).read_bytes()

@@ -1,4 +1,4 @@
-"""Where an image's bytes lie, as a library keeps it: the path of a file, or of an archive and a member in it."""
+"""Paths of images in a library: the path of a file, or of an archive and its member."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ _URI: Final = "file://"
 
 
 def path_text(path: str | os.PathLike[str]) -> str:
-    """A path as a library keeps it: itself, or a `file:` URI where its bytes are no UTF-8."""
+    """The stored form of a path: the path itself, or a `file:` URI where its bytes are not UTF-8."""
     text = os.fspath(path)
     try:
         text.encode()
@@ -24,23 +24,23 @@ def path_text(path: str | os.PathLike[str]) -> str:
 
 
 def member_path(archive: Path, name: str) -> Path:
-    """The path under which a member of an archive is known."""
+    """The stored path of a member of an archive."""
     return Path(f"{archive}{MEMBER}{name}")
 
 
 def shown_path(path: str) -> str:
-    """A path of a library as the source of a row that nothing gives another one."""
+    """The stored path as the default source of a row."""
     file, member = split_member(path)
     return clean(str(member_path(Path(file), member)) if member else file)
 
 
 def split_member(path: str) -> tuple[str, str]:
-    """The file that a path of a library names, and the member in it; "" where it is the file itself."""
+    """Split a stored path into the file and the member in it; the member is "" for a plain file."""
     if path.startswith(_URI):
         path = os.fsdecode(unquote_to_bytes(path.removeprefix(_URI)))
     if MEMBER not in path or os.path.lexists(path):
         return path, ""
     parts = path.split(MEMBER)
     splits = [(MEMBER.join(parts[:at]), MEMBER.join(parts[at:])) for at in range(1, len(parts))]
-    # An archive's own name may hold the mark, and so may a member's.
+    # The separator may occur in the archive's name and in the member's.
     return next(((archive, member) for archive, member in splits if os.path.isfile(archive)), splits[0])

@@ -1,12 +1,12 @@
-"""Columns of metadata keys, so that filters over them are typed expressions that indexes serve.
+"""Columns of metadata keys, so that filters over them are typed expressions that can use indexes.
 
-The JSON column `metadata` is what is shown; these columns are what is filtered. A value goes into the column of its own
-kind, and a key whose values are of several kinds has one column of each: "unknown" among prices changes no number, and
-nothing is ever converted. Text is kept as text in any case; text that reads as a number or as a date is kept as that,
-too, because tables and sidecars write both as text.
+The JSON column `metadata` is shown; these columns are filtered. A value goes into the column of its own kind, and a key
+with values of several kinds has one column for each kind: "unknown" among prices changes no number, and nothing is
+converted. Text is always stored as text; text that reads as a number or a date is also stored as that, because tables
+and sidecars write both as text.
 
-Which column belongs to which key is written in the column's own Arrow metadata, and its name is derived from the key:
-there is no list beside the schema that could differ from it, and two processes that meet a key make the same column.
+The key of a column is stored in its Arrow metadata, and the column's name is derived from the key. So there is no
+second list that could differ from the schema, and two processes that add a key create the same column.
 """
 
 import re
@@ -42,7 +42,7 @@ def columns_of(schema: Any) -> Columns:
 
 
 def values_of(metadata: Mapping[str, Scalar], columns: Columns) -> dict[str, Any]:
-    """Column → value of one image; null in the columns of what it does not say."""
+    """Column → value of one image; null for absent values."""
     record: dict[str, Any] = {name: None for by_kind in columns.values() for name in by_kind.values()}
     for key in metadata.keys() & columns.keys():
         for kind, value in kinds_of(metadata[key]).items():
@@ -52,7 +52,7 @@ def values_of(metadata: Mapping[str, Scalar], columns: Columns) -> dict[str, Any
 
 
 def missing_fields(found: Iterable[Mapping[str, Scalar]], schema: Any) -> list[Any]:
-    """Arrow fields of the columns that these images' metadata needs and the table lacks, the most used first."""
+    """Arrow fields for the columns that these images' metadata needs and the table lacks, the most frequent first."""
     have = columns_of(schema)
     wanted = Counter(
         (key, kind)
@@ -72,6 +72,6 @@ def _field(key: str, kind: Kind) -> Any:
     types = {
         Kind.TEXT: pa.string(), Kind.NUMBER: pa.float64(), Kind.FLAG: pa.bool_(), Kind.TIME: pa.timestamp("us", "UTC"),
     }  # fmt: skip
-    # Lance splits names at dots and compares them without case: a key that could be misread is named by its hash.
+    # Lance splits names at dots and ignores case, so the column of an ambiguous key is named by the key's hash.
     name = key if _PLAIN.fullmatch(key) else "_" + sha256(key.encode()).hexdigest()[:24]
     return pa.field(f"m_{name}_{kind}", types[kind], metadata={KEY: key.encode(), KIND: kind.encode()})

@@ -1,4 +1,4 @@
-"""Names of libraries and of their snapshots: `photos`, and `photos@2026-11` for what it held when that was tagged."""
+"""Names of libraries and of their snapshots: `photos`, and `photos@2026-11` for its content when it was tagged."""
 
 import re
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ SUFFIX: Final = ".lance"
 
 
 def valid_name(name: str) -> str:
-    """The name itself, if a library that is made or changed can have it.
+    """Validate the name of a library that is created or changed, and return it.
 
     Raises:
         UsageError: it cannot.
@@ -29,7 +29,7 @@ def valid_name(name: str) -> str:
 
 
 def valid_tag(tag: str) -> str:
-    """The tag itself, if a snapshot can have it.
+    """Validate the tag of a snapshot, and return it.
 
     Raises:
         UsageError: it cannot.
@@ -38,12 +38,12 @@ def valid_tag(tag: str) -> str:
 
 
 def is_snapshot(name: str) -> bool:
-    """Whether a name is that of a snapshot."""
+    """Whether a name is the name of a snapshot."""
     return split_name(name)[1] is not None
 
 
 def refuse_snapshot(name: str) -> None:
-    """See that something that is to be changed is no snapshot.
+    """Check that a library to change is no snapshot.
 
     Raises:
         UsageError: it is one.
@@ -63,10 +63,10 @@ def snapshot_tags(library: Path) -> list[str]:
 
 
 def check_new_name(name: str, known: Iterable[str], what: str) -> None:
-    """See that a name does not stand for the same folder as another one, nor for none, on any file system.
+    """Check that a name is a valid folder name, distinct from the known ones, on any file system.
 
     Raises:
-        UsageError: it differs from a known one in upper and lower case alone, or is a device's on Windows.
+        UsageError: it differs from a known one only in case, or is a device name on Windows.
     """
     for other in known:
         if other != name and other.casefold() == name.casefold():

@@ -1,4 +1,4 @@
-"""A library's rows: their form in Arrow."""
+"""The rows of a library and their Arrow schema."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,12 +20,12 @@ def _now() -> datetime:
 
 @dataclass(frozen=True, order=True)
 class FileEntry:
-    """A file that had an image's bytes when it was last read.
+    """A file that held an image's bytes when it was last read.
 
     Attributes:
-        path: absolute; of a member of an archive, `ARCHIVE::MEMBER`.
-        size, mtime_ns, inode: of the file: as long as they stay, it is not read again. Of a member, its own size, the
-            archive's time, and where the member begins in the archive.
+        path: absolute path; `ARCHIVE::MEMBER` for a member of an archive.
+        size, mtime_ns, inode: status of the file; while it is unchanged, the file is not read again. For a member: its
+            own size, the archive's time, and the member's offset in the archive.
     """
 
     path: str
@@ -36,16 +36,16 @@ class FileEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageRecord:
-    """What a library knows of one image, without its pixels and its vector.
+    """The record of one image in a library, without pixels and vector.
 
     Attributes:
-        created: when it was first indexed, UTC; of a file that was changed since, when that one was.
-        files: every file with these bytes that was seen, sorted by path. Empty where there is none to link to, and of
-            what earlier versions indexed.
-        size_bytes: of the file; 0 is unknown.
-        taken: when it was photographed; None is unknown, as with `latitude` and `longitude` (degrees).
-        language: of the caption, as a BCP 47 tag.
-        described: what the sidecars and the manifest were when they were last read, so that they are not read again.
+        created: time of the first indexing, UTC; for a changed file, that of the file before the change.
+        files: all known files with these bytes, sorted by path. Empty without a file to link to, and in rows of earlier
+            versions.
+        size_bytes: size of the file in bytes; 0 is unknown.
+        taken: time of exposure; None is unknown, as for `latitude` and `longitude` (degrees).
+        language: language of the caption, as a BCP 47 tag.
+        described: identity of the sidecars and the manifest when they were last read, to avoid reading them again.
     """
 
     image: ImageRef
@@ -76,10 +76,10 @@ class ImageRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class NewImage:
-    """A row to be written with its vector.
+    """A row to write, with its vector.
 
     Attributes:
-        data: the encoded bytes, of which the library keeps a copy; None for an image that stays in its files.
+        data: encoded bytes that the library stores; None for a linked image.
         thumbnail: WebP.
         vector: unit, float32 [dimension].
     """
@@ -111,7 +111,7 @@ IMAGE_COLUMN = "image"
 
 
 def schema(dimension: int, metadata: Mapping[str, str] | None = None) -> Any:
-    """The table's Arrow schema for vectors of that dimension.
+    """The Arrow schema of a table for vectors of a dimension.
 
     `id` is declared the (unenforced) primary key from the first commit on: without it, processes that upsert at the
     same time leave duplicates.
@@ -144,18 +144,18 @@ def schema(dimension: int, metadata: Mapping[str, str] | None = None) -> Any:
 
 
 def row_columns(table: Any) -> list[str]:
-    """Those of `ROW_COLUMNS` that a table has: one of an earlier version lacks some until it is written."""
+    """The columns of `ROW_COLUMNS` that a table has: a table of an earlier version lacks some until it is written."""
     return present(table, ROW_COLUMNS)
 
 
 def present(table: Any, names: Iterable[str]) -> list[str]:
-    """Those of some columns that a table has."""
+    """The given columns that a table has."""
     have = set(table.schema.names)
     return [name for name in names if name in have]
 
 
 def to_table(images: Sequence[NewImage], table_schema: Any) -> Any:
-    """Arrow table of whole rows, for a table with this schema. Ids must differ."""
+    """Arrow table of complete rows for a table with this schema. Ids must be unique."""
     records = [
         {
             "id": image.row.id,
@@ -175,7 +175,7 @@ def to_table(images: Sequence[NewImage], table_schema: Any) -> Any:
 
 
 def to_text_table(rows: Sequence[ImageRecord], table_schema: Any) -> Any:
-    """Arrow table of ids and what may change without the vector changing. Ids must differ."""
+    """Arrow table of ids and the columns that do not affect the vector. Ids must be unique."""
     fields = [table_schema.field("id"), table_schema.field("created")]
     return _with_texts([{"id": row.id, "created": row.created} for row in rows], rows, fields, table_schema)
 
@@ -199,12 +199,12 @@ def _with_texts(records: list[dict[str, Any]], rows: Sequence[ImageRecord], fiel
 
 
 def _is_key(field: Any) -> bool:
-    """Whether a column is that of a metadata key."""
+    """Whether a column belongs to a metadata key."""
     return KEY in (field.metadata or {})
 
 
 def from_record(record: Mapping[str, Any]) -> ImageRecord:
-    """The row in a record that holds `row_columns`."""
+    """Make the row from a record with `row_columns`."""
     rest: dict[str, Any] = {name: record.get(name) or "" for name in TEXTS}
     rest |= {name: record.get(name) for name in VALUES}
     return ImageRecord(
@@ -221,12 +221,13 @@ def from_record(record: Mapping[str, Any]) -> ImageRecord:
 
 
 def from_query(query: Any) -> list[ImageRecord]:
-    """The rows that a LanceDB query of `row_columns` finds: of a million, the records alone would take 2 GB more."""
+    """Iterate over the rows of a LanceDB query of `row_columns`; the records of a million rows would take 2 GB at
+    once."""
     return [from_record(record) for batch in query.to_batches(AT_A_TIME) for record in batch.to_pylist()]
 
 
 def metadata_of(record: Mapping[str, Any]) -> dict[str, Scalar]:
-    """The metadata in a record that has that column."""
+    """The metadata in a record with that column."""
     read = json.loads(record["metadata"] or "{}")
     return read if isinstance(read, dict) else {}
 
@@ -241,14 +242,14 @@ def _texts(row: ImageRecord) -> dict[str, Any]:
 
 
 def as_text(value: Scalar) -> str:
-    """A metadata value as filters compare it: text as it is, else as JSON writes it (`true`, `19.99`, `null`)."""
+    """The text of a metadata value for filters: text unchanged, else its JSON form (`true`, `19.99`, `null`)."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def _labels(row: ImageRecord) -> str:
-    """Tags and metadata as one line each, so that a filter is a plain substring search.
+    """Tags and metadata entries, one line each, so that a filter is a plain substring search.
 
-    JSON escapes line ends and everything beyond ASCII: no value can pretend to be another label.
+    JSON escapes line ends and non-ASCII characters, so no value can imitate another label.
     """
     lines = [label("tag", tag) for tag in row.tags]
     lines += [label("is", key, as_text(value)) for key, value in row.metadata.items()]
@@ -261,7 +262,7 @@ def label(*parts: str) -> str:
 
 
 def id_filter(column: str, values: Iterable[str]) -> Any:
-    """A LanceDB expression: the column holds one of the values."""
+    """A LanceDB expression: the value of the column is one of these."""
     from lancedb.expr import col, lit
 
     return col(column).isin([lit(value) for value in sorted(set(values))])

@@ -1,8 +1,8 @@
 """Nearest images of a LanceDB table: exact below 100,000 rows, through an index above, fused with words on request.
 
 Similarities are always computed here from the stored vectors. A quantised index only proposes candidates: its own
-distances are far off unless refined, so no bound is ever put on them. Where it knows every row, the candidates' vectors
-are compared here, in one read for all texts of a call, and only what is among the best is read whole.
+distances are inaccurate unless refined, so no threshold is applied to them. If the index contains every row, the
+candidates' vectors are compared here, in one read for all texts of a call, and only the best rows are read completely.
 """
 
 import time
@@ -69,10 +69,10 @@ def nearest_of_each(table: Any, vectors: "Sequence[NDArray[np.float32]]", k: int
 
 
 def hybrid(table: Any, vector: "NDArray[np.float32]", text: str, k: int, filter: Filter) -> list[Hit]:
-    """Reciprocal rank fusion of the nearest vectors and the best word matches in caption and title.
+    """Reciprocal rank fusion of the nearest vectors and the best word matches (BM25) in caption and title.
 
-    Own code, not LanceDB's hybrid query with `RRFReranker`: the same order, measured, in half of the time. Both lists
-    are made of ids alone, at the same time, and only what is first in both together is read.
+    Own code instead of LanceDB's hybrid query with `RRFReranker`: measured, it gives the same order in half of the
+    time. Both lists hold only ids and are made concurrently, and only the best rows of the fused list are read.
     """
     depth = max(k, HYBRID_DEPTH)
     with ThreadPoolExecutor(1) as pool:
@@ -84,7 +84,7 @@ def hybrid(table: Any, vector: "NDArray[np.float32]", text: str, k: int, filter:
     for ranking in (near, worded):
         for rank, record in enumerate(ranking):
             score[record["id"]] = score.get(record["id"], 0.0) + 1 / (RRF + rank + 1)
-    # Of those with the same score the more similar comes first, which is known once they are read.
+    # Of equal scores the more similar image comes first; the similarity is known only after the read.
     last = min(sorted(score.values(), reverse=True)[:k], default=0.0)
     chosen = [sha256 for sha256, reached in score.items() if reached >= last]
     hits = _hits(_with_ids(table, chosen), vector)
@@ -92,12 +92,12 @@ def hybrid(table: Any, vector: "NDArray[np.float32]", text: str, k: int, filter:
 
 
 def by_words(table: Any, vector: "NDArray[np.float32]", text: str, k: int, filter: Filter) -> list[Hit]:
-    """The best word matches in caption and title (BM25), best first; none before the library is tidied."""
+    """The best word matches in caption and title (BM25), best first; empty before the library is optimized."""
     return _hits(_worded(table, text, k, filter, (*HIT_COLUMNS, "vector")), vector)
 
 
 def listed(table: Any, filter: Filter, limit: int) -> tuple[list[ImageRecord], int]:
-    """At most `limit` of the rows that a filter lets through, sorted by id, and how many there are in all."""
+    """At most `limit` of the rows that match a filter, sorted by id, and the total number of matches."""
     where = expression_of(table, filter)
     total = int(table.count_rows() if where is None else table.search().where(where).select(["id"]).to_arrow().num_rows)
     query = table.search().select(row_columns(table)).limit(limit)
@@ -106,12 +106,12 @@ def listed(table: Any, filter: Filter, limit: int) -> tuple[list[ImageRecord], i
 
 
 def build_indexes(table: Any, *, alone: bool = False) -> None:
-    """Join small fragments, take new rows into the indexes, build those that a table of this size needs, and remove
-    what no longer counts: every older version with its files.
+    """Join small fragments, add new rows to the indexes, build missing indexes for a table of this size, and remove all
+    older versions with their files.
 
     Args:
-        alone: nobody else writes meanwhile, so that files which no version names are left over from somebody who was
-            stopped; they are removed, too.
+        alone: no other process writes meanwhile, so files without a version are left over from a stopped writer and are
+            also removed.
     """
     from lancedb.index import FTS, BTree
 
@@ -131,15 +131,15 @@ def build_indexes(table: Any, *, alone: bool = False) -> None:
             table.create_index(column, config=config)
     table.optimize(cleanup_older_than=AT_ONCE, delete_unverified=alone)
     if len(table.list_versions()) > 1:
-        # Fragments are joined in two commits, and the version between them names the old files. On a fast disk it is
-        # younger than `AT_ONCE` when older versions are removed.
+        # Fragments are joined in two commits, and the version between them refers to the old files. On a fast disk that
+        # version is younger than `AT_ONCE` when older versions are removed.
         time.sleep(2 * AT_ONCE.total_seconds())
         table.optimize(cleanup_older_than=AT_ONCE, delete_unverified=alone)
 
 
 def _vector_index(table: Any) -> Any:
-    """One bit a dimension is enough of a hint where there are many dimensions, and far too little where there are few:
-    at 32 dimensions IVF_RQ finds less than half of the true neighbours, at 512 nearly all."""
+    """Choose the vector index by dimension. One bit per dimension is enough with many dimensions and too little with
+    few: at 32 dimensions IVF_RQ finds less than half of the true neighbours, at 512 nearly all."""
     from lancedb.index import IvfRq, IvfSq
 
     wide = table.schema.field("vector").type.list_size >= 256

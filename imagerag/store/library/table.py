@@ -1,4 +1,4 @@
-"""A library's table: what any number of processes read and write in it, under its locks."""
+"""The table of a library, with locks for concurrent reads and writes by any number of processes."""
 
 import asyncio
 import hashlib
@@ -42,10 +42,10 @@ class LibraryTable(TableLocks):
     """Reads and writes the rows of one library.
 
     Attributes:
-        name: of the library.
-        home: where it is kept.
+        name: name of the library.
+        home: data directory of the library.
         lance: the LanceDB table.
-        folder: where its files are.
+        folder: folder of its files.
         images: copies of its images.
     """
 
@@ -60,7 +60,7 @@ class LibraryTable(TableLocks):
         self.images = ImageFiles(self.folder)
 
     def _follow_rename(self) -> bool:
-        """Open the table where it is now, if the library was renamed while it was open."""
+        """Open the table again, if the library was renamed while it was open."""
         if self.folder.exists():
             return False
         try:
@@ -71,7 +71,7 @@ class LibraryTable(TableLocks):
         return True
 
     async def read(self, work: Callable[[], T]) -> T:
-        """Do something that may meet other processes' commits.
+        """Run a read that may conflict with commits of other processes.
 
         Raises:
             LibraryDamagedError, StorageError: the files cannot be read.
@@ -86,7 +86,7 @@ class LibraryTable(TableLocks):
             raise damaged(self.name, error, self.folder) from error
 
     async def write(self, work: Callable[[], T]) -> T:
-        """Do something that writes rows, together with others who do."""
+        """Run a write of rows, concurrently with other writers."""
 
         def locked() -> T:
             with self.writing():
@@ -99,13 +99,13 @@ class LibraryTable(TableLocks):
         return await self._read_ids(list(columns), ids, lambda query: query.to_arrow().to_pylist())
 
     async def rows(self, ids: Sequence[str] | None) -> list[ImageRecord]:
-        """The rows with these ids (None is all), in no order."""
+        """The rows with these ids (None is all), unordered."""
         return await self._read_ids(form.row_columns(self.lance), ids, form.from_query)
 
     async def _read_ids(
         self, columns: Sequence[str], ids: Sequence[str] | None, use: Callable[[Any], list[T]]
     ) -> list[T]:
-        """What is made of columns of the rows with these ids, of some thousands at a time."""
+        """Map columns of the rows with these ids, some thousands of rows at a time."""
 
         def work(part: Sequence[str] | None) -> list[T]:
             query = self.lance.search().select(columns)
@@ -119,10 +119,10 @@ class LibraryTable(TableLocks):
         return found
 
     def image_bytes(self, sha256: str) -> bytes:
-        """The bytes of an image, from its copy or a file that it is linked to, verified against the hash. Blocks.
+        """The bytes of an image, from its copy or a linked file, verified against the hash. Blocks.
 
         Raises:
-            BlobError: missing, changed or damaged; says which file, and what to type.
+            BlobError: missing, changed or damaged; the message names the file and what to type.
         """
         found = self.read_images([sha256])[sha256]
         if isinstance(found, BlobError):
@@ -130,7 +130,7 @@ class LibraryTable(TableLocks):
         return found
 
     def read_images(self, ids: Sequence[str]) -> dict[str, bytes | BlobError]:
-        """The bytes of several images, whose rows are read in one query; or why one is not to be had. Blocks."""
+        """The bytes of several images, or the error of each; their rows are read in one query. Blocks."""
         records = self.image_records(ids)
         found: dict[str, bytes | BlobError] = {}
         for sha256 in ids:
@@ -141,13 +141,13 @@ class LibraryTable(TableLocks):
         return found
 
     def image_records(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """What `bytes_of` needs to know of images, by their ids. Blocks."""
+        """Image id → record that `bytes_of` needs. Blocks."""
         columns = form.present(self.lance, (form.IMAGE_COLUMN, "files"))
         query = self.lance.search().select(["id", *columns]).where(form.id_filter("id", ids))
         return {record["id"]: record for record in query.to_arrow().to_pylist()} if ids else {}
 
     def bytes_of(self, sha256: str, record: Mapping[str, Any] | None) -> bytes:
-        """The bytes of an image, given its own of `image_records`; None where it has none. Blocks.
+        """The bytes of an image, given its record from `image_records` or None. Blocks.
 
         Raises:
             BlobError: missing, changed or damaged.
@@ -167,13 +167,13 @@ class LibraryTable(TableLocks):
         try:
             return read_linked(sha256, files, library)
         except BlobError:
-            if tag is not None:  # the library may know where a file has moved to since
+            if tag is not None:  # the library may know the new path of a moved file
                 with suppress(ImageRAGError, *LANCE_ERRORS):
                     return LibraryTable(self.home, library, open_table(self.home, library)).image_bytes(sha256)
             raise
 
     async def known_files(self) -> KnownFiles:
-        """Every file that was seen, by its path."""
+        """The known files of the library, by path."""
 
         def work() -> KnownFiles:
             have = form.present(self.lance, ("id", "files", "described", "caption"))
@@ -182,11 +182,11 @@ class LibraryTable(TableLocks):
         return await self.read(work)
 
     async def copied(self, ids: Sequence[str]) -> set[str]:
-        """Those of these images whose bytes are kept in the library, whatever becomes of their files."""
+        """The images among `ids` whose bytes are stored in the library."""
         return await self.read(lambda: copied_images(self, ids)) if ids else set()
 
     async def upsert(self, images: Sequence[NewImage]) -> None:
-        """Write whole rows, and copies of their images where they come with their bytes. Ids must differ.
+        """Write complete rows, and copies of images given with their bytes. Ids must be unique.
 
         Takes `files_lock`.
         """
@@ -200,9 +200,9 @@ class LibraryTable(TableLocks):
             await self.write(work)
 
     async def append(self, images: Sequence[NewImage]) -> None:
-        """Write rows of images that are surely not there: under `files_lock`, after looking. Ids must differ.
+        """Append rows of images that are certainly new (checked under `files_lock`). Ids must be unique.
 
-        It takes a tenth of what `upsert` takes, which compares with every row.
+        It takes a tenth of the time of `upsert`, which compares with every row.
         """
         again = False
 
@@ -210,7 +210,7 @@ class LibraryTable(TableLocks):
             nonlocal again
             self._copy_data(images)
             rows = form.to_table(images, self.lance.schema)
-            if again:  # the commit before may have been made, and only its answer have failed
+            if again:  # an earlier try may have committed before it failed
                 merge_rows(self.lance, rows, insert=True)
             else:
                 again = True
@@ -225,13 +225,13 @@ class LibraryTable(TableLocks):
                 self.images.write(image.row.id, image.data)
 
     async def copy_files(self, files: Mapping[str, Callable[[], bytes]]) -> None:
-        """Keep copies of images, by their ids and how they are read; one that was changed meanwhile is left."""
+        """Store copies of images, given id → reader; an image that changed meanwhile is skipped."""
 
         def work() -> None:
             for sha256, read in files.items():
                 data = b""
                 if not self.images.path(sha256).exists():
-                    with suppress(OSError, ValueError):  # the next scan finds it changed
+                    with suppress(OSError, ValueError):  # the next scan finds the change
                         data = read()
                     if hashlib.sha256(data).hexdigest() == sha256:
                         self.images.write(sha256, data)
@@ -240,7 +240,7 @@ class LibraryTable(TableLocks):
             await self.write(work)
 
     async def copy(self, rows: Any, source: "LibraryTable") -> None:
-        """Write whole rows of another library with the same encoder, and what it keeps of their images."""
+        """Copy complete rows of another library with the same encoder, with its copies of images."""
 
         def work() -> None:
             for at, sha256 in enumerate(rows["id"].to_pylist()):
@@ -257,22 +257,22 @@ class LibraryTable(TableLocks):
             await self.write(work)
 
     async def update(self, rows: Sequence[ImageRecord]) -> None:
-        """Write what may change without the vector changing, of rows that are there. Ids must differ."""
+        """Update columns of existing rows that do not affect the vector. Ids must be unique."""
         await self.prepare([row.metadata for row in rows])
         await self.write(lambda: merge_rows(self.lance, form.to_text_table(rows, self.lance.schema)))
 
     async def update_files(self, files: Mapping[str, Sequence[FileEntry]]) -> None:
-        """Write which files images have, of rows that are there."""
+        """Write the files of images, for existing rows."""
         await self.prepare()
         await self.write(lambda: merge_rows(self.lance, form.to_files_table(files, self.lance.schema)))
 
     async def delete(self, ids: Sequence[str]) -> int:
-        """Take rows out; how many there were. Copies of their images go with the next `optimize`."""
+        """Delete rows; returns their number. The next `optimize` removes copies of their images."""
         result = await self.write(lambda: self.lance.delete(form.id_filter("id", ids)))
         return int(result.num_deleted_rows)
 
     def remove_strays(self) -> None:
-        """Delete copies of images that no version of the table has. Nobody else may write meanwhile."""
+        """Delete copies of images that no version of the table has. Requires that no other process writes."""
         self.images.remove(stray_files(self))
 
     def lance_file_sizes(self) -> Iterator[int]:
@@ -283,7 +283,7 @@ class LibraryTable(TableLocks):
             yield from (os.stat(os.path.join(root, name)).st_size for name in names)
 
     async def prepare(self, metadata: Sequence[Mapping[str, Scalar]] = ()) -> None:
-        """Make the columns that rows with this metadata need, and those that an earlier version had not."""
+        """Add the columns that rows with this metadata need, and those that an earlier version lacks."""
         refuse_snapshot(self.name)
 
         def work() -> None:

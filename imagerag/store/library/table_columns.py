@@ -1,4 +1,4 @@
-"""The columns of a library's table: adding those that rows need, and upgrading a table of an earlier version."""
+"""The columns of a library's table: add missing columns, upgrade a table of an earlier version."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class TableColumns:
 
     Attributes:
         lance: the LanceDB table.
-        name: of the library.
+        name: name of the library.
     """
 
     lance: Any
@@ -36,7 +36,7 @@ class TableColumns:
         return self._is_earlier() or bool(self._missing_fields() or missing_fields(metadata, self.lance.schema))
 
     def add(self, metadata: Sequence[Mapping[str, Scalar]]) -> None:
-        """Add those columns, and upgrade a table of an earlier version. Nobody else may write meanwhile."""
+        """Add those columns, and upgrade a table of an earlier version. Requires that no other process writes."""
         if missing := self._missing_fields():
             self.lance.add_columns(missing)
         if self._is_earlier():
@@ -52,9 +52,9 @@ class TableColumns:
         return [field for field in form.schema(1) if field.name not in have]
 
     def _upgrade(self) -> None:
-        """Bring a table of an earlier version to this one's form.
+        """Upgrade a table of an earlier version.
 
-        Stopped at any instant, it is finished next time: the version is written last.
+        If it is stopped, the next call finishes it: the version is written last.
         """
         import pyarrow.compute as pc
 
@@ -82,6 +82,6 @@ class TableColumns:
 
 
 def merge_rows(lance: Any, rows: Any, *, insert: bool = False) -> None:
-    """Write the columns that `rows` have into the rows of the same ids; `insert` adds those that are not there."""
+    """Write the columns of `rows` into the rows with the same ids; `insert` adds missing rows."""
     merge = lance.merge_insert("id").when_matched_update_all()
     (merge.when_not_matched_insert_all() if insert else merge).execute(rows)

@@ -1,9 +1,9 @@
-"""The locks of a library's table, which any number of processes hold.
+"""The locks of a library's table, shared between processes.
 
-Two order the writers of one library. `writing` is shared by all who write rows, and held alone by whoever changes the
-columns or removes files that no version names. `files` is held alone while rows are compared with what a scan found
-and written: without it, two scans could each overwrite the paths that the other one added to a row. A third,
-`calibrating`, is held by whoever writes thresholds.
+Two locks order the writers of one library. `writing` is shared by writers of rows, and held exclusively to change the
+columns or to remove files without a version. `files` is held exclusively while rows are compared with a scan and
+written: without it, two scans could overwrite the paths that the other one added to a row. A third lock, `calibrating`,
+is held to write thresholds.
 """
 
 import asyncio
@@ -17,11 +17,11 @@ from imagerag.store.library.names import refuse_snapshot
 
 
 class TableLocks:
-    """The locks of one library; each raises UsageError where it is a snapshot, which nobody writes.
+    """The locks of one library; each raises UsageError for a snapshot, which is read-only.
 
     Attributes:
-        name: of the library.
-        home: where it is kept.
+        name: name of the library.
+        home: data directory of the library.
     """
 
     home: DataDir
@@ -29,22 +29,22 @@ class TableLocks:
 
     @contextmanager
     def writing(self, *, alone: bool = False) -> Iterator[bool]:
-        """Hold the lock of those who write. Gives whether it is held alone, which is tried and not waited for."""
+        """Hold the lock `writing`. Yields whether it is exclusive, which is tried without waiting."""
         refuse_snapshot(self.name)
         with shared_or_alone(self.home.filling / f"{self.name}.writing", alone=alone) as held:
             yield held
 
     def writing_alone(self) -> AbstractContextManager[None]:
-        """Hold the lock of those who write, alone; waits for them."""
+        """Hold the lock `writing` exclusively; waits for other writers."""
         return self._alone("writing")
 
     def calibrating(self) -> AbstractContextManager[None]:
-        """Hold the lock of those who write thresholds, alone."""
+        """Hold the lock `calibrating` exclusively."""
         return self._alone("calibrating")
 
     @asynccontextmanager
     async def files_lock(self) -> AsyncIterator[None]:
-        """Hold the lock of those who write which files an image has, alone."""
+        """Hold the lock `files` exclusively."""
         refuse_snapshot(self.name)
         lock = await asyncio.to_thread(waiting_lock, self.home.filling / f"{self.name}.files", alone=True)
         try:

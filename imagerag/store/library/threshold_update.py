@@ -1,4 +1,4 @@
-"""Measuring a library's thresholds and keeping them, while others may change it."""
+"""Measure and store a library's thresholds while other processes may change it."""
 
 import asyncio
 from collections.abc import Callable
@@ -37,13 +37,12 @@ MEASURED: Final = 4
 async def update_thresholds(
     library: "Library", table: "LibraryTable", *, anew: bool
 ) -> tuple[Threshold, LibraryMetadata]:
-    """Measure both thresholds and keep them with what they were measured on.
+    """Measure both thresholds and store them with a hash of the content.
 
-    When the library changes meanwhile they are measured again: a threshold never replaces one that was measured on
-    what came later.
+    If the library changes meanwhile, they are measured again: a threshold never replaces one measured on later content.
 
     Returns:
-        The threshold between texts and images, and the library's metadata as it is then.
+        The threshold between texts and images, and the library's new metadata.
 
     Raises:
         LibraryError: the library is empty.
@@ -53,7 +52,7 @@ async def update_thresholds(
         try:
             version = await table.read(lambda: table.lance.version)
             threshold, between = await _measured(library, table, anew)
-        except BlobError:  # of an image that was taken out meanwhile: others are to be measured
+        except BlobError:  # an image was removed meanwhile: measure with others
             if last:
                 raise
             continue
@@ -86,7 +85,7 @@ async def _measured(library: "Library", table: "LibraryTable", anew: bool) -> tu
 
 
 async def _content(table: "LibraryTable") -> LibraryContent:
-    """What a library holds now; rows that come later are passed over."""
+    """The current content of a library; later rows are ignored."""
     if (whole := await table.read(lambda: read_whole(table.lance))) is not None:
         return whole
     columns = await table.read(lambda: read_columns(table.lance))
@@ -107,11 +106,12 @@ async def _content(table: "LibraryTable") -> LibraryContent:
 
 
 def _keep(table: "LibraryTable", threshold: Threshold, between: ImageThreshold, version: int, *, anyway: bool) -> bool:
-    """Put thresholds into the library's metadata, if the library still holds what they were measured on.
+    """Store thresholds in the library's metadata, if its content is still the one they were measured on.
 
     Args:
-        version: of the table before it was measured; where it is the same still, nothing needs to be compared.
-        anyway: keep them even so where there are none yet; whoever changes the library measures after it.
+        version: version of the table before the measurement; if it is unchanged, the content need not be compared.
+        anyway: store them in any case if there are none yet; the process that changes the library calibrates
+            afterwards.
     """
     with table.calibrating():
         kept = library_metadata_of(table.lance, table.name)

@@ -1,4 +1,4 @@
-"""The small images of a library, without the encoder that searches it: for pages and lists."""
+"""Thumbnails of a library, read without its encoder, for pages and lists."""
 
 from collections.abc import Collection
 
@@ -10,7 +10,7 @@ from imagerag.store.library.database import LANCE_ERRORS, open_table
 
 
 def thumbnails(home: DataDir, library: str, ids: Collection[str]) -> dict[str, bytes]:
-    """The thumbnails (WebP) of these images, by SHA-256; those that are not to be had any more are left out."""
+    """SHA-256 → thumbnail (WebP) of these images; missing ones are left out."""
     found: dict[str, bytes] = {}
     for name in names_of(library):
         lacking = set(ids) - found.keys()
