@@ -1,4 +1,4 @@
-"""Changes that a person makes to what a library knows of its images."""
+"""Manual changes to the metadata of a library's images."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,15 +34,15 @@ class ImageChangeOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, kw_only=True)
 class ImageChanges:
-    """What is to be different about some images; None is "as it is", "" takes a text away.
+    """Changes to images; None keeps a field, "" removes a text.
 
     Attributes:
         add_tags, remove_tags: each image keeps its other tags.
-        set: further fields (`camera`, `taken`, …) and metadata keys, understood as a sidecar's are.
-        unset: fields and metadata keys that are to say nothing any more.
+        set: further fields (`camera`, `taken`, …) and metadata keys, parsed as in a sidecar.
+        unset: fields and metadata keys to remove.
 
     Raises:
-        UsageError: a date or a coordinate is to be set to what is none.
+        UsageError: an invalid date or coordinate.
     """
 
     title: str | None = None
@@ -60,7 +60,7 @@ class ImageChanges:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is to be different."""
+        """Whether there is no change."""
         return all(value is None or (not value and not isinstance(value, str)) for value in vars(self).values())
 
     def applied_to(self, row: ImageRecord) -> ImageRecord:
@@ -78,16 +78,16 @@ class ImageChanges:
 
 
 def _checked(given: Mapping[str, Scalar]) -> dict[str, Scalar]:
-    """What is to be set, where dates and coordinates are what they have to be: any other value would be metadata.
+    """Validate the values to set: an invalid date or coordinate would otherwise become metadata.
 
     Raises:
-        UsageError: one is not, or is half of a position.
+        UsageError: a date or coordinate is invalid, or half of a position is missing.
     """
     kept: dict[str, Scalar] = {}
     for key, value in given.items():
         name, said = typed_field(key), value not in (None, "")
         if name == TAKEN and isinstance(value, int) and not isinstance(value, bool):
-            value = str(value)  # a year, which was typed like a number
+            value = str(value)  # a year, parsed as a number
         if said and name == TAKEN and time_of(value) is None:
             raise UsageError(f"{key}: {str(value)[:60]!r} is no date: 2024, 2024-05, 2024-05-03, 2024-05-03T10:00")
         if said and name in POSITION and degrees_of(value, name) is None:
@@ -102,7 +102,7 @@ def _checked(given: Mapping[str, Scalar]) -> dict[str, Scalar]:
 
 
 def scalar_of(text: str) -> Scalar:
-    """A value as it was typed: a number, true, false or null as JSON writes them, else text."""
+    """Parse a typed value: a JSON number, true, false or null, else text."""
     try:
         value = json.loads(text)
     except ValueError:
@@ -111,7 +111,7 @@ def scalar_of(text: str) -> Scalar:
 
 
 def changed(rows: Iterable[ImageRecord], changes: ImageChanges) -> list[ImageRecord]:
-    """The rows that the changes make different, as they are then.
+    """The rows that the changes affect, with the changes.
 
     Raises:
         UsageError: no change is named.
@@ -125,6 +125,6 @@ def changed(rows: Iterable[ImageRecord], changes: ImageChanges) -> list[ImageRec
 
 
 async def update_images(library: Library, rows: Sequence[ImageRecord]) -> None:
-    """Write changed rows, a part of them in each commit; stopped in between, the same update does the rest."""
+    """Write changed rows in several commits; if it is stopped, the same update completes the rest."""
     for at in range(0, len(rows), AT_ONCE):
         await library.update(rows[at : at + AT_ONCE])

@@ -1,4 +1,4 @@
-"""Images that a library holds more than once: the same bytes in several files, and nearly the same image."""
+"""Duplicates in a library: the same bytes in several files, and nearly identical images."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -83,13 +83,13 @@ class Duplicates(FrozenModel):
 async def find_duplicates(library: Library, *, threshold: float | None = None, keep: Keep = "largest") -> Duplicates:
     """Find the images that reach a threshold with one another.
 
-    Up to 50,000 images it is what comparing every pair finds. Of more, those that lie near each other are compared:
-    about 1 in 200 of the pairs right at the threshold may be missed. It takes the memory of the vectors, however many
-    pairs there are: an image that is not kept is compared no more.
+    Up to 50,000 images every pair is compared. Above that only neighbours are compared, and about 1 in 200 of the pairs
+    right at the threshold may be missed. Memory is that of the vectors, for any number of pairs: an image that is not
+    kept is not compared again.
 
     Args:
-        threshold: cosine from which on two images count as the same; None is the library's calibrated one.
-        keep: which image of a group is kept: the one with the most pixels, the one taken first, or the first by path.
+        threshold: cosine from which two images count as the same; None is the library's calibrated one.
+        keep: the image of a group to keep: the one with the most pixels, the one taken first, or the first by path.
 
     Raises:
         UsageError: no threshold is given, and the library has none.
@@ -101,14 +101,14 @@ async def find_duplicates(library: Library, *, threshold: float | None = None, k
     vectors = await library.table.read(lambda: vectors_of_ids(library, ids))
     kept, cosines = await in_thread(kept_images, vectors, limit)
     exact = compares_all(vectors)
-    del vectors  # of a million images 2 GB
+    del vectors  # 2 GB for a million images
     groups = await _groups(library, ids, kept, cosines)
     copies = await _copies(library)
     return Duplicates(threshold=limit, measured=threshold is None, exact=exact, groups=groups, copies=copies)
 
 
 def _no_threshold(library: Library) -> str:
-    """Why nobody has said from when on images are the same, and what to type."""
+    """The error for a missing threshold, with what to type."""
     if library.metadata.image_threshold is None:
         why = f"it was not measured yet: imagerag library calibrate {library.name}"
     else:
@@ -117,10 +117,11 @@ def _no_threshold(library: Library) -> str:
 
 
 def kept_images(vectors: "NDArray[np.float32]", limit: float) -> "tuple[NDArray[np.intp], NDArray[np.float32]]":
-    """Of each image the place of the kept one that it is like, its own where it is kept; and the cosine between both.
+    """For each image the position of the kept image that it resembles (its own if it is kept), and the cosine between
+    both.
 
     Args:
-        vectors: unit, float32 [images, dimension], in the order in which images are kept.
+        vectors: unit, float32 [images, dimension], in the order of preference for keeping.
     """
     import numpy as np
 
@@ -153,13 +154,13 @@ async def _groups(
     for first, members in of.items():
         members.sort(key=lambda one: (-one[1], one[0]))
         others = tuple(told[one].model_copy(update={"similarity": cosine}) for one, cosine in members if one in told)
-        if others and first in told:  # else it was taken out meanwhile
+        if others and first in told:  # else it was removed meanwhile
             found.append(DuplicateGroup(kept=told[first], others=others))
     return tuple(sorted(found, key=lambda group: (-len(group.others), group.kept.id)))
 
 
 async def _told(library: Library, ids: Collection[str]) -> dict[str, SimilarImage]:
-    """What is told of images, by their ids."""
+    """Id → reported data of an image."""
     columns = present(library.table.lance, ("id", "title", "width", "height", "source", "files"))
     return {
         record["id"]: SimilarImage(
@@ -201,7 +202,7 @@ def _ids_of_several_files(library: Library) -> list[str]:
 
 
 def _ranked_ids(library: Library, keep: Keep) -> Any:
-    """The ids of all images in the order in which they are kept, as an Arrow array."""
+    """The ids of all images in the order of preference for keeping, as an Arrow array."""
     import pyarrow as pa
 
     lance = library.table.lance
@@ -211,7 +212,7 @@ def _ranked_ids(library: Library, keep: Keep) -> Any:
 
 
 def ranked(keys: Any, keep: Keep) -> Any:
-    """The ids of images in the order in which they are kept.
+    """The ids of images in the order of preference for keeping.
 
     Args:
         keys: Arrow table that `rank_columns` made.
@@ -223,7 +224,7 @@ def ranked(keys: Any, keep: Keep) -> Any:
 
 
 def rank_columns(rows: Any) -> Any:
-    """What images are ranked by, of an Arrow table of those of `COLUMNS` that there are."""
+    """Make the ranking columns from an Arrow table with the existing columns of `COLUMNS`."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -246,7 +247,7 @@ def rank_columns(rows: Any) -> Any:
 
 
 def _paths(rows: Any) -> Any:
-    """The path of each image as `_path` tells it, without a record of each."""
+    """The path of each image, as from `_path`, without making records."""
     import pyarrow.compute as pc
 
     source = pc.fill_null(rows["source"], "")

@@ -1,4 +1,4 @@
-"""Writing a library for other programs: a Parquet file with its vectors, or a folder of images with sidecars."""
+"""Export of a library: a Parquet file with its vectors, or a folder of images with sidecars."""
 
 import json
 import os
@@ -75,7 +75,7 @@ class Export(FrozenModel):
 async def export_parquet(
     library: Library, out: Path, *, with_bytes: bool = False, progress: Progress | None = None
 ) -> Export:
-    """Write every row with its vector and its typed columns into a Parquet file, whole or not at all.
+    """Write every row with its vector and its typed columns into a Parquet file, complete or not at all.
 
     Args:
         with_bytes: write the bytes of the images too, as the column `image`.
@@ -91,7 +91,7 @@ async def export_parquet(
 
     def work() -> None:
         nonlocal done
-        # `labels` only serves searching; the bytes, those of earlier versions too, come from `image_bytes`.
+        # `labels` is only used for search; all bytes, also those of earlier versions, come from `image_bytes`.
         names = [name for name in lance.schema.names if name not in ("labels", IMAGE_COLUMN)]
         schema = pa.schema([_named(lance.schema.field(name)) for name in names], {MARK: b"1"})
         schema = schema.append(pa.field(IMAGE_COLUMN, pa.binary())) if with_bytes else schema
@@ -118,7 +118,7 @@ async def export_parquet(
 
 
 def _named(field: Any) -> Any:
-    """A column as an export has it: that of a metadata key has the key in its name as it was written."""
+    """The name of a column in an export; a column of a metadata key contains the original key."""
     said = field.metadata or {}
     return field.with_name(f"m_{said[KEY].decode()}_{said[KIND].decode()}") if KEY in said and KIND in said else field
 
@@ -134,12 +134,12 @@ def _bytes(library: Library, digest: str, missing: dict[str, str]) -> bytes | No
 async def export_folder(
     library: Library, out: Path, *, overwrite: bool = False, progress: Progress | None = None
 ) -> Export:
-    """Write every image with a sidecar into a folder, which `index` reads back to the same rows.
+    """Write every image with a sidecar into a folder, from which `index` makes the same rows.
 
-    Stopped in between, the same export writes what is lacking.
+    If it is stopped, the same export writes the missing files.
 
     Args:
-        overwrite: put it in the place of an earlier export.
+        overwrite: replace an earlier export.
 
     Raises:
         UsageError: the folder holds other files, those of an earlier export, or such as the library links to.
@@ -201,7 +201,7 @@ def _remove_stale(out: Path, stale: Sequence[str], written: Sequence[str], missi
 
 
 def _is_exported(image: Path) -> bool:
-    """Whether an export wrote a file: it has a name as exports give, and a sidecar as they write."""
+    """Whether an export wrote a file, judged by its name and its sidecar."""
     try:
         said = json.loads(image.with_name(f"{image.name}.json").read_bytes())
     except (OSError, ValueError):
@@ -223,7 +223,7 @@ def _sidecar(row: ImageRecord) -> bytes:
 
 
 def file_name(row: ImageRecord) -> str:
-    """The name of an image's file: its title as far as file systems take it, and the beginning of its id."""
+    """The file name of an image: its title, restricted to valid characters, and the first digits of its id."""
     letters = "".join(one for one in unicodedata.normalize("NFKD", row.title) if not unicodedata.combining(one))
     title = re.sub(r"[^\w.-]+", "-", letters, flags=re.ASCII).strip("-.")[:60]
     own = next((path.suffix for file in row.files if (path := Path(file.path)).suffix.lower() in IMAGE_SUFFIXES), "")

@@ -1,4 +1,4 @@
-"""Images of a library that a person named: by id, by file or folder, or by a filter."""
+"""Selection of images of a library: by id, by file or folder, or by a filter."""
 
 import os
 import re
@@ -20,14 +20,14 @@ _MAX_IDS: Final = 4
 
 
 async def select_images(library: Library, names: Sequence[str], filter: Filter | None = None) -> list[ImageRecord]:
-    """The rows that are meant, sorted by id. Where names and a filter are given, both have to hold.
+    """The selected rows, sorted by id. If names and a filter are given, both have to match.
 
     Args:
-        names: of each image its id or the first digits of it (six at least), or one of its files; or a folder or an
-            archive, for all images with a file in it.
+        names: ids or their first digits (six at least), files, or folders and archives for all images with a file in
+            them.
 
     Raises:
-        UsageError: neither is given, a name stands for no image, or the first digits for several.
+        UsageError: neither is given, a name matches no image, or first digits match several.
     """
     if not names and filter is None:
         raise UsageError("say which images: their ids (six digits do), files, folders, or `filter`")
@@ -48,7 +48,7 @@ async def _ids_of(library: Library, names: Sequence[str]) -> set[str]:
 
 
 def _named(library: Library, names: Sequence[str]) -> set[str]:
-    """The ids that names stand for: one pass over all rows."""
+    """The ids that match the names, in one pass over all rows."""
     hits: dict[str, tuple[set[str], set[str]]] = {name: (set(), set()) for name in names}
     wanted = [(name, _path_of(name)) for name in hits]
     lance = library.table.lance
@@ -82,11 +82,11 @@ def _path_of(name: str) -> str:
 
 
 def _is_at(paths: Sequence[str], name: str, path: str) -> bool:
-    """Whether one of an image's files is at a path, or in the folder or the archive there."""
+    """Whether one of an image's files is at a path, or in that folder or archive."""
     within = (path.rstrip(os.sep) + os.sep, path + MEMBER)
     return any(one in (path, name) or one.startswith(within) for one in paths)
 
 
 def path_of(row: ImageRecord) -> str:
-    """Where a person finds an image: its first file, or what it was indexed from."""
+    """The path of an image for messages: its first file, or its source."""
     return row.files[0].path if row.files else row.source

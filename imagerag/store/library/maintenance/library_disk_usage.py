@@ -1,4 +1,4 @@
-"""Bytes that a library takes on the disk, by kind."""
+"""Disk usage of a library, by kind."""
 
 import os
 from pathlib import Path
@@ -39,11 +39,11 @@ class DiskUse(FrozenModel):
 
 
 def disk_use(folder: Path) -> DiskUse:
-    """Measure the folder of a library; a file that goes meanwhile is not counted."""
+    """Measure the folder of a library; files that vanish meanwhile are not counted."""
     found = dict.fromkeys(DiskUse.model_fields, 0)
     seen: set[File] = set()
     for path in sorted(folder.glob("*"), key=lambda path: path.name == SNAPSHOTS):
-        kind = KINDS.get(path.name, "history")  # snapshots last: their files that the library has are the library's
+        kind = KINDS.get(path.name, "history")  # snapshots last: files shared with the library count as the library's
         sizes = file_sizes(path)
         found[kind] += sum(size for file, size in sizes.items() if file not in seen)
         seen |= sizes.keys()
@@ -51,10 +51,10 @@ def disk_use(folder: Path) -> DiskUse:
 
 
 def file_sizes(folder: Path, *, without: str = "") -> dict[File, int]:
-    """The bytes of each file below a folder, or of a file; one that goes meanwhile is left out.
+    """The bytes of each file below a folder, or of a file; files that vanish meanwhile are left out.
 
     Args:
-        without: name of a folder directly below it that is passed over.
+        without: name of a direct subfolder to skip.
     """
     found: dict[File, int] = {}
     for path in (folder,) if folder.is_file() else _files(folder, without):

@@ -1,9 +1,9 @@
-"""Taking images out of a library, and remembering that they are to stay out.
+"""Removal of images from a library, which also keeps indexing from adding them again.
 
-A folder is indexed again and again. An image that somebody took out is still in the folder, so the library notes its
-id, and indexing passes over it until somebody adds it again. The note is a file in the library's folder, one id a line:
-it comes along when the library is renamed or set aside, and it is written before the rows go. Stopped in between,
-removing the same images again ends with the same rows.
+Folders are indexed repeatedly. The file of a removed image is still in its folder, so the library stores the id, and
+indexing skips it until it is added again. The ids are in a file in the library's folder, one per line, which stays with
+the library when it is renamed or set aside. It is written before the rows are deleted: if removal is stopped, removing
+the same images again ends with the same rows.
 """
 
 from collections.abc import Collection
@@ -23,7 +23,7 @@ AT_ONCE: Final = 5_000
 
 
 def removed_ids(folder: Path) -> frozenset[str]:
-    """The ids of images that were taken out of the library in this folder, and are to stay out."""
+    """The ids of images that were removed from the library in this folder and stay removed."""
     path = folder / REMOVED
     with storage_errors(path, "cannot read"):
         try:
@@ -33,7 +33,7 @@ def removed_ids(folder: Path) -> frozenset[str]:
 
 
 def removal_warning(library: str, count: int) -> str:
-    """That files were passed over, and how they come back."""
+    """A warning that files of removed images were skipped, with how to add them again."""
     were = "1 file was" if count == 1 else f"{count} files were"
     return (
         f"{were} passed over, whose images were removed from library {library!r}: "
@@ -42,7 +42,7 @@ def removal_warning(library: str, count: int) -> str:
 
 
 async def remove_images(library: Library, ids: Collection[str]) -> int:
-    """Take images out, and note that indexing is to leave them out; how many there were. Files of theirs stay.
+    """Remove images, and keep indexing from adding them again; returns their number. Image files stay.
 
     Raises:
         StorageError: the disk is full, or cannot be written.
@@ -55,7 +55,7 @@ async def remove_images(library: Library, ids: Collection[str]) -> int:
 
 
 async def allow_again(library: Library, ids: Collection[str]) -> None:
-    """Let indexing take images again that were removed."""
+    """Allow indexing to add removed images again."""
     async with library.files_lock():
         noted = removed_ids(library.folder)
         if not noted.isdisjoint(ids):
@@ -63,12 +63,12 @@ async def allow_again(library: Library, ids: Collection[str]) -> None:
 
 
 async def settle(library: Library, *, changed: int = 0, removed: Collection[str] = (), calibrate: bool = True) -> None:
-    """Join fragments where that pays, and measure the threshold where it is of another content.
+    """Join fragments if that pays off, and measure the threshold if the content changed.
 
     Args:
-        changed: rows that were written.
-        removed: images that were taken out: copies of them go at once.
-        calibrate: False leaves a threshold as it is; `imagerag doctor` says that it is stale.
+        changed: number of rows written.
+        removed: number of images removed: their copies are deleted at once.
+        calibrate: False leaves the threshold as it is; `imagerag doctor` reports it as stale.
     """
     if await library.tidying_pays(changed + len(removed)):
         await library.optimize()
@@ -79,13 +79,13 @@ async def settle(library: Library, *, changed: int = 0, removed: Collection[str]
 
 
 def write_removed(folder: Path, ids: Collection[str]) -> None:
-    """Note in a library's folder which images are to stay out. The caller holds `writing`."""
+    """Write the ids of removed images to a library's folder. The caller holds `writing`."""
     path = folder / REMOVED
     with storage_errors(path, "cannot write"):
         write_atomically(path, "".join(f"{one}\n" for one in sorted(ids)).encode())
 
 
 def _write(library: Library, ids: Collection[str]) -> None:
-    # Held while it is written, or somebody who holds it alone would take the half-written file for a stray.
+    # Hold the lock while writing, or an exclusive holder would delete the half-written file as a stray.
     with library.table.writing():
         write_removed(library.folder, ids)

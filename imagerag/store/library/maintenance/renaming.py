@@ -1,8 +1,8 @@
 """Renaming a library. Runs and settings that name the old one go on finding it, until a new library takes that name,
 or the renamed one is removed.
 
-The names are in one file beside the libraries, written before the folder is renamed. It counts only where there is no
-library of the old name and one of the new: stopped in between, the library has its old name and nothing is lost.
+The names are in one file beside the libraries, written before the folder is renamed. An entry counts only if there is
+no library of the old name and one of the new: if renaming is stopped, the library has its old name and nothing is lost.
 """
 
 import os
@@ -24,7 +24,8 @@ LOCKS: Final = ("files", "writing", "calibrating")
 
 
 def _hold(held: ExitStack, lock: Path, *, wait: bool = True) -> bool:
-    """Hold a lock alone until the stack is left; whether it is held: not so where others have it, without `wait`."""
+    """Hold a lock exclusively until the stack exits; returns whether it is held: without `wait`, not if others
+    hold it."""
     file = waiting_lock(lock, alone=wait)
     if file is None:
         return True
@@ -33,12 +34,11 @@ def _hold(held: ExitStack, lock: Path, *, wait: bool = True) -> bool:
 
 
 def rename_library(home: DataDir, old: str, new: str) -> None:
-    """Give a library another name; waits for those who write rows.
+    """Rename a library; waits for writers of rows.
 
     Raises:
         UnknownLibraryError: there is none of the old name.
-        UsageError: there is one of the new name, it cannot be a library's, or the library is
-            being filled.
+        UsageError: the new name is taken or invalid, or the library is being filled.
         StorageError: the folder cannot be renamed.
     """
     if valid_name(old) == BUILT_IN_LIBRARY or valid_name(new) == BUILT_IN_LIBRARY:
@@ -61,6 +61,7 @@ def rename_library(home: DataDir, old: str, new: str) -> None:
 
 
 def _with(names: Mapping[str, str], old: str, new: str) -> dict[str, str]:
-    """Earlier name → name, after one more renaming. What led to an earlier library of the new name leads nowhere."""
+    """Earlier name → name, after one more renaming. Entries that led to an earlier library of the new name are
+    dropped."""
     kept = {was: now for was, now in names.items() if new not in (was, now)}
     return {**{was: new if now == old else now for was, now in kept.items()}, old: new}

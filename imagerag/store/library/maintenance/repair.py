@@ -1,7 +1,7 @@
-"""Mending a library: dead paths are dropped, changed files and bad vectors encoded anew, thumbnails and copies remade.
+"""Repair of a library: drop dead paths, encode changed files and bad vectors again, make thumbnails and copies again.
 
-Nothing that cannot be had again is deleted: a damaged copy is set aside, and an image whose bytes are nowhere keeps its
-row, with the advice what to type.
+Nothing irreplaceable is deleted: a damaged copy is set aside, and an image without bytes keeps its row, with advice on
+what to type.
 """
 
 import stat
@@ -33,10 +33,10 @@ from imagerag.store.set_aside import set_aside
 
 
 async def repair_library(home: DataDir, library: Library, problems: Sequence[LibraryProblem]) -> list[LibraryProblem]:
-    """Mend what `verify_table` found, and say of each problem what was done, or what to do.
+    """Repair the problems that `verify_table` found; returns each with what was done, or what to do.
 
     Raises:
-        BackendError: the encoder failed; what was mended until then stays.
+        BackendError: the encoder failed; earlier repairs stay.
         StorageError: the disk is full, or cannot be written; likewise.
     """
     by_image: dict[str, list[LibraryProblem]] = defaultdict(list)
@@ -46,7 +46,7 @@ async def repair_library(home: DataDir, library: Library, problems: Sequence[Lib
     done: list[LibraryProblem] = []
     for digest, group in by_image.items():
         row = await library.get(digest)
-        if row is None:  # taken out meanwhile
+        if row is None:  # removed meanwhile
             done += [_repaired(one, "the image was taken out") for one in group]
         else:
             done += await _Mending(home, library, row).mend(group)
@@ -62,7 +62,7 @@ async def repair_library(home: DataDir, library: Library, problems: Sequence[Lib
 
 
 class _Mending:
-    """Mends the problems of one image."""
+    """Repairs the problems of one image."""
 
     def __init__(self, home: DataDir, library: Library, row: ImageRecord) -> None:
         self.home, self.library, self.row = home, library, row
@@ -71,7 +71,7 @@ class _Mending:
         self.changed: list[FileEntry] = []
 
     async def mend(self, group: Sequence[LibraryProblem]) -> list[LibraryProblem]:
-        """The problems, each with what was done about it."""
+        """Repair the problems; returns each with what was done."""
         kinds = {one.kind for one in group}
         data = await in_thread(self._bytes)
         if data is None and "copy" not in kinds and (new := await self._changed_anew()):
@@ -129,21 +129,21 @@ class _Mending:
         await self.library.upsert([NewImage(row=self.row, data=None, thumbnail=info.thumbnail, vector=vector)])
 
     async def _without_bytes(self, group: Sequence[LibraryProblem]) -> list[LibraryProblem]:
-        """What to do about an image whose bytes are nowhere, unless one of its files was changed: then that is it."""
+        """The advice for an image without bytes; if one of its files was changed, use that file instead."""
         if new := await self._changed_anew():
             return [_repaired(one, new) for one in group]
         advice = f"index the folder where it is now, or: imagerag library remove {self.library.name} {self.row.id[:12]}"
         return [one.model_copy(update={"advice": advice}) for one in group]
 
     async def _changed_anew(self) -> str:
-        """Put a file that was changed in the image's place; "" where none was that is an image."""
+        """Replace the image by a changed file; "" if no changed file is an image."""
         for entry in self.changed:
             if (new := await self._indexed_anew(entry)) is not None:
                 return f"{entry.path} was encoded anew, as {new[:12]}"
         return ""
 
     async def _indexed_anew(self, entry: FileEntry) -> str | None:
-        """Put what is in a changed file now in the image's place, with its texts; None when it is no image."""
+        """Replace the image by the current content of a changed file, keeping its texts; None when that is no image."""
         read = await in_thread(_read_now, entry)
         if read is None:
             return None
@@ -164,7 +164,7 @@ class _Mending:
 
 
 def kept_bytes(home: DataDir, digest: str) -> bytes | None:
-    """The bytes of an image from the blobs or from any library of a home; None where none has them."""
+    """The bytes of an image from the blob store or any library of a home; None where none has them."""
     with suppress(OSError):
         data = FileBlobStore(home.blobs).path(digest).read_bytes()
         if sha256(data).hexdigest() == digest:
@@ -173,13 +173,13 @@ def kept_bytes(home: DataDir, digest: str) -> bytes | None:
     with suppress(ImageRAGError):
         names = list_libraries(home)
     for name in names:
-        with suppress(ImageRAGError, *LANCE_ERRORS):  # a damaged library does not hide the next one
+        with suppress(ImageRAGError, *LANCE_ERRORS):  # continue with the next library after a damaged one
             return LibraryTable(home, name, open_table(home, name)).image_bytes(digest)
     return None
 
 
 def _read_now(entry: FileEntry) -> tuple[bytes, FileEntry] | None:
-    """What is in a file now; None where that cannot be an image."""
+    """The current bytes of a file; None where they cannot be an image."""
     path, member = split_member(entry.path)
     try:
         status = Path(path).stat()
@@ -192,7 +192,7 @@ def _read_now(entry: FileEntry) -> tuple[bytes, FileEntry] | None:
 
 
 def _changed_row(old: ImageRecord, image: ImageRef, file: FileEntry, data: bytes) -> ImageRecord:
-    """The row of what is in a changed file now, with the texts of the image that was in it."""
+    """The row for the current content of a changed file, with the texts of its former image."""
     embedded, described = read_embedded(data), sidecars_in(old.described)
     row = ImageRecord(
         image=image, source=shown_path(file.path), created=old.created, files=(file,), size_bytes=file.size

@@ -1,14 +1,14 @@
 """Pairs of vectors whose cosine reaches a limit.
 
-Up to `EXACT` vectors it is what comparing every pair finds, in a fraction of its time. The vectors are turned so that
-most of their length lies in a few directions. A cosine is at most the product of these parts and of the lengths of what
-is left; only pairs that could reach the limit by that are compared whole.
+Up to `EXACT` vectors the result is that of comparing every pair, in a fraction of the time. The vectors are rotated so
+that most of their length lies in a few directions. A cosine is at most the product of these parts plus the product of
+the lengths of the rest; only pairs that could reach the limit by this bound are compared completely.
 
-Of more vectors, those of the same cell and of the cells beside it are compared (`vector_cells`), which takes a
-hundredth of the time at a million. Of the pairs at the limit itself about 1 in 200 may be missed, of more similar ones
-fewer; each pair that is found reaches it.
+Above that, vectors of the same cell and of neighbouring cells are compared (`vector_cells`), which takes a hundredth of
+the time at a million vectors. About 1 in 200 of the pairs right at the limit may be missed, and fewer of more similar
+ones; every pair found reaches the limit.
 
-Blocks of pairs are looked at one after the other, so that no more memory is needed than for the vectors themselves.
+Blocks of pairs are compared one after the other, so that no more memory is needed than for the vectors themselves.
 """
 
 from collections.abc import Iterator
@@ -48,14 +48,14 @@ SLACK: Final = 1e-4
 
 
 def similar_pairs(vectors: "Vectors", limit: float, first: int | None = None, passed: "Rows | None" = None) -> "Pairs":
-    """The pairs that reach the limit, in parts: the places of both, the lesser one first, and their cosines.
+    """Yield the pairs that reach the limit, in parts: the positions of both, the smaller one first, and their cosines.
 
-    The lesser places of a part ascend, and a pair comes after those that its own places have with lesser ones.
+    The smaller positions of a part ascend, and a pair comes after the pairs of its members with smaller positions.
 
     Args:
         vectors: unit, float32 [rows, dimension].
-        first: only pairs with one of so many first rows; None is all.
-        passed: rows that are passed over, bool [rows]. The caller may add to them as the pairs come.
+        first: only pairs with one of the first `first` rows; None is all.
+        passed: rows to skip, bool [rows]. The caller may add rows during the iteration.
     """
     import numpy as np
 
@@ -68,7 +68,7 @@ def similar_pairs(vectors: "Vectors", limit: float, first: int | None = None, pa
 
 
 def compares_all(vectors: "Vectors") -> bool:
-    """Whether there are so few that every pair is compared."""
+    """Whether there are few enough vectors to compare every pair."""
     return len(vectors) <= EXACT
 
 
@@ -140,8 +140,8 @@ def _cosines(vectors: "Vectors", ones: "Places", others: "Places") -> "Vectors":
 
 
 def outlines(vectors: "Vectors", limit: float) -> "Vectors":
-    """Short vectors whose products are never less than those of the vectors: their main parts, and the length of what
-    is left. The vectors themselves where nothing shorter pays. Float32 [rows, directions + 1]."""
+    """Short vectors whose products are upper bounds of the vectors' products: the main parts, and the length of the
+    rest. Float32 [rows, directions + 1]; the vectors themselves if shortening does not pay off."""
     import numpy as np
 
     dimension = vectors.shape[1]

@@ -1,9 +1,9 @@
-"""Snapshots: what a library held when it was tagged, opened as `NAME@TAG` and never changed.
+"""Snapshots: the content of a library when it was tagged, opened as `NAME@TAG` and read-only.
 
-A snapshot is a whole library in the folder of its library. Its large files are hard links to files that LanceDB and
-`ImageFiles` write once and never change, so it takes room only for what the library drops later. LanceDB's own tags
-are not used: removing old versions fails as soon as one of them is tagged. Files that images are linked to stay where
-they are; a snapshot has their paths and hashes, not their bytes.
+A snapshot is a complete library in the folder of its library. Its large files are hard links to files that LanceDB and
+`ImageFiles` write once and never change, so it takes disk space only for data that the library drops later. LanceDB's
+own tags are not used: removing old versions fails as soon as one of them is tagged. A snapshot has the paths and hashes
+of linked image files, not their bytes.
 """
 
 import json
@@ -75,8 +75,8 @@ def create_snapshot(table: LibraryTable, tag: str) -> Snapshot:
     """Tag what a library holds now. Nobody writes meanwhile. Blocks.
 
     Raises:
-        UsageError: the tag cannot be one, or there is one of that name.
-        StorageError: there is no room for it; nothing is left then.
+        UsageError: the tag is invalid or exists already.
+        StorageError: the disk space is too small; nothing is left behind.
     """
     with table.writing_alone():
         if valid_tag(tag) in snapshot_tags(table.folder):
@@ -117,7 +117,7 @@ def list_snapshots(home: DataDir, name: str) -> list[Snapshot]:
 
 
 def snapshot_content(folder: Path) -> str:
-    """The SHA-256 of what the snapshot in a folder holds.
+    """The SHA-256 of the content of the snapshot in a folder.
 
     Raises:
         UnknownLibraryError: it was removed just now.
@@ -137,22 +137,22 @@ def remove_snapshot(table: LibraryTable, tag: str) -> None:
         folder = folder_of(table.home, current_name(table.home, f"{table.name}{AT}{tag}"))
         gone = folder.with_name(f".tmp-{uuid.uuid4().hex}")
         with storage_errors(folder, "cannot remove"):
-            folder.rename(gone)  # what is left of it when this is stopped is removed by the next `optimize`
+            folder.rename(gone)  # if this is stopped, the next `optimize` removes the rest
             shutil.rmtree(gone)
             with suppress(OSError):
                 gone.parent.rmdir()
 
 
 def restore_snapshot(table: LibraryTable, tag: str) -> int:
-    """Make a library what it was when it was tagged, in one commit; the number of its images. Blocks.
+    """Restore a library to a snapshot in one commit; returns its number of images. Blocks.
 
-    Nobody writes meanwhile; the caller holds `files_lock`. Stopped before the commit, the library is what it was. What
-    was noted as removed, then or since, is noted until the commit is made: a row that is there is not taken for
-    removed, so the notes are right on either side of the commit.
+    Requires that no other process writes; the caller holds `files_lock`. If it is stopped before the commit, the
+    library is unchanged. Ids removed before or after the snapshot stay listed as removed until the commit. Existing
+    rows do not count as removed, so the list is right before and after the commit.
 
     Raises:
         UnknownLibraryError: there is none of that name.
-        StorageError: there is no room for it; the library stays as it was.
+        StorageError: the disk space is too small; the library stays as it was.
     """
     home = table.home
     with table.writing_alone():
@@ -169,7 +169,7 @@ def restore_snapshot(table: LibraryTable, tag: str) -> int:
 
 
 def _batches(source: Any) -> "pa.RecordBatchReader":
-    """Every column of every row, under the schema that has the library's metadata, thresholds included."""
+    """Every column of every row, with the schema that holds the library's metadata, including thresholds."""
     import pyarrow as pa
 
     read = source.search().to_batches(PART)
@@ -196,7 +196,7 @@ def _described(table: LibraryTable, tag: str) -> Snapshot:
 
 
 def content_of_snapshot(lance: Any, metadata: LibraryMetadata) -> str:
-    """SHA-256 of what a search of a library depends on: every row but where its files are, encoder and thresholds."""
+    """SHA-256 of everything that a search depends on: the rows without file paths, the encoder and the thresholds."""
     limits = [one.cosine if one else None for one in (metadata.threshold, metadata.image_threshold)]
     encoder = [metadata.spec, metadata.model, metadata.weights, metadata.preprocess, metadata.dimension]
     hashed = sha256(json.dumps([encoder, limits]).encode())
@@ -218,10 +218,10 @@ def _read(folder: Path) -> Snapshot:
 
 
 def _link_folder(source: Path, target: Path, *, without: Collection[Path]) -> None:
-    """Make a folder of the same files: of those that are never changed a second name, of others a copy.
+    """Copy a folder: immutable files as hard links, others as copies.
 
     Args:
-        without: files that are left out.
+        without: files to leave out.
     """
     for root, folders, names in os.walk(source):
         below = Path(root).relative_to(source)
@@ -235,7 +235,7 @@ def _link_folder(source: Path, target: Path, *, without: Collection[Path]) -> No
 
 
 def _link_copies(source: Path, target: Path) -> None:
-    """Take back copies of images that a library has dropped since."""
+    """Restore copies of images that the library has dropped since."""
     for path in (source / COPIES).glob("*/*"):
         there = target / path.relative_to(source)
         if not there.exists():
@@ -255,7 +255,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _own_bytes(library: Path) -> dict[str, int]:
-    """Bytes of each snapshot that neither the library nor another snapshot has."""
+    """Bytes of each snapshot that neither the library nor another snapshot shares."""
     folders = {tag: library / SNAPSHOTS / f"{tag}{SUFFIX}" for tag in snapshot_tags(library)}
     files = {tag: file_sizes(folder) for tag, folder in folders.items()}
     names = Counter(file_sizes(library, without=SNAPSHOTS).keys())

@@ -1,4 +1,4 @@
-"""Statistics of a library: what is in it, what it takes on the disk, and how well its captions are found."""
+"""Statistics of a library: content, disk usage, and similarity of captions to their images."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -105,7 +105,7 @@ COLUMNS: Final = ("id", "media_type", "width", "height", "caption", "title", "ta
 
 
 async def library_statistics(library: Library) -> LibraryStatistics:
-    """Count what a library holds, and measure how its captions and its images lie to one another.
+    """Count the content of a library, and measure the similarities of its captions and images.
 
     Raises:
         BackendError: the encoder failed.

@@ -14,15 +14,15 @@ BATCH: Final = 64
 
 
 def in_random_order(ids: Iterable[str], seed: int) -> list[str]:
-    """The ids in an order that the seed decides, and nothing else: each smaller part begins every larger one.
+    """The ids in an order that depends only on the seed: each smaller part is the beginning of every larger one.
 
-    An id's place does not depend on which others there are, so what is added later leaves the parts nearly as they are.
+    The sort key of an id does not depend on other ids, so images added later hardly change the parts.
     """
     return sorted(ids, key=lambda one: sha256(f"{seed}/{one}".encode()).digest())
 
 
 async def copy_rows(source: Library, target: Library, ids: Sequence[str]) -> None:
-    """Copy whole rows, vectors and images included; both libraries have the same encoder."""
+    """Copy complete rows, including vectors and images; both libraries have the same encoder."""
     for at in range(0, len(ids), BATCH):
         part = ids[at : at + BATCH]
 
@@ -31,7 +31,7 @@ async def copy_rows(source: Library, target: Library, ids: Sequence[str]) -> Non
 
 
 async def copy_encoded(source: Library, target: Library, ids: Sequence[str]) -> None:
-    """Copy images and what is known of them, encoded anew by the target's encoder."""
+    """Copy images with their metadata, encoded again by the target's encoder."""
     for at in range(0, len(ids), BATCH):
         rows = await source.rows(ids[at : at + BATCH])
         data = [await source.image_bytes(row.id) for row in rows]
@@ -43,7 +43,7 @@ async def copy_encoded(source: Library, target: Library, ids: Sequence[str]) -> 
 
 
 async def part_of(home: DataDir, name: str, source: Library, ids: Sequence[str], embedder: Embedder) -> Library:
-    """A library of some of another one's images, ready to be searched; not calibrated."""
+    """Make a library of some images of another one, ready for search; not calibrated."""
     target = await Library.create_or_open(home, name, embedder)
     alike = embedder.identity == source.embedder.identity
     await (copy_rows if alike else copy_encoded)(source, target, ids)

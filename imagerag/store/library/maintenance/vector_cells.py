@@ -1,8 +1,8 @@
-"""Cells of vectors around centres: similar ones lie in the same cell or in one beside it, and only those are compared.
+"""Cells of vectors around centres: similar vectors lie in the same or a neighbouring cell, and only those are compared.
 
-A vector belongs to the cell of its nearest centre (k-means on the sphere, of a sample). One that is similar to it may
-lie across a border, so the cells beyond the nearest borders are looked into, too. How many is measured on the vectors
-themselves: some are moved as far as a pair may be apart, towards others, and the cells that they end in are counted.
+A vector belongs to the cell of its nearest centre (spherical k-means on a sample). A similar vector may lie across a
+border, so the cells beyond the nearest borders are also searched. Their number is measured on the vectors: some are
+moved towards others as far as a pair may be apart, and the cells in which they end are counted.
 """
 
 from collections.abc import Iterator
@@ -34,13 +34,13 @@ PART: Final = 4096
 
 @dataclass(frozen=True)
 class VectorCells:
-    """Vectors by their cells.
+    """Vectors grouped by cell.
 
     Attributes:
         centres: unit, float32 [cells, dimension].
-        order: places of all vectors, those of a cell together, ascending.
-        ends: of each cell, where it ends in `order`.
-        probes: how many cells are looked into for one vector.
+        order: positions of all vectors, grouped by cell, ascending.
+        ends: end of each cell in `order`.
+        probes: number of cells to search for one vector.
     """
 
     centres: "Vectors"
@@ -50,11 +50,11 @@ class VectorCells:
 
     @classmethod
     def of(cls, vectors: "Vectors", limit: float, cells: int | None = None) -> "VectorCells":
-        """Cells in which vectors are found that reach a cosine with one another.
+        """Make cells for finding vectors that reach a cosine with one another.
 
         Args:
             vectors: unit, float32 [rows, dimension], at least one.
-            cells: how many; by default as many as each has vectors.
+            cells: number of cells; by default as many as each cell has vectors.
         """
         import numpy as np
 
@@ -68,11 +68,11 @@ class VectorCells:
         return cls(centres, order, ends, made._probes_for(sample[:: -(-len(sample) // MOVED)], limit))
 
     def members(self, cell: int) -> "Places":
-        """The places of the vectors of a cell, ascending."""
+        """The positions of the vectors of a cell, ascending."""
         return self.order[self.ends[cell - 1] if cell else 0 : self.ends[cell]]
 
     def looked_into(self, vectors: "Vectors") -> "Iterator[tuple[int, Places]]":
-        """Each cell that is looked into for some of these vectors, and for which, ascending."""
+        """Each cell to search for some of these vectors, with those vectors, ascending."""
         import numpy as np
 
         if self.probes >= len(self.centres):
@@ -85,7 +85,7 @@ class VectorCells:
         yield from zip(cells.tolist(), np.split(order // self.probes, starts[1:]), strict=True)
 
     def _borders(self, vectors: "Vectors") -> "Vectors":
-        """How far each vector lies from its cell's border with every other cell, 0 for its own: [rows, cells]."""
+        """The distance of each vector from its cell's border with every other cell, 0 for its own: [rows, cells]."""
         import numpy as np
 
         cosines = vectors @ self.centres.T
@@ -95,7 +95,7 @@ class VectorCells:
         return found
 
     def _probes_for(self, sample: "Vectors", limit: float) -> int:
-        """How many cells have to be looked into for most of the vectors at that cosine to be found."""
+        """The number of cells to search so that most of the vectors at that cosine are found."""
         import numpy as np
 
         towards = sample[np.random.default_rng(0).permutation(len(sample))]
@@ -111,7 +111,7 @@ class VectorCells:
 
 
 def _centred(sample: "Vectors", count: int) -> "Vectors":
-    """The centres of so many cells: k-means on the sphere."""
+    """The centres of a number of cells, by spherical k-means."""
     import numpy as np
 
     chance = np.random.default_rng(0)

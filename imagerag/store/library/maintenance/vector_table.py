@@ -1,4 +1,4 @@
-"""The vectors of a whole library as one array: 2 kB an image with 512 dimensions, and nothing beside it."""
+"""The vectors of a whole library as one array: 2 kB per image with 512 dimensions, without further memory."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ def sorted_ids(library: Library) -> Any:
 
 
 def vectors_of_ids(library: Library, ids: Any) -> "NDArray[np.float32]":
-    """The vectors of images in the order of their ids, an Arrow array; zeros for those that were taken out. Blocks."""
+    """The vectors of images in the order of their ids, an Arrow array; zeros for removed ones. Blocks."""
     import numpy as np
     import pyarrow.compute as pc
 
@@ -31,11 +31,11 @@ def vectors_of_ids(library: Library, ids: Any) -> "NDArray[np.float32]":
 
 
 class _Filled:
-    """Vectors at their places: a table of them and an array at once would be twice the memory."""
+    """Fills an array with vectors by position: a table and an array at once would take twice the memory."""
 
     def __init__(self, vectors: "NDArray[np.float32]", order: "NDArray[np.intp]") -> None:
         self.vectors, self._order = vectors, order
 
     def add(self, places: "NDArray[np.intp]", vectors: "NDArray[np.float32]") -> None:
-        """Take in some rows."""
+        """Add rows."""
         self.vectors[self._order[places]] = vectors

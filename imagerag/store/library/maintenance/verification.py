@@ -1,4 +1,4 @@
-"""Comparing every row of a library with its bytes, its files and its vector, and mending what can be mended."""
+"""Verification of a library: compare every row with its bytes, its files and its vector."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -69,7 +69,7 @@ def verify_table(table: "LibraryTable", *, files: bool = True) -> Verification:
     """Read every row, every copy and every file of a library; nothing is changed. Blocks.
 
     Args:
-        files: read the files that images are linked to, too.
+        files: also read linked image files.
     """
     counts: Counter[str] = Counter()
     problems = list(problems_of(table, files=files, counts=counts))
@@ -85,9 +85,9 @@ def verify_table(table: "LibraryTable", *, files: bool = True) -> Verification:
 def problems_of(
     table: "LibraryTable", *, files: bool = True, counts: "Counter[str] | None" = None
 ) -> Iterator[LibraryProblem]:
-    """What is wrong with the rows of a library and with its copies, one by one."""
+    """Iterate over the problems of a library's rows and copies."""
     counts = Counter() if counts is None else counts
-    for batch in table.lance.search().to_batches(ROWS):  # all columns: one that cannot be read is found, too
+    for batch in table.lance.search().to_batches(ROWS):  # all columns, to find unreadable ones too
         for record, is_bad in zip(batch.drop_columns(["vector"]).to_pylist(), unusable(batch), strict=True):
             counts["images"] += 1
             yield from _of_row(table.images, record, files, counts)
@@ -110,7 +110,7 @@ def _of_row(
     if copy:
         yield LibraryProblem(kind="copy", id=digest, path=str(images.path(digest)), problem=copy)
     for entry, problem in found:
-        if problem and copy != "":  # a whole copy is what the library uses, wherever the file went
+        if problem and copy != "":  # an intact copy is used even if the file is missing
             yield LibraryProblem(kind="file", id=digest, path=entry.path, problem=f"it {problem}")
     if (files or not record.get("files")) and not whole and not copy:
         yield LibraryProblem(kind="image", id=digest, problem="its bytes are in no file and in no copy of this library")
@@ -119,7 +119,7 @@ def _of_row(
 
 
 def _copy_problem(images: ImageFiles, record: dict[str, Any], counts: "Counter[str]") -> str | None:
-    """What is wrong with the copy of an image; None where there is no copy."""
+    """The problem of an image's copy; None where there is no copy."""
     digest: str = record["id"]
     path = images.path(digest)
     with storage_errors(path, "cannot read"):
@@ -133,7 +133,7 @@ def _copy_problem(images: ImageFiles, record: dict[str, Any], counts: "Counter[s
 
 
 def unusable(batch: Any) -> list[bool]:
-    """Of each row, whether a cosine with its vector would mean nothing."""
+    """For each row, whether its vector is unusable for cosines."""
     import numpy as np
 
     column = batch.column("vector")

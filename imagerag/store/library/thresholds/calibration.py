@@ -1,23 +1,23 @@
-"""Finding the cosine from which a hit counts, for one library and one encoder.
+"""Calibration of a library's threshold: the cosine from which a hit counts, for one encoder.
 
-Cosines mean nothing across encoders, and the best of 5,000 images is nearer to any text than the best of 50: so the
-threshold is measured on the library itself. Three questions are asked of it:
+Cosines of different encoders are not comparable, and the best of 5,000 images is nearer to any text than the best of
+50: so the threshold is measured on the library itself, by three searches:
 
-* *unrelated*: how near does the best image come to a caption that has nothing to do with it? A shipped bank of
-  captions is searched with; what they rarely reach is all there is to go by for a library without captions.
-* *own*: how near is the best image that really shows what a caption of the library says?
-* *hard negatives*: how near does the best image come when the library does not hold what is asked for, but things like
-  it? A caption of the library is searched with and the images that show it are left out; and captions are made that
-  differ from one of the library's by a single word, and that no image fits.
+* *unrelated*: the best cosine for unrelated captions, from a list in the package. For a library without captions, the
+  value that they rarely reach is the only evidence.
+* *own*: the best cosine of a caption of the library with an image that really shows its content.
+* *hard negatives*: the best cosine when the library holds only similar things. One kind is a caption of the library,
+  without the images that show it; the other is a caption that differs from one of the library's by a single word and
+  matches no image.
 
-The threshold is where the errors are equal, each measured against what is allowed of it: one in ten of the own
-captions refused, one in twenty of the others accepted. Where both cannot be had (crowded images, one vector for
-each) it still is, as the worse of the two promises is then broken least. It is never below the floor, what unrelated
-captions rarely reach, as long as the floor refuses no more than a quarter of the own captions.
+The threshold is the cosine with equal errors, each relative to its limit: one in ten of the own captions refused, one
+in twenty of the others accepted. If both limits cannot be met (crowded images, one vector for each), this choice
+exceeds the worse of them least. The threshold is never below the floor, which unrelated captions rarely reach, as long
+as the floor refuses no more than a quarter of the own captions.
 
-It departs from this twice. Captions that the encoder does not connect with their images (article numbers, a language it
-never saw) are no evidence: the floor decides. And where others come as near as the library's own, as words that the
-encoder never saw may, there is nothing to weigh: the own captions come first, and one in ten of them is refused.
+There are two exceptions. Captions that the encoder does not connect with their images (article numbers, an unknown
+language) are no evidence: the floor decides. And if other captions are as near as the library's own, as with words
+unknown to the encoder, the own captions take precedence: one in ten of them is refused.
 """
 
 from collections.abc import Sequence
@@ -64,7 +64,7 @@ QUANTILES = 101
 
 @dataclass(frozen=True)
 class _Questions:
-    """What a library is asked: its own captions, hard negatives of them, and what has nothing to do with it."""
+    """The queries of a calibration: own captions, hard negatives of them, and unrelated captions."""
 
     own: Sequence[CaptionQuery]
     near: Sequence[str]
@@ -85,8 +85,8 @@ async def calibrate(content: LibraryContent, embedder: Embedder) -> Threshold:
     """Measure a library's default threshold. The same content and encoder give the same threshold.
 
     Args:
-        content: of at least one image.
-        embedder: the encoder the vectors were made with.
+        content: content of the library, at least one image.
+        embedder: the encoder of the vectors.
     """
     measured = await TextMeasurement.of(content, embedder)
     return measured.threshold(await content.scan(measured.begin))
@@ -94,10 +94,10 @@ async def calibrate(content: LibraryContent, embedder: Embedder) -> Threshold:
 
 @dataclass(frozen=True)
 class TextMeasurement:
-    """What a library is asked, encoded: compared with its vectors, it gives the threshold.
+    """The encoded queries; compared with the library's vectors they give the threshold.
 
     Attributes:
-        rows: how many images there are.
+        rows: number of images.
     """
 
     asked: _Questions
@@ -113,7 +113,7 @@ class TextMeasurement:
         return cls(asked, texts, _Shown.of([query.matches for query in asked.own], len(content)), len(content))
 
     def begin(self) -> "_BestCosines":
-        """What takes all vectors in."""
+        """Start a scan that takes all vectors."""
         return _BestCosines(self.texts, self.shown)
 
     def threshold(self, best: "_BestCosines") -> Threshold:
@@ -144,12 +144,11 @@ class TextMeasurement:
 
 
 def negative_floor(best: "Cosines") -> float:
-    """What the best hit of an unrelated caption rarely reaches: the 99th percentile, read with care.
+    """The cosine that the best hit of an unrelated caption rarely reaches: a robust 99th percentile.
 
-    In a library of everything some of the bank's captions do find what they say. Those are few and far above the
-    rest, so the percentile is capped by what the lower half of the distribution, which they cannot touch, predicts:
-    its 99th percentile lies 2.3 (normal) to 4.4 (Gumbel, as of maxima) times as far above the median as the 16th
-    lies below.
+    In a very general library some captions of the list have true matches. Those are few and far above the rest, so the
+    percentile is capped by a prediction from the lower half of the distribution, which they do not affect: its 99th
+    percentile lies 2.3 (normal) to 4.4 (Gumbel, as of maxima) times as far above the median as the 16th lies below.
     """
     import numpy as np
 
@@ -158,26 +157,26 @@ def negative_floor(best: "Cosines") -> float:
 
 
 def clamp_threshold(floor: float, cosine: float, own: "Cosines") -> float:
-    """The cosine, raised to the floor unless that refuses the library's own captions wholesale.
+    """The cosine, raised to the floor unless that would refuse too many of the library's own captions.
 
     Args:
-        floor: what unrelated captions rarely reach.
-        cosine: what the captions ask for.
+        floor: the cosine that unrelated captions rarely reach.
+        cosine: the threshold derived from the captions.
         own: best cosines of captions that have a match, at least one.
     """
     return max(cosine, floor) if float((own < floor).mean()) <= WHOLESALE else cosine
 
 
 def balanced_threshold(own: "Cosines", *nulls: "Cosines") -> float:
-    """The cosine at which both errors are the same multiple of what is allowed of them.
+    """The cosine at which both errors are the same multiple of their limits.
 
-    Where nothing without a match reaches any own caption it is the middle of the gap. Where the multiple is above one,
-    no cosine keeps both promises, and the one at which they are equal breaks the worse of them least. Where it would
-    be above `HOPELESS`, own captions come first: never more than one in ten is refused.
+    If no caption without a match reaches any own caption, it is the middle of the gap. If the multiple is above one, no
+    cosine meets both limits, and this one exceeds the worse of them least. If it would be above `HOPELESS`, own
+    captions take precedence: never more than one in ten is refused.
 
     Args:
         own: best cosines of captions that have a match.
-        nulls: best cosines of captions that have none, one array per kind; what is allowed is allowed of each.
+        nulls: best cosines of captions without a match, one array per kind; the limit applies to each kind.
     """
     import numpy as np
 
@@ -201,11 +200,11 @@ def balanced_threshold(own: "Cosines", *nulls: "Cosines") -> float:
 
 @dataclass(frozen=True)
 class _Shown:
-    """Which rows show which texts, a bit for each pair.
+    """Matches between rows and texts, one bit for each pair.
 
     Attributes:
         bits: uint8 [rows, texts / 8].
-        texts: how many there are.
+        texts: number of texts.
     """
 
     bits: "NDArray[np.uint8]"
@@ -229,12 +228,12 @@ class _Shown:
 
 
 class _BestCosines:
-    """Best cosines of texts over a library's vectors, which come part by part.
+    """Best cosines of texts over a library's vectors, updated part by part.
 
     Attributes:
-        shown, others: per text of which is known what shows it, its best cosine with what does and with what does not;
-            minus infinity where there is nothing.
-        rest: per text of the rest, its best cosine.
+        shown, others: for each text with known matches, its best cosine with matching and with other images; minus
+            infinity without any.
+        rest: for each other text, its best cosine.
     """
 
     def __init__(self, texts: "Vectors", shown: _Shown) -> None:
@@ -243,11 +242,11 @@ class _BestCosines:
         self._texts, self._shown = texts, shown
         self.shown, self.others = np.full(shown.texts, -np.inf), np.full(shown.texts, -np.inf)
         self.rest = np.full(len(texts) - shown.texts, -np.inf)
-        # Those of the first rows, which are a fair sample: how many others a match beats is known at the end only.
+        # Cosines of the first rows, a fair sample: the number of others that a match beats is known only at the end.
         self._sample = np.full((min(SCANNED, len(shown.bits)), shown.texts), -np.inf, dtype=np.float32)
 
     def add(self, places: "NDArray[np.intp]", vectors: "Vectors") -> None:
-        """Take in some rows."""
+        """Add rows."""
         import numpy as np
 
         cosines = vectors @ self._texts.T
@@ -261,7 +260,7 @@ class _BestCosines:
         self._sample[places[first]] = own[first]
 
     def beaten(self) -> "Cosines":
-        """Per text with others, the share of them that its best match beats, of a sample of the rows."""
+        """For each text with known matches, the share of other rows in a sample that its best match beats."""
         import numpy as np
 
         there = np.isfinite(self._sample)

@@ -1,8 +1,8 @@
-"""Which images of a library show what a caption says, told from the words of their captions alone.
+"""Index of captions: finds the images that show a caption's content, by the words of their captions alone.
 
-Calibration needs it twice: to leave out the images that do show what is asked for, and to make captions that none
-shows. It errs towards "shows it": an image wrongly left out costs a little sharpness, one wrongly kept would teach
-the threshold to refuse good hits.
+Calibration uses it to leave out images that match a query, and to make captions that no image matches. In doubt an
+image counts as a match: one wrongly left out costs a little precision, while one wrongly kept would raise the threshold
+so that it refuses good hits.
 """
 
 import random
@@ -39,7 +39,7 @@ READ, FEW = 10_000, 64
 
 @dataclass(frozen=True)
 class CaptionQuery:
-    """Something a caption of the library says, as somebody would ask for it, and the rows that show it."""
+    """A query made from a caption of the library, and the rows that match it."""
 
     text: str
     matches: "NDArray[np.intp]"
@@ -47,17 +47,18 @@ class CaptionQuery:
 
 @dataclass(frozen=True)
 class CaptionIndex:
-    """The words of a library's captions, phrase by phrase: "a red circle and a blue square" shows no blue circle.
+    """The words of a library's captions by phrase, so that "a red circle and a blue square" does not match a blue
+    circle.
 
-    Which rows have a word at all, in the thing's name even, is kept as numbers; phrases are only read of rows that have
-    all words of a text.
+    The rows of each word, even in a name, are stored as numbers; phrases are only read for rows that have all words of
+    a text.
 
     Attributes:
         columns: Arrow table with the title and caption of each row.
         texts: of the first `SCANNED` rows, the caption without the thing's name; "" where there is none.
         codes: word → its number.
         rows: the rows that have the word 0, ascending, then those that have the word 1, and so on.
-        starts: where those of each word begin in `rows`, and where the last end.
+        starts: start of each word's rows in `rows`, and the end of the last.
     """
 
     columns: Any
@@ -88,7 +89,7 @@ class CaptionIndex:
             known = [-1 if one in STOP_WORDS or not one else codes.setdefault(one, len(codes)) for one in distinct]
             pairs = captions << 32 | np.asarray(known, dtype=np.int64)[said.indices.to_numpy()]
             pairs = np.sort(pairs[pairs & 0xFFFFFFFF != 0xFFFFFFFF])
-            pairs = pairs[np.diff(pairs, prepend=-1) != 0]  # np.unique hashes, which takes twenty times as long
+            pairs = pairs[np.diff(pairs, prepend=-1) != 0]  # np.unique takes twenty times as long because it hashes
             owners.append((start + (pairs >> 32)).astype(np.int32))
             numbers.append((pairs & 0xFFFFFFFF).astype(np.int32))
         rows, words_of = np.concatenate(owners), np.concatenate(numbers)
@@ -97,11 +98,11 @@ class CaptionIndex:
         return cls(columns, tuple(_texts(columns.slice(0, SCANNED))), codes, rows, starts)
 
     def matches(self, text: str) -> "NDArray[np.intp]":
-        """The rows that show all a text says, ascending: each of its phrases lies within one of theirs."""
+        """The rows that match a text, ascending: each phrase of the text is contained in one of the row's."""
         return self._matches([text])[0]
 
     def shows(self, text: str) -> bool:
-        """Whether any row shows all a text says."""
+        """Whether any row matches a text."""
         required = self._required(text)
         candidates = self._holding(required)
         for start in range(0, len(candidates), FEW):
@@ -110,21 +111,21 @@ class CaptionIndex:
         return False
 
     def sample(self, most: int) -> list[CaptionQuery]:
-        """Up to `most` different things: of each image one that its caption names, or the caption if it names none.
+        """Up to `most` different things: for each image one that its caption names, or the caption if it names none.
 
-        A concept is searched for, so single things are asked for: an image with one of two things in it is near to a
-        caption of both, and asking with that would teach that near is not enough even for a true match. One of each
-        image: a thing is harder to find in a crowded image than alone, and if every thing had the same chance,
-        the few crowded images of a library, which name most of its things, would speak for all of it.
+        Runs search for single concepts, so the queries are single things: an image with one of two things is near to a
+        caption of both, and such queries would bias the threshold. Only one thing per image is used: a thing is harder
+        to find in a crowded image than alone, and if every thing had the same chance, the few crowded images, which
+        name most of the things, would dominate.
         """
         said = self._said(most)
         return [CaptionQuery(text, found) for text, found in zip(said, self._matches(said), strict=True)]
 
     def hard_negatives(self, most: int) -> list[str]:
-        """Up to `most` texts that differ from what a caption says by one word, and that no image fits.
+        """Up to `most` texts that differ from a caption's text by one word and match no image.
 
-        Which words can stand for each other is learned from phrases that differ in one place only: from "a red
-        circle" and "a blue circle", that something red could have been blue.
+        Exchangeable words are learned from phrases that differ in one word: "a red circle" and "a blue circle" show
+        that red and blue are exchangeable.
         """
         others = exchangeable(words(phrase) for text in dict.fromkeys(self.texts) for phrase, _ in phrases(text))
         chance = random.Random(0)
@@ -141,7 +142,7 @@ class CaptionIndex:
         return list(found.values())
 
     def _said(self, most: int) -> list[str]:
-        """Up to `most` different things that captions say."""
+        """Up to `most` different things that captions name."""
         chosen: dict[frozenset[frozenset[str]], str] = {}
         for text in self.texts:
             if len(chosen) == most:
@@ -152,7 +153,7 @@ class CaptionIndex:
         return list(chosen.values())
 
     def _matches(self, texts: Sequence[str]) -> "list[NDArray[np.intp]]":
-        """The rows that show each text. Every row's phrases are read once, for all of them."""
+        """The rows that match each text. The phrases of every row are read once for all texts."""
         import numpy as np
 
         required = [self._required(text) for text in texts]
@@ -174,13 +175,13 @@ class CaptionIndex:
         return [found[held].astype(np.intp) for found, held in zip(candidates, kept, strict=True)]
 
     def _required(self, text: str) -> frozenset[frozenset[str]]:
-        """Per phrase, the words that must be there: all that are not names, if there are others."""
+        """For each phrase the required words: all except names, if there are others."""
         content = _phrase_words(text)
         return frozenset(frozenset(word for word in found if not self._is_name(word)) or found for found in content)
 
     def _is_name(self, word: str) -> bool:
-        """Whether a word only names one thing and describes nothing: one phrase has it, written like a name."""
-        if word not in self._names:  # calibration asks for the same words hundreds of times
+        """Whether a word is only a name and describes nothing: it is in one phrase and written like a name."""
+        if word not in self._names:  # calibration looks up the same words hundreds of times
             self._names[word] = self._found_as_name(word)
         return self._names[word]
 
@@ -193,7 +194,7 @@ class CaptionIndex:
         return holding == 1 and any(word in name_like(text) for text in texts)
 
     def _holding(self, required: frozenset[frozenset[str]]) -> "NDArray[np.int32]":
-        """The rows that have all these words, in whatever phrases."""
+        """The rows that have all these words, in any phrases."""
         import numpy as np
 
         if not required:
@@ -212,9 +213,9 @@ class CaptionIndex:
 
 
 def _words_said(captions: Any) -> "tuple[NDArray[np.int64], Any]":
-    """Of every word that captions say, the caption's place, and the word, lower case, as Arrow's dictionary array.
+    """For every word of the captions, the caption's position, and the word in lower case, as an Arrow dictionary array.
 
-    Most captions are in ASCII. Arrow takes these apart in a fifth of the time that Python takes.
+    Most captions are ASCII. Arrow splits these in a fifth of the time that Python takes.
     """
     import numpy as np
     import pyarrow as pa
@@ -244,5 +245,5 @@ def _shows(said: Sequence[frozenset[str]], required: frozenset[frozenset[str]]) 
 
 
 def _any_of(named: Sequence[str], text: str) -> str:
-    """One of the things named in a text, by chance, but always the same one."""
+    """One of the things named in a text: pseudo-random but always the same one."""
     return named[int.from_bytes(sha256(text.encode(errors="replace")).digest()[:8], "big") % len(named)]

@@ -26,7 +26,7 @@ _JOINER = re.compile(
 
 
 def phrases(text: str) -> list[tuple[str, bool]]:
-    """The phrases of a text, and of each whether it says where something is ("on a white table")."""
+    """The phrases of a text, each with whether it describes a location ("on a white table")."""
     found, start, place = [], 0, False
     for joint in _JOINER.finditer(text):
         found.append((text[start : joint.start()], place))
@@ -46,10 +46,10 @@ def words(text: str) -> list[str]:
 
 
 def query_of(caption: str, title: str) -> str:
-    """A caption without the name of the thing: "Widget A, a red circle" is asked for as "a red circle".
+    """A caption without the name of the thing: the query of "Widget A, a red circle" is "a red circle".
 
     The name is the title when the caption has it, else a first part before a comma or colon whose words are all
-    capitalised. Nothing is taken away when nothing would be left.
+    capitalised. Nothing is removed when nothing would be left.
     """
     text = " ".join(caption.split())
     rest = without_title(text, title) if text and title.strip() else text
@@ -61,9 +61,9 @@ def query_of(caption: str, title: str) -> str:
 
 
 def without_title(text: str, title: str) -> str:
-    """A text without a title, wherever it stands as whole words, in upper or lower case.
+    """A text without a title, wherever the title occurs as whole words, ignoring case.
 
-    Compiling a pattern of each title would take longer than all else that is done with a caption.
+    Own code: compiling a pattern for each title would take longer than all other work on a caption.
     """
     if not (text.isascii() and title.isascii()):
         return re.sub(rf"(?<!\w){re.escape(title)}(?!\w)", " ", text, flags=re.IGNORECASE)
@@ -85,14 +85,14 @@ def _in_word(character: str) -> bool:
 
 
 def name_like(text: str) -> set[str]:
-    """Words with a capital or a digit: where only one row has them, they name it."""
+    """Words with a capital or a digit, which are names if only one row has them."""
     return {
         word.casefold() for word in WORD.findall(text) if word[0].isupper() or any(map(str.isdigit, word))
     } - STOP_WORDS
 
 
 def exchangeable(captions: Iterable[Sequence[str]]) -> dict[str, list[str]]:
-    """Word → the other words that captions have in its place, sorted; only words that have such."""
+    """Word → words that captions use in its place, sorted; only words with such."""
     places: dict[tuple[tuple[str, ...], int], set[str]] = defaultdict(set)
     for caption in sorted(set(map(tuple, captions))):
         if 2 <= len(caption) <= LONGEST:

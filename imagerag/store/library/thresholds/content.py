@@ -1,7 +1,7 @@
-"""What thresholds are measured on: the captions of a library as Arrow columns, and its vectors part by part.
+"""Content of a library for calibration: captions as Arrow columns, and vectors part by part.
 
-A library of a million rows never becomes Python objects all at once: what is compared is a hash of Arrow's own bytes,
-and vectors are read, used and dropped some thousands at a time.
+A library of a million rows is never converted to Python objects at once: the hash is computed from Arrow's bytes, and
+vectors are read, used and dropped some thousands at a time.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -32,15 +32,15 @@ BLOCK: Final = 4096
 
 
 class VectorScan(Protocol):
-    """Takes in the vectors of a library, part by part."""
+    """Receives the vectors of a library, part by part."""
 
     def add(self, places: "Places", vectors: "Vectors") -> None:
-        """Take in some rows: their places in the library sorted by id, and their unit vectors."""
+        """Add rows: their positions in the library sorted by id, and their unit vectors."""
         ...
 
 
 class ScansTogether:
-    """Several scans that take in what is read once."""
+    """Several scans that share one read."""
 
     def __init__(self, *scans: VectorScan) -> None:
         self.scans: tuple[Any, ...] = scans
@@ -56,12 +56,12 @@ S = TypeVar("S", bound=VectorScan)
 
 @dataclass(frozen=True)
 class LibraryContent:
-    """What a library holds at one time, sorted by id.
+    """The content of a library at one time, sorted by id.
 
     Attributes:
         columns: Arrow table of `COLUMNS`.
-        vectors: gives those at some places, float32 [places, dimension].
-        scan: takes every vector in; begins anew with another one of what it is given when reading has to be repeated.
+        vectors: returns the vectors at some positions, float32 [positions, dimension].
+        scan: passes every vector to a new scan; it starts again with another new scan when the read has to be repeated.
     """
 
     columns: Any
@@ -72,13 +72,13 @@ class LibraryContent:
         return int(self.columns.num_rows)
 
     def ids(self, places: "Places") -> list[str]:
-        """The ids at some places."""
+        """The ids at some positions."""
         found: list[str] = self.columns["id"].take(places).to_pylist()
         return found
 
     @classmethod
     def of(cls, rows: Sequence[ImageRecord], vectors: "Vectors") -> "LibraryContent":
-        """That of rows in memory, sorted by id, and their unit vectors, float32 [rows, dimension]."""
+        """Make the content from rows in memory, sorted by id, and their unit vectors, float32 [rows, dimension]."""
         import pyarrow as pa
 
         columns = {name: pa.array([getattr(row, name) for row in rows], pa.string()) for name in COLUMNS}
@@ -86,7 +86,8 @@ class LibraryContent:
 
     @classmethod
     def in_memory(cls, columns: Any, vectors: "Vectors") -> "LibraryContent":
-        """That of `COLUMNS` sorted by id, and the unit vectors of their rows, float32 [rows, dimension]."""
+        """Make the content from `COLUMNS` sorted by id, and the unit vectors of their rows, float32 [rows,
+        dimension]."""
         import numpy as np
 
         async def chosen(places: "Places") -> "Vectors":
@@ -103,7 +104,7 @@ class LibraryContent:
 
 
 def read_whole(table: Any) -> LibraryContent | None:
-    """What a LanceDB table holds, in one query, where that is one part at most; None where it is more."""
+    """Read the content of a small LanceDB table in one query; None where it is larger than one part."""
     if table.count_rows() > PART:
         return None
     found = read_columns(table, "vector")
@@ -111,7 +112,7 @@ def read_whole(table: Any) -> LibraryContent | None:
 
 
 def read_columns(table: Any, *more: str) -> Any:
-    """`COLUMNS` of a LanceDB table and more of its columns, sorted by id; "" where nothing is known of the former."""
+    """Read `COLUMNS` and further columns of a LanceDB table, sorted by id; missing texts in `COLUMNS` are ""."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -122,22 +123,22 @@ def read_columns(table: Any, *more: str) -> Any:
 
 
 def content_of(table: Any) -> str:
-    """SHA-256 of what a library holds now, to be compared with what its threshold was measured on."""
+    """SHA-256 of the current content of a library, to compare with the content of its calibration."""
     return content_hash(read_columns(table))
 
 
 def content_hash(columns: Any) -> str:
-    """SHA-256 of what a library holds: the id, title and caption of each image, sorted by id."""
+    """SHA-256 of a library's content: the id, title and caption of each image, sorted by id."""
     return _hash(columns, COLUMNS)
 
 
 def images_hash(columns: Any) -> str:
-    """SHA-256 of which images a library holds, sorted by id."""
+    """SHA-256 of the ids of a library's images, sorted."""
     return _hash(columns, COLUMNS[:1])
 
 
 def _hash(columns: Any, names: Sequence[str]) -> str:
-    """Of the lengths of all values, so that none can be taken for parts of two, and of their bytes."""
+    """Hash the bytes of all values, and their lengths, so that different splits of the same bytes differ."""
     import pyarrow.compute as pc
 
     hashed = sha256()
@@ -157,10 +158,10 @@ def _as_list(chunk: Any) -> Any:
 
 
 def scan_table(table: Any, ids: Any, found: VectorScan) -> None:
-    """Take in the vectors of a LanceDB table.
+    """Pass the vectors of a LanceDB table to a scan.
 
     Args:
-        ids: Arrow's, sorted; rows with other ids came later and are passed over.
+        ids: sorted Arrow array; rows with other ids are newer and skipped.
     """
     import numpy as np
 
@@ -177,7 +178,7 @@ def scan_table(table: Any, ids: Any, found: VectorScan) -> None:
 
 
 def vectors_of(table: Any, ids: Sequence[str]) -> "Vectors":
-    """The vectors of some rows of a LanceDB table; zeros for those that are not there any more."""
+    """The vectors of some rows of a LanceDB table; zeros for rows that no longer exist."""
     import numpy as np
 
     columns = table.search().select(["id", "vector"]).where(id_filter("id", ids)).to_arrow()
@@ -196,8 +197,8 @@ def array_of(column: Any) -> "Vectors":
 
 
 def is_unit(norm: float) -> bool:
-    """Whether a vector of this norm is one of length 1, as far as floats of 32 bits go."""
-    return bool(abs(norm - 1) < UNIT)  # not so where it is NaN
+    """Whether a norm is 1 within the precision of 32-bit floats."""
+    return bool(abs(norm - 1) < UNIT)  # false for NaN
 
 
 def parts(table: Any, columns: Sequence[str]) -> Iterator[Any]:
@@ -211,7 +212,7 @@ def parts(table: Any, columns: Sequence[str]) -> Iterator[Any]:
 
 
 def _bytes(ids: Any) -> "NDArray[np.bytes_]":
-    """Arrow's ids as numpy's; hashes, all of one length, without making Python objects of them."""
+    """Arrow ids as a numpy array, without Python objects if all have one length (hashes)."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc

@@ -1,9 +1,9 @@
-"""Finding the cosine from which two images show the same thing, for one library and one encoder.
+"""Calibration of the threshold between images: the cosine from which two images show the same thing.
 
-Images are far nearer to each other than words are to images, so a threshold for captions lets every image pass.
-This one is measured on the library's own: how near are views of an image (cropped, mirrored, lighter, saved again) to
-it, and how near is the nearest of the others? As for captions, the threshold is where the errors are equal. Others
-that are as near as views are taken for views: two photographs of one mug are no evidence that mugs are like bags.
+Images are far nearer to each other than words are to images, so a threshold for captions lets every image pass. This
+threshold is measured on the library's own images: the cosine of an image with views of it (cropped, mirrored, lighter,
+saved again), and with its nearest other image. As for captions, the threshold is the cosine with equal errors. Other
+images as near as views count as views: two photographs of one mug are no evidence that mugs resemble bags.
 """
 
 import io
@@ -46,28 +46,28 @@ with a look-alike, would lose a third of the views."""
 async def calibrate_images(
     content: LibraryContent, embedder: Embedder, read: Callable[[Sequence[str]], AsyncIterator[tuple[str, bytes]]]
 ) -> ImageThreshold:
-    """Measure a library's threshold between images; none is claimed where its images cannot be told apart.
+    """Measure a library's threshold between images; without a cosine if the encoder cannot distinguish its images.
 
     Args:
-        read: gives images by their SHA-256, one after the other, upright and as every model takes them. One that was
-            taken out meanwhile is left out: whoever did that has to measure again anyway.
+        read: yields images by SHA-256, upright and in a form that every model accepts. Images removed meanwhile are
+            left out: the process that removed them calibrates again anyway.
     """
     measured = await ImageMeasurement.of(content, embedder, read)
     return measured.threshold(await content.scan(measured.begin)) if measured else unclaimed(content)
 
 
 def unclaimed(content: LibraryContent) -> ImageThreshold:
-    """That of a library whose images cannot be told apart."""
+    """The threshold without a cosine, for a library whose images cannot be distinguished."""
     return ImageThreshold(cosine=None, images=len(content), calibrated=datetime.now(UTC))
 
 
 @dataclass(frozen=True)
 class ImageMeasurement:
-    """Some images and views of some: compared with a library's vectors, they give its threshold between images.
+    """Samples of images and views; compared with a library's vectors they give its threshold between images.
 
     Attributes:
-        own: cosines of the views with their images.
-        compared: places of the images that are compared with all others.
+        own: cosines of views with their images.
+        compared: positions of the images that are compared with all others.
         samples: their vectors.
     """
 
@@ -102,14 +102,14 @@ class ImageMeasurement:
         return cls(content, own[np.isfinite(own)], compared, samples)
 
     def begin(self) -> "_Nearest":
-        """What takes all vectors in."""
+        """Start a scan that takes all vectors."""
         import numpy as np
 
         return _Nearest(self.compared, self.samples, float(np.median(self.own)) if len(self.own) else 1.0)
 
     def threshold(self, others: "_Nearest") -> ImageThreshold:
-        """The threshold, from the nearest others of the images."""
-        # An image has a few views in a library; where most others are as near, the encoder does not tell them apart.
+        """The threshold, from the cosines of the images with their nearest others."""
+        # An image has few views in a library; if most others are as near, the encoder cannot distinguish images.
         nearest = others.nearest(max(VIEWS, len(self.content) // 10))
         cosine = balanced_threshold(self.own, nearest) if len(self.own) else 1.0
         none = unclaimed(self.content)
@@ -119,12 +119,12 @@ class ImageMeasurement:
 
 
 class _Nearest:
-    """The nearest others of some images, over a library's vectors, which come part by part.
+    """Nearest other images of some images over a library's vectors, updated part by part.
 
     Args:
         places: of the images.
         vectors: theirs.
-        alike: the cosine from which on another one may be a view of the image.
+        alike: cosine from which another image may be a view of the image.
     """
 
     def __init__(self, places: "NDArray[np.intp]", vectors: "Vectors", alike: float) -> None:
@@ -135,7 +135,7 @@ class _Nearest:
         self._best, self._less_alike = np.full(len(places), -1.0), np.full(len(places), -1.0)
 
     def add(self, places: "NDArray[np.intp]", vectors: "Vectors") -> None:
-        """Take in some rows."""
+        """Add rows."""
         import numpy as np
 
         cosines = vectors @ self._vectors.T
@@ -150,14 +150,14 @@ class _Nearest:
         np.maximum(self._less_alike, cosines.max(axis=0), out=self._less_alike)
 
     def nearest(self, views: int) -> "NDArray[np.float64]":
-        """Of each image the cosine of its nearest other, beside its views where there are so many at most."""
+        """For each image the cosine of its nearest other, not counting a limited number of views."""
         import numpy as np
 
         return np.where(self._views <= views, self._less_alike, self._best)
 
 
 def views_of(data: bytes) -> list[bytes]:
-    """An image as somebody else would have it: cropped and saved again, mirrored and lighter."""
+    """Variants of an image: cropped and saved again, mirrored and lighter."""
     from PIL import ImageEnhance, ImageOps
 
     image = open_rgb(data)

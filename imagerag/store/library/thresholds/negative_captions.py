@@ -1,7 +1,7 @@
-"""Captions that have nothing to do with most libraries: the null that a threshold is measured against.
+"""Captions unrelated to most libraries: the negatives of calibration.
 
-They range over subjects, scenes, materials and styles, so that for any one library only a few can be about what it
-holds. Written for this purpose; changing them changes calibrated thresholds a little.
+They cover many subjects, scenes, materials and styles, so that only a few can match the content of any one library.
+They were written for this purpose; changing them changes calibrated thresholds a little.
 """
 
 NULL_CAPTIONS = (
