@@ -1,4 +1,4 @@
-"""Folders that results are written into: one process at a time, for two would pay twice and mix what they write."""
+"""Locks of output folders: two processes in one folder would pay twice and mix their results."""
 
 import os
 import sys
@@ -17,9 +17,9 @@ LOCK: Final = ".lock"
 
 @contextmanager
 def exclusive_writer(folder: Path, *, instead: str = "another --out") -> Iterator[None]:
-    """Write a folder, which is made if it is not there, with everybody else kept out.
+    """Lock an output folder exclusively; it is created if it does not exist.
 
-    The lock is the system's: a process that ends in whatever way lets go of it at once.
+    The operating system releases the lock at once when the process ends, also after a kill.
 
     Args:
         instead: what to give so that another folder is written.
@@ -44,7 +44,7 @@ def exclusive_writer(folder: Path, *, instead: str = "another --out") -> Iterato
     finally:
         path.unlink(missing_ok=True)
         if fresh:
-            with suppress(OSError):  # something was written into it
+            with suppress(OSError):  # the folder is not empty
                 folder.rmdir()
         os.close(file)
 
@@ -69,7 +69,7 @@ def _held(lock: Callable[[Path], int | None], folder: Path, instead: str) -> int
 
 @contextmanager
 def _folder_errors(folder: Path) -> Iterator[None]:
-    """Say what keeps the machine from writing, and where: an error of `write` itself names no file."""
+    """Raise write errors with their cause and the folder: an error of `write` itself names no file."""
     try:
         yield
     except OSError as error:
@@ -80,13 +80,13 @@ def _folder_errors(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def shared_writer(folder: Path, *, instead: str = "another --out") -> Iterator[None]:
-    """Write a folder together with others who do it this way, with those kept out who want it for themselves.
+    """Lock an output folder shared with other writers of this kind, against exclusive writers.
 
     Args:
         instead: what to give so that another folder is written.
 
     Raises:
-        UsageError: somebody has it for himself.
+        UsageError: another process holds it exclusively.
         StorageError: it cannot be written.
     """
     if sys.platform == "win32":  # nothing is held there
@@ -100,13 +100,13 @@ def shared_writer(folder: Path, *, instead: str = "another --out") -> Iterator[N
         with _folder_errors(folder):
             yield
     finally:
-        if alone_now(file):  # the last one leaves nothing behind
+        if alone_now(file):  # the last one removes the lock file
             path.unlink(missing_ok=True)
         os.close(file)
 
 
 def _holder(path: Path) -> str:
-    """Who says in the file to be writing."""
+    """The process that the lock file names as the writer."""
     try:
         pid, _, command = path.read_text("utf-8", errors="replace").strip().partition(" ")
     except OSError:

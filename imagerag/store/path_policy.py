@@ -1,7 +1,7 @@
-"""Which files a file may name: a manifest, a batch, a suite of prompts.
+"""Policy for the paths in a file: a manifest, a batch, a suite of prompts.
 
-Such a file is often somebody else's, and what it names is read, kept in a library and sent to services. So what lies
-elsewhere on the machine is read only when the user says so.
+Such a file often comes from another person, and the files that it names are read, stored in a library and sent to
+services. So files elsewhere on the machine are read only with the user's permission.
 """
 
 import os
@@ -17,12 +17,12 @@ OUTSIDE: Final = "--allow-outside (in Python: allow_outside=True) reads it"
 
 @dataclass(frozen=True)
 class PathPolicy:
-    """The files that a file may name.
+    """The files to which the paths in a file may lead.
 
     Attributes:
-        folder: where names are relative to: the file's own.
-        given: further files and folders that the user named himself.
-        allow_outside: whether any file of the machine may be named.
+        folder: base folder of relative paths: that of the file.
+        given: further files and folders named by the user.
+        allow_outside: whether paths may lead to any file of the machine.
     """
 
     folder: Path
@@ -30,7 +30,8 @@ class PathPolicy:
     allow_outside: bool = False
 
     def allows(self, path: Path) -> bool:
-        """Whether a path may be read, links followed. One that may not be is not touched: it could be on a server."""
+        """Whether a path may be read, with links resolved. Forbidden paths are not accessed: they could be on a
+        server."""
         if self.allow_outside:
             return True
         places = [self.folder, *self.given]
@@ -44,10 +45,10 @@ class PathPolicy:
             return False
 
     def find(self, name: str | Path) -> Path:
-        """The path of a file as it is named.
+        """Resolve the path of a file.
 
         Raises:
-            UsageError: it lies elsewhere.
+            UsageError: it lies outside of the allowed folders.
         """
         path = self.folder / Path(name).expanduser()
         if not self.allows(path):

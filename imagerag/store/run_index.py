@@ -1,4 +1,4 @@
-"""The list of runs: what was asked, when, and how it ended.
+"""The index of runs: prompt, time, status and outcome.
 
 A small table beside the checkpoints, so that ten thousand runs are listed without opening one.
 """
@@ -91,7 +91,7 @@ class RunIndex:
         self.removals = RunRemovals(path, self._writing)
 
     def kept_open(self) -> AbstractAsyncContextManager[object]:
-        """For as long as the block lasts, lines need not open the file, and those of many runs share commits."""
+        """Keep the file open for the block, so that the entries of many runs share commits."""
         return self._writing.use()
 
     async def upsert(
@@ -108,11 +108,11 @@ class RunIndex:
         parent_run: str | None = None,
         created: datetime | None = None,
     ) -> RunEntry:
-        """Add a run, or replace what is known of it: all but when it was created.
+        """Add a run, or replace its entry, except the time of its creation.
 
         Args:
-            created: when another run was begun under this id, as on a server's thread: nothing of the one before it
-                is kept then.
+            created: start of a new run under the same id, as on a server's thread: nothing of the earlier run is kept
+                then.
         """
         if created is not None:
             await self._forget(run_id, before=created)
@@ -133,16 +133,16 @@ class RunIndex:
         return entry
 
     async def _forget(self, run_id: str, *, before: datetime) -> None:
-        """Take a line off the list, where it is of a run that was begun earlier."""
+        """Remove an entry, if it is of an earlier run with the same id."""
         gone = ("DELETE FROM runs WHERE run_id = ? AND created < ?", (run_id, stamp(before)))
         async with self._writing.use() as grouped:
             await grouped.write(lambda: grouped.connection.execute(*gone))
 
     async def get(self, run_id: str) -> RunEntry:
-        """The run of that id, or of the only id that begins with it.
+        """Find a run by its id or a unique prefix of it.
 
         Raises:
-            UnknownRunError: none, or several; names the most recent ones, or those that fit.
+            UnknownRunError: no run or several match; names the most recent ones, or the matches.
         """
         return await asyncio.to_thread(self._get, run_id)
 
@@ -162,14 +162,15 @@ class RunIndex:
         """Runs, newest first.
 
         Args:
-            limit: at most so many; None for all.
-            outcome: only runs that ended so.
-            text: only runs whose prompt contains it, whatever the case.
-            status: only runs that stand so.
+            limit: maximum number; None for all.
+            outcome: only runs with this outcome.
+            text: only runs whose prompt contains this text, ignoring case.
+            status: only runs with this status.
             library: only runs with this library.
-            since: only runs that began then or later; `until`: before then. A time without a zone is local.
-            min_cost: only runs that cost as much, in US dollars; `max_cost`: no more. A run whose cost is not known is
-                in neither.
+            since: only runs that began at this time or later; `until`: before this time. A time without a zone is
+                local.
+            min_cost: only runs that cost at least this much, in US dollars; `max_cost`: at most. Runs with unknown cost
+                match neither.
         """
         wanted = {
             "outcome": outcome,
@@ -189,11 +190,11 @@ class RunIndex:
             yield connection
 
     def is_lost(self) -> bool:
-        """Whether there is no list: no such file, or one without a byte in it."""
+        """Whether the file is missing or empty."""
         return not self.path.exists() or not self.path.stat().st_size
 
     def _get(self, run_id: str) -> RunEntry:
-        # substr, not LIKE: a prefix with % or _ in it is still only a prefix.
+        # substr, not LIKE: % and _ in a prefix are not wildcards.
         found = self._select(
             "WHERE substr(run_id, 1, length(:id)) = :id ORDER BY run_id = :id DESC, run_id LIMIT 6", {"id": run_id}
         )
@@ -220,7 +221,7 @@ class RunIndex:
             return []
         names = _COLUMNS.split(", ")
         with self._connect() as connection:
-            # Reading brings no file up to date: it may be read-only.
+            # Reading does not upgrade the file, which may be read-only.
             lacking = set(_LATER) - _present(connection)
             columns = ", ".join(f"NULL AS {name}" if name in lacking else name for name in names)
             rows = connection.execute(f"SELECT {columns} FROM runs {clause}", values).fetchall()
@@ -268,7 +269,7 @@ def _upsert(connection: sqlite3.Connection, entry: RunEntry) -> None:
 
 
 def _brought_up(connection: sqlite3.Connection) -> None:
-    """Give a file of an earlier version what it lacks. Two processes may do so at once."""
+    """Add missing columns to a file of an earlier version. Two processes may do so at once."""
     create_removals(connection)
     present = _present(connection)
     for name, kind in _LATER.items():

@@ -1,7 +1,7 @@
-"""The runs that were taken off the list, and of which something is still to be deleted.
+"""Pending removals: runs that were removed from the index while some of their data still exists.
 
-The note is made in the transaction that takes a run off, and is in the same file: whatever ends the process then, the
-next removal goes on from it.
+The entry is written in the same transaction and file as the removal from the index: if the process ends, the next
+removal continues from it.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS removals (
 
 
 def stamp(moment: datetime) -> str:
-    """Times as they are kept: in one zone and one width, so that they sort as text."""
+    """Format a time for storage: in UTC and of fixed width, so that times sort as text."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
@@ -46,15 +46,15 @@ class RunRemoval(FrozenModel):
 
 
 def create_removals(connection: sqlite3.Connection) -> None:
-    """Make the table, where it is missing."""
+    """Create the table if it is missing."""
     connection.execute(_REMOVALS)
 
 
 class RunRemovals:
-    """The notes beside the list of runs.
+    """The pending removals, stored beside the index of runs.
 
     Args:
-        path: the file of the list.
+        path: the file of the index.
         writing: opens it.
     """
 
@@ -62,7 +62,7 @@ class RunRemovals:
         self._path, self._writing = path, writing
 
     async def begin(self, removal: RunRemoval) -> None:
-        """Take a run off the list, and note that the rest of it is to be deleted; both or neither."""
+        """Remove a run from the index and record that its data is to be deleted, in one transaction."""
         row = (removal.run_id, stamp(removal.updated), json.dumps(removal.blobs))
         async with self._writing.use() as grouped:
 
@@ -74,17 +74,17 @@ class RunRemovals:
             await grouped.write(move)
 
     async def finish(self, run_ids: Iterable[str]) -> None:
-        """Forget runs of which nothing is left."""
+        """Drop the entries of runs that are deleted completely."""
         rows = [(run_id,) for run_id in run_ids]
         async with self._writing.use() as grouped:
             await grouped.write(lambda: grouped.connection.executemany("DELETE FROM removals WHERE run_id = ?", rows))
 
     async def list(self) -> list[RunRemoval]:
-        """The runs whose removal was begun and not finished."""
+        """The runs whose removal is not finished."""
         return await asyncio.to_thread(self.read)
 
     def read(self) -> "_Removals":
-        """As `list`, without a thread."""
+        """As `list`, but blocking."""
         if not self._path.exists() or not self._path.stat().st_size:
             return []
         with storage_errors(self._path), closing(connect(self._path, timeout=BUSY_S)) as connection:

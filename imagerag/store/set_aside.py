@@ -1,4 +1,4 @@
-"""Damaged files are moved out of the way."""
+"""Move damaged files out of the way."""
 
 import uuid
 from pathlib import Path
@@ -9,7 +9,7 @@ from imagerag.store.storage_errors import storage_errors
 
 
 def set_aside(home: DataDir, path: Path) -> Path:
-    """Move a file or folder out of the way, with what SQLite keeps beside it; nothing is ever deleted.
+    """Move a file or folder out of the way, with SQLite's companion files; nothing is deleted.
 
     Raises:
         StorageError: it cannot be moved.

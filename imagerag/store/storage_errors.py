@@ -1,8 +1,8 @@
-"""What the machine is to blame for, told apart from files that are damaged.
+"""Storage errors: problems of the machine, distinguished from damaged files.
 
-A full disk, a read-only file system, missing permission and too many open files reach us in three languages: as an
-`OSError`, as an error code of SQLite, and as a text of Lance. Here each becomes a `StorageError` that names the file,
-the cause and what to do; SQLite's codes for a file that is no database become a `DamagedFileError`.
+A full disk, a read-only file system, missing permission and too many open files are reported in three forms: as an
+`OSError`, as an error code of SQLite, and as a message of Lance. Here each becomes a `StorageError` that names the
+file, the cause and what to do; SQLite's codes for a file that is no database become a `DamagedFileError`.
 """
 
 import errno
@@ -39,12 +39,12 @@ _REPAIR: Final = "imagerag doctor says what is wrong, imagerag doctor --repair m
 
 
 def storage_error(error: BaseException, path: str | os.PathLike[str], doing: str = "") -> StorageError | None:
-    """The error as the machine's, where it is: an `OSError`, one of SQLite, or one of Lance; None for all others.
+    """Convert an error caused by the machine (`OSError`, SQLite or Lance); None for all other errors.
 
     Args:
         error: what was raised.
-        path: the file or folder that it was about.
-        doing: what failed, for the message: "cannot write"; left out, the cause is said first.
+        path: the file or folder concerned.
+        doing: the failed action for the message, such as "cannot write"; without it the message begins with the cause.
     """
     number = _errno_of(error, Path(path))
     if number is None:
@@ -53,14 +53,14 @@ def storage_error(error: BaseException, path: str | os.PathLike[str], doing: str
 
 
 def because(number: int, path: str | os.PathLike[str], doing: str = "", detail: str = "") -> StorageError:
-    """That a file cannot be read or written for a cause of the machine's."""
+    """The error that a file cannot be read or written because of the machine."""
     cause, advice = CAUSES[number]
     said = f"{doing} {path}: {cause}" if doing else f"{cause}: {path}"
     return StorageError(f"{said}{f' ({detail})' if detail else ''}; {advice}", path=str(path), errno=number)
 
 
 def sqlite_error(error: sqlite3.Error, path: Path) -> ImageRAGError | None:
-    """One of SQLite's errors as ours; None for what is neither the machine's nor the file's fault, as a lock."""
+    """Convert an error of SQLite; None if neither the machine nor the file is at fault, as with a lock."""
     if (found := storage_error(error, path)) is not None:
         return found
     damaged = _primary(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
@@ -70,13 +70,13 @@ def sqlite_error(error: sqlite3.Error, path: Path) -> ImageRAGError | None:
 
 
 def damaged_file(path: Path, why: str) -> DamagedFileError:
-    """That a file is not what it was, and what to type."""
+    """The error that a file is damaged, with what to type."""
     return DamagedFileError(f"{path} is damaged ({why}): {_REPAIR}", path=str(path))
 
 
 @contextmanager
 def storage_errors(path: str | os.PathLike[str], doing: str = "") -> Iterator[None]:
-    """Raise what the machine is to blame for as a `StorageError`, and SQLite's damaged files as `DamagedFileError`."""
+    """Convert errors in the block: machine errors to `StorageError`, damaged SQLite files to `DamagedFileError`."""
     try:
         yield
     except sqlite3.Error as error:
@@ -90,7 +90,7 @@ def storage_errors(path: str | os.PathLike[str], doing: str = "") -> Iterator[No
 
 
 def _errno_of(error: BaseException, path: Path) -> int | None:
-    """The number of the machine's cause; None where it is none."""
+    """The `errno` of a machine error; None for other errors."""
     seen: BaseException | None = error
     while seen is not None:
         number: int | None = None
@@ -118,7 +118,7 @@ def _of_sqlite(error: sqlite3.Error, path: Path) -> int | None:
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
         if _read_only(path):
             return errno.EROFS
-        # What cannot be written for want of room was opened for reading only; see `sqlite.connect`.
+        # A database on a full disk was opened read-only; see `sqlite.connection.connect`.
         return errno.ENOSPC if _bytes_left(path) < FULL else errno.EACCES
     if code == sqlite3.SQLITE_CANTOPEN:
         return _refusal(path)
@@ -128,7 +128,7 @@ def _of_sqlite(error: sqlite3.Error, path: Path) -> int | None:
 
 
 def _refusal(path: Path) -> int | None:
-    """Why a file cannot be opened for writing, by trying: SQLite does not tell."""
+    """The reason why a file cannot be opened for writing, found by trying: SQLite does not report it."""
     if path.is_dir():
         return None
     for beside in (path, path.with_name(f".tmp-{os.getpid()}")):
@@ -157,7 +157,7 @@ def _bytes_left(path: Path) -> int:
 
 
 def existing(path: Path) -> Path:
-    """The path itself, or the nearest folder above it that there is."""
+    """The path itself, or the nearest existing folder above it."""
     for one in (path, *path.parents):
         try:
             if one.exists():

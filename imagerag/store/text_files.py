@@ -1,4 +1,4 @@
-"""Text files as they are found: in UTF-8, in UTF-16 or UTF-32, or in an old Windows code page."""
+"""Read text files in UTF-8, UTF-16, UTF-32 or an old Windows code page."""
 
 import codecs
 import io
@@ -28,11 +28,11 @@ _MARKS: Final = (
 
 
 def read_text(file: Path, longest: int | None = LONGEST) -> str:
-    """The text in a file, in whichever of the usual encodings it is.
+    """Read a text file in any of these encodings.
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is no text, or longer than `longest` bytes.
+        ValueError: the file is no text, or longer than `longest` bytes.
     """
     if longest is not None and (size := file.stat().st_size) > longest:
         raise ValueError(f"it has {size / 2**20:.0f} MB")
@@ -40,7 +40,7 @@ def read_text(file: Path, longest: int | None = LONGEST) -> str:
 
 
 def open_text(file: Path, newline: str = "\n") -> TextIO:
-    """A text file to be read line by line: only of one that is not in UTF-8 all is held at once.
+    """Open a text file for reading by line; only a file in another encoding than UTF-8 is read into memory at once.
 
     Raises:
         OSError, ValueError: as `read_text`.
@@ -51,7 +51,7 @@ def open_text(file: Path, newline: str = "\n") -> TextIO:
 
 
 def decoded(data: bytes) -> str:
-    """Text from bytes: by its byte order mark, else UTF-8, else UTF-16 or UTF-32 without one, else Windows-1252.
+    """Decode text by its byte order mark, else as UTF-8, else as UTF-16 or UTF-32 without a mark, else as Windows-1252.
 
     Raises:
         ValueError: it is no text.
@@ -66,7 +66,7 @@ def decoded(data: bytes) -> str:
     if (text or not data) and "\0" not in text:
         return text
     if text and text.count("\0") * 4 < len(text) and not any(map(_is_control, text.replace("\0", ""))):
-        raise ValueError(_NO_TEXT)  # words with a zero among them, which in UTF-16 would be other words
+        raise ValueError(_NO_TEXT)  # text with a zero byte, which would be different text in UTF-16
     if data[:4096].count(0):
         return _strictly(data, _unmarked(data))
     # Five bytes have no meaning in Windows-1252; Latin-1 gives them one.
@@ -91,7 +91,7 @@ def _is_utf_8(file: Path) -> bool:
 
 
 def _unmarked(data: bytes) -> str:
-    """UTF-32 or UTF-16, and in which order: by where the zeros are among the bytes."""
+    """UTF-32 or UTF-16 and its byte order, judged by the positions of zero bytes."""
     if len(data) % 4 == 0:
         zeros = [data[at:4096:4].count(0) for at in range(4)]
         quarter = len(data[:4096]) // 4
@@ -103,10 +103,10 @@ def _unmarked(data: bytes) -> str:
 
 
 def parsed(text: str) -> Any:
-    """What JSON text says.
+    """Parse JSON text.
 
     Raises:
-        ValueError: it is not JSON, or nested deeper than anything is that was meant.
+        ValueError: it is not JSON, or nested too deeply.
     """
     if not text.strip():
         raise ValueError("it is empty")
@@ -119,17 +119,17 @@ def parsed(text: str) -> Any:
 
 
 def clean(text: str) -> str:
-    """Trimmed, and without what cannot be written as UTF-8 (file names may hold such bytes)."""
+    """Strip a text, and remove characters that UTF-8 cannot encode (file names may hold such bytes)."""
     return text.encode("utf-8", "replace").decode("utf-8").strip()
 
 
 def plain_name(name: str) -> str:
-    """A column's name without case, spaces and hyphens: `File Name` is `file_name`."""
+    """Normalise a column name: lower case, no spaces or hyphens; `File Name` becomes `file_name`."""
     return re.sub(r"[\s\-.]+", "_", clean(name).lower()).strip("_")
 
 
 def separator_of(first: str, suffix: str) -> str:
-    """What separates the cells of a table, by its first line; the suffix's own where that is among them."""
+    """The cell separator of a table, by its first line; that of the file suffix if it occurs there."""
     bare = "".join(part for at, part in enumerate(first.split('"')) if at % 2 == 0)
     usual = "\t" if suffix in (".tsv", ".tab") else "|" if suffix == ".psv" else ","
     likeliest = max(SEPARATORS, key=lambda mark: (bare.count(mark), mark == usual))

@@ -1,7 +1,7 @@
-"""What this user trusts: settings files he looked at, and specs he named himself. Kept in his own configuration folder.
+"""Trust decisions of the user: settings files and specs. Stored in the user's configuration folder.
 
-Each is a small file of its own named by a digest, so that nothing is read, changed and written back: processes that do
-so at once lose nothing. A settings file is trusted with the very content it had: who changes it asks again.
+Each decision is a small file named by a digest, so concurrent processes never overwrite each other's decisions. A
+settings file is trusted with its exact content: a changed file needs to be trusted again.
 """
 
 import logging
@@ -18,7 +18,7 @@ _LOG: Final = logging.getLogger(__name__)
 
 
 def config_folder() -> Path:
-    """`IMAGERAG_CONFIG`, else the platform's folder for a user's configuration; never one that data names."""
+    """`IMAGERAG_CONFIG`, else the platform's user configuration folder; never a folder named in data."""
     if named := os.environ.get(ENVIRONMENT):
         return Path(named).expanduser().absolute()
     from platformdirs import user_config_path
@@ -41,12 +41,12 @@ def trust_file(path: Path, content: bytes) -> None:
 
 
 def is_named(spec: str) -> bool:
-    """Whether the user named this spec himself at some time."""
+    """Whether the user has named this spec before."""
     return _of_spec(spec).is_file()
 
 
 def trust_spec(spec: str) -> None:
-    """Let data name this spec from now on.
+    """Allow data to name this spec from now on.
 
     Raises:
         UsageError: that cannot be written down.
@@ -56,7 +56,8 @@ def trust_spec(spec: str) -> None:
 
 
 def note_named(spec: str) -> None:
-    """The same for what the user just used: where it cannot be written down, he is asked later."""
+    """As `trust_spec`, for a spec that the user just used; write errors are ignored, and trust is requested again
+    later."""
     try:
         trust_spec(spec)
     except UsageError as error:

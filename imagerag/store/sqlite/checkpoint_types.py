@@ -1,4 +1,4 @@
-"""LangGraph's checkpoints in SQLite, with a strict list of what may be revived from them."""
+"""LangGraph checkpoints in SQLite, with an allow-list of types for deserialization."""
 
 import inspect as reflection
 from collections.abc import AsyncIterator, Iterable
@@ -30,9 +30,9 @@ def state_types(extra: Iterable[type] = ()) -> list[tuple[str, str]]:
 
 
 def serializer(extra: Iterable[type] = ()) -> "JsonPlusSerializer":
-    """The serializer for checkpoints, and for caches and stores that hold the same values.
+    """The serializer for checkpoints, caches and stores.
 
-    A type that is not listed is never constructed from stored bytes: it comes back as plain data.
+    A type that is not listed is never constructed from stored bytes; its value is returned as plain data.
     """
     from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 

@@ -1,8 +1,8 @@
-"""LangGraph's SQLite checkpointer for many runs at once: its statements, in one thread, with group commit.
+"""LangGraph's SQLite checkpointer for many concurrent runs: all statements in one thread, with group commit.
 
-LangGraph's own writes the whole state at every step. Here a value that is longer than a few words is kept once for its
-thread, under its hash, in a table of its own; checkpoints and pending writes name it. The two tables of LangGraph stay
-as they are, and the rows that earlier versions wrote are read as ever.
+LangGraph's own checkpointer writes the whole state at every step. Here a value above a minimum size is stored once per
+thread, under its hash, in a separate table; checkpoints and pending writes refer to it. LangGraph's two tables are
+unchanged, and rows of earlier versions remain readable.
 """
 
 import sqlite3
@@ -60,9 +60,9 @@ def create_checkpoint_tables(connection: sqlite3.Connection) -> None:
 class BatchedSqliteSaver(SqliteSaver):
     """A checkpointer for asynchronous use; each write is durable when it returns.
 
-    LangGraph's own asynchronous one goes to its thread and back for every statement, with all other runs locked out
-    meanwhile, and flushes every write to the disk by itself. What is awaited is the batcher's own coroutine: one
-    less to resume for every statement.
+    LangGraph's own asynchronous checkpointer switches to its thread and back for every statement, locks out all other
+    runs meanwhile, and flushes every write separately. The methods return the batcher's own coroutine, which saves one
+    resumption per statement.
     """
 
     serde: CompactSerializer
@@ -83,12 +83,12 @@ class BatchedSqliteSaver(SqliteSaver):
             try:
                 self.conn.execute(_VALUES)
             except sqlite3.OperationalError as error:
-                if "readonly" not in str(error):  # a file of an earlier version has no such values to be read
+                if "readonly" not in str(error):  # a file of an earlier version has no such values
                     raise
 
     @contextmanager
     def cursor(self, transaction: bool = True) -> Iterator[sqlite3.Cursor]:
-        """A cursor in the transaction of the group; nobody else uses the connection meanwhile."""
+        """A cursor in the group's transaction, with exclusive use of the connection."""
         with closing(self.conn.cursor()) as cursor:
             yield cursor
 
@@ -105,7 +105,7 @@ class BatchedSqliteSaver(SqliteSaver):
         before: RunnableConfig | None = None,
         limit: int | None = None,
     ) -> Iterator[CheckpointTuple]:
-        """As `SqliteSaver.list`. What is the same in several checkpoints of a thread is read once."""
+        """As `SqliteSaver.list`. A value shared by several checkpoints of a thread is read once."""
         known: dict[bytes, Any] = {}
         thread_id = None
         for found in super().list(config, filter=filter, before=before, limit=limit):
@@ -121,7 +121,7 @@ class BatchedSqliteSaver(SqliteSaver):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        """As `SqliteSaver.put`. Only what changed since the checkpoint before is serialized."""
+        """As `SqliteSaver.put`. Only values that changed since the previous checkpoint are serialized."""
         thread_id = str(config["configurable"]["thread_id"])
         known = self._known_values(thread_id, config["configurable"]["checkpoint_ns"])
         kept = stored_values(checkpoint["channel_values"], checkpoint["channel_versions"], known, self.serde)
@@ -158,7 +158,7 @@ class BatchedSqliteSaver(SqliteSaver):
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """Delete all checkpoints of threads ("delete"), or all but the newest of each namespace ("keep_latest").
 
-        Where a graph keeps channels as deltas, the newest checkpoint needs those before it, and all are kept.
+        If a graph stores channels as deltas, the newest checkpoint needs the earlier ones, and all are kept.
 
         Raises:
             ValueError: another strategy.
@@ -172,7 +172,7 @@ class BatchedSqliteSaver(SqliteSaver):
                 keep_latest(self.conn, thread_id)
                 self._drop_unused(thread_id)
 
-    # SqliteSaver's own reads the rows itself, and would not find the values that are kept elsewhere.
+    # SqliteSaver's own method reads the rows directly and would miss values in the separate table.
     get_delta_channel_history = BaseCheckpointSaver.get_delta_channel_history
 
     def aget_tuple(self, config: RunnableConfig) -> Coroutine[Any, Any, CheckpointTuple | None]:
@@ -205,7 +205,7 @@ class BatchedSqliteSaver(SqliteSaver):
     def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> Coroutine[Any, Any, None]:
-        """As `SqliteSaver.put_writes`; the checkpoint of the step follows, and they are kept together."""
+        """As `SqliteSaver.put_writes`; they share a commit with the checkpoint of the step, which follows."""
         work = partial(self.put_writes, config, writes, task_id, task_path)
         return self._grouped.write(work, can_wait=True)
 
@@ -226,7 +226,7 @@ class BatchedSqliteSaver(SqliteSaver):
         return self._grouped.write(partial(self.prune, thread_ids, strategy=strategy))
 
     def _known_values(self, thread_id: str, namespace: str) -> dict[str, StoredValue]:
-        """The values of a thread's newest checkpoint, by channel: most are the same in the next one."""
+        """Channel → value of a thread's newest checkpoint; most are unchanged in the next one."""
         known = self._known.pop((thread_id, namespace), {})
         self._known[thread_id, namespace] = known
         while len(self._known) > THREADS:
@@ -234,7 +234,7 @@ class BatchedSqliteSaver(SqliteSaver):
         return known
 
     def _insert(self, thread_id: str, values: Iterable[StoredValue]) -> None:
-        """Keep values among those of their thread, where they are not there yet."""
+        """Store values of a thread that are not stored yet."""
         wanted = {bytes(one.id): one for one in values if one.id}
         for (there,) in self._rows("id", thread_id, wanted):
             del wanted[there]
@@ -249,13 +249,13 @@ class BatchedSqliteSaver(SqliteSaver):
         return self.conn.execute(query, (thread_id, *ids)).fetchall() if ids else []
 
     def _whole(self, found: CheckpointTuple, known: dict[bytes, Any]) -> CheckpointTuple:
-        """A stored checkpoint with the values that it and its writes name.
+        """A stored checkpoint, completed with the values to which it and its writes refer.
 
         Args:
-            known: values of the thread that were read before; those of this checkpoint are added.
+            known: cache of values of the thread; those of this checkpoint are added.
 
         Raises:
-            DamagedFileError: one of them is not there.
+            DamagedFileError: a value is missing.
         """
         stored: dict[str, Any] = {**found.checkpoint}
         ids: dict[str, bytes] = stored.pop(VALUE_IDS, {})
@@ -276,7 +276,7 @@ class BatchedSqliteSaver(SqliteSaver):
         return found._replace(checkpoint=cast(Checkpoint, stored), pending_writes=whole)
 
     def _drop_unused(self, thread_id: str) -> None:
-        """Delete the values of a thread that no checkpoint and no write of it names."""
+        """Delete the values of a thread to which no checkpoint or write refers."""
         rows = self.conn.execute("SELECT type, checkpoint FROM checkpoints WHERE thread_id = ?", (thread_id,))
         used = {one for row in rows for one in self.serde.loads_typed(row).get(VALUE_IDS, {}).values()}
         named = self.conn.execute("SELECT value FROM writes WHERE thread_id = ? AND type = ?", (thread_id, VALUE))

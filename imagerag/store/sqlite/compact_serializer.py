@@ -1,4 +1,4 @@
-"""A serializer for checkpoints that compresses, and that leaves out what is kept once for all steps of a thread."""
+"""Compressing serializer for checkpoints, in which shared values of a thread are replaced by their ids."""
 
 import zlib
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ Version = str | int | float
 
 
 class ValueId(bytes):
-    """Names a value among those of its thread, by the hash of its type and bytes."""
+    """The id of a value in its thread: the hash of its type and bytes."""
 
     @classmethod
     def of(cls, kind: str, data: bytes) -> "ValueId":
@@ -36,11 +36,11 @@ class ValueId(bytes):
 
 
 class StoredValue(NamedTuple):
-    """A value and how it is stored.
+    """A value with its serialized form.
 
     Attributes:
         version: its channel's version, or `WRITTEN`; None where it has none.
-        id: what names it; None where it is so short that it stays in its row.
+        id: the id of the value; None for a short value, which stays in its row.
         kind: the type of its serialized `data`.
     """
 
@@ -57,28 +57,28 @@ class StoredValue(NamedTuple):
         return cls(value, version, ValueId.of(kind, data) if len(data) > INLINE_BYTES else None, kind, data)
 
     def holds(self, value: Any, version: Version | None) -> bool:
-        """Whether it is this very object, and has not changed: a list that was added to has another version."""
+        """Whether it is the same object in the same version: a list that was appended to has another version."""
         return value is self.value and (self.version == WRITTEN or self.version == version is not None)
 
     def at(self, version: Version | None) -> "StoredValue":
-        """The same value as its channel holds it in a version."""
+        """The same value with another version of its channel."""
         return self._replace(version=version)
 
     @property
     def row(self) -> tuple[str, bytes]:
-        """The type and bytes that stand for it where it is used."""
+        """The type and bytes that represent it in a row: the data, or the id."""
         return (VALUE, self.id) if self.id else (self.kind, self.data)
 
 
 class CompactSerializer(JsonPlusSerializer):
-    """LangGraph's serializer with compression. It reads what was written without."""
+    """LangGraph's serializer with compression; it also reads uncompressed data."""
 
     def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
-        """Serialize and compress a value; a `StoredValue` has been serialized."""
+        """Serialize and compress a value; a `StoredValue` is serialized already."""
         return obj.row if isinstance(obj, StoredValue) else compressed(*self.plain(obj))
 
     def loads_typed(self, data: tuple[str, bytes]) -> Any:
-        """The value of what was serialized, compressed or not; the `ValueId` of what is kept elsewhere."""
+        """Deserialize a value, compressed or not; returns the `ValueId` for a value in the separate table."""
         kind, packed = data
         return ValueId(packed) if kind == VALUE else super().loads_typed(decompressed(kind, packed))
 
@@ -93,7 +93,7 @@ def stored_values(
     known: Mapping[str, StoredValue],
     serde: CompactSerializer,
 ) -> dict[str, StoredValue]:
-    """The values of a checkpoint's channels; what is as in the checkpoint before is not serialized again.
+    """The values of a checkpoint's channels; values unchanged since the previous checkpoint are not serialized again.
 
     Args:
         versions: of the channels.
@@ -108,7 +108,7 @@ def stored_values(
 
 
 def written_values(writes: Sequence[tuple[str, Any]], serde: CompactSerializer) -> list[tuple[str, StoredValue]]:
-    """What a task wrote, by channel."""
+    """The values that a task wrote, by channel."""
     return [(channel, StoredValue.of(value, serde, WRITTEN)) for channel, value in writes]
 
 
@@ -124,5 +124,5 @@ def compressed(kind: str, data: bytes) -> tuple[str, bytes]:
 
 
 def decompressed(kind: str, packed: bytes) -> tuple[str, bytes]:
-    """The type and bytes of a serialized value as they were before `compressed`."""
+    """Undo `compressed`: the original type and bytes of a serialized value."""
     return (kind.removesuffix(COMPRESSED), zlib.decompress(packed)) if kind.endswith(COMPRESSED) else (kind, packed)

@@ -1,4 +1,4 @@
-"""SQLite files that many runs and processes open at once."""
+"""Connections to SQLite files that many runs and processes open at once."""
 
 import os
 import shutil
@@ -19,18 +19,18 @@ BUSY_S: Final = 30.0
 
 
 def create_tables(path: Path, make: Callable[[sqlite3.Connection], object]) -> None:
-    """Make the file at `path` in WAL mode when there is none: it appears with all its tables or not at all.
+    """Create the file at `path` in WAL mode if it is missing: it appears with all its tables or not at all.
 
-    Making tables in place is not safe: of two openers of a new file one finds half of the other's tables, and switching
-    a file to WAL fails at once while another has it open.
+    Creating tables in place is not safe: of two processes that open a new file, one could find half of the other's
+    tables, and switching a file to WAL fails at once while another process has it open.
 
     Args:
         path: the SQLite file; its folder is made, too.
         make: makes the tables.
 
     Raises:
-        StorageError: it cannot be made there.
-        DamagedFileError: it is there, and has not one byte: whatever emptied it, we did not.
+        StorageError: the file cannot be created.
+        DamagedFileError: the file exists but is empty, which imagerag never causes.
     """
     with storage_errors(path, "cannot make"):
         if not path.exists():
@@ -44,28 +44,28 @@ def _make_whole(path: Path, make: Callable[[sqlite3.Connection], object]) -> Non
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".tmp-") as folder:
         fresh = Path(folder) / path.name
         with closing(sqlite3.connect(fresh)) as connection:
-            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # so that deleting can make the file smaller
+            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # lets deletions shrink the file
             connection.execute("PRAGMA journal_mode=WAL")
             make(connection)
             connection.commit()
         try:
             os.link(fresh, path)
         except FileExistsError:
-            pass  # another was first, with the same tables
-        except OSError:  # no hard links here; a rename may only replace tables that are empty still
+            pass  # another process was first, with the same tables
+        except OSError:  # no hard links here; a rename may only replace a file whose tables are still empty
             if not path.exists():
                 fresh.replace(path)
 
 
 class _Connection(sqlite3.Connection):
-    """A connection that other things can be tied to."""
+    """A connection that accepts further attributes and weak references."""
 
 
 def connect(path: Path, **options: Any) -> sqlite3.Connection:
-    """A connection to the file at `path`; for reading only, where it cannot be written.
+    """Connect to the file at `path`; read-only if it cannot be written.
 
-    SQLite wants to write even when it reads: the index of a WAL. In a folder that is read-only, or full, it is read as
-    it stands; changes that lie in its WAL still are read from a copy of both.
+    SQLite writes even when it reads: the index of the WAL. In a folder that is read-only or full, the file is opened as
+    immutable; changes that are still in its WAL are read from a copy of both.
 
     Raises:
         StorageError: it cannot be opened at all.
@@ -85,12 +85,12 @@ def connect(path: Path, **options: Any) -> sqlite3.Connection:
 
 
 def can_write(path: Path) -> bool:
-    """Whether a file, and what SQLite puts beside it, can be written, as far as one can see."""
+    """Whether a file and SQLite's companion files can be written, judged by their permissions."""
     return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK | os.X_OK)
 
 
 def _for_reading(path: Path, **options: Any) -> sqlite3.Connection:
-    with path.open("rb"):  # SQLite would say only that it was unable to
+    with path.open("rb"):  # SQLite's own message would not name the cause
         pass
     wal = companion_files(path)[0]
     if not (wal.exists() and wal.stat().st_size):
@@ -111,12 +111,12 @@ def _as_it_stands(path: Path, **options: Any) -> sqlite3.Connection:
 
 
 def shrink(path: Path) -> None:
-    """Give back the room of deleted rows. Where others use the file just now, or it is full, it is used again later."""
+    """Release the disk space of deleted rows; skipped if other processes use the file or the disk is full."""
     with suppress(sqlite3.OperationalError), closing(connect(path, timeout=1.0, isolation_level=None)) as connection:
         if connection.execute("PRAGMA auto_vacuum").fetchone() == (2,):
             connection.executescript("PRAGMA incremental_vacuum")  # `execute` stops after the first page
         elif 4 * _pragma(connection, "freelist_count") > _pragma(connection, "page_count"):
-            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # a file of an earlier version: written anew once
+            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # a file of an earlier version is rewritten once
             connection.execute("VACUUM")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
@@ -126,19 +126,19 @@ def _pragma(connection: sqlite3.Connection, name: str) -> int:
 
 
 def companion_files(path: Path) -> tuple[Path, Path]:
-    """What SQLite keeps beside a file while it is open: its WAL, and the index of that."""
+    """SQLite's companion files of an open database: the WAL and its index."""
     return path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")
 
 
 def check_locked(error: sqlite3.OperationalError, give_up: float) -> None:
-    """See that a statement may be tried again: another process holds the file, and there is time left.
+    """Check that a statement may be retried: the file is locked by another process, and time is left.
 
     Args:
-        give_up: the moment, of `time.monotonic`, until which it is tried.
+        give_up: deadline of the retries (`time.monotonic`).
 
     Raises:
         StorageError: the file stayed locked until then.
-        sqlite3.Error: it is something else.
+        sqlite3.Error: any other error.
     """
     if not any(word in str(error) for word in ("locked", "busy")):
         raise error

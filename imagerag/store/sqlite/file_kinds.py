@@ -1,4 +1,4 @@
-"""The kinds of SQLite files in a data directory: the tables of each, and which of their rows are whole."""
+"""The kinds of SQLite files in a data directory: the tables of each, and checks of their rows."""
 
 import functools
 import json
@@ -17,8 +17,8 @@ class FileKind:
 
     Attributes:
         make: makes its tables.
-        tables: those whose rows are salvaged, each with what says of a row whether it is whole.
-        drop: deletes rows that others which are lost belong to, and counts them.
+        tables: tables to salvage, each with a function that checks whether a row is intact.
+        drop: deletes rows that refer to lost rows, and counts them.
     """
 
     make: Callable[[sqlite3.Connection], object]
@@ -27,7 +27,7 @@ class FileKind:
 
 
 def kind_of(name: str) -> FileKind | None:
-    """What a file of a home is, by its name; None for one that is salvaged in no such way."""
+    """The kind of a file in a home, by its name; None for files that cannot be salvaged this way."""
     return {
         "runs.sqlite": FileKind(_make_checkpoints, _CHECKPOINT_TABLES, _drop_torn),
         "questions.sqlite": FileKind(_make_checkpoints, _CHECKPOINT_TABLES, _drop_torn),
@@ -68,7 +68,7 @@ def _is_value(row: Row) -> bool:
 
 
 def _drop_torn(connection: sqlite3.Connection) -> int:
-    """Delete the checkpoints and writes that name a value which is lost."""
+    """Delete the checkpoints and writes that refer to a lost value."""
     from imagerag.store.sqlite.checkpointer import VALUE_IDS
     from imagerag.store.sqlite.compact_serializer import VALUE
 

@@ -1,4 +1,4 @@
-"""LangGraph's SQLite store for many runs at once: its statements, in one thread, with group commit."""
+"""LangGraph's SQLite store for many concurrent runs: all statements in one thread, with group commit."""
 
 import sqlite3
 from collections.abc import Collection, Coroutine, Iterable, Iterator
@@ -13,10 +13,10 @@ from imagerag.store.sqlite.write_batcher import WriteBatcher
 
 
 class BatchedSqliteStore(SqliteStore):
-    """A store for asynchronous use; what is put is durable when `abatch` returns.
+    """A store for asynchronous use; writes are durable when `abatch` returns.
 
     Args:
-        unflushed: first parts of namespaces whose values need not outlive a power cut, only the process.
+        unflushed: first parts of namespaces whose values must survive a kill of the process but not a power cut.
     """
 
     def __init__(self, grouped: WriteBatcher, *, unflushed: Collection[str] = ()) -> None:
@@ -33,7 +33,7 @@ class BatchedSqliteStore(SqliteStore):
             yield cursor
 
     def abatch(self, ops: Iterable[Op]) -> Coroutine[Any, Any, list[Result]]:
-        """As `SqliteStore.batch`. What is awaited is the batcher's own coroutine."""
+        """As `SqliteStore.batch`. Returns the batcher's own coroutine."""
         asked = list(ops)
         puts = [op for op in asked if isinstance(op, PutOp)]
         if not puts:

@@ -1,8 +1,7 @@
-"""What the runs of one event loop share while any of them needs it: opened by the first, closed after the last.
+"""Resources shared by the runs of one event loop: opened by the first user, closed after the last.
 
-Connections belong to the loop they were opened in, and a program may have many loops, one after another or in several
-threads. Closing with the last user instead of at the program's end leaves no thread and no open file behind, whenever
-that end comes.
+Connections belong to the loop in which they were opened, and a program may have many loops, in succession or in several
+threads. Closing after the last user, and not at the program's end, leaves no thread and no open file behind.
 """
 
 import asyncio
@@ -25,10 +24,10 @@ class _Held(Generic[T]):
 
 
 class PerLoopResource(Generic[T]):
-    """One thing per event loop, for any number of users at once.
+    """One resource per event loop, for any number of concurrent users.
 
     Args:
-        open: makes the context manager that opens it, and closes it.
+        open: makes the context manager that opens and closes it.
     """
 
     def __init__(self, open: Callable[[], AbstractAsyncContextManager[T]]) -> None:
@@ -38,7 +37,7 @@ class PerLoopResource(Generic[T]):
 
     @asynccontextmanager
     async def use(self) -> AsyncIterator[T]:
-        """The thing, open for as long as the block lasts."""
+        """The resource, open for as long as the block lasts."""
         with self._lock:
             held = self._held.setdefault(asyncio.get_running_loop(), _Held())
         held.users += 1
@@ -58,7 +57,7 @@ class PerLoopResource(Generic[T]):
     @staticmethod
     async def _close(held: _Held[T]) -> None:
         async with held.gate:
-            # Whoever came while this waited keeps it open.
+            # A user that arrived during this wait keeps the resource open.
             if held.users or held.opened is None:
                 return
             opened, held.opened, held.value = held.opened, None, None

@@ -1,7 +1,7 @@
-"""What can still be read of a damaged SQLite file, put into a new one: table by table, row by row.
+"""Salvage of a damaged SQLite file: copy all readable rows into a new one, table by table.
 
-SQLite reads rows through trees of pages. A page that is damaged hides those behind it, and no others, so the rows are
-read from both ends, then each by its number, which the table's index often still knows.
+SQLite stores rows in trees of pages. A damaged page hides only the pages behind it, so the rows are read from both
+ends, then one by one by their row ids, which the table's index often still holds.
 """
 
 import shutil
@@ -29,9 +29,9 @@ class Salvaged:
     """Rows of a damaged file.
 
     Attributes:
-        saved: how many are in the new one.
-        lost: how many are known to have been there, and are not.
-        all_known: whether none was there that is not known of.
+        saved: number of rows in the new file.
+        lost: number of rows that are known to be lost.
+        all_known: whether all lost rows are known.
     """
 
     saved: int = 0
@@ -47,11 +47,11 @@ class Salvaged:
 
 
 def salvage(damaged: Path, fresh: Path) -> Salvaged:
-    """Make a file of what can be read in a damaged one, which stays as it is.
+    """Make a new file from the readable rows of a damaged one, which is not changed.
 
     Args:
         damaged: a SQLite file of a home, moved out of the way.
-        fresh: the file to make; it appears with all its rows, or, where none can be read, not at all.
+        fresh: the new file; it appears with all its rows, or not at all if none can be read.
 
     Raises:
         StorageError: it cannot be written.
@@ -79,7 +79,7 @@ def salvage(damaged: Path, fresh: Path) -> Salvaged:
 
 
 def _readable_copy(damaged: Path, folder: Path) -> Path:
-    """A copy as long as its header says: SQLite opens none that is shorter."""
+    """Copy the file, padded to the length in its header: SQLite refuses shorter files."""
     for file in (damaged, companion_files(damaged)[0]):
         if file.exists():
             shutil.copyfile(file, folder / file.name)
@@ -89,7 +89,7 @@ def _readable_copy(damaged: Path, folder: Path) -> Path:
         page, count = int.from_bytes(head[16:18], "big"), int.from_bytes(head[28:32], "big")
         size = (65_536 if page == 1 else page) * count
         if head.startswith(b"SQLite format 3\0") and copy.stat().st_size < size < LONGEST:
-            opened.truncate(size)  # with zeros, which take no room
+            opened.truncate(size)  # a sparse extension with zeros, without disk space
     return copy
 
 
@@ -109,7 +109,7 @@ def _copied(damaged: Path, into: sqlite3.Connection, table: str, is_whole: IsWho
             statement = f"INSERT OR IGNORE INTO {table} ({', '.join(kept)}) VALUES ({', '.join('?' * len(kept))})"
             for row in reader.rows():
                 seen += 1
-                with suppress(sqlite3.Error):  # a value that the table does not take
+                with suppress(sqlite3.Error):  # a value that the table rejects
                     if is_whole(row):
                         saved += into.execute(statement, [row[name] for name in kept]).rowcount
             return Salvaged(saved, seen - saved + len(reader.missing), reader.all_known)
@@ -118,12 +118,12 @@ def _copied(damaged: Path, into: sqlite3.Connection, table: str, is_whole: IsWho
 
 
 class _Reader:
-    """Reads the rows of a table that is damaged.
+    """Reads the rows of a damaged table.
 
     Attributes:
         columns: their names.
-        missing: numbers of rows that an index knows of, and that cannot be read.
-        all_known: whether the numbers of all rows are known.
+        missing: row ids that are in an index and cannot be read.
+        all_known: whether the ids of all rows are known.
     """
 
     def __init__(self, connection: sqlite3.Connection, table: str) -> None:
@@ -150,7 +150,7 @@ class _Reader:
             yield from self._between(select)
 
     def _new(self, query: str) -> Generator[Row, None, sqlite3.Error | None]:
-        """The rows of a query that were not read yet, up to the first that cannot be; None, if that is all of them."""
+        """The new rows of a query, up to the first unreadable one; then None, if the query could be read to its end."""
         try:
             for number, *values in self._connection.execute(query):
                 if number not in self._done:
@@ -161,7 +161,7 @@ class _Reader:
         return None
 
     def _indexed(self) -> tuple[set[int], bool]:
-        """The numbers of the rows as the indexes have them, and whether one of those could be read to its end."""
+        """The row ids in the indexes, and whether one index could be read to its end."""
         found: set[int] = set()
         for (name,) in self._indexes():
             for order in ("", "DESC"):
@@ -184,7 +184,7 @@ class _Reader:
         return []
 
     def _between(self, select: str) -> Iterator[Row]:
-        """Rows between those that were read: by ranges, halved where one cannot be read."""
+        """The rows between those read so far: by ranges, which are halved if they cannot be read."""
         numbers = sorted(self._done)
         ranges = [(a + 1, b - 1) for a, b in zip([0, *numbers], numbers, strict=False) if b - a > 1]
         tries = 0

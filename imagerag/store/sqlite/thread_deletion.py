@@ -27,15 +27,15 @@ WHERE thread_id = :thread AND checkpoint_id < (
 
 
 def delete_thread(connection: sqlite3.Connection, thread_id: str) -> None:
-    """Delete everything of a thread."""
+    """Delete all data of a thread."""
     for table in TABLES:
         connection.execute(f"DELETE FROM {table} WHERE thread_id = ?", (str(thread_id),))
 
 
 def delete_runs(connection: sqlite3.Connection, run_ids: Sequence[str]) -> set[str]:
-    """Delete the checkpoints of runs, as their metadata names them, and their writes; gives the threads they were in.
+    """Delete the checkpoints whose metadata names these runs, and their writes; returns their threads.
 
-    The values stay: other checkpoints of the thread may name them.
+    The values stay: other checkpoints of the thread may refer to them.
     """
     return _delete(connection, connection.execute(_OF_RUNS, (json.dumps([*run_ids]),)).fetchall())
 
@@ -46,7 +46,7 @@ def keep_latest(connection: sqlite3.Connection, thread_id: str) -> None:
 
 
 def copy_thread(connection: sqlite3.Connection, source: str, target: str) -> None:
-    """Copy everything of a thread to another one."""
+    """Copy all data of a thread to another one."""
     for table in TABLES:
         columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
         rest = ", ".join(name for name in columns if name != "thread_id")

@@ -1,8 +1,8 @@
-"""SQLite with group commit, in a thread of its own.
+"""SQLite with group commit, in a separate thread.
 
-A step of a run is kept before the next one begins, so every commit is flushed to the disk. Of many runs at once, those
-that wait while one commit is flushed share the next; and each crosses to the thread and back once, however many
-statements it takes.
+A step of a run is stored before the next one begins, so every commit is flushed to disk. Concurrent runs that wait
+while one commit is flushed share the next commit. Each job switches to the thread and back once, for any number of
+statements.
 """
 
 import asyncio
@@ -39,12 +39,13 @@ class _Job:
 class WriteBatcher:
     """One SQLite connection, for any number of coroutines, in any event loop.
 
-    Work is done in the order it is asked for. Work that is cancelled while it waits is done all the same.
+    Jobs run in the order of submission. A job that is cancelled while it waits still runs.
 
     Args:
         connection: without implicit transactions (`isolation_level=None`), and for use in another thread.
-        path: its file, for messages.
-        patience_s: how long work is tried again while another process holds the file, beyond SQLite's busy timeout.
+        path: the database file, for messages.
+        patience_s: time in seconds for which a job is retried while another process locks the file, beyond SQLite's
+            busy timeout.
     """
 
     def __init__(self, connection: sqlite3.Connection, path: Path = Path(), *, patience_s: float = 0.0) -> None:
@@ -55,17 +56,18 @@ class WriteBatcher:
         self._thread.start()
 
     def read(self, work: Callable[[], T]) -> Coroutine[Any, Any, T]:
-        """What `work` gives; it uses the connection, and changes nothing."""
+        """Run a read-only job on the connection and return its result."""
         return self._do(work, writes=False)
 
     def write(self, work: Callable[[], T], *, can_wait: bool = False, flushed: bool = True) -> Coroutine[Any, Any, T]:
-        """What `work` gives, once what it wrote is durable. It may be done twice, the first time being undone.
+        """Run a job and return its result once its writes are durable. It may run twice, with the first try rolled
+        back.
 
         Args:
-            work: uses the connection.
-            can_wait: other work is about to follow whose commit it is to share, instead of one of its own before.
-            flushed: it outlives a power cut; without, only the end of this process, whatever ends it, until the next
-                commit that is flushed takes it to the disk too.
+            work: the job, called with the connection.
+            can_wait: delay the commit, to share that of another job which follows soon.
+            flushed: the write survives a power cut; otherwise it survives only the end of this process, until the next
+                flushed commit writes it to disk too.
 
         Raises:
             StorageError: the disk is full or read-only, or another process kept the file locked for longer than
@@ -76,7 +78,7 @@ class WriteBatcher:
         return self._do(work, writes=True, can_wait=can_wait, flushed=flushed)
 
     async def close(self) -> None:
-        """Do what was asked for, close the connection and end the thread."""
+        """Finish all submitted jobs, close the connection and end the thread."""
         self._jobs.put(None)
         await asyncio.to_thread(self._thread.join)
 
@@ -104,12 +106,12 @@ class WriteBatcher:
             for job, result in zip(asked, self._together(asked), strict=True):
                 done[job.answer.get_loop()].append((job, result))
             for loop, theirs in done.items():
-                with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                with suppress(RuntimeError):  # the loop is closed, so no coroutine waits for the result
                     loop.call_soon_threadsafe(_deliver, theirs)
         self.connection.close()
 
     def _next(self) -> list[_Job | None]:
-        """All that is asked for by now; where all of it can wait, what follows it soon as well."""
+        """All submitted jobs; if all of them can wait, also those that follow soon."""
         jobs, job = [], self._jobs.get()
         until = time.monotonic() + PATIENCE_S
         with suppress(Empty):
@@ -122,9 +124,10 @@ class WriteBatcher:
         return jobs
 
     def _together(self, jobs: list[_Job]) -> list[Any]:
-        """Do them in one transaction; when one of them fails, each in its own. A failure stands for its result."""
+        """Run all jobs in one transaction. If one fails, run each in its own; the result of a failed job is its
+        exception."""
         unflushed = any(job.writes for job in jobs) and not any(job.writes and job.flushed for job in jobs)
-        if unflushed:  # the system has it at the commit, and no end of this process takes it back
+        if unflushed:  # after the commit the operating system holds the data, which survives the end of this process
             self.connection.execute("PRAGMA synchronous=NORMAL")
         try:
             return self._committed(jobs)
@@ -136,14 +139,14 @@ class WriteBatcher:
         try:
             if any(job.writes for job in jobs):
                 self.connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as error:  # another process keeps the file: they have waited for it together
+        except sqlite3.Error as error:  # another process locks the file: all jobs have waited together
             return [_Failed(error)] * len(jobs)
         try:
             results = [job.work() for job in jobs]
             if self.connection.in_transaction:
                 self.connection.execute("COMMIT")
         except BaseException as error:
-            with suppress(sqlite3.Error):  # of a full disk SQLite has rolled back itself
+            with suppress(sqlite3.Error):  # SQLite has rolled back itself when the disk is full
                 if self.connection.in_transaction:
                     self.connection.execute("ROLLBACK")
             return [_Failed(error)] if len(jobs) == 1 else [result for job in jobs for result in self._together([job])]
@@ -158,7 +161,7 @@ class _Failed:
 def _deliver(done: list[tuple[_Job, Any]]) -> None:
     for job, result in done:
         if job.answer.done():
-            continue  # whoever asked was cancelled
+            continue  # the caller was cancelled
         if isinstance(result, _Failed):
             job.answer.set_exception(result.error)
         else:
@@ -175,18 +178,18 @@ async def open_grouped(
 
     Args:
         path: the file.
-        make: makes its tables, when there is no such file.
+        make: creates the tables, if the file is missing.
         patience_s: see `WriteBatcher`.
 
     Raises:
-        StorageError: it can be neither opened nor made.
-        DamagedFileError: it is not what it was.
+        StorageError: the file can be neither opened nor created.
+        DamagedFileError: the file is damaged.
     """
     connection = await asyncio.to_thread(_opened, path, make)  # makes folders and files, which is not for an event loop
     grouped = WriteBatcher(connection, path, patience_s=BUSY_S)
     try:
-        # A file of an earlier version may not be in WAL mode yet. FULL: a step costs seconds and money, and an answer
-        # is paid for; with NORMAL a power cut could take back what was said to be kept.
+        # A file of an earlier version may not be in WAL mode yet. FULL: a step costs seconds and money, and responses
+        # are paid for; with NORMAL a power cut could undo a commit that was reported as durable.
         await grouped.read(lambda: connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL"))
         grouped.patience_s = patience_s
         yield grouped
