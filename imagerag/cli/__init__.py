@@ -45,13 +45,13 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
 
 @dataclass(frozen=True)
 class Globals:
-    """Options of every command: the data directory, where one was given."""
+    """Options of all commands: the data directory, if given."""
 
     home: str | None = None
 
 
 class Commands(click.Group):
-    """A group whose commands load late and whose errors are one line."""
+    """A group that imports commands on demand and prints errors on one line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The commands, in the order in which a newcomer meets them."""
@@ -68,7 +68,7 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that was asked for; one that there is not, with the name it was near."""
+        """Find the requested command; the error for an unknown one suggests a similar name."""
         from imagerag.formatting.messages import unknown
 
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
@@ -76,12 +76,12 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of commands, from the table alone."""
+        """Print the list of commands, without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, told) for name, (_, told) in COMMANDS.items()])
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, *rest: Any, **extra: Any) -> Any:
-        """Run a command line and leave with its exit code."""
+        """Run a command line and exit with its exit code."""
         from imagerag.cli.exit_codes import fail
 
         given = sys.argv[1:] if args is None else list(args)
@@ -117,7 +117,7 @@ def main(ctx: click.Context, home: str | None, env_file: str | None, debug: bool
         from imagerag.graphs.configuration.env_file import load_env_file
 
         load_env_file(env_file)
-    # Read when torch is loaded: threads that wait busily for each other take the processor from decoding.
+    # torch reads this on import: spinning threads would take the processor from decoding.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     ctx.obj = Globals(home)
     from imagerag.logging_setup import log_to_stderr

@@ -104,7 +104,7 @@ def ask_command(
     if options["thread"] is None:
         from imagerag.graphs.runs.records import new_run_id
 
-        options["thread"] = new_run_id()  # named here, so that a question that is stopped can be told of
+        options["thread"] = new_run_id()  # the id is chosen here, so that a stopped question can be named
 
     async def ask() -> AnswerRecord:
         known = text is None
@@ -132,7 +132,7 @@ def ask_command(
 
 
 def _stopped(rag: ImageRAG, thread: str, *, as_json: bool) -> int:
-    """Say how a question stands that was stopped with Ctrl-C, and what that may have cost."""
+    """Print the status and possible cost of a question that was stopped with Ctrl-C."""
     try:
         record = asyncio.run(rag.questions.get(thread))
     except ImageRAGError:
@@ -148,7 +148,7 @@ def _stopped(rag: ImageRAG, thread: str, *, as_json: bool) -> int:
 
 
 def answer_lines(record: AnswerRecord) -> Iterator[str]:
-    """An answer for people: what was said, by which images, and what else there is to know."""
+    """Text of an answer: the response, the cited images, and notes."""
     answered = record.outcome is AnswerOutcome.ANSWERED
     if record.baseline_answer is not None:
         styles = (bold if answered else str, dim)

@@ -141,7 +141,7 @@ def batch_command(
     try:
         asyncio.run(_follow(batch, quiet, bad))
     except ImageRAGError as error:
-        if not batch.stop_reason:  # it was not begun
+        if not batch.stop_reason:  # the run has not begun
             raise
         say(f"imagerag: {clean(with_options(str(error)))}", err=True)
         code = BUDGET if isinstance(error, BudgetExceededError) else TECHNICAL
@@ -156,7 +156,7 @@ def batch_command(
 
 
 async def _follow(batch: "BatchRunner", quiet: bool, bad: "list[BatchResult]") -> None:
-    """Run a batch, and collect the lines that failed or cannot be run."""
+    """Run a batch, and collect the input lines that failed or are invalid."""
     finished = 0
     async with aclosing(batch.run()) as results:
         async for result in results:
@@ -200,7 +200,7 @@ def _summary(batch: "BatchRunner", elapsed_s: float, code: int) -> "BatchSummary
 
 
 def _lines(batch: "BatchRunner", prompts: str, out: str, bad: "Sequence[BatchResult]") -> list[str]:
-    """The summary, for people."""
+    """The summary as text."""
     done = sum(batch.counts.values())
     before = f", {batch.previously_done:,} of them before" if batch.previously_done else ""
     rows = [[bold(f"{number:,}"), _word(outcome)] for outcome, number in batch.outcomes.most_common()]

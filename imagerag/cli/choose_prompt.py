@@ -1,4 +1,4 @@
-"""The prompt in a terminal that lets a person choose references."""
+"""Interactive choice of references in a terminal."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ from imagerag.store.images.blob_store import write_atomically
 
 
 def asker(rag: ImageRAG) -> Callable[[RunRecord], list[str]]:
-    """A function that asks the user for references and returns their ids."""
+    """Make a function that lets the user choose references and returns their ids."""
 
     def ask(record: RunRecord) -> list[str]:
         question = record.question or {}
@@ -51,7 +51,7 @@ def parse_choice(text: str) -> list[str]:
     """Parse `--select`: numbers or ids between commas, or `none`.
 
     Raises:
-        UsageError: it says nothing.
+        UsageError: the text is empty.
     """
     if text.strip().lower() == "none":
         return []

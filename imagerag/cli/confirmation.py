@@ -1,4 +1,4 @@
-"""Asking before something is done for good."""
+"""Confirmation of irreversible actions."""
 
 import sys
 
@@ -10,10 +10,10 @@ yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask for conf
 
 
 def require_terminal(command: str, *, as_json: bool) -> None:
-    """Refuse where there is nobody to ask.
+    """Raise an error where no user can confirm.
 
     Args:
-        command: what to type instead.
+        command: the command to type instead.
 
     Raises:
         UsageError: the output is for a program, or the input is no terminal.
@@ -23,7 +23,7 @@ def require_terminal(command: str, *, as_json: bool) -> None:
 
 
 def confirm(question: str, command: str, *, yes: bool, as_json: bool) -> None:
-    """Ask, unless `yes` says that there is no need to.
+    """Ask for confirmation, unless `yes` is set.
 
     Raises:
         UsageError: as `require_terminal`.

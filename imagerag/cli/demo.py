@@ -56,9 +56,9 @@ def demo_command(globals_: Globals, /, out: str, seed: int, escalate: bool, as_j
     folder = Path(out).expanduser()
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--out {out} is a file; the demo writes several into a folder")
-    if not is_record(folder / "run.json"):  # an earlier demo's files are written anew
+    if not is_record(folder / "run.json"):  # files of an earlier demo are overwritten
         all_fresh(folder / name for name in FILES)
-    # Everything named, so that no environment variable turns the demo into something else.
+    # Set every option, so that no environment variable changes the demo.
     rag = ImageRAG(preset="sketch", generator="sketch", judge="sketch", library="sketch", home=globals_.home)
     if not as_json:
         say_all(
@@ -107,7 +107,7 @@ async def _write(rag: ImageRAG, record: RunRecord, folder: Path) -> RunRecord:
 
 
 def next_steps(record: RunRecord, folder: Path) -> list[str]:
-    """The files that were written, and what to try now."""
+    """The written files, and commands to try next."""
     lines: list[str] = []
     if record.image:
         files = [
@@ -128,7 +128,7 @@ def next_steps(record: RunRecord, folder: Path) -> list[str]:
         tries.insert(2, ("imagerag demo --escalate", "what is done where nothing is found"))
         if record.outcome is not Outcome.ALIGNED:
             tries.insert(0, (f"imagerag demo --seed {_other_seed(record)}", "another arrangement"))
-    # A command stays on a line of its own, to be copied whole.
+    # Keep each command on its own line, so that it can be copied.
     return [*lines, "try next", *(line for command, told in tries for line in (f"  {command}", f"      {dim(told)}"))]
 
 

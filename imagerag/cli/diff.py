@@ -111,7 +111,7 @@ def _sides(a: RunSummary, b: RunSummary) -> list[str]:
 
 
 def _differences(listed: Sequence[Difference]) -> list[str]:
-    """A line each where both sides fit beside each other, else one below the other."""
+    """One line per difference if both sides fit beside each other, else one below the other."""
     rows = [(short(difference.what, 24), *pair(difference)) for difference in listed]
     wide = max((len(what) for what, *_ in rows), default=0)
     room = (columns() - wide - 9) // 2

@@ -1,4 +1,4 @@
-"""`imagerag doctor`: what is configured, and what answers."""
+"""`imagerag doctor`: configuration and reachability of backends."""
 
 import asyncio
 import shlex

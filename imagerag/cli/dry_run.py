@@ -1,4 +1,4 @@
-"""`imagerag generate --dry-run`: what a run can come to, before anything is spent."""
+"""`imagerag generate --dry-run`: upper bounds on the calls and cost of a run."""
 
 import asyncio
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def print_estimate(rag: ImageRAG, prompt: str, as_json: bool, **options: Any) -> int:
-    """Print what a run with these options can come to; the exit code is 0."""
+    """Print the estimate for a run with these options; returns exit code 0."""
     found = asyncio.run(rag.estimate(prompt, **options))
     if as_json:
         say_json(found.model_dump(mode="json", by_alias=True))

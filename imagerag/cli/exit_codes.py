@@ -1,4 +1,4 @@
-"""Errors as a user meets them: one line, one exit code."""
+"""Error messages and exit codes of the command line."""
 
 import json
 import os
@@ -25,9 +25,9 @@ _PARAMETER: Final = re.compile(rf"`(?:({_ALONE})|([a-z_]+)=([^`]*))`")
 
 
 def with_options(message: str) -> str:
-    """A message of the Python API with the command line's options in place of the parameters that it names.
+    """Replace the parameter names in a message of the Python API by command line options.
 
-    The API names a parameter in backticks, with or without a value: `library=NAME` is `--library NAME` here.
+    The API names a parameter in backticks, with or without a value: `library=NAME` becomes `--library NAME`.
     """
 
     def option(found: re.Match[str]) -> str:
@@ -39,12 +39,12 @@ def with_options(message: str) -> str:
 
 
 def exit_code(record: RunRecord) -> int:
-    """The exit code for how a run stands. One that waits for a choice has done what it was asked to: 0."""
+    """The exit code for the status of a run; 0 for a run that waits for a choice, as requested."""
     return OUTCOMES[record.outcome].exit_code if record.outcome else 0
 
 
 def fail(error: Exception, *, as_json: bool) -> int:
-    """Say on stderr what went wrong, on stdout too where a program listens, and give the exit code."""
+    """Print an error on stderr, with `--json` also on stdout, and return the exit code."""
     message, code = _explained(error)
     if as_json:
         from imagerag.schemas.commands import ErrorDocument
@@ -55,9 +55,9 @@ def fail(error: Exception, *, as_json: bool) -> int:
 
 
 def print_failure(message: str) -> None:
-    """A message on stderr, after the program's name; wrapped at words where a terminal shows it, a list as lines.
+    """Print a message on stderr after the program's name; in a terminal it is wrapped, with lists as lines.
 
-    Whoever sets COLUMNS shows it somewhere of that width, as they do with every other line.
+    The variable COLUMNS overrides the width, as for all output.
     """
     shown = f"imagerag: {message}".splitlines()
     shown_to_people = sys.stderr.isatty() or "COLUMNS" in os.environ
@@ -65,7 +65,8 @@ def print_failure(message: str) -> None:
 
 
 def wrapped(lines: Sequence[str], width: int) -> list[str]:
-    """Lines of at most `width` columns, broken between words; what goes on is indented. A command stays whole."""
+    """Lines of at most `width` columns, wrapped between words; continuation lines are indented. A command is not
+    split."""
     return [part for line in lines for part in _wrapped(line, width)]
 
 
@@ -99,7 +100,7 @@ def _explained(error: Exception) -> tuple[str, int]:
 
 
 def _meant(error: click.ClickException) -> str:
-    """The value of a choice that was probably meant; empty where none is near."""
+    """The valid choice most similar to a wrong value; empty where none is similar."""
     param = getattr(error, "param", None)
     written = re.match(r"'([^']*)' is not one of", error.message)
     if param is None or not isinstance(param.type, click.Choice) or not written:

@@ -29,7 +29,7 @@ READ_AT_MOST = 1_000_000
 
 
 def _only_one(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> str | None:
-    """The one value of an option; of two, none is the obvious one."""
+    """The value of an option that may be given only once."""
     if len(given) > 1:
         raise click.BadParameter(f"one image is edited at a time, not {len(given)}", context, option)
     return given[0] if given else None
@@ -131,16 +131,16 @@ def generate_command(
 
 
 def given_prompt(subject: str) -> tuple[str, str]:
-    """(name, file) of a subject; a file whose own name holds `=` can be written `=FILE`."""
+    """Parse a subject into (name, file); a file with `=` in its name can be written `=FILE`."""
     name, equals, file = subject.partition("=")
     return (name.strip(), file) if equals else ("", subject)
 
 
 def read_prompt() -> str:
-    """The prompt from stdin.
+    """Read the prompt from stdin.
 
     Raises:
-        UsageError: it is not text.
+        UsageError: stdin is not text.
     """
     data: bytes = sys.stdin.buffer.read(READ_AT_MOST)
     try:

@@ -113,7 +113,7 @@ def index_command(
 
 
 def _kept(progress: FileProgress, name: str) -> str:
-    """What an indexing that was stopped leaves, and how it goes on."""
+    """The state after indexing was stopped, and how to continue."""
     if not progress.done:
         return "nothing new is in the library yet; the same command begins again"
     return (
@@ -123,10 +123,10 @@ def _kept(progress: FileProgress, name: str) -> str:
 
 
 def chosen_library(rag: ImageRAG, flag: str | None) -> str:
-    """The library someone named. A preset's own one is never filled by accident.
+    """The library that the user named. A preset's own library is never used implicitly.
 
     Raises:
-        UsageError: nobody named one.
+        UsageError: no library is named.
     """
     name, preset = rag.settings.library, PRESETS[rag.settings.preset]
     if name is None or (flag is None and name == preset.get("library")):
@@ -152,7 +152,7 @@ async def _watch(rag: ImageRAG, name: str, paths: tuple[str, ...], show: Show, *
 
 
 def _watched(watching: Coroutine[Any, Any, None]) -> int:
-    """Watch until Ctrl-C, which is how it is meant to end."""
+    """Watch until Ctrl-C, the normal end."""
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(watching)
     say("stopped watching", err=True)
@@ -160,7 +160,7 @@ def _watched(watching: Coroutine[Any, Any, None]) -> int:
 
 
 async def _metadata(rag: ImageRAG, name: str) -> "LibraryMetadata | None":
-    """A library's metadata; None where a dry run found none."""
+    """A library's metadata; None where a dry run finds no library."""
     from imagerag.store.library.library_metadata import read_library_metadata
 
     try:
@@ -170,7 +170,7 @@ async def _metadata(rag: ImageRAG, name: str) -> "LibraryMetadata | None":
 
 
 def document(report: "IndexReport", name: str, library_metadata: "LibraryMetadata | None") -> "IndexDocument":
-    """The result of indexing, for programs."""
+    """The result of indexing as a JSON document."""
     from imagerag.schemas.libraries import IndexDocument, Level, Skipped
 
     threshold = library_metadata.threshold if library_metadata else None
@@ -202,7 +202,7 @@ def document(report: "IndexReport", name: str, library_metadata: "LibraryMetadat
 
 
 def report_lines(report: "IndexReport", name: str, library_metadata: "LibraryMetadata | None") -> list[str]:
-    """What indexing did, for people; after a dry run what it would do."""
+    """The report of indexing or of a dry run as text."""
     did = [
         f"{number:,} {word}"
         for number, word in (

@@ -10,7 +10,7 @@ from imagerag.reports.run_diff.text import pair
 
 
 def lineage_lines(record: RunRecord, parent: RunRecord | None) -> list[str]:
-    """A line each: the run it comes from, what is different, the references that were put in or ruled out by hand."""
+    """One line each for the parent run, the differences, and the references added or excluded by hand."""
     lines = []
     if record.parent_run is not None:
         gone = "" if parent else " (which is not here any more)"

@@ -23,14 +23,14 @@ def run_header(settings: Settings, source: str | None = None) -> str:
 
 
 def first_time(rag: ImageRAG) -> list[str]:
-    """A warning that the built-in library has to be made first, when it has."""
+    """A note that the built-in library has to be made first; empty when it exists."""
     if rag.settings.library != BUILT_IN_LIBRARY or BUILT_IN_LIBRARY in asyncio.run(rag.libraries.list()):
         return []
     return [dim("making the built-in library first (this once; it takes some seconds) …")]
 
 
 def step_line(event: RunEvent) -> list[str]:
-    """One line for each step that did something."""
+    """One line for a step with a visible result."""
     lines = [f"run {event.run_id}"] if event.kind == "started" else []
     if words := step_words(event):
         lines.append(f"  {dim(f'{labels.node(event.node):14}')}  {short(words, max(40, columns() - 18))}")
@@ -38,13 +38,13 @@ def step_line(event: RunEvent) -> list[str]:
 
 
 class VerboseRenderer:
-    """Tells every step with everything in it; searches that were told already are not told again."""
+    """Renders every step in full detail; searches that were shown already are not repeated."""
 
     def __init__(self) -> None:
         self._printed: set[tuple[int, str, str]] = set()
 
     def __call__(self, event: RunEvent) -> Iterator[str]:
-        """The lines for one event."""
+        """Render the lines of one event."""
         update = cast("dict[str, Any]", event.update)
         if event.node in ("generate", "regenerate") and update.get("attempts"):
             attempt = update["attempts"][-1]

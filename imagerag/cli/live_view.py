@@ -31,11 +31,11 @@ NARROW: Final = 60
 
 @dataclass
 class LiveView:
-    """Shows on stderr what events speak of. What it does not show is left to the lines that are told anyway.
+    """Shows the images of events on stderr. Events without images are shown by the normal progress lines.
 
     Attributes:
-        way: how the terminal shows images.
-        library: where references are, when not in the one of the settings.
+        way: image protocol of the terminal.
+        library: library of the references, if not that of the settings.
     """
 
     rag: ImageRAG
@@ -44,12 +44,12 @@ class LiveView:
 
     @classmethod
     def from_options(cls, rag: ImageRAG, live: str, *, library: str | None = None) -> "LiveView | None":
-        """A live view, where one was asked for and stderr can show it."""
+        """Make a live view, if one is requested and stderr can show it."""
         way: Way = way_of(sys.stderr) if live == "auto" else "none" if live == "off" else cast(Way, live)
         return None if way == "none" else cls(rag, way, library)
 
     async def show(self, event: RunEvent) -> bool:
-        """Show an event in images instead of in words; whether that was possible."""
+        """Show an event as images instead of text; returns whether that was possible."""
         update = cast("dict[str, Any]", event.update)
         if event.kind == "progress" and event.progress and event.progress.image:
             return await self._unfinished(event.progress)
@@ -58,7 +58,7 @@ class LiveView:
         return False
 
     async def add(self, event: RunEvent) -> None:
-        """Show what the words of an event spoke of: the references that were taken."""
+        """Show the images for the text of an event: the chosen references."""
         if event.kind == "step" and event.node in ("shortlist", "select"):
             await self._taken(cast("dict[str, Any]", event.update).get("chosen") or [])
 
@@ -94,10 +94,10 @@ class LiveView:
         return None
 
     async def _bytes(self, sha256: str) -> bytes:
-        """A run's own image, or the library's.
+        """The bytes of an image of the run or the library.
 
         Raises:
-            ImageRAGError: nowhere, or damaged.
+            ImageRAGError: the image is missing or damaged.
         """
         with suppress(ImageRAGError):
             return await self.rag.runs.image_bytes(sha256)

@@ -120,7 +120,7 @@ def mcp_command(globals_: Globals, /, **options: Any) -> int:
 
 
 def _token(given: str | None, file: str | None) -> str | None:
-    """The token, from wherever it was given; with a word where others can read it.
+    """The access token, from an option, a file or the environment; warns where others can read it.
 
     Raises:
         UsageError: it was given twice, or the file cannot be read or is empty.

@@ -1,4 +1,4 @@
-"""Flags that several commands share, and what may be written after them."""
+"""Options that several commands share, and parsers of their values."""
 
 import functools
 import math
@@ -50,7 +50,7 @@ assume_option = click.option(
 
 
 def sheet_option(function: Function) -> Function:
-    """`--sheet`, and the `--overwrite` that goes with it."""
+    """`--sheet` with its `--overwrite`."""
     sheet = click.option(
         "--sheet", callback=sheet_of, metavar="FILE", help="Also write a contact sheet (PNG) of the whole run."
     )
@@ -61,7 +61,7 @@ pass_globals = click.make_pass_decorator(Globals, ensure=True)
 
 
 def threshold_of(ctx: click.Context, param: click.Parameter, value: str | None) -> float | str | None:
-    """`auto`, `off`, or a cosine in [-1, 1]; None where nothing is given."""
+    """Parse a threshold: `auto`, `off`, or a cosine in [-1, 1]; None where nothing is given."""
     if value in ("auto", "off", None):
         return value
     try:
@@ -74,7 +74,7 @@ def threshold_of(ctx: click.Context, param: click.Parameter, value: str | None) 
 
 
 def moment_of(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
-    """A day, a time, or how long ago (`90min`, `12h`, `3d`); what has no zone is local."""
+    """Parse a date, a time, or an age (`90min`, `12h`, `3d`); a time without a zone is local."""
     if value is None:
         return None
     ago = re.fullmatch(r"(\d{1,6})\s*(min|h|d|w)", value.strip())
@@ -90,10 +90,10 @@ _MINUTES: Final = {"min": 1, "h": 60, "d": 60 * 24, "w": 60 * 24 * 7}
 
 
 def filter_of(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> "FilterInput | None":
-    """A filter in the filter language; several have to hold together, and an empty one overrides what is set.
+    """Parse filters; several are combined with AND, and an empty one overrides the configured filter.
 
     Raises:
-        FilterError: it cannot be read.
+        FilterError: a filter is invalid.
     """
     from imagerag.agent.types.filters import parse_filter
 
@@ -101,7 +101,7 @@ def filter_of(ctx: click.Context, param: click.Parameter, values: tuple[str, ...
 
 
 def together(*options: Decorator) -> Decorator:
-    """Options that go together, in the order in which the help lists them."""
+    """Combine options into one decorator, in the order of the help."""
 
     def decorate(function: Any) -> Any:
         return functools.reduce(lambda under, option: option(under), reversed(options), function)
@@ -140,8 +140,8 @@ def cost_options(of: str = "", *, checked: bool = False) -> Decorator:
     """`--max-calls`, `--max-cost-usd` and `--assume-cost-usd-per-call`.
 
     Args:
-        of: what they are limits of, for the help; one run where it is not said.
-        checked: refuse what is out of range here, where no run does so at once.
+        of: the limited unit for the help text; by default one run.
+        checked: validate ranges here, if no run does so at once.
     """
     return together(
         click.option(
@@ -180,7 +180,7 @@ def loop_options(*, defaults: bool = False) -> Decorator:
     """Options of the loop: judging and generating again.
 
     Args:
-        defaults: whether what is not given has a value: not where a line of a file, or the run before, may say it.
+        defaults: whether missing options get default values; not if a line of a file or an earlier run may set them.
     """
     return together(
         click.option(
@@ -210,7 +210,7 @@ def run_options(*, defaults: bool = False) -> Decorator:
     """Options of new runs: those of `loop_options`, and start, search and generation.
 
     Args:
-        defaults: whether what is not given has a value.
+        defaults: whether missing options get default values.
     """
     return together(
         click.option(

@@ -1,4 +1,4 @@
-"""The files a command is to write: refused at once, rather than when all is done and paid for."""
+"""Validation of output files before any work is done or paid for."""
 
 import os
 import tempfile
@@ -21,7 +21,7 @@ def _note_overwrite(ctx: click.Context, param: click.Parameter, value: bool) -> 
 overwrite_option = click.option(
     "--overwrite",
     is_flag=True,
-    is_eager=True,  # read before the options whose files it speaks of, whatever their order
+    is_eager=True,  # parsed before the options of these files, in any order
     expose_value=False,
     callback=_note_overwrite,
     help="Replace existing files.",
@@ -29,11 +29,10 @@ overwrite_option = click.option(
 
 
 def writable(file: Path) -> Path:
-    """The file, when it can be written.
+    """Check that a file can be written, and return it.
 
     Raises:
-        UsageError: it is a folder, or what is there may not be written; or the folder it would be in, or the first
-            above it, is not one to write to.
+        UsageError: it is a folder or a write-protected file, or its nearest existing parent is not a writable folder.
     """
     try:
         above = next(folder for folder in file.absolute().parents if folder.exists())
@@ -60,7 +59,7 @@ _LONGEST = 200
 
 
 def _try_to_write(folder: Path, file: Path) -> None:
-    """Make a file in a folder: what its mode says is not all there is to it."""
+    """Create a file in a folder as a test: permissions alone do not decide."""
     from imagerag.store.storage_errors import CAUSES
 
     try:
@@ -73,10 +72,10 @@ def _try_to_write(folder: Path, file: Path) -> None:
 
 
 def fresh(file: Path, *, overwrite: bool = False) -> Path:
-    """The file, when it can be written and nothing of anybody's is lost by it.
+    """Check that a file can be written without overwriting an existing one, and return it.
 
     Raises:
-        UsageError: as `writable`; or it is there already, and nobody said that it may be written over.
+        UsageError: as `writable`, or the file exists and `--overwrite` is not given.
     """
     writable(file)
     if file.exists() and not overwrite:
@@ -85,7 +84,7 @@ def fresh(file: Path, *, overwrite: bool = False) -> Path:
 
 
 def all_fresh(files: Iterable[Path]) -> None:
-    """Check that every one of several files can be written, and that nothing of anybody's is lost by it.
+    """Check that all of several files can be written without overwriting existing ones.
 
     Raises:
         UsageError: as `fresh`.
@@ -101,10 +100,10 @@ def allowed(ctx: click.Context) -> bool:
 
 
 def image_file_of(ctx: click.Context, param: click.Parameter, value: str | None) -> Path | None:
-    """`--out`: an image's file, its suffix given or not, or a folder to put it in.
+    """`--out`: an image file, with or without suffix, or a folder for it.
 
     Raises:
-        UsageError: a suffix that no image has, nowhere to write to, or a file that is there already.
+        UsageError: not a suffix of images, not writable, or the file exists already.
     """
     if not value:
         return None

@@ -19,10 +19,10 @@ class OutputOptions:
     """Output options of a command that makes a run.
 
     Attributes:
-        mode: what stdout is for.
+        mode: content of stdout.
         out: the image's file, or a folder for it.
         sheet: the contact sheet's file.
-        live: how images are shown in the terminal.
+        live: image protocol of the terminal.
         quiet: no progress on stderr.
     """
 
@@ -34,7 +34,7 @@ class OutputOptions:
 
 
 def _images_of(given: Mapping[str, Any]) -> list[str | None]:
-    """The files that a command reads its images from; a subject can have a name before its file."""
+    """The image files that a command reads; a subject may have a name before its file."""
     own = [*given.get("subjects", ()), *filter(None, [given.get("edit")])]
     subjects = [file for subject in own for file in (subject, subject.partition("=")[2])]
     return [given.get("mask"), given.get("initial_image"), *subjects]

@@ -158,7 +158,7 @@ def _document(rows: Iterable[tuple[str, PriceRow]], *, file: str | None = None) 
 
 
 def _cells(row: PriceRow, *, own: bool) -> list[str]:
-    """Rates, what is paid by the piece, and whether the row is the user's own."""
+    """The cells of a row: rates, price per image or call, and whether it is the user's own."""
     rates = [f"{value:g}" if value is not None else "" for value in (row.text_in, row.image_in, row.text_out)]
     drawn = f"{row.image_out:g}" if row.image_out is not None else ""
     each = [f"call {row.per_call:g}"] if row.per_call is not None else []

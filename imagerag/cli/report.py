@@ -65,10 +65,10 @@ def _one(rag: ImageRAG, run: str, file: Path | None, as_json: bool) -> int:
 
 
 def page_to_write(file: Path) -> Path:
-    """The file, when it can be written: a page that we wrote before is written anew without asking.
+    """Check that a page can be written, and return it; an earlier report is overwritten without asking.
 
     Raises:
-        UsageError: it cannot be, or it is something else.
+        UsageError: the file cannot be written, or is not a report.
     """
     ours = file.is_file() and is_report(file.read_bytes()[:2000])
     return fresh(file, overwrite=ours or allowed(click.get_current_context()))

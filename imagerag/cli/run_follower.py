@@ -1,4 +1,4 @@
-"""Following a run from the command line: progress while it goes, choices by hand, files and a summary at its end."""
+"""Follow a run from the command line: progress, choices by hand, then files and a summary."""
 
 import asyncio
 import contextlib
@@ -30,13 +30,13 @@ class RunOutputs:
     """Outputs of a run: stdout, progress, files and images.
 
     Attributes:
-        mode: what stdout carries.
-        render: gives the progress lines of an event.
-        progress: whether there is any.
+        mode: content of stdout.
+        render: returns the progress lines of an event.
+        progress: whether progress is shown.
         out: the image's file; by default one in the home's `images` folder, named by the run.
         sheet: the contact sheet's file.
-        ask: chooses among offered references, when someone is there to be asked.
-        live: shows the images among the progress lines, where the terminal can.
+        ask: lets the user choose among offered references; None without a user.
+        live: shows images among the progress lines, if the terminal can show them.
     """
 
     rag: ImageRAG
@@ -54,11 +54,11 @@ class RunOutputs:
     def from_options(
         cls, rag: ImageRAG, output: OutputOptions, *, library: str | None = None, choosing: bool = True
     ) -> "RunOutputs":
-        """The outputs that the command line names.
+        """Make the outputs from the command line options.
 
         Args:
-            library: where the references that are shown come from, when not the one of the settings.
-            choosing: whether someone who is there is asked to choose.
+            library: library of the shown references, if not that of the settings.
+            choosing: whether the user is asked to choose references.
         """
         return cls(
             rag,
@@ -72,10 +72,10 @@ class RunOutputs:
 
 
 def follow_run(delivery: RunOutputs, events: AsyncIterator[RunEvent], *, waiting: RunRecord | None = None) -> int:
-    """Follow a run to its end, deliver what it gave, and give the exit code. Ctrl-C cancels the run.
+    """Follow a run to its end, write its outputs, and return the exit code. Ctrl-C cancels the run.
 
     Args:
-        waiting: a run that waits for a choice already; with someone to be asked, that comes before all events.
+        waiting: a run that waits for a choice already; an interactive choice comes before all events.
     """
     asks = waiting is not None and waiting.status == "interrupted" and delivery.ask is not None
     try:
@@ -84,7 +84,7 @@ def follow_run(delivery: RunOutputs, events: AsyncIterator[RunEvent], *, waiting
         else:
             record = asyncio.run(_follow(delivery, events))
         while record.status == "interrupted" and delivery.ask is not None:
-            # Asked outside of the event loop: inside it Ctrl-C would not end the question.
+            # Ask outside of the event loop: inside it Ctrl-C would not end the question.
             chosen = delivery.ask(record)
             record = asyncio.run(_follow(delivery, delivery.rag.runs.stream_resume(record.run_id, choose=chosen)))
     except (KeyboardInterrupt, click.Abort, asyncio.CancelledError):
@@ -102,7 +102,7 @@ async def _follow(delivery: RunOutputs, events: AsyncIterator[RunEvent]) -> RunR
         async for event in events:
             delivery.run_id = event.run_id
             if delivery.mode == "events" or not _only_moves(event):
-                ticker.close()  # the line is drawn over: nothing else may be written while it is there
+                ticker.close()  # the progress line is overwritten: nothing else may be written while it is shown
             if event.warnings:
                 say_all(warning_lines(event.warnings), err=True)
             if event.record:
@@ -133,7 +133,7 @@ async def _show_progress(delivery: RunOutputs, ticker: ProgressLine, event: RunE
 
 
 def _print_event(event: RunEvent) -> None:
-    """Print an event. When nobody reads any more, the run is cancelled at its next step, properly."""
+    """Print an event. When the pipe is closed, the run is cancelled cleanly at its next step."""
     try:
         say_json(event.as_json(), indent=None)
     except BrokenPipeError:
@@ -157,7 +157,7 @@ async def write_outputs(delivery: RunOutputs, record: RunRecord) -> RunRecord:
         if delivery.sheet is not None:
             await write_file(delivery.sheet, await delivery.rag.runs.contact_sheet(record))
     except UsageError as error:
-        # The work is done and paid for: it is told as always, its image where the run keeps it.
+        # The work is done and paid for: print the result as usual, with the image's path in the home.
         delivery.undelivered = True
         say(f"imagerag: {error}", err=True)
         say(f"  the run itself is kept: imagerag show {record.run_id} --out FILE", err=True)
@@ -165,7 +165,7 @@ async def write_outputs(delivery: RunOutputs, record: RunRecord) -> RunRecord:
 
 
 def _stopped(delivery: RunOutputs) -> int:
-    """Say how a run that was stopped with Ctrl-C stands."""
+    """Print the status of a run that was stopped with Ctrl-C."""
     with contextlib.suppress(BrokenPipeError):
         if sys.stderr.isatty():
             say(err=True)  # the terminal has just shown ^C
@@ -192,5 +192,5 @@ def _print_status(delivery: RunOutputs) -> None:
 
 
 def _is_interactive() -> bool:
-    """Whether a question can be asked and read."""
+    """Whether the terminal is interactive."""
     return sys.stdin.isatty() and sys.stderr.isatty()

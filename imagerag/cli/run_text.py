@@ -89,7 +89,7 @@ def query_title(query: Query) -> str:
 
 
 def search_lines(search: Search) -> list[str]:
-    """A search: caption, threshold, every candidate with its similarity and what was decided about it, and why."""
+    """A search: caption, threshold, and every candidate with its similarity, decision and reason."""
     lines = []
     if search.query.by == "caption":
         lines += entry("caption", f"“{search.query.text}”", at=11)

@@ -113,10 +113,11 @@ def ago(moment: datetime) -> str:
 
 
 def _write_image(rag: ImageRAG, record: "RunRecord", out: Path) -> "RunRecord":
-    """Write a run's image to a file, which `image_file_of` has checked, or into a folder, where a file may be already.
+    """Write a run's image to a file that `image_file_of` has checked, or into a folder, which may hold that file
+    already.
 
     Raises:
-        UsageError: there is no image, or the file is there already.
+        UsageError: there is no image, or the file exists already.
     """
     from imagerag.files.export import export_path
     from imagerag.files.sidecar import sidecar_path
@@ -241,6 +242,6 @@ def resume_command(
 
 
 def run_name(rag: ImageRAG, run: str) -> str:
-    """The run someone speaks of: `last` is the one that was begun last."""
+    """Resolve the name of a run: `last` is the one that began last."""
     newest = asyncio.run(rag.runs.list(1)) if run == "last" else []
     return newest[0].run_id if newest else run

@@ -30,7 +30,7 @@ MOST_LISTED: Final = 20
 
 
 def size_of(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
-    """`2GB`, `500 MB`, `1.5g` or bytes, as a number of bytes; units are powers of ten."""
+    """Parse a size in bytes from `2GB`, `500 MB`, `1.5g` or a number of bytes; units are powers of ten."""
     if value is None:
         return None
     found = re.fullmatch(r"(\d{1,12}(?:\.\d{1,6})?)\s*([kmgt]?)b?", value.strip().lower())
@@ -104,10 +104,10 @@ def prune_command(
 
 
 class _SaveCommand(click.Command):
-    """`save`, which tells what a second argument was probably meant as."""
+    """`save`, whose error for a second argument suggests the option."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the arguments; the folder is an option's, not one of them."""
+        """Parse the arguments; the folder is an option, not an argument."""
         ctx.allow_extra_args = True
         rest = super().parse_args(ctx, args)
         if rest and not ctx.resilient_parsing:
@@ -142,8 +142,8 @@ def save_command(globals_: Globals, /, run: str, out: str | None, as_json: bool)
 
 
 def _confirm(preview: "Callable[[], RunsRemoved]", command: str, as_json: bool) -> None:
-    """Show what would go, and ask; where nobody can be asked, refuse."""
-    planned = preview()  # first: a run that there is not is told before anything is asked
+    """Show what would be deleted, and ask for confirmation; refuse without a terminal."""
+    planned = preview()  # first, so that an unknown run is reported before the question
     require_terminal(command, as_json=as_json)
     say_all(_lines(planned), err=True)
     if planned.runs:

@@ -100,7 +100,7 @@ def search_command(
                 opened.name,
             )
         if any(hit.threshold is not None for hit in hits):
-            return hits, None, opened.name  # each library's images bring their own
+            return hits, None, opened.name  # the images have the thresholds of their own libraries
         if image is not None:
             return hits, getattr(opened, "image_threshold", None), opened.name
         return hits, opened.threshold, opened.name
@@ -130,7 +130,7 @@ def document(
     texts: "Sequence[str]" = (),
     no_match: str = "",
 ) -> "SearchDocument":
-    """The result of a search, for programs; where the threshold is unknown, so is what is accepted."""
+    """The result of a search as a JSON document; without a threshold, acceptance is unknown."""
     from imagerag.schemas.libraries import SearchDocument
 
     return SearchDocument(
@@ -165,13 +165,13 @@ def _found(hit: "Hit", accepted: bool | None) -> "SearchResult":
 
 
 def accepted(hit: "Hit", threshold: float | None) -> bool:
-    """Whether a run would take it as a reference."""
+    """Whether a run would use the image as a reference."""
     limit = threshold if hit.threshold is None else hit.threshold
     return limit is None or hit.similarity >= limit
 
 
 def path_of(source: str) -> str | None:
-    """The file an image was indexed from, when that is its source and it is still there."""
+    """The file from which an image was indexed, if its source is a path and the file exists."""
     try:
         path = Path(source)
         return str(path) if path.is_absolute() and path.is_file() else None
@@ -180,7 +180,7 @@ def path_of(source: str) -> str | None:
 
 
 def result_lines(library: str, threshold: float | None, hits: "Sequence[Hit]", *, unknown: bool = False) -> list[str]:
-    """The results as a table, bars against the threshold."""
+    """The results as a table, with bars that mark the threshold."""
     own = {hit.library: hit.threshold for hit in hits if hit.threshold is not None}
     limits = own or ({} if threshold is None else {"": threshold})
     limit = threshold_words(limits, off="threshold between images not known" if unknown else "threshold off")

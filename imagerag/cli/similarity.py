@@ -64,7 +64,7 @@ def similarity_command(
 def document(
     image: str, texts: tuple[str, ...], found: list[float], threshold: float | None, encoder: str
 ) -> "SimilarityDocument":
-    """The measured similarities, for programs."""
+    """The measured similarities as a JSON document."""
     from imagerag.schemas.libraries import Compared, SimilarityDocument
 
     results = [

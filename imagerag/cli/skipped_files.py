@@ -1,4 +1,4 @@
-"""Lists of files that were left out and why, and the examples of a dry run, for people."""
+"""Text lists of skipped files with reasons, and of the examples of a dry run."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
@@ -19,7 +19,7 @@ _KINDS: Final = ("added", "changed", "moved", "updated", "removed", "missing", "
 
 
 def skipped_lines(skipped: Sequence[tuple[str, str]]) -> list[str]:
-    """Files by the reason why they were skipped; a reason is whole, and the formats that are read are named once."""
+    """Skipped files by reason; reasons are not truncated, and the supported formats are named once."""
     groups: dict[str, list[str]] = {}
     for path, reason in skipped[:SHOWN]:
         groups.setdefault(reason, []).append(path)
@@ -37,7 +37,7 @@ def skipped_lines(skipped: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def _one(path: str, reason: str) -> list[str]:
-    """A file and the reason beside it; below it where that is too long for the line."""
+    """A file with the reason beside it, or below it if the line is too long."""
     head, beside = tail(path, 44), clean(reason)
     if width(head) + width(beside) + 4 <= columns():
         return [f"  {head}  {dim(beside)}"]
@@ -45,10 +45,10 @@ def _one(path: str, reason: str) -> list[str]:
 
 
 def example_lines(report: "IndexReport") -> list[str]:
-    """The first files of each kind, as a dry run found them, and how many more there are."""
+    """The first files of each kind in a dry run, and the number of further ones."""
     lines: list[str] = []
     for kind in _KINDS:
-        word = "duplicate" if kind == "duplicates" else kind  # as the line of numbers says
+        word = "duplicate" if kind == "duplicates" else kind  # same names as in the line of counts
         if paths := report.examples.get(kind):
             lines += table([[dim(word), tail(path, 60)] for path in paths])
             more = getattr(report, kind) - len(paths)

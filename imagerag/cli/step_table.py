@@ -1,4 +1,4 @@
-"""A run as its steps, one line each, from the checkpoint history; and following one that another process makes."""
+"""Table of a run's steps from the checkpoint history, also for a run that another process makes."""
 
 import asyncio
 import contextlib
@@ -27,10 +27,10 @@ ENOUGH: Final = 28
 
 
 def step_lines(steps: "Sequence[Step]") -> list[str]:
-    """The steps under one another: what each did, its try and what was turned for it, score, time and cost.
+    """One line per step: action, number of the try and varied parameter, score, time and cost.
 
-    Each is one line. Where little room is left for what a step did, costs that are all 0 and then the times are left
-    out: the summary has the sum of both.
+    If little width is left for the action, the costs (if all are 0) and then the times are left out: the summary has
+    the sum of both.
     """
     rows = [[*LABELS], *(_row(step) for step in steps)]
     free = all(step.cost_usd == 0 for step in steps if step.calls)
@@ -99,7 +99,7 @@ async def watch(rag: "ImageRAG", run_id: str) -> None:
 
 
 def at_work(rag: "ImageRAG", run_id: str) -> bool:
-    """Whether some process makes the run right now."""
+    """Whether a process makes the run right now."""
     from imagerag.store.file_lock import is_locked
 
     return is_locked(rag.dependencies.home.lock(run_id))

@@ -1,4 +1,4 @@
-"""`imagerag trust`: let a settings file of a folder count, or let data name an encoder, a model or an address."""
+"""`imagerag trust`: allow the settings file of a folder, or allow data to name an encoder, a model or an address."""
 
 from pathlib import Path
 
@@ -48,7 +48,7 @@ def trust_command(file: str | None, spec: str | None, as_json: bool) -> int:
 
 
 def _checked(spec: str) -> str:
-    """The text of a spec, without anything secret in it."""
+    """Validate a spec, and return it without secrets."""
     from imagerag.agent.url_redaction import public
     from imagerag.tools.spec import BackendSpec
 

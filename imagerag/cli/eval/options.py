@@ -32,7 +32,7 @@ def case_options(seed: str) -> Decorator:
     """Options for the cases of a suite, and for their concurrency.
 
     Args:
-        seed: what `--seed` decides, for its help.
+        seed: help text on what `--seed` decides.
     """
     return together(
         click.option("--allow-outside", is_flag=True, help="Allow SUITE to name files anywhere on this machine."),

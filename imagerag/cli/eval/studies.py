@@ -46,7 +46,7 @@ def human_study_command(
 
     path = Path(folder).expanduser()
     names = pairs_form.STUDY if form == "pairs" else absolute.STUDY
-    all_fresh(path / name for name in names)  # answers to an earlier study are read with its key
+    all_fresh(path / name for name in names)  # the answers to an earlier study need its key
     plan, results = Plan.read(path), list(read_results(path / RESULTS))
     shown: Any = asyncio.run(_real(globals_, path)) if real else {}
     chosen: Any = {"real": shown, "limit": pairs, "seed": seed}

@@ -79,7 +79,7 @@ COMMANDS: Final = (dedupe_command,)
 
 
 def duplicate_lines(name: str, found: "Duplicates") -> list[str]:
-    """The groups, for people."""
+    """The groups as text."""
     said = "measured" if found.measured else "given"
     others = sum(len(group.others) for group in found.groups)
     message = f"{count(len(found.groups), 'group')} of similar images, {others:,} beside the kept ones"

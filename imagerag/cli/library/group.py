@@ -93,7 +93,7 @@ Described = tuple[str, int | None, "LibraryMetadata | None", str]
 
 
 async def _described_all(rag: ImageRAG) -> list[Described]:
-    """Every library; a damaged one does not hide the others."""
+    """Describe every library; a damaged one does not hide the others."""
     found: list[Described] = []
     for name in await rag.libraries.list():
         try:
@@ -110,13 +110,13 @@ async def _described(rag: ImageRAG, name: str) -> "tuple[int, LibraryMetadata]":
     from imagerag.store.library.names import is_snapshot
 
     if not is_snapshot(name) and name not in await rag.libraries.list():
-        await rag.libraries.open(name)  # the built-in one is made when it is first asked for
+        await rag.libraries.open(name)  # the built-in library is made on first use
     table = await asyncio.to_thread(open_table, rag.dependencies.home, name)
     return await asyncio.to_thread(table.count_rows), library_metadata_of(table, name)
 
 
 def _tags_of(rag: ImageRAG, name: str) -> list[str]:
-    """The tags of a library's snapshots, by the name that it has now."""
+    """The tags of a library's snapshots, by its current name."""
     from imagerag.store.library.database import folder_of
     from imagerag.store.library.names import snapshot_tags
 
@@ -124,7 +124,7 @@ def _tags_of(rag: ImageRAG, name: str) -> list[str]:
 
 
 def _tags(rag: ImageRAG, name: str) -> list[str]:
-    """The tags of a library's snapshots; none of a snapshot, or of a library that is not there yet."""
+    """The tags of a library's snapshots; empty for a snapshot or a library that does not exist yet."""
     from imagerag.store.library.database import snapshot_names
 
     try:
@@ -179,7 +179,7 @@ def library_metadata_lines(library_metadata: "LibraryMetadata", name: str) -> li
 
 
 def _between(library_metadata: "LibraryMetadata", name: str) -> str:
-    """The threshold between two images, in words."""
+    """The threshold between two images as text."""
     found = library_metadata.image_threshold
     if found is None:
         return f"between images: not measured yet: imagerag library calibrate {name}"
@@ -192,7 +192,7 @@ def _between(library_metadata: "LibraryMetadata", name: str) -> str:
 
 
 def threshold_lines(threshold: "Threshold") -> list[str]:
-    """The threshold as a cosine and as a percentile, and what it was measured with."""
+    """The threshold as a cosine and as a percentile, with the data of its calibration."""
     return table(_threshold_rows(threshold))
 
 

@@ -24,7 +24,7 @@ Action = Literal["add", "remove", "update"]
 
 
 def pairs_of(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> "dict[str, Scalar]":
-    """`KEY=VALUE`, several times; everything after the first `=` is the value."""
+    """Parse repeated `KEY=VALUE`; everything after the first `=` is the value."""
     from imagerag.store.library.maintenance.changes import scalar_of
 
     pairs = {}
@@ -37,10 +37,10 @@ def pairs_of(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
 
 
 def change_options(of: str) -> Decorator:
-    """The options that say something of images.
+    """The options for metadata of images.
 
     Args:
-        of: whose title and so on, for the help.
+        of: the images described, for the help text.
     """
     return together(
         click.option("--title", metavar="TEXT", help=f"Title of {of}."),
@@ -230,7 +230,7 @@ async def _preview(
 
 
 async def _no_match(rag: ImageRAG, *, filter: Any, tags: Sequence[str] = (), licences: Sequence[str] = ()) -> list[str]:
-    """Why a filter leaves no image, as a search says it; nothing where it leaves some."""
+    """Explain why a filter matches no image, as a search does; empty where it matches some."""
     from imagerag.agent.ports import Filter
     from imagerag.agent.retrieval.search_queries import explain_filter
     from imagerag.agent.types.filters import parse_filter
@@ -246,14 +246,14 @@ def _done(name: str, what: str, number: int, dry_run: bool) -> str:
 
 
 def listed(rows: "Sequence[ImageRecord]") -> "list[ListedImage]":
-    """What is told of images to programs."""
+    """The JSON data of images."""
     from imagerag.schemas.libraries import ListedImage
 
     return [ListedImage(id=row.id, title=row.title, caption=row.caption, path=image_path(row)) for row in rows]
 
 
 def say_document(name: str, action: Action, images: "list[ListedImage]", *, dry_run: bool = False) -> None:
-    """Print which images it was, or would be, for programs."""
+    """Print the affected images, or those that would be affected, as JSON."""
     from imagerag.schemas.libraries import ImagesDocument
 
     say_json(ImagesDocument(library=name, action=action, dry_run=dry_run, images=images).as_json())

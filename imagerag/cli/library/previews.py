@@ -1,4 +1,4 @@
-"""Previews of a library's images in a terminal: with thumbnails where it can show them, as a table elsewhere."""
+"""Previews of a library's images: thumbnails in terminals that can show them, else a table."""
 
 import sys
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ BOX: Final = (16, 4)
 
 
 async def show_images(rag: ImageRAG, name: str, rows: "Sequence[ImageRecord]") -> None:
-    """Show some of the images, as images where the terminal can, on stderr."""
+    """Show some of the images on stderr, as thumbnails if the terminal can show them."""
     from imagerag.cli.terminal.images import way_of
 
     way = way_of(sys.stderr)
@@ -52,7 +52,7 @@ async def _thumbnail(library: "Library", row: "ImageRecord", way: Any) -> str:
 
 
 def example_lines(rows: "Sequence[ImageRecord]") -> list[str]:
-    """Some of the images as a table, and how many more there are."""
+    """Some of the images as a table, and the number of further ones."""
     cells = [
         [
             dim(row.id[:12]),
@@ -70,7 +70,7 @@ def _more(rows: "Sequence[ImageRecord]") -> list[str]:
 
 
 def image_path(row: "ImageRecord") -> str:
-    """Where an image is, as a terminal may show it."""
+    """The path of an image, escaped for a terminal."""
     from imagerag.store.library.maintenance.image_selection import path_of
 
     return clean(path_of(row))

@@ -111,7 +111,7 @@ COMMANDS: Final = (snapshot_command,)
 
 
 def _tagged(rag: ImageRAG, tag: str) -> "list[Snapshot]":
-    """The snapshot of a tag; none where there is none, which the command itself says."""
+    """The snapshot with a tag; None where there is none, for which the command raises the error."""
     return [one for one in asyncio.run(rag.libraries.snapshots.list()) if one.tag == tag]
 
 

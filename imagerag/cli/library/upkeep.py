@@ -105,7 +105,7 @@ def export_command(
 
 
 def _format_of(out: str) -> Literal["parquet", "folder"]:
-    """What is written under a name; one that is that of another file is refused."""
+    """The export format for a file name; names of other file types are refused."""
     suffix = Path(out).suffix.lower()
     if suffix in (".parquet", ".pq"):
         return "parquet"
@@ -186,7 +186,7 @@ def disk_text(disk: "DiskUse") -> str:
 
 
 def statistics_lines(found: "LibraryStatistics") -> list[str]:
-    """What a library holds, for people."""
+    """The statistics of a library as text."""
     rows = [
         ["texts", f"{found.captions:,} captions, {found.titles:,} titles, {found.tagged:,} with tags"],
         ["files", f"{found.linked:,} linked, {found.copied:,} copied, {found.several_files:,} with several files"],
@@ -204,7 +204,7 @@ def statistics_lines(found: "LibraryStatistics") -> list[str]:
 
 
 def common(counts: Mapping[str, int]) -> str:
-    """The most common values with their numbers; nothing where none is known."""
+    """The most common values with their counts; empty where none is known."""
     if not any(counts):
         return ""
     parts = [f"{clean(short(value, 40)) or 'unknown'} {number:,}" for value, number in list(counts.items())[:LISTED]]
@@ -220,7 +220,7 @@ def _sizes(found: "LibraryStatistics") -> str:
 
 
 def _megapixels(number: float) -> str:
-    """With two digits, and never as a power of ten."""
+    """Megapixels with two digits, never in exponent notation."""
     return f"{float(f'{number:.2g}'):g}" if number >= 0.01 else "0.01"
 
 
@@ -253,7 +253,7 @@ def _caption_rows(found: "LibraryStatistics") -> list[list[str]]:
 
 
 def verification_lines(name: str, found: "Verification", *, repair: bool) -> list[str]:
-    """What was compared, and what is wrong, for people."""
+    """The result of a verification as text."""
     read = f"{count(found.images, 'image')}, {count(found.files, 'file')}, {count(found.copies, 'copy', 'copies')}"
     head = f"library {bold(name)}: {read} compared"
     if not found.problems:

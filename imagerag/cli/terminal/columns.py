@@ -1,4 +1,4 @@
-"""Two texts beside each other in a terminal, each in a column of its own."""
+"""Two texts side by side in a terminal, in two columns."""
 
 from collections.abc import Callable, Iterator
 from itertools import zip_longest

@@ -1,4 +1,4 @@
-"""Tables that are wider than the terminal, folded by rich. It is imported only where one has to be drawn."""
+"""Tables wider than the terminal, folded by rich; imported only when one is drawn."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -24,12 +24,12 @@ def folded(
     fold: int | None,
     indent: int,
 ) -> list[str]:
-    """Columns beside each other, the widest of them folded between words so that the lines fit `room` columns.
+    """A table whose widest columns are folded between words so that the lines fit `room` columns.
 
     Args:
-        cells: the cells of each column, styled or not. They are no markup: what stands in brackets stays as it is.
-        right: columns of numbers, of which only a heading is folded.
-        whole: columns of which no word is cut.
+        cells: the cells of each column, styled or not. They are not parsed as markup: text in brackets stays as it is.
+        right: columns of numbers, whose cells are never folded.
+        whole: columns in which no word is split.
         fold: the only column that is folded.
     """
     drawn, needed = Table.grid(padding=(0, 2, 0, 0)), 2 * (len(cells) - 1)
@@ -43,8 +43,8 @@ def folded(
         needed += least
     for row in zip(*cells.values(), strict=True):
         drawn.add_row(*map(Text.from_ansi, row))
-    # Always with styles: whoever prints the lines takes them off where they are not wanted.
-    # Where there is no room for all columns rich leaves some out: then lines are wider, and the terminal breaks them.
+    # Always with styles: the caller removes them where they are not wanted. rich drops columns that do not fit: then
+    # use wider lines, which the terminal breaks.
     room = max(room, needed)
     console = Console(width=room, force_terminal=True, color_system="standard", legacy_windows=False, _environ={})
     with console.capture() as captured:

@@ -1,6 +1,6 @@
-"""Small images in a terminal: by its own graphics where it has them, else in half blocks of colour, else none.
+"""Small images in a terminal: by its graphics protocol, else as coloured half blocks, else none.
 
-Own code, not `rich`: that draws no images.
+Own code, as `rich` draws no images.
 """
 
 import base64
@@ -34,7 +34,7 @@ def way_of(stream: TextIO, environment: Mapping[str, str] = os.environ) -> Way:
         "▀".encode(stream.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):
         return "none"
-    nested = "TMUX" in environment or term.startswith(("tmux", "screen"))  # swallows graphics, shows colours
+    nested = "TMUX" in environment or term.startswith(("tmux", "screen"))  # drops graphics, but shows colours
     if not nested and (term in _KITTY or "KITTY_WINDOW_ID" in environment):
         return "kitty"
     if not nested and environment.get("TERM_PROGRAM") in _ITERM:
@@ -63,7 +63,7 @@ class Thumbnail:
         """Fit an encoded image into a box of cells, a cell being twice as high as wide.
 
         Raises:
-            UsageError: no image that can be read.
+            UsageError: the image cannot be read.
         """
         from PIL import Image
 
@@ -80,7 +80,7 @@ class Thumbnail:
         return cls(way, small, wide, high)
 
     def beside(self, lines: Sequence[str], *, gap: int = 2) -> str:
-        """The image with lines of text to its right, as what is written to the terminal (it ends in a newline)."""
+        """The terminal output for the image with lines of text to its right (ends in a newline)."""
         if self.way in ("kitty", "iterm"):
             return self._beside_graphics(lines, gap)
         indent, rows = " " * gap, list(self._blocks())
@@ -91,7 +91,8 @@ class Thumbnail:
         return "\n".join(joined) + "\n"
 
     def _beside_graphics(self, lines: Sequence[str], gap: int) -> str:
-        """Room is made first, by newlines: a terminal that scrolls while it shows an image puts the text elsewhere."""
+        """Reserve space with newlines first: a terminal that scrolls while it shows an image would misplace the
+        text."""
         high = max(self.rows, len(lines))
         graphics = self._kitty() if self.way == "kitty" else self._iterm()
         text = "".join(f"\x1b[{self.cols + 2 * gap}C{line}\n" if line else "\n" for line in lines)

@@ -30,13 +30,13 @@ dim: Final = partial(click.style, dim=True)
 
 
 def say(text: str = "", *, err: bool = False) -> None:
-    """Print a line, in whatever the stream can show."""
+    """Print a line, replacing characters that the stream cannot show."""
     stream = sys.stderr if err else sys.stdout
     click.echo(printable(text, getattr(stream, "encoding", None) or "utf-8"), err=err)
 
 
 def say_all(lines: Iterable[str], *, err: bool = False) -> None:
-    """Print lines, all at once: one by one, each is flushed."""
+    """Print lines in one write: single prints would flush each line."""
     if printed := list(lines):
         say("\n".join(printed), err=err)
 
@@ -48,10 +48,10 @@ def warning_lines(warnings: Iterable[str]) -> list[str]:
 
 
 def hanging(text: str, room: int, *, indent: int, head: str = "") -> list[str]:
-    """A text in lines of at most `room` columns, the second and all after it indented; no word is cut.
+    """Wrap a text to `room` columns with a hanging indent; no word is split.
 
     Args:
-        head: stands before the text, with its style.
+        head: styled text before the first line.
     """
     first, *rest = wrapped(text, room - width(head), whole=True)
     below = wrapped(" ".join(rest), room - indent, whole=True) if rest else []
@@ -59,7 +59,7 @@ def hanging(text: str, room: int, *, indent: int, head: str = "") -> list[str]:
 
 
 def entry(label: str, text: str, *, at: int = 12) -> list[str]:
-    """A label and what stands under it, from column `at` on; a command in it stays whole, on a line of its own."""
+    """A label with text that starts at column `at`; a command in the text stays on its own line."""
     head = f"  {dim(label)}{' ' * (at - width(label))}"
     said, mark, command = text.partition("imagerag ")
     if width(head) + width(text) <= columns() or not mark:
@@ -70,10 +70,10 @@ def entry(label: str, text: str, *, at: int = 12) -> list[str]:
 
 
 def wrapped(text: str, room: int, *, whole: bool = False) -> list[str]:
-    """Clean text in lines of at most `room` columns; letters that are two columns wide count as two.
+    """Wrap clean text to `room` columns; wide characters count as two columns.
 
     Args:
-        whole: a word that is longer than a line stays in one piece, as a path or a command has to.
+        whole: do not split a word that is longer than a line, such as a path or a command.
     """
     text, lines, line = clean(text), [], ""
     if width(text) <= room:
@@ -89,7 +89,7 @@ def wrapped(text: str, room: int, *, whole: bool = False) -> list[str]:
 
 
 def _chopped(word: str, room: int) -> list[str]:
-    """A word in parts that fit a line; languages without spaces have no other."""
+    """Split a word into parts that fit a line, as needed for languages without spaces."""
     from rich.cells import chop_cells
 
     return chop_cells(word, room)
@@ -111,7 +111,7 @@ def say_json(document: Any, *, indent: int | None = 2) -> None:
 
 
 def printable(text: str, encoding: str) -> str:
-    """`text` with nothing in it that `encoding` cannot say."""
+    """`text` without characters that `encoding` cannot represent."""
     try:
         text.encode(encoding)
     except UnicodeEncodeError:
@@ -130,11 +130,11 @@ def short(text: str, limit: int) -> str:
         return text
     from rich.cells import set_cell_size
 
-    return set_cell_size(text[: 4 * limit], limit - 1).rstrip() + "…"  # of a long prompt only the beginning is measured
+    return set_cell_size(text[: 4 * limit], limit - 1).rstrip() + "…"  # measure only the beginning of a long prompt
 
 
 def tail(path: str, limit: int) -> str:
-    """The end of a path, which tells more than its beginning, in at most `limit` columns."""
+    """The end of a path, its most informative part, in at most `limit` columns."""
     path = clean(path)
     while width(path) > limit:
         path = "…" + path[2:]
@@ -142,7 +142,7 @@ def tail(path: str, limit: int) -> str:
 
 
 def columns() -> int:
-    """Width of the terminal; 100 where there is none, 120 at most."""
+    """Width of the terminal in columns; 100 without a terminal, at most 120."""
     return min(shutil.get_terminal_size((100, 24)).columns, 120)
 
 
@@ -159,8 +159,8 @@ def table(
 
     Args:
         right: columns that are aligned to the right.
-        cut: the column of which each cell is cut to what the others leave, so that a row stays a line.
-        whole: columns of which no word is cut, as of paths and commands; other cells are folded where they must be.
+        cut: the column whose cells are truncated to the remaining width, so that a row stays on one line.
+        whole: columns in which no word is split, such as paths and commands; other cells are folded if necessary.
         fold: the only column that is folded.
     """
     used = [i for i in range(max(map(len, rows), default=0)) if any(row[i] for row in rows)]
@@ -174,7 +174,7 @@ def table(
         cells[cut], widest[cut] = [_cut(cell, left) for cell in cells[cut]], min(left, widest[cut])
     if sum(widest.values()) > room:
         from imagerag.cli.terminal.folded_table import (
-            folded,  # not above: rich takes 45 ms, and a search draws no such table
+            folded,  # imported here: rich takes 45 ms, and a search draws no such table
         )
 
         return folded(cells, columns() - indent, right=right, whole=whole, fold=fold, indent=indent)
@@ -195,7 +195,7 @@ def _aligned(cells: Sequence[str], most: int, *, right: bool) -> list[str]:
 
 
 def scale(values: Iterable[float]) -> float:
-    """End of the bars: 1, or 0.5 for encoders whose cosines between text and images stay low."""
+    """Upper end of the bars: 1, or 0.5 for encoders with low cosines between texts and images."""
     return 1.0 if max(values, default=0.0) > 0.5 else 0.5
 
 

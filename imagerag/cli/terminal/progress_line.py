@@ -17,28 +17,28 @@ if TYPE_CHECKING:
 
 
 def can_redraw() -> bool:
-    """Whether stderr is a terminal on which a line can be drawn over."""
+    """Whether stderr is a terminal on which a line can be overwritten."""
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
 class StatusLine:
-    """A line on stderr with a sign that it is alive; nothing where no line can be drawn over.
+    """A status line with a spinner on stderr; nothing where lines cannot be overwritten.
 
-    It has to be closed before anything else is written, and in the end: until then it hides the cursor.
+    It has to be closed before any other output and at the end, as it hides the cursor.
     """
 
     def __init__(self) -> None:
         self._status: Status | None = None
 
     def show(self, text: str) -> None:
-        """Show a text, instead of what was shown before."""
+        """Show a text in place of the earlier one."""
         if not can_redraw():
             return
         from rich.console import Console
         from rich.status import Status
         from rich.text import Text
 
-        line = Text.from_ansi(printable(text, sys.stderr.encoding or "utf-8"))  # brackets in it are no markup
+        line = Text.from_ansi(printable(text, sys.stderr.encoding or "utf-8"))  # brackets in the text are not markup
         if self._status is None:
             self._status = Status(line, console=Console(stderr=True), spinner="line", spinner_style="cyan")
             self._status.start()
@@ -46,7 +46,7 @@ class StatusLine:
             self._status.update(line)
 
     def close(self) -> None:
-        """Take the line away; `show` draws it again."""
+        """Remove the line; `show` draws it again."""
         if self._status is not None:
             self._status.stop()
             self._status = None
@@ -54,17 +54,17 @@ class StatusLine:
 
 @dataclass
 class ProgressLine:
-    """Shows progress events on stderr. Where that is no terminal, only unfinished images are told, a line each.
+    """Shows progress events on stderr. Without a terminal, only partial images are reported, one line each.
 
     Attributes:
-        path: where the image of a SHA-256 is kept.
+        path: returns the path of the image with a SHA-256.
     """
 
     path: Callable[[str], Path]
     _line: StatusLine = field(default_factory=StatusLine, init=False)
 
     def show(self, event: RunEvent) -> None:
-        """Show how far it is, instead of what was shown before."""
+        """Show the progress in place of the earlier one."""
         progress = event.progress
         if progress is None:
             return
@@ -77,7 +77,7 @@ class ProgressLine:
             self._line.show(f"{label}  {short(f'step {number}', max(8, columns() - 14))}")
 
     def close(self) -> None:
-        """Take the line away, before something else is written."""
+        """Remove the line before other output."""
         self._line.close()
 
 
@@ -85,14 +85,13 @@ _LABELS = {"generate": "draw", "regenerate": "redraw"}
 
 
 class FileProgress:
-    """How many files are done: a bar with the rate and the time that is left in a terminal, a line per tenth
-    elsewhere.
+    """Progress of files: a bar with rate and remaining time in a terminal, else a line per tenth.
 
     Args:
-        shown: False only keeps the numbers.
+        shown: False only counts.
 
     Attributes:
-        done, of: how many files are done, and how many there are.
+        done, of: number of files done, and of all files.
     """
 
     def __init__(self, *, shown: bool = True) -> None:
@@ -103,7 +102,7 @@ class FileProgress:
         self._bar: Progress | None = None
 
     def __call__(self, done: int, of: int) -> None:
-        """Show how many are done; called after every batch."""
+        """Update the number of files done; called after every batch."""
         self.done, self.of = done, of
         if not self._shown:
             return
@@ -134,7 +133,7 @@ class FileProgress:
             self.close()
 
     def close(self) -> None:
-        """Leave the bar as it is, and the cursor as it was, before something else is written."""
+        """Leave the bar and restore the cursor before other output."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None

@@ -4,7 +4,7 @@ import click
 
 
 def width(text: str) -> int:
-    """Columns that a text takes, styles left out."""
+    """Width of a text in columns, without styles."""
     plain = click.unstyle(text) if "\x1b" in text else text
     if plain.isascii():
         return len(plain)

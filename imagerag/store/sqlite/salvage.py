@@ -150,7 +150,8 @@ class _Reader:
             yield from self._between(select)
 
     def _new(self, query: str) -> Generator[Row, None, sqlite3.Error | None]:
-        """The new rows of a query, up to the first unreadable one; then None, if the query could be read to its end."""
+        """Yield the new rows of a query, up to the first unreadable one; returns the error, or None at the end of the
+        query."""
         try:
             for number, *values in self._connection.execute(query):
                 if number not in self._done:

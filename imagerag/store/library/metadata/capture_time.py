@@ -1,4 +1,4 @@
-"""Times of exposure, as EXIF, XMP, IPTC and people write them."""
+"""Parser of exposure times in the formats of EXIF, XMP, IPTC and people."""
 
 import re
 from datetime import UTC, datetime
@@ -18,15 +18,14 @@ CaptureTime = tuple[datetime, str]
 
 
 def capture_time(text: str | None, offset: str | None = None) -> CaptureTime | None:
-    """A date and time as EXIF, XMP and IPTC write them; None for what is none, as `0000:00:00 00:00:00`.
+    """Parse a date and time of EXIF, XMP or IPTC; None for an invalid one, such as `0000:00:00 00:00:00`.
 
     Args:
-        text: a year at least; what is missing counts as the first one.
-        offset: of the clock against UTC, where the text itself does not say so.
+        text: at least a year; a missing month or day counts as the first.
+        offset: UTC offset of the clock, if the text has none.
 
     Returns:
-        The time as the clock showed it. It is marked as UTC, whatever the offset: who looks for May means the
-        camera's May.
+        The local time of the clock, marked as UTC whatever the offset: a search for May means the camera's May.
     """
     found = _DATE.fullmatch(text[:64]) if text else None
     if found is None:

@@ -1,7 +1,6 @@
-"""Which of our fields the names in a record stand for: `File Name` is the path, `photographer` the author.
+"""Mapping of names in records to imagerag's fields: `File Name` is the path, `photographer` the author.
 
-A record's own names (`caption`, `tags`, …) come first; what others call the same thing is understood where they are
-not there.
+imagerag's own names (`caption`, `tags`, …) take precedence; aliases count only where these are absent.
 """
 
 import re
@@ -40,7 +39,7 @@ _CAPTION: Final = re.compile(r"(?:^|_)captions?(?:_\d+|_[a-z]{2})?$")
 
 
 def fields_of(names: "Mapping[str, Any] | list[str]") -> dict[str, str]:
-    """Which of our fields each name stands for: `Path` is the path, `file_name` too where there is no `path`."""
+    """Name → imagerag field: `Path` is the path, and so is `file_name` where there is no `path`."""
     return dict(_fields_of(tuple(names)))
 
 
@@ -69,7 +68,7 @@ def typed_field(name: str) -> str | None:
 
 
 def guessed_caption(record: Mapping[str, Any]) -> dict[str, str]:
-    """The column that looks most like a caption where none is called so: `blip_caption`, `caption_0`."""
+    """The column most similar to a caption where none has that name: `blip_caption`, `caption_0`."""
     if "caption" in fields_of(record).values():
         return {}
     likely = [name for name, one in record.items() if isinstance(one, str) and _CAPTION.search(plain_name(name))]
@@ -77,13 +76,13 @@ def guessed_caption(record: Mapping[str, Any]) -> dict[str, str]:
 
 
 def with_caption(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The record with such a column under the caption's own name."""
+    """The record with such a column renamed to the caption."""
     guessed = guessed_caption(record)
     return {guessed.get(name, name): one for name, one in record.items()} if guessed else record
 
 
 def _tells(key: str, value: Any) -> bool:
-    """Whether a field can stand for one of ours: of what others call it only text can, and a number is no caption."""
+    """Whether a value is valid for an imagerag field: aliases need text, and a number is no caption."""
     plain = plain_name(key)
     if plain in ("tags", "keywords", "metadata") or plain in TEXTS:
         return True

@@ -1,4 +1,4 @@
-"""Records beside images as programs write them: Google Takeout, img2dataset, gallery-dl."""
+"""Records beside images in the formats of Google Takeout, img2dataset and gallery-dl."""
 
 import re
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ _TAGS: Final = re.compile(r"^tags?_(?!count)\w+$")
 
 
 def our_record(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The record of a program that is known, with our fields; any other as it is."""
+    """Convert the record of a known program to imagerag's fields; other records stay unchanged."""
     if "photoTakenTime" in record or "googlePhotosOrigin" in record:
         return _of_takeout(record)
     if record.keys() >= {"url", "key", "status"}:
@@ -26,7 +26,7 @@ def our_record(record: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _of_takeout(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Google Takeout's object with our fields. Its title is the file's name, its time is UTC's, 0, 0 is no place."""
+    """Convert a record of Google Takeout. Its title is the file name, its time is in UTC, and 0, 0 is no position."""
     said = {key: value for key, value in record.items() if key != "title"}
     time, place = record.get("photoTakenTime"), record.get("geoData")
     with suppress(TypeError, ValueError, OverflowError, OSError, KeyError):
@@ -37,7 +37,7 @@ def _of_takeout(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _of_img2dataset(record: Mapping[str, Any]) -> dict[str, Any]:
-    """img2dataset's object without what it says of its own work."""
+    """Convert a record of img2dataset, without its processing data."""
     said = {key: value for key, value in record.items() if key not in _DOWNLOADING}
     url = said.pop("url")
     return {"source": url, **said}

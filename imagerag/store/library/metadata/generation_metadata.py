@@ -1,8 +1,8 @@
-"""The text that image generators write beside an image: the prompt first, then what it was made with.
+"""Parameter texts of image generators: the prompt first, then the generation parameters.
 
-AUTOMATIC1111's web page and those after it write the prompt, a line `Negative prompt: …` where there is one, and a
-line of parameters that begins with `Steps: 20, Sampler: …`. Only the prompt says what the image shows; a negative
-prompt says what it does not.
+AUTOMATIC1111's web UI and its successors write the prompt, an optional line `Negative prompt: …`, and a line of
+parameters that begins with `Steps: 20, Sampler: …`. Only the prompt describes the content of the image; a negative
+prompt describes what to avoid.
 """
 
 import re
@@ -16,7 +16,7 @@ _PARAMETERS: Final = re.compile(r"^Steps: \d+, (?=[A-Z])", re.MULTILINE)
 
 
 def without_parameters(text: str) -> tuple[str, Mapping[str, str]]:
-    """The prompt, and what stands behind it by name; a text of another kind as it is."""
+    """Split a text into the prompt and named parameters; other texts stay unchanged."""
     parameters = _PARAMETERS.search(text)
     if parameters is None:
         return text, {}

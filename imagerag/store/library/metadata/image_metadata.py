@@ -1,7 +1,6 @@
-"""What is said about one image: captions, tags, licence and the rest, from records of any maker.
+"""Metadata of one image: caption, tags, licence and so on, from records of any program.
 
-What stands for none of our fields is metadata, as long as it is small: pixels and polygons that a program keeps in its
-sidecars are no metadata.
+Small values that match no imagerag field become metadata; pixels and polygons in the sidecars of programs do not.
 """
 
 from collections.abc import Mapping
@@ -28,10 +27,10 @@ from imagerag.store.text_files import clean
 
 @dataclass(frozen=True, kw_only=True)
 class ImageMetadata:
-    """What a manifest row, a sidecar or the file itself says of one image; None is "says nothing".
+    """Metadata of one image from a manifest row, a sidecar or the file; None means absent.
 
     Attributes:
-        taken: when it was photographed, as the camera's clock showed it, marked as UTC whatever the offset.
+        taken: time of exposure by the camera's clock, marked as UTC whatever the offset.
         language: of the caption, as a BCP 47 tag.
         latitude, longitude: in degrees, both or none.
     """
@@ -52,32 +51,32 @@ class ImageMetadata:
     language: str | None = None
 
     def applied_to(self, row: ImageRecord) -> ImageRecord:
-        """The row with everything that is said here."""
+        """The row with all of these values."""
         said = {name: value for name, value in vars(self).items() if value is not None}
         return replace(row, **said)
 
     def filling(self, row: ImageRecord) -> ImageRecord:
-        """The row with what is said here where it says nothing itself: what a person said of it stays."""
+        """The row with its empty fields filled: existing values stay."""
         said = {name: value for name, value in vars(self).items() if value is not None}
         lacking = {name: value for name, value in said.items() if getattr(row, name) in (None, "", ())}
         return replace(row, **{**lacking, "metadata": {**(self.metadata or {}), **row.metadata}})
 
     def or_else(self, other: "ImageMetadata") -> "ImageMetadata":
-        """What is said here, and by the other one where nothing is."""
+        """These values, with absent ones taken from the other."""
         said = {name: value for name, value in vars(self).items() if value is not None}
         metadata = {**(other.metadata or {}), **(self.metadata or {})}
         return replace(other, **{**said, "metadata": metadata or None})
 
 
 def read_metadata(record: Mapping[str, Any]) -> ImageMetadata:
-    """A description from a manifest row or a sidecar's object; empty and null fields say nothing."""
+    """Read metadata from a manifest row or a sidecar object; empty and null fields count as absent."""
     said = {key: value for key, value in record.items() if key and value not in (None, "", [], {}, ())}
     if str(said.get("schema", "")).startswith("imagerag.sidecar/"):
         return _of_a_run(said)
     if str(said.get("schema", "")).startswith("imagerag.image/"):
         return _of_an_export(record)
     fields = written_fields(said)
-    if not POSITION.keys() <= set(fields.values()):  # half of a position is none, but metadata
+    if not POSITION.keys() <= set(fields.values()):  # half of a position becomes metadata
         fields = {key: field for key, field in fields.items() if field not in POSITION}
     found: dict[str, Any] = {}
     rest = {key: value for key, value in said.items() if key not in fields}
@@ -103,7 +102,7 @@ def read_metadata(record: Mapping[str, Any]) -> ImageMetadata:
 
 
 def _of_a_run(said: Mapping[str, Any]) -> ImageMetadata:
-    """What `generate` wrote beside an image: its prompt, and under whose licences the references in it were."""
+    """Metadata from the sidecar of `generate`: the prompt, and the licences of the references."""
     references = [one for one in said.get("references") or [] if isinstance(one, dict)]
     licences, authors = (_each(references, name) for name in ("licence", "author"))
     kept = {name: said[name] for name in ("run_id", "generator", "outcome") if name in said}
@@ -117,7 +116,7 @@ def _of_a_run(said: Mapping[str, Any]) -> ImageMetadata:
 
 
 def _of_an_export(record: Mapping[str, Any]) -> ImageMetadata:
-    """What `library export` wrote beside an image: all of it counts, empty texts too."""
+    """Metadata from the sidecar of `library export`: all fields count, also empty texts."""
     texts = {name: clean(value) for name in (*TEXTS, "language") if isinstance(value := record.get(name), str)}
     position = {axis: degrees_of(record.get(axis), axis) for axis in POSITION}
     values: dict[str, Any] = {**texts, **(position if None not in position.values() else {})}

@@ -1,4 +1,4 @@
-"""The values that records give for an image: times, coordinates, tags, and which of the others are metadata."""
+"""Parsers of values in records: times, coordinates, tags, and the selection of metadata."""
 
 import json
 import re
@@ -26,13 +26,13 @@ DETECTIONS: Final = frozenset(
 
 
 def time_of(value: Any) -> datetime | None:
-    """A date and time as metadata writes them; None for what is none. See `capture_time`."""
+    """Parse a date and time; None if invalid. See `capture_time`."""
     found = capture_time(value) if isinstance(value, str) else None
     return found[0] if found else None
 
 
 def degrees_of(value: Any, axis: str) -> float | None:
-    """A latitude or longitude; None for what is none."""
+    """Parse a latitude or longitude; None if invalid."""
     try:
         degrees = float(value) if isinstance(value, int | float | str) else float("nan")
     except (ValueError, OverflowError):
@@ -41,7 +41,7 @@ def degrees_of(value: Any, axis: str) -> float | None:
 
 
 def metadata_of(values: Mapping[str, Any]) -> dict[str, Scalar]:
-    """What of the values is metadata: everything short, and nothing that a detector drew."""
+    """Select the values that become metadata: short ones, without results of detectors."""
     kept: dict[str, Scalar] = {}
     for key, value in values.items():
         if _is_drawn(key, value):
@@ -56,7 +56,7 @@ def metadata_of(values: Mapping[str, Any]) -> dict[str, Scalar]:
 
 
 def _is_drawn(key: str, value: Any) -> bool:
-    """Whether a value is what a detector or a labelling tool found in the image, or the image itself."""
+    """Whether a value is a result of a detector or a labelling tool, or the image itself."""
     plain = plain_name(key).replace("_", "")
     words = isinstance(value, list) and all(isinstance(part, str) for part in value)
     return plain == "imagedata" or (plain in DETECTIONS and isinstance(value, list | dict) and not words)

@@ -1,4 +1,4 @@
-"""The files beside an image that say something of it.
+"""Sidecars: files beside an image that describe it.
 
 An image `circle.png` may have `circle.json` or `circle.png.json` (an object with our fields, or with what others call
 them; what `imagerag generate` writes too), `circle.txt` or `circle.png.txt` (its caption; `.caption` does as well), and
@@ -7,8 +7,8 @@ what Google Takeout writes, `circle.png.supplemental-metadata.json`, whose name 
 them leaves out the others may say. Nothing in a sidecar costs the image: what cannot be read is told, and the image
 goes in without it.
 
-A caption is shown, and sent to services. So a sidecar that is a link may lead to no file outside of the folders that
-are indexed: of a folder that somebody else made, it could be any text of the machine.
+Captions are shown and sent to services. So a sidecar that is a link may not lead outside of the indexed folders: in a
+folder from another person, it could point to any text on the machine.
 """
 
 import re
@@ -48,11 +48,11 @@ _NUMBER: Final = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 
 @dataclass(frozen=True)
 class SidecarMetadata:
-    """What the sidecars of one image say.
+    """The metadata in the sidecars of one image.
 
     Attributes:
         description: all of it.
-        problems: of each that could not be used, its name and why.
+        problems: name and reason of each unusable sidecar.
     """
 
     description: ImageMetadata = field(default_factory=ImageMetadata)
@@ -64,8 +64,8 @@ class Sidecars:
     """Finds and reads sidecars; each folder is listed once.
 
     Attributes:
-        given: the files and folders that are indexed. A sidecar that is a link leads into them or is left out.
-        allow_outside: a link may lead to any file of the machine.
+        given: the indexed files and folders. A linked sidecar outside of them is left out.
+        allow_outside: links may lead to any file of the machine.
     """
 
     given: Sequence[Path] = ()
@@ -74,12 +74,12 @@ class Sidecars:
     _found: dict[Path, Sequence[str]] = field(default_factory=dict)
 
     def of(self, image: Path) -> SidecarMetadata:
-        """What lies beside an image and says something of it."""
+        """The metadata in the sidecars of an image."""
         return read_all((name, partial(self._read, image.with_name(name))) for name in self._beside(image))
 
     def concept(self, image: Path) -> ImageMetadata:
-        """What kohya's name of a folder says, `10_ada lovelace`: how often its images are repeated, and what is in
-        them. Only where captions lie in it: many folders are numbered."""
+        """The concept in kohya's folder name `10_ada lovelace` (repeats and content). It counts only if the folder
+        holds captions, as many folders are numbered."""
         found = _CONCEPT.match(image.parent.name)
         if not found or not any(name.endswith(_CAPTIONS) for name in self._folder(image.parent)):
             return ImageMetadata()
@@ -123,7 +123,7 @@ class Sidecars:
 
 
 def read_all(sidecars: "Iterable[tuple[str, Callable[[], ImageMetadata]]]") -> SidecarMetadata:
-    """What sidecars say together, the likeliest first: each by its name and how it is read."""
+    """Merge the metadata of sidecars, most likely name first; given name → reader."""
     description, problems = ImageMetadata(), []
     for name, read in sidecars:
         try:
@@ -142,7 +142,7 @@ def member_names_of(image: str) -> Iterator[str]:
 
 
 def names_of(image: str, *, takeout: bool = True) -> Iterator[str]:
-    """The names that a sidecar of this image may have, the likeliest first.
+    """The possible names of an image's sidecars, the most likely first.
 
     Args:
         takeout: Google Takeout's, too: of 58 names, 52.
@@ -174,10 +174,10 @@ def _takeout(image: str) -> Iterator[str]:
 
 
 def sidecar_metadata(name: str, text: str) -> ImageMetadata:
-    """What a sidecar of some name says.
+    """Parse a sidecar by its name.
 
     Raises:
-        ValueError: it says nothing that can be used; the message says why.
+        ValueError: it has no usable content; the message has the reason.
     """
     if name.lower().endswith(".cls"):
         return read_metadata({"class": text.strip()})
@@ -220,12 +220,12 @@ def _is_box(line: str) -> bool:
 
 
 def _without_labels(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a detector or a labelling tool wrote, without what it calls the things it found: that is no caption."""
+    """The record of a detector or a labelling tool without its labels, which are no caption."""
     if not any(plain_name(key).replace("_", "") in DETECTIONS for key in record):
         return record
     return {key: value for key, value in record.items() if plain_name(key) not in ("label", "text")}
 
 
 def name_key(name: str) -> str:
-    """A name as it is looked for: composed and decomposed accents are the same, and upper and lower case."""
+    """Normalise a name for lookup: composed accents, lower case."""
     return unicodedata.normalize("NFC", name).casefold()

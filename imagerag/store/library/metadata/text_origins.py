@@ -1,7 +1,7 @@
-"""Where the texts of a row come from, and the row of a changed file with the texts of the old one.
+"""Origins of a row's texts, and transfer of texts to the row of a changed file.
 
-A row notes in `described`, behind what its sidecars were, short hashes of everything that its file says of itself. What
-is in the row and is none of these, a person, a sidecar or a manifest said.
+The column `described` holds the identity of the sidecars, then short hashes of all values embedded in the file. A value
+of the row that is not among these comes from a person, a sidecar or a manifest.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,27 +18,27 @@ _DEFAULT_TITLE: Final = "title of no one"
 
 
 def sidecars_in(described: str) -> str:
-    """Of a row's `described`, what the sidecars and the manifest were."""
+    """The identity of sidecars and manifest in a row's `described`."""
     return described.partition(" ")[0]
 
 
 def with_sidecars(described: str, sidecars: str) -> str:
-    """A row's `described` with other sidecars; what its file says stays."""
+    """A row's `described` with another identity of sidecars; the hashes stay."""
     return sidecars + "".join(described.partition(" ")[1:])
 
 
 def with_origins(row: ImageRecord, embedded: ImageMetadata, default_title: str = "") -> ImageRecord:
-    """The row with a note of what its file says of itself, and of the title that it has where nothing gives one."""
+    """The row with hashes of the values embedded in its file, and of the default title."""
     said = {_mark(name, value) for name, value in _said(vars(embedded)) if not _is_empty(value)}
     said |= {_mark(_DEFAULT_TITLE, default_title)} if default_title else set()
     return replace(row, described=" ".join([sidecars_in(row.described), *sorted(said)])) if said else row
 
 
 def with_texts_of(new: ImageRecord, old: ImageRecord) -> ImageRecord:
-    """The row of a changed file with the texts of the image that was there before.
+    """The row of a changed file with the texts of its former image.
 
-    What sidecars and manifests say anew counts, then what anybody said of the old image, then what the file says now,
-    and last what the file said before.
+    In this order count: new values from sidecars and manifests, values given for the old image, values in the file now,
+    values in the file before.
     """
     said = dict(_said(vars(new)))
     kept = {name: value for name, value in _said(vars(old)) if _stays(name, value, said.get(name), old, new)}
@@ -52,7 +52,7 @@ def with_texts_of(new: ImageRecord, old: ImageRecord) -> ImageRecord:
 
 
 def _stays(name: str, value: Any, now: Any, old: ImageRecord, new: ImageRecord) -> bool:
-    """Whether a value of the old image stays, rather than what is said of the new one."""
+    """Whether a value of the old image takes precedence over the new one."""
     if _is_empty(value):
         return False
     if _is_empty(now) or _is_default(new, name, now):
@@ -87,5 +87,5 @@ def _is_default(row: ImageRecord, name: str, value: Any) -> bool:
 
 
 def _is_path(row: ImageRecord) -> bool:
-    """Whether a row's source is a file of its own, which nobody said."""
+    """Whether a row's source is one of its files, that is, not given by a person."""
     return row.source in {shown_path(file.path) for file in row.files}

@@ -1,4 +1,4 @@
-"""Sorting the members of an archive: images, what is said of them, and what is left out.
+"""Sort the members of an archive: images, sidecars, and skipped ones.
 
 Nothing is ever unpacked into a folder; a member whose name leads out of the archive is left out all the same, because
 the name is shown and exported.
@@ -41,8 +41,8 @@ class ArchiveEntry:
     """A member as the archive lists it.
 
     Attributes:
-        position: where it begins.
-        refused: why it is never read; empty for what is.
+        position: offset in the archive.
+        refused: reason for not reading it; empty for readable members.
     """
 
     name: str
@@ -57,7 +57,7 @@ class ArchiveListing:
 
     Attributes:
         images: by plain names.
-        texts: what may say something of an image, by names as they are looked for.
+        texts: possible sidecars, by normalised name.
     """
 
     images: dict[str, ArchiveEntry] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class ArchiveListing:
     problems: list[Problem] = field(default_factory=list)
 
     def said(self, name: str, read: Callable[[ArchiveEntry], bytes]) -> SidecarMetadata:
-        """What lies beside an image in the archive and says something of it."""
+        """The metadata in the sidecars of an image in the archive."""
         folder, _, base = name.rpartition("/")
         keys = dict.fromkeys(name_key(f"{folder}/{one}" if folder else one) for one in member_names_of(base))
         return read_all(
@@ -77,7 +77,7 @@ class ArchiveListing:
 
 
 def listing(archive: str, entries: Iterable[ArchiveEntry], excluded: Callable[[str], bool]) -> ArchiveListing:
-    """Sort what an archive lists.
+    """Sort the entries of an archive.
 
     Args:
         archive: its path, for messages.
@@ -115,7 +115,7 @@ def listing(archive: str, entries: Iterable[ArchiveEntry], excluded: Callable[[s
 
 
 def plain_member(name: str) -> str | None:
-    """A member's name without `.` and empty parts; None where it leads out of the archive, or has no end."""
+    """Normalise a member's name, without `.` and empty parts; None if it leads out of the archive or is empty."""
     if "\\" in name and "/" not in name:
         name = name.replace("\\", "/")
     parts = [part for part in name.split("/") if part not in ("", ".")]
@@ -125,7 +125,7 @@ def plain_member(name: str) -> str | None:
 
 
 def title_of(name: str) -> str:
-    """What a member is called where nothing gives it a title."""
+    """The default title of a member."""
     return clean(posixpath.splitext(posixpath.basename(name))[0])
 
 

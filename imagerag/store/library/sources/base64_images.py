@@ -1,4 +1,4 @@
-"""Images that a row of a table has in it as text: base64, or a `data:` URL."""
+"""Images stored as text in table rows: base64, or a `data:` URL."""
 
 import base64
 import binascii
@@ -38,7 +38,7 @@ _NO_NAME: Final = 255
 
 
 def image_column(record: Mapping[str, Any]) -> str | None:
-    """The column of a row that has an image in it; None where none has."""
+    """The column of a row that contains an image; None where none does."""
     found = [(_RANK[plain], name) for name in record if (plain := plain_name(name)) in _RANK and _holds(record, name)]
     return min(found)[1] if found else None
 
@@ -67,7 +67,7 @@ def decoded_image(value: Any) -> bytes:
 
 
 def beside_image(record: Mapping[str, Any], column: str) -> dict[str, Any]:
-    """What the other columns of a row say of the image in it: a file's name is its title."""
+    """The metadata in the other columns of a row: a file name becomes the title."""
     value = record[column]
     said = {name: one for name, one in record.items() if name != column}
     names = [name for name, field in written_fields(said).items() if field == PATH]

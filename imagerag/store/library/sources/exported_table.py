@@ -1,7 +1,7 @@
 """A Parquet file that `library export` wrote, as a source: its rows come back as they were, with their vectors.
 
-With the images' bytes they are copied into the library; without, rows are linked to the files that they name, where
-these have the bytes still.
+With image bytes in the file, images are copied into the library; without, rows are linked to their files, if these
+still have the bytes.
 """
 
 import os
@@ -40,12 +40,12 @@ _ORIGINS: Final = re.compile(r"[0-9a-f ]*")
 
 @dataclass(frozen=True)
 class ExportedRow:
-    """What an export has of an image beside its texts.
+    """Data of an image in an export, besides its texts.
 
     Attributes:
-        described: where its texts came from, as a library notes it.
+        described: origins of its texts, as in a library's row.
         vector: unit; None where it cannot be used.
-        embedder: what the vector was made with.
+        embedder: encoder of the vector.
     """
 
     created: datetime | None
@@ -56,11 +56,11 @@ class ExportedRow:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LinkedRow(Member):
-    """A row of an export without bytes, by a file that it names.
+    """A row of an export without bytes, linked to one of its files.
 
     Attributes:
-        digest: what the file's bytes have to hash to.
-        file: as the library noted it that was exported.
+        digest: required SHA-256 of the file's bytes.
+        file: file entry in the exported library.
     """
 
     digest: str

@@ -1,4 +1,4 @@
-"""Which files of a folder are nobody's images: thumbnails of file servers, rubbish bins, what was to be left out."""
+"""Exclusion of files: thumbnails of file servers, trash folders, and user patterns."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ IGNORE_FILE: Final = ".imagerag-ignore"
 
 
 class ExcludedFiles:
-    """What is left out of folders.
+    """Files and folders to exclude.
 
     Args:
         patterns: shell patterns. One without `/` is compared with every name on the way to a file (`drafts`, `*.gif`),
@@ -35,7 +35,7 @@ class ExcludedFiles:
         self._patterns = [pattern for pattern in stripped if pattern]
 
     def below(self, root: Path) -> Callable[[Path], bool]:
-        """For a walk from `root`: whether a file or folder that was reached is left out."""
+        """Whether a file or folder found below `root` is excluded."""
         ignored = IgnoreFiles(root)
 
         def excluded(path: Path) -> bool:
@@ -44,7 +44,7 @@ class ExcludedFiles:
         return excluded
 
     def file(self, path: Path, roots: Sequence[Path]) -> bool:
-        """Whether a file that somebody named is left out all the same: only what was asked for counts here."""
+        """Whether a file that the user named is excluded; only the user's patterns count."""
         below = [_below(path, root.absolute()) for root in roots if path.is_relative_to(root.absolute())]
         ways = _ways(below[0] if below else path.name)
         return any(self._matches(way.rsplit("/", 1)[-1], way) for way in ways)
@@ -69,7 +69,7 @@ class IgnoreFiles:
         self._read: dict[Path, Sequence[tuple[Path, Sequence[IgnorePattern]]]] = {}
 
     def match(self, path: Path) -> bool:
-        """Whether a file or folder is left out; what lies in a folder that is left out is not asked about."""
+        """Whether a file or folder is ignored; the content of ignored folders is not checked."""
         for folder, patterns in self._above(path.parent):
             name, is_folder = _below(path, folder), path.is_dir()
             found = (one for one in reversed(patterns) if one.matches(name, is_folder=is_folder))
@@ -95,7 +95,7 @@ class IgnorePattern:
     compiled: "Pattern"
 
     def matches(self, name: str, *, is_folder: bool) -> bool:
-        """Whether it decides about a file or folder."""
+        """Whether the pattern matches a file or folder."""
         # To `pathspec`, `a/**` matches `a/`: for git it is what lies in the folder, and not the folder itself.
         plain = not is_folder or self.line.rstrip().endswith("/**")
         return self.compiled.include is not None and bool(self.compiled.match_file(name if plain else f"{name}/"))
@@ -104,7 +104,7 @@ class IgnorePattern:
 def _ignore_file(file: Path) -> "list[IgnorePattern]":
     try:
         lines = [line for line in read_text(file).splitlines() if line.strip()]
-    except (OSError, ValueError):  # none, or nothing that could be patterns
+    except (OSError, ValueError):  # missing, or not readable as patterns
         return []
     from pathspec import GitIgnoreSpec
 

@@ -1,4 +1,4 @@
-"""Files that belong to what is indexed without being images: nobody needs to be told that they were left out."""
+"""Companion files: they belong to indexed data without being images, and are skipped without a report."""
 
 import json
 import re
@@ -24,10 +24,10 @@ _STATS: Final = re.compile(r"^(?P<shard>.+)_stats\.json$")
 
 
 def is_companion(path: Path, files: Collection[Path]) -> bool:
-    """Whether a file that was found in a folder belongs to others.
+    """Whether a file found in a folder is a companion of others.
 
     Args:
-        files: everything that was found.
+        files: all files found.
     """
     name, suffix = path.name, path.suffix.lower()
     if suffix in _LIVE:

@@ -1,8 +1,8 @@
-"""Manifests: one file that says something of many images.
+"""Manifests: files that describe many images.
 
 CSV with any of the usual separators, JSON lines, a JSON array of objects, a JSON object from file to caption or to an
-object, COCO's captions, or Parquet. Of several manifests the later one counts, field by field. Whatever none says stays
-as it is in the library: indexing a folder again without its manifest takes no caption away.
+object, COCO's captions, or Parquet. Of several manifests the later one takes precedence, field by field. Fields that no
+manifest has stay unchanged in the library: indexing a folder again without its manifest removes no caption.
 """
 
 import os
@@ -38,8 +38,8 @@ class Manifest:
 
     Attributes:
         entries: absolute path → description.
-        problems: (row or path, reason) of rows that describe no image that can be found.
-        notes: (what, what is wrong) of images that several rows say different things of, and of columns.
+        problems: (row or path, reason) of rows without an image.
+        notes: (subject, problem) of images with contradictory rows, and of columns.
         columns: what each column was read as: one of our fields, or "metadata".
         files: the manifests themselves.
         images: manifest → its rows that have an image in them; `image_captions` of them have a caption.
@@ -70,7 +70,7 @@ class Manifest:
 
     @property
     def captions(self) -> int:
-        """How many of the images that were found got a caption from it."""
+        """Number of found images with a caption from the manifest."""
         return self.image_captions + sum(bool(said.caption) for said in self.entries.values())
 
 
@@ -90,7 +90,7 @@ def split_manifests(manifests: Manifests) -> tuple[list[Path], list[Path]]:
 def read_manifests(
     files: Sequence[Path], roots: Sequence[Path] = (), *, given: Sequence[Path] = (), allow_outside: bool = False
 ) -> Manifest:
-    """Read manifests; what a later one says of an image counts, and the others fill what it does not say.
+    """Read manifests; later ones take precedence, and earlier ones fill absent fields.
 
     Raises:
         UsageError: as `read_manifest`.
@@ -185,7 +185,7 @@ def read_manifest(
 
 
 def _file_of(name: Any, record: Mapping[str, Any], where: str, paths: ManifestPaths) -> Path | tuple[str, str]:
-    """The file that a row is about; or the row, and why there is none."""
+    """The file of a row, or the row with the reason for having none."""
     if not isinstance(name, str) or not name.strip():
         return where, _pathless(record)
     if (found := paths.find(name.strip())) is not None:

@@ -1,4 +1,4 @@
-"""Files among images that name images or have some in them, and were not given as such."""
+"""Hints for files among images that look like manifests or sources but were not given as such."""
 
 import os
 import shlex
@@ -19,7 +19,7 @@ _SUFFIXES: Final = frozenset((*TABLES, *JSON, *TABLE_SUFFIXES))
 
 
 def manifest_hint(file: Path) -> str | None:
-    """What a file is that is no image and belongs to some, and what to type; None where it is none."""
+    """A hint on a manifest or source among images, with what to type; None for other files."""
     if file.suffix.lower() not in _SUFFIXES:
         return None
     shown = shlex.quote(clean(os.path.relpath(file) if file.is_relative_to(Path.cwd()) else str(file)))

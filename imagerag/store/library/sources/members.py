@@ -31,7 +31,7 @@ class Source(Protocol):
 
     @property
     def whole(self) -> bool:
-        """Whether it was listed to its end."""
+        """Whether it was listed to the end."""
 
     @property
     def members(self) -> Sequence["Member"]:
@@ -39,11 +39,11 @@ class Source(Protocol):
 
     @property
     def problems(self) -> Sequence[Problem]:
-        """What is left out of it."""
+        """Skipped members, with reasons."""
 
     @property
     def columns(self) -> Mapping[str, str]:
-        """What each column of a table is read as."""
+        """The use of each column of a table."""
 
     def read(self, member: "Member") -> bytes:
         """The bytes of an image.
@@ -54,7 +54,7 @@ class Source(Protocol):
         """
 
     def said(self, member: "Member") -> SidecarMetadata:
-        """What the source says of an image."""
+        """The metadata of an image in the source."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,8 +63,8 @@ class Member:
 
     Attributes:
         name: in the archive; of a row, its number.
-        title: what it is called where nothing gives it a title.
-        size: in bytes; 0 where it shows only when it is read.
+        title: default title.
+        size: size in bytes; 0 if it is unknown before reading.
         position: where it begins in the archive; a row's number.
     """
 
@@ -81,11 +81,11 @@ class Member:
 
     @property
     def entry(self) -> FileEntry:
-        """Itself as a library notes it: as long as nothing of this changes, it is not read again."""
+        """Its file entry in a library: while it is unchanged, the member is not read again."""
         where = self.position if self.source.linked else self.source.status.st_ino
         return FileEntry(path_text(self.path), self.size, self.source.status.st_mtime_ns, where)
 
     @property
     def described(self) -> str:
-        """What the source is that says something of it."""
+        """The identity of the source, as the origin of its metadata."""
         return f"{self.source.status.st_size}/{self.source.status.st_mtime_ns}"

@@ -1,6 +1,6 @@
 """Patterns instead of paths: `'photos/**/*.jpg'`, and WebDataset's `shard-{000..009}.tar`.
 
-A shell expands the former before anybody sees it; quoted, or in Python, it is expanded here. `**` is any folders.
+A shell expands the former itself; quoted, or in Python, it is expanded here. `**` matches any folders.
 """
 
 import glob
@@ -25,7 +25,7 @@ MAX_SHARDS: Final = 100_000
 
 @dataclass(frozen=True)
 class NamedPaths:
-    """Paths that somebody named.
+    """Paths given by the user.
 
     Attributes:
         paths: with what the patterns match.
@@ -64,7 +64,7 @@ def expand(paths: Sequence[Path], *, may_be_gone: bool = False) -> NamedPaths:
     """Expand patterns; a path that is there is itself, whatever is in its name.
 
     Args:
-        may_be_gone: a pattern without a match is no mistake.
+        may_be_gone: a pattern without a match is no error.
 
     Raises:
         UsageError: a pattern matches nothing, or stands for too many shards.

@@ -1,4 +1,4 @@
-"""Find the blocks of metadata in an image file: where EXIF, XMP, IPTC and texts are, by container."""
+"""Find the metadata blocks of an image file: EXIF, XMP, IPTC and texts, by container format."""
 
 import struct
 import zlib
@@ -30,10 +30,10 @@ _RESOURCE_IPTC, _RESOURCE_EXIF, _RESOURCE_XMP = 0x0404, 0x0422, 0x0424
 
 @dataclass(frozen=True)
 class MetadataBlocks:
-    """The metadata of an image file, as they are kept in it; empty for what it has not.
+    """The raw metadata blocks of an image file; empty where it has none.
 
     Attributes:
-        exif: a TIFF each: one, but for Canon's CR3, which keeps EXIF's directories apart.
+        exif: TIFF blocks: one, except in Canon's CR3, which stores EXIF's directories separately.
         xmp: an XML document.
         iptc: records of IPTC-IIM.
         texts: of a PNG, by keyword.
@@ -46,7 +46,7 @@ class MetadataBlocks:
 
 
 def find_blocks(data: bytes) -> MetadataBlocks:
-    """The blocks of metadata in a file of any format that is read; none in what cannot be read."""
+    """The metadata blocks of a file in any supported format; empty for unreadable files."""
     try:
         return _found(data)
     except (struct.error, IndexError, ValueError, zlib.error, OverflowError):
@@ -94,7 +94,7 @@ def _jpeg(data: bytes) -> MetadataBlocks:
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """(marker, what it holds) of each application segment before the first scan."""
+    """(marker, content) of each application segment before the first scan."""
     at = 2
     while at + 4 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]
@@ -151,7 +151,7 @@ def _png(data: bytes) -> MetadataBlocks:
 
 
 def _chunks_of_png(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """(name, content) of chunks beside the pixels; behind them there may be more."""
+    """(name, content) of chunks other than pixel data; further ones may follow the pixels."""
     at = 8
     while at + 12 <= len(data):
         size, name = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
@@ -176,7 +176,7 @@ def _png_text(name: bytes, body: bytes) -> bytes:
 
 
 def _decoded(text: bytes, name: bytes) -> str:
-    """Latin-1 is the norm of two of the chunks, which those who write UTF-8 into them do not know."""
+    """Two of the chunks are Latin-1 by the standard, but some programs write UTF-8 into them."""
     try:
         return text.decode("utf-8")
     except UnicodeDecodeError:
@@ -191,7 +191,7 @@ def _inflated(data: bytes) -> bytes:
 
 
 def _hexadecimal(text: str) -> bytes:
-    """What ImageMagick writes: a line with a name, one with a length, and lines of hexadecimal digits."""
+    """Parse ImageMagick's format: a line with a name, one with a length, and lines of hexadecimal digits."""
     _, _, digits = text.strip().partition("\n")
     _, _, digits = digits.strip().partition("\n")
     try:
@@ -212,7 +212,7 @@ def _chunks_of_webp(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _tiff(data: bytes) -> MetadataBlocks:
-    """Of a TIFF, or of a RAW file that is one: its own directories are EXIF's."""
+    """Blocks of a TIFF, or a TIFF-based RAW file, whose own directories are those of EXIF."""
     file = TiffFile(data)
     found = {tag: file.value(file.first, tag, MAX_BLOCK) for tag in (_TIFF_XMP, _TIFF_IPTC, _TIFF_PHOTOSHOP)}
     xmp, iptc, photoshop = (one.data if one else b"" for one in found.values())
@@ -220,7 +220,7 @@ def _tiff(data: bytes) -> MetadataBlocks:
 
 
 def _gif_xmp(data: bytes) -> bytes:
-    """Of a GIF: written in one piece, against the format's own rule, and with 257 bytes behind that readers skip by."""
+    """XMP of a GIF: stored in one piece, against the format's rule, followed by 257 bytes that let readers skip it."""
     start = data.find(b"!\xff\x0bXMP DataXMP")
     if start < 0:
         return b""

@@ -28,7 +28,7 @@ _NO_LENS: Final = re.compile(r"[\W_0]*(?:mm)?[\W_0]*(?:f/?)?[\W_0]*", re.IGNOREC
 
 
 def read_exif(blocks: Sequence[bytes]) -> EmbeddedFields:
-    """The fields in EXIF. A field whose value is junk is left out, and costs no other."""
+    """Read the fields of EXIF. A field with an invalid value is left out without affecting the others."""
     read = _Exif([TiffFile(block) for block in blocks])
     comment, parameters = without_parameters(read.comment() or "")
     position = plausible_position(read.degrees(*_LATITUDE), read.degrees(*_LONGITUDE))
@@ -49,7 +49,7 @@ def read_exif(blocks: Sequence[bytes]) -> EmbeddedFields:
 
 
 def camera(make: str | None, model: str | None) -> str | None:
-    """Maker and model in one, with the maker's name once: most models begin with it."""
+    """Maker and model in one text, with the maker's name once: most model names begin with it."""
     make, model = first_text([make]), first_text([model])
     if make is None or model is None:
         return make or model
@@ -89,7 +89,7 @@ class _Exif:
         return decode_text(found) if found else None
 
     def windows(self, tag: int) -> str | None:
-        """A text that Windows' Explorer wrote: UTF-16."""
+        """A text written by Windows Explorer, in UTF-16."""
         found = self.bytes(tag)
         return found.decode("utf-16-le", "replace").partition("\0")[0] if found else None
 
@@ -111,7 +111,7 @@ class _Exif:
         return decode_text(text if charset in (b"ASCII\0\0\0", bytes(8)) else found.data)
 
     def degrees(self, reference: int, tag: int) -> float | None:
-        """A latitude or longitude: degrees, minutes and seconds, and on which side."""
+        """A latitude or longitude from degrees, minutes, seconds and hemisphere."""
         for file, at in self._gps:
             parts, side = file.value(at, tag), file.value(at, reference)
             numbers = parts.numbers(3) if parts else ()
@@ -149,7 +149,7 @@ def _copyright(data: bytes | None) -> str | None:
 
 
 def _utf_16(data: bytes, order: str) -> str:
-    """A text in UTF-16. Programs differ on the order of its bytes: the one that gives more of ASCII is it."""
+    """Decode UTF-16. Programs differ in byte order: the order that gives more ASCII characters is used."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return data.decode("utf-16", "replace").partition("\0")[0]
     orders = ("utf-16-le", "utf-16-be") if order == "<" else ("utf-16-be", "utf-16-le")

@@ -1,4 +1,4 @@
-"""What one kind of metadata (EXIF, IPTC, XMP) says of an image, before the kinds are put together."""
+"""Fields from one kind of metadata (EXIF, IPTC, XMP), before the kinds are merged."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,15 +13,15 @@ Position = tuple[float, float]
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddedFields:
-    """Fields of one kind of metadata; None or empty is "says nothing".
+    """Fields of one kind of metadata; None or empty means absent.
 
     Attributes:
         licence: a licence by its name or address.
         rights: a notice of copyright, or terms in words.
         taken: when it was photographed.
-        digitized: when it was made a file, where that is told apart.
+        digitized: time of digitization, if given separately.
         rating: stars, as they are written.
-        parameters: what a generator of images made it with.
+        parameters: parameters of an image generator.
     """
 
     title: str | None = None
@@ -41,7 +41,7 @@ class EmbeddedFields:
 
 
 def plausible_position(latitude: float | None, longitude: float | None) -> Position | None:
-    """A position on earth. Exactly 0, 0 is what devices write that have none."""
+    """Whether a position is plausible. Devices without a position write exactly 0, 0."""
     if latitude is None or longitude is None or (latitude, longitude) == (0, 0):
         return None
     return (round(latitude, 7), round(longitude, 7)) if abs(latitude) <= 90 and abs(longitude) <= 180 else None

@@ -19,7 +19,7 @@ _ESCAPED: Final = {b"\x1b%G": "utf-8", b"\x1b.A": "latin-1", b"\x1b-A": "latin-1
 
 
 def read_iptc(data: bytes) -> EmbeddedFields:
-    """The fields in records of IPTC. Their character set is UTF-8 where nothing else is said and it can be."""
+    """Read the fields of IPTC records. The character set is UTF-8 if none is declared and the bytes are valid."""
     found: dict[tuple[int, int], list[bytes]] = {}
     for key, value in _records(data):
         found.setdefault(key, []).append(value)
@@ -41,12 +41,12 @@ def read_iptc(data: bytes) -> EmbeddedFields:
 
 
 def joined(texts: Sequence[str | None], separator: str) -> str | None:
-    """Those of the texts that say something, each once, in one."""
+    """Join the meaningful texts, each once."""
     return separator.join(dict.fromkeys(tidied for text in texts if (tidied := first_text([text])))) or None
 
 
 def _records(data: bytes) -> Iterator[tuple[tuple[int, int], bytes]]:
-    """((record, number), content) of each; what is no record ends them."""
+    """((record, number), content) of each; the first invalid record ends the iteration."""
     at = 0
     for _ in range(_MAX_RECORDS):
         if at + 5 > len(data) or data[at] != 0x1C:

@@ -1,6 +1,6 @@
 """Metadata in files of ISO boxes: HEIC and AVIF (ISO 23008-12), JPEG 2000, Canon's CR3.
 
-Every box is looked at once at most, and only so many of them; a length that cannot be ends the list.
+Every box is read at most once, and their number is limited; an invalid length ends the list.
 """
 
 from collections.abc import Iterator
@@ -88,7 +88,7 @@ def _places(data: bytes, start: int, end: int) -> dict[int, list[tuple[int, int,
         origin = number(base)
         parts = found.setdefault(item, [])
         count = number(2)
-        if count > _MAX_PARTS:  # they may take no bytes at all
+        if count > _MAX_PARTS:  # the fields may have no bytes
             raise ValueError("an item of so many parts")
         for _ in range(count):
             number(index)

@@ -1,7 +1,7 @@
-"""Put together what the kinds of metadata in an image file say: the value of each field is the first one's that has it.
+"""Merge the kinds of metadata in an image file: each field takes its first value in a fixed order.
 
-Texts come from XMP (Unicode, what editors write last), then IPTC, then EXIF and a PNG's texts, which devices write
-too. Facts of the exposure come from EXIF, which the camera wrote, then from XMP and IPTC.
+Texts come from XMP (Unicode, written last by editors), then IPTC, then EXIF and PNG texts, which devices write too.
+Exposure data comes from EXIF, which the camera wrote, then from XMP and IPTC.
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,9 +27,9 @@ _STARS: Final = range(-1, 6)
 
 
 def read_embedded(data: bytes) -> ImageMetadata:
-    """What an image file says of its image; nothing where it has no metadata, or none that can be read.
+    """Read the metadata in an image file; empty where there is none, or none is readable.
 
-    Bytes of any kind are taken, and nothing is raised: a field that is junk is left out, and costs no other.
+    Any bytes are accepted and nothing is raised: an invalid field is left out without affecting the others.
     """
     blocks = find_blocks(data)
     return _combined(
@@ -41,13 +41,13 @@ def read_embedded(data: bytes) -> ImageMetadata:
 
 
 def read_xmp_sidecar(data: bytes) -> ImageMetadata:
-    """What an `.xmp` file, as Lightroom and darktable write one beside an image, says of the image."""
+    """Read the metadata in an `.xmp` file beside an image, as written by Lightroom and darktable."""
     nothing = EmbeddedFields()
     return _combined(_or_nothing(read_xmp, data), nothing, nothing, nothing)
 
 
 def _or_nothing(read: Any, block: Any) -> EmbeddedFields:
-    """Fields of a block; none where reading it fails in a way that nobody thought of: it must not cost the image."""
+    """Fields of a block; empty where reading raises an unexpected error, so that the image is still indexed."""
     try:
         found: EmbeddedFields = read(block)
         return found

@@ -1,4 +1,4 @@
-"""Texts in metadata: bytes of an unsaid character set, and junk that cameras and programs write."""
+"""Texts in metadata: decoding with unknown character sets, and boilerplate of cameras and programs."""
 
 import re
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ _JUNK: Final = re.compile(
 
 
 def decode_text(data: bytes, charset: str = "utf-8") -> str:
-    """A text up to its first NUL, in `charset`, else in UTF-8, else in Windows' Latin-1."""
+    """Decode a text up to its first NUL as `charset`, else UTF-8, else Windows-1252."""
     data = data.partition(b"\0")[0]
     for one in dict.fromkeys((charset, "utf-8")):
         try:
@@ -34,16 +34,16 @@ def decode_text(data: bytes, charset: str = "utf-8") -> str:
 
 
 def tidy(text: str) -> str:
-    """A text without characters that control, trimmed, and empty where it is too long."""
+    """Strip a text and remove control characters; empty where it is too long."""
     text = clean(_CONTROL.sub(" ", text.replace("\r\n", "\n").replace("\ufeff", "")))
     return text if len(text) <= MAX_CAPTION else ""
 
 
 def is_junk(text: str) -> bool:
-    """Whether a text is what a device or a program writes by itself."""
+    """Whether a text is boilerplate of a device or a program."""
     return len(text) <= 200 and bool(_JUNK.fullmatch(text))
 
 
 def first_text(texts: Iterable[str | None]) -> str | None:
-    """The first of them that says something."""
+    """The first meaningful text."""
     return next((tidied for text in texts if text and (tidied := tidy(text)) and not is_junk(tidied)), None)

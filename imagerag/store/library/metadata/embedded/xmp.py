@@ -1,8 +1,8 @@
 """The fields of XMP that a library keeps.
 
-XMP is RDF in XML. The document is read piece by piece and never held as a tree: only the properties wanted are kept, a
-document type (with which entities are declared that multiply) ends the reading, and so do depth and length. What was
-read until then counts.
+XMP is RDF in XML. The document is parsed incrementally, without a tree, and only the wanted properties are kept. A
+document type (which could declare exponentially expanding entities), too much depth or length end the parsing; values
+read before are kept.
 """
 
 import re
@@ -53,7 +53,7 @@ _COORDINATE: Final = re.compile(r"\s*(\d+(?:\.\d+)?)(?:,(\d+(?:\.\d+)?))?(?:,(\d
 
 
 def read_xmp(data: bytes) -> EmbeddedFields:
-    """The fields in an XMP packet, or in an `.xmp` file."""
+    """Read the fields of an XMP packet or an `.xmp` file."""
     found = _Properties.read(data)
     place = [found.text("photoshop:City"), found.text("photoshop:State"), found.text("photoshop:Country")]
     created = [found.text(f"iptcExt:{name}") for name in ("Sublocation", "City", "ProvinceState", "CountryName")]
@@ -78,7 +78,7 @@ def read_xmp(data: bytes) -> EmbeddedFields:
 
 
 def _degrees(text: str | None) -> float | None:
-    """A coordinate as XMP writes it: `52,31.2N`, `52,31,12N`."""
+    """Parse a coordinate of XMP: `52,31.2N`, `52,31,12N`."""
     found = _COORDINATE.fullmatch(text[:64]) if text else None
     if found is None:
         return None
@@ -88,7 +88,7 @@ def _degrees(text: str | None) -> float | None:
 
 
 class _EndError(Exception):
-    """Nothing more is read of the document."""
+    """Parsing of the document ends."""
 
 
 class _Properties:
@@ -115,7 +115,7 @@ class _Properties:
             for at in range(0, min(len(data), _MAX_BYTES), _PIECE):
                 parser.Parse(data[at : at + _PIECE], False)
         except (expat.ExpatError, _EndError, ValueError, LookupError):
-            pass  # what was read until then counts
+            pass  # values read before are kept
         return found
 
     def texts(self, name: str) -> Sequence[str]:
