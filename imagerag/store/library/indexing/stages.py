@@ -192,7 +192,8 @@ class Indexing:
         return exported.vector if is_unit(float(np.linalg.norm(exported.vector))) else None
 
     async def _vectors(self, new: Sequence[ReadFile]) -> Sequence[Any]:
-        """The vector of each image, or why it has none: one that an encoder fails at takes no other along.
+        """The vector of each image, or the reason for none: an image that the encoder fails on does not affect the
+        others.
 
         Raises:
             Exception: what an encoder raised that failed at each of several.

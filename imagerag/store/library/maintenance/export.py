@@ -162,8 +162,8 @@ async def export_folder(
 
 
 def _check_folder(out: Path, rows: Mapping[str, ImageRecord], overwrite: bool) -> list[str]:
-    """See that an export may fill a folder: it is new or empty, or holds part of the same export, or an earlier one
-    that it is to take the place of. Gives the names of files that are then no longer wanted."""
+    """Check that an export may write a folder: it is new or empty, or holds a part of the same export, or an earlier
+    export to overwrite. Returns the names of files that are then obsolete."""
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file: name a folder for the export")
     there = sorted(name for name in (os.listdir(out) if out.is_dir() else ()) if not name.startswith(".tmp-"))

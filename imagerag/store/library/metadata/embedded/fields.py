@@ -41,7 +41,7 @@ class EmbeddedFields:
 
 
 def plausible_position(latitude: float | None, longitude: float | None) -> Position | None:
-    """Whether a position is plausible. Devices without a position write exactly 0, 0."""
+    """Validate a position; None if it is not on earth, or exactly 0, 0, which devices without a position write."""
     if latitude is None or longitude is None or (latitude, longitude) == (0, 0):
         return None
     return (round(latitude, 7), round(longitude, 7)) if abs(latitude) <= 90 and abs(longitude) <= 180 else None
