@@ -134,7 +134,7 @@ def summary(record: RunRecord, *, told: bool = False) -> list[str]:
     """Summary of a run: outcome and reason, the image, its references with licences, next steps.
 
     Args:
-        told: whether the run's steps were just shown: the hint at `imagerag show` is left out then.
+        told: the run's steps were just shown, so the hint at `imagerag show` is left out.
     """
     said = record.reason.removeprefix(f"{labels.standing(record.status, record.outcome).name} ")
     stands = badge(record)

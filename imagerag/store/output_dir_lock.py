@@ -25,7 +25,7 @@ def exclusive_writer(folder: Path, *, instead: str = "another --out") -> Iterato
         instead: what to give so that another folder is written.
 
     Raises:
-        UsageError: somebody else writes it.
+        UsageError: another process writes it.
         StorageError: it cannot be written.
     """
     if sys.platform == "win32":  # nothing is held there
@@ -53,7 +53,7 @@ def _held(lock: Callable[[Path], int | None], folder: Path, instead: str) -> int
     """The open lock file of a folder.
 
     Raises:
-        UsageError: somebody else holds it.
+        UsageError: another process holds it.
         StorageError: it cannot be written.
     """
     try:

@@ -82,7 +82,7 @@ def rater_answers(
 
 
 def shown_in(key: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a study shows, by id. Keys that were written earlier say `pictures`: its raters may still be at it."""
+    """The items of a study, by id. Keys that were written earlier say `pictures`: its raters may still be at it."""
     shown: Mapping[str, Any] = key.get("pairs") or key.get("images") or key.get("pictures") or {}
     return shown
 

@@ -156,7 +156,7 @@ class Library(LibraryReader):
         await self.table.read(work)
 
     async def remove_strays(self) -> None:
-        """Delete copies of images that no version of the library has, unless somebody writes: then later."""
+        """Delete copies of images that no version of the library has; skipped while another task writes."""
 
         def work() -> None:
             with self.table.writing(alone=True) as alone:

@@ -73,7 +73,7 @@ class WriteBatcher:
             StorageError: the disk is full or read-only, or another process kept the file locked for longer than
                 `patience_s`; nothing of it was kept.
             DamagedFileError: the file is not what it was.
-            Exception: whatever `work` or the commit raised; nothing of it was kept.
+            Exception: the exception of `work` or the commit; nothing was stored.
         """
         return self._do(work, writes=True, can_wait=can_wait, flushed=flushed)
 

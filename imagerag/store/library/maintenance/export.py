@@ -210,7 +210,7 @@ def _is_exported(image: Path) -> bool:
 
 
 def _is_other(file: Path, row: ImageRecord | None) -> bool:
-    """Whether a sidecar says something else than its row, or an image has another size: somebody edited it."""
+    """Whether a sidecar differs from its row, or an image has another size because it was edited."""
     if row is None:
         return False
     if file.suffix == ".json":

@@ -3,9 +3,8 @@
 An image `circle.png` may have `circle.json` or `circle.png.json` (an object with our fields, or with what others call
 them; what `imagerag generate` writes too), `circle.txt` or `circle.png.txt` (its caption; `.caption` does as well), and
 what Google Takeout writes, `circle.png.supplemental-metadata.json`, whose name Takeout cuts short; and `circle.xmp` or
-`circle.png.xmp`, as Lightroom and darktable write them. What the first of
-them leaves out the others may say. Nothing in a sidecar costs the image: what cannot be read is told, and the image
-goes in without it.
+`circle.png.xmp`, as Lightroom and darktable write them. Later sidecars fill fields that the first ones lack. An invalid
+sidecar never excludes its image: it is reported, and the image is indexed without it.
 
 Captions are shown and sent to services. So a sidecar that is a link may not lead outside of the indexed folders: in a
 folder from another person, it could point to any text on the machine.

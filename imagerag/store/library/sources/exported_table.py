@@ -144,7 +144,7 @@ class ExportedTable:
         return SidecarMetadata(read_metadata({**record, "schema": "imagerag.image/1"}))
 
     def exported(self, member: Member) -> ExportedRow:
-        """What else a row has."""
+        """The other data of a row."""
         import numpy as np
 
         record = self._reader.get(member.position)

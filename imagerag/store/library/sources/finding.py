@@ -48,7 +48,8 @@ def find_sources(
     """Open the archives and tables among files.
 
     Args:
-        named: files that somebody named: compressed archives, and exports without bytes, are read only where they are.
+        named: files that the user named; compressed archives and exports without bytes are read only if they are among
+            these.
         images: manifest → its rows that have an image in them.
     """
     found = FoundSources()

@@ -153,7 +153,7 @@ class ImageTable:
 
     @cached_property
     def columns(self) -> Mapping[str, str]:
-        """What each column is read as, going by the first rows."""
+        """The use of each column, judged by the first rows."""
         read: dict[str, str] = {self._column.name: "image"}
         for number, record in self._file.records():
             said = self._said(record)
@@ -173,7 +173,7 @@ class ImageTable:
         return data
 
     def said(self, member: Member) -> SidecarMetadata:
-        """What the other columns of a row say."""
+        """The metadata in the other columns of a row."""
         said = self._said(self._reader.get(member.position))
         return SidecarMetadata(read_metadata({name: one for name, one in with_caption(said).items() if name != PATH}))
 

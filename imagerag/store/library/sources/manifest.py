@@ -206,7 +206,7 @@ def _pathless(record: Mapping[str, Any]) -> str:
 
 
 def _read_as(columns: "Counter[tuple[str, str]]") -> dict[str, str]:
-    """What each column was read as in most rows."""
+    """The use of each column in most rows."""
     read: dict[str, str] = {}
     for (name, meant), _ in sorted(columns.items(), key=lambda one: (-one[1], one[0][1] == "metadata")):
         read.setdefault(name, meant)

@@ -130,7 +130,7 @@ def _rows(rows: CsvRows, header: list[str]) -> Iterator[ManifestRow]:
 
 
 def _separator(lines: Iterator[str], suffix: str) -> tuple[str, Iterator[str]]:
-    """What separates the cells, and the lines of the table without Excel's that says so."""
+    """The cell separator, and the lines of the table without Excel's `sep=` line."""
     first = next(lines, "")
     if first.lower().startswith("sep=") and len(first.rstrip("\r\n")) == 5:
         return first[4], lines

@@ -61,7 +61,7 @@ class NamedPaths:
 
 
 def expand(paths: Sequence[Path], *, may_be_gone: bool = False) -> NamedPaths:
-    """Expand patterns; a path that is there is itself, whatever is in its name.
+    """Expand patterns; an existing path stands for itself, even with pattern characters in its name.
 
     Args:
         may_be_gone: a pattern without a match is no error.

@@ -69,7 +69,7 @@ class TarArchive:
         return read_member(self.path, member.position, member.size)
 
     def said(self, member: Member) -> SidecarMetadata:
-        """What lies beside a member."""
+        """The metadata in the sidecars of a member."""
         return self._listing.said(member.name, self._text)
 
     def _text(self, entry: ArchiveEntry) -> bytes:

@@ -48,7 +48,7 @@ class TextTable:
         return decoded_image(record[column])
 
     def said(self, member: Member) -> SidecarMetadata:
-        """What the other columns of a row say."""
+        """The metadata in the other columns of a row."""
         _, column, record = self._row(member)
         return SidecarMetadata(read_metadata(with_caption(beside_image(record, column))))
 

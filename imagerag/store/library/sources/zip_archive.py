@@ -59,7 +59,7 @@ class ZipArchive:
         return read_member(self.path, member.position, member.size)
 
     def said(self, member: Member) -> SidecarMetadata:
-        """What lies beside a member."""
+        """The metadata in the sidecars of a member."""
         return self._listing.said(member.name, lambda entry: read_member(self.path, entry.position, entry.size))
 
 
