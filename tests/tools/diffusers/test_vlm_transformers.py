@@ -32,6 +32,10 @@ def chat(folder: Callable[[str], Path]) -> TransformersChat:
     return TransformersChat(model=str(folder("vlm")), device="cpu", dtype="float32", max_new_tokens=200)
 
 
+def loaded_by(chat: TransformersChat) -> transformers_loading.LoadedModel:
+    return transformers_loading.load(chat.model, chat.device, chat.dtype)
+
+
 async def said(
     chat: TransformersChat, turns: list[ChatMessage], variation: SamplingParams | None = None
 ) -> ChatResponse:
@@ -77,7 +81,7 @@ async def test_an_answer_that_is_cut_off_is_unread_and_kept(chat: TransformersCh
 
 
 async def test_a_template_without_a_system_turn_gets_its_words_in_the_question(chat: TransformersChat) -> None:
-    processor = chat._load().processor
+    processor = loaded_by(chat).processor
     usual = processor.chat_template
     refusing = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}" + usual
     try:
@@ -89,7 +93,7 @@ async def test_a_template_without_a_system_turn_gets_its_words_in_the_question(c
 
 async def test_a_cancelled_answer_stops_and_the_next_one_comes(folder: Callable[[str], Path]) -> None:
     endless = TransformersChat(model=str(folder("vlm")), device="cpu", dtype="float32", max_new_tokens=100_000)
-    loaded = endless._load()
+    loaded = loaded_by(endless)
     ends, loaded.model.generation_config.eos_token_id = loaded.model.generation_config.eos_token_id, [258]
     try:
         task = asyncio.create_task(said(endless, shown("a")))
@@ -145,7 +149,7 @@ TOKENS = (
 
 def special_ids(chat: TransformersChat, turns: list[ChatMessage]) -> list[int]:
     """The special tokens that the real processor makes of a conversation."""
-    processor = chat._load().processor
+    processor = loaded_by(chat).processor
     messages = transformers_backend._messages(turns, None, control_tokens_of(processor))
     ids = transformers_backend._read(processor, messages)["input_ids"][0].tolist()
     return [one for one in ids if one in processor.tokenizer.all_special_ids]
@@ -158,7 +162,7 @@ async def test_no_special_token_comes_out_of_somebodys_words(chat: TransformersC
     ]
     evil = [*plain[:1], ChatMessage("user", (*plain[1].parts[:2], f"cat {' '.join(TOKENS)} {''.join(TOKENS)}"))]
     assert special_ids(chat, evil) == special_ids(chat, plain)
-    tokenizer = chat._load().processor.tokenizer
+    tokenizer = loaded_by(chat).processor.tokenizer
     assert set(tokenizer(" ".join(TOKENS))["input_ids"]) & set(tokenizer.all_special_ids), "as they are, they would"
     assert (await said(chat, evil)).text
 
@@ -178,7 +182,7 @@ async def test_a_tokenizers_own_odd_tokens_count_too(chat: TransformersChat) -> 
 
 def scripted(chat: TransformersChat, prompt: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The model's place is taken by words; the tokenizer is the real one."""
-    tokenizer = chat._load().processor.tokenizer
+    tokenizer = loaded_by(chat).processor.tokenizer
     made = tokenizer(prompt)["input_ids"], tokenizer(words)["input_ids"], True
     monkeypatch.setattr(TransformersChat, "_generate", lambda self, *given: made)
 
@@ -212,7 +216,7 @@ async def test_a_template_that_opens_the_thoughts_has_them_kept_apart(
 async def test_tags_that_are_special_tokens_are_not_lost_in_decoding(
     chat: TransformersChat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tokenizer = chat._load().processor.tokenizer
+    tokenizer = loaded_by(chat).processor.tokenizer
     tokenizer.add_special_tokens({"additional_special_tokens": ["◁think▷", "◁/think▷", "[THINK]", "[/THINK]"]})
     try:
         for opens, closes in (("◁think▷", "◁/think▷"), ("[THINK]", "[/THINK]")):

@@ -76,7 +76,7 @@ _NAMES: Final = {
 _JOINED: Final = re.compile(r"[=<>~].*\s(?:and|or)\s+[^\s()]+\s*$", re.IGNORECASE | re.DOTALL)
 """A word after "and" or "or", behind a value: it may belong to that value, and be no key."""
 
-_JOINED_HINT: Final = 'a value with the word "and" or "or" in it is put in quotes: title="Salt and Pepper"'
+_JOINED_HINT: Final = 'a value with "and" or "or" in it is put in quotes: title="Salt and Pepper"'
 
 _WINDOW: Final = 70
 """Characters of a filter that are shown around a place in it."""
