@@ -5,12 +5,12 @@ A small table beside the checkpoints, so that ten thousand runs are listed witho
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import AwareDatetime, Field, ValidationError
 
@@ -18,7 +18,7 @@ from imagerag.agent.errors import UnknownRunError
 from imagerag.agent.types import FrozenModel, Outcome
 from imagerag.formatting.messages import invalid, near
 from imagerag.store.run_removals import RunRemovals, create_removals, stamp
-from imagerag.store.sqlite.connection import BUSY_S, connect, read_again
+from imagerag.store.sqlite.connection import BUSY_S, connect
 from imagerag.store.sqlite.pool import PerLoopResource
 from imagerag.store.sqlite.write_batcher import WriteBatcher, open_grouped
 from imagerag.store.storage_errors import damaged_file, storage_errors
@@ -220,15 +220,11 @@ class RunIndex:
         if self.is_lost():
             return []
         names = _COLUMNS.split(", ")
-
-        def read() -> Sequence[tuple[Any, ...]]:
-            with self._connect() as connection:
-                # Reading does not upgrade the file, which may be read-only.
-                lacking = set(_LATER) - _present(connection)
-                columns = ", ".join(f"NULL AS {name}" if name in lacking else name for name in names)
-                return connection.execute(f"SELECT {columns} FROM runs {clause}", values).fetchall()
-
-        rows = read_again(read)
+        with self._connect() as connection:
+            # Reading does not upgrade the file, which may be read-only.
+            lacking = set(_LATER) - _present(connection)
+            columns = ", ".join(f"NULL AS {name}" if name in lacking else name for name in names)
+            rows = connection.execute(f"SELECT {columns} FROM runs {clause}", values).fetchall()
         try:
             return [RunEntry.model_validate(dict(zip(names, row, strict=True))) for row in rows]
         except ValidationError as error:

@@ -10,6 +10,7 @@ from imagerag.agent.errors import DamagedFileError, ImageRAGError, UnknownRunErr
 from imagerag.agent.run_record import RunRecord
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.runs.records import read_record, relist_run
+from imagerag.store.file_lock import held_alone
 from imagerag.store.sqlite.connection import can_write, connect
 from imagerag.store.storage_errors import damaged_file, storage_errors
 
@@ -59,7 +60,7 @@ async def ensure_indexed(dependencies: Dependencies) -> None:
         return
     kept = await asyncio.to_thread(kept_runs, dependencies.home.checkpoints)
     path = dependencies.home.run_list
-    if path.exists():  # there is nothing in it
+    if _is_empty(path):
         if not can_write(path):
             raise damaged_file(path, "it is empty")
         await asyncio.to_thread(_remove_empty, path)
@@ -91,14 +92,27 @@ async def find_record(dependencies: Dependencies, run_id: str) -> RunRecord:
         ) from error
 
 
+def _is_empty(path: Path) -> bool:
+    """Whether there is a file without a byte in it."""
+    try:
+        return not path.stat().st_size
+    except FileNotFoundError:
+        return False
+
+
 def _remove_empty(path: Path) -> None:
-    """Take away a file without a byte in it, and the WAL of what it was."""
+    """Take away a file without a byte in it, and the WAL of what it was.
+
+    Another run may make the file anew at any moment: its WAL, whose commits would be lost, is not to be touched. Nobody
+    makes a file where an empty one lies, so that one goes last, and whoever waited for the lock looks again.
+    """
     from imagerag.store.sqlite.connection import companion_files
 
-    with storage_errors(path, "cannot write"):
-        for each in (path, *companion_files(path)):
-            if each != path or not each.stat().st_size:
-                each.unlink(missing_ok=True)
+    with storage_errors(path, "cannot write"), held_alone(path.with_name(f".{path.name}.lock")):
+        if not _is_empty(path):
+            return
+        for each in (*companion_files(path), path):
+            each.unlink(missing_ok=True)
 
 
 def missing_from_index(dependencies: Dependencies) -> list[str]:

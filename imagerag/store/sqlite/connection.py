@@ -9,18 +9,13 @@ import weakref
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from imagerag.agent.errors import StorageError
 from imagerag.store.storage_errors import damaged_file, sqlite_error, storage_errors
 
 BUSY_S: Final = 30.0
 """How long a writer waits for another, in seconds."""
-
-_READ_AGAIN_S: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
-"""Seconds until a read is repeated, each time."""
-
-T = TypeVar("T")
 
 
 def create_tables(path: Path, make: Callable[[sqlite3.Connection], object]) -> None:
@@ -87,26 +82,6 @@ def connect(path: Path, **options: Any) -> sqlite3.Connection:
                 if not isinstance(sqlite_error(error, path), StorageError):
                     raise
         return _for_reading(path, **options)
-
-
-def read_again(read: Callable[[], T]) -> T:
-    """Run what opens a file and reads from it, and run it again if SQLite read less than a page.
-
-    While connections to a file are opened and closed by the dozen, a new one can find the WAL shorter than its index
-    says (`SQLITE_IOERR_SHORT_READ`, seen with SQLite 3.40). The next writer puts that right. A file that is really cut
-    is still an error in the end.
-
-    Raises:
-        StorageError: as `read`.
-    """
-    for wait_s in _READ_AGAIN_S:
-        try:
-            return read()
-        except StorageError as error:
-            if getattr(error.__cause__, "sqlite_errorname", "") != "SQLITE_IOERR_SHORT_READ":
-                raise
-        time.sleep(wait_s)
-    return read()
 
 
 def can_write(path: Path) -> bool:

@@ -1,14 +1,12 @@
-"""Connections to files of SQLite: the room of deleted rows goes back to the disk, and a short read is done again."""
+"""Files of SQLite give the room of deleted rows back to the disk."""
 
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from imagerag.agent.errors import StorageError
-from imagerag.store.sqlite.connection import connect, read_again, shrink
+from imagerag.store.sqlite.connection import connect, shrink
 
 
 @pytest.mark.parametrize("auto_vacuum", ["INCREMENTAL", "NONE"])
@@ -25,27 +23,3 @@ def test_the_room_of_deleted_rows_goes_back_to_the_disk(tmp_path: Path, auto_vac
     with closing(connect(path)) as connection:
         assert connection.execute("PRAGMA freelist_count").fetchone() == (0,)
         assert connection.execute("SELECT count(*) FROM things").fetchone() == (3,)
-
-
-def failing(times: int, name: str) -> Callable[[], str]:
-    """A read that ends so often in SQLite's error of this name."""
-    left = [times]
-
-    def read() -> str:
-        if left[0]:
-            left[0] -= 1
-            cause = sqlite3.OperationalError("disk I/O error")
-            cause.sqlite_errorname = name
-            raise StorageError("the disk reports an error") from cause
-        return "read"
-
-    return read
-
-
-def test_a_read_that_came_too_short_is_done_again_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imagerag.store.sqlite.connection._READ_AGAIN_S", (0.0,) * 5)
-    assert read_again(failing(2, "SQLITE_IOERR_SHORT_READ")) == "read"
-    with pytest.raises(StorageError):
-        read_again(failing(99, "SQLITE_IOERR_SHORT_READ"))
-    with pytest.raises(StorageError):
-        read_again(failing(1, "SQLITE_IOERR_READ"))
