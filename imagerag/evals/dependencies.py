@@ -21,7 +21,8 @@ from imagerag.graphs.dependencies import Dependencies
 from imagerag.store.journal import StoreJournal, open_journal
 from imagerag.store.library.library import Library
 from imagerag.store.run_index import RunEntry, RunIndex
-from imagerag.tools.registry import has_provider, make_judge, new_embedder
+from imagerag.tools.embedders.full_spec import full_spec
+from imagerag.tools.registry import make_judge, new_embedder
 from imagerag.tools.spec import BackendSpec
 
 if TYPE_CHECKING:
@@ -90,8 +91,7 @@ def _encoder_of(judge: BackendSpec) -> str:
     """The spec of the encoder that such a judge uses."""
     if judge.provider == "sketch":
         return "sketch"
-    own = has_provider("embedder", judge.model.partition(":")[0].lower())
-    return (judge.model if own else f"open_clip:{judge.model}") if judge.model else "open_clip"
+    return full_spec(judge.model) if judge.model else "open_clip"
 
 
 class NullRunIndex(RunIndex):

@@ -3,10 +3,11 @@
 from typing import Final
 
 from imagerag.agent.ports import Embedder, Judge
+from imagerag.tools.embedders.full_spec import full_spec
 from imagerag.tools.embedders.openclip import OpenClipEmbedder
 from imagerag.tools.judges.clip.judge import ClipJudge
 from imagerag.tools.pricing.price_table import Prices
-from imagerag.tools.registry import has_provider, judge_of_encoder, make_embedder, make_judge
+from imagerag.tools.registry import judge_of_encoder, make_embedder, make_judge
 from imagerag.tools.spec import BackendSpec
 
 DEFAULT_OPEN_CLIP: Final = "ViT-B-32-quickgelu/openai"
@@ -26,8 +27,7 @@ def clip_judge(spec: BackendSpec, *, embedder: Embedder | None = None) -> Judge:
     """
     spec.refuse_address()
     if spec.model:
-        own = spec.model if _names_a_provider(spec.model) else f"open_clip:{spec.model}"
-        embedder = make_embedder(own)
+        embedder = make_embedder(full_spec(spec.model))
     embedder = embedder or make_embedder("open_clip")
     if judge := judge_of_encoder(embedder.identity.spec):
         return make_judge(judge, embedder=embedder)
@@ -39,7 +39,3 @@ def openai_judge(spec: BackendSpec, *, embedder: Embedder | None = None, prices:
     from imagerag.tools.judges.vlm.spec import vlm_judge
 
     return vlm_judge(spec, prices=prices)
-
-
-def _names_a_provider(model: str) -> bool:
-    return has_provider("embedder", model.partition(":")[0].lower())

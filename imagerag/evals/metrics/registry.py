@@ -29,6 +29,7 @@ from imagerag.evals.metrics.encoder_scores import (
 from imagerag.evals.metrics.retrieval import RetrievalScore
 from imagerag.evals.metrics.vlm_scores import GradeScore, GradingCalls, VqaScore
 from imagerag.formatting.messages import near
+from imagerag.tools.embedders.full_spec import full_spec
 
 KINDS: Final[Mapping[str, str]] = {
     "text": "cosine of prompt and image: text:independent, text:ViT-B-32/laion2b_s34b_b79k, text:ViT-B-16-SigLIP/webli",
@@ -162,7 +163,7 @@ class MetricMaker:
     def _embedder(self, spec: str) -> Embedder:
         if spec not in self._encoders:
             self._encoders[spec] = (
-                independent_encoder() if spec == "independent" else self.dependencies.embedder(_full(spec))
+                independent_encoder() if spec == "independent" else self.dependencies.embedder(full_spec(spec))
             )
         found: Embedder = self._encoders[spec]
         return found
@@ -182,13 +183,6 @@ def independent_encoder() -> Embedder:
     from imagerag.tools.embedders.openclip import OpenClipEmbedder
 
     return DeterministicEmbedder(OpenClipEmbedder(f"local-dir:{INDEPENDENT}", spec="independent"))
-
-
-def _full(spec: str) -> str:
-    """The full embedder spec; a bare `NAME/TAG` is one of open_clip."""
-    from imagerag.tools.registry import has_provider
-
-    return spec if has_provider("embedder", spec.partition(":")[0].lower()) else f"open_clip:{spec}"
 
 
 def default_metrics(suite: str) -> Sequence[str]:
