@@ -106,8 +106,10 @@ def export_command(
 
 def _format_of(out: str) -> Literal["parquet", "folder"]:
     """The export format for a file name; names of other file types are refused."""
+    from imagerag.store.library.sources.source_suffixes import PARQUET
+
     suffix = Path(out).suffix.lower()
-    if suffix in (".parquet", ".pq"):
+    if suffix in PARQUET:
         return "parquet"
     if suffix[1:2].isalpha() and not out.endswith(("/", os.sep)) and not Path(out).is_dir():
         raise UsageError(

@@ -22,12 +22,12 @@ from imagerag.store.library.metadata.sidecars import (
     sidecar_metadata,
 )
 from imagerag.store.library.sources.members import Problem
+from imagerag.store.library.sources.source_suffixes import COMPRESSED_TAR, TABLES, TAR, UNREAD, ZIP
 from imagerag.store.text_files import LONGEST, clean, decoded
 
 MAX_MEMBERS: Final = 1_000_000
 
-_SOURCES: Final = (".zip", ".cbz", ".tar", ".cbt", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".7z", ".rar", ".cbr",
-                   ".parquet", ".pq", ".arrow", ".feather")  # fmt: skip
+_SOURCES: Final = (*ZIP, *TAR, *COMPRESSED_TAR, *TABLES, *UNREAD)
 """Endings of archives and tables, in which images may be."""
 
 _DRIVE: Final = re.compile(r"[A-Za-z]:")

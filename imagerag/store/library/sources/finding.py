@@ -11,7 +11,8 @@ from imagerag.store.library.sources.file_selection import ExcludedFiles
 from imagerag.store.library.sources.image_table import why_no_images
 from imagerag.store.library.sources.manifest_hint import manifest_hint
 from imagerag.store.library.sources.members import Member, Problem, Source
-from imagerag.store.library.sources.opening import COMPRESSED, is_source, open_source
+from imagerag.store.library.sources.opening import is_source, open_source
+from imagerag.store.library.sources.source_suffixes import COMPRESSED_TAR
 from imagerag.store.library.sources.text_table import TextTable
 from imagerag.store.text_files import clean
 
@@ -57,7 +58,7 @@ def find_sources(
         if not (path in images or is_source(path)) or not path.is_file():
             continue
         found.opened[path] = ()
-        if path.name.lower().endswith(COMPRESSED) and path not in named:
+        if path.name.lower().endswith(COMPRESSED_TAR) and path not in named:
             found.problems.append((clean(str(path)), "a compressed archive is read only where it is named as a PATH"))
             continue
         try:

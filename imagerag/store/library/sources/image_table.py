@@ -21,13 +21,11 @@ from imagerag.store.library.metadata.image_metadata import read_metadata
 from imagerag.store.library.metadata.sidecars import SidecarMetadata
 from imagerag.store.library.sources.forward_reader import ForwardReader
 from imagerag.store.library.sources.members import Member, Problem
+from imagerag.store.library.sources.source_suffixes import PARQUET
 from imagerag.store.text_files import clean
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-PARQUET: Final = (".parquet", ".pq")
-SUFFIXES: Final = (*PARQUET, ".arrow", ".feather")
 
 IMAGES: Final = ("image", "img", "jpg", "jpeg", "png", "webp", "picture", "photo", "image_bytes", "img_bytes", "bytes",
                  "content", "data")  # fmt: skip

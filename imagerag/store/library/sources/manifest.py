@@ -18,10 +18,10 @@ from imagerag.store.library.metadata.field_names import PATH, guessed_caption, w
 from imagerag.store.library.metadata.image_metadata import ImageMetadata, read_metadata
 from imagerag.store.library.sources.base64_images import beside_image, image_column
 from imagerag.store.library.sources.exported_table import open_columnar
-from imagerag.store.library.sources.image_table import SUFFIXES as TABLE_SUFFIXES
 from imagerag.store.library.sources.manifest_hint import manifest_hint
 from imagerag.store.library.sources.manifest_paths import ManifestPaths
 from imagerag.store.library.sources.manifest_rows import URL_COLUMNS, read_rows
+from imagerag.store.library.sources.source_suffixes import TABLES as TABLE_SUFFIXES
 from imagerag.store.path_policy import OUTSIDE, PathPolicy
 from imagerag.store.text_files import clean, plain_name
 

@@ -9,9 +9,9 @@ from typing import Final
 from imagerag.agent.errors import UsageError
 from imagerag.agent.images.formats import IMAGE_SUFFIXES
 from imagerag.store.library.metadata.field_names import PATH, written_fields
-from imagerag.store.library.sources.image_table import SUFFIXES as TABLE_SUFFIXES
 from imagerag.store.library.sources.image_table import ColumnarFile, is_of_hugging_face
 from imagerag.store.library.sources.manifest_rows import JSON, TABLES, read_rows
+from imagerag.store.library.sources.source_suffixes import TABLES as TABLE_SUFFIXES
 from imagerag.store.library.sources.text_table import holds_images
 from imagerag.store.text_files import clean
 

@@ -11,8 +11,8 @@ from imagerag.agent.errors import UsageError
 from imagerag.store.csv_rows import CsvRows
 from imagerag.store.library.metadata.field_names import PATH, fields_of, written_fields
 from imagerag.store.library.sources.base64_images import LONGEST, image_column
-from imagerag.store.library.sources.image_table import SUFFIXES as TABLE_SUFFIXES
 from imagerag.store.library.sources.image_table import ColumnarFile, class_names, plain_record
+from imagerag.store.library.sources.source_suffixes import TABLES as TABLE_SUFFIXES
 from imagerag.store.text_files import SEPARATORS, open_text, parsed, plain_name, separator_of
 
 TABLES: Final = (".csv", ".tsv", ".tab", ".psv")

@@ -3,25 +3,17 @@
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
 
 from imagerag.store.library.schema import FileEntry
-from imagerag.store.library.sources import image_table, tar_archive, zip_archive
+from imagerag.store.library.sources import tar_archive, zip_archive
 from imagerag.store.library.sources.exported_table import open_columnar
 from imagerag.store.library.sources.members import Source
-
-ARCHIVES: Final = (*zip_archive.SUFFIXES, *tar_archive.SUFFIXES)
-"""Archives that are read wherever they lie: listing them is quick."""
-
-COMPRESSED: Final = tar_archive.COMPRESSED_SUFFIXES
-"""Archives that are read where they are named: listing them means to unpack them."""
-
-TABLES: Final = image_table.SUFFIXES
+from imagerag.store.library.sources.source_suffixes import COMPRESSED_TAR, TABLES, TAR, ZIP
 
 
 def is_source(path: Path) -> bool:
     """Whether a file may hold images, going by its name."""
-    return path.name.lower().endswith((*ARCHIVES, *COMPRESSED, *TABLES))
+    return path.name.lower().endswith((*ZIP, *TAR, *COMPRESSED_TAR, *TABLES))
 
 
 def open_source(path: Path, excluded: Callable[[str], bool] = lambda name: False) -> Source | None:
@@ -36,9 +28,9 @@ def open_source(path: Path, excluded: Callable[[str], bool] = lambda name: False
         ValueError: it is not what its name says; the message says so.
     """
     name = path.name.lower()
-    if name.endswith(zip_archive.SUFFIXES):
+    if name.endswith(ZIP):
         return zip_archive.ZipArchive(path, excluded)
-    if name.endswith(image_table.SUFFIXES):
+    if name.endswith(TABLES):
         return open_columnar(path)
     return tar_archive.open_tar(path, excluded)
 

@@ -13,9 +13,6 @@ from imagerag.store.library.sources.archive_listing import ArchiveEntry, Archive
 from imagerag.store.library.sources.forward_reader import ForwardReader
 from imagerag.store.library.sources.members import Member
 
-SUFFIXES: Final = (".tar", ".cbt")
-COMPRESSED_SUFFIXES: Final = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
-
 MAX_TEXTS: Final = 256 * 2**20
 """Bytes of all sidecars of a compressed archive, which are kept while it is indexed."""
 

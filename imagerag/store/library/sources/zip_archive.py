@@ -14,8 +14,6 @@ from imagerag.store.library.metadata.sidecars import SidecarMetadata
 from imagerag.store.library.sources.archive_listing import ArchiveEntry, ArchiveListing, listing, title_of
 from imagerag.store.library.sources.members import Member
 
-SUFFIXES: Final = (".zip", ".cbz")
-
 _LOCAL_HEADER: Final = struct.Struct("<4s2xHH16xHH")
 _STORED, _DEFLATED = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
 _READ: Final = (_STORED, _DEFLATED)
