@@ -3,8 +3,8 @@
 import asyncio
 import shlex
 import time
-from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -136,8 +136,7 @@ def batch_command(
     say_all(warning_lines(notes(prompts)), err=True)
     if not quiet:
         say(run_header(rag.settings), err=True)
-    began, code = time.monotonic(), 0
-    bad: list[BatchResult] = []
+    began, code, bad = time.monotonic(), 0, _BadLines()
     try:
         asyncio.run(_follow(batch, quiet, bad))
     except ImageRAGError as error:
@@ -155,14 +154,27 @@ def batch_command(
     return code
 
 
-async def _follow(batch: "BatchRunner", quiet: bool, bad: "list[BatchResult]") -> None:
+@dataclass
+class _BadLines:
+    """The input lines that failed or are invalid: their number, and the first of them. A batch may have a million."""
+
+    number: int = 0
+    first: "list[BatchResult]" = field(default_factory=list)
+
+    def add(self, result: "BatchResult") -> None:
+        """Count one more."""
+        self.number += 1
+        self.first = sorted([*self.first, result], key=lambda one: one.index)[:SHOWN]
+
+
+async def _follow(batch: "BatchRunner", quiet: bool, bad: _BadLines) -> None:
     """Run a batch, and collect the input lines that failed or are invalid."""
     finished = 0
     async with aclosing(batch.run()) as results:
         async for result in results:
             finished += 1
             if result.status != "done":
-                bad.append(result)
+                bad.add(result)
             if not quiet:
                 say(_progress(batch, batch.previously_done + finished, result), err=True)
 
@@ -199,16 +211,17 @@ def _summary(batch: "BatchRunner", elapsed_s: float, code: int) -> "BatchSummary
     )
 
 
-def _lines(batch: "BatchRunner", prompts: str, out: str, bad: "Sequence[BatchResult]") -> list[str]:
+def _lines(batch: "BatchRunner", prompts: str, out: str, bad: _BadLines) -> list[str]:
     """The summary as text."""
     done = sum(batch.counts.values())
     before = f", {batch.previously_done:,} of them before" if batch.previously_done else ""
     rows = [[bold(f"{number:,}"), _word(outcome)] for outcome, number in batch.outcomes.most_common()]
     cost = dollars(None if batch.has_unknown_cost else batch.spent_usd)
     lines = [f"{count(done, 'prompt')} of {batch.total or done:,} run{before}", *table(rows, right={0})]
-    for one in sorted(bad, key=lambda one: one.index)[:SHOWN]:
+    for one in bad.first:
         lines += hanging(clean(one.reason), columns(), indent=6, head=f"    {dim(short(one.id, 30))}  ")
-    lines += [f"    … and {len(bad) - SHOWN:,} more, see {batch.folder.results.name}"] if len(bad) > SHOWN else []
+    if bad.number > SHOWN:
+        lines.append(f"    … and {bad.number - SHOWN:,} more, see {batch.folder.results.name}")
     lines += [f"  {dim('cost')}     {cost}", f"  {dim('results')}  {clean(str(batch.folder.results))}"]
     if batch.counts["failed"]:
         again = shlex.join(["imagerag", "batch", prompts, "--out", out, "--resume", "--retry-failed"])
