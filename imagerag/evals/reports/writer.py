@@ -38,12 +38,10 @@ def read_summary(folder: Path) -> Mapping[str, Any]:
     return read
 
 
-def write_reports(folder: Path, image: Images | None = None) -> list[Path]:
+def write_reports(folder: Path) -> list[Path]:
     """Write the reports, and return their paths. Plots are left out where matplotlib is not installed.
 
-    Args:
-        image: returns the bytes of an image by its SHA-256; by default only the images stored with the evaluation,
-            without the library's.
+    The images are those stored with the evaluation, without the library's.
     """
     summary, plan = read_summary(folder), Plan.read(folder)
     drawable = figures(plan, summary, read_results(folder / RESULTS)) if is_installed("matplotlib") else {}
@@ -52,7 +50,7 @@ def write_reports(folder: Path, image: Images | None = None) -> list[Path]:
     text = markdown(summary, paper)
     if plots:
         text += "\n## Plots\n\n" + "\n".join(f"![{name.removesuffix('.svg')}](plots/{name})" for name in plots) + "\n"
-    page = gallery(summary, read_results(folder / RESULTS), image or stored_images(folder), plots.values())
+    page = gallery(summary, read_results(folder / RESULTS), stored_images(folder), plots.values())
     made = {"report.md": text, "tables.tex": latex(summary, paper), "gallery.html": page}
     made["tables.csv"] = comma_separated(summary)
     made |= {f"plots/{name}": svg for name, svg in plots.items()}

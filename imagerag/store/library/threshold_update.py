@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from imagerag.agent.errors import BlobError, LibraryError
+from imagerag.agent.errors import LibraryError
 from imagerag.store.library.library_metadata import (
     METADATA_KEY,
     ImageThreshold,
@@ -49,14 +49,8 @@ async def update_thresholds(
     """
     await table.prepare()
     for last in (*[False] * (MEASURED - 1), True):
-        try:
-            version = await table.read(lambda: table.lance.version)
-            threshold, between = await _measured(library, table, anew)
-        except BlobError:  # an image was removed meanwhile: measure with others
-            if last:
-                raise
-            continue
-
+        version = await table.read(lambda: table.lance.version)
+        threshold, between = await _measured(library, table, anew)
         if await table.write(partial(_keep, table, threshold, between, version, anyway=last)):
             break
     return threshold, await table.read(lambda: library_metadata_of(table.lance, table.name))

@@ -202,11 +202,13 @@ def _remove_stale(out: Path, stale: Sequence[str], written: Sequence[str], missi
 
 def _is_exported(image: Path) -> bool:
     """Whether an export wrote a file, judged by its name and its sidecar."""
+    if not _NAME.search(image.name):
+        return False
     try:
         said = json.loads(image.with_name(f"{image.name}.json").read_bytes())
     except (OSError, ValueError):
         return False
-    return bool(_NAME.search(image.name)) and isinstance(said, dict) and said.get("schema") == "imagerag.image/1"
+    return isinstance(said, dict) and said.get("schema") == "imagerag.image/1"
 
 
 def _is_other(file: Path, row: ImageRecord | None) -> bool:

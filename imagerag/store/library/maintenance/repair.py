@@ -74,11 +74,17 @@ class _Mending:
         """Repair the problems; returns each with what was done."""
         kinds = {one.kind for one in group}
         data = await in_thread(self._bytes)
-        if data is None and "copy" not in kinds and (new := await self._changed_anew()):
+        new = ""
+        if data is None and "copy" not in kinds:
+            new = await self._changed_anew()
+        if data is None and not new:
+            data = await in_thread(kept_bytes, self.home, self.row.id)
+        if data is None and "copy" in kinds:  # a damaged copy is mended before a changed file takes its place
+            new = await self._changed_anew()
+        if new:
             return [_repaired(one, new) for one in group]
-        data = data or await in_thread(kept_bytes, self.home, self.row.id)
         if data is None:
-            return await self._without_bytes(group)
+            return self._without_bytes(group)
         done = {}
         if kinds & {"copy", "image"}:
             done["copy"] = await in_thread(self._copied, data)
@@ -128,10 +134,8 @@ class _Mending:
         info = await in_thread(image_info, data)
         await self.library.upsert([NewImage(row=self.row, data=None, thumbnail=info.thumbnail, vector=vector)])
 
-    async def _without_bytes(self, group: Sequence[LibraryProblem]) -> list[LibraryProblem]:
-        """The advice for an image without bytes; if one of its files was changed, use that file instead."""
-        if new := await self._changed_anew():
-            return [_repaired(one, new) for one in group]
+    def _without_bytes(self, group: Sequence[LibraryProblem]) -> list[LibraryProblem]:
+        """The advice for an image without bytes."""
         advice = f"index the folder where it is now, or: imagerag library remove {self.library.name} {self.row.id[:12]}"
         return [one.model_copy(update={"advice": advice}) for one in group]
 
