@@ -9,7 +9,7 @@ from imagerag.store.library.metadata.field_names import ALIASES, PATH, TAKEN, TE
 from imagerag.store.library.metadata.image_metadata import ImageMetadata, read_metadata
 from imagerag.store.library.metadata.metadata_values import MAX_CAPTION, MAX_KEYS, MAX_VALUE, POSITION
 from imagerag.store.library.metadata.sidecars import names_of
-from imagerag.store.library.sources import archive_listing, image_table, manifest_rows, tar_archive
+from imagerag.store.library.sources import archive_listing, manifest_rows, source_suffixes, tar_archive
 from imagerag.store.library.sources.file_selection import LEFT_OUT
 from imagerag.store.text_files import LONGEST, SEPARATORS
 from tests.docs.generated import DOCS, check, code, table
@@ -48,7 +48,7 @@ def formats() -> str:
         ("table", code(manifest_rows.TABLES), "a header row, then a row per image"),
         ("JSON lines", code(suffix for suffix in manifest_rows.JSON if suffix != ".json"), "an object per line"),
         ("JSON", code([".json"]), "a list of objects, an object by file, or COCO captions"),
-        ("Parquet, Arrow", code(image_table.SUFFIXES), "a row per image"),
+        ("Parquet, Arrow", code(source_suffixes.TABLES), "a row per image"),
     ]
     marks = {"\t": "tab", "|": "&#124;"}
     separators = " ".join(marks.get(mark, mark) for mark in SEPARATORS)
