@@ -72,10 +72,17 @@ async def settle(library: Library, *, changed: int = 0, removed: Collection[str]
     """
     if await library.tidying_pays(changed + len(removed)):
         await library.optimize()
-    elif await in_thread(lambda: any(library.table.images.path(one).exists() for one in removed)):
+    elif await in_thread(_has_copies_of_removed, library, removed):
         await library.remove_strays()
     if calibrate and await library.count() and await library.is_stale():
         await library.calibrate(anew=False)
+
+
+def _has_copies_of_removed(library: Library, removed: Collection[str]) -> bool:
+    """Whether a copy of one of these images is left, or of one whose removal was stopped before its copy was deleted."""
+    pinned = bool(library.table.lance.tags.list())  # snapshots rightly keep copies of images that were removed earlier
+    ids = removed if pinned else {*removed, *removed_ids(library.folder)}
+    return any(library.table.images.path(one).exists() for one in ids)
 
 
 def write_removed(folder: Path, ids: Collection[str]) -> None:

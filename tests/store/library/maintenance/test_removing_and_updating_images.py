@@ -112,6 +112,19 @@ async def test_removing_leaves_no_copy_behind(
     assert (await library.count(), tidied) == (3 if large else 0, [])
 
 
+async def test_copies_of_a_removal_that_was_stopped_go_with_the_next_change(
+    library: Library, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await index([folder], library, copy=True)
+    rows = await library.rows()
+    monkeypatch.setattr(compaction, "ALWAYS", 0)  # so that joining fragments does not pay
+    monkeypatch.setattr(compaction, "SHARE", 2)
+    await remove_images(library, [row.id for row in rows[:3]])  # stopped here
+    await settle(library, changed=1)
+    kept = {path.parent.name + path.name for path in library.table.images.root.glob("*/*")}
+    assert kept == {row.id for row in rows[3:]}
+
+
 async def test_an_image_is_added_with_what_is_said_of_it(library: Library, folder: Path) -> None:
     changes = ImageChanges(title="Card", caption="a loud card", add_tags=("x",), set={"price": 3, "camera": "X100"})
     (row,) = await add_files(library, [folder / "red.png"], changes)
