@@ -112,8 +112,8 @@ class LibraryReader:
             return []
         vector = self._unit_vector(await self.embedder.embed_texts([text]), f"the text {text[:60]!r}")
         if hybrid:
-            return await self._search(lambda: searching.hybrid(self._table, vector, text, k, filter))
-        return await self._search(lambda: searching.nearest(self._table, vector, k, filter))
+            return await self._search(lambda: searching.hybrid(self._table, vector, text, k, filter, self.table.recent))
+        return await self._search(lambda: searching.nearest(self._table, vector, k, filter, self.table.recent))
 
     async def search_batch(
         self, texts: Sequence[str], *, k: int, filter: Filter = EVERYTHING
@@ -125,7 +125,7 @@ class LibraryReader:
             return [[] for _ in texts]
         vectors = await self.embedder.embed_texts(texts)
         usable = [self._unit_vector(vectors[at : at + 1], f"the text {text[:60]!r}") for at, text in enumerate(texts)]
-        return await self._search(lambda: searching.nearest_of_each(self._table, usable, k, filter))
+        return await self._search(lambda: searching.nearest_of_each(self._table, usable, k, filter, self.table.recent))
 
     async def search_words(self, text: str, *, k: int, filter: Filter = EVERYTHING) -> Sequence[Hit]:
         """The `k` images whose caption and title match the words of a text best (BM25), best first."""
@@ -145,7 +145,7 @@ class LibraryReader:
             return []
         await in_thread(inspect, image)
         vector = self._unit_vector(await self.embedder.embed_images([image]), "the image")
-        return await self._search(lambda: searching.nearest(self._table, vector, k, filter))
+        return await self._search(lambda: searching.nearest(self._table, vector, k, filter, self.table.recent))
 
     async def image_bytes(self, sha256: str) -> bytes:
         """The bytes of an image, from its copy or a linked file, verified against the hash.

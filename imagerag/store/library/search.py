@@ -23,6 +23,7 @@ from imagerag.store.library.index_candidates import (
     knows_all,
     nearest_records,
 )
+from imagerag.store.library.recent_records import RecentRecords
 from imagerag.store.library.schema import ImageRecord, from_query, id_filter, metadata_of, row_columns
 
 if TYPE_CHECKING:
@@ -47,34 +48,54 @@ HYBRID_DEPTH, RRF = 50, 60
 """How many of each list are fused, and reciprocal rank fusion's constant."""
 
 
-def nearest(table: Any, vector: "NDArray[np.float32]", k: int, filter: Filter) -> list[Hit]:
+def nearest(
+    table: Any, vector: "NDArray[np.float32]", k: int, filter: Filter, recent: RecentRecords | None = None
+) -> list[Hit]:
     """The `k` rows with the highest cosine, best first; equal ones by id.
 
     Args:
         table: the library's LanceDB table.
         vector: unit, float32 [dimension].
+        recent: keeps what is needed to read the images that are found.
     """
-    return nearest_of_each(table, [vector], k, filter)[0]
+    return nearest_of_each(table, [vector], k, filter, recent)[0]
 
 
-def nearest_of_each(table: Any, vectors: "Sequence[NDArray[np.float32]]", k: int, filter: Filter) -> list[list[Hit]]:
+def nearest_of_each(
+    table: Any,
+    vectors: "Sequence[NDArray[np.float32]]",
+    k: int,
+    filter: Filter,
+    recent: RecentRecords | None = None,
+) -> list[list[Hit]]:
     """`nearest` of several vectors in one query."""
-    lists = nearest_records(table, vectors, k, filter, HIT_COLUMNS) if knows_all(table) else None
+    version = table.version if recent else 0
+    columns = (*HIT_COLUMNS, *(recent.columns(table) if recent else ()))
+    lists = nearest_records(table, vectors, k, filter, columns) if knows_all(table) else None
     if lists is None:
-        found = _near(table, vectors[0] if len(vectors) == 1 else list(vectors), k, filter, (*HIT_COLUMNS, "vector"))
+        found = _near(table, vectors[0] if len(vectors) == 1 else list(vectors), k, filter, (*columns, "vector"))
         lists = [[] for _ in vectors]
         for record in found.to_pylist():
             lists[record.get("query_index", 0)].append(record)
+    if recent:
+        recent.keep(version, (record for mine in lists for record in mine))
     return [_ranked(_hits(mine, vector)) for mine, vector in zip(lists, vectors, strict=True)]
 
 
-def hybrid(table: Any, vector: "NDArray[np.float32]", text: str, k: int, filter: Filter) -> list[Hit]:
+def hybrid(
+    table: Any,
+    vector: "NDArray[np.float32]",
+    text: str,
+    k: int,
+    filter: Filter,
+    recent: RecentRecords | None = None,
+) -> list[Hit]:
     """Reciprocal rank fusion of the nearest vectors and the best word matches (BM25) in caption and title.
 
     Own code instead of LanceDB's hybrid query with `RRFReranker`: measured, it gives the same order in half of the
     time. Both lists hold only ids and are made concurrently, and only the best rows of the fused list are read.
     """
-    depth = max(k, HYBRID_DEPTH)
+    depth, version = max(k, HYBRID_DEPTH), table.version
     with ThreadPoolExecutor(1) as pool:
         words = pool.submit(_worded, table, text, depth, filter, ("id",))
         near = _near(table, vector, depth, filter, ("id",)).to_pylist()
@@ -87,7 +108,10 @@ def hybrid(table: Any, vector: "NDArray[np.float32]", text: str, k: int, filter:
     # Of equal scores the more similar image comes first; the similarity is known only after the read.
     last = min(sorted(score.values(), reverse=True)[:k], default=0.0)
     chosen = [sha256 for sha256, reached in score.items() if reached >= last]
-    hits = _hits(_with_ids(table, chosen), vector)
+    found = _with_ids(table, chosen, recent.columns(table) if recent else ())
+    if recent:
+        recent.keep(version, found)
+    hits = _hits(found, vector)
     return sorted(hits, key=lambda hit: (-score[hit.image.sha256], -hit.similarity, hit.image.sha256))[:k]
 
 
@@ -174,10 +198,10 @@ def _worded(table: Any, text: str, k: int, filter: Filter, columns: Sequence[str
     return found
 
 
-def _with_ids(table: Any, ids: Sequence[str]) -> list[dict[str, Any]]:
+def _with_ids(table: Any, ids: Sequence[str], more: Sequence[str]) -> list[dict[str, Any]]:
     if not ids:
         return []
-    query = table.search().select([*HIT_COLUMNS, "vector"]).where(id_filter("id", ids))
+    query = table.search().select([*HIT_COLUMNS, *more, "vector"]).where(id_filter("id", ids))
     found: list[dict[str, Any]] = query.to_arrow().to_pylist()
     return found
 

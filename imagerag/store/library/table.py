@@ -28,6 +28,7 @@ from imagerag.store.library.image_files import ImageFiles
 from imagerag.store.library.known_files import KnownFiles
 from imagerag.store.library.linked_files import read_linked
 from imagerag.store.library.names import SNAPSHOTS, refuse_snapshot
+from imagerag.store.library.recent_records import RecentRecords
 from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage
 from imagerag.store.library.table_columns import TableColumns, merge_rows
 from imagerag.store.library.table_locks import TableLocks
@@ -47,6 +48,7 @@ class LibraryTable(TableLocks):
         lance: the LanceDB table.
         folder: folder of its files.
         images: copies of its images.
+        recent: files of the images that were found last.
     """
 
     def __init__(self, home: DataDir, name: str, lance: Any) -> None:
@@ -58,6 +60,7 @@ class LibraryTable(TableLocks):
         self.lance = lance
         self.folder = folder_of(self.home, name)
         self.images = ImageFiles(self.folder)
+        self.recent = RecentRecords()
 
     def _follow_rename(self) -> bool:
         """Open the table again, if the library was renamed while it was open."""
@@ -140,8 +143,11 @@ class LibraryTable(TableLocks):
                 found[sha256] = error
         return found
 
-    def image_records(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    def image_records(self, ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
         """Image id → record that `bytes_of` needs. Blocks."""
+        known = self.recent.of(self.lance.version, ids)
+        if known is not None:
+            return known
         columns = form.present(self.lance, (form.IMAGE_COLUMN, "files"))
         query = self.lance.search().select(["id", *columns]).where(form.id_filter("id", ids))
         return {record["id"]: record for record in query.to_arrow().to_pylist()} if ids else {}

@@ -20,6 +20,7 @@ from imagerag.agent.types.filters import parse_filter
 from imagerag.store.images.image_info import image_info
 from imagerag.store.library import schema, search, table
 from imagerag.store.library.database import list_libraries, remove
+from imagerag.store.library.indexing.ingest import index
 from imagerag.store.library.library import Library
 from imagerag.store.library.library_metadata import read_library_metadata
 from imagerag.store.library.schema import ImageRecord, NewImage
@@ -149,6 +150,30 @@ async def test_several_images_are_read_in_one_query(library, put, picture, monke
     assert "damaged" in str(found[blue.id])
     assert "not in library" in str(found["ab" * 32])
     assert await library.read_images([]) == {}
+
+
+@pytest.mark.parametrize("hybrid", [False, True])
+async def test_images_that_a_search_found_are_read_without_a_query(
+    library, tmp_path, picture, embedder, monkeypatch, hybrid
+):
+    folder = tmp_path / "linked"
+    folder.mkdir()
+    (folder / "red.png").write_bytes(picture("red"))
+    (folder / "blue.png").write_bytes(picture("blue"))
+    await index([folder], library)
+    (found, *_) = await library.search("red", k=1, hybrid=hybrid)
+    queries, search = [], library.table.lance.search
+    monkeypatch.setattr(library.table.lance, "search", lambda *asked: queries.append(asked) or search(*asked))
+    assert await library.image_bytes(found.image.sha256) == picture("red")
+    assert not queries
+    (folder / "red.png").rename(folder / "moved.png")
+    other = await Library.open(library.table.home, library.name, embedder)
+    await index([folder], other)
+    assert await library.image_bytes(found.image.sha256) == picture("red"), "another process has followed the file"
+    assert queries
+    await other.delete([found.image.sha256])
+    with pytest.raises(BlobError, match="not in library"):
+        await library.image_bytes(found.image.sha256)
 
 
 async def test_update_delete_count(library, put, embedder):
