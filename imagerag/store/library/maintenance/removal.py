@@ -79,7 +79,7 @@ async def settle(library: Library, *, changed: int = 0, removed: Collection[str]
 
 
 def _has_copies_of_removed(library: Library, removed: Collection[str]) -> bool:
-    """Whether a copy of one of these images is left, or of one whose removal was stopped before its copy was deleted."""
+    """Whether a copy of one of these images is left, or of one whose removal was stopped before that."""
     pinned = bool(library.table.lance.tags.list())  # snapshots rightly keep copies of images that were removed earlier
     ids = removed if pinned else {*removed, *removed_ids(library.folder)}
     return any(library.table.images.path(one).exists() for one in ids)
