@@ -41,7 +41,7 @@ class LibraryOpening:
             if not create:
                 raise
             encoder = dependencies.embedder(embedder or self._context.settings.embedder)
-            await asyncio.to_thread(_note_encoder, encoder)
+            await asyncio.to_thread(note_encoder, encoder)
             return await Library.create_or_open(dependencies.home, name, encoder)
         if embedder is None or embedder == opened.metadata.spec:
             return opened
@@ -78,7 +78,7 @@ class LibraryOpening:
     open_sync = synchronous(open)  # noqa: A003
 
 
-def _note_encoder(encoder: "Embedder") -> None:
+def note_encoder(encoder: "Embedder") -> None:
     """Remember that this user made a library with this encoder, so that the library may name it."""
     from imagerag.graphs.configuration.trust_policy import is_plain
     from imagerag.store.trust_store import note_named

@@ -36,6 +36,7 @@ MODELS: Final[Mapping[str, str]] = {
     "library-duplicates": "imagerag.schemas.libraries:DuplicatesDocument",
     "library-export": "imagerag.schemas.libraries:ExportDocument",
     "library-images": "imagerag.schemas.libraries:ImagesDocument",
+    "library-migration": "imagerag.schemas.libraries:MigrationDocument",
     "library-snapshots": "imagerag.schemas.libraries:SnapshotsDocument",
     "library-stats": "imagerag.schemas.libraries:StatisticsDocument",
     "library-verification": "imagerag.schemas.libraries:VerificationDocument",

@@ -9,6 +9,7 @@ from imagerag.store.library.library_metadata import LibraryMetadata, Threshold
 from imagerag.store.library.maintenance.duplicates import Duplicates
 from imagerag.store.library.maintenance.export import Export
 from imagerag.store.library.maintenance.library_disk_usage import DiskUse
+from imagerag.store.library.maintenance.migration import Migration
 from imagerag.store.library.maintenance.snapshots import Snapshot
 from imagerag.store.library.maintenance.statistics import LibraryStatistics
 from imagerag.store.library.maintenance.verification import Verification
@@ -135,13 +136,15 @@ class LibrariesDocument(Document):
 
 
 class LibraryInfo(Document):
-    """A library or a snapshot, its metadata, and the tags of its snapshots."""
+    """A library or a snapshot, its metadata, the tags of its snapshots, and the encoder of vectors that searches do not
+    use: that before a migration, or that of one which is not finished."""
 
     schema_name: Literal["imagerag.library/1"] = Field(default="imagerag.library/1", alias="schema")
     library: str
     images: int
     metadata: LibraryMetadata
     snapshots: list[str] = Field(default_factory=list)
+    other_embedder: str | None = None
 
 
 class LibraryRemoved(Document):
@@ -169,7 +172,15 @@ class LibraryOptimized(Document):
     disk: DiskUse
 
 
-LibraryDocument = LibraryInfo | LibraryRemoved | LibraryRenamed | LibraryOptimized
+class OtherVectorsDropped(Document):
+    """A library without the vectors of another encoder; `dropped` is its spec, null where there were none."""
+
+    schema_name: Literal["imagerag.library/1"] = Field(default="imagerag.library/1", alias="schema")
+    library: str
+    dropped: str | None
+
+
+LibraryDocument = LibraryInfo | LibraryRemoved | LibraryRenamed | LibraryOptimized | OtherVectorsDropped
 
 
 class SnapshotsDocument(Document):
@@ -198,6 +209,14 @@ class ImagesDocument(Document):
     action: Literal["add", "remove", "update"]
     dry_run: bool
     images: list[ListedImage]
+
+
+class MigrationDocument(Document):
+    """A migration of a library to another encoder: the comparison of both, and whether searches use the new one."""
+
+    schema_name: Literal["imagerag.library-migration/1"] = Field(default="imagerag.library-migration/1", alias="schema")
+    library: str
+    migration: Migration
 
 
 class DuplicatesDocument(Document):

@@ -1,5 +1,5 @@
-"""`imagerag library`: list, info and calibrate; the other commands are in `images`, `duplicates`, `snapshots` and
-`upkeep`."""
+"""`imagerag library`: list, info and calibrate; the other commands are in `images`, `duplicates`, `migration`,
+`snapshots` and `upkeep`."""
 
 import asyncio
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ from imagerag.agent.errors import ImageRAGError
 from imagerag.agent.retrieval.search_queries import split_name
 from imagerag.cli import Globals
 from imagerag.cli.command_group import FullHelpGroup
-from imagerag.cli.library import duplicates, images, snapshots, upkeep
+from imagerag.cli.library import duplicates, images, migration, snapshots, upkeep
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.terminal.output import accent, bold, count, dim, entry, say, say_all, say_json, short, table
 from imagerag.client.client import ImageRAG
@@ -55,15 +55,20 @@ def info_command(globals_: Globals, /, name: str, as_json: bool) -> int:
     rag = ImageRAG(home=globals_.home)
 
     number, library_metadata = asyncio.run(_described(rag, name))
+    other = _other_encoder(rag, name)
     if as_json:
         from imagerag.schemas.libraries import LibraryInfo
 
-        info = LibraryInfo(library=name, images=number, metadata=library_metadata, snapshots=_tags(rag, name))
+        info = LibraryInfo(
+            library=name, images=number, metadata=library_metadata, snapshots=_tags(rag, name), other_embedder=other
+        )
         say_json(info.as_json())
     else:
-        tagged = [f"snapshots: {', '.join(tags)}"] if (tags := _tags(rag, name)) else []
+        more = [f"snapshots: {', '.join(tags)}"] if (tags := _tags(rag, name)) else []
+        if other:
+            more += [f"vectors of {other}, which searches do not use:", f"  imagerag library migrate {name} --help"]
         head = f"library {bold(name)}: {count(number, 'image')}"
-        say_all([head, *library_metadata_lines(library_metadata, name), *tagged])
+        say_all([head, *library_metadata_lines(library_metadata, name), *more])
     return 0
 
 
@@ -113,6 +118,15 @@ async def _described(rag: ImageRAG, name: str) -> "tuple[int, LibraryMetadata]":
         await rag.libraries.open(name)  # the built-in library is made on first use
     table = await asyncio.to_thread(open_table, rag.dependencies.home, name)
     return await asyncio.to_thread(table.count_rows), library_metadata_of(table, name)
+
+
+def _other_encoder(rag: ImageRAG, name: str) -> str | None:
+    """Spec of the encoder whose vectors a library has without using them."""
+    from imagerag.store.library.database import open_table
+    from imagerag.store.library.library_metadata import other_metadata_of
+
+    other = other_metadata_of(open_table(rag.dependencies.home, name), name)
+    return other.spec if other else None
 
 
 def _tags_of(rag: ImageRAG, name: str) -> list[str]:
@@ -207,6 +221,6 @@ def _threshold_rows(threshold: "Threshold") -> list[list[str]]:
     return [*rows, [dim("measured"), f"with {asked}, {count(threshold.images, 'image')}"]]
 
 
-for module in (images, duplicates, snapshots, upkeep):
+for module in (images, duplicates, migration, snapshots, upkeep):
     for command in module.COMMANDS:
         library_command.add_command(command)

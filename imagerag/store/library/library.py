@@ -81,9 +81,10 @@ class Library(LibraryReader):
 
         Raises:
             LibraryError: a vector has the wrong length, or is not finite, or is not of norm 1.
+            EmbeddingMismatchError: the library was migrated to another encoder meanwhile.
         """
         if images:
-            await self.table.upsert(self._distinct(images))
+            await self.table.upsert(self._distinct(images), self.embedder.identity)
 
     async def append(self, images: Sequence[NewImage]) -> None:
         """Append complete rows of new images. The caller checked under `files_lock` that they are new and still holds
@@ -93,7 +94,7 @@ class Library(LibraryReader):
             LibraryError: as `upsert`.
         """
         if images:
-            await self.table.append(self._distinct(images))
+            await self.table.append(self._distinct(images), self.embedder.identity)
 
     def _distinct(self, images: Sequence[NewImage]) -> list[NewImage]:
         import numpy as np

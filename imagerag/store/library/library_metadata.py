@@ -13,10 +13,12 @@ from typing import Any, Final, Literal
 
 from pydantic import AwareDatetime, Field, ValidationError, model_validator
 
+from imagerag.agent.errors import EmbeddingMismatchError
 from imagerag.agent.ports import EmbedderIdentity
 from imagerag.agent.types import FrozenModel, Similarity
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.database import LANCE_ERRORS, damaged, newer, open_table
+from imagerag.store.library.schema import OTHER_VECTOR, VECTOR
 
 METADATA_KEY = "imagerag.metadata"
 EARLIER_KEY = "imagerag.passport"
@@ -135,6 +137,17 @@ class LibraryMetadata(FrozenModel):
             dimension=self.dimension,
         )
 
+    def check(self, name: str, encoder: EmbedderIdentity) -> None:
+        """Check that vectors of an encoder are comparable with those of the library, which was opened with it.
+
+        Raises:
+            EmbeddingMismatchError: the library was migrated meanwhile.
+        """
+        if self.embedder != encoder:
+            raise EmbeddingMismatchError(
+                f"library {name!r} was migrated to {self.spec} while it was open with {encoder.spec}: open it again"
+            )
+
 
 def percentile_of(cosine: float, quantiles: tuple[float, ...]) -> float:
     """The position of `cosine` among equally spaced quantiles, in percent, with linear interpolation.
@@ -165,15 +178,18 @@ def read_library_metadata(home: DataDir, name: str) -> LibraryMetadata:
     return library_metadata_of(open_table(home, name), name)
 
 
-def library_metadata_of(table: Any, name: str) -> LibraryMetadata:
+def library_metadata_of(table: Any, name: str, vector: str = VECTOR) -> LibraryMetadata:
     """The library_metadata in a library's LanceDB table.
+
+    Args:
+        vector: the column whose metadata it is.
 
     Raises:
         LibraryDamagedError: its metadata is missing or unreadable.
         LibraryVersionError: a newer version of imagerag wrote it.
     """
     try:
-        kept = table.schema.field("vector").metadata
+        kept = table.schema.field(vector).metadata
         text = kept[(METADATA_KEY if METADATA_KEY.encode() in kept else EARLIER_KEY).encode()]
     except (KeyError, TypeError, *LANCE_ERRORS) as error:
         raise damaged(name, error) from error
@@ -183,6 +199,11 @@ def library_metadata_of(table: Any, name: str) -> LibraryMetadata:
         if (version := _version_of(text)) > SCHEMA_VERSION:
             raise newer(name, f"its form is {version}, and this version reads up to {SCHEMA_VERSION}") from error
         raise damaged(name, error) from error
+
+
+def other_metadata_of(table: Any, name: str) -> LibraryMetadata | None:
+    """The metadata of a library's other vectors: those of a migration that goes on, or of the encoder before."""
+    return library_metadata_of(table, name, OTHER_VECTOR) if OTHER_VECTOR in table.schema.names else None
 
 
 @lru_cache(maxsize=32)

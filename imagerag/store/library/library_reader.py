@@ -6,12 +6,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from imagerag.agent.errors import BlobError, LibraryError, UsageError
+from imagerag.agent.errors import BlobError, LibraryDamagedError, LibraryError, UsageError
 from imagerag.agent.ports import Embedder, Filter, Hit, queries_of
 from imagerag.agent.threads import in_thread
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library import schema as form
 from imagerag.store.library import search as searching
+from imagerag.store.library.database import LANCE_ERRORS
 from imagerag.store.library.filters import filter_checks
 from imagerag.store.library.library_metadata import LibraryMetadata, library_metadata_of, stale
 from imagerag.store.library.schema import ImageRecord
@@ -250,11 +251,22 @@ class LibraryReader:
 
     async def _search(self, find: Callable[[], T]) -> T:
         def work() -> T:
-            hits = find()
-            self._metadata = library_metadata_of(self._table, self.name)  # another process may have calibrated since
+            try:
+                hits = find()
+            except LANCE_ERRORS:  # such as vectors of another length, if the library was migrated meanwhile
+                with suppress(LibraryDamagedError, *LANCE_ERRORS):
+                    self._read_metadata()
+                raise
+            self._read_metadata()
             return hits
 
         return await self.table.read(work)
+
+    def _read_metadata(self) -> None:
+        """Read the metadata again: another process may have calibrated, or migrated to another encoder, since."""
+        metadata = library_metadata_of(self._table, self.name)
+        metadata.check(self.name, self.embedder.identity)
+        self._metadata = metadata
 
     def _captioned_vectors(self) -> tuple[list[ImageRecord], "Vectors"]:
         found = self._table.search().select([*form.row_columns(self._table), "vector"]).to_arrow().sort_by("id")

@@ -106,6 +106,10 @@ ROW_COLUMNS = ("id", "media_type", "width", "height", *TEXTS, *VALUES, "tags", "
 AT_A_TIME = 4096
 """Rows that are records at a time, beside the objects that are made of them."""
 
+VECTOR, OTHER_VECTOR = "vector", "vector_other"
+"""The vectors that searches use; and those of the encoder that a library is migrated to, or was migrated from. Each
+column has the `LibraryMetadata` of its encoder."""
+
 IMAGE_COLUMN = "image"
 """Where libraries of earlier versions have the bytes of their images."""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from imagerag.agent.errors import BlobError, ImageRAGError
+from imagerag.agent.ports import EmbedderIdentity
 from imagerag.agent.retrieval.search_queries import split_name
 from imagerag.agent.types import Scalar
 from imagerag.store.data_dir import DataDir
@@ -26,6 +27,7 @@ from imagerag.store.library.database import (
 from imagerag.store.library.image_copies import copied_images, stray_files
 from imagerag.store.library.image_files import ImageFiles
 from imagerag.store.library.known_files import KnownFiles
+from imagerag.store.library.library_metadata import library_metadata_of
 from imagerag.store.library.linked_files import read_linked
 from imagerag.store.library.names import SNAPSHOTS, refuse_snapshot
 from imagerag.store.library.recent_records import RecentRecords
@@ -191,13 +193,20 @@ class LibraryTable(TableLocks):
         """The images among `ids` whose bytes are stored in the library."""
         return await self.read(lambda: copied_images(self, ids)) if ids else set()
 
-    async def upsert(self, images: Sequence[NewImage]) -> None:
+    async def upsert(self, images: Sequence[NewImage], encoder: EmbedderIdentity) -> None:
         """Write complete rows, and copies of images given with their bytes. Ids must be unique.
 
         Takes `files_lock`.
+
+        Args:
+            encoder: what the vectors were made with.
+
+        Raises:
+            EmbeddingMismatchError: the library was migrated to another encoder meanwhile.
         """
 
         def work() -> None:
+            self._check_encoder(encoder)
             self._copy_data(images)
             merge_rows(self.lance, form.to_table(images, self.lance.schema), insert=True)
 
@@ -205,15 +214,16 @@ class LibraryTable(TableLocks):
             await self.prepare([image.row.metadata for image in images])
             await self.write(work)
 
-    async def append(self, images: Sequence[NewImage]) -> None:
+    async def append(self, images: Sequence[NewImage], encoder: EmbedderIdentity) -> None:
         """Append rows of images that are certainly new (checked under `files_lock`). Ids must be unique.
 
-        It takes a tenth of the time of `upsert`, which compares with every row.
+        It takes a tenth of the time of `upsert`, which compares with every row. Args, Raises: as there.
         """
         again = False
 
         def work() -> None:
             nonlocal again
+            self._check_encoder(encoder)
             self._copy_data(images)
             rows = form.to_table(images, self.lance.schema)
             if again:  # an earlier try may have committed before it failed
@@ -224,6 +234,10 @@ class LibraryTable(TableLocks):
 
         await self.prepare([image.row.metadata for image in images])
         await self.write(work)
+
+    def _check_encoder(self, encoder: EmbedderIdentity) -> None:
+        # Checked while `writing` is held: a migration switches the vectors while it holds that lock exclusively.
+        library_metadata_of(self.lance, self.name).check(self.name, encoder)
 
     def _copy_data(self, images: Sequence[NewImage]) -> None:
         for image in images:
@@ -255,7 +269,7 @@ class LibraryTable(TableLocks):
                     data = rows[form.IMAGE_COLUMN][at].as_py()
                 if data is not None:
                     self.images.write(sha256, data)
-            have = set(self.lance.schema.names) - {form.IMAGE_COLUMN}
+            have = set(self.lance.schema.names) - {form.IMAGE_COLUMN, form.OTHER_VECTOR}
             merge_rows(self.lance, rows.select([name for name in rows.column_names if name in have]), insert=True)
 
         async with self.files_lock():

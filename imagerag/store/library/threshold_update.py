@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.errors import LibraryError
+from imagerag.agent.ports import Embedder
 from imagerag.store.library.library_metadata import (
     METADATA_KEY,
     ImageThreshold,
@@ -13,6 +14,7 @@ from imagerag.store.library.library_metadata import (
     Threshold,
     library_metadata_of,
 )
+from imagerag.store.library.schema import VECTOR
 from imagerag.store.library.thresholds.content import (
     LibraryContent,
     S,
@@ -57,18 +59,33 @@ async def update_thresholds(
 
 
 async def _measured(library: "Library", table: "LibraryTable", anew: bool) -> tuple[Threshold, ImageThreshold]:
+    content = await content_at(table)
+    kept = None if anew else library.metadata.image_threshold
+    return await measure(library, content, library.embedder, kept)
+
+
+async def measure(
+    library: "Library", content: LibraryContent, embedder: Embedder, kept: ImageThreshold | None = None
+) -> tuple[Threshold, ImageThreshold]:
+    """Measure the thresholds between texts and images, and between images.
+
+    Args:
+        content: what the library holds, with vectors of `embedder`.
+        kept: a threshold between images, which is returned if it was measured on the same images.
+
+    Raises:
+        LibraryError: the library is empty.
+    """
     from imagerag.store.library.thresholds.calibration import TextMeasurement
     from imagerag.store.library.thresholds.image_calibration import ImageMeasurement, unclaimed
 
-    content = await _content(table)
     if not len(content):
         raise LibraryError(f"library {library.name!r} is empty: there is nothing to calibrate")
     held, images = await asyncio.to_thread(lambda: (content_hash(content.columns), images_hash(content.columns)))
-    kept = library.metadata.image_threshold
-    if anew or (kept and kept.measured_on != images):
+    if kept and kept.measured_on != images:
         kept = None
-    texts = await TextMeasurement.of(content, library.embedder)
-    views = None if kept else await ImageMeasurement.of(content, library.embedder, library.encoded_images)
+    texts = await TextMeasurement.of(content, embedder)
+    views = None if kept else await ImageMeasurement.of(content, embedder, library.encoded_images)
     found = await content.scan(lambda: ScansTogether(texts.begin(), *([views.begin()] if views else [])))
     threshold = texts.threshold(found.scans[0])
     between = kept or (views.threshold(found.scans[1]) if views else unclaimed(content))
@@ -78,20 +95,24 @@ async def _measured(library: "Library", table: "LibraryTable", anew: bool) -> tu
     )
 
 
-async def _content(table: "LibraryTable") -> LibraryContent:
-    """The current content of a library; later rows are ignored."""
-    if (whole := await table.read(lambda: read_whole(table.lance))) is not None:
+async def content_at(table: "LibraryTable", vector: str = VECTOR) -> LibraryContent:
+    """The current content of a library; later rows are ignored.
+
+    Args:
+        vector: the column of the vectors.
+    """
+    if (whole := await table.read(lambda: read_whole(table.lance, vector))) is not None:
         return whole
     columns = await table.read(lambda: read_columns(table.lance))
 
     async def vectors(places: Any) -> Any:
         ids = columns["id"].take(places).to_pylist()
-        return await table.read(lambda: vectors_of(table.lance, ids))
+        return await table.read(lambda: vectors_of(table.lance, ids, vector))
 
     async def scan(begin: Callable[[], S]) -> S:
         def work() -> S:
             found = begin()
-            scan_table(table.lance, columns["id"], found)
+            scan_table(table.lance, columns["id"], found, vector)
             return found
 
         return await table.read(work)

@@ -1,16 +1,15 @@
 """The stages of indexing: compare files with the known ones, read, decode and encode."""
 
 import asyncio
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from imagerag.agent.errors import ImageRAGError, UsageError
 from imagerag.agent.images.decoding import MAX_RAW_BYTES
 from imagerag.agent.ports import PreparingEmbedder
 from imagerag.agent.threads import in_thread
+from imagerag.store.library.indexing.encoding import vectors_or_reasons
 from imagerag.store.library.indexing.file_reading import ReadFile, read_file
 from imagerag.store.library.indexing.index_report import IndexReport
 from imagerag.store.library.indexing.row_writing import ImageBatch, RowWriter
@@ -33,8 +32,6 @@ _READ: Final = 8
 
 _DESCRIBED: Final = 500
 """Rows whose descriptions are read and written at a time."""
-
-log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -192,33 +189,10 @@ class Indexing:
         return exported.vector if is_unit(float(np.linalg.norm(exported.vector))) else None
 
     async def _vectors(self, new: Sequence[ReadFile]) -> Sequence[Any]:
-        """The vector of each image, or the reason for none: an image that the encoder fails on does not affect the
-        others.
-
-        Raises:
-            Exception: what an encoder raised that failed at each of several.
-        """
-        if not new:
-            return []
-        failure: Exception | None = None
         encoder, decoded = self.library.embedder, [one.decoded for one in new if one.decoded]
-        try:
-            if isinstance(encoder, PreparingEmbedder):
-                return list(await encoder.embed_prepared([one.prepared for one in decoded]))
-            return list(await encoder.embed_images([one.data or b"" for one in decoded]))
-        except UsageError as error:
-            why = str(error)
-        except ImageRAGError:  # an unavailable service, for instance, fails for all
-            raise
-        except Exception as error:
-            log.debug("the encoder failed at %d images", len(new), exc_info=True)
-            failure, why = error, f"the encoder failed at it: {type(error).__name__}: {error}"
-        if len(new) == 1:
-            return [why]
-        found = [vector for one in new for vector in await self._vectors([one])]
-        if failure and all(isinstance(one, str) for one in found):  # no image is at fault
-            raise failure
-        return found
+        if isinstance(encoder, PreparingEmbedder):
+            return await vectors_or_reasons(encoder.embed_prepared, [one.prepared for one in decoded])
+        return await vectors_or_reasons(encoder.embed_images, [one.data or b"" for one in decoded])
 
     def _tell(self, path: Path, problems: Sequence[str]) -> None:
         self.report.notes += [(clean(str(path)), problem) for problem in problems]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from imagerag.store.library.schema import ImageRecord, id_filter
+from imagerag.store.library.schema import VECTOR, ImageRecord, id_filter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -103,12 +103,16 @@ class LibraryContent:
         return cls(columns, chosen, scan)
 
 
-def read_whole(table: Any) -> LibraryContent | None:
-    """Read the content of a small LanceDB table in one query; None where it is larger than one part."""
+def read_whole(table: Any, vector: str = VECTOR) -> LibraryContent | None:
+    """Read the content of a small LanceDB table in one query; None where it is larger than one part.
+
+    Args:
+        vector: the column of the vectors.
+    """
     if table.count_rows() > PART:
         return None
-    found = read_columns(table, "vector")
-    return LibraryContent.in_memory(found.select(COLUMNS), array_of(found["vector"]))
+    found = read_columns(table, vector)
+    return LibraryContent.in_memory(found.select(COLUMNS), array_of(found[vector]))
 
 
 def read_columns(table: Any, *more: str) -> Any:
@@ -157,32 +161,33 @@ def _as_list(chunk: Any) -> Any:
     return pa.ListArray.from_arrays(pa.array([0, len(chunk)], pa.int32()), chunk)
 
 
-def scan_table(table: Any, ids: Any, found: VectorScan) -> None:
+def scan_table(table: Any, ids: Any, found: VectorScan, vector: str = VECTOR) -> None:
     """Pass the vectors of a LanceDB table to a scan.
 
     Args:
         ids: sorted Arrow array; rows with other ids are newer and skipped.
+        vector: the column of the vectors.
     """
     import numpy as np
 
     known = _bytes(ids)
-    for columns in parts(table, ["id", "vector"]):
+    for columns in parts(table, ["id", vector]):
         for batch in columns.to_batches(BLOCK):
             own = _bytes(batch["id"])
             places = np.minimum(np.searchsorted(known, own), len(known) - 1)
-            vectors = batch["vector"].flatten().to_numpy(zero_copy_only=False).reshape(len(own), -1)
+            vectors = batch[vector].flatten().to_numpy(zero_copy_only=False).reshape(len(own), -1)
             if not (there := known[places] == own).all():
                 places, vectors = places[there], vectors[there]
             if len(places):
                 found.add(places, np.asarray(vectors, dtype=np.float32))
 
 
-def vectors_of(table: Any, ids: Sequence[str]) -> "Vectors":
+def vectors_of(table: Any, ids: Sequence[str], vector: str = VECTOR) -> "Vectors":
     """The vectors of some rows of a LanceDB table; zeros for rows that no longer exist."""
     import numpy as np
 
-    columns = table.search().select(["id", "vector"]).where(id_filter("id", ids)).to_arrow()
-    found = array_of(columns["vector"])
+    columns = table.search().select(["id", vector]).where(id_filter("id", ids)).to_arrow()
+    found = array_of(columns[vector])
     places = {sha256: at for at, sha256 in enumerate(columns["id"].to_pylist())}
     none = np.zeros(found.shape[1], dtype=np.float32)
     return np.stack([found[places[one]] if one in places else none for one in ids])

@@ -1,0 +1,130 @@
+"""`imagerag library migrate`: another encoder for a library."""
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from imagerag.agent.errors import UsageError
+from imagerag.cli import Globals
+from imagerag.cli.confirmation import confirm, yes_option
+from imagerag.cli.options import json_option, pass_globals, quiet_option
+from imagerag.cli.terminal.output import bold, count, dim, say, say_all, say_json, table
+from imagerag.cli.terminal.progress_line import FileProgress
+from imagerag.client.client import ImageRAG
+from imagerag.formatting.numbers import cosine, percent, score
+
+if TYPE_CHECKING:
+    from imagerag.store.library.maintenance.migration import EncoderQuality, Migration
+
+
+@click.command("migrate")
+@click.argument("name")
+@click.option("--embedder", metavar="SPEC", help="The encoder to migrate to.")
+@click.option("--dry-run", is_flag=True, help="Encode and compare, but let searches use the present encoder.")
+@click.option("--drop-other", is_flag=True, help="Delete the vectors of the encoder before.")
+@yes_option
+@quiet_option
+@json_option
+@pass_globals
+def migrate_command(
+    globals_: Globals,
+    /,
+    name: str,
+    embedder: str | None,
+    dry_run: bool,
+    drop_other: bool,
+    yes: bool,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """Encode a library with another encoder, compare both, and use it.
+
+    Searches go on with the present encoder until the new one has all images. If it finds fewer of them by their own
+    captions, you are asked. The vectors of the encoder before stay until --drop-other, so that going back is instant.
+    """
+    if drop_other == bool(embedder):
+        raise UsageError("say which encoder, --embedder SPEC; or --drop-other alone")
+    rag = ImageRAG(home=globals_.home, library=name)
+    if embedder is None:
+        return _drop(rag, name, yes=yes, as_json=as_json)
+    with contextlib.closing(FileProgress()) as progress:
+        show = None if quiet else progress
+        done = asyncio.run(rag.libraries.migrate(embedder, switch=False, progress=show))
+    if not as_json:
+        say_all(comparison_lines(name, done))
+    if not dry_run:
+        if done.is_worse:
+            question = f"the new encoder finds fewer images of {name} by their captions. Use it all the same?"
+            confirm(question, f"imagerag library migrate {name} --embedder {embedder} --yes", yes=yes, as_json=as_json)
+        asyncio.run(rag.libraries.switch_encoder(embedder))
+        done = done.model_copy(update={"switched": True})
+    if as_json:
+        from imagerag.schemas.libraries import MigrationDocument
+
+        say_json(MigrationDocument(library=name, migration=done).as_json())
+    else:
+        say_all(_next_steps(name, embedder, done))
+    return 0
+
+
+def _drop(rag: ImageRAG, name: str, *, yes: bool, as_json: bool) -> int:
+    question = f"delete the vectors of library {name} that searches do not use?"
+    confirm(question, f"imagerag library migrate {name} --drop-other --yes", yes=yes, as_json=as_json)
+    dropped = asyncio.run(rag.libraries.drop_other_vectors())
+    if as_json:
+        from imagerag.schemas.libraries import OtherVectorsDropped
+
+        say_json(OtherVectorsDropped(library=name, dropped=dropped).as_json())
+    else:
+        say(f"library {bold(name)}: " + (f"the vectors of {dropped} are deleted" if dropped else "nothing to delete"))
+    return 0
+
+
+def comparison_lines(name: str, done: "Migration") -> list[str]:
+    """The comparison of the two encoders as text."""
+    head = f"library {bold(name)}: {count(done.images, 'image')}, {done.encoded:,} encoded now"
+    rows = [
+        [dim("encoder"), bold("now"), bold("new")],
+        *([dim(label), _shown(kind, done.before), _shown(kind, done.after)] for kind, label in LABELS.items()),
+    ]
+    lines = [head, f"  now  {done.before.embedder}", f"  new  {done.after.embedder}", *table(rows, right={1, 2})]
+    if done.from_thumbnails:
+        lines.append(f"{count(done.from_thumbnails, 'image')} encoded from the thumbnail: the file cannot be read")
+    return lines
+
+
+LABELS: Final = {
+    "recall_at_1": "captions whose image is found first",
+    "recall_at_10": "among the first ten",
+    "mrr": "mean reciprocal rank",
+    "accept_rate": "own captions that reach the threshold",
+    "reject_rate": "other captions that stay below it",
+    "threshold": "threshold",
+}
+
+
+def _shown(kind: str, of: "EncoderQuality") -> str:
+    value = getattr(of.recall if kind in ("recall_at_1", "recall_at_10", "mrr") else of, kind)
+    if value is None:
+        return "–"
+    return cosine(value) if kind == "threshold" else score(value) if kind == "mrr" else percent(value)
+
+
+def _next_steps(name: str, embedder: str, done: "Migration") -> list[str]:
+    if not done.switched:
+        return [
+            f"searches still use {done.before.embedder}. To use the new one:",
+            f"  imagerag library migrate {name} --embedder {embedder}",
+        ]
+    return [
+        f"searches use {bold(done.after.embedder)} now. The vectors of the other encoder stay:",
+        f"  imagerag library migrate {name} --embedder {done.before.embedder}",
+        "    goes back, without encoding anything",
+        f"  imagerag library migrate {name} --drop-other",
+        "    deletes them",
+    ]
+
+
+COMMANDS: Final = (migrate_command,)

@@ -1,0 +1,40 @@
+"""Encoding of several images, of which some may be too much for the encoder."""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+from imagerag.agent.errors import ImageRAGError, UsageError
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+
+async def vectors_or_reasons(encode: Callable[[Sequence[T]], Awaitable[Any]], images: Sequence[T]) -> list[Any]:
+    """The vector of each image, or the reason for none: an image that the encoder fails on does not affect the others.
+
+    Args:
+        encode: returns a vector for each of some images.
+
+    Raises:
+        Exception: what the encoder raised, if it failed at each of several.
+    """
+    if not images:
+        return []
+    failure: Exception | None = None
+    try:
+        return list(await encode(images))
+    except UsageError as error:
+        why = str(error)
+    except ImageRAGError:  # an unavailable service, for instance, fails for all
+        raise
+    except Exception as error:
+        log.debug("the encoder failed at %d images", len(images), exc_info=True)
+        failure, why = error, f"the encoder failed at it: {type(error).__name__}: {error}"
+    if len(images) == 1:
+        return [why]
+    found = [vector for one in images for vector in await vectors_or_reasons(encode, [one])]
+    if failure and all(isinstance(one, str) for one in found):  # no image is at fault
+        raise failure
+    return found

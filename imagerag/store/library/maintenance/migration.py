@@ -1,0 +1,254 @@
+"""Migration of a library to another encoder.
+
+The vectors of the new encoder are written into a column of their own beside the present ones, so that searches go on,
+and a migration that was stopped goes on where it was. Then both encoders are compared on the library's own captions,
+and one commit exchanges the names of the two columns, each of which has its encoder's metadata. The vectors of the
+encoder before stay as the other column until they are dropped, and the library can be migrated back without encoding.
+Snapshots are versions of the table: they keep the vectors and the encoder that they were made with.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Final
+
+from imagerag.agent.errors import BlobError, LibraryError, UsageError
+from imagerag.agent.ports import Embedder, EmbedderIdentity
+from imagerag.agent.types import FrozenModel, Similarity
+from imagerag.store.library.indexing.encoding import vectors_or_reasons
+from imagerag.store.library.library import Library
+from imagerag.store.library.library_metadata import METADATA_KEY, LibraryMetadata, other_metadata_of
+from imagerag.store.library.schema import OTHER_VECTOR, VECTOR
+from imagerag.store.library.table_columns import merge_rows
+from imagerag.store.library.threshold_update import content_at, measure
+from imagerag.store.library.thresholds.caption_recall import CaptionRecall, caption_recall
+from imagerag.store.library.thresholds.content import is_unit
+
+BATCH: Final = 16
+"""Images that are read and encoded at a time."""
+
+NAMED: Final = 3
+"""Images without a vector that a message names."""
+
+
+class EncoderQuality(FrozenModel):
+    """How well an encoder does on a library's own captions.
+
+    Attributes:
+        embedder: spec of the encoder.
+        threshold: the cosine that was calibrated for it.
+        accept_rate: share of the own captions that reach the threshold, in [0, 1]; None without captions.
+        reject_rate: share of the captions without a match that stay below it, in [0, 1].
+        recall: where a caption's own images rank.
+    """
+
+    embedder: str
+    threshold: Similarity
+    accept_rate: float | None
+    reject_rate: float
+    recall: CaptionRecall
+
+
+class Migration(FrozenModel):
+    """What a migration did.
+
+    Attributes:
+        images: number of images of the library.
+        encoded: how many of them were encoded now; the others had a vector of the encoder.
+        from_thumbnails: how many of these were encoded from their thumbnails, as their files cannot be read.
+        before, after: the library's encoder, and the one it is migrated to.
+        switched: whether searches use the new encoder.
+    """
+
+    images: int
+    encoded: int
+    from_thumbnails: int
+    before: EncoderQuality
+    after: EncoderQuality
+    switched: bool = False
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether the new encoder finds fewer images by their own captions than the library's."""
+        before, after = self.before.recall.mrr, self.after.recall.mrr
+        return before is not None and after is not None and after < before
+
+
+async def migrate(
+    library: Library, embedder: Embedder, *, progress: Callable[[int, int], None] | None = None
+) -> Migration:
+    """Encode a library's images with another encoder, and compare the two. Searches still use the present one.
+
+    Args:
+        embedder: the encoder to migrate to.
+        progress: called with images done and images in all.
+
+    Raises:
+        UsageError: the library has this encoder; or it still has the vectors of a third one.
+        LibraryError: the library is empty, or the encoder fails on some images.
+        BackendError: the encoder failed.
+    """
+    return await _Migrating(library, embedder).prepare(progress)
+
+
+async def switch_encoder(library: Library, embedder: Embedder) -> None:
+    """Let searches use the encoder that `migrate` was called with. Open the library again to use it.
+
+    Raises:
+        UsageError: `migrate` was not called before.
+        LibraryError: the encoder fails on images that were added since.
+    """
+    await _Migrating(library, embedder).switch()
+
+
+async def drop_other_vectors(library: Library) -> EmbedderIdentity | None:
+    """Delete the vectors of the encoder before a migration, or of one that was not finished; None without any."""
+
+    def work() -> EmbedderIdentity | None:
+        with library.table.writing_alone():
+            other = other_metadata_of(library.table.lance, library.name)
+            if other is not None:
+                library.table.lance.drop_columns([OTHER_VECTOR])
+            return other.embedder if other else None
+
+    dropped = await library.table.read(work)
+    if dropped is not None:
+        await library.optimize()
+    return dropped
+
+
+class _Migrating:
+    """One migration of a library."""
+
+    def __init__(self, library: Library, embedder: Embedder) -> None:
+        self.library, self.embedder, self.table = library, embedder, library.table
+        self.encoded = self.from_thumbnails = 0
+        self.failed: dict[str, str] = {}
+
+    async def prepare(self, progress: Callable[[int, int], None] | None) -> Migration:
+        """See `migrate`."""
+        if self.embedder.identity == self.library.metadata.embedder:
+            raise UsageError(f"library {self.library.name!r} has the encoder {self.embedder.identity.spec} already")
+        await self.table.prepare()
+        await self.table.read(self._add_column)
+        await self._encode(progress)
+        async with self.table.files_lock():  # what is added after this is encoded by `switch`
+            await self._encode(None)
+            before, after = await self._quality(VECTOR), await self._quality(OTHER_VECTOR)
+        return Migration(
+            images=await self.library.count(),
+            encoded=self.encoded,
+            from_thumbnails=self.from_thumbnails,
+            before=before,
+            after=after,
+        )
+
+    async def switch(self) -> None:
+        """See `switch_encoder`."""
+        other = await self.table.read(lambda: other_metadata_of(self.table.lance, self.library.name))
+        if other is None or other.embedder != self.embedder.identity:
+            raise UsageError(f"library {self.library.name!r} has no vectors of {self.embedder.identity.spec}")
+        async with self.table.files_lock():  # nobody adds images between the last look and the switch
+            await self._encode(None)
+            await self.table.read(self._exchange_columns)
+
+    def _add_column(self) -> None:
+        import pyarrow as pa
+
+        identity = self.embedder.identity
+        with self.table.writing_alone():
+            other = other_metadata_of(self.table.lance, self.library.name)
+            if other is None:
+                metadata = LibraryMetadata.of(identity, self.library.metadata.created).model_dump_json()
+                kind = pa.list_(pa.float32(), identity.dimension)
+                self.table.lance.add_columns(pa.field(OTHER_VECTOR, kind, metadata={METADATA_KEY: metadata}))
+            elif other.embedder != identity:
+                raise UsageError(
+                    f"library {self.library.name!r} has vectors of {other.spec} besides those that it searches with: "
+                    f"drop them first, imagerag library migrate {self.library.name} --drop-other"
+                )
+
+    async def _encode(self, progress: Callable[[int, int], None] | None) -> None:
+        """Encode the images that have no vector of the encoder yet.
+
+        Raises:
+            LibraryError: there are images for which it gives no usable vector.
+        """
+        missing = await self.table.read(self._missing)
+        for at in range(0, len(missing), BATCH):
+            await self._encode_some(missing[at : at + BATCH])
+            if progress:
+                progress(min(at + BATCH, len(missing)), len(missing))
+        if self.failed:
+            some = "; ".join(f"{one[:12]}: {why}" for one, why in list(self.failed.items())[:NAMED])
+            count = len(self.failed)
+            raise LibraryError(
+                f"{self.embedder.identity.spec} gives no vector for {count} {'image' if count == 1 else 'images'} of "
+                f"library {self.library.name!r}, which stays as it was ({some}). Remove them first: "
+                f"imagerag library remove {self.library.name} ID"
+            )
+
+    def _missing(self) -> list[str]:
+        query = self.table.lance.search().where(f"{OTHER_VECTOR} IS NULL").select(["id"])
+        return sorted(set(query.to_arrow()["id"].to_pylist()) - self.failed.keys())
+
+    async def _encode_some(self, ids: Sequence[str]) -> None:
+        import numpy as np
+
+        data: dict[str, bytes] = {}
+        for one, read in (await self.library.read_images(ids)).items():
+            with suppress(BlobError):  # it was removed meanwhile
+                if isinstance(read, BlobError):
+                    read = await self.library.thumbnail(one)
+                    self.from_thumbnails += 1
+                data[one] = read
+        found = await vectors_or_reasons(self.embedder.embed_images, list(data.values()))
+        vectors = {}
+        for one, vector in zip(data, found, strict=True):
+            if isinstance(vector, str) or not is_unit(float(np.linalg.norm(vector))):
+                self.failed[one] = vector if isinstance(vector, str) else "the encoder gave no usable vector for it"
+            else:
+                vectors[one] = np.asarray(vector, dtype=np.float32)
+        self.encoded += len(vectors)
+        if vectors:
+            await self.table.write(lambda: self._write(vectors))
+
+    def _write(self, vectors: Mapping[str, object]) -> None:
+        import pyarrow as pa
+
+        whole = self.table.lance.schema
+        if OTHER_VECTOR not in whole.names:
+            raise LibraryError(f"the migration of library {self.library.name!r} was cancelled meanwhile")
+        fields = pa.schema([whole.field("id"), whole.field(OTHER_VECTOR)])
+        records = [{"id": one, OTHER_VECTOR: vector} for one, vector in vectors.items()]
+        merge_rows(self.table.lance, pa.Table.from_pylist(records, schema=fields))
+
+    async def _quality(self, column: str) -> EncoderQuality:
+        """Measure an encoder; the thresholds of the new one are kept with its vectors."""
+        own = column == VECTOR
+        embedder = self.library.embedder if own else self.embedder
+        content = await content_at(self.table, column)
+        threshold, between = await measure(self.library, content, embedder)
+        if not own:
+            await self.table.read(lambda: self._keep({"threshold": threshold, "image_threshold": between}))
+        return EncoderQuality(
+            embedder=embedder.identity.spec,
+            threshold=threshold.cosine,
+            accept_rate=threshold.accept_rate,
+            reject_rate=threshold.percentile / 100,
+            recall=await caption_recall(content, embedder),
+        )
+
+    def _keep(self, thresholds: Mapping[str, object]) -> None:
+        with self.table.calibrating():
+            kept = other_metadata_of(self.table.lance, self.library.name)
+            if kept is not None:
+                metadata = {METADATA_KEY: kept.model_copy(update=thresholds).model_dump_json()}
+                self.table.lance.update_field_metadata({"path": OTHER_VECTOR, "metadata": metadata})
+
+    def _exchange_columns(self) -> None:
+        lance = self.table.lance
+        with self.table.writing_alone():
+            for index in lance.list_indices():  # an index stays with its column, but is found by its name
+                if set(index.columns) & {VECTOR, OTHER_VECTOR}:
+                    lance.drop_index(index.name)
+            lance.alter_columns({"path": VECTOR, "rename": OTHER_VECTOR}, {"path": OTHER_VECTOR, "rename": VECTOR})

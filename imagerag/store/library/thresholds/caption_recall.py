@@ -1,0 +1,89 @@
+"""How well an encoder finds a library's images by their own captions."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from imagerag.agent.ports import Embedder
+from imagerag.agent.threads import in_thread
+from imagerag.agent.types import FrozenModel
+from imagerag.store.library.thresholds.caption_index import CaptionIndex, CaptionQuery
+from imagerag.store.library.thresholds.content import LibraryContent
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]
+
+SAMPLE = 256
+"""How many captions are asked at most: an encoder on a CPU needs 20 to 90 ms for each."""
+
+
+class CaptionRecall(FrozenModel):
+    """Where a caption's own images rank among all of the library's.
+
+    Attributes:
+        captions: number of captions that were asked; without any, the others are None.
+        recall_at_1, recall_at_10: share of captions with an own image among the first or the first ten, in [0, 1].
+        mrr: mean reciprocal rank of the first own image, in (0, 1].
+    """
+
+    captions: int
+    recall_at_1: float | None = None
+    recall_at_10: float | None = None
+    mrr: float | None = None
+
+    @classmethod
+    def of_ranks(cls, ranks: Sequence[int]) -> "CaptionRecall":
+        """Summarize the rank of each caption's first own image, counted from 1."""
+        if not ranks:
+            return cls(captions=0)
+        count = len(ranks)
+        return cls(
+            captions=count,
+            recall_at_1=sum(rank <= 1 for rank in ranks) / count,
+            recall_at_10=sum(rank <= 10 for rank in ranks) / count,
+            mrr=sum(1 / rank for rank in ranks) / count,
+        )
+
+
+async def caption_recall(content: LibraryContent, embedder: Embedder) -> CaptionRecall:
+    """Search a library with a sample of its own captions. The sample depends on the content alone.
+
+    Args:
+        content: at least one image, with vectors of `embedder`.
+    """
+    queries = await in_thread(lambda: CaptionIndex.of_columns(content.columns).sample(SAMPLE))
+    if not queries:
+        return CaptionRecall(captions=0)
+    texts = await embedder.embed_texts([query.text for query in queries])
+    own = [await _best_own(content, query, texts[at]) for at, query in enumerate(queries)]
+    found = await content.scan(lambda: _Ranks(texts, queries, own))
+    return CaptionRecall.of_ranks(found.ranks())
+
+
+async def _best_own(content: LibraryContent, query: CaptionQuery, text: "Vectors") -> float:
+    return float((await content.vectors(query.matches) @ text).max())
+
+
+class _Ranks:
+    """Counts for each text how many other images are nearer than its nearest own one."""
+
+    def __init__(self, texts: "Vectors", queries: Sequence[CaptionQuery], own: Sequence[float]) -> None:
+        import numpy as np
+
+        self._texts, self._own = texts, np.asarray(own, dtype=np.float32)
+        self._matches = [np.sort(query.matches) for query in queries]
+        self._nearer = np.zeros(len(texts), dtype=np.int64)
+
+    def add(self, places: "NDArray[np.intp]", vectors: "Vectors") -> None:
+        """Add rows."""
+        import numpy as np
+
+        nearer = vectors @ self._texts.T > self._own
+        for at, matches in enumerate(self._matches):
+            self._nearer[at] += np.count_nonzero(nearer[:, at] & ~np.isin(places, matches))
+
+    def ranks(self) -> list[int]:
+        """The rank of each text's nearest own image, counted from 1."""
+        return [int(count) + 1 for count in self._nearer]
