@@ -24,10 +24,10 @@ def library_warnings(name: str, library_metadata: "LibraryMetadata", *, real: bo
         real: it is to serve something that is not of the sketch world.
     """
     threshold, toy = library_metadata.threshold, library_metadata.spec == SKETCH and name != BUILT_IN_LIBRARY
-    anew = f"imagerag index PATH --library NEW --embedder {PHOTOGRAPHS}"
+    anew = f"imagerag library migrate {name} --embedder {PHOTOGRAPHS}"
     if threshold and threshold.accept_rate is not None and threshold.accept_rate < ACCEPTED:
         share = f"{percent(threshold.accept_rate)} of library {name}'s own captions reach its threshold"
-        then = f"index it with an encoder for photographs: {anew}" if toy else f"see imagerag library info {name}"
+        then = f"give it an encoder for photographs: {anew}" if toy else f"see imagerag library info {name}"
         return [f"only {share}, so that little will be found; {then}"]
     if toy and real:
         return [f"library {name} was encoded with sketch, which knows coloured shapes only: {anew}"]

@@ -87,9 +87,11 @@ def comparison_lines(name: str, done: "Migration") -> list[str]:
     head = f"library {bold(name)}: {count(done.images, 'image')}, {done.encoded:,} encoded now"
     rows = [
         [dim("encoder"), bold("now"), bold("new")],
-        *([dim(label), _shown(kind, done.before), _shown(kind, done.after)] for kind, label in LABELS.items()),
+        *([dim(label), before, after] for label, before, after in _compared(done) if {before, after} != {NONE}),
     ]
     lines = [head, f"  now  {done.before.embedder}", f"  new  {done.after.embedder}", *table(rows, right={1, 2})]
+    if not done.before.recall.captions:
+        lines.append("it has no captions, so that only captions of other things could be tried")
     if done.from_thumbnails:
         lines.append(f"{count(done.from_thumbnails, 'image')} encoded from the thumbnail: the file cannot be read")
     return lines
@@ -105,10 +107,17 @@ LABELS: Final = {
 }
 
 
+NONE: Final = "–"
+
+
+def _compared(done: "Migration") -> list[tuple[str, str, str]]:
+    return [(label, _shown(kind, done.before), _shown(kind, done.after)) for kind, label in LABELS.items()]
+
+
 def _shown(kind: str, of: "EncoderQuality") -> str:
     value = getattr(of.recall if kind in ("recall_at_1", "recall_at_10", "mrr") else of, kind)
     if value is None:
-        return "–"
+        return NONE
     return cosine(value) if kind == "threshold" else score(value) if kind == "mrr" else percent(value)
 
 
@@ -119,7 +128,8 @@ def _next_steps(name: str, embedder: str, done: "Migration") -> list[str]:
             f"  imagerag library migrate {name} --embedder {embedder}",
         ]
     return [
-        f"searches use {bold(done.after.embedder)} now. The vectors of the other encoder stay:",
+        f"searches use {bold(done.after.embedder)} now",
+        "the vectors of the other encoder stay:",
         f"  imagerag library migrate {name} --embedder {done.before.embedder}",
         "    goes back, without encoding anything",
         f"  imagerag library migrate {name} --drop-other",

@@ -68,8 +68,7 @@ class Library(LibraryReader):
         if library_metadata.embedder != embedder.identity:
             raise EmbeddingMismatchError(
                 f"library {name!r} was built with {library_metadata.embedder}, not with {embedder.identity}. "
-                f"Use `embedder={library_metadata.spec}`, or remove it (imagerag library remove {name} "
-                f"--whole-library) and index its images again: imagerag index PATH --library {name} "
+                f"Use `embedder={library_metadata.spec}`, or migrate it: imagerag library migrate {name} "
                 f"--embedder {embedder.identity.spec}"
             )
         return cls(home, name, table, library_metadata, embedder)

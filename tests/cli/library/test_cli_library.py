@@ -76,7 +76,7 @@ def test_another_encoder_is_refused_by_name(imagerag: Imagerag, mine: str, pictu
     result = imagerag("index", pictures, "--library", "mine", "--embedder", other_encoder, "--json")
     assert result.exit_code == 1
     assert document(result)["error"] == "EmbeddingMismatchError"
-    assert "imagerag index" in one_line(result)
+    assert "imagerag library migrate mine" in one_line(result)
 
 
 @pytest.fixture
@@ -92,6 +92,32 @@ def other_encoder(tmp_path: Path) -> str:
     name = next(name for name in weights if name.endswith("bias"))
     save_file({**weights, name: weights[name] + 0.01}, folder / "open_clip_model.safetensors")
     return f"open_clip:local-dir:{folder}"
+
+
+def test_a_library_is_migrated_and_goes_back(imagerag: Imagerag, mine: str, other_encoder: str) -> None:
+    tried = imagerag("library", "migrate", mine, "--embedder", other_encoder, "--dry-run", "--quiet")
+    assert (tried.exit_code, "searches still use sketch" in tried.stdout) == (0, True)
+    assert all(len(line) <= 80 or str(other_encoder) in line for line in tried.stdout.splitlines())
+    assert other_encoder in imagerag("library", "info", mine).stdout
+    switched = document(imagerag("library", "migrate", mine, "--embedder", other_encoder, "--yes", "--json"))
+    done = switched["migration"]
+    assert (switched["schema"], done["images"], done["encoded"]) == ("imagerag.library-migration/1", 12, 0)
+    assert (done["switched"], done["before"]["embedder"], done["after"]["embedder"]) == (True, "sketch", other_encoder)
+    info = document(imagerag("library", "info", mine, "--json"))
+    assert (info["metadata"]["spec"], info["other_embedder"]) == (other_encoder, "sketch")
+    found = document(imagerag("search", "a red solid circle", "--library", mine, "-k", 1, "--json"))
+    assert found["results"][0]["title"] == "Widget A"
+    back = imagerag("library", "migrate", mine, "--embedder", "sketch", "--yes", "--quiet")
+    assert (back.exit_code, "0 encoded now" in back.stdout) == (0, True)
+    assert "for good" in one_line(imagerag("library", "migrate", mine, "--drop-other"))
+    dropped = document(imagerag("library", "migrate", mine, "--drop-other", "--yes", "--json"))
+    assert (dropped["schema"], dropped["dropped"]) == ("imagerag.library/1", other_encoder)
+    assert document(imagerag("library", "info", mine, "--json"))["other_embedder"] is None
+
+
+@pytest.mark.parametrize("given", [[], ["--embedder", "sketch", "--drop-other"]])
+def test_a_migration_says_what_it_is_to_do(imagerag: Imagerag, mine: str, given: list[str]) -> None:
+    assert "--embedder SPEC; or --drop-other" in one_line(imagerag("library", "migrate", mine, *given))
 
 
 def test_a_manifest_describes_what_it_names(imagerag: Imagerag, pictures: Path, tmp_path: Path) -> None:
