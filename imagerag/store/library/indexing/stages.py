@@ -11,7 +11,8 @@ from imagerag.agent.errors import ImageRAGError, UsageError
 from imagerag.agent.images.decoding import MAX_RAW_BYTES
 from imagerag.agent.ports import PreparingEmbedder
 from imagerag.agent.threads import in_thread
-from imagerag.store.library.indexing.file_reading import ReadFile, read_file
+from imagerag.store.library.indexing.exported_vectors import ExportedVectors
+from imagerag.store.library.indexing.file_reading import ReadFile, encode_files, read_file
 from imagerag.store.library.indexing.index_report import IndexReport
 from imagerag.store.library.indexing.row_writing import ImageBatch, RowWriter
 from imagerag.store.library.indexing.scan import Scan
@@ -53,6 +54,9 @@ class Indexing:
     writer: RowWriter
     encoded: set[str] = field(default_factory=set)
     removed_before: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        self.exported = ExportedVectors(self.library, self.scan, self.report)
 
     def compare(self) -> tuple[list[tuple[Path, str]], list[Path]]:
         """Split the files into those that are certainly unchanged, with their images, and those to read."""
@@ -121,6 +125,9 @@ class Indexing:
 
     async def read_and_write(self, fresh: Sequence[Path]) -> None:
         """Read, decode, encode and write files, with overlapping stages."""
+        if not self.report.dry_run:
+            with self.report.timed("embed"):
+                await self.exported.check(fresh)
         parts = self._batches(fresh)
         reading = self._begin(next(parts, None))
         try:
@@ -169,7 +176,7 @@ class Indexing:
         new = [files[0] for one, files in batch.files.items() if files[0].decoded and one not in self.encoded]
         there = {record["id"] for record in await self.library.table.records(["id"], [one.sha256 for one in new])}
         new = [one for one in new if one.sha256 not in there]
-        exported = {one.sha256: vector for one in new if (vector := self._exported_vector(one)) is not None}
+        exported = {one.sha256: own for one in new if (own := self.exported.get(one)) is not None}
         new.sort(key=lambda one: one.sha256 in exported)
         vectors = await self._vectors(new[: len(new) - len(exported)])
         for read, found in zip(new, [*vectors, *exported.values()], strict=True):
@@ -182,15 +189,6 @@ class Indexing:
                 batch.vectors[read.sha256] = vector
                 self.encoded.add(read.sha256)
 
-    def _exported_vector(self, read: ReadFile) -> Any | None:
-        """The vector of an image in an export, if this library's encoder made it."""
-        import numpy as np
-
-        exported = read.exported
-        if exported is None or exported.vector is None or exported.embedder != self.library.metadata.embedder:
-            return None
-        return exported.vector if is_unit(float(np.linalg.norm(exported.vector))) else None
-
     async def _vectors(self, new: Sequence[ReadFile]) -> Sequence[Any]:
         """The vector of each image, or the reason for none: an image that the encoder fails on does not affect the
         others.
@@ -201,11 +199,9 @@ class Indexing:
         if not new:
             return []
         failure: Exception | None = None
-        encoder, decoded = self.library.embedder, [one.decoded for one in new if one.decoded]
+        decoded = [one.decoded for one in new if one.decoded]
         try:
-            if isinstance(encoder, PreparingEmbedder):
-                return list(await encoder.embed_prepared([one.prepared for one in decoded]))
-            return list(await encoder.embed_images([one.data or b"" for one in decoded]))
+            return list(await encode_files(self.library.embedder, decoded))
         except UsageError as error:
             why = str(error)
         except ImageRAGError:  # an unavailable service, for instance, fails for all
