@@ -76,7 +76,7 @@ class ImageLookup:
         blob = self._rag.dependencies.blobs.path(sha256)
         if not blob.exists():
             return None
-        named = self._rag.dependencies.home.root / "image-links" / f"{sha256[:16]}{RESULT_SUFFIXES.get(media_type, '')}"
+        named = self._rag.dependencies.home.image_links / f"{sha256[:16]}{RESULT_SUFFIXES.get(media_type, '')}"
         if not named.exists():
             try:
                 named.parent.mkdir(parents=True, exist_ok=True)

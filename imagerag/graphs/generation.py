@@ -9,7 +9,7 @@ from inspect import iscoroutinefunction
 from typing import Any, Final
 
 from langgraph.errors import NodeError
-from langgraph.graph import END, START, StateGraph
+from langgraph.graph import END, START
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command, Overwrite, RetryPolicy, Send
 
@@ -21,50 +21,12 @@ from imagerag.agent.nodes import Nodes
 from imagerag.agent.outcomes import restore_exception, result_from_error
 from imagerag.agent.retry_policy import after_payment, busy, is_retryable, requested_delay
 from imagerag.agent.state import RunInput, RunOutput, RunState, SearchTask
-from imagerag.agent.types import RunConfig, RunContext, SnapshotPins
-from imagerag.graphs.start_node import Begin, new_key, start_run, start_update
+from imagerag.agent.types import RunConfig
+from imagerag.graphs.checked_graph import CheckedGraph
+from imagerag.graphs.start_node import Begin, new_key, start_run
 
 Warned = Callable[[str], Awaitable[Sequence[str]]]
 """What is likely to go wrong with a prompt."""
-
-
-class Workflow(StateGraph[RunState, RunConfig, RunInput, RunOutput]):
-    """The generation graph. Every input begins a run of its own, on whatever thread, and is checked first."""
-
-    def __init__(self, begin: Begin) -> None:
-        super().__init__(RunState, RunContext, input_schema=RunInput, output_schema=RunOutput)
-        self._begin = begin
-        self._warned: Warned | None = None
-        self._warns_in_answer = False
-        self._snapshots: Mapping[str, str] = {}
-
-    def pin(self, snapshots: Mapping[str, str]) -> "Workflow":
-        """The same, which notes in the state the hashes of the snapshots that it searches."""
-        self._snapshots = snapshots
-        return self
-
-    def warn_with(self, warned: Warned, *, in_answer: bool = False) -> "Workflow":
-        """The same, where what is likely to go wrong with a prompt is written into the state before its run begins.
-
-        Args:
-            in_answer: give it back with the run's outcome, too; inside another graph it could be taken for that one's.
-        """
-        self._warned, self._warns_in_answer = warned, in_answer
-        return self
-
-    def compile(self, *args: Any, **options: Any) -> CompiledStateGraph[RunState, RunConfig, RunInput, RunOutput]:
-        """As any graph is compiled."""
-        blank = {**BLANK, "snapshots": SnapshotPins(hashes=dict(self._snapshots))}
-        graph = start_update(super().compile(*args, **options), self._begun, blank)
-        if self._warns_in_answer:
-            graph.output_channels = [*graph.output_channels, "warnings"]
-        return graph
-
-    async def _begun(self, given: Any) -> Mapping[str, Any]:
-        values = await self._begin(given)
-        if self._warned is None or values["warnings"]:  # whoever started it has looked already
-            return values
-        return {**values, "warnings": list(await self._warned(values["prompt"]))}
 
 
 BLANK: Final[Mapping[str, Any]] = {
@@ -84,6 +46,40 @@ BLANK: Final[Mapping[str, Any]] = {
     "run_key": new_key,
 }
 """What a run has before its first step, whatever the run before it on the thread has left."""
+
+
+class Workflow(CheckedGraph[RunState, RunInput, RunOutput]):
+    """The generation graph. Every input begins a run of its own, on whatever thread."""
+
+    blank = BLANK
+
+    def __init__(self, begin: Begin) -> None:
+        super().__init__(begin, RunState, RunInput, RunOutput)
+        self._warned: Warned | None = None
+        self._warns_in_answer = False
+
+    def warn_with(self, warned: Warned, *, in_answer: bool = False) -> "Workflow":
+        """The same, where what is likely to go wrong with a prompt is written into the state before its run begins.
+
+        Args:
+            in_answer: give it back with the run's outcome, too; inside another graph it could be taken for that one's.
+        """
+        self._warned, self._warns_in_answer = warned, in_answer
+        return self
+
+    def compile(self, *args: Any, **options: Any) -> CompiledStateGraph[RunState, RunConfig, RunInput, RunOutput]:
+        """As any graph is compiled."""
+        graph = super().compile(*args, **options)
+        if self._warns_in_answer:
+            graph.output_channels = [*graph.output_channels, "warnings"]
+        return graph
+
+    async def _begun(self, given: Any) -> Mapping[str, Any]:
+        values = await super()._begun(given)
+        if self._warned is None or values["warnings"]:  # whoever started it has looked already
+            return values
+        return {**values, "warnings": list(await self._warned(values["prompt"]))}
+
 
 _NODES: Final = frozenset(name for name in vars(Nodes) if iscoroutinefunction(vars(Nodes)[name]) and name[0] != "_")
 

@@ -5,12 +5,10 @@ a conversation: its checkpoint keeps the questions before this one.
 """
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from langgraph.errors import NodeError
-from langgraph.graph import END, START, StateGraph
-from langgraph.graph.state import CompiledStateGraph
+from langgraph.graph import END, START
 from langgraph.types import Command, RetryPolicy
 
 from imagerag.agent.calls.error_calls import calls_from_error
@@ -23,9 +21,9 @@ from imagerag.agent.qa.outcomes import result_from_error
 from imagerag.agent.qa.ports import Answerer
 from imagerag.agent.qa.state import QAInput, QAState
 from imagerag.agent.qa.types import MAX_SUPPORT, AnswerResponse, short
-from imagerag.agent.types import RunConfig, RunContext, SnapshotPins
+from imagerag.graphs.checked_graph import CheckedGraph
 from imagerag.graphs.generation import RETRY
-from imagerag.graphs.start_node import Begin, check_search, new_key, start_question, start_update
+from imagerag.graphs.start_node import Begin, check_search, new_key, start_question
 
 BLANK: Final[Mapping[str, Any]] = {
     "shown": [],
@@ -44,17 +42,13 @@ BLANK: Final[Mapping[str, Any]] = {
 """What a question has before its first step, whatever the question before it in the thread has left."""
 
 
-class Workflow(StateGraph[QAState, RunConfig, QAInput, QAState]):
-    """The answering graph. Every input is a question of its own, and is checked first."""
+class Workflow(CheckedGraph[QAState, QAInput, QAState]):
+    """The answering graph. Every input is a question of its own."""
 
-    def __init__(self, begin: Begin, snapshots: Mapping[str, str]) -> None:
-        super().__init__(QAState, RunContext, input_schema=QAInput, output_schema=QAState)
-        self._begin, self._snapshots = begin, snapshots
+    blank = BLANK
 
-    def compile(self, *args: Any, **options: Any) -> CompiledStateGraph[QAState, RunConfig, QAInput, QAState]:
-        """As any graph is compiled."""
-        blank = {**BLANK, "snapshots": SnapshotPins(hashes=dict(self._snapshots))}
-        return start_update(super().compile(*args, **options), self._begin, blank)
+    def __init__(self, begin: Begin) -> None:
+        super().__init__(begin, QAState, QAInput, QAState)
 
 
 def give_up(state: QAState, error: NodeError) -> Command[Literal["finish"]]:
@@ -78,13 +72,11 @@ def build_qa(
     reranker: Reranker | None = None,
     journal: Journal | None = None,
     retry: RetryPolicy | Sequence[RetryPolicy] = RETRY,
-    snapshots: Mapping[str, str] = MappingProxyType({}),
 ) -> Workflow:
     """The uncompiled graph, bound to its ports.
 
     Args:
         library: what is asked; None holds nothing.
-        snapshots: of each snapshot that is asked, the hash of what it holds: for the record.
         blobs: where the images are that questions come with; None takes none.
         reranker: what orders the images that are near enough; None leaves them by similarity.
         journal: where answers of models are kept, so that none is paid for twice; None keeps none.
@@ -99,7 +91,7 @@ def build_qa(
         return values
 
     return (
-        Workflow(begin, snapshots)
+        Workflow(begin)
         .set_node_defaults(retry_policy=retry, error_handler=give_up)
         .add_node("retrieve", on_own_state(nodes.retrieve))
         .add_node("answer", on_own_state(nodes.answer))

@@ -112,8 +112,7 @@ async def asking(config: RunnableConfig, runtime: "ServerRuntime[Any]") -> Async
             blobs=dependencies.blobs,
             reranker=reranker,
             journal=journal,
-            snapshots=pins,
-        )
+        ).pin(pins)
 
 
 async def _warned(dependencies: Dependencies, setup: RunSpec, prompt: str) -> tuple[str, ...]:

@@ -46,6 +46,16 @@ class DataDir:
         return self.root / "images"
 
     @cached_property
+    def image_links(self) -> Path:
+        """Links to blobs under names that open."""
+        return self.root / "image-links"
+
+    @cached_property
+    def earlier_image_links(self) -> Path:
+        """Where earlier versions put them."""
+        return self.root / "pictures"
+
+    @cached_property
     def checkpoints(self) -> Path:
         """LangGraph's checkpoints of every run (SQLite)."""
         return self.root / "runs.sqlite"

@@ -19,8 +19,9 @@ _PLACES: Final[dict[str, Use]] = {
     "images": "results",
     "evals": "evaluations",
     "image-links": "caches",
+    "pictures": "caches",
 }
-"""What the entries of a home hold; "image-links" are links to blobs under names that open."""
+"""What the entries of a home hold; "image-links", formerly "pictures", are links to blobs under names that open."""
 
 
 def disk_usage(home: DataDir) -> dict[Use, int]:

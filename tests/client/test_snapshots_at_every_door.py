@@ -149,6 +149,17 @@ async def test_a_question_is_pinned_to_it_and_its_thread_goes_on_with_it(rag: Im
     assert (await fresh.ask("how many pictures are there?")).snapshots == {"mine@v1": now}
 
 
+async def test_a_thread_that_asked_another_library_meanwhile_still_knows_its_snapshots(rag: ImageRAG) -> None:
+    thread = (await rag.ask("how many pictures are there?")).thread_id
+    between = await rag.ask("how many pictures are there?", library="mine", thread=thread)
+    assert (between.turn, between.snapshots) == (2, {})
+    assert (await rag.questions.get(thread)).snapshots == {}
+    await taken_anew(rag)
+    with pytest.raises(UsageError, match="'mine@v1' is not the snapshot that thread"):
+        await rag.ask("and now?", thread=thread)
+    assert (await rag.ask("and now?", library="mine", thread=thread)).turn == 3
+
+
 @pytest.fixture
 def served(rag: ImageRAG, monkeypatch: pytest.MonkeyPatch) -> Any:
     """What the graphs of `langgraph.json` do with an input on a thread; `run` takes a graph's factory."""
@@ -186,6 +197,21 @@ async def test_a_server_pins_what_it_serves(rag: ImageRAG, served: Any) -> None:
         await served(server.asking, "c", {"question": "and now?"})
     await served(server.graph, "b", {"prompt": KNOWN}, max_rounds=1)
     assert (await rag.runs.get("b")).snapshots == {"mine@v1": now}
+
+
+async def test_a_thread_of_a_server_whose_library_was_another_meanwhile_still_knows_its_snapshots(
+    rag: ImageRAG, served: Any, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    question = {"question": "how many pictures are there?"}
+    first = await served(server.asking, "c", question)
+    plain = ImageRAG(preset="sketch", home=home, library="mine")
+    with monkeypatch.context() as patch:
+        patch.setattr(server, "_configured", lambda: (plain.settings, plain.dependencies))
+        between = await served(server.asking, "c", question)
+    assert (between["snapshots"], between["question_snapshots"].hashes) == (first["snapshots"], {})
+    await taken_anew(rag)
+    with pytest.raises(UsageError, match="Begin a new thread"):
+        await served(server.asking, "c", question)
 
 
 async def test_an_evaluation_from_python_is_pinned_to_it(rag: ImageRAG, home: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from imagerag.agent.errors import UsageError
 from imagerag.batch.row_reader import read_rows
 from imagerag.store.csv_rows import CsvRows
+from imagerag.store.library.sources import manifest_rows
 from imagerag.store.library.sources.manifest import read_manifest
 
 CELL = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
@@ -21,7 +23,7 @@ def test_what_was_written_is_read(rows: list[list[str]], separator: str) -> None
     written = io.StringIO(newline="")
     csv.writer(written, delimiter=separator, quoting=csv.QUOTE_ALL).writerows(rows)
     written.seek(0)
-    assert list(CsvRows(written, separator)) == rows
+    assert list(CsvRows(written, separator, 10_000)) == rows
 
 
 @pytest.mark.parametrize(
@@ -51,6 +53,52 @@ def test_the_lines_are_named_and_the_rows_behind_them_are_read(tmp_path: Path) -
 def test_a_prompt_file_with_such_a_quote_is_refused(tmp_path: Path) -> None:
     (tmp_path / "p.csv").write_text('id,prompt\n1,"a mug\n2,a watch\n')
     with pytest.raises(UsageError, match=r"lines 2 to 3 are one row"):
+        list(read_rows(tmp_path / "p.csv"))
+
+
+def long_row(cells: int, lines: int, line: str = 'x, ""y""\n') -> str:
+    """A row of many cells in quotes, each of many lines."""
+    return ",".join('"' + line * lines + '"' for _ in range(cells)) + "\n"
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_a_row_of_many_cells_that_is_too_long_is_listed_and_the_rows_behind_it_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    monkeypatch.setattr(manifest_rows, "LONGEST_LINE", 2_000)
+    (tmp_path / "b.png").touch()
+    (tmp_path / "c.png").touch()
+    long = long_row(cells=50, lines=100)
+    text = f'path,caption\na.png,{long}b.png,"a\nwatch"\n{"x" * 3_000}\nc.png\n"d",e,f\n'
+    (tmp_path / "m.csv").write_text(text.replace("\n", ending), newline="")
+    read = read_manifest(tmp_path / "m.csv")
+    assert {path.name: said.caption for path, said in read.entries.items()} == {
+        "b.png": f"a{ending}watch",
+        "c.png": None,
+    }
+    why = "which is more than 2,000 characters: close the quote that begins there, or split the row"
+    assert read.problems == [
+        ("m.csv, line 5002", f"the row cannot be read: lines 2 to 5002 are one row, {why}"),
+        ("m.csv, line 5005", "the row cannot be read: it is longer than 2,000 characters"),
+        ("m.csv, line 5007", "the row has more cells than the header"),
+    ]
+
+
+def test_a_row_that_is_too_long_is_not_held_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manifest_rows, "LONGEST_LINE", 20_000)
+    (tmp_path / "m.csv").write_text("path,caption\na.png," + long_row(80, 100, 'x, ""y""' * 100 + "\n"))
+    tracemalloc.start()
+    try:
+        [(_, why)] = read_manifest(tmp_path / "m.csv").problems
+        assert "more than 20,000 characters" in why
+        assert tracemalloc.get_traced_memory()[1] < 4 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_prompt_file_with_a_row_that_is_too_long_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("id,prompt\n1," + long_row(cells=20, lines=6_000))
+    with pytest.raises(UsageError, match=r"p.csv, line \d+, is not CSV: lines 2 to \d+ are one row, .* than 1 MB"):
         list(read_rows(tmp_path / "p.csv"))
 
 

@@ -206,7 +206,7 @@ def answer_record(thread_id: str, state: Mapping[str, Any]) -> AnswerRecord:
         metadata_query=state.get("metadata_query") or "",
         baseline_answer=BaselineAnswer(answer=without.text, reason=without.reason) if without else None,
         library=state.get("library"),
-        snapshots=(state.get("snapshots") or SnapshotPins()).hashes,
+        snapshots=(state.get("question_snapshots") or state.get("snapshots") or SnapshotPins()).hashes,
         answerer=state.get("answerer") or "",
         threshold=state.get("threshold"),
         image_threshold=state.get("image_threshold"),

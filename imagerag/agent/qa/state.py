@@ -1,7 +1,7 @@
 """The state of an answering thread, and what a question sets in it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NotRequired
+from typing import Annotated, Any, NotRequired
 
 from typing_extensions import TypedDict  # pydantic makes no schema of typing's own before Python 3.12
 
@@ -31,7 +31,8 @@ class QAState(TypedDict):
 
     Attributes:
         images: images that the question came with.
-        snapshots: of each snapshot that is asked (`NAME@TAG`), the hash of what it holds.
+        snapshots: of each snapshot that the thread has asked (`NAME@TAG`), the hash of what it holds.
+        question_snapshots: those of the current question.
         shown: images of the person's own that an answerer is shown: those, or those of the question before it.
         image_threshold: cosine with them that an image had to reach; None when none is claimed, or it was off.
         sources: what was retrieved, the accepted ones numbered and first.
@@ -47,7 +48,8 @@ class QAState(TypedDict):
     library: str | None
     answerer: str
     started_at: str
-    snapshots: SnapshotPins | None
+    snapshots: Annotated[SnapshotPins | None, SnapshotPins.joined]
+    question_snapshots: SnapshotPins | None
     shown: list[ImageRef]
     image_threshold: float | None
     sources: list[RetrievedImage]

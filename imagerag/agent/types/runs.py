@@ -214,6 +214,11 @@ class SnapshotPins(FrozenModel):
 
     hashes: dict[str, str] = Field(default_factory=dict)
 
+    @staticmethod
+    def joined(earlier: "SnapshotPins | None", later: "SnapshotPins | None") -> "SnapshotPins":
+        """Both; of one that both name, the later one's."""
+        return SnapshotPins(hashes={n: one for pins in (earlier, later) if pins for n, one in pins.hashes.items()})
+
 
 class RunSpec(FrozenModel):
     """Backends, library and configuration of a run: enough to repeat it, or to resume it elsewhere.

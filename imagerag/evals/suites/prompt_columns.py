@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import IO, Any, Final
 
 from imagerag.agent.types.filters import FilterInput
-from imagerag.store.csv_rows import CsvRows
+from imagerag.store.csv_rows import CsvRows, Lines
 from imagerag.store.text_files import separator_of
 
 SUFFIXES: Final = (".jsonl", ".ndjson", ".csv", ".tsv", ".txt")
@@ -26,6 +26,9 @@ NOTED: Final = ("note", "include", "exclude")
 
 LABELS: Final = frozenset((*TAGS, *TRUTH, *NOTED))
 """Columns that say nothing of how a prompt is run."""
+
+_LONGEST: Final = 2**20
+"""Characters of a row: far more than any prompt that is accepted."""
 
 
 def canonical_row(row: Mapping[Any, Any]) -> dict[str, Any]:
@@ -54,11 +57,11 @@ def table(file: IO[str], suffix: str) -> "csv.DictReader[str]":
 
     Iterating raises `csv.Error` where the text is not CSV.
     """
-    first = file.readline()
+    first = file.readline(_LONGEST)
     file.seek(0)
     separator = separator_of(first, suffix)
     rows = csv.DictReader(file, delimiter=separator)
-    rows.reader = CsvRows(_from_mark(file), separator)  # type: ignore[assignment]
+    rows.reader = CsvRows(_from_mark(Lines(file, _LONGEST)), separator, _LONGEST)  # type: ignore[assignment]
     return rows
 
 
@@ -70,6 +73,6 @@ def label_note(columns: Iterable[str]) -> str:
     return f"the column {found[0]!r} labels prompts and filters nothing: to filter references, call it filter_tags"
 
 
-def _from_mark(file: IO[str]) -> Iterator[str]:
-    for line in file:
+def _from_mark(lines: Iterable[str]) -> Iterator[str]:
+    for line in lines:
         yield line.removeprefix("\ufeff")

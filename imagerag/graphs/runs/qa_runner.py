@@ -164,8 +164,7 @@ class QARunner:
                 blobs=self.dependencies.blobs,
                 reranker=order,
                 journal=journal,
-                snapshots=snapshots,
-            )
+            ).pin(snapshots)
             yield workflow.compile(checkpointer=saver, name="imagerag-ask"), answerer.identity, opened
 
     @cached_property

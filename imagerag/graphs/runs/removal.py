@@ -5,10 +5,11 @@ afterwards, the next removal goes on from that note; nothing in between shows ha
 """
 
 import asyncio
+import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -27,6 +28,8 @@ from imagerag.store.integrity_check import blob_files, sqlite_files
 from imagerag.store.run_index import RunEntry, RunStatus
 from imagerag.store.run_removals import RunRemoval
 from imagerag.store.sqlite.connection import shrink
+
+_LINK: Final = re.compile(r"[0-9a-f]{16}\.\w+")
 
 GRACE_S: Final = 24 * 3600.0
 """An image that nothing refers to stays so long: a request that is about to be made may have put it there."""
@@ -175,9 +178,7 @@ async def collect(dependencies: Dependencies, removed: Sequence[RunRemoval], *, 
         ended = run.updated.timestamp()
         unused |= {sha: max(unused[sha], ended) for sha in run.blobs if sha in unused}
     gone = await asyncio.to_thread(dependencies.blobs.remove_unused, unused)
-    await asyncio.to_thread(
-        _unlink, [link for sha in gone for link in (home.root / "image-links").glob(f"{sha[:16]}.*")]
-    )
+    await asyncio.to_thread(_remove_dead_links, home)
     if removed:
         await dependencies.runs.removals.finish([run.run_id for run in removed])
     return sum(gone.values())
@@ -245,6 +246,15 @@ def _is_made(home: DataDir, run_id: str) -> bool:
 def _unlink(paths: Iterable[Path]) -> None:
     for path in paths:
         path.unlink(missing_ok=True)
+
+
+def _remove_dead_links(home: DataDir) -> None:
+    """Delete the links whose blob is gone: a hard link keeps its bytes on the disk."""
+    links = [link for folder in (home.image_links, home.earlier_image_links) for link in folder.glob("*.*")]
+    kept = {(path.parent.name + path.name)[:16] for path in blob_files(home)}  # listed later: a link follows its blob
+    _unlink(link for link in links if _LINK.fullmatch(link.name) and link.stem not in kept)
+    with suppress(OSError):  # there is none, or it still holds something
+        home.earlier_image_links.rmdir()
 
 
 def _removed(entry: RunEntry, freed: int) -> RemovedRun:

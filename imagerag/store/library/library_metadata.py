@@ -24,7 +24,8 @@ METADATA_KEY = "imagerag.metadata"
 EARLIER_KEY = "imagerag.passport"
 """Under which libraries of earlier versions keep it."""
 SCHEMA_VERSION = 4
-"""3 had columns of metadata keys, but none for a text that is a month (`2024-05`)."""
+WITHOUT_MONTHS: Final = 3
+"""The version whose columns of metadata keys lack only the times of text that is a month (`2024-05`)."""
 _EARLIER_NAMES: Final = {
     "basis": "method", "floor": "minimum", "null": "negative_quantiles", "own": "positive_quantiles",
     "accepted": "accept_rate",

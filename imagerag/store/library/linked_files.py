@@ -34,15 +34,17 @@ def read_linked(digest: str, files: Sequence[FileEntry], library: str) -> bytes:
 
 GONE: Final = "is gone"
 CHANGED: Final = "was changed"
+AWAY: Final = "is gone with all of its folder"
+"""As on a disk that is not mounted."""
 
 
 def linked_bytes(digest: str, file: FileEntry) -> bytes | str:
-    """The bytes of an image from one of its files, or the state of the file: `GONE`, `CHANGED`, or why it cannot be
-    read."""
+    """The bytes of an image from one of its files, or the state of the file: `GONE`, `AWAY`, `CHANGED`, or why it
+    cannot be read."""
     try:
         found = next((data for data in _read(file) if sha256(data).hexdigest() == digest), None)
     except (FileNotFoundError, NotADirectoryError):
-        return GONE
+        return GONE if _has_files(os.path.dirname(split_member(file.path)[0])) else AWAY
     except (OSError, ValueError) as error:
         return f"cannot be read: {getattr(error, 'strerror', None) or error}"
     return CHANGED if found is None else found
@@ -60,6 +62,14 @@ def _read(file: FileEntry) -> Iterator[bytes]:
     elif status.st_size == file.size:
         check_file_size(Path(path), file.size)
         yield Path(path).read_bytes()
+
+
+def _has_files(folder: str) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is not None
+    except OSError:
+        return False
 
 
 def _lost(digest: str, problems: Sequence[str], files: Sequence[FileEntry], library: str) -> str:

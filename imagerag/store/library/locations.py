@@ -1,6 +1,7 @@
 """Paths of images in a library: the path of a file, or of an archive and its member."""
 
 import os
+import posixpath
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote_to_bytes
@@ -34,10 +35,20 @@ def shown_path(path: str) -> str:
     return clean(str(member_path(Path(file), member)) if member else file)
 
 
+def names_server(path: str) -> bool:
+    """Whether a stored path leads to another machine by its form: as UNC, or by an automounter. Nothing is looked at:
+    that could sign in there."""
+    text = _file_path(path).replace("\\", "/")
+    return text.startswith("//") or posixpath.normpath(text).startswith(("/net/", "/Network/"))
+
+
+def _file_path(path: str) -> str:
+    return os.fsdecode(unquote_to_bytes(path.removeprefix(_URI))) if path.startswith(_URI) else path
+
+
 def split_member(path: str) -> tuple[str, str]:
     """Split a stored path into the file and the member in it; the member is "" for a plain file."""
-    if path.startswith(_URI):
-        path = os.fsdecode(unquote_to_bytes(path.removeprefix(_URI)))
+    path = _file_path(path)
     if MEMBER not in path or os.path.lexists(path):
         return path, ""
     parts = path.split(MEMBER)

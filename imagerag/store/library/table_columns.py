@@ -6,14 +6,11 @@ from typing import Any, Final
 
 from imagerag.agent.types import Scalar
 from imagerag.store.library import schema as form
-from imagerag.store.library.library_metadata import METADATA_KEY, SCHEMA_VERSION, library_metadata_of
+from imagerag.store.library.library_metadata import METADATA_KEY, SCHEMA_VERSION, WITHOUT_MONTHS, library_metadata_of
 from imagerag.store.library.metadata_columns import columns_of, missing_fields, values_of
 
 BACKFILL: Final = 1000
 """Rows that are read and written at a time when a library of an earlier version gets its columns."""
-
-_WITHOUT_MONTHS: Final = 3
-"""The version whose columns lack only the times of months."""
 
 _MONTH: Final = r'"\d{4}-\d{2}"'
 """In the metadata of an image that may have one, as JSON."""
@@ -59,7 +56,7 @@ class TableColumns:
         import pyarrow.compute as pc
 
         found = self.lance.search().select(["id", "metadata"]).to_arrow()
-        if library_metadata_of(self.lance, self.name).version == _WITHOUT_MONTHS:
+        if library_metadata_of(self.lance, self.name).version == WITHOUT_MONTHS:
             found = found.filter(pc.match_substring_regex(found["metadata"], _MONTH))
         metadata = {one["id"]: read for one in found.to_pylist() if (read := form.metadata_of(one))}
         if missing := missing_fields(list(metadata.values()), self.lance.schema):

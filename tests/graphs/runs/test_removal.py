@@ -146,6 +146,28 @@ async def test_an_image_that_was_just_put_is_never_collected_and_an_old_one_is(s
     assert blobs_of(stage) == set()
 
 
+async def test_links_to_images_that_are_gone_go_with_them_those_of_earlier_versions_too(stage):
+    from imagerag.tools.testing.fakes import sample_image
+
+    home, blobs = stage.runner.dependencies.home, stage.runner.dependencies.blobs
+    kept, gone = [await blobs.put(sample_image(name)) for name in ("kept", "gone")]
+    long_gone = "0123456789abcdef.png"  # its blob went before links of earlier versions were collected
+    for folder in (home.root / "image-links", home.root / "pictures"):
+        folder.mkdir()
+        for one in (kept, gone):
+            (folder / f"{one.sha256[:16]}.png").hardlink_to(blobs.path(one.sha256))
+        (folder / long_gone).write_bytes(b"x")
+    (home.root / "pictures" / "mine.png").write_bytes(b"mine")
+    blobs.path(gone.sha256).unlink()
+    await collect(stage.runner.dependencies, [])
+    left = {str(path.relative_to(home.root)) for path in home.root.glob("*/*.png")}
+    assert left == {f"image-links/{kept.sha256[:16]}.png", f"pictures/{kept.sha256[:16]}.png", "pictures/mine.png"}
+    (home.root / "pictures" / "mine.png").unlink()
+    await collect(stage.runner.dependencies, [], grace_s=-1)
+    assert list(home.root.glob("*/*.png")) == []
+    assert not (home.root / "pictures").exists()
+
+
 async def test_an_image_that_someone_puts_again_outlives_its_run(stage):
     """A request that is about to begin has put the same picture; nothing names it yet."""
     record = await ran(stage, "first", [])

@@ -6,8 +6,10 @@ as lines of the column `labels`. The semantics are those of `imagerag.agent.type
 """
 
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from datetime import datetime
 from functools import reduce
+from string import digits
 from typing import Any, Final
 
 from imagerag.agent.ports import Filter
@@ -22,6 +24,7 @@ from imagerag.agent.types.filters.literals import (
     period_of,
     spellings,
 )
+from imagerag.store.library.library_metadata import WITHOUT_MONTHS, library_metadata_of
 from imagerag.store.library.metadata_columns import Columns, columns_of
 from imagerag.store.library.schema import id_filter, label
 
@@ -32,21 +35,12 @@ _EDGE: Final = "\0"
 
 def expression_of(table: Any, filter: Filter) -> Any | None:
     """The LanceDB expression of `filter` for a table; None when it matches everything."""
-    schema = table.schema
-    return filter_expression(filter, schema.names, columns_of(schema))
-
-
-def filter_expression(filter: Filter, built_in: Iterable[str], metadata: Columns) -> Any | None:
-    """The LanceDB expression of `filter`; None when it matches everything.
-
-    Args:
-        built_in: the names of the table's columns.
-        metadata: the columns of metadata keys.
-    """
-    names = frozenset(built_in)
     terms = []
     if (condition := filter.condition) is not None:
-        terms.append(_Expressions(names, metadata).of(condition))
+        schema = table.schema
+        is_without_months = library_metadata_of(table, table.name).version == WITHOUT_MONTHS
+        expressions = _Expressions(frozenset(schema.names), columns_of(schema), is_without_months)
+        terms.append(expressions.of(condition))
     if filter.exclude:
         terms.append(~id_filter("id", filter.exclude))
     if filter.only:
@@ -70,9 +64,10 @@ def filter_indexes(table: Any) -> dict[str, Any]:
 class _Expressions:
     """Makes expressions for a table with these columns."""
 
-    def __init__(self, built_in: frozenset[str], metadata: Columns) -> None:
+    def __init__(self, built_in: frozenset[str], metadata: Columns, is_without_months: bool) -> None:
         self._built_in = built_in
         self._metadata = metadata
+        self._is_without_months = is_without_months
 
     def of(self, condition: Condition, *, holds: bool = True) -> Any:
         """Rows for which a condition holds (or does not). Null counts as false, so no expression that can be null is
@@ -102,9 +97,16 @@ class _Expressions:
         """A single IN over a text column, which an index answers faster than several comparisons; None for other
         conditions."""
         columns = self._columns(leaf.key)
-        if leaf.op == "=" and columns.keys() == {Kind.TEXT} and all(leaf.values) and not self._says_null(leaf):
+        is_text = all(value and self._months(leaf, value) is None for value in leaf.values)
+        if leaf.op == "=" and columns.keys() == {Kind.TEXT} and is_text and not self._says_null(leaf):
             return id_filter(columns[Kind.TEXT], (form for value in leaf.values for form in spellings(value)))
         return None
+
+    def _months(self, leaf: Comparison, value: str) -> tuple[datetime, datetime] | None:
+        """The period with which text that is a month has to be compared; None where times say it, or no text can."""
+        is_metadata = column_of(leaf.key) not in self._built_in
+        wanted = self._is_without_months and is_metadata and leaf.op != "~" and Kind.TEXT in self._columns(leaf.key)
+        return period_of(value) if wanted else None
 
     def _says_null(self, leaf: Comparison) -> bool:
         return "null" in leaf.values and column_of(leaf.key) not in self._built_in
@@ -140,6 +142,9 @@ class _Expressions:
             term = _comparison(kind, column, leaf.op, value, strict=strict)
             if term is not None:
                 terms.append(term if holds else ~term | _absent(column, kind))
+        if (period := self._months(leaf, value)) is not None:
+            term = _month_text(columns[Kind.TEXT], leaf.op, period)
+            terms.append(term if holds else ~term | _absent(columns[Kind.TEXT], Kind.TEXT))
         if strict and leaf.op == "=" and (not columns or value == "null"):
             terms += [self._label(metadata_key(leaf.key), value, holds=holds)]
         if not terms:
@@ -208,6 +213,42 @@ def _in_time(column: Any, op: str, period: tuple[Any, Any]) -> Any:
         case ">":
             return column >= after if period[1] < LATEST else column > after
     return column >= start
+
+
+def _month_text(column: str, op: str, period: tuple[datetime, datetime]) -> Any:
+    """Rows whose text is a month in a period, in tables without the times of such text.
+
+    Months are ordered as texts: the first of a month is before an instant exactly if its text is before that of the
+    first month that begins no earlier.
+    """
+    from lancedb.expr import col, func, lit
+
+    text = col(column)
+    ending = func("concat", text, lit(_EDGE))
+    is_month = _joined([ending.contains(lit(f"-{month:02}{_EDGE}")) for month in range(1, 13)], any_one=True)
+    is_year = (func("octet_length", text) == lit(7)) & (func("btrim", text, lit(digits)) == lit("-"))
+    start, after = (lit(_next_month(instant)) for instant in period)
+    match op:
+        case "=":
+            within = (text >= start) & (text < after)
+        case "<":
+            within = text < start
+        case "<=":
+            within = text < after
+        case ">":
+            within = text >= after
+        case _:
+            within = text >= start
+    return is_month & is_year & (text >= lit("0001")) & within
+
+
+def _next_month(instant: datetime) -> str:
+    """The text of the first month that begins at an instant or after it."""
+    if instant == LATEST:
+        return ":"  # after all digits
+    first = instant.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    months = instant.year * 12 + instant.month - 1 + (first < instant)
+    return f"{months // 12:04}-{months % 12 + 1:02}"
 
 
 def _text(column: str, op: str, value: str, *, strict: bool) -> Any | None:

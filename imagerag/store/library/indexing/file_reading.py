@@ -1,13 +1,14 @@
 """Read an image file once: bytes, hash, thumbnail, input of the encoder, and embedded metadata."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.images.decoding import format_to_decode
-from imagerag.agent.ports import PreparingEmbedder
+from imagerag.agent.ports import Embedder, PreparingEmbedder
 from imagerag.store.images.image_info import ImageInfo, image_info
 from imagerag.store.library.indexing.scan import Scan
 from imagerag.store.library.known_files import KnownFiles
@@ -18,6 +19,9 @@ from imagerag.store.library.schema import FileEntry, ImageRecord
 from imagerag.store.library.sources.exported_table import ExportedRow
 from imagerag.store.library.sources.manifest_hint import manifest_hint
 from imagerag.store.text_files import clean
+
+if TYPE_CHECKING:
+    from imagerag.agent.ports.embedder import Vectors
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,13 @@ def read_file(
         return (None if path in scan.members else manifest_hint(path)) or str(error)
     except Exception as error:  # an error in one file must not stop the reading of others
         return f"cannot be read: {type(error).__name__}: {error}"
+
+
+async def encode_files(encoder: Embedder, files: Sequence[DecodedFile]) -> "Vectors":
+    """The vectors of decoded files; what the encoder raises is raised."""
+    if isinstance(encoder, PreparingEmbedder):
+        return await encoder.embed_prepared([one.prepared for one in files])
+    return await encoder.embed_images([one.data or b"" for one in files])
 
 
 def _decoded(data: bytes, digest: str, encoder: PreparingEmbedder | None, *, keep_bytes: bool) -> DecodedFile:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,7 +11,8 @@ from imagerag.agent.images.decoding import MAX_RAW_BYTES
 from imagerag.agent.ports import PreparingEmbedder
 from imagerag.agent.threads import in_thread
 from imagerag.store.library.indexing.encoding import vectors_or_reasons
-from imagerag.store.library.indexing.file_reading import ReadFile, read_file
+from imagerag.store.library.indexing.exported_vectors import ExportedVectors
+from imagerag.store.library.indexing.file_reading import ReadFile, encode_files, read_file
 from imagerag.store.library.indexing.index_report import IndexReport
 from imagerag.store.library.indexing.row_writing import ImageBatch, RowWriter
 from imagerag.store.library.indexing.scan import Scan
@@ -50,6 +52,9 @@ class Indexing:
     writer: RowWriter
     encoded: set[str] = field(default_factory=set)
     removed_before: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        self.exported = ExportedVectors(self.library, self.scan, self.report)
 
     def compare(self) -> tuple[list[tuple[Path, str]], list[Path]]:
         """Split the files into those that are certainly unchanged, with their images, and those to read."""
@@ -118,6 +123,9 @@ class Indexing:
 
     async def read_and_write(self, fresh: Sequence[Path]) -> None:
         """Read, decode, encode and write files, with overlapping stages."""
+        if not self.report.dry_run:
+            with self.report.timed("embed"):
+                await self.exported.check(fresh)
         parts = self._batches(fresh)
         reading = self._begin(next(parts, None))
         try:
@@ -166,7 +174,7 @@ class Indexing:
         new = [files[0] for one, files in batch.files.items() if files[0].decoded and one not in self.encoded]
         there = {record["id"] for record in await self.library.table.records(["id"], [one.sha256 for one in new])}
         new = [one for one in new if one.sha256 not in there]
-        exported = {one.sha256: vector for one in new if (vector := self._exported_vector(one)) is not None}
+        exported = {one.sha256: own for one in new if (own := self.exported.get(one)) is not None}
         new.sort(key=lambda one: one.sha256 in exported)
         vectors = await self._vectors(new[: len(new) - len(exported)])
         for read, found in zip(new, [*vectors, *exported.values()], strict=True):
@@ -179,20 +187,9 @@ class Indexing:
                 batch.vectors[read.sha256] = vector
                 self.encoded.add(read.sha256)
 
-    def _exported_vector(self, read: ReadFile) -> Any | None:
-        """The vector of an image in an export, if this library's encoder made it."""
-        import numpy as np
-
-        exported = read.exported
-        if exported is None or exported.vector is None or exported.embedder != self.library.metadata.embedder:
-            return None
-        return exported.vector if is_unit(float(np.linalg.norm(exported.vector))) else None
-
     async def _vectors(self, new: Sequence[ReadFile]) -> Sequence[Any]:
-        encoder, decoded = self.library.embedder, [one.decoded for one in new if one.decoded]
-        if isinstance(encoder, PreparingEmbedder):
-            return await vectors_or_reasons(encoder.embed_prepared, [one.prepared for one in decoded])
-        return await vectors_or_reasons(encoder.embed_images, [one.data or b"" for one in decoded])
+        decoded = [one.decoded for one in new if one.decoded]
+        return await vectors_or_reasons(partial(encode_files, self.library.embedder), decoded)
 
     def _tell(self, path: Path, problems: Sequence[str]) -> None:
         self.report.notes += [(clean(str(path)), problem) for problem in problems]

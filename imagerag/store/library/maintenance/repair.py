@@ -1,9 +1,11 @@
 """Repair of a library: drop dead paths, encode changed files and bad vectors again, make thumbnails and copies again.
 
-Nothing irreplaceable is deleted: a damaged copy is set aside, and an image without bytes keeps its row, with advice on
-what to type.
+Nothing irreplaceable is deleted: a damaged copy is set aside, an image without bytes keeps its row, with advice on what
+to type, and so does an image with a file that is only out of reach, as on a disk that is not mounted.
 """
 
+import os
+import shlex
 import stat
 from collections import defaultdict
 from collections.abc import Sequence
@@ -22,7 +24,7 @@ from imagerag.store.images.image_info import image_info
 from imagerag.store.library.database import LANCE_ERRORS, list_libraries, open_table
 from imagerag.store.library.image_copies import stray_files
 from imagerag.store.library.library import Library
-from imagerag.store.library.linked_files import CHANGED, linked_bytes
+from imagerag.store.library.linked_files import CHANGED, GONE, linked_bytes
 from imagerag.store.library.locations import shown_path, split_member
 from imagerag.store.library.maintenance.verification import LibraryProblem
 from imagerag.store.library.metadata.embedded.reader import read_embedded
@@ -67,8 +69,9 @@ class _Mending:
     def __init__(self, home: DataDir, library: Library, row: ImageRecord) -> None:
         self.home, self.library, self.row = home, library, row
         self.images = library.table.images
-        self.good: list[FileEntry] = []
+        self.dead: set[FileEntry] = set()
         self.changed: list[FileEntry] = []
+        self.away: list[FileEntry] = []
 
     async def mend(self, group: Sequence[LibraryProblem]) -> list[LibraryProblem]:
         """Repair the problems; returns each with what was done."""
@@ -95,7 +98,13 @@ class _Mending:
         if kinds & {"vector", "thumbnail"}:
             await self._encode(data)
             done["vector"], done["thumbnail"] = "encoded anew", "made anew"
-        return [_repaired(one, done[one.kind]) for one in group]
+        away = {entry.path for entry in self.away}
+        return [
+            one.model_copy(update={"advice": self._away_advice()})
+            if one.kind == "file" and one.path in away
+            else _repaired(one, done[one.kind])
+            for one in group
+        ]
 
     def _bytes(self) -> bytes | None:
         """The bytes of the image, from its copy or its files."""
@@ -103,17 +112,18 @@ class _Mending:
         for entry in self.row.files:
             read = linked_bytes(self.row.id, entry)
             if isinstance(read, bytes):
-                self.good.append(entry)
                 found = found or read
-            elif read == CHANGED:
-                self.changed.append(entry)
+            elif read in (CHANGED, GONE):
+                self.dead.add(entry)
+                self.changed += [entry] if read == CHANGED else []
+            else:
+                self.away.append(entry)
         return found
 
     async def _drop_dead_files(self) -> None:
-        dead = set(self.row.files) - set(self.good)
         async with self.library.files_lock():
             now = await self.library.get(self.row.id) or self.row
-            self.row = replace(now, files=tuple(one for one in now.files if one not in dead))
+            self.row = replace(now, files=tuple(one for one in now.files if one not in self.dead))
             await self.library.update_files({self.row.id: self.row.files})
 
     def _copy(self) -> bytes | None:
@@ -137,11 +147,19 @@ class _Mending:
     def _without_bytes(self, group: Sequence[LibraryProblem]) -> list[LibraryProblem]:
         """The advice for an image without bytes."""
         advice = f"index the folder where it is now, or: imagerag library remove {self.library.name} {self.row.id[:12]}"
+        advice = self._away_advice() if self.away else advice
         return [one.model_copy(update={"advice": advice}) for one in group]
 
+    def _away_advice(self) -> str:
+        """The advice for an image with a file that may have its bytes as soon as it can be read again."""
+        path = split_member(self.away[0].path)[0]
+        prune = f"imagerag index {shlex.quote(os.path.dirname(path))} --library {self.library.name} --prune"
+        return f"kept: {path} may come back, as where a disk is not mounted; if it is gone for good: {prune}"
+
     async def _changed_anew(self) -> str:
-        """Replace the image by a changed file; "" if no changed file is an image."""
-        for entry in self.changed:
+        """Replace the image by a changed file; "" if no changed file is an image, or another file may have its bytes
+        as soon as it can be read again."""
+        for entry in () if self.away else self.changed:
             if (new := await self._indexed_anew(entry)) is not None:
                 return f"{entry.path} was encoded anew, as {new[:12]}"
         return ""

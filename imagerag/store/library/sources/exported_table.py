@@ -6,7 +6,7 @@ still have the bytes.
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.errors import ImageRAGError, LibraryVersionError
-from imagerag.agent.ports import EmbedderIdentity
 from imagerag.store.library.library_metadata import library_metadata_of
-from imagerag.store.library.locations import member_path, path_text, split_member
+from imagerag.store.library.locations import MEMBER, member_path, names_server, path_text, split_member
 from imagerag.store.library.metadata.image_metadata import read_metadata
 from imagerag.store.library.metadata.sidecars import SidecarMetadata
 from imagerag.store.library.schema import IMAGE_COLUMN, TEXTS, VALUES, FileEntry
 from imagerag.store.library.sources.forward_reader import ForwardReader
 from imagerag.store.library.sources.image_table import ColumnarFile, ImageTable, open_table, plain_record
 from imagerag.store.library.sources.members import Member, Problem
+from imagerag.store.library.sources.path_patterns import NamedPaths
 from imagerag.store.text_files import clean
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ MARK: Final = b"imagerag.export"
 """In the metadata of an export's schema."""
 
 _READ: Final = ("id", "vector", "tags", "metadata", "created", *TEXTS, *VALUES, IMAGE_COLUMN)
+_ELSEWHERE: Final = "that is on another machine: name its folder as a PATH too, if you trust the export"
 _ORIGINS: Final = re.compile(r"[0-9a-f ]*")
 
 
@@ -44,14 +45,12 @@ class ExportedRow:
 
     Attributes:
         described: origins of its texts, as in a library's row.
-        vector: unit; None where it cannot be used.
-        embedder: encoder of the vector.
+        vector: of the encoder's dimension; nobody has compared it with the image.
     """
 
     created: datetime | None
     described: str
     vector: "NDArray[np.float32] | None"
-    embedder: EmbedderIdentity
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,18 +90,23 @@ class LinkedRow(Member):
 
 
 class ExportedTable:
-    """An export as a source of images; a member is a row, or one of the files that it names."""
+    """An export as a source of images; a member is a row, or one of the files that it names.
+
+    Attributes:
+        embedder: the encoder that it says its vectors are of.
+    """
 
     columns: Mapping[str, str] = {}
 
-    def __init__(self, file: ColumnarFile) -> None:
+    def __init__(self, file: ColumnarFile, named: Sequence[Path] = ()) -> None:
         self.path, self.status = file.path, file.path.stat()
         self.problems: list[Problem] = []
         self.linked = IMAGE_COLUMN not in file.schema.names
         self.whole = not self.linked
         self._file = file
-        self._embedder = library_metadata_of(file, file.path.name).embedder
-        self._columns = [name for name in _READ if name in file.schema.names]
+        self._named = NamedPaths(named)
+        self.embedder = library_metadata_of(file, file.path.name).embedder
+        self._columns = [name for name in _READ if name in file.schema.names and self._is_readable(name)]
         self._reader = ForwardReader(self._read)
 
     @cached_property
@@ -118,13 +122,22 @@ class ExportedTable:
 
     def _of(self, row: int, record: Mapping[str, Any]) -> Iterator[LinkedRow]:
         files = [FileEntry(**file) for file in record["files"] or ()]
-        there = [file for file in files if _is_there(file)]
+        near = [file for file in files if self._may_look_at(file)]
+        there = [file for file in near if _is_there(file)]
         yield from (LinkedRow(self, file.path, "", file.size, row, record["id"], file) for file in there)
         where = f"{self.path.name}, row {row + 1}"
         if not files:
             self.problems.append((where, "only a copy had its bytes: export it with --bytes"))
+        elif not near:
+            self.problems.append((clean(files[0].path), f"named in {where}, but {_ELSEWHERE}"))
         elif not there:
             self.problems.append((clean(files[0].path), f"named in {where}, but there is no such file"))
+
+    def _may_look_at(self, file: FileEntry) -> bool:
+        """Whether a file is on this machine as far as its path says, or the user named a folder above it. Looking at
+        one on a server that a stranger chose would sign in there."""
+        path = file.path
+        return not (isinstance(path, str) and names_server(path)) or self._named.covers(path.partition(MEMBER)[0])
 
     def read(self, member: Member) -> bytes:
         """The bytes of a row's image, where the export has them. Raises as `Source.read`."""
@@ -148,18 +161,26 @@ class ExportedTable:
         import numpy as np
 
         record = self._reader.get(member.position)
-        vector = np.asarray(record["vector"] or (), dtype=np.float32)
+        with np.errstate(over="ignore"):
+            vector = np.asarray(record.get("vector") or (), dtype=np.float32)
         origins = str(record.get("described") or "").partition(" ")[2]
         return ExportedRow(
             created=record["created"] if isinstance(record.get("created"), datetime) else None,
             described=f" {origins}" if origins and _ORIGINS.fullmatch(origins) else "",
-            vector=vector if vector.shape == (self._embedder.dimension,) else None,
-            embedder=self._embedder,
+            vector=vector if vector.shape == (self.embedder.dimension,) else None,
         )
+
+    def _is_readable(self, name: str) -> bool:
+        """Whether a column is as an export has it: a stranger's vectors may be anything, of any length."""
+        import pyarrow.types as types
+
+        kind: Any = self._file.schema.field(name).type
+        is_fixed = types.is_fixed_size_list(kind) and types.is_floating(kind.value_type)
+        return name != "vector" or (is_fixed and bool(kind.list_size == self.embedder.dimension))
 
     def _read(self, start: int) -> Iterator[tuple[int, int, dict[str, Any]]]:
         for number, record in self._file.records(start, self._columns):
-            yield number, len(record.get(IMAGE_COLUMN) or b"") + 32 * self._embedder.dimension, record
+            yield number, len(record.get(IMAGE_COLUMN) or b"") + 32 * self.embedder.dimension, record
 
 
 def _is_there(file: FileEntry) -> bool:
@@ -174,8 +195,11 @@ def is_export(schema: "pa.Schema") -> bool:
     return MARK in (schema.metadata or {})
 
 
-def open_columnar(path: Path) -> ExportedTable | ImageTable | None:
+def open_columnar(path: Path, named: Sequence[Path] = ()) -> ExportedTable | ImageTable | None:
     """A Parquet or Arrow file as a source; None where it has no images.
+
+    Args:
+        named: what the user named: below it, an export's files may be on another machine.
 
     Raises:
         OSError: it cannot be read.
@@ -185,7 +209,7 @@ def open_columnar(path: Path) -> ExportedTable | ImageTable | None:
     if not is_export(file.schema):
         return open_table(path)
     try:
-        return ExportedTable(file)
+        return ExportedTable(file, named)
     except LibraryVersionError as error:
         raise ValueError(str(error)) from None
     except ImageRAGError:

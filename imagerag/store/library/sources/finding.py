@@ -53,7 +53,7 @@ def find_sources(
             these.
         images: manifest → its rows that have an image in them.
     """
-    found = FoundSources()
+    found, roots = FoundSources(), list(named)
     for path in files:
         if not (path in images or is_source(path)) or not path.is_file():
             continue
@@ -63,7 +63,7 @@ def find_sources(
             continue
         try:
             lines = images.get(path)
-            source = open_source(path, excluded.member) if lines is None else TextTable(path, lines)
+            source = open_source(path, excluded.member, roots) if lines is None else TextTable(path, lines)
             if isinstance(source, ExportedTable) and source.linked and path not in named:
                 found.problems.append((clean(str(path)), _UNNAMED_EXPORT))
                 continue

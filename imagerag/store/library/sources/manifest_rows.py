@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from imagerag.agent.errors import UsageError
-from imagerag.store.csv_rows import CsvRows
+from imagerag.store.csv_rows import CsvRows, Lines
 from imagerag.store.library.metadata.field_names import PATH, fields_of, written_fields
 from imagerag.store.library.sources.base64_images import LONGEST, image_column
 from imagerag.store.library.sources.image_table import ColumnarFile, class_names, plain_record
@@ -57,33 +57,13 @@ def _is_table(file: Path) -> bool:
     return True
 
 
-class _Lines:
-    """The lines of a text; one that is longer than any row is passed over, and said to be so."""
-
-    def __init__(self, text: TextIO) -> None:
-        self._text = text
-
-    def __iter__(self) -> "_Lines":
-        return self
-
-    def __next__(self) -> str:
-        line = self._text.readline(LONGEST_LINE)
-        if not line:
-            raise StopIteration
-        if len(line) == LONGEST_LINE and not line.endswith("\n"):
-            while (rest := self._text.readline(_BEGINNING)) and not rest.endswith("\n"):
-                pass
-            raise csv.Error(f"it is longer than {LONGEST_LINE >> 20} MB")
-        return line
-
-
 def _table(text: TextIO, file: Path, is_image: Callable[[str], bool]) -> Iterator[ManifestRow]:
     """The rows of a table. One without a header is known by its first cell, which is an image's path."""
-    lines = _Lines(text)
+    lines = Lines(text, LONGEST_LINE)
     csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))
     try:
         separator, rest = _separator(lines, file.suffix.lower())
-        rows = CsvRows(rest, separator)
+        rows = CsvRows(rest, separator, LONGEST_LINE)
         header = _distinct_names([cell.strip() for cell in next(rows, [])])
     except csv.Error as error:
         raise UsageError(f"the manifest {file}, line 1, cannot be read: {error}") from None
@@ -139,7 +119,7 @@ def _separator(lines: Iterator[str], suffix: str) -> tuple[str, Iterator[str]]:
 
 def _json(text: TextIO, *, whole: bool) -> Iterator[ManifestRow]:
     """The rows of JSON lines, or of one `whole` value: an array, COCO's captions, or an object by image."""
-    lines: Iterator[str] = _Lines(text)
+    lines: Iterator[str] = Lines(text, LONGEST_LINE)
     value = None
     if whole:
         content = text.read()

@@ -1,6 +1,6 @@
 """Opening archives and tables by their names."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,12 +16,15 @@ def is_source(path: Path) -> bool:
     return path.name.lower().endswith((*ZIP, *TAR, *COMPRESSED_TAR, *TABLES))
 
 
-def open_source(path: Path, excluded: Callable[[str], bool] = lambda name: False) -> Source | None:
+def open_source(
+    path: Path, excluded: Callable[[str], bool] = lambda name: False, named: Sequence[Path] = ()
+) -> Source | None:
     """An archive, or a table with images in it; None for a table without.
 
     Args:
         path: absolute.
         excluded: whether a member of an archive is left out, by its name.
+        named: what the user named: below it, an export's files may be on another machine.
 
     Raises:
         OSError: it cannot be read.
@@ -31,7 +34,7 @@ def open_source(path: Path, excluded: Callable[[str], bool] = lambda name: False
     if name.endswith(ZIP):
         return zip_archive.ZipArchive(path, excluded)
     if name.endswith(TABLES):
-        return open_columnar(path)
+        return open_columnar(path, named)
     return tar_archive.open_tar(path, excluded)
 
 

@@ -1,5 +1,6 @@
 """An export says all of a library: a folder is read back to the same rows, a Parquet file has vectors and columns."""
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -276,6 +277,91 @@ async def test_an_export_of_a_stranger_has_no_file_read_and_ends_no_indexing(
     assert (report.added, report.unchanged) == (0, 0)
     assert {where for where, _ in report.skipped} <= {str(out), large, "x.parquet"}
     assert report.skipped
+
+
+FALSE_VECTORS: dict[str, Any] = {
+    "of other images": lambda own: pa.array([*own[1:], own[0]], pa.list_(pa.float32(), 32)),
+    "one": lambda own: pa.array([own[1], *own[1:]], pa.list_(pa.float32(), 32)),
+    "longer ones": lambda own: pa.array([[*one, 0.0] for one in own], pa.list_(pa.float32(), 33)),
+    "of any length": lambda own: pa.array([[0.1] * 999_999, *own[1:]], pa.list_(pa.float32())),
+    "texts": lambda own: pa.array(["x"] * len(own)),
+    "nested": lambda own: pa.array([[one] for one in own]),
+    "none": lambda own: pa.nulls(len(own), pa.list_(pa.float32(), 32)),
+    "infinite": lambda own: pa.array([[1e300] * 32] * len(own), pa.list_(pa.float64(), 32)),
+    "not numbers": lambda own: pa.array([[float("nan")] * 32] * len(own), pa.list_(pa.float32(), 32)),
+    "not of norm 1": lambda own: pa.array([[2 * x for x in one] for one in own], pa.list_(pa.float32(), 32)),
+}
+
+
+@pytest.mark.parametrize("with_bytes", [True, False])
+@pytest.mark.parametrize("false", FALSE_VECTORS)
+async def test_vectors_of_a_stranger_that_are_not_those_of_the_encoder_are_not_taken(
+    home: DataDir, filled: Library, embedder: Any, tmp_path: Path, false: str, with_bytes: bool
+) -> None:
+    out = tmp_path / "x.parquet"
+    await export_parquet(filled, out, with_bytes=with_bytes)
+    table = pq.read_table(out)
+    at = table.schema.get_field_index("vector")
+    column = FALSE_VECTORS[false](table["vector"].to_pylist())
+    field = pa.field("vector", column.type, metadata=table.schema.field("vector").metadata)
+    pq.write_table(table.set_column(at, field, column), out)
+    again, report = await read_back(home, filled, embedder, out)
+    assert (report.added, report.skipped) == (8, [])
+    assert np.allclose((await again.captioned_vectors())[1], (await filled.captioned_vectors())[1], atol=1e-6)
+    [(where, why)] = report.notes
+    assert where == str(out)
+    assert re.fullmatch(
+        r"([18] of 8 of its vectors are not those|its vectors could not be compared with those) "
+        r"of its encoder: its images were encoded anew",
+        why,
+    )
+
+
+async def with_paths(library: Library, out: Path, named: Sequence[str]) -> None:
+    """An export whose rows name these files."""
+    await export_parquet(library, out)
+    table = pq.read_table(out)
+    at = table.schema.get_field_index("files")
+    files = [[{**files[0], "path": path}] for files, path in zip(table["files"].to_pylist(), named, strict=True)]
+    pq.write_table(table.set_column(at, "files", pa.array(files, table["files"].type)), out)
+
+
+SERVERS = (
+    r"\\host\share\a.png", r"\\?\UNC\host\share\a.png", "//host/share/a.png", "//host/a.zip::a.png", "/net/host/a.png",
+    "/tmp/../net/host/a.png", "file:////host/share/a%FF.png", r"\/host\share\a.png",
+)  # fmt: skip
+
+
+async def test_an_export_of_a_stranger_has_no_file_on_a_server_looked_at(
+    home: DataDir, filled: Library, embedder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "x.parquet"
+    await with_paths(filled, out, SERVERS)
+    for name in ("stat", "lstat"):
+        real = getattr(os, name)
+
+        def look(path: Any, *args: Any, real: Any = real, **named: Any) -> os.stat_result:
+            assert "host" not in str(path)
+            return real(path, *args, **named)  # type: ignore[no-any-return]
+
+        monkeypatch.setattr(os, name, look)
+    _, report = await read_back(home, filled, embedder, out)
+    assert [path for path, _ in report.skipped] == list(SERVERS)
+    assert all(re.fullmatch(r"named in x.parquet, row \d, but that is on another machine: .*", why)
+               for _, why in report.skipped)  # fmt: skip
+
+
+async def test_files_on_a_server_are_read_below_a_folder_that_the_user_named(
+    home: DataDir, filled: Library, embedder: Any, tmp_path: Path, folder: Path
+) -> None:
+    rows = await filled.rows()
+    out = tmp_path / "x.parquet"
+    await with_paths(filled, out, [f"/{row.files[0].path}" for row in rows])  # //tmp/… is /tmp/… on Linux
+    again = await Library.create_or_open(home, "again", embedder)
+    report = await index([out], again)
+    assert (report.added, len(report.skipped)) == (0, 8)
+    assert (await index([out, Path(f"/{folder}")], again)).skipped == []
+    assert {row.id for row in await again.rows()} == {row.id for row in rows}
 
 
 async def test_an_export_of_a_newer_version_is_said_to_be_one(library: Library, folder: Path, tmp_path: Path) -> None:

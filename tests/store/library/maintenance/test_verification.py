@@ -1,5 +1,7 @@
 """A library is compared with its bytes, files and vectors; what can be mended is, and the rest is said."""
 
+import errno
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -107,6 +109,63 @@ async def test_an_image_that_is_nowhere_keeps_its_row_and_is_told(
     assert {one.kind for one in problems} == {"file", "image"}
     assert all(one.repaired == "" and f"imagerag library remove shop {row.id[:12]}" in one.advice for one in problems)
     assert await library.count() == 1
+
+
+async def on_a_disk(put: Any, tmp_path: Path, **fields: Any) -> tuple[ImageRecord, Path]:
+    """An image with two files, one of which lies on a disk that is taken out: its folder is gone, or empty."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    row = await put(1, "a.png", "disk/b.png", **fields)
+    (disk / "b.png").rename(tmp_path / "b.elsewhere")
+    return row, disk
+
+
+@pytest.mark.parametrize("folder", ["empty", "gone"])
+async def test_a_changed_file_does_not_take_the_place_of_an_image_on_a_disk_that_is_not_mounted(
+    home: DataDir, library: Library, put: Any, tmp_path: Path, picture: Any, folder: str
+) -> None:
+    row, disk = await on_a_disk(put, tmp_path, caption="a card")
+    if folder == "gone":
+        disk.rmdir()
+    (tmp_path / "a.png").write_bytes(picture("blue", mark=7))
+    problems = await repaired(home, library)
+    assert {one.kind for one in problems} == {"file", "image"}
+    for one in problems:
+        assert one.repaired == ""
+        assert f"kept: {disk / 'b.png'} may come back" in one.advice
+        assert f"imagerag index {disk} --library shop --prune" in one.advice
+    assert [one.id for one in await library.rows()] == [row.id]
+    disk.mkdir(exist_ok=True)
+    (tmp_path / "b.elsewhere").rename(disk / "b.png")  # mounted again
+    assert all(one.repaired for one in await repaired(home, library))
+    assert await library.image_bytes(row.id) == picture("red", mark=1)
+
+
+async def test_a_path_on_a_disk_that_is_not_mounted_is_not_dropped(
+    home: DataDir, library: Library, put: Any, tmp_path: Path
+) -> None:
+    _, disk = await on_a_disk(put, tmp_path)
+    (left,) = await repaired(home, library)
+    assert (left.path, left.repaired) == (str(disk / "b.png"), "")
+    assert "may come back" in left.advice
+    assert [Path(file.path).name for file in (await library.rows())[0].files] == ["a.png", "b.png"]
+
+
+async def test_a_file_that_cannot_be_read_just_now_keeps_its_image(
+    home: DataDir, library: Library, put: Any, tmp_path: Path, picture: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = await put(1, "a.png", "b.png")
+    (tmp_path / "a.png").write_bytes(picture("blue", mark=7))
+    there = os.stat
+
+    def stat(path: Any, **given: Any) -> os.stat_result:
+        if str(path) == str(tmp_path / "b.png"):
+            raise OSError(errno.EIO, "Input/output error")
+        return there(path, **given)
+
+    monkeypatch.setattr("imagerag.store.library.linked_files.os.stat", stat)
+    assert all(one.repaired == "" and "may come back" in one.advice for one in await repaired(home, library))
+    assert [one.id for one in await library.rows()] == [row.id]
 
 
 async def test_a_file_that_became_no_image_is_told(home: DataDir, library: Library, put: Any, tmp_path: Path) -> None:
