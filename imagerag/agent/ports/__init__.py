@@ -10,6 +10,7 @@ from imagerag.agent.ports.embedder import (
     EmbedderIdentity,
     OptionalEmbedderMethods,
     PreparingEmbedder,
+    embed_passages,
     queries_of,
 )
 from imagerag.agent.ports.generator import EDIT, GeneratedImage, ImageGenerator, ImagePart, ReferenceTemplate
@@ -65,6 +66,7 @@ __all__ = [
     "SamplingParameter",
     "can_edit",
     "capabilities_of",
+    "embed_passages",
     "estimator_of_all",
     "members_of",
     "queries_of",

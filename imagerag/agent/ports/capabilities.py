@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Capabilities:
-    """The optional attribute `capabilities` of a generator, judge, answerer or reranker.
+    """The optional attribute `capabilities` of a generator, judge, answerer, reranker or embedder.
 
     An object without it has the defaults. It may be a property: what an adapter learns of its model can change it.
 
@@ -26,6 +26,8 @@ class Capabilities:
         needs_images: it reads pixels (answerers, rerankers); such a reranker's calls are
             journalled and counted as model calls.
         takes_images: it takes the images of a question (answerers).
+        embeds_images: it gives images vectors in the same space as texts (embedders); without it, it cannot serve a
+            library of images, and is refused before anything is encoded.
         members: the backends of a fallback, the preferred one first; empty for a single backend.
     """
 
@@ -38,6 +40,7 @@ class Capabilities:
     votes: int = 1
     needs_images: bool = False
     takes_images: bool = False
+    embeds_images: bool = True
     members: "tuple[Any, ...]" = ()
 
 

@@ -64,6 +64,10 @@ class OptionalEmbedderMethods(Protocol):
         """The texts that a person's query is searched with instead; none is the query."""
         ...
 
+    async def embed_passages(self, texts: Sequence[str]) -> "Vectors":
+        """As `embed_texts`, for texts that are searched (captions) by an encoder that encodes queries otherwise."""
+        ...
+
 
 @runtime_checkable
 class PreparingEmbedder(Embedder, Protocol):
@@ -84,6 +88,13 @@ class PreparingEmbedder(Embedder, Protocol):
     async def embed_prepared(self, images: Sequence[Any]) -> "Vectors":
         """Encode prepared images to float32 [len(images), dimension], rows of norm 1."""
         ...
+
+
+async def embed_passages(embedder: Embedder, texts: Sequence[str]) -> "Vectors":
+    """Vectors of texts that are searched, such as captions; `embed_texts` gives those of the queries."""
+    own = getattr(embedder, "embed_passages", None)
+    vectors: Vectors = await (embedder.embed_texts if own is None else own)(texts)
+    return vectors
 
 
 def queries_of(searched: object, text: str) -> tuple[str, ...]:
