@@ -50,6 +50,8 @@ async def check_health(
         found = made.identity
     except ImageRAGError as error:
         return HealthStatus(reachable=False, detail=str(error))
+    if spec.provider == "http":
+        return HealthStatus(identity=str(found), detail="behind a server; only a search shows whether it answers")
     if isinstance(found, EmbedderIdentity):
         return HealthStatus(identity=found.spec, reachable=True, detail=f"runs here, weights {found.weights}")
     if spec.provider in SERVED:

@@ -61,6 +61,7 @@ _BUILT_IN: Final[dict[Role, dict[str, str]]] = {
     },
     "reranker": {
         "bm25": "imagerag.tools.rerankers.bm25:bm25_reranker",
+        "http": "imagerag.tools.rerankers.served:served_reranker",
         "vlm": "imagerag.tools.rerankers.vlm:vlm_reranker",
     },
     "library": {},  # libraries of the home have a name and no provider
@@ -82,7 +83,7 @@ _PRICED: Final[dict[Role, frozenset[str]]] = {
     "judge": frozenset({"openai"}),
     "embedder": frozenset(),
     "answerer": frozenset({"openai", "transformers"}),
-    "reranker": frozenset({"vlm"}),
+    "reranker": frozenset({"http", "vlm"}),
     "library": frozenset(),
 }
 """Built-in providers whose factories take `prices=`, because they may cost money."""

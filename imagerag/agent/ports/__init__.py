@@ -4,7 +4,13 @@ Adapters in `tools/` and `store/` implement them structurally. Bytes pass throug
 puts into the state is the `ImageRef` a `BlobStore` gave back.
 """
 
-from imagerag.agent.ports.capabilities import Capabilities, can_edit, capabilities_of, members_of
+from imagerag.agent.ports.capabilities import (
+    Capabilities,
+    can_edit,
+    capabilities_of,
+    members_of,
+    reranks_by_model,
+)
 from imagerag.agent.ports.embedder import (
     Embedder,
     EmbedderIdentity,
@@ -70,4 +76,5 @@ __all__ = [
     "estimator_of_all",
     "members_of",
     "queries_of",
+    "reranks_by_model",
 ]
