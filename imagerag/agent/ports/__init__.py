@@ -17,6 +17,7 @@ from imagerag.agent.ports.embedder import (
     OptionalEmbedderMethods,
     PreparingEmbedder,
     embed_passages,
+    logit_scale_of,
     queries_of,
 )
 from imagerag.agent.ports.generator import EDIT, GeneratedImage, ImageGenerator, ImagePart, ReferenceTemplate
@@ -74,6 +75,7 @@ __all__ = [
     "capabilities_of",
     "embed_passages",
     "estimator_of_all",
+    "logit_scale_of",
     "members_of",
     "queries_of",
     "reranks_by_model",

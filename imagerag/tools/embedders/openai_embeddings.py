@@ -51,7 +51,7 @@ OPTIONS: Final[Mapping[str, Reader]] = {
     "query_prefix": str,
     "timeout_s": Number(float, least=0.1),
 }
-"""Options of a spec, after `?`: `openai:intfloat/multilingual-e5-small?query_prefix=query:+&passage_prefix=passage:+`.
+"""Options of a spec, after `?`: `openai:MODEL?query_prefix=query:+&passage_prefix=passage:+@URL`.
 
 `dimensions` asks the server for shorter vectors (Matryoshka); `length` is what it gives by itself, found by a request
 if it is not said. `input_type=true` tells the server which texts are queries, for servers that add prefixes."""

@@ -147,12 +147,12 @@ def _scores(answer: object, count: int, who: str) -> list[float]:
     Raises:
         JudgeReplyError: another number of scores, or one that is no number.
     """
-    results = answer.get("results") if isinstance(answer, Mapping) else None
+    listed = answer.get("results") if isinstance(answer, Mapping) else None
+    results: list[Any] = listed if isinstance(listed, list) else []
     found: dict[int, float] = {}
-    for one in results if isinstance(results, list) else []:
+    for one in results:
         index, score = (one.get("index"), one.get("relevance_score")) if isinstance(one, Mapping) else (None, None)
-        plain = isinstance(index, int) and isinstance(score, int | float) and math.isfinite(score)
-        if plain and 0 <= index < count:
+        if isinstance(index, int) and 0 <= index < count and isinstance(score, int | float) and math.isfinite(score):
             found.setdefault(index, float(score))
     if len(found) != count or len(results) != count:
         raise JudgeReplyError(f"{who} gave scores of {len(found)} of {count} candidates", raw=str(answer)[:500])
