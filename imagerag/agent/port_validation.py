@@ -83,6 +83,24 @@ def encoder_spec(name: str, part: object) -> str:
     return identity.spec
 
 
+def check_embeds_images(embedder: Embedder) -> None:
+    """See that an encoder can serve where images are encoded.
+
+    Raises:
+        SpecError: it embeds texts only.
+    """
+    if not capabilities_of(embedder).embeds_images:
+        raise no_image_vectors(embedder.identity.spec)
+
+
+def no_image_vectors(name: str) -> SpecError:
+    """Error for an encoder of texts where images are to be encoded."""
+    return SpecError(
+        f"the encoder {name} embeds texts only, and images are to be found here: name one for both, for instance "
+        "--embedder open_clip. A server's model that sees images is named so: openai:MODEL?images=messages@URL"
+    )
+
+
 def check_port(port: type, what: str, part: object) -> None:
     """See that `part` has every attribute and method of a protocol, and that its methods, the optional ones too, take
     what they are given.
@@ -134,7 +152,7 @@ def _lacking(port: type, part: object) -> Iterator[str]:
             yield from _unfit(name, value, part)
         elif isinstance(value, property) and value.fget is not None:
             yield from _wrong(name, value.fget, part)
-    if port not in (Embedder, ReferenceLibrary):
+    if port is not ReferenceLibrary:
         yield from _wrong_capabilities(part)
 
 

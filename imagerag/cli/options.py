@@ -39,7 +39,9 @@ preset_option = click.option(
     "--preset", metavar="P", help="Bundle of backends: sketch, openai, local  [env: IMAGERAG_PRESET]"
 )
 reranker_option = click.option(
-    "--reranker", metavar="SPEC", help="Reranker of the candidates: vlm (the judge), bm25  [env: IMAGERAG_RERANKER]"
+    "--reranker",
+    metavar="SPEC",
+    help="Reranker of the candidates: vlm (the judge), bm25, http:MODEL@URL  [env: IMAGERAG_RERANKER]",
 )
 assume_option = click.option(
     "--assume-cost-usd-per-call",

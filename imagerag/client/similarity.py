@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.port_validation import check_embeds_images
 from imagerag.agent.threads import in_thread
 from imagerag.files.inputs import Image, naming, read_image
 
@@ -27,10 +28,12 @@ async def measure_similarities(encoder: "Embedder", image: Image, texts: Sequenc
     """The cosine between an image and each text, in [-1, 1].
 
     Raises:
+        SpecError: the encoder embeds texts only.
         UsageError: no image that can be read, an empty text, or one that is longer than the encoder reads.
     """
     from imagerag.store.images.image_info import inspect
 
+    check_embeds_images(encoder)
     for text in texts:
         check_text(encoder, text)
     data = await in_thread(read_image, image)

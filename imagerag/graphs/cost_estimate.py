@@ -16,7 +16,15 @@ from imagerag.agent.errors import ImageRAGError
 from imagerag.agent.extraction_schedule import TEMPERATURES
 from imagerag.agent.judge_image_check import CHECK_IMAGES
 from imagerag.agent.judge_image_check import wanted as images_wanted
-from imagerag.agent.ports import ImageGenerator, Judge, PriceEstimator, Reranker, capabilities_of, members_of
+from imagerag.agent.ports import (
+    ImageGenerator,
+    Judge,
+    PriceEstimator,
+    Reranker,
+    capabilities_of,
+    members_of,
+    reranks_by_model,
+)
 from imagerag.agent.retrieval.reranking import LOOKED_AT
 from imagerag.agent.types import BUILT_IN_LIBRARY, RunConfig, RunSpec
 from imagerag.graphs.dependencies import Dependencies
@@ -125,12 +133,13 @@ def estimate(
     if drawings and images_wanted(judge, generator, config, 1 + subjects):  # the first verdict's: see `check_images`
         roles.insert(0, _role(judge, CHECK_IMAGES, 1, tries, config, 0, 1 + subjects))
     backends: list[ImageGenerator | Judge | Reranker] = [generator, judge]
-    if reranker is not None and capabilities_of(reranker).needs_images and library:
+    if reranker is not None and reranks_by_model(reranker) and library:
         ahead = config.start == "retrieve" and not initial_image
         # Of each ask the searches by caption, and one with the prompt itself.
         most = (searches * (named * LOOKED_AT + 1) + ahead) * tries
         sent = text + (config.candidates + 1) * CAPTION_BYTES
-        roles.append(_role(reranker, "rerank", searches + ahead, most, config, sent, config.candidates))
+        seen = config.candidates if capabilities_of(reranker).needs_images else 0
+        roles.append(_role(reranker, "rerank", searches + ahead, most, config, sent, seen))
         backends.append(reranker)
     return _summed(roles, config, backends)
 

@@ -5,14 +5,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.types import BUILT_IN_LIBRARY
 from imagerag.formatting.numbers import percent
+from imagerag.tools.embedders.default_encoder import DEFAULT_ENCODER
 
 if TYPE_CHECKING:
     from imagerag.store.library.library_metadata import LibraryMetadata
 
 SKETCH: Final = "sketch"
-PHOTOGRAPHS: Final = "open_clip:ViT-B-32-quickgelu/openai"
-"""The encoder that is proposed for real images: the presets' own."""
-
 ACCEPTED: Final = 0.5
 """Share of a library's own captions that must reach its threshold: below, a run finds next to nothing."""
 
@@ -24,7 +22,7 @@ def library_warnings(name: str, library_metadata: "LibraryMetadata", *, real: bo
         real: it is to serve something that is not of the sketch world.
     """
     threshold, toy = library_metadata.threshold, library_metadata.spec == SKETCH and name != BUILT_IN_LIBRARY
-    anew = f"imagerag library migrate {name} --embedder {PHOTOGRAPHS}"
+    anew = f"imagerag library migrate {name} --embedder {DEFAULT_ENCODER}"
     if threshold and threshold.accept_rate is not None and threshold.accept_rate < ACCEPTED:
         share = f"{percent(threshold.accept_rate)} of library {name}'s own captions reach its threshold"
         then = f"give it an encoder for photographs: {anew}" if toy else f"see imagerag library info {name}"

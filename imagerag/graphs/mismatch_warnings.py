@@ -7,7 +7,8 @@ from typing import Final
 from imagerag.agent.ports import ReferenceLibrary
 from imagerag.agent.types import RunSpec
 from imagerag.graphs.dependencies import Dependencies
-from imagerag.graphs.library_warnings import PHOTOGRAPHS, SKETCH, warnings_of
+from imagerag.graphs.library_warnings import SKETCH, warnings_of
+from imagerag.tools.embedders.default_encoder import DEFAULT_ENCODER
 
 READ_AT_MOST: Final = 200
 """Prompts of a suite or a batch that are looked at: it takes a millisecond each."""
@@ -49,7 +50,7 @@ def encoder_warning(images: Sequence[bytes]) -> str | None:
         return None
     return (
         "the encoder is sketch, which knows coloured shapes only, and these look like photographs: "
-        f"index them with --embedder {PHOTOGRAPHS}"
+        f"index them with --embedder {DEFAULT_ENCODER}"
     )
 
 

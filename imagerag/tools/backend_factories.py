@@ -1,8 +1,8 @@
 """Factories of the built-in providers' backends from their specs, named by `registry.py`."""
 
-from typing import Final
-
+from imagerag.agent.port_validation import check_embeds_images
 from imagerag.agent.ports import Embedder, Judge
+from imagerag.tools.embedders.default_encoder import DEFAULT_MODEL
 from imagerag.tools.embedders.full_spec import full_spec
 from imagerag.tools.embedders.openclip import OpenClipEmbedder
 from imagerag.tools.judges.clip.judge import ClipJudge
@@ -10,14 +10,11 @@ from imagerag.tools.pricing.price_table import Prices
 from imagerag.tools.registry import judge_of_encoder, make_embedder, make_judge
 from imagerag.tools.spec import BackendSpec
 
-DEFAULT_OPEN_CLIP: Final = "ViT-B-32-quickgelu/openai"
-"""For real photos: the paper's encoder."""
-
 
 def open_clip_embedder(spec: BackendSpec) -> Embedder:
-    """`open_clip:NAME/TAG`, `open_clip:NAME/FILE`, `open_clip:NAME/TAG=FILE`, `open_clip:local-dir:DIR`."""
+    """`open_clip:NAME/TAG`, `…:NAME/FILE`, `…:NAME/TAG=FILE`, `…:local-dir:DIR`, `…:hf-hub:ORG/NAME`."""
     spec.refuse_address()
-    return OpenClipEmbedder(spec.model or DEFAULT_OPEN_CLIP)
+    return OpenClipEmbedder(spec.model or DEFAULT_MODEL)
 
 
 def clip_judge(spec: BackendSpec, *, embedder: Embedder | None = None) -> Judge:
@@ -29,6 +26,7 @@ def clip_judge(spec: BackendSpec, *, embedder: Embedder | None = None) -> Judge:
     if spec.model:
         embedder = make_embedder(full_spec(spec.model))
     embedder = embedder or make_embedder("open_clip")
+    check_embeds_images(embedder)
     if judge := judge_of_encoder(embedder.identity.spec):
         return make_judge(judge, embedder=embedder)
     return ClipJudge(embedder)

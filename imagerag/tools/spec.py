@@ -3,12 +3,12 @@
 Examples:
     ```
     sketch
-    open_clip:ViT-B-32-quickgelu/openai
+    open_clip:ViT-B-32-SigLIP2-256/webli
     openai:qwen3-vl@http://localhost:11434/v1
     openai:gpt-image-2?quality=high&background=transparent
     openai:qwen3-vl?votes=3&longest_side=768@http://localhost:11434/v1
     openai:qwen3-vl?key_env=OUR_KEY@https://models.example.org/v1
-    clip:open_clip:ViT-B-32-quickgelu/openai
+    clip:open_clip:ViT-B-32-SigLIP2-256/webli
     openai:gpt-image-2.5-flare,diffusers:sdxl-ip-adapter       (a fallback)
     ```
 

@@ -105,6 +105,43 @@ async def test_bm25_asks_no_model(stocked: Any) -> None:
     assert record.outcome is Outcome.ALIGNED
 
 
+class Priced(VlmReranker):
+    """Costs a dime; remembers how many ask at once."""
+
+    capabilities = Capabilities(
+        tariff=PriceEstimator(known=True, most=lambda prompt, images, size: 0.1), needs_images=True
+    )
+    identity = "priced"
+    asked = 0
+
+    async def rerank(self, query: str, hits: Sequence[Hit], images: Sequence[ImagePart]) -> Ranking:
+        type(self).asked += 1
+        await asyncio.sleep(0.01)
+        return Ranking(order=tuple(range(len(hits))), cost_usd=0.1)
+
+
+class OfWords(Priced):
+    """Asks a model about words alone."""
+
+    capabilities = Capabilities(tariff=FREE, asks_model=True)
+
+    async def rerank(self, query: str, hits: Sequence[Hit], images: Sequence[ImagePart]) -> Ranking:
+        assert not images
+        return await super().rerank(query, hits, images)
+
+
+async def test_a_model_that_reads_words_alone_is_a_call_like_any_other(stocked: Any) -> None:
+    stocked.runner.dependencies.use("reranker", "words", OfWords(stocked.judge))
+    OfWords.asked = 0
+    record = await run(stocked, reranker="words")
+    assert (record.calls["rerank"], record.searches[0].reranker) == (1, "priced")
+    again = await run(stocked, reranker="words", cache="replay")
+    assert (OfWords.asked, again.searches[0].reranker) == (1, "priced")
+    config, ports = RunConfig(), {"generator": stocked.generator, "judge": stocked.judge, "library": True}
+    with_it = estimate(config, **ports, reranker=OfWords(stocked.judge))
+    assert with_it.max_calls > estimate(config, **ports).max_calls
+
+
 @pytest.mark.parametrize(
     ("failure", "outcome"),
     [
@@ -125,21 +162,6 @@ async def test_a_call_lost_on_the_way_is_made_again_and_told(stocked: Any) -> No
     record = await run(stocked)
     assert [call.completed for call in record.call_log if call.role == "rerank"] == [False, True]
     assert decisions(record.searches[0])[0] == (0.8, "taken")
-
-
-class Priced(VlmReranker):
-    """Costs a dime; remembers how many ask at once."""
-
-    capabilities = Capabilities(
-        tariff=PriceEstimator(known=True, most=lambda prompt, images, size: 0.1), needs_images=True
-    )
-    identity = "priced"
-    asked = 0
-
-    async def rerank(self, query: str, hits: Sequence[Hit], images: Sequence[ImagePart]) -> Ranking:
-        type(self).asked += 1
-        await asyncio.sleep(0.01)
-        return Ranking(order=tuple(range(len(hits))), cost_usd=0.1)
 
 
 def many(stage: Any, concepts: int) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from imagerag.agent.errors import BackendError, ImageRAGError, UsageError
+from imagerag.agent.errors import BackendError, ImageRAGError, SpecError, UsageError
+from imagerag.graphs.configuration.trust_policy import is_plain
 from imagerag.tools.embedders import weights
 from imagerag.tools.embedders.openclip import OpenClipEmbedder
 
@@ -53,6 +54,8 @@ def with_code(folder: Path, mark: Path) -> Path:
         ("text_cfg", {"tokenizer_kwargs": [["trust_remote_code", True]]}),
         ("text_cfg", {"hf_model_name": "somebody/model"}),
         ("text_cfg", {"act_kwargs": {"name": "os.system"}}),
+        ("text_cfg", {"act_kwargs": {"approximate": "os.system"}}),
+        ("text_cfg", {"act_kwargs": {"approximate": ["tanh"]}}),
         ("text_cfg", {"new_key": 1}),
         ("multimodal_cfg", {"hf_model_name": "somebody/model"}),
         ("multimodal_cfg", {"tokenizer_kwargs": {"trust_remote_code": True}}),
@@ -73,7 +76,8 @@ def test_a_key_that_names_code_or_another_place_is_refused(
 
 def test_what_folders_of_real_models_say_is_read(build_model: Build, tmp_path: Path) -> None:
     folder = changed(build_model(tmp_path / "model"), "text_cfg", tokenizer_kwargs={"clean": "canonicalize"},
-                     no_causal_mask=True, proj_bias=True, pool_type="last", norm_kwargs={"eps": 1e-6})  # fmt: skip
+                     no_causal_mask=True, proj_bias=True, pool_type="last", norm_kwargs={"eps": 1e-6},
+                     act_kwargs={"approximate": "tanh"})  # fmt: skip
     changed(folder, "model_cfg", init_logit_bias=-10, custom_text=True)
     assert weights.find(f"local-dir:{folder}").model_config["text_cfg"]["pool_type"] == "last"
 
@@ -152,7 +156,22 @@ def test_a_pipeline_of_diffusers_runs_no_code_of_its_folder(index: dict[str, Any
     assert not mark.exists()
 
 
-@pytest.mark.parametrize("name", ["hf-hub:somebody/model", "hf-hub:somebody/model/x"])
-def test_open_clip_fetches_no_model_by_its_name(name: str) -> None:
-    with pytest.raises(UsageError, match="download the repository and name its folder"):
-        weights.find(name)
+def test_a_repository_of_the_hub_is_read_as_a_folder_is(
+    build_model: Build, tmp_path: Path, mark: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    commit, store = "a" * 40, tmp_path / "models--somebody--model"
+    (store / "refs").mkdir(parents=True)
+    (store / "refs" / "main").write_text(commit)
+    folder = build_model(store / "snapshots" / commit)
+    assert weights.find("hf-hub:somebody/model").repository == f"somebody/model@{commit}"
+    with_code(changed(folder, "text_cfg", tokenizer_kwargs={"trust_remote_code": True}), mark)
+    with pytest.raises(UsageError, match=r"no folder may set"):
+        weights.find("hf-hub:somebody/model")
+    assert not mark.exists()
+    with pytest.raises(SpecError, match="is no repository"):
+        weights.find("hf-hub:somebody/model/x")
+    assert not is_plain("open_clip:hf-hub:somebody/model"), "only the user may name it"

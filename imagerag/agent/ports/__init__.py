@@ -4,12 +4,20 @@ Adapters in `tools/` and `store/` implement them structurally. Bytes pass throug
 puts into the state is the `ImageRef` a `BlobStore` gave back.
 """
 
-from imagerag.agent.ports.capabilities import Capabilities, can_edit, capabilities_of, members_of
+from imagerag.agent.ports.capabilities import (
+    Capabilities,
+    can_edit,
+    capabilities_of,
+    members_of,
+    reranks_by_model,
+)
 from imagerag.agent.ports.embedder import (
     Embedder,
     EmbedderIdentity,
     OptionalEmbedderMethods,
     PreparingEmbedder,
+    embed_passages,
+    logit_scale_of,
     queries_of,
 )
 from imagerag.agent.ports.generator import EDIT, GeneratedImage, ImageGenerator, ImagePart, ReferenceTemplate
@@ -65,7 +73,10 @@ __all__ = [
     "SamplingParameter",
     "can_edit",
     "capabilities_of",
+    "embed_passages",
     "estimator_of_all",
+    "logit_scale_of",
     "members_of",
     "queries_of",
+    "reranks_by_model",
 ]

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Capabilities:
-    """The optional attribute `capabilities` of a generator, judge, answerer or reranker.
+    """The optional attribute `capabilities` of a generator, judge, answerer, reranker or embedder.
 
     An object without it has the defaults. It may be a property: what an adapter learns of its model can change it.
 
@@ -23,9 +23,12 @@ class Capabilities:
         sees_references: it is shown all images that the judged one was drawn with, not only the user's own (judges).
         max_images: images in one request at most, the judged one included (judges); None is any number.
         votes: responses that one call can request (judges).
-        needs_images: it reads pixels (answerers, rerankers); such a reranker's calls are
-            journalled and counted as model calls.
+        needs_images: it reads pixels (answerers, rerankers).
+        asks_model: it asks a model about words alone (rerankers). Calls of such a reranker, and of one that reads
+            pixels, are journalled and counted as model calls.
         takes_images: it takes the images of a question (answerers).
+        embeds_images: it gives images vectors in the same space as texts (embedders); without it, it cannot serve a
+            library of images, and is refused before anything is encoded.
         members: the backends of a fallback, the preferred one first; empty for a single backend.
     """
 
@@ -37,7 +40,9 @@ class Capabilities:
     max_images: int | None = None
     votes: int = 1
     needs_images: bool = False
+    asks_model: bool = False
     takes_images: bool = False
+    embeds_images: bool = True
     members: "tuple[Any, ...]" = ()
 
 
@@ -48,6 +53,12 @@ def capabilities_of(port: object) -> Capabilities:
     """The capabilities of a port's object; the defaults where it names none."""
     said = getattr(port, "capabilities", _DEFAULT)
     return said if isinstance(said, Capabilities) else _DEFAULT
+
+
+def reranks_by_model(reranker: object) -> bool:
+    """Whether each search of a reranker is a call of a model, which is journalled and counted."""
+    said = capabilities_of(reranker)
+    return said.needs_images or said.asks_model
 
 
 def members_of(port: object) -> "Sequence[Any]":

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     Vectors = NDArray[np.float32]
+
+
+CLIP_SCALE: Final = 100.0
+"""The factor of cosines in the loss that CLIP was trained with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +68,14 @@ class OptionalEmbedderMethods(Protocol):
         """The texts that a person's query is searched with instead; none is the query."""
         ...
 
+    def logit_scale(self) -> float:
+        """The factor of cosines in its training's loss: differences of cosines mean more, the larger it is."""
+        ...
+
+    async def embed_passages(self, texts: Sequence[str]) -> "Vectors":
+        """As `embed_texts`, for texts that are searched (captions) by an encoder that encodes queries otherwise."""
+        ...
+
 
 @runtime_checkable
 class PreparingEmbedder(Embedder, Protocol):
@@ -84,6 +96,19 @@ class PreparingEmbedder(Embedder, Protocol):
     async def embed_prepared(self, images: Sequence[Any]) -> "Vectors":
         """Encode prepared images to float32 [len(images), dimension], rows of norm 1."""
         ...
+
+
+def logit_scale_of(embedder: object) -> float:
+    """The factor by which an encoder's cosines are scaled where they are compared; that of CLIP if it names none."""
+    own = getattr(embedder, "logit_scale", None)
+    return CLIP_SCALE if own is None else float(own())
+
+
+async def embed_passages(embedder: Embedder, texts: Sequence[str]) -> "Vectors":
+    """Vectors of texts that are searched, such as captions; `embed_texts` gives those of the queries."""
+    own = getattr(embedder, "embed_passages", None)
+    vectors: Vectors = await (embedder.embed_texts if own is None else own)(texts)
+    return vectors
 
 
 def queries_of(searched: object, text: str) -> tuple[str, ...]:

@@ -6,7 +6,15 @@ from typing import Final
 
 from imagerag.agent.calls.model_caller import ModelCaller
 from imagerag.agent.errors import BlobError, JudgeReplyError
-from imagerag.agent.ports import Hit, ImagePart, Ranking, ReferenceLibrary, Reranker, capabilities_of
+from imagerag.agent.ports import (
+    Hit,
+    ImagePart,
+    Ranking,
+    ReferenceLibrary,
+    Reranker,
+    capabilities_of,
+    reranks_by_model,
+)
 from imagerag.agent.types import Candidate, Decision, Search
 
 LOOKED_AT: Final = 8
@@ -40,7 +48,7 @@ class CandidateReranker:
         found = [index for index, candidate in enumerate(search.candidates) if candidate.decision is None]
         if not found:
             return search
-        if capabilities_of(self.reranker).needs_images and place >= LOOKED_AT:
+        if reranks_by_model(self.reranker) and place >= LOOKED_AT:
             return search.model_copy(update={"note": f"not reranked: only {LOOKED_AT} searches of a round are"})
         try:
             ranking = await self._ask(search, [hits[index] for index in found])
@@ -59,11 +67,12 @@ class CandidateReranker:
 
     async def _ask(self, search: Search, hits: Sequence[Hit]) -> Ranking:
         text = search.query.text
-        if not capabilities_of(self.reranker).needs_images:
+        if not reranks_by_model(self.reranker):
             return await self.reranker.rerank(text, hits, ())
 
         async def ask() -> Ranking:
-            return await self.reranker.rerank(text, hits, [await self._part(hit) for hit in hits])
+            seen = hits if capabilities_of(self.reranker).needs_images else ()
+            return await self.reranker.rerank(text, hits, [await self._part(hit) for hit in seen])
 
         content = {
             "prompt": text,

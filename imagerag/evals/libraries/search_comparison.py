@@ -15,7 +15,7 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.ports import Embedder, Filter, Hit, Reranker, capabilities_of
+from imagerag.agent.ports import Embedder, Filter, Hit, Reranker, reranks_by_model
 from imagerag.evals.libraries.library_eval import DEPTH, Ranking, ranked
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.library import Library
@@ -132,7 +132,7 @@ async def _searched(library: Library, text: str, way: Way, rerankers: Callable[[
     else:
         near = await library.search(text, k=LOOKED_AT, filter=Filter())
         reranker = rerankers(way)
-        if capabilities_of(reranker).needs_images:
+        if reranks_by_model(reranker):
             raise UsageError(f"{way!r} asks a model about every search: compare ways that cost nothing, or bm25")
         order = (await reranker.rerank(text, near, ())).order
         hits = [near[at] for at in order[:DEPTH]]

@@ -27,6 +27,7 @@ from imagerag.formatting.messages import invalid, unknown
 from imagerag.graphs.configuration.env_file import load_env_file
 from imagerag.graphs.configuration.trust_policy import ignored_settings
 from imagerag.store.trust_store import is_trusted_file
+from imagerag.tools.embedders.default_encoder import DEFAULT_ENCODER
 
 FILE: Final = "imagerag.toml"
 PREFIX: Final = "IMAGERAG_"
@@ -40,12 +41,12 @@ PRESETS: Final[Mapping[str, Mapping[str, str]]] = {
     "openai": {
         "generator": "openai:gpt-image-2.5-flare",
         "judge": "openai:gpt-5.6-terra",
-        "embedder": "open_clip:ViT-B-32-quickgelu/openai",
+        "embedder": DEFAULT_ENCODER,
     },
     "local": {
         "generator": "diffusers:flux2-klein",
         "judge": "transformers:Qwen/Qwen3-VL-4B-Instruct",
-        "embedder": "open_clip:ViT-B-32-quickgelu/openai",
+        "embedder": DEFAULT_ENCODER,
     },
 }
 """`sketch` is embedded: offline, no key, a toy world with real parts. `openai` costs money. `local` fetches weights

@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 
 from imagerag.agent.errors import EmbeddingMismatchError
+from imagerag.agent.port_validation import check_embeds_images
 from imagerag.agent.ports import Embedder
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library import schema as form
@@ -48,10 +49,12 @@ class Library(LibraryReader):
 
         Raises:
             UsageError: the name is invalid.
+            SpecError: the encoder embeds texts only.
             EmbeddingMismatchError, LibraryDamagedError: as `open`.
         """
 
         def create() -> "Library":
+            check_embeds_images(embedder)
             library_metadata = LibraryMetadata.of(embedder.identity, datetime.now(UTC))
             metadata = {METADATA_KEY: library_metadata.model_dump_json()}
             create_table(home, name, form.schema(library_metadata.dimension, metadata))

@@ -36,6 +36,8 @@ _PARTS: Final[Mapping[str, frozenset[str]]] = {
     "vision_cfg": _VISION, "text_cfg": _TEXT, "multimodal_cfg": _TEXT, "tokenizer_kwargs": _TOKENIZER,
 }  # fmt: skip
 _NUMBERS_ONLY: Final = frozenset({"act_kwargs", "norm_kwargs"})
+_APPROXIMATIONS: Final = frozenset({"none", "tanh"})
+"""Of GELU, which SigLIP 2 names: the only words in these tables."""
 
 
 def checked_config(config: Any, where: str) -> dict[str, Any]:
@@ -71,9 +73,15 @@ def _check(table: Mapping[str, Any], allowed: frozenset[str], name: str, where: 
             raise UsageError(f"{where}: {name} has a {type(value).__name__} for {key}")
 
 
+def _is_setting(name: object, value: Any) -> bool:
+    if name == "approximate":
+        return isinstance(value, str) and value in _APPROXIMATIONS
+    return isinstance(value, int | float | None)
+
+
 def _is_plain(value: Any, key: str) -> bool:
     if isinstance(value, dict):
-        return key in _NUMBERS_ONLY and all(isinstance(one, int | float | None) for one in value.values())
+        return key in _NUMBERS_ONLY and all(map(_is_setting, value.keys(), value.values()))
     if isinstance(value, list):
         return all(isinstance(one, int | float) for one in value)
     return isinstance(value, str | int | float | None)

@@ -87,6 +87,10 @@ class OpenClipEmbedder:
         """Maximum number of tokens of a text, start and end markers included."""
         return self._source.context_length
 
+    def logit_scale(self) -> float:
+        """The factor of cosines in the loss that the model was trained with: 100 for CLIP. Loads the model."""
+        return self._load().scale
+
     def count_tokens(self, text: str) -> int:
         """Number of tokens of `text`, start and end markers included, without open_clip's truncation."""
         tokenizer, text = self._tokenizer, neutralised(text)

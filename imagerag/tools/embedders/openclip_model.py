@@ -35,6 +35,7 @@ class LoadedModel:
     """A model in memory.
 
     Attributes:
+        scale: the factor of cosines in the loss that it was trained with.
         trims: whether its text tower is causal, so that positions after the end marker need not be computed.
         threads: number of threads. For a small model one is best, because more of them wait for each other: on a busy
             machine it became 12 times slower.
@@ -43,6 +44,7 @@ class LoadedModel:
     model: Any
     device: str
     dtype: Any
+    scale: float
     trims: bool
     threads: int
 
@@ -87,7 +89,8 @@ def load_model(source: weights.Source, precision: Precision, device: str | None)
     trims = type(model) is open_clip.CLIP and model.text_pool_type == "argmax" and model.attn_mask is not None
     trims = trims and hasattr(model.text_projection, "shape")
     threads = _available_threads()  # also before a small model's passes change torch's default
-    return LoadedModel(model.to(device, dtype).eval(), device, dtype, trims, threads if large else 1)
+    scale = float(model.logit_scale.detach().float().exp().mean())  # before it is rounded to bf16
+    return LoadedModel(model.to(device, dtype).eval(), device, dtype, scale, trims, threads if large else 1)
 
 
 def _unfilled() -> Any:

@@ -3,12 +3,14 @@
 import hashlib
 import json
 import logging
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-from imagerag.agent.errors import BackendError, SpecError, UsageError
+from imagerag.agent.errors import BackendError, SpecError, UsageError, first_line
 from imagerag.agent.ports import EmbedderIdentity
 from imagerag.tools.credentials import check_hub
 from imagerag.tools.embedders.model_config import checked_config
@@ -16,6 +18,10 @@ from imagerag.tools.embedders.openclip_import import open_clip_for
 from imagerag.tools.huggingface_hub import hub
 
 _LOG: Final = logging.getLogger(__name__)
+_CONFIG: Final = "open_clip_config.json"
+_SMALL_FILES: Final = (_CONFIG, "*tokenizer*", "special_tokens_map.json", "vocab*", "merges.txt", "spiece.model")
+"""Of a repository: everything but the weights."""
+_REPOSITORY: Final = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 _SUFFIXES: Final = (".safetensors", ".pt", ".pth", ".bin", ".npz")
 _LOCAL_FILES: Final = (
     "open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin",
@@ -32,6 +38,7 @@ class Source:
         spec: the canonical model part of its backend spec.
         file: the weights on disk; None if `tag` has to be downloaded.
         tag: the pretrained tag, if there is one.
+        repository: `ORG/NAME@COMMIT` of the hub whose weights have to be downloaded; empty for all others.
         model_config: open_clip's `model_cfg`.
         preprocess: keyword arguments of open_clip's `PreprocessCfg`.
         quick_gelu: whether the weights need the QuickGELU activation.
@@ -44,6 +51,7 @@ class Source:
     model_config: dict[str, Any]
     preprocess: dict[str, Any]
     quick_gelu: bool
+    repository: str = ""
 
     @property
     def context_length(self) -> int:
@@ -60,7 +68,10 @@ class Source:
         """Identity of its vectors; hashes the weight file if there is one."""
         name = "local-dir" if self.name.startswith("local-dir:") else self.name
         gelu = " QuickGELU" if self.quick_gelu and "quickgelu" not in name else ""
-        weights = f"sha256:{_digest(self.file, self.file.stat().st_mtime_ns)}" if self.file else str(self.tag)
+        if self.repository:
+            name, _, weights = self.repository.partition("@")
+        else:
+            weights = f"sha256:{_digest(self.file, self.file.stat().st_mtime_ns)}" if self.file else str(self.tag)
         return EmbedderIdentity(
             spec=spec,
             model=f"open_clip {name}{gelu}",
@@ -71,7 +82,7 @@ class Source:
 
 
 def find(model: str, *, quick_gelu: bool | None = None) -> Source:
-    """Resolve `NAME/TAG`, `NAME/FILE`, `NAME/TAG=FILE` or `local-dir:DIR`.
+    """Resolve `NAME/TAG`, `NAME/FILE`, `NAME/TAG=FILE`, `local-dir:DIR` or `hf-hub:ORG/NAME[@REVISION]`.
 
     `NAME/TAG=FILE` takes the weights from the file, and activation and preprocessing from the tag. It is the safe form
     for a weight file, because the file names neither.
@@ -82,11 +93,12 @@ def find(model: str, *, quick_gelu: bool | None = None) -> Source:
     Raises:
         SpecError: open_clip has no such architecture or tag.
         UsageError: a file or folder does not exist.
+        BackendError: the configuration of a repository cannot be downloaded.
     """
     if model.startswith("local-dir:"):
         return _local(Path(model.removeprefix("local-dir:")).expanduser(), quick_gelu)
     if model.startswith("hf-hub:"):
-        raise SpecError(f"{model!r}: download the repository and name its folder, open_clip:local-dir:FOLDER")
+        return _of_hub(model.removeprefix("hf-hub:"), quick_gelu)
     name, slash, rest = model.partition("/")
     if not slash or not rest:
         raise SpecError(f"open_clip:{model} names no weights: open_clip:NAME/TAG, such as ViT-B-32-quickgelu/openai")
@@ -99,10 +111,48 @@ def find(model: str, *, quick_gelu: bool | None = None) -> Source:
 
 
 def _local(folder: Path, quick_gelu: bool | None) -> Source:
-    config_file = folder / "open_clip_config.json"
     file = next((folder / name for name in _LOCAL_FILES if (folder / name).is_file()), None)
-    if not config_file.is_file() or file is None:
-        raise UsageError(f"{folder} is no open_clip folder: it needs open_clip_config.json and {_LOCAL_FILES[0]}")
+    if not (folder / _CONFIG).is_file() or file is None:
+        raise UsageError(f"{folder} is no open_clip folder: it needs {_CONFIG} and {_LOCAL_FILES[0]}")
+    model, preprocess, gelu = _configured(folder, quick_gelu)
+    return Source(f"local-dir:{folder}", f"local-dir:{folder.resolve()}", file, None, model, preprocess, gelu)
+
+
+def _of_hub(named: str, quick_gelu: bool | None) -> Source:
+    """A repository of the Hugging Face hub, with its configuration and tokenizer; `fetch` downloads its weights.
+
+    The commit becomes part of the spec, so that a library's encoder stays the same when the repository changes.
+    """
+    repository, _, revision = named.partition("@")
+    if not _REPOSITORY.fullmatch(repository):
+        raise SpecError(f"open_clip:hf-hub:{named} is no repository: open_clip:hf-hub:ORG/NAME[@REVISION]")
+    folder = _snapshot(repository, revision or None, _SMALL_FILES)
+    if not (folder / _CONFIG).is_file():
+        raise UsageError(f"open_clip:hf-hub:{named} has no {_CONFIG}: it is no model of open_clip")
+    model, preprocess, gelu = _configured(folder, quick_gelu)
+    pinned = f"{repository}@{folder.name}"
+    return Source(f"local-dir:{folder}", f"hf-hub:{pinned}", None, None, model, preprocess, gelu, pinned)
+
+
+def _snapshot(repository: str, revision: str | None, files: Sequence[str]) -> Path:
+    """The folder of a commit in the hub's cache, with the files that match."""
+    from huggingface_hub import snapshot_download
+
+    check_hub(f"open_clip:hf-hub:{repository}")
+    try:
+        with hub(repository):
+            return Path(snapshot_download(repository, revision=revision, allow_patterns=list(files)))
+    except Exception as error:
+        raise BackendError(
+            f"{repository} could not be downloaded ({first_line(error)}). Without a network, name a folder that has "
+            "its files: open_clip:local-dir:FOLDER",
+            retryable=False,
+        ) from error
+
+
+def _configured(folder: Path, quick_gelu: bool | None) -> tuple[dict[str, Any], dict[str, Any], bool]:
+    """Architecture, preprocessing and activation of a folder's configuration."""
+    config_file = folder / _CONFIG
     try:
         config = json.loads(config_file.read_text(encoding="utf-8"))
         model = checked_config(config["model_cfg"], str(config_file))
@@ -111,8 +161,7 @@ def _local(folder: Path, quick_gelu: bool | None) -> Source:
         raise
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(f"{config_file} is no open_clip configuration: {error!r}") from error
-    gelu = bool(model.get("quick_gelu")) if quick_gelu is None else quick_gelu
-    return Source(f"local-dir:{folder}", f"local-dir:{folder.resolve()}", file, None, model, preprocess, gelu)
+    return model, preprocess, bool(model.get("quick_gelu")) if quick_gelu is None else quick_gelu
 
 
 def _built_in(name: str, tag: str | None, file: Path | None, quick_gelu: bool | None) -> Source:
@@ -186,6 +235,8 @@ def fetch(source: Source) -> Path:
     """
     if source.file:
         return source.file
+    if source.repository:
+        return _fetched(source.repository)
     open_clip = open_clip_for()
 
     check_hub(f"open_clip:{source.spec}")
@@ -199,3 +250,13 @@ def fetch(source: Source) -> Path:
             "comes with the package",
             retryable=False,
         ) from error
+
+
+def _fetched(repository: str) -> Path:
+    """The weight file of a commit of the hub."""
+    name, _, commit = repository.partition("@")
+    for file in _LOCAL_FILES:
+        path = _snapshot(name, commit, (file,)) / file
+        if path.is_file():
+            return path
+    raise BackendError(f"{repository} has none of {', '.join(_LOCAL_FILES)}", retryable=False)

@@ -23,6 +23,7 @@ from imagerag.store.images.image_info import image_info
 from imagerag.tools.embedders import openclip_model, weights
 from imagerag.tools.embedders.openclip import OpenClipEmbedder
 from imagerag.tools.embedders.openclip_model import encode_images
+from imagerag.tools.registry import new_embedder
 from imagerag.tools.testing.fakes import sample_image
 
 TEXT_CONFIG = {"context_length": 20, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 2}
@@ -313,7 +314,7 @@ async def test_quick_gelu_can_be_forced_on_a_folder(tiny: Path, tmp_path: Path) 
         ("ViT-B-32", SpecError, "NAME/TAG"),
         ("NoSuch-B/openai", SpecError, "it has: .*ViT-B-32"),
         ("ViT-B-32-quickgelu/nosuch", SpecError, "it has: .*openai"),
-        ("hf-hub:some/repo", SpecError, "local-dir"),
+        ("hf-hub:some", SpecError, "is no repository"),
         ("local-dir:/no/such/folder", UsageError, "open_clip_config.json"),
         ("ViT-B-32//no/such/file.pt", UsageError, "no weight file"),
         ("ViT-B-32/openai=/no/such/file", UsageError, "no weight file"),
@@ -404,3 +405,34 @@ async def test_a_line_of_pixels_needs_no_more_memory_than_a_picture(tiny: Path, 
     )
     np.testing.assert_allclose(line_vector, square_vector, atol=1e-5)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400_000
+
+
+async def test_a_repository_of_the_hub_is_pinned_to_its_commit(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    commit, store = "0123456789" * 4, tmp_path / "models--org--tiny.clip"
+    shutil.copytree(tiny, store / "snapshots" / commit)
+    (store / "refs").mkdir()
+    (store / "refs" / "main").write_text(commit)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    mine = OpenClipEmbedder("hf-hub:org/tiny.clip")
+    assert mine.identity.spec == f"open_clip:hf-hub:org/tiny.clip@{commit}"
+    assert (mine.identity.model, mine.identity.weights) == ("open_clip org/tiny.clip", commit)
+    again = new_embedder(mine.identity.spec)
+    assert again.identity == mine.identity
+    texts = ["a red circle"]
+    np.testing.assert_array_equal(await again.embed_texts(texts), await embedder(tiny).embed_texts(texts))
+    (store / "snapshots" / commit / "open_clip_model.safetensors").unlink()
+    with pytest.raises(BackendError, match="has none of"):
+        await OpenClipEmbedder("hf-hub:org/tiny.clip").embed_texts(texts)
+    (store / "snapshots" / commit / "open_clip_config.json").unlink()
+    with pytest.raises(UsageError, match=r"has no open_clip_config\.json"):
+        weights.find("hf-hub:org/tiny.clip")
+    with pytest.raises(BackendError, match=r"open_clip:local-dir:FOLDER"):
+        weights.find("hf-hub:org/other")
+    for name in ("hf-hub:org", "hf-hub:../x", "hf-hub:org/../x"):
+        with pytest.raises(SpecError, match="is no repository"):
+            weights.find(name)

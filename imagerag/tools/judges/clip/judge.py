@@ -75,7 +75,7 @@ class ClipJudge:
         regions: finds separate things as boxes; if it finds none, the image is tiled.
         around: margin around such a box, as a share of its longer side.
         whole: whether content is also searched in the whole image.
-        margin, slack, floor: cosines.
+        margin, slack, floor: cosines; by default the slack follows from the encoder's scale (`SLACK`).
         unchecked: reason why no image can show a requirement; empty if one can.
         comparisons: how images that were sent are compared; by default whole images and their parts.
         split_edit: splits the prompt of an edit into requirements; by default as `split`.
@@ -97,7 +97,7 @@ class ClipJudge:
         around: float = AROUND,
         whole: bool = True,
         margin: float = 0.0,
-        slack: float = 0.02,
+        slack: float | None = None,
         floor: float = 0.0,
         unchecked: Callable[[Requirement], str] = unchecked,
         comparisons: Comparisons | None = None,

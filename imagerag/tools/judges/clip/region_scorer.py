@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from imagerag.agent.ports import Embedder
+from imagerag.agent.ports import Embedder, logit_scale_of
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import Requirement
 from imagerag.tools.judges.clip.crops import Embed, Encode, Regions, crops_of, decoded_input
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
     Cosines = NDArray[np.float32]
     Vectors = NDArray[np.float32]
+
+SLACK: Final = 2.0
+"""How far below the best of the other objects a requirement may score, in the encoder's own units: cosines times the
+scale that it was trained with. For CLIP, whose scale is 100, a cosine of 0.02."""
 
 Rivals: TypeAlias = Callable[[str], Sequence[str]]
 Wordings: TypeAlias = Callable[[Sequence[str], str], Sequence[str]]
@@ -68,7 +72,7 @@ class RegionScorer:
     around: float
     whole: bool
     margin: float
-    slack: float
+    slack: float | None
     floor: float
     unchecked: Callable[[Requirement], str]
 
@@ -115,7 +119,8 @@ class RegionScorer:
 
         own, rivals = cosines[0], cosines[1:]
         bar = np.full(len(names), self.floor, np.float32)
-        allowed = np.where(np.arange(len(rivals)) < search.near, self.margin, -self.slack)
+        slack = SLACK / logit_scale_of(self.embedder) if self.slack is None else self.slack
+        allowed = np.where(np.arange(len(rivals)) < search.near, self.margin, -slack)
         if len(rivals):
             bar = np.maximum(bar, (rivals + allowed[:, None]).max(axis=0))
         places = self._places(search.requirement, len(names))
