@@ -11,6 +11,7 @@ from imagerag.agent.errors import (
     SpecError,
     UnknownRunError,
 )
+from imagerag.assistants.tool_terms import tool_terms
 from imagerag.formatting.quoting import line
 
 FOR_THE_USER: Final = (LibraryError, MissingExtraError, SpecError, BackendError)
@@ -21,7 +22,7 @@ _COMMAND: Final = re.compile(r"`?\bimagerag [a-z]+\b")
 
 def format_error(error: Exception) -> str:
     """The error in one line, and what to do instead."""
-    said = line(str(error) or type(error).__name__, 600)
+    said = line(tool_terms(str(error)) or type(error).__name__, 600)
     if isinstance(error, FOR_THE_USER):
         return f"not done: {said} (The user has to mend this: tell them, in these words.)"
     if isinstance(error, UnknownRunError):

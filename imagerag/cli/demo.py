@@ -20,6 +20,7 @@ from imagerag.cli.run_text import summary
 from imagerag.cli.terminal.output import bold, dim, say, say_all, say_json, table
 from imagerag.client.client import ImageRAG
 from imagerag.files.export import export, is_record, write_file
+from imagerag.formatting.interface_terms import in_commands
 from imagerag.formatting.labels import STOPPED
 from imagerag.reports.html.report_writer import write_report
 from imagerag.store.output_dir_lock import exclusive_writer
@@ -101,7 +102,7 @@ async def _write(rag: ImageRAG, record: RunRecord, folder: Path) -> RunRecord:
     record = await export(record, rag.dependencies.blobs, folder / f"final{suffix}")
     await write_file(folder / f"initial{suffix}", await rag.runs.image_bytes(record.attempts[0].image.sha256))
     await write_file(folder / "sheet.png", await rag.runs.contact_sheet(record))
-    await write_report(rag.dependencies, record, folder / "report.html")
+    await write_report(rag.dependencies, in_commands(record), folder / "report.html")
     await write_file(folder / "run.json", json.dumps(record.as_json(), indent=2, ensure_ascii=False).encode())
     return record
 

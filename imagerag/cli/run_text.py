@@ -20,6 +20,7 @@ from imagerag.cli.terminal.output import (
     wrapped,
 )
 from imagerag.formatting import labels
+from imagerag.formatting.interface_terms import in_commands
 from imagerag.formatting.numbers import cosine, dollars, drawing, model_calls, seconds, threshold_words
 from imagerag.formatting.text import clean, image_name
 from imagerag.reports.record_text import attempt_title, mask_words, score_words
@@ -136,6 +137,7 @@ def summary(record: RunRecord, *, told: bool = False) -> list[str]:
     Args:
         told: the run's steps were just shown, so the hint at `imagerag show` is left out.
     """
+    record = in_commands(record)
     said = record.reason.removeprefix(f"{labels.standing(record.status, record.outcome).name} ")
     stands = badge(record)
     lines = hanging(short(said, MAX_REASON), columns(), indent=2, head=f"{stands}  ") if said else [stands]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.types import BUILT_IN_LIBRARY
+from imagerag.formatting.interface_terms import PATH, Placeholder, python_call
 from imagerag.formatting.numbers import percent
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def library_warnings(name: str, library_metadata: "LibraryMetadata", *, real: bo
         real: it is to serve something that is not of the sketch world.
     """
     threshold, toy = library_metadata.threshold, library_metadata.spec == SKETCH and name != BUILT_IN_LIBRARY
-    anew = f"imagerag index PATH --library NEW --embedder {PHOTOGRAPHS}"
+    anew = python_call("libraries.index", PATH, library=Placeholder("NEW"), embedder=PHOTOGRAPHS)
     if threshold and threshold.accept_rate is not None and threshold.accept_rate < ACCEPTED:
         share = f"{percent(threshold.accept_rate)} of library {name}'s own captions reach its threshold"
         then = f"index it with an encoder for photographs: {anew}" if toy else f"see imagerag library info {name}"

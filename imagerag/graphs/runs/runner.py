@@ -20,6 +20,7 @@ from imagerag.agent.outcomes import best_attempts
 from imagerag.agent.run_record import RunRecord, run_record
 from imagerag.agent.state import RunInput
 from imagerag.agent.types import ImageRef, ModelCall, Outcome, RunConfig, RunResult, RunSpec, Subject, cost_of_calls
+from imagerag.formatting.interface_terms import python_call
 from imagerag.graphs.configuration.trust_policy import check_recorded, note_setup
 from imagerag.graphs.dependencies import Backends, Dependencies
 from imagerag.graphs.graph_cache import Graph, GraphCache
@@ -134,8 +135,8 @@ class Runner:
         if record.outcome is not None and setup is None:
             raise RunStateError(f"run {run_id} was made by a server: go on with it there, or run it anew")
         if record.outcome is None or setup is None:
-            how = "--select 1,2" if standing.question else "first"
-            raise RunStateError(f"run {run_id} has not ended: imagerag resume {run_id} {how}")
+            choose = [1, 2] if standing.question else None
+            raise RunStateError(f"run {run_id} has not ended: {python_call('runs.resume', run_id, choose=choose)}")
         prompt = validate_prompt(steering.prompt or record.prompt)
         await self._touch_images(record)
         await asyncio.to_thread(check_recorded, run_id, setup, self.dependencies.user_named_specs)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from imagerag.agent.errors import EmbeddingMismatchError
 from imagerag.agent.ports import Embedder
+from imagerag.formatting.interface_terms import PATH, python_call
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library import schema as form
 from imagerag.store.library import search as searching
@@ -68,9 +69,9 @@ class Library(LibraryReader):
         if library_metadata.embedder != embedder.identity:
             raise EmbeddingMismatchError(
                 f"library {name!r} was built with {library_metadata.embedder}, not with {embedder.identity}. "
-                f"Use `embedder={library_metadata.spec}`, or remove it (imagerag library remove {name} "
-                f"--whole-library) and index its images again: imagerag index PATH --library {name} "
-                f"--embedder {embedder.identity.spec}"
+                f"Use `embedder={library_metadata.spec}`, or remove it ({python_call('libraries.delete', name)}) and "
+                "index its images again: "
+                f"{python_call('libraries.index', PATH, library=name, embedder=embedder.identity.spec)}"
             )
         return cls(home, name, table, library_metadata, embedder)
 

@@ -205,7 +205,7 @@ def why_no_images(path: Path) -> str:
     file = ColumnarFile(path)
     found = [clean(one.name) for one in image_columns(file.schema) if _looks_like_images(file, one)]
     if not found:
-        return "it has no column of images; where it names files, give it with --manifest"
+        return "it has no column of images; where it names files, give it as `manifest`"
     return f"it has images in several columns ({', '.join(found)[:300]}): call the one to index image"
 
 
