@@ -17,7 +17,7 @@ from imagerag.cli.live_text import VerboseRenderer, first_time, run_header
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.output_files import all_fresh, overwrite_option
 from imagerag.cli.run_text import summary
-from imagerag.cli.terminal.output import bold, dim, say, say_all, say_json, table
+from imagerag.cli.terminal.output import bold, columns, dim, say, say_all, say_json, table, wrapped
 from imagerag.client.client import ImageRAG
 from imagerag.files.export import export, is_record, write_file
 from imagerag.formatting.interface_terms import in_commands
@@ -34,9 +34,9 @@ ESCALATING: Final = "a red solid heart and a black ringed hexagon on a mint back
 FILES: Final = ("initial.png", "final.png", "final.png.json", "sheet.png", "report.html", "run.json")
 
 HONEST: Final = (
-    "This is a toy world with real parts. The painter knows half of its shapes and patterns and guesses the rest.",
-    "The judge looks at the pixels through a small CLIP, the library is searched with the same one, and the graph,",
-    "the database and the threshold are those that real models get. It can fail, and says so when it does.",
+    "This is a toy world with real parts. The painter knows half of its shapes and patterns and guesses the rest. "
+    "The judge looks at the pixels through a small CLIP, the library is searched with the same one, and the graph, "
+    "the database and the threshold are those that real models get. It can fail, and says so when it does."
 )
 
 
@@ -66,7 +66,7 @@ def demo_command(globals_: Globals, /, out: str, seed: int, escalate: bool, as_j
             [
                 run_header(rag.settings, "always, for the demo"),
                 "",
-                *(dim(line) for line in HONEST),
+                *map(dim, wrapped(HONEST, columns())),
                 "",
                 f"prompt  {bold(prompt)}",
                 *first_time(rag),

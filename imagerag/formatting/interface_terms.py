@@ -68,7 +68,6 @@ class Placeholder(str):
 PATH: Final = Placeholder("PATH")
 FILE: Final = Placeholder("FILE")
 NAME: Final = Placeholder("NAME")
-SPEC: Final = Placeholder("SPEC")
 PROMPT: Final = Placeholder("PROMPT")
 
 

@@ -64,7 +64,6 @@ _BUILT_IN: Final[dict[Role, dict[str, str]]] = {
     "library": {},  # libraries of the home have a name and no provider
 }
 
-
 _JUDGES_OF_ENCODERS: Final = {"sketch": "sketch"}
 """Encoder for one image domain → the judge for that domain, which replaces `clip` there."""
 
@@ -73,7 +72,6 @@ _CATALOGUES: Final = {"sketch": "imagerag.tools.sketch.catalogue:write_catalogue
 
 _SYNONYMS: Final = ("imagerag.tools.sketch.registration:synonyms",)
 """Synonyms of the words in the metadata of built-in libraries."""
-
 
 _PRICED: Final[dict[Role, frozenset[str]]] = {
     "generator": frozenset({"localai", "openai", "openai-chat", "openai-responses"}),

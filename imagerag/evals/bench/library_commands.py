@@ -20,9 +20,6 @@ from imagerag.store.library.library import Library
 from imagerag.store.library.library_metadata import METADATA_KEY, ImageThreshold
 
 SECTION: Final = "library"
-AIM: Final = 4000
-"""Megabytes that no command may take of a library of 1,000,000 rows."""
-
 ALIKE: Final = 0.95
 """Cosine from which on images of a synthetic library show the same, as a threshold that was measured says."""
 
