@@ -63,8 +63,8 @@ def _key(record: "RunRecord") -> str:
     """Which key to set: the variable that the reason names, else that of the backend that was asked last."""
     named = re.search(r"\b[A-Z][A-Z0-9_]*_(?:API_)?KEY\b", record.reason)
     of = record.call_log[-1].backend if record.call_log else "the backend"
-    what = f"set {named[0]}" if named else f"check the key of {of}"
-    return f"{what}, and run it again (imagerag doctor shows which keys are set)"
+    advice = f"set {named[0]}" if named else f"check the key of {of}"
+    return f"{advice}, and run it again (imagerag doctor shows which keys are set)"
 
 
 def _wait(record: "RunRecord") -> Iterator[str]:
@@ -167,10 +167,10 @@ _WAYS: "Final[Mapping[Cause, Callable[[RunRecord], Iterator[str]]]]" = {
 
 def _add(record: "RunRecord") -> str:
     lacking = record.unresolved or [entry.concept.text for entry in record.concepts if entry.resolved_round is None]
-    what = " and of ".join(f"'{text}'" for text in dict.fromkeys(lacking)) or "what is missing"
+    subject = " and of ".join(f"'{text}'" for text in dict.fromkeys(lacking)) or "what is missing"
     if _named(record) == BUILT_IN_LIBRARY:
-        return f"index an image of {what} of your own: {_index(FILE, NAME)}"
-    return f"add an image of {what}: {_index(FILE, _named(record))}"
+        return f"index an image of {subject} of your own: {_index(FILE, NAME)}"
+    return f"add an image of {subject}: {_index(FILE, _named(record))}"
 
 
 def _nearest(record: "RunRecord", decision: str) -> Candidate | None:

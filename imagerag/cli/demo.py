@@ -118,7 +118,7 @@ def next_steps(record: RunRecord, folder: Path) -> list[str]:
             ("report.html", "the whole run to read: open it in a browser"),
             ("run.json", "the same for programs"),
         ]
-        lines += ["files", *table([[str(folder / name), dim(told)] for name, told in files], whole={0}), ""]
+        lines += ["files", *table([[str(folder / name), dim(meaning)] for name, meaning in files], whole={0}), ""]
     tries = [
         (f"imagerag show {record.run_id}", "this run again, step by step"),
         ('imagerag search "a blue split crescent" --library sketch', "look into the built-in library"),
@@ -130,7 +130,11 @@ def next_steps(record: RunRecord, folder: Path) -> list[str]:
         if record.outcome is not Outcome.ALIGNED:
             tries.insert(0, (f"imagerag demo --seed {_other_seed(record)}", "another arrangement"))
     # Keep each command on its own line, so that it can be copied.
-    return [*lines, "try next", *(line for command, told in tries for line in (f"  {command}", f"      {dim(told)}"))]
+    return [
+        *lines,
+        "try next",
+        *(line for command, meaning in tries for line in (f"  {command}", f"      {dim(meaning)}")),
+    ]
 
 
 def _other_seed(record: RunRecord) -> int:

@@ -36,8 +36,8 @@ def verdict_lines(verdict: Verdict | None) -> list[str]:
     if verdict.status == "abstained":
         return hanging(verdict.reason, columns(), indent=4, head="  the judge gave no verdict: ")
     if not verdict.checks:
-        said = "everything is there" if verdict.aligned else "something is missing"
-        return table([[f"{tick(bool(verdict.aligned))} {said}", dim(clean(verdict.reason))]])
+        result = "everything is there" if verdict.aligned else "something is missing"
+        return table([[f"{tick(bool(verdict.aligned))} {result}", dim(clean(verdict.reason))]])
     return table(
         [
             [
@@ -138,9 +138,9 @@ def summary(record: RunRecord, *, told: bool = False) -> list[str]:
         told: the run's steps were just shown, so the hint at `imagerag show` is left out.
     """
     record = in_commands(record)
-    said = record.reason.removeprefix(f"{labels.standing(record.status, record.outcome).name} ")
+    reason = record.reason.removeprefix(f"{labels.standing(record.status, record.outcome).name} ")
     stands = badge(record)
-    lines = hanging(short(said, MAX_REASON), columns(), indent=2, head=f"{stands}  ") if said else [stands]
+    lines = hanging(short(reason, MAX_REASON), columns(), indent=2, head=f"{stands}  ") if reason else [stands]
     if record.image:
         lines.append(f"  {dim('image')}       {record.image.path or record.image.sha256}")
         best = record.attempts[record.best_attempt or 0]

@@ -270,12 +270,12 @@ def default_prices() -> "Prices":
 
 def _installed(point: "EntryPoint", role: Role, spec: BackendSpec, **bound: Any) -> Any:
     """Call a package's factory, and check that the result implements the role's port."""
-    what = f"the {role} {point.name!r} of {point.value}"
+    named = f"the {role} {point.name!r} of {point.value}"
     try:
         factory = point.load()
     except Exception as error:
-        raise SpecError(f"{what} cannot be loaded ({type(error).__name__}: {error}); reinstall its package") from error
-    check_factory(factory, what, spec, **bound)
+        raise SpecError(f"{named} cannot be loaded ({type(error).__name__}: {error}); reinstall its package") from error
+    check_factory(factory, named, spec, **bound)
     made = factory(spec, **bound)
     check_role(role, str(spec), made)
     return made

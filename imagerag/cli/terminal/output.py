@@ -62,12 +62,12 @@ def hanging(text: str, room: int, *, indent: int, head: str = "") -> list[str]:
 def entry(label: str, text: str, *, at: int = 12) -> list[str]:
     """A label with text that starts at column `at`; a command in the text stays on its own line."""
     head = f"  {dim(label)}{' ' * (at - width(label))}"
-    said, mark, command = text.partition("imagerag ")
+    before, mark, command = text.partition("imagerag ")
     if width(head) + width(text) <= columns() or not mark:
         return hanging(text, columns(), indent=at + 2, head=head)
-    if not said:
+    if not before:
         return [head + text]
-    return [*hanging(said, columns(), indent=at + 2, head=head), f"{' ' * (at + 2)}  {mark}{command}"]
+    return [*hanging(before, columns(), indent=at + 2, head=head), f"{' ' * (at + 2)}  {mark}{command}"]
 
 
 def wrapped(text: str, room: int, *, whole: bool = False) -> list[str]:

@@ -220,9 +220,9 @@ class Runner:
                 )
                 follow = steps(graph, first, thread_config, config=with_deadline(setup), durability=self.durability)
                 async with aclosing(follow) as events:
-                    async for told in events:
+                    async for fields in events:
                         sequence += 1
-                        yield RunEvent(run_id=run_id, sequence=sequence, **told)
+                        yield RunEvent(run_id=run_id, sequence=sequence, **fields)
             except (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit):
                 entry = await asyncio.shield(listed)  # its end must not be written before its beginning
                 if not self.left_open:

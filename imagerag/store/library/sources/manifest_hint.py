@@ -27,10 +27,10 @@ def manifest_hint(file: Path) -> str | None:
         return f"it has images in it: {python_call('libraries.index', shown)}"
     if not _names_images(file):
         return None
-    what = "looks like a manifest"
+    kind = "looks like a manifest"
     if file.suffix.lower() in TABLE_SUFFIXES and is_of_hugging_face(ColumnarFile(file).schema):
-        what = "is a Hugging Face dataset that names image files and has none in it"
-    return f"it {what}: {python_call('libraries.index', ..., manifest=shown)}"
+        kind = "is a Hugging Face dataset that names image files and has none in it"
+    return f"it {kind}: {python_call('libraries.index', ..., manifest=shown)}"
 
 
 def _names_images(file: Path) -> bool:
