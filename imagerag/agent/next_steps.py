@@ -1,16 +1,16 @@
-"""What a person does now that a run stands as it does, most useful first."""
+"""Next steps after a run, the most useful first, in the terms of the Python API."""
 
 import re
-import shlex
 from collections.abc import Callable, Iterator, Mapping
 from math import ceil
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.no_reference_reason import furthest
 from imagerag.agent.retrieval.search_queries import names_of, split_name
 from imagerag.agent.retry_policy import describe_delay
 from imagerag.agent.types import BUILT_IN_LIBRARY, Candidate, Cause, Outcome, Search
-from imagerag.formatting.labels import FILTERS, OUTCOMES
+from imagerag.formatting.interface_terms import FILE, NAME, PATH, PROMPT, Placeholder, python_call
+from imagerag.formatting.labels import OUTCOMES
 from imagerag.formatting.numbers import cosine, percent
 
 if TYPE_CHECKING:
@@ -21,19 +21,24 @@ MOST: Final = 3
 
 
 def next_steps(record: "RunRecord") -> list[str]:
-    """What to do now, ready to be shown."""
-    resume = f"imagerag resume {record.run_id}"
+    """Next steps; the command line shows their calls as commands."""
     if record.status == "interrupted":
-        steps = [f"choose references by number: {resume} --select 1,2 (or --select none)"]
-        may_edit = bool(record.question and record.question.get("may_edit"))
-        return [*steps, f"or edit one of them: {resume} --edit 1"] if may_edit else steps
+        chosen = python_call("runs.resume", record.run_id, choose=[1, 2])
+        steps = [f"choose references by number: {chosen} (or none: `choose=[]`)"]
+        if record.question and record.question.get("may_edit"):
+            steps.append(f"or edit one of them: {python_call('runs.resume', record.run_id, edit=1)}")
+        return steps
     if record.outcome is None:
-        return [f"the run is unfinished: {resume}"]
+        return [f"the run is unfinished: {python_call('runs.resume', record.run_id)}"]
     if record.error == "AuthError":
-        return [_key(record), f"see what happened: imagerag show {record.run_id}"]
+        return [_key(record), _see(record)]
     if record.error == "WaitTooLongError":
-        return [*_wait(record), f"see what happened: imagerag show {record.run_id}"]
+        return [*_wait(record), _see(record)]
     return [*_mask_steps(record), *_after(record, record.outcome)]
+
+
+def _see(record: "RunRecord") -> str:
+    return f"see what happened: {python_call('runs.get', record.run_id)}"
 
 
 def _after(record: "RunRecord", outcome: Outcome) -> list[str]:
@@ -51,23 +56,23 @@ def _mask_steps(record: "RunRecord") -> list[str]:
     if best is None or best.mask is None or best.mask.held:
         return []
     changed = f"{percent(best.mask.changed_outside)} of what is outside of it changed"
-    return [f"the mask is not held ({best.mask.reason}; {changed}): give --size in the image's own shape"]
+    return [f"the mask is not held ({best.mask.reason}; {changed}): give `size=WxH` in the image's own shape"]
 
 
 def _key(record: "RunRecord") -> str:
     """Which key to set: the variable that the reason names, else that of the backend that was asked last."""
     named = re.search(r"\b[A-Z][A-Z0-9_]*_(?:API_)?KEY\b", record.reason)
     of = record.call_log[-1].backend if record.call_log else "the backend"
-    what = f"set {named[0]}" if named else f"check the key of {of}"
-    return f"{what}, and run it again (imagerag doctor shows which keys are set)"
+    advice = f"set {named[0]}" if named else f"check the key of {of}"
+    return f"{advice}, and run it again (imagerag doctor shows which keys are set)"
 
 
 def _wait(record: "RunRecord") -> Iterator[str]:
     """When to ask a service again that asked for a longer wait than there was time or patience for."""
     seconds = next((call.retry_after_s for call in reversed(record.call_log) if call.retry_after_s), 0.0)
-    again = f"imagerag generate {_quoted(record.prompt)}{_library(record)} --cache reuse"
+    again = _generate(record, cache="reuse")
     yield f"ask again in {describe_delay(seconds)}, what was answered is not paid twice: {again}"
-    yield f"or let it wait: {again} --patience-s {ceil(seconds)}"
+    yield f"or let it wait: {_generate(record, cache='reuse', patience_s=ceil(seconds))}"
 
 
 def last_searches(record: "RunRecord") -> list[Search]:
@@ -84,66 +89,65 @@ def _ways_out(record: "RunRecord") -> list[str]:
 def _filtered(record: "RunRecord") -> Iterator[str]:
     by = {one.by for search in last_searches(record) for one in search.left_out if one.passing}
     by = by or {one.by for search in last_searches(record) for one in search.left_out}
-    named = " or ".join(flag for name, (_, flag) in FILTERS.items() if flag and name in by) or FILTERS["filters"][1]
-    yield f"run it without {named}: imagerag generate {_quoted(record.prompt)}{_library(record)}"
+    named = " or ".join(f"`{name}`" for name in ("licences", "tags", "filter") if name in by) or "the filters"
+    yield f"run it without {named}: {_generate(record)}"
 
 
 def _excluded(record: "RunRecord") -> Iterator[str]:
     left_out = (one for search in last_searches(record) for one in search.left_out if one.by == "excluded")
     allowed = next((sha for one in left_out for sha in one.passing if sha in record.excluded_images), None)
     if allowed:
-        yield f"allow one that is never to be used: imagerag continue {record.run_id} --add-image {allowed}"
+        yield f"allow one that is never to be used: {_continue_with(record, allowed)}"
 
 
 def _below(record: "RunRecord") -> Iterator[str]:
     config = record.setup.config if record.setup else None
     if config and isinstance(config.threshold, float):
         limit = cosine(config.threshold)
-        again = f"imagerag generate {_quoted(record.prompt)}{_library(record)} --threshold auto"
-        yield f"ask for less than {limit}: {again}"
+        yield f"ask for less than {limit}: {_generate(record, threshold='auto')}"
     yield _add(record)
     if nearest := _nearest(record, "below_threshold"):
         how = f"use the closest all the same ({_name(nearest)}, {cosine(nearest.similarity)})"
-        yield f"{how}: imagerag continue {record.run_id} --add-image {nearest.image.sha256[:12]}"
+        yield f"{how}: {_continue_with(record, nearest.image.sha256[:12])}"
 
 
 def _used(record: "RunRecord") -> Iterator[str]:
     yield _add(record)
-    yield f"try another generator: imagerag generate {_quoted(record.prompt)}{_library(record)} --generator SPEC"
+    yield f"try another generator: {_generate(record)} with `generator=SPEC`"
 
 
 def _declined(record: "RunRecord") -> Iterator[str]:
     if nearest := _nearest(record, "rejected_by_hand"):
         message = f"draw with one that you did not choose ({_name(nearest)})"
-        yield f"{message}: imagerag continue {record.run_id} --add-image {nearest.image.sha256[:12]}"
+        yield f"{message}: {_continue_with(record, nearest.image.sha256[:12])}"
     yield _add(record)
 
 
 def _unfit(record: "RunRecord") -> Iterator[str]:
     if nearest := _nearest(record, "rejected_by_reranker"):
         message = f"use one that the reranker left out ({_name(nearest)})"
-        yield f"{message}: imagerag continue {record.run_id} --add-image {nearest.image.sha256[:12]}"
+        yield f"{message}: {_continue_with(record, nearest.image.sha256[:12])}"
     yield _add(record)
 
 
 def _missing(record: "RunRecord") -> Iterator[str]:
-    yield f"index the folder again whose files moved: imagerag index PATH --library {_named(record)}"
+    yield f"index the folder again whose files moved: {_index(PATH, _named(record))}"
 
 
 def _room(record: "RunRecord") -> Iterator[str]:
-    yield "send fewer images of your own, or allow more with --max-references, where the generator takes more"
+    yield "send fewer images of your own, or allow more with `max_references`, where the generator takes more"
 
 
 def _none_taken(record: "RunRecord") -> Iterator[str]:
-    yield "use a generator that takes reference images: --generator SPEC (imagerag doctor says what there is)"
+    yield "use a generator that takes reference images: `generator=SPEC` (imagerag doctor says what there is)"
 
 
 def _no_library(record: "RunRecord") -> Iterator[str]:
-    yield f"name a library: imagerag generate {_quoted(record.prompt)} --library NAME (imagerag library list)"
+    yield f"name a library: {_generate(record, library=NAME)} ({python_call('libraries.list')})"
 
 
 def _empty(record: "RunRecord") -> Iterator[str]:
-    yield f"fill the library: imagerag index PATH --library {_named(record)}"
+    yield f"fill the library: {_index(PATH, _named(record))}"
 
 
 _WAYS: "Final[Mapping[Cause, Callable[[RunRecord], Iterator[str]]]]" = {
@@ -163,10 +167,10 @@ _WAYS: "Final[Mapping[Cause, Callable[[RunRecord], Iterator[str]]]]" = {
 
 def _add(record: "RunRecord") -> str:
     lacking = record.unresolved or [entry.concept.text for entry in record.concepts if entry.resolved_round is None]
-    what = " and of ".join(f"'{text}'" for text in dict.fromkeys(lacking)) or "what is missing"
+    subject = " and of ".join(f"'{text}'" for text in dict.fromkeys(lacking)) or "what is missing"
     if _named(record) == BUILT_IN_LIBRARY:
-        return f"index an image of {what} of your own: imagerag index FILE --library NAME"
-    return f"add an image of {what}: imagerag index FILE --library {_named(record)}"
+        return f"index an image of {subject} of your own: {_index(FILE, NAME)}"
+    return f"add an image of {subject}: {_index(FILE, _named(record))}"
 
 
 def _nearest(record: "RunRecord", decision: str) -> Candidate | None:
@@ -178,20 +182,26 @@ def _name(candidate: Candidate) -> str:
     return f"'{candidate.title}'" if candidate.title else candidate.image.sha256[:12]
 
 
-def _quoted(prompt: str) -> str:
-    return shlex.quote(prompt) if len(prompt) <= 60 else "PROMPT"
+def _generate(record: "RunRecord", **parameters: Any) -> str:
+    named = record.setup.library if record.setup else None
+    library = named if named and named != BUILT_IN_LIBRARY else None
+    prompt = record.prompt if len(record.prompt) <= 60 and "`" not in record.prompt else PROMPT
+    return python_call("generate", prompt, **{"library": library, **parameters})
+
+
+def _continue_with(record: "RunRecord", image: str) -> str:
+    return python_call("runs.continue_", record.run_id, add_images=[image])
+
+
+def _index(path: Placeholder, library: str) -> str:
+    return python_call("libraries.index", path, library=library)
 
 
 def library_to_add_to(library: str | None) -> str:
     """The library that images can be added to: of several, the first of the user's own; no snapshot."""
-    names = names_of(library) if library else ("NAME",)
+    names = names_of(library) if library else (NAME,)
     return split_name(next((name for name in names if name != BUILT_IN_LIBRARY), names[0]))[0]
 
 
 def _named(record: "RunRecord") -> str:
     return library_to_add_to(record.setup.library if record.setup else None)
-
-
-def _library(record: "RunRecord") -> str:
-    name = record.setup.library if record.setup else None
-    return f" --library {shlex.quote(name)}" if name and name != BUILT_IN_LIBRARY else ""

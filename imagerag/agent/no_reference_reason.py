@@ -175,4 +175,4 @@ def filter_words(one: OmittedByFilter, config: RunConfig) -> str:
         "tags": ", ".join(config.tags),
         "filter": str(config.filter or ""),
     }.get(one.by, "")
-    return FILTERS[one.by][0] + (f" ({asked})" if asked else "")
+    return FILTERS[one.by] + (f" ({asked})" if asked else "")

@@ -87,7 +87,7 @@ class Nodes:
             unjudged = abstention(nothing_to_check(state["prompt"]))
             return {"attempts": with_verdict(attempts, unjudged), "judged_prompt": state["prompt"]}
         calls.round = attempt.round
-        seen = await self._judge_input(state, attempt, runtime.context)
+        seen = await JudgeInput.read(self.judge, self._parts, state, attempt, runtime.context)
         fixed = fixed_for_judge(self.judge, seen.shown, attempt)
         requirements = [*(state.get("requirements") or []), *fixed]
         try:
@@ -135,7 +135,7 @@ class Nodes:
         if named and not tried:
             return {"concepts": named, "concept_tries": retries_counted(1, self.judge.honours)}
         calls = self._calls(state, runtime)
-        seen = await self._judge_input(state, attempt, runtime.context)
+        seen = await JudgeInput.read(self.judge, self._parts, state, attempt, runtime.context)
         try:
             answer = await calls.execute(
                 "judge.missing_concepts",
@@ -166,7 +166,7 @@ class Nodes:
     async def write_captions(self, state: RunState, runtime: Runtime[RunConfig]) -> RunUpdate:
         """Write one caption per missing concept, each within what the library's encoder reads; or do without them."""
         calls, attempt = self._calls(state, runtime), state["attempts"][-1]
-        seen = await self._judge_input(state, attempt, runtime.context)
+        seen = await JudgeInput.read(self.judge, self._parts, state, attempt, runtime.context)
         writer = CaptionWriter(
             judge=self.judge,
             library=self.library,
@@ -279,9 +279,6 @@ class Nodes:
         )
         attempt = await generation.attempt(calls, state, references)
         return {"attempts": [*attempts, attempt], "calls": calls.made}
-
-    async def _judge_input(self, state: RunState, attempt: Attempt, config: RunConfig) -> JudgeInput:
-        return await JudgeInput.read(self.judge, self._parts, state, attempt, config)
 
     @cached_property
     def _batcher(self) -> SearchBatcher | None:

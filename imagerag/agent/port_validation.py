@@ -162,21 +162,21 @@ def _members(port: type) -> dict[str, Any]:
 
 
 def _wrong_capabilities(part: object) -> Iterator[str]:
-    said = _static(part, "capabilities")
-    if said is _MISSING:
+    declared = _static(part, "capabilities")
+    if declared is _MISSING:
         if beside := sorted(name for name in _BESIDE if _static(part, name) is not _MISSING):
             yield (
                 f"{', '.join(beside)} {'is' if len(beside) == 1 else 'are'} read from its capabilities: write "
                 "'capabilities = Capabilities(…)' (imagerag.agent.ports.Capabilities)"
             )
         return
-    if _computed(said):
+    if _computed(declared):
         return
-    if not isinstance(said, Capabilities):
-        yield f"capabilities is {_brief(said)} and has to be a Capabilities (imagerag.agent.ports.Capabilities)"
+    if not isinstance(declared, Capabilities):
+        yield f"capabilities is {_brief(declared)} and has to be a Capabilities (imagerag.agent.ports.Capabilities)"
         return
     for name, wanted in _said_of_capabilities().items():
-        value = getattr(said, name)
+        value = getattr(declared, name)
         if not isinstance(value, get_origin(wanted) if get_origin(wanted) is tuple else wanted):
             yield f"capabilities: {name} is {_brief(value)} and has to be {getattr(wanted, '__name__', None) or wanted}"
 
@@ -278,5 +278,5 @@ def _own_config(wanted: Any) -> bool:
 
 
 def _brief(value: object) -> str:
-    said = repr(value)
-    return said if len(said) <= 40 else f"a {type(value).__name__}"
+    written = repr(value)
+    return written if len(written) <= 40 else f"a {type(value).__name__}"

@@ -33,8 +33,8 @@ def reference_prompt(
     if not named:
         return prompt
     # Braces in a caption or a prompt are the user's: str.format never reads the values it inserts.
-    said = (template.item_for(image.role).format(caption=words, n=n) for n, image, words in named)
-    return template.for_images(sent).format(items=template.joiner.join(said), prompt=prompt)
+    items = (template.item_for(image.role).format(caption=words, n=n) for n, image, words in named)
+    return template.for_images(sent).format(items=template.joiner.join(items), prompt=prompt)
 
 
 _UNNAMED: Final = {"edit": "the picture to edit", "subject": "what is to be in the picture"}

@@ -88,5 +88,5 @@ def _check(mode: int, path: str | os.PathLike[str]) -> None:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
     if not stat.S_ISREG(mode):
-        what = next((words for is_one, words in _KINDS if is_one(mode)), "no file")
-        raise NotRegularError(errno.EINVAL, f"it is {what}, and only files are read", str(Path(path)))
+        kind = next((words for is_one, words in _KINDS if is_one(mode)), "no file")
+        raise NotRegularError(errno.EINVAL, f"it is {kind}, and only files are read", str(Path(path)))

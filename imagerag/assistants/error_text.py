@@ -11,6 +11,7 @@ from imagerag.agent.errors import (
     SpecError,
     UnknownRunError,
 )
+from imagerag.assistants.tool_terms import tool_terms
 from imagerag.formatting.quoting import line
 
 FOR_THE_USER: Final = (LibraryError, MissingExtraError, SpecError, BackendError)
@@ -21,32 +22,32 @@ _COMMAND: Final = re.compile(r"`?\bimagerag [a-z]+\b")
 
 def format_error(error: Exception) -> str:
     """The error in one line, and what to do instead."""
-    said = line(str(error) or type(error).__name__, 600)
+    message = line(tool_terms(str(error)) or type(error).__name__, 600)
     if isinstance(error, FOR_THE_USER):
-        return f"not done: {said} (The user has to mend this: tell them, in these words.)"
+        return f"not done: {message} (The user has to mend this: tell them, in these words.)"
     if isinstance(error, UnknownRunError):
-        return f"not done: {without_command(said)}. Run ids are in the answers of generate_image and continue_run."
+        return f"not done: {without_command(message)}. Run ids are in the answers of generate_image and continue_run."
     if isinstance(error, ImageRAGError):
-        return f"not done: {without_command(said)}."
+        return f"not done: {without_command(message)}."
     return f"not done: unexpected {type(error).__name__}: {line(str(error), 300)}. Try once more, then tell the user."
 
 
-def without_command(said: str) -> str:
+def without_command(message: str) -> str:
     """A message without the clauses that tell a person what to type: an assistant has no command line."""
-    while command := _COMMAND.search(_blanked(said)):
-        plain = _blanked(said)
+    while command := _COMMAND.search(_blanked(message)):
+        plain = _blanked(message)
         opened = _open_bracket(plain[: command.start()])
         if opened is not None:
             start, end = opened, _closing(plain, command.end())
         else:
             start = max((found.end() for found in _MARK.finditer(plain, 0, command.start())), default=0)
             after = _MARK.search(plain, command.end())
-            end = after.start() if after else len(said)
-        kept = _lead(said[start : command.start()])
-        rest = said[end:].lstrip(" .;,") if start == 0 and not kept else said[end:]
-        before = said[:start] if kept else _MARKS_LEFT.sub("", said[:start])
-        said = f"{before}{kept}{rest}"
-    return said.rstrip(" .:;,(")
+            end = after.start() if after else len(message)
+        kept = _lead(message[start : command.start()])
+        rest = message[end:].lstrip(" .;,") if start == 0 and not kept else message[end:]
+        before = message[:start] if kept else _MARKS_LEFT.sub("", message[:start])
+        message = f"{before}{kept}{rest}"
+    return message.rstrip(" .:;,(")
 
 
 _QUOTED: Final = re.compile(r"“[^”]*”|\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)")
@@ -82,8 +83,8 @@ def _closing(said: str, at: int) -> int:
 
 def _lead(before: str) -> str:
     """What a clause says before its command: what is wrong, where that is followed by a colon, else nothing."""
-    said, colon, way = before.rpartition(": ")
+    problem, colon, way = before.rpartition(": ")
     if not colon:
         return ""
     way = _JOINT.sub("", way.rstrip()).rstrip(" ,")
-    return f"{said}: {way}" if way else said
+    return f"{problem}: {way}" if way else problem

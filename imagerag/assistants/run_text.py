@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Outcome, UsedReference
+from imagerag.assistants.tool_terms import tool_terms
 from imagerag.formatting import labels
 from imagerag.formatting.assistant_steps import AFTER_CAUSE, AFTER_RUN
 from imagerag.formatting.numbers import attempt_of, cosine, counted, dollars, model_calls, seconds
@@ -93,13 +94,13 @@ def _reference(at: int, reference: UsedReference) -> str:
 
 
 def _warned(record: RunRecord) -> list[str]:
-    return [f"Warning: {line(warning, 240)}" for warning in record.warnings[:3]]
+    return [f"Warning: {line(tool_terms(warning), 240)}" for warning in record.warnings[:3]]
 
 
 def _reason(record: RunRecord) -> list[str]:
     if not record.reason or record.reason == labels.label(labels.OUTCOMES, record.outcome).meaning:
         return []
-    return [f"Reason: {quoted(record.reason, 400)}"]
+    return [f"Reason: {quoted(tool_terms(record.reason), 400)}"]
 
 
 def _image(record: RunRecord) -> list[str]:

@@ -53,8 +53,8 @@ def format_answer(found: AnswerReport) -> str:
 
 
 def _cited(cited: ReferenceReport) -> str:
-    what = f" for {quoted(cited.supports, 80)}" if cited.supports else ""
-    return f" [{cited.number}] {cited.uri}{what}: {image_name(cited.title, cited.licence)}"
+    supported = f" for {quoted(cited.supports, 80)}" if cited.supports else ""
+    return f" [{cited.number}] {cited.uri}{supported}: {image_name(cited.title, cited.licence)}"
 
 
 def format_image(image: ReportedImage) -> str:

@@ -285,8 +285,8 @@ def refusal(error: ValidationError) -> str:
         place = line(".".join(str(part) for part in problem["loc"]), 60)
         words = line(_wrong(problem["type"], problem["msg"], problem.get("input"), problem.get("ctx") or {}), 160)
         problems.append(f"{place}: {words}" if place else words)
-    said = list(dict.fromkeys(problems))
-    return "; ".join(said[:3]) + (f"; and {len(said) - 3} more" if len(said) > 3 else "")
+    messages = list(dict.fromkeys(problems))
+    return "; ".join(messages[:3]) + (f"; and {len(messages) - 3} more" if len(messages) > 3 else "")
 
 
 def _wrong(kind: str, message: str, given: object, context: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from imagerag.assistants.tool_outputs import (
     SearchReport,
     uri,
 )
+from imagerag.assistants.tool_terms import tool_terms
 from imagerag.formatting.quoting import line
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def run_report(record: RunRecord) -> RunReport:
         run_id=line(record.run_id, SHORT),
         status=record.status,
         outcome=record.outcome,
-        reason=line(record.reason, LONG),
+        reason=line(tool_terms(record.reason), LONG),
         causes=tuple(record.causes),
         image=ReportedImage.of(record.image, record.image.path) if record.image else None,
         last_image=uri(record.attempts[last].image.sha256) if behind else None,
@@ -44,7 +45,7 @@ def run_report(record: RunRecord) -> RunReport:
         **_costs(record),
         elapsed_s=record.elapsed_s,
         parent_run=line(record.parent_run.run_id, SHORT) if record.parent_run else None,
-        warnings=tuple(line(warning, LONG) for warning in record.warnings[:MOST]),
+        warnings=tuple(line(tool_terms(warning), LONG) for warning in record.warnings[:MOST]),
     )
 
 
@@ -126,10 +127,10 @@ def answer_report(record: AnswerRecord) -> AnswerReport:
         outcome=record.outcome,
         in_library=record.in_library,
         answer=line(record.answer, ANSWER),
-        reason=line(record.reason, LONG),
+        reason=line(tool_terms(record.reason), LONG),
         citations=tuple(cited),
         thread_id=line(record.thread_id, SHORT),
-        baseline_answer=None if without is None else line(without.answer or without.reason, LONG),
+        baseline_answer=None if without is None else line(without.answer or tool_terms(without.reason), LONG),
         **_costs(record),
     )
 

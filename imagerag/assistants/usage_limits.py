@@ -163,16 +163,16 @@ class ServerBudget:
         return Amount() if self.daily is None else await asyncio.to_thread(self.daily.spent, today())
 
     async def _why_not(self) -> str:
-        day, limits, told = await self._today(), self.limits, []
+        day, limits, parts = await self._today(), self.limits, []
         if limits.max_calls is not None:
-            told.append(f"{self._spent.calls} of {limits.max_calls} model calls")
+            parts.append(f"{self._spent.calls} of {limits.max_calls} model calls")
         if limits.max_cost_usd is not None:
-            told.append(f"{dollars(self._spent.usd)} of {dollars(limits.max_cost_usd)}")
+            parts.append(f"{dollars(self._spent.usd)} of {dollars(limits.max_cost_usd)}")
         if limits.daily_calls is not None:
-            told.append(f"{day.calls} of {limits.daily_calls} model calls today (UTC)")
+            parts.append(f"{day.calls} of {limits.daily_calls} model calls today (UTC)")
         if limits.daily_cost_usd is not None:
-            told.append(f"{dollars(day.usd)} of {dollars(limits.daily_cost_usd)} today (UTC)")
-        return f"this server has spent {', '.join(told)}, and the rest is too little for this run"
+            parts.append(f"{dollars(day.usd)} of {dollars(limits.daily_cost_usd)} today (UTC)")
+        return f"this server has spent {', '.join(parts)}, and the rest is too little for this run"
 
 
 def _rest(limit: Number | None, spent: Number, otherwise: Number) -> Number:

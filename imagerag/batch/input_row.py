@@ -13,6 +13,7 @@ from imagerag.agent.types.filters import FilterExpression
 from imagerag.evals.suites.prompt_columns import FILTERS
 from imagerag.files.inputs import read_image
 from imagerag.files.run_request import CommonRunOptions
+from imagerag.formatting.interface_terms import PROMPT, python_call
 from imagerag.formatting.messages import unknown
 from imagerag.store.path_policy import PathPolicy
 
@@ -91,9 +92,9 @@ def _unknown(value: Mapping[Any, Any]) -> str:
     names = [str(name)[:40] for name in value if name not in OPTIONS and name not in ("id", "prompt")]
     for name in names:
         if name in _FOR_ALL:
-            return f"{name} is the whole batch's: imagerag batch --{name}"
+            return f"{name} is the whole batch's: give `{name}=…` for all lines"
         if name == "select":
-            return "a batch cannot wait for a choice: imagerag generate --select"
+            return f"a batch cannot wait for a choice: {python_call('generate', PROMPT, select=True)}"
     there = sorted({*OPTIONS, *FILTERS} - {"tags"})
     return unknown("field", names[0], ["id", "prompt", *there]) if names else ""
 

@@ -30,6 +30,7 @@ from imagerag.cli.terminal.columns import beside
 from imagerag.cli.terminal.output import accent, bold, columns, dim, say, say_all, say_json, short, table, wrapped
 from imagerag.client.client import ImageRAG
 from imagerag.files.export import write_file
+from imagerag.formatting.interface_terms import in_commands
 from imagerag.formatting.labels import ANSWERS, STOPPED
 from imagerag.formatting.numbers import dollars
 from imagerag.formatting.text import clean, image_name
@@ -149,7 +150,7 @@ def _stopped(rag: ImageRAG, thread: str, *, as_json: bool) -> int:
 
 def answer_lines(record: AnswerRecord) -> Iterator[str]:
     """Text of an answer: the response, the cited images, and notes."""
-    answered = record.outcome is AnswerOutcome.ANSWERED
+    record, answered = in_commands(record), record.outcome is AnswerOutcome.ANSWERED
     if record.baseline_answer is not None:
         styles = (bold if answered else str, dim)
         yield from beside(said(record), said_without(record), titles=(WITH, WITHOUT), styles=styles)

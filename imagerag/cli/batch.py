@@ -12,7 +12,6 @@ import click
 
 from imagerag.agent.errors import BudgetExceededError, ImageRAGError
 from imagerag.cli import Globals
-from imagerag.cli.exit_codes import with_options
 from imagerag.cli.live_text import run_header
 from imagerag.cli.options import (
     assume_option,
@@ -42,6 +41,7 @@ from imagerag.cli.terminal.output import (
 )
 from imagerag.client.client import ImageRAG
 from imagerag.formatting import labels
+from imagerag.formatting.interface_terms import as_commands
 from imagerag.formatting.labels import STOPPED
 from imagerag.formatting.numbers import dollars
 from imagerag.formatting.text import clean
@@ -142,7 +142,7 @@ def batch_command(
     except ImageRAGError as error:
         if not batch.stop_reason:  # the run has not begun
             raise
-        say(f"imagerag: {clean(with_options(str(error)))}", err=True)
+        say(f"imagerag: {clean(as_commands(str(error)))}", err=True)
         code = BUDGET if isinstance(error, BudgetExceededError) else TECHNICAL
     except (KeyboardInterrupt, asyncio.CancelledError):
         _print_resume_hint(prompts, out)
@@ -184,7 +184,7 @@ def _progress(batch: "BatchRunner", done: int, result: "BatchResult") -> str:
     place = dim(f"[{done:,}/{batch.total:,}]" if batch.total else f"[{done:,}]")
     standing = _standing(result)
     room = max(20, columns() - 40)
-    rest = "" if result.outcome == "aligned" else dim(short(result.reason, room))
+    rest = "" if result.outcome == "aligned" else dim(short(as_commands(result.reason), room))
     return f"  {place} {result.id}  {standing}  {rest}".rstrip()
 
 
@@ -219,7 +219,7 @@ def _lines(batch: "BatchRunner", prompts: str, out: str, bad: _BadLines) -> list
     cost = dollars(None if batch.has_unknown_cost else batch.spent_usd)
     lines = [f"{count(done, 'prompt')} of {batch.total or done:,} run{before}", *table(rows, right={0})]
     for one in bad.first:
-        lines += hanging(clean(one.reason), columns(), indent=6, head=f"    {dim(short(one.id, 30))}  ")
+        lines += hanging(clean(as_commands(one.reason)), columns(), indent=6, head=f"    {dim(short(one.id, 30))}  ")
     if bad.number > SHOWN:
         lines.append(f"    … and {bad.number - SHOWN:,} more, see {batch.folder.results.name}")
     lines += [f"  {dim('cost')}     {cost}", f"  {dim('results')}  {clean(str(batch.folder.results))}"]

@@ -17,9 +17,10 @@ from imagerag.cli.live_text import VerboseRenderer, first_time, run_header
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.output_files import all_fresh, overwrite_option
 from imagerag.cli.run_text import summary
-from imagerag.cli.terminal.output import bold, dim, say, say_all, say_json, table
+from imagerag.cli.terminal.output import bold, columns, dim, say, say_all, say_json, table, wrapped
 from imagerag.client.client import ImageRAG
 from imagerag.files.export import export, is_record, write_file
+from imagerag.formatting.interface_terms import in_commands
 from imagerag.formatting.labels import STOPPED
 from imagerag.reports.html.report_writer import write_report
 from imagerag.store.output_dir_lock import exclusive_writer
@@ -33,9 +34,9 @@ ESCALATING: Final = "a red solid heart and a black ringed hexagon on a mint back
 FILES: Final = ("initial.png", "final.png", "final.png.json", "sheet.png", "report.html", "run.json")
 
 HONEST: Final = (
-    "This is a toy world with real parts. The painter knows half of its shapes and patterns and guesses the rest.",
-    "The judge looks at the pixels through a small CLIP, the library is searched with the same one, and the graph,",
-    "the database and the threshold are those that real models get. It can fail, and says so when it does.",
+    "This is a toy world with real parts. The painter knows half of its shapes and patterns and guesses the rest. "
+    "The judge looks at the pixels through a small CLIP, the library is searched with the same one, and the graph, "
+    "the database and the threshold are those that real models get. It can fail, and says so when it does."
 )
 
 
@@ -65,7 +66,7 @@ def demo_command(globals_: Globals, /, out: str, seed: int, escalate: bool, as_j
             [
                 run_header(rag.settings, "always, for the demo"),
                 "",
-                *(dim(line) for line in HONEST),
+                *map(dim, wrapped(HONEST, columns())),
                 "",
                 f"prompt  {bold(prompt)}",
                 *first_time(rag),
@@ -101,7 +102,7 @@ async def _write(rag: ImageRAG, record: RunRecord, folder: Path) -> RunRecord:
     record = await export(record, rag.dependencies.blobs, folder / f"final{suffix}")
     await write_file(folder / f"initial{suffix}", await rag.runs.image_bytes(record.attempts[0].image.sha256))
     await write_file(folder / "sheet.png", await rag.runs.contact_sheet(record))
-    await write_report(rag.dependencies, record, folder / "report.html")
+    await write_report(rag.dependencies, in_commands(record), folder / "report.html")
     await write_file(folder / "run.json", json.dumps(record.as_json(), indent=2, ensure_ascii=False).encode())
     return record
 
@@ -117,7 +118,7 @@ def next_steps(record: RunRecord, folder: Path) -> list[str]:
             ("report.html", "the whole run to read: open it in a browser"),
             ("run.json", "the same for programs"),
         ]
-        lines += ["files", *table([[str(folder / name), dim(told)] for name, told in files], whole={0}), ""]
+        lines += ["files", *table([[str(folder / name), dim(meaning)] for name, meaning in files], whole={0}), ""]
     tries = [
         (f"imagerag show {record.run_id}", "this run again, step by step"),
         ('imagerag search "a blue split crescent" --library sketch', "look into the built-in library"),
@@ -129,7 +130,11 @@ def next_steps(record: RunRecord, folder: Path) -> list[str]:
         if record.outcome is not Outcome.ALIGNED:
             tries.insert(0, (f"imagerag demo --seed {_other_seed(record)}", "another arrangement"))
     # Keep each command on its own line, so that it can be copied.
-    return [*lines, "try next", *(line for command, told in tries for line in (f"  {command}", f"      {dim(told)}"))]
+    return [
+        *lines,
+        "try next",
+        *(line for command, meaning in tries for line in (f"  {command}", f"      {dim(meaning)}")),
+    ]
 
 
 def _other_seed(record: RunRecord) -> int:

@@ -113,19 +113,19 @@ def _sides(a: RunSummary, b: RunSummary) -> list[str]:
 def _differences(listed: Sequence[Difference]) -> list[str]:
     """One line per difference if both sides fit beside each other, else one below the other."""
     rows = [(short(difference.what, 24), *pair(difference)) for difference in listed]
-    wide = max((len(what) for what, *_ in rows), default=0)
+    wide = max((len(name) for name, *_ in rows), default=0)
     room = (columns() - wide - 9) // 2
     lines: list[str] = []
-    for what, a, b in rows:
-        head = f"  {dim(what.ljust(wide))}  "
+    for name, a, b in rows:
+        head = f"  {dim(name.ljust(wide))}  "
         if len(a) <= room and len(b) <= room:
             lines.append(f"{head}{short(a, room)} {dim('→')} {short(b, room)}")
         else:
             full = columns() - wide - 8
             below = " " * (wide + 4)
             for before, side, text in ((head, "A", a), (below, "B", b)):
-                said = short(text, 2 * full)
-                lines += hanging(said, columns() - 2, indent=wide + 6, head=f"{before}{dim(side)} ")
+                shown = short(text, 2 * full)
+                lines += hanging(shown, columns() - 2, indent=wide + 6, head=f"{before}{dim(side)} ")
     return lines
 
 

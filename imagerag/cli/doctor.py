@@ -22,6 +22,7 @@ from imagerag.cli.terminal.output import (
     tick,
 )
 from imagerag.client.client import ImageRAG
+from imagerag.formatting.interface_terms import in_commands
 from imagerag.formatting.labels import PRICES
 from imagerag.formatting.numbers import cosine, dollars, seconds, size_of_bytes
 
@@ -69,7 +70,7 @@ def doctor_command(
     if as_json:
         say_json(found.model_dump(mode="json", by_alias=True))
     else:
-        say_all(_lines(found))
+        say_all(_lines(in_commands(found)))
     return 1 if found.problems else 0
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from imagerag.cli.live_text import run_header
 from imagerag.cli.terminal.output import accent, bold, count, dim, say_all, say_json, table, warning_lines
 from imagerag.client.client import ImageRAG
+from imagerag.formatting.interface_terms import as_commands
 from imagerag.formatting.numbers import dollars
 
 if TYPE_CHECKING:
@@ -33,4 +34,4 @@ def _lines(found: "Estimate") -> Iterator[str]:
             cost = dollars(role.max_cost_usd)
             rows.append([accent(role.role), str(role.expected_calls), str(role.max_calls), cost, role.backend])
     yield from table(rows, right={1, 2})
-    yield from (dim(f"  {note}") for note in found.notes)
+    yield from (dim(f"  {as_commands(note)}") for note in found.notes)

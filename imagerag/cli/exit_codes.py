@@ -6,36 +6,16 @@ import re
 import sys
 import textwrap
 from collections.abc import Sequence
-from typing import Final
 
 import click
 
 from imagerag.agent.errors import BudgetExceededError, ImageRAGError, RefusalError, UsageError
 from imagerag.agent.run_record import RunRecord
 from imagerag.cli.terminal.output import columns, say
+from imagerag.formatting.interface_terms import as_commands
 from imagerag.formatting.labels import OUTCOMES, STOPPED
 from imagerag.formatting.messages import near
 from imagerag.formatting.text import clean_lines
-
-_OPTIONS: Final = {"subjects": "subject", "images": "image", "tags": "tag", "metadata": "set"}
-"""Parameters of the Python API whose option is not called as they are."""
-
-_ALONE: Final = "edit|edit_library|filter|subjects|max_cost_usd|max_run_cost_usd|assume_cost_usd_per_call"
-_PARAMETER: Final = re.compile(rf"`(?:({_ALONE})|([a-z_]+)=([^`]*))`")
-
-
-def with_options(message: str) -> str:
-    """Replace the parameter names in a message of the Python API by command line options.
-
-    The API names a parameter in backticks, with or without a value: `library=NAME` becomes `--library NAME`.
-    """
-
-    def option(found: re.Match[str]) -> str:
-        name, value = found[1] or found[2], found[3]
-        said = "--" + _OPTIONS.get(name, name).replace("_", "-")
-        return f"{said} {value}" if value and value != "True" else said
-
-    return _PARAMETER.sub(option, message)
 
 
 def exit_code(record: RunRecord) -> int:
@@ -88,7 +68,7 @@ def _explained(error: Exception) -> tuple[str, int]:
         refused, spent = OUTCOMES["refused"].exit_code, OUTCOMES["budget_exhausted"].exit_code
         codes = {UsageError: 2, RefusalError: refused, BudgetExceededError: spent}
         code = next((code for kind, code in codes.items() if isinstance(error, kind)), 1)
-        return clean_lines(with_options(str(error))), code
+        return clean_lines(as_commands(str(error))), code
     if isinstance(error, OSError):
         from imagerag.store.storage_errors import storage_error
 

@@ -9,6 +9,7 @@ from imagerag.cli.run_text import attempt_lines, query_title, search_lines, verd
 from imagerag.cli.terminal.output import accent, bold, columns, dim, hanging, short
 from imagerag.client.client import ImageRAG
 from imagerag.formatting import labels
+from imagerag.formatting.interface_terms import as_commands
 from imagerag.graphs.configuration.settings import Settings
 from imagerag.graphs.runs.events import RunEvent
 from imagerag.reports.event_text import concept_words, ending_words, search_result, step_words
@@ -57,7 +58,10 @@ class VerboseRenderer:
         elif event.node == "shortlist":
             yield from self._searches(update.get("searches") or [])
         elif event.node == "give_up":
-            yield from ("", f"{bold(labels.node(event.node))}  {short(ending_words(update), columns() - 10)}")
+            yield from (
+                "",
+                f"{bold(labels.node(event.node))}  {short(as_commands(ending_words(update)), columns() - 10)}",
+            )
 
     def _searches(self, searches: list[Search]) -> Iterator[str]:
         for search in searches:

@@ -14,6 +14,7 @@ from imagerag.cli.runs import run_name
 from imagerag.cli.terminal.output import count, say, say_json
 from imagerag.client.client import ImageRAG
 from imagerag.formatting.html.templating import is_report
+from imagerag.formatting.interface_terms import in_commands
 
 if TYPE_CHECKING:
     from imagerag.store.run_index import RunEntry
@@ -54,7 +55,7 @@ def _one(rag: ImageRAG, run: str, file: Path | None, as_json: bool) -> int:
         page_to_write(file)
     record = asyncio.run(rag.runs.get(run))
     file = file or page_to_write(Path(f"{record.run_id}.html"))
-    asyncio.run(write_report(rag.dependencies, record, file))
+    asyncio.run(write_report(rag.dependencies, in_commands(record), file))
     if as_json:
         from imagerag.schemas.commands import ReportDocument
 
@@ -86,7 +87,7 @@ def _several(rag: ImageRAG, runs: tuple[str, ...], folder: Path, as_json: bool) 
     entries = asyncio.run(chosen())
     for page in (folder / "index.html", *(folder / f"{entry.run_id}.html" for entry in entries)):
         page_to_write(page)
-    index = asyncio.run(write_reports(rag.dependencies, entries, folder))
+    index = asyncio.run(write_reports(rag.dependencies, entries, folder, shown=in_commands))
     if as_json:
         paths = {entry.run_id: str(folder / f"{entry.run_id}.html") for entry in entries}
         from imagerag.schemas.commands import ReportsDocument

@@ -20,6 +20,7 @@ from imagerag.cli.terminal.output import (
     wrapped,
 )
 from imagerag.formatting import labels
+from imagerag.formatting.interface_terms import in_commands
 from imagerag.formatting.numbers import cosine, dollars, drawing, model_calls, seconds, threshold_words
 from imagerag.formatting.text import clean, image_name
 from imagerag.reports.record_text import attempt_title, mask_words, score_words
@@ -35,8 +36,8 @@ def verdict_lines(verdict: Verdict | None) -> list[str]:
     if verdict.status == "abstained":
         return hanging(verdict.reason, columns(), indent=4, head="  the judge gave no verdict: ")
     if not verdict.checks:
-        said = "everything is there" if verdict.aligned else "something is missing"
-        return table([[f"{tick(bool(verdict.aligned))} {said}", dim(clean(verdict.reason))]])
+        result = "everything is there" if verdict.aligned else "something is missing"
+        return table([[f"{tick(bool(verdict.aligned))} {result}", dim(clean(verdict.reason))]])
     return table(
         [
             [
@@ -136,9 +137,10 @@ def summary(record: RunRecord, *, told: bool = False) -> list[str]:
     Args:
         told: the run's steps were just shown, so the hint at `imagerag show` is left out.
     """
-    said = record.reason.removeprefix(f"{labels.standing(record.status, record.outcome).name} ")
+    record = in_commands(record)
+    reason = record.reason.removeprefix(f"{labels.standing(record.status, record.outcome).name} ")
     stands = badge(record)
-    lines = hanging(short(said, MAX_REASON), columns(), indent=2, head=f"{stands}  ") if said else [stands]
+    lines = hanging(short(reason, MAX_REASON), columns(), indent=2, head=f"{stands}  ") if reason else [stands]
     if record.image:
         lines.append(f"  {dim('image')}       {record.image.path or record.image.sha256}")
         best = record.attempts[record.best_attempt or 0]

@@ -17,6 +17,7 @@ from imagerag.cli.output_files import allowed, overwrite_option
 from imagerag.cli.runs import run_name
 from imagerag.cli.terminal.output import count, dim, say, say_all, say_json, table
 from imagerag.client.client import ImageRAG
+from imagerag.formatting.interface_terms import in_commands
 from imagerag.formatting.numbers import size_of_bytes
 from imagerag.formatting.text import clean
 
@@ -130,7 +131,7 @@ def save_command(globals_: Globals, /, run: str, out: str | None, as_json: bool)
     rag = ImageRAG(home=globals_.home)
     record = asyncio.run(rag.runs.get(run_name(rag, run)))
     folder = Path(out or record.run_id).expanduser()
-    files = rag.runs.save_folder_sync(record, folder, overwrite=allowed(click.get_current_context()))
+    files = rag.runs.save_folder_sync(in_commands(record), folder, overwrite=allowed(click.get_current_context()))
     if as_json:
         from imagerag.schemas.runs import RunSavedDocument
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 from imagerag.agent.images.formats import READ
 from imagerag.cli.terminal.output import columns, dim, hanging, table, tail
 from imagerag.cli.terminal.text_width import width
+from imagerag.formatting.interface_terms import as_commands
 from imagerag.formatting.text import clean
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def skipped_lines(skipped: Sequence[tuple[str, str]]) -> list[str]:
     lines: list[str] = []
     formats_named = False
     for reason, paths in groups.items():
+        reason = as_commands(reason)
         text = reason.replace(f" ({READ})", "") if formats_named else reason
         formats_named = formats_named or READ in reason
         if len(paths) == 1:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from imagerag.cli.terminal.output import accent, bold, columns, dim, say_all, short, table
 from imagerag.cli.terminal.progress_line import StatusLine
 from imagerag.cli.terminal.text_width import width
+from imagerag.formatting.interface_terms import as_commands
 from imagerag.formatting.numbers import dollars, seconds
 from imagerag.formatting.text import clean
 from imagerag.reports.step_text import missing_of, passed_of, score_in, step_text, try_text, varied_parameter
@@ -57,7 +58,7 @@ def _row(step: "Step") -> list[str]:
         passed_of(step),
         seconds(step.elapsed_s) if step.elapsed_s else "",
         dollars(step.cost_usd) if step.calls else "",
-        f"missing: {missing}" if missing else step_text(step),
+        f"missing: {missing}" if missing else as_commands(step_text(step)),
     ]
 
 

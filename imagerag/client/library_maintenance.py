@@ -262,9 +262,9 @@ class LibraryMaintenance(LibraryOpening):
 
     async def migrate(
         self,
-        embedder: str,
-        *,
         library: str | None = None,
+        *,
+        embedder: str,
         switch: bool = True,
         progress: Callable[[int, int], None] | None = None,
     ) -> "Migration":
@@ -291,10 +291,10 @@ class LibraryMaintenance(LibraryOpening):
         await asyncio.to_thread(note_encoder, encoder)
         done = await migration.migrate(opened, encoder, progress=progress)
         if switch:
-            await self.switch_encoder(embedder, library=library)
+            await self.switch_encoder(library, embedder=embedder)
         return done.model_copy(update={"switched": switch})
 
-    async def switch_encoder(self, embedder: str, *, library: str | None = None) -> None:
+    async def switch_encoder(self, library: str | None = None, *, embedder: str) -> None:
         """Use the encoder that `migrate(..., switch=False)` has encoded a library with.
 
         Raises:

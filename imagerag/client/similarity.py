@@ -40,4 +40,4 @@ async def measure_similarities(encoder: "Embedder", image: Image, texts: Sequenc
     with naming(image):
         await in_thread(inspect, data)
     (seen,) = await encoder.embed_images([data])
-    return [max(-1.0, min(1.0, float(seen @ said))) for said in await encoder.embed_texts(texts)]
+    return [max(-1.0, min(1.0, float(seen @ vector))) for vector in await encoder.embed_texts(texts)]

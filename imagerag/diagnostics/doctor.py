@@ -13,6 +13,7 @@ from imagerag.agent.extras import is_installed
 from imagerag.agent.retrieval.search_queries import names_of, split_name
 from imagerag.agent.types import BUILT_IN_LIBRARY
 from imagerag.diagnostics.probes import Probe, configured_specs, probe_backend
+from imagerag.formatting.interface_terms import PATH, python_call
 from imagerag.graphs.configuration.settings import Settings
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.recorded_image_checks import takes_images
@@ -265,7 +266,7 @@ def _problems(
         named = ()
     lacking = [split_name(name) for name in named if name not in known and not is_there(home, name)]
     problems += [
-        f"there is no library {name}: imagerag index PATH --library {name}"
+        f"there is no library {name}: {python_call('libraries.index', PATH, library=name)}"
         if tag is None or name not in known
         else f"there is no snapshot {tag} of library {name}: imagerag library snapshot create {name} {tag}"
         for name, tag in lacking
@@ -276,5 +277,5 @@ def _problems(
         if one.probe is not None and not one.probe.answered:
             problems.append(f"{one.role} {one.spec} did not answer: {one.probe.detail}")
         if one.takes_images is False and not (one.probe and not one.probe.answered):
-            problems.append(f"judge {one.spec} takes no images, so it cannot judge any: --judge SPEC names another")
+            problems.append(f"judge {one.spec} takes no images, so it cannot judge any: `judge=SPEC` names another")
     return problems

@@ -5,6 +5,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from imagerag.formatting.interface_terms import PATH, python_call
 from imagerag.graphs.runs.reindexing import ensure_indexed, missing_from_index, reindex
 from imagerag.store.data_dir import DataDir
 from imagerag.store.images.blob_store import write_atomically
@@ -67,7 +68,8 @@ async def _mended(dependencies: "Dependencies", one: IntegrityProblem) -> str:
         return f"{path}: written anew from a copy; the damaged one is in {aside}"
     aside = await asyncio.to_thread(set_aside, home, path)
     if one.kind == "library":
-        return f"{path}: set aside as {aside}; index its images again: imagerag index PATH --library {path.stem}"
+        again = python_call("libraries.index", PATH, library=path.stem)
+        return f"{path}: set aside as {aside}; index its images again: {again}"
     saved = await asyncio.to_thread(salvage, aside, path) if one.kind == "sqlite" else Salvaged()
     if saved.saved:
         return f"{path}: made anew: {saved}; the damaged one is in {aside}; {LOST_IN_PART[path.name]}"

@@ -20,7 +20,7 @@ class Label(NamedTuple):
         meaning: a clause.
         tone: how it is coloured.
         exit_code: of a command that ends so.
-        next_step: what a person does now; `{run_id}` stands for the run.
+        next_step: what a person does now, in the terms of the Python API; `{run_id}` stands for the run.
     """
 
     name: str
@@ -44,7 +44,7 @@ OUTCOMES: Final[Mapping[str, Label]] = {
         "the rounds are spent and something is still missing",
         "warn",
         3,
-        "allow more rounds: imagerag continue {run_id} --more-rounds 3",
+        "allow more rounds: `rag.runs.continue_('{run_id}', more_rounds=3)`",
     ),
     "no_usable_reference": Label(
         "no usable reference",
@@ -65,21 +65,21 @@ OUTCOMES: Final[Mapping[str, Label]] = {
         "the allowed calls, money or time are spent",
         "warn",
         5,
-        "allow more: imagerag continue {run_id} with --max-calls, --max-cost-usd or --deadline-s",
+        "allow more: `rag.runs.continue_('{run_id}')` with `max_calls`, `max_cost_usd` or `deadline_s`",
     ),
     "judge_unavailable": Label(
         "judge unavailable",
         "nobody checked the image: neither right nor wrong",
         "calm",
         1,
-        "look at the image yourself, or try another judge with --judge",
+        "look at the image yourself, or try another judge with `judge=SPEC`",
     ),
     "failed": Label(
         "failed",
         "an error ended the run",
         "bad",
         1,
-        "see what happened: imagerag show {run_id}",
+        "see what happened: `rag.runs.get('{run_id}')`",
     ),
     "cancelled": Label(
         "cancelled",
@@ -189,14 +189,14 @@ SEARCHES: Final[Mapping[str, str]] = {
 SEARCHED_BY: Final[Mapping[str, str]] = {"words": "words", "image": "image", "both": "image and words"}
 """Query kinds of a question to a library."""
 
-FILTERS: Final[Mapping[str, tuple[str, str]]] = {
-    "licences": ("the licence filter", "--licence"),
-    "tags": ("the tag filter", "--tag"),
-    "filter": ("the metadata filter", "--filter"),
-    "excluded": ("the list of images never to be used", ""),
-    "filters": ("the filters together", "the filters"),
+FILTERS: Final[Mapping[str, str]] = {
+    "licences": "the licence filter",
+    "tags": "the tag filter",
+    "filter": "the metadata filter",
+    "excluded": "the list of images never to be used",
+    "filters": "the filters together",
 }
-"""Filters of a search → their names, and the options that set them."""
+"""Filters of a search."""
 
 CHOICES: Final[Mapping[str, str]] = {
     "retrieved": "retrieved",

@@ -234,16 +234,16 @@ def _summed(roles: list[RoleEstimate], config: RunConfig, backends: Sequence[obj
     notes = ["a resumed run asks again what was lost when it was stopped"]
     if config.max_calls is not None and config.max_calls < calls:
         calls, usual = config.max_calls, min(usual, config.max_calls)
-        notes.append(f"--max-calls ends it after {config.max_calls} calls; the roles are without it")
+        notes.append(f"`max_calls` ends it after {config.max_calls} calls; the roles are without it")
     if config.max_cost_usd is not None:
         if usd is not None:
             usd = min(usd, config.max_cost_usd)
         elif not priced:
-            notes.append("with --max-cost-usd no call is made to a backend whose price is not known")
+            notes.append("with `max_cost_usd` no call is made to a backend whose price is not known")
     if not priced and config.assume_cost_usd_per_call is not None:
         notes.append(f"a call whose price is not known is counted as ${config.assume_cost_usd_per_call:g}")
     if unpriced:
-        notes.append("not known what a call can cost: --assume-cost-usd-per-call X, or imagerag prices set")
+        notes.append("not known what a call can cost: `assume_cost_usd_per_call=X`, or imagerag prices set")
     return Estimate(
         expected_calls=usual,
         max_calls=calls,

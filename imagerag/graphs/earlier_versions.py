@@ -1,11 +1,11 @@
 """Runs and conversations that an earlier version of imagerag made: their steps are not read."""
 
 import logging
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from imagerag.agent.errors import RunStateError
+from imagerag.formatting.interface_terms import python_call
 
 
 def check_version(values: Mapping[str, Any], name: str) -> None:
@@ -23,7 +23,7 @@ def check_version(values: Mapping[str, Any], name: str) -> None:
     """
     if any(isinstance(one, Mapping) for value in values.values() for one in _items(value)):
         prompt = values.get("prompt")
-        again = f"imagerag generate {shlex.quote(prompt)}" if prompt else "ask again without --thread"
+        again = python_call("generate", prompt) if prompt else "ask again without `thread`"
         raise RunStateError(
             f"{name} was made by an earlier version of imagerag, and its steps cannot be read; begin anew: {again}"
         )

@@ -28,7 +28,7 @@ def warnings_with(setup: RunSpec, library: ReferenceLibrary | None, *prompts: st
     if setup.generator == SKETCH and foreign:
         parts.append(_drawn_words(list(dict.fromkeys(word for prompt in foreign for word in foreign_words(prompt)))))
     if setup.judge == SKETCH and setup.generator != SKETCH:
-        parts.append("the judge is sketch, which knows coloured shapes only: name one that looks, --judge SPEC")
+        parts.append("the judge is sketch, which knows coloured shapes only: name one that looks, `judge=SPEC`")
     if library is not None:
         parts += warnings_of(library, real=bool(foreign) or setup.generator != SKETCH)
     return tuple(parts)
@@ -50,7 +50,7 @@ def encoder_warning(images: Sequence[bytes]) -> str | None:
         return None
     return (
         "the encoder is sketch, which knows coloured shapes only, and these look like photographs: "
-        f"index them with --embedder {DEFAULT_ENCODER}"
+        f"index them with `embedder={DEFAULT_ENCODER}`"
     )
 
 
@@ -58,5 +58,5 @@ def _drawn_words(words: Sequence[str]) -> str:
     named = ", ".join(f"“{word}”" for word in words[:3]) + (" …" if len(words) > 3 else "")
     lacks = f"does not know {named}" if words else "finds none in this prompt"
     return (
-        f"the sketch generator draws coloured shapes only and {lacks}: draw with --preset openai, or --generator SPEC"
+        f"the sketch generator draws coloured shapes only and {lacks}: draw with `preset=openai`, or `generator=SPEC`"
     )

@@ -19,5 +19,7 @@ async def takes_images(dependencies: Dependencies, judge: object) -> bool | None
     await recall_images(dependencies, judge, 1)
     if not judge.image_check_needed(1):
         return True
-    said = capabilities_of(judge)
-    return False if said.max_images == 0 and not said.members else None  # of several another may take them
+    capabilities = capabilities_of(judge)
+    return (
+        False if capabilities.max_images == 0 and not capabilities.members else None
+    )  # of several another may take them

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from imagerag.agent.errors import UsageError
 from imagerag.agent.retrieval.search_queries import names_of
 from imagerag.agent.types import RunSpec, SnapshotPins
+from imagerag.formatting.interface_terms import Placeholder, python_call
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.store.library.library import Library
 from imagerag.store.library.maintenance.snapshots import snapshot_content
@@ -55,7 +56,9 @@ async def pin_snapshots(dependencies: Dependencies, setup: RunSpec, run_id: str 
         UsageError: one holds something else than when the setup noted its hash.
     """
     found = await snapshot_hashes(dependencies, setup.library)
-    instead = f"Do the run again with the one there is: imagerag replay {run_id} --library {{name}}"
+    instead = "Do the run again with the one there is: " + python_call(
+        "runs.replay", run_id, Placeholder("STEP"), library=Placeholder("{name!r}")
+    )
     check_hashes(found, setup.snapshots, "the run was made", instead)
     return setup.model_copy(update={"snapshots": found}) if found != setup.snapshots else setup
 

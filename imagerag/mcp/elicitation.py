@@ -92,8 +92,8 @@ def _offer(reference: Mapping[str, Any]) -> str:
     alike = f", similarity {cosine(similarity)}" if isinstance(similarity, int | float) else ""
     title = reference.get("title") or reference.get("caption") or "untitled"
     licence = quoted(reference["licence"], 40) if reference.get("licence") else "unknown"
-    what = f"{quoted(title, 60)} for {quoted(reference.get('concept', ''), 40)}"
-    return f"{reference['number']}. {what}{alike}, licence {licence}"
+    title_text = f"{quoted(title, 60)} for {quoted(reference.get('concept', ''), 40)}"
+    return f"{reference['number']}. {title_text}{alike}, licence {licence}"
 
 
 async def ask_now(ctx: "Context[Any, Any]", answer: "ToolResult") -> list[str] | None:
@@ -103,14 +103,14 @@ async def ask_now(ctx: "Context[Any, Any]", answer: "ToolResult") -> list[str] |
     problem = ""
     for _ in range(ASKED_AT_MOST):
         try:
-            said = await ctx.elicit(question(answer, problem), ElicitedChoice)
+            elicited = await ctx.elicit(question(answer, problem), ElicitedChoice)
         except ValueError as error:  # accepted, but not with what the form asks for
             problem = str(error)
             continue
-        if not isinstance(said, AcceptedElicitation):
+        if not isinstance(elicited, AcceptedElicitation):
             return None
         try:
-            return selection_of(answer, said.data.numbers)
+            return selection_of(answer, elicited.data.numbers)
         except UsageError as error:
             problem = str(error)
     return None

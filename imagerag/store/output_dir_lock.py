@@ -16,7 +16,7 @@ LOCK: Final = ".lock"
 
 
 @contextmanager
-def exclusive_writer(folder: Path, *, instead: str = "another --out") -> Iterator[None]:
+def exclusive_writer(folder: Path, *, instead: str = "another `out`") -> Iterator[None]:
     """Lock an output folder exclusively; it is created if it does not exist.
 
     The operating system releases the lock at once when the process ends, also after a kill.
@@ -79,7 +79,7 @@ def _folder_errors(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def shared_writer(folder: Path, *, instead: str = "another --out") -> Iterator[None]:
+def shared_writer(folder: Path, *, instead: str = "another `out`") -> Iterator[None]:
     """Lock an output folder shared with other writers of this kind, against exclusive writers.
 
     Args:

@@ -12,7 +12,7 @@ from typing import Final
 
 from imagerag.agent.errors import UsageError
 
-OUTSIDE: Final = "--allow-outside (in Python: allow_outside=True) reads it"
+OUTSIDE: Final = "`allow_outside=True` reads it"
 
 
 @dataclass(frozen=True)

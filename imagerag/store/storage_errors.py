@@ -55,8 +55,8 @@ def storage_error(error: BaseException, path: str | os.PathLike[str], doing: str
 def because(number: int, path: str | os.PathLike[str], doing: str = "", detail: str = "") -> StorageError:
     """The error that a file cannot be read or written because of the machine."""
     cause, advice = CAUSES[number]
-    said = f"{doing} {path}: {cause}" if doing else f"{cause}: {path}"
-    return StorageError(f"{said}{f' ({detail})' if detail else ''}; {advice}", path=str(path), errno=number)
+    message = f"{doing} {path}: {cause}" if doing else f"{cause}: {path}"
+    return StorageError(f"{message}{f' ({detail})' if detail else ''}; {advice}", path=str(path), errno=number)
 
 
 def sqlite_error(error: sqlite3.Error, path: Path) -> ImageRAGError | None:

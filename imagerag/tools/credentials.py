@@ -89,14 +89,14 @@ def check_encrypted(address: str, who: str, key: Key) -> None:
     if scheme == "https" or is_this_machine(host):
         return
     if key.value:
-        what = f"the key of {key.variable}" if key.variable else "its key"
+        secret = f"the key of {key.variable}" if key.variable else "its key"
     elif credentials_of(address):
-        what = "the password or key in its address"
+        secret = "the password or key in its address"
     else:
         return
     raise _unsent(
-        f"{who}: {what} is not sent over http to {host}, where all can read it: write https://, or bring the server to "
-        "this machine (ssh -L) and name http://localhost:PORT"
+        f"{who}: {secret} is not sent over http to {host}, where all can read it: write https://, or bring the server "
+        "to this machine (ssh -L) and name http://localhost:PORT"
     )
 
 

@@ -102,8 +102,8 @@ def read_body(body: object) -> ErrorBody:
     if isinstance(body, str):
         body = _parsed(body)
     facts = _facts(body, 0)
-    said = [_words(body, 0), _upstream(facts), _beside(body)]
-    words = " — ".join(dict.fromkeys(filter(None, said))) or (whole if body else "")
+    texts = [_words(body, 0), _upstream(facts), _beside(body)]
+    words = " — ".join(dict.fromkeys(filter(None, texts))) or (whole if body else "")
     return ErrorBody(words, facts, _where(body, facts), "" if body is None else whole)
 
 
@@ -129,9 +129,9 @@ def in_good_answer(body: object) -> ErrorBody | None:
     found = body[0] if isinstance(body, list) and body else body
     if not isinstance(found, Mapping):
         return None
-    said = found.get("error") or found.get("errors")
+    error = found.get("error") or found.get("errors")
     unsaid = isinstance(found.get("error"), Mapping | list) and not RESULTS & found.keys()  # {"error": {}}
-    if (said or unsaid) and not any(found.get(name) for name in ("choices", "data", "output", "images")):
+    if (error or unsaid) and not any(found.get(name) for name in ("choices", "data", "output", "images")):
         return read_body(body)
     bare = not RESULTS & found.keys() and any(found.get(name) for name in ("detail", "message", "error_description"))
     if isinstance(body, Mapping) and (bare or found.get("object") == "error"):

@@ -26,9 +26,9 @@ def clean(text: str) -> str:
     valid = text.encode("utf-8", "replace").decode("utf-8").replace("\ufeff", "")
     if is_json(valid):
         return valid.strip()
-    said = _TURN_ENDS.sub("", answer_in(valid).strip())
-    wrapped = _WRAPPED.findall(said)
-    return _WRAPPING.sub("", wrapped[0][1] if len(wrapped) == 1 else said).strip()
+    answer = _TURN_ENDS.sub("", answer_in(valid).strip())
+    wrapped = _WRAPPED.findall(answer)
+    return _WRAPPING.sub("", wrapped[0][1] if len(wrapped) == 1 else answer).strip()
 
 
 def silence(text: str) -> str:
@@ -38,13 +38,13 @@ def silence(text: str) -> str:
 
 def unfenced(text: str) -> str:
     """The content of a code fence (or a fence in a fence) that spans the whole text; otherwise the text."""
-    said = clean(text)
+    cleaned = clean(text)
     for _ in range(3):
-        fence = _FENCE.fullmatch(said)
+        fence = _FENCE.fullmatch(cleaned)
         if fence is None:
             break
-        said = fence.group(2).strip()
-    return said
+        cleaned = fence.group(2).strip()
+    return cleaned
 
 
 def fold(text: str) -> str:
@@ -79,12 +79,12 @@ _FOREIGN_REFUSAL = re.compile(
 
 def is_refusal(text: str) -> bool:
     """Whether the model refused for reasons of content policy (and did not just fail to see or name something)."""
-    said = fold(unfenced(text))
-    head = _HEAD.match(said)
-    if head and (_TO_SERVE.match(said, head.end()) or "decline" in head.group() or _POLICY.search(said)):
+    normalized = fold(unfenced(text))
+    head = _HEAD.match(normalized)
+    if head and (_TO_SERVE.match(normalized, head.end()) or "decline" in head.group() or _POLICY.search(normalized)):
         return True
-    about_us = re.match(r"\W*(?:this|your|the) (?:request|prompt|content|image|picture)\b", said)
-    return bool((about_us and _POLICY.search(said)) or _FOREIGN_REFUSAL.match(said))
+    about_us = re.match(r"\W*(?:this|your|the) (?:request|prompt|content|image|picture)\b", normalized)
+    return bool((about_us and _POLICY.search(normalized)) or _FOREIGN_REFUSAL.match(normalized))
 
 
 def cannot(text: str) -> bool:

@@ -64,9 +64,9 @@ _FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
 
 def with_template(given: dict[str, Any], own: ReferenceTemplate) -> dict[str, Any]:
     """The settings of a spec, with its template options merged into the generator's own template as one."""
-    said = {name: given[name] for name in TEMPLATE_OPTIONS if name in given}
+    options = {name: given[name] for name in TEMPLATE_OPTIONS if name in given}
     rest = {name: value for name, value in given.items() if name not in TEMPLATE_OPTIONS}
-    if not said:
+    if not options:
         return rest
-    fields = {field: text for name, text in said.items() for field in _FIELDS[name]}
+    fields = {field: text for name, text in options.items() for field in _FIELDS[name]}
     return {**rest, "template": replace(own, **fields)}

@@ -72,13 +72,13 @@ def opened_reasoning(prompt: str) -> str:
 
 def is_json(text: str) -> bool:
     """Whether a text is a single JSON object or list, in a code fence or bare."""
-    said = text.replace("\ufeff", "").strip()
-    fence = _FENCED.fullmatch(said)
-    said = fence.group(2).strip() if fence else said
-    if not said.startswith(("{", "[")) or not said.endswith(("}", "]")):
+    stripped = text.replace("\ufeff", "").strip()
+    fence = _FENCED.fullmatch(stripped)
+    stripped = fence.group(2).strip() if fence else stripped
+    if not stripped.startswith(("{", "[")) or not stripped.endswith(("}", "]")):
         return False
     try:
-        json.loads(said, strict=False)
+        json.loads(stripped, strict=False)
     except (ValueError, RecursionError):
         return False
     return True

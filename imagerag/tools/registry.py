@@ -67,7 +67,6 @@ _BUILT_IN: Final[dict[Role, dict[str, str]]] = {
     "library": {},  # libraries of the home have a name and no provider
 }
 
-
 _JUDGES_OF_ENCODERS: Final = {"sketch": "sketch"}
 """Encoder for one image domain → the judge for that domain, which replaces `clip` there."""
 
@@ -76,7 +75,6 @@ _CATALOGUES: Final = {"sketch": "imagerag.tools.sketch.catalogue:write_catalogue
 
 _SYNONYMS: Final = ("imagerag.tools.sketch.registration:synonyms",)
 """Synonyms of the words in the metadata of built-in libraries."""
-
 
 _PRICED: Final[dict[Role, frozenset[str]]] = {
     "generator": frozenset({"localai", "openai", "openai-chat", "openai-responses"}),
@@ -275,12 +273,12 @@ def default_prices() -> "Prices":
 
 def _installed(point: "EntryPoint", role: Role, spec: BackendSpec, **bound: Any) -> Any:
     """Call a package's factory, and check that the result implements the role's port."""
-    what = f"the {role} {point.name!r} of {point.value}"
+    named = f"the {role} {point.name!r} of {point.value}"
     try:
         factory = point.load()
     except Exception as error:
-        raise SpecError(f"{what} cannot be loaded ({type(error).__name__}: {error}); reinstall its package") from error
-    check_factory(factory, what, spec, **bound)
+        raise SpecError(f"{named} cannot be loaded ({type(error).__name__}: {error}); reinstall its package") from error
+    check_factory(factory, named, spec, **bound)
     made = factory(spec, **bound)
     check_role(role, str(spec), made)
     return made

@@ -70,10 +70,10 @@ class Words:
 
     def read(self, text: str) -> tuple[str, ...]:
         """The words in the given order."""
-        said = tuple(text.replace("+", " ").split())
-        if not said or not set(said) <= set(self.words):
+        values = tuple(text.replace("+", " ").split())
+        if not values or not set(values) <= set(self.words):
             raise ValueError(text)
-        return said
+        return values
 
 
 class Hosts:
@@ -83,10 +83,10 @@ class Hosts:
 
     def read(self, text: str) -> tuple[str, ...]:
         """The names in the given order, in lower case."""
-        said = tuple(text.replace("+", " ").lower().split())
-        if not said or not all(_HOST.fullmatch(name) for name in said):
+        words = tuple(text.replace("+", " ").lower().split())
+        if not words or not all(_HOST.fullmatch(name) for name in words):
             raise ValueError(text)
-        return said
+        return words
 
 
 _HOST: Final = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")

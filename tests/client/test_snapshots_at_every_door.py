@@ -122,7 +122,7 @@ async def test_a_run_is_pinned_to_it_and_done_again_with_it(rag: ImageRAG, home:
     for go_on in (fresh.runs.replay(record.run_id, 1), fresh.runs.continue_(record.run_id, prompt="a red circle")):
         with pytest.raises(UsageError, match="'mine@v1' is not the snapshot that the run was made with") as refused:
             await go_on
-        assert f"imagerag replay {record.run_id} --library mine@v1" in str(refused.value)
+        assert f"`rag.runs.replay('{record.run_id}', STEP, library='mine@v1')`" in str(refused.value)
     meant = await fresh.runs.replay(record.run_id, 1, library="mine@v1")
     assert meant.setup is not None
     assert meant.setup.snapshots == {"mine@v1": now.content}
@@ -144,7 +144,7 @@ async def test_a_question_is_pinned_to_it_and_its_thread_goes_on_with_it(rag: Im
     assert (await rag.ask("how many pictures are there?", library="mine")).snapshots == {}
     now = await taken_anew(rag)
     fresh = ImageRAG(preset="sketch", home=home, library="mine@v1")
-    with pytest.raises(UsageError, match=r"'mine@v1' is not the snapshot that thread .* Without --thread a new one"):
+    with pytest.raises(UsageError, match=r"'mine@v1' is not the snapshot that thread .* Without `thread` a new one"):
         await fresh.ask("how many pictures are there?", thread=record.thread_id)
     assert (await fresh.ask("how many pictures are there?")).snapshots == {"mine@v1": now}
 
@@ -268,7 +268,7 @@ def test_the_doctor_knows_them(rag: ImageRAG, imagerag: Imagerag) -> None:
 
     assert problems("mine@v1") == []
     assert problems("mine@v7") == ["there is no snapshot v7 of library mine: imagerag library snapshot create mine v7"]
-    assert problems("nine@v7") == ["there is no library nine: imagerag index PATH --library nine"]
+    assert problems("nine@v7") == ["there is no library nine: `rag.libraries.index(PATH, library='nine')`"]
 
 
 def test_the_built_in_library_has_none(rag: ImageRAG) -> None:

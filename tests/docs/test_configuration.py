@@ -52,14 +52,23 @@ def test_generated_tables_of_settings_are_what_the_code_says() -> None:
 
 
 def variables() -> set[str]:
-    """The variables of ours that the code names, those of settings, and those of keys."""
+    """The variables that the code names, those of settings, and those of keys."""
     named = {
         found
         for file in (ROOT / "imagerag").rglob("*.py")
         for found in re.findall(r"\bIMAGERAG_[A-Z_]+[A-Z]\b", file.read_text("utf-8"))
     }
+    others = {
+        found
+        for file in (ROOT / "imagerag").rglob("*.py")
+        if "bench" not in file.parts
+        for found in re.findall(
+            r"environ(?:\.get|\.setdefault)?[(\[]\s*\"([A-Z_]+)\"|\"([A-Z_]+)\" in os\.environ", file.read_text()
+        )
+    }
     return {
         *named,
+        *(first or second for first, second in others if "TERM" not in (first, second)),
         *(f"IMAGERAG_{name.upper()}" for name in fields()),
         *KEYS.values(),
         OPENAI_ADDRESS,

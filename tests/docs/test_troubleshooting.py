@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from imagerag.cli.exit_codes import with_options
+from imagerag.formatting.interface_terms import as_commands
 from tests.docs.generated import DOCS, ROOT
 
 PAGE: Final = (DOCS / "troubleshooting.md").read_text("utf-8")
@@ -29,14 +29,26 @@ def texts(file: Path) -> Iterator[str]:
 
 
 def _constant(part: ast.expr) -> str:
+    if isinstance(part, ast.FormattedValue) and ast.unparse(part.value).startswith("python_call("):
+        return _call(part.value)
     return str(part.value) if isinstance(part, ast.Constant) else GAP
+
+
+def _call(node: ast.expr) -> str:
+    """A call that a message names; each value that is not a placeholder is a gap."""
+    assert isinstance(node, ast.Call)
+    method, *values = node.args
+    assert isinstance(method, ast.Constant)
+    written = [one.id if isinstance(one, ast.Name) and one.id.isupper() else repr(GAP) for one in values]
+    named = [f"{one.arg}={True if isinstance(one.value, ast.Constant) else repr(GAP)}" for one in node.keywords]
+    return f"`rag.{method.value}({', '.join([*written, *named])})`"
 
 
 @cache
 def said_anywhere() -> list[str]:
     """The texts of the whole package as a command shows them, which takes seconds, and only in this process."""
     files = sorted((ROOT / "imagerag").rglob("*.py"))
-    return [with_options(text) for file in files for text in texts(file) if " " in text]
+    return [as_commands(text).replace("'…'", GAP) for file in files for text in texts(file) if " " in text]
 
 
 def pattern(message: str) -> re.Pattern[str]:

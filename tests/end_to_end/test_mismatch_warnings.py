@@ -84,7 +84,7 @@ async def test_a_real_generator_with_the_sketch_judge(home: Path) -> None:
     rag = ImageRAG(preset="sketch", generator="mine", home=home)
     rag.dependencies.use("generator", "mine", ScriptedGenerator())
     warned = await run_warnings(rag.dependencies, RunSpec(generator="mine", judge="sketch"), "a mug")
-    assert [("judge is sketch" in one, "--judge SPEC" in one) for one in warned] == [(True, True)]
+    assert [("judge is sketch" in one, "`judge=SPEC`" in one) for one in warned] == [(True, True)]
     rag.dependencies.use("judge", "mine", ScriptedJudge([]))
     assert await run_warnings(rag.dependencies, RunSpec(generator="mine", judge="mine"), "a mug") == ()
 

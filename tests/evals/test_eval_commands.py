@@ -14,7 +14,9 @@ from imagerag.evals.sketch import sections
 from imagerag.tools.testing.fakes import sample_image
 
 
-def test_an_evaluation_from_beginning_to_end(imagerag: Any, sketch_home: Path, tmp_path: Path) -> None:
+def test_an_evaluation_from_beginning_to_end(
+    imagerag: Any, sketch_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shutil.copytree(sketch_home, tmp_path / "home")
     (tmp_path / "set.txt").write_text("a red solid circle\na blue dotted star\na teal checkered crescent\n")
     out = tmp_path / "out"
@@ -23,9 +25,12 @@ def test_an_evaluation_from_beginning_to_end(imagerag: Any, sketch_home: Path, t
     code, told, progress = imagerag(*asked, "--max-calls", "1", "--concurrency", "1")
     assert (code, told) == (5, "")
     assert "stopped after 2 of 6 results" in progress
+    monkeypatch.setenv("COLUMNS", "80")
     code, told, _ = imagerag(*asked)
+    monkeypatch.delenv("COLUMNS")
     assert code == 0
     assert "How cases ended" in told
+    assert [line for line in told.splitlines() if len(line) > 80] == []
     assert {"results.jsonl", "summary.json", "report.md", "tables.tex", "gallery.html"} <= {
         f.name for f in out.iterdir()
     }

@@ -38,7 +38,7 @@ async def test_without_it_the_refusal_says_what_to_type(bench):
     unpriced(bench)
     record = await bench.run(max_cost_usd=0.5)
     assert record.outcome is Outcome.BUDGET_EXHAUSTED
-    assert "--assume-cost-usd-per-call" in record.reason
+    assert "`assume_cost_usd_per_call=X`" in record.reason
     assert "imagerag prices set" in record.reason
 
 
@@ -84,4 +84,4 @@ def test_an_estimate_counts_with_it():
     assert any("$0.1" in note for note in found.notes)
     without = estimate(RunConfig(), generator=ScriptedGenerator(), judge=ScriptedJudge())
     assert without.max_cost_usd is None
-    assert any("--assume-cost-usd-per-call" in note for note in without.notes)
+    assert any("`assume_cost_usd_per_call=X`" in note for note in without.notes)

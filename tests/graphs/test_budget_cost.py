@@ -54,7 +54,7 @@ async def test_a_call_that_could_cost_too_much_is_not_made(bench):
     assert "can cost $0.10" in record.reason
     assert len(bench.generator.calls) == 1
     assert record.best_attempt == 0
-    assert any("--max-cost-usd" in step for step in record.next_steps)
+    assert any("`max_cost_usd`" in step for step in record.next_steps)
 
 
 async def test_a_budget_that_suffices_changes_nothing(bench):

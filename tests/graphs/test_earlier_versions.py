@@ -56,7 +56,7 @@ async def test_a_thread_of_an_earlier_version_is_refused_by_name(tmp_path: Path)
         given: Any = {"question": "how many?", "earlier": [Knobs()]}
         await graph.aupdate_state({"configurable": {"thread_id": "old"}}, given, as_node="finish")
     runner = QARunner(dependencies=dependencies)
-    with pytest.raises(RunStateError, match=r"thread old was made by an earlier version.*without --thread"):
+    with pytest.raises(RunStateError, match=r"thread old was made by an earlier version.*without `thread`"):
         await runner.record("old")
 
 

@@ -85,5 +85,5 @@ async def test_several_graphs_of_the_same_libraries_share_one(stage: Any, worded
 def test_doctor_looks_for_each_of_them(tmp_path: Path) -> None:
     named = {"preset": "sketch", "generator": "sketch", "judge": "sketch", "embedder": "sketch"}
     told = _problems(DataDir(tmp_path), Settings(**named, library="sketch,nowhere"), [], [])
-    assert told == ["there is no library nowhere: imagerag index PATH --library nowhere"]
+    assert told == ["there is no library nowhere: `rag.libraries.index(PATH, library='nowhere')`"]
     assert "named once each" in _problems(DataDir(tmp_path), Settings(**named, library="sketch,sketch"), [], [])[0]

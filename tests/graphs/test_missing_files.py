@@ -8,7 +8,7 @@ from imagerag.agent.errors import BlobError
 from imagerag.agent.types import Outcome, RunConfig, RunSpec
 
 CAPTION = "a detailed picture of a heart"
-GONE = "/pictures/heart.png is gone since it was indexed. Type: imagerag index /pictures --library scripted"
+GONE = "/pictures/heart.png is gone since it was indexed. Type: `rag.libraries.index('/pictures', library='scripted')`"
 
 
 @pytest.fixture

@@ -34,9 +34,9 @@ async def test_nothing_is_similar_enough(bench):
     record = await bench.run()
     reason = checked(record, "below_threshold")
     assert reason == ("no usable reference for a heart: of 2 images found, 2 below the threshold 0.500 (closest 0.411)")
-    assert record.next_steps[0] == "add an image of 'a heart': imagerag index FILE --library NAME"
+    assert record.next_steps[0] == "add an image of 'a heart': `rag.libraries.index(FILE, library=NAME)`"
     assert "use the closest all the same" in record.next_steps[1]
-    assert "--add-image" in record.next_steps[1]
+    assert "add_images=[" in record.next_steps[1]
 
 
 async def test_a_threshold_of_ones_own_is_named_as_what_stands_in_the_way(stage):
@@ -45,16 +45,16 @@ async def test_a_threshold_of_ones_own_is_named_as_what_stands_in_the_way(stage)
     record = await ran(stage, threshold=0.9)
     assert "1 below the threshold 0.900 (closest 0.800)" in checked(record, "below_threshold")
     assert record.next_steps[0] == (
-        "ask for less than 0.900: imagerag generate 'a scene' --library scripted --threshold auto"
+        "ask for less than 0.900: `rag.generate('a scene', library='scripted', threshold='auto')`"
     )
 
 
 @pytest.mark.parametrize(
     ("option", "told", "flag"),
     [
-        ({"licences": ("CC0-1.0",)}, "the licence filter (CC0-1.0)", "--licence"),
-        ({"tags": ("toy",)}, "the tag filter (toy)", "--tag"),
-        ({"filter": {"kind": "toy"}}, "the metadata filter (kind=toy)", "--filter"),
+        ({"licences": ("CC0-1.0",)}, "the licence filter (CC0-1.0)", "`licences`"),
+        ({"tags": ("toy",)}, "the tag filter (toy)", "`tags`"),
+        ({"filter": {"kind": "toy"}}, "the metadata filter (kind=toy)", "`filter`"),
     ],
 )
 async def test_a_filter_left_out_what_would_have_passed(bench, option: Any, told: str, flag: str):
@@ -85,7 +85,7 @@ async def test_what_may_never_be_used_is_not_called_missing(bench):
     bench.judge.enqueue(["a heart"])
     record = await finished(bench, excluded_images=[heart.sha256])
     assert "the list of images never to be used leaves out 1 that would pass" in checked(record, "excluded")
-    assert f"--add-image {heart.sha256}" in record.next_steps[0]
+    assert f"add_images=['{heart.sha256}']" in record.next_steps[0]
 
 
 async def test_what_goes_with_every_drawing_is_not_called_left_out(bench):
@@ -122,7 +122,8 @@ async def test_the_person_chose_none(bench):
     record = await finished(bench, choose=[], select=True)
     assert "1 passed but not chosen" in checked(record, "rejected_by_hand")
     assert (
-        "draw with one that you did not choose ('Heart 1'): imagerag continue run --add-image" in record.next_steps[0]
+        "draw with one that you did not choose ('Heart 1'): `rag.runs.continue_('run', add_images="
+        in record.next_steps[0]
     )
 
 
@@ -141,14 +142,14 @@ async def test_the_generator_takes_none(bench):
     bench.judge.enqueue(["a heart"])
     record = await bench.run()
     assert "the generator takes no reference images" in checked(record, "takes_none")
-    assert "--generator SPEC" in record.next_steps[0]
+    assert "`generator=SPEC`" in record.next_steps[0]
 
 
 async def test_the_library_is_empty(bench):
     bench.judge.enqueue(["a heart"])
     record = await bench.run()
     assert "holds no images" in checked(record, "empty_library")
-    assert record.next_steps[0] == "fill the library: imagerag index PATH --library NAME"
+    assert record.next_steps[0] == "fill the library: `rag.libraries.index(PATH, library=NAME)`"
 
 
 async def test_there_is_no_library(bench):
@@ -156,7 +157,7 @@ async def test_there_is_no_library(bench):
     bench.judge.enqueue(["a heart"])
     record = await bench.run()
     assert "the run has no library to search" in checked(record, "no_library")
-    assert "--library NAME" in record.next_steps[0]
+    assert "library=NAME" in record.next_steps[0]
 
 
 async def ran(stage: Any, *, reranker: str | None = None, **config: Any) -> RunRecord:

@@ -15,8 +15,8 @@ from imagerag.agent.types import ModelCall, RunConfig, Size
 from imagerag.formatting.numbers import dollars
 
 HOW_TO_PRICE: Final = (
-    "say what a call costs at most with --assume-cost-usd-per-call X, or for good with imagerag prices set (which "
-    "writes prices.toml), or leave --max-cost-usd out"
+    "say what a call costs at most with `assume_cost_usd_per_call=X`, or for good with imagerag prices set (which "
+    "writes prices.toml), or leave `max_cost_usd` out"
 )
 _ROUNDING: Final = 1e-9
 _WORDING: Final = 400

@@ -12,7 +12,9 @@ from typing import Any, Protocol, TypeVar
 
 from pydantic import TypeAdapter
 
+from imagerag.agent import clock
 from imagerag.agent.errors import JudgeReplyError, RefusalError, ReplayMissError, UnreadableImageError
+from imagerag.agent.ports import ModelResponse
 from imagerag.agent.types import FrozenModel, ModelCall, SamplingParams
 
 Answer = TypeVar("Answer")
@@ -153,6 +155,28 @@ def encode(answer: Any) -> Mapping[str, Any]:
     """Encode a response as JSON-able data."""
     data: Mapping[str, Any] = _adapter(type(answer)).dump_python(answer, mode="json")
     return data
+
+
+def entry_of(
+    run_id: str,
+    asked: CallRequest,
+    answer: ModelResponse | None,
+    failure: Mapping[str, str] | None,
+    *,
+    round: int,
+    elapsed_s: float,
+) -> JournalEntry:
+    """The entry of a call that was answered now, or has failed for good."""
+    return JournalEntry(
+        run_id=run_id,
+        asked=asked,
+        round=round,
+        answer=encode(answer) if answer is not None else None,
+        failure=failure,
+        elapsed_s=elapsed_s,
+        cost_usd=answer.cost_usd if answer is not None else None,
+        at=clock.now(),
+    )
 
 
 def decode(entry: JournalEntry, kind: type[Answer]) -> Answer:

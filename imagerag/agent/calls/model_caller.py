@@ -251,16 +251,8 @@ class ModelCaller:
             if failure is None:
                 await self._failed(reserved.booked, error, time.monotonic() - began, expired=limit.expired())
                 raise
-        entry = JournalEntry(
-            run_id=self.run_id,
-            asked=asked,
-            round=self.round,
-            answer=journals.encode(answer) if answer is not None else None,
-            failure=failure,
-            elapsed_s=time.monotonic() - began,
-            cost_usd=answer.cost_usd if answer is not None else None,
-            at=clock.now(),
-        )
+        elapsed_s = time.monotonic() - began
+        entry = journals.entry_of(self.run_id, asked, answer, failure, round=self.round, elapsed_s=elapsed_s)
         if self.journal is not None:
             await self._keep(entry, reserved.booked, self.journal)
         return entry
@@ -292,9 +284,7 @@ class ModelCaller:
 
     async def unrecorded(self) -> list[ModelCall]:
         """The run's calls that no update holds: those of a node that failed in a process that was killed at once."""
-        return (
-            [] if self.journal is None else await pending_calls.unrecorded_calls(self.journal, self.run_id, self._all())
-        )
+        return await pending_calls.unrecorded_calls(self.journal, self.run_id, self._all()) if self.journal else []
 
     def _all(self) -> list[ModelCall]:
         return [*self.before, *self.made]

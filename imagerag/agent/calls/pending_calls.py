@@ -75,13 +75,13 @@ async def unrecorded_calls(
 
 def recovered_call(entry: JournalEntry) -> ModelCall:
     """The call that an entry answers."""
-    asked = entry.asked
+    requests = entry.asked
     call = ModelCall(
-        role=asked.role,
-        backend=asked.backend,
+        role=requests.role,
+        backend=requests.backend,
         round=entry.round,
-        variation=SamplingParams.model_validate(asked.content.get("variation") or {}),
-        request=asked.request,
+        variation=SamplingParams.model_validate(requests.content.get("variation") or {}),
+        request=requests.request,
         elapsed_s=entry.elapsed_s,
     )
     return with_answer(call, entry, reused=False)

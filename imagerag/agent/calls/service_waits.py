@@ -27,10 +27,10 @@ def too_long_wait(error: Exception, made: Sequence[ModelCall], config: RunConfig
     waited = sum(call.retry_after_s or 0 for call in turned_down[1:])
     left = None if config.deadline_at is None else config.deadline_at - clock.seconds()
     if left is not None and wait >= left:
-        why = f"the run's deadline is in {describe_delay(max(0.0, left))} (--deadline-s)"
+        why = f"the run's deadline is in {describe_delay(max(0.0, left))} (`deadline_s`)"
     elif waited + wait > config.patience_s:
         before = f", after {describe_delay(waited)} of waiting" if waited else ""
-        why = f"a call waits {describe_delay(config.patience_s)} at most{before} (--patience-s)"
+        why = f"a call waits {describe_delay(config.patience_s)} at most{before} (`patience_s`)"
     else:
         return None
     message = f"{error}; it asks to wait {describe_delay(wait)}, and {why}: ask again later, or allow more"

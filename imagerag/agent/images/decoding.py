@@ -181,9 +181,9 @@ def _decoded_in_process(data: bytes, side: int | None, pixels: int | None) -> De
     from PIL import Image
 
     answer = decode_in_process(data, side, pixels)
-    said = dict(answer.head)
-    mode, size = said.pop("mode"), said.pop("size")
-    return Decoded(image=Image.frombytes(mode, tuple(size), answer.pixels), **said)
+    fields = dict(answer.head)
+    mode, size = fields.pop("mode"), fields.pop("size")
+    return Decoded(image=Image.frombytes(mode, tuple(size), answer.pixels), **fields)
 
 
 def open_rgb(data: bytes, *, side: int | None = None) -> "Image":

@@ -32,15 +32,15 @@ def main() -> None:
     if hasattr(os, "nice"):
         with contextlib.suppress(OSError):
             os.nice(5)
-    asked, told = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    requests, responses = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints is no answer
-    while len(start := asked.read(16)) == 16:
+    while len(start := requests.read(16)) == 16:
         size, side = struct.unpack(">QQ", start)
-        data = asked.read(size)
+        data = requests.read(size)
         if len(data) < size:
             return
         head, pixels = answer(data, side or None)
-        _tell(told, head, pixels)
+        _tell(responses, head, pixels)
 
 
 def answer(data: bytes, side: int | None) -> tuple[dict[str, Any], bytes]:
@@ -85,8 +85,8 @@ def limit(pixels: int, size: int, started: float) -> None:
 
 def _properties(decoded: Decoded) -> dict[str, Any]:
     image = decoded.image
-    said = {name: value for name, value in vars(decoded).items() if name != "image"}
-    return {**said, "mode": image.mode, "size": image.size}
+    fields = {name: value for name, value in vars(decoded).items() if name != "image"}
+    return {**fields, "mode": image.mode, "size": image.size}
 
 
 def _tell(pipe: IO[bytes], head: dict[str, Any], pixels: bytes) -> None:

@@ -51,8 +51,8 @@ _DEFAULT: Final = Capabilities()
 
 def capabilities_of(port: object) -> Capabilities:
     """The capabilities of a port's object; the defaults where it names none."""
-    said = getattr(port, "capabilities", _DEFAULT)
-    return said if isinstance(said, Capabilities) else _DEFAULT
+    declared = getattr(port, "capabilities", _DEFAULT)
+    return declared if isinstance(declared, Capabilities) else _DEFAULT
 
 
 def reranks_by_model(reranker: object) -> bool:
@@ -68,5 +68,5 @@ def members_of(port: object) -> "Sequence[Any]":
 
 def can_edit(generator: object) -> bool:
     """Whether a generator edits images. Without a capability of that name it does, where it takes images at all."""
-    said = capabilities_of(generator).edits
-    return bool(getattr(generator, "max_references", 0)) if said is None else said
+    edits = capabilities_of(generator).edits
+    return bool(getattr(generator, "max_references", 0)) if edits is None else edits

@@ -46,7 +46,7 @@ EARLIER: Final = 6
 KEPT: Final = 50
 """How many of them a thread keeps."""
 _SEARCHED_WITH: Final = "the answerer looks at no image: yours was only searched with"
-_UNSEEN: Final = "the answerer looks at no image, and it was not searched with: --by both"
+_UNSEEN: Final = "the answerer looks at no image, and it was not searched with: `by=both`"
 
 
 @dataclass(frozen=True, kw_only=True)

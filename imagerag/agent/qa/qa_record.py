@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from imagerag.agent.next_steps import library_to_add_to
+from imagerag.agent.qa.next_steps import next_steps
 from imagerag.agent.qa.types import AnswerOutcome, AnswerResponse, MatchReason, QAResult, RetrievedImage, SearchBy
 from imagerag.agent.types import ImageRef, ModelCall, Scalar, SnapshotPins, assumed_cost, cost_of_calls, unsettled_cost
 
@@ -241,28 +241,6 @@ def _asked(state: Mapping[str, Any], calls: list[ModelCall], sources: list[Retri
         )
         for order, call in enumerate(calls, start=1)
     ]
-
-
-def next_steps(record: AnswerRecord) -> list[str]:
-    """Next steps for a person or an assistant."""
-    again = f"ask on with --thread {record.thread_id}"
-    library = library_to_add_to(record.library)
-    closeness = "let less similar images in with --threshold off, or a lower cosine"
-    if record.images and record.by != "words" and record.image_threshold is None:
-        closeness = "say how like your image they must be: --by image --threshold 0.9"
-    return {
-        AnswerOutcome.ANSWERED: [again],
-        AnswerOutcome.NOT_HELD: [
-            f"add images that show it or metadata that says it: imagerag index FILE --library {library}",
-            closeness,
-        ],
-        AnswerOutcome.UNREADABLE: ["ask again in other words, or with another model: --answerer SPEC"],
-        AnswerOutcome.REFUSED: ["change the question: asking the same again does not help"],
-        AnswerOutcome.BUDGET_EXHAUSTED: ["allow more with --max-cost-usd, --max-calls or --deadline-s"],
-        AnswerOutcome.UNAVAILABLE: ["see what is reachable: imagerag doctor; or take another model: --answerer SPEC"],
-        AnswerOutcome.FAILED: [],
-        AnswerOutcome.CANCELLED: ["ask it again"],
-    }[record.outcome]
 
 
 def _cited(found: RetrievedImage, number: int, supports: str) -> CitedSource:

@@ -149,7 +149,7 @@ class Retriever:
             return rows
         notes.append(
             f"{total} images are too many to look the answer up in their metadata ({MAX_ROWS} at most): similarity "
-            "alone was used; narrow it with --filter, --tag or --licence"
+            "alone was used; narrow it with `filter`, `tags` or `licences`"
         )
         return None
 

@@ -76,29 +76,27 @@ def _print_check(found: "LibraryCheck") -> None:
     ]
     for name, value, spread in zip(("MRR", "nDCG@10"), (ranks.mrr, ranks.ndcg_10), ranks.stderr, strict=True):
         rows.append([name, score(value), f"± {score(spread)}" if spread is not None else ""])
-    say_all(table(rows, right={1}))
-    seen = "held out" if found.threshold.held_out else "its own captions"
-    limit = "–" if found.threshold.cosine is None else cosine(found.threshold.cosine)
-    rows = [["threshold", f"{limit}, {seen}", "95 %"]]
+    queries = "captions held out" if found.threshold.held_out else "its own captions"
+    limit = "none" if found.threshold.cosine is None else cosine(found.threshold.cosine)
+    rows += _decision_rows(f"threshold {limit}, {queries}", found.threshold)
     if found.halves:
-        rows[0] += ["halves, held out", "95 %"]
-    for label, name in _DECISIONS.items():
-        rows.append([label, *_pair(found.threshold, name), *(_pair(found.halves, name) if found.halves else [])])
-    say_all(table(rows, right={1, 3}))
-    if not found.threshold.held_out:
-        say_note("the threshold was calibrated with these very captions: the halves are the honest column")
+        rows += _decision_rows("one half calibrated, the other asked", found.halves)
+    say_all(table(rows, right={1}))
+    if found.halves and not found.threshold.held_out:
+        say_note("the threshold was calibrated with these very captions: the figures of the halves are the honest ones")
+
+
+def _decision_rows(title: str, decisions: "Decisions") -> list[list[str]]:
+    cells = [[label, *_share_cells(getattr(decisions, name))] for label, name in _DECISIONS.items()]
+    return [["", "", " "], [title, "", "95 %"], *cells]
 
 
 _DECISIONS = {
     "accepted, own captions": "accepted_own",
     "rejected, one word off": "rejected_near",
-    "rejected, own images left out": "rejected_left_out",
+    "rejected, image left out": "rejected_left_out",
     "rejected, unrelated": "rejected_unrelated",
 }
-
-
-def _pair(decisions: "Decisions", name: str) -> list[str]:
-    return _share_cells(getattr(decisions, name))
 
 
 def _share_cells(share: "Share") -> list[str]:

@@ -80,10 +80,10 @@ COMMANDS: Final = (dedupe_command,)
 
 def duplicate_lines(name: str, found: "Duplicates") -> list[str]:
     """The groups as text."""
-    said = "measured" if found.measured else "given"
+    origin = "measured" if found.measured else "given"
     others = sum(len(group.others) for group in found.groups)
     message = f"{count(len(found.groups), 'group')} of similar images, {others:,} beside the kept ones"
-    lines = [f"library {bold(name)}: {message}  {dim(f'{said} threshold {cosine(found.threshold)}')}"]
+    lines = [f"library {bold(name)}: {message}  {dim(f'{origin} threshold {cosine(found.threshold)}')}"]
     if not found.exact:
         lines.append(dim("compared with those near them; about 1 in 200 pairs at the threshold may be missed"))
     for group in found.groups[:SHOWN]:

@@ -217,8 +217,8 @@ def _threshold_rows(threshold: "Threshold") -> list[list[str]]:
     )
     if threshold.accept_rate is not None:
         rows.append([dim("accepted"), f"{percent(threshold.accept_rate)} of single things that captions name reach it"])
-    asked = f"{threshold.n_own} own, {threshold.n_near} near-miss, {threshold.n_unrelated} unrelated captions"
-    return [*rows, [dim("measured"), f"with {asked}, {count(threshold.images, 'image')}"]]
+    captions = f"{threshold.n_own} own, {threshold.n_near} hard negative, {threshold.n_unrelated} unrelated captions"
+    return [*rows, [dim("measured"), f"with {captions}, {count(threshold.images, 'image')}"]]
 
 
 for module in (images, duplicates, migration, snapshots, upkeep):

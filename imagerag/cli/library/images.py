@@ -126,14 +126,14 @@ def remove_command(
     if whole_library:
         return _delete(rag, name, dry_run=dry_run, yes=yes, as_json=as_json)
     rows = asyncio.run(_preview(rag, name, images, filters, show=not as_json and not (yes and not dry_run)))
-    told, ids = listed(rows) if as_json else [], [row.id for row in rows]
+    listed_images, ids = listed(rows) if as_json else [], [row.id for row in rows]
     del rows  # of a million images 2 GB
     if ids and not dry_run:
         question = f"remove {count(len(ids), 'image')} from library {name}?"
         confirm(question, f"imagerag library remove {name} … --yes", yes=yes, as_json=as_json)
         asyncio.run(rag.libraries.remove(*ids, calibrate=calibrate))
     if as_json:
-        say_document(name, "remove", told, dry_run=dry_run)
+        say_document(name, "remove", listed_images, dry_run=dry_run)
     else:
         say(_done(name, "removed", len(ids), dry_run) + ("; the files stay" if ids and not dry_run else ""))
         say_all([] if ids else asyncio.run(_no_match(rag, **filters)))
@@ -180,14 +180,14 @@ def update_command(
     rows = asyncio.run(rag.libraries.update(*images, filter=filter, dry_run=True, **changes))
     if not as_json and not (yes and not dry_run):
         asyncio.run(show_images(rag, name, rows))
-    told, ids = listed(rows) if as_json else [], [row.id for row in rows]
+    listed_images, ids = listed(rows) if as_json else [], [row.id for row in rows]
     del rows  # of a million images 2 GB
     if ids and not dry_run:
         question = f"change {count(len(ids), 'image')} in library {name}?"
         confirm(question, f"imagerag library update {name} … --yes", yes=yes, as_json=as_json)
         asyncio.run(rag.libraries.update(*ids, calibrate=calibrate, **changes))
     if as_json:
-        say_document(name, "update", told, dry_run=dry_run)
+        say_document(name, "update", listed_images, dry_run=dry_run)
     else:
         say(_done(name, "changed", len(ids), dry_run))
         say_all([] if ids else asyncio.run(_no_match(rag, filter=filter)))

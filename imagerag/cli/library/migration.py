@@ -51,14 +51,14 @@ def migrate_command(
         return _drop(rag, name, yes=yes, as_json=as_json)
     with contextlib.closing(FileProgress()) as progress:
         show = None if quiet else progress
-        done = asyncio.run(rag.libraries.migrate(embedder, switch=False, progress=show))
+        done = asyncio.run(rag.libraries.migrate(embedder=embedder, switch=False, progress=show))
     if not as_json:
         say_all(comparison_lines(name, done))
     if not dry_run:
         if done.is_worse:
             question = f"the new encoder finds fewer images of {name} by their captions. Use it all the same?"
             confirm(question, f"imagerag library migrate {name} --embedder {embedder} --yes", yes=yes, as_json=as_json)
-        asyncio.run(rag.libraries.switch_encoder(embedder))
+        asyncio.run(rag.libraries.switch_encoder(embedder=embedder))
         done = done.model_copy(update={"switched": True})
     if as_json:
         from imagerag.schemas.libraries import MigrationDocument

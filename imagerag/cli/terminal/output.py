@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 
 from imagerag.cli.terminal.text_width import width
+from imagerag.formatting.interface_terms import as_commands, document_in_commands
 from imagerag.formatting.numbers import counted
 from imagerag.formatting.text import clean
 
@@ -44,7 +45,7 @@ def say_all(lines: Iterable[str], *, err: bool = False) -> None:
 def warning_lines(warnings: Iterable[str]) -> list[str]:
     """Warnings, wrapped; a command is never cut."""
     room = min(columns(), 100)
-    return ["\n".join(hanging(f"warning: {clean(warning)}", room, indent=2)) for warning in warnings]
+    return ["\n".join(hanging(f"warning: {clean(as_commands(warning))}", room, indent=2)) for warning in warnings]
 
 
 def hanging(text: str, room: int, *, indent: int, head: str = "") -> list[str]:
@@ -61,12 +62,12 @@ def hanging(text: str, room: int, *, indent: int, head: str = "") -> list[str]:
 def entry(label: str, text: str, *, at: int = 12) -> list[str]:
     """A label with text that starts at column `at`; a command in the text stays on its own line."""
     head = f"  {dim(label)}{' ' * (at - width(label))}"
-    said, mark, command = text.partition("imagerag ")
+    before, mark, command = text.partition("imagerag ")
     if width(head) + width(text) <= columns() or not mark:
         return hanging(text, columns(), indent=at + 2, head=head)
-    if not said:
+    if not before:
         return [head + text]
-    return [*hanging(said, columns(), indent=at + 2, head=head), f"{' ' * (at + 2)}  {mark}{command}"]
+    return [*hanging(before, columns(), indent=at + 2, head=head), f"{' ' * (at + 2)}  {mark}{command}"]
 
 
 def wrapped(text: str, room: int, *, whole: bool = False) -> list[str]:
@@ -102,6 +103,7 @@ def say_note(text: str, *, err: bool = False) -> None:
 
 def say_json(document: Any, *, indent: int | None = 2) -> None:
     """Print one JSON document; letters that the stream cannot show are escaped."""
+    document = document_in_commands(document)
     text = json.dumps(document, ensure_ascii=False, indent=indent)
     try:
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")

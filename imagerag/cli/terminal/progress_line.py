@@ -119,9 +119,9 @@ class FileProgress:
         from imagerag.formatting.numbers import rate
 
         if self._bar is None:
-            what = TextColumn("  {task.completed:,} of {task.total:,} files")
+            progress = TextColumn("  {task.completed:,} of {task.total:,} files")
             bar = BarColumn(complete_style="cyan", finished_style="cyan", pulse_style="cyan")
-            columns = (what, bar, TextColumn("{task.fields[rate]}"), TimeRemainingColumn(compact=True))
+            columns = (progress, bar, TextColumn("{task.fields[rate]}"), TimeRemainingColumn(compact=True))
             self._bar = Progress(*columns, console=Console(stderr=True), refresh_per_second=4)
             self._bar.start()
             self._bar.add_task("", total=of, rate="")

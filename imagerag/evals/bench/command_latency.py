@@ -115,8 +115,8 @@ async def _problem(command: Sequence[str], environment: Mapping[str, str] | None
     process = await asyncio.create_subprocess_exec(
         *command, env=environment, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
     )
-    _, said = await process.communicate()
+    _, stderr = await process.communicate()
     if not process.returncode:
         return ""
-    lines = said.decode(errors="replace").strip().splitlines() or ["nothing on stderr"]
+    lines = stderr.decode(errors="replace").strip().splitlines() or ["nothing on stderr"]
     return f"exit {process.returncode}: {json.dumps(lines[-1][:200])}"

@@ -139,8 +139,8 @@ def photographs(folder: Path, width: int, height: int, count: int) -> None:
 
 def with_comment(jpeg: bytes, text: str) -> bytes:
     """The same image with different bytes: a JPEG comment is added."""
-    said = text.encode()
-    return jpeg[:2] + b"\xff\xfe" + (len(said) + 2).to_bytes(2, "big") + said + jpeg[2:]
+    encoded = text.encode()
+    return jpeg[:2] + b"\xff\xfe" + (len(encoded) + 2).to_bytes(2, "big") + encoded + jpeg[2:]
 
 
 @cache

@@ -20,9 +20,6 @@ from imagerag.store.library.library import Library
 from imagerag.store.library.library_metadata import METADATA_KEY, ImageThreshold
 
 SECTION: Final = "library"
-AIM: Final = 4000
-"""Megabytes that no command may take of a library of 1,000,000 rows."""
-
 ALIKE: Final = 0.95
 """Cosine from which on images of a synthetic library show the same, as a threshold that was measured says."""
 
@@ -72,8 +69,8 @@ def _measured(arguments: Sequence[str], out: Path, environment: dict[str, str]) 
     ended = subprocess.run(given, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
     wall = time.perf_counter() - began
     if ended.returncode not in (0, FINDS_PROBLEMS) or not out.exists():
-        said = ended.stderr.decode(errors="replace").strip().splitlines() or ["nothing on stderr"]
-        why = f"exit {ended.returncode}: {said[-1][:200]}"
+        stderr = ended.stderr.decode(errors="replace").strip().splitlines() or ["nothing on stderr"]
+        why = f"exit {ended.returncode}: {stderr[-1][:200]}"
         return TimingRow(section=SECTION, name=name, value=None, unit="MB", note=why)
     took = json.loads(out.read_text())
     note = f"{took['cpu_s']:.1f} CPU s, {wall:.1f} s"

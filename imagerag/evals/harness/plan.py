@@ -34,7 +34,7 @@ class Shard(FrozenModel):
         number, _, of = text.partition("/")
         if number.isdigit() and of.isdigit() and 1 <= int(number) <= int(of):
             return cls(number=int(number), of=int(of))
-        raise UsageError(f"--shard {text}: write i/n with i from 1 to n, for instance 1/3")
+        raise UsageError(f"`shard={text}`: write i/n with i from 1 to n, for instance 1/3")
 
     def has(self, at: int) -> bool:
         """Whether the case at this index (from 0) belongs to the shard."""
@@ -106,7 +106,7 @@ class Plan(FrozenModel):
             names = ", ".join(differs[:-1]) + (" and " if differs[1:] else "") + differs[-1]
             retaken = _retaken(there.setup.snapshots, self.setup.snapshots)
             raise UsageError(
-                f"{folder} holds another evaluation: its {names} {verb}{retaken}. Give another --out, or run the "
+                f"{folder} holds another evaluation: its {names} {verb}{retaken}. Give another `out`, or run the "
                 "same one to go on with it"
             )
 

@@ -15,5 +15,5 @@ async def pinned(plan: Plan, dependencies: Dependencies) -> Plan:
     found: dict[str, str] = {}
     for name in dict.fromkeys([plan.setup.library, *(arm.setup.get("library") for arm in plan.arms)]):
         found |= await snapshot_hashes(dependencies, name)
-    check_hashes(found, plan.setup.snapshots, "the evaluation was made", "Give another --out, and run it anew")
+    check_hashes(found, plan.setup.snapshots, "the evaluation was made", "Give another `out`, and run it anew")
     return plan.model_copy(update={"setup": plan.setup.model_copy(update={"snapshots": found})}) if found else plan

@@ -210,7 +210,7 @@ class EvalRunner:
             self.report.stopped = (
                 f"the prices of {self.report.unknown_cost_calls} calls are not known, "
                 f"so a budget of ${self.max_cost_usd:g} "
-                "cannot be kept: say --assume-cost-usd-per-call X, or write them down with imagerag prices set"
+                "cannot be kept: say `assume_cost_usd_per_call=X`, or write them down with imagerag prices set"
             )
         elif self._broken >= self.stop_after:
             self.report.stopped = f"every arm broke in {self._broken} cases in a row"

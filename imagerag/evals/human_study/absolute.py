@@ -26,7 +26,7 @@ CONTAINS: Final = "Does the image contain this: {concept}?"
 CHOICES: Final = ("yes", "no", "unsure")
 STUDY: Final = ("study-absolute.html", "study-absolute-key.json")
 INTRO: Final = (
-    "You see one image at a time, and where there is one a real image of what was asked for. Say whether the "
+    "You see one image at a time and, where there is one, a real image of what was asked for. Say whether the "
     "object is in the image; how well the image is made does not count. Nothing is sent anywhere. At the end, save "
     "your answers as a file and give that to whoever asked you."
 )

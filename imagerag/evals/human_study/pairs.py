@@ -29,7 +29,7 @@ QUESTIONS: Final[Mapping[str, str]] = {
     "overall": "Which image do you prefer overall?",
 }
 INTRO: Final = (
-    "You see two images for the same text, and where there is one a real image of what it asks for. Answer three "
+    "You see two images for the same text and, where there is one, a real image of what it asks for. Answer three "
     "questions about the two. There are no right answers; nothing is sent anywhere. At the end, save your answers as a "
     "file and give that to whoever asked you."
 )

@@ -65,7 +65,7 @@ def none_there(rng: Random) -> Question:
     return Question(scene, describe(other), aligned=False)
 
 
-def near_by(rng: Random) -> Question:
+def hard_negative_prompt(rng: Random) -> Question:
     """Hardest form of type 3: the concept in the prompt differs from that in the image by a single word."""
     scene = _scene(rng)
     return Question(scene, describe(hard_negative(rng, scene.things[0], without=scene.things)), aligned=False)
@@ -101,7 +101,7 @@ KINDS: Final[dict[str, Callable[[Random], Question]]] = {
     "type_1": one_there,
     "type_2": one_of_two,
     "type_3": none_there,
-    "near_miss": near_by,
+    "hard_negative": hard_negative_prompt,
     "three_things": three_things,
     "background": on_background,
     "free_words": free_text,

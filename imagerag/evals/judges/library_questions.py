@@ -15,6 +15,7 @@ from typing import Final, Literal
 from imagerag.agent.errors import UsageError
 from imagerag.agent.ports import ImagePart
 from imagerag.evals.judges.questions import JudgeQuestion
+from imagerag.formatting.interface_terms import FILE, PATH, python_call
 from imagerag.store.library.library import Library
 from imagerag.store.library.schema import ImageRecord
 
@@ -67,7 +68,8 @@ def chosen_rows(rows: Sequence[ImageRecord], classes: int, seed: int) -> list[tu
             by_class.setdefault(words.casefold(), (row, words))
     if len(by_class) < 2:
         raise UsageError(
-            "a judge is evaluated on at least two images with different captions: imagerag index --manifest FILE"
+            "a judge is evaluated on at least two images with different captions: "
+            + python_call("libraries.index", PATH, manifest=FILE)
         )
     names = sorted(by_class)
     return [by_class[name] for name in Random(seed).sample(names, min(classes, len(names)))]

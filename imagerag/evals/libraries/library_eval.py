@@ -15,6 +15,7 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.ports import Filter
 from imagerag.evals.libraries.negative_captions import UNRELATED
 from imagerag.evals.statistics.estimators import Proportion, mean
+from imagerag.formatting.interface_terms import FILE, PATH, python_call
 from imagerag.store.library.library import Library
 from imagerag.store.library.thresholds.calibration import OWN_SAMPLE, SWAP_SAMPLE, calibrate
 from imagerag.store.library.thresholds.caption_index import CaptionIndex, CaptionQuery
@@ -133,7 +134,8 @@ async def check_library(library: Library, *, queries: int = 200, unrelated: Sequ
     index = CaptionIndex.of(rows)
     every = index.sample(OWN_SAMPLE + queries)
     if not every:
-        raise UsageError(f"library {library.name!r} has no captions to ask with: imagerag index PATH --manifest FILE")
+        indexed = python_call("libraries.index", PATH, manifest=FILE)
+        raise UsageError(f"library {library.name!r} has no captions to ask with: {indexed}")
     unseen = every[OWN_SAMPLE:]
     held_out = len(unseen) >= FEWEST
     asked = unseen if held_out else every[:queries]

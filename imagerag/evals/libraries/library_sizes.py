@@ -12,6 +12,7 @@ from imagerag.agent.errors import UsageError
 from imagerag.evals.harness.arms import Arm, parse_arms
 from imagerag.evals.harness.plan import Plan
 from imagerag.evals.suites.case import LibraryRecipe
+from imagerag.formatting.interface_terms import PATH, python_call
 from imagerag.formatting.numbers import counted
 
 SIZES: Final = "1k,10k,100k,all"
@@ -33,16 +34,18 @@ def sizes_of(text: str, count: int, library: str) -> list[int]:
         number = _SIZE.fullmatch(part)
         size = round(float(number[1]) * _TIMES[number[2].lower()]) if number else 0
         if not size:
-            raise UsageError(f"--sizes {text}: {part!r} is no size; write for instance 1k,10k,all")
+            raise UsageError(f"`sizes={text}`: {part!r} is no size; write for instance 1k,10k,all")
         if size <= count:
             found.add(size)
     if len(found) < 2:
-        left = f"{counted(count, 'image')}: --sizes {text} leaves no two sizes to compare."
+        left = f"{counted(count, 'image')}: `sizes={text}` leaves no two sizes to compare."
         if count < 2:
-            raise UsageError(f"library {library!r} has {left}\nAdd some: imagerag index PATH --library {library}")
+            raise UsageError(
+                f"library {library!r} has {left}\nAdd some: {python_call('libraries.index', PATH, library=library)}"
+            )
         smaller = sorted({size for size in found if size < count} or {max(1, count // by) for by in (20, 4)})
         raise UsageError(
-            f"library {library!r} has {left}\nName two that it has: --sizes {','.join(map(str, smaller))},all"
+            f"library {library!r} has {left}\nName two that it has: `sizes={','.join(map(str, smaller))},all`"
         )
     return sorted(found)
 
@@ -73,6 +76,6 @@ def check_curve(plan: Plan) -> None:
     """
     if not any(spec.partition(":")[0] not in ("retrieval", "work", "diversity") for spec in plan.metrics):
         raise UsageError(
-            "a curve of gain needs a score: --metrics text:ENCODER,retrieval,work with an\nencoder that is not the "
+            "a curve of gain needs a score: `metrics=text:ENCODER,retrieval,work` with an\nencoder that is not the "
             "library's own (imagerag eval list)"
         )

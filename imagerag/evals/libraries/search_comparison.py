@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from imagerag.agent.errors import UsageError
 from imagerag.agent.ports import Embedder, Filter, Hit, Reranker, reranks_by_model
 from imagerag.evals.libraries.library_eval import DEPTH, Ranking, ranked
+from imagerag.formatting.interface_terms import FILE, PATH, python_call
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.library import Library
 from imagerag.store.library.maintenance.subsets import in_random_order, part_of
@@ -89,7 +90,8 @@ async def compare_searches(
     rows = await library.rows(chosen)
     asked = CaptionIndex.of(rows).sample(queries)
     if not asked:
-        raise UsageError(f"library {library.name!r} has no captions to ask with: imagerag index PATH --manifest FILE")
+        indexed = python_call("libraries.index", PATH, manifest=FILE)
+        raise UsageError(f"library {library.name!r} has no captions to ask with: {indexed}")
     ids, found = [row.id for row in rows], dict[tuple[str, str], list[list[str]]]()
     others = {one.identity.spec: one for one in encoders if one.identity != library.embedder.identity}
     all_of_it = len(rows) == await library.count()

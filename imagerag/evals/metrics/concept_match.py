@@ -58,8 +58,8 @@ def own_synonyms(file: Path) -> dict[str, str]:
 def words_of(text: str, synonyms: Mapping[str, str] = {}) -> frozenset[str]:
     """The normalised words of a concept."""
     folded = f" {_folded(text)} "
-    for said, meant in sorted(synonyms.items(), key=lambda pair: -len(pair[0])):
-        folded = folded.replace(f" {said} ", f" {meant} ")
+    for phrase, meant in sorted(synonyms.items(), key=lambda pair: -len(pair[0])):
+        folded = folded.replace(f" {phrase} ", f" {meant} ")
     known = _known()
     singular = (_singular(word) for word in folded.split())
     return frozenset(known.get(word, word) for word in singular) - _FRAME
@@ -72,8 +72,8 @@ def is_right(named: str, missing: str, there: str, synonyms: Mapping[str, str] =
         missing: content that the prompt asks for and the image lacks.
         there: content of the image.
     """
-    said, lacking, shown = (words_of(text, synonyms) for text in (named, missing, there))
-    return bool(said & (lacking - shown)) and not said & (shown - lacking)
+    named_words, lacking, shown = (words_of(text, synonyms) for text in (named, missing, there))
+    return bool(named_words & (lacking - shown)) and not named_words & (shown - lacking)
 
 
 def counted(

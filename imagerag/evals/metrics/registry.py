@@ -99,12 +99,12 @@ def _installed(name: str) -> Factory | None:
     if name in _OWN:
         return _OWN[name]
     for point in entry_points(group=GROUP, name=name):
-        what = f"the metric {name!r} of {point.value}"
+        named = f"the metric {name!r} of {point.value}"
         try:
             factory: Factory = point.load()
         except Exception as error:
-            raise SpecError(f"{what} cannot be loaded ({type(error).__name__}: {error})") from error
-        check_factory(factory, what, name)
+            raise SpecError(f"{named} cannot be loaded ({type(error).__name__}: {error})") from error
+        check_factory(factory, named, name)
         return factory
     return None
 

@@ -85,20 +85,20 @@ async def names_of(sample: Sample) -> dict[str, frozenset[str]]:
 
 
 def _names(candidate: Candidate, row: ImageRecord | None) -> frozenset[str]:
-    said = [candidate.caption, candidate.title]
+    texts = [candidate.caption, candidate.title]
     if candidate.source:
-        said.append(PurePath(candidate.source).parent.name)
+        texts.append(PurePath(candidate.source).parent.name)
     if row is not None:
-        said += [*row.tags, *(str(row.metadata[key]) for key in KEYS if row.metadata.get(key))]
-    return frozenset(folded(text) for text in said if text)
+        texts += [*row.tags, *(str(row.metadata[key]) for key in KEYS if row.metadata.get(key))]
+    return frozenset(folded(text) for text in texts if text)
 
 
 def row_names(row: ImageRecord) -> frozenset[str]:
     """The texts of a library row: caption, title, tags, class, and the source folder."""
-    said = [row.caption, row.title, *row.tags, *(str(row.metadata[key]) for key in KEYS if row.metadata.get(key))]
+    texts = [row.caption, row.title, *row.tags, *(str(row.metadata[key]) for key in KEYS if row.metadata.get(key))]
     if row.source:
-        said.append(PurePath(row.source).parent.name)
-    return frozenset(folded(text) for text in said if text)
+        texts.append(PurePath(row.source).parent.name)
+    return frozenset(folded(text) for text in texts if text)
 
 
 def folded(text: str) -> str:

@@ -199,23 +199,23 @@ def chance_of_yes(identity: str, choice: Any) -> float:
         JudgeReplyError: there are no log probabilities, or neither word is among them.
     """
     given = choice.logprobs.content if choice.logprobs else None
-    said = choice.message.content or ""
+    content = choice.message.content or ""
     extra = getattr(choice.message, "model_extra", None) or {}
     field, thoughts = reasoning_in({**extra, "content": choice.message.content})
-    if thoughts or (said.strip() and not clean(said)):
+    if thoughts or (content.strip() and not clean(content)):
         message = (
             f"{identity} begins to reason{f' in {field}' if field else ''} before it says yes or no: switch that off"
         )
-        raise JudgeReplyError(message, raw=thoughts or said)
+        raise JudgeReplyError(message, raw=thoughts or content)
     if not given:
-        raise JudgeReplyError(f"{identity} gives no log probabilities", raw=said)
+        raise JudgeReplyError(f"{identity} gives no log probabilities", raw=content)
     odds = {"yes": 0.0, "no": 0.0}
     for token in given[0].top_logprobs or given[:1]:
         word = token.token.strip().strip(".,!\"'").lower()
         if word in odds:
             odds[word] += math.exp(token.logprob)
     if not sum(odds.values()):
-        raise JudgeReplyError(f"{identity} said neither yes nor no", raw=said)
+        raise JudgeReplyError(f"{identity} said neither yes nor no", raw=content)
     return odds["yes"] / sum(odds.values())
 
 
@@ -243,8 +243,8 @@ class GradeScore(_Grader):
 
 async def _marked(chat: ChatModel, turns: list[ChatMessage], variation: SamplingParams) -> TextScorer:
     reply = await chat.ask(turns, schema=None, variation=variation)
-    said = clean(reply.text)
-    if not MARK.search(said):
-        why = "" if said else f": {silence(reply.text)}"
+    reply_text = clean(reply.text)
+    if not MARK.search(reply_text):
+        why = "" if reply_text else f": {silence(reply.text)}"
         raise JudgeReplyError(f"{chat.identity} gave no mark{why}", raw=reply.text)
     return TextScorer(raw=reply.text, cost_usd=reply.cost_usd, usage=reply.usage)

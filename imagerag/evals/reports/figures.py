@@ -98,7 +98,7 @@ def similarity_gain(tally: Aggregator, summary: Mapping[str, Any], score: str) -
     if not clouds:
         return None
     return Plot("Similarity and gain", "mean similarity of the references", f"{score} − {summary['base']}", clouds,
-                base=("no gain", 0.0))  # fmt: skip
+                base=("no gain", 0.0), styled=tuple(table))  # fmt: skip
 
 
 def cost_score(summary: Mapping[str, Any], score: str) -> Plot | None:
@@ -113,7 +113,7 @@ def cost_score(summary: Mapping[str, Any], score: str) -> Plot | None:
                 for arm, cost in known.items()
                 if found[arm]["value"] is not None
             }
-            return Plot("Cost and score", label, score, series) if len(series) > 1 else None
+            return Plot("Cost and score", label, score, series, styled=tuple(found)) if len(series) > 1 else None
     return None
 
 

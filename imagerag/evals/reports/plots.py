@@ -45,6 +45,8 @@ class Plot:
         series: name → points; they are connected by a line where `joined`.
         base: a value of y for a dashed line, and its label.
         logarithmic: whether the x axis is logarithmic.
+        styled: names whose order decides colours and marks, so that an arm has the same ones in every plot of a page;
+            by default those of the series.
     """
 
     title: str
@@ -54,6 +56,7 @@ class Plot:
     base: tuple[str, float] | None = None
     joined: bool = False
     logarithmic: bool = False
+    styled: Sequence[str] = ()
 
     def svg(self) -> str:
         """Render the plot as one SVG element; the same plot gives the same bytes.
@@ -80,7 +83,8 @@ class Plot:
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
         for number, (name, points) in enumerate(self._sorted().items()):
-            colour, mark = PALETTE[number % len(PALETTE)], MARKS[(number + number // len(PALETTE)) % len(MARKS)]
+            style = self.styled.index(name) if name in self.styled else number
+            colour, mark = PALETTE[style % len(PALETTE)], MARKS[(style + style // len(PALETTE)) % len(MARKS)]
             x, y, errors = [p.x for p in points], [p.y for p in points], [p.error for p in points]
             # The leading blank: matplotlib omits labels from a legend that begin with "_".
             drawn = axes.errorbar(

@@ -282,9 +282,12 @@ def comma_separated(summary: Mapping[str, Any]) -> str:
 
 
 def shown_tables(summary: Mapping[str, Any]) -> list[tuple[str, list[list[str]]]]:
-    """The tables that a terminal shows, each with its title: scores, differences, endings and settings."""
+    """The tables that a terminal shows, each with its title: scores, differences, endings and settings.
+
+    Settings are shown with a row for each, not for each arm: there are more settings than fit beside one another.
+    """
     return [
-        (title, [list(row) for row in rows])
+        (title, [list(row) for row in (zip(*rows, strict=True) if title == "Settings" else rows)])
         for title, rows in all_tables(summary, bold="{}")
         if title.startswith(SHOWN) or title.endswith(BY_SIZE)
     ]

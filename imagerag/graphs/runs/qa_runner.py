@@ -32,7 +32,7 @@ from imagerag.store.sqlite.pool import PerLoopResource
 if TYPE_CHECKING:
     from imagerag.store.sqlite.checkpointer import BatchedSqliteSaver
 
-_NEW_THREAD: Final = "Without --thread a new one is begun"
+_NEW_THREAD: Final = "Without `thread` a new one is begun"
 
 Graph = CompiledStateGraph[QAState, RunConfig, QAInput, QAState]
 

@@ -7,6 +7,7 @@ from langgraph.types import Command
 
 from imagerag.agent.errors import RunStateError, UsageError
 from imagerag.agent.retrieval.human_selection import validate_selection
+from imagerag.formatting.interface_terms import python_call
 from imagerag.graphs.runs.run_snapshot import RunSnapshot
 
 
@@ -15,14 +16,17 @@ def resume_value(
 ) -> Command[Any] | None:
     """What to hand a run so that it goes on: nothing when it was killed, the choice when it waits for one."""
     if result := standing.values.get("result"):
-        raise RunStateError(f"run {standing.run_id} has ended ({result.outcome}): imagerag show {standing.run_id}")
+        raise RunStateError(
+            f"run {standing.run_id} has ended ({result.outcome}): {python_call('runs.get', standing.run_id)}"
+        )
     if standing.question is None:
         if choose is not None or edit is not None:
             raise RunStateError(f"run {standing.run_id} does not wait for a choice")
         return None
     if choose is None and edit is None:
         raise RunStateError(
-            f"run {standing.run_id} waits for a choice: imagerag resume {standing.run_id} --select 1,2 (or none)"
+            f"run {standing.run_id} waits for a choice: "
+            f"{python_call('runs.resume', standing.run_id, choose=[1, 2])} (or none: `choose=[]`)"
         )
     offered = {str(candidate["number"]): candidate["id"] for candidate in standing.question["candidates"]}
     offered |= {sha: sha for sha in offered.values()}

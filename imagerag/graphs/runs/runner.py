@@ -12,23 +12,23 @@ from langgraph.graph import START
 from langgraph.types import Command, Durability
 
 from imagerag.agent import clock
-from imagerag.agent.calls.pending_calls import unrecorded_calls
 from imagerag.agent.errors import RunStateError, UnknownRunError
 from imagerag.agent.extraction_schedule import recursion_limit
 from imagerag.agent.observability.spans import RunSpan
-from imagerag.agent.outcomes import best_attempts
 from imagerag.agent.run_record import RunRecord, run_record
 from imagerag.agent.state import RunInput
-from imagerag.agent.types import ImageRef, ModelCall, Outcome, RunConfig, RunResult, RunSpec, Subject, cost_of_calls
+from imagerag.agent.types import ImageRef, RunConfig, RunSpec, Subject
+from imagerag.formatting.interface_terms import python_call
 from imagerag.graphs.configuration.trust_policy import check_recorded, note_setup
 from imagerag.graphs.dependencies import Backends, Dependencies
 from imagerag.graphs.graph_cache import Graph, GraphCache
 from imagerag.graphs.mask_validation import check_kept_masks, check_masks
 from imagerag.graphs.mismatch_warnings import warnings_with
+from imagerag.graphs.runs.cancellation import cancel
 from imagerag.graphs.runs.continuation import ContinueOptions, InitialState, apply_options, continuation
 from imagerag.graphs.runs.events import RunEvent
 from imagerag.graphs.runs.fork import ForkOptions, fork
-from imagerag.graphs.runs.records import journal_name, list_record, new_run_id, read_record, record_of
+from imagerag.graphs.runs.records import list_record, new_run_id, read_record, record_of
 from imagerag.graphs.runs.reindexing import ensure_indexed
 from imagerag.graphs.runs.resume_command import resume_value
 from imagerag.graphs.runs.run_snapshot import RunSnapshot, read_snapshot
@@ -39,7 +39,6 @@ from imagerag.graphs.validation import validate_id, validate_prompt
 from imagerag.store.disk_space import check_writable
 from imagerag.store.file_lock import run_lock
 from imagerag.store.images.blob_store import sha256s_in
-from imagerag.store.run_index import RunEntry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,8 +133,8 @@ class Runner:
         if record.outcome is not None and setup is None:
             raise RunStateError(f"run {run_id} was made by a server: go on with it there, or run it anew")
         if record.outcome is None or setup is None:
-            how = "--select 1,2" if standing.question else "first"
-            raise RunStateError(f"run {run_id} has not ended: imagerag resume {run_id} {how}")
+            choose = [1, 2] if standing.question else None
+            raise RunStateError(f"run {run_id} has not ended: {python_call('runs.resume', run_id, choose=choose)}")
         prompt = validate_prompt(steering.prompt or record.prompt)
         await self._touch_images(record)
         await asyncio.to_thread(check_recorded, run_id, setup, self.dependencies.user_named_specs)
@@ -221,13 +220,13 @@ class Runner:
                 )
                 follow = steps(graph, first, thread_config, config=with_deadline(setup), durability=self.durability)
                 async with aclosing(follow) as events:
-                    async for told in events:
+                    async for fields in events:
                         sequence += 1
-                        yield RunEvent(run_id=run_id, sequence=sequence, **told)
+                        yield RunEvent(run_id=run_id, sequence=sequence, **fields)
             except (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit):
                 entry = await asyncio.shield(listed)  # its end must not be written before its beginning
                 if not self.left_open:
-                    record = await asyncio.shield(self._cancel(graph, thread_config, entry))
+                    record = await asyncio.shield(cancel(self.dependencies, graph, thread_config, entry))
                 raise
             else:
                 record = record_of(self.dependencies, RunSnapshot.of(run_id, await graph.aget_state(thread_config)))
@@ -255,33 +254,6 @@ class Runner:
                 self.dependencies.runs.kept_open(),
             ):
                 yield self._compiled.graph(parts, saver)
-
-    async def _cancel(self, graph: Graph, thread_config: RunnableConfig, entry: RunEntry) -> RunRecord | None:
-        """End the run as cancelled, keeping what it has; None when it had ended, or had not made its first step."""
-        values = (await graph.aget_state(thread_config)).values
-        known: list[ModelCall] = values.get("calls") or []
-        async with self.dependencies.journal() as journal:
-            calls = await unrecorded_calls(journal, journal_name(values, entry.run_id), known)
-        if not values:
-            await self.dependencies.runs.upsert(
-                entry.run_id,
-                status="ended",
-                prompt=entry.prompt,
-                outcome=Outcome.CANCELLED,
-                library=entry.library,
-                parent_run=entry.parent_run,
-                cost_usd=cost_of_calls(calls),
-                calls=sum(call.requests for call in calls),
-            )
-        if not values or values.get("result"):
-            return None
-        best = best_attempts(values.get("attempts") or [])
-        result = RunResult(outcome=Outcome.CANCELLED, reason="cancelled by the caller", at=clock.now())
-        update = {"result": result, "best": best[0].index if best else None, "calls": calls}
-        await graph.aupdate_state(thread_config, update, as_node="finish")
-        record = run_record(entry.run_id, {**values, **update, "calls": [*known, *calls]})
-        await list_record(self.dependencies, record)
-        return record
 
 
 async def _sown(

@@ -82,9 +82,9 @@ class _Sheet(Page):
 
     def _header(self, y: float) -> float:
         y, _ = self.top(y, self.answer.get("outcome"), "asked", str(self.answer["question"]))
-        said = str(self.answer.get("answer") or self.answer.get("reason") or "")
+        text = str(self.answer.get("answer") or self.answer.get("reason") or "")
         y = self._own(y)
-        y = self.canvas.text(MARGIN, y + 12, said, 17, INK, width=INNER - 120, lines=12)
+        y = self.canvas.text(MARGIN, y + 12, text, 17, INK, width=INNER - 120, lines=12)
         without = self.answer.get("baseline_answer")
         return self._without(without, y + 22) if without else y
 

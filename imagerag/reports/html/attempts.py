@@ -30,14 +30,14 @@ def reference_intent(reference: UsedReference) -> str:
     """The intent of a reference, where it is more than to inform."""
     if reference.mask is not None:
         return "to be changed only where the mask is light"
-    said = labels.INTENTS[reference.role] if reference.role != "reference" else ""
-    return ", ".join(filter(None, (said, "must be the very one" if reference.likeness else "")))
+    intent = labels.INTENTS[reference.role] if reference.role != "reference" else ""
+    return ", ".join(filter(None, (intent, "must be the very one" if reference.likeness else "")))
 
 
 def unjudged(verdict: Verdict | None) -> str:
     """Text for an attempt without a checklist."""
-    said = score_of(verdict) + (f": {verdict.reason}" if verdict and verdict.reason else "")
-    return said[:1].upper() + said[1:] + "."
+    summary = score_of(verdict) + (f": {verdict.reason}" if verdict and verdict.reason else "")
+    return summary[:1].upper() + summary[1:] + "."
 
 
 def image_facts(made: Attempt) -> str:

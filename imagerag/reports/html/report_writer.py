@@ -1,7 +1,7 @@
 """Getting together what a report is made of, and writing it where it is wanted."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,10 +84,19 @@ async def write_answer(dependencies: "Dependencies", record: "AnswerRecord", fil
     await write_file(file, (await in_thread(answer_page, record, images.__getitem__)).encode())
 
 
-async def write_reports(dependencies: "Dependencies", entries: "Sequence[RunEntry]", folder: Path) -> Path:
+async def write_reports(
+    dependencies: "Dependencies",
+    entries: "Sequence[RunEntry]",
+    folder: Path,
+    *,
+    shown: Callable[[RunRecord], RunRecord] = lambda record: record,
+) -> Path:
     """Write a report of each of these runs, and an `index.html` over them that leads to each.
 
     A run of which nothing was kept is in the index without a report.
+
+    Args:
+        shown: makes of a record what is shown of it, its messages in the terms of an interface.
 
     Returns:
         The index's file.
@@ -96,10 +105,12 @@ async def write_reports(dependencies: "Dependencies", entries: "Sequence[RunEntr
         UsageError: a file cannot be written, or somebody else writes the folder.
     """
     with exclusive_writer(folder):
-        return await _written(dependencies, entries, folder)
+        return await _written(dependencies, entries, folder, shown)
 
 
-async def _written(dependencies: "Dependencies", entries: "Sequence[RunEntry]", folder: Path) -> Path:
+async def _written(
+    dependencies: "Dependencies", entries: "Sequence[RunEntry]", folder: Path, shown: Callable[[RunRecord], RunRecord]
+) -> Path:
     from imagerag.graphs.runs.reindexing import find_record
     from imagerag.reports.html.index_page import IndexRow, index
 
@@ -110,7 +121,7 @@ async def _written(dependencies: "Dependencies", entries: "Sequence[RunEntry]", 
         except UnknownRunError:
             lines.append(IndexRow(entry))
             continue
-        await write_report(dependencies, record, folder / f"{entry.run_id}.html")
+        await write_report(dependencies, shown(record), folder / f"{entry.run_id}.html")
         thumbnail = None
         if record.image is not None:
             with suppress(BlobError):

@@ -28,13 +28,13 @@ def why(record: RunRecord) -> str:
         number = len(best.verdict.checks) if best.verdict else 0
         all_ = f"all {number} requirements" if number > 1 else "everything the prompt asks for"
         return f"The judge found {all_} in {attempt(best.index)}."
-    said = record.reason or {
+    reason = record.reason or {
         "interrupted": "Nobody knows yet: the run waits for you to choose its references.",
         "running": "Nobody knows yet: the run has not finished.",
     }.get(record.status, "")
-    sentence = said[:1].upper() + said[1:]
+    sentence = reason[:1].upper() + reason[1:]
     if best is not None:
-        stop = "" if said.endswith((".", "!", "?")) else "."
+        stop = "" if reason.endswith((".", "!", "?")) else "."
         sentence += f"{stop} Best is {attempt(best.index)}: {score_of(best.verdict)}."
     return sentence
 

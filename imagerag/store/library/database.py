@@ -17,6 +17,7 @@ from imagerag.agent.errors import (
     UsageError,
 )
 from imagerag.agent.retrieval.search_queries import AT, split_name
+from imagerag.formatting.interface_terms import PATH, python_call
 from imagerag.formatting.messages import unknown as unknown_name
 from imagerag.store.data_dir import DataDir
 from imagerag.store.file_lock import held_alone
@@ -241,7 +242,7 @@ def retry_on_conflict(work: Callable[[], T], tries: int = 8) -> T:
 def unknown(home: DataDir, name: str) -> UnknownLibraryError:
     """`UnknownLibraryError` that lists the existing libraries."""
     message = unknown_name("library", name, list_libraries(home), where=str(home.root))
-    return UnknownLibraryError(f"{message}. Make one: imagerag index PATH --library {name}")
+    return UnknownLibraryError(f"{message}. Make one: {python_call('libraries.index', PATH, library=name)}")
 
 
 def damaged(name: str, error: Exception, where: str | os.PathLike[str] = "") -> LibraryError | StorageError:

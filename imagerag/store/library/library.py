@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from imagerag.agent.errors import EmbeddingMismatchError
 from imagerag.agent.port_validation import check_embeds_images
 from imagerag.agent.ports import Embedder
+from imagerag.formatting.interface_terms import python_call
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library import schema as form
 from imagerag.store.library import search as searching
@@ -71,8 +72,8 @@ class Library(LibraryReader):
         if library_metadata.embedder != embedder.identity:
             raise EmbeddingMismatchError(
                 f"library {name!r} was built with {library_metadata.embedder}, not with {embedder.identity}. "
-                f"Use `embedder={library_metadata.spec}`, or migrate it: imagerag library migrate {name} "
-                f"--embedder {embedder.identity.spec}"
+                f"Use `embedder={library_metadata.spec}`, or migrate it: "
+                f"{python_call('libraries.migrate', name, embedder=embedder.identity.spec)}"
             )
         return cls(home, name, table, library_metadata, embedder)
 

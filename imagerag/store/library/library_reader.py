@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from imagerag.agent.errors import BlobError, LibraryDamagedError, LibraryError, UsageError
 from imagerag.agent.ports import Embedder, Filter, Hit, queries_of
 from imagerag.agent.threads import in_thread
+from imagerag.formatting.interface_terms import PATH, python_call
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library import schema as form
 from imagerag.store.library import search as searching
@@ -73,7 +74,7 @@ class LibraryReader:
         if self._metadata.threshold is None:
             raise LibraryError(
                 f"library {self.name!r} has no threshold yet: it is empty, or indexing did not finish. "
-                f"Run again: imagerag index PATH --library {self.name} --embedder {self._metadata.spec}"
+                f"Run again: {python_call('libraries.index', PATH, library=self.name, embedder=self._metadata.spec)}"
             )
         return self._metadata.threshold.cosine
 

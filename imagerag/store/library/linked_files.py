@@ -1,7 +1,6 @@
 """Linked image files: read the bytes, or report what happened to the file."""
 
 import os
-import shlex
 import stat
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
@@ -10,6 +9,7 @@ from typing import Final
 
 from imagerag.agent.errors import BlobError
 from imagerag.agent.images.decoding import check_file_size
+from imagerag.formatting.interface_terms import python_call
 from imagerag.store.library.locations import split_member
 from imagerag.store.library.schema import FileEntry
 from imagerag.store.library.sources.opening import read_member
@@ -80,5 +80,5 @@ def _lost(digest: str, problems: Sequence[str], files: Sequence[FileEntry], libr
     folder = os.path.dirname(split_member(files[0].path)[0])
     return (
         f"the image {digest} is not where library {library!r} found it: {message} since it was indexed. "
-        f"Type: imagerag index {shlex.quote(folder)} --library {library}"
+        f"Type: {python_call('libraries.index', folder, library=library)}"
     )

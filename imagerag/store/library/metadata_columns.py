@@ -35,9 +35,9 @@ def columns_of(schema: Any) -> Columns:
     """The metadata columns of a table's Arrow schema."""
     found: dict[str, dict[Kind, str]] = {}
     for field in schema:
-        said = field.metadata or {}
-        if KEY in said and said.get(KIND, b"").decode() in tuple(Kind):
-            found.setdefault(said[KEY].decode(), {})[Kind(said[KIND].decode())] = field.name
+        info = field.metadata or {}
+        if KEY in info and info.get(KIND, b"").decode() in tuple(Kind):
+            found.setdefault(info[KEY].decode(), {})[Kind(info[KIND].decode())] = field.name
     return found
 
 

@@ -74,7 +74,7 @@ class TableColumns:
         whole = self.lance.schema
         keys = columns_of(whole)
         fields = [whole.field("id"), *(whole.field(name) for kinds in keys.values() for name in kinds.values())]
-        records = [{"id": sha256, **values_of(said, keys)} for sha256, said in metadata.items()]
+        records = [{"id": sha256, **values_of(entry, keys)} for sha256, entry in metadata.items()]
         return pa.Table.from_pylist(records, schema=pa.schema(fields))
 
 

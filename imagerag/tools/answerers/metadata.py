@@ -198,10 +198,10 @@ class _Answer:
     def _all(self, *, every: str = "all ") -> str:
         """`3 images with colour red`."""
         finding = self.finding
-        what = counted(finding.matched, "image")
+        matched = counted(finding.matched, "image")
         if finding.condition:
-            return f"{what} with {finding.condition}"
-        return what if finding.notes and finding.matched == 1 else f"{every}{what}"
+            return f"{matched} with {finding.condition}"
+        return matched if finding.notes and finding.matched == 1 else f"{every}{matched}"
 
     def _examples(self) -> str:
         shown = self._shown()[:_EXAMPLES]

@@ -85,13 +85,13 @@ def read_answer(reply: str, count: int) -> ParsedAnswer:
         RefusalError: content policy.
         JudgeReplyError: wrong form without citations, empty, or without a supporting source.
     """
-    said = unfenced(reply)
-    read = model_of(reply, _Answer) if any(True for _ in objects_in(said)) else None
-    text = (read.answer if read else said).strip()
+    reply_text = unfenced(reply)
+    read = model_of(reply, _Answer) if any(True for _ in objects_in(reply_text)) else None
+    text = (read.answer if read else reply_text).strip()
     if read is None:
-        check_refusal(said)
+        check_refusal(reply_text)
     if not text:
-        why = "it is empty" if said else silence(reply)
+        why = "it is empty" if reply_text else silence(reply)
         raise JudgeReplyError(f"the answer cannot be used: {why}", raw=reply)
     cited = [Citation(source=c.source, supports=c.supports) for c in (read.citations if read else []) if c.source > 0]
     named = {citation.source for citation in cited}

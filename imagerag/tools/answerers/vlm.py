@@ -88,9 +88,9 @@ class VlmAnswerer:
         )
         turns = [ChatMessage("system", (prompts.SYSTEM,)), ChatMessage("user", tuple(parts))]
         reply = await self.chat.ask(turns, schema=ANSWER, variation=variation)
-        said = read_answer(reply.text, len(sources))
+        answer = read_answer(reply.text, len(sources))
         return AnswerWithCitations(
-            text=said.text, cited=said.cited, in_library=said.held, raw=reply.text, **built_messages(reply)
+            text=answer.text, cited=answer.cited, in_library=answer.held, raw=reply.text, **built_messages(reply)
         )
 
     async def answer_without(

@@ -113,9 +113,9 @@ def is_path(text: str) -> bool:
 
 def misplaced(answer: "BaseModel", who: str) -> UnreadableImageError | None:
     """Error for a response with an image in an unexpected place: it is paid for, so it is kept."""
-    said = answer.model_dump_json(warnings=False)
+    document = answer.model_dump_json(warnings=False)
     where = f"{who} answered with an image where none is looked for"
-    return UnreadableImageError(where, data=said.encode()) if holds_image(said) else None
+    return UnreadableImageError(where, data=document.encode()) if holds_image(document) else None
 
 
 def data_url(data: bytes, media_type: str) -> str:
@@ -194,8 +194,8 @@ def _place(url: str, base_url: str, who: str) -> str:
         given = given._replace(netloc=f"{f'[{host}]' if ':' in host else host}:{port}")
     if given.scheme == "https" or (given.scheme == "http" and given.hostname == host):
         return urlunsplit(given)
-    what = f"{who} put its image at an address that is not fetched ({given.scheme}, {redact(given.hostname or '')})"
-    raise UnreadableImageError(what, data=url.encode())
+    problem = f"{who} put its image at an address that is not fetched ({given.scheme}, {redact(given.hostname or '')})"
+    raise UnreadableImageError(problem, data=url.encode())
 
 
 def _is_this_machine(host: str) -> bool:

@@ -114,9 +114,9 @@ def to_imagerag_error(error: Exception, who: str, secrets: Collection[str] = ())
         return _sent(error, BackendError(f"{who} cannot be reached, or broke off: {_cause(error)}; is the server up?"))
     if isinstance(error, openai.APIError):
         body = body_of(error)
-        said = redact(body.words or error.message, secrets)
-        return _from_body(body, f"{who}: {said}") or BackendError(
-            f"{who} failed while it answered: {said}", retry_after_s=retry_delay({}, body.whole)
+        message = redact(body.words or error.message, secrets)
+        return _from_body(body, f"{who}: {message}") or BackendError(
+            f"{who} failed while it answered: {message}", retry_after_s=retry_delay({}, body.whole)
         )
     if isinstance(error, openai.OpenAIError | httpx2.HTTPError | httpx2.InvalidURL):
         return BackendError(f"{who}: {redact(str(error), secrets)}", retryable=False)

@@ -79,19 +79,19 @@ class RefusedOptions:
         known = to_imagerag_error(error, self.who, self.secrets)
         if not may_refuse(error) or isinstance(known, RefusalError | QuotaError | AuthError):
             return False
-        said = body_of(error)
-        if editing and self.image_field == "image[]" and self._names_files(said.where, said.words):
+        body = body_of(error)
+        if editing and self.image_field == "image[]" and self._names_files(body.where, body.words):
             self.image_field = "image"
             _log.warning("%s takes its images as `image`, not as `image[]`", self.who)
             return True
         sent = [name for name in (*options, *(options.get("extra_body") or {})) if self._may_go(name, options)]
         option = refused_option(error, sent, NAMES)
         # Sent by default because most servers need it, not because the user set it: it is removed first.
-        if option is None and "response_format" in sent and _ABOUT_OPTIONS.search(said.words or "option"):
+        if option is None and "response_format" in sent and _ABOUT_OPTIONS.search(body.words or "option"):
             option = "response_format"
         if option is None:
             return False
-        words = redact(said.words, self.secrets)
+        words = redact(body.words, self.secrets)
         self.found |= dict.fromkeys((option, *_TOGETHER.get(option, ())), words)
         _log.warning("%s does not take %s, and is asked without: %s", self.who, option, words)
         return True
@@ -107,8 +107,8 @@ class RefusedOptions:
 
 def no_edits(error: Exception, who: str, path: str) -> BackendError | None:
     """Error for a server without the endpoint for references; None for other errors."""
-    said = body_of(error)
-    if getattr(error, "status_code", None) not in _NO_ROUTE or _ABOUT_MODEL.search(f"{said.words} {said.codes}"):
+    body = body_of(error)
+    if getattr(error, "status_code", None) not in _NO_ROUTE or _ABOUT_MODEL.search(f"{body.words} {body.codes}"):
         return None
     return BackendError(
         f"{who} has no {path}, which references need (HTTP {getattr(error, 'status_code', 0)}): name a server that has "

@@ -42,12 +42,12 @@ def refused_option(error: BaseException, sent: Collection[str], names: Mapping[s
     """
     if not may_refuse(error):
         return None
-    said = body_of(error)
+    body = body_of(error)
     for option in sent:
         known = {option, *names.get(option, ())}
-        if any(known & set(re.split(r"[.\[\]]+", place.lower())) for place in said.where):
+        if any(known & set(re.split(r"[.\[\]]+", place.lower())) for place in body.where):
             return option
-    return next((option for option in sent if any(_named(n, said) for n in (option, *names.get(option, ())))), None)
+    return next((option for option in sent if any(_named(n, body) for n in (option, *names.get(option, ())))), None)
 
 
 def may_refuse(error: BaseException) -> bool:

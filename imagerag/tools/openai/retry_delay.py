@@ -41,10 +41,10 @@ def retry_delay(headers: Mapping[str, str], body: str) -> float | None:
         body: of the response, as text.
     """
     given = {name.lower(): value for name, value in headers.items()}
-    said = [*_stated(given), *_fields(body), *_worded(body)]
-    if not said:
-        said = list(_resets(given))[:1]
-    return min(max(0.0, max(said)), MAX_WAIT_S) if said else None
+    delays = [*_stated(given), *_fields(body), *_worded(body)]
+    if not delays:
+        delays = list(_resets(given))[:1]
+    return min(max(0.0, max(delays)), MAX_WAIT_S) if delays else None
 
 
 def duration(text: str) -> float | None:

@@ -38,7 +38,7 @@ def set_price(path: Path, name: str, values: Mapping[str, Any]) -> PriceRow:
     except ValidationError as error:
         raise UsageError(invalid(error, most=1)) from error
     if not row.priced:
-        raise UsageError("say what it costs: --text-in, --image-out, --per-image, --per-call, … or --free")
+        raise UsageError("say what it costs: `text_in`, `image_out`, `per_image`, `per_call`, … or `free=True`")
     kept = _without(text, name).rstrip()
     new = (f"{kept}\n\n" if kept else "") + _block(name, row)
     try:

@@ -81,7 +81,7 @@ def _read(clause: str) -> list[Edit]:
     if made := _MAKE.match(clause):
         words = made["both"].split()
         for end in range(2, len(words)):
-            if (said := parse(" ".join(words[:end])).mentions) and said[0].shape:
+            if (mentions := parse(" ".join(words[:end])).mentions) and mentions[0].shape:
                 return _changed(" ".join(words[:end]), " ".join(words[end:]))
     added = _ADD.match(clause)
     reading = parse(added["result"] if added else clause)
@@ -107,9 +107,9 @@ def _changed(target: str, result: str) -> list[Edit]:
 def _background(clause: str) -> str:
     """Word of the new background: the vocabulary's if there is one, otherwise the clause's last words."""
     rest = _GROUND.sub(" ", re.sub(rf"^(?:{_VERB})\b", " ", clause))
-    said = [word for word in re.findall(r"[\w'-]+", rest) if word not in _LITTLE]
-    known = next((_FORMS[form] for size in (3, 2, 1) for form in _runs(said, size) if form in _FORMS), "")
-    return known or " ".join(said)
+    content = [word for word in re.findall(r"[\w'-]+", rest) if word not in _LITTLE]
+    known = next((_FORMS[form] for size in (3, 2, 1) for form in _runs(content, size) if form in _FORMS), "")
+    return known or " ".join(content)
 
 
 _LITTLE: Final = frozenset("a an the to into of with by on in it its as is be plain paper colour color please".split())  # noqa: SIM905

@@ -105,11 +105,11 @@ def hard_negatives(text: str) -> list[str]:
         return articles([f"{word} background" for word in BACKGROUNDS if word != reading.background])
     if not reading.mentions:
         return []
-    said = replace(reading.mentions[0], name="")
-    rivals = [replace(said, shape=word, unknown=()) for word in (SHAPES if said.shape or said.unknown else ())]
-    rivals += [replace(said, colour=word) for word in (COLOURS if said.colour else ())]
-    rivals += [replace(said, pattern=word) for word in (PATTERNS if said.pattern else ())]
-    own, *others = phrases([said, *rivals])
+    mention = replace(reading.mentions[0], name="")
+    rivals = [replace(mention, shape=word, unknown=()) for word in (SHAPES if mention.shape or mention.unknown else ())]
+    rivals += [replace(mention, colour=word) for word in (COLOURS if mention.colour else ())]
+    rivals += [replace(mention, pattern=word) for word in (PATTERNS if mention.pattern else ())]
+    own, *others = phrases([mention, *rivals])
     return [phrase for phrase in others if phrase != own]
 
 

@@ -147,8 +147,8 @@ def _lend(reference: StyleReference, cutouts: list[Image.Image], spots: list[Spo
     for spot in (spot for spot in spots if spot.after and spot.model is None):
         assert spot.after is not None
         target, model = spot.after.target, spot.after.model
-        said = parse(untangle(reference.concept)[0]).mentions
-        if not any(max(_agreement(each, target), _agreement(each, model)) > 0 for each in said):
+        mentions = parse(untangle(reference.concept)[0]).mentions
+        if not any(max(_agreement(each, target), _agreement(each, model)) > 0 for each in mentions):
             continue
         shares = [(share(cutout, model.colour), share(cutout, target.colour), cutout) for cutout in left]
         shown = [(part, cutout) for part, other, cutout in shares if part >= max(other, 0.2)]

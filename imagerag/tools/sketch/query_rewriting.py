@@ -20,15 +20,15 @@ _NEGATED: Final = frozenset({"not", "no", "without", "except", "non", "nor", "ne
 def queries(text: str) -> tuple[str, ...]:
     """Captions of a query, one for each side of an "or"; empty if it stays as it is."""
     readings = [text, *(english for _, english in in_english(text, lambda word: False))]
-    found = next((said for reading in readings if (said := _captions(reading))), ())
+    found = next((captions for reading in readings if (captions := _captions(reading))), ())
     return () if found == (text.strip().lower(),) else found
 
 
 def _captions(text: str) -> tuple[str, ...]:
-    said = [_phrase(side) for side in _SIDES.split(text) if _content(side)]
-    if not said or any(phrase is None for phrase in said):
+    phrases = [_phrase(side) for side in _SIDES.split(text) if _content(side)]
+    if not phrases or any(phrase is None for phrase in phrases):
         return ()
-    return tuple(dict.fromkeys(phrase for phrase in said if phrase))
+    return tuple(dict.fromkeys(phrase for phrase in phrases if phrase))
 
 
 def _phrase(side: str) -> str | None:
@@ -47,5 +47,5 @@ def _is_whole(mention: ParsedMention) -> bool:
 def _content(side: str) -> list[str]:
     """The words without a question's wording; a negation stays, so that the query is not rewritten."""
     known = translations()
-    said = [word for word in tokens(side) if word not in _NOUNS and (word in _NEGATED or not is_plain(word))]
-    return [known.get(word, word) for word in said]
+    content = [word for word in tokens(side) if word not in _NOUNS and (word in _NEGATED or not is_plain(word))]
+    return [known.get(word, word) for word in content]

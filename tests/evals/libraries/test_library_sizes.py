@@ -58,10 +58,10 @@ def test_sizes_are_those_there_are_pictures_for(asked: str, count: int, sizes: l
 @pytest.mark.parametrize(
     ("asked", "count", "told"),
     [
-        ("8", 152, "--sizes 8,all"),
-        ("1000,all", 152, "--sizes 7,38,all"),
-        ("1000", 2, "--sizes 1,all"),
-        ("1", 1, "has 1 image: --sizes 1 leaves no two sizes to compare.\nAdd some: imagerag index PATH"),
+        ("8", 152, "`sizes=8,all`"),
+        ("1000,all", 152, "`sizes=7,38,all`"),
+        ("1000", 2, "`sizes=1,all`"),
+        ("1", 1, "has 1 image: `sizes=1` leaves no two sizes to compare.\nAdd some: `rag.libraries.index(PATH"),
     ],
 )
 def test_what_is_named_instead_of_too_few_sizes_can_be_compared(asked: str, count: int, told: str) -> None:

@@ -68,7 +68,7 @@ async def test_a_prompt_that_the_encoder_cannot_read_whole_is_not_scored(tmp_pat
     assert "longer" in made.unscored_reasons["text:sketch"]
 
 
-async def test_right_means_righter_than_every_near_miss(tmp_path: Path) -> None:
+async def test_right_means_righter_than_every_hard_negative(tmp_path: Path) -> None:
     wrong = tuple(describe(other) for (other,) in hard_negatives([BOLT]))
     case = Case(id="c", prompt=describe(BOLT), truth=Truth(wrong=wrong))
     assert await scores("right:sketch", sample(tmp_path, case, drawn(BOLT))) == {"right:sketch": True}

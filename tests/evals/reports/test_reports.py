@@ -192,6 +192,15 @@ def test_plots_have_several_arms_with_error_bars_on_a_ground_of_any_colour() -> 
     assert not set(names) & set(re.findall(r' id="([^"]+)"', other)), "a page holds several plots"
 
 
+def test_an_arm_has_its_colour_in_every_plot_of_a_page() -> None:
+    points = {arm: [Point(1, 0), Point(2, 1)] for arm in ("base", "prompt", "full")}
+    whole = Plot("Costs", "x", "y", points, styled=tuple(points)).svg()
+    part = Plot("Gains", "x", "y", {"prompt": points["prompt"]}, styled=tuple(points)).svg()
+    assert all(colour in whole for colour in PALETTE[:3])
+    assert PALETTE[1] in part
+    assert PALETTE[0] not in part
+
+
 class Page(HTMLParser):
     def __init__(self) -> None:
         super().__init__()

@@ -269,7 +269,7 @@ def test_questions_are_what_they_say() -> None:
             assert question.aligned == (asked <= there)
         if question.missing is not None:
             assert question.missing == asked - there
-        if kind == "near_miss":
+        if kind == "hard_negative":
             (wanted,) = asked
             assert wanted
             assert any(

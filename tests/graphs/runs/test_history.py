@@ -68,7 +68,7 @@ async def test_a_run_killed_at_any_step_shows_where_it_stands_and_goes_on(make_s
     assert standing
     assert [step.node for step in found] == WHOLE[: len(found)]
     assert all(step.after is None for step in standing)
-    assert any("imagerag resume killed" in step for step in (await stage.runner.record("killed")).next_steps)
+    assert any("rag.runs.resume('killed')" in step for step in (await stage.runner.record("killed")).next_steps)
     done = [step for step in found if step.status == "done"]
     [_ async for _ in stage.runner.resume("killed")]
     whole = await steps(stage.runner.dependencies, "killed")

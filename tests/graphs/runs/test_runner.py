@@ -62,7 +62,7 @@ async def test_a_run_that_asks_waits_and_goes_on_with_what_was_chosen(stage):
     waiting = await last(stage.runner.start("a heart", setup(select=True), run_id="ask"))
     assert (waiting.status, waiting.outcome) == ("interrupted", None)
     assert [(c["number"], c["title"]) for c in waiting.question["candidates"]] == [(1, "Heart 1"), (2, "Heart 2")]
-    assert "--select" in waiting.next_steps[0]
+    assert "choose=[1, 2]" in waiting.next_steps[0]
     with pytest.raises(RunStateError, match="waits for a choice"):
         await last(stage.runner.resume("ask"))
     with pytest.raises(UsageError, match="1 to 2"):
@@ -181,7 +181,7 @@ async def test_a_killed_run_goes_on_where_it_was_and_asks_nothing_again(tmp_path
     stage.library.plant(CAPTION, similarity=0.8)
     before = await stage.runner.record("killed")
     assert (before.status, before.outcome) == ("running", None)
-    assert before.next_steps == ["the run is unfinished: imagerag resume killed"]
+    assert before.next_steps == ["the run is unfinished: `rag.runs.resume('killed')`"]
     stage.judge.enqueue(*[["a heart"], ["a heart"], []][before.calls.get("judge.critique", 0) :])
     record = await last(stage.runner.resume("killed"))
     assert (record.outcome, len(record.attempts)) == (Outcome.ALIGNED, 3)

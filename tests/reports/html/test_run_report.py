@@ -92,15 +92,15 @@ SAID: dict[str, tuple[str, ...]] = {
     "no_usable_reference": (
         "No usable reference for a hexagon",
         "Nothing was found.",
-        "imagerag index PATH --library scripted",
+        "rag.libraries.index(PATH, library=",
     ),
     "refused": ("The service refuses", "No image was drawn.", "change the prompt"),
-    "budget_exhausted": ("The run may make 2 model calls", "budget spent", "--max-calls"),
+    "budget_exhausted": ("The run may make 2 model calls", "budget spent", "max_calls"),
     "judge_unavailable": ("the judge gave no verdict", "I am sorry", "--judge"),
     "failed": ("critique failed: ValueError: something broke", "failed"),
     "cancelled": ("Cancelled by the caller", "1 of 2 met"),
-    "interrupted": ("the run waits for you to choose its references", "offered to be chosen", "--select"),
-    "killed": ("the run has not finished", "not finished: here the run stands", "imagerag resume killed"),
+    "interrupted": ("the run waits for you to choose its references", "offered to be chosen", "choose=[1, 2]"),
+    "killed": ("the run has not finished", "not finished: here the run stands", "rag.runs.resume("),
 }
 """What a reader must find in the report of each."""
 

@@ -50,7 +50,7 @@ async def test_a_linked_picture_is_read_from_any_of_its_files(
     second.unlink()
     with pytest.raises(BlobError) as error:
         await library.image_bytes(row.id)
-    for part in (f"{first} was changed", f"{second} is gone", f"imagerag index {tmp_path} --library shop"):
+    for part in (f"{first} was changed", f"{second} is gone", f"`rag.libraries.index('{tmp_path}', library='shop')`"):
         assert part in str(error.value)
     assert await library.encoded(row.id) == await library.thumbnail(row.id)
 

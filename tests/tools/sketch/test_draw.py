@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imagerag.tools.judges.clip.subject_segmentation import crops, cut_subject, label, regions
+from imagerag.tools.judges.clip.subject_segmentation import cut_subject, label, regions
 from imagerag.tools.sketch.renderer import INK, draw, stamp
 from imagerag.tools.sketch.world import (
     BACKGROUNDS,
@@ -111,19 +111,12 @@ def photograph() -> Image.Image:
 )
 def test_nothing_is_found_where_nothing_stands_out(picture: Image.Image) -> None:
     assert regions(picture) == []
-    assert crops(picture) == []
     assert cut_subject(picture) is None
 
 
 def test_transparent_pictures_are_read_on_white() -> None:
     tile, _ = stamp(Placed(Thing("heart", "red", "solid")), 256)
     assert len(regions(tile)) == 1
-
-
-def test_crops_are_square_and_inside() -> None:
-    scene = random_scene(Random(3), (Thing("arrow", "red", "solid"), Thing("oval", "blue", "striped")), "white")
-    for crop in crops(draw(scene, 256)):
-        assert crop.width == crop.height
 
 
 def test_components_are_numbered_like_a_flood_fill_would() -> None:

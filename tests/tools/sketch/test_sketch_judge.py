@@ -39,7 +39,7 @@ def test_a_prompt_becomes_words_of_the_world(prompt: str, content: list[str], st
     assert [requirement.text for requirement in found if requirement.kind == "style"] == style
 
 
-def test_near_misses_exchange_one_word_that_is_said() -> None:
+def test_hard_negatives_exchange_one_word_that_is_said() -> None:
     full = hard_negatives("a red solid circle")
     assert len(full) == len(set(full)) == len(SHAPES) + len(COLOURS) + len(PATTERNS) - 3
     assert "a red solid oval" in full

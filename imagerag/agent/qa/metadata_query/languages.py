@@ -216,7 +216,7 @@ def in_english(question: str, known: Callable[[str], bool]) -> Iterator[tuple[st
     Args:
         known: whether a library has a word for itself.
     """
-    said = _COMMA.sub(r"\1.\2", _JOINTS.sub(" ", fold(question)))
+    normalized = _COMMA.sub(r"\1.\2", _JOINTS.sub(" ", fold(question)))
     for language in NAMES:
         pattern, table = _phrases(language)
 
@@ -224,8 +224,8 @@ def in_english(question: str, known: Callable[[str], bool]) -> Iterator[tuple[st
             word = found[0]
             return word if word in NAMES[language] and known(word) else table[word]
 
-        changed = pattern.sub(english, said)
-        if changed != said:
+        changed = pattern.sub(english, normalized)
+        if changed != normalized:
             yield language, " ".join(_swapped(changed).split())
 
 

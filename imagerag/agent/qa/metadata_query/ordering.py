@@ -57,13 +57,13 @@ _ORDINAL: Final = re.compile(r"(\d{1,3})(?:st|nd|rd|th)")
 
 def ordered(words: list[str]) -> SortOrder | None:
     """The order a question asks for; its words are taken out of `words`."""
-    said = list(words)
+    remaining = list(words)
     order = _by_key(words) or _superlative(words)
     if order is None or order.compared:
         return order
-    if _asks_for_all(words, said):
+    if _asks_for_all(words, remaining):
         return replace(order, first=0)
-    return replace(order, rank=_rank(words, said))
+    return replace(order, rank=_rank(words, remaining))
 
 
 def _by_key(words: list[str]) -> SortOrder | None:

@@ -91,8 +91,8 @@ class ParsedQuestion:
 
 def content_words(question: str) -> str:
     """The words of a question that say something about an image."""
-    said = [word for word in tokens(question) if not is_plain(word) and word not in (*PRICE, "costs", "prices")]
-    return " ".join(said)
+    content = [word for word in tokens(question) if not is_plain(word) and word not in (*PRICE, "costs", "prices")]
+    return " ".join(content)
 
 
 def parse_question(question: str) -> ParsedQuestion:

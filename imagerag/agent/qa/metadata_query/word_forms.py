@@ -49,8 +49,8 @@ def fold(text: str) -> str:
 
 def tokens(text: str) -> tuple[str, ...]:
     """Words and numbers of a folded text; commas and semicolons as "," for they separate."""
-    said = _NOT.sub(_spelt_out, fold(text))
-    return tuple(_TOKEN.findall(_OF.sub("", said).replace(";", ",")))
+    normalized = _NOT.sub(_spelt_out, fold(text))
+    return tuple(_TOKEN.findall(_OF.sub("", normalized).replace(";", ",")))
 
 
 def _spelt_out(found: "re.Match[str]") -> str:

@@ -80,15 +80,15 @@ def _unknown(key: str, keys: Collection[str]) -> str:
 
 def _problem(leaf: Comparison, value: str, held: Collection[Kind]) -> str:
     """The reason why a value cannot be compared with a key's kinds; empty where it can."""
-    what = " and ".join(dict.fromkeys(_HOLDS[kind][0] for kind in held))
+    kinds = " and ".join(dict.fromkeys(_HOLDS[kind][0] for kind in held))
     if not value and leaf.op == "=":
         return ""
     if leaf.op == "~":
         if Kind.TAGS in held:
             return _tag_problem(value)
-        return "" if Kind.TEXT in held else f"~ looks into text, and {leaf.key} holds {what}"
+        return "" if Kind.TEXT in held else f"~ looks into text, and {leaf.key} holds {kinds}"
     if leaf.op != "=" and set(held) <= {Kind.TAGS, Kind.FLAG}:
-        return f"{leaf.key} holds {what}, which have no order"
+        return f"{leaf.key} holds {kinds}, which have no order"
     if Kind.TEXT in held or Kind.TAGS in held:
         return ""
     fits = {Kind.NUMBER: number_of(value), Kind.FLAG: flag_of(value), Kind.TIME: period_of(value)}

@@ -95,8 +95,8 @@ class _Counted:
         self.licences.update(_counts(pc.fill_null(columns["licence"], "")))
         text = pc.fill_null(columns["metadata"], "")
         by_text = pc.match_substring_regex(text, _UNTYPED if self.typed else "")
-        for said, count in _counts(text.filter(by_text)).items():
-            for key, value in metadata_of({"metadata": said}).items():
+        for text_value, count in _counts(text.filter(by_text)).items():
+            for key, value in metadata_of({"metadata": text_value}).items():
                 self._count(key, as_text(value), count)
         self._add_typed(columns.filter(pc.invert(by_text)))
 

@@ -21,7 +21,7 @@ from imagerag.store.library.indexing.index_report import IndexReport
 from imagerag.store.library.indexing.row_writing import SPARE, Progress, RowWriter
 from imagerag.store.library.indexing.scan import Scan, scan
 from imagerag.store.library.indexing.stages import Indexing
-from imagerag.store.library.indexing.vanished_files import Replacements, find_vanished, quoted, take_out
+from imagerag.store.library.indexing.vanished_files import Replacements, find_vanished, take_out
 from imagerag.store.library.library import Library
 from imagerag.store.library.maintenance.removal import removal_warning, removed_ids
 from imagerag.store.library.sources.file_selection import ExcludedFiles
@@ -113,7 +113,7 @@ async def index(
         if not dry_run:
             await keep_texts(library, vanished, known, writer.seen, report)
         replacements = Replacements(writer.replacing, writer.seen)
-        await take_out(library, vanished, report, replacements, prune=prune, roots=quoted(paths), warn=warn)
+        await take_out(library, vanished, report, replacements, prune=prune, paths=paths, warn=warn)
     report.elapsed = time.perf_counter() - started
     if settled and not dry_run:
         await _finish(library, report, calibrate)

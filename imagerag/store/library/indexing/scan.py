@@ -108,8 +108,8 @@ class Scan:
             parts = [member.described]
         else:
             parts = [f"{one.name}/{_stamp(one)}" for one in sorted(self.sidecars.beside([path]))]
-        said = (self.listed.entries.get(path), self.beside.entries.get(path), self.sidecars.concept(path))
-        parts += [repr(one) for one in said if one]
+        descriptions = (self.listed.entries.get(path), self.beside.entries.get(path), self.sidecars.concept(path))
+        parts += [repr(one) for one in descriptions if one]
         if raw := self.raws.get(path):
             parts.append(str(raw))
         return sha256("\n".join(parts).encode(errors="replace")).hexdigest()[:32] if parts else ""
@@ -118,9 +118,11 @@ class Scan:
         """The metadata of an image from the manifests, the sidecars and the folder's own manifest, in this order."""
         member = self.members.get(path)
         near = member.source.said(member) if member else self.sidecars.of(path)
-        said = self.listed.entries.get(path, ImageMetadata()).or_else(near.description)
-        said = said.or_else(self.beside.entries.get(path, ImageMetadata())).or_else(self.sidecars.concept(path))
-        return SidecarMetadata(said, near.problems)
+        description = self.listed.entries.get(path, ImageMetadata()).or_else(near.description)
+        description = description.or_else(self.beside.entries.get(path, ImageMetadata())).or_else(
+            self.sidecars.concept(path)
+        )
+        return SidecarMetadata(description, near.problems)
 
     def is_row(self, path: Path) -> bool:
         """Whether an image is a row of a table."""

@@ -92,9 +92,11 @@ class Indexing:
         self.report.captions += sum(self.known.ids[one] for one in same)
         for part in (again[start : start + _DESCRIBED] for start in range(0, len(again), _DESCRIBED)):
             with self.report.timed("read"):
-                said = await asyncio.to_thread(self._said, {one: first[one] for one in part})
+                descriptions = await asyncio.to_thread(self._said, {one: first[one] for one in part})
             async with self.library.files_lock():
-                await self.writer.update(self._redescribed(await self.library.rows(part), said, first, described))
+                await self.writer.update(
+                    self._redescribed(await self.library.rows(part), descriptions, first, described)
+                )
         self.writer.advance(len(unchanged))
 
     def _redescribed(

@@ -2,13 +2,13 @@
 
 import asyncio
 import os
-import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from imagerag.agent.errors import BlobError
+from imagerag.formatting.interface_terms import python_call
 from imagerag.store.library.indexing.index_report import IndexReport
 from imagerag.store.library.indexing.scan import Scan, entry_of, is_below
 from imagerag.store.library.known_files import Entry, KnownFiles
@@ -79,7 +79,7 @@ async def take_out(
     replacements: "Replacements",
     *,
     prune: bool,
-    roots: str,
+    paths: Sequence[str | Path],
     warn: Callable[[str], None] | None = None,
 ) -> None:
     """Remove vanished files from a library, and images without any file left; warn about those that were kept."""
@@ -98,7 +98,7 @@ async def take_out(
     if report.missing:
         report.warned(
             f"{report.missing:,} images were kept whose files are gone: {why}. "
-            f"To take them out: imagerag index {roots} --library {library.name} --prune",
+            f"To take them out: {python_call('libraries.index', *paths, library=library.name, prune=True)}",
             warn,
         )
 
@@ -223,8 +223,3 @@ def _in_empty_folder(path: str, known: dict[str, bool]) -> bool:
         else:
             known[folder] = os.path.dirname(folder) == folder or _in_empty_folder(folder, known)
     return known[folder]
-
-
-def quoted(paths: Iterable[str | os.PathLike[str]]) -> str:
-    """Paths quoted for a shell."""
-    return " ".join(shlex.quote(str(path)) for path in paths)

@@ -85,12 +85,12 @@ def _checked(given: Mapping[str, Scalar]) -> dict[str, Scalar]:
     """
     kept: dict[str, Scalar] = {}
     for key, value in given.items():
-        name, said = typed_field(key), value not in (None, "")
+        name, is_set = typed_field(key), value not in (None, "")
         if name == TAKEN and isinstance(value, int) and not isinstance(value, bool):
             value = str(value)  # a year, parsed as a number
-        if said and name == TAKEN and time_of(value) is None:
+        if is_set and name == TAKEN and time_of(value) is None:
             raise UsageError(f"{key}: {str(value)[:60]!r} is no date: 2024, 2024-05, 2024-05-03, 2024-05-03T10:00")
-        if said and name in POSITION and degrees_of(value, name) is None:
+        if is_set and name in POSITION and degrees_of(value, name) is None:
             most = POSITION[name]
             raise UsageError(f"{key}: {str(value)[:60]!r} is no number of degrees from -{most} to {most}")
         kept[key] = value

@@ -149,13 +149,15 @@ async def _groups(
         ids.take(kept[like]).to_pylist(), ids.take(like).to_pylist(), cosines[like].tolist(), strict=True
     ):
         of.setdefault(first, []).append((one, cosine))
-    told = await _told(library, {*of, *(one for others in of.values() for one, _ in others)})
+    details = await _told(library, {*of, *(one for others in of.values() for one, _ in others)})
     found = []
     for first, members in of.items():
         members.sort(key=lambda one: (-one[1], one[0]))
-        others = tuple(told[one].model_copy(update={"similarity": cosine}) for one, cosine in members if one in told)
-        if others and first in told:  # else it was removed meanwhile
-            found.append(DuplicateGroup(kept=told[first], others=others))
+        others = tuple(
+            details[one].model_copy(update={"similarity": cosine}) for one, cosine in members if one in details
+        )
+        if others and first in details:  # else it was removed meanwhile
+            found.append(DuplicateGroup(kept=details[first], others=others))
     return tuple(sorted(found, key=lambda group: (-len(group.others), group.kept.id)))
 
 

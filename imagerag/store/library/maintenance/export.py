@@ -119,8 +119,8 @@ async def export_parquet(
 
 def _named(field: Any) -> Any:
     """The name of a column in an export; a column of a metadata key contains the original key."""
-    said = field.metadata or {}
-    return field.with_name(f"m_{said[KEY].decode()}_{said[KIND].decode()}") if KEY in said and KIND in said else field
+    info = field.metadata or {}
+    return field.with_name(f"m_{info[KEY].decode()}_{info[KIND].decode()}") if KEY in info and KIND in info else field
 
 
 def _bytes(library: Library, digest: str, missing: dict[str, str]) -> bytes | None:
@@ -205,10 +205,10 @@ def _is_exported(image: Path) -> bool:
     if not _NAME.search(image.name):
         return False
     try:
-        said = json.loads(image.with_name(f"{image.name}.json").read_bytes())
+        sidecar = json.loads(image.with_name(f"{image.name}.json").read_bytes())
     except (OSError, ValueError):
         return False
-    return isinstance(said, dict) and said.get("schema") == "imagerag.image/1"
+    return isinstance(sidecar, dict) and sidecar.get("schema") == "imagerag.image/1"
 
 
 def _is_other(file: Path, row: ImageRecord | None) -> bool:
@@ -238,8 +238,8 @@ def _suffix(media_type: str) -> str:
 
 
 def _write(path: Path, data: bytes, row: ImageRecord) -> int:
-    said = _sidecar(row)
+    sidecar = _sidecar(row)
     if not (path.exists() and path.stat().st_size == len(data)):
         write_atomically(path, data)
-    write_atomically(path.with_name(path.name + ".json"), said)
-    return len(data) + len(said)
+    write_atomically(path.with_name(path.name + ".json"), sidecar)
+    return len(data) + len(sidecar)

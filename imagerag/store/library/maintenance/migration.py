@@ -14,6 +14,7 @@ from typing import Final
 from imagerag.agent.errors import BlobError, LibraryError, UsageError
 from imagerag.agent.ports import Embedder, EmbedderIdentity
 from imagerag.agent.types import FrozenModel, Similarity
+from imagerag.formatting.interface_terms import Placeholder, python_call
 from imagerag.store.library.indexing.encoding import vectors_or_reasons
 from imagerag.store.library.library import Library
 from imagerag.store.library.library_metadata import METADATA_KEY, LibraryMetadata, other_metadata_of
@@ -164,7 +165,7 @@ class _Migrating:
             elif other.embedder != identity:
                 raise UsageError(
                     f"library {self.library.name!r} has vectors of {other.spec} besides those that it searches with: "
-                    f"drop them first, imagerag library migrate {self.library.name} --drop-other"
+                    f"drop them first, {python_call('libraries.drop_other_vectors', self.library.name)}"
                 )
 
     async def _encode(self, progress: Callable[[int, int], None] | None) -> None:
@@ -184,7 +185,7 @@ class _Migrating:
             raise LibraryError(
                 f"{self.embedder.identity.spec} gives no vector for {count} {'image' if count == 1 else 'images'} of "
                 f"library {self.library.name!r}, which stays as it was ({some}). Remove them first: "
-                f"imagerag library remove {self.library.name} ID"
+                f"{python_call('libraries.remove', Placeholder('ID'), library=self.library.name)}"
             )
 
     def _missing(self) -> list[str]:

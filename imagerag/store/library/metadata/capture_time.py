@@ -30,13 +30,13 @@ def capture_time(text: str | None, offset: str | None = None) -> CaptureTime | N
     found = _DATE.fullmatch(text[:64]) if text else None
     if found is None:
         return None
-    year, month, day, hour, minute, second, said = found.groups()
+    year, month, day, hour, minute, second, zone = found.groups()
     date = (int(year), int(month or 1), int(day or 1))
     try:
         taken = datetime(*date, int(hour or 0), int(minute or 0), min(int(second or 0), 59), tzinfo=UTC)
     except ValueError:
         return None
-    return (taken, _offset(said or offset or "")) if taken.year >= 1800 else None
+    return (taken, _offset(zone or offset or "")) if taken.year >= 1800 else None
 
 
 def _offset(text: str) -> str:

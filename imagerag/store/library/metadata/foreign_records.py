@@ -27,38 +27,38 @@ def our_record(record: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _of_takeout(record: Mapping[str, Any]) -> dict[str, Any]:
     """Convert a record of Google Takeout. Its title is the file name, its time is in UTC, and 0, 0 is no position."""
-    said = {key: value for key, value in record.items() if key != "title"}
+    fields = {key: value for key, value in record.items() if key != "title"}
     time, place = record.get("photoTakenTime"), record.get("geoData")
     with suppress(TypeError, ValueError, OverflowError, OSError, KeyError):
-        said["taken"] = f"{datetime.fromtimestamp(int(time['timestamp']), UTC):%Y-%m-%d %H:%M:%S}Z" if time else None
+        fields["taken"] = f"{datetime.fromtimestamp(int(time['timestamp']), UTC):%Y-%m-%d %H:%M:%S}Z" if time else None
     if isinstance(place, dict) and (place.get("latitude") or place.get("longitude")):
-        said |= {axis: place.get(axis) for axis in POSITION}
-    return said
+        fields |= {axis: place.get(axis) for axis in POSITION}
+    return fields
 
 
 def _of_img2dataset(record: Mapping[str, Any]) -> dict[str, Any]:
     """Convert a record of img2dataset, without its processing data."""
-    said = {key: value for key, value in record.items() if key not in _DOWNLOADING}
-    url = said.pop("url")
-    return {"source": url, **said}
+    fields = {key: value for key, value in record.items() if key not in _DOWNLOADING}
+    url = fields.pop("url")
+    return {"source": url, **fields}
 
 
 def _of_gallery_dl(record: Mapping[str, Any]) -> dict[str, Any]:
     """gallery-dl's object, which has what each site has: its lists of tags, its author's name, its page."""
-    said = {key: value for key, value in record.items() if key not in _GALLERY_WORK}
+    fields = {key: value for key, value in record.items() if key not in _GALLERY_WORK}
     tags = [tag for key in sorted(record) if _TAGS.match(key) and isinstance(tag := record[key], list)]
-    if not said.get("tags") and tags:
-        said = {key: value for key, value in said.items() if not _TAGS.match(key)}
-        said["tags"] = [one for part in tags for one in part]
+    if not fields.get("tags") and tags:
+        fields = {key: value for key, value in fields.items() if not _TAGS.match(key)}
+        fields["tags"] = [one for part in tags for one in part]
     for key in ("author", "artist", "user", "uploader"):
-        value = said.pop(key, None)
+        value = fields.pop(key, None)
         names = (
             [value.get(name) for name in ("realname", "name", "nick", "username")]
             if isinstance(value, dict)
             else [value]
         )
-        said.setdefault("author", next((name for name in names if name and isinstance(name, str)), None))
-        if not said["author"]:
-            del said["author"]
+        fields.setdefault("author", next((name for name in names if name and isinstance(name, str)), None))
+        if not fields["author"]:
+            del fields["author"]
     pages = (record.get(key) for key in ("post_url", "page_url", "url", "file_url"))
-    return {"source": next((page for page in pages if isinstance(page, str) and page), None), **said}
+    return {"source": next((page for page in pages if isinstance(page, str) and page), None), **fields}

@@ -52,37 +52,37 @@ class ImageMetadata:
 
     def applied_to(self, row: ImageRecord) -> ImageRecord:
         """The row with all of these values."""
-        said = {name: value for name, value in vars(self).items() if value is not None}
-        return replace(row, **said)
+        values = {name: value for name, value in vars(self).items() if value is not None}
+        return replace(row, **values)
 
     def filling(self, row: ImageRecord) -> ImageRecord:
         """The row with its empty fields filled: existing values stay."""
-        said = {name: value for name, value in vars(self).items() if value is not None}
-        lacking = {name: value for name, value in said.items() if getattr(row, name) in (None, "", ())}
+        values = {name: value for name, value in vars(self).items() if value is not None}
+        lacking = {name: value for name, value in values.items() if getattr(row, name) in (None, "", ())}
         return replace(row, **{**lacking, "metadata": {**(self.metadata or {}), **row.metadata}})
 
     def or_else(self, other: "ImageMetadata") -> "ImageMetadata":
         """These values, with absent ones taken from the other."""
-        said = {name: value for name, value in vars(self).items() if value is not None}
+        values = {name: value for name, value in vars(self).items() if value is not None}
         metadata = {**(other.metadata or {}), **(self.metadata or {})}
-        return replace(other, **{**said, "metadata": metadata or None})
+        return replace(other, **{**values, "metadata": metadata or None})
 
 
 def read_metadata(record: Mapping[str, Any]) -> ImageMetadata:
     """Read metadata from a manifest row or a sidecar object; empty and null fields count as absent."""
-    said = {key: value for key, value in record.items() if key and value not in (None, "", [], {}, ())}
-    if str(said.get("schema", "")).startswith("imagerag.sidecar/"):
-        return _of_a_run(said)
-    if str(said.get("schema", "")).startswith("imagerag.image/"):
+    values = {key: value for key, value in record.items() if key and value not in (None, "", [], {}, ())}
+    if str(values.get("schema", "")).startswith("imagerag.sidecar/"):
+        return _of_a_run(values)
+    if str(values.get("schema", "")).startswith("imagerag.image/"):
         return _of_an_export(record)
-    fields = written_fields(said)
+    fields = written_fields(values)
     if not POSITION.keys() <= set(fields.values()):  # half of a position becomes metadata
         fields = {key: field for key, field in fields.items() if field not in POSITION}
     found: dict[str, Any] = {}
-    rest = {key: value for key, value in said.items() if key not in fields}
+    rest = {key: value for key, value in values.items() if key not in fields}
     tags, given = None, {}
     for key, field in fields.items():
-        value = said[key]
+        value = values[key]
         if field == "tags":
             tags = tags_of(value)
         elif field == TAKEN:

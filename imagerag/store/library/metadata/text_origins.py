@@ -29,9 +29,9 @@ def with_sidecars(described: str, sidecars: str) -> str:
 
 def with_origins(row: ImageRecord, embedded: ImageMetadata, default_title: str = "") -> ImageRecord:
     """The row with hashes of the values embedded in its file, and of the default title."""
-    said = {_mark(name, value) for name, value in _said(vars(embedded)) if not _is_empty(value)}
-    said |= {_mark(_DEFAULT_TITLE, default_title)} if default_title else set()
-    return replace(row, described=" ".join([sidecars_in(row.described), *sorted(said)])) if said else row
+    marks = {_mark(name, value) for name, value in _said(vars(embedded)) if not _is_empty(value)}
+    marks |= {_mark(_DEFAULT_TITLE, default_title)} if default_title else set()
+    return replace(row, described=" ".join([sidecars_in(row.described), *sorted(marks)])) if marks else row
 
 
 def with_texts_of(new: ImageRecord, old: ImageRecord) -> ImageRecord:
@@ -40,8 +40,8 @@ def with_texts_of(new: ImageRecord, old: ImageRecord) -> ImageRecord:
     In this order count: new values from sidecars and manifests, values given for the old image, values in the file now,
     values in the file before.
     """
-    said = dict(_said(vars(new)))
-    kept = {name: value for name, value in _said(vars(old)) if _stays(name, value, said.get(name), old, new)}
+    fields = dict(_said(vars(new)))
+    kept = {name: value for name, value in _said(vars(old)) if _stays(name, value, fields.get(name), old, new)}
     metadata = {name.partition(".")[2]: value for name, value in kept.items() if name not in _FIELDS}
     texts: dict[str, Any] = {name: value for name, value in kept.items() if name in _FIELDS}
     if old.source and _is_path(new) and not _is_path(old):

@@ -69,11 +69,11 @@ def decoded_image(value: Any) -> bytes:
 def beside_image(record: Mapping[str, Any], column: str) -> dict[str, Any]:
     """The metadata in the other columns of a row: a file name becomes the title."""
     value = record[column]
-    said = {name: one for name, one in record.items() if name != column}
-    names = [name for name, field in written_fields(said).items() if field == PATH]
-    named = [*(said.pop(name) for name in names), value.get(PATH) if isinstance(value, Mapping) else None]
+    fields = {name: one for name, one in record.items() if name != column}
+    names = [name for name, field in written_fields(fields).items() if field == PATH]
+    named = [*(fields.pop(name) for name in names), value.get(PATH) if isinstance(value, Mapping) else None]
     name = next((one for one in named if isinstance(one, str) and one.strip()), None)
-    return {"title": PurePosixPath(name.strip().replace("\\", "/")).stem, **said} if name else said
+    return {"title": PurePosixPath(name.strip().replace("\\", "/")).stem, **fields} if name else fields
 
 
 def _holds(record: Mapping[str, Any], name: str) -> bool:

@@ -127,7 +127,7 @@ class ExportedTable:
         yield from (LinkedRow(self, file.path, "", file.size, row, record["id"], file) for file in there)
         where = f"{self.path.name}, row {row + 1}"
         if not files:
-            self.problems.append((where, "only a copy had its bytes: export it with --bytes"))
+            self.problems.append((where, "only a copy had its bytes: export it with `with_bytes=True`"))
         elif not near:
             self.problems.append((clean(files[0].path), f"named in {where}, but {_ELSEWHERE}"))
         elif not there:

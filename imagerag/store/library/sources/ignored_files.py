@@ -49,8 +49,8 @@ def _is_album(path: Path) -> bool:
     if path.suffix.lower() != ".json" or not normalize("NFC", path.name).lower().startswith(_ALBUM):
         return False
     with suppress(OSError, ValueError):
-        said = parsed(read_text(path))
-        return isinstance(said, dict) and ("albumData" in said or said.keys() >= {"title", "date", "access"})
+        rules = parsed(read_text(path))
+        return isinstance(rules, dict) and ("albumData" in rules or rules.keys() >= {"title", "date", "access"})
     return False
 
 

@@ -154,10 +154,10 @@ class ImageTable:
         """The use of each column, judged by the first rows."""
         read: dict[str, str] = {self._column.name: "image"}
         for number, record in self._file.records():
-            said = self._said(record)
-            fields = written_fields(said) | guessed_caption(said)
-            for name in said:
-                if said[name] not in (None, "", []) and read.get(name, "metadata") == "metadata":
+            metadata = self._said(record)
+            fields = written_fields(metadata) | guessed_caption(metadata)
+            for name in metadata:
+                if metadata[name] not in (None, "", []) and read.get(name, "metadata") == "metadata":
                     read[name] = fields.get(name, "metadata")
             if number == _ROWS - 1:
                 break
@@ -172,8 +172,10 @@ class ImageTable:
 
     def said(self, member: Member) -> SidecarMetadata:
         """The metadata in the other columns of a row."""
-        said = self._said(self._reader.get(member.position))
-        return SidecarMetadata(read_metadata({name: one for name, one in with_caption(said).items() if name != PATH}))
+        metadata = self._said(self._reader.get(member.position))
+        return SidecarMetadata(
+            read_metadata({name: one for name, one in with_caption(metadata).items() if name != PATH})
+        )
 
     def _read(self, start: int) -> Iterator[tuple[int, int, dict[str, Any]]]:
         for number, record in self._file.records(start):
@@ -205,7 +207,7 @@ def why_no_images(path: Path) -> str:
     file = ColumnarFile(path)
     found = [clean(one.name) for one in image_columns(file.schema) if _looks_like_images(file, one)]
     if not found:
-        return "it has no column of images; where it names files, give it with --manifest"
+        return "it has no column of images; where it names files, give it as `manifest`"
     return f"it has images in several columns ({', '.join(found)[:300]}): call the one to index image"
 
 

@@ -56,8 +56,8 @@ class Manifest:
     def overridden_by(self, other: "Manifest") -> "Manifest":
         """Both, the other one's fields first."""
         entries = dict(self.entries)
-        for path, said in other.entries.items():
-            entries[path] = said.or_else(entries[path]) if path in entries else said
+        for path, entry in other.entries.items():
+            entries[path] = entry.or_else(entries[path]) if path in entries else entry
         return Manifest(
             entries,
             [*self.problems, *other.problems],
@@ -71,7 +71,7 @@ class Manifest:
     @property
     def captions(self) -> int:
         """Number of found images with a caption from the manifest."""
-        return self.image_captions + sum(bool(said.caption) for said in self.entries.values())
+        return self.image_captions + sum(bool(entry.caption) for entry in self.entries.values())
 
 
 Manifests = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None
@@ -168,17 +168,17 @@ def read_manifest(
             problems.append(found)
             continue
         try:
-            said = read_metadata(with_caption(record))
+            metadata = read_metadata(with_caption(record))
         except ValueError as error:
             problems.append((where, str(error)))
             continue
         if found is None:
-            captions += bool(said.caption)
+            captions += bool(metadata.caption)
         else:
-            if entries.get(found, said) != said:
+            if entries.get(found, metadata) != metadata:
                 why = f"several rows of {file.name} say different things of it: the last counts"
                 disputed[clean(str(found))] = why
-            entries[found] = said
+            entries[found] = metadata
     held = {Path(os.path.abspath(file)): images} if images else {}
     notes = [*disputed.items(), *((f"{file.name}, column {name}", why) for name, why in commas.items())]
     return Manifest(entries, problems, _read_as(columns), images=held, image_captions=captions, notes=notes)

@@ -1,13 +1,13 @@
 """Hints for files among images that look like manifests or sources but were not given as such."""
 
 import os
-import shlex
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.images.formats import IMAGE_SUFFIXES
+from imagerag.formatting.interface_terms import python_call
 from imagerag.store.library.metadata.field_names import PATH, written_fields
 from imagerag.store.library.sources.image_table import ColumnarFile, is_of_hugging_face
 from imagerag.store.library.sources.manifest_rows import JSON, TABLES, read_rows
@@ -22,15 +22,15 @@ def manifest_hint(file: Path) -> str | None:
     """A hint on a manifest or source among images, with what to type; None for other files."""
     if file.suffix.lower() not in _SUFFIXES:
         return None
-    shown = shlex.quote(clean(os.path.relpath(file) if file.is_relative_to(Path.cwd()) else str(file)))
+    shown = clean(os.path.relpath(file) if file.is_relative_to(Path.cwd()) else str(file))
     if holds_images(file):
-        return f"it has images in it: imagerag index {shown}"
+        return f"it has images in it: {python_call('libraries.index', shown)}"
     if not _names_images(file):
         return None
-    what = "looks like a manifest"
+    kind = "looks like a manifest"
     if file.suffix.lower() in TABLE_SUFFIXES and is_of_hugging_face(ColumnarFile(file).schema):
-        what = "is a Hugging Face dataset that names image files and has none in it"
-    return f"it {what}: imagerag index … --manifest {shown}"
+        kind = "is a Hugging Face dataset that names image files and has none in it"
+    return f"it {kind}: {python_call('libraries.index', ..., manifest=shown)}"
 
 
 def _names_images(file: Path) -> bool:

@@ -175,11 +175,11 @@ def _coco(whole: Mapping[str, Any]) -> Iterator[ManifestRow]:
 
 def _by_file(whole: Mapping[str, Any]) -> Iterator[ManifestRow]:
     """An object from each image's path to its caption, or to an object."""
-    for at, (name, said) in enumerate(whole.items(), start=1):
-        if isinstance(said, dict):
-            yield at, {**said, "path": name}
+    for at, (name, value) in enumerate(whole.items(), start=1):
+        if isinstance(value, dict):
+            yield at, {**value, "path": name}
         else:
-            yield at, {"path": name, "caption": said} if isinstance(said, str) else "neither a caption nor an object"
+            yield at, {"path": name, "caption": value} if isinstance(value, str) else "neither a caption nor an object"
 
 
 def _columnar(file: ColumnarFile) -> Iterator[ManifestRow]:

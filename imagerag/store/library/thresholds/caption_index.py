@@ -84,10 +84,10 @@ class CaptionIndex:
         codes: dict[str, int] = {}
         owners, numbers = [np.zeros(0, dtype=np.int32)], [np.zeros(0, dtype=np.int32)]
         for start in range(0, columns.num_rows, READ):
-            captions, said = _words_said(columns["caption"].slice(start, READ))
-            distinct = said.dictionary.to_pylist()
+            captions, phrases = _words_said(columns["caption"].slice(start, READ))
+            distinct = phrases.dictionary.to_pylist()
             known = [-1 if one in STOP_WORDS or not one else codes.setdefault(one, len(codes)) for one in distinct]
-            pairs = captions << 32 | np.asarray(known, dtype=np.int64)[said.indices.to_numpy()]
+            pairs = captions << 32 | np.asarray(known, dtype=np.int64)[phrases.indices.to_numpy()]
             pairs = np.sort(pairs[pairs & 0xFFFFFFFF != 0xFFFFFFFF])
             pairs = pairs[np.diff(pairs, prepend=-1) != 0]  # np.unique takes twenty times as long because it hashes
             owners.append((start + (pairs >> 32)).astype(np.int32))
@@ -106,7 +106,7 @@ class CaptionIndex:
         required = self._required(text)
         candidates = self._holding(required)
         for start in range(0, len(candidates), FEW):
-            if any(_shows(_phrase_words(said), required) for said in self._read(candidates[start : start + FEW])):
+            if any(_shows(_phrase_words(caption), required) for caption in self._read(candidates[start : start + FEW])):
                 return True
         return False
 
@@ -118,8 +118,8 @@ class CaptionIndex:
         to find in a crowded image than alone, and if every thing had the same chance, the few crowded images, which
         name most of the things, would dominate.
         """
-        said = self._said(most)
-        return [CaptionQuery(text, found) for text, found in zip(said, self._matches(said), strict=True)]
+        phrases = self._said(most)
+        return [CaptionQuery(text, found) for text, found in zip(phrases, self._matches(phrases), strict=True)]
 
     def hard_negatives(self, most: int) -> list[str]:
         """Up to `most` texts that differ from a caption's text by one word and match no image.
@@ -167,9 +167,9 @@ class CaptionIndex:
         read = (text for at in range(0, len(distinct), READ) for text in self._read(distinct[at : at + READ]))
         start = 0
         for text, end in zip(read, ends, strict=False):
-            said = _phrase_words(text)
+            words = _phrase_words(text)
             for at in range(start, end):
-                shown[places[at]] = _shows(said, required[of_text[at]])
+                shown[places[at]] = _shows(words, required[of_text[at]])
             start = end
         kept = np.split(shown, np.cumsum([len(one) for one in candidates])[:-1]) if texts else []
         return [found[held].astype(np.intp) for found, held in zip(candidates, kept, strict=True)]

@@ -121,8 +121,8 @@ def read_columns(table: Any, *more: str) -> Any:
     import pyarrow.compute as pc
 
     found = table.search().select([*COLUMNS, *more]).to_arrow()
-    told = {name: pc.fill_null(found[name], "") for name in COLUMNS}
-    found = pa.table(told | {name: found[name] for name in more})
+    texts = {name: pc.fill_null(found[name], "") for name in COLUMNS}
+    found = pa.table(texts | {name: found[name] for name in more})
     return found.take(pc.sort_indices(found["id"])).combine_chunks()
 
 

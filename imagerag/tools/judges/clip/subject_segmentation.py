@@ -37,17 +37,6 @@ def regions(image: Image.Image) -> list[Box]:
     return [_scaled(box, scale, image.size) for box in boxes]
 
 
-def crops(image: Image.Image, margin: float = 0.15) -> list[Image.Image]:
-    """A square crop around each region, with `margin` of its longer side all around, inside the image if it fits."""
-    squares = []
-    for left, top, right, bottom in regions(image):
-        side = min(round(max(right - left, bottom - top) * (1 + 2 * margin)), *image.size)
-        x = min(max((left + right - side) // 2, 0), image.width - side)
-        y = min(max((top + bottom - side) // 2, 0), image.height - side)
-        squares.append(opaque(image).crop((x, y, x + side, y + side)))
-    return squares
-
-
 def cut_subject(image: Image.Image) -> Image.Image | None:
     """The largest subject as RGBA, cropped to its box; None when nothing can be cut out."""
     cut = cut_subjects(image)

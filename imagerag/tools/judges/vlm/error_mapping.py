@@ -61,8 +61,8 @@ def refused_form(error: Exception, sent: Collection[str]) -> str | None:
         return "system"
     if not may_refuse(error):
         return None
-    said = f"{body.words} {' '.join(body.codes)}".lower()
-    for where in (" ".join(body.where).lower(), said):
+    message = f"{body.words} {' '.join(body.codes)}".lower()
+    for where in (" ".join(body.where).lower(), message):
         for form, names in _NAMES.items():
             if form in sent and form != "system" and any(name in where for name in names):
                 return form
@@ -72,8 +72,8 @@ def refused_form(error: Exception, sent: Collection[str]) -> str | None:
 def unkept_form(error: Exception, sent: Collection[str]) -> str | None:
     """Response form that the model did not follow, as checked by its server; None for other errors."""
     body = body_of(error)
-    said = f"{body.words} {' '.join(body.codes)}".lower()
-    if getattr(error, "status_code", None) is None or not any(name in said for name in _UNKEPT):
+    message = f"{body.words} {' '.join(body.codes)}".lower()
+    if getattr(error, "status_code", None) is None or not any(name in message for name in _UNKEPT):
         return None
     return next((form for form in ("json_schema", "tool") if form in sent), None)
 

@@ -89,7 +89,7 @@ def no_images(who: str, said: str = "") -> NoImagesError:
     """Error for a model that takes no images."""
     because = f" ({said})" if said else ""
     error = NoImagesError(
-        f"{who} takes no images{because}, so it cannot judge any: name one that does, --judge SPEC, or say how many "
+        f"{who} takes no images{because}, so it cannot judge any: name one that does, `judge=SPEC`, or say how many "
         "this one takes, ?max_images=1 after its name"
     )
     error.sent = bool(said)

@@ -186,10 +186,10 @@ _SAME: Final = "It must be recognisably the very same in the last picture: its s
 
 def sent_along(number: int, image: ImagePart) -> str:
     """Label before an image that was sent to the generator."""
-    what = {"edit": "the original", "subject": "somebody's own"}.get(image.role, "a reference")
+    role = {"edit": "the original", "subject": "somebody's own"}.get(image.role, "a reference")
     name = f" NAME: {quoted(image.concept)}" if image.concept else ""
     caption = f" CAPTION: {quoted(image.caption)}" if image.role == "reference" and image.caption else ""
-    return f"Picture {number}, {what}.{name}{caption}" + (f" {_SAME}" if image.likeness else "")
+    return f"Picture {number}, {role}.{name}{caption}" + (f" {_SAME}" if image.likeness else "")
 
 
 def fused(requirements: Sequence[Requirement], *, words: int, variant: int, edit: bool = False) -> str:

@@ -57,9 +57,9 @@ def parse_ranking(text: str, count: int) -> list[int]:
         RefusalError: content policy.
         JudgeReplyError: no numbers, or one without a candidate.
     """
-    said = unfenced(text)
-    bare = bool(said and _NUMBERS.fullmatch(said))
-    numbers = list(map(int, re.findall(r"\d+", said))) if bare else model_of(text, _Ranking).ranking
+    reply = unfenced(text)
+    bare = bool(reply and _NUMBERS.fullmatch(reply))
+    numbers = list(map(int, re.findall(r"\d+", reply))) if bare else model_of(text, _Ranking).ranking
     if not all(1 <= number <= count for number in numbers):
         raise JudgeReplyError(f"the judge chose numbers outside 1 to {count}: {json.dumps(numbers)}", raw=text)
     return [number - 1 for number in dict.fromkeys(numbers)]

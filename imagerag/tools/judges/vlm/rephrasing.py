@@ -60,9 +60,9 @@ def prompt_in(text: str) -> str:
         RefusalError: content policy.
         JudgeReplyError: the response is empty or far too long.
     """
-    said = unfenced(text)
-    check_refusal(said)
-    line = _unquoted(_LABEL.sub("", " ".join(said.split())))
+    reply = unfenced(text)
+    check_refusal(reply)
+    line = _unquoted(_LABEL.sub("", " ".join(reply.split())))
     if not line:
         raise JudgeReplyError(f"the prompt was not rephrased: {silence(text)}", raw=text)
     if len(line) > LONGEST:

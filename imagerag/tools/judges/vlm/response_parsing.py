@@ -92,17 +92,17 @@ def verdict(text: str) -> bool:
         RefusalError: content policy.
         JudgeReplyError: neither an explicit yes nor an explicit no.
     """
-    said = unfenced(text)
-    check_refusal(said)
-    if said.startswith("{"):
-        return _json_verdict(said, text)
-    folded = fold(said)
+    reply = unfenced(text)
+    check_refusal(reply)
+    if reply.startswith("{"):
+        return _json_verdict(reply, text)
+    folded = fold(reply)
     lines = folded.splitlines() or [""]
     for part in (folded, lines[-1]):
         lead = _LEAD.match(part)
         if lead:
             return _settled(lead, part[lead.end() :], text)
-    why = "it said that it could not" if cannot(said) else "it answered neither yes nor no" if said else silence(text)
+    why = "it said that it could not" if cannot(reply) else "it answered neither yes nor no" if reply else silence(text)
     raise JudgeReplyError(f"the judge's answer is no verdict: {why}", raw=text)
 
 
@@ -140,9 +140,9 @@ def model_of(text: str, model: type[Model]) -> Model:
         JudgeReplyError: no such object, or several that differ.
     """
     fitting: list[Model] = []
-    said = unfenced(text)
-    problem = "there is no JSON object in it" if said else silence(text)
-    for found in objects_in(said):
+    reply = unfenced(text)
+    problem = "there is no JSON object in it" if reply else silence(text)
+    for found in objects_in(reply):
         try:
             read = model.model_validate(found)
         except ValidationError as error:
@@ -183,13 +183,13 @@ def list_items(text: str) -> list[str]:
     Raises:
         JudgeReplyError: the text is empty.
     """
-    said = unfenced(text)
-    if not said:
+    reply = unfenced(text)
+    if not reply:
         raise JudgeReplyError(f"the judge's answer cannot be used: {silence(text)}", raw=text)
-    listed = _json_list(said)
+    listed = _json_list(reply)
     if listed is not None:
         return listed
-    kept = [line for line in said.splitlines() if line.strip() and not line.lstrip().startswith(("```", "~~~"))]
+    kept = [line for line in reply.splitlines() if line.strip() and not line.lstrip().startswith(("```", "~~~"))]
     if (
         len(kept) > 1
         and kept[0].rstrip().rstrip("*").endswith((":", "："))

@@ -20,8 +20,8 @@ KINDS: Final = ("content", "style", "likeness", "kept")
 
 
 def _kind(value: Any) -> Any:
-    said = fold(value).strip() if isinstance(value, str) else ""
-    return next((kind for kind in KINDS if said.startswith(kind)), "kept" if said.startswith("keep") else "content")
+    word = fold(value).strip() if isinstance(value, str) else ""
+    return next((kind for kind in KINDS if word.startswith(kind)), "kept" if word.startswith("keep") else "content")
 
 
 def _text(value: Any) -> Any:
@@ -129,14 +129,14 @@ def _and_fixed(
     """The model's own items, followed by those that it had to add verbatim."""
     if not fixed:
         return made
-    said = {_folded(check.requirement.text): (check, caption) for check, caption in made}
+    by_requirement = {_folded(check.requirement.text): (check, caption) for check, caption in made}
     keys = [_folded(requirement.text) for requirement in fixed]
-    if lacking := [r.text for r, key in zip(fixed, keys, strict=True) if key not in said]:
+    if lacking := [r.text for r, key in zip(fixed, keys, strict=True) if key not in by_requirement]:
         raise JudgeReplyError(f"the judge says nothing about {'; '.join(lacking)}", raw=text)
-    own = [pair for key, pair in said.items() if key not in keys]
+    own = [pair for key, pair in by_requirement.items() if key not in keys]
     if not own:
         raise JudgeReplyError("the judge's checklist says nothing about the prompt itself", raw=text)
-    ends = [said[key][0].model_copy(update={"requirement": r}) for r, key in zip(fixed, keys, strict=True)]
+    ends = [by_requirement[key][0].model_copy(update={"requirement": r}) for r, key in zip(fixed, keys, strict=True)]
     return [*own, *((check, "") for check in ends)]
 
 

@@ -164,10 +164,10 @@ class TransformersChat:
                 max_new_tokens=self.max_new_tokens,
                 stopping_criteria=[lambda ids, _scores, **_: torch.full((len(ids),), stop.is_set())],
             )
-        said = whole[0, length:].tolist()
+        tokens = whole[0, length:].tolist()
         ends = model.generation_config.eos_token_id
-        ended = len(said) < self.max_new_tokens or said[-1] in (ends if isinstance(ends, list) else [ends])
-        return inputs["input_ids"][0].tolist(), said, ended
+        ended = len(tokens) < self.max_new_tokens or tokens[-1] in (ends if isinstance(ends, list) else [ends])
+        return inputs["input_ids"][0].tolist(), tokens, ended
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -151,14 +151,14 @@ def _events(events: Sequence[tuple[str, Any]], *, done: bool = False) -> Rendere
 
 
 def _images(request: RecordedRequest, reply: MockResponse, host: Host) -> RenderedResponse:
-    said = {"revised_prompt": reply.revised_prompt} if reply.revised_prompt else {}
+    extra = {"revised_prompt": reply.revised_prompt} if reply.revised_prompt else {}
     body = request.body
     if body.get("stream") in (True, "true", "True") and reply.images:
         return _image_stream(request, reply)
     wants_url = reply.as_url or body.get("response_format") == "url"
     lines = reply.in_lines
     data = [
-        ({"url": host(image)} if wants_url else {"b64_json": _base64(image, in_lines=lines)}) | said
+        ({"url": host(image)} if wants_url else {"b64_json": _base64(image, in_lines=lines)}) | extra
         for image in reply.images
     ]
     return _json({"created": int(time.time()), "data": data, "usage": reply.usage or USAGE})

@@ -176,7 +176,7 @@ async def test_an_empty_or_missing_root_takes_nothing_out(folder: Path, library:
     report = await index([folder], library)
     assert counts(report) == {"missing": 8}
     assert await library.count() == 8
-    assert f"imagerag index {folder} --library shop --prune" in report.warnings[-1]
+    assert f"`rag.libraries.index({str(folder)!r}, library='shop', prune=True)`" in report.warnings[-1]
     assert "not mounted" in report.warnings[-1]
     folder.rmdir()
     with pytest.raises(UsageError, match="`prune=True`"):

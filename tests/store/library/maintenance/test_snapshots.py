@@ -394,7 +394,7 @@ async def test_linked_files_are_found_where_the_library_knows_them_now(
     (root / "linked" / "below").mkdir()
     (root / "linked" / "black.png").rename(root / "linked" / "below" / "coal.png")
     (root / "linked" / "orange.png").write_bytes(picture("orange", mark=3))
-    with pytest.raises(BlobError, match=r"is gone.*Type: imagerag index .*linked --library shop$"):
+    with pytest.raises(BlobError, match=r"is gone.*Type: `rag.libraries.index\('.*linked', library='shop'\)`$"):
         await v1.image_bytes(rows["black"].id)
     await index([root / "linked"], shop)
     assert await v1.image_bytes(rows["black"].id) == picture("black")

@@ -138,8 +138,8 @@ async def test_a_manifest_with_pictures_that_lies_in_a_folder_says_how_it_is_ind
         as_lines(folder / name, rows)
     report = await index([folder], library)
     assert {Path(where).name: why for where, why in report.skipped} == {
-        "cards.jsonl": f"it has images in it: imagerag index {folder / 'cards.jsonl'}",
-        "metadata.jsonl": f"it has images in it: imagerag index {folder / 'metadata.jsonl'}",
+        "cards.jsonl": f"it has images in it: `rag.libraries.index('{folder / 'cards.jsonl'}')`",
+        "metadata.jsonl": f"it has images in it: `rag.libraries.index('{folder / 'metadata.jsonl'}')`",
     }
     assert (await index([folder / "metadata.jsonl"], library)).added == 1
 

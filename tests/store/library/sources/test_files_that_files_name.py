@@ -48,7 +48,7 @@ def test_files_below_the_folder_may_be_named(repository: Path, name: str) -> Non
 @pytest.mark.parametrize("at", range(6))
 def test_files_elsewhere_may_not_unless_the_user_says_so(repository: Path, at: int) -> None:
     name = outside(repository)[at]
-    with pytest.raises(UsageError, match="--allow-outside"):
+    with pytest.raises(UsageError, match="allow_outside=True"):
         PathPolicy(repository).find(name)
     assert PathPolicy(repository, allow_outside=True).find(name).is_file()
     assert PathPolicy(repository, (repository.parent,)).find(name).is_file()
@@ -56,7 +56,7 @@ def test_files_elsewhere_may_not_unless_the_user_says_so(repository: Path, at: i
 
 def test_a_home_folder_and_a_server_are_elsewhere(repository: Path) -> None:
     for name in ("~/.ssh/id_rsa", "/etc/passwd", "//server/share/x.png", "a\0.png"):
-        with pytest.raises(UsageError, match="--allow-outside"):
+        with pytest.raises(UsageError, match="allow_outside=True"):
             PathPolicy(repository).find(name)
 
 
@@ -84,7 +84,7 @@ def test_a_manifest_reads_nothing_elsewhere(repository: Path, suffix: str) -> No
     read = read_manifest(file)
     assert [path.name for path in read.entries] == ["a.png"]
     assert len(read.problems) == 6
-    assert all("--allow-outside" in why for _, why in read.problems)
+    assert all("allow_outside=True" in why for _, why in read.problems)
     assert len(read_manifest(file, allow_outside=True).entries) == 5  # two of the six names are of one file
 
 
@@ -112,7 +112,7 @@ def test_a_batch_runs_no_line_that_names_a_file_elsewhere(repository: Path) -> N
     lines += [{"prompt": "a cat", "subjects": ["a.png"], "mask": "../private.png"}]
     file.write_text("".join(json.dumps(line) + "\n" for line in [*lines, {"prompt": "a cat", "subjects": ["a.png"]}]))
     *bad, good = read_rows(file)
-    assert all("--allow-outside" in item.problem and not item.options for item in bad)
+    assert all("allow_outside=True" in item.problem and not item.options for item in bad)
     assert not good.problem
     assert not any(item.problem for item in read_rows(file, allow_outside=True))
 
@@ -126,7 +126,7 @@ def test_a_programs_own_values_name_what_they_like(repository: Path) -> None:
 def test_a_suite_reads_no_picture_elsewhere(repository: Path, column: str) -> None:
     file = repository / "suite.jsonl"
     file.write_text(json.dumps({"prompt": "a cat", column: os.path.join("..", "private.png")}))
-    with pytest.raises(UsageError, match="--allow-outside"):
+    with pytest.raises(UsageError, match="allow_outside=True"):
         prompt_suite(file)
     assert prompt_suite(file, allow_outside=True).cases
 
@@ -148,7 +148,7 @@ async def test_a_sidecar_that_links_elsewhere_is_no_caption_unless_the_user_says
     [(image, why)] = report.notes
     assert image.endswith("a.png")
     assert f"its sidecar {sidecar.name} was left out" in why
-    assert "--allow-outside" in why
+    assert "allow_outside=True" in why
     await index([repository], library, allow_outside=True)
     assert any("hunter2" in row.caption for row in await library.rows())
 

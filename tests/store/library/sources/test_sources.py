@@ -423,7 +423,7 @@ async def test_a_dataset_that_names_its_pictures_is_a_manifest(
     report = await index([folder], library)
     assert {Path(one).name: why for one, why in report.skipped} == {
         path.name: "it is a Hugging Face dataset that names image files and has none in it: "
-        f"imagerag index … --manifest {path}"
+        f"`rag.libraries.index(..., manifest='{path}')`"
     }
     report = await index([], library, manifest=path)
     assert (report.updated, report.columns) == (2, {"image": "path", "text": "caption"})

@@ -90,7 +90,7 @@ def hard_negatives(shown, count):
 
 
 @pytest.mark.parametrize("size", [50, 500, 5000])
-async def test_accepts_matches_and_rejects_near_misses(world, size):
+async def test_accepts_matches_and_rejects_hard_negatives(world, size):
     chance = Random(size)
     held = chance.sample(EVERYTHING, 700)
     shown = [chance.choice(held) for _ in range(size)]
@@ -205,7 +205,7 @@ def test_binding_is_respected():
     assert index.matches("").size == 0
 
 
-def test_near_misses_are_learned_from_the_captions():
+def test_hard_negatives_are_learned_from_the_captions():
     image = ImageRef(sha256="ab" * 32, media_type="image/png", width=1, height=1)
     captions = ["a red car", "a blue car", "an orange car", "a red bicycle", "sunset over the sea"]
     made = CaptionIndex.of([ImageRecord(image=image, caption=caption) for caption in captions]).hard_negatives(20)

@@ -90,7 +90,7 @@ async def test_captions_whose_images_beat_fewer_than_nine_of_ten_others_decide_n
     assert found.method == "unrelated"
 
 
-async def test_few_near_misses_decide_nothing() -> None:
+async def test_few_hard_negatives_decide_nothing() -> None:
     """Eight pictures of one and the same thing: nothing is left out of a search for it, so that there are none."""
     encoder = Axes(THINGS)
     rows = [row(at, "a mug") for at in range(9)]

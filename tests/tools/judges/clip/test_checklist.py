@@ -74,7 +74,7 @@ def test_any_text_can_be_split(prompt: str) -> None:
     assert all(requirement.text.strip() for requirement in found)
 
 
-def test_a_near_miss_changes_one_word() -> None:
+def test_a_hard_negative_changes_one_word() -> None:
     found = hard_negatives("a red wooden ball")
     assert "a blue wooden ball" in found
     assert "a red metal ball" in found

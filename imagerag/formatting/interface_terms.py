@@ -1,0 +1,183 @@
+"""Parameters and calls in messages, in the terms of each interface.
+
+Records, errors, notes and warnings are stored in the terms of the Python API, in backticks: a parameter as
+`library=NAME`, a call as `rag.libraries.index(PATH, library='mine')`. The command line shows options and commands
+instead, an assistant the arguments of its tools. To name a call of another method, add its command to `_COMMANDS`.
+"""
+
+import ast
+import re
+import shlex
+from collections.abc import Mapping
+from typing import Any, Final, Protocol, Self, TypeVar
+
+_COMMANDS: Final[Mapping[str, str]] = {
+    "generate": "generate",
+    "ask": "ask",
+    "batch": "batch",
+    "runs.get": "show",
+    "libraries.search": "search",
+    "runs.list": "runs",
+    "runs.resume": "resume",
+    "runs.continue_": "continue",
+    "runs.replay": "replay",
+    "libraries.index": "index",
+    "libraries.list": "library list",
+    "libraries.remove": "library remove",
+    "libraries.delete": "library remove --whole-library",
+    "libraries.export": "library export",
+    "libraries.migrate": "library migrate",
+    "libraries.drop_other_vectors": "library migrate --drop-other",
+    "libraries.calibrate": "library calibrate",
+    "libraries.optimize": "library optimize",
+    "libraries.snapshots.create": "library snapshot create",
+}
+"""Methods of `ImageRAG` → commands."""
+
+_OPTIONS: Final[Mapping[str, str]] = {
+    "subjects": "subject", "images": "image", "tags": "tag", "licences": "licence", "metadata": "set",
+    "add_images": "add-image", "exclude_images": "exclude-image", "keep_images": "keep-image", "choose": "select",
+    "references": "set-references", "with_bytes": "bytes",
+}  # fmt: skip
+"""Parameters whose option has another name."""
+
+_WITHOUT_VALUE: Final = (
+    "assume_cost_usd_per_call|deadline_s|edit|edit_library|filter|image_out|licences|max_calls|max_cost_usd"
+    "|manifest|max_references|max_run_cost_usd|out|patience_s|per_call|per_image|subjects|tags|text_in|thread"
+)
+"""Parameters that are recognised without a value."""
+
+_CALL: Final = re.compile(r"`(rag\.[a-z_.]+\([^`]*\))`")
+_PARAMETER: Final = re.compile(rf"`(?:({_WITHOUT_VALUE})|([a-z_]+)=([^`]*))`")
+
+MESSAGES: Final = frozenset(
+    {"reason", "next_steps", "notes", "warnings", "problem", "problems", "repaired", "stopped", "stop_reason"}
+)
+"""Fields of documents whose text names parameters and calls."""
+
+_OF_MODELS: Final = frozenset({"verdict", "verdicts"})
+"""Fields of documents that hold the words of a model."""
+
+
+class Placeholder(str):
+    """An argument that the user fills in, for instance PATH; it is written without quotes."""
+
+    __slots__ = ()
+
+    __repr__ = str.__str__
+
+
+PATH: Final = Placeholder("PATH")
+FILE: Final = Placeholder("FILE")
+NAME: Final = Placeholder("NAME")
+PROMPT: Final = Placeholder("PROMPT")
+
+
+def python_call(method: str, *values: Any, **parameters: Any) -> str:
+    """A call of the Python API for a message; parameters of value None are left out.
+
+    A text that cannot stand between backticks becomes a placeholder.
+    """
+    named = [f"{name}={_written(value)}" for name, value in parameters.items() if value is not None]
+    return f"`rag.{method}({', '.join([*map(_written, values), *named])})`"
+
+
+def _written(value: Any) -> str:
+    text = repr(value)
+    return "..." if value is ... or "`" in text or "\n" in text else text
+
+
+def as_commands(message: str) -> str:
+    """Replace calls and parameters of the Python API in a message by commands and options."""
+    return _PARAMETER.sub(_option, _CALL.sub(lambda found: _command(found[1]) or found[0], message))
+
+
+def as_tool_terms(message: str, arguments: frozenset[str]) -> str:
+    """Replace calls in a message by commands, which the user types, and parameters by arguments of tools.
+
+    Args:
+        arguments: those that a tool takes; other parameters are options of the server.
+    """
+
+    def argument(found: re.Match[str]) -> str:
+        if (found[1] or found[2]) in arguments:
+            return found[0].strip("`")
+        return f"the server's {_option(found)}"
+
+    return _PARAMETER.sub(argument, _CALL.sub(lambda found: _command(found[1]) or found[0], message))
+
+
+class Copyable(Protocol):
+    """A pydantic model."""
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None) -> Self:
+        """A copy with other values of some fields."""
+
+
+Record = TypeVar("Record", bound=Copyable)
+
+
+def in_commands(record: Record) -> Record:
+    """A record with commands and options in its messages."""
+    messages = {name: value for name, value in vars(record).items() if name in MESSAGES}
+    return record.model_copy(update=document_in_commands(messages))
+
+
+def document_in_commands(document: Any) -> Any:
+    """A JSON document with commands and options in its messages. Other texts, and what a judge wrote, stay."""
+    return _rendered(document, is_message=False)
+
+
+def _rendered(value: Any, *, is_message: bool) -> Any:
+    if isinstance(value, str):
+        return as_commands(value) if is_message else value
+    if isinstance(value, Mapping):
+        ours = {key: _rendered(one, is_message=key in MESSAGES) for key, one in value.items() if key not in _OF_MODELS}
+        return {key: ours.get(key, one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rendered(one, is_message=is_message) for one in value]
+    return value
+
+
+def _option(found: re.Match[str]) -> str:
+    name, value = found[1] or found[2], found[3] or ""
+    if value.startswith("[") and value.endswith("]"):
+        value = re.sub(r"['\"\s]", "", value[1:-1]) or "none"
+    written = "--" + _OPTIONS.get(name, name).replace("_", "-")
+    return f"{written} {value}" if value and value != "True" else written
+
+
+def _command(call: str) -> str | None:
+    """The command of a call; None where there is none, or it is no call."""
+    try:
+        parsed = ast.parse(call, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+    if not isinstance(parsed, ast.Call):
+        return None
+    command = _COMMANDS.get(ast.unparse(parsed.func).removeprefix("rag."))
+    if command is None:
+        return None
+    command, *flags = command.split(" --")
+    parts = ["imagerag", command, *map(_value, parsed.args), *(f"--{flag}" for flag in flags)]
+    if command == "replay" and len(parsed.args) > 1:
+        parts.insert(3, "--from")
+    for one in parsed.keywords:
+        option = "--" + _OPTIONS.get(one.arg or "", one.arg or "").replace("_", "-")
+        parts += _given(option, one.value)
+    return " ".join(parts)
+
+
+def _given(option: str, value: ast.expr) -> list[str]:
+    if isinstance(value, ast.Constant) and value.value is True:
+        return [option]
+    if option == "--select" and isinstance(value, ast.List):
+        return [option, ",".join(map(_value, value.elts)) or "none"]
+    several = value.elts if isinstance(value, ast.List) else [value]
+    return [part for one in several for part in (option, _value(one))]
+
+
+def _value(value: ast.expr) -> str:
+    if isinstance(value, ast.Constant):
+        return "…" if value.value is ... else shlex.quote(str(value.value))
+    return ast.unparse(value)
