@@ -1,8 +1,9 @@
 """Evaluations on fakes: a painter, a judge and a library that answer at once, and always the same."""
 
 import asyncio
+import hashlib
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from imagerag.evals.suites.case import Case, Suite, Truth
 from imagerag.evals.suites.sketch import sketch_suite
 from imagerag.evals.suites.sketch_libraries import build_library
 from imagerag.store.data_dir import DataDir
+from imagerag.tools.embedders.openclip import OpenClipEmbedder
 from imagerag.tools.registry import make_embedder
 from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, ScriptedLibrary, sample_image
 from tests.conftest import made_once
@@ -96,6 +98,40 @@ class Fakes:
 @pytest.fixture
 def fakes(tmp_path: Path) -> Fakes:
     return Fakes(tmp_path)
+
+
+COMPUTED: dict[Any, Any] = {}
+"""What encoders have made of their inputs, and the models in memory."""
+
+
+@pytest.fixture(scope="package", autouse=True)
+def computed_once() -> Iterator[None]:
+    """An encoder computes nothing twice: evaluations look at the same pictures, with an encoder of their own each.
+
+    What is remembered belongs to a batch, not to a text or a picture: other batches are computed, to their last bits.
+    """
+
+    def remembering(name: str, key: Callable[[Any], object]) -> Callable[..., Any]:
+        compute = getattr(OpenClipEmbedder, name)
+
+        def remembered(self: OpenClipEmbedder, *given: Any) -> Any:
+            of = (name, self._model, self._precision, self._device, self._quick_gelu, key(given[0]) if given else None)
+            if of not in COMPUTED:
+                COMPUTED[of] = compute(self, *given)
+            found = COMPUTED[of]
+            return found.copy() if name.startswith("_encode") else found
+
+        return remembered
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, key in (
+            ("_load", lambda _: None),
+            ("_prepare", lambda data: hashlib.sha256(data).digest()),
+            ("_encode_texts", tuple),
+            ("_encode_images", lambda batch: hashlib.sha256(b"".join(one.numpy() for one in batch)).digest()),
+        ):
+            patch.setattr(OpenClipEmbedder, name, remembering(name, key))
+        yield
 
 
 def with_libraries_of(home: Path, evaluation: Path) -> Path:
