@@ -36,8 +36,7 @@ IMAGERAG = ("-m", "imagerag")
 """What `python` is given to be the program."""
 
 SLOW = (
-    "torch", "langgraph.graph", "langchain_core.runnables", "openai", "pyarrow.dataset", "lance_namespace",
-    "scipy.stats", "pytest",
+    "torch", "langgraph.graph", "langchain_core.runnables", "openai", "pyarrow.dataset", "scipy.stats", "pytest",
 )  # fmt: skip
 """What takes long to import, before the program is."""
 

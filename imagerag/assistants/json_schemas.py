@@ -1,9 +1,11 @@
 """The JSON Schemas that models and their clients are shown: what is accepted, in as few words as it takes."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Final
 
 from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode
 
 _SAID_BY_NULL: Final[tuple[object, ...]] = (None, "", [], {}, ())
 """Defaults that go without saying: leaving an argument out means the same."""
@@ -20,7 +22,7 @@ def published(model: type[BaseModel], *, briefly: bool = False) -> dict[str, Any
     Args:
         briefly: without the arguments' descriptions, where another tool has the same.
     """
-    whole = model.model_json_schema()
+    whole = _schema(model, "validation")
     schema = _plain(whole, whole.get("$defs", {}), nullable=True)
     for argument in schema["properties"].values() if briefly else ():
         argument.pop("description", None)
@@ -35,8 +37,14 @@ def published_answer(model: type[BaseModel], *, briefly: bool = False) -> dict[s
     """
     if briefly:
         return {"type": "object"}
-    properties = model.model_json_schema(mode="serialization")["properties"]
+    properties = _schema(model, "serialization")["properties"]
     return {"type": "object", "properties": {name: _outline(value) for name, value in properties.items()}}
+
+
+@cache
+def _schema(model: type[BaseModel], mode: JsonSchemaMode) -> dict[str, Any]:
+    """What Pydantic says, once per process: every server made here publishes the same. Not to be changed."""
+    return model.model_json_schema(mode=mode)
 
 
 def _plain(schema: Mapping[str, Any], definitions: Mapping[str, Any], *, nullable: bool) -> dict[str, Any]:

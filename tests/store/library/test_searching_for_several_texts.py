@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lancedb.index import IvfRq
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.ports import Filter, Hit
@@ -15,6 +14,7 @@ from imagerag.evals.bench.synthetic_library import SyntheticRows, synthetic_libr
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library import index_candidates, search
 from imagerag.store.library.joined_libraries import JoinedLibraries
+from imagerag.store.library.lancedb_import import import_lancedb
 from imagerag.store.library.library import Library
 
 TEXTS = ("a red car", "a wooden boat by a lake", "nothing of this kind")
@@ -82,6 +82,9 @@ async def test_hybrid_is_the_fusion_of_both_lists(many: Library) -> None:
 
 @pytest.fixture(scope="module")
 def indexed(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    import_lancedb()
+    from lancedb.index import IvfRq
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(search, "INDEX_FROM", 4000)
         patch.setattr(search, "FILTERED_FROM", 4000)
