@@ -14,7 +14,7 @@ from typing import Final
 from imagerag.agent.errors import BlobError, LibraryError, UsageError
 from imagerag.agent.ports import Embedder, EmbedderIdentity
 from imagerag.agent.types import FrozenModel, Similarity
-from imagerag.formatting.interface_terms import Placeholder, python_call
+from imagerag.formatting.interface_terms import python_call
 from imagerag.store.library.indexing.encoding import vectors_or_reasons
 from imagerag.store.library.library import Library
 from imagerag.store.library.library_metadata import METADATA_KEY, LibraryMetadata, other_metadata_of
@@ -184,8 +184,7 @@ class _Migrating:
             count = len(self.failed)
             raise LibraryError(
                 f"{self.embedder.identity.spec} gives no vector for {count} {'image' if count == 1 else 'images'} of "
-                f"library {self.library.name!r}, which stays as it was ({some}). Remove them first: "
-                f"{python_call('libraries.remove', Placeholder('ID'), library=self.library.name)}"
+                f"library {self.library.name!r}, which stays as it was ({some}): remove them from it first"
             )
 
     def _missing(self) -> list[str]:
