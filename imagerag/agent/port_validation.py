@@ -97,7 +97,7 @@ def no_image_vectors(name: str) -> SpecError:
     """Error for an encoder of texts where images are to be encoded."""
     return SpecError(
         f"the encoder {name} embeds texts only, and images are to be found here: name one for both, for instance "
-        "--embedder open_clip. A server's model that sees images is named so: openai:MODEL?images=messages@URL"
+        "`embedder=open_clip`. A server's model that sees images is named so: openai:MODEL?images=messages@URL"
     )
 
 

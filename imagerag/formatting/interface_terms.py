@@ -51,7 +51,7 @@ _CALL: Final = re.compile(r"`(rag\.[a-z_.]+\([^`]*\))`")
 _PARAMETER: Final = re.compile(rf"`(?:({_WITHOUT_VALUE})|([a-z_]+)=([^`]*))`")
 
 MESSAGES: Final = frozenset(
-    {"reason", "next_steps", "notes", "warnings", "problem", "problems", "repaired", "stopped", "stop_reason"}
+    {"reason", "next_steps", "notes", "warnings", "problem", "problems", "repaired", "advice", "stopped", "stop_reason"}
 )
 """Fields of documents whose text names parameters and calls."""
 

@@ -128,7 +128,7 @@ def test_drawings_are_not_taken_for_photographs(tmp_path: Path) -> None:
         ("open_clip:x", 0.49, False, "only 49 %"),
         ("open_clip:x", 0.5, True, ""),
         ("open_clip:x", None, True, ""),
-        ("sketch", 0.0, False, "--embedder open_clip:"),
+        ("sketch", 0.0, False, "libraries.migrate('shop', embedder='open_clip:"),
         ("sketch", None, True, "encoded with sketch"),
         ("sketch", 0.9, False, ""),
     ],

@@ -17,6 +17,7 @@ from imagerag.cli.output_files import all_fresh, allowed, overwrite_option
 from imagerag.cli.terminal.output import bold, count, dim, say, say_all, say_json, short, table
 from imagerag.cli.terminal.progress_line import FileProgress
 from imagerag.client.client import ImageRAG
+from imagerag.formatting.interface_terms import as_commands
 from imagerag.formatting.numbers import cosine, percent, size_of_bytes
 from imagerag.formatting.text import clean
 
@@ -275,4 +276,4 @@ def verification_lines(name: str, found: "Verification", *, repair: bool) -> lis
 
 def _problem_text(one: "LibraryProblem") -> str:
     after = f"; {one.repaired}" if one.repaired else f"; {one.advice}" if one.advice else ""
-    return clean(one.problem + after)
+    return clean(as_commands(one.problem + after))

@@ -138,7 +138,7 @@ def test_what_sees_images_is_known_by_its_name_unless_it_is_said(model: str, for
 async def test_a_text_encoder_is_refused_where_images_are_encoded(server: EmbeddingServer) -> None:
     embedder = made(server, "words", length=8)
     check_role("embedder", "words", embedder)
-    told = r"embeds texts only.*--embedder open_clip"
+    told = r"embeds texts only.*`embedder=open_clip`"
     with pytest.raises(SpecError, match=told):
         check_embeds_images(embedder)
     with pytest.raises(SpecError, match=told):

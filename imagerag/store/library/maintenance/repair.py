@@ -5,7 +5,6 @@ to type, and so does an image with a file that is only out of reach, as on a dis
 """
 
 import os
-import shlex
 import stat
 from collections import defaultdict
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from imagerag.agent.errors import ImageRAGError, ImageTooLargeError, UsageError
 from imagerag.agent.images.decoding import check_file_size
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import ImageRef
+from imagerag.formatting.interface_terms import python_call
 from imagerag.store.data_dir import DataDir
 from imagerag.store.images.blob_store import FileBlobStore
 from imagerag.store.images.image_info import image_info
@@ -153,7 +153,7 @@ class _Mending:
     def _away_advice(self) -> str:
         """The advice for an image with a file that may have its bytes as soon as it can be read again."""
         path = split_member(self.away[0].path)[0]
-        prune = f"imagerag index {shlex.quote(os.path.dirname(path))} --library {self.library.name} --prune"
+        prune = python_call("libraries.index", os.path.dirname(path), library=self.library.name, prune=True)
         return f"kept: {path} may come back, as where a disk is not mounted; if it is gone for good: {prune}"
 
     async def _changed_anew(self) -> str:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from imagerag.agent.errors import BlobError
+from imagerag.formatting.interface_terms import as_commands
 from imagerag.store.data_dir import DataDir
 from imagerag.store.images.image_info import image_info
 from imagerag.store.integrity_check import check_library
@@ -133,7 +134,7 @@ async def test_a_changed_file_does_not_take_the_place_of_an_image_on_a_disk_that
     for one in problems:
         assert one.repaired == ""
         assert f"kept: {disk / 'b.png'} may come back" in one.advice
-        assert f"imagerag index {disk} --library shop --prune" in one.advice
+        assert f"imagerag index {disk} --library shop --prune" in as_commands(one.advice)
     assert [one.id for one in await library.rows()] == [row.id]
     disk.mkdir(exist_ok=True)
     (tmp_path / "b.elsewhere").rename(disk / "b.png")  # mounted again
