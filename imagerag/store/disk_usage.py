@@ -1,13 +1,16 @@
 """Disk usage of a home, by kind of content."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final, Literal
 
 from imagerag.store.data_dir import DataDir
 
 Use = Literal["libraries", "checkpoints", "journal", "blobs", "results", "evaluations", "caches", "other"]
+
+File = tuple[int, int]
+"""Device and inode: the same for all names of a file."""
 
 _PLACES: Final[dict[str, Use]] = {
     "blobs": "blobs",
@@ -27,16 +30,39 @@ _PLACES: Final[dict[str, Use]] = {
 def disk_usage(home: DataDir) -> dict[Use, int]:
     """Bytes of a home by kind, in the order of `Use`; a hard-linked file is counted once, under its first name."""
     used: dict[Use, int] = dict.fromkeys(Use.__args__, 0)  # type: ignore[attr-defined]
-    seen: set[tuple[int, int]] = set()
+    seen: set[File] = set()
     order = list(_PLACES)
     entries = sorted(_entries(home.root), key=lambda one: order.index(one.name) if one.name in order else len(order))
     for entry in entries:
         name = entry.name.removesuffix("-wal").removesuffix("-shm")
-        for status in _files(entry):
-            if (status.st_dev, status.st_ino) not in seen:
-                seen.add((status.st_dev, status.st_ino))
-                used[_PLACES.get(name, "other")] += status.st_size
+        sizes = file_sizes(entry)
+        used[_PLACES.get(name, "other")] += sum(size for file, size in sizes.items() if file not in seen)
+        seen |= sizes.keys()
     return used
+
+
+def file_sizes(folder: Path, *, without: Collection[str] = ()) -> dict[File, int]:
+    """The bytes of each file below a folder, or of a file; links are not followed, and files that vanish meanwhile are
+    left out.
+
+    Args:
+        without: names of direct subfolders to skip.
+    """
+    found: dict[File, int] = {}
+    for path in _files(folder, without) if folder.is_dir() and not folder.is_symlink() else [str(folder)]:
+        try:
+            status = os.lstat(path)
+        except OSError:
+            continue
+        found[status.st_dev, status.st_ino] = status.st_size
+    return found
+
+
+def _files(folder: Path, without: Collection[str]) -> Iterator[str]:
+    for root, folders, names in os.walk(folder):
+        if Path(root) == folder:
+            folders[:] = [name for name in folders if name not in without]
+        yield from (os.path.join(root, name) for name in names)
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -44,16 +70,3 @@ def _entries(folder: Path) -> list[Path]:
         return list(folder.iterdir())
     except OSError:
         return []
-
-
-def _files(entry: Path) -> Iterator[os.stat_result]:
-    """The files in a folder, or the file itself; files that vanish meanwhile are skipped, and links are not
-    followed."""
-    try:
-        if entry.is_dir() and not entry.is_symlink():
-            for below in os.scandir(entry):
-                yield from _files(Path(below.path))
-        else:
-            yield entry.lstat()
-    except OSError:
-        return

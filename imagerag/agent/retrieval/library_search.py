@@ -34,6 +34,7 @@ class LibrarySearch:
             likeness=config.likeness,
             kind=query.concept.kind,
         )
+        library = self.batcher.library if self.batcher else None
         passed = any(candidate.decision is None for candidate in candidates)
         search = Search(
             round=round,
@@ -42,12 +43,9 @@ class LibrarySearch:
             threshold=threshold,
             hybrid=config.hybrid,
             left_out=() if passed else await self._left_out(query, wanted, hits),
-            no_match="" if hits else await self._no_match(replace(wanted, exclude=frozenset())),
+            no_match="" if hits else await explain_filter(library, replace(wanted, exclude=frozenset())),
         )
         return search, hits
-
-    async def _no_match(self, wanted: Filter) -> str:
-        return await explain_filter(self.batcher.library, wanted) if self.batcher else ""
 
     async def _left_out(self, query: Query, wanted: Filter, hits: Sequence[Hit]) -> tuple[OmittedByFilter, ...]:
         """Results that the filters left out, where nothing that they let through passed."""

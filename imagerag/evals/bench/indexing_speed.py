@@ -20,6 +20,7 @@ from imagerag.evals.statistics.estimators import quartiles
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.indexing.ingest import index
 from imagerag.store.library.library import Library
+from imagerag.store.library.maintenance.library_disk_usage import disk_use
 
 if TYPE_CHECKING:
     from imagerag.store.library.indexing.index_report import IndexReport
@@ -65,7 +66,8 @@ async def _beside_the_encoder(kind: str, aim: float, folder: Path, encoder: Any,
         alone.append(len(names) / (time.perf_counter() - began))
         report, library = await _indexed(folder, f"photos-{turn}", encoder)
         whole.append(report.images_per_s)
-        used = _linked_bytes(library)
+        vectors = 4 * library.embedder.identity.dimension * await library.count()
+        used = disk_use(library.folder).total - vectors
     size = sum(one.stat().st_size for one in names)
     low, middle, high = quartiles(whole)
     base = quartiles(alone)[1]
@@ -104,13 +106,6 @@ async def _indexed(
 ) -> "tuple[IndexReport, Library]":
     library = await Library.create_or_open(home or DataDir(folder.parent / "home"), name, encoder)
     return await index([folder], library), library
-
-
-def _linked_bytes(library: Library) -> int:
-    """Bytes of a library's files, without its vectors."""
-    used = sum(one.stat().st_size for one in library.folder.rglob("*") if one.is_file())
-    vectors: int = library.table.lance.count_rows() * library.embedder.identity.dimension * 4
-    return used - vectors
 
 
 @contextmanager

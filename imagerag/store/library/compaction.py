@@ -2,6 +2,9 @@
 
 from typing import Any, Final
 
+from imagerag.store.disk_usage import file_sizes
+from imagerag.store.library.image_files import FOLDER as COPIES
+from imagerag.store.library.names import SNAPSHOTS
 from imagerag.store.library.table import LibraryTable
 
 BLOAT, SLACK = 1.25, 2**20
@@ -29,7 +32,12 @@ def tidying_pays(table: LibraryTable, changed: int) -> bool:
     statistics = table.lance.stats()
     if int(statistics["fragment_stats"]["num_fragments"]) > FRAGMENTS or _unindexed(table.lance) > SHARE * rows:
         return True
-    return sum(table.lance_file_sizes()) > BLOAT * int(statistics["total_bytes"]) + SLACK
+    return lance_bytes(table) > BLOAT * int(statistics["total_bytes"]) + SLACK
+
+
+def lance_bytes(table: LibraryTable) -> int:
+    """Bytes of the files that Lance wrote."""
+    return sum(file_sizes(table.folder, without=(COPIES, SNAPSHOTS)).values())
 
 
 def _unindexed(lance: Any) -> int:

@@ -2,11 +2,9 @@
 
 import asyncio
 import hashlib
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from imagerag.agent.errors import BlobError, ImageRAGError
@@ -29,7 +27,7 @@ from imagerag.store.library.image_files import ImageFiles
 from imagerag.store.library.known_files import KnownFiles
 from imagerag.store.library.library_metadata import library_metadata_of
 from imagerag.store.library.linked_files import read_linked
-from imagerag.store.library.names import SNAPSHOTS, refuse_snapshot
+from imagerag.store.library.names import refuse_snapshot
 from imagerag.store.library.recent_records import RecentRecords
 from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage
 from imagerag.store.library.table_columns import TableColumns, merge_rows
@@ -294,13 +292,6 @@ class LibraryTable(TableLocks):
     def remove_strays(self) -> None:
         """Delete copies of images that no version of the table has. Requires that no other process writes."""
         self.images.remove(stray_files(self))
-
-    def lance_file_sizes(self) -> Iterator[int]:
-        """Bytes of each file that Lance wrote."""
-        for root, folders, names in os.walk(self.folder):
-            if Path(root) == self.folder:
-                folders[:] = [name for name in folders if name not in (self.images.root.name, SNAPSHOTS)]
-            yield from (os.stat(os.path.join(root, name)).st_size for name in names)
 
     async def prepare(self, metadata: Sequence[Mapping[str, Scalar]] = ()) -> None:
         """Add the columns that rows with this metadata need, and those that an earlier version lacks."""

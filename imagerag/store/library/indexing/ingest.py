@@ -23,7 +23,7 @@ from imagerag.store.library.indexing.scan import Scan, scan
 from imagerag.store.library.indexing.stages import Indexing
 from imagerag.store.library.indexing.vanished_files import Replacements, find_vanished, take_out
 from imagerag.store.library.library import Library
-from imagerag.store.library.maintenance.removal import removal_warning, removed_ids
+from imagerag.store.library.maintenance.removal import removal_warning, removed_ids, settle
 from imagerag.store.library.sources.file_selection import ExcludedFiles
 from imagerag.store.library.sources.manifest import Manifests
 
@@ -116,23 +116,11 @@ async def index(
         await take_out(library, vanished, report, replacements, prune=prune, paths=paths, warn=warn)
     report.elapsed = time.perf_counter() - started
     if settled and not dry_run:
-        await _finish(library, report, calibrate)
+        anew = calibrate or library.metadata.threshold is None
+        await settle(library, changed=report.rows_changed, calibrate=anew, timed=report.timed)
     if report.removed_before:
         report.warned(removal_warning(library.name, report.removed_before), warn)
     return report
-
-
-async def _finish(library: Library, report: IndexReport, calibrate: bool) -> None:
-    """Update indexes and threshold and free disk space, if rows changed now or in an earlier run that was stopped."""
-    if not await library.count():
-        return
-    stale = await library.is_stale()
-    if await library.tidying_pays(report.rows_changed or int(stale)):
-        with report.timed("write"):
-            await library.optimize()
-    if stale and (calibrate or library.metadata.threshold is None):
-        with report.timed("calibrate"):
-            await library.calibrate(anew=False)
 
 
 def _first_images(scan: Scan, files: Sequence[Path], count: int = 8) -> list[bytes]:

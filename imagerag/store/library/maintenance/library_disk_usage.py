@@ -1,18 +1,15 @@
 """Disk usage of a library, by kind."""
 
-import os
 from pathlib import Path
 from typing import Final
 
 from imagerag.agent.types import FrozenModel
+from imagerag.store.disk_usage import File, file_sizes
 from imagerag.store.library.image_files import FOLDER as COPIES
 from imagerag.store.library.names import SNAPSHOTS
 
 KINDS: Final = {"data": "rows", "_indices": "indexes", COPIES: "copies", SNAPSHOTS: "snapshots"}
 """Folder within a library's folder → field of `DiskUse`; all else is history."""
-
-File = tuple[int, int]
-"""Device and inode: the same for all names of a file."""
 
 
 class DiskUse(FrozenModel):
@@ -48,28 +45,3 @@ def disk_use(folder: Path) -> DiskUse:
         found[kind] += sum(size for file, size in sizes.items() if file not in seen)
         seen |= sizes.keys()
     return DiskUse(**found)
-
-
-def file_sizes(folder: Path, *, without: str = "") -> dict[File, int]:
-    """The bytes of each file below a folder, or of a file; files that vanish meanwhile are left out.
-
-    Args:
-        without: name of a direct subfolder to skip.
-    """
-    found: dict[File, int] = {}
-    for path in (folder,) if folder.is_file() else _files(folder, without):
-        try:
-            status = os.lstat(path)
-        except FileNotFoundError:
-            continue
-        found[status.st_dev, status.st_ino] = status.st_size
-    return found
-
-
-def _files(folder: Path, without: str) -> list[str]:
-    found = []
-    for root, folders, names in os.walk(folder):
-        if Path(root) == folder and without in folders:
-            folders.remove(without)
-        found += [os.path.join(root, name) for name in names]
-    return found

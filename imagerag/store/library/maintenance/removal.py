@@ -6,9 +6,10 @@ the library when it is renamed or set aside. It is written before the rows are d
 the same images again ends with the same rows.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from imagerag.agent.threads import in_thread
 from imagerag.store.images.blob_store import write_atomically
@@ -62,20 +63,31 @@ async def allow_again(library: Library, ids: Collection[str]) -> None:
             await in_thread(_write, library, noted - set(ids))
 
 
-async def settle(library: Library, *, changed: int = 0, removed: Collection[str] = (), calibrate: bool = True) -> None:
-    """Join fragments if that pays off, and measure the threshold if the content changed.
+async def settle(
+    library: Library,
+    *,
+    changed: int = 0,
+    removed: Collection[str] = (),
+    calibrate: bool = True,
+    timed: Callable[[str], AbstractContextManager[Any]] = nullcontext,
+) -> None:
+    """Join fragments if that pays off, and measure the threshold if the content changed, now or before a stop.
 
     Args:
         changed: number of rows written.
-        removed: number of images removed: their copies are deleted at once.
+        removed: the images that were removed: their copies are deleted at once.
         calibrate: False leaves the threshold as it is; `imagerag doctor` reports it as stale.
+        timed: measures the stages `write` and `calibrate`.
     """
-    if await library.tidying_pays(changed + len(removed)):
-        await library.optimize()
-    elif await in_thread(_has_copies_of_removed, library, removed):
-        await library.remove_strays()
-    if calibrate and await library.count() and await library.is_stale():
-        await library.calibrate(anew=False)
+    stale = bool(await library.count()) and await library.is_stale()
+    with timed("write"):
+        if await library.tidying_pays(changed + len(removed) or int(stale)):
+            await library.optimize()
+        elif await in_thread(_has_copies_of_removed, library, removed):
+            await library.remove_strays()
+    if stale and calibrate:
+        with timed("calibrate"):
+            await library.calibrate(anew=False)
 
 
 def _has_copies_of_removed(library: Library, removed: Collection[str]) -> bool:

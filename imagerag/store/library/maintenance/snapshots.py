@@ -25,11 +25,11 @@ from imagerag.agent.retrieval.search_queries import AT
 from imagerag.agent.types import FrozenModel
 from imagerag.store.data_dir import DataDir
 from imagerag.store.disk_space import check_space
+from imagerag.store.disk_usage import file_sizes
 from imagerag.store.library.database import current_name, damaged, folder_of, open_table, overwrite_table
 from imagerag.store.library.image_copies import copied_images, stray_files
 from imagerag.store.library.image_files import FOLDER as COPIES
 from imagerag.store.library.library_metadata import LibraryMetadata, library_metadata_of
-from imagerag.store.library.maintenance.library_disk_usage import file_sizes
 from imagerag.store.library.maintenance.removal import removed_ids, write_removed
 from imagerag.store.library.names import SNAPSHOTS, SUFFIX, check_new_name, snapshot_tags, valid_name, valid_tag
 from imagerag.store.library.schema import row_columns
@@ -258,7 +258,7 @@ def _own_bytes(library: Path) -> dict[str, int]:
     """Bytes of each snapshot that neither the library nor another snapshot shares."""
     folders = {tag: library / SNAPSHOTS / f"{tag}{SUFFIX}" for tag in snapshot_tags(library)}
     files = {tag: file_sizes(folder) for tag, folder in folders.items()}
-    names = Counter(file_sizes(library, without=SNAPSHOTS).keys())
+    names = Counter(file_sizes(library, without=[SNAPSHOTS]).keys())
     for sizes in files.values():
         names.update(sizes.keys())
     return {tag: sum(size for file, size in sizes.items() if names[file] == 1) for tag, sizes in files.items()}
