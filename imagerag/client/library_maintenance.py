@@ -11,6 +11,7 @@ from imagerag.client.library_snapshots import SnapshotsAPI
 from imagerag.client.synchronous import synchronous
 
 if TYPE_CHECKING:
+    from imagerag.store.library.indexing.adding import AddedImages
     from imagerag.store.library.maintenance.changes import ImageChangeOptions
     from imagerag.store.library.maintenance.duplicates import Duplicates
     from imagerag.store.library.maintenance.export import Export
@@ -62,7 +63,7 @@ class LibraryMaintenance(LibraryOpening):
         library: str | None = None,
         copy: bool = False,
         **changes: "Unpack[ImageChangeOptions]",
-    ) -> "list[ImageRecord]":
+    ) -> "AddedImages":
         """Put image files into a library, those too that were removed from it before.
 
         Args:
@@ -71,7 +72,7 @@ class LibraryMaintenance(LibraryOpening):
             changes: what is known of the images (`caption`, `add_tags`, …), see `update`; a sidecar says the rest.
 
         Returns:
-            What the library knows of the images now.
+            What the library knows of the images now; `new` is how many of them it did not hold before.
 
         Raises:
             UsageError: there is no such file, or it is no image; nothing was added then.

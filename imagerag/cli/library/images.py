@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
@@ -77,13 +76,12 @@ def add_command(
 
     Files that were removed from the library before are taken back. Whole folders are added by imagerag index.
     """
-    rag, begun = ImageRAG(home=globals_.home, library=name), datetime.now(UTC)
+    rag = ImageRAG(home=globals_.home, library=name)
     rows = asyncio.run(rag.libraries.add(*image_files, copy=copy, **changes))
     if as_json:
         say_document(name, "add", listed(rows))
     else:
-        added = sum(row.created >= begun for row in rows)
-        say_all([f"library {bold(name)}: {_added(added, len(rows) - added)}", *example_lines(rows)])
+        say_all([f"library {bold(name)}: {_added(rows.new, len(rows) - rows.new)}", *example_lines(rows)])
     return 0
 
 

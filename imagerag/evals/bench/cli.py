@@ -21,7 +21,8 @@ from imagerag.evals.bench.command_latency import first_run, search, sketch_runs,
 from imagerag.evals.bench.embedder_precision import embedder
 from imagerag.evals.bench.file_crossings import calls
 from imagerag.evals.bench.graph_overhead import graph
-from imagerag.evals.bench.library_speed import FEWEST, ROWS, library
+from imagerag.evals.bench.library_speed import FEWEST, PARTS, ROWS, library
+from imagerag.evals.bench.other_indexes import GRAPHS_TO
 from imagerag.evals.bench.provider_concurrency import provider
 from imagerag.evals.bench.report_latency import reports
 from imagerag.evals.bench.timing import BenchReport, TimingRow
@@ -48,6 +49,8 @@ async def bench(
     *,
     repeats: int | None = None,
     rows: int = ROWS,
+    graphs_to: int = GRAPHS_TO,
+    parts: Sequence[str] = PARTS,
     progress: Callable[[str], None] = lambda section: None,
 ) -> BenchReport:
     """Run the sections and return their figures.
@@ -56,6 +59,8 @@ async def bench(
         sections: names from `SECTIONS`.
         repeats: measurements of each figure; by default the section's own number.
         rows: number of images in the library of the section `library`.
+        graphs_to: rows up to which graph indexes are built beside that library.
+        parts: what is measured of that library, of `PARTS`.
         progress: called with the name of each section as it begins.
 
     Raises:
@@ -64,6 +69,8 @@ async def bench(
     chosen = tuple(dict.fromkeys(sections))
     if unknown := [section for section in chosen if section not in SECTIONS]:
         raise UsageError(unknown_name("section", unknown[0], SECTIONS))
+    if unknown := [part for part in parts if part not in PARTS]:
+        raise UsageError(unknown_name("part", unknown[0], PARTS, where="the section library"))
     if repeats is not None and repeats < 1:
         raise UsageError(f"each thing has to be measured at least once, not {repeats} times")
     if rows < FEWEST:
@@ -74,7 +81,7 @@ async def bench(
         measure, usual = SECTIONS[section]
         try:
             if measure is library:
-                found += await library(repeats or usual, rows=rows)
+                found += await library(repeats or usual, rows=rows, graphs_to=graphs_to, parts=parts)
             else:
                 found += await measure(repeats or usual)
         except Exception as error:
@@ -108,10 +115,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--rows", type=int, default=ROWS, help="of the library that is searched; by default %(default)s"
     )
+    parser.add_argument(
+        "--graphs-to", type=int, default=GRAPHS_TO, metavar="ROWS",
+        help="build the graphs of faiss and usearch for a library of up to so many rows; by default %(default)s",
+    )  # fmt: skip
+    parser.add_argument("--parts", default=",".join(PARTS), help="of the section library; by default all: %(default)s")
     given = parser.parse_args(arguments)
-    chosen = [section for section in given.sections.split(",") if section]
+    chosen, parts = ([name for name in names.split(",") if name] for names in (given.sections, given.parts))
+    work = bench(chosen, repeats=given.repeats, rows=given.rows, graphs_to=given.graphs_to, parts=parts, progress=_tell)
     try:
-        measured = asyncio.run(bench(chosen, repeats=given.repeats, rows=given.rows, progress=_tell))
+        measured = asyncio.run(work)
     except UsageError as error:
         parser.error(str(error))
     print(json.dumps(measured.model_dump(mode="json", by_alias=True), indent=2) if given.json else measured.table())

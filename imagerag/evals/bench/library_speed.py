@@ -9,9 +9,8 @@ import asyncio
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +19,7 @@ from imagerag.agent.types.filters import FilterExpression
 from imagerag.evals.bench.caption_to_references import references
 from imagerag.evals.bench.indexing_speed import FILES, indexing
 from imagerag.evals.bench.library_commands import commands
+from imagerag.evals.bench.other_indexes import GRAPHS_TO, other_indexes
 from imagerag.evals.bench.synthetic_library import SyntheticEmbedder, SyntheticRows, row_id, synthetic_library
 from imagerag.evals.bench.timing import TimingRow, Work, row
 from imagerag.store.data_dir import DataDir
@@ -40,8 +40,8 @@ ASKED: Final = 40
 PER_TURN: Final = 16
 """Captions that one turn takes at most: four at once, and one for everything else."""
 
-GRAPHS_TO: Final = 100_000
-"""Rows up to which graphs are built: beyond, that takes minutes."""
+PARTS: Final = ("calibrating", "searching", "references", "commands", "indexing")
+"""What is measured of a library, in turn."""
 
 BASE: Final = "numpy matmul"
 
@@ -52,21 +52,29 @@ AIMS: Final = {"search": 0.4, "search, licence filter": 1.3, "search, metadata f
 """The most that each may take of what it is compared with, at 350,000 rows; a search at 100,000 at most 0.8."""
 
 
-async def library(repeats: int, *, rows: int = ROWS) -> list[TimingRow]:
-    """Time search, calibration, every command and indexing for a library of `rows` images. Small libraries index fewer
-    files.
+async def library(
+    repeats: int, *, rows: int = ROWS, graphs_to: int = GRAPHS_TO, parts: Collection[str] = PARTS
+) -> list[TimingRow]:
+    """Time a library of `rows` images. Small libraries index fewer files.
+
+    Args:
+        graphs_to: rows up to which graph indexes are built beside it.
+        parts: what is measured, of `PARTS`.
     """
     with tempfile.TemporaryDirectory() as folder:
         embedder = SyntheticEmbedder()
         async with _timed() as made:
             opened = await synthetic_library(DataDir(Path(folder)), "bench", rows, embedder)
-        world = SyntheticRows(rows, embedder)
         found = [_seconds(f"add {rows} rows, build indexes", made)]
-        found += await _calibrating(opened)
-        found += await _searching(opened, world, repeats)
-        found += await references(opened, repeats)
-        found += await commands(opened, Path(folder) / "commands")
-    return [*found, *await indexing(repeats, files=min(FILES, rows // 2))]
+        if "calibrating" in parts:
+            found += await _calibrating(opened)
+        if "searching" in parts:
+            found += await _searching(opened, SyntheticRows(rows, embedder), repeats, graphs_to)
+        if "references" in parts:
+            found += await references(opened, repeats)
+        if "commands" in parts:
+            found += await commands(opened, Path(folder) / "commands")
+    return [*found, *(await indexing(repeats, files=min(FILES, rows // 2)) if "indexing" in parts else ())]
 
 
 async def _calibrating(opened: Library) -> list[TimingRow]:
@@ -80,7 +88,7 @@ async def _calibrating(opened: Library) -> list[TimingRow]:
     return [_seconds("calibrate", took, "aim 15 at 350,000 rows"), memory, _seconds("is_stale", compared)]
 
 
-async def _searching(opened: Library, world: SyntheticRows, repeats: int) -> list[TimingRow]:
+async def _searching(opened: Library, world: SyntheticRows, repeats: int, graphs_to: int) -> list[TimingRow]:
     import numpy as np
 
     vectors = np.concatenate([part for _, part in world.batches()])
@@ -94,8 +102,8 @@ async def _searching(opened: Library, world: SyntheticRows, repeats: int) -> lis
         "hybrid search": lambda: opened.search(asked.text(), k=K, hybrid=True),
         "search of 4 captions": lambda: opened.search_batch([asked.text() for _ in range(4)], k=K),
     }
-    others, notes = _other_indexes(vectors)
-    work |= {name: asked.vector(find) for name, find in others.items()}
+    others = other_indexes(vectors, K, section=SECTION, graphs_to=graphs_to)
+    work |= {name: asked.vector(find) for name, find in others.find.items()}
     batches = [vectors[at : at + 1024] for at in range(0, len(vectors), 1024)]
     with tempfile.TemporaryDirectory() as folder:
         paths = await asyncio.to_thread(_saved, batches, Path(folder))
@@ -108,7 +116,7 @@ async def _searching(opened: Library, world: SyntheticRows, repeats: int) -> lis
     recalls = {
         "search": _recall([[hit.image.sha256 for hit in await opened.search(text, k=K)] for text in texts], right)
     }
-    for name, find in others.items():
+    for name, find in others.find.items():
         got = [[row_id(int(at)) for at in find(asked.encoded(text))] for text in texts]
         recalls[name] = _recall(got, right)
     rows = []
@@ -117,7 +125,7 @@ async def _searching(opened: Library, world: SyntheticRows, repeats: int) -> lis
         parts = [f"recall@{K} {recalls[name]:.3f}"] if name in recalls else []
         note = ", ".join([*parts, *([f"aim {AIMS[name]}"] if name in AIMS else [])])
         rows.append(row(SECTION, name, taken, against=None if name == BASE else (against, times[against]), note=note))
-    return [*rows, *(TimingRow(section=SECTION, name=name, value=None, unit="", note=note) for name, note in notes)]
+    return [*rows, *others.rows]
 
 
 class _Asked:
@@ -156,47 +164,6 @@ def _best(cosines: "NDArray[np.float32]") -> "NDArray[np.intp]":
 
 def _recall(found: Sequence[Sequence[str]], right: Sequence[Sequence[str]]) -> float:
     return sum(len(set(one) & set(other)) for one, other in zip(found, right, strict=True)) / (K * len(right))
-
-
-def _other_indexes(vectors: "Vectors") -> tuple[dict[str, Callable[[Any], Any]], list[tuple[str, str]]]:
-    """Name → search function of another index of the same vectors; and why some are missing."""
-    found: dict[str, Callable[[Any], Any]] = {}
-    notes = []
-    for name, make, graph in (
-        ("faiss flat", _faiss_flat, False), ("faiss HNSW", _faiss_hnsw, True), ("usearch", _usearch, True)
-    ):  # fmt: skip
-        if graph and len(vectors) > GRAPHS_TO:
-            notes.append((name, f"not built above {GRAPHS_TO} rows: that takes minutes"))
-            continue
-        try:
-            found[name] = make(vectors)
-        except ImportError as error:
-            notes.append((name, f"not measured: {error}"))
-    return found, notes
-
-
-def _faiss_flat(vectors: "Vectors") -> Callable[[Any], Any]:
-    faiss: Any = import_module("faiss")
-    index = faiss.IndexFlatIP(vectors.shape[1])
-    index.add(vectors)
-    return lambda vector: index.search(vector[None], K)[1][0]
-
-
-def _faiss_hnsw(vectors: "Vectors") -> Callable[[Any], Any]:
-    faiss: Any = import_module("faiss")
-    index = faiss.IndexHNSWFlat(vectors.shape[1], 32, faiss.METRIC_INNER_PRODUCT)
-    index.hnsw.efConstruction, index.hnsw.efSearch = 80, 128
-    index.add(vectors)
-    return lambda vector: index.search(vector[None], K)[1][0]
-
-
-def _usearch(vectors: "Vectors") -> Callable[[Any], Any]:
-    import numpy as np
-
-    made: Any = import_module("usearch.index")
-    index = made.Index(ndim=vectors.shape[1], metric="cos", expansion_search=128)
-    index.add(np.arange(len(vectors)), vectors)
-    return lambda vector: index.search(vector, K).keys
 
 
 def _saved(batches: Sequence["Vectors"], folder: Path) -> list[Path]:

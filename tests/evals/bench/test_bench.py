@@ -19,6 +19,7 @@ from imagerag.evals.bench import (
     indexing_speed,
     library_commands,
     library_speed,
+    other_indexes,
     report_latency,
 )
 from imagerag.evals.bench import cli as bench_module
@@ -194,6 +195,25 @@ async def test_a_library_is_measured_beside_other_ways_at_any_size(monkeypatch: 
     assert (rows["search"].against, rows["hybrid search"].against) == ("numpy matmul", "search")
     assert {"calibrate", "memory of calibrate", "is_stale", "faiss flat", "faiss HNSW", "usearch"} <= rows.keys()
     assert {"200 files", "commands on 400"} <= rows.keys()
+    for name in ("faiss flat", "faiss HNSW", "usearch"):
+        assert (rows[name].against, rows[f"build {name}"].unit) == ("numpy matmul", "s")
+        assert rows[name].note.startswith("recall@10 ")
+
+
+async def test_graphs_are_built_up_to_a_size_and_a_library_is_measured_in_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(library_speed, "ASKED", 5)
+    measured = await bench(["library"], repeats=1, rows=200, graphs_to=199, parts=["searching"])
+    rows = {each.name: each for each in measured.rows}
+    assert (rows["faiss flat"].value or 0) > 0
+    for name in ("faiss HNSW", "usearch"):
+        assert rows[name].value is None
+        assert rows[name].note == "not built above 199 rows: that takes minutes; --graphs-to 200 builds it"
+        assert rows[name].note in measured.table()
+    assert not {"calibrate", "text encoding alone", "unchanged folder"} & rows.keys()
+    with pytest.raises(UsageError, match="no part 'searchin'"):
+        await bench(["library"], parts=["searchin"])
 
 
 async def test_commands_on_a_library_tell_their_memory_and_those_that_fail_why(
@@ -262,7 +282,7 @@ async def test_what_is_not_installed_is_left_out_with_the_reason(monkeypatch: py
         raise ImportError(f"No module named {name!r}")
 
     monkeypatch.setattr(library_speed, "ASKED", 5)
-    monkeypatch.setattr(library_speed, "import_module", missing)
+    monkeypatch.setattr(other_indexes, "import_module", missing)
     monkeypatch.setattr(library_speed, "indexing", no_indexing)
     monkeypatch.setattr(library_speed, "commands", no_commands)
     monkeypatch.setattr(caption_to_references, "text_encoder", small_text_encoder)

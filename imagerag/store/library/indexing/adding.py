@@ -1,6 +1,6 @@
 """Add single image files to a library, with metadata from the caller."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -13,9 +13,21 @@ from imagerag.store.library.maintenance.removal import allow_again, settle
 from imagerag.store.library.schema import ImageRecord
 
 
+class AddedImages(list[ImageRecord]):
+    """What a library knows of the images of added files.
+
+    Attributes:
+        new: how many of them it did not hold before.
+    """
+
+    def __init__(self, rows: Iterable[ImageRecord], new: int) -> None:
+        super().__init__(rows)
+        self.new = new
+
+
 async def add_files(
     library: Library, files: Sequence[Path], changes: ImageChanges, *, copy: bool = False
-) -> list[ImageRecord]:
+) -> AddedImages:
     """Index image files and write their metadata; files whose images were removed before are taken back.
 
     Args:
@@ -36,7 +48,7 @@ async def add_files(
     new = [] if changes.is_empty else changed(rows, changes)
     await update_images(library, new)
     await settle(library, changed=report.rows_changed + len(new))
-    return await library.rows(sorted(set(ids))) if new else rows
+    return AddedImages(await library.rows(sorted(set(ids))) if new else rows, report.added + report.changed)
 
 
 def _id_of(file: Path) -> str:

@@ -12,7 +12,7 @@ import pytest
 from imagerag.agent.errors import UsageError
 from imagerag.agent.ports import Filter
 from imagerag.agent.types import ImageRef
-from imagerag.store.library import compaction
+from imagerag.store.library import compaction, schema
 from imagerag.store.library.indexing.adding import add_files
 from imagerag.store.library.indexing.ingest import index
 from imagerag.store.library.library import Library
@@ -132,6 +132,29 @@ async def test_an_image_is_added_with_what_is_said_of_it(library: Library, folde
         "Card", "a loud card", ("x",), "X100", {"price": 3},
     )  # fmt: skip
     assert not await library.is_stale()
+
+
+def clock_at(day: str) -> type[datetime]:
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> "Clock":
+            return cls.fromisoformat(day).replace(tzinfo=tz)
+
+    return Clock
+
+
+async def test_added_images_are_counted_by_what_was_written_whatever_the_clock_says(
+    library: Library, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for there, then in (("red.png", "2026-01-01"), ("blue.png", "2099-01-01"), ("green.png", "1970-01-01")):
+        monkeypatch.setattr(schema, "datetime", clock_at(then))
+        assert (await add_files(library, [folder / there], ImageChanges())).new == 1
+        assert (await add_files(library, [folder / there], ImageChanges(title="x"))).new == 0
+    files = [folder / name for name in ("red.png", "blue.png", "yellow.png", "yellow.png")]
+    added = await add_files(library, files, ImageChanges())
+    assert (added.new, len(added)) == (1, 3)
+    await remove_images(library, [added[0].id])
+    assert (await add_files(library, files, ImageChanges())).new == 1
 
 
 @pytest.mark.parametrize("there", [False, True])
