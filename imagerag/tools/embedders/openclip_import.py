@@ -57,6 +57,13 @@ def plain(config: Mapping[str, Any] | None) -> bool:
     return not borrowed and not config.get("multimodal_cfg")
 
 
+def own_text_tower(config: Mapping[str, Any]) -> bool:
+    """Whether a model borrows no more than an image tower of timm and a tokenizer."""
+    text = config.get("text_cfg") or {}
+    borrowed = any(key.startswith("hf_") and value for key, value in text.items() if key != "hf_tokenizer_name")
+    return not borrowed and not config.get("multimodal_cfg")
+
+
 @cache
 def _copy() -> ModuleType | None:
     found = find_spec("open_clip")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from imagerag.tools.embedders import openclip_import
-from imagerag.tools.embedders.openclip_import import COPY, open_clip_for, plain
+from imagerag.tools.embedders.openclip_import import COPY, open_clip_for, own_text_tower, plain
 from imagerag.tools.embedders.preprocess import preprocessing
 from imagerag.tools.sketch.registration import SKETCH_CLIP
 
@@ -140,6 +140,8 @@ def test_models_with_borrowed_towers_get_open_clip_itself(light: Any, monkeypatc
     assert all(kinds[name] for name in ("ViT-B-32", "ViT-B-32-quickgelu", "RN50"))
     borrowed = ("coca_ViT-B-32", "roberta-ViT-B-32", "xlm-roberta-base-ViT-B-32", "ViT-B-16-SigLIP", "convnext_base")
     assert not any(kinds[name] for name in borrowed)
+    own = {name for name in borrowed if own_text_tower(light.get_model_config(name))}
+    assert own == {"ViT-B-16-SigLIP", "convnext_base"}
     assert open_clip_for(light.get_model_config("ViT-B-32")) is light
     assert all(open_clip_for(light.get_model_config(name)) is whole for name in borrowed)
 

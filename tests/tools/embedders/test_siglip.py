@@ -83,6 +83,9 @@ async def test_it_is_loaded_and_encodes_as_open_clip_does(siglip: Path) -> None:
     np.testing.assert_allclose(vectors, theirs, atol=1e-5)
     image = Image.effect_noise((90, 50), 80).convert("RGB")
     seen = await embedder.embed_prepared([embedder.prepare(image)])
+    with torch.inference_mode():
+        shown = model.encode_image(embedder.prepare(image)[None], normalize=True).numpy()
+    np.testing.assert_allclose(seen, shown, atol=1e-5)
     assert seen.shape == (1, embedder.identity.dimension) == (1, 64)
     assert embedder.context_length == 64
     assert embedder.count_tokens("a photo of a Red circle!") == 7
