@@ -5,6 +5,7 @@ import hashlib
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,11 @@ from imagerag.evals.result_record import Result
 from imagerag.evals.suites.case import Case, Suite, Truth
 from imagerag.evals.suites.sketch import sketch_suite
 from imagerag.evals.suites.sketch_libraries import build_library
+from imagerag.evals.synthetic_images import SyntheticImage
 from imagerag.store.data_dir import DataDir
 from imagerag.tools.embedders.openclip import OpenClipEmbedder
 from imagerag.tools.registry import make_embedder
+from imagerag.tools.sketch.world import Scene
 from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, ScriptedLibrary, sample_image
 from tests.conftest import made_once
 from tests.reports.conftest import browser as browser
@@ -101,18 +104,28 @@ def fakes(tmp_path: Path) -> Fakes:
 
 
 COMPUTED: dict[Any, Any] = {}
-"""What encoders have made of their inputs, and the models in memory."""
+"""What encoders have made of their inputs, their tokenizers, and the models in memory."""
+
+
+draw = SyntheticImage.of
+
+
+@cache
+def drawn_once(scene: Scene, side: int) -> SyntheticImage:
+    """`SyntheticImage.of`; what it draws for a scene is the same each time, as `test_sketch_suite.py` sees."""
+    return draw(scene, side)
 
 
 @pytest.fixture(scope="package", autouse=True)
 def computed_once() -> Iterator[None]:
-    """An encoder computes nothing twice: evaluations look at the same pictures, with an encoder of their own each.
+    """Nothing is drawn or encoded twice: evaluations look at the same pictures, with an encoder of their own each.
 
     What is remembered belongs to a batch, not to a text or a picture: other batches are computed, to their last bits.
     """
 
     def remembering(name: str, key: Callable[[Any], object]) -> Callable[..., Any]:
-        compute = getattr(OpenClipEmbedder, name)
+        found: Any = getattr(OpenClipEmbedder, name)
+        compute = found.func if isinstance(found, cached_property) else found
 
         def remembered(self: OpenClipEmbedder, *given: Any) -> Any:
             of = (name, self._model, self._precision, self._device, self._quick_gelu, key(given[0]) if given else None)
@@ -131,6 +144,9 @@ def computed_once() -> Iterator[None]:
             ("_encode_images", lambda batch: hashlib.sha256(b"".join(one.numpy() for one in batch)).digest()),
         ):
             patch.setattr(OpenClipEmbedder, name, remembering(name, key))
+        tokenizer = remembering("_tokenizer", key=tuple)
+        patch.setattr(OpenClipEmbedder, "_tokenizer", property(tokenizer))
+        patch.setattr(SyntheticImage, "of", staticmethod(drawn_once))
         yield
 
 
