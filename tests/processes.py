@@ -9,6 +9,7 @@ while it is imported): a test of such things, or of what is loaded, starts a rea
 
 import atexit
 import contextlib
+import ctypes
 import fcntl
 import functools
 import gc
@@ -16,6 +17,7 @@ import importlib
 import json
 import os
 import pkgutil
+import re
 import runpy
 import select
 import shutil
@@ -272,6 +274,19 @@ def spare_the_ends() -> None:
         each.atexit = False
 
 
+def in_large_pages() -> None:
+    """Gather the memory into pages of 2 MB, where the system can: most of a fork and of its end went into counting."""
+    collapse, size = 25, 2 << 20
+    try:
+        maps, advise = Path("/proc/self/maps").read_text(), ctypes.CDLL(None).madvise
+    except (OSError, AttributeError):
+        return
+    for begin, end in re.findall(r"^(\w+)-(\w+) rw-p \w+ 00:00 0 ", maps, re.M):
+        first, last = -(-int(begin, 16) // size) * size, int(end, 16) // size * size
+        if last > first:
+            advise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), collapse)
+
+
 @functools.cache
 def warm_mcp() -> None:
     """Import what serves MCP, which is asked for through the door."""
@@ -292,6 +307,7 @@ def serve(door: socket.socket, folder: Path) -> None:
     warm_lancedb()
     warm_model()
     spare_the_ends()
+    in_large_pages()
     gc.freeze()  # nothing of it is looked through again, and copied for that
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for who asks
     ended, waking = os.pipe()
