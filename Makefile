@@ -10,8 +10,9 @@ INSTALLED := $(VENV)/.installed
 NEWEST := .venv-newest
 PIP := -m pip install -qq --disable-pip-version-check
 PINS := constraints.txt
-# A process for every processor, each with a run of neighbouring tests; who is done first takes over from the others.
-AT_ONCE := --numprocesses logical --maxprocesses 8 --dist worksteal
+# More processes than processors (`tests/conftest.py` says how many), each with a run of neighbouring tests; who is done
+# first takes over from the others.
+AT_ONCE := --numprocesses logical --maxprocesses 12 --dist worksteal
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -9,12 +9,15 @@ while it is imported): a test of such things, or of what is loaded, starts a rea
 
 import atexit
 import contextlib
+import ctypes
+import fcntl
 import functools
 import gc
 import importlib
 import json
 import os
 import pkgutil
+import re
 import runpy
 import select
 import shutil
@@ -26,6 +29,7 @@ import tempfile
 import threading
 import traceback
 import types
+import uuid
 import weakref
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -45,6 +49,10 @@ OURS = (
     "tools.judges", "tools.openai", "tools.sketch", "tools.testing",
 )  # fmt: skip
 """Packages of the program whose modules processes need, and that load nothing slow but the above."""
+
+
+TO_STAY = b"s"
+"""What a process says at the door that will ask for many; one that asks for a single one hands over its streams."""
 
 
 class Python:
@@ -183,29 +191,49 @@ def relayed(*arguments: str | Path) -> list[str]:
 
 @functools.cache
 def door() -> Path:
-    """Where any process can ask for one, given the place alone."""
-    folder = tempfile.mkdtemp(prefix="imagerag-door-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Path(folder) / "door"
+    """Where any process can ask for one, given the place alone: the same for all that run tests side by side."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
+    folder = Path(tempfile.gettempdir(), f"imagerag-door-{run[:16]}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder / "door"
 
 
 @functools.cache
 def server() -> socket.socket:
-    """Where to ask for a process."""
-    here, there = socket.socketpair()
-    with there, socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(str(door()))
-        listening.listen()
-        numbers = [there.fileno(), listening.fileno()]
-        command = [sys.executable, "-P", __file__, *map(str, numbers)]
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=numbers)
+    """Where to ask for a process. It is there until the last of those that run tests has ended."""
+    with open(f"{door()}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        here, begun = greeted(), None
+        if here is None:
+            with socket.socket(socket.AF_UNIX) as listening:
+                door().parent.mkdir(mode=0o700, exist_ok=True)
+                door().unlink(missing_ok=True)
+                listening.bind(str(door()))
+                listening.listen()
+                command = [sys.executable, "-P", __file__, str(listening.fileno()), str(door())]
+                begun = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[listening.fileno()])
+            here = greeted()
+            assert here, "the server of forked processes has not begun"
 
     @atexit.register
     def end() -> None:
         here.close()
-        process.wait()
+        if begun:
+            begun.wait()
 
     return here
+
+
+def greeted() -> socket.socket | None:
+    """A connection to the server, whose answer was awaited; None if there is none."""
+    here = socket.socket(socket.AF_UNIX)
+    with contextlib.suppress(OSError):
+        here.connect(str(door()))
+        here.sendall(TO_STAY)
+        if here.recv(1):
+            return here
+    here.close()
+    return None
 
 
 def warm() -> None:
@@ -246,6 +274,19 @@ def spare_the_ends() -> None:
         each.atexit = False
 
 
+def in_large_pages() -> None:
+    """Gather the memory into pages of 2 MB, where the system can: most of a fork and of its end went into counting."""
+    collapse, size = 25, 2 << 20
+    try:
+        maps, advise = Path("/proc/self/maps").read_text(), ctypes.CDLL(None).madvise
+    except (OSError, AttributeError):
+        return
+    for begin, end in re.findall(r"^(\w+)-(\w+) rw-p \w+ 00:00 0 ", maps, re.M):
+        first, last = -(-int(begin, 16) // size) * size, int(end, 16) // size * size
+        if last > first:
+            advise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), collapse)
+
+
 @functools.cache
 def warm_mcp() -> None:
     """Import what serves MCP, which is asked for through the door."""
@@ -255,12 +296,18 @@ def warm_mcp() -> None:
             importlib.import_module(module.name)
 
 
-def serve(asking: socket.socket, door: socket.socket) -> None:
-    """Fork a process whenever one is asked for, and tell how each ends, until nobody can ask any more."""
+def serve(door: socket.socket, folder: Path) -> None:
+    """Fork a process whenever one is asked for, and tell how each ends, until nobody is left who will ask.
+
+    Args:
+        door: where those who will ask come to stay, and those that ask for one come once.
+        folder: of the door, which goes with it.
+    """
     warm()
     warm_lancedb()
     warm_model()
     spare_the_ends()
+    in_large_pages()
     gc.freeze()  # nothing of it is looked through again, and copied for that
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for who asks
     ended, waking = os.pipe()
@@ -269,25 +316,37 @@ def serve(asking: socket.socket, door: socket.socket) -> None:
     signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
     running: dict[int, socket.socket] = {}
     relayed: dict[socket.socket, int] = {}
+    asking: list[socket.socket] = []
     while True:
-        ready, _, _ = select.select([asking, door, ended, *relayed], [], [])
+        ready, _, _ = select.select([door, ended, *asking, *relayed], [], [])
         if ended in ready:
             os.read(ended, 4096)
             for child in tell_how_they_ended(running):
                 relayed = {telling: other for telling, other in relayed.items() if other != child}
         for gone in [telling for telling in relayed if telling in ready]:  # killed: it would have waited
             os.kill(relayed.pop(gone), signal.SIGKILL)
-        if asking in ready:
-            given = socket.recv_fds(asking, 1, 4)[1]
-            if not given:
+        for each in [each for each in asking if each in ready]:
+            given = socket.recv_fds(each, 1, 4)[1]
+            if given:
+                begin(given, running, *asking, door, ended, waking)
+                continue
+            asking.remove(each)
+            each.close()
+            if not asking:
+                shutil.rmtree(folder, ignore_errors=True)
                 os._exit(0)
-            begin(given, running, asking, door, ended, waking)
         if door in ready:
-            warm_mcp()
-            with door.accept()[0] as visitor:
-                given = socket.recv_fds(visitor, 1, 4)[1]
+            visitor = door.accept()[0]
+            said, given, *_ = socket.recv_fds(visitor, 1, 4)
+            if said == TO_STAY:
+                asking.append(visitor)
+                with contextlib.suppress(OSError):
+                    visitor.sendall(TO_STAY)
+                continue
+            visitor.close()
             if given:  # nothing comes of a relay that was killed before it handed over
-                child, telling = begin(given, running, asking, door, ended, waking)
+                warm_mcp()
+                child, telling = begin(given, running, *asking, door, ended, waking)
                 relayed[telling] = child
 
 
@@ -380,4 +439,4 @@ def run(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    serve(*(socket.socket(fileno=int(number)) for number in sys.argv[1:]))
+    serve(socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2]).parent)

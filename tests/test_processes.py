@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.processes import IMAGERAG, Python, imagerag, python, relayed
+from tests.processes import IMAGERAG, Python, door, imagerag, python, relayed
 
 ROOT = Path(__file__).parents[1]
 TOLD = """
@@ -111,6 +111,17 @@ def test_many_are_run_and_end_beside_one_another() -> None:
     assert [process.wait(60) for process in reversed(running)] == list(reversed(range(20)))
     for process in running:
         process.communicate()
+
+
+def test_all_that_run_tests_side_by_side_ask_the_same_one() -> None:
+    """And it stays for the others when one of them ends."""
+    code = "import sys; sys.path.insert(0, {!r}); from tests.processes import python; print(python('-c', {!r}).stdout)"
+    parent = "import os; print(os.getppid())"
+    first = python("-c", parent).stdout
+    env = {**os.environ, "PYTEST_XDIST_TESTRUNUID": door().parent.name.rpartition("-")[2]}
+    other = python("-c", code.format(str(ROOT), parent), env=env)
+    assert (other.stdout.split(), other.stderr) == ([first.strip()], "")
+    assert python("-c", parent).stdout == first
 
 
 def test_one_process_writes_to_another() -> None:
