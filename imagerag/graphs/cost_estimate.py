@@ -216,12 +216,12 @@ def _assumed(tariff: PriceEstimator, config: RunConfig) -> PriceEstimator:
 
 
 def _requests(port: object, role: str) -> int:
-    """What one call can ask of services: all members of a fallback, and every vote of a judge."""
+    """Requests that one call can make of services: all members of a fallback, and every vote of a judge."""
     return sum(_votes(member, role) for member in members_of(port))
 
 
 def _votes(port: object, role: str) -> int:
-    """What one call can ask of the backend that answers it."""
+    """Requests that one call can make of the backend that answers it."""
     return capabilities_of(port).votes if role == "judge.critique" else 1
 
 

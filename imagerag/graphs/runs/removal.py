@@ -52,7 +52,7 @@ class RemovedRun(BaseModel):
 
 
 class RunsRemoved(Document):
-    """What `runs remove` and `runs prune` did, `imagerag.runs-removed/1`.
+    """Result of `runs remove` and `runs prune`, `imagerag.runs-removed/1`.
 
     Attributes:
         dry_run: nothing was removed; this is what would be.
@@ -71,7 +71,7 @@ class RunsRemoved(Document):
 
 
 class RunSizes:
-    """How much room runs take, from one look at a home.
+    """Disk use of runs, from one scan of a home.
 
     Args:
         home: the home; every file of it that can name an image is read.
@@ -102,14 +102,14 @@ class RunSizes:
 
 
 async def measure(dependencies: Dependencies) -> RunSizes:
-    """How much room runs take. It takes its time: measure once for all that is done with the same runs."""
+    """Disk use of runs. This is slow: measure once for all that is done with the same runs."""
     return await asyncio.to_thread(RunSizes, dependencies.home)
 
 
 async def preview(
     dependencies: Dependencies, entries: Sequence[RunEntry], *, sizes: RunSizes | None = None
 ) -> RunsRemoved:
-    """What removing runs would delete."""
+    """Files that removing runs would delete."""
     measured = sizes or await measure(dependencies)
     ordered = sorted(entries, key=lambda one: one.created)
     freed = measured.freed_by(entry.run_id for entry in ordered)
@@ -200,7 +200,7 @@ async def _remove(dependencies: Dependencies, run_id: str, heirs: Iterable[str])
 
 
 async def _last_written(dependencies: Dependencies, run_id: str) -> datetime:
-    """When a run wrote last: the list knows it of those that ended, the newest step of those that were stopped."""
+    """Time of a run's last write: the list knows it of those that ended, the newest step of those that were stopped."""
     listed = (await dependencies.runs.get(run_id)).updated
     if not dependencies.home.checkpoints.exists():
         return listed
@@ -262,7 +262,7 @@ def _removed(entry: RunEntry, freed: int) -> RemovedRun:
 
 
 class PruneLimits(BaseModel):
-    """Which runs `prune` takes: those that any of the first two limits is for, never one of the newest `keep`.
+    """Runs that `prune` removes: those that any of the first two limits is for, never one of the newest `keep`.
 
     Attributes:
         older_than: runs that were begun before this moment.

@@ -259,7 +259,7 @@ class Runner:
 async def _sown(
     graph: Graph, thread_config: RunnableConfig, seed: InitialState, setup: RunSpec, warned: Sequence[str]
 ) -> RunInput | None:
-    """What to hand the graph so that a new run begins with the seed. The clock starts now that the models are there."""
+    """Input of the graph with which a new run begins with the seed. The clock starts now that the models are there."""
     values = {**seed.values, "setup": setup, "started_at": clock.now(), "warnings": list(warned)}
     if seed.after == START:
         return cast(RunInput, values)
