@@ -49,7 +49,7 @@ class RoleEstimate(BaseModel):
         expected_calls: calls when every model answers at once and all rounds are used.
         max_calls: calls that no run exceeds.
         requests_at_most: what services may be asked: each call can go to all backends of a fallback, and take votes.
-        max_cost_per_call_usd: US dollars that the dearest of these calls can cost; None when that is not known.
+        max_cost_per_call_usd: US dollars that the most expensive of these calls can cost; None when that is not known.
         max_cost_usd: of all of them.
     """
 

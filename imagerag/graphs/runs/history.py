@@ -235,7 +235,7 @@ def _by_hand(index: int, snapshot: StateSnapshot, after: StateSnapshot) -> list[
 
 
 def _changes(state: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Change]:
-    """Changes that an update makes in a state; new calls are separate, and an empty value in place of none is no change."""
+    """Changes that an update makes in a state; an empty value in place of none is no change, and calls are separate."""
     return {
         name: Change(state.get(name), value)
         for name, value in update.items()
