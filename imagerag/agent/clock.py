@@ -1,4 +1,4 @@
-"""What records, calls and deadlines are dated by: a clock that does not jump while the process runs.
+"""Clock of records, calls and deadlines, which does not jump while the process runs.
 
 The time of day is read once. From then on it goes on by a clock that nobody sets, so that no call ends before it began
 and no deadline passes because the machine's clock was corrected.

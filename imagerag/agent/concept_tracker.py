@@ -55,7 +55,7 @@ def record_references(
 
 
 def missing(tracked: Sequence[TrackedConcept]) -> list[TrackedConcept]:
-    """What verdicts named and is missing still."""
+    """Concepts that verdicts named and that are still missing."""
     return [entry for entry in tracked if entry.resolved_round is None and not entry.stands_for]
 
 

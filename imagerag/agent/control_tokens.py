@@ -65,7 +65,7 @@ def all_neutralised(texts: Iterable[str]) -> list[str]:
 
 
 def control_tokens(text: str) -> list[str]:
-    """What in a text a tokenizer could take for its control tokens, each as a whole."""
+    """Parts of a text that a tokenizer could take for its control tokens, each as a whole."""
     return [found[0] for found in _WHOLE.finditer(text)]
 
 

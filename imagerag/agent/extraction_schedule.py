@@ -1,4 +1,4 @@
-"""How often to ask, how hot, and how many steps a run can take at most."""
+"""Number of extraction tries, their temperatures, and the recursion limit of a run."""
 
 from collections.abc import Set as AbstractSet
 from typing import Final
@@ -45,7 +45,7 @@ def retries_left(tried: int, honours: AbstractSet[SamplingParameter]) -> bool:
 
 
 def retries_counted(tried: int, honours: AbstractSet[SamplingParameter]) -> int:
-    """How many tries count as made after `tried`: all of them where another could not help."""
+    """Number of tries that count as made after `tried`: all of them where another could not help."""
     return tried if retries_left(tried, honours) else len(TEMPERATURES)
 
 

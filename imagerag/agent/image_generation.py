@@ -100,7 +100,7 @@ class ImageGeneration:
     async def _finished(
         self, drawn: GeneratedImageRef, data: bytes, references: Sequence[UsedReference]
     ) -> GeneratedImageRef:
-        """What is shown and judged: held within the first image's mask, in a format that everything shows."""
+        """The image that is shown and judged: held within the first image's mask, in a format that everything shows."""
         made, found = None, None
         if references and references[0].mask is not None:
             sent, config = await self.part(references[0]), self.config
@@ -117,7 +117,7 @@ class ImageGeneration:
         return replace(drawn, image=image, original=original, mask=found)
 
     def _content(self, prompt: str, references: Sequence[UsedReference]) -> dict[str, Any]:
-        """What decides the image. A mask is named only where there is one: calls of before have no such word."""
+        """Content of the request. A mask is named only where there is one: earlier calls have no such key."""
         masks = [[sent.image.sha256, sent.mask.sha256] for sent in references if sent.mask is not None]
         return {
             "prompt": prompt,

@@ -35,7 +35,7 @@ def needs_likeness(choice: Likeness, *, kind: str, tags: Collection[str] = (), r
 
 
 def fixed_requirements(sent: Sequence[UsedReference], attempt: Attempt) -> tuple[Requirement, ...]:
-    """What an image is judged on beside the prompt, by the images it was drawn with.
+    """Requirements beside the prompt, by the images that an image was drawn with.
 
     Within a mask that is held nothing else can have changed, so nothing is asked about it.
     """
@@ -52,7 +52,7 @@ def _fixed(image: UsedReference, number: int, attempt: Attempt) -> Iterable[Requ
 
 
 def concept_of(requirement: Requirement, caption: str | None = None) -> Concept | None:
-    """What is searched for where a requirement is not met; None where no image of a library can help."""
+    """The search text for a requirement that is not met; None where no image of a library can help."""
     if requirement.image is not None or requirement.kind == "kept":
         return None
     return Concept(text=requirement.text, kind=requirement.kind, caption=caption)

@@ -69,7 +69,7 @@ def abstention(reason: str, raw: str = "") -> Verdict:
 
 
 def shown_to_judge(judge: object, state: RunState, attempt: Attempt, likeness: Likeness) -> list[UsedReference]:
-    """What a judge sees beside the image: the user's own, and what it was drawn with, in the order sent."""
+    """Images that a judge sees beside the judged one: the user's own and the references, in the order sent."""
     if not capabilities_of(judge).sees_references:
         return sent_images.subjects_of(state)
     return list(attempt.references) or sent_images.subjects_of(state, likeness)
@@ -81,6 +81,6 @@ def fixed_for_judge(judge: object, shown: Sequence[UsedReference], attempt: Atte
 
 
 def named_references(shown: Sequence[UsedReference]) -> dict[str, Any]:
-    """What of the library a judge is shown. Named only where there is some: calls of before have no such word."""
+    """Library images that a judge is shown. Named only where there is some: calls of before have no such word."""
     seen = [[one.image.sha256, one.concept] for one in shown if one.role == "reference"]
     return {"references": seen} if seen else {}

@@ -51,7 +51,7 @@ def _after(record: "RunRecord", outcome: Outcome) -> list[str]:
 
 
 def _mask_steps(record: "RunRecord") -> list[str]:
-    """What to know of a mask that could not be held."""
+    """A note on a mask that could not be held."""
     best = record.attempts[record.best_attempt] if record.best_attempt is not None else None
     if best is None or best.mask is None or best.mask.held:
         return []
@@ -60,7 +60,7 @@ def _mask_steps(record: "RunRecord") -> list[str]:
 
 
 def _key(record: "RunRecord") -> str:
-    """Which key to set: the variable that the reason names, else that of the backend that was asked last."""
+    """Name the key to set: the variable that the reason names, else that of the backend that was asked last."""
     named = re.search(r"\b[A-Z][A-Z0-9_]*_(?:API_)?KEY\b", record.reason)
     of = record.call_log[-1].backend if record.call_log else "the backend"
     advice = f"set {named[0]}" if named else f"check the key of {of}"
@@ -68,7 +68,7 @@ def _key(record: "RunRecord") -> str:
 
 
 def _wait(record: "RunRecord") -> Iterator[str]:
-    """When to ask a service again that asked for a longer wait than there was time or patience for."""
+    """Name the time to ask a service again that asked for a longer wait than there was time or patience for."""
     seconds = next((call.retry_after_s for call in reversed(record.call_log) if call.retry_after_s), 0.0)
     again = _generate(record, cache="reuse")
     yield f"ask again in {describe_delay(seconds)}, what was answered is not paid twice: {again}"

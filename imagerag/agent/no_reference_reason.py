@@ -1,4 +1,4 @@
-"""Why a round ended without a reference to draw with: told from what was decided about each candidate.
+"""Reason why a round ended without a reference, derived from the decisions about its candidates.
 
 Images are counted, not searches: one that several searches found counts once, by how far it came.
 """
@@ -37,7 +37,7 @@ _CAUSES: Final[Mapping[Decision, Cause]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class NoReference:
-    """Why there was no reference.
+    """Reason why there was no reference.
 
     Attributes:
         causes: everything that stood in the way, what is most worth changing first.
@@ -73,7 +73,7 @@ def no_reference_reason(
     library: str | None = "",
     sent: frozenset[str] = frozenset(),
 ) -> NoReference:
-    """Why none of what a round's searches found can be drawn with.
+    """Reason why none of a round's candidates can be drawn with.
 
     Args:
         room: how many references the generator takes beside those that are always sent.
@@ -132,7 +132,7 @@ def _margin(found: tuple[Candidate, Search]) -> float:
 
 
 def _left_out(searches: Sequence[Search], sent: frozenset[str]) -> list[OmittedByFilter]:
-    """What each filter kept out of all searches, what would have passed first."""
+    """Images that each filter kept out of all searches, those that would have passed first."""
     merged: dict[str, OmittedByFilter] = {}
     for one in (one for search in searches for one in search.left_out):
         known = merged.get(one.by, one)
@@ -151,7 +151,7 @@ def _left_out(searches: Sequence[Search], sent: frozenset[str]) -> list[OmittedB
 
 
 def _filtered(left_out: Sequence[OmittedByFilter], config: RunConfig, *, found: bool) -> str:
-    """What the filters kept out. None of it passed: then they are not all that stood in the way."""
+    """Images that the filters kept out. None of them passed: then they are not all that stood in the way."""
     passing = [one for one in left_out if one.passing]
     if passing:
         return " and ".join(

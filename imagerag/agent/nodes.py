@@ -231,7 +231,7 @@ class Nodes:
         return update
 
     async def _missing(self, answer: Selection) -> str:
-        """What became of the files of chosen images, if any is gone since it was offered; keeps the others."""
+        """Problems with files of chosen images that are gone since they were offered; the others are kept."""
         chosen = [*answer.chosen, *filter(None, [answer.edit])]
         return "; ".join((await self._parts.missing(chosen)).values())
 

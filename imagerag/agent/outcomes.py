@@ -1,4 +1,4 @@
-"""How a run ends: the outcome and its reason, the best attempt, and what an error means."""
+"""The end of a run: the outcome and its reason, the best attempt, and the outcome for an error."""
 
 from ast import literal_eval
 from collections.abc import Sequence
@@ -62,7 +62,7 @@ def result_of(
 
 
 def describe_missing(verdict: Verdict | None, state: RunState | None = None) -> list[str]:
-    """What an attempt lacks, in few words: the unmet requirements, or what the judge named."""
+    """Text of an attempt's faults: the unmet requirements, or what the judge named."""
     if verdict is None:
         return []
     unmet = [check.requirement.text for check in verdict.checks if not check.met]
@@ -71,7 +71,7 @@ def describe_missing(verdict: Verdict | None, state: RunState | None = None) -> 
 
 
 def _asked_for(state: RunState) -> list[str]:
-    """What was named when the judge was asked for it: in this round, and not in place of what found nothing."""
+    """Concepts that the judge named when asked: in this round, and not in place of what found nothing."""
     searched = {concept_tracker.key(search.query.concept.text) for search in next_searches(state)}
     entries = concept_tracker.missing(state.get("tracked_concepts") or [])
     first = [entry.concept.text for entry in entries if concept_tracker.key(entry.concept.text) in searched]
@@ -108,7 +108,7 @@ def _common_points(attempts: Sequence[Attempt]) -> frozenset[str] | None:
 
 
 def _points(attempt: Attempt) -> dict[str, bool]:
-    """What an attempt was judged on, and whether it is met; likeness to a library's image goes by that image."""
+    """The requirements of an attempt, each with whether it is met; likeness to a library's image goes by that image."""
     met: dict[str, bool] = {}
     for check in attempt.verdict.checks if attempt.verdict else ():
         number, key = check.requirement.image or 0, check.requirement.text
@@ -134,7 +134,7 @@ def _rank(attempt: Attempt, common: frozenset[str] | None) -> tuple[int, float, 
 
 
 def result_from_error(error: BaseException, node: str) -> RunResult:
-    """What it means for the run that `node` failed with `error`, retries spent."""
+    """The run's outcome after `node` failed with `error` and no retry is left."""
     message = str(error) or type(error).__name__
     if isinstance(error, RefusalError):
         return RunResult(outcome=Outcome.REFUSED, reason=message)

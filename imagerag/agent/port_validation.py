@@ -69,7 +69,7 @@ def check_role(role: str, name: str, part: object) -> None:
 
 
 def encoder_spec(name: str, part: object) -> str:
-    """What the libraries made with an embedder will look for it by: its `identity.spec`.
+    """The spec by which libraries will look for their embedder: `identity.spec`.
 
     Raises:
         SpecError: its identity cannot be told.
@@ -220,7 +220,7 @@ def _unfit(name: str, wanted: Callable[..., Any], part: object) -> Iterator[str]
 
 @cache
 def _parameters(wanted: Callable[..., Any]) -> tuple[inspect.Parameter, ...]:
-    """What a method of a port is given."""
+    """Arguments of a port's method."""
     return tuple(inspect.signature(wanted).parameters.values())[1:]
 
 
@@ -236,7 +236,7 @@ _AWAITABLES: Final = ("Awaitable", "Coroutine", "Future", "Task")
 
 
 def _refuses(called: Callable[..., Any], given: Any, named: Any) -> str:
-    """Why it cannot be called so; empty when it can, and when that cannot be known."""
+    """Reason why it cannot be called so; empty when it can, and when that cannot be known."""
     try:
         inspect.signature(called).bind(*given, **named)
     except TypeError as error:

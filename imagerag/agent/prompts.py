@@ -1,4 +1,4 @@
-"""What a prompt says to a judge, and how references are put into words for a generator."""
+"""Prompts: their content for a judge, and the wording of references for a generator."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ def says_something(text: str) -> bool:
 
 
 def nothing_to_check(prompt: str) -> str:
-    """Why no judge can judge a prompt that says nothing."""
+    """Reason why no judge can judge a prompt without content."""
     return f"nothing of “{' '.join(prompt.split())[:60]}” can be checked: it has no words"
 
 

@@ -20,7 +20,7 @@ _KINDS: Final = (
 
 
 class NotRegularError(OSError):
-    """What is there is a pipe, a device or a socket."""
+    """The path names a pipe, a device or a socket."""
 
 
 class TooLongError(OSError):

@@ -1,4 +1,4 @@
-"""Which failures of a backend are worth another try, and how patiently.
+"""Retry policy of a backend's failures: the ones worth another try, and the delays.
 
 A service that says when to ask again is asked then (`Calls` waits). One that only says "too many requests" is given
 longer than a minute in all, for limits are counted by the minute. After a drawing was paid for, whatever else goes

@@ -1,4 +1,4 @@
-"""Where a run goes next: pure functions of the state and the config, and nothing else.
+"""Routing of a run: pure functions of the state and the config.
 
 They are coroutines because LangGraph would send plain functions to a thread, for every decision.
 """

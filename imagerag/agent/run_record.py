@@ -42,7 +42,7 @@ class RecordedImage(ImageRef):
 
 
 class RunRecord(BaseModel):
-    """What a run did, from the prompt to the outcome. Images by hash and path, never as bytes.
+    """Record of a run, from the prompt to the outcome. Images by hash and path, never as bytes.
 
     Attributes:
         status: "running" also covers a run whose process was killed; `imagerag resume` continues it.
@@ -106,7 +106,7 @@ class RunRecord(BaseModel):
         return self.model_dump(mode="json", by_alias=True)
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the image, how the run ended, and why."""
+        """HTML for a notebook: the image, the outcome and its reason."""
         from imagerag.agent.notebook_display import run_html
 
         return run_html(self)

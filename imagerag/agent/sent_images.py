@@ -106,19 +106,19 @@ def subjects_of(state: RunState, likeness: Likeness = "never") -> list[UsedRefer
 
 
 def always_sent(state: RunState, likeness: Likeness = "never") -> list[UsedReference]:
-    """What goes with every drawing: the user's own images, and the references that were pinned."""
+    """Images sent with every drawing: the user's own images, and the references that were pinned."""
     return [*subjects_of(state, likeness), *(state.get("kept_images") or [])]
 
 
 def reference_room(state: RunState, config: RunConfig, *, takes: int) -> int:
-    """How many references a generator that takes so many images takes beside those that are always sent."""
+    """Number of references that a generator takes beside the images that are always sent."""
     return max(0, config.reference_limit(takes) - len(always_sent(state)))
 
 
 def references_to_send(
     state: RunState, chosen: Sequence[UsedReference], *, room: int, likeness: Likeness
 ) -> list[UsedReference]:
-    """What is always sent, then what was chosen for what is missing, then what helped before, within `room`."""
+    """Images that are always sent, then those chosen for what is missing, then those that helped, within `room`."""
     sent = [*always_sent(state, likeness), *chosen]
     known = {reference.image.sha256 for reference in sent} | set(state.get("excluded_images") or [])
     helpful = concept_tracker.resolving_references(state.get("tracked_concepts") or [], state.get("attempts") or [])

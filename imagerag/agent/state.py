@@ -41,12 +41,12 @@ def add_calls(old: list[ModelCall], new: list[ModelCall]) -> list[ModelCall]:
 
 
 def merge_requirements(old: RunResult | None, new: RunResult | None) -> RunResult | None:
-    """How a run ends is not unsaid: two searches may fail in one step, and finish then adds when it was."""
+    """Keep the first result of a run: two searches may fail in one step, and finish then adds when it was."""
     return new or old
 
 
 class RunInput(TypedDict):
-    """What a run is asked for.
+    """Input of a run.
 
     `setup` says what it was made with, so that another process can resume it; `started_at` is an ISO 8601 time;
     `parent_run` names the run it starts from. Whoever steers it can name library images (SHA-256) that are never to be
@@ -68,7 +68,7 @@ class RunInput(TypedDict):
 
 
 class RunOutput(TypedDict):
-    """What a run gives back; `best` is the index of the best attempt, None when there is no image at all."""
+    """Output of a run; `best` is the index of the best attempt, None when there is no image at all."""
 
     result: Annotated[RunResult | None, merge_requirements]
     best: int | None
@@ -107,7 +107,7 @@ class RunState(RunInput, RunOutput):
 
 @with_config(ConfigDict(extra="allow"))  # a node of the user's own may have channels of its own
 class RunUpdate(TypedDict, total=False):
-    """What a node may return. LangGraph drops unknown keys in silence; mypy does not."""
+    """Update that a node may return. LangGraph drops unknown keys in silence; mypy does not."""
 
     requirements: list[Requirement]
     attempts: list[Attempt]
@@ -167,7 +167,7 @@ def next_searches(state: RunState) -> list[Search]:
 
 
 def run_name(state: RunState | SearchTask, thread_id: str | None, checkpoint_ns: str) -> str:
-    """What the journal keeps a run's answers under: the thread's id for the first run of a thread.
+    """Key of a run's entries in the journal: the thread's id for the first run of a thread.
 
     A thread's further runs, those of a graph inside another one, and those without a thread have names of their own:
     none of them is answered with what another one was told.

@@ -65,7 +65,7 @@ _CURRENT: Final[ContextVar[Cancellation | None]] = ContextVar("imagerag_cancella
 
 
 def cancellation() -> Cancellation:
-    """That of the call this thread works for; one that nobody cancels outside of `in_thread`."""
+    """The cancellation of the call this thread works for; one that nobody cancels outside of `in_thread`."""
     return _CURRENT.get() or Cancellation()
 
 

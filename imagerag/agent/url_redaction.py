@@ -37,7 +37,7 @@ _USERINFO: Final = re.compile(r"(\w+:/{1,2})[^\s/@?#]*@")
 
 @dataclass(frozen=True, repr=False)
 class Credentials:
-    """What is secret of one address. Nothing of it shows in a repr.
+    """Secrets of one address. Nothing of it shows in a repr.
 
     Attributes:
         user, password: as HTTP's basic authentication sends them; empty when there are none.
@@ -50,7 +50,7 @@ class Credentials:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What no message may show."""
+        """Secrets that no message may show."""
         return tuple(filter(None, (self.password or self.user, *(value for _, value in self.query))))
 
 
@@ -79,7 +79,7 @@ def public_address(address: str) -> str:
 
 
 def credentials_of(address: str) -> Credentials | None:
-    """What is secret of the address that a request goes to, where this process was told."""
+    """Secrets of the address that a request goes to, where this process knows them."""
     with _LOCK:
         known = dict(_KNOWN)
     fitting = [base for base in known if _is_below(address, base)]

@@ -62,7 +62,7 @@ def _blanked(said: str) -> str:
 
 
 def _open_bracket(before: str) -> int | None:
-    """Where the bracket around a command opens, from the space before it."""
+    """Position where the bracket around a command opens, from the space before it."""
     depth = 0
     for at in range(len(before) - 1, -1, -1):
         depth += (before[at] == ")") - (before[at] == "(")
@@ -82,7 +82,7 @@ def _closing(said: str, at: int) -> int:
 
 
 def _lead(before: str) -> str:
-    """What a clause says before its command: what is wrong, where that is followed by a colon, else nothing."""
+    """The part of a clause before its command: the problem, where that is followed by a colon, else nothing."""
     problem, colon, way = before.rpartition(": ")
     if not colon:
         return ""

@@ -43,7 +43,7 @@ def published_answer(model: type[BaseModel], *, briefly: bool = False) -> dict[s
 
 @cache
 def _schema(model: type[BaseModel], mode: JsonSchemaMode) -> dict[str, Any]:
-    """What Pydantic says, once per process: every server made here publishes the same. Not to be changed."""
+    """The schema of Pydantic, once per process: every server made here publishes the same. Not to be changed."""
     return model.model_json_schema(mode=mode)
 
 

@@ -150,7 +150,7 @@ def _hide_tokens() -> None:
 
 
 def _stream_writer() -> Write | None:
-    """Where custom events go, inside a graph."""
+    """Writer of custom events, inside a graph."""
     from langgraph.config import get_stream_writer
 
     try:

@@ -36,7 +36,7 @@ def error_result(error: Exception) -> ToolResult:
 
 
 def wrong_state(status: Status, request: ContinueRun) -> str:
-    """Why a run of this status cannot do what the request asks; empty when it can."""
+    """Reason why a run of this status cannot do what the request asks; empty when it can."""
     answers = request.choose is not None or request.edit is not None
     if status == "interrupted" and not answers:
         return "waits for a choice: answer it with continue_run(run_id, choose=[numbers]) first"

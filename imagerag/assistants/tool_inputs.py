@@ -279,7 +279,7 @@ DESCRIPTIONS: Final = {
 
 
 def refusal(error: ValidationError) -> str:
-    """What is wrong with the arguments, in one line; what was given is not repeated, it can be anything."""
+    """Problems of the arguments, in one line; values are not repeated, they can be anything."""
     problems = []
     for problem in error.errors(include_url=False):
         place = line(".".join(str(part) for part in problem["loc"]), 60)

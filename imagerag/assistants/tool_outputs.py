@@ -58,7 +58,7 @@ class ReferenceReport(FrozenModel):
 
 
 class RunReport(FrozenModel):
-    """How a run stands. Of what it cost, `assumed_usd` was assumed where no price is known, and `unsettled_usd` is what
+    """State of a run. Of its cost, `assumed_usd` was assumed where no price is known, and `unsettled_usd` is what
     calls without an answer may have cost."""
 
     kind: Literal["run"] = "run"

@@ -170,8 +170,8 @@ def _cells(row: PriceRow, *, own: bool) -> list[str]:
 def _price_text(row: PriceRow) -> str:
     parts = [f"{name.replace('_', ' ')} ${value:g}" for name in RATES if (value := getattr(row, name)) is not None]
     if row.per_image:
-        dearest = max(price for levels in row.per_image.values() for price in levels.values())
-        parts.append(f"an image up to ${dearest:g}")
+        highest = max(price for levels in row.per_image.values() for price in levels.values())
+        parts.append(f"an image up to ${highest:g}")
     if row.per_call is not None:
         parts.append(f"a call up to ${row.per_call:g}")
     return ", ".join(parts) + (" (more for long input)" if row.above else "")

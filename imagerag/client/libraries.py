@@ -109,7 +109,7 @@ class LibrariesAPI(LibraryMaintenance):
     async def _planned(
         self, paths: Sequence[str | Path], library: str | None, embedder: str | None, **options: Any
     ) -> "IndexReport":
-        """What `index` would do; a library that is not there is an empty one somewhere else for so long."""
+        """Report of a dry run of `index`; a library that is not there is an empty one somewhere else for so long."""
         from imagerag.store.data_dir import DataDir
         from imagerag.store.library.indexing.ingest import index
         from imagerag.store.library.library import Library

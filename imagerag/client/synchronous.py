@@ -1,4 +1,4 @@
-"""Synchronous twins of coroutines, for programs without an event loop."""
+"""Synchronous versions of coroutines, for programs without an event loop."""
 
 import asyncio
 import threading

@@ -49,7 +49,7 @@ class RoleEstimate(BaseModel):
         expected_calls: calls when every model answers at once and all rounds are used.
         max_calls: calls that no run exceeds.
         requests_at_most: what services may be asked: each call can go to all backends of a fallback, and take votes.
-        max_cost_per_call_usd: US dollars that the dearest of these calls can cost; None when that is not known.
+        max_cost_per_call_usd: US dollars that the most expensive of these calls can cost; None when that is not known.
         max_cost_usd: of all of them.
     """
 
@@ -216,12 +216,12 @@ def _assumed(tariff: PriceEstimator, config: RunConfig) -> PriceEstimator:
 
 
 def _requests(port: object, role: str) -> int:
-    """What one call can ask of services: all members of a fallback, and every vote of a judge."""
+    """Requests that one call can make of services: all members of a fallback, and every vote of a judge."""
     return sum(_votes(member, role) for member in members_of(port))
 
 
 def _votes(port: object, role: str) -> int:
-    """What one call can ask of the backend that answers it."""
+    """Requests that one call can make of the backend that answers it."""
     return capabilities_of(port).votes if role == "judge.critique" else 1
 
 

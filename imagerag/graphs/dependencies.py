@@ -85,7 +85,7 @@ class Dependencies:
 
     @cached_property
     def prices(self) -> Prices:
-        """What models cost: the packaged table, and this home's `prices.toml`.
+        """Prices of models: the packaged table, and this home's `prices.toml`.
 
         Raises:
             UsageError: that file is no table of prices.
@@ -127,7 +127,7 @@ class Dependencies:
 
     @property
     def extension(self) -> "Extension":
-        """How graphs are made; runs that begin from now on use it."""
+        """Extension of the graphs; runs that begin from now on use it."""
         if not self._extensions:
             from imagerag.graphs.extensions import Extension  # the graph loads slowly, and few commands need it
 

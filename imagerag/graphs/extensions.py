@@ -34,7 +34,7 @@ class Extension:
 
     @cached_property
     def own_steps(self) -> int:
-        """How many nodes it adds."""
+        """Number of nodes that it adds."""
         if self.workflow is build_workflow:
             return 0
         own = self.workflow(self.nodes.for_diagram()).nodes.keys()

@@ -1,4 +1,4 @@
-"""What is wrong with a library, said before it is used. Searches read this too, and load nothing else for it."""
+"""Warnings about a library before it is used. Searches read this too, and load nothing else for it."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -17,7 +17,7 @@ ACCEPTED: Final = 0.5
 
 
 def library_warnings(name: str, library_metadata: "LibraryMetadata", *, real: bool = False) -> list[str]:
-    """What is wrong with a library.
+    """Warnings about a library.
 
     Args:
         real: it is to serve something that is not of the sketch world.

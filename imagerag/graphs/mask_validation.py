@@ -43,7 +43,7 @@ def check_masks(generator: ImageGenerator, subjects: Sequence[Subject]) -> None:
 
 
 def one_intent(edits: int, subjects: int) -> str:
-    """Why images to edit and subjects cannot go together, and what to type."""
+    """Reason why images to edit and subjects cannot go together, with the remedy."""
     if edits > 1:
         return f"{edits} images are to be edited; name one at a time (`edit=FILE`)"
     return (

@@ -1,4 +1,4 @@
-"""What is said before anything is drawn or paid: where the toy world of sketches meets what is not of it, and where a
+"""Warnings before anything is drawn or paid: where the toy world of sketches meets what is not of it, and where a
 library does not find even its own captions. One line each, with what to type."""
 
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ READ_AT_MOST: Final = 200
 
 
 async def run_warnings(dependencies: Dependencies, setup: RunSpec, *prompts: str) -> tuple[str, ...]:
-    """What is likely to go wrong with runs of this setup; the library is opened, nothing else is done."""
+    """Warnings about runs of this setup; the library is opened, nothing else is done."""
     return warnings_with(setup, await dependencies.library(setup.library) if setup.library else None, *prompts)
 
 
@@ -43,7 +43,7 @@ async def warnings_of_many(
 
 
 def encoder_warning(images: Sequence[bytes]) -> str | None:
-    """What to say before real images are encoded with the toy's encoder, which nobody asked for."""
+    """Warning about real images that are encoded with the sketch encoder by default."""
     from imagerag.tools.sketch.out_of_domain import are_photographs
 
     if not are_photographs(images):

@@ -1,4 +1,4 @@
-"""What is known of the images that a judge takes, without asking it."""
+"""Recorded checks of the images that a judge takes."""
 
 from imagerag.agent.judge_image_check import ChecksImages, recall
 from imagerag.agent.ports import capabilities_of

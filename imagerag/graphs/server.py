@@ -55,7 +55,7 @@ _log = logging.getLogger(__name__)
 
 @asynccontextmanager
 async def checkpointer() -> AsyncIterator["BatchedSqliteSaver"]:
-    """Where the server keeps the steps of its threads, with the list of types that may be revived from them."""
+    """Checkpointer of the server's threads, with the list of types that may be revived from them."""
     _, dependencies = await asyncio.to_thread(_configured)
     async with dependencies.checkpoints() as saver:
         yield saver

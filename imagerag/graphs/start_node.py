@@ -69,7 +69,7 @@ def start_update(graph: Graph, begin: Begin, blank: Mapping[str, Any]) -> Graph:
 
 
 def _always(value: Any) -> Callable[[Any], Any]:
-    """What writes always the same, a copy of its own for every run."""
+    """Writer of a fixed value, a copy for every run."""
     return lambda _: copy(value)
 
 
@@ -128,7 +128,7 @@ def start_question(given: Any) -> dict[str, Any]:
 
 
 def new_key(_: object) -> str:
-    """What tells a run from the others of its thread."""
+    """Key that distinguishes a run from the others of its thread."""
     return uuid.uuid4().hex
 
 

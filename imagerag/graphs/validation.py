@@ -42,7 +42,7 @@ def validate_question(question: str) -> str:
 
 
 def validate_match_reason(by: SearchBy | None, images: Sequence[object]) -> SearchBy:
-    """What a library is searched with: by default with all that a question comes with.
+    """Query kinds of a question: by default all that it comes with.
 
     Raises:
         UsageError: too many images, or none to search with.

@@ -81,7 +81,10 @@ def _chosen(update: dict[str, Any]) -> str:
 def ending_words(update: dict[str, Any]) -> str:
     """The outcome of a run and its reason; empty for other steps."""
     result: RunResult | None = update.get("result")
-    return f"{labels.standing(None, result.outcome).name}: {result.reason}" if result else ""
+    if result is None:
+        return ""
+    name = labels.standing(None, result.outcome).name
+    return result.reason if result.reason.startswith(name) else f"{name}: {result.reason}"
 
 
 NODE_EVENTS: Final[Mapping[str, Callable[[dict[str, Any]], str]]] = {

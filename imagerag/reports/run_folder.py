@@ -84,5 +84,5 @@ async def _references(dependencies: "Dependencies", record: RunRecord, folder: P
 
 
 def _credit(one: UsedReference, file: str | None) -> dict[str, Any]:
-    """Whose a reference is; without a file where its bytes are gone."""
+    """Attribution of a reference; without a file where its bytes are gone."""
     return {"file": file, **Credit.of(one).model_dump(mode="json", exclude={"similarity"})}

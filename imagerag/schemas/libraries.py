@@ -89,7 +89,7 @@ class Level(Document):
 
 
 class IndexDocument(Document):
-    """What `index` did, or with `dry_run` would do: images by what became of them, with examples."""
+    """Result of `index`, with `dry_run` of what it would do: counts of images by their change, with examples."""
 
     schema_name: Literal["imagerag.index/1"] = Field(default="imagerag.index/1", alias="schema")
     library: str

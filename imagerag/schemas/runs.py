@@ -16,7 +16,7 @@ class RunsDocument(Document):
 
 
 class RunSavedDocument(Document):
-    """Where `runs save` wrote a run, and the files in it."""
+    """Folder that `runs save` wrote, and its files."""
 
     schema_name: Literal["imagerag.run-saved/1"] = Field(default="imagerag.run-saved/1", alias="schema")
     run_id: str

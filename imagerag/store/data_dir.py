@@ -52,7 +52,7 @@ class DataDir:
 
     @cached_property
     def earlier_image_links(self) -> Path:
-        """Where earlier versions put them."""
+        """Paths of earlier versions."""
         return self.root / "pictures"
 
     @cached_property

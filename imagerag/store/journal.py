@@ -90,16 +90,16 @@ class StoreJournal:
         entries = [JournalEntry.model_validate(value) for value in await self._all((RUNS, run_id))]
         return sorted(entries, key=lambda entry: entry.at), await self.unanswered(run_id)
 
-    async def hand_over(self, run_id: str, heirs: Iterable[str]) -> None:
+    async def hand_over(self, run_id: str, descendants: Iterable[str]) -> None:
         """Give a run's answers to runs that do it again: they look there when the run itself is gone."""
         from langgraph.store.base import PutOp
 
         items = await self._items((RUNS, run_id))
         puts = [
-            PutOp((RUNS, heir), item.key, item.value)
-            for heir in heirs
+            PutOp((RUNS, descendant), item.key, item.value)
+            for descendant in descendants
             for item in items
-            if await self._store.aget((RUNS, heir), item.key, refresh_ttl=False) is None
+            if await self._store.aget((RUNS, descendant), item.key, refresh_ttl=False) is None
         ]
         if puts:
             await self._store.abatch(puts)

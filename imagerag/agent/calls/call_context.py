@@ -52,7 +52,7 @@ class CallContext:
     requests_left: int | None = None
 
     def allowed(self, wanted: int) -> int:
-        """How many of the requests that are wanted may be made: at least the one that the call itself is."""
+        """Number of the wanted requests that may be made: at least one, the call itself."""
         return wanted if self.requests_left is None else max(1, min(wanted, self.requests_left))
 
 

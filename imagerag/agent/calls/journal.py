@@ -109,7 +109,7 @@ class FailedCall(FrozenModel):
 
 
 class Journal(Protocol):
-    """Where answered calls are kept."""
+    """Store of answered calls."""
 
     async def find(self, key: str, *, run_id: str | None) -> JournalEntry | None:
         """The entry under a key: of that run or used by it, or the newest of any run when `run_id` is None."""

@@ -184,7 +184,7 @@ class ModelCaller:
         return entry
 
     async def _answered_before(self, key: str, journal: Journal) -> JournalEntry | None:
-        """What another run was answered: one that this run does again, nearest first, else whoever asked last."""
+        """The response to another run: one that this run does again, nearest first, else whoever asked last."""
         for run_id in self.again:
             if entry := await journal.find(key, run_id=run_id):
                 return entry

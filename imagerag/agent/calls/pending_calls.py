@@ -27,7 +27,7 @@ def pending_call(call: ModelCall, *, max_cost_usd: float | None, assumed: bool, 
 
 
 def failed_call(call: ModelCall, error: Exception, *, elapsed_s: float, unsettled: bool) -> ModelCall:
-    """What is left of a call that failed: one request unless nothing was sent, and a price only where nobody knows
+    """The record of a call that failed: one request unless nothing was sent, and a price only where nobody knows
     whether there is one."""
     fields = {"elapsed_s": elapsed_s, "error": str(error) or type(error).__name__, "unsettled": unsettled}
     wait = getattr(error, "retry_after_s", None)

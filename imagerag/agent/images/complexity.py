@@ -1,4 +1,4 @@
-"""How much work an image file asks for, told from its structure before any of it is decoded.
+"""Estimate of the work that decoding an image file takes, from its structure alone.
 
 A few bytes can ask a decoder for minutes: scans over and over the same pixels, millions of empty chunks, profiles of
 thousands of steps. What is surely plain (most photos and drawings) is decoded on the spot; whatever is not goes to a
@@ -44,7 +44,7 @@ _TYPE_SIZES: Final = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8)
 
 @dataclass(frozen=True)
 class Complexity:
-    """What decoding a file takes.
+    """The work of decoding a file.
 
     Attributes:
         pixels: as its header says; None where it was not looked up.
@@ -143,7 +143,7 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _scans(data: bytes, start: int) -> int:
-    """How many scans there are. In what is coded, FF is followed by 00; beyond the end may be anything."""
+    """The number of scans. In coded data, FF is followed by 00; beyond the end may be anything."""
     if not data.count(b"\xff\xda", start):  # most photos; where the image ends need not be looked for
         return 1
     end = data.find(b"\xff\xd9", start)

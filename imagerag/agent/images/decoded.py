@@ -1,4 +1,4 @@
-"""What decoding an image file gives."""
+"""Result of decoding an image file."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final

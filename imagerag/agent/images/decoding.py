@@ -270,7 +270,7 @@ def _too_large() -> str:
 
 
 def _orientation(file: "ImageFile") -> tuple[int, bool, bool]:
-    """How it is turned, 1 to 8, whether that could be read, and whether it is said at all."""
+    """The orientation, 1 to 8, whether it could be read, and whether the file has one."""
     try:
         value = file.getexif().get(_ORIENTATION)
         if value is None:

@@ -46,13 +46,13 @@ _PROGRAM: Final = (
 
 
 def processor_seconds(pixels: int) -> int:
-    """What decoding an image of so many pixels may take: several times what the slowest format does."""
+    """Time limit for decoding an image of so many pixels: several times what the slowest format does."""
     return 4 + pixels // 5_000_000
 
 
 @dataclass(frozen=True)
 class DecodedFile:
-    """What a process made of a file.
+    """Response of a decoding process for a file.
 
     Attributes:
         head: everything that is said of the image.

@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def answer(data: bytes, side: int | None) -> tuple[dict[str, Any], bytes]:
-    """What is said of a file, and its pixels."""
+    """Facts about a file, and its pixels."""
 
     started = time.process_time()
 

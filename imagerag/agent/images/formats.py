@@ -100,7 +100,7 @@ _RAW_SIGNATURES: Final = (
 
 
 def _brands(data: bytes) -> set[bytes]:
-    """What an ISO media file says it is: its main brand and the compatible ones."""
+    """Brands of an ISO media file: the main one and the compatible ones."""
     if data[4:8] != b"ftyp":
         return set()
     end = min(int.from_bytes(data[:4], "big"), len(data), 512)
@@ -251,7 +251,7 @@ def readable_format(data: bytes) -> ImageFormat:
 
 @cache
 def _plugins() -> "Mapping[str, Callable[[bytes], bool | str] | None]":
-    """What Pillow's plugins say of a file's first 16 bytes, by format, of every format that can be told here."""
+    """Results of Pillow's plugins for a file's first 16 bytes, by format, of every format that can be told here."""
     from PIL import Image
 
     # What is broken in metadata counts as not there, and who owns the file is told where it matters.

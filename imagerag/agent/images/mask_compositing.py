@@ -1,4 +1,4 @@
-"""What a generator gave back, made into what was promised: outside its mask an image stays as it was.
+"""Restore an edited image outside of its mask, where a generator changed it.
 
 A mask is a request that services do not keep exactly: most draw the whole image anew. So the original is put back
 where the mask is not transparent, and what had changed there is measured.

@@ -84,7 +84,7 @@ class TiffFile:
 
     @cached_property
     def first(self) -> int:
-        """Where the first directory is; 0 for none."""
+        """Offset of the first directory; 0 for none."""
         return self._at(8 if self._big else 4, "Q" if self._big else "I") if self.order else 0
 
     @cached_property
@@ -115,7 +115,7 @@ class TiffFile:
         return any(self.number(one, _PHOTOMETRIC) in _SENSOR for one in self._directories())
 
     def _directories(self) -> Iterator[int]:
-        """Where the first ones are, and those below them."""
+        """Offsets of the first directories, and of those below them."""
         waiting, seen = [self.first], set[int]()
         while waiting and len(seen) < _MAX_DIRECTORIES:
             at = waiting.pop(0)

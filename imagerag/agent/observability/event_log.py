@@ -1,4 +1,4 @@
-"""What runs write to the standard log: quiet until somebody listens, and never a prompt, a key, an image or an answer.
+"""Log events of runs: quiet until somebody listens, and never a prompt, a key, an image or an answer.
 
 One INFO line when a run starts and when it stops, and one for every call that failed, or that another backend answered
 than was asked; a DEBUG line for every other call. What a line says is also in the record's attributes, `run_id` first.

@@ -92,9 +92,8 @@ def _lines(found: "JudgeEval") -> Iterator[str]:
     head = ["prompt", "right", "95 %", "", "yes", "no", "no answer", "same again"]
     yield from table([head, *map(_kind_row, found.kinds)], right={1, 2, 3, 4, 5, 6, 7})
     if found.concepts:
-        head = ["named as missing", "precision", "95 %", "recall", "95 %", "named", "missing"]
-        rows = [_concept_row(kind, one) for kind, one in found.concepts.items()]
-        yield from table([head, *rows], right={1, 2, 3, 4, 5, 6})
+        rows = [row for kind, one in found.concepts.items() for row in _concept_rows(kind.replace("_", " "), one)]
+        yield from table([["named as missing", "", "95 %", ""], *rows], right={1, 2})
     yield f"{found.judge} on {shown}, {found.mode}: {bold(found.verdict)}"
     if found.named_rate is not None:
         yield f"when it rightly says no, it names what is missing in {percent(found.named_rate)}"
@@ -112,10 +111,10 @@ def _kind_row(one: "KindScore") -> list[str]:
     return [label, score(one.accuracy), interval, f"{one.right} of {total}", *counts, again]
 
 
-def _concept_row(kind: str, found: "ConceptScore") -> list[str]:
-    def share(value: float | None, interval: tuple[float, float]) -> list[str]:
-        return ["–", ""] if value is None else [score(value), f"{score(interval[0])} to {score(interval[1])}"]
-
-    counts = [f"{found.right} of {found.named}", f"{found.found} of {found.missing}"]
-    shares = [*share(found.precision, found.precision_interval), *share(found.recall, found.recall_interval)]
-    return [kind.replace("_", " "), *shares, *counts]
+def _concept_rows(kind: str, found: "ConceptScore") -> Iterator[list[str]]:
+    for name, value, (low, high), counts in (
+        ("precision", found.precision, found.precision_interval, f"{found.right} of {found.named} named"),
+        ("recall", found.recall, found.recall_interval, f"{found.found} of {found.missing} missing"),
+    ):
+        shares = ["–", ""] if value is None else [score(value), f"{score(low)} to {score(high)}"]
+        yield [f"{kind}, {name}", *shares, counts]

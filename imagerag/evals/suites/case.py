@@ -96,7 +96,7 @@ class Case(FrozenModel):
 
 
 def _both(first: FilterExpression | None, second: FilterExpression | None) -> FilterExpression | None:
-    """What must hold for an arm and for a case; of two values of one key that of the case."""
+    """Filter of an arm and of a case; of two values of one key that of the case."""
     if first is None or second is None:
         return first or second
     if first.pairs is not None and second.pairs is not None:

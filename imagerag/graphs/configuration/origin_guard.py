@@ -1,4 +1,4 @@
-"""Which web pages may talk to the HTTP server, and under which names it answers.
+"""Origins of web pages that may use the HTTP server, and host names under which it answers.
 
 A browser lets every page send requests to a server on this machine. A page says where it comes from (Origin), and what
 name it reached the server by (Host): one whose own name was made to lead here (DNS rebinding) says that name. Both are
@@ -25,7 +25,7 @@ _IN_PROCESS: Final = "/noauth"
 
 @dataclass(frozen=True, kw_only=True)
 class AllowedOrigins:
-    """What is answered.
+    """Requests that are answered.
 
     Attributes:
         hosts: names and addresses that clients reach the server by, without ports.
@@ -52,7 +52,7 @@ class AllowedOrigins:
         )
 
     def why_not(self, scope: "Scope") -> str:
-        """Why a request is not answered; empty when it is."""
+        """Reason why a request is not answered; empty when it is."""
         hosts = [value.decode("latin-1") for value in _headers(scope, b"host")]
         if len(hosts) != 1 or _host_name(hosts[0]) not in self.hosts:
             named = hosts[0][:100] if hosts else "none"
@@ -109,7 +109,7 @@ def _cors() -> dict[str, Any]:
 
 
 def _origins(scope: "Scope") -> Iterator[str]:
-    """Where the page is from that a request comes from; nothing for programs.
+    """Origin of the page that sent a request; nothing for programs.
 
     Images and scripts of a page come without Origin. Browsers say then that they are another site's, and by Referer
     whose; a person who follows a link to this server is no page.

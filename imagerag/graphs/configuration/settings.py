@@ -1,4 +1,4 @@
-"""What to work with: argument > environment > `imagerag.toml` > default.
+"""Settings: argument > environment > `imagerag.toml` > default.
 
 The file in the current folder may be anybody's: until the user trusts it (`imagerag trust`), it sets little
 (`trust_policy.py`).
@@ -56,7 +56,7 @@ KEY: Final = "OPENAI_API_KEY"
 
 
 class Settings(BaseModel):
-    """What to work with.
+    """Resolved settings.
 
     Attributes:
         home: folder for libraries, images and runs; None is IMAGERAG_HOME or the platform's data folder.
@@ -146,7 +146,7 @@ def resolve(**arguments: str | None) -> Settings:
 
 
 def _wrong(error: ValidationError, layers: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
-    """What is wrong with the first setting that cannot be, and where it was written."""
+    """Problem of the first invalid setting, with the place it was written."""
     name = str(error.errors()[0]["loc"][0])
     where = next((source for source, layer in layers if name in layer), FILE)
     if name not in _names():
@@ -159,7 +159,7 @@ def _names() -> list[str]:
 
 
 def _origins(layers: Sequence[tuple[str, Mapping[str, Any]]], preset: str) -> dict[str, str]:
-    """Where each setting came from: the first layer that has it, else the preset; the preset itself has a default."""
+    """Origin of each setting: the first layer that has it, else the preset; the preset itself has a default."""
     found = {"preset": "default", **dict.fromkeys(PRESETS[preset], f"preset {preset}")}
     for source, layer in reversed(layers):
         found |= dict.fromkeys((name for name in layer if name in _names()), source)
@@ -186,7 +186,7 @@ def _file() -> dict[str, Any]:
 
 
 def read_settings(path: Path, content: bytes) -> dict[str, Any]:
-    """What a file of settings says.
+    """Values of a settings file.
 
     Raises:
         UsageError: it is not TOML, or too long.

@@ -1,4 +1,4 @@
-"""What data may name by itself, and what only the user may: an encoder, a model, an address, a file of settings.
+"""Trust policy: encoders, models, addresses and files of settings that data may name by itself, or only the user.
 
 Data is whatever may come from somebody else: an `imagerag.toml` in the current folder, a library's metadata, the record
 of a run, the file of an evaluation's arms. It may name parts that come with the package. An address, a path, a model of

@@ -26,7 +26,7 @@ SHORTEST_ID: Final = 6
 
 @dataclass(frozen=True, kw_only=True)
 class ContinueOptions:
-    """What is to be different from here on. Images are named by SHA-256, or by the first six characters or more.
+    """Changes for the new run. Images are named by SHA-256, or by the first six characters or more.
 
     Attributes:
         more_rounds: redrawings at most, 0 to 20.
@@ -63,7 +63,7 @@ class InitialState:
 
 
 def apply_options(setup: RunSpec, steering: ContinueOptions) -> RunSpec:
-    """What the new run is made with."""
+    """Setup of the new run."""
     names = ("max_calls", "max_cost_usd", "assume_cost_usd_per_call", "patience_s")
     given = {name: getattr(steering, name) for name in names}
     changes = {name: value for name, value in given.items() if value is not None}
@@ -168,7 +168,7 @@ def _base(record: RunRecord, excluded: Sequence[str]) -> Attempt | None:
 async def _named(
     record: RunRecord, steering: ContinueOptions, library: ReferenceLibrary | None
 ) -> tuple[list[str], list[UsedReference], list[UsedReference]]:
-    """What is never to be used, what goes with every drawing, and what to draw with next."""
+    """Images never to be used, those that go with every drawing, and those to draw with next."""
     without = [_id_of(name, record) for name in steering.exclude_images]
     keep = [_id_of(name, record) for name in steering.keep_images]
     use = [_id_of(name, record, numbered=False) for name in steering.add_images]

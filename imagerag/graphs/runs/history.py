@@ -1,4 +1,4 @@
-"""What a run did, step by step, read from its checkpoints: the node, what it changed and asked, how long it took.
+"""Steps of a run, read from its checkpoints: the node, what it changed and asked, how long it took.
 
 Steps are numbered as people and `replay` name them: 0 is the input, then one per node that ran, in order. Searches that
 ran side by side share a superstep and are listed one after the other.
@@ -65,7 +65,7 @@ class Step:
 
     @property
     def cost_usd(self) -> float | None:
-        """What its calls cost; None when the price of any is not known."""
+        """Cost of its calls; None when the price of any is not known."""
         return cost_of_calls(self.calls)
 
 
@@ -235,7 +235,7 @@ def _by_hand(index: int, snapshot: StateSnapshot, after: StateSnapshot) -> list[
 
 
 def _changes(state: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Change]:
-    """What an update changes in a state; calls are told apart, and an empty value in place of none is no change."""
+    """Changes that an update makes in a state; an empty value in place of none is no change, and calls are separate."""
     return {
         name: Change(state.get(name), value)
         for name, value in update.items()

@@ -52,7 +52,7 @@ class RemovedRun(BaseModel):
 
 
 class RunsRemoved(Document):
-    """What `runs remove` and `runs prune` did, `imagerag.runs-removed/1`.
+    """Result of `runs remove` and `runs prune`, `imagerag.runs-removed/1`.
 
     Attributes:
         dry_run: nothing was removed; this is what would be.
@@ -71,7 +71,7 @@ class RunsRemoved(Document):
 
 
 class RunSizes:
-    """How much room runs take, from one look at a home.
+    """Disk use of runs, from one scan of a home.
 
     Args:
         home: the home; every file of it that can name an image is read.
@@ -102,14 +102,14 @@ class RunSizes:
 
 
 async def measure(dependencies: Dependencies) -> RunSizes:
-    """How much room runs take. It takes its time: measure once for all that is done with the same runs."""
+    """Disk use of runs. This is slow: measure once for all that is done with the same runs."""
     return await asyncio.to_thread(RunSizes, dependencies.home)
 
 
 async def preview(
     dependencies: Dependencies, entries: Sequence[RunEntry], *, sizes: RunSizes | None = None
 ) -> RunsRemoved:
-    """What removing runs would delete."""
+    """Files that removing runs would delete."""
     measured = sizes or await measure(dependencies)
     ordered = sorted(entries, key=lambda one: one.created)
     freed = measured.freed_by(entry.run_id for entry in ordered)
@@ -145,12 +145,12 @@ async def remove_runs(
     async with AsyncExitStack() as opened:
         await opened.enter_async_context(dependencies.runs.kept_open())
         going, left = {one.run_id for one in planned.runs}, await dependencies.runs.removals.list()
-        heirs = await _heirs(dependencies, going) if going or left else {}
+        descendants = await _descendants(dependencies, going) if going or left else {}
         for unfinished in left:
-            await _delete(dependencies, unfinished.run_id, heirs.get(unfinished.run_id, ()))
+            await _delete(dependencies, unfinished.run_id, descendants.get(unfinished.run_id, ()))
         for one in planned.runs:
             try:
-                await _remove(dependencies, one.run_id, heirs.get(one.run_id, ()))
+                await _remove(dependencies, one.run_id, descendants.get(one.run_id, ()))
             except RunStateError:
                 busy.append(one.run_id)
                 if not pass_over:
@@ -190,17 +190,17 @@ def result_files(home: DataDir, run_id: str) -> list[Path]:
     return [path for name in [*names, f"{run_id}-choices.png"] if (path := home.images / name).is_file()]
 
 
-async def _remove(dependencies: Dependencies, run_id: str, heirs: Iterable[str]) -> None:
+async def _remove(dependencies: Dependencies, run_id: str, descendants: Iterable[str]) -> None:
     with run_lock(dependencies.home.lock(run_id), run_id):
         own = (await asyncio.to_thread(footprints, dependencies.home, run_id)).get(run_id, RunFootprint())
         there = [sha for sha in sorted(own.blobs) if dependencies.blobs.path(sha).exists()]
         updated = await _last_written(dependencies, run_id)
         await dependencies.runs.removals.begin(RunRemoval(run_id=run_id, updated=updated, blobs=tuple(there)))
-        await _delete(dependencies, run_id, heirs)
+        await _delete(dependencies, run_id, descendants)
 
 
 async def _last_written(dependencies: Dependencies, run_id: str) -> datetime:
-    """When a run wrote last: the list knows it of those that ended, the newest step of those that were stopped."""
+    """Time of a run's last write: the list knows it of those that ended, the newest step of those that were stopped."""
     listed = (await dependencies.runs.get(run_id)).updated
     if not dependencies.home.checkpoints.exists():
         return listed
@@ -209,12 +209,12 @@ async def _last_written(dependencies: Dependencies, run_id: str) -> datetime:
     return max(listed, datetime.fromisoformat(newest.checkpoint["ts"])) if newest else listed
 
 
-async def _delete(dependencies: Dependencies, run_id: str, heirs: Iterable[str]) -> None:
+async def _delete(dependencies: Dependencies, run_id: str, descendants: Iterable[str]) -> None:
     """Delete what is left of a run that is on the list no more; what is gone already is passed over."""
     home = dependencies.home
     if home.store.exists():
         async with dependencies.journal() as journal:
-            await journal.hand_over(run_id, heirs)
+            await journal.hand_over(run_id, descendants)
             await journal.remove(run_id)
     if home.checkpoints.exists():
         async with dependencies.checkpoints() as saver:
@@ -222,9 +222,9 @@ async def _delete(dependencies: Dependencies, run_id: str, heirs: Iterable[str])
     await asyncio.to_thread(_unlink, result_files(home, run_id))
 
 
-async def _heirs(dependencies: Dependencies, going: set[str]) -> Mapping[str, list[str]]:
+async def _descendants(dependencies: Dependencies, going: set[str]) -> Mapping[str, list[str]]:
     """The runs that do others again and stay, by the run that they look for answers of."""
-    heirs: dict[str, list[str]] = {}
+    descendants: dict[str, list[str]] = {}
     for entry in await dependencies.runs.list(None):
         if entry.parent_run is None or entry.run_id in going:
             continue
@@ -235,8 +235,8 @@ async def _heirs(dependencies: Dependencies, going: set[str]) -> Mapping[str, li
         setup, parent = values.get("setup"), values.get("parent_run")
         if parent is not None and not (setup is not None and setup.config.cache == "record"):
             for earlier in parent.done_again:
-                heirs.setdefault(earlier, []).append(entry.run_id)
-    return heirs
+                descendants.setdefault(earlier, []).append(entry.run_id)
+    return descendants
 
 
 def _is_made(home: DataDir, run_id: str) -> bool:
@@ -262,7 +262,7 @@ def _removed(entry: RunEntry, freed: int) -> RemovedRun:
 
 
 class PruneLimits(BaseModel):
-    """Which runs `prune` takes: those that any of the first two limits is for, never one of the newest `keep`.
+    """Runs that `prune` removes: those that any of the first two limits is for, never one of the newest `keep`.
 
     Attributes:
         older_than: runs that were begun before this moment.

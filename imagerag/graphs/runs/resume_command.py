@@ -14,7 +14,7 @@ from imagerag.graphs.runs.run_snapshot import RunSnapshot
 def resume_value(
     standing: RunSnapshot, choose: Sequence[str | int] | None, edit: str | int | None = None
 ) -> Command[Any] | None:
-    """What to hand a run so that it goes on: nothing when it was killed, the choice when it waits for one."""
+    """Input that resumes a run: nothing when it was killed, the choice when it waits for one."""
     if result := standing.values.get("result"):
         raise RunStateError(
             f"run {standing.run_id} has ended ({result.outcome}): {python_call('runs.get', standing.run_id)}"

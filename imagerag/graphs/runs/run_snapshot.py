@@ -1,4 +1,4 @@
-"""Where a run stands, read from its newest checkpoint without building the models that made it."""
+"""Snapshot of a run, read from its newest checkpoint without building the models that made it."""
 
 import asyncio
 import sqlite3
@@ -16,7 +16,7 @@ from imagerag.store.storage_errors import damaged_file
 
 @dataclass(frozen=True, kw_only=True)
 class RunSnapshot:
-    """Where a run stands.
+    """Snapshot of a run.
 
     Attributes:
         values: the state.
@@ -39,7 +39,7 @@ class RunSnapshot:
 
 
 async def read_snapshot(dependencies: Dependencies, run_id: str) -> RunSnapshot:
-    """Where a run stands.
+    """Snapshot of a run.
 
     Raises:
         UnknownRunError: no run of that id has made a step.

@@ -214,7 +214,7 @@ class Runner:
                 warned = warnings_with(setup, parts.library, prompt) if isinstance(given, InitialState) else ()
                 yield RunEvent(run_id=run_id, sequence=0, kind="started", warnings=warned)
                 first = (
-                    await _sown(graph, thread_config, given, setup, warned)
+                    await _graph_input(graph, thread_config, given, setup, warned)
                     if isinstance(given, InitialState)
                     else given
                 )
@@ -256,10 +256,10 @@ class Runner:
                 yield self._compiled.graph(parts, saver)
 
 
-async def _sown(
+async def _graph_input(
     graph: Graph, thread_config: RunnableConfig, seed: InitialState, setup: RunSpec, warned: Sequence[str]
 ) -> RunInput | None:
-    """What to hand the graph so that a new run begins with the seed. The clock starts now that the models are there."""
+    """Input of the graph with which a new run begins with the seed. The clock starts now that the models are there."""
     values = {**seed.values, "setup": setup, "started_at": clock.now(), "warnings": list(warned)}
     if seed.after == START:
         return cast(RunInput, values)

@@ -1,4 +1,4 @@
-"""What a graph tells while it runs, as what events say."""
+"""Stream of a running graph, as fields of events."""
 
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any, cast
@@ -19,7 +19,7 @@ async def steps(
     config: RunConfig,
     durability: Durability,
 ) -> AsyncGenerator[dict[str, Any]]:
-    """What an event says: of nodes at work (what they write as custom stream), and of those that have finished.
+    """Fields of events: of nodes at work (what they write as custom stream), and of those that have finished.
 
     A search's undecided candidates are part of the shortlist's step. With a custom stream LangGraph tells of an update
     before it is kept; here it is told when the next step begins, so that whoever leaves then loses nothing.

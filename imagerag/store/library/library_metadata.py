@@ -96,7 +96,7 @@ class ImageThreshold(FrozenModel):
 
 
 class LibraryMetadata(FrozenModel):
-    """What must be known of a library before its vectors mean anything.
+    """Metadata of a library without which its vectors have no meaning.
 
     Attributes:
         version: of this record's own form.

@@ -21,7 +21,7 @@ STORED: Final = "Represent the user's input."
 
 @dataclass(frozen=True)
 class ServedModel:
-    """What is known of a model by its name.
+    """Facts about a model, known by its name.
 
     Attributes:
         length: length of its vectors; None means that the server has to be asked.
@@ -44,12 +44,12 @@ _SEES: Final = re.compile(r"(?:^|[-_/.])(?:vlm2vec|vl)(?:[-_.]|$)", re.I)
 
 
 def served_model(name: str) -> ServedModel:
-    """What is known of a model."""
+    """Facts about a model."""
     return next((known for pattern, known in _MODELS if pattern.search(name)), ServedModel())
 
 
 def image_form(name: str) -> ImageForm:
-    """How a model is sent images, as far as its name tells."""
+    """Form in which a model takes images, as far as its name tells."""
     if _TAUGHT.search(name):
         return "qwen3-vl"
     if _TOWERS.search(name):

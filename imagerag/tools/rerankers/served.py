@@ -79,7 +79,7 @@ class ServedReranker:
 
     @property
     def capabilities(self) -> Capabilities:
-        """What is known of its price, and that a model is asked."""
+        """Capabilities: the price, and that a model is called."""
         tariff = tariff_of(self._price, draws=False, answer=_ANSWER_TOKENS)
         return Capabilities(tariff=tariff, needs_images=self.images, asks_model=True)
 

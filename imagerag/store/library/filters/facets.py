@@ -21,7 +21,7 @@ _UNTYPED: Final = r"null|NaN|Infinity|\.0[,}]"
 
 @dataclass(frozen=True, kw_only=True)
 class Facets:
-    """What a library holds.
+    """Values of a library's metadata.
 
     Attributes:
         images: number of images; `captioned`: number of those with a caption.
@@ -39,7 +39,7 @@ class Facets:
 
 
 def facets(home: DataDir, name: str) -> Facets:
-    """What a library holds.
+    """Values of a library's metadata.
 
     Raises:
         UnknownLibraryError: there is none of that name.

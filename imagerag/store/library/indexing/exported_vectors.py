@@ -69,7 +69,7 @@ class ExportedVectors:
         return source.embedder == self.library.metadata.embedder
 
     async def _difference(self, paths: Sequence[Path]) -> str:
-        """Why an export's vectors are not used; "" where a sample of them is as the encoder's."""
+        """Reason why an export's vectors are not used; "" where a sample of them is as the encoder's."""
         files: list[DecodedFile] = []
         claimed: list[Any] = []
         for read in await self._read(sorted(random.sample(range(len(paths)), min(SAMPLE, len(paths)))), paths):

@@ -62,7 +62,7 @@ class CopiedImage(FrozenModel):
 
 
 class Duplicates(FrozenModel):
-    """What a library holds more than once.
+    """Duplicates in a library.
 
     Attributes:
         threshold: cosine from which on two images count as the same.

@@ -29,7 +29,7 @@ Progress = Callable[[int, int], None]
 
 
 class ImageSidecar(FrozenModel):
-    """What an export says of an image beside it: all that is known, empty fields too."""
+    """Sidecar of an exported image: all metadata, empty fields too."""
 
     model_config = ConfigDict(populate_by_name=True, json_schema_serialization_defaults_required=True)
 
@@ -57,7 +57,7 @@ class ImageSidecar(FrozenModel):
 
 
 class Export(FrozenModel):
-    """What an export wrote.
+    """Result of an export.
 
     Attributes:
         path: the file or the folder.

@@ -32,7 +32,7 @@ NAMED: Final = 3
 
 
 class EncoderQuality(FrozenModel):
-    """How well an encoder does on a library's own captions.
+    """Recall of an encoder on a library's own captions.
 
     Attributes:
         embedder: spec of the encoder.
@@ -50,7 +50,7 @@ class EncoderQuality(FrozenModel):
 
 
 class Migration(FrozenModel):
-    """What a migration did.
+    """Result of a migration.
 
     Attributes:
         images: number of images of the library.

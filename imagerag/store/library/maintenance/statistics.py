@@ -33,7 +33,7 @@ class CaptionSimilarity(FrozenModel):
 
 
 class CaptionStatistics(FrozenModel):
-    """How near captions are to their own images.
+    """Similarities of captions and their own images.
 
     Attributes:
         measured: how many captions were encoded.
@@ -49,7 +49,7 @@ class CaptionStatistics(FrozenModel):
 
 
 class NearDuplicates(FrozenModel):
-    """How many images show the same thing as another one.
+    """Number of images that show the same thing as another one.
 
     Attributes:
         measured: images that were compared with all others.
@@ -65,7 +65,7 @@ class NearDuplicates(FrozenModel):
 
 
 class LibraryStatistics(FrozenModel):
-    """What a library holds.
+    """Statistics of a library.
 
     Attributes:
         captions, titles, tagged: images that have one.

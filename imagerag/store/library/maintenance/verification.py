@@ -45,7 +45,7 @@ class LibraryProblem(FrozenModel):
 
 
 class Verification(FrozenModel):
-    """What `verify` read, and what it found.
+    """Result of `verify`: the images read and the problems found.
 
     Attributes:
         images: rows that were compared.

@@ -63,7 +63,7 @@ def written_fields(said: Mapping[str, Any]) -> dict[str, str]:
 
 
 def typed_field(name: str) -> str | None:
-    """Which of our fields that are no text a name stands for: `taken`, `latitude`, `longitude`; None for others."""
+    """The field, other than text, that a name stands for: `taken`, `latitude`, `longitude`; None for others."""
     return next((field for field, names in _NAMES.items() if plain_name(name) in names), None)
 
 

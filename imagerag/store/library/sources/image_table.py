@@ -53,7 +53,7 @@ class ColumnarFile:
 
     @property
     def rows(self) -> int:
-        """How many rows it has."""
+        """Number of rows."""
         with self._opened() as (_, rows, batches):
             return rows if rows is not None else sum(batch.num_rows for _, batch in batches(0, None))
 
@@ -203,7 +203,7 @@ def open_table(path: Path) -> ImageTable | None:
 
 
 def why_no_images(path: Path) -> str:
-    """Why a table is no source of images, and what to do."""
+    """Reason why a table is no source of images, with the remedy."""
     file = ColumnarFile(path)
     found = [clean(one.name) for one in image_columns(file.schema) if _looks_like_images(file, one)]
     if not found:

@@ -1,4 +1,4 @@
-"""How well an encoder finds a library's images by their own captions."""
+"""Recall of an encoder: a library's images, found by their own captions."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ SAMPLE = 256
 
 
 class CaptionRecall(FrozenModel):
-    """Where a caption's own images rank among all of the library's.
+    """Ranks of a caption's own images among all of the library's.
 
     Attributes:
         captions: number of captions that were asked; without any, the others are None.

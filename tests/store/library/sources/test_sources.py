@@ -142,7 +142,7 @@ async def test_an_image_is_found_in_an_archive_that_was_packed_anew_and_missed_i
         ARCHIVES[name](archive, {"first.png": picture("green"), **cards(picture, "red")})
         assert await library.image_bytes(row.id) == picture("red")
         ARCHIVES[name](archive, {"first.png": picture("green"), "cards/red.png": picture("red", mark=3)})
-        with pytest.raises(BlobError, match=r"cards\.\w+::cards/red\.png was changed .* Type: imagerag index"):
+        with pytest.raises(BlobError, match=r"cards\.\w+::cards/red\.png was changed .* Type: `rag.libraries.index"):
             await library.image_bytes(row.id)
         await library.delete([row.id])
 
