@@ -153,11 +153,7 @@ class LibraryReader:
     async def search_terms(
         self, terms: Sequence[SearchTerm], *, k: int, filter: Filter = EVERYTHING, hybrid: bool = False
     ) -> Sequence[Hit]:
-        """The `k` images most similar to several terms together, best first; of `hybrid`, see `CombinedQuery`.
-
-        Raises:
-            UsageError: the terms cancel each other out, or an image cannot be read.
-        """
+        """The `k` images most similar to several terms together, best first: see `combine`."""
         if k < 1:
             return []
         query = await combine(terms, self.embedder, self._unit_vector, rewrite=not hybrid)
