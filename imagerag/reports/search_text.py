@@ -7,7 +7,7 @@ from imagerag.formatting.messages import searched_with
 from imagerag.formatting.numbers import counted, difference, threshold_words
 
 if TYPE_CHECKING:
-    from imagerag.schemas.libraries import SearchDocument, SearchResult
+    from imagerag.schemas.libraries import SearchDocument, SearchResult, TermScore
 
 
 def asked(found: "SearchDocument") -> str:
@@ -43,9 +43,14 @@ def limit_of(found: "SearchDocument", one: "SearchResult") -> float | None:
     return found.threshold if one.threshold is None else one.threshold
 
 
+def term_name(term: "TermScore") -> str:
+    """A term with its weight: `2:velvet`, `- leather`."""
+    return format_terms([(term.term, term.weight)])
+
+
 def contributions(one: "SearchResult") -> list[str]:
-    """What each of several terms contributed: `+0.210 velvet`."""
-    return [f"{difference(term.contribution)} {term.term}" for term in one.terms]
+    """What each of several terms contributed: `+0.210 2:velvet`."""
+    return [f"{difference(term.contribution)} {term_name(term)}" for term in one.terms]
 
 
 def creator_and_licence(one: "SearchResult") -> str:

@@ -76,7 +76,7 @@ def test_a_combined_query_shows_its_terms_and_no_verdict() -> None:
         threshold_note=NOT_CALIBRATED,
     )
     page = search_page(found, load)
-    for words in (NOT_CALIBRATED, "./sofa.png + 2:velvet", "velvet", "0.310", "+0.210"):
+    for words in (NOT_CALIBRATED, "./sofa.png + 2:velvet", ">2:velvet<", "0.310", "+0.210"):
         assert words in page, words
     assert "the threshold" not in page.replace(NOT_CALIBRATED, "")
     assert 'class="used"' not in page
