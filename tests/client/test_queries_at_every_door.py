@@ -139,6 +139,15 @@ def test_the_sheet_and_the_page_are_written_once(imagerag: Imagerag, tmp_path: P
     assert "s.html" in again.stdout
 
 
+def test_several_libraries_of_which_none_has_a_match_say_why(imagerag: Imagerag) -> None:
+    assert imagerag("library", "snapshot", "create", "sketch", "v1").exit_code == 0
+    result = imagerag("search", "a red circle", "--library", "sketch,sketch@v1", "--filter", "price>100000")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "nothing: sketch: no image fits price>100000; price is " in result.stdout
+    both = document(imagerag("search", QUERY, "--library", "sketch,sketch@v1", "-k", 3, "--json"))
+    assert {(one["library"], one["threshold"], one["accepted"]) for one in both["results"]} == {("sketch", None, None)}
+
+
 def test_python_says_what_cannot_be(rag: ImageRAG) -> None:
     with pytest.raises(UsageError, match="with a text, with an image, or with both"):
         rag.libraries.search_sync()
