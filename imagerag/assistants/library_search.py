@@ -1,6 +1,8 @@
 """Search of a library for the tool `search_references`."""
 
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.errors import LibraryError, UsageError
@@ -12,7 +14,7 @@ from imagerag.assistants.tool_reports import search_report
 from imagerag.formatting.messages import searched_with
 
 if TYPE_CHECKING:
-    from imagerag.agent.ports import ReferenceLibrary
+    from imagerag.agent.ports import ReferenceLibrary, SearchTerm
     from imagerag.client.client import ImageRAG
 
 _TOO_LONG: Final = "the query is longer than the library's encoder reads: its end was not searched with, say it shorter"
@@ -21,37 +23,52 @@ _TOO_LONG: Final = "the query is longer than the library's encoder reads: its en
 async def search_library(
     rag: "ImageRAG", images: ImageLookup, request: SearchReferences
 ) -> tuple[SearchReport, tuple[ImageRef, ...]]:
-    """Search a library with words or an image; give the report and the images found.
+    """Search a library with words, images, or both; give the report and the images found.
 
     Raises:
-        UsageError: no library is named, and there is no default one.
+        UsageError: no library is named, and there is no default one; or the query cannot be read.
     """
-    from imagerag.agent.ports import Filter, queries_of
-    from imagerag.agent.retrieval.search_queries import check_filter, explain_filter, search_query
+    from imagerag.agent.ports import Filter
+    from imagerag.agent.retrieval.query_terms import format_terms, query_terms
+    from imagerag.agent.retrieval.search_queries import check_filter, explain_filter, search_terms
 
     name = request.library or rag.settings.library
     if not name:
         raise UsageError("there is no usual library here: say which one with library=...")
+    terms = query_terms(request.query, () if request.image is None else (request.image,), paths=True)
     library = await rag.dependencies.library(name)
     wanted = Filter(where=rag.settings.where(request.filter), tags=request.tags, licences=request.licences)
     await check_filter(library, wanted)
-    if request.image is not None:
-        data = await images.read(request.image, name)
-        hits = await library.search_by_image(data, k=request.k, filter=wanted)
-        note = "" if hits else await explain_filter(library, wanted)
-        found = search_report(name, getattr(library, "image_threshold", None), hits, by="image", note=note)
-    else:
-        query = request.query or ""
-        hits = await search_query(library, query, k=request.k, filter=wanted)
-        long = library.count_tokens(query) > library.context_length
-        note = searched_with(queries_of(library, query)) or (_TOO_LONG if long else "")
-        note = note if hits else await explain_filter(library, wanted) or note
-        found = search_report(name, _threshold(library), hits, note=note)
+    loaded = [replace(term, image=await images.read(str(term.image), name)) if term.image else term for term in terms]
+    hits = await search_terms(library, loaded, k=request.k, filter=wanted)
+    note = "" if hits else await explain_filter(library, wanted)
+    found = search_report(
+        name,
+        _threshold(library, terms),
+        hits,
+        by="terms" if len(terms) > 1 else "words" if terms[0].image is None else "image",
+        terms=[format_terms([(term.name, term.weight)]) for term in terms] if len(terms) > 1 else [],
+        note=note or _note(library, [term.text for term in terms if term.text]),
+    )
     images.remember((hit.image.sha256 for hit in hits), name)
     return found, tuple(hit.image for hit in hits)
 
 
-def _threshold(library: "ReferenceLibrary") -> float | None:
+def _note(library: "ReferenceLibrary", texts: Sequence[str]) -> str:
+    """The words that were searched with instead of a query's, or that a text is too long."""
+    from imagerag.agent.ports import queries_of
+
+    said = searched_with([other for text in texts for other in queries_of(library, text)])
+    long = any(library.count_tokens(text) > library.context_length for text in texts)
+    return said or (_TOO_LONG if long else "")
+
+
+def _threshold(library: "ReferenceLibrary", terms: "Sequence[SearchTerm]") -> float | None:
+    """The cosine to reach; none is calibrated for several terms."""
+    if len(terms) > 1:
+        return None
+    if terms[0].image is not None:
+        return getattr(library, "image_threshold", None)
     with suppress(LibraryError):  # one that was never calibrated
         return library.threshold
     return None

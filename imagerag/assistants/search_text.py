@@ -4,7 +4,8 @@ from imagerag.assistants.run_text import FOREIGN, cost_words, image_name
 from imagerag.assistants.tool_outputs import AnswerReport, ReferenceReport, ReportedImage, SearchReport
 from imagerag.formatting import labels
 from imagerag.formatting.assistant_steps import AFTER_ANSWER
-from imagerag.formatting.numbers import cosine, counted, model_calls
+from imagerag.formatting.messages import NOT_CALIBRATED
+from imagerag.formatting.numbers import cosine, counted, difference, model_calls
 from imagerag.formatting.quoting import fitted, line, quoted
 
 
@@ -20,8 +21,12 @@ def format_search(found: SearchReport) -> str:
     limit = "" if found.threshold is None else f"; {means} {cosine(found.threshold)}"
     if found.by == "image" and found.threshold is None:
         limit = "; no threshold between images is known here"
+    if found.by == "terms":
+        limit = f"; {NOT_CALIBRATED}"
     of = f"{counted(len(found.hits), 'image')} of library {quoted(found.library, 60)}"
     head = [f"{of}, most similar first{limit} ({FOREIGN}):"]
+    if found.terms:
+        head.append(f"Terms, and in brackets what each adds: {quoted(', '.join(found.terms), 300)}")
     if note := line(found.note, 200):
         head.append(f"Note: {note}")
     tail = ["Next: view_image to look at one; continue_run(run_id, add_images=[id]) to draw with it."]
@@ -31,6 +36,8 @@ def format_search(found: SearchReport) -> str:
 def _hit(hit: ReferenceReport, *, room: int) -> str:
     mark = {True: " passes", False: f" {labels.decision('below_threshold').name}", None: ""}[hit.accepted]
     similarity = cosine(hit.similarity or 0)
+    if hit.contributions:
+        mark = f" ({' '.join(map(difference, hit.contributions))})"
     return f" {hit.number}. {hit.uri} {similarity}{mark} {image_name(hit.title or hit.caption, hit.licence, room=room)}"
 
 

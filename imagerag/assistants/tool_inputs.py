@@ -151,9 +151,10 @@ class SearchReferences(Request):
     """Arguments of `search_references`."""
 
     query: Prompt | None = Field(
-        default=None, description="What the image shows, as one would caption it. Give this or image."
+        default=None,
+        description="What the image shows, as one would caption it; terms combine: a sofa + 2:velvet - leather.",
     )
-    image: Source | None = Field(default=None, description="Instead: a file path, or image://SHA256.")
+    image: Source | None = Field(default=None, description="Instead or too: a file path, or image://SHA256.")
     library: Library = None
     k: int = Field(default=6, ge=1, le=MAX_HITS, description="How many images.")
     filter: Where = None
@@ -162,8 +163,8 @@ class SearchReferences(Request):
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Self:
-        if (self.query is None) == (self.image is None):
-            raise ValueError("give query (words) or image, one of them")
+        if self.query is None and self.image is None:
+            raise ValueError("give query (words) or image, or both")
         return self
 
 

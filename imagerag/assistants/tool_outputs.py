@@ -48,6 +48,7 @@ class ReferenceReport(FrozenModel):
     similarity: float | None = None
     image_similarity: Annotated[float | None, Field(description="Cosine with the question's own image.")] = None
     accepted: Annotated[bool | None, Field(description="Whether a run would use it by itself.")] = None
+    contributions: Annotated[tuple[float, ...], Field(description="Of each term of a query.")] = ()
     concept: Annotated[str, Field(description="What of the prompt it stands for.")] = ""
     supports: Annotated[str, Field(description="What of the answer it supports.")] = ""
     title: str = ""
@@ -127,7 +128,8 @@ class SearchReport(FrozenModel):
         float | None,
         Field(description="Cosine from which a run uses an image by itself; by image: the same thing."),
     ]
-    by: Literal["words", "image"] = "words"
+    by: Literal["words", "image", "terms"] = "words"
+    terms: tuple[str, ...] = ()
     hits: tuple[ReferenceReport, ...] = ()
     note: str = ""
 

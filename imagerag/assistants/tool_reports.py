@@ -55,7 +55,8 @@ def search_report(
     hits: "Sequence[Hit]",
     *,
     note: str = "",
-    by: Literal["words", "image"] = "words",
+    by: Literal["words", "image", "terms"] = "words",
+    terms: Sequence[str] = (),
 ) -> SearchReport:
     """A search as data."""
     found = [
@@ -65,6 +66,7 @@ def search_report(
             role="hit",
             similarity=float(hit.similarity),
             accepted=None if threshold is None else hit.similarity >= threshold,
+            contributions=tuple(term.contribution for term in hit.terms),
             title=line(hit.title, SHORT),
             caption=line(hit.caption, LONG),
             licence=line(hit.licence, SHORT),
@@ -74,7 +76,12 @@ def search_report(
         for at, hit in enumerate(hits[:MOST], start=1)
     ]
     return SearchReport(
-        library=line(library, SHORT), threshold=threshold, by=by, hits=tuple(found), note=line(note, LONG)
+        library=line(library, SHORT),
+        threshold=threshold,
+        by=by,
+        terms=tuple(line(term, SHORT) for term in terms),
+        hits=tuple(found),
+        note=line(note, LONG),
     )
 
 

@@ -151,6 +151,20 @@ def document_of(ctx: click.Context, param: click.Parameter, value: str | None) -
     return fresh(file, overwrite=allowed(ctx))
 
 
+def page_of(ctx: click.Context, param: click.Parameter, value: str | None) -> Path | None:
+    """`--html`: a page.
+
+    Raises:
+        UsageError: another suffix, nowhere to write to, or a file that is there already.
+    """
+    if not value:
+        return None
+    file = Path(value).expanduser()
+    if file.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"--html {value}: a page's file ends in .html")
+    return fresh(file, overwrite=allowed(ctx))
+
+
 def apart(written: Iterable[Path | None], read: Iterable[str | Path | None] = ()) -> None:
     """Check that no file is written twice, and that none is both read and written.
 

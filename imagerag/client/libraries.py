@@ -11,9 +11,10 @@ from imagerag.agent.types.filters import FilterInput
 from imagerag.client.library_maintenance import LibraryMaintenance
 from imagerag.client.similarity import measure_similarities
 from imagerag.client.synchronous import synchronous
-from imagerag.files.inputs import Image, naming, read_image
+from imagerag.files.inputs import Image
 
 if TYPE_CHECKING:
+    from imagerag.agent.ports import SearchTerm
     from imagerag.client.search_results import Hits
     from imagerag.store.library.indexing.index_report import IndexReport
     from imagerag.store.library.library_metadata import Threshold
@@ -166,9 +167,9 @@ class LibrariesAPI(LibraryMaintenance):
 
     async def search(
         self,
-        query: str | None = None,
+        query: "str | Sequence[SearchTerm] | None" = None,
         *,
-        image: Image | None = None,
+        image: Image | Sequence[Image] | None = None,
         library: str | None = None,
         k: int = 8,
         filter: FilterInput | None = None,
@@ -176,15 +177,19 @@ class LibrariesAPI(LibraryMaintenance):
         licences: Sequence[str] = (),
         hybrid: bool = False,
     ) -> "Hits":
-        """The `k` library images most similar to a text or to an image, best first, whatever the threshold.
+        """The `k` library images most similar to a text, to images, or to both, best first, whatever the threshold.
 
-        It is a list of `Hit`, and shows its images in a notebook.
+        It is a list of `Hit`, and shows its images in a notebook. Several terms (`a sofa + 2:velvet - leather`, or an
+        image and a text) are one query: the sum of their vectors by their weights. Its cosine has no calibrated
+        threshold; the `terms` of a hit say what each contributed.
 
         The sketch world's encoder is asked in its own words where it understands a query's ("something round and red"
         is searched as "a red circle"): `open().queries(text)` says which.
 
         Args:
-            query: a text; or give `image`.
+            query: a text, which may hold several terms (`+` or `-` with spaces around it, in front of a term a weight
+                as in `2:velvet`; paths in it are text); or `SearchTerm`s, of which some may be images.
+            image: one or several, with or without a query.
             library: which one, when not the one this object was made with; several with commas between them are
                 searched as one, and each hit then brings its library's `threshold`.
             filter: what must hold of a hit, in the filter language, or a mapping of keys to the values that they must
@@ -192,28 +197,27 @@ class LibrariesAPI(LibraryMaintenance):
             hybrid: rank by the words of captions and titles too.
 
         Raises:
-            UsageError: neither a text nor an image, or both; or `hybrid` with an image.
+            UsageError: neither a text nor an image, a query that cannot be read, terms that cancel each other out, an
+                image that cannot be read, or `hybrid` without a text.
             UnknownLibraryError: there is none of that name.
         """
-        from imagerag.agent.ports import Filter
-        from imagerag.agent.retrieval.search_queries import check_filter, explain_filter, search_query
+        from imagerag.agent.ports import Filter, queries_of
+        from imagerag.agent.retrieval.query_terms import query_terms
+        from imagerag.agent.retrieval.search_queries import check_filter, explain_filter, search_terms
+        from imagerag.client.query_images import with_images
         from imagerag.client.search_results import Hits
 
-        if (query is None) == (image is None):
-            raise UsageError("search with a text or with an image, one of them")
-        if image is not None and hybrid:
-            raise UsageError("a hybrid search needs words: an image has none")
+        images = () if image is None else (image,) if isinstance(image, str | bytes | Path) else tuple(image)
+        terms = query_terms(query, images)
         opened = await self._context.dependencies.library(self.name(library))
         wanted = Filter(where=self._context.settings.where(filter), tags=tuple(tags), licences=tuple(licences))
         await check_filter(opened, wanted)
-        if image is not None:
-            data = await asyncio.to_thread(read_image, image)
-            with naming(image):
-                found = await opened.search_by_image(data, k=k, filter=wanted)
-        else:
-            found = await search_query(opened, query or "", k=k, filter=wanted, hybrid=hybrid)
+        loaded = await with_images(terms, opened)
+        found = await search_terms(opened, loaded, k=k, filter=wanted, hybrid=hybrid)
         why = "" if found else await explain_filter(opened, wanted)
-        return Hits(found, library=opened.name, home=self._context.dependencies.home, no_match=why)
+        said = () if hybrid else [text for term in terms if term.text for text in queries_of(opened, term.text)]
+        return Hits(found, library=opened.name, home=self._context.dependencies.home, terms=terms, searched_with=said,
+                    no_match=why)  # fmt: skip
 
     async def similarity(
         self, image: Image, text: str, *, library: str | None = None, embedder: str | None = None

@@ -1,9 +1,9 @@
 """Search results: a list that shows its images in a notebook."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from imagerag.agent.ports import Hit
+from imagerag.agent.ports import Hit, SearchTerm
 from imagerag.formatting.text import image_name
 
 if TYPE_CHECKING:
@@ -18,12 +18,25 @@ class Hits(list[Hit]):
 
     Attributes:
         library: the name of the library, or of the libraries, that were searched.
+        terms: what was searched with, as it was read; where there are several, each hit says what they contributed.
+        searched_with: the words that the encoder was asked with instead of the query's.
         no_match: why the filter lets nothing through, where that is so: what the library holds instead.
     """
 
-    def __init__(self, hits: Iterable[Hit], *, library: str, home: "DataDir", no_match: str = "") -> None:
+    def __init__(
+        self,
+        hits: Iterable[Hit],
+        *,
+        library: str,
+        home: "DataDir",
+        terms: Sequence[SearchTerm] = (),
+        searched_with: Sequence[str] = (),
+        no_match: str = "",
+    ) -> None:
         super().__init__(hits)
         self.library = library
+        self.terms = tuple(terms)
+        self.searched_with = tuple(searched_with)
         self.no_match = no_match
         self._home = home
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 _SHOWN: Final = 60
 """Characters of a name that is not known."""
 
+NOT_CALIBRATED: Final = "no threshold: the cosine of a combined query is not calibrated"
+"""Why results of a search with several terms are neither accepted nor refused."""
+
 
 def near(name: str, known: Iterable[str]) -> str:
     """The known name that was probably meant; empty where none is near."""

@@ -15,11 +15,34 @@ from imagerag.store.library.maintenance.statistics import LibraryStatistics
 from imagerag.store.library.maintenance.verification import Verification
 
 
+class SearchedTerm(Document):
+    """A term of a query: a text, or the name of an image; one with a `weight` below 0 is subtracted."""
+
+    term: str
+    image: bool
+    weight: float
+
+
+class TermScore(Document):
+    """What a term has to do with a result.
+
+    Attributes:
+        similarity: cosine of the image and the term alone.
+        contribution: the term's share of the result's similarity; the shares of all terms add up to it.
+    """
+
+    term: str
+    weight: float
+    similarity: Similarity
+    contribution: float
+
+
 class SearchResult(Document):
     """An image that a search found.
 
     Attributes:
-        accepted: whether its similarity reaches the threshold; None where no threshold between images is known.
+        accepted: whether its similarity reaches the threshold; None where none is known (`threshold_note`).
+        terms: where the query has several terms, what each contributed.
         path: the file it was indexed from, when that is still there.
         library, threshold: where several were searched, the one it is from, and the cosine to reach there.
     """
@@ -29,6 +52,7 @@ class SearchResult(Document):
     library: str = ""
     threshold: float | None = None
     accepted: bool | None
+    terms: list[TermScore] = Field(default_factory=list)
     path: str | None
     caption: str
     title: str
@@ -42,16 +66,19 @@ class SearchResult(Document):
 class SearchDocument(Document):
     """Results of `search`, best first. `threshold` is a cosine; None when it was off, or is each library's own.
 
-    `searched_with` are the words that the encoder was asked with instead of the query; none where it was the query.
-    `no_match` says why the filters let nothing through, where that is so.
+    `image` is the only image that was searched with, `terms` are all texts and images. `searched_with` are the words
+    that the encoder was asked with instead of the query; none where it was the query. `threshold_note` says why it is
+    not known which results are accepted, and `no_match` why the filters let nothing through, where that is so.
     """
 
     schema_name: Literal["imagerag.search/1"] = Field(default="imagerag.search/1", alias="schema")
     library: str
     query: str | None
     image: str | None
+    terms: list[SearchedTerm] = Field(default_factory=list)
     searched_with: list[str] = Field(default_factory=list)
     threshold: float | None
+    threshold_note: str = ""
     results: list[SearchResult]
     no_match: str = ""
 

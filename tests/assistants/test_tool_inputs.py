@@ -37,7 +37,7 @@ def said(tool: str, arguments: dict[str, Any]) -> str:
         ("generate_image", {"prompt": "x", "max_cost_usd": False}, "max_cost_usd"),
         ("generate_image", {"prompt": None}, "prompt: it has to be text"),
         ("search_references", {}, "give query (words) or image"),
-        ("search_references", {"query": "x", "image": "x.png"}, "one of them"),
+        ("search_references", {"k": 3}, "or image, or both"),
         ("search_references", {"query": "x", "k": 100}, "k: at most 10"),
         ("continue_run", {"run_id": "../../etc"}, "run_id: a run id is letters"),
         ("continue_run", {"run_id": "run-1", "exclude_images": ["the second"]}, "give the number of a reference"),

@@ -178,7 +178,7 @@ def test_runs_are_listed_filtered_and_shown(imagerag: Imagerag, tmp_path: Path) 
         (["search"], "--image FILE"),
         (["search", " ", "--library", "sketch"], "some text"),
         (["search", "x", "--library", "nope"], "sketch"),
-        (["search", "x", "--image", "nowhere.png"], "one of them"),
+        (["search", "x", "--image", "nowhere.png"], "cannot read the image"),
         (["search", "--image", "nowhere.png"], "nowhere.png"),
         (["index"], "imagerag index PATH"),
         (["index", "."], "--library NAME"),

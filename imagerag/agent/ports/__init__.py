@@ -23,12 +23,15 @@ from imagerag.agent.ports.embedder import (
 from imagerag.agent.ports.generator import EDIT, GeneratedImage, ImageGenerator, ImagePart, ReferenceTemplate
 from imagerag.agent.ports.judge import Judge, SamplingParameter
 from imagerag.agent.ports.library import (
+    MOST_WEIGHT,
     BlobStore,
     Filter,
     Hit,
     OptionalLibraryMethods,
     ReferenceLibrary,
     Reranker,
+    SearchTerm,
+    TermSimilarity,
 )
 from imagerag.agent.ports.prices import FREE, PriceEstimator, estimator_of_all
 from imagerag.agent.ports.responses import (
@@ -45,6 +48,7 @@ from imagerag.agent.ports.responses import (
 __all__ = [
     "EDIT",
     "FREE",
+    "MOST_WEIGHT",
     "BlobStore",
     "Capabilities",
     "Captions",
@@ -71,6 +75,8 @@ __all__ = [
     "ReferenceTemplate",
     "Reranker",
     "SamplingParameter",
+    "SearchTerm",
+    "TermSimilarity",
     "can_edit",
     "capabilities_of",
     "embed_passages",

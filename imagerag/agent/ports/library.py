@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from imagerag.agent.errors import UsageError
 from imagerag.agent.ports.generator import ImagePart
 from imagerag.agent.ports.responses import Ranking
 from imagerag.agent.types import ImageRef, RunConfig, Scalar
@@ -57,6 +59,54 @@ class Filter:
         return allowed and (condition is None or matches(condition, record))
 
 
+MOST_WEIGHT: Final = 100.0
+"""Of a search term; beside one of this weight, others hardly count."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchTerm:
+    """One term of a query: a text or an image, and how much it counts.
+
+    Attributes:
+        image: a path, an address (`https://…`, `image://SHA256`), or the bytes of an image; None for a text.
+        weight: how much it counts; below 0 it is subtracted.
+        name: how the term is called where results are shown; by default its text or path.
+
+    Raises:
+        UsageError: not one of text and image, or a weight that is 0, not finite, or above 100.
+    """
+
+    text: str = ""
+    image: str | Path | bytes | None = field(default=None, repr=False)
+    weight: float = 1.0
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        if self.text and self.image is not None:
+            raise UsageError("a term of a query is a text or an image, one of them")
+        if not 0 < abs(self.weight) <= MOST_WEIGHT:
+            raise UsageError(f"the weight of a term is above 0 and at most {MOST_WEIGHT:g}, not {self.weight:g}")
+        if not self.name:
+            path = "" if self.image is None else "image" if isinstance(self.image, bytes) else str(self.image)
+            object.__setattr__(self, "name", path or self.text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TermSimilarity:
+    """What one term of a query has to do with a hit.
+
+    Attributes:
+        term, weight: the term.
+        similarity: cosine of the image and the term alone.
+        contribution: the term's share of the hit's similarity; the shares of all terms add up to it.
+    """
+
+    term: str
+    weight: float
+    similarity: float
+    contribution: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class Hit:
     """A library image that a search returned.
@@ -67,6 +117,7 @@ class Hit:
         title: a short human name, for instance the file's stem or the product's name.
         library: which of several libraries it is from; empty where there is one.
         threshold: the cosine it has to reach there; None is that of the whole search.
+        terms: how much each term contributed, in a search with several.
     """
 
     image: ImageRef
@@ -81,6 +132,7 @@ class Hit:
     licence: str = ""
     library: str = ""
     threshold: float | None = None
+    terms: tuple[TermSimilarity, ...] = ()
 
 
 class ReferenceLibrary(Protocol):
@@ -144,6 +196,12 @@ class OptionalLibraryMethods(Protocol):
 
     async def search_batch(self, texts: Sequence[str], *, k: int, filter: Filter) -> Sequence[Sequence[Hit]]:
         """The hits of `search` for each of several texts, in one call."""
+        ...
+
+    async def search_terms(
+        self, terms: Sequence[SearchTerm], *, k: int, filter: Filter, hybrid: bool = False
+    ) -> Sequence[Hit]:
+        """The `k` images most similar to several terms together, best first; images of terms are bytes."""
         ...
 
     async def read_images(self, ids: Sequence[str]) -> "dict[str, bytes | BlobError]":

@@ -1,11 +1,12 @@
 """Searches of one library or several, by similarity alone or by the words of captions and titles too."""
 
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 from imagerag.agent.errors import BlobError, UsageError
-from imagerag.agent.ports import Filter, Hit, ReferenceLibrary, queries_of
+from imagerag.agent.ports import Filter, Hit, ReferenceLibrary, SearchTerm, queries_of
 
 SEPARATOR: Final = ","
 """Between the names of libraries that are searched together: `photos,photos-siglip`."""
@@ -73,6 +74,42 @@ async def search_query(
     for found in await search_batch(library, texts, k=k, filter=filter):
         add_nearer(best, found)
     return sorted(best.values(), key=lambda hit: (-hit.similarity, hit.image.sha256))[:k]
+
+
+async def search_terms(
+    library: ReferenceLibrary, terms: Sequence[SearchTerm], *, k: int, filter: Filter, hybrid: bool = False
+) -> Sequence[Hit]:
+    """The `k` images of a library that fit one term or several together best, best first.
+
+    Args:
+        terms: those that are images have their bytes.
+
+    Raises:
+        UsageError: the library cannot be searched with several terms, or not by the words of an image; or an image
+            cannot be read.
+    """
+    if len(terms) == 1 and terms[0].image is None:
+        return await search_query(library, terms[0].text, k=k, filter=filter, hybrid=hybrid)
+    if hybrid and not any(term.image is None and term.weight > 0 for term in terms):
+        raise UsageError("a hybrid search needs words: an image has none")
+    if len(terms) == 1:
+        data: Any = terms[0].image
+        with naming(terms[0].name):
+            return await library.search_by_image(data, k=k, filter=filter)
+    together: Any = getattr(library, "search_terms", None)
+    if together is None:
+        raise UsageError(f"library {library.name!r} cannot be searched with several terms: leave + and - out")
+    found: Sequence[Hit] = await together(terms, k=k, filter=filter, hybrid=hybrid)
+    return found
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Say of which image it is that what is said inside is wrong."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from error
 
 
 async def search_batch(

@@ -10,10 +10,9 @@ from PIL import Image
 
 from imagerag.formatting.labels import FOUND_BY, decision
 from imagerag.formatting.numbers import cosine, dollars, seconds
-from imagerag.reports.contact_sheet.canvas import Canvas, leading, measure
+from imagerag.reports.contact_sheet.canvas import Canvas, measure
 from imagerag.reports.contact_sheet.layout import (
     ACCENT,
-    GREY,
     HAIRLINE,
     INK,
     INNER,
@@ -26,6 +25,7 @@ from imagerag.reports.contact_sheet.layout import (
     Load,
     Page,
     drawn,
+    similarity_span,
 )
 
 COLUMNS: Final = 5
@@ -34,7 +34,6 @@ SIDE: Final = (INNER - (COLUMNS - 1) * GUTTER) / COLUMNS
 """The side of an image."""
 SHOWN: Final = 20
 """Images on one sheet; the record has them all."""
-BAR: Final = 5
 OWN: Final = 180
 """The side of an image that the question came with; eight of them fit beside each other."""
 
@@ -62,8 +61,7 @@ class _Sheet(Page):
         self.supports: dict[int, str] = {one["number"]: one["supports"] for one in answer.get("citations") or []}
         known = [one.get(kind) for one in answer.get("retrieved") or [] for kind in ("similarity", "image_similarity")]
         limits = [answer.get("threshold"), answer.get("image_threshold")]
-        values = [value for value in (*known, *limits) if value is not None]
-        self.span = (min(0.0, *values, 0.0), max(*values, 0.1, 0.1) * 1.1) if values else (0.0, 1.0)
+        self.span = similarity_span([*known, *limits])
 
     def draw(self) -> float:
         """Draw everything; gives the height."""
@@ -137,27 +135,10 @@ class _Sheet(Page):
         return self.canvas.text(x, y + 1, words, 12, MUTED, width=SIDE, lines=2)
 
     def _bar(self, one: Document, x: float, y: float, cited: bool) -> float:
-        """The similarity as a bar with the threshold on it, and as a number."""
         value, threshold = one["similarity"], self.answer.get("threshold")
         if one["by"] == "image":
             value, threshold = one["image_similarity"], self.answer.get("image_threshold")
-        label = cosine(value) if value is not None else "far"
-        wide = SIDE - measure("-0.000", 13) - 10
-        middle = y + leading(13) / 2 - BAR / 2
-        self.canvas.box(x, middle, wide, BAR, HAIRLINE, radius=BAR / 2)
-        if value is not None:
-            passed = threshold is None or value >= threshold
-            color = ACCENT if cited else MUTED if passed else GREY
-            self.canvas.box(x, middle, max(BAR, self._along(value) * wide), BAR, color, radius=BAR / 2)
-        if threshold is not None:
-            self.canvas.box(x + self._along(threshold) * wide - 0.75, middle - 3.5, 1.5, BAR + 7, INK)
-        self.canvas.text(x, y, label, 13, INK if cited else MUTED, width=SIDE, align="right", bold=cited)
-        return y + leading(13)
-
-    def _along(self, number: float) -> float:
-        """Position of a similarity on a bar, from 0 to 1."""
-        low, high = self.span
-        return max(0.0, min(1.0, (number - low) / (high - low)))
+        return self.bar(value, threshold, x, y, SIDE, span=self.span, strong=cited)
 
     def _facts(self) -> str:
         spent = dollars(

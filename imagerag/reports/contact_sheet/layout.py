@@ -1,6 +1,6 @@
 """The page of a sheet: its colours, its images, and what every sheet has at its top and at its end."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from typing import Any, Final
 
@@ -9,7 +9,8 @@ from PIL import Image
 from imagerag.agent.errors import BlobError, UsageError
 from imagerag.agent.images.decoding import decode, opaque
 from imagerag.formatting.labels import ANSWERS, OUTCOMES, Tone, label, standing
-from imagerag.reports.contact_sheet.canvas import SCALE, Canvas, Color, Icon, measure
+from imagerag.formatting.numbers import cosine
+from imagerag.reports.contact_sheet.canvas import SCALE, Canvas, Color, Icon, leading, measure
 from imagerag.store.images.masks import shown_mask
 
 Document = Mapping[str, Any]
@@ -20,6 +21,8 @@ Load = Callable[[str], bytes]
 
 WIDTH: Final = 1200
 MARGIN: Final = 56
+BAR: Final = 5
+"""The height of the bar of a similarity."""
 INNER: Final = WIDTH - 2 * MARGIN
 
 PAPER: Color = (250, 249, 246)
@@ -40,6 +43,12 @@ _TONES: Final[Mapping[Tone, tuple[Color, Icon]]] = {
     "calm": (MUTED, "dash"),
 }
 """The colour and the sign of a pill."""
+
+
+def similarity_span(values: Sequence[float | None]) -> tuple[float, float]:
+    """The similarities at the ends of a sheet's bars: from 0, or the lowest, to a little above the highest."""
+    known = [value for value in values if value is not None]
+    return (min(0.0, *known, 0.0), max(*known, 0.1, 0.1) * 1.1) if known else (0.0, 1.0)
 
 
 class Gallery:
@@ -125,6 +134,40 @@ class Page:
         self.heading(MARGIN, y, heading)
         room = INNER - pill - 48
         return self.canvas.text(MARGIN - 1, y + 22, asked, 30, INK, width=room, lines=3, bold=True), room
+
+    def bar(
+        self,
+        value: float | None,
+        threshold: float | None,
+        x: float,
+        y: float,
+        width: float,
+        *,
+        span: tuple[float, float],
+        strong: bool,
+    ) -> float:
+        """A similarity as a bar with the threshold on it, and as a number.
+
+        Args:
+            span: the similarities at the bar's ends.
+            strong: whether it stands out.
+        """
+
+        def along(number: float) -> float:
+            return max(0.0, min(1.0, (number - span[0]) / (span[1] - span[0])))
+
+        wide = width - measure("-0.000", 13) - 10
+        middle = y + leading(13) / 2 - BAR / 2
+        self.canvas.box(x, middle, wide, BAR, HAIRLINE, radius=BAR / 2)
+        if value is not None:
+            passed = threshold is None or value >= threshold
+            color = ACCENT if strong else MUTED if passed else GREY
+            self.canvas.box(x, middle, max(BAR, along(value) * wide), BAR, color, radius=BAR / 2)
+        if threshold is not None:
+            self.canvas.box(x + along(threshold) * wide - 0.75, middle - 3.5, 1.5, BAR + 7, INK)
+        label = cosine(value) if value is not None else "far"
+        self.canvas.text(x, y, label, 13, INK if strong else MUTED, width=width, align="right", bold=strong)
+        return y + leading(13)
 
     def footer(self, y: float, told: str) -> float:
         """The small print."""

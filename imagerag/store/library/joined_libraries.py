@@ -12,8 +12,15 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from imagerag.agent.errors import BlobError, FilterError, LibraryError
-from imagerag.agent.ports import Filter, Hit, ReferenceLibrary
-from imagerag.agent.retrieval.search_queries import SEPARATOR, check_filter, explain_filter, search_batch, search_words
+from imagerag.agent.ports import Filter, Hit, ReferenceLibrary, SearchTerm
+from imagerag.agent.retrieval.search_queries import (
+    SEPARATOR,
+    check_filter,
+    explain_filter,
+    search_batch,
+    search_terms,
+    search_words,
+)
 from imagerag.store.library.search import RRF
 
 Got = TypeVar("Got")
@@ -68,6 +75,19 @@ class JoinedLibraries:
         )
         limits: list[float | None] = [getattr(library, "image_threshold", None) for library in self.libraries]
         return self._joined(lists, limits)[:k]
+
+    async def search_terms(
+        self, terms: Sequence[SearchTerm], *, k: int, filter: Filter, hybrid: bool = False
+    ) -> Sequence[Hit]:
+        """The same for several terms together, without thresholds.
+
+        Raises:
+            UsageError: one of the libraries cannot be searched so.
+        """
+        lists = await asyncio.gather(
+            *(search_terms(library, terms, k=k, filter=filter, hybrid=hybrid) for library in self.libraries)
+        )
+        return self._joined(lists, [None] * len(lists))[:k]
 
     async def listed(self, *, filter: Filter, limit: int) -> tuple[list[Any], int]:
         """At most `limit` images of the libraries that can list them, sorted by id, and the total number."""

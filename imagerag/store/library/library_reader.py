@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from imagerag.agent.errors import BlobError, LibraryDamagedError, LibraryError, UsageError
-from imagerag.agent.ports import Embedder, Filter, Hit, queries_of
+from imagerag.agent.ports import Embedder, Filter, Hit, SearchTerm, queries_of
 from imagerag.agent.threads import in_thread
 from imagerag.formatting.interface_terms import PATH, python_call
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library import schema as form
 from imagerag.store.library import search as searching
+from imagerag.store.library.combined_queries import combine
 from imagerag.store.library.database import LANCE_ERRORS
 from imagerag.store.library.filters import filter_checks
 from imagerag.store.library.library_metadata import LibraryMetadata, library_metadata_of, stale
@@ -148,6 +149,15 @@ class LibraryReader:
         await in_thread(inspect, image)
         vector = self._unit_vector(await self.embedder.embed_images([image]), "the image")
         return await self._search(lambda: searching.nearest(self._table, vector, k, filter, self.table.recent))
+
+    async def search_terms(
+        self, terms: Sequence[SearchTerm], *, k: int, filter: Filter = EVERYTHING, hybrid: bool = False
+    ) -> Sequence[Hit]:
+        """The `k` images most similar to several terms together, best first: see `combine`."""
+        if k < 1:
+            return []
+        query = await combine(terms, self.embedder, self._unit_vector, rewrite=not hybrid)
+        return await self._search(lambda: query.nearest(self.table, k, filter, hybrid=hybrid))
 
     async def image_bytes(self, sha256: str) -> bytes:
         """The bytes of an image, from its copy or a linked file, verified against the hash.

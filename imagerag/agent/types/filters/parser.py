@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.errors import FilterError
+from imagerag.agent.pointed_text import pointed
 from imagerag.agent.types.filters.conditions import (
     AllOf,
     AnyOf,
@@ -77,9 +78,6 @@ _JOINED: Final = re.compile(r"[=<>~].*\s(?:and|or)\s+[^\s()]+\s*$", re.IGNORECAS
 """A word after "and" or "or", behind a value: it may belong to that value, and be no key."""
 
 _JOINED_HINT: Final = 'a value with "and" or "or" in it is put in quotes: title="Salt and Pepper"'
-
-_WINDOW: Final = 70
-"""Characters of a filter that are shown around a place in it."""
 
 
 @lru_cache(maxsize=256)
@@ -207,8 +205,4 @@ def _wrong(text: str, error: Any) -> FilterError:
 
 
 def _pointed(text: str, at: int, words: str, hint: str = "") -> FilterError:
-    """A message that shows the filter with a caret below the place."""
-    begin = max(0, min(at - _WINDOW // 2, len(text) - _WINDOW))
-    shown = "".join(letter if letter.isprintable() else " " for letter in text[begin : begin + _WINDOW])
-    lines = [f"filter, column {at + 1}: {words}", f"  {shown}", f"  {' ' * (at - begin)}^", hint]
-    return FilterError("\n".join(filter(None, lines)))
+    return FilterError(pointed("filter", text, at, words, hint))

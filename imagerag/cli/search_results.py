@@ -1,0 +1,126 @@
+"""The results of `imagerag search`: as a document, and as lines for a terminal."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+from imagerag.cli.terminal.output import bar, bold, dim, scale, short, table
+from imagerag.formatting.messages import NOT_CALIBRATED
+from imagerag.formatting.numbers import cosine, difference
+from imagerag.formatting.text import clean, image_name
+from imagerag.reports import search_text as words
+
+if TYPE_CHECKING:
+    from imagerag.agent.ports import Hit, ReferenceLibrary, SearchTerm
+    from imagerag.client.search_results import Hits
+    from imagerag.schemas.libraries import SearchDocument, SearchedTerm, SearchResult
+
+BETWEEN_IMAGES: Final = "threshold between images not known"
+
+
+def threshold_of(
+    library: "ReferenceLibrary", hits: "Hits", wanted: float | Literal["auto", "off"]
+) -> tuple[float | None, str]:
+    """The cosine that all results have to reach, and why none is known, where that is so.
+
+    Raises:
+        LibraryError: the library has not been calibrated.
+    """
+    if wanted != "auto":
+        return None if wanted == "off" else wanted, ""
+    if len(hits.terms) > 1:
+        return None, NOT_CALIBRATED
+    if hits.terms[0].image is not None:
+        between = getattr(library, "image_threshold", None)
+        return between, BETWEEN_IMAGES if between is None and all(hit.threshold is None for hit in hits) else ""
+    # Of several libraries, each has a threshold of its own, and its images come with it.
+    return None if hasattr(library, "libraries") else library.threshold, ""
+
+
+def document(query: str | None, hits: "Hits", threshold: float | None, note: str) -> "SearchDocument":
+    """The result of a search as a JSON document.
+
+    Args:
+        note: why it is not known which results are accepted.
+    """
+    from imagerag.schemas.libraries import SearchDocument
+
+    images = [term.name for term in hits.terms if term.image is not None]
+    return SearchDocument(
+        library=hits.library,
+        query=query,
+        image=images[0] if len(images) == 1 else None,
+        terms=[_term(term) for term in hits.terms],
+        searched_with=list(hits.searched_with),
+        threshold=threshold,
+        threshold_note=note,
+        results=[_found(hit, None if note else accepted(hit, threshold)) for hit in hits],
+        no_match=hits.no_match,
+    )
+
+
+def _term(term: "SearchTerm") -> "SearchedTerm":
+    from imagerag.schemas.libraries import SearchedTerm
+
+    return SearchedTerm(term=term.name, image=term.image is not None, weight=term.weight)
+
+
+def _found(hit: "Hit", accepted: bool | None) -> "SearchResult":
+    from imagerag.schemas.libraries import SearchResult, TermScore
+
+    return SearchResult(
+        id=hit.image.sha256,
+        similarity=float(hit.similarity),
+        library=hit.library,
+        threshold=hit.threshold if hit.library else None,
+        accepted=accepted,
+        terms=[TermScore(**vars(term)) for term in hit.terms],
+        path=path_of(hit.source),
+        caption=hit.caption,
+        title=hit.title,
+        metadata=dict(hit.metadata),
+        tags=list(hit.tags),
+        source=hit.source,
+        author=hit.author,
+        licence=hit.licence,
+    )
+
+
+def accepted(hit: "Hit", threshold: float | None) -> bool:
+    """Whether a run would use the image as a reference."""
+    limit = threshold if hit.threshold is None else hit.threshold
+    return limit is None or hit.similarity >= limit
+
+
+def path_of(source: str) -> str | None:
+    """The file from which an image was indexed, if its source is a path and the file exists."""
+    try:
+        path = Path(source)
+        return str(path) if path.is_absolute() and path.is_file() else None
+    except (OSError, ValueError):  # a source can be any text
+        return None
+
+
+def result_lines(found: "SearchDocument") -> list[str]:
+    """The results as a table, with bars that mark the threshold, and of several terms what each contributed."""
+    limits = [words.limit_of(found, one) for one in found.results]
+    top = scale([0.0, *(limit or 0.0 for limit in limits), *(one.similarity for one in found.results)])
+    rows = [
+        [
+            bar(one.similarity, limit, top),
+            cosine(one.similarity),
+            " ".join(difference(term.contribution) for term in one.terms),
+            bold(title) if one.accepted else title,
+            dim(clean(one.caption)),
+            dim(short(one.licence, 18)),
+        ]
+        for one, limit in zip(found.results, limits, strict=True)
+        for title in [short(image_name(one.title, one.id), 28)]
+    ]
+    return [f"library {bold(found.library)}  {dim(words.threshold_text(found))}", *table(rows, right={1}, cut=4)]
+
+
+def term_lines(found: "SearchDocument") -> list[str]:
+    """The terms of a query that has several, in the order of the results' contributions."""
+    if len(found.terms) < 2:
+        return []
+    return [dim(f"terms: {clean(words.asked(found))}")]

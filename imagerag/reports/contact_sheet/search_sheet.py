@@ -1,0 +1,90 @@
+"""The sheet of a search: the query, and every image that was found, with its similarity, caption, licence and file.
+
+A pure function of the search's document (`imagerag.search/1`) and of the images it names.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from PIL import Image
+
+from imagerag.formatting.numbers import counted
+from imagerag.formatting.text import image_name
+from imagerag.reports.contact_sheet.canvas import Canvas
+from imagerag.reports.contact_sheet.layout import (
+    INK,
+    INNER,
+    MARGIN,
+    MUTED,
+    PAPER,
+    Gallery,
+    Load,
+    Page,
+    drawn,
+    similarity_span,
+)
+from imagerag.reports.search_text import asked, contributions, creator_and_licence, file_of, limit_of, searched
+
+if TYPE_CHECKING:
+    from imagerag.schemas.libraries import SearchDocument, SearchResult
+
+COLUMNS: Final = 6
+GUTTER: Final = 20
+SIDE: Final = (INNER - (COLUMNS - 1) * GUTTER) / COLUMNS
+"""The side of an image; thumbnails have not many more pixels."""
+SHOWN: Final = 60
+"""Images on one sheet; the document has them all."""
+TERMS: Final = 6
+"""Terms whose contribution is written below an image."""
+
+
+def search_sheet(found: "SearchDocument", load: Load) -> Image.Image:
+    """Draw the sheet of a search.
+
+    Args:
+        load: gives an image's bytes for its SHA-256; an image it cannot give is shown as an empty frame.
+
+    Returns:
+        An RGB image, 2400 pixels wide and as high as it needs to be.
+    """
+    gallery = Gallery(load)
+    return drawn(lambda canvas: _Sheet(found, gallery, canvas).draw())
+
+
+class _Sheet(Page):
+    capitals = 12.0
+
+    def __init__(self, found: "SearchDocument", gallery: Gallery, canvas: Canvas) -> None:
+        super().__init__(gallery, canvas)
+        self.found = found
+        limits = [limit_of(found, one) for one in found.results]
+        self.span = similarity_span([*(one.similarity for one in found.results), *limits])
+
+    def draw(self) -> float:
+        """Draw everything; gives the height."""
+        results = self.found.results
+        y = self.heading(MARGIN, MARGIN - 8, "search")
+        y = self.canvas.text(MARGIN - 1, y - 2, asked(self.found), 30, INK, width=INNER, lines=3, bold=True)
+        y = self.canvas.text(MARGIN, y + 8, searched(self.found), 15, MUTED, width=INNER, lines=3) + 30
+        for start in range(0, min(len(results), SHOWN), COLUMNS):
+            row = results[start : min(start + COLUMNS, SHOWN)]
+            y = max(self._card(one, MARGIN + n * (SIDE + GUTTER), y) for n, one in enumerate(row)) + 24
+        if len(results) > SHOWN:
+            y = self.canvas.text(MARGIN, y - 8, f"and {len(results) - SHOWN} more", 13, MUTED) + 14
+        if not results:
+            y = self.canvas.text(MARGIN, y, self.found.no_match or "Nothing was found.", 15, MUTED, width=INNER) + 20
+        shown = f"library {self.found.library} · {counted(len(results), 'image')}"
+        return self.footer(y + 8, shown) + 36
+
+    def _card(self, one: "SearchResult", x: float, y: float) -> float:
+        taken = one.accepted is True
+        self.image(one.id, x, y, SIDE, radius=9, veil=PAPER if one.accepted is False else None)
+        y = self.bar(one.similarity, limit_of(self.found, one), x, y + SIDE + 12, SIDE, span=self.span, strong=taken)
+        y = self.canvas.text(x, y + 6, image_name(one.title, one.id), 14, INK, width=SIDE, lines=2, bold=taken)
+        for share in contributions(one)[:TERMS]:
+            y = self.canvas.text(x, y + 1, share, 12, MUTED, width=SIDE)
+        if one.caption and one.caption != one.title:
+            y = self.canvas.text(x, y + 1, one.caption, 12.5, INK, width=SIDE, lines=3)
+        for words in (creator_and_licence(one), file_of(one)):
+            if words:
+                y = self.canvas.text(x, y + 1, words, 11.5, MUTED, width=SIDE, lines=2)
+        return y

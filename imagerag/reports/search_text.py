@@ -1,0 +1,63 @@
+"""The words of a search's sheet and page, made from its document (`imagerag.search/1`)."""
+
+from typing import TYPE_CHECKING
+
+from imagerag.agent.retrieval.query_terms import format_terms
+from imagerag.formatting.messages import searched_with
+from imagerag.formatting.numbers import counted, difference, threshold_words
+
+if TYPE_CHECKING:
+    from imagerag.schemas.libraries import SearchDocument, SearchResult, TermScore
+
+
+def asked(found: "SearchDocument") -> str:
+    """The query, as a person would type it."""
+    if found.query is not None and not any(term.image for term in found.terms):
+        return found.query
+    return format_terms([(term.term, term.weight) for term in found.terms])
+
+
+def threshold_text(found: "SearchDocument") -> str:
+    """The threshold, or why there is none."""
+    own = {one.library: one.threshold for one in found.results if one.threshold is not None}
+    limits = own or ({} if found.threshold is None else {"": found.threshold})
+    return threshold_words(limits, off=found.threshold_note or "threshold off")
+
+
+def searched(found: "SearchDocument") -> str:
+    """What was searched, and how much of what was found reaches the threshold."""
+    accepted = sum(one.accepted is True for one in found.results)
+    known = found.threshold is not None or any(one.threshold is not None for one in found.results)
+    parts = [
+        f"library {found.library}",
+        counted(len(found.results), "image"),
+        f"{accepted} reach the threshold" if known else "",
+        threshold_text(found),
+        searched_with(found.searched_with),
+    ]
+    return " · ".join(filter(None, parts))
+
+
+def limit_of(found: "SearchDocument", one: "SearchResult") -> float | None:
+    """The cosine that a result has to reach; None where there is none."""
+    return found.threshold if one.threshold is None else one.threshold
+
+
+def term_name(term: "TermScore") -> str:
+    """A term with its weight: `2:velvet`, `- leather`."""
+    return format_terms([(term.term, term.weight)])
+
+
+def contributions(one: "SearchResult") -> list[str]:
+    """What each of several terms contributed: `+0.210 2:velvet`."""
+    return [f"{difference(term.contribution)} {term_name(term)}" for term in one.terms]
+
+
+def creator_and_licence(one: "SearchResult") -> str:
+    """Who made an image, and under which licence it is."""
+    return " · ".join(filter(None, (one.author, one.licence)))
+
+
+def file_of(one: "SearchResult") -> str:
+    """The file of an image; without one, what its source says."""
+    return one.path or one.source
