@@ -1,8 +1,8 @@
 """The cost of calls: what a run has spent, and whether the next call fits its budget in US dollars.
 
 A budget in money is a promise, so it is kept with what is known before a call: the most it can cost, else the highest
-cost of a call of its kind so far. A backend whose price is not known at all is not called under such a budget: the run would
-spend without knowing, and its limit would mean nothing.
+cost of a call of its kind so far. A backend whose price is not known at all is not called under such a budget: the run
+would spend without knowing, and its limit would mean nothing.
 """
 
 from collections.abc import Mapping, Sequence
