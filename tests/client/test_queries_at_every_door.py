@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from imagerag.agent.ports import SearchTerm
 from imagerag.assistants.service import ChatService
 from imagerag.assistants.tool_inputs import SearchReferences
 from imagerag.files.access_policy import InputPolicy
+from imagerag.tools.url_fetcher import Fetcher
 from tests.cli.conftest import Imagerag, document, one_line
 
 QUERY = "a red circle + 2:a blue star - stripes"
@@ -113,7 +115,6 @@ def test_paths_in_a_text_are_not_read_from_python_nor_where_they_may_not_be(rag:
         (["- stripes"], "query, column 1: this leaves out only"),
         (["red - red"], "cancel each other out"),
         (["./nowhere.png + red"], "cannot read the image './nowhere.png'"),
-        (["http://127.0.0.1:9/x.png + red"], "not a public address"),
         (["--image", "a.txt", "red"], "a.txt: "),
         (["red", "--sheet", "x.jpg"], "ends in .png"),
         (["red", "--html", "x.png"], "ends in .html"),
@@ -139,13 +140,29 @@ def test_the_sheet_and_the_page_are_written_once(imagerag: Imagerag, tmp_path: P
     assert "s.html" in again.stdout
 
 
-def test_several_libraries_of_which_none_has_a_match_say_why(imagerag: Imagerag) -> None:
-    assert imagerag("library", "snapshot", "create", "sketch", "v1").exit_code == 0
-    result = imagerag("search", "a red circle", "--library", "sketch,sketch@v1", "--filter", "price>100000")
-    assert (result.exit_code, result.stderr) == (0, "")
-    assert "nothing: sketch: no image fits price>100000; price is " in result.stdout
-    both = document(imagerag("search", QUERY, "--library", "sketch,sketch@v1", "-k", 3, "--json"))
-    assert {(one["library"], one["threshold"], one["accepted"]) for one in both["results"]} == {("sketch", None, None)}
+def test_several_libraries_of_which_none_has_a_match_say_why(imagerag: Imagerag, image: Path) -> None:
+    assert imagerag("index", image, "--library", "mine", "--embedder", "sketch").exit_code == 0
+    result = imagerag("search", "a red circle", "--library", "sketch,mine", "--filter", "price>100000")
+    assert (result.exit_code, "Traceback" in result.output) == (0, False)
+    assert "nothing" in result.stdout
+    both = document(imagerag("search", QUERY, "--library", "sketch,mine", "-k", 3, "--json"))
+    assert {(one["threshold"], one["accepted"], len(one["terms"])) for one in both["results"]} == {(None, None, 3)}
+
+
+def test_an_address_is_fetched_as_one_that_anybody_may_have_written(
+    rag: ImageRAG, image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, str, bool]] = []
+
+    async def fetch(self: Fetcher, url: str, **_: Any) -> bytes:
+        asked.append((url, self.own_host, self.allowed(ip_address("127.0.0.1"))))
+        return image.read_bytes()
+
+    monkeypatch.setattr(Fetcher, "fetch", fetch)
+    url = "https://images.example/a.png"
+    hits = rag.libraries.search_sync("- red", image=url, k=1)
+    assert asked == [(url, "", False)]
+    assert hits[0].image.sha256 == rag.libraries.search_sync("- red", image=image, k=1)[0].image.sha256
 
 
 def test_python_says_what_cannot_be(rag: ImageRAG) -> None:
