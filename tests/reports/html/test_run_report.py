@@ -96,7 +96,7 @@ SAID: dict[str, tuple[str, ...]] = {
     ),
     "refused": ("The service refuses", "No image was drawn.", "change the prompt"),
     "budget_exhausted": ("The run may make 2 model calls", "budget spent", "max_calls"),
-    "judge_unavailable": ("the judge gave no verdict", "I am sorry", "--judge"),
+    "judge_unavailable": ("the judge gave no verdict", "I am sorry", "judge=SPEC"),
     "failed": ("critique failed: ValueError: something broke", "failed"),
     "cancelled": ("Cancelled by the caller", "1 of 2 met"),
     "interrupted": ("the run waits for you to choose its references", "offered to be chosen", "choose=[1, 2]"),

@@ -79,7 +79,7 @@ async def take_out(
     replacements: "Replacements",
     *,
     prune: bool,
-    paths: Sequence[str | Path],
+    paths: Sequence[str | os.PathLike[str]],
     warn: Callable[[str], None] | None = None,
 ) -> None:
     """Remove vanished files from a library, and images without any file left; warn about those that were kept."""
@@ -98,7 +98,7 @@ async def take_out(
     if report.missing:
         report.warned(
             f"{report.missing:,} images were kept whose files are gone: {why}. "
-            f"To take them out: {python_call('libraries.index', *paths, library=library.name, prune=True)}",
+            f"To take them out: {python_call('libraries.index', *map(str, paths), library=library.name, prune=True)}",
             warn,
         )
 
