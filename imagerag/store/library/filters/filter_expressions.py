@@ -140,7 +140,9 @@ class _Expressions:
         terms = []
         for kind, column in columns.items():
             term = _comparison(kind, column, leaf.op, value, strict=strict)
-            if term is not None:
+            if kind is Kind.TAGS and leaf.op == "=" and not holds:
+                terms.append(~_tagged(value, _never_null(LABELS)))
+            elif term is not None:
                 terms.append(term if holds else ~term | _absent(column, kind))
         if (period := self._months(leaf, value)) is not None:
             term = _month_text(columns[Kind.TEXT], leaf.op, period)
@@ -174,11 +176,25 @@ def _comparison(kind: Kind, column: str, op: str, value: str, *, strict: bool) -
     if kind is Kind.TEXT:
         return _text(column, op, value, strict=strict)
     if kind is Kind.TAGS and op == "=":
-        found = [col(LABELS).contains(lit(f"\n{label('tag', form)}\n")) for form in spellings(value)]
-        return _joined(found, any_one=True)
+        return _tagged(value, col(LABELS))
     if kind is Kind.TAGS and op == "~":
         return _parts(col(column).cast("string"), value.strip()) & _there(column, kind)
     return None
+
+
+def _tagged(value: str, labels: Any) -> Any:
+    """Rows with a tag, by the lines of the column `labels`."""
+    from lancedb.expr import lit
+
+    found = [labels.contains(lit(f"\n{label('tag', form)}\n")) for form in spellings(value)]
+    return _joined(found, any_one=True)
+
+
+def _never_null(column: str) -> Any:
+    """The text of a column, "" where it is null: LanceDB has no IS NULL here, but concatenating null gives the rest."""
+    from lancedb.expr import col, func, lit
+
+    return func("concat", col(column), lit(""))
 
 
 def _is_whole(number: float) -> bool:
@@ -286,10 +302,10 @@ def _there(column: str, kind: Kind) -> Any:
 
 
 def _absent(column: str, kind: Kind) -> Any:
-    """Rows without a value in a column. Concatenating null with a text gives the text: LanceDB has no IS NULL here."""
+    """Rows without a value in a column."""
     from lancedb.expr import col, func, lit
 
-    text = func("concat", col(column) if kind is Kind.TEXT else col(column).cast("string"), lit(""))
+    text = _never_null(column) if kind is Kind.TEXT else func("concat", col(column).cast("string"), lit(""))
     return text.isin([lit(""), lit("[]")]) if kind is Kind.TAGS else text == lit("")
 
 
