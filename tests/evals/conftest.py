@@ -128,6 +128,8 @@ def computed_once() -> Iterator[None]:
         compute = found.func if isinstance(found, cached_property) else found
 
         def remembered(self: OpenClipEmbedder, *given: Any) -> Any:
+            if not self._model.startswith("local-dir:"):  # the name of a model that a test puts in its place
+                return compute(self, *given)
             of = (name, self._model, self._precision, self._device, self._quick_gelu, key(given[0]) if given else None)
             if of not in COMPUTED:
                 COMPUTED[of] = compute(self, *given)

@@ -123,10 +123,12 @@ def by_words(table: Any, vector: "NDArray[np.float32]", text: str, k: int, filte
 def listed(table: Any, filter: Filter, limit: int) -> tuple[list[ImageRecord], int]:
     """At most `limit` of the rows that match a filter, sorted by id, and the total number of matches."""
     where = expression_of(table, filter)
-    total = int(table.count_rows() if where is None else table.search().where(where).select(["id"]).to_arrow().num_rows)
     query = table.search().select(row_columns(table)).limit(limit)
     found = from_query(query if where is None else query.where(where))
-    return sorted(found, key=lambda row: row.id), total
+    total = len(found)
+    if total >= limit:  # there may be more
+        total = table.count_rows() if where is None else table.search().where(where).select(["id"]).to_arrow().num_rows
+    return sorted(found, key=lambda row: row.id), int(total)
 
 
 def build_indexes(table: Any, *, alone: bool = False) -> None:

@@ -169,6 +169,13 @@ async def test_filters_with_indexes_as_without(shop, monkeypatch, text, found, i
     assert await let_through(shop, text) == {f"{at:064x}" for at in found}
 
 
+@pytest.mark.parametrize("limit", [1, 2, 3, 4])
+@pytest.mark.parametrize(("text", "count"), [("", 3), ("price<20", 2), ("nothing=1", 0)])
+async def test_a_listing_counts_what_it_cuts_off(shop, text, count, limit) -> None:
+    rows, total = await shop.listed(filter=Filter(where=parse_filter(text) if text else None), limit=limit)
+    assert (len(rows), total) == (min(limit, count), count)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
