@@ -10,7 +10,7 @@ from typing import Any, Final
 from imagerag.agent.images.decoding import MAX_RAW_BYTES
 from imagerag.agent.ports import PreparingEmbedder
 from imagerag.agent.threads import in_thread
-from imagerag.store.library.indexing.encoding import vectors_or_reasons
+from imagerag.store.library.encoding import vectors_or_reasons
 from imagerag.store.library.indexing.exported_vectors import ExportedVectors
 from imagerag.store.library.indexing.file_reading import ReadFile, encode_files, read_file
 from imagerag.store.library.indexing.index_report import IndexReport

@@ -15,7 +15,7 @@ from imagerag.agent.errors import BlobError, LibraryError, UsageError
 from imagerag.agent.ports import Embedder, EmbedderIdentity
 from imagerag.agent.types import FrozenModel, Similarity
 from imagerag.formatting.interface_terms import python_call
-from imagerag.store.library.indexing.encoding import vectors_or_reasons
+from imagerag.store.library.encoding import vectors_or_reasons
 from imagerag.store.library.library import Library
 from imagerag.store.library.library_metadata import METADATA_KEY, LibraryMetadata, other_metadata_of
 from imagerag.store.library.schema import OTHER_VECTOR, VECTOR
