@@ -102,6 +102,7 @@ def pytest_xdist_auto_num_workers() -> int | None:
 def pytest_collection_finish() -> None:
     """From here on there is garbage; among the million objects that are there already is none."""
     gc.freeze()
+    gc.set_threshold(10_000, 20, 20)  # of what is loaded later hardly anything is, either
     gc.enable()
 
 

@@ -37,9 +37,19 @@ def described(node: ast.ClassDef | Function) -> Iterator[str]:
         yield from DESCRIBED.findall(section[1])
 
 
+def statements(tree: ast.Module) -> Iterator[ast.AST]:
+    """All of a tree but the expressions, most of it, in which nothing is documented."""
+    queue: list[ast.AST] = [tree]
+    for node in queue:
+        yield node
+        queue += (child for child in ast.iter_child_nodes(node) if not isinstance(child, ast.expr))
+
+
 def strangers(trees: Mapping[str, ast.Module]) -> list[str]:
     """What is described and not there."""
-    nodes = [(where, node) for where, tree in trees.items() for node in ast.walk(tree) if isinstance(node, DOCUMENTED)]
+    nodes = [
+        (where, node) for where, tree in trees.items() for node in statements(tree) if isinstance(node, DOCUMENTED)
+    ]
     classes = {node.name: node for _, node in nodes if isinstance(node, ast.ClassDef)}
     found = []
     for where, node in nodes:

@@ -30,7 +30,7 @@ def edges_of_package(*, types: bool) -> set[Edge]:
 
 
 def import_edges(named: dict[str, Path], *, types: bool) -> set[Edge]:
-    """Who imports whom, at the top of a module or within a function.
+    """Who imports whom, at the top of a module or within a function; in expressions, most of a tree, nobody does.
 
     Args:
         types: count imports for type checkers only, too.
@@ -41,13 +41,13 @@ def import_edges(named: dict[str, Path], *, types: bool) -> set[Edge]:
         while queue:
             node = queue.pop()
             if types or not is_type_checking(node):
-                queue += ast.iter_child_nodes(node)
+                queue += (child for child in ast.iter_child_nodes(node) if not isinstance(child, ast.expr))
             elif isinstance(node, ast.If):
                 queue += node.orelse
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom):
                 names = [full if (full := f"{node.module}.{one.name}") in named else node.module for one in node.names]
-            edges |= {(module, name) for name in names if name in named and name != module}
+            edges.update((module, name) for name in names if name in named and name != module)
     return edges
 
 
