@@ -106,7 +106,7 @@ def test_the_command_line_draws_with_a_key_and_a_budget(provider: MockOpenAIServ
 async def test_without_a_price_what_to_type_is_said_and_it_works(provider: MockOpenAIServer) -> None:
     rag = ImageRAG(generator="openai:gpt-image-2.6-flare")
     refused = await rag.generate("a hat", max_cost_usd=1)
-    assert "--assume-cost-usd-per-call" in refused.reason
+    assert "`assume_cost_usd_per_call=X`" in refused.reason
     record = await rag.generate("a hat", max_cost_usd=1, assume_cost_usd_per_call=0.25)
     assert record.outcome == "aligned"
     assert record.assumed_usd == 0.25
