@@ -30,6 +30,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "index": ("--library", "shop", "--embedder", "sketch"),
     "library add": ("--caption", "a small picture"),
     "library remove": ("--whole-library", "--yes"),
+    "library migrate": ("--drop-other", "--yes"),
     "library update": ("--caption", "a small picture", "--yes"),
     "library snapshot remove": ("--yes",),
     "library snapshot restore": ("--yes",),
@@ -87,7 +88,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
 
 SNAPSHOTS = tuple(f"library snapshot {each}" for each in ("create", "list", "remove", "restore"))
 
-CHANGES = ("library add", "library remove", "library rename", "library update", *SNAPSHOTS)
+CHANGES = ("library add", "library migrate", "library remove", "library rename", "library update", *SNAPSHOTS)
 """Commands that change a library, which is the one of `index`: the built-in one cannot be changed."""
 
 

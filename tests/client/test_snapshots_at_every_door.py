@@ -268,7 +268,7 @@ def test_the_doctor_knows_them(rag: ImageRAG, imagerag: Imagerag) -> None:
 
     assert problems("mine@v1") == []
     assert problems("mine@v7") == ["there is no snapshot v7 of library mine: imagerag library snapshot create mine v7"]
-    assert problems("nine@v7") == ["there is no library nine: `rag.libraries.index(PATH, library='nine')`"]
+    assert problems("nine@v7") == ["there is no library nine: imagerag index PATH --library nine"]
 
 
 def test_the_built_in_library_has_none(rag: ImageRAG) -> None:

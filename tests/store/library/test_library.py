@@ -209,7 +209,7 @@ async def test_vectors_that_mean_nothing_are_refused(library, put, embedder, pic
 async def test_another_encoder_is_named_with_the_command(home, library, other_embedder, put):
     with pytest.raises(EmbeddingMismatchError) as error:
         await Library.open(home, "shop", other_embedder)
-    for part in ("colours:one", "colours:two", "`rag.libraries.index(PATH, library='shop', embedder='colours:two')`"):
+    for part in ("colours:one", "colours:two", "`rag.libraries.migrate('shop', embedder='colours:two')`"):
         assert part in str(error.value)
     with pytest.raises(EmbeddingMismatchError):
         await Library.create_or_open(home, "shop", other_embedder)
