@@ -1,0 +1,1 @@
+"""Readers of the words in images."""
