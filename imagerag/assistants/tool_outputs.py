@@ -53,6 +53,7 @@ class ReferenceReport(FrozenModel):
     supports: Annotated[str, Field(description="What of the answer it supports.")] = ""
     title: str = ""
     caption: str = ""
+    ocr: Annotated[str, Field(description="Words in the image, where a search found it.")] = ""
     licence: str = ""
     author: str = ""
     source: str = ""

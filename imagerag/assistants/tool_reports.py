@@ -69,6 +69,7 @@ def search_report(
             contributions=tuple(term.contribution for term in hit.terms),
             title=line(hit.title, SHORT),
             caption=line(hit.caption, LONG),
+            ocr=line(hit.ocr, LONG),
             licence=line(hit.licence, SHORT),
             author=line(hit.author, SHORT),
             source=line(hit.source, SHORT),

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out files or folders: drafts, '*.gif', 'raw/*'.")
 @click.option("--allow-outside", is_flag=True, help="Let the manifest and links name any file on this machine.")
 @click.option("--copy", is_flag=True, help="Keep the images in the library too, not only links to the files.")
+@click.option("--ocr", is_flag=True, help="Read the words in the images too, to find and filter by (extra ocr).")
 @click.option("--prune", is_flag=True, help="Take out images whose files are gone, however many and wherever.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing.")
 @click.option("--watch", is_flag=True, help="Go on and follow changes until Ctrl-C.")
@@ -62,6 +63,7 @@ def index_command(
     exclude: tuple[str, ...],
     allow_outside: bool,
     copy: bool,
+    ocr: bool,
     prune: bool,
     dry_run: bool,
     watch: bool,
@@ -86,23 +88,26 @@ def index_command(
         raise UsageError("say what to index: imagerag index PATH --library NAME")
     rag = ImageRAG(library=library, home=globals_.home)
     name = chosen_library(rag, library)
-    progress = FileProgress(shown=not quiet)
+    progress, reading = FileProgress(shown=not quiet), FileProgress(shown=not quiet, noun="image")
 
     def warn(text: str) -> None:
         progress.close()
+        reading.close()
         say_all(warning_lines([text]), err=True)
 
     given = {"embedder": embedder, "manifest": manifest or None, "exclude": exclude, "allow_outside": allow_outside,
-             "prune": prune, "progress": progress, "warn": warn}  # fmt: skip
+             "ocr": ocr, "prune": prune, "progress": progress, "warn": warn,
+             "ocr_progress": reading}  # fmt: skip
 
     def show(report: "IndexReport", metadata: "LibraryMetadata | None") -> None:
         progress.close()
+        reading.close()
         if as_json:
             say_json(document(report, name, metadata).as_json())
         else:
             say_all(report_lines(report, name, metadata))
 
-    with contextlib.closing(progress):
+    with contextlib.closing(progress), contextlib.closing(reading):
         if watch:
             return _watched(_watch(rag, name, paths, show, copy=copy, **given))
         try:
@@ -189,6 +194,8 @@ def document(report: "IndexReport", name: str, library_metadata: "LibraryMetadat
         removed_before=report.removed_before,
         skipped=[Skipped(path=path, reason=reason) for path, reason in report.skipped],
         captions=report.captions,
+        ocr_read=report.ocr_read,
+        ocr_words=report.ocr_words,
         notes=[Skipped(path=path, reason=reason) for path, reason in report.notes],
         columns=report.columns,
         manifest_captions=report.manifest_captions,
@@ -232,6 +239,8 @@ def report_lines(report: "IndexReport", name: str, library_metadata: "LibraryMet
         lines.append(f"  {dim('manifest')}   {count(report.manifest_captions, 'caption')} came with it")
     if report.seen > len(report.skipped):
         lines.append(f"  {dim('captions')}   {report.captions:,} of these images have one")
+    if report.ocr_read:
+        lines.append(f"  {dim('ocr')}        {count(report.ocr_read, 'image')} read, {report.ocr_words:,} with words")
     threshold = library_metadata.threshold if library_metadata else None
     if threshold:
         share = f"({percentile(threshold.percentile)} of captions that no image here fits score lower)"

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from imagerag.client.search_results import Hits
     from imagerag.schemas.libraries import SearchDocument, SearchedTerm, SearchResult
 
+OCR_SHOWN: Final = 40
+"""Letters of the words in an image that a terminal shows; `--json` has all."""
+
 BETWEEN_IMAGES: Final = "threshold between images not known"
 
 
@@ -82,6 +85,7 @@ def _found(hit: "Hit", accepted: bool | None) -> "SearchResult":
         source=hit.source,
         author=hit.author,
         licence=hit.licence,
+        ocr=hit.ocr,
     )
 
 
@@ -110,7 +114,7 @@ def result_lines(found: "SearchDocument") -> list[str]:
             cosine(one.similarity),
             " ".join(difference(term.contribution) for term in one.terms),
             bold(title) if one.accepted else title,
-            dim(clean(one.caption)),
+            dim(clean(one.caption) if not one.ocr else f"{clean(one.caption)} [{short(one.ocr, OCR_SHOWN)}]".strip()),
             dim(short(one.licence, 18)),
         ]
         for one, limit in zip(found.results, limits, strict=True)

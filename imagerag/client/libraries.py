@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from imagerag.agent.errors import UnknownLibraryError, UsageError
+from imagerag.agent.threads import in_thread
 from imagerag.agent.types.filters import FilterInput
 from imagerag.client.library_maintenance import LibraryMaintenance
 from imagerag.client.similarity import measure_similarities
@@ -14,7 +15,7 @@ from imagerag.client.synchronous import synchronous
 from imagerag.files.inputs import Image
 
 if TYPE_CHECKING:
-    from imagerag.agent.ports import SearchTerm
+    from imagerag.agent.ports import OcrReader, SearchTerm
     from imagerag.client.search_results import Hits
     from imagerag.store.library.indexing.index_report import IndexReport
     from imagerag.store.library.library_metadata import Threshold
@@ -37,9 +38,11 @@ class LibrariesAPI(LibraryMaintenance):
         copy: bool = False,
         prune: bool = False,
         dry_run: bool = False,
+        ocr: "bool | OcrReader" = False,
         calibrate: bool = True,
         followed: bool = False,
         progress: Callable[[int, int], None] | None = None,
+        ocr_progress: Callable[[int, int], None] | None = None,
         warn: Callable[[str], None] | None = None,
     ) -> "IndexReport":
         """Put the images of files and folders into a library, which is made when there is none of that name.
@@ -60,9 +63,12 @@ class LibrariesAPI(LibraryMaintenance):
             prune: take out images whose files are gone even where a disk may only be missing: more than half of what
                 was indexed there, files in folders that are empty now, and files outside of `paths`.
             dry_run: write nothing, and say what would be done.
+            ocr: read the words in the images too, by the extra `ocr` or by a reader of your own: `search(hybrid=True)`
+                and filters then find them. No image is read twice.
             calibrate: False measures no new threshold after a change, as long as there is one; `calibrate` does.
             followed: the paths are watched (`watch`), so nobody is asked to index again what changes meanwhile.
-            progress: called after every batch with files done and files in all.
+            progress: called after every batch with files done and files in all; `ocr_progress`, with images that OCR
+                read and has to read.
             warn: called with each of the report's `warnings` as soon as it is known, some before anything is encoded.
 
         Returns:
@@ -73,6 +79,7 @@ class LibrariesAPI(LibraryMaintenance):
         Raises:
             UsageError: a path or the manifest does not exist, or a new library would stay empty.
             EmbeddingMismatchError: the library exists and was made with another encoder than `embedder`.
+            MissingExtraError: `ocr`, without the extra; nothing is indexed.
         """
         from imagerag.graphs.library_warnings import library_warnings
         from imagerag.graphs.mismatch_warnings import encoder_warning
@@ -80,6 +87,7 @@ class LibrariesAPI(LibraryMaintenance):
         from imagerag.store.library.indexing.ingest import index
 
         self._refuse_unchangeable(library)
+        reader = await in_thread(self._context.dependencies.ocr_reader) if ocr is True else ocr or None
         if dry_run:
             return await self._planned(paths, library, embedder, manifest=manifest, exclude=exclude,
                                        allow_outside=allow_outside, prune=prune, progress=progress)  # fmt: skip
@@ -95,9 +103,11 @@ class LibrariesAPI(LibraryMaintenance):
                 allow_outside=allow_outside,
                 copy=copy,
                 prune=prune,
+                ocr=reader,
                 calibrate=calibrate,
                 followed=followed,
                 progress=progress,
+                ocr_progress=ocr_progress,
                 first_look=first,
                 warn=warn,
             )
@@ -194,7 +204,7 @@ class LibrariesAPI(LibraryMaintenance):
                 searched as one, and each hit then brings its library's `threshold`.
             filter: what must hold of a hit, in the filter language, or a mapping of keys to the values that they must
                 equal; tags and licences likewise.
-            hybrid: rank by the words of captions and titles too.
+            hybrid: rank by the words of captions, titles and OCR too.
 
         Raises:
             UsageError: neither a text nor an image, a query that cannot be read, terms that cancel each other out, an

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar, cast
 from imagerag.agent.calls.journal import Journal
 from imagerag.agent.errors import EmbeddingMismatchError, UnknownLibraryError, UntrustedError
 from imagerag.agent.port_validation import check_role, encoder_spec
-from imagerag.agent.ports import Embedder, ImageGenerator, Judge, ReferenceLibrary, Reranker
+from imagerag.agent.ports import Embedder, ImageGenerator, Judge, OcrReader, ReferenceLibrary, Reranker
 from imagerag.agent.qa.ports import Answerer
 from imagerag.agent.qa.types import STATE_TYPES
 from imagerag.agent.retrieval.search_queries import names_of
@@ -213,6 +213,16 @@ class Dependencies:
             SpecError: nothing of that name.
         """
         return self._once("embedder", spec, make_embedder)
+
+    def ocr_reader(self) -> OcrReader:
+        """The reader of the words in images.
+
+        Raises:
+            MissingExtraError: the extra `ocr` is not installed.
+        """
+        from imagerag.tools.ocr.rapidocr_reader import RapidOcrReader
+
+        return RapidOcrReader()
 
     async def library(self, name: str) -> ReferenceLibrary:
         """The library of that name, as runs use it: one put there by `use`, or one that is kept here.

@@ -1,13 +1,18 @@
 """The words of a search's sheet and page, made from its document (`imagerag.search/1`)."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from imagerag.agent.qa.types import short
 from imagerag.agent.retrieval.query_terms import format_terms
 from imagerag.formatting.messages import searched_with
 from imagerag.formatting.numbers import counted, difference, threshold_words
+from imagerag.formatting.text import clean
 
 if TYPE_CHECKING:
     from imagerag.schemas.libraries import SearchDocument, SearchResult, TermScore
+
+OCR_SHOWN: Final = 200
+"""Letters of the words in an image that are shown; the document has them all."""
 
 
 def asked(found: "SearchDocument") -> str:
@@ -56,6 +61,11 @@ def contributions(one: "SearchResult") -> list[str]:
 def creator_and_licence(one: "SearchResult") -> str:
     """Who made an image, and under which licence it is."""
     return " · ".join(filter(None, (one.author, one.licence)))
+
+
+def in_image(one: "SearchResult") -> str:
+    """The first of the words that OCR read in an image."""
+    return f"in the image: {short(clean(one.ocr), OCR_SHOWN)}" if one.ocr else ""
 
 
 def file_of(one: "SearchResult") -> str:

@@ -44,6 +44,7 @@ class SearchResult(Document):
         accepted: whether its similarity reaches the threshold; None where none is known (`threshold_note`).
         terms: where the query has several terms, what each contributed.
         path: the file it was indexed from, when that is still there.
+        ocr: the words in it, as OCR read them.
         library, threshold: where several were searched, the one it is from, and the cosine to reach there.
     """
 
@@ -61,6 +62,7 @@ class SearchResult(Document):
     source: str
     author: str
     licence: str
+    ocr: str = ""
 
 
 class SearchDocument(Document):
@@ -133,6 +135,8 @@ class IndexDocument(Document):
     removed_before: int = 0
     skipped: list[Skipped]
     captions: int
+    ocr_read: int = 0
+    ocr_words: int = 0
     notes: list[Skipped]
     columns: dict[str, str]
     manifest_captions: int | None

@@ -33,6 +33,7 @@ from imagerag.agent.ports.library import (
     SearchTerm,
     TermSimilarity,
 )
+from imagerag.agent.ports.ocr import OcrReader, OcrResult
 from imagerag.agent.ports.prices import FREE, PriceEstimator, estimator_of_all
 from imagerag.agent.ports.responses import (
     Captions,
@@ -65,6 +66,8 @@ __all__ = [
     "Judge",
     "MissingConcepts",
     "ModelResponse",
+    "OcrReader",
+    "OcrResult",
     "OptionalEmbedderMethods",
     "OptionalLibraryMethods",
     "Preference",

@@ -115,6 +115,7 @@ class Hit:
         similarity: cosine in [-1, 1], higher is better.
         vector: its unit image vector, float32 [dimension]; lets near-duplicates be told without another search.
         title: a short human name, for instance the file's stem or the product's name.
+        ocr: the words in the image, as OCR read them; empty where it has not been read.
         library: which of several libraries it is from; empty where there is one.
         threshold: the cosine it has to reach there; None is that of the whole search.
         terms: how much each term contributed, in a search with several.
@@ -130,6 +131,7 @@ class Hit:
     source: str = ""
     author: str = ""
     licence: str = ""
+    ocr: str = ""
     library: str = ""
     threshold: float | None = None
     terms: tuple[TermSimilarity, ...] = ()
@@ -138,8 +140,8 @@ class Hit:
 class ReferenceLibrary(Protocol):
     """The user's own images, searchable.
 
-    One whose `search` takes `hybrid: bool` too can be searched by the words of captions and titles. What else it may
-    have: `OptionalLibraryMethods`.
+    One whose `search` takes `hybrid: bool` too can be searched by the words of captions, titles and OCR. What else it
+    may have: `OptionalLibraryMethods`.
     """
 
     @property

@@ -192,6 +192,7 @@ def statistics_lines(found: "LibraryStatistics") -> list[str]:
     """The statistics of a library as text."""
     rows = [
         ["texts", f"{found.captions:,} captions, {found.titles:,} titles, {found.tagged:,} with tags"],
+        ["ocr", f"{count(found.ocr_read, 'image')} read, {found.ocr_words:,} with words" if found.ocr_read else ""],
         ["files", f"{found.linked:,} linked, {found.copied:,} copied, {found.several_files:,} with several files"],
         ["disk", f"{size_of_bytes(found.disk.total)}: {disk_text(found.disk)}"],
         ["", f"the files themselves: {size_of_bytes(found.file_bytes)}" if found.file_bytes else ""],

@@ -89,12 +89,14 @@ class FileProgress:
 
     Args:
         shown: False only counts.
+        noun: what is counted.
 
     Attributes:
         done, of: number of files done, and of all files.
     """
 
-    def __init__(self, *, shown: bool = True) -> None:
+    def __init__(self, *, shown: bool = True, noun: str = "file") -> None:
+        self._noun = noun
         self.done = self.of = 0
         self._shown = shown
         self._tenth = 0
@@ -110,7 +112,7 @@ class FileProgress:
             self._draw(done, of)
         elif (tenth := 10 * done // max(of, 1)) > self._tenth:
             self._tenth = tenth
-            say(f"  {done:,} of {count(of, 'file')}", err=True)
+            say(f"  {done:,} of {count(of, self._noun)}", err=True)
 
     def _draw(self, done: int, of: int) -> None:
         from rich.console import Console
@@ -119,7 +121,7 @@ class FileProgress:
         from imagerag.formatting.numbers import rate
 
         if self._bar is None:
-            progress = TextColumn("  {task.completed:,} of {task.total:,} files")
+            progress = TextColumn(f"  {{task.completed:,}} of {{task.total:,}} {self._noun}s")
             bar = BarColumn(complete_style="cyan", finished_style="cyan", pulse_style="cyan")
             columns = (progress, bar, TextColumn("{task.fields[rate]}"), TimeRemainingColumn(compact=True))
             self._bar = Progress(*columns, console=Console(stderr=True), refresh_per_second=4)
@@ -127,7 +129,7 @@ class FileProgress:
             self._bar.add_task("", total=of, rate="")
             self._first = done, time.monotonic()
         since = time.monotonic() - self._first[1]
-        speed = rate((done - self._first[0]) / since, "files") if since > 1 else ""
+        speed = rate((done - self._first[0]) / since, f"{self._noun}s") if since > 1 else ""
         self._bar.update(self._bar.task_ids[0], completed=done, total=of, rate=speed)
         if done == of:
             self.close()

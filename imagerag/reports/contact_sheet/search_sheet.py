@@ -22,7 +22,15 @@ from imagerag.reports.contact_sheet.layout import (
     drawn,
     similarity_span,
 )
-from imagerag.reports.search_text import asked, contributions, creator_and_licence, file_of, limit_of, searched
+from imagerag.reports.search_text import (
+    asked,
+    contributions,
+    creator_and_licence,
+    file_of,
+    in_image,
+    limit_of,
+    searched,
+)
 
 if TYPE_CHECKING:
     from imagerag.schemas.libraries import SearchDocument, SearchResult
@@ -84,7 +92,7 @@ class _Sheet(Page):
             y = self.canvas.text(x, y + 1, share, 12, MUTED, width=SIDE)
         if one.caption and one.caption != one.title:
             y = self.canvas.text(x, y + 1, one.caption, 12.5, INK, width=SIDE, lines=3)
-        for words in (creator_and_licence(one), file_of(one)):
+        for words in (in_image(one), creator_and_licence(one), file_of(one)):
             if words:
                 y = self.canvas.text(x, y + 1, words, 11.5, MUTED, width=SIDE, lines=2)
         return y

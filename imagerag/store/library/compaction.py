@@ -5,6 +5,7 @@ from typing import Any, Final
 from imagerag.store.disk_usage import file_sizes
 from imagerag.store.library.image_files import FOLDER as COPIES
 from imagerag.store.library.names import SNAPSHOTS
+from imagerag.store.library.schema import present
 from imagerag.store.library.table import LibraryTable
 
 BLOAT, SLACK = 1.25, 2**20
@@ -18,6 +19,9 @@ FRAGMENTS: Final = 64
 
 SHARE: Final = 0.05
 """Of the rows: so many may have changed, or be in no index, before a table is tidied."""
+
+_WORDED: Final = ("caption", "ocr")
+"""Columns with a full-text index, which are written apart."""
 
 
 def tidying_pays(table: LibraryTable, changed: int) -> bool:
@@ -41,7 +45,7 @@ def lance_bytes(table: LibraryTable) -> int:
 
 
 def _unindexed(lance: Any) -> int:
-    """Number of rows missing from the indexes; all rows if there is no full-text index."""
-    worded = [index.name for index in lance.list_indices() if index.columns == ["caption"]]
-    found = lance.index_stats(worded[0]) if worded else None
-    return int(found.num_unindexed_rows if found else lance.count_rows())
+    """Number of rows missing from the full-text indexes; all rows if there is none of the captions, or of OCR."""
+    names = {index.columns[0]: index.name for index in lance.list_indices() if len(index.columns) == 1}
+    found = [lance.index_stats(names[column]) if column in names else None for column in present(lance, _WORDED)]
+    return max(int(one.num_unindexed_rows if one else lance.count_rows()) for one in found)

@@ -118,6 +118,12 @@ class Library(LibraryReader):
         if files:
             await self.table.update_files(files)
 
+    async def update_ocr(self, found: Mapping[str, tuple[str, float]]) -> None:
+        """Write the words in images and their confidence, by id; nothing else of them changes."""
+        if found:
+            async with self.files_lock():
+                await self.table.update_ocr(found)
+
     def files_lock(self) -> AbstractAsyncContextManager[None]:
         """Lock out other tasks and processes that compare rows with files and write them."""
         return self.table.files_lock()

@@ -45,6 +45,8 @@ class ImageRecord:
         size_bytes: size of the file in bytes; 0 is unknown.
         taken: time of exposure; None is unknown, as for `latitude` and `longitude` (degrees).
         language: language of the caption, as a BCP 47 tag.
+        ocr: the words in the image, line by line, as OCR read them; `ocr_confidence`: how sure it was, in [0, 1]. None:
+            it has not been read yet; 0 where no words are in it.
         described: identity of the sidecars and the manifest when they were last read, to avoid reading them again.
     """
 
@@ -66,6 +68,8 @@ class ImageRecord:
     latitude: float | None = None
     longitude: float | None = None
     language: str = ""
+    ocr: str = ""
+    ocr_confidence: float | None = None
     described: str = field(default="", compare=False)
 
     @property
@@ -96,7 +100,10 @@ TEXTS = ("title", "caption", "source", "author", "licence", "camera", "lens", "p
 VALUES = ("taken", "latitude", "longitude")
 """Columns of other values, likewise; null where nothing is known."""
 
-TEXT_COLUMNS = (*TEXTS, *VALUES, "tags", "metadata", "labels")
+OCR_COLUMNS = ("ocr", "ocr_confidence")
+"""Columns that only a library has of which an image was read by OCR: every other one is searched faster without."""
+
+TEXT_COLUMNS = (*TEXTS, *VALUES, *OCR_COLUMNS, "tags", "metadata", "labels")
 """What may change without the vector changing, beside the columns of metadata keys."""
 
 ROW_COLUMNS = ("id", "media_type", "width", "height", *TEXTS, *VALUES, "tags", "metadata", "created", "files",
@@ -147,9 +154,16 @@ def schema(dimension: int, metadata: Mapping[str, str] | None = None) -> Any:
     )
 
 
+def ocr_fields() -> list[Any]:
+    """The fields of `OCR_COLUMNS`."""
+    import pyarrow as pa
+
+    return [pa.field("ocr", pa.string()), pa.field("ocr_confidence", pa.float64())]
+
+
 def row_columns(table: Any) -> list[str]:
-    """The columns of `ROW_COLUMNS` that a table has: a table of an earlier version lacks some until it is written."""
-    return present(table, ROW_COLUMNS)
+    """The columns of a table that rows are read from: a table of an earlier version lacks some until it is written."""
+    return present(table, (*ROW_COLUMNS, *OCR_COLUMNS))
 
 
 def present(table: Any, names: Iterable[str]) -> list[str]:
@@ -192,6 +206,15 @@ def to_files_table(files: Mapping[str, Sequence[FileEntry]], table_schema: Any) 
     return pa.Table.from_pylist(records, schema=pa.schema([table_schema.field("id"), table_schema.field("files")]))
 
 
+def to_ocr_table(found: Mapping[str, tuple[str, float]], table_schema: Any) -> Any:
+    """Arrow table of ids, the words in each image, and their confidence."""
+    import pyarrow as pa
+
+    names = ("id", *OCR_COLUMNS)
+    records = [dict(zip(names, (sha256, *read), strict=True)) for sha256, read in found.items()]
+    return pa.Table.from_pylist(records, schema=pa.schema([table_schema.field(name) for name in names]))
+
+
 def _with_texts(records: list[dict[str, Any]], rows: Sequence[ImageRecord], fields: list[Any], whole: Any) -> Any:
     import pyarrow as pa
 
@@ -211,6 +234,7 @@ def from_record(record: Mapping[str, Any]) -> ImageRecord:
     """Make the row from a record with `row_columns`."""
     rest: dict[str, Any] = {name: record.get(name) or "" for name in TEXTS}
     rest |= {name: record.get(name) for name in VALUES}
+    rest |= {"ocr": record.get("ocr") or "", "ocr_confidence": record.get("ocr_confidence")}
     return ImageRecord(
         image=ImageRef(
             sha256=record["id"], media_type=record["media_type"], width=record["width"], height=record["height"]
@@ -241,7 +265,7 @@ def _texts(row: ImageRecord) -> dict[str, Any]:
         "tags": list(row.tags),
         "metadata": json.dumps(dict(row.metadata), ensure_ascii=False, sort_keys=True),
         "labels": _labels(row),
-        **{name: getattr(row, name) for name in (*TEXTS, *VALUES)},
+        **{name: getattr(row, name) for name in (*TEXTS, *VALUES, *OCR_COLUMNS)},
     }
 
 

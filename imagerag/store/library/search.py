@@ -24,7 +24,7 @@ from imagerag.store.library.index_candidates import (
     nearest_records,
 )
 from imagerag.store.library.recent_records import RecentRecords
-from imagerag.store.library.schema import ImageRecord, from_query, id_filter, metadata_of, row_columns
+from imagerag.store.library.schema import ImageRecord, from_query, id_filter, metadata_of, present, row_columns
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,7 +39,11 @@ FILTERED_FROM = 10_000
 HIT_COLUMNS = (
     "id", "media_type", "width", "height", "title", "caption", "tags", "metadata", "source", "author", "licence",
 )  # fmt: skip
-"""What a `Hit` is made of, beside the vector. Every column more takes as long as a tenth of the search."""
+"""What a `Hit` is made of, beside the vector; and `ocr`, where the library has it (`_hit_columns`). Every column more
+takes as long as a tenth of the search."""
+
+WORD_COLUMNS = ("caption", "title", "ocr")
+"""What is searched by words; `ocr` where the library has it."""
 
 AT_ONCE = timedelta(milliseconds=1)
 """Age from which on older versions are removed: who is reading one reads on in the newest (`tables.insist`)."""
@@ -70,7 +74,7 @@ def nearest_of_each(
 ) -> list[list[Hit]]:
     """`nearest` of several vectors in one query."""
     version = table.version if recent else 0
-    columns = (*HIT_COLUMNS, *(recent.columns(table) if recent else ()))
+    columns = (*_hit_columns(table), *(recent.columns(table) if recent else ()))
     lists = nearest_records(table, vectors, k, filter, columns) if knows_all(table) else None
     if lists is None:
         found = _near(table, vectors[0] if len(vectors) == 1 else list(vectors), k, filter, (*columns, "vector"))
@@ -90,7 +94,7 @@ def hybrid(
     filter: Filter,
     recent: RecentRecords | None = None,
 ) -> list[Hit]:
-    """Reciprocal rank fusion of the nearest vectors and the best word matches (BM25) in caption and title.
+    """Reciprocal rank fusion of the nearest vectors and the best word matches (BM25) in caption, title and OCR.
 
     Own code instead of LanceDB's hybrid query with `RRFReranker`: measured, it gives the same order in half of the
     time. Both lists hold only ids and are made concurrently, and only the best rows of the fused list are read.
@@ -116,8 +120,8 @@ def hybrid(
 
 
 def by_words(table: Any, vector: "NDArray[np.float32]", text: str, k: int, filter: Filter) -> list[Hit]:
-    """The best word matches in caption and title (BM25), best first; empty before the library is optimized."""
-    return _hits(_worded(table, text, k, filter, (*HIT_COLUMNS, "vector")), vector)
+    """The best word matches in caption, title and OCR (BM25), best first; empty before the library is optimized."""
+    return _hits(_worded(table, text, k, filter, (*_hit_columns(table), "vector")), vector)
 
 
 def listed(table: Any, filter: Filter, limit: int) -> tuple[list[ImageRecord], int]:
@@ -145,8 +149,7 @@ def build_indexes(table: Any, *, alone: bool = False) -> None:
     count = table.count_rows()
     have = {column for index in table.list_indices() for column in index.columns}
     needed: dict[str, Any] = {
-        "caption": FTS() if count else None,
-        "title": FTS() if count else None,
+        **dict.fromkeys(present(table, WORD_COLUMNS), FTS() if count else None),
         "id": BTree() if count >= INDEX_FROM // 10 else None,
         "vector": _vector_index(table) if count >= INDEX_FROM else None,
     }
@@ -188,11 +191,12 @@ def _near(table: Any, vectors: Any, k: int, filter: Filter, columns: Sequence[st
 def _worded(table: Any, text: str, k: int, filter: Filter, columns: Sequence[str]) -> list[dict[str, Any]]:
     from lancedb.query import MultiMatchQuery
 
-    if not {"caption", "title"} <= {column for index in table.list_indices() for column in index.columns}:
+    indexed = {column for index in table.list_indices() for column in index.columns}
+    if not {"caption", "title"} <= indexed:
         return []
     where = expression_of(table, filter)
     query = (
-        table.search(MultiMatchQuery(text, ["caption", "title"]), query_type="fts")
+        table.search(MultiMatchQuery(text, [name for name in WORD_COLUMNS if name in indexed]), query_type="fts")
         .select([*columns, "_score"])
         .limit(k)
     )
@@ -200,10 +204,14 @@ def _worded(table: Any, text: str, k: int, filter: Filter, columns: Sequence[str
     return found
 
 
+def _hit_columns(table: Any) -> list[str]:
+    return [*HIT_COLUMNS, *present(table, ("ocr",))]
+
+
 def _with_ids(table: Any, ids: Sequence[str], more: Sequence[str]) -> list[dict[str, Any]]:
     if not ids:
         return []
-    query = table.search().select([*HIT_COLUMNS, *more, "vector"]).where(id_filter("id", ids))
+    query = table.search().select([*_hit_columns(table), *more, "vector"]).where(id_filter("id", ids))
     found: list[dict[str, Any]] = query.to_arrow().to_pylist()
     return found
 
@@ -219,7 +227,7 @@ def _hits(found: Sequence[Mapping[str, Any]], query: "NDArray[np.float32]") -> l
     for record in found:
         vector = np.asarray(record["vector"], dtype=np.float32)
         texts: dict[str, Any] = {
-            name: record[name] or "" for name in ("title", "caption", "source", "author", "licence")
+            name: record.get(name) or "" for name in ("title", "caption", "source", "author", "licence", "ocr")
         }
         hits.append(
             Hit(

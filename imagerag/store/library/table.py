@@ -209,7 +209,7 @@ class LibraryTable(TableLocks):
             merge_rows(self.lance, form.to_table(images, self.lance.schema), insert=True)
 
         async with self.files_lock():
-            await self.prepare([image.row.metadata for image in images])
+            await self._prepare_rows([image.row for image in images])
             await self.write(work)
 
     async def append(self, images: Sequence[NewImage], encoder: EmbedderIdentity) -> None:
@@ -230,7 +230,7 @@ class LibraryTable(TableLocks):
                 again = True
                 self.lance.add(rows)
 
-        await self.prepare([image.row.metadata for image in images])
+        await self._prepare_rows([image.row for image in images])
         await self.write(work)
 
     def _check_encoder(self, encoder: EmbedderIdentity) -> None:
@@ -271,18 +271,24 @@ class LibraryTable(TableLocks):
             merge_rows(self.lance, rows.select([name for name in rows.column_names if name in have]), insert=True)
 
         async with self.files_lock():
-            await self.prepare([form.metadata_of(record) for record in rows.select(["metadata"]).to_pylist()])
+            metadata = [form.metadata_of(record) for record in rows.select(["metadata"]).to_pylist()]
+            await self.prepare(metadata, ocr=set(form.OCR_COLUMNS) <= set(rows.column_names))
             await self.write(work)
 
     async def update(self, rows: Sequence[ImageRecord]) -> None:
         """Update columns of existing rows that do not affect the vector. Ids must be unique."""
-        await self.prepare([row.metadata for row in rows])
+        await self._prepare_rows(rows)
         await self.write(lambda: merge_rows(self.lance, form.to_text_table(rows, self.lance.schema)))
 
     async def update_files(self, files: Mapping[str, Sequence[FileEntry]]) -> None:
         """Write the files of images, for existing rows."""
         await self.prepare()
         await self.write(lambda: merge_rows(self.lance, form.to_files_table(files, self.lance.schema)))
+
+    async def update_ocr(self, found: Mapping[str, tuple[str, float]]) -> None:
+        """Write the words in images and their confidence, for existing rows; nothing else of them."""
+        await self.prepare(ocr=True)
+        await self.write(lambda: merge_rows(self.lance, form.to_ocr_table(found, self.lance.schema)))
 
     async def delete(self, ids: Sequence[str]) -> int:
         """Delete rows; returns their number. The next `optimize` removes copies of their images."""
@@ -293,14 +299,21 @@ class LibraryTable(TableLocks):
         """Delete copies of images that no version of the table has. Requires that no other process writes."""
         self.images.remove(stray_files(self))
 
-    async def prepare(self, metadata: Sequence[Mapping[str, Scalar]] = ()) -> None:
-        """Add the columns that rows with this metadata need, and those that an earlier version lacks."""
+    async def _prepare_rows(self, rows: Sequence[ImageRecord]) -> None:
+        await self.prepare([row.metadata for row in rows], ocr=any(row.ocr_confidence is not None for row in rows))
+
+    async def prepare(self, metadata: Sequence[Mapping[str, Scalar]] = (), *, ocr: bool = False) -> None:
+        """Add the columns that rows with this metadata need, and those that an earlier version lacks.
+
+        Args:
+            ocr: the rows have words that OCR read.
+        """
         refuse_snapshot(self.name)
 
         def work() -> None:
             columns = TableColumns(self.lance, self.name)
-            if columns.are_missing(metadata):
+            if columns.are_missing(metadata, ocr=ocr):
                 with self.writing_alone():
-                    columns.add(metadata)
+                    columns.add(metadata, ocr=ocr)
 
         await self.read(work)

@@ -28,13 +28,17 @@ class TableColumns:
     lance: Any
     name: str
 
-    def are_missing(self, metadata: Sequence[Mapping[str, Scalar]]) -> bool:
-        """Whether rows with this metadata need columns that the table lacks, or the table is of an earlier version."""
-        return self._is_earlier() or bool(self._missing_fields() or missing_fields(metadata, self.lance.schema))
+    def are_missing(self, metadata: Sequence[Mapping[str, Scalar]], *, ocr: bool = False) -> bool:
+        """Whether rows with this metadata need columns that the table lacks, or the table is of an earlier version.
 
-    def add(self, metadata: Sequence[Mapping[str, Scalar]]) -> None:
+        Args:
+            ocr: the rows have words that OCR read.
+        """
+        return self._is_earlier() or bool(self._missing_fields(ocr) or missing_fields(metadata, self.lance.schema))
+
+    def add(self, metadata: Sequence[Mapping[str, Scalar]], *, ocr: bool = False) -> None:
         """Add those columns, and upgrade a table of an earlier version. Requires that no other process writes."""
-        if missing := self._missing_fields():
+        if missing := self._missing_fields(ocr):
             self.lance.add_columns(missing)
         if self._is_earlier():
             self._upgrade()
@@ -44,9 +48,10 @@ class TableColumns:
     def _is_earlier(self) -> bool:
         return library_metadata_of(self.lance, self.name).version < SCHEMA_VERSION
 
-    def _missing_fields(self) -> list[Any]:
+    def _missing_fields(self, ocr: bool) -> list[Any]:
         have = set(self.lance.schema.names)
-        return [field for field in form.schema(1) if field.name not in have]
+        wanted = [*form.schema(1), *(form.ocr_fields() if ocr else ())]
+        return [field for field in wanted if field.name not in have]
 
     def _upgrade(self) -> None:
         """Upgrade a table of an earlier version.

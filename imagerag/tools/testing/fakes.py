@@ -24,6 +24,7 @@ from imagerag.agent.ports import (
 )
 from imagerag.agent.rephrasing import Rephrased
 from imagerag.agent.types import Concept, Requirement, RequirementCheck, SamplingParams, Size, Verdict
+from imagerag.tools.testing.fake_ocr import ScriptedOcrReader
 from imagerag.tools.testing.fake_stores import (
     HashEmbedder,
     MemoryBlobs,
@@ -42,6 +43,7 @@ __all__ = [
     "ScriptedGenerator",
     "ScriptedJudge",
     "ScriptedLibrary",
+    "ScriptedOcrReader",
     "describe_image",
     "sample_image",
 ]

@@ -11,12 +11,14 @@ from imagerag.formatting.messages import unknown
 
 BUILT_IN: Final[Mapping[str, Kind]] = {
     **dict.fromkeys(("title", "caption", "source", "author", "licence", "camera", "lens", "place", "language",
+                     "ocr",
                      "media_type", "id"), Kind.TEXT),
-    **dict.fromkeys(("width", "height", "size_bytes", "latitude", "longitude"), Kind.NUMBER),
+    **dict.fromkeys(("width", "height", "size_bytes", "latitude", "longitude", "ocr_confidence"), Kind.NUMBER),
     **dict.fromkeys(("taken", "created"), Kind.TIME),
     "tags": Kind.TAGS,
 }  # fmt: skip
-"""Columns of every library, by the key they are filtered with."""
+"""Columns of libraries, by the key they are filtered with. Only one that was read by OCR has `ocr` and
+`ocr_confidence`; in others these may be metadata keys."""
 
 ALIASES: Final[Mapping[str, str]] = {"tag": "tags", "license": "licence", "sha256": "id"}
 _WRITTEN: Final = {"tags": "tag"}

@@ -14,10 +14,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from imagerag.agent.images.formats import IMAGE_SUFFIXES
+from imagerag.agent.ports import OcrReader
 from imagerag.agent.threads import in_thread
 from imagerag.store.disk_space import check_writable
 from imagerag.store.library.indexing.changed_files import keep_texts
 from imagerag.store.library.indexing.index_report import IndexReport
+from imagerag.store.library.indexing.ocr import read_words
 from imagerag.store.library.indexing.row_writing import SPARE, Progress, RowWriter
 from imagerag.store.library.indexing.scan import Scan, scan
 from imagerag.store.library.indexing.stages import Indexing
@@ -43,7 +45,9 @@ async def index(
     calibrate: bool = True,
     settled: bool = True,
     followed: bool = False,
+    ocr: OcrReader | None = None,
     progress: Progress | None = None,
+    ocr_progress: Progress | None = None,
     first_look: Callable[[Sequence[bytes]], str | None] | None = None,
     warn: Callable[[str], None] | None = None,
 ) -> IndexReport:
@@ -65,7 +69,8 @@ async def index(
         calibrate: False leaves an existing threshold as it is for now.
         settled: False leaves indexes and threshold to the caller, which makes further changes.
         followed: the paths are watched: changes during indexing are indexed next.
-        progress: called after every written batch.
+        ocr: reads the words in those of the images that it has not read before.
+        progress: called after every written batch; `ocr_progress`: after every batch of images that OCR read.
         first_look: called with the first images before they are encoded; returns a warning.
         warn: called with each warning as soon as it is known.
 
@@ -115,6 +120,9 @@ async def index(
         replacements = Replacements(writer.replacing, writer.seen)
         await take_out(library, vanished, report, replacements, prune=prune, paths=paths, warn=warn)
     report.elapsed = time.perf_counter() - started
+    if ocr and not dry_run:
+        with report.timed("ocr"):
+            await read_words(library, set(filter(None, writer.seen.values())), ocr, report, ocr_progress)
     if settled and not dry_run:
         anew = calibrate or library.metadata.threshold is None
         await settle(library, changed=report.rows_changed, calibrate=anew, timed=report.timed)

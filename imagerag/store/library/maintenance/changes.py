@@ -70,6 +70,7 @@ class ImageChanges:
         row = said.applied_to(row)
         texts = {name: clean(value) for name in TEXTS if (value := getattr(self, name, None)) is not None}
         emptied: dict[str, Any] = {name: "" if name in TEXTS else None for name in self.unset if name in TEXTS + VALUES}
+        emptied |= {"ocr": "", "ocr_confidence": None} if "ocr" in self.unset else {}  # the next `--ocr` reads it again
         tags = dict.fromkeys([*(() if "tags" in self.unset else row.tags), *map(clean, self.add_tags)])
         kept = tuple(tag for tag in tags if tag and tag not in self.remove_tags)
         for key in self.unset:

@@ -46,6 +46,8 @@ class ImageSidecar(FrozenModel):
     taken: datetime | None
     latitude: float | None
     longitude: float | None
+    ocr: str
+    ocr_confidence: float | None
     tags: tuple[str, ...]
     metadata: dict[str, Scalar]
 

@@ -11,7 +11,7 @@ from imagerag.store.library.library import Library
 from imagerag.store.library.maintenance.library_disk_usage import DiskUse, disk_use
 from imagerag.store.library.maintenance.similar_pairs import compares_all, similar_pairs
 from imagerag.store.library.maintenance.vector_table import sorted_ids, vectors_of_ids
-from imagerag.store.library.schema import present
+from imagerag.store.library.schema import OCR_COLUMNS, present
 from imagerag.store.library.thresholds.content import read_columns
 
 CAPTIONS: Final = 1_000
@@ -69,6 +69,7 @@ class LibraryStatistics(FrozenModel):
 
     Attributes:
         captions, titles, tagged: images that have one.
+        ocr_read: images that OCR has read; `ocr_words`: those in which it found words.
         linked, copied: images that have a file they are linked to, and a copy in the library.
         several_files: images of which there are several files.
         file_bytes: of the files of images, together, as far as it is known.
@@ -84,6 +85,8 @@ class LibraryStatistics(FrozenModel):
     captions: int
     titles: int
     tagged: int
+    ocr_read: int = 0
+    ocr_words: int = 0
     linked: int
     copied: int
     several_files: int
@@ -101,7 +104,7 @@ class LibraryStatistics(FrozenModel):
 
 
 COLUMNS: Final = ("id", "media_type", "width", "height", "caption", "title", "tags", "licence", "camera", "taken",
-                  "files", "size_bytes")  # fmt: skip
+                  "files", "size_bytes", *OCR_COLUMNS)  # fmt: skip
 
 
 async def library_statistics(library: Library) -> LibraryStatistics:
@@ -141,6 +144,8 @@ def _counted(library: Library) -> LibraryStatistics:
         captions=counts["captions"],
         titles=counts["titles"],
         tagged=counts["tagged"],
+        ocr_read=counts["ocr_read"],
+        ocr_words=counts["ocr_words"],
         linked=counts["linked"],
         copied=counts["copied"],
         several_files=counts["several_files"],
@@ -162,6 +167,8 @@ def _facts(record: Mapping[str, Any], *, copied: bool) -> Iterable[str]:
         "captions": record["caption"],
         "titles": record["title"],
         "tagged": record["tags"],
+        "ocr_read": record.get("ocr_confidence") is not None,
+        "ocr_words": record.get("ocr"),
         "linked": files,
         "copied": copied,
         "several_files": len(files) > 1,

@@ -33,6 +33,7 @@ class ImageMetadata:
         taken: time of exposure by the camera's clock, marked as UTC whatever the offset.
         language: of the caption, as a BCP 47 tag.
         latitude, longitude: in degrees, both or none.
+        ocr, ocr_confidence: the words that OCR read in an exported image; both or none.
     """
 
     title: str | None = None
@@ -49,6 +50,8 @@ class ImageMetadata:
     latitude: float | None = None
     longitude: float | None = None
     language: str | None = None
+    ocr: str | None = None
+    ocr_confidence: float | None = None
 
     def applied_to(self, row: ImageRecord) -> ImageRecord:
         """The row with all of these values."""
@@ -119,13 +122,20 @@ def _of_an_export(record: Mapping[str, Any]) -> ImageMetadata:
     """Metadata from the sidecar of `library export`: all fields count, also empty texts."""
     texts = {name: clean(value) for name in (*TEXTS, "language") if isinstance(value := record.get(name), str)}
     position = {axis: degrees_of(record.get(axis), axis) for axis in POSITION}
-    values: dict[str, Any] = {**texts, **(position if None not in position.values() else {})}
+    values: dict[str, Any] = {**texts, **(position if None not in position.values() else {}), **_ocr(record)}
     return ImageMetadata(
         **values,
         taken=time_of(record.get(TAKEN)),
         tags=tags_of(record.get("tags") or []),
         metadata=metadata_of(object_of(record.get("metadata"))),
     )
+
+
+def _ocr(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What OCR read, if the image was read: a text without a confidence is none."""
+    text, confidence = record.get("ocr"), record.get("ocr_confidence")
+    is_read = isinstance(confidence, int | float) and not isinstance(confidence, bool) and 0 <= confidence <= 1
+    return {"ocr": clean(text), "ocr_confidence": float(confidence)} if isinstance(text, str) and is_read else {}
 
 
 def _each(references: list[dict[str, Any]], name: str) -> list[str]:

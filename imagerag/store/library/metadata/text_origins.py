@@ -11,9 +11,13 @@ from typing import Any, Final
 
 from imagerag.store.library.locations import shown_path
 from imagerag.store.library.metadata.image_metadata import ImageMetadata
-from imagerag.store.library.schema import ImageRecord
+from imagerag.store.library.schema import OCR_COLUMNS, ImageRecord
 
-_FIELDS: Final = tuple(one.name for one in fields(ImageMetadata) if one.name not in ("metadata", "source"))
+_FIELDS: Final = tuple(
+    one.name for one in fields(ImageMetadata) if one.name not in ("metadata", "source", *OCR_COLUMNS)
+)
+"""Without the words in the image: a changed file has others, and is read again."""
+
 _DEFAULT_TITLE: Final = "title of no one"
 
 

@@ -19,7 +19,7 @@ from imagerag.store.library.library_metadata import library_metadata_of
 from imagerag.store.library.locations import MEMBER, member_path, names_server, path_text, split_member
 from imagerag.store.library.metadata.image_metadata import read_metadata
 from imagerag.store.library.metadata.sidecars import SidecarMetadata
-from imagerag.store.library.schema import IMAGE_COLUMN, TEXTS, VALUES, FileEntry
+from imagerag.store.library.schema import IMAGE_COLUMN, OCR_COLUMNS, TEXTS, VALUES, FileEntry
 from imagerag.store.library.sources.forward_reader import ForwardReader
 from imagerag.store.library.sources.image_table import ColumnarFile, ImageTable, open_table, plain_record
 from imagerag.store.library.sources.members import Member, Problem
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 MARK: Final = b"imagerag.export"
 """In the metadata of an export's schema."""
 
-_READ: Final = ("id", "vector", "tags", "metadata", "created", *TEXTS, *VALUES, IMAGE_COLUMN)
+_READ: Final = ("id", "vector", "tags", "metadata", "created", *TEXTS, *VALUES, *OCR_COLUMNS, IMAGE_COLUMN)
 _ELSEWHERE: Final = "that is on another machine: name its folder as a PATH too, if you trust the export"
 _ORIGINS: Final = re.compile(r"[0-9a-f ]*")
 

@@ -1,0 +1,64 @@
+"""Read the words in the images of a library by OCR. Nothing is encoded again, and no image is read twice."""
+
+from collections.abc import Collection
+from typing import Final
+
+from imagerag.agent.errors import LibraryDamagedError
+from imagerag.agent.images.decoding import open_rgb
+from imagerag.agent.ports import OcrReader
+from imagerag.agent.threads import in_thread
+from imagerag.store.library.indexing.index_report import IndexReport
+from imagerag.store.library.indexing.row_writing import Progress
+from imagerag.store.library.library import Library
+from imagerag.store.library.schema import present
+from imagerag.store.text_files import clean
+
+AT_ONCE: Final = 32
+"""Images whose words are written in one commit; one takes about a second to read."""
+
+
+async def read_words(
+    library: Library, ids: Collection[str], reader: OcrReader, report: IndexReport, progress: Progress | None = None
+) -> None:
+    """Read the words in those of the images that have not been read, and write them into their rows.
+
+    An image that cannot be read is listed in the report's notes, and tried again by the next call. If it is stopped,
+    the next call reads the rest.
+
+    Args:
+        progress: called after every batch with images done and images in all.
+    """
+    unread = await _unread(library, ids)
+    for at in range(0, len(unread), AT_ONCE):
+        part = unread[at : at + AT_ONCE]
+        found: dict[str, tuple[str, float]] = {}
+        for sha256 in part:
+            try:
+                found[sha256] = await in_thread(_read, await library.image_bytes(sha256), reader)
+            except LibraryDamagedError:
+                raise
+            except Exception as error:  # whatever is wrong with one image, the others are read
+                report.notes.append((await _name(library, sha256), f"its words could not be read: {error}"))
+        await library.update_ocr(found)
+        report.ocr_read += len(found)
+        report.ocr_words += sum(bool(text) for text, _ in found.values())
+        if progress:
+            progress(at + len(part), len(unread))
+
+
+async def _unread(library: Library, ids: Collection[str]) -> list[str]:
+    """The images among `ids` that are in the library and have not been read, sorted."""
+    columns = await library.table.read(lambda: present(library.table.lance, ("id", "ocr_confidence")))
+    records = await library.table.records(columns, sorted(ids))
+    return sorted(record["id"] for record in records if record.get("ocr_confidence") is None)
+
+
+def _read(data: bytes, reader: OcrReader) -> tuple[str, float]:
+    found = reader.read(open_rgb(data))
+    return clean(found.text), found.confidence
+
+
+async def _name(library: Library, sha256: str) -> str:
+    """The source of an image for a message; its id without one."""
+    row = await library.get(sha256)
+    return (row and row.source) or sha256
