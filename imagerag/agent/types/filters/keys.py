@@ -7,6 +7,7 @@ from typing import Final
 from imagerag.agent.errors import FilterError
 from imagerag.agent.types.filters.conditions import Comparison, Condition, Has, leaves
 from imagerag.agent.types.filters.literals import Kind, flag_of, number_of, pattern_of, period_of
+from imagerag.formatting.interface_terms import PATH, python_call
 from imagerag.formatting.messages import unknown
 
 BUILT_IN: Final[Mapping[str, Kind]] = {
@@ -26,6 +27,9 @@ _WRITTEN: Final = {"tags": "tag"}
 
 METADATA: Final = "metadata."
 """Before a metadata key that is called like a column."""
+
+_OF_OCR: Final = ("ocr", "ocr_confidence")
+_UNREAD: Final = "filter: OCR has read no image of this library yet: " + python_call("libraries.index", PATH, ocr=True)
 
 _LISTED: Final = 30
 """Keys that a message names."""
@@ -64,7 +68,8 @@ def check_condition(
         key = leaf.has if isinstance(leaf, Has) else leaf.key
         held = kinds(key)
         if not held:
-            raise FilterError(fill(_unknown(key, keys), 78, subsequent_indent="  "))
+            message = _UNREAD if key in _OF_OCR else _unknown(key, keys)
+            raise FilterError(fill(message, 78, subsequent_indent="  ", break_on_hyphens=False))
         problems = [_problem(leaf, value, held) for value in leaf.values] if isinstance(leaf, Comparison) else []
         if problem := next(filter(None, problems), ""):
             values = holds(key)

@@ -133,7 +133,8 @@ def _of_an_export(record: Mapping[str, Any]) -> ImageMetadata:
 
 def _ocr(record: Mapping[str, Any]) -> dict[str, Any]:
     """What OCR read, if the image was read: a text without a confidence is none."""
-    text, confidence = record.get("ocr"), record.get("ocr_confidence")
+    text: Any = record.get("ocr")
+    confidence: Any = record.get("ocr_confidence")
     is_read = isinstance(confidence, int | float) and not isinstance(confidence, bool) and 0 <= confidence <= 1
     return {"ocr": clean(text), "ocr_confidence": float(confidence)} if isinstance(text, str) and is_read else {}
 
