@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from imagerag.agent import extras
+from imagerag.client.client import ImageRAG
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.tools.ocr import rapidocr_reader
 from imagerag.tools.testing.fakes import ScriptedOcrReader
@@ -51,6 +52,8 @@ def test_words_are_read_found_and_shown(
     assert document(imagerag("library", "info", "mine", "--json"))["ocr_read"] == 1
     assert "2 images, 1 read by OCR" in imagerag("library", "info", "mine").stdout
     assert "1 image read, 1 with words" in imagerag("library", "stats", "mine").stdout
+    own = ImageRAG().libraries.index_sync(pictures, library="own", embedder="sketch", ocr=ScriptedOcrReader({}))
+    assert (own.ocr_read, own.ocr_words) == (2, 0)
 
 
 def test_without_the_extra_nothing_is_indexed(

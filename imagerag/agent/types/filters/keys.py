@@ -28,7 +28,7 @@ _WRITTEN: Final = {"tags": "tag"}
 METADATA: Final = "metadata."
 """Before a metadata key that is called like a column."""
 
-_OF_OCR: Final = ("ocr", "ocr_confidence")
+OF_OCR: Final = ("ocr", "ocr_confidence")
 _UNREAD: Final = "filter: OCR has read no image of this library yet: " + python_call("libraries.index", PATH, ocr=True)
 
 _LISTED: Final = 30
@@ -68,7 +68,7 @@ def check_condition(
         key = leaf.has if isinstance(leaf, Has) else leaf.key
         held = kinds(key)
         if not held:
-            message = _UNREAD if key in _OF_OCR else _unknown(key, keys)
+            message = _UNREAD if key in OF_OCR else _unknown(key, keys)
             raise FilterError(fill(message, 78, subsequent_indent="  ", break_on_hyphens=False))
         problems = [_problem(leaf, value, held) for value in leaf.values] if isinstance(leaf, Comparison) else []
         if problem := next(filter(None, problems), ""):

@@ -104,6 +104,18 @@ async def test_words_are_found_and_filtered_by(folder: Path, library: Library, r
         assert {Path(row.source).stem for row in await library.rows() if wanted.matches(row)} == stems
 
 
+async def test_a_metadata_key_of_that_name_stays_one(folder: Path, library: Library, reader: ScriptedOcrReader) -> None:
+    (folder / "green.png.json").write_text('{"ocr": "by another program", "ocr_confidence": 0.7}')
+    await index([folder], library)
+    for text in ("ocr~another", "ocr_confidence=0.7", "metadata.ocr~another"):
+        rows, _ = await library.listed(filter=where(text), limit=9)
+        assert [Path(row.source).stem for row in rows] == ["green"]
+        assert [row for row in await library.rows() if where(text).matches(row)] == rows
+    await index([folder], library, ocr=reader)
+    assert (await library.listed(filter=where("ocr~another"), limit=9))[1] == 0
+    assert (await library.listed(filter=where("metadata.ocr~another"), limit=9))[1] == 1
+
+
 async def test_words_stay_when_other_texts_change(folder: Path, library: Library, reader: ScriptedOcrReader) -> None:
     await index([folder], library, ocr=reader)
     before = read_of(await library.rows())
