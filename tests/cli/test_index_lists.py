@@ -10,6 +10,7 @@ import pytest
 from imagerag.cli.index import report_lines
 from imagerag.cli.skipped_files import SHOWN, example_lines, skipped_lines
 from imagerag.client.libraries import LibrariesAPI
+from imagerag.formatting.interface_terms import as_commands
 from imagerag.store.library.indexing.index_report import EXAMPLES, IndexReport
 from imagerag.store.library.sources.manifest_hint import manifest_hint
 from imagerag.tools.sketch.catalogue import product_scene, products
@@ -84,7 +85,7 @@ def test_a_file_whose_rows_name_images_looks_like_a_manifest(
     (tmp_path / name).write_text(text)
     hint = manifest_hint(tmp_path / name)
     assert (hint is not None) == is_manifest
-    assert hint is None or f"--manifest {tmp_path / name}" in hint
+    assert hint is None or f"--manifest {tmp_path / name}" in as_commands(hint)
 
 
 @pytest.mark.parametrize(
