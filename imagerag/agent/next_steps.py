@@ -24,7 +24,7 @@ def next_steps(record: "RunRecord") -> list[str]:
     """Next steps; the command line shows their calls as commands."""
     if record.status == "interrupted":
         chosen = python_call("runs.resume", record.run_id, choose=[1, 2])
-        steps = [f"choose references by number: {chosen} (or none: `choose=[]`)"]
+        steps = [f"choose references by number: {chosen} (or `choose=[]`)"]
         if record.question and record.question.get("may_edit"):
             steps.append(f"or edit one of them: {python_call('runs.resume', record.run_id, edit=1)}")
         return steps

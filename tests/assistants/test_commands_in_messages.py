@@ -16,7 +16,7 @@ from imagerag.assistants.error_text import without_command
             "run X is there: name another id, or imagerag resume X",
             "run X is there: name another id",
         ),
-        ("run X waits for a choice: imagerag resume X --select 1,2 (or none: choose=[])", "run X waits for a choice"),
+        ("run X waits for a choice: imagerag resume X --select 1,2 (or choose=[])", "run X waits for a choice"),
         (
             "none passes (0.41); imagerag search 'a; b' tells; ask less",
             "none passes (0.41); ask less",

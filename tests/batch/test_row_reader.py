@@ -87,7 +87,7 @@ def test_plain_text(tmp_path: Path) -> None:
         (b'{"prompt": "x", "id": "../x"}', "an id is"),
         (b'{"prompt": "x", "id": true}', "an id is"),
         (b'{"prompt": "x", "select": true}', "cannot wait"),
-        (b'{"prompt": "x", "generator": "y"}', "imagerag batch --generator"),
+        (b'{"prompt": "x", "generator": "y"}', "`generator=…` for all lines"),
         (b'{"prompt": "x", "sede": 3}', "'sede'"),
         (b'{"prompt": "x", "subjects": 3}', "subjects"),
         (b'{"prompt": "x", "initial_image": 3}', "name of a file"),

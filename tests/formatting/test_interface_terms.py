@@ -49,7 +49,7 @@ WITHOUT_CALL = re.compile(r"(?:imagerag (?:doctor|prices|trust|eval|show|search)
         ("go on with `resume=True`, or name another", "go on with --resume, or name another"),
         ("`edit` and `edit_library` name two", "--edit and --edit-library name two"),
         ("no library 'a `b`'; say `make_generator`", "no library 'a `b`'; say `make_generator`"),
-        ("(or none: `choose=[]`)", "(or none: --select none)"),
+        ("(or `choose=[]`)", "(or --select none)"),
         ("`rag.runs.resume('r1', choose=[1, 2])`", "imagerag resume r1 --select 1,2"),
         ("`rag.runs.continue_('r1', add_images=['ab', 'cd'])`", "imagerag continue r1 --add-image ab --add-image cd"),
         ("`rag.generate('a cat', library='l', patience_s=5)`", "imagerag generate 'a cat' --library l --patience-s 5"),

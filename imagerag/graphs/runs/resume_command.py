@@ -26,7 +26,7 @@ def resume_value(
     if choose is None and edit is None:
         raise RunStateError(
             f"run {standing.run_id} waits for a choice: "
-            f"{python_call('runs.resume', standing.run_id, choose=[1, 2])} (or none: `choose=[]`)"
+            f"{python_call('runs.resume', standing.run_id, choose=[1, 2])} (or `choose=[]`)"
         )
     offered = {str(candidate["number"]): candidate["id"] for candidate in standing.question["candidates"]}
     offered |= {sha: sha for sha in offered.values()}

@@ -238,7 +238,7 @@ async def test_a_manifest_in_a_folder_that_links_elsewhere_is_left_out(
     (folder / "metadata.csv").symlink_to("../secret.csv")
     report, rows = await rows_of(library, folder)
     [(path, why)] = report.skipped
-    assert (rows["red"].caption, Path(path).name, "--allow-outside" in why) == ("", "metadata.csv", True)
+    assert (rows["red"].caption, Path(path).name, "`allow_outside=True`" in why) == ("", "metadata.csv", True)
     report, rows = await rows_of(library, folder, allow_outside=True)
     assert (rows["red"].caption, report.skipped) == ("TOKEN=hunter2", [])
 
