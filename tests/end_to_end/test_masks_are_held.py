@@ -115,7 +115,7 @@ async def test_another_shape_cannot_be_held_and_is_said(server: MockOpenAIServer
     assert attempt.mask.changed_outside > 0.9
     assert "64x64 pixels were drawn, the image has 64x48" in attempt.mask.reason
     assert await rag.runs.image_bytes(attempt.image.sha256) == answer
-    assert any("the mask is not held" in step and "--size" in step for step in record.next_steps)
+    assert any("the mask is not held" in step and "`size=" in step for step in record.next_steps)
     assert "The mask is not held" in await rag.runs.report(record)
 
 

@@ -99,7 +99,7 @@ async def test_a_judge_that_takes_no_image_ends_the_run_before_anything_is_paid(
     assert state["result"].outcome is Outcome.JUDGE_UNAVAILABLE
     assert state["result"].error == "NoImagesError"
     assert words[:30] in state["result"].reason
-    assert "--judge SPEC" in state["result"].reason
+    assert "`judge=SPEC`" in state["result"].reason
     assert not state["attempts"]
 
 
