@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack
 
 from imagerag.agent.types.filters import FilterInput, parse_filter
-from imagerag.client.library_opening import LibraryOpening
+from imagerag.client.library_migration import LibraryMigration
 from imagerag.client.library_snapshots import SnapshotsAPI
 from imagerag.client.synchronous import synchronous
 
@@ -16,13 +16,12 @@ if TYPE_CHECKING:
     from imagerag.store.library.maintenance.duplicates import Duplicates
     from imagerag.store.library.maintenance.export import Export
     from imagerag.store.library.maintenance.library_disk_usage import DiskUse
-    from imagerag.store.library.maintenance.migration import Migration
     from imagerag.store.library.maintenance.statistics import LibraryStatistics
     from imagerag.store.library.maintenance.verification import Verification
     from imagerag.store.library.schema import ImageRecord
 
 
-class LibraryMaintenance(LibraryOpening):
+class LibraryMaintenance(LibraryMigration):
     """Maintenance of libraries. Where none is named, it is the one that `ImageRAG` was made with.
 
     Images are named by their ids (six digits do), by a file of theirs, or by a folder or an archive with all below it.
@@ -261,72 +260,6 @@ class LibraryMaintenance(LibraryOpening):
         await opened.optimize()
         return before, await asyncio.to_thread(disk_use, opened.folder)
 
-    async def migrate(
-        self,
-        library: str | None = None,
-        *,
-        embedder: str,
-        switch: bool = True,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> "Migration":
-        """Encode a library with another encoder, compare both on its own captions, and use the new one from now on.
-
-        Searches go on with the present encoder until the end, and what was encoded stays if it is stopped. The vectors
-        of the encoder before stay until `drop_other_vectors`, so that going back encodes nothing.
-
-        Args:
-            embedder: spec of the encoder.
-            switch: False only encodes and compares; `switch_encoder` does the rest.
-            progress: called with images done and images in all.
-
-        Raises:
-            UsageError: the library has this encoder, or the vectors of a third one.
-            LibraryError: the library is empty, or the encoder fails on some images; it stays as it was.
-            BackendError: the encoder failed.
-        """
-        from imagerag.client.library_opening import note_encoder
-        from imagerag.store.library.maintenance import migration
-
-        opened, dependencies = await self._open_to_change(library), self._context.dependencies
-        encoder = dependencies.embedder(embedder)
-        await asyncio.to_thread(note_encoder, encoder)
-        done = await migration.migrate(opened, encoder, progress=progress)
-        if switch:
-            await self.switch_encoder(library, embedder=embedder)
-        return done.model_copy(update={"switched": switch})
-
-    async def switch_encoder(self, library: str | None = None, *, embedder: str) -> None:
-        """Use the encoder that `migrate(..., switch=False)` has encoded a library with.
-
-        Raises:
-            UsageError: the library has no vectors of it.
-            LibraryError: the encoder fails on images that were added since; the library stays as it was.
-        """
-        from imagerag.store.library.library import Library
-        from imagerag.store.library.maintenance import migration
-
-        opened, dependencies = await self._open_to_change(library), self._context.dependencies
-        encoder = dependencies.embedder(embedder)
-        await migration.switch_encoder(opened, encoder)
-        opened = await Library.open(dependencies.home, opened.name, encoder)
-        await opened.optimize()
-        if await opened.is_stale():
-            await opened.calibrate(anew=False)
-
-    async def drop_other_vectors(self, library: str | None = None) -> str | None:
-        """Delete the vectors of the encoder that a library had before `migrate`, or of a migration that was stopped.
-
-        Returns:
-            Spec of that encoder; None where there are no such vectors.
-
-        Raises:
-            UnknownLibraryError: there is none of that name.
-        """
-        from imagerag.store.library.maintenance.migration import drop_other_vectors
-
-        dropped = await drop_other_vectors(await self._open_to_change(library))
-        return dropped.spec if dropped else None
-
     async def rename(self, old: str, new: str) -> None:
         """Give a library another name. Runs that name the old one find it until a new library takes that name.
 
@@ -362,8 +295,5 @@ class LibraryMaintenance(LibraryOpening):
     export_sync = synchronous(export)
     verify_sync = synchronous(verify)
     optimize_sync = synchronous(optimize)
-    migrate_sync = synchronous(migrate)
-    switch_encoder_sync = synchronous(switch_encoder)
-    drop_other_vectors_sync = synchronous(drop_other_vectors)
     rename_sync = synchronous(rename)
     delete_sync = synchronous(delete)
