@@ -14,6 +14,7 @@ from typing import Final
 from PIL import Image, ImageDraw, ImageFont
 
 from imagerag.agent.extras import import_extra
+from imagerag.agent.images.decoding import open_rgb
 from imagerag.tools.ocr.rapidocr_reader import RapidOcrReader
 
 FONTS: Final = (
@@ -31,6 +32,7 @@ WORDS: Final = (
     "ribbon", "saddle", "thunder", "violin", "walnut", "yellow", "zipper", "anchor",
 )  # fmt: skip
 WIDTH: Final = 800
+LUMA: Final = (0.299, 0.587, 0.114)
 
 
 def measure(photos: list[Path], *, seed: int = 0) -> Iterator[tuple[str, int, int, int]]:
@@ -40,8 +42,8 @@ def measure(photos: list[Path], *, seed: int = 0) -> Iterator[tuple[str, int, in
     for font in FONTS:
         for size in SIZES:
             written = chance.sample(WORDS, 4)
-            with Image.open(chance.choice(photos)) as photo:
-                shown = photo.convert("RGBA").convert("RGB").resize((WIDTH, WIDTH * photo.height // photo.width))
+            photo = open_rgb(chance.choice(photos).read_bytes())
+            shown = photo.resize((WIDTH, WIDTH * photo.height // photo.width))
             drawn = over(shown, [" ".join(written[:2]), " ".join(written[2:])],
                          ImageFont.truetype(str(Path(data) / "fonts" / "ttf" / f"{font}.ttf"), size), size)  # fmt: skip
             read = set(re.findall(r"[a-z]+", reader.read(drawn).text.lower()))
@@ -52,7 +54,7 @@ def over(photo: Image.Image, lines: list[str], font: ImageFont.FreeTypeFont, siz
     """The photograph with lines of text on its calmest strip, dark on light or light on dark."""
     import numpy as np
 
-    grey, high = np.asarray(photo.convert("L"), dtype=float), 2 * len(lines) * size
+    grey, high = np.asarray(photo, dtype=float) @ LUMA, 2 * len(lines) * size
     tops = range(0, max(1, photo.height - high), max(1, size // 2))
     top = min(tops, key=lambda at: float(np.abs(np.diff(grey[at : at + high], axis=1)).mean()))
     ink = "black" if grey[top : top + high].mean() > 128 else "white"
