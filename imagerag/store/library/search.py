@@ -82,7 +82,7 @@ def nearest_of_each(
         for record in found.to_pylist():
             lists[record.get("query_index", 0)].append(record)
     if recent:
-        recent.keep(version, (record for mine in lists for record in mine))
+        recent.keep(version, [record for mine in lists for record in mine])
     return [_ranked(_hits(mine, vector)) for mine, vector in zip(lists, vectors, strict=True)]
 
 
