@@ -133,7 +133,7 @@ class LibraryReader:
     async def search_words(self, text: str, *, k: int, filter: Filter = EVERYTHING) -> Sequence[Hit]:
         """The `k` images whose caption and title match the words of a text best (BM25), best first."""
         vector = self._unit_vector(await self.embedder.embed_texts([text]), f"the text {text[:60]!r}")
-        return await self._search(lambda: searching.by_words(self._table, vector, text, k, filter))
+        return await self._search(lambda: searching.by_words(self._table, vector, text, k, filter, self.table.recent))
 
     async def search_by_image(self, image: bytes, *, k: int, filter: Filter = EVERYTHING) -> Sequence[Hit]:
         """The `k` images most similar to an image, best first.

@@ -5,7 +5,7 @@ as long as the search itself; the search can read that column along with the oth
 """
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from imagerag.store.library import schema as form
@@ -24,9 +24,9 @@ class RecentRecords:
         self._records: dict[str, Mapping[str, Any]] = {}
 
     @staticmethod
-    def columns(lance: Any) -> list[str]:
-        """The columns that a search reads for it: none of a table that holds the bytes of images in its rows."""
-        return [] if form.IMAGE_COLUMN in lance.schema.names else form.present(lance, (FILES,))
+    def columns(names: Collection[str]) -> list[str]:
+        """Of a table's columns those that a search reads for it: none if the rows hold the bytes of their images."""
+        return [FILES] if FILES in names and form.IMAGE_COLUMN not in names else []
 
     def keep(self, version: int, records: Iterable[Mapping[str, Any]]) -> None:
         """Keep the files of these records, which were read from this version of the table or a later one."""

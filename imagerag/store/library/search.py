@@ -52,9 +52,7 @@ HYBRID_DEPTH, RRF = 50, 60
 """How many of each list are fused, and reciprocal rank fusion's constant."""
 
 
-def nearest(
-    table: Any, vector: "NDArray[np.float32]", k: int, filter: Filter, recent: RecentRecords | None = None
-) -> list[Hit]:
+def nearest(table: Any, vector: "NDArray[np.float32]", k: int, filter: Filter, recent: RecentRecords) -> list[Hit]:
     """The `k` rows with the highest cosine, best first; equal ones by id.
 
     Args:
@@ -70,19 +68,17 @@ def nearest_of_each(
     vectors: "Sequence[NDArray[np.float32]]",
     k: int,
     filter: Filter,
-    recent: RecentRecords | None = None,
+    recent: RecentRecords,
 ) -> list[list[Hit]]:
     """`nearest` of several vectors in one query."""
-    version = table.version if recent else 0
-    columns = (*_hit_columns(table), *(recent.columns(table) if recent else ()))
+    version, columns = table.version, _hit_columns(table)
     lists = nearest_records(table, vectors, k, filter, columns) if knows_all(table) else None
     if lists is None:
         found = _near(table, vectors[0] if len(vectors) == 1 else list(vectors), k, filter, (*columns, "vector"))
         lists = [[] for _ in vectors]
         for record in found.to_pylist():
             lists[record.get("query_index", 0)].append(record)
-    if recent:
-        recent.keep(version, [record for mine in lists for record in mine])
+    recent.keep(version, [record for mine in lists for record in mine])
     return [_ranked(_hits(mine, vector)) for mine, vector in zip(lists, vectors, strict=True)]
 
 
@@ -92,7 +88,7 @@ def hybrid(
     text: str,
     k: int,
     filter: Filter,
-    recent: RecentRecords | None = None,
+    recent: RecentRecords,
 ) -> list[Hit]:
     """Reciprocal rank fusion of the nearest vectors and the best word matches (BM25) in caption, title and OCR.
 
@@ -112,16 +108,20 @@ def hybrid(
     # Of equal scores the more similar image comes first; the similarity is known only after the read.
     last = min(sorted(score.values(), reverse=True)[:k], default=0.0)
     chosen = [sha256 for sha256, reached in score.items() if reached >= last]
-    found = _with_ids(table, chosen, recent.columns(table) if recent else ())
-    if recent:
-        recent.keep(version, found)
+    found = _with_ids(table, chosen)
+    recent.keep(version, found)
     hits = _hits(found, vector)
     return sorted(hits, key=lambda hit: (-score[hit.image.sha256], -hit.similarity, hit.image.sha256))[:k]
 
 
-def by_words(table: Any, vector: "NDArray[np.float32]", text: str, k: int, filter: Filter) -> list[Hit]:
+def by_words(
+    table: Any, vector: "NDArray[np.float32]", text: str, k: int, filter: Filter, recent: RecentRecords
+) -> list[Hit]:
     """The best word matches in caption, title and OCR (BM25), best first; empty before the library is optimized."""
-    return _hits(_worded(table, text, k, filter, (*_hit_columns(table), "vector")), vector)
+    version = table.version
+    found = _worded(table, text, k, filter, (*_hit_columns(table), "vector"))
+    recent.keep(version, found)
+    return _hits(found, vector)
 
 
 def listed(table: Any, filter: Filter, limit: int) -> tuple[list[ImageRecord], int]:
@@ -211,13 +211,15 @@ def _worded(table: Any, text: str, k: int, filter: Filter, columns: Sequence[str
 
 
 def _hit_columns(table: Any) -> list[str]:
-    return [*HIT_COLUMNS, *present(table, ("ocr",))]
+    """The columns that are read of what is found, beside the vector."""
+    names = frozenset(table.schema.names)
+    return [*HIT_COLUMNS, *({"ocr"} & names), *RecentRecords.columns(names)]
 
 
-def _with_ids(table: Any, ids: Sequence[str], more: Sequence[str]) -> list[dict[str, Any]]:
+def _with_ids(table: Any, ids: Sequence[str]) -> list[dict[str, Any]]:
     if not ids:
         return []
-    query = table.search().select([*_hit_columns(table), *more, "vector"]).where(id_filter("id", ids))
+    query = table.search().select([*_hit_columns(table), "vector"]).where(id_filter("id", ids))
     found: list[dict[str, Any]] = query.to_arrow().to_pylist()
     return found
 
