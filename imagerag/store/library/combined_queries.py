@@ -81,7 +81,7 @@ async def combine(
     """
     import numpy as np
 
-    vectors = [await _vector(term, embedder, unit, rewrite) for term in terms]
+    vectors = await _vectors(terms, embedder, unit, rewrite)
     weights = np.asarray([term.weight for term in terms], dtype=np.float64)
     total = weights @ np.asarray(vectors, dtype=np.float64)
     length = float(np.linalg.norm(total))
@@ -90,22 +90,39 @@ async def combine(
     return CombinedQuery(terms, (total / length).astype(np.float32), vectors, length)
 
 
-async def _vector(term: SearchTerm, embedder: Embedder, unit: "Unit", rewrite: bool) -> "Vector":
-    """The unit vector of one term."""
+async def _vectors(terms: Sequence[SearchTerm], embedder: Embedder, unit: "Unit", rewrite: bool) -> "list[Vector]":
+    """The unit vector of each term; the texts of all are encoded together."""
     import numpy as np
 
-    from imagerag.store.images.image_info import inspect
+    of_terms = [_texts(term, embedder, rewrite) for term in terms]
+    texts = [text for several in of_terms for text in several]
+    encoded = await embedder.embed_texts(texts) if texts else np.empty((0, 0), np.float32)
+    vectors, at = list["Vector"](), 0
+    for term, several in zip(terms, of_terms, strict=True):
+        if term.image is not None:
+            vectors.append(await _image_vector(term, embedder, unit))
+            continue
+        found, at = encoded[at : at + len(several)], at + len(several)
+        if len(several) > 1:
+            mean = found.mean(axis=0, keepdims=True)
+            found = mean / np.linalg.norm(mean)
+        vectors.append(unit(found, f"the text {term.text[:60]!r}"))
+    return vectors
 
+
+def _texts(term: SearchTerm, embedder: Embedder, rewrite: bool) -> Sequence[str]:
+    """What is encoded for a term that is a text."""
     if term.image is not None:
-        data: Any = term.image
-        with naming(term.name):
-            await in_thread(inspect, data)
-        return unit(await embedder.embed_images([data]), f"the image {term.name[:60]!r}")
+        return ()
     if not term.text.strip():
         raise UsageError("a search needs some text")
-    texts = (queries_of(embedder, term.text) if rewrite else ()) or (term.text,)
-    found = await embedder.embed_texts(list(texts))
-    if len(texts) > 1:
-        mean = found.mean(axis=0, keepdims=True)
-        found = mean / np.linalg.norm(mean)
-    return unit(found, f"the text {term.text[:60]!r}")
+    return (queries_of(embedder, term.text) if rewrite else ()) or (term.text,)
+
+
+async def _image_vector(term: SearchTerm, embedder: Embedder, unit: "Unit") -> "Vector":
+    from imagerag.store.images.image_info import inspect
+
+    data: Any = term.image
+    with naming(term.name):
+        await in_thread(inspect, data)
+    return unit(await embedder.embed_images([data]), f"the image {term.name[:60]!r}")
