@@ -17,7 +17,7 @@ from typing import Final
 
 from imagerag.evals.bench.timing import TimingRow
 from imagerag.store.library.library import Library
-from imagerag.store.library.library_metadata import METADATA_KEY, ImageThreshold
+from imagerag.store.library.library_metadata import ImageThreshold, write_library_metadata
 
 SECTION: Final = "library"
 ALIKE: Final = 0.95
@@ -90,7 +90,4 @@ def _tell_apart(library: Library) -> None:
     """Store a threshold between images: calibration would need pixels, which synthetic images lack."""
     rows = library.table.lance.count_rows()
     between = ImageThreshold(cosine=ALIKE, images=rows, calibrated=datetime.now(UTC))
-    metadata = library.metadata.model_copy(update={"image_threshold": between})
-    library.table.lance.update_field_metadata(
-        {"path": "vector", "metadata": {METADATA_KEY: metadata.model_dump_json()}}
-    )
+    write_library_metadata(library.table.lance, library.metadata.model_copy(update={"image_threshold": between}))

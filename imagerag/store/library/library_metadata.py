@@ -202,6 +202,15 @@ def library_metadata_of(table: Any, name: str, vector: str = VECTOR) -> LibraryM
         raise damaged(name, error) from error
 
 
+def write_library_metadata(table: Any, metadata: LibraryMetadata, vector: str = VECTOR) -> None:
+    """Store metadata in a library's LanceDB table, in one commit.
+
+    Args:
+        vector: the column whose metadata it is.
+    """
+    table.update_field_metadata({"path": vector, "metadata": {METADATA_KEY: metadata.model_dump_json()}})
+
+
 def other_metadata_of(table: Any, name: str) -> LibraryMetadata | None:
     """The metadata of a library's other vectors: those of a migration that goes on, or of the encoder before."""
     return library_metadata_of(table, name, OTHER_VECTOR) if OTHER_VECTOR in table.schema.names else None

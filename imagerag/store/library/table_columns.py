@@ -6,7 +6,12 @@ from typing import Any, Final
 
 from imagerag.agent.types import Scalar
 from imagerag.store.library import schema as form
-from imagerag.store.library.library_metadata import METADATA_KEY, SCHEMA_VERSION, WITHOUT_MONTHS, library_metadata_of
+from imagerag.store.library.library_metadata import (
+    SCHEMA_VERSION,
+    WITHOUT_MONTHS,
+    library_metadata_of,
+    write_library_metadata,
+)
 from imagerag.store.library.metadata_columns import columns_of, missing_fields, values_of
 
 BACKFILL: Final = 1000
@@ -71,7 +76,7 @@ class TableColumns:
             part = {one: metadata[one] for one in ids[start : start + BACKFILL]}
             merge_rows(self.lance, self._key_values(part))
         kept = library_metadata_of(self.lance, self.name).model_copy(update={"version": SCHEMA_VERSION})
-        self.lance.update_field_metadata({"path": "vector", "metadata": {METADATA_KEY: kept.model_dump_json()}})
+        write_library_metadata(self.lance, kept)
 
     def _key_values(self, metadata: Mapping[str, Mapping[str, Scalar]]) -> Any:
         import pyarrow as pa

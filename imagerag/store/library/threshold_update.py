@@ -2,17 +2,18 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.errors import LibraryError
 from imagerag.agent.ports import Embedder
 from imagerag.store.library.library_metadata import (
-    METADATA_KEY,
     ImageThreshold,
     LibraryMetadata,
     Threshold,
     library_metadata_of,
+    write_library_metadata,
 )
 from imagerag.store.library.schema import VECTOR
 from imagerag.store.library.thresholds.content import (
@@ -29,8 +30,12 @@ from imagerag.store.library.thresholds.content import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from imagerag.store.library.library import Library
     from imagerag.store.library.table import LibraryTable
+    from imagerag.store.library.thresholds.calibration import TextMeasurement
 
 MEASURED: Final = 4
 """How often a library that keeps changing is measured: whoever changes it last measures after that."""
@@ -52,21 +57,38 @@ async def update_thresholds(
     await table.prepare()
     for last in (*[False] * (MEASURED - 1), True):
         version = await table.read(lambda: table.lance.version)
-        threshold, between = await _measured(library, table, anew)
-        if await table.write(partial(_keep, table, threshold, between, version, anyway=last)):
+        found = await _measured(library, table, anew)
+        keep = partial(_keep, table, found.threshold, found.image_threshold, version, anyway=last)
+        if await table.write(keep):
             break
-    return threshold, await table.read(lambda: library_metadata_of(table.lance, table.name))
+    return found.threshold, await table.read(lambda: library_metadata_of(table.lance, table.name))
 
 
-async def _measured(library: "Library", table: "LibraryTable", anew: bool) -> tuple[Threshold, ImageThreshold]:
+async def _measured(library: "Library", table: "LibraryTable", anew: bool) -> "Measured":
     content = await content_at(table)
     kept = None if anew else library.metadata.image_threshold
     return await measure(library, content, library.embedder, kept)
 
 
+@dataclass(frozen=True)
+class Measured:
+    """The thresholds of a library, and what the one between texts and images was measured with.
+
+    Attributes:
+        texts: the encoded captions.
+        best_own: for each of the library's own captions among them, the best cosine with an image that shows its
+            content.
+    """
+
+    threshold: Threshold
+    image_threshold: ImageThreshold
+    texts: "TextMeasurement"
+    best_own: "NDArray[np.float64]"
+
+
 async def measure(
     library: "Library", content: LibraryContent, embedder: Embedder, kept: ImageThreshold | None = None
-) -> tuple[Threshold, ImageThreshold]:
+) -> Measured:
     """Measure the thresholds between texts and images, and between images.
 
     Args:
@@ -89,9 +111,11 @@ async def measure(
     found = await content.scan(lambda: ScansTogether(texts.begin(), *([views.begin()] if views else [])))
     threshold = texts.threshold(found.scans[0])
     between = kept or (views.threshold(found.scans[1]) if views else unclaimed(content))
-    return (
+    return Measured(
         threshold.model_copy(update={"measured_on": held}),
         between.model_copy(update={"measured_on": images}),
+        texts,
+        found.scans[0].shown,
     )
 
 
@@ -134,6 +158,5 @@ def _keep(table: "LibraryTable", threshold: Threshold, between: ImageThreshold, 
         if not same and not (anyway and kept.threshold is None):
             return anyway
         update = {"threshold": threshold, "image_threshold": between}
-        metadata = {METADATA_KEY: kept.model_copy(update=update).model_dump_json()}
-        table.lance.update_field_metadata({"path": "vector", "metadata": metadata})
+        write_library_metadata(table.lance, kept.model_copy(update=update))
         return True

@@ -17,7 +17,12 @@ from imagerag.agent.types import FrozenModel, Similarity
 from imagerag.formatting.interface_terms import python_call
 from imagerag.store.library.encoding import vectors_or_reasons
 from imagerag.store.library.library import Library
-from imagerag.store.library.library_metadata import METADATA_KEY, LibraryMetadata, other_metadata_of
+from imagerag.store.library.library_metadata import (
+    METADATA_KEY,
+    LibraryMetadata,
+    other_metadata_of,
+    write_library_metadata,
+)
 from imagerag.store.library.schema import OTHER_VECTOR, VECTOR
 from imagerag.store.library.table_columns import merge_rows
 from imagerag.store.library.threshold_update import content_at, measure
@@ -227,23 +232,23 @@ class _Migrating:
         own = column == VECTOR
         embedder = self.library.embedder if own else self.embedder
         content = await content_at(self.table, column)
-        threshold, between = await measure(self.library, content, embedder)
+        found = await measure(self.library, content, embedder)
         if not own:
-            await self.table.read(lambda: self._keep({"threshold": threshold, "image_threshold": between}))
+            kept = {"threshold": found.threshold, "image_threshold": found.image_threshold}
+            await self.table.read(lambda: self._keep(kept))
         return EncoderQuality(
             embedder=embedder.identity.spec,
-            threshold=threshold.cosine,
-            accept_rate=threshold.accept_rate,
-            reject_rate=threshold.percentile / 100,
-            recall=await caption_recall(content, embedder),
+            threshold=found.threshold.cosine,
+            accept_rate=found.threshold.accept_rate,
+            reject_rate=found.threshold.percentile / 100,
+            recall=await caption_recall(content, found.texts, found.best_own),
         )
 
     def _keep(self, thresholds: Mapping[str, object]) -> None:
         with self.table.calibrating():
             kept = other_metadata_of(self.table.lance, self.library.name)
             if kept is not None:
-                metadata = {METADATA_KEY: kept.model_copy(update=thresholds).model_dump_json()}
-                self.table.lance.update_field_metadata({"path": OTHER_VECTOR, "metadata": metadata})
+                write_library_metadata(self.table.lance, kept.model_copy(update=thresholds), OTHER_VECTOR)
 
     def _exchange_columns(self) -> None:
         lance = self.table.lance

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from imagerag.agent.ports import Embedder
-from imagerag.agent.threads import in_thread
 from imagerag.agent.types import FrozenModel
-from imagerag.store.library.thresholds.caption_index import CaptionIndex, CaptionQuery
+from imagerag.store.library.thresholds.calibration import TextMeasurement
+from imagerag.store.library.thresholds.caption_index import CaptionQuery
 from imagerag.store.library.thresholds.content import LibraryContent
 
 if TYPE_CHECKING:
@@ -14,9 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Vectors = NDArray[np.float32]
-
-SAMPLE = 256
-"""How many captions are asked at most: an encoder on a CPU needs 20 to 90 ms for each."""
+    Cosines = NDArray[np.float64]
 
 
 class CaptionRecall(FrozenModel):
@@ -47,29 +44,24 @@ class CaptionRecall(FrozenModel):
         )
 
 
-async def caption_recall(content: LibraryContent, embedder: Embedder) -> CaptionRecall:
-    """Search a library with a sample of its own captions. The sample depends on the content alone.
+async def caption_recall(content: LibraryContent, measured: TextMeasurement, best_own: "Cosines") -> CaptionRecall:
+    """Rank the images of a library for the own captions that its threshold was measured with.
 
     Args:
-        content: at least one image, with vectors of `embedder`.
+        content: what was measured.
+        best_own: for each of these captions, the best cosine with an image that shows its content.
     """
-    queries = await in_thread(lambda: CaptionIndex.of_columns(content.columns).sample(SAMPLE))
+    queries = measured.asked.own
     if not queries:
         return CaptionRecall(captions=0)
-    texts = await embedder.embed_texts([query.text for query in queries])
-    own = [await _best_own(content, query, texts[at]) for at, query in enumerate(queries)]
-    found = await content.scan(lambda: _Ranks(texts, queries, own))
+    found = await content.scan(lambda: _Ranks(measured.texts[: len(queries)], queries, best_own))
     return CaptionRecall.of_ranks(found.ranks())
-
-
-async def _best_own(content: LibraryContent, query: CaptionQuery, text: "Vectors") -> float:
-    return float((await content.vectors(query.matches) @ text).max())
 
 
 class _Ranks:
     """Counts for each text how many other images are nearer than its nearest own one."""
 
-    def __init__(self, texts: "Vectors", queries: Sequence[CaptionQuery], own: Sequence[float]) -> None:
+    def __init__(self, texts: "Vectors", queries: Sequence[CaptionQuery], own: "Cosines") -> None:
         import numpy as np
 
         self._texts, self._own = texts, np.asarray(own, dtype=np.float32)
