@@ -10,7 +10,7 @@ import click
 from imagerag.agent.errors import UsageError
 from imagerag.cli import Globals
 from imagerag.cli.options import json_option, pass_globals
-from imagerag.cli.output_files import allowed, fresh, overwrite_option
+from imagerag.cli.output_files import PAGES, allowed, fresh, overwrite_option
 from imagerag.cli.runs import run_name
 from imagerag.cli.terminal.output import accent, bold, columns, dim, hanging, say, say_all, say_json, short, table
 from imagerag.client.client import ImageRAG
@@ -71,7 +71,7 @@ def _page(out: str | None) -> Path | None:
     if out is None:
         return None
     file = Path(out).expanduser()
-    if file.suffix.lower() not in (".html", ".htm"):
+    if file.suffix.lower() not in PAGES:
         raise UsageError(f"--out {out}: the page's file ends in .html")
     return fresh(file, overwrite=allowed(click.get_current_context()))
 

@@ -2,14 +2,18 @@
 
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import Final
 
 import click
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.images.formats import RESULT_SUFFIXES
 from imagerag.files.sidecar import is_sidecar, sidecar_path
+
+PAGES: Final = (".html", ".htm")
+"""Suffixes of pages."""
 
 OVERWRITE = "name another, or add --overwrite"
 
@@ -129,12 +133,7 @@ def sheet_of(ctx: click.Context, param: click.Parameter, value: str | None) -> P
     Raises:
         UsageError: another suffix, nowhere to write to, or a file that is there already.
     """
-    if not value:
-        return None
-    file = Path(value).expanduser()
-    if file.suffix.lower() != ".png":
-        raise UsageError(f"--sheet {value}: a contact sheet's file ends in .png")
-    return fresh(file, overwrite=allowed(ctx))
+    return _fresh_file(ctx, value, (".png",), f"--sheet {value}: a contact sheet's file ends in .png")
 
 
 def document_of(ctx: click.Context, param: click.Parameter, value: str | None) -> Path | None:
@@ -143,12 +142,7 @@ def document_of(ctx: click.Context, param: click.Parameter, value: str | None) -
     Raises:
         UsageError: another suffix, nowhere to write to, or a file that is there already.
     """
-    if not value:
-        return None
-    file = Path(value).expanduser()
-    if file.suffix.lower() not in (".html", ".htm", ".md"):
-        raise UsageError(f"--out {value}: an answer's file ends in .html or .md")
-    return fresh(file, overwrite=allowed(ctx))
+    return _fresh_file(ctx, value, (*PAGES, ".md"), f"--out {value}: an answer's file ends in .html or .md")
 
 
 def page_of(ctx: click.Context, param: click.Parameter, value: str | None) -> Path | None:
@@ -157,11 +151,16 @@ def page_of(ctx: click.Context, param: click.Parameter, value: str | None) -> Pa
     Raises:
         UsageError: another suffix, nowhere to write to, or a file that is there already.
     """
+    return _fresh_file(ctx, value, PAGES, f"--html {value}: a page's file ends in .html")
+
+
+def _fresh_file(ctx: click.Context, value: str | None, suffixes: Collection[str], wrong: str) -> Path | None:
+    """The file of an option, None without one; its suffix is checked, and that it can be written."""
     if not value:
         return None
     file = Path(value).expanduser()
-    if file.suffix.lower() not in (".html", ".htm"):
-        raise UsageError(f"--html {value}: a page's file ends in .html")
+    if file.suffix.lower() not in suffixes:
+        raise UsageError(wrong)
     return fresh(file, overwrite=allowed(ctx))
 
 

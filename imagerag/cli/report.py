@@ -9,7 +9,7 @@ import click
 from imagerag.agent.errors import UsageError
 from imagerag.cli import Globals
 from imagerag.cli.options import json_option, pass_globals
-from imagerag.cli.output_files import allowed, fresh, overwrite_option
+from imagerag.cli.output_files import PAGES, allowed, fresh, overwrite_option
 from imagerag.cli.runs import run_name
 from imagerag.cli.terminal.output import count, say, say_json
 from imagerag.client.client import ImageRAG
@@ -41,7 +41,7 @@ def report_command(globals_: Globals, /, runs: tuple[str, ...], every: bool, out
     target = Path(out).expanduser() if out else None
     if len(runs) == 1 and not (target and target.is_dir()):
         return _one(rag, run_name(rag, runs[0]), target, as_json)
-    if target is not None and target.suffix.lower() in (".html", ".htm"):
+    if target is not None and target.suffix.lower() in PAGES:
         raise UsageError(f"--out {out}: several runs become several pages; name a folder")
     return _several(rag, runs, target or Path(FOLDER), as_json)
 
@@ -49,7 +49,7 @@ def report_command(globals_: Globals, /, runs: tuple[str, ...], every: bool, out
 def _one(rag: ImageRAG, run: str, file: Path | None, as_json: bool) -> int:
     from imagerag.reports.html.report_writer import write_report
 
-    if file is not None and file.suffix.lower() not in (".html", ".htm"):
+    if file is not None and file.suffix.lower() not in PAGES:
         raise UsageError(f"--out {file}: a report's file ends in .html (or name a folder that exists)")
     if file is not None:
         page_to_write(file)

@@ -69,11 +69,7 @@ class _Sheet(Page):
         retrieved = self.answer.get("retrieved") or []
         y = self.heading(MARGIN, y, self._found(retrieved))
         shown = sorted(retrieved, key=lambda one: one["number"] not in self.supports)[:SHOWN]
-        for start in range(0, len(shown), COLUMNS):
-            row = shown[start : start + COLUMNS]
-            y = max(self._card(one, MARGIN + n * (SIDE + GUTTER), y) for n, one in enumerate(row)) + 24
-        if len(retrieved) > SHOWN:
-            y = self.canvas.text(MARGIN, y - 8, f"and {len(retrieved) - SHOWN} more", 13, MUTED) + 14
+        y = self.grid(shown, self._card, y, columns=COLUMNS, step=SIDE + GUTTER, count=len(retrieved))
         if not retrieved:
             y = self.canvas.text(MARGIN, y, "Nothing was found.", 15, MUTED) + 20
         return self.footer(y + 8, self._facts()) + 36

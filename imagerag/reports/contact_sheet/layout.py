@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from PIL import Image
 
@@ -83,6 +83,9 @@ def png(page: Image.Image) -> bytes:
     return out.getvalue()
 
 
+T = TypeVar("T")
+
+
 class Page:
     """Draws what sheets have in common. Every method that gives a number gives the `y` at which its part ends."""
 
@@ -117,6 +120,30 @@ class Page:
             return
         w, h = (max(2.0, edge * side / max(image.size)) for edge in image.size)
         self.canvas.image(image, x + (side - w) / 2, y + (side - h) / 2, w, h, radius=radius, veil=veil)
+
+    def grid(
+        self,
+        cards: Sequence[T],
+        draw: Callable[[T, float, float], float],
+        y: float,
+        *,
+        columns: int,
+        step: float,
+        count: int,
+    ) -> float:
+        """Cards in rows, and how many are not shown.
+
+        Args:
+            draw: draws a card at x and y; gives the `y` at which it ends.
+            step: from one card's left edge to the next one's.
+            count: of all cards, those that are not shown included.
+        """
+        for start in range(0, len(cards), columns):
+            row = cards[start : start + columns]
+            y = max(draw(one, MARGIN + n * step, y) for n, one in enumerate(row)) + 24
+        if count > len(cards):
+            y = self.canvas.text(MARGIN, y - 8, f"and {count - len(cards)} more", 13, MUTED) + 14
+        return y
 
     def top(
         self, y: float, outcome: str | None, heading: str, asked: str, *, status: str = "running"

@@ -73,11 +73,7 @@ class _Sheet(Page):
         y = self.heading(MARGIN, MARGIN - 8, "search")
         y = self.canvas.text(MARGIN - 1, y - 2, asked(self.found), 30, INK, width=INNER, lines=3, bold=True)
         y = self.canvas.text(MARGIN, y + 8, searched(self.found), 15, MUTED, width=INNER, lines=3) + 30
-        for start in range(0, min(len(results), SHOWN), COLUMNS):
-            row = results[start : min(start + COLUMNS, SHOWN)]
-            y = max(self._card(one, MARGIN + n * (SIDE + GUTTER), y) for n, one in enumerate(row)) + 24
-        if len(results) > SHOWN:
-            y = self.canvas.text(MARGIN, y - 8, f"and {len(results) - SHOWN} more", 13, MUTED) + 14
+        y = self.grid(results[:SHOWN], self._card, y, columns=COLUMNS, step=SIDE + GUTTER, count=len(results))
         if not results:
             y = self.canvas.text(MARGIN, y, self.found.no_match or "Nothing was found.", 15, MUTED, width=INNER) + 20
         shown = f"library {self.found.library} · {counted(len(results), 'image')}"
