@@ -72,6 +72,18 @@ class BackendSpec:
         """
         return {name: read_option(str(self), name, text, known) for name, text in self.options}
 
+    def model_settings(self, known: Mapping[str, Reader]) -> dict[str, Any]:
+        """`settings` of a model behind an address, without the variable of its key, which `key_env` names.
+
+        Raises:
+            SpecError: as `settings`; or no model is named.
+        """
+        given = self.settings(known)
+        given.pop("key_env", None)
+        if not self.model:
+            raise SpecError(f"{str(self)!r} names no model: write {self.provider}:MODEL[@URL]")
+        return given
+
     def refuse_model(self) -> None:
         """Refuse anything after the provider, which has one model only.
 

@@ -45,8 +45,6 @@ def parse_query(text: str, *, images: bool = False, alone: bool = True) -> tuple
     if alone and _is_plain(text):
         return (_term(text, 1.0, images),)
     terms = tuple(_terms(text, images))
-    if len(terms) > MOST_TERMS:
-        raise UsageError(f"the query has {len(terms)} terms; at most {MOST_TERMS} are read")
     if alone and all(term.weight < 0 for term in terms):
         raise _wrong(text, len(text) - len(text.lstrip()), "this leaves out only: say what to look for, too")
     return terms

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from weakref import WeakKeyDictionary
 
 from imagerag.agent.control_tokens import all_neutralised
-from imagerag.agent.errors import BackendError, SpecError, UsageError
+from imagerag.agent.errors import BackendError, UsageError
 from imagerag.agent.images.decoding import open_rgb
 from imagerag.agent.port_validation import no_image_vectors
 from imagerag.agent.ports import FREE, Capabilities, EmbedderIdentity, PriceEstimator
@@ -122,10 +122,7 @@ class OpenAIEmbedder:
         Raises:
             SpecError: no model is named, or an invalid option; valid ones are in `OPTIONS`.
         """
-        given = spec.settings(OPTIONS)
-        given.pop("key_env", None)
-        if not spec.model:
-            raise SpecError(f"{str(spec)!r} names no model: write {spec.provider}:MODEL[@URL]")
+        given = spec.model_settings(OPTIONS)
         made = cls(spec.model, OpenAICredentials.of_spec(spec), **given)
         made._given["key_env"] = spec.key_env
         return made

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from imagerag.agent.errors import SpecError
 from imagerag.tools.credentials import Variable
 from imagerag.tools.judges.vlm.judge import VlmJudge
 from imagerag.tools.judges.vlm.openai_backend import OpenAIChat
@@ -43,10 +42,7 @@ def vlm_judge(spec: "BackendSpec", *, prices: "Prices | None" = None) -> VlmJudg
     Raises:
         SpecError: no model is named, or an invalid option; valid ones are in `OPTIONS`.
     """
-    given = spec.settings(OPTIONS)
-    given.pop("key_env", None)
-    if not spec.model:
-        raise SpecError(f"{str(spec)!r} names no model: write {spec.provider}:MODEL[@URL]")
+    given = spec.model_settings(OPTIONS)
     own = {name: given.pop(name) for name in JUDGE_OPTIONS if name in given}
     account, refused = OpenAICredentials.of_spec(spec), set(given.pop("refuses", ()))
     price = price_of(prices, spec.model, account)
