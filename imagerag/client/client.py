@@ -3,15 +3,13 @@
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack
 
 from imagerag.agent.types import PATIENCE_S
 from imagerag.agent.types.filters import FilterInput
 from imagerag.client.context import ClientContext
-from imagerag.client.libraries import LibrariesAPI
-from imagerag.client.qa import QAClient
 from imagerag.client.runs import RunsAPI
 from imagerag.client.synchronous import synchronous, synchronous_list
 from imagerag.files.inputs import Image, make_run_config
@@ -24,6 +22,8 @@ if TYPE_CHECKING:
     from imagerag.agent.run_record import RunRecord
     from imagerag.batch.results import BatchResult
     from imagerag.batch.row_reader import Source
+    from imagerag.client.libraries import LibrariesAPI
+    from imagerag.client.qa import QAClient
     from imagerag.graphs.cost_estimate import Estimate
     from imagerag.graphs.dependencies import Dependencies
     from imagerag.graphs.generation import Workflow
@@ -75,8 +75,20 @@ class ImageRAG:
         )
         self._context = ClientContext(settings)
         self.runs = RunsAPI(self._context)
-        self.libraries = LibrariesAPI(self._context)
-        self.questions = QAClient(self._context)
+
+    @cached_property
+    def libraries(self) -> "LibrariesAPI":
+        """The libraries of the data directory: index, search, calibrate, maintain."""
+        from imagerag.client.libraries import LibrariesAPI
+
+        return LibrariesAPI(self._context)
+
+    @cached_property
+    def questions(self) -> "QAClient":
+        """Questions about the images of a library."""
+        from imagerag.client.qa import QAClient
+
+        return QAClient(self._context)
 
     @property
     def settings(self) -> Settings:

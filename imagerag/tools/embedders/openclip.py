@@ -82,7 +82,7 @@ class OpenClipEmbedder:
         """Identity of its vectors. Known without loading the model; a weight file is read to hash it."""
         return self._source.identity(self._spec or f"open_clip:{self._source.spec}")
 
-    @property
+    @cached_property
     def context_length(self) -> int:
         """Maximum number of tokens of a text, start and end markers included."""
         return self._source.context_length
