@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from imagerag.agent.errors import UsageError
 from imagerag.agent.ports.generator import ImagePart
 from imagerag.agent.ports.responses import Ranking
-from imagerag.agent.types import ImageRef, RunConfig, Scalar
+from imagerag.agent.types import FoundBy, ImageRef, RunConfig, Scalar
 from imagerag.agent.types.filters import Comparison, Condition, FilterExpression, all_of
 
 if TYPE_CHECKING:
@@ -119,6 +119,7 @@ class Hit:
         library: which of several libraries it is from; empty where there is one.
         threshold: the cosine it has to reach there; None is that of the whole search.
         terms: how much each term contributed, in a search with several.
+        found_by: in a hybrid search the lists that have it, that which counted most first.
     """
 
     image: ImageRef
@@ -135,6 +136,7 @@ class Hit:
     library: str = ""
     threshold: float | None = None
     terms: tuple[TermSimilarity, ...] = ()
+    found_by: tuple[FoundBy, ...] = ()
 
 
 class ReferenceLibrary(Protocol):

@@ -81,6 +81,7 @@ def _candidate(hit: Hit, decision: Decision | None, likeness: bool) -> Candidate
         licence=hit.licence,
         library=hit.library,
         threshold=hit.threshold,
+        found_by=hit.found_by,
     )
 
 

@@ -21,7 +21,7 @@ from imagerag.agent.retrieval.search_queries import (
     search_terms,
     search_words,
 )
-from imagerag.store.library.search import RRF
+from imagerag.store.library.fusion import RRF
 
 Got = TypeVar("Got")
 

@@ -11,6 +11,7 @@ from imagerag.agent.ports import Embedder, Filter, Hit, SearchTerm, queries_of
 from imagerag.agent.threads import in_thread
 from imagerag.formatting.interface_terms import PATH, python_call
 from imagerag.store.data_dir import DataDir
+from imagerag.store.library import hybrid_search
 from imagerag.store.library import schema as form
 from imagerag.store.library import search as searching
 from imagerag.store.library.combined_queries import combine
@@ -102,7 +103,7 @@ class LibraryReader:
         """The `k` images most similar to a text, best first.
 
         Args:
-            hybrid: rank by words in caption and title too (BM25, fused by reciprocal rank); the similarities stay
+            hybrid: rank by the words of captions, titles, tags and OCR too (`hybrid_search`); the similarities stay
                 cosines, but are then no longer in descending order.
 
         Raises:
@@ -115,7 +116,9 @@ class LibraryReader:
             return []
         vector = self._unit_vector(await self.embedder.embed_texts([text]), f"the text {text[:60]!r}")
         if hybrid:
-            return await self._search(lambda: searching.hybrid(self._table, vector, text, k, filter, self.table.recent))
+            return await self._search(
+                lambda: hybrid_search.hybrid(self._table, vector, text, k, filter, self.table.recent)
+            )
         return await self._search(lambda: searching.nearest(self._table, vector, k, filter, self.table.recent))
 
     async def search_batch(
@@ -133,7 +136,7 @@ class LibraryReader:
     async def search_words(self, text: str, *, k: int, filter: Filter = EVERYTHING) -> Sequence[Hit]:
         """The `k` images whose caption and title match the words of a text best (BM25), best first."""
         vector = self._unit_vector(await self.embedder.embed_texts([text]), f"the text {text[:60]!r}")
-        return await self._search(lambda: searching.by_words(self._table, vector, text, k, filter, self.table.recent))
+        return await self._search(lambda: hybrid_search.search_words(self._table, vector, text, k, filter, self.table.recent))
 
     async def search_by_image(self, image: bytes, *, k: int, filter: Filter = EVERYTHING) -> Sequence[Hit]:
         """The `k` images most similar to an image, best first.

@@ -12,7 +12,7 @@ from imagerag.agent.retrieval.search_queries import search_batch
 from imagerag.agent.types.filters import FilterExpression
 from imagerag.evals.bench.synthetic_library import SyntheticRows, synthetic_library
 from imagerag.store.data_dir import DataDir
-from imagerag.store.library import index_candidates, search
+from imagerag.store.library import fusion, hybrid_search, index_candidates, search
 from imagerag.store.library.joined_libraries import JoinedLibraries
 from imagerag.store.library.lancedb_import import import_lancedb
 from imagerag.store.library.library import Library
@@ -67,15 +67,15 @@ async def test_libraries_that_are_joined_are_asked_together_too(many: Library, t
 async def test_hybrid_is_the_fusion_of_both_lists(many: Library) -> None:
     """Told from whole lists, as it was made before only the first of them were read."""
     for text in (*TEXTS, f"Object 17, a {SyntheticRows.thing(17)}"):
-        near = list(await many.search(text, k=search.HYBRID_DEPTH))
-        worded = list(await many.search_words(text, k=search.HYBRID_DEPTH))
+        near = list(await many.search(text, k=hybrid_search.DEPTH))
+        worded = list(await many.search_words(text, k=hybrid_search.DEPTH))
         score: dict[str, float] = {}
         for ranking in (near, worded):
             for rank, hit in enumerate(ranking):
-                score[hit.image.sha256] = score.get(hit.image.sha256, 0.0) + 1 / (search.RRF + rank + 1)
+                score[hit.image.sha256] = score.get(hit.image.sha256, 0.0) + 1 / (fusion.RRF + rank + 1)
         hits = {hit.image.sha256: hit for hit in (*near, *worded)}
         best = sorted(hits, key=lambda one: (-score[one], -hits[one].similarity, one))
-        for k in (1, 10, search.HYBRID_DEPTH):
+        for k in (1, 10, hybrid_search.DEPTH):
             found = await many.search(text, k=k, hybrid=True)
             assert [hit.image.sha256 for hit in found] == best[:k]
 
