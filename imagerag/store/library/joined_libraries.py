@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from imagerag.agent.errors import BlobError, FilterError, LibraryError
 from imagerag.agent.ports import Filter, Hit, ReferenceLibrary, SearchTerm
@@ -21,9 +21,11 @@ from imagerag.agent.retrieval.search_queries import (
     search_terms,
     search_words,
 )
-from imagerag.store.library.fusion import RRF
 
 Got = TypeVar("Got")
+
+RRF: Final = 60
+"""Constant of reciprocal rank fusion: how little the first ranks differ."""
 
 
 class JoinedLibraries:
