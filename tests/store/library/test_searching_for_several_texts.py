@@ -70,7 +70,8 @@ async def test_hybrid_is_the_fusion_of_both_lists(many: Library) -> None:
         near = list(await many.search(text, k=fusion.DEPTH))
         worded = list(await many.search_words(text, k=fusion.DEPTH))
         score: dict[str, float] = {}
-        for ranking in ([(hit, hit.similarity) for hit in near], [(hit, hit.found_by[0].score) for hit in worded]):
+        lists = ([(hit, hit.similarity) for hit in near], [(hit, hit.found_by[0].score) for hit in worded])
+        for ranking in filter(None, lists):
             high, low = ranking[0][1], ranking[-1][1]
             for hit, reached in ranking:
                 scaled = 0.01 + 0.99 * ((reached - low) / (high - low) if high > low else 1)
