@@ -119,6 +119,8 @@ class Hit:
         library: which of several libraries it is from; empty where there is one.
         threshold: the cosine it has to reach there; None is that of the whole search.
         terms: how much each term contributed, in a search with several.
+        caption_similarity: cosine of the query and the image's caption by the library's caption encoder, in [-1, 1];
+            None where captions were not searched.
     """
 
     image: ImageRef
@@ -135,6 +137,7 @@ class Hit:
     library: str = ""
     threshold: float | None = None
     terms: tuple[TermSimilarity, ...] = ()
+    caption_similarity: float | None = None
 
 
 class ReferenceLibrary(Protocol):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from imagerag.agent.ports import Filter, Hit
 from imagerag.agent.types import ImageRef
+from imagerag.store.library.caption_metadata import CAPTION_VECTOR
 from imagerag.store.library.filters.filter_expressions import expression_of, filter_indexes
 from imagerag.store.library.index_candidates import (
     AGAIN,
@@ -45,6 +46,9 @@ takes as long as a tenth of the search."""
 WORD_COLUMNS = ("caption", "title", "ocr")
 """What is searched by words; `ocr` where the library has it."""
 
+VECTORS = ("vector", CAPTION_VECTOR)
+"""What is searched by cosine; captions where the library has vectors of them."""
+
 AT_ONCE = timedelta(milliseconds=1)
 """Age from which on older versions are removed: who is reading one reads on in the newest (`tables.insist`)."""
 
@@ -74,12 +78,12 @@ def nearest_of_each(
     version, columns = table.version, _hit_columns(table)
     lists = nearest_records(table, vectors, k, filter, columns) if knows_all(table) else None
     if lists is None:
-        found = _near(table, vectors[0] if len(vectors) == 1 else list(vectors), k, filter, (*columns, "vector"))
+        found = near(table, vectors[0] if len(vectors) == 1 else list(vectors), k, filter, (*columns, "vector"))
         lists = [[] for _ in vectors]
         for record in found.to_pylist():
             lists[record.get("query_index", 0)].append(record)
     recent.keep(version, [record for mine in lists for record in mine])
-    return [_ranked(_hits(mine, vector)) for mine, vector in zip(lists, vectors, strict=True)]
+    return [_ranked(hits_with(mine, vector)) for mine, vector in zip(lists, vectors, strict=True)]
 
 
 def hybrid(
@@ -98,19 +102,19 @@ def hybrid(
     depth, version = max(k, HYBRID_DEPTH), table.version
     with ThreadPoolExecutor(1) as pool:
         words = pool.submit(_worded, table, text, depth, filter, ("id",))
-        near = _near(table, vector, depth, filter, ("id",)).to_pylist()
+        nearby = near(table, vector, depth, filter, ("id",)).to_pylist()
         worded = words.result()
-    near.sort(key=lambda record: (record["_distance"], record["id"]))
+    nearby.sort(key=lambda record: (record["_distance"], record["id"]))
     score: dict[str, float] = {}
-    for ranking in (near, worded):
+    for ranking in (nearby, worded):
         for rank, record in enumerate(ranking):
             score[record["id"]] = score.get(record["id"], 0.0) + 1 / (RRF + rank + 1)
     # Of equal scores the more similar image comes first; the similarity is known only after the read.
     last = min(sorted(score.values(), reverse=True)[:k], default=0.0)
     chosen = [sha256 for sha256, reached in score.items() if reached >= last]
-    found = _with_ids(table, chosen)
+    found = rows_with_ids(table, chosen)
     recent.keep(version, found)
-    hits = _hits(found, vector)
+    hits = hits_with(found, vector)
     return sorted(hits, key=lambda hit: (-score[hit.image.sha256], -hit.similarity, hit.image.sha256))[:k]
 
 
@@ -121,7 +125,7 @@ def by_words(
     version = table.version
     found = _worded(table, text, k, filter, (*_hit_columns(table), "vector"))
     recent.keep(version, found)
-    return _hits(found, vector)
+    return hits_with(found, vector)
 
 
 def listed(table: Any, filter: Filter, limit: int) -> tuple[list[ImageRecord], int]:
@@ -157,7 +161,7 @@ def build_indexes(table: Any, *, alone: bool = False) -> None:
     needed: dict[str, Any] = {
         **dict.fromkeys(present(table, WORD_COLUMNS), FTS() if count else None),
         "id": BTree() if count >= INDEX_FROM // 10 else None,
-        "vector": _vector_index(table) if count >= INDEX_FROM else None,
+        **{name: _vector_index(table, name) for name in present(table, VECTORS if count >= INDEX_FROM else ())},
     }
     if count >= FILTERED_FROM:
         needed |= filter_indexes(table)
@@ -172,19 +176,29 @@ def build_indexes(table: Any, *, alone: bool = False) -> None:
         table.optimize(cleanup_older_than=AT_ONCE, delete_unverified=alone)
 
 
-def _vector_index(table: Any) -> Any:
-    """Choose the vector index by dimension. One bit per dimension is enough with many dimensions and too little with
-    few: at 32 dimensions IVF_RQ finds less than half of the true neighbours, at 512 nearly all."""
+def _vector_index(table: Any, column: str) -> Any:
+    """Choose the vector index by dimension; None for too few vectors.
+
+    One bit per dimension is enough with many dimensions and too little with few: at 32 dimensions IVF_RQ finds less
+    than half of the true neighbours, at 512 nearly all.
+    """
     from lancedb.index import IvfRq, IvfSq
 
-    wide = table.schema.field("vector").type.list_size >= 256
+    if table.count_rows(f"{column} IS NOT NULL") < INDEX_FROM:
+        return None
+    wide = table.schema.field(column).type.list_size >= 256
     return IvfRq(distance_type="cosine") if wide else IvfSq(distance_type="cosine")
 
 
-def _near(table: Any, vectors: Any, k: int, filter: Filter, columns: Sequence[str]) -> Any:
+def near(table: Any, vectors: Any, k: int, filter: Filter, columns: Sequence[str], vector: str = "vector") -> Any:
+    """The `k` rows with the highest cosine with each vector, as an Arrow table with `_distance`, 1 minus the cosine.
+
+    Args:
+        vector: the column of the rows' vectors.
+    """
     where = expression_of(table, filter)
     query = (
-        table.search(vectors, vector_column_name="vector")
+        table.search(vectors, vector_column_name=vector)
         .distance_type("cosine")
         .select([*columns, "_distance"])
         .nprobes(PROBES)
@@ -216,7 +230,8 @@ def _hit_columns(table: Any) -> list[str]:
     return [*HIT_COLUMNS, *({"ocr"} & names), *RecentRecords.columns(names)]
 
 
-def _with_ids(table: Any, ids: Sequence[str]) -> list[dict[str, Any]]:
+def rows_with_ids(table: Any, ids: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows with these ids, as records that `hits_with` reads."""
     if not ids:
         return []
     query = table.search().select([*_hit_columns(table), "vector"]).where(id_filter("id", ids))
@@ -228,7 +243,8 @@ def _ranked(hits: Sequence[Hit]) -> list[Hit]:
     return sorted(hits, key=lambda hit: (-hit.similarity, hit.image.sha256))
 
 
-def _hits(found: Sequence[Mapping[str, Any]], query: "NDArray[np.float32]") -> list[Hit]:
+def hits_with(found: Sequence[Mapping[str, Any]], query: "NDArray[np.float32]") -> list[Hit]:
+    """The hits of some records, in their order, with the cosine of each image and a query."""
     import numpy as np
 
     hits = []
