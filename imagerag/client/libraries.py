@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from imagerag.agent.errors import UnknownLibraryError, UsageError
 from imagerag.agent.threads import in_thread
@@ -212,6 +212,7 @@ class LibrariesAPI(LibraryMaintenance):
         tags: Sequence[str] = (),
         licences: Sequence[str] = (),
         hybrid: bool = False,
+        by: Literal["images", "captions"] = "images",
     ) -> "Hits":
         """The `k` library images most similar to a text, to images, or to both, best first, whatever the threshold.
 
@@ -231,15 +232,18 @@ class LibrariesAPI(LibraryMaintenance):
             filter: what must hold of a hit, in the filter language, or a mapping of keys to the values that they must
                 equal; tags and licences likewise.
             hybrid: rank by the words of captions, titles and OCR too.
+            by: "captions" compares the text with the captions instead of the images, by the vectors that
+                `index(caption_embedder=...)` made; each hit has its `caption_similarity`.
 
         Raises:
             UsageError: neither a text nor an image, a query that cannot be read, terms that cancel each other out, an
-                image that cannot be read, or `hybrid` without a text.
+                image that cannot be read, `hybrid` without a text, or captions with anything but one text.
             UnknownLibraryError: there is none of that name.
+            LibraryError: the library has no vectors of its captions.
         """
         from imagerag.agent.ports import Filter, queries_of
         from imagerag.agent.retrieval.query_terms import query_terms
-        from imagerag.agent.retrieval.search_queries import check_filter, explain_filter, search_terms
+        from imagerag.agent.retrieval.search_queries import check_filter, explain_filter, search_captions, search_terms
         from imagerag.client.query_images import with_images
         from imagerag.client.search_results import Hits
 
@@ -249,11 +253,15 @@ class LibrariesAPI(LibraryMaintenance):
         wanted = Filter(where=self._context.settings.where(filter), tags=tuple(tags), licences=tuple(licences))
         await check_filter(opened, wanted)
         loaded = await with_images(terms, opened)
-        found = await search_terms(opened, loaded, k=k, filter=wanted, hybrid=hybrid)
+        if by == "captions":
+            found = await search_captions(opened, loaded, k=k, filter=wanted)
+        else:
+            found = await search_terms(opened, loaded, k=k, filter=wanted, hybrid=hybrid)
         why = "" if found else await explain_filter(opened, wanted)
-        said = () if hybrid else [text for term in terms if term.text for text in queries_of(opened, term.text)]
+        asked = () if hybrid or by == "captions" else [term.text for term in terms if term.text]
+        said = [other for text in asked for other in queries_of(opened, text)]
         return Hits(found, library=opened.name, home=self._context.dependencies.home, terms=terms, searched_with=said,
-                    no_match=why)  # fmt: skip
+                    by=by, no_match=why)  # fmt: skip
 
     async def similarity(
         self, image: Image, text: str, *, library: str | None = None, embedder: str | None = None

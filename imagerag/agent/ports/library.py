@@ -209,6 +209,19 @@ class OptionalLibraryMethods(Protocol):
         """The `k` images most similar to several terms together, best first; images of terms are bytes."""
         ...
 
+    @property
+    def caption_threshold(self) -> float | None:
+        """The calibrated cosine that a caption must reach in a search by captions; None where none is known."""
+        ...
+
+    async def search_captions(self, text: str, *, k: int, filter: Filter) -> Sequence[Hit]:
+        """The `k` images whose captions are most similar to a text, best first, each with its `caption_similarity`.
+
+        Raises:
+            LibraryError: it has no vectors of its captions.
+        """
+        ...
+
     async def read_images(self, ids: Sequence[str]) -> "dict[str, bytes | BlobError]":
         """The bytes of several images, or why one is not to be had, in one call."""
         ...
