@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 OCR_SHOWN: Final = 40
 """Letters of the words in an image that a terminal shows; `--json` has all."""
 
+OF_CAPTIONS: Final = "threshold of captions not known"
 BETWEEN_IMAGES: Final = "threshold between images not known"
 
 
@@ -32,6 +33,9 @@ def threshold_of(
         return None if wanted == "off" else wanted, ""
     if len(hits.terms) > 1:
         return None, NOT_CALIBRATED
+    if hits.by == "captions":
+        between = getattr(library, "caption_threshold", None)
+        return between, OF_CAPTIONS if between is None and all(hit.threshold is None for hit in hits) else ""
     if hits.terms[0].image is not None:
         between = getattr(library, "image_threshold", None)
         return between, BETWEEN_IMAGES if between is None and all(hit.threshold is None for hit in hits) else ""
@@ -51,12 +55,13 @@ def document(query: str | None, hits: "Hits", threshold: float | None, note: str
     return SearchDocument(
         library=hits.library,
         query=query,
+        by=hits.by,
         image=images[0] if len(images) == 1 else None,
         terms=[_term(term) for term in hits.terms],
         searched_with=list(hits.searched_with),
         threshold=threshold,
         threshold_note=note,
-        results=[_found(hit, None if note else accepted(hit, threshold)) for hit in hits],
+        results=[_found(hit, None if note else accepted(hit, threshold, hits.by)) for hit in hits],
         no_match=hits.no_match,
     )
 
@@ -73,6 +78,7 @@ def _found(hit: "Hit", accepted: bool | None) -> "SearchResult":
     return SearchResult(
         id=hit.image.sha256,
         similarity=float(hit.similarity),
+        caption_similarity=hit.caption_similarity,
         library=hit.library,
         threshold=hit.threshold if hit.library else None,
         accepted=accepted,
@@ -89,10 +95,11 @@ def _found(hit: "Hit", accepted: bool | None) -> "SearchResult":
     )
 
 
-def accepted(hit: "Hit", threshold: float | None) -> bool:
-    """Whether a run would use the image as a reference."""
+def accepted(hit: "Hit", threshold: float | None, by: Literal["images", "captions"] = "images") -> bool:
+    """Whether an image, or its caption, reaches the threshold: whether a run would use the image as a reference."""
     limit = threshold if hit.threshold is None else hit.threshold
-    return limit is None or hit.similarity >= limit
+    reached = hit.caption_similarity if by == "captions" else hit.similarity
+    return limit is None or (reached is not None and reached >= limit)
 
 
 def path_of(source: str) -> str | None:
@@ -107,11 +114,11 @@ def path_of(source: str) -> str | None:
 def result_lines(found: "SearchDocument") -> list[str]:
     """The results as a table, with bars that mark the threshold, and of several terms what each contributed."""
     limits = [words.limit_of(found, one) for one in found.results]
-    top = scale([0.0, *(limit or 0.0 for limit in limits), *(one.similarity for one in found.results)])
+    top = scale([0.0, *(limit or 0.0 for limit in limits), *(words.cosine_of(found, one) for one in found.results)])
     rows = [
         [
-            bar(one.similarity, limit, top),
-            cosine(one.similarity),
+            bar(words.cosine_of(found, one), limit, top),
+            cosine(words.cosine_of(found, one)),
             " ".join(difference(term.contribution) for term in one.terms),
             bold(title) if one.accepted else title,
             dim(clean(one.caption) if not one.ocr else f"{clean(one.caption)} [{short(one.ocr, OCR_SHOWN)}]".strip()),

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from imagerag.agent.errors import UnknownLibraryError, UsageError
 from imagerag.agent.threads import in_thread
@@ -15,13 +15,20 @@ from imagerag.client.synchronous import synchronous
 from imagerag.files.inputs import Image
 
 if TYPE_CHECKING:
-    from imagerag.agent.ports import OcrReader, SearchTerm
+    from imagerag.agent.ports import Embedder, OcrReader, SearchTerm
     from imagerag.client.search_results import Hits
     from imagerag.store.library.indexing.index_report import IndexReport
     from imagerag.store.library.library_metadata import Threshold
 
     Names = list[str]
     """Named here because inside the class `list` is the method."""
+
+
+OWN_ENCODER: Final = "own"
+"""As `caption_embedder`: the library's own encoder."""
+
+NO_ENCODER: Final = "none"
+"""As `caption_embedder`: no vectors of captions, and those that are there are deleted."""
 
 
 class LibrariesAPI(LibraryMaintenance):
@@ -39,10 +46,12 @@ class LibrariesAPI(LibraryMaintenance):
         prune: bool = False,
         dry_run: bool = False,
         ocr: "bool | OcrReader" = False,
+        caption_embedder: str | None = None,
         calibrate: bool = True,
         followed: bool = False,
         progress: Callable[[int, int], None] | None = None,
         ocr_progress: Callable[[int, int], None] | None = None,
+        caption_progress: Callable[[int, int], None] | None = None,
         warn: Callable[[str], None] | None = None,
     ) -> "IndexReport":
         """Put the images of files and folders into a library, which is made when there is none of that name.
@@ -65,10 +74,13 @@ class LibrariesAPI(LibraryMaintenance):
             dry_run: write nothing, and say what would be done.
             ocr: read the words in the images too, by the extra `ocr` or by a reader of your own: `search(hybrid=True)`
                 and filters then find them. No image is read twice.
+            caption_embedder: encode the captions too, with the encoder of this spec, for `search(by="captions")`: "own"
+                is the library's own encoder, "none" deletes the vectors of captions. Later calls encode new and changed
+                captions without being told again.
             calibrate: False measures no new threshold after a change, as long as there is one; `calibrate` does.
             followed: the paths are watched (`watch`), so nobody is asked to index again what changes meanwhile.
             progress: called after every batch with files done and files in all; `ocr_progress`, with images that OCR
-                read and has to read.
+                read and has to read; `caption_progress`, with captions that are encoded and are to be.
             warn: called with each of the report's `warnings` as soon as it is known, some before anything is encoded.
 
         Returns:
@@ -79,21 +91,27 @@ class LibrariesAPI(LibraryMaintenance):
         Raises:
             UsageError: a path or the manifest does not exist, or a new library would stay empty.
             EmbeddingMismatchError: the library exists and was made with another encoder than `embedder`.
-            MissingExtraError: `ocr`, without the extra; nothing is indexed.
+            MissingExtraError: `ocr` or the encoder of captions, without its extra; nothing is indexed.
+            SpecError: there is no such encoder of captions; nothing is indexed.
         """
         from imagerag.graphs.library_warnings import library_warnings
         from imagerag.graphs.mismatch_warnings import encoder_warning
+        from imagerag.store.library.indexing.caption_encoding import use_caption_embedder
         from imagerag.store.library.indexing.creation import creating_library
         from imagerag.store.library.indexing.ingest import index
 
         self._refuse_unchangeable(library)
         reader = await in_thread(self._context.dependencies.ocr_reader) if ocr is True else ocr or None
+        of_captions = self._caption_embedder(caption_embedder)
         if dry_run:
             return await self._planned(paths, library, embedder, manifest=manifest, exclude=exclude,
                                        allow_outside=allow_outside, prune=prune, progress=progress)  # fmt: skip
         async with creating_library(self._context.dependencies.home, self.name(library)) as fresh:
             opened = await self.open(library, embedder=embedder, create=True)
             unasked = embedder is None and self._context.settings.origins.get("embedder", "").startswith("preset")
+            if caption_embedder is not None:
+                own = opened.embedder if caption_embedder == OWN_ENCODER else of_captions
+                await use_caption_embedder(opened, own)
             first = encoder_warning if fresh and unasked and opened.metadata.spec == "sketch" else None
             report = await index(
                 paths,
@@ -108,6 +126,7 @@ class LibrariesAPI(LibraryMaintenance):
                 followed=followed,
                 progress=progress,
                 ocr_progress=ocr_progress,
+                caption_progress=caption_progress,
                 first_look=first,
                 warn=warn,
             )
@@ -116,6 +135,13 @@ class LibrariesAPI(LibraryMaintenance):
         for warning in library_warnings(opened.name, opened.metadata):
             report.warned(warning, warn)
         return report
+
+    def _caption_embedder(self, spec: str | None) -> "Embedder | None":
+        """The encoder that a user names for captions; None for the library's own, and for none."""
+        if spec in (None, OWN_ENCODER, NO_ENCODER):
+            return None
+        self._context.dependencies.name(spec)
+        return self._context.dependencies.embedder(spec)
 
     async def _planned(
         self, paths: Sequence[str | Path], library: str | None, embedder: str | None, **options: Any
@@ -186,6 +212,7 @@ class LibrariesAPI(LibraryMaintenance):
         tags: Sequence[str] = (),
         licences: Sequence[str] = (),
         hybrid: bool = False,
+        by: Literal["images", "captions"] = "images",
     ) -> "Hits":
         """The `k` library images most similar to a text, to images, or to both, best first, whatever the threshold.
 
@@ -205,15 +232,18 @@ class LibrariesAPI(LibraryMaintenance):
             filter: what must hold of a hit, in the filter language, or a mapping of keys to the values that they must
                 equal; tags and licences likewise.
             hybrid: rank by the words of captions, titles and OCR too.
+            by: "captions" compares the text with the captions instead of the images, by the vectors that
+                `index(caption_embedder=...)` made; each hit has its `caption_similarity`.
 
         Raises:
             UsageError: neither a text nor an image, a query that cannot be read, terms that cancel each other out, an
-                image that cannot be read, or `hybrid` without a text.
+                image that cannot be read, `hybrid` without a text, or captions with anything but one text.
             UnknownLibraryError: there is none of that name.
+            LibraryError: the library has no vectors of its captions.
         """
         from imagerag.agent.ports import Filter, queries_of
         from imagerag.agent.retrieval.query_terms import query_terms
-        from imagerag.agent.retrieval.search_queries import check_filter, explain_filter, search_terms
+        from imagerag.agent.retrieval.search_queries import check_filter, explain_filter, search_captions, search_terms
         from imagerag.client.query_images import with_images
         from imagerag.client.search_results import Hits
 
@@ -223,11 +253,15 @@ class LibrariesAPI(LibraryMaintenance):
         wanted = Filter(where=self._context.settings.where(filter), tags=tuple(tags), licences=tuple(licences))
         await check_filter(opened, wanted)
         loaded = await with_images(terms, opened)
-        found = await search_terms(opened, loaded, k=k, filter=wanted, hybrid=hybrid)
+        if by == "captions":
+            found = await search_captions(opened, loaded, k=k, filter=wanted)
+        else:
+            found = await search_terms(opened, loaded, k=k, filter=wanted, hybrid=hybrid)
         why = "" if found else await explain_filter(opened, wanted)
-        said = () if hybrid else [text for term in terms if term.text for text in queries_of(opened, term.text)]
+        asked = () if hybrid or by == "captions" else [term.text for term in terms if term.text]
+        said = [other for text in asked for other in queries_of(opened, text)]
         return Hits(found, library=opened.name, home=self._context.dependencies.home, terms=terms, searched_with=said,
-                    no_match=why)  # fmt: skip
+                    by=by, no_match=why)  # fmt: skip
 
     async def similarity(
         self, image: Image, text: str, *, library: str | None = None, embedder: str | None = None

@@ -35,12 +35,18 @@ def searched(found: "SearchDocument") -> str:
     known = found.threshold is not None or any(one.threshold is not None for one in found.results)
     parts = [
         f"library {found.library}",
+        "by captions" if found.by == "captions" else "",
         counted(len(found.results), "image"),
         f"{accepted} reach the threshold" if known else "",
         threshold_text(found),
         searched_with(found.searched_with),
     ]
     return " · ".join(filter(None, parts))
+
+
+def cosine_of(found: "SearchDocument", one: "SearchResult") -> float:
+    """The cosine that a result was ranked by: of its image, or in a search by captions, of its caption."""
+    return one.similarity if found.by == "images" or one.caption_similarity is None else one.caption_similarity
 
 
 def limit_of(found: "SearchDocument", one: "SearchResult") -> float | None:

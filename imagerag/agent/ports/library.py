@@ -120,6 +120,8 @@ class Hit:
         threshold: the cosine it has to reach there; None is that of the whole search.
         terms: how much each term contributed, in a search with several.
         found_by: in a hybrid search the lists that have it, that which counted most first.
+        caption_similarity: cosine of the query and the image's caption by the library's caption encoder, in [-1, 1];
+            None where captions were not searched.
     """
 
     image: ImageRef
@@ -137,6 +139,7 @@ class Hit:
     threshold: float | None = None
     terms: tuple[TermSimilarity, ...] = ()
     found_by: tuple[FoundBy, ...] = ()
+    caption_similarity: float | None = None
 
 
 class ReferenceLibrary(Protocol):
@@ -206,6 +209,19 @@ class OptionalLibraryMethods(Protocol):
         self, terms: Sequence[SearchTerm], *, k: int, filter: Filter, hybrid: bool = False
     ) -> Sequence[Hit]:
         """The `k` images most similar to several terms together, best first; images of terms are bytes."""
+        ...
+
+    @property
+    def caption_threshold(self) -> float | None:
+        """The calibrated cosine that a caption must reach in a search by captions; None where none is known."""
+        ...
+
+    async def search_captions(self, text: str, *, k: int, filter: Filter) -> Sequence[Hit]:
+        """The `k` images whose captions are most similar to a text, best first, each with its `caption_similarity`.
+
+        Raises:
+            LibraryError: it has no vectors of its captions.
+        """
         ...
 
     async def read_images(self, ids: Sequence[str]) -> "dict[str, bytes | BlobError]":

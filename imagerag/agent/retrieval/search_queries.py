@@ -103,6 +103,24 @@ async def search_terms(
     return found
 
 
+async def search_captions(
+    library: ReferenceLibrary, terms: Sequence[SearchTerm], *, k: int, filter: Filter
+) -> Sequence[Hit]:
+    """The `k` images of a library whose captions say what a text says best, best first, with `caption_similarity`.
+
+    Raises:
+        UsageError: the query is not one text, or the library cannot be searched by captions.
+        LibraryError: the library has no vectors of its captions.
+    """
+    if len(terms) != 1 or terms[0].image is not None:
+        raise UsageError("captions are searched with one text: leave + and - and images out")
+    by_captions: Any = getattr(library, "search_captions", None)
+    if by_captions is None:
+        raise UsageError(f"library {library.name!r} cannot be searched by its captions: leave `by=captions` out")
+    found: Sequence[Hit] = await by_captions(terms[0].text, k=k, filter=filter)
+    return found
+
+
 @contextmanager
 def naming(name: str) -> Iterator[None]:
     """Say of which image it is that what is said inside is wrong."""

@@ -25,6 +25,7 @@ from imagerag.reports.contact_sheet.layout import (
 from imagerag.reports.search_text import (
     asked,
     contributions,
+    cosine_of,
     creator_and_licence,
     file_of,
     in_image,
@@ -65,7 +66,7 @@ class _Sheet(Page):
         super().__init__(gallery, canvas)
         self.found = found
         limits = [limit_of(found, one) for one in found.results]
-        self.span = similarity_span([*(one.similarity for one in found.results), *limits])
+        self.span = similarity_span([*(cosine_of(found, one) for one in found.results), *limits])
 
     def draw(self) -> float:
         """Draw everything; gives the height."""
@@ -82,7 +83,8 @@ class _Sheet(Page):
     def _card(self, one: "SearchResult", x: float, y: float) -> float:
         taken = one.accepted is True
         self.image(one.id, x, y, SIDE, radius=9, veil=PAPER if one.accepted is False else None)
-        y = self.bar(one.similarity, limit_of(self.found, one), x, y + SIDE + 12, SIDE, span=self.span, strong=taken)
+        reached, limit = cosine_of(self.found, one), limit_of(self.found, one)
+        y = self.bar(reached, limit, x, y + SIDE + 12, SIDE, span=self.span, strong=taken)
         y = self.canvas.text(x, y + 6, image_name(one.title, one.id), 14, INK, width=SIDE, lines=2, bold=taken)
         for share in contributions(one)[:TERMS]:
             y = self.canvas.text(x, y + 1, share, 12, MUTED, width=SIDE)

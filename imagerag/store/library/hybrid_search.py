@@ -6,61 +6,88 @@ made concurrently, and only the best rows of the fused list are read.
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from imagerag.agent.ports import Filter, Hit
 from imagerag.agent.types import FoundBy, ListName
+from imagerag.store.library.caption_embedding import caption_vector_of
+from imagerag.store.library.caption_search import nearest_captions
 from imagerag.store.library.fusion import DEPTH, Fused, RankedList, Weights, effective_weights
 from imagerag.store.library.matched_words import matched_words
 from imagerag.store.library.recent_records import RecentRecords
-from imagerag.store.library.search import hit_columns, hits_of, near, with_ids
+from imagerag.store.library.search import hit_columns, hits_with, near, rows_with_ids
 from imagerag.store.library.word_search import best_matches
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Search = Callable[[int], RankedList]
+    from imagerag.store.library.library_reader import LibraryReader
+
+MakeList = Callable[[int], RankedList]
 """Makes a list of at most so many images."""
 
 
-def hybrid(
-    table: Any,
-    vector: "NDArray[np.float32]",
-    text: str,
-    k: int,
-    filter: Filter,
-    recent: RecentRecords,
-    *,
-    weights: Weights | None = None,
-) -> list[Hit]:
+@dataclass(frozen=True)
+class HybridQuery:
+    """What a hybrid search searches for.
+
+    Attributes:
+        vector: of the query, unit, float32 [dimension].
+        text: whose words are searched.
+        caption_vector: of the text by the encoder of the captions, unit; None leaves captions out.
+        weights: of the lists; None weighs all alike.
+    """
+
+    vector: "NDArray[np.float32]"
+    text: str
+    caption_vector: "NDArray[np.float32] | None" = None
+    weights: Weights | None = None
+
+    @classmethod
+    async def of(cls, library: "LibraryReader", vector: "NDArray[np.float32]", text: str) -> "HybridQuery":
+        """The query for a library's lists, weighed as was calibrated on it.
+
+        Args:
+            vector: of the query, unit, by the library's own encoder.
+            text: the query, or of several terms the texts.
+
+        Raises:
+            EmbeddingMismatchError, LibraryError: as `LibraryReader.caption_embedder`.
+        """
+        metadata = library.metadata
+        weights = metadata.fusion.weights if metadata.fusion else None
+        if metadata.caption_encoder is None or not (weights or {"caption": 1.0}).get("caption"):
+            return cls(vector, text, weights=weights)
+        return cls(vector, text, await caption_vector_of(library, text), weights)
+
+
+def hybrid(table: Any, query: HybridQuery, k: int, filter: Filter, recent: RecentRecords) -> list[Hit]:
     """The `k` best images of all lists together, best first, each with the lists that have it.
 
     Args:
         table: the library's LanceDB table.
-        vector: of the query, unit, float32 [dimension].
-        text: whose words are searched.
         recent: keeps what is needed to read the images that are found.
-        weights: of the lists; None weighs all alike.
     """
     version = table.version
-    searches: dict[ListName, Search] = {
-        "image": lambda depth: by_image(table, vector, depth, filter),
-        "words": lambda depth: by_words(table, text, depth, filter),
-    }
-    fused = Fused.of(_made(searches, max(k, DEPTH), weights), weights)
-    found = with_ids(table, fused.best(k))
+    fused = Fused.of(_lists(table, query, max(k, DEPTH), filter), query.weights)
+    found = rows_with_ids(table, fused.best(k))
     recent.keep(version, found)
     # Of equal scores the more similar image comes first; the similarity is known only after the read.
     hits = sorted(
-        hits_of(found, vector),
+        hits_with(found, query.vector),
         key=lambda hit: (-fused.scores[hit.image.sha256], -hit.similarity, hit.image.sha256),
     )[:k]
     lists = fused.found_by([hit.image.sha256 for hit in hits])
     records = {record["id"]: record for record in found}
-    return [replace(hit, found_by=explained(lists[sha256], text, records[sha256]))
-            for hit in hits for sha256 in [hit.image.sha256]]  # fmt: skip
+    return [
+        replace(
+            hit, found_by=explained(own, query.text, records[hit.image.sha256]), caption_similarity=_of_caption(own)
+        )
+        for hit in hits
+        for own in [lists[hit.image.sha256]]
+    ]
 
 
 def search_words(
@@ -72,7 +99,7 @@ def search_words(
     recent.keep(version, found)
     return [
         replace(hit, found_by=explained((_found_by_words(rank, record),), text, record))
-        for rank, (hit, record) in enumerate(zip(hits_of(found, vector), found, strict=True), start=1)
+        for rank, (hit, record) in enumerate(zip(hits_with(found, vector), found, strict=True), start=1)
     ]
 
 
@@ -81,6 +108,12 @@ def by_image(table: Any, vector: "NDArray[np.float32]", k: int, filter: Filter) 
     found = near(table, vector, k, filter, ("id",)).to_pylist()
     found.sort(key=lambda record: (record["_distance"], record["id"]))
     return RankedList("image", [one["id"] for one in found], [1 - one["_distance"] for one in found])
+
+
+def by_caption(table: Any, vector: "NDArray[np.float32]", k: int, filter: Filter) -> RankedList:
+    """The images whose captions are nearest to a vector of the captions' encoder."""
+    found = nearest_captions(table, vector, k, filter)
+    return RankedList("caption", [one.id for one in found], [one.cosine for one in found])
 
 
 def by_words(table: Any, text: str, k: int, filter: Filter) -> RankedList:
@@ -99,11 +132,19 @@ def explained(lists: Sequence[FoundBy], text: str, record: Any) -> tuple[FoundBy
     )
 
 
-def _made(searches: "dict[ListName, Search]", depth: int, weights: Weights | None) -> list[RankedList]:
+def _lists(table: Any, query: HybridQuery, depth: int, filter: Filter) -> list[RankedList]:
     """The lists that have any weight, made concurrently."""
-    counted = [name for name, weight in effective_weights([*searches], weights).items() if weight]
+    makers: dict[ListName, MakeList] = {"image": lambda depth: by_image(table, query.vector, depth, filter)}
+    if (captions := query.caption_vector) is not None:
+        makers["caption"] = lambda depth: by_caption(table, captions, depth, filter)
+    makers["words"] = lambda depth: by_words(table, query.text, depth, filter)
+    counted = [name for name, weight in effective_weights([*makers], query.weights).items() if weight]
     with ThreadPoolExecutor(len(counted)) as pool:
-        return list(pool.map(lambda name: searches[name](depth), counted))
+        return list(pool.map(lambda name: makers[name](depth), counted))
+
+
+def _of_caption(lists: Sequence[FoundBy]) -> float | None:
+    return next((one.score for one in lists if one.list == "caption"), None)
 
 
 def _found_by_words(rank: int, record: Any) -> FoundBy:

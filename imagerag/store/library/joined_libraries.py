@@ -18,6 +18,7 @@ from imagerag.agent.retrieval.search_queries import (
     check_filter,
     explain_filter,
     search_batch,
+    search_captions,
     search_terms,
     search_words,
 )
@@ -76,6 +77,19 @@ class JoinedLibraries:
             *(library.search_by_image(image, k=k, filter=filter) for library in self.libraries)
         )
         limits: list[float | None] = [getattr(library, "image_threshold", None) for library in self.libraries]
+        return self._joined(lists, limits)[:k]
+
+    async def search_captions(self, text: str, *, k: int, filter: Filter) -> Sequence[Hit]:
+        """The same by captions, with the thresholds between captions of libraries that have one.
+
+        Raises:
+            UsageError, LibraryError: one of the libraries cannot be searched by captions.
+        """
+        terms = [SearchTerm(text=text)]
+        lists = await asyncio.gather(
+            *(search_captions(library, terms, k=k, filter=filter) for library in self.libraries)
+        )
+        limits: list[float | None] = [getattr(library, "caption_threshold", None) for library in self.libraries]
         return self._joined(lists, limits)[:k]
 
     async def search_terms(
@@ -175,5 +189,6 @@ class JoinedLibraries:
 
 
 def _margin(hit: Hit) -> float:
-    """The margin of an image over its threshold; without a threshold, its similarity."""
-    return hit.similarity - (hit.threshold or 0.0)
+    """The margin of an image, or of its caption, over its threshold; without a threshold, its similarity."""
+    reached = hit.similarity if hit.caption_similarity is None else hit.caption_similarity
+    return reached - (hit.threshold or 0.0)

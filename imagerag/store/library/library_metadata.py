@@ -17,6 +17,7 @@ from imagerag.agent.errors import EmbeddingMismatchError
 from imagerag.agent.ports import EmbedderIdentity
 from imagerag.agent.types import FrozenModel, ListName, Similarity
 from imagerag.store.data_dir import DataDir
+from imagerag.store.library.caption_metadata import CaptionEncoder, CaptionThreshold, caption_metadata_of
 from imagerag.store.library.database import LANCE_ERRORS, damaged, newer, open_table
 from imagerag.store.library.schema import OTHER_VECTOR, VECTOR
 
@@ -26,6 +27,8 @@ EARLIER_KEY = "imagerag.passport"
 SCHEMA_VERSION = 5
 WITHOUT_MONTHS: Final = 3
 """The version whose columns of metadata keys lack only the times of text that is a month (`2024-05`)."""
+WITHOUT_OPTIONAL_COLUMNS: Final = 4
+"""The version that lacks only columns that some libraries have: it is upgraded by its number alone."""
 _EARLIER_NAMES: Final = {
     "basis": "method", "floor": "minimum", "null": "negative_quantiles", "own": "positive_quantiles",
     "accepted": "accept_rate",
@@ -130,6 +133,8 @@ class LibraryMetadata(FrozenModel):
         threshold: between a text and an image; None until the library has been calibrated.
         image_threshold: between two images; None until then, too.
         fusion: weights of the lists of a hybrid search; None until then, too.
+        caption_encoder, caption_threshold: of the caption vectors, where there are some. They are stored with the
+            column of these (`caption_metadata`), not with the other fields.
     """
 
     version: int = Field(default=SCHEMA_VERSION, le=SCHEMA_VERSION)
@@ -142,6 +147,8 @@ class LibraryMetadata(FrozenModel):
     threshold: Threshold | None = None
     image_threshold: ImageThreshold | None = None
     fusion: Fusion | None = None
+    caption_encoder: CaptionEncoder | None = None
+    caption_threshold: CaptionThreshold | None = None
 
     @classmethod
     def of(cls, identity: EmbedderIdentity, created: datetime) -> "LibraryMetadata":
@@ -223,20 +230,24 @@ def library_metadata_of(table: Any, name: str, vector: str = VECTOR) -> LibraryM
     except (KeyError, TypeError, *LANCE_ERRORS) as error:
         raise damaged(name, error) from error
     try:
-        return _parsed(text)
-    except ValidationError as error:
+        read, captions = _parsed(text), caption_metadata_of(table)
+        if captions is None:
+            return read
+        return read.model_copy(update={"caption_encoder": captions.encoder, "caption_threshold": captions.threshold})
+    except (ValidationError, KeyError, TypeError) as error:
         if (version := _version_of(text)) > SCHEMA_VERSION:
             raise newer(name, f"its form is {version}, and this version reads up to {SCHEMA_VERSION}") from error
         raise damaged(name, error) from error
 
 
 def write_library_metadata(table: Any, metadata: LibraryMetadata, vector: str = VECTOR) -> None:
-    """Store metadata in a library's LanceDB table, in one commit.
+    """Store metadata in a library's LanceDB table, in one commit; that of its caption vectors stays as it is.
 
     Args:
         vector: the column whose metadata it is.
     """
-    table.update_field_metadata({"path": vector, "metadata": {METADATA_KEY: metadata.model_dump_json()}})
+    text = metadata.model_dump_json(exclude={"caption_encoder", "caption_threshold"})
+    table.update_field_metadata({"path": vector, "metadata": {METADATA_KEY: text}})
 
 
 def other_metadata_of(table: Any, name: str) -> LibraryMetadata | None:

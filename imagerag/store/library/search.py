@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from imagerag.agent.ports import Filter, Hit
 from imagerag.agent.types import ImageRef
+from imagerag.store.library.caption_metadata import CAPTION_VECTOR
 from imagerag.store.library.filters.filter_expressions import expression_of, filter_indexes
 from imagerag.store.library.index_candidates import (
     AGAIN,
@@ -41,6 +42,9 @@ HIT_COLUMNS = (
 )  # fmt: skip
 """What a `Hit` is made of, beside the vector; and `ocr`, where the library has it (`hit_columns`). Every column more
 takes as long as a tenth of the search."""
+
+VECTORS = ("vector", CAPTION_VECTOR)
+"""What is searched by cosine; captions where the library has vectors of them."""
 
 AT_ONCE = timedelta(milliseconds=1)
 """Age from which on older versions are removed: who is reading one reads on in the newest (`tables.insist`)."""
@@ -73,7 +77,7 @@ def nearest_of_each(
         for record in found.to_pylist():
             lists[record.get("query_index", 0)].append(record)
     recent.keep(version, [record for mine in lists for record in mine])
-    return [_ranked(hits_of(mine, vector)) for mine, vector in zip(lists, vectors, strict=True)]
+    return [_ranked(hits_with(mine, vector)) for mine, vector in zip(lists, vectors, strict=True)]
 
 
 def listed(table: Any, filter: Filter, limit: int) -> tuple[list[ImageRecord], int]:
@@ -108,7 +112,7 @@ def build_indexes(table: Any, *, alone: bool = False) -> None:
     have = {column for index in table.list_indices() for column in index.columns}
     needed: dict[str, Any] = {
         "id": BTree() if count >= INDEX_FROM // 10 else None,
-        "vector": _vector_index(table) if count >= INDEX_FROM else None,
+        **{name: _vector_index(table, name) for name in present(table, VECTORS if count >= INDEX_FROM else ())},
     }
     if count >= FILTERED_FROM:
         needed |= filter_indexes(table)
@@ -123,20 +127,29 @@ def build_indexes(table: Any, *, alone: bool = False) -> None:
         table.optimize(cleanup_older_than=AT_ONCE, delete_unverified=alone)
 
 
-def _vector_index(table: Any) -> Any:
-    """Choose the vector index by dimension. One bit per dimension is enough with many dimensions and too little with
-    few: at 32 dimensions IVF_RQ finds less than half of the true neighbours, at 512 nearly all."""
+def _vector_index(table: Any, column: str) -> Any:
+    """Choose the vector index by dimension; None for too few vectors.
+
+    One bit per dimension is enough with many dimensions and too little with few: at 32 dimensions IVF_RQ finds less
+    than half of the true neighbours, at 512 nearly all.
+    """
     from lancedb.index import IvfRq, IvfSq
 
-    wide = table.schema.field("vector").type.list_size >= 256
+    if table.count_rows(f"{column} IS NOT NULL") < INDEX_FROM:
+        return None
+    wide = table.schema.field(column).type.list_size >= 256
     return IvfRq(distance_type="cosine") if wide else IvfSq(distance_type="cosine")
 
 
-def near(table: Any, vectors: Any, k: int, filter: Filter, columns: Sequence[str]) -> Any:
-    """The rows nearest to one vector or several (`query_index`), in no order, with `_distance`, as an Arrow table."""
+def near(table: Any, vectors: Any, k: int, filter: Filter, columns: Sequence[str], vector: str = "vector") -> Any:
+    """The `k` rows with the highest cosine with each vector, as an Arrow table with `_distance`, 1 minus the cosine.
+
+    Args:
+        vector: the column of the rows' vectors.
+    """
     where = expression_of(table, filter)
     query = (
-        table.search(vectors, vector_column_name="vector")
+        table.search(vectors, vector_column_name=vector)
         .distance_type("cosine")
         .select([*columns, "_distance"])
         .nprobes(PROBES)
@@ -152,8 +165,8 @@ def hit_columns(table: Any) -> list[str]:
     return [*HIT_COLUMNS, *({"ocr"} & names), *RecentRecords.columns(names)]
 
 
-def with_ids(table: Any, ids: Sequence[str]) -> list[dict[str, Any]]:
-    """The records of some images, in no order, with `hit_columns` and the vector."""
+def rows_with_ids(table: Any, ids: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows with these ids, as records that `hits_with` reads."""
     if not ids:
         return []
     query = table.search().select([*hit_columns(table), "vector"]).where(id_filter("id", ids))
@@ -165,8 +178,8 @@ def _ranked(hits: Sequence[Hit]) -> list[Hit]:
     return sorted(hits, key=lambda hit: (-hit.similarity, hit.image.sha256))
 
 
-def hits_of(found: Sequence[Mapping[str, Any]], query: "NDArray[np.float32]") -> list[Hit]:
-    """Records with `hit_columns` and the vector as hits, in the same order."""
+def hits_with(found: Sequence[Mapping[str, Any]], query: "NDArray[np.float32]") -> list[Hit]:
+    """The hits of some records, in their order, with the cosine of each image and a query."""
     import numpy as np
 
     hits = []
