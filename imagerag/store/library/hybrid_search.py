@@ -1,7 +1,7 @@
-"""Hybrid search: the nearest images, the nearest captions and the best word matches, fused by weighted scores (`fusion`).
+"""Hybrid search: the nearest images, the nearest captions and the best word matches, fused by `fusion`.
 
-Own code instead of LanceDB's hybrid query, which knows two lists and takes twice the time: the lists hold only ids and are
-made concurrently, and only the best rows of the fused list are read.
+Own code instead of LanceDB's hybrid query, which knows two lists and takes twice the time: the lists hold only ids and
+are made concurrently, and only the best rows of the fused list are read.
 """
 
 from collections.abc import Callable, Sequence

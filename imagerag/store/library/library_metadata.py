@@ -110,7 +110,6 @@ class Fusion(FrozenModel):
         mixed_mrr: the same of the mix, cross-validated.
         gain: 95 % interval of its difference to the best list.
         images: how many images the library held when it was calibrated.
-        measured_on: what it held then (`content.content_hash`).
     """
 
     weights: dict[ListName, float]
@@ -121,7 +120,6 @@ class Fusion(FrozenModel):
     gain: tuple[float, float] | None = None
     images: int
     calibrated: AwareDatetime
-    measured_on: str = ""
 
 
 class LibraryMetadata(FrozenModel):

@@ -29,6 +29,7 @@ from imagerag.store.library.table_columns import merge_rows
 from imagerag.store.library.threshold_update import content_at, measure
 from imagerag.store.library.thresholds.caption_recall import CaptionRecall, caption_recall
 from imagerag.store.library.thresholds.content import is_unit
+from imagerag.store.library.thresholds.fusion_calibration import measure_fusion
 
 BATCH: Final = 16
 """Images that are read and encoded at a time."""
@@ -241,7 +242,8 @@ class _Migrating:
         content = await content_at(self.table, column)
         found = await measure(self.library, content, embedder)
         if not own:
-            kept = {"threshold": found.threshold, "image_threshold": found.image_threshold}
+            fusion = await measure_fusion(self.library, embedder, column)
+            kept = {"threshold": found.threshold, "image_threshold": found.image_threshold, "fusion": fusion}
             await self.table.read(lambda: self._keep(kept))
         return EncoderQuality(
             embedder=embedder.identity.spec,
