@@ -19,6 +19,10 @@ DEPTH: Final = 50
 LEAST: Final = 0.01
 """What the last of a list counts more than an image that is not in it."""
 
+FALLBACK: Final = 1e-4
+"""Weight of a list that has none: it orders only what the others do not have. The last of a list that has a tenth of
+all weight counts ten times as much as the first of such a list."""
+
 Weights = Mapping[ListName, float]
 """List → its share of all weight, at least 0; a list that is not named has none."""
 
@@ -64,7 +68,7 @@ class Fused:
         """Fuse lists.
 
         Args:
-            weights: None weighs all lists alike, as do weights that give none of them any.
+            weights: None weighs all lists alike.
         """
         weights = effective_weights([one.name for one in lists], weights)
         scores: dict[str, float] = {}
@@ -90,7 +94,6 @@ class Fused:
 
 
 def effective_weights(names: Sequence[ListName], weights: Weights | None) -> dict[ListName, float]:
-    """The weights of these lists alone, with the sum 1."""
-    given = {name: (weights or {}).get(name, 0.0) for name in names}
-    total = sum(given.values())
-    return {name: value / total for name, value in given.items()} if total else dict.fromkeys(names, 1 / len(names))
+    """The weights of these lists alone, with the sum 1; none is 0."""
+    given = {name: max((weights or {}).get(name, 0.0), FALLBACK) for name in names}
+    return {name: weight / sum(given.values()) for name, weight in given.items()}

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from imagerag.agent.ports import Filter, Hit
-from imagerag.agent.types import FoundBy, ListName
+from imagerag.agent.types import FoundBy
 from imagerag.store.library.caption_embedding import caption_vector_of
 from imagerag.store.library.caption_search import nearest_captions
-from imagerag.store.library.fusion import DEPTH, Fused, RankedList, Weights, effective_weights
+from imagerag.store.library.fusion import DEPTH, Fused, RankedList, Weights
 from imagerag.store.library.matched_words import matched_words
 from imagerag.store.library.recent_records import RecentRecords
 from imagerag.store.library.search import hit_columns, hits_with, near, rows_with_ids
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from imagerag.store.library.library_reader import LibraryReader
-
-MakeList = Callable[[int], RankedList]
-"""Makes a list of at most so many images."""
 
 
 @dataclass(frozen=True)
@@ -81,13 +78,7 @@ def hybrid(table: Any, query: HybridQuery, k: int, filter: Filter, recent: Recen
     )[:k]
     lists = fused.found_by([hit.image.sha256 for hit in hits])
     records = {record["id"]: record for record in found}
-    return [
-        replace(
-            hit, found_by=explained(own, query.text, records[hit.image.sha256]), caption_similarity=_of_caption(own)
-        )
-        for hit in hits
-        for own in [lists[hit.image.sha256]]
-    ]
+    return [_with_lists(hit, lists[hit.image.sha256], query.text, records[hit.image.sha256]) for hit in hits]
 
 
 def search_words(
@@ -133,18 +124,20 @@ def explained(lists: Sequence[FoundBy], text: str, record: Any) -> tuple[FoundBy
 
 
 def _lists(table: Any, query: HybridQuery, depth: int, filter: Filter) -> list[RankedList]:
-    """The lists that have any weight, made concurrently."""
-    makers: dict[ListName, MakeList] = {"image": lambda depth: by_image(table, query.vector, depth, filter)}
+    """All lists, made concurrently."""
+    makers: list[Callable[[], RankedList]] = [
+        lambda: by_image(table, query.vector, depth, filter),
+        lambda: by_words(table, query.text, depth, filter),
+    ]
     if (captions := query.caption_vector) is not None:
-        makers["caption"] = lambda depth: by_caption(table, captions, depth, filter)
-    makers["words"] = lambda depth: by_words(table, query.text, depth, filter)
-    counted = [name for name, weight in effective_weights([*makers], query.weights).items() if weight]
-    with ThreadPoolExecutor(len(counted)) as pool:
-        return list(pool.map(lambda name: makers[name](depth), counted))
+        makers.append(lambda: by_caption(table, captions, depth, filter))
+    with ThreadPoolExecutor(len(makers)) as pool:
+        return list(pool.map(lambda make: make(), makers))
 
 
-def _of_caption(lists: Sequence[FoundBy]) -> float | None:
-    return next((one.score for one in lists if one.list == "caption"), None)
+def _with_lists(hit: Hit, lists: Sequence[FoundBy], text: str, record: Any) -> Hit:
+    caption = next((one.score for one in lists if one.list == "caption"), None)
+    return replace(hit, found_by=explained(lists, text, record), caption_similarity=caption)
 
 
 def _found_by_words(rank: int, record: Any) -> FoundBy:

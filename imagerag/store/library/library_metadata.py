@@ -106,8 +106,8 @@ class Fusion(FrozenModel):
         method: "mixed" when a mix finds images better than each list alone, "single" when that was not certain and all
             weight went to the best list, "equal" when there were too few queries to tell.
         n_queries: names and held-out sentences that the lists were asked for.
-        mrr: list → mean reciprocal rank of the images that the queries are about, in [0, 1]; empty without evidence.
-        mixed_mrr: the same of the mix, cross-validated.
+        ndcg: list → mean discounted gain of the images that the queries are about, in [0, 1]; empty without evidence.
+        mixed_ndcg: the same of the mix, cross-validated.
         gain: 95 % interval of its difference to the best list.
         images: how many images the library held when it was calibrated.
     """
@@ -115,8 +115,8 @@ class Fusion(FrozenModel):
     weights: dict[ListName, float]
     method: Literal["mixed", "single", "equal"]
     n_queries: int = 0
-    mrr: dict[ListName, float] = Field(default_factory=dict)
-    mixed_mrr: float | None = None
+    ndcg: dict[ListName, float] = Field(default_factory=dict)
+    mixed_ndcg: float | None = None
     gain: tuple[float, float] | None = None
     images: int
     calibrated: AwareDatetime

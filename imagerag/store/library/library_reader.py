@@ -132,8 +132,8 @@ class LibraryReader:
         """The `k` images most similar to a text, best first.
 
         Args:
-            hybrid: rank by the vectors of captions, where there are some, and by the words of captions, titles, tags and
-                OCR too (`hybrid_search`); the similarities stay cosines, but are then no longer in descending order.
+            hybrid: rank by the vectors of captions, where there are some, and by the words of captions, titles, tags
+                and OCR too (`hybrid_search`); the similarities are then no longer in descending order.
 
         Raises:
             UsageError: the text is empty.

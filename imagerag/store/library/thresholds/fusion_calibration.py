@@ -1,7 +1,7 @@
 """Measures the weights of a library's lists: asks each list for what held-out queries are about.
 
-The lists are searched as in a hybrid search, in a sample of the library. The words are searched in a copy of its texts in
-memory, which lacks the sentences that are asked for; captions without these are encoded again.
+The lists are searched as in a hybrid search, in a sample of the library. The words are searched in a copy of its texts
+in memory, which lacks the sentences that are asked for; captions without these are encoded again.
 """
 
 from collections.abc import Sequence

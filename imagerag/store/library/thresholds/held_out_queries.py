@@ -1,8 +1,8 @@
-"""Queries that a library's own texts make for it: names, and sentences that are taken out of the captions they come from.
+"""Queries from a library's own texts: names, and sentences that are taken out of the captions they come from.
 
-A caption is found by its own words whatever the library is like. So a sentence of a caption is searched in a copy of the
-texts without it, where the words that are left must lead to the image, as with the words of somebody else. A name is
-searched as it is: that is how people search for names and numbers. Both kinds count alike.
+A caption is found by its own words whatever the library is like. So a sentence of a caption is searched in a copy of
+the texts without it, where the words that are left must lead to the image, as with the words of somebody else. A name
+is searched as it is: that is how people search for names and numbers. Both kinds count alike.
 """
 
 import re
