@@ -157,6 +157,7 @@ class SearchReferences(Request):
     image: Source | None = Field(default=None, description="Instead or too: a file path, or image://SHA256.")
     library: Library = None
     k: int = Field(default=6, ge=1, le=MAX_HITS, description="How many images.")
+    hybrid: bool = Field(default=False, description="Also by the words of captions, titles, tags: for names.")
     filter: Where = None
     tags: Tags = ()
     licences: Licences = ()

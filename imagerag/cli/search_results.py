@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from imagerag.cli.terminal.output import bar, bold, dim, scale, short, table
+from imagerag.formatting.found_by import found_by_text
 from imagerag.formatting.messages import NOT_CALIBRATED
 from imagerag.formatting.numbers import cosine, difference
 from imagerag.formatting.text import clean, image_name
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from imagerag.agent.ports import Hit, ReferenceLibrary, SearchTerm
     from imagerag.client.search_results import Hits
     from imagerag.schemas.libraries import SearchDocument, SearchedTerm, SearchResult
+
+FOUND_BY_SHOWN: Final = 36
+"""Letters of the lists that an image is in that a terminal shows."""
 
 OCR_SHOWN: Final = 40
 """Letters of the words in an image that a terminal shows; `--json` has all."""
@@ -83,6 +87,7 @@ def _found(hit: "Hit", accepted: bool | None) -> "SearchResult":
         threshold=hit.threshold if hit.library else None,
         accepted=accepted,
         terms=[TermScore(**vars(term)) for term in hit.terms],
+        found_by=list(hit.found_by),
         path=path_of(hit.source),
         caption=hit.caption,
         title=hit.title,
@@ -120,6 +125,7 @@ def result_lines(found: "SearchDocument") -> list[str]:
             bar(words.cosine_of(found, one), limit, top),
             cosine(words.cosine_of(found, one)),
             " ".join(difference(term.contribution) for term in one.terms),
+            dim(short(found_by_text(one.found_by), FOUND_BY_SHOWN)),
             bold(title) if one.accepted else title,
             dim(clean(one.caption) if not one.ocr else f"{clean(one.caption)} [{short(one.ocr, OCR_SHOWN)}]".strip()),
             dim(short(one.licence, 18)),
@@ -127,7 +133,7 @@ def result_lines(found: "SearchDocument") -> list[str]:
         for one, limit in zip(found.results, limits, strict=True)
         for title in [short(image_name(one.title, one.id), 28)]
     ]
-    return [f"library {bold(found.library)}  {dim(words.threshold_text(found))}", *table(rows, right={1}, cut=4)]
+    return [f"library {bold(found.library)}  {dim(words.threshold_text(found))}", *table(rows, right={1}, cut=5)]
 
 
 def term_lines(found: "SearchDocument") -> list[str]:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from imagerag.agent.types import Document, Scalar, Sha256, Similarity
+from imagerag.agent.types import Document, FoundBy, Scalar, Sha256, Similarity
 from imagerag.store.library.library_metadata import LibraryMetadata, Threshold
 from imagerag.store.library.maintenance.duplicates import Duplicates
 from imagerag.store.library.maintenance.export import Export
@@ -43,6 +43,7 @@ class SearchResult(Document):
     Attributes:
         accepted: whether its similarity reaches the threshold; None where none is known (`threshold_note`).
         terms: where the query has several terms, what each contributed.
+        found_by: in a hybrid search the lists that have it, that which counted most first.
         path: the file it was indexed from, when that is still there.
         ocr: the words in it, as OCR read them.
         caption_similarity: cosine of the query and its caption; None where captions were not searched.
@@ -56,6 +57,7 @@ class SearchResult(Document):
     threshold: float | None = None
     accepted: bool | None
     terms: list[TermScore] = Field(default_factory=list)
+    found_by: list[FoundBy] = Field(default_factory=list)
     path: str | None
     caption: str
     title: str

@@ -30,6 +30,7 @@ from imagerag.reports.search_text import (
     file_of,
     in_image,
     limit_of,
+    lists,
     searched,
 )
 
@@ -86,7 +87,7 @@ class _Sheet(Page):
         reached, limit = cosine_of(self.found, one), limit_of(self.found, one)
         y = self.bar(reached, limit, x, y + SIDE + 12, SIDE, span=self.span, strong=taken)
         y = self.canvas.text(x, y + 6, image_name(one.title, one.id), 14, INK, width=SIDE, lines=2, bold=taken)
-        for share in contributions(one)[:TERMS]:
+        for share in [*contributions(one)[:TERMS], *lists(one)]:
             y = self.canvas.text(x, y + 1, share, 12, MUTED, width=SIDE)
         if one.caption and one.caption != one.title:
             y = self.canvas.text(x, y + 1, one.caption, 12.5, INK, width=SIDE, lines=3)

@@ -4,16 +4,19 @@ Own code: LanceDB returns the score of a row only. Its stems are approximated: w
 the same word if they differ by an ending.
 """
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
-from imagerag.store.library.thresholds.caption_phrases import STOP_WORDS, WORD
+from imagerag.store.library.thresholds.caption_phrases import STOP_WORDS
 from imagerag.store.library.word_search import WORD_COLUMNS
 
+WORD: Final = re.compile(r"[^\W_]+")
+
 SHORTEST, ENDING = 3, 4
-"""Letters that two forms of a word share at least, and that one of them has at most beyond these."""
+"""Letters that two forms of a word share at least, and that the longer one has at most beyond these."""
 
 
 def matched_words(text: str, record: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
@@ -25,7 +28,11 @@ def matched_words(text: str, record: Mapping[str, Any]) -> tuple[str, tuple[str,
     Returns:
         "" and none where no field contains one.
     """
-    wanted = [word for word in dict.fromkeys(WORD.findall(text)) if _folded(word) not in STOP_WORDS]
+    wanted = [
+        word
+        for word in dict.fromkeys(WORD.findall(unicodedata.normalize("NFC", text)))
+        if _folded(word) not in STOP_WORDS
+    ]
     best: tuple[str, tuple[str, ...]] = ("", ())
     for name in WORD_COLUMNS:
         value = record.get(name) or ""
@@ -55,7 +62,7 @@ def _shared_part(word: str, text: str) -> str:
 def _same_stem(one: str, other: str) -> bool:
     shared = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
     shorter, longer = sorted((len(one) - shared, len(other) - shared))
-    return shared >= SHORTEST and shorter <= 1 and longer <= ENDING
+    return shared >= SHORTEST and shorter < SHORTEST and longer <= ENDING
 
 
 def _unspaced(letter: str) -> bool:

@@ -1,7 +1,7 @@
 """Full-text search of a library by LanceDB (BM25): captions, titles, tags and the words that OCR read.
 
-Text is split into words by Unicode rules (ICU, part of LanceDB), so that Japanese, Chinese and Thai captions are found by
-a word in them. Case and accents do not matter. Words are reduced to their stems in the language of most captions.
+Text is split into words by Unicode rules (ICU, part of LanceDB), so that Japanese, Chinese and Thai captions are found
+by a word in them. Case and accents do not matter. Words are reduced to their stems in the language of most captions.
 """
 
 import unicodedata
