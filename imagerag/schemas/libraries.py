@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from imagerag.agent.types import Document, FoundBy, Scalar, Sha256, Similarity
-from imagerag.store.library.library_metadata import LibraryMetadata, Threshold
+from imagerag.store.library.library_metadata import Fusion, LibraryMetadata, Threshold
 from imagerag.store.library.maintenance.duplicates import Duplicates
 from imagerag.store.library.maintenance.export import Export
 from imagerag.store.library.maintenance.library_disk_usage import DiskUse
@@ -304,8 +304,9 @@ class VerificationDocument(Document):
 
 
 class ThresholdDocument(Document):
-    """The threshold that `library calibrate` measured."""
+    """What `library calibrate` measured: the threshold, and the weights of the lists of a hybrid search."""
 
     schema_name: Literal["imagerag.threshold/1"] = Field(default="imagerag.threshold/1", alias="schema")
     library: str
     threshold: Threshold
+    fusion: Fusion | None = None

@@ -1,7 +1,7 @@
 """Fusion of ranked lists by the weighted sum of their scores, with what each list contributed.
 
 The scores of a list are scaled: the best is 1, the last of the first `DEPTH` 0. Measured on product photos and recorded
-CLIP vectors (`python -m imagerag.evals.libraries.fusion`), this finds more than reciprocal ranks do.
+CLIP vectors (`python -m imagerag.evals.libraries.hybrid_search`), this finds more than reciprocal ranks do.
 
 Own code: LanceDB's rerankers take the two lists of one hybrid query, as Arrow tables with complete rows; here are three
 lists of ids, and only the best rows are read.
