@@ -122,8 +122,15 @@ class CaptionIndex:
         to find in a crowded image than alone, and if every thing had the same chance, the few crowded images, which
         name most of the things, would dominate.
         """
-        phrases = self._said(most)
-        return [CaptionQuery(text, found) for text, found in zip(phrases, self._matches(phrases), strict=True)]
+        return self.queries(self._said(most))
+
+    def queries(self, texts: Sequence[str]) -> list[CaptionQuery]:
+        """Texts with the rows that match them."""
+        return [CaptionQuery(text, found) for text, found in zip(texts, self._matches(texts), strict=True)]
+
+    def captions(self, rows: "NDArray[np.intp]") -> list[str]:
+        """The captions of some rows, without the thing's name."""
+        return self._read(rows)
 
     def hard_negatives(self, most: int) -> list[str]:
         """Up to `most` texts that differ from a caption's text by one word and match no image.
@@ -225,7 +232,7 @@ class CaptionIndex:
         code = self.codes.get(word)
         return self.rows[:0] if code is None else self.rows[self.starts[code] : self.starts[code + 1]]
 
-    def _read(self, rows: "NDArray[np.int32]") -> list[str]:
+    def _read(self, rows: "NDArray[np.integer[Any]]") -> list[str]:
         return list(_texts(self.columns.take(rows), self.capitals))
 
 

@@ -29,6 +29,10 @@ _JAPANESE_JOINER = re.compile(
     r"、|(?<=[^\s\u3041-\u3096])と(?=[^\s\u3041-\u3096])"
     r"|(?P<before>の(?:上|下|中|前|横|隣|後ろ|そば|近く)(?:に|の|で)(?:ある|置かれた)?)"
 )
+_JOINED_BEFORE = re.compile(r"(?:\w+['’.&-])*$")
+_JOINED_AFTER = re.compile(r"(?:['’.&-]\w+)*")
+"""What is written together with a word: the rest of `Traveler's`, `2.0`, `All-Mountain`."""
+
 _ARABIC_JOINER = re.compile(r"،\s*|\s(?:مع|بجانب)\s|\s(?P<place>على|في|فوق|تحت|أمام|خلف)\s")
 
 
@@ -173,4 +177,6 @@ def part_of(text: str, place: int) -> str:
         return text
     count = (len(found) + 1) // 2
     first = place % (len(found) - count + 1)
-    return text[found[first].start : found[first + count - 1].end]
+    start, end = found[first].start, found[first + count - 1].end
+    start -= len(_JOINED_BEFORE.search(text[:start])[0])  # type: ignore[index]
+    return text[start : end + len(_JOINED_AFTER.match(text[end:])[0])]  # type: ignore[index]

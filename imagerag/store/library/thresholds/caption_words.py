@@ -16,6 +16,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+_ARABIC_SIGNS: Final = re.compile("[\u0610-\u061a\u0640\u064b-\u065f\u0670]")
+_ARABIC_LETTERS: Final = str.maketrans("أإآٱىة", "اااا" + "يه")
+
+
+def _arabic(word: str) -> str:
+    """An Arabic word as it is compared: without vowel signs, and with one form of each letter."""
+    return _ARABIC_SIGNS.sub("", word).translate(_ARABIC_LETTERS)
+
+
 ENGLISH: Final = frozenset(
     re.findall(
         r"\w+",
@@ -33,8 +42,8 @@ GERMAN: Final = frozenset(
 JAPANESE: Final = frozenset(
     re.findall(
         r"\w+",
-        "の と に が は で も や を へ い な た て から まで には での との した して する いる ある です ます られた された している のある がある しい きい さい るい "
-        "さな きな った いた 写真 画像",
+        "の と に が は で も や を へ い な た て から まで には での との した して する いる ある です ます "
+        "られた された している のある がある しい きい さい るい さな きな った いた 写真 画像",
     )
 )
 CHINESE: Final = frozenset(
@@ -44,9 +53,12 @@ CHINESE: Final = frozenset(
     )
 )
 ARABIC: Final = frozenset(
-    re.findall(
-        r"\w+",
-        "في على من مع عن الى إلى بجانب أمام تحت فوق خلف بين هذا هذه ذلك تلك التي الذي هو هي أو و صورة",
+    map(
+        _arabic,
+        re.findall(
+            r"\w+",
+            "في على من مع عن إلى بجانب أمام تحت فوق خلف بين هذا هذه ذلك تلك التي الذي هو هي أو و صورة",
+        ),
     )
 )
 STOP_WORDS: Final = ENGLISH | GERMAN | JAPANESE | CHINESE | ARABIC
@@ -76,9 +88,6 @@ _PARTICLE: Final = re.compile(r"(?<=..)(?:から|まで|[のとにがはでを�
 _ENDING: Final = re.compile(r"^(?:しい|きい|さい|るい|さな|きな|された|した|った|いた|[いなのをとがにはでも])(?=..)")
 """At the start of hiragana that follows another script: of the word before, or a particle between both."""
 
-_ARABIC_SIGNS: Final = re.compile("[\u0610-\u061a\u0640\u064b-\u065f\u0670]")
-_ARABIC_ASCII: Final = re.compile(r"\w+")
-_LETTERS: Final = str.maketrans("أإآٱىة", "ااااي" + "ه")
 _ARABIC_PREFIX: Final = re.compile("^(?:وال|بال|كال|فال|ال|لل|و)(?=[\u0620-\u064a]{3})")
 _WRITTEN_WITH_W: Final = (
     "واحد", "واحدة", "وادي", "واسع", "واسعة", "واقف", "واقفة", "وجه", "وجوه", "وحيد", "وحيدة", "وردة", "وردي", "وردية",
@@ -159,8 +168,3 @@ def arabic_prefix(token: str) -> str:
     if prefix == "و" and token.startswith(_WRITTEN_WITH_W):
         return ""
     return prefix
-
-
-def _arabic(word: str) -> str:
-    """An Arabic word as it is compared: without vowel signs, and with one form of each letter."""
-    return _ARABIC_SIGNS.sub("", word).translate(_ARABIC_LETTERS)
