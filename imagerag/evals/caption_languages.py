@@ -1,5 +1,4 @@
-"""How well captions are found by their vectors, within a language and across: `python -m imagerag.evals.caption_languages
-FILE`.
+"""Search of captions by their vectors, in one language and across: `python -m imagerag.evals.caption_languages FILE`.
 
 FILE is a CSV with a column `path` and a column of captions for each language, named by it (`en`, `de`, …); a column
 such as `en-other-words` is another way to say the same. Captions of each language are searched with those of every
@@ -73,9 +72,8 @@ async def measure(
         vectors = await embed_passages(embedder, columns[name])
         found = await calibrate_captions(_content(columns[name], vectors), embedder)
         calibrated.append(CalibratedLanguage(captions=name, **_rates(found)))
-        for other in columns:
-            if other != name:
-                across.append(_search(name, other, columns, vectors, queries[other], found.cosine))
+        others = [other for other in columns if other != name]
+        across += [_search(name, other, columns, vectors, queries[other], found.cosine) for other in others]
     return calibrated, across
 
 
@@ -127,10 +125,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print("captions  queries          recall@1  recall@10    MRR  accepted")
     for found in across:
         recall = found.recall
-        print(
-            f"{found.captions:8}  {found.queries:15}  {_number(recall.recall_at_1):>8}  {_number(recall.recall_at_10):>9}"
-            f"  {_number(recall.mrr):>5}  {_number(found.accept_rate):>8}"
-        )
+        first, ten = _number(recall.recall_at_1), _number(recall.recall_at_10)
+        rest = f"{_number(recall.mrr):>5}  {_number(found.accept_rate):>8}"
+        print(f"{found.captions:8}  {found.queries:15}  {first:>8}  {ten:>9}  {rest}")
     return 0
 
 

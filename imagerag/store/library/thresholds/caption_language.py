@@ -14,7 +14,7 @@ _UMLAUTS: Final = frozenset("äöüß")
 
 def language_of(captions: Iterable[str]) -> Language:
     """The language that most captions seem to be in; English where nothing speaks for another one."""
-    votes = Counter(filter(None, map(_language, captions)))
+    votes = Counter(found for caption in captions if (found := _language(caption)) is not None)
     return votes.most_common(1)[0][0] if votes else "en"
 
 
