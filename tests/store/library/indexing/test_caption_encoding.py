@@ -261,9 +261,9 @@ async def test_they_are_counted_exported_copied_and_kept_in_snapshots(
     fresh = await Library.create_or_open(home, "fresh", embedder)
     await copy_encoded(shop, fresh, ids[:3])
     before = encoded(shop)
-    await create_snapshot(shop.table, "then")
+    create_snapshot(shop.table, "then")
     await use_caption_embedder(shop, None)
-    await restore_snapshot(shop.table, "then")
+    restore_snapshot(shop.table, "then")
     restored = await Library.open(home, "shop", embedder, lambda _: encoder)
     assert encoded(restored) == before
     assert await found(restored, "red") == ["a red card"]
