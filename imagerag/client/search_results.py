@@ -43,6 +43,10 @@ class Hits(list[Hit]):
         self.no_match = no_match
         self._home = home
 
+    def _cosine(self, hit: Hit) -> float:
+        """What a hit was ranked by."""
+        return hit.similarity if self.by == "images" or hit.caption_similarity is None else hit.caption_similarity
+
     def _repr_html_(self) -> str:
         """HTML for notebooks: thumbnails with names and similarities."""
         from imagerag.agent.notebook_display import row, tile
@@ -52,7 +56,7 @@ class Hits(list[Hit]):
         small = thumbnails(self._home, self.library, [hit.image.sha256 for hit in shown])
         tiles = [
             tile(small.get(hit.image.sha256), "image/webp", image_name(hit.title or hit.caption, hit.image.sha256),
-                 hit.caption_similarity if self.by == "captions" else hit.similarity)
+                 self._cosine(hit))
             for hit in shown
         ]  # fmt: skip
         return row(tiles) if tiles else "<i>nothing was found</i>"

@@ -179,8 +179,8 @@ class LibrariesDocument(Document):
 
 class LibraryInfo(Document):
     """A library or a snapshot, its metadata, the tags of its snapshots, and the encoder of vectors that searches do not
-    use: that before a migration, or that of one which is not finished. `ocr_read` counts images that OCR has read, `caption_vectors`
-    those whose caption is encoded."""
+    use: that before a migration, or that of one which is not finished. `ocr_read` counts images that OCR has read,
+    `caption_vectors` those whose caption is encoded."""
 
     schema_name: Literal["imagerag.library/1"] = Field(default="imagerag.library/1", alias="schema")
     library: str

@@ -37,7 +37,8 @@ def threshold_text(found: "CaptionThreshold") -> str:
     )
     if found.accept_rate is None or found.reject_rate is None:
         return f"of captions: not measured, there are too few captions ({found.captions:,})"
-    rates = f"{percent(found.accept_rate)} of what fits is accepted, {percent(found.reject_rate)} of what does not is"
+    rates = f"{percent(found.accept_rate)} of what fits is accepted, {percent(found.reject_rate)} of the rest rejected"
     if found.cosine is None:
-        return f"of captions: none: the encoder cannot tell these captions apart ({rates} rejected); {measured}"
-    return f"of captions: cosine {cosine(found.cosine)}: {rates} rejected; {measured}"
+        return f"no threshold of captions: the encoder cannot tell these captions apart ({rates}); {measured}"
+    how = "" if found.is_reliable else "; the encoder cannot tell all of these captions apart"
+    return f"of captions: cosine {cosine(found.cosine)}: {rates}{how}; {measured}"

@@ -18,6 +18,11 @@ CAPTION_KEY: Final = "imagerag.captions"
 """Under which the column has its metadata."""
 
 
+ACCEPTED: Final = 0.90
+REJECTED: Final = 0.95
+"""The rates that a threshold is to reach."""
+
+
 class CaptionThreshold(FrozenModel):
     """From which cosine on a caption says what a text says, and the evidence for it.
 
@@ -41,6 +46,12 @@ class CaptionThreshold(FrozenModel):
     captions: int
     calibrated: AwareDatetime
     measured_on: str = ""
+
+    @property
+    def is_reliable(self) -> bool:
+        """Whether at least nine in ten matches are accepted and nineteen in twenty others rejected."""
+        accepted, rejected = self.accept_rate or 0.0, self.reject_rate or 0.0
+        return self.cosine is not None and accepted >= ACCEPTED and rejected >= REJECTED
 
 
 class CaptionEncoder(FrozenModel):

@@ -151,14 +151,18 @@ class Library(LibraryReader):
         content.
 
         Args:
-            anew: False keeps the threshold between images while the images are unchanged.
+            anew: False keeps a threshold while what it was measured on is unchanged.
 
         Raises:
             LibraryError: the library is empty.
         """
+        from imagerag.store.library.caption_threshold_update import update_caption_threshold
         from imagerag.store.library.threshold_update import update_thresholds
 
-        threshold, self._metadata = await update_thresholds(self, self.table, anew=anew)
+        threshold = None if anew or await self.table.read(self._content_is_stale) else self._metadata.threshold
+        if threshold is None:
+            threshold, self._metadata = await update_thresholds(self, self.table, anew=anew)
+        await update_caption_threshold(self)
         return threshold
 
     async def optimize(self) -> None:

@@ -16,6 +16,7 @@ from imagerag.store.library import schema as form
 from imagerag.store.library import search as searching
 from imagerag.store.library.caption_embedding import caption_embedder_of, caption_query, unit_vector
 from imagerag.store.library.caption_search import by_captions
+from imagerag.store.library.caption_threshold_update import caption_threshold_is_stale
 from imagerag.store.library.combined_queries import combine
 from imagerag.store.library.database import LANCE_ERRORS
 from imagerag.store.library.filters import filter_checks
@@ -301,10 +302,12 @@ class LibraryReader:
         return await self.table.read(self._captioned_vectors)
 
     async def is_stale(self) -> bool:
-        """Whether its threshold was measured on other content than the current one, or never."""
-        return await self.table.read(
-            lambda: stale(library_metadata_of(self._table, self.name), content_of(self._table))
-        )
+        """Whether one of its thresholds was measured on other content than the current one, or never."""
+
+        return await self.table.read(lambda: self._content_is_stale() or caption_threshold_is_stale(self._table))
+
+    def _content_is_stale(self) -> bool:
+        return stale(library_metadata_of(self._table, self.name), content_of(self._table))
 
     async def _search(self, find: Callable[[], T]) -> T:
         def work() -> T:

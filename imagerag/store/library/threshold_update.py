@@ -126,15 +126,16 @@ async def measure(
     )
 
 
-async def content_at(table: "LibraryTable", vector: str = VECTOR) -> LibraryContent:
+async def content_at(table: "LibraryTable", vector: str = VECTOR, where: str | None = None) -> LibraryContent:
     """The current content of a library; later rows are ignored.
 
     Args:
         vector: the column of the vectors.
+        where: what must hold of the rows, in SQL; None is all.
     """
-    if (whole := await table.read(lambda: read_whole(table.lance, vector))) is not None:
+    if (whole := await table.read(lambda: read_whole(table.lance, vector, where))) is not None:
         return whole
-    columns = await table.read(lambda: read_columns(table.lance))
+    columns = await table.read(lambda: read_columns(table.lance, where=where))
 
     async def vectors(places: Any) -> Any:
         ids = columns["id"].take(places).to_pylist()

@@ -47,7 +47,8 @@ async def encode_new_captions(library: Library, report: IndexReport, progress: P
     except (EmbeddingMismatchError, MissingExtraError, SpecError, UntrustedError) as error:
         report.warnings.append(f"captions of library {library.name!r} that are new have no vector: {error}")
         return
-    done, failed = await encode_captions(library, embedder, progress)
+    with report.timed("captions"):
+        done, failed = await encode_captions(library, embedder, progress)
     report.captions_encoded += done
     report.notes += [(await _name(library, one), f"its caption has no vector: {why}") for one, why in failed.items()]
 

@@ -127,8 +127,7 @@ async def index(
         with report.timed("ocr"):
             await read_words(library, set(filter(None, writer.seen.values())), ocr, report, ocr_progress)
     if not dry_run:
-        with report.timed("captions"):
-            await encode_new_captions(library, report, caption_progress)
+        await encode_new_captions(library, report, caption_progress)
     if settled and not dry_run:
         anew = calibrate or library.metadata.threshold is None
         await settle(library, changed=report.rows_changed, calibrate=anew, timed=report.timed)
