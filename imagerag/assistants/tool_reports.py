@@ -66,7 +66,7 @@ def search_report(
             uri=uri(hit.image.sha256),
             role="hit",
             similarity=float(hit.similarity),
-            accepted=None if threshold is None else hit.similarity >= threshold,
+            accepted=None if threshold is None else hit.reaches(threshold),
             contributions=tuple(term.contribution for term in hit.terms),
             found_by=line(found_by_text(hit.found_by), SHORT),
             title=line(hit.title, SHORT),

@@ -1,7 +1,6 @@
 """`imagerag search`."""
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -101,7 +100,7 @@ def search_command(
         hits = await rag.libraries.search(terms, k=k, filter=filter, tags=tags, licences=licences, hybrid=hybrid,
                                            by=by)  # fmt: skip
         if threshold != "auto":
-            hits[:] = [replace(hit, threshold=None) for hit in hits]
+            hits[:] = [hit.without_thresholds() for hit in hits]
         found = document(text, hits, *threshold_of(opened, hits, threshold))
         await _write(rag, found, sheet, html)
         return found

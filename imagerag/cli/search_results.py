@@ -83,8 +83,9 @@ def _found(hit: "Hit", accepted: bool | None) -> "SearchResult":
         id=hit.image.sha256,
         similarity=float(hit.similarity),
         caption_similarity=hit.caption_similarity,
+        caption_threshold=hit.caption_threshold,
         library=hit.library,
-        threshold=hit.threshold if hit.library else None,
+        threshold=hit.threshold,
         accepted=accepted,
         terms=[TermScore(**vars(term)) for term in hit.terms],
         found_by=list(hit.found_by),
@@ -102,9 +103,10 @@ def _found(hit: "Hit", accepted: bool | None) -> "SearchResult":
 
 def accepted(hit: "Hit", threshold: float | None, by: Literal["images", "captions"] = "images") -> bool:
     """Whether an image, or its caption, reaches the threshold: whether a run would use the image as a reference."""
+    if by == "images":
+        return hit.reaches(threshold)
     limit = threshold if hit.threshold is None else hit.threshold
-    reached = hit.caption_similarity if by == "captions" else hit.similarity
-    return limit is None or (reached is not None and reached >= limit)
+    return limit is None or (hit.caption_similarity is not None and hit.caption_similarity >= limit)
 
 
 def path_of(source: str) -> str | None:

@@ -47,12 +47,15 @@ class SearchResult(Document):
         path: the file it was indexed from, when that is still there.
         ocr: the words in it, as OCR read them.
         caption_similarity: cosine of the query and its caption; None where captions were not searched.
-        library, threshold: where several were searched, the one it is from, and the cosine to reach there.
+        caption_threshold: from which on it is accepted by its caption, whatever its own similarity.
+        library: where several were searched, the one it is from.
+        threshold: the cosine to reach there, or in a hybrid search; None is that of the whole search.
     """
 
     id: Sha256
     similarity: Similarity
     caption_similarity: Similarity | None = None
+    caption_threshold: Similarity | None = None
     library: str = ""
     threshold: float | None = None
     accepted: bool | None

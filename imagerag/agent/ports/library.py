@@ -1,7 +1,7 @@
 """The ports of reference libraries, rerankers and the blob store."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -122,6 +122,8 @@ class Hit:
         found_by: in a hybrid search the lists that have it, that which counted most first.
         caption_similarity: cosine of the query and the image's caption by the library's caption encoder, in [-1, 1];
             None where captions were not searched.
+        caption_threshold: the cosine from which on the image counts by its caption, whatever its own; None where only
+            its own does.
     """
 
     image: ImageRef
@@ -140,6 +142,27 @@ class Hit:
     terms: tuple[TermSimilarity, ...] = ()
     found_by: tuple[FoundBy, ...] = ()
     caption_similarity: float | None = None
+    caption_threshold: float | None = None
+
+    def reaches(self, threshold: float | None) -> bool:
+        """Whether the image counts, by its own cosine or by that of its caption.
+
+        Args:
+            threshold: of the whole search, for a hit that has none of its own; None lets all count.
+        """
+        limit = threshold if self.threshold is None else self.threshold
+        return limit is None or self.similarity >= limit or self.caption_reaches
+
+    @property
+    def caption_reaches(self) -> bool:
+        """Whether the image counts by its caption."""
+        if self.caption_similarity is None or self.caption_threshold is None:
+            return False
+        return self.caption_similarity >= self.caption_threshold
+
+    def without_thresholds(self) -> "Hit":
+        """The hit for a search with a threshold of the user's own, or none."""
+        return replace(self, threshold=None, caption_threshold=None)
 
 
 class ReferenceLibrary(Protocol):

@@ -70,6 +70,8 @@ class Candidate(FrozenModel):
 
     Attributes:
         found_by: the lists of a hybrid search that it is in, that which counted most first.
+        caption_similarity, caption_threshold: cosine of the query and its caption, and from which on it passed by that,
+            whatever its own; None where its caption did not decide.
         library: which of several libraries it is from; empty where there is one.
         threshold: the cosine it had to reach there; None is that of its search.
         likeness: whether what is drawn with it must be this very thing.
@@ -87,6 +89,8 @@ class Candidate(FrozenModel):
     library: str = ""
     threshold: float | None = None
     found_by: tuple[FoundBy, ...] = ()
+    caption_similarity: float | None = None
+    caption_threshold: float | None = None
 
     @property
     def passed(self) -> bool:

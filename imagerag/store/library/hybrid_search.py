@@ -14,6 +14,7 @@ from imagerag.agent.types import FoundBy
 from imagerag.store.library.caption_embedding import caption_vector_of
 from imagerag.store.library.caption_search import nearest_captions
 from imagerag.store.library.fusion import DEPTH, Fused, RankedList, Weights
+from imagerag.store.library.library_metadata import FusedThreshold
 from imagerag.store.library.matched_words import matched_words
 from imagerag.store.library.recent_records import RecentRecords
 from imagerag.store.library.search import hit_columns, hits_with, near, rows_with_ids
@@ -35,12 +36,14 @@ class HybridQuery:
         text: whose words are searched.
         caption_vector: of the text by the encoder of the captions, unit; None leaves captions out.
         weights: of the lists; None weighs all alike.
+        threshold: of what is found; None is that between texts and images.
     """
 
     vector: "NDArray[np.float32]"
     text: str
     caption_vector: "NDArray[np.float32] | None" = None
     weights: Weights | None = None
+    threshold: FusedThreshold | None = None
 
     @classmethod
     async def of(cls, library: "LibraryReader", vector: "NDArray[np.float32]", text: str) -> "HybridQuery":
@@ -57,7 +60,8 @@ class HybridQuery:
         weights = metadata.fusion.weights if metadata.fusion else None
         if metadata.caption_encoder is None or not (weights or {"caption": 1.0}).get("caption"):
             return cls(vector, text, weights=weights)
-        return cls(vector, text, await caption_vector_of(library, text), weights)
+        threshold = metadata.fusion.threshold if metadata.fusion else None
+        return cls(vector, text, await caption_vector_of(library, text), weights, threshold)
 
 
 def hybrid(table: Any, query: HybridQuery, k: int, filter: Filter, recent: RecentRecords) -> list[Hit]:
@@ -78,7 +82,7 @@ def hybrid(table: Any, query: HybridQuery, k: int, filter: Filter, recent: Recen
     )[:k]
     lists = fused.found_by([hit.image.sha256 for hit in hits])
     records = {record["id"]: record for record in found}
-    return [_with_lists(hit, lists[hit.image.sha256], query.text, records[hit.image.sha256]) for hit in hits]
+    return [_explained(hit, query, lists[hit.image.sha256], records[hit.image.sha256]) for hit in hits]
 
 
 def search_words(
@@ -89,7 +93,7 @@ def search_words(
     found = best_matches(table, text, k, filter, (*hit_columns(table), "vector"))
     recent.keep(version, found)
     return [
-        replace(hit, found_by=explained((_found_by_words(rank, record),), text, record))
+        replace(hit, found_by=with_words((_found_by_words(rank, record),), text, record))
         for rank, (hit, record) in enumerate(zip(hits_with(found, vector), found, strict=True), start=1)
     ]
 
@@ -113,7 +117,7 @@ def by_words(table: Any, text: str, k: int, filter: Filter) -> RankedList:
     return RankedList("words", [one["id"] for one in found], [one["_score"] for one in found])
 
 
-def explained(lists: Sequence[FoundBy], text: str, record: Any) -> tuple[FoundBy, ...]:
+def with_words(lists: Sequence[FoundBy], text: str, record: Any) -> tuple[FoundBy, ...]:
     """The lists that have an image, that of words with the words of the query that its texts contain."""
     if not any(one.list == "words" for one in lists):
         return tuple(lists)
@@ -135,9 +139,13 @@ def _lists(table: Any, query: HybridQuery, depth: int, filter: Filter) -> list[R
         return list(pool.map(lambda make: make(), makers))
 
 
-def _with_lists(hit: Hit, lists: Sequence[FoundBy], text: str, record: Any) -> Hit:
+def _explained(hit: Hit, query: HybridQuery, lists: Sequence[FoundBy], record: Any) -> Hit:
     caption = next((one.score for one in lists if one.list == "caption"), None)
-    return replace(hit, found_by=explained(lists, text, record), caption_similarity=caption)
+    hit = replace(hit, found_by=with_words(lists, query.text, record), caption_similarity=caption)
+    limits = query.threshold
+    if limits is None or limits.caption is None:
+        return hit
+    return replace(hit, threshold=1.0 if limits.image is None else limits.image, caption_threshold=limits.caption)
 
 
 def _found_by_words(rank: int, record: Any) -> FoundBy:

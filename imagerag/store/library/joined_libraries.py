@@ -180,7 +180,8 @@ class JoinedLibraries:
         best: dict[str, Hit] = {}
         for library, found, limit in zip(self.libraries, lists, limits, strict=True):
             for place, hit in enumerate(found, start=1):
-                sha256, own = hit.image.sha256, replace(hit, library=library.name, threshold=limit)
+                sha256, needed = hit.image.sha256, limit if hit.threshold is None else hit.threshold
+                own = replace(hit, library=library.name, threshold=needed)
                 score[sha256] = score.get(sha256, 0.0) + 1 / (RRF + place)
                 # For an image in several libraries, keep the result with the largest margin over its own threshold.
                 if sha256 not in best or _margin(own) > _margin(best[sha256]):

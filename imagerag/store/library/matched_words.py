@@ -4,16 +4,13 @@ Own code: LanceDB returns the score of a row only. Its stems are approximated: w
 the same word if they differ by an ending.
 """
 
-import re
 import unicodedata
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any
 
-from imagerag.store.library.thresholds.caption_phrases import STOP_WORDS
-from imagerag.store.library.word_search import WORD_COLUMNS
-
-WORD: Final = re.compile(r"[^\W_]+")
+from imagerag.store.library.thresholds.caption_words import STOP_WORDS
+from imagerag.store.library.word_search import WORD, WORD_COLUMNS
 
 SHORTEST, ENDING = 3, 4
 """Letters that two forms of a word share at least, and that the longer one has at most beyond these."""

@@ -4,6 +4,7 @@ Text is split into words by Unicode rules (ICU, part of LanceDB), so that Japane
 by a word in them. Case and accents do not matter. Words are reduced to their stems in the language of most captions.
 """
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,10 +13,11 @@ from typing import Any, Final
 from imagerag.agent.ports import Filter
 from imagerag.store.library.filters.filter_expressions import expression_of
 from imagerag.store.library.schema import present
-from imagerag.store.library.thresholds.caption_phrases import WORD
 
 WORD_COLUMNS = ("caption", "title", "tags", "ocr")
 """What is searched by words; `ocr` where the library has it."""
+
+WORD: Final = re.compile(r"[^\W_]+")
 
 SPLIT: Final = "icu/split"
 """LanceDB's tokenizer: words as ICU finds them, and further at signs such as `_` and `-`, as in names of files."""
@@ -44,7 +46,7 @@ _COMMON_WORDS: Final = {
 """Words that nearly every caption of a language has one of, for the languages whose stems LanceDB knows."""
 
 
-def language_of(captions: Sequence[str]) -> str:
+def stemming_language(captions: Sequence[str]) -> str:
     """The language that captions are written in, by its most common words, as LanceDB calls it; English in doubt."""
     found = Counter(word for caption in captions for word in set(WORD.findall((caption or "").casefold())))
     counts = {language: sum(found[word] for word in words) for language, words in _COMMON_WORDS.items()}
@@ -59,7 +61,7 @@ def needed_word_indexes(table: Any) -> dict[str, Any]:
     captions = table.search().select(["caption"]).limit(SAMPLED).to_arrow()["caption"].to_pylist()
     if not captions:
         return {}
-    language = language_of(captions)
+    language = stemming_language(captions)
     fitting = {
         index.columns[0]
         for index in table.list_indices()

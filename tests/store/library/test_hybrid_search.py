@@ -14,7 +14,7 @@ from imagerag.store.library.fusion import DEPTH, FALLBACK, Fused, RankedList, ef
 from imagerag.store.library.indexing.caption_encoding import encode_captions
 from imagerag.store.library.lancedb_import import import_lancedb
 from imagerag.store.library.matched_words import matched_words
-from imagerag.store.library.word_search import best_matches, language_of, needed_word_indexes
+from imagerag.store.library.word_search import best_matches, needed_word_indexes, stemming_language
 
 lists = st.lists(st.sampled_from("abcdefgh"), unique=True, max_size=8)
 
@@ -118,8 +118,8 @@ def test_an_index_of_another_language_or_version_is_built_anew(texts):
     (["un chat sur le canapé avec une souris"], "French"), ([], "English"), (["青い傘"], "English"),
     (["Кошка на диване и собака под столом"], "Russian"), ([None, ""], "English"),
 ])  # fmt: skip
-def test_the_language_of_captions(captions, language):
-    assert language_of(captions) == language
+def test_the_stemming_language_captions(captions, language):
+    assert stemming_language(captions) == language
 
 
 @pytest.mark.parametrize(("query", "record", "expected"), [

@@ -81,6 +81,10 @@ class CaptionQueries:
                 same.append(query.matches[alike])
         return cls(own, same, index.hard_negatives(SWAP_SAMPLE), unrelated_captions(index))
 
+    def first(self, most: int) -> "CaptionQueries":
+        """At most so many queries of each kind."""
+        return CaptionQueries(self.own[:most], self.same[:most], self.near[:most], self.unrelated[:most])
+
     @property
     def texts(self) -> list[str]:
         """All queries, own first."""
@@ -108,7 +112,7 @@ async def calibrate_captions(content: LibraryContent, embedder: Embedder) -> Cap
     if min(len(queries.own), len(queries.unrelated)) < ENOUGH:
         return unmeasured.model_copy(update=counts)
     vectors = await embedder.embed_texts(queries.texts)
-    best = await content.scan(lambda: _CaptionScan(vectors, queries, len(content)))
+    best = await content.scan(lambda: CaptionScan(vectors, queries, len(content)))
     found = _Cosines.of(best, len(queries.near))
     accepted, rejected = found.held_out()
     hopeless = 1 - accepted > HOPELESS * REFUSED_OWN or 1 - rejected > HOPELESS * ACCEPTED_NULL
@@ -116,7 +120,7 @@ async def calibrate_captions(content: LibraryContent, embedder: Embedder) -> Cap
     return unmeasured.model_copy(update=counts | rates)
 
 
-class _CaptionScan(BestCosines):
+class CaptionScan(BestCosines):
     """Best cosines of queries over the vectors of captions; captions that say the same as a query do not count."""
 
     def __init__(self, texts: "Vectors", queries: CaptionQueries, rows: int) -> None:

@@ -5,17 +5,22 @@ in memory, which lacks the sentences that are asked for; captions without these 
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from imagerag.agent.errors import EmbeddingMismatchError, MissingExtraError, SpecError, UntrustedError
 from imagerag.agent.ports import Embedder, Filter, embed_passages
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import ListName
 from imagerag.store.library.caption_metadata import CAPTION_VECTOR
+from imagerag.store.library.caption_threshold_update import ENCODED
 from imagerag.store.library.fusion import DEPTH, RankedList
 from imagerag.store.library.lancedb_import import import_lancedb
-from imagerag.store.library.library_metadata import Fusion
+from imagerag.store.library.library_metadata import FusedThreshold, Fusion
 from imagerag.store.library.schema import VECTOR, present
+from imagerag.store.library.threshold_update import content_at
 from imagerag.store.library.thresholds.content import array_of
+from imagerag.store.library.thresholds.fused_calibration import calibrate_fused
 from imagerag.store.library.thresholds.fusion_weights import ENOUGH, Judged, choose_weights, equal_fusion
 from imagerag.store.library.thresholds.held_out_queries import HeldOut
 from imagerag.store.library.word_search import WORD_COLUMNS, best_matches, needed_word_indexes
@@ -33,21 +38,39 @@ SAMPLED: Final = 5_000
 
 
 async def measure_fusion(library: "Library", embedder: Embedder, vector: str = VECTOR) -> Fusion:
-    """The weights of the lists of a library, and the evidence for them.
+    """The weights of the lists of a library and the threshold of what they find, and the evidence for them.
 
     Args:
         embedder: the encoder of its vectors.
         vector: the column of these.
     """
     table = library.table
+    captions = await _caption_embedder(library)
     sample = await table.read(lambda: sample_of(table.lance, vector))
-    names: list[ListName] = ["image", *(["caption"] if CAPTION_VECTOR in sample.column_names else []), "words"]
-    held = await in_thread(HeldOut.of, sample)
-    images = await library.count()
+    names: list[ListName] = ["image", *(["caption"] if captions else []), "words"]
+    held, images = await in_thread(HeldOut.of, sample), await library.count()
     if len(held.queries) < ENOUGH:
-        return equal_fusion(names, images, len(held.queries))
-    captions = library.caption_embedder() if "caption" in names else None
-    return choose_weights(await judge(sample, held, embedder, captions), names, images)
+        fusion = equal_fusion(names, images, len(held.queries))
+    else:
+        fusion = choose_weights(await judge(sample, held, embedder, captions), names, images)
+    return fusion.model_copy(update={"threshold": await _threshold(library, embedder, captions, vector)})
+
+
+async def _caption_embedder(library: "Library") -> Embedder | None:
+    """The encoder of a library's captions; None where it has none, or it is not available here."""
+    metadata = await library.read_metadata()
+    with suppress(EmbeddingMismatchError, MissingExtraError, SpecError, UntrustedError):
+        return library.caption_embedder() if metadata.caption_encoder else None
+    return None
+
+
+async def _threshold(
+    library: "Library", embedder: Embedder, captions: Embedder | None, vector: str
+) -> FusedThreshold | None:
+    if captions is None:
+        return None
+    rows = [await content_at(library.table, column, ENCODED) for column in (vector, CAPTION_VECTOR)]
+    return await calibrate_fused(*rows, embedder, captions)
 
 
 async def judge(

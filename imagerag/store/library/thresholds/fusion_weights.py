@@ -2,9 +2,14 @@
 
 Each list is asked for the images that held-out queries are about (`held_out_queries`). All mixes of the lists in steps
 of a tenth are compared by the discounted gain of the first such image (nDCG), which fluctuates less than its reciprocal
-rank. A mix is taken if it is better than the best list alone, by cross-validation: the weights are chosen on nine
-tenths of the queries and judged on the others. Where the interval of the difference reaches below zero, all weight goes
-to the best list.
+rank.
+
+* A mix is taken if it is surely better than the best list alone, by cross-validation: the weights are chosen on nine
+  tenths of the queries and judged on the others.
+* Else all weight goes to the best list, if it is surely better than all lists with equal weights.
+* Else all lists weigh alike: which list is the best is not certain either, and the wrong one costs more than a mix.
+
+Surely better means that the 95 % interval of the difference, query by query, lies above zero.
 """
 
 from collections.abc import Collection, Sequence
@@ -15,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.types import ListName
 from imagerag.store.library.fusion import RankedList
-from imagerag.store.library.library_metadata import Fusion
+from imagerag.store.library.library_metadata import Fusion, FusionMethod
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,24 +99,39 @@ class WeightChoice:
                 found[held] = self.gains[held, self.best(np.flatnonzero(fold != one))]
         return found
 
+    @property
+    def equal(self) -> int:
+        """The mix that is nearest to equal weights."""
+        import numpy as np
+
+        return int(np.square(self.mixes - 1 / len(self.names)).sum(axis=1).argmin())
+
     def fusion(self, images: int) -> Fusion:
         """The weights, and the evidence for them.
 
         Args:
             images: of the library.
         """
+        import numpy as np
+
         means = self.gains[:, self.single].mean(axis=0)
-        alone = int(self.single[int(means.argmax())])
-        mixed = self.cross_validated()
-        low, high = mean_interval(mixed - self.gains[:, alone])
-        mix = self.mixes[self.best() if low > 0 else alone]
+        alone = self.gains[:, self.single[int(means.argmax())]]
+        mixed, equal = self.cross_validated(), self.gains[:, self.equal]
+        chosen: tuple[FusionMethod, Floats, Floats]
+        if mean_interval(mixed - alone)[0] > 0:
+            chosen = "mixed", self.mixes[self.best()], mixed
+        elif mean_interval(alone - equal)[0] > 0:
+            chosen = "single", self.mixes[self.single[int(means.argmax())]], alone
+        else:
+            chosen = "equal", np.full(len(self.names), 1 / len(self.names)), equal
+        method, mix, gains = chosen
         return Fusion(
             weights={name: float(weight) for name, weight in zip(self.names, mix, strict=True)},
-            method="mixed" if low > 0 else "single",
+            method=method,
             n_queries=len(self.gains),
             ndcg={name: float(mean) for name, mean in zip(self.names, means, strict=True)},
-            mixed_ndcg=float(mixed.mean()),
-            gain=(low, high),
+            fused_ndcg=float(gains.mean()),
+            gain=mean_interval(gains - alone),
             images=images,
             calibrated=datetime.now(UTC),
         )
