@@ -231,7 +231,7 @@ class LibrariesAPI(LibraryMaintenance):
                 searched as one, and each hit then brings its library's `threshold`.
             filter: what must hold of a hit, in the filter language, or a mapping of keys to the values that they must
                 equal; tags and licences likewise.
-            hybrid: rank by the words of captions, titles and OCR too.
+            hybrid: rank by captions and words too; `found_by` of a hit names the lists that have it.
             by: "captions" compares the text with the captions instead of the images, by the vectors that
                 `index(caption_embedder=...)` made; each hit has its `caption_similarity`.
 

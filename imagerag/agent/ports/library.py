@@ -168,7 +168,7 @@ class Hit:
 class ReferenceLibrary(Protocol):
     """The user's own images, searchable.
 
-    One whose `search` takes `hybrid: bool` too can be searched by the words of captions, titles and OCR. What else it
+    One whose `search` takes `hybrid: bool` too can be searched by captions and words. What else it
     may have: `OptionalLibraryMethods`.
     """
 

@@ -1,4 +1,4 @@
-"""Searches of one library or several, by similarity alone or by the words of captions and titles too."""
+"""Searches of one library or several, by similarity alone or by captions and words too."""
 
 import inspect
 from collections.abc import Iterable, Iterator, Sequence
@@ -46,7 +46,7 @@ async def search_words(
     """The `k` images of a library that fit a text best.
 
     Args:
-        hybrid: rank by words in caption and title too; a library of one's own need not be able to.
+        hybrid: rank by captions and words too; a library of one's own need not be able to.
 
     Raises:
         UsageError: the library cannot be searched by words.

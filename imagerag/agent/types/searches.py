@@ -139,7 +139,7 @@ class Search(FrozenModel):
     Attributes:
         threshold: the cosine a candidate had to reach; None when the threshold is off, and where each candidate has
             that of its own library.
-        hybrid: whether the words of captions and titles counted, too.
+        hybrid: whether captions and words counted, too.
         reranker: whose order the candidates that passed are in; empty when it is that of their similarity.
         note: why a reranker did not give the order, or what became of an image's file.
         left_out: what its filters kept out, looked up where nothing passed.

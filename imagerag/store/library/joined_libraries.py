@@ -56,7 +56,7 @@ class JoinedLibraries:
         several come first.
 
         Args:
-            hybrid: also rank each list by words in caption and title.
+            hybrid: rank each library by captions and words too.
 
         Raises:
             UsageError: the text is empty, or one of them cannot be searched by words.

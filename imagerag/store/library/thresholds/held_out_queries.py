@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from imagerag.store.library.thresholds.caption_phrases import words
+from imagerag.store.library.thresholds.caption_words import words
 
 EACH: Final = 48
 """Queries of each kind at most: an encoder on a CPU needs 20 to 90 ms for each."""
