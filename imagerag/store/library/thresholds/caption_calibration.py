@@ -2,9 +2,9 @@
 
 It is measured as the threshold between texts and images is (`calibration`), by the same three kinds of queries, on the
 vectors of the captions. What differs is the queries that have a match: a caption is trivially nearest to itself, so a
-query is a part of a caption, as somebody would search for it ("red mug" for "a red mug with a handle"): one of the
-things that it names, or about half of its words. Rows whose caption says nothing else than the query do not count at
-all, neither as a match nor as an error.
+query is a part of a caption, as somebody would search for it: about half of the words of one thing that it names, those
+that fewest captions have ("trekking poles" for "blue trekking poles"). Rows whose caption says nothing else than the
+query do not count at all, neither as a match nor as an error.
 
 The rates are of held-out queries: the cosine that one half of them gives is tried on the other half, both ways. Where
 it fails on more than `HOPELESS` times what is allowed, no threshold is claimed.
@@ -13,7 +13,6 @@ it fails on more than `HOPELESS` times what is allowed, no threshold is claimed.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.ports import Embedder
@@ -35,7 +34,6 @@ from imagerag.store.library.thresholds.calibration import (
     unrelated_captions,
 )
 from imagerag.store.library.thresholds.caption_index import CaptionIndex, CaptionQuery
-from imagerag.store.library.thresholds.caption_phrases import part_of
 from imagerag.store.library.thresholds.caption_words import words
 from imagerag.store.library.thresholds.content import LibraryContent
 
@@ -71,7 +69,7 @@ class CaptionQueries:
         import numpy as np
 
         index = CaptionIndex.of_columns(content.columns)
-        parts = dict.fromkeys(_part(query.text) for query in index.sample(OWN_SAMPLE))
+        parts = dict.fromkeys(index.part_of(query.text) for query in index.sample(OWN_SAMPLE))
         own, same = [], []
         for query in index.queries(list(parts)):
             wanted = frozenset(words(query.text))
@@ -89,11 +87,6 @@ class CaptionQueries:
     def texts(self) -> list[str]:
         """All queries, own first."""
         return [*(query.text for query in self.own), *self.near, *self.unrelated]
-
-
-def _part(text: str) -> str:
-    """About half of the words of a text, always the same ones."""
-    return part_of(text, int.from_bytes(sha256(text.encode(errors="replace")).digest()[:8], "big"))
 
 
 async def calibrate_captions(content: LibraryContent, embedder: Embedder) -> CaptionThreshold:

@@ -17,12 +17,13 @@ from imagerag.store.library.thresholds.caption_phrases import (
     exchangeable,
     exchanged,
     name_like,
+    parts_of,
     phrases,
     query_of,
     tell_names,
     things,
 )
-from imagerag.store.library.thresholds.caption_words import STOP_WORDS, all_words, content_units, words
+from imagerag.store.library.thresholds.caption_words import STOP_WORDS, all_words, exchange_units, words
 
 if TYPE_CHECKING:
     import numpy as np
@@ -128,6 +129,11 @@ class CaptionIndex:
         """Texts with the rows that match them."""
         return [CaptionQuery(text, found) for text, found in zip(texts, self._matches(texts), strict=True)]
 
+    def part_of(self, text: str) -> str:
+        """Neighbouring words of a text, about half of them, those that fewest captions have: a query of somebody who
+        wants what it says."""
+        return min(parts_of(text), key=lambda part: min((len(self._rows(word)) for word in words(part)), default=0))
+
     def captions(self, rows: "NDArray[np.intp]") -> list[str]:
         """The captions of some rows, without the thing's name."""
         return self._read(rows)
@@ -142,7 +148,7 @@ class CaptionIndex:
         chance = random.Random(0)
         found: dict[frozenset[frozenset[str]], str] = {}
         for text in self._said(4 * most) * 2:
-            places = [word for word in content_units(text) if word.text in others]
+            places = [word for word in exchange_units(text) if word.text in others]
             if len(found) == most or not places:
                 continue
             old = chance.choice(places)
@@ -157,7 +163,7 @@ class CaptionIndex:
         said = []
         for text in dict.fromkeys(self.texts):
             for phrase, _ in phrases(text):
-                found = content_units(phrase)
+                found = exchange_units(phrase)
                 said.append([word.text for word in found])
                 for word in found:
                     seen = phrase[word.start : word.end]

@@ -166,17 +166,14 @@ def _is_vowel(letter: str) -> bool:
     return letter.lower() in "aeiou" and bool(letter)
 
 
-def part_of(text: str, place: int) -> str:
-    """Neighbouring words of a text, about half of its content words: a query of somebody who wants what it says.
-
-    Args:
-        place: any number; it decides which words.
-    """
+def parts_of(text: str) -> list[str]:
+    """All neighbouring words of a text that are about half of its content words; the text, if it has only one."""
     found = content_units(text)
     if len(found) < 2:
-        return text
-    count = (len(found) + 1) // 2
-    first = place % (len(found) - count + 1)
-    start, end = found[first].start, found[first + count - 1].end
-    start -= len(_JOINED_BEFORE.search(text[:start])[0])  # type: ignore[index]
-    return text[start : end + len(_JOINED_AFTER.match(text[end:])[0])]  # type: ignore[index]
+        return [text]
+    count, parts = (len(found) + 1) // 2, []
+    for first in range(len(found) - count + 1):
+        start, end = found[first].start, found[first + count - 1].end
+        start -= len(_JOINED_BEFORE.search(text[:start])[0])  # type: ignore[index]
+        parts.append(text[start : end + len(_JOINED_AFTER.match(text[end:])[0])])  # type: ignore[index]
+    return parts

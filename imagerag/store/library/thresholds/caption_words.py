@@ -76,6 +76,8 @@ def _marks() -> str:
     return "".join(chr(code) for code in marks) + "\u3099\u309a\u200c\u200d"
 
 
+_ADJECTIVE: Final = re.compile("しい|きい|さい|るい|さな|きな|[いなの]")
+
 _ASCII: Final = re.compile(r"\w+")
 _LETTERS: Final = rf"[\w{_marks()}]"
 _TOKEN: Final = re.compile(
@@ -150,6 +152,18 @@ def all_words(text: str) -> list[str]:
 def words(text: str) -> list[str]:
     """The content words of a text, in order, lower case."""
     return [word for word in all_words(text) if word not in STOP_WORDS]
+
+
+def exchange_units(text: str) -> list[Word]:
+    """The content words of a text with their places, each with the ending that Japanese writes after it: `赤い` is
+    exchanged for `緑の`, not `赤` for `緑`."""
+    found = []
+    for word in content_units(text):
+        ending = None if text.isascii() else _ADJECTIVE.match(text, word.end)
+        if ending and re.fullmatch(f"[{_HAN}{_KATAKANA}]", text[word.end - 1]):
+            word = Word(text[word.start : ending.end()], word.start, ending.end())
+        found.append(word)
+    return found
 
 
 def content_units(text: str) -> list[Word]:

@@ -85,6 +85,14 @@ class LibraryContent:
         return cls.in_memory(pa.table(columns), vectors)
 
     @classmethod
+    def of_texts(cls, captions: Sequence[str], vectors: "Vectors") -> "LibraryContent":
+        """Make the content from captions alone and their unit vectors, float32 [captions, dimension]."""
+        import pyarrow as pa
+
+        ids = [f"{at:09}" for at in range(len(captions))]
+        return cls.in_memory(pa.table({"id": ids, "title": [""] * len(ids), "caption": list(captions)}), vectors)
+
+    @classmethod
     def in_memory(cls, columns: Any, vectors: "Vectors") -> "LibraryContent":
         """Make the content from `COLUMNS` sorted by id, and the unit vectors of their rows, float32 [rows,
         dimension]."""
