@@ -10,6 +10,7 @@ The rates are of held-out queries. If one of the two cosines alone makes fewer e
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.ports import Embedder
@@ -65,7 +66,7 @@ async def fused_cosines(
     texts, scans = queries.texts, []
     for content, encoder in ((images, embedder), (captions, caption_embedder)):
         vectors = await encoder.embed_texts(texts)
-        scans.append(await content.scan(lambda vectors=vectors: CaptionScan(vectors, queries, len(captions))))
+        scans.append(await content.scan(partial(CaptionScan, vectors, queries, len(captions))))
     return FusedCosines.of(scans, len(queries.near))
 
 

@@ -79,7 +79,8 @@ class WeightChoice:
         """The mixes that are one list alone, in the order of the lists."""
         import numpy as np
 
-        return np.argmax(self.mixes, axis=0)
+        found: NDArray[np.intp] = np.argmax(self.mixes, axis=0)
+        return found
 
     def best(self, queries: "NDArray[np.intp] | slice" = slice(None)) -> int:
         """The mix that is best for some queries; of equal ones that which is nearest to equal weights."""
