@@ -47,7 +47,7 @@ async def measure_fusion(library: "Library", embedder: Embedder, vector: str = V
     table = library.table
     captions = await _caption_embedder(library)
     sample = await table.read(lambda: sample_of(table.lance, vector))
-    names: list[ListName] = ["image", *(["caption"] if captions else []), "words"]
+    names: list[ListName] = ["image", "caption", "words"] if captions else ["image", "words"]
     held, images = await in_thread(HeldOut.of, sample), await library.count()
     if len(held.queries) < ENOUGH:
         fusion = equal_fusion(names, images, len(held.queries))
@@ -69,8 +69,8 @@ async def _threshold(
 ) -> FusedThreshold | None:
     if captions is None:
         return None
-    rows = [await content_at(library.table, column, ENCODED) for column in (vector, CAPTION_VECTOR)]
-    return await calibrate_fused(*rows, embedder, captions)
+    images = await content_at(library.table, vector, ENCODED)
+    return await calibrate_fused(images, await content_at(library.table, CAPTION_VECTOR, ENCODED), embedder, captions)
 
 
 async def judge(
