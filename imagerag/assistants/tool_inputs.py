@@ -152,11 +152,12 @@ class SearchReferences(Request):
 
     query: Prompt | None = Field(
         default=None,
-        description="What the image shows, as one would caption it; terms combine: a sofa + 2:velvet - leather.",
+        description="What it shows, as in a caption; terms combine: a sofa + 2:velvet - leather.",
     )
     image: Source | None = Field(default=None, description="Instead or too: a file path, or image://SHA256.")
     library: Library = None
-    k: int = Field(default=6, ge=1, le=MAX_HITS, description="How many images.")
+    k: int = Field(default=6, ge=1, le=MAX_HITS, description="How many.")
+    hybrid: bool = Field(default=False, description="Words too.")
     filter: Where = None
     tags: Tags = ()
     licences: Licences = ()
@@ -181,9 +182,9 @@ class ContinueRun(Request):
         description="The same: one to edit.",
     )
     more_rounds: int = Field(default=2, ge=0, le=20, description="Rounds at most, from its best image on.")
-    exclude_images: Picks = Field(default=(), description="References never to use again: their numbers, or image ids.")
-    keep_images: Picks = Field(default=(), description="References to go on using: numbers or image ids.")
-    add_images: Picks = Field(default=(), description="Library images to use: image ids from search_references.")
+    exclude_images: Picks = Field(default=(), description="References never to use again: numbers or image ids.")
+    keep_images: Picks = Field(default=(), description="References to keep: numbers or image ids.")
+    add_images: Picks = Field(default=(), description="Library images to use, by image id.")
     prompt: Prompt | None = Field(default=None, description="The whole new prompt, where the wish has changed.")
     max_calls: MaxCalls = None
     max_cost_usd: MaxCost = None
@@ -213,7 +214,7 @@ class AskLibrary(Request):
     )
     by: Literal["image", "words", "both"] | None = Field(default=None, description="What to search with.")
     library: Library = None
-    thread: RunId | None = Field(default=None, description="For a follow-up: the thread that the earlier answer named.")
+    thread: RunId | None = Field(default=None, description="For a follow-up: the thread of the earlier answer.")
     compare: bool = Field(default=False, description="Also answer without the library.")
     max_calls: MaxCalls = None
     max_cost_usd: MaxCost = None
@@ -225,7 +226,7 @@ class ViewImage(Request):
 
     image_id: ImageId = Field(description="image://… (or its digits alone) from an earlier answer.")
     library: Library = None
-    max_side: int = Field(default=512, ge=64, le=MAX_SIDE, description="The longer side in pixels.")
+    max_side: int = Field(default=512, ge=64, le=MAX_SIDE, description="Longer side in pixels.")
 
 
 TOOLS: Final[dict[str, type[Request]]] = {

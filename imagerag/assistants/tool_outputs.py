@@ -49,6 +49,7 @@ class ReferenceReport(FrozenModel):
     image_similarity: Annotated[float | None, Field(description="Cosine with the question's own image.")] = None
     accepted: Annotated[bool | None, Field(description="Whether a run would use it by itself.")] = None
     contributions: Annotated[tuple[float, ...], Field(description="Of each term of a query.")] = ()
+    found_by: str = ""
     concept: Annotated[str, Field(description="What of the prompt it stands for.")] = ""
     supports: Annotated[str, Field(description="What of the answer it supports.")] = ""
     title: str = ""

@@ -46,6 +46,11 @@ if TYPE_CHECKING:
 @click.option("--allow-outside", is_flag=True, help="Let the manifest and links name any file on this machine.")
 @click.option("--copy", is_flag=True, help="Keep the images in the library too, not only links to the files.")
 @click.option("--ocr", is_flag=True, help="Read the words in the images too, to find and filter by (extra ocr).")
+@click.option(
+    "--caption-embedder",
+    metavar="SPEC|own|none",
+    help="Encode the captions too, to search by them; later runs go on with it.",
+)
 @click.option("--prune", is_flag=True, help="Take out images whose files are gone, however many and wherever.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing.")
 @click.option("--watch", is_flag=True, help="Go on and follow changes until Ctrl-C.")
@@ -64,6 +69,7 @@ def index_command(
     allow_outside: bool,
     copy: bool,
     ocr: bool,
+    caption_embedder: str | None,
     prune: bool,
     dry_run: bool,
     watch: bool,
@@ -89,25 +95,28 @@ def index_command(
     rag = ImageRAG(library=library, home=globals_.home)
     name = chosen_library(rag, library)
     progress, reading = FileProgress(shown=not quiet), FileProgress(shown=not quiet, noun="image")
+    encoding = FileProgress(shown=not quiet, noun="caption")
 
     def warn(text: str) -> None:
         progress.close()
         reading.close()
+        encoding.close()
         say_all(warning_lines([text]), err=True)
 
     given = {"embedder": embedder, "manifest": manifest or None, "exclude": exclude, "allow_outside": allow_outside,
-             "ocr": ocr, "prune": prune, "progress": progress, "warn": warn,
-             "ocr_progress": reading}  # fmt: skip
+             "ocr": ocr, "caption_embedder": caption_embedder, "prune": prune, "progress": progress, "warn": warn,
+             "ocr_progress": reading, "caption_progress": encoding}  # fmt: skip
 
     def show(report: "IndexReport", metadata: "LibraryMetadata | None") -> None:
         progress.close()
         reading.close()
+        encoding.close()
         if as_json:
             say_json(document(report, name, metadata).as_json())
         else:
             say_all(report_lines(report, name, metadata))
 
-    with contextlib.closing(progress), contextlib.closing(reading):
+    with contextlib.closing(progress), contextlib.closing(reading), contextlib.closing(encoding):
         if watch:
             return _watched(_watch(rag, name, paths, show, copy=copy, **given))
         try:
@@ -194,6 +203,8 @@ def document(report: "IndexReport", name: str, library_metadata: "LibraryMetadat
         removed_before=report.removed_before,
         skipped=[Skipped(path=path, reason=reason) for path, reason in report.skipped],
         captions=report.captions,
+        captions_encoded=report.captions_encoded,
+        caption_embedder=_caption_embedder(library_metadata),
         ocr_read=report.ocr_read,
         ocr_words=report.ocr_words,
         notes=[Skipped(path=path, reason=reason) for path, reason in report.notes],
@@ -206,6 +217,11 @@ def document(report: "IndexReport", name: str, library_metadata: "LibraryMetadat
         dry_run=report.dry_run,
         examples=report.examples,
     )
+
+
+def _caption_embedder(metadata: "LibraryMetadata | None") -> str | None:
+    """Spec of the encoder of a library's captions."""
+    return metadata.caption_encoder.spec if metadata and metadata.caption_encoder else None
 
 
 def report_lines(report: "IndexReport", name: str, library_metadata: "LibraryMetadata | None") -> list[str]:
@@ -241,6 +257,9 @@ def report_lines(report: "IndexReport", name: str, library_metadata: "LibraryMet
         lines.append(f"  {dim('captions')}   {report.captions:,} of these images have one")
     if report.ocr_read:
         lines.append(f"  {dim('ocr')}        {count(report.ocr_read, 'image')} read, {report.ocr_words:,} with words")
+    if report.captions_encoded:
+        encoder = clean(_caption_embedder(library_metadata) or "")
+        lines.append(f"  {dim('encoded')}    {count(report.captions_encoded, 'caption')} with {encoder}")
     threshold = library_metadata.threshold if library_metadata else None
     if threshold:
         share = f"({percentile(threshold.percentile)} of captions that no image here fits score lower)"

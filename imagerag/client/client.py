@@ -231,7 +231,7 @@ class ImageRAG:
             by: what the library is searched with: these images ("image"), the words, or "both", which is the default
                 where there are images.
             k: images taken for their similarity to the question, 1 to 100.
-            hybrid: rank by the words of captions and titles too, beside similarity.
+            hybrid: rank by captions and words too, beside similarity.
             filter: what must hold of an image, in the filter language, or a mapping of keys to the values that they
                 must equal; tags and licences likewise.
             threshold: cosine in [-1, 1] that such an image must reach; "auto" is the library's calibrated one. A

@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from imagerag.agent.errors import UnknownLibraryError, UsageError
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types.filters import FilterInput
+from imagerag.client.caption_embedder import caption_embedder as named_encoder
+from imagerag.client.caption_embedder import use_caption_embedder
 from imagerag.client.library_maintenance import LibraryMaintenance
 from imagerag.client.similarity import measure_similarities
 from imagerag.client.synchronous import synchronous
@@ -39,10 +41,12 @@ class LibrariesAPI(LibraryMaintenance):
         prune: bool = False,
         dry_run: bool = False,
         ocr: "bool | OcrReader" = False,
+        caption_embedder: str | None = None,
         calibrate: bool = True,
         followed: bool = False,
         progress: Callable[[int, int], None] | None = None,
         ocr_progress: Callable[[int, int], None] | None = None,
+        caption_progress: Callable[[int, int], None] | None = None,
         warn: Callable[[str], None] | None = None,
     ) -> "IndexReport":
         """Put the images of files and folders into a library, which is made when there is none of that name.
@@ -65,10 +69,13 @@ class LibrariesAPI(LibraryMaintenance):
             dry_run: write nothing, and say what would be done.
             ocr: read the words in the images too, by the extra `ocr` or by a reader of your own: `search(hybrid=True)`
                 and filters then find them. No image is read twice.
+            caption_embedder: encode the captions too, with the encoder of this spec, for `search(by="captions")`: "own"
+                is the library's own encoder, "none" deletes the vectors of captions. Later calls encode new and changed
+                captions without being told again.
             calibrate: False measures no new threshold after a change, as long as there is one; `calibrate` does.
             followed: the paths are watched (`watch`), so nobody is asked to index again what changes meanwhile.
             progress: called after every batch with files done and files in all; `ocr_progress`, with images that OCR
-                read and has to read.
+                read and has to read; `caption_progress`, with captions that are encoded and are to be.
             warn: called with each of the report's `warnings` as soon as it is known, some before anything is encoded.
 
         Returns:
@@ -79,7 +86,8 @@ class LibrariesAPI(LibraryMaintenance):
         Raises:
             UsageError: a path or the manifest does not exist, or a new library would stay empty.
             EmbeddingMismatchError: the library exists and was made with another encoder than `embedder`.
-            MissingExtraError: `ocr`, without the extra; nothing is indexed.
+            MissingExtraError: `ocr` or the encoder of captions, without its extra; nothing is indexed.
+            SpecError: there is no such encoder of captions; nothing is indexed.
         """
         from imagerag.graphs.library_warnings import library_warnings
         from imagerag.graphs.mismatch_warnings import encoder_warning
@@ -88,12 +96,14 @@ class LibrariesAPI(LibraryMaintenance):
 
         self._refuse_unchangeable(library)
         reader = await in_thread(self._context.dependencies.ocr_reader) if ocr is True else ocr or None
+        of_captions = await named_encoder(self._context.dependencies, caption_embedder)
         if dry_run:
             return await self._planned(paths, library, embedder, manifest=manifest, exclude=exclude,
                                        allow_outside=allow_outside, prune=prune, progress=progress)  # fmt: skip
         async with creating_library(self._context.dependencies.home, self.name(library)) as fresh:
             opened = await self.open(library, embedder=embedder, create=True)
             unasked = embedder is None and self._context.settings.origins.get("embedder", "").startswith("preset")
+            await use_caption_embedder(opened, caption_embedder, of_captions)
             first = encoder_warning if fresh and unasked and opened.metadata.spec == "sketch" else None
             report = await index(
                 paths,
@@ -108,6 +118,7 @@ class LibrariesAPI(LibraryMaintenance):
                 followed=followed,
                 progress=progress,
                 ocr_progress=ocr_progress,
+                caption_progress=caption_progress,
                 first_look=first,
                 warn=warn,
             )
@@ -186,6 +197,7 @@ class LibrariesAPI(LibraryMaintenance):
         tags: Sequence[str] = (),
         licences: Sequence[str] = (),
         hybrid: bool = False,
+        by: Literal["images", "captions"] = "images",
     ) -> "Hits":
         """The `k` library images most similar to a text, to images, or to both, best first, whatever the threshold.
 
@@ -204,16 +216,19 @@ class LibrariesAPI(LibraryMaintenance):
                 searched as one, and each hit then brings its library's `threshold`.
             filter: what must hold of a hit, in the filter language, or a mapping of keys to the values that they must
                 equal; tags and licences likewise.
-            hybrid: rank by the words of captions, titles and OCR too.
+            hybrid: rank by captions and words too; `found_by` of a hit names the lists that have it.
+            by: "captions" compares the text with the captions instead of the images, by the vectors that
+                `index(caption_embedder=...)` made; each hit has its `caption_similarity`.
 
         Raises:
             UsageError: neither a text nor an image, a query that cannot be read, terms that cancel each other out, an
-                image that cannot be read, or `hybrid` without a text.
+                image that cannot be read, `hybrid` without a text, or captions with anything but one text.
             UnknownLibraryError: there is none of that name.
+            LibraryError: the library has no vectors of its captions.
         """
         from imagerag.agent.ports import Filter, queries_of
         from imagerag.agent.retrieval.query_terms import query_terms
-        from imagerag.agent.retrieval.search_queries import check_filter, explain_filter, search_terms
+        from imagerag.agent.retrieval.search_queries import check_filter, explain_filter, search_captions, search_terms
         from imagerag.client.query_images import with_images
         from imagerag.client.search_results import Hits
 
@@ -223,11 +238,15 @@ class LibrariesAPI(LibraryMaintenance):
         wanted = Filter(where=self._context.settings.where(filter), tags=tuple(tags), licences=tuple(licences))
         await check_filter(opened, wanted)
         loaded = await with_images(terms, opened)
-        found = await search_terms(opened, loaded, k=k, filter=wanted, hybrid=hybrid)
+        if by == "captions":
+            found = await search_captions(opened, loaded, k=k, filter=wanted)
+        else:
+            found = await search_terms(opened, loaded, k=k, filter=wanted, hybrid=hybrid)
         why = "" if found else await explain_filter(opened, wanted)
-        said = () if hybrid else [text for term in terms if term.text for text in queries_of(opened, term.text)]
+        asked = () if hybrid or by == "captions" else [term.text for term in terms if term.text]
+        said = [other for text in asked for other in queries_of(opened, text)]
         return Hits(found, library=opened.name, home=self._context.dependencies.home, terms=terms, searched_with=said,
-                    no_match=why)  # fmt: skip
+                    by=by, no_match=why)  # fmt: skip
 
     async def similarity(
         self, image: Image, text: str, *, library: str | None = None, embedder: str | None = None

@@ -24,7 +24,6 @@ from imagerag.store.journal import SharedJournal, StoreJournal, open_journal
 from imagerag.store.library.database import remove
 from imagerag.store.library.joined_libraries import JoinedLibraries
 from imagerag.store.library.library import Library
-from imagerag.store.library.library_metadata import LibraryMetadata
 from imagerag.store.run_index import RunIndex
 from imagerag.store.sqlite.checkpoint_types import open_checkpointer
 from imagerag.store.sqlite.pool import PerLoopResource
@@ -265,7 +264,7 @@ class Dependencies:
             UntrustedError: it names an encoder that only the user may name.
             EmbeddingMismatchError: its encoder's weights are no longer the same.
         """
-        opening = Library.open_with(self.home, name, partial(self._trusted_encoder, name))
+        opening = Library.open_with(self.home, name, self.encoder_of(name))
         if name != BUILT_IN_LIBRARY:
             return await opening
         try:
@@ -279,9 +278,17 @@ class Dependencies:
             await asyncio.to_thread(remove, self.home, name)
         return await build_sketch_library(self.home, self.embedder("sketch"))
 
-    def _trusted_encoder(self, library: str, metadata: LibraryMetadata) -> Embedder:
+    def encoder_of(self, library: str) -> Callable[[str], Embedder]:
+        """Returns the encoder of a spec that a library names.
+
+        Raises (when it is called):
+            UntrustedError: only the user may name it.
+        """
+        return partial(self._trusted_encoder, library)
+
+    def _trusted_encoder(self, library: str, spec: str) -> Embedder:
         """The encoder that a library names, where it may: the user's own way to write it counts as the same."""
-        spec, named = metadata.spec, self.user_named_specs
+        named = self.user_named_specs
         try:
             check_encoder(library, spec, named)
         except UntrustedError:

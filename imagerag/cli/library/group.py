@@ -11,6 +11,8 @@ from imagerag.agent.retrieval.search_queries import split_name
 from imagerag.cli import Globals
 from imagerag.cli.command_group import FullHelpGroup
 from imagerag.cli.library import duplicates, images, migration, snapshots, upkeep
+from imagerag.cli.library.caption_lines import caption_lines
+from imagerag.cli.library.fusion_lines import fusion_lines
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.terminal.output import accent, bold, count, dim, entry, say, say_all, say_json, short, table
 from imagerag.client.client import ImageRAG
@@ -18,7 +20,7 @@ from imagerag.formatting.numbers import cosine, percent, percentile
 
 if TYPE_CHECKING:
     from imagerag.schemas.libraries import Listed
-    from imagerag.store.library.library_metadata import LibraryMetadata, Threshold
+    from imagerag.store.library.library_metadata import Fusion, LibraryMetadata, Threshold
 
 
 @click.group("library", cls=FullHelpGroup)
@@ -55,19 +57,21 @@ def info_command(globals_: Globals, /, name: str, as_json: bool) -> int:
     rag = ImageRAG(home=globals_.home)
 
     number, library_metadata = asyncio.run(_described(rag, name))
-    other, read = _other_encoder(rag, name), _ocr_read(rag, name)
+    other, read, vectors = _other_encoder(rag, name), _ocr_read(rag, name), _caption_vectors(rag, name)
     if as_json:
         from imagerag.schemas.libraries import LibraryInfo
 
-        info = LibraryInfo(library=name, images=number, ocr_read=read, metadata=library_metadata,
-                           snapshots=_tags(rag, name), other_embedder=other)  # fmt: skip
+        info = LibraryInfo(library=name, images=number, ocr_read=read, caption_vectors=vectors,
+                           metadata=library_metadata, snapshots=_tags(rag, name), other_embedder=other)  # fmt: skip
         say_json(info.as_json())
     else:
         more = [f"snapshots: {', '.join(tags)}"] if (tags := _tags(rag, name)) else []
         if other:
             more += [f"vectors of {other}, which searches do not use:", f"  imagerag library migrate {name} --help"]
         head = f"library {bold(name)}: {count(number, 'image')}" + (f", {read:,} read by OCR" if read else "")
-        say_all([head, *library_metadata_lines(library_metadata, name), *more])
+        captions = caption_lines(library_metadata, name, vectors)
+        hybrid = fusion_lines(library_metadata.fusion, name)
+        say_all([head, *library_metadata_lines(library_metadata, name), *captions, *hybrid, *more])
     return 0
 
 
@@ -76,19 +80,20 @@ def info_command(globals_: Globals, /, name: str, as_json: bool) -> int:
 @json_option
 @pass_globals
 def calibrate_command(globals_: Globals, /, name: str, as_json: bool) -> int:
-    """Measure the threshold of a library again."""
+    """Measure the threshold of a library, and the weights of its lists in a hybrid search, again."""
     rag = ImageRAG(home=globals_.home)
 
-    async def measure() -> "Threshold":
-        return await (await rag.libraries.open(name)).calibrate()
+    async def measure() -> "tuple[Threshold, Fusion | None]":
+        opened = await rag.libraries.open(name)
+        return await opened.calibrate(), opened.metadata.fusion
 
-    threshold = asyncio.run(measure())
+    threshold, fusion = asyncio.run(measure())
     if as_json:
         from imagerag.schemas.libraries import ThresholdDocument
 
-        say_json(ThresholdDocument(library=name, threshold=threshold).as_json())
+        say_json(ThresholdDocument(library=name, threshold=threshold, fusion=fusion).as_json())
     else:
-        say_all([f"library {bold(name)} is calibrated", *threshold_lines(threshold)])
+        say_all([f"library {bold(name)} is calibrated", *threshold_lines(threshold), *fusion_lines(fusion, name)])
     return 0
 
 
@@ -125,6 +130,14 @@ def _ocr_read(rag: ImageRAG, name: str) -> int:
     from imagerag.store.library.search import count_ocr_read
 
     return count_ocr_read(open_table(rag.dependencies.home, name))
+
+
+def _caption_vectors(rag: ImageRAG, name: str) -> int:
+    """How many images of a library have a caption that is encoded."""
+    from imagerag.store.library.caption_vectors import count_caption_vectors
+    from imagerag.store.library.database import open_table
+
+    return count_caption_vectors(open_table(rag.dependencies.home, name))
 
 
 def _other_encoder(rag: ImageRAG, name: str) -> str | None:

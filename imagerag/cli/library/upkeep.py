@@ -192,6 +192,10 @@ def statistics_lines(found: "LibraryStatistics") -> list[str]:
     """The statistics of a library as text."""
     rows = [
         ["texts", f"{found.captions:,} captions, {found.titles:,} titles, {found.tagged:,} with tags"],
+        [
+            "caption vectors",
+            f"{found.caption_vectors:,} with {found.caption_embedder}" if found.caption_embedder else "",
+        ],
         ["ocr", f"{count(found.ocr_read, 'image')} read, {found.ocr_words:,} with words" if found.ocr_read else ""],
         ["files", f"{found.linked:,} linked, {found.copied:,} copied, {found.several_files:,} with several files"],
         ["disk", f"{size_of_bytes(found.disk.total)}: {disk_text(found.disk)}"],

@@ -19,6 +19,7 @@ from imagerag.agent.ports import Embedder, Filter, Hit, Reranker, reranks_by_mod
 from imagerag.evals.libraries.library_eval import DEPTH, Ranking, ranked
 from imagerag.formatting.interface_terms import FILE, PATH, python_call
 from imagerag.store.data_dir import DataDir
+from imagerag.store.library.joined_libraries import RRF
 from imagerag.store.library.library import Library
 from imagerag.store.library.maintenance.subsets import in_random_order, part_of
 from imagerag.store.library.thresholds.caption_index import CaptionIndex, CaptionQuery
@@ -27,7 +28,6 @@ Way = str
 WAYS: Final = ("cosine", "hybrid", "words", "bm25")
 LOOKED_AT: Final = 30
 """Hits that a reranker puts into order."""
-RRF: Final = 60
 
 Progress = Callable[[int, int, str], None]
 

@@ -15,17 +15,20 @@ from pydantic import AwareDatetime, Field, ValidationError, model_validator
 
 from imagerag.agent.errors import EmbeddingMismatchError
 from imagerag.agent.ports import EmbedderIdentity
-from imagerag.agent.types import FrozenModel, Similarity
+from imagerag.agent.types import FrozenModel, ListName, Similarity
 from imagerag.store.data_dir import DataDir
+from imagerag.store.library.caption_metadata import CaptionEncoder, CaptionThreshold, caption_metadata_of
 from imagerag.store.library.database import LANCE_ERRORS, damaged, newer, open_table
 from imagerag.store.library.schema import OTHER_VECTOR, VECTOR
 
 METADATA_KEY = "imagerag.metadata"
 EARLIER_KEY = "imagerag.passport"
 """Under which libraries of earlier versions keep it."""
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 WITHOUT_MONTHS: Final = 3
 """The version whose columns of metadata keys lack only the times of text that is a month (`2024-05`)."""
+WITHOUT_OPTIONAL_COLUMNS: Final = 4
+"""The version that lacks only columns that some libraries have: it is upgraded by its number alone."""
 _EARLIER_NAMES: Final = {
     "basis": "method", "floor": "minimum", "null": "negative_quantiles", "own": "positive_quantiles",
     "accepted": "accept_rate",
@@ -95,6 +98,56 @@ class ImageThreshold(FrozenModel):
     measured_on: str = ""
 
 
+class FusedThreshold(FrozenModel):
+    """From when on a result of a hybrid search counts: by the cosine of its image, or by that of its caption.
+
+    Attributes:
+        image: cosine between the query and the image from which on it counts; None where it does not decide.
+        caption: the same of its caption. Both None: the encoders cannot tell these images apart.
+        accept_rate: share of queries with a match whose match counts, in [0, 1], on queries that it was not measured
+            with.
+        reject_rate: the same of queries without a match for which nothing counts.
+        n_own, n_near, n_unrelated: how many queries with a match, hard negatives and unrelated captions there were.
+    """
+
+    image: Similarity | None
+    caption: Similarity | None
+    accept_rate: float
+    reject_rate: float
+    n_own: int
+    n_near: int
+    n_unrelated: int
+
+
+FusionMethod = Literal["mixed", "single", "equal"]
+
+
+class Fusion(FrozenModel):
+    """How the lists of a hybrid search are weighed, and the evidence for it.
+
+    Attributes:
+        weights: list → its share of all weight; the sum is 1.
+        method: "mixed" when a mix is surely better than each list alone, "single" when one list is surely better than
+            all together, "equal" when neither is, or there were too few queries to tell.
+        n_queries: names and held-out sentences that the lists were asked for.
+        ndcg: list → mean discounted gain of the images that the queries are about, in [0, 1]; empty without evidence.
+        fused_ndcg: the same with these weights; of a mix, cross-validated.
+        gain: 95 % interval of its difference to the best list alone.
+        threshold: of what a hybrid search finds; None without vectors of captions, or with too few captions.
+        images: how many images the library held when it was calibrated.
+    """
+
+    weights: dict[ListName, float]
+    method: FusionMethod
+    n_queries: int = 0
+    ndcg: dict[ListName, float] = Field(default_factory=dict)
+    fused_ndcg: float | None = None
+    gain: tuple[float, float] | None = None
+    threshold: FusedThreshold | None = None
+    images: int
+    calibrated: AwareDatetime
+
+
 class LibraryMetadata(FrozenModel):
     """Metadata of a library without which its vectors have no meaning.
 
@@ -103,6 +156,9 @@ class LibraryMetadata(FrozenModel):
         spec, model, weights, preprocess, dimension: the encoder, as in `EmbedderIdentity`.
         threshold: between a text and an image; None until the library has been calibrated.
         image_threshold: between two images; None until then, too.
+        fusion: weights of the lists of a hybrid search; None until then, too.
+        caption_encoder, caption_threshold: of the caption vectors, where there are some. They are stored with the
+            column of these (`caption_metadata`), not with the other fields.
     """
 
     version: int = Field(default=SCHEMA_VERSION, le=SCHEMA_VERSION)
@@ -114,6 +170,9 @@ class LibraryMetadata(FrozenModel):
     created: AwareDatetime
     threshold: Threshold | None = None
     image_threshold: ImageThreshold | None = None
+    fusion: Fusion | None = None
+    caption_encoder: CaptionEncoder | None = None
+    caption_threshold: CaptionThreshold | None = None
 
     @classmethod
     def of(cls, identity: EmbedderIdentity, created: datetime) -> "LibraryMetadata":
@@ -195,20 +254,24 @@ def library_metadata_of(table: Any, name: str, vector: str = VECTOR) -> LibraryM
     except (KeyError, TypeError, *LANCE_ERRORS) as error:
         raise damaged(name, error) from error
     try:
-        return _parsed(text)
-    except ValidationError as error:
+        read, captions = _parsed(text), caption_metadata_of(table)
+        if captions is None:
+            return read
+        return read.model_copy(update={"caption_encoder": captions.encoder, "caption_threshold": captions.threshold})
+    except (ValidationError, KeyError, TypeError) as error:
         if (version := _version_of(text)) > SCHEMA_VERSION:
             raise newer(name, f"its form is {version}, and this version reads up to {SCHEMA_VERSION}") from error
         raise damaged(name, error) from error
 
 
 def write_library_metadata(table: Any, metadata: LibraryMetadata, vector: str = VECTOR) -> None:
-    """Store metadata in a library's LanceDB table, in one commit.
+    """Store metadata in a library's LanceDB table, in one commit; that of its caption vectors stays as it is.
 
     Args:
         vector: the column whose metadata it is.
     """
-    table.update_field_metadata({"path": vector, "metadata": {METADATA_KEY: metadata.model_dump_json()}})
+    text = metadata.model_dump_json(exclude={"caption_encoder", "caption_threshold"})
+    table.update_field_metadata({"path": vector, "metadata": {METADATA_KEY: text}})
 
 
 def other_metadata_of(table: Any, name: str) -> LibraryMetadata | None:

@@ -6,9 +6,11 @@ from typing import Any, Final
 
 from imagerag.agent.types import Scalar
 from imagerag.store.library import schema as form
+from imagerag.store.library.caption_metadata import CAPTION_VECTOR
 from imagerag.store.library.library_metadata import (
     SCHEMA_VERSION,
     WITHOUT_MONTHS,
+    WITHOUT_OPTIONAL_COLUMNS,
     library_metadata_of,
     write_library_metadata,
 )
@@ -63,10 +65,18 @@ class TableColumns:
 
         If it is stopped, the next call finishes it: the version is written last.
         """
+        version = library_metadata_of(self.lance, self.name).version
+        if version < WITHOUT_OPTIONAL_COLUMNS:
+            self._fill_key_columns(version)
+        kept = library_metadata_of(self.lance, self.name).model_copy(update={"version": SCHEMA_VERSION})
+        write_library_metadata(self.lance, kept)
+
+    def _fill_key_columns(self, version: int) -> None:
+        """Fill the columns of metadata keys, which a table of this version lacks."""
         import pyarrow.compute as pc
 
         found = self.lance.search().select(["id", "metadata"]).to_arrow()
-        if library_metadata_of(self.lance, self.name).version == WITHOUT_MONTHS:
+        if version == WITHOUT_MONTHS:
             found = found.filter(pc.match_substring_regex(found["metadata"], _MONTH))
         metadata = {one["id"]: read for one in found.to_pylist() if (read := form.metadata_of(one))}
         if missing := missing_fields(list(metadata.values()), self.lance.schema):
@@ -75,8 +85,6 @@ class TableColumns:
         for start in range(0, len(ids), BACKFILL):
             part = {one: metadata[one] for one in ids[start : start + BACKFILL]}
             merge_rows(self.lance, self._key_values(part))
-        kept = library_metadata_of(self.lance, self.name).model_copy(update={"version": SCHEMA_VERSION})
-        write_library_metadata(self.lance, kept)
 
     def _key_values(self, metadata: Mapping[str, Mapping[str, Scalar]]) -> Any:
         import pyarrow as pa
@@ -89,6 +97,10 @@ class TableColumns:
 
 
 def merge_rows(lance: Any, rows: Any, *, insert: bool = False) -> None:
-    """Write the columns of `rows` into the rows with the same ids; `insert` adds missing rows."""
+    """Write the columns of `rows` into the rows with the same ids; `insert` adds missing rows.
+
+    LanceDB takes a vector that is missing for a bad one, and captions may have none.
+    """
     merge = lance.merge_insert("id").when_matched_update_all()
-    (merge.when_not_matched_insert_all() if insert else merge).execute(rows)
+    merge = merge.when_not_matched_insert_all() if insert else merge
+    merge.execute(rows, on_bad_vectors="null" if CAPTION_VECTOR in rows.column_names else "error")

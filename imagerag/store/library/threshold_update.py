@@ -1,7 +1,7 @@
 """Measure and store a library's thresholds while other processes may change it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -44,7 +44,7 @@ MEASURED: Final = 4
 async def update_thresholds(
     library: "Library", table: "LibraryTable", *, anew: bool
 ) -> tuple[Threshold, LibraryMetadata]:
-    """Measure both thresholds and store them with a hash of the content.
+    """Measure both thresholds and the weights of a hybrid search, and store them with a hash of the content.
 
     If the library changes meanwhile, they are measured again: a threshold never replaces one measured on later content.
 
@@ -54,11 +54,18 @@ async def update_thresholds(
     Raises:
         LibraryError: the library is empty.
     """
+    from imagerag.store.library.thresholds.fusion_calibration import measure_fusion
+
     await table.prepare()
     for last in (*[False] * (MEASURED - 1), True):
         version = await table.read(lambda: table.lance.version)
         found = await _measured(library, table, anew)
-        keep = partial(_keep, table, found.threshold, found.image_threshold, version, anyway=last)
+        update = {
+            "threshold": found.threshold,
+            "image_threshold": found.image_threshold,
+            "fusion": await measure_fusion(library, library.embedder),
+        }
+        keep = partial(_keep, table, update, version, anyway=last)
         if await table.write(keep):
             break
     return found.threshold, await table.read(lambda: library_metadata_of(table.lance, table.name))
@@ -119,15 +126,16 @@ async def measure(
     )
 
 
-async def content_at(table: "LibraryTable", vector: str = VECTOR) -> LibraryContent:
+async def content_at(table: "LibraryTable", vector: str = VECTOR, where: str | None = None) -> LibraryContent:
     """The current content of a library; later rows are ignored.
 
     Args:
         vector: the column of the vectors.
+        where: what must hold of the rows, in SQL; None is all.
     """
-    if (whole := await table.read(lambda: read_whole(table.lance, vector))) is not None:
+    if (whole := await table.read(lambda: read_whole(table.lance, vector, where))) is not None:
         return whole
-    columns = await table.read(lambda: read_columns(table.lance))
+    columns = await table.read(lambda: read_columns(table.lance, where=where))
 
     async def vectors(places: Any) -> Any:
         ids = columns["id"].take(places).to_pylist()
@@ -144,19 +152,18 @@ async def content_at(table: "LibraryTable", vector: str = VECTOR) -> LibraryCont
     return LibraryContent(columns, vectors, scan)
 
 
-def _keep(table: "LibraryTable", threshold: Threshold, between: ImageThreshold, version: int, *, anyway: bool) -> bool:
-    """Store thresholds in the library's metadata, if its content is still the one they were measured on.
+def _keep(table: "LibraryTable", update: Mapping[str, Any], version: int, *, anyway: bool) -> bool:
+    """Store what was measured in the library's metadata, if its content is still the one it was measured on.
 
     Args:
         version: version of the table before the measurement; if it is unchanged, the content need not be compared.
-        anyway: store them in any case if there are none yet; the process that changes the library calibrates
+        anyway: store it in any case if there is none yet; the process that changes the library calibrates
             afterwards.
     """
     with table.calibrating():
         kept = library_metadata_of(table.lance, table.name)
-        same = table.lance.version == version or content_of(table.lance) == threshold.measured_on
+        same = table.lance.version == version or content_of(table.lance) == update["threshold"].measured_on
         if not same and not (anyway and kept.threshold is None):
             return anyway
-        update = {"threshold": threshold, "image_threshold": between}
         write_library_metadata(table.lance, kept.model_copy(update=update))
         return True

@@ -31,12 +31,13 @@ class IndexReport:
         removed_before: files of images that a user removed from the library; they stay removed.
         skipped: (path, reason) of every file or manifest row that could not be used.
         captions: images of this run that have a caption.
+        captions_encoded: captions that were encoded for searches by captions.
         ocr_read: images that OCR read; `ocr_words`: those in which it found words.
         notes: (path, problem) of metadata that was left out; the image was indexed.
         columns: what each column of the manifest was read as: one of our fields, or "metadata".
         manifest_captions: number of captions in the manifest; None without a manifest.
         warnings: likely problems of the library, with the command to type.
-        seconds: wall time by stage: scan, read, embed, write, ocr, calibrate. Stages overlap.
+        seconds: wall time by stage: scan, read, embed, write, ocr, captions, calibrate. Stages overlap.
         elapsed: total wall time without calibration.
         examples: kind (`added`, `moved`, …) → some of the paths, sorted.
         followed: whether the files are watched.
@@ -55,6 +56,7 @@ class IndexReport:
     removed_before: int = 0
     skipped: list[tuple[str, str]] = field(default_factory=list)
     captions: int = 0
+    captions_encoded: int = 0
     ocr_read: int = 0
     ocr_words: int = 0
     notes: list[tuple[str, str]] = field(default_factory=list)
@@ -101,7 +103,7 @@ class IndexReport:
     def rows_changed(self) -> int:
         """Approximate number of rows written or removed."""
         files = self.added + self.changed + self.moved + self.updated + self.removed + self.paths_removed
-        return files + self.ocr_read
+        return files + self.ocr_read + self.captions_encoded
 
     @property
     def images_per_s(self) -> float:

@@ -17,6 +17,7 @@ from imagerag.agent.images.formats import IMAGE_SUFFIXES
 from imagerag.agent.ports import OcrReader
 from imagerag.agent.threads import in_thread
 from imagerag.store.disk_space import check_writable
+from imagerag.store.library.indexing.caption_encoding import encode_new_captions
 from imagerag.store.library.indexing.changed_files import keep_texts
 from imagerag.store.library.indexing.index_report import IndexReport
 from imagerag.store.library.indexing.ocr import read_words
@@ -48,6 +49,7 @@ async def index(
     ocr: OcrReader | None = None,
     progress: Progress | None = None,
     ocr_progress: Progress | None = None,
+    caption_progress: Progress | None = None,
     first_look: Callable[[Sequence[bytes]], str | None] | None = None,
     warn: Callable[[str], None] | None = None,
 ) -> IndexReport:
@@ -70,7 +72,8 @@ async def index(
         settled: False leaves indexes and threshold to the caller, which makes further changes.
         followed: the paths are watched: changes during indexing are indexed next.
         ocr: reads the words in those of the images that it has not read before.
-        progress: called after every written batch; `ocr_progress`: after every batch of images that OCR read.
+        progress: called after every written batch; `ocr_progress`: after every batch of images that OCR read;
+            `caption_progress`: after every batch of captions that were encoded.
         first_look: called with the first images before they are encoded; returns a warning.
         warn: called with each warning as soon as it is known.
 
@@ -123,6 +126,8 @@ async def index(
     if ocr and not dry_run:
         with report.timed("ocr"):
             await read_words(library, set(filter(None, writer.seen.values())), ocr, report, ocr_progress)
+    if not dry_run:
+        await encode_new_captions(library, report, caption_progress)
     if settled and not dry_run:
         anew = calibrate or library.metadata.threshold is None
         await settle(library, changed=report.rows_changed, calibrate=anew, timed=report.timed)

@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from imagerag.agent.types import FrozenModel, Similarity
+from imagerag.store.library.caption_metadata import caption_metadata_of
+from imagerag.store.library.caption_vectors import count_caption_vectors
 from imagerag.store.library.filters.facets import by_frequency
 from imagerag.store.library.library import Library
 from imagerag.store.library.maintenance.library_disk_usage import DiskUse, disk_use
@@ -69,6 +71,7 @@ class LibraryStatistics(FrozenModel):
 
     Attributes:
         captions, titles, tagged: images that have one.
+        caption_vectors: images whose caption is encoded, with the encoder `caption_embedder`.
         ocr_read: images that OCR has read; `ocr_words`: those in which it found words.
         linked, copied: images that have a file they are linked to, and a copy in the library.
         several_files: images of which there are several files.
@@ -85,6 +88,8 @@ class LibraryStatistics(FrozenModel):
     captions: int
     titles: int
     tagged: int
+    caption_vectors: int = 0
+    caption_embedder: str | None = None
     ocr_read: int = 0
     ocr_words: int = 0
     linked: int
@@ -144,6 +149,8 @@ def _counted(library: Library) -> LibraryStatistics:
         captions=counts["captions"],
         titles=counts["titles"],
         tagged=counts["tagged"],
+        caption_vectors=count_caption_vectors(lance),
+        caption_embedder=captions.encoder.spec if (captions := caption_metadata_of(lance)) else None,
         ocr_read=counts["ocr_read"],
         ocr_words=counts["ocr_words"],
         linked=counts["linked"],

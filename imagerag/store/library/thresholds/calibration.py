@@ -3,8 +3,8 @@
 Cosines of different encoders are not comparable, and the best of 5,000 images is nearer to any text than the best of
 50: so the threshold is measured on the library itself, by three searches:
 
-* *unrelated*: the best cosine for unrelated captions, from a list in the package. For a library without captions, the
-  value that they rarely reach is the only evidence.
+* *unrelated*: the best cosine for unrelated captions, from a list in the package in the language of the library's. For
+  a library without captions, the value that they rarely reach is the only evidence.
 * *own*: the best cosine of a caption of the library with an image that really shows its content.
 * *hard negatives*: the best cosine when the library holds only similar things. One kind is a caption of the library,
   without the images that show it; the other is a caption that differs from one of the library's by a single word and
@@ -29,8 +29,10 @@ from imagerag.agent.ports import Embedder
 from imagerag.agent.threads import in_thread
 from imagerag.store.library.library_metadata import Threshold, percentile_of
 from imagerag.store.library.thresholds.caption_index import SCANNED, CaptionIndex, CaptionQuery
+from imagerag.store.library.thresholds.caption_language import language_of
 from imagerag.store.library.thresholds.content import LibraryContent
 from imagerag.store.library.thresholds.negative_captions import NULL_CAPTIONS
+from imagerag.store.library.thresholds.unrelated_captions import TRANSLATED
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,11 +61,14 @@ ENOUGH = 8
 CONNECTED = 0.9
 """How many of the other images a caption's own image must beat on average (half of them is chance)."""
 
+SPOKEN = 500
+"""Captions that say in which language a library's are."""
+
 QUANTILES = 101
 
 
 @dataclass(frozen=True)
-class _Questions:
+class Questions:
     """The queries of a calibration: own captions, hard negatives of them, and unrelated captions."""
 
     own: Sequence[CaptionQuery]
@@ -71,10 +76,9 @@ class _Questions:
     unrelated: Sequence[str]
 
     @classmethod
-    def of(cls, columns: Any) -> "_Questions":
+    def of(cls, columns: Any) -> "Questions":
         index = CaptionIndex.of_columns(columns)
-        unrelated = [text for text in NULL_CAPTIONS if not index.shows(text)]
-        return cls(index.sample(OWN_SAMPLE), index.hard_negatives(SWAP_SAMPLE), unrelated)
+        return cls(index.sample(OWN_SAMPLE), index.hard_negatives(SWAP_SAMPLE), unrelated_captions(index))
 
     @property
     def texts(self) -> list[str]:
@@ -100,27 +104,27 @@ class TextMeasurement:
         rows: number of images.
     """
 
-    asked: _Questions
+    asked: Questions
     texts: "Vectors"
-    shown: "_Shown"
+    shown: "Shown"
     rows: int
 
     @classmethod
     async def of(cls, content: LibraryContent, embedder: Embedder) -> "TextMeasurement":
         """Args: as `calibrate`."""
-        asked = await in_thread(_Questions.of, content.columns)
+        asked = await in_thread(Questions.of, content.columns)
         texts = await embedder.embed_texts(asked.texts)
-        return cls(asked, texts, _Shown.of([query.matches for query in asked.own], len(content)), len(content))
+        return cls(asked, texts, Shown.of([query.matches for query in asked.own], len(content)), len(content))
 
-    def begin(self) -> "_BestCosines":
+    def begin(self) -> "BestCosines":
         """Start a scan that takes all vectors."""
-        return _BestCosines(self.texts, self.shown)
+        return BestCosines(self.texts, self.shown)
 
-    def threshold(self, best: "_BestCosines") -> Threshold:
+    def threshold(self, best: "BestCosines") -> Threshold:
         """The threshold, from the best cosines of all texts."""
         import numpy as np
 
-        own, near = _known(best.shown), np.concatenate([_known(best.others), best.rest[: len(self.asked.near)]])
+        own, near = known(best.shown), np.concatenate([known(best.others), best.rest[: len(self.asked.near)]])
         far = best.rest[len(self.asked.near) :]
         beaten = best.beaten()
         usable = len(own) >= ENOUGH and len(near) >= ENOUGH and float(beaten.mean()) >= CONNECTED
@@ -141,6 +145,12 @@ class TextMeasurement:
             images=self.rows,
             calibrated=datetime.now(UTC),
         )
+
+
+def unrelated_captions(index: CaptionIndex) -> list[str]:
+    """Captions that match no image, in the language of the library's captions."""
+    captions = TRANSLATED.get(language_of(filter(None, index.texts[:SPOKEN])), NULL_CAPTIONS)
+    return [text for text in captions if not index.shows(text)]
 
 
 def negative_floor(best: "Cosines") -> float:
@@ -199,7 +209,7 @@ def balanced_threshold(own: "Cosines", *nulls: "Cosines") -> float:
 
 
 @dataclass(frozen=True)
-class _Shown:
+class Shown:
     """Matches between rows and texts, one bit for each pair.
 
     Attributes:
@@ -211,7 +221,7 @@ class _Shown:
     texts: int
 
     @classmethod
-    def of(cls, matches: "Sequence[NDArray[np.intp]]", rows: int) -> "_Shown":
+    def of(cls, matches: "Sequence[NDArray[np.intp]]", rows: int) -> "Shown":
         """Args: per text, the rows that show it."""
         import numpy as np
 
@@ -227,7 +237,7 @@ class _Shown:
         return np.unpackbits(self.bits[places], axis=1, count=self.texts).astype(bool)
 
 
-class _BestCosines:
+class BestCosines:
     """Best cosines of texts over a library's vectors, updated part by part.
 
     Attributes:
@@ -236,7 +246,7 @@ class _BestCosines:
         rest: for each other text, its best cosine.
     """
 
-    def __init__(self, texts: "Vectors", shown: _Shown) -> None:
+    def __init__(self, texts: "Vectors", shown: Shown) -> None:
         import numpy as np
 
         self._texts, self._shown = texts, shown
@@ -249,7 +259,7 @@ class _BestCosines:
         """Add rows."""
         import numpy as np
 
-        cosines = vectors @ self._texts.T
+        cosines = self._cosines(places, vectors)
         own, rest = cosines[:, : self._shown.texts], cosines[:, self._shown.texts :]
         rows, texts = np.nonzero(self._shown.of_rows(places))
         np.maximum.at(self.shown, texts, own[rows, texts])
@@ -258,6 +268,11 @@ class _BestCosines:
         np.maximum(self.rest, rest.max(axis=0, initial=-np.inf), out=self.rest)
         first = places < len(self._sample)
         self._sample[places[first]] = own[first]
+
+    def _cosines(self, places: "NDArray[np.intp]", vectors: "Vectors") -> "Vectors":
+        """Cosines of rows and texts, float32 [rows, texts]; minus infinity for pairs that do not count."""
+        cosines: Vectors = vectors @ self._texts.T
+        return cosines
 
     def beaten(self) -> "Cosines":
         """For each text with known matches, the share of other rows in a sample that its best match beats."""
@@ -270,7 +285,8 @@ class _BestCosines:
         return shares
 
 
-def _known(cosines: "Cosines") -> "Cosines":
+def known(cosines: "Cosines") -> "Cosines":
+    """The cosines of texts that were compared with something."""
     return cosines[cosines > -2]
 
 
