@@ -88,7 +88,7 @@ def indexed(tmp_path_factory: pytest.TempPathFactory) -> Library:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(search, "INDEX_FROM", 4000)
         patch.setattr(search, "FILTERED_FROM", 4000)
-        patch.setattr(search, "_vector_index", lambda _table: IvfRq(distance_type="cosine", num_partitions=64))
+        patch.setattr(search, "_vector_index", lambda _table, _column: IvfRq(distance_type="cosine", num_partitions=64))
         return asyncio.run(synthetic_library(DataDir(tmp_path_factory.mktemp("indexed")), "indexed", 6000))
 
 
