@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from imagerag.agent.types import Document, Scalar, Sha256, Similarity
+from imagerag.store.library.caption_metadata import CaptionThreshold
 from imagerag.store.library.library_metadata import LibraryMetadata, Threshold
 from imagerag.store.library.maintenance.duplicates import Duplicates
 from imagerag.store.library.maintenance.export import Export
@@ -307,3 +308,4 @@ class ThresholdDocument(Document):
     schema_name: Literal["imagerag.threshold/1"] = Field(default="imagerag.threshold/1", alias="schema")
     library: str
     threshold: Threshold
+    caption_threshold: CaptionThreshold | None = None

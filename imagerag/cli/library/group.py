@@ -11,7 +11,7 @@ from imagerag.agent.retrieval.search_queries import split_name
 from imagerag.cli import Globals
 from imagerag.cli.command_group import FullHelpGroup
 from imagerag.cli.library import duplicates, images, migration, snapshots, upkeep
-from imagerag.cli.library.caption_lines import caption_lines
+from imagerag.cli.library.caption_lines import caption_lines, threshold_text
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.terminal.output import accent, bold, count, dim, entry, say, say_all, say_json, short, table
 from imagerag.client.client import ImageRAG
@@ -19,6 +19,7 @@ from imagerag.formatting.numbers import cosine, percent, percentile
 
 if TYPE_CHECKING:
     from imagerag.schemas.libraries import Listed
+    from imagerag.store.library.caption_metadata import CaptionThreshold
     from imagerag.store.library.library_metadata import LibraryMetadata, Threshold
 
 
@@ -81,16 +82,18 @@ def calibrate_command(globals_: Globals, /, name: str, as_json: bool) -> int:
     """Measure the threshold of a library again."""
     rag = ImageRAG(home=globals_.home)
 
-    async def measure() -> "Threshold":
-        return await (await rag.libraries.open(name)).calibrate()
+    async def measure() -> "tuple[Threshold, CaptionThreshold | None]":
+        opened = await rag.libraries.open(name)
+        return await opened.calibrate(), opened.metadata.caption_threshold
 
-    threshold = asyncio.run(measure())
+    threshold, of_captions = asyncio.run(measure())
     if as_json:
         from imagerag.schemas.libraries import ThresholdDocument
 
-        say_json(ThresholdDocument(library=name, threshold=threshold).as_json())
+        say_json(ThresholdDocument(library=name, threshold=threshold, caption_threshold=of_captions).as_json())
     else:
-        say_all([f"library {bold(name)} is calibrated", *threshold_lines(threshold)])
+        captions = entry("captions", threshold_text(of_captions)) if of_captions else []
+        say_all([f"library {bold(name)} is calibrated", *threshold_lines(threshold), *captions])
     return 0
 
 

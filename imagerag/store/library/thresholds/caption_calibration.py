@@ -14,7 +14,7 @@ unrelated captions; where it fails on these too, none is claimed.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from imagerag.agent.ports import Embedder
 from imagerag.agent.threads import in_thread
@@ -170,7 +170,7 @@ class _Cosines:
         """The rates, each with the threshold that the other half gives."""
         import numpy as np
 
-        parts: list[tuple[Cosines, Cosines, Cosines]] = []
+        parts: list[tuple[Any, Any, Any]] = []
         for rest, part in self._folds():
             cosine = rest.threshold(method)
             parts.append((part.own >= cosine, part.near < cosine, part.far < cosine))
