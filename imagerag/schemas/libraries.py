@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from imagerag.agent.types import Document, FoundBy, Scalar, Sha256, Similarity
+from imagerag.store.library.caption_metadata import CaptionThreshold
 from imagerag.store.library.library_metadata import Fusion, LibraryMetadata, Threshold
 from imagerag.store.library.maintenance.duplicates import Duplicates
 from imagerag.store.library.maintenance.export import Export
@@ -313,3 +314,4 @@ class ThresholdDocument(Document):
     library: str
     threshold: Threshold
     fusion: Fusion | None = None
+    caption_threshold: CaptionThreshold | None = None
