@@ -8,7 +8,9 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Final
+from typing import Any, Final
+
+from imagerag.agent.ports import capabilities_of
 
 NAMES: Final[Mapping[str, str]] = {
     "ar": "Arabic", "bg": "Bulgarian", "bn": "Bengali", "cs": "Czech", "da": "Danish", "de": "German", "el": "Greek",
@@ -112,6 +114,15 @@ def caption_language(captions: Iterable[str], declared: Iterable[str] = ()) -> s
 def language_name(tag: str) -> str:
     """The English name of a language of `NAMES`; "" of another one."""
     return NAMES.get(tag, "")
+
+
+def language_argument(judge: object, language: str) -> dict[str, Any]:
+    """The argument by which a judge writes captions in a language (a tag of `NAMES`).
+
+    Returns:
+        Empty for an unknown language, and for a judge that takes none.
+    """
+    return {"language": language} if language in NAMES and capabilities_of(judge).takes_language else {}
 
 
 def _vote(caption: str) -> str:

@@ -12,7 +12,7 @@ from imagerag.store.library.maintenance.library_disk_usage import DiskUse, disk_
 from imagerag.store.library.maintenance.similar_pairs import compares_all, similar_pairs
 from imagerag.store.library.maintenance.vector_table import sorted_ids, vectors_of_ids
 from imagerag.store.library.schema import OCR_COLUMNS, present
-from imagerag.store.library.thresholds.content import read_columns
+from imagerag.store.library.thresholds.content import captioned, read_columns
 
 CAPTIONS: Final = 1_000
 """Captions that are encoded at most. Rows come sorted by SHA-256, so the first ones are a fair sample."""
@@ -183,7 +183,8 @@ def _spread(sizes: Sequence[float]) -> tuple[float, float, float] | None:
 
 async def _caption_similarity(library: Library) -> CaptionStatistics | None:
     measured = library.metadata.threshold
-    ids = await library.table.read(lambda: _captioned_ids(library))
+    columns = await library.table.read(lambda: read_columns(library.table.lance))
+    ids = captioned(columns)["id"][:CAPTIONS].to_pylist()
     if measured is None or not ids:
         return None
     sample = sorted(await library.table.records(("id", "caption", "vector"), ids), key=lambda one: one["id"])
@@ -202,16 +203,6 @@ async def _caption_similarity(library: Library) -> CaptionStatistics | None:
             for similarity, one in ranked[:_WORST]
         ),
     )
-
-
-def _captioned_ids(library: Library) -> list[str]:
-    """The ids of at most `CAPTIONS` images with a caption, the first ones."""
-    import pyarrow.compute as pc
-
-    columns = read_columns(library.table.lance)
-    captioned = columns["id"].filter(pc.greater(pc.binary_length(columns["caption"]), 0))
-    first: list[str] = captioned[:CAPTIONS].to_pylist()
-    return first
 
 
 def _near_duplicates(library: Library) -> NearDuplicates | None:

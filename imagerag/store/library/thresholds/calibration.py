@@ -135,6 +135,8 @@ class TextMeasurement:
             negative_quantiles=null,
             positive_quantiles=_quantiles(own),
             accept_rate=float(np.mean(own >= cosine)) if len(own) else None,
+            reject_rate=float(np.mean(np.concatenate([near, far]) < cosine)),
+            near_reject_rate=float(np.mean(near < cosine)) if len(near) else None,
             n_unrelated=len(far),
             n_near=len(near),
             n_own=len(own),

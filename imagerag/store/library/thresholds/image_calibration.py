@@ -112,10 +112,12 @@ class ImageMeasurement:
         # An image has few views in a library; if most others are as near, the encoder cannot distinguish images.
         nearest = others.nearest(max(VIEWS, len(self.content) // 10))
         cosine = balanced_threshold(self.own, nearest) if len(self.own) else 1.0
-        none = unclaimed(self.content)
-        if float((nearest >= cosine).mean()) > CONFUSED or float((self.own < cosine).mean()) > REFUSED:
+        none, accepted, rejected = unclaimed(self.content), self.own >= cosine, nearest < cosine
+        if float((~rejected).mean()) > CONFUSED or float((~accepted).mean()) > REFUSED:
             return none
-        return none.model_copy(update={"cosine": min(1.0, cosine), "n_views": len(self.own), "n_others": len(nearest)})
+        rates = {"accept_rate": float(accepted.mean()), "reject_rate": float(rejected.mean())}
+        counts = {"n_views": len(self.own), "n_others": len(nearest)}
+        return none.model_copy(update={"cosine": min(1.0, cosine), **rates, **counts})
 
 
 class _Nearest:
