@@ -40,6 +40,7 @@ class LibrariesAPI(LibraryMaintenance):
         dry_run: bool = False,
         ocr: "bool | OcrReader" = False,
         calibrate: bool = True,
+        check: bool = True,
         followed: bool = False,
         progress: Callable[[int, int], None] | None = None,
         ocr_progress: Callable[[int, int], None] | None = None,
@@ -66,6 +67,8 @@ class LibrariesAPI(LibraryMaintenance):
             ocr: read the words in the images too, by the extra `ocr` or by a reader of your own: `search(hybrid=True)`
                 and filters then find them. No image is read twice.
             calibrate: False measures no new threshold after a change, as long as there is one; `calibrate` does.
+            check: False leaves out the short check (`check`) after the first indexing that brings captions: 156 texts
+                and 32 views of images are encoded for it, at most.
             followed: the paths are watched (`watch`), so nobody is asked to index again what changes meanwhile.
             progress: called after every batch with files done and files in all; `ocr_progress`, with images that OCR
                 read and has to read.
@@ -95,6 +98,7 @@ class LibrariesAPI(LibraryMaintenance):
             opened = await self.open(library, embedder=embedder, create=True)
             unasked = embedder is None and self._context.settings.origins.get("embedder", "").startswith("preset")
             first = encoder_warning if fresh and unasked and opened.metadata.spec == "sketch" else None
+            before = opened.metadata.threshold
             report = await index(
                 paths,
                 opened,
@@ -113,6 +117,8 @@ class LibrariesAPI(LibraryMaintenance):
             )
             if fresh and not await opened.count():
                 raise UsageError(_nothing_in(paths, opened.name, report))
+        if check:
+            await self._check_first_captions(opened, before, report, warn)
         for warning in library_warnings(opened.name, opened.metadata):
             report.warned(warning, warn)
         return report

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from imagerag.agent.types import Document, Scalar, Sha256, Similarity
+from imagerag.store.library.check.library_check import LibraryCheck
 from imagerag.store.library.library_metadata import LibraryMetadata, Threshold
 from imagerag.store.library.maintenance.duplicates import Duplicates
 from imagerag.store.library.maintenance.export import Export
@@ -118,7 +119,8 @@ class Level(Document):
 
 
 class IndexDocument(Document):
-    """Result of `index`, with `dry_run` of what it would do: counts of images by their change, with examples."""
+    """Result of `index`, with `dry_run` of what it would do: counts of images by their change, with examples, and after
+    the first indexing that brought captions the `check` of the library."""
 
     schema_name: Literal["imagerag.index/1"] = Field(default="imagerag.index/1", alias="schema")
     library: str
@@ -144,6 +146,7 @@ class IndexDocument(Document):
     images_per_s: float
     seconds: dict[str, float]
     threshold: Level | None
+    check: LibraryCheck | None = None
     dry_run: bool
     examples: dict[str, list[str]]
 
