@@ -254,8 +254,6 @@ def report_lines(report: "IndexReport", name: str, library_metadata: "LibraryMet
         speed = f"{rate(report.images_per_s, 'images')} with {clean(library_metadata.spec)}"
         lines.append(f"  {dim('speed')}      {speed}")
     if report.check:
-        lines += [
-            *verdict_lines(report.check.ways),
-            f"  {dim('check')}      {accent(f'imagerag library check {name}')}",
-        ]
+        more = accent(f"imagerag library check {name}")
+        lines += [f"  {dim('check')}      {more}", *verdict_lines(report.check.ways)]
     return [*lines, f"  {dim('next')}       {accent(f'imagerag search WORDS --library {name}')}"]

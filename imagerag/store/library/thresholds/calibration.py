@@ -133,13 +133,13 @@ class TextMeasurement:
         import numpy as np
 
         found = self.evidence(best)
-        cosine, floor, near, null = found.cosine(), negative_floor(found.unrelated), found.hard, found.negatives
+        cosine, near, null = found.cosine(), found.hard, found.negatives
         quantiles = _quantiles(null)
         return Threshold(
             cosine=cosine,
             percentile=percentile_of(cosine, quantiles),
             method="captions" if found.usable else "unrelated",
-            minimum=floor,
+            minimum=found.floor,
             negative_quantiles=quantiles,
             positive_quantiles=_quantiles(found.own),
             accept_rate=float(np.mean(found.own >= cosine)) if len(found.own) else None,
@@ -185,6 +185,12 @@ class TextEvidence:
         return np.concatenate([self.hard, self.unrelated])
 
     @property
+    def floor(self) -> float:
+        """The cosine that unrelated captions rarely reach; of a library that shows all of them, other captions."""
+        null = self.unrelated if len(self.unrelated) else self.negatives
+        return negative_floor(null) if len(null) else -1.0
+
+    @property
     def usable(self) -> bool:
         """Whether captions decide: enough of them, and connected with their images."""
         return len(self.own) >= ENOUGH and len(self.hard) >= ENOUGH and self.connected
@@ -210,10 +216,9 @@ class TextEvidence:
 
     def cosine(self) -> float:
         """The threshold."""
-        floor = negative_floor(self.unrelated)
         if not self.usable:
-            return floor
-        return clamp_threshold(floor, balanced_threshold(self.own, self.hard, self.unrelated), self.own)
+            return self.floor
+        return clamp_threshold(self.floor, balanced_threshold(self.own, self.hard, self.unrelated), self.own)
 
 
 def negative_floor(best: "Cosines") -> float:
