@@ -145,6 +145,7 @@ class ListLibraries(Request):
     """Arguments of `list_libraries`."""
 
     library: Annotated[Name | None, Field(description="Only this one.")] = None
+    check: bool = Field(default=False, description="Of one library: measure how well it can be searched (seconds).")
 
 
 class SearchReferences(Request):
@@ -251,7 +252,7 @@ DESCRIPTIONS: Final = {
     ),
     "list_libraries": (
         "Which image libraries there are, and what their images can be filtered by: tags, licences, metadata keys "
-        "with some values. Use it before you pass library, tags, licences or filter to another tool."
+        "with some values. Use it before you pass these to another tool; with check=true when nothing is found in one."
     ),
     "search_references": (
         "Look into the user's image library, with words or with an image. Use it before "
@@ -266,9 +267,8 @@ DESCRIPTIONS: Final = {
     ),
     "ask_library": (
         "Answer a question from the images of the user's library and what is recorded about them (captions, prices, "
-        "categories, ...), or about the user's own image (images), citing which image supports what. Says so "
-        "when they do not hold the answer: then tell the "
-        "user that, and do not guess. For finding images use search_references."
+        "categories, ...), or about the user's own image (images), citing which image supports what. Says so when they "
+        "do not hold the answer: then tell the user that, and do not guess. For finding images use search_references."
     ),
     "view_image": (
         "Look at an image of a run or of the library, by its image:// id: a small copy of it. Use it when you must "

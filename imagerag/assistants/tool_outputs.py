@@ -97,6 +97,15 @@ class MetadataReport(FrozenModel):
     values: tuple[str, ...] = ()
 
 
+class WayReport(FrozenModel):
+    """How well one way to search a library works, and what the user can do about it."""
+
+    way: str
+    verdict: str
+    summary: str
+    advice: tuple[str, ...] = ()
+
+
 class LibraryReport(FrozenModel):
     """A library, the values by which its images can be filtered, the most frequent first, and its snapshots."""
 
@@ -105,6 +114,10 @@ class LibraryReport(FrozenModel):
     images: int | None = None
     captioned: int | None = None
     threshold: float | None = None
+    accept_rate: Annotated[float | None, Field(description="Share of matches that reach the threshold.")] = None
+    reject_rate: Annotated[float | None, Field(description="Share of others that do not.")] = None
+    language: Annotated[str, Field(description="Of its captions; empty where it does not show.")] = ""
+    check: tuple[WayReport, ...] = ()
     tags: tuple[str, ...] = ()
     licences: tuple[str, ...] = ()
     metadata: tuple[MetadataReport, ...] = ()

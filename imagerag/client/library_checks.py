@@ -42,7 +42,7 @@ class LibraryChecks(LibraryOpening):
         from imagerag.store.library.check.unrelated_captions import UNRELATED
         from imagerag.store.library.check.ways import CheckSize
 
-        size = CheckSize(captions=queries, unrelated=UNRELATED if unrelated is None else tuple(unrelated))
+        size = CheckSize.of(queries, UNRELATED if unrelated is None else tuple(unrelated))
         return await self._checked(await self.open(library), size)
 
     async def _check_first_captions(
@@ -54,7 +54,7 @@ class LibraryChecks(LibraryOpening):
             before: its threshold before indexing.
             report: gets the check, or a warning if the encoder fails: the images are indexed all the same.
         """
-        from imagerag.store.library.check.ways import SHORT
+        from imagerag.store.library.check.ways import FEW, CheckSize
         from imagerag.store.library.thresholds.calibration import ENOUGH
 
         measured = opened.metadata.threshold
@@ -62,7 +62,7 @@ class LibraryChecks(LibraryOpening):
             return
         try:
             with report.timed("check"):
-                report.check = await self._checked(opened, SHORT)
+                report.check = await self._checked(opened, CheckSize.of(FEW))
         except BackendError as error:
             again = python_call("libraries.check", opened.name)
             report.warned(f"library {opened.name!r} was not checked: {error}; again: {again}", warn)

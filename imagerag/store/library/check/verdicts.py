@@ -56,7 +56,7 @@ LABELS: Final[Mapping[CheckVerdict, str]] = {
 _SENTENCES: Final[Mapping[CheckVerdict, str]] = {
     CheckVerdict.GOOD: "{rates}",
     CheckVerdict.USABLE: "{rates}",
-    CheckVerdict.RANKS_ONLY: "{found} of matches are among the first ten, but no threshold tells them apart; it {rates}",
+    CheckVerdict.RANKS_ONLY: "{found} of matches are among the first ten, but no threshold separates them; it {rates}",
     CheckVerdict.CANNOT_TELL_APART: "this encoder cannot tell matches from others; it {rates}",
     CheckVerdict.NOT_CONNECTED: "this encoder does not connect the captions with their images; it {rates}",
     CheckVerdict.TOO_FEW: "there are too few {queries} to measure it",

@@ -45,14 +45,22 @@ class CheckSize:
         unrelated: unrelated captions; those that match an image are left out.
     """
 
-    captions: int = 200
-    near: int = 128
-    images: int = 48
+    captions: int
+    near: int
+    images: int
     unrelated: Sequence[str] = UNRELATED
 
+    @classmethod
+    def of(cls, queries: int, unrelated: Sequence[str] = UNRELATED) -> "CheckSize":
+        """The size for a number of own captions: half as many hard negatives, and a quarter as many images."""
+        return cls(queries, min(SWAP_SAMPLE, queries // 2), min(MOST_IMAGES, max(2 * ENOUGH, queries // 4)), unrelated)
 
-SHORT: Final = CheckSize(captions=64, near=32, images=16)
-"""For the check after the first indexing: at most 156 texts and 32 views of images are encoded."""
+
+MOST_IMAGES: Final = 48
+"""Images that are searched with at most, because each takes two encodings."""
+
+FEW: Final = 64
+"""Own captions of the check after the first indexing: at most 156 texts and 32 views of images are encoded."""
 
 
 @dataclass(frozen=True)

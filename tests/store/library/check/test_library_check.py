@@ -15,7 +15,7 @@ from imagerag.store.data_dir import DataDir
 from imagerag.store.library.check import ways
 from imagerag.store.library.check.library_check import check_library
 from imagerag.store.library.check.unrelated_captions import UNRELATED
-from imagerag.store.library.check.ways import SHORT, CheckSize
+from imagerag.store.library.check.ways import FEW, CheckSize
 from imagerag.store.library.library import Library
 from imagerag.store.library.thresholds.negative_captions import NULL_CAPTIONS
 from imagerag.tools.registry import make_embedder
@@ -114,7 +114,7 @@ async def test_the_short_check_is_bounded(made: Library, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(made.embedder, "embed_texts", texts)
     monkeypatch.setattr(made.embedder, "embed_images", images)
-    await check_library(made, SHORT)
+    await check_library(made, CheckSize.of(FEW))
     assert 0 < encoded["texts"] <= 156
     assert 0 < encoded["images"] <= 32
 
