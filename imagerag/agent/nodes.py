@@ -13,6 +13,7 @@ from imagerag.agent.calls.costs import Backends
 from imagerag.agent.calls.journal import Journal
 from imagerag.agent.calls.model_caller import Failed, ModelCaller
 from imagerag.agent.caption_language import language_argument
+from imagerag.agent.caption_writer import CaptionWriter
 from imagerag.agent.errors import JudgeReplyError, RefusalError
 from imagerag.agent.extraction_schedule import TEMPERATURES, extraction_params, retries_counted
 from imagerag.agent.image_generation import ImageGeneration
@@ -32,7 +33,6 @@ from imagerag.agent.ports import (
 from imagerag.agent.prompts import nothing_to_check, says_something
 from imagerag.agent.retrieval import escalation
 from imagerag.agent.retrieval.candidate_selection import edited_from, select_by_user, select_candidates, without_missing
-from imagerag.agent.retrieval.captions import CaptionWriter
 from imagerag.agent.retrieval.human_selection import Selection, offered_candidates, validate_selection
 from imagerag.agent.retrieval.library_search import LibrarySearch
 from imagerag.agent.retrieval.reference_limits import ReferenceLimits, missing_count, shown_at_most

@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
-from imagerag.agent.ports import Filter
+from imagerag.agent.ports import Filter, Hit
 from imagerag.agent.threads import in_thread
 from imagerag.store.library import search as searching
 from imagerag.store.library.check.rates import DEPTH
@@ -167,13 +168,12 @@ def halves(evidence: Evidence, queries: int) -> Decisions | None:
 
 async def nearest_ids(library: Library, vectors: "Vectors") -> list[list[str]]:
     """For each unit vector the ids of the nearest images, best first, by the search that runs use."""
-    found: list[list[str]] = []
+    table = library.table
+
+    def search(part: "Vectors") -> list[list[Hit]]:
+        return searching.nearest_of_each(table.lance, list(part), DEPTH, Filter(), table.recent)
+
+    lists: list[list[Hit]] = []
     for start in range(0, len(vectors), AT_ONCE):
-        part = list(vectors[start : start + AT_ONCE])
-        lists = await library.table.read(
-            lambda part=part: searching.nearest_of_each(
-                library.table.lance, part, DEPTH, Filter(), library.table.recent
-            )
-        )
-        found += [[hit.image.sha256 for hit in hits] for hits in lists]
-    return found
+        lists += await table.read(partial(search, vectors[start : start + AT_ONCE]))
+    return [[hit.image.sha256 for hit in hits] for hits in lists]

@@ -115,7 +115,8 @@ class TextMeasurement:
         cls, content: LibraryContent, embedder: Embedder, asked: TextQueries | None = None
     ) -> "TextMeasurement":
         """Args: as `calibrate`; `asked` are other queries than those of calibration."""
-        asked = asked or await in_thread(TextQueries.of, content.columns)
+        if asked is None:
+            asked = await in_thread(TextQueries.of, content.columns)
         texts = await embedder.embed_texts(asked.texts)
         return cls(asked, texts, ImageMatches.of([query.matches for query in asked.own], len(content)), len(content))
 

@@ -109,9 +109,8 @@ class ImageMeasurement:
         encoded = np.asarray(await embedder.embed_images(views), dtype=np.float32)
         each = len(views) // len(chosen)
         own = (encoded * np.repeat(await content.vectors(chosen), each, axis=0)).sum(axis=1).astype(float)
-        usable = np.isfinite(own)
-        places = np.repeat(chosen, each)
-        return cls(content, encoded[usable], places[usable], own[usable], compared, await content.vectors(compared))
+        usable, of = np.isfinite(own), np.repeat(chosen, each)
+        return cls(content, encoded[usable], of[usable], own[usable], compared, await content.vectors(compared))
 
     def begin(self) -> "NearestOthers":
         """Start a scan that takes all vectors."""
