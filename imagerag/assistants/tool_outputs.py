@@ -114,9 +114,9 @@ class LibraryReport(FrozenModel):
     images: int | None = None
     captioned: int | None = None
     threshold: float | None = None
-    accept_rate: Annotated[float | None, Field(description="Share of matches that reach the threshold.")] = None
-    reject_rate: Annotated[float | None, Field(description="Share of others that do not.")] = None
-    language: Annotated[str, Field(description="Of its captions; empty where it does not show.")] = ""
+    accept_rate: float | None = None
+    reject_rate: float | None = None
+    language: str = ""
     check: tuple[WayReport, ...] = ()
     tags: tuple[str, ...] = ()
     licences: tuple[str, ...] = ()

@@ -54,8 +54,8 @@ LABELS: Final[Mapping[CheckVerdict, str]] = {
 """Verdict → its words."""
 
 _SENTENCES: Final[Mapping[CheckVerdict, str]] = {
-    CheckVerdict.GOOD: "{rates}",
-    CheckVerdict.USABLE: "{rates}",
+    CheckVerdict.GOOD: "it {rates}",
+    CheckVerdict.USABLE: "this encoder tells most matches from others, not all: it {rates}",
     CheckVerdict.RANKS_ONLY: "{found} of matches are among the first ten, but no threshold separates them; it {rates}",
     CheckVerdict.CANNOT_TELL_APART: "this encoder cannot tell matches from others; it {rates}",
     CheckVerdict.NOT_CONNECTED: "this encoder does not connect the captions with their images; it {rates}",
