@@ -16,6 +16,7 @@ from imagerag.assistants.tool_outputs import (
     WayReport,
 )
 from imagerag.assistants.tool_terms import tool_terms
+from imagerag.formatting.check_labels import VERDICTS, WAYS
 from imagerag.formatting.numbers import cosine, counted, percent
 from imagerag.formatting.quoting import fitted, line, listed, quoted
 
@@ -129,7 +130,7 @@ def _lines(one: LibraryReport) -> list[str]:
     held = f"{counted(one.images, 'image')}, {one.captioned} with captions{language}, {_threshold(one)}"
     lines = [f"- {quoted(one.name, 100)}{usual}: {held}"]
     for way in one.check:
-        lines.append(f"  {way.way.replace('_', ' ')}: {way.verdict.replace('_', ' ')}, {way.summary}")
+        lines.append(f"  {WAYS[way.way]}: {VERDICTS[way.verdict].name}, {way.summary}")
         lines += [f"    the user can: {advice}" for advice in way.advice]
     lines += [f"  tags: {listed(one.tags, 30, most=12)}"] if one.tags else []
     lines += [f"  licences: {listed(one.licences, 40, most=8)}"] if one.licences else []

@@ -101,8 +101,8 @@ async def test_an_assistant_reads_rates_and_checks_one_library(rag: ImageRAG, dr
     assert "with captions in English, threshold 0." in listed.text
     assert "(accepts " in listed.text
     checked = await service.list_libraries(ListLibraries(library="mine", check=True))
-    assert "text to image: " in checked.text
-    assert "image to image: " in checked.text
+    assert "text → image: " in checked.text
+    assert "image → image: " in checked.text
     found = checked.data["libraries"][0]
     assert [way["way"] for way in found["check"]] == ["text_to_image", "image_to_image"]
     assert found["language"] == "English"

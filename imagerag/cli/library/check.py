@@ -14,6 +14,7 @@ from imagerag.cli import Globals
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.terminal.output import accent, bold, columns, count, dim, hanging, say_all, say_json, table
 from imagerag.client.client import ImageRAG
+from imagerag.formatting.check_labels import KINDS, VERDICTS, WAYS
 from imagerag.formatting.interface_terms import as_commands
 from imagerag.formatting.numbers import cosine, percent, score
 from imagerag.formatting.text import clean
@@ -22,19 +23,8 @@ if TYPE_CHECKING:
     from imagerag.store.library.check.library_check import LibraryCheck, WayCheck
     from imagerag.store.library.check.rates import Share
 
-WAYS: Final = {"text_to_image": "text → image", "image_to_image": "image → image"}
-"""Way → its words."""
-
 AT: Final = 15
 """Width of the words of a way."""
-
-KINDS: Final = {
-    "near": "one word changed",
-    "left_out": "own image left out",
-    "unrelated": "unrelated captions",
-    "other_images": "nearest other image",
-}
-"""Kind of queries without a match → its words."""
 
 
 @click.command("check")
@@ -88,12 +78,10 @@ def check_lines(found: "LibraryCheck") -> list[str]:
 
 def verdict_lines(ways: "Sequence[WayCheck]") -> list[str]:
     """The verdict on each way."""
-    from imagerag.store.library.check.verdicts import LABELS
-
     lines: list[str] = []
     for way in ways:
-        verdict = LABELS[way.verdict]
-        shown = accent(verdict) if way.verdict in ("good", "usable") else bold(verdict)
+        label = VERDICTS[way.verdict]
+        shown = (accent if label.tone in ("good", "calm") else bold)(label.name)
         head = f"  {WAYS[way.way]:<{AT}}{shown}: "
         lines += hanging(f"{way.summary}", columns(), indent=AT + 2, head=head)
     return lines

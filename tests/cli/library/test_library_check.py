@@ -6,8 +6,9 @@ from pathlib import Path
 import click
 import pytest
 
-from imagerag.cli.library.check import KINDS, WAYS, check_lines
+from imagerag.cli.library.check import check_lines
 from imagerag.cli.library.threshold_rates import NOT_MEASURED
+from imagerag.formatting.check_labels import KINDS, WAYS
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.check.library_check import LibraryCheck, WayCheck
 from imagerag.store.library.check.rates import Share, ranked

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 from imagerag.agent.caption_language import language_name
+from imagerag.formatting.check_labels import NEEDS
 from imagerag.formatting.interface_terms import FILE, PATH, Placeholder, python_call
 from imagerag.formatting.numbers import percent
 from imagerag.store.library.check.rates import Ranking, Share
@@ -43,16 +44,6 @@ class CheckVerdict(StrEnum):
     TOO_FEW = "too_few"
 
 
-LABELS: Final[Mapping[CheckVerdict, str]] = {
-    CheckVerdict.GOOD: "good",
-    CheckVerdict.USABLE: "usable",
-    CheckVerdict.RANKS_ONLY: "ranks only",
-    CheckVerdict.CANNOT_TELL_APART: "cannot tell apart",
-    CheckVerdict.NOT_CONNECTED: "not connected",
-    CheckVerdict.TOO_FEW: "too few",
-}
-"""Verdict → its words."""
-
 _SENTENCES: Final[Mapping[CheckVerdict, str]] = {
     CheckVerdict.GOOD: "it {rates}",
     CheckVerdict.USABLE: "this encoder tells most matches from others, not all: it {rates}",
@@ -61,12 +52,6 @@ _SENTENCES: Final[Mapping[CheckVerdict, str]] = {
     CheckVerdict.NOT_CONNECTED: "this encoder does not connect the captions with their images; it {rates}",
     CheckVerdict.TOO_FEW: "there are too few {queries} to measure it",
 }
-
-_QUERIES: Final[Mapping[Way, str]] = {
-    "text_to_image": "captions of different things",
-    "image_to_image": "images",
-}
-"""Way → what it needs more of."""
 
 SPEC: Final = Placeholder("SPEC")
 COSINE: Final = Placeholder("COSINE")
@@ -122,7 +107,7 @@ def sentence_of(
     """A verdict in one sentence, with the rates it is derived from."""
     rates = f"accepts {_percent(accept)} of matches, rejects {_percent(reject)} of others"
     found = _percent(ranking.recall_10 if ranking else None)
-    return _SENTENCES[verdict].format(rates=rates, found=found, queries=_QUERIES[way])
+    return _SENTENCES[verdict].format(rates=rates, found=found, queries=NEEDS[way])
 
 
 def advice_of(way: Way, verdict: CheckVerdict, facts: LibraryFacts) -> tuple[str, ...]:

@@ -4,10 +4,11 @@ from typing import Any, get_args
 
 import pytest
 
+from imagerag.formatting import check_labels
 from imagerag.formatting.interface_terms import as_commands
+from imagerag.store.library.check.library_check import WAYS as MEASURED
 from imagerag.store.library.check.rates import Ranking, Share, ranked
 from imagerag.store.library.check.verdicts import (
-    LABELS,
     CheckVerdict,
     LibraryFacts,
     advice_of,
@@ -58,12 +59,16 @@ def test_without_enough_queries_there_is_none() -> None:
         assert verdict_of(*given, connected=True, claimed=True) is CheckVerdict.TOO_FEW
 
 
+def test_every_way_and_verdict_has_a_label() -> None:
+    assert list(check_labels.VERDICTS) == [str(verdict) for verdict in CheckVerdict]
+    assert list(check_labels.WAYS) == list(check_labels.NEEDS) == list(WAYS) == [way.name for way in MEASURED]
+
+
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("verdict", CheckVerdict)
 def test_every_verdict_has_words_and_something_to_do(way: Any, verdict: CheckVerdict) -> None:
     sentence = sentence_of(way, verdict, ranking(0.9), share(0.9), share(0.8))
     assert "{" not in sentence
-    assert LABELS[verdict]
     advice = advice_of(way, verdict, LibraryFacts(name="mine", embedder=CLIP, better_embedder=BETTER))
     assert bool(advice) == (verdict is not CheckVerdict.GOOD)
     shown = [as_commands(one) for one in advice]
