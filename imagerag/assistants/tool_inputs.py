@@ -145,6 +145,7 @@ class ListLibraries(Request):
     """Arguments of `list_libraries`."""
 
     library: Annotated[Name | None, Field(description="Only this one.")] = None
+    check: bool = Field(default=False, description="How well it can be searched.")
 
 
 class SearchReferences(Request):
@@ -248,11 +249,11 @@ DESCRIPTIONS: Final = {
         "and no reference was left; the reason says why), refused (content policy: do not ask the same again), "
         "budget_exhausted, judge_unavailable (nobody checked it: look yourself), failed, cancelled, interrupted "
         "(references wait to be chosen). Say to the user what the outcome was; only aligned means that the "
-        "image was found right. The answer names the image by its file and image:// id."
+        "image was found right."
     ),
     "list_libraries": (
         "Which image libraries there are, and what their images can be filtered by: tags, licences, metadata keys "
-        "with some values. Use it before you pass library, tags, licences or filter to another tool."
+        "with some values. Use it before you pass these on; with check if one finds nothing."
     ),
     "search_references": (
         "Look into the user's image library, with words or with an image. Use it before "
@@ -263,13 +264,12 @@ DESCRIPTIONS: Final = {
         "Go on from a run that generate_image or continue_run made, in a new run that starts from its best image: "
         "more rounds, without a reference that misled it, keeping one, using library images that search_references "
         "found, or with a changed prompt. Also answers a run that waits for a choice of references (choose=[numbers]), "
-        "and resumes one that was stopped. Cheaper than drawing anew."
+        "and resumes one that was stopped. Cheaper than anew."
     ),
     "ask_library": (
         "Answer a question from the images of the user's library and what is recorded about them (captions, prices, "
-        "categories, ...), or about the user's own image (images), citing which image supports what. Says so "
-        "when they do not hold the answer: then tell the "
-        "user that, and do not guess. For finding images use search_references."
+        "...), or about the user's own image (images), citing which image supports what. Says so when they "
+        "do not hold the answer: then tell the user that, and do not guess. To find images use search_references."
     ),
     "view_image": (
         "Look at an image of a run or of the library, by its image:// id: a small copy of it. Use it when you must "

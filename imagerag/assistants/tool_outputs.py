@@ -98,6 +98,15 @@ class MetadataReport(FrozenModel):
     values: tuple[str, ...] = ()
 
 
+class WayReport(FrozenModel):
+    """How well one way to search a library works, and what the user can do about it."""
+
+    way: str
+    verdict: str
+    summary: str
+    advice: tuple[str, ...] = ()
+
+
 class LibraryReport(FrozenModel):
     """A library, the values by which its images can be filtered, the most frequent first, and its snapshots."""
 
@@ -106,6 +115,10 @@ class LibraryReport(FrozenModel):
     images: int | None = None
     captioned: int | None = None
     threshold: float | None = None
+    accept_rate: float | None = None
+    reject_rate: float | None = None
+    language: str = ""
+    check: tuple[WayReport, ...] = ()
     tags: tuple[str, ...] = ()
     licences: tuple[str, ...] = ()
     metadata: tuple[MetadataReport, ...] = ()

@@ -9,6 +9,7 @@ import click
 
 from imagerag.agent.errors import UnknownLibraryError, UsageError
 from imagerag.cli import Globals
+from imagerag.cli.library.check import verdict_lines
 from imagerag.cli.options import json_option, pass_globals, quiet_option
 from imagerag.cli.skipped_files import example_lines, skipped_lines
 from imagerag.cli.terminal.output import (
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
 )
 @click.option("--prune", is_flag=True, help="Take out images whose files are gone, however many and wherever.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing.")
+@click.option("--no-check", "check", is_flag=True, flag_value=False, default=True,
+              help="Leave out the check after the first captions.")  # fmt: skip
 @click.option("--watch", is_flag=True, help="Go on and follow changes until Ctrl-C.")
 @click.option("--strict", is_flag=True, help="Exit with 1 when anything was skipped.")
 @json_option
@@ -72,6 +75,7 @@ def index_command(
     caption_embedder: str | None,
     prune: bool,
     dry_run: bool,
+    check: bool,
     watch: bool,
     strict: bool,
     as_json: bool,
@@ -104,8 +108,8 @@ def index_command(
         say_all(warning_lines([text]), err=True)
 
     given = {"embedder": embedder, "manifest": manifest or None, "exclude": exclude, "allow_outside": allow_outside,
-             "ocr": ocr, "caption_embedder": caption_embedder, "prune": prune, "progress": progress, "warn": warn,
-             "ocr_progress": reading, "caption_progress": encoding}  # fmt: skip
+             "ocr": ocr, "caption_embedder": caption_embedder, "prune": prune, "check": check, "progress": progress,
+             "warn": warn, "ocr_progress": reading, "caption_progress": encoding}  # fmt: skip
 
     def show(report: "IndexReport", metadata: "LibraryMetadata | None") -> None:
         progress.close()
@@ -214,6 +218,7 @@ def document(report: "IndexReport", name: str, library_metadata: "LibraryMetadat
         images_per_s=report.images_per_s,
         seconds=dict(report.seconds),
         threshold=Level(cosine=threshold.cosine, percentile=threshold.percentile) if threshold else None,
+        check=report.check,
         dry_run=report.dry_run,
         examples=report.examples,
     )
@@ -267,4 +272,7 @@ def report_lines(report: "IndexReport", name: str, library_metadata: "LibraryMet
     if library_metadata and report.added + report.changed:
         speed = f"{rate(report.images_per_s, 'images')} with {clean(library_metadata.spec)}"
         lines.append(f"  {dim('speed')}      {speed}")
+    if report.check:
+        more = accent(f"imagerag library check {name}")
+        lines += [f"  {dim('check')}      {more}", *verdict_lines(report.check.ways)]
     return [*lines, f"  {dim('next')}       {accent(f'imagerag search WORDS --library {name}')}"]

@@ -43,6 +43,7 @@ class LibrariesAPI(LibraryMaintenance):
         ocr: "bool | OcrReader" = False,
         caption_embedder: str | None = None,
         calibrate: bool = True,
+        check: bool = True,
         followed: bool = False,
         progress: Callable[[int, int], None] | None = None,
         ocr_progress: Callable[[int, int], None] | None = None,
@@ -73,6 +74,8 @@ class LibrariesAPI(LibraryMaintenance):
                 is the library's own encoder, "none" deletes the vectors of captions. Later calls encode new and changed
                 captions without being told again.
             calibrate: False measures no new threshold after a change, as long as there is one; `calibrate` does.
+            check: False leaves out the short check (`check`) after the first indexing that brings captions: 156 texts
+                and 32 views of images are encoded for it, at most.
             followed: the paths are watched (`watch`), so nobody is asked to index again what changes meanwhile.
             progress: called after every batch with files done and files in all; `ocr_progress`, with images that OCR
                 read and has to read; `caption_progress`, with captions that are encoded and are to be.
@@ -105,6 +108,7 @@ class LibrariesAPI(LibraryMaintenance):
             unasked = embedder is None and self._context.settings.origins.get("embedder", "").startswith("preset")
             await use_caption_embedder(opened, caption_embedder, of_captions)
             first = encoder_warning if fresh and unasked and opened.metadata.spec == "sketch" else None
+            before = opened.metadata.threshold
             report = await index(
                 paths,
                 opened,
@@ -124,6 +128,8 @@ class LibrariesAPI(LibraryMaintenance):
             )
             if fresh and not await opened.count():
                 raise UsageError(_nothing_in(paths, opened.name, report))
+        if check:
+            await self._check_first_captions(opened, before, report, warn)
         for warning in library_warnings(opened.name, opened.metadata):
             report.warned(warning, warn)
         return report

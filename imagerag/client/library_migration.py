@@ -4,14 +4,15 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from imagerag.client.library_opening import LibraryOpening, note_encoder
+from imagerag.client.library_checks import LibraryChecks
+from imagerag.client.library_opening import note_encoder
 from imagerag.client.synchronous import synchronous
 
 if TYPE_CHECKING:
     from imagerag.store.library.maintenance.migration import Migration
 
 
-class LibraryMigration(LibraryOpening):
+class LibraryMigration(LibraryChecks):
     """Migration of libraries. Where none is named, it is the one that `ImageRAG` was made with."""
 
     async def migrate(

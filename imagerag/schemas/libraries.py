@@ -6,6 +6,7 @@ from pydantic import Field
 
 from imagerag.agent.types import Document, FoundBy, Scalar, Sha256, Similarity
 from imagerag.store.library.caption_metadata import CaptionThreshold
+from imagerag.store.library.check.library_check import LibraryCheck
 from imagerag.store.library.library_metadata import Fusion, LibraryMetadata, Threshold
 from imagerag.store.library.maintenance.duplicates import Duplicates
 from imagerag.store.library.maintenance.export import Export
@@ -130,7 +131,8 @@ class Level(Document):
 class IndexDocument(Document):
     """Result of `index`, with `dry_run` of what it would do: counts of images by their change, with examples.
 
-    `caption_embedder` is the encoder of the library's captions, and `captions_encoded` counts those encoded now.
+    `caption_embedder` is the encoder of the library's captions, and `captions_encoded` counts those encoded now. After the
+    first indexing that brought captions there is the `check` of the library.
     """
 
     schema_name: Literal["imagerag.index/1"] = Field(default="imagerag.index/1", alias="schema")
@@ -159,6 +161,7 @@ class IndexDocument(Document):
     images_per_s: float
     seconds: dict[str, float]
     threshold: Level | None
+    check: LibraryCheck | None = None
     dry_run: bool
     examples: dict[str, list[str]]
 

@@ -220,6 +220,12 @@ class OptionalLibraryMethods(Protocol):
         """The calibrated cosine that a candidate must reach in a search by image; None where none is known."""
         ...
 
+    @property
+    def caption_language(self) -> str:
+        """The language of its captions, a BCP 47 tag, in which a judge writes those to search with; "" where it does
+        not show, or its encoder does not read it."""
+        ...
+
     def queries(self, text: str) -> tuple[str, ...]:
         """The texts that a person's query is searched with instead; none is the query."""
         ...

@@ -10,13 +10,14 @@ from imagerag.agent.errors import ImageRAGError
 from imagerag.agent.retrieval.search_queries import split_name
 from imagerag.cli import Globals
 from imagerag.cli.command_group import FullHelpGroup
-from imagerag.cli.library import duplicates, images, migration, snapshots, upkeep
+from imagerag.cli.library import check, duplicates, images, migration, snapshots, upkeep
 from imagerag.cli.library.caption_lines import caption_lines, threshold_text
 from imagerag.cli.library.fusion_lines import fusion_lines
+from imagerag.cli.library.threshold_rates import NOT_MEASURED, accepted, between_images, rejected
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.terminal.output import accent, bold, count, dim, entry, say, say_all, say_json, short, table
 from imagerag.client.client import ImageRAG
-from imagerag.formatting.numbers import cosine, percent, percentile
+from imagerag.formatting.numbers import cosine
 
 if TYPE_CHECKING:
     from imagerag.schemas.libraries import Listed
@@ -222,7 +223,9 @@ def _between(library_metadata: "LibraryMetadata", name: str) -> str:
     if found is None:
         return f"between images: not measured yet: imagerag library calibrate {name}"
     if found.cosine is not None:
-        return f"between images: cosine {cosine(found.cosine)} and more is the same thing"
+        rates = between_images(found.accept_rate, found.reject_rate)
+        anew = f": imagerag library calibrate {name}" if rates == NOT_MEASURED else ""
+        return f"between images: cosine {cosine(found.cosine)} and more is the same thing; {rates}{anew}"
     return (
         f"between images: not measured, it has too few of them ({found.images:,}), or its encoder cannot tell them "
         f"apart; add more, or name a cosine where one is needed: imagerag library dedupe {name} --threshold 0.97"
@@ -236,15 +239,11 @@ def threshold_lines(threshold: "Threshold") -> list[str]:
 
 def _threshold_rows(threshold: "Threshold") -> list[list[str]]:
     rows = [[dim("threshold"), f"cosine {bold(cosine(threshold.cosine))}"]]
-    rows.append(
-        [dim("percentile"), f"{percentile(threshold.percentile)} of captions that no image here fits score lower"]
-    )
-    if threshold.accept_rate is not None:
-        rows.append([dim("accepted"), f"{percent(threshold.accept_rate)} of single things that captions name reach it"])
+    rows += [[dim("accepted"), accepted(threshold)], [dim("rejected"), rejected(threshold)]]
     captions = f"{threshold.n_own} own, {threshold.n_near} hard negative, {threshold.n_unrelated} unrelated captions"
     return [*rows, [dim("measured"), f"with {captions}, {count(threshold.images, 'image')}"]]
 
 
-for module in (images, duplicates, migration, snapshots, upkeep):
+for module in (images, check, duplicates, migration, snapshots, upkeep):
     for command in module.COMMANDS:
         library_command.add_command(command)

@@ -12,6 +12,7 @@ import click
 from imagerag.agent.errors import UsageError
 from imagerag.agent.retrieval.search_queries import split_name
 from imagerag.cli import Globals
+from imagerag.cli.library.threshold_rates import NOT_MEASURED, between_images
 from imagerag.cli.options import json_option, pass_globals, quiet_option
 from imagerag.cli.output_files import all_fresh, allowed, overwrite_option
 from imagerag.cli.terminal.output import bold, count, dim, say, say_all, say_json, short, table
@@ -247,7 +248,8 @@ def _similar(found: "LibraryStatistics") -> str:
         return "no threshold between images is known"
     same = f"show the same thing as another (cosine {cosine(near.threshold)} and more)"
     about = "" if near.exact else "about "
-    return f"{about}{near.images:,} of {near.measured:,} {same}"
+    rates = between_images(near.accept_rate, near.reject_rate)
+    return f"{about}{near.images:,} of {near.measured:,} {same}; {rates}"
 
 
 def _caption_rows(found: "LibraryStatistics") -> list[list[str]]:
@@ -255,7 +257,8 @@ def _caption_rows(found: "LibraryStatistics") -> list[list[str]]:
     if near is None:
         return []
     reached = f"reach the threshold {cosine(near.threshold)} with their own image"
-    share = f"{percent(near.accept_rate)} of {near.measured:,} whole captions {reached}"
+    others = NOT_MEASURED if near.reject_rate is None else f"rejects {percent(near.reject_rate)} of others"
+    share = f"{percent(near.accept_rate)} of {near.measured:,} whole captions {reached}; {others}"
     worst = [["", f"{cosine(one.similarity)}  {one.id[:12]}  {clean(short(one.caption, 60))}"] for one in near.worst]
     return [["captions", share], ["worst", worst[0][1]], *worst[1:]]
 

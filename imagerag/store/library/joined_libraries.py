@@ -46,6 +46,12 @@ class JoinedLibraries:
         """
         raise LibraryError(f"{self.name} are several libraries, each with a threshold of its own")
 
+    @property
+    def caption_language(self) -> str:
+        """The language of the captions of all that have one; "" where these have several."""
+        languages = {getattr(library, "caption_language", "") for library in self.libraries} - {""}
+        return languages.pop() if len(languages) == 1 else ""
+
     def count_tokens(self, text: str) -> int:
         """Tokens of `text` for the encoder that truncates first, scaled to the common `context_length`."""
         over = max(library.count_tokens(text) - library.context_length for library in self.libraries)

@@ -47,6 +47,10 @@ class Threshold(FrozenModel):
         negative_quantiles: quantiles (equally spaced, minimum to maximum) of the best cosine of captions without match.
         positive_quantiles: the same for the library's own captions and their own images; empty without captions.
         accept_rate: share of the library's own captions that reach `cosine`, in [0, 1]; None without captions.
+        reject_rate: share of the captions without a match that nothing reaches `cosine` for, in [0, 1];
+            `near_reject_rate`: of those among them that a single word or a missing image sets apart, None without
+            captions. Both are None in libraries of earlier versions, which did not note them.
+        caption_language: of the library's captions, a BCP 47 tag; "" where it does not show.
         n_unrelated, n_near, n_own: how many captions each was measured with.
         images: how many images the library held when it was calibrated.
         measured_on: what it held then (`content.content_hash`); another content makes the threshold a stale one. Empty
@@ -60,6 +64,9 @@ class Threshold(FrozenModel):
     negative_quantiles: tuple[float, ...]
     positive_quantiles: tuple[float, ...] = ()
     accept_rate: float | None = None
+    reject_rate: float | None = None
+    near_reject_rate: float | None = None
+    caption_language: str = ""
     n_unrelated: int
     n_near: int = 0
     n_own: int = 0
@@ -85,12 +92,16 @@ class ImageThreshold(FrozenModel):
 
     Attributes:
         cosine: None when none is claimed: too few images, or the encoder cannot tell them apart.
+        accept_rate: share of the views of an image that reach `cosine`, in [0, 1]; `reject_rate`: share of the images
+            that no other one reaches it with. None without a cosine, and in libraries of earlier versions.
         n_views, n_others: how many views of an image, and how many other images, it was measured with.
         images: how many images the library held then.
         measured_on: which (`content.images_hash`); empty in libraries of earlier versions.
     """
 
     cosine: Similarity | None
+    accept_rate: float | None = None
+    reject_rate: float | None = None
     n_views: int = 0
     n_others: int = 0
     images: int

@@ -121,6 +121,13 @@ class LibraryReader:
         """Number of tokens of a text that the encoder reads."""
         return self.embedder.context_length
 
+    @property
+    def caption_language(self) -> str:
+        """The language of its captions, a BCP 47 tag; "" where it does not show, or where the encoder does not connect
+        captions with their images: nothing is gained then by searching in their language."""
+        measured = self._metadata.threshold
+        return measured.caption_language if measured and measured.method == "captions" else ""
+
     def count_tokens(self, text: str) -> int:
         """Tokens of `text`, start and end markers included."""
         return self.embedder.count_tokens(text)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from imagerag.agent.caption_language import SAMPLE, caption_language
 from imagerag.agent.errors import LibraryError
 from imagerag.agent.ports import Embedder
 from imagerag.store.library.library_metadata import (
@@ -15,11 +16,13 @@ from imagerag.store.library.library_metadata import (
     library_metadata_of,
     write_library_metadata,
 )
-from imagerag.store.library.schema import VECTOR
+from imagerag.store.library.schema import VECTOR, present
 from imagerag.store.library.thresholds.content import (
+    LANGUAGE,
     LibraryContent,
     S,
     ScansTogether,
+    captioned,
     content_hash,
     content_of,
     images_hash,
@@ -118,12 +121,20 @@ async def measure(
     found = await content.scan(lambda: ScansTogether(texts.begin(), *([views.begin()] if views else [])))
     threshold = texts.threshold(found.scans[0])
     between = kept or (views.threshold(found.scans[1]) if views else unclaimed(content))
+    language = await asyncio.to_thread(_caption_language, content.columns)
     return Measured(
-        threshold.model_copy(update={"measured_on": held}),
+        threshold.model_copy(update={"measured_on": held, "caption_language": language}),
         between.model_copy(update={"measured_on": images}),
         texts,
         found.scans[0].shown,
     )
+
+
+def _caption_language(columns: Any) -> str:
+    """The language of the captions, from their words and from the tags that they have in the library."""
+    found = captioned(columns).slice(0, SAMPLE)
+    tags = found[LANGUAGE].to_pylist() if LANGUAGE in found.column_names else []
+    return caption_language(found["caption"].to_pylist(), filter(None, tags))
 
 
 async def content_at(table: "LibraryTable", vector: str = VECTOR, where: str | None = None) -> LibraryContent:
@@ -135,7 +146,7 @@ async def content_at(table: "LibraryTable", vector: str = VECTOR, where: str | N
     """
     if (whole := await table.read(lambda: read_whole(table.lance, vector, where))) is not None:
         return whole
-    columns = await table.read(lambda: read_columns(table.lance, where=where))
+    columns = await table.read(lambda: read_columns(table.lance, *present(table.lance, (LANGUAGE,)), where=where))
 
     async def vectors(places: Any) -> Any:
         ids = columns["id"].take(places).to_pylist()

@@ -5,7 +5,10 @@ from bisect import insort
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from imagerag.store.library.check.library_check import LibraryCheck
 
 EXAMPLES: Final = 10
 """Paths that are kept of each kind: the first ones in their order."""
@@ -37,7 +40,8 @@ class IndexReport:
         columns: what each column of the manifest was read as: one of our fields, or "metadata".
         manifest_captions: number of captions in the manifest; None without a manifest.
         warnings: likely problems of the library, with the command to type.
-        seconds: wall time by stage: scan, read, embed, write, ocr, captions, calibrate. Stages overlap.
+        check: the short check after the first indexing that brought captions, with a verdict on each way to search.
+        seconds: wall time by stage: scan, read, embed, write, ocr, captions, calibrate, check. Stages overlap.
         elapsed: total wall time without calibration.
         examples: kind (`added`, `moved`, …) → some of the paths, sorted.
         followed: whether the files are watched.
@@ -63,6 +67,7 @@ class IndexReport:
     columns: dict[str, str] = field(default_factory=dict)
     manifest_captions: int | None = None
     warnings: list[str] = field(default_factory=list)
+    check: "LibraryCheck | None" = None
     seconds: dict[str, float] = field(default_factory=dict)
     elapsed: float = 0.0
     examples: dict[str, list[str]] = field(default_factory=dict)

@@ -14,7 +14,7 @@ from imagerag.store.library.maintenance.library_disk_usage import DiskUse, disk_
 from imagerag.store.library.maintenance.similar_pairs import compares_all, similar_pairs
 from imagerag.store.library.maintenance.vector_table import sorted_ids, vectors_of_ids
 from imagerag.store.library.schema import OCR_COLUMNS, present
-from imagerag.store.library.thresholds.content import read_columns
+from imagerag.store.library.thresholds.content import captioned, read_columns
 
 CAPTIONS: Final = 1_000
 """Captions that are encoded at most. Rows come sorted by SHA-256, so the first ones are a fair sample."""
@@ -41,12 +41,15 @@ class CaptionStatistics(FrozenModel):
         measured: how many captions were encoded.
         threshold: the library's, a cosine.
         accept_rate: share of them that reach it, in [0, 1].
+        reject_rate: share of captions without a match that stay below it, as calibration has measured; None in
+            libraries of earlier versions.
         worst: those furthest below it, or nearest to it; the furthest first.
     """
 
     measured: int
     threshold: Similarity
     accept_rate: float
+    reject_rate: float | None = None
     worst: tuple[CaptionSimilarity, ...]
 
 
@@ -57,12 +60,16 @@ class NearDuplicates(FrozenModel):
         measured: images that were compared with all others.
         threshold: cosine from which on two images show the same thing.
         images: how many of the measured ones have such another one.
+        accept_rate: share of the views of an image that reach the threshold; `reject_rate`: share of the images that
+            no other one reaches it with. None in libraries of earlier versions.
         exact: whether they were compared with every other one; of more than 50,000 images a few are missed.
     """
 
     measured: int
     threshold: Similarity
     images: int
+    accept_rate: float | None = None
+    reject_rate: float | None = None
     exact: bool = True
 
 
@@ -190,7 +197,8 @@ def _spread(sizes: Sequence[float]) -> tuple[float, float, float] | None:
 
 async def _caption_similarity(library: Library) -> CaptionStatistics | None:
     measured = library.metadata.threshold
-    ids = await library.table.read(lambda: _captioned_ids(library))
+    columns = await library.table.read(lambda: read_columns(library.table.lance))
+    ids = captioned(columns)["id"][:CAPTIONS].to_pylist()
     if measured is None or not ids:
         return None
     sample = sorted(await library.table.records(("id", "caption", "vector"), ids), key=lambda one: one["id"])
@@ -204,6 +212,7 @@ async def _caption_similarity(library: Library) -> CaptionStatistics | None:
         measured=len(found),
         threshold=measured.cosine,
         accept_rate=sum(one >= measured.cosine for one in found) / len(found),
+        reject_rate=measured.reject_rate,
         worst=tuple(
             CaptionSimilarity(id=one["id"], caption=one["caption"], similarity=similarity)
             for similarity, one in ranked[:_WORST]
@@ -211,21 +220,11 @@ async def _caption_similarity(library: Library) -> CaptionStatistics | None:
     )
 
 
-def _captioned_ids(library: Library) -> list[str]:
-    """The ids of at most `CAPTIONS` images with a caption, the first ones."""
-    import pyarrow.compute as pc
-
-    columns = read_columns(library.table.lance)
-    captioned = columns["id"].filter(pc.greater(pc.binary_length(columns["caption"]), 0))
-    first: list[str] = captioned[:CAPTIONS].to_pylist()
-    return first
-
-
 def _near_duplicates(library: Library) -> NearDuplicates | None:
     import numpy as np
 
-    threshold = library.image_threshold
-    if threshold is None:
+    calibrated, threshold = library.metadata.image_threshold, library.image_threshold
+    if calibrated is None or threshold is None:
         return None
     vectors = vectors_of_ids(library, sorted_ids(library))
     measured = min(len(vectors), COMPARED)
@@ -233,4 +232,11 @@ def _near_duplicates(library: Library) -> NearDuplicates | None:
     for ones, others, _ in similar_pairs(vectors, threshold, measured):
         alike[ones] = alike[others] = True
     images, exact = int(alike[:measured].sum()), compares_all(vectors)
-    return NearDuplicates(measured=measured, threshold=threshold, images=images, exact=exact)
+    return NearDuplicates(
+        measured=measured,
+        threshold=threshold,
+        images=images,
+        accept_rate=calibrated.accept_rate,
+        reject_rate=calibrated.reject_rate,
+        exact=exact,
+    )

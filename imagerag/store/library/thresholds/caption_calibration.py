@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from imagerag.agent.ports import Embedder
 from imagerag.agent.threads import in_thread
 from imagerag.store.library.caption_metadata import CaptionThreshold
+from imagerag.store.library.thresholds.best_cosines import BestCosines, ImageMatches, known_cosines
 from imagerag.store.library.thresholds.calibration import (
     ACCEPTED_NULL,
     ENOUGH,
@@ -26,11 +27,8 @@ from imagerag.store.library.thresholds.calibration import (
     OWN_SAMPLE,
     REFUSED_OWN,
     SWAP_SAMPLE,
-    BestCosines,
-    Shown,
     balanced_threshold,
     clamp_threshold,
-    known,
     negative_floor,
     unrelated_captions,
 )
@@ -60,7 +58,7 @@ class CaptionQueries:
     Attributes:
         own: parts of captions, with the rows that say the same and more.
         same: for each of them the rows that say nothing else.
-        near, unrelated: as in `calibration.Questions`.
+        near, unrelated: as in `calibration.TextQueries`.
     """
 
     own: Sequence[CaptionQuery]
@@ -138,8 +136,8 @@ class CaptionScan(BestCosines):
     """Best cosines of queries over the vectors of captions; captions that say the same as a query do not count."""
 
     def __init__(self, texts: "Vectors", queries: CaptionQueries, rows: int) -> None:
-        super().__init__(texts, Shown.of([query.matches for query in queries.own], rows))
-        self._same = Shown.of(queries.same, rows)
+        super().__init__(texts, ImageMatches.of([query.matches for query in queries.own], rows))
+        self._same = ImageMatches.of(queries.same, rows)
 
     def _cosines(self, places: "NDArray[np.intp]", vectors: "Vectors") -> "Vectors":
         import numpy as np
@@ -163,7 +161,9 @@ class _Cosines:
         """Args: the scan, and how many of its other texts are hard negatives."""
         import numpy as np
 
-        return cls(known(best.shown), np.concatenate([known(best.others), best.rest[:near]]), best.rest[near:])
+        return cls(
+            known_cosines(best.shown), np.concatenate([known_cosines(best.others), best.rest[:near]]), best.rest[near:]
+        )
 
     def threshold(self, method: Method) -> float:
         """The cosine with equal errors, as in `calibration`."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from imagerag.store.library.schema import VECTOR, ImageRecord, id_filter
+from imagerag.store.library.schema import VECTOR, ImageRecord, id_filter, present
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 COLUMNS: Final = ("id", "title", "caption")
 """What thresholds are measured on, beside the encoder."""
+
+LANGUAGE: Final = "language"
+"""Its tag of each caption, which libraries of earlier versions lack."""
 
 PART: Final = 10_000
 """Rows read at a time. LanceDB's own stream of batches reads half a gigabyte ahead."""
@@ -59,7 +62,7 @@ class LibraryContent:
     """The content of a library at one time, sorted by id.
 
     Attributes:
-        columns: Arrow table of `COLUMNS`.
+        columns: Arrow table of `COLUMNS`, and of `LANGUAGE` where it has that.
         vectors: returns the vectors at some positions, float32 [positions, dimension].
         scan: passes every vector to a new scan; it starts again with another new scan when the read has to be repeated.
     """
@@ -120,8 +123,8 @@ def read_whole(table: Any, vector: str = VECTOR, where: str | None = None) -> Li
     """
     if table.count_rows() > PART:
         return None
-    found = read_columns(table, vector, where=where)
-    return LibraryContent.in_memory(found.select(COLUMNS), array_of(found[vector]))
+    found = read_columns(table, vector, *present(table, (LANGUAGE,)), where=where)
+    return LibraryContent.in_memory(found.drop_columns([vector]), array_of(found[vector]))
 
 
 def read_columns(table: Any, *more: str, where: str | None = None) -> Any:
@@ -138,6 +141,13 @@ def read_columns(table: Any, *more: str, where: str | None = None) -> Any:
     texts = {name: pc.fill_null(found[name], "") for name in COLUMNS}
     found = pa.table(texts | {name: found[name] for name in more})
     return found.take(pc.sort_indices(found["id"])).combine_chunks()
+
+
+def captioned(columns: Any) -> Any:
+    """The rows with a caption. The first ones by id are a fair sample, because ids are hashes."""
+    import pyarrow.compute as pc
+
+    return columns.filter(pc.greater(pc.binary_length(columns["caption"]), 0))
 
 
 def content_of(table: Any) -> str:
