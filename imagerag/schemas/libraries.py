@@ -131,8 +131,8 @@ class Level(Document):
 class IndexDocument(Document):
     """Result of `index`, with `dry_run` of what it would do: counts of images by their change, with examples.
 
-    `caption_embedder` is the encoder of the library's captions, and `captions_encoded` counts those encoded now. After the
-    first indexing that brought captions there is the `check` of the library.
+    `caption_embedder` is the encoder of the library's captions, and `captions_encoded` counts those encoded now. After
+    the first indexing that brought captions there is the `check` of the library.
     """
 
     schema_name: Literal["imagerag.index/1"] = Field(default="imagerag.index/1", alias="schema")
