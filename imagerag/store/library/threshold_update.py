@@ -121,7 +121,7 @@ async def measure(
     found = await content.scan(lambda: ScansTogether(texts.begin(), *([views.begin()] if views else [])))
     threshold = texts.threshold(found.scans[0])
     between = kept or (views.threshold(found.scans[1]) if views else unclaimed(content))
-    language = await asyncio.to_thread(_caption_language, content.columns)
+    language = await asyncio.to_thread(language_of, content.columns)
     return Measured(
         threshold.model_copy(update={"measured_on": held, "caption_language": language}),
         between.model_copy(update={"measured_on": images}),
@@ -130,8 +130,8 @@ async def measure(
     )
 
 
-def _caption_language(columns: Any) -> str:
-    """The language of the captions, from their words and from the tags that they have in the library."""
+def language_of(columns: Any) -> str:
+    """The language of captions as a BCP 47 tag, from their words and from the tags that they have in the library."""
     found = captioned(columns).slice(0, SAMPLE)
     tags = found[LANGUAGE].to_pylist() if LANGUAGE in found.column_names else []
     return caption_language(found["caption"].to_pylist(), filter(None, tags))

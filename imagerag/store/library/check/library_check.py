@@ -6,6 +6,7 @@ from typing import Final, Literal
 from pydantic import Field
 
 from imagerag.agent.errors import LibraryError
+from imagerag.agent.retrieval.search_queries import split_name
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import FrozenModel, Similarity
 from imagerag.store.library.check.rates import Ranking, Share, ranked
@@ -19,7 +20,7 @@ from imagerag.store.library.check.ways import (
     WayMeasurement,
 )
 from imagerag.store.library.library import Library
-from imagerag.store.library.threshold_update import content_at
+from imagerag.store.library.threshold_update import content_at, language_of
 from imagerag.store.library.thresholds.content import captioned
 
 WAYS: Final[tuple[MeasuredWay, ...]] = (TextToImage(), ImageToImage())
@@ -91,20 +92,19 @@ async def check_library(library: Library, size: CheckSize, *, better_embedder: s
     if library.metadata.threshold is None:
         raise LibraryError(f"library {library.name!r} is empty or not calibrated: there is nothing to check")
     content = await content_at(library.table)
-    measured_language = library.metadata.threshold.caption_language
     facts = LibraryFacts(
-        name=library.name,
+        name=split_name(library.name)[0],
         embedder=library.metadata.spec,
-        language=measured_language,
+        language=await in_thread(language_of, content.columns),
         better_embedder=better_embedder,
     )
     measured = [(way.name, await way.measure(library, content, size)) for way in WAYS]
     return LibraryCheck(
         library=library.name,
-        embedder=library.metadata.spec,
+        embedder=facts.embedder,
         images=len(content),
         captions=(await in_thread(captioned, content.columns)).num_rows,
-        language=measured_language,
+        language=facts.language,
         ways=tuple(_way_check(name, found, facts) for name, found in measured if found is not None),
     )
 

