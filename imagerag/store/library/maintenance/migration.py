@@ -29,7 +29,7 @@ from imagerag.store.library.table_columns import merge_rows
 from imagerag.store.library.threshold_update import content_at, measure
 from imagerag.store.library.thresholds.caption_recall import CaptionRecall, caption_recall
 from imagerag.store.library.thresholds.content import is_unit
-from imagerag.store.library.thresholds.fusion_calibration import measure_fusion
+from imagerag.store.library.fusion_calibration import measure_fusion
 
 BATCH: Final = 16
 """Images that are read and encoded at a time."""
