@@ -11,7 +11,7 @@ import csv
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from imagerag.agent.ports import Embedder, embed_passages
 from imagerag.agent.types import FrozenModel
@@ -41,12 +41,17 @@ class SearchAcross(FrozenModel):
 
 
 class CalibratedLanguage(FrozenModel):
-    """The threshold of a language's captions, with its held-out rates; the cosine is None where none is claimed."""
+    """The threshold of a language's captions, with its held-out rates, as in `CaptionThreshold`."""
 
     captions: str
     cosine: float | None
+    method: str
     accept_rate: float | None
-    reject_rate: float | None
+    near_reject_rate: float | None
+    unrelated_reject_rate: float | None
+
+
+RATES = {"cosine", "method", "accept_rate", "near_reject_rate", "unrelated_reject_rate"}
 
 
 def read_captions(file: Path) -> dict[str, list[str]]:
@@ -72,7 +77,7 @@ async def calibrate_languages(columns: Mapping[str, Sequence[str]], embedder: Em
     for name in languages(columns):
         vectors = await embed_passages(embedder, columns[name])
         threshold = await calibrate_captions(LibraryContent.of_texts(columns[name], vectors), embedder)
-        found.append(CalibratedLanguage(captions=name, **_rates(threshold)))
+        found.append(CalibratedLanguage(captions=name, **threshold.model_dump(include=RATES)))
     return found
 
 
@@ -93,10 +98,6 @@ async def search_across(
         others = [other for other in columns if other != name]
         found += [_search(name, other, columns, vectors, queries[other], cosines.get(name)) for other in others]
     return found
-
-
-def _rates(found: Any) -> dict[str, float | None]:
-    return {"cosine": found.cosine, "accept_rate": found.accept_rate, "reject_rate": found.reject_rate}
 
 
 def _search(
@@ -130,11 +131,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     columns, embedder = read_captions(given.file), make_embedder(given.embedder)
     calibrated = asyncio.run(calibrate_languages(columns, embedder))
     across = asyncio.run(search_across(columns, embedder, calibrated))
-    print("captions  threshold  accepted  rejected   (held out)")
+    print("captions  threshold  by         accepted  near rejected  unrelated rejected   (held out)")
     for one in calibrated:
-        print(
-            f"{one.captions:8}  {_number(one.cosine):>9}  {_number(one.accept_rate):>8}  {_number(one.reject_rate):>8}"
-        )
+        near, far = _number(one.near_reject_rate), _number(one.unrelated_reject_rate)
+        accepted = _number(one.accept_rate)
+        print(f"{one.captions:8}  {_number(one.cosine):>9}  {one.method:9}  {accepted:>8}  {near:>13}  {far:>18}")
     print("captions  queries          recall@1  recall@10    MRR  accepted")
     for found in across:
         recall = found.recall

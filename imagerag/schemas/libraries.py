@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from imagerag.agent.types import Document, FoundBy, Scalar, Sha256, Similarity
+from imagerag.store.library.caption_metadata import CaptionThreshold
 from imagerag.store.library.library_metadata import Fusion, LibraryMetadata, Threshold
 from imagerag.store.library.maintenance.duplicates import Duplicates
 from imagerag.store.library.maintenance.export import Export
@@ -312,4 +313,5 @@ class ThresholdDocument(Document):
     schema_name: Literal["imagerag.threshold/1"] = Field(default="imagerag.threshold/1", alias="schema")
     library: str
     threshold: Threshold
+    caption_threshold: CaptionThreshold | None = None
     fusion: Fusion | None = None

@@ -32,13 +32,17 @@ def caption_lines(metadata: "LibraryMetadata", name: str, vectors: int) -> list[
 def threshold_text(found: "CaptionThreshold") -> str:
     """A threshold of captions with its error rates, or why none is claimed."""
     measured = (
-        f"measured with {found.n_own} phrases of captions, {found.n_near} hard negative and {found.n_unrelated} "
+        f"measured with {found.n_own} parts of captions, {found.n_near} hard negatives and {found.n_unrelated} "
         f"unrelated captions"
     )
-    if found.accept_rate is None or found.reject_rate is None:
+    rates = (found.accept_rate, found.near_reject_rate, found.unrelated_reject_rate)
+    if None in rates:
         return f"of captions: not measured, there are too few captions ({found.captions:,})"
-    rates = f"{percent(found.accept_rate)} of what fits is accepted, {percent(found.reject_rate)} of the rest rejected"
+    accepted, near, far = (percent(rate or 0.0) for rate in rates)
+    said = f"{accepted} of what fits is accepted; {near} of what nearly fits and {far} of what does not is rejected"
     if found.cosine is None:
-        return f"no threshold of captions: the encoder cannot tell these captions apart ({rates}); {measured}"
+        return f"of captions: none, the encoder cannot tell these captions apart ({said}); {measured}"
     how = "" if found.is_reliable else "; the encoder cannot tell all of these captions apart"
-    return f"of captions: cosine {cosine(found.cosine)}: {rates}{how}; {measured}"
+    if found.method == "unrelated":
+        how = "; the encoder tells captions from unrelated ones, but not from nearly right ones"
+    return f"of captions: cosine {cosine(found.cosine)}: {said}{how}; {measured}"

@@ -11,7 +11,7 @@ from imagerag.agent.retrieval.search_queries import split_name
 from imagerag.cli import Globals
 from imagerag.cli.command_group import FullHelpGroup
 from imagerag.cli.library import duplicates, images, migration, snapshots, upkeep
-from imagerag.cli.library.caption_lines import caption_lines
+from imagerag.cli.library.caption_lines import caption_lines, threshold_text
 from imagerag.cli.library.fusion_lines import fusion_lines
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.terminal.output import accent, bold, count, dim, entry, say, say_all, say_json, short, table
@@ -20,7 +20,7 @@ from imagerag.formatting.numbers import cosine, percent, percentile
 
 if TYPE_CHECKING:
     from imagerag.schemas.libraries import Listed
-    from imagerag.store.library.library_metadata import Fusion, LibraryMetadata, Threshold
+    from imagerag.store.library.library_metadata import LibraryMetadata, Threshold
 
 
 @click.group("library", cls=FullHelpGroup)
@@ -83,17 +83,21 @@ def calibrate_command(globals_: Globals, /, name: str, as_json: bool) -> int:
     """Measure the threshold of a library, and the weights of its lists in a hybrid search, again."""
     rag = ImageRAG(home=globals_.home)
 
-    async def measure() -> "tuple[Threshold, Fusion | None]":
+    async def measure() -> "tuple[Threshold, LibraryMetadata]":
         opened = await rag.libraries.open(name)
-        return await opened.calibrate(), opened.metadata.fusion
+        return await opened.calibrate(), opened.metadata
 
-    threshold, fusion = asyncio.run(measure())
+    threshold, metadata = asyncio.run(measure())
+    of_captions, fusion = metadata.caption_threshold, metadata.fusion
     if as_json:
         from imagerag.schemas.libraries import ThresholdDocument
 
-        say_json(ThresholdDocument(library=name, threshold=threshold, fusion=fusion).as_json())
+        found = ThresholdDocument(library=name, threshold=threshold, caption_threshold=of_captions, fusion=fusion)
+        say_json(found.as_json())
     else:
-        say_all([f"library {bold(name)} is calibrated", *threshold_lines(threshold), *fusion_lines(fusion, name)])
+        captions = entry("captions", threshold_text(of_captions)) if of_captions else []
+        measured = [*threshold_lines(threshold), *captions, *fusion_lines(fusion, name)]
+        say_all([f"library {bold(name)} is calibrated", *measured])
     return 0
 
 

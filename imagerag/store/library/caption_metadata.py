@@ -3,7 +3,7 @@
 It is stored with the column of the vectors, so that both come and go in one commit.
 """
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import AwareDatetime, Field
 
@@ -27,10 +27,12 @@ class CaptionThreshold(FrozenModel):
     """From which cosine on a caption says what a text says, and the evidence for it.
 
     Attributes:
-        cosine: None when none is claimed: too few captions, or the encoder cannot tell them apart.
-        accept_rate: share of the queries that have a match and reach `cosine`, in [0, 1], on captions that it was not
+        cosine: None when none is claimed: too few captions, or the encoder cannot even tell unrelated ones apart.
+        method: "captions" when the library's own captions decided, "unrelated" when the encoder cannot tell them from
+            nearly right ones, so that the threshold rejects only what has nothing to do with them.
+        accept_rate: share of the queries that have a match and reach `cosine`, in [0, 1], on queries that it was not
             measured with; None where it was not measured.
-        reject_rate: the same of queries without a match that stay below it.
+        near_reject_rate, unrelated_reject_rate: the same of hard negatives, and of unrelated captions, that stay below.
         n_own, n_near, n_unrelated: how many queries with a match, of hard negatives, and unrelated captions it was
             measured with.
         captions: how many captions had a vector then.
@@ -38,8 +40,10 @@ class CaptionThreshold(FrozenModel):
     """
 
     cosine: Similarity | None
+    method: Literal["captions", "unrelated"] = "captions"
     accept_rate: float | None = None
-    reject_rate: float | None = None
+    near_reject_rate: float | None = None
+    unrelated_reject_rate: float | None = None
     n_own: int = 0
     n_near: int = 0
     n_unrelated: int = 0
@@ -49,9 +53,9 @@ class CaptionThreshold(FrozenModel):
 
     @property
     def is_reliable(self) -> bool:
-        """Whether at least nine in ten matches are accepted and nineteen in twenty others rejected."""
-        accepted, rejected = self.accept_rate or 0.0, self.reject_rate or 0.0
-        return self.cosine is not None and accepted >= ACCEPTED and rejected >= REJECTED
+        """Whether nine in ten matches are accepted, and nineteen in twenty of the others rejected, of each kind."""
+        rejected = min(self.near_reject_rate or 0.0, self.unrelated_reject_rate or 0.0)
+        return self.cosine is not None and (self.accept_rate or 0.0) >= ACCEPTED and rejected >= REJECTED
 
 
 class CaptionEncoder(FrozenModel):

@@ -7,13 +7,14 @@ that fewest captions have ("trekking poles" for "blue trekking poles"). Rows who
 query do not count at all, neither as a match nor as an error.
 
 The rates are of held-out queries: the cosine that one half of them gives is tried on the other half, both ways. Where
-it fails on more than `HOPELESS` times what is allowed, no threshold is claimed.
+it fails on more than `HOPELESS` times what is allowed, the hard negatives are left out, and the threshold only rejects
+unrelated captions; where it fails on these too, none is claimed.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from imagerag.agent.ports import Embedder
 from imagerag.agent.threads import in_thread
@@ -43,6 +44,10 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
     Cosines = NDArray[np.float64]
+
+Method = Literal["captions", "unrelated"]
+METHODS: Final[tuple[Method, ...]] = ("captions", "unrelated")
+"""What decides: hard negatives too, or only unrelated captions."""
 
 FOLDS: Final = 2
 """Parts of the queries: each is tried with the threshold that the others give."""
@@ -107,10 +112,26 @@ async def calibrate_captions(content: LibraryContent, embedder: Embedder) -> Cap
     vectors = await embedder.embed_texts(queries.texts)
     best = await content.scan(lambda: CaptionScan(vectors, queries, len(content)))
     found = _Cosines.of(best, len(queries.near))
-    accepted, rejected = found.held_out()
-    hopeless = 1 - accepted > HOPELESS * REFUSED_OWN or 1 - rejected > HOPELESS * ACCEPTED_NULL
-    rates = {"accept_rate": accepted, "reject_rate": rejected, "cosine": None if hopeless else found.threshold()}
-    return unmeasured.model_copy(update=counts | rates)
+    tried = [(method, found.held_out(method)) for method in METHODS]
+    method, rates = next((one for one in tried if not one[1].is_hopeless(one[0])), tried[0])
+    cosine = None if rates.is_hopeless(method) else found.threshold(method)
+    return unmeasured.model_copy(update=counts | vars(rates) | {"cosine": cosine, "method": method})
+
+
+@dataclass(frozen=True)
+class _Rates:
+    """Shares of held-out queries: accepted matches, rejected hard negatives, rejected unrelated captions."""
+
+    accept_rate: float
+    near_reject_rate: float
+    unrelated_reject_rate: float
+
+    def is_hopeless(self, method: Method) -> bool:
+        """Whether one of the errors is more than `HOPELESS` times what is allowed."""
+        rejected = self.unrelated_reject_rate
+        if method == "captions":
+            rejected = min(rejected, self.near_reject_rate)
+        return 1 - self.accept_rate > HOPELESS * REFUSED_OWN or 1 - rejected > HOPELESS * ACCEPTED_NULL
 
 
 class CaptionScan(BestCosines):
@@ -144,21 +165,20 @@ class _Cosines:
 
         return cls(known(best.shown), np.concatenate([known(best.others), best.rest[:near]]), best.rest[near:])
 
-    def threshold(self) -> float:
+    def threshold(self, method: Method) -> float:
         """The cosine with equal errors, as in `calibration`."""
-        cosine = balanced_threshold(self.own, self.near, self.far)
+        cosine = balanced_threshold(self.own, *([self.near] if method == "captions" else []), self.far)
         return min(1.0, clamp_threshold(negative_floor(self.far), cosine, self.own))
 
-    def held_out(self) -> tuple[float, float]:
-        """Shares of accepted matches and of rejected others, each with the threshold that the other half gives."""
+    def held_out(self, method: Method) -> _Rates:
+        """The rates, each with the threshold that the other half gives."""
         import numpy as np
 
-        accepted, rejected = [], []
+        parts: list[tuple[Any, Any, Any]] = []
         for rest, part in self._folds():
-            cosine = rest.threshold()
-            accepted.append(part.own >= cosine)
-            rejected += [part.near < cosine, part.far < cosine]
-        return float(np.concatenate(accepted).mean()), float(np.concatenate(rejected).mean())
+            cosine = rest.threshold(method)
+            parts.append((part.own >= cosine, part.near < cosine, part.far < cosine))
+        return _Rates(*(float(np.concatenate(kind).mean()) for kind in zip(*parts, strict=True)))
 
     def _folds(self) -> "Iterator[tuple[_Cosines, _Cosines]]":
         import numpy as np

@@ -160,7 +160,7 @@ async def test_queries_are_parts_of_captions_and_never_one_against_itself(langua
     found = await calibrate_captions(content, Colours())  # type: ignore[arg-type]
     assert (found.captions, found.n_own) == (136, len(queries.own))
     assert found.accept_rate is not None
-    assert found.reject_rate is not None
+    assert found.unrelated_reject_rate is not None
     assert (await calibrate_captions(content, Colours())).cosine == found.cosine  # type: ignore[arg-type]
 
 
@@ -174,7 +174,7 @@ async def test_an_encoder_that_tells_nothing_apart_claims_no_threshold() -> None
     content = LibraryContent.of_texts(captions, await Blind().embed_texts(captions))
     found = await calibrate_captions(content, Blind())  # type: ignore[arg-type]
     assert (found.cosine, found.is_reliable) == (None, False)
-    assert found.reject_rate is not None
+    assert found.near_reject_rate is not None
     few = LibraryContent.of_texts(captions[:4], await Blind().embed_texts(captions[:4]))
     assert (await calibrate_captions(few, Blind())).accept_rate is None  # type: ignore[arg-type]
 
