@@ -316,5 +316,5 @@ class ThresholdDocument(Document):
     schema_name: Literal["imagerag.threshold/1"] = Field(default="imagerag.threshold/1", alias="schema")
     library: str
     threshold: Threshold
-    fusion: Fusion | None = None
     caption_threshold: CaptionThreshold | None = None
+    fusion: Fusion | None = None

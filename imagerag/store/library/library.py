@@ -157,12 +157,14 @@ class Library(LibraryReader):
             LibraryError: the library is empty.
         """
         from imagerag.store.library.caption_threshold_update import update_caption_threshold
+        from imagerag.store.library.fusion_update import update_fusion
         from imagerag.store.library.threshold_update import update_thresholds
 
         threshold = None if anew or await self.table.read(self._content_is_stale) else self._metadata.threshold
         if threshold is None:
             threshold, self._metadata = await update_thresholds(self, self.table, anew=anew)
         await update_caption_threshold(self)
+        await update_fusion(self)
         return threshold
 
     async def optimize(self) -> None:

@@ -47,7 +47,7 @@ MEASURED: Final = 4
 async def update_thresholds(
     library: "Library", table: "LibraryTable", *, anew: bool
 ) -> tuple[Threshold, LibraryMetadata]:
-    """Measure both thresholds and the weights of a hybrid search, and store them with a hash of the content.
+    """Measure both thresholds and store them with a hash of the content.
 
     If the library changes meanwhile, they are measured again: a threshold never replaces one measured on later content.
 
@@ -57,8 +57,6 @@ async def update_thresholds(
     Raises:
         LibraryError: the library is empty.
     """
-    from imagerag.store.library.thresholds.fusion_calibration import measure_fusion
-
     await table.prepare()
     for last in (*[False] * (MEASURED - 1), True):
         version = await table.read(lambda: table.lance.version)
@@ -66,7 +64,6 @@ async def update_thresholds(
         update = {
             "threshold": found.threshold,
             "image_threshold": found.image_threshold,
-            "fusion": await measure_fusion(library, library.embedder),
         }
         keep = partial(_keep, table, update, version, anyway=last)
         if await table.write(keep):

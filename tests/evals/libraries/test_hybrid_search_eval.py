@@ -32,7 +32,7 @@ def recorded(tmp_path: Path) -> Path:
 def test_the_recorded_vectors(
     recorded: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["hybrid_search", "--clip", str(recorded)])
+    monkeypatch.setattr(sys, "argv", ["hybrid_search", "clip", str(recorded)])
     assert hybrid_search.main() == 0
     shown = capsys.readouterr().out
     assert "120 queries\n" in shown

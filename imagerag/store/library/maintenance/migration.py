@@ -17,6 +17,7 @@ from imagerag.agent.types import FrozenModel, Similarity
 from imagerag.formatting.interface_terms import python_call
 from imagerag.store.library.caption_vectors import use_caption_encoder
 from imagerag.store.library.encoding import vectors_or_reasons
+from imagerag.store.library.fusion_calibration import measure_fusion
 from imagerag.store.library.library import Library
 from imagerag.store.library.library_metadata import (
     METADATA_KEY,
@@ -29,7 +30,6 @@ from imagerag.store.library.table_columns import merge_rows
 from imagerag.store.library.threshold_update import content_at, measure
 from imagerag.store.library.thresholds.caption_recall import CaptionRecall, caption_recall
 from imagerag.store.library.thresholds.content import is_unit
-from imagerag.store.library.thresholds.fusion_calibration import measure_fusion
 
 BATCH: Final = 16
 """Images that are read and encoded at a time."""

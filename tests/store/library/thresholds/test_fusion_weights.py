@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from imagerag.store.library.fusion import RankedList
+from imagerag.store.library.fusion_calibration import judge, sample_of
 from imagerag.store.library.indexing.ingest import index
 from imagerag.store.library.library_metadata import read_library_metadata
 from imagerag.store.library.thresholds.fused_calibration import FusedCosines
-from imagerag.store.library.thresholds.fusion_calibration import judge, sample_of
 from imagerag.store.library.thresholds.fusion_weights import ENOUGH, Judged, WeightChoice, choose_weights
 from imagerag.store.library.thresholds.held_out_queries import HeldOut, sentences
 
