@@ -84,13 +84,23 @@ def load_model(source: weights.Source, precision: Precision, device: str | None)
     except Exception as error:
         raise BackendError(f"{file} does not hold weights for {source.name}: {error}", retryable=False) from error
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    large = sum(parameter.numel() for parameter in model.parameters()) >= _LARGE
+    threads = threads_for(model)  # also before a small model's passes change torch's default
+    large = _size(model) >= _LARGE
     dtype = torch.bfloat16 if _wants_bf16(large, precision, device) else torch.float32
     trims = type(model) is open_clip.CLIP and model.text_pool_type == "argmax" and model.attn_mask is not None
     trims = trims and hasattr(model.text_projection, "shape")
-    threads = _available_threads()  # also before a small model's passes change torch's default
     scale = float(model.logit_scale.detach().float().exp().mean())  # before it is rounded to bf16
-    return LoadedModel(model.to(device, dtype).eval(), device, dtype, scale, trims, threads if large else 1)
+    return LoadedModel(model.to(device, dtype).eval(), device, dtype, scale, trims, threads)
+
+
+def threads_for(model: Any) -> int:
+    """Number of threads for a model: for a small one, one is best."""
+    threads = _available_threads()
+    return threads if _size(model) >= _LARGE else 1
+
+
+def _size(model: Any) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def _unfilled() -> Any:
