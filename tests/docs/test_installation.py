@@ -26,8 +26,8 @@ PURPOSES: Final = {
     "otel": "[OpenTelemetry](how-to/monitoring.md) traces and metrics",
     "raw": "[camera RAW files](reference/manifests.md#images), by the preview in them",
     "server": "[HTTP server](how-to/http-server.md) and LangGraph Studio (`langgraph dev`)",
-    "transformers": "judges, answerers, [encoders](how-to/encoders.md#models-of-transformers) and rerankers in this process: "
-    "models of the Hugging Face hub",
+    "transformers": "models of the Hugging Face hub in this process: judges, answerers, "
+    "[encoders](how-to/encoders.md#models-of-transformers), rerankers",
 }
 """What each extra is for; their names and packages are the project's."""
 

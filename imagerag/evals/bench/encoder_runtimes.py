@@ -13,6 +13,7 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from imagerag.agent.errors import MissingExtraError
+from imagerag.agent.ports import logit_scale_of
 from imagerag.evals.bench.indexing_speed import MODEL, random_encoder
 from imagerag.evals.bench.timing import TimingRow, Work, interleaved
 from imagerag.evals.statistics.estimators import quartiles
@@ -53,7 +54,7 @@ def _encoders(spec: str) -> dict[str, Any]:
 
     found = {name: new_embedder(f"{spec}?{options}") for name, options in OPTIONS.items()}
     for one in found.values():
-        one.logit_scale()  # exports and loads it
+        logit_scale_of(one)  # exports and loads it
     return found
 
 

@@ -10,7 +10,8 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from importlib.metadata import version
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from imagerag.agent.errors import BackendError, first_line
-from imagerag.agent.extras import require_extra
+from imagerag.agent.extras import import_extra, require_extra
 from imagerag.tools.embedders import weights
 from imagerag.tools.embedders.openclip_model import LoadedModel, encode_trimmed, load_model, normalized, trimmed
 
@@ -186,9 +187,12 @@ def _tower_written(
 
     encode, lowest = _tower(loaded, file.stem), 1.0
     try:
-        _export(encode, example, file, longest)
-        if precision == "int8":
-            _quantise(file)
+        if precision == "fp32":
+            _export(encode, example, file, longest)
+        else:
+            with tempfile.TemporaryDirectory(dir=file.parent) as place:
+                _export(encode, example, Path(place) / file.name, longest)
+                _quantise(Path(place) / file.name, file)
         found = [_vectors(file, inputs, alone=precision == "int8") for inputs in checks]
     except Exception as error:
         message = f"the {file.stem} tower cannot be exported to ONNX ({type(error).__name__}: {first_line(error)})"
@@ -238,28 +242,40 @@ def _export(tower: Any, example: Any, file: Path, longest: int | None) -> None:
     )  # fmt: skip
 
 
-def _quantise(file: Path) -> None:
-    """Put a tower's matrices in 8 bits.
+def _quantise(whole: Path, file: Path) -> None:
+    """Write a tower with its matrices in 8 bits.
 
     Seven of the eight are used: processors without VNNI add two products in 16 bits, which would overflow.
     """
-    from onnxruntime.quantization import QuantType, quantize_dynamic
+    quantization = import_extra("onnxruntime.quantization", "precision=int8", EXTRA)
+    large = sum(part.stat().st_size for part in whole.parent.iterdir()) > _IN_FILE
+    with _unadvised():
+        quantization.quantize_dynamic(
+            str(whole), str(file), op_types_to_quantize=["MatMul", "Gemm"], per_channel=True, reduce_range=True,
+            weight_type=quantization.QuantType.QInt8, use_external_data_format=large,
+        )  # fmt: skip
 
-    whole = file.with_suffix(".fp32")
-    file.rename(whole)
-    large = whole.stat().st_size > _IN_FILE or file.with_name(f"{file.name}.data").exists()
-    quantize_dynamic(
-        str(whole), str(file), op_types_to_quantize=["MatMul", "Gemm"], weight_type=QuantType.QInt8, per_channel=True,
-        reduce_range=True, use_external_data_format=large,
-    )  # fmt: skip
-    whole.unlink()
+
+@contextmanager
+def _unadvised() -> Iterator[None]:
+    """Hide the advice that ONNX Runtime logs for models that it did not prepare itself."""
+    root = logging.getLogger()
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return "pre-processing before quantization" not in record.getMessage()
+
+    root.addFilter(is_other)
+    try:
+        yield
+    finally:
+        root.removeFilter(is_other)
 
 
 def _vectors(file: Path, example: Any, *, alone: bool) -> "Vectors":
     import numpy as np
-    import onnxruntime
     import torch
 
-    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    runtime = import_extra("onnxruntime", "runtime=onnx", EXTRA)
+    session = runtime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     parts = np.array_split(example.numpy(), len(example)) if alone else [example.numpy()]
     return normalized(torch.from_numpy(np.concatenate([session.run(None, {"input": part})[0] for part in parts])))
