@@ -6,16 +6,20 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from imagerag.agent.errors import BackendError, SpecError, UsageError
+from imagerag.agent.errors import BackendError, SpecError, UntrustedError, UsageError
 from imagerag.agent.port_validation import check_role
 from imagerag.agent.ports import Embedder, PreparingEmbedder, embed_passages, logit_scale_of
 from imagerag.graphs.configuration.trust_policy import is_plain
+from imagerag.graphs.dependencies import Dependencies
+from imagerag.store.data_dir import DataDir
+from imagerag.store.library.library_metadata import LibraryMetadata
 from imagerag.tools.registry import new_embedder
 
 pytest.importorskip("transformers")
@@ -300,3 +304,21 @@ async def test_weights_that_are_not_all_there_are_no_random_ones(folder: Callabl
     save_file(weights, place / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(BackendError, match=r"lacks weights .* text_projection\.weight"):
         await new_embedder(f"transformers:{place}").embed_texts(["a"])
+
+
+def test_a_library_may_name_the_commit_of_a_repository_that_the_user_named(
+    folder: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    commit = "0123456789" * 4
+    hub_folder(tmp_path / "hub", "org/tiny-siglip2", folder("naflex"), commit)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    pinned = cast(LibraryMetadata, SimpleNamespace(spec=f"transformers:org/tiny-siglip2@{commit}"))
+    dependencies = Dependencies(DataDir(tmp_path))
+    dependencies.name("transformers:org/some-judge")
+    with pytest.raises(UntrustedError, match="which you never named here"):
+        dependencies._trusted_encoder("mine", pinned)
+    dependencies.name("transformers:org/tiny-siglip2")
+    assert dependencies._trusted_encoder("mine", pinned).identity.weights == commit
