@@ -44,7 +44,8 @@ preset_option = click.option(
 reranker_option = click.option(
     "--reranker",
     metavar="SPEC",
-    help="Reranker of the candidates: vlm (the judge), bm25, http:MODEL@URL  [env: IMAGERAG_RERANKER]",
+    help="Reranker of the candidates: vlm (the judge), bm25, http:MODEL@URL, transformers:MODEL  "
+    "[env: IMAGERAG_RERANKER]",
 )
 assume_option = click.option(
     "--assume-cost-usd-per-call",

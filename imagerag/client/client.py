@@ -41,8 +41,9 @@ class ImageRAG:
         answerer: spec of the answerer of questions; by default the judge.
         embedder: spec of the encoder for new libraries; a library that exists knows its own.
         library: name of the library references come from.
-        reranker: spec of the reranker of candidates that passed: "vlm" (the judge picks), "bm25" (the
-            words of captions, titles and tags). None, the default, leaves them by similarity.
+        reranker: spec of the reranker of candidates that passed: "vlm" (the judge picks), "bm25" (the words of
+            captions, titles and tags), "http:MODEL@URL" or "transformers:MODEL". None, the default, leaves them by
+            similarity.
         home: folder for libraries, images and runs.
 
     Other settings come from the environment (`IMAGERAG_LIBRARY`, …), then `imagerag.toml`, then the preset.

@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 from imagerag.agent.calls.journal import Journal
-from imagerag.agent.errors import EmbeddingMismatchError, UnknownLibraryError, UntrustedError
+from imagerag.agent.errors import EmbeddingMismatchError, ImageRAGError, UnknownLibraryError, UntrustedError
 from imagerag.agent.port_validation import check_role, encoder_spec
 from imagerag.agent.ports import Embedder, ImageGenerator, Judge, OcrReader, ReferenceLibrary, Reranker
 from imagerag.agent.qa.ports import Answerer
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from imagerag.graphs.extensions import Extension
     from imagerag.graphs.generation import Workflow
     from imagerag.store.sqlite.checkpointer import BatchedSqliteSaver
+
+_PINNED = ("open_clip:", "transformers:")
+"""Encoders whose spec in a library has the commit or the whole path, where the user wrote neither."""
 
 Made = TypeVar("Made")
 Use = Literal["generator", "judge", "embedder", "answerer", "reranker", "library"]
@@ -292,9 +295,16 @@ class Dependencies:
         try:
             check_encoder(library, spec, named)
         except UntrustedError:
-            if spec not in {self.embedder(one).identity.spec for one in named if one.startswith("open_clip:")}:
+            if not any(self._names_encoder(one, spec) for one in named if one.startswith(_PINNED)):
                 raise
         return self.embedder(spec)
+
+    def _names_encoder(self, named: str, spec: str) -> bool:
+        """Whether a spec that the user named, perhaps for another role, is of that encoder."""
+        try:
+            return self.embedder(named).identity.spec == spec
+        except ImageRAGError:
+            return False
 
     async def parts(self, setup: RunSpec) -> Backends:
         """The ports that a setup names."""
