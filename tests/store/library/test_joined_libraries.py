@@ -13,6 +13,7 @@ from imagerag.store.images.image_info import image_info
 from imagerag.store.library.joined_libraries import JoinedLibraries
 from imagerag.store.library.library import Library
 from imagerag.store.library.schema import ImageRecord, NewImage
+from imagerag.tools.testing.fakes import ScriptedLibrary
 
 
 class OtherEmbedder:
@@ -149,3 +150,11 @@ def test_names():
     for wrong in ("photos,", "photos,photos", ",", "a,b,c,d,e"):
         with pytest.raises(UsageError):
             names_of(wrong)
+
+
+@pytest.mark.parametrize(
+    ("languages", "language"), [(("de", "de"), "de"), (("de", ""), "de"), (("de", "en"), ""), (("", ""), "")]
+)
+def test_captions_are_written_in_the_language_that_all_have(languages: tuple[str, ...], language: str) -> None:
+    joined = JoinedLibraries([ScriptedLibrary(caption_language=one) for one in languages])
+    assert joined.caption_language == language

@@ -45,6 +45,7 @@ async def test_each_way_is_searched_for_what_is_there_and_what_is_not(made: Libr
     found = await check_library(made, replace(SIZE, unrelated=("a ship in a bottle", own)))
     assert (found.library, found.embedder, found.language) == ("few", "sketch", "en")
     assert (found.images, found.captions) == (40, 40)
+    assert made.caption_language == "en"
     text, image = found.ways
     assert (text.way, text.queries, text.held_out, text.threshold) == ("text_to_image", 30, "halves", made.threshold)
     assert set(text.reject_rates) == {"near", "left_out", "unrelated"}
