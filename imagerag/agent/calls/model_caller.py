@@ -45,6 +45,8 @@ class ModelCaller:
         again: the runs that this one does again, nearest first: their answers come first, and count as the calls they
             were.
         beside_others: other tasks of the same step make calls of the run meanwhile.
+        siblings: callers that share the budget, this one included; their calls count, and those under way at the most
+            that they can cost.
     """
 
     config: RunConfig
@@ -57,7 +59,9 @@ class ModelCaller:
     backends: Backends = field(default_factory=dict)
     again: Sequence[str] = ()
     beside_others: bool = False
+    siblings: Sequence["ModelCaller"] = ()
     made: list[ModelCall] = field(default_factory=list)
+    _booked: list[ModelCall] = field(default_factory=list)
     _looked: bool = False
 
     @classmethod
@@ -215,12 +219,13 @@ class ModelCaller:
 
         Whatever ends the process or the task meanwhile, the note is left, and is booked.
         """
-        reserved = self._budget.reserve(call, asked.content, self._all())
+        reserved = self._budget.reserve(call, asked.content, self._counted())
         if wait := wait_before(self.made):
             await asyncio.sleep(wait)
-            reserved = self._budget.reserve(call, asked.content, self._all())
+            reserved = self._budget.reserve(call, asked.content, self._counted())
         booked = reserved.booked
         pending_calls.under_way.add(booked.call_id)
+        self._booked.append(booked)
         try:
             if self.journal is not None:
                 note = FailedCall(run_id=self.run_id, call=booked, at=clock.now(), task=self.task, under_way=True)
@@ -232,6 +237,7 @@ class ModelCaller:
             )
             return reserved.call, await self._traced(reserved, asked, ask, context)
         finally:
+            self._booked.remove(booked)
             pending_calls.under_way.discard(booked.call_id)
 
     async def _traced(
@@ -288,6 +294,11 @@ class ModelCaller:
 
     def _all(self) -> list[ModelCall]:
         return [*self.before, *self.made]
+
+    def _counted(self) -> list[ModelCall]:
+        """The calls that count against the budget."""
+        others = (call for one in self.siblings if one is not self for call in (*one.made, *one._booked))
+        return [*self._all(), *others]
 
     @cached_property
     def _budget(self) -> CallBudget:

@@ -23,7 +23,9 @@ from imagerag.store.library.schema import OTHER_VECTOR, VECTOR
 METADATA_KEY = "imagerag.metadata"
 EARLIER_KEY = "imagerag.passport"
 """Under which libraries of earlier versions keep it."""
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
+WITHOUT_OPTIONAL_COLUMNS: Final = 4
+"""The version that lacks only columns that some libraries have: it is upgraded by its number alone."""
 WITHOUT_MONTHS: Final = 3
 """The version whose columns of metadata keys lack only the times of text that is a month (`2024-05`)."""
 _EARLIER_NAMES: Final = {
@@ -95,6 +97,21 @@ class ImageThreshold(FrozenModel):
     measured_on: str = ""
 
 
+class DescriberSettings(FrozenModel):
+    """What describes the images of a library that have no description, whenever it is indexed.
+
+    Attributes:
+        spec: the describer.
+        max_calls, max_cost_usd: budget of one run of `index`; None is no limit.
+        assume_cost_usd_per_call: US dollars that a call of unknown price counts as.
+    """
+
+    spec: str
+    max_calls: int | None = Field(default=None, ge=1)
+    max_cost_usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    assume_cost_usd_per_call: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+
+
 class LibraryMetadata(FrozenModel):
     """Metadata of a library without which its vectors have no meaning.
 
@@ -103,6 +120,7 @@ class LibraryMetadata(FrozenModel):
         spec, model, weights, preprocess, dimension: the encoder, as in `EmbedderIdentity`.
         threshold: between a text and an image; None until the library has been calibrated.
         image_threshold: between two images; None until then, too.
+        describer: describes new images; None where the library was not told to.
     """
 
     version: int = Field(default=SCHEMA_VERSION, le=SCHEMA_VERSION)
@@ -114,6 +132,7 @@ class LibraryMetadata(FrozenModel):
     created: AwareDatetime
     threshold: Threshold | None = None
     image_threshold: ImageThreshold | None = None
+    describer: DescriberSettings | None = None
 
     @classmethod
     def of(cls, identity: EmbedderIdentity, created: datetime) -> "LibraryMetadata":

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from imagerag.agent.ports import Filter, Hit
 from imagerag.agent.types import ImageRef
+from imagerag.store.library.description_columns import WORDS
 from imagerag.store.library.filters.filter_expressions import expression_of, filter_indexes
 from imagerag.store.library.index_candidates import (
     AGAIN,
@@ -39,11 +40,15 @@ FILTERED_FROM = 10_000
 HIT_COLUMNS = (
     "id", "media_type", "width", "height", "title", "caption", "tags", "metadata", "source", "author", "licence",
 )  # fmt: skip
-"""What a `Hit` is made of, beside the vector; and `ocr`, where the library has it (`_hit_columns`). Every column more
-takes as long as a tenth of the search."""
+"""What a `Hit` is made of, beside the vector; and `OPTIONAL_HIT_COLUMNS`, where the library has them. Every column
+more takes as long as a tenth of the search."""
 
-WORD_COLUMNS = ("caption", "title", "ocr")
-"""What is searched by words; `ocr` where the library has it."""
+TEXTS_OF_HITS = ("title", "caption", "source", "author", "licence", "ocr", "description", "described_by")
+
+OPTIONAL_HIT_COLUMNS = ("ocr", "description", "described_by", "description_confidence")
+
+WORD_COLUMNS = ("caption", "title", "ocr", WORDS)
+"""What is searched by words; those of OCR and descriptions where the library has them."""
 
 AT_ONCE = timedelta(milliseconds=1)
 """Age from which on older versions are removed: who is reading one reads on in the newest (`tables.insist`)."""
@@ -90,7 +95,7 @@ def hybrid(
     filter: Filter,
     recent: RecentRecords,
 ) -> list[Hit]:
-    """Reciprocal rank fusion of the nearest vectors and the best word matches (BM25) in caption, title and OCR.
+    """Reciprocal rank fusion of the nearest vectors and the best word matches (BM25) in `WORD_COLUMNS`.
 
     Own code instead of LanceDB's hybrid query with `RRFReranker`: measured, it gives the same order in half of the
     time. Both lists hold only ids and are made concurrently, and only the best rows of the fused list are read.
@@ -117,7 +122,7 @@ def hybrid(
 def by_words(
     table: Any, vector: "NDArray[np.float32]", text: str, k: int, filter: Filter, recent: RecentRecords
 ) -> list[Hit]:
-    """The best word matches in caption, title and OCR (BM25), best first; empty before the library is optimized."""
+    """The best word matches in `WORD_COLUMNS` (BM25), best first; empty before the library is optimized."""
     version = table.version
     found = _worded(table, text, k, filter, (*_hit_columns(table), "vector"))
     recent.keep(version, found)
@@ -139,6 +144,11 @@ def count_ocr_read(table: Any) -> int:
     """The number of images that were read by OCR."""
     read = "ocr_confidence IS NOT NULL"
     return int(table.count_rows(read)) if present(table, ("ocr_confidence",)) else 0
+
+
+def count_described(table: Any) -> int:
+    """The number of images that a model described."""
+    return int(table.count_rows("described_by <> ''")) if present(table, ("described_by",)) else 0
 
 
 def build_indexes(table: Any, *, alone: bool = False) -> None:
@@ -213,7 +223,7 @@ def _worded(table: Any, text: str, k: int, filter: Filter, columns: Sequence[str
 def _hit_columns(table: Any) -> list[str]:
     """The columns that are read of what is found, beside the vector."""
     names = frozenset(table.schema.names)
-    return [*HIT_COLUMNS, *({"ocr"} & names), *RecentRecords.columns(names)]
+    return [*HIT_COLUMNS, *present(table, OPTIONAL_HIT_COLUMNS), *RecentRecords.columns(names)]
 
 
 def _with_ids(table: Any, ids: Sequence[str]) -> list[dict[str, Any]]:
@@ -234,9 +244,7 @@ def _hits(found: Sequence[Mapping[str, Any]], query: "NDArray[np.float32]") -> l
     hits = []
     for record in found:
         vector = np.asarray(record["vector"], dtype=np.float32)
-        texts: dict[str, Any] = {
-            name: record.get(name) or "" for name in ("title", "caption", "source", "author", "licence", "ocr")
-        }
+        texts: dict[str, Any] = {name: record.get(name) or "" for name in TEXTS_OF_HITS}
         hits.append(
             Hit(
                 image=ImageRef(
@@ -249,6 +257,7 @@ def _hits(found: Sequence[Mapping[str, Any]], query: "NDArray[np.float32]") -> l
                 vector=vector,
                 tags=tuple(record["tags"] or ()),
                 metadata=metadata_of(record),
+                description_confidence=record.get("description_confidence"),
                 **texts,
             )
         )

@@ -9,6 +9,7 @@ from imagerag.store.library import schema as form
 from imagerag.store.library.library_metadata import (
     SCHEMA_VERSION,
     WITHOUT_MONTHS,
+    WITHOUT_OPTIONAL_COLUMNS,
     library_metadata_of,
     write_library_metadata,
 )
@@ -33,17 +34,17 @@ class TableColumns:
     lance: Any
     name: str
 
-    def are_missing(self, metadata: Sequence[Mapping[str, Scalar]], *, ocr: bool = False) -> bool:
+    def are_missing(self, metadata: Sequence[Mapping[str, Scalar]], **optional: bool) -> bool:
         """Whether rows with this metadata need columns that the table lacks, or the table is of an earlier version.
 
         Args:
-            ocr: the rows have words that OCR read.
+            optional: which optional columns the rows have, as for `optional_fields`.
         """
-        return self._is_earlier() or bool(self._missing_fields(ocr) or missing_fields(metadata, self.lance.schema))
+        return self._is_earlier() or bool(self._missing_fields(optional) or missing_fields(metadata, self.lance.schema))
 
-    def add(self, metadata: Sequence[Mapping[str, Scalar]], *, ocr: bool = False) -> None:
+    def add(self, metadata: Sequence[Mapping[str, Scalar]], **optional: bool) -> None:
         """Add those columns, and upgrade a table of an earlier version. Requires that no other process writes."""
-        if missing := self._missing_fields(ocr):
+        if missing := self._missing_fields(optional):
             self.lance.add_columns(missing)
         if self._is_earlier():
             self._upgrade()
@@ -53,9 +54,9 @@ class TableColumns:
     def _is_earlier(self) -> bool:
         return library_metadata_of(self.lance, self.name).version < SCHEMA_VERSION
 
-    def _missing_fields(self, ocr: bool) -> list[Any]:
+    def _missing_fields(self, optional: Mapping[str, bool]) -> list[Any]:
         have = set(self.lance.schema.names)
-        wanted = [*form.schema(1), *(form.ocr_fields() if ocr else ())]
+        wanted = [*form.schema(1), *form.optional_fields(**optional)]
         return [field for field in wanted if field.name not in have]
 
     def _upgrade(self) -> None:
@@ -63,10 +64,18 @@ class TableColumns:
 
         If it is stopped, the next call finishes it: the version is written last.
         """
+        version = library_metadata_of(self.lance, self.name).version
+        if version < WITHOUT_OPTIONAL_COLUMNS:
+            self._fill_key_columns(version)
+        kept = library_metadata_of(self.lance, self.name).model_copy(update={"version": SCHEMA_VERSION})
+        write_library_metadata(self.lance, kept)
+
+    def _fill_key_columns(self, version: int) -> None:
+        """Fill the columns of metadata keys, which a table of this version lacks."""
         import pyarrow.compute as pc
 
         found = self.lance.search().select(["id", "metadata"]).to_arrow()
-        if library_metadata_of(self.lance, self.name).version == WITHOUT_MONTHS:
+        if version == WITHOUT_MONTHS:
             found = found.filter(pc.match_substring_regex(found["metadata"], _MONTH))
         metadata = {one["id"]: read for one in found.to_pylist() if (read := form.metadata_of(one))}
         if missing := missing_fields(list(metadata.values()), self.lance.schema):
@@ -75,8 +84,6 @@ class TableColumns:
         for start in range(0, len(ids), BACKFILL):
             part = {one: metadata[one] for one in ids[start : start + BACKFILL]}
             merge_rows(self.lance, self._key_values(part))
-        kept = library_metadata_of(self.lance, self.name).model_copy(update={"version": SCHEMA_VERSION})
-        write_library_metadata(self.lance, kept)
 
     def _key_values(self, metadata: Mapping[str, Mapping[str, Scalar]]) -> Any:
         import pyarrow as pa
