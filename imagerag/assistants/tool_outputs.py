@@ -54,6 +54,8 @@ class ReferenceReport(FrozenModel):
     title: str = ""
     caption: str = ""
     ocr: Annotated[str, Field(description="Words in the image, where a search found it.")] = ""
+    description: Annotated[str, Field(description="What a model says of it; no person wrote that.")] = ""
+    described_by: Annotated[str, Field(description="That model.")] = ""
     licence: str = ""
     author: str = ""
     source: str = ""

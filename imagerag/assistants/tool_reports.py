@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from imagerag.agent.qa.qa_record import AnswerRecord
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import UsedReference
+from imagerag.agent.types import UsedReference, is_low
 from imagerag.assistants.tool_outputs import (
     ANSWER,
     LONG,
@@ -70,6 +70,8 @@ def search_report(
             title=line(hit.title, SHORT),
             caption=line(hit.caption, LONG),
             ocr=line(hit.ocr, LONG),
+            description="" if is_low(hit.description_confidence) else line(hit.description, LONG),
+            described_by=line(hit.described_by, SHORT),
             licence=line(hit.licence, SHORT),
             author=line(hit.author, SHORT),
             source=line(hit.source, SHORT),

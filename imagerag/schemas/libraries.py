@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from imagerag.agent.types import Document, Scalar, Sha256, Similarity
+from imagerag.agent.types import DescriptionEstimate, Document, Scalar, Sha256, Similarity
 from imagerag.store.library.library_metadata import LibraryMetadata, Threshold
 from imagerag.store.library.maintenance.duplicates import Duplicates
 from imagerag.store.library.maintenance.export import Export
@@ -45,6 +45,8 @@ class SearchResult(Document):
         terms: where the query has several terms, what each contributed.
         path: the file it was indexed from, when that is still there.
         ocr: the words in it, as OCR read them.
+        description: what the model `described_by` says of it; no person wrote it.
+        description_confidence: how well that fits the image by the library's encoder, in [0, 1]; None: not measured.
         library, threshold: where several were searched, the one it is from, and the cosine to reach there.
     """
 
@@ -63,6 +65,9 @@ class SearchResult(Document):
     author: str
     licence: str
     ocr: str = ""
+    description: str = ""
+    described_by: str = ""
+    description_confidence: float | None = None
 
 
 class SearchDocument(Document):
@@ -117,6 +122,27 @@ class Level(Document):
     percentile: float
 
 
+class Descriptions(Document):
+    """The descriptions of one run of `index`, or with `dry_run` what they would cost.
+
+    Attributes:
+        describer: the model that describes images of the library.
+        described: images that it described. `low_confidence`: those whose description probably does not fit.
+        calls, cost_usd: calls of the model, and US dollars; None where a price is not known.
+        left: images that still have no description. `stopped`: the reason; empty where none is left.
+        expected: calls and cost that were estimated before the first call; None without images to describe.
+    """
+
+    describer: str
+    described: int
+    low_confidence: int
+    calls: int
+    cost_usd: float | None
+    left: int
+    stopped: str
+    expected: DescriptionEstimate | None
+
+
 class IndexDocument(Document):
     """Result of `index`, with `dry_run` of what it would do: counts of images by their change, with examples."""
 
@@ -137,6 +163,7 @@ class IndexDocument(Document):
     captions: int
     ocr_read: int = 0
     ocr_words: int = 0
+    descriptions: Descriptions | None = None
     notes: list[Skipped]
     columns: dict[str, str]
     manifest_captions: int | None
@@ -168,12 +195,14 @@ class LibrariesDocument(Document):
 
 class LibraryInfo(Document):
     """A library or a snapshot, its metadata, the tags of its snapshots, and the encoder of vectors that searches do not
-    use: that before a migration, or that of one which is not finished. `ocr_read` counts images that OCR has read."""
+    use: that before a migration, or that of one which is not finished. `ocr_read` counts images that OCR has read,
+    `described` those that a model described."""
 
     schema_name: Literal["imagerag.library/1"] = Field(default="imagerag.library/1", alias="schema")
     library: str
     images: int
     ocr_read: int = 0
+    described: int = 0
     metadata: LibraryMetadata
     snapshots: list[str] = Field(default_factory=list)
     other_embedder: str | None = None
@@ -231,6 +260,8 @@ class ListedImage(Document):
     title: str
     caption: str
     path: str
+    description: str = ""
+    described_by: str = ""
 
 
 class ImagesDocument(Document):

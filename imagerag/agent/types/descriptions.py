@@ -46,8 +46,8 @@ class DescriptionEstimate(FrozenModel):
 
     Attributes:
         images: number of images without a description.
-        expected_calls: one per image. `max_calls`: with a second call for each response that cannot be parsed, within the
-            budget.
+        expected_calls: one per image. `max_calls`: with a second call for each response that cannot be parsed, within
+            the budget.
         expected_cost_usd: US dollars at an ordinary length of responses; None where that is not known.
         max_cost_usd: US dollars that the calls can cost at most, within the budget; None where that is not known.
     """

@@ -15,6 +15,7 @@ from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.terminal.output import accent, bold, count, dim, entry, say, say_all, say_json, short, table
 from imagerag.client.client import ImageRAG
 from imagerag.formatting.numbers import cosine, percent, percentile
+from imagerag.formatting.text import clean
 
 if TYPE_CHECKING:
     from imagerag.schemas.libraries import Listed
@@ -55,18 +56,23 @@ def info_command(globals_: Globals, /, name: str, as_json: bool) -> int:
     rag = ImageRAG(home=globals_.home)
 
     number, library_metadata = asyncio.run(_described(rag, name))
-    other, read = _other_encoder(rag, name), _ocr_read(rag, name)
+    other, (read, described) = _other_encoder(rag, name), _read_and_described(rag, name)
     if as_json:
         from imagerag.schemas.libraries import LibraryInfo
 
-        info = LibraryInfo(library=name, images=number, ocr_read=read, metadata=library_metadata,
+        info = LibraryInfo(library=name, images=number, ocr_read=read, described=described, metadata=library_metadata,
                            snapshots=_tags(rag, name), other_embedder=other)  # fmt: skip
         say_json(info.as_json())
     else:
         more = [f"snapshots: {', '.join(tags)}"] if (tags := _tags(rag, name)) else []
         if other:
             more += [f"vectors of {other}, which searches do not use:", f"  imagerag library migrate {name} --help"]
-        head = f"library {bold(name)}: {count(number, 'image')}" + (f", {read:,} read by OCR" if read else "")
+        by_ocr = f", {read:,} read by OCR" if read else ""
+        by_model = f", {described:,} described by a model" if described else ""
+        head = f"library {bold(name)}: {count(number, 'image')}{by_ocr}{by_model}"
+        if library_metadata.describer:
+            by = clean(library_metadata.describer.spec)
+            more.append(f"imagerag index describes new images with {by}; --describe none ends that")
         say_all([head, *library_metadata_lines(library_metadata, name), *more])
     return 0
 
@@ -119,12 +125,13 @@ async def _described(rag: ImageRAG, name: str) -> "tuple[int, LibraryMetadata]":
     return await asyncio.to_thread(table.count_rows), library_metadata_of(table, name)
 
 
-def _ocr_read(rag: ImageRAG, name: str) -> int:
-    """How many images of a library were read by OCR."""
+def _read_and_described(rag: ImageRAG, name: str) -> tuple[int, int]:
+    """How many images of a library were read by OCR, and how many a model described."""
     from imagerag.store.library.database import open_table
-    from imagerag.store.library.search import count_ocr_read
+    from imagerag.store.library.search import count_described, count_ocr_read
 
-    return count_ocr_read(open_table(rag.dependencies.home, name))
+    table = open_table(rag.dependencies.home, name)
+    return count_ocr_read(table), count_described(table)
 
 
 def _other_encoder(rag: ImageRAG, name: str) -> str | None:

@@ -7,10 +7,10 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from imagerag.agent.ports import ImageDescription
-from imagerag.agent.types import DescribedElement, DescriptionDetails, is_low
+from imagerag.agent.types import DescribedElement, DescriptionDetails, FrozenModel, is_low
 from imagerag.formatting.text import clean
 
 DESCRIPTION_COLUMNS: Final = ("description", "described_by", "description_confidence", "description_details")
@@ -24,6 +24,7 @@ MAX_VISIBLE: Final = 1000
 MAX_SHORT: Final = 80
 MAX_ELEMENTS: Final = 12
 MAX_TAGS: Final = 16
+MAX_MODEL: Final = 300
 """Bounds in characters and entries, whatever a model answers: writing in an image may have told it to go on."""
 
 LOW_ELEMENT: Final = 0.5
@@ -61,7 +62,8 @@ def _entries(texts: Iterable[str], most: int) -> list[str]:
 
 def _tag(tag: str) -> str:
     """A tag in lower case, composed, without what only marks it: `#`, quotes, a full stop."""
-    return unicodedata.normalize("NFC", tag[: 8 * MAX_SHORT]).casefold().strip("#\"'.,;: \t\r\n")
+    lower = unicodedata.normalize("NFC", tag[: 8 * MAX_SHORT].casefold())
+    return _text(lower, MAX_SHORT).strip("#\"'.,;: ")
 
 
 def words_of(description: str, confidence: float | None, details: DescriptionDetails | None) -> str:
@@ -128,30 +130,71 @@ def to_description_table(rows: Iterable[Any], table_schema: Any) -> Any:
     return pa.Table.from_pylist(records, schema=pa.schema([table_schema.field(name) for name in names]))
 
 
+class MachineDescription(FrozenModel):
+    """A model's description in the sidecar of an exported image. `description` would be a person's caption there.
+
+    Attributes:
+        text: one or two sentences.
+        described_by: the model.
+        confidence: how well it fits the image by the library's encoder, in [0, 1]; None: not measured.
+    """
+
+    text: str
+    described_by: str
+    confidence: float | None = Field(default=None, ge=0, le=1)
+    details: DescriptionDetails = DescriptionDetails()
+
+    @classmethod
+    def of(cls, row: Any) -> "MachineDescription | None":
+        """The description of an `ImageRecord`; None where it has none."""
+        if not row.described_by:
+            return None
+        return cls(
+            text=row.description,
+            described_by=row.described_by,
+            confidence=row.description_confidence,
+            details=row.description_details or DescriptionDetails(),
+        )
+
+    @classmethod
+    def exported(cls, record: Mapping[str, Any]) -> "MachineDescription | None":
+        """The description in a sidecar or a row of an export; None where it has none that can be read."""
+        given = record.get("machine_description") or {
+            "text": record.get("description"),
+            "described_by": record.get("described_by"),
+            "confidence": record.get("description_confidence"),
+            "details": _details(record.get("description_details")) or DescriptionDetails(),
+        }
+        try:
+            found = cls.model_validate(given)
+        except ValidationError:
+            return None
+        return found if found.text.strip() and found.described_by.strip() else None
+
+
 def exported_description(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a description in an export, where it has one: a text without a model is none.
+    """The fields of a description in an export, where it has one.
 
     An export may be a stranger's, so it is bounded like a model's response.
     """
-    text, model = record.get("description"), record.get("described_by")
-    if not isinstance(text, str) or not isinstance(model, str) or not text.strip() or not model.strip():
+    found = MachineDescription.exported(record)
+    if found is None:
         return {}
-    confidence: Any = record.get("description_confidence")
-    measured = isinstance(confidence, int | float) and not isinstance(confidence, bool) and 0 <= confidence <= 1
-    details = record.get("description_details")
-    read = _details(details) if isinstance(details, str) else None
-    known = {one.text: one.confidence for one in read.key_elements} if read else {}
-    given = read or DescriptionDetails()
+    told = found.details
+    known = {clean(one.text): one.confidence for one in told.key_elements}
     text, kept = bounded(
         ImageDescription(
-            text=text, key_elements=tuple(known), visible_text=given.visible_text, category=given.category,
-            tags=given.tags,
+            text=found.text,
+            key_elements=tuple(known),
+            visible_text=told.visible_text,
+            category=told.category,
+            tags=told.tags,
         )
-    )  # fmt: skip
+    )
     elements = tuple(one.model_copy(update={"confidence": known.get(one.text)}) for one in kept.key_elements)
     return {
         "description": text,
-        "described_by": _text(model, MAX_SHORT * 4),
-        "description_confidence": float(confidence) if measured else None,
-        "description_details": kept.model_copy(update={"key_elements": elements}),
+        "described_by": _text(found.described_by, MAX_MODEL),
+        "description_confidence": found.confidence,
+        "description_details": kept.model_copy(update={"key_elements": elements, "attempt": told.attempt}),
     }

@@ -20,6 +20,7 @@ from imagerag.tools.judges.vlm.response_parsing import model_of
 from imagerag.tools.judges.vlm.structured_verdict import STRING, strict_object
 from imagerag.tools.model_text import clean
 from imagerag.tools.pricing.call_cost import tariff_of, words_tariff
+from imagerag.tools.spec import with_options
 
 if TYPE_CHECKING:
     from imagerag.tools.pricing.price_table import Prices
@@ -87,8 +88,9 @@ class VlmDescriber:
 
     @property
     def identity(self) -> str:
-        """The model's identity."""
-        return self.chat.identity
+        """The model's identity, and the size of images if it is not the default."""
+        side = self.longest_side if self.longest_side != LONGEST_SIDE else None
+        return with_options(self.chat.identity, {"longest_side": side})
 
     @property
     def capabilities(self) -> Capabilities:
