@@ -23,6 +23,7 @@ from imagerag.store.library import linked_files
 from imagerag.store.library.indexing.ingest import IndexReport, index
 from imagerag.store.library.indexing.stages import Indexing
 from imagerag.store.library.library import Library
+from imagerag.store.library.library_metadata import SCHEMA_VERSION
 from imagerag.store.library.maintenance.export import ImageSidecar, export_folder, export_parquet, file_name
 from imagerag.store.library.metadata.image_metadata import read_metadata
 from imagerag.store.library.schema import ImageRecord
@@ -371,7 +372,9 @@ async def test_an_export_of_a_newer_version_is_said_to_be_one(library: Library, 
     table = pq.read_table(out)
     at = table.schema.get_field_index("vector")
     field = table.schema.field("vector")
-    said = {one: text.replace(b'"version":%d' % SCHEMA_VERSION, b'"version":99') for one, text in field.metadata.items()}
+    said = {
+        one: text.replace(b'"version":%d' % SCHEMA_VERSION, b'"version":99') for one, text in field.metadata.items()
+    }
     pq.write_table(table.cast(table.schema.set(at, field.with_metadata(said))), out)
     [(_, why)] = (await index([out], library)).skipped
     assert "newer version of imagerag" in why
