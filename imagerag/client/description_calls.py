@@ -1,7 +1,7 @@
 """What describes the images of a library in one run of `index`: named by the caller, or noted in the library."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.errors import UntrustedError, UsageError
 from imagerag.agent.ports import Describer
@@ -45,7 +45,7 @@ class DescribeOptions:
                 raise UsageError(f"`{name}={usd:g}`: US dollars, not below 0")
 
     @property
-    def budget(self) -> dict[str, float | int]:
+    def budget(self) -> dict[str, Any]:
         """The limits that are given."""
         limits = {
             "max_calls": self.max_calls,

@@ -107,7 +107,9 @@ def test_generated_reference_of_manifests_is_what_the_code_says() -> None:
 
 
 def test_every_field_has_a_meaning() -> None:
-    assert {PATH, *vars(ImageMetadata())} - {*OCR_COLUMNS, *DESCRIPTION_COLUMNS} == set(MEANINGS), "only exports have those"
+    assert {PATH, *vars(ImageMetadata())} - {*OCR_COLUMNS, *DESCRIPTION_COLUMNS} == set(MEANINGS), (
+        "only exports have those"
+    )
 
 
 def test_the_first_example_has_every_field_of_a_table() -> None:

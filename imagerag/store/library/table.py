@@ -22,7 +22,7 @@ from imagerag.store.library.database import (
     open_table,
     retry_on_conflict,
 )
-from imagerag.store.library.description_columns import to_description_table
+from imagerag.store.library.description_columns import DESCRIPTION_COLUMNS, to_description_table
 from imagerag.store.library.image_copies import copied_images, stray_files
 from imagerag.store.library.image_files import ImageFiles
 from imagerag.store.library.known_files import KnownFiles
@@ -274,7 +274,7 @@ class LibraryTable(TableLocks):
         async with self.files_lock():
             metadata = [form.metadata_of(record) for record in rows.select(["metadata"]).to_pylist()]
             have = set(rows.column_names)
-            ocr, described = (set(columns) <= have for columns in (form.OCR_COLUMNS, form.DESCRIPTION_COLUMNS))
+            ocr, described = (set(columns) <= have for columns in (form.OCR_COLUMNS, DESCRIPTION_COLUMNS))
             await self.prepare(metadata, ocr=ocr, described=described)
             await self.write(work)
 

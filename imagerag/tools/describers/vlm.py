@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from pydantic import AliasChoices, BaseModel, BeforeValidator, Field
 
 from imagerag.agent.errors import JudgeReplyError, SpecError
+from imagerag.agent.images.metadata_stripping import without_metadata
 from imagerag.agent.ports import Capabilities, ImageDescription, ImagePart, PriceEstimator
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import SamplingParams
-from imagerag.tools.judges.vlm.chat_protocol import ChatMessage, ChatModel, Schema, built_messages
+from imagerag.tools.judges.vlm.chat_protocol import ChatImage, ChatMessage, ChatModel, Schema, built_messages
 from imagerag.tools.judges.vlm.images import scaled
 from imagerag.tools.judges.vlm.judge import LONGEST_SIDE, VlmJudge
 from imagerag.tools.judges.vlm.response_parsing import model_of
@@ -106,7 +107,7 @@ class VlmDescriber:
             BackendError: no response.
             JudgeReplyError: the response is not in the requested form, or has no description.
         """
-        shown = await in_thread(scaled, image.data, self.longest_side)
+        shown = await in_thread(_shown, image.data, self.longest_side)
         ask = f"{_ASK[variation.prompt_variant % len(_ASK)]}\n\n{_FORM}"
         turns = [ChatMessage("system", (SYSTEM,)), ChatMessage("user", (shown, ask))]
         reply = await self.chat.ask(turns, schema=DESCRIPTION, variation=variation)
@@ -122,6 +123,11 @@ class VlmDescriber:
             raw=reply.text,
             **built_messages(reply),
         )
+
+
+def _shown(data: bytes, longest_side: int) -> ChatImage:
+    """The pixels of an image: texts and places in its metadata are not sent."""
+    return scaled(without_metadata(data), longest_side)
 
 
 def _tariff(chat: ChatModel) -> PriceEstimator:
