@@ -8,12 +8,12 @@ they can cost.
 
 import asyncio
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from imagerag.agent.calls.costs import estimator_of, max_cost
-from imagerag.agent.calls.journal import Journal
+from imagerag.agent.calls.journal import CallRequest, FailedCall, Journal, JournalEntry
 from imagerag.agent.calls.model_caller import ModelCaller
 from imagerag.agent.errors import BackendError
 from imagerag.agent.ports import Describer, ImageDescription, ImagePart
@@ -53,6 +53,33 @@ def estimate_descriptions(describer: Describer, settings: DescriberSettings, ima
         expected_cost_usd=expected,
         max_cost_usd=highest,
     )
+
+
+@dataclass(frozen=True)
+class _SharedResponses:
+    """A journal that keeps no copy of a response for each run that uses it: no run of `index` is done again by its
+    record, and images that a model refuses would add one every time."""
+
+    journal: Journal
+
+    async def find(self, key: str, *, run_id: str | None) -> JournalEntry | None:
+        return await self.journal.find(key, run_id=run_id)
+
+    async def keep(self, entry: JournalEntry, *, used_by: str | None = None, answers: str = "") -> None:
+        if used_by is None:
+            await self.journal.keep(entry, answers=answers)
+
+    async def keep_lost(self, lost: FailedCall) -> None:
+        await self.journal.keep_lost(lost)
+
+    async def unanswered(self, run_id: str) -> Sequence[FailedCall]:
+        return ()  # the run is new
+
+    async def of_run(self, run_id: str) -> tuple[Sequence[JournalEntry], Sequence[FailedCall]]:
+        return await self.journal.of_run(run_id)
+
+    async def similar(self, asked: CallRequest) -> JournalEntry | None:
+        return await self.journal.similar(asked)
 
 
 @dataclass(kw_only=True)
@@ -95,7 +122,7 @@ class JournalledDescriber:
         """See `DescriptionCalls`."""
         caller = ModelCaller(
             config=_config(self.settings),
-            journal=self.journal,
+            journal=_SharedResponses(self.journal),
             run_id=self.run_id,
             task=sha256,
             before=self.made,

@@ -45,8 +45,7 @@ class ModelCaller:
         again: the runs that this one does again, nearest first: their answers come first, and count as the calls they
             were.
         beside_others: other tasks of the same step make calls of the run meanwhile.
-        siblings: callers that share the budget, this one included; their calls count, and those under way at the most
-            that they can cost.
+        siblings: callers that share the budget, this one included; a call of theirs under way counts at its most.
     """
 
     config: RunConfig
@@ -296,9 +295,8 @@ class ModelCaller:
         return [*self.before, *self.made]
 
     def _counted(self) -> list[ModelCall]:
-        """The calls that count against the budget."""
-        others = (call for one in self.siblings if one is not self for call in (*one.made, *one._booked))
-        return [*self._all(), *others]
+        others = [one for one in self.siblings if one is not self]
+        return [*self._all(), *(call for one in others for call in (*one.made, *one._booked))]
 
     @cached_property
     def _budget(self) -> CallBudget:

@@ -136,7 +136,8 @@ async def test_a_refused_image_is_listed_and_not_asked_about_again(pictures: Pat
             COLOURS["white"]: "\x00\u202e ",
         }
     )
-    journal = memory()
+    store = InMemoryStore()
+    journal = StoreJournal(store)
     report = await index([pictures], library, describe=calls(describer, journal))
     reasons = {Path(path).stem[:-1]: reason for path, reason in report.notes}
     assert reasons == {
@@ -151,6 +152,7 @@ async def test_a_refused_image_is_listed_and_not_asked_about_again(pictures: Pat
     again = await index([pictures], library, describe=calls(describer, journal))
     assert (len(describer.calls), again.description_calls) == (made, 0)  # what was refused was paid for, too
     assert len(again.notes) == 6
+    assert len(await store.asearch(("journal",), limit=99)) == 16 + 2  # and no copy for the second run
 
 
 async def test_a_cleared_description_is_asked_for_anew(pictures: Path, library: Library) -> None:
