@@ -52,6 +52,7 @@ def _report(name: str, held: "Facets", snapshots: list[str]) -> LibraryReport:
         name=line(name, SHORT),
         images=held.images,
         captioned=held.captioned,
+        described=held.described,
         threshold=held.threshold.cosine if held.threshold else None,
         tags=tuple(line(tag, SHORT) for tag in list(held.tags)[:MOST]),
         licences=tuple(line(licence, SHORT) for licence in [one for one in held.licences if one][:MOST]),
@@ -80,7 +81,8 @@ def _lines(one: LibraryReport) -> list[str]:
     if one.images is None:
         return [f"- {quoted(one.name, 100)}{usual}: {one.note}"]
     state = f"threshold {cosine(one.threshold)}" if one.threshold is not None else "not calibrated"
-    held = f"{counted(one.images, 'image')}, {one.captioned} with captions, {state}"
+    described = f", {one.described} described by a model" if one.described else ""
+    held = f"{counted(one.images, 'image')}, {one.captioned} with captions{described}, {state}"
     lines = [f"- {quoted(one.name, 100)}{usual}: {held}"]
     lines += [f"  tags: {listed(one.tags, 30, most=12)}"] if one.tags else []
     lines += [f"  licences: {listed(one.licences, 40, most=8)}"] if one.licences else []

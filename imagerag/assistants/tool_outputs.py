@@ -106,6 +106,7 @@ class LibraryReport(FrozenModel):
     usual: bool = False
     images: int | None = None
     captioned: int | None = None
+    described: Annotated[int | None, Field(description="How many a model described; these are no captions.")] = None
     threshold: float | None = None
     tags: tuple[str, ...] = ()
     licences: tuple[str, ...] = ()

@@ -17,8 +17,8 @@ from imagerag.files.inputs import Image
 if TYPE_CHECKING:
     from imagerag.agent.ports import Describer, OcrReader, SearchTerm
     from imagerag.agent.types import DescriptionEstimate
-    from imagerag.client.description_calls import DescribeOptions
     from imagerag.client.search_results import Hits
+    from imagerag.graphs.description_options import DescribeOptions
     from imagerag.store.library.indexing.index_report import IndexReport
     from imagerag.store.library.library_metadata import Threshold
 
@@ -97,7 +97,7 @@ class LibrariesAPI(LibraryMaintenance):
             MissingExtraError: `ocr`, without the extra; nothing is indexed.
             SpecError: `describe` names no describer; nothing is indexed.
         """
-        from imagerag.client.description_calls import DescribeOptions
+        from imagerag.graphs.description_options import DescribeOptions
         from imagerag.graphs.library_warnings import library_warnings
         from imagerag.graphs.mismatch_warnings import encoder_warning
         from imagerag.store.library.indexing.creation import creating_library

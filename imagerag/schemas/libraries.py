@@ -176,12 +176,14 @@ class IndexDocument(Document):
 
 
 class Listed(Document):
-    """A library in the list, with the tags of its snapshots; `error` says what is wrong with it."""
+    """A library in the list, with the tags of its snapshots; `describer` describes its new images, `error` says what is
+    wrong with it."""
 
     name: str
     images: int | None
     embedder: str | None
     threshold: float | None
+    describer: str | None = None
     snapshots: list[str] = Field(default_factory=list)
     error: str | None
 

@@ -215,6 +215,17 @@ async def test_a_library_of_somebody_else_names_no_service(
     assert any("never named here" in warning for warning in report.warnings)
 
 
+async def test_a_password_in_an_address_goes_there_and_nowhere_else(
+    pictures: Path, server: MockOpenAIServer, tmp_path: Path
+) -> None:
+    address = server.base_url.replace("http://", "http://bob:hunter2-pass-phrase@")
+    report = await client(tmp_path).libraries.index(pictures, describe=f"openai:loopback@{address}")
+    assert report.described == 15
+    assert "hunter2" not in repr(report)
+    files = [path.read_bytes() for path in (tmp_path / "home").rglob("*") if path.is_file()]
+    assert not [data for data in files if b"hunter2" in data]
+
+
 CHILD = """
 import asyncio, os, signal, sys
 from imagerag import ImageRAG

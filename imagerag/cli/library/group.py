@@ -128,7 +128,8 @@ async def _described(rag: ImageRAG, name: str) -> "tuple[int, LibraryMetadata]":
 def _read_and_described(rag: ImageRAG, name: str) -> tuple[int, int]:
     """How many images of a library were read by OCR, and how many a model described."""
     from imagerag.store.library.database import open_table
-    from imagerag.store.library.search import count_described, count_ocr_read
+    from imagerag.store.library.description_columns import count_described
+    from imagerag.store.library.search import count_ocr_read
 
     table = open_table(rag.dependencies.home, name)
     return count_ocr_read(table), count_described(table)
@@ -172,6 +173,7 @@ def _listed(
         images=number,
         embedder=library_metadata.spec if library_metadata else None,
         threshold=threshold.cosine if threshold else None,
+        describer=library_metadata.describer.spec if library_metadata and library_metadata.describer else None,
         snapshots=tags,
         error=wrong or None,
     )
@@ -186,7 +188,8 @@ def _row(
         f"threshold {cosine(library_metadata.threshold.cosine)}" if library_metadata.threshold else "not calibrated"
     )
     tagged = f", {count(len(tags), 'snapshot')}" if tags else ""
-    spec = dim(short(library_metadata.spec, 60) + tagged)
+    told = f", described by {short(library_metadata.describer.spec, 60)}" if library_metadata.describer else ""
+    spec = dim(short(library_metadata.spec, 60) + told + tagged)
     return [bold(short(name, 40)), count(number or 0, "image"), threshold, spec]
 
 

@@ -121,6 +121,11 @@ def _details(text: str | None) -> DescriptionDetails | None:
         return None
 
 
+def count_described(table: Any) -> int:
+    """The number of images in a LanceDB table that a model described."""
+    return int(table.count_rows("described_by <> ''")) if "described_by" in table.schema.names else 0
+
+
 def to_description_table(rows: Iterable[Any], table_schema: Any) -> Any:
     """Arrow table of ids and the columns of descriptions, for `ImageRecord`s."""
     import pyarrow as pa

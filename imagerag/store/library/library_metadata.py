@@ -16,6 +16,7 @@ from pydantic import AwareDatetime, Field, ValidationError, model_validator
 from imagerag.agent.errors import EmbeddingMismatchError
 from imagerag.agent.ports import EmbedderIdentity
 from imagerag.agent.types import FrozenModel, Similarity
+from imagerag.agent.url_redaction import Spec
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.database import LANCE_ERRORS, damaged, newer, open_table
 from imagerag.store.library.schema import OTHER_VECTOR, VECTOR
@@ -101,12 +102,12 @@ class DescriberSettings(FrozenModel):
     """What describes the images of a library that have no description, whenever it is indexed.
 
     Attributes:
-        spec: the describer.
+        spec: the describer, without secrets in its address.
         max_calls, max_cost_usd: budget of one run of `index`; None is no limit.
         assume_cost_usd_per_call: US dollars that a call of unknown price counts as.
     """
 
-    spec: str
+    spec: Spec
     max_calls: int | None = Field(default=None, ge=1)
     max_cost_usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     assume_cost_usd_per_call: float | None = Field(default=None, ge=0, allow_inf_nan=False)

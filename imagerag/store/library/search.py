@@ -146,11 +146,6 @@ def count_ocr_read(table: Any) -> int:
     return int(table.count_rows(read)) if present(table, ("ocr_confidence",)) else 0
 
 
-def count_described(table: Any) -> int:
-    """The number of images that a model described."""
-    return int(table.count_rows("described_by <> ''")) if present(table, ("described_by",)) else 0
-
-
 def build_indexes(table: Any, *, alone: bool = False) -> None:
     """Join small fragments, add new rows to the indexes, build missing indexes for a table of this size, and remove all
     older versions with their files.

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.errors import UntrustedError, UsageError
 from imagerag.agent.ports import Describer
+from imagerag.agent.url_redaction import public
 from imagerag.graphs.configuration.trust_policy import check_describer, is_plain
+from imagerag.graphs.descriptions import JournalledDescriber
 from imagerag.store.library.library_metadata import DescriberSettings
 from imagerag.store.trust_store import note_named
 
 if TYPE_CHECKING:
     from imagerag.graphs.dependencies import Dependencies
-    from imagerag.graphs.descriptions import JournalledDescriber
     from imagerag.store.library.library import Library
 
 NOTHING: Final = "none"
@@ -61,12 +62,13 @@ class DescribeOptions:
             SpecError: there is none of that spec.
         """
         if isinstance(self.describe, str) and self.describe != NOTHING:
-            dependencies.name(self.describe)
-            dependencies.describer(self.describe)
+            spec = public(self.describe)
+            dependencies.name(spec)
+            dependencies.describer(spec)
 
     async def calls(
         self, dependencies: "Dependencies", library: "Library", *, dry_run: bool = False
-    ) -> "tuple[JournalledDescriber | None, str]":
+    ) -> tuple[JournalledDescriber | None, str]:
         """The calls that describe images of a library in this run, and a warning; None where none are made.
 
         A spec is noted in the library with its budget, so that later runs go on without being told.
@@ -83,8 +85,8 @@ class DescribeOptions:
             settings = DescriberSettings(spec=self.describe, **self.budget)
             if not dry_run:
                 await library.set_describer(settings)
-                if not is_plain(self.describe, services=False):
-                    note_named(self.describe)
+                if not is_plain(settings.spec, services=False):
+                    note_named(settings.spec)
         elif noted is None:
             return None, ""
         else:
@@ -96,7 +98,5 @@ class DescribeOptions:
         return _made(dependencies, dependencies.describer(settings.spec), settings), ""
 
 
-def _made(dependencies: "Dependencies", describer: Describer, settings: DescriberSettings) -> "JournalledDescriber":
-    from imagerag.graphs.descriptions import JournalledDescriber
-
+def _made(dependencies: "Dependencies", describer: Describer, settings: DescriberSettings) -> JournalledDescriber:
     return JournalledDescriber(describer=describer, settings=settings, journal=dependencies.answers)
