@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 @click.option("--prune", is_flag=True, help="Take out images whose files are gone, however many and wherever.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing.")
 @click.option("--watch", is_flag=True, help="Go on and follow changes until Ctrl-C.")
-@click.option("--strict", is_flag=True, help="Exit with 1 when anything was skipped.")
+@click.option("--strict", is_flag=True, help="Exit with 1 when anything was skipped, or descriptions ended early.")
 @json_option
 @quiet_option
 @pass_globals

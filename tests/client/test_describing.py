@@ -1,5 +1,6 @@
 """`index(describe=…)` with a provider on this machine: requests, faults, budgets, a kill, what may name a model."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -154,32 +155,41 @@ async def test_a_service_that_fails_three_times_in_a_row_is_left_alone(
 
 
 class Priced:
-    """A describer whose calls cost a cent, and can cost three."""
+    """A describer whose calls cost a cent unless told otherwise, and can cost three."""
 
     identity = "priced"
 
-    def __init__(self, *, known: bool = True) -> None:
-        usd = (lambda prompt, images, size: 0.03) if known else (lambda prompt, images, size: None)
-        usual = (lambda prompt, images, size: 0.01) if known else (lambda prompt, images, size: None)
-        self.capabilities = Capabilities(tariff=PriceEstimator(known=known, most=usd, usual=usual))
-        self.calls = 0
+    def __init__(self, usd: float = 0.01, *, known: bool = True) -> None:
+        most, usual = (0.03, 0.01) if known else (None, None)
+        tariff = PriceEstimator(known=known, most=lambda *_: most, usual=lambda *_: usual)
+        self.capabilities = Capabilities(tariff=tariff)
+        self.usd, self.calls = usd, 0
 
     async def describe(self, image: ImagePart, *, variation: SamplingParams) -> ImageDescription:
         self.calls += 1
-        return ImageDescription(text="a card", cost_usd=0.01)
+        await asyncio.sleep(0)
+        return ImageDescription(text="a card", cost_usd=self.usd)
 
 
-async def test_a_budget_in_money_is_never_exceeded_and_used_to_its_end(pictures: Path, tmp_path: Path) -> None:
-    rag, describer = client(tmp_path), Priced()
+@pytest.mark.parametrize(
+    ("usd", "described"),
+    [
+        (0.01, 8),  # the ninth could cost three cents where only two are left
+        (0.03, 3),  # calls under way count at the most that they can cost
+    ],
+)
+async def test_a_budget_in_money_is_used_and_never_exceeded(
+    usd: float, described: int, pictures: Path, tmp_path: Path
+) -> None:
+    rag, describer = client(tmp_path), Priced(usd)
     report = await rag.libraries.index(pictures, describe=describer, max_cost_usd=0.1)
     expected = report.descriptions_expected
     assert expected is not None
     assert (expected.expected_cost_usd, expected.max_cost_usd) == (0.1, 0.1)
-    # The last call is one that may cost three cents where only two are left.
-    assert (report.described, describer.calls, report.descriptions_left) == (8, 8, 7)
-    assert report.description_cost_usd == pytest.approx(0.08)
+    assert (report.described, describer.calls, report.descriptions_left) == (described, described, 15 - described)
+    assert report.description_cost_usd == pytest.approx(described * usd)
     assert "$0.10" in report.descriptions_stopped
-    assert (await rag.libraries.index(pictures, describe=describer, max_cost_usd=1)).described == 7
+    assert (await rag.libraries.index(pictures, describe=describer, max_cost_usd=1)).described == 15 - described
 
 
 async def test_an_unknown_price_is_said_and_not_paid_under_a_budget(pictures: Path, tmp_path: Path) -> None:
