@@ -70,8 +70,7 @@ def search_report(
             title=line(hit.title, SHORT),
             caption=line(hit.caption, LONG),
             ocr=line(hit.ocr, LONG),
-            description="" if is_low(hit.description_confidence) else line(hit.description, LONG),
-            described_by=line(hit.described_by, SHORT),
+            **_described(hit),
             licence=line(hit.licence, SHORT),
             author=line(hit.author, SHORT),
             source=line(hit.source, SHORT),
@@ -86,6 +85,13 @@ def search_report(
         hits=tuple(found),
         note=line(note, LONG),
     )
+
+
+def _described(hit: "Hit") -> dict[str, str]:
+    """A model's description of a hit with that model; nothing where it probably does not fit."""
+    if is_low(hit.description_confidence):
+        return {}
+    return {"description": line(hit.description, LONG), "described_by": line(hit.described_by, SHORT)}
 
 
 def _used(at: int, used: UsedReference) -> ReferenceReport:
