@@ -129,6 +129,7 @@ class JournalledDescriber:
             round=0,
             failed={},
             backends={ROLE: self.describer},
+            scope=ROLE,  # a call that was lost with its process is made again by another run
             siblings=self._callers,
         )
         self._callers.append(caller)

@@ -225,6 +225,16 @@ async def test_a_library_of_somebody_else_names_no_service(
     assert any("never named here" in warning for warning in report.warnings)
 
 
+async def test_a_request_has_the_same_key_in_every_run(
+    pictures: Path, server: MockOpenAIServer, tmp_path: Path
+) -> None:
+    spec = f"openai:loopback@{server.base_url}"
+    for home in ("one", "two"):  # the second knows nothing of the responses of the first
+        await client(tmp_path, home).libraries.index(pictures / "red0.png", describe=spec)
+    first, second = (request.headers["idempotency-key"] for request in server.requests)
+    assert first == second
+
+
 async def test_a_password_in_an_address_goes_there_and_nowhere_else(
     pictures: Path, server: MockOpenAIServer, tmp_path: Path
 ) -> None:

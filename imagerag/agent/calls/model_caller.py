@@ -45,6 +45,7 @@ class ModelCaller:
         again: the runs that this one does again, nearest first: their answers come first, and count as the calls they
             were.
         beside_others: other tasks of the same step make calls of the run meanwhile.
+        scope: whose equal requests a service may take for one; empty is the run: another one pays for itself.
         siblings: callers that share the budget, this one included; a call of theirs under way counts at its most.
     """
 
@@ -58,6 +59,7 @@ class ModelCaller:
     backends: Backends = field(default_factory=dict)
     again: Sequence[str] = ()
     beside_others: bool = False
+    scope: str = ""
     siblings: Sequence["ModelCaller"] = ()
     made: list[ModelCall] = field(default_factory=list)
     _booked: list[ModelCall] = field(default_factory=list)
@@ -231,7 +233,7 @@ class ModelCaller:
                 await self.journal.keep_lost(note)
             context = CallContext(
                 progress=progress or ProgressCallback(),
-                idempotency_key=f"{self.run_id}-{asked.key}",  # another run that asks the same pays for itself
+                idempotency_key=f"{self.scope or self.run_id}-{asked.key}",
                 requests_left=reserved.requests,
             )
             return reserved.call, await self._traced(reserved, asked, ask, context)
