@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from imagerag.agent.errors import UsageError
-from imagerag.client.client import ImageRAG
+from imagerag.graphs.dependencies import Dependencies
+from imagerag.store.data_dir import DataDir
 from imagerag.store.library.description_check import DescriptionCheck
 from imagerag.store.library.library import Library
 from imagerag.store.library.schema import ImageRecord
@@ -64,7 +65,7 @@ def _with(row: ImageRecord, text: str) -> ImageRecord:
 
 
 async def _measure(name: str) -> ConfidenceCheck:
-    return await measure(await ImageRAG().libraries.open(name))
+    return await measure(await Dependencies(DataDir.find(None)).open_library(name))
 
 
 def main() -> int:
