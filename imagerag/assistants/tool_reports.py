@@ -87,7 +87,7 @@ def search_report(
     )
 
 
-def _described(hit: "Hit") -> dict[str, str]:
+def _described(hit: "Hit") -> dict[str, Any]:
     """A model's description of a hit with that model; nothing where it probably does not fit."""
     if is_low(hit.description_confidence):
         return {}
