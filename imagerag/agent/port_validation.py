@@ -11,6 +11,7 @@ from imagerag.agent import ports
 from imagerag.agent.errors import SpecError
 from imagerag.agent.ports import (
     Capabilities,
+    Describer,
     Embedder,
     EmbedderIdentity,
     ImageGenerator,
@@ -32,6 +33,7 @@ PORTS: Final = MappingProxyType(
         "generator": ImageGenerator,
         "judge": Judge,
         "answerer": Answerer,
+        "describer": Describer,
         "embedder": Embedder,
         "reranker": Reranker,
         "library": ReferenceLibrary,

@@ -87,6 +87,7 @@ def _report(name: str, held: "Facets", snapshots: list[str]) -> LibraryReport:
         name=line(name, SHORT),
         images=held.images,
         captioned=held.captioned,
+        described=held.described,
         threshold=held.threshold.cosine if held.threshold else None,
         accept_rate=held.threshold.accept_rate if held.threshold else None,
         reject_rate=held.threshold.reject_rate if held.threshold else None,
@@ -127,7 +128,8 @@ def _lines(one: LibraryReport) -> list[str]:
     if one.images is None:
         return [f"- {quoted(one.name, 100)}{usual}: {one.note}"]
     language = f" in {one.language}" if one.language else ""
-    held = f"{counted(one.images, 'image')}, {one.captioned} with captions{language}, {_threshold(one)}"
+    described = f", {one.described} described by a model" if one.described else ""
+    held = f"{counted(one.images, 'image')}, {one.captioned} with captions{language}{described}, {_threshold(one)}"
     lines = [f"- {quoted(one.name, 100)}{usual}: {held}"]
     for way in one.check:
         lines.append(f"  {WAYS[way.way]}: {VERDICTS[way.verdict].name}, {way.summary}")

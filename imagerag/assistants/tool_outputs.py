@@ -55,6 +55,8 @@ class ReferenceReport(FrozenModel):
     title: str = ""
     caption: str = ""
     ocr: Annotated[str, Field(description="Words in the image, where a search found it.")] = ""
+    description: Annotated[str, Field(description="What a model says of it; no person wrote that.")] = ""
+    described_by: Annotated[str, Field(description="That model.")] = ""
     licence: str = ""
     author: str = ""
     source: str = ""
@@ -114,6 +116,7 @@ class LibraryReport(FrozenModel):
     usual: bool = False
     images: int | None = None
     captioned: int | None = None
+    described: Annotated[int | None, Field(description="How many a model described; these are no captions.")] = None
     threshold: float | None = None
     accept_rate: float | None = None
     reject_rate: float | None = None

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from imagerag.agent.qa.qa_record import AnswerRecord
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import UsedReference
+from imagerag.agent.types import UsedReference, is_low
 from imagerag.assistants.tool_outputs import (
     ANSWER,
     LONG,
@@ -72,6 +72,7 @@ def search_report(
             title=line(hit.title, SHORT),
             caption=line(hit.caption, LONG),
             ocr=line(hit.ocr, LONG),
+            **_described(hit),
             licence=line(hit.licence, SHORT),
             author=line(hit.author, SHORT),
             source=line(hit.source, SHORT),
@@ -86,6 +87,13 @@ def search_report(
         hits=tuple(found),
         note=line(note, LONG),
     )
+
+
+def _described(hit: "Hit") -> dict[str, Any]:
+    """A model's description of a hit with that model; nothing where it probably does not fit."""
+    if is_low(hit.description_confidence):
+        return {}
+    return {"description": line(hit.description, LONG), "described_by": line(hit.described_by, SHORT)}
 
 
 def _used(at: int, used: UsedReference) -> ReferenceReport:

@@ -9,8 +9,9 @@ import click
 
 from imagerag.agent.errors import UnknownLibraryError, UsageError
 from imagerag.cli import Globals
+from imagerag.cli.index_descriptions import description_lines, descriptions_document, estimate_text
 from imagerag.cli.library.check import verdict_lines
-from imagerag.cli.options import json_option, pass_globals, quiet_option
+from imagerag.cli.options import assume_option, json_option, pass_globals, quiet_option
 from imagerag.cli.skipped_files import example_lines, skipped_lines
 from imagerag.cli.terminal.output import (
     accent,
@@ -31,6 +32,7 @@ from imagerag.formatting.text import clean
 from imagerag.graphs.configuration.settings import PRESETS
 
 if TYPE_CHECKING:
+    from imagerag.agent.types import DescriptionEstimate
     from imagerag.schemas.libraries import IndexDocument
     from imagerag.store.library.indexing.index_report import IndexReport
     from imagerag.store.library.library_metadata import LibraryMetadata
@@ -52,12 +54,16 @@ if TYPE_CHECKING:
     metavar="SPEC|own|none",
     help="Encode the captions too, to search by them; later runs go on with it.",
 )
+@click.option("--describe", metavar="SPEC", help="Let a model describe images without a description; 'none' ends that.")
+@click.option("--max-calls", type=click.IntRange(1), metavar="N", help="Calls of that model at most, in this run.")
+@click.option("--max-cost-usd", type=click.FloatRange(0), metavar="X", help="US dollars at most for them, in this run.")
+@assume_option
 @click.option("--prune", is_flag=True, help="Take out images whose files are gone, however many and wherever.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing.")
 @click.option("--no-check", "check", is_flag=True, flag_value=False, default=True,
               help="Leave out the check after the first captions.")  # fmt: skip
 @click.option("--watch", is_flag=True, help="Go on and follow changes until Ctrl-C.")
-@click.option("--strict", is_flag=True, help="Exit with 1 when anything was skipped.")
+@click.option("--strict", is_flag=True, help="Exit with 1 when anything was skipped, or descriptions ended early.")
 @json_option
 @quiet_option
 @pass_globals
@@ -73,6 +79,10 @@ def index_command(
     copy: bool,
     ocr: bool,
     caption_embedder: str | None,
+    describe: str | None,
+    max_calls: int | None,
+    max_cost_usd: float | None,
+    assume_cost_usd_per_call: float | None,
     prune: bool,
     dry_run: bool,
     check: bool,
@@ -93,41 +103,54 @@ def index_command(
     Damaged files and files of other types are skipped and listed. Metadata in NAME.json, NAME.png.json or NAME.txt
     beside an image (caption, tags, licence, …) is stored with it. Hidden files, files of file servers (@eaDir,
     __MACOSX), and what .imagerag-ignore files name (as .gitignore does) are ignored.
+
+    --describe sends each image without a description to a vision-language model, once. The library remembers the model
+    and the budget, and later runs describe new images. --dry-run says what that costs.
     """
     if not paths and not manifest:
         raise UsageError("say what to index: imagerag index PATH --library NAME")
     rag = ImageRAG(library=library, home=globals_.home)
     name = chosen_library(rag, library)
-    progress, reading = FileProgress(shown=not quiet), FileProgress(shown=not quiet, noun="image")
+    progress = FileProgress(shown=not quiet)
+    reading, describing = (FileProgress(shown=not quiet, noun="image") for _ in range(2))
     encoding = FileProgress(shown=not quiet, noun="caption")
 
+    def close() -> None:
+        for one in (progress, reading, describing, encoding):
+            one.close()
+
     def warn(text: str) -> None:
-        progress.close()
-        reading.close()
-        encoding.close()
+        close()
         say_all(warning_lines([text]), err=True)
+
+    def estimated(expected: "DescriptionEstimate") -> None:
+        close()
+        if not quiet and not dry_run:
+            say(estimate_text(expected), err=True)
 
     given = {"embedder": embedder, "manifest": manifest or None, "exclude": exclude, "allow_outside": allow_outside,
              "ocr": ocr, "caption_embedder": caption_embedder, "prune": prune, "check": check, "progress": progress,
-             "warn": warn, "ocr_progress": reading, "caption_progress": encoding}  # fmt: skip
+             "warn": warn, "ocr_progress": reading, "caption_progress": encoding, "describe": describe,
+             "max_calls": max_calls, "max_cost_usd": max_cost_usd,
+             "assume_cost_usd_per_call": assume_cost_usd_per_call, "describe_progress": describing,
+             "estimated": estimated}  # fmt: skip
 
     def show(report: "IndexReport", metadata: "LibraryMetadata | None") -> None:
-        progress.close()
-        reading.close()
-        encoding.close()
+        close()
         if as_json:
             say_json(document(report, name, metadata).as_json())
         else:
             say_all(report_lines(report, name, metadata))
 
-    with contextlib.closing(progress), contextlib.closing(reading), contextlib.closing(encoding):
+    with contextlib.ExitStack() as open_lines:
+        open_lines.callback(close)
         if watch:
             return _watched(_watch(rag, name, paths, show, copy=copy, **given))
         try:
             report = asyncio.run(_index(rag, name, paths, show, copy=copy, dry_run=dry_run, **given))
         except KeyboardInterrupt:
             raise click.Abort("" if dry_run else _kept(progress, name)) from None
-    return 1 if strict and report.skipped else 0
+    return 1 if strict and (report.skipped or report.descriptions_stopped) else 0
 
 
 def _kept(progress: FileProgress, name: str) -> str:
@@ -211,6 +234,7 @@ def document(report: "IndexReport", name: str, library_metadata: "LibraryMetadat
         caption_embedder=_caption_embedder(library_metadata),
         ocr_read=report.ocr_read,
         ocr_words=report.ocr_words,
+        descriptions=descriptions_document(report),
         notes=[Skipped(path=path, reason=reason) for path, reason in report.notes],
         columns=report.columns,
         manifest_captions=report.manifest_captions,
@@ -250,7 +274,7 @@ def report_lines(report: "IndexReport", name: str, library_metadata: "LibraryMet
     would = "would be: " if report.dry_run and did else ""
     lines = [f"library {bold(name)}: {would}{', '.join(did) or 'nothing to index'}"]
     if report.dry_run:
-        return [*lines, *example_lines(report), *skipped_lines(report.skipped)]
+        return [*lines, *example_lines(report), *skipped_lines(report.skipped), *description_lines(report)]
     lines += [*skipped_lines(report.skipped), *skipped_lines(report.notes)]
     if report.columns:
         read = ", ".join(name if name == field else f"{name} → {field}" for name, field in report.columns.items())
@@ -265,6 +289,7 @@ def report_lines(report: "IndexReport", name: str, library_metadata: "LibraryMet
     if report.captions_encoded:
         encoder = clean(_caption_embedder(library_metadata) or "")
         lines.append(f"  {dim('encoded')}    {count(report.captions_encoded, 'caption')} with {encoder}")
+    lines += description_lines(report)
     threshold = library_metadata.threshold if library_metadata else None
     if threshold:
         share = f"({percentile(threshold.percentile)} of captions that no image here fits score lower)"

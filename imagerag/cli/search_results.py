@@ -98,6 +98,9 @@ def _found(hit: "Hit", accepted: bool | None) -> "SearchResult":
         author=hit.author,
         licence=hit.licence,
         ocr=hit.ocr,
+        description=hit.description,
+        described_by=hit.described_by,
+        description_confidence=hit.description_confidence,
     )
 
 
@@ -129,13 +132,22 @@ def result_lines(found: "SearchDocument") -> list[str]:
             " ".join(difference(term.contribution) for term in one.terms),
             dim(short(found_by_text(one.found_by), FOUND_BY_SHOWN)),
             bold(title) if one.accepted else title,
-            dim(clean(one.caption) if not one.ocr else f"{clean(one.caption)} [{short(one.ocr, OCR_SHOWN)}]".strip()),
+            dim(_words_of(one)),
             dim(short(one.licence, 18)),
         ]
         for one, limit in zip(found.results, limits, strict=True)
         for title in [short(image_name(one.title, one.id), 28)]
     ]
     return [f"library {bold(found.library)}  {dim(words.threshold_text(found))}", *table(rows, right={1}, cut=5)]
+
+
+def _words_of(one: "SearchResult") -> str:
+    """The caption, or a model's description marked as such, and what OCR read. The mark is in front, as long texts are
+    cut."""
+    text = clean(words.caption_of(one))
+    if text and not one.caption:
+        text = clean(f"(described by {one.described_by}) {one.description}")
+    return text if not one.ocr else f"{text} [{short(one.ocr, OCR_SHOWN)}]".strip()
 
 
 def term_lines(found: "SearchDocument") -> list[str]:

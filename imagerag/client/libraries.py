@@ -17,8 +17,10 @@ from imagerag.client.synchronous import synchronous
 from imagerag.files.inputs import Image
 
 if TYPE_CHECKING:
-    from imagerag.agent.ports import OcrReader, SearchTerm
+    from imagerag.agent.ports import Describer, OcrReader, SearchTerm
+    from imagerag.agent.types import DescriptionEstimate
     from imagerag.client.search_results import Hits
+    from imagerag.graphs.description_options import DescribeOptions
     from imagerag.store.library.indexing.index_report import IndexReport
     from imagerag.store.library.library_metadata import Threshold
 
@@ -42,12 +44,18 @@ class LibrariesAPI(LibraryMaintenance):
         dry_run: bool = False,
         ocr: "bool | OcrReader" = False,
         caption_embedder: str | None = None,
+        describe: "str | Describer | None" = None,
+        max_calls: int | None = None,
+        max_cost_usd: float | None = None,
+        assume_cost_usd_per_call: float | None = None,
         calibrate: bool = True,
         check: bool = True,
         followed: bool = False,
         progress: Callable[[int, int], None] | None = None,
         ocr_progress: Callable[[int, int], None] | None = None,
         caption_progress: Callable[[int, int], None] | None = None,
+        describe_progress: Callable[[int, int], None] | None = None,
+        estimated: "Callable[[DescriptionEstimate], None] | None" = None,
         warn: Callable[[str], None] | None = None,
     ) -> "IndexReport":
         """Put the images of files and folders into a library, which is made when there is none of that name.
@@ -73,12 +81,20 @@ class LibrariesAPI(LibraryMaintenance):
             caption_embedder: encode the captions too, with the encoder of this spec, for `search(by="captions")`: "own"
                 is the library's own encoder, "none" deletes the vectors of captions. Later calls encode new and changed
                 captions without being told again.
+            describe: a vision-language model (`openai:MODEL`, `openai:MODEL@URL`, several as a fallback) that describes
+                each image without a description, or a describer of your own. The library notes a spec with its budget,
+                and later calls describe new images without being told; "none" ends that. Descriptions are apart from
+                captions, checked with the library's encoder, and marked with the model.
+            max_calls, max_cost_usd: calls and US dollars at most for the descriptions of this call; the next call goes
+                on. No call is made whose price is not known, unless it is said with `assume_cost_usd_per_call`.
             calibrate: False measures no new threshold after a change, as long as there is one; `calibrate` does.
             check: False leaves out the short check (`check`) after the first indexing that brings captions: 156 texts
                 and 32 views of images are encoded for it, at most.
             followed: the paths are watched (`watch`), so nobody is asked to index again what changes meanwhile.
             progress: called after every batch with files done and files in all; `ocr_progress`, with images that OCR
-                read and has to read; `caption_progress`, with captions that are encoded and are to be.
+                read and has to read; `caption_progress`, with captions that are encoded and are to be;
+                `describe_progress`, with images that are described and are to be.
+            estimated: called with calls and cost of the descriptions before the first call of a model.
             warn: called with each of the report's `warnings` as soon as it is known, some before anything is encoded.
 
         Returns:
@@ -90,8 +106,9 @@ class LibrariesAPI(LibraryMaintenance):
             UsageError: a path or the manifest does not exist, or a new library would stay empty.
             EmbeddingMismatchError: the library exists and was made with another encoder than `embedder`.
             MissingExtraError: `ocr` or the encoder of captions, without its extra; nothing is indexed.
-            SpecError: there is no such encoder of captions; nothing is indexed.
+            SpecError: there is no such encoder of captions, or no such describer; nothing is indexed.
         """
+        from imagerag.graphs.description_options import DescribeOptions
         from imagerag.graphs.library_warnings import library_warnings
         from imagerag.graphs.mismatch_warnings import encoder_warning
         from imagerag.store.library.indexing.creation import creating_library
@@ -100,15 +117,20 @@ class LibrariesAPI(LibraryMaintenance):
         self._refuse_unchangeable(library)
         reader = await in_thread(self._context.dependencies.ocr_reader) if ocr is True else ocr or None
         of_captions = await named_encoder(self._context.dependencies, caption_embedder)
+        describing = DescribeOptions(describe=describe, max_calls=max_calls, max_cost_usd=max_cost_usd,
+                                     assume_cost_usd_per_call=assume_cost_usd_per_call)  # fmt: skip
+        await in_thread(describing.check, self._context.dependencies)
         if dry_run:
-            return await self._planned(paths, library, embedder, manifest=manifest, exclude=exclude,
-                                       allow_outside=allow_outside, prune=prune, progress=progress)  # fmt: skip
+            return await self._planned(paths, library, embedder, describing, manifest=manifest, exclude=exclude,
+                                       allow_outside=allow_outside, prune=prune, progress=progress, warn=warn,
+                                       estimated=estimated)  # fmt: skip
         async with creating_library(self._context.dependencies.home, self.name(library)) as fresh:
             opened = await self.open(library, embedder=embedder, create=True)
             unasked = embedder is None and self._context.settings.origins.get("embedder", "").startswith("preset")
             await use_caption_embedder(opened, caption_embedder, of_captions)
             first = encoder_warning if fresh and unasked and opened.metadata.spec == "sketch" else None
             before = opened.metadata.threshold
+            calls, untrusted = await describing.calls(self._context.dependencies, opened)
             report = await index(
                 paths,
                 opened,
@@ -118,11 +140,14 @@ class LibrariesAPI(LibraryMaintenance):
                 copy=copy,
                 prune=prune,
                 ocr=reader,
+                describe=calls,
                 calibrate=calibrate,
                 followed=followed,
                 progress=progress,
                 ocr_progress=ocr_progress,
                 caption_progress=caption_progress,
+                describe_progress=describe_progress,
+                estimated=estimated,
                 first_look=first,
                 warn=warn,
             )
@@ -130,12 +155,17 @@ class LibrariesAPI(LibraryMaintenance):
                 raise UsageError(_nothing_in(paths, opened.name, report))
         if check:
             await self._check_first_captions(opened, before, report, warn)
-        for warning in library_warnings(opened.name, opened.metadata):
+        for warning in filter(None, (untrusted, *library_warnings(opened.name, opened.metadata))):
             report.warned(warning, warn)
         return report
 
     async def _planned(
-        self, paths: Sequence[str | Path], library: str | None, embedder: str | None, **options: Any
+        self,
+        paths: Sequence[str | Path],
+        library: str | None,
+        embedder: str | None,
+        describing: "DescribeOptions",
+        **options: Any,
     ) -> "IndexReport":
         """Report of a dry run of `index`; a library that is not there is an empty one somewhere else for so long."""
         from imagerag.store.data_dir import DataDir
@@ -148,7 +178,11 @@ class LibrariesAPI(LibraryMaintenance):
             except UnknownLibraryError:
                 encoder = self._context.dependencies.embedder(embedder or self._context.settings.embedder)
                 opened = await Library.create_or_open(DataDir(Path(folder)), self.name(library), encoder)
-            return await index(paths, opened, dry_run=True, **options)
+            calls, untrusted = await describing.calls(self._context.dependencies, opened, dry_run=True)
+            report = await index(paths, opened, dry_run=True, describe=calls, **options)
+            if untrusted:
+                report.warned(untrusted, options["warn"])
+            return report
 
     async def watch(
         self, *paths: str | Path, library: str | None = None, exclude: Sequence[str] = (), **options: Any

@@ -55,8 +55,8 @@ class Hits(list[Hit]):
         shown = self[:SHOWN]
         small = thumbnails(self._home, self.library, [hit.image.sha256 for hit in shown])
         tiles = [
-            tile(small.get(hit.image.sha256), "image/webp", image_name(hit.title or hit.caption, hit.image.sha256),
-                 self._cosine(hit))
+            tile(small.get(hit.image.sha256), "image/webp",
+                 image_name(hit.title or hit.caption_or_description, hit.image.sha256), self._cosine(hit))
             for hit in shown
         ]  # fmt: skip
         return row(tiles) if tiles else "<i>nothing was found</i>"

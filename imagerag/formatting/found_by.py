@@ -6,7 +6,10 @@ from typing import Final, Protocol
 from imagerag.formatting.numbers import cosine, percent
 from imagerag.formatting.text import clean
 
-FIELDS: Final = {"caption": "in its caption", "title": "in its title", "tags": "in its tags", "ocr": "in the image"}
+FIELDS: Final = {
+    "caption": "in its caption", "title": "in its title", "tags": "in its tags", "ocr": "in the image",
+    "description": "in a model's description of it",
+}  # fmt: skip
 """Field → where words of the query are."""
 
 

@@ -72,6 +72,7 @@ PATH: Final = Placeholder("PATH")
 FILE: Final = Placeholder("FILE")
 NAME: Final = Placeholder("NAME")
 PROMPT: Final = Placeholder("PROMPT")
+SPEC: Final = Placeholder("SPEC")
 
 
 def python_call(method: str, *values: Any, **parameters: Any) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar, cast
 from imagerag.agent.calls.journal import Journal
 from imagerag.agent.errors import EmbeddingMismatchError, ImageRAGError, UnknownLibraryError, UntrustedError
 from imagerag.agent.port_validation import check_role, encoder_spec
-from imagerag.agent.ports import Embedder, ImageGenerator, Judge, OcrReader, ReferenceLibrary, Reranker
+from imagerag.agent.ports import Describer, Embedder, ImageGenerator, Judge, OcrReader, ReferenceLibrary, Reranker
 from imagerag.agent.qa.ports import Answerer
 from imagerag.agent.qa.types import STATE_TYPES
 from imagerag.agent.retrieval.search_queries import names_of
@@ -30,6 +30,7 @@ from imagerag.store.sqlite.pool import PerLoopResource
 from imagerag.tools.pricing.price_table import Prices
 from imagerag.tools.registry import (
     make_answerer,
+    make_describer,
     make_embedder,
     make_generator,
     make_judge,
@@ -46,7 +47,7 @@ _PINNED = ("open_clip:", "transformers:")
 """Encoders whose spec in a library has the commit or the whole path, where the user wrote neither."""
 
 Made = TypeVar("Made")
-Use = Literal["generator", "judge", "embedder", "answerer", "reranker", "library"]
+Use = Literal["generator", "judge", "embedder", "answerer", "describer", "reranker", "library"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,6 +192,14 @@ class Dependencies:
             SpecError: nothing of that name.
         """
         return self._once("answerer", spec, partial(make_answerer, prices=self.prices))
+
+    def describer(self, spec: str) -> Describer:
+        """The describer of that spec.
+
+        Raises:
+            SpecError: nothing of that name.
+        """
+        return self._once("describer", spec, partial(make_describer, prices=self.prices))
 
     def reranker(self, spec: str, judge: str) -> Reranker:
         """The reranker of that spec, for runs whose judge is `judge`.

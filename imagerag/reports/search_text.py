@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.qa.types import short
 from imagerag.agent.retrieval.query_terms import format_terms
+from imagerag.agent.types import caption_or_description
 from imagerag.formatting.found_by import found_by_lines
 from imagerag.formatting.messages import searched_with
 from imagerag.formatting.numbers import counted, difference, threshold_words
@@ -73,6 +74,11 @@ def lists(one: "SearchResult") -> list[str]:
 def creator_and_licence(one: "SearchResult") -> str:
     """Who made an image, and under which licence it is."""
     return " · ".join(filter(None, (one.author, one.licence)))
+
+
+def caption_of(one: "SearchResult") -> str:
+    """The caption of a result; without one, the description by a model, marked as such."""
+    return caption_or_description(one.caption, one.description, one.described_by, one.description_confidence)
 
 
 def in_image(one: "SearchResult") -> str:

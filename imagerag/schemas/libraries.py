@@ -4,10 +4,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from imagerag.agent.types import Document, FoundBy, Scalar, Sha256, Similarity
+from imagerag.agent.types import DescriptionEstimate, Document, FoundBy, Scalar, Sha256, Similarity
 from imagerag.store.library.caption_metadata import CaptionThreshold
 from imagerag.store.library.check.library_check import LibraryCheck
-from imagerag.store.library.library_metadata import Fusion, LibraryMetadata, Threshold
+from imagerag.store.library.fusion_metadata import Fusion
+from imagerag.store.library.library_metadata import LibraryMetadata, Threshold
 from imagerag.store.library.maintenance.duplicates import Duplicates
 from imagerag.store.library.maintenance.export import Export
 from imagerag.store.library.maintenance.library_disk_usage import DiskUse
@@ -50,6 +51,8 @@ class SearchResult(Document):
         ocr: the words in it, as OCR read them.
         caption_similarity: cosine of the query and its caption; None where captions were not searched.
         caption_threshold: from which on it is accepted by its caption, whatever its own similarity.
+        description: what the model `described_by` says of it; no person wrote it.
+        description_confidence: how well that fits the image by the library's encoder, in [0, 1]; None: not measured.
         library: where several were searched, the one it is from.
         threshold: the cosine to reach there, or in a hybrid search; None is that of the whole search.
     """
@@ -72,6 +75,9 @@ class SearchResult(Document):
     author: str
     licence: str
     ocr: str = ""
+    description: str = ""
+    described_by: str = ""
+    description_confidence: float | None = None
 
 
 class SearchDocument(Document):
@@ -128,6 +134,27 @@ class Level(Document):
     percentile: float
 
 
+class Descriptions(Document):
+    """The descriptions of one run of `index`, or with `dry_run` what they would cost.
+
+    Attributes:
+        describer: the model that describes images of the library.
+        described: images that it described. `low_confidence`: those whose description probably does not fit.
+        calls, cost_usd: calls of the model, and US dollars; None where a price is not known.
+        left: images that still have no description. `stopped`: the reason; empty where none is left.
+        expected: calls and cost that were estimated before the first call; None without images to describe.
+    """
+
+    describer: str
+    described: int
+    low_confidence: int
+    calls: int
+    cost_usd: float | None
+    left: int
+    stopped: str
+    expected: DescriptionEstimate | None
+
+
 class IndexDocument(Document):
     """Result of `index`, with `dry_run` of what it would do: counts of images by their change, with examples.
 
@@ -154,6 +181,7 @@ class IndexDocument(Document):
     caption_embedder: str | None = None
     ocr_read: int = 0
     ocr_words: int = 0
+    descriptions: Descriptions | None = None
     notes: list[Skipped]
     columns: dict[str, str]
     manifest_captions: int | None
@@ -167,12 +195,14 @@ class IndexDocument(Document):
 
 
 class Listed(Document):
-    """A library in the list, with the tags of its snapshots; `error` says what is wrong with it."""
+    """A library in the list, with the tags of its snapshots; `describer` describes its new images, `error` says what is
+    wrong with it."""
 
     name: str
     images: int | None
     embedder: str | None
     threshold: float | None
+    describer: str | None = None
     snapshots: list[str] = Field(default_factory=list)
     error: str | None
 
@@ -187,13 +217,14 @@ class LibrariesDocument(Document):
 class LibraryInfo(Document):
     """A library or a snapshot, its metadata, the tags of its snapshots, and the encoder of vectors that searches do not
     use: that before a migration, or that of one which is not finished. `ocr_read` counts images that OCR has read,
-    `caption_vectors` those whose caption is encoded."""
+    `caption_vectors` those whose caption is encoded, `described` those that a model described."""
 
     schema_name: Literal["imagerag.library/1"] = Field(default="imagerag.library/1", alias="schema")
     library: str
     images: int
     ocr_read: int = 0
     caption_vectors: int = 0
+    described: int = 0
     metadata: LibraryMetadata
     snapshots: list[str] = Field(default_factory=list)
     other_embedder: str | None = None
@@ -251,6 +282,8 @@ class ListedImage(Document):
     title: str
     caption: str
     path: str
+    description: str = ""
+    described_by: str = ""
 
 
 class ImagesDocument(Document):

@@ -2,10 +2,10 @@
 
 Built-in providers are listed here by the import path of their factory, so that no heavy package is imported before it
 is used. Others come from entry points of installed packages, in the groups `imagerag.generators`, `imagerag.judges`,
-`imagerag.embedders`, `imagerag.answerers`, `imagerag.rerankers` and `imagerag.libraries`: a factory takes a
-`BackendSpec` (a judge's also `embedder=`, a reranker's also `judge=`, a library's also `home=`, the folder for its
-data) and returns the adapter. Several specs with commas between them make a fallback of generators, judges or answerers
-(`fallback/`).
+`imagerag.embedders`, `imagerag.answerers`, `imagerag.describers`, `imagerag.rerankers` and `imagerag.libraries`: a
+factory takes a `BackendSpec` (a judge's also `embedder=`, a reranker's also `judge=`, a library's also `home=`, the
+folder for its data) and returns the adapter. Several specs with commas between them make a fallback of generators,
+judges, answerers or describers (`fallback/`).
 """
 
 import os
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from imagerag.agent.errors import SpecError
 from imagerag.agent.port_validation import check_factory, check_role
-from imagerag.agent.ports import Embedder, ImageGenerator, Judge, ReferenceLibrary, Reranker
+from imagerag.agent.ports import Describer, Embedder, ImageGenerator, Judge, ReferenceLibrary, Reranker
 from imagerag.agent.qa.ports import Answerer
 from imagerag.formatting.messages import unknown
 from imagerag.tools.spec import BackendSpec
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from imagerag.tools.pricing.price_table import Prices
 
-Role = Literal["generator", "judge", "embedder", "answerer", "reranker", "library"]
+Role = Literal["generator", "judge", "embedder", "answerer", "describer", "reranker", "library"]
 
 _BUILT_IN: Final[dict[Role, dict[str, str]]] = {
     "generator": {
@@ -60,6 +60,11 @@ _BUILT_IN: Final[dict[Role, dict[str, str]]] = {
         "sketch": "imagerag.tools.answerers.metadata:metadata_answerer",
         "transformers": "imagerag.tools.answerers.vlm:vlm_answerer",
     },
+    "describer": {
+        "openai": "imagerag.tools.describers.vlm:vlm_describer",
+        "sketch": "imagerag.tools.sketch.registration:sketch_describer",
+        "transformers": "imagerag.tools.describers.vlm:vlm_describer",
+    },
     "reranker": {
         "bm25": "imagerag.tools.rerankers.bm25:bm25_reranker",
         "http": "imagerag.tools.rerankers.served:served_reranker",
@@ -83,6 +88,7 @@ _PRICED: Final[dict[Role, frozenset[str]]] = {
     "judge": frozenset({"openai"}),
     "embedder": frozenset(),
     "answerer": frozenset({"openai", "transformers"}),
+    "describer": frozenset({"openai", "transformers"}),
     "reranker": frozenset({"http", "vlm"}),
     "library": frozenset(),
 }
@@ -127,6 +133,19 @@ def make_answerer(spec: str | BackendSpec, *, prices: "Prices | None" = None) ->
     """
     answerer: Answerer = _one_or_fallback("answerer", spec, prices)
     return answerer
+
+
+def make_describer(spec: str | BackendSpec, *, prices: "Prices | None" = None) -> Describer:
+    """The describer of a spec; a fallback if it names several.
+
+    Args:
+        prices: price table; by default the packaged one with the user's own.
+
+    Raises:
+        SpecError: unknown provider or model.
+    """
+    describer: Describer = _one_or_fallback("describer", spec, prices)
+    return describer
 
 
 def answerer_for(judge: str) -> str:
@@ -222,7 +241,10 @@ def group(role: str) -> str:
 
 
 def _one_or_fallback(
-    role: Literal["generator", "judge", "answerer"], spec: str | BackendSpec, prices: "Prices | None", **bound: Any
+    role: Literal["generator", "judge", "answerer", "describer"],
+    spec: str | BackendSpec,
+    prices: "Prices | None",
+    **bound: Any,
 ) -> Any:
     """The adapter of a spec; a fallback if it names several. `bound` is passed to each factory."""
     specs, on_refusal = _several(spec)
@@ -230,10 +252,16 @@ def _one_or_fallback(
     if len(made) == 1:
         return made[0]
     from imagerag.tools.fallback.answerer import FallbackAnswerer
+    from imagerag.tools.fallback.describer import FallbackDescriber
     from imagerag.tools.fallback.generator import FallbackGenerator
     from imagerag.tools.fallback.judge import FallbackJudge
 
-    fallbacks = {"generator": FallbackGenerator, "judge": FallbackJudge, "answerer": FallbackAnswerer}
+    fallbacks = {
+        "generator": FallbackGenerator,
+        "judge": FallbackJudge,
+        "answerer": FallbackAnswerer,
+        "describer": FallbackDescriber,
+    }
     return fallbacks[role](made, on_refusal=on_refusal)
 
 

@@ -5,6 +5,7 @@ import io
 
 from imagerag.agent.images import formats as image_formats
 from imagerag.agent.images.decoding import MAX_BYTES, MAX_PIXELS, MAX_RAW_BYTES
+from imagerag.store.library.description_columns import DESCRIPTION_COLUMNS
 from imagerag.store.library.metadata.field_names import ALIASES, PATH, TAKEN, TEXTS, fields_of
 from imagerag.store.library.metadata.image_metadata import ImageMetadata, read_metadata
 from imagerag.store.library.metadata.metadata_values import MAX_CAPTION, MAX_KEYS, MAX_VALUE, POSITION
@@ -106,7 +107,9 @@ def test_generated_reference_of_manifests_is_what_the_code_says() -> None:
 
 
 def test_every_field_has_a_meaning() -> None:
-    assert {PATH, *vars(ImageMetadata())} - {*OCR_COLUMNS} == set(MEANINGS), "only sidecars of exports have OCR's"
+    assert {PATH, *vars(ImageMetadata())} - {*OCR_COLUMNS, *DESCRIPTION_COLUMNS} == set(MEANINGS), (
+        "only exports have those"
+    )
 
 
 def test_the_first_example_has_every_field_of_a_table() -> None:

@@ -16,13 +16,21 @@ from imagerag.evals.metrics.registry import MetricMaker, kinds, use_metric
 from imagerag.graphs.extensions import Extension
 from imagerag.store.data_dir import DataDir
 from imagerag.tools import registry
-from imagerag.tools.registry import make_answerer, make_embedder, make_generator, make_judge, make_reranker
+from imagerag.tools.registry import (
+    make_answerer,
+    make_describer,
+    make_embedder,
+    make_generator,
+    make_judge,
+    make_reranker,
+)
 from imagerag.tools.testing.fakes import HashEmbedder, ScriptedGenerator, ScriptedJudge, ScriptedLibrary
 
 WHOLE: dict[str, Callable[[], Any]] = {
     "generator": ScriptedGenerator,
     "judge": ScriptedJudge,
     "answerer": lambda: make_answerer("metadata"),
+    "describer": lambda: make_describer("sketch"),
     "embedder": HashEmbedder,
     "reranker": lambda: make_reranker("bm25", judge=ScriptedJudge()),
     "library": ScriptedLibrary,

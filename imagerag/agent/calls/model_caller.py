@@ -45,6 +45,8 @@ class ModelCaller:
         again: the runs that this one does again, nearest first: their answers come first, and count as the calls they
             were.
         beside_others: other tasks of the same step make calls of the run meanwhile.
+        scope: whose equal requests a service may take for one; empty is the run: another one pays for itself.
+        siblings: callers that share the budget, this one included; a call of theirs under way counts at its most.
     """
 
     config: RunConfig
@@ -57,7 +59,10 @@ class ModelCaller:
     backends: Backends = field(default_factory=dict)
     again: Sequence[str] = ()
     beside_others: bool = False
+    scope: str = ""
+    siblings: Sequence["ModelCaller"] = ()
     made: list[ModelCall] = field(default_factory=list)
+    _booked: list[ModelCall] = field(default_factory=list)
     _looked: bool = False
 
     @classmethod
@@ -215,23 +220,25 @@ class ModelCaller:
 
         Whatever ends the process or the task meanwhile, the note is left, and is booked.
         """
-        reserved = self._budget.reserve(call, asked.content, self._all())
+        reserved = self._budget.reserve(call, asked.content, self._counted())
         if wait := wait_before(self.made):
             await asyncio.sleep(wait)
-            reserved = self._budget.reserve(call, asked.content, self._all())
+            reserved = self._budget.reserve(call, asked.content, self._counted())
         booked = reserved.booked
         pending_calls.under_way.add(booked.call_id)
+        self._booked.append(booked)
         try:
             if self.journal is not None:
                 note = FailedCall(run_id=self.run_id, call=booked, at=clock.now(), task=self.task, under_way=True)
                 await self.journal.keep_lost(note)
             context = CallContext(
                 progress=progress or ProgressCallback(),
-                idempotency_key=f"{self.run_id}-{asked.key}",  # another run that asks the same pays for itself
+                idempotency_key=f"{self.scope or self.run_id}-{asked.key}",
                 requests_left=reserved.requests,
             )
             return reserved.call, await self._traced(reserved, asked, ask, context)
         finally:
+            self._booked.remove(booked)
             pending_calls.under_way.discard(booked.call_id)
 
     async def _traced(
@@ -288,6 +295,10 @@ class ModelCaller:
 
     def _all(self) -> list[ModelCall]:
         return [*self.before, *self.made]
+
+    def _counted(self) -> list[ModelCall]:
+        others = [one for one in self.siblings if one is not self]
+        return [*self._all(), *(call for one in others for call in (*one.made, *one._booked))]
 
     @cached_property
     def _budget(self) -> CallBudget:

@@ -11,6 +11,7 @@ from imagerag.agent.ports.capabilities import (
     members_of,
     reranks_by_model,
 )
+from imagerag.agent.ports.describer import Describer, DescriptionCalls, ImageDescription
 from imagerag.agent.ports.embedder import (
     Embedder,
     EmbedderIdentity,
@@ -54,6 +55,8 @@ __all__ = [
     "Capabilities",
     "Captions",
     "Critique",
+    "Describer",
+    "DescriptionCalls",
     "Embedder",
     "EmbedderIdentity",
     "Filter",
@@ -61,6 +64,7 @@ __all__ = [
     "GeneratedImageRef",
     "Hit",
     "ImageCheck",
+    "ImageDescription",
     "ImageGenerator",
     "ImagePart",
     "Judge",

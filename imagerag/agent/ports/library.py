@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from imagerag.agent.errors import UsageError
 from imagerag.agent.ports.generator import ImagePart
 from imagerag.agent.ports.responses import Ranking
-from imagerag.agent.types import FoundBy, ImageRef, RunConfig, Scalar
+from imagerag.agent.types import FoundBy, ImageRef, RunConfig, Scalar, caption_or_description
 from imagerag.agent.types.filters import Comparison, Condition, FilterExpression, all_of
 
 if TYPE_CHECKING:
@@ -116,6 +116,8 @@ class Hit:
         vector: its unit image vector, float32 [dimension]; lets near-duplicates be told without another search.
         title: a short human name, for instance the file's stem or the product's name.
         ocr: the words in the image, as OCR read them; empty where it has not been read.
+        description: what the model `described_by` says of the image; no person wrote it. Empty where none was asked.
+        description_confidence: how well it fits the image by the library's encoder, in [0, 1]; None: not measured.
         library: which of several libraries it is from; empty where there is one.
         threshold: the cosine it has to reach there; None is that of the whole search.
         terms: how much each term contributed, in a search with several.
@@ -137,6 +139,9 @@ class Hit:
     author: str = ""
     licence: str = ""
     ocr: str = ""
+    description: str = ""
+    described_by: str = ""
+    description_confidence: float | None = None
     library: str = ""
     threshold: float | None = None
     terms: tuple[TermSimilarity, ...] = ()
@@ -163,6 +168,11 @@ class Hit:
     def without_thresholds(self) -> "Hit":
         """The hit for a search with a threshold of the user's own, or none."""
         return replace(self, threshold=None, caption_threshold=None)
+
+    @property
+    def caption_or_description(self) -> str:
+        """The caption; without one, the description by a model, marked as such, unless its confidence is low."""
+        return caption_or_description(self.caption, self.description, self.described_by, self.description_confidence)
 
 
 class ReferenceLibrary(Protocol):

@@ -15,6 +15,7 @@ class PriceEstimator:
     Attributes:
         known: whether its calls will tell what they cost.
         most: (prompt in bytes, images sent, size) → US dollars that one call can cost at most; None when not known.
+        usual: as `most`, for a response of ordinary length: what a call probably costs.
         partial_usd: what one unfinished image can cost beside, where they were asked for.
         requests: how many requests to a model one call can come to, each of which costs.
         parts: the tariffs of a fallback's members: one call can come to all of them.
@@ -23,6 +24,7 @@ class PriceEstimator:
     known: bool = False
     partial_usd: float = 0.0
     most: Callable[[int, int, Size | None], float | None] = lambda prompt, images, size: None
+    usual: Callable[[int, int, Size | None], float | None] = lambda prompt, images, size: None
     requests: int = 1
     parts: "tuple[PriceEstimator, ...]" = ()
 
@@ -48,13 +50,15 @@ def estimator_of_all(tariffs: "Sequence[PriceEstimator]") -> PriceEstimator:
         prices = [tariff.most(prompt, images, size) for tariff in tariffs]
         return None if None in prices else sum(price for price in prices if price is not None)
 
+    first = tariffs[0] if tariffs else PriceEstimator()
     return PriceEstimator(
         known=all(tariff.known for tariff in tariffs),
         most=most,
+        usual=first.usual,
         partial_usd=sum(tariff.partial_usd for tariff in tariffs),
         parts=tuple(tariffs),
     )
 
 
-FREE = PriceEstimator(known=True, most=lambda prompt, images, size: 0.0)
+FREE = PriceEstimator(known=True, most=lambda prompt, images, size: 0.0, usual=lambda prompt, images, size: 0.0)
 """The tariff of what runs on the user's own machine."""

@@ -102,7 +102,7 @@ class RetrievedImage(FrozenModel):
             image_similarity=image_similarity,
             by=by,
             title=short(row.title, _MAX_TITLE),
-            caption=short(row.caption, _MAX_TEXT),
+            caption=short(getattr(row, "caption_or_description", row.caption), _MAX_TEXT),
             tags=tuple(short(tag, _MAX_TITLE) for tag in row.tags[:_MAX_KEYS]),
             metadata=metadata,
             source=short(row.source, _MAX_TEXT),

@@ -76,7 +76,7 @@ class CandidateReranker:
 
         content = {
             "prompt": text,
-            "images": [["candidate", hit.image.sha256, hit.caption] for hit in hits],
+            "images": [["candidate", hit.image.sha256, hit.caption_or_description] for hit in hits],
             # Another round that finds the same is another call: a search does not know what the run asked before.
             "round": search.round,
         }
@@ -91,7 +91,7 @@ class CandidateReranker:
             if small is None:
                 raise
             data, media_type = await small(hit.image.sha256), "image/webp"
-        return ImagePart(data=data, media_type=media_type, caption=hit.caption)
+        return ImagePart(data=data, media_type=media_type, caption=hit.caption_or_description)
 
 
 def _decided(candidate: Candidate, decision: Decision) -> Candidate:

@@ -26,6 +26,15 @@ from imagerag.agent.types.base import (
     earlier_names,
 )
 from imagerag.agent.types.calls import ModelCall, assumed_cost, cost_of_calls, unsettled_cost
+from imagerag.agent.types.descriptions import (
+    LOW_CONFIDENCE,
+    DescribedElement,
+    DescriptionDetails,
+    DescriptionEstimate,
+    caption_or_description,
+    is_low,
+    marked,
+)
 from imagerag.agent.types.runs import (
     BUILT_IN_LIBRARY,
     PATIENCE_S,
@@ -52,12 +61,16 @@ from imagerag.agent.types.searches import (
 
 __all__ = [
     "BUILT_IN_LIBRARY",
+    "LOW_CONFIDENCE",
     "PATIENCE_S",
     "Attempt",
     "Candidate",
     "Cause",
     "Concept",
     "Decision",
+    "DescribedElement",
+    "DescriptionDetails",
+    "DescriptionEstimate",
     "Document",
     "FoundBy",
     "FrozenModel",
@@ -88,7 +101,10 @@ __all__ = [
     "UsedReference",
     "Verdict",
     "assumed_cost",
+    "caption_or_description",
     "cost_of_calls",
     "earlier_names",
+    "is_low",
+    "marked",
     "unsettled_cost",
 ]

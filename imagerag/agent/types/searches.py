@@ -53,7 +53,7 @@ class FoundBy(FrozenModel):
         score: cosine in [-1, 1]; of words, their BM25 score, at least 0, which is comparable within one search only.
         share: the list's share of the image's fused score, in [0, 1]; the shares of all lists add up to 1, or are 0
             where the library's weights give no weight to any list that has the image.
-        field: of words, where most of them are: "caption", "title", "tags" or "ocr".
+        field: of words, where most of them are: "caption", "title", "tags", "ocr" or "description".
         words: the words of the query that are there.
     """
 

@@ -6,7 +6,7 @@ from imagerag.cli.terminal.output import entry
 from imagerag.formatting.numbers import cosine, counted, difference, percent
 
 if TYPE_CHECKING:
-    from imagerag.store.library.library_metadata import FusedThreshold, Fusion
+    from imagerag.store.library.fusion_metadata import FusedThreshold, Fusion
 
 
 def fusion_lines(fusion: "Fusion | None", name: str) -> list[str]:

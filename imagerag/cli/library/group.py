@@ -18,6 +18,7 @@ from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.terminal.output import accent, bold, count, dim, entry, say, say_all, say_json, short, table
 from imagerag.client.client import ImageRAG
 from imagerag.formatting.numbers import cosine
+from imagerag.formatting.text import clean
 
 if TYPE_CHECKING:
     from imagerag.schemas.libraries import Listed
@@ -58,18 +59,24 @@ def info_command(globals_: Globals, /, name: str, as_json: bool) -> int:
     rag = ImageRAG(home=globals_.home)
 
     number, library_metadata = asyncio.run(_described(rag, name))
-    other, read, vectors = _other_encoder(rag, name), _ocr_read(rag, name), _caption_vectors(rag, name)
+    other, vectors = _other_encoder(rag, name), _caption_vectors(rag, name)
+    read, described = _read_and_described(rag, name)
     if as_json:
         from imagerag.schemas.libraries import LibraryInfo
 
-        info = LibraryInfo(library=name, images=number, ocr_read=read, caption_vectors=vectors,
+        info = LibraryInfo(library=name, images=number, ocr_read=read, described=described, caption_vectors=vectors,
                            metadata=library_metadata, snapshots=_tags(rag, name), other_embedder=other)  # fmt: skip
         say_json(info.as_json())
     else:
         more = [f"snapshots: {', '.join(tags)}"] if (tags := _tags(rag, name)) else []
         if other:
             more += [f"vectors of {other}, which searches do not use:", f"  imagerag library migrate {name} --help"]
-        head = f"library {bold(name)}: {count(number, 'image')}" + (f", {read:,} read by OCR" if read else "")
+        by_ocr = f", {read:,} read by OCR" if read else ""
+        by_model = f", {described:,} described by a model" if described else ""
+        head = f"library {bold(name)}: {count(number, 'image')}{by_ocr}{by_model}"
+        if library_metadata.describer:
+            by = clean(library_metadata.describer.spec)
+            more.append(f"imagerag index describes new images with {by}; --describe none ends that")
         captions = caption_lines(library_metadata, name, vectors)
         hybrid = fusion_lines(library_metadata.fusion, name)
         say_all([head, *library_metadata_lines(library_metadata, name), *captions, *hybrid, *more])
@@ -129,12 +136,14 @@ async def _described(rag: ImageRAG, name: str) -> "tuple[int, LibraryMetadata]":
     return await asyncio.to_thread(table.count_rows), library_metadata_of(table, name)
 
 
-def _ocr_read(rag: ImageRAG, name: str) -> int:
-    """How many images of a library were read by OCR."""
+def _read_and_described(rag: ImageRAG, name: str) -> tuple[int, int]:
+    """How many images of a library were read by OCR, and how many a model described."""
     from imagerag.store.library.database import open_table
+    from imagerag.store.library.description_columns import count_described
     from imagerag.store.library.search import count_ocr_read
 
-    return count_ocr_read(open_table(rag.dependencies.home, name))
+    table = open_table(rag.dependencies.home, name)
+    return count_ocr_read(table), count_described(table)
 
 
 def _caption_vectors(rag: ImageRAG, name: str) -> int:
@@ -183,6 +192,7 @@ def _listed(
         images=number,
         embedder=library_metadata.spec if library_metadata else None,
         threshold=threshold.cosine if threshold else None,
+        describer=library_metadata.describer.spec if library_metadata and library_metadata.describer else None,
         snapshots=tags,
         error=wrong or None,
     )
@@ -197,7 +207,8 @@ def _row(
         f"threshold {cosine(library_metadata.threshold.cosine)}" if library_metadata.threshold else "not calibrated"
     )
     tagged = f", {count(len(tags), 'snapshot')}" if tags else ""
-    spec = dim(short(library_metadata.spec, 60) + tagged)
+    told = f", described by {short(library_metadata.describer.spec, 60)}" if library_metadata.describer else ""
+    spec = dim(short(library_metadata.spec, 60) + told + tagged)
     return [bold(short(name, 40)), count(number or 0, "image"), threshold, spec]
 
 

@@ -247,7 +247,17 @@ def listed(rows: "Sequence[ImageRecord]") -> "list[ListedImage]":
     """The JSON data of images."""
     from imagerag.schemas.libraries import ListedImage
 
-    return [ListedImage(id=row.id, title=row.title, caption=row.caption, path=image_path(row)) for row in rows]
+    return [
+        ListedImage(
+            id=row.id,
+            title=row.title,
+            caption=row.caption,
+            path=image_path(row),
+            description=row.description,
+            described_by=row.described_by,
+        )
+        for row in rows
+    ]
 
 
 def say_document(name: str, action: Action, images: "list[ListedImage]", *, dry_run: bool = False) -> None:

@@ -41,7 +41,7 @@ async def _thumbnail(library: "Library", row: "ImageRecord", way: Any) -> str:
 
     lines = [
         bold(image_name(row.title, row.id)),
-        clean(short(row.caption, 60)),
+        clean(short(row.caption_or_description, 60)),
         dim(short(image_path(row), 60)),
         row.id[:12],
     ]
@@ -57,7 +57,7 @@ def example_lines(rows: "Sequence[ImageRecord]") -> list[str]:
         [
             dim(row.id[:12]),
             bold(short(image_name(row.title, row.id), 28)),
-            clean(short(row.caption, 40)),
+            clean(short(row.caption_or_description, 40)),
             image_path(row),
         ]
         for row in rows[:SHOWN]

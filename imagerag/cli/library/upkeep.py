@@ -198,6 +198,7 @@ def statistics_lines(found: "LibraryStatistics") -> list[str]:
             f"{found.caption_vectors:,} with {found.caption_embedder}" if found.caption_embedder else "",
         ],
         ["ocr", f"{count(found.ocr_read, 'image')} read, {found.ocr_words:,} with words" if found.ocr_read else ""],
+        ["described", _described(found)],
         ["files", f"{found.linked:,} linked, {found.copied:,} copied, {found.several_files:,} with several files"],
         ["disk", f"{size_of_bytes(found.disk.total)}: {disk_text(found.disk)}"],
         ["", f"the files themselves: {size_of_bytes(found.file_bytes)}" if found.file_bytes else ""],
@@ -210,6 +211,11 @@ def statistics_lines(found: "LibraryStatistics") -> list[str]:
         *_caption_rows(found),
     ]
     return table([[dim(head), text] for head, text in rows if text], fold=1)
+
+
+def _described(found: "LibraryStatistics") -> str:
+    low = f", {found.low_confidence:,} with low confidence" if found.low_confidence else ""
+    return f"{count(found.described, 'image')} by a model{low}" if found.described else ""
 
 
 def common(counts: Mapping[str, int]) -> str:

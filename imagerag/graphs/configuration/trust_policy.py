@@ -102,6 +102,22 @@ def check_encoder(library: str, spec: str, named: Collection[str]) -> None:
         )
 
 
+def check_describer(library: str, spec: str, named: Collection[str]) -> None:
+    """See that a library's metadata names a describer that it may: new images are sent there, at the user's cost.
+
+    Args:
+        named: specs that the user named in this process.
+
+    Raises:
+        UntrustedError: it names anything but a part of the package, and the user did not.
+    """
+    if not is_plain(spec, services=False) and spec not in named and not is_named(spec):
+        raise UntrustedError(
+            f"library {library!r} says that {spec} describes its images, which you never named here, so nothing is "
+            f"sent there. If you know it: {_typed(spec)}"
+        )
+
+
 def check_recorded(run_id: str, setup: RunSpec, named: Collection[str], given: Collection[str] = ()) -> None:
     """See that the record of a run names nothing but what the user named himself.
 

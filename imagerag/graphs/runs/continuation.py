@@ -237,5 +237,5 @@ async def _fitting(ids: Sequence[str], record: RunRecord, library: ReferenceLibr
         for hit in await library.search(concept, k=len(ids), filter=Filter(only=frozenset(ids))):
             old = best.get(hit.image.sha256)
             if old is None or (old.similarity or -1) < hit.similarity:
-                best[hit.image.sha256] = reference_of(hit, concept, hit.caption)
+                best[hit.image.sha256] = reference_of(hit, concept, hit.caption_or_description)
     return best

@@ -24,6 +24,7 @@ from imagerag.reports.contact_sheet.layout import (
 )
 from imagerag.reports.search_text import (
     asked,
+    caption_of,
     contributions,
     cosine_of,
     creator_and_licence,
@@ -89,8 +90,9 @@ class _Sheet(Page):
         y = self.canvas.text(x, y + 6, image_name(one.title, one.id), 14, INK, width=SIDE, lines=2, bold=taken)
         for share in [*contributions(one)[:TERMS], *lists(one)]:
             y = self.canvas.text(x, y + 1, share, 12, MUTED, width=SIDE)
-        if one.caption and one.caption != one.title:
-            y = self.canvas.text(x, y + 1, one.caption, 12.5, INK, width=SIDE, lines=3)
+        caption = caption_of(one)
+        if caption and caption != one.title:
+            y = self.canvas.text(x, y + 1, caption, 12.5, INK, width=SIDE, lines=3)
         for words in (in_image(one), creator_and_licence(one), file_of(one)):
             if words:
                 y = self.canvas.text(x, y + 1, words, 11.5, MUTED, width=SIDE, lines=2)

@@ -16,6 +16,7 @@ from imagerag.store.library.caption_metadata import (
     caption_field,
     caption_metadata_of,
 )
+from imagerag.store.library.description_columns import WORDS
 from imagerag.store.library.schema import id_filter, present
 
 if TYPE_CHECKING:
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
 
     from imagerag.store.library.table import LibraryTable
 
-ENCODED: Final = ("caption", "description")
-"""Columns whose text is encoded, the first that is not empty; not every library has the second."""
+ENCODED: Final = ("caption", "description", WORDS)
+"""Columns that the encoded text follows from: the caption, or a description by a model, which counts as long as it has
+words for searches, that is, unless its confidence is low. Not every library has descriptions."""
 
 _IS_SAME: Final = "(target.{name} = source.{name} OR (target.{name} IS NULL AND source.{name} IS NULL))"
 
@@ -68,15 +70,16 @@ def captions_without_vector(lance: Any, without: Collection[str] = ()) -> dict[s
         without: ids that are left out.
     """
     columns = present(lance, ENCODED)
-    has_text = " OR ".join(f"{name} != ''" for name in columns)
+    has_text = " OR ".join(f"{name} != ''" for name in columns if name != "description")
     query = lance.search().where(f"{CAPTION_VECTOR} IS NULL AND ({has_text})").select(["id", *columns])
     found = query.limit(UNKNOWN + len(without)).to_arrow().to_pylist()
     return {record["id"]: text for record in found if record["id"] not in without and (text := encoded_text(record))}
 
 
 def encoded_text(record: Mapping[str, Any]) -> str:
-    """The text of an image that is encoded: its caption; without one, its description."""
-    return next((text for name in ENCODED if (text := (record.get(name) or "").strip())), "")
+    """The text of an image that is encoded: its caption; without one, its description, unless that may be wrong."""
+    caption = (record.get("caption") or "").strip()
+    return caption or ((record.get("description") or "").strip() if record.get(WORDS) else "")
 
 
 def write_caption_vectors(
@@ -118,8 +121,8 @@ def with_caption_vectors(lance: Any, rows: Any) -> Any:
     columns = [name for name in present(lance, ENCODED) if name in rows.column_names]
     if not columns or not present(lance, (CAPTION_VECTOR,)):
         return rows
-    ids = rows["id"].to_pylist()
-    stored = lance.search().select(["id", *columns, CAPTION_VECTOR]).where(id_filter("id", ids)).to_arrow()
+    ids, texts = rows["id"].to_pylist(), present(lance, ENCODED)
+    stored = lance.search().select(["id", *texts, CAPTION_VECTOR]).where(id_filter("id", ids)).to_arrow()
     return _with_vectors_of(stored, rows, columns, lance.schema.field(CAPTION_VECTOR))
 
 
@@ -145,19 +148,18 @@ def copied_caption_vectors(target: Any, source: Any, rows: Any, kept: Any) -> An
 
 
 def _with_vectors_of(stored: Any, rows: Any, columns: list[str], field: Any) -> Any:
+    """Rows with the stored vectors of those whose encoded text stays the same; only `columns` of its text are written."""
     import pyarrow as pa
 
-    known = {record["id"]: at for at, record in enumerate(stored.select(["id"]).to_pylist())}
-    before = stored.select(columns).to_pylist()
-    now = rows.select(["id", *columns]).to_pylist()
+    before = stored.drop_columns([CAPTION_VECTOR]).to_pylist()
+    known = {record["id"]: at for at, record in enumerate(before)}
     places = [
-        at if (at := known.get(record.pop("id"))) is not None and _texts(before[at]) == _texts(record) else None
-        for record in now
+        at
+        if (at := known.get(record["id"])) is not None
+        and encoded_text({**before[at], **record}) == encoded_text(before[at])
+        else None
+        for record in rows.select(["id", *columns]).to_pylist()
     ]
     vectors = stored[CAPTION_VECTOR].combine_chunks().take(pa.array(places, pa.int64()))
     kept = [name for name in rows.column_names if name != CAPTION_VECTOR]
     return rows.select(kept).append_column(field, vectors)
-
-
-def _texts(record: Mapping[str, Any]) -> list[str]:
-    return [record[name] or "" for name in record]

@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from imagerag.store.disk_usage import file_sizes
+from imagerag.store.library.description_columns import WORDS
 from imagerag.store.library.image_files import FOLDER as COPIES
 from imagerag.store.library.names import SNAPSHOTS
 from imagerag.store.library.schema import present
@@ -20,7 +21,7 @@ FRAGMENTS: Final = 64
 SHARE: Final = 0.05
 """Of the rows: so many may have changed, or be in no index, before a table is tidied."""
 
-_WORDED: Final = ("caption", "ocr")
+_WORDED: Final = ("caption", "ocr", WORDS)
 """Columns with a full-text index, which are written apart."""
 
 

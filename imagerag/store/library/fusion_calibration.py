@@ -15,8 +15,8 @@ from imagerag.agent.types import ListName
 from imagerag.store.library.caption_metadata import CAPTION_VECTOR
 from imagerag.store.library.caption_threshold_update import ENCODED
 from imagerag.store.library.fusion import DEPTH, RankedList
+from imagerag.store.library.fusion_metadata import FusedThreshold, Fusion
 from imagerag.store.library.lancedb_import import import_lancedb
-from imagerag.store.library.library_metadata import FusedThreshold, Fusion
 from imagerag.store.library.schema import VECTOR, present
 from imagerag.store.library.threshold_update import content_at
 from imagerag.store.library.thresholds.content import array_of

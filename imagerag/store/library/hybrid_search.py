@@ -13,10 +13,12 @@ from imagerag.agent.ports import Filter, Hit
 from imagerag.agent.types import FoundBy
 from imagerag.store.library.caption_embedding import caption_vector_of
 from imagerag.store.library.caption_search import nearest_captions
+from imagerag.store.library.description_columns import WORDS
 from imagerag.store.library.fusion import DEPTH, Fused, RankedList, Weights
-from imagerag.store.library.library_metadata import FusedThreshold
+from imagerag.store.library.fusion_metadata import FusedThreshold
 from imagerag.store.library.matched_words import matched_words
 from imagerag.store.library.recent_records import RecentRecords
+from imagerag.store.library.schema import present
 from imagerag.store.library.search import hit_columns, hits_with, near, rows_with_ids
 from imagerag.store.library.word_search import best_matches
 
@@ -73,7 +75,7 @@ def hybrid(table: Any, query: HybridQuery, k: int, filter: Filter, recent: Recen
     """
     version = table.version
     fused = Fused.of(_lists(table, query, max(k, DEPTH), filter), query.weights)
-    found = rows_with_ids(table, fused.best(k))
+    found = rows_with_ids(table, fused.best(k), (WORDS,))
     recent.keep(version, found)
     # Of equal scores the more similar image comes first; the similarity is known only after the read.
     hits = sorted(
@@ -90,7 +92,7 @@ def search_words(
 ) -> list[Hit]:
     """The best word matches alone, best first; none before the library is optimized."""
     version = table.version
-    found = best_matches(table, text, k, filter, (*hit_columns(table), "vector"))
+    found = best_matches(table, text, k, filter, (*hit_columns(table), "vector", *present(table, (WORDS,))))
     recent.keep(version, found)
     return [
         replace(hit, found_by=with_words((_found_by_words(rank, record),), text, record))

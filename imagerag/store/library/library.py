@@ -13,7 +13,14 @@ from imagerag.store.data_dir import DataDir
 from imagerag.store.library import schema as form
 from imagerag.store.library import search as searching
 from imagerag.store.library.database import create_table, current_name, open_current, retry_on_conflict
-from imagerag.store.library.library_metadata import METADATA_KEY, LibraryMetadata, Threshold, library_metadata_of
+from imagerag.store.library.library_metadata import (
+    METADATA_KEY,
+    DescriberSettings,
+    LibraryMetadata,
+    Threshold,
+    library_metadata_of,
+    write_library_metadata,
+)
 from imagerag.store.library.library_reader import EncoderOf, LibraryReader
 from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage
 
@@ -134,6 +141,25 @@ class Library(LibraryReader):
         if found:
             async with self.files_lock():
                 await self.table.update_ocr(found)
+
+    async def update_descriptions(self, rows: Sequence[ImageRecord]) -> None:
+        """Write the descriptions of existing rows; nothing else of them changes."""
+        if rows:
+            async with self.files_lock():
+                await self.table.update_descriptions(rows)
+
+    async def set_describer(self, describer: DescriberSettings | None) -> None:
+        """Note in the metadata what describes images of the library that have no description; None is nothing."""
+        if self.metadata.describer == describer:
+            return
+
+        def work() -> LibraryMetadata:
+            kept = library_metadata_of(self._table, self.name).model_copy(update={"describer": describer})
+            write_library_metadata(self._table, kept)
+            return kept
+
+        await self.table.prepare()
+        self._metadata = await self.table.write(work)
 
     def files_lock(self) -> AbstractAsyncContextManager[None]:
         """Lock out other tasks and processes that compare rows with files and write them."""

@@ -15,10 +15,12 @@ from pydantic import AwareDatetime, Field, ValidationError, model_validator
 
 from imagerag.agent.errors import EmbeddingMismatchError
 from imagerag.agent.ports import EmbedderIdentity
-from imagerag.agent.types import FrozenModel, ListName, Similarity
+from imagerag.agent.types import FrozenModel, Similarity
+from imagerag.agent.url_redaction import Spec
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.caption_metadata import CaptionEncoder, CaptionThreshold, caption_metadata_of
 from imagerag.store.library.database import LANCE_ERRORS, damaged, newer, open_table
+from imagerag.store.library.fusion_metadata import Fusion
 from imagerag.store.library.schema import OTHER_VECTOR, VECTOR
 
 METADATA_KEY = "imagerag.metadata"
@@ -109,54 +111,19 @@ class ImageThreshold(FrozenModel):
     measured_on: str = ""
 
 
-class FusedThreshold(FrozenModel):
-    """From when on a result of a hybrid search counts: by the cosine of its image, or by that of its caption.
+class DescriberSettings(FrozenModel):
+    """What describes the images of a library that have no description, whenever it is indexed.
 
     Attributes:
-        image: cosine between the query and the image from which on it counts; None where it does not decide.
-        caption: the same of its caption. Both None: the encoders cannot tell these images apart.
-        accept_rate: share of queries with a match whose match counts, in [0, 1], on queries that it was not measured
-            with.
-        reject_rate: the same of queries without a match for which nothing counts.
-        n_own, n_near, n_unrelated: how many queries with a match, hard negatives and unrelated captions there were.
+        spec: the describer, without secrets in its address.
+        max_calls, max_cost_usd: budget of one run of `index`; None is no limit.
+        assume_cost_usd_per_call: US dollars that a call of unknown price counts as.
     """
 
-    image: Similarity | None
-    caption: Similarity | None
-    accept_rate: float
-    reject_rate: float
-    n_own: int
-    n_near: int
-    n_unrelated: int
-
-
-FusionMethod = Literal["mixed", "single", "equal"]
-
-
-class Fusion(FrozenModel):
-    """How the lists of a hybrid search are weighed, and the evidence for it.
-
-    Attributes:
-        weights: list → its share of all weight; the sum is 1.
-        method: "mixed" when a mix is surely better than each list alone, "single" when one list is surely better than
-            all together, "equal" when neither is, or there were too few queries to tell.
-        n_queries: names and held-out sentences that the lists were asked for.
-        ndcg: list → mean discounted gain of the images that the queries are about, in [0, 1]; empty without evidence.
-        fused_ndcg: the same with these weights; of a mix, cross-validated.
-        gain: 95 % interval of its difference to the best list alone.
-        threshold: of what a hybrid search finds; None without vectors of captions, or with too few captions.
-        images: how many images the library held when it was calibrated.
-    """
-
-    weights: dict[ListName, float]
-    method: FusionMethod
-    n_queries: int = 0
-    ndcg: dict[ListName, float] = Field(default_factory=dict)
-    fused_ndcg: float | None = None
-    gain: tuple[float, float] | None = None
-    threshold: FusedThreshold | None = None
-    images: int
-    calibrated: AwareDatetime
+    spec: Spec
+    max_calls: int | None = Field(default=None, ge=1)
+    max_cost_usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    assume_cost_usd_per_call: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
 
 class LibraryMetadata(FrozenModel):
@@ -170,6 +137,7 @@ class LibraryMetadata(FrozenModel):
         fusion: weights of the lists of a hybrid search; None until then, too.
         caption_encoder, caption_threshold: of the caption vectors, where there are some. They are stored with the
             column of these (`caption_metadata`), not with the other fields.
+        describer: describes new images; None where the library was not told to.
     """
 
     version: int = Field(default=SCHEMA_VERSION, le=SCHEMA_VERSION)
@@ -184,6 +152,7 @@ class LibraryMetadata(FrozenModel):
     fusion: Fusion | None = None
     caption_encoder: CaptionEncoder | None = None
     caption_threshold: CaptionThreshold | None = None
+    describer: DescriberSettings | None = None
 
     @classmethod
     def of(cls, identity: EmbedderIdentity, created: datetime) -> "LibraryMetadata":

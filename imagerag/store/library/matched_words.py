@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+from imagerag.store.library.description_columns import WORDS
 from imagerag.store.library.thresholds.caption_words import STOP_WORDS
 from imagerag.store.library.word_search import WORD, WORD_COLUMNS
 
@@ -37,7 +38,7 @@ def matched_words(text: str, record: Mapping[str, Any]) -> tuple[str, tuple[str,
         words = frozenset(WORD.findall(there))
         found = tuple(found for word in wanted if (found := _found(word, there, words)))
         if len(found) > len(best[1]):
-            best = name, found
+            best = "description" if name == WORDS else name, found
     return best
 
 

@@ -6,7 +6,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from imagerag.agent.types import ImageRef, Scalar
+from imagerag.agent.types import DescriptionDetails, ImageRef, Scalar, caption_or_description, is_low
+from imagerag.store.library.description_columns import (
+    DESCRIPTION_COLUMNS,
+    WORDS,
+    description_fields,
+    description_values,
+    read_description,
+)
 from imagerag.store.library.metadata_columns import KEY, columns_of, values_of
 
 if TYPE_CHECKING:
@@ -47,6 +54,8 @@ class ImageRecord:
         language: language of the caption, as a BCP 47 tag.
         ocr: the words in the image, line by line, as OCR read them; `ocr_confidence`: how sure it was, in [0, 1]. None:
             it has not been read yet; 0 where no words are in it.
+        description: what the model `described_by` says of the image; empty where none was asked.
+        description_confidence: how well it fits the image by the library's encoder, in [0, 1]; None: not measured.
         described: identity of the sidecars and the manifest when they were last read, to avoid reading them again.
     """
 
@@ -70,12 +79,26 @@ class ImageRecord:
     language: str = ""
     ocr: str = ""
     ocr_confidence: float | None = None
+    description: str = ""
+    described_by: str = ""
+    description_confidence: float | None = None
+    description_details: DescriptionDetails | None = None
     described: str = field(default="", compare=False)
 
     @property
     def id(self) -> str:
         """The SHA-256 of the image's bytes."""
         return self.image.sha256
+
+    @property
+    def has_low_confidence(self) -> bool:
+        """Whether it has a description that probably does not fit."""
+        return bool(self.description) and is_low(self.description_confidence)
+
+    @property
+    def caption_or_description(self) -> str:
+        """The caption; without one, the description by a model, marked as such."""
+        return caption_or_description(self.caption, self.description, self.described_by, self.description_confidence)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +126,7 @@ VALUES = ("taken", "latitude", "longitude")
 OCR_COLUMNS = ("ocr", "ocr_confidence")
 """Columns that only a library has of which an image was read by OCR: every other one is searched faster without."""
 
-TEXT_COLUMNS = (*TEXTS, *VALUES, *OCR_COLUMNS, "tags", "metadata", "labels")
+TEXT_COLUMNS = (*TEXTS, *VALUES, *OCR_COLUMNS, *DESCRIPTION_COLUMNS, WORDS, "tags", "metadata", "labels")
 """What may change without the vector changing, beside the columns of metadata keys."""
 
 ROW_COLUMNS = ("id", "media_type", "width", "height", *TEXTS, *VALUES, "tags", "metadata", "created", "files",
@@ -161,9 +184,14 @@ def ocr_fields() -> list[Any]:
     return [pa.field("ocr", pa.string()), pa.field("ocr_confidence", pa.float64())]
 
 
+def optional_fields(*, ocr: bool = False, described: bool = False) -> list[Any]:
+    """The fields of columns that only libraries have which were read by OCR, or described."""
+    return [*(ocr_fields() if ocr else ()), *(description_fields() if described else ())]
+
+
 def row_columns(table: Any) -> list[str]:
     """The columns of a table that rows are read from: a table of an earlier version lacks some until it is written."""
-    return present(table, (*ROW_COLUMNS, *OCR_COLUMNS))
+    return present(table, (*ROW_COLUMNS, *OCR_COLUMNS, *DESCRIPTION_COLUMNS))
 
 
 def present(table: Any, names: Iterable[str]) -> list[str]:
@@ -234,7 +262,7 @@ def from_record(record: Mapping[str, Any]) -> ImageRecord:
     """Make the row from a record with `row_columns`."""
     rest: dict[str, Any] = {name: record.get(name) or "" for name in TEXTS}
     rest |= {name: record.get(name) for name in VALUES}
-    rest |= {"ocr": record.get("ocr") or "", "ocr_confidence": record.get("ocr_confidence")}
+    rest |= {"ocr": record.get("ocr") or "", "ocr_confidence": record.get("ocr_confidence"), **read_description(record)}
     return ImageRecord(
         image=ImageRef(
             sha256=record["id"], media_type=record["media_type"], width=record["width"], height=record["height"]
@@ -266,6 +294,7 @@ def _texts(row: ImageRecord) -> dict[str, Any]:
         "metadata": json.dumps(dict(row.metadata), ensure_ascii=False, sort_keys=True),
         "labels": _labels(row),
         **{name: getattr(row, name) for name in (*TEXTS, *VALUES, *OCR_COLUMNS)},
+        **description_values(row),
     }
 
 

@@ -6,7 +6,7 @@ candidates' vectors are compared here, in one read for all texts of a call, and 
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -40,8 +40,12 @@ FILTERED_FROM = 10_000
 HIT_COLUMNS = (
     "id", "media_type", "width", "height", "title", "caption", "tags", "metadata", "source", "author", "licence",
 )  # fmt: skip
-"""What a `Hit` is made of, beside the vector; and `ocr`, where the library has it (`hit_columns`). Every column more
-takes as long as a tenth of the search."""
+"""What a `Hit` is made of, beside the vector; and `OPTIONAL_HIT_COLUMNS`, where the library has them. Every column
+more takes as long as a tenth of the search."""
+
+TEXTS_OF_HITS = ("title", "caption", "source", "author", "licence", "ocr", "description", "described_by")
+
+OPTIONAL_HIT_COLUMNS = ("ocr", "description", "described_by", "description_confidence")
 
 VECTORS = ("vector", CAPTION_VECTOR)
 """What is searched by cosine; captions where the library has vectors of them."""
@@ -162,14 +166,18 @@ def near(table: Any, vectors: Any, k: int, filter: Filter, columns: Sequence[str
 def hit_columns(table: Any) -> list[str]:
     """The columns that are read of what is found, beside the vector."""
     names = frozenset(table.schema.names)
-    return [*HIT_COLUMNS, *({"ocr"} & names), *RecentRecords.columns(names)]
+    return [*HIT_COLUMNS, *present(table, OPTIONAL_HIT_COLUMNS), *RecentRecords.columns(names)]
 
 
-def rows_with_ids(table: Any, ids: Sequence[str]) -> list[dict[str, Any]]:
-    """The rows with these ids, as records that `hits_with` reads."""
+def rows_with_ids(table: Any, ids: Sequence[str], more: Iterable[str] = ()) -> list[dict[str, Any]]:
+    """The rows with these ids, as records that `hits_with` reads.
+
+    Args:
+        more: further columns that are read, where the library has them.
+    """
     if not ids:
         return []
-    query = table.search().select([*hit_columns(table), "vector"]).where(id_filter("id", ids))
+    query = table.search().select([*hit_columns(table), "vector", *present(table, more)]).where(id_filter("id", ids))
     found: list[dict[str, Any]] = query.to_arrow().to_pylist()
     return found
 
@@ -185,9 +193,7 @@ def hits_with(found: Sequence[Mapping[str, Any]], query: "NDArray[np.float32]") 
     hits = []
     for record in found:
         vector = np.asarray(record["vector"], dtype=np.float32)
-        texts: dict[str, Any] = {
-            name: record.get(name) or "" for name in ("title", "caption", "source", "author", "licence", "ocr")
-        }
+        texts: dict[str, Any] = {name: record.get(name) or "" for name in TEXTS_OF_HITS}
         hits.append(
             Hit(
                 image=ImageRef(
@@ -200,6 +206,7 @@ def hits_with(found: Sequence[Mapping[str, Any]], query: "NDArray[np.float32]") 
                 vector=vector,
                 tags=tuple(record["tags"] or ()),
                 metadata=metadata_of(record),
+                description_confidence=record.get("description_confidence"),
                 **texts,
             )
         )

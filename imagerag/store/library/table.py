@@ -28,6 +28,7 @@ from imagerag.store.library.database import (
     open_table,
     retry_on_conflict,
 )
+from imagerag.store.library.description_columns import DESCRIPTION_COLUMNS, to_description_table
 from imagerag.store.library.image_copies import copied_images, stray_files
 from imagerag.store.library.image_files import ImageFiles
 from imagerag.store.library.known_files import KnownFiles
@@ -280,7 +281,9 @@ class LibraryTable(TableLocks):
 
         async with self.files_lock():
             metadata = [form.metadata_of(record) for record in rows.select(["metadata"]).to_pylist()]
-            await self.prepare(metadata, ocr=set(form.OCR_COLUMNS) <= set(rows.column_names))
+            have = set(rows.column_names)
+            ocr, described = (set(columns) <= have for columns in (form.OCR_COLUMNS, DESCRIPTION_COLUMNS))
+            await self.prepare(metadata, ocr=ocr, described=described)
             await self.read(lambda: copy_caption_encoder(source.lance, self))
             await self.write(work)
 
@@ -303,6 +306,15 @@ class LibraryTable(TableLocks):
         await self.prepare(ocr=True)
         await self.write(lambda: merge_rows(self.lance, form.to_ocr_table(found, self.lance.schema)))
 
+    async def update_descriptions(self, rows: Sequence[ImageRecord]) -> None:
+        """Write the descriptions of existing rows; nothing else of them."""
+        await self.prepare(described=True)
+
+        def work() -> None:
+            merge_rows(self.lance, with_caption_vectors(self.lance, to_description_table(rows, self.lance.schema)))
+
+        await self.write(work)
+
     async def delete(self, ids: Sequence[str]) -> int:
         """Delete rows; returns their number. The next `optimize` removes copies of their images."""
         result = await self.write(lambda: self.lance.delete(form.id_filter("id", ids)))
@@ -313,20 +325,22 @@ class LibraryTable(TableLocks):
         self.images.remove(stray_files(self))
 
     async def _prepare_rows(self, rows: Sequence[ImageRecord]) -> None:
-        await self.prepare([row.metadata for row in rows], ocr=any(row.ocr_confidence is not None for row in rows))
+        ocr = any(row.ocr_confidence is not None for row in rows)
+        described = any(row.description_details is not None for row in rows)
+        await self.prepare([row.metadata for row in rows], ocr=ocr, described=described)
 
-    async def prepare(self, metadata: Sequence[Mapping[str, Scalar]] = (), *, ocr: bool = False) -> None:
+    async def prepare(self, metadata: Sequence[Mapping[str, Scalar]] = (), **optional: bool) -> None:
         """Add the columns that rows with this metadata need, and those that an earlier version lacks.
 
         Args:
-            ocr: the rows have words that OCR read.
+            optional: which optional columns the rows have, as for `schema.optional_fields`.
         """
         refuse_snapshot(self.name)
 
         def work() -> None:
             columns = TableColumns(self.lance, self.name)
-            if columns.are_missing(metadata, ocr=ocr):
+            if columns.are_missing(metadata, **optional):
                 with self.writing_alone():
-                    columns.add(metadata, ocr=ocr)
+                    columns.add(metadata, **optional)
 
         await self.read(work)

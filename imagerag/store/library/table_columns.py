@@ -35,17 +35,17 @@ class TableColumns:
     lance: Any
     name: str
 
-    def are_missing(self, metadata: Sequence[Mapping[str, Scalar]], *, ocr: bool = False) -> bool:
+    def are_missing(self, metadata: Sequence[Mapping[str, Scalar]], **optional: bool) -> bool:
         """Whether rows with this metadata need columns that the table lacks, or the table is of an earlier version.
 
         Args:
-            ocr: the rows have words that OCR read.
+            optional: which optional columns the rows have, as for `optional_fields`.
         """
-        return self._is_earlier() or bool(self._missing_fields(ocr) or missing_fields(metadata, self.lance.schema))
+        return self._is_earlier() or bool(self._missing_fields(optional) or missing_fields(metadata, self.lance.schema))
 
-    def add(self, metadata: Sequence[Mapping[str, Scalar]], *, ocr: bool = False) -> None:
+    def add(self, metadata: Sequence[Mapping[str, Scalar]], **optional: bool) -> None:
         """Add those columns, and upgrade a table of an earlier version. Requires that no other process writes."""
-        if missing := self._missing_fields(ocr):
+        if missing := self._missing_fields(optional):
             self.lance.add_columns(missing)
         if self._is_earlier():
             self._upgrade()
@@ -55,9 +55,9 @@ class TableColumns:
     def _is_earlier(self) -> bool:
         return library_metadata_of(self.lance, self.name).version < SCHEMA_VERSION
 
-    def _missing_fields(self, ocr: bool) -> list[Any]:
+    def _missing_fields(self, optional: Mapping[str, bool]) -> list[Any]:
         have = set(self.lance.schema.names)
-        wanted = [*form.schema(1), *(form.ocr_fields() if ocr else ())]
+        wanted = [*form.schema(1), *form.optional_fields(**optional)]
         return [field for field in wanted if field.name not in have]
 
     def _upgrade(self) -> None:

@@ -1,4 +1,4 @@
-"""Full-text search of a library by LanceDB (BM25): captions, titles, tags and the words that OCR read.
+"""Full-text search of a library by LanceDB (BM25): captions, titles, tags, the words that OCR read, and descriptions.
 
 Text is split into words by Unicode rules (ICU, part of LanceDB), so that Japanese, Chinese and Thai captions are found
 by a word in them. Case and accents do not matter. Words are reduced to their stems in the language of most captions.
@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from imagerag.agent.ports import Filter
+from imagerag.store.library.description_columns import WORDS
 from imagerag.store.library.filters.filter_expressions import expression_of
 from imagerag.store.library.schema import present
 
-WORD_COLUMNS = ("caption", "title", "tags", "ocr")
-"""What is searched by words; `ocr` where the library has it."""
+WORD_COLUMNS = ("caption", "title", "tags", "ocr", WORDS)
+"""What is searched by words; those of OCR and descriptions where the library has them."""
 
 WORD: Final = re.compile(r"[^\W_]+")
 

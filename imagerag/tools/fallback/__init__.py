@@ -1,1 +1,1 @@
-"""Several backends as one: `FallbackGenerator`, `FallbackJudge` and `FallbackAnswerer`."""
+"""Several backends as one: `FallbackGenerator`, `FallbackJudge`, `FallbackAnswerer` and `FallbackDescriber`."""

@@ -20,6 +20,7 @@ from imagerag.agent.errors import (
 )
 from imagerag.agent.ports import (
     Capabilities,
+    Describer,
     GeneratedImage,
     ImageGenerator,
     Judge,
@@ -35,7 +36,7 @@ ON_REFUSAL: Final = "on-refusal"
 """Word in a spec that makes a fallback go on to the next member after a refusal, too."""
 
 
-Member = TypeVar("Member", bound=ImageGenerator | Judge | Answerer)
+Member = TypeVar("Member", bound=ImageGenerator | Judge | Answerer | Describer)
 Response = TypeVar("Response", bound=GeneratedImage | ModelResponse)
 
 

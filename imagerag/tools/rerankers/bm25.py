@@ -40,7 +40,7 @@ class Bm25Reranker:
 
     async def rerank(self, query: str, hits: Sequence[Hit], images: Sequence[ImagePart] = ()) -> Ranking:
         """All hits, best match first."""
-        texts = [words(" ".join((hit.caption, hit.title, *hit.tags))) for hit in hits]
+        texts = [words(" ".join((hit.caption_or_description, hit.title, *hit.tags))) for hit in hits]
         scores = bm25(words(query), texts, k1=self.k1, b=self.b)
         return Ranking(order=tuple(sorted(range(len(hits)), key=lambda index: -scores[index])), cost_usd=0.0)
 

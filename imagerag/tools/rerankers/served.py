@@ -138,7 +138,7 @@ def served_reranker(spec: "BackendSpec", *, judge: Judge, prices: "Prices | None
 
 def _words(hit: Hit) -> str:
     """Caption, title and tags; a server may refuse an empty document."""
-    return neutralised(" ".join(filter(None, (hit.caption, hit.title, *hit.tags)))) or "-"
+    return neutralised(" ".join(filter(None, (hit.caption_or_description, hit.title, *hit.tags)))) or "-"
 
 
 def _scores(answer: object, count: int, who: str) -> list[float]:

@@ -75,10 +75,11 @@ def _look(data: bytes) -> _Seen:
     side = min(image.size)
     places = [((box[0] + box[2]) / 2 / side, (box[1] + box[3]) / 2 / side) for _, box in cuts]
     colours = background_colours(image)
-    return _Seen([_on_white(cut) for cut, _ in cuts], places, None if colours is None else colours[0])
+    return _Seen([on_white(cut) for cut, _ in cuts], places, None if colours is None else colours[0])
 
 
-def _on_white(cut: "Image.Image") -> bytes:
+def on_white(cut: "Image.Image") -> bytes:
+    """A cut-out thing on a white square, as PNG."""
     from PIL import Image
 
     side = round(max(cut.size) * (1 + 2 * _AROUND))

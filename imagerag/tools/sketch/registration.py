@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from imagerag.agent.ports import Embedder, ImageGenerator, Judge
+from imagerag.agent.ports import Describer, Embedder, ImageGenerator, Judge
 from imagerag.tools.registry import make_embedder
 from imagerag.tools.spec import BackendSpec
 
@@ -34,6 +34,14 @@ def sketch_judge(spec: BackendSpec, *, embedder: Embedder | None = None) -> Judg
     spec.refuse_model()
     known = embedder is not None and embedder.identity.spec == "sketch"
     return sketch_clip_judge(embedder if known and embedder else make_embedder("sketch"))
+
+
+def sketch_describer(spec: BackendSpec) -> Describer:
+    """`sketch`: names the thing of the sketch world that a drawing resembles most."""
+    from imagerag.tools.sketch.describer import SketchDescriber
+
+    spec.refuse_model()
+    return SketchDescriber(make_embedder("sketch"))
 
 
 def synonyms() -> Mapping[str, str]:

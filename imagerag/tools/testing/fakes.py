@@ -24,6 +24,7 @@ from imagerag.agent.ports import (
 )
 from imagerag.agent.rephrasing import Rephrased
 from imagerag.agent.types import Concept, Requirement, RequirementCheck, SamplingParams, Size, Verdict
+from imagerag.tools.testing.fake_describer import ScriptedDescriber
 from imagerag.tools.testing.fake_ocr import ScriptedOcrReader
 from imagerag.tools.testing.fake_stores import (
     HashEmbedder,
@@ -40,6 +41,7 @@ __all__ = [
     "MemoryBlobs",
     "RecordedSearch",
     "ScriptExhaustedError",
+    "ScriptedDescriber",
     "ScriptedGenerator",
     "ScriptedJudge",
     "ScriptedLibrary",

@@ -182,7 +182,8 @@ async def test_captions_are_a_list_of_their_own(lamps, embedder):
 async def test_weights_decide_whose_order_it_is(lamps, monkeypatch, weights: Mapping[str, float]):
     from datetime import UTC, datetime
 
-    from imagerag.store.library.library_metadata import Fusion, library_metadata_of, write_library_metadata
+    from imagerag.store.library.fusion_metadata import Fusion
+    from imagerag.store.library.library_metadata import library_metadata_of, write_library_metadata
 
     fusion = Fusion(weights=weights, method="single", images=7, calibrated=datetime.now(UTC))
     metadata = library_metadata_of(lamps.table.lance, lamps.name).model_copy(update={"fusion": fusion})

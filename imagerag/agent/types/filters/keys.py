@@ -7,19 +7,20 @@ from typing import Final
 from imagerag.agent.errors import FilterError
 from imagerag.agent.types.filters.conditions import Comparison, Condition, Has, leaves
 from imagerag.agent.types.filters.literals import Kind, flag_of, number_of, pattern_of, period_of
-from imagerag.formatting.interface_terms import PATH, python_call
+from imagerag.formatting.interface_terms import PATH, SPEC, python_call
 from imagerag.formatting.messages import unknown
 
 BUILT_IN: Final[Mapping[str, Kind]] = {
     **dict.fromkeys(("title", "caption", "source", "author", "licence", "camera", "lens", "place", "language",
-                     "ocr",
+                     "ocr", "description", "described_by",
                      "media_type", "id"), Kind.TEXT),
-    **dict.fromkeys(("width", "height", "size_bytes", "latitude", "longitude", "ocr_confidence"), Kind.NUMBER),
+    **dict.fromkeys(("width", "height", "size_bytes", "latitude", "longitude", "ocr_confidence",
+                     "description_confidence"), Kind.NUMBER),
     **dict.fromkeys(("taken", "created"), Kind.TIME),
     "tags": Kind.TAGS,
 }  # fmt: skip
-"""Columns of libraries, by the key they are filtered with. Only one that was read by OCR has `ocr` and
-`ocr_confidence`; in others these may be metadata keys."""
+"""Columns of libraries, by the key they are filtered with. Not every library has all of them
+(`OPTIONAL`); in others these may be metadata keys."""
 
 ALIASES: Final[Mapping[str, str]] = {"tag": "tags", "license": "licence", "sha256": "id"}
 _WRITTEN: Final = {"tags": "tag"}
@@ -28,8 +29,15 @@ _WRITTEN: Final = {"tags": "tag"}
 METADATA: Final = "metadata."
 """Before a metadata key that is called like a column."""
 
-OF_OCR: Final = ("ocr", "ocr_confidence")
 _UNREAD: Final = "filter: OCR has read no image of this library yet: " + python_call("libraries.index", PATH, ocr=True)
+_UNDESCRIBED: Final = "filter: no image of this library has been described by a model yet: " + python_call(
+    "libraries.index", PATH, describe=SPEC
+)
+OPTIONAL: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("ocr", "ocr_confidence"), _UNREAD),
+    **dict.fromkeys(("description", "described_by", "description_confidence"), _UNDESCRIBED),
+}
+"""Columns that only some libraries have → what a message says where a library lacks them."""
 
 _LISTED: Final = 30
 """Keys that a message names."""
@@ -68,7 +76,7 @@ def check_condition(
         key = leaf.has if isinstance(leaf, Has) else leaf.key
         held = kinds(key)
         if not held:
-            message = _UNREAD if key in OF_OCR else _unknown(key, keys)
+            message = OPTIONAL.get(key) or _unknown(key, keys)
             raise FilterError(fill(message, 78, subsequent_indent="  ", break_on_hyphens=False))
         problems = [_problem(leaf, value, held) for value in leaf.values] if isinstance(leaf, Comparison) else []
         if problem := next(filter(None, problems), ""):

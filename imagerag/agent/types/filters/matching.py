@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from imagerag.agent.types.filters.conditions import AllOf, AnyOf, Comparison, Condition, Has, Not
-from imagerag.agent.types.filters.keys import BUILT_IN, OF_OCR, column_of, metadata_key
+from imagerag.agent.types.filters.keys import BUILT_IN, OPTIONAL, column_of, metadata_key
 from imagerag.agent.types.filters.literals import (
     Kind,
     flag_of,
@@ -80,8 +80,8 @@ def _value(key: str, record: Any) -> Any:
 
 def _has_column(name: str, record: Any) -> bool:
     """Whether a record says anything of a built-in column; what has no such attribute may have it as metadata. Not
-    every library has the columns of OCR: an image without words may have them as metadata, too."""
-    if name in OF_OCR and not getattr(record, name, None):
+    every library has the optional columns: an image without a value there may have one as metadata, too."""
+    if name in OPTIONAL and not getattr(record, name, None):
         return False
     return hasattr(record, name) or hasattr(getattr(record, "image", None), "sha256" if name == "id" else name)
 

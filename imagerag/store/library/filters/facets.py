@@ -7,7 +7,8 @@ from typing import Any, Final
 from imagerag.agent.types.filters.literals import Kind
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.database import LANCE_ERRORS, damaged, open_table
-from imagerag.store.library.library_metadata import SCHEMA_VERSION, Threshold, library_metadata_of
+from imagerag.store.library.description_columns import count_described
+from imagerag.store.library.library_metadata import WITHOUT_OPTIONAL_COLUMNS, Threshold, library_metadata_of
 from imagerag.store.library.metadata_columns import MAX_COLUMNS, Columns, columns_of
 from imagerag.store.library.schema import as_text, metadata_of
 from imagerag.store.library.thresholds.content import parts
@@ -24,7 +25,8 @@ class Facets:
     """Values of a library's metadata.
 
     Attributes:
-        images: number of images; `captioned`: number of those with a caption.
+        images: number of images; `captioned`: number of those with a caption; `described`: of those that a
+            model described.
         tags: tag → images with it, most frequent first; licences likewise, "" is unknown.
         metadata: key → value → images with it, most frequent first.
         threshold: None until the library has been calibrated.
@@ -32,6 +34,7 @@ class Facets:
 
     images: int
     captioned: int
+    described: int
     tags: dict[str, int]
     licences: dict[str, int]
     metadata: dict[str, dict[str, int]]
@@ -57,6 +60,7 @@ def facets(home: DataDir, name: str) -> Facets:
     return Facets(
         images=counted.images,
         captioned=counted.captioned,
+        described=count_described(table),
         tags=by_frequency(counted.tags),
         licences=by_frequency(counted.licences),
         metadata={key: by_frequency(keys[key]) for key in sorted(keys)},
@@ -68,7 +72,7 @@ def _typed_keys(table: Any, name: str) -> Columns:
     """The columns of metadata keys, if every key has one; with the maximum number of columns some keys may have
     none."""
     columns = columns_of(table.schema)
-    is_earlier = library_metadata_of(table, name).version < SCHEMA_VERSION
+    is_earlier = library_metadata_of(table, name).version < WITHOUT_OPTIONAL_COLUMNS
     return {} if is_earlier or sum(map(len, columns.values())) >= MAX_COLUMNS else columns
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from imagerag.store.library.check.library_check import LibraryCheck
 
+from imagerag.agent.types import DescriptionEstimate
+
 EXAMPLES: Final = 10
 """Paths that are kept of each kind: the first ones in their order."""
 
@@ -36,12 +38,20 @@ class IndexReport:
         captions: images of this run that have a caption.
         captions_encoded: captions that were encoded for searches by captions.
         ocr_read: images that OCR read; `ocr_words`: those in which it found words.
+        described: images that a model described; `low_confidence`: those whose description probably does not fit.
+        description_calls: how often the model was called; `description_cost_usd`: what that cost, None where a price is
+            not known.
+        descriptions_left: images that still have no description, because the budget was spent, or the service failed;
+            `descriptions_stopped` is the reason.
+        descriptions_expected: calls and cost that were estimated before the first call; None without images to
+            describe.
+        describer: the model that describes images of this library; empty without one.
         notes: (path, problem) of metadata that was left out; the image was indexed.
         columns: what each column of the manifest was read as: one of our fields, or "metadata".
         manifest_captions: number of captions in the manifest; None without a manifest.
         warnings: likely problems of the library, with the command to type.
         check: the short check after the first indexing that brought captions, with a verdict on each way to search.
-        seconds: wall time by stage: scan, read, embed, write, ocr, captions, calibrate, check. Stages overlap.
+        seconds: wall time by stage: scan, read, embed, write, ocr, describe, captions, calibrate, check. They overlap.
         elapsed: total wall time without calibration.
         examples: kind (`added`, `moved`, …) → some of the paths, sorted.
         followed: whether the files are watched.
@@ -63,6 +73,14 @@ class IndexReport:
     captions_encoded: int = 0
     ocr_read: int = 0
     ocr_words: int = 0
+    described: int = 0
+    low_confidence: int = 0
+    description_calls: int = 0
+    description_cost_usd: float | None = 0.0
+    descriptions_left: int = 0
+    descriptions_stopped: str = ""
+    descriptions_expected: DescriptionEstimate | None = None
+    describer: str = ""
     notes: list[tuple[str, str]] = field(default_factory=list)
     columns: dict[str, str] = field(default_factory=dict)
     manifest_captions: int | None = None
@@ -108,7 +126,7 @@ class IndexReport:
     def rows_changed(self) -> int:
         """Approximate number of rows written or removed."""
         files = self.added + self.changed + self.moved + self.updated + self.removed + self.paths_removed
-        return files + self.ocr_read + self.captions_encoded
+        return files + self.ocr_read + self.described + self.captions_encoded
 
     @property
     def images_per_s(self) -> float:

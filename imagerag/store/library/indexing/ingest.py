@@ -14,11 +14,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from imagerag.agent.images.formats import IMAGE_SUFFIXES
-from imagerag.agent.ports import OcrReader
+from imagerag.agent.ports import DescriptionCalls, OcrReader
 from imagerag.agent.threads import in_thread
+from imagerag.agent.types import DescriptionEstimate
 from imagerag.store.disk_space import check_writable
 from imagerag.store.library.indexing.caption_encoding import encode_new_captions
 from imagerag.store.library.indexing.changed_files import keep_texts
+from imagerag.store.library.indexing.descriptions import describe_images, estimate, undescribed
 from imagerag.store.library.indexing.index_report import IndexReport
 from imagerag.store.library.indexing.ocr import read_words
 from imagerag.store.library.indexing.row_writing import SPARE, Progress, RowWriter
@@ -47,9 +49,12 @@ async def index(
     settled: bool = True,
     followed: bool = False,
     ocr: OcrReader | None = None,
+    describe: DescriptionCalls | None = None,
     progress: Progress | None = None,
     ocr_progress: Progress | None = None,
     caption_progress: Progress | None = None,
+    describe_progress: Progress | None = None,
+    estimated: Callable[[DescriptionEstimate], None] | None = None,
     first_look: Callable[[Sequence[bytes]], str | None] | None = None,
     warn: Callable[[str], None] | None = None,
 ) -> IndexReport:
@@ -72,8 +77,11 @@ async def index(
         settled: False leaves indexes and threshold to the caller, which makes further changes.
         followed: the paths are watched: changes during indexing are indexed next.
         ocr: reads the words in those of the images that it has not read before.
+        describe: describes those of the images that have no description.
         progress: called after every written batch; `ocr_progress`: after every batch of images that OCR read;
-            `caption_progress`: after every batch of captions that were encoded.
+            `caption_progress`: after every batch of captions that were encoded; `describe_progress`: after every batch
+            of images that were described.
+        estimated: called with calls and cost of the descriptions before the first call.
         first_look: called with the first images before they are encoded; returns a warning.
         warn: called with each warning as soon as it is known.
 
@@ -126,7 +134,15 @@ async def index(
     if ocr and not dry_run:
         with report.timed("ocr"):
             await read_words(library, set(filter(None, writer.seen.values())), ocr, report, ocr_progress)
-    if not dry_run:
+    if describe:
+        ids = set(filter(None, writer.seen.values()))
+        with report.timed("describe"):
+            if dry_run:
+                there = await undescribed(library, ids)
+                estimate(describe, len(there) + report.added + report.changed, report, estimated)
+            else:
+                await describe_images(library, ids, describe, report, describe_progress, estimated)
+    if not dry_run:  # after the descriptions: images without a caption have theirs encoded
         await encode_new_captions(library, report, caption_progress)
     if settled and not dry_run:
         anew = calibrate or library.metadata.threshold is None

@@ -7,6 +7,7 @@ from typing import Any, Final, TypedDict
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import Scalar
+from imagerag.store.library.description_columns import cleared_description
 from imagerag.store.library.library import Library
 from imagerag.store.library.metadata.field_names import TAKEN, typed_field
 from imagerag.store.library.metadata.image_metadata import read_metadata
@@ -71,6 +72,7 @@ class ImageChanges:
         texts = {name: clean(value) for name in TEXTS if (value := getattr(self, name, None)) is not None}
         emptied: dict[str, Any] = {name: "" if name in TEXTS else None for name in self.unset if name in TEXTS + VALUES}
         emptied |= {"ocr": "", "ocr_confidence": None} if "ocr" in self.unset else {}  # the next `--ocr` reads it again
+        emptied |= cleared_description(row) if "description" in self.unset else {}
         tags = dict.fromkeys([*(() if "tags" in self.unset else row.tags), *map(clean, self.add_tags)])
         kept = tuple(tag for tag in tags if tag and tag not in self.remove_tags)
         for key in self.unset:

@@ -16,6 +16,7 @@ from imagerag.agent.images.formats import FORMATS, IMAGE_SUFFIXES
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import FrozenModel, Scalar
 from imagerag.store.images.blob_store import write_atomically
+from imagerag.store.library.description_columns import MachineDescription
 from imagerag.store.library.library import Library
 from imagerag.store.library.metadata_columns import KEY, KIND
 from imagerag.store.library.schema import IMAGE_COLUMN, OTHER_VECTOR, ImageRecord
@@ -48,14 +49,16 @@ class ImageSidecar(FrozenModel):
     longitude: float | None
     ocr: str
     ocr_confidence: float | None
+    machine_description: MachineDescription | None
     tags: tuple[str, ...]
     metadata: dict[str, Scalar]
 
     @classmethod
     def of(cls, row: ImageRecord) -> "ImageSidecar":
         """The sidecar of an image."""
-        names = cls.model_fields.keys() - {"schema_name", "metadata"}
-        return cls(metadata=dict(row.metadata), **{name: getattr(row, name) for name in names})
+        names = cls.model_fields.keys() - {"schema_name", "metadata", "machine_description"}
+        texts = {name: getattr(row, name) for name in names}
+        return cls(metadata=dict(row.metadata), machine_description=MachineDescription.of(row), **texts)
 
 
 class Export(FrozenModel):

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from imagerag.agent.types import FrozenModel, Similarity
+from imagerag.agent.types import FrozenModel, Similarity, is_low
 from imagerag.store.library.caption_metadata import caption_metadata_of
 from imagerag.store.library.caption_vectors import count_caption_vectors
 from imagerag.store.library.filters.facets import by_frequency
@@ -80,6 +80,8 @@ class LibraryStatistics(FrozenModel):
         captions, titles, tagged: images that have one.
         caption_vectors: images whose caption is encoded, with the encoder `caption_embedder`.
         ocr_read: images that OCR has read; `ocr_words`: those in which it found words.
+        described: images that a model described; `low_confidence`: those whose description probably does not fit. A
+            description is no caption: `captions` and what is measured of captions are of persons' captions alone.
         linked, copied: images that have a file they are linked to, and a copy in the library.
         several_files: images of which there are several files.
         file_bytes: of the files of images, together, as far as it is known.
@@ -99,6 +101,8 @@ class LibraryStatistics(FrozenModel):
     caption_embedder: str | None = None
     ocr_read: int = 0
     ocr_words: int = 0
+    described: int = 0
+    low_confidence: int = 0
     linked: int
     copied: int
     several_files: int
@@ -116,7 +120,7 @@ class LibraryStatistics(FrozenModel):
 
 
 COLUMNS: Final = ("id", "media_type", "width", "height", "caption", "title", "tags", "licence", "camera", "taken",
-                  "files", "size_bytes", *OCR_COLUMNS)  # fmt: skip
+                  "files", "size_bytes", *OCR_COLUMNS, "described_by", "description_confidence")  # fmt: skip
 
 
 async def library_statistics(library: Library) -> LibraryStatistics:
@@ -160,6 +164,8 @@ def _counted(library: Library) -> LibraryStatistics:
         caption_embedder=captions.encoder.spec if (captions := caption_metadata_of(lance)) else None,
         ocr_read=counts["ocr_read"],
         ocr_words=counts["ocr_words"],
+        described=counts["described"],
+        low_confidence=counts["low_confidence"],
         linked=counts["linked"],
         copied=counts["copied"],
         several_files=counts["several_files"],
@@ -183,6 +189,8 @@ def _facts(record: Mapping[str, Any], *, copied: bool) -> Iterable[str]:
         "tagged": record["tags"],
         "ocr_read": record.get("ocr_confidence") is not None,
         "ocr_words": record.get("ocr"),
+        "described": record.get("described_by"),
+        "low_confidence": record.get("described_by") and is_low(record.get("description_confidence")),
         "linked": files,
         "copied": copied,
         "several_files": len(files) > 1,

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from imagerag.agent.types import Scalar
+from imagerag.agent.types import DescriptionDetails, Scalar
+from imagerag.store.library.description_columns import exported_description
 from imagerag.store.library.metadata.field_names import PATH, TAKEN, TEXTS, written_fields
 from imagerag.store.library.metadata.metadata_values import (
     MAX_CAPTION,
@@ -34,6 +35,8 @@ class ImageMetadata:
         language: of the caption, as a BCP 47 tag.
         latitude, longitude: in degrees, both or none.
         ocr, ocr_confidence: the words that OCR read in an exported image; both or none.
+        description, described_by, description_confidence, description_details: a model's description of an exported
+            image; a person's is the caption.
     """
 
     title: str | None = None
@@ -52,6 +55,10 @@ class ImageMetadata:
     language: str | None = None
     ocr: str | None = None
     ocr_confidence: float | None = None
+    description: str | None = None
+    described_by: str | None = None
+    description_confidence: float | None = None
+    description_details: DescriptionDetails | None = None
 
     def applied_to(self, row: ImageRecord) -> ImageRecord:
         """The row with all of these values."""
@@ -123,6 +130,7 @@ def _of_an_export(record: Mapping[str, Any]) -> ImageMetadata:
     texts = {name: clean(value) for name in (*TEXTS, "language") if isinstance(value := record.get(name), str)}
     position = {axis: degrees_of(record.get(axis), axis) for axis in POSITION}
     values: dict[str, Any] = {**texts, **(position if None not in position.values() else {}), **_ocr(record)}
+    values |= exported_description(record)
     return ImageMetadata(
         **values,
         taken=time_of(record.get(TAKEN)),

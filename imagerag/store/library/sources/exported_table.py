@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.errors import ImageRAGError, LibraryVersionError
+from imagerag.store.library.description_columns import DESCRIPTION_COLUMNS
 from imagerag.store.library.library_metadata import library_metadata_of
 from imagerag.store.library.locations import MEMBER, member_path, names_server, path_text, split_member
 from imagerag.store.library.metadata.image_metadata import read_metadata
@@ -34,7 +35,18 @@ if TYPE_CHECKING:
 MARK: Final = b"imagerag.export"
 """In the metadata of an export's schema."""
 
-_READ: Final = ("id", "vector", "tags", "metadata", "created", *TEXTS, *VALUES, *OCR_COLUMNS, IMAGE_COLUMN)
+_READ: Final = (
+    "id",
+    "vector",
+    "tags",
+    "metadata",
+    "created",
+    *TEXTS,
+    *VALUES,
+    *OCR_COLUMNS,
+    *DESCRIPTION_COLUMNS,
+    IMAGE_COLUMN,
+)
 _ELSEWHERE: Final = "that is on another machine: name its folder as a PATH too, if you trust the export"
 _ORIGINS: Final = re.compile(r"[0-9a-f ]*")
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.ports import Embedder
 from imagerag.agent.threads import in_thread
-from imagerag.store.library.library_metadata import FusedThreshold
+from imagerag.store.library.fusion_metadata import FusedThreshold
 from imagerag.store.library.thresholds.calibration import (
     ACCEPTED_NULL,
     ENOUGH,

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.types import ListName
 from imagerag.store.library.fusion import RankedList
-from imagerag.store.library.library_metadata import Fusion, FusionMethod
+from imagerag.store.library.fusion_metadata import Fusion, FusionMethod
 
 if TYPE_CHECKING:
     import numpy as np
