@@ -148,7 +148,11 @@ def copied_caption_vectors(target: Any, source: Any, rows: Any, kept: Any) -> An
 
 
 def _with_vectors_of(stored: Any, rows: Any, columns: list[str], field: Any) -> Any:
-    """Rows with the stored vectors of those whose encoded text stays the same; only `columns` of its text are written."""
+    """Rows with the stored vectors of those whose encoded text stays the same.
+
+    Args:
+        columns: those of `ENCODED` that are written; the others stay as they are.
+    """
     import pyarrow as pa
 
     before = stored.drop_columns([CAPTION_VECTOR]).to_pylist()
