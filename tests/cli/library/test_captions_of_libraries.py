@@ -8,6 +8,7 @@ from PIL import Image
 from imagerag.client.client import ImageRAG
 from imagerag.store.library.library_metadata import read_library_metadata
 from tests.cli.conftest import Imagerag, document
+from tests.store.conftest import ColourEmbedder
 
 CAPTIONS = {"one": ("a red circle", "red"), "two": ("a blue square", "blue"), "three": ("", "green")}
 
@@ -68,3 +69,14 @@ def test_several_libraries_are_searched_by_captions_each_with_its_threshold(imag
     assert [hit.library for hit in rag.libraries.search_sync("red", by="captions", library="one,two")] == ["one", "one"]
     imagerag("library", "migrate", "one", "--embedder", "sketch")
     assert read_library_metadata(rag.dependencies.home, "one").caption_encoder is not None
+
+
+def test_a_migration_encodes_own_captions_anew(imagerag: Imagerag, pictures: Path) -> None:
+    rag = ImageRAG(library="mine")
+    for name in ("one", "two"):
+        rag.dependencies.use("embedder", f"colours:{name}", ColourEmbedder(name))
+    rag.libraries.index_sync(pictures, embedder="colours:one", caption_embedder="own")
+    rag.libraries.migrate_sync(embedder="colours:two")
+    metadata = read_library_metadata(rag.dependencies.home, "mine")
+    assert (metadata.spec, metadata.caption_encoder and metadata.caption_encoder.spec) == ("colours:two", "colours:two")
+    assert rag.libraries.search_sync("blue square", by="captions")[0].caption == "a blue square"

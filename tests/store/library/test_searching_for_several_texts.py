@@ -1,6 +1,7 @@
 """Several texts in one call, hybrid search and search through an index give what the plain ways give."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from imagerag.agent.types.filters import FilterExpression
 from imagerag.evals.bench.synthetic_library import SyntheticRows, synthetic_library
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library import fusion, index_candidates, search
+from imagerag.store.library.indexing.caption_encoding import encode_captions, use_caption_embedder
 from imagerag.store.library.joined_libraries import JoinedLibraries
 from imagerag.store.library.lancedb_import import import_lancedb
 from imagerag.store.library.library import Library
@@ -133,3 +135,22 @@ async def test_rows_that_the_index_does_not_know_yet_and_rows_rewritten_meanwhil
 
 def _gone(*_: object) -> None:
     raise RuntimeError("fragment not found")
+
+
+async def test_an_index_of_captions_finds_what_a_scan_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = await synthetic_library(DataDir(tmp_path), "captions", 1500)
+    await use_caption_embedder(library, library.embedder)
+    await encode_captions(library, library.embedder)
+    texts = [f"a {SyntheticRows.thing(at * 37)}" for at in range(10)]
+    scanned = [await library.search_captions(text, k=10) for text in texts]
+    monkeypatch.setattr(search, "INDEX_FROM", 1000)
+    await library.optimize()
+    assert ["caption_vector"] in [index.columns for index in library.table.lance.list_indices()]
+    found = [await library.search_captions(text, k=10) for text in texts]
+    for before, after in zip(scanned, found, strict=True):
+        assert before[0].caption_similarity == pytest.approx(after[0].caption_similarity, abs=1e-5)
+        cosines = [hit.caption_similarity for hit in after]
+        assert cosines == sorted(cosines, reverse=True)  # those of the vectors, not of the index's short forms
+    changed_ids = [hit.image.sha256 for hit in found[0]]
+    await library.update([replace(row, caption="something else") for row in await library.rows(changed_ids)])
+    assert not {hit.image.sha256 for hit in await library.search_captions(texts[0], k=10)} & set(changed_ids)

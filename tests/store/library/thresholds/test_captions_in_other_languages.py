@@ -193,7 +193,7 @@ def test_the_command_prints_its_tables(
     monkeypatch.setattr(caption_languages, "make_embedder", lambda spec: Colours())
     lines = DATA.read_text(encoding="utf-8").splitlines()
     (tmp_path / "few.csv").write_text("\n".join([lines[0], *lines[1:12]]), encoding="utf-8")
-    assert main([str(tmp_path / "few.csv"), "--embedder", "colours"]) == 0
+    assert main([str(tmp_path / "few.csv"), "colours"]) == 0
     printed = capsys.readouterr().out
     assert "recall@10" in printed
     assert len([line for line in printed.splitlines() if line.startswith("de")]) == 5
