@@ -37,6 +37,7 @@ async def add_files(
         UsageError: no file is given, or one is not a readable image; nothing is added then.
         BackendError: the encoder failed.
     """
+    from imagerag.store.library.indexing.caption_encoding import encode_new_captions
     from imagerag.store.library.indexing.ingest import index
 
     if not files:
@@ -47,6 +48,7 @@ async def add_files(
     rows = await library.rows(sorted(set(ids)))
     new = [] if changes.is_empty else changed(rows, changes)
     await update_images(library, new)
+    await encode_new_captions(library, report)
     await settle(library, changed=report.rows_changed + len(new))
     return AddedImages(await library.rows(sorted(set(ids))) if new else rows, report.added + report.changed)
 

@@ -16,6 +16,7 @@ from imagerag.store.library.caption_metadata import CAPTION_VECTOR
 from imagerag.store.library.caption_search import nearest_captions
 from imagerag.store.library.caption_vectors import captions_without_vector, write_caption_vectors
 from imagerag.store.library.indexing import caption_encoding
+from imagerag.store.library.indexing.adding import add_files
 from imagerag.store.library.indexing.caption_encoding import use_caption_embedder
 from imagerag.store.library.indexing.ingest import index
 from imagerag.store.library.library import Library
@@ -88,6 +89,12 @@ async def test_captions_are_encoded_once_and_searched(shop: Library, folder: Pat
     assert await found(shop, "else") == ["something else"]
     assert encoded(shop)["plain"] is None
     assert len(await shop.search_captions("red", k=99)) == 9
+
+
+async def test_an_image_that_is_added_with_a_caption_is_found_by_it(shop: Library, tmp_path: Path) -> None:
+    (tmp_path / "added.png").write_bytes(picture("red", mark=11))
+    await add_files(shop, [tmp_path / "added.png"], ImageChanges(caption="a wooden spoon"))
+    assert await found(shop, "spoon") == ["a wooden spoon"]
 
 
 async def test_a_filter_holds_and_order_is_that_of_the_captions(shop: Library) -> None:
