@@ -23,9 +23,11 @@ from imagerag.store.library.schema import OTHER_VECTOR, VECTOR
 METADATA_KEY = "imagerag.metadata"
 EARLIER_KEY = "imagerag.passport"
 """Under which libraries of earlier versions keep it."""
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 WITHOUT_MONTHS: Final = 3
 """The version whose columns of metadata keys lack only the times of text that is a month (`2024-05`)."""
+WITHOUT_OPTIONAL_COLUMNS: Final = 4
+"""The version that lacks only columns that some libraries have: it is upgraded by its number alone."""
 _EARLIER_NAMES: Final = {
     "basis": "method", "floor": "minimum", "null": "negative_quantiles", "own": "positive_quantiles",
     "accepted": "accept_rate",

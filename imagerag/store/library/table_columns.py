@@ -9,6 +9,7 @@ from imagerag.store.library import schema as form
 from imagerag.store.library.library_metadata import (
     SCHEMA_VERSION,
     WITHOUT_MONTHS,
+    WITHOUT_OPTIONAL_COLUMNS,
     library_metadata_of,
     write_library_metadata,
 )
@@ -63,10 +64,18 @@ class TableColumns:
 
         If it is stopped, the next call finishes it: the version is written last.
         """
+        version = library_metadata_of(self.lance, self.name).version
+        if version < WITHOUT_OPTIONAL_COLUMNS:
+            self._fill_key_columns(version)
+        kept = library_metadata_of(self.lance, self.name).model_copy(update={"version": SCHEMA_VERSION})
+        write_library_metadata(self.lance, kept)
+
+    def _fill_key_columns(self, version: int) -> None:
+        """Fill the columns of metadata keys, which a table of this version lacks."""
         import pyarrow.compute as pc
 
         found = self.lance.search().select(["id", "metadata"]).to_arrow()
-        if library_metadata_of(self.lance, self.name).version == WITHOUT_MONTHS:
+        if version == WITHOUT_MONTHS:
             found = found.filter(pc.match_substring_regex(found["metadata"], _MONTH))
         metadata = {one["id"]: read for one in found.to_pylist() if (read := form.metadata_of(one))}
         if missing := missing_fields(list(metadata.values()), self.lance.schema):
@@ -75,8 +84,6 @@ class TableColumns:
         for start in range(0, len(ids), BACKFILL):
             part = {one: metadata[one] for one in ids[start : start + BACKFILL]}
             merge_rows(self.lance, self._key_values(part))
-        kept = library_metadata_of(self.lance, self.name).model_copy(update={"version": SCHEMA_VERSION})
-        write_library_metadata(self.lance, kept)
 
     def _key_values(self, metadata: Mapping[str, Mapping[str, Scalar]]) -> Any:
         import pyarrow as pa

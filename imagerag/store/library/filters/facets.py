@@ -7,7 +7,7 @@ from typing import Any, Final
 from imagerag.agent.types.filters.literals import Kind
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.database import LANCE_ERRORS, damaged, open_table
-from imagerag.store.library.library_metadata import SCHEMA_VERSION, Threshold, library_metadata_of
+from imagerag.store.library.library_metadata import WITHOUT_OPTIONAL_COLUMNS, Threshold, library_metadata_of
 from imagerag.store.library.metadata_columns import MAX_COLUMNS, Columns, columns_of
 from imagerag.store.library.schema import as_text, metadata_of
 from imagerag.store.library.thresholds.content import parts
@@ -68,7 +68,7 @@ def _typed_keys(table: Any, name: str) -> Columns:
     """The columns of metadata keys, if every key has one; with the maximum number of columns some keys may have
     none."""
     columns = columns_of(table.schema)
-    is_earlier = library_metadata_of(table, name).version < SCHEMA_VERSION
+    is_earlier = library_metadata_of(table, name).version < WITHOUT_OPTIONAL_COLUMNS
     return {} if is_earlier or sum(map(len, columns.values())) >= MAX_COLUMNS else columns
 
 
