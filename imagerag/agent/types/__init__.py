@@ -26,6 +26,7 @@ from imagerag.agent.types.base import (
     earlier_names,
 )
 from imagerag.agent.types.calls import ModelCall, assumed_cost, cost_of_calls, unsettled_cost
+from imagerag.agent.types.regions import Region
 from imagerag.agent.types.runs import (
     BUILT_IN_LIBRARY,
     PATIENCE_S,
@@ -58,6 +59,7 @@ __all__ = [
     "ParentRun",
     "Progress",
     "Query",
+    "Region",
     "Requirement",
     "RequirementCheck",
     "RunConfig",

@@ -13,8 +13,16 @@ from imagerag.store.data_dir import DataDir
 from imagerag.store.library import schema as form
 from imagerag.store.library import search as searching
 from imagerag.store.library.database import create_table, current_name, open_current, retry_on_conflict
-from imagerag.store.library.library_metadata import METADATA_KEY, LibraryMetadata, Threshold, library_metadata_of
+from imagerag.store.library.library_metadata import (
+    METADATA_KEY,
+    THINGS_OR_TILES,
+    LibraryMetadata,
+    Threshold,
+    library_metadata_of,
+    write_library_metadata,
+)
 from imagerag.store.library.library_reader import LibraryReader
+from imagerag.store.library.region_columns import EncodedRegions
 from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage
 
 
@@ -123,6 +131,29 @@ class Library(LibraryReader):
         if found:
             async with self.files_lock():
                 await self.table.update_ocr(found)
+
+    async def update_regions(self, found: Mapping[str, EncodedRegions]) -> None:
+        """Write the regions of images, by id; nothing else of them changes.
+
+        Raises:
+            EmbeddingMismatchError: the library was migrated to another encoder meanwhile.
+        """
+        if found:
+            async with self.files_lock():
+                await self.table.update_regions(found, self.embedder.identity)
+
+    async def remember_regions(self) -> None:
+        """Note in the metadata that the library has regions, and add their columns."""
+
+        def work() -> LibraryMetadata:
+            with self.table.calibrating():
+                noted = library_metadata_of(self._table, self.name).model_copy(update={"regions": THINGS_OR_TILES})
+                write_library_metadata(self._table, noted)
+                return noted
+
+        await self.table.prepare(regions=True)
+        if self.metadata.regions is None:
+            self._metadata = await self.table.read(work)
 
     def files_lock(self) -> AbstractAsyncContextManager[None]:
         """Lock out other tasks and processes that compare rows with files and write them."""

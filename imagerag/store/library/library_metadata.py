@@ -23,13 +23,18 @@ from imagerag.store.library.schema import OTHER_VECTOR, VECTOR
 METADATA_KEY = "imagerag.metadata"
 EARLIER_KEY = "imagerag.passport"
 """Under which libraries of earlier versions keep it."""
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 WITHOUT_MONTHS: Final = 3
 """The version whose columns of metadata keys lack only the times of text that is a month (`2024-05`)."""
 _EARLIER_NAMES: Final = {
     "basis": "method", "floor": "minimum", "null": "negative_quantiles", "own": "positive_quantiles",
     "accepted": "accept_rate",
 }  # fmt: skip
+
+
+RegionMethod = Literal["things-or-tiles"]
+THINGS_OR_TILES: Final = "things-or-tiles"
+"""How regions are found: `imagerag.agent.images.regions`."""
 
 
 class Threshold(FrozenModel):
@@ -103,6 +108,7 @@ class LibraryMetadata(FrozenModel):
         spec, model, weights, preprocess, dimension: the encoder, as in `EmbedderIdentity`.
         threshold: between a text and an image; None until the library has been calibrated.
         image_threshold: between two images; None until then, too.
+        regions: how the regions of images are found and encoded; None where they are not.
     """
 
     version: int = Field(default=SCHEMA_VERSION, le=SCHEMA_VERSION)
@@ -114,6 +120,7 @@ class LibraryMetadata(FrozenModel):
     created: AwareDatetime
     threshold: Threshold | None = None
     image_threshold: ImageThreshold | None = None
+    regions: RegionMethod | None = None
 
     @classmethod
     def of(cls, identity: EmbedderIdentity, created: datetime) -> "LibraryMetadata":

@@ -29,6 +29,7 @@ from imagerag.store.library.library_metadata import library_metadata_of
 from imagerag.store.library.linked_files import read_linked
 from imagerag.store.library.names import refuse_snapshot
 from imagerag.store.library.recent_records import RecentRecords
+from imagerag.store.library.region_columns import OTHER_REGIONS, EncodedRegions, has_regions, to_regions_table
 from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage
 from imagerag.store.library.table_columns import TableColumns, merge_rows
 from imagerag.store.library.table_locks import TableLocks
@@ -267,12 +268,13 @@ class LibraryTable(TableLocks):
                     data = rows[form.IMAGE_COLUMN][at].as_py()
                 if data is not None:
                     self.images.write(sha256, data)
-            have = set(self.lance.schema.names) - {form.IMAGE_COLUMN, form.OTHER_VECTOR}
+            have = set(self.lance.schema.names) - {form.IMAGE_COLUMN, form.OTHER_VECTOR, OTHER_REGIONS}
             merge_rows(self.lance, rows.select([name for name in rows.column_names if name in have]), insert=True)
 
         async with self.files_lock():
             metadata = [form.metadata_of(record) for record in rows.select(["metadata"]).to_pylist()]
-            await self.prepare(metadata, ocr=set(form.OCR_COLUMNS) <= set(rows.column_names))
+            ocr = set(form.OCR_COLUMNS) <= set(rows.column_names)
+            await self.prepare(metadata, ocr=ocr, regions=has_regions(source.lance))
             await self.write(work)
 
     async def update(self, rows: Sequence[ImageRecord]) -> None:
@@ -290,6 +292,16 @@ class LibraryTable(TableLocks):
         await self.prepare(ocr=True)
         await self.write(lambda: merge_rows(self.lance, form.to_ocr_table(found, self.lance.schema)))
 
+    async def update_regions(self, found: Mapping[str, EncodedRegions], encoder: EmbedderIdentity) -> None:
+        """Write the regions of images, for existing rows; nothing else of them. Args, Raises: as `upsert`."""
+
+        def work() -> None:
+            self._check_encoder(encoder)
+            merge_rows(self.lance, to_regions_table(found, self.lance.schema))
+
+        await self.prepare(regions=True)
+        await self.write(work)
+
     async def delete(self, ids: Sequence[str]) -> int:
         """Delete rows; returns their number. The next `optimize` removes copies of their images."""
         result = await self.write(lambda: self.lance.delete(form.id_filter("id", ids)))
@@ -302,18 +314,21 @@ class LibraryTable(TableLocks):
     async def _prepare_rows(self, rows: Sequence[ImageRecord]) -> None:
         await self.prepare([row.metadata for row in rows], ocr=any(row.ocr_confidence is not None for row in rows))
 
-    async def prepare(self, metadata: Sequence[Mapping[str, Scalar]] = (), *, ocr: bool = False) -> None:
+    async def prepare(
+        self, metadata: Sequence[Mapping[str, Scalar]] = (), *, ocr: bool = False, regions: bool = False
+    ) -> None:
         """Add the columns that rows with this metadata need, and those that an earlier version lacks.
 
         Args:
             ocr: the rows have words that OCR read.
+            regions: the rows have regions.
         """
         refuse_snapshot(self.name)
 
         def work() -> None:
             columns = TableColumns(self.lance, self.name)
-            if columns.are_missing(metadata, ocr=ocr):
+            if columns.are_missing(metadata, ocr=ocr, regions=regions):
                 with self.writing_alone():
-                    columns.add(metadata, ocr=ocr)
+                    columns.add(metadata, ocr=ocr, regions=regions)
 
         await self.read(work)

@@ -13,6 +13,7 @@ from imagerag.store.library.library_metadata import (
     write_library_metadata,
 )
 from imagerag.store.library.metadata_columns import columns_of, missing_fields, values_of
+from imagerag.store.library.region_columns import region_fields
 
 BACKFILL: Final = 1000
 """Rows that are read and written at a time when a library of an earlier version gets its columns."""
@@ -33,17 +34,22 @@ class TableColumns:
     lance: Any
     name: str
 
-    def are_missing(self, metadata: Sequence[Mapping[str, Scalar]], *, ocr: bool = False) -> bool:
+    def are_missing(
+        self, metadata: Sequence[Mapping[str, Scalar]], *, ocr: bool = False, regions: bool = False
+    ) -> bool:
         """Whether rows with this metadata need columns that the table lacks, or the table is of an earlier version.
 
         Args:
             ocr: the rows have words that OCR read.
+            regions: the rows have regions.
         """
-        return self._is_earlier() or bool(self._missing_fields(ocr) or missing_fields(metadata, self.lance.schema))
+        return self._is_earlier() or bool(
+            self._missing_fields(ocr, regions) or missing_fields(metadata, self.lance.schema)
+        )
 
-    def add(self, metadata: Sequence[Mapping[str, Scalar]], *, ocr: bool = False) -> None:
+    def add(self, metadata: Sequence[Mapping[str, Scalar]], *, ocr: bool = False, regions: bool = False) -> None:
         """Add those columns, and upgrade a table of an earlier version. Requires that no other process writes."""
-        if missing := self._missing_fields(ocr):
+        if missing := self._missing_fields(ocr, regions):
             self.lance.add_columns(missing)
         if self._is_earlier():
             self._upgrade()
@@ -53,9 +59,12 @@ class TableColumns:
     def _is_earlier(self) -> bool:
         return library_metadata_of(self.lance, self.name).version < SCHEMA_VERSION
 
-    def _missing_fields(self, ocr: bool) -> list[Any]:
-        have = set(self.lance.schema.names)
+    def _missing_fields(self, ocr: bool, regions: bool) -> list[Any]:
+        whole = self.lance.schema
+        have = set(whole.names)
         wanted = [*form.schema(1), *(form.ocr_fields() if ocr else ())]
+        if regions:
+            wanted += region_fields(whole.field(form.VECTOR).type.list_size)
         return [field for field in wanted if field.name not in have]
 
     def _upgrade(self) -> None:
@@ -63,6 +72,12 @@ class TableColumns:
 
         If it is stopped, the next call finishes it: the version is written last.
         """
+        if library_metadata_of(self.lance, self.name).version <= WITHOUT_MONTHS:
+            self._fill_keys()
+        kept = library_metadata_of(self.lance, self.name).model_copy(update={"version": SCHEMA_VERSION})
+        write_library_metadata(self.lance, kept)
+
+    def _fill_keys(self) -> None:
         import pyarrow.compute as pc
 
         found = self.lance.search().select(["id", "metadata"]).to_arrow()
@@ -75,8 +90,6 @@ class TableColumns:
         for start in range(0, len(ids), BACKFILL):
             part = {one: metadata[one] for one in ids[start : start + BACKFILL]}
             merge_rows(self.lance, self._key_values(part))
-        kept = library_metadata_of(self.lance, self.name).model_copy(update={"version": SCHEMA_VERSION})
-        write_library_metadata(self.lance, kept)
 
     def _key_values(self, metadata: Mapping[str, Mapping[str, Scalar]]) -> Any:
         import pyarrow as pa
