@@ -1,8 +1,9 @@
 """Regions of an image that are encoded beside the whole: its separate things, or overlapping tiles.
 
 Where the background is plain and shows several things, each of them is a region, and its crop shows it alone: the
-others are painted over with the background's colour. Else the regions are tiles, 2 x 2 large and 3 x 3 small ones. A region that is nearly the whole
-image would repeat its vector and is left out. Regions depend on the pixels alone, never on an encoder.
+others are painted over with the background's colour. Else the regions are tiles, 2 x 2 large and 3 x 3 small ones. A
+region that is nearly the whole image would repeat its vector and is left out. Regions depend on the pixels alone, never
+on an encoder.
 """
 
 from collections.abc import Sequence
@@ -56,9 +57,8 @@ def shown_crop(image: "Image", region: Region, around: float = _SHOWN) -> "Image
     """
     left, top, right, bottom = region.pixels(image.size)
     margin = round(max(right - left, bottom - top) * around)
-    return image.crop((
-        max(0, left - margin), max(0, top - margin), min(image.width, right + margin), min(image.height, bottom + margin)
-    ))  # fmt: skip
+    right, bottom = min(image.width, right + margin), min(image.height, bottom + margin)
+    return image.crop((max(0, left - margin), max(0, top - margin), right, bottom))
 
 
 def _crop(image: "Image", box: Box, subjects: Subjects) -> "Image":

@@ -9,6 +9,7 @@ from imagerag.agent.ports import Embedder, Filter, Hit, SearchTerm, TermSimilari
 from imagerag.agent.retrieval.search_queries import naming
 from imagerag.agent.threads import in_thread
 from imagerag.store.library import search
+from imagerag.store.library.region_search import QueryVectors
 from imagerag.store.library.table import LibraryTable
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ class CombinedQuery:
         """
         if hybrid:
             words = " ".join(term.text for term in self.terms if term.weight > 0)
-            hits = search.hybrid(table.lance, self.vector, words, k, filter, table.recent)
+            query = QueryVectors(self.vector, regions=False)
+            hits = search.hybrid(table.lance, query, words, k, filter, table.recent)
         else:
             hits = search.nearest(table.lance, self.vector, k, filter, table.recent)
         return [self._explained(hit) for hit in hits]

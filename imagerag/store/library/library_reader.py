@@ -17,6 +17,7 @@ from imagerag.store.library.combined_queries import combine
 from imagerag.store.library.database import LANCE_ERRORS
 from imagerag.store.library.filters import filter_checks
 from imagerag.store.library.library_metadata import LibraryMetadata, library_metadata_of, stale
+from imagerag.store.library.region_search import QueryVectors, things_of
 from imagerag.store.library.schema import ImageRecord
 from imagerag.store.library.table import LibraryTable
 from imagerag.store.library.thresholds.content import array_of, content_of, is_unit
@@ -113,10 +114,10 @@ class LibraryReader:
             raise UsageError("a search needs some text")
         if k < 1:
             return []
-        vector = self._unit_vector(await self.embedder.embed_texts([text]), f"the text {text[:60]!r}")
+        query = (await self._queries([text]))[0]
         if hybrid:
-            return await self._search(lambda: searching.hybrid(self._table, vector, text, k, filter, self.table.recent))
-        return await self._search(lambda: searching.nearest(self._table, vector, k, filter, self.table.recent))
+            return await self._search(lambda: searching.hybrid(self._table, query, text, k, filter, self.table.recent))
+        return (await self._nearest([query], k, filter))[0]
 
     async def search_batch(
         self, texts: Sequence[str], *, k: int, filter: Filter = EVERYTHING
@@ -126,14 +127,12 @@ class LibraryReader:
             raise UsageError("a search needs some text")
         if k < 1 or not texts:
             return [[] for _ in texts]
-        vectors = await self.embedder.embed_texts(texts)
-        usable = [self._unit_vector(vectors[at : at + 1], f"the text {text[:60]!r}") for at, text in enumerate(texts)]
-        return await self._search(lambda: searching.nearest_of_each(self._table, usable, k, filter, self.table.recent))
+        return await self._nearest(await self._queries(texts), k, filter)
 
     async def search_words(self, text: str, *, k: int, filter: Filter = EVERYTHING) -> Sequence[Hit]:
         """The `k` images whose caption and title match the words of a text best (BM25), best first."""
-        vector = self._unit_vector(await self.embedder.embed_texts([text]), f"the text {text[:60]!r}")
-        return await self._search(lambda: searching.by_words(self._table, vector, text, k, filter, self.table.recent))
+        query = (await self._queries([text]))[0]
+        return await self._search(lambda: searching.by_words(self._table, query, text, k, filter, self.table.recent))
 
     async def search_by_image(self, image: bytes, *, k: int, filter: Filter = EVERYTHING) -> Sequence[Hit]:
         """The `k` images most similar to an image, best first.
@@ -259,6 +258,19 @@ class LibraryReader:
         return await self.table.read(
             lambda: stale(library_metadata_of(self._table, self.name), content_of(self._table))
         )
+
+    async def _queries(self, texts: Sequence[str]) -> list[QueryVectors]:
+        """The vectors of texts, encoded together; in a library with regions also those of the things they name."""
+        named = [things_of(text) if self._metadata.regions else () for text in texts]
+        wanted = [part for text, things in zip(texts, named, strict=True) for part in (text, *things)]
+        vectors = await self.embedder.embed_texts(wanted)
+        units = iter([
+            self._unit_vector(vectors[at : at + 1], f"the text {text[:60]!r}") for at, text in enumerate(wanted)
+        ])  # fmt: skip
+        return [QueryVectors(next(units), tuple(next(units) for _ in things)) for things in named]
+
+    async def _nearest(self, queries: Sequence[QueryVectors], k: int, filter: Filter) -> list[list[Hit]]:
+        return await self._search(lambda: searching.nearest_of_each(self._table, queries, k, filter, self.table.recent))
 
     async def _search(self, find: Callable[[], T]) -> T:
         def work() -> T:

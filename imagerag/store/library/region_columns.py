@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.types import Region
+from imagerag.store.library.schema import OTHER_VECTOR
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,6 +37,65 @@ class EncodedRegions:
 
     boxes: tuple[Region, ...]
     vectors: "NDArray[np.float32]"
+
+
+@dataclass(frozen=True, eq=False)
+class RegionPart:
+    """The regions of some rows.
+
+    Attributes:
+        rows: the row of each region, ascending.
+        vectors: of each region, unit, float32 [regions, dimension].
+    """
+
+    rows: "NDArray[np.intp]"
+    vectors: "NDArray[np.float32]"
+
+    @classmethod
+    def of(cls, column: Any) -> "RegionPart":
+        """Read an Arrow column of lists of vectors; a row without a value has no regions."""
+        import numpy as np
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        whole = pa.concat_arrays(column.chunks) if isinstance(column, pa.ChunkedArray) else column
+        counts = pc.fill_null(pc.list_value_length(whole), 0).to_numpy(zero_copy_only=False).astype(np.intp)
+        values = whole.flatten().flatten().to_numpy(zero_copy_only=False)
+        dimension = column.type.value_type.list_size
+        return cls(np.repeat(np.arange(len(counts)), counts), np.asarray(values, np.float32).reshape(-1, dimension))
+
+    def only(self, kept: "NDArray[np.bool_]") -> "RegionPart":
+        """The regions of the rows that are kept, which are numbered anew."""
+        import numpy as np
+
+        there = kept[self.rows]
+        return RegionPart((np.cumsum(kept) - 1)[self.rows[there]], self.vectors[there])
+
+
+def best_cosines(
+    vectors: "NDArray[np.float32]", regions: RegionPart | None, texts: "NDArray[np.float32]"
+) -> "NDArray[np.float32]":
+    """The cosine of each row with each text: the highest of the whole image and its regions, float32 [rows, texts].
+
+    Args:
+        vectors: of the whole images, unit, float32 [rows, dimension].
+        texts: unit, float32 [texts, dimension].
+    """
+    import numpy as np
+
+    cosines: NDArray[np.float32] = vectors @ texts.T
+    if regions is not None and len(regions.rows):
+        starts = np.flatnonzero(np.diff(regions.rows, prepend=-1))
+        best = np.maximum.reduceat(regions.vectors @ texts.T, starts, axis=0)
+        rows = regions.rows[starts]
+        cosines[rows] = np.maximum(cosines[rows], best)
+    return cosines
+
+
+def regions_beside(table: Any, vector: str) -> list[str]:
+    """The column of regions that belongs to a column of vectors, where the table has one."""
+    name = OTHER_REGIONS if vector == OTHER_VECTOR else REGIONS
+    return [name] if name in table.schema.names else []
 
 
 def region_fields(dimension: int) -> list[Any]:

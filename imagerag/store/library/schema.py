@@ -110,6 +110,9 @@ ROW_COLUMNS = ("id", "media_type", "width", "height", *TEXTS, *VALUES, "tags", "
                "size_bytes")  # fmt: skip
 """What a `ImageRecord` is read from: everything small."""
 
+WRITTEN_LATER = ("regions", "regions_other", "region_boxes")
+"""Columns of what is made of an image after its row was written: they stay when the row is written again."""
+
 AT_A_TIME = 4096
 """Rows that are records at a time, beside the objects that are made of them."""
 
@@ -188,7 +191,8 @@ def to_table(images: Sequence[NewImage], table_schema: Any) -> Any:
         }
         for image in images
     ]
-    fields = [field for field in table_schema if field.name not in (IMAGE_COLUMN, *TEXT_COLUMNS) and not _is_key(field)]
+    elsewhere = (IMAGE_COLUMN, *TEXT_COLUMNS, *WRITTEN_LATER)
+    fields = [field for field in table_schema if field.name not in elsewhere and not _is_key(field)]
     return _with_texts(records, [image.row for image in images], fields, table_schema)
 
 

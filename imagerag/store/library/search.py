@@ -24,6 +24,8 @@ from imagerag.store.library.index_candidates import (
     nearest_records,
 )
 from imagerag.store.library.recent_records import RecentRecords
+from imagerag.store.library.region_columns import REGIONS
+from imagerag.store.library.region_search import QueryVectors, nearest_regions, region_columns, regions_index
 from imagerag.store.library.schema import ImageRecord, from_query, id_filter, metadata_of, present, row_columns
 
 if TYPE_CHECKING:
@@ -53,38 +55,52 @@ HYBRID_DEPTH, RRF = 50, 60
 
 
 def nearest(table: Any, vector: "NDArray[np.float32]", k: int, filter: Filter, recent: RecentRecords) -> list[Hit]:
-    """The `k` rows with the highest cosine, best first; equal ones by id.
+    """The `k` images with the highest cosine of the whole image, best first; equal ones by id.
 
     Args:
         table: the library's LanceDB table.
         vector: unit, float32 [dimension].
         recent: keeps what is needed to read the images that are found.
     """
-    return nearest_of_each(table, [vector], k, filter, recent)[0]
+    return nearest_of_each(table, [QueryVectors(vector, regions=False)], k, filter, recent)[0]
 
 
 def nearest_of_each(
     table: Any,
-    vectors: "Sequence[NDArray[np.float32]]",
+    queries: Sequence[QueryVectors],
     k: int,
     filter: Filter,
     recent: RecentRecords,
 ) -> list[list[Hit]]:
-    """`nearest` of several vectors in one query."""
-    version, columns = table.version, _hit_columns(table)
+    """The `k` images most similar to each of several queries, best first; equal ones by id."""
+    version, columns = table.version, _hit_columns(table, queries[0])
+    with ThreadPoolExecutor(2) as pool:
+        near = [pool.submit(nearest_regions, table, one, k, filter, (*columns, "vector")) for one in queries]
+        lists = _whole(table, [one.vector for one in queries], k, filter, columns)
+        found = [
+            list({record["id"]: record for record in (*mine, *regions.result())}.values())
+            for mine, regions in zip(lists, near, strict=True)
+        ]
+    recent.keep(version, [record for mine in found for record in mine])
+    return [_ranked(_hits(mine, query))[:k] for mine, query in zip(found, queries, strict=True)]
+
+
+def _whole(
+    table: Any, vectors: "Sequence[NDArray[np.float32]]", k: int, filter: Filter, columns: Sequence[str]
+) -> list[list[Mapping[str, Any]]]:
+    """For each vector the records of the `k` images that are nearest as a whole, with their vectors."""
     lists = nearest_records(table, vectors, k, filter, columns) if knows_all(table) else None
     if lists is None:
         found = _near(table, vectors[0] if len(vectors) == 1 else list(vectors), k, filter, (*columns, "vector"))
         lists = [[] for _ in vectors]
         for record in found.to_pylist():
             lists[record.get("query_index", 0)].append(record)
-    recent.keep(version, [record for mine in lists for record in mine])
-    return [_ranked(_hits(mine, vector)) for mine, vector in zip(lists, vectors, strict=True)]
+    return lists
 
 
 def hybrid(
     table: Any,
-    vector: "NDArray[np.float32]",
+    query: QueryVectors,
     text: str,
     k: int,
     filter: Filter,
@@ -98,9 +114,8 @@ def hybrid(
     depth, version = max(k, HYBRID_DEPTH), table.version
     with ThreadPoolExecutor(1) as pool:
         words = pool.submit(_worded, table, text, depth, filter, ("id",))
-        near = _near(table, vector, depth, filter, ("id",)).to_pylist()
+        near = _near_ids(table, query, depth, filter)
         worded = words.result()
-    near.sort(key=lambda record: (record["_distance"], record["id"]))
     score: dict[str, float] = {}
     for ranking in (near, worded):
         for rank, record in enumerate(ranking):
@@ -108,20 +123,30 @@ def hybrid(
     # Of equal scores the more similar image comes first; the similarity is known only after the read.
     last = min(sorted(score.values(), reverse=True)[:k], default=0.0)
     chosen = [sha256 for sha256, reached in score.items() if reached >= last]
-    found = _with_ids(table, chosen)
+    found = _with_ids(table, chosen, query)
     recent.keep(version, found)
-    hits = _hits(found, vector)
+    hits = _hits(found, query)
     return sorted(hits, key=lambda hit: (-score[hit.image.sha256], -hit.similarity, hit.image.sha256))[:k]
 
 
-def by_words(
-    table: Any, vector: "NDArray[np.float32]", text: str, k: int, filter: Filter, recent: RecentRecords
-) -> list[Hit]:
+def _near_ids(table: Any, query: QueryVectors, depth: int, filter: Filter) -> list[dict[str, Any]]:
+    """The most similar images, best first: their ids alone, and what their similarity is computed from."""
+    if not (extra := region_columns(table, query)):
+        near: list[dict[str, Any]] = _near(table, query.vector, depth, filter, ("id",)).to_pylist()
+        return sorted(near, key=lambda record: (record["_distance"], record["id"]))
+    columns = ("id", "vector", *extra)
+    records = [*_near(table, query.vector, depth, filter, columns).to_pylist(),
+               *nearest_regions(table, query, depth, filter, columns)]  # fmt: skip
+    found = {record["id"]: record for record in records}
+    return sorted(found.values(), key=lambda record: (-query.match(record)[0], record["id"]))[:depth]
+
+
+def by_words(table: Any, query: QueryVectors, text: str, k: int, filter: Filter, recent: RecentRecords) -> list[Hit]:
     """The best word matches in caption, title and OCR (BM25), best first; empty before the library is optimized."""
     version = table.version
-    found = _worded(table, text, k, filter, (*_hit_columns(table), "vector"))
+    found = _worded(table, text, k, filter, (*_hit_columns(table, query), "vector"))
     recent.keep(version, found)
-    return _hits(found, vector)
+    return _hits(found, query)
 
 
 def listed(table: Any, filter: Filter, limit: int) -> tuple[list[ImageRecord], int]:
@@ -158,6 +183,7 @@ def build_indexes(table: Any, *, alone: bool = False) -> None:
         **dict.fromkeys(present(table, WORD_COLUMNS), FTS() if count else None),
         "id": BTree() if count >= INDEX_FROM // 10 else None,
         "vector": _vector_index(table) if count >= INDEX_FROM else None,
+        REGIONS: regions_index(table, count, _vector_index(table)),
     }
     if count >= FILTERED_FROM:
         needed |= filter_indexes(table)
@@ -210,16 +236,16 @@ def _worded(table: Any, text: str, k: int, filter: Filter, columns: Sequence[str
     return found
 
 
-def _hit_columns(table: Any) -> list[str]:
+def _hit_columns(table: Any, query: QueryVectors) -> list[str]:
     """The columns that are read of what is found, beside the vector."""
     names = frozenset(table.schema.names)
-    return [*HIT_COLUMNS, *({"ocr"} & names), *RecentRecords.columns(names)]
+    return [*HIT_COLUMNS, *({"ocr"} & names), *region_columns(table, query), *RecentRecords.columns(names)]
 
 
-def _with_ids(table: Any, ids: Sequence[str]) -> list[dict[str, Any]]:
+def _with_ids(table: Any, ids: Sequence[str], query: QueryVectors) -> list[dict[str, Any]]:
     if not ids:
         return []
-    query = table.search().select([*_hit_columns(table), "vector"]).where(id_filter("id", ids))
+    query = table.search().select([*_hit_columns(table, query), "vector"]).where(id_filter("id", ids))
     found: list[dict[str, Any]] = query.to_arrow().to_pylist()
     return found
 
@@ -228,12 +254,13 @@ def _ranked(hits: Sequence[Hit]) -> list[Hit]:
     return sorted(hits, key=lambda hit: (-hit.similarity, hit.image.sha256))
 
 
-def _hits(found: Sequence[Mapping[str, Any]], query: "NDArray[np.float32]") -> list[Hit]:
+def _hits(found: Sequence[Mapping[str, Any]], query: QueryVectors) -> list[Hit]:
     import numpy as np
 
     hits = []
     for record in found:
         vector = np.asarray(record["vector"], dtype=np.float32)
+        similarity, region = query.match(record)
         texts: dict[str, Any] = {
             name: record.get(name) or "" for name in ("title", "caption", "source", "author", "licence", "ocr")
         }
@@ -245,8 +272,9 @@ def _hits(found: Sequence[Mapping[str, Any]], query: "NDArray[np.float32]") -> l
                     width=record["width"],
                     height=record["height"],
                 ),
-                similarity=float(np.clip(query @ vector, -1, 1)),
+                similarity=similarity,
                 vector=vector,
+                region=region,
                 tags=tuple(record["tags"] or ()),
                 metadata=metadata_of(record),
                 **texts,

@@ -136,7 +136,7 @@ async def content_at(table: "LibraryTable", vector: str = VECTOR) -> LibraryCont
     async def scan(begin: Callable[[], S]) -> S:
         def work() -> S:
             found = begin()
-            scan_table(table.lance, columns["id"], found, vector)
+            scan_table(table.lance, columns["id"], found, vector, regions=True)
             return found
 
         return await table.read(work)

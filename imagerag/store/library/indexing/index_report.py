@@ -32,6 +32,7 @@ class IndexReport:
         skipped: (path, reason) of every file or manifest row that could not be used.
         captions: images of this run that have a caption.
         ocr_read: images that OCR read; `ocr_words`: those in which it found words.
+        region_images: images whose regions were encoded; `regions`: how many these have.
         notes: (path, problem) of metadata that was left out; the image was indexed.
         columns: what each column of the manifest was read as: one of our fields, or "metadata".
         manifest_captions: number of captions in the manifest; None without a manifest.
@@ -57,6 +58,8 @@ class IndexReport:
     captions: int = 0
     ocr_read: int = 0
     ocr_words: int = 0
+    region_images: int = 0
+    regions: int = 0
     notes: list[tuple[str, str]] = field(default_factory=list)
     columns: dict[str, str] = field(default_factory=dict)
     manifest_captions: int | None = None
@@ -101,7 +104,7 @@ class IndexReport:
     def rows_changed(self) -> int:
         """Approximate number of rows written or removed."""
         files = self.added + self.changed + self.moved + self.updated + self.removed + self.paths_removed
-        return files + self.ocr_read
+        return files + self.ocr_read + self.region_images
 
     @property
     def images_per_s(self) -> float:

@@ -73,22 +73,20 @@ async def index_regions(
 
 async def encode_crops(embedder: Embedder, crops: Sequence[Any]) -> "list[Vectors | str]":
     """The unit vector of each crop, as `encoder_input` made it, or the reason why it has none."""
-    import numpy as np
-
     found: list[Any] = []
     for start in range(0, len(crops), ENCODED):
         prepared = isinstance(embedder, PreparingEmbedder)
         encode: Any = embedder.embed_prepared if prepared else embedder.embed_images
         found += await vectors_or_reasons(encode, crops[start : start + ENCODED])
-    unusable = "the encoder gave no usable vector for one of them"
-    return [
-        one
-        if isinstance(one, str)
-        else np.asarray(one, np.float32)
-        if is_unit(float(np.linalg.norm(one)))
-        else unusable
-        for one in found
-    ]
+    return [_usable(one) for one in found]
+
+
+def _usable(vector: "Vectors | str") -> "Vectors | str":
+    import numpy as np
+
+    if isinstance(vector, str) or is_unit(float(np.linalg.norm(vector))):
+        return vector if isinstance(vector, str) else np.asarray(vector, np.float32)
+    return "the encoder gave no usable vector for one of them"
 
 
 def crops_of_known(data: bytes, regions: Sequence[Region], embedder: Embedder) -> list[Any]:

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 from imagerag.agent.ports import Embedder
 from imagerag.agent.threads import in_thread
 from imagerag.store.library.library_metadata import Threshold, percentile_of
+from imagerag.store.library.region_columns import RegionPart, best_cosines
 from imagerag.store.library.thresholds.caption_index import SCANNED, CaptionIndex, CaptionQuery
 from imagerag.store.library.thresholds.content import LibraryContent
 from imagerag.store.library.thresholds.negative_captions import NULL_CAPTIONS
@@ -245,11 +246,11 @@ class _BestCosines:
         # Cosines of the first rows, a fair sample: the number of others that a match beats is known only at the end.
         self._sample = np.full((min(SCANNED, len(shown.bits)), shown.texts), -np.inf, dtype=np.float32)
 
-    def add(self, places: "NDArray[np.intp]", vectors: "Vectors") -> None:
+    def add(self, places: "NDArray[np.intp]", vectors: "Vectors", regions: RegionPart | None = None) -> None:
         """Add rows."""
         import numpy as np
 
-        cosines = vectors @ self._texts.T
+        cosines = best_cosines(vectors, regions, self._texts)
         own, rest = cosines[:, : self._shown.texts], cosines[:, self._shown.texts :]
         rows, texts = np.nonzero(self._shown.of_rows(places))
         np.maximum.at(self.shown, texts, own[rows, texts])

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
+from imagerag.store.library.region_columns import RegionPart, regions_beside
 from imagerag.store.library.schema import VECTOR, ImageRecord, id_filter
 
 if TYPE_CHECKING:
@@ -30,12 +31,15 @@ UNIT: Final = 1e-2
 BLOCK: Final = 4096
 """Rows that are compared with texts at a time."""
 
+PART_WITH_REGIONS: Final = 1_000
+"""Rows read at a time with the vectors of their regions: an image has up to 13."""
+
 
 class VectorScan(Protocol):
     """Receives the vectors of a library, part by part."""
 
-    def add(self, places: "Places", vectors: "Vectors") -> None:
-        """Add rows: their positions in the library sorted by id, and their unit vectors."""
+    def add(self, places: "Places", vectors: "Vectors", regions: RegionPart | None = None) -> None:
+        """Add rows: their positions in the library sorted by id, their unit vectors, and those of their regions."""
         ...
 
 
@@ -45,10 +49,10 @@ class ScansTogether:
     def __init__(self, *scans: VectorScan) -> None:
         self.scans: tuple[Any, ...] = scans
 
-    def add(self, places: "Places", vectors: "Vectors") -> None:
+    def add(self, places: "Places", vectors: "Vectors", regions: RegionPart | None = None) -> None:
         """Take in some rows."""
         for scan in self.scans:
-            scan.add(places, vectors)
+            scan.add(places, vectors, regions)
 
 
 S = TypeVar("S", bound=VectorScan)
@@ -85,9 +89,12 @@ class LibraryContent:
         return cls.in_memory(pa.table(columns), vectors)
 
     @classmethod
-    def in_memory(cls, columns: Any, vectors: "Vectors") -> "LibraryContent":
-        """Make the content from `COLUMNS` sorted by id, and the unit vectors of their rows, float32 [rows,
-        dimension]."""
+    def in_memory(cls, columns: Any, vectors: "Vectors", regions: Any | None = None) -> "LibraryContent":
+        """Make the content from `COLUMNS` sorted by id, and the unit vectors of their rows, float32 [rows, dimension].
+
+        Args:
+            regions: Arrow column of the vectors of each row's regions, where the library has them.
+        """
         import numpy as np
 
         async def chosen(places: "Places") -> "Vectors":
@@ -97,7 +104,8 @@ class LibraryContent:
             found = begin()
             for start in range(0, len(vectors), BLOCK):
                 part = vectors[start : start + BLOCK]
-                found.add(np.arange(start, start + len(part)), part)
+                own = RegionPart.of(regions.slice(start, BLOCK)) if regions is not None else None
+                found.add(np.arange(start, start + len(part)), part, own)
             return found
 
         return cls(columns, chosen, scan)
@@ -109,10 +117,13 @@ def read_whole(table: Any, vector: str = VECTOR) -> LibraryContent | None:
     Args:
         vector: the column of the vectors.
     """
-    if table.count_rows() > PART:
+    regions = regions_beside(table, vector)
+    if table.count_rows() > (PART_WITH_REGIONS if regions else PART):
         return None
-    found = read_columns(table, vector)
-    return LibraryContent.in_memory(found.select(COLUMNS), array_of(found[vector]))
+    found = read_columns(table, vector, *regions)
+    return LibraryContent.in_memory(
+        found.select(COLUMNS), array_of(found[vector]), found[regions[0]] if regions else None
+    )
 
 
 def read_columns(table: Any, *more: str) -> Any:
@@ -161,25 +172,27 @@ def _as_list(chunk: Any) -> Any:
     return pa.ListArray.from_arrays(pa.array([0, len(chunk)], pa.int32()), chunk)
 
 
-def scan_table(table: Any, ids: Any, found: VectorScan, vector: str = VECTOR) -> None:
+def scan_table(table: Any, ids: Any, found: VectorScan, vector: str = VECTOR, *, regions: bool = False) -> None:
     """Pass the vectors of a LanceDB table to a scan.
 
     Args:
         ids: sorted Arrow array; rows with other ids are newer and skipped.
         vector: the column of the vectors.
+        regions: pass those of the regions, too.
     """
     import numpy as np
 
-    known = _bytes(ids)
-    for columns in parts(table, ["id", vector]):
+    known, beside = _bytes(ids), regions_beside(table, vector) if regions else []
+    for columns in parts(table, ["id", vector, *beside], PART_WITH_REGIONS if beside else PART):
         for batch in columns.to_batches(BLOCK):
             own = _bytes(batch["id"])
             places = np.minimum(np.searchsorted(known, own), len(known) - 1)
             vectors = batch[vector].flatten().to_numpy(zero_copy_only=False).reshape(len(own), -1)
+            part = RegionPart.of(batch[beside[0]]) if beside else None
             if not (there := known[places] == own).all():
-                places, vectors = places[there], vectors[there]
+                places, vectors, part = places[there], vectors[there], part.only(there) if part else None
             if len(places):
-                found.add(places, np.asarray(vectors, dtype=np.float32))
+                found.add(places, np.asarray(vectors, dtype=np.float32), *([part] if beside else []))
 
 
 def vectors_of(table: Any, ids: Sequence[str], vector: str = VECTOR) -> "Vectors":
@@ -206,14 +219,14 @@ def is_unit(norm: float) -> bool:
     return bool(abs(norm - 1) < UNIT)  # false for NaN
 
 
-def parts(table: Any, columns: Sequence[str]) -> Iterator[Any]:
+def parts(table: Any, columns: Sequence[str], size: int = PART) -> Iterator[Any]:
     """Columns of all rows as Arrow tables, some thousands of rows at a time."""
     start, more = 0, True
     while more:
-        found = table.search().select([*columns]).offset(start).limit(PART).to_arrow()
+        found = table.search().select([*columns]).offset(start).limit(size).to_arrow()
         if found.num_rows:
             yield found
-        start, more = start + found.num_rows, found.num_rows >= PART
+        start, more = start + found.num_rows, found.num_rows >= size
 
 
 def _bytes(ids: Any) -> "NDArray[np.bytes_]":
