@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 @click.option("--allow-outside", is_flag=True, help="Let the manifest and links name any file on this machine.")
 @click.option("--copy", is_flag=True, help="Keep the images in the library too, not only links to the files.")
 @click.option("--ocr", is_flag=True, help="Read the words in the images too, to find and filter by (extra ocr).")
+@click.option("--regions", is_flag=True, help="Encode parts of each image too, to find things among others.")
 @click.option("--prune", is_flag=True, help="Take out images whose files are gone, however many and wherever.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing.")
 @click.option("--watch", is_flag=True, help="Go on and follow changes until Ctrl-C.")
@@ -64,6 +65,7 @@ def index_command(
     allow_outside: bool,
     copy: bool,
     ocr: bool,
+    regions: bool,
     prune: bool,
     dry_run: bool,
     watch: bool,
@@ -88,26 +90,29 @@ def index_command(
         raise UsageError("say what to index: imagerag index PATH --library NAME")
     rag = ImageRAG(library=library, home=globals_.home)
     name = chosen_library(rag, library)
-    progress, reading = FileProgress(shown=not quiet), FileProgress(shown=not quiet, noun="image")
+    progress, *steps = (FileProgress(shown=not quiet, noun=noun) for noun in ("file", "image", "image"))
 
     def warn(text: str) -> None:
         progress.close()
-        reading.close()
+        for step in steps:
+            step.close()
         say_all(warning_lines([text]), err=True)
 
     given = {"embedder": embedder, "manifest": manifest or None, "exclude": exclude, "allow_outside": allow_outside,
-             "ocr": ocr, "prune": prune, "progress": progress, "warn": warn,
-             "ocr_progress": reading}  # fmt: skip
+             "ocr": ocr, "regions": regions, "prune": prune, "progress": progress, "warn": warn,
+             "ocr_progress": steps[0], "regions_progress": steps[1]}  # fmt: skip
 
     def show(report: "IndexReport", metadata: "LibraryMetadata | None") -> None:
-        progress.close()
-        reading.close()
+        for line in (progress, *steps):
+            line.close()
         if as_json:
             say_json(document(report, name, metadata).as_json())
         else:
             say_all(report_lines(report, name, metadata))
 
-    with contextlib.closing(progress), contextlib.closing(reading):
+    with contextlib.ExitStack() as closed:
+        for line in (progress, *steps):
+            closed.callback(line.close)
         if watch:
             return _watched(_watch(rag, name, paths, show, copy=copy, **given))
         try:
@@ -196,6 +201,8 @@ def document(report: "IndexReport", name: str, library_metadata: "LibraryMetadat
         captions=report.captions,
         ocr_read=report.ocr_read,
         ocr_words=report.ocr_words,
+        region_images=report.region_images,
+        regions=report.regions,
         notes=[Skipped(path=path, reason=reason) for path, reason in report.notes],
         columns=report.columns,
         manifest_captions=report.manifest_captions,
@@ -241,6 +248,10 @@ def report_lines(report: "IndexReport", name: str, library_metadata: "LibraryMet
         lines.append(f"  {dim('captions')}   {report.captions:,} of these images have one")
     if report.ocr_read:
         lines.append(f"  {dim('ocr')}        {count(report.ocr_read, 'image')} read, {report.ocr_words:,} with words")
+    if report.region_images:
+        lines.append(
+            f"  {dim('regions')}    {count(report.regions, 'region')} of {count(report.region_images, 'image')} encoded"
+        )
     threshold = library_metadata.threshold if library_metadata else None
     if threshold:
         share = f"({percentile(threshold.percentile)} of captions that no image here fits score lower)"

@@ -39,10 +39,12 @@ class LibrariesAPI(LibraryMaintenance):
         prune: bool = False,
         dry_run: bool = False,
         ocr: "bool | OcrReader" = False,
+        regions: bool = False,
         calibrate: bool = True,
         followed: bool = False,
         progress: Callable[[int, int], None] | None = None,
         ocr_progress: Callable[[int, int], None] | None = None,
+        regions_progress: Callable[[int, int], None] | None = None,
         warn: Callable[[str], None] | None = None,
     ) -> "IndexReport":
         """Put the images of files and folders into a library, which is made when there is none of that name.
@@ -65,10 +67,12 @@ class LibrariesAPI(LibraryMaintenance):
             dry_run: write nothing, and say what would be done.
             ocr: read the words in the images too, by the extra `ocr` or by a reader of your own: `search(hybrid=True)`
                 and filters then find them. No image is read twice.
+            regions: encode the regions of each image, too, so that a thing among others is found as well as one alone;
+                a `Hit` then names its `region`. The library remembers it for the images that come later.
             calibrate: False measures no new threshold after a change, as long as there is one; `calibrate` does.
             followed: the paths are watched (`watch`), so nobody is asked to index again what changes meanwhile.
             progress: called after every batch with files done and files in all; `ocr_progress`, with images that OCR
-                read and has to read.
+                read and has to read; `regions_progress`, with images whose regions are encoded.
             warn: called with each of the report's `warnings` as soon as it is known, some before anything is encoded.
 
         Returns:
@@ -104,10 +108,12 @@ class LibrariesAPI(LibraryMaintenance):
                 copy=copy,
                 prune=prune,
                 ocr=reader,
+                regions=regions,
                 calibrate=calibrate,
                 followed=followed,
                 progress=progress,
                 ocr_progress=ocr_progress,
+                regions_progress=regions_progress,
                 first_look=first,
                 warn=warn,
             )

@@ -137,6 +137,8 @@ class IndexDocument(Document):
     captions: int
     ocr_read: int = 0
     ocr_words: int = 0
+    region_images: int = 0
+    regions: int = 0
     notes: list[Skipped]
     columns: dict[str, str]
     manifest_captions: int | None

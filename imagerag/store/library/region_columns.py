@@ -92,6 +92,11 @@ def best_cosines(
     return cosines
 
 
+def images_with_regions(table: Any) -> int:
+    """The number of images whose regions are encoded, those with none among them."""
+    return int(table.count_rows(f"{BOXES} IS NOT NULL")) if has_regions(table) else 0
+
+
 def regions_beside(table: Any, vector: str) -> list[str]:
     """The column of regions that belongs to a column of vectors, where the table has one."""
     name = OTHER_REGIONS if vector == OTHER_VECTOR else REGIONS

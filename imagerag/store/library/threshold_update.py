@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +15,7 @@ from imagerag.store.library.library_metadata import (
     library_metadata_of,
     write_library_metadata,
 )
+from imagerag.store.library.region_columns import images_with_regions
 from imagerag.store.library.schema import VECTOR
 from imagerag.store.library.thresholds.content import (
     LibraryContent,
@@ -103,7 +104,9 @@ async def measure(
 
     if not len(content):
         raise LibraryError(f"library {library.name!r} is empty: there is nothing to calibrate")
-    held, images = await asyncio.to_thread(lambda: (content_hash(content.columns), images_hash(content.columns)))
+    held, images = await asyncio.to_thread(
+        lambda: (content_hash(content.columns, content.with_regions), images_hash(content.columns))
+    )
     if kept and kept.measured_on != images:
         kept = None
     texts = await TextMeasurement.of(content, embedder)
@@ -125,8 +128,9 @@ async def content_at(table: "LibraryTable", vector: str = VECTOR) -> LibraryCont
     Args:
         vector: the column of the vectors.
     """
+    with_regions = await table.read(lambda: images_with_regions(table.lance))
     if (whole := await table.read(lambda: read_whole(table.lance, vector))) is not None:
-        return whole
+        return replace(whole, with_regions=with_regions)
     columns = await table.read(lambda: read_columns(table.lance))
 
     async def vectors(places: Any) -> Any:
@@ -141,7 +145,7 @@ async def content_at(table: "LibraryTable", vector: str = VECTOR) -> LibraryCont
 
         return await table.read(work)
 
-    return LibraryContent(columns, vectors, scan)
+    return LibraryContent(columns, vectors, scan, with_regions)
 
 
 def _keep(table: "LibraryTable", threshold: Threshold, between: ImageThreshold, version: int, *, anyway: bool) -> bool:

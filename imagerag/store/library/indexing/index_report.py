@@ -37,7 +37,7 @@ class IndexReport:
         columns: what each column of the manifest was read as: one of our fields, or "metadata".
         manifest_captions: number of captions in the manifest; None without a manifest.
         warnings: likely problems of the library, with the command to type.
-        seconds: wall time by stage: scan, read, embed, write, ocr, calibrate. Stages overlap.
+        seconds: wall time by stage: scan, read, embed, write, ocr, regions, calibrate. Stages overlap.
         elapsed: total wall time without calibration.
         examples: kind (`added`, `moved`, …) → some of the paths, sorted.
         followed: whether the files are watched.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from imagerag.store.library.region_columns import RegionPart, regions_beside
+from imagerag.store.library.region_columns import RegionPart, images_with_regions, regions_beside
 from imagerag.store.library.schema import VECTOR, ImageRecord, id_filter
 
 if TYPE_CHECKING:
@@ -66,11 +66,13 @@ class LibraryContent:
         columns: Arrow table of `COLUMNS`.
         vectors: returns the vectors at some positions, float32 [positions, dimension].
         scan: passes every vector to a new scan; it starts again with another new scan when the read has to be repeated.
+        with_regions: number of images whose regions are encoded.
     """
 
     columns: Any
     vectors: Callable[["Places"], Awaitable["Vectors"]]
     scan: Callable[[Callable[[], Any]], Awaitable[Any]]
+    with_regions: int = 0
 
     def __len__(self) -> int:
         return int(self.columns.num_rows)
@@ -139,12 +141,16 @@ def read_columns(table: Any, *more: str) -> Any:
 
 def content_of(table: Any) -> str:
     """SHA-256 of the current content of a library, to compare with the content of its calibration."""
-    return content_hash(read_columns(table))
+    return content_hash(read_columns(table), images_with_regions(table))
 
 
-def content_hash(columns: Any) -> str:
-    """SHA-256 of a library's content: the id, title and caption of each image, sorted by id."""
-    return _hash(columns, COLUMNS)
+def content_hash(columns: Any, with_regions: int = 0) -> str:
+    """SHA-256 of a library's content: the id, title and caption of each image, sorted by id.
+
+    Args:
+        with_regions: how many images have regions, which thresholds depend on; noted behind the hash.
+    """
+    return _hash(columns, COLUMNS) + (f"+{with_regions}" if with_regions else "")
 
 
 def images_hash(columns: Any) -> str:
