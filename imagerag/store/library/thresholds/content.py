@@ -189,7 +189,7 @@ def scan_table(table: Any, ids: Any, found: VectorScan, vector: str = VECTOR, *,
     import numpy as np
 
     known, beside = _bytes(ids), regions_beside(table, vector) if regions else []
-    for columns in parts(table, ["id", vector, *beside], PART_WITH_REGIONS if beside else PART):
+    for columns in parts(table, ["id", vector, *beside], PART_WITH_REGIONS if beside else None):
         for batch in columns.to_batches(BLOCK):
             own = _bytes(batch["id"])
             places = np.minimum(np.searchsorted(known, own), len(known) - 1)
@@ -225,8 +225,9 @@ def is_unit(norm: float) -> bool:
     return bool(abs(norm - 1) < UNIT)  # false for NaN
 
 
-def parts(table: Any, columns: Sequence[str], size: int = PART) -> Iterator[Any]:
+def parts(table: Any, columns: Sequence[str], size: int | None = None) -> Iterator[Any]:
     """Columns of all rows as Arrow tables, some thousands of rows at a time."""
+    size = PART if size is None else size
     start, more = 0, True
     while more:
         found = table.search().select([*columns]).offset(start).limit(size).to_arrow()

@@ -371,7 +371,7 @@ async def test_an_export_of_a_newer_version_is_said_to_be_one(library: Library, 
     table = pq.read_table(out)
     at = table.schema.get_field_index("vector")
     field = table.schema.field("vector")
-    said = {one: text.replace(b'"version":4', b'"version":99') for one, text in field.metadata.items()}
+    said = {one: text.replace(b'"version":5', b'"version":99') for one, text in field.metadata.items()}
     pq.write_table(table.cast(table.schema.set(at, field.with_metadata(said))), out)
     [(_, why)] = (await index([out], library)).skipped
     assert "newer version of imagerag" in why
