@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from imagerag.cli.terminal.output import bar, bold, dim, scale, short, table
 from imagerag.formatting.messages import NOT_CALIBRATED
-from imagerag.formatting.numbers import cosine, difference
+from imagerag.formatting.numbers import box, cosine, difference
 from imagerag.formatting.text import clean, image_name
 from imagerag.reports import search_text as words
 
@@ -86,6 +86,7 @@ def _found(hit: "Hit", accepted: bool | None) -> "SearchResult":
         author=hit.author,
         licence=hit.licence,
         ocr=hit.ocr,
+        region=hit.region,
     )
 
 
@@ -114,13 +115,19 @@ def result_lines(found: "SearchDocument") -> list[str]:
             cosine(one.similarity),
             " ".join(difference(term.contribution) for term in one.terms),
             bold(title) if one.accepted else title,
-            dim(clean(one.caption) if not one.ocr else f"{clean(one.caption)} [{short(one.ocr, OCR_SHOWN)}]".strip()),
+            dim(_about(one)),
             dim(short(one.licence, 18)),
         ]
         for one, limit in zip(found.results, limits, strict=True)
         for title in [short(image_name(one.title, one.id), 28)]
     ]
     return [f"library {bold(found.library)}  {dim(words.threshold_text(found))}", *table(rows, right={1}, cut=4)]
+
+
+def _about(one: "SearchResult") -> str:
+    """The caption, the words in the image, and where in it the thing is."""
+    where = f"({box(one.region.shares)})" if one.region else ""
+    return " ".join(filter(None, (where, clean(one.caption), f"[{short(one.ocr, OCR_SHOWN)}]" if one.ocr else "")))
 
 
 def term_lines(found: "SearchDocument") -> list[str]:

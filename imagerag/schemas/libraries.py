@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from imagerag.agent.types import Document, Scalar, Sha256, Similarity
+from imagerag.agent.types import Document, Region, Scalar, Sha256, Similarity
 from imagerag.store.library.library_metadata import LibraryMetadata, Threshold
 from imagerag.store.library.maintenance.duplicates import Duplicates
 from imagerag.store.library.maintenance.export import Export
@@ -45,6 +45,7 @@ class SearchResult(Document):
         terms: where the query has several terms, what each contributed.
         path: the file it was indexed from, when that is still there.
         ocr: the words in it, as OCR read them.
+        region: the box in it that gave the similarity; None is the whole image.
         library, threshold: where several were searched, the one it is from, and the cosine to reach there.
     """
 
@@ -63,6 +64,7 @@ class SearchResult(Document):
     author: str
     licence: str
     ocr: str = ""
+    region: Region | None = None
 
 
 class SearchDocument(Document):

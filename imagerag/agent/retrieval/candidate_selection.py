@@ -81,6 +81,7 @@ def _candidate(hit: Hit, decision: Decision | None, likeness: bool) -> Candidate
         licence=hit.licence,
         library=hit.library,
         threshold=hit.threshold,
+        region=hit.region,
     )
 
 
@@ -195,6 +196,7 @@ def reference_of(found: Hit | Candidate, concept: str, caption: str, *, by_hand:
         source=found.source,
         author=found.author,
         licence=found.licence,
+        region=found.region,
     )
 
 

@@ -45,6 +45,11 @@ class Region(FrozenModel):
         """left, top, right, bottom."""
         return self.left, self.top, self.right, self.bottom
 
+    @property
+    def area(self) -> float:
+        """Share of the image's area, in [0, 1]."""
+        return max(0.0, self.right - self.left) * max(0.0, self.bottom - self.top)
+
     def pixels(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
         """The box in pixels of an image of this width and height, at least one pixel large."""
         width, height = size

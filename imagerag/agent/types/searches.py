@@ -6,6 +6,7 @@ from pydantic import Field
 
 from imagerag.agent.types.attempts import Concept, UsedReference
 from imagerag.agent.types.base import FrozenModel, ImageRef, Sha256, Similarity
+from imagerag.agent.types.regions import Region
 
 Decision = Literal[
     "taken",
@@ -48,6 +49,7 @@ class Candidate(FrozenModel):
         library: which of several libraries it is from; empty where there is one.
         threshold: the cosine it had to reach there; None is that of its search.
         likeness: whether what is drawn with it must be this very thing.
+        region: the box in it that is as similar; None is the whole image.
     """
 
     image: ImageRef
@@ -61,6 +63,7 @@ class Candidate(FrozenModel):
     licence: str = ""
     library: str = ""
     threshold: float | None = None
+    region: Region | None = None
 
     @property
     def passed(self) -> bool:

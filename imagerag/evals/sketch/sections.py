@@ -36,4 +36,5 @@ TARGETS: Final[Mapping[str, Target]] = {
     "loop.known.no_search": Target(value=0.95),
     **{f"threshold.{size}.accepts": Target(value=0.90) for size in CHECK_SIZES},
     **{f"threshold.{size}.rejects": Target(value=0.95) for size in CHECK_SIZES},
+    **{f"threshold.regions.{size}.{of}": Target(value=0.95) for size in CHECK_SIZES for of in ("accepts", "rejects")},
 }
