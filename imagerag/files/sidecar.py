@@ -31,8 +31,12 @@ class Credit(BaseModel):
     def of(cls, used: UsedReference) -> "Credit":
         """The credit of a reference that was sent: the whole image, and the box in it if only that was sent."""
         names = cls.model_fields.keys() - {"sha256", "region", "crop"}
-        sent = {"region": used.region, "crop": used.crop.sha256} if used.crop else {}
-        return cls(sha256=used.image.sha256, **{name: getattr(used, name) for name in names}, **sent)
+        return cls(
+            sha256=used.image.sha256,
+            region=used.region if used.crop else None,
+            crop=used.crop.sha256 if used.crop else None,
+            **{name: getattr(used, name) for name in names},
+        )
 
 
 class Sidecar(Document):

@@ -32,11 +32,11 @@ class EncodedRegions:
     """The regions of one image.
 
     Attributes:
-        vectors: unit, float32 [regions, dimension].
+        vectors: of each, unit, float32 [dimension].
     """
 
     boxes: tuple[Region, ...]
-    vectors: "NDArray[np.float32]"
+    vectors: "Sequence[NDArray[np.float32]]"
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +70,23 @@ class RegionPart:
 
         there = kept[self.rows]
         return RegionPart((np.cumsum(kept) - 1)[self.rows[there]], self.vectors[there])
+
+
+def records_of(found: Any) -> list[dict[str, Any]]:
+    """The rows of an Arrow table as records; vectors of regions stay arrays, as lists of numbers they take 20 times as
+    long."""
+    import numpy as np
+
+    if REGIONS not in found.column_names:
+        records: list[dict[str, Any]] = found.to_pylist()
+        return records
+    column = found[REGIONS].combine_chunks()
+    part = RegionPart.of(column)
+    ends = np.searchsorted(part.rows, np.arange(found.num_rows), side="right")
+    records = found.drop_columns([REGIONS]).to_pylist()
+    for record, own in zip(records, np.split(part.vectors, ends)[:-1], strict=True):
+        record[REGIONS] = own
+    return records
 
 
 def best_cosines(
@@ -146,11 +163,3 @@ def _table(records: Mapping[str, Mapping[str, Any]], names: Sequence[str], table
 def boxes_of(record: Mapping[str, Any]) -> tuple[Region, ...]:
     """The boxes in a record with that column."""
     return tuple(map(Region.of_shares, record.get(BOXES) or ()))
-
-
-def region_vectors_of(record: Mapping[str, Any]) -> "NDArray[np.float32] | None":
-    """The vectors in a record with that column, float32 [regions, dimension]; None where it has none."""
-    import numpy as np
-
-    vectors = record.get(REGIONS)
-    return np.asarray(vectors, dtype=np.float32) if vectors else None

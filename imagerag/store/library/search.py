@@ -24,7 +24,7 @@ from imagerag.store.library.index_candidates import (
     nearest_records,
 )
 from imagerag.store.library.recent_records import RecentRecords
-from imagerag.store.library.region_columns import REGIONS
+from imagerag.store.library.region_columns import REGIONS, records_of
 from imagerag.store.library.region_search import QueryVectors, nearest_regions, region_columns, regions_index
 from imagerag.store.library.schema import ImageRecord, from_query, id_filter, metadata_of, present, row_columns
 
@@ -93,7 +93,7 @@ def _whole(
     if lists is None:
         found = _near(table, vectors[0] if len(vectors) == 1 else list(vectors), k, filter, (*columns, "vector"))
         lists = [[] for _ in vectors]
-        for record in found.to_pylist():
+        for record in records_of(found):
             lists[record.get("query_index", 0)].append(record)
     return lists
 
@@ -135,7 +135,7 @@ def _near_ids(table: Any, query: QueryVectors, depth: int, filter: Filter) -> li
         near: list[dict[str, Any]] = _near(table, query.vector, depth, filter, ("id",)).to_pylist()
         return sorted(near, key=lambda record: (record["_distance"], record["id"]))
     columns = ("id", "vector", *extra)
-    records = [*_near(table, query.vector, depth, filter, columns).to_pylist(),
+    records = [*records_of(_near(table, query.vector, depth, filter, columns)),
                *nearest_regions(table, query, depth, filter, columns)]  # fmt: skip
     found = {record["id"]: record for record in records}
     return sorted(found.values(), key=lambda record: (-query.match(record)[0], record["id"]))[:depth]
@@ -232,8 +232,7 @@ def _worded(table: Any, text: str, k: int, filter: Filter, columns: Sequence[str
         .select([*columns, "_score"])
         .limit(k)
     )
-    found: list[dict[str, Any]] = (query if where is None else query.where(where)).to_arrow().to_pylist()
-    return found
+    return records_of((query if where is None else query.where(where)).to_arrow())
 
 
 def _hit_columns(table: Any, query: QueryVectors) -> list[str]:
@@ -245,9 +244,8 @@ def _hit_columns(table: Any, query: QueryVectors) -> list[str]:
 def _with_ids(table: Any, ids: Sequence[str], query: QueryVectors) -> list[dict[str, Any]]:
     if not ids:
         return []
-    query = table.search().select([*_hit_columns(table, query), "vector"]).where(id_filter("id", ids))
-    found: list[dict[str, Any]] = query.to_arrow().to_pylist()
-    return found
+    columns = [*_hit_columns(table, query), "vector"]
+    return records_of(table.search().select(columns).where(id_filter("id", ids)).to_arrow())
 
 
 def _ranked(hits: Sequence[Hit]) -> list[Hit]:

@@ -77,5 +77,5 @@ def test_pixels_of_a_region_are_a_box_inside_the_image(shares: tuple[float, ...]
 def test_the_region_around_several_holds_them_all() -> None:
     one, other = Region(left=0.1, top=0.5, right=0.2, bottom=0.6), Region(left=0.4, top=0.2, right=0.9, bottom=0.3)
     assert Region.around([one, other]).shares == (0.1, 0.2, 0.9, 0.6)
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="left"):
         Region(left=-0.1, top=0, right=1, bottom=1)

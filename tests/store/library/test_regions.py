@@ -243,7 +243,7 @@ async def test_a_migration_encodes_the_regions_and_switches_them_with_the_vector
     await switch_encoder(filled, wider)
     one = next(iter(before))
     with pytest.raises(EmbeddingMismatchError):
-        await filled.update_regions({one: EncodedRegions((), np.zeros((0, DIMENSION), np.float32))})
+        await filled.update_regions({one: EncodedRegions((), [])})
     opened = await Library.open(home, "shop", wider)
     assert opened.metadata.regions is not None
     after = await stored(opened)

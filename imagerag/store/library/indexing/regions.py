@@ -63,7 +63,7 @@ async def index_regions(
             if reasons := [one for one in mine if isinstance(one, str)]:
                 report.notes.append((await _name(library, sha256), f"its regions could not be encoded: {reasons[0]}"))
             else:
-                found[sha256] = EncodedRegions(boxes, mine)
+                found[sha256] = EncodedRegions(boxes, [one for one in mine if not isinstance(one, str)])
         await library.update_regions(found)
         report.region_images += len(found)
         report.regions += sum(len(one.boxes) for one in found.values())
@@ -75,8 +75,7 @@ async def encode_crops(embedder: Embedder, crops: Sequence[Any]) -> "list[Vector
     """The unit vector of each crop, as `encoder_input` made it, or the reason why it has none."""
     found: list[Any] = []
     for start in range(0, len(crops), ENCODED):
-        prepared = isinstance(embedder, PreparingEmbedder)
-        encode: Any = embedder.embed_prepared if prepared else embedder.embed_images
+        encode = embedder.embed_prepared if isinstance(embedder, PreparingEmbedder) else embedder.embed_images
         found += await vectors_or_reasons(encode, crops[start : start + ENCODED])
     return [_usable(one) for one in found]
 
