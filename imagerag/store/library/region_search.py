@@ -103,11 +103,11 @@ def region_columns(table: Any, query: QueryVectors) -> tuple[str, ...]:
 
 def nearest_regions(
     table: Any, query: QueryVectors, k: int, filter: Filter, columns: Sequence[str]
-) -> list[Mapping[str, Any]]:
+) -> list[dict[str, Any]]:
     """The images with the nearest regions to a query, and to each of its things; each once, in no order."""
     if not region_columns(table, query):
         return []
-    found: dict[str, Mapping[str, Any]] = {}
+    found: dict[str, dict[str, Any]] = {}
     for vector, count in [(query.vector, k), *((thing, max(k, DEPTH)) for thing in query.things)]:
         found |= {record["id"]: record for record in _nearest(table, vector, count, filter, columns)}
     return [record for record in found.values() if record.get(BOXES)]
