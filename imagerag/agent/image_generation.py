@@ -60,8 +60,8 @@ class ImageGeneration:
 
     def _seed(self, attempts: Sequence[Attempt], references: Sequence[UsedReference]) -> int:
         """The run's seed; another one where the very same was drawn before, which would come out the same again."""
-        sent = [reference.image for reference in references]
-        again = sum([one.image for one in attempt.references] == sent for attempt in attempts)
+        sent = [reference.sent for reference in references]
+        again = sum([one.sent for one in attempt.references] == sent for attempt in attempts)
         return (self.config.seed + again) % 2**32
 
     def draw(
@@ -121,7 +121,7 @@ class ImageGeneration:
         masks = [[sent.image.sha256, sent.mask.sha256] for sent in references if sent.mask is not None]
         return {
             "prompt": prompt,
-            "images": [[sent.role, sent.image.sha256, sent.concept, sent.caption] for sent in references],
+            "images": [[one.role, one.sent.sha256, one.concept, one.caption] for one in references],
             "size": str(self.config.size) if self.config.size else None,
             **({"masks": masks} if masks else {}),
             **({"mask_feather": self.config.mask_feather} if masks and self.config.mask_feather else {}),

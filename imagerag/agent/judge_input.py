@@ -82,5 +82,5 @@ def fixed_for_judge(judge: object, shown: Sequence[UsedReference], attempt: Atte
 
 def named_references(shown: Sequence[UsedReference]) -> dict[str, Any]:
     """Library images that a judge is shown. Named only where there is some: calls of before have no such word."""
-    seen = [[one.image.sha256, one.concept] for one in shown if one.role == "reference"]
+    seen = [[one.sent.sha256, one.concept] for one in shown if one.role == "reference"]
     return {"references": seen} if seen else {}

@@ -238,7 +238,7 @@ class Nodes:
     async def regenerate(self, state: RunState, runtime: Runtime[RunConfig]) -> RunUpdate:
         """Draw with references: what is always sent, then those for what is missing, then those that helped before."""
         room = self._room(state, runtime.context)
-        chosen = state["chosen"][:room]
+        chosen = [await self._parts.cropped(one, runtime.context.reference_crop) for one in state["chosen"][:room]]
         references = sent_images.references_to_send(state, chosen, room=room, likeness=runtime.context.likeness)
         drawn = await self._draw("regenerate", state, runtime, references)
         drawn["tracked_concepts"] = concept_tracker.record_references(

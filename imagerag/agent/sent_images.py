@@ -2,14 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from imagerag.agent import concept_tracker
 from imagerag.agent.errors import BlobError
+from imagerag.agent.images.decoding import open_rgb
+from imagerag.agent.images.encoding import encode
+from imagerag.agent.images.regions import shown_crop
 from imagerag.agent.intents import Likeness, needs_likeness
 from imagerag.agent.ports import BlobStore, ImagePart, ReferenceLibrary
 from imagerag.agent.retrieval.search_queries import read_images
 from imagerag.agent.state import RunState
-from imagerag.agent.types import ImageRef, RunConfig, Subject, UsedReference
+from imagerag.agent.threads import in_thread
+from imagerag.agent.types import ImageRef, Region, RunConfig, Subject, UsedReference
+from imagerag.agent.types.runs import ReferenceCrop
+
+LARGE: Final = 0.5
+"""Share of an image's area from which a region in it is sent as the whole image by default."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,10 +80,23 @@ class ImageParts:
             await self.keep(sha256)
             return await self.blobs.encode_for_model(sha256)
 
+    async def cropped(self, reference: UsedReference, wanted: ReferenceCrop) -> UsedReference:
+        """A reference with the crop that is sent instead of the whole image, if one is; the run keeps both.
+
+        Raises:
+            BlobError: the image is neither here nor in the library.
+        """
+        if reference.region is None or reference.crop is not None or not sends_region(reference.region, wanted):
+            return reference
+        data, _ = await self.encoded_of_library(reference.image.sha256)
+        crop = await self.blobs.put(await in_thread(encoded_crop, data, reference.region))
+        return reference.model_copy(update={"crop": crop})
+
     async def reference(self, reference: UsedReference) -> ImagePart:
         """A reference, or an image of the user's own, with what it stands for and its mask."""
-        own = self.blobs.encode_for_model if reference.role != "reference" else self.encoded_of_library
-        data, media_type = await own(reference.image.sha256)
+        run_owns = reference.role != "reference" or reference.crop is not None
+        own = self.blobs.encode_for_model if run_owns else self.encoded_of_library
+        data, media_type = await own(reference.sent.sha256)
         return ImagePart(
             data=data,
             media_type=media_type,
@@ -84,6 +106,16 @@ class ImageParts:
             caption=reference.caption,
             mask=(await self.blobs.encode_for_model(reference.mask.sha256))[0] if reference.mask else None,
         )
+
+
+def sends_region(region: Region, wanted: ReferenceCrop) -> bool:
+    """Whether a region is sent instead of its image."""
+    return wanted == "region" or (wanted == "auto" and region.area < LARGE)
+
+
+def encoded_crop(data: bytes, region: Region) -> bytes:
+    """The region of an image with a margin, as PNG; the same bytes for the same image. Blocks."""
+    return encode(shown_crop(open_rgb(data), region), "image/png")
 
 
 def subjects_of(state: RunState, likeness: Likeness = "never") -> list[UsedReference]:

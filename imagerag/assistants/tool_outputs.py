@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from imagerag.agent.qa.types import AnswerOutcome
-from imagerag.agent.types import Cause, FrozenModel, ImageRef, Outcome
+from imagerag.agent.types import Cause, FrozenModel, ImageRef, Outcome, Region
 from imagerag.formatting.quoting import line
 
 MOST: Final = 20
@@ -57,6 +57,9 @@ class ReferenceReport(FrozenModel):
     ocr: Annotated[str, Field(description="Words in the image, where a search found it.")] = ""
     description: Annotated[str, Field(description="What a model says of it; no person wrote that.")] = ""
     described_by: Annotated[str, Field(description="That model.")] = ""
+    region: Annotated[
+        Region | None, Field(description="Box of the image that was found or sent: shares of width and height.")
+    ] = None
     licence: str = ""
     author: str = ""
     source: str = ""

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
 @click.option("--max-calls", type=click.IntRange(1), metavar="N", help="Calls of that model at most, in this run.")
 @click.option("--max-cost-usd", type=click.FloatRange(0), metavar="X", help="US dollars at most for them, in this run.")
 @assume_option
+@click.option("--regions", is_flag=True, help="Encode parts of each image too, to find things among others.")
 @click.option("--prune", is_flag=True, help="Take out images whose files are gone, however many and wherever.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing.")
 @click.option("--no-check", "check", is_flag=True, flag_value=False, default=True,
@@ -83,6 +84,7 @@ def index_command(
     max_calls: int | None,
     max_cost_usd: float | None,
     assume_cost_usd_per_call: float | None,
+    regions: bool,
     prune: bool,
     dry_run: bool,
     check: bool,
@@ -112,11 +114,11 @@ def index_command(
     rag = ImageRAG(library=library, home=globals_.home)
     name = chosen_library(rag, library)
     progress = FileProgress(shown=not quiet)
-    reading, describing = (FileProgress(shown=not quiet, noun="image") for _ in range(2))
+    reading, describing, looking = (FileProgress(shown=not quiet, noun="image") for _ in range(3))
     encoding = FileProgress(shown=not quiet, noun="caption")
 
     def close() -> None:
-        for one in (progress, reading, describing, encoding):
+        for one in (progress, reading, describing, looking, encoding):
             one.close()
 
     def warn(text: str) -> None:
@@ -129,11 +131,11 @@ def index_command(
             say(estimate_text(expected), err=True)
 
     given = {"embedder": embedder, "manifest": manifest or None, "exclude": exclude, "allow_outside": allow_outside,
-             "ocr": ocr, "caption_embedder": caption_embedder, "prune": prune, "check": check, "progress": progress,
-             "warn": warn, "ocr_progress": reading, "caption_progress": encoding, "describe": describe,
-             "max_calls": max_calls, "max_cost_usd": max_cost_usd,
-             "assume_cost_usd_per_call": assume_cost_usd_per_call, "describe_progress": describing,
-             "estimated": estimated}  # fmt: skip
+             "ocr": ocr, "caption_embedder": caption_embedder, "regions": regions, "prune": prune, "check": check,
+             "progress": progress, "warn": warn, "ocr_progress": reading, "caption_progress": encoding,
+             "regions_progress": looking, "describe": describe, "max_calls": max_calls,
+             "max_cost_usd": max_cost_usd, "assume_cost_usd_per_call": assume_cost_usd_per_call,
+             "describe_progress": describing, "estimated": estimated}  # fmt: skip
 
     def show(report: "IndexReport", metadata: "LibraryMetadata | None") -> None:
         close()
@@ -235,6 +237,8 @@ def document(report: "IndexReport", name: str, library_metadata: "LibraryMetadat
         ocr_read=report.ocr_read,
         ocr_words=report.ocr_words,
         descriptions=descriptions_document(report),
+        region_images=report.region_images,
+        regions=report.regions,
         notes=[Skipped(path=path, reason=reason) for path, reason in report.notes],
         columns=report.columns,
         manifest_captions=report.manifest_captions,
@@ -290,6 +294,10 @@ def report_lines(report: "IndexReport", name: str, library_metadata: "LibraryMet
         encoder = clean(_caption_embedder(library_metadata) or "")
         lines.append(f"  {dim('encoded')}    {count(report.captions_encoded, 'caption')} with {encoder}")
     lines += description_lines(report)
+    if report.region_images:
+        lines.append(
+            f"  {dim('regions')}    {count(report.regions, 'region')} of {count(report.region_images, 'image')} encoded"
+        )
     threshold = library_metadata.threshold if library_metadata else None
     if threshold:
         share = f"({percentile(threshold.percentile)} of captions that no image here fits score lower)"

@@ -235,6 +235,12 @@ def run_options(*, defaults: bool = False) -> Decorator:
             help="Candidates per search, 1 to 100.",
         ),
         _hybrid_option(default=False if defaults else None),
+        click.option(
+            "--reference-crop",
+            type=click.Choice(["auto", "region", "whole"]),
+            default="auto" if defaults else None,
+            help="Send the region that was found in an image, or the whole image.",
+        ),
         filter_options,
         click.option(
             "--seed",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from imagerag.cli.terminal.output import bar, bold, dim, scale, short, table
 from imagerag.formatting.found_by import found_by_text
 from imagerag.formatting.messages import NOT_CALIBRATED
-from imagerag.formatting.numbers import cosine, difference
+from imagerag.formatting.numbers import box, cosine, difference
 from imagerag.formatting.text import clean, image_name
 from imagerag.reports import search_text as words
 
@@ -101,6 +101,7 @@ def _found(hit: "Hit", accepted: bool | None) -> "SearchResult":
         description=hit.description,
         described_by=hit.described_by,
         description_confidence=hit.description_confidence,
+        region=hit.region,
     )
 
 
@@ -142,12 +143,13 @@ def result_lines(found: "SearchDocument") -> list[str]:
 
 
 def _words_of(one: "SearchResult") -> str:
-    """The caption, or a model's description marked as such, and what OCR read. The mark is in front, as long texts are
-    cut."""
+    """Where in the image the thing is, the caption or a model's description, marked as such, and what OCR read. Marks
+    are in front, as long texts are cut."""
     text = clean(words.caption_of(one))
     if text and not one.caption:
         text = clean(f"(described by {one.described_by}) {one.description}")
-    return text if not one.ocr else f"{text} [{short(one.ocr, OCR_SHOWN)}]".strip()
+    where = f"({box(one.region.shares)})" if one.region else ""
+    return " ".join(filter(None, (where, text, f"[{short(one.ocr, OCR_SHOWN)}]" if one.ocr else "")))
 
 
 def term_lines(found: "SearchDocument") -> list[str]:

@@ -48,6 +48,7 @@ class LibrariesAPI(LibraryMaintenance):
         max_calls: int | None = None,
         max_cost_usd: float | None = None,
         assume_cost_usd_per_call: float | None = None,
+        regions: bool = False,
         calibrate: bool = True,
         check: bool = True,
         followed: bool = False,
@@ -56,6 +57,7 @@ class LibrariesAPI(LibraryMaintenance):
         caption_progress: Callable[[int, int], None] | None = None,
         describe_progress: Callable[[int, int], None] | None = None,
         estimated: "Callable[[DescriptionEstimate], None] | None" = None,
+        regions_progress: Callable[[int, int], None] | None = None,
         warn: Callable[[str], None] | None = None,
     ) -> "IndexReport":
         """Put the images of files and folders into a library, which is made when there is none of that name.
@@ -87,13 +89,16 @@ class LibrariesAPI(LibraryMaintenance):
                 captions, checked with the library's encoder, and marked with the model.
             max_calls, max_cost_usd: calls and US dollars at most for the descriptions of this call; the next call goes
                 on. No call is made whose price is not known, unless it is said with `assume_cost_usd_per_call`.
+            regions: encode the regions of each image, too, so that a thing among others is found as well as one alone;
+                a `Hit` then names its `region`. The library remembers it for the images that come later.
             calibrate: False measures no new threshold after a change, as long as there is one; `calibrate` does.
             check: False leaves out the short check (`check`) after the first indexing that brings captions: 156 texts
                 and 32 views of images are encoded for it, at most.
             followed: the paths are watched (`watch`), so nobody is asked to index again what changes meanwhile.
             progress: called after every batch with files done and files in all; `ocr_progress`, with images that OCR
                 read and has to read; `caption_progress`, with captions that are encoded and are to be;
-                `describe_progress`, with images that are described and are to be.
+                `describe_progress`, with images that are described and are to be; `regions_progress`, with images whose
+                regions are encoded.
             estimated: called with calls and cost of the descriptions before the first call of a model.
             warn: called with each of the report's `warnings` as soon as it is known, some before anything is encoded.
 
@@ -141,6 +146,7 @@ class LibrariesAPI(LibraryMaintenance):
                 prune=prune,
                 ocr=reader,
                 describe=calls,
+                regions=regions,
                 calibrate=calibrate,
                 followed=followed,
                 progress=progress,
@@ -148,6 +154,7 @@ class LibrariesAPI(LibraryMaintenance):
                 caption_progress=caption_progress,
                 describe_progress=describe_progress,
                 estimated=estimated,
+                regions_progress=regions_progress,
                 first_look=first,
                 warn=warn,
             )

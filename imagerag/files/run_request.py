@@ -44,6 +44,8 @@ class CommonRunOptions(TypedDict, total=False):
         start: draw first ("generate", the default), or retrieve for the prompt first ("retrieve").
         likeness: which images that are sent must be recognisable as the very same: subjects and what is tagged as a
             product, person, mascot or logo ("auto", the default), all but those for a style, or none.
+        reference_crop: what is sent of a library image of which a region was found: the region with a margin where it
+            is less than half of the image ("auto", the default), always the region, or the whole image.
         seed: where the generator honours one; 0 by default.
         size: "WxH" or a pair, in pixels.
         mask_feather: pixels over which what is new fades into the old, inwards from the edge of the mask.
@@ -75,6 +77,7 @@ class CommonRunOptions(TypedDict, total=False):
     judge_mode: Literal["fused", "stepwise"]
     start: Literal["generate", "retrieve"]
     likeness: Literal["auto", "always", "never"]
+    reference_crop: Literal["auto", "region", "whole"]
     seed: int
     size: str | tuple[int, int] | None
     mask_feather: int

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from imagerag.agent.regular_files import read_regular
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Document, Outcome, Sha256, Similarity, UsedReference
+from imagerag.agent.types import Document, Outcome, Region, Sha256, Similarity, UsedReference
 
 
 class Credit(BaseModel):
@@ -24,12 +24,19 @@ class Credit(BaseModel):
     source: str
     author: str
     licence: str
+    region: Region | None = None
+    crop: Sha256 | None = None
 
     @classmethod
     def of(cls, used: UsedReference) -> "Credit":
-        """The credit of a reference that was sent."""
-        names = cls.model_fields.keys() - {"sha256"}
-        return cls(sha256=used.image.sha256, **{name: getattr(used, name) for name in names})
+        """The credit of a reference that was sent: the whole image, and the box in it if only that was sent."""
+        names = cls.model_fields.keys() - {"sha256", "region", "crop"}
+        return cls(
+            sha256=used.image.sha256,
+            region=used.region if used.crop else None,
+            crop=used.crop.sha256 if used.crop else None,
+            **{name: getattr(used, name) for name in names},
+        )
 
 
 class Sidecar(Document):

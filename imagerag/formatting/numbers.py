@@ -44,6 +44,16 @@ def rate(per_second: float, what: str) -> str:
     return f"{per_second:,.1f} {what}/s"
 
 
+def box(shares: tuple[float, float, float, float]) -> str:
+    """A box in an image: `box 20–45 % across, 30–60 % down`.
+
+    Args:
+        shares: left, top, right and bottom, in [0, 1].
+    """
+    left, top, right, bottom = (round(100 * share) for share in shares)
+    return f"box {left}–{right} % across, {top}–{bottom} % down"
+
+
 def score(value: float) -> str:
     """A score, a share or a probability of an evaluation, three digits."""
     return f"{value:z.3f}"

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from imagerag.agent.types import DescriptionEstimate, Document, FoundBy, Scalar, Sha256, Similarity
+from imagerag.agent.types import DescriptionEstimate, Document, FoundBy, Region, Scalar, Sha256, Similarity
 from imagerag.store.library.caption_metadata import CaptionThreshold
 from imagerag.store.library.check.library_check import LibraryCheck
 from imagerag.store.library.fusion_metadata import Fusion
@@ -53,6 +53,7 @@ class SearchResult(Document):
         caption_threshold: from which on it is accepted by its caption, whatever its own similarity.
         description: what the model `described_by` says of it; no person wrote it.
         description_confidence: how well that fits the image by the library's encoder, in [0, 1]; None: not measured.
+        region: the box in it that gave the similarity; None is the whole image.
         library: where several were searched, the one it is from.
         threshold: the cosine to reach there, or in a hybrid search; None is that of the whole search.
     """
@@ -78,6 +79,7 @@ class SearchResult(Document):
     description: str = ""
     described_by: str = ""
     description_confidence: float | None = None
+    region: Region | None = None
 
 
 class SearchDocument(Document):
@@ -182,6 +184,8 @@ class IndexDocument(Document):
     ocr_read: int = 0
     ocr_words: int = 0
     descriptions: Descriptions | None = None
+    region_images: int = 0
+    regions: int = 0
     notes: list[Skipped]
     columns: dict[str, str]
     manifest_captions: int | None

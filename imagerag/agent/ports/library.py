@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from imagerag.agent.errors import UsageError
 from imagerag.agent.ports.generator import ImagePart
 from imagerag.agent.ports.responses import Ranking
-from imagerag.agent.types import FoundBy, ImageRef, RunConfig, Scalar, caption_or_description
+from imagerag.agent.types import FoundBy, ImageRef, Region, RunConfig, Scalar, caption_or_description
 from imagerag.agent.types.filters import Comparison, Condition, FilterExpression, all_of
 
 if TYPE_CHECKING:
@@ -112,7 +112,8 @@ class Hit:
     """A library image that a search returned.
 
     Attributes:
-        similarity: cosine in [-1, 1], higher is better.
+        similarity: cosine in [-1, 1], higher is better: of the whole image or of its nearest region.
+        region: the box that gave it; None is the whole image.
         vector: its unit image vector, float32 [dimension]; lets near-duplicates be told without another search.
         title: a short human name, for instance the file's stem or the product's name.
         ocr: the words in the image, as OCR read them; empty where it has not been read.
@@ -148,6 +149,7 @@ class Hit:
     found_by: tuple[FoundBy, ...] = ()
     caption_similarity: float | None = None
     caption_threshold: float | None = None
+    region: Region | None = None
 
     def reaches(self, threshold: float | None) -> bool:
         """Whether the image counts, by its own cosine or by that of its caption.

@@ -79,6 +79,7 @@ def _candidate(hit: Hit, decision: Decision | None, likeness: bool) -> Candidate
         found_by=hit.found_by,
         caption_similarity=hit.caption_similarity if hit.caption_threshold is not None else None,
         caption_threshold=hit.caption_threshold,
+        region=hit.region,
     )
 
 
@@ -193,6 +194,7 @@ def reference_of(found: Hit | Candidate, concept: str, caption: str, *, by_hand:
         source=found.source,
         author=found.author,
         licence=found.licence,
+        region=found.region,
     )
 
 

@@ -35,6 +35,7 @@ from imagerag.agent.types.descriptions import (
     is_low,
     marked,
 )
+from imagerag.agent.types.regions import Region
 from imagerag.agent.types.runs import (
     BUILT_IN_LIBRARY,
     PATIENCE_S,
@@ -83,6 +84,7 @@ __all__ = [
     "ParentRun",
     "Progress",
     "Query",
+    "Region",
     "Requirement",
     "RequirementCheck",
     "RunConfig",

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from imagerag.agent.types.base import FrozenModel, ImageRef, SamplingParams, Similarity
+from imagerag.agent.types.regions import Region
 
 
 class Requirement(FrozenModel):
@@ -76,10 +77,14 @@ class UsedReference(FrozenModel):
         similarity: cosine with the caption it was found by; None for a subject image.
         selected_by: how it came to be sent.
         mask: for a subject that is edited: a PNG whose transparent pixels say where it may change.
+        region: the box in a library image that was found; None is the whole image.
+        crop: what was sent instead of the whole image: its region, with a margin.
     """
 
     image: ImageRef
     mask: ImageRef | None = None
+    region: Region | None = None
+    crop: ImageRef | None = None
     role: Literal["reference", "subject", "edit"] = "reference"
     likeness: bool = False
     selected_by: Literal["retrieved", "by_hand", "kept", "given"] = "retrieved"
@@ -90,6 +95,11 @@ class UsedReference(FrozenModel):
     source: str = ""
     author: str = ""
     licence: str = ""
+
+    @property
+    def sent(self) -> ImageRef:
+        """What models are sent: the crop, or the image itself."""
+        return self.crop or self.image
 
 
 class MaskCheck(FrozenModel):

@@ -22,6 +22,9 @@ PATIENCE_S: Final = 120.0
 """Limits are counted by the minute: who waits two gets through, and who is asked for hours should know at once."""
 
 
+ReferenceCrop = Literal["auto", "region", "whole"]
+
+
 class Outcome(StrEnum):
     """The outcome of a run. A run that waits for a human is *interrupted*, which is not an outcome."""
 
@@ -112,6 +115,8 @@ class RunConfig(FrozenModel):
         likeness: what must look like the very image that was sent for it, where the judge sees images: "auto" is
             the user's own subjects, library images tagged as a product, person, mascot, logo and the like, and what
             the judge calls so; "always" is every image that is not for a style; "never" is none.
+        reference_crop: what is sent of an image of which a region was found: "region" is the region with a margin,
+            "whole" the whole image, and "auto" the region where it is less than half of the image.
         select: stop and let a human choose among the references that passed.
         seed: where the generator honours one.
         size: what to ask the generator for; None is its default.
@@ -141,6 +146,7 @@ class RunConfig(FrozenModel):
     retrieve_by: Literal["caption", "concept", "prompt"] = "caption"
     hybrid: bool = False
     likeness: Literal["auto", "always", "never"] = "auto"
+    reference_crop: ReferenceCrop = "auto"
     select: bool = False
     seed: int = Field(default=0, ge=0, lt=2**32)
     size: Size | None = None

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from imagerag.agent.types.attempts import Concept, UsedReference
 from imagerag.agent.types.base import FrozenModel, ImageRef, Sha256, Similarity
+from imagerag.agent.types.regions import Region
 
 Decision = Literal[
     "taken",
@@ -75,6 +76,7 @@ class Candidate(FrozenModel):
         library: which of several libraries it is from; empty where there is one.
         threshold: the cosine it had to reach there; None is that of its search.
         likeness: whether what is drawn with it must be this very thing.
+        region: the box in it that is as similar; None is the whole image.
     """
 
     image: ImageRef
@@ -91,6 +93,7 @@ class Candidate(FrozenModel):
     found_by: tuple[FoundBy, ...] = ()
     caption_similarity: float | None = None
     caption_threshold: float | None = None
+    region: Region | None = None
 
     @property
     def passed(self) -> bool:

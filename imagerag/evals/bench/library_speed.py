@@ -20,6 +20,7 @@ from imagerag.evals.bench.caption_to_references import references
 from imagerag.evals.bench.indexing_speed import FILES, indexing
 from imagerag.evals.bench.library_commands import commands
 from imagerag.evals.bench.other_indexes import GRAPHS_TO, other_indexes
+from imagerag.evals.bench.region_search_speed import region_searches
 from imagerag.evals.bench.synthetic_library import SyntheticEmbedder, SyntheticRows, row_id, synthetic_library
 from imagerag.evals.bench.timing import TimingRow, Work, row
 from imagerag.store.data_dir import DataDir
@@ -40,7 +41,7 @@ ASKED: Final = 40
 PER_TURN: Final = 16
 """Captions that one turn takes at most: four at once, and one for everything else."""
 
-PARTS: Final = ("calibrating", "searching", "references", "commands", "indexing")
+PARTS: Final = ("calibrating", "searching", "references", "regions", "commands", "indexing")
 """What is measured of a library, in turn."""
 
 BASE: Final = "numpy matmul"
@@ -72,6 +73,8 @@ async def library(
             found += await _searching(opened, SyntheticRows(rows, embedder), repeats, graphs_to)
         if "references" in parts:
             found += await references(opened, repeats)
+        if "regions" in parts:
+            found += await region_searches(DataDir(Path(folder) / "regions"), rows, repeats)
         if "commands" in parts:
             found += await commands(opened, Path(folder) / "commands")
     return [*found, *(await indexing(repeats, files=min(FILES, rows // 2)) if "indexing" in parts else ())]

@@ -5,7 +5,7 @@ Where images show one to three things (`threshold.mixed`) the figures are report
 vector, and the vector of a crowded image lies between its things. A text that names one of them is then hardly nearer
 to it than to an image of something similar alone, so that no cosine reaches both targets: with the sketch weights the
 best cosine in hindsight accepts 0.88 of the queries with a match and rejects 0.94 of those without (500 images). No
-calibration can separate more; vectors of image regions could.
+calibration can separate more. `threshold.regions` are the same libraries and queries with vectors of image regions.
 """
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -19,6 +19,8 @@ from imagerag.evals.check_record import Check, unscored_check
 from imagerag.evals.sketch.context import CheckContext
 from imagerag.evals.synthetic_images import BATCH, SyntheticImage, caption_text, chance, hard_negative
 from imagerag.formatting.numbers import cosine
+from imagerag.store.library.indexing.index_report import IndexReport
+from imagerag.store.library.indexing.regions import index_regions
 from imagerag.store.library.library import Library
 from imagerag.store.library.schema import NewImage
 from imagerag.tools.sketch.world import Scene, Thing, all_things, describe, random_scene
@@ -30,6 +32,8 @@ MANY: Final = (6, 3, 1)
 """Of ten images of a mixed library, the numbers with one, two and three things."""
 KINDS: Final = ("threshold", "threshold.mixed")
 """Libraries of one thing per image, and of one to three: what the names of their metrics begin with."""
+REGIONS: Final = "threshold.regions"
+"""The same of a mixed library whose images have regions."""
 
 
 @dataclass(frozen=True)
@@ -134,13 +138,13 @@ async def _one_pair(context: CheckContext, size: int, number: int, drawn: Mappin
         shown = await _fill(context, both, drawn)
     except Exception as caught:
         error = caught
-    found = [
-        await searched(case, query, names, both[kind], shown)
-        if error is None
-        else unscored_check(case, caption_text(query.things), names, error)
-        for kind, case, query in _queries(context, size, number, drawn)
-        for names in [metrics(f"{kind}.{size}", query)]
-    ]
+    asked = list(_queries(context, size, number, drawn))
+    found = [await _checked(one, both[one[0]], shown, size, error) for one in asked if one[0] != REGIONS]
+    try:
+        await _with_regions(both[KINDS[1]])
+    except Exception as caught:
+        error = error or caught
+    found += [await _checked(one, both[KINDS[1]], shown, size, error) for one in asked if one[0] == REGIONS]
     for library in both.values():
         context.remove_library(library.name)
     return found
@@ -149,11 +153,29 @@ async def _one_pair(context: CheckContext, size: int, number: int, drawn: Mappin
 def _queries(
     context: CheckContext, size: int, number: int, drawn: Mapping[str, Sequence[Scene]]
 ) -> Iterator[tuple[str, str, Query]]:
-    """The queries to a library of each kind, with the kind and the case's id."""
-    for kind in KINDS:
-        rng = chance(context.seed, kind, "queries", size, number)
-        for at, query in enumerate(queries(rng, drawn[kind], ceil(context.cases / libraries(size)))):
+    """The queries to a library of each kind, with the kind and the case's id; those with regions come last."""
+    for kind in (*KINDS, REGIONS):
+        of = KINDS[1] if kind == REGIONS else kind
+        rng = chance(context.seed, of, "queries", size, number)
+        for at, query in enumerate(queries(rng, drawn[of], ceil(context.cases / libraries(size)))):
             yield kind, f"{kind.replace('.', '/')}/{size}-{number}/{at:04}", query
+
+
+async def _checked(
+    asked: tuple[str, str, Query], library: Library, shown: Mapping[str, Scene], size: int, error: Exception | None
+) -> Check:
+    kind, case, query = asked
+    names = metrics(f"{kind}.{size}", query)
+    if error is not None:
+        return unscored_check(case, caption_text(query.things), names, error)
+    return await searched(case, query, names, library, shown)
+
+
+async def _with_regions(library: Library) -> None:
+    """Encode the regions of a library's images, and calibrate it with them."""
+    await index_regions(library, [row.id for row in await library.rows()], IndexReport())
+    await library.optimize()
+    await library.calibrate()
 
 
 async def _fill(

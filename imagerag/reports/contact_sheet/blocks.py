@@ -77,9 +77,10 @@ class SheetBlocks(Page):
         self.canvas.text(x, y + 12, "drawn with", 13, MUTED)
         x, width = x + 84, width - 84
         room = int((width + 8) // 50)
-        shown = [(sent[kind], kind == "mask") for sent in references for kind in ("image", "mask") if sent.get(kind)]
-        for number, (image, mask) in enumerate(shown[:room]):
-            self.image(image["sha256"], x + 50 * number, y, 42, radius=6, mask=mask)
+        shown = [(sent, kind) for sent in references for kind in ("image", "mask") if sent.get(kind)]
+        for number, (sent, kind) in enumerate(shown[:room]):
+            mask, region = kind == "mask", sent.get("region") if sent.get("crop") and kind == "image" else None
+            self.image(sent[kind]["sha256"], x + 50 * number, y, 42, radius=6, mask=mask, region=region)
         return y + 42 + 16
 
     def searches(self, searches: Sequence[Document], x: float, y: float, width: float) -> float:
@@ -136,7 +137,7 @@ class SheetBlocks(Page):
 
     def _candidate(self, candidate: Document, x: float, y: float, side: float) -> None:
         taken = candidate.get("decision") == "taken"
-        decoded = self.gallery(candidate["image"]["sha256"])
+        decoded = self.gallery(candidate["image"]["sha256"], region=candidate.get("region"))
         if taken:
             self.canvas.frame(x - 3, y - 3, side + 6, side + 6, ACCENT, WHITE, radius=8, line=2)
         self.canvas.box(x, y, side, side, TINT, radius=6)

@@ -36,7 +36,7 @@ def choices_sheet(question: Mapping[str, Any], load: Load) -> Image.Image:
     for place, one in enumerate(offered):
         x = MARGIN + place % PER_ROW * (TILE + GAP)
         y = top + place // PER_ROW * (TILE + WORDS + GAP)
-        _tile(canvas, x, y, one, gallery(str(one["id"])))
+        _tile(canvas, x, y, one, gallery(str(one["id"]), region=one.get("region")))
     return page
 
 

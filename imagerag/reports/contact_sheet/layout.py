@@ -8,6 +8,8 @@ from PIL import Image
 
 from imagerag.agent.errors import BlobError, UsageError
 from imagerag.agent.images.decoding import decode, opaque
+from imagerag.agent.images.regions import outlined
+from imagerag.agent.types import Region
 from imagerag.formatting.labels import ANSWERS, OUTCOMES, Tone, label, standing
 from imagerag.formatting.numbers import cosine
 from imagerag.reports.contact_sheet.canvas import SCALE, Canvas, Color, Icon, leading, measure
@@ -59,7 +61,12 @@ class Gallery:
         self._load = load
         self._seen: dict[tuple[str, bool], Image.Image | None] = {}
 
-    def __call__(self, sha256: str, *, mask: bool = False) -> Image.Image | None:
+    def __call__(self, sha256: str, *, mask: bool = False, region: Any = None) -> Image.Image | None:
+        """An image, or a mask; of an image also with the box of a region, a `Region` or what its JSON has."""
+        image = self._decoded(sha256, mask)
+        return image if image is None or region is None else outlined(image, Region.model_validate(region))
+
+    def _decoded(self, sha256: str, mask: bool) -> Image.Image | None:
         if (sha256, mask) not in self._seen:
             try:
                 image = decode(self._load(sha256), side=WIDTH).image
@@ -111,9 +118,10 @@ class Page:
         radius: float,
         veil: Color | None = None,
         mask: bool = False,
+        region: Any = None,
     ) -> None:
-        """An image, or a mask, as a whole, inside a square."""
-        image = self.gallery(sha256, mask=mask)
+        """An image, or a mask, as a whole, inside a square; of an image also with the box of a region."""
+        image = self.gallery(sha256, mask=mask, region=region)
         self.canvas.box(x, y, side, side, TINT, radius=radius)
         if image is None:
             self.canvas.text(x, y + side / 2 - 8, "not available", 12, MUTED, width=side, align="center")

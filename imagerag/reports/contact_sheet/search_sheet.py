@@ -84,7 +84,8 @@ class _Sheet(Page):
 
     def _card(self, one: "SearchResult", x: float, y: float) -> float:
         taken = one.accepted is True
-        self.image(one.id, x, y, SIDE, radius=9, veil=PAPER if one.accepted is False else None)
+        veil = PAPER if one.accepted is False else None
+        self.image(one.id, x, y, SIDE, radius=9, veil=veil, region=one.region)
         reached, limit = cosine_of(self.found, one), limit_of(self.found, one)
         y = self.bar(reached, limit, x, y + SIDE + 12, SIDE, span=self.span, strong=taken)
         y = self.canvas.text(x, y + 6, image_name(one.title, one.id), 14, INK, width=SIDE, lines=2, bold=taken)

@@ -7,7 +7,7 @@ from io import BytesIO
 from typing import Final
 
 from imagerag.agent.errors import BlobError, UsageError
-from imagerag.agent.types import ImageRef
+from imagerag.agent.types import ImageRef, Region
 
 Load = Callable[[str], bytes]
 """Gives an image's bytes for its SHA-256."""
@@ -26,40 +26,45 @@ class Gallery:
 
     load: Load
     room: int = ROOM
-    _made: dict[tuple[str, int, bool], str | None] = field(default_factory=dict)
+    _made: dict[tuple[str, int, bool, Region | None], str | None] = field(default_factory=dict)
 
     def large(self, image: ImageRef) -> str | None:
         """An image to look at."""
         return self._source(image.sha256, LARGE, mask=False)
 
-    def small(self, image: ImageRef) -> str | None:
-        """An image to recognise."""
-        return self._source(image.sha256, SMALL, mask=False)
+    def small(self, image: ImageRef, region: Region | None = None) -> str | None:
+        """An image to recognise, with the box of a region."""
+        return self._source(image.sha256, SMALL, mask=False, region=region)
 
     def mask(self, image: ImageRef) -> str | None:
         """A mask, light where the image may change."""
         return self._source(image.sha256, SMALL, mask=True)
 
-    def _source(self, sha256: str, side: int, *, mask: bool) -> str | None:
-        key = (sha256, side, mask)
+    def _source(self, sha256: str, side: int, *, mask: bool, region: Region | None = None) -> str | None:
+        key = (sha256, side, mask, region)
         if key not in self._made:
-            self._made[key] = self._reduced(sha256, side, mask)
+            self._made[key] = self._reduced(sha256, side, mask, region)
         source = self._made[key]
         if source is None or len(source) > self.room:
             return None
         self.room -= len(source)
         return source
 
-    def _reduced(self, sha256: str, side: int, mask: bool) -> str | None:
+    def _reduced(self, sha256: str, side: int, mask: bool, region: Region | None) -> str | None:
         try:
-            return reduced(self.load(sha256), side, mask=mask)
+            return reduced(self.load(sha256), side, mask=mask, region=region)
         except (BlobError, LookupError):
             return None
 
 
-def reduced(data: bytes, side: int, *, mask: bool = False) -> str | None:
-    """An image, or what a mask says, as a data URI, its longer side `side` pixels at most; None for what is none."""
+def reduced(data: bytes, side: int, *, mask: bool = False, region: Region | None = None) -> str | None:
+    """An image, or what a mask says, as a data URI, its longer side `side` pixels at most; None for what is none.
+
+    Args:
+        region: a box to draw on it.
+    """
     from imagerag.agent.images.decoding import decode, opaque
+    from imagerag.agent.images.regions import outlined
     from imagerag.store.images.masks import shown_mask
 
     try:
@@ -68,6 +73,7 @@ def reduced(data: bytes, side: int, *, mask: bool = False) -> str | None:
         return None
     decoded.thumbnail((side, side), reducing_gap=2.0)
     shown = shown_mask(decoded) if mask else opaque(decoded)
+    shown = outlined(shown, region) if region else shown
     out = BytesIO()
     # Full colour resolution for what is looked at: drawings have hard edges between colours.
     shown.save(out, "JPEG", quality=82, subsampling=0 if side > SMALL else 2)

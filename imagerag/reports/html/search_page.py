@@ -41,7 +41,7 @@ def search_page(found: "SearchDocument", load: Load) -> str:
 
 def _image(one: "SearchResult", load: Load) -> str | None:
     try:
-        return reduced(load(one.id), SIDE)
+        return reduced(load(one.id), SIDE, region=one.region)
     except (BlobError, LookupError):
         return None
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from imagerag.agent.ports import Filter, Hit
 from imagerag.store.library.caption_metadata import CAPTION_VECTOR
 from imagerag.store.library.recent_records import RecentRecords
+from imagerag.store.library.region_search import QueryVectors
 from imagerag.store.library.schema import present
 from imagerag.store.library.search import hits_with, near, rows_with_ids
 
@@ -59,9 +60,10 @@ def hits_of(table: Any, ids: Sequence[str], vector: "Vector", recent: RecentReco
     """Id → hit of the rows with these ids.
 
     Args:
-        vector: what `similarity` is the cosine with.
+        vector: what images and their regions are compared with for `similarity`.
         version: of the table before they were found.
     """
-    found = rows_with_ids(table, ids)
+    query = QueryVectors(vector)
+    found = rows_with_ids(table, ids, query)
     recent.keep(version, found)
-    return {hit.image.sha256: hit for hit in hits_with(found, vector)}
+    return {hit.image.sha256: hit for hit in hits_with(found, query)}

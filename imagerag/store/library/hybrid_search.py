@@ -18,8 +18,9 @@ from imagerag.store.library.fusion import DEPTH, Fused, RankedList, Weights
 from imagerag.store.library.fusion_metadata import FusedThreshold
 from imagerag.store.library.matched_words import matched_words
 from imagerag.store.library.recent_records import RecentRecords
+from imagerag.store.library.region_search import QueryVectors
 from imagerag.store.library.schema import present
-from imagerag.store.library.search import hit_columns, hits_with, near, rows_with_ids
+from imagerag.store.library.search import hit_columns, hits_with, nearest_ids, rows_with_ids
 from imagerag.store.library.word_search import best_matches
 
 if TYPE_CHECKING:
@@ -34,25 +35,25 @@ class HybridQuery:
     """What a hybrid search searches for.
 
     Attributes:
-        vector: of the query, unit, float32 [dimension].
+        image: the query as it is compared with images.
         text: whose words are searched.
         caption_vector: of the text by the encoder of the captions, unit; None leaves captions out.
         weights: of the lists; None weighs all alike.
         threshold: of what is found; None is that between texts and images.
     """
 
-    vector: "NDArray[np.float32]"
+    image: QueryVectors
     text: str
     caption_vector: "NDArray[np.float32] | None" = None
     weights: Weights | None = None
     threshold: FusedThreshold | None = None
 
     @classmethod
-    async def of(cls, library: "LibraryReader", vector: "NDArray[np.float32]", text: str) -> "HybridQuery":
+    async def of(cls, library: "LibraryReader", image: QueryVectors, text: str) -> "HybridQuery":
         """The query for a library's lists, weighed as was calibrated on it.
 
         Args:
-            vector: of the query, unit, by the library's own encoder.
+            image: the query by the library's own encoder.
             text: the query, or of several terms the texts.
 
         Raises:
@@ -61,9 +62,9 @@ class HybridQuery:
         metadata = library.metadata
         weights = metadata.fusion.weights if metadata.fusion else None
         if metadata.caption_encoder is None or not (weights or {"caption": 1.0}).get("caption"):
-            return cls(vector, text, weights=weights)
+            return cls(image, text, weights=weights)
         threshold = metadata.fusion.threshold if metadata.fusion else None
-        return cls(vector, text, await caption_vector_of(library, text), weights, threshold)
+        return cls(image, text, await caption_vector_of(library, text), weights, threshold)
 
 
 def hybrid(table: Any, query: HybridQuery, k: int, filter: Filter, recent: RecentRecords) -> list[Hit]:
@@ -75,11 +76,11 @@ def hybrid(table: Any, query: HybridQuery, k: int, filter: Filter, recent: Recen
     """
     version = table.version
     fused = Fused.of(_lists(table, query, max(k, DEPTH), filter), query.weights)
-    found = rows_with_ids(table, fused.best(k), (WORDS,))
+    found = rows_with_ids(table, fused.best(k), query.image, (WORDS,))
     recent.keep(version, found)
     # Of equal scores the more similar image comes first; the similarity is known only after the read.
     hits = sorted(
-        hits_with(found, query.vector),
+        hits_with(found, query.image),
         key=lambda hit: (-fused.scores[hit.image.sha256], -hit.similarity, hit.image.sha256),
     )[:k]
     lists = fused.found_by([hit.image.sha256 for hit in hits])
@@ -88,23 +89,23 @@ def hybrid(table: Any, query: HybridQuery, k: int, filter: Filter, recent: Recen
 
 
 def search_words(
-    table: Any, vector: "NDArray[np.float32]", text: str, k: int, filter: Filter, recent: RecentRecords
+    table: Any, query: QueryVectors, text: str, k: int, filter: Filter, recent: RecentRecords
 ) -> list[Hit]:
     """The best word matches alone, best first; none before the library is optimized."""
     version = table.version
-    found = best_matches(table, text, k, filter, (*hit_columns(table), "vector", *present(table, (WORDS,))))
+    columns = (*hit_columns(table, query), "vector", *present(table, (WORDS,)))
+    found = best_matches(table, text, k, filter, columns)
     recent.keep(version, found)
     return [
         replace(hit, found_by=with_words((_found_by_words(rank, record),), text, record))
-        for rank, (hit, record) in enumerate(zip(hits_with(found, vector), found, strict=True), start=1)
+        for rank, (hit, record) in enumerate(zip(hits_with(found, query), found, strict=True), start=1)
     ]
 
 
-def by_image(table: Any, vector: "NDArray[np.float32]", k: int, filter: Filter) -> RankedList:
-    """The images nearest to a vector."""
-    found = near(table, vector, k, filter, ("id",)).to_pylist()
-    found.sort(key=lambda record: (record["_distance"], record["id"]))
-    return RankedList("image", [one["id"] for one in found], [1 - one["_distance"] for one in found])
+def by_image(table: Any, query: QueryVectors, k: int, filter: Filter) -> RankedList:
+    """The most similar images, each by the whole of it or by its nearest region."""
+    found = nearest_ids(table, query, k, filter)
+    return RankedList("image", [one for one, _ in found], [similarity for _, similarity in found])
 
 
 def by_caption(table: Any, vector: "NDArray[np.float32]", k: int, filter: Filter) -> RankedList:
@@ -132,7 +133,7 @@ def with_words(lists: Sequence[FoundBy], text: str, record: Any) -> tuple[FoundB
 def _lists(table: Any, query: HybridQuery, depth: int, filter: Filter) -> list[RankedList]:
     """All lists, made concurrently."""
     makers: list[Callable[[], RankedList]] = [
-        lambda: by_image(table, query.vector, depth, filter),
+        lambda: by_image(table, query.image, depth, filter),
         lambda: by_words(table, query.text, depth, filter),
     ]
     if (captions := query.caption_vector) is not None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from imagerag.agent.ports import Filter
 from imagerag.store.library.database import LANCE_ERRORS
 from imagerag.store.library.filters.filter_expressions import expression_of
+from imagerag.store.library.region_columns import records_of
 from imagerag.store.library.thresholds.content import array_of
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def nearest_records(
         return None
     if found is None:
         return None
-    records = {record[ROW]: record for record in found.to_pylist()}
+    records = {record[ROW]: record for record in records_of(found)}
     return [[records[row] for row in rows.tolist()] for rows in chosen]
 
 

@@ -15,6 +15,7 @@ from imagerag.store.library import search as searching
 from imagerag.store.library.database import create_table, current_name, open_current, retry_on_conflict
 from imagerag.store.library.library_metadata import (
     METADATA_KEY,
+    THINGS_OR_TILES,
     DescriberSettings,
     LibraryMetadata,
     Threshold,
@@ -22,6 +23,7 @@ from imagerag.store.library.library_metadata import (
     write_library_metadata,
 )
 from imagerag.store.library.library_reader import EncoderOf, LibraryReader
+from imagerag.store.library.region_columns import EncodedRegions
 from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage
 
 
@@ -160,6 +162,29 @@ class Library(LibraryReader):
 
         await self.table.prepare()
         self._metadata = await self.table.write(work)
+
+    async def update_regions(self, found: Mapping[str, EncodedRegions]) -> None:
+        """Write the regions of images, by id; nothing else of them changes.
+
+        Raises:
+            EmbeddingMismatchError: the library was migrated to another encoder meanwhile.
+        """
+        if found:
+            async with self.files_lock():
+                await self.table.update_regions(found, self.embedder.identity)
+
+    async def remember_regions(self) -> None:
+        """Note in the metadata that the library has regions, and add their columns."""
+
+        def work() -> LibraryMetadata:
+            with self.table.calibrating():
+                noted = library_metadata_of(self._table, self.name).model_copy(update={"regions": THINGS_OR_TILES})
+                write_library_metadata(self._table, noted)
+                return noted
+
+        await self.table.prepare(regions=True)
+        if self.metadata.regions is None:
+            self._metadata = await self.table.read(work)
 
     def files_lock(self) -> AbstractAsyncContextManager[None]:
         """Lock out other tasks and processes that compare rows with files and write them."""

@@ -37,6 +37,11 @@ _EARLIER_NAMES: Final = {
 }  # fmt: skip
 
 
+RegionMethod = Literal["things-or-tiles"]
+THINGS_OR_TILES: Final = "things-or-tiles"
+"""How regions are found: `imagerag.agent.images.regions`."""
+
+
 class Threshold(FrozenModel):
     """A library's default threshold and the evidence for it.
 
@@ -138,6 +143,7 @@ class LibraryMetadata(FrozenModel):
         caption_encoder, caption_threshold: of the caption vectors, where there are some. They are stored with the
             column of these (`caption_metadata`), not with the other fields.
         describer: describes new images; None where the library was not told to.
+        regions: how the regions of images are found and encoded; None where they are not.
     """
 
     version: int = Field(default=SCHEMA_VERSION, le=SCHEMA_VERSION)
@@ -153,6 +159,7 @@ class LibraryMetadata(FrozenModel):
     caption_encoder: CaptionEncoder | None = None
     caption_threshold: CaptionThreshold | None = None
     describer: DescriberSettings | None = None
+    regions: RegionMethod | None = None
 
     @classmethod
     def of(cls, identity: EmbedderIdentity, created: datetime) -> "LibraryMetadata":

@@ -22,6 +22,7 @@ from imagerag.store.library.database import LANCE_ERRORS
 from imagerag.store.library.filters import filter_checks
 from imagerag.store.library.hybrid_search import HybridQuery
 from imagerag.store.library.library_metadata import LibraryMetadata, library_metadata_of, stale
+from imagerag.store.library.region_search import QueryVectors, things_of
 from imagerag.store.library.schema import ImageRecord
 from imagerag.store.library.table import LibraryTable
 from imagerag.store.library.thresholds.content import array_of, content_of
@@ -151,11 +152,11 @@ class LibraryReader:
             raise UsageError("a search needs some text")
         if k < 1:
             return []
-        vector = self._unit_vector(await self.embedder.embed_texts([text]), f"the text {text[:60]!r}")
+        query = (await self._queries([text]))[0]
         if hybrid:
-            query = await HybridQuery.of(self, vector, text)
-            return await self._search(lambda: hybrid_search.hybrid(self._table, query, k, filter, self.table.recent))
-        return await self._search(lambda: searching.nearest(self._table, vector, k, filter, self.table.recent))
+            fused = await HybridQuery.of(self, query, text)
+            return await self._search(lambda: hybrid_search.hybrid(self._table, fused, k, filter, self.table.recent))
+        return (await self._nearest([query], k, filter))[0]
 
     async def search_batch(
         self, texts: Sequence[str], *, k: int, filter: Filter = EVERYTHING
@@ -165,15 +166,13 @@ class LibraryReader:
             raise UsageError("a search needs some text")
         if k < 1 or not texts:
             return [[] for _ in texts]
-        vectors = await self.embedder.embed_texts(texts)
-        usable = [self._unit_vector(vectors[at : at + 1], f"the text {text[:60]!r}") for at, text in enumerate(texts)]
-        return await self._search(lambda: searching.nearest_of_each(self._table, usable, k, filter, self.table.recent))
+        return await self._nearest(await self._queries(texts), k, filter)
 
     async def search_words(self, text: str, *, k: int, filter: Filter = EVERYTHING) -> Sequence[Hit]:
         """The `k` images whose caption, title, tags or OCR match the words of a text best (BM25), best first."""
-        vector = self._unit_vector(await self.embedder.embed_texts([text]), f"the text {text[:60]!r}")
+        query = (await self._queries([text]))[0]
         return await self._search(
-            lambda: hybrid_search.search_words(self._table, vector, text, k, filter, self.table.recent)
+            lambda: hybrid_search.search_words(self._table, query, text, k, filter, self.table.recent)
         )
 
     async def search_captions(self, text: str, *, k: int, filter: Filter = EVERYTHING) -> Sequence[Hit]:
@@ -210,7 +209,8 @@ class LibraryReader:
         if k < 1:
             return []
         query = await combine(terms, self.embedder, self._unit_vector, rewrite=not hybrid)
-        fused = await HybridQuery.of(self, query.vector, query.words) if hybrid else None
+        image = QueryVectors(query.vector, regions=False)
+        fused = await HybridQuery.of(self, image, query.words) if hybrid else None
         return await self._search(lambda: query.nearest(self.table, k, filter, fused))
 
     async def image_bytes(self, sha256: str) -> bytes:
@@ -315,6 +315,19 @@ class LibraryReader:
 
     def _content_is_stale(self) -> bool:
         return stale(library_metadata_of(self._table, self.name), content_of(self._table))
+
+    async def _queries(self, texts: Sequence[str]) -> list[QueryVectors]:
+        """The vectors of texts, encoded together; in a library with regions also those of the things they name."""
+        named = [things_of(text) if self._metadata.regions else () for text in texts]
+        wanted = [part for text, things in zip(texts, named, strict=True) for part in (text, *things)]
+        vectors = await self.embedder.embed_texts(wanted)
+        units = iter([
+            self._unit_vector(vectors[at : at + 1], f"the text {text[:60]!r}") for at, text in enumerate(wanted)
+        ])  # fmt: skip
+        return [QueryVectors(next(units), tuple(next(units) for _ in things)) for things in named]
+
+    async def _nearest(self, queries: Sequence[QueryVectors], k: int, filter: Filter) -> list[list[Hit]]:
+        return await self._search(lambda: searching.nearest_of_each(self._table, queries, k, filter, self.table.recent))
 
     async def _search(self, find: Callable[[], T]) -> T:
         def work() -> T:

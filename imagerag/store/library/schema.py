@@ -10,7 +10,6 @@ from imagerag.agent.types import DescriptionDetails, ImageRef, Scalar, caption_o
 from imagerag.store.library.description_columns import (
     DESCRIPTION_COLUMNS,
     WORDS,
-    description_fields,
     description_values,
     read_description,
 )
@@ -133,6 +132,9 @@ ROW_COLUMNS = ("id", "media_type", "width", "height", *TEXTS, *VALUES, "tags", "
                "size_bytes")  # fmt: skip
 """What a `ImageRecord` is read from: everything small."""
 
+WRITTEN_LATER = ("regions", "regions_other", "region_boxes")
+"""Columns of what is made of an image after its row was written: they stay when the row is written again."""
+
 AT_A_TIME = 4096
 """Rows that are records at a time, beside the objects that are made of them."""
 
@@ -184,11 +186,6 @@ def ocr_fields() -> list[Any]:
     return [pa.field("ocr", pa.string()), pa.field("ocr_confidence", pa.float64())]
 
 
-def optional_fields(*, ocr: bool = False, described: bool = False) -> list[Any]:
-    """The fields of columns that only libraries have which were read by OCR, or described."""
-    return [*(ocr_fields() if ocr else ()), *(description_fields() if described else ())]
-
-
 def row_columns(table: Any) -> list[str]:
     """The columns of a table that rows are read from: a table of an earlier version lacks some until it is written."""
     return present(table, (*ROW_COLUMNS, *OCR_COLUMNS, *DESCRIPTION_COLUMNS))
@@ -216,7 +213,8 @@ def to_table(images: Sequence[NewImage], table_schema: Any) -> Any:
         }
         for image in images
     ]
-    fields = [field for field in table_schema if field.name not in (IMAGE_COLUMN, *TEXT_COLUMNS) and not _is_key(field)]
+    elsewhere = (IMAGE_COLUMN, *TEXT_COLUMNS, *WRITTEN_LATER)
+    fields = [field for field in table_schema if field.name not in elsewhere and not _is_key(field)]
     return _with_texts(records, [image.row for image in images], fields, table_schema)
 
 

@@ -7,6 +7,7 @@ candidates' vectors are compared here, in one read for all texts of a call, and 
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ from imagerag.store.library.index_candidates import (
     nearest_records,
 )
 from imagerag.store.library.recent_records import RecentRecords
+from imagerag.store.library.region_columns import REGIONS, records_of
+from imagerag.store.library.region_search import QueryVectors, nearest_regions, region_columns, regions_index
 from imagerag.store.library.schema import ImageRecord, from_query, id_filter, metadata_of, present, row_columns
 from imagerag.store.library.word_search import needed_word_indexes
 
@@ -55,33 +58,59 @@ AT_ONCE = timedelta(milliseconds=1)
 
 
 def nearest(table: Any, vector: "NDArray[np.float32]", k: int, filter: Filter, recent: RecentRecords) -> list[Hit]:
-    """The `k` rows with the highest cosine, best first; equal ones by id.
+    """The `k` images with the highest cosine of the whole image, best first; equal ones by id.
 
     Args:
         table: the library's LanceDB table.
         vector: unit, float32 [dimension].
         recent: keeps what is needed to read the images that are found.
     """
-    return nearest_of_each(table, [vector], k, filter, recent)[0]
+    return nearest_of_each(table, [QueryVectors(vector, regions=False)], k, filter, recent)[0]
 
 
 def nearest_of_each(
     table: Any,
-    vectors: "Sequence[NDArray[np.float32]]",
+    queries: Sequence[QueryVectors],
     k: int,
     filter: Filter,
     recent: RecentRecords,
 ) -> list[list[Hit]]:
-    """`nearest` of several vectors in one query."""
-    version, columns = table.version, hit_columns(table)
+    """The `k` images most similar to each of several queries, best first; equal ones by id."""
+    version, columns = table.version, hit_columns(table, queries[0])
+    with ThreadPoolExecutor(2) as pool:
+        near = [pool.submit(nearest_regions, table, one, k, filter, (*columns, "vector")) for one in queries]
+        lists = _whole(table, [one.vector for one in queries], k, filter, columns)
+        found = [
+            list({record["id"]: record for record in (*mine, *regions.result())}.values())
+            for mine, regions in zip(lists, near, strict=True)
+        ]
+    recent.keep(version, [record for mine in found for record in mine])
+    return [_ranked(hits_with(mine, query))[:k] for mine, query in zip(found, queries, strict=True)]
+
+
+def _whole(
+    table: Any, vectors: "Sequence[NDArray[np.float32]]", k: int, filter: Filter, columns: Sequence[str]
+) -> list[list[Mapping[str, Any]]]:
+    """For each vector the records of the `k` images that are nearest as a whole, with their vectors."""
     lists = nearest_records(table, vectors, k, filter, columns) if knows_all(table) else None
     if lists is None:
         found = near(table, vectors[0] if len(vectors) == 1 else list(vectors), k, filter, (*columns, "vector"))
         lists = [[] for _ in vectors]
-        for record in found.to_pylist():
+        for record in records_of(found):
             lists[record.get("query_index", 0)].append(record)
-    recent.keep(version, [record for mine in lists for record in mine])
-    return [_ranked(hits_with(mine, vector)) for mine, vector in zip(lists, vectors, strict=True)]
+    return lists
+
+
+def nearest_ids(table: Any, query: QueryVectors, k: int, filter: Filter) -> list[tuple[str, float]]:
+    """The id and the similarity of the `k` most similar images, best first; equal ones by id."""
+    if not (extra := region_columns(table, query)):
+        found = [(one["id"], 1 - one["_distance"]) for one in near(table, query.vector, k, filter, ("id",)).to_pylist()]
+    else:
+        columns = ("id", "vector", *extra)
+        records = [*records_of(near(table, query.vector, k, filter, columns)),
+                   *nearest_regions(table, query, k, filter, columns)]  # fmt: skip
+        found = [(one, query.match(record)[0]) for one, record in {one["id"]: one for one in records}.items()]
+    return sorted(found, key=lambda one: (-one[1], one[0]))[:k]
 
 
 def listed(table: Any, filter: Filter, limit: int) -> tuple[list[ImageRecord], int]:
@@ -117,6 +146,7 @@ def build_indexes(table: Any, *, alone: bool = False) -> None:
     needed: dict[str, Any] = {
         "id": BTree() if count >= INDEX_FROM // 10 else None,
         **{name: _vector_index(table, name) for name in present(table, VECTORS if count >= INDEX_FROM else ())},
+        REGIONS: regions_index(table, count, _vector_index(table, "vector")),
     }
     if count >= FILTERED_FROM:
         needed |= filter_indexes(table)
@@ -163,36 +193,40 @@ def near(table: Any, vectors: Any, k: int, filter: Filter, columns: Sequence[str
     return (query if where is None else query.maximum_nprobes(ALL_PARTS).where(where)).to_arrow()
 
 
-def hit_columns(table: Any) -> list[str]:
+def hit_columns(table: Any, query: QueryVectors) -> list[str]:
     """The columns that are read of what is found, beside the vector."""
     names = frozenset(table.schema.names)
-    return [*HIT_COLUMNS, *present(table, OPTIONAL_HIT_COLUMNS), *RecentRecords.columns(names)]
+    optional = present(table, OPTIONAL_HIT_COLUMNS)
+    return [*HIT_COLUMNS, *optional, *region_columns(table, query), *RecentRecords.columns(names)]
 
 
-def rows_with_ids(table: Any, ids: Sequence[str], more: Iterable[str] = ()) -> list[dict[str, Any]]:
+def rows_with_ids(
+    table: Any, ids: Sequence[str], query: QueryVectors, more: Iterable[str] = ()
+) -> list[dict[str, Any]]:
     """The rows with these ids, as records that `hits_with` reads.
 
     Args:
+        query: with which they are compared.
         more: further columns that are read, where the library has them.
     """
     if not ids:
         return []
-    query = table.search().select([*hit_columns(table), "vector", *present(table, more)]).where(id_filter("id", ids))
-    found: list[dict[str, Any]] = query.to_arrow().to_pylist()
-    return found
+    columns = [*hit_columns(table, query), "vector", *present(table, more)]
+    return records_of(table.search().select(columns).where(id_filter("id", ids)).to_arrow())
 
 
 def _ranked(hits: Sequence[Hit]) -> list[Hit]:
     return sorted(hits, key=lambda hit: (-hit.similarity, hit.image.sha256))
 
 
-def hits_with(found: Sequence[Mapping[str, Any]], query: "NDArray[np.float32]") -> list[Hit]:
-    """The hits of some records, in their order, with the cosine of each image and a query."""
+def hits_with(found: Sequence[Mapping[str, Any]], query: QueryVectors) -> list[Hit]:
+    """The hits of some records, in their order, with the similarity of each image and a query."""
     import numpy as np
 
     hits = []
     for record in found:
         vector = np.asarray(record["vector"], dtype=np.float32)
+        similarity, region = query.match(record)
         texts: dict[str, Any] = {name: record.get(name) or "" for name in TEXTS_OF_HITS}
         hits.append(
             Hit(
@@ -202,8 +236,9 @@ def hits_with(found: Sequence[Mapping[str, Any]], query: "NDArray[np.float32]") 
                     width=record["width"],
                     height=record["height"],
                 ),
-                similarity=float(np.clip(query @ vector, -1, 1)),
+                similarity=similarity,
                 vector=vector,
+                region=region,
                 tags=tuple(record["tags"] or ()),
                 metadata=metadata_of(record),
                 description_confidence=record.get("description_confidence"),

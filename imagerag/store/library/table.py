@@ -36,6 +36,7 @@ from imagerag.store.library.library_metadata import library_metadata_of
 from imagerag.store.library.linked_files import read_linked
 from imagerag.store.library.names import refuse_snapshot
 from imagerag.store.library.recent_records import RecentRecords
+from imagerag.store.library.region_columns import OTHER_REGIONS, EncodedRegions, has_regions, to_regions_table
 from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage
 from imagerag.store.library.table_columns import TableColumns, merge_rows
 from imagerag.store.library.table_locks import TableLocks
@@ -275,7 +276,9 @@ class LibraryTable(TableLocks):
                     data = rows[form.IMAGE_COLUMN][at].as_py()
                 if data is not None:
                     self.images.write(sha256, data)
-            have = set(self.lance.schema.names) - {form.IMAGE_COLUMN, form.OTHER_VECTOR, CAPTION_VECTOR}
+            have = set(self.lance.schema.names) - {
+                form.IMAGE_COLUMN, form.OTHER_VECTOR, OTHER_REGIONS, CAPTION_VECTOR,
+            }  # fmt: skip
             kept = rows.select([name for name in rows.column_names if name in have])
             merge_rows(self.lance, copied_caption_vectors(self.lance, source.lance, rows, kept), insert=True)
 
@@ -283,7 +286,7 @@ class LibraryTable(TableLocks):
             metadata = [form.metadata_of(record) for record in rows.select(["metadata"]).to_pylist()]
             have = set(rows.column_names)
             ocr, described = (set(columns) <= have for columns in (form.OCR_COLUMNS, DESCRIPTION_COLUMNS))
-            await self.prepare(metadata, ocr=ocr, described=described)
+            await self.prepare(metadata, ocr=ocr, described=described, regions=has_regions(source.lance))
             await self.read(lambda: copy_caption_encoder(source.lance, self))
             await self.write(work)
 
@@ -315,6 +318,16 @@ class LibraryTable(TableLocks):
 
         await self.write(work)
 
+    async def update_regions(self, found: Mapping[str, EncodedRegions], encoder: EmbedderIdentity) -> None:
+        """Write the regions of images, for existing rows; nothing else of them. Args, Raises: as `upsert`."""
+
+        def work() -> None:
+            self._check_encoder(encoder)
+            merge_rows(self.lance, to_regions_table(found, self.lance.schema))
+
+        await self.prepare(regions=True)
+        await self.write(work)
+
     async def delete(self, ids: Sequence[str]) -> int:
         """Delete rows; returns their number. The next `optimize` removes copies of their images."""
         result = await self.write(lambda: self.lance.delete(form.id_filter("id", ids)))
@@ -333,7 +346,7 @@ class LibraryTable(TableLocks):
         """Add the columns that rows with this metadata need, and those that an earlier version lacks.
 
         Args:
-            optional: which optional columns the rows have, as for `schema.optional_fields`.
+            optional: which optional columns the rows have, as for `table_columns.optional_fields`.
         """
         refuse_snapshot(self.name)
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from imagerag.agent.types import Scalar
 from imagerag.store.library import schema as form
 from imagerag.store.library.caption_metadata import CAPTION_VECTOR
+from imagerag.store.library.description_columns import description_fields
 from imagerag.store.library.library_metadata import (
     SCHEMA_VERSION,
     WITHOUT_MONTHS,
@@ -15,6 +17,7 @@ from imagerag.store.library.library_metadata import (
     write_library_metadata,
 )
 from imagerag.store.library.metadata_columns import columns_of, missing_fields, values_of
+from imagerag.store.library.region_columns import region_fields
 
 BACKFILL: Final = 1000
 """Rows that are read and written at a time when a library of an earlier version gets its columns."""
@@ -56,9 +59,9 @@ class TableColumns:
         return library_metadata_of(self.lance, self.name).version < SCHEMA_VERSION
 
     def _missing_fields(self, optional: Mapping[str, bool]) -> list[Any]:
-        have = set(self.lance.schema.names)
-        wanted = [*form.schema(1), *form.optional_fields(**optional)]
-        return [field for field in wanted if field.name not in have]
+        whole = self.lance.schema
+        wanted = [*form.schema(1), *optional_fields(whole.field(form.VECTOR).type.list_size, **optional)]
+        return [field for field in wanted if field.name not in set(whole.names)]
 
     def _upgrade(self) -> None:
         """Upgrade a table of an earlier version.
@@ -104,3 +107,13 @@ def merge_rows(lance: Any, rows: Any, *, insert: bool = False) -> None:
     merge = lance.merge_insert("id").when_matched_update_all()
     merge = merge.when_not_matched_insert_all() if insert else merge
     merge.execute(rows, on_bad_vectors="null" if CAPTION_VECTOR in rows.column_names else "error")
+
+
+def optional_fields(dimension: int, *, ocr: bool = False, described: bool = False, regions: bool = False) -> list[Any]:
+    """The fields of columns that only libraries have which were read by OCR, or described, or have regions.
+
+    Args:
+        dimension: length of a vector.
+    """
+    by_part = ((ocr, form.ocr_fields), (described, description_fields), (regions, partial(region_fields, dimension)))
+    return [field for has, fields in by_part if has for field in fields()]

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +16,7 @@ from imagerag.store.library.library_metadata import (
     library_metadata_of,
     write_library_metadata,
 )
+from imagerag.store.library.region_columns import images_with_regions
 from imagerag.store.library.schema import VECTOR, present
 from imagerag.store.library.thresholds.content import (
     LANGUAGE,
@@ -110,7 +111,9 @@ async def measure(
 
     if not len(content):
         raise LibraryError(f"library {library.name!r} is empty: there is nothing to calibrate")
-    held, images = await asyncio.to_thread(lambda: (content_hash(content.columns), images_hash(content.columns)))
+    held, images = await asyncio.to_thread(
+        lambda: (content_hash(content.columns, content.with_regions), images_hash(content.columns))
+    )
     if kept and kept.measured_on != images:
         kept = None
     texts = await TextMeasurement.of(content, embedder)
@@ -141,8 +144,9 @@ async def content_at(table: "LibraryTable", vector: str = VECTOR, where: str | N
         vector: the column of the vectors.
         where: what must hold of the rows, in SQL; None is all.
     """
+    with_regions = await table.read(lambda: images_with_regions(table.lance))
     if (whole := await table.read(lambda: read_whole(table.lance, vector, where))) is not None:
-        return whole
+        return replace(whole, with_regions=with_regions)
     columns = await table.read(lambda: read_columns(table.lance, *present(table.lance, (LANGUAGE,)), where=where))
 
     async def vectors(places: Any) -> Any:
@@ -152,12 +156,12 @@ async def content_at(table: "LibraryTable", vector: str = VECTOR, where: str | N
     async def scan(begin: Callable[[], S]) -> S:
         def work() -> S:
             found = begin()
-            scan_table(table.lance, columns["id"], found, vector)
+            scan_table(table.lance, columns["id"], found, vector, regions=True)
             return found
 
         return await table.read(work)
 
-    return LibraryContent(columns, vectors, scan)
+    return LibraryContent(columns, vectors, scan, with_regions)
 
 
 def _keep(table: "LibraryTable", update: Mapping[str, Any], version: int, *, anyway: bool) -> bool:

@@ -8,7 +8,7 @@ from imagerag.agent.images.decoding import open_rgb
 from imagerag.agent.ports import FREE, Capabilities, Embedder, ImageDescription, ImagePart
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import SamplingParams
-from imagerag.tools.judges.clip.subject_segmentation import placed_cuts
+from imagerag.agent.images.subject_segmentation import placed_cuts
 from imagerag.tools.sketch.image_comparison import on_white
 from imagerag.tools.sketch.world import (
     BACKGROUNDS,

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.images.decoding import open_rgb
 from imagerag.agent.images.encoding import png
+from imagerag.agent.images.subject_segmentation import background_colours, placed_cuts
 from imagerag.agent.ports import Embedder
 from imagerag.agent.threads import in_thread
 from imagerag.tools.judges.clip.image_comparison import Compared, Comparisons
-from imagerag.tools.judges.clip.subject_segmentation import background_colours, placed_cuts
 from imagerag.tools.sketch.edit_parser import Edit, read_edits
 from imagerag.tools.sketch.text_parser import phrases
 

@@ -12,7 +12,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from imagerag.agent.images.decoding import open_rgb
-from imagerag.tools.judges.clip.subject_segmentation import placed_cuts
+from imagerag.agent.images.subject_segmentation import placed_cuts
 from imagerag.tools.sketch.edit_parser import Edit, read_edits
 from imagerag.tools.sketch.painting import (
     KNOWN_SHAPES,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-    from imagerag.tools.judges.clip.subject_segmentation import Box
+    from imagerag.agent.images.crop_boxes import Box
     from imagerag.tools.sketch.text_parser import ParsedMention
 
     Piece = tuple[Image.Image, Box]
@@ -157,7 +157,7 @@ def _erase(canvas: Image.Image, image: Image.Image, piece: Piece) -> None:
     import numpy as np
     from PIL import Image, ImageFilter
 
-    from imagerag.tools.judges.clip.subject_segmentation import _NEAR, background_colours
+    from imagerag.agent.images.subject_segmentation import _NEAR, background_colours
 
     colours = background_colours(image)
     if colours is None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.images.decoding import open_rgb
-from imagerag.tools.judges.clip.subject_segmentation import cut_subjects
+from imagerag.agent.images.subject_segmentation import cut_subjects
 from imagerag.tools.sketch.renderer import INK, backdrop, stamp
 from imagerag.tools.sketch.style_transfer import StyleTransfer, after, untangle
 from imagerag.tools.sketch.text_parser import ParsedMention, parse

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from imagerag.agent.errors import BlobError
 from imagerag.agent.images.decoding import decode, open_rgb
 from imagerag.agent.ports import EmbedderIdentity, Filter, Hit
-from imagerag.agent.types import ImageRef, Scalar, Size
+from imagerag.agent.types import ImageRef, Region, Scalar, Size
 
 if TYPE_CHECKING:
     import numpy as np
@@ -181,6 +181,7 @@ class ScriptedLibrary:
         metadata: Mapping[str, Scalar] | None = None,
         licence: str = "CC0-1.0",
         title: str = "",
+        region: Region | None = None,
     ) -> ImageRef:
         """Add an image.
 
@@ -188,6 +189,7 @@ class ScriptedLibrary:
             found_by: the text that finds it with `similarity`, or texts with a similarity each.
             data: the encoded image; by default one made from the texts.
             vector: its image vector; by default a unique one, so that nothing is a near-duplicate.
+            region: the box in it that searches find.
         """
         import numpy as np
 
@@ -204,6 +206,7 @@ class ScriptedLibrary:
             metadata=metadata or {},
             source="planted",
             licence=licence,
+            region=region,
         )
         self._planted[image.sha256] = _Planted(hit, similarities)
         self.blobs.data[image.sha256] = data

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from imagerag.tools.judges.clip.subject_segmentation import cut_subject
+from imagerag.agent.images.subject_segmentation import cut_subject
 from imagerag.tools.sketch.judge import checklist
 from imagerag.tools.sketch.painting import StyleReference, paint
 from imagerag.tools.sketch.renderer import INK, draw, stamp

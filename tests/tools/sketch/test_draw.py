@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imagerag.tools.judges.clip.subject_segmentation import cut_subject, label, regions
+from imagerag.agent.images.subject_segmentation import cut_subject, label, regions
 from imagerag.tools.sketch.renderer import INK, draw, stamp
 from imagerag.tools.sketch.world import (
     BACKGROUNDS,

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from imagerag.agent.images.subject_segmentation import cut_subject, regions
 from imagerag.agent.ports import ImageGenerator, ImagePart
 from imagerag.agent.types import SamplingParams, Size
-from imagerag.tools.judges.clip.subject_segmentation import cut_subject, regions
 from imagerag.tools.sketch.generator import SketchGenerator
 from imagerag.tools.sketch.painting import KNOWN_PATTERNS, KNOWN_SHAPES, StyleReference, paint, scene_prompt
 from imagerag.tools.sketch.renderer import INK, draw

@@ -46,12 +46,14 @@ class IndexReport:
         descriptions_expected: calls and cost that were estimated before the first call; None without images to
             describe.
         describer: the model that describes images of this library; empty without one.
+        region_images: images whose regions were encoded; `regions`: how many these have.
         notes: (path, problem) of metadata that was left out; the image was indexed.
         columns: what each column of the manifest was read as: one of our fields, or "metadata".
         manifest_captions: number of captions in the manifest; None without a manifest.
         warnings: likely problems of the library, with the command to type.
         check: the short check after the first indexing that brought captions, with a verdict on each way to search.
-        seconds: wall time by stage: scan, read, embed, write, ocr, describe, captions, calibrate, check. They overlap.
+        seconds: wall time by stage: scan, read, embed, write, ocr, regions, describe, captions, calibrate, check. They
+            overlap.
         elapsed: total wall time without calibration.
         examples: kind (`added`, `moved`, …) → some of the paths, sorted.
         followed: whether the files are watched.
@@ -81,6 +83,8 @@ class IndexReport:
     descriptions_stopped: str = ""
     descriptions_expected: DescriptionEstimate | None = None
     describer: str = ""
+    region_images: int = 0
+    regions: int = 0
     notes: list[tuple[str, str]] = field(default_factory=list)
     columns: dict[str, str] = field(default_factory=dict)
     manifest_captions: int | None = None
@@ -126,7 +130,8 @@ class IndexReport:
     def rows_changed(self) -> int:
         """Approximate number of rows written or removed."""
         files = self.added + self.changed + self.moved + self.updated + self.removed + self.paths_removed
-        return files + self.ocr_read + self.described + self.captions_encoded
+        encoded = self.region_images + self.captions_encoded
+        return files + self.ocr_read + self.described + encoded
 
     @property
     def images_per_s(self) -> float:

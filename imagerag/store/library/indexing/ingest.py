@@ -23,12 +23,14 @@ from imagerag.store.library.indexing.changed_files import keep_texts
 from imagerag.store.library.indexing.descriptions import describe_images, estimate, undescribed
 from imagerag.store.library.indexing.index_report import IndexReport
 from imagerag.store.library.indexing.ocr import read_words
+from imagerag.store.library.indexing.regions import index_regions
 from imagerag.store.library.indexing.row_writing import SPARE, Progress, RowWriter
 from imagerag.store.library.indexing.scan import Scan, scan
 from imagerag.store.library.indexing.stages import Indexing
 from imagerag.store.library.indexing.vanished_files import Replacements, find_vanished, take_out
 from imagerag.store.library.library import Library
 from imagerag.store.library.maintenance.removal import removal_warning, removed_ids, settle
+from imagerag.store.library.sources.exported_table import ExportedTable
 from imagerag.store.library.sources.file_selection import ExcludedFiles
 from imagerag.store.library.sources.manifest import Manifests
 
@@ -49,10 +51,12 @@ async def index(
     settled: bool = True,
     followed: bool = False,
     ocr: OcrReader | None = None,
+    regions: bool = False,
     describe: DescriptionCalls | None = None,
     progress: Progress | None = None,
     ocr_progress: Progress | None = None,
     caption_progress: Progress | None = None,
+    regions_progress: Progress | None = None,
     describe_progress: Progress | None = None,
     estimated: Callable[[DescriptionEstimate], None] | None = None,
     first_look: Callable[[Sequence[bytes]], str | None] | None = None,
@@ -77,10 +81,12 @@ async def index(
         settled: False leaves indexes and threshold to the caller, which makes further changes.
         followed: the paths are watched: changes during indexing are indexed next.
         ocr: reads the words in those of the images that it has not read before.
+        regions: encode the regions of those of the images of which they are not; a library that has regions, and one
+            that takes in the export of such a library, does so without being told.
         describe: describes those of the images that have no description.
         progress: called after every written batch; `ocr_progress`: after every batch of images that OCR read;
-            `caption_progress`: after every batch of captions that were encoded; `describe_progress`: after every batch
-            of images that were described.
+            `caption_progress`: after every batch of captions that were encoded; `regions_progress`: after every batch
+            of images whose regions were encoded; `describe_progress`: after every batch of images that were described.
         estimated: called with calls and cost of the descriptions before the first call.
         first_look: called with the first images before they are encoded; returns a warning.
         warn: called with each warning as soon as it is known.
@@ -134,6 +140,9 @@ async def index(
     if ocr and not dry_run:
         with report.timed("ocr"):
             await read_words(library, set(filter(None, writer.seen.values())), ocr, report, ocr_progress)
+    if not dry_run and (regions or library.metadata.regions or any(map(_has_regions, found.sources.values()))):
+        with report.timed("regions"):
+            await index_regions(library, set(filter(None, writer.seen.values())), report, regions_progress)
     if describe:
         ids = set(filter(None, writer.seen.values()))
         with report.timed("describe"):
@@ -150,6 +159,10 @@ async def index(
     if report.removed_before:
         report.warned(removal_warning(library.name, report.removed_before), warn)
     return report
+
+
+def _has_regions(source: object) -> bool:
+    return isinstance(source, ExportedTable) and source.has_regions
 
 
 def _first_images(scan: Scan, files: Sequence[Path], count: int = 8) -> list[bytes]:

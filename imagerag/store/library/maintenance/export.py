@@ -19,6 +19,7 @@ from imagerag.store.images.blob_store import write_atomically
 from imagerag.store.library.description_columns import MachineDescription
 from imagerag.store.library.library import Library
 from imagerag.store.library.metadata_columns import KEY, KIND
+from imagerag.store.library.region_columns import OTHER_REGIONS
 from imagerag.store.library.schema import IMAGE_COLUMN, OTHER_VECTOR, ImageRecord
 from imagerag.store.library.sources.exported_table import MARK
 from imagerag.store.storage_errors import storage_errors
@@ -97,7 +98,8 @@ async def export_parquet(
     def work() -> None:
         nonlocal done
         # `labels` is only used for search; all bytes, also those of earlier versions, come from `image_bytes`.
-        names = [name for name in lance.schema.names if name not in ("labels", IMAGE_COLUMN, OTHER_VECTOR)]
+        elsewhere = ("labels", IMAGE_COLUMN, OTHER_VECTOR, OTHER_REGIONS)
+        names = [name for name in lance.schema.names if name not in elsewhere]
         schema = pa.schema([_named(lance.schema.field(name)) for name in names], {MARK: b"1"})
         schema = schema.append(pa.field(IMAGE_COLUMN, pa.binary())) if with_bytes else schema
         fresh = out.with_name(f".{out.name}.part")

@@ -9,15 +9,17 @@ Snapshots are versions of the table: they keep the vectors and the encoder that 
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.errors import BlobError, LibraryError, UsageError
 from imagerag.agent.ports import Embedder, EmbedderIdentity
+from imagerag.agent.threads import in_thread
 from imagerag.agent.types import FrozenModel, Similarity
 from imagerag.formatting.interface_terms import python_call
 from imagerag.store.library.caption_vectors import use_caption_encoder
 from imagerag.store.library.encoding import vectors_or_reasons
 from imagerag.store.library.fusion_calibration import measure_fusion
+from imagerag.store.library.indexing.regions import crops_of_known, encode_crops
 from imagerag.store.library.library import Library
 from imagerag.store.library.library_metadata import (
     METADATA_KEY,
@@ -25,11 +27,25 @@ from imagerag.store.library.library_metadata import (
     other_metadata_of,
     write_library_metadata,
 )
-from imagerag.store.library.schema import OTHER_VECTOR, VECTOR
+from imagerag.store.library.region_columns import (
+    BOXES,
+    OTHER_REGIONS,
+    REGIONS,
+    boxes_of,
+    has_regions,
+    vectors_field,
+)
+from imagerag.store.library.schema import OTHER_VECTOR, VECTOR, present
 from imagerag.store.library.table_columns import merge_rows
 from imagerag.store.library.threshold_update import content_at, measure
 from imagerag.store.library.thresholds.caption_recall import CaptionRecall, caption_recall
 from imagerag.store.library.thresholds.content import is_unit
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]
 
 BATCH: Final = 16
 """Images that are read and encoded at a time."""
@@ -117,7 +133,7 @@ async def drop_other_vectors(library: Library) -> EmbedderIdentity | None:
         with library.table.writing_alone():
             other = other_metadata_of(library.table.lance, library.name)
             if other is not None:
-                library.table.lance.drop_columns([OTHER_VECTOR])
+                library.table.lance.drop_columns([OTHER_VECTOR, *present(library.table.lance, [OTHER_REGIONS])])
             return other.embedder if other else None
 
     dropped = await library.table.read(work)
@@ -172,9 +188,13 @@ class _Migrating:
         with self.table.writing_alone():
             other = other_metadata_of(self.table.lance, self.library.name)
             if other is None:
-                metadata = LibraryMetadata.of(identity, self.library.metadata.created).model_dump_json()
+                current = self.library.metadata
+                metadata = LibraryMetadata.of(identity, current.created)
+                metadata = metadata.model_copy(update={"regions": current.regions})
                 kind = pa.list_(pa.float32(), identity.dimension)
-                self.table.lance.add_columns(pa.field(OTHER_VECTOR, kind, metadata={METADATA_KEY: metadata}))
+                field = pa.field(OTHER_VECTOR, kind, metadata={METADATA_KEY: metadata.model_dump_json()})
+                regions = [vectors_field(OTHER_REGIONS, identity.dimension)] if has_regions(self.table.lance) else []
+                self.table.lance.add_columns([field, *regions])
             elif other.embedder != identity:
                 raise UsageError(
                     f"library {self.library.name!r} has vectors of {other.spec} besides those that it searches with: "
@@ -201,7 +221,10 @@ class _Migrating:
             )
 
     def _missing(self) -> list[str]:
-        query = self.table.lance.search().where(f"{OTHER_VECTOR} IS NULL").select(["id"])
+        where = f"{OTHER_VECTOR} IS NULL"
+        if OTHER_REGIONS in self.table.lance.schema.names:
+            where = f"{where} OR ({OTHER_REGIONS} IS NULL AND {BOXES} IS NOT NULL)"
+        query = self.table.lance.search().where(where).select(["id"])
         return sorted(set(query.to_arrow()["id"].to_pylist()) - self.failed.keys())
 
     async def _encode_some(self, ids: Sequence[str]) -> None:
@@ -214,6 +237,7 @@ class _Migrating:
                     read = await self.library.thumbnail(one)
                     self.from_thumbnails += 1
                 data[one] = read
+        regions = await self._encoded_regions(data)
         found = await vectors_or_reasons(self.embedder.embed_images, list(data.values()))
         vectors = {}
         for one, vector in zip(data, found, strict=True):
@@ -223,16 +247,42 @@ class _Migrating:
                 vectors[one] = np.asarray(vector, dtype=np.float32)
         self.encoded += len(vectors)
         if vectors:
-            await self.table.write(lambda: self._write(vectors))
+            await self.table.write(lambda: self._write(vectors, regions))
 
-    def _write(self, vectors: Mapping[str, object]) -> None:
+    async def _encoded_regions(self, data: Mapping[str, bytes]) -> "dict[str, Vectors]":
+        """The vectors of the regions that are known of these images; one that fails counts as a failed image."""
+        import numpy as np
+
+        if OTHER_REGIONS not in self.table.lance.schema.names:
+            return {}
+        records = await self.table.records(["id", BOXES], list(data))
+        known = {record["id"]: boxes_of(record) for record in records if record[BOXES] is not None}
+        crops = {
+            one: await in_thread(crops_of_known, data[one], boxes, self.embedder) if boxes else []
+            for one, boxes in known.items()
+        }
+        vectors = await encode_crops(self.embedder, [crop for own in crops.values() for crop in own])
+        found, start = dict[str, "Vectors"](), 0
+        for one, own in crops.items():
+            mine, start = vectors[start : start + len(own)], start + len(own)
+            if reasons := [vector for vector in mine if isinstance(vector, str)]:
+                self.failed[one] = reasons[0]
+            else:
+                found[one] = np.asarray(mine, dtype=np.float32).reshape(len(own), self.embedder.identity.dimension)
+        return found
+
+    def _write(self, vectors: Mapping[str, object], regions: "Mapping[str, Vectors]") -> None:
         import pyarrow as pa
 
         whole = self.table.lance.schema
         if OTHER_VECTOR not in whole.names:
             raise LibraryError(f"the migration of library {self.library.name!r} was cancelled meanwhile")
-        fields = pa.schema([whole.field("id"), whole.field(OTHER_VECTOR)])
-        records = [{"id": one, OTHER_VECTOR: vector} for one, vector in vectors.items()]
+        names = ["id", OTHER_VECTOR, *present(self.table.lance, [OTHER_REGIONS])]
+        records = [
+            {"id": one, OTHER_VECTOR: vector, OTHER_REGIONS: [*regions[one]] if one in regions else None}
+            for one, vector in vectors.items()
+        ]
+        fields = pa.schema([whole.field(name) for name in names])
         merge_rows(self.table.lance, pa.Table.from_pylist(records, schema=fields))
 
     async def _quality(self, column: str) -> EncoderQuality:
@@ -263,6 +313,9 @@ class _Migrating:
         lance = self.table.lance
         with self.table.writing_alone():
             for index in lance.list_indices():  # an index stays with its column, but is found by its name
-                if set(index.columns) & {VECTOR, OTHER_VECTOR}:
+                if set(index.columns) & {VECTOR, OTHER_VECTOR, REGIONS, OTHER_REGIONS}:
                     lance.drop_index(index.name)
-            lance.alter_columns({"path": VECTOR, "rename": OTHER_VECTOR}, {"path": OTHER_VECTOR, "rename": VECTOR})
+            pairs = [(VECTOR, OTHER_VECTOR), *([(REGIONS, OTHER_REGIONS)] if present(lance, [OTHER_REGIONS]) else [])]
+            lance.alter_columns(*(
+                {"path": old, "rename": new} for pair in pairs for old, new in (pair, pair[::-1])
+            ))  # fmt: skip

@@ -7,6 +7,8 @@ from typing import Final
 from imagerag.agent.ports import Embedder
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library import schema as form
+from imagerag.store.library.indexing.index_report import IndexReport
+from imagerag.store.library.indexing.regions import index_regions
 from imagerag.store.library.library import Library
 from imagerag.store.library.schema import NewImage
 
@@ -47,5 +49,7 @@ async def part_of(home: DataDir, name: str, source: Library, ids: Sequence[str],
     target = await Library.create_or_open(home, name, embedder)
     alike = embedder.identity == source.embedder.identity
     await (copy_rows if alike else copy_encoded)(source, target, ids)
+    if source.metadata.regions:
+        await index_regions(target, ids, IndexReport())
     await target.optimize()
     return target

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from imagerag.store.library.library import Library
+from imagerag.store.library.region_columns import RegionPart
 from imagerag.store.library.thresholds.content import scan_table
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class _Filled:
     def __init__(self, vectors: "NDArray[np.float32]", order: "NDArray[np.intp]") -> None:
         self.vectors, self._order = vectors, order
 
-    def add(self, places: "NDArray[np.intp]", vectors: "NDArray[np.float32]") -> None:
+    def add(
+        self, places: "NDArray[np.intp]", vectors: "NDArray[np.float32]", regions: RegionPart | None = None
+    ) -> None:
         """Add rows."""
         self.vectors[self._order[places]] = vectors

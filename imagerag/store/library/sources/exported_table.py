@@ -106,6 +106,7 @@ class ExportedTable:
 
     Attributes:
         embedder: the encoder that it says its vectors are of.
+        has_regions: whether the library had regions; whoever takes it in encodes them anew, as they are not compared.
     """
 
     columns: Mapping[str, str] = {}
@@ -117,7 +118,8 @@ class ExportedTable:
         self.whole = not self.linked
         self._file = file
         self._named = NamedPaths(named)
-        self.embedder = library_metadata_of(file, file.path.name).embedder
+        metadata = library_metadata_of(file, file.path.name)
+        self.embedder, self.has_regions = metadata.embedder, metadata.regions is not None
         self._columns = [name for name in _READ if name in file.schema.names and self._is_readable(name)]
         self._reader = ForwardReader(self._read)
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from imagerag.store.library.region_columns import RegionPart, best_cosines
 from imagerag.store.library.thresholds.caption_index import SCANNED
 
 if TYPE_CHECKING:
@@ -64,11 +65,11 @@ class BestCosines:
         # Cosines of the first rows, a fair sample: the number of others that a match beats is known only at the end.
         self._sample = np.full((min(SCANNED, len(shown.bits)), shown.texts), -np.inf, dtype=np.float32)
 
-    def add(self, places: "NDArray[np.intp]", vectors: "Vectors") -> None:
-        """Add rows."""
+    def add(self, places: "NDArray[np.intp]", vectors: "Vectors", regions: RegionPart | None = None) -> None:
+        """Add rows, with their regions where the library has some."""
         import numpy as np
 
-        cosines = self._cosines(places, vectors)
+        cosines = self._cosines(places, vectors, regions)
         own, rest = cosines[:, : self._shown.texts], cosines[:, self._shown.texts :]
         rows, texts = np.nonzero(self._shown.of_rows(places))
         np.maximum.at(self.shown, texts, own[rows, texts])
@@ -78,10 +79,9 @@ class BestCosines:
         first = places < len(self._sample)
         self._sample[places[first]] = own[first]
 
-    def _cosines(self, places: "NDArray[np.intp]", vectors: "Vectors") -> "Vectors":
+    def _cosines(self, places: "NDArray[np.intp]", vectors: "Vectors", regions: RegionPart | None) -> "Vectors":
         """Cosines of rows and texts, float32 [rows, texts]; minus infinity for pairs that do not count."""
-        cosines: Vectors = vectors @ self._texts.T
-        return cosines
+        return best_cosines(vectors, regions, self._texts)
 
     def connected(self) -> bool:
         """Whether the encoder connects the texts with the images that match them."""

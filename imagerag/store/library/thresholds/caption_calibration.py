@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from imagerag.agent.ports import Embedder
 from imagerag.agent.threads import in_thread
 from imagerag.store.library.caption_metadata import CaptionThreshold
+from imagerag.store.library.region_columns import RegionPart
 from imagerag.store.library.thresholds.best_cosines import BestCosines, ImageMatches, known_cosines
 from imagerag.store.library.thresholds.calibration import (
     ACCEPTED_NULL,
@@ -139,10 +140,10 @@ class CaptionScan(BestCosines):
         super().__init__(texts, ImageMatches.of([query.matches for query in queries.own], rows))
         self._same = ImageMatches.of(queries.same, rows)
 
-    def _cosines(self, places: "NDArray[np.intp]", vectors: "Vectors") -> "Vectors":
+    def _cosines(self, places: "NDArray[np.intp]", vectors: "Vectors", regions: RegionPart | None) -> "Vectors":
         import numpy as np
 
-        cosines = super()._cosines(places, vectors)
+        cosines = super()._cosines(places, vectors, regions)
         rows, texts = np.nonzero(self._same.of_rows(places))
         cosines[rows, texts] = -np.inf
         return cosines

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from imagerag.agent.types import FrozenModel
+from imagerag.store.library.region_columns import RegionPart, best_cosines
 from imagerag.store.library.thresholds.calibration import TextMeasurement
 from imagerag.store.library.thresholds.caption_index import CaptionQuery
 from imagerag.store.library.thresholds.content import LibraryContent
@@ -68,11 +69,11 @@ class _Ranks:
         self._matches = [np.sort(query.matches) for query in queries]
         self._nearer = np.zeros(len(texts), dtype=np.int64)
 
-    def add(self, places: "NDArray[np.intp]", vectors: "Vectors") -> None:
+    def add(self, places: "NDArray[np.intp]", vectors: "Vectors", regions: RegionPart | None = None) -> None:
         """Add rows."""
         import numpy as np
 
-        nearer = vectors @ self._texts.T > self._own
+        nearer = best_cosines(vectors, regions, self._texts) > self._own
         for at, matches in enumerate(self._matches):
             self._nearer[at] += np.count_nonzero(nearer[:, at] & ~np.isin(places, matches))
 

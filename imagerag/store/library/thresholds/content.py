@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
+from imagerag.store.library.region_columns import RegionPart, images_with_regions, regions_beside
 from imagerag.store.library.schema import VECTOR, ImageRecord, id_filter, present
 
 if TYPE_CHECKING:
@@ -33,12 +34,15 @@ UNIT: Final = 1e-2
 BLOCK: Final = 4096
 """Rows that are compared with texts at a time."""
 
+PART_WITH_REGIONS: Final = 1_000
+"""Rows read at a time with the vectors of their regions: an image has up to 13."""
+
 
 class VectorScan(Protocol):
     """Receives the vectors of a library, part by part."""
 
-    def add(self, places: "Places", vectors: "Vectors") -> None:
-        """Add rows: their positions in the library sorted by id, and their unit vectors."""
+    def add(self, places: "Places", vectors: "Vectors", regions: RegionPart | None = None) -> None:
+        """Add rows: their positions in the library sorted by id, their unit vectors, and those of their regions."""
         ...
 
 
@@ -48,10 +52,10 @@ class ScansTogether:
     def __init__(self, *scans: VectorScan) -> None:
         self.scans: tuple[Any, ...] = scans
 
-    def add(self, places: "Places", vectors: "Vectors") -> None:
+    def add(self, places: "Places", vectors: "Vectors", regions: RegionPart | None = None) -> None:
         """Take in some rows."""
         for scan in self.scans:
-            scan.add(places, vectors)
+            scan.add(places, vectors, regions)
 
 
 S = TypeVar("S", bound=VectorScan)
@@ -65,11 +69,13 @@ class LibraryContent:
         columns: Arrow table of `COLUMNS`, and of `LANGUAGE` where it has that.
         vectors: returns the vectors at some positions, float32 [positions, dimension].
         scan: passes every vector to a new scan; it starts again with another new scan when the read has to be repeated.
+        with_regions: number of images whose regions are encoded.
     """
 
     columns: Any
     vectors: Callable[["Places"], Awaitable["Vectors"]]
     scan: Callable[[Callable[[], Any]], Awaitable[Any]]
+    with_regions: int = 0
 
     def __len__(self) -> int:
         return int(self.columns.num_rows)
@@ -96,9 +102,12 @@ class LibraryContent:
         return cls.in_memory(pa.table({"id": ids, "title": [""] * len(ids), "caption": list(captions)}), vectors)
 
     @classmethod
-    def in_memory(cls, columns: Any, vectors: "Vectors") -> "LibraryContent":
-        """Make the content from `COLUMNS` sorted by id, and the unit vectors of their rows, float32 [rows,
-        dimension]."""
+    def in_memory(cls, columns: Any, vectors: "Vectors", regions: Any | None = None) -> "LibraryContent":
+        """Make the content from `COLUMNS` sorted by id, and the unit vectors of their rows, float32 [rows, dimension].
+
+        Args:
+            regions: Arrow column of the vectors of each row's regions, where the library has them.
+        """
         import numpy as np
 
         async def chosen(places: "Places") -> "Vectors":
@@ -108,7 +117,8 @@ class LibraryContent:
             found = begin()
             for start in range(0, len(vectors), BLOCK):
                 part = vectors[start : start + BLOCK]
-                found.add(np.arange(start, start + len(part)), part)
+                own = RegionPart.of(regions.slice(start, BLOCK)) if regions is not None else None
+                found.add(np.arange(start, start + len(part)), part, own)
             return found
 
         return cls(columns, chosen, scan)
@@ -121,10 +131,13 @@ def read_whole(table: Any, vector: str = VECTOR, where: str | None = None) -> Li
         vector: the column of the vectors.
         where: what must hold of the rows, in SQL; None is all.
     """
-    if table.count_rows() > PART:
+    regions = regions_beside(table, vector)
+    if table.count_rows() > (PART_WITH_REGIONS if regions else PART):
         return None
-    found = read_columns(table, vector, *present(table, (LANGUAGE,)), where=where)
-    return LibraryContent.in_memory(found.drop_columns([vector]), array_of(found[vector]))
+    found = read_columns(table, vector, *regions, *present(table, (LANGUAGE,)), where=where)
+    return LibraryContent.in_memory(
+        found.drop_columns([vector, *regions]), array_of(found[vector]), found[regions[0]] if regions else None
+    )
 
 
 def read_columns(table: Any, *more: str, where: str | None = None) -> Any:
@@ -152,12 +165,16 @@ def captioned(columns: Any) -> Any:
 
 def content_of(table: Any) -> str:
     """SHA-256 of the current content of a library, to compare with the content of its calibration."""
-    return content_hash(read_columns(table))
+    return content_hash(read_columns(table), images_with_regions(table))
 
 
-def content_hash(columns: Any) -> str:
-    """SHA-256 of a library's content: the id, title and caption of each image, sorted by id."""
-    return _hash(columns, COLUMNS)
+def content_hash(columns: Any, with_regions: int = 0) -> str:
+    """SHA-256 of a library's content: the id, title and caption of each image, sorted by id.
+
+    Args:
+        with_regions: how many images have regions, which thresholds depend on; noted behind the hash.
+    """
+    return _hash(columns, COLUMNS) + (f"+{with_regions}" if with_regions else "")
 
 
 def images_hash(columns: Any) -> str:
@@ -185,28 +202,30 @@ def _as_list(chunk: Any) -> Any:
     return pa.ListArray.from_arrays(pa.array([0, len(chunk)], pa.int32()), chunk)
 
 
-def scan_table(table: Any, ids: Any, found: VectorScan, vector: str = VECTOR) -> None:
+def scan_table(table: Any, ids: Any, found: VectorScan, vector: str = VECTOR, *, regions: bool = False) -> None:
     """Pass the vectors of a LanceDB table to a scan.
 
     Args:
         ids: sorted Arrow array; rows with other ids are newer and skipped, as are rows without a vector.
         vector: the column of the vectors.
+        regions: pass those of the regions, too.
     """
     import numpy as np
     import pyarrow.compute as pc
 
-    known = _bytes(ids)
-    for columns in parts(table, ["id", vector]):
+    known, beside = _bytes(ids), regions_beside(table, vector) if regions else []
+    for columns in parts(table, ["id", vector, *beside], PART_WITH_REGIONS if beside else None):
         if columns[vector].null_count:
             columns = columns.filter(pc.is_valid(columns[vector])).combine_chunks()
         for batch in columns.to_batches(BLOCK):
             own = _bytes(batch["id"])
             places = np.minimum(np.searchsorted(known, own), len(known) - 1)
             vectors = batch[vector].flatten().to_numpy(zero_copy_only=False).reshape(len(own), -1)
+            part = RegionPart.of(batch[beside[0]]) if beside else None
             if not (there := known[places] == own).all():
-                places, vectors = places[there], vectors[there]
+                places, vectors, part = places[there], vectors[there], part.only(there) if part else None
             if len(places):
-                found.add(places, np.asarray(vectors, dtype=np.float32))
+                found.add(places, np.asarray(vectors, dtype=np.float32), *([part] if beside else []))
 
 
 def vectors_of(table: Any, ids: Sequence[str], vector: str = VECTOR) -> "Vectors":
@@ -233,14 +252,15 @@ def is_unit(norm: float) -> bool:
     return bool(abs(norm - 1) < UNIT)  # false for NaN
 
 
-def parts(table: Any, columns: Sequence[str]) -> Iterator[Any]:
+def parts(table: Any, columns: Sequence[str], size: int | None = None) -> Iterator[Any]:
     """Columns of all rows as Arrow tables, some thousands of rows at a time."""
+    size = PART if size is None else size
     start, more = 0, True
     while more:
-        found = table.search().select([*columns]).offset(start).limit(PART).to_arrow()
+        found = table.search().select([*columns]).offset(start).limit(size).to_arrow()
         if found.num_rows:
             yield found
-        start, more = start + found.num_rows, found.num_rows >= PART
+        start, more = start + found.num_rows, found.num_rows >= size
 
 
 def _bytes(ids: Any) -> "NDArray[np.bytes_]":

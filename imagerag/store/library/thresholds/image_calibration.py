@@ -16,6 +16,7 @@ from imagerag.agent.images.decoding import open_rgb
 from imagerag.agent.ports import Embedder
 from imagerag.agent.threads import in_thread
 from imagerag.store.library.library_metadata import ImageThreshold
+from imagerag.store.library.region_columns import RegionPart
 from imagerag.store.library.thresholds.calibration import ENOUGH, balanced_threshold
 from imagerag.store.library.thresholds.content import LibraryContent
 from imagerag.store.library.thresholds.decisions import Decisions
@@ -181,8 +182,8 @@ class NearestOthers:
         self._views = np.zeros(len(places), dtype=np.intp)
         self._best, self._less_alike = np.full(len(places), -1.0), np.full(len(places), -1.0)
 
-    def add(self, places: "NDArray[np.intp]", vectors: "Vectors") -> None:
-        """Add rows."""
+    def add(self, places: "NDArray[np.intp]", vectors: "Vectors", regions: RegionPart | None = None) -> None:
+        """Add rows; images are compared as a whole."""
         import numpy as np
 
         cosines = vectors @ self._vectors.T

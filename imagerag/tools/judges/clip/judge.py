@@ -36,7 +36,8 @@ from imagerag.tools.judges.clip.verdicts import abstention, caption_of, scores_a
 if TYPE_CHECKING:
     from PIL import Image
 
-    from imagerag.tools.judges.clip.crops import Box, Regions
+    from imagerag.agent.images.crop_boxes import Box
+    from imagerag.tools.judges.clip.crops import Regions
 
 Rewordings: TypeAlias = Callable[[Requirement, int], Sequence[Requirement]]
 
@@ -51,7 +52,7 @@ def photo_wordings(phrases: Sequence[str], kind: str) -> list[str]:
 
 def border_regions(image: "Image.Image") -> "Sequence[Box]":
     """Boxes of the things on a plain background; none for a photograph."""
-    from imagerag.tools.judges.clip.subject_segmentation import regions
+    from imagerag.agent.images.subject_segmentation import regions
 
     return regions(image)
 

@@ -183,8 +183,8 @@ async def test_reading_that_has_to_be_repeated_counts_nothing_twice(
     images = library.metadata.image_threshold
     scan, failures = content.scan_table, []
 
-    def crossed(*given: Any) -> None:
-        scan(*given)
+    def crossed(*given: Any, **options: Any) -> None:
+        scan(*given, **options)
         if len(failures) < 2:
             failures.append(True)
             raise RuntimeError("Not found: a file of a version that was cleaned up")

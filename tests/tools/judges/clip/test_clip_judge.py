@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.images.crop_boxes import tiles
 from imagerag.agent.images.decoding import open_rgb
 from imagerag.agent.ports import EmbedderIdentity, ImagePart, Judge
 from imagerag.agent.types import Concept, Requirement, SamplingParams, Verdict
-from imagerag.tools.judges.clip.crops import crops_of, tiles
+from imagerag.tools.judges.clip.crops import crops_of
 from imagerag.tools.judges.clip.judge import ClipJudge
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}

@@ -3,7 +3,7 @@
 import pytest
 from PIL import Image, ImageDraw
 
-from imagerag.tools.judges.clip.subject_segmentation import background_colours, cut_subject
+from imagerag.agent.images.subject_segmentation import background_colours, cut_subject
 
 
 def picture(box: tuple[int, int, int, int]) -> Image.Image:

@@ -7,8 +7,10 @@ not plain, each function here returns nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
+from imagerag.agent.images.crop_boxes import Box
 from imagerag.agent.images.decoding import opaque
 
 if TYPE_CHECKING:
@@ -17,9 +19,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
     Mask = NDArray[np.bool_]
-
-Box: TypeAlias = tuple[int, int, int, int]
-"""left, top, right, bottom in pixels; right and bottom are exclusive."""
 
 _WORK: Final = 320  # longest side of the working size, pixels
 _NEAR: Final = 27.0  # maximum RGB distance from a background colour
@@ -71,6 +70,49 @@ def placed_cuts(image: Image.Image) -> list[tuple[Image.Image, Box]]:
         whole.putalpha(alpha)
         found.append((whole.crop(box), box))
     return found
+
+
+@dataclass(frozen=True)
+class Subjects:
+    """The separate subjects of an image, the largest first; none when the border is not plain.
+
+    Attributes:
+        image: the image, RGB.
+        masks: of each subject, at working size.
+        boxes: of each subject, in the image's own size.
+    """
+
+    image: Image.Image
+    masks: list[Mask]
+    boxes: list[Box]
+
+    @classmethod
+    def of(cls, image: Image.Image) -> Subjects:
+        """Find the subjects of an image."""
+        rgb, (work, scale) = opaque(image), _reduce(image)
+        masks = _subjects(work)
+        return cls(rgb, masks, [_scaled(_box(mask), scale, rgb.size) for mask in masks])
+
+    def alone(self, box: Box) -> Image.Image:
+        """The image with all subjects outside of a box painted over with the background's colour."""
+        import numpy as np
+        from PIL import Image
+
+        others = [mask for mask, own in zip(self.masks, self.boxes, strict=True) if not _within(own, box)]
+        colours = background_colours(self.image) if others else None
+        if colours is None:
+            return self.image
+        inside = np.zeros_like(others[0])
+        for mask, own in zip(self.masks, self.boxes, strict=True):
+            inside |= mask & _within(own, box)
+        # One pixel more: the rim of a subject is a mixture with the background, and counts as background.
+        painted = _grown(np.any(others, axis=0)) & ~inside
+        over = Image.fromarray(painted.astype("uint8") * 255)
+        if over.size != self.image.size:
+            over = over.resize(self.image.size, Image.Resampling.NEAREST)
+        alone = self.image.copy()
+        alone.paste(tuple(round(float(value)) for value in colours[0]), (0, 0), over)
+        return alone
 
 
 def background_colours(image: Image.Image) -> NDArray[np.float32] | None:
@@ -178,6 +220,25 @@ def label(mask: Mask) -> NDArray[np.int32]:
     labels = np.zeros(mask.shape, dtype=np.int32)
     labels[mask] = np.repeat(numbers + 1, np.subtract(ends, starts))
     return labels
+
+
+def _within(box: Box, other: Box) -> bool:
+    """Whether a box lies in another one, a few pixels aside: boxes are kept as shares and scaled."""
+    slack = 2
+    return (
+        box[0] >= other[0] - slack and box[1] >= other[1] - slack
+        and box[2] <= other[2] + slack and box[3] <= other[3] + slack
+    )  # fmt: skip
+
+
+def _grown(mask: Mask) -> Mask:
+    """A mask with the pixels next to it."""
+    grown = mask.copy()
+    grown[1:] |= mask[:-1]
+    grown[:-1] |= mask[1:]
+    grown[:, 1:] |= mask[:, :-1]
+    grown[:, :-1] |= mask[:, 1:]
+    return grown
 
 
 def _box(mask: Mask) -> Box:

@@ -1,0 +1,165 @@
+"""Columns of a library's image regions: their boxes, and a vector for each, in the row of their image.
+
+Only a library that was indexed with regions has the columns. A row without a value has not been looked at yet; an empty
+list is an image that has no regions, because one thing fills it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from imagerag.agent.types import Region
+from imagerag.store.library.schema import OTHER_VECTOR
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+REGIONS: Final = "regions"
+"""The vectors: a LanceDB multivector, of which a search finds the nearest one."""
+
+OTHER_REGIONS: Final = "regions_other"
+"""Those of the encoder that the library is migrated to, or was migrated from, as `schema.OTHER_VECTOR`."""
+
+BOXES: Final = "region_boxes"
+"""The boxes, in the same order: shares of width and height, whatever the encoder."""
+
+REGION_COLUMNS: Final = (REGIONS, BOXES)
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedRegions:
+    """The regions of one image.
+
+    Attributes:
+        vectors: of each, unit, float32 [dimension].
+    """
+
+    boxes: tuple[Region, ...]
+    vectors: "Sequence[NDArray[np.float32]]"
+
+
+@dataclass(frozen=True, eq=False)
+class RegionPart:
+    """The regions of some rows.
+
+    Attributes:
+        rows: the row of each region, ascending.
+        vectors: of each region, unit, float32 [regions, dimension].
+    """
+
+    rows: "NDArray[np.intp]"
+    vectors: "NDArray[np.float32]"
+
+    @classmethod
+    def of(cls, column: Any) -> "RegionPart":
+        """Read an Arrow column of lists of vectors; a row without a value has no regions."""
+        import numpy as np
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        whole = pa.concat_arrays(column.chunks) if isinstance(column, pa.ChunkedArray) else column
+        counts = pc.fill_null(pc.list_value_length(whole), 0).to_numpy(zero_copy_only=False).astype(np.intp)
+        values = whole.flatten().flatten().to_numpy(zero_copy_only=False)
+        dimension = column.type.value_type.list_size
+        return cls(np.repeat(np.arange(len(counts)), counts), np.asarray(values, np.float32).reshape(-1, dimension))
+
+    def only(self, kept: "NDArray[np.bool_]") -> "RegionPart":
+        """The regions of the rows that are kept, which are numbered anew."""
+        import numpy as np
+
+        there = kept[self.rows]
+        return RegionPart((np.cumsum(kept) - 1)[self.rows[there]], self.vectors[there])
+
+
+def records_of(found: Any) -> list[dict[str, Any]]:
+    """The rows of an Arrow table as records; vectors of regions stay arrays, as lists of numbers they take 20 times as
+    long."""
+    import numpy as np
+
+    if REGIONS not in found.column_names:
+        records: list[dict[str, Any]] = found.to_pylist()
+        return records
+    column = found[REGIONS].combine_chunks()
+    part = RegionPart.of(column)
+    ends = np.searchsorted(part.rows, np.arange(found.num_rows), side="right")
+    records = found.drop_columns([REGIONS]).to_pylist()
+    for record, own in zip(records, np.split(part.vectors, ends)[:-1], strict=True):
+        record[REGIONS] = own
+    return records
+
+
+def best_cosines(
+    vectors: "NDArray[np.float32]", regions: RegionPart | None, texts: "NDArray[np.float32]"
+) -> "NDArray[np.float32]":
+    """The cosine of each row with each text: the highest of the whole image and its regions, float32 [rows, texts].
+
+    Args:
+        vectors: of the whole images, unit, float32 [rows, dimension].
+        texts: unit, float32 [texts, dimension].
+    """
+    import numpy as np
+
+    cosines: NDArray[np.float32] = vectors @ texts.T
+    if regions is not None and len(regions.rows):
+        starts = np.flatnonzero(np.diff(regions.rows, prepend=-1))
+        best = np.maximum.reduceat(regions.vectors @ texts.T, starts, axis=0)
+        rows = regions.rows[starts]
+        cosines[rows] = np.maximum(cosines[rows], best)
+    return cosines
+
+
+def images_with_regions(table: Any) -> int:
+    """The number of images whose regions are encoded, those with none among them."""
+    return int(table.count_rows(f"{BOXES} IS NOT NULL")) if has_regions(table) else 0
+
+
+def regions_beside(table: Any, vector: str) -> list[str]:
+    """The column of regions that belongs to a column of vectors, where the table has one."""
+    name = OTHER_REGIONS if vector == OTHER_VECTOR else REGIONS
+    return [name] if name in table.schema.names else []
+
+
+def region_fields(dimension: int) -> list[Any]:
+    """The fields of `REGION_COLUMNS`."""
+    import pyarrow as pa
+
+    return [vectors_field(REGIONS, dimension), pa.field(BOXES, pa.list_(pa.list_(pa.float32(), 4)))]
+
+
+def vectors_field(name: str, dimension: int) -> Any:
+    """The field of vectors of regions, under a name."""
+    import pyarrow as pa
+
+    return pa.field(name, pa.list_(pa.list_(pa.float32(), dimension)))
+
+
+def has_regions(table: Any) -> bool:
+    """Whether the table of a library has the columns."""
+    return set(REGION_COLUMNS) <= set(table.schema.names)
+
+
+def to_regions_table(found: Mapping[str, EncodedRegions], table_schema: Any) -> Any:
+    """Arrow table of ids and the regions of each image."""
+    return _table(
+        {one: {REGIONS: [*own.vectors], BOXES: [box.shares for box in own.boxes]} for one, own in found.items()},
+        REGION_COLUMNS,
+        table_schema,
+    )
+
+
+def to_other_regions_table(found: "Mapping[str, NDArray[np.float32]]", table_schema: Any) -> Any:
+    """Arrow table of ids and vectors of the regions that are known, by another encoder."""
+    return _table({one: {OTHER_REGIONS: [*own]} for one, own in found.items()}, (OTHER_REGIONS,), table_schema)
+
+
+def _table(records: Mapping[str, Mapping[str, Any]], names: Sequence[str], table_schema: Any) -> Any:
+    import pyarrow as pa
+
+    fields = pa.schema([table_schema.field(name) for name in ("id", *names)])
+    return pa.Table.from_pylist([{"id": one, **record} for one, record in records.items()], schema=fields)
+
+
+def boxes_of(record: Mapping[str, Any]) -> tuple[Region, ...]:
+    """The boxes in a record with that column."""
+    return tuple(map(Region.of_shares, record.get(BOXES) or ()))
