@@ -47,7 +47,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "search": ("--library", "sketch"),
     "eval run": ("--arms", "base,full", "--metrics", "work", "--library", "sketch", "--quiet"),
     "eval judge": ("--classes", "2", "--library", "sketch"),
-    "eval library": ("--queries", "8"),
+    "library check": ("--queries", "16"),
     "eval score": ("--metrics", "work"),
     "eval human-study": ("--overwrite",),
     "eval search": ("--ways", "cosine", "--queries", "4"),

@@ -12,6 +12,8 @@ from imagerag.agent.attempt_comparison import preferred_attempt
 from imagerag.agent.calls.costs import Backends
 from imagerag.agent.calls.journal import Journal
 from imagerag.agent.calls.model_caller import Failed, ModelCaller
+from imagerag.agent.caption_language import language_argument
+from imagerag.agent.caption_writer import CaptionWriter
 from imagerag.agent.errors import JudgeReplyError, RefusalError
 from imagerag.agent.extraction_schedule import TEMPERATURES, extraction_params, retries_counted
 from imagerag.agent.image_generation import ImageGeneration
@@ -31,7 +33,6 @@ from imagerag.agent.ports import (
 from imagerag.agent.prompts import nothing_to_check, says_something
 from imagerag.agent.retrieval import escalation
 from imagerag.agent.retrieval.candidate_selection import edited_from, select_by_user, select_candidates, without_missing
-from imagerag.agent.retrieval.captions import CaptionWriter
 from imagerag.agent.retrieval.human_selection import Selection, offered_candidates, validate_selection
 from imagerag.agent.retrieval.library_search import LibrarySearch
 from imagerag.agent.retrieval.reference_limits import ReferenceLimits, missing_count, shown_at_most
@@ -90,12 +91,13 @@ class Nodes:
         seen = await JudgeInput.read(self.judge, self._parts, state, attempt, runtime.context)
         fixed = fixed_for_judge(self.judge, seen.shown, attempt)
         requirements = [*(state.get("requirements") or []), *fixed]
+        language = language_argument(self.judge, getattr(self.library, "caption_language", ""))
         try:
             answer = await calls.execute_and_parse(
                 "judge.critique",
                 self.judge.identity,
                 Critique,
-                seen.of_critique(state["prompt"], requirements, mode),
+                seen.of_critique(state["prompt"], requirements, mode) | language,
                 lambda variation: self.judge.critique(
                     state["prompt"],
                     seen.image,
@@ -104,6 +106,7 @@ class Nodes:
                     mode=mode,
                     variation=variation,
                     max_tokens=self.library.context_length if self.library else None,
+                    **language,
                 ),
             )
         except JudgeReplyError as unread:
@@ -172,10 +175,7 @@ class Nodes:
             library=self.library,
             calls=calls,
             prompt=state["prompt"],
-            image=seen.image,
-            sha256=attempt.image.sha256,
-            verdict=attempt.verdict,
-            subjects=seen.subjects,
+            seen=seen,
             again=escalation.for_captions(state),
         )
         by_caption = runtime.context.retrieve_by == "caption"

@@ -46,7 +46,7 @@ OPTIONAL: Final[Mapping[type, type]] = MappingProxyType(
 )
 """Protocol → what its objects may have besides."""
 
-ABILITIES: Final = MappingProxyType({"question_images": "takes_images"})
+ABILITIES: Final = MappingProxyType({"question_images": "takes_images", "language": "takes_language"})
 """Argument → the capability without which a part is never given it."""
 
 _BESIDE: Final = frozenset(one.name for one in fields(Capabilities)) - {"edits", "votes", "members"}

@@ -3,10 +3,21 @@
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from imagerag.agent.errors import ImageRAGError
+from imagerag.agent.caption_language import language_name
+from imagerag.agent.errors import ImageRAGError, UsageError
 from imagerag.assistants.run_text import FOREIGN
-from imagerag.assistants.tool_outputs import LONG, MOST, SHORT, LibrariesReport, LibraryReport, MetadataReport
-from imagerag.formatting.numbers import cosine, counted
+from imagerag.assistants.tool_outputs import (
+    LONG,
+    MOST,
+    SHORT,
+    LibrariesReport,
+    LibraryReport,
+    MetadataReport,
+    WayReport,
+)
+from imagerag.assistants.tool_terms import tool_terms
+from imagerag.formatting.check_labels import VERDICTS, WAYS
+from imagerag.formatting.numbers import cosine, counted, percent
 from imagerag.formatting.quoting import fitted, line, listed, quoted
 
 if TYPE_CHECKING:
@@ -17,15 +28,21 @@ EXAMPLES: Final = 5
 """Values of a metadata key that are told."""
 
 
-async def libraries_report(rag: "ImageRAG", only: str | None) -> LibrariesReport:
+async def libraries_report(rag: "ImageRAG", only: str | None, *, check: bool = False) -> LibrariesReport:
     """Every library, or one of them; a damaged one does not hide the others.
+
+    Args:
+        check: measure how well the one can be searched.
 
     Raises:
         UnknownLibraryError: there is none of that name.
+        UsageError: a check without the name of a library.
     """
     from imagerag.store.library.database import snapshot_names
     from imagerag.store.library.filters.facets import facets
 
+    if check and not only:
+        raise UsageError("say which library to check: `library=NAME`")
     usual, own = rag.settings.library, rag.dependencies.own_libraries
     names = [only] if only else sorted({*await rag.libraries.list(), *own, *([usual] if usual else [])})
     reports = []
@@ -38,6 +55,8 @@ async def libraries_report(rag: "ImageRAG", only: str | None) -> LibrariesReport
                     await rag.dependencies.library(name)  # the built-in one is made when it is first asked for
                 held = await asyncio.to_thread(facets, rag.dependencies.home, name)
                 report = _report(name, held, await asyncio.to_thread(snapshot_names, rag.dependencies.home, name))
+                if check:
+                    report = report.model_copy(update={"check": await _checked(rag, name)})
         except ImageRAGError as error:
             if only:
                 raise
@@ -47,6 +66,22 @@ async def libraries_report(rag: "ImageRAG", only: str | None) -> LibrariesReport
     return LibrariesReport(libraries=tuple(reports), note=more)
 
 
+async def _checked(rag: "ImageRAG", name: str) -> tuple[WayReport, ...]:
+    """The verdict on each way to search a library, by the short check."""
+    from imagerag.store.library.check.ways import FEW
+
+    found = await rag.libraries.check(name, queries=FEW)
+    return tuple(
+        WayReport(
+            way=way.way,
+            verdict=way.verdict,
+            summary=line(way.summary, LONG),
+            advice=tuple(line(tool_terms(one), LONG) for one in way.advice),
+        )
+        for way in found.ways
+    )
+
+
 def _report(name: str, held: "Facets", snapshots: list[str]) -> LibraryReport:
     return LibraryReport(
         name=line(name, SHORT),
@@ -54,6 +89,9 @@ def _report(name: str, held: "Facets", snapshots: list[str]) -> LibraryReport:
         captioned=held.captioned,
         described=held.described,
         threshold=held.threshold.cosine if held.threshold else None,
+        accept_rate=held.threshold.accept_rate if held.threshold else None,
+        reject_rate=held.threshold.reject_rate if held.threshold else None,
+        language=language_name(held.threshold.caption_language) if held.threshold else "",
         tags=tuple(line(tag, SHORT) for tag in list(held.tags)[:MOST]),
         licences=tuple(line(licence, SHORT) for licence in [one for one in held.licences if one][:MOST]),
         metadata=tuple(
@@ -76,14 +114,26 @@ def format_libraries(found: LibrariesReport) -> str:
     return fitted(head, middle, ["Next: search_references(library=…) looks into one."], more="more")
 
 
+def _threshold(one: LibraryReport) -> str:
+    """The threshold and its error rates."""
+    if one.threshold is None:
+        return "not calibrated"
+    rates = [f"accepts {percent(one.accept_rate)} of matches"] if one.accept_rate is not None else []
+    rates += [f"rejects {percent(one.reject_rate)} of others"] if one.reject_rate is not None else []
+    return f"threshold {cosine(one.threshold)}" + (f" ({', '.join(rates)})" if rates else "")
+
+
 def _lines(one: LibraryReport) -> list[str]:
     usual = " (used unless you name another)" if one.usual else ""
     if one.images is None:
         return [f"- {quoted(one.name, 100)}{usual}: {one.note}"]
-    state = f"threshold {cosine(one.threshold)}" if one.threshold is not None else "not calibrated"
+    language = f" in {one.language}" if one.language else ""
     described = f", {one.described} described by a model" if one.described else ""
-    held = f"{counted(one.images, 'image')}, {one.captioned} with captions{described}, {state}"
+    held = f"{counted(one.images, 'image')}, {one.captioned} with captions{language}{described}, {_threshold(one)}"
     lines = [f"- {quoted(one.name, 100)}{usual}: {held}"]
+    for way in one.check:
+        lines.append(f"  {WAYS[way.way]}: {VERDICTS[way.verdict].name}, {way.summary}")
+        lines += [f"    the user can: {advice}" for advice in way.advice]
     lines += [f"  tags: {listed(one.tags, 30, most=12)}"] if one.tags else []
     lines += [f"  licences: {listed(one.licences, 40, most=8)}"] if one.licences else []
     lines += [f"  snapshots: {listed(one.snapshots, 60, most=8)}"] if one.snapshots else []

@@ -40,7 +40,7 @@ async def search_library(
     wanted = Filter(where=rag.settings.where(request.filter), tags=request.tags, licences=request.licences)
     await check_filter(library, wanted)
     loaded = [replace(term, image=await images.read(str(term.image), name)) if term.image else term for term in terms]
-    hits = await search_terms(library, loaded, k=request.k, filter=wanted)
+    hits = await search_terms(library, loaded, k=request.k, filter=wanted, hybrid=request.hybrid)
     note = "" if hits else await explain_filter(library, wanted)
     found = search_report(
         name,

@@ -38,6 +38,8 @@ def _hit(hit: ReferenceReport, *, room: int) -> str:
     similarity = cosine(hit.similarity or 0)
     if hit.contributions:
         mark = f" ({' '.join(map(difference, hit.contributions))})"
+    if hit.found_by:
+        mark += f" [{hit.found_by}]"
     return f" {hit.number}. {hit.uri} {similarity}{mark} {image_name(hit.title or hit.caption, hit.licence, room=room)}"
 
 

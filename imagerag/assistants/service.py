@@ -238,7 +238,7 @@ class ChatService:
         return run_result(record)
 
     async def _list(self, request: ListLibraries) -> ToolResult:
-        found = await libraries_report(self.rag, request.library)
+        found = await libraries_report(self.rag, request.library, check=request.check)
         return ToolResult(text=format_libraries(found), data=found.model_dump(mode="json"))
 
     async def _search(self, request: SearchReferences) -> ToolResult:

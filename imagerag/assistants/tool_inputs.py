@@ -145,6 +145,7 @@ class ListLibraries(Request):
     """Arguments of `list_libraries`."""
 
     library: Annotated[Name | None, Field(description="Only this one.")] = None
+    check: bool = Field(default=False, description="How well it can be searched.")
 
 
 class SearchReferences(Request):
@@ -152,11 +153,12 @@ class SearchReferences(Request):
 
     query: Prompt | None = Field(
         default=None,
-        description="What the image shows, as one would caption it; terms combine: a sofa + 2:velvet - leather.",
+        description="What it shows, as in a caption; terms combine: a sofa + 2:velvet - leather.",
     )
     image: Source | None = Field(default=None, description="Instead or too: a file path, or image://SHA256.")
     library: Library = None
-    k: int = Field(default=6, ge=1, le=MAX_HITS, description="How many images.")
+    k: int = Field(default=6, ge=1, le=MAX_HITS, description="How many.")
+    hybrid: bool = Field(default=False, description="Words too.")
     filter: Where = None
     tags: Tags = ()
     licences: Licences = ()
@@ -181,9 +183,9 @@ class ContinueRun(Request):
         description="The same: one to edit.",
     )
     more_rounds: int = Field(default=2, ge=0, le=20, description="Rounds at most, from its best image on.")
-    exclude_images: Picks = Field(default=(), description="References never to use again: their numbers, or image ids.")
-    keep_images: Picks = Field(default=(), description="References to go on using: numbers or image ids.")
-    add_images: Picks = Field(default=(), description="Library images to use: image ids from search_references.")
+    exclude_images: Picks = Field(default=(), description="References never to use again: numbers or image ids.")
+    keep_images: Picks = Field(default=(), description="References to keep: numbers or image ids.")
+    add_images: Picks = Field(default=(), description="Library images to use, by image id.")
     prompt: Prompt | None = Field(default=None, description="The whole new prompt, where the wish has changed.")
     max_calls: MaxCalls = None
     max_cost_usd: MaxCost = None
@@ -213,7 +215,7 @@ class AskLibrary(Request):
     )
     by: Literal["image", "words", "both"] | None = Field(default=None, description="What to search with.")
     library: Library = None
-    thread: RunId | None = Field(default=None, description="For a follow-up: the thread that the earlier answer named.")
+    thread: RunId | None = Field(default=None, description="For a follow-up: the thread of the earlier answer.")
     compare: bool = Field(default=False, description="Also answer without the library.")
     max_calls: MaxCalls = None
     max_cost_usd: MaxCost = None
@@ -225,7 +227,7 @@ class ViewImage(Request):
 
     image_id: ImageId = Field(description="image://… (or its digits alone) from an earlier answer.")
     library: Library = None
-    max_side: int = Field(default=512, ge=64, le=MAX_SIDE, description="The longer side in pixels.")
+    max_side: int = Field(default=512, ge=64, le=MAX_SIDE, description="Longer side in pixels.")
 
 
 TOOLS: Final[dict[str, type[Request]]] = {
@@ -247,11 +249,11 @@ DESCRIPTIONS: Final = {
         "and no reference was left; the reason says why), refused (content policy: do not ask the same again), "
         "budget_exhausted, judge_unavailable (nobody checked it: look yourself), failed, cancelled, interrupted "
         "(references wait to be chosen). Say to the user what the outcome was; only aligned means that the "
-        "image was found right. The answer names the image by its file and image:// id."
+        "image was found right."
     ),
     "list_libraries": (
         "Which image libraries there are, and what their images can be filtered by: tags, licences, metadata keys "
-        "with some values. Use it before you pass library, tags, licences or filter to another tool."
+        "with some values. Use it before you pass these on; with check if one finds nothing."
     ),
     "search_references": (
         "Look into the user's image library, with words or with an image. Use it before "
@@ -262,13 +264,12 @@ DESCRIPTIONS: Final = {
         "Go on from a run that generate_image or continue_run made, in a new run that starts from its best image: "
         "more rounds, without a reference that misled it, keeping one, using library images that search_references "
         "found, or with a changed prompt. Also answers a run that waits for a choice of references (choose=[numbers]), "
-        "and resumes one that was stopped. Cheaper than drawing anew."
+        "and resumes one that was stopped. Cheaper than anew."
     ),
     "ask_library": (
         "Answer a question from the images of the user's library and what is recorded about them (captions, prices, "
-        "categories, ...), or about the user's own image (images), citing which image supports what. Says so "
-        "when they do not hold the answer: then tell the "
-        "user that, and do not guess. For finding images use search_references."
+        "...), or about the user's own image (images), citing which image supports what. Says so when they "
+        "do not hold the answer: then tell the user that, and do not guess. To find images use search_references."
     ),
     "view_image": (
         "Look at an image of a run or of the library, by its image:// id: a small copy of it. Use it when you must "

@@ -49,6 +49,7 @@ class ReferenceReport(FrozenModel):
     image_similarity: Annotated[float | None, Field(description="Cosine with the question's own image.")] = None
     accepted: Annotated[bool | None, Field(description="Whether a run would use it by itself.")] = None
     contributions: Annotated[tuple[float, ...], Field(description="Of each term of a query.")] = ()
+    found_by: str = ""
     concept: Annotated[str, Field(description="What of the prompt it stands for.")] = ""
     supports: Annotated[str, Field(description="What of the answer it supports.")] = ""
     title: str = ""
@@ -99,6 +100,15 @@ class MetadataReport(FrozenModel):
     values: tuple[str, ...] = ()
 
 
+class WayReport(FrozenModel):
+    """How well one way to search a library works, and what the user can do about it."""
+
+    way: str
+    verdict: str
+    summary: str
+    advice: tuple[str, ...] = ()
+
+
 class LibraryReport(FrozenModel):
     """A library, the values by which its images can be filtered, the most frequent first, and its snapshots."""
 
@@ -108,6 +118,10 @@ class LibraryReport(FrozenModel):
     captioned: int | None = None
     described: Annotated[int | None, Field(description="How many a model described; these are no captions.")] = None
     threshold: float | None = None
+    accept_rate: float | None = None
+    reject_rate: float | None = None
+    language: str = ""
+    check: tuple[WayReport, ...] = ()
     tags: tuple[str, ...] = ()
     licences: tuple[str, ...] = ()
     metadata: tuple[MetadataReport, ...] = ()

@@ -19,6 +19,7 @@ from imagerag.assistants.tool_outputs import (
     uri,
 )
 from imagerag.assistants.tool_terms import tool_terms
+from imagerag.formatting.found_by import found_by_text
 from imagerag.formatting.quoting import line
 
 if TYPE_CHECKING:
@@ -65,8 +66,9 @@ def search_report(
             uri=uri(hit.image.sha256),
             role="hit",
             similarity=float(hit.similarity),
-            accepted=None if threshold is None else hit.similarity >= threshold,
+            accepted=None if threshold is None else hit.reaches(threshold),
             contributions=tuple(term.contribution for term in hit.terms),
+            found_by=line(found_by_text(hit.found_by), SHORT),
             title=line(hit.title, SHORT),
             caption=line(hit.caption, LONG),
             ocr=line(hit.ocr, LONG),

@@ -10,6 +10,7 @@ import click
 from imagerag.agent.errors import UnknownLibraryError, UsageError
 from imagerag.cli import Globals
 from imagerag.cli.index_descriptions import description_lines, descriptions_document, estimate_text
+from imagerag.cli.library.check import verdict_lines
 from imagerag.cli.options import assume_option, json_option, pass_globals, quiet_option
 from imagerag.cli.skipped_files import example_lines, skipped_lines
 from imagerag.cli.terminal.output import (
@@ -48,12 +49,19 @@ if TYPE_CHECKING:
 @click.option("--allow-outside", is_flag=True, help="Let the manifest and links name any file on this machine.")
 @click.option("--copy", is_flag=True, help="Keep the images in the library too, not only links to the files.")
 @click.option("--ocr", is_flag=True, help="Read the words in the images too, to find and filter by (extra ocr).")
+@click.option(
+    "--caption-embedder",
+    metavar="SPEC|own|none",
+    help="Encode the captions too, to search by them; later runs go on with it.",
+)
 @click.option("--describe", metavar="SPEC", help="Let a model describe images without a description; 'none' ends that.")
 @click.option("--max-calls", type=click.IntRange(1), metavar="N", help="Calls of that model at most, in this run.")
 @click.option("--max-cost-usd", type=click.FloatRange(0), metavar="X", help="US dollars at most for them, in this run.")
 @assume_option
 @click.option("--prune", is_flag=True, help="Take out images whose files are gone, however many and wherever.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing.")
+@click.option("--no-check", "check", is_flag=True, flag_value=False, default=True,
+              help="Leave out the check after the first captions.")  # fmt: skip
 @click.option("--watch", is_flag=True, help="Go on and follow changes until Ctrl-C.")
 @click.option("--strict", is_flag=True, help="Exit with 1 when anything was skipped, or descriptions ended early.")
 @json_option
@@ -70,12 +78,14 @@ def index_command(
     allow_outside: bool,
     copy: bool,
     ocr: bool,
+    caption_embedder: str | None,
     describe: str | None,
     max_calls: int | None,
     max_cost_usd: float | None,
     assume_cost_usd_per_call: float | None,
     prune: bool,
     dry_run: bool,
+    check: bool,
     watch: bool,
     strict: bool,
     as_json: bool,
@@ -103,9 +113,10 @@ def index_command(
     name = chosen_library(rag, library)
     progress = FileProgress(shown=not quiet)
     reading, describing = (FileProgress(shown=not quiet, noun="image") for _ in range(2))
+    encoding = FileProgress(shown=not quiet, noun="caption")
 
     def close() -> None:
-        for one in (progress, reading, describing):
+        for one in (progress, reading, describing, encoding):
             one.close()
 
     def warn(text: str) -> None:
@@ -118,7 +129,8 @@ def index_command(
             say(estimate_text(expected), err=True)
 
     given = {"embedder": embedder, "manifest": manifest or None, "exclude": exclude, "allow_outside": allow_outside,
-             "ocr": ocr, "prune": prune, "progress": progress, "warn": warn, "ocr_progress": reading,
+             "ocr": ocr, "caption_embedder": caption_embedder, "prune": prune, "check": check, "progress": progress,
+             "warn": warn, "ocr_progress": reading, "caption_progress": encoding,
              "describe": describe, "max_calls": max_calls, "max_cost_usd": max_cost_usd,
              "assume_cost_usd_per_call": assume_cost_usd_per_call, "describe_progress": describing,
              "estimated": estimated}  # fmt: skip
@@ -130,7 +142,12 @@ def index_command(
         else:
             say_all(report_lines(report, name, metadata))
 
-    with contextlib.closing(progress), contextlib.closing(reading), contextlib.closing(describing):
+    with (
+        contextlib.closing(progress),
+        contextlib.closing(reading),
+        contextlib.closing(describing),
+        contextlib.closing(encoding),
+    ):
         if watch:
             return _watched(_watch(rag, name, paths, show, copy=copy, **given))
         try:
@@ -217,6 +234,8 @@ def document(report: "IndexReport", name: str, library_metadata: "LibraryMetadat
         removed_before=report.removed_before,
         skipped=[Skipped(path=path, reason=reason) for path, reason in report.skipped],
         captions=report.captions,
+        captions_encoded=report.captions_encoded,
+        caption_embedder=_caption_embedder(library_metadata),
         ocr_read=report.ocr_read,
         ocr_words=report.ocr_words,
         descriptions=descriptions_document(report),
@@ -227,9 +246,15 @@ def document(report: "IndexReport", name: str, library_metadata: "LibraryMetadat
         images_per_s=report.images_per_s,
         seconds=dict(report.seconds),
         threshold=Level(cosine=threshold.cosine, percentile=threshold.percentile) if threshold else None,
+        check=report.check,
         dry_run=report.dry_run,
         examples=report.examples,
     )
+
+
+def _caption_embedder(metadata: "LibraryMetadata | None") -> str | None:
+    """Spec of the encoder of a library's captions."""
+    return metadata.caption_encoder.spec if metadata and metadata.caption_encoder else None
 
 
 def report_lines(report: "IndexReport", name: str, library_metadata: "LibraryMetadata | None") -> list[str]:
@@ -266,6 +291,9 @@ def report_lines(report: "IndexReport", name: str, library_metadata: "LibraryMet
     if report.ocr_read:
         lines.append(f"  {dim('ocr')}        {count(report.ocr_read, 'image')} read, {report.ocr_words:,} with words")
     lines += description_lines(report)
+    if report.captions_encoded:
+        encoder = clean(_caption_embedder(library_metadata) or "")
+        lines.append(f"  {dim('encoded')}    {count(report.captions_encoded, 'caption')} with {encoder}")
     threshold = library_metadata.threshold if library_metadata else None
     if threshold:
         share = f"({percentile(threshold.percentile)} of captions that no image here fits score lower)"
@@ -273,4 +301,7 @@ def report_lines(report: "IndexReport", name: str, library_metadata: "LibraryMet
     if library_metadata and report.added + report.changed:
         speed = f"{rate(report.images_per_s, 'images')} with {clean(library_metadata.spec)}"
         lines.append(f"  {dim('speed')}      {speed}")
+    if report.check:
+        more = accent(f"imagerag library check {name}")
+        lines += [f"  {dim('check')}      {more}", *verdict_lines(report.check.ways)]
     return [*lines, f"  {dim('next')}       {accent(f'imagerag search WORDS --library {name}')}"]

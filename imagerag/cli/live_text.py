@@ -1,6 +1,5 @@
 """Progress text of a run: one line per step for `generate`, every detail for `demo`."""
 
-import asyncio
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -14,6 +13,7 @@ from imagerag.graphs.configuration.settings import Settings
 from imagerag.graphs.runs.events import RunEvent
 from imagerag.reports.event_text import concept_words, ending_words, search_result, step_words
 from imagerag.reports.record_text import attempt_title, score_words
+from imagerag.store.library.database import is_there
 
 
 def run_header(settings: Settings, source: str | None = None) -> str:
@@ -25,7 +25,7 @@ def run_header(settings: Settings, source: str | None = None) -> str:
 
 def first_time(rag: ImageRAG) -> list[str]:
     """A note that the built-in library has to be made first; empty when it exists."""
-    if rag.settings.library != BUILT_IN_LIBRARY or BUILT_IN_LIBRARY in asyncio.run(rag.libraries.list()):
+    if rag.settings.library != BUILT_IN_LIBRARY or is_there(rag.dependencies.home, BUILT_IN_LIBRARY):
         return []
     return [dim("making the built-in library first (this once; it takes some seconds) …")]
 

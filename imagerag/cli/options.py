@@ -28,7 +28,10 @@ library_option = click.option(
     "--library", metavar="NAME[,NAME]", help="The library references come from  [env: IMAGERAG_LIBRARY]"
 )
 _hybrid_option = functools.partial(
-    click.option, "--hybrid", is_flag=True, help="Also rank by the words of captions, titles and OCR."
+    click.option,
+    "--hybrid",
+    is_flag=True,
+    help="Also rank by captions, and by the words of captions, titles, tags and OCR.",
 )
 hybrid_option = _hybrid_option()
 generator_option = click.option(
@@ -41,7 +44,8 @@ preset_option = click.option(
 reranker_option = click.option(
     "--reranker",
     metavar="SPEC",
-    help="Reranker of the candidates: vlm (the judge), bm25, http:MODEL@URL  [env: IMAGERAG_RERANKER]",
+    help="Reranker of the candidates: vlm (the judge), bm25, http:MODEL@URL, transformers:MODEL  "
+    "[env: IMAGERAG_RERANKER]",
 )
 assume_option = click.option(
     "--assume-cost-usd-per-call",

@@ -20,6 +20,7 @@ from imagerag.cli.terminal.output import (
     wrapped,
 )
 from imagerag.formatting import labels
+from imagerag.formatting.found_by import found_by_text
 from imagerag.formatting.interface_terms import in_commands
 from imagerag.formatting.numbers import cosine, dollars, drawing, model_calls, seconds, threshold_words
 from imagerag.formatting.text import clean, image_name
@@ -101,7 +102,7 @@ def search_lines(search: Search) -> list[str]:
     if search.reranker:
         lines += entry("order", f"by {search.reranker}", at=11)
     if search.hybrid:
-        lines.append(f"  {dim('hybrid')}     the words of captions and titles counted, too")
+        lines.append(f"  {dim('hybrid')}     captions and words counted, too")
     limit = threshold_words(search.thresholds, off="threshold off: anything passes").removeprefix("threshold ")
     lines += entry("threshold", limit, at=11)
     if not search.candidates:
@@ -119,6 +120,7 @@ def _candidate_row(candidate: Candidate, threshold: float | None, top: float) ->
         cosine(candidate.similarity),
         bold(title) if candidate.decision == "taken" else title,
         shown,
+        dim(short(found_by_text(candidate.found_by), 36)),
         dim(short(candidate.licence, 20)),
     ]
 

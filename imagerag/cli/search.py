@@ -1,7 +1,6 @@
 """`imagerag search`."""
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -46,6 +45,12 @@ class _SearchCommand(click.Command):
 @threshold_option
 @filter_options
 @hybrid_option
+@click.option(
+    "--by",
+    type=click.Choice(["images", "captions"]),
+    default="images",
+    help="Compare the query with the images, or with the captions (index --caption-embedder).",
+)
 @click.option("--sheet", callback=sheet_of, metavar="FILE", help="Also write the results as one image (PNG).")
 @click.option("--html", callback=page_of, metavar="FILE", help="Also write the results as one page (HTML).")
 @overwrite_option
@@ -63,6 +68,7 @@ def search_command(
     tags: tuple[str, ...],
     licences: tuple[str, ...],
     hybrid: bool,
+    by: Literal["images", "captions"],
     sheet: Path | None,
     html: Path | None,
     as_json: bool,
@@ -89,11 +95,12 @@ def search_command(
 
         terms = query_terms(text, images, paths=True)
         opened = await rag.dependencies.library(rag.libraries.name(library))
-        if threshold == "auto" and len(terms) == 1 and terms[0].image is None:
+        if threshold == "auto" and by == "images" and len(terms) == 1 and terms[0].image is None:
             say_all(warning_lines(warnings_of(opened)), err=True)
-        hits = await rag.libraries.search(terms, k=k, filter=filter, tags=tags, licences=licences, hybrid=hybrid)
+        hits = await rag.libraries.search(terms, k=k, filter=filter, tags=tags, licences=licences, hybrid=hybrid,
+                                           by=by)  # fmt: skip
         if threshold != "auto":
-            hits[:] = [replace(hit, threshold=None) for hit in hits]
+            hits[:] = [hit.without_thresholds() for hit in hits]
         found = document(text, hits, *threshold_of(opened, hits, threshold))
         await _write(rag, found, sheet, html)
         return found

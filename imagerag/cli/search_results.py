@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from imagerag.cli.terminal.output import bar, bold, dim, scale, short, table
+from imagerag.formatting.found_by import found_by_text
 from imagerag.formatting.messages import NOT_CALIBRATED
 from imagerag.formatting.numbers import cosine, difference
 from imagerag.formatting.text import clean, image_name
@@ -14,9 +15,13 @@ if TYPE_CHECKING:
     from imagerag.client.search_results import Hits
     from imagerag.schemas.libraries import SearchDocument, SearchedTerm, SearchResult
 
+FOUND_BY_SHOWN: Final = 36
+"""Letters of the lists that an image is in that a terminal shows."""
+
 OCR_SHOWN: Final = 40
 """Letters of the words in an image that a terminal shows; `--json` has all."""
 
+OF_CAPTIONS: Final = "threshold of captions not known"
 BETWEEN_IMAGES: Final = "threshold between images not known"
 
 
@@ -32,6 +37,9 @@ def threshold_of(
         return None if wanted == "off" else wanted, ""
     if len(hits.terms) > 1:
         return None, NOT_CALIBRATED
+    if hits.by == "captions":
+        between = getattr(library, "caption_threshold", None)
+        return between, OF_CAPTIONS if between is None and all(hit.threshold is None for hit in hits) else ""
     if hits.terms[0].image is not None:
         between = getattr(library, "image_threshold", None)
         return between, BETWEEN_IMAGES if between is None and all(hit.threshold is None for hit in hits) else ""
@@ -51,12 +59,13 @@ def document(query: str | None, hits: "Hits", threshold: float | None, note: str
     return SearchDocument(
         library=hits.library,
         query=query,
+        by=hits.by,
         image=images[0] if len(images) == 1 else None,
         terms=[_term(term) for term in hits.terms],
         searched_with=list(hits.searched_with),
         threshold=threshold,
         threshold_note=note,
-        results=[_found(hit, None if note else accepted(hit, threshold)) for hit in hits],
+        results=[_found(hit, None if note else accepted(hit, threshold, hits.by)) for hit in hits],
         no_match=hits.no_match,
     )
 
@@ -73,10 +82,13 @@ def _found(hit: "Hit", accepted: bool | None) -> "SearchResult":
     return SearchResult(
         id=hit.image.sha256,
         similarity=float(hit.similarity),
+        caption_similarity=hit.caption_similarity,
+        caption_threshold=hit.caption_threshold,
         library=hit.library,
-        threshold=hit.threshold if hit.library else None,
+        threshold=hit.threshold,
         accepted=accepted,
         terms=[TermScore(**vars(term)) for term in hit.terms],
+        found_by=list(hit.found_by),
         path=path_of(hit.source),
         caption=hit.caption,
         title=hit.title,
@@ -92,10 +104,12 @@ def _found(hit: "Hit", accepted: bool | None) -> "SearchResult":
     )
 
 
-def accepted(hit: "Hit", threshold: float | None) -> bool:
-    """Whether a run would use the image as a reference."""
+def accepted(hit: "Hit", threshold: float | None, by: Literal["images", "captions"] = "images") -> bool:
+    """Whether an image, or its caption, reaches the threshold: whether a run would use the image as a reference."""
+    if by == "images":
+        return hit.reaches(threshold)
     limit = threshold if hit.threshold is None else hit.threshold
-    return limit is None or hit.similarity >= limit
+    return limit is None or (hit.caption_similarity is not None and hit.caption_similarity >= limit)
 
 
 def path_of(source: str) -> str | None:
@@ -110,12 +124,13 @@ def path_of(source: str) -> str | None:
 def result_lines(found: "SearchDocument") -> list[str]:
     """The results as a table, with bars that mark the threshold, and of several terms what each contributed."""
     limits = [words.limit_of(found, one) for one in found.results]
-    top = scale([0.0, *(limit or 0.0 for limit in limits), *(one.similarity for one in found.results)])
+    top = scale([0.0, *(limit or 0.0 for limit in limits), *(words.cosine_of(found, one) for one in found.results)])
     rows = [
         [
-            bar(one.similarity, limit, top),
-            cosine(one.similarity),
+            bar(words.cosine_of(found, one), limit, top),
+            cosine(words.cosine_of(found, one)),
             " ".join(difference(term.contribution) for term in one.terms),
+            dim(short(found_by_text(one.found_by), FOUND_BY_SHOWN)),
             bold(title) if one.accepted else title,
             dim(_words_of(one)),
             dim(short(one.licence, 18)),
@@ -123,7 +138,7 @@ def result_lines(found: "SearchDocument") -> list[str]:
         for one, limit in zip(found.results, limits, strict=True)
         for title in [short(image_name(one.title, one.id), 28)]
     ]
-    return [f"library {bold(found.library)}  {dim(words.threshold_text(found))}", *table(rows, right={1}, cut=4)]
+    return [f"library {bold(found.library)}  {dim(words.threshold_text(found))}", *table(rows, right={1}, cut=5)]
 
 
 def _words_of(one: "SearchResult") -> str:

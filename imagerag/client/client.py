@@ -3,15 +3,13 @@
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack
 
 from imagerag.agent.types import PATIENCE_S
 from imagerag.agent.types.filters import FilterInput
 from imagerag.client.context import ClientContext
-from imagerag.client.libraries import LibrariesAPI
-from imagerag.client.qa import QAClient
 from imagerag.client.runs import RunsAPI
 from imagerag.client.synchronous import synchronous, synchronous_list
 from imagerag.files.inputs import Image, make_run_config
@@ -24,6 +22,8 @@ if TYPE_CHECKING:
     from imagerag.agent.run_record import RunRecord
     from imagerag.batch.results import BatchResult
     from imagerag.batch.row_reader import Source
+    from imagerag.client.libraries import LibrariesAPI
+    from imagerag.client.qa import QAClient
     from imagerag.graphs.cost_estimate import Estimate
     from imagerag.graphs.dependencies import Dependencies
     from imagerag.graphs.generation import Workflow
@@ -41,8 +41,9 @@ class ImageRAG:
         answerer: spec of the answerer of questions; by default the judge.
         embedder: spec of the encoder for new libraries; a library that exists knows its own.
         library: name of the library references come from.
-        reranker: spec of the reranker of candidates that passed: "vlm" (the judge picks), "bm25" (the
-            words of captions, titles and tags). None, the default, leaves them by similarity.
+        reranker: spec of the reranker of candidates that passed: "vlm" (the judge picks), "bm25" (the words of
+            captions, titles and tags), "http:MODEL@URL" or "transformers:MODEL". None, the default, leaves them by
+            similarity.
         home: folder for libraries, images and runs.
 
     Other settings come from the environment (`IMAGERAG_LIBRARY`, …), then `imagerag.toml`, then the preset.
@@ -75,8 +76,20 @@ class ImageRAG:
         )
         self._context = ClientContext(settings)
         self.runs = RunsAPI(self._context)
-        self.libraries = LibrariesAPI(self._context)
-        self.questions = QAClient(self._context)
+
+    @cached_property
+    def libraries(self) -> "LibrariesAPI":
+        """The libraries of the data directory: index, search, calibrate, maintain."""
+        from imagerag.client.libraries import LibrariesAPI
+
+        return LibrariesAPI(self._context)
+
+    @cached_property
+    def questions(self) -> "QAClient":
+        """Questions about the images of a library."""
+        from imagerag.client.qa import QAClient
+
+        return QAClient(self._context)
 
     @property
     def settings(self) -> Settings:
@@ -219,7 +232,7 @@ class ImageRAG:
             by: what the library is searched with: these images ("image"), the words, or "both", which is the default
                 where there are images.
             k: images taken for their similarity to the question, 1 to 100.
-            hybrid: rank by the words of captions and titles too, beside similarity.
+            hybrid: rank by captions and words too, beside similarity.
             filter: what must hold of an image, in the filter language, or a mapping of keys to the values that they
                 must equal; tags and licences likewise.
             threshold: cosine in [-1, 1] that such an image must reach; "auto" is the library's calibrated one. A

@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from imagerag.agent.errors import UnknownLibraryError, UsageError
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types.filters import FilterInput
+from imagerag.client.caption_embedder import caption_embedder as named_encoder
+from imagerag.client.caption_embedder import use_caption_embedder
 from imagerag.client.library_maintenance import LibraryMaintenance
 from imagerag.client.similarity import measure_similarities
 from imagerag.client.synchronous import synchronous
@@ -41,14 +43,17 @@ class LibrariesAPI(LibraryMaintenance):
         prune: bool = False,
         dry_run: bool = False,
         ocr: "bool | OcrReader" = False,
+        caption_embedder: str | None = None,
         describe: "str | Describer | None" = None,
         max_calls: int | None = None,
         max_cost_usd: float | None = None,
         assume_cost_usd_per_call: float | None = None,
         calibrate: bool = True,
+        check: bool = True,
         followed: bool = False,
         progress: Callable[[int, int], None] | None = None,
         ocr_progress: Callable[[int, int], None] | None = None,
+        caption_progress: Callable[[int, int], None] | None = None,
         describe_progress: Callable[[int, int], None] | None = None,
         estimated: "Callable[[DescriptionEstimate], None] | None" = None,
         warn: Callable[[str], None] | None = None,
@@ -73,6 +78,9 @@ class LibrariesAPI(LibraryMaintenance):
             dry_run: write nothing, and say what would be done.
             ocr: read the words in the images too, by the extra `ocr` or by a reader of your own: `search(hybrid=True)`
                 and filters then find them. No image is read twice.
+            caption_embedder: encode the captions too, with the encoder of this spec, for `search(by="captions")`: "own"
+                is the library's own encoder, "none" deletes the vectors of captions. Later calls encode new and changed
+                captions without being told again.
             describe: a vision-language model (`openai:MODEL`, `openai:MODEL@URL`, several as a fallback) that describes
                 each image without a description, or a describer of your own. The library notes a spec with its budget,
                 and later calls describe new images without being told; "none" ends that. Descriptions are apart from
@@ -80,9 +88,12 @@ class LibrariesAPI(LibraryMaintenance):
             max_calls, max_cost_usd: calls and US dollars at most for the descriptions of this call; the next call goes
                 on. No call is made whose price is not known, unless it is said with `assume_cost_usd_per_call`.
             calibrate: False measures no new threshold after a change, as long as there is one; `calibrate` does.
+            check: False leaves out the short check (`check`) after the first indexing that brings captions: 156 texts
+                and 32 views of images are encoded for it, at most.
             followed: the paths are watched (`watch`), so nobody is asked to index again what changes meanwhile.
             progress: called after every batch with files done and files in all; `ocr_progress`, with images that OCR
-                read and has to read; `describe_progress`, with images that are described and are to be.
+                read and has to read; `caption_progress`, with captions that are encoded and are to be;
+                `describe_progress`, with images that are described and are to be.
             estimated: called with calls and cost of the descriptions before the first call of a model.
             warn: called with each of the report's `warnings` as soon as it is known, some before anything is encoded.
 
@@ -94,8 +105,8 @@ class LibrariesAPI(LibraryMaintenance):
         Raises:
             UsageError: a path or the manifest does not exist, or a new library would stay empty.
             EmbeddingMismatchError: the library exists and was made with another encoder than `embedder`.
-            MissingExtraError: `ocr`, without the extra; nothing is indexed.
-            SpecError: `describe` names no describer; nothing is indexed.
+            MissingExtraError: `ocr` or the encoder of captions, without its extra; nothing is indexed.
+            SpecError: there is no such encoder of captions, or no such describer; nothing is indexed.
         """
         from imagerag.graphs.description_options import DescribeOptions
         from imagerag.graphs.library_warnings import library_warnings
@@ -108,6 +119,7 @@ class LibrariesAPI(LibraryMaintenance):
         describing = DescribeOptions(describe=describe, max_calls=max_calls, max_cost_usd=max_cost_usd,
                                      assume_cost_usd_per_call=assume_cost_usd_per_call)  # fmt: skip
         await in_thread(describing.check, self._context.dependencies)
+        of_captions = await named_encoder(self._context.dependencies, caption_embedder)
         if dry_run:
             return await self._planned(paths, library, embedder, describing, manifest=manifest, exclude=exclude,
                                        allow_outside=allow_outside, prune=prune, progress=progress, warn=warn,
@@ -115,8 +127,10 @@ class LibrariesAPI(LibraryMaintenance):
         async with creating_library(self._context.dependencies.home, self.name(library)) as fresh:
             opened = await self.open(library, embedder=embedder, create=True)
             unasked = embedder is None and self._context.settings.origins.get("embedder", "").startswith("preset")
+            await use_caption_embedder(opened, caption_embedder, of_captions)
             first = encoder_warning if fresh and unasked and opened.metadata.spec == "sketch" else None
             calls, untrusted = await describing.calls(self._context.dependencies, opened)
+            before = opened.metadata.threshold
             report = await index(
                 paths,
                 opened,
@@ -133,11 +147,14 @@ class LibrariesAPI(LibraryMaintenance):
                 ocr_progress=ocr_progress,
                 describe_progress=describe_progress,
                 estimated=estimated,
+                caption_progress=caption_progress,
                 first_look=first,
                 warn=warn,
             )
             if fresh and not await opened.count():
                 raise UsageError(_nothing_in(paths, opened.name, report))
+        if check:
+            await self._check_first_captions(opened, before, report, warn)
         for warning in filter(None, (untrusted, *library_warnings(opened.name, opened.metadata))):
             report.warned(warning, warn)
         return report
@@ -220,6 +237,7 @@ class LibrariesAPI(LibraryMaintenance):
         tags: Sequence[str] = (),
         licences: Sequence[str] = (),
         hybrid: bool = False,
+        by: Literal["images", "captions"] = "images",
     ) -> "Hits":
         """The `k` library images most similar to a text, to images, or to both, best first, whatever the threshold.
 
@@ -238,16 +256,19 @@ class LibrariesAPI(LibraryMaintenance):
                 searched as one, and each hit then brings its library's `threshold`.
             filter: what must hold of a hit, in the filter language, or a mapping of keys to the values that they must
                 equal; tags and licences likewise.
-            hybrid: rank by the words of captions, titles and OCR too.
+            hybrid: rank by captions and words too; `found_by` of a hit names the lists that have it.
+            by: "captions" compares the text with the captions instead of the images, by the vectors that
+                `index(caption_embedder=...)` made; each hit has its `caption_similarity`.
 
         Raises:
             UsageError: neither a text nor an image, a query that cannot be read, terms that cancel each other out, an
-                image that cannot be read, or `hybrid` without a text.
+                image that cannot be read, `hybrid` without a text, or captions with anything but one text.
             UnknownLibraryError: there is none of that name.
+            LibraryError: the library has no vectors of its captions.
         """
         from imagerag.agent.ports import Filter, queries_of
         from imagerag.agent.retrieval.query_terms import query_terms
-        from imagerag.agent.retrieval.search_queries import check_filter, explain_filter, search_terms
+        from imagerag.agent.retrieval.search_queries import check_filter, explain_filter, search_captions, search_terms
         from imagerag.client.query_images import with_images
         from imagerag.client.search_results import Hits
 
@@ -257,11 +278,15 @@ class LibrariesAPI(LibraryMaintenance):
         wanted = Filter(where=self._context.settings.where(filter), tags=tuple(tags), licences=tuple(licences))
         await check_filter(opened, wanted)
         loaded = await with_images(terms, opened)
-        found = await search_terms(opened, loaded, k=k, filter=wanted, hybrid=hybrid)
+        if by == "captions":
+            found = await search_captions(opened, loaded, k=k, filter=wanted)
+        else:
+            found = await search_terms(opened, loaded, k=k, filter=wanted, hybrid=hybrid)
         why = "" if found else await explain_filter(opened, wanted)
-        said = () if hybrid else [text for term in terms if term.text for text in queries_of(opened, term.text)]
+        asked = () if hybrid or by == "captions" else [term.text for term in terms if term.text]
+        said = [other for text in asked for other in queries_of(opened, text)]
         return Hits(found, library=opened.name, home=self._context.dependencies.home, terms=terms, searched_with=said,
-                    no_match=why)  # fmt: skip
+                    by=by, no_match=why)  # fmt: skip
 
     async def similarity(
         self, image: Image, text: str, *, library: str | None = None, embedder: str | None = None

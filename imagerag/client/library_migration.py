@@ -4,14 +4,15 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from imagerag.client.library_opening import LibraryOpening, note_encoder
+from imagerag.client.library_checks import LibraryChecks
+from imagerag.client.library_opening import note_encoder
 from imagerag.client.synchronous import synchronous
 
 if TYPE_CHECKING:
     from imagerag.store.library.maintenance.migration import Migration
 
 
-class LibraryMigration(LibraryOpening):
+class LibraryMigration(LibraryChecks):
     """Migration of libraries. Where none is named, it is the one that `ImageRAG` was made with."""
 
     async def migrate(
@@ -54,13 +55,16 @@ class LibraryMigration(LibraryOpening):
             UsageError: the library has no vectors of it.
             LibraryError: the encoder fails on images that were added since; the library stays as it was.
         """
+        from imagerag.store.library.indexing.caption_encoding import encode_captions
         from imagerag.store.library.library import Library
         from imagerag.store.library.maintenance import migration
 
         opened, dependencies = await self._open_to_change(library), self._context.dependencies
         encoder = dependencies.embedder(embedder)
         await migration.switch_encoder(opened, encoder)
-        opened = await Library.open(dependencies.home, opened.name, encoder)
+        opened = await Library.open(dependencies.home, opened.name, encoder, dependencies.encoder_of(opened.name))
+        if opened.metadata.caption_encoder is not None and opened.metadata.caption_encoder.embedder == encoder.identity:
+            await encode_captions(opened, encoder)
         await opened.optimize()
         if await opened.is_stale():
             await opened.calibrate(anew=False)

@@ -42,10 +42,11 @@ class LibraryOpening:
                 raise
             encoder = dependencies.embedder(embedder or self._context.settings.embedder)
             await asyncio.to_thread(note_encoder, encoder)
-            return await Library.create_or_open(dependencies.home, name, encoder)
+            return await Library.create_or_open(dependencies.home, name, encoder, dependencies.encoder_of(name))
         if embedder is None or embedder == opened.metadata.spec:
             return opened
-        return await Library.open(dependencies.home, name, dependencies.embedder(embedder))
+        encoder = dependencies.embedder(embedder)
+        return await Library.open(dependencies.home, name, encoder, dependencies.encoder_of(name))
 
     def name(self, library: str | None = None) -> str:
         """The library that is meant.

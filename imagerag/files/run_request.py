@@ -39,7 +39,7 @@ class CommonRunOptions(TypedDict, total=False):
         references_per_concept: references for each missing concept at most, 1 to 16; by default what is set, else 1.
         threshold: cosine in [-1, 1] a reference must reach; "auto", the default, is the library's calibrated one.
         candidates: library images looked at per search, 1 to 100; 8 by default.
-        hybrid: rank by the words of captions and titles too, beside similarity; the threshold stays one of similarity.
+        hybrid: rank by captions and words too, beside similarity.
         judge_mode: one structured question per attempt ("fused", the default), or the paper's three ("stepwise").
         start: draw first ("generate", the default), or retrieve for the prompt first ("retrieve").
         likeness: which images that are sent must be recognisable as the very same: subjects and what is tagged as a

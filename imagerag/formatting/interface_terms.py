@@ -29,6 +29,7 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "libraries.migrate": "library migrate",
     "libraries.drop_other_vectors": "library migrate --drop-other",
     "libraries.calibrate": "library calibrate",
+    "libraries.check": "library check",
     "libraries.optimize": "library optimize",
     "libraries.snapshots.create": "library snapshot create",
 }

@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 from imagerag.agent.calls.journal import Journal
-from imagerag.agent.errors import EmbeddingMismatchError, UnknownLibraryError, UntrustedError
+from imagerag.agent.errors import EmbeddingMismatchError, ImageRAGError, UnknownLibraryError, UntrustedError
 from imagerag.agent.port_validation import check_role, encoder_spec
 from imagerag.agent.ports import Describer, Embedder, ImageGenerator, Judge, OcrReader, ReferenceLibrary, Reranker
 from imagerag.agent.qa.ports import Answerer
@@ -24,7 +24,6 @@ from imagerag.store.journal import SharedJournal, StoreJournal, open_journal
 from imagerag.store.library.database import remove
 from imagerag.store.library.joined_libraries import JoinedLibraries
 from imagerag.store.library.library import Library
-from imagerag.store.library.library_metadata import LibraryMetadata
 from imagerag.store.run_index import RunIndex
 from imagerag.store.sqlite.checkpoint_types import open_checkpointer
 from imagerag.store.sqlite.pool import PerLoopResource
@@ -43,6 +42,9 @@ if TYPE_CHECKING:
     from imagerag.graphs.extensions import Extension
     from imagerag.graphs.generation import Workflow
     from imagerag.store.sqlite.checkpointer import BatchedSqliteSaver
+
+_PINNED = ("open_clip:", "transformers:")
+"""Encoders whose spec in a library has the commit or the whole path, where the user wrote neither."""
 
 Made = TypeVar("Made")
 Use = Literal["generator", "judge", "embedder", "answerer", "describer", "reranker", "library"]
@@ -274,7 +276,7 @@ class Dependencies:
             UntrustedError: it names an encoder that only the user may name.
             EmbeddingMismatchError: its encoder's weights are no longer the same.
         """
-        opening = Library.open_with(self.home, name, partial(self._trusted_encoder, name))
+        opening = Library.open_with(self.home, name, self.encoder_of(name))
         if name != BUILT_IN_LIBRARY:
             return await opening
         try:
@@ -288,15 +290,30 @@ class Dependencies:
             await asyncio.to_thread(remove, self.home, name)
         return await build_sketch_library(self.home, self.embedder("sketch"))
 
-    def _trusted_encoder(self, library: str, metadata: LibraryMetadata) -> Embedder:
+    def encoder_of(self, library: str) -> Callable[[str], Embedder]:
+        """Returns the encoder of a spec that a library names.
+
+        Raises (when it is called):
+            UntrustedError: only the user may name it.
+        """
+        return partial(self._trusted_encoder, library)
+
+    def _trusted_encoder(self, library: str, spec: str) -> Embedder:
         """The encoder that a library names, where it may: the user's own way to write it counts as the same."""
-        spec, named = metadata.spec, self.user_named_specs
+        named = self.user_named_specs
         try:
             check_encoder(library, spec, named)
         except UntrustedError:
-            if spec not in {self.embedder(one).identity.spec for one in named if one.startswith("open_clip:")}:
+            if not any(self._names_encoder(one, spec) for one in named if one.startswith(_PINNED)):
                 raise
         return self.embedder(spec)
+
+    def _names_encoder(self, named: str, spec: str) -> bool:
+        """Whether a spec that the user named, perhaps for another role, is of that encoder."""
+        try:
+            return self.embedder(named).identity.spec == spec
+        except ImageRAGError:
+            return False
 
     async def parts(self, setup: RunSpec) -> Backends:
         """The ports that a setup names."""

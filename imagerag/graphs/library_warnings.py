@@ -26,7 +26,7 @@ def library_warnings(name: str, library_metadata: "LibraryMetadata", *, real: bo
     anew = python_call("libraries.migrate", name, embedder=DEFAULT_ENCODER)
     if threshold and threshold.accept_rate is not None and threshold.accept_rate < ACCEPTED:
         share = f"{percent(threshold.accept_rate)} of library {name}'s own captions reach its threshold"
-        then = f"give it an encoder for photographs: {anew}" if toy else f"see imagerag library info {name}"
+        then = f"give it an encoder for photographs: {anew}" if toy else f"see {python_call('libraries.check', name)}"
         return [f"only {share}, so that little will be found; {then}"]
     if toy and real:
         return [f"library {name} was encoded with sketch, which knows coloured shapes only: {anew}"]

@@ -20,7 +20,7 @@ def decision_of(candidate: Candidate, threshold: float | None) -> tuple[str, str
     """The decision about a candidate, and its reason."""
     word, why = labels.decision(candidate.decision)[:2]
     if candidate.decision == "below_threshold" and threshold is not None:
-        why = f"{cosine(threshold - candidate.similarity)} below the threshold"
+        why = f"{cosine(threshold - candidate.similarity)} below the threshold{caption_text(candidate)}"
     return word, why
 
 
@@ -63,7 +63,15 @@ def similarity_text(candidate: Candidate, search: Search) -> str:
     """A candidate's similarity, and the threshold it was compared with."""
     wanted = search.threshold_of(candidate)
     limit = "" if wanted is None else f", threshold {cosine(wanted)}"
-    return f"{cosine(candidate.similarity)}{limit}"
+    return f"{cosine(candidate.similarity)}{limit}{caption_text(candidate)}"
+
+
+def caption_text(candidate: Candidate) -> str:
+    """The similarity of a candidate's caption, where it may decide, and its threshold."""
+    if candidate.caption_threshold is None:
+        return ""
+    reached = "not near" if candidate.caption_similarity is None else cosine(candidate.caption_similarity)
+    return f"; caption {reached}, threshold {cosine(candidate.caption_threshold)}"
 
 
 def mask_words(found: MaskCheck) -> str:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 from imagerag.agent.qa.types import short
 from imagerag.agent.retrieval.query_terms import format_terms
 from imagerag.agent.types import caption_or_description
+from imagerag.formatting.found_by import found_by_lines
 from imagerag.formatting.messages import searched_with
 from imagerag.formatting.numbers import counted, difference, threshold_words
 from imagerag.formatting.text import clean
@@ -36,12 +37,18 @@ def searched(found: "SearchDocument") -> str:
     known = found.threshold is not None or any(one.threshold is not None for one in found.results)
     parts = [
         f"library {found.library}",
+        "by captions" if found.by == "captions" else "",
         counted(len(found.results), "image"),
         f"{accepted} reach the threshold" if known else "",
         threshold_text(found),
         searched_with(found.searched_with),
     ]
     return " · ".join(filter(None, parts))
+
+
+def cosine_of(found: "SearchDocument", one: "SearchResult") -> float:
+    """The cosine that a result was ranked by: of its image, or in a search by captions, of its caption."""
+    return one.similarity if found.by == "images" or one.caption_similarity is None else one.caption_similarity
 
 
 def limit_of(found: "SearchDocument", one: "SearchResult") -> float | None:
@@ -57,6 +64,11 @@ def term_name(term: "TermScore") -> str:
 def contributions(one: "SearchResult") -> list[str]:
     """What each of several terms contributed: `+0.210 2:velvet`."""
     return [f"{difference(term.contribution)} {term_name(term)}" for term in one.terms]
+
+
+def lists(one: "SearchResult") -> list[str]:
+    """The lists of a hybrid search that have an image, and why."""
+    return found_by_lines(one.found_by)
 
 
 def creator_and_licence(one: "SearchResult") -> str:

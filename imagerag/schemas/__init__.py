@@ -32,7 +32,7 @@ MODELS: Final[Mapping[str, str]] = {
     "judge-eval": "imagerag.evals.judges.judge_score:JudgeEval",
     "libraries": "imagerag.schemas.libraries:LibrariesDocument",
     "library": "imagerag.schemas.libraries:LibraryDocument",
-    "library-check": "imagerag.evals.libraries.library_eval:LibraryCheck",
+    "library-check": "imagerag.schemas.library_checks:CheckDocument",
     "library-duplicates": "imagerag.schemas.libraries:DuplicatesDocument",
     "library-export": "imagerag.schemas.libraries:ExportDocument",
     "library-images": "imagerag.schemas.libraries:ImagesDocument",

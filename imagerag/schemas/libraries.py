@@ -4,8 +4,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from imagerag.agent.types import DescriptionEstimate, Document, Scalar, Sha256, Similarity
-from imagerag.store.library.library_metadata import LibraryMetadata, Threshold
+from imagerag.agent.types import DescriptionEstimate, Document, FoundBy, Scalar, Sha256, Similarity
+from imagerag.store.library.caption_metadata import CaptionThreshold
+from imagerag.store.library.check.library_check import LibraryCheck
+from imagerag.store.library.library_metadata import Fusion, LibraryMetadata, Threshold
 from imagerag.store.library.maintenance.duplicates import Duplicates
 from imagerag.store.library.maintenance.export import Export
 from imagerag.store.library.maintenance.library_disk_usage import DiskUse
@@ -43,19 +45,26 @@ class SearchResult(Document):
     Attributes:
         accepted: whether its similarity reaches the threshold; None where none is known (`threshold_note`).
         terms: where the query has several terms, what each contributed.
+        found_by: in a hybrid search the lists that have it, that which counted most first.
         path: the file it was indexed from, when that is still there.
         ocr: the words in it, as OCR read them.
         description: what the model `described_by` says of it; no person wrote it.
         description_confidence: how well that fits the image by the library's encoder, in [0, 1]; None: not measured.
-        library, threshold: where several were searched, the one it is from, and the cosine to reach there.
+        caption_similarity: cosine of the query and its caption; None where captions were not searched.
+        caption_threshold: from which on it is accepted by its caption, whatever its own similarity.
+        library: where several were searched, the one it is from.
+        threshold: the cosine to reach there, or in a hybrid search; None is that of the whole search.
     """
 
     id: Sha256
     similarity: Similarity
+    caption_similarity: Similarity | None = None
+    caption_threshold: Similarity | None = None
     library: str = ""
     threshold: float | None = None
     accepted: bool | None
     terms: list[TermScore] = Field(default_factory=list)
+    found_by: list[FoundBy] = Field(default_factory=list)
     path: str | None
     caption: str
     title: str
@@ -75,12 +84,14 @@ class SearchDocument(Document):
 
     `image` is the only image that was searched with, `terms` are all texts and images. `searched_with` are the words
     that the encoder was asked with instead of the query; none where it was the query. `threshold_note` says why it is
-    not known which results are accepted, and `no_match` why the filters let nothing through, where that is so.
+    not known which results are accepted, and `no_match` why the filters let nothing through, where that is so. `by`
+    says whether the query was compared with images or with their captions; the threshold is one of these.
     """
 
     schema_name: Literal["imagerag.search/1"] = Field(default="imagerag.search/1", alias="schema")
     library: str
     query: str | None
+    by: Literal["images", "captions"] = "images"
     image: str | None
     terms: list[SearchedTerm] = Field(default_factory=list)
     searched_with: list[str] = Field(default_factory=list)
@@ -144,7 +155,11 @@ class Descriptions(Document):
 
 
 class IndexDocument(Document):
-    """Result of `index`, with `dry_run` of what it would do: counts of images by their change, with examples."""
+    """Result of `index`, with `dry_run` of what it would do: counts of images by their change, with examples.
+
+    `caption_embedder` is the encoder of the library's captions, and `captions_encoded` counts those encoded now. After
+    the first indexing that brought captions there is the `check` of the library.
+    """
 
     schema_name: Literal["imagerag.index/1"] = Field(default="imagerag.index/1", alias="schema")
     library: str
@@ -161,6 +176,8 @@ class IndexDocument(Document):
     removed_before: int = 0
     skipped: list[Skipped]
     captions: int
+    captions_encoded: int = 0
+    caption_embedder: str | None = None
     ocr_read: int = 0
     ocr_words: int = 0
     descriptions: Descriptions | None = None
@@ -171,6 +188,7 @@ class IndexDocument(Document):
     images_per_s: float
     seconds: dict[str, float]
     threshold: Level | None
+    check: LibraryCheck | None = None
     dry_run: bool
     examples: dict[str, list[str]]
 
@@ -198,13 +216,14 @@ class LibrariesDocument(Document):
 class LibraryInfo(Document):
     """A library or a snapshot, its metadata, the tags of its snapshots, and the encoder of vectors that searches do not
     use: that before a migration, or that of one which is not finished. `ocr_read` counts images that OCR has read,
-    `described` those that a model described."""
+    `described` those that a model described, `caption_vectors` those whose caption is encoded."""
 
     schema_name: Literal["imagerag.library/1"] = Field(default="imagerag.library/1", alias="schema")
     library: str
     images: int
     ocr_read: int = 0
     described: int = 0
+    caption_vectors: int = 0
     metadata: LibraryMetadata
     snapshots: list[str] = Field(default_factory=list)
     other_embedder: str | None = None
@@ -324,8 +343,10 @@ class VerificationDocument(Document):
 
 
 class ThresholdDocument(Document):
-    """The threshold that `library calibrate` measured."""
+    """What `library calibrate` measured: the threshold, and the weights of the lists of a hybrid search."""
 
     schema_name: Literal["imagerag.threshold/1"] = Field(default="imagerag.threshold/1", alias="schema")
     library: str
     threshold: Threshold
+    caption_threshold: CaptionThreshold | None = None
+    fusion: Fusion | None = None

@@ -23,6 +23,7 @@ _PLACES: Final[dict[str, Use]] = {
     "evals": "evaluations",
     "image-links": "caches",
     "pictures": "caches",
+    "onnx": "caches",
 }
 """What the entries of a home hold; "image-links", formerly "pictures", are links to blobs under names that open."""
 

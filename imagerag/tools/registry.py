@@ -51,6 +51,7 @@ _BUILT_IN: Final[dict[Role, dict[str, str]]] = {
         "open_clip": "imagerag.tools.backend_factories:open_clip_embedder",
         "openai": "imagerag.tools.embedders.openai_embeddings:OpenAIEmbedder.from_spec",
         "sketch": "imagerag.tools.sketch.registration:sketch_embedder",
+        "transformers": "imagerag.tools.embedders.transformers_encoder:transformers_embedder",
     },
     "answerer": {
         "clip": "imagerag.tools.answerers.metadata:metadata_answerer",
@@ -67,6 +68,7 @@ _BUILT_IN: Final[dict[Role, dict[str, str]]] = {
     "reranker": {
         "bm25": "imagerag.tools.rerankers.bm25:bm25_reranker",
         "http": "imagerag.tools.rerankers.served:served_reranker",
+        "transformers": "imagerag.tools.rerankers.qwen3_vl:transformers_reranker",
         "vlm": "imagerag.tools.rerankers.vlm:vlm_reranker",
     },
     "library": {},  # libraries of the home have a name and no provider

@@ -56,6 +56,24 @@ def test_the_doors_find_the_same(imagerag: Imagerag, rag: ImageRAG) -> None:
     assert "the cosine of a combined query is not calibrated" in answer.text
 
 
+def test_every_door_says_which_list_found_an_image(imagerag: Imagerag, rag: ImageRAG, tmp_path: Path) -> None:
+    query, page = "a teal lamp", tmp_path / "found.html"
+    hits = rag.libraries.search_sync(query, k=3, hybrid=True)
+    lists = [[by.model_dump(mode="json") for by in hit.found_by] for hit in hits]
+    assert {by["list"] for found in lists for by in found} == {"image", "words"}
+    found = document(imagerag("search", query, "-k", 3, "--hybrid", "--json"))
+    assert [one["found_by"] for one in found["results"]] == lists
+    shown = imagerag("search", query, "-k", 3, "--hybrid", "--html", page).stdout
+    assert f"words {next(by.rank for by in hits[0].found_by if by.list == 'words')} (" in shown
+    assert " by words, place " in page.read_text(encoding="utf-8")
+    request = SearchReferences(query=query, k=3, library="sketch", hybrid=True)
+    answer = asyncio.run(ChatService(rag).search_references(request))
+    report: Any = answer.data
+    assert "words " in report["hits"][0]["found_by"]
+    assert f"[{report['hits'][0]['found_by']}]" in answer.text
+    assert not document(imagerag("search", query, "-k", 1, "--json"))["results"][0]["found_by"]
+
+
 def test_no_verdict_is_given_where_no_threshold_is_calibrated(imagerag: Imagerag) -> None:
     found = document(imagerag("search", QUERY, "--json"))
     assert (found["threshold"], {one["accepted"] for one in found["results"]}) == (None, {None})

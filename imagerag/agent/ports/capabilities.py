@@ -22,6 +22,7 @@ class Capabilities:
         takes_mask: the first image sent may have a mask (generators).
         sees_references: it is shown all images that the judged one was drawn with, not only the user's own (judges).
         max_images: images in one request at most, the judged one included (judges); None is any number.
+        takes_language: it writes captions in a language that it is given (judges).
         votes: responses that one call can request (judges).
         needs_images: it reads pixels (answerers, rerankers).
         asks_model: it asks a model about words alone (rerankers). Calls of such a reranker, and of one that reads
@@ -38,6 +39,7 @@ class Capabilities:
     takes_mask: bool = False
     sees_references: bool = False
     max_images: int | None = None
+    takes_language: bool = False
     votes: int = 1
     needs_images: bool = False
     asks_model: bool = False

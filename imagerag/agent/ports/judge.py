@@ -40,10 +40,12 @@ class Judge(Protocol):
         mode: Literal["fused", "stepwise"],
         variation: SamplingParams,
         max_tokens: int | None = None,
+        language: str = "",
     ) -> Critique:
         """Judge `image` against `prompt`, on the checklist `requirements` (empty: make one).
 
-        A fused judge writes captions too: `max_tokens` is what the library's encoder reads of one, when known.
+        A fused judge writes captions too: `max_tokens` is what the library's encoder reads of one, when known;
+        `language` is as in `captions`.
         """
         ...
 
@@ -69,9 +71,12 @@ class Judge(Protocol):
         image: ImagePart | None = None,
         verdict: Verdict | None = None,
         subjects: Sequence[ImagePart] = (),
+        language: str = "",
     ) -> Captions:
         """Write one detailed, stand-alone caption per concept, each within `max_tokens` of the library's encoder.
 
+        Only a judge whose capabilities have `takes_language` is given the `language` of the library's captions, a BCP
+        47 tag; without one it is free.
         `image`, `verdict` and `subjects` are the conversation so far, for judges that hold one.
         """
         ...

@@ -1,14 +1,14 @@
 """The ports of reference libraries, rerankers and the blob store."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.ports.generator import ImagePart
 from imagerag.agent.ports.responses import Ranking
-from imagerag.agent.types import ImageRef, RunConfig, Scalar, caption_or_description
+from imagerag.agent.types import FoundBy, ImageRef, RunConfig, Scalar, caption_or_description
 from imagerag.agent.types.filters import Comparison, Condition, FilterExpression, all_of
 
 if TYPE_CHECKING:
@@ -121,6 +121,11 @@ class Hit:
         library: which of several libraries it is from; empty where there is one.
         threshold: the cosine it has to reach there; None is that of the whole search.
         terms: how much each term contributed, in a search with several.
+        found_by: in a hybrid search the lists that have it, that which counted most first.
+        caption_similarity: cosine of the query and the image's caption by the library's caption encoder, in [-1, 1];
+            None where captions were not searched.
+        caption_threshold: the cosine from which on the image counts by its caption, whatever its own; None where only
+            its own does.
     """
 
     image: ImageRef
@@ -140,6 +145,29 @@ class Hit:
     library: str = ""
     threshold: float | None = None
     terms: tuple[TermSimilarity, ...] = ()
+    found_by: tuple[FoundBy, ...] = ()
+    caption_similarity: float | None = None
+    caption_threshold: float | None = None
+
+    def reaches(self, threshold: float | None) -> bool:
+        """Whether the image counts, by its own cosine or by that of its caption.
+
+        Args:
+            threshold: of the whole search, for a hit that has none of its own; None lets all count.
+        """
+        limit = threshold if self.threshold is None else self.threshold
+        return limit is None or self.similarity >= limit or self.caption_reaches
+
+    @property
+    def caption_reaches(self) -> bool:
+        """Whether the image counts by its caption."""
+        if self.caption_similarity is None or self.caption_threshold is None:
+            return False
+        return self.caption_similarity >= self.caption_threshold
+
+    def without_thresholds(self) -> "Hit":
+        """The hit for a search with a threshold of the user's own, or none."""
+        return replace(self, threshold=None, caption_threshold=None)
 
     @property
     def caption_or_description(self) -> str:
@@ -150,7 +178,7 @@ class Hit:
 class ReferenceLibrary(Protocol):
     """The user's own images, searchable.
 
-    One whose `search` takes `hybrid: bool` too can be searched by the words of captions, titles and OCR. What else it
+    One whose `search` takes `hybrid: bool` too can be searched by captions and words. What else it
     may have: `OptionalLibraryMethods`.
     """
 
@@ -202,6 +230,12 @@ class OptionalLibraryMethods(Protocol):
         """The calibrated cosine that a candidate must reach in a search by image; None where none is known."""
         ...
 
+    @property
+    def caption_language(self) -> str:
+        """The language of its captions, a BCP 47 tag, in which a judge writes those to search with; "" where it does
+        not show, or its encoder does not read it."""
+        ...
+
     def queries(self, text: str) -> tuple[str, ...]:
         """The texts that a person's query is searched with instead; none is the query."""
         ...
@@ -214,6 +248,19 @@ class OptionalLibraryMethods(Protocol):
         self, terms: Sequence[SearchTerm], *, k: int, filter: Filter, hybrid: bool = False
     ) -> Sequence[Hit]:
         """The `k` images most similar to several terms together, best first; images of terms are bytes."""
+        ...
+
+    @property
+    def caption_threshold(self) -> float | None:
+        """The calibrated cosine that a caption must reach in a search by captions; None where none is known."""
+        ...
+
+    async def search_captions(self, text: str, *, k: int, filter: Filter) -> Sequence[Hit]:
+        """The `k` images whose captions are most similar to a text, best first, each with its `caption_similarity`.
+
+        Raises:
+            LibraryError: it has no vectors of its captions.
+        """
         ...
 
     async def read_images(self, ids: Sequence[str]) -> "dict[str, bytes | BlobError]":

@@ -71,9 +71,10 @@ async def similar_images(
 
 
 def reaches(hit: Hit, similarity: float, threshold: float | None, config: RunConfig) -> bool:
-    """Whether an image is similar enough: by the threshold of its own library, where several are searched."""
-    limit = hit.threshold if config.threshold == "auto" and hit.threshold is not None else threshold
-    return limit is None or similarity >= limit
+    """Whether an image is similar enough: by the threshold that it brings, where it has one."""
+    auto = config.threshold == "auto"
+    limit = hit.threshold if auto and hit.threshold is not None else threshold
+    return limit is None or similarity >= limit or (auto and hit.caption_reaches)
 
 
 def no_similar_images(near: float, threshold: float | None) -> str:

@@ -43,7 +43,7 @@ def candidates_of(
     originals: list[Hit] = []
     for hit in hits:
         decision: Decision | None = None
-        if not _reaches(hit, threshold):
+        if not hit.reaches(threshold):
             decision = "below_threshold"
         elif any(_alike(hit, original) >= near_duplicate for original in originals):
             decision = "near_duplicate"
@@ -52,11 +52,6 @@ def candidates_of(
         same = needs_likeness(likeness, kind=kind, tags=hit.tags)
         decided.append(_candidate(hit, decision, same))
     return tuple(decided)
-
-
-def _reaches(hit: Hit, threshold: float | None) -> bool:
-    limit = _limit(hit, threshold)
-    return limit is None or hit.similarity >= limit
 
 
 def _limit(hit: Hit, threshold: float | None) -> float | None:
@@ -81,6 +76,9 @@ def _candidate(hit: Hit, decision: Decision | None, likeness: bool) -> Candidate
         licence=hit.licence,
         library=hit.library,
         threshold=hit.threshold,
+        found_by=hit.found_by,
+        caption_similarity=hit.caption_similarity if hit.caption_threshold is not None else None,
+        caption_threshold=hit.caption_threshold,
     )
 
 
@@ -112,7 +110,7 @@ def omitted_by_filter(
     return OmittedByFilter(
         by=by,
         found=tuple(hit.image.sha256 for hit in more),
-        passing=tuple(hit.image.sha256 for hit in more if _reaches(hit, threshold)),
+        passing=tuple(hit.image.sha256 for hit in more if hit.reaches(threshold)),
         closest=float(closest.similarity),
         threshold=_limit(closest, threshold),
     )

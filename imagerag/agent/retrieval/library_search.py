@@ -70,7 +70,7 @@ class LibrarySearch:
         else:
             hits = await self.batcher.search(text, k=count, filter=wanted)
         # A threshold of the user's own, or none, goes for all libraries.
-        return hits if self.config.threshold == "auto" else [replace(hit, threshold=None) for hit in hits]
+        return hits if self.config.threshold == "auto" else [hit.without_thresholds() for hit in hits]
 
     def _threshold(self, hits: Sequence[Hit]) -> float | None:
         """The cosine that those of `hits` must reach which bring none of their own; None takes any."""

@@ -1,4 +1,4 @@
-"""Searches of one library or several, by similarity alone or by the words of captions and titles too."""
+"""Searches of one library or several, by similarity alone or by captions and words too."""
 
 import inspect
 from collections.abc import Iterable, Iterator, Sequence
@@ -46,7 +46,7 @@ async def search_words(
     """The `k` images of a library that fit a text best.
 
     Args:
-        hybrid: rank by words in caption and title too; a library of one's own need not be able to.
+        hybrid: rank by captions and words too; a library of one's own need not be able to.
 
     Raises:
         UsageError: the library cannot be searched by words.
@@ -100,6 +100,24 @@ async def search_terms(
     if together is None:
         raise UsageError(f"library {library.name!r} cannot be searched with several terms: leave + and - out")
     found: Sequence[Hit] = await together(terms, k=k, filter=filter, hybrid=hybrid)
+    return found
+
+
+async def search_captions(
+    library: ReferenceLibrary, terms: Sequence[SearchTerm], *, k: int, filter: Filter
+) -> Sequence[Hit]:
+    """The `k` images of a library whose captions say what a text says best, best first, with `caption_similarity`.
+
+    Raises:
+        UsageError: the query is not one text, or the library cannot be searched by captions.
+        LibraryError: the library has no vectors of its captions.
+    """
+    if len(terms) != 1 or terms[0].image is not None:
+        raise UsageError("captions are searched with one text: leave + and - and images out")
+    by_captions: Any = getattr(library, "search_captions", None)
+    if by_captions is None:
+        raise UsageError(f"library {library.name!r} cannot be searched by its captions: leave `by=captions` out")
+    found: Sequence[Hit] = await by_captions(terms[0].text, k=k, filter=filter)
     return found
 
 

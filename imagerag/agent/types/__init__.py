@@ -47,7 +47,17 @@ from imagerag.agent.types.runs import (
     SnapshotPins,
     Subject,
 )
-from imagerag.agent.types.searches import Candidate, Cause, Decision, OmittedByFilter, Query, Search, TrackedConcept
+from imagerag.agent.types.searches import (
+    Candidate,
+    Cause,
+    Decision,
+    FoundBy,
+    ListName,
+    OmittedByFilter,
+    Query,
+    Search,
+    TrackedConcept,
+)
 
 __all__ = [
     "BUILT_IN_LIBRARY",
@@ -62,8 +72,10 @@ __all__ = [
     "DescriptionDetails",
     "DescriptionEstimate",
     "Document",
+    "FoundBy",
     "FrozenModel",
     "ImageRef",
+    "ListName",
     "MaskCheck",
     "ModelCall",
     "OmittedByFilter",

@@ -108,7 +108,7 @@ class RunConfig(FrozenModel):
         start: "generate" draws first; "retrieve" looks for references for the prompt first, then draws.
         retrieve_by: what the library is searched with for what is missing: a caption of each concept, the concept's own
             words, or the prompt (ImageRAG's ablation, tables 3 and 8).
-        hybrid: search by the words of captions and titles too, beside similarity.
+        hybrid: search by captions and words too, beside similarity.
         likeness: what must look like the very image that was sent for it, where the judge sees images: "auto" is
             the user's own subjects, library images tagged as a product, person, mascot, logo and the like, and what
             the judge calls so; "always" is every image that is not for a style; "never" is none.

@@ -23,6 +23,9 @@ under the threshold; in an earlier round it did not help; (nearly) the same imag
 chose others; it passed, and the reranker found that it does not fit; it passed, and its file is gone or was changed."""
 
 
+ListName = Literal["image", "caption", "words"]
+"""A list of a hybrid search: by image vectors, by caption vectors, or by words."""
+
 Cause = Literal[
     "takes_none",
     "no_room",
@@ -41,10 +44,34 @@ filter, or the list of images never to be used, left it out; the human took none
 its file is gone; nothing is similar enough."""
 
 
+class FoundBy(FrozenModel):
+    """One list of a hybrid search that an image is in, and how much it counted.
+
+    Attributes:
+        list: the images nearest to the query, the captions nearest to it, or the best matches of its words.
+        rank: the image's place in the list, from 1.
+        score: cosine in [-1, 1]; of words, their BM25 score, at least 0, which is comparable within one search only.
+        share: the list's share of the image's fused score, in [0, 1]; the shares of all lists add up to 1, or are 0
+            where the library's weights give no weight to any list that has the image.
+        field: of words, where most of them are: "caption", "title", "tags", "ocr" or "description" (of a model).
+        words: the words of the query that are there.
+    """
+
+    list: ListName
+    rank: int = Field(ge=1)
+    score: float
+    share: float = Field(ge=0, le=1)
+    field: str = ""
+    words: tuple[str, ...] = ()
+
+
 class Candidate(FrozenModel):
     """A library image that a search returned, with what was decided about it and why.
 
     Attributes:
+        found_by: the lists of a hybrid search that it is in, that which counted most first.
+        caption_similarity, caption_threshold: cosine of the query and its caption, and from which on it passed by that,
+            whatever its own; None where its caption did not decide.
         library: which of several libraries it is from; empty where there is one.
         threshold: the cosine it had to reach there; None is that of its search.
         likeness: whether what is drawn with it must be this very thing.
@@ -61,6 +88,9 @@ class Candidate(FrozenModel):
     licence: str = ""
     library: str = ""
     threshold: float | None = None
+    found_by: tuple[FoundBy, ...] = ()
+    caption_similarity: float | None = None
+    caption_threshold: float | None = None
 
     @property
     def passed(self) -> bool:
@@ -109,7 +139,7 @@ class Search(FrozenModel):
     Attributes:
         threshold: the cosine a candidate had to reach; None when the threshold is off, and where each candidate has
             that of its own library.
-        hybrid: whether the words of captions and titles counted, too.
+        hybrid: whether captions and words counted, too.
         reranker: whose order the candidates that passed are in; empty when it is that of their similarity.
         note: why a reranker did not give the order, or what became of an image's file.
         left_out: what its filters kept out, looked up where nothing passed.

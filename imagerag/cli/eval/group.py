@@ -3,10 +3,10 @@
 import click
 
 from imagerag.cli.command_group import FullHelpGroup
-from imagerag.cli.eval.checks import library_check_command, score_command
 from imagerag.cli.eval.comparisons import search_ways_command, sizes_command
 from imagerag.cli.eval.judge import judge_command
 from imagerag.cli.eval.run import list_command, merge_command, report_command, run_command
+from imagerag.cli.eval.score import score_command
 from imagerag.cli.eval.studies import human_study_command, study_results_command
 
 
@@ -16,7 +16,7 @@ def eval_command() -> None:
 
 
 _OTHERS = (
-    list_command, run_command, merge_command, report_command, score_command, library_check_command, judge_command,
+    list_command, run_command, merge_command, report_command, score_command, judge_command,
     human_study_command, study_results_command, sizes_command, search_ways_command,
 )  # fmt: skip
 for _command in _OTHERS:

@@ -10,11 +10,14 @@ from imagerag.agent.errors import ImageRAGError
 from imagerag.agent.retrieval.search_queries import split_name
 from imagerag.cli import Globals
 from imagerag.cli.command_group import FullHelpGroup
-from imagerag.cli.library import duplicates, images, migration, snapshots, upkeep
+from imagerag.cli.library import check, duplicates, images, migration, snapshots, upkeep
+from imagerag.cli.library.caption_lines import caption_lines, threshold_text
+from imagerag.cli.library.fusion_lines import fusion_lines
+from imagerag.cli.library.threshold_rates import NOT_MEASURED, accepted, between_images, rejected
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.terminal.output import accent, bold, count, dim, entry, say, say_all, say_json, short, table
 from imagerag.client.client import ImageRAG
-from imagerag.formatting.numbers import cosine, percent, percentile
+from imagerag.formatting.numbers import cosine
 from imagerag.formatting.text import clean
 
 if TYPE_CHECKING:
@@ -57,11 +60,12 @@ def info_command(globals_: Globals, /, name: str, as_json: bool) -> int:
 
     number, library_metadata = asyncio.run(_described(rag, name))
     other, (read, described) = _other_encoder(rag, name), _read_and_described(rag, name)
+    vectors = _caption_vectors(rag, name)
     if as_json:
         from imagerag.schemas.libraries import LibraryInfo
 
-        info = LibraryInfo(library=name, images=number, ocr_read=read, described=described, metadata=library_metadata,
-                           snapshots=_tags(rag, name), other_embedder=other)  # fmt: skip
+        info = LibraryInfo(library=name, images=number, ocr_read=read, described=described, caption_vectors=vectors,
+                           metadata=library_metadata, snapshots=_tags(rag, name), other_embedder=other)  # fmt: skip
         say_json(info.as_json())
     else:
         more = [f"snapshots: {', '.join(tags)}"] if (tags := _tags(rag, name)) else []
@@ -73,7 +77,9 @@ def info_command(globals_: Globals, /, name: str, as_json: bool) -> int:
         if library_metadata.describer:
             by = clean(library_metadata.describer.spec)
             more.append(f"imagerag index describes new images with {by}; --describe none ends that")
-        say_all([head, *library_metadata_lines(library_metadata, name), *more])
+        captions = caption_lines(library_metadata, name, vectors)
+        hybrid = fusion_lines(library_metadata.fusion, name)
+        say_all([head, *library_metadata_lines(library_metadata, name), *captions, *hybrid, *more])
     return 0
 
 
@@ -82,19 +88,24 @@ def info_command(globals_: Globals, /, name: str, as_json: bool) -> int:
 @json_option
 @pass_globals
 def calibrate_command(globals_: Globals, /, name: str, as_json: bool) -> int:
-    """Measure the threshold of a library again."""
+    """Measure the threshold of a library, and the weights of its lists in a hybrid search, again."""
     rag = ImageRAG(home=globals_.home)
 
-    async def measure() -> "Threshold":
-        return await (await rag.libraries.open(name)).calibrate()
+    async def measure() -> "tuple[Threshold, LibraryMetadata]":
+        opened = await rag.libraries.open(name)
+        return await opened.calibrate(), opened.metadata
 
-    threshold = asyncio.run(measure())
+    threshold, metadata = asyncio.run(measure())
+    of_captions, fusion = metadata.caption_threshold, metadata.fusion
     if as_json:
         from imagerag.schemas.libraries import ThresholdDocument
 
-        say_json(ThresholdDocument(library=name, threshold=threshold).as_json())
+        found = ThresholdDocument(library=name, threshold=threshold, caption_threshold=of_captions, fusion=fusion)
+        say_json(found.as_json())
     else:
-        say_all([f"library {bold(name)} is calibrated", *threshold_lines(threshold)])
+        captions = entry("captions", threshold_text(of_captions)) if of_captions else []
+        measured = [*threshold_lines(threshold), *captions, *fusion_lines(fusion, name)]
+        say_all([f"library {bold(name)} is calibrated", *measured])
     return 0
 
 
@@ -133,6 +144,14 @@ def _read_and_described(rag: ImageRAG, name: str) -> tuple[int, int]:
 
     table = open_table(rag.dependencies.home, name)
     return count_ocr_read(table), count_described(table)
+
+
+def _caption_vectors(rag: ImageRAG, name: str) -> int:
+    """How many images of a library have a caption that is encoded."""
+    from imagerag.store.library.caption_vectors import count_caption_vectors
+    from imagerag.store.library.database import open_table
+
+    return count_caption_vectors(open_table(rag.dependencies.home, name))
 
 
 def _other_encoder(rag: ImageRAG, name: str) -> str | None:
@@ -215,7 +234,9 @@ def _between(library_metadata: "LibraryMetadata", name: str) -> str:
     if found is None:
         return f"between images: not measured yet: imagerag library calibrate {name}"
     if found.cosine is not None:
-        return f"between images: cosine {cosine(found.cosine)} and more is the same thing"
+        rates = between_images(found.accept_rate, found.reject_rate)
+        anew = f": imagerag library calibrate {name}" if rates == NOT_MEASURED else ""
+        return f"between images: cosine {cosine(found.cosine)} and more is the same thing; {rates}{anew}"
     return (
         f"between images: not measured, it has too few of them ({found.images:,}), or its encoder cannot tell them "
         f"apart; add more, or name a cosine where one is needed: imagerag library dedupe {name} --threshold 0.97"
@@ -229,15 +250,11 @@ def threshold_lines(threshold: "Threshold") -> list[str]:
 
 def _threshold_rows(threshold: "Threshold") -> list[list[str]]:
     rows = [[dim("threshold"), f"cosine {bold(cosine(threshold.cosine))}"]]
-    rows.append(
-        [dim("percentile"), f"{percentile(threshold.percentile)} of captions that no image here fits score lower"]
-    )
-    if threshold.accept_rate is not None:
-        rows.append([dim("accepted"), f"{percent(threshold.accept_rate)} of single things that captions name reach it"])
+    rows += [[dim("accepted"), accepted(threshold)], [dim("rejected"), rejected(threshold)]]
     captions = f"{threshold.n_own} own, {threshold.n_near} hard negative, {threshold.n_unrelated} unrelated captions"
     return [*rows, [dim("measured"), f"with {captions}, {count(threshold.images, 'image')}"]]
 
 
-for module in (images, duplicates, migration, snapshots, upkeep):
+for module in (images, check, duplicates, migration, snapshots, upkeep):
     for command in module.COMMANDS:
         library_command.add_command(command)

@@ -12,6 +12,7 @@ import click
 from imagerag.agent.errors import UsageError
 from imagerag.agent.retrieval.search_queries import split_name
 from imagerag.cli import Globals
+from imagerag.cli.library.threshold_rates import NOT_MEASURED, between_images
 from imagerag.cli.options import json_option, pass_globals, quiet_option
 from imagerag.cli.output_files import all_fresh, allowed, overwrite_option
 from imagerag.cli.terminal.output import bold, count, dim, say, say_all, say_json, short, table
@@ -192,6 +193,10 @@ def statistics_lines(found: "LibraryStatistics") -> list[str]:
     """The statistics of a library as text."""
     rows = [
         ["texts", f"{found.captions:,} captions, {found.titles:,} titles, {found.tagged:,} with tags"],
+        [
+            "caption vectors",
+            f"{found.caption_vectors:,} with {found.caption_embedder}" if found.caption_embedder else "",
+        ],
         ["ocr", f"{count(found.ocr_read, 'image')} read, {found.ocr_words:,} with words" if found.ocr_read else ""],
         ["described", _described(found)],
         ["files", f"{found.linked:,} linked, {found.copied:,} copied, {found.several_files:,} with several files"],
@@ -249,7 +254,8 @@ def _similar(found: "LibraryStatistics") -> str:
         return "no threshold between images is known"
     same = f"show the same thing as another (cosine {cosine(near.threshold)} and more)"
     about = "" if near.exact else "about "
-    return f"{about}{near.images:,} of {near.measured:,} {same}"
+    rates = between_images(near.accept_rate, near.reject_rate)
+    return f"{about}{near.images:,} of {near.measured:,} {same}; {rates}"
 
 
 def _caption_rows(found: "LibraryStatistics") -> list[list[str]]:
@@ -257,7 +263,8 @@ def _caption_rows(found: "LibraryStatistics") -> list[list[str]]:
     if near is None:
         return []
     reached = f"reach the threshold {cosine(near.threshold)} with their own image"
-    share = f"{percent(near.accept_rate)} of {near.measured:,} whole captions {reached}"
+    others = NOT_MEASURED if near.reject_rate is None else f"rejects {percent(near.reject_rate)} of others"
+    share = f"{percent(near.accept_rate)} of {near.measured:,} whole captions {reached}; {others}"
     worst = [["", f"{cosine(one.similarity)}  {one.id[:12]}  {clean(short(one.caption, 60))}"] for one in near.worst]
     return [["captions", share], ["worst", worst[0][1]], *worst[1:]]
 

@@ -19,6 +19,7 @@ from imagerag.agent.errors import UsageError
 from imagerag.evals.bench.checkpoint_sizes import storage
 from imagerag.evals.bench.command_latency import first_run, search, sketch_runs, start
 from imagerag.evals.bench.embedder_precision import embedder
+from imagerag.evals.bench.encoder_runtimes import encoder_runtimes
 from imagerag.evals.bench.file_crossings import calls
 from imagerag.evals.bench.graph_overhead import graph
 from imagerag.evals.bench.library_speed import FEWEST, PARTS, ROWS, library
@@ -39,6 +40,7 @@ SECTIONS: Final[Mapping[str, tuple[Callable[[int], Awaitable[list[TimingRow]]], 
     "report": (reports, 5),
     "calls": (calls, 3),
     "embedder": (embedder, 5),
+    "runtimes": (encoder_runtimes, 5),
     "provider": (provider, 2),
 }
 """What there is to measure, and how often by default."""

@@ -27,7 +27,7 @@ COMMANDS: Final = (
     "trust --spec synthetic", "library list", "library info {0}", "library stats {0} --json",
     "search {1} --library {0}", "search {1} --library {0} --hybrid",
     "search {1} --library {0} --filter shelf=7", "search {1} --library {0} --licence MIT",
-    "library dedupe {0}", "library calibrate {0}", "library verify {0}",
+    "library dedupe {0}", "library calibrate {0}", "library check {0}", "library verify {0}",
     "library export {0} {2}/all.parquet", "library export {0} {2}/folder --quiet",
     "library update {0} --filter shelf=7 --tag seven --yes",
     "library update {0} --filter shelf>=0 --tag all --dry-run",

@@ -16,9 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.ports import Embedder, Filter, Hit, Reranker, reranks_by_model
-from imagerag.evals.libraries.library_eval import DEPTH, Ranking, ranked
 from imagerag.formatting.interface_terms import FILE, PATH, python_call
 from imagerag.store.data_dir import DataDir
+from imagerag.store.library.check.rates import DEPTH, Ranking, ranked
+from imagerag.store.library.joined_libraries import RRF
 from imagerag.store.library.library import Library
 from imagerag.store.library.maintenance.subsets import in_random_order, part_of
 from imagerag.store.library.thresholds.caption_index import CaptionIndex, CaptionQuery
@@ -27,7 +28,6 @@ Way = str
 WAYS: Final = ("cosine", "hybrid", "words", "bm25")
 LOOKED_AT: Final = 30
 """Hits that a reranker puts into order."""
-RRF: Final = 60
 
 Progress = Callable[[int, int, str], None]
 
@@ -121,7 +121,8 @@ async def compare_searches(
 def _row(
     encoder: str, way: Way, found: Sequence[Sequence[str]], asked: Sequence[CaptionQuery], ids: Sequence[str]
 ) -> Compared:
-    return Compared(encoder=encoder, way=way, ranking=ranked(found, asked, ids))
+    right = [{ids[at] for at in query.matches} for query in asked]
+    return Compared(encoder=encoder, way=way, ranking=ranked(found, right))
 
 
 async def _searched(library: Library, text: str, way: Way, rerankers: Callable[[str], Reranker]) -> list[str]:

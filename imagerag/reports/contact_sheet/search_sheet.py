@@ -26,10 +26,12 @@ from imagerag.reports.search_text import (
     asked,
     caption_of,
     contributions,
+    cosine_of,
     creator_and_licence,
     file_of,
     in_image,
     limit_of,
+    lists,
     searched,
 )
 
@@ -66,7 +68,7 @@ class _Sheet(Page):
         super().__init__(gallery, canvas)
         self.found = found
         limits = [limit_of(found, one) for one in found.results]
-        self.span = similarity_span([*(one.similarity for one in found.results), *limits])
+        self.span = similarity_span([*(cosine_of(found, one) for one in found.results), *limits])
 
     def draw(self) -> float:
         """Draw everything; gives the height."""
@@ -83,9 +85,10 @@ class _Sheet(Page):
     def _card(self, one: "SearchResult", x: float, y: float) -> float:
         taken = one.accepted is True
         self.image(one.id, x, y, SIDE, radius=9, veil=PAPER if one.accepted is False else None)
-        y = self.bar(one.similarity, limit_of(self.found, one), x, y + SIDE + 12, SIDE, span=self.span, strong=taken)
+        reached, limit = cosine_of(self.found, one), limit_of(self.found, one)
+        y = self.bar(reached, limit, x, y + SIDE + 12, SIDE, span=self.span, strong=taken)
         y = self.canvas.text(x, y + 6, image_name(one.title, one.id), 14, INK, width=SIDE, lines=2, bold=taken)
-        for share in contributions(one)[:TERMS]:
+        for share in [*contributions(one)[:TERMS], *lists(one)]:
             y = self.canvas.text(x, y + 1, share, 12, MUTED, width=SIDE)
         caption = caption_of(one)
         if caption and caption != one.title:

@@ -6,6 +6,7 @@ from typing import Final
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Attempt, Candidate, Search, UsedReference, Verdict
 from imagerag.formatting import labels
+from imagerag.formatting.found_by import found_by_text
 from imagerag.formatting.numbers import attempt as attempt_name
 from imagerag.formatting.numbers import counted, threshold_words
 from imagerag.reports.record_text import passed, score_of
@@ -95,3 +96,8 @@ def credit(candidate: Candidate) -> str:
     """The author, licence, source and library of a candidate."""
     library = f"library {candidate.library}" if candidate.library else ""
     return ", ".join(filter(None, (candidate.author, candidate.licence, candidate.source, library)))
+
+
+def found_by(candidate: Candidate) -> str:
+    """The lists of a hybrid search that have a candidate."""
+    return found_by_text(candidate.found_by)

@@ -27,13 +27,13 @@ def search_page(found: "SearchDocument", load: Load) -> str:
         load: gives an image's bytes for its SHA-256; raises LookupError or BlobError for one that is not there.
     """
     limits = [words.limit_of(found, one) for one in found.results]
-    low, high = similarity_span([*(one.similarity for one in found.results), *limits])
+    low, high = similarity_span([*(words.cosine_of(found, one) for one in found.results), *limits])
 
     def along(value: float | None) -> str | None:
         return None if value is None else f"{100 * max(0.0, min(1.0, (value - low) / (high - low))):.1f}%"
 
     shown = [
-        (one, _image(one, load), _link(one), along(one.similarity), along(limit))
+        (one, _image(one, load), _link(one), along(words.cosine_of(found, one)), along(limit))
         for one, limit in zip(found.results, limits, strict=True)
     ]
     return render(TEMPLATES, "search.html", found=found, shown=shown, words=words)

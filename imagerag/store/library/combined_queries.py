@@ -8,7 +8,8 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.ports import Embedder, Filter, Hit, SearchTerm, TermSimilarity, queries_of
 from imagerag.agent.retrieval.search_queries import naming
 from imagerag.agent.threads import in_thread
-from imagerag.store.library import search
+from imagerag.store.library import hybrid_search, search
+from imagerag.store.library.hybrid_search import HybridQuery
 from imagerag.store.library.table import LibraryTable
 
 if TYPE_CHECKING:
@@ -38,15 +39,19 @@ class CombinedQuery:
     vectors: "Sequence[Vector]"
     length: float
 
-    def nearest(self, table: LibraryTable, k: int, filter: Filter, *, hybrid: bool) -> list[Hit]:
+    @property
+    def words(self) -> str:
+        """The texts that are not subtracted."""
+        return " ".join(term.text for term in self.terms if term.weight > 0)
+
+    def nearest(self, table: LibraryTable, k: int, filter: Filter, hybrid: HybridQuery | None = None) -> list[Hit]:
         """The `k` rows with the highest cosine, best first, each with the contribution of every term.
 
         Args:
-            hybrid: fuse them with the best matches of the words of all texts that are not subtracted.
+            hybrid: of `vector` and `words`; ranks by all lists of a hybrid search instead.
         """
-        if hybrid:
-            words = " ".join(term.text for term in self.terms if term.weight > 0)
-            hits = search.hybrid(table.lance, self.vector, words, k, filter, table.recent)
+        if hybrid is not None:
+            hits = hybrid_search.hybrid(table.lance, hybrid, k, filter, table.recent)
         else:
             hits = search.nearest(table.lance, self.vector, k, filter, table.recent)
         return [self._explained(hit) for hit in hits]

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from imagerag.agent.errors import BlobError, FilterError, LibraryError
 from imagerag.agent.ports import Filter, Hit, ReferenceLibrary, SearchTerm
@@ -18,12 +18,15 @@ from imagerag.agent.retrieval.search_queries import (
     check_filter,
     explain_filter,
     search_batch,
+    search_captions,
     search_terms,
     search_words,
 )
-from imagerag.store.library.search import RRF
 
 Got = TypeVar("Got")
+
+RRF: Final = 60
+"""Constant of reciprocal rank fusion: how little the first ranks differ."""
 
 
 class JoinedLibraries:
@@ -43,6 +46,12 @@ class JoinedLibraries:
         """
         raise LibraryError(f"{self.name} are several libraries, each with a threshold of its own")
 
+    @property
+    def caption_language(self) -> str:
+        """The language of the captions of all that have one; "" where these have several."""
+        languages = {getattr(library, "caption_language", "") for library in self.libraries} - {""}
+        return languages.pop() if len(languages) == 1 else ""
+
     def count_tokens(self, text: str) -> int:
         """Tokens of `text` for the encoder that truncates first, scaled to the common `context_length`."""
         over = max(library.count_tokens(text) - library.context_length for library in self.libraries)
@@ -53,7 +62,7 @@ class JoinedLibraries:
         several come first.
 
         Args:
-            hybrid: also rank each list by words in caption and title.
+            hybrid: rank each library by captions and words too.
 
         Raises:
             UsageError: the text is empty, or one of them cannot be searched by words.
@@ -74,6 +83,19 @@ class JoinedLibraries:
             *(library.search_by_image(image, k=k, filter=filter) for library in self.libraries)
         )
         limits: list[float | None] = [getattr(library, "image_threshold", None) for library in self.libraries]
+        return self._joined(lists, limits)[:k]
+
+    async def search_captions(self, text: str, *, k: int, filter: Filter) -> Sequence[Hit]:
+        """The same by captions, with the thresholds between captions of libraries that have one.
+
+        Raises:
+            UsageError, LibraryError: one of the libraries cannot be searched by captions.
+        """
+        terms = [SearchTerm(text=text)]
+        lists = await asyncio.gather(
+            *(search_captions(library, terms, k=k, filter=filter) for library in self.libraries)
+        )
+        limits: list[float | None] = [getattr(library, "caption_threshold", None) for library in self.libraries]
         return self._joined(lists, limits)[:k]
 
     async def search_terms(
@@ -164,7 +186,8 @@ class JoinedLibraries:
         best: dict[str, Hit] = {}
         for library, found, limit in zip(self.libraries, lists, limits, strict=True):
             for place, hit in enumerate(found, start=1):
-                sha256, own = hit.image.sha256, replace(hit, library=library.name, threshold=limit)
+                sha256, needed = hit.image.sha256, limit if hit.threshold is None else hit.threshold
+                own = replace(hit, library=library.name, threshold=needed)
                 score[sha256] = score.get(sha256, 0.0) + 1 / (RRF + place)
                 # For an image in several libraries, keep the result with the largest margin over its own threshold.
                 if sha256 not in best or _margin(own) > _margin(best[sha256]):
@@ -173,5 +196,6 @@ class JoinedLibraries:
 
 
 def _margin(hit: Hit) -> float:
-    """The margin of an image over its threshold; without a threshold, its similarity."""
-    return hit.similarity - (hit.threshold or 0.0)
+    """The margin of an image, or of its caption, over its threshold; without a threshold, its similarity."""
+    reached = hit.similarity if hit.caption_similarity is None else hit.caption_similarity
+    return reached - (hit.threshold or 0.0)

@@ -1,7 +1,7 @@
 """The reference library: a LanceDB table of images with vectors and metadata."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 
@@ -21,7 +21,7 @@ from imagerag.store.library.library_metadata import (
     library_metadata_of,
     write_library_metadata,
 )
-from imagerag.store.library.library_reader import LibraryReader
+from imagerag.store.library.library_reader import EncoderOf, LibraryReader
 from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage
 
 
@@ -29,31 +29,40 @@ class Library(LibraryReader):
     """A named library, open for reading and writing; any number of processes may open it."""
 
     @classmethod
-    async def open(cls, home: DataDir, name: str, embedder: Embedder) -> "Library":
+    async def open(cls, home: DataDir, name: str, embedder: Embedder, encoder_of: EncoderOf | None = None) -> "Library":
         """Open a library that exists.
+
+        Args:
+            encoder_of: returns the encoder of a spec, for its captions; needed where they have one of their own.
 
         Raises:
             UnknownLibraryError: there is no library of that name; the message lists the existing ones.
             EmbeddingMismatchError: it was built with another encoder.
             LibraryDamagedError: its files cannot be read.
         """
-        return await cls.open_with(home, name, lambda _: embedder)
+        return await asyncio.to_thread(cls._open, home, name, embedder, encoder_of)
 
     @classmethod
-    async def open_with(cls, home: DataDir, name: str, encoder_of: Callable[[LibraryMetadata], Embedder]) -> "Library":
-        """Open an existing library with the encoder that its metadata names.
+    async def open_with(cls, home: DataDir, name: str, encoder_of: EncoderOf) -> "Library":
+        """Open an existing library with the encoders that its metadata names.
 
         Args:
-            encoder_of: returns the encoder; its exceptions are passed on.
+            encoder_of: returns the encoder of a spec, also that of captions when it is needed; its exceptions are
+                passed on.
 
         Raises:
             UnknownLibraryError, EmbeddingMismatchError, LibraryDamagedError: as `open`.
         """
-        return await asyncio.to_thread(cls._open, home, name, encoder_of)
+        return await asyncio.to_thread(cls._open, home, name, None, encoder_of)
 
     @classmethod
-    async def create_or_open(cls, home: DataDir, name: str, embedder: Embedder) -> "Library":
+    async def create_or_open(
+        cls, home: DataDir, name: str, embedder: Embedder, encoder_of: EncoderOf | None = None
+    ) -> "Library":
         """Open a library; create an empty one if there is none.
+
+        Args:
+            encoder_of: as in `open`.
 
         Raises:
             UsageError: the name is invalid.
@@ -66,23 +75,25 @@ class Library(LibraryReader):
             library_metadata = LibraryMetadata.of(embedder.identity, datetime.now(UTC))
             metadata = {METADATA_KEY: library_metadata.model_dump_json()}
             create_table(home, name, form.schema(library_metadata.dimension, metadata))
-            return cls._open(home, name, lambda _: embedder)
+            return cls._open(home, name, embedder, encoder_of)
 
         return await asyncio.to_thread(create)
 
     @classmethod
-    def _open(cls, home: DataDir, name: str, encoder_of: Callable[[LibraryMetadata], Embedder]) -> "Library":
+    def _open(cls, home: DataDir, name: str, embedder: Embedder | None, encoder_of: EncoderOf | None) -> "Library":
         name = current_name(home, name)
         table = open_current(home, name)
         library_metadata = library_metadata_of(table, name)
-        embedder = encoder_of(library_metadata)
+        if embedder is None:
+            assert encoder_of is not None
+            embedder = encoder_of(library_metadata.spec)
         if library_metadata.embedder != embedder.identity:
             raise EmbeddingMismatchError(
                 f"library {name!r} was built with {library_metadata.embedder}, not with {embedder.identity}. "
                 f"Use `embedder={library_metadata.spec}`, or migrate it: "
                 f"{python_call('libraries.migrate', name, embedder=embedder.identity.spec)}"
             )
-        return cls(home, name, table, library_metadata, embedder)
+        return cls(home, name, table, library_metadata, embedder, encoder_of)
 
     async def upsert(self, images: Sequence[NewImage]) -> None:
         """Write complete rows; existing rows with the same id are replaced. Of equal ids the last counts.
@@ -166,14 +177,20 @@ class Library(LibraryReader):
         content.
 
         Args:
-            anew: False keeps the threshold between images while the images are unchanged.
+            anew: False keeps a threshold while what it was measured on is unchanged.
 
         Raises:
             LibraryError: the library is empty.
         """
+        from imagerag.store.library.caption_threshold_update import update_caption_threshold
+        from imagerag.store.library.fusion_update import update_fusion
         from imagerag.store.library.threshold_update import update_thresholds
 
-        threshold, self._metadata = await update_thresholds(self, self.table, anew=anew)
+        threshold = None if anew or await self.table.read(self._content_is_stale) else self._metadata.threshold
+        if threshold is None:
+            threshold, self._metadata = await update_thresholds(self, self.table, anew=anew)
+        await update_caption_threshold(self)
+        await update_fusion(self)
         return threshold
 
     async def optimize(self) -> None:

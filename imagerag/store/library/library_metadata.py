@@ -15,9 +15,10 @@ from pydantic import AwareDatetime, Field, ValidationError, model_validator
 
 from imagerag.agent.errors import EmbeddingMismatchError
 from imagerag.agent.ports import EmbedderIdentity
-from imagerag.agent.types import FrozenModel, Similarity
+from imagerag.agent.types import FrozenModel, ListName, Similarity
 from imagerag.agent.url_redaction import Spec
 from imagerag.store.data_dir import DataDir
+from imagerag.store.library.caption_metadata import CaptionEncoder, CaptionThreshold, caption_metadata_of
 from imagerag.store.library.database import LANCE_ERRORS, damaged, newer, open_table
 from imagerag.store.library.schema import OTHER_VECTOR, VECTOR
 
@@ -25,10 +26,10 @@ METADATA_KEY = "imagerag.metadata"
 EARLIER_KEY = "imagerag.passport"
 """Under which libraries of earlier versions keep it."""
 SCHEMA_VERSION = 5
-WITHOUT_OPTIONAL_COLUMNS: Final = 4
-"""The version that lacks only columns that some libraries have: it is upgraded by its number alone."""
 WITHOUT_MONTHS: Final = 3
 """The version whose columns of metadata keys lack only the times of text that is a month (`2024-05`)."""
+WITHOUT_OPTIONAL_COLUMNS: Final = 4
+"""The version that lacks only columns that some libraries have: it is upgraded by its number alone."""
 _EARLIER_NAMES: Final = {
     "basis": "method", "floor": "minimum", "null": "negative_quantiles", "own": "positive_quantiles",
     "accepted": "accept_rate",
@@ -47,6 +48,10 @@ class Threshold(FrozenModel):
         negative_quantiles: quantiles (equally spaced, minimum to maximum) of the best cosine of captions without match.
         positive_quantiles: the same for the library's own captions and their own images; empty without captions.
         accept_rate: share of the library's own captions that reach `cosine`, in [0, 1]; None without captions.
+        reject_rate: share of the captions without a match that nothing reaches `cosine` for, in [0, 1];
+            `near_reject_rate`: of those among them that a single word or a missing image sets apart, None without
+            captions. Both are None in libraries of earlier versions, which did not note them.
+        caption_language: of the library's captions, a BCP 47 tag; "" where it does not show.
         n_unrelated, n_near, n_own: how many captions each was measured with.
         images: how many images the library held when it was calibrated.
         measured_on: what it held then (`content.content_hash`); another content makes the threshold a stale one. Empty
@@ -60,6 +65,9 @@ class Threshold(FrozenModel):
     negative_quantiles: tuple[float, ...]
     positive_quantiles: tuple[float, ...] = ()
     accept_rate: float | None = None
+    reject_rate: float | None = None
+    near_reject_rate: float | None = None
+    caption_language: str = ""
     n_unrelated: int
     n_near: int = 0
     n_own: int = 0
@@ -85,12 +93,16 @@ class ImageThreshold(FrozenModel):
 
     Attributes:
         cosine: None when none is claimed: too few images, or the encoder cannot tell them apart.
+        accept_rate: share of the views of an image that reach `cosine`, in [0, 1]; `reject_rate`: share of the images
+            that no other one reaches it with. None without a cosine, and in libraries of earlier versions.
         n_views, n_others: how many views of an image, and how many other images, it was measured with.
         images: how many images the library held then.
         measured_on: which (`content.images_hash`); empty in libraries of earlier versions.
     """
 
     cosine: Similarity | None
+    accept_rate: float | None = None
+    reject_rate: float | None = None
     n_views: int = 0
     n_others: int = 0
     images: int
@@ -113,6 +125,56 @@ class DescriberSettings(FrozenModel):
     assume_cost_usd_per_call: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
 
+class FusedThreshold(FrozenModel):
+    """From when on a result of a hybrid search counts: by the cosine of its image, or by that of its caption.
+
+    Attributes:
+        image: cosine between the query and the image from which on it counts; None where it does not decide.
+        caption: the same of its caption. Both None: the encoders cannot tell these images apart.
+        accept_rate: share of queries with a match whose match counts, in [0, 1], on queries that it was not measured
+            with.
+        reject_rate: the same of queries without a match for which nothing counts.
+        n_own, n_near, n_unrelated: how many queries with a match, hard negatives and unrelated captions there were.
+    """
+
+    image: Similarity | None
+    caption: Similarity | None
+    accept_rate: float
+    reject_rate: float
+    n_own: int
+    n_near: int
+    n_unrelated: int
+
+
+FusionMethod = Literal["mixed", "single", "equal"]
+
+
+class Fusion(FrozenModel):
+    """How the lists of a hybrid search are weighed, and the evidence for it.
+
+    Attributes:
+        weights: list → its share of all weight; the sum is 1.
+        method: "mixed" when a mix is surely better than each list alone, "single" when one list is surely better than
+            all together, "equal" when neither is, or there were too few queries to tell.
+        n_queries: names and held-out sentences that the lists were asked for.
+        ndcg: list → mean discounted gain of the images that the queries are about, in [0, 1]; empty without evidence.
+        fused_ndcg: the same with these weights; of a mix, cross-validated.
+        gain: 95 % interval of its difference to the best list alone.
+        threshold: of what a hybrid search finds; None without vectors of captions, or with too few captions.
+        images: how many images the library held when it was calibrated.
+    """
+
+    weights: dict[ListName, float]
+    method: FusionMethod
+    n_queries: int = 0
+    ndcg: dict[ListName, float] = Field(default_factory=dict)
+    fused_ndcg: float | None = None
+    gain: tuple[float, float] | None = None
+    threshold: FusedThreshold | None = None
+    images: int
+    calibrated: AwareDatetime
+
+
 class LibraryMetadata(FrozenModel):
     """Metadata of a library without which its vectors have no meaning.
 
@@ -121,6 +183,9 @@ class LibraryMetadata(FrozenModel):
         spec, model, weights, preprocess, dimension: the encoder, as in `EmbedderIdentity`.
         threshold: between a text and an image; None until the library has been calibrated.
         image_threshold: between two images; None until then, too.
+        fusion: weights of the lists of a hybrid search; None until then, too.
+        caption_encoder, caption_threshold: of the caption vectors, where there are some. They are stored with the
+            column of these (`caption_metadata`), not with the other fields.
         describer: describes new images; None where the library was not told to.
     """
 
@@ -133,6 +198,9 @@ class LibraryMetadata(FrozenModel):
     created: AwareDatetime
     threshold: Threshold | None = None
     image_threshold: ImageThreshold | None = None
+    fusion: Fusion | None = None
+    caption_encoder: CaptionEncoder | None = None
+    caption_threshold: CaptionThreshold | None = None
     describer: DescriberSettings | None = None
 
     @classmethod
@@ -215,20 +283,24 @@ def library_metadata_of(table: Any, name: str, vector: str = VECTOR) -> LibraryM
     except (KeyError, TypeError, *LANCE_ERRORS) as error:
         raise damaged(name, error) from error
     try:
-        return _parsed(text)
-    except ValidationError as error:
+        read, captions = _parsed(text), caption_metadata_of(table)
+        if captions is None:
+            return read
+        return read.model_copy(update={"caption_encoder": captions.encoder, "caption_threshold": captions.threshold})
+    except (ValidationError, KeyError, TypeError) as error:
         if (version := _version_of(text)) > SCHEMA_VERSION:
             raise newer(name, f"its form is {version}, and this version reads up to {SCHEMA_VERSION}") from error
         raise damaged(name, error) from error
 
 
 def write_library_metadata(table: Any, metadata: LibraryMetadata, vector: str = VECTOR) -> None:
-    """Store metadata in a library's LanceDB table, in one commit.
+    """Store metadata in a library's LanceDB table, in one commit; that of its caption vectors stays as it is.
 
     Args:
         vector: the column whose metadata it is.
     """
-    table.update_field_metadata({"path": vector, "metadata": {METADATA_KEY: metadata.model_dump_json()}})
+    text = metadata.model_dump_json(exclude={"caption_encoder", "caption_threshold"})
+    table.update_field_metadata({"path": vector, "metadata": {METADATA_KEY: text}})
 
 
 def other_metadata_of(table: Any, name: str) -> LibraryMetadata | None:

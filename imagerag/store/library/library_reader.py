@@ -11,15 +11,20 @@ from imagerag.agent.ports import Embedder, Filter, Hit, SearchTerm, queries_of
 from imagerag.agent.threads import in_thread
 from imagerag.formatting.interface_terms import PATH, python_call
 from imagerag.store.data_dir import DataDir
+from imagerag.store.library import hybrid_search
 from imagerag.store.library import schema as form
 from imagerag.store.library import search as searching
+from imagerag.store.library.caption_embedding import caption_embedder_of, caption_query, unit_vector
+from imagerag.store.library.caption_search import by_captions
+from imagerag.store.library.caption_threshold_update import caption_threshold_is_stale
 from imagerag.store.library.combined_queries import combine
 from imagerag.store.library.database import LANCE_ERRORS
 from imagerag.store.library.filters import filter_checks
+from imagerag.store.library.hybrid_search import HybridQuery
 from imagerag.store.library.library_metadata import LibraryMetadata, library_metadata_of, stale
 from imagerag.store.library.schema import ImageRecord
 from imagerag.store.library.table import LibraryTable
-from imagerag.store.library.thresholds.content import array_of, content_of, is_unit
+from imagerag.store.library.thresholds.content import array_of, content_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,6 +36,9 @@ T = TypeVar("T")
 
 EVERYTHING = Filter()
 
+EncoderOf = Callable[[str], Embedder]
+"""Returns the encoder of a spec."""
+
 
 class LibraryReader:
     """A library, open for reading. Implements `ReferenceLibrary`.
@@ -40,10 +48,18 @@ class LibraryReader:
         table: its rows and locks.
     """
 
-    def __init__(self, home: DataDir, name: str, table: Any, metadata: LibraryMetadata, embedder: Embedder) -> None:
+    def __init__(
+        self,
+        home: DataDir,
+        name: str,
+        table: Any,
+        metadata: LibraryMetadata,
+        embedder: Embedder,
+        encoder_of: EncoderOf | None = None,
+    ) -> None:
         self.embedder = embedder
         self.table = LibraryTable(home, name, table)
-        self._metadata = metadata
+        self._metadata, self._encoder_of = metadata, encoder_of
 
     @property
     def name(self) -> str:
@@ -86,9 +102,31 @@ class LibraryReader:
         return measured.cosine if measured else None
 
     @property
+    def caption_threshold(self) -> float | None:
+        """The calibrated cosine from which a caption says what a text says; None without one."""
+        measured = self._metadata.caption_threshold
+        return measured.cosine if measured else None
+
+    def caption_embedder(self) -> Embedder:
+        """The encoder of the caption vectors. Loads it where it is not the library's own.
+
+        Raises:
+            LibraryError: the library has no caption vectors.
+            EmbeddingMismatchError: they were made with another version of the encoder.
+        """
+        return caption_embedder_of(self.name, self._metadata, self.embedder, self._encoder_of)
+
+    @property
     def context_length(self) -> int:
         """Number of tokens of a text that the encoder reads."""
         return self.embedder.context_length
+
+    @property
+    def caption_language(self) -> str:
+        """The language of its captions, a BCP 47 tag; "" where it does not show, or where the encoder does not connect
+        captions with their images: nothing is gained then by searching in their language."""
+        measured = self._metadata.threshold
+        return measured.caption_language if measured and measured.method == "captions" else ""
 
     def count_tokens(self, text: str) -> int:
         """Tokens of `text`, start and end markers included."""
@@ -102,8 +140,8 @@ class LibraryReader:
         """The `k` images most similar to a text, best first.
 
         Args:
-            hybrid: rank by words in caption and title too (BM25, fused by reciprocal rank); the similarities stay
-                cosines, but are then no longer in descending order.
+            hybrid: rank by the vectors of captions, where there are some, and by the words of captions, titles, tags
+                and OCR too (`hybrid_search`); the similarities are then no longer in descending order.
 
         Raises:
             UsageError: the text is empty.
@@ -115,7 +153,8 @@ class LibraryReader:
             return []
         vector = self._unit_vector(await self.embedder.embed_texts([text]), f"the text {text[:60]!r}")
         if hybrid:
-            return await self._search(lambda: searching.hybrid(self._table, vector, text, k, filter, self.table.recent))
+            query = await HybridQuery.of(self, vector, text)
+            return await self._search(lambda: hybrid_search.hybrid(self._table, query, k, filter, self.table.recent))
         return await self._search(lambda: searching.nearest(self._table, vector, k, filter, self.table.recent))
 
     async def search_batch(
@@ -131,9 +170,23 @@ class LibraryReader:
         return await self._search(lambda: searching.nearest_of_each(self._table, usable, k, filter, self.table.recent))
 
     async def search_words(self, text: str, *, k: int, filter: Filter = EVERYTHING) -> Sequence[Hit]:
-        """The `k` images whose caption and title match the words of a text best (BM25), best first."""
+        """The `k` images whose caption, title, tags or OCR match the words of a text best (BM25), best first."""
         vector = self._unit_vector(await self.embedder.embed_texts([text]), f"the text {text[:60]!r}")
-        return await self._search(lambda: searching.by_words(self._table, vector, text, k, filter, self.table.recent))
+        return await self._search(
+            lambda: hybrid_search.search_words(self._table, vector, text, k, filter, self.table.recent)
+        )
+
+    async def search_captions(self, text: str, *, k: int, filter: Filter = EVERYTHING) -> Sequence[Hit]:
+        """The `k` images whose captions are most similar to a text, best first, each with its `caption_similarity`.
+
+        Raises:
+            UsageError: the text is empty.
+            LibraryError, EmbeddingMismatchError: as `caption_embedder`.
+        """
+        vector, caption_vector = await caption_query(self, text)
+        return await self._search(
+            lambda: by_captions(self._table, vector, caption_vector, k, filter, self.table.recent)
+        )
 
     async def search_by_image(self, image: bytes, *, k: int, filter: Filter = EVERYTHING) -> Sequence[Hit]:
         """The `k` images most similar to an image, best first.
@@ -157,7 +210,8 @@ class LibraryReader:
         if k < 1:
             return []
         query = await combine(terms, self.embedder, self._unit_vector, rewrite=not hybrid)
-        return await self._search(lambda: query.nearest(self.table, k, filter, hybrid=hybrid))
+        fused = await HybridQuery.of(self, query.vector, query.words) if hybrid else None
+        return await self._search(lambda: query.nearest(self.table, k, filter, fused))
 
     async def image_bytes(self, sha256: str) -> bytes:
         """The bytes of an image, from its copy or a linked file, verified against the hash.
@@ -255,10 +309,12 @@ class LibraryReader:
         return await self.table.read(self._captioned_vectors)
 
     async def is_stale(self) -> bool:
-        """Whether its threshold was measured on other content than the current one, or never."""
-        return await self.table.read(
-            lambda: stale(library_metadata_of(self._table, self.name), content_of(self._table))
-        )
+        """Whether one of its thresholds was measured on other content than the current one, or never."""
+
+        return await self.table.read(lambda: self._content_is_stale() or caption_threshold_is_stale(self._table))
+
+    def _content_is_stale(self) -> bool:
+        return stale(library_metadata_of(self._table, self.name), content_of(self._table))
 
     async def _search(self, find: Callable[[], T]) -> T:
         def work() -> T:
@@ -273,6 +329,15 @@ class LibraryReader:
 
         return await self.table.read(work)
 
+    async def read_metadata(self) -> LibraryMetadata:
+        """Read the metadata again: another process, or another object, may have changed it.
+
+        Raises:
+            EmbeddingMismatchError: the library was migrated to another encoder.
+        """
+        await self.table.read(self._read_metadata)
+        return self._metadata
+
     def _read_metadata(self) -> None:
         """Read the metadata again: another process may have calibrated, or migrated to another encoder, since."""
         metadata = library_metadata_of(self._table, self.name)
@@ -285,17 +350,5 @@ class LibraryReader:
         return rows, array_of(found["vector"])
 
     def _unit_vector(self, vectors: "Vectors", of: str) -> "NDArray[np.float32]":
-        """The only row of `vectors`, scaled to length 1.
-
-        LanceDB returns an empty result for a zero or NaN query, which would look like "nothing similar".
-        """
-        import numpy as np
-
-        vector = np.asarray(vectors, dtype=np.float32)[0]
-        norm = float(np.linalg.norm(vector))
-        if vector.shape != (self._metadata.dimension,) or not is_unit(norm):
-            raise LibraryError(
-                f"the encoder {self._metadata.spec} gave no unit vector of length {self._metadata.dimension} for {of}"
-            )
-        unit: NDArray[np.float32] = vector / np.float32(norm)
-        return unit
+        """The only row of `vectors`, scaled to length 1."""
+        return unit_vector(vectors, self._metadata.embedder, of)

@@ -1,4 +1,4 @@
-"""Nearest images of a LanceDB table: exact below 100,000 rows, through an index above, fused with words on request.
+"""Nearest images of a LanceDB table: exact below 100,000 rows, through an index above, and the indexes of a library.
 
 Similarities are always computed here from the stored vectors. A quantised index only proposes candidates: its own
 distances are inaccurate unless refined, so no threshold is applied to them. If the index contains every row, the
@@ -7,12 +7,12 @@ candidates' vectors are compared here, in one read for all texts of a call, and 
 
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from imagerag.agent.ports import Filter, Hit
 from imagerag.agent.types import ImageRef
+from imagerag.store.library.caption_metadata import CAPTION_VECTOR
 from imagerag.store.library.description_columns import WORDS
 from imagerag.store.library.filters.filter_expressions import expression_of, filter_indexes
 from imagerag.store.library.index_candidates import (
@@ -26,6 +26,7 @@ from imagerag.store.library.index_candidates import (
 )
 from imagerag.store.library.recent_records import RecentRecords
 from imagerag.store.library.schema import ImageRecord, from_query, id_filter, metadata_of, present, row_columns
+from imagerag.store.library.word_search import needed_word_indexes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,16 +46,13 @@ more takes as long as a tenth of the search."""
 
 TEXTS_OF_HITS = ("title", "caption", "source", "author", "licence", "ocr", "description", "described_by")
 
-OPTIONAL_HIT_COLUMNS = ("ocr", "description", "described_by", "description_confidence")
+OPTIONAL_HIT_COLUMNS = ("ocr", "description", "described_by", "description_confidence", WORDS)
 
-WORD_COLUMNS = ("caption", "title", "ocr", WORDS)
-"""What is searched by words; those of OCR and descriptions where the library has them."""
+VECTORS = ("vector", CAPTION_VECTOR)
+"""What is searched by cosine; captions where the library has vectors of them."""
 
 AT_ONCE = timedelta(milliseconds=1)
 """Age from which on older versions are removed: who is reading one reads on in the newest (`tables.insist`)."""
-
-HYBRID_DEPTH, RRF = 50, 60
-"""How many of each list are fused, and reciprocal rank fusion's constant."""
 
 
 def nearest(table: Any, vector: "NDArray[np.float32]", k: int, filter: Filter, recent: RecentRecords) -> list[Hit]:
@@ -76,57 +74,15 @@ def nearest_of_each(
     recent: RecentRecords,
 ) -> list[list[Hit]]:
     """`nearest` of several vectors in one query."""
-    version, columns = table.version, _hit_columns(table)
+    version, columns = table.version, hit_columns(table)
     lists = nearest_records(table, vectors, k, filter, columns) if knows_all(table) else None
     if lists is None:
-        found = _near(table, vectors[0] if len(vectors) == 1 else list(vectors), k, filter, (*columns, "vector"))
+        found = near(table, vectors[0] if len(vectors) == 1 else list(vectors), k, filter, (*columns, "vector"))
         lists = [[] for _ in vectors]
         for record in found.to_pylist():
             lists[record.get("query_index", 0)].append(record)
     recent.keep(version, [record for mine in lists for record in mine])
-    return [_ranked(_hits(mine, vector)) for mine, vector in zip(lists, vectors, strict=True)]
-
-
-def hybrid(
-    table: Any,
-    vector: "NDArray[np.float32]",
-    text: str,
-    k: int,
-    filter: Filter,
-    recent: RecentRecords,
-) -> list[Hit]:
-    """Reciprocal rank fusion of the nearest vectors and the best word matches (BM25) in `WORD_COLUMNS`.
-
-    Own code instead of LanceDB's hybrid query with `RRFReranker`: measured, it gives the same order in half of the
-    time. Both lists hold only ids and are made concurrently, and only the best rows of the fused list are read.
-    """
-    depth, version = max(k, HYBRID_DEPTH), table.version
-    with ThreadPoolExecutor(1) as pool:
-        words = pool.submit(_worded, table, text, depth, filter, ("id",))
-        near = _near(table, vector, depth, filter, ("id",)).to_pylist()
-        worded = words.result()
-    near.sort(key=lambda record: (record["_distance"], record["id"]))
-    score: dict[str, float] = {}
-    for ranking in (near, worded):
-        for rank, record in enumerate(ranking):
-            score[record["id"]] = score.get(record["id"], 0.0) + 1 / (RRF + rank + 1)
-    # Of equal scores the more similar image comes first; the similarity is known only after the read.
-    last = min(sorted(score.values(), reverse=True)[:k], default=0.0)
-    chosen = [sha256 for sha256, reached in score.items() if reached >= last]
-    found = _with_ids(table, chosen)
-    recent.keep(version, found)
-    hits = _hits(found, vector)
-    return sorted(hits, key=lambda hit: (-score[hit.image.sha256], -hit.similarity, hit.image.sha256))[:k]
-
-
-def by_words(
-    table: Any, vector: "NDArray[np.float32]", text: str, k: int, filter: Filter, recent: RecentRecords
-) -> list[Hit]:
-    """The best word matches in `WORD_COLUMNS` (BM25), best first; empty before the library is optimized."""
-    version = table.version
-    found = _worded(table, text, k, filter, (*_hit_columns(table), "vector"))
-    recent.keep(version, found)
-    return _hits(found, vector)
+    return [_ranked(hits_with(mine, vector)) for mine, vector in zip(lists, vectors, strict=True)]
 
 
 def listed(table: Any, filter: Filter, limit: int) -> tuple[list[ImageRecord], int]:
@@ -154,21 +110,20 @@ def build_indexes(table: Any, *, alone: bool = False) -> None:
         alone: no other process writes meanwhile, so files without a version are left over from a stopped writer and are
             also removed.
     """
-    from lancedb.index import FTS, BTree
+    from lancedb.index import BTree
 
     table.optimize()
     count = table.count_rows()
     have = {column for index in table.list_indices() for column in index.columns}
     needed: dict[str, Any] = {
-        **dict.fromkeys(present(table, WORD_COLUMNS), FTS() if count else None),
         "id": BTree() if count >= INDEX_FROM // 10 else None,
-        "vector": _vector_index(table) if count >= INDEX_FROM else None,
+        **{name: _vector_index(table, name) for name in present(table, VECTORS if count >= INDEX_FROM else ())},
     }
     if count >= FILTERED_FROM:
         needed |= filter_indexes(table)
-    for column, config in needed.items():
-        if config is not None and column not in have:
-            table.create_index(column, config=config)
+    needed = {column: config for column, config in needed.items() if config is not None and column not in have}
+    for column, config in (needed_word_indexes(table) | needed).items():
+        table.create_index(column, config=config)
     table.optimize(cleanup_older_than=AT_ONCE, delete_unverified=alone)
     if len(table.list_versions()) > 1:
         # Fragments are joined in two commits, and the version between them refers to the old files. On a fast disk that
@@ -177,19 +132,29 @@ def build_indexes(table: Any, *, alone: bool = False) -> None:
         table.optimize(cleanup_older_than=AT_ONCE, delete_unverified=alone)
 
 
-def _vector_index(table: Any) -> Any:
-    """Choose the vector index by dimension. One bit per dimension is enough with many dimensions and too little with
-    few: at 32 dimensions IVF_RQ finds less than half of the true neighbours, at 512 nearly all."""
+def _vector_index(table: Any, column: str) -> Any:
+    """Choose the vector index by dimension; None for too few vectors.
+
+    One bit per dimension is enough with many dimensions and too little with few: at 32 dimensions IVF_RQ finds less
+    than half of the true neighbours, at 512 nearly all.
+    """
     from lancedb.index import IvfRq, IvfSq
 
-    wide = table.schema.field("vector").type.list_size >= 256
+    if table.count_rows(f"{column} IS NOT NULL") < INDEX_FROM:
+        return None
+    wide = table.schema.field(column).type.list_size >= 256
     return IvfRq(distance_type="cosine") if wide else IvfSq(distance_type="cosine")
 
 
-def _near(table: Any, vectors: Any, k: int, filter: Filter, columns: Sequence[str]) -> Any:
+def near(table: Any, vectors: Any, k: int, filter: Filter, columns: Sequence[str], vector: str = "vector") -> Any:
+    """The `k` rows with the highest cosine with each vector, as an Arrow table with `_distance`, 1 minus the cosine.
+
+    Args:
+        vector: the column of the rows' vectors.
+    """
     where = expression_of(table, filter)
     query = (
-        table.search(vectors, vector_column_name="vector")
+        table.search(vectors, vector_column_name=vector)
         .distance_type("cosine")
         .select([*columns, "_distance"])
         .nprobes(PROBES)
@@ -199,32 +164,17 @@ def _near(table: Any, vectors: Any, k: int, filter: Filter, columns: Sequence[st
     return (query if where is None else query.maximum_nprobes(ALL_PARTS).where(where)).to_arrow()
 
 
-def _worded(table: Any, text: str, k: int, filter: Filter, columns: Sequence[str]) -> list[dict[str, Any]]:
-    from lancedb.query import MultiMatchQuery
-
-    indexed = {column for index in table.list_indices() for column in index.columns}
-    if not {"caption", "title"} <= indexed:
-        return []
-    where = expression_of(table, filter)
-    query = (
-        table.search(MultiMatchQuery(text, [name for name in WORD_COLUMNS if name in indexed]), query_type="fts")
-        .select([*columns, "_score"])
-        .limit(k)
-    )
-    found: list[dict[str, Any]] = (query if where is None else query.where(where)).to_arrow().to_pylist()
-    return found
-
-
-def _hit_columns(table: Any) -> list[str]:
+def hit_columns(table: Any) -> list[str]:
     """The columns that are read of what is found, beside the vector."""
     names = frozenset(table.schema.names)
     return [*HIT_COLUMNS, *present(table, OPTIONAL_HIT_COLUMNS), *RecentRecords.columns(names)]
 
 
-def _with_ids(table: Any, ids: Sequence[str]) -> list[dict[str, Any]]:
+def rows_with_ids(table: Any, ids: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows with these ids, as records that `hits_with` reads."""
     if not ids:
         return []
-    query = table.search().select([*_hit_columns(table), "vector"]).where(id_filter("id", ids))
+    query = table.search().select([*hit_columns(table), "vector"]).where(id_filter("id", ids))
     found: list[dict[str, Any]] = query.to_arrow().to_pylist()
     return found
 
@@ -233,7 +183,8 @@ def _ranked(hits: Sequence[Hit]) -> list[Hit]:
     return sorted(hits, key=lambda hit: (-hit.similarity, hit.image.sha256))
 
 
-def _hits(found: Sequence[Mapping[str, Any]], query: "NDArray[np.float32]") -> list[Hit]:
+def hits_with(found: Sequence[Mapping[str, Any]], query: "NDArray[np.float32]") -> list[Hit]:
+    """The hits of some records, in their order, with the cosine of each image and a query."""
     import numpy as np
 
     hits = []

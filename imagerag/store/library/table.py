@@ -14,6 +14,12 @@ from imagerag.agent.types import Scalar
 from imagerag.store.data_dir import DataDir
 from imagerag.store.images.blob_store import verify
 from imagerag.store.library import schema as form
+from imagerag.store.library.caption_metadata import CAPTION_VECTOR
+from imagerag.store.library.caption_vectors import (
+    copied_caption_vectors,
+    copy_caption_encoder,
+    with_caption_vectors,
+)
 from imagerag.store.library.database import (
     LANCE_ERRORS,
     current_name,
@@ -207,7 +213,8 @@ class LibraryTable(TableLocks):
         def work() -> None:
             self._check_encoder(encoder)
             self._copy_data(images)
-            merge_rows(self.lance, form.to_table(images, self.lance.schema), insert=True)
+            rows = with_caption_vectors(self.lance, form.to_table(images, self.lance.schema))
+            merge_rows(self.lance, rows, insert=True)
 
         async with self.files_lock():
             await self._prepare_rows([image.row for image in images])
@@ -268,20 +275,26 @@ class LibraryTable(TableLocks):
                     data = rows[form.IMAGE_COLUMN][at].as_py()
                 if data is not None:
                     self.images.write(sha256, data)
-            have = set(self.lance.schema.names) - {form.IMAGE_COLUMN, form.OTHER_VECTOR}
-            merge_rows(self.lance, rows.select([name for name in rows.column_names if name in have]), insert=True)
+            have = set(self.lance.schema.names) - {form.IMAGE_COLUMN, form.OTHER_VECTOR, CAPTION_VECTOR}
+            kept = rows.select([name for name in rows.column_names if name in have])
+            merge_rows(self.lance, copied_caption_vectors(self.lance, source.lance, rows, kept), insert=True)
 
         async with self.files_lock():
             metadata = [form.metadata_of(record) for record in rows.select(["metadata"]).to_pylist()]
             have = set(rows.column_names)
             ocr, described = (set(columns) <= have for columns in (form.OCR_COLUMNS, DESCRIPTION_COLUMNS))
             await self.prepare(metadata, ocr=ocr, described=described)
+            await self.read(lambda: copy_caption_encoder(source.lance, self))
             await self.write(work)
 
     async def update(self, rows: Sequence[ImageRecord]) -> None:
         """Update columns of existing rows that do not affect the vector. Ids must be unique."""
         await self._prepare_rows(rows)
-        await self.write(lambda: merge_rows(self.lance, form.to_text_table(rows, self.lance.schema)))
+
+        def work() -> None:
+            merge_rows(self.lance, with_caption_vectors(self.lance, form.to_text_table(rows, self.lance.schema)))
+
+        await self.write(work)
 
     async def update_files(self, files: Mapping[str, Sequence[FileEntry]]) -> None:
         """Write the files of images, for existing rows."""

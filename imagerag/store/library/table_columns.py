@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from imagerag.agent.types import Scalar
 from imagerag.store.library import schema as form
+from imagerag.store.library.caption_metadata import CAPTION_VECTOR
 from imagerag.store.library.library_metadata import (
     SCHEMA_VERSION,
     WITHOUT_MONTHS,
@@ -96,6 +97,10 @@ class TableColumns:
 
 
 def merge_rows(lance: Any, rows: Any, *, insert: bool = False) -> None:
-    """Write the columns of `rows` into the rows with the same ids; `insert` adds missing rows."""
+    """Write the columns of `rows` into the rows with the same ids; `insert` adds missing rows.
+
+    LanceDB takes a vector that is missing for a bad one, and captions may have none.
+    """
     merge = lance.merge_insert("id").when_matched_update_all()
-    (merge.when_not_matched_insert_all() if insert else merge).execute(rows)
+    merge = merge.when_not_matched_insert_all() if insert else merge
+    merge.execute(rows, on_bad_vectors="null" if CAPTION_VECTOR in rows.column_names else "error")

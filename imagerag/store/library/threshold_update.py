@@ -1,11 +1,12 @@
 """Measure and store a library's thresholds while other processes may change it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from imagerag.agent.caption_language import SAMPLE, caption_language
 from imagerag.agent.errors import LibraryError
 from imagerag.agent.ports import Embedder
 from imagerag.store.library.library_metadata import (
@@ -15,11 +16,13 @@ from imagerag.store.library.library_metadata import (
     library_metadata_of,
     write_library_metadata,
 )
-from imagerag.store.library.schema import VECTOR
+from imagerag.store.library.schema import VECTOR, present
 from imagerag.store.library.thresholds.content import (
+    LANGUAGE,
     LibraryContent,
     S,
     ScansTogether,
+    captioned,
     content_hash,
     content_of,
     images_hash,
@@ -58,7 +61,11 @@ async def update_thresholds(
     for last in (*[False] * (MEASURED - 1), True):
         version = await table.read(lambda: table.lance.version)
         found = await _measured(library, table, anew)
-        keep = partial(_keep, table, found.threshold, found.image_threshold, version, anyway=last)
+        update = {
+            "threshold": found.threshold,
+            "image_threshold": found.image_threshold,
+        }
+        keep = partial(_keep, table, update, version, anyway=last)
         if await table.write(keep):
             break
     return found.threshold, await table.read(lambda: library_metadata_of(table.lance, table.name))
@@ -111,23 +118,32 @@ async def measure(
     found = await content.scan(lambda: ScansTogether(texts.begin(), *([views.begin()] if views else [])))
     threshold = texts.threshold(found.scans[0])
     between = kept or (views.threshold(found.scans[1]) if views else unclaimed(content))
+    language = await asyncio.to_thread(language_of, content.columns)
     return Measured(
-        threshold.model_copy(update={"measured_on": held}),
+        threshold.model_copy(update={"measured_on": held, "caption_language": language}),
         between.model_copy(update={"measured_on": images}),
         texts,
         found.scans[0].shown,
     )
 
 
-async def content_at(table: "LibraryTable", vector: str = VECTOR) -> LibraryContent:
+def language_of(columns: Any) -> str:
+    """The language of captions as a BCP 47 tag, from their words and from the tags that they have in the library."""
+    found = captioned(columns).slice(0, SAMPLE)
+    tags = found[LANGUAGE].to_pylist() if LANGUAGE in found.column_names else []
+    return caption_language(found["caption"].to_pylist(), filter(None, tags))
+
+
+async def content_at(table: "LibraryTable", vector: str = VECTOR, where: str | None = None) -> LibraryContent:
     """The current content of a library; later rows are ignored.
 
     Args:
         vector: the column of the vectors.
+        where: what must hold of the rows, in SQL; None is all.
     """
-    if (whole := await table.read(lambda: read_whole(table.lance, vector))) is not None:
+    if (whole := await table.read(lambda: read_whole(table.lance, vector, where))) is not None:
         return whole
-    columns = await table.read(lambda: read_columns(table.lance))
+    columns = await table.read(lambda: read_columns(table.lance, *present(table.lance, (LANGUAGE,)), where=where))
 
     async def vectors(places: Any) -> Any:
         ids = columns["id"].take(places).to_pylist()
@@ -144,19 +160,18 @@ async def content_at(table: "LibraryTable", vector: str = VECTOR) -> LibraryCont
     return LibraryContent(columns, vectors, scan)
 
 
-def _keep(table: "LibraryTable", threshold: Threshold, between: ImageThreshold, version: int, *, anyway: bool) -> bool:
-    """Store thresholds in the library's metadata, if its content is still the one they were measured on.
+def _keep(table: "LibraryTable", update: Mapping[str, Any], version: int, *, anyway: bool) -> bool:
+    """Store what was measured in the library's metadata, if its content is still the one it was measured on.
 
     Args:
         version: version of the table before the measurement; if it is unchanged, the content need not be compared.
-        anyway: store them in any case if there are none yet; the process that changes the library calibrates
+        anyway: store it in any case if there is none yet; the process that changes the library calibrates
             afterwards.
     """
     with table.calibrating():
         kept = library_metadata_of(table.lance, table.name)
-        same = table.lance.version == version or content_of(table.lance) == threshold.measured_on
+        same = table.lance.version == version or content_of(table.lance) == update["threshold"].measured_on
         if not same and not (anyway and kept.threshold is None):
             return anyway
-        update = {"threshold": threshold, "image_threshold": between}
         write_library_metadata(table.lance, kept.model_copy(update=update))
         return True

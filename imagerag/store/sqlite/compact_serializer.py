@@ -62,7 +62,7 @@ class StoredValue(NamedTuple):
 
     def at(self, version: Version | None) -> "StoredValue":
         """The same value with another version of its channel."""
-        return self._replace(version=version)
+        return self if self.version == version else self._replace(version=version)
 
     @property
     def row(self) -> tuple[str, bytes]:

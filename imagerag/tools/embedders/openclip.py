@@ -3,39 +3,38 @@
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cache, cached_property
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from imagerag.agent.control_tokens import all_neutralised, neutralised
-from imagerag.agent.errors import BackendError, UsageError
+from imagerag.agent.errors import BackendError, SpecError, UsageError
 from imagerag.agent.images.decoding import SMALLEST_SIDE, open_rgb
 from imagerag.agent.ports import EmbedderIdentity
 from imagerag.agent.threads import in_thread
 from imagerag.tools.embedders import weights
 from imagerag.tools.embedders.openclip_import import open_clip_for
-from imagerag.tools.embedders.openclip_model import (
-    LoadedModel,
-    Precision,
-    encode_images,
-    encode_tokens,
-    load_model,
-    normalized,
-)
+from imagerag.tools.embedders.openclip_model import LoadedModel, Precision, load_model
 from imagerag.tools.embedders.preprocess import preprocessing
 from imagerag.tools.embedders.text_batching import TextEncoder
 from imagerag.tools.huggingface_hub import hub
+from imagerag.tools.spec import with_options
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from PIL.Image import Image
 
+    from imagerag.tools.embedders.openclip_onnx import OnnxModel
+
     Vectors = NDArray[np.float32]
 
 _DECODED: Final = 4  # concurrently, for one call
 _IMAGES: Final = 32  # per batch; a larger batch is not faster on a CPU, and delays texts that wait for the worker
-_TEXTS: Final = 128
+_EXAMPLES: Final = ("a photo of a red fox in the snow", "two cats on a sofa", "a", "the plan of a house, 1920")
+"""Texts that an exported text tower is checked with."""
+Runtime = Literal["torch", "onnx"]
 
 
 class OpenClipEmbedder:
@@ -47,13 +46,15 @@ class OpenClipEmbedder:
     Args:
         model: `NAME/TAG`, `NAME/FILE`, `NAME/TAG=FILE` or `local-dir:DIR`, see `weights.find`.
         spec: the registry's spec of the model; by default `open_clip:` and the model.
-        precision: "auto" selects bf16 if the hardware computes it natively and the model is large enough to benefit.
+        precision: "auto" selects bf16 if the hardware computes it natively and the model is large enough to benefit;
+            with ONNX Runtime, it is fp32. "int8" is for ONNX Runtime, and its vectors are those of another encoder.
+        runtime: "torch", or "onnx" for ONNX Runtime on the CPU.
         device: "cpu", "cuda", …; by default CUDA where there is one.
         quick_gelu: turn QuickGELU on or off, for weight files that do not name their activation.
         keep: number of encoded texts that are cached.
 
     Raises:
-        SpecError: open_clip has no such model.
+        SpecError: open_clip has no such model, or the runtime no such precision.
         UsageError: a file or folder does not exist.
     """
 
@@ -62,15 +63,18 @@ class OpenClipEmbedder:
         model: str,
         *,
         spec: str | None = None,
-        precision: Precision = "auto",
+        precision: Precision | Literal["int8"] = "auto",
+        runtime: Runtime = "torch",
         device: str | None = None,
         quick_gelu: bool | None = None,
         keep: int = 8192,
     ) -> None:
         self._model, self._spec, self._quick_gelu = model, spec, quick_gelu
-        self._precision, self._device = precision, device
+        self._precision, self._runtime, self._device = precision, runtime, device
+        if precision == ("bf16" if runtime == "onnx" else "int8"):
+            raise SpecError(f"precision={precision} is not one of runtime={runtime}: int8 is of onnx, bf16 of torch")
         self._loading, self._tokenizing = Lock(), Lock()
-        self._loaded: LoadedModel | None = None
+        self._loaded: LoadedModel | OnnxModel | None = None
         self._texts = TextEncoder(self._encode_texts, _worker, keep=keep)
 
     @cached_property
@@ -80,9 +84,12 @@ class OpenClipEmbedder:
     @cached_property
     def identity(self) -> EmbedderIdentity:
         """Identity of its vectors. Known without loading the model; a weight file is read to hash it."""
-        return self._source.identity(self._spec or f"open_clip:{self._source.spec}")
+        precision = self._precision if self._precision != "auto" else None
+        options = {"runtime": "onnx" if self._runtime == "onnx" else None, "precision": precision}
+        identity = self._source.identity(self._spec or with_options(f"open_clip:{self._source.spec}", options))
+        return replace(identity, weights=f"{identity.weights} in int8") if precision == "int8" else identity
 
-    @property
+    @cached_property
     def context_length(self) -> int:
         """Maximum number of tokens of a text, start and end markers included."""
         return self._source.context_length
@@ -186,29 +193,28 @@ class OpenClipEmbedder:
     def _encode_images(self, batch: list[Any]) -> "Vectors":
         import torch
 
-        return encode_images(self._load(), torch.stack(batch))
+        return self._load().images(torch.stack(batch))
 
     def _encode_texts(self, texts: list[str]) -> "Vectors":
-        import numpy as np
-        import torch
+        return self._load().texts(self._tokens(texts))
 
-        loaded, tokenizer = self._load(), self._tokenizer
+    def _tokens(self, texts: Sequence[str]) -> Any:
+        tokenizer = self._tokenizer
         with self._tokenizing:
-            tokens = tokenizer(all_neutralised(texts))
-        # Sort by length, so that a short text is not padded to a long one.
-        order = np.argsort((tokens != 0).sum(dim=1).numpy(), kind="stable")
-        rows = np.empty((len(texts), self.identity.dimension), np.float32)
-        with loaded.computing():
-            for start in range(0, len(texts), _TEXTS):
-                chosen = order[start : start + _TEXTS]
-                rows[chosen] = normalized(encode_tokens(loaded, tokens[torch.from_numpy(chosen)].to(loaded.device)))
-        return rows
+            return tokenizer(all_neutralised(texts))
 
-    def _load(self) -> LoadedModel:
+    def _load(self) -> "LoadedModel | OnnxModel":
         with self._loading:
             if self._loaded is None:
-                self._loaded = load_model(self._source, self._precision, self._device)
+                self._loaded = self._model_in_memory()
             return self._loaded
+
+    def _model_in_memory(self) -> "LoadedModel | OnnxModel":
+        if self._runtime == "torch":
+            return load_model(self._source, cast(Precision, self._precision), self._device)
+        from imagerag.tools.embedders.openclip_onnx import load_onnx
+
+        return load_onnx(self._source, "int8" if self._precision == "int8" else "fp32", self._tokens(_EXAMPLES))
 
 
 def _stacked(rows: "Sequence[Vectors]", dimension: int) -> "Vectors":

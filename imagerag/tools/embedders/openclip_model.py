@@ -22,6 +22,8 @@ Precision = Literal["auto", "fp32", "bf16"]
 
 _LARGE: Final = 20_000_000  # parameters; from here on bf16 and several threads are faster, below they are slower
 
+_TEXTS: Final = 128  # per batch
+
 _PART: Final = 8  # minimum number of images per parallel part of a batch; smaller matrix products are slower
 
 _RANDOM: Final = frozenset({
@@ -61,6 +63,14 @@ class LoadedModel:
         with torch.inference_mode():
             yield
 
+    def images(self, images: "torch.Tensor") -> "Vectors":
+        """Preprocessed images [n, 3, height, width] as float32 rows of norm 1."""
+        return encode_images(self, images)
+
+    def texts(self, tokens: "torch.Tensor") -> "Vectors":
+        """Tokens [n, context] as float32 rows of norm 1."""
+        return encode_texts(self, tokens)
+
 
 def load_model(source: weights.Source, precision: Precision, device: str | None) -> LoadedModel:
     """Load a model.
@@ -84,13 +94,23 @@ def load_model(source: weights.Source, precision: Precision, device: str | None)
     except Exception as error:
         raise BackendError(f"{file} does not hold weights for {source.name}: {error}", retryable=False) from error
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    large = sum(parameter.numel() for parameter in model.parameters()) >= _LARGE
+    threads = threads_for(model)  # also before a small model's passes change torch's default
+    large = _size(model) >= _LARGE
     dtype = torch.bfloat16 if _wants_bf16(large, precision, device) else torch.float32
     trims = type(model) is open_clip.CLIP and model.text_pool_type == "argmax" and model.attn_mask is not None
     trims = trims and hasattr(model.text_projection, "shape")
-    threads = _available_threads()  # also before a small model's passes change torch's default
     scale = float(model.logit_scale.detach().float().exp().mean())  # before it is rounded to bf16
-    return LoadedModel(model.to(device, dtype).eval(), device, dtype, scale, trims, threads if large else 1)
+    return LoadedModel(model.to(device, dtype).eval(), device, dtype, scale, trims, threads)
+
+
+def threads_for(model: Any) -> int:
+    """Number of threads for a model: for a small one, one is best."""
+    threads = available_threads()
+    return threads if _size(model) >= _LARGE else 1
+
+
+def _size(model: Any) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def _unfilled() -> Any:
@@ -111,7 +131,7 @@ def _unfilled() -> Any:
 
 
 @cache
-def _available_threads() -> int:
+def available_threads() -> int:
     """Torch's default number of threads, read before anything changes it."""
     import torch
 
@@ -157,7 +177,21 @@ def encode_images(loaded: LoadedModel, images: "torch.Tensor") -> "Vectors":
 
 @cache
 def _side_by_side() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_available_threads(), thread_name_prefix="imagerag-clip-part")
+    return ThreadPoolExecutor(available_threads(), thread_name_prefix="imagerag-clip-part")
+
+
+def encode_texts(loaded: LoadedModel, tokens: Any) -> "Vectors":
+    """Run the text tower on tokens [n, context], in batches of texts of about the same length."""
+    import numpy as np
+    import torch
+
+    # Sort by length, so that a short text is not padded to a long one.
+    order = np.argsort((tokens != 0).sum(dim=1).numpy(), kind="stable")
+    parts = [order[start : start + _TEXTS] for start in range(0, len(order), _TEXTS)]
+    with loaded.computing():
+        rows = [normalized(encode_tokens(loaded, tokens[torch.from_numpy(part)].to(loaded.device))) for part in parts]
+    encoded: Vectors = np.concatenate(rows)[np.argsort(order, kind="stable")]
+    return encoded
 
 
 def encode_tokens(loaded: LoadedModel, tokens: Any) -> Any:
@@ -165,17 +199,24 @@ def encode_tokens(loaded: LoadedModel, tokens: Any) -> Any:
 
     open_clip pads every text to the context length; with 77 positions that is several times the work.
     """
+    if not loaded.trims:
+        return loaded.model.encode_text(tokens)
+    return encode_trimmed(loaded.model, trimmed(tokens), loaded.dtype)
+
+
+def trimmed(tokens: Any) -> Any:
+    """Tokens of a causal tower without the positions after the last end marker, which has the highest number."""
+    return tokens[:, : int(tokens.argmax(dim=-1).max()) + 1]
+
+
+def encode_trimmed(model: Any, tokens: Any, dtype: Any) -> Any:
+    """Run a causal text tower on as many positions as there are tokens."""
     import torch
 
-    model = loaded.model
-    if not loaded.trims:
-        return model.encode_text(tokens)
-    ends = tokens.argmax(dim=-1)
-    length = int(ends.max()) + 1
-    x = model.token_embedding(tokens[:, :length]).to(loaded.dtype)
-    x = x + model.positional_embedding[:length].to(loaded.dtype)
+    length = tokens.shape[1]
+    x = model.token_embedding(tokens).to(dtype) + model.positional_embedding[:length].to(dtype)
     x = model.ln_final(model.transformer(x, attn_mask=model.attn_mask[:length, :length]))
-    return x[torch.arange(len(x), device=x.device), ends] @ model.text_projection
+    return x[torch.arange(x.shape[0], device=x.device), tokens.argmax(dim=-1)] @ model.text_projection
 
 
 def normalized(features: Any) -> "Vectors":

@@ -42,7 +42,7 @@ def _resized(image: "Image", size: tuple[int, int], *, squash: bool, interpolati
     how = _how(interpolation)
     if squash:
         return image if image.size == size else image.resize(size, how)
-    image = _middle(image)
+    image = middle(image)
     (width, height), side = image.size, size[0]
     longer = int(side * max(width, height) / min(width, height))
     wanted = (side, longer) if width <= height else (longer, side)
@@ -52,9 +52,13 @@ def _resized(image: "Image", size: tuple[int, int], *, squash: bool, interpolati
     return image.crop((left, top, left + side, top + side))
 
 
-def _middle(image: "Image") -> "Image":
-    """Middle part of a very long image: enlarged to `size` on its shorter side, the whole would fill the memory."""
-    (width, height), most = image.size, _LONGEST * min(image.size)
+def middle(image: "Image", longest: int = _LONGEST) -> "Image":
+    """Middle part of a very long image: enlarged to `size` on its shorter side, the whole would fill the memory.
+
+    Args:
+        longest: maximum ratio of the longer to the shorter side.
+    """
+    (width, height), most = image.size, longest * min(image.size)
     if max(width, height) <= most:
         return image
     left, top = max(0, width - most) // 2, max(0, height - most) // 2

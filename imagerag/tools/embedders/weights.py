@@ -26,6 +26,9 @@ _SUFFIXES: Final = (".safetensors", ".pt", ".pth", ".bin", ".npz")
 _LOCAL_FILES: Final = (
     "open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin",
 )  # fmt: skip
+_HUB: Final = "open_clip:hf-hub"
+_FOLDERS: Final = {_HUB: "open_clip:local-dir:FOLDER", "transformers": "transformers:/DIR"}
+"""How the same model is named as a folder."""
 _QUICK_GELU_HINTS: Final = ("openai", "metaclip", "dfn", "laion400m")
 
 
@@ -71,7 +74,7 @@ class Source:
         if self.repository:
             name, _, weights = self.repository.partition("@")
         else:
-            weights = f"sha256:{_digest(self.file, self.file.stat().st_mtime_ns)}" if self.file else str(self.tag)
+            weights = f"sha256:{file_digest(self.file, self.file.stat().st_mtime_ns)}" if self.file else str(self.tag)
         return EmbedderIdentity(
             spec=spec,
             model=f"open_clip {name}{gelu}",
@@ -126,7 +129,7 @@ def _of_hub(named: str, quick_gelu: bool | None) -> Source:
     repository, _, revision = named.partition("@")
     if not _REPOSITORY.fullmatch(repository):
         raise SpecError(f"open_clip:hf-hub:{named} is no repository: open_clip:hf-hub:ORG/NAME[@REVISION]")
-    folder = _snapshot(repository, revision or None, _SMALL_FILES)
+    folder = snapshot(_HUB, repository, revision or None, _SMALL_FILES)
     if not (folder / _CONFIG).is_file():
         raise UsageError(f"open_clip:hf-hub:{named} has no {_CONFIG}: it is no model of open_clip")
     model, preprocess, gelu = _configured(folder, quick_gelu)
@@ -134,18 +137,25 @@ def _of_hub(named: str, quick_gelu: bool | None) -> Source:
     return Source(f"local-dir:{folder}", f"hf-hub:{pinned}", None, None, model, preprocess, gelu, pinned)
 
 
-def _snapshot(repository: str, revision: str | None, files: Sequence[str]) -> Path:
-    """The folder of a commit in the hub's cache, with the files that match."""
+def snapshot(provider: str, repository: str, revision: str | None, files: Sequence[str]) -> Path:
+    """The folder of a commit in the hub's cache, with the files that match.
+
+    Args:
+        provider: the spec's, for messages: `open_clip:hf-hub` or `transformers`.
+
+    Raises:
+        BackendError: they cannot be downloaded.
+    """
     from huggingface_hub import snapshot_download
 
-    check_hub(f"open_clip:hf-hub:{repository}")
+    check_hub(f"{provider}:{repository}")
     try:
         with hub(repository):
             return Path(snapshot_download(repository, revision=revision, allow_patterns=list(files)))
     except Exception as error:
         raise BackendError(
             f"{repository} could not be downloaded ({first_line(error)}). Without a network, name a folder that has "
-            "its files: open_clip:local-dir:FOLDER",
+            f"its files: {_FOLDERS[provider]}",
             retryable=False,
         ) from error
 
@@ -222,7 +232,8 @@ def _in_words(preprocess: dict[str, Any]) -> str:
 
 
 @lru_cache(maxsize=32)
-def _digest(file: Path, _changed: int) -> str:
+def file_digest(file: Path, _changed: int) -> str:
+    """SHA-256 of a file, computed once for each time that it was changed."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -256,7 +267,7 @@ def _fetched(repository: str) -> Path:
     """The weight file of a commit of the hub."""
     name, _, commit = repository.partition("@")
     for file in _LOCAL_FILES:
-        path = _snapshot(name, commit, (file,)) / file
+        path = snapshot(_HUB, name, commit, (file,)) / file
         if path.is_file():
             return path
     raise BackendError(f"{repository} has none of {', '.join(_LOCAL_FILES)}", retryable=False)

@@ -1,8 +1,9 @@
 """Judge that tries several in order."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any, Literal
 
+from imagerag.agent.caption_language import language_argument
 from imagerag.agent.judge_image_check import ChecksImages
 from imagerag.agent.ports import (
     Captions,
@@ -70,11 +71,16 @@ class FallbackJudge(Fallback[Judge]):
         mode: Literal["fused", "stepwise"],
         variation: SamplingParams,
         max_tokens: int | None = None,
+        language: str = "",
     ) -> Critique:
         """See the port; the first response counts."""
         asked: dict[str, Any] = {"subjects": subjects, "requirements": requirements, "mode": mode}
         asked |= {"variation": variation, "max_tokens": max_tokens}
-        return await self._first(lambda judge: judge.critique(prompt, image, **asked))
+
+        def ask(judge: Judge) -> Awaitable[Critique]:
+            return judge.critique(prompt, image, **asked, **language_argument(judge, language))
+
+        return await self._first(ask)
 
     async def missing_concepts(
         self,
@@ -99,11 +105,16 @@ class FallbackJudge(Fallback[Judge]):
         image: ImagePart | None = None,
         verdict: Verdict | None = None,
         subjects: Sequence[ImagePart] = (),
+        language: str = "",
     ) -> Captions:
         """See the port; the first response counts."""
         asked: dict[str, Any] = {"max_tokens": max_tokens, "variation": variation, "image": image}
         asked |= {"verdict": verdict, "subjects": subjects}
-        return await self._first(lambda judge: judge.captions(prompt, concepts, **asked))
+
+        def ask(judge: Judge) -> Awaitable[Captions]:
+            return judge.captions(prompt, concepts, **asked, **language_argument(judge, language))
+
+        return await self._first(ask)
 
     async def rephrase(self, prompt: str, *, variation: SamplingParams) -> Rephrased:
         """Return the first response; a judge that is no `Rephraser` leaves the prompt as it is."""

@@ -152,6 +152,7 @@ class ScriptedLibrary:
 
     Args:
         elsewhere: similarity of an image to all other texts.
+        caption_language: in which judges write captions to search with.
     """
 
     def __init__(
@@ -161,7 +162,9 @@ class ScriptedLibrary:
         threshold: float = 0.5,
         context_length: int = 77,
         elsewhere: float = 0.0,
+        caption_language: str = "",
     ) -> None:
+        self.caption_language = caption_language
         self.name, self.threshold, self.context_length, self.elsewhere = name, threshold, context_length, elsewhere
         self.blobs = MemoryBlobs()
         self.calls: list[RecordedSearch] = []

@@ -192,6 +192,7 @@ class ScriptedJudge(_Script):
         mode: Literal["fused", "stepwise"],
         variation: SamplingParams,
         max_tokens: int | None = None,
+        language: str = "",
     ) -> Critique:
         """The next judgement, as a verdict in the requested mode."""
         await self._called(
@@ -203,6 +204,7 @@ class ScriptedJudge(_Script):
             mode=mode,
             variation=variation,
             max_tokens=max_tokens,
+            language=language,
         )
         found = self._rule(prompt, image) if self._rule else self._next(self._queue, "critique")
         if isinstance(found, BaseException):
@@ -237,10 +239,11 @@ class ScriptedJudge(_Script):
         image: ImagePart | None = None,
         verdict: Verdict | None = None,
         subjects: Sequence[ImagePart] = (),
+        language: str = "",
     ) -> Captions:
         """The next result of its script, otherwise `a detailed picture of …` for each concept."""
         asked = {"prompt": prompt, "concepts": concepts, "max_tokens": max_tokens, "variation": variation}
-        await self._called("captions", **asked, image=image, verdict=verdict, subjects=subjects)
+        await self._called("captions", **asked, image=image, verdict=verdict, subjects=subjects, language=language)
         if self._captions:
             return Captions(captions=tuple(self._next(self._captions, "captions")))
         return Captions(captions=tuple(f"a detailed picture of {concept.text}" for concept in concepts))

@@ -1,5 +1,7 @@
 """Which candidates become references, and the word that says why the others did not."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,6 +45,16 @@ def test_below_the_threshold_and_near_duplicates_are_told_apart() -> None:
 def test_the_threshold_itself_passes_and_off_lets_all_pass() -> None:
     assert candidates_of([hit("a", 0.5, [1, 0])], threshold=0.5, near_duplicate=1)[0].decision is None
     assert candidates_of([hit("a", -1.0, [1, 0])], threshold=None, near_duplicate=1)[0].decision is None
+
+
+def test_an_image_passes_by_its_caption_too_unless_the_threshold_is_the_users_own() -> None:
+    near = replace(hit("a", 0.2, [1, 0]), threshold=0.5, caption_threshold=0.8, caption_similarity=0.85)
+    far = replace(hit("b", 0.2, [0, 1]), threshold=0.5, caption_threshold=0.8, caption_similarity=0.75)
+    unknown = replace(hit("c", 0.2, [-1, 0]), threshold=0.5, caption_threshold=0.8)
+    found = candidates_of([near, far, unknown], threshold=0.1, near_duplicate=1)
+    assert [c.decision for c in found] == [None, "below_threshold", "below_threshold"]
+    assert [(c.caption_similarity, c.caption_threshold) for c in found] == [(0.85, 0.8), (0.75, 0.8), (None, 0.8)]
+    assert candidates_of([near.without_thresholds()], threshold=0.3, near_duplicate=1)[0].decision == "below_threshold"
 
 
 def test_one_reference_a_caption_until_the_generator_is_full() -> None:

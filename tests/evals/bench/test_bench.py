@@ -7,15 +7,17 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from imagerag.agent.errors import UsageError
+from imagerag.agent.errors import MissingExtraError, UsageError
 from imagerag.agent.images.decoding import decode
 from imagerag.agent.types import Outcome, RunConfig, RunSpec
 from imagerag.evals.bench import (
     caption_to_references,
+    encoder_runtimes,
     indexing_speed,
     library_commands,
     library_speed,
@@ -293,3 +295,30 @@ async def test_what_is_not_installed_is_left_out_with_the_reason(monkeypatch: py
     assert rows["search"].value is not None
     with pytest.raises(UsageError, match="at least 100 rows"):
         await bench(["library"], rows=99)
+
+
+async def test_runtimes_of_an_encoder_are_compared_in_time_and_in_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    from imagerag.tools.embedders.openclip import OpenClipEmbedder
+    from imagerag.tools.sketch.registration import SKETCH_CLIP
+
+    tiny = OpenClipEmbedder(f"local-dir:{SKETCH_CLIP}")
+    monkeypatch.setattr(encoder_runtimes, "random_encoder", lambda model, folder: nullcontext(tiny))
+    monkeypatch.setattr(encoder_runtimes, "_encoders", lambda spec: {"torch fp32": tiny, "onnx int8": tiny})
+    rows = await encoder_runtimes.encoder_runtimes(1)
+    assert [each.name for each in rows] == [
+        f"{tower} {name}, 32 at once" for tower in ("images", "texts") for name in ("torch fp32", "onnx int8")
+    ]
+    assert all(each.value and each.note == "lowest cosine 1.00000" for each in rows)
+    assert [each.against for each in rows] == ["", "torch fp32's time"] * 2
+
+
+async def test_runtimes_that_are_not_installed_are_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(spec: str) -> dict[str, Any]:
+        raise MissingExtraError("runtime=onnx", "onnx")
+
+    encoder = SimpleNamespace(identity=SimpleNamespace(spec="open_clip:x"))
+    monkeypatch.setattr(encoder_runtimes, "random_encoder", lambda model, folder: nullcontext(encoder))
+    monkeypatch.setattr(encoder_runtimes, "_encoders", missing)
+    (only,) = await encoder_runtimes.encoder_runtimes(1)
+    assert only.value is None
+    assert "not measured" in only.note

@@ -1,6 +1,7 @@
 """Several texts in one call, hybrid search and search through an index give what the plain ways give."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from imagerag.agent.retrieval.search_queries import search_batch
 from imagerag.agent.types.filters import FilterExpression
 from imagerag.evals.bench.synthetic_library import SyntheticRows, synthetic_library
 from imagerag.store.data_dir import DataDir
-from imagerag.store.library import index_candidates, search
+from imagerag.store.library import fusion, index_candidates, search
+from imagerag.store.library.indexing.caption_encoding import encode_captions, use_caption_embedder
 from imagerag.store.library.joined_libraries import JoinedLibraries
 from imagerag.store.library.lancedb_import import import_lancedb
 from imagerag.store.library.library import Library
@@ -65,19 +67,22 @@ async def test_libraries_that_are_joined_are_asked_together_too(many: Library, t
 
 
 async def test_hybrid_is_the_fusion_of_both_lists(many: Library) -> None:
-    """Told from whole lists, as it was made before only the first of them were read."""
+    """Told from whole lists, of which only the first images are read."""
     for text in (*TEXTS, f"Object 17, a {SyntheticRows.thing(17)}"):
-        near = list(await many.search(text, k=search.HYBRID_DEPTH))
-        worded = list(await many.search_words(text, k=search.HYBRID_DEPTH))
+        near = list(await many.search(text, k=fusion.DEPTH))
+        worded = list(await many.search_words(text, k=fusion.DEPTH))
         score: dict[str, float] = {}
-        for ranking in (near, worded):
-            for rank, hit in enumerate(ranking):
-                score[hit.image.sha256] = score.get(hit.image.sha256, 0.0) + 1 / (search.RRF + rank + 1)
-        hits = {hit.image.sha256: hit for hit in (*near, *worded)}
-        best = sorted(hits, key=lambda one: (-score[one], -hits[one].similarity, one))
-        for k in (1, 10, search.HYBRID_DEPTH):
+        lists = ([(hit, hit.similarity) for hit in near], [(hit, hit.found_by[0].score) for hit in worded])
+        for ranking in filter(None, lists):
+            high, low = ranking[0][1], ranking[-1][1]
+            for hit, reached in ranking:
+                scaled = 0.01 + 0.99 * ((reached - low) / (high - low) if high > low else 1)
+                score[hit.image.sha256] = score.get(hit.image.sha256, 0.0) + scaled / 2
+        for k in (1, 10, fusion.DEPTH):
             found = await many.search(text, k=k, hybrid=True)
-            assert [hit.image.sha256 for hit in found] == best[:k]
+            reached = [score[hit.image.sha256] for hit in found]
+            assert reached == pytest.approx(sorted(score.values(), reverse=True)[:k], abs=1e-5)
+            assert all(sum(by.share for by in hit.found_by) == pytest.approx(1) for hit in found)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +93,7 @@ def indexed(tmp_path_factory: pytest.TempPathFactory) -> Library:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(search, "INDEX_FROM", 4000)
         patch.setattr(search, "FILTERED_FROM", 4000)
-        patch.setattr(search, "_vector_index", lambda _table: IvfRq(distance_type="cosine", num_partitions=64))
+        patch.setattr(search, "_vector_index", lambda _table, _column: IvfRq(distance_type="cosine", num_partitions=64))
         return asyncio.run(synthetic_library(DataDir(tmp_path_factory.mktemp("indexed")), "indexed", 6000))
 
 
@@ -130,3 +135,22 @@ async def test_rows_that_the_index_does_not_know_yet_and_rows_rewritten_meanwhil
 
 def _gone(*_: object) -> None:
     raise RuntimeError("fragment not found")
+
+
+async def test_an_index_of_captions_finds_what_a_scan_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = await synthetic_library(DataDir(tmp_path), "captions", 1500)
+    await use_caption_embedder(library, library.embedder)
+    await encode_captions(library, library.embedder)
+    texts = [f"a {SyntheticRows.thing(at * 37)}" for at in range(10)]
+    scanned = [await library.search_captions(text, k=10) for text in texts]
+    monkeypatch.setattr(search, "INDEX_FROM", 1000)
+    await library.optimize()
+    assert ["caption_vector"] in [index.columns for index in library.table.lance.list_indices()]
+    found = [await library.search_captions(text, k=10) for text in texts]
+    for before, after in zip(scanned, found, strict=True):
+        assert before[0].caption_similarity == pytest.approx(after[0].caption_similarity, abs=1e-5)
+        cosines = [hit.caption_similarity for hit in after]
+        assert cosines == sorted(cosines, reverse=True)  # those of the vectors, not of the index's short forms
+    changed_ids = [hit.image.sha256 for hit in found[0]]
+    await library.update([replace(row, caption="something else") for row in await library.rows(changed_ids)])
+    assert not {hit.image.sha256 for hit in await library.search_captions(texts[0], k=10)} & set(changed_ids)

@@ -120,7 +120,7 @@ def test_a_small_model_does_not_decide_how_many_threads_a_large_one_has(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = torch.get_num_threads()
-    openclip_model._available_threads.cache_clear()
+    openclip_model.available_threads.cache_clear()
     try:
         torch.set_num_threads(3)
         with embedder(tiny)._load().computing():
@@ -128,7 +128,7 @@ def test_a_small_model_does_not_decide_how_many_threads_a_large_one_has(
         monkeypatch.setattr(openclip_model, "_LARGE", 1)
         assert embedder(tiny)._load().threads == 3
     finally:
-        openclip_model._available_threads.cache_clear()
+        openclip_model.available_threads.cache_clear()
         torch.set_num_threads(before)
 
 

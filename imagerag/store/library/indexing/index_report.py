@@ -5,7 +5,10 @@ from bisect import insort
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from imagerag.store.library.check.library_check import LibraryCheck
 
 from imagerag.agent.types import DescriptionEstimate
 
@@ -33,6 +36,7 @@ class IndexReport:
         removed_before: files of images that a user removed from the library; they stay removed.
         skipped: (path, reason) of every file or manifest row that could not be used.
         captions: images of this run that have a caption.
+        captions_encoded: captions that were encoded for searches by captions.
         ocr_read: images that OCR read; `ocr_words`: those in which it found words.
         described: images that a model described; `low_confidence`: those whose description probably does not fit.
         description_calls: how often the model was called; `description_cost_usd`: what that cost, None where a price is
@@ -46,7 +50,8 @@ class IndexReport:
         columns: what each column of the manifest was read as: one of our fields, or "metadata".
         manifest_captions: number of captions in the manifest; None without a manifest.
         warnings: likely problems of the library, with the command to type.
-        seconds: wall time by stage: scan, read, embed, write, ocr, describe, calibrate. Stages overlap.
+        check: the short check after the first indexing that brought captions, with a verdict on each way to search.
+        seconds: wall time by stage: scan, read, embed, write, ocr, describe, captions, calibrate, check; they overlap.
         elapsed: total wall time without calibration.
         examples: kind (`added`, `moved`, …) → some of the paths, sorted.
         followed: whether the files are watched.
@@ -65,6 +70,7 @@ class IndexReport:
     removed_before: int = 0
     skipped: list[tuple[str, str]] = field(default_factory=list)
     captions: int = 0
+    captions_encoded: int = 0
     ocr_read: int = 0
     ocr_words: int = 0
     described: int = 0
@@ -79,6 +85,7 @@ class IndexReport:
     columns: dict[str, str] = field(default_factory=dict)
     manifest_captions: int | None = None
     warnings: list[str] = field(default_factory=list)
+    check: "LibraryCheck | None" = None
     seconds: dict[str, float] = field(default_factory=dict)
     elapsed: float = 0.0
     examples: dict[str, list[str]] = field(default_factory=dict)
@@ -119,7 +126,7 @@ class IndexReport:
     def rows_changed(self) -> int:
         """Approximate number of rows written or removed."""
         files = self.added + self.changed + self.moved + self.updated + self.removed + self.paths_removed
-        return files + self.ocr_read + self.described
+        return files + self.ocr_read + self.described + self.captions_encoded
 
     @property
     def images_per_s(self) -> float:

@@ -18,6 +18,7 @@ from imagerag.agent.ports import DescriptionCalls, OcrReader
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import DescriptionEstimate
 from imagerag.store.disk_space import check_writable
+from imagerag.store.library.indexing.caption_encoding import encode_new_captions
 from imagerag.store.library.indexing.changed_files import keep_texts
 from imagerag.store.library.indexing.descriptions import describe_images, estimate, undescribed
 from imagerag.store.library.indexing.index_report import IndexReport
@@ -51,6 +52,7 @@ async def index(
     describe: DescriptionCalls | None = None,
     progress: Progress | None = None,
     ocr_progress: Progress | None = None,
+    caption_progress: Progress | None = None,
     describe_progress: Progress | None = None,
     estimated: Callable[[DescriptionEstimate], None] | None = None,
     first_look: Callable[[Sequence[bytes]], str | None] | None = None,
@@ -77,7 +79,8 @@ async def index(
         ocr: reads the words in those of the images that it has not read before.
         describe: describes those of the images that have no description.
         progress: called after every written batch; `ocr_progress`: after every batch of images that OCR read;
-            `describe_progress`: after every batch of images that were described.
+            `caption_progress`: after every batch of captions that were encoded; `describe_progress`: after every batch
+            of images that were described.
         estimated: called with calls and cost of the descriptions before the first call.
         first_look: called with the first images before they are encoded; returns a warning.
         warn: called with each warning as soon as it is known.
@@ -139,6 +142,8 @@ async def index(
                 estimate(describe, len(there) + report.added + report.changed, report, estimated)
             else:
                 await describe_images(library, ids, describe, report, describe_progress, estimated)
+    if not dry_run:
+        await encode_new_captions(library, report, caption_progress)
     if settled and not dry_run:
         anew = calibrate or library.metadata.threshold is None
         await settle(library, changed=report.rows_changed, calibrate=anew, timed=report.timed)

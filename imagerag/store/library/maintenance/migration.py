@@ -15,7 +15,9 @@ from imagerag.agent.errors import BlobError, LibraryError, UsageError
 from imagerag.agent.ports import Embedder, EmbedderIdentity
 from imagerag.agent.types import FrozenModel, Similarity
 from imagerag.formatting.interface_terms import python_call
+from imagerag.store.library.caption_vectors import use_caption_encoder
 from imagerag.store.library.encoding import vectors_or_reasons
+from imagerag.store.library.fusion_calibration import measure_fusion
 from imagerag.store.library.library import Library
 from imagerag.store.library.library_metadata import (
     METADATA_KEY,
@@ -99,6 +101,8 @@ async def migrate(
 async def switch_encoder(library: Library, embedder: Embedder) -> None:
     """Let searches use the encoder that `migrate` was called with. Open the library again to use it.
 
+    Captions that were encoded by the library's own encoder lose their vectors: encode them again.
+
     Raises:
         UsageError: `migrate` was not called before.
         LibraryError: the encoder fails on images that were added since.
@@ -129,6 +133,8 @@ class _Migrating:
         self.library, self.embedder, self.table = library, embedder, library.table
         self.encoded = self.from_thumbnails = 0
         self.failed: dict[str, str] = {}
+        captions = library.metadata.caption_encoder
+        self.captions_are_own = captions is not None and captions.embedder == library.metadata.embedder
 
     async def prepare(self, progress: Callable[[int, int], None] | None) -> Migration:
         """See `migrate`."""
@@ -156,6 +162,8 @@ class _Migrating:
         async with self.table.files_lock():  # nobody adds images between the last look and the switch
             await self._encode(None)
             await self.table.read(self._exchange_columns)
+            if self.captions_are_own:
+                await self.table.read(lambda: use_caption_encoder(self.table, self.embedder.identity))
 
     def _add_column(self) -> None:
         import pyarrow as pa
@@ -234,7 +242,8 @@ class _Migrating:
         content = await content_at(self.table, column)
         found = await measure(self.library, content, embedder)
         if not own:
-            kept = {"threshold": found.threshold, "image_threshold": found.image_threshold}
+            fusion = await measure_fusion(self.library, embedder, column)
+            kept = {"threshold": found.threshold, "image_threshold": found.image_threshold, "fusion": fusion}
             await self.table.read(lambda: self._keep(kept))
         return EncoderQuality(
             embedder=embedder.identity.spec,

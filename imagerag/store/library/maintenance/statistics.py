@@ -6,13 +6,15 @@ from datetime import datetime
 from typing import Any, Final
 
 from imagerag.agent.types import FrozenModel, Similarity, is_low
+from imagerag.store.library.caption_metadata import caption_metadata_of
+from imagerag.store.library.caption_vectors import count_caption_vectors
 from imagerag.store.library.filters.facets import by_frequency
 from imagerag.store.library.library import Library
 from imagerag.store.library.maintenance.library_disk_usage import DiskUse, disk_use
 from imagerag.store.library.maintenance.similar_pairs import compares_all, similar_pairs
 from imagerag.store.library.maintenance.vector_table import sorted_ids, vectors_of_ids
 from imagerag.store.library.schema import OCR_COLUMNS, present
-from imagerag.store.library.thresholds.content import read_columns
+from imagerag.store.library.thresholds.content import captioned, read_columns
 
 CAPTIONS: Final = 1_000
 """Captions that are encoded at most. Rows come sorted by SHA-256, so the first ones are a fair sample."""
@@ -39,12 +41,15 @@ class CaptionStatistics(FrozenModel):
         measured: how many captions were encoded.
         threshold: the library's, a cosine.
         accept_rate: share of them that reach it, in [0, 1].
+        reject_rate: share of captions without a match that stay below it, as calibration has measured; None in
+            libraries of earlier versions.
         worst: those furthest below it, or nearest to it; the furthest first.
     """
 
     measured: int
     threshold: Similarity
     accept_rate: float
+    reject_rate: float | None = None
     worst: tuple[CaptionSimilarity, ...]
 
 
@@ -55,12 +60,16 @@ class NearDuplicates(FrozenModel):
         measured: images that were compared with all others.
         threshold: cosine from which on two images show the same thing.
         images: how many of the measured ones have such another one.
+        accept_rate: share of the views of an image that reach the threshold; `reject_rate`: share of the images that
+            no other one reaches it with. None in libraries of earlier versions.
         exact: whether they were compared with every other one; of more than 50,000 images a few are missed.
     """
 
     measured: int
     threshold: Similarity
     images: int
+    accept_rate: float | None = None
+    reject_rate: float | None = None
     exact: bool = True
 
 
@@ -69,6 +78,7 @@ class LibraryStatistics(FrozenModel):
 
     Attributes:
         captions, titles, tagged: images that have one.
+        caption_vectors: images whose caption is encoded, with the encoder `caption_embedder`.
         ocr_read: images that OCR has read; `ocr_words`: those in which it found words.
         described: images that a model described; `low_confidence`: those whose description probably does not fit. A
             description is no caption: `captions` and what is measured of captions are of persons' captions alone.
@@ -87,6 +97,8 @@ class LibraryStatistics(FrozenModel):
     captions: int
     titles: int
     tagged: int
+    caption_vectors: int = 0
+    caption_embedder: str | None = None
     ocr_read: int = 0
     ocr_words: int = 0
     described: int = 0
@@ -148,6 +160,8 @@ def _counted(library: Library) -> LibraryStatistics:
         captions=counts["captions"],
         titles=counts["titles"],
         tagged=counts["tagged"],
+        caption_vectors=count_caption_vectors(lance),
+        caption_embedder=captions.encoder.spec if (captions := caption_metadata_of(lance)) else None,
         ocr_read=counts["ocr_read"],
         ocr_words=counts["ocr_words"],
         described=counts["described"],
@@ -191,7 +205,8 @@ def _spread(sizes: Sequence[float]) -> tuple[float, float, float] | None:
 
 async def _caption_similarity(library: Library) -> CaptionStatistics | None:
     measured = library.metadata.threshold
-    ids = await library.table.read(lambda: _captioned_ids(library))
+    columns = await library.table.read(lambda: read_columns(library.table.lance))
+    ids = captioned(columns)["id"][:CAPTIONS].to_pylist()
     if measured is None or not ids:
         return None
     sample = sorted(await library.table.records(("id", "caption", "vector"), ids), key=lambda one: one["id"])
@@ -205,6 +220,7 @@ async def _caption_similarity(library: Library) -> CaptionStatistics | None:
         measured=len(found),
         threshold=measured.cosine,
         accept_rate=sum(one >= measured.cosine for one in found) / len(found),
+        reject_rate=measured.reject_rate,
         worst=tuple(
             CaptionSimilarity(id=one["id"], caption=one["caption"], similarity=similarity)
             for similarity, one in ranked[:_WORST]
@@ -212,21 +228,11 @@ async def _caption_similarity(library: Library) -> CaptionStatistics | None:
     )
 
 
-def _captioned_ids(library: Library) -> list[str]:
-    """The ids of at most `CAPTIONS` images with a caption, the first ones."""
-    import pyarrow.compute as pc
-
-    columns = read_columns(library.table.lance)
-    captioned = columns["id"].filter(pc.greater(pc.binary_length(columns["caption"]), 0))
-    first: list[str] = captioned[:CAPTIONS].to_pylist()
-    return first
-
-
 def _near_duplicates(library: Library) -> NearDuplicates | None:
     import numpy as np
 
-    threshold = library.image_threshold
-    if threshold is None:
+    calibrated, threshold = library.metadata.image_threshold, library.image_threshold
+    if calibrated is None or threshold is None:
         return None
     vectors = vectors_of_ids(library, sorted_ids(library))
     measured = min(len(vectors), COMPARED)
@@ -234,4 +240,11 @@ def _near_duplicates(library: Library) -> NearDuplicates | None:
     for ones, others, _ in similar_pairs(vectors, threshold, measured):
         alike[ones] = alike[others] = True
     images, exact = int(alike[:measured].sum()), compares_all(vectors)
-    return NearDuplicates(measured=measured, threshold=threshold, images=images, exact=exact)
+    return NearDuplicates(
+        measured=measured,
+        threshold=threshold,
+        images=images,
+        accept_rate=calibrated.accept_rate,
+        reject_rate=calibrated.reject_rate,
+        exact=exact,
+    )

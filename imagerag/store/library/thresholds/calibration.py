@@ -3,8 +3,8 @@
 Cosines of different encoders are not comparable, and the best of 5,000 images is nearer to any text than the best of
 50: so the threshold is measured on the library itself, by three searches:
 
-* *unrelated*: the best cosine for unrelated captions, from a list in the package. For a library without captions, the
-  value that they rarely reach is the only evidence.
+* *unrelated*: the best cosine for unrelated captions, from a list in the package in the language of the library's. For
+  a library without captions, the value that they rarely reach is the only evidence.
 * *own*: the best cosine of a caption of the library with an image that really shows its content.
 * *hard negatives*: the best cosine when the library holds only similar things. One kind is a caption of the library,
   without the images that show it; the other is a caption that differs from one of the library's by a single word and
@@ -21,16 +21,20 @@ unknown to the encoder, the own captions take precedence: one in ten of them is 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from imagerag.agent.caption_language import caption_language
 from imagerag.agent.ports import Embedder
 from imagerag.agent.threads import in_thread
 from imagerag.store.library.library_metadata import Threshold, percentile_of
-from imagerag.store.library.thresholds.caption_index import SCANNED, CaptionIndex, CaptionQuery
+from imagerag.store.library.thresholds.best_cosines import BestCosines, ImageMatches, known_cosines
+from imagerag.store.library.thresholds.caption_index import CaptionIndex, CaptionQuery
 from imagerag.store.library.thresholds.content import LibraryContent
+from imagerag.store.library.thresholds.decisions import Decisions
 from imagerag.store.library.thresholds.negative_captions import NULL_CAPTIONS
+from imagerag.store.library.thresholds.unrelated_captions import TRANSLATED
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,25 +60,27 @@ OWN_SAMPLE, SWAP_SAMPLE = 256, 128
 ENOUGH = 8
 """Fewer captions than this say nothing about the tails."""
 
-CONNECTED = 0.9
-"""How many of the other images a caption's own image must beat on average (half of them is chance)."""
-
 QUANTILES = 101
 
 
 @dataclass(frozen=True)
-class _Questions:
-    """The queries of a calibration: own captions, hard negatives of them, and unrelated captions."""
+class TextQueries:
+    """The queries of a calibration.
+
+    Attributes:
+        own: things that captions of the library name.
+        near: hard negatives of them.
+        unrelated: captions that no image matches.
+    """
 
     own: Sequence[CaptionQuery]
     near: Sequence[str]
     unrelated: Sequence[str]
 
     @classmethod
-    def of(cls, columns: Any) -> "_Questions":
+    def of(cls, columns: Any) -> "TextQueries":
         index = CaptionIndex.of_columns(columns)
-        unrelated = [text for text in NULL_CAPTIONS if not index.shows(text)]
-        return cls(index.sample(OWN_SAMPLE), index.hard_negatives(SWAP_SAMPLE), unrelated)
+        return cls(index.sample(OWN_SAMPLE), index.hard_negatives(SWAP_SAMPLE), unrelated_captions(index))
 
     @property
     def texts(self) -> list[str]:
@@ -100,47 +106,127 @@ class TextMeasurement:
         rows: number of images.
     """
 
-    asked: _Questions
+    asked: TextQueries
     texts: "Vectors"
-    shown: "_Shown"
+    shown: "ImageMatches"
     rows: int
 
     @classmethod
-    async def of(cls, content: LibraryContent, embedder: Embedder) -> "TextMeasurement":
-        """Args: as `calibrate`."""
-        asked = await in_thread(_Questions.of, content.columns)
+    async def of(
+        cls, content: LibraryContent, embedder: Embedder, asked: TextQueries | None = None
+    ) -> "TextMeasurement":
+        """Args: as `calibrate`; `asked` are other queries than those of calibration."""
+        if asked is None:
+            asked = await in_thread(TextQueries.of, content.columns)
         texts = await embedder.embed_texts(asked.texts)
-        return cls(asked, texts, _Shown.of([query.matches for query in asked.own], len(content)), len(content))
+        return cls(asked, texts, ImageMatches.of([query.matches for query in asked.own], len(content)), len(content))
 
-    def begin(self) -> "_BestCosines":
+    def begin(self) -> "BestCosines":
         """Start a scan that takes all vectors."""
-        return _BestCosines(self.texts, self.shown)
+        return BestCosines(self.texts, self.shown)
 
-    def threshold(self, best: "_BestCosines") -> Threshold:
+    def evidence(self, best: "BestCosines") -> "TextEvidence":
+        """The cosines that a threshold is derived from."""
+        near, far = best.rest[: len(self.asked.near)], best.rest[len(self.asked.near) :]
+        return TextEvidence(known_cosines(best.shown), known_cosines(best.others), near, far, best.connected())
+
+    def threshold(self, best: "BestCosines") -> Threshold:
         """The threshold, from the best cosines of all texts."""
         import numpy as np
 
-        own, near = _known(best.shown), np.concatenate([_known(best.others), best.rest[: len(self.asked.near)]])
-        far = best.rest[len(self.asked.near) :]
-        beaten = best.beaten()
-        usable = len(own) >= ENOUGH and len(near) >= ENOUGH and float(beaten.mean()) >= CONNECTED
-        floor = negative_floor(far)
-        cosine = clamp_threshold(floor, balanced_threshold(own, near, far), own) if usable else floor
-        null = _quantiles(np.concatenate([near, far]))
+        found = self.evidence(best)
+        cosine, near, null = found.cosine(), found.hard, found.negatives
+        quantiles = _quantiles(null)
         return Threshold(
             cosine=cosine,
-            percentile=percentile_of(cosine, null),
-            method="captions" if usable else "unrelated",
-            minimum=floor,
-            negative_quantiles=null,
-            positive_quantiles=_quantiles(own),
-            accept_rate=float(np.mean(own >= cosine)) if len(own) else None,
-            n_unrelated=len(far),
+            percentile=percentile_of(cosine, quantiles),
+            method="captions" if found.usable else "unrelated",
+            minimum=found.floor,
+            negative_quantiles=quantiles,
+            positive_quantiles=_quantiles(found.own),
+            accept_rate=float(np.mean(found.own >= cosine)) if len(found.own) else None,
+            reject_rate=float(np.mean(null < cosine)),
+            near_reject_rate=float(np.mean(near < cosine)) if len(near) else None,
+            n_unrelated=len(found.unrelated),
             n_near=len(near),
-            n_own=len(own),
+            n_own=len(found.own),
             images=self.rows,
             calibrated=datetime.now(UTC),
         )
+
+
+def unrelated_captions(index: CaptionIndex) -> list[str]:
+    """Captions that match no image, in the language of the library's captions."""
+    captions = TRANSLATED.get(caption_language(filter(None, index.texts)), NULL_CAPTIONS)
+    return [text for text in captions if not index.shows(text)]
+
+
+@dataclass(frozen=True)
+class TextEvidence:
+    """Best cosines of texts of each kind, from which a threshold is derived.
+
+    Attributes:
+        own: of captions, with an image that shows their content.
+        left_out: of the same captions, with the other images; `near`: of texts that differ from a caption by a word.
+        unrelated: of unrelated captions.
+        connected: whether the encoder connects captions with their images.
+    """
+
+    own: "Cosines"
+    left_out: "Cosines"
+    near: "Cosines"
+    unrelated: "Cosines"
+    connected: bool
+
+    @property
+    def hard(self) -> "Cosines":
+        """Of both kinds of hard negatives."""
+        import numpy as np
+
+        return np.concatenate([self.left_out, self.near])
+
+    @property
+    def negatives(self) -> "Cosines":
+        """Of all captions without a match."""
+        import numpy as np
+
+        return np.concatenate([self.hard, self.unrelated])
+
+    @property
+    def floor(self) -> float:
+        """The cosine that unrelated captions rarely reach; of a library that shows all of them, other captions."""
+        null = self.unrelated if len(self.unrelated) else self.negatives
+        return negative_floor(null) if len(null) else -1.0
+
+    @property
+    def usable(self) -> bool:
+        """Whether captions decide: enough of them, and connected with their images."""
+        return len(self.own) >= ENOUGH and len(self.hard) >= ENOUGH and self.connected
+
+    def half(self, at: Literal[0, 1]) -> "TextEvidence":
+        """Every second cosine of each kind, from the first or from the second one."""
+        return replace(
+            self,
+            own=self.own[at::2],
+            left_out=self.left_out[at::2],
+            near=self.near[at::2],
+            unrelated=self.unrelated[at::2],
+        )
+
+    def decided(self, cosine: float) -> Decisions:
+        """The decisions of a threshold."""
+        rejected = {
+            "near": self.near < cosine,
+            "left_out": self.left_out < cosine,
+            "unrelated": self.unrelated < cosine,
+        }
+        return Decisions(self.own >= cosine, rejected)
+
+    def cosine(self) -> float:
+        """The threshold."""
+        if not self.usable:
+            return self.floor
+        return clamp_threshold(self.floor, balanced_threshold(self.own, self.hard, self.unrelated), self.own)
 
 
 def negative_floor(best: "Cosines") -> float:
@@ -196,82 +282,6 @@ def balanced_threshold(own: "Cosines", *nulls: "Cosines") -> float:
         middle = (low + high) / 2
         low, high = (middle, high) if accept(middle) > refuse(middle) else (low, middle)
     return (accept(high) + refuse(high)) / 2
-
-
-@dataclass(frozen=True)
-class _Shown:
-    """Matches between rows and texts, one bit for each pair.
-
-    Attributes:
-        bits: uint8 [rows, texts / 8].
-        texts: number of texts.
-    """
-
-    bits: "NDArray[np.uint8]"
-    texts: int
-
-    @classmethod
-    def of(cls, matches: "Sequence[NDArray[np.intp]]", rows: int) -> "_Shown":
-        """Args: per text, the rows that show it."""
-        import numpy as np
-
-        bits = np.zeros((rows, (len(matches) + 7) // 8), dtype=np.uint8)
-        for at, found in enumerate(matches):
-            bits[found, at // 8] |= 128 >> at % 8
-        return cls(bits, len(matches))
-
-    def of_rows(self, places: "NDArray[np.intp]") -> "NDArray[np.bool_]":
-        """bool [places, texts]."""
-        import numpy as np
-
-        return np.unpackbits(self.bits[places], axis=1, count=self.texts).astype(bool)
-
-
-class _BestCosines:
-    """Best cosines of texts over a library's vectors, updated part by part.
-
-    Attributes:
-        shown, others: for each text with known matches, its best cosine with matching and with other images; minus
-            infinity without any.
-        rest: for each other text, its best cosine.
-    """
-
-    def __init__(self, texts: "Vectors", shown: _Shown) -> None:
-        import numpy as np
-
-        self._texts, self._shown = texts, shown
-        self.shown, self.others = np.full(shown.texts, -np.inf), np.full(shown.texts, -np.inf)
-        self.rest = np.full(len(texts) - shown.texts, -np.inf)
-        # Cosines of the first rows, a fair sample: the number of others that a match beats is known only at the end.
-        self._sample = np.full((min(SCANNED, len(shown.bits)), shown.texts), -np.inf, dtype=np.float32)
-
-    def add(self, places: "NDArray[np.intp]", vectors: "Vectors") -> None:
-        """Add rows."""
-        import numpy as np
-
-        cosines = vectors @ self._texts.T
-        own, rest = cosines[:, : self._shown.texts], cosines[:, self._shown.texts :]
-        rows, texts = np.nonzero(self._shown.of_rows(places))
-        np.maximum.at(self.shown, texts, own[rows, texts])
-        own[rows, texts] = -np.inf
-        np.maximum(self.others, own.max(axis=0, initial=-np.inf), out=self.others)
-        np.maximum(self.rest, rest.max(axis=0, initial=-np.inf), out=self.rest)
-        first = places < len(self._sample)
-        self._sample[places[first]] = own[first]
-
-    def beaten(self) -> "Cosines":
-        """For each text with known matches, the share of other rows in a sample that its best match beats."""
-        import numpy as np
-
-        there = np.isfinite(self._sample)
-        won = ((self._sample < self.shown.astype(np.float32)) & there).sum(axis=0)
-        count = there.sum(axis=0)
-        shares: Cosines = (won / np.maximum(count, 1))[count > 0]
-        return shares
-
-
-def _known(cosines: "Cosines") -> "Cosines":
-    return cosines[cosines > -2]
 
 
 def _quantiles(values: "Cosines") -> tuple[float, ...]:

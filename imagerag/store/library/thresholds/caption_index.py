@@ -6,25 +6,24 @@ so that it refuses good hits.
 """
 
 import random
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from imagerag.store.library.schema import ImageRecord
 from imagerag.store.library.thresholds.caption_phrases import (
-    STOP_WORDS,
-    WORD,
     exchangeable,
+    exchanged,
     name_like,
+    parts_of,
     phrases,
     query_of,
+    tell_names,
     things,
-    with_articles,
-    words,
 )
+from imagerag.store.library.thresholds.caption_words import STOP_WORDS, all_words, exchange_units, words
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,6 +31,9 @@ if TYPE_CHECKING:
 
 SCANNED = 20_000
 """Rows whose captions are sampled from. They come sorted by SHA-256, so the first ones are a fair sample."""
+
+FIRST = 2_000
+"""Captions that say whether capitals tell names."""
 
 READ, FEW = 10_000, 64
 """Captions that are Python's at a time."""
@@ -59,6 +61,7 @@ class CaptionIndex:
         codes: word → its number.
         rows: the rows that have the word 0, ascending, then those that have the word 1, and so on.
         starts: start of each word's rows in `rows`, and the end of the last.
+        capitals: whether capitals tell names in these captions.
     """
 
     columns: Any
@@ -66,6 +69,7 @@ class CaptionIndex:
     codes: Mapping[str, int]
     rows: "NDArray[np.int32]"
     starts: "NDArray[np.intp]"
+    capitals: bool = True
     _names: dict[str, bool] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -95,7 +99,8 @@ class CaptionIndex:
         rows, words_of = np.concatenate(owners), np.concatenate(numbers)
         starts = np.concatenate([[0], np.cumsum(np.bincount(words_of, minlength=len(codes)))]).astype(np.intp)
         rows = rows[np.argsort(words_of, kind="stable")]
-        return cls(columns, tuple(_texts(columns.slice(0, SCANNED))), codes, rows, starts)
+        capitals = tell_names(filter(None, columns["caption"].slice(0, FIRST).to_pylist()))
+        return cls(columns, tuple(_texts(columns.slice(0, SCANNED), capitals)), codes, rows, starts, capitals)
 
     def matches(self, text: str) -> "NDArray[np.intp]":
         """The rows that match a text, ascending: each phrase of the text is contained in one of the row's."""
@@ -118,8 +123,20 @@ class CaptionIndex:
         to find in a crowded image than alone, and if every thing had the same chance, the few crowded images, which
         name most of the things, would dominate.
         """
-        phrases = self._said(most)
-        return [CaptionQuery(text, found) for text, found in zip(phrases, self._matches(phrases), strict=True)]
+        return self.queries(self._said(most))
+
+    def queries(self, texts: Sequence[str]) -> list[CaptionQuery]:
+        """Texts with the rows that match them."""
+        return [CaptionQuery(text, found) for text, found in zip(texts, self._matches(texts), strict=True)]
+
+    def part_of(self, text: str) -> str:
+        """Neighbouring words of a text, about half of them, those that fewest captions have: a query of somebody who
+        wants what it says."""
+        return min(parts_of(text), key=lambda part: min((len(self._rows(word)) for word in words(part)), default=0))
+
+    def captions(self, rows: "NDArray[np.intp]") -> list[str]:
+        """The captions of some rows, without the thing's name."""
+        return self._read(rows)
 
     def hard_negatives(self, most: int) -> list[str]:
         """Up to `most` texts that differ from a caption's text by one word and match no image.
@@ -127,19 +144,32 @@ class CaptionIndex:
         Exchangeable words are learned from phrases that differ in one word: "a red circle" and "a blue circle" show
         that red and blue are exchangeable.
         """
-        others = exchangeable(words(phrase) for text in dict.fromkeys(self.texts) for phrase, _ in phrases(text))
+        others, written = self._exchangeable()
         chance = random.Random(0)
         found: dict[frozenset[frozenset[str]], str] = {}
         for text in self._said(4 * most) * 2:
-            places = [word for word in words(text) if word in others]
+            places = [word for word in exchange_units(text) if word.text in others]
             if len(found) == most or not places:
                 continue
             old = chance.choice(places)
-            swapped = re.sub(rf"\b{re.escape(old)}\b", chance.choice(others[old]), text, count=1, flags=re.IGNORECASE)
-            swapped = with_articles(swapped)
+            swapped = exchanged(text, old.start, old.end, written[chance.choice(others[old.text])])
             if not self.shows(swapped):
                 found.setdefault(self._required(swapped), swapped)
         return list(found.values())
+
+    def _exchangeable(self) -> tuple[dict[str, list[str]], dict[str, str]]:
+        """Word → words that captions use in its place; and word → how it is written, in lower case where it ever is."""
+        written: dict[str, str] = {}
+        said = []
+        for text in dict.fromkeys(self.texts):
+            for phrase, _ in phrases(text):
+                found = exchange_units(phrase)
+                said.append([word.text for word in found])
+                for word in found:
+                    seen = phrase[word.start : word.end]
+                    if word.text not in written or seen.islower():
+                        written[word.text] = seen
+        return exchangeable(said), written
 
     def _said(self, most: int) -> list[str]:
         """Up to `most` different things that captions name."""
@@ -191,7 +221,7 @@ class CaptionIndex:
             return False
         texts = self._read(held)
         holding = sum(word in phrase for text in texts for phrase in _phrase_words(text))
-        return holding == 1 and any(word in name_like(text) for text in texts)
+        return holding == 1 and any(word in name_like(text, capitals=self.capitals) for text in texts)
 
     def _holding(self, required: frozenset[frozenset[str]]) -> "NDArray[np.int32]":
         """The rows that have all these words, in any phrases."""
@@ -208,8 +238,8 @@ class CaptionIndex:
         code = self.codes.get(word)
         return self.rows[:0] if code is None else self.rows[self.starts[code] : self.starts[code + 1]]
 
-    def _read(self, rows: "NDArray[np.int32]") -> list[str]:
-        return list(_texts(self.columns.take(rows)))
+    def _read(self, rows: "NDArray[np.integer[Any]]") -> list[str]:
+        return list(_texts(self.columns.take(rows), self.capitals))
 
 
 def _words_said(captions: Any) -> "tuple[NDArray[np.int64], Any]":
@@ -225,14 +255,15 @@ def _words_said(captions: Any) -> "tuple[NDArray[np.int64], Any]":
     if pc.all(pc.string_is_ascii(captions)).as_py():
         split = pc.split_pattern_regex(pc.ascii_lower(captions), "[^0-9a-z_]+")
     else:
-        split = pa.array([WORD.findall(one.casefold()) for one in captions.to_pylist()], pa.list_(pa.string()))
+        split = pa.array([all_words(one) for one in captions.to_pylist()], pa.list_(pa.string()))
     lengths = pc.list_value_length(split).to_numpy()
     return np.repeat(np.arange(len(lengths)), lengths), split.flatten().dictionary_encode()
 
 
-def _texts(columns: Any) -> Iterator[str]:
+def _texts(columns: Any, capitals: bool) -> Iterator[str]:
     """Captions without the names of things."""
-    return map(query_of, columns["caption"].to_pylist(), columns["title"].to_pylist())
+    query = partial(query_of, capitals=capitals)
+    return map(query, columns["caption"].to_pylist(), columns["title"].to_pylist())
 
 
 @lru_cache(maxsize=READ)

@@ -1,36 +1,79 @@
-"""The phrases and words of captions, and captions without the names of the things in them."""
+"""The phrases of captions, and captions without the names of the things in them.
+
+A text is split where another thing begins: in English and German after a joining word with an article, in Japanese
+after `と` between two nouns, in Arabic before a word with "and".
+"""
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
-STOP_WORDS: Final = frozenset(
-    re.findall(
-        r"\w+",
-        "a an the this that these those some any one of on in at by to for from with without and or as is are be it "
-        "its into over under near next beside picture photo photograph image drawing illustration showing shows",
-    )
-)
+from imagerag.store.library.thresholds.caption_words import arabic_prefix, content_units, words
+
+NOUNS: Final = 0.4
+"""Share of words with a capital, first ones aside, from which capitals tell no names."""
 
 LONGEST: Final = 16
 """Content words up to which phrases are compared position by position."""
 
-WORD: Final = re.compile(r"\w+")
-_ARTICLE = r"(?=(?:an?|the|one|two|three)\s)"
-_PLACE = r"\b(?P<place>on|in|at|against|under|behind|in front of)"
+_ARTICLE = r"(?=(?:an?|the|one|two|three|eine?[mnrs]?|de[rmn]|die|das|zwei|drei)\s)"
+_PLACE = r"\b(?P<place>on|in|at|against|under|behind|in front of|auf|an|vor|hinter|unter|gegen)"
 _JOINER = re.compile(
-    rf"(?:,|\band|\bwith|\bnext to|\bbeside|\bnear|{_PLACE})\s+{_ARTICLE}",
+    rf"(?:,|\band|\bwith|\bnext to|\bbeside|\bnear|\bund|\bmit|\bneben|\bbei|{_PLACE})\s+{_ARTICLE}"
+    r"|\b(?P<contracted>im|am)\s+(?=\w)",
     re.IGNORECASE,
 )
+_JAPANESE_JOINER = re.compile(
+    r"、|(?<=[^\s\u3041-\u3096])と(?=[^\s\u3041-\u3096])"
+    r"|(?P<before>の(?:上|下|中|前|横|隣|後ろ|そば|近く)(?:に|の|で)(?:ある|置かれた)?)"
+)
+_JOINED_BEFORE = re.compile(r"(?:\w+['’.&-])*$")
+_JOINED_AFTER = re.compile(r"(?:['’.&-]\w+)*")
+"""What is written together with a word: the rest of `Traveler's`, `2.0`, `All-Mountain`."""
+
+_ARABIC_JOINER = re.compile(r"،\s*|\s(?:مع|بجانب)\s|\s(?P<place>على|في|فوق|تحت|أمام|خلف)\s")
+
+
+@dataclass(frozen=True)
+class _Joint:
+    """Where one phrase ends and the next begins, and whether either is a location."""
+
+    start: int
+    end: int
+    place: bool = False
+    place_before: bool = False
+
+
+def _joints(text: str) -> list[_Joint]:
+    found = [
+        _Joint(one.start(), one.end(), one["place"] is not None or one["contracted"] is not None)
+        for one in _JOINER.finditer(text)
+    ]
+    if not text.isascii():
+        found += [
+            _Joint(one.start(), one.end(), place_before=one["before"] is not None)
+            for one in _JAPANESE_JOINER.finditer(text)
+        ]
+        found += [_Joint(one.start(), one.end(), one["place"] is not None) for one in _ARABIC_JOINER.finditer(text)]
+        found += _arabic_ands(text)
+    return sorted(found, key=lambda one: one.start)
+
+
+def _arabic_ands(text: str) -> Iterator[_Joint]:
+    for found in re.finditer(r"(?<=\s)و\w+", text):
+        if arabic_prefix(found[0]).startswith("و"):
+            yield _Joint(found.start(), found.start() + 1)
 
 
 def phrases(text: str) -> list[tuple[str, bool]]:
     """The phrases of a text, each with whether it describes a location ("on a white table")."""
     found, start, place = [], 0, False
-    for joint in _JOINER.finditer(text):
-        found.append((text[start : joint.start()], place))
-        start, place = joint.end(), joint["place"] is not None
+    for joint in _joints(text):
+        if joint.start >= start:
+            found.append((text[start : joint.start], place or joint.place_before))
+            start, place = joint.end, joint.place
     found.append((text[start:], place))
     return [(phrase.strip(" ,"), where) for phrase, where in found if words(phrase)]
 
@@ -40,21 +83,19 @@ def things(text: str) -> list[str]:
     return [phrase for phrase, where in phrases(text) if not where and len(words(phrase)) > 1]
 
 
-def words(text: str) -> list[str]:
-    """The content words of a text, in order, lower case."""
-    return [word for word in WORD.findall(text.casefold()) if word not in STOP_WORDS]
-
-
-def query_of(caption: str, title: str) -> str:
+def query_of(caption: str, title: str, *, capitals: bool = True) -> str:
     """A caption without the name of the thing: the query of "Widget A, a red circle" is "a red circle".
 
     The name is the title when the caption has it, else a first part before a comma or colon whose words are all
     capitalised. Nothing is removed when nothing would be left.
+
+    Args:
+        capitals: whether capitals tell names (`tell_names`).
     """
     text = " ".join(caption.split())
     rest = without_title(text, title) if text and title.strip() else text
     head, mark, tail = rest.partition(",") if "," in rest else rest.partition(":")
-    if mark and all(word[0].isupper() or word[0].isdigit() for word in head.split()):
+    if mark and capitals and all(word[0].isupper() or word[0].isdigit() for word in head.split()):
         rest = tail
     rest = " ".join(rest.split()).strip(" ,;:-–—|")
     return rest if words(rest) else text
@@ -84,11 +125,21 @@ def _in_word(character: str) -> bool:
     return character.isalnum() or character == "_"
 
 
-def name_like(text: str) -> set[str]:
-    """Words with a capital or a digit, which are names if only one row has them."""
-    return {
-        word.casefold() for word in WORD.findall(text) if word[0].isupper() or any(map(str.isdigit, word))
-    } - STOP_WORDS
+def name_like(text: str, *, capitals: bool = True) -> set[str]:
+    """Words with a capital or a digit, which are names if only one row has them.
+
+    Args:
+        capitals: whether capitals tell names (`tell_names`).
+    """
+    found = ((word.text, text[word.start : word.end]) for word in content_units(text))
+    return {word for word, seen in found if (capitals and seen[0].isupper()) or any(map(str.isdigit, seen))}
+
+
+def tell_names(captions: Iterable[str]) -> bool:
+    """Whether capitals tell names in these captions: not where most nouns have one, as in German, or most words."""
+    seen = [text[word.start] for text in captions for word in content_units(text)[1:]]
+    letters = [letter for letter in seen if letter.isupper() or letter.islower()]
+    return sum(map(str.isupper, letters)) <= NOUNS * len(letters)
 
 
 def exchangeable(captions: Iterable[Sequence[str]]) -> dict[str, list[str]]:
@@ -105,7 +156,24 @@ def exchangeable(captions: Iterable[Sequence[str]]) -> dict[str, list[str]]:
     return {word: sorted(members - {word}) for word, members in group.items()}
 
 
-def with_articles(text: str) -> str:
-    """English articles that fit the word after them, as an exchanged word may need."""
-    fixed = re.sub(r"\b([Aa])n?\s+(?=[aeiou])", r"\1n ", text)
-    return re.sub(r"\b([Aa])n\s+(?=[^aeiou\W])", r"\1 ", fixed)
+def exchanged(text: str, start: int, end: int, word: str) -> str:
+    """A text with another word in a place, and the English article before it that fits the word."""
+    before = re.sub(r"\b([Aa])n?(\s+)$", lambda found: found[1] + "n" * _is_vowel(word[:1]) + found[2], text[:start])
+    return f"{before}{word}{text[end:]}"
+
+
+def _is_vowel(letter: str) -> bool:
+    return letter.lower() in "aeiou" and bool(letter)
+
+
+def parts_of(text: str) -> list[str]:
+    """All neighbouring words of a text that are about half of its content words; the text, if it has only one."""
+    found = content_units(text)
+    if len(found) < 2:
+        return [text]
+    count, parts = (len(found) + 1) // 2, []
+    for first in range(len(found) - count + 1):
+        start, end = found[first].start, found[first + count - 1].end
+        start -= len(_JOINED_BEFORE.search(text[:start])[0])  # type: ignore[index]
+        parts.append(text[start : end + len(_JOINED_AFTER.match(text[end:])[0])])  # type: ignore[index]
+    return parts

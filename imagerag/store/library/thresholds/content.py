@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from imagerag.store.library.schema import VECTOR, ImageRecord, id_filter
+from imagerag.store.library.schema import VECTOR, ImageRecord, id_filter, present
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 COLUMNS: Final = ("id", "title", "caption")
 """What thresholds are measured on, beside the encoder."""
+
+LANGUAGE: Final = "language"
+"""Its tag of each caption, which libraries of earlier versions lack."""
 
 PART: Final = 10_000
 """Rows read at a time. LanceDB's own stream of batches reads half a gigabyte ahead."""
@@ -59,7 +62,7 @@ class LibraryContent:
     """The content of a library at one time, sorted by id.
 
     Attributes:
-        columns: Arrow table of `COLUMNS`.
+        columns: Arrow table of `COLUMNS`, and of `LANGUAGE` where it has that.
         vectors: returns the vectors at some positions, float32 [positions, dimension].
         scan: passes every vector to a new scan; it starts again with another new scan when the read has to be repeated.
     """
@@ -85,6 +88,14 @@ class LibraryContent:
         return cls.in_memory(pa.table(columns), vectors)
 
     @classmethod
+    def of_texts(cls, captions: Sequence[str], vectors: "Vectors") -> "LibraryContent":
+        """Make the content from captions alone and their unit vectors, float32 [captions, dimension]."""
+        import pyarrow as pa
+
+        ids = [f"{at:09}" for at in range(len(captions))]
+        return cls.in_memory(pa.table({"id": ids, "title": [""] * len(ids), "caption": list(captions)}), vectors)
+
+    @classmethod
     def in_memory(cls, columns: Any, vectors: "Vectors") -> "LibraryContent":
         """Make the content from `COLUMNS` sorted by id, and the unit vectors of their rows, float32 [rows,
         dimension]."""
@@ -103,27 +114,40 @@ class LibraryContent:
         return cls(columns, chosen, scan)
 
 
-def read_whole(table: Any, vector: str = VECTOR) -> LibraryContent | None:
+def read_whole(table: Any, vector: str = VECTOR, where: str | None = None) -> LibraryContent | None:
     """Read the content of a small LanceDB table in one query; None where it is larger than one part.
 
     Args:
         vector: the column of the vectors.
+        where: what must hold of the rows, in SQL; None is all.
     """
     if table.count_rows() > PART:
         return None
-    found = read_columns(table, vector)
-    return LibraryContent.in_memory(found.select(COLUMNS), array_of(found[vector]))
+    found = read_columns(table, vector, *present(table, (LANGUAGE,)), where=where)
+    return LibraryContent.in_memory(found.drop_columns([vector]), array_of(found[vector]))
 
 
-def read_columns(table: Any, *more: str) -> Any:
-    """Read `COLUMNS` and further columns of a LanceDB table, sorted by id; missing texts in `COLUMNS` are ""."""
+def read_columns(table: Any, *more: str, where: str | None = None) -> Any:
+    """Read `COLUMNS` and further columns of a LanceDB table, sorted by id; missing texts in `COLUMNS` are "".
+
+    Args:
+        where: what must hold of the rows, in SQL; None is all.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    found = table.search().select([*COLUMNS, *more]).to_arrow()
+    query = table.search().select([*COLUMNS, *more])
+    found = (query if where is None else query.where(where)).to_arrow()
     texts = {name: pc.fill_null(found[name], "") for name in COLUMNS}
     found = pa.table(texts | {name: found[name] for name in more})
     return found.take(pc.sort_indices(found["id"])).combine_chunks()
+
+
+def captioned(columns: Any) -> Any:
+    """The rows with a caption. The first ones by id are a fair sample, because ids are hashes."""
+    import pyarrow.compute as pc
+
+    return columns.filter(pc.greater(pc.binary_length(columns["caption"]), 0))
 
 
 def content_of(table: Any) -> str:
@@ -165,13 +189,16 @@ def scan_table(table: Any, ids: Any, found: VectorScan, vector: str = VECTOR) ->
     """Pass the vectors of a LanceDB table to a scan.
 
     Args:
-        ids: sorted Arrow array; rows with other ids are newer and skipped.
+        ids: sorted Arrow array; rows with other ids are newer and skipped, as are rows without a vector.
         vector: the column of the vectors.
     """
     import numpy as np
+    import pyarrow.compute as pc
 
     known = _bytes(ids)
     for columns in parts(table, ["id", vector]):
+        if columns[vector].null_count:
+            columns = columns.filter(pc.is_valid(columns[vector])).combine_chunks()
         for batch in columns.to_batches(BLOCK):
             own = _bytes(batch["id"])
             places = np.minimum(np.searchsorted(known, own), len(known) - 1)

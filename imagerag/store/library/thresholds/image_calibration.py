@@ -10,7 +10,7 @@ import io
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from imagerag.agent.images.decoding import open_rgb
 from imagerag.agent.ports import Embedder
@@ -18,6 +18,7 @@ from imagerag.agent.threads import in_thread
 from imagerag.store.library.library_metadata import ImageThreshold
 from imagerag.store.library.thresholds.calibration import ENOUGH, balanced_threshold
 from imagerag.store.library.thresholds.content import LibraryContent
+from imagerag.store.library.thresholds.decisions import Decisions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,12 +67,16 @@ class ImageMeasurement:
     """Samples of images and views; compared with a library's vectors they give its threshold between images.
 
     Attributes:
+        views: unit vectors of the views, those of one image together.
+        viewed: for each view, the position of its image.
         own: cosines of views with their images.
         compared: positions of the images that are compared with all others.
         samples: their vectors.
     """
 
     content: LibraryContent
+    views: "Vectors"
+    viewed: "NDArray[np.intp]"
     own: "NDArray[np.float64]"
     compared: "NDArray[np.intp]"
     samples: "Vectors"
@@ -82,14 +87,19 @@ class ImageMeasurement:
         content: LibraryContent,
         embedder: Embedder,
         read: Callable[[Sequence[str]], AsyncIterator[tuple[str, bytes]]],
+        most_viewed: int = VIEWED,
     ) -> "ImageMeasurement | None":
-        """Args: as `calibrate_images`. None where there are too few images, or none can be read."""
+        """Args: as `calibrate_images`; `most_viewed` is the number of images of which views are made.
+
+        Returns:
+            None where there are too few images, or none can be read.
+        """
         import numpy as np
 
         rows = len(content)
         if rows < ENOUGH:
             return None
-        chosen = np.linspace(0, rows - 1, min(VIEWED, rows)).astype(int)
+        chosen = np.linspace(0, rows - 1, min(most_viewed, rows)).astype(int)
         compared = np.linspace(0, rows - 1, min(COMPARED, rows, max(COMPARED // 4, PAIRS // rows))).astype(int)
         places = dict(zip(content.ids(chosen), chosen.tolist(), strict=True))
         viewed = {places[sha256]: await in_thread(views_of, data) async for sha256, data in read([*places])}
@@ -97,28 +107,65 @@ class ImageMeasurement:
             return None
         chosen, views = np.asarray([*viewed]), [view for made in viewed.values() for view in made]
         encoded = np.asarray(await embedder.embed_images(views), dtype=np.float32)
-        originals, samples = await content.vectors(chosen), await content.vectors(compared)
-        own = (encoded * np.repeat(originals, len(views) // len(chosen), axis=0)).sum(axis=1).astype(float)
-        return cls(content, own[np.isfinite(own)], compared, samples)
+        each = len(views) // len(chosen)
+        own = (encoded * np.repeat(await content.vectors(chosen), each, axis=0)).sum(axis=1).astype(float)
+        usable, of = np.isfinite(own), np.repeat(chosen, each)
+        return cls(content, encoded[usable], of[usable], own[usable], compared, await content.vectors(compared))
 
-    def begin(self) -> "_Nearest":
+    def begin(self) -> "NearestOthers":
         """Start a scan that takes all vectors."""
         import numpy as np
 
-        return _Nearest(self.compared, self.samples, float(np.median(self.own)) if len(self.own) else 1.0)
+        return NearestOthers(self.compared, self.samples, float(np.median(self.own)) if len(self.own) else 1.0)
 
-    def threshold(self, others: "_Nearest") -> ImageThreshold:
-        """The threshold, from the cosines of the images with their nearest others."""
+    def evidence(self, others: "NearestOthers") -> "ImageEvidence":
+        """The cosines that a threshold is derived from."""
         # An image has few views in a library; if most others are as near, the encoder cannot distinguish images.
-        nearest = others.nearest(max(VIEWS, len(self.content) // 10))
-        cosine = balanced_threshold(self.own, nearest) if len(self.own) else 1.0
-        none = unclaimed(self.content)
-        if float((nearest >= cosine).mean()) > CONFUSED or float((self.own < cosine).mean()) > REFUSED:
+        return ImageEvidence(self.own, self.viewed, others.nearest(max(VIEWS, len(self.content) // 10)))
+
+    def threshold(self, others: "NearestOthers") -> ImageThreshold:
+        """The threshold, from the cosines of the images with their nearest others."""
+        found, none = self.evidence(others), unclaimed(self.content)
+        cosine = found.cosine()
+        accepted, nearest = self.own >= cosine, found.others
+        rejected = nearest < cosine
+        if float((~rejected).mean()) > CONFUSED or float((~accepted).mean()) > REFUSED:
             return none
-        return none.model_copy(update={"cosine": min(1.0, cosine), "n_views": len(self.own), "n_others": len(nearest)})
+        rates = {"accept_rate": float(accepted.mean()), "reject_rate": float(rejected.mean())}
+        counts = {"n_views": len(self.own), "n_others": len(nearest)}
+        return none.model_copy(update={"cosine": min(1.0, cosine), **rates, **counts})
 
 
-class _Nearest:
+@dataclass(frozen=True)
+class ImageEvidence:
+    """Cosines of images, from which a threshold between images is derived.
+
+    Attributes:
+        own: of views with their images; `viewed`: for each view, the position of its image.
+        others: of images with their nearest others.
+    """
+
+    own: "NDArray[np.float64]"
+    viewed: "NDArray[np.intp]"
+    others: "NDArray[np.float64]"
+
+    def half(self, at: Literal[0, 1]) -> "ImageEvidence":
+        """Every second image with its views, from the first or from the second one."""
+        import numpy as np
+
+        mine = np.unique(self.viewed, return_inverse=True)[1] % 2 == at
+        return ImageEvidence(self.own[mine], self.viewed[mine], self.others[at::2])
+
+    def decided(self, cosine: float) -> Decisions:
+        """The decisions of a threshold."""
+        return Decisions(self.own >= cosine, {"other_images": self.others < cosine})
+
+    def cosine(self) -> float:
+        """The threshold."""
+        return balanced_threshold(self.own, self.others) if len(self.own) else 1.0
+
+
+class NearestOthers:
     """Nearest other images of some images over a library's vectors, updated part by part.
 
     Args:

@@ -139,6 +139,7 @@ class ClipJudge:
         mode: Literal["fused", "stepwise"],
         variation: SamplingParams,
         max_tokens: int | None = None,
+        language: str = "",
     ) -> Critique:
         """Judge `image` on `requirements`, by default the prompt's own; "stepwise" returns only yes or no.
 
@@ -195,6 +196,7 @@ class ClipJudge:
         image: ImagePart | None = None,
         verdict: Verdict | None = None,
         subjects: Sequence[ImagePart] = (),
+        language: str = "",
     ) -> Captions:
         """The concepts as captions; words beyond the encoder's context length are dropped from the end."""
         captions = tuple(self._fitting(concept.caption or caption_of(concept), max_tokens) for concept in concepts)

@@ -107,6 +107,10 @@ class RegionScorer:
         """`_search`, cached because repeated looks at the same requirement need it again."""
         return lru_cache(maxsize=512)(self._search)
 
+    @cached_property
+    def _slack(self) -> float:
+        return SLACK / logit_scale_of(self.embedder) if self.slack is None else self.slack
+
     def _search(self, requirement: Requirement) -> "_Search":
         near = tuple(self.hard_negatives(requirement.text))
         far = tuple(self.others(requirement.text)) if requirement.kind == "content" else ()
@@ -119,8 +123,7 @@ class RegionScorer:
 
         own, rivals = cosines[0], cosines[1:]
         bar = np.full(len(names), self.floor, np.float32)
-        slack = SLACK / logit_scale_of(self.embedder) if self.slack is None else self.slack
-        allowed = np.where(np.arange(len(rivals)) < search.near, self.margin, -slack)
+        allowed = np.where(np.arange(len(rivals)) < search.near, self.margin, -self._slack)
         if len(rivals):
             bar = np.maximum(bar, (rivals + allowed[:, None]).max(axis=0))
         places = self._places(search.requirement, len(names))

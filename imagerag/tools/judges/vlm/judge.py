@@ -5,8 +5,9 @@ own. Prompts are in `prompts.py`, response parsing in `response_parsing.py` and 
 behind `ChatModel`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal
 
 from imagerag.agent.calls.call_context import current_call
@@ -73,6 +74,7 @@ class VlmJudge:
         return Capabilities(
             tariff=times(words_tariff(self.chat), self.votes),
             sees_references=True,
+            takes_language=True,
             max_images=getattr(self.chat, "image_limit", None),
             votes=self.votes,
         )
@@ -110,6 +112,7 @@ class VlmJudge:
         mode: Literal["fused", "stepwise"],
         variation: SamplingParams,
         max_tokens: int | None = None,
+        language: str = "",
     ) -> Critique:
         """Judge `image` against `prompt`: one request, and more only for votes after a no.
 
@@ -117,6 +120,7 @@ class VlmJudge:
             requirements: for fused: the checklist, used verbatim and in order; if it is empty or only compares images,
                 the model writes the prompt's own requirements.
             max_tokens: context length of the library's encoder, for captions; None if not known.
+            language: of captions, a BCP 47 tag; "" leaves it to the model.
 
         Raises:
             RefusalError: content policy.
@@ -126,7 +130,9 @@ class VlmJudge:
         shown = await self._shown(prompt, image, subjects)
         if mode == "stepwise":
             return await self._decide(shown, subjects, variation)
-        return await self._fused(shown, requirements, prompts.caption_words(max_tokens), variation, subjects)
+        edit, words = any(sent.role == "edit" for sent in subjects), prompts.caption_words(max_tokens)
+        question = partial(prompts.fused, words=words, language=language, edit=edit)
+        return await self._fused(shown, requirements, question, variation)
 
     async def missing_concepts(
         self,
@@ -162,6 +168,7 @@ class VlmJudge:
         image: ImagePart | None = None,
         verdict: Verdict | None = None,
         subjects: Sequence[ImagePart] = (),
+        language: str = "",
     ) -> Captions:
         """Ask for one caption per concept, as the third question.
 
@@ -176,11 +183,11 @@ class VlmJudge:
         """
         if not concepts:
             return Captions()
-        words = prompts.caption_words(max_tokens)
         before = [system(), user(prompts.asked_for(prompt))]
         if image is not None and verdict is not None:
             before = listed(decided(await self._shown(prompt, image, subjects), verdict, subjects), concepts)
-        question = prompts.write_captions(concepts, words=words, variant=variation.prompt_variant)
+        words, variant = prompts.caption_words(max_tokens), variation.prompt_variant
+        question = prompts.write_captions(concepts, words=words, variant=variant, language=language)
         turns = joined([*before, user(question, *other_captions(variation.failed_searches))])
         reply = await self.chat.ask(turns, schema=None, variation=variation)
         found = response_parsing.captions(reply.text, len(concepts))
@@ -230,25 +237,20 @@ class VlmJudge:
         self,
         shown: list[ChatMessage],
         requirements: Sequence[Requirement],
-        words: int,
+        question: Callable[..., str],
         variation: SamplingParams,
-        sent: Sequence[ImagePart],
     ) -> Critique:
-        edit = any(image.role == "edit" for image in sent)
-
         def turns(checklist: Sequence[Requirement], variant: int) -> list[ChatMessage]:
-            return joined([*shown, user(prompts.fused(checklist, words=words, variant=variant, edit=edit))])
+            return joined([*shown, user(question(checklist, variant=variant))])
 
-        replies = [
-            await self.chat.ask(turns(requirements, variation.prompt_variant), schema=CRITIQUE, variation=variation)
-        ]
+        first = turns(requirements, variation.prompt_variant)
+        replies = [await self.chat.ask(first, schema=CRITIQUE, variation=variation)]
         answers = [parse_critique(replies[0].text, requirements)]
         checklist = answers[0].requirements
 
         async def again(other: SamplingParams) -> None:
-            replies.append(
-                await self.chat.ask(turns(checklist, other.prompt_variant), schema=CRITIQUE, variation=other)
-            )
+            question = turns(checklist, other.prompt_variant)
+            replies.append(await self.chat.ask(question, schema=CRITIQUE, variation=other))
             answers.append(parse_critique(replies[-1].text, checklist))
 
         votes = 1 if all(check.met for check in answers[0].checks) else current_call().allowed(self.votes)

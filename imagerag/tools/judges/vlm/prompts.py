@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from typing import Final
 
+from imagerag.agent.caption_language import language_name
 from imagerag.agent.ports import ImagePart
 from imagerag.agent.types import Concept, Requirement
 
@@ -192,11 +193,15 @@ def sent_along(number: int, image: ImagePart) -> str:
     return f"Picture {number}, {role}.{name}{caption}" + (f" {_SAME}" if image.likeness else "")
 
 
-def fused(requirements: Sequence[Requirement], *, words: int, variant: int, edit: bool = False) -> str:
+def fused(
+    requirements: Sequence[Requirement], *, words: int, variant: int, language: str = "", edit: bool = False
+) -> str:
     """The single question of fused judging, with the checklist verbatim if there is one.
 
     Args:
         requirements: if all of them compare with another image, the model writes the prompt's own before them.
+        words: of a caption, at most.
+        language: of captions, a BCP 47 tag; "" leaves it to the model.
         edit: whether the image is an edit of another one.
     """
     parts = [_pick(_FUSED, variant)]
@@ -208,7 +213,8 @@ def fused(requirements: Sequence[Requirement], *, words: int, variant: int, edit
         if requirements:
             points = "\n".join(f"- [{r.kind}] {quoted(r.text)}" for r in requirements)
             parts += ["After your own points come these, word for word and of these kinds.", f"CHECKLIST:\n{points}"]
-    return "\n\n".join([*parts, _CAPTIONS_OF_UNMET.format(words=words), _FUSED_FORM])
+    captions = _CAPTIONS_OF_UNMET.format(words=words) + _in_language(language)
+    return "\n\n".join([*parts, captions, _FUSED_FORM])
 
 
 def decide(variant: int, sent: Sequence[ImagePart] = ()) -> str:
@@ -227,10 +233,17 @@ def list_missing(variant: int) -> str:
     return f"{_pick(_LIST, variant)} {_CERTAIN_LINE}"
 
 
-def write_captions(concepts: Sequence[Concept], *, words: int, variant: int) -> str:
-    """The third question: one caption per concept."""
+def write_captions(concepts: Sequence[Concept], *, words: int, variant: int, language: str = "") -> str:
+    """The third question: one caption per concept, in a language."""
     numbered = "\n".join(f"{n}. {quoted(concept.text)}" for n, concept in enumerate(concepts, start=1))
-    return f"{_pick(_CAPTION, variant).format(words=words)}\n\nCONCEPTS:\n{numbered}"
+    question = _pick(_CAPTION, variant).format(words=words) + _in_language(language)
+    return f"{question}\n\nCONCEPTS:\n{numbered}"
+
+
+def _in_language(language: str) -> str:
+    """The library's captions are compared with these, and many encoders are best within one language."""
+    name = language_name(language)
+    return f" Write every caption in {name}, whatever the language of the prompt." if name else ""
 
 
 def compare() -> str:

@@ -1,6 +1,7 @@
 """Load vision-language models of transformers: each once per process, without remote code."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -59,16 +60,49 @@ def unload() -> None:
 
 
 def _load(model: str, device: str | None, dtype: str | None) -> LoadedModel:
-    transformers = import_extra("transformers", f"transformers:{model}", "transformers")
+    path = str(Path(model).expanduser())
+    with loading(model) as transformers, hub(path):
+        check_attention(transformers, path)
+        processor = transformers.AutoProcessor.from_pretrained(path, **SAFE)
+    return LoadedModel(load_weights(model, "AutoModelForImageTextToText", device, dtype), processor)
+
+
+def load_weights(model: str, auto_class: str, device: str | None, dtype: str | None, **options: Any) -> Any:
+    """Load a model on its device, without its processor.
+
+    Args:
+        auto_class: of transformers, such as `AutoModel`.
+        options: further arguments of `from_pretrained`.
+
+    Raises:
+        MissingExtraError, UsageError, BackendError: as `loading` and `choose_device`.
+    """
     place = choose_device(device, "transformers")
     numbers, path = choose_dtype(dtype, place), str(Path(model).expanduser())
+    with loading(model) as transformers, hub(path):
+        check_attention(transformers, path)
+        made, report = getattr(transformers, auto_class).from_pretrained(
+            path, dtype=numbers, output_loading_info=True, **options, **SAFE
+        )
+        if absent := sorted(report["missing_keys"]):  # which transformers fills with random numbers
+            message = f"transformers:{model} lacks weights of its own model: {', '.join(absent)[:200]}"
+            raise BackendError(message, retryable=False)
+        return made.to(place).eval()
+
+
+@contextmanager
+def loading(model: str) -> Iterator[Any]:
+    """Context with the module transformers, in which parts of a model are read.
+
+    Raises:
+        MissingExtraError: a package that the model needs is not installed.
+        BackendError: it cannot be read, or memory is exhausted.
+    """
+    transformers = import_extra("transformers", f"transformers:{model}", "transformers")
     try:
         check_hub(f"transformers:{model}")
-        with hub(path), quiet("transformers"):
-            check_attention(transformers, path)
-            processor = transformers.AutoProcessor.from_pretrained(path, **SAFE)
-            weights = transformers.AutoModelForImageTextToText.from_pretrained(path, dtype=numbers, **SAFE)
-        weights = weights.to(place).eval()
+        with quiet("transformers"):
+            yield transformers
     except BackendError:
         raise
     except ImportError as error:
@@ -81,7 +115,6 @@ def _load(model: str, device: str | None, dtype: str | None) -> LoadedModel:
             f"there is a network (hf download {model}), or name a directory that has it: transformers:/DIR",
             retryable=False,
         ) from error
-    return LoadedModel(weights, processor)
 
 
 def check_attention(transformers: Any, path: str) -> None:

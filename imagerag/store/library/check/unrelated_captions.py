@@ -1,4 +1,4 @@
-"""Captions that have nothing to do with most libraries, none of them in the bank that calibration uses."""
+"""Captions unrelated to most libraries, none of them among those of calibration."""
 
 from typing import Final
 

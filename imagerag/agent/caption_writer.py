@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from imagerag.agent.calls.model_caller import ModelCaller
+from imagerag.agent.caption_language import language_argument
 from imagerag.agent.errors import JudgeReplyError
-from imagerag.agent.ports import Captions, ImagePart, Judge, ReferenceLibrary
-from imagerag.agent.types import Concept, Query, SamplingParams, Verdict
+from imagerag.agent.judge_input import JudgeInput
+from imagerag.agent.ports import Captions, Judge, ReferenceLibrary
+from imagerag.agent.types import Concept, Query, SamplingParams
 
 UNLIMITED: Final = 10**6
 
@@ -17,8 +19,7 @@ class CaptionWriter:
     """Writes the queries of one round.
 
     Attributes:
-        image, verdict, subjects: the conversation the judge is in: what it looked at and what it said.
-        sha256: of the image.
+        seen: the conversation the judge is in: what it looked at, and what it said of it.
         again: how captions are asked for after others were searched with in vain.
     """
 
@@ -26,10 +27,7 @@ class CaptionWriter:
     library: ReferenceLibrary | None
     calls: ModelCaller
     prompt: str
-    image: ImagePart
-    sha256: str
-    verdict: Verdict | None
-    subjects: Sequence[ImagePart]
+    seen: JudgeInput
     again: SamplingParams | None = None
 
     async def queries(self, concepts: Sequence[Concept]) -> list[Query]:
@@ -52,28 +50,31 @@ class CaptionWriter:
     async def _ask(self, concepts: Sequence[Concept]) -> dict[str, str]:
         if not concepts:
             return {}
+        attempt, verdict = self.seen.attempt, self.seen.attempt.verdict
         limit = self.library.context_length if self.library else UNLIMITED
         content = {
             "prompt": self.prompt,
-            "image": self.sha256,
-            "verdict": self.verdict.model_dump(mode="json") if self.verdict else None,
+            "image": attempt.image.sha256,
+            "verdict": verdict.model_dump(mode="json") if verdict else None,
             "concepts": [concept.model_dump() for concept in concepts],
             "max_tokens": limit,
         }
+        language = language_argument(self.judge, getattr(self.library, "caption_language", ""))
         try:
             answer = await self.calls.execute_and_parse(
                 "judge.captions",
                 self.judge.identity,
                 Captions,
-                content,
+                content | language,
                 lambda variation: self.judge.captions(
                     self.prompt,
                     concepts,
                     max_tokens=limit,
                     variation=variation,
-                    image=self.image,
-                    verdict=self.verdict,
-                    subjects=self.subjects,
+                    image=self.seen.image,
+                    verdict=verdict,
+                    subjects=self.seen.subjects,
+                    **language,
                 ),
                 self.again,
             )

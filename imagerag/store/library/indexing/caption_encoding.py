@@ -1,0 +1,106 @@
+"""Encode the captions of a library. Images are not touched, and no caption is encoded twice."""
+
+from collections.abc import Collection, Sequence
+from typing import Any, Final
+
+from imagerag.agent.errors import EmbeddingMismatchError, MissingExtraError, SpecError, UntrustedError
+from imagerag.agent.ports import Embedder, embed_passages
+from imagerag.store.library.caption_vectors import (
+    captions_without_vector,
+    use_caption_encoder,
+    write_caption_vectors,
+)
+from imagerag.store.library.encoding import vectors_or_reasons
+from imagerag.store.library.indexing.index_report import IndexReport
+from imagerag.store.library.indexing.row_writing import Progress
+from imagerag.store.library.library import Library
+from imagerag.store.library.thresholds.content import is_unit
+
+AT_ONCE: Final = 512
+"""Captions that are encoded and written in one commit."""
+
+
+async def use_caption_embedder(library: Library, embedder: Embedder | None) -> None:
+    """Let a library have caption vectors of an encoder, or none; vectors of another one are deleted."""
+    await library.table.prepare()
+    await library.table.read(lambda: use_caption_encoder(library.table, embedder.identity if embedder else None))
+    await library.read_metadata()
+
+
+async def encode_new_captions(library: Library, report: IndexReport, progress: Progress | None = None) -> None:
+    """Encode the captions that have no vector yet, if the library has a caption encoder.
+
+    A caption that the encoder fails on is listed in the report's notes. If the encoder itself is not available, that is
+    a warning: the images are indexed nevertheless.
+
+    Args:
+        progress: called after every batch with captions done and captions in all.
+
+    Raises:
+        BackendError: the encoder failed; earlier commits stay.
+    """
+    await library.read_metadata()
+    if library.metadata.caption_encoder is None:
+        return
+    try:
+        embedder = library.caption_embedder()
+    except (EmbeddingMismatchError, MissingExtraError, SpecError, UntrustedError) as error:
+        report.warnings.append(f"captions of library {library.name!r} that are new have no vector: {error}")
+        return
+    with report.timed("captions"):
+        done, failed = await encode_captions(library, embedder, progress)
+    report.captions_encoded += done
+    report.notes += [(await _name(library, one), f"its caption has no vector: {why}") for one, why in failed.items()]
+
+
+async def encode_captions(
+    library: Library, embedder: Embedder, progress: Progress | None = None
+) -> tuple[int, dict[str, str]]:
+    """Encode the captions that have no vector yet.
+
+    Args:
+        embedder: the encoder of the library's captions.
+
+    Returns:
+        How many were encoded, and id → reason of those that the encoder fails on.
+    """
+    failed: dict[str, str] = {}
+    done = 0
+    while texts := await _missing(library, failed):
+        for at in range(0, len(texts), AT_ONCE):
+            part = dict(list(texts.items())[at : at + AT_ONCE])
+            done += await _encode(library, embedder, part, failed)
+            if progress:
+                progress(done, done + len(texts) - at - len(part))
+    return done, failed
+
+
+async def _missing(library: Library, failed: Collection[str]) -> dict[str, str]:
+    return await library.table.read(lambda: captions_without_vector(library.table.lance, failed))
+
+
+async def _encode(library: Library, embedder: Embedder, texts: dict[str, str], failed: dict[str, str]) -> int:
+    import numpy as np
+
+    async def encode(captions: Sequence[str]) -> Any:
+        return await embed_passages(embedder, captions)
+
+    vectors: dict[str, Any] = {}
+    for one, vector in zip(texts, await vectors_or_reasons(encode, list(texts.values())), strict=True):
+        if isinstance(vector, str) or not is_unit(float(np.linalg.norm(vector))):
+            failed[one] = vector if isinstance(vector, str) else "the encoder gave no usable vector for it"
+        else:
+            vectors[one] = np.asarray(vector, dtype=np.float32)
+    if not vectors:
+        return 0
+    encoded = {one: texts[one] for one in vectors}
+    matrix = np.stack(list(vectors.values()))
+    return await library.table.write(
+        lambda: write_caption_vectors(library.table.lance, embedder.identity, encoded, matrix)
+    )
+
+
+async def _name(library: Library, sha256: str) -> str:
+    """The source of an image for a message; its id without one."""
+    row = await library.get(sha256)
+    return (row and row.source) or sha256
