@@ -48,7 +48,7 @@ more takes as long as a tenth of the search."""
 
 TEXTS_OF_HITS = ("title", "caption", "source", "author", "licence", "ocr", "description", "described_by")
 
-OPTIONAL_HIT_COLUMNS = ("ocr", "description", "described_by", "description_confidence", WORDS)
+OPTIONAL_HIT_COLUMNS = ("ocr", "description", "described_by", "description_confidence")
 
 VECTORS = ("vector", CAPTION_VECTOR)
 """What is searched by cosine; captions where the library has vectors of them."""
