@@ -5,10 +5,10 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.images.decoding import open_rgb
+from imagerag.agent.images.subject_segmentation import placed_cuts
 from imagerag.agent.ports import FREE, Capabilities, Embedder, ImageDescription, ImagePart
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import SamplingParams
-from imagerag.agent.images.subject_segmentation import placed_cuts
 from imagerag.tools.sketch.image_comparison import on_white
 from imagerag.tools.sketch.world import (
     BACKGROUNDS,
