@@ -84,7 +84,7 @@ class ImageGeneration:
             else:
                 kept = GeneratedImageRef(image=image, **{name: getattr(drawn, name) for name in _KEPT})
                 return await self._finished(kept, drawn.data, references)
-            raise await self._kept(unread)
+            raise await self._with_kept_bytes(unread)
 
         content = self._content(prompt, references)
         return calls.execute(
@@ -148,7 +148,7 @@ class ImageGeneration:
         except UsageError as error:
             raise UnreadableImageError(f"{self.generator.identity} gave back no image: {error}", data=data) from error
 
-    async def _kept(self, unread: UnreadableImageError) -> UnreadableImageError:
+    async def _with_kept_bytes(self, unread: UnreadableImageError) -> UnreadableImageError:
         """The error, when what came is kept: it was paid for, and may be readable by other means."""
         if not unread.data:
             return unread

@@ -131,7 +131,7 @@ class RunRecord(BaseModel):
                 "parent_run": None,
                 "setup": self.setup.canonical() if self.setup else None,
                 "call_log": calls,
-                "calls": _asked(calls),
+                "calls": _request_counts(calls),
                 "cached_calls": {},
                 "cost_usd": 0.0,
                 "assumed_usd": 0.0,
@@ -174,8 +174,8 @@ def run_record(
         searches=state.get("searches") or [],
         unresolved=describe_missing(best.verdict) if best else [],
         references=list(best.references) if best else [],
-        calls=_asked(calls),
-        cached_calls=_asked(calls, reused=True),
+        calls=_request_counts(calls),
+        cached_calls=_request_counts(calls, reused=True),
         call_log=calls,
         cost_usd=_rounded(cost_of_calls(calls)),
         assumed_usd=round(assumed_cost(calls), 12),
@@ -212,7 +212,7 @@ def _unpriced(call: ModelCall) -> bool:
     return call.counts and call.cost_usd is None and not (call.unsettled and call.max_cost_usd is not None)
 
 
-def _asked(calls: list[ModelCall], *, reused: bool = False) -> dict[str, int]:
+def _request_counts(calls: list[ModelCall], *, reused: bool = False) -> dict[str, int]:
     """Requests by role: those that were made, or those whose answers were reused instead."""
     asked: Counter[str] = Counter()
     for call in calls:

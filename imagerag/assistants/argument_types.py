@@ -17,7 +17,7 @@ def _storable(text: object) -> object:
     return text
 
 
-def _said(text: str) -> str:
+def _not_blank(text: str) -> str:
     if not text.strip():
         raise ValueError("it is empty")
     return text
@@ -71,7 +71,7 @@ SHAPES: Final = {
 """Error message for text of the wrong form."""
 
 Text = BeforeValidator(_storable)
-Said = AfterValidator(_said)
+Said = AfterValidator(_not_blank)
 Prompt = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT), Said, Text]
 Question = Annotated[str, Field(min_length=1, max_length=MAX_QUESTION), Said, Text]
 Name = Annotated[str, Field(min_length=1, max_length=200), Said, Text]

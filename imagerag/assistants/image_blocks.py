@@ -48,11 +48,11 @@ def thumbnail(data: bytes, max_side: int = 512) -> Thumbnail:
     side = max_side
     small.thumbnail((side, side))
     if len(png := _encoded(small, "PNG", optimize=True)) <= MAX_BYTES:
-        return _made(png, "image/png", small)
+        return _thumbnail(png, "image/png", small)
     while True:
         for quality in _QUALITIES:
             if len(jpeg := _encoded(small, "JPEG", quality=quality)) <= MAX_BYTES:
-                return _made(jpeg, "image/jpeg", small)
+                return _thumbnail(jpeg, "image/jpeg", small)
         side = max(SMALLEST, max(small.size) * 3 // 4)
         small.thumbnail((side, side))
 
@@ -63,5 +63,5 @@ def _encoded(image: "Image", form: str, **options: int | bool) -> bytes:
     return out.getvalue()
 
 
-def _made(data: bytes, media_type: str, image: "Image") -> Thumbnail:
+def _thumbnail(data: bytes, media_type: str, image: "Image") -> Thumbnail:
     return Thumbnail(data=data, media_type=media_type, width=image.width, height=image.height)

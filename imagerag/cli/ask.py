@@ -34,7 +34,7 @@ from imagerag.formatting.interface_terms import in_commands
 from imagerag.formatting.labels import ANSWERS, STOPPED
 from imagerag.formatting.numbers import dollars
 from imagerag.formatting.text import clean, image_name
-from imagerag.reports.html.answer_text import WITH, WITHOUT, closeness, looked_at, said, said_without
+from imagerag.reports.html.answer_text import WITH, WITHOUT, answer_or_reason, baseline_or_reason, closeness, looked_at
 
 
 @click.command("ask")
@@ -153,9 +153,9 @@ def answer_lines(record: AnswerRecord) -> Iterator[str]:
     record, answered = in_commands(record), record.outcome is AnswerOutcome.ANSWERED
     if record.baseline_answer is not None:
         styles = (bold if answered else str, dim)
-        yield from beside(said(record), said_without(record), titles=(WITH, WITHOUT), styles=styles)
+        yield from beside(answer_or_reason(record), baseline_or_reason(record), titles=(WITH, WITHOUT), styles=styles)
     else:
-        yield from _wrapped(said(record), bold if answered else str)
+        yield from _wrapped(answer_or_reason(record), bold if answered else str)
     if record.answer and record.reason and not answered and record.outcome is not AnswerOutcome.NOT_HELD:
         yield from _wrapped(record.reason, dim)
     if record.citations:

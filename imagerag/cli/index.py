@@ -151,11 +151,11 @@ def index_command(
         try:
             report = asyncio.run(_index(rag, name, paths, show, copy=copy, dry_run=dry_run, **given))
         except KeyboardInterrupt:
-            raise click.Abort("" if dry_run else _kept(progress, name)) from None
+            raise click.Abort("" if dry_run else _state_when_stopped(progress, name)) from None
     return 1 if strict and (report.skipped or report.descriptions_stopped) else 0
 
 
-def _kept(progress: FileProgress, name: str) -> str:
+def _state_when_stopped(progress: FileProgress, name: str) -> str:
     """The state after indexing was stopped, and how to continue."""
     if not progress.done:
         return "nothing new is in the library yet; the same command begins again"

@@ -156,4 +156,4 @@ def term_lines(found: "SearchDocument") -> list[str]:
     """The terms of a query that has several, in the order of the results' contributions."""
     if len(found.terms) < 2:
         return []
-    return [dim(f"terms: {clean(words.asked(found))}")]
+    return [dim(f"terms: {clean(words.query_text(found))}")]

@@ -171,7 +171,7 @@ class RunRequest:
         dependencies = runner.dependencies
         if self.images.edits:
             check_edits(dependencies.generator(self.setup.generator))
-        kept = await self.images.kept(dependencies, self.setup)
+        kept = await self.images.store(dependencies, self.setup)
         initial = None if self.initial_image is None else await keep_image(dependencies.blobs, self.initial_image)
         return runner.start(self.prompt, self.setup, subjects=kept, initial_image=initial, run_id=run_id)
 

@@ -52,7 +52,7 @@ class SourceImages:
     def __len__(self) -> int:
         return len(self.subjects) + self.edits
 
-    async def kept(self, dependencies: "Dependencies", setup: RunSpec) -> list[Subject]:
+    async def store(self, dependencies: "Dependencies", setup: RunSpec) -> list[Subject]:
         """All of them, kept in the blob store.
 
         Raises:

@@ -166,11 +166,11 @@ def _command(call: str) -> str | None:
         parts.insert(3, "--from")
     for one in parsed.keywords:
         option = "--" + _OPTIONS.get(one.arg or "", one.arg or "").replace("_", "-")
-        parts += _given(option, one.value)
+        parts += _option_values(option, one.value)
     return " ".join(parts)
 
 
-def _given(option: str, value: ast.expr) -> list[str]:
+def _option_values(option: str, value: ast.expr) -> list[str]:
     if isinstance(value, ast.Constant) and value.value is True:
         return [option]
     if option == "--select" and isinstance(value, ast.List):

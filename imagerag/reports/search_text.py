@@ -17,7 +17,7 @@ OCR_SHOWN: Final = 200
 """Letters of the words in an image that are shown; the document has them all."""
 
 
-def asked(found: "SearchDocument") -> str:
+def query_text(found: "SearchDocument") -> str:
     """The query, as a person would type it."""
     if found.query is not None and not any(term.image for term in found.terms):
         return found.query

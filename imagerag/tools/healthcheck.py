@@ -44,7 +44,7 @@ async def check_health(
         timeout_s: timeout of the server's model list, in seconds.
     """
     try:
-        made = part or _made(spec, role)
+        made = part or _backend(spec, role)
         if role == "embedder" and spec.provider in SERVED:  # its identity may take a request that costs
             return await _listed(spec, made.name, timeout_s)
         found = made.identity
@@ -59,7 +59,7 @@ async def check_health(
     return HealthStatus(identity=str(found), reachable=True, detail="runs here")
 
 
-def _made(spec: BackendSpec, role: Role) -> Any:
+def _backend(spec: BackendSpec, role: Role) -> Any:
     make: Any = {"generator": make_generator, "judge": make_judge, "embedder": make_embedder}[role]
     return make(spec)
 

@@ -98,9 +98,9 @@ class Fetcher:
         except UsageError:  # a subclass of ValueError
             raise
         except (httpx2.InvalidURL, ValueError) as error:
-            raise FetchError(_short(url), f"cannot be fetched: {_said(error)}") from error
+            raise FetchError(_short(url), f"cannot be fetched: {_error_text(error)}") from error
         except (httpx2.HTTPError, OSError) as error:
-            raise FetchError(_short(url), f"cannot be fetched: {_said(error)}", passing=True) from error
+            raise FetchError(_short(url), f"cannot be fetched: {_error_text(error)}", passing=True) from error
 
     async def _follow(self, url: str, headers: Mapping[str, str]) -> bytes:
         import httpx2
@@ -200,7 +200,7 @@ def _is_image(data: bytearray, told: str, url: str) -> bool:
     return True
 
 
-def _said(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 

@@ -100,11 +100,11 @@ class QANodes:
         parts = {found.image.sha256: part for found in shown if (part := await self._part(found)) is not None}
         shown = [found for found in shown if found.image.sha256 in parts]
         sources = [Source.of(found, parts.get(found.image.sha256)) for found in accepted]
-        finding, own = state["finding"], await self._shown(state)
-        asked = _asked(state, earlier)
+        finding, own = state["finding"], await self._question_images(state)
+        asked = _inputs(state, earlier)
         content = {
             **asked,
-            "sources": [_kept(found) for found in accepted],
+            "sources": [_deciding_fields(found) for found in accepted],
             "images": [*asked.get("images", ()), *(found.image.sha256 for found in shown)],
             "finding": finding.model_dump(mode="json") if finding else None,
         }
@@ -123,13 +123,15 @@ class QANodes:
     async def answer_without(self, state: QAState, runtime: Runtime[RunConfig]) -> QAUpdate:
         """Ask the same model the same question without any source. That this fails takes nothing from the answer."""
         calls, earlier = self._calls(state, runtime), _earlier(state)
-        ask = partial(self.answerer.answer_without, state["question"], earlier=earlier, **await self._shown(state))
+        ask = partial(
+            self.answerer.answer_without, state["question"], earlier=earlier, **await self._question_images(state)
+        )
         try:
             answered = await calls.execute_and_parse(
                 "answer.without",
                 self.answerer.identity,
                 AnswerWithCitations,
-                _asked(state, earlier),
+                _inputs(state, earlier),
                 lambda v: ask(variation=v),
             )
             without = AnswerResponse(text=short(answered.text, MAX_ANSWER), reason="; ".join(answered.notes))
@@ -182,7 +184,7 @@ class QANodes:
                 before.append(image)
         return before, ["the image of the question before was shown again"] if before else []
 
-    async def _shown(self, state: QAState) -> dict[str, Any]:
+    async def _question_images(self, state: QAState) -> dict[str, Any]:
         """The person's own images as an argument; none for an answerer that takes none."""
         shown = state.get("shown") or []
         return {"question_images": [await self._own(image) for image in shown]} if shown else {}
@@ -221,7 +223,7 @@ def after_answer(state: QAState) -> Literal["answer_without", "finish"]:
     return "answer_without" if state["compare"] and state["result"] is None else "finish"
 
 
-def _asked(state: QAState, earlier: Sequence[ConversationTurn]) -> dict[str, Any]:
+def _inputs(state: QAState, earlier: Sequence[ConversationTurn]) -> dict[str, Any]:
     """The inputs of an answer besides its sources. A thread's next question is another one, even in the same words."""
     detail = [[one.question, one.answer] for one in earlier]
     asked = {"question": state["question"], "earlier": detail, "turn": state.get("asked", 0)}
@@ -231,7 +233,7 @@ def _asked(state: QAState, earlier: Sequence[ConversationTurn]) -> dict[str, Any
     return asked
 
 
-def _kept(found: RetrievedImage) -> dict[str, Any]:
+def _deciding_fields(found: RetrievedImage) -> dict[str, Any]:
     """A source as what decides an answer; what was found by words alone, as before there were images."""
     kept = found.model_dump(mode="json")
     return kept if found.image_similarity is not None else {k: v for k, v in kept.items() if k != "image_similarity"}

@@ -212,7 +212,7 @@ def answer_record(thread_id: str, state: Mapping[str, Any]) -> AnswerRecord:
         image_threshold=state.get("image_threshold"),
         notes=[*(state.get("notes") or []), *reply.notes],
         calls=dict(Counter(call.role for call in calls if not call.cached)),
-        asked=_asked(state, calls, sources),
+        asked=_qa_calls(state, calls, sources),
         cached_calls=dict(Counter(call.role for call in calls if call.cached)),
         cost_usd=None if cost_usd is None else round(cost_usd, 12),
         assumed_usd=round(assumed_cost(calls), 12),
@@ -224,7 +224,7 @@ def answer_record(thread_id: str, state: Mapping[str, Any]) -> AnswerRecord:
     return record.model_copy(update={"next_steps": next_steps(record)})
 
 
-def _asked(state: Mapping[str, Any], calls: list[ModelCall], sources: list[RetrievedImage]) -> list[QACall]:
+def _qa_calls(state: Mapping[str, Any], calls: list[ModelCall], sources: list[RetrievedImage]) -> list[QACall]:
     numbers = [found.number for found in sources if found.number]
     shown = [image.sha256 for image in state.get("shown") or []]
     return [

@@ -111,10 +111,10 @@ NONE: Final = "–"
 
 
 def _compared(done: "Migration") -> list[tuple[str, str, str]]:
-    return [(label, _shown(kind, done.before), _shown(kind, done.after)) for kind, label in LABELS.items()]
+    return [(label, _value_text(kind, done.before), _value_text(kind, done.after)) for kind, label in LABELS.items()]
 
 
-def _shown(kind: str, of: "EncoderQuality") -> str:
+def _value_text(kind: str, of: "EncoderQuality") -> str:
     value = getattr(of.recall if kind in ("recall_at_1", "recall_at_10", "mrr") else of, kind)
     if value is None:
         return NONE

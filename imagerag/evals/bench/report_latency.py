@@ -78,7 +78,7 @@ async def reports(repeats: int) -> list[TimingRow]:
         home = DataDir(Path(folder))
         await _long_run(home)
         out = Path(folder) / "report.html"
-        made = [await asyncio.to_thread(_said, [sys.executable, "-c", MADE, folder, RUN]) for _ in range(repeats)]
+        made = [await asyncio.to_thread(_json_of, [sys.executable, "-c", MADE, folder, RUN]) for _ in range(repeats)]
         report = _command(folder, "report", RUN, "--out", str(out))
         started = [await asyncio.to_thread(_spent, report) for _ in range(repeats)]
         await asyncio.to_thread(_fill, home.run_list)
@@ -130,7 +130,7 @@ def _spent(command: Sequence[str]) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def _said(command: Sequence[str]) -> dict[str, Any]:
+def _json_of(command: Sequence[str]) -> dict[str, Any]:
     """The JSON that a process prints."""
     document: dict[str, Any] = json.loads(_run(command))
     return document

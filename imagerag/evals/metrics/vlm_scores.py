@@ -124,7 +124,7 @@ class _Grader:
         self.graded.calls.setdefault(sample.result.run_id, []).append(calls)
         return calls
 
-    async def _shown(self, sample: Sample) -> ChatImage:
+    async def _chat_image(self, sample: Sample) -> ChatImage:
         assert sample.image is not None, "it needs one"
         data, media_type = encode_for_model(sample.image)
         return ChatImage(data, media_type)
@@ -156,7 +156,7 @@ class VqaScore(_Grader):
 
     async def measure(self, sample: Sample) -> Mapping[str, Score]:
         """The probability, in [0, 1]."""
-        shown = await self._shown(sample)
+        shown = await self._chat_image(sample)
         words = ASK.format(prompt=sample.case.prompt)
         identity, content = self._account.named_as("openai", self._model), {"prompt": words, "image": shown.sha256}
         calls = self._calls(sample)
@@ -227,7 +227,7 @@ class GradeScore(_Grader):
         chat = getattr(self.dependencies.judge(self.grader), "chat", None)
         if chat is None:
             raise UsageError(f"{self.spec}: {self.grader} is no vision-language model, and gives no marks")
-        shown = await self._shown(sample)
+        shown = await self._chat_image(sample)
         turns = [ChatMessage("user", (shown, GRADE.format(prompt=sample.case.prompt)))]
         content = {"prompt": turns[0].parts[1], "image": shown.sha256}
         calls = self._calls(sample)

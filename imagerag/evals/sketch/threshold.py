@@ -71,7 +71,7 @@ def libraries(size: int) -> int:
 def scenes(seed: int, size: int, number: int) -> dict[str, list[Scene]]:
     """The scenes of both kinds of library; both share the scenes of one thing."""
     rng = chance(seed, "threshold", size, number)
-    kept = _kept(rng)
+    kept = _sampled_things(rng)
     ones, twos = (round(size * part / sum(MANY)) for part in MANY[:2])
     alone = [random_scene(rng, (rng.choice(kept),)) for _ in range(size)]
     counts = [2] * twos + [3] * (size - ones - twos)
@@ -79,7 +79,7 @@ def scenes(seed: int, size: int, number: int) -> dict[str, list[Scene]]:
     return dict(zip(KINDS, (alone, [*alone[:ones], *crowded]), strict=True))
 
 
-def _kept(rng: Random) -> list[Thing]:
+def _sampled_things(rng: Random) -> list[Thing]:
     things = all_things()
     return rng.sample(things, round(KEPT * len(things)))
 

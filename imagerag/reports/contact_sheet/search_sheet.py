@@ -23,7 +23,6 @@ from imagerag.reports.contact_sheet.layout import (
     similarity_span,
 )
 from imagerag.reports.search_text import (
-    asked,
     caption_of,
     contributions,
     cosine_of,
@@ -32,6 +31,7 @@ from imagerag.reports.search_text import (
     in_image,
     limit_of,
     lists,
+    query_text,
     searched,
 )
 
@@ -74,7 +74,7 @@ class _Sheet(Page):
         """Draw everything; gives the height."""
         results = self.found.results
         y = self.heading(MARGIN, MARGIN - 8, "search")
-        y = self.canvas.text(MARGIN - 1, y - 2, asked(self.found), 30, INK, width=INNER, lines=3, bold=True)
+        y = self.canvas.text(MARGIN - 1, y - 2, query_text(self.found), 30, INK, width=INNER, lines=3, bold=True)
         y = self.canvas.text(MARGIN, y + 8, searched(self.found), 15, MUTED, width=INNER, lines=3) + 30
         y = self.grid(results[:SHOWN], self._card, y, columns=COLUMNS, step=SIDE + GUTTER, count=len(results))
         if not results:

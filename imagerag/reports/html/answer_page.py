@@ -49,9 +49,9 @@ def answer_markdown(record: AnswerRecord) -> str:
     if record.images:
         lines += [f"Asked with {', '.join(f'image://{image.sha256}' for image in record.images)}.", ""]
     if record.baseline_answer is None:
-        lines += [_flat(words.said(record)), ""]
+        lines += [_flat(words.answer_or_reason(record)), ""]
     else:
-        both = _cell(words.said(record)), _cell(words.said_without(record))
+        both = _cell(words.answer_or_reason(record)), _cell(words.baseline_or_reason(record))
         lines += [f"| {words.WITH} | {words.WITHOUT} |", "|---|---|", f"| {both[0]} | {both[1]} |", ""]
     cited = {one.number: one.supports for one in record.citations}
     if sources := [one for one in record.retrieved if one.accepted]:

@@ -11,12 +11,12 @@ WITH: Final = "with the library"
 WITHOUT: Final = "without the library"
 
 
-def said(record: AnswerRecord) -> str:
+def answer_or_reason(record: AnswerRecord) -> str:
     """The answer from the library, or the reason for none."""
     return record.answer or record.reason or "nothing"
 
 
-def said_without(record: AnswerRecord) -> str:
+def baseline_or_reason(record: AnswerRecord) -> str:
     """The same model's answer without the library, or the reason for none; empty where it was not called."""
     without = record.baseline_answer
     if without is None:

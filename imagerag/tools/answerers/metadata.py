@@ -128,7 +128,7 @@ class _Answer:
     def value(self) -> str:
         """The requested value of each matching image."""
         finding = self.finding
-        shown = self._shown()
+        shown = self._named_sources()
         lacking = [key for key in finding.asked if not any(_value(source, key) for source in shown)]
         if lacking == list(finding.asked):
             return f"{self._named(shown, lambda s: '')}: the library does not say the {' or '.join(lacking)}."
@@ -146,7 +146,7 @@ class _Answer:
     def listing(self) -> str:
         """The matching images, a few of them with their metadata."""
         finding = self.finding
-        shown = self._shown()
+        shown = self._named_sources()
         detail = (lambda s: s.caption) if finding.matched <= 3 else (lambda s: "")
         text = self._all(every="the library holds ")
         return f"{_capital(text)}: {self._named(shown, detail)}{self._more()}."
@@ -158,7 +158,7 @@ class _Answer:
     def computed(self) -> str:
         """An average or a total."""
         finding = self.finding
-        for source in self._shown():
+        for source in self._named_sources():
             self._cite(source, self._valued(source, (finding.key,)))
         number = written(finding.number) if finding.number is not None else "not known"
         return f"The {finding.kind} {finding.key} of {self._all()} is {number}."
@@ -192,7 +192,7 @@ class _Answer:
         named = self._named([source], lambda s: self._valued(s, (self.finding.key,)))
         return f"With {part.words} ({part.matched}) it is {named}."
 
-    def _shown(self) -> "list[Source]":
+    def _named_sources(self) -> "list[Source]":
         return [self.sources[sha] for sha in self.finding.ids if sha in self.sources][:NAMED]
 
     def _all(self, *, every: str = "all ") -> str:
@@ -204,12 +204,12 @@ class _Answer:
         return matched if finding.notes and finding.matched == 1 else f"{every}{matched}"
 
     def _examples(self) -> str:
-        shown = self._shown()[:_EXAMPLES]
+        shown = self._named_sources()[:_EXAMPLES]
         some = "for instance " if self.finding.matched > len(shown) else "namely "
         return some + self._named(shown, lambda source: "")
 
     def _more(self) -> str:
-        more = self.finding.matched - len(self._shown())
+        more = self.finding.matched - len(self._named_sources())
         return f" and {more} more" if more > 0 else ""
 
     def _named(self, sources: "Iterable[Source]", detail: Callable[[Source], str]) -> str:

@@ -115,7 +115,7 @@ class OpenAIImages(OpenAIImageGenerator):
             SpecError: an invalid option.
         """
         special = OPENROUTER if OpenAICredentials.of_spec(spec).host == "openrouter.ai" else None
-        return cls._made(spec, spec.model or DEFAULT_MODEL, spec.base_url, special, "openai", prices)
+        return cls._of(spec, spec.model or DEFAULT_MODEL, spec.base_url, special, "openai", prices)
 
     @classmethod
     def localai(cls, spec: BackendSpec, *, prices: "Prices | None" = None) -> "OpenAIImages":
@@ -126,10 +126,10 @@ class OpenAIImages(OpenAIImageGenerator):
         """
         if not spec.model:
             raise SpecError(f"{str(spec)!r} names no model: write localai:MODEL@URL")
-        return cls._made(spec, spec.model, spec.base_url or LOCALAI_URL, LOCALAI, "localai", prices)
+        return cls._of(spec, spec.model, spec.base_url or LOCALAI_URL, LOCALAI, "localai", prices)
 
     @classmethod
-    def _made(
+    def _of(
         cls, spec: BackendSpec, model: str, url: str | None, how: JsonReferences | None, provider: str,
         prices: "Prices | None",
     ) -> "OpenAIImages":  # fmt: skip

@@ -96,7 +96,9 @@ class ServedReranker:
         if self.images and len(hits) != len(images):
             raise ValueError(f"{len(images)} images for {len(hits)} hits")
         shown = (
-            [await in_thread(self._shown, image) for image in images] if self.images else [_words(hit) for hit in hits]
+            [await in_thread(self._image_document, image) for image in images]
+            if self.images
+            else [_words(hit) for hit in hits]
         )
         body = {"model": self.model, "query": neutralised(query), "documents": shown}
         answer = await map_openai_errors(
@@ -115,7 +117,7 @@ class ServedReranker:
         client = self.account.client(self.identity, self._timeout_s)
         return await client.post("/rerank", cast_to=object, body=body)
 
-    def _shown(self, image: ImagePart) -> dict[str, Any]:
+    def _image_document(self, image: ImagePart) -> dict[str, Any]:
         """An image as vLLM takes it."""
         small = scaled(image.data, self._side)
         url = f"data:{small.media_type};base64,{base64.b64encode(small.data).decode()}"

@@ -25,18 +25,18 @@ def is_known(mention: ParsedMention) -> bool:
 
 def foreign_words(text: str) -> list[str]:
     """Words of a text that name things outside of this world."""
-    mentions, ground = _said(text)
+    mentions, ground = _mentions(text)
     words = [word for mention in mentions if not is_known(mention) for word in mention.unknown]
     return list(dict.fromkeys([*words, *(ground.split() if ground and ground not in BACKGROUNDS else ())]))
 
 
 def is_foreign(text: str) -> bool:
     """Whether a text mentions something outside of this world, or nothing in it."""
-    mentions, ground = _said(text)
+    mentions, ground = _mentions(text)
     return bool(foreign_words(text)) or not (ground or any(map(is_known, mentions)))
 
 
-def _said(text: str) -> tuple[list[ParsedMention], str]:
+def _mentions(text: str) -> tuple[list[ParsedMention], str]:
     """The things and the background of a text; for an edit, those that it is about."""
     plain = untangle(text)[0]
     if not is_instruction(plain):

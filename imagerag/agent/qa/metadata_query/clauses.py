@@ -61,10 +61,10 @@ class Condition:
             has = self.words[0] in entry.words
         return has is not self.negated
 
-    def told(self) -> str:
+    def text(self) -> str:
         """Describe the condition: `colour purple`, `pattern other than striped`, `“dog” in its words`."""
         if self.both:
-            return f"anything but {' and '.join(term.told() for term in self.both)}"
+            return f"anything but {' and '.join(term.text() for term in self.both)}"
         if self.key:
             return f"{self.key} other than {self.written}" if self.negated else f"{self.key} {self.written}"
         return f"{'no ' if self.negated else ''}“{self.written}” in its words"

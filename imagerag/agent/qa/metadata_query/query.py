@@ -99,10 +99,10 @@ class _Search:
         searched = replace(self.read, clauses=clauses)
         fitting = [e for e in pool if searched.fits(e) and all(_within(e.numbers.get(key), limit) for limit in limits)]
         fitting.sort(key=lambda e: (-self.similarity.get(e.id, -2.0), e.name, e.id))
-        found = self._asked(blank, searched, fitting, named=bool(clauses or limits or self.those))
+        found = self._answer_kind(blank, searched, fitting, named=bool(clauses or limits or self.those))
         return found.model_copy(update={"condition": condition, "matched": len(fitting)}) if found else blank
 
-    def _asked(
+    def _answer_kind(
         self, blank: MetadataResult, searched: ParsedFilter, fitting: list[VocabularyEntry], *, named: bool
     ) -> MetadataResult | None:
         """The kind of answer that is asked for; None when it is not clear."""
@@ -269,7 +269,7 @@ def _within(number: float | None, limit: RangeFilter) -> bool:
 
 
 def _in_words(clause: Clause) -> str:
-    return " and ".join(term.told() for term in clause)
+    return " and ".join(term.text() for term in clause)
 
 
 def _first(ids: Sequence[str]) -> tuple[str, ...]:

@@ -104,7 +104,7 @@ def read_file(
                 format_to_decode(data)
             keep = keep_bytes or not scan.links(path)
             decoded = _decoded(data, digest, encoder, keep_bytes=keep) if decode else None
-        beside, exported = scan.said_of(path), scan.exported(path)
+        beside, exported = scan.sidecar_metadata_of(path), scan.exported(path)
         embeds = exported is None and (decoded is not None or digest in known.of_earlier)
         return ReadFile(
             path=path,

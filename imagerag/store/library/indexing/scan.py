@@ -114,10 +114,10 @@ class Scan:
             parts.append(str(raw))
         return sha256("\n".join(parts).encode(errors="replace")).hexdigest()[:32] if parts else ""
 
-    def said_of(self, path: Path) -> SidecarMetadata:
+    def sidecar_metadata_of(self, path: Path) -> SidecarMetadata:
         """The metadata of an image from the manifests, the sidecars and the folder's own manifest, in this order."""
         member = self.members.get(path)
-        near = member.source.said(member) if member else self.sidecars.of(path)
+        near = member.source.sidecar_metadata(member) if member else self.sidecars.of(path)
         description = self.listed.entries.get(path, ImageMetadata()).or_else(near.description)
         description = description.or_else(self.beside.entries.get(path, ImageMetadata())).or_else(
             self.sidecars.concept(path)

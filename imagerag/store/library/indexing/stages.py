@@ -92,7 +92,7 @@ class Indexing:
         self.report.captions += sum(self.known.ids[one] for one in same)
         for part in (again[start : start + _DESCRIBED] for start in range(0, len(again), _DESCRIBED)):
             with self.report.timed("read"):
-                descriptions = await asyncio.to_thread(self._said, {one: first[one] for one in part})
+                descriptions = await asyncio.to_thread(self._sidecar_metadata, {one: first[one] for one in part})
             async with self.library.files_lock():
                 await self.writer.update(
                     self._redescribed(await self.library.rows(part), descriptions, first, described)
@@ -120,8 +120,8 @@ class Indexing:
                 changed.append(row)
         return changed
 
-    def _said(self, paths: Mapping[str, Path]) -> dict[str, SidecarMetadata]:
-        return {sha256: self.scan.said_of(path) for sha256, path in paths.items()}
+    def _sidecar_metadata(self, paths: Mapping[str, Path]) -> dict[str, SidecarMetadata]:
+        return {sha256: self.scan.sidecar_metadata_of(path) for sha256, path in paths.items()}
 
     async def read_and_write(self, fresh: Sequence[Path]) -> None:
         """Read, decode, encode and write files, with overlapping stages."""

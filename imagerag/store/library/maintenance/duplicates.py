@@ -149,7 +149,7 @@ async def _groups(
         ids.take(kept[like]).to_pylist(), ids.take(like).to_pylist(), cosines[like].tolist(), strict=True
     ):
         of.setdefault(first, []).append((one, cosine))
-    details = await _told(library, {*of, *(one for others in of.values() for one, _ in others)})
+    details = await _similar_images(library, {*of, *(one for others in of.values() for one, _ in others)})
     found = []
     for first, members in of.items():
         members.sort(key=lambda one: (-one[1], one[0]))
@@ -161,7 +161,7 @@ async def _groups(
     return tuple(sorted(found, key=lambda group: (-len(group.others), group.kept.id)))
 
 
-async def _told(library: Library, ids: Collection[str]) -> dict[str, SimilarImage]:
+async def _similar_images(library: Library, ids: Collection[str]) -> dict[str, SimilarImage]:
     """Id → reported data of an image."""
     columns = present(library.table.lance, ("id", "title", "width", "height", "source", "files"))
     return {

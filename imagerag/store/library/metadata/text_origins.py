@@ -36,7 +36,7 @@ def with_sidecars(described: str, sidecars: str) -> str:
 
 def with_origins(row: ImageRecord, embedded: ImageMetadata, default_title: str = "") -> ImageRecord:
     """The row with hashes of the values embedded in its file, and of the default title."""
-    marks = {_mark(name, value) for name, value in _said(vars(embedded)) if not _is_empty(value)}
+    marks = {_mark(name, value) for name, value in _field_values(vars(embedded)) if not _is_empty(value)}
     marks |= {_mark(_DEFAULT_TITLE, default_title)} if default_title else set()
     return replace(row, described=" ".join([sidecars_in(row.described), *sorted(marks)])) if marks else row
 
@@ -47,8 +47,8 @@ def with_texts_of(new: ImageRecord, old: ImageRecord) -> ImageRecord:
     In this order count: new values from sidecars and manifests, values given for the old image, values in the file now,
     values in the file before.
     """
-    fields = dict(_said(vars(new)))
-    kept = {name: value for name, value in _said(vars(old)) if _stays(name, value, fields.get(name), old, new)}
+    fields = dict(_field_values(vars(new)))
+    kept = {name: value for name, value in _field_values(vars(old)) if _stays(name, value, fields.get(name), old, new)}
     metadata = {name.partition(".")[2]: value for name, value in kept.items() if name not in _FIELDS}
     texts: dict[str, Any] = {name: value for name, value in kept.items() if name in _FIELDS}
     if old.source and _is_path(new) and not _is_path(old):
@@ -68,7 +68,7 @@ def _stays(name: str, value: Any, now: Any, old: ImageRecord, new: ImageRecord) 
     return (not anew or _is_of_file(new, name, now)) and not _is_of_file(old, name, value)
 
 
-def _said(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _field_values(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     yield from ((name, values[name]) for name in _FIELDS)
     yield from ((f"metadata.{key}", value) for key, value in (values["metadata"] or {}).items())
 

@@ -64,7 +64,7 @@ class ArchiveListing:
     texts: dict[str, ArchiveEntry] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
-    def said(self, name: str, read: Callable[[ArchiveEntry], bytes]) -> SidecarMetadata:
+    def sidecar_metadata(self, name: str, read: Callable[[ArchiveEntry], bytes]) -> SidecarMetadata:
         """The metadata in the sidecars of an image in the archive."""
         folder, _, base = name.rpartition("/")
         keys = dict.fromkeys(name_key(f"{folder}/{one}" if folder else one) for one in member_names_of(base))

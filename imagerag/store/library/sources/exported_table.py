@@ -165,7 +165,7 @@ class ExportedTable:
             raise ValueError("its bytes are not those of its id")
         return bytes(data)
 
-    def said(self, member: Member) -> SidecarMetadata:
+    def sidecar_metadata(self, member: Member) -> SidecarMetadata:
         """The texts of a row: all of them count, empty ones too."""
         record = plain_record(self._reader.get(member.position), {})
         return SidecarMetadata(read_metadata({**record, "schema": "imagerag.image/1"}))

@@ -154,7 +154,7 @@ class ImageTable:
         """The use of each column, judged by the first rows."""
         read: dict[str, str] = {self._column.name: "image"}
         for number, record in self._file.records():
-            metadata = self._said(record)
+            metadata = self._row_metadata(record)
             fields = written_fields(metadata) | guessed_caption(metadata)
             for name in metadata:
                 if metadata[name] not in (None, "", []) and read.get(name, "metadata") == "metadata":
@@ -170,9 +170,9 @@ class ImageTable:
             raise ValueError("the row has no image in it")
         return data
 
-    def said(self, member: Member) -> SidecarMetadata:
+    def sidecar_metadata(self, member: Member) -> SidecarMetadata:
         """The metadata in the other columns of a row."""
-        metadata = self._said(self._reader.get(member.position))
+        metadata = self._row_metadata(self._reader.get(member.position))
         return SidecarMetadata(
             read_metadata({name: one for name, one in with_caption(metadata).items() if name != PATH})
         )
@@ -181,7 +181,7 @@ class ImageTable:
         for number, record in self._file.records(start):
             yield number, len(_bytes_of(record, self._column) or b"") + 1024, record
 
-    def _said(self, record: Mapping[str, Any]) -> dict[str, Any]:
+    def _row_metadata(self, record: Mapping[str, Any]) -> dict[str, Any]:
         others = {name: one for name, one in record.items() if name != self._column.name}
         said = plain_record(others, self._names)
         value = record.get(self._column.name)

@@ -53,7 +53,7 @@ class Source(Protocol):
             ValueError: what it holds is no longer what was listed, or damaged.
         """
 
-    def said(self, member: "Member") -> SidecarMetadata:
+    def sidecar_metadata(self, member: "Member") -> SidecarMetadata:
         """The metadata of an image in the source."""
 
 

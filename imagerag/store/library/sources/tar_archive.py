@@ -65,9 +65,9 @@ class TarArchive:
         """The bytes of a member. Raises as `Source.read`."""
         return read_member(self.path, member.position, member.size)
 
-    def said(self, member: Member) -> SidecarMetadata:
+    def sidecar_metadata(self, member: Member) -> SidecarMetadata:
         """The metadata in the sidecars of a member."""
-        return self._listing.said(member.name, self._text)
+        return self._listing.sidecar_metadata(member.name, self._text)
 
     def _text(self, entry: ArchiveEntry) -> bytes:
         return read_member(self.path, entry.position, entry.size)

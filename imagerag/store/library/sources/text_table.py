@@ -47,7 +47,7 @@ class TextTable:
         _, column, record = self._row(member)
         return decoded_image(record[column])
 
-    def said(self, member: Member) -> SidecarMetadata:
+    def sidecar_metadata(self, member: Member) -> SidecarMetadata:
         """The metadata in the other columns of a row."""
         _, column, record = self._row(member)
         return SidecarMetadata(read_metadata(with_caption(beside_image(record, column))))

@@ -56,9 +56,11 @@ class ZipArchive:
         """The bytes of a member. Raises as `Source.read`."""
         return read_member(self.path, member.position, member.size)
 
-    def said(self, member: Member) -> SidecarMetadata:
+    def sidecar_metadata(self, member: Member) -> SidecarMetadata:
         """The metadata in the sidecars of a member."""
-        return self._listing.said(member.name, lambda entry: read_member(self.path, entry.position, entry.size))
+        return self._listing.sidecar_metadata(
+            member.name, lambda entry: read_member(self.path, entry.position, entry.size)
+        )
 
 
 def _entries(archive: zipfile.ZipFile) -> Iterator[ArchiveEntry]:

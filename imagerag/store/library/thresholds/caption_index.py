@@ -123,7 +123,7 @@ class CaptionIndex:
         to find in a crowded image than alone, and if every thing had the same chance, the few crowded images, which
         name most of the things, would dominate.
         """
-        return self.queries(self._said(most))
+        return self.queries(self._named_things(most))
 
     def queries(self, texts: Sequence[str]) -> list[CaptionQuery]:
         """Texts with the rows that match them."""
@@ -147,7 +147,7 @@ class CaptionIndex:
         others, written = self._exchangeable()
         chance = random.Random(0)
         found: dict[frozenset[frozenset[str]], str] = {}
-        for text in self._said(4 * most) * 2:
+        for text in self._named_things(4 * most) * 2:
             places = [word for word in exchange_units(text) if word.text in others]
             if len(found) == most or not places:
                 continue
@@ -171,7 +171,7 @@ class CaptionIndex:
                         written[word.text] = seen
         return exchangeable(said), written
 
-    def _said(self, most: int) -> list[str]:
+    def _named_things(self, most: int) -> list[str]:
         """Up to `most` different things that captions name."""
         chosen: dict[frozenset[frozenset[str]], str] = {}
         for text in self.texts:

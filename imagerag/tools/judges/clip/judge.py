@@ -147,7 +147,7 @@ class ClipJudge:
         Raises:
             UsageError: the image cannot be read.
         """
-        asked = self._asked(prompt, subjects, requirements)
+        asked = self._checklist(prompt, subjects, requirements)
         findings = await self._findings(prompt, image, subjects, asked)
         raw = scores_as_json(findings)
         own = [finding for finding, one in zip(findings, asked, strict=True) if one.image is None]
@@ -173,7 +173,7 @@ class ClipJudge:
         Another prompt variant uses other wordings, without concepts that were already searched in vain or are in the
         image.
         """
-        asked = self._asked(prompt, subjects, [check.requirement for check in verdict.checks])
+        asked = self._checklist(prompt, subjects, [check.requirement for check in verdict.checks])
         findings = await self._findings(prompt, image, subjects, asked)
         unmet = unmet_requirements(asked, findings)
         concepts = tuple(concept for concept in map(concept_of, unmet) if concept is not None)
@@ -221,7 +221,7 @@ class ClipJudge:
         raw = ", ".join(f"{float(cosines[index]):.4f}" for index in order)
         return Ranking(order=order, raw=raw, cost_usd=FREE)
 
-    def _asked(
+    def _checklist(
         self, prompt: str, sent: Sequence[ImagePart], requirements: Sequence[Requirement]
     ) -> tuple[Requirement, ...]:
         """The checklist; if it is empty or only compares images, the prompt's own requirements come before it."""

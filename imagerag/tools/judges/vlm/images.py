@@ -62,14 +62,14 @@ def on_sheets(turns: Sequence[ChatMessage], limit: int | None, longest_side: int
     sheet = _sheet([image.data for image in chat_images], 1, longest_side)
     numbers = iter(range(1, len(chat_images) + 1))
 
-    def shown(part: str | ChatImage) -> tuple[str | ChatImage, ...]:
+    def parts_of(part: str | ChatImage) -> tuple[str | ChatImage, ...]:
         if isinstance(part, str):
             return (part,)
         number = next(numbers)
         message = f"[This is picture {number} of the sheet.]"
         return (_SHEET_RULE, sheet, message) if number == 1 else (message,)
 
-    return [ChatMessage(turn.role, tuple(piece for part in turn.parts for piece in shown(part))) for turn in turns]
+    return [ChatMessage(turn.role, tuple(piece for part in turn.parts for piece in parts_of(part))) for turn in turns]
 
 
 def _sheet(images: Sequence[bytes], first: int, longest_side: int) -> ChatImage:

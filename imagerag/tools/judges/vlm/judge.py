@@ -127,7 +127,7 @@ class VlmJudge:
             BackendError: no response.
             JudgeReplyError: the response cannot be parsed.
         """
-        shown = await self._shown(prompt, image, subjects)
+        shown = await self._opening_messages(prompt, image, subjects)
         if mode == "stepwise":
             return await self._decide(shown, subjects, variation)
         edit, words = any(sent.role == "edit" for sent in subjects), prompts.caption_words(max_tokens)
@@ -150,7 +150,7 @@ class VlmJudge:
             BackendError: no response.
             JudgeReplyError: the response is no list of concepts.
         """
-        shown = await self._shown(prompt, image, subjects)
+        shown = await self._opening_messages(prompt, image, subjects)
         turns = [
             *decided(shown, verdict, subjects),
             user(prompts.list_missing(variation.prompt_variant), *other_concepts(variation.failed_searches)),
@@ -185,7 +185,7 @@ class VlmJudge:
             return Captions()
         before = [system(), user(prompts.asked_for(prompt))]
         if image is not None and verdict is not None:
-            before = listed(decided(await self._shown(prompt, image, subjects), verdict, subjects), concepts)
+            before = listed(decided(await self._opening_messages(prompt, image, subjects), verdict, subjects), concepts)
         words, variant = prompts.caption_words(max_tokens), variation.prompt_variant
         question = prompts.write_captions(concepts, words=words, variant=variant, language=language)
         turns = joined([*before, user(question, *other_captions(variation.failed_searches))])
@@ -286,7 +286,9 @@ class VlmJudge:
         verdict = with_notes(Verdict(aligned=aligned, reason=reason, raw=raw), replies)
         return Critique(verdict=verdict, raw=raw, **built_messages(*replies, requests=asked))
 
-    async def _shown(self, prompt: str, image: ImagePart, subjects: Sequence[ImagePart]) -> list[ChatMessage]:
+    async def _opening_messages(
+        self, prompt: str, image: ImagePart, subjects: Sequence[ImagePart]
+    ) -> list[ChatMessage]:
         """First messages of every conversation: system message, prompt, the user's own images, and the judged image."""
         parts: list[str | ChatImage] = [prompts.asked_for(prompt, subjects)]
         for number, sent in enumerate(subjects, start=1):

@@ -26,7 +26,7 @@ def user(*parts: str | ChatImage) -> ChatMessage:
 
 def decided(shown: list[ChatMessage], verdict: Verdict, sent: Sequence[ImagePart] = ()) -> list[ChatMessage]:
     """The conversation up to the verdict."""
-    return [*joined([*shown, user(prompts.decide(0, sent))]), ChatMessage("assistant", (_said(verdict),))]
+    return [*joined([*shown, user(prompts.decide(0, sent))]), ChatMessage("assistant", (_verdict_words(verdict),))]
 
 
 def listed(before: list[ChatMessage], concepts: Sequence[Concept]) -> list[ChatMessage]:
@@ -35,7 +35,7 @@ def listed(before: list[ChatMessage], concepts: Sequence[Concept]) -> list[ChatM
     return [*before, user(prompts.list_missing(0)), ChatMessage("assistant", (named,))]
 
 
-def _said(verdict: Verdict) -> str:
+def _verdict_words(verdict: Verdict) -> str:
     """The model's own yes or no; after votes, the first response that agrees with the majority."""
     for raw in verdict.raw.split(NEXT_ANSWER):
         try:

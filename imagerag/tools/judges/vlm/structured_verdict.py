@@ -98,7 +98,7 @@ def parse_critique(text: str, requirements: Sequence[Requirement]) -> VerdictPay
     """
     read = model_of(text, ParsedCritique)
     own = any(requirement.image is None for requirement in requirements)
-    pairs = _on(requirements, read.checks, text) if own else _and_fixed(_made(read.checks), requirements, text)
+    pairs = _on(requirements, read.checks, text) if own else _and_fixed(_own_checklist(read.checks), requirements, text)
     if not pairs:
         raise JudgeReplyError("the judge's checklist is empty", raw=text)
     aligned = all(check.met for check, _ in pairs)
@@ -109,7 +109,7 @@ def parse_critique(text: str, requirements: Sequence[Requirement]) -> VerdictPay
     return VerdictPayload(tuple(check for check, _ in pairs), captions, note)
 
 
-def _made(checks: Sequence[ParsedCheck]) -> list[tuple[RequirementCheck, str]]:
+def _own_checklist(checks: Sequence[ParsedCheck]) -> list[tuple[RequirementCheck, str]]:
     """The model's own checklist; a duplicate item is met only if all its copies are."""
     found: dict[str, tuple[RequirementCheck, str]] = {}
     for read in checks:

@@ -250,7 +250,7 @@ def test_what_a_picture_has_is_said_as_a_noun() -> None:
 
     spoken = Condition(key="", keys=frozenset(), words=("hike",), written="hiking", start=0, end=1)
     kept = Condition(key="colour", keys=frozenset({"colour"}), words=("red",), written="red", start=0, end=1)
-    assert spoken.told() == "“hiking” in its words"
-    assert replace(spoken, negated=True).told() == "no “hiking” in its words"
-    assert kept.told() == "colour red"
-    assert replace(kept, negated=True).told() == "colour other than red"
+    assert spoken.text() == "“hiking” in its words"
+    assert replace(spoken, negated=True).text() == "no “hiking” in its words"
+    assert kept.text() == "colour red"
+    assert replace(kept, negated=True).text() == "colour other than red"

@@ -303,7 +303,7 @@ def test_damage_anywhere_costs_no_more_than_itself(tmp_path: Path, picture: Any,
         for member in source.members if source else ():
             with suppress(OSError, ValueError):
                 source.read(member)  # type: ignore[union-attr]
-                source.said(member)  # type: ignore[union-attr]
+                source.sidecar_metadata(member)  # type: ignore[union-attr]
 
 
 def test_names_that_are_no_utf_8_are_kept(tmp_path: Path, picture: Any) -> None:
