@@ -19,9 +19,8 @@ from imagerag.evals.check_record import Check, unscored_check
 from imagerag.evals.sketch.context import CheckContext
 from imagerag.evals.synthetic_images import BATCH, SyntheticImage, caption_text, chance, hard_negative
 from imagerag.formatting.numbers import cosine
-from imagerag.store.library.indexing.index_report import IndexReport
-from imagerag.store.library.indexing.regions import index_regions
 from imagerag.store.library.library import Library
+from imagerag.store.library.region_encoding import encode_regions
 from imagerag.store.library.schema import NewImage
 from imagerag.tools.sketch.world import Scene, Thing, all_things, describe, random_scene
 
@@ -173,7 +172,7 @@ async def _checked(
 
 async def _with_regions(library: Library) -> None:
     """Encode the regions of a library's images, and calibrate it with them."""
-    await index_regions(library, [row.id for row in await library.rows()], IndexReport())
+    await encode_regions(library, [row.id for row in await library.rows()])
     await library.optimize()
     await library.calibrate()
 

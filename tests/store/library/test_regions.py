@@ -17,8 +17,8 @@ from imagerag.agent.images.decoding import open_rgb
 from imagerag.agent.ports import Filter
 from imagerag.agent.types.filters import parse_filter
 from imagerag.store.data_dir import DataDir
+from imagerag.store.library import region_encoding as stage
 from imagerag.store.library import region_search
-from imagerag.store.library.indexing import regions as stage
 from imagerag.store.library.indexing.ingest import index
 from imagerag.store.library.library import Library
 from imagerag.store.library.maintenance.export import export_parquet
@@ -225,8 +225,8 @@ async def test_an_image_that_cannot_be_read_is_noted_and_tried_again(library: Li
     ids = list(await names(library))
     report = await index([pairs / "red-blue.png"], library, regions=True)
     assert report.region_images == 1
-    await stage.index_regions(library, ids, report)
-    assert [problem for _, problem in report.notes if "its regions could not be encoded" in problem]
+    again = await stage.encode_regions(library, ids)
+    assert [problem for _, problem in again.notes if "its regions could not be encoded" in problem]
     (pairs / "orange.png").write_bytes(kept)
     del status
     assert (await index([pairs], library)).region_images == 1

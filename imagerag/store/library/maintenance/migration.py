@@ -19,7 +19,6 @@ from imagerag.formatting.interface_terms import python_call
 from imagerag.store.library.caption_vectors import use_caption_encoder
 from imagerag.store.library.encoding import vectors_or_reasons
 from imagerag.store.library.fusion_calibration import measure_fusion
-from imagerag.store.library.indexing.regions import crops_of_known, encode_crops
 from imagerag.store.library.library import Library
 from imagerag.store.library.library_metadata import (
     METADATA_KEY,
@@ -35,6 +34,7 @@ from imagerag.store.library.region_columns import (
     has_regions,
     vectors_field,
 )
+from imagerag.store.library.region_encoding import crops_of_known, encode_crops
 from imagerag.store.library.schema import OTHER_VECTOR, VECTOR, present
 from imagerag.store.library.table_columns import merge_rows
 from imagerag.store.library.threshold_update import content_at, measure

@@ -7,9 +7,8 @@ from typing import Final
 from imagerag.agent.ports import Embedder
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library import schema as form
-from imagerag.store.library.indexing.index_report import IndexReport
-from imagerag.store.library.indexing.regions import index_regions
 from imagerag.store.library.library import Library
+from imagerag.store.library.region_encoding import encode_regions
 from imagerag.store.library.schema import NewImage
 
 BATCH: Final = 64
@@ -50,6 +49,6 @@ async def part_of(home: DataDir, name: str, source: Library, ids: Sequence[str],
     alike = embedder.identity == source.embedder.identity
     await (copy_rows if alike else copy_encoded)(source, target, ids)
     if source.metadata.regions:
-        await index_regions(target, ids, IndexReport())
+        await encode_regions(target, ids)
     await target.optimize()
     return target
