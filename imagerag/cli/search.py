@@ -25,7 +25,7 @@ from imagerag.formatting.messages import searched_with
 
 if TYPE_CHECKING:
     from imagerag.agent.types.filters import FilterInput
-    from imagerag.schemas.libraries import SearchDocument
+    from imagerag.schemas.searches import SearchDocument
 
 
 class _SearchCommand(click.Command):

@@ -13,7 +13,7 @@ from imagerag.reports import search_text as words
 if TYPE_CHECKING:
     from imagerag.agent.ports import Hit, ReferenceLibrary, SearchTerm
     from imagerag.client.search_results import Hits
-    from imagerag.schemas.libraries import SearchDocument, SearchedTerm, SearchResult
+    from imagerag.schemas.searches import SearchDocument, SearchedTerm, SearchResult
 
 FOUND_BY_SHOWN: Final = 36
 """Letters of the lists that an image is in that a terminal shows."""
@@ -53,7 +53,7 @@ def document(query: str | None, hits: "Hits", threshold: float | None, note: str
     Args:
         note: why it is not known which results are accepted.
     """
-    from imagerag.schemas.libraries import SearchDocument
+    from imagerag.schemas.searches import SearchDocument
 
     images = [term.name for term in hits.terms if term.image is not None]
     return SearchDocument(
@@ -71,13 +71,13 @@ def document(query: str | None, hits: "Hits", threshold: float | None, note: str
 
 
 def _term(term: "SearchTerm") -> "SearchedTerm":
-    from imagerag.schemas.libraries import SearchedTerm
+    from imagerag.schemas.searches import SearchedTerm
 
     return SearchedTerm(term=term.name, image=term.image is not None, weight=term.weight)
 
 
 def _found(hit: "Hit", accepted: bool | None) -> "SearchResult":
-    from imagerag.schemas.libraries import SearchResult, TermScore
+    from imagerag.schemas.searches import SearchResult, TermScore
 
     return SearchResult(
         id=hit.image.sha256,

@@ -13,7 +13,7 @@ from imagerag.client.similarity import measure_similarities
 from imagerag.formatting.numbers import cosine
 
 if TYPE_CHECKING:
-    from imagerag.schemas.libraries import SimilarityDocument
+    from imagerag.schemas.searches import SimilarityDocument
 
 
 @click.command("similarity")
@@ -65,7 +65,7 @@ def document(
     image: str, texts: tuple[str, ...], found: list[float], threshold: float | None, encoder: str
 ) -> "SimilarityDocument":
     """The measured similarities as a JSON document."""
-    from imagerag.schemas.libraries import Compared, SimilarityDocument
+    from imagerag.schemas.searches import Compared, SimilarityDocument
 
     results = [
         Compared(text=text, similarity=value, accepted=None if threshold is None else value >= threshold)

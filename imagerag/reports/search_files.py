@@ -12,7 +12,7 @@ from imagerag.files.export import write_file
 
 if TYPE_CHECKING:
     from imagerag.graphs.dependencies import Dependencies
-    from imagerag.schemas.libraries import SearchDocument
+    from imagerag.schemas.searches import SearchDocument
 
 
 async def search_images(dependencies: "Dependencies", found: "SearchDocument") -> dict[str, bytes]:

@@ -11,7 +11,7 @@ from imagerag.formatting.numbers import counted, difference, threshold_words
 from imagerag.formatting.text import clean
 
 if TYPE_CHECKING:
-    from imagerag.schemas.libraries import SearchDocument, SearchResult, TermScore
+    from imagerag.schemas.searches import SearchDocument, SearchResult, TermScore
 
 OCR_SHOWN: Final = 200
 """Letters of the words in an image that are shown; the document has them all."""

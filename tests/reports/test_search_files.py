@@ -14,7 +14,7 @@ from imagerag.formatting.messages import NOT_CALIBRATED
 from imagerag.reports.contact_sheet.layout import ACCENT
 from imagerag.reports.contact_sheet.search_sheet import SHOWN, search_sheet
 from imagerag.reports.html.search_page import search_page
-from imagerag.schemas.libraries import SearchDocument, SearchedTerm, SearchResult, TermScore
+from imagerag.schemas.searches import SearchDocument, SearchedTerm, SearchResult, TermScore
 from tests.reports.conftest import HOSTILE, Browser
 
 RED, BLUE = "a" * 64, "b" * 64

@@ -22,18 +22,9 @@ from imagerag.agent.ports.embedder import (
     queries_of,
 )
 from imagerag.agent.ports.generator import EDIT, GeneratedImage, ImageGenerator, ImagePart, ReferenceTemplate
+from imagerag.agent.ports.hits import MOST_WEIGHT, Filter, Hit, SearchTerm, TermSimilarity
 from imagerag.agent.ports.judge import Judge, SamplingParameter
-from imagerag.agent.ports.library import (
-    MOST_WEIGHT,
-    BlobStore,
-    Filter,
-    Hit,
-    OptionalLibraryMethods,
-    ReferenceLibrary,
-    Reranker,
-    SearchTerm,
-    TermSimilarity,
-)
+from imagerag.agent.ports.library import BlobStore, OptionalLibraryMethods, ReferenceLibrary, Reranker
 from imagerag.agent.ports.ocr import OcrReader, OcrResult
 from imagerag.agent.ports.prices import FREE, PriceEstimator, estimator_of_all
 from imagerag.agent.ports.responses import (

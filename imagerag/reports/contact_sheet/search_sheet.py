@@ -36,7 +36,7 @@ from imagerag.reports.search_text import (
 )
 
 if TYPE_CHECKING:
-    from imagerag.schemas.libraries import SearchDocument, SearchResult
+    from imagerag.schemas.searches import SearchDocument, SearchResult
 
 COLUMNS: Final = 6
 GUTTER: Final = 20

@@ -14,7 +14,7 @@ from imagerag.reports.html.image_gallery import Load, reduced
 from imagerag.reports.html.run_page import TEMPLATES
 
 if TYPE_CHECKING:
-    from imagerag.schemas.libraries import SearchDocument, SearchResult
+    from imagerag.schemas.searches import SearchDocument, SearchResult
 
 SIDE = 256
 """Pixels of an image's longer side: as many as a thumbnail has."""

@@ -7,12 +7,9 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from imagerag.agent.errors import BlobError, ImageRAGError
+from imagerag.agent.errors import ImageRAGError
 from imagerag.agent.ports import EmbedderIdentity
-from imagerag.agent.retrieval.search_queries import split_name
 from imagerag.agent.types import Scalar
-from imagerag.store.data_dir import DataDir
-from imagerag.store.images.blob_store import verify
 from imagerag.store.library import schema as form
 from imagerag.store.library.caption_metadata import CAPTION_VECTOR
 from imagerag.store.library.caption_vectors import (
@@ -24,22 +21,18 @@ from imagerag.store.library.database import (
     LANCE_ERRORS,
     current_name,
     damaged,
-    folder_of,
     open_table,
     retry_on_conflict,
 )
 from imagerag.store.library.description_columns import DESCRIPTION_COLUMNS, to_description_table
 from imagerag.store.library.image_copies import copied_images, stray_files
-from imagerag.store.library.image_files import ImageFiles
 from imagerag.store.library.known_files import KnownFiles
 from imagerag.store.library.library_metadata import library_metadata_of
-from imagerag.store.library.linked_files import read_linked
 from imagerag.store.library.names import refuse_snapshot
-from imagerag.store.library.recent_records import RecentRecords
 from imagerag.store.library.region_columns import OTHER_REGIONS, EncodedRegions, has_regions, to_regions_table
 from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage
 from imagerag.store.library.table_columns import TableColumns, merge_rows
-from imagerag.store.library.table_locks import TableLocks
+from imagerag.store.library.table_images import TableImages
 
 T = TypeVar("T")
 
@@ -47,7 +40,7 @@ IDS: Final = 10_000
 """Rows that are asked for by their ids at a time."""
 
 
-class LibraryTable(TableLocks):
+class LibraryTable(TableImages):
     """Reads and writes the rows of one library.
 
     Attributes:
@@ -58,17 +51,6 @@ class LibraryTable(TableLocks):
         images: copies of its images.
         recent: files of the images that were found last.
     """
-
-    def __init__(self, home: DataDir, name: str, lance: Any) -> None:
-        self.home = home
-        self._use(name, lance)
-
-    def _use(self, name: str, lance: Any) -> None:
-        self.name = name
-        self.lance = lance
-        self.folder = folder_of(self.home, name)
-        self.images = ImageFiles(self.folder)
-        self.recent = RecentRecords()
 
     def _follow_rename(self) -> bool:
         """Open the table again, if the library was renamed while it was open."""
@@ -128,63 +110,6 @@ class LibraryTable(TableLocks):
         for at in range(0, len(ordered), IDS):
             found += await self.read(partial(work, ordered[at : at + IDS]))
         return found
-
-    def image_bytes(self, sha256: str) -> bytes:
-        """The bytes of an image, from its copy or a linked file, verified against the hash. Blocks.
-
-        Raises:
-            BlobError: missing, changed or damaged; the message names the file and what to type.
-        """
-        found = self.read_images([sha256])[sha256]
-        if isinstance(found, BlobError):
-            raise found
-        return found
-
-    def read_images(self, ids: Sequence[str]) -> dict[str, bytes | BlobError]:
-        """The bytes of several images, or the error of each; their rows are read in one query. Blocks."""
-        records = self.image_records(ids)
-        found: dict[str, bytes | BlobError] = {}
-        for sha256 in ids:
-            try:
-                found[sha256] = self.bytes_of(sha256, records.get(sha256))
-            except BlobError as error:
-                found[sha256] = error
-        return found
-
-    def image_records(self, ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-        """Image id → record that `bytes_of` needs. Blocks."""
-        known = self.recent.of(self.lance.version, ids)
-        if known is not None:
-            return known
-        columns = form.present(self.lance, (form.IMAGE_COLUMN, "files"))
-        query = self.lance.search().select(["id", *columns]).where(form.id_filter("id", ids))
-        return {record["id"]: record for record in query.to_arrow().to_pylist()} if ids else {}
-
-    def bytes_of(self, sha256: str, record: Mapping[str, Any] | None) -> bytes:
-        """The bytes of an image, given its record from `image_records` or None. Blocks.
-
-        Raises:
-            BlobError: missing, changed or damaged.
-        """
-        if record is None:
-            raise BlobError(f"the image {sha256} is not in library {self.name!r}")
-        data: bytes | None = self.images.read(sha256)
-        if data is None:
-            data = record.get(form.IMAGE_COLUMN)
-        if data is None:
-            return self._linked_bytes(sha256, [FileEntry(**file) for file in record.get("files") or ()])
-        verify(data, sha256, where=f"library {self.name!r}")
-        return data
-
-    def _linked_bytes(self, sha256: str, files: Sequence[FileEntry]) -> bytes:
-        library, tag = split_name(self.name)
-        try:
-            return read_linked(sha256, files, library)
-        except BlobError:
-            if tag is not None:  # the library may know the new path of a moved file
-                with suppress(ImageRAGError, *LANCE_ERRORS):
-                    return LibraryTable(self.home, library, open_table(self.home, library)).image_bytes(sha256)
-            raise
 
     async def known_files(self) -> KnownFiles:
         """The known files of the library, by path."""
