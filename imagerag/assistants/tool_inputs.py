@@ -116,9 +116,9 @@ class GenerateImage(Request):
     )
     edit: Source | None = Field(default=None, description="Instead of subjects: the image that the prompt changes.")
     max_rounds: int = Field(default=3, ge=0, le=20, description="Redrawings at most. 0 draws once.")
-    max_references: int | None = Field(default=None, ge=1, le=16, description="Images sent with the prompt at most.")
+    max_references: int | None = Field(default=None, ge=1, le=16, description="Images sent at most.")
     references_per_concept: int | None = Field(
-        default=None, ge=1, le=16, description="Images for each missing thing at most, usually 1."
+        default=None, ge=1, le=16, description="Images for each missing thing at most."
     )
     select: bool = Field(
         default=False,
@@ -129,9 +129,9 @@ class GenerateImage(Request):
         description="'generate' draws first; 'retrieve' looks for references first (for mixes or variants of "
         "the user's own products).",
     )
-    seed: int = Field(default=0, ge=0, lt=2**32, description="Another seed gives another image.")
+    seed: int = Field(default=0, ge=0, lt=2**32, description="Another seed, another image.")
     size: Annotated[str | None, BeforeValidator(parse_size_text), WithJsonSchema({"type": "string"})] = Field(
-        default=None, pattern=SIZE_PATTERN, description="WIDTHxHEIGHT in pixels, or auto."
+        default=None, pattern=SIZE_PATTERN, description="WIDTHxHEIGHT, or auto."
     )
     filter: Where = None
     tags: Tags = ()
@@ -158,7 +158,7 @@ class SearchReferences(Request):
     image: Source | None = Field(default=None, description="Instead or too: a file path, or image://SHA256.")
     library: Library = None
     k: int = Field(default=6, ge=1, le=MAX_HITS, description="How many.")
-    hybrid: bool = Field(default=False, description="Words too.")
+    hybrid: bool = Field(default=False, description="By captions' words, too.")
     filter: Where = None
     tags: Tags = ()
     licences: Licences = ()

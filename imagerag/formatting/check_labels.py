@@ -5,10 +5,20 @@ from typing import Final
 
 from imagerag.formatting.labels import Label
 
-WAYS: Final[Mapping[str, str]] = {"text_to_image": "text → image", "image_to_image": "image → image"}
+WAYS: Final[Mapping[str, str]] = {
+    "text_to_image": "text → image",
+    "text_to_caption": "text → caption",
+    "hybrid": "text → both",
+    "image_to_image": "image → image",
+}
 """Way to search → its label, in the order of reports."""
 
-NEEDS: Final[Mapping[str, str]] = {"text_to_image": "captions of different things", "image_to_image": "images"}
+NEEDS: Final[Mapping[str, str]] = {
+    "text_to_image": "captions of different things",
+    "text_to_caption": "captions of different things",
+    "hybrid": "captions of different things",
+    "image_to_image": "images",
+}
 """Way to search → what it is measured with."""
 
 VERDICTS: Final[Mapping[str, Label]] = {

@@ -68,8 +68,6 @@ def test_ways_of_searching_ones_own_library(imagerag: Any, mine: list[str]) -> N
     code, told, _ = imagerag("eval", "search", "mine", "--ways", "cosine", "--json", "-q")
     assert json.loads(told)["schema"] == "imagerag.search-comparison/1"
     assert imagerag("eval", "search", "mine", "--ways", "nothing")[0] == 2
-    code, told, _ = imagerag("eval", "library", "mine", "--json")
-    assert json.loads(told)["retrieval"]["precision_1"] > 0.5
 
 
 def test_a_judge_is_told_what_it_names(imagerag: Any, tmp_path: Path, mine: list[str]) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from imagerag.store.library.check.library_check import LibraryCheck, WayCheck
     from imagerag.store.library.check.rates import Share
 
-AT: Final = 15
+AT: Final = 16
 """Width of the words of a way."""
 
 

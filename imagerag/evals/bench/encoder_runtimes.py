@@ -82,7 +82,7 @@ def _rows(tower: str, times: dict[str, list[float]], vectors: dict[str, Any]) ->
     base, rows = quartiles(times[BASE])[1], []
     for name, spent in times.items():
         low, middle, high = quartiles(spent)
-        cosine = float((vectors[name] * vectors[BASE]).sum(axis=1).min())
+        lowest = float((vectors[name] * vectors[BASE]).sum(axis=1).min())
         rows.append(
             TimingRow(
                 section=SECTION,
@@ -93,7 +93,7 @@ def _rows(tower: str, times: dict[str, list[float]], vectors: dict[str, Any]) ->
                 n=len(spent),
                 ratio=None if name == BASE else middle / base,
                 against="" if name == BASE else f"{BASE}'s time",
-                note=f"lowest cosine {cosine:.5f}",
+                note=f"lowest cosine {lowest:.5f}",
             )
         )
     return rows

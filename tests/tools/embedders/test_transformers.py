@@ -6,8 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +18,6 @@ from imagerag.agent.ports import Embedder, PreparingEmbedder, embed_passages, lo
 from imagerag.graphs.configuration.trust_policy import is_plain
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.store.data_dir import DataDir
-from imagerag.store.library.library_metadata import LibraryMetadata
 from imagerag.tools.registry import new_embedder
 
 pytest.importorskip("transformers")
@@ -315,7 +313,7 @@ def test_a_library_may_name_the_commit_of_a_repository_that_the_user_named(
     hub_folder(tmp_path / "hub", "org/tiny-siglip2", folder("naflex"), commit)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    pinned = cast(LibraryMetadata, SimpleNamespace(spec=f"transformers:org/tiny-siglip2@{commit}"))
+    pinned = f"transformers:org/tiny-siglip2@{commit}"
     dependencies = Dependencies(DataDir(tmp_path))
     dependencies.name("transformers:org/some-judge")
     with pytest.raises(UntrustedError, match="which you never named here"):

@@ -9,6 +9,8 @@ from imagerag.agent.errors import LibraryError
 from imagerag.agent.retrieval.search_queries import split_name
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import FrozenModel, Similarity
+from imagerag.store.library.check.caption_way import TextToCaption
+from imagerag.store.library.check.hybrid_way import Hybrid
 from imagerag.store.library.check.rates import Ranking, Share, ranked
 from imagerag.store.library.check.verdicts import CheckVerdict, LibraryFacts, advice_of, sentence_of, verdict_of
 from imagerag.store.library.check.ways import (
@@ -23,7 +25,7 @@ from imagerag.store.library.library import Library
 from imagerag.store.library.threshold_update import content_at, language_of
 from imagerag.store.library.thresholds.content import captioned
 
-WAYS: Final[tuple[MeasuredWay, ...]] = (TextToImage(), ImageToImage())
+WAYS: Final[tuple[MeasuredWay, ...]] = (TextToImage(), TextToCaption(), Hybrid(), ImageToImage())
 """All ways, in the order of reports."""
 
 

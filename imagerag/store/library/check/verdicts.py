@@ -116,6 +116,9 @@ def advice_of(way: Way, verdict: CheckVerdict, facts: LibraryFacts) -> tuple[str
         return ()
     if verdict is CheckVerdict.TOO_FEW:
         return (_more(way, facts),)
+    if way in ("text_to_caption", "hybrid"):
+        other = python_call("libraries.index", PATH, library=facts.name, caption_embedder=SPEC)
+        return (f"try another encoder of captions: {other}",)
     advice = [_other_encoder(facts)]
     if way == "text_to_image" and verdict is CheckVerdict.NOT_CONNECTED and not facts.other_language:
         advice.append(f"let captions say what is seen in the images, not numbers or names: {_captions(facts)}")
@@ -158,7 +161,7 @@ def _other_encoder(facts: LibraryFacts) -> str:
 
 
 def _more(way: Way, facts: LibraryFacts) -> str:
-    if way == "text_to_image":
+    if way != "image_to_image":
         return f"add captions: {_captions(facts)}"
     return f"add images: {python_call('libraries.index', PATH, library=facts.name)}"
 

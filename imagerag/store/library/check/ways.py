@@ -11,6 +11,7 @@ from imagerag.store.library import search as searching
 from imagerag.store.library.check.rates import DEPTH
 from imagerag.store.library.check.unrelated_captions import UNRELATED
 from imagerag.store.library.library import Library
+from imagerag.store.library.region_search import QueryVectors
 from imagerag.store.library.thresholds.calibration import (
     ENOUGH,
     OWN_SAMPLE,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
 
-Way = Literal["text_to_image", "image_to_image"]
+Way = Literal["text_to_image", "text_to_caption", "hybrid", "image_to_image"]
 """Ways to search, by what is searched with and what it is compared with."""
 
 AT_ONCE: Final = 32
@@ -118,7 +119,7 @@ class TextToImage:
         evidence = measured.evidence(await content.scan(measured.begin))
         decisions = evidence.decided(library.threshold) if unseen else halves(evidence, len(evidence.own))
         return WayMeasurement(
-            found=await nearest_ids(library, measured.texts[: len(asked.own)]),
+            found=await nearest_ids(library, [QueryVectors(vector) for vector in measured.texts[: len(asked.own)]]),
             right=[set(content.ids(query.matches)) for query in asked.own],
             threshold=library.threshold,
             decisions=decisions,
@@ -154,7 +155,7 @@ class ImageToImage:
             return WayMeasurement([], [], library.image_threshold, None)
         evidence = measured.evidence(await content.scan(measured.begin))
         return WayMeasurement(
-            found=await nearest_ids(library, measured.views),
+            found=await nearest_ids(library, [QueryVectors(vector, regions=False) for vector in measured.views]),
             right=[{one} for one in content.ids(measured.viewed)],
             threshold=library.image_threshold,
             decisions=halves(evidence, min(len(set(measured.viewed.tolist())), len(evidence.others))),
@@ -166,14 +167,14 @@ def halves(evidence: Evidence, queries: int) -> Decisions | None:
     return held_out(evidence) if queries >= 2 * ENOUGH else None
 
 
-async def nearest_ids(library: Library, vectors: "Vectors") -> list[list[str]]:
-    """For each unit vector the ids of the nearest images, best first, by the search that runs use."""
+async def nearest_ids(library: Library, queries: Sequence[QueryVectors]) -> list[list[str]]:
+    """For each query the ids of the nearest images, best first, by the search that runs use."""
     table = library.table
 
-    def search(part: "Vectors") -> list[list[Hit]]:
-        return searching.nearest_of_each(table.lance, list(part), DEPTH, Filter(), table.recent)
+    def search(part: Sequence[QueryVectors]) -> list[list[Hit]]:
+        return searching.nearest_of_each(table.lance, part, DEPTH, Filter(), table.recent)
 
     lists: list[list[Hit]] = []
-    for start in range(0, len(vectors), AT_ONCE):
-        lists += await table.read(partial(search, vectors[start : start + AT_ONCE]))
+    for start in range(0, len(queries), AT_ONCE):
+        lists += await table.read(partial(search, queries[start : start + AT_ONCE]))
     return [[hit.image.sha256 for hit in hits] for hits in lists]

@@ -110,7 +110,7 @@ async def calibrate_captions(content: LibraryContent, embedder: Embedder) -> Cap
         return unmeasured.model_copy(update=counts)
     vectors = await embedder.embed_texts(queries.texts)
     best = await content.scan(lambda: CaptionScan(vectors, queries, len(content)))
-    found = _Cosines.of(best, len(queries.near))
+    found = CaptionCosines.of(best, len(queries.near))
     tried = [(method, found.held_out(method)) for method in METHODS]
     method, rates = next((one for one in tried if not one[1].is_hopeless(one[0])), tried[0])
     cosine = None if rates.is_hopeless(method) else found.threshold(method)
@@ -150,7 +150,7 @@ class CaptionScan(BestCosines):
 
 
 @dataclass(frozen=True)
-class _Cosines:
+class CaptionCosines:
     """Best cosines of queries with a match, of hard negatives, and of unrelated captions."""
 
     own: "Cosines"
@@ -158,7 +158,7 @@ class _Cosines:
     far: "Cosines"
 
     @classmethod
-    def of(cls, best: BestCosines, near: int) -> "_Cosines":
+    def of(cls, best: BestCosines, near: int) -> "CaptionCosines":
         """Args: the scan, and how many of its other texts are hard negatives."""
         import numpy as np
 
@@ -181,9 +181,12 @@ class _Cosines:
             parts.append((part.own >= cosine, part.near < cosine, part.far < cosine))
         return _Rates(*(float(np.concatenate(kind).mean()) for kind in zip(*parts, strict=True)))
 
-    def _folds(self) -> "Iterator[tuple[_Cosines, _Cosines]]":
+    def _folds(self) -> "Iterator[tuple[CaptionCosines, CaptionCosines]]":
         import numpy as np
 
         for fold in range(FOLDS):
             kinds = [(kind, np.arange(len(kind)) % FOLDS == fold) for kind in (self.own, self.near, self.far)]
-            yield _Cosines(*(kind[~held] for kind, held in kinds)), _Cosines(*(kind[held] for kind, held in kinds))
+            yield (
+                CaptionCosines(*(kind[~held] for kind, held in kinds)),
+                CaptionCosines(*(kind[held] for kind, held in kinds)),
+            )

@@ -27,12 +27,14 @@ from imagerag.store.library.thresholds.calibration import (
 )
 from imagerag.store.library.thresholds.caption_calibration import CaptionQueries, CaptionScan
 from imagerag.store.library.thresholds.content import LibraryContent
+from imagerag.store.library.thresholds.decisions import Decisions
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     Cosines = NDArray[np.float64]
+    Flags = NDArray[np.bool_]
 
 EACH: Final = 96
 """Queries of each kind at most: each is encoded twice."""
@@ -50,7 +52,11 @@ async def calibrate_fused(
 
 
 async def fused_cosines(
-    images: LibraryContent, captions: LibraryContent, embedder: Embedder, caption_embedder: Embedder
+    images: LibraryContent,
+    captions: LibraryContent,
+    embedder: Embedder,
+    caption_embedder: Embedder,
+    queries: CaptionQueries | None = None,
 ) -> "FusedCosines | None":
     """The best cosines of queries by image and by caption; None with too few captions.
 
@@ -59,8 +65,10 @@ async def fused_cosines(
         captions: the same rows, with the vectors of the captions.
         embedder: of the image vectors.
         caption_embedder: of the captions.
+        queries: other queries than those of calibration.
     """
-    queries = (await in_thread(CaptionQueries.of, captions)).first(EACH)
+    if queries is None:
+        queries = (await in_thread(CaptionQueries.of, captions)).first(EACH)
     if min(len(queries.own), len(queries.unrelated)) < ENOUGH:
         return None
     texts, scans = queries.texts, []
@@ -114,14 +122,20 @@ class FusedCosines:
         """Shares of accepted matches and of rejected others, each by the cosines that the other half gives."""
         import numpy as np
 
-        accepted, rejected = [], []
+        found = self.decisions(columns)
+        return float(found.accepted.mean()), float(np.concatenate([*found.rejected.values()]).mean())
+
+    def decisions(self, columns: Sequence[int]) -> Decisions:
+        """The decisions on each half of the queries by the cosines that the other half gives."""
+        import numpy as np
+
+        parts = []
         for fold in (0, 1):
             rest, part = self._half(1 - fold), self._half(fold)
             cosines = np.asarray(rest.cosines(columns))
-            passed = [(one[:, columns] >= cosines).any(axis=1) for one in (part.own, part.near, part.far)]
-            accepted.append(passed[0])
-            rejected += [~passed[1], ~passed[2]]
-        return float(np.concatenate(accepted).mean()), float(np.concatenate(rejected).mean())
+            own, near, far = (_reaching(one[:, columns], cosines) for one in (part.own, part.near, part.far))
+            parts.append(Decisions(own, {"near": ~near, "unrelated": ~far}))
+        return Decisions.joined(parts)
 
     def cosines(self, columns: Sequence[int]) -> list[float]:
         """The cosine to reach in each of the columns."""
@@ -136,3 +150,10 @@ class FusedCosines:
 
     def _half(self, which: int) -> "FusedCosines":
         return FusedCosines(self.own[which::2], self.near[which::2], self.far[which::2])
+
+
+def _reaching(cosines: "Cosines", least: "Cosines") -> "Flags":
+    """For each query, whether one of its cosines reaches its threshold."""
+    import numpy as np
+
+    return np.asarray((cosines >= least).any(axis=1))

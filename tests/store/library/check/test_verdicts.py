@@ -74,7 +74,11 @@ def test_every_verdict_has_words_and_something_to_do(way: Any, verdict: CheckVer
     shown = [as_commands(one) for one in advice]
     assert not any("`" in one for one in shown), "all of it has a command or an option"
     if verdict not in (CheckVerdict.GOOD, CheckVerdict.TOO_FEW):
-        assert f"imagerag library migrate mine --embedder {BETTER}" in shown[0]
+        captions = "imagerag index PATH --library mine --caption-embedder SPEC"
+        other = (
+            captions if way in ("text_to_caption", "hybrid") else f"imagerag library migrate mine --embedder {BETTER}"
+        )
+        assert other in shown[0]
 
 
 @pytest.mark.parametrize(

@@ -217,6 +217,8 @@ BUILDING = {
     "tools/judges/vlm/openai_messages.py": "ChatMessage",
     "tools/judges/vlm/transformers_backend.py": "ChatMessage",
     "tools/embedders/openai_embeddings.py": "all_neutralised",
+    "tools/embedders/qwen3_vl.py": "neutralised",
+    "tools/rerankers/qwen3_vl.py": "neutralised",
     "tools/generators/openai_chat.py": "_words",
     "tools/generators/openai_responses.py": "_words",
     "evals/metrics/vlm_scores.py": "neutralised",

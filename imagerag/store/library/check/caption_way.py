@@ -1,0 +1,102 @@
+"""Search of captions by texts, where a library has vectors of its captions."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+from imagerag.agent.errors import EmbeddingMismatchError, MissingExtraError, SpecError, UntrustedError
+from imagerag.agent.ports import Filter
+from imagerag.agent.threads import in_thread
+from imagerag.store.library.caption_metadata import CAPTION_VECTOR
+from imagerag.store.library.caption_search import CaptionMatch, nearest_captions
+from imagerag.store.library.caption_threshold_update import ENCODED
+from imagerag.store.library.check.rates import DEPTH
+from imagerag.store.library.check.ways import CheckSize, Way, WayMeasurement, halves
+from imagerag.store.library.library import Library
+from imagerag.store.library.threshold_update import content_at
+from imagerag.store.library.thresholds.caption_calibration import CaptionCosines, CaptionQueries, CaptionScan, Method
+from imagerag.store.library.thresholds.content import LibraryContent
+from imagerag.store.library.thresholds.decisions import Decisions
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vector = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class CaptionEvidence:
+    """Cosines of queries and captions, from which a threshold is derived by one method."""
+
+    cosines: CaptionCosines
+    method: Method
+
+    def half(self, at: Literal[0, 1]) -> "CaptionEvidence":
+        """Every second query of each kind, from the first or from the second one."""
+        whole = self.cosines
+        return replace(self, cosines=CaptionCosines(whole.own[at::2], whole.near[at::2], whole.far[at::2]))
+
+    def cosine(self) -> float:
+        """The threshold."""
+        return self.cosines.threshold(self.method)
+
+    def decided(self, cosine: float) -> Decisions:
+        """The decisions of a threshold."""
+        near, far = self.cosines.near < cosine, self.cosines.far < cosine
+        return Decisions(self.cosines.own >= cosine, {"near": near, "unrelated": far})
+
+
+class TextToCaption:
+    """Parts of captions, compared with the captions; captions that say nothing else do not count.
+
+    No match have captions with one word changed, parts of captions whose own captions are left out (both `near`), and
+    unrelated captions in the language of the library's.
+    """
+
+    name: Way = "text_to_caption"
+
+    async def measure(self, library: Library, content: LibraryContent, size: CheckSize) -> WayMeasurement | None:
+        """See `MeasuredWay`; None without caption vectors, or where their encoder is not available here."""
+        measured = library.metadata.caption_threshold
+        if library.metadata.caption_encoder is None:
+            return None
+        try:
+            encoder = library.caption_embedder()
+        except (EmbeddingMismatchError, MissingExtraError, SpecError, UntrustedError):
+            return None
+        encoded = await content_at(library.table, CAPTION_VECTOR, ENCODED)
+        asked = await in_thread(CaptionQueries.of, encoded) if len(encoded) else None
+        cosine = measured.cosine if measured else None
+        if asked is None or not asked.own:
+            return WayMeasurement([], [], cosine, None)
+        asked = replace(
+            asked, own=asked.own[: size.captions], same=asked.same[: size.captions], near=asked.near[: size.near]
+        )
+        vectors = await encoder.embed_texts(asked.texts)
+        best = await encoded.scan(lambda: CaptionScan(vectors, asked, len(encoded)))
+        evidence = CaptionEvidence(
+            CaptionCosines.of(best, len(asked.near)), measured.method if measured else "captions"
+        )
+        same = [set(encoded.ids(places)) for places in asked.same]
+        return WayMeasurement(
+            found=await _found(library, vectors, same),
+            right=[set(encoded.ids(query.matches)) for query in asked.own],
+            threshold=cosine,
+            decisions=halves(evidence, min(len(evidence.cosines.own), len(evidence.cosines.far))),
+        )
+
+
+async def _found(library: Library, vectors: "Iterable[Vector]", same: Sequence[set[str]]) -> list[list[str]]:
+    """For each text the ids of the images with the nearest captions, without those that do not count."""
+    found = []
+    for vector, without in zip(vectors, same, strict=False):
+        more = DEPTH + len(without)
+        near = await library.table.read(partial(_nearest, library, vector, more))
+        found.append([one.id for one in near if one.id not in without][:DEPTH])
+    return found
+
+
+def _nearest(library: Library, vector: "Vector", k: int) -> list[CaptionMatch]:
+    return nearest_captions(library.table.lance, vector, k, Filter())
