@@ -93,7 +93,7 @@ class LibrariesAPI(LibraryMaintenance):
                 a `Hit` then names its `region`. The library remembers it for the images that come later.
             calibrate: False measures no new threshold after a change, as long as there is one; `calibrate` does.
             check: False leaves out the short check (`check`) after the first indexing that brings captions: 156 texts
-                and 32 views of images are encoded for it, at most.
+                and 32 views of images are encoded for it, at most, and 600 texts more where captions are encoded.
             followed: the paths are watched (`watch`), so nobody is asked to index again what changes meanwhile.
             progress: called after every batch with files done and files in all; `ocr_progress`, with images that OCR
                 read and has to read; `caption_progress`, with captions that are encoded and are to be;
