@@ -1,9 +1,17 @@
 """Encoding of captions and of texts that search them."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from imagerag.agent.errors import EmbeddingMismatchError, LibraryError, UsageError
+from imagerag.agent.errors import (
+    EmbeddingMismatchError,
+    LibraryError,
+    MissingExtraError,
+    SpecError,
+    UntrustedError,
+    UsageError,
+)
 from imagerag.agent.ports import Embedder, EmbedderIdentity
 from imagerag.formatting.interface_terms import PATH, python_call
 from imagerag.store.library.library_metadata import LibraryMetadata
@@ -44,6 +52,13 @@ def caption_embedder_of(
             f"again: {python_call('libraries.index', PATH, library=name, caption_embedder=found.identity.spec)}"
         )
     return found
+
+
+def available_caption_embedder(library: "LibraryReader") -> Embedder | None:
+    """The encoder of a library's caption vectors; None where it has none, or their encoder is not available here."""
+    with suppress(EmbeddingMismatchError, MissingExtraError, SpecError, UntrustedError):
+        return library.caption_embedder() if library.metadata.caption_encoder else None
+    return None
 
 
 async def caption_query(library: "LibraryReader", text: str) -> "tuple[Vectors, Vectors]":

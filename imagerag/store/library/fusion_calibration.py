@@ -5,13 +5,12 @@ in memory, which lacks the sentences that are asked for; captions without these 
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from imagerag.agent.errors import EmbeddingMismatchError, MissingExtraError, SpecError, UntrustedError
 from imagerag.agent.ports import Embedder, Filter, embed_passages
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import ListName
+from imagerag.store.library.caption_embedding import available_caption_embedder
 from imagerag.store.library.caption_metadata import CAPTION_VECTOR
 from imagerag.store.library.caption_threshold_update import ENCODED
 from imagerag.store.library.fusion import DEPTH, RankedList
@@ -45,7 +44,8 @@ async def measure_fusion(library: "Library", embedder: Embedder, vector: str = V
         vector: the column of these.
     """
     table = library.table
-    captions = await _caption_embedder(library)
+    await library.read_metadata()
+    captions = available_caption_embedder(library)
     sample = await table.read(lambda: sample_of(table.lance, vector))
     names: list[ListName] = ["image", "caption", "words"] if captions else ["image", "words"]
     held, images = await in_thread(HeldOut.of, sample), await library.count()
@@ -54,14 +54,6 @@ async def measure_fusion(library: "Library", embedder: Embedder, vector: str = V
     else:
         fusion = choose_weights(await judge(sample, held, embedder, captions), names, images)
     return fusion.model_copy(update={"threshold": await _threshold(library, embedder, captions, vector)})
-
-
-async def _caption_embedder(library: "Library") -> Embedder | None:
-    """The encoder of a library's captions; None where it has none, or it is not available here."""
-    metadata = await library.read_metadata()
-    with suppress(EmbeddingMismatchError, MissingExtraError, SpecError, UntrustedError):
-        return library.caption_embedder() if metadata.caption_encoder else None
-    return None
 
 
 async def _threshold(

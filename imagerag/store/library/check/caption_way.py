@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from imagerag.agent.errors import EmbeddingMismatchError, MissingExtraError, SpecError, UntrustedError
 from imagerag.agent.ports import Filter
 from imagerag.agent.threads import in_thread
+from imagerag.store.library.caption_embedding import available_caption_embedder
 from imagerag.store.library.caption_metadata import CAPTION_VECTOR
 from imagerag.store.library.caption_search import CaptionMatch, nearest_captions
 from imagerag.store.library.caption_threshold_update import ENCODED
@@ -60,11 +60,7 @@ class TextToCaption:
     async def measure(self, library: Library, content: LibraryContent, size: CheckSize) -> WayMeasurement | None:
         """See `MeasuredWay`; None without caption vectors, or where their encoder is not available here."""
         measured = library.metadata.caption_threshold
-        if library.metadata.caption_encoder is None:
-            return None
-        try:
-            encoder = library.caption_embedder()
-        except (EmbeddingMismatchError, MissingExtraError, SpecError, UntrustedError):
+        if (encoder := available_caption_embedder(library)) is None:
             return None
         encoded = await content_at(library.table, CAPTION_VECTOR, ENCODED)
         asked = await in_thread(CaptionQueries.of, encoded) if len(encoded) else None

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from imagerag.agent.errors import EmbeddingMismatchError, MissingExtraError, SpecError, UntrustedError
 from imagerag.agent.threads import in_thread
+from imagerag.store.library.caption_embedding import available_caption_embedder
 from imagerag.store.library.caption_metadata import CAPTION_VECTOR
 from imagerag.store.library.caption_threshold_update import ENCODED
 from imagerag.store.library.check.rates import DEPTH
@@ -28,11 +28,7 @@ class Hybrid:
 
     async def measure(self, library: Library, content: LibraryContent, size: CheckSize) -> WayMeasurement | None:
         """See `MeasuredWay`; None without caption vectors, or where their encoder is not available here."""
-        if library.metadata.caption_encoder is None:
-            return None
-        try:
-            encoder = library.caption_embedder()
-        except (EmbeddingMismatchError, MissingExtraError, SpecError, UntrustedError):
+        if (encoder := available_caption_embedder(library)) is None:
             return None
         limits = library.metadata.fusion.threshold if library.metadata.fusion else None
         claimed = [one for one in ((limits.image, limits.caption) if limits else ()) if one is not None]
