@@ -97,11 +97,11 @@ def follow_run(delivery: RunOutputs, events: AsyncIterator[RunEvent], *, waiting
 
 
 async def _follow(delivery: RunOutputs, events: AsyncIterator[RunEvent]) -> RunRecord:
-    record, ticker = None, ProgressLine(delivery.rag.dependencies.blobs.path)
+    record, ticker, moves = None, ProgressLine(delivery.rag.dependencies.blobs.path), False
     with contextlib.closing(ticker):
         async for event in events:
             delivery.run_id = event.run_id
-            if delivery.mode == "events" or not _only_moves(event):
+            if moves and (delivery.mode == "events" or not _only_moves(event)):
                 ticker.close()  # the progress line is overwritten: nothing else may be written while it is shown
             if event.warnings:
                 say_all(warning_lines(event.warnings), err=True)
@@ -112,6 +112,7 @@ async def _follow(delivery: RunOutputs, events: AsyncIterator[RunEvent]) -> RunR
                 _print_event(event)
             if delivery.progress:
                 await _show_progress(delivery, ticker, event)
+            moves = moves or event.kind == "progress"
     assert record is not None, "a run's last event carries its record"
     return record
 

@@ -23,6 +23,7 @@ address is taken out before anything else is done with the text (`agent/url_reda
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote_plus
 
@@ -123,8 +124,12 @@ class BackendSpec:
         Raises:
             SpecError: one of them is not of the form `provider:model[?option=value][@base_url]`.
         """
-        text = public(text)
-        return tuple(_one(part.strip(), text) for part in NEXT.split(text))
+        return _parsed(public(text))
+
+
+@lru_cache(maxsize=256)  # a run asks for the same few specs many times; nothing secret is in them
+def _parsed(text: str) -> "tuple[BackendSpec, ...]":
+    return tuple(_one(part.strip(), text) for part in NEXT.split(text))
 
 
 def with_options(named: str, options: Mapping[str, object]) -> str:

@@ -70,7 +70,7 @@ def _candidate(hit: Hit, decision: Decision | None, likeness: bool) -> Candidate
         decision=decision,
         likeness=likeness,
         title=hit.title,
-        caption=hit.caption_or_description,
+        caption=hit.caption or hit.caption_or_description,
         source=hit.source,
         author=hit.author,
         licence=hit.licence,

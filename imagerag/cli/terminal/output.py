@@ -169,18 +169,20 @@ def table(
     if not used:
         return [""] * len(rows)
     cells = {i: [row[i] for row in rows] for i in used}
-    widest = {i: max(map(width, cells[i])) for i in used}
+    widths = {i: [width(cell) for cell in cells[i]] for i in used}
+    widest = {i: max(widths[i]) for i in used}
     room = columns() - indent - 2 * (len(used) - 1)
     if cut in widest and sum(widest.values()) > room:
         left = max(16, room - sum(widest.values()) + widest[cut])
-        cells[cut], widest[cut] = [_cut(cell, left) for cell in cells[cut]], min(left, widest[cut])
+        cells[cut] = [_cut(cell, left) for cell in cells[cut]]
+        widths[cut], widest[cut] = [width(cell) for cell in cells[cut]], min(left, widest[cut])
     if sum(widest.values()) > room:
         from imagerag.cli.terminal.folded_table import (
             folded,  # imported here: rich takes 45 ms, and a search draws no such table
         )
 
         return folded(cells, columns() - indent, right=right, whole=whole, fold=fold, indent=indent)
-    aligned = [_aligned(cells[i], widest[i], right=i in right) for i in used]
+    aligned = [_aligned(cells[i], widths[i], widest[i], right=i in right) for i in used]
     return [(" " * indent + "  ".join(line)).rstrip() for line in zip(*aligned, strict=True)]
 
 
@@ -190,9 +192,9 @@ def _cut(cell: str, room: int) -> str:
     return cell if width(plain) <= room else cell.replace(plain, short(plain, room))
 
 
-def _aligned(cells: Sequence[str], most: int, *, right: bool) -> list[str]:
-    """The cells of one column, all of the same width."""
-    spaces = [" " * (most - width(cell)) for cell in cells]
+def _aligned(cells: Sequence[str], widths: Sequence[int], most: int, *, right: bool) -> list[str]:
+    """The cells of one column, filled up to the same width."""
+    spaces = [" " * (most - one) for one in widths]
     return [space + cell if right else cell + space for cell, space in zip(cells, spaces, strict=True)]
 
 

@@ -51,6 +51,10 @@ class QueryVectors:
     things: "tuple[Vector, ...]" = ()
     regions: bool = True
 
+    def matches(self, records: Sequence[Mapping[str, Any]]) -> list[tuple[float, Region | None]]:
+        """`match` of each record."""
+        return [self.match(record) for record in records]
+
     def match(self, record: Mapping[str, Any]) -> tuple[float, Region | None]:
         """The similarity of an image in [-1, 1], and the region that gave it; None is the whole image.
 
@@ -61,7 +65,8 @@ class QueryVectors:
 
         vector = np.asarray(record["vector"], dtype=np.float32)
         found: list[tuple[float, Region | None]] = [(float(self.vector @ vector), None)]
-        if self.regions and (boxes := boxes_of(record)):
+        if self.regions and record.get(BOXES):
+            boxes = boxes_of(record)
             vectors = np.asarray(record[REGIONS], dtype=np.float32)
             cosines = vectors @ self.vector
             best = int(cosines.argmax())

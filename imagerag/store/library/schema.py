@@ -286,6 +286,11 @@ def metadata_of(record: Mapping[str, Any]) -> dict[str, Scalar]:
     return read if isinstance(read, dict) else {}
 
 
+def metadata_of_each(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Scalar]]:
+    """`metadata_of` of each record."""
+    return [metadata_of(record) for record in records]
+
+
 def _texts(row: ImageRecord) -> dict[str, Any]:
     return {
         "tags": list(row.tags),

@@ -27,7 +27,7 @@ from imagerag.store.library.index_candidates import (
 from imagerag.store.library.recent_records import RecentRecords
 from imagerag.store.library.region_columns import REGIONS, records_of
 from imagerag.store.library.region_search import QueryVectors, nearest_regions, region_columns, regions_index
-from imagerag.store.library.schema import ImageRecord, from_query, id_filter, metadata_of, present, row_columns
+from imagerag.store.library.schema import ImageRecord, from_query, id_filter, metadata_of_each, present, row_columns
 from imagerag.store.library.word_search import needed_word_indexes
 
 if TYPE_CHECKING:
@@ -109,7 +109,9 @@ def nearest_ids(table: Any, query: QueryVectors, k: int, filter: Filter) -> list
         columns = ("id", "vector", *extra)
         records = [*records_of(near(table, query.vector, k, filter, columns)),
                    *nearest_regions(table, query, k, filter, columns)]  # fmt: skip
-        found = [(one, query.match(record)[0]) for one, record in {one["id"]: one for one in records}.items()]
+        distinct = {record["id"]: record for record in records}
+        matches = query.matches([*distinct.values()])
+        found = [(one, similarity) for one, (similarity, _) in zip(distinct, matches, strict=True)]
     return sorted(found, key=lambda one: (-one[1], one[0]))[:k]
 
 
@@ -224,9 +226,10 @@ def hits_with(found: Sequence[Mapping[str, Any]], query: QueryVectors) -> list[H
     import numpy as np
 
     hits = []
-    for record in found:
+    for record, (similarity, region), metadata in zip(
+        found, query.matches(found), metadata_of_each(found), strict=True
+    ):
         vector = np.asarray(record["vector"], dtype=np.float32)
-        similarity, region = query.match(record)
         texts: dict[str, Any] = {name: record.get(name) or "" for name in TEXTS_OF_HITS}
         hits.append(
             Hit(
@@ -240,7 +243,7 @@ def hits_with(found: Sequence[Mapping[str, Any]], query: QueryVectors) -> list[H
                 vector=vector,
                 region=region,
                 tags=tuple(record["tags"] or ()),
-                metadata=metadata_of(record),
+                metadata=metadata,
                 description_confidence=record.get("description_confidence"),
                 **texts,
             )
