@@ -197,6 +197,7 @@ def statistics_lines(found: "LibraryStatistics") -> list[str]:
             "caption vectors",
             f"{found.caption_vectors:,} with {found.caption_embedder}" if found.caption_embedder else "",
         ],
+        ["regions", f"{found.regions:,} of {count(found.region_images, 'image')}" if found.region_images else ""],
         ["ocr", f"{count(found.ocr_read, 'image')} read, {found.ocr_words:,} with words" if found.ocr_read else ""],
         ["described", _described(found)],
         ["files", f"{found.linked:,} linked, {found.copied:,} copied, {found.several_files:,} with several files"],
