@@ -276,12 +276,13 @@ async def test_snapshots_copies_and_exports_have_the_same_regions(
     part = await Library.create_or_open(home, "part", embedder)
     await copy_rows(restored, part, list(before))
     assert await stored(part) == before
-    out = tmp_path / "shop.parquet"
-    await export_parquet(restored, out, with_bytes=True)
-    again = await Library.create_or_open(home, "again", embedder)
-    report = await index([out], again)
-    assert report.region_images == len(before)
-    assert await stored(again) == before
+    for with_bytes in (True, False):
+        out = tmp_path / f"shop-{with_bytes}.parquet"
+        await export_parquet(restored, out, with_bytes=with_bytes)
+        again = await Library.create_or_open(home, f"again-{with_bytes}", embedder)
+        report = await index([out], again)
+        assert report.region_images == len(before)
+        assert await stored(again) == before
 
 
 def test_a_match_is_the_best_of_the_whole_its_regions_and_things_that_have_one_each() -> None:
