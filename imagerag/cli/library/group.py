@@ -2,7 +2,7 @@
 `snapshots` and `upkeep`."""
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import click
 
@@ -133,8 +133,17 @@ async def _described(rag: ImageRAG, name: str) -> "tuple[int, LibraryMetadata]":
     return await asyncio.to_thread(table.count_rows), library_metadata_of(table, name)
 
 
-def _counts(rag: ImageRAG, name: str) -> dict[str, int]:
-    """The counts of `LibraryInfo`: how many images of a library have what only some libraries have."""
+class _Counts(TypedDict):
+    """How many images of a library have what only some libraries have, as in `LibraryInfo`."""
+
+    ocr_read: int
+    caption_vectors: int
+    described: int
+    region_images: int
+    regions: int
+
+
+def _counts(rag: ImageRAG, name: str) -> _Counts:
     from imagerag.store.library.caption_vectors import count_caption_vectors
     from imagerag.store.library.database import open_table
     from imagerag.store.library.description_columns import count_described
@@ -152,7 +161,7 @@ def _counts(rag: ImageRAG, name: str) -> dict[str, int]:
     }
 
 
-def _counts_text(counts: dict[str, int]) -> str:
+def _counts_text(counts: _Counts) -> str:
     """The counts after the number of images; those of captions have a line of their own."""
     read, described, images = counts["ocr_read"], counts["described"], counts["region_images"]
     by_ocr = f", {read:,} read by OCR" if read else ""

@@ -4,7 +4,7 @@ The length of vectors is part of the type of their column, so it is not compared
 """
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from imagerag.store.library.caption_metadata import CAPTION_VECTOR
 from imagerag.store.library.region_columns import BOXES, OTHER_REGIONS, REGIONS
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     Flags = NDArray[np.bool_]
 
+VectorKind = Literal["vector", "caption-vector", "regions", "other-vector"]
+"""Kinds of problems that are found here, as in `verification.LibraryProblem`."""
+
 ENCODED_COLUMNS: Final = (VECTOR, CAPTION_VECTOR, REGIONS, BOXES, OTHER_VECTOR, OTHER_REGIONS)
 """Columns that are verified here."""
 
@@ -28,7 +31,7 @@ CLEARED: Final[Mapping[str, tuple[str, ...]]] = {
 """Kind of a problem → the columns that are set to null for it: what is null there is encoded again."""
 
 
-def vector_problems(batch: Any) -> "Iterator[tuple[str, str, Flags]]":
+def vector_problems(batch: Any) -> "Iterator[tuple[VectorKind, str, Flags]]":
     """Kind and text of each problem that encoded columns may have, and which rows have it.
 
     Args:

@@ -10,14 +10,14 @@ from imagerag.store.library.image_copies import stray_files
 from imagerag.store.library.image_files import ImageFiles
 from imagerag.store.library.library_metadata import library_metadata_of
 from imagerag.store.library.linked_files import linked_bytes
-from imagerag.store.library.maintenance.vector_verification import ENCODED_COLUMNS, vector_problems
+from imagerag.store.library.maintenance.vector_verification import ENCODED_COLUMNS, VectorKind, vector_problems
 from imagerag.store.library.schema import IMAGE_COLUMN, FileEntry, present
 from imagerag.store.storage_errors import storage_errors
 
 if TYPE_CHECKING:
     from imagerag.store.library.table import LibraryTable
 
-Kind = Literal["file", "copy", "image", "vector", "caption-vector", "regions", "other-vector", "thumbnail", "stray"]
+Kind = Literal["file", "copy", "image", VectorKind, "thumbnail", "stray"]
 
 ROWS: Final = 64
 """Rows that are read at once."""
