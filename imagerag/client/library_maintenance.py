@@ -223,10 +223,11 @@ class LibraryMaintenance(LibraryMigration):
         return await export_parquet(opened, Path(out), with_bytes=with_bytes, progress=progress)
 
     async def verify(self, library: str | None = None, *, repair: bool = False, files: bool = True) -> "Verification":
-        """Compare every row of a library with its bytes, its files and its vector.
+        """Compare every row of a library with its bytes, its files, its vector, and those of its caption and regions.
 
         Args:
-            repair: mend what can be mended; `left` of the result is what could not be.
+            repair: mend what can be mended; `left` of the result is what could not be. Bad vectors of captions and
+                regions are deleted: the next `index` makes them again.
             files: read the files that images are linked to, too.
 
         Raises:

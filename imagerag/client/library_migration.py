@@ -51,10 +51,13 @@ class LibraryMigration(LibraryChecks):
     async def switch_encoder(self, library: str | None = None, *, embedder: str) -> None:
         """Use the encoder that `migrate(..., switch=False)` has encoded a library with.
 
+        It also measures the confidences of descriptions, and encodes captions that the library's own encoder encoded.
+
         Raises:
             UsageError: the library has no vectors of it.
             LibraryError: the encoder fails on images that were added since; the library stays as it was.
         """
+        from imagerag.store.library.description_check import check_descriptions_again
         from imagerag.store.library.indexing.caption_encoding import encode_captions
         from imagerag.store.library.library import Library
         from imagerag.store.library.maintenance import migration
@@ -63,6 +66,7 @@ class LibraryMigration(LibraryChecks):
         encoder = dependencies.embedder(embedder)
         await migration.switch_encoder(opened, encoder)
         opened = await Library.open(dependencies.home, opened.name, encoder, dependencies.encoder_of(opened.name))
+        await check_descriptions_again(opened)  # before captions: a description that fits is encoded as one
         if opened.metadata.caption_encoder is not None and opened.metadata.caption_encoder.embedder == encoder.identity:
             await encode_captions(opened, encoder)
         await opened.optimize()

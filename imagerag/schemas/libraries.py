@@ -117,7 +117,8 @@ class LibrariesDocument(Document):
 class LibraryInfo(Document):
     """A library or a snapshot, its metadata, the tags of its snapshots, and the encoder of vectors that searches do not
     use: that before a migration, or that of one which is not finished. `ocr_read` counts images that OCR has read,
-    `caption_vectors` those whose caption is encoded, `described` those that a model described."""
+    `caption_vectors` those whose caption is encoded, `described` those that a model described, `region_images` those
+    whose regions are encoded, `regions` the regions of these."""
 
     schema_name: Literal["imagerag.library/1"] = Field(default="imagerag.library/1", alias="schema")
     library: str
@@ -125,6 +126,8 @@ class LibraryInfo(Document):
     ocr_read: int = 0
     caption_vectors: int = 0
     described: int = 0
+    region_images: int = 0
+    regions: int = 0
     metadata: LibraryMetadata
     snapshots: list[str] = Field(default_factory=list)
     other_embedder: str | None = None

@@ -14,6 +14,7 @@ from imagerag.store.data_dir import DataDir
 from imagerag.store.disk_space import check_writable
 from imagerag.store.library.database import LANCE_ERRORS, damaged, folder_of, list_libraries, open_table
 from imagerag.store.library.library_metadata import library_metadata_of, stale
+from imagerag.store.library.maintenance.vector_verification import CLEARED, dimension_of
 from imagerag.store.library.maintenance.verification import problems_of
 from imagerag.store.library.table import LibraryTable
 from imagerag.store.library.thresholds.content import content_of
@@ -31,7 +32,7 @@ TABLES: Final = {
 }
 """What each SQLite file of a home must hold."""
 
-MENDED: Final = ("copy", "vector")
+MENDED: Final = ("copy", "vector", *CLEARED)
 """Kinds of problems of a library's images that `doctor` tells, and mends as `library verify --repair` does."""
 
 
@@ -121,7 +122,7 @@ def check_library(home: DataDir, name: str) -> None:
 
     Raises:
         LibraryDamagedError, LibraryVersionError, StorageError: it cannot be read.
-        ValueError: an image does not match its SHA-256, or its vector is invalid.
+        ValueError: an image does not match its SHA-256, or a vector is invalid.
     """
     table = open_table(home, name)
     library_metadata_of(table, name)
@@ -153,8 +154,9 @@ def check_indexes(home: DataDir, name: str) -> None:
             elif index.columns == ["id"]:
                 table.search().where("id = 'x'").select(["id"]).limit(1).to_arrow()
             else:
-                vector = [1.0] + [0.0] * (table.schema.field("vector").type.list_size - 1)
-                table.search(vector, vector_column_name="vector").select(["id"]).limit(1).to_arrow()
+                (column,) = index.columns
+                vector = [1.0] + [0.0] * (dimension_of(table, column) - 1)
+                table.search(vector, vector_column_name=column).select(["id"]).limit(1).to_arrow()
     except LANCE_ERRORS as error:
         raise damaged(name, error, folder_of(home, name)) from error
 

@@ -5,17 +5,20 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from imagerag import ImageRAG
 from imagerag.agent.errors import SpecError, UsageError
 from imagerag.agent.ports import Capabilities, ImageDescription, ImagePart, PriceEstimator
-from imagerag.agent.types import DescriptionEstimate, SamplingParams
+from imagerag.agent.types import DescriptionEstimate, SamplingParams, is_low
 from imagerag.graphs import descriptions
+from imagerag.store.library.caption_vectors import count_caption_vectors
 from imagerag.store.library.library_metadata import read_library_metadata
+from imagerag.tools.testing.fakes import ScriptedDescriber
 from imagerag.tools.testing.mock_openai import Fault, MockOpenAIServer, MockResponse, RecordedRequest
 from tests.processes import Python
-from tests.store.conftest import ColourEmbedder, picture
+from tests.store.conftest import COLOURS, ColourEmbedder, picture
 
 NAMES = ("red", "green", "blue", "yellow", "purple")
 TIMES = 3
@@ -273,3 +276,34 @@ async def test_a_killed_run_pays_for_no_response_twice(
     rag = client(tmp_path)
     report = await rag.libraries.index(pictures, describe=spec)
     assert (report.described, report.description_calls, server.count("chat")) == (15, 7, 15)
+
+
+class Blind(ColourEmbedder):
+    """Its images have nothing to do with its texts."""
+
+    async def embed_images(self, images: Any) -> Any:
+        return np.roll(await super().embed_images(images), 7, axis=1)
+
+
+async def test_a_migration_measures_the_confidences_with_the_new_encoder(pictures: Path, tmp_path: Path) -> None:
+    rag = client(tmp_path)
+    rag.dependencies.use("embedder", "colours:blind", Blind("blind"))
+
+    async def rows(library: str) -> list[Any]:
+        found = await (await rag.libraries.open(library)).rows()
+        return [(row.description, row.description_confidence, row.description_details) for row in found]
+
+    describer = ScriptedDescriber({COLOURS[name]: f"a {name} card" for name in NAMES})
+    await rag.libraries.index(pictures, describe=describer, caption_embedder="own")
+    before = await rows("shop")
+    assert not any(is_low(confidence) for _, confidence, _ in before)
+    await rag.libraries.migrate(embedder="colours:blind")
+    await rag.libraries.index(pictures, library="new", embedder="colours:blind", describe=describer)
+    migrated = await rows("shop")
+    assert migrated == await rows("new")
+    assert any(is_low(confidence) for _, confidence, _ in migrated)
+    described = await rag.libraries.open("shop")
+    encoded = await described.table.read(lambda: count_caption_vectors(described.table.lance))
+    assert encoded == sum(not is_low(confidence) for _, confidence, _ in migrated)
+    await rag.libraries.migrate(embedder="colours:one")
+    assert await rows("shop") == before

@@ -1,4 +1,5 @@
-"""A process is killed while it removes, optimizes or calibrates; the same command again ends with the exact rows.
+"""A process is killed while it removes, optimizes, calibrates, or encodes regions or captions; the same command again
+ends with the exact rows.
 
 3 kills of each here; `STORM=full python -m pytest tests/crash_recovery/test_killed_library_commands.py -s` makes it 30.
 """
@@ -8,21 +9,26 @@ import os
 import random
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from imagerag.store.data_dir import DataDir
+from imagerag.store.library.caption_metadata import CAPTION_VECTOR
+from imagerag.store.library.indexing.caption_encoding import use_caption_embedder
 from imagerag.store.library.indexing.ingest import index
 from imagerag.store.library.library import Library
 from imagerag.store.library.maintenance.removal import remove_images, removed_ids, settle
 from imagerag.store.library.maintenance.snapshots import create_snapshot, list_snapshots
 from imagerag.store.library.maintenance.verification import verify_table
+from imagerag.store.library.region_columns import REGION_COLUMNS
 from tests.processes import Python
 from tests.store.conftest import COLOURS, ColourEmbedder, picture
 
 KILLS = 30 if os.environ.get("STORM") == "full" else 3
+KILLED_ENCODING = 30 if KILLS == 30 else 2
 IMAGES, GOING = 96, 60
 
 PRELUDE = """
@@ -67,7 +73,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number in range(IMAGES):
         name = root / "pictures" / f"{number:03}"
         colour = list(COLOURS)[number % len(COLOURS)]
-        name.with_suffix(".png").write_bytes(picture(colour, mark=number))
+        size = (24, 16) if number % 4 else (120, 120)  # too small for regions, and of 13 tiles
+        name.with_suffix(".png").write_bytes(picture(colour, mark=number, size=size))
         name.with_suffix(".txt").write_text(f"{'old' if number < GOING else 'new'} {colour} card {number}")
 
     async def fill() -> None:
@@ -78,9 +85,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def killed(home: Path, code: str, after_s: float) -> bool:
+def killed(home: Path, code: str, after_s: float, *arguments: Path) -> bool:
     """Run code in a process and kill it; whether it was still at it."""
-    child = Python("-c", PRELUDE + code + "\nasyncio.run(main())\n", home, cwd=Path(__file__).parents[2])
+    child = Python("-c", PRELUDE + code + "\nasyncio.run(main())\n", home, *arguments, cwd=Path(__file__).parents[2])
     assert child.stdout is not None
     told = child.stdout.readline()
     assert told.strip() == "ready", child.stderr.read() if child.stderr else ""
@@ -137,6 +144,73 @@ async def test_a_killed_command_is_finished_by_the_next(whole: Path, tmp_path: P
         assert len(versions) <= 2, "an optimized library keeps no history"
         shutil.rmtree(home)
     print(f"\n{command}: {alive} of {KILLS} were killed in time")
+
+
+INDEXED = {
+    "regions": (
+        """
+    from imagerag.store.library import region_encoding
+    from imagerag.store.library.indexing.ingest import index
+    region_encoding.AT_ONCE = 7
+    await index([sys.argv[2]], library, regions=True)
+""",
+        REGION_COLUMNS,
+    ),
+    "captions": (
+        """
+    from imagerag.store.library.indexing import caption_encoding
+    from imagerag.store.library.indexing.ingest import index
+    caption_encoding.AT_ONCE = 7
+    await caption_encoding.use_caption_embedder(library, library.embedder)
+    await index([sys.argv[2]], library)
+""",
+        (CAPTION_VECTOR,),
+    ),
+}
+"""What `index --regions` and `index --caption-embedder own` do, and the columns that they fill."""
+
+
+async def encode_again(library: Library, pictures: Path, command: str) -> None:
+    """Run the command of a killed process again."""
+    if command == "captions":
+        await use_caption_embedder(library, library.embedder)
+    await index([pictures], library, regions=command == "regions")
+
+
+async def columns_of(library: Library, names: Sequence[str]) -> dict[str, Any]:
+    return {record.pop("id"): record for record in await library.table.records(["id", *names], None)}
+
+
+@pytest.mark.parametrize("command", INDEXED)
+async def test_killed_encoding_of_regions_and_captions_is_finished_by_the_next(
+    whole: Path, tmp_path: Path, command: str
+) -> None:
+    code, names = INDEXED[command]
+    shutil.copytree(whole / "home", tmp_path / "whole")
+    uninterrupted = await Library.open(DataDir(tmp_path / "whole"), "shop", ColourEmbedder())
+    await encode_again(uninterrupted, whole / "pictures", command)
+    expected, rows = await columns_of(uninterrupted, names), await uninterrupted.rows()
+    assert all(value is not None for record in expected.values() for value in record.values())
+    chance, alive = random.Random(command), 0
+    for number in range(KILLED_ENCODING):
+        home = tmp_path / f"{number}"
+        shutil.copytree(whole / "home", home)
+        alive += killed(home, code, chance.random() * 0.8, whole / "pictures")
+        library = await Library.open(DataDir(home), "shop", ColourEmbedder())
+        assert await library.rows() == rows
+        between = await columns_of(library, [name for name in names if name in library.table.lance.schema.names])
+        for one, record in between.items():
+            assert all(value in (None, expected[one][name]) for name, value in record.items())
+            assert len({value is None for value in record.values()}) <= 1, "vectors without boxes"
+        assert (await library.search("red card", k=3))[0].similarity > 0.3
+        await encode_again(library, whole / "pictures", command)
+        await library.optimize()
+        assert await state(library) == (rows, [])
+        assert await columns_of(library, names) == expected
+        assert len(library.table.lance.list_versions()) <= 2
+        assert not await library.is_stale()
+        shutil.rmtree(home)
+    print(f"\n{command}: {alive} of {KILLED_ENCODING} were killed in time")
 
 
 SNAPSHOTS = """

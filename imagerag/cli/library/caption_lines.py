@@ -35,14 +35,18 @@ def threshold_text(found: "CaptionThreshold") -> str:
         f"measured with {found.n_own} parts of captions, {found.n_near} hard negatives and {found.n_unrelated} "
         f"unrelated captions"
     )
-    rates = (found.accept_rate, found.near_reject_rate, found.unrelated_reject_rate)
-    if None in rates:
+    if found.accept_rate is None or found.unrelated_reject_rate is None:
         return f"of captions: not measured, there are too few captions ({found.captions:,})"
-    accepted, near, far = (percent(rate or 0.0) for rate in rates)
-    said = f"{accepted} of what fits is accepted; {near} of what nearly fits and {far} of what does not is rejected"
+    near = "" if found.near_reject_rate is None else f"{percent(found.near_reject_rate)} of what nearly fits and "
+    said = (
+        f"{percent(found.accept_rate)} of what fits is accepted; {near}{percent(found.unrelated_reject_rate)} of what "
+    )
+    said += "does not is rejected"
     if found.cosine is None:
         return f"of captions: none, the encoder cannot tell these captions apart ({said}); {measured}"
     how = "" if found.is_reliable else "; the encoder cannot tell all of these captions apart"
-    if found.method == "unrelated":
+    if found.near_reject_rate is None:
+        how = "; nearly right captions were not measured, as these captions differ in too little"
+    elif found.method == "unrelated":
         how = "; the encoder tells captions from unrelated ones, but not from nearly right ones"
     return f"of captions: cosine {cosine(found.cosine)}: {said}{how}; {measured}"

@@ -2,7 +2,7 @@
 `snapshots` and `upkeep`."""
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import click
 
@@ -59,25 +59,22 @@ def info_command(globals_: Globals, /, name: str, as_json: bool) -> int:
     rag = ImageRAG(home=globals_.home)
 
     number, library_metadata = asyncio.run(_described(rag, name))
-    other, vectors = _other_encoder(rag, name), _caption_vectors(rag, name)
-    read, described = _read_and_described(rag, name)
+    other, counts = _other_encoder(rag, name), _counts(rag, name)
     if as_json:
         from imagerag.schemas.libraries import LibraryInfo
 
-        info = LibraryInfo(library=name, images=number, ocr_read=read, described=described, caption_vectors=vectors,
-                           metadata=library_metadata, snapshots=_tags(rag, name), other_embedder=other)  # fmt: skip
+        info = LibraryInfo(library=name, images=number, metadata=library_metadata, snapshots=_tags(rag, name),
+                           other_embedder=other, **counts)  # fmt: skip
         say_json(info.as_json())
     else:
         more = [f"snapshots: {', '.join(tags)}"] if (tags := _tags(rag, name)) else []
         if other:
             more += [f"vectors of {other}, which searches do not use:", f"  imagerag library migrate {name} --help"]
-        by_ocr = f", {read:,} read by OCR" if read else ""
-        by_model = f", {described:,} described by a model" if described else ""
-        head = f"library {bold(name)}: {count(number, 'image')}{by_ocr}{by_model}"
+        head = f"library {bold(name)}: {count(number, 'image')}{_counts_text(counts)}"
         if library_metadata.describer:
             by = clean(library_metadata.describer.spec)
             more.append(f"imagerag index describes new images with {by}; --describe none ends that")
-        captions = caption_lines(library_metadata, name, vectors)
+        captions = caption_lines(library_metadata, name, counts["caption_vectors"])
         hybrid = fusion_lines(library_metadata.fusion, name)
         say_all([head, *library_metadata_lines(library_metadata, name), *captions, *hybrid, *more])
     return 0
@@ -136,22 +133,41 @@ async def _described(rag: ImageRAG, name: str) -> "tuple[int, LibraryMetadata]":
     return await asyncio.to_thread(table.count_rows), library_metadata_of(table, name)
 
 
-def _read_and_described(rag: ImageRAG, name: str) -> tuple[int, int]:
-    """How many images of a library were read by OCR, and how many a model described."""
+class _Counts(TypedDict):
+    """How many images of a library have what only some libraries have, as in `LibraryInfo`."""
+
+    ocr_read: int
+    caption_vectors: int
+    described: int
+    region_images: int
+    regions: int
+
+
+def _counts(rag: ImageRAG, name: str) -> _Counts:
+    from imagerag.store.library.caption_vectors import count_caption_vectors
     from imagerag.store.library.database import open_table
     from imagerag.store.library.description_columns import count_described
+    from imagerag.store.library.region_columns import count_regions
     from imagerag.store.library.search import count_ocr_read
 
     table = open_table(rag.dependencies.home, name)
-    return count_ocr_read(table), count_described(table)
+    region_images, regions = count_regions(table)
+    return {
+        "ocr_read": count_ocr_read(table),
+        "caption_vectors": count_caption_vectors(table),
+        "described": count_described(table),
+        "region_images": region_images,
+        "regions": regions,
+    }
 
 
-def _caption_vectors(rag: ImageRAG, name: str) -> int:
-    """How many images of a library have a caption that is encoded."""
-    from imagerag.store.library.caption_vectors import count_caption_vectors
-    from imagerag.store.library.database import open_table
-
-    return count_caption_vectors(open_table(rag.dependencies.home, name))
+def _counts_text(counts: _Counts) -> str:
+    """The counts after the number of images; those of captions have a line of their own."""
+    read, described, images = counts["ocr_read"], counts["described"], counts["region_images"]
+    by_ocr = f", {read:,} read by OCR" if read else ""
+    by_model = f", {described:,} described by a model" if described else ""
+    regions = f", {images:,} with their regions encoded ({counts['regions']:,})" if images else ""
+    return f"{by_ocr}{by_model}{regions}"
 
 
 def _other_encoder(rag: ImageRAG, name: str) -> str | None:

@@ -127,10 +127,10 @@ def _format_of(out: str) -> Literal["parquet", "folder"]:
 @json_option
 @pass_globals
 def verify_command(globals_: Globals, /, name: str, repair: bool, files: bool, as_json: bool) -> int:
-    """Compare every image of a library with its bytes, its files and its vector.
+    """Compare every image of a library with its bytes, its files and its vectors.
 
-    --repair drops dead paths, encodes changed files and bad vectors again, makes thumbnails and copies anew. Exit code
-    1: problems are left.
+    --repair drops dead paths, encodes changed files and bad vectors again, makes thumbnails and copies anew, and
+    deletes bad vectors of captions and regions, which the next index makes. Exit code 1: problems are left.
     """
     found = asyncio.run(ImageRAG(home=globals_.home, library=name).libraries.verify(repair=repair, files=files))
     if as_json:
@@ -197,6 +197,7 @@ def statistics_lines(found: "LibraryStatistics") -> list[str]:
             "caption vectors",
             f"{found.caption_vectors:,} with {found.caption_embedder}" if found.caption_embedder else "",
         ],
+        ["regions", f"{found.regions:,} of {count(found.region_images, 'image')}" if found.region_images else ""],
         ["ocr", f"{count(found.ocr_read, 'image')} read, {found.ocr_words:,} with words" if found.ocr_read else ""],
         ["described", _described(found)],
         ["files", f"{found.linked:,} linked, {found.copied:,} copied, {found.several_files:,} with several files"],

@@ -32,7 +32,8 @@ class CaptionThreshold(FrozenModel):
             nearly right ones, so that the threshold rejects only what has nothing to do with them.
         accept_rate: share of the queries that have a match and reach `cosine`, in [0, 1], on queries that it was not
             measured with; None where it was not measured.
-        near_reject_rate, unrelated_reject_rate: the same of hard negatives, and of unrelated captions, that stay below.
+        near_reject_rate, unrelated_reject_rate: the same of hard negatives, and of unrelated captions, that stay below;
+            the former is None too where the captions give no hard negatives.
         n_own, n_near, n_unrelated: how many queries with a match, of hard negatives, and unrelated captions it was
             measured with.
         captions: how many captions had a vector then.

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.types import DescribedElement
+from imagerag.store.library.description_columns import described_ids
 from imagerag.store.library.library import Library
 from imagerag.store.library.maintenance.vector_table import sorted_ids, vectors_of_ids
 from imagerag.store.library.schema import ImageRecord
@@ -31,6 +32,23 @@ FEWEST: Final = 8
 
 SAME: Final = 0.97
 """Cosine from which on two images show the same thing, in a library that has no threshold of its own yet."""
+
+
+AT_ONCE: Final = 64
+"""Descriptions that are measured again and written in one commit."""
+
+
+async def check_descriptions_again(library: Library) -> None:
+    """Measure the confidences of all descriptions of a library again, as after a migration to another encoder.
+
+    Raises:
+        BackendError: the encoder failed; earlier commits stay.
+    """
+    described = await library.table.read(lambda: described_ids(library.table.lance))
+    check = DescriptionCheck(library)
+    for at in range(0, len(described), AT_ONCE):
+        rows = await library.rows(described[at : at + AT_ONCE])
+        await library.update_descriptions(await check.checked([row for row in rows if row.description]))
 
 
 class DescriptionCheck:

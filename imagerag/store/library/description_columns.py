@@ -126,6 +126,13 @@ def count_described(table: Any) -> int:
     return int(table.count_rows("described_by <> ''")) if "described_by" in table.schema.names else 0
 
 
+def described_ids(table: Any) -> list[str]:
+    """The images in a LanceDB table that a model described, sorted by id."""
+    if "described_by" not in table.schema.names:
+        return []
+    return sorted(table.search().where("described_by <> ''").select(["id"]).to_arrow()["id"].to_pylist())
+
+
 def to_description_table(rows: Iterable[Any], table_schema: Any) -> Any:
     """Arrow table of ids and the columns of descriptions, for `ImageRecord`s."""
     import pyarrow as pa

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from imagerag.agent.errors import ImageRAGError, UsageError
+from imagerag.agent.ports import Embedder, embed_passages
 
 T = TypeVar("T")
 
@@ -38,3 +39,12 @@ async def vectors_or_reasons(encode: Callable[[Sequence[T]], Awaitable[Any]], im
     if failure and all(isinstance(one, str) for one in found):  # no image is at fault
         raise failure
     return found
+
+
+async def passage_vectors_or_reasons(embedder: Embedder, texts: Sequence[str]) -> list[Any]:
+    """The vector of each text that is searched, such as a caption, or the reason for none."""
+
+    async def encode(part: Sequence[str]) -> Any:
+        return await embed_passages(embedder, part)
+
+    return await vectors_or_reasons(encode, texts)

@@ -114,6 +114,16 @@ def images_with_regions(table: Any) -> int:
     return int(table.count_rows(f"{BOXES} IS NOT NULL")) if has_regions(table) else 0
 
 
+def count_regions(table: Any) -> tuple[int, int]:
+    """The number of images whose regions are encoded, those with none among them, and of their regions."""
+    import pyarrow.compute as pc
+
+    if not has_regions(table):
+        return 0, 0
+    boxes = table.search().where(f"{BOXES} IS NOT NULL").select({"count": f"array_length({BOXES})"}).to_arrow()
+    return boxes.num_rows, pc.sum(boxes["count"]).as_py() or 0  # LanceDB's length of an empty list may be null
+
+
 def regions_beside(table: Any, vector: str) -> list[str]:
     """The column of regions that belongs to a column of vectors, where the table has one."""
     name = OTHER_REGIONS if vector == OTHER_VECTOR else REGIONS

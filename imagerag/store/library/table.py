@@ -253,6 +253,12 @@ class LibraryTable(TableImages):
         await self.prepare(regions=True)
         await self.write(work)
 
+    async def clear(self, ids: Sequence[str], columns: Sequence[str]) -> None:
+        """Set those of these columns that the table has to null, for rows with these ids."""
+        have = dict.fromkeys(form.present(self.lance, columns), "NULL")
+        where = form.id_filter("id", ids)
+        await self.write(lambda: self.lance.update(where=where, values_sql=have) if ids and have else None)
+
     async def delete(self, ids: Sequence[str]) -> int:
         """Delete rows; returns their number. The next `optimize` removes copies of their images."""
         result = await self.write(lambda: self.lance.delete(form.id_filter("id", ids)))

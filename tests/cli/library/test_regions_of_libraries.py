@@ -37,7 +37,12 @@ def test_a_thing_among_others_is_found_and_its_box_is_shown(imagerag: Imagerag, 
     page = (tmp_path / "found.html").read_text("utf-8")
     assert "% across" in page
     assert (tmp_path / "found.png").stat().st_size
-    assert document(imagerag("library", "info", "mine", "--json"))["metadata"]["regions"] == "things-or-tiles"
+    info = document(imagerag("library", "info", "mine", "--json"))
+    assert (info["metadata"]["regions"], info["region_images"], info["regions"]) == ("things-or-tiles", 2, 2)
+    assert "2 images, 2 with their regions encoded (2)" in imagerag("library", "info", "mine").stdout
+    counted = document(imagerag("library", "stats", "mine", "--json"))["statistics"]
+    assert (counted["region_images"], counted["regions"]) == (2, 2)
+    assert "2 of 2 images" in imagerag("library", "stats", "mine").stdout
 
 
 def test_a_run_sends_the_box_and_its_record_and_report_show_it(

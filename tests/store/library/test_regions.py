@@ -25,10 +25,10 @@ from imagerag.store.library.maintenance.export import export_parquet
 from imagerag.store.library.maintenance.migration import drop_other_vectors, migrate, switch_encoder
 from imagerag.store.library.maintenance.snapshots import create_snapshot, restore_snapshot
 from imagerag.store.library.maintenance.subsets import copy_rows
-from imagerag.store.library.region_columns import OTHER_REGIONS, REGION_COLUMNS, EncodedRegions
+from imagerag.store.library.region_columns import OTHER_REGIONS, REGION_COLUMNS, EncodedRegions, count_regions
 from imagerag.store.library.region_search import QueryVectors, things_of
 from imagerag.store.library.schema import NewImage
-from tests.store.conftest import COLOURS, DIMENSION, ColourEmbedder, direction, unit
+from tests.store.conftest import COLOURS, DIMENSION, ColourEmbedder, direction, picture, unit
 
 PAIRS = (("red", "blue"), ("green", "purple"), ("black", "yellow"))
 
@@ -105,8 +105,12 @@ async def test_a_thing_among_others_is_found_by_its_region(library: Library, pai
     before = (await library.search("blue", k=1))[0]
     assert before.similarity < 0.5
     assert before.region is None
+    assert count_regions(library._table) == (0, 0)
     report = await index([pairs], library, regions=True)
     assert (report.region_images, report.regions, report.unchanged, report.notes) == (4, 6 + 13, 4, [])
+    (pairs / "alone.png").write_bytes(picture())
+    assert (await index([pairs], library)).regions == 0  # one thing that fills its image
+    assert count_regions(library._table) == (5, 6 + 13)
     hit = (await library.search("blue", k=1))[0]
     assert (await names(library))[hit.image.sha256] == "red-blue"
     assert hit.similarity > 0.9
@@ -272,12 +276,13 @@ async def test_snapshots_copies_and_exports_have_the_same_regions(
     part = await Library.create_or_open(home, "part", embedder)
     await copy_rows(restored, part, list(before))
     assert await stored(part) == before
-    out = tmp_path / "shop.parquet"
-    await export_parquet(restored, out, with_bytes=True)
-    again = await Library.create_or_open(home, "again", embedder)
-    report = await index([out], again)
-    assert report.region_images == len(before)
-    assert await stored(again) == before
+    for with_bytes in (True, False):
+        out = tmp_path / f"shop-{with_bytes}.parquet"
+        await export_parquet(restored, out, with_bytes=with_bytes)
+        again = await Library.create_or_open(home, f"again-{with_bytes}", embedder)
+        report = await index([out], again)
+        assert report.region_images == len(before)
+        assert await stored(again) == before
 
 
 def test_a_match_is_the_best_of_the_whole_its_regions_and_things_that_have_one_each() -> None:

@@ -4,16 +4,18 @@ from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from imagerag.agent.errors import EmbeddingMismatchError, MissingExtraError, SpecError, UntrustedError
-from imagerag.agent.ports import Embedder, embed_passages
+from imagerag.agent.ports import Embedder
 from imagerag.store.library.caption_vectors import (
     captions_without_vector,
     use_caption_encoder,
     write_caption_vectors,
 )
-from imagerag.store.library.encoding import vectors_or_reasons
+from imagerag.store.library.encoding import passage_vectors_or_reasons
+from imagerag.store.library.indexing.exported_captions import take_caption_vectors
 from imagerag.store.library.indexing.index_report import IndexReport
 from imagerag.store.library.indexing.row_writing import Progress
 from imagerag.store.library.library import Library
+from imagerag.store.library.sources.exported_table import ExportedTable
 from imagerag.store.library.thresholds.content import is_unit
 
 AT_ONCE: Final = 512
@@ -27,7 +29,12 @@ async def use_caption_embedder(library: Library, embedder: Embedder | None) -> N
     await library.read_metadata()
 
 
-async def encode_new_captions(library: Library, report: IndexReport, progress: Progress | None = None) -> None:
+async def encode_new_captions(
+    library: Library,
+    report: IndexReport,
+    progress: Progress | None = None,
+    exports: Sequence[ExportedTable] = (),
+) -> None:
     """Encode the captions that have no vector yet, if the library has a caption encoder.
 
     A caption that the encoder fails on is listed in the report's notes. If the encoder itself is not available, that is
@@ -35,6 +42,7 @@ async def encode_new_captions(library: Library, report: IndexReport, progress: P
 
     Args:
         progress: called after every batch with captions done and captions in all.
+        exports: what was indexed; vectors that they have are not made again.
 
     Raises:
         BackendError: the encoder failed; earlier commits stay.
@@ -48,6 +56,7 @@ async def encode_new_captions(library: Library, report: IndexReport, progress: P
         report.warnings.append(f"captions of library {library.name!r} that are new have no vector: {error}")
         return
     with report.timed("captions"):
+        await take_caption_vectors(library, embedder, exports, report)
         done, failed = await encode_captions(library, embedder, progress)
     report.captions_encoded += done
     report.notes += [(await _name(library, one), f"its caption has no vector: {why}") for one, why in failed.items()]
@@ -82,11 +91,8 @@ async def _missing(library: Library, failed: Collection[str]) -> dict[str, str]:
 async def _encode(library: Library, embedder: Embedder, texts: dict[str, str], failed: dict[str, str]) -> int:
     import numpy as np
 
-    async def encode(captions: Sequence[str]) -> Any:
-        return await embed_passages(embedder, captions)
-
     vectors: dict[str, Any] = {}
-    for one, vector in zip(texts, await vectors_or_reasons(encode, list(texts.values())), strict=True):
+    for one, vector in zip(texts, await passage_vectors_or_reasons(embedder, list(texts.values())), strict=True):
         if isinstance(vector, str) or not is_unit(float(np.linalg.norm(vector))):
             failed[one] = vector if isinstance(vector, str) else "the encoder gave no usable vector for it"
         else:

@@ -30,7 +30,6 @@ from imagerag.store.library.indexing.stages import Indexing
 from imagerag.store.library.indexing.vanished_files import Replacements, find_vanished, take_out
 from imagerag.store.library.library import Library
 from imagerag.store.library.maintenance.removal import removal_warning, removed_ids, settle
-from imagerag.store.library.sources.exported_table import ExportedTable
 from imagerag.store.library.sources.file_selection import ExcludedFiles
 from imagerag.store.library.sources.manifest import Manifests
 
@@ -140,7 +139,8 @@ async def index(
     if ocr and not dry_run:
         with report.timed("ocr"):
             await read_words(library, set(filter(None, writer.seen.values())), ocr, report, ocr_progress)
-    if not dry_run and (regions or library.metadata.regions or any(map(_has_regions, found.sources.values()))):
+    exports = found.exports
+    if not dry_run and (regions or library.metadata.regions or any(one.has_regions for one in exports)):
         with report.timed("regions"):
             await index_regions(library, set(filter(None, writer.seen.values())), report, regions_progress)
     if describe:
@@ -152,17 +152,13 @@ async def index(
             else:
                 await describe_images(library, ids, describe, report, describe_progress, estimated)
     if not dry_run:  # after the descriptions: images without a caption have theirs encoded
-        await encode_new_captions(library, report, caption_progress)
+        await encode_new_captions(library, report, caption_progress, exports)
     if settled and not dry_run:
         anew = calibrate or library.metadata.threshold is None
         await settle(library, changed=report.rows_changed, calibrate=anew, timed=report.timed)
     if report.removed_before:
         report.warned(removal_warning(library.name, report.removed_before), warn)
     return report
-
-
-def _has_regions(source: object) -> bool:
-    return isinstance(source, ExportedTable) and source.has_regions
 
 
 def _first_images(scan: Scan, files: Sequence[Path], count: int = 8) -> list[bytes]:

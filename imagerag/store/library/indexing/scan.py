@@ -139,6 +139,12 @@ class Scan:
         member = self.members.get(path)
         return member.source.exported(member) if member and isinstance(member.source, ExportedTable) else None
 
+    @property
+    def exports(self) -> list[ExportedTable]:
+        """The exports of libraries that images come from, those of linked images too."""
+        sources = dict.fromkeys(member.source for member in self.members.values())
+        return [one for one in sources if isinstance(one, ExportedTable)]
+
     def raw_of(self, path: Path) -> ImageMetadata:
         """The RAW file from which an image was developed, as metadata."""
         raw = self.raws.get(path)

@@ -1,5 +1,7 @@
 """Repair of a library: drop dead paths, encode changed files and bad vectors again, make thumbnails and copies again.
 
+Bad vectors of captions and of regions are deleted: what has none is encoded by the next `index`.
+
 Nothing irreplaceable is deleted: a damaged copy is set aside, an image without bytes keeps its row, with advice on what
 to type, and so does an image with a file that is only out of reach, as on a disk that is not mounted.
 """
@@ -17,7 +19,7 @@ from imagerag.agent.errors import ImageRAGError, ImageTooLargeError, UsageError
 from imagerag.agent.images.decoding import check_file_size
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import ImageRef
-from imagerag.formatting.interface_terms import python_call
+from imagerag.formatting.interface_terms import PATH, python_call
 from imagerag.store.data_dir import DataDir
 from imagerag.store.images.blob_store import FileBlobStore
 from imagerag.store.images.image_info import image_info
@@ -26,6 +28,7 @@ from imagerag.store.library.image_copies import stray_files
 from imagerag.store.library.library import Library
 from imagerag.store.library.linked_files import CHANGED, GONE, linked_bytes
 from imagerag.store.library.locations import shown_path, split_member
+from imagerag.store.library.maintenance.vector_verification import CLEARED
 from imagerag.store.library.maintenance.verification import LibraryProblem
 from imagerag.store.library.metadata.embedded.reader import read_embedded
 from imagerag.store.library.metadata.text_origins import sidecars_in, with_origins, with_texts_of
@@ -45,8 +48,11 @@ async def repair_library(home: DataDir, library: Library, problems: Sequence[Lib
     for one in problems:
         by_image[one.id].append(one)
     strays = by_image.pop("", [])
-    done: list[LibraryProblem] = []
-    for digest, group in by_image.items():
+    done = await _cleared(library, [one for one in problems if one.kind in CLEARED])
+    for digest, whole in by_image.items():
+        group = [one for one in whole if one.kind not in CLEARED]
+        if not group:
+            continue
         row = await library.get(digest)
         if row is None:  # removed meanwhile
             done += [_repaired(one, "the image was taken out") for one in group]
@@ -61,6 +67,18 @@ async def repair_library(home: DataDir, library: Library, problems: Sequence[Lib
         else _repaired(one, "deleted")
         for one in strays
     ]
+
+
+async def _cleared(library: Library, problems: Sequence[LibraryProblem]) -> list[LibraryProblem]:
+    """Delete what is encoded apart from the images and cannot be used; returns the problems with what was done."""
+    by_kind: dict[str, list[LibraryProblem]] = defaultdict(list)
+    for one in problems:
+        by_kind[one.kind].append(one)
+    for kind, group in by_kind.items():
+        await library.table.clear([one.id for one in group], CLEARED[kind])
+    again = python_call("libraries.index", PATH, library=library.name)
+    text = {"other-vector": "deleted: the next migration encodes it again"}
+    return [_repaired(one, text.get(one.kind, f"deleted: {again} encodes it again")) for one in problems]
 
 
 class _Mending:

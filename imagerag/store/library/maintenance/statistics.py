@@ -13,6 +13,7 @@ from imagerag.store.library.library import Library
 from imagerag.store.library.maintenance.library_disk_usage import DiskUse, disk_use
 from imagerag.store.library.maintenance.similar_pairs import compares_all, similar_pairs
 from imagerag.store.library.maintenance.vector_table import sorted_ids, vectors_of_ids
+from imagerag.store.library.region_columns import count_regions
 from imagerag.store.library.schema import OCR_COLUMNS, present
 from imagerag.store.library.thresholds.content import captioned, read_columns
 
@@ -79,6 +80,7 @@ class LibraryStatistics(FrozenModel):
     Attributes:
         captions, titles, tagged: images that have one.
         caption_vectors: images whose caption is encoded, with the encoder `caption_embedder`.
+        region_images: images whose regions are encoded, those with none among them; `regions`: how many they have.
         ocr_read: images that OCR has read; `ocr_words`: those in which it found words.
         described: images that a model described; `low_confidence`: those whose description probably does not fit. A
             description is no caption: `captions` and what is measured of captions are of persons' captions alone.
@@ -99,6 +101,8 @@ class LibraryStatistics(FrozenModel):
     tagged: int
     caption_vectors: int = 0
     caption_embedder: str | None = None
+    region_images: int = 0
+    regions: int = 0
     ocr_read: int = 0
     ocr_words: int = 0
     described: int = 0
@@ -155,6 +159,7 @@ def _counted(library: Library) -> LibraryStatistics:
             values["year"][f"{time:%Y}" if time else ""] += 1
             counts.update(_facts(record, copied=copies.path(record["id"]).exists()))
             counts["file_bytes"] += record.get("size_bytes") or 0
+    region_images, regions = count_regions(lance)
     return LibraryStatistics(
         images=len(sizes),
         captions=counts["captions"],
@@ -162,6 +167,8 @@ def _counted(library: Library) -> LibraryStatistics:
         tagged=counts["tagged"],
         caption_vectors=count_caption_vectors(lance),
         caption_embedder=captions.encoder.spec if (captions := caption_metadata_of(lance)) else None,
+        region_images=region_images,
+        regions=regions,
         ocr_read=counts["ocr_read"],
         ocr_words=counts["ocr_words"],
         described=counts["described"],

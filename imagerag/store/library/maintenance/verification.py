@@ -1,4 +1,4 @@
-"""Verification of a library: compare every row with its bytes, its files and its vector."""
+"""Verification of a library: compare every row with its bytes, its files and its vectors."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -10,14 +10,14 @@ from imagerag.store.library.image_copies import stray_files
 from imagerag.store.library.image_files import ImageFiles
 from imagerag.store.library.library_metadata import library_metadata_of
 from imagerag.store.library.linked_files import linked_bytes
-from imagerag.store.library.schema import IMAGE_COLUMN, FileEntry
-from imagerag.store.library.thresholds.content import is_unit
+from imagerag.store.library.maintenance.vector_verification import ENCODED_COLUMNS, VectorKind, vector_problems
+from imagerag.store.library.schema import IMAGE_COLUMN, FileEntry, present
 from imagerag.store.storage_errors import storage_errors
 
 if TYPE_CHECKING:
     from imagerag.store.library.table import LibraryTable
 
-Kind = Literal["file", "copy", "image", "vector", "thumbnail", "stray"]
+Kind = Literal["file", "copy", "image", VectorKind, "thumbnail", "stray"]
 
 ROWS: Final = 64
 """Rows that are read at once."""
@@ -28,7 +28,9 @@ class LibraryProblem(FrozenModel):
 
     Attributes:
         kind: "file" is a path of an image that no longer leads to it, "copy" a damaged copy inside the library,
-            "image" an image whose bytes are nowhere any more, "stray" a copy that belongs to no image.
+            "image" an image whose bytes are nowhere any more, "stray" a copy that belongs to no image; "regions" are
+            boxes and vectors of an image's regions, "other-vector" is of the encoder that searches do not use, from a
+            migration.
         id: the SHA-256 of the image; empty where it is about none.
         path: the file that it is about.
         problem: what is wrong.
@@ -50,7 +52,7 @@ class Verification(FrozenModel):
     Attributes:
         images: rows that were compared.
         files, copies: files that images are linked to, and copies inside the library, that were hashed.
-        dimension: of every vector.
+        dimension: of the vector of every image.
     """
 
     images: int
@@ -88,11 +90,13 @@ def problems_of(
     """Iterate over the problems of a library's rows and copies."""
     counts = Counter() if counts is None else counts
     for batch in table.lance.search().to_batches(ROWS):  # all columns, to find unreadable ones too
-        for record, is_bad in zip(batch.drop_columns(["vector"]).to_pylist(), unusable(batch), strict=True):
+        encoded = list(vector_problems(batch))
+        for at, record in enumerate(batch.drop_columns(present(table.lance, ENCODED_COLUMNS)).to_pylist()):
             counts["images"] += 1
             yield from _of_row(table.images, record, files, counts)
-            if is_bad:
-                yield LibraryProblem(kind="vector", id=record["id"], problem="its vector is not finite or not unit")
+            for kind, problem, bad in encoded:
+                if bad[at]:
+                    yield LibraryProblem(kind=kind, id=record["id"], problem=problem)
     for path in stray_files(table):
         yield LibraryProblem(kind="stray", path=str(path), problem="it belongs to no image of the library")
 
@@ -130,19 +134,6 @@ def _copy_problem(images: ImageFiles, record: dict[str, Any], counts: "Counter[s
     counts["copies"] += 1
     same = sha256(data).hexdigest() == digest
     return "" if same else "its bytes have another SHA-256"
-
-
-def unusable(batch: Any) -> list[bool]:
-    """For each row, whether its vector is unusable for cosines."""
-    import numpy as np
-
-    column = batch.column("vector")
-    size = batch.schema.field("vector").type.list_size
-    values = column.flatten().to_numpy(zero_copy_only=False) if not column.null_count else None
-    if values is None or len(values) != size * batch.num_rows:
-        return [one is None or not is_unit(float(np.linalg.norm(one))) for one in column.to_pylist()]
-    norms = np.linalg.norm(values.reshape(-1, size).astype(np.float64), axis=1)
-    return [not is_unit(norm) for norm in norms]
 
 
 def _is_webp(data: bytes | None) -> bool:

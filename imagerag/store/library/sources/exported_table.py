@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.errors import ImageRAGError, LibraryVersionError
+from imagerag.store.library.caption_metadata import CAPTION_VECTOR
+from imagerag.store.library.caption_vectors import ENCODED, encoded_text
 from imagerag.store.library.description_columns import DESCRIPTION_COLUMNS
 from imagerag.store.library.library_metadata import library_metadata_of
 from imagerag.store.library.locations import MEMBER, member_path, names_server, path_text, split_member
@@ -25,6 +27,7 @@ from imagerag.store.library.sources.forward_reader import ForwardReader
 from imagerag.store.library.sources.image_table import ColumnarFile, ImageTable, open_table, plain_record
 from imagerag.store.library.sources.members import Member, Problem
 from imagerag.store.library.sources.path_patterns import NamedPaths
+from imagerag.store.library.thresholds.content import is_unit
 from imagerag.store.text_files import clean
 
 if TYPE_CHECKING:
@@ -106,6 +109,7 @@ class ExportedTable:
 
     Attributes:
         embedder: the encoder that it says its vectors are of.
+        caption_embedder: the encoder that it says its vectors of captions are of; None without such vectors.
         has_regions: whether the library had regions; whoever takes it in encodes them anew, as they are not compared.
     """
 
@@ -120,6 +124,9 @@ class ExportedTable:
         self._named = NamedPaths(named)
         metadata = library_metadata_of(file, file.path.name)
         self.embedder, self.has_regions = metadata.embedder, metadata.regions is not None
+        captions = metadata.caption_encoder
+        usable = captions is not None and _has_vectors(file.schema, CAPTION_VECTOR, captions.dimension)
+        self.caption_embedder = captions.embedder if captions and usable else None
         self._columns = [name for name in _READ if name in file.schema.names and self._is_readable(name)]
         self._reader = ForwardReader(self._read)
 
@@ -184,17 +191,45 @@ class ExportedTable:
             vector=vector if vector.shape == (self.embedder.dimension,) else None,
         )
 
+    def caption_vectors(self) -> "Iterator[tuple[str, str, NDArray[np.float32]]]":
+        """Id, encoded text and unit vector of each row that has a vector of its text, which nobody has compared.
+
+        Raises:
+            ValueError, OSError: the file cannot be read to its end.
+        """
+        import numpy as np
+
+        texts = [name for name in ENCODED if name in self._file.schema.names]
+        if self.caption_embedder is None or not all(self._has_texts(name) for name in ("id", *texts)):
+            return
+        for _, record in self._file.records(columns=["id", *texts, CAPTION_VECTOR]):
+            with np.errstate(over="ignore"):
+                vector = np.asarray(record[CAPTION_VECTOR] or (), dtype=np.float32)
+            if is_unit(float(np.linalg.norm(vector))) and record["id"] and (text := encoded_text(record)):
+                yield record["id"], text, vector
+
     def _is_readable(self, name: str) -> bool:
         """Whether a column is as an export has it: a stranger's vectors may be anything, of any length."""
+        return name != "vector" or _has_vectors(self._file.schema, name, self.embedder.dimension)
+
+    def _has_texts(self, name: str) -> bool:
         import pyarrow.types as types
 
-        kind: Any = self._file.schema.field(name).type
-        is_fixed = types.is_fixed_size_list(kind) and types.is_floating(kind.value_type)
-        return name != "vector" or (is_fixed and bool(kind.list_size == self.embedder.dimension))
+        kind: Any = self._file.schema.field(name).type if name in self._file.schema.names else None
+        return kind is not None and bool(types.is_string(kind) or types.is_large_string(kind))
 
     def _read(self, start: int) -> Iterator[tuple[int, int, dict[str, Any]]]:
         for number, record in self._file.records(start, self._columns):
             yield number, len(record.get(IMAGE_COLUMN) or b"") + 32 * self.embedder.dimension, record
+
+
+def _has_vectors(schema: "pa.Schema", name: str, dimension: int) -> bool:
+    """Whether a column of a file has vectors of this length."""
+    import pyarrow.types as types
+
+    kind: Any = schema.field(name).type
+    is_fixed = types.is_fixed_size_list(kind) and types.is_floating(kind.value_type)
+    return is_fixed and bool(kind.list_size == dimension)
 
 
 def _is_there(file: FileEntry) -> bool:

@@ -119,16 +119,19 @@ async def calibrate_captions(content: LibraryContent, embedder: Embedder) -> Cap
 
 @dataclass(frozen=True)
 class _Rates:
-    """Shares of held-out queries: accepted matches, rejected hard negatives, rejected unrelated captions."""
+    """Shares of held-out queries: accepted matches, rejected hard negatives, rejected unrelated captions.
+
+    There may be no hard negatives, where captions differ in little: their rate is None then.
+    """
 
     accept_rate: float
-    near_reject_rate: float
+    near_reject_rate: float | None
     unrelated_reject_rate: float
 
     def is_hopeless(self, method: Method) -> bool:
         """Whether one of the errors is more than `HOPELESS` times what is allowed."""
         rejected = self.unrelated_reject_rate
-        if method == "captions":
+        if method == "captions" and self.near_reject_rate is not None:
             rejected = min(rejected, self.near_reject_rate)
         return 1 - self.accept_rate > HOPELESS * REFUSED_OWN or 1 - rejected > HOPELESS * ACCEPTED_NULL
 
@@ -179,7 +182,8 @@ class CaptionCosines:
         for rest, part in self._folds():
             cosine = rest.threshold(method)
             parts.append((part.own >= cosine, part.near < cosine, part.far < cosine))
-        return _Rates(*(float(np.concatenate(kind).mean()) for kind in zip(*parts, strict=True)))
+        accepted, near, far = (np.concatenate(kind) for kind in zip(*parts, strict=True))
+        return _Rates(float(accepted.mean()), float(near.mean()) if len(near) else None, float(far.mean()))
 
     def _folds(self) -> "Iterator[tuple[CaptionCosines, CaptionCosines]]":
         import numpy as np

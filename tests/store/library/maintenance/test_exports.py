@@ -20,6 +20,9 @@ from imagerag.agent.types import ImageRef
 from imagerag.cli.library.upkeep import _format_of, _megapixels
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library import linked_files
+from imagerag.store.library.caption_metadata import CAPTION_VECTOR
+from imagerag.store.library.indexing import exported_captions
+from imagerag.store.library.indexing.caption_encoding import use_caption_embedder
 from imagerag.store.library.indexing.ingest import IndexReport, index
 from imagerag.store.library.indexing.stages import Indexing
 from imagerag.store.library.library import Library
@@ -28,6 +31,7 @@ from imagerag.store.library.maintenance.export import ImageSidecar, export_folde
 from imagerag.store.library.metadata.image_metadata import read_metadata
 from imagerag.store.library.schema import ImageRecord
 from imagerag.store.library.sources import opening
+from tests.store.conftest import ColourEmbedder
 
 REF = ImageRef(sha256="ab" * 32, media_type="image/png", width=3, height=2)
 
@@ -316,6 +320,104 @@ async def test_vectors_of_a_stranger_that_are_not_those_of_the_encoder_are_not_t
         r"of its encoder: its images were encoded anew",
         why,
     )
+
+
+class CountedPassages(ColourEmbedder):
+    """Counts the captions that are encoded; those of a query are not."""
+
+    passages = 0
+
+    async def embed_passages(self, texts: Sequence[str]) -> Any:
+        self.passages += len(texts)
+        return await self.embed_texts(texts)
+
+
+async def with_captions_encoded(home: DataDir, name: str, embedder: ColourEmbedder) -> Library:
+    library = await Library.create_or_open(home, name, embedder)
+    await use_caption_embedder(library, embedder)
+    return library
+
+
+async def caption_vectors(library: Library) -> dict[str, Any]:
+    return {
+        record["id"]: record[CAPTION_VECTOR] for record in await library.table.records(["id", CAPTION_VECTOR], None)
+    }
+
+
+@pytest.mark.parametrize("with_bytes", [True, False])
+async def test_vectors_of_captions_are_read_back_where_the_library_has_their_encoder(
+    home: DataDir, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_bytes: bool
+) -> None:
+    monkeypatch.setattr(exported_captions, "SAMPLE", 2)
+    monkeypatch.setattr(exported_captions, "AT_ONCE", 3)
+    embedder = CountedPassages()
+    filled = await with_captions_encoded(home, "shop", embedder)
+    (folder / "red.txt").unlink()  # an image without a caption
+    await index([folder], filled)
+    await export_parquet(filled, out := tmp_path / "x.parquet", with_bytes=with_bytes)
+    embedder.passages = 0
+    again = await with_captions_encoded(home, "again", embedder)
+    report = await index([out], again)
+    assert (report.captions_encoded, report.notes, embedder.passages) == (0, [], 2)  # only the sample
+    expected = await caption_vectors(filled)
+    assert await caption_vectors(again) == expected
+    assert sum(vector is None for vector in expected.values()) == 1
+    assert (await index([out], again)).captions_encoded == 0
+    assert embedder.passages == 2
+
+    other = CountedPassages("two")
+    different = await Library.create_or_open(home, "different", embedder, {other.identity.spec: other}.__getitem__)
+    await use_caption_embedder(different, other)
+    report = await index([out], different)
+    assert (report.captions_encoded, report.notes, other.passages) == (7, [], 7)
+    without = await Library.create_or_open(home, "without", embedder)
+    await index([out], without)
+    assert CAPTION_VECTOR not in without._table.schema.names
+
+
+FALSE_CAPTION_VECTORS: dict[str, Any] = {
+    "of another text": lambda vectors: [*vectors[1:], vectors[0]],
+    "one is another": lambda vectors: [[*reversed(vectors[0])], *vectors[1:]],
+}
+
+
+@pytest.mark.parametrize("false", FALSE_CAPTION_VECTORS)
+async def test_vectors_of_captions_of_a_stranger_that_are_not_those_of_the_encoder_are_not_taken(
+    home: DataDir, folder: Path, tmp_path: Path, false: str
+) -> None:
+    embedder = ColourEmbedder()
+    filled = await with_captions_encoded(home, "shop", embedder)
+    await index([folder], filled)
+    await export_parquet(filled, out := tmp_path / "x.parquet")
+    table = pq.read_table(out)
+    field = table.schema.field(CAPTION_VECTOR)
+    column = pa.array(FALSE_CAPTION_VECTORS[false](table[CAPTION_VECTOR].to_pylist()), field.type)
+    pq.write_table(table.set_column(table.schema.get_field_index(CAPTION_VECTOR), field, column), out)
+    again = await with_captions_encoded(home, "again", embedder)
+    report = await index([out], again)
+    assert report.captions_encoded == 8
+    assert await caption_vectors(again) == await caption_vectors(filled)
+    [(where, why)] = report.notes
+    assert where == str(out)
+    assert re.fullmatch(r"[18] of 8 of its vectors of captions are not those of its encoder: its captions .* anew", why)
+
+
+@pytest.mark.parametrize("kind", [pa.list_(pa.float32(), 3), pa.list_(pa.float32()), pa.string()])
+async def test_vectors_of_captions_that_are_not_of_their_encoders_length_are_none(
+    home: DataDir, folder: Path, tmp_path: Path, kind: pa.DataType
+) -> None:
+    embedder = ColourEmbedder()
+    filled = await with_captions_encoded(home, "shop", embedder)
+    await index([folder], filled)
+    await export_parquet(filled, out := tmp_path / "x.parquet")
+    table = pq.read_table(out)
+    field = table.schema.field(CAPTION_VECTOR).with_type(kind)
+    at = table.schema.get_field_index(CAPTION_VECTOR)
+    value = "x" if kind == pa.string() else [1.0, 0.0, 0.0]
+    pq.write_table(table.set_column(at, field, pa.array([value] * 8, kind)), out)
+    again = await with_captions_encoded(home, "again", embedder)
+    report = await index([out], again)
+    assert (report.added, report.captions_encoded, report.notes, report.skipped) == (8, 8, [], [])
 
 
 async def with_paths(library: Library, out: Path, named: Sequence[str]) -> None:

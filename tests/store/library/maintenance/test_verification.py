@@ -15,10 +15,17 @@ from imagerag.formatting.interface_terms import as_commands
 from imagerag.store.data_dir import DataDir
 from imagerag.store.images.image_info import image_info
 from imagerag.store.integrity_check import check_library
+from imagerag.store.library.caption_metadata import CAPTION_VECTOR
+from imagerag.store.library.indexing.caption_encoding import use_caption_embedder
+from imagerag.store.library.indexing.ingest import index
 from imagerag.store.library.library import Library
+from imagerag.store.library.maintenance.migration import migrate
 from imagerag.store.library.maintenance.repair import kept_bytes, repair_library
-from imagerag.store.library.maintenance.verification import LibraryProblem, unusable, verify_table
-from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage
+from imagerag.store.library.maintenance.vector_verification import unusable, vector_problems
+from imagerag.store.library.maintenance.verification import LibraryProblem, verify_table
+from imagerag.store.library.region_columns import BOXES, OTHER_REGIONS, REGION_COLUMNS, REGIONS
+from imagerag.store.library.schema import OTHER_VECTOR, FileEntry, ImageRecord, NewImage
+from tests.store.conftest import ColourEmbedder
 
 
 def entry(path: Path) -> FileEntry:
@@ -295,8 +302,85 @@ async def test_what_is_in_order_is_left_as_it_is(home: DataDir, library: Library
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0, 1.1])
 def test_vectors_that_lancedb_would_not_take_are_seen(bad: float) -> None:
     vectors = pa.FixedSizeListArray.from_arrays(pa.array([1.0, 0.0, bad, 0.0], pa.float32()), 2)
-    assert unusable(pa.record_batch({"vector": vectors})) == [False, True]
-    assert unusable(pa.record_batch({"vector": pa.array([None, [0.6, 0.8]], vectors.type)})) == [True, False]
+    assert unusable(vectors).tolist() == [False, True]
+    missing = pa.array([None, [0.6, 0.8]], vectors.type)
+    assert unusable(missing).tolist() == [True, False]
+    assert unusable(missing, optional=True).tolist() == [False, False]
+    assert unusable(missing[1:]).tolist() == [False]
+
+
+ONE, BOX = [0.6, 0.8], [0.0, 0.0, 0.5, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("regions", "boxes", "wrong"),
+    [
+        ([ONE, ONE], [BOX, BOX], False),
+        ([], [], False),
+        (None, None, False),
+        ([ONE, [0.6, 0.6]], [BOX, BOX], True),
+        ([ONE, [0.6, np.nan]], [BOX, BOX], True),
+        ([ONE, None], [BOX, BOX], True),
+        ([ONE], [BOX, BOX], True),
+        ([ONE], None, True),
+        (None, [BOX], True),
+        ([ONE], [[0, 0, 0.5, 1.1]], True),
+        ([ONE], [[-0.1, 0, 0.5, 1]], True),
+        ([ONE], [[0.5, 0, 0.5, 1]], True),
+        ([ONE], [[0, 0.5, 0.5, np.nan]], True),
+        ([ONE], [None], True),
+    ],
+)
+def test_regions_have_a_unit_vector_and_a_box_inside_the_image_each(regions: Any, boxes: Any, wrong: bool) -> None:
+    columns = {
+        "vector": pa.array([ONE] * 3, pa.list_(pa.float32(), 2)),
+        REGIONS: pa.array([[ONE], regions, None], pa.list_(pa.list_(pa.float32(), 2))),
+        BOXES: pa.array([[BOX], boxes, None], pa.list_(pa.list_(pa.float32(), 4))),
+    }
+    whole = pa.record_batch(columns)
+    for batch, expected in ((whole, [False, wrong, False]), (whole.slice(1), [wrong, False])):
+        found = np.logical_or.reduce([bad for kind, _, bad in vector_problems(batch) if kind == "regions"])
+        assert found.tolist() == expected
+
+
+async def test_what_is_encoded_beside_the_vectors_is_deleted_and_the_next_index_makes_it_anew(
+    home: DataDir, library: Library, tmp_path: Path, picture: Any
+) -> None:
+    for mark in range(3):
+        (tmp_path / f"{mark}.png").write_bytes(picture("red", mark=mark, size=(120, 120)))
+        (tmp_path / f"{mark}.txt").write_text(f"card {mark}")
+    await use_caption_embedder(library, library.embedder)
+    paths = [tmp_path / f"{mark}.png" for mark in range(3)]
+    await index(paths, library, regions=True)
+    await migrate(library, ColourEmbedder("two"))
+    assert verify_table(library.table).problems == ()
+    columns = ["id", CAPTION_VECTOR, *REGION_COLUMNS, OTHER_VECTOR, OTHER_REGIONS]
+    before = {record["id"]: record for record in await library.table.records(columns, None)}
+    ids = sorted(before)
+    long = {CAPTION_VECTOR: [3.0] * 32, OTHER_VECTOR: [0.0] * 32, BOXES: [[0.0, 0.0, 2.0, 1.0]] * 13}
+    for one, (name, value) in zip(ids, long.items(), strict=True):
+        fields = pa.schema([library._table.schema.field(column) for column in ("id", name)])
+        spoilt = pa.Table.from_pylist([{"id": one, name: value}], schema=fields)
+        library._table.merge_insert("id").when_matched_update_all().execute(spoilt)
+    assert kinds(library) == sorted(zip(("caption-vector", "other-vector", "regions"), ids, strict=True))
+    with pytest.raises(ValueError, match="damaged: "):
+        check_library(home, "shop")
+    done = await repaired(home, library)
+    said = {one.kind: as_commands(one.repaired) for one in done}
+    again = "deleted: imagerag index PATH --library shop encodes it again"
+    assert said == {
+        "caption-vector": again, "regions": again, "other-vector": "deleted: the next migration encodes it again",
+    }  # fmt: skip
+    assert kinds(library) == []
+    between = {record["id"]: record for record in await library.table.records(columns, None)}
+    assert [name for one in ids for name in columns if between[one][name] is None] == [
+        CAPTION_VECTOR, OTHER_VECTOR, OTHER_REGIONS, *REGION_COLUMNS, OTHER_REGIONS,
+    ]  # fmt: skip
+    report = await index(paths, library)
+    assert (report.captions_encoded, report.region_images) == (1, 1)
+    await migrate(library, ColourEmbedder("two"))
+    assert {record["id"]: record for record in await library.table.records(columns, None)} == before
+    check_library(home, "shop")
 
 
 async def test_a_dead_path_stays_dropped_when_the_thumbnail_is_made_anew(

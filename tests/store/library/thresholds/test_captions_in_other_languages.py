@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagerag.agent.caption_language import caption_language
+from imagerag.cli.library.caption_lines import threshold_text
 from imagerag.evals import caption_languages
 from imagerag.evals.caption_languages import main, read_captions, search_across
 from imagerag.store.library.thresholds import calibration
@@ -198,3 +199,14 @@ def test_the_command_prints_its_tables(
     printed = capsys.readouterr().out
     assert "recall@10" in printed
     assert len([line for line in printed.splitlines() if line.startswith("de")]) == 5
+
+
+async def test_captions_without_hard_negatives_have_no_rate_of_them() -> None:
+    """Where captions differ in little, no caption is nearly right, and every caption matches every query."""
+    colours = ("red", "green", "blue", "yellow", "black", "white", "orange", "purple")
+    captions = [f"{'old' if at < 60 else 'new'} {colours[at % 8]} card {at}" for at in range(96)]
+    content = LibraryContent.of_texts(captions, await Colours().embed_texts(captions))
+    found = await calibrate_captions(content, Colours())  # type: ignore[arg-type]
+    assert (found.n_near, found.near_reject_rate, found.is_reliable) == (0, None, False)
+    assert found.cosine is not None
+    assert "nearly right captions were not measured" in threshold_text(found)
