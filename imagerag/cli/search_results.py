@@ -145,9 +145,10 @@ def result_lines(found: "SearchDocument") -> list[str]:
     ]
     below = [_below(one) for one in found.results]
     lines = table(rows, right={1}, cut=(4, 3, 5))
-    if any(below) and len(lines) != len(rows):  # folded
-        lines = ["\n".join(table([row])) for row in rows]
-    lines = [text for line, more in zip(lines, below, strict=True) for text in (line, *more)]
+    if any(below):
+        if len(lines) != len(rows):  # folded
+            lines = ["\n".join(table([row])) for row in rows]
+        lines = [text for line, more in zip(lines, below, strict=True) for text in (line, *more)]
     return [f"library {bold(found.library)}  {dim(words.threshold_text(found))}", *lines]
 
 

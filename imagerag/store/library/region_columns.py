@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.types import Region
-from imagerag.store.library.schema import OTHER_VECTOR
+from imagerag.store.library.schema import OTHER_VECTOR, VECTOR
 
 if TYPE_CHECKING:
     import numpy as np
@@ -115,8 +115,8 @@ def images_with_regions(table: Any) -> int:
 
 
 def regions_beside(table: Any, vector: str) -> list[str]:
-    """The column of regions that belongs to a column of vectors, where the table has one."""
-    name = OTHER_REGIONS if vector == OTHER_VECTOR else REGIONS
+    """The column of regions that belongs to a column of vectors, where the table has one; captions have none."""
+    name = {VECTOR: REGIONS, OTHER_VECTOR: OTHER_REGIONS}.get(vector)
     return [name] if name in table.schema.names else []
 
 
