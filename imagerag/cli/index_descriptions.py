@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from imagerag.cli.terminal.output import count, dim
+from imagerag.cli.terminal.output import count, entry
 from imagerag.formatting.interface_terms import as_commands
 from imagerag.formatting.numbers import UNKNOWN_PRICE, dollars
 from imagerag.formatting.text import clean
@@ -48,15 +48,14 @@ def description_lines(report: "IndexReport") -> list[str]:
     if not report.describer or expected is None:
         return []
     if report.dry_run:
-        return [f"  {dim('describe')}   {estimate_text(expected, report.describer)}"]
+        return entry("describe", estimate_text(expected, report.describer), at=11)
     low = f", {report.low_confidence:,} with low confidence" if report.low_confidence else ""
     cost = f"{count(report.description_calls, 'call')}, {dollars(report.description_cost_usd)}"
-    lines = [
-        f"  {dim('described')}  {count(report.described, 'image')} by {clean(report.describer)}{low} ({cost})",
-    ]
+    by = f"{count(report.described, 'image')} by {clean(report.describer)}{low} ({cost})"
+    lines = entry("described", by, at=11)
     if report.descriptions_stopped:
-        lines.append(f"{' ' * 13}{count(report.descriptions_left, 'image')} left: {_reason(report)}")
-        lines.append(f"{' ' * 13}the same command goes on, and pays for none of the others again")
+        lines += entry("", f"{count(report.descriptions_left, 'image')} left: {_reason(report)}", at=11)
+        lines += entry("", "the same command goes on, and pays for none of the others again", at=11)
     return lines
 
 

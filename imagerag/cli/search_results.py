@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from imagerag.cli.terminal.output import bar, bold, dim, scale, short, table
+from imagerag.cli.terminal.output import BAR, bar, bold, columns, dim, hanging, scale, short, table
 from imagerag.formatting.found_by import found_by_text
 from imagerag.formatting.messages import NOT_CALIBRATED
 from imagerag.formatting.numbers import box, cosine, difference
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from imagerag.client.search_results import Hits
     from imagerag.schemas.searches import SearchDocument, SearchedTerm, SearchResult
 
-FOUND_BY_SHOWN: Final = 36
-"""Letters of the lists that an image is in that a terminal shows."""
-
 OCR_SHOWN: Final = 40
 """Letters of the words in an image that a terminal shows; `--json` has all."""
+
+BELOW: Final = BAR + 4
+"""Column at which lines below a result start."""
 
 OF_CAPTIONS: Final = "threshold of captions not known"
 BETWEEN_IMAGES: Final = "threshold between images not known"
@@ -56,6 +56,8 @@ def document(query: str | None, hits: "Hits", threshold: float | None, note: str
     from imagerag.schemas.searches import SearchDocument
 
     images = [term.name for term in hits.terms if term.image is not None]
+    some = any(hit.threshold is not None for hit in hits)  # of several libraries, one may have no threshold
+    unknown = [bool(note) or (some and hit.threshold is None) for hit in hits]
     return SearchDocument(
         library=hits.library,
         query=query,
@@ -65,7 +67,10 @@ def document(query: str | None, hits: "Hits", threshold: float | None, note: str
         searched_with=list(hits.searched_with),
         threshold=threshold,
         threshold_note=note,
-        results=[_found(hit, None if note else accepted(hit, threshold, hits.by)) for hit in hits],
+        results=[
+            _found(hit, None if why else accepted(hit, threshold, hits.by))
+            for hit, why in zip(hits, unknown, strict=True)
+        ],
         no_match=hits.no_match,
     )
 
@@ -131,7 +136,6 @@ def result_lines(found: "SearchDocument") -> list[str]:
             bar(words.cosine_of(found, one), limit, top),
             cosine(words.cosine_of(found, one)),
             " ".join(difference(term.contribution) for term in one.terms),
-            dim(short(found_by_text(one.found_by), FOUND_BY_SHOWN)),
             bold(title) if one.accepted else title,
             dim(_words_of(one)),
             dim(short(one.licence, 18)),
@@ -139,17 +143,26 @@ def result_lines(found: "SearchDocument") -> list[str]:
         for one, limit in zip(found.results, limits, strict=True)
         for title in [short(image_name(one.title, one.id), 28)]
     ]
-    return [f"library {bold(found.library)}  {dim(words.threshold_text(found))}", *table(rows, right={1}, cut=5)]
+    below = [_below(one) for one in found.results]
+    lines = table(rows, right={1}, cut=(4, 3, 5))
+    if any(below):
+        if len(lines) != len(rows):  # folded
+            lines = ["\n".join(table([row])) for row in rows]
+        lines = [text for line, more in zip(lines, below, strict=True) for text in (line, *more)]
+    return [f"library {bold(found.library)}  {dim(words.threshold_text(found))}", *lines]
+
+
+def _below(one: "SearchResult") -> list[str]:
+    """Where in an image the thing is, and the lists of a hybrid search that found it, as lines below a result."""
+    where = box(one.region.shares) if one.region else ""
+    text = " · ".join(filter(None, (where, found_by_text(one.found_by))))
+    return [dim(line) for line in hanging(text, columns(), indent=BELOW, head=" " * BELOW)] if text else []
 
 
 def _words_of(one: "SearchResult") -> str:
-    """Where in the image the thing is, the caption or a model's description, marked as such, and what OCR read. Marks
-    are in front, as long texts are cut."""
-    text = clean(words.caption_of(one))
-    if text and not one.caption:
-        text = clean(f"(described by {one.described_by}) {one.description}")
-    where = f"({box(one.region.shares)})" if one.region else ""
-    return " ".join(filter(None, (where, text, f"[{short(one.ocr, OCR_SHOWN)}]" if one.ocr else "")))
+    """The caption or a model's description, marked as such, and what OCR read."""
+    read = f"[{short(one.ocr, OCR_SHOWN)}]" if one.ocr else ""
+    return " ".join(filter(None, (clean(words.caption_of(one)), read)))
 
 
 def term_lines(found: "SearchDocument") -> list[str]:

@@ -269,7 +269,8 @@ class LibrariesAPI(LibraryMaintenance):
 
         Raises:
             UsageError: neither a text nor an image, a query that cannot be read, terms that cancel each other out, an
-                image that cannot be read, `hybrid` without a text, or captions with anything but one text.
+                image that cannot be read, `hybrid` without a text, or captions with anything but one text or with
+                `hybrid`.
             UnknownLibraryError: there is none of that name.
             LibraryError: the library has no vectors of its captions.
         """
@@ -286,10 +287,14 @@ class LibrariesAPI(LibraryMaintenance):
         await check_filter(opened, wanted)
         loaded = await with_images(terms, opened)
         if by == "captions":
+            if hybrid:
+                raise UsageError("a hybrid search asks the captions too: leave `hybrid=True` or `by=captions` out")
             found = await search_captions(opened, loaded, k=k, filter=wanted)
         else:
             found = await search_terms(opened, loaded, k=k, filter=wanted, hybrid=hybrid)
         why = "" if found else await explain_filter(opened, wanted)
+        if by == "captions" and not found and not why:
+            why = "no image here has a caption"
         asked = () if hybrid or by == "captions" else [term.text for term in terms if term.text]
         said = [other for text in asked for other in queries_of(opened, text)]
         return Hits(found, library=opened.name, home=self._context.dependencies.home, terms=terms, searched_with=said,

@@ -29,7 +29,7 @@ class DescribeOptions:
             describer.
 
     Raises:
-        UsageError: an invalid budget.
+        UsageError: an invalid budget, or one for no descriptions.
     """
 
     describe: str | Describer | None = None
@@ -44,6 +44,8 @@ class DescribeOptions:
             usd = getattr(self, name)
             if usd is not None and not 0 <= usd < float("inf"):
                 raise UsageError(f"`{name}={usd:g}`: US dollars, not below 0")
+        if self.describe == NOTHING:
+            self._refuse_budget("`describe=none` ends them")
 
     @property
     def budget(self) -> dict[str, Any]:
@@ -54,6 +56,10 @@ class DescribeOptions:
             "assume_cost_usd_per_call": self.assume_cost_usd_per_call,
         }
         return {name: value for name, value in limits.items() if value is not None}
+
+    def _refuse_budget(self, why: str) -> None:
+        if self.budget:
+            raise UsageError(f"`{next(iter(self.budget))}` is a limit of descriptions by a model: {why}")
 
     def check(self, dependencies: "Dependencies") -> None:
         """Make the describer before anything is indexed.
@@ -72,6 +78,9 @@ class DescribeOptions:
         """The calls that describe images of a library in this run, and a warning; None where none are made.
 
         A spec is noted in the library with its budget, so that later runs go on without being told.
+
+        Raises:
+            UsageError: a budget, and no describer.
         """
         if self.describe == NOTHING:
             if not dry_run:
@@ -88,6 +97,7 @@ class DescribeOptions:
                 if not is_plain(settings.spec, services=False):
                     note_named(settings.spec)
         elif noted is None:
+            self._refuse_budget(f"no model describes the images of library {library.name!r}; `describe=SPEC` names one")
             return None, ""
         else:
             settings = noted.model_copy(update=self.budget)

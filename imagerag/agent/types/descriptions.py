@@ -65,8 +65,11 @@ def is_low(confidence: float | None) -> bool:
 
 
 def marked(description: str, model: str) -> str:
-    """A description as it is shown or sent where a caption is missing: with the model that wrote it."""
-    return f"{description} (described by {model})" if description else ""
+    """A description as it is shown or sent where a caption is missing: with the model that wrote it.
+
+    The mark is in front, as long texts are cut at their end; the address of a model's server is left out.
+    """
+    return f"(described by {model.partition('@')[0]}) {description}" if description else ""
 
 
 def caption_or_description(caption: str, description: str, model: str, confidence: float | None) -> str:

@@ -69,10 +69,10 @@ def check_lines(found: "LibraryCheck") -> list[str]:
     language = f" in {language_name(found.language)}" if language_name(found.language) else ""
     captions = f"{count(found.captions, 'caption')}{language}"
     lines = [f"library {bold(found.library)}: {count(found.images, 'image')}, {captions}"]
-    lines += [f"  {dim('encoder')}  {clean(found.embedder)}", "", *verdict_lines(found.ways), ""]
+    lines += [f"  {dim('encoder')}  {clean(found.embedder)}", "", *verdict_lines(found.ways)]
     measured = [way for way in found.ways if way.ranking]
     if measured:
-        lines += [*_figures(measured), "", *_notes(measured)]
+        lines += ["", *_figures(measured), "", *_notes(measured)]
     return [*lines, *_advice_lines(found.ways)]
 
 

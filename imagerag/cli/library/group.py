@@ -15,7 +15,20 @@ from imagerag.cli.library.caption_lines import caption_lines, threshold_text
 from imagerag.cli.library.fusion_lines import fusion_lines
 from imagerag.cli.library.threshold_rates import NOT_MEASURED, accepted, between_images, rejected
 from imagerag.cli.options import json_option, pass_globals
-from imagerag.cli.terminal.output import accent, bold, count, dim, entry, say, say_all, say_json, short, table
+from imagerag.cli.terminal.output import (
+    accent,
+    bold,
+    columns,
+    count,
+    dim,
+    entry,
+    hanging,
+    say,
+    say_all,
+    say_json,
+    short,
+    table,
+)  # fmt: skip
 from imagerag.client.client import ImageRAG
 from imagerag.formatting.numbers import cosine
 from imagerag.formatting.text import clean
@@ -73,7 +86,8 @@ def info_command(globals_: Globals, /, name: str, as_json: bool) -> int:
         head = f"library {bold(name)}: {count(number, 'image')}{_counts_text(counts)}"
         if library_metadata.describer:
             by = clean(library_metadata.describer.spec)
-            more.append(f"imagerag index describes new images with {by}; --describe none ends that")
+            goes_on = f"imagerag index describes new images with {by}; --describe none ends that"
+            more += hanging(goes_on, columns(), indent=2)
         captions = caption_lines(library_metadata, name, counts["caption_vectors"])
         hybrid = fusion_lines(library_metadata.fusion, name)
         say_all([head, *library_metadata_lines(library_metadata, name), *captions, *hybrid, *more])

@@ -21,6 +21,9 @@ PLAIN: Final = {
 """ASCII replacements for marks that the output cannot show."""
 
 BAR: Final = 20
+LEAST: Final = 14
+"""Columns that a truncated cell of a table has at least."""
+
 
 count: Final = counted
 
@@ -153,7 +156,7 @@ def table(
     *,
     right: Collection[int] = (),
     indent: int = 2,
-    cut: int | None = None,
+    cut: int | Sequence[int] = (),
     whole: Collection[int] = (),
     fold: int | None = None,
 ) -> list[str]:
@@ -161,7 +164,8 @@ def table(
 
     Args:
         right: columns that are aligned to the right.
-        cut: the column whose cells are truncated to the remaining width, so that a row stays on one line.
+        cut: columns whose cells are truncated to the remaining width, so that a row stays on one line: the first of
+            them, and the next ones as far as that is not enough.
         whole: columns in which no word is split, such as paths and commands; other cells are folded if necessary.
         fold: the only column that is folded.
     """
@@ -172,10 +176,11 @@ def table(
     widths = {i: [width(cell) for cell in cells[i]] for i in used}
     widest = {i: max(widths[i]) for i in used}
     room = columns() - indent - 2 * (len(used) - 1)
-    if cut in widest and sum(widest.values()) > room:
-        left = max(16, room - sum(widest.values()) + widest[cut])
-        cells[cut] = [_cut(cell, left) for cell in cells[cut]]
-        widths[cut], widest[cut] = [width(cell) for cell in cells[cut]], min(left, widest[cut])
+    for at in [cut] if isinstance(cut, int) else cut:
+        if at in widest and sum(widest.values()) > room:
+            left = max(LEAST, room - sum(widest.values()) + widest[at])
+            cells[at] = [_cut(cell, left) for cell in cells[at]]
+            widths[at], widest[at] = [width(cell) for cell in cells[at]], min(left, widest[at])
     if sum(widest.values()) > room:
         from imagerag.cli.terminal.folded_table import (
             folded,  # imported here: rich takes 45 ms, and a search draws no such table

@@ -48,7 +48,8 @@ def by_captions(
     """The hits of `nearest_captions`, in its order, each with its cosine as `caption_similarity`.
 
     Args:
-        vector: of the text by the library's own encoder, for `similarity`: unit, float32 [dimension].
+        vector: of the text by the library's own encoder, for `similarity`, that of whole images: unit, float32
+            [dimension].
         caption_vector: of the text by the caption encoder.
     """
     version, matches = table.version, nearest_captions(table, caption_vector, k, filter)
@@ -60,10 +61,10 @@ def hits_of(table: Any, ids: Sequence[str], vector: "Vector", recent: RecentReco
     """Id → hit of the rows with these ids.
 
     Args:
-        vector: what images and their regions are compared with for `similarity`.
+        vector: what whole images are compared with for `similarity`.
         version: of the table before they were found.
     """
-    query = QueryVectors(vector)
+    query = QueryVectors(vector, regions=False)
     found = rows_with_ids(table, ids, query)
     recent.keep(version, found)
     return {hit.image.sha256: hit for hit in hits_with(found, query)}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.types import Region
-from imagerag.store.library.schema import OTHER_VECTOR
+from imagerag.store.library.schema import OTHER_VECTOR, VECTOR
 
 if TYPE_CHECKING:
     import numpy as np
@@ -125,8 +125,8 @@ def count_regions(table: Any) -> tuple[int, int]:
 
 
 def regions_beside(table: Any, vector: str) -> list[str]:
-    """The column of regions that belongs to a column of vectors, where the table has one."""
-    name = OTHER_REGIONS if vector == OTHER_VECTOR else REGIONS
+    """The column of regions that belongs to a column of vectors, where the table has one; captions have none."""
+    name = {VECTOR: REGIONS, OTHER_VECTOR: OTHER_REGIONS}.get(vector)
     return [name] if name in table.schema.names else []
 
 

@@ -2,10 +2,16 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from imagerag.agent.ports import Hit, SearchTerm
+from imagerag.agent.types import ImageRef
+from imagerag.cli.search_results import document as search_document
 from imagerag.client.client import ImageRAG
+from imagerag.client.search_results import Hits
+from imagerag.store.data_dir import DataDir
 from imagerag.store.library.library_metadata import read_library_metadata
 from tests.cli.conftest import Imagerag, document
 from tests.store.conftest import ColourEmbedder
@@ -58,6 +64,30 @@ def test_captions_are_encoded_searched_and_shown(imagerag: Imagerag, pictures: P
     assert document(imagerag("library", "info", "mine", "--json"))["caption_vectors"] == 0
     assert imagerag("index", pictures, "--library", "new", "--caption-embedder", "no-such").exit_code == 2
     assert "new" not in imagerag("library", "list").stdout
+
+
+def test_what_a_search_by_captions_cannot_find_is_said(imagerag: Imagerag, pictures: Path) -> None:
+    (pictures / "one.txt").unlink()
+    (pictures / "two.txt").unlink()
+    imagerag("index", pictures, "--library", "mine", "--embedder", "sketch", "--caption-embedder", "own")
+    search = ("search", "red", "--by", "captions", "--library", "mine")
+    assert document(imagerag(*search, "--json"))["no_match"] == "no image here has a caption"
+    assert "nothing: no image here has a caption" in imagerag(*search).stdout
+    refused = imagerag(*search, "--hybrid")
+    assert refused.exit_code == 2
+    assert "leave --hybrid or --by captions out" in " ".join(refused.stderr.split())
+
+
+def test_an_image_of_a_library_without_a_threshold_is_not_called_accepted() -> None:
+    images = [ImageRef(sha256=digit * 64, media_type="image/png", width=8, height=8) for digit in "ab"]
+    hits = Hits(
+        [
+            Hit(image=images[0], vector=np.zeros(4), similarity=0.1, caption_similarity=0.9, threshold=0.8),
+            Hit(image=images[1], vector=np.zeros(4), similarity=0.1, caption_similarity=0.2),
+        ],
+        library="one,two", home=DataDir(Path()), terms=[SearchTerm(text="red")], by="captions",
+    )  # fmt: skip
+    assert [one.accepted for one in search_document("red", hits, None, "").results] == [True, None]
 
 
 def test_several_libraries_are_searched_by_captions_each_with_its_threshold(imagerag: Imagerag, pictures: Path) -> None:

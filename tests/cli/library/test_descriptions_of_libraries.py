@@ -48,7 +48,7 @@ def test_images_are_described_found_shown_and_cleared(
 
     planned = imagerag(*index, "--describe", spec, "--dry-run")
     assert "3 images to describe with openai:loopback" in planned.stdout
-    assert "about $0.00, at most $0.00 (6 calls at most)" in planned.stdout
+    assert "about $0.00, at most $0.00 (6 calls at most)" in " ".join(planned.stdout.split())
     assert document(imagerag(*index, "--describe", spec, "--dry-run", "--json"))["descriptions"]["expected"] == {
         "images": 3, "expected_calls": 3, "max_calls": 6, "expected_cost_usd": 0.0, "max_cost_usd": 0.0,
     }  # fmt: skip
@@ -65,7 +65,7 @@ def test_images_are_described_found_shown_and_cleared(
 
     info = imagerag("library", "info", "mine").stdout
     assert "3 images, 3 described by a model" in info
-    assert "--describe none ends that" in info
+    assert "--describe none ends that" in " ".join(info.split())
     assert document(imagerag("library", "info", "mine", "--json"))["described"] == 3
     assert "3 images by a model" in imagerag("library", "stats", "mine").stdout
     query = ("search", "sale", "--library", "mine", "--hybrid")
@@ -74,9 +74,9 @@ def test_images_are_described_found_shown_and_cleared(
     assert (found["card"]["caption"], found["poster"]["caption"]) == ("my black card", "")
     assert found["poster"]["described_by"].startswith("openai:loopback")
     shown = imagerag(*query, "--html", "found.html").stdout
-    assert "(described by openai:loopback" in shown
+    assert "(described by openai:loopback) a red [31mbanner" in shown
     assert "my black card" in shown
-    assert "a red [31mbanner (described by openai:loopback" in (tmp_path / "found.html").read_text("utf-8")
+    assert "(described by openai:loopback) a red [31mbanner" in (tmp_path / "found.html").read_text("utf-8")
 
     cleared = imagerag("library", "update", "mine", pictures / "poster.png", "--unset", "description", "--yes")
     assert cleared.exit_code == 0, cleared.stderr
@@ -103,11 +103,22 @@ def test_what_stops_descriptions_is_said_with_the_command(
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("--describe", "clip"), ("--describe", "nosuch:m"), ("--max-calls", "0"), ("--max-cost-usd", "-1")],
-)
+    [("--describe", "clip"), ("--describe", "nosuch:m"), ("--max-calls", "0"), ("--max-cost-usd", "-1"),
+     ("--max-calls", "3"), ("--max-cost-usd", "1"), ("--assume-cost-usd-per-call", "0.1")],
+)  # fmt: skip
 def test_what_cannot_be_is_refused_before_anything_is_indexed(
     imagerag: Imagerag, pictures: Path, option: str, value: str
 ) -> None:
-    result = imagerag("index", pictures, "--library", "mine", "--embedder", "sketch", option, value)
-    assert result.exit_code == 2
+    for more in ((), ("--dry-run",)):
+        result = imagerag("index", pictures, "--library", "mine", "--embedder", "sketch", option, value, *more)
+        assert result.exit_code == 2
+        assert option in result.stderr or value in result.stderr
     assert "mine" not in imagerag("library", "list").stdout
+
+
+def test_a_budget_of_descriptions_that_end_is_refused(imagerag: Imagerag, pictures: Path) -> None:
+    refused = imagerag("index", pictures, "--library", "mine", "--describe", "none", "--max-calls", "3")
+    assert refused.exit_code == 2
+    assert "--max-calls is a limit of descriptions by a model: --describe none ends them" in " ".join(
+        refused.stderr.split()
+    )

@@ -1,6 +1,7 @@
 """Lines that people read at 80 columns: reasons are whole, columns are aligned, nothing speaks without a name."""
 
 import io
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +47,24 @@ def test_the_threshold_between_pictures_stands_in_its_column(
     assert all(len(line) <= 80 for line in lines)
     labelled = [line for line in lines if line[2] != " "]
     assert len({len(line) - len(line[2:].lstrip("abcdefghijklmnopqrstuvwxyz").lstrip()) for line in labelled}) == 1
+
+
+def test_the_lists_that_found_an_image_are_whole_below_it(
+    imagerag: Imagerag, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    (folder / "a-name-that-is-not-short-at-all.jpg").write_bytes(jpeg())
+    said = {"caption": "waterproof black hiking boots of a daybird", "licence": "CC-BY-SA-4.0 with an exception"}
+    (folder / "a-name-that-is-not-short-at-all.json").write_text(json.dumps(said))
+    imagerag("index", folder, "--library", "mine", "--embedder", "sketch", "--caption-embedder", "own")
+    search = ("search", "black hiking boots of a daybird", "--library", "mine", "--hybrid")
+    head, result, *lists = imagerag(*search).stdout.splitlines()
+    assert "CC-BY" in result
+    assert "words 1 (black, hiking, boots, daybird)" in " ".join(" ".join(lists).split())
+    assert "caption 1" in " ".join(" ".join(lists).split())
+    assert all(len(line) <= 80 for line in (head, result, *lists))
 
 
 @pytest.mark.parametrize(

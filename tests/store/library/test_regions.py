@@ -19,6 +19,8 @@ from imagerag.agent.types.filters import parse_filter
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library import region_encoding as stage
 from imagerag.store.library import region_search
+from imagerag.store.library.caption_metadata import CAPTION_VECTOR
+from imagerag.store.library.indexing.caption_encoding import use_caption_embedder
 from imagerag.store.library.indexing.ingest import index
 from imagerag.store.library.library import Library
 from imagerag.store.library.maintenance.export import export_parquet
@@ -28,6 +30,8 @@ from imagerag.store.library.maintenance.subsets import copy_rows
 from imagerag.store.library.region_columns import OTHER_REGIONS, REGION_COLUMNS, EncodedRegions, count_regions
 from imagerag.store.library.region_search import QueryVectors, things_of
 from imagerag.store.library.schema import NewImage
+from imagerag.store.library.threshold_update import content_at
+from imagerag.store.library.thresholds import content
 from tests.store.conftest import COLOURS, DIMENSION, ColourEmbedder, direction, picture, unit
 
 PAIRS = (("red", "blue"), ("green", "purple"), ("black", "yellow"))
@@ -185,6 +189,34 @@ async def test_the_threshold_is_measured_with_regions(library: Library, pairs: P
     assert max(measured.positive_quantiles) > 0.6 > max(without.positive_quantiles)
     assert measured.measured_on == f"{without.measured_on}+{await library.count()}"
     assert not await library.is_stale()
+
+
+class _Regions:
+    """A scan that keeps the regions that it is passed."""
+
+    def __init__(self) -> None:
+        self.seen: list[Any] = []
+
+    def add(self, places: Any, vectors: Any, regions: Any = None) -> None:
+        self.seen.append(regions)
+
+
+@pytest.mark.parametrize("part", [None, 1])
+async def test_captions_are_calibrated_without_regions(
+    library: Library, pairs: Path, part: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if part:  # larger than one part: read in parts
+        monkeypatch.setattr(content, "PART", part)
+        monkeypatch.setattr(content, "PART_WITH_REGIONS", part)
+    for file in pairs.glob("*.png"):
+        file.with_suffix(".txt").write_text(f"a square named {file.stem}")
+    await use_caption_embedder(library, library.embedder)
+    await index([pairs], library)
+    without = await content_at(library.table, CAPTION_VECTOR)
+    assert set((await without.scan(_Regions)).seen) == {None}
+    await index([pairs], library, regions=True)
+    assert set((await (await content_at(library.table, CAPTION_VECTOR)).scan(_Regions)).seen) == {None}
+    assert None not in (await (await content_at(library.table)).scan(_Regions)).seen
 
 
 async def test_rows_that_are_written_again_keep_their_regions(filled: Library, embedder: MiddleEmbedder) -> None:

@@ -82,7 +82,7 @@ async def test_a_description_is_no_caption_and_is_checked_with_the_encoder(pictu
     assert {rows[name].caption for name in ("blue0", "blue1")} == {"my blue thing", ""}
     assert (rows["blue1"].description, rows["blue1"].described_by) == ("a blue card", "scripted")
     assert rows["blue1"].description_confidence > 0.9
-    assert rows["blue1"].caption_or_description == "a blue card (described by scripted)"
+    assert rows["blue1"].caption_or_description == "(described by scripted) a blue card"
     assert rows["blue0"].caption_or_description == "my blue thing"
     low = [name for name, row in rows.items() if row.has_low_confidence]
     assert low
