@@ -116,7 +116,7 @@ def images_with_regions(table: Any) -> int:
 
 def regions_beside(table: Any, vector: str) -> list[str]:
     """The column of regions that belongs to a column of vectors, where the table has one; captions have none."""
-    name = {VECTOR: REGIONS, OTHER_VECTOR: OTHER_REGIONS}.get(vector)
+    name = {VECTOR: REGIONS, OTHER_VECTOR: OTHER_REGIONS}.get(vector, "")
     return [name] if name in table.schema.names else []
 
 
