@@ -126,7 +126,7 @@ def count_regions(table: Any) -> tuple[int, int]:
 
 def regions_beside(table: Any, vector: str) -> list[str]:
     """The column of regions that belongs to a column of vectors, where the table has one; captions have none."""
-    name = {VECTOR: REGIONS, OTHER_VECTOR: OTHER_REGIONS}.get(vector)
+    name = {VECTOR: REGIONS, OTHER_VECTOR: OTHER_REGIONS}.get(vector, "")
     return [name] if name in table.schema.names else []
 
 
