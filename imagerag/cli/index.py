@@ -292,7 +292,7 @@ def report_lines(report: "IndexReport", name: str, library_metadata: "LibraryMet
         lines.append(f"  {dim('ocr')}        {count(report.ocr_read, 'image')} read, {report.ocr_words:,} with words")
     if report.captions_encoded:
         encoder = clean(_caption_embedder(library_metadata) or "")
-        lines.append(f"  {dim('encoded')}    {count(report.captions_encoded, 'caption')} with {encoder}")
+        lines.append(f"  {dim('encoded')}    {count(report.captions_encoded, 'text')} with {encoder}")
     lines += description_lines(report)
     if report.region_images:
         lines.append(
