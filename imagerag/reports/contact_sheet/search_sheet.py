@@ -90,7 +90,7 @@ class _Sheet(Page):
         y = self.bar(reached, limit, x, y + SIDE + 12, SIDE, span=self.span, strong=taken)
         y = self.canvas.text(x, y + 6, image_name(one.title, one.id), 14, INK, width=SIDE, lines=2, bold=taken)
         for share in [*contributions(one)[:TERMS], *lists(one)]:
-            y = self.canvas.text(x, y + 1, share, 12, MUTED, width=SIDE)
+            y = self.canvas.text(x, y + 1, share, 12, MUTED, width=SIDE, lines=2)
         caption = caption_of(one)
         if caption and caption != one.title:
             y = self.canvas.text(x, y + 1, caption, 12.5, INK, width=SIDE, lines=3)
