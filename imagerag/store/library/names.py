@@ -22,8 +22,10 @@ def valid_name(name: str) -> str:
     """Validate the name of a library that is created or changed, and return it.
 
     Raises:
-        UsageError: it cannot.
+        UsageError: it cannot, or names several libraries.
     """
+    if len(several := [one.strip() for one in name.split(",")]) > 1 and all(map(NAME.match, several)):
+        raise UsageError(f"{name!r} names several libraries, which only searches take; name one of them: {several[0]}")
     refuse_snapshot(name)
     return _valid(name, "a library's name")
 
