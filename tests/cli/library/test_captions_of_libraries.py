@@ -35,7 +35,7 @@ def test_captions_are_encoded_searched_and_shown(imagerag: Imagerag, pictures: P
     assert refused.exit_code == 1
     assert "imagerag index PATH --library mine --caption-embedder own" in " ".join(refused.stderr.split())
     done = imagerag("index", pictures, "--library", "mine", "--caption-embedder", "own")
-    assert "2 captions with sketch" in done.stdout
+    assert "2 texts with sketch" in done.stdout
     again = document(imagerag("index", pictures, "--library", "mine", "--json"))
     assert (again["captions_encoded"], again["caption_embedder"]) == (0, "sketch")
     found = document(imagerag("search", "a blue square", "--by", "captions", "--library", "mine", "--json"))
