@@ -7,6 +7,7 @@ from typing import Final
 from imagerag.agent.calls.model_caller import ModelCaller
 from imagerag.agent.caption_language import language_argument
 from imagerag.agent.errors import JudgeReplyError
+from imagerag.agent.first_words import first_words
 from imagerag.agent.judge_input import JudgeInput
 from imagerag.agent.ports import Captions, Judge, ReferenceLibrary
 from imagerag.agent.types import Concept, Query, SamplingParams
@@ -93,8 +94,5 @@ class CaptionWriter:
         note = "the caption was longer than the encoder reads" if caption else "the judge wrote no caption"
         if self._fits(concept.text):
             return Query(concept=concept, text=concept.text, note=f"{note}: searched with the concept's own words")
-        words = concept.text.split()
-        while len(words) > 1 and not self._fits(" ".join(words)):
-            words.pop()
         cut = f"{note}, and so was the concept: cut to its first words"
-        return Query(concept=concept, text=" ".join(words), note=cut)
+        return Query(concept=concept, text=first_words(concept.text, self._fits), note=cut)

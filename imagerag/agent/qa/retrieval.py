@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from imagerag.agent.first_words import first_words
 from imagerag.agent.ports import Filter, Hit, ReferenceLibrary, capabilities_of, queries_of
 from imagerag.agent.qa.image_retrieval import SimilarImages, reaches, similar_images
 from imagerag.agent.qa.metadata_query.parser import content_words
@@ -220,13 +221,7 @@ class Retriever:
 
     def _fitting(self, text: str) -> str:
         """As many of a text's first words as the library's encoder reads, one at least."""
-        words = text.split()
-        low, high = 1, len(words)
-        while low < high:
-            middle = (low + high + 1) // 2
-            fits = self.library.count_tokens(" ".join(words[:middle])) <= self.library.context_length
-            low, high = (middle, high) if fits else (low, middle - 1)
-        return " ".join(words[:low])
+        return first_words(text, lambda part: self.library.count_tokens(part) <= self.library.context_length)
 
     def _filter(self) -> Filter:
         return Filter.of_run(self.config)

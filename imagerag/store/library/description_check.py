@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
+from imagerag.agent.first_words import first_words
 from imagerag.agent.types import DescribedElement
 from imagerag.store.library.description_columns import described_ids
 from imagerag.store.library.library import Library
@@ -105,10 +106,8 @@ class DescriptionCheck:
 
     def _fitting(self, text: str) -> str:
         """The first words of a text that the encoder reads."""
-        words, most = text.split(), self._library.embedder.context_length
-        while len(words) > 1 and self._library.embedder.count_tokens(" ".join(words)) > most:
-            words.pop()
-        return " ".join(words)
+        embedder = self._library.embedder
+        return first_words(text, lambda part: embedder.count_tokens(part) <= embedder.context_length)
 
 
 def _texts_of(row: ImageRecord) -> list[str]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from imagerag.agent.first_words import first_words
 from imagerag.agent.intents import concept_of
 from imagerag.agent.ports import FREE as FREE_OF_CHARGE
 from imagerag.agent.ports import (
@@ -257,10 +258,7 @@ class ClipJudge:
         return float(whole[0]) + parts
 
     def _fitting(self, caption: str, max_tokens: int) -> str:
-        words = caption.split()
-        while len(words) > 1 and self._embedder.count_tokens(" ".join(words)) > max_tokens:
-            words.pop()
-        return " ".join(words)
+        return first_words(caption, lambda part: self._embedder.count_tokens(part) <= max_tokens)
 
 
 def _edits(sent: Sequence[ImagePart]) -> bool:
