@@ -10,7 +10,6 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from imagerag.agent.errors import BackendError, SpecError, UsageError, first_line
-from imagerag.agent.extras import require_extra
 from imagerag.agent.images.decoding import SMALLEST_SIDE, open_rgb
 from imagerag.agent.ports import EmbedderIdentity
 from imagerag.agent.ports.embedder import CLIP_SCALE
@@ -22,7 +21,13 @@ from imagerag.tools.embedders.transformers_source import Source, find
 from imagerag.tools.embedders.two_towers import TwoTowers
 from imagerag.tools.generators.diffusers.devices import DTYPES, free, is_out_of_memory, out_of_memory, worker
 from imagerag.tools.huggingface_hub import hub
-from imagerag.tools.judges.vlm.transformers_loading import SAFE, check_attention, load_weights, loading
+from imagerag.tools.judges.vlm.transformers_loading import (
+    SAFE,
+    check_attention,
+    check_local,
+    load_weights,
+    loading,
+)
 from imagerag.tools.spec import with_options
 from imagerag.tools.spec_options import Choice, Number, Reader
 
@@ -269,9 +274,5 @@ def transformers_embedder(spec: "BackendSpec") -> TransformersEmbedder:
         MissingExtraError: transformers is not installed.
     """
     given = spec.settings(OPTIONS)
-    if not spec.model:
-        raise SpecError(f"{str(spec)!r} names no model: write {spec.provider}:ORG/NAME or {spec.provider}:/DIR")
-    if spec.base_url:
-        raise SpecError(f"{str(spec)!r}: {spec.provider} runs here; a server is openai:MODEL@URL")
-    require_extra("transformers", str(spec), "transformers")
+    check_local(spec)
     return TransformersEmbedder(spec.model, **given)

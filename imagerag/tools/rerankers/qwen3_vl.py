@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.control_tokens import neutralised, without_tokens
 from imagerag.agent.errors import BackendError, SpecError, first_line
-from imagerag.agent.extras import require_extra
 from imagerag.agent.images.decoding import open_rgb
 from imagerag.agent.ports import FREE, Capabilities, Hit, ImagePart, Judge, Ranking
 from imagerag.tools.embedders.qwen3_vl import patch_side, sized
 from imagerag.tools.generators.diffusers.devices import DTYPES, free, is_out_of_memory, out_of_memory, worker
 from imagerag.tools.generators.diffusers.weight_sources import short
 from imagerag.tools.judges.vlm.tokenizer import control_tokens_of
-from imagerag.tools.judges.vlm.transformers_loading import SMALLER, LoadedModel, load
+from imagerag.tools.judges.vlm.transformers_loading import SMALLER, LoadedModel, check_local, load
 from imagerag.tools.spec import with_options
 from imagerag.tools.spec_options import Choice, Number, Reader
 
@@ -35,6 +34,9 @@ OPTIONS: Final[Mapping[str, Reader]] = {
     "min_score": Number(float, least=0, most=1),
 }
 """Options of a spec, after `?`."""
+
+EXAMPLE: Final = "Qwen/Qwen3-VL-Reranker-2B"
+"""A model to name."""
 
 _TASK: Final = (
     "Judge whether the Document meets the requirements based on the Query and the Instruct provided. "
@@ -164,11 +166,7 @@ def transformers_reranker(spec: "BackendSpec", *, judge: Judge) -> Qwen3VLRerank
         MissingExtraError: transformers is not installed.
     """
     given = spec.settings(OPTIONS)
-    if not spec.model or (spec.model.startswith(("/", ".", "~")) and not Path(spec.model).expanduser().is_dir()):
-        raise SpecError(
-            f"{str(spec)!r} names no model: write transformers:Qwen/Qwen3-VL-Reranker-2B or transformers:/DIR"
-        )
-    if spec.base_url:
-        raise SpecError(f"{str(spec)!r}: {spec.provider} runs here; a server is http:MODEL@URL")
-    require_extra("transformers", str(spec), "transformers")
+    check_local(spec, example=EXAMPLE, server="http:MODEL@URL")
+    if spec.model.startswith(("/", ".", "~")) and not Path(spec.model).expanduser().is_dir():
+        raise SpecError(f"{str(spec)!r} names no model: write {spec.provider}:{EXAMPLE} or {spec.provider}:/DIR")
     return Qwen3VLReranker(model=spec.model, **given)

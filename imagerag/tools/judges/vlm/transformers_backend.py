@@ -12,8 +12,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from imagerag.agent.control_tokens import without_tokens
-from imagerag.agent.errors import BackendError, JudgeReplyError, SpecError, first_line
-from imagerag.agent.extras import require_extra
+from imagerag.agent.errors import BackendError, JudgeReplyError, first_line
 from imagerag.agent.images.decoding import open_rgb
 from imagerag.agent.ports import FREE, Embedder, PriceEstimator, SamplingParameter
 from imagerag.agent.types import SamplingParams
@@ -32,7 +31,7 @@ from imagerag.tools.judges.vlm.chat_protocol import ChatImage, ChatMessage, Chat
 from imagerag.tools.judges.vlm.judge import VlmJudge
 from imagerag.tools.judges.vlm.spec import JUDGE_OPTIONS
 from imagerag.tools.judges.vlm.tokenizer import control_tokens_of, decoded
-from imagerag.tools.judges.vlm.transformers_loading import SMALLER, LoadedModel, load
+from imagerag.tools.judges.vlm.transformers_loading import SMALLER, LoadedModel, check_local, load
 from imagerag.tools.model_text import clean
 from imagerag.tools.spec import with_options
 from imagerag.tools.spec_options import Choice, Number, Reader
@@ -192,11 +191,7 @@ def transformers_judge(spec: "BackendSpec", *, embedder: Embedder | None = None)
         MissingExtraError: transformers is not installed.
     """
     given = spec.settings(SETTINGS)
-    if not spec.model:
-        raise SpecError(f"{str(spec)!r} names no model: write {spec.provider}:ORG/NAME or {spec.provider}:/DIR")
-    if spec.base_url:
-        raise SpecError(f"{str(spec)!r}: {spec.provider} runs here; a server is openai:MODEL@URL")
-    require_extra("transformers", str(spec), "transformers")
+    check_local(spec)
     own = {name: given.pop(name) for name in JUDGE_OPTIONS if name in given}
     return TransformersJudge(chat=TransformersChat(model=spec.model, **given), **own)
 

@@ -5,10 +5,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from imagerag.agent.errors import BackendError, MissingExtraError, first_line
-from imagerag.agent.extras import import_extra
+from imagerag.agent.errors import BackendError, MissingExtraError, SpecError, first_line
+from imagerag.agent.extras import import_extra, require_extra
 from imagerag.tools.credentials import check_hub
 from imagerag.tools.generators.diffusers.devices import (
     choose_device,
@@ -18,6 +18,9 @@ from imagerag.tools.generators.diffusers.devices import (
     quiet,
 )
 from imagerag.tools.huggingface_hub import hub
+
+if TYPE_CHECKING:
+    from imagerag.tools.spec import BackendSpec
 
 SAFE: Final[Mapping[str, Any]] = {"trust_remote_code": False}
 """Never run code from a model's folder; if this is left out, transformers asks on the terminal."""
@@ -34,6 +37,24 @@ class LoadedModel:
 
     model: Any
     processor: Any
+
+
+def check_local(spec: "BackendSpec", *, example: str = "ORG/NAME", server: str = "openai:MODEL@URL") -> None:
+    """Check a spec of a model of transformers in this process.
+
+    Args:
+        example: a model to name.
+        server: the spec of a model behind a server.
+
+    Raises:
+        SpecError: no model, or an address.
+        MissingExtraError: transformers is not installed.
+    """
+    if not spec.model:
+        raise SpecError(f"{str(spec)!r} names no model: write {spec.provider}:{example} or {spec.provider}:/DIR")
+    if spec.base_url:
+        raise SpecError(f"{str(spec)!r}: {spec.provider} runs here; a server is {server}")
+    require_extra("transformers", str(spec), "transformers")
 
 
 def load(model: str, device: str | None, dtype: str | None) -> LoadedModel:
