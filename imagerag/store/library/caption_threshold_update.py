@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, Final
 
-from imagerag.agent.errors import EmbeddingMismatchError, MissingExtraError, SpecError, UntrustedError
+from imagerag.store.library.caption_embedding import available_caption_embedder
 from imagerag.store.library.caption_metadata import CAPTION_VECTOR, caption_metadata_of, write_caption_metadata
 from imagerag.store.library.threshold_update import content_at
 from imagerag.store.library.thresholds.content import content_hash, read_columns
@@ -10,7 +10,7 @@ from imagerag.store.library.thresholds.content import content_hash, read_columns
 if TYPE_CHECKING:
     from imagerag.store.library.library import Library
 
-ENCODED: Final = f"{CAPTION_VECTOR} IS NOT NULL AND caption != ''"
+CAPTIONED: Final = f"{CAPTION_VECTOR} IS NOT NULL AND caption != ''"
 """The rows that it is measured on: captions of persons, not descriptions of a model."""
 
 
@@ -20,7 +20,7 @@ def caption_threshold_is_stale(lance: Any) -> bool:
     if metadata is None:
         return False
     measured = metadata.threshold.measured_on if metadata.threshold else ""
-    return measured != content_hash(read_columns(lance, where=ENCODED))
+    return measured != content_hash(read_columns(lance, where=CAPTIONED))
 
 
 async def update_caption_threshold(library: "Library") -> None:
@@ -31,14 +31,10 @@ async def update_caption_threshold(library: "Library") -> None:
     """
     from imagerag.store.library.thresholds.caption_calibration import calibrate_captions
 
-    metadata = await library.read_metadata()
-    if metadata.caption_encoder is None:
+    await library.read_metadata()
+    if (embedder := available_caption_embedder(library)) is None:
         return
-    try:
-        embedder = library.caption_embedder()
-    except (EmbeddingMismatchError, MissingExtraError, SpecError, UntrustedError):
-        return
-    content = await content_at(library.table, CAPTION_VECTOR, ENCODED)
+    content = await content_at(library.table, CAPTION_VECTOR, CAPTIONED)
     found = await calibrate_captions(content, embedder)
     found = found.model_copy(update={"measured_on": content_hash(content.columns)})
 

@@ -12,7 +12,7 @@ from imagerag.agent.threads import in_thread
 from imagerag.agent.types import ListName
 from imagerag.store.library.caption_embedding import available_caption_embedder
 from imagerag.store.library.caption_metadata import CAPTION_VECTOR
-from imagerag.store.library.caption_threshold_update import ENCODED
+from imagerag.store.library.caption_threshold_update import CAPTIONED
 from imagerag.store.library.fusion import DEPTH, RankedList
 from imagerag.store.library.fusion_metadata import FusedThreshold, Fusion
 from imagerag.store.library.lancedb_import import import_lancedb
@@ -61,8 +61,8 @@ async def _threshold(
 ) -> FusedThreshold | None:
     if captions is None:
         return None
-    images = await content_at(library.table, vector, ENCODED)
-    return await calibrate_fused(images, await content_at(library.table, CAPTION_VECTOR, ENCODED), embedder, captions)
+    images = await content_at(library.table, vector, CAPTIONED)
+    return await calibrate_fused(images, await content_at(library.table, CAPTION_VECTOR, CAPTIONED), embedder, captions)
 
 
 async def judge(

@@ -10,7 +10,7 @@ from imagerag.agent.threads import in_thread
 from imagerag.store.library.caption_embedding import available_caption_embedder
 from imagerag.store.library.caption_metadata import CAPTION_VECTOR
 from imagerag.store.library.caption_search import CaptionMatch, nearest_captions
-from imagerag.store.library.caption_threshold_update import ENCODED
+from imagerag.store.library.caption_threshold_update import CAPTIONED
 from imagerag.store.library.check.rates import DEPTH
 from imagerag.store.library.check.ways import CheckSize, Way, WayMeasurement, halves
 from imagerag.store.library.library import Library
@@ -62,7 +62,7 @@ class TextToCaption:
         measured = library.metadata.caption_threshold
         if (encoder := available_caption_embedder(library)) is None:
             return None
-        encoded = await content_at(library.table, CAPTION_VECTOR, ENCODED)
+        encoded = await content_at(library.table, CAPTION_VECTOR, CAPTIONED)
         asked = await in_thread(CaptionQueries.of, encoded) if len(encoded) else None
         cosine = measured.cosine if measured else None
         if asked is None or not asked.own:

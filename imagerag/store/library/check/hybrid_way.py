@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from imagerag.agent.threads import in_thread
 from imagerag.store.library.caption_embedding import available_caption_embedder
 from imagerag.store.library.caption_metadata import CAPTION_VECTOR
-from imagerag.store.library.caption_threshold_update import ENCODED
+from imagerag.store.library.caption_threshold_update import CAPTIONED
 from imagerag.store.library.check.rates import DEPTH
 from imagerag.store.library.check.ways import CheckSize, Way, WayMeasurement
 from imagerag.store.library.fusion_metadata import FusedThreshold
@@ -32,11 +32,11 @@ class Hybrid:
             return None
         limits = library.metadata.fusion.threshold if library.metadata.fusion else None
         claimed = [one for one in ((limits.image, limits.caption) if limits else ()) if one is not None]
-        captions = await content_at(library.table, CAPTION_VECTOR, ENCODED)
+        captions = await content_at(library.table, CAPTION_VECTOR, CAPTIONED)
         asked = (await in_thread(CaptionQueries.of, captions)).first(size.captions) if len(captions) else None
         if asked is None or not asked.own:
             return WayMeasurement([], [], claimed[0] if claimed else None, None)
-        images = await content_at(library.table, VECTOR, ENCODED)
+        images = await content_at(library.table, VECTOR, CAPTIONED)
         cosines = await fused_cosines(images, captions, library.embedder, encoder, asked)
         enough = cosines is not None and min(len(cosines.own), len(cosines.far)) >= 2 * ENOUGH
         same = [set(captions.ids(places)) for places in asked.same]
