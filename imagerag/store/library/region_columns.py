@@ -151,23 +151,13 @@ def has_regions(table: Any) -> bool:
 
 def to_regions_table(found: Mapping[str, EncodedRegions], table_schema: Any) -> Any:
     """Arrow table of ids and the regions of each image."""
-    return _table(
-        {one: {REGIONS: [*own.vectors], BOXES: [box.shares for box in own.boxes]} for one, own in found.items()},
-        REGION_COLUMNS,
-        table_schema,
-    )
-
-
-def to_other_regions_table(found: "Mapping[str, NDArray[np.float32]]", table_schema: Any) -> Any:
-    """Arrow table of ids and vectors of the regions that are known, by another encoder."""
-    return _table({one: {OTHER_REGIONS: [*own]} for one, own in found.items()}, (OTHER_REGIONS,), table_schema)
-
-
-def _table(records: Mapping[str, Mapping[str, Any]], names: Sequence[str], table_schema: Any) -> Any:
     import pyarrow as pa
 
-    fields = pa.schema([table_schema.field(name) for name in ("id", *names)])
-    return pa.Table.from_pylist([{"id": one, **record} for one, record in records.items()], schema=fields)
+    records = [
+        {"id": one, REGIONS: [*own.vectors], BOXES: [box.shares for box in own.boxes]} for one, own in found.items()
+    ]
+    fields = pa.schema([table_schema.field(name) for name in ("id", *REGION_COLUMNS)])
+    return pa.Table.from_pylist(records, schema=fields)
 
 
 def boxes_of(record: Mapping[str, Any]) -> tuple[Region, ...]:

@@ -13,7 +13,7 @@ from imagerag.agent.ports import Filter
 from imagerag.agent.types import Region
 from imagerag.store.library.filters.filter_expressions import expression_of
 from imagerag.store.library.index_candidates import ALL_PARTS, PROBES, REFINE
-from imagerag.store.library.region_columns import BOXES, REGION_COLUMNS, REGIONS, boxes_of, has_regions, records_of
+from imagerag.store.library.region_columns import BOXES, REGIONS, boxes_of, has_regions, records_of
 from imagerag.store.library.thresholds.caption_phrases import things
 
 if TYPE_CHECKING:
@@ -105,17 +105,15 @@ def things_of(text: str) -> tuple[str, ...]:
     return tuple(found) if 1 < len(found) <= MOST_THINGS else ()
 
 
-def region_columns(table: Any, query: QueryVectors) -> tuple[str, ...]:
-    """The columns that `match` reads beside the vector."""
-    return REGION_COLUMNS if query.regions and has_regions(table) else ()
-
-
 def nearest_regions(
     table: Any, query: QueryVectors, k: int, filter: Filter, columns: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """At least `k` images with the nearest regions to a query, and to each of its things: each once, in no order."""
-    if not region_columns(table, query):
-        return []
+    """At least `k` images with the nearest regions to a query, and to each of its things: each once, in no order.
+
+    Args:
+        table: of a library with regions.
+        columns: what is read, with those of the boxes.
+    """
     found: dict[str, dict[str, Any]] = {}
     for vector, count in [(query.vector, k), *((thing, max(k, DEPTH)) for thing in query.things)]:
         found |= {record["id"]: record for record in _nearest(table, vector, count, filter, columns)}

@@ -25,8 +25,8 @@ from imagerag.store.library.index_candidates import (
     nearest_records,
 )
 from imagerag.store.library.recent_records import RecentRecords
-from imagerag.store.library.region_columns import REGIONS, records_of
-from imagerag.store.library.region_search import QueryVectors, nearest_regions, region_columns, regions_index
+from imagerag.store.library.region_columns import REGION_COLUMNS, REGIONS, has_regions, records_of
+from imagerag.store.library.region_search import QueryVectors, nearest_regions, regions_index
 from imagerag.store.library.schema import ImageRecord, from_query, id_filter, metadata_of_each, present, row_columns
 from imagerag.store.library.word_search import needed_word_indexes
 
@@ -76,14 +76,17 @@ def nearest_of_each(
     recent: RecentRecords,
 ) -> list[list[Hit]]:
     """The `k` images most similar to each of several queries, best first; equal ones by id."""
-    version, columns = table.version, hit_columns(table, queries[0])
-    with ThreadPoolExecutor(2) as pool:
-        near = [pool.submit(nearest_regions, table, one, k, filter, (*columns, "vector")) for one in queries]
-        lists = _whole(table, [one.vector for one in queries], k, filter, columns)
-        found = [
-            list({record["id"]: record for record in (*mine, *regions.result())}.values())
-            for mine, regions in zip(lists, near, strict=True)
-        ]
+    version, columns, vectors = table.version, hit_columns(table, queries[0]), [one.vector for one in queries]
+    if REGIONS in columns:
+        with ThreadPoolExecutor(2) as pool:
+            near = [pool.submit(nearest_regions, table, one, k, filter, (*columns, "vector")) for one in queries]
+            whole = _whole(table, vectors, k, filter, columns)
+            found = [
+                list({record["id"]: record for record in (*mine, *regions.result())}.values())
+                for mine, regions in zip(whole, near, strict=True)
+            ]
+    else:
+        found = _whole(table, vectors, k, filter, columns)
     recent.keep(version, [record for mine in found for record in mine])
     return [_ranked(hits_with(mine, query))[:k] for mine, query in zip(found, queries, strict=True)]
 
@@ -103,10 +106,10 @@ def _whole(
 
 def nearest_ids(table: Any, query: QueryVectors, k: int, filter: Filter) -> list[tuple[str, float]]:
     """The id and the similarity of the `k` most similar images, best first; equal ones by id."""
-    if not (extra := region_columns(table, query)):
+    if not (query.regions and has_regions(table)):
         found = [(one["id"], 1 - one["_distance"]) for one in near(table, query.vector, k, filter, ("id",)).to_pylist()]
     else:
-        columns = ("id", "vector", *extra)
+        columns = ("id", "vector", *REGION_COLUMNS)
         records = [*records_of(near(table, query.vector, k, filter, columns)),
                    *nearest_regions(table, query, k, filter, columns)]  # fmt: skip
         distinct = {record["id"]: record for record in records}
@@ -198,8 +201,8 @@ def near(table: Any, vectors: Any, k: int, filter: Filter, columns: Sequence[str
 def hit_columns(table: Any, query: QueryVectors) -> list[str]:
     """The columns that are read of what is found, beside the vector."""
     names = frozenset(table.schema.names)
-    optional = present(table, OPTIONAL_HIT_COLUMNS)
-    return [*HIT_COLUMNS, *optional, *region_columns(table, query), *RecentRecords.columns(names)]
+    optional = (*OPTIONAL_HIT_COLUMNS, *(REGION_COLUMNS if query.regions else ()))
+    return [*HIT_COLUMNS, *(name for name in optional if name in names), *RecentRecords.columns(names)]
 
 
 def rows_with_ids(
@@ -225,11 +228,11 @@ def hits_with(found: Sequence[Mapping[str, Any]], query: QueryVectors) -> list[H
     """The hits of some records, in their order, with the similarity of each image and a query."""
     import numpy as np
 
+    found = [{**record, "vector": np.asarray(record["vector"], dtype=np.float32)} for record in found]
     hits = []
     for record, (similarity, region), metadata in zip(
         found, query.matches(found), metadata_of_each(found), strict=True
     ):
-        vector = np.asarray(record["vector"], dtype=np.float32)
         texts: dict[str, Any] = {name: record.get(name) or "" for name in TEXTS_OF_HITS}
         hits.append(
             Hit(
@@ -240,7 +243,7 @@ def hits_with(found: Sequence[Mapping[str, Any]], query: QueryVectors) -> list[H
                     height=record["height"],
                 ),
                 similarity=similarity,
-                vector=vector,
+                vector=record["vector"],
                 region=region,
                 tags=tuple(record["tags"] or ()),
                 metadata=metadata,

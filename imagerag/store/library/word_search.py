@@ -26,7 +26,6 @@ SPLIT: Final = "icu/split"
 SAMPLED: Final = 2_000
 """Captions that the language is told from."""
 
-DEFAULT_LANGUAGE: Final = "English"
 _COMMON_WORDS: Final = {
     language: frozenset(words.split())
     for language, words in {
