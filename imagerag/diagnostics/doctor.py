@@ -24,8 +24,8 @@ from imagerag.store.integrity_check import IntegrityProblem, integrity_problems,
 from imagerag.store.library.database import folder_of, is_there, list_libraries
 from imagerag.store.library.library_metadata import read_library_metadata
 from imagerag.tools.credentials import key_variables
-from imagerag.tools.healthcheck import SERVED, TIMEOUT_S, check_health
-from imagerag.tools.registry import Role
+from imagerag.tools.healthcheck import TIMEOUT_S, check_health
+from imagerag.tools.registry import Role, is_served
 from imagerag.tools.spec import BackendSpec
 
 EXTRAS: Final = {
@@ -185,7 +185,7 @@ async def _backend(
         return BackendState(role=role, spec=spec, reachable=False, detail=str(error))
     tariff = estimator_of(part)
     most = tariff.most(1, 1, None)
-    here = role == "embedder" and BackendSpec.parse(spec).provider not in SERVED
+    here = role == "embedder" and not is_served(BackendSpec.parse(spec).provider)
     free = here or spec == "bm25" or (tariff.known and most == 0)
     priced = tariff.known or most is not None
     state = BackendState(
