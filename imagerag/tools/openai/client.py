@@ -67,8 +67,7 @@ class OpenAICredentials:
         Raises:
             SpecError: the service has no address but that of a variable, which is not set or no address.
         """
-        default = (service.base_url or _without_address(service)) if service else own_address() or OPENAI_URL
-        address, _, query = public_address(base_url or default).partition("?")
+        address, _, query = public_address(base_url or _default(service)).partition("?")
         address = address.rstrip("/")
         found = key_to(address, key=key, key_env=key_env, service=service)
         pairs = tuple(parse_qsl(query, keep_blank_values=True))
@@ -161,8 +160,12 @@ class OpenAICredentials:
         return known[self, timeout_s]
 
 
-def _without_address(service: Service) -> str:
-    """Raise the error for a service whose address nobody named."""
+def _default(service: Service | None) -> str:
+    """The address for a spec that names none."""
+    if service is None:
+        return own_address() or OPENAI_URL
+    if service.base_url:
+        return service.base_url
     raise SpecError(
         f"{service.title} has an address of your own: set {service.address_variable}, or write {service.name}:MODEL@URL"
     )

@@ -60,6 +60,7 @@ class Service:
         refuses: options of Chat Completions that it is documented to refuse, so that they are never sent.
         images: its image endpoints; None if it has none.
         judge: a model that sees images, for `auto`; empty if there is none by a fixed name.
+        models_path: path of the server's own list of models, which tells what they can; empty for OpenAI's list.
         runs_models: whether it runs models itself, so that calls of a server on this machine cost nothing.
         source: where its address and limits are documented.
 
@@ -78,6 +79,7 @@ class Service:
     refuses: frozenset[str] = frozenset()
     images: ImagesProtocol | None = None
     judge: str = ""
+    models_path: str = ""
     runs_models: bool = False
     source: str = field(default="", compare=False)
 

@@ -87,6 +87,7 @@ SERVICES: Final[Mapping[str, Service]] = {
             address_path="/v1",
             key_required=False,
             roles=CHAT_ROLES | {"embedder"},
+            models_path="/api/tags",
             source="https://docs.ollama.com/api/openai-compatibility",
         ),
         Service(
@@ -96,6 +97,7 @@ SERVICES: Final[Mapping[str, Service]] = {
             keys=("LM_API_TOKEN",),
             key_required=False,
             roles=CHAT_ROLES | {"embedder"},
+            models_path="/api/v1/models",
             runs_models=True,
             source="https://lmstudio.ai/docs/developer",
         ),
