@@ -146,6 +146,6 @@ def _nothing(role: AutoRole, servers: list[LocalServer]) -> str:
     hosted = dict.fromkeys(v for v in variables if not any(v in one.service.keys for one in servers))
     looked = "; ".join(f"{one.service.title} at {one.address} {one.detail}" for one in servers)
     return (
-        f"{role} {AUTO}: there is none. No key is set ({', '.join(hosted)}), and no server on this machine has a model "
-        f"that sees images ({looked}). Set a key, start a server, or name one: `{role}=SPEC`"
+        f"{AUTO} finds no {role}: no key is set ({', '.join(hosted)}), and no server on this machine has a model that "
+        f"sees images ({looked}); set a key, start a server, or name one: `{role}=SPEC`"
     )

@@ -110,6 +110,8 @@ def changed(setup: RunSpec, replay: ForkOptions) -> RunSpec:
         raise UsageError(f"nothing in a run is called {', '.join(unknown)}")
     given = {name: value for name, value in replay.changes.items() if value is not None}
     outer = {name: value for name, value in given.items() if name in _OF_SETUP}
+    if "judge" in outer:
+        outer["judge"] = expanded("judge", outer["judge"])
     if "library" in outer:
         outer["snapshots"] = {}  # of the library that is named now, whatever it holds
     cache = "record" if replay.no_cache else "reuse"
