@@ -26,6 +26,7 @@ from imagerag.graphs.mask_validation import check_kept_masks
 from imagerag.graphs.runs.continuation import references_named
 from imagerag.graphs.runs.history import Step, steps
 from imagerag.graphs.snapshot_pins import pin_snapshots
+from imagerag.tools.automatic import expanded
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
