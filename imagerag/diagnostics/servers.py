@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict
 
-from imagerag.tools.services.local_servers import local_servers
+from imagerag.tools.local_servers import local_servers
 
 
 class ServerState(BaseModel):

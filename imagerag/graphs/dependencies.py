@@ -27,6 +27,7 @@ from imagerag.store.library.library import Library
 from imagerag.store.run_index import RunIndex
 from imagerag.store.sqlite.checkpoint_types import open_checkpointer
 from imagerag.store.sqlite.pool import PerLoopResource
+from imagerag.tools.automatic import AutoRole, expanded
 from imagerag.tools.pricing.price_table import Prices
 from imagerag.tools.registry import (
     make_answerer,
@@ -183,7 +184,7 @@ class Dependencies:
         Raises:
             SpecError: nothing of that name.
         """
-        return self._once("judge", spec, partial(make_judge, prices=self.prices))
+        return self._once("judge", self._expanded("judge", spec), partial(make_judge, prices=self.prices))
 
     def answerer(self, spec: str) -> Answerer:
         """The answerer of that spec.
@@ -191,7 +192,7 @@ class Dependencies:
         Raises:
             SpecError: nothing of that name.
         """
-        return self._once("answerer", spec, partial(make_answerer, prices=self.prices))
+        return self._once("answerer", self._expanded("answerer", spec), partial(make_answerer, prices=self.prices))
 
     def describer(self, spec: str) -> Describer:
         """The describer of that spec.
@@ -199,7 +200,7 @@ class Dependencies:
         Raises:
             SpecError: nothing of that name.
         """
-        return self._once("describer", spec, partial(make_describer, prices=self.prices))
+        return self._once("describer", self._expanded("describer", spec), partial(make_describer, prices=self.prices))
 
     def reranker(self, spec: str, judge: str) -> Reranker:
         """The reranker of that spec, for runs whose judge is `judge`.
@@ -324,6 +325,10 @@ class Dependencies:
             library=library,
             reranker=self.reranker(setup.reranker, setup.judge) if setup.reranker else None,
         )
+
+    def _expanded(self, role: AutoRole, spec: str) -> str:
+        """The spec with `auto` replaced, unless the user registered an object under it."""
+        return spec if (role, spec) in self._made else expanded(role, spec, self.prices)
 
     def _once(self, role: str, spec: str, make: Callable[[str], Made]) -> Made:
         with self._lock:

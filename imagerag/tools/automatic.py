@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 from imagerag.agent.calls.costs import estimator_of
 from imagerag.agent.errors import ImageRAGError, SpecError
 from imagerag.tools import registry
-from imagerag.tools.services.local_servers import LocalServer, local_servers_now
+from imagerag.tools.local_servers import LocalServer, local_servers_now
 from imagerag.tools.services.lookup import service_named
 from imagerag.tools.spec import BackendSpec
 

@@ -258,10 +258,6 @@ def _one_or_fallback(
     **bound: Any,
 ) -> Any:
     """The adapter of a spec; a fallback if it names several. `bound` is passed to each factory."""
-    if role != "generator":
-        from imagerag.tools.automatic import expanded
-
-        spec = expanded(role, str(spec), prices) if "auto" in str(spec) else spec
     specs, on_refusal = _several(spec)
     made = [_factory(one, role)(one, **bound, **_priced(one, role, prices)) for one in specs]
     if len(made) == 1:
