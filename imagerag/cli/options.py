@@ -37,7 +37,9 @@ hybrid_option = _hybrid_option()
 generator_option = click.option(
     "--generator", metavar="SPEC", help="Image generator, provider:model[@url]  [env: IMAGERAG_GENERATOR]"
 )
-judge_option = click.option("--judge", metavar="SPEC", help="Judge, provider:model[@url]  [env: IMAGERAG_JUDGE]")
+judge_option = click.option(
+    "--judge", metavar="SPEC", help="Judge, provider:model[@url], or auto: the first there  [env: IMAGERAG_JUDGE]"
+)
 preset_option = click.option(
     "--preset", metavar="P", help="Bundle of backends: sketch, openai, local  [env: IMAGERAG_PRESET]"
 )

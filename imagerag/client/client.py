@@ -37,8 +37,8 @@ class ImageRAG:
     Args:
         preset: a bundle of backends that belong together; "sketch" is embedded and offline.
         generator: spec of the image generator, `provider:model[@base_url]`.
-        judge: spec of the judge.
-        answerer: spec of the answerer of questions; by default the judge.
+        judge: spec of the judge; "auto" is the first whose key is set or whose local server answers.
+        answerer: spec of the answerer of questions, or "auto"; by default the judge.
         embedder: spec of the encoder for new libraries; a library that exists knows its own.
         library: name of the library references come from.
         reranker: spec of the reranker of candidates that passed: "vlm" (the judge picks), "bm25" (the words of

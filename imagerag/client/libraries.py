@@ -83,7 +83,7 @@ class LibrariesAPI(LibraryMaintenance):
             caption_embedder: encode the captions too, with the encoder of this spec, for `search(by="captions")`: "own"
                 is the library's own encoder, "none" deletes the vectors of captions. Later calls encode new and changed
                 captions without being told again.
-            describe: a vision-language model (`openai:MODEL`, `openai:MODEL@URL`, several as a fallback) that describes
+            describe: a vision-language model (`openai:MODEL`, `auto`, several as a fallback) that describes
                 each image without a description, or a describer of your own. The library notes a spec with its budget,
                 and later calls describe new images without being told; "none" ends that. Descriptions are apart from
                 captions, checked with the library's encoder, and marked with the model.

@@ -64,8 +64,8 @@ class Settings(BaseModel):
         home: folder for libraries, images and runs; None is IMAGERAG_HOME or the platform's data folder.
         preset: the bundle that fills what is not set.
         generator: backend spec, `provider:model[@base_url]`.
-        judge: backend spec.
-        answerer: backend spec; None is the judge, or `metadata` where that cannot answer.
+        judge: backend spec, or `auto`, the first that is there.
+        answerer: backend spec, or `auto`; None is the judge, or `metadata` where that cannot answer.
         embedder: encoder spec for libraries that are made new; one that exists knows its own.
         library: the library references come from.
         reranker: what puts candidates that passed into another order; None leaves them by similarity.

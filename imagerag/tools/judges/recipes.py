@@ -114,7 +114,7 @@ RECIPES: Final[tuple[JudgeRecipe, ...]] = (
         name="AgentGen-Bench-Evaluator",
         size="9B",
         trained=True,
-        note="on Qwen3.5-9B, with checklists like imagerag's; serve the weights that SearchGen publishes with vLLM, and "
+        note="on Qwen3.5-9B, with checklists like imagerag's; serve the weights that SearchGen publishes with vLLM and "
         "write `vllm:` and the name that you gave them (`--served-model-name`)",
     ),
     JudgeRecipe(
