@@ -124,6 +124,9 @@ def _within(size: Size, rules: SizeRules) -> Size:
     long, short = max(width, height), min(width, height)
     fits = min(1.0, (rules.longest or long) / long, (rules.shortest or short) / short)
     sides = [max(16, _multiple(pixels * fits, rules.multiple, down=fits < 1)) for pixels in (width, height)]
+    if rules.max_aspect:  # rounding may have passed it
+        longest = _multiple(min(sides) * rules.max_aspect, rules.multiple, down=True)
+        sides = [min(pixels, longest) for pixels in sides]
     return Size(width=sides[0], height=sides[1])
 
 

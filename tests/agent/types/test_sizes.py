@@ -48,7 +48,7 @@ def test_no_size_leaves_it_to_the_generator(text: str | None) -> None:
      "1000:1@4K", "16/9", (1,), (0, 0), ("a", "b"), "²:1", "9" * 5000 + ":1", "1x" + "9" * 5000],
 )  # fmt: skip
 def test_what_is_no_size_is_refused_with_how_to_write_one(text: object) -> None:
-    with pytest.raises(ValueError, match="give WIDTHxHEIGHT|no shape|no generator draws") as caught:
+    with pytest.raises(ValueError, match=r"give WIDTHxHEIGHT|no shape|no generator draws") as caught:
         parse_size(text)  # type: ignore[arg-type]
     assert len(str(caught.value)) < 400
     with pytest.raises(ValidationError):
