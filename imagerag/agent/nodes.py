@@ -241,8 +241,9 @@ class Nodes:
         chosen = [await self._parts.cropped(one, runtime.context.reference_crop) for one in state["chosen"][:room]]
         references = sent_images.references_to_send(state, chosen, room=room, likeness=runtime.context.likeness)
         drawn = await self._draw("regenerate", state, runtime, references)
+        sent = {one.image.sha256 for one in drawn["attempts"][-1].references}  # a fallback can send fewer
         drawn["tracked_concepts"] = concept_tracker.record_references(
-            state.get("tracked_concepts") or [], chosen, next_round(state)
+            state.get("tracked_concepts") or [], [one for one in chosen if one.image.sha256 in sent], next_round(state)
         )
         return drawn
 

@@ -11,7 +11,7 @@ from imagerag.formatting.assistant_steps import AFTER_CAUSE, AFTER_RUN
 from imagerag.formatting.numbers import attempt_of, cosine, counted, dollars, model_calls, seconds
 from imagerag.formatting.quoting import fitted, line, listed, quoted
 from imagerag.reports.event_text import progress_words, step_words
-from imagerag.reports.record_text import score_of
+from imagerag.reports.record_text import drawing_notes, score_of
 
 if TYPE_CHECKING:
     from imagerag.graphs.runs.events import RunEvent
@@ -111,6 +111,9 @@ def _image(record: RunRecord) -> list[str]:
     # A path that was cut leads nowhere; the data beside this text holds it whole.
     if image.path and len(image.path) <= 300 and image.path == line(image.path, 300):
         lines.append(f"File: {image.path}")
+    if record.best_attempt is not None and record.best_attempt < len(record.attempts):
+        notes = drawing_notes(record.attempts[record.best_attempt])
+        lines += [f"Note: {quoted(tool_terms(note), 240)}" for note in notes[:3]]
     last = len(record.attempts) - 1
     if record.best_attempt is not None and record.best_attempt < last:  # one who asked for it may want to see it
         lines.append(f"Drawn last, and not better: image://{record.attempts[last].image.sha256}{_score(record, last)}")

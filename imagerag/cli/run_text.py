@@ -24,7 +24,7 @@ from imagerag.formatting.found_by import found_by_text
 from imagerag.formatting.interface_terms import in_commands
 from imagerag.formatting.numbers import cosine, dollars, drawing, model_calls, seconds, threshold_words
 from imagerag.formatting.text import clean, image_name
-from imagerag.reports.record_text import attempt_title, mask_words, score_words
+from imagerag.reports.record_text import attempt_title, drawing_notes, mask_words, score_words
 
 MAX_REASON: Final = 400
 """Columns of the reason why a run ended as it did, which may quote a long text of a model."""
@@ -62,6 +62,8 @@ def attempt_lines(attempt: Attempt) -> list[str]:
     lines = [f"  {dim('image')}    {image.sha256[:12]}  {dim(size)}"]
     if attempt.mask:
         lines += entry("mask", mask_words(attempt.mask), at=9)
+    for note in drawing_notes(attempt):
+        lines += entry("note", note, at=9)
     if attempt.references:
         lines += entry("sent", attempt.prompt, at=9)
         lines += reference_lines(attempt.references, indent=2)

@@ -26,12 +26,14 @@ from imagerag.agent.ports import (
     reranks_by_model,
 )
 from imagerag.agent.retrieval.reranking import LOOKED_AT
+from imagerag.agent.size_translation import check_size
 from imagerag.agent.types import BUILT_IN_LIBRARY, RunConfig, RunSpec
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.generation import TRIES
 from imagerag.graphs.mask_validation import check_edits, check_takes_mask
 from imagerag.graphs.mismatch_warnings import run_warnings
 from imagerag.graphs.recorded_image_checks import recall_images
+from imagerag.tools.fallback.request_fitting import expected_losses
 
 CAPTION_BYTES = 1000
 """How long a caption may be for the estimate in money to hold; the usual encoder reads about 300."""
@@ -158,13 +160,14 @@ async def estimate_setup(
 
     Raises:
         SpecError: a backend that there is not.
-        UsageError: a mask, and a generator that takes none; or an edit, and one that does not edit.
+        UsageError: a mask, an edit or a size, and a generator that takes, does or draws no such.
     """
     generator, judge = dependencies.generator(setup.generator), dependencies.judge(setup.judge)
     if edits:
         check_edits(generator)
     if mask:
         check_takes_mask(generator)
+    check_size(generator, setup.config.size)
     if images_wanted(judge, generator, setup.config, 1 + subjects):
         await recall_images(dependencies, judge, 1 + subjects)
     found = estimate(
@@ -183,7 +186,10 @@ async def estimate_setup(
     warned: tuple[str, ...] = ()
     with suppress(ImageRAGError):
         warned = await run_warnings(dependencies, asked, prompt)
-    return found.model_copy(update={"warnings": list(warned)})
+    references = setup.config.reference_limit(generator.max_references)
+    lost = expected_losses(generator, setup.config.size, references=references, mask=mask)
+    notes = [*found.notes, *(f"if it is called in place of the first: {one}" for one in lost)]
+    return found.model_copy(update={"warnings": list(warned), "notes": notes})
 
 
 def _role(

@@ -37,6 +37,7 @@ from imagerag.agent.ports.responses import (
     Preference,
     Ranking,
 )
+from imagerag.agent.ports.size_rules import SizeRules
 
 __all__ = [
     "EDIT",
@@ -74,6 +75,7 @@ __all__ = [
     "Reranker",
     "SamplingParameter",
     "SearchTerm",
+    "SizeRules",
     "TermSimilarity",
     "can_edit",
     "capabilities_of",

@@ -59,6 +59,7 @@ from imagerag.agent.types.searches import (
     Search,
     TrackedConcept,
 )
+from imagerag.agent.types.sizes import NamedSize, Resolution, parse_size
 
 __all__ = [
     "BUILT_IN_LIBRARY",
@@ -79,6 +80,7 @@ __all__ = [
     "ListName",
     "MaskCheck",
     "ModelCall",
+    "NamedSize",
     "OmittedByFilter",
     "Outcome",
     "ParentRun",
@@ -87,6 +89,7 @@ __all__ = [
     "Region",
     "Requirement",
     "RequirementCheck",
+    "Resolution",
     "RunConfig",
     "RunContext",
     "RunResult",
@@ -108,5 +111,6 @@ __all__ = [
     "earlier_names",
     "is_low",
     "marked",
+    "parse_size",
     "unsettled_cost",
 ]

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from imagerag.agent.types.base import FrozenModel, ImageRef, SamplingParams, Similarity
+from imagerag.agent.types.base import FrozenModel, ImageRef, SamplingParams, Similarity, Size
 from imagerag.agent.types.regions import Region
 
 
@@ -129,6 +129,8 @@ class Attempt(FrozenModel):
         original: what the generator gave back, byte for byte, where `image` was made from it: put back outside of a
             mask, or converted because not everything shows it.
         mask: whether the mask of the first subject is held, where it has one.
+        size: the size that the generator was asked for, in pixels; the image's own may differ. None left it to it.
+        fallback_errors: why each generator tried before it did not draw, and what was left out of the request.
     """
 
     index: int = Field(ge=0)
@@ -137,9 +139,11 @@ class Attempt(FrozenModel):
     image: ImageRef
     original: ImageRef | None = None
     mask: MaskCheck | None = None
+    size: Size | None = None
     references: tuple[UsedReference, ...] = ()
     origin: Literal["generated", "handed_in"] = "generated"
     generator: str = ""
     variation: SamplingParams = SamplingParams()
     revised_prompt: str | None = None
+    fallback_errors: tuple[str, ...] = ()
     verdict: Verdict | None = None

@@ -7,9 +7,10 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, PrivateAttr, model_validator
 
 from imagerag.agent import clock
-from imagerag.agent.types.base import FrozenModel, ImageRef, Size
+from imagerag.agent.types.base import FrozenModel, ImageRef
 from imagerag.agent.types.filters import MaybeFilter
 from imagerag.agent.types.searches import Cause
+from imagerag.agent.types.sizes import AnySize
 from imagerag.agent.url_redaction import Spec
 from imagerag.formatting.messages import near
 
@@ -119,7 +120,8 @@ class RunConfig(FrozenModel):
             "whole" the whole image, and "auto" the region where it is less than half of the image.
         select: stop and let a human choose among the references that passed.
         seed: where the generator honours one.
-        size: what to ask the generator for; None is its default.
+        size: of the image, in pixels or in words ("16:9@2K"), which are translated for the generator; None is its
+            default.
         partial_images: unfinished images to be shown while one is drawn, where the generator can; they cost tokens.
         mask_feather: pixels over which what is new fades into the image that is edited, inwards from its mask's edge.
         filter: what must hold of a reference, in the filter language.
@@ -149,7 +151,7 @@ class RunConfig(FrozenModel):
     reference_crop: ReferenceCrop = "auto"
     select: bool = False
     seed: int = Field(default=0, ge=0, lt=2**32)
-    size: Size | None = None
+    size: AnySize = None
     partial_images: int = Field(default=0, ge=0, le=3)
     mask_feather: int = Field(default=0, ge=0, le=256)
     filter: MaybeFilter = None
