@@ -14,8 +14,9 @@ from imagerag.agent.prompts import reference_prompt
 from imagerag.agent.state import RunState, next_round
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import Attempt, ImageRef, Progress, RunConfig, SamplingParams, UsedReference
+from imagerag.agent.types.web_sources import MAX_SOURCES
 
-_KEPT = ("revised_prompt", "cost_usd", "usage", "prompt", "served_by", "fallback_errors")
+_KEPT = ("revised_prompt", "cost_usd", "usage", "prompt", "served_by", "fallback_errors", "sources")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +54,7 @@ class ImageGeneration:
             original=drawn.original,
             mask=drawn.mask,
             references=tuple(references),
+            sources=drawn.sources[:MAX_SOURCES],
             generator=drawn.served_by or self.generator.identity,
             variation=variation,
             revised_prompt=drawn.revised_prompt,

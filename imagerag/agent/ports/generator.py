@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
 from imagerag.agent.control_tokens import control_tokens
-from imagerag.agent.types import SamplingParams, Size
+from imagerag.agent.types import SamplingParams, Size, WebSource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +39,7 @@ class GeneratedImage:
         prompt: the text that was really sent, where the generator worded the references itself.
         served_by: identity of the backend that drew, where a fallback used another than the first.
         fallback_errors: the error of each backend that was tried before, and what was left out of the request.
+        sources: pages and images on the web that the model itself used.
     """
 
     data: bytes = field(repr=False)
@@ -49,6 +50,7 @@ class GeneratedImage:
     prompt: str | None = None
     served_by: str = ""
     fallback_errors: tuple[str, ...] = ()
+    sources: tuple[WebSource, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -59,6 +59,7 @@ from imagerag.agent.types.searches import (
     Search,
     TrackedConcept,
 )
+from imagerag.agent.types.web_sources import WebSource
 
 __all__ = [
     "BUILT_IN_LIBRARY",
@@ -102,6 +103,7 @@ __all__ = [
     "TrackedConcept",
     "UsedReference",
     "Verdict",
+    "WebSource",
     "assumed_cost",
     "caption_or_description",
     "cost_of_calls",

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from imagerag.agent.types.base import FrozenModel, ImageRef, SamplingParams, Similarity
 from imagerag.agent.types.regions import Region
+from imagerag.agent.types.web_sources import MAX_SOURCES, WebSource
 
 
 class Requirement(FrozenModel):
@@ -129,6 +130,7 @@ class Attempt(FrozenModel):
         original: what the generator gave back, byte for byte, where `image` was made from it: put back outside of a
             mask, or converted because not everything shows it.
         mask: whether the mask of the first subject is held, where it has one.
+        sources: what the generator's own model found on the web and used; not among the references.
     """
 
     index: int = Field(ge=0)
@@ -138,6 +140,7 @@ class Attempt(FrozenModel):
     original: ImageRef | None = None
     mask: MaskCheck | None = None
     references: tuple[UsedReference, ...] = ()
+    sources: tuple[WebSource, ...] = Field(default=(), max_length=MAX_SOURCES)
     origin: Literal["generated", "handed_in"] = "generated"
     generator: str = ""
     variation: SamplingParams = SamplingParams()

@@ -75,6 +75,7 @@ class ArmContext:
             prompt=prompt,
             image=drawn.image,
             original=drawn.original,
+            sources=drawn.sources,
             generator=drawn.served_by or generator.identity,
             variation=variation,
             revised_prompt=drawn.revised_prompt,
