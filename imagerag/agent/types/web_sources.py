@@ -29,3 +29,13 @@ class WebSource(FrozenModel):
     page: Link = ""
     image: Link = ""
     domain: str = Field(default="", max_length=MAX_TITLE)
+
+    @property
+    def name(self) -> str:
+        """Its title, else its site."""
+        return self.title or self.domain or self.address
+
+    @property
+    def address(self) -> str:
+        """The page, else the image."""
+        return self.page or self.image

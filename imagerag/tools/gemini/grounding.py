@@ -23,7 +23,7 @@ def search_tool(kinds: Sequence[str]) -> dict[str, Any]:
     Args:
         kinds: one or more of `KINDS`.
     """
-    types = {f"{kind}_search": {} for kind in kinds}
+    types: dict[str, Any] = {f"{kind}_search": {} for kind in kinds}
     # Web search alone is the tool's own default, which older models accept without `search_types`.
     return {"google_search": {} if tuple(kinds) == ("web",) else {"search_types": types}}
 
