@@ -24,8 +24,19 @@ from imagerag.agent.types import (
     Size,
     UsedReference,
 )
+from imagerag.agent.types.web_sources import MAX_SOURCES
 
-_KEPT = ("revised_prompt", "cost_usd", "usage", "prompt", "served_by", "fallback_errors", "size", "references_sent")
+_KEPT = (
+    "revised_prompt",
+    "cost_usd",
+    "usage",
+    "prompt",
+    "served_by",
+    "fallback_errors",
+    "size",
+    "references_sent",
+    "sources",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +75,7 @@ class ImageGeneration:
             mask=drawn.mask,
             references=tuple(references[: drawn.references_sent]),
             size=drawn.size,
+            sources=drawn.sources[:MAX_SOURCES],
             generator=drawn.served_by or self.generator.identity,
             variation=variation,
             revised_prompt=drawn.revised_prompt,

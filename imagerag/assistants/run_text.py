@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Outcome, UsedReference
+from imagerag.agent.types import Outcome, UsedReference, WebSource
 from imagerag.assistants.tool_terms import tool_terms
 from imagerag.formatting import labels
 from imagerag.formatting.assistant_steps import AFTER_CAUSE, AFTER_RUN
@@ -48,6 +48,8 @@ def format_run(record: RunRecord) -> str:
     if record.references:
         head.append(f"References in it ({FOREIGN}):")
     used = [_reference(at, reference) for at, reference in enumerate(record.references, start=1)]
+    if record.sources:
+        used += [f"{labels.WEB_SOURCES.capitalize()} ({FOREIGN}):", *map(_web_source, record.sources)]
     return fitted(head, used, [*_account(record), f"Next: {_next(record)}"], more="more")
 
 
@@ -91,6 +93,10 @@ def _reference(at: int, reference: UsedReference) -> str:
             return f"{where} of the library{edited}: {image_name(reference.title, reference.licence)}"
         return f"{where} the user's own {quoted(reference.concept or 'image', 40)}{edited}"
     return f"{where} for {quoted(reference.concept, 40)}: {image_name(reference.title, reference.licence)}"
+
+
+def _web_source(source: WebSource) -> str:
+    return f" {quoted(source.name, 60)} {source.address if len(source.address) <= 300 else source.domain}"
 
 
 def _warned(record: RunRecord) -> list[str]:

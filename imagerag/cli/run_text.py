@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Attempt, Candidate, Outcome, Query, Search, UsedReference, Verdict
+from imagerag.agent.types import Attempt, Candidate, Outcome, Query, Search, UsedReference, Verdict, WebSource
 from imagerag.cli.terminal.output import (
     accent,
     bar,
@@ -22,6 +22,7 @@ from imagerag.cli.terminal.output import (
 from imagerag.formatting import labels
 from imagerag.formatting.found_by import found_by_text
 from imagerag.formatting.interface_terms import in_commands
+from imagerag.formatting.labels import WEB_SOURCES
 from imagerag.formatting.numbers import cosine, dollars, drawing, model_calls, seconds, threshold_words
 from imagerag.formatting.text import clean, image_name
 from imagerag.reports.record_text import attempt_title, drawing_notes, mask_words, score_words
@@ -67,12 +68,20 @@ def attempt_lines(attempt: Attempt) -> list[str]:
     if attempt.references:
         lines += entry("sent", attempt.prompt, at=9)
         lines += reference_lines(attempt.references, indent=2)
+    if attempt.sources:
+        lines += [f"  {dim(WEB_SOURCES)}", *source_lines(attempt.sources, indent=2)]
     return lines
 
 
 def reference_lines(references: Sequence[UsedReference], *, indent: int = 2) -> list[str]:
     """The references of an image, with their authors and licences."""
     return table([_reference_row(reference) for reference in references], right={1}, indent=indent)
+
+
+def source_lines(sources: Sequence[WebSource], *, indent: int = 2) -> list[str]:
+    """What the generator's model found on the web."""
+    rows = [[f"{accent('~')} {short(source.name, 40)}", dim(short(source.address, 80))] for source in sources]
+    return table(rows, indent=indent)
 
 
 def _reference_row(reference: UsedReference) -> list[str]:
@@ -155,6 +164,8 @@ def summary(record: RunRecord, *, told: bool = False) -> list[str]:
     if record.references:
         lines.append(f"  {dim('references')}")
         lines += reference_lines(record.references, indent=4)
+    if record.sources:
+        lines += [f"  {dim(WEB_SOURCES)}", *source_lines(record.sources, indent=4)]
     lines.append(f"  {dim('run')}         {record.run_id}  {dim(_spent(record))}")
     show = f"imagerag show {record.run_id}"
     steps = list(record.next_steps)

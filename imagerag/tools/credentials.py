@@ -24,6 +24,9 @@ KEYS: Final[Mapping[str, str]] = {
 }
 """Services that always require a key of their own, and its environment variable."""
 
+OTHER_NAMES: Final[Mapping[str, str]] = {"GEMINI_API_KEY": "GOOGLE_API_KEY"}
+"""Another variable for the same key, read where the first is not set."""
+
 HUB_KEYS: Final = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 HUB_ADDRESS: Final = "HF_ENDPOINT"
 
@@ -67,8 +70,9 @@ def key_to(address: str, *, key: str | None = None, key_env: str | None = None) 
     if key_env:
         return Key(os.environ.get(key_env) or None, key_env, named=True)
     variable = KEYS.get(origin(address)[1])
-    if variable and os.environ.get(variable):
-        return Key(os.environ[variable], variable)
+    for name in filter(None, (variable, OTHER_NAMES.get(variable or ""))):
+        if os.environ.get(name):
+            return Key(os.environ[name], name)
     if own_address() and origin(address) == origin(own_address()):
         return Key(os.environ.get(OPENAI_KEY) or None, variable or OPENAI_KEY, named=True)
     return Key(variable=variable)
@@ -106,7 +110,8 @@ def no_key(who: str, address: str, key: Key) -> AuthError | None:
         return None
     if key.named and key.variable != KEYS.get(origin(address)[1]) and key.variable == OPENAI_KEY:
         return None  # a server of the user's behind OPENAI_BASE_URL; many need no key
-    return _unsent(f"{who} needs a key: set {key.variable}, or name another server, for instance PROVIDER:MODEL@URL")
+    names = " or ".join(filter(None, (key.variable, OTHER_NAMES.get(key.variable))))
+    return _unsent(f"{who} needs a key: set {names}, or name another server, for instance PROVIDER:MODEL@URL")
 
 
 def _unsent(message: str) -> AuthError:
@@ -126,7 +131,7 @@ def is_this_machine(host: str) -> bool:
 
 def key_variables() -> list[str]:
     """The environment variables that hold keys."""
-    return sorted(set(KEYS.values()))
+    return sorted({*KEYS.values(), *OTHER_NAMES.values()})
 
 
 def check_hub(who: str) -> None:

@@ -5,6 +5,9 @@ from typing import Any, Final
 
 from imagerag.agent.errors import ImageRAGError
 from imagerag.agent.ports import EmbedderIdentity
+from imagerag.tools.gemini.client import GeminiCredentials
+from imagerag.tools.gemini.errors import map_gemini_errors
+from imagerag.tools.gemini.image_models import DEFAULT_MODEL
 from imagerag.tools.openai.client import OpenAICredentials
 from imagerag.tools.openai.errors import map_openai_errors
 from imagerag.tools.registry import Role, make_embedder, make_generator, make_judge
@@ -50,6 +53,8 @@ async def check_health(
         found = made.identity
     except ImageRAGError as error:
         return HealthStatus(reachable=False, detail=str(error))
+    if spec.provider == "gemini":
+        return await _gemini(spec, str(found), timeout_s)
     if spec.provider == "http":
         return HealthStatus(identity=str(found), detail="behind a server; only a search shows whether it answers")
     if isinstance(found, EmbedderIdentity):
@@ -62,6 +67,18 @@ async def check_health(
 def _backend(spec: BackendSpec, role: Role) -> Any:
     make: Any = {"generator": make_generator, "judge": make_judge, "embedder": make_embedder}[role]
     return make(spec)
+
+
+async def _gemini(spec: BackendSpec, identity: str, timeout_s: float) -> HealthStatus:
+    """Ask the Gemini API for its description of the model, which costs nothing."""
+    account = GeminiCredentials.of_spec(spec)
+    model = spec.model or DEFAULT_MODEL
+    try:
+        found = await map_gemini_errors(identity, account.has_model(identity, model), account, timeout_s=timeout_s)
+    except ImageRAGError as error:
+        return HealthStatus(identity=identity, reachable=False, detail=str(error))
+    detail = "answers, and has the model" if found else "answers, but does not list it"
+    return HealthStatus(identity=identity, reachable=True, listed=found, detail=detail)
 
 
 async def _listed(spec: BackendSpec, identity: str, timeout_s: float) -> HealthStatus:

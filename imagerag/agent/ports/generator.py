@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
 from imagerag.agent.control_tokens import control_tokens
-from imagerag.agent.types import SamplingParams, Size
+from imagerag.agent.types import SamplingParams, Size, WebSource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +41,7 @@ class GeneratedImage:
         fallback_errors: the error of each backend that was tried before, and what was left out of the request.
         size: the size that was sent to the backend that drew, where a fallback translated it.
         references_sent: how many of the references were sent to it, the first ones; None is all.
+        sources: pages and images on the web that the model itself used.
     """
 
     data: bytes = field(repr=False)
@@ -53,6 +54,7 @@ class GeneratedImage:
     fallback_errors: tuple[str, ...] = ()
     size: Size | None = None
     references_sent: int | None = None
+    sources: tuple[WebSource, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from imagerag.agent.types import Concept, ImageRef, MaskCheck, Requirement, SamplingParams, Size, Verdict
+from imagerag.agent.types import Concept, ImageRef, MaskCheck, Requirement, SamplingParams, Size, Verdict, WebSource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +38,7 @@ class GeneratedImageRef(ModelResponse):
         original: its own bytes, where `image` was made from them.
         mask: whether the first image's mask is held, where it has one.
         size, references_sent: as in `GeneratedImage`.
+        sources: pages and images on the web that the model itself used.
     """
 
     image: ImageRef
@@ -47,6 +48,7 @@ class GeneratedImageRef(ModelResponse):
     mask: MaskCheck | None = None
     size: Size | None = None
     references_sent: int | None = None
+    sources: tuple[WebSource, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -60,6 +60,7 @@ from imagerag.agent.types.searches import (
     TrackedConcept,
 )
 from imagerag.agent.types.sizes import NamedSize, Resolution, parse_size
+from imagerag.agent.types.web_sources import WebSource
 
 __all__ = [
     "BUILT_IN_LIBRARY",
@@ -105,6 +106,7 @@ __all__ = [
     "TrackedConcept",
     "UsedReference",
     "Verdict",
+    "WebSource",
     "assumed_cost",
     "caption_or_description",
     "cost_of_calls",

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from imagerag.agent.types.base import FrozenModel, ImageRef, SamplingParams, Similarity, Size
 from imagerag.agent.types.regions import Region
+from imagerag.agent.types.web_sources import MAX_SOURCES, WebSource
 
 
 class Requirement(FrozenModel):
@@ -131,6 +132,7 @@ class Attempt(FrozenModel):
         mask: whether the mask of the first subject is held, where it has one.
         size: the size that the generator was asked for, in pixels; the image's own may differ. None left it to it.
         fallback_errors: why each generator tried before it did not draw, and what was left out of the request.
+        sources: what the generator's own model found on the web and used; not among the references.
     """
 
     index: int = Field(ge=0)
@@ -141,6 +143,7 @@ class Attempt(FrozenModel):
     mask: MaskCheck | None = None
     size: Size | None = None
     references: tuple[UsedReference, ...] = ()
+    sources: tuple[WebSource, ...] = Field(default=(), max_length=MAX_SOURCES)
     origin: Literal["generated", "handed_in"] = "generated"
     generator: str = ""
     variation: SamplingParams = SamplingParams()

