@@ -166,7 +166,7 @@ def settings_of(
     given = {name: value for name, value in options.items() if value is not None and name != "library"}
     return {
         "generator": settings.generator,
-        "judge": settings.judge,
+        "judge": settings.chosen.judge,
         "library": options.get("library") or settings.library,
         "options": {**(kept or {}), **_plain(given)},
     }

@@ -301,7 +301,7 @@ class ImageRAG:
 
         named = self.settings
         setup = RunSpec(
-            generator=named.generator, judge=named.judge, library=named.library, reranker=named.reranker or None
+            generator=named.generator, judge=named.chosen.judge, library=named.library, reranker=named.reranker or None
         )
         graph = self.dependencies.workflow(await self.dependencies.parts(setup), self.dependencies.answers)
         return graph.warn_with(partial(run_warnings, self.dependencies, setup))

@@ -10,13 +10,10 @@ from imagerag.tools.gemini.errors import map_gemini_errors
 from imagerag.tools.gemini.image_models import DEFAULT_MODEL
 from imagerag.tools.openai.client import OpenAICredentials
 from imagerag.tools.openai.errors import map_openai_errors
-from imagerag.tools.registry import Role, make_embedder, make_generator, make_judge
+from imagerag.tools.registry import Role, is_served, make_embedder, make_generator, make_judge
 from imagerag.tools.spec import BackendSpec
 
 TIMEOUT_S: Final = 5.0
-SERVED: Final = frozenset({"openai", "openai-chat", "openai-responses", "localai"})
-"""Providers with an address that lists their models."""
-
 LOCALAI_URL: Final = "http://localhost:8080/v1"
 
 
@@ -48,7 +45,7 @@ async def check_health(
     """
     try:
         made = part or _backend(spec, role)
-        if role == "embedder" and spec.provider in SERVED:  # its identity may take a request that costs
+        if role == "embedder" and is_served(spec.provider):  # its identity may take a request that costs
             return await _listed(spec, made.name, timeout_s)
         found = made.identity
     except ImageRAGError as error:
@@ -59,7 +56,7 @@ async def check_health(
         return HealthStatus(identity=str(found), detail="behind a server; only a search shows whether it answers")
     if isinstance(found, EmbedderIdentity):
         return HealthStatus(identity=found.spec, reachable=True, detail=f"runs here, weights {found.weights}")
-    if spec.provider in SERVED:
+    if is_served(spec.provider):
         return await _listed(spec, str(found), timeout_s)
     return HealthStatus(identity=str(found), reachable=True, detail="runs here")
 

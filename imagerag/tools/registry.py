@@ -4,8 +4,8 @@ Built-in providers are listed here by the import path of their factory, so that 
 is used. Others come from entry points of installed packages, in the groups `imagerag.generators`, `imagerag.judges`,
 `imagerag.embedders`, `imagerag.answerers`, `imagerag.describers`, `imagerag.rerankers` and `imagerag.libraries`: a
 factory takes a `BackendSpec` (a judge's also `embedder=`, a reranker's also `judge=`, a library's also `home=`, the
-folder for its data) and returns the adapter. Several specs with commas between them make a fallback of generators,
-judges, answerers or describers (`fallback/`).
+folder for its data) and returns the adapter. A service (`services/table.py`) is served by the adapters of `openai`.
+Several specs with commas between them make a fallback of generators, judges, answerers or describers (`fallback/`).
 """
 
 import os
@@ -22,6 +22,7 @@ from imagerag.agent.port_validation import check_factory, check_role
 from imagerag.agent.ports import Describer, Embedder, ImageGenerator, Judge, ReferenceLibrary, Reranker
 from imagerag.agent.qa.ports import Answerer
 from imagerag.formatting.messages import unknown
+from imagerag.tools.services.lookup import all_services, service_named
 from imagerag.tools.spec import BackendSpec
 
 if TYPE_CHECKING:
@@ -230,13 +231,23 @@ def synonyms() -> Mapping[str, str]:
 
 
 def providers(role: Role) -> tuple[str, ...]:
-    """All providers of a role, sorted: built-in ones and those of installed packages."""
-    return tuple(sorted({*_BUILT_IN[role], *(point.name for point in entry_points(group=group(role)))}))
+    """All providers of a role, sorted: built-in ones, services, and those of installed packages."""
+    services = (service.name for service in all_services() if role in service.roles)
+    installed = (point.name for point in entry_points(group=group(role)))
+    return tuple(sorted({*_BUILT_IN[role], *services, *installed}))
 
 
 def has_provider(role: Role, name: str) -> bool:
     """Whether a provider exists; installed packages are searched only if it is not built in."""
-    return name in _BUILT_IN[role] or bool(entry_points(group=group(role), name=name))
+    return _place(role, name) is not None or bool(entry_points(group=group(role), name=name))
+
+
+def is_served(provider: str) -> bool:
+    """Whether a provider's models are behind an address that lists them."""
+    return provider in _SERVED or service_named(provider) is not None
+
+
+_SERVED: Final = frozenset({"openai", "openai-chat", "openai-responses", "localai"})
 
 
 def group(role: str) -> str:
@@ -251,6 +262,10 @@ def _one_or_fallback(
     **bound: Any,
 ) -> Any:
     """The adapter of a spec; a fallback if it names several. `bound` is passed to each factory."""
+    if role != "generator":
+        from imagerag.tools.automatic import expanded
+
+        spec = expanded(role, str(spec), prices) if "auto" in str(spec) else spec
     specs, on_refusal = _several(spec)
     made = [_factory(one, role)(one, **bound, **_priced(one, role, prices)) for one in specs]
     if len(made) == 1:
@@ -292,7 +307,8 @@ def _single(spec: str | BackendSpec) -> BackendSpec:
 
 
 def _priced(spec: BackendSpec, role: Role, prices: "Prices | None") -> "dict[str, Prices]":
-    if spec.provider not in _PRICED[role]:
+    own = spec.provider in _BUILT_IN[role]
+    if (spec.provider if own or not service_named(spec.provider) else "openai") not in _PRICED[role]:
         return {}
     return {"prices": default_prices() if prices is None else prices}
 
@@ -325,12 +341,22 @@ def _load(place: str) -> Callable[..., Any]:
     return loaded
 
 
+def _place(role: Role, provider: str) -> str | None:
+    """Import path of the built-in factory of a provider; None if it is an installed package's, or none."""
+    if provider in _BUILT_IN[role]:
+        return _BUILT_IN[role][provider]
+    service = service_named(provider)
+    return _BUILT_IN[role]["openai"] if service is not None and role in service.roles else None
+
+
 def _factory(spec: BackendSpec, role: Role) -> Callable[..., Any]:
-    place = _BUILT_IN[role].get(spec.provider)
+    place = _place(role, spec.provider)
     if place is not None:
         return _load(place)
     for point in entry_points(group=group(role), name=spec.provider):
         return partial(_installed, point, role)
+    if service := service_named(spec.provider):
+        raise SpecError(f"{str(spec)!r}: {service.title} is no {role} here; it is {', '.join(sorted(service.roles))}")
     raise SpecError(
         unknown(role, spec.provider, providers(role), where="" if str(spec) == spec.provider else repr(str(spec)))
     )

@@ -98,6 +98,7 @@ async def _plan(rag: ImageRAG, spec: str, given: Mapping[str, Any]) -> "Plan":
     from imagerag.evals.harness.plan import Plan, Shard
     from imagerag.evals.metrics.registry import default_metrics
     from imagerag.evals.suites.registry import find_suite
+    from imagerag.tools.automatic import expanded
 
     arms = parse_arms(given["arms"], given["arms_file"])
     if given["arms_file"]:
@@ -115,7 +116,7 @@ async def _plan(rag: ImageRAG, spec: str, given: Mapping[str, Any]) -> "Plan":
     named = [m for m in (given["metrics"] or "").split(",") if m.strip()] or default_metrics(suite.name)
     setup = setup_for(
         given["generator"] or ("sketch" if sketch else settings.generator),
-        given["judge"] or ("sketch" if sketch else settings.judge),
+        expanded("judge", given["judge"] or ("sketch" if sketch else settings.judge), rag.dependencies.prices),
         given["library"] or own or settings.library,
         RunConfig(references_per_concept=settings.references_per_concept, size=parse_size(settings.size)),
     )

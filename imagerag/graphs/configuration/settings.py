@@ -13,7 +13,7 @@ import logging
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -53,6 +53,8 @@ PRESETS: Final[Mapping[str, Mapping[str, str]]] = {
 once, needs the extras `diffusers` and `transformers`, and wants a GPU."""
 
 KEY: Final = "OPENAI_API_KEY"
+AUTO: Final = "auto"
+"""As a judge or an answerer: the first whose key is set or whose local server answers (`tools/automatic.py`)."""
 
 
 class Settings(BaseModel):
@@ -108,6 +110,25 @@ class Settings(BaseModel):
     def _is_size(cls, size: str | None) -> str | None:
         parse_size(size)
         return size
+
+    @cached_property
+    def chosen(self) -> "Settings":
+        """The settings with `auto` replaced by the backends that are there, which are looked for once.
+
+        Raises:
+            SpecError: there is none.
+        """
+        named = {"judge": self.judge, "answerer": self.answerer}
+        if not any(spec and AUTO in spec for spec in named.values()):
+            return self
+        from imagerag.store.data_dir import DataDir
+        from imagerag.tools.automatic import expanded
+        from imagerag.tools.pricing.price_table import Prices
+
+        prices = Prices.load(DataDir.find(self.home).root)
+        judge = expanded("judge", self.judge, prices)
+        answerer = expanded("answerer", self.answerer, prices) if self.answerer else None
+        return self.model_copy(update={"judge": judge, "answerer": answerer})
 
     @property
     def specs(self) -> tuple[str, ...]:

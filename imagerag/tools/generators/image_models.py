@@ -137,6 +137,7 @@ MODELS: Final[dict[str, ImageModel]] = {
     "gemini-2.5-flash-image": ImageModel(max_references=3),
     "gemini-3-pro-image": ImageModel(max_references=14),
     "gemini-3.1-flash-image": ImageModel(max_references=14),
+    "grok-imagine-image": ImageModel(max_references=3),
     "flux.2-klein": ImageModel(max_references=4),
     "flux.2": ImageModel(max_references=6),
     "qwen-image-edit": ImageModel(max_references=4),

@@ -52,7 +52,8 @@ def price_of(
         complete: whether the usage that the service reports covers all that is billed.
         local: whether the server runs models itself, whatever their names.
     """
-    return None if prices is None else prices.of(model, account.host, complete=complete, local=local)
+    local = local or account.runs_models
+    return None if prices is None else prices.of(model, account.biller, complete=complete, local=local)
 
 
 def tariff_of(

@@ -32,6 +32,9 @@ _ROUTED: Final = (
 _OPEN: Final = "gpt-oss"
 """OpenAI's open models: `openai/gpt-oss-20b` is the name on Hugging Face, not a proxy's."""
 
+_CLOUD: Final = re.compile(r"[:-]cloud$", re.I)
+"""Names of models that a local Ollama passes on to its cloud."""
+
 _DRAWS: Final = re.compile(r"image|banana|imagen|dall-e", re.I)
 _IMAGES_ONLY: Final = re.compile(r"(openai/)?(gpt-image-|chatgpt-image-)", re.I)
 _FIELDS: Final = {
@@ -56,6 +59,8 @@ class CatalogueModel:
 
 def is_sold(model: str) -> bool:
     """Whether a model name on this machine is a billed model behind a proxy, not one that runs here."""
+    if _CLOUD.search(model):
+        return True
     routed, slash, rest = model.partition("/")
     if slash and routed.lower() in _ROUTED and not rest.lower().startswith(_OPEN):
         return True
