@@ -33,6 +33,7 @@ Role = Literal["generator", "judge", "embedder", "answerer", "describer", "reran
 
 _BUILT_IN: Final[dict[Role, dict[str, str]]] = {
     "generator": {
+        "comfyui": "imagerag.tools.generators.comfyui.generator:ComfyUIGenerator.from_spec",
         "diffusers": "imagerag.tools.generators.diffusers.pipeline:DiffusersGenerator.from_spec",
         "localai": "imagerag.tools.generators.openai_images:OpenAIImages.localai",
         "openai": "imagerag.tools.generators.openai_images:OpenAIImages.from_spec",
@@ -84,7 +85,7 @@ _SYNONYMS: Final = ("imagerag.tools.sketch.registration:synonyms",)
 """Synonyms of the words in the metadata of built-in libraries."""
 
 _PRICED: Final[dict[Role, frozenset[str]]] = {
-    "generator": frozenset({"localai", "openai", "openai-chat", "openai-responses"}),
+    "generator": frozenset({"comfyui", "localai", "openai", "openai-chat", "openai-responses"}),
     "judge": frozenset({"openai"}),
     "embedder": frozenset(),
     "answerer": frozenset({"openai", "transformers"}),
