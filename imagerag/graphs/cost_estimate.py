@@ -32,6 +32,7 @@ from imagerag.graphs.generation import TRIES
 from imagerag.graphs.mask_validation import check_edits, check_takes_mask
 from imagerag.graphs.mismatch_warnings import run_warnings
 from imagerag.graphs.recorded_image_checks import recall_images
+from imagerag.tools.healthcheck import server_warnings
 
 CAPTION_BYTES = 1000
 """How long a caption may be for the estimate in money to hold; the usual encoder reads about 300."""
@@ -158,7 +159,8 @@ async def estimate_setup(
 
     Raises:
         SpecError: a backend that there is not.
-        UsageError: a mask, and a generator that takes none; or an edit, and one that does not edit.
+        UsageError: a mask, and a generator that takes none; an edit, and one that does not edit; or a workflow that its
+            server cannot run.
     """
     generator, judge = dependencies.generator(setup.generator), dependencies.judge(setup.judge)
     if edits:
@@ -180,9 +182,9 @@ async def estimate_setup(
     )
     # The built-in library would have to be made for it; one that is not there is the run's own matter.
     asked = setup.model_copy(update={"library": None}) if setup.library == BUILT_IN_LIBRARY else setup
-    warned: tuple[str, ...] = ()
+    warned = await server_warnings(generator)
     with suppress(ImageRAGError):
-        warned = await run_warnings(dependencies, asked, prompt)
+        warned += await run_warnings(dependencies, asked, prompt)
     return found.model_copy(update={"warnings": list(warned)})
 
 

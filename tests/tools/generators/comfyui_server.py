@@ -43,7 +43,7 @@ CLASSES: dict[str, dict[str, Any]] = {
     "KSampler": node(
         {
             **{"model": MODEL, "seed": INT, "steps": INT, "cfg": FLOAT},
-            **{"sampler_name": ["COMBO", {"options": ["euler", "dpmpp_2m"]}], "scheduler": [["normal", "karras"]]},
+            **{"sampler_name": ["COMBO", {"options": ["euler", "dpmpp_2m"]}], "scheduler": [["normal", "karras", "simple"]]},
             **{"positive": CONDITIONING, "negative": CONDITIONING, "latent_image": LATENT, "denoise": FLOAT},
         },
         ["LATENT"],
@@ -63,6 +63,18 @@ CLASSES: dict[str, dict[str, Any]] = {
         ["CONDITIONING"],
         optional={"vae": VAE, "image1": IMAGE, "image2": IMAGE, "image3": IMAGE},
     ),
+    "UNETLoader": node(
+        {"unet_name": [["qwen_image_edit_2509_fp8_e4m3fn.safetensors"]], "weight_dtype": [["default", "fp8_e4m3fn"]]},
+        ["MODEL"],
+    ),
+    "CLIPLoader": node(
+        {"clip_name": [["qwen_2.5_vl_7b_fp8_scaled.safetensors"]], "type": [["stable_diffusion", "qwen_image"]]},
+        ["CLIP"],
+        optional={"device": [["default", "cpu"], {"advanced": True}]},
+    ),
+    "VAELoader": node({"vae_name": [["qwen_image_vae.safetensors"]]}, ["VAE"]),
+    "EmptySD3LatentImage": node({"width": INT, "height": INT, "batch_size": INT}, ["LATENT"]),
+    "ModelSamplingAuraFlow": node({"model": MODEL, "shift": FLOAT}, ["MODEL"]),
     "SaveImage": node({"images": IMAGE, "filename_prefix": TEXT}, output_node=True),
     "PreviewImage": node({"images": IMAGE}, output_node=True),
     "FluxProUltraImageNode": node({"prompt": TEXT}, ["IMAGE"], api_node=True),

@@ -151,7 +151,8 @@ class ComfyServer:
 
         self.check_key()
         content["params"] = {**dict(self.query), **content.get("params", {})}
-        client, problem = plain_http_client(), None
+        client = plain_http_client()
+        problem: BackendError | None = None
         try:
             request = client.build_request(
                 method, self.address + path, headers=self.headers, timeout=_REQUEST_S, **content
