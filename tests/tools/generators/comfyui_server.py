@@ -42,9 +42,16 @@ CLASSES: dict[str, dict[str, Any]] = {
     "EmptyLatentImage": node({"width": INT, "height": INT, "batch_size": INT}, ["LATENT"]),
     "KSampler": node(
         {
-            **{"model": MODEL, "seed": INT, "steps": INT, "cfg": FLOAT},
-            **{"sampler_name": ["COMBO", {"options": ["euler", "dpmpp_2m"]}], "scheduler": [["normal", "karras", "simple"]]},
-            **{"positive": CONDITIONING, "negative": CONDITIONING, "latent_image": LATENT, "denoise": FLOAT},
+            "model": MODEL,
+            "seed": INT,
+            "steps": INT,
+            "cfg": FLOAT,
+            "sampler_name": ["COMBO", {"options": ["euler", "dpmpp_2m"]}],
+            "scheduler": [["normal", "karras", "simple"]],
+            "positive": CONDITIONING,
+            "negative": CONDITIONING,
+            "latent_image": LATENT,
+            "denoise": FLOAT,
         },
         ["LATENT"],
     ),
@@ -85,7 +92,7 @@ class ComfyLoopback:
     """The server; a context manager.
 
     Args:
-        draw: makes the image of a workflow from it and the uploaded images; by default a tiny one of the workflow's hash.
+        draw: makes the image of a workflow from it and the uploads; by default a tiny one of the workflow's hash.
         fault: what goes wrong in each job: "error", "memory", "interrupted", "empty", "hang", "websocket", "partial".
         view: what goes wrong with each image: "html", "huge", "redirect", "missing", "damaged".
         batch: images of each saving node.
@@ -363,10 +370,11 @@ class ComfyLoopback:
         return JSONResponse({job: self.history[job]} if job in self.history else {})
 
     async def _upload(self, request: Request) -> Response:
-        form = await request.form()
-        image: Any = form["image"]
-        folder = str(form.get("subfolder", ""))
-        self.uploads[f"{folder}/{image.filename}" if folder else image.filename] = await image.read()
+        async with request.form() as form:
+            image: Any = form["image"]
+            folder = str(form.get("subfolder", ""))
+            name = f"{folder}/{image.filename}" if folder else image.filename
+            self.uploads[name] = await image.read()
         return JSONResponse({"name": image.filename, "subfolder": folder, "type": "input"})
 
     async def _view(self, request: Request) -> Response:
@@ -374,7 +382,7 @@ class ComfyLoopback:
         if self.view_fault == "huge":
 
             async def endless() -> Any:
-                while True:
+                while not await request.is_disconnected():
                     yield bytes(1 << 20)
 
             return StreamingResponse(endless(), media_type="image/png")

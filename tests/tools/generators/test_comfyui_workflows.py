@@ -1,4 +1,4 @@
-"""Workflow files: what is refused before any server is asked, what placeholders become, and what absent images take out."""
+"""Workflow files: what is refused without a server, what placeholders become, and what absent images take out."""
 
 import json
 import os
@@ -43,10 +43,16 @@ REFUSED = {
     "nothing": ({}, "has no nodes"),
     "the editor's format": ({"nodes": [{"id": 1}], "links": []}, r"format of ComfyUI's editor.*Export \(API\)"),
     "no node": ({"4": "x"}, "'4' is no node"),
-    "no class": ({"4": {"inputs": {}, "_meta": {"title": "Mine"}}}, r"node 4 “Mine” \(unknown class\) has no class_type"),
+    "no class": (
+        {"4": {"inputs": {}, "_meta": {"title": "Mine"}}},
+        r"node 4 “Mine” \(unknown class\) has no class_type",
+    ),
     "no prompt": (changed("6", text="a cat"), "no node has the placeholder %prompt%"),
     "a link to nowhere": (changed("6", clip=["44", 1]), r"node 6 “Prompt” \(CLIPTextEncode\) takes clip from node 44"),
-    "an unknown placeholder": (changed("3", seed="%sed%"), r"node 3 .*%sed% in seed; did you mean %seed%\? There are %pr"),
+    "an unknown placeholder": (
+        changed("3", seed="%sed%"),
+        r"node 3 .*%sed% in seed; did you mean %seed%\? There are %pr",
+    ),
     "another case": (changed("3", seed="%SEED%"), r"unknown placeholder %SEED%.*did you mean %seed%"),
     "references from 2": (changed("3", model="%reference_2%"), "no %reference_1%: number them from 1"),
     "a mask of nothing": (changed("3", model="%mask%"), "no image that the mask belongs to"),
@@ -67,7 +73,7 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
     for file, message in ((tmp_path, "folder"), (pipe, "a pipe"), (tmp_path / "gone.json", "No such file")):
         with pytest.raises(SpecError, match=message):
             make_generator(f"comfyui:{file}")
-    with pytest.raises(SpecError, match="names no workflow: write comfyui:WORKFLOW.json@"):
+    with pytest.raises(SpecError, match="names no workflow: write comfyui:WORKFLOW"):
         make_generator("comfyui@http://localhost:8188")
 
 
@@ -108,7 +114,8 @@ def test_a_workflow_says_what_it_can(tmp_path: Path) -> None:
 def test_the_identity_names_the_workflow_by_its_content(tmp_path: Path) -> None:
     file = written(tmp_path, text_to_image())
     first = make_generator(f"comfyui:{file}?key_env=OUR_KEY&timeout_s=9@http://bob:secret@gpu:8188/comfy").identity
-    assert first.startswith("comfyui:flow.json?workflow=") and first.endswith("@http://gpu:8188/comfy")
+    assert first.startswith("comfyui:flow.json?workflow=")
+    assert first.endswith("@http://gpu:8188/comfy")
     assert first == make_generator(f"comfyui:{file}@http://gpu:8188/comfy/").identity
     assert first != make_generator(f"comfyui:{file}?negative_prompt=x@http://gpu:8188/comfy").identity
     written(tmp_path, changed("3", steps=21))
@@ -162,8 +169,6 @@ def test_problems_with_a_server_name_the_node() -> None:
 def test_a_workflow_that_cannot_run_there(change: dict[str, Any], message: str) -> None:
     found = "; ".join(class_problems(text_to_image() | change, INFOS))
     assert len(found.splitlines()) == 1
-    import re
-
     assert re.search(message, found), found
 
 
@@ -190,7 +195,8 @@ def test_a_node_that_needs_the_image_passes_on_what_goes_through_it() -> None:
     assert output_nodes(nodes, INFOS) == ["9"]
     one = left(adapted(), "reference_2")
     assert one["3"]["inputs"]["model"] == ["21", 0]
-    assert "20" in one and "22" not in one
+    assert "20" in one
+    assert "22" not in one
 
 
 def test_a_mask_that_is_not_sent_edits_the_whole_image() -> None:
