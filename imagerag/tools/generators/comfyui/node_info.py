@@ -88,7 +88,8 @@ def class_problems(nodes: Nodes, infos: NodeInfos) -> Iterator[str]:
         kind = infos.get(nodes[source]["class_type"])
         if kind is not None and not 0 <= slot < len(kind.outputs):
             yield f"{label(nodes, node_id)} takes {name} from output {slot} of {label(nodes, source)}, which has none"
-    if not any(info.is_output for info in _infos_of(nodes, infos)):
+    known = [infos.get(node["class_type"]) for node in nodes.values()]
+    if None not in known and not any(info.is_output for info in known if info):
         yield "no node of it keeps an image: add SaveImage or PreviewImage"
 
 
@@ -115,10 +116,6 @@ def _there(value: str, info: InputInfo) -> str:
     guess = near(value, names)
     hint = f"did you mean {guess!r}? There are " if guess else "there are "
     return hint + ", ".join(names[:_SHOWN]) + (" …" if len(names) > _SHOWN else "") if names else "it has none"
-
-
-def _infos_of(nodes: Nodes, infos: NodeInfos) -> Iterator[NodeInfo]:
-    return (infos[node["class_type"]] for node in nodes.values() if node["class_type"] in infos)
 
 
 def _input(config: Any, required: bool) -> InputInfo:
