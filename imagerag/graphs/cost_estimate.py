@@ -34,6 +34,7 @@ from imagerag.graphs.mask_validation import check_edits, check_takes_mask
 from imagerag.graphs.mismatch_warnings import run_warnings
 from imagerag.graphs.recorded_image_checks import recall_images
 from imagerag.tools.fallback.request_fitting import expected_losses
+from imagerag.tools.healthcheck import server_warnings
 
 CAPTION_BYTES = 1000
 """How long a caption may be for the estimate in money to hold; the usual encoder reads about 300."""
@@ -160,7 +161,8 @@ async def estimate_setup(
 
     Raises:
         SpecError: a backend that there is not.
-        UsageError: a mask, an edit or a size, and a generator that takes, does or draws no such.
+        UsageError: a mask, an edit or a size, and a generator that takes, does or draws no such; or a workflow that its
+            server cannot run.
     """
     generator, judge = dependencies.generator(setup.generator), dependencies.judge(setup.judge)
     if edits:
@@ -183,9 +185,9 @@ async def estimate_setup(
     )
     # The built-in library would have to be made for it; one that is not there is the run's own matter.
     asked = setup.model_copy(update={"library": None}) if setup.library == BUILT_IN_LIBRARY else setup
-    warned: tuple[str, ...] = ()
+    warned = await server_warnings(generator)
     with suppress(ImageRAGError):
-        warned = await run_warnings(dependencies, asked, prompt)
+        warned += await run_warnings(dependencies, asked, prompt)
     references = setup.config.reference_limit(generator.max_references)
     lost = expected_losses(generator, setup.config.size, references=references, mask=mask)
     notes = [*found.notes, *(f"if it is called in place of the first: {one}" for one in lost)]

@@ -34,6 +34,7 @@ Role = Literal["generator", "judge", "embedder", "answerer", "describer", "reran
 
 _BUILT_IN: Final[dict[Role, dict[str, str]]] = {
     "generator": {
+        "comfyui": "imagerag.tools.generators.comfyui.generator:ComfyUIGenerator.from_spec",
         "diffusers": "imagerag.tools.generators.diffusers.pipeline:DiffusersGenerator.from_spec",
         "gemini": "imagerag.tools.generators.gemini:GeminiImages.from_spec",
         "localai": "imagerag.tools.generators.openai_images:OpenAIImages.localai",
@@ -89,7 +90,7 @@ _SYNONYMS: Final = ("imagerag.tools.sketch.registration:synonyms",)
 """Synonyms of the words in the metadata of built-in libraries."""
 
 _PRICED: Final[dict[Role, frozenset[str]]] = {
-    "generator": frozenset({"gemini", "localai", "openai", "openai-chat", "openai-responses"}),
+    "generator": frozenset({"comfyui", "gemini", "localai", "openai", "openai-chat", "openai-responses"}),
     "judge": frozenset({"gemini", "openai"}),
     "embedder": frozenset(),
     "answerer": frozenset({"gemini", "openai", "transformers"}),
