@@ -6,7 +6,16 @@ from typing import Final
 
 from imagerag.agent.calls.costs import estimator_of
 from imagerag.agent.calls.model_caller import ModelCaller
-from imagerag.agent.ports import Capabilities, Filter, Hit, WebImages, WebLibrary, estimator_of_all
+from imagerag.agent.ports import (
+    Capabilities,
+    Filter,
+    Hit,
+    ReferenceLibrary,
+    WebImages,
+    WebLibrary,
+    estimator_of_all,
+    web_libraries_of,
+)
 from imagerag.agent.ports.web import MAX_RUN_BYTES
 from imagerag.agent.retrieval.candidate_selection import candidates_of
 from imagerag.agent.state import SearchTask
@@ -41,7 +50,7 @@ class WebSearcher:
         Raises:
             BudgetExceededError, ReplayMissError: as `ModelCaller.execute`.
         """
-        if _passes(search.candidates):
+        if not self.libraries or _passes(search.candidates):
             return search, hits
         place, count = task.get("place") or (0, 1)
         if place >= ASKED:
@@ -79,10 +88,19 @@ class WebSearcher:
 
 
 @dataclass(frozen=True)
-class WebBackends:
+class WebServices:
     """The services of a run, for their prices: any of them may be asked in a search."""
 
     libraries: Sequence[WebLibrary]
+
+    @classmethod
+    def of(cls, library: ReferenceLibrary | None) -> "WebServices":
+        """Those of a run's library."""
+        return cls(web_libraries_of(library))
+
+    def searcher(self, calls: ModelCaller, config: RunConfig) -> WebSearcher:
+        """What asks them in one search."""
+        return WebSearcher(libraries=self.libraries, calls=calls, config=config)
 
     @property
     def capabilities(self) -> Capabilities:

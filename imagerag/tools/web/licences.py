@@ -74,12 +74,6 @@ def licence_of(named: str, *, version: str = "", url: str = "") -> Licence | Non
     return Licence(at.code, at.version or said.version, at.url)
 
 
-def restrictions(licence: str) -> list[str]:
-    """What a licence's name forbids: commercial use, derivatives."""
-    parts = licence.upper().split("-")
-    return [text for part, text in (("NC", "no commercial use"), ("ND", "no derivatives")) if part in parts]
-
-
 def _agree(one: str, other: str) -> bool:
     return not one.strip() or not other.strip() or one.strip() == other.strip()
 
