@@ -10,6 +10,7 @@ from imagerag.formatting import labels
 from imagerag.formatting.assistant_steps import AFTER_CAUSE, AFTER_RUN
 from imagerag.formatting.numbers import attempt_of, cosine, counted, dollars, model_calls, seconds
 from imagerag.formatting.quoting import fitted, line, listed, quoted
+from imagerag.formatting.web_credits import found_text, licence_text
 from imagerag.reports.event_text import progress_words, step_words
 from imagerag.reports.record_text import drawing_notes, score_of
 
@@ -92,7 +93,9 @@ def _reference(at: int, reference: UsedReference) -> str:
         if reference.selected_by != "given":
             return f"{where} of the library{edited}: {image_name(reference.title, reference.licence)}"
         return f"{where} the user's own {quoted(reference.concept or 'image', 40)}{edited}"
-    return f"{where} for {quoted(reference.concept, 40)}: {image_name(reference.title, reference.licence)}"
+    named = image_name(reference.title, licence_text(reference.licence))
+    said = f"{where} for {quoted(reference.concept, 40)}: {named}"
+    return f"{said}, by {quoted(reference.author, 40)}, {found_text(reference.web)}" if reference.web else said
 
 
 def _web_source(source: WebSource) -> str:

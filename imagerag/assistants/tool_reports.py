@@ -130,6 +130,8 @@ def _offered(candidate: Mapping[str, Any]) -> ReferenceReport:
         title=line(str(candidate.get("title") or ""), SHORT),
         caption=line(str(candidate.get("caption") or ""), SHORT),
         licence=line(str(candidate.get("licence") or ""), SHORT),
+        author=line(str(candidate.get("author") or ""), SHORT),
+        source=line(str((candidate.get("web") or {}).get("page") or ""), LONG),
     )
 
 

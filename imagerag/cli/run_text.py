@@ -25,6 +25,7 @@ from imagerag.formatting.interface_terms import in_commands
 from imagerag.formatting.labels import WEB_SOURCES
 from imagerag.formatting.numbers import cosine, dollars, drawing, model_calls, seconds, threshold_words
 from imagerag.formatting.text import clean, image_name
+from imagerag.formatting.web_credits import found_text, licence_text
 from imagerag.reports.record_text import attempt_title, drawing_notes, mask_words, score_words
 
 MAX_REASON: Final = 400
@@ -75,7 +76,9 @@ def attempt_lines(attempt: Attempt) -> list[str]:
 
 def reference_lines(references: Sequence[UsedReference], *, indent: int = 2) -> list[str]:
     """The references of an image, with their authors and licences."""
-    return table([_reference_row(reference) for reference in references], right={1}, indent=indent)
+    rows = table([_reference_row(reference) for reference in references], right={1}, indent=indent)
+    pages = [f"{' ' * indent}  {dim(found_text(one.web))}" for one in references if one.web]
+    return [*rows, *pages]
 
 
 def source_lines(sources: Sequence[WebSource], *, indent: int = 2) -> list[str]:
@@ -91,7 +94,8 @@ def _reference_row(reference: UsedReference) -> list[str]:
     whose = "your own" if reference.selected_by == "given" else "the library's"
     stands_for = f"{whose}, {labels.INTENTS[reference.role]}" if own else f"for {short(reference.concept, 36)}"
     by = f"by {short(reference.author, 24)}" if reference.author else ""
-    return [f"{accent('+')} {short(name, 28)}", similarity, stands_for, dim(short(reference.licence, 24)), dim(by)]
+    licence = dim(short(licence_text(reference.licence), 44))
+    return [f"{accent('+')} {short(name, 28)}", similarity, stands_for, licence, dim(by)]
 
 
 def query_title(query: Query) -> str:
@@ -132,7 +136,8 @@ def _candidate_row(candidate: Candidate, threshold: float | None, top: float) ->
         bold(title) if candidate.decision == "taken" else title,
         shown,
         dim(short(found_by_text(candidate.found_by), 36)),
-        dim(short(candidate.licence, 20)),
+        dim(short(licence_text(candidate.licence), 40)),
+        dim(found_text(candidate.web) if candidate.web else ""),
     ]
 
 

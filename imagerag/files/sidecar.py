@@ -8,7 +8,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from imagerag.agent.regular_files import read_regular
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Document, Outcome, Region, Sha256, Similarity, UsedReference, WebSource
+from imagerag.agent.types import (
+    Document,
+    Outcome,
+    Region,
+    Sha256,
+    Similarity,
+    UsedReference,
+    WebProvenance,
+    WebSource,
+)
 
 
 class Credit(BaseModel):
@@ -26,6 +35,7 @@ class Credit(BaseModel):
     licence: str
     region: Region | None = None
     crop: Sha256 | None = None
+    web: WebProvenance | None = None
 
     @classmethod
     def of(cls, used: UsedReference) -> "Credit":

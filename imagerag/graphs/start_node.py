@@ -22,7 +22,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from imagerag.agent import clock
 from imagerag.agent.errors import UsageError
 from imagerag.agent.node_input import config_of
-from imagerag.agent.ports import BlobStore, Filter, ImageGenerator, ReferenceLibrary
+from imagerag.agent.ports import BlobStore, Filter, ImageGenerator, ReferenceLibrary, web_libraries_of
 from imagerag.agent.qa.state import QAInput
 from imagerag.agent.retrieval.search_queries import check_filter, check_hybrid
 from imagerag.agent.size_translation import check_size
@@ -111,6 +111,8 @@ async def check_search(library: ReferenceLibrary | None, config: RunConfig | Non
         check_hybrid(library)
     if library is not None:
         await check_filter(library, Filter.of_run(config))
+    for web in web_libraries_of(library) if config.threshold == "auto" else ():
+        _ = web.threshold  # it has one, or says what to write
 
 
 def _run_config() -> RunConfig:

@@ -38,6 +38,14 @@ from imagerag.agent.ports.responses import (
     Ranking,
 )
 from imagerag.agent.ports.size_rules import SizeRules
+from imagerag.agent.ports.web import (
+    WebImage,
+    WebImages,
+    WebLibrary,
+    is_web_library,
+    own_library_of,
+    web_libraries_of,
+)
 
 __all__ = [
     "EDIT",
@@ -77,12 +85,18 @@ __all__ = [
     "SearchTerm",
     "SizeRules",
     "TermSimilarity",
+    "WebImage",
+    "WebImages",
+    "WebLibrary",
     "can_edit",
     "capabilities_of",
     "embed_passages",
     "estimator_of_all",
+    "is_web_library",
     "logit_scale_of",
     "members_of",
+    "own_library_of",
     "queries_of",
     "reranks_by_model",
+    "web_libraries_of",
 ]

@@ -35,6 +35,7 @@ from imagerag.agent.types.descriptions import (
     is_low,
     marked,
 )
+from imagerag.agent.types.provenance import RejectedImage, WebProvenance, WebSearch
 from imagerag.agent.types.regions import Region
 from imagerag.agent.types.runs import (
     BUILT_IN_LIBRARY,
@@ -88,6 +89,7 @@ __all__ = [
     "Progress",
     "Query",
     "Region",
+    "RejectedImage",
     "Requirement",
     "RequirementCheck",
     "Resolution",
@@ -106,6 +108,8 @@ __all__ = [
     "TrackedConcept",
     "UsedReference",
     "Verdict",
+    "WebProvenance",
+    "WebSearch",
     "WebSource",
     "assumed_cost",
     "caption_or_description",

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from imagerag.agent.types.base import FrozenModel, ImageRef, SamplingParams, Similarity, Size
+from imagerag.agent.types.provenance import WebProvenance
 from imagerag.agent.types.regions import Region
 from imagerag.agent.types.web_sources import MAX_SOURCES, WebSource
 
@@ -80,6 +81,7 @@ class UsedReference(FrozenModel):
         mask: for a subject that is edited: a PNG whose transparent pixels say where it may change.
         region: the box in a library image that was found; None is the whole image.
         crop: what was sent instead of the whole image: its region, with a margin.
+        web: where it was found on the web; None for an image of a library of the user's own.
     """
 
     image: ImageRef
@@ -96,6 +98,7 @@ class UsedReference(FrozenModel):
     source: str = ""
     author: str = ""
     licence: str = ""
+    web: WebProvenance | None = None
 
     @property
     def sent(self) -> ImageRef:

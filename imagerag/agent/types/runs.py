@@ -9,6 +9,7 @@ from pydantic import Field, PrivateAttr, model_validator
 from imagerag.agent import clock
 from imagerag.agent.types.base import FrozenModel, ImageRef
 from imagerag.agent.types.filters import MaybeFilter
+from imagerag.agent.types.provenance import WebProvenance
 from imagerag.agent.types.searches import Cause
 from imagerag.agent.types.sizes import AnySize
 from imagerag.agent.url_redaction import Spec
@@ -62,6 +63,7 @@ class Subject(FrozenModel):
         intent: "subject" appears in a new image; "edit" is the image that is changed, the rest of it kept.
         mask: a PNG of the image's size; where it is transparent, the image may change. For generators that take one.
         title: the image's in its library, as `source`, `author` and `licence` are; empty for one that was handed in.
+        web: where it was found on the web, if it was.
     """
 
     image: ImageRef
@@ -72,6 +74,7 @@ class Subject(FrozenModel):
     source: str = ""
     author: str = ""
     licence: str = ""
+    web: WebProvenance | None = None
 
     @property
     def of_library(self) -> bool:
@@ -239,7 +242,7 @@ class RunSpec(FrozenModel):
 
     generator: Spec
     judge: Spec
-    library: str | None = None
+    library: Spec | None = None
     snapshots: dict[str, str] = Field(default_factory=dict)
     reranker: Spec | None = None
     config: RunConfig = RunConfig()

@@ -84,7 +84,7 @@ class Settings(BaseModel):
     judge: Spec
     answerer: Spec | None = None
     embedder: Spec
-    library: str | None = None
+    library: Spec | None = None
     reranker: Spec | None = None
     references_per_concept: int = Field(default=1, ge=1, le=16)
     size: str | None = None
