@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 from imagerag.agent.errors import SpecError
 from imagerag.agent.ports import FREE, BlobStore, Embedder, PriceEstimator
 from imagerag.agent.url_redaction import origin
-from imagerag.tools.credentials import Key, Variable, is_this_machine, key_to
+from imagerag.tools.credentials import Key, Variable, key_to
+from imagerag.tools.public_addresses import is_this_machine
 from imagerag.tools.spec_options import Number, Reader
 from imagerag.tools.web.library import WebSearchLibrary
 from imagerag.tools.web.licences import ANY, CODES
