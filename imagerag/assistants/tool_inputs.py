@@ -18,7 +18,6 @@ from pydantic import (
 from imagerag.agent.qa.types import MAX_QUESTION_IMAGES
 from imagerag.assistants.argument_types import (
     SHAPES,
-    SIZE_PATTERN,
     Deadline,
     ImageId,
     Label,
@@ -131,7 +130,7 @@ class GenerateImage(Request):
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="Another seed, another image.")
     size: Annotated[str | None, BeforeValidator(parse_size_text), WithJsonSchema({"type": "string"})] = Field(
-        default=None, pattern=SIZE_PATTERN, description="WIDTHxHEIGHT, or auto."
+        default=None, description="WIDTHxHEIGHT, 16:9, 2K, 16:9@2K, or auto."
     )
     filter: Where = None
     tags: Tags = ()

@@ -65,6 +65,14 @@ class ReferenceReport(FrozenModel):
     source: str = ""
 
 
+class WebSourceReport(FrozenModel):
+    """A page or an image on the web that the generator's own model used; nobody checked its licence."""
+
+    title: str = ""
+    page: str = ""
+    image: str = ""
+
+
 class RunReport(FrozenModel):
     """State of a run. Of its cost, `assumed_usd` was assumed where no price is known, and `unsettled_usd` is what
     calls without an answer may have cost."""
@@ -80,6 +88,7 @@ class RunReport(FrozenModel):
         str | None, Field(description="image://SHA256 of the newest attempt, where an earlier one is better.")
     ] = None
     references: tuple[ReferenceReport, ...] = ()
+    sources: Annotated[tuple[WebSourceReport, ...], Field(description="Found on the web by the model itself.")] = ()
     unresolved: tuple[str, ...] = ()
     offered: Annotated[
         tuple[ReferenceReport, ...], Field(description="While it is interrupted: what there is to choose from.")

@@ -251,7 +251,11 @@ def run_options(*, defaults: bool = False) -> Decorator:
             metavar="N",
             help="Seed, where the generator supports one.",
         ),
-        click.option("--size", metavar="WxH", help="Size of the image in pixels."),
+        click.option(
+            "--size",
+            metavar="SIZE",
+            help="WxH in pixels, an aspect ratio (16:9), a resolution (512, 1K, 2K, 4K), or both (16:9@2K).",
+        ),
         click.option(
             "--cache",
             type=click.Choice(["record", "reuse", "replay"]),

@@ -14,6 +14,7 @@ from imagerag.client.caption_embedder import use_caption_embedder
 from imagerag.client.library_maintenance import LibraryMaintenance
 from imagerag.client.similarity import measure_similarities
 from imagerag.client.synchronous import synchronous
+from imagerag.client.web_references import WebReferences
 from imagerag.files.inputs import Image
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     """Named here because inside the class `list` is the method."""
 
 
-class LibrariesAPI(LibraryMaintenance):
+class LibrariesAPI(LibraryMaintenance, WebReferences):
     """The libraries of a data directory. Where no library is named, it is the one that `ImageRAG` was made with."""
 
     async def index(

@@ -39,6 +39,7 @@ EXTRAS: Final = {
     "onnxscript": "encoding with ONNX Runtime, faster without a GPU; the extra is called onnx",
     "pillow_heif": "reading HEIC photos; the extra is called heic",
     "rapidocr": "reading the words in images; the extra is called ocr",
+    "websockets": "drawing with workflows of ComfyUI; the extra is called comfyui",
     "rawpy": "reading camera RAW files; the extra is called raw",
     "opentelemetry": "spans and metrics; the extra is called otel",
 }

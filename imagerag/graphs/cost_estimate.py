@@ -21,17 +21,24 @@ from imagerag.agent.ports import (
     Judge,
     PriceEstimator,
     Reranker,
+    WebLibrary,
     capabilities_of,
     members_of,
     reranks_by_model,
+    web_libraries_of,
 )
 from imagerag.agent.retrieval.reranking import LOOKED_AT
+from imagerag.agent.retrieval.search_queries import WEB, names_of
+from imagerag.agent.retrieval.web_search import ASKED, ROLE
+from imagerag.agent.size_translation import check_size
 from imagerag.agent.types import BUILT_IN_LIBRARY, RunConfig, RunSpec
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.generation import TRIES
 from imagerag.graphs.mask_validation import check_edits, check_takes_mask
 from imagerag.graphs.mismatch_warnings import run_warnings
 from imagerag.graphs.recorded_image_checks import recall_images
+from imagerag.tools.fallback.request_fitting import expected_losses
+from imagerag.tools.healthcheck import server_warnings
 
 CAPTION_BYTES = 1000
 """How long a caption may be for the estimate in money to hold; the usual encoder reads about 300."""
@@ -96,6 +103,7 @@ def estimate(
     judge: Judge,
     reranker: Reranker | None = None,
     library: bool = True,
+    web: Sequence[WebLibrary] = (),
     prompt: str = "",
     subjects: int = 0,
     initial_image: bool = False,
@@ -107,6 +115,7 @@ def estimate(
     Args:
         reranker: what orders the candidates that passed, if there is one; it makes calls only when it looks.
         library: whether there is one; without it nothing is ever redrawn.
+        web: services that are asked for what it lacks.
         prompt: the user's words, for the estimate in money.
         subjects: how many images of the user's own are sent along.
         initial_image: whether the first image is handed in instead of drawn.
@@ -132,7 +141,7 @@ def estimate(
     ]  # fmt: skip
     if drawings and images_wanted(judge, generator, config, 1 + subjects):  # the first verdict's: see `check_images`
         roles.insert(0, _role(judge, CHECK_IMAGES, 1, tries, config, 0, 1 + subjects))
-    backends: list[ImageGenerator | Judge | Reranker] = [generator, judge]
+    backends: list[ImageGenerator | Judge | Reranker | WebLibrary] = [generator, judge]
     if reranker is not None and reranks_by_model(reranker) and library:
         ahead = config.start == "retrieve" and not initial_image
         # Of each ask the searches by caption, and one with the prompt itself.
@@ -141,7 +150,14 @@ def estimate(
         seen = config.candidates if capabilities_of(reranker).needs_images else 0
         roles.append(_role(reranker, "rerank", searches + ahead, most, config, sent, seen))
         backends.append(reranker)
-    return _summed(roles, config, backends)
+    ahead = config.start == "retrieve" and not initial_image
+    for service in web if redraws or ahead else ():
+        # Of each ask the searches for what is missing, and one with the prompt itself; the usual run asks once a round.
+        most = (searches * (named * ASKED + 1) + ahead) * tries
+        roles.append(_role(service, ROLE, searches + ahead, most, config, text, 0))
+        backends.append(service)
+    found = _summed(roles, config, backends)
+    return found.model_copy(update={"notes": [*found.notes, *map(_sent_words, web)]}) if web else found
 
 
 async def estimate_setup(
@@ -158,13 +174,15 @@ async def estimate_setup(
 
     Raises:
         SpecError: a backend that there is not.
-        UsageError: a mask, and a generator that takes none; or an edit, and one that does not edit.
+        UsageError: a mask, an edit or a size, and a generator that takes, does or draws no such; or a workflow that its
+            server cannot run.
     """
     generator, judge = dependencies.generator(setup.generator), dependencies.judge(setup.judge)
     if edits:
         check_edits(generator)
     if mask:
         check_takes_mask(generator)
+    check_size(generator, setup.config.size)
     if images_wanted(judge, generator, setup.config, 1 + subjects):
         await recall_images(dependencies, judge, 1 + subjects)
     found = estimate(
@@ -173,6 +191,7 @@ async def estimate_setup(
         judge=judge,
         reranker=dependencies.reranker(setup.reranker, setup.judge) if setup.reranker else None,
         library=setup.library is not None,
+        web=await _web_of(dependencies, setup.library),
         prompt=prompt,
         subjects=subjects,
         initial_image=initial_image,
@@ -180,14 +199,28 @@ async def estimate_setup(
     )
     # The built-in library would have to be made for it; one that is not there is the run's own matter.
     asked = setup.model_copy(update={"library": None}) if setup.library == BUILT_IN_LIBRARY else setup
-    warned: tuple[str, ...] = ()
+    warned = await server_warnings(generator)
     with suppress(ImageRAGError):
-        warned = await run_warnings(dependencies, asked, prompt)
-    return found.model_copy(update={"warnings": list(warned)})
+        warned += await run_warnings(dependencies, asked, prompt)
+    references = setup.config.reference_limit(generator.max_references)
+    lost = expected_losses(generator, setup.config.size, references=references, mask=mask)
+    notes = [*found.notes, *(f"if it is called in place of the first: {one}" for one in lost)]
+    return found.model_copy(update={"warnings": list(warned), "notes": notes})
+
+
+async def _web_of(dependencies: Dependencies, library: str | None) -> Sequence[WebLibrary]:
+    """The services that a run's library asks. Only libraries that come with one are opened."""
+    if library is None or not any(name.startswith(WEB) for name in names_of(library)):
+        return ()
+    return web_libraries_of(await dependencies.library(library))
+
+
+def _sent_words(service: WebLibrary) -> str:
+    return f"{service.name} is sent the words for what is missing, where no library of yours has an image of it"
 
 
 def _role(
-    port: ImageGenerator | Judge | Reranker,
+    port: ImageGenerator | Judge | Reranker | WebLibrary,
     role: str,
     usual: int,
     at_most: int,

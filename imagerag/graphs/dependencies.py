@@ -14,15 +14,15 @@ from imagerag.agent.port_validation import check_role, encoder_spec
 from imagerag.agent.ports import Describer, Embedder, ImageGenerator, Judge, OcrReader, ReferenceLibrary, Reranker
 from imagerag.agent.qa.ports import Answerer
 from imagerag.agent.qa.types import STATE_TYPES
-from imagerag.agent.retrieval.search_queries import names_of
+from imagerag.agent.retrieval.search_queries import WEB, names_of
 from imagerag.agent.types import BUILT_IN_LIBRARY, RunSpec
 from imagerag.graphs.built_in_library import build_sketch_library
+from imagerag.graphs.combined_libraries import CombinedLibraries
 from imagerag.graphs.configuration.trust_policy import PROVIDER_MARK, check_encoder
 from imagerag.store.data_dir import DataDir
 from imagerag.store.images.blob_store import FileBlobStore
 from imagerag.store.journal import SharedJournal, StoreJournal, open_journal
 from imagerag.store.library.database import remove
-from imagerag.store.library.joined_libraries import JoinedLibraries
 from imagerag.store.library.library import Library
 from imagerag.store.run_index import RunIndex
 from imagerag.store.sqlite.checkpoint_types import open_checkpointer
@@ -73,7 +73,7 @@ class Dependencies:
     _made: dict[tuple[str, str], object] = field(default_factory=dict, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
     _opened: dict[str, Library] = field(default_factory=dict, repr=False)
-    _joined: dict[str, JoinedLibraries] = field(default_factory=dict, repr=False)
+    _combined: CombinedLibraries = field(default_factory=CombinedLibraries, repr=False)
     _extensions: "list[Extension]" = field(default_factory=list, repr=False)
     _named: set[str] = field(default_factory=set, repr=False)
 
@@ -246,14 +246,10 @@ class Dependencies:
             UsageError: several that cannot be.
             UnknownLibraryError, EmbeddingMismatchError: as `open_library`.
         """
-        *others, last = [await self._library(one) for one in names_of(name)]
-        if not others:
-            return last
-        with self._lock:
-            joined = self._joined.get(name)
-            if joined is None or list(joined.libraries) != [*others, last]:
-                joined = self._joined[name] = JoinedLibraries([*others, last])
-            return joined
+        names = names_of(name)
+        own = [await self._library(one) for one in names if not one.startswith(WEB)]
+        web = [one for one in names if one.startswith(WEB)]
+        return await asyncio.to_thread(self._combined.library, own, web, self) if web or len(own) > 1 else own[0]
 
     async def _library(self, name: str) -> ReferenceLibrary:
         with self._lock:

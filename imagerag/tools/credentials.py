@@ -28,6 +28,9 @@ KEYS: Final[Mapping[str, str]] = {
 }
 """Hosts of services that always require a key of their own, and its environment variable."""
 
+OTHER_NAMES: Final[Mapping[str, str]] = {"GEMINI_API_KEY": "GOOGLE_API_KEY"}
+"""Another variable for the same key, read where the first is not set."""
+
 HUB_KEYS: Final = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 HUB_ADDRESS: Final = "HF_ENDPOINT"
 
@@ -77,8 +80,9 @@ def key_to(address: str, *, key: str | None = None, key_env: str | None = None, 
     variable = KEYS.get(host)
     if variable and (known := next((one for one in SERVICES.values() if origin(one.address)[1] == host), None)):
         return _key_of(known)
-    if variable and os.environ.get(variable):
-        return Key(os.environ[variable], variable)
+    for name in filter(None, (variable, OTHER_NAMES.get(variable or ""))):
+        if os.environ.get(name):
+            return Key(os.environ[name], name)
     if own_address() and origin(address) == origin(own_address()):
         return Key(os.environ.get(OPENAI_KEY) or None, variable or OPENAI_KEY, named=True)
     return Key(variable=variable)
@@ -124,7 +128,8 @@ def no_key(who: str, address: str, key: Key) -> AuthError | None:
         return _unsent(f"{who} needs a key: set {' or '.join(service.keys)}")
     if key.named and key.variable != KEYS.get(origin(address)[1]) and key.variable == OPENAI_KEY:
         return None  # a server of the user's behind OPENAI_BASE_URL; many need no key
-    return _unsent(f"{who} needs a key: set {key.variable}, or name another server, for instance PROVIDER:MODEL@URL")
+    names = " or ".join(filter(None, (key.variable, OTHER_NAMES.get(key.variable))))
+    return _unsent(f"{who} needs a key: set {names}, or name another server, for instance PROVIDER:MODEL@URL")
 
 
 def _unsent(message: str) -> AuthError:
@@ -135,7 +140,8 @@ def _unsent(message: str) -> AuthError:
 
 def key_variables() -> list[str]:
     """The environment variables that hold keys."""
-    return sorted({*KEYS.values(), *(name for one in SERVICES.values() for name in one.keys)})
+    services = (name for one in SERVICES.values() for name in one.keys)
+    return sorted({*KEYS.values(), *OTHER_NAMES.values(), *services})
 
 
 def key_advice(address: str, authorization: str, *, forbidden: bool = False) -> str:

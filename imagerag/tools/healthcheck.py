@@ -1,10 +1,14 @@
 """Check that a backend is reachable, without generating anything or any cost."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any, Final
 
-from imagerag.agent.errors import ImageRAGError
-from imagerag.agent.ports import EmbedderIdentity
+from imagerag.agent.errors import BackendError, ImageRAGError
+from imagerag.agent.ports import EmbedderIdentity, members_of
+from imagerag.tools.gemini.client import GeminiCredentials
+from imagerag.tools.gemini.errors import map_gemini_errors
+from imagerag.tools.gemini.image_models import DEFAULT_MODEL
 from imagerag.tools.openai.client import OpenAICredentials
 from imagerag.tools.openai.errors import map_openai_errors
 from imagerag.tools.registry import Role, is_served, make_embedder, make_generator, make_judge
@@ -47,6 +51,10 @@ async def check_health(
         found = made.identity
     except ImageRAGError as error:
         return HealthStatus(reachable=False, detail=str(error))
+    if spec.provider == "gemini":
+        return await _gemini(spec, str(found), timeout_s)
+    if hasattr(made, "check_server"):
+        return await _checked(made, timeout_s)
     if spec.provider == "http":
         return HealthStatus(identity=str(found), detail="behind a server; only a search shows whether it answers")
     if isinstance(found, EmbedderIdentity):
@@ -56,9 +64,57 @@ async def check_health(
     return HealthStatus(identity=str(found), reachable=True, detail="runs here")
 
 
+async def server_warnings(generator: object) -> tuple[str, ...]:
+    """What the servers of a generator's workflows say about them; nothing for other generators.
+
+    Raises:
+        UsageError: a server cannot run its workflow.
+    """
+    warnings: list[str] = []
+    for member in members_of(generator):
+        if not hasattr(member, "check_server"):
+            continue
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                warnings += [f"{member.identity}: {problem}" for problem in (await member.check_server())[1]]
+        except TimeoutError:
+            warnings.append(f"{member.identity} did not answer in {TIMEOUT_S:g} s, so its workflow was not checked")
+        except BackendError as error:
+            warnings.append(str(error))
+    return tuple(warnings)
+
+
+async def _checked(made: Any, timeout_s: float) -> HealthStatus:
+    """The state of a server that was asked whether it can run what it is given."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            version, problems = await made.check_server()
+    except TimeoutError:
+        return HealthStatus(identity=made.identity, reachable=False, detail=f"did not answer in {timeout_s:g} s")
+    except ImageRAGError as error:
+        return HealthStatus(identity=made.identity, reachable=False, detail=str(error))
+    if problems:
+        return HealthStatus(identity=made.identity, reachable=True, listed=False, detail=f"answers, but {problems[0]}")
+    return HealthStatus(
+        identity=made.identity, reachable=True, listed=True, detail=f"answers (ComfyUI {version}), and has all nodes"
+    )
+
+
 def _backend(spec: BackendSpec, role: Role) -> Any:
     make: Any = {"generator": make_generator, "judge": make_judge, "embedder": make_embedder}[role]
     return make(spec)
+
+
+async def _gemini(spec: BackendSpec, identity: str, timeout_s: float) -> HealthStatus:
+    """Ask the Gemini API for its description of the model, which costs nothing."""
+    account = GeminiCredentials.of_spec(spec)
+    model = spec.model or DEFAULT_MODEL
+    try:
+        found = await map_gemini_errors(identity, account.has_model(identity, model), account, timeout_s=timeout_s)
+    except ImageRAGError as error:
+        return HealthStatus(identity=identity, reachable=False, detail=str(error))
+    detail = "answers, and has the model" if found else "answers, but does not list it"
+    return HealthStatus(identity=identity, reachable=True, listed=found, detail=detail)
 
 
 async def _listed(spec: BackendSpec, identity: str, timeout_s: float) -> HealthStatus:

@@ -34,6 +34,7 @@ _LONGEST_ERROR: Final = 1 << 18
 """Characters; longer bodies hold images."""
 
 _clients: "WeakKeyDictionary[asyncio.AbstractEventLoop, httpx2.AsyncClient]" = WeakKeyDictionary()
+_plain_clients: "WeakKeyDictionary[asyncio.AbstractEventLoop, httpx2.AsyncClient]" = WeakKeyDictionary()
 
 
 def http_client() -> httpx2.AsyncClient:
@@ -47,6 +48,14 @@ def http_client() -> httpx2.AsyncClient:
         # trust_env: the client would make its own transports for proxies, which do not handle credentials.
         _clients[loop] = openai.DefaultAsyncHttpxClient(transport=_Routes(), trust_env=False, event_hooks=hooks)
     return _clients[loop]
+
+
+def plain_http_client() -> httpx2.AsyncClient:
+    """As `http_client`, for services that speak no protocol of OpenAI's: bodies come unread, redirects unfollowed."""
+    loop = asyncio.get_running_loop()
+    if loop not in _plain_clients:
+        _plain_clients[loop] = httpx2.AsyncClient(transport=_Routes(), trust_env=False, follow_redirects=False)
+    return _plain_clients[loop]
 
 
 @lru_cache(maxsize=1)
@@ -69,7 +78,7 @@ class _Routes(httpx2.AsyncBaseTransport):
         if request.url.host != OPENAI_HOST:  # the client sends these account headers to any server
             for name in ("openai-organization", "openai-project"):
                 request.headers.pop(name, None)
-        return await self._by(proxy_of(request.url)).handle_async_request(_with_credentials(request))
+        return await self._by(proxy_of(request.url)).handle_async_request(with_credentials(request))
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -95,7 +104,7 @@ def proxy_of(url: httpx2.URL) -> str:
     return proxy if "://" in proxy else f"http://{proxy}"
 
 
-def _with_credentials(request: httpx2.Request) -> httpx2.Request:
+def with_credentials(request: httpx2.Request) -> httpx2.Request:
     """Add the address's password and keys to a request, so that no layer above can see or log them."""
     known = credentials_of(str(request.url))
     if known is None:

@@ -34,7 +34,9 @@ Role = Literal["generator", "judge", "embedder", "answerer", "describer", "reran
 
 _BUILT_IN: Final[dict[Role, dict[str, str]]] = {
     "generator": {
+        "comfyui": "imagerag.tools.generators.comfyui.generator:ComfyUIGenerator.from_spec",
         "diffusers": "imagerag.tools.generators.diffusers.pipeline:DiffusersGenerator.from_spec",
+        "gemini": "imagerag.tools.generators.gemini:GeminiImages.from_spec",
         "localai": "imagerag.tools.generators.openai_images:OpenAIImages.localai",
         "openai": "imagerag.tools.generators.openai_images:OpenAIImages.from_spec",
         "openai-chat": "imagerag.tools.generators.openai_chat:OpenAIChatImages.from_spec",
@@ -43,6 +45,7 @@ _BUILT_IN: Final[dict[Role, dict[str, str]]] = {
     },
     "judge": {
         "clip": "imagerag.tools.backend_factories:clip_judge",
+        "gemini": "imagerag.tools.judges.vlm.gemini_backend:gemini_judge",
         "openai": "imagerag.tools.backend_factories:openai_judge",
         "sketch": "imagerag.tools.sketch.registration:sketch_judge",
         "transformers": "imagerag.tools.judges.vlm.transformers_backend:transformers_judge",
@@ -56,12 +59,14 @@ _BUILT_IN: Final[dict[Role, dict[str, str]]] = {
     },
     "answerer": {
         "clip": "imagerag.tools.answerers.metadata:metadata_answerer",
+        "gemini": "imagerag.tools.answerers.vlm:vlm_answerer",
         "metadata": "imagerag.tools.answerers.metadata:metadata_answerer",
         "openai": "imagerag.tools.answerers.vlm:vlm_answerer",
         "sketch": "imagerag.tools.answerers.metadata:metadata_answerer",
         "transformers": "imagerag.tools.answerers.vlm:vlm_answerer",
     },
     "describer": {
+        "gemini": "imagerag.tools.describers.vlm:vlm_describer",
         "openai": "imagerag.tools.describers.vlm:vlm_describer",
         "sketch": "imagerag.tools.sketch.registration:sketch_describer",
         "transformers": "imagerag.tools.describers.vlm:vlm_describer",
@@ -85,11 +90,11 @@ _SYNONYMS: Final = ("imagerag.tools.sketch.registration:synonyms",)
 """Synonyms of the words in the metadata of built-in libraries."""
 
 _PRICED: Final[dict[Role, frozenset[str]]] = {
-    "generator": frozenset({"localai", "openai", "openai-chat", "openai-responses"}),
-    "judge": frozenset({"openai"}),
+    "generator": frozenset({"comfyui", "gemini", "localai", "openai", "openai-chat", "openai-responses"}),
+    "judge": frozenset({"gemini", "openai"}),
     "embedder": frozenset(),
-    "answerer": frozenset({"openai", "transformers"}),
-    "describer": frozenset({"openai", "transformers"}),
+    "answerer": frozenset({"gemini", "openai", "transformers"}),
+    "describer": frozenset({"gemini", "openai", "transformers"}),
     "reranker": frozenset({"http", "vlm"}),
     "library": frozenset(),
 }

@@ -29,7 +29,7 @@ def said(tool: str, arguments: dict[str, Any]) -> str:
         ("generate_image", {"prompt": "x", "licences": ["\udfff"]}, "surrogate"),
         ("generate_image", {"prompt": "x", "subjects": [{"image": "a\0.png"}]}, "NUL"),
         ("generate_image", {"prompt": "x", "subjects": [{"image": "x" * 5_000}]}, "5,000 characters"),
-        ("generate_image", {"prompt": "x", "size": "huge"}, "size: give WIDTHxHEIGHT"),
+        ("generate_image", {"prompt": "x", "size": "huge"}, "size: not a size: 'huge'; give WIDTHxHEIGHT"),
         ("generate_image", {"prompt": "x", "max_rounds": 21}, "max_rounds: at most 20"),
         ("generate_image", {"prompt": "x", "max_cost_usd": float("nan")}, "max_cost_usd"),
         ("generate_image", {"prompt": "x", "quality": "best"}, "quality: there is no such argument"),

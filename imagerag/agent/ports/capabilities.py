@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.ports.prices import PriceEstimator
+from imagerag.agent.ports.size_rules import ANY_SIZE, SizeRules
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +21,7 @@ class Capabilities:
         supports_seed: the same seed gives the same image (generators).
         edits: it changes an image that it is sent (generators); None: it does where it takes images at all.
         takes_mask: the first image sent may have a mask (generators).
+        size_rules: limits of its sizes, where its `sizes` are None (generators).
         sees_references: it is shown all images that the judged one was drawn with, not only the user's own (judges).
         max_images: images in one request at most, the judged one included (judges); None is any number.
         takes_language: it writes captions in a language that it is given (judges).
@@ -37,6 +39,7 @@ class Capabilities:
     supports_seed: bool = False
     edits: bool | None = None
     takes_mask: bool = False
+    size_rules: SizeRules = ANY_SIZE
     sees_references: bool = False
     max_images: int | None = None
     takes_language: bool = False

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.types import FoundBy, ImageRef, Region, RunConfig, Scalar, caption_or_description
+from imagerag.agent.types import FoundBy, ImageRef, Region, RunConfig, Scalar, WebProvenance, caption_or_description
 from imagerag.agent.types.filters import Comparison, Condition, FilterExpression, all_of
 
 if TYPE_CHECKING:
@@ -123,6 +123,7 @@ class Hit:
             None where captions were not searched.
         caption_threshold: the cosine from which on the image counts by its caption, whatever its own; None where only
             its own does.
+        web: where it was found on the web; None for an image of a library of the user's own.
     """
 
     image: ImageRef
@@ -146,6 +147,7 @@ class Hit:
     caption_similarity: float | None = None
     caption_threshold: float | None = None
     region: Region | None = None
+    web: WebProvenance | None = None
 
     def reaches(self, threshold: float | None) -> bool:
         """Whether the image counts, by its own cosine or by that of its caption.

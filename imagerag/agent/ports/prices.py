@@ -42,6 +42,14 @@ class PriceEstimator:
 
         return replace(self, most=most)
 
+    def translating(self, translate: Callable[[Size | None], Size | None]) -> "PriceEstimator":
+        """The same for sizes as they were asked for, which `translate` turns into those that are sent."""
+        return replace(
+            self,
+            most=lambda prompt, images, size: self.most(prompt, images, translate(size)),
+            usual=lambda prompt, images, size: self.usual(prompt, images, translate(size)),
+        )
+
 
 def estimator_of_all(tariffs: "Sequence[PriceEstimator]") -> PriceEstimator:
     """The tariff of a fallback: known when every member's is; at most, every member is paid (an answer can be lost)."""

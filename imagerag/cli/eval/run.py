@@ -10,7 +10,7 @@ import click
 
 from imagerag.agent.errors import MissingExtraError, UsageError
 from imagerag.agent.extras import require_extra
-from imagerag.agent.types import RunConfig
+from imagerag.agent.types import RunConfig, parse_size
 from imagerag.cli import Globals
 from imagerag.cli.eval.options import budget_options, case_options, measured_options
 from imagerag.cli.options import json_option, pass_globals, quiet_option
@@ -118,7 +118,7 @@ async def _plan(rag: ImageRAG, spec: str, given: Mapping[str, Any]) -> "Plan":
         given["generator"] or ("sketch" if sketch else settings.generator),
         expanded("judge", given["judge"] or ("sketch" if sketch else settings.judge), rag.dependencies.prices),
         given["library"] or own or settings.library,
-        RunConfig(references_per_concept=settings.references_per_concept),
+        RunConfig(references_per_concept=settings.references_per_concept, size=parse_size(settings.size)),
     )
     return Plan(
         suite=suite,

@@ -73,7 +73,7 @@ async def run_case(
     users = DataDir.find(settings.home)
     recipes = suite.libraries if suite else {}
     named = library or next(iter(recipes), None) or settings.library
-    wanted = _run_config({"references_per_concept": settings.references_per_concept, **config})
+    wanted = _run_config({"references_per_concept": settings.references_per_concept, "size": settings.size, **config})
     setup = RunSpec(generator=settings.generator, judge=settings.chosen.judge, library=named, config=wanted)
     chosen = parse_arms([arm])[0] if isinstance(arm, str) else arm
     whole = suite or Suite(name="case", cases=(asked,))

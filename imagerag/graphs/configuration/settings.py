@@ -17,10 +17,10 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from imagerag.agent.errors import FilterError, UsageError
-from imagerag.agent.types import BUILT_IN_LIBRARY
+from imagerag.agent.types import BUILT_IN_LIBRARY, parse_size
 from imagerag.agent.types.filters import FilterExpression, FilterInput, parse_filter
 from imagerag.agent.url_redaction import Spec
 from imagerag.formatting.messages import invalid, unknown
@@ -70,6 +70,7 @@ class Settings(BaseModel):
         library: the library references come from.
         reranker: what puts candidates that passed into another order; None leaves them by similarity.
         references_per_concept: references taken for each missing concept at most, where a run does not say.
+        size: size of images, where a run does not say: "WxH", "16:9", "2K" or "16:9@2K".
         filter: the filter of runs, questions and searches that have none of their own.
         source: where the preset came from, to be said aloud.
         origins: where each setting that has a value came from, by its name.
@@ -83,9 +84,10 @@ class Settings(BaseModel):
     judge: Spec
     answerer: Spec | None = None
     embedder: Spec
-    library: str | None = None
+    library: Spec | None = None
     reranker: Spec | None = None
     references_per_concept: int = Field(default=1, ge=1, le=16)
+    size: str | None = None
     filter: str | None = None
     source: str = "default"
     origins: Mapping[str, str] = Field(default_factory=dict)
@@ -102,6 +104,12 @@ class Settings(BaseModel):
             return parse_filter(self.filter)
         except FilterError as error:
             raise FilterError(f"{self.origins.get('filter', FILE)}: {error}") from None
+
+    @field_validator("size")
+    @classmethod
+    def _is_size(cls, size: str | None) -> str | None:
+        parse_size(size)
+        return size
 
     @cached_property
     def chosen(self) -> "Settings":

@@ -92,9 +92,11 @@ class OpenAIImageGenerator:
 
     @property
     def capabilities(self) -> Capabilities:
-        """Its prices, and whether it edits an image that it is sent."""
+        """Its prices, the limits of its sizes, and whether it edits an image that it is sent."""
         return Capabilities(
-            tariff=tariff_of(self._price, draws=True), edits=self._facts.edits and self._facts.max_references > 0
+            tariff=tariff_of(self._price, draws=True),
+            edits=self._facts.edits and self._facts.max_references > 0,
+            size_rules=self._facts.size_rules,
         )
 
     async def _fetched(self, url: str, *, by_model: bool = False, hosts: Collection[str] = ()) -> bytes:

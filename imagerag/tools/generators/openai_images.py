@@ -120,8 +120,7 @@ class OpenAIImages(OpenAIImageGenerator):
         if account.service and not spec.model:
             raise SpecError(f"{str(spec)!r} names no model: write {spec.provider}:MODEL")
         at = account.service or service_at(account.base_url)
-        how = at.images if at else None
-        return cls._of(spec, spec.model or DEFAULT_MODEL, account, how, "openai", prices)
+        return cls._of(spec, spec.model or DEFAULT_MODEL, account, at.images if at else None, "openai", prices)
 
     @classmethod
     def localai(cls, spec: BackendSpec, *, prices: "Prices | None" = None) -> "OpenAIImages":

@@ -118,6 +118,7 @@ def _row(provider: "Provider", info: "ModelInfo") -> PriceRow:
         "above": {start: Rates(**_rates(named, start + 1, info.id)) for start in starts},
         "as_of": _since(info, prices),
         "source": f"{PACKAGE} {_version()} ({provider.id})",
+        "per_search": _per_search(prices),
     }
     return PriceRow(**row)
 
@@ -138,6 +139,12 @@ def _price(price: Any, sent: int) -> float | None:
         return None if price is None else float(price)
     passed = [tier.price for tier in price.tiers if sent > tier.start]
     return float(passed[-1] if passed else price.base)
+
+
+def _per_search(prices: "ModelPrice") -> float | None:
+    """Price of one search of the web; the catalogue has that of a thousand."""
+    thousand = _price(prices.web_searches_kcount, 0)
+    return None if thousand is None else thousand / 1000
 
 
 def _since(info: "ModelInfo", prices: "ModelPrice") -> date | None:

@@ -91,6 +91,7 @@ class PriceRow(Rates):
     per_image: Mapping[str, Mapping[str, float]] = Field(default_factory=dict)
     image_in_tokens: int | None = Field(default=None, ge=0)
     per_call: float | None = Field(default=None, ge=0)
+    per_search: float | None = Field(default=None, ge=0)
 
     @property
     def priced(self) -> bool:

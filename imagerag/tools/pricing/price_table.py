@@ -26,7 +26,7 @@ from imagerag.agent.types import Size
 from imagerag.formatting.messages import invalid
 from imagerag.tools.pricing.catalogue import PACKAGE, at_host, at_vendor, is_sold
 from imagerag.tools.pricing.price_rows import MILLION, PriceRow
-from imagerag.tools.pricing.token_usage import tokens_of
+from imagerag.tools.pricing.token_usage import searches_of, tokens_of
 
 FILE: Final = "prices.toml"
 ENVIRONMENT: Final = "IMAGERAG_PRICES"
@@ -63,7 +63,10 @@ class ModelPrice:
         if self.row is None:
             return 0.0 if self.free else None
         tokens = tokens_of(usage) if self.complete else None
-        return self.row.cost(tokens) if tokens else None
+        cost, searches = self.row.cost(tokens) if tokens else None, searches_of(usage)
+        if cost is None or not searches:
+            return cost
+        return None if self.row.per_search is None else cost + searches * self.row.per_search
 
     @property
     def bounded(self) -> bool:

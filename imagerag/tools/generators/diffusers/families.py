@@ -27,7 +27,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.ports import ReferenceTemplate
+from imagerag.agent.ports import ReferenceTemplate, SizeRules
+from imagerag.agent.ports.size_rules import MEGAPIXEL
 from imagerag.agent.types import Size
 from imagerag.tools.generators.image_models import EDIT_TEMPLATE
 
@@ -100,6 +101,12 @@ class Family:
     max_area: int = 1024 * 1024
     adapter: IPAdapter | None = None
     load: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def size_rules(self) -> SizeRules:
+        """Rules for computing a size in pixels from words."""
+        area = self.size.width * self.size.height if self.size else MEGAPIXEL
+        return SizeRules(multiple=self.multiple or 16, area=area)
 
 
 _SQUARE: Final = Size(width=1024, height=1024)

@@ -140,9 +140,9 @@ class DiffusersGenerator:
 
     @property
     def capabilities(self) -> Capabilities:
-        """Whether the pipeline edits an image that it is sent: an adapter takes only the image's look."""
+        """The rules of its sizes, and whether it edits an image: an adapter takes only the image's look."""
         edits = self._family.edits and self._family.adapter is None and self.max_references > 0
-        return Capabilities(tariff=FREE, supports_seed=True, edits=edits)
+        return Capabilities(tariff=FREE, supports_seed=True, edits=edits, size_rules=self._family.size_rules)
 
     @property
     def template(self) -> ReferenceTemplate:

@@ -1,0 +1,1 @@
+"""Generator on a ComfyUI server, with the user's own workflow."""
