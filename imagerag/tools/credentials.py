@@ -78,7 +78,8 @@ def key_to(address: str, *, key: str | None = None, key_env: str | None = None, 
         return _key_of(service)
     host = origin(address)[1]
     variable = KEYS.get(host)
-    if variable and (known := next((one for one in SERVICES.values() if origin(one.address)[1] == host), None)):
+    known = next((one for one in SERVICES.values() if variable and origin(one.address)[1] == host), None)
+    if known is not None and known.has_key:
         return _key_of(known)
     for name in filter(None, (variable, OTHER_NAMES.get(variable or ""))):
         if os.environ.get(name):

@@ -117,6 +117,16 @@ async def test_no_key_goes_to_an_address_that_a_spec_names_instead(name: str, mo
         assert at.authorizations[1:] == ["Bearer sk-ours"]
 
 
+def test_a_service_behind_openai_base_url_gets_the_key_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "https://openrouter.ai/api/v1")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-or-1")
+    account = OpenAICredentials.of()
+    assert (account.key, account.sent_key("openai:m")) == ("sk-or-1", "sk-or-1")
+    monkeypatch.setenv("OPENROUTER_API_KEY", KEY)  # its own key is preferred
+    assert OpenAICredentials.of().key == KEY
+    assert OpenAICredentials.of_spec(BackendSpec.parse("openrouter:m")).key == KEY
+
+
 @pytest.mark.parametrize("name", NAMES)
 async def test_a_redirect_takes_no_key_elsewhere(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with wire() as at, wire() as elsewhere:
