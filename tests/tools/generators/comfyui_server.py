@@ -139,6 +139,7 @@ class ComfyLoopback:
 
     def __enter__(self) -> Self:
         routes = [
+            Route("/object_info", self._all_info),
             Route("/object_info/{name}", self._object_info),
             Route("/system_stats", self._system_stats),
             Route("/prompt", self._prompt, methods=["POST"]),
@@ -195,6 +196,9 @@ class ComfyLoopback:
     async def _object_info(self, request: Request) -> Response:
         name = request.path_params["name"]
         return JSONResponse({name: self.classes[name]} if name in self.classes else {})
+
+    async def _all_info(self, request: Request) -> Response:
+        return JSONResponse(self.classes)
 
     async def _system_stats(self, request: Request) -> Response:
         return JSONResponse({"system": {"comfyui_version": "0.36.0"}, "devices": []})

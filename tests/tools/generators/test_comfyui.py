@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from imagerag.agent.calls.call_context import CallContext, ProgressCallback, in_call
+from imagerag.agent.calls.costs import estimator_of
 from imagerag.agent.errors import (
     AuthError,
     BackendError,
@@ -335,6 +336,24 @@ async def test_a_call_that_takes_too_long_is_cancelled_at_the_server(flow: Any) 
         assert len(server.interrupts) == 1
 
 
+async def test_a_call_that_only_waited_says_behind_how_many(flow: Any) -> None:
+    file = flow(text_to_image())
+    with ComfyLoopback(fault="hang") as server:
+        first = asyncio.create_task(draw(generator_at(server, file)))
+        while server.running is None:
+            await asyncio.sleep(0.01)
+        with pytest.raises(BackendTimeoutError, match="was cancelled at the server, with 1 before it in the queue"):
+            await draw(generator_at(server, file, "?timeout_s=0.3"))
+        server.release()
+        assert (await first).data in server.files.values()
+
+
+async def test_a_class_whose_name_does_not_survive_in_a_path_is_found(server: ComfyLoopback, flow: Any) -> None:
+    server.classes["Save/All"] = server.classes["SaveImage"]
+    document = text_to_image() | {"9": node("Save/All", filename_prefix="x", images=["8", 0])}
+    await generator_at(server, flow(document)).check_server()  # type: ignore[attr-defined]
+
+
 async def test_a_job_that_a_restarted_server_has_lost_is_told(flow: Any) -> None:
     with ComfyLoopback(fault="hang") as server:
         task = asyncio.create_task(draw(generator_at(server, flow(text_to_image())), key="k"))
@@ -382,3 +401,16 @@ def test_a_missing_package_is_named(flow: Any, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("imagerag.agent.extras.is_installed", lambda module: module != "websockets")
     with pytest.raises(MissingExtraError, match=r"imagerag\[comfyui\]"):
         make_generator(f"comfyui:{flow(text_to_image())}")
+
+
+async def test_a_price_that_is_stated_is_the_cost(
+    server: ComfyLoopback, flow: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "prices.toml"
+    table.write_text('[models."flow.json@127.0.0.1"]\nper_call = 0.02\n')
+    monkeypatch.setenv("IMAGERAG_PRICES", str(table))
+    generator = generator_at(server, flow(text_to_image()))
+    assert estimator_of(generator).most(9, 0, None) == 0.02
+    assert (await draw(generator)).cost_usd == 0.02
+    elsewhere = make_generator(f"comfyui:{flow(text_to_image())}@http://gpu.example.org:8188")
+    assert estimator_of(elsewhere).known is False
