@@ -98,6 +98,7 @@ class ComfyLoopback:
         batch: images of each saving node.
         key: the only key that is let in.
         old: a server of before 2025.
+        websocket_at: where the websocket redirects to.
         page: what every request is answered with instead, as HTML.
     """
 
@@ -114,9 +115,10 @@ class ComfyLoopback:
         steps: int = 4,
         without: frozenset[str] = frozenset(),
         websocket: bool = True,
+        websocket_at: str = "",
     ) -> None:
         self.fault, self.view_fault, self.batch, self.key, self.old = fault, view, batch, key, old
-        self.page, self.steps, self.with_websocket = page, steps, websocket
+        self.page, self.steps, self.with_websocket, self.websocket_at = page, steps, websocket, websocket_at
         self.classes = {name: info for name, info in CLASSES.items() if name not in without}
         self.requests: list[tuple[str, str]] = []
         self.prompts: list[dict[str, Any]] = []
@@ -326,6 +328,9 @@ class ComfyLoopback:
                 self._sockets.pop(job["client"], None)
 
     async def _websocket(self, socket: WebSocket) -> None:
+        if self.websocket_at:
+            await socket.send_denial_response(RedirectResponse(self.websocket_at))
+            return
         await socket.accept()
         client = socket.query_params.get("clientId", "")
         self.clients.append(client)

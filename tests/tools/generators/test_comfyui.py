@@ -289,6 +289,17 @@ async def test_the_key_goes_to_its_server_by_http_and_websocket(flow: Any, monke
         await draw(make_generator(f"comfyui:{file}?key_env=COMFY_KEY@http://comfy.example.org"))
 
 
+async def test_a_websocket_that_points_elsewhere_is_not_followed(
+    server: ComfyLoopback, flow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COMFY_KEY", "very-secret-key")
+    elsewhere = server.url.replace("http:", "ws:") + "/ws"
+    with ComfyLoopback(key="very-secret-key", websocket_at=elsewhere) as first:
+        await draw(generator_at(first, flow(text_to_image()), "?key_env=COMFY_KEY"))
+        assert len(first.drawn) == 1
+    assert server.clients == []
+
+
 async def test_a_second_try_of_a_call_finds_its_job(flow: Any) -> None:
     file = flow(text_to_image())
     with ComfyLoopback(fault="hang") as server:
