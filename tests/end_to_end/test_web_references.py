@@ -80,7 +80,7 @@ def test_the_command_line_keeps_what_helped(imagerag: Imagerag, server: SearchSe
     assert "https://example.org/hexagon" in result.stdout
     assert "1 image from the web is in library mine" in result.stderr
     rag = ImageRAG(preset="sketch", library="mine")
-    (kept,) = rag.libraries.select_sync(filter="creator = Ann")
+    (kept,) = rag.libraries.select_sync(filter="service = http")
     assert (kept.licence, kept.author, kept.source) == ("CC-BY-4.0", "Ann", "https://example.org/hexagon")
     assert kept.metadata["image_url"] == f"{server.at}/hexagon.png"
     server.stop()

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -125,6 +126,7 @@ def search_server() -> Iterator[SearchServer]:
         stop()
 
 
+@cache
 def drawn(thing: Thing = Thing("hexagon", "black", "dotted"), *, side: int = 256) -> bytes:  # noqa: B008
     """A drawing of a thing, as PNG."""
     out = io.BytesIO()

