@@ -21,6 +21,8 @@ KEYS: Final[Mapping[str, str]] = {
     "api.openai.com": OPENAI_KEY,
     "openrouter.ai": "OPENROUTER_API_KEY",
     "generativelanguage.googleapis.com": "GEMINI_API_KEY",
+    "api.search.brave.com": "BRAVE_API_KEY",
+    "google.serper.dev": "SERPER_API_KEY",
 }
 """Services that always require a key of their own, and its environment variable."""
 
