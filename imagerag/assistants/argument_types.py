@@ -93,7 +93,7 @@ Where = Annotated[
 Tags = Annotated[tuple[Name, ...], Field(max_length=16, description="Tags a reference must have, all of them.")]
 Licences = Annotated[
     tuple[Name, ...],
-    Field(max_length=16, description='Licences a reference may have, for instance ["CC0-1.0"]. Empty allows all.'),
+    Field(max_length=16, description='Licences a reference may have: ["CC0-1.0"]. Empty allows all.'),
 ]
 MaxCost = Annotated[
     float | None,

@@ -158,7 +158,7 @@ class SearchReport(FrozenModel):
         float | None,
         Field(description="Cosine from which a run uses an image by itself; by image: the same thing."),
     ]
-    by: Literal["words", "image", "terms"] = "words"
+    by: Literal["words", "image", "terms", "captions"] = "words"
     terms: tuple[str, ...] = ()
     hits: tuple[ReferenceReport, ...] = ()
     note: str = ""

@@ -58,17 +58,17 @@ def search_report(
     hits: "Sequence[Hit]",
     *,
     note: str = "",
-    by: Literal["words", "image", "terms"] = "words",
+    by: Literal["words", "image", "terms", "captions"] = "words",
     terms: Sequence[str] = (),
 ) -> SearchReport:
-    """A search as data."""
+    """A search as data. By captions, the similarity of a hit is that of its caption."""
     found = [
         ReferenceReport(
             number=at,
             uri=uri(hit.image.sha256),
             role="hit",
-            similarity=float(hit.similarity),
-            accepted=None if threshold is None else hit.reaches(threshold),
+            similarity=hit.caption_similarity if by == "captions" else float(hit.similarity),
+            accepted=None if threshold is None else hit.reaches(threshold, by_caption=by == "captions"),
             contributions=tuple(term.contribution for term in hit.terms),
             found_by=line(found_by_text(hit.found_by), SHORT),
             title=line(hit.title, SHORT),
