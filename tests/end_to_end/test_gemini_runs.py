@@ -1,4 +1,4 @@
-"""Whole runs on the Gemini API's form over real HTTP: drawn, judged, drawn again with references, credited, replayed."""
+"""Whole runs on the Gemini API's form over HTTP: drawn, judged, drawn again with references, credited, replayed."""
 
 import asyncio
 import json

@@ -1,23 +1,27 @@
 """Images from Gemini over real HTTP: what is sent, what is read, what it costs."""
 
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from google.genai import types
 from PIL import Image
 
 from imagerag.agent.errors import BackendError, RefusalError, SpecError, UnreadableImageError, UsageError
 from imagerag.agent.ports import ImagePart, capabilities_of
 from imagerag.agent.types import SamplingParams, Size
+from imagerag.cli import main
 from imagerag.tools.gemini.image_models import MAX_IMAGE_BYTES, MODELS, image_model
+from imagerag.tools.pricing.price_table import Prices
 from imagerag.tools.registry import make_generator
 from imagerag.tools.testing.mock_gemini import MockGeminiServer
 from imagerag.tools.testing.mock_openai import Fault, MockResponse, Raw, tiny_png
 from tests.tools.gemini.conftest import images, sent
 
 FIRST = SamplingParams()
-WIDE = Size(width=2752, height=1536)
+WIDE, SMALL = Size(width=2752, height=1536), Size(width=640, height=480)
 
 TOP = {"contents", "systemInstruction", "tools", "generationConfig"}
 
@@ -127,7 +131,7 @@ async def test_requests_beyond_the_limits_are_not_sent(server: MockGeminiServer,
     masked = [ImagePart(data=tiny_png("x"), media_type="image/png", mask=tiny_png("m"))]
     assert (one.max_references, capabilities_of(one).takes_mask) == (1, False)
     for prompt, parts, size in [
-        ("", [], None), ("a cat", references, None), ("a cat", masked, None), ("a cat", [], Size(width=640, height=480)),
+        ("", [], None), ("a cat", references, None), ("a cat", masked, None), ("a cat", [], SMALL),
     ]:  # fmt: skip
         with pytest.raises(UsageError):
             await one.generate(prompt, parts, variation=FIRST, size=size)
@@ -143,6 +147,11 @@ async def test_a_reference_that_is_too_large_a_file_is_scaled_down(server: MockG
     (image,) = server.requests[0].images
     assert len(image.data) < MAX_IMAGE_BYTES
     assert max(Image.open(io.BytesIO(image.data)).size) == 3072
+
+
+def said(text: str) -> dict[str, Any]:
+    """A response of text."""
+    return {"candidates": [{"finishReason": "STOP", "content": {"parts": [{"text": text}]}}]}
 
 
 BLOCKED = [
@@ -229,3 +238,21 @@ def _base64(data: bytes) -> str:
     import base64
 
     return base64.b64encode(data).decode()
+
+
+def test_a_price_of_ones_own_is_that_of_the_same_spec(
+    server: MockGeminiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMAGERAG_HOME", str(tmp_path))
+    spec = f"gemini:gemini-3.1-flash-image?grounding=web@{server.base_url}"
+    for named in ("gemini:gemini-3.1-flash-image", spec):
+        words = ["prices", "set", named, "--text-in", "0", "--image-out", "100", "--text-out", "0", "--per-search", "5"]
+        assert CliRunner().invoke(main, ["--home", str(tmp_path), *words]).exit_code == 0
+    rows = Prices.load(tmp_path).rows
+    assert set(rows) == {
+        "gemini-3.1-flash-image@generativelanguage.googleapis.com", "gemini-3.1-flash-image@127.0.0.1",
+    }  # fmt: skip
+    for host in ("generativelanguage.googleapis.com", "127.0.0.1"):
+        price = Prices.load(tmp_path).of("gemini-3.1-flash-image", host)
+        told = {"input_tokens": 9, "output_tokens": 100, "output_tokens_details": {"image_tokens": 100}, "searches": 2}
+        assert price("gemini-3.1-flash-image", told) == pytest.approx(0.01 + 10)
