@@ -32,6 +32,7 @@ from imagerag.tools.spec import BackendSpec
 EXTRAS: Final = {
     "diffusers": "drawing with models in this process",
     "transformers": "judging, encoding and reranking with models in this process",
+    "google.genai": "drawing and judging with Gemini over Google's own API; the extra is called gemini",
     "matplotlib": "plots and statistics of evaluations; the extra is called evals",
     "mcp": "serving assistants and editors (imagerag mcp)",
     "langgraph_api": "HTTP for other languages (langgraph dev); the extra is called server",
