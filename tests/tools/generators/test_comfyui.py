@@ -99,6 +99,14 @@ async def test_references_are_uploaded_under_their_hash(server: ComfyLoopback) -
     assert "canvas" not in (await draw(generator)).usage
 
 
+@pytest.mark.parametrize(("file", "references"), [(EDIT, [EDITED]), (QWEN, [ONE, TWO, ONE])])
+async def test_the_examples_of_the_documentation_draw(
+    server: ComfyLoopback, file: Path, references: list[ImagePart]
+) -> None:
+    drawn = await draw(generator_at(server, file, "?negative_prompt=blurry"), *references)
+    assert drawn.data in server.files.values()
+
+
 async def test_an_edit_has_its_image_its_mask_and_its_size(server: ComfyLoopback, flow: Any) -> None:
     document = json.loads(EDIT.read_text())
     document["20"] = node("EmptyLatentImage", width="%width%", height="%height%", batch_size=1)

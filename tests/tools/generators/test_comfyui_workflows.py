@@ -3,20 +3,24 @@
 import json
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imagerag.agent.errors import SpecError
+from imagerag.agent.errors import BackendError, SpecError
 from imagerag.agent.ports import capabilities_of
 from imagerag.graphs.configuration.trust_policy import is_plain
 from imagerag.tools.generators.comfyui.absent_images import output_nodes, without
+from imagerag.tools.generators.comfyui.errors import execution_error, refused
+from imagerag.tools.generators.comfyui.jobs import has_succeeded
 from imagerag.tools.generators.comfyui.node_info import NodeInfo, class_problems, value_problems
 from imagerag.tools.generators.comfyui.placeholders import filled
 from imagerag.tools.generators.comfyui.progress import preview_in
+from imagerag.tools.generators.comfyui.results import image_of
 from imagerag.tools.generators.comfyui.workflow import Workflow
 from imagerag.tools.registry import make_generator
 from tests.tools.generators.comfyui_server import CLASSES
@@ -224,3 +228,31 @@ def test_previews_come_in_two_forms() -> None:
     assert preview_in(b"\0\0\0\1\0\0\0\2png") == b"png"
     assert preview_in(b"\0\0\0\4\0\0\0\2{}png") == b"png"
     assert preview_in(b"\0\0\0\3\0\0\0\2png") is None
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["9", "images", "filename", "input", "required", "output", "errors"]), inner)
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=60)
+@given(JSON, JSON)
+def test_whatever_a_server_says_is_read_or_an_error(first: Any, second: Any) -> None:
+    flow = text_to_image()
+    told = {"outputs": first, "status": second, "error": first, "node_errors": second}
+    NodeInfo.parse({"input": {"required": first, "optional": second}, "output": first})
+    NodeInfo.parse({"input": {"required": {"x": first, "y": [first, second]}}})
+    assert isinstance(has_succeeded(told), bool)
+    assert "refuses the workflow" in str(refused("who", flow, told))
+    for messages in (first, [["execution_error", first]], [["execution_interrupted", second], [first, second]]):
+        assert str(execution_error("who", flow, messages)).startswith("who: ")
+    with suppress(BackendError):
+        image, _ = image_of("who", {"outputs": {"9": {"images": [first, {"filename": "a", "type": second}]}}}, flow)
+        assert all(isinstance(image[name], str) for name in ("filename", "subfolder", "type"))
+    with suppress(BackendError):
+        image_of("who", told, flow)
