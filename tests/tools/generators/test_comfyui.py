@@ -195,7 +195,9 @@ async def test_without_a_websocket_the_image_comes_all_the_same(flow: Any, optio
 async def test_saved_images_come_before_previews_and_the_first_is_taken(flow: Any) -> None:
     document = text_to_image()
     document = {"1": node("PreviewImage", images=["8", 0]), **document, "10": document["9"]}
+    document = {"0": node("PreviewImage", images=["00", 0]), "00": node("LoadImage", image="example.png"), **document}
     with ComfyLoopback(batch=2) as server:
+        server.uploads["example.png"] = ONE.data
         drawn = await draw(generator_at(server, flow(document)))
         assert drawn.usage == {"images": 4}
         assert drawn.data == next(data for name, data in server.files.items() if name.startswith("output_9_"))
@@ -235,7 +237,7 @@ FAULTS = {
     "error": (r"node 3 \(KSampler\) failed: RuntimeError: mat1 and mat2 shapes", False),
     "memory": (r"node 3 \(KSampler\) failed: torch.OutOfMemoryError", True),
     "interrupted": (r"interrupted at the server, in node 3 \(KSampler\)", False),
-    "empty": ("ran and kept no image: end it with SaveImage", False),
+    "empty": ("ran and kept no image in 9: end it with SaveImage", False),
 }
 
 
