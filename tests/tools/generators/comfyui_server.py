@@ -84,6 +84,8 @@ CLASSES: dict[str, dict[str, Any]] = {
     "ModelSamplingAuraFlow": node({"model": MODEL, "shift": FLOAT}, ["MODEL"]),
     "SaveImage": node({"images": IMAGE, "filename_prefix": TEXT}, output_node=True),
     "PreviewImage": node({"images": IMAGE}, output_node=True),
+    "SaveImageWebsocket": node({"images": IMAGE}, output_node=True, name="SaveImageWebsocket"),
+    "ShowText": node({"text": TEXT}, output_node=True),
     "FluxProUltraImageNode": node({"prompt": TEXT}, ["IMAGE"], api_node=True),
 }
 

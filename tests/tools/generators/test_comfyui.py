@@ -99,6 +99,14 @@ async def test_references_are_uploaded_under_their_hash(server: ComfyLoopback) -
     assert "canvas" not in (await draw(generator)).usage
 
 
+@pytest.mark.parametrize(("file", "references"), [(EDIT, [EDITED]), (QWEN, [ONE, TWO, ONE])])
+async def test_the_examples_of_the_documentation_draw(
+    server: ComfyLoopback, file: Path, references: list[ImagePart]
+) -> None:
+    drawn = await draw(generator_at(server, file, "?negative_prompt=blurry"), *references)
+    assert drawn.data in server.files.values()
+
+
 async def test_an_edit_has_its_image_its_mask_and_its_size(server: ComfyLoopback, flow: Any) -> None:
     document = json.loads(EDIT.read_text())
     document["20"] = node("EmptyLatentImage", width="%width%", height="%height%", batch_size=1)
@@ -187,7 +195,9 @@ async def test_without_a_websocket_the_image_comes_all_the_same(flow: Any, optio
 async def test_saved_images_come_before_previews_and_the_first_is_taken(flow: Any) -> None:
     document = text_to_image()
     document = {"1": node("PreviewImage", images=["8", 0]), **document, "10": document["9"]}
+    document = {"0": node("PreviewImage", images=["00", 0]), "00": node("LoadImage", image="example.png"), **document}
     with ComfyLoopback(batch=2) as server:
+        server.uploads["example.png"] = ONE.data
         drawn = await draw(generator_at(server, flow(document)))
         assert drawn.usage == {"images": 4}
         assert drawn.data == next(data for name, data in server.files.items() if name.startswith("output_9_"))
@@ -227,7 +237,7 @@ FAULTS = {
     "error": (r"node 3 \(KSampler\) failed: RuntimeError: mat1 and mat2 shapes", False),
     "memory": (r"node 3 \(KSampler\) failed: torch.OutOfMemoryError", True),
     "interrupted": (r"interrupted at the server, in node 3 \(KSampler\)", False),
-    "empty": ("ran and kept no image: end it with SaveImage", False),
+    "empty": ("ran and kept no image in 9: end it with SaveImage", False),
 }
 
 

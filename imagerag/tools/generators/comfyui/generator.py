@@ -238,20 +238,19 @@ class ComfyUIGenerator:
             await in_thread(files_of, references, IMAGE in self._places),
             self._texts(prompt, variation, drawn),
         )
-        found = fitted(self._workflow, files, infos, drawn, self._output)
-        if found is None:
+        flow = fitted(self._workflow, files, infos, drawn, self._output)
+        if flow is None:
             raise UsageError(f"{self.identity}: node {self._output} keeps no image, so it cannot be its output")
-        nodes, stand_ins = found
 
         async def start() -> None:
-            uploaded = await Files(files | stand_ins).uploaded(self._server)
-            ready = placeholders.filled(nodes, {**texts, **uploaded})
+            uploaded = await Files(files | flow.stand_ins).uploaded(self._server)
+            ready = placeholders.filled(flow.nodes, {**texts, **uploaded})
             await self._queue.start(job, ready, previews=call.progress.partial_images > 0)
 
         entry = await self._queue.result(job, call.progress, None if job.queued else start)
-        place, count = image_of(self.identity, entry, self._workflow.nodes, node_id=self._output)
+        place, count = image_of(self.identity, entry, flow.results)
         data, media_type = await checked(await self._server.view(place), self.identity)
-        usage = ({"images": count} if count > 1 else {}) | ({"canvas": len(stand_ins)} if stand_ins else {})
+        usage = ({"images": count} if count > 1 else {}) | ({"canvas": len(flow.stand_ins)} if flow.stand_ins else {})
         return GeneratedImage(
             data=data,
             media_type=media_type,
@@ -283,7 +282,7 @@ class ComfyUIGenerator:
             nodes = self._workflow.nodes
             told = await self._server.node_classes(node["class_type"] for node in nodes.values())
             infos = {name: NodeInfo.parse(raw) for name, raw in told.items()}
-            if problems := list(class_problems(nodes, infos)):
+            if problems := list(class_problems(self._workflow, infos)):
                 raise UsageError(f"{self.identity}: {'; '.join(problems[:3])}")
             self._infos = infos
         return self._infos
