@@ -240,6 +240,57 @@ def qwen_image_21(folder: Path) -> Path:
     return _saved(pipe, folder)
 
 
+def glm_image(folder: Path) -> Path:
+    """GLM-Image: a language model that writes image tokens, and a decoder that draws them."""
+    import diffusers
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+    transformer = diffusers.GlmImageTransformer2DModel(
+        in_channels=4, out_channels=4, num_layers=1, attention_head_dim=8, num_attention_heads=2, text_embed_dim=32,
+        time_embed_dim=16, condition_dim=8, prior_vq_quantizer_codebook_size=64,
+    )  # fmt: skip
+    t5 = transformers.T5Config(
+        vocab_size=400, d_model=32, d_kv=8, d_ff=37, num_layers=1, num_heads=4, is_encoder_decoder=False,
+    )  # fmt: skip
+    ids = words.QWEN_IDS
+    config = transformers.GlmImageConfig(
+        text_config={
+            "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+            "num_key_value_heads": 2, "vocab_size": words.QWEN_VOCABULARY, "vision_vocab_size": 64, "pad_token_id": 256,
+            "eos_token_id": None, "max_position_embeddings": 512,
+            "rope_parameters": {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 10000.0},
+        },
+        vision_config={
+            "depth": 1, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2, "image_size": 64, "patch_size": 32,
+        },
+        vq_config={"embed_dim": 16, "num_embeddings": 64, "latent_channels": 16},
+        image_token_id=ids["<|image_pad|>"], image_start_token_id=62, image_end_token_id=63,
+    )  # fmt: skip
+    encoder = transformers.GlmImageForConditionalGeneration(config)
+    encoder.generation_config.eos_token_id = None  # random weights would end an image too early
+    vae = diffusers.AutoencoderKL(
+        block_out_channels=(4,) * 4, down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4, layers_per_block=1, latent_channels=4, norm_num_groups=1,
+        sample_size=32, latents_mean=[0.0] * 4, latents_std=[1.0] * 4,
+    )  # fmt: skip
+    marks = {"image_token": "<|image_pad|>", "grid_bos_token": "<|vision_start|>", "grid_eos_token": "<|vision_end|>"}
+    tokenizer = words.qwen_tokenizer(bos_token="<|im_start|>", extra_special_tokens=marks)
+    processor = transformers.GlmImageProcessor(
+        image_processor=transformers.GlmImageImageProcessor(
+            patch_size=32, temporal_patch_size=1, merge_size=1, min_pixels=64 * 64, max_pixels=64 * 64
+        ),
+        tokenizer=tokenizer, chat_template=words.CHAT,
+    )  # fmt: skip
+    pipe = diffusers.GlmImagePipeline(
+        tokenizer=transformers.ByT5Tokenizer(), processor=processor, text_encoder=transformers.T5EncoderModel(t5),
+        vision_language_encoder=encoder, vae=vae, transformer=transformer,
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
+    )  # fmt: skip
+    return _saved(pipe, folder)
+
+
 def z_image_omni(folder: Path) -> Path:
     """Z-Image-Omni."""
     import diffusers
@@ -440,6 +491,7 @@ BUILDERS: dict[str, Callable[[Path], Path]] = {
     "kontext": kontext,
     "klein": flux2_klein,
     "klein-kv": flux2_klein_kv,
+    "glm": glm_image,
     "z-omni": z_image_omni,
     "joy": joyimage_edit_plus,
     "longcat": longcat_image_edit,
@@ -459,6 +511,7 @@ WEIGHTS: dict[str, tuple[str, ...]] = {
     "omnigen": ("omnigen",),
     "qwen-image-edit-plus": ("qwen-edit",),
     "qwen-image-2.1": ("qwen-2.1",),
+    "glm-image": ("glm",),
     "z-image-omni": ("z-omni",),
     "joyimage-edit-plus": ("joy",),
     "longcat-image-edit": ("longcat",),

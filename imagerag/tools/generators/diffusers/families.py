@@ -210,8 +210,8 @@ FAMILIES: Final[dict[str, Family]] = {
         multiple=32,
     ),
     "glm-image": Family(
-        pipeline="GlmImagePipeline", repo="zai-org/GLM-Image", parameter="image", max_references=4,
-        steps=50, guidance={"guidance_scale": 1.5}, size=_SQUARE, multiple=32, min_side=32, licence="MIT",
+        pipeline="GlmImagePipeline", repo="zai-org/GLM-Image", steps=50, guidance={"guidance_scale": 1.5}, size=_SQUARE,
+        multiple=32, licence="MIT",
     ),
     "z-image-omni": Family(
         pipeline="ZImageOmniPipeline", parameter="image", max_references=4, template=IMAGES,
@@ -230,7 +230,8 @@ FAMILIES: Final[dict[str, Family]] = {
 """Families by their name after `diffusers:`.
 
 The Qwen models' limits are the recommendation for editing (1 to 3); their code has none, and `?max_references=` sets
-another; so do those of GLM-Image, Z-Image-Omni and JoyImage, whose makers name no limit. Klein's distilled weights ignore
+another; so it is with Z-Image-Omni and JoyImage. GLM-Image draws from text only here: with images its pipeline fails,
+because diffusers 0.42 joins their features and transformers 5.23 takes them in a list. Klein's distilled weights ignore
 guidance; for klein-base set 50 steps and 4.0. `flux2-klein-kv` computes the references' keys and values in its first
 step and uses them again in the others. XLabs trained their adapter on FLUX.1-dev. The weights of Z-Image-Omni were not
 published by 2026-11: name a folder."""

@@ -78,7 +78,9 @@ def _refuse_elsewhere(model: str) -> None:
 def _own(name: str) -> str:
     repo = FAMILIES[name].repo
     if not repo:
-        raise SpecError(f"diffusers:{name} has no weights of its own: write diffusers:{name}=ORG/NAME or diffusers:{name}=/DIR")
+        raise SpecError(
+            f"diffusers:{name} has no weights of its own: write diffusers:{name}=ORG/NAME or diffusers:{name}=/DIR"
+        )
     return repo
 
 
