@@ -16,8 +16,8 @@ from imagerag.graphs.configuration.trust_policy import is_plain
 from imagerag.tools import registry
 from imagerag.tools.credentials import key_to
 from imagerag.tools.healthcheck import check_health
-from imagerag.tools.local_servers import local_servers_now
 from imagerag.tools.judges.vlm.judge import VlmJudge
+from imagerag.tools.local_servers import local_servers_now
 from imagerag.tools.openai.client import OpenAICredentials
 from imagerag.tools.services import lookup, table
 from imagerag.tools.services.service import CHAT_ROLES, ROLES, ImagesProtocol, Service
