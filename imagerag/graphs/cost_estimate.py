@@ -55,6 +55,7 @@ class RoleEstimate(BaseModel):
         votes: requests that one call can make of the backend that answers it.
         expected_calls: calls when every model answers at once and all rounds are used.
         max_calls: calls that no run exceeds.
+        expected_cost_usd: US dollars of the expected calls, at ordinary lengths of responses; None when not known.
         requests_at_most: what services may be asked: each call can go to all backends of a fallback, and take votes.
         max_cost_per_call_usd: US dollars that the most expensive of these calls can cost; None when that is not known.
         max_cost_usd: of all of them.
@@ -67,6 +68,7 @@ class RoleEstimate(BaseModel):
     votes: int
     expected_calls: int
     max_calls: int
+    expected_cost_usd: float | None = None
     requests_at_most: int
     max_cost_per_call_usd: float | None
     max_cost_usd: float | None
@@ -77,6 +79,7 @@ class Estimate(BaseModel):
 
     Attributes:
         max_calls: votes counted; with `max_calls`, never more than that.
+        expected_cost_usd: of the expected calls, if no model reasons at length; None when a price is not known.
         max_cost_usd: None when the most that a call can cost is not known; `has_unknown_cost` says whose.
         priced: whether the costs of all calls will be known once they are made.
         notes: what the numbers do not say.
@@ -88,6 +91,7 @@ class Estimate(BaseModel):
     schema_name: Literal["imagerag.estimate/1"] = Field(default="imagerag.estimate/1", alias="schema")
     expected_calls: int
     max_calls: int
+    expected_cost_usd: float | None = None
     max_cost_usd: float | None
     roles: list[RoleEstimate]
     priced: bool
@@ -231,12 +235,14 @@ def _role(
     partial_images = config.partial_images if role == "generate" else 0
     tariff = _assumed(estimator_of(port), config)
     each = max_cost_with(tariff, text, images, config.size, partial_images) if at_most else 0.0
+    ordinary = tariff.usual(text, images, config.size) if usual else 0.0
     return RoleEstimate(
         role=role,
         backend=port.identity,
         votes=_votes(port, role),
         expected_calls=usual,
         max_calls=at_most,
+        expected_cost_usd=None if ordinary is None else round(ordinary * usual, 12),
         requests_at_most=at_most * _requests(port, role),
         max_cost_per_call_usd=each,
         max_cost_usd=None if each is None else round(each * at_most, 12),
@@ -263,12 +269,15 @@ def _summed(roles: list[RoleEstimate], config: RunConfig, backends: Sequence[obj
     asked = [role for role in roles if role.max_calls]
     unpriced = sorted({role.backend for role in asked if role.max_cost_usd is None})
     usd: float | None = None if unpriced else round(sum(role.max_cost_usd or 0.0 for role in asked), 12)
+    parts = [role.expected_cost_usd for role in asked]
+    expected = None if None in parts else round(sum(part or 0.0 for part in parts), 12)
     priced = all(estimator_of(port).known for port in backends)
     notes = ["a resumed run asks again what was lost when it was stopped"]
     if config.max_calls is not None and config.max_calls < calls:
         calls, usual = config.max_calls, min(usual, config.max_calls)
         notes.append(f"`max_calls` ends it after {config.max_calls} calls; the roles are without it")
     if config.max_cost_usd is not None:
+        expected = None if expected is None else min(expected, config.max_cost_usd)
         if usd is not None:
             usd = min(usd, config.max_cost_usd)
         elif not priced:
@@ -280,6 +289,7 @@ def _summed(roles: list[RoleEstimate], config: RunConfig, backends: Sequence[obj
     return Estimate(
         expected_calls=usual,
         max_calls=calls,
+        expected_cost_usd=expected,
         max_cost_usd=usd,
         roles=roles,
         priced=priced,

@@ -39,14 +39,14 @@ class LocalServer:
 
     Attributes:
         service: the service.
-        address: the address that was asked.
+        address: the address that was asked; empty if there is none.
         answers: whether it lists its models.
         models: its models that see images, in its order.
         detail: one line for display.
     """
 
     service: Service
-    address: str
+    address: str = ""
     answers: bool = False
     models: tuple[str, ...] = ()
     detail: str = ""
@@ -54,7 +54,7 @@ class LocalServer:
 
 async def local_servers(timeout_s: float = PROBE_S) -> list[LocalServer]:
     """Ask all local servers at once; one that does not answer in time does not answer."""
-    services = [one for one in all_services() if not one.key_required and one.base_url]
+    services = [one for one in all_services() if not one.key_required]
     return list(await asyncio.gather(*(_asked(service, timeout_s) for service in services)))
 
 
@@ -75,7 +75,12 @@ async def _asked(service: Service, timeout_s: float) -> LocalServer:
     from imagerag.tools.credentials import check_encrypted, key_to
     from imagerag.tools.http_client import http_client
 
-    address = service.base_url
+    try:
+        address = service.base_url
+    except ImageRAGError as error:
+        return LocalServer(service=service, detail=str(error))
+    if not address:
+        return LocalServer(service=service, detail=f"{service.address_variable} is not set")
     parts = urlsplit(address)
     url = f"{parts.scheme}://{parts.netloc}{service.models_path}" if service.models_path else f"{address}/models"
     try:

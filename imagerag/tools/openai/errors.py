@@ -201,6 +201,10 @@ def _from_status(error: Any, who: str, secrets: Collection[str]) -> ImageRAGErro
 def _by_status(status: int, message: str, wait: float | None) -> BackendError:
     if status == 402:
         return QuotaError(f"{message}; the account has nothing left to spend")
+    if status == 401:
+        return AuthError(f"{message}; check the key")
+    if status == 403:
+        return AuthError(f"{message}; this key may not use it")
     if status == 404:
         return BackendError(f"{message}; check the model's name and the address", retryable=False)
     if status == 408:

@@ -77,4 +77,8 @@ def times(tariff: PriceEstimator, votes: int) -> PriceEstimator:
         one = tariff.most(prompt, images, size)
         return None if one is None else one * votes
 
-    return PriceEstimator(known=tariff.known, most=most, requests=votes)
+    def usual(prompt: int, images: int, size: Size | None) -> float | None:
+        one = tariff.usual(prompt, images, size)
+        return None if one is None else one * votes
+
+    return PriceEstimator(known=tariff.known, most=most, usual=usual, requests=votes)

@@ -88,10 +88,13 @@ class ModelPrice:
         def most(prompt: int, images: int, size: Size | None) -> float | None:
             return row.most(prompt, images, size, draws=draws, quality=quality, answer=answer)
 
+        def usual(prompt: int, images: int, size: Size | None) -> float | None:
+            return row.usual(prompt, images, size, draws=draws, quality=quality)
+
         rates = (row.text_in, row.image_out) if draws else (row.text_in, row.text_out)
         complete = self.complete and None not in rates
         partial_usd = PARTIAL_TOKENS * (row.image_out or 0.0) / MILLION if draws else 0.0
-        return PriceEstimator(known=complete or self.tells_cost, most=most, partial_usd=partial_usd)
+        return PriceEstimator(known=complete or self.tells_cost, most=most, usual=usual, partial_usd=partial_usd)
 
 
 @dataclass(frozen=True)

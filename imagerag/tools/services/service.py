@@ -105,7 +105,11 @@ class Service:
 
     @property
     def base_url(self) -> str:
-        """The address: the user's own, else the documented one; empty if neither is set."""
+        """The address: the user's own, else the documented one; empty if neither is set.
+
+        Raises:
+            SpecError: the variable holds no address.
+        """
         own = os.environ.get(self.address_variable, "").strip() if self.address_variable else ""
         return _own_address(own, self) if own else self.address
 
@@ -121,7 +125,11 @@ class Service:
 
     def is_at(self, address: str) -> bool:
         """Whether an address is at this service's origin, which its key belongs to."""
-        return bool(self.base_url) and origin(address) == origin(self.base_url)
+        try:
+            own = self.base_url
+        except SpecError:
+            return False  # said where the service is named
+        return bool(own) and origin(address) == origin(own)
 
 
 def _own_address(text: str, service: Service) -> str:

@@ -17,6 +17,7 @@ from imagerag.tools import registry
 from imagerag.tools.credentials import key_to
 from imagerag.tools.healthcheck import check_health
 from imagerag.tools.judges.vlm.judge import VlmJudge
+from imagerag.tools.local_servers import local_servers_now
 from imagerag.tools.openai.client import OpenAICredentials
 from imagerag.tools.services import lookup, table
 from imagerag.tools.services.service import CHAT_ROLES, ROLES, ImagesProtocol, Service
@@ -236,6 +237,9 @@ def test_an_address_that_is_none_is_refused(value: str, monkeypatch: pytest.Monk
     monkeypatch.setenv("OLLAMA_HOST", value)
     with pytest.raises(SpecError, match="OLLAMA_HOST is no address"):
         registry.make_judge("ollama:m")
+    monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", value)
+    assert registry.make_judge("openai:m@http://127.0.0.1:9/v1").identity == "openai:m@http://127.0.0.1:9/v1"
+    assert next(one.detail for one in local_servers_now(0.5) if one.service.name == "ollama").startswith("OLLAMA_HOST")
 
 
 def test_a_service_without_an_address_says_how_to_set_one() -> None:

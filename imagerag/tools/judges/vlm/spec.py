@@ -8,6 +8,7 @@ from imagerag.tools.judges.vlm.judge import VlmJudge
 from imagerag.tools.judges.vlm.openai_backend import OpenAIChat
 from imagerag.tools.openai.client import OpenAICredentials
 from imagerag.tools.pricing.call_cost import price_of
+from imagerag.tools.services.lookup import service_at
 from imagerag.tools.services.service import REFUSABLE
 from imagerag.tools.spec_options import Choice, Number, Reader, Words
 
@@ -46,6 +47,7 @@ def vlm_judge(spec: "BackendSpec", *, prices: "Prices | None" = None) -> VlmJudg
     given = spec.model_settings(OPTIONS)
     own = {name: given.pop(name) for name in JUDGE_OPTIONS if name in given}
     account, refused = OpenAICredentials.of_spec(spec), set(given.pop("refuses", ()))
-    refused |= account.service.refuses if account.service else frozenset()
+    known = account.service or service_at(account.base_url)
+    refused |= known.refuses if known else frozenset()
     price = price_of(prices, spec.model, account)
     return VlmJudge(chat=OpenAIChat(model=spec.model, account=account, price=price, refused=refused, **given), **own)
