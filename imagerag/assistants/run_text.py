@@ -70,12 +70,13 @@ def _waiting(record: RunRecord) -> str:
 
 
 def _offer(candidate: Mapping[str, Any]) -> str:
-    similarity = candidate.get("similarity")
+    similarity, web = candidate.get("similarity"), candidate.get("web") or {}
     parts = [
         f" {line(str(candidate.get('number', '?')), 6)}. image://{line(str(candidate.get('id', '')), 64)}",
         cosine(similarity) if isinstance(similarity, int | float) else "",
         image_name(str(candidate.get("title") or candidate.get("caption") or ""), str(candidate.get("licence") or "")),
         f"for {quoted(str(candidate.get('concept') or ''), 40)}",
+        f"by {quoted(str(candidate.get('author') or ''), 40)}, {line(str(web.get('page')), 300)}" if web else "",
     ]
     return " ".join(part for part in parts if part)
 

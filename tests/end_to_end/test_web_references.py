@@ -198,3 +198,34 @@ def test_a_password_in_an_address_is_kept_nowhere(home: Path, server: SearchServ
     assert "authorization" not in server.headers[1]
     assert "hunter2" not in record.model_dump_json()
     assert "k3y" not in record.model_dump_json()
+
+
+async def test_an_image_that_is_known_is_not_searched_for(rag: ImageRAG, server: SearchServer) -> None:
+    (known,) = await rag.libraries.search("a red circle", library="sketch", k=1)
+    record = await rag.generate("the same in blue", edit_library=known.image.sha256, max_rounds=0)
+    assert [used.role for used in record.attempts[0].references] == ["edit"]
+    assert server.asked == []
+
+
+async def test_a_candidate_from_the_web_is_drawn_with_when_a_person_says_so(
+    rag: ImageRAG, server: SearchServer
+) -> None:
+    record = await rag.generate(DOTTED_HEXAGON, seed=3, threshold=0.9)
+    assert record.outcome is Outcome.NO_USABLE_REFERENCE
+    (found_on_web,) = {c.image.sha256 for search in record.searches for c in search.candidates if c.web}
+    server.stop()
+    again = await rag.runs.continue_(record.run_id, add_images=[found_on_web], more_rounds=1)
+    used = next(used for used in again.attempts[-1].references if used.image.sha256 == found_on_web)
+    assert used.web is not None
+    assert used.web.page == "https://example.org/hexagon"
+
+
+def test_sheets_and_pages_show_images_from_the_web(imagerag: Imagerag, server: SearchServer, tmp_path: Path) -> None:
+    files = ("--html", tmp_path / "found.html", "--sheet", tmp_path / "found.png")
+    for library in (f"sketch,{server.library}", f"web:http?embedder=sketch@{server.at}/search"):
+        result = imagerag("search", DOTTED_HEXAGON, "--library", library, *files, "--overwrite")
+        assert result.exit_code == 0, result.stderr
+        assert "https://example.org/hexagon" in (tmp_path / "found.html").read_text()
+    chosen = imagerag("generate", DOTTED_HEXAGON, "--library", f"sketch,{server.library}", "--seed", "3", "--select")
+    assert chosen.exit_code == 0, chosen.stderr
+    assert "by Ann, http: https://example.org/hexagon" in " ".join(chosen.stdout.split())
