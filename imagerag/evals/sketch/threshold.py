@@ -5,7 +5,8 @@ Where images show one to three things (`threshold.mixed`) the figures are report
 vector, and the vector of a crowded image lies between its things. A text that names one of them is then hardly nearer
 to it than to an image of something similar alone, so that no cosine reaches both targets: with the sketch weights the
 best cosine in hindsight accepts 0.88 of the queries with a match and rejects 0.94 of those without (500 images). No
-calibration can separate more. `threshold.regions` are the same libraries and queries with vectors of image regions.
+calibration can separate more. `threshold.regions` are the same libraries and queries with vectors of image regions, and
+have targets.
 """
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
