@@ -44,13 +44,13 @@ class InputPolicy:
         Raises:
             UsageError: one is not a folder.
         """
-        found = []
+        folders = []
         for root in roots:
             path = Path(root).expanduser()
             if not path.is_dir():
                 raise UsageError(f"--root {root}: no such folder")
-            found.append(path.resolve())
-        return cls(tuple(found), urls, max_bytes)
+            folders.append(path.resolve())
+        return cls(tuple(folders), urls, max_bytes)
 
     async def read(self, source: str) -> bytes:
         """The bytes of an image that was named by a path or an address.

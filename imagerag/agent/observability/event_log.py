@@ -69,5 +69,5 @@ def _of(call: ModelCall) -> dict[str, Any]:
     }
 
 
-def _extra(event: str, run_id: str, **told: Any) -> dict[str, Any]:
-    return {"run_id": run_id, "event": event, **told}
+def _extra(event: str, run_id: str, **fields: Any) -> dict[str, Any]:
+    return {"run_id": run_id, "event": event, **fields}
