@@ -81,9 +81,9 @@ def parse_row(index: int, value: Any, files: PathPolicy) -> InputRow:
         problem = "it has no prompt"
     if problem:
         return InputRow(index, id_, prompt if isinstance(prompt, str) else "", problem=problem, raw=raw)
-    option = {name: option for name, option in value.items() if name in OPTIONS and option is not None}
+    options = {name: option for name, option in value.items() if name in OPTIONS and option is not None}
     try:
-        return _checked(InputRow(index, id_, str(prompt), _with_files(option, files)))
+        return _checked(InputRow(index, id_, str(prompt), _with_files(options, files)))
     except UsageError as error:
         return InputRow(index, id_, str(prompt), problem=str(error), raw=raw)
 

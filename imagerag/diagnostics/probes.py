@@ -72,13 +72,13 @@ async def probe_backend(role: Role, part: Any) -> Probe:
             message, cost = f"drew {len(generated.data):,} bytes of {generated.media_type}", generated.cost_usd
         else:
             image = ImagePart(data=await asyncio.to_thread(_circle), media_type="image/png")
-            options: dict[str, Any] = {
+            inputs: dict[str, Any] = {
                 "subjects": (),
                 "requirements": (),
                 "mode": "fused",
                 "variation": SamplingParams(),
             }
-            critique = await part.critique(PROBE_PROMPT, image, **options)
+            critique = await part.critique(PROBE_PROMPT, image, **inputs)
             message = (
                 f"says {'yes' if critique.verdict.aligned else 'no'} to “{PROBE_PROMPT}”, which is what it was shown"
             )

@@ -141,7 +141,7 @@ class ModelCaller:
         except BudgetExceededError as error:
             raise attach_calls(self.made, error) from error.__cause__
         self.made.append(pending_calls.with_answer(call, entry, reused=entry.run_id != self.run_id))
-        event_log.answered(self.run_id, self.made[-1])
+        event_log.log_answered_call(self.run_id, self.made[-1])
         try:
             return journals.decode(entry, kind)
         except (JudgeReplyError, RefusalError, UnreadableImageError) as error:
@@ -276,7 +276,7 @@ class ModelCaller:
         """Book a call without an answer; raises what the run ends with, where it is no use to make it again."""
         unsettled = expired or bool(getattr(error, "unsettled", False))
         self.made.append(pending_calls.failed_call(booked, error, elapsed_s=elapsed_s, unsettled=unsettled))
-        event_log.lost(self.run_id, self.made[-1], error)
+        event_log.log_failed_call(self.run_id, self.made[-1], error)
         if self.journal is not None:
             failed_call = FailedCall(run_id=self.run_id, call=self.made[-1], at=clock.now(), task=self.task)
             await self.journal.keep_lost(failed_call)

@@ -45,7 +45,7 @@ class RunSpan:
 
     def __init__(self, run_id: str, setup: RunSpec) -> None:
         self._run_id = run_id
-        event_log.started(run_id, setup)
+        event_log.log_run_start(run_id, setup)
         if INSTALLED:
             attributes = {
                 "gen_ai.operation.name": "invoke_workflow",
@@ -59,7 +59,7 @@ class RunSpan:
 
     def end(self, record: "RunRecord | None") -> None:
         """End it; with a record, say how the run stands, and count it once it has ended."""
-        event_log.stopped(self._run_id, record)
+        event_log.log_run_stop(self._run_id, record)
         span = _runs.pop(self._run_id, None)
         if span is None:
             return

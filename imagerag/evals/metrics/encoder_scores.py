@@ -75,8 +75,8 @@ class TextScore(Encoded[Embedder]):
     async def measure(self, sample: Sample) -> Mapping[str, Score]:
         """The cosine, in [-1, 1]."""
         assert sample.image is not None, "it needs one"
-        read = self.embedder.count_tokens(sample.case.prompt) <= self.embedder.context_length
-        if not read:
+        fits = self.embedder.count_tokens(sample.case.prompt) <= self.embedder.context_length
+        if not fits:
             raise UsageError(f"the prompt is longer than {self.embedder.identity.spec} reads")
         text = (await self.embedder.embed_texts([sample.case.prompt]))[0]
         return {self.spec: round(float(text @ await self._cached.encode(sample.image)), DIGITS)}
@@ -195,5 +195,5 @@ class TimmEncoder:
         tensors = [transform(open_rgb(image)) for image in images]
         with torch.inference_mode():
             vectors = torch.nn.functional.normalize(model(torch.stack(tensors)).float(), dim=1)
-        found: Vector = vectors.numpy()
-        return found
+        array: Vector = vectors.numpy()
+        return array

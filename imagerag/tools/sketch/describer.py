@@ -54,11 +54,11 @@ class SketchDescriber:
         """
         cuts = (await in_thread(_cuts, image.data))[:MAX_THINGS] or [image.data]
         *things, whole = await self._embedder.embed_images([*cuts, image.data])
-        seen = [await self._named(thing) for thing in things]
+        named_things = [await self._named(thing) for thing in things]
         ground = BACKGROUNDS[int(((await self._vectors(_GROUNDS)) @ whole).argmax())]
-        phrases = list(dict.fromkeys(map(describe, seen)))
+        phrases = list(dict.fromkeys(map(describe, named_things)))
         text = f"{listing(phrases)} on {article(ground)} background"
-        words = [word for one in seen for word in (one.shape, one.colour, one.pattern)]
+        words = [word for one in named_things for word in (one.shape, one.colour, one.pattern)]
         return ImageDescription(
             text=text,
             key_elements=(*phrases, f"{article(ground)} background"),
