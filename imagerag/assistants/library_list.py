@@ -56,7 +56,7 @@ async def libraries_report(rag: "ImageRAG", only: str | None, *, check: bool = F
                 contents = await asyncio.to_thread(facets, rag.dependencies.home, name)
                 report = _report(name, contents, await asyncio.to_thread(snapshot_names, rag.dependencies.home, name))
                 if check:
-                    report = report.model_copy(update={"check": await _checked(rag, name)})
+                    report = report.model_copy(update={"check": await _check(rag, name)})
         except ImageRAGError as error:
             if only:
                 raise
@@ -66,7 +66,7 @@ async def libraries_report(rag: "ImageRAG", only: str | None, *, check: bool = F
     return LibrariesReport(libraries=tuple(reports), note=more)
 
 
-async def _checked(rag: "ImageRAG", name: str) -> tuple[WayReport, ...]:
+async def _check(rag: "ImageRAG", name: str) -> tuple[WayReport, ...]:
     """The verdict on each way to search a library, by the short check."""
     from imagerag.store.library.check.ways import FEW
 

@@ -58,10 +58,10 @@ def format_answer(report: AnswerReport) -> str:
     spent = cost_words(report.cost_usd, report.has_unknown_cost, report.assumed_usd, report.unsettled_usd)
     cost = f"Cost: {spent} ({model_calls(report.calls, report.cached_calls)})"
     tail = [cost, f"thread: {report.thread_id}", f"Next: {AFTER_ANSWER[report.outcome]}"]
-    return fitted(head, [_cited(cited) for cited in report.citations], tail, more="more cited")
+    return fitted(head, [_citation_text(cited) for cited in report.citations], tail, more="more cited")
 
 
-def _cited(cited: ReferenceReport) -> str:
+def _citation_text(cited: ReferenceReport) -> str:
     supported = f" for {quoted(cited.supports, 80)}" if cited.supports else ""
     return f" [{cited.number}] {cited.uri}{supported}: {image_name(cited.title, cited.licence)}"
 

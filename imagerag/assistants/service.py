@@ -74,7 +74,7 @@ class ChatService:
             on_event: told of every step.
             run_id: an id of the caller's own for the run.
         """
-        return await self._answered(self._generate(request, on_event, run_id))
+        return await self._answer_or_error(self._generate(request, on_event, run_id))
 
     async def continue_run(
         self, request: ContinueRun, *, on_event: OnEvent | None = None, run_id: str | None = None
@@ -85,27 +85,27 @@ class ChatService:
             on_event: told of every step.
             run_id: an id of the caller's own for the new run that steering makes.
         """
-        return await self._answered(self._continue(request, on_event, run_id))
+        return await self._answer_or_error(self._continue(request, on_event, run_id))
 
     async def list_libraries(self, request: ListLibraries) -> ToolResult:
         """List of the libraries, and the values by which their images can be filtered."""
-        return await self._answered(self._list(request))
+        return await self._answer_or_error(self._list(request))
 
     async def search_references(self, request: SearchReferences) -> ToolResult:
         """Search a library with words or an image."""
-        return await self._answered(self._search(request))
+        return await self._answer_or_error(self._search(request))
 
     async def ask_library(self, request: AskLibrary) -> ToolResult:
         """An answer from the images of a library."""
-        return await self._answered(self._ask(request))
+        return await self._answer_or_error(self._ask(request))
 
     async def view_image(self, request: ViewImage) -> ToolResult:
         """Describe an image; `thumbnail` then gives the image itself."""
-        return await self._answered(self._view(request))
+        return await self._answer_or_error(self._view(request))
 
     async def describe_run(self, run_id: str) -> ToolResult:
         """Describe a run; the start of its id is enough."""
-        return await self._answered(self._describe(run_id))
+        return await self._answer_or_error(self._describe(run_id))
 
     async def image_bytes(self, sha256: str, library: str | None = None) -> bytes:
         """The bytes of an image of a run or a library.
@@ -125,7 +125,7 @@ class ChatService:
 
         return await in_thread(thumbnail, await self.image_bytes(sha256, library), max_side)
 
-    async def _answered(self, answer: Awaitable[ToolResult]) -> ToolResult:
+    async def _answer_or_error(self, answer: Awaitable[ToolResult]) -> ToolResult:
         try:
             return await answer
         except Exception as error:

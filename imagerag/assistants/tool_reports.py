@@ -39,7 +39,9 @@ def run_report(record: RunRecord) -> RunReport:
         causes=tuple(record.causes),
         image=ReportedImage.of(record.image, record.image.path) if record.image else None,
         last_image=uri(record.attempts[last].image.sha256) if behind else None,
-        references=tuple(_used(at, reference) for at, reference in enumerate(record.references[:MOST], start=1)),
+        references=tuple(
+            _reference_report(at, reference) for at, reference in enumerate(record.references[:MOST], start=1)
+        ),
         unresolved=tuple(line(text, SHORT) for text in record.unresolved[:MOST]),
         offered=tuple(_offered(candidate) for candidate in (question.get("candidates") or [])[: 2 * MOST]),
         max_selections=limit if isinstance(limit, int) else None,
@@ -97,7 +99,7 @@ def _described(hit: "Hit") -> dict[str, Any]:
     return {"description": line(hit.description, LONG), "described_by": line(hit.described_by, SHORT)}
 
 
-def _used(at: int, reference: UsedReference) -> ReferenceReport:
+def _reference_report(at: int, reference: UsedReference) -> ReferenceReport:
     return ReferenceReport(
         number=at,
         uri=uri(reference.image.sha256),

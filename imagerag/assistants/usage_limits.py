@@ -116,7 +116,7 @@ class ServerBudget:
         while True:
             ended = self._ended
             async with self._one_by_one:
-                available = await self._left()
+                available = await self._remaining()
                 enough = request.calls <= available.calls and request.usd <= available.usd
                 if enough or not self._held:
                     if (whole and not enough) or available.calls < 1 or available.usd <= 0:
@@ -126,7 +126,7 @@ class ServerBudget:
                         share.max_calls or 0 if self.calls_limited else 0,
                         share.max_cost_usd or 0.0 if self.cost_limited else 0.0,
                     )
-                    entry = await self._written(amount)
+                    entry = await self._daily_entry(amount)
                     if entry != 0:
                         self._held[id(share)] = amount
                         return share, entry
@@ -140,7 +140,7 @@ class ServerBudget:
             usd = available.usd if usd is None else min(usd, available.usd)
         return BudgetShare(calls, usd)
 
-    async def _written(self, amount: Amount) -> int | None:
+    async def _daily_entry(self, amount: Amount) -> int | None:
         """The day's entry for an amount: None where days are not limited, 0 where it does not fit."""
         if self.daily is None:
             return None
@@ -150,7 +150,7 @@ class ServerBudget:
         )
         return await asyncio.to_thread(self.daily.take, today(), amount, most) or 0
 
-    async def _left(self) -> Amount:
+    async def _remaining(self) -> Amount:
         limits, day = self.limits, await self._today()
         calls = self._spent.calls + sum(amount.calls for amount in self._held.values())
         usd = self._spent.usd + sum(amount.usd for amount in self._held.values())

@@ -49,9 +49,9 @@ class BatchBudget:
 
     async def _hold(self, name: str, most: float) -> None:
         async with self.changed:
-            while self.limit is not None and self._taken + most > self.limit + 1e-9:
+            while self.limit is not None and self._committed_usd + most > self.limit + 1e-9:
                 if not self.held:
-                    spent = dollars(self._taken)
+                    spent = dollars(self._committed_usd)
                     raise BudgetExceededError(
                         f"the batch may spend {dollars(self.limit)} and has spent {spent}; the next run, "
                         f"{name}, can cost {dollars(most)}: go on with a larger `max_cost_usd`, and `resume=True`"
@@ -60,7 +60,7 @@ class BatchBudget:
             self.held[name] = most
 
     @property
-    def _taken(self) -> float:
+    def _committed_usd(self) -> float:
         return self.spent + sum(self.half_made.values()) + sum(self.held.values())
 
     async def pay(self, name: str, cost: float | None) -> float:

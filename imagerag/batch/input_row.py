@@ -64,7 +64,7 @@ class InputRow:
 
 def parse_row(index: int, value: Any, files: PathPolicy) -> InputRow:
     if isinstance(value, str):
-        return _checked(InputRow(index, default_id(index), value))
+        return _checked_row(InputRow(index, default_id(index), value))
     if not isinstance(value, Mapping):
         kind = "null" if value is None else type(value).__name__
         return InputRow(
@@ -83,7 +83,7 @@ def parse_row(index: int, value: Any, files: PathPolicy) -> InputRow:
         return InputRow(index, id_, prompt if isinstance(prompt, str) else "", problem=problem, raw=raw)
     options = {name: option for name, option in value.items() if name in OPTIONS and option is not None}
     try:
-        return _checked(InputRow(index, id_, str(prompt), _with_files(options, files)))
+        return _checked_row(InputRow(index, id_, str(prompt), _with_files(options, files)))
     except UsageError as error:
         return InputRow(index, id_, str(prompt), problem=str(error), raw=raw)
 
@@ -138,7 +138,7 @@ def _file(file: Any, files: PathPolicy) -> Path | bytes:
     return files.find(file)
 
 
-def _checked(item: InputRow) -> InputRow:
+def _checked_row(item: InputRow) -> InputRow:
     from imagerag.graphs.validation import validate_prompt
 
     try:

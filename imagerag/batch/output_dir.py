@@ -41,7 +41,7 @@ class BatchManifest:
     def differs(self, now: Mapping[str, Any]) -> str:
         """The settings in `now` that differ from those of the start; empty when none does."""
         before, after = ({**s, **s["options"], "options": None} for s in (self.settings, now))
-        differs = [name for name in after if _meant(name, before.get(name)) != _meant(name, after[name])]
+        differs = [name for name in after if _parsed_value(name, before.get(name)) != _parsed_value(name, after[name])]
         return "; ".join(f"{name} {before.get(name)!r}, now {after[name]!r}" for name in differs)
 
 
@@ -157,7 +157,7 @@ def started_with(out: str | Path) -> dict[str, Any]:
     return started.settings if started else {}
 
 
-def _meant(name: str, value: Any) -> Any:
+def _parsed_value(name: str, value: Any) -> Any:
     """A setting as it is compared: a filter by what it means, in whichever form it is written."""
     condition = parse_filter(value) if name == "filter" else None
     return condition.parsed if condition else value

@@ -209,7 +209,7 @@ class BatchRunner:
                 raise UsageError(item.problem)
             options = self._lines.options(item)
             await asyncio.to_thread(self.folder.check_space)
-            run = self._named(item, digest)
+            run = self._run_name(item, digest)
             request = self._lines.request(item.prompt, options)
             most = await self._lines.max_cost(request, budgeted=self.max_cost_usd is not None)
             await self._budget.hold(item.id, most, run_id=run[0], limit=request.setup.config.max_cost_usd)
@@ -246,7 +246,7 @@ class BatchRunner:
         before = self._before.get(item.id)
         return result.booked(booked, None if before is None or before.status == "invalid" else before)
 
-    def _named(self, item: InputRow, digest: str) -> tuple[str, int]:
+    def _run_name(self, item: InputRow, digest: str) -> tuple[str, int]:
         """The id of a line's run, and how many runs the line has had with it."""
         before = self._before.get(item.id)
         run_count = before.run_count + 1 if before is not None and before.status == "failed" else 1

@@ -55,14 +55,14 @@ class Handlers:
     async def generate_image(self, request: Generate, ctx: "Ctx") -> "Reply":
         """Draw, and answer when the run has ended or waits for a choice that cannot be asked for here."""
         if ctx.request_state is not None:
-            return await self._chosen(ctx.request_state, request.thumbnail, ctx)
+            return await self._resume_with_choice(ctx.request_state, request.thumbnail, ctx)
         job = self._begin(GenerateImage(**_without(request, "thumbnail")), ctx)
         return await self._through(job, request.thumbnail, ctx)
 
     async def continue_run(self, request: Continue, ctx: "Ctx") -> "Reply":
         """Go on from a run, likewise."""
         if ctx.request_state is not None:
-            return await self._chosen(ctx.request_state, request.thumbnail, ctx)
+            return await self._resume_with_choice(ctx.request_state, request.thumbnail, ctx)
         job = await self._go_on(ContinueRun(**_without(request, "thumbnail", "wait")), ctx)
         if not request.wait:
             return await reply(self.service, still_running(job))
@@ -78,13 +78,15 @@ class Handlers:
         job = self.jobs.get(request.run_id)
         if job is not None:
             return await reply(self.service, job_answer(job, self.jobs.idle_timeout_s))
-        return await reply(self.service, job_answer(await self._recorded(request.run_id), self.jobs.idle_timeout_s))
+        return await reply(
+            self.service, job_answer(await self._recorded_answer(request.run_id), self.jobs.idle_timeout_s)
+        )
 
     async def run_result(self, request: Result, ctx: "Ctx") -> "Reply":
         """The result of a run, after a short wait."""
         job = self.jobs.get(request.run_id)
         if job is None:
-            return await reply(self.service, await self._recorded(request.run_id), thumbnail=request.thumbnail)
+            return await reply(self.service, await self._recorded_answer(request.run_id), thumbnail=request.thumbnail)
         try:
             async with asyncio.timeout(request.wait_s):
                 answer = await cancel_on_disconnect(ctx, self.jobs.follow(job, self._reporter(ctx), beat_s=self.beat_s))
@@ -97,7 +99,7 @@ class Handlers:
         job = self.jobs.get(request.run_id)
         if job is None or job.state == "ended":
             return await reply(
-                self.service, job_answer(job or await self._recorded(request.run_id), self.jobs.idle_timeout_s)
+                self.service, job_answer(job or await self._recorded_answer(request.run_id), self.jobs.idle_timeout_s)
             )
         job.cancel("cancel_run was called")
         await self.jobs.follow(job, _silent, beat_s=self.beat_s)
@@ -180,9 +182,9 @@ class Handlers:
             job = await self._go_on(ContinueRun(run_id=job.run_id, choose=tuple(picks)), ctx)
         return await reply(self.service, answer, thumbnail=thumbnail)
 
-    async def _chosen(self, run_id: str, thumbnail: bool, ctx: "Ctx") -> "Reply":
+    async def _resume_with_choice(self, run_id: str, thumbnail: bool, ctx: "Ctx") -> "Reply":
         """The second half of a call whose first half asked the human."""
-        answer = await self._recorded(run_id)
+        answer = await self._recorded_answer(run_id)
         if not elicitation.waits(answer):  # answered meanwhile by other means, or this half was sent twice
             return await reply(self.service, answer, thumbnail=thumbnail)
         user_reply = elicitation.said_later(ctx)
@@ -217,7 +219,7 @@ class Handlers:
 
         return ended
 
-    async def _recorded(self, run_id: str) -> ToolResult:
+    async def _recorded_answer(self, run_id: str) -> ToolResult:
         answer = await self.service.describe_run(run_id)
         if answer.data.get("kind") == "error":
             with suppress(UnknownRunError):

@@ -87,8 +87,8 @@ def guard_of(options: HttpOptions) -> "TransportSecuritySettings":
     """
     from mcp.server.transport_security import TransportSecuritySettings
 
-    own = [] if options.host in ("0.0.0.0", "::", "") else [_written(options.host)]
-    names = [*dict.fromkeys([*_LOCAL_NAMES, *own, *map(_written, options.names)])]
+    own = [] if options.host in ("0.0.0.0", "::", "") else [_host_text(options.host)]
+    names = [*dict.fromkeys([*_LOCAL_NAMES, *own, *map(_host_text, options.names)])]
     hosts = [form for name in names for form in (name, f"{name}:*")]
     return TransportSecuritySettings(
         enable_dns_rebinding_protection=True,
@@ -244,7 +244,7 @@ def listener(app: "ASGIApp", limits: ConnectionLimits | None = None) -> "uvicorn
 def address_of(listening: socket.socket) -> str:
     """The server's URL for clients."""
     host, port = listening.getsockname()[:2]
-    return f"http://{_written(str(host))}:{port}{PATH}"
+    return f"http://{_host_text(str(host))}:{port}{PATH}"
 
 
 def bound(options: HttpOptions) -> socket.socket:
@@ -266,6 +266,6 @@ def bound(options: HttpOptions) -> socket.socket:
     return listening
 
 
-def _written(host: str) -> str:
+def _host_text(host: str) -> str:
     """A host as it stands in an address: IPv6 in brackets."""
     return f"[{host}]" if ":" in host and not host.startswith("[") else host

@@ -130,7 +130,7 @@ class Jobs:
         self._renew(job)
         job._task = asyncio.create_task(self._run(job, work), name=f"run {run_id}")
         # A task that is cancelled before it began never gets to its own end.
-        job._task.add_done_callback(lambda _: self._ended(job))
+        job._task.add_done_callback(lambda _: self._on_end(job))
         return job
 
     async def follow(self, job: Job, heard: Callable[[str], Awaitable[None]], *, beat_s: float) -> ToolResult:
@@ -185,9 +185,9 @@ class Jobs:
             why = f"the server failed ({type(error).__name__}); its log says more"
             job.answer = unrecorded(job.run_id, Outcome.FAILED, why)
         finally:
-            self._ended(job)
+            self._on_end(job)
 
-    def _ended(self, job: Job) -> None:
+    def _on_end(self, job: Job) -> None:
         if job.state == "ended":
             return
         job.state = "ended"

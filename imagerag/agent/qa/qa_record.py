@@ -201,8 +201,10 @@ def answer_record(thread_id: str, state: Mapping[str, Any]) -> AnswerRecord:
         in_library=result.outcome is AnswerOutcome.ANSWERED,
         reason=result.reason,
         error=result.error,
-        citations=[_cited(numbered[c.source], c.source, c.supports) for c in reply.cited if c.source in numbered],
-        retrieved=[_retrieved(source) for source in sources],
+        citations=[
+            _cited_source(numbered[c.source], c.source, c.supports) for c in reply.cited if c.source in numbered
+        ],
+        retrieved=[_retrieved_source(source) for source in sources],
         metadata_query=state.get("metadata_query") or "",
         baseline_answer=BaselineAnswer(answer=without.text, reason=without.reason) if without else None,
         library=state.get("library"),
@@ -243,7 +245,7 @@ def _qa_calls(state: Mapping[str, Any], calls: list[ModelCall], sources: list[Re
     ]
 
 
-def _cited(source: RetrievedImage, number: int, supports: str) -> CitedSource:
+def _cited_source(source: RetrievedImage, number: int, supports: str) -> CitedSource:
     return CitedSource(
         number=number,
         id=source.image.sha256,
@@ -255,7 +257,7 @@ def _cited(source: RetrievedImage, number: int, supports: str) -> CitedSource:
     )
 
 
-def _retrieved(source: RetrievedImage) -> RetrievedSource:
+def _retrieved_source(source: RetrievedImage) -> RetrievedSource:
     return RetrievedSource(
         number=source.number,
         id=source.image.sha256,

@@ -84,9 +84,11 @@ class Retriever:
             notes += [unread] if unread else []
         accepted_images = self._accepted(near, rows_by_id, finding, earlier, similar, image_matches)
         image_ids = {one.image.sha256 for one in accepted_images}
-        rest = [_found(hit, similar, "image") for hit in image_matches.hits if hit.image.sha256 not in image_ids]
+        rest = [
+            _retrieved_image(hit, similar, "image") for hit in image_matches.hits if hit.image.sha256 not in image_ids
+        ]
         image_ids |= {one.image.sha256 for one in rest}
-        rest += [_found(hit, similar, "similarity") for hit in nearest if hit.image.sha256 not in image_ids]
+        rest += [_retrieved_image(hit, similar, "similarity") for hit in nearest if hit.image.sha256 not in image_ids]
         numbered = [one.model_copy(update={"number": n}) for n, one in enumerate(accepted_images, start=1)]
         parts = [
             one.model_copy(update={"image_similarity": image_matches.similar.get(one.image.sha256)})
@@ -125,11 +127,13 @@ class Retriever:
         room = self.config.candidates if looks else max(self.config.candidates, MAX_CITATIONS)
         spoken = [one for one in (earlier[-1].sources if earlier and looks else ()) if self._still_there(one, rows)]
         carried = [one.model_copy(update={"number": None, "by": "earlier"}) for one in spoken[: max(1, room // 2)]]
-        looked_up = [_found(rows[sha], similar, "metadata") for sha in (finding.ids if finding else ()) if sha in rows]
-        nearest = [_found(hit, similar, "similarity") for hit in near]
+        looked_up = [
+            _retrieved_image(rows[sha], similar, "metadata") for sha in (finding.ids if finding else ()) if sha in rows
+        ]
+        nearest = [_retrieved_image(hit, similar, "similarity") for hit in near]
         sure = finding is not None and (finding.clear or not looks)
         ordered = [*carried, *looked_up, *nearest] if sure else [*carried, *nearest, *looked_up]
-        similar_images = [_found(hit, similar, "image") for hit in image_matches.passing]
+        similar_images = [_retrieved_image(hit, similar, "image") for hit in image_matches.passing]
         first = max(1, room // 2) if ordered else room
         ordered = [*similar_images[:first], *ordered, *similar_images[first:]]
         distinct: dict[str, RetrievedImage] = {}
@@ -232,5 +236,5 @@ class Retriever:
         return self.library.threshold if self.config.threshold == "auto" else self.config.threshold
 
 
-def _found(row: HasMetadata, similar: Mapping[str, float], by: MatchReason) -> RetrievedImage:
+def _retrieved_image(row: HasMetadata, similar: Mapping[str, float], by: MatchReason) -> RetrievedImage:
     return RetrievedImage.of(row, similarity=similar.get(row.image.sha256), by=by)

@@ -48,8 +48,8 @@ async def overhead(folder: Path, cases: int) -> dict[str, Any]:
     spent: dict[str, list[tuple[float, float]]] = {"harness": [], "runner": []}
     resident: list[int] = []
     for turn in range(TURNS):
-        spent["harness"].append(await _timed(_harnessed(dependencies, plan, folder / f"harness-{turn}")))
-        spent["runner"].append(await _timed(_plain(dependencies, plan, folder / f"runner-{turn}")))
+        spent["harness"].append(await _measure(_harnessed(dependencies, plan, folder / f"harness-{turn}")))
+        spent["runner"].append(await _measure(_plain(dependencies, plan, folder / f"runner-{turn}")))
         resident.append(await asyncio.to_thread(_resident))
     cpu = {name: sum(cpu for cpu, _ in times) for name, times in spent.items()}
     each = [round(h / r - 1, 3) for (h, _), (r, _) in zip(spent["harness"], spent["runner"], strict=True)]
@@ -63,7 +63,7 @@ async def overhead(folder: Path, cases: int) -> dict[str, Any]:
     }
 
 
-async def _timed(work: Awaitable[None]) -> tuple[float, float]:
+async def _measure(work: Awaitable[None]) -> tuple[float, float]:
     """Measure processor and wall seconds."""
     cpu, wall = time.process_time(), time.perf_counter()
     await work

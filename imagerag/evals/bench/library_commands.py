@@ -57,11 +57,11 @@ async def commands(library: Library, folder: Path) -> list[TimingRow]:
     rows = []
     for command in COMMANDS:
         arguments = [part.format(library.name, "a red car", folder) for part in command.split(" ")]
-        rows.append(await asyncio.to_thread(_measured, arguments, folder / "took.json", environment))
+        rows.append(await asyncio.to_thread(_measure, arguments, folder / "took.json", environment))
     return rows
 
 
-def _measured(arguments: Sequence[str], out: Path, environment: dict[str, str]) -> TimingRow:
+def _measure(arguments: Sequence[str], out: Path, environment: dict[str, str]) -> TimingRow:
     command = [sys.executable, "-m", "imagerag.evals.bench.measured_command", str(out), *arguments]
     name = " ".join(part.rpartition("/")[2] for part in arguments)
     out.unlink(missing_ok=True)

@@ -64,7 +64,7 @@ async def library(
     """
     with tempfile.TemporaryDirectory() as folder:
         embedder = SyntheticEmbedder()
-        async with _timed() as duration:
+        async with _timer() as duration:
             opened = await synthetic_library(DataDir(Path(folder)), "bench", rows, embedder)
         results = [_seconds(f"add {rows} rows, build indexes", duration)]
         if "calibrating" in parts:
@@ -82,9 +82,9 @@ async def library(
 
 async def _calibrating(opened: Library) -> list[TimingRow]:
     await opened.search("a red car", k=K)
-    async with _timed() as took, _peak_memory() as peak:
+    async with _timer() as took, _peak_memory() as peak:
         await opened.calibrate()
-    async with _timed() as compared:
+    async with _timer() as compared:
         await opened.is_stale()
     memory = TimingRow(section=SECTION, name="memory of calibrate", value=max(peak), unit="MB", n=1,
                        note="above the open library, aim 500")  # fmt: skip
@@ -205,7 +205,7 @@ async def _in_turns(work: Mapping[str, Work], repeats: int) -> dict[str, list[fl
 
 
 @asynccontextmanager
-async def _timed() -> AsyncIterator[list[float]]:
+async def _timer() -> AsyncIterator[list[float]]:
     took: list[float] = []
     began = time.perf_counter()
     yield took

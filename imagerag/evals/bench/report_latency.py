@@ -82,7 +82,7 @@ async def reports(repeats: int) -> list[TimingRow]:
         report = _command(folder, "report", RUN, "--out", str(out))
         started = [await asyncio.to_thread(_spent, report) for _ in range(repeats)]
         await asyncio.to_thread(_fill, home.run_list)
-        runs = [await _listed(home) for _ in range(repeats)]
+        runs = [await _time_listing(home) for _ in range(repeats)]
         listing = _command(folder, "runs", "-n", str(LISTED))
         listed = [await asyncio.to_thread(_spent, listing) for _ in range(repeats)]
     size = f"{timings[0]['bytes'] / 1e6:.2f} MB; target: under 1 s and 5 MB"
@@ -111,7 +111,7 @@ def _fill(path: Path) -> None:
         )
 
 
-async def _listed(home: DataDir) -> float:
+async def _time_listing(home: DataDir) -> float:
     began = time.process_time()
     entries = await RunIndex(home.run_list).list(None)
     assert len(entries) == LISTED, "as many as were put there"

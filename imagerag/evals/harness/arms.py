@@ -154,7 +154,7 @@ def _one(text: str, available: Mapping[str, Arm]) -> Arm:
     else:
         raise UsageError(unknown("arm", name, available, more="one of your own is module:function"))
     pairs = [change.partition("=") for change in changes]
-    return _changed(arm, {key: _value(value) for key, _, value in pairs}, text)
+    return _changed_arm(arm, {key: _value(value) for key, _, value in pairs}, text)
 
 
 def _value(text: str) -> Any:
@@ -164,7 +164,7 @@ def _value(text: str) -> Any:
         return text
 
 
-def _changed(arm: Arm, changes: Mapping[str, Any], name: str) -> Arm:
+def _changed_arm(arm: Arm, changes: Mapping[str, Any], name: str) -> Arm:
     config = {**arm.config}
     setup = {**arm.setup}
     subjects = arm.subjects
@@ -196,7 +196,7 @@ def _from_file(file: Path) -> dict[str, Arm]:
         start = Arm(name=name, procedure=table["run"]) if "run" in table else arms.get(table.get("from", "full"))
         if start is None:
             raise UsageError(f"{file}: arm {name!r} is from {table['from']!r}, which is not above it")
-        arms[name] = _changed(start, changes, name)
+        arms[name] = _changed_arm(start, changes, name)
     return arms
 
 

@@ -133,10 +133,10 @@ async def score_evaluation(folder: Path, target: Path, specs: Sequence[str], opt
     if target.resolve() == folder.resolve():
         raise UsageError("the new scores need a folder of their own: what a run recorded is not rewritten")
     with exclusive_writer(target):
-        return await _scored(folder, target, plan, specs, options)
+        return await _score_results(folder, target, plan, specs, options)
 
 
-async def _scored(folder: Path, target: Path, plan: Plan, specs: Sequence[str], options: EvalOptions) -> int:
+async def _score_results(folder: Path, target: Path, plan: Plan, specs: Sequence[str], options: EvalOptions) -> int:
     recorded = folder / RESULTS
     for name in (FILE, *STORE_FILES):
         (target / name).unlink(missing_ok=True)

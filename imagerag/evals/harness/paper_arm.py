@@ -66,7 +66,7 @@ class _Published:
     async def answer(self) -> RunRecord:
         """Run the steps; returns the record, also after an error."""
         try:
-            result = await self._answered()
+            result = await self._run_procedure()
         except Exception as error:
             calls = self.job.model_caller().made
             calls.extend(call for call in calls_from_error(error) if call not in calls)
@@ -76,7 +76,7 @@ class _Published:
             self.attempts, result, best=len(self.attempts) - 1, searches=self.searches, tracked_concepts=self.concepts
         )
 
-    async def _answered(self) -> RunResult:
+    async def _run_procedure(self) -> RunResult:
         image, subjects = await self.job.image_part(self.attempts[0].image), await self.job.subject_parts()
         verdict = await self._decision(image, subjects)
         self.attempts[0] = self.attempts[0].model_copy(update={"verdict": verdict})

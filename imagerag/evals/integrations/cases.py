@@ -87,10 +87,10 @@ async def run_case(
     with shared_writer(where, instead="another folder"):
         measures = MetricMaker(dependencies, judges, RunConfig(cache=cache)).all(metrics)
         measures = await checked(measures, plan, dependencies, allow=allow_same_encoder)
-        return await _answered(one_case, plan, dependencies, measures, where, cache)
+        return await _answer_case(one_case, plan, dependencies, measures, where, cache)
 
 
-async def _answered(
+async def _answer_case(
     case: Case, plan: Plan, dependencies: EvalDependencies, metrics: "Sequence[Metric]", where: Path, cache: Any
 ) -> Result:
     harness, (one_arm,), setup = (

@@ -104,7 +104,7 @@ async def compare_searches(
             whole = at == 0 and all_of_it
             one = library if whole else await part_of(DataDir(Path(folder)), f"n{at}", library, ids, embedder)
             for way in ways:
-                results[spec, way] = [await _searched(one, query.text, way, rerankers) for query in captions]
+                results[spec, way] = [await _search_ids(one, query.text, way, rerankers) for query in captions]
     progress(1 + len(others), 1 + len(others), "")
     if others and "cosine" in ways:
         specs = [library.embedder.identity.spec, *others]
@@ -125,7 +125,7 @@ def _row(
     return Compared(encoder=encoder, way=way, ranking=ranked(rankings, right))
 
 
-async def _searched(library: Library, text: str, way: Way, rerankers: Callable[[str], Reranker]) -> list[str]:
+async def _search_ids(library: Library, text: str, way: Way, rerankers: Callable[[str], Reranker]) -> list[str]:
     """The ids that one method finds, best first."""
     hits: Sequence[Hit]
     if way in ("cosine", "hybrid"):

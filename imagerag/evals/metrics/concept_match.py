@@ -60,7 +60,7 @@ def words_of(text: str, synonyms: Mapping[str, str] = {}) -> frozenset[str]:
     folded = f" {_folded(text)} "
     for phrase, meaning in sorted(synonyms.items(), key=lambda pair: -len(pair[0])):
         folded = folded.replace(f" {phrase} ", f" {meaning} ")
-    table = _known()
+    table = _synonym_table()
     singular = (_singular(word) for word in folded.split())
     return frozenset(table.get(word, word) for word in singular) - _FRAME
 
@@ -87,7 +87,7 @@ def counted(
 
 
 @cache
-def _known() -> dict[str, str]:
+def _synonym_table() -> dict[str, str]:
     from imagerag.tools.sketch.caption_text import SYNONYMS
 
     table = {word: group.split()[0] for group in _ALIKE for word in group.split()}

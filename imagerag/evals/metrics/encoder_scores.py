@@ -130,7 +130,7 @@ async def reference_photos(sample: Sample) -> list[bytes]:
         return [await asyncio.to_thread(read_regular, file) for file in files]
     if "things" not in sample.case.truth.data:
         return []
-    return await asyncio.to_thread(_drawn, sample.case.id, sample.case.truth.data)
+    return await asyncio.to_thread(_sketch_images, sample.case.id, sample.case.truth.data)
 
 
 def drawn_scene(id: str, data: Mapping[str, Any], side: int = 256) -> bytes:
@@ -142,7 +142,7 @@ def drawn_scene(id: str, data: Mapping[str, Any], side: int = 256) -> bytes:
     return SyntheticImage.of(random_scene(chance(0, "shown", id), things, data["background"] or "white"), side).data
 
 
-def _drawn(id: str, data: Mapping[str, Any]) -> list[bytes]:
+def _sketch_images(id: str, data: Mapping[str, Any]) -> list[bytes]:
     from imagerag.evals.synthetic_images import SyntheticImage, chance
     from imagerag.tools.sketch.world import Thing, random_scene
 

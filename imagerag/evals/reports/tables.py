@@ -37,7 +37,7 @@ Rows = list[list[str]]
 
 def scores(summary: Mapping[str, Any], *, bold: str = "**{}**", plus: str = "±") -> Rows:
     """A row per arm: mean ± standard error of each score, the best of a column marked."""
-    return _scored(summary, quality(summary), bold, plus)
+    return _score_rows(summary, quality(summary), bold, plus)
 
 
 def quality(summary: Mapping[str, Any]) -> list[str]:
@@ -48,10 +48,10 @@ def quality(summary: Mapping[str, Any]) -> list[str]:
 def searches(summary: Mapping[str, Any], *, bold: str = "**{}**") -> Rows:
     """The same for the metrics of the library's searches."""
     there = [name for name in summary["metrics"] if name.startswith(SEARCHES)]
-    return _scored(summary, there, bold, "±", searched=True) if there else []
+    return _score_rows(summary, there, bold, "±", searched=True) if there else []
 
 
-def _scored(
+def _score_rows(
     summary: Mapping[str, Any], metrics: Sequence[str], bold: str, plus: str, *, searched: bool = False
 ) -> Rows:
     rows = [["arm", *(name.removeprefix(SEARCHES) for name in metrics), "n", "failed"]]

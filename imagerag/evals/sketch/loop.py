@@ -90,11 +90,11 @@ def prompts(seed: int, cases: int, world: World) -> list[Prompt]:
     for kind in KINDS:
         rng = chance(seed, "loop", kind)
         pool: Sequence[Thing] = getattr(world, kind)
-        result += [Prompt(kind, *_wanted(rng, pool[at % len(pool)], kind, world)) for at in range(cases)]
+        result += [Prompt(kind, *_prompt_things(rng, pool[at % len(pool)], kind, world)) for at in range(cases)]
     return result
 
 
-def _wanted(rng: Random, thing: Thing, kind: str, world: World) -> tuple[tuple[Thing, ...], str | None]:
+def _prompt_things(rng: Random, thing: Thing, kind: str, world: World) -> tuple[tuple[Thing, ...], str | None]:
     form = rng.choices(("alone", "with_known", "on_background", "pair"), (4, 3, 2, 1))[0]
     if form == "on_background":
         return (thing,), rng.choice(BACKGROUNDS)
@@ -140,7 +140,7 @@ async def run(context: CheckContext, id: str, prompt: Prompt, scenes: dict[str, 
         async for event in context.dependencies.runner.start(prompt.text, setup, run_id=run_id_of(id)):
             record = event.record or record
         assert record is not None, "a run's last event carries its record"
-        return scored(id, prompt, record, scenes)
+        return score_run(id, prompt, record, scenes)
     except Exception as error:
         calls = calls_from_error(error)
         return unscored_check(
@@ -153,7 +153,7 @@ async def run(context: CheckContext, id: str, prompt: Prompt, scenes: dict[str, 
         )
 
 
-def scored(id: str, prompt: Prompt, record: RunRecord, scenes: dict[str, Scene]) -> Check:
+def score_run(id: str, prompt: Prompt, record: RunRecord, scenes: dict[str, Scene]) -> Check:
     """Score a finished run; one that ended `failed` or without a verdict has no result."""
     kind, outcome = prompt.kind, record.outcome
     costs: Any = {"calls": sum(record.calls.values()), "cost_usd": record.cost_usd}

@@ -140,12 +140,14 @@ async def _one_pair(
     except Exception as caught:
         error = caught
     tasks = list(_queries(context, size, number, scenes_of))
-    results = [await _checked(one, both[one[0]], scenes_by_id, size, error) for one in tasks if one[0] != REGIONS]
+    results = [await _check_query(one, both[one[0]], scenes_by_id, size, error) for one in tasks if one[0] != REGIONS]
     try:
         await _with_regions(both[KINDS[1]])
     except Exception as caught:
         error = error or caught
-    results += [await _checked(one, both[KINDS[1]], scenes_by_id, size, error) for one in tasks if one[0] == REGIONS]
+    results += [
+        await _check_query(one, both[KINDS[1]], scenes_by_id, size, error) for one in tasks if one[0] == REGIONS
+    ]
     for library in both.values():
         context.remove_library(library.name)
     return results
@@ -162,7 +164,7 @@ def _queries(
             yield kind, f"{kind.replace('.', '/')}/{size}-{number}/{at:04}", query
 
 
-async def _checked(
+async def _check_query(
     task: tuple[str, str, Query],
     library: Library,
     scenes_by_id: Mapping[str, Scene],
@@ -173,7 +175,7 @@ async def _checked(
     names = metrics(f"{kind}.{size}", query)
     if error is not None:
         return unscored_check(case, caption_text(query.things), names, error)
-    return await searched(case, query, names, library, scenes_by_id)
+    return await check_search(case, query, names, library, scenes_by_id)
 
 
 async def _with_regions(library: Library) -> None:
@@ -227,7 +229,7 @@ def metrics(prefix: str, query: Query) -> tuple[str, ...]:
     return f"{prefix}.rejects", f"{prefix}.rejects.{query.kind}"
 
 
-async def searched(
+async def check_search(
     id: str, query: Query, names: tuple[str, ...], library: Library, scenes_by_id: Mapping[str, Scene]
 ) -> Check:
     """Search as the loop does, and check the best hit against the library's own threshold."""

@@ -69,7 +69,7 @@ class _Sheet(Page):
         """Draw everything; gives the height."""
         y = self._header(MARGIN - 8) + 34
         retrieved = self.answer.get("retrieved") or []
-        y = self.heading(MARGIN, y, self._found(retrieved))
+        y = self.heading(MARGIN, y, self._retrieval_text(retrieved))
         cards = sorted(retrieved, key=lambda one: one["number"] not in self.supports)[:SHOWN]
         y = self.grid(cards, self._card, y, columns=COLUMNS, step=SIDE + GUTTER, count=len(retrieved))
         if not retrieved:
@@ -104,7 +104,7 @@ class _Sheet(Page):
         self.canvas.text(MARGIN + 24, top - 2, words, 15, MUTED, width=INNER - 48, lines=8)
         return y + measured + 56
 
-    def _found(self, retrieved: Sequence[Document]) -> str:
+    def _retrieval_text(self, retrieved: Sequence[Document]) -> str:
         accepted = sum(bool(one["accepted"]) for one in retrieved)
         threshold = self.answer.get("threshold")
         between = self.answer.get("image_threshold")

@@ -48,7 +48,7 @@ class SheetBlocks(Page):
         if best:
             self.canvas.box(x + side - 70, y + side - 36, 60, 26, ACCENT, radius=13)
             self.canvas.text(x + side - 70, y + side - 32.5, "result", 13, WHITE, width=60, align="center", bold=True)
-        y = self._sent(attempt.get("references") or [], x, y + side + 18, side)
+        y = self._sent_images(attempt.get("references") or [], x, y + side + 18, side)
         return self.checks(verdict, x, y, side) if checks else y
 
     def checks(
@@ -71,7 +71,7 @@ class SheetBlocks(Page):
             y = self.canvas.text(left, y, f"and {len(checks) - 12} more", 13, MUTED)
         return y
 
-    def _sent(self, references: Sequence[Document], x: float, y: float, width: float) -> float:
+    def _sent_images(self, references: Sequence[Document], x: float, y: float, width: float) -> float:
         if not references:
             return y
         self.canvas.text(x, y + 12, "drawn with", 13, MUTED)

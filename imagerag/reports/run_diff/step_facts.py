@@ -86,7 +86,7 @@ COMING: Final = frozenset({"extract_concepts", "write_captions", "retrieve", "sh
 def _facts(step: Step, before: Values) -> tuple[Facts, Facts]:
     """A step's inputs and outputs, without empty ones."""
     changes = {name: change.after for name, change in step.changes.items()}
-    teller = NODE_FACTS.get(step.node, _other)
+    teller = NODE_FACTS.get(step.node, _other_facts)
     inputs, outputs = teller(before, changes, step.calls) if step.status == "done" else ({}, {})
     inputs |= {"backend": list(dict.fromkeys(call.backend for call in step.calls))}
     inputs |= {"request": [call.request for call in step.calls if call.request]}
@@ -99,7 +99,7 @@ def _full(facts: Facts) -> Facts:
     return {name: plain(value) for name, value in facts.items() if value not in (None, "", [], {}, ())}
 
 
-def _drawn(before: Values, changes: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
+def _image_facts(before: Values, changes: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
     attempts: list[Attempt] = changes.get("attempts") or []
     if not attempts:
         return {}, {}
@@ -116,7 +116,7 @@ def _drawn(before: Values, changes: Values, calls: Sequence[ModelCall]) -> tuple
     return inputs, {"image": attempt.image.sha256, "revised prompt": attempt.revised_prompt}
 
 
-def _judged(before: Values, changes: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
+def _verdict_facts(before: Values, changes: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
     earlier_attempts: list[Attempt] = before.get("attempts") or []
     attempts: list[Attempt] = changes.get("attempts") or []
     inputs: Facts = {
@@ -139,7 +139,7 @@ def _judged(before: Values, changes: Values, calls: Sequence[ModelCall]) -> tupl
     }
 
 
-def _named(before: Values, changes: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
+def _concept_facts(before: Values, changes: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
     earlier_attempts: list[Attempt] = before.get("attempts") or []
     inputs: Facts = {
         "image shown": earlier_attempts[-1].image.sha256 if earlier_attempts else None,
@@ -149,12 +149,12 @@ def _named(before: Values, changes: Values, calls: Sequence[ModelCall]) -> tuple
     return inputs, {"concepts": [concept.text for concept in changes.get("concepts") or []]}
 
 
-def _captioned(before: Values, changes: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
+def _caption_facts(before: Values, changes: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
     inputs = {"concepts": [concept.text for concept in before.get("concepts") or []]}
     return inputs, {"captions": [query.text for query in changes.get("queries") or []]}
 
 
-def _searched(before: Values, changes: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
+def _search_facts(before: Values, changes: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
     earlier_searches: list[Search] = before.get("searches") or []
     searches = [search for search in changes.get("searches") or [] if search not in earlier_searches]
     config, setup = _run_config(before), before.get("setup")
@@ -173,7 +173,7 @@ def _searched(before: Values, changes: Values, calls: Sequence[ModelCall]) -> tu
     }
 
 
-def _decided(before: Values, changes: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
+def _decision_facts(before: Values, changes: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
     earlier_searches: list[Search] = before.get("searches") or []
     fresh = [search for search in changes.get("searches") or [] if search not in earlier_searches]
     passed = [c for search in fresh for c in search.candidates if c.decision != "below_threshold"]
@@ -181,29 +181,29 @@ def _decided(before: Values, changes: Values, calls: Sequence[ModelCall]) -> tup
     return {}, {"taken": [reference_name(r) for r in changes.get("chosen") or []], "decisions": decisions}
 
 
-def _ended(before: Values, changes: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
+def _result_facts(before: Values, changes: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
     result = changes.get("result") or before.get("result")
     if result is None:
         return {}, {}
     return {}, {"outcome": result.outcome.value, "reason": result.reason, "best attempt": changes.get("best")}
 
 
-def _other(before: Values, changes: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
+def _other_facts(before: Values, changes: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
     """A node of someone's own: the channels it wrote."""
     return {}, dict(changes)
 
 
 NODE_FACTS: Final[Mapping[str, Callable[[Values, Values, Sequence[ModelCall]], tuple[Facts, Facts]]]] = {
-    "generate": _drawn,
-    "regenerate": _drawn,
-    "critique": _judged,
-    "extract_concepts": _named,
-    "write_captions": _captioned,
-    "retrieve": _searched,
-    "shortlist": _decided,
-    "select": _decided,
-    "finish": _ended,
-    "cancel": _ended,
+    "generate": _image_facts,
+    "regenerate": _image_facts,
+    "critique": _verdict_facts,
+    "extract_concepts": _concept_facts,
+    "write_captions": _caption_facts,
+    "retrieve": _search_facts,
+    "shortlist": _decision_facts,
+    "select": _decision_facts,
+    "finish": _result_facts,
+    "cancel": _result_facts,
 }
 
 

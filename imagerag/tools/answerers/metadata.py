@@ -106,7 +106,7 @@ class _Answer:
         if not first:
             few = f"Of the {finding.matched} that fit there is no number {finding.rank} by {finding.key}."
             return few if finding.rank > 1 else f"None of the {finding.matched} that fit has a {finding.key}."
-        best = self._named(first, lambda source: self._valued(source, (finding.key, *finding.asked)))
+        best = self._name_list(first, lambda source: self._valued(source, (finding.key, *finding.asked)))
         if finding.rank > 1:
             tied = f" ({finding.leading} share it)" if finding.leading > 1 else ""
             text = f"Number {finding.rank} of {self._all()} by {finding.key}, {finding.direction} first: {best}{tied}."
@@ -131,7 +131,7 @@ class _Answer:
         sources = self._named_sources()
         lacking = [key for key in finding.asked if not any(_value(source, key) for source in sources)]
         if lacking == list(finding.asked):
-            return f"{self._named(sources, lambda s: '')}: the library does not say the {' or '.join(lacking)}."
+            return f"{self._name_list(sources, lambda s: '')}: the library does not say the {' or '.join(lacking)}."
         message = "; ".join(self._name(source, self._valued(source, finding.asked), ": {}") for source in sources)
         return f"{message}{self._more()}."
 
@@ -149,7 +149,7 @@ class _Answer:
         sources = self._named_sources()
         detail = (lambda s: s.caption) if finding.matched <= 3 else (lambda s: "")
         text = self._all(every="the library holds ")
-        return f"{_capital(text)}: {self._named(sources, detail)}{self._more()}."
+        return f"{_capital(text)}: {self._name_list(sources, detail)}{self._more()}."
 
     def distinct(self) -> str:
         """The values of a key."""
@@ -175,13 +175,13 @@ class _Answer:
         if finding.ids and (finding.condition or finding.notes):
             return f"{text} Without that, it is {self._all()}, {self._examples()}."
         near = self.listed[:_EXAMPLES]
-        return f"{text} The nearest by similarity: {self._named(near, lambda s: s.caption)}." if near else text
+        return f"{text} The nearest by similarity: {self._name_list(near, lambda s: s.caption)}." if near else text
 
     def _none(self) -> str:
         finding = self.finding
         text = f"The library holds nothing like that: of {counted(finding.rows, 'image')} none has {finding.condition}."
         near = [source for source in self.listed if source.by == "similarity"][:3]
-        return f"{text} The nearest by similarity: {self._named(near, lambda s: s.caption)}." if near else text
+        return f"{text} The nearest by similarity: {self._name_list(near, lambda s: s.caption)}." if near else text
 
     def _side(self, part: Part) -> str:
         if part.id is None:
@@ -189,7 +189,7 @@ class _Answer:
         source = self.sources.get(part.id)
         if source is None:
             return ""
-        name = self._named([source], lambda s: self._valued(s, (self.finding.key,)))
+        name = self._name_list([source], lambda s: self._valued(s, (self.finding.key,)))
         return f"With {part.words} ({part.matched}) it is {name}."
 
     def _named_sources(self) -> "list[Source]":
@@ -206,13 +206,13 @@ class _Answer:
     def _examples(self) -> str:
         examples = self._named_sources()[:_EXAMPLES]
         some = "for instance " if self.finding.matched > len(examples) else "namely "
-        return some + self._named(examples, lambda source: "")
+        return some + self._name_list(examples, lambda source: "")
 
     def _more(self) -> str:
         more = self.finding.matched - len(self._named_sources())
         return f" and {more} more" if more > 0 else ""
 
-    def _named(self, sources: "Iterable[Source]", detail: Callable[[Source], str]) -> str:
+    def _name_list(self, sources: "Iterable[Source]", detail: Callable[[Source], str]) -> str:
         return ", ".join(self._name(source, detail(source)) for source in sources)
 
     def _name(self, source: Source, detail: str, form: str = " ({})") -> str:

@@ -74,7 +74,7 @@ def _read(clause: str) -> list[Edit]:
         return [Edit(target=mention) for mention in parse(removal["target"]).mentions]
     pair = _REPLACE.match(clause)
     if pair is None and (changed := _CHANGE.match(clause)) is not None:
-        return _changed(changed["target"], changed["result"])
+        return _change_edits(changed["target"], changed["result"])
     if pair is not None:
         targets, results = parse(pair["target"]).mentions, parse(pair["result"]).mentions
         return [Edit(target=targets[0], result=results[0])] if targets and results else []
@@ -82,13 +82,13 @@ def _read(clause: str) -> list[Edit]:
         words = make["both"].split()
         for end in range(2, len(words)):
             if (mentions := parse(" ".join(words[:end])).mentions) and mentions[0].shape:
-                return _changed(" ".join(words[:end]), " ".join(words[end:]))
+                return _change_edits(" ".join(words[:end]), " ".join(words[end:]))
     added = _ADD.match(clause)
     reading = parse(added["result"] if added else clause)
     return [Edit(result=mention) for mention in reading.mentions]
 
 
-def _changed(target: str, result: str) -> list[Edit]:
+def _change_edits(target: str, result: str) -> list[Edit]:
     """Apply a change to a thing: attributes that the change leaves open stay."""
     before, after = parse(target).mentions, parse(result).mentions
     if not before or not after:

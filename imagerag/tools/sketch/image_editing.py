@@ -95,11 +95,11 @@ def _carry_out(
     cut, box = original
     spot = Spot(edit.result, *_place_of(box, canvas.size))
     if edit.result.shape in (None, edit.target.shape) and not edit.result.unknown:
-        spot.cutout = _changed(cut, edit, rng)
+        spot.cutout = _changed_cutout(cut, edit, rng)
     return [spot]
 
 
-def _changed(cut: Image.Image, edit: Edit, rng: Random) -> Image.Image | None:
+def _changed_cutout(cut: Image.Image, edit: Edit, rng: Random) -> Image.Image | None:
     """The thing's own cut-out with another colour or pattern; None for a pattern that the generator does not know."""
     target, result = edit.target, edit.result
     if target is None or result is None:

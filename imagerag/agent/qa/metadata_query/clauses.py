@@ -125,7 +125,7 @@ class _Reader:
             if "" in span or "," in span:
                 continue
             stems = tuple(map(stemmed, span))
-            for alternative in (stems, self._meant(span)):
+            for alternative in (stems, self._synonym_stems(span)):
                 if alternative and self._value(alternative, at, length):
                     return length
             if stems in self.vocabulary.keys and not (length == 1 and is_plain(span[0])):
@@ -134,7 +134,7 @@ class _Reader:
         self._word(at)
         return 1
 
-    def _meant(self, span: tuple[str, ...]) -> tuple[str, ...]:
+    def _synonym_stems(self, span: tuple[str, ...]) -> tuple[str, ...]:
         instead = self.synonyms.get(" ".join(span))
         return tuple(map(stemmed, instead.split())) if instead else ()
 
@@ -155,7 +155,7 @@ class _Reader:
             self.left_out.append(word)
         if not word or is_plain(word) or word in _NOT or word in ("price", "cost", "costs", "priced", "prices"):
             return
-        for stem in (stemmed(word), *self._meant((word,))):
+        for stem in (stemmed(word), *self._synonym_stems((word,))):
             if stem in self.vocabulary.words:
                 self.terms.append(self._term("", frozenset(), (stem,), word, at, at + 1))
                 return

@@ -53,12 +53,12 @@ def query_metadata(
     understood, as_english = best_parse(question, vocabulary, synonyms or {})
     if before is not None and (continues_question(understood) or reverses_order(understood)):
         understood = continued(understood, best_parse(before, vocabulary, synonyms or {})[0], vocabulary)
-    finding = _found(understood, vocabulary, similarity or {}, spoken_of, similar_images)
+    finding = _run_search(understood, vocabulary, similarity or {}, spoken_of, similar_images)
     note = (f"read as: {as_english}",) if as_english else ()
     return finding.model_copy(update={"notes": (*note, *finding.notes)})
 
 
-def _found(
+def _run_search(
     understood: ParsedFilter,
     vocabulary: Vocabulary,
     similarity: Mapping[str, float],
@@ -116,7 +116,7 @@ class _Search:
         if self.read.unknown and not has_condition:
             return None
         if ask.count:
-            return self._listed(blank, "count", searched, fitting, keys)
+            return self._list_result(blank, "count", searched, fitting, keys)
         if ask.average or ask.total:
             key = next(iter(numbers), price if ask.price else self.vocabulary.only_number)
             return self._computed(blank, fitting, key) if key else None
@@ -127,10 +127,10 @@ class _Search:
         if keys and not has_condition:
             return self._distinct(blank, fitting, keys[0])
         if keys:
-            return self._listed(blank, "value", searched, fitting, keys)
-        return self._listed(blank, "list", searched, fitting, keys) if has_condition or ask.lists else None
+            return self._list_result(blank, "value", searched, fitting, keys)
+        return self._list_result(blank, "list", searched, fitting, keys) if has_condition or ask.lists else None
 
-    def _listed(
+    def _list_result(
         self, blank: MetadataResult, kind: str, searched: ParsedFilter, fitting: list[VocabularyEntry], keys: list[str]
     ) -> MetadataResult:
         parts = self._parts(searched, fitting)

@@ -26,7 +26,7 @@ stemmed = lru_cache(maxsize=50_000)(stem)
 
 
 @lru_cache(maxsize=50_000)
-def _met(text: str) -> Words:
+def _stems(text: str) -> Words:
     """The words of a text as they are met."""
     return tuple(stemmed(token) for token in tokens(text))
 
@@ -83,7 +83,7 @@ class Vocabulary:
         for row in rows:
             texts: dict[str, tuple[Words, ...]] = {}
             for key, text in _texts(row, numeric):
-                stems = _met(text[:_READ])
+                stems = _stems(text[:_READ])
                 texts[key] = (*texts.get(key, ()), stems)
                 if stems and len(stems) <= LONGEST:
                     values[stems].setdefault(key, text)

@@ -207,7 +207,7 @@ class _Run:
         metrics = evaluate.measure(clip, sizes=sizes, captions=captions)
         scale = self.log_scale.exp().item()
         record = {
-            "settings": _recorded(self.settings), "steps": step + 1, "seconds": round(spent * 60),
+            "settings": _recorded_settings(self.settings), "steps": step + 1, "seconds": round(spent * 60),
             "sigmoid_scale": scale,
             "even_odds_cosine": -self.bias.item() / scale, "metrics": metrics,
         }  # fmt: skip
@@ -219,7 +219,7 @@ class _Run:
         return record
 
 
-def _recorded(settings: Settings) -> dict[str, Any]:
+def _recorded_settings(settings: Settings) -> dict[str, Any]:
     """The settings that affect a training; paths are left out."""
     return {name: value for name, value in asdict(settings).items() if name not in ("out", "pool", "start", "config")}
 
