@@ -38,15 +38,15 @@ async def search_library(
         raise UsageError("there is no usual library here: say which one with library=...")
     terms = query_terms(request.query, () if request.image is None else (request.image,), paths=True)
     library = await rag.dependencies.library(name)
-    wanted = Filter(where=rag.settings.where(request.filter), tags=request.tags, licences=request.licences)
-    await check_filter(library, wanted)
+    conditions = Filter(where=rag.settings.where(request.filter), tags=request.tags, licences=request.licences)
+    await check_filter(library, conditions)
     loaded = [replace(term, image=await images.read(str(term.image), name)) if term.image else term for term in terms]
     if captions := request.by == "captions":
-        hits = await search_captions(library, loaded, k=request.k, filter=wanted)
+        hits = await search_captions(library, loaded, k=request.k, filter=conditions)
     else:
-        hits = await search_terms(library, loaded, k=request.k, filter=wanted, hybrid=request.by == "hybrid")
-    note = "" if hits else await explain_filter(library, wanted) or _NO_CAPTION * captions
-    found = search_report(
+        hits = await search_terms(library, loaded, k=request.k, filter=conditions, hybrid=request.by == "hybrid")
+    note = "" if hits else await explain_filter(library, conditions) or _NO_CAPTION * captions
+    report = search_report(
         name,
         getattr(library, "caption_threshold", None) if captions else _threshold(library, terms),
         hits,
@@ -55,7 +55,7 @@ async def search_library(
         note=note or ("" if captions else _note(library, [term.text for term in terms if term.text])),
     )
     images.remember((hit.image.sha256 for hit in hits), name)
-    return found, tuple(hit.image for hit in hits)
+    return report, tuple(hit.image for hit in hits)
 
 
 def _kind(terms: "Sequence[SearchTerm]") -> Literal["words", "image", "terms"]:
@@ -68,9 +68,9 @@ def _note(library: "ReferenceLibrary", texts: Sequence[str]) -> str:
     """The words that were searched with instead of a query's, or that a text is too long."""
     from imagerag.agent.ports import queries_of
 
-    said = searched_with([other for text in texts for other in queries_of(library, text)])
+    note = searched_with([other for text in texts for other in queries_of(library, text)])
     long = any(library.count_tokens(text) > library.context_length for text in texts)
-    return said or (_TOO_LONG if long else "")
+    return note or (_TOO_LONG if long else "")
 
 
 def _threshold(library: "ReferenceLibrary", terms: "Sequence[SearchTerm]") -> float | None:

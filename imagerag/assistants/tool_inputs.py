@@ -77,16 +77,16 @@ class Request(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _as_models_send_it(cls, given: object) -> object:
+    def _as_models_send_it(cls, arguments: object) -> object:
         """Null and empty texts mean "not given", for arguments that there are not too: nothing was asked with them.
         Lists may come as JSON text or as their only entry; true and false are no numbers."""
-        if not isinstance(given, Mapping):
-            return given
+        if not isinstance(arguments, Mapping):
+            return arguments
         needed = {name for name, field in cls.model_fields.items() if field.is_required()}
         numbers = {name for name, field in cls.model_fields.items() if {int, float} & set(_kinds(field.annotation))}
         return {
             name: _unpacked(value) if name in _LISTS else _no_switch(value) if name in numbers else value
-            for name, value in given.items()
+            for name, value in arguments.items()
             if not (name not in needed and (value is None or (isinstance(value, str) and not value.strip())))
         }
 
@@ -292,11 +292,11 @@ def refusal(error: ValidationError) -> str:
     return "; ".join(messages[:3]) + (f"; and {len(messages) - 3} more" if len(messages) > 3 else "")
 
 
-def _wrong(kind: str, message: str, given: object, context: Mapping[str, Any]) -> str:
+def _wrong(kind: str, message: str, value: object, context: Mapping[str, Any]) -> str:
     if kind == "extra_forbidden":
         return "there is no such argument"
     if kind == "missing":
         return "it is needed"
     if kind == "string_pattern_mismatch":
         return SHAPES[context["pattern"]]
-    return wrong(kind, message, given, context, repeat=False)
+    return wrong(kind, message, value, context, repeat=False)
