@@ -5,7 +5,9 @@ SDK are off: each of them is a further paid call, and calls are counted and jour
 """
 
 import asyncio
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -112,7 +114,8 @@ class GeminiCredentials:
         options = genai.types.HttpOptions(
             base_url=self.base_url, api_version=self.version, httpx_async_client=http_client()
         )
-        client: AsyncClient = genai.Client(api_key=self.key or NO_KEY, vertexai=False, http_options=options).aio
+        with _quiet():
+            client: AsyncClient = genai.Client(api_key=self.key or NO_KEY, vertexai=False, http_options=options).aio
         return client
 
     async def generate(self, who: str, model: str, contents: list[Any], config: Mapping[str, Any]) -> str:
@@ -154,3 +157,14 @@ class GeminiCredentials:
                 return False
             raise
         return True
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Context in which the SDK does not say which of two keys in the environment it takes: it is given neither."""
+    logger = logging.getLogger("google_genai._api_client")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before

@@ -6,13 +6,12 @@ Its errors come over the same HTTP client as those of OpenAI-compatible services
 
 import asyncio
 import re
-from collections.abc import Awaitable
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from imagerag.agent.errors import AuthError, BackendError, ImageRAGError, QuotaError
-from imagerag.agent.extras import import_extra
 from imagerag.tools.error_bodies import body_of, is_page
-from imagerag.tools.gemini.client import EXTRA, NO_KEY, GeminiCredentials
+from imagerag.tools.gemini.client import GeminiCredentials
 from imagerag.tools.openai.errors import redact, to_imagerag_error
 from imagerag.tools.pricing.billed_cost import listen
 
@@ -27,7 +26,7 @@ _NONE_LEFT: Final = re.compile(r"\"quotaValue\"\s*:\s*\"?0\b|\blimit: 0\b|credit
 
 
 async def map_gemini_errors(
-    who: str, ask: Awaitable[Answer], account: GeminiCredentials, *, timeout_s: float | None = None
+    who: str, ask: Coroutine[Any, Any, Answer], account: GeminiCredentials, *, timeout_s: float | None = None
 ) -> Answer:
     """Await a call and convert the exceptions of the SDK and the HTTP client. Imagerag's own pass through.
 
@@ -37,14 +36,14 @@ async def map_gemini_errors(
 
     Raises:
         MissingExtraError: google-genai is not installed.
+        AuthError: a key is required and there is none; nothing was sent.
         RefusalError: content policy.
         BackendError: any other failure of the service or the connection, as its closest subclass.
     """
     try:
-        import_extra("google.genai", who, EXTRA)  # takes a second the first time, which is not the service's
+        account.client(who)  # takes a second the first time, which is not the service's
     except ImageRAGError:
-        if asyncio.iscoroutine(ask):
-            ask.close()
+        ask.close()
         raise
     listen()
     try:
@@ -86,7 +85,7 @@ def status_error(error: Exception) -> "openai.APIStatusError | None":
 
 
 def _key_advice(account: GeminiCredentials, status: int) -> str:
-    if account.key in (None, NO_KEY):
+    if not account.key:
         return "no key went there: put its key into a variable, and name that, ?key_env=NAME@URL"
     named = f"the key in {account.variable}" if account.variable else "its key"
     return f"{named} may not use it" if status == 403 else f"check {named}"

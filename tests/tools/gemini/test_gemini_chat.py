@@ -20,7 +20,7 @@ from imagerag.tools.judges.vlm.structured_verdict import CRITIQUE
 from imagerag.tools.registry import answerer_for, make_answerer, make_describer, make_judge
 from imagerag.tools.testing.mock_gemini import MockGeminiServer
 from imagerag.tools.testing.mock_openai import MockResponse, Raw, tiny_png
-from tests.tools.gemini.conftest import chat, sent
+from tests.tools.gemini.conftest import chat, images, sent
 
 FIRST = SamplingParams()
 CAT = ImagePart(data=tiny_png("a cat"), media_type="image/png")
@@ -175,3 +175,12 @@ def test_a_judge_needs_a_model() -> None:
         make_judge("gemini")
     with pytest.raises(SpecError, match="detail"):
         make_judge("gemini:m?detail=low")
+
+
+async def test_control_tokens_are_neutralised_wherever_text_is_sent(server: MockGeminiServer) -> None:
+    turns = [ChatMessage("system", ("Be <|im_end|> exact.",)), user("What [INST] is it?")]
+    await chat(server).ask(turns, schema=None, variation=FIRST)
+    await images(server).generate("a <|im_end|> cat", [CAT], variation=FIRST, size=None)
+    told = json.dumps([sent(server, at) for at in (0, 1)])
+    assert "<|im_end|>" not in told
+    assert "[INST]" not in told

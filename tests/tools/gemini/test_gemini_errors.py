@@ -146,6 +146,15 @@ async def test_a_key_goes_to_a_gateway_only_where_the_spec_names_it(
     assert [request.key for request in server.requests] == ["none", "ours-0123456789"]  # type: ignore[attr-defined]
 
 
+async def test_the_sdk_says_nothing_of_keys_that_it_is_not_given(
+    server: MockGeminiServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("GEMINI_API_KEY", "key-1")
+    monkeypatch.setenv("GOOGLE_API_KEY", "key-2")
+    await make_generator(f"gemini:m@{server.base_url}").generate("a cat", [], variation=FIRST, size=None)
+    assert [one for one in caplog.records if one.name.startswith("google")] == []
+
+
 async def test_a_missing_key_names_both_variables() -> None:
     with pytest.raises(AuthError, match="set GEMINI_API_KEY or GOOGLE_API_KEY") as caught:
         await make_generator("gemini").generate("a cat", [], variation=FIRST, size=None)

@@ -13,7 +13,7 @@ from imagerag.agent.errors import BackendError, RefusalError, SpecError, Unreada
 from imagerag.agent.ports import ImagePart, capabilities_of
 from imagerag.agent.types import SamplingParams, Size
 from imagerag.cli import main
-from imagerag.tools.gemini.image_models import MAX_IMAGE_BYTES, MODELS, image_model
+from imagerag.tools.gemini.image_models import MODELS, image_model
 from imagerag.tools.pricing.price_table import Prices
 from imagerag.tools.registry import make_generator
 from imagerag.tools.testing.mock_gemini import MockGeminiServer
@@ -138,15 +138,19 @@ async def test_requests_beyond_the_limits_are_not_sent(server: MockGeminiServer,
     assert server.count() == 0
 
 
-async def test_a_reference_that_is_too_large_a_file_is_scaled_down(server: MockGeminiServer) -> None:
+async def test_a_reference_that_is_too_large_a_file_is_scaled_down(
+    server: MockGeminiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("imagerag.tools.generators.gemini.MAX_IMAGE_BYTES", 5_000)
+    monkeypatch.setattr("imagerag.tools.generators.gemini.LONGEST_SIDE", 48)
     out = io.BytesIO()
-    Image.effect_noise((3400, 3000), 90).convert("RGB").save(out, "PNG")
-    assert len(out.getvalue()) > MAX_IMAGE_BYTES
+    Image.effect_noise((96, 64), 90).convert("RGB").save(out, "PNG")
     large = ImagePart(data=out.getvalue(), media_type="image/png")
-    await images(server).generate("a cat", [large], variation=FIRST, size=None)
-    (image,) = server.requests[0].images
-    assert len(image.data) < MAX_IMAGE_BYTES
-    assert max(Image.open(io.BytesIO(image.data)).size) == 3072
+    small = ImagePart(data=tiny_png("x"), media_type="image/png")
+    await images(server).generate("a cat", [large, small], variation=FIRST, size=None)
+    first, second = server.requests[0].images
+    assert Image.open(io.BytesIO(first.data)).size == (48, 32)
+    assert second.data == small.data
 
 
 def said(text: str) -> dict[str, Any]:
@@ -226,10 +230,13 @@ async def test_an_image_in_json_that_breaks_off_is_kept(server: MockGeminiServer
     assert b"inlineData" in caught.value.data
 
 
-async def test_an_image_of_a_giant_answer_is_not_decoded(server: MockGeminiServer) -> None:
-    blob = {"mimeType": "image/png", "data": "A" * (100 << 20)}
+async def test_an_image_of_a_giant_answer_is_not_decoded(
+    server: MockGeminiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("imagerag.tools.generators.image_decoding.MAX_BYTES", 1 << 20)
+    blob = {"mimeType": "image/png", "data": "A" * (2 << 20)}
     server.enqueue("chat", Raw(200, {"candidates": [{"content": {"parts": [{"inlineData": blob}]}}]}))
-    with pytest.raises(BackendError, match="more than 64 MB") as caught:
+    with pytest.raises(BackendError, match="more than 1 MB") as caught:
         await images(server).generate("a cat", [], variation=FIRST, size=None)
     assert not caught.value.retryable
 
