@@ -9,7 +9,7 @@ from imagerag.agent.calls.call_context import ProgressCallback
 from imagerag.agent.calls.model_caller import ModelCaller
 from imagerag.agent.errors import UnreadableImageError, UsageError
 from imagerag.agent.images.mask_compositing import composite_mask, is_viewable_mask
-from imagerag.agent.ports import BlobStore, GeneratedImageRef, ImageGenerator, ImagePart
+from imagerag.agent.ports import BlobStore, GeneratedImageRef, ImageGenerator, ImagePart, capabilities_of
 from imagerag.agent.prompts import reference_prompt
 from imagerag.agent.size_translation import size_for
 from imagerag.agent.state import RunState, next_round
@@ -104,7 +104,8 @@ class ImageGeneration:
             parts = await asyncio.gather(*map(self.part, references))
             try:
                 drawn = await self.generator.generate(prompt, parts, variation=variation, size=size)
-                drawn = replace(drawn, size=drawn.size or size)
+                if not capabilities_of(self.generator).members:  # a fallback says itself what was sent
+                    drawn = replace(drawn, size=size)
                 image = await self._keep(drawn.data)
             except UnreadableImageError as error:
                 unread = error

@@ -43,23 +43,24 @@ def models_command(
         say(f"no model is listed for {' '.join(words)}")
         return 0
     for title, listed, head, cells in (
-        ("generators", "generator", ("spec", "refs", "takes", "sizes", "licence", "price"), _drawing_cells),
+        ("generators", "generator", ("spec", "takes", "sizes", "licence", "price"), _drawing_cells),
         ("judges", "judge", ("spec", "licence", "price"), _judging_cells),
     ):
         rows = [cells(one) for one in found if one.role == listed]
         if rows:
-            say_all([title, *table([[dim(name) for name in head], *rows], right={1} if len(head) > 3 else ())])
+            say_all([title, *table([[dim(name) for name in head], *rows])])
     say_note(
-        "Takes: e an image to edit, m a mask, s a seed. x16: sides are multiples of 16 pixels. Prices: one image of 1024x1024 at most, without references; of "
-        "judges, a million tokens of text that is sent, and returned. No licence: read the card of the weights."
+        "Takes: references at most; e an image to edit, m a mask, s a seed. x16: sides are multiples of 16 pixels. Prices: one image of "
+        "1024x1024 at most, without references; of judges, a million tokens of text that is sent, and returned. No "
+        "licence: read the card of the weights."
     )
     return 0
 
 
 def _drawing_cells(one: ListedModel) -> list[str]:
     takes = "".join(letter for letter, can in (("e", one.edits), ("m", one.masks), ("s", one.seeds)) if can)
-    references = "" if one.references is None else str(one.references)
-    return [accent(clean(one.spec)), references, takes, clean(one.sizes), clean(one.licence), _price(one.cost)]
+    references = "?" if one.references is None else str(one.references)
+    return [accent(clean(one.spec)), f"{references:>2} {takes}", clean(one.sizes), clean(one.licence), _price(one.cost)]
 
 
 def _judging_cells(one: ListedModel) -> list[str]:
@@ -73,7 +74,7 @@ def _price(cost: ModelCost) -> str:
         return dollars(cost.image_usd)
     if cost.text_in_usd is not None and cost.text_out_usd is not None:
         return f"{dollars(cost.text_in_usd)}, {dollars(cost.text_out_usd)}"
-    return "not known"
+    return "unknown"
 
 
 def _document(models: "Sequence[ListedModel]") -> "ModelsDocument":

@@ -164,6 +164,8 @@ def summary(record: RunRecord, *, told: bool = False) -> list[str]:
         best = record.attempts[record.best_attempt or 0]
         which = f"{best.index + 1}, the best of {len(record.attempts)}" if record.attempts[1:] else "the only one"
         lines.append(f"  {dim('attempt')}     {which}: {score_words(best.verdict)}")
+        for n, note in enumerate(drawing_notes(best)):
+            lines += entry("" if n else "note", short(note, 400))
     if record.unresolved:
         lines += entry("missing", "; ".join(record.unresolved))
     if record.references:
@@ -191,6 +193,7 @@ def run_header(record: RunRecord) -> list[str]:
         setup = record.setup
         made = f"generator {setup.generator} · judge {setup.judge} · library {setup.library or 'none'}"
         made += f" · reranker {setup.reranker}" if setup.reranker else ""
+        made += f" · size {setup.config.size}" if setup.config.size else ""
         lines += map(dim, hanging(made, columns(), indent=2))
     return lines
 

@@ -156,6 +156,7 @@ def test_what_is_printed_about_prices_and_trust(imagerag: Imagerag, tmp_path: Pa
     def printed(name: str, *arguments: object) -> dict[str, Any]:
         return checked(json.loads(imagerag(*arguments).stdout), name)
 
+    assert printed("models", "models", "--provider", "diffusers", "--json")["models"]
     assert printed("prices", "prices", "list", "gpt-image-2", "--json")["prices"]
     assert printed("prices", "prices", "set", "mine", "--per-call", "0.1", "--json")["file"]
     (tmp_path / "imagerag.toml").write_text('preset = "sketch"\n')

@@ -48,7 +48,7 @@ def qwen_tokenizer(**named: Any) -> Any:
     from transformers import Qwen2TokenizerFast
 
     vocab = {token: n for n, token in enumerate(_bytes())} | QWEN_IDS
-    more = {"additional_special_tokens": list(QWEN_SPECIALS[1:])} if not named else named
+    more = named or {"additional_special_tokens": list(QWEN_SPECIALS[1:])}
     made = Qwen2TokenizerFast(vocab=vocab, merges=[], **more)
     made.chat_template = CHAT
     return made

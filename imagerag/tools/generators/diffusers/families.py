@@ -152,7 +152,7 @@ _XLABS: Final = IPAdapter(
 _FLUX2: Final = Family(
     pipeline="Flux2Pipeline", repo="black-forest-labs/FLUX.2-dev", parameter="image", max_references=6,
     steps=50, guidance={"guidance_scale": 4.0}, size=_SQUARE, min_side=64, max_aspect=8,
-    licence="FLUX non-commercial",
+    licence="FLUX non commercial",
 )  # fmt: skip
 
 FAMILIES: Final[dict[str, Family]] = {
@@ -162,7 +162,7 @@ FAMILIES: Final[dict[str, Family]] = {
         steps=50, guidance={"guidance_scale": 5.0},
         call={"negative_prompt": "monochrome, lowres, bad anatomy, worst quality, low quality"},
         size=_SQUARE, multiple=8, adapter=_H94,
-        licence="CreativeML OpenRAIL++-M",
+        licence="OpenRAIL++-M",
     ),
     "flux-schnell-ip-adapter": Family(
         pipeline="FluxPipeline", repo="black-forest-labs/FLUX.1-schnell",
@@ -174,7 +174,7 @@ FAMILIES: Final[dict[str, Family]] = {
         parameter="image", shape="one", max_references=1, template=INSTRUCTION,
         steps=28, guidance={"guidance_scale": 2.5}, size=_SQUARE,
         sized=lambda size: {"max_area": size.width * size.height},  # otherwise each size becomes about a megapixel
-        licence="FLUX.1 non-commercial",
+        licence="FLUX.1 non commercial",
     ),
     "flux2-klein": Family(
         pipeline="Flux2KleinPipeline", repo="black-forest-labs/FLUX.2-klein-4B", parameter="image", max_references=4,
@@ -183,7 +183,7 @@ FAMILIES: Final[dict[str, Family]] = {
     ),
     "flux2-klein-kv": Family(
         pipeline="Flux2KleinKVPipeline", repo="black-forest-labs/FLUX.2-klein-9b-kv", parameter="image",
-        max_references=4, steps=4, size=_SQUARE, min_side=64, max_aspect=8, licence="FLUX non-commercial",
+        max_references=4, steps=4, size=_SQUARE, min_side=64, max_aspect=8, licence="FLUX non commercial",
     ),
     "flux2-dev": _FLUX2,
     "omnigen": Family(
