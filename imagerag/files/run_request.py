@@ -166,11 +166,13 @@ class RunRequest:
         Raises:
             UsageError: an image cannot be read or kept, or the backends cannot do what was asked for.
         """
-        from imagerag.graphs.mask_validation import check_edits
+        from imagerag.graphs.mask_validation import check_draws, check_edits
 
         dependencies = runner.dependencies
         if self.images.edits:
             check_edits(dependencies.generator(self.setup.generator))
+        elif self.setup.config.start == "generate" and self.initial_image is None:
+            check_draws(dependencies.generator(self.setup.generator))
         kept = await self.images.store(dependencies, self.setup)
         initial = None if self.initial_image is None else await keep_image(dependencies.blobs, self.initial_image)
         return runner.start(self.prompt, self.setup, subjects=kept, initial_image=initial, run_id=run_id)

@@ -29,7 +29,7 @@ from imagerag.agent.retrieval.reranking import LOOKED_AT
 from imagerag.agent.types import BUILT_IN_LIBRARY, RunConfig, RunSpec
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.generation import TRIES
-from imagerag.graphs.mask_validation import check_edits, check_takes_mask
+from imagerag.graphs.mask_validation import check_draws, check_edits, check_takes_mask
 from imagerag.graphs.mismatch_warnings import run_warnings
 from imagerag.graphs.recorded_image_checks import recall_images
 from imagerag.tools.healthcheck import server_warnings
@@ -165,6 +165,8 @@ async def estimate_setup(
     generator, judge = dependencies.generator(setup.generator), dependencies.judge(setup.judge)
     if edits:
         check_edits(generator)
+    elif setup.config.start == "generate" and not initial_image:
+        check_draws(generator)
     if mask:
         check_takes_mask(generator)
     if images_wanted(judge, generator, setup.config, 1 + subjects):

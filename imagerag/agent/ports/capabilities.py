@@ -19,6 +19,7 @@ class Capabilities:
         tariff: what is known of its prices; None is an unknown price, which is never taken for zero.
         supports_seed: the same seed gives the same image (generators).
         edits: it changes an image that it is sent (generators); None: it does where it takes images at all.
+        draws: it draws without an image to edit (generators).
         takes_mask: the first image sent may have a mask (generators).
         sees_references: it is shown all images that the judged one was drawn with, not only the user's own (judges).
         max_images: images in one request at most, the judged one included (judges); None is any number.
@@ -36,6 +37,7 @@ class Capabilities:
     tariff: PriceEstimator | None = None
     supports_seed: bool = False
     edits: bool | None = None
+    draws: bool = True
     takes_mask: bool = False
     sees_references: bool = False
     max_images: int | None = None

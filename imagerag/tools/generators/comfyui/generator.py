@@ -149,6 +149,7 @@ class ComfyUIGenerator:
             tariff=tariff_of(self._price, draws=True),
             supports_seed=SEED in self._places,
             edits=self._edits,
+            draws=IMAGE not in self._places,
             takes_mask=self._edits and MASK in self._places,
         )
 
