@@ -11,11 +11,32 @@ from imagerag.agent.errors import UnreadableImageError, UsageError
 from imagerag.agent.images.mask_compositing import composite_mask, is_viewable_mask
 from imagerag.agent.ports import BlobStore, GeneratedImageRef, ImageGenerator, ImagePart
 from imagerag.agent.prompts import reference_prompt
+from imagerag.agent.size_translation import size_for
 from imagerag.agent.state import RunState, next_round
 from imagerag.agent.threads import in_thread
-from imagerag.agent.types import Attempt, ImageRef, Progress, RunConfig, SamplingParams, UsedReference
+from imagerag.agent.types import (
+    Attempt,
+    ImageRef,
+    NamedSize,
+    Progress,
+    RunConfig,
+    SamplingParams,
+    Size,
+    UsedReference,
+)
+from imagerag.agent.types.web_sources import MAX_SOURCES
 
-_KEPT = ("revised_prompt", "cost_usd", "usage", "prompt", "served_by", "fallback_errors")
+_KEPT = (
+    "revised_prompt",
+    "cost_usd",
+    "usage",
+    "prompt",
+    "served_by",
+    "fallback_errors",
+    "size",
+    "references_sent",
+    "sources",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,10 +73,13 @@ class ImageGeneration:
             image=drawn.image,
             original=drawn.original,
             mask=drawn.mask,
-            references=tuple(references),
+            references=tuple(references[: drawn.references_sent]),
+            size=drawn.size,
+            sources=drawn.sources[:MAX_SOURCES],
             generator=drawn.served_by or self.generator.identity,
             variation=variation,
             revised_prompt=drawn.revised_prompt,
+            fallback_errors=drawn.fallback_errors,
         )
 
     def _seed(self, attempts: Sequence[Attempt], references: Sequence[UsedReference]) -> int:
@@ -74,10 +98,13 @@ class ImageGeneration:
             BudgetExceededError, ReplayMissError: as `ModelCaller.make` raises them.
         """
 
+        size = self._size(references)
+
         async def ask() -> GeneratedImageRef:
             parts = await asyncio.gather(*map(self.part, references))
             try:
-                drawn = await self.generator.generate(prompt, parts, variation=variation, size=self.config.size)
+                drawn = await self.generator.generate(prompt, parts, variation=variation, size=size)
+                drawn = replace(drawn, size=drawn.size or size)
                 image = await self._keep(drawn.data)
             except UnreadableImageError as error:
                 unread = error
@@ -86,7 +113,7 @@ class ImageGeneration:
                 return await self._finished(kept, drawn.data, references)
             raise await self._with_kept_bytes(unread)
 
-        content = self._content(prompt, references)
+        content = self._content(prompt, references, size)
         return calls.execute(
             "generate",
             self.generator.identity,
@@ -106,7 +133,7 @@ class ImageGeneration:
             sent, config = await self.part(references[0]), self.config
             assert sent.mask is not None, "its mask was sent along"
             held = await in_thread(
-                composite_mask, data, sent.data, sent.mask, size=config.size, feather=config.mask_feather
+                composite_mask, data, sent.data, sent.mask, size=drawn.size, feather=config.mask_feather
             )
             made, found = held.data, held.check
         made = await in_thread(is_viewable_mask, made or data) or made
@@ -116,13 +143,24 @@ class ImageGeneration:
         original = drawn.image if image != drawn.image else None
         return replace(drawn, image=image, original=original, mask=found)
 
-    def _content(self, prompt: str, references: Sequence[UsedReference]) -> dict[str, Any]:
+    def _size(self, references: Sequence[UsedReference]) -> Size | None:
+        """The size to send; a resolution alone keeps the shape of an image that is edited."""
+        size = self.config.size
+        if isinstance(size, NamedSize) and references and references[0].role == "edit":
+            edited = references[0].sent
+            try:
+                size = size.in_shape(edited.width, edited.height)
+            except ValueError as error:
+                raise UsageError(f"{error}: give `size=WxH`") from error
+        return size_for(self.generator, size)
+
+    def _content(self, prompt: str, references: Sequence[UsedReference], size: Size | None) -> dict[str, Any]:
         """Content of the request. A mask is named only where there is one: earlier calls have no such key."""
         masks = [[sent.image.sha256, sent.mask.sha256] for sent in references if sent.mask is not None]
         return {
             "prompt": prompt,
             "images": [[one.role, one.sent.sha256, one.concept, one.caption] for one in references],
-            "size": str(self.config.size) if self.config.size else None,
+            "size": str(size) if size else None,
             **({"masks": masks} if masks else {}),
             **({"mask_feather": self.config.mask_feather} if masks and self.config.mask_feather else {}),
         }

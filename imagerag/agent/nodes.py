@@ -29,6 +29,7 @@ from imagerag.agent.ports import (
     ReferenceLibrary,
     Reranker,
     can_edit,
+    own_library_of,
 )
 from imagerag.agent.prompts import nothing_to_check, says_something
 from imagerag.agent.retrieval import escalation
@@ -38,6 +39,7 @@ from imagerag.agent.retrieval.library_search import LibrarySearch
 from imagerag.agent.retrieval.reference_limits import ReferenceLimits, missing_count, shown_at_most
 from imagerag.agent.retrieval.reranking import CandidateReranker
 from imagerag.agent.retrieval.search_batcher import SearchBatcher
+from imagerag.agent.retrieval.web_search import WebServices
 from imagerag.agent.state import RunState, RunUpdate, SearchTask, next_round, next_searches
 from imagerag.agent.types import Attempt, RunConfig, UsedReference
 
@@ -183,17 +185,17 @@ class Nodes:
         return {"queries": escalation.new_queries(queries, state), "calls": calls.made}
 
     async def retrieve(self, state: SearchTask, runtime: Runtime[RunConfig]) -> RunUpdate:
-        """Search the library once, and note of every candidate whether it reaches the threshold."""
+        """Search the library once, and note of every candidate whether it reaches the threshold; else ask the web."""
         searcher = LibrarySearch(batcher=self._batcher, config=runtime.context)
         search, hits = await searcher.run(
             state["query"], passed_over=frozenset(state["passed_over"]), round=state["round"]
         )
-        if self.reranker is None or self.library is None:
-            return {"searches": [search]}
         calls = ModelCaller.for_search_task(state, runtime, self.journal, self.failed, self._backends)
-        place, _ = state.get("place") or (0, 1)
-        reranker = CandidateReranker(reranker=self.reranker, library=self.library, calls=calls)
-        return {"searches": [await reranker.ranked(search, hits, place=place)], "calls": calls.made}
+        search, hits = await self._web.searcher(calls, runtime.context).extended(search, hits, state)
+        if self.reranker is not None and self.library is not None:
+            reranker = CandidateReranker(reranker=self.reranker, library=self.library, calls=calls)
+            search = await reranker.ranked(search, hits, place=(state.get("place") or [0])[0])
+        return {"searches": [search], "calls": calls.made}
 
     async def shortlist(self, state: RunState, runtime: Runtime[RunConfig]) -> RunUpdate:
         """Join the round's searches: what was used before, what is a duplicate, and how many the generator takes."""
@@ -241,8 +243,9 @@ class Nodes:
         chosen = [await self._parts.cropped(one, runtime.context.reference_crop) for one in state["chosen"][:room]]
         references = sent_images.references_to_send(state, chosen, room=room, likeness=runtime.context.likeness)
         drawn = await self._draw("regenerate", state, runtime, references)
+        sent = {one.image.sha256 for one in drawn["attempts"][-1].references}  # a fallback can send fewer
         drawn["tracked_concepts"] = concept_tracker.record_references(
-            state.get("tracked_concepts") or [], chosen, next_round(state)
+            state.get("tracked_concepts") or [], [one for one in chosen if one.image.sha256 in sent], next_round(state)
         )
         return drawn
 
@@ -282,7 +285,7 @@ class Nodes:
 
     @cached_property
     def _batcher(self) -> SearchBatcher | None:
-        return SearchBatcher(self.library) if self.library else None
+        return SearchBatcher(own) if (own := own_library_of(self.library)) else None
 
     @cached_property
     def _parts(self) -> sent_images.ImageParts:
@@ -290,7 +293,11 @@ class Nodes:
 
     @cached_property
     def _backends(self) -> Backends:
-        return {"generate": self.generator, "judge": self.judge, "rerank": self.reranker}
+        return {"generate": self.generator, "judge": self.judge, "rerank": self.reranker, "web": self._web}
+
+    @cached_property
+    def _web(self) -> WebServices:
+        return WebServices.of(self.library)
 
     def _calls(self, state: RunState, runtime: Runtime[RunConfig]) -> ModelCaller:
         return ModelCaller.of(state, runtime, self.journal, self.failed, self._backends)

@@ -31,6 +31,7 @@ def run_html(record: "RunRecord") -> str:
     verdict = best.verdict if best is not None else None
     checks = [f"{'✓' if one.met else '✗'} {one.requirement.text}" for one in (verdict.checks if verdict else ())]
     sent = [_credit(used.title or used.image.sha256[:12], used.licence) for used in record.references]
+    found = [" ".join((source.name, source.address)) for source in record.sources]
     spent = model_calls(sum(record.calls.values()), sum(record.cached_calls.values()))
     facts = [seconds(record.elapsed_s), spent, dollars(record.cost_usd, record.assumed_usd, record.unsettled_usd)]
     text = [
@@ -38,6 +39,7 @@ def run_html(record: "RunRecord") -> str:
         escape(record.prompt),
         _list("", checks),
         _list("drawn with", sent) if best is not None else "",
+        _list(labels.WEB_SOURCES, found),
         _list("next", record.next_steps),
         f'<span style="{_DIM}">{escape(" · ".join((f"run {record.run_id}", *facts)))}</span>',
     ]

@@ -12,6 +12,7 @@ from langgraph.types import Send
 from imagerag.agent.calls.costs import requests_made, spent
 from imagerag.agent.intents import only_comparisons_fail
 from imagerag.agent.retrieval.escalation import may_ask_again
+from imagerag.agent.retrieval.web_search import bytes_of_round
 from imagerag.agent.state import RunState, latest_attempt, next_round, next_searches
 from imagerag.agent.types import Concept, Query, RunConfig, Subject
 
@@ -112,6 +113,7 @@ def _searches(state: RunState, queries: Sequence[Query]) -> Sends:
         "passed_over": passed_over,
         "made": requests_made(calls, done_again=bool(lineage and lineage.done_again)),
         "spent_usd": spent(calls),
+        "web_bytes": bytes_of_round(state.get("searches") or [], len(queries)),
         "parent_run": lineage,
         "started_at": state.get("started_at"),
         "runs": state.get("runs", 1),

@@ -24,6 +24,7 @@ from imagerag.agent.types import (
     SnapshotPins,
     TrackedConcept,
     UsedReference,
+    WebSource,
     assumed_cost,
     cost_of_calls,
     unsettled_cost,
@@ -51,6 +52,7 @@ class RunRecord(BaseModel):
         image: the best attempt's.
         unresolved: what the best attempt still lacks, in few words.
         references: what the best attempt was drawn with.
+        sources: what the generator's own model found on the web for the best attempt.
         calls: how often a model was asked in each role, every vote of a judge counted; what was reused is no call.
         cached_calls: how many answers of each role came from another run's journal, every vote counted.
         cost_usd: None when the price of any call is not known, and nothing was assumed for it.
@@ -83,6 +85,7 @@ class RunRecord(BaseModel):
     searches: list[Search] = Field(default_factory=list)
     unresolved: list[str] = Field(default_factory=list)
     references: list[UsedReference] = Field(default_factory=list)
+    sources: list[WebSource] = Field(default_factory=list)
     calls: dict[str, int] = Field(default_factory=dict)
     cached_calls: dict[str, int] = Field(default_factory=dict)
     call_log: list[ModelCall] = Field(default_factory=list)
@@ -174,6 +177,7 @@ def run_record(
         searches=state.get("searches") or [],
         unresolved=describe_missing(best.verdict) if best else [],
         references=list(best.references) if best else [],
+        sources=list(best.sources) if best else [],
         calls=_request_counts(calls),
         cached_calls=_request_counts(calls, reused=True),
         call_log=calls,

@@ -132,6 +132,7 @@ def subjects_of(state: RunState, likeness: Likeness = "never") -> list[UsedRefer
             source=own.source,
             author=own.author,
             licence=own.licence,
+            web=own.web,
         )
         for own in map(Subject.model_validate, state.get("subjects") or [])
     ]

@@ -133,6 +133,7 @@ class SearchTask(TypedDict):
             of the run's budget.
         made: model calls the run had made before them.
         spent_usd: what those cost.
+        web_bytes: that it may download from the web.
         parent_run: the run it starts from.
         started_at: when the run was started; `runs` and `run_key` tell it from the others of its thread.
     """
@@ -143,6 +144,7 @@ class SearchTask(TypedDict):
     place: NotRequired[list[int]]
     made: NotRequired[int]
     spent_usd: NotRequired[float]
+    web_bytes: NotRequired[int]
     parent_run: NotRequired[ParentRun | None]
     started_at: NotRequired[str | None]
     runs: NotRequired[int]

@@ -1,16 +1,19 @@
 """Work in a thread that nobody has to wait for.
 
 `asyncio.to_thread` shares a handful of threads with everything else, and a process does not end before they are done:
-one image that takes minutes would hold up both. Here every call has a thread of its own, which is given up on when
-its caller is cancelled, and which does not keep the process from ending.
+one image that takes minutes would hold up both. Here every call has a thread to itself, which is given up on when its
+caller is cancelled, and which does not keep the process from ending. A thread that is done serves later calls: starting
+one costs more than most calls.
 """
 
 import asyncio
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar, copy_context
+from queue import Empty, SimpleQueue
 from threading import Lock, Thread
-from typing import Final, ParamSpec, TypeVar
+from typing import ClassVar, Final, ParamSpec, TypeVar
 
 __all__ = ["CallCancelledError", "Cancellation", "cancellation", "in_thread"]
 
@@ -69,8 +72,53 @@ def cancellation() -> Cancellation:
     return _CURRENT.get() or Cancellation()
 
 
+class _Worker:
+    """A thread that does one call after another, and ends when it had none for a while."""
+
+    idle_s: Final = 10.0
+    _idle: ClassVar[list["_Worker"]] = []
+    _lock: ClassVar = Lock()
+
+    def __init__(self) -> None:
+        self._calls: SimpleQueue[Callable[[], Callable[[], None]]] = SimpleQueue()
+        Thread(target=self._serve, name="imagerag-decode", daemon=True).start()
+
+    @classmethod
+    def run(cls, call: Callable[[], Callable[[], None]]) -> None:
+        """Run a call in a thread that does nothing else; what it returns is called when the thread is free again."""
+        with cls._lock:
+            worker = cls._idle.pop() if cls._idle else None
+        (worker or cls())._calls.put(call)
+
+    @classmethod
+    def forget_all(cls) -> None:
+        """Start with no threads: a fork has none of its parent's, and perhaps its lock as another thread held it."""
+        cls._idle, cls._lock = [], Lock()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                call = self._calls.get(timeout=self.idle_s)
+            except Empty:
+                with self._lock:
+                    if self in self._idle:
+                        self._idle.remove(self)
+                        return
+                continue  # a call was on its way
+            done = call()
+            del call  # it holds the image
+            with self._lock:
+                self._idle.append(self)
+            done()
+            del done
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_Worker.forget_all)
+
+
 async def in_thread(work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call a function in a thread of its own and wait for what it gives.
+    """Call a function in a thread that does nothing else, and wait for what it gives.
 
     When the caller is cancelled, `cancellation().cancel` is called and the thread is left to itself: only for work that
     may be left undone at any point, such as decoding.
@@ -88,16 +136,20 @@ async def in_thread(work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) 
         else:
             future.set_result(result)  # type: ignore[arg-type]
 
-    def run() -> None:
+    def run() -> Callable[[], None]:
         result, failure = None, None
         try:
             result = context.run(work, *args, **kwargs)
         except BaseException as error:
             failure = error
-        with suppress(RuntimeError):  # the loop is closed: nobody waits
-            loop.call_soon_threadsafe(settle, result, failure)
 
-    Thread(target=run, name="imagerag-decode", daemon=True).start()
+        def report() -> None:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits
+                loop.call_soon_threadsafe(settle, result, failure)
+
+        return report
+
+    _Worker.run(run)
     try:
         return await future
     except asyncio.CancelledError:

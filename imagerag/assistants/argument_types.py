@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from imagerag.agent.types import parse_size
 from imagerag.agent.types.filters import MaybeFilter
 from imagerag.formatting.quoting import line
 from imagerag.graphs.validation import MAX_PROMPT, MAX_QUESTION, is_storable_text
@@ -24,11 +25,11 @@ def _not_blank(text: str) -> str:
 
 
 def parse_size_text(text: object) -> object:
-    """A size in pixels as it may be written; None where the choice is left to the generator."""
+    """A size as it is written in a request; None where the choice is left to the generator."""
     if not isinstance(text, str):
         return text
-    plain = re.sub(r"\s*[x×*]\s*", "x", text.strip().lower())
-    return None if plain in ("auto", "default") else plain
+    size = parse_size(text)
+    return None if size is None else str(size)
 
 
 def _filter(given: object) -> object:
@@ -61,12 +62,10 @@ _ASKS: Final = re.compile(r"[=<>~]|\b(?:has|in|between)\b", re.IGNORECASE)
 _RUN_ID: Final = r"^[A-Za-z0-9_-]+$"
 _IMAGE_ID: Final = r"^[0-9a-f]{6,64}$"
 _PICK: Final = r"^([0-9]{1,3}|[0-9a-f]{6,64})$"
-SIZE_PATTERN: Final = r"^[0-9]{2,4}x[0-9]{2,4}$"
 SHAPES: Final = {
     _RUN_ID: "a run id is letters, digits, - and _, as an earlier answer gave it",
     _IMAGE_ID: "give image:// and the digits (0-9, a-f) of an earlier answer, at least the first six",
     _PICK: "give the number of a reference, or its image:// id",
-    SIZE_PATTERN: "give WIDTHxHEIGHT in pixels, for instance 1024x1024",
 }
 """Error message for text of the wrong form."""
 
@@ -94,7 +93,7 @@ Where = Annotated[
 Tags = Annotated[tuple[Name, ...], Field(max_length=16, description="Tags a reference must have, all of them.")]
 Licences = Annotated[
     tuple[Name, ...],
-    Field(max_length=16, description='Licences a reference may have, for instance ["CC0-1.0"]. Empty allows all.'),
+    Field(max_length=16, description='Licences a reference may have: ["CC0-1.0"]. Empty allows all.'),
 ]
 MaxCost = Annotated[
     float | None,

@@ -4,14 +4,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Outcome, UsedReference
+from imagerag.agent.types import Outcome, UsedReference, WebSource
 from imagerag.assistants.tool_terms import tool_terms
 from imagerag.formatting import labels
 from imagerag.formatting.assistant_steps import AFTER_CAUSE, AFTER_RUN
 from imagerag.formatting.numbers import attempt_of, cosine, counted, dollars, model_calls, seconds
 from imagerag.formatting.quoting import fitted, line, listed, quoted
+from imagerag.formatting.web_credits import found_text, licence_text
 from imagerag.reports.event_text import progress_words, step_words
-from imagerag.reports.record_text import score_of
+from imagerag.reports.record_text import drawing_notes, score_of
 
 if TYPE_CHECKING:
     from imagerag.graphs.runs.events import RunEvent
@@ -48,6 +49,8 @@ def format_run(record: RunRecord) -> str:
     if record.references:
         head.append(f"References in it ({FOREIGN}):")
     used = [_reference(at, reference) for at, reference in enumerate(record.references, start=1)]
+    if record.sources:
+        used += [f"{labels.WEB_SOURCES.capitalize()} ({FOREIGN}):", *map(_web_source, record.sources)]
     return fitted(head, used, [*_account(record), f"Next: {_next(record)}"], more="more")
 
 
@@ -67,12 +70,13 @@ def _waiting(record: RunRecord) -> str:
 
 
 def _offer(candidate: Mapping[str, Any]) -> str:
-    similarity = candidate.get("similarity")
+    similarity, web = candidate.get("similarity"), candidate.get("web") or {}
     parts = [
         f" {line(str(candidate.get('number', '?')), 6)}. image://{line(str(candidate.get('id', '')), 64)}",
         cosine(similarity) if isinstance(similarity, int | float) else "",
         image_name(str(candidate.get("title") or candidate.get("caption") or ""), str(candidate.get("licence") or "")),
         f"for {quoted(str(candidate.get('concept') or ''), 40)}",
+        f"by {quoted(str(candidate.get('author') or ''), 40)}, {line(str(web.get('page')), 300)}" if web else "",
     ]
     return " ".join(part for part in parts if part)
 
@@ -90,7 +94,13 @@ def _reference(at: int, reference: UsedReference) -> str:
         if reference.selected_by != "given":
             return f"{where} of the library{edited}: {image_name(reference.title, reference.licence)}"
         return f"{where} the user's own {quoted(reference.concept or 'image', 40)}{edited}"
-    return f"{where} for {quoted(reference.concept, 40)}: {image_name(reference.title, reference.licence)}"
+    named = image_name(reference.title, licence_text(reference.licence))
+    said = f"{where} for {quoted(reference.concept, 40)}: {named}"
+    return f"{said}, by {quoted(reference.author, 40)}, {found_text(reference.web)}" if reference.web else said
+
+
+def _web_source(source: WebSource) -> str:
+    return f" {quoted(source.name, 60)} {source.address if len(source.address) <= 300 else source.domain}"
 
 
 def _warned(record: RunRecord) -> list[str]:
@@ -111,6 +121,9 @@ def _image(record: RunRecord) -> list[str]:
     # A path that was cut leads nowhere; the data beside this text holds it whole.
     if image.path and len(image.path) <= 300 and image.path == line(image.path, 300):
         lines.append(f"File: {image.path}")
+    if record.best_attempt is not None and record.best_attempt < len(record.attempts):
+        notes = drawing_notes(record.attempts[record.best_attempt])
+        lines += [f"Note: {quoted(tool_terms(note), 240)}" for note in notes[:3]]
     last = len(record.attempts) - 1
     if record.best_attempt is not None and record.best_attempt < last:  # one who asked for it may want to see it
         lines.append(f"Drawn last, and not better: image://{record.attempts[last].image.sha256}{_score(record, last)}")

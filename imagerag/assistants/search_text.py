@@ -1,5 +1,7 @@
 """Text for search results, answers and images, within the tool's length limit."""
 
+from typing import Final
+
 from imagerag.assistants.run_text import FOREIGN, cost_words, image_name
 from imagerag.assistants.tool_outputs import AnswerReport, ReferenceReport, ReportedImage, SearchReport
 from imagerag.formatting import labels
@@ -7,6 +9,9 @@ from imagerag.formatting.assistant_steps import AFTER_ANSWER
 from imagerag.formatting.messages import NOT_CALIBRATED
 from imagerag.formatting.numbers import cosine, counted, difference, model_calls
 from imagerag.formatting.quoting import fitted, line, quoted
+
+_MEANS: Final = {"image": "the same thing from", "captions": "the caption says the same from"}
+"""Meaning of a threshold, where it is not that of a run."""
 
 
 def format_search(found: SearchReport) -> str:
@@ -17,10 +22,10 @@ def format_search(found: SearchReport) -> str:
             f"Nothing found in library {quoted(found.library, 60)}: {why}.\n"
             "Next: search with fewer filters, or tell the user that the library has no such image."
         )
-    means = "the same thing from" if found.by == "image" else "a run uses by itself what reaches"
+    means = _MEANS.get(found.by, "a run uses by itself what reaches")
     limit = "" if found.threshold is None else f"; {means} {cosine(found.threshold)}"
-    if found.by == "image" and found.threshold is None:
-        limit = "; no threshold between images is known here"
+    if found.by in ("image", "captions") and found.threshold is None:
+        limit = f"; no threshold {'between images' if found.by == 'image' else 'of captions'} is known here"
     if found.by == "terms":
         limit = f"; {NOT_CALIBRATED}"
     of = f"{counted(len(found.hits), 'image')} of library {quoted(found.library, 60)}"

@@ -28,6 +28,7 @@ from imagerag.assistants.tool_reports import answer_report
 from imagerag.assistants.tool_result import RunLimits, ToolResult, least
 from imagerag.assistants.usage_limits import BudgetShare, ServerBudget, ServerLimits
 from imagerag.files.access_policy import InputPolicy
+from imagerag.graphs.configuration.trust_policy import check_web_library
 
 if TYPE_CHECKING:
     from imagerag.assistants.image_blocks import Thumbnail
@@ -125,6 +126,10 @@ class ChatService:
 
         return await in_thread(thumbnail, await self.image_bytes(sha256, library), max_side)
 
+    def _check(self, request: GenerateImage | SearchReferences | AskLibrary | ViewImage) -> None:
+        """See that an assistant turns no search service on; raises `UntrustedError` where it does."""
+        check_web_library(request.library, self.rag.settings.library, "the assistant")
+
     async def _answered(self, answer: Awaitable[ToolResult]) -> ToolResult:
         try:
             return await answer
@@ -132,6 +137,7 @@ class ChatService:
             return error_result(error)
 
     async def _generate(self, request: GenerateImage, on_event: OnEvent | None, run_id: str | None) -> ToolResult:
+        self._check(request)
         given = request.model_dump(exclude={"initial_image", "subjects", "edit"})
         given["max_rounds"] = least(request.max_rounds, self.ceilings.max_rounds)
         library = request.library
@@ -242,10 +248,12 @@ class ChatService:
         return ToolResult(text=format_libraries(found), data=found.model_dump(mode="json"))
 
     async def _search(self, request: SearchReferences) -> ToolResult:
+        self._check(request)
         found, images = await search_library(self.rag, self.images, request)
         return ToolResult(text=format_search(found), data=found.model_dump(mode="json"), images=images)
 
     async def _ask(self, request: AskLibrary) -> ToolResult:
+        self._check(request)
         images = [await self.images.read(image, request.library) for image in request.images]
         async with self._spending(request) as (share, limits):
             record = await self.rag.ask(
@@ -272,6 +280,7 @@ class ChatService:
     async def _view(self, request: ViewImage) -> ToolResult:
         from imagerag.store.images.image_info import inspect
 
+        self._check(request)
         image = await in_thread(inspect, await self.image_bytes(request.image_id, request.library))
         path = await asyncio.to_thread(self.images.path, image.sha256, image.media_type)
         found = ImageReport(image=ReportedImage.of(image, path))

@@ -18,7 +18,6 @@ from pydantic import (
 from imagerag.agent.qa.types import MAX_QUESTION_IMAGES
 from imagerag.assistants.argument_types import (
     SHAPES,
-    SIZE_PATTERN,
     Deadline,
     ImageId,
     Label,
@@ -131,7 +130,7 @@ class GenerateImage(Request):
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="Another seed, another image.")
     size: Annotated[str | None, BeforeValidator(parse_size_text), WithJsonSchema({"type": "string"})] = Field(
-        default=None, pattern=SIZE_PATTERN, description="WIDTHxHEIGHT, or auto."
+        default=None, description="WIDTHxHEIGHT, 16:9, 2K, 16:9@2K, or auto."
     )
     filter: Where = None
     tags: Tags = ()
@@ -158,7 +157,7 @@ class SearchReferences(Request):
     image: Source | None = Field(default=None, description="Instead or too: a file path, or image://SHA256.")
     library: Library = None
     k: int = Field(default=6, ge=1, le=MAX_HITS, description="How many.")
-    hybrid: bool = Field(default=False, description="By captions' words, too.")
+    by: Literal["images", "captions", "hybrid"] = Field(default="images", description="What words are compared with.")
     filter: Where = None
     tags: Tags = ()
     licences: Licences = ()
@@ -167,6 +166,8 @@ class SearchReferences(Request):
     def _one_of_them(self) -> Self:
         if self.query is None and self.image is None:
             raise ValueError("give query (words) or image, or both")
+        if self.by == "captions" and self.image is not None:
+            raise ValueError("captions are compared with words alone: leave image or by out")
         return self
 
 
@@ -258,7 +259,7 @@ DESCRIPTIONS: Final = {
     "search_references": (
         "Look into the user's image library, with words or with an image. Use it before "
         "drawing, or to find images for continue_run(add_images=...). Draws nothing. Each hit has an image:// "
-        "id, its similarity, and whether that is high enough for a run to use it by itself."
+        "id, its similarity, and whether a run would use it by itself."
     ),
     "continue_run": (
         "Go on from a run that generate_image or continue_run made, in a new run that starts from its best image: "
@@ -272,9 +273,9 @@ DESCRIPTIONS: Final = {
         "do not hold the answer: then tell the user that, and do not guess. To find images use search_references."
     ),
     "view_image": (
-        "Look at an image of a run or of the library, by its image:// id: a small copy of it. Use it when you must "
-        "judge an image yourself (judge_unavailable, a choice between references, a doubt); the other answers already "
-        "say what the judge found."
+        "Look at a small copy of an image of a run or the library, by its image:// id. Use it when you must judge an "
+        "image yourself (judge_unavailable, a choice between references, a doubt); the other answers already say what "
+        "the judge found."
     ),
 }
 """Descriptions of the tools, for a model."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from imagerag.agent.qa.qa_record import AnswerRecord
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import UsedReference, is_low
+from imagerag.agent.types import UsedReference, WebSource, is_low
 from imagerag.assistants.tool_outputs import (
     ANSWER,
     LONG,
@@ -16,6 +16,7 @@ from imagerag.assistants.tool_outputs import (
     ReportedImage,
     RunReport,
     SearchReport,
+    WebSourceReport,
     uri,
 )
 from imagerag.assistants.tool_terms import tool_terms
@@ -40,6 +41,7 @@ def run_report(record: RunRecord) -> RunReport:
         image=ReportedImage.of(record.image, record.image.path) if record.image else None,
         last_image=uri(record.attempts[last].image.sha256) if behind else None,
         references=tuple(_used(at, used) for at, used in enumerate(record.references[:MOST], start=1)),
+        sources=tuple(_found(source) for source in record.sources[:MOST]),
         unresolved=tuple(line(text, SHORT) for text in record.unresolved[:MOST]),
         offered=tuple(_offered(candidate) for candidate in (question.get("candidates") or [])[: 2 * MOST]),
         max_selections=limit if isinstance(limit, int) else None,
@@ -56,17 +58,17 @@ def search_report(
     hits: "Sequence[Hit]",
     *,
     note: str = "",
-    by: Literal["words", "image", "terms"] = "words",
+    by: Literal["words", "image", "terms", "captions"] = "words",
     terms: Sequence[str] = (),
 ) -> SearchReport:
-    """A search as data."""
+    """A search as data. By captions, the similarity of a hit is that of its caption."""
     found = [
         ReferenceReport(
             number=at,
             uri=uri(hit.image.sha256),
             role="hit",
-            similarity=float(hit.similarity),
-            accepted=None if threshold is None else hit.reaches(threshold),
+            similarity=hit.caption_similarity if by == "captions" else float(hit.similarity),
+            accepted=None if threshold is None else hit.reaches(threshold, by_caption=by == "captions"),
             contributions=tuple(term.contribution for term in hit.terms),
             found_by=line(found_by_text(hit.found_by), SHORT),
             title=line(hit.title, SHORT),
@@ -113,6 +115,10 @@ def _used(at: int, used: UsedReference) -> ReferenceReport:
     )
 
 
+def _found(source: WebSource) -> WebSourceReport:
+    return WebSourceReport(title=line(source.name, SHORT), page=source.page, image=source.image)
+
+
 def _offered(candidate: Mapping[str, Any]) -> ReferenceReport:
     similarity = candidate.get("similarity")
     return ReferenceReport(
@@ -124,6 +130,8 @@ def _offered(candidate: Mapping[str, Any]) -> ReferenceReport:
         title=line(str(candidate.get("title") or ""), SHORT),
         caption=line(str(candidate.get("caption") or ""), SHORT),
         licence=line(str(candidate.get("licence") or ""), SHORT),
+        author=line(str(candidate.get("author") or ""), SHORT),
+        source=line(str((candidate.get("web") or {}).get("page") or ""), LONG),
     )
 
 

@@ -18,6 +18,7 @@ from imagerag.batch.results import BatchImage, BatchResult
 from imagerag.files.export import export
 from imagerag.files.run_request import RunRequest
 from imagerag.graphs.configuration.settings import Settings
+from imagerag.graphs.configuration.trust_policy import check_web_library
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.mismatch_warnings import warnings_of_many
 from imagerag.graphs.runs.events import last_record
@@ -53,6 +54,7 @@ class LineRunner:
         limit = shared.pop("max_run_cost_usd", None)
         library = self.started.settings["library"]
         own = {"max_cost_usd": limit} if limit is not None else {}
+        check_web_library(item.options.get("library"), library, f"line {item.index}")
         merged = {"library": library, **shared, **own, **item.options}
         return {name: value for name, value in merged.items() if value is not None}
 
@@ -166,7 +168,7 @@ def settings_of(
     given = {name: value for name, value in options.items() if value is not None and name != "library"}
     return {
         "generator": settings.generator,
-        "judge": settings.judge,
+        "judge": settings.chosen.judge,
         "library": options.get("library") or settings.library,
         "options": {**(kept or {}), **_plain(given)},
     }

@@ -13,6 +13,7 @@ from imagerag.agent.run_record import RunRecord
 from imagerag.cli.terminal.output import accent, bold, count, dim, say, say_all, short, table
 from imagerag.client.client import ImageRAG
 from imagerag.formatting.numbers import cosine
+from imagerag.formatting.web_credits import licence_text
 from imagerag.store.images.blob_store import write_atomically
 
 
@@ -40,11 +41,19 @@ def question_lines(question: Mapping[str, Any]) -> list[str]:
             bold(short(str(one["title"] or one["id"][:12]), 30)),
             cosine(float(one["similarity"])),
             f"for {short(str(one['concept']), 40)}",
-            dim(short(str(one["licence"]), 24)),
+            dim(short(licence_text(str(one["licence"])), 44)),
+            dim(_origin(one)),
         ]
         for one in offered
     ]
     return ["", f"{count(len(offered), 'image')} passed; at most {limit} can be sent:", *table(rows, right={0, 2})]
+
+
+def _origin(offered: Mapping[str, Any]) -> str:
+    """The author and the page of an image from the web; empty for one of the user's own."""
+    web: Mapping[str, Any] = offered.get("web") or {}
+    by = f"by {short(str(offered['author']), 30)}, " if web and offered.get("author") else ""
+    return f"{by}{web['service']}: {web['page']}" if web else ""
 
 
 def parse_choice(text: str) -> list[str]:

@@ -101,6 +101,13 @@ def _lines(found: "Diagnosis") -> Iterator[str]:
         yield dim("  imagerag runs prune --older-than 90d --dry-run says what old runs take")
     yield accent("keys")
     yield from table([[name, "set" if there else dim("not set")] for name, there in found.keys.items()])
+    yield accent("servers on this machine")
+    yield from table(
+        [
+            [tick(True) if one.answers else dim("–"), one.name, one.address, dim(short(one.detail, 60))]
+            for one in found.servers
+        ]
+    )
     yield accent("optional parts")
     yield from table(
         [[n, "installed" if there else dim(f"not installed: {EXTRAS[n]}")] for n, there in found.extras.items()]

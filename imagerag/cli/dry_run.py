@@ -27,11 +27,13 @@ def print_estimate(rag: ImageRAG, prompt: str, as_json: bool, **options: Any) ->
 
 def _lines(found: "Estimate") -> Iterator[str]:
     at_most, limit = count(found.max_calls, "call"), dollars(found.max_cost_usd)
-    yield f"at most {bold(at_most)} of models, {bold(limit)}; usually {count(found.expected_calls, 'call')} or fewer"
-    rows = [[dim(head) for head in ("role", "usually", "at most", "cost at most", "backend")]]
+    usual = f", {dollars(found.expected_cost_usd)}" if found.expected_cost_usd is not None else ""
+    usually = f"{count(found.expected_calls, 'call')}{usual} or less"
+    yield f"at most {bold(at_most)} of models, {bold(limit)}; usually {usually}"
+    rows = [[dim(head) for head in ("role", "usually", "at most", "usual cost", "cost at most", "backend")]]
     for role in found.roles:
         if role.max_calls:
-            cost = dollars(role.max_cost_usd)
-            rows.append([accent(role.role), str(role.expected_calls), str(role.max_calls), cost, role.backend])
+            costs = [dollars(role.expected_cost_usd), dollars(role.max_cost_usd)]
+            rows.append([accent(role.role), str(role.expected_calls), str(role.max_calls), *costs, role.backend])
     yield from table(rows, right={1, 2})
     yield from (dim(f"  {as_commands(note)}") for note in found.notes)

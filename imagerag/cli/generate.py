@@ -8,6 +8,7 @@ import click
 from imagerag.agent.errors import UsageError
 from imagerag.cli import Globals
 from imagerag.cli.dry_run import print_estimate
+from imagerag.cli.keep_web import check_keeps_web
 from imagerag.cli.live_text import first_time, run_header
 from imagerag.cli.options import (
     generator_option,
@@ -76,6 +77,7 @@ def _only_one(context: click.Context, option: click.Parameter, given: tuple[str,
     help="Images that must stay recognisable: subjects and those tagged product, person, … (auto).",
 )
 @click.option("--select", is_flag=True, help="Choose the references yourself.")
+@click.option("--keep-web", is_flag=True, help="Add the images from the web that it was made with to your library.")
 @click.option(
     "--partial-images",
     type=int,
@@ -100,6 +102,7 @@ def generate_command(
     edit: str | None,
     output: OutputOptions,
     dry_run: bool,
+    keep_web: bool,
     **options: Any,
 ) -> int:
     """Generate an image of PROMPT, judge it, retrieve what is missing from a library, and generate again until it is
@@ -124,7 +127,9 @@ def generate_command(
     }
     if dry_run:
         return print_estimate(rag, text, output.mode == "json", **options)
-    delivery = RunOutputs.from_options(rag, output, library=library, choosing=options["select"])
+    if keep_web:
+        check_keeps_web(rag.settings.library)
+    delivery = RunOutputs.from_options(rag, output, library=library, choosing=options["select"], keep_web=keep_web)
     if not output.quiet:
         say_all([run_header(rag.settings), *first_time(rag)], err=True)
     return follow_run(delivery, rag.stream(text, **options))

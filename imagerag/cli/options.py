@@ -37,7 +37,9 @@ hybrid_option = _hybrid_option()
 generator_option = click.option(
     "--generator", metavar="SPEC", help="Image generator, provider:model[@url]  [env: IMAGERAG_GENERATOR]"
 )
-judge_option = click.option("--judge", metavar="SPEC", help="Judge, provider:model[@url]  [env: IMAGERAG_JUDGE]")
+judge_option = click.option(
+    "--judge", metavar="SPEC", help="Judge, provider:model[@url], or auto: the first there  [env: IMAGERAG_JUDGE]"
+)
 preset_option = click.option(
     "--preset", metavar="P", help="Bundle of backends: sketch, openai, local  [env: IMAGERAG_PRESET]"
 )
@@ -249,7 +251,11 @@ def run_options(*, defaults: bool = False) -> Decorator:
             metavar="N",
             help="Seed, where the generator supports one.",
         ),
-        click.option("--size", metavar="WxH", help="Size of the image in pixels."),
+        click.option(
+            "--size",
+            metavar="SIZE",
+            help="WxH in pixels, an aspect ratio (16:9), a resolution (512, 1K, 2K, 4K), or both (16:9@2K).",
+        ),
         click.option(
             "--cache",
             type=click.Choice(["record", "reuse", "replay"]),

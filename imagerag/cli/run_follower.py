@@ -13,6 +13,7 @@ from imagerag.agent.errors import ImageRAGError, UsageError
 from imagerag.agent.run_record import RunRecord
 from imagerag.cli.choose_prompt import asker, question_lines
 from imagerag.cli.exit_codes import exit_code
+from imagerag.cli.keep_web import keep_web
 from imagerag.cli.live_text import step_line
 from imagerag.cli.live_view import LiveView
 from imagerag.cli.output_options import Mode, OutputOptions
@@ -37,6 +38,7 @@ class RunOutputs:
         sheet: the contact sheet's file.
         ask: lets the user choose among offered references; None without a user.
         live: shows images among the progress lines, if the terminal can show them.
+        keep_web: whether the images from the web that helped go into the user's library.
     """
 
     rag: ImageRAG
@@ -47,18 +49,26 @@ class RunOutputs:
     sheet: Path | None = None
     ask: Callable[[RunRecord], Sequence[str]] | None = None
     live: LiveView | None = None
+    keep_web: bool = False
     run_id: str = field(default="", init=False)
     undelivered: bool = field(default=False, init=False)
 
     @classmethod
     def from_options(
-        cls, rag: ImageRAG, output: OutputOptions, *, library: str | None = None, choosing: bool = True
+        cls,
+        rag: ImageRAG,
+        output: OutputOptions,
+        *,
+        library: str | None = None,
+        choosing: bool = True,
+        keep_web: bool = False,
     ) -> "RunOutputs":
         """Make the outputs from the command line options.
 
         Args:
             library: library of the shown references, if not that of the settings.
             choosing: whether the user is asked to choose references.
+            keep_web: whether the images from the web that helped go into the user's library.
         """
         return cls(
             rag,
@@ -68,6 +78,7 @@ class RunOutputs:
             sheet=output.sheet,
             ask=asker(rag) if choosing and output.mode == "human" and _is_interactive() else None,
             live=LiveView.from_options(rag, output.live, library=library),
+            keep_web=keep_web,
         )
 
 
@@ -162,6 +173,8 @@ async def write_outputs(delivery: RunOutputs, record: RunRecord) -> RunRecord:
         delivery.undelivered = True
         say(f"imagerag: {error}", err=True)
         say(f"  the run itself is kept: imagerag show {record.run_id} --out FILE", err=True)
+    if delivery.keep_web and not await keep_web(delivery.rag, record):
+        delivery.undelivered = True
     return record
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Attempt, Candidate, Outcome, Query, Search, UsedReference, Verdict
+from imagerag.agent.types import Attempt, Candidate, Outcome, Query, Search, UsedReference, Verdict, WebSource
 from imagerag.cli.terminal.output import (
     accent,
     bar,
@@ -22,9 +22,11 @@ from imagerag.cli.terminal.output import (
 from imagerag.formatting import labels
 from imagerag.formatting.found_by import found_by_text
 from imagerag.formatting.interface_terms import in_commands
+from imagerag.formatting.labels import WEB_SOURCES
 from imagerag.formatting.numbers import cosine, dollars, drawing, model_calls, seconds, threshold_words
 from imagerag.formatting.text import clean, image_name
-from imagerag.reports.record_text import attempt_title, mask_words, score_words
+from imagerag.formatting.web_credits import found_text, licence_text
+from imagerag.reports.record_text import attempt_title, drawing_notes, mask_words, score_words
 
 MAX_REASON: Final = 400
 """Columns of the reason why a run ended as it did, which may quote a long text of a model."""
@@ -62,15 +64,27 @@ def attempt_lines(attempt: Attempt) -> list[str]:
     lines = [f"  {dim('image')}    {image.sha256[:12]}  {dim(size)}"]
     if attempt.mask:
         lines += entry("mask", mask_words(attempt.mask), at=9)
+    for note in drawing_notes(attempt):
+        lines += entry("note", note, at=9)
     if attempt.references:
         lines += entry("sent", attempt.prompt, at=9)
         lines += reference_lines(attempt.references, indent=2)
+    if attempt.sources:
+        lines += [f"  {dim(WEB_SOURCES)}", *source_lines(attempt.sources, indent=2)]
     return lines
 
 
 def reference_lines(references: Sequence[UsedReference], *, indent: int = 2) -> list[str]:
     """The references of an image, with their authors and licences."""
-    return table([_reference_row(reference) for reference in references], right={1}, indent=indent)
+    rows = table([_reference_row(reference) for reference in references], right={1}, indent=indent)
+    pages = [f"{' ' * indent}  {dim(found_text(one.web))}" for one in references if one.web]
+    return [*rows, *pages]
+
+
+def source_lines(sources: Sequence[WebSource], *, indent: int = 2) -> list[str]:
+    """What the generator's model found on the web."""
+    rows = [[f"{accent('~')} {short(source.name, 40)}", dim(short(source.address, 80))] for source in sources]
+    return table(rows, indent=indent)
 
 
 def _reference_row(reference: UsedReference) -> list[str]:
@@ -80,7 +94,8 @@ def _reference_row(reference: UsedReference) -> list[str]:
     whose = "your own" if reference.selected_by == "given" else "the library's"
     stands_for = f"{whose}, {labels.INTENTS[reference.role]}" if own else f"for {short(reference.concept, 36)}"
     by = f"by {short(reference.author, 24)}" if reference.author else ""
-    return [f"{accent('+')} {short(name, 28)}", similarity, stands_for, dim(short(reference.licence, 24)), dim(by)]
+    licence = dim(short(licence_text(reference.licence), 44))
+    return [f"{accent('+')} {short(name, 28)}", similarity, stands_for, licence, dim(by)]
 
 
 def query_title(query: Query) -> str:
@@ -121,7 +136,8 @@ def _candidate_row(candidate: Candidate, threshold: float | None, top: float) ->
         bold(title) if candidate.decision == "taken" else title,
         shown,
         dim(short(found_by_text(candidate.found_by), 36)),
-        dim(short(candidate.licence, 20)),
+        dim(short(licence_text(candidate.licence), 40)),
+        dim(found_text(candidate.web) if candidate.web else ""),
     ]
 
 
@@ -153,6 +169,8 @@ def summary(record: RunRecord, *, told: bool = False) -> list[str]:
     if record.references:
         lines.append(f"  {dim('references')}")
         lines += reference_lines(record.references, indent=4)
+    if record.sources:
+        lines += [f"  {dim(WEB_SOURCES)}", *source_lines(record.sources, indent=4)]
     lines.append(f"  {dim('run')}         {record.run_id}  {dim(_spent(record))}")
     show = f"imagerag show {record.run_id}"
     steps = list(record.next_steps)

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
+from imagerag.agent.retrieval.search_queries import WEB
 from imagerag.cli.terminal.output import BAR, bar, bold, columns, dim, hanging, scale, short, table
 from imagerag.formatting.found_by import found_by_text
 from imagerag.formatting.messages import NOT_CALIBRATED
@@ -22,6 +23,7 @@ BELOW: Final = BAR + 4
 """Column at which lines below a result start."""
 
 OF_CAPTIONS: Final = "threshold of captions not known"
+NOT_OF_WEB: Final = "a search service alone has no threshold: write ?threshold=COSINE after its name"
 BETWEEN_IMAGES: Final = "threshold between images not known"
 
 
@@ -43,6 +45,10 @@ def threshold_of(
     if hits.terms[0].image is not None:
         between = getattr(library, "image_threshold", None)
         return between, BETWEEN_IMAGES if between is None and all(hit.threshold is None for hit in hits) else ""
+    from imagerag.agent.ports import is_web_library
+
+    if is_web_library(library):
+        return None, "" if any(hit.threshold is not None for hit in hits) else NOT_OF_WEB
     # Of several libraries, each has a threshold of its own, and its images come with it.
     return None if hasattr(library, "libraries") else library.threshold, ""
 
@@ -112,10 +118,7 @@ def _found(hit: "Hit", accepted: bool | None) -> "SearchResult":
 
 def accepted(hit: "Hit", threshold: float | None, by: Literal["images", "captions"] = "images") -> bool:
     """Whether an image, or its caption, reaches the threshold: whether a run would use the image as a reference."""
-    if by == "images":
-        return hit.reaches(threshold)
-    limit = threshold if hit.threshold is None else hit.threshold
-    return limit is None or (hit.caption_similarity is not None and hit.caption_similarity >= limit)
+    return hit.reaches(threshold, by_caption=by == "captions")
 
 
 def path_of(source: str) -> str | None:
@@ -153,9 +156,11 @@ def result_lines(found: "SearchDocument") -> list[str]:
 
 
 def _below(one: "SearchResult") -> list[str]:
-    """Where in an image the thing is, and the lists of a hybrid search that found it, as lines below a result."""
+    """Where in an image the thing is, the lists of a hybrid search that found it, and its page on the web, as lines
+    below a result."""
     where = box(one.region.shares) if one.region else ""
-    text = " · ".join(filter(None, (where, found_by_text(one.found_by))))
+    page = f"by {one.author or 'unknown'}: {one.source}" if one.library.startswith(WEB) else ""
+    text = " · ".join(filter(None, (where, found_by_text(one.found_by), page)))
     return [dim(line) for line in hanging(text, columns(), indent=BELOW, head=" " * BELOW)] if text else []
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from imagerag.graphs.generation import Workflow
     from imagerag.graphs.runs.events import RunEvent
     from imagerag.graphs.runs.runner import Runner
+    from imagerag.tools.model_list import ListedModel
 
 
 class ImageRAG:
@@ -37,8 +38,8 @@ class ImageRAG:
     Args:
         preset: a bundle of backends that belong together; "sketch" is embedded and offline.
         generator: spec of the image generator, `provider:model[@base_url]`.
-        judge: spec of the judge.
-        answerer: spec of the answerer of questions; by default the judge.
+        judge: spec of the judge; "auto" is the first whose key is set or whose local server answers.
+        answerer: spec of the answerer of questions, or "auto"; by default the judge.
         embedder: spec of the encoder for new libraries; a library that exists knows its own.
         library: name of the library references come from.
         reranker: spec of the reranker of candidates that passed: "vlm" (the judge picks), "bm25" (the words of
@@ -105,6 +106,20 @@ class ImageRAG:
     def runner(self) -> "Runner":
         """Runner of the generation graph, for those who need more than this class offers."""
         return self._context.runner
+
+    def models(self, *, role: str | None = None, provider: str | None = None) -> "list[ListedModel]":
+        """The models that are known by name, with what they take, draw and cost. Nothing is fetched or called.
+
+        Args:
+            role: "generator" or "judge"; None is both.
+            provider: only models of this provider.
+
+        Raises:
+            UsageError: no such role, or no listed models of that provider.
+        """
+        from imagerag.tools.model_list import list_models
+
+        return list_models(self.dependencies.prices, role=role, provider=provider)
 
     async def generate(self, prompt: str, *, run_id: str | None = None, **options: Unpack[RunOptions]) -> "RunRecord":
         """Draw, judge, retrieve and redraw until the judge agrees or the rounds are spent.
@@ -301,7 +316,7 @@ class ImageRAG:
 
         named = self.settings
         setup = RunSpec(
-            generator=named.generator, judge=named.judge, library=named.library, reranker=named.reranker or None
+            generator=named.generator, judge=named.chosen.judge, library=named.library, reranker=named.reranker or None
         )
         graph = self.dependencies.workflow(await self.dependencies.parts(setup), self.dependencies.answers)
         return graph.warn_with(partial(run_warnings, self.dependencies, setup))

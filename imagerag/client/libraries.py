@@ -14,6 +14,7 @@ from imagerag.client.caption_embedder import use_caption_embedder
 from imagerag.client.library_maintenance import LibraryMaintenance
 from imagerag.client.similarity import measure_similarities
 from imagerag.client.synchronous import synchronous
+from imagerag.client.web_references import WebReferences
 from imagerag.files.inputs import Image
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     """Named here because inside the class `list` is the method."""
 
 
-class LibrariesAPI(LibraryMaintenance):
+class LibrariesAPI(LibraryMaintenance, WebReferences):
     """The libraries of a data directory. Where no library is named, it is the one that `ImageRAG` was made with."""
 
     async def index(
@@ -83,7 +84,7 @@ class LibrariesAPI(LibraryMaintenance):
             caption_embedder: encode the captions too, with the encoder of this spec, for `search(by="captions")`: "own"
                 is the library's own encoder, "none" deletes the vectors of captions. Later calls encode new and changed
                 captions without being told again.
-            describe: a vision-language model (`openai:MODEL`, `openai:MODEL@URL`, several as a fallback) that describes
+            describe: a vision-language model (`openai:MODEL`, `auto`, several as a fallback) that describes
                 each image without a description, or a describer of your own. The library notes a spec with its budget,
                 and later calls describe new images without being told; "none" ends that. Descriptions are apart from
                 captions, checked with the library's encoder, and marked with the model.

@@ -26,7 +26,7 @@ class QAClient:
         """Spec of the answerer: the one that was set, else the judge where it can, else `metadata`."""
         from imagerag.tools.registry import answerer_for
 
-        settings = self._context.settings
+        settings = self._context.settings.chosen
         return settings.answerer or answerer_for(settings.judge)
 
     async def run(
@@ -49,7 +49,7 @@ class QAClient:
             images=kept,
             by=by,
             reranker=settings.reranker or None,
-            judge=settings.judge,
+            judge=settings.chosen.judge,
             answerer=self.answerer,
             config=config,
             **options,

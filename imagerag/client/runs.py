@@ -8,7 +8,7 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.threads import in_thread
 from imagerag.client.run_storage import RunStorageAPI
 from imagerag.client.synchronous import synchronous
-from imagerag.files.inputs import parse_size
+from imagerag.files.inputs import make_size
 
 if TYPE_CHECKING:
     from imagerag.agent.run_record import RunRecord
@@ -264,7 +264,7 @@ class RunsAPI(RunStorageAPI):
         if not isinstance(step, int):
             raise UsageError(f"a step is a number, as imagerag show gives them, not {step!r:.40}")
         if "size" in changes:
-            changes["size"] = parse_size(changes["size"])
+            changes["size"] = make_size(changes["size"])
         replay = ForkOptions(step=step, prompt=prompt, references=references, no_cache=no_cache, changes=changes)
         return self._events(run_id, lambda run: self._context.runner.replay(run, replay, new_id=new_id))
 

@@ -13,6 +13,7 @@ from imagerag.agent.extras import is_installed
 from imagerag.agent.retrieval.search_queries import names_of, split_name
 from imagerag.agent.types import BUILT_IN_LIBRARY
 from imagerag.diagnostics.probes import Probe, configured_specs, probe_backend
+from imagerag.diagnostics.servers import ServerState, server_states
 from imagerag.formatting.interface_terms import PATH, python_call
 from imagerag.graphs.configuration.settings import Settings
 from imagerag.graphs.dependencies import Dependencies
@@ -24,13 +25,14 @@ from imagerag.store.integrity_check import IntegrityProblem, integrity_problems,
 from imagerag.store.library.database import folder_of, is_there, list_libraries
 from imagerag.store.library.library_metadata import read_library_metadata
 from imagerag.tools.credentials import key_variables
-from imagerag.tools.healthcheck import SERVED, TIMEOUT_S, check_health
-from imagerag.tools.registry import Role
+from imagerag.tools.healthcheck import TIMEOUT_S, check_health
+from imagerag.tools.registry import Role, is_served
 from imagerag.tools.spec import BackendSpec
 
 EXTRAS: Final = {
     "diffusers": "drawing with models in this process",
     "transformers": "judging, encoding and reranking with models in this process",
+    "google.genai": "drawing and judging with Gemini over Google's own API; the extra is called gemini",
     "matplotlib": "plots and statistics of evaluations; the extra is called evals",
     "mcp": "serving assistants and editors (imagerag mcp)",
     "langgraph_api": "HTTP for other languages (langgraph dev); the extra is called server",
@@ -98,6 +100,7 @@ class Diagnosis(BaseModel):
 
     Attributes:
         keys: environment variable → whether it is set.
+        servers: model servers that were looked for on this machine, or where their own variable says.
         extras: module → whether it is installed.
         prices: the files that prices are read from.
         files: what is wrong with the files of the home, one by one.
@@ -112,6 +115,7 @@ class Diagnosis(BaseModel):
     home: str
     settings: list[Setting]
     keys: dict[str, bool]
+    servers: list[ServerState] = Field(default_factory=list)
     extras: dict[str, bool]
     prices: list[str]
     price_file: str
@@ -146,6 +150,7 @@ async def diagnose(
             for name, origin in settings.origins.items()
         ],
         keys={name: bool(os.environ.get(name)) for name in _key_variables(settings)},
+        servers=await server_states(),
         extras={name: is_installed(name) for name in EXTRAS},
         prices=_prices(dependencies),
         price_file=str(dependencies.home.root / "prices.toml"),
@@ -186,7 +191,7 @@ async def _backend(
         return BackendState(role=role, spec=spec, reachable=False, detail=str(error))
     tariff = estimator_of(part)
     most = tariff.most(1, 1, None)
-    here = role == "embedder" and BackendSpec.parse(spec).provider not in SERVED
+    here = role == "embedder" and not is_served(BackendSpec.parse(spec).provider)
     free = here or spec == "bm25" or (tariff.known and most == 0)
     priced = tariff.known or most is not None
     state = BackendState(

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import time
+from contextlib import suppress
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
@@ -31,7 +32,10 @@ class Probe(BaseModel):
 
 
 def configured_specs(settings: Settings) -> list[tuple[Role, str]]:
-    """(role, spec) of every backend that is configured; those that cannot be read stand for themselves."""
+    """(role, spec) of every backend that is configured, `auto` as what it stands for; those that cannot be read stand
+    for themselves."""
+    with suppress(ImageRAGError):  # nothing for `auto` is said of `auto` itself
+        settings = settings.chosen
     named: list[tuple[Role, str]] = [
         ("generator", settings.generator), ("judge", settings.judge), ("embedder", settings.embedder),
     ]  # fmt: skip

@@ -11,7 +11,7 @@ from imagerag.agent.errors import ImageTooLargeError, UsageError
 from imagerag.agent.images.decoding import MAX_BYTES
 from imagerag.agent.regular_files import TooLongError, read_regular
 from imagerag.agent.threads import in_thread
-from imagerag.agent.types import ImageRef, RunConfig, Size
+from imagerag.agent.types import ImageRef, RunConfig, Size, parse_size
 from imagerag.formatting.messages import invalid
 
 if TYPE_CHECKING:
@@ -32,19 +32,16 @@ def make_run_config(**values: Any) -> RunConfig:
         raise UsageError(invalid(error)) from error
 
 
-def parse_size(size: str | tuple[int, int] | Size | None) -> Size | None:
-    """A size from "WxH" or a pair of pixels.
+def make_size(size: str | tuple[int, int] | Size | None) -> Size | None:
+    """A size from "WxH", a pair of pixels, or words ("16:9@2K").
 
     Raises:
-        UsageError: not a size between 16 and 8192 pixels a side.
+        UsageError: not a size; the message says how to write one.
     """
-    if size is None or isinstance(size, Size):
-        return size
     try:
-        width, height = (int(side) for side in (size.lower().split("x") if isinstance(size, str) else size))
-        return Size(width=width, height=height)
-    except (ValueError, TypeError) as error:
-        raise UsageError(f"not a size: {size!r}; give WIDTHxHEIGHT, 16 to 8192 pixels a side") from error
+        return parse_size(size)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def read_image(image: Image) -> bytes:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
 from pydantic import ValidationError
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.size_translation import check_size
 from imagerag.agent.types import RunSpec
 from imagerag.agent.types.filters import FilterInput
-from imagerag.files.inputs import Image, keep_image, make_run_config, parse_size
+from imagerag.files.inputs import Image, keep_image, make_run_config, make_size
 from imagerag.files.source_images import SourceImages
 from imagerag.formatting.messages import invalid, unknown
 from imagerag.graphs.configuration.settings import Settings
@@ -47,7 +48,9 @@ class CommonRunOptions(TypedDict, total=False):
         reference_crop: what is sent of a library image of which a region was found: the region with a margin where it
             is less than half of the image ("auto", the default), always the region, or the whole image.
         seed: where the generator honours one; 0 by default.
-        size: "WxH" or a pair, in pixels.
+        size: "WxH" or a pair, in pixels; or an aspect ratio ("16:9"), a resolution ("512", "1K", "2K", "4K"), or both
+            ("16:9@2K"), which become the nearest size that the generator draws. By default what is set, else the
+            generator's own; "auto" is its own.
         mask_feather: pixels over which what is new fades into the old, inwards from the edge of the mask.
         filter: what must hold of a reference, in the filter language (`taken>=2024-05 and not tag=draft`), or a mapping
             of keys to the values that they must equal.
@@ -144,13 +147,13 @@ class RunRequest:
         config = {
             "references_per_concept": settings.references_per_concept,
             **given,
-            "size": parse_size(given.get("size")),
+            "size": make_size(given.get("size", settings.size)),
             "filter": settings.where(given.get("filter")),
         }
         try:
             setup = RunSpec(
                 generator=settings.generator,
-                judge=settings.judge,
+                judge=settings.chosen.judge,
                 library=library or settings.library,
                 reranker=settings.reranker or None,
                 config=make_run_config(**config),
@@ -173,6 +176,8 @@ class RunRequest:
             check_edits(dependencies.generator(self.setup.generator))
         elif self.setup.config.start == "generate" and self.initial_image is None:
             check_draws(dependencies.generator(self.setup.generator))
+        if self.setup.config.size is not None:
+            check_size(dependencies.generator(self.setup.generator), self.setup.config.size)
         kept = await self.images.store(dependencies, self.setup)
         initial = None if self.initial_image is None else await keep_image(dependencies.blobs, self.initial_image)
         return runner.start(self.prompt, self.setup, subjects=kept, initial_image=initial, run_id=run_id)

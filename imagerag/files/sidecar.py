@@ -8,7 +8,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from imagerag.agent.regular_files import read_regular
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Document, Outcome, Region, Sha256, Similarity, UsedReference
+from imagerag.agent.types import (
+    Document,
+    Outcome,
+    Region,
+    Sha256,
+    Similarity,
+    UsedReference,
+    WebProvenance,
+    WebSource,
+)
 
 
 class Credit(BaseModel):
@@ -26,6 +35,7 @@ class Credit(BaseModel):
     licence: str
     region: Region | None = None
     crop: Sha256 | None = None
+    web: WebProvenance | None = None
 
     @classmethod
     def of(cls, used: UsedReference) -> "Credit":
@@ -40,7 +50,8 @@ class Credit(BaseModel):
 
 
 class Sidecar(Document):
-    """The sidecar of an image, `NAME.json`: the run that made it, and each image that it was made with."""
+    """The sidecar of an image, `NAME.json`: the run that made it, each image that it was made with, and what the model
+    found on the web."""
 
     schema_name: Literal["imagerag.sidecar/1"] = Field(default="imagerag.sidecar/1", alias="schema")
     run_id: str
@@ -50,6 +61,7 @@ class Sidecar(Document):
     generator: str | None
     sha256: Sha256 | None
     references: list[Credit]
+    sources: list[WebSource] = Field(default_factory=list)
 
     @classmethod
     def of(cls, record: RunRecord) -> "Sidecar":
@@ -63,6 +75,7 @@ class Sidecar(Document):
             generator=best.generator if best else None,
             sha256=record.image.sha256 if record.image else None,
             references=[Credit.of(used) for used in record.references],
+            sources=record.sources,
         )
 
 

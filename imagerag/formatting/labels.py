@@ -30,6 +30,9 @@ class Label(NamedTuple):
     next_step: str = ""
 
 
+WEB_SOURCES: Final = "sources the model found on the web"
+"""Heading of a generator's own sources, apart from the references that the user's library gave."""
+
 STOPPED: Final = 130
 """The exit code of what was stopped with Ctrl-C."""
 

@@ -21,17 +21,23 @@ from imagerag.agent.ports import (
     Judge,
     PriceEstimator,
     Reranker,
+    WebLibrary,
     capabilities_of,
     members_of,
     reranks_by_model,
+    web_libraries_of,
 )
 from imagerag.agent.retrieval.reranking import LOOKED_AT
+from imagerag.agent.retrieval.search_queries import WEB, names_of
+from imagerag.agent.retrieval.web_search import ASKED, ROLE
+from imagerag.agent.size_translation import check_size
 from imagerag.agent.types import BUILT_IN_LIBRARY, RunConfig, RunSpec
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.generation import TRIES
 from imagerag.graphs.mask_validation import check_draws, check_edits, check_takes_mask
 from imagerag.graphs.mismatch_warnings import run_warnings
 from imagerag.graphs.recorded_image_checks import recall_images
+from imagerag.tools.fallback.request_fitting import expected_losses
 from imagerag.tools.healthcheck import server_warnings
 
 CAPTION_BYTES = 1000
@@ -49,6 +55,7 @@ class RoleEstimate(BaseModel):
         votes: requests that one call can make of the backend that answers it.
         expected_calls: calls when every model answers at once and all rounds are used.
         max_calls: calls that no run exceeds.
+        expected_cost_usd: US dollars of the expected calls, at ordinary lengths of responses; None when not known.
         requests_at_most: what services may be asked: each call can go to all backends of a fallback, and take votes.
         max_cost_per_call_usd: US dollars that the most expensive of these calls can cost; None when that is not known.
         max_cost_usd: of all of them.
@@ -61,6 +68,7 @@ class RoleEstimate(BaseModel):
     votes: int
     expected_calls: int
     max_calls: int
+    expected_cost_usd: float | None = None
     requests_at_most: int
     max_cost_per_call_usd: float | None
     max_cost_usd: float | None
@@ -71,6 +79,7 @@ class Estimate(BaseModel):
 
     Attributes:
         max_calls: votes counted; with `max_calls`, never more than that.
+        expected_cost_usd: of the expected calls, if no model reasons at length; None when a price is not known.
         max_cost_usd: None when the most that a call can cost is not known; `has_unknown_cost` says whose.
         priced: whether the costs of all calls will be known once they are made.
         notes: what the numbers do not say.
@@ -82,6 +91,7 @@ class Estimate(BaseModel):
     schema_name: Literal["imagerag.estimate/1"] = Field(default="imagerag.estimate/1", alias="schema")
     expected_calls: int
     max_calls: int
+    expected_cost_usd: float | None = None
     max_cost_usd: float | None
     roles: list[RoleEstimate]
     priced: bool
@@ -97,6 +107,7 @@ def estimate(
     judge: Judge,
     reranker: Reranker | None = None,
     library: bool = True,
+    web: Sequence[WebLibrary] = (),
     prompt: str = "",
     subjects: int = 0,
     initial_image: bool = False,
@@ -108,6 +119,7 @@ def estimate(
     Args:
         reranker: what orders the candidates that passed, if there is one; it makes calls only when it looks.
         library: whether there is one; without it nothing is ever redrawn.
+        web: services that are asked for what it lacks.
         prompt: the user's words, for the estimate in money.
         subjects: how many images of the user's own are sent along.
         initial_image: whether the first image is handed in instead of drawn.
@@ -133,7 +145,7 @@ def estimate(
     ]  # fmt: skip
     if drawings and images_wanted(judge, generator, config, 1 + subjects):  # the first verdict's: see `check_images`
         roles.insert(0, _role(judge, CHECK_IMAGES, 1, tries, config, 0, 1 + subjects))
-    backends: list[ImageGenerator | Judge | Reranker] = [generator, judge]
+    backends: list[ImageGenerator | Judge | Reranker | WebLibrary] = [generator, judge]
     if reranker is not None and reranks_by_model(reranker) and library:
         ahead = config.start == "retrieve" and not initial_image
         # Of each ask the searches by caption, and one with the prompt itself.
@@ -142,7 +154,14 @@ def estimate(
         seen = config.candidates if capabilities_of(reranker).needs_images else 0
         roles.append(_role(reranker, "rerank", searches + ahead, most, config, sent, seen))
         backends.append(reranker)
-    return _summed(roles, config, backends)
+    ahead = config.start == "retrieve" and not initial_image
+    for service in web if redraws or ahead else ():
+        # Of each ask the searches for what is missing, and one with the prompt itself; the usual run asks once a round.
+        most = (searches * (named * ASKED + 1) + ahead) * tries
+        roles.append(_role(service, ROLE, searches + ahead, most, config, text, 0))
+        backends.append(service)
+    found = _summed(roles, config, backends)
+    return found.model_copy(update={"notes": [*found.notes, *map(_sent_words, web)]}) if web else found
 
 
 async def estimate_setup(
@@ -159,7 +178,7 @@ async def estimate_setup(
 
     Raises:
         SpecError: a backend that there is not.
-        UsageError: a mask, and a generator that takes none; an edit, and one that does not edit; or a workflow that its
+        UsageError: a mask, an edit or a size, and a generator that takes, does or draws no such; or a workflow that its
             server cannot run.
     """
     generator, judge = dependencies.generator(setup.generator), dependencies.judge(setup.judge)
@@ -169,6 +188,7 @@ async def estimate_setup(
         check_draws(generator)
     if mask:
         check_takes_mask(generator)
+    check_size(generator, setup.config.size)
     if images_wanted(judge, generator, setup.config, 1 + subjects):
         await recall_images(dependencies, judge, 1 + subjects)
     found = estimate(
@@ -177,6 +197,7 @@ async def estimate_setup(
         judge=judge,
         reranker=dependencies.reranker(setup.reranker, setup.judge) if setup.reranker else None,
         library=setup.library is not None,
+        web=await _web_of(dependencies, setup.library),
         prompt=prompt,
         subjects=subjects,
         initial_image=initial_image,
@@ -187,11 +208,25 @@ async def estimate_setup(
     warned = await server_warnings(generator)
     with suppress(ImageRAGError):
         warned += await run_warnings(dependencies, asked, prompt)
-    return found.model_copy(update={"warnings": list(warned)})
+    references = setup.config.reference_limit(generator.max_references)
+    lost = expected_losses(generator, setup.config.size, references=references, mask=mask)
+    notes = [*found.notes, *(f"if it is called in place of the first: {one}" for one in lost)]
+    return found.model_copy(update={"warnings": list(warned), "notes": notes})
+
+
+async def _web_of(dependencies: Dependencies, library: str | None) -> Sequence[WebLibrary]:
+    """The services that a run's library asks. Only libraries that come with one are opened."""
+    if library is None or not any(name.startswith(WEB) for name in names_of(library)):
+        return ()
+    return web_libraries_of(await dependencies.library(library))
+
+
+def _sent_words(service: WebLibrary) -> str:
+    return f"{service.name} is sent the words for what is missing, where no library of yours has an image of it"
 
 
 def _role(
-    port: ImageGenerator | Judge | Reranker,
+    port: ImageGenerator | Judge | Reranker | WebLibrary,
     role: str,
     usual: int,
     at_most: int,
@@ -202,12 +237,14 @@ def _role(
     partial_images = config.partial_images if role == "generate" else 0
     tariff = _assumed(estimator_of(port), config)
     each = max_cost_with(tariff, text, images, config.size, partial_images) if at_most else 0.0
+    ordinary = tariff.usual(text, images, config.size) if usual else 0.0
     return RoleEstimate(
         role=role,
         backend=port.identity,
         votes=_votes(port, role),
         expected_calls=usual,
         max_calls=at_most,
+        expected_cost_usd=None if ordinary is None else round(ordinary * usual, 12),
         requests_at_most=at_most * _requests(port, role),
         max_cost_per_call_usd=each,
         max_cost_usd=None if each is None else round(each * at_most, 12),
@@ -234,12 +271,15 @@ def _summed(roles: list[RoleEstimate], config: RunConfig, backends: Sequence[obj
     asked = [role for role in roles if role.max_calls]
     unpriced = sorted({role.backend for role in asked if role.max_cost_usd is None})
     usd: float | None = None if unpriced else round(sum(role.max_cost_usd or 0.0 for role in asked), 12)
+    parts = [role.expected_cost_usd for role in asked]
+    expected = None if None in parts else round(sum(part or 0.0 for part in parts), 12)
     priced = all(estimator_of(port).known for port in backends)
     notes = ["a resumed run asks again what was lost when it was stopped"]
     if config.max_calls is not None and config.max_calls < calls:
         calls, usual = config.max_calls, min(usual, config.max_calls)
         notes.append(f"`max_calls` ends it after {config.max_calls} calls; the roles are without it")
     if config.max_cost_usd is not None:
+        expected = None if expected is None else min(expected, config.max_cost_usd)
         if usd is not None:
             usd = min(usd, config.max_cost_usd)
         elif not priced:
@@ -251,6 +291,7 @@ def _summed(roles: list[RoleEstimate], config: RunConfig, backends: Sequence[obj
     return Estimate(
         expected_calls=usual,
         max_calls=calls,
+        expected_cost_usd=expected,
         max_cost_usd=usd,
         roles=roles,
         priced=priced,

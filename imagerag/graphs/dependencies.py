@@ -14,19 +14,20 @@ from imagerag.agent.port_validation import check_role, encoder_spec
 from imagerag.agent.ports import Describer, Embedder, ImageGenerator, Judge, OcrReader, ReferenceLibrary, Reranker
 from imagerag.agent.qa.ports import Answerer
 from imagerag.agent.qa.types import STATE_TYPES
-from imagerag.agent.retrieval.search_queries import names_of
+from imagerag.agent.retrieval.search_queries import WEB, names_of
 from imagerag.agent.types import BUILT_IN_LIBRARY, RunSpec
 from imagerag.graphs.built_in_library import build_sketch_library
+from imagerag.graphs.combined_libraries import CombinedLibraries
 from imagerag.graphs.configuration.trust_policy import PROVIDER_MARK, check_encoder
 from imagerag.store.data_dir import DataDir
 from imagerag.store.images.blob_store import FileBlobStore
 from imagerag.store.journal import SharedJournal, StoreJournal, open_journal
 from imagerag.store.library.database import remove
-from imagerag.store.library.joined_libraries import JoinedLibraries
 from imagerag.store.library.library import Library
 from imagerag.store.run_index import RunIndex
 from imagerag.store.sqlite.checkpoint_types import open_checkpointer
 from imagerag.store.sqlite.pool import PerLoopResource
+from imagerag.tools.automatic import AutoRole, expanded
 from imagerag.tools.pricing.price_table import Prices
 from imagerag.tools.registry import (
     make_answerer,
@@ -72,7 +73,7 @@ class Dependencies:
     _made: dict[tuple[str, str], object] = field(default_factory=dict, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
     _opened: dict[str, Library] = field(default_factory=dict, repr=False)
-    _joined: dict[str, JoinedLibraries] = field(default_factory=dict, repr=False)
+    _combined: CombinedLibraries = field(default_factory=CombinedLibraries, repr=False)
     _extensions: "list[Extension]" = field(default_factory=list, repr=False)
     _named: set[str] = field(default_factory=set, repr=False)
 
@@ -183,7 +184,7 @@ class Dependencies:
         Raises:
             SpecError: nothing of that name.
         """
-        return self._once("judge", spec, partial(make_judge, prices=self.prices))
+        return self._once("judge", self._expanded("judge", spec), partial(make_judge, prices=self.prices))
 
     def answerer(self, spec: str) -> Answerer:
         """The answerer of that spec.
@@ -191,7 +192,7 @@ class Dependencies:
         Raises:
             SpecError: nothing of that name.
         """
-        return self._once("answerer", spec, partial(make_answerer, prices=self.prices))
+        return self._once("answerer", self._expanded("answerer", spec), partial(make_answerer, prices=self.prices))
 
     def describer(self, spec: str) -> Describer:
         """The describer of that spec.
@@ -199,7 +200,7 @@ class Dependencies:
         Raises:
             SpecError: nothing of that name.
         """
-        return self._once("describer", spec, partial(make_describer, prices=self.prices))
+        return self._once("describer", self._expanded("describer", spec), partial(make_describer, prices=self.prices))
 
     def reranker(self, spec: str, judge: str) -> Reranker:
         """The reranker of that spec, for runs whose judge is `judge`.
@@ -245,14 +246,10 @@ class Dependencies:
             UsageError: several that cannot be.
             UnknownLibraryError, EmbeddingMismatchError: as `open_library`.
         """
-        *others, last = [await self._library(one) for one in names_of(name)]
-        if not others:
-            return last
-        with self._lock:
-            joined = self._joined.get(name)
-            if joined is None or list(joined.libraries) != [*others, last]:
-                joined = self._joined[name] = JoinedLibraries([*others, last])
-            return joined
+        names = names_of(name)
+        own = [await self._library(one) for one in names if not one.startswith(WEB)]
+        web = [one for one in names if one.startswith(WEB)]
+        return await asyncio.to_thread(self._combined.library, own, web, self) if web or len(own) > 1 else own[0]
 
     async def _library(self, name: str) -> ReferenceLibrary:
         with self._lock:
@@ -324,6 +321,10 @@ class Dependencies:
             library=library,
             reranker=self.reranker(setup.reranker, setup.judge) if setup.reranker else None,
         )
+
+    def _expanded(self, role: AutoRole, spec: str) -> str:
+        """The spec with `auto` replaced, unless the user registered an object under it."""
+        return spec if (role, spec) in self._made else expanded(role, spec, self.prices)
 
     def _once(self, role: str, spec: str, make: Callable[[str], Made]) -> Made:
         with self._lock:

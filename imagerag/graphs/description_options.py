@@ -10,6 +10,7 @@ from imagerag.graphs.configuration.trust_policy import check_describer, is_plain
 from imagerag.graphs.descriptions import JournalledDescriber
 from imagerag.store.library.library_metadata import DescriberSettings
 from imagerag.store.trust_store import note_named
+from imagerag.tools.automatic import AUTO, choose
 
 if TYPE_CHECKING:
     from imagerag.graphs.dependencies import Dependencies
@@ -24,12 +25,13 @@ class DescribeOptions:
     """Options of `index` for descriptions.
 
     Attributes:
-        describe: a spec, a describer, or "none"; None is what the library notes.
+        describe: a spec, "auto", a describer, or "none"; None is what the library notes.
         max_calls, max_cost_usd, assume_cost_usd_per_call: budget of this run; None is what the library notes with its
             describer.
 
     Raises:
         UsageError: an invalid budget, or one for no descriptions.
+        SpecError: "auto", and there is no describer.
     """
 
     describe: str | Describer | None = None
@@ -46,6 +48,8 @@ class DescribeOptions:
                 raise UsageError(f"`{name}={usd:g}`: US dollars, not below 0")
         if self.describe == NOTHING:
             self._refuse_budget("`describe=none` ends them")
+        if self.describe == AUTO:
+            object.__setattr__(self, "describe", choose("describer").spec)
 
     @property
     def budget(self) -> dict[str, Any]:

@@ -1,5 +1,5 @@
 """Warnings before anything is drawn or paid: where the toy world of sketches meets what is not of it, and where a
-library does not find even its own captions. One line each, with what to type."""
+library does not find even its own captions. One line each, with what to type. And the judge that `auto` took."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -21,6 +21,7 @@ async def run_warnings(dependencies: Dependencies, setup: RunSpec, *prompts: str
 
 def warnings_with(setup: RunSpec, library: ReferenceLibrary | None, *prompts: str) -> tuple[str, ...]:
     """The same where the setup's library is open already."""
+    from imagerag.tools.automatic import reason_of
     from imagerag.tools.sketch.out_of_domain import foreign_words, is_foreign
 
     parts: list[str] = []
@@ -29,6 +30,8 @@ def warnings_with(setup: RunSpec, library: ReferenceLibrary | None, *prompts: st
         parts.append(_drawn_words(list(dict.fromkeys(word for prompt in foreign for word in foreign_words(prompt)))))
     if setup.judge == SKETCH and setup.generator != SKETCH:
         parts.append("the judge is sketch, which knows coloured shapes only: name one that looks, `judge=SPEC`")
+    if reason := reason_of(setup.judge):
+        parts.append(f"judge {reason}")
     if library is not None:
         parts += warnings_of(library, real=bool(foreign) or setup.generator != SKETCH)
     return tuple(parts)

@@ -13,9 +13,10 @@ from langgraph.types import Command, RetryPolicy
 
 from imagerag.agent.calls.error_calls import calls_from_error
 from imagerag.agent.calls.journal import Journal
+from imagerag.agent.errors import UsageError
 from imagerag.agent.node_input import on_own_state
 from imagerag.agent.outcomes import restore_exception
-from imagerag.agent.ports import BlobStore, ReferenceLibrary, Reranker
+from imagerag.agent.ports import BlobStore, ReferenceLibrary, Reranker, own_library_of
 from imagerag.agent.qa.nodes import QANodes, after_answer, after_retrieval
 from imagerag.agent.qa.outcomes import result_from_error
 from imagerag.agent.qa.ports import Answerer
@@ -76,12 +77,19 @@ def build_qa(
     """The uncompiled graph, bound to its ports.
 
     Args:
-        library: what is asked; None holds nothing.
+        library: what is asked; None holds nothing. The web is not asked, though the library comes with a service.
         blobs: where the images are that questions come with; None takes none.
         reranker: what orders the images that are near enough; None leaves them by similarity.
         journal: where answers of models are kept, so that none is paid for twice; None keeps none.
         retry: how often and how patiently a failing backend is asked again.
+
+    Raises:
+        UsageError: the library only searches the web.
     """
+    own = own_library_of(library)
+    if library is not None and own is None:
+        raise UsageError(f"a question is answered from a library of yours: {library.name} searches the web")
+    library = own
     nodes = QANodes(answerer=answerer, library=library, blobs=blobs, reranker=reranker, journal=journal)
     named = {"library": library.name if library else None, "answerer": answerer.identity}
 

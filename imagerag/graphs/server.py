@@ -71,7 +71,7 @@ async def graph(config: RunnableConfig, runtime: "ServerRuntime[Any]") -> AsyncI
         yield build_workflow(Nodes.for_diagram())
         return
     check_context(runtime.execution_runtime.context)  # as it was sent: the server leaves out what is not known
-    settings, dependencies = await asyncio.to_thread(_configured)
+    settings, dependencies = await asyncio.to_thread(_chosen)
     setup = RunSpec(
         generator=settings.generator,
         judge=settings.judge,
@@ -96,7 +96,7 @@ async def asking(config: RunnableConfig, runtime: "ServerRuntime[Any]") -> Async
         yield build_qa(answerer=MetadataAnswerer(), library=None)
         return
     check_context(runtime.execution_runtime.context)
-    settings, dependencies = await asyncio.to_thread(_configured)
+    settings, dependencies = await asyncio.to_thread(_chosen)
     if not settings.library:
         raise UsageError("there is no library to ask: IMAGERAG_LIBRARY=NAME, or library in imagerag.toml")
     spec = settings.answerer or answerer_for(settings.judge)
@@ -171,6 +171,11 @@ app: Final = Starlette(
 
 
 @cache
+def _chosen() -> tuple[Settings, Dependencies]:
+    settings, dependencies = _configured()
+    return settings.chosen, dependencies
+
+
 def _configured() -> tuple[Settings, Dependencies]:
     settings = resolve()
     dependencies = Dependencies(DataDir.find(settings.home))

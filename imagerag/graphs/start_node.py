@@ -22,9 +22,10 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from imagerag.agent import clock
 from imagerag.agent.errors import UsageError
 from imagerag.agent.node_input import config_of
-from imagerag.agent.ports import BlobStore, Filter, ImageGenerator, ReferenceLibrary
+from imagerag.agent.ports import BlobStore, Filter, ImageGenerator, ReferenceLibrary, web_libraries_of
 from imagerag.agent.qa.state import QAInput
 from imagerag.agent.retrieval.search_queries import check_filter, check_hybrid
+from imagerag.agent.size_translation import check_size
 from imagerag.agent.state import NESTED, RunInput
 from imagerag.agent.types import RunConfig, RunContext
 from imagerag.formatting.messages import invalid, near
@@ -92,6 +93,7 @@ async def start_run(
         own = [await edited_of_library(named, library, blobs), *own]
         values["subjects"] = own
     check_masks(generator, own)
+    check_size(generator, _run_config().size)
     return {**_NOT_GIVEN, "started_at": clock.now(), **values}
 
 
@@ -104,13 +106,19 @@ async def check_search(library: ReferenceLibrary | None, config: RunConfig | Non
     Raises:
         UsageError: it cannot.
     """
-    if config is None:
-        runtime: Runtime[Any] | None = get_runtime()
-        config = config_of(runtime.context if runtime else None)
+    config = config or _run_config()
     if library is not None and config.hybrid:
         check_hybrid(library)
     if library is not None:
         await check_filter(library, Filter.of_run(config))
+    for web in web_libraries_of(library) if config.threshold == "auto" else ():
+        _ = web.threshold  # it has one, or says what to write
+
+
+def _run_config() -> RunConfig:
+    """The config that the context of the graph says."""
+    runtime: Runtime[Any] | None = get_runtime()  # none where a state is written from outside
+    return config_of(runtime.context if runtime else None)
 
 
 def start_question(given: Any) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def selection_of(answer: "ToolResult", given: str) -> list[str]:
 
 
 def question(answer: "ToolResult", problem: str = "") -> str:
-    """The question for a human: numbered, with similarity, title and licence."""
+    """The question for a human: numbered, with similarity, title and licence; of images from the web the page, too."""
     offered: Sequence[Mapping[str, Any]] = answer.data.get("offered", ())
     limit = answer.data.get("max_selections")
     most = f", at most {limit} of them" if limit else ""
@@ -93,7 +93,12 @@ def _offer(reference: Mapping[str, Any]) -> str:
     title = reference.get("title") or reference.get("caption") or "untitled"
     licence = quoted(reference["licence"], 40) if reference.get("licence") else "unknown"
     title_text = f"{quoted(title, 60)} for {quoted(reference.get('concept', ''), 40)}"
-    return f"{reference['number']}. {title_text}{alike}, licence {licence}"
+    web = (
+        f", by {quoted(reference.get('author') or 'unknown', 40)}, {reference['source']}"
+        if reference.get("source")
+        else ""
+    )
+    return f"{reference['number']}. {title_text}{alike}, licence {licence}{web}"
 
 
 async def ask_now(ctx: "Context[Any, Any]", answer: "ToolResult") -> list[str] | None:

@@ -74,6 +74,13 @@ def caption_text(candidate: Candidate) -> str:
     return f"; caption {reached}, threshold {cosine(candidate.caption_threshold)}"
 
 
+def drawing_notes(attempt: Attempt) -> list[str]:
+    """The size that was asked for, where the image has another one, what a fallback left out, and who did not draw."""
+    size, image = attempt.size, attempt.image
+    other = size is not None and (size.width, size.height) != (image.width, image.height)
+    return [*([f"{size} was asked for"] if other else []), *attempt.fallback_errors]
+
+
 def mask_words(found: MaskCheck) -> str:
     """Whether a mask was held, and what the generator had changed outside of it."""
     changed = f"the generator had changed {percent(found.changed_outside)} of it"

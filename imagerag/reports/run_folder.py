@@ -64,6 +64,7 @@ async def _attempt(
     best = attempt.index == record.best_attempt
     image = RecordedImage(**attempt.image.model_dump())
     update = {"image": image, "best_attempt": attempt.index, "references": list(attempt.references)}
+    update["sources"] = list(attempt.sources)
     name = folder / f"attempt-{attempt.index + 1}{'-best' if best else ''}"
     return await exported(record.model_copy(update=update), image, dependencies.blobs, export_path(image, name))
 

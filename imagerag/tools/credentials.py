@@ -1,28 +1,37 @@
 """Assign API keys to addresses, in one place for all adapters.
 
-A key is sent to the host it belongs to, and to the address that the user set beside it (OPENAI_BASE_URL). Any other
-address gets none, unless its spec names the variable: `openai:MODEL?key_env=OUR_KEY@https://models.example.org/v1`.
+A key is sent to the host it belongs to, and to the address that the user set beside it (OPENAI_BASE_URL, or a service's
+own variable, `services/table.py`). Any other address gets none, unless its spec names the variable:
+`openai:MODEL?key_env=OUR_KEY@https://models.example.org/v1`.
 Keys, and passwords in addresses, never leave this machine unencrypted.
 """
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from typing import Final
 
 from imagerag.agent.errors import AuthError
 from imagerag.agent.url_redaction import VARIABLE, credentials_of, origin, public_address
+from imagerag.tools.public_addresses import is_this_machine
+from imagerag.tools.services.lookup import service_at
+from imagerag.tools.services.service import Service
+from imagerag.tools.services.table import SERVICES
 
 OPENAI_KEY: Final = "OPENAI_API_KEY"
 OPENAI_ADDRESS: Final = "OPENAI_BASE_URL"
 
 KEYS: Final[Mapping[str, str]] = {
     "api.openai.com": OPENAI_KEY,
-    "openrouter.ai": "OPENROUTER_API_KEY",
     "generativelanguage.googleapis.com": "GEMINI_API_KEY",
+    "api.search.brave.com": "BRAVE_API_KEY",
+    "google.serper.dev": "SERPER_API_KEY",
+    **{origin(one.address)[1]: one.keys[0] for one in SERVICES.values() if one.address and one.key_required},
 }
-"""Services that always require a key of their own, and its environment variable."""
+"""Hosts of services that always require a key of their own, and its environment variable."""
+
+OTHER_NAMES: Final[Mapping[str, str]] = {"GEMINI_API_KEY": "GOOGLE_API_KEY"}
+"""Another variable for the same key, read where the first is not set."""
 
 HUB_KEYS: Final = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 HUB_ADDRESS: Final = "HF_ENDPOINT"
@@ -55,23 +64,37 @@ class Variable:
         return text
 
 
-def key_to(address: str, *, key: str | None = None, key_env: str | None = None) -> Key:
+def key_to(address: str, *, key: str | None = None, key_env: str | None = None, service: Service | None = None) -> Key:
     """The key that may be sent to an address.
 
     Args:
         key: given by a program for this address.
         key_env: the variable that the spec names.
+        service: the service that the spec names; its key belongs to its own address alone.
     """
     if key:
         return Key(key, named=True)
     if key_env:
         return Key(os.environ.get(key_env) or None, key_env, named=True)
-    variable = KEYS.get(origin(address)[1])
-    if variable and os.environ.get(variable):
-        return Key(os.environ[variable], variable)
+    if service is not None and service.is_at(address):
+        return _key_of(service)
+    host = origin(address)[1]
+    variable = KEYS.get(host)
+    known = next((one for one in SERVICES.values() if variable and origin(one.address)[1] == host), None)
+    if known is not None and known.has_key:
+        return _key_of(known)
+    for name in filter(None, (variable, OTHER_NAMES.get(variable or ""))):
+        if os.environ.get(name):
+            return Key(os.environ[name], name)
     if own_address() and origin(address) == origin(own_address()):
         return Key(os.environ.get(OPENAI_KEY) or None, variable or OPENAI_KEY, named=True)
     return Key(variable=variable)
+
+
+def _key_of(service: Service) -> Key:
+    variable = service.key_variable
+    value = os.environ.get(variable) or None if variable else None
+    return Key(value, variable if value or service.key_required else None)
 
 
 def own_address() -> str:
@@ -104,9 +127,12 @@ def no_key(who: str, address: str, key: Key) -> AuthError | None:
     """Message for a missing key; None if the address may need none."""
     if key.value or not key.variable:
         return None
+    if not key.named and (service := service_at(address)) and len(service.keys) > 1:
+        return _unsent(f"{who} needs a key: set {' or '.join(service.keys)}")
     if key.named and key.variable != KEYS.get(origin(address)[1]) and key.variable == OPENAI_KEY:
         return None  # a server of the user's behind OPENAI_BASE_URL; many need no key
-    return _unsent(f"{who} needs a key: set {key.variable}, or name another server, for instance PROVIDER:MODEL@URL")
+    names = " or ".join(filter(None, (key.variable, OTHER_NAMES.get(key.variable))))
+    return _unsent(f"{who} needs a key: set {names}, or name another server, for instance PROVIDER:MODEL@URL")
 
 
 def _unsent(message: str) -> AuthError:
@@ -115,18 +141,28 @@ def _unsent(message: str) -> AuthError:
     return error
 
 
-def is_this_machine(host: str) -> bool:
-    """Whether requests to a host stay on this machine; names below `localhost` may resolve elsewhere, and do not
-    count."""
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def key_variables() -> list[str]:
     """The environment variables that hold keys."""
-    return sorted(set(KEYS.values()))
+    services = (name for one in SERVICES.values() for name in one.keys)
+    return sorted({*KEYS.values(), *OTHER_NAMES.values(), *services})
+
+
+def key_advice(address: str, authorization: str, *, forbidden: bool = False) -> str:
+    """What to do about a key that a service refused, or that it did not get.
+
+    Args:
+        authorization: the header of the request; it decides, and is not shown.
+        forbidden: whether the service knows the key.
+    """
+    sent = authorization.partition(" ")[2]
+    service = service_at(address)
+    if sent.lower() in ("", "none"):
+        if service is not None and service.keys:
+            return f"no key went there: set {' or '.join(service.keys)}"
+        return "no key went there: put its key into a variable, and name that, ?key_env=NAME@URL"
+    named = next((name for name in key_variables() if os.environ.get(name) == sent), None)
+    advice = "this key may not use it" if forbidden else "check the key"
+    return f"{advice} ({named})" if named else advice
 
 
 def check_hub(who: str) -> None:

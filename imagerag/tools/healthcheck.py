@@ -6,15 +6,15 @@ from typing import Any, Final
 
 from imagerag.agent.errors import BackendError, ImageRAGError
 from imagerag.agent.ports import EmbedderIdentity, members_of
+from imagerag.tools.gemini.client import GeminiCredentials
+from imagerag.tools.gemini.errors import map_gemini_errors
+from imagerag.tools.gemini.image_models import DEFAULT_MODEL
 from imagerag.tools.openai.client import OpenAICredentials
 from imagerag.tools.openai.errors import map_openai_errors
-from imagerag.tools.registry import Role, make_embedder, make_generator, make_judge
+from imagerag.tools.registry import Role, is_served, make_embedder, make_generator, make_judge
 from imagerag.tools.spec import BackendSpec
 
 TIMEOUT_S: Final = 5.0
-SERVED: Final = frozenset({"openai", "openai-chat", "openai-responses", "localai"})
-"""Providers with an address that lists their models."""
-
 LOCALAI_URL: Final = "http://localhost:8080/v1"
 
 
@@ -46,18 +46,20 @@ async def check_health(
     """
     try:
         made = part or _backend(spec, role)
-        if role == "embedder" and spec.provider in SERVED:  # its identity may take a request that costs
+        if role == "embedder" and is_served(spec.provider):  # its identity may take a request that costs
             return await _listed(spec, made.name, timeout_s)
         found = made.identity
     except ImageRAGError as error:
         return HealthStatus(reachable=False, detail=str(error))
+    if spec.provider == "gemini":
+        return await _gemini(spec, str(found), timeout_s)
     if hasattr(made, "check_server"):
         return await _checked(made, timeout_s)
     if spec.provider == "http":
         return HealthStatus(identity=str(found), detail="behind a server; only a search shows whether it answers")
     if isinstance(found, EmbedderIdentity):
         return HealthStatus(identity=found.spec, reachable=True, detail=f"runs here, weights {found.weights}")
-    if spec.provider in SERVED:
+    if is_served(spec.provider):
         return await _listed(spec, str(found), timeout_s)
     return HealthStatus(identity=str(found), reachable=True, detail="runs here")
 
@@ -101,6 +103,18 @@ async def _checked(made: Any, timeout_s: float) -> HealthStatus:
 def _backend(spec: BackendSpec, role: Role) -> Any:
     make: Any = {"generator": make_generator, "judge": make_judge, "embedder": make_embedder}[role]
     return make(spec)
+
+
+async def _gemini(spec: BackendSpec, identity: str, timeout_s: float) -> HealthStatus:
+    """Ask the Gemini API for its description of the model, which costs nothing."""
+    account = GeminiCredentials.of_spec(spec)
+    model = spec.model or DEFAULT_MODEL
+    try:
+        found = await map_gemini_errors(identity, account.has_model(identity, model), account, timeout_s=timeout_s)
+    except ImageRAGError as error:
+        return HealthStatus(identity=identity, reachable=False, detail=str(error))
+    detail = "answers, and has the model" if found else "answers, but does not list it"
+    return HealthStatus(identity=identity, reachable=True, listed=found, detail=detail)
 
 
 async def _listed(spec: BackendSpec, identity: str, timeout_s: float) -> HealthStatus:

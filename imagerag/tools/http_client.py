@@ -15,7 +15,6 @@ import httpx2
 import openai
 
 from imagerag.agent.url_redaction import credentials_of, origin
-from imagerag.tools.credentials import is_this_machine
 from imagerag.tools.error_bodies import (
     IN_GOOD_ANSWER,
     UNTOLD_STATUS,
@@ -24,6 +23,7 @@ from imagerag.tools.error_bodies import (
     read_body,
 )
 from imagerag.tools.pricing.billed_cost import note
+from imagerag.tools.public_addresses import is_this_machine
 
 OPENAI_HOST: Final = "api.openai.com"
 

@@ -70,3 +70,12 @@ def is_public(address: Address) -> bool:
         if address not in _INTERNET_V6 or (int(address) >> 32) & 0xFFFFFFFF in _ISATAP:
             return False
     return address.is_global and not any(address in network for network in _REFUSED)
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether requests to a host stay on this machine; names below `localhost` may resolve elsewhere, and do not
+    count."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"

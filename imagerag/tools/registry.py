@@ -4,8 +4,8 @@ Built-in providers are listed here by the import path of their factory, so that 
 is used. Others come from entry points of installed packages, in the groups `imagerag.generators`, `imagerag.judges`,
 `imagerag.embedders`, `imagerag.answerers`, `imagerag.describers`, `imagerag.rerankers` and `imagerag.libraries`: a
 factory takes a `BackendSpec` (a judge's also `embedder=`, a reranker's also `judge=`, a library's also `home=`, the
-folder for its data) and returns the adapter. Several specs with commas between them make a fallback of generators,
-judges, answerers or describers (`fallback/`).
+folder for its data) and returns the adapter. A service (`services/table.py`) is served by the adapters of `openai`.
+Several specs with commas between them make a fallback of generators, judges, answerers or describers (`fallback/`).
 """
 
 import os
@@ -22,6 +22,7 @@ from imagerag.agent.port_validation import check_factory, check_role
 from imagerag.agent.ports import Describer, Embedder, ImageGenerator, Judge, ReferenceLibrary, Reranker
 from imagerag.agent.qa.ports import Answerer
 from imagerag.formatting.messages import unknown
+from imagerag.tools.services.lookup import all_services, service_named
 from imagerag.tools.spec import BackendSpec
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ _BUILT_IN: Final[dict[Role, dict[str, str]]] = {
     "generator": {
         "comfyui": "imagerag.tools.generators.comfyui.generator:ComfyUIGenerator.from_spec",
         "diffusers": "imagerag.tools.generators.diffusers.pipeline:DiffusersGenerator.from_spec",
+        "gemini": "imagerag.tools.generators.gemini:GeminiImages.from_spec",
         "localai": "imagerag.tools.generators.openai_images:OpenAIImages.localai",
         "openai": "imagerag.tools.generators.openai_images:OpenAIImages.from_spec",
         "openai-chat": "imagerag.tools.generators.openai_chat:OpenAIChatImages.from_spec",
@@ -43,6 +45,7 @@ _BUILT_IN: Final[dict[Role, dict[str, str]]] = {
     },
     "judge": {
         "clip": "imagerag.tools.backend_factories:clip_judge",
+        "gemini": "imagerag.tools.judges.vlm.gemini_backend:gemini_judge",
         "openai": "imagerag.tools.backend_factories:openai_judge",
         "sketch": "imagerag.tools.sketch.registration:sketch_judge",
         "transformers": "imagerag.tools.judges.vlm.transformers_backend:transformers_judge",
@@ -56,12 +59,14 @@ _BUILT_IN: Final[dict[Role, dict[str, str]]] = {
     },
     "answerer": {
         "clip": "imagerag.tools.answerers.metadata:metadata_answerer",
+        "gemini": "imagerag.tools.answerers.vlm:vlm_answerer",
         "metadata": "imagerag.tools.answerers.metadata:metadata_answerer",
         "openai": "imagerag.tools.answerers.vlm:vlm_answerer",
         "sketch": "imagerag.tools.answerers.metadata:metadata_answerer",
         "transformers": "imagerag.tools.answerers.vlm:vlm_answerer",
     },
     "describer": {
+        "gemini": "imagerag.tools.describers.vlm:vlm_describer",
         "openai": "imagerag.tools.describers.vlm:vlm_describer",
         "sketch": "imagerag.tools.sketch.registration:sketch_describer",
         "transformers": "imagerag.tools.describers.vlm:vlm_describer",
@@ -85,11 +90,11 @@ _SYNONYMS: Final = ("imagerag.tools.sketch.registration:synonyms",)
 """Synonyms of the words in the metadata of built-in libraries."""
 
 _PRICED: Final[dict[Role, frozenset[str]]] = {
-    "generator": frozenset({"comfyui", "localai", "openai", "openai-chat", "openai-responses"}),
-    "judge": frozenset({"openai"}),
+    "generator": frozenset({"comfyui", "gemini", "localai", "openai", "openai-chat", "openai-responses"}),
+    "judge": frozenset({"gemini", "openai"}),
     "embedder": frozenset(),
-    "answerer": frozenset({"openai", "transformers"}),
-    "describer": frozenset({"openai", "transformers"}),
+    "answerer": frozenset({"gemini", "openai", "transformers"}),
+    "describer": frozenset({"gemini", "openai", "transformers"}),
     "reranker": frozenset({"http", "vlm"}),
     "library": frozenset(),
 }
@@ -227,13 +232,23 @@ def synonyms() -> Mapping[str, str]:
 
 
 def providers(role: Role) -> tuple[str, ...]:
-    """All providers of a role, sorted: built-in ones and those of installed packages."""
-    return tuple(sorted({*_BUILT_IN[role], *(point.name for point in entry_points(group=group(role)))}))
+    """All providers of a role, sorted: built-in ones, services, and those of installed packages."""
+    services = (service.name for service in all_services() if role in service.roles)
+    installed = (point.name for point in entry_points(group=group(role)))
+    return tuple(sorted({*_BUILT_IN[role], *services, *installed}))
 
 
 def has_provider(role: Role, name: str) -> bool:
     """Whether a provider exists; installed packages are searched only if it is not built in."""
-    return name in _BUILT_IN[role] or bool(entry_points(group=group(role), name=name))
+    return _place(role, name) is not None or bool(entry_points(group=group(role), name=name))
+
+
+def is_served(provider: str) -> bool:
+    """Whether a provider's models are behind an address that lists them."""
+    return provider in _SERVED or service_named(provider) is not None
+
+
+_SERVED: Final = frozenset({"openai", "openai-chat", "openai-responses", "localai"})
 
 
 def group(role: str) -> str:
@@ -289,7 +304,8 @@ def _single(spec: str | BackendSpec) -> BackendSpec:
 
 
 def _priced(spec: BackendSpec, role: Role, prices: "Prices | None") -> "dict[str, Prices]":
-    if spec.provider not in _PRICED[role]:
+    own = spec.provider in _BUILT_IN[role]
+    if (spec.provider if own or not service_named(spec.provider) else "openai") not in _PRICED[role]:
         return {}
     return {"prices": default_prices() if prices is None else prices}
 
@@ -322,12 +338,22 @@ def _load(place: str) -> Callable[..., Any]:
     return loaded
 
 
+def _place(role: Role, provider: str) -> str | None:
+    """Import path of the built-in factory of a provider; None if it is an installed package's, or none."""
+    if provider in _BUILT_IN[role]:
+        return _BUILT_IN[role][provider]
+    service = service_named(provider)
+    return _BUILT_IN[role]["openai"] if service is not None and role in service.roles else None
+
+
 def _factory(spec: BackendSpec, role: Role) -> Callable[..., Any]:
-    place = _BUILT_IN[role].get(spec.provider)
+    place = _place(role, spec.provider)
     if place is not None:
         return _load(place)
     for point in entry_points(group=group(role), name=spec.provider):
         return partial(_installed, point, role)
+    if service := service_named(spec.provider):
+        raise SpecError(f"{str(spec)!r}: {service.title} is no {role} here; it is {', '.join(sorted(service.roles))}")
     raise SpecError(
         unknown(role, spec.provider, providers(role), where="" if str(spec) == spec.provider else repr(str(spec)))
     )

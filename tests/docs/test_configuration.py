@@ -11,6 +11,7 @@ import pytest
 from imagerag.graphs.configuration.settings import PRESETS, Settings, read_settings, resolve
 from imagerag.tools.credentials import HUB_ADDRESS, HUB_KEYS, KEYS, OPENAI_ADDRESS
 from imagerag.tools.pricing.price_table import rows_of
+from imagerag.tools.services.table import SERVICES
 from tests.docs.generated import DOCS, ROOT, check, code, table
 
 PAGE = "reference/configuration.md"
@@ -71,6 +72,7 @@ def variables() -> set[str]:
         *(first or second for first, second in others if "TERM" not in (first, second)),
         *(f"IMAGERAG_{name.upper()}" for name in fields()),
         *KEYS.values(),
+        *(name for one in SERVICES.values() for name in (*one.keys, one.address_variable) if name),
         OPENAI_ADDRESS,
         *HUB_KEYS,
         HUB_ADDRESS,

@@ -7,9 +7,11 @@ would spend without knowing, and its limit would mean nothing.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, cast
 
-from imagerag.agent.ports import PriceEstimator, capabilities_of
+from imagerag.agent.ports import ImageGenerator, PriceEstimator, capabilities_of
+from imagerag.agent.size_translation import sent_size
 from imagerag.agent.state import SearchTask
 from imagerag.agent.types import ModelCall, RunConfig, Size
 from imagerag.formatting.numbers import dollars
@@ -28,8 +30,12 @@ Backends = Mapping[str, object]
 
 
 def estimator_of(port: object) -> PriceEstimator:
-    """The price estimator of a backend; one that knows no price where the backend names none."""
-    return capabilities_of(port).tariff or PriceEstimator()
+    """The price estimator of a backend; one that knows no price where the backend names none.
+
+    A generator's takes the size that was asked for, in words, too.
+    """
+    tariff = capabilities_of(port).tariff or PriceEstimator()
+    return tariff.translating(partial(sent_size, cast(ImageGenerator, port))) if hasattr(port, "sizes") else tariff
 
 
 def estimator_for(role: str, backends: Backends) -> PriceEstimator:

@@ -7,7 +7,7 @@ on an encoder.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.images.crop_boxes import Box, square, tiles
 from imagerag.agent.images.subject_segmentation import Subjects
@@ -32,6 +32,15 @@ unless it is small."""
 
 _SHOWN: Final = 0.15
 """Default margin of a crop that a model or a person is shown."""
+
+
+def are_separate(count: Any) -> Any:
+    """Whether so many regions of an image are its separate things: one is a part of it, and tiles are more.
+
+    Args:
+        count: number of regions, or an array of them.
+    """
+    return (count > 1) & (count < MOST)
 
 
 def regions_of(image: "Image") -> "list[tuple[Region, Image]]":

@@ -37,6 +37,15 @@ from imagerag.agent.ports.responses import (
     Preference,
     Ranking,
 )
+from imagerag.agent.ports.size_rules import SizeRules
+from imagerag.agent.ports.web import (
+    WebImage,
+    WebImages,
+    WebLibrary,
+    is_web_library,
+    own_library_of,
+    web_libraries_of,
+)
 
 __all__ = [
     "EDIT",
@@ -74,13 +83,20 @@ __all__ = [
     "Reranker",
     "SamplingParameter",
     "SearchTerm",
+    "SizeRules",
     "TermSimilarity",
+    "WebImage",
+    "WebImages",
+    "WebLibrary",
     "can_edit",
     "capabilities_of",
     "embed_passages",
     "estimator_of_all",
+    "is_web_library",
     "logit_scale_of",
     "members_of",
+    "own_library_of",
     "queries_of",
     "reranks_by_model",
+    "web_libraries_of",
 ]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.ports.prices import PriceEstimator
+from imagerag.agent.ports.size_rules import ANY_SIZE, SizeRules
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +22,7 @@ class Capabilities:
         edits: it changes an image that it is sent (generators); None: it does where it takes images at all.
         draws: it draws without an image to edit (generators).
         takes_mask: the first image sent may have a mask (generators).
+        size_rules: limits of its sizes, where its `sizes` are None (generators).
         sees_references: it is shown all images that the judged one was drawn with, not only the user's own (judges).
         max_images: images in one request at most, the judged one included (judges); None is any number.
         takes_language: it writes captions in a language that it is given (judges).
@@ -39,6 +41,7 @@ class Capabilities:
     edits: bool | None = None
     draws: bool = True
     takes_mask: bool = False
+    size_rules: SizeRules = ANY_SIZE
     sees_references: bool = False
     max_images: int | None = None
     takes_language: bool = False

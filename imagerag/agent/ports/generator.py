@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
 from imagerag.agent.control_tokens import control_tokens
-from imagerag.agent.types import SamplingParams, Size
+from imagerag.agent.types import SamplingParams, Size, WebSource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +39,9 @@ class GeneratedImage:
         prompt: the text that was really sent, where the generator worded the references itself.
         served_by: identity of the backend that drew, where a fallback used another than the first.
         fallback_errors: the error of each backend that was tried before, and what was left out of the request.
+        size: the size that was sent to the backend that drew, where a fallback translated it.
+        references_sent: how many of the references were sent to it, the first ones; None is all.
+        sources: pages and images on the web that the model itself used.
     """
 
     data: bytes = field(repr=False)
@@ -49,6 +52,9 @@ class GeneratedImage:
     prompt: str | None = None
     served_by: str = ""
     fallback_errors: tuple[str, ...] = ()
+    size: Size | None = None
+    references_sent: int | None = None
+    sources: tuple[WebSource, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +123,7 @@ class ImageGenerator(Protocol):
     Attributes:
         identity: `provider:model`, stable; part of every record.
         max_references: how many images it takes beside the prompt, subject images included.
-        sizes: the sizes it can draw; None is any.
+        sizes: the sizes it can draw; None is any within `capabilities.size_rules`, an empty tuple only its own.
         template: the wording of references in a prompt.
     """
 

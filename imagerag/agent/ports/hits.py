@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.types import FoundBy, ImageRef, Region, RunConfig, Scalar, caption_or_description
+from imagerag.agent.types import FoundBy, ImageRef, Region, RunConfig, Scalar, WebProvenance, caption_or_description
 from imagerag.agent.types.filters import Comparison, Condition, FilterExpression, all_of
 
 if TYPE_CHECKING:
@@ -123,6 +123,7 @@ class Hit:
             None where captions were not searched.
         caption_threshold: the cosine from which on the image counts by its caption, whatever its own; None where only
             its own does.
+        web: where it was found on the web; None for an image of a library of the user's own.
     """
 
     image: ImageRef
@@ -146,15 +147,25 @@ class Hit:
     caption_similarity: float | None = None
     caption_threshold: float | None = None
     region: Region | None = None
+    web: WebProvenance | None = None
 
-    def reaches(self, threshold: float | None) -> bool:
+    def reaches(self, threshold: float | None, *, by_caption: bool = False) -> bool:
         """Whether the image counts, by its own cosine or by that of its caption.
 
         Args:
             threshold: of the whole search, for a hit that has none of its own; None lets all count.
+            by_caption: the search compared captions alone, and the threshold is theirs.
         """
         limit = threshold if self.threshold is None else self.threshold
+        if by_caption:
+            return limit is None or (self.caption_similarity is not None and self.caption_similarity >= limit)
         return limit is None or self.similarity >= limit or self.caption_reaches
+
+    @property
+    def margin(self) -> float:
+        """The distance of the similarity from the hit's own threshold; without one, the similarity. It compares hits of
+        one search, of which some have to reach less than others."""
+        return self.similarity - (self.threshold or 0.0)
 
     @property
     def caption_reaches(self) -> bool:

@@ -40,7 +40,19 @@ class PriceEstimator:
             known_usd = self.most(prompt, images, size)
             return assumed if known_usd is None else known_usd
 
-        return replace(self, most=most)
+        def usual(prompt: int, images: int, size: Size | None) -> float | None:
+            known_usd = self.usual(prompt, images, size)
+            return assumed if known_usd is None else known_usd
+
+        return replace(self, most=most, usual=usual)
+
+    def translating(self, translate: Callable[[Size | None], Size | None]) -> "PriceEstimator":
+        """The same for sizes as they were asked for, which `translate` turns into those that are sent."""
+        return replace(
+            self,
+            most=lambda prompt, images, size: self.most(prompt, images, translate(size)),
+            usual=lambda prompt, images, size: self.usual(prompt, images, translate(size)),
+        )
 
 
 def estimator_of_all(tariffs: "Sequence[PriceEstimator]") -> PriceEstimator:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from imagerag.agent.types import Concept, ImageRef, MaskCheck, Requirement, SamplingParams, Verdict
+from imagerag.agent.types import Concept, ImageRef, MaskCheck, Requirement, SamplingParams, Size, Verdict, WebSource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +37,8 @@ class GeneratedImageRef(ModelResponse):
     Attributes:
         original: its own bytes, where `image` was made from them.
         mask: whether the first image's mask is held, where it has one.
+        size, references_sent: as in `GeneratedImage`.
+        sources: pages and images on the web that the model itself used.
     """
 
     image: ImageRef
@@ -44,6 +46,9 @@ class GeneratedImageRef(ModelResponse):
     prompt: str | None = None
     original: ImageRef | None = None
     mask: MaskCheck | None = None
+    size: Size | None = None
+    references_sent: int | None = None
+    sources: tuple[WebSource, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -80,6 +80,7 @@ def _candidate(hit: Hit, decision: Decision | None, likeness: bool) -> Candidate
         caption_similarity=hit.caption_similarity if hit.caption_threshold is not None else None,
         caption_threshold=hit.caption_threshold,
         region=hit.region,
+        web=hit.web,
     )
 
 
@@ -195,6 +196,7 @@ def reference_of(found: Hit | Candidate, concept: str, caption: str, *, by_hand:
         author=found.author,
         licence=found.licence,
         region=found.region,
+        web=found.web,
     )
 
 
@@ -204,14 +206,16 @@ def edited_from(found: Hit | UsedReference, image: ImageRef) -> Subject:
     Args:
         image: the same, kept among the run's own.
     """
+    concept = found.concept if isinstance(found, UsedReference) else ""
     return Subject(
         image=image,
         intent="edit",
-        name=found.title or (found.concept if isinstance(found, UsedReference) else ""),
+        name=concept if found.web else found.title or concept,  # a model is told the name: no stranger's words
         title=found.title or image.sha256[:12],
         source=found.source,
         author=found.author,
         licence=found.licence,
+        web=found.web,
     )
 
 

@@ -37,6 +37,7 @@ def offered_candidates(
             "title": candidate.title,
             "caption": candidate.caption,
             "licence": candidate.licence,
+            **({"author": candidate.author, "web": candidate.web.model_dump()} if candidate.web else {}),
             **({"region": candidate.region.model_dump()} if candidate.region else {}),
         }
         for search in searches

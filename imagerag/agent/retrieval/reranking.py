@@ -49,12 +49,12 @@ class CandidateReranker:
         if not found:
             return search
         if reranks_by_model(self.reranker) and place >= LOOKED_AT:
-            return search.model_copy(update={"note": f"not reranked: only {LOOKED_AT} searches of a round are"})
+            return search.noted(f"not reranked: only {LOOKED_AT} searches of a round are")
         try:
             ranking = await self._ask(search, [hits[index] for index in found])
         except JudgeReplyError as unread:
             why = f"{self.reranker.identity} gave no order that could be read, so it is that of the search: {unread}"
-            return search.model_copy(update={"note": why})
+            return search.noted(why)
         order = [found[index] for index in dict.fromkeys(ranking.order) if 0 <= index < len(found)]
         rejected = [index for index in found if index not in order]
         others = [candidate for candidate in search.candidates if candidate.decision is not None]

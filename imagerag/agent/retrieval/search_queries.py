@@ -18,13 +18,20 @@ MOST: Final = 4
 """Libraries searched together at most."""
 
 
+WEB: Final = "web:"
+"""Before the name of a search service: a library that searches the web."""
+
+
 def names_of(name: str) -> tuple[str, ...]:
     """The libraries that a name stands for, one or several.
 
+    A comma in the options of one that searches the web is part of them: `photos,web:openverse?licences=cc0,by`.
+
     Raises:
-        UsageError: an empty name among several, the same one twice, or too many.
+        UsageError: an empty name among several, the same one twice, or too many; or one after those that search the
+            web, which are asked last.
     """
-    names = tuple(part.strip() for part in name.split(SEPARATOR))
+    names = tuple(_parts(name))
     if len(names) == 1:
         return names
     if not all(names) or len(set(names)) < len(names):
@@ -34,8 +41,27 @@ def names_of(name: str) -> tuple[str, ...]:
     return names
 
 
+def _parts(name: str) -> Iterator[str]:
+    web = ""
+    for part in map(str.strip, name.split(SEPARATOR)):
+        if not web and not part.startswith(WEB):
+            yield part
+        elif part.startswith(WEB):
+            yield from filter(None, [web])
+            web = part
+        elif "?" in web and part:
+            web += f"%2C{part}"  # as a spec has a comma in a value
+        else:
+            raise UsageError(
+                f"libraries of yours come before those that search the web: {part[:60]!r} comes after {web!r}"
+            )
+    yield from filter(None, [web])
+
+
 def split_name(name: str) -> tuple[str, str | None]:
     """The name of a library, and the tag where a snapshot of it is named."""
+    if name.startswith(WEB):
+        return name, None
     library, at, tag = name.partition(AT)
     return library, tag if at else None
 
@@ -73,7 +99,7 @@ async def search_query(
     best: dict[str, Hit] = {}
     for found in await search_batch(library, texts, k=k, filter=filter):
         add_nearer(best, found)
-    return sorted(best.values(), key=lambda hit: (-hit.similarity, hit.image.sha256))[:k]
+    return sorted(best.values(), key=lambda hit: (-hit.margin, hit.image.sha256))[:k]
 
 
 async def search_terms(
@@ -169,7 +195,7 @@ def add_nearer(best: dict[str, Hit], hits: Iterable[Hit]) -> None:
     """Join another search's hits into `best`, by id: of two similarities of one image the higher counts."""
     for hit in hits:
         known = best.get(hit.image.sha256)
-        if known is None or hit.similarity > known.similarity:
+        if known is None or hit.margin > known.margin:
             best[hit.image.sha256] = hit
 
 

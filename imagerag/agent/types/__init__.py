@@ -35,6 +35,7 @@ from imagerag.agent.types.descriptions import (
     is_low,
     marked,
 )
+from imagerag.agent.types.provenance import RejectedImage, WebProvenance, WebSearch
 from imagerag.agent.types.regions import Region
 from imagerag.agent.types.runs import (
     BUILT_IN_LIBRARY,
@@ -59,6 +60,8 @@ from imagerag.agent.types.searches import (
     Search,
     TrackedConcept,
 )
+from imagerag.agent.types.sizes import NamedSize, Resolution, parse_size
+from imagerag.agent.types.web_sources import WebSource
 
 __all__ = [
     "BUILT_IN_LIBRARY",
@@ -79,14 +82,17 @@ __all__ = [
     "ListName",
     "MaskCheck",
     "ModelCall",
+    "NamedSize",
     "OmittedByFilter",
     "Outcome",
     "ParentRun",
     "Progress",
     "Query",
     "Region",
+    "RejectedImage",
     "Requirement",
     "RequirementCheck",
+    "Resolution",
     "RunConfig",
     "RunContext",
     "RunResult",
@@ -102,11 +108,15 @@ __all__ = [
     "TrackedConcept",
     "UsedReference",
     "Verdict",
+    "WebProvenance",
+    "WebSearch",
+    "WebSource",
     "assumed_cost",
     "caption_or_description",
     "cost_of_calls",
     "earlier_names",
     "is_low",
     "marked",
+    "parse_size",
     "unsettled_cost",
 ]

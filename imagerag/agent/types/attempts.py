@@ -4,8 +4,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from imagerag.agent.types.base import FrozenModel, ImageRef, SamplingParams, Similarity
+from imagerag.agent.types.base import FrozenModel, ImageRef, SamplingParams, Similarity, Size
+from imagerag.agent.types.provenance import WebProvenance
 from imagerag.agent.types.regions import Region
+from imagerag.agent.types.web_sources import MAX_SOURCES, WebSource
 
 
 class Requirement(FrozenModel):
@@ -79,6 +81,7 @@ class UsedReference(FrozenModel):
         mask: for a subject that is edited: a PNG whose transparent pixels say where it may change.
         region: the box in a library image that was found; None is the whole image.
         crop: what was sent instead of the whole image: its region, with a margin.
+        web: where it was found on the web; None for an image of a library of the user's own.
     """
 
     image: ImageRef
@@ -95,6 +98,7 @@ class UsedReference(FrozenModel):
     source: str = ""
     author: str = ""
     licence: str = ""
+    web: WebProvenance | None = None
 
     @property
     def sent(self) -> ImageRef:
@@ -129,6 +133,9 @@ class Attempt(FrozenModel):
         original: what the generator gave back, byte for byte, where `image` was made from it: put back outside of a
             mask, or converted because not everything shows it.
         mask: whether the mask of the first subject is held, where it has one.
+        size: the size that the generator was asked for, in pixels; the image's own may differ. None left it to it.
+        fallback_errors: why each generator tried before it did not draw, and what was left out of the request.
+        sources: what the generator's own model found on the web and used; not among the references.
     """
 
     index: int = Field(ge=0)
@@ -137,9 +144,12 @@ class Attempt(FrozenModel):
     image: ImageRef
     original: ImageRef | None = None
     mask: MaskCheck | None = None
+    size: Size | None = None
     references: tuple[UsedReference, ...] = ()
+    sources: tuple[WebSource, ...] = Field(default=(), max_length=MAX_SOURCES)
     origin: Literal["generated", "handed_in"] = "generated"
     generator: str = ""
     variation: SamplingParams = SamplingParams()
     revised_prompt: str | None = None
+    fallback_errors: tuple[str, ...] = ()
     verdict: Verdict | None = None

@@ -56,11 +56,15 @@ class ImageRef(FrozenModel):
     height: int = Field(gt=0)
 
 
+SHORTEST_SIDE, LONGEST_SIDE = 16, 16_384
+"""Pixels: the largest images of hosted services are 12288 wide."""
+
+
 class Size(FrozenModel):
     """An image size in pixels."""
 
-    width: int = Field(ge=16, le=8192)
-    height: int = Field(ge=16, le=8192)
+    width: int = Field(ge=SHORTEST_SIDE, le=LONGEST_SIDE)
+    height: int = Field(ge=SHORTEST_SIDE, le=LONGEST_SIDE)
 
     def __str__(self) -> str:
         return f"{self.width}x{self.height}"

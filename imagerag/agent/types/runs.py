@@ -7,9 +7,11 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, PrivateAttr, model_validator
 
 from imagerag.agent import clock
-from imagerag.agent.types.base import FrozenModel, ImageRef, Size
+from imagerag.agent.types.base import FrozenModel, ImageRef
 from imagerag.agent.types.filters import MaybeFilter
+from imagerag.agent.types.provenance import WebProvenance
 from imagerag.agent.types.searches import Cause
+from imagerag.agent.types.sizes import AnySize
 from imagerag.agent.url_redaction import Spec
 from imagerag.formatting.messages import near
 
@@ -61,6 +63,7 @@ class Subject(FrozenModel):
         intent: "subject" appears in a new image; "edit" is the image that is changed, the rest of it kept.
         mask: a PNG of the image's size; where it is transparent, the image may change. For generators that take one.
         title: the image's in its library, as `source`, `author` and `licence` are; empty for one that was handed in.
+        web: where it was found on the web, if it was.
     """
 
     image: ImageRef
@@ -71,6 +74,7 @@ class Subject(FrozenModel):
     source: str = ""
     author: str = ""
     licence: str = ""
+    web: WebProvenance | None = None
 
     @property
     def of_library(self) -> bool:
@@ -119,7 +123,8 @@ class RunConfig(FrozenModel):
             "whole" the whole image, and "auto" the region where it is less than half of the image.
         select: stop and let a human choose among the references that passed.
         seed: where the generator honours one.
-        size: what to ask the generator for; None is its default.
+        size: of the image, in pixels or in words ("16:9@2K"), which are translated for the generator; None is its
+            default.
         partial_images: unfinished images to be shown while one is drawn, where the generator can; they cost tokens.
         mask_feather: pixels over which what is new fades into the image that is edited, inwards from its mask's edge.
         filter: what must hold of a reference, in the filter language.
@@ -149,7 +154,7 @@ class RunConfig(FrozenModel):
     reference_crop: ReferenceCrop = "auto"
     select: bool = False
     seed: int = Field(default=0, ge=0, lt=2**32)
-    size: Size | None = None
+    size: AnySize = None
     partial_images: int = Field(default=0, ge=0, le=3)
     mask_feather: int = Field(default=0, ge=0, le=256)
     filter: MaybeFilter = None
@@ -237,7 +242,7 @@ class RunSpec(FrozenModel):
 
     generator: Spec
     judge: Spec
-    library: str | None = None
+    library: Spec | None = None
     snapshots: dict[str, str] = Field(default_factory=dict)
     reranker: Spec | None = None
     config: RunConfig = RunConfig()

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from imagerag.agent.types.attempts import Concept, UsedReference
 from imagerag.agent.types.base import FrozenModel, ImageRef, Sha256, Similarity
+from imagerag.agent.types.provenance import WebProvenance, WebSearch
 from imagerag.agent.types.regions import Region
 
 Decision = Literal[
@@ -77,6 +78,7 @@ class Candidate(FrozenModel):
         threshold: the cosine it had to reach there; None is that of its search.
         likeness: whether what is drawn with it must be this very thing.
         region: the box in it that is as similar; None is the whole image.
+        web: where it was found on the web; None for an image of a library of the user's own.
     """
 
     image: ImageRef
@@ -94,6 +96,7 @@ class Candidate(FrozenModel):
     caption_similarity: float | None = None
     caption_threshold: float | None = None
     region: Region | None = None
+    web: WebProvenance | None = None
 
     @property
     def passed(self) -> bool:
@@ -147,6 +150,7 @@ class Search(FrozenModel):
         note: why a reranker did not give the order, or what became of an image's file.
         left_out: what its filters kept out, looked up where nothing passed.
         no_match: why the filters let nothing through, where that is so: what the library holds instead.
+        web: searches of the web, made where no image of the user's own passed.
     """
 
     round: int
@@ -158,6 +162,11 @@ class Search(FrozenModel):
     note: str = ""
     left_out: tuple[OmittedByFilter, ...] = ()
     no_match: str = ""
+    web: tuple[WebSearch, ...] = ()
+
+    def noted(self, note: str) -> "Search":
+        """The same with a further note."""
+        return self.model_copy(update={"note": "; ".join(filter(None, [self.note, note]))})
 
     def threshold_of(self, candidate: Candidate) -> float | None:
         """The cosine that one of its candidates had to reach; None when the threshold is off."""
@@ -167,7 +176,10 @@ class Search(FrozenModel):
     def thresholds(self) -> dict[str, float]:
         """The cosine to reach by library, "" where there is one; empty when the threshold is off."""
         own = {c.library: c.threshold for c in self.candidates if c.threshold is not None}
-        return dict(sorted(own.items())) or ({} if self.threshold is None else {"": self.threshold})
+        shared = self.threshold is not None and any(c.threshold is None for c in self.candidates)
+        if self.threshold is not None and (shared or not own):
+            own[""] = self.threshold
+        return dict(sorted(own.items()))
 
 
 class TrackedConcept(FrozenModel):

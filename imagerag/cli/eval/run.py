@@ -10,7 +10,7 @@ import click
 
 from imagerag.agent.errors import MissingExtraError, UsageError
 from imagerag.agent.extras import require_extra
-from imagerag.agent.types import RunConfig
+from imagerag.agent.types import RunConfig, parse_size
 from imagerag.cli import Globals
 from imagerag.cli.eval.options import budget_options, case_options, measured_options
 from imagerag.cli.options import json_option, pass_globals, quiet_option
@@ -98,6 +98,7 @@ async def _plan(rag: ImageRAG, spec: str, given: Mapping[str, Any]) -> "Plan":
     from imagerag.evals.harness.plan import Plan, Shard
     from imagerag.evals.metrics.registry import default_metrics
     from imagerag.evals.suites.registry import find_suite
+    from imagerag.tools.automatic import expanded
 
     arms = parse_arms(given["arms"], given["arms_file"])
     if given["arms_file"]:
@@ -115,9 +116,9 @@ async def _plan(rag: ImageRAG, spec: str, given: Mapping[str, Any]) -> "Plan":
     named = [m for m in (given["metrics"] or "").split(",") if m.strip()] or default_metrics(suite.name)
     setup = setup_for(
         given["generator"] or ("sketch" if sketch else settings.generator),
-        given["judge"] or ("sketch" if sketch else settings.judge),
+        expanded("judge", given["judge"] or ("sketch" if sketch else settings.judge), rag.dependencies.prices),
         given["library"] or own or settings.library,
-        RunConfig(references_per_concept=settings.references_per_concept),
+        RunConfig(references_per_concept=settings.references_per_concept, size=parse_size(settings.size)),
     )
     return Plan(
         suite=suite,

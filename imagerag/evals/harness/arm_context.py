@@ -75,9 +75,12 @@ class ArmContext:
             prompt=prompt,
             image=drawn.image,
             original=drawn.original,
+            size=drawn.size,
+            sources=drawn.sources,
             generator=drawn.served_by or generator.identity,
             variation=variation,
             revised_prompt=drawn.revised_prompt,
+            fallback_errors=drawn.fallback_errors,
         )
 
     def image_generation(self, generator: ImageGenerator, parts: ImageParts) -> ImageGeneration:

@@ -31,6 +31,7 @@ from imagerag.agent.retrieval.search_queries import names_of
 from imagerag.agent.types import FrozenModel, RunConfig, RunSpec
 from imagerag.agent.url_redaction import public, public_values
 from imagerag.formatting.messages import invalid, unknown
+from imagerag.tools.automatic import expanded
 
 Procedure = str
 """`keep`, `rephrase`, `graph`, `paper`, or `module:function`."""
@@ -170,7 +171,7 @@ def _changed(arm: Arm, changes: Mapping[str, Any], name: str) -> Arm:
     subjects = arm.subjects
     for key, value in changes.items():
         if key in SETUP_KEYS:
-            setup[key] = public(str(value))
+            setup[key] = expanded("judge", public(str(value))) if key == "judge" else public(str(value))
         elif key == "subjects" and value in ("on", "off", True, False):
             subjects = value in ("on", True)
         elif arm.procedure == "paper" and key in FIXED:

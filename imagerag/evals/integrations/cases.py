@@ -73,8 +73,8 @@ async def run_case(
     users = DataDir.find(settings.home)
     recipes = suite.libraries if suite else {}
     named = library or next(iter(recipes), None) or settings.library
-    wanted = _run_config({"references_per_concept": settings.references_per_concept, **config})
-    setup = RunSpec(generator=settings.generator, judge=settings.judge, library=named, config=wanted)
+    wanted = _run_config({"references_per_concept": settings.references_per_concept, "size": settings.size, **config})
+    setup = RunSpec(generator=settings.generator, judge=settings.chosen.judge, library=named, config=wanted)
     chosen = parse_arms([arm])[0] if isinstance(arm, str) else arm
     whole = suite or Suite(name="case", cases=(asked,))
     specs = tuple(one if isinstance(one, str) else check_metric("metric", one).spec for one in metrics)

@@ -5,7 +5,8 @@ Where images show one to three things (`threshold.mixed`) the figures are report
 vector, and the vector of a crowded image lies between its things. A text that names one of them is then hardly nearer
 to it than to an image of something similar alone, so that no cosine reaches both targets: with the sketch weights the
 best cosine in hindsight accepts 0.88 of the queries with a match and rejects 0.94 of those without (500 images). No
-calibration can separate more. `threshold.regions` are the same libraries and queries with vectors of image regions.
+calibration can separate more. `threshold.regions` are the same libraries and queries with vectors of image regions, and
+have targets.
 """
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -42,7 +43,8 @@ class Query:
     Attributes:
         kind: with a match: "alone" (an image shows just this), "among" (only images with other things show it) or
             "whole" (all of an image with several things); without a match: "near" (differs by one word from a held
-            thing) or "held_out" (chosen at random).
+            thing), "held_out" (chosen at random) or "near_list" (all of an image with several things, one word changed;
+            their share is reported apart).
     """
 
     things: tuple[Thing, ...]
@@ -84,9 +86,9 @@ def _sampled_things(rng: Random) -> list[Thing]:
 
 
 def queries(rng: Random, shown: Sequence[Scene], count: int) -> list[Query]:
-    """Make up to `count` different queries with a match, and `count` without, half of them hard negatives."""
+    """Make up to `count` different queries with a match, `count` things without, and half as many lists of things."""
     there = {thing for scene in shown for thing in scene.things}
-    return [*_present(rng, shown, count), *_absent(rng, there, count)]
+    return [*_present(rng, shown, count), *_absent(rng, there, count), *_absent_lists(rng, shown, count // 2)]
 
 
 def _present(rng: Random, shown: Sequence[Scene], count: int) -> list[Query]:
@@ -112,6 +114,20 @@ def _absent(rng: Random, there: set[Thing], count: int) -> list[Query]:
         *(Query((thing,), "near") for thing in sorted(near, key=describe)),
         *(Query((thing,), "held_out") for thing in blind),
     ]
+
+
+def _absent_lists(rng: Random, shown: Sequence[Scene], count: int) -> list[Query]:
+    """Lists of the things of an image, one of which differs by one word, so that no image shows them all."""
+    several = [scene.things for scene in shown if len(scene.things) > 1]
+    held = [frozenset(things) for things in several]
+    found: dict[frozenset[Thing], Query] = {}
+    for _ in range(2 * count if several else 0):
+        things = list(rng.choice(several))
+        at = rng.randrange(len(things))
+        things[at] = hard_negative(rng, things[at], without=things)
+        if len(found) < count and not any(one.issuperset(things) for one in held):
+            found.setdefault(frozenset(things), Query(tuple(things), "near_list"))
+    return list(found.values())
 
 
 async def check_threshold(context: CheckContext) -> AsyncIterator[Check]:
@@ -216,6 +232,8 @@ def metrics(prefix: str, query: Query) -> tuple[str, ...]:
         prefix: kind and size of the library, as `threshold.mixed.50`.
         query: the query.
     """
+    if query.kind == "near_list":
+        return (f"{prefix}.rejects.{query.kind}",)
     if query.present:
         return f"{prefix}.accepts", f"{prefix}.accepts.{query.kind}", f"{prefix}.first_is_right"
     return f"{prefix}.rejects", f"{prefix}.rejects.{query.kind}"
@@ -230,8 +248,9 @@ async def searched(
         first = (await library.search(words, k=1, filter=Filter()))[0]
     except Exception as error:
         return unscored_check(id, words, names, error)
-    passed = first.similarity >= library.threshold
+    passed = first.reaches(library.threshold)
     results = dict.fromkeys(names[:2], passed == query.present)
     results |= dict.fromkeys(names[2:], query.shown_by(shown[first.image.sha256]))
-    note = f"{first.caption}: {cosine(first.similarity)}, threshold {cosine(library.threshold)}"
+    limit = library.threshold if first.threshold is None else first.threshold
+    note = f"{first.caption}: {cosine(first.similarity)}, threshold {cosine(limit)}"
     return Check(id=id, prompt=words, results=results, note="" if all(results.values()) else note)

@@ -13,14 +13,14 @@ import logging
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from imagerag.agent.errors import FilterError, UsageError
-from imagerag.agent.types import BUILT_IN_LIBRARY
+from imagerag.agent.types import BUILT_IN_LIBRARY, parse_size
 from imagerag.agent.types.filters import FilterExpression, FilterInput, parse_filter
 from imagerag.agent.url_redaction import Spec
 from imagerag.formatting.messages import invalid, unknown
@@ -53,6 +53,8 @@ PRESETS: Final[Mapping[str, Mapping[str, str]]] = {
 once, needs the extras `diffusers` and `transformers`, and wants a GPU."""
 
 KEY: Final = "OPENAI_API_KEY"
+AUTO: Final = "auto"
+"""As a judge or an answerer: the first whose key is set or whose local server answers (`tools/automatic.py`)."""
 
 
 class Settings(BaseModel):
@@ -62,12 +64,13 @@ class Settings(BaseModel):
         home: folder for libraries, images and runs; None is IMAGERAG_HOME or the platform's data folder.
         preset: the bundle that fills what is not set.
         generator: backend spec, `provider:model[@base_url]`.
-        judge: backend spec.
-        answerer: backend spec; None is the judge, or `metadata` where that cannot answer.
+        judge: backend spec, or `auto`, the first that is there.
+        answerer: backend spec, or `auto`; None is the judge, or `metadata` where that cannot answer.
         embedder: encoder spec for libraries that are made new; one that exists knows its own.
         library: the library references come from.
         reranker: what puts candidates that passed into another order; None leaves them by similarity.
         references_per_concept: references taken for each missing concept at most, where a run does not say.
+        size: size of images, where a run does not say: "WxH", "16:9", "2K" or "16:9@2K".
         filter: the filter of runs, questions and searches that have none of their own.
         source: where the preset came from, to be said aloud.
         origins: where each setting that has a value came from, by its name.
@@ -81,9 +84,10 @@ class Settings(BaseModel):
     judge: Spec
     answerer: Spec | None = None
     embedder: Spec
-    library: str | None = None
+    library: Spec | None = None
     reranker: Spec | None = None
     references_per_concept: int = Field(default=1, ge=1, le=16)
+    size: str | None = None
     filter: str | None = None
     source: str = "default"
     origins: Mapping[str, str] = Field(default_factory=dict)
@@ -100,6 +104,31 @@ class Settings(BaseModel):
             return parse_filter(self.filter)
         except FilterError as error:
             raise FilterError(f"{self.origins.get('filter', FILE)}: {error}") from None
+
+    @field_validator("size")
+    @classmethod
+    def _is_size(cls, size: str | None) -> str | None:
+        parse_size(size)
+        return size
+
+    @cached_property
+    def chosen(self) -> "Settings":
+        """The settings with `auto` replaced by the backends that are there, which are looked for once.
+
+        Raises:
+            SpecError: there is none.
+        """
+        named = {"judge": self.judge, "answerer": self.answerer}
+        if not any(spec and AUTO in spec for spec in named.values()):
+            return self
+        from imagerag.store.data_dir import DataDir
+        from imagerag.tools.automatic import expanded
+        from imagerag.tools.pricing.price_table import Prices
+
+        prices = Prices.load(DataDir.find(self.home).root)
+        judge = expanded("judge", self.judge, prices)
+        answerer = expanded("answerer", self.answerer, prices) if self.answerer else None
+        return self.model_copy(update={"judge": judge, "answerer": answerer})
 
     @property
     def specs(self) -> tuple[str, ...]:

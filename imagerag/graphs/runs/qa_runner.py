@@ -28,6 +28,7 @@ from imagerag.graphs.validation import validate_match_reason, validate_question,
 from imagerag.store.disk_space import check_writable
 from imagerag.store.sqlite.checkpoint_types import open_checkpointer
 from imagerag.store.sqlite.pool import PerLoopResource
+from imagerag.tools.automatic import reason_of
 
 if TYPE_CHECKING:
     from imagerag.store.sqlite.checkpointer import BatchedSqliteSaver
@@ -112,6 +113,8 @@ class QARunner:
                 raise
         record = answer_record(thread_id, state)
         warned = warnings_of(opened) if opened is not None else []
+        if reason := reason_of(answerer):
+            warned = [f"answerer {reason}", *warned]
         return record.model_copy(update={"notes": [*warned, *record.notes]})
 
     async def record(self, thread: str) -> AnswerRecord:

@@ -15,6 +15,7 @@ from imagerag.agent import clock
 from imagerag.agent.errors import RunStateError, UnknownRunError
 from imagerag.agent.extraction_schedule import recursion_limit
 from imagerag.agent.observability.spans import RunSpan
+from imagerag.agent.ports import ReferenceLibrary, web_libraries_of
 from imagerag.agent.run_record import RunRecord, run_record
 from imagerag.agent.state import RunInput
 from imagerag.agent.types import ImageRef, RunConfig, RunSpec, Subject
@@ -198,7 +199,7 @@ class Runner:
         record: RunRecord | None = None
         parts = await self.dependencies.parts(setup)
         # The graph checks it too, but by then the run is on the list.
-        if isinstance(given, InitialState) and (setup.config.filter or setup.config.hybrid):
+        if isinstance(given, InitialState) and _checks_search(parts.library, setup.config):
             await check_search(parts.library, setup.config)
         async with self._graph(run_id, parts) as graph:
             if isinstance(given, InitialState) and (await graph.aget_state(thread_config)).values:
@@ -254,6 +255,10 @@ class Runner:
                 self.dependencies.runs.kept_open(),
             ):
                 yield self._compiled.graph(parts, saver)
+
+
+def _checks_search(library: ReferenceLibrary | None, config: RunConfig) -> bool:
+    return bool(config.filter or config.hybrid or web_libraries_of(library))
 
 
 async def _graph_input(

@@ -9,6 +9,7 @@ from imagerag.formatting import labels
 from imagerag.formatting.found_by import found_by_text
 from imagerag.formatting.numbers import attempt as attempt_name
 from imagerag.formatting.numbers import counted, threshold_words
+from imagerag.formatting.web_credits import licence_text, page_of
 from imagerag.reports.record_text import passed, score_of
 
 SHOWN: Final = 12
@@ -95,7 +96,13 @@ def search_line(search: Search) -> str:
 def credit(candidate: Candidate) -> str:
     """The author, licence, source and library of a candidate."""
     library = f"library {candidate.library}" if candidate.library else ""
-    return ", ".join(filter(None, (candidate.author, candidate.licence, candidate.source, library)))
+    source = "" if candidate.web else candidate.source  # of an image from the web its page, which is a link
+    return ", ".join(filter(None, (candidate.author, licence_text(candidate.licence), source, library)))
+
+
+def page(candidate: Candidate) -> str:
+    """The page of a candidate from the web; empty for any other."""
+    return page_of(candidate.web)
 
 
 def found_by(candidate: Candidate) -> str:

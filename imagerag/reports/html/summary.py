@@ -9,6 +9,7 @@ from imagerag.agent.types import Candidate, Outcome, Search
 from imagerag.formatting.labels import DECISIONS, sought
 from imagerag.formatting.numbers import attempt, cosine, counted, dollars, model_calls, seconds
 from imagerag.formatting.text import image_name
+from imagerag.formatting.web_credits import licence_text, page_of
 from imagerag.reports.record_text import score_of, similarity_text
 
 UNUSED = frozenset(DECISIONS) - {"taken", "offered", ""}
@@ -49,18 +50,18 @@ def searched(record: RunRecord) -> list[str]:
     return list(dict.fromkeys(sought(search.query.by, search.query.concept.text) for search in record.searches))
 
 
-def used(record: RunRecord) -> Iterator[tuple[str, str]]:
-    """Each reference that was sent, and whom it is to be credited to."""
+def used(record: RunRecord) -> Iterator[tuple[str, str, str]]:
+    """Each reference that was sent, whom it is to be credited to, and its page where it is from the web."""
     sent = {ref.image.sha256: ref for attempt in record.attempts for ref in attempt.references}
     for ref in sent.values():
         at = "" if ref.similarity is None else f" at {cosine(ref.similarity)}"
         stands = f", for {ref.concept}" if ref.concept and ref.role == "reference" else ""
         name = image_name(ref.title or ("your own image" if ref.role != "reference" else ""), ref.image.sha256)
-        yield f"{name}{at}{stands}", ", ".join(filter(None, (ref.author, ref.licence)))
+        yield f"{name}{at}{stands}", ", ".join(filter(None, (ref.author, licence_text(ref.licence)))), page_of(ref.web)
 
 
-def unused(record: RunRecord) -> Iterator[tuple[str, str]]:
-    """The number of unused candidates by reason, and the nearest of each."""
+def unused(record: RunRecord) -> Iterator[tuple[str, str, str]]:
+    """The number of unused candidates by reason, the nearest of each, and its page where it is from the web."""
     # Each image once, by how far it came: one that three searches passed over is one image that is not used.
     candidates = [pair for pair in furthest(record.searches) if pair[0].decision in UNUSED]
     tally = Counter(str(candidate.decision) for candidate, _ in candidates)
@@ -68,7 +69,8 @@ def unused(record: RunRecord) -> Iterator[tuple[str, str]]:
         nearest, search = max(
             (pair for pair in candidates if pair[0].decision == decided), key=lambda pair: pair[0].similarity
         )
-        yield f"{counted(number, 'image')} {DECISIONS[decided].meaning}", _nearest(nearest, search)
+        meaning = f"{counted(number, 'image')} {DECISIONS[decided].meaning}"
+        yield meaning, _nearest(nearest, search), page_of(nearest.web)
 
 
 def _nearest(candidate: Candidate, search: Search) -> str:

@@ -119,5 +119,6 @@ def settings(setup: RunSpec) -> tuple[dict[str, str], dict[str, str]]:
     named |= {"deadline_s": str(setup.deadline_s)} if setup.deadline_s else {}
     default, chosen = RunConfig(), setup.config
     values = {name: plain(getattr(chosen, name)) for name in type(chosen).model_fields}
+    values["size"] = None if chosen.size is None else str(chosen.size)
     own = {name: str(value) for name, value in values.items() if value != plain(getattr(default, name))}
     return named | own, {name: str(value) for name, value in values.items() if name not in own}

@@ -110,6 +110,7 @@ def _drawn(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple[Fa
         "reference images": [reference.image.sha256 for reference in attempt.references],
         "seed": attempt.variation.seed,
         "size": str(config.size) if config.size else None,
+        "size sent": str(attempt.size) if attempt.size and str(attempt.size) != str(config.size) else None,
         "generator": attempt.generator,
         "origin": attempt.origin,
     }

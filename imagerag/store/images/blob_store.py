@@ -4,11 +4,11 @@ import asyncio
 import os
 import re
 import uuid
-from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 from imagerag.agent.errors import BlobError, ImageRAGError
 from imagerag.agent.images.encoding import encode_for_model
@@ -17,6 +17,8 @@ from imagerag.agent.types import ImageRef
 from imagerag.store.file_lock import waiting_lock
 from imagerag.store.images.image_info import inspect
 from imagerag.store.storage_errors import storage_error, storage_errors
+
+_REMEMBERED: Final = 4096
 
 
 class FileBlobStore:
@@ -29,6 +31,8 @@ class FileBlobStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._accepted: dict[str, str] = {}
+        """SHA-256 → media type of images that every model accepts as they are: they are not decoded each time."""
 
     def path(self, sha256: str) -> Path:
         """The path of the bytes with that hash, whether they exist or not.
@@ -66,13 +70,24 @@ class FileBlobStore:
         """
         return await asyncio.to_thread(self._get, sha256)
 
-    def encode_for_model(self, sha256: str) -> Coroutine[Any, Any, tuple[bytes, str]]:
+    async def encode_for_model(self, sha256: str) -> tuple[bytes, str]:
         """The image in a form that every model accepts: upright PNG, JPEG or WebP, with its media type.
 
         Raises:
             BlobError: missing or damaged.
         """
-        return in_thread(lambda: encode_for_model(self._get(sha256)))
+        if media_type := self._accepted.get(sha256):
+            return await self.get(sha256), media_type
+        return await in_thread(self._encode_for_model, sha256)
+
+    def _encode_for_model(self, digest: str) -> tuple[bytes, str]:
+        data = self._get(digest)
+        encoded, media_type = encode_for_model(data)
+        if encoded is data:
+            if len(self._accepted) >= _REMEMBERED:
+                self._accepted.clear()
+            self._accepted[digest] = media_type
+        return encoded, media_type
 
     def touch(self, sha256s: Iterable[str]) -> None:
         """Mark images as about to be used, so that `remove_unused` keeps them; missing ones are left out."""
@@ -181,21 +196,27 @@ def verify(data: bytes, digest: str, *, where: str) -> None:
         raise BlobError(f"the image {digest} is damaged: the bytes in {where} have the SHA-256 {found}")
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file that is complete or absent, whenever the process or the machine stops."""
+def write_atomically(path: Path, data: bytes, *, flush: bool = True) -> None:
+    """Write a file that is complete or absent, whenever the process or the machine stops.
+
+    Args:
+        flush: write it to the disk at once; without that, which is many times as fast, a power cut may leave it empty.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not mkstemp: its files are readable by their owner alone, while images follow the user's umask.
     fresh = path.with_name(f".tmp-{uuid.uuid4().hex}")
     try:
         with fresh.open("xb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            if flush:
+                file.flush()
+                os.fsync(file.fileno())
         fresh.replace(path)
     except BaseException:
         fresh.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    if flush:
+        _sync_folder(path.parent)
 
 
 def _sync_folder(folder: Path) -> None:

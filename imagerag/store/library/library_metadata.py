@@ -22,6 +22,7 @@ from imagerag.store.library.caption_metadata import CaptionEncoder, CaptionThres
 from imagerag.store.library.database import LANCE_ERRORS, damaged, newer, open_table
 from imagerag.store.library.fusion_metadata import Fusion
 from imagerag.store.library.schema import OTHER_VECTOR, VECTOR
+from imagerag.store.library.things_metadata import ThingsThreshold
 
 METADATA_KEY = "imagerag.metadata"
 EARLIER_KEY = "imagerag.passport"
@@ -57,6 +58,8 @@ class Threshold(FrozenModel):
         reject_rate: share of the captions without a match that nothing reaches `cosine` for, in [0, 1];
             `near_reject_rate`: of those among them that a single word or a missing image sets apart, None without
             captions. Both are None in libraries of earlier versions, which did not note them.
+        things: of texts that list several things, compared with the regions of an image; None without regions, and with
+            too few captions that list things.
         caption_language: of the library's captions, a BCP 47 tag; "" where it does not show.
         n_unrelated, n_near, n_own: how many captions each was measured with.
         images: how many images the library held when it was calibrated.
@@ -73,6 +76,7 @@ class Threshold(FrozenModel):
     accept_rate: float | None = None
     reject_rate: float | None = None
     near_reject_rate: float | None = None
+    things: ThingsThreshold | None = None
     caption_language: str = ""
     n_unrelated: int
     n_near: int = 0
@@ -183,6 +187,12 @@ class LibraryMetadata(FrozenModel):
             preprocess=self.preprocess,
             dimension=self.dimension,
         )
+
+    @property
+    def things_thresholds(self) -> tuple[float, float] | None:
+        """The thresholds of a text that lists several things: `region_search.QueryVectors.thresholds`."""
+        measured = self.threshold
+        return (measured.cosine, measured.things.cosine) if measured and measured.things else None
 
     def check(self, name: str, encoder: EmbedderIdentity) -> None:
         """Check that vectors of an encoder are comparable with those of the library, which was opened with it.

@@ -261,7 +261,11 @@ class LibraryReader(LibraryImages):
         units = iter([
             self._unit_vector(vectors[at : at + 1], f"the text {text[:60]!r}") for at, text in enumerate(wanted)
         ])  # fmt: skip
-        return [QueryVectors(next(units), tuple(next(units) for _ in things)) for things in named]
+        limits = self._metadata.things_thresholds
+        return [
+            QueryVectors(next(units), tuple(next(units) for _ in things), thresholds=limits if things else None)
+            for things in named
+        ]
 
     async def _nearest(self, queries: Sequence[QueryVectors], k: int, filter: Filter) -> list[list[Hit]]:
         return await self._search(lambda: searching.nearest_of_each(self._table, queries, k, filter, self.table.recent))

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from imagerag.agent.images.regions import are_separate
 from imagerag.agent.types import Region
 from imagerag.store.library.schema import OTHER_VECTOR, VECTOR
 
@@ -64,6 +65,13 @@ class RegionPart:
         dimension = column.type.value_type.list_size
         return cls(np.repeat(np.arange(len(counts)), counts), np.asarray(values, np.float32).reshape(-1, dimension))
 
+    def starts_and_counts(self) -> "tuple[NDArray[np.intp], NDArray[np.intp]]":
+        """For each row with regions the place of its first one, and their number."""
+        import numpy as np
+
+        starts = np.flatnonzero(np.diff(self.rows, prepend=-1))
+        return starts, np.diff(starts, append=len(self.rows))
+
     def only(self, kept: "NDArray[np.bool_]") -> "RegionPart":
         """The regions of the rows that are kept, which are numbered anew."""
         import numpy as np
@@ -89,10 +97,25 @@ def records_of(found: Any) -> list[dict[str, Any]]:
     return records
 
 
+def image_similarity(whole: Any, nearest: Any, count: Any) -> Any:
+    """The similarity of an image with regions and a text: the highest of the whole image and its nearest region.
+
+    The vector of an image of separate things is a mixture: that of a dotted diamond and a dotted square may be as near
+    to "a dotted drop" as a drop's. So it counts there only as far as a region confirms it, by the mean of both.
+
+    Args:
+        whole: cosine of the whole image, one or an array; `nearest`: of its nearest region, likewise.
+        count: the number of its regions.
+    """
+    import numpy as np
+
+    return np.maximum(nearest, np.where(are_separate(count), (whole + nearest) / 2, whole))
+
+
 def best_cosines(
     vectors: "NDArray[np.float32]", regions: RegionPart | None, texts: "NDArray[np.float32]"
 ) -> "NDArray[np.float32]":
-    """The cosine of each row with each text: the highest of the whole image and its regions, float32 [rows, texts].
+    """The similarity of each row and each text, float32 [rows, texts]: `image_similarity` for rows with regions.
 
     Args:
         vectors: of the whole images, unit, float32 [rows, dimension].
@@ -102,10 +125,10 @@ def best_cosines(
 
     cosines: NDArray[np.float32] = vectors @ texts.T
     if regions is not None and len(regions.rows):
-        starts = np.flatnonzero(np.diff(regions.rows, prepend=-1))
+        starts, counts = regions.starts_and_counts()
         best = np.maximum.reduceat(regions.vectors @ texts.T, starts, axis=0)
         rows = regions.rows[starts]
-        cosines[rows] = np.maximum(cosines[rows], best)
+        cosines[rows] = image_similarity(cosines[rows], best, counts[:, None])
     return cosines
 
 

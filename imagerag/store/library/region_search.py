@@ -2,18 +2,29 @@
 
 The similarity of an image is the highest of three: the cosine of the whole image; that of its nearest region; and, if
 the text names several things and the image has as many regions, the mean cosine of the things, each with a region of
-its own. LanceDB finds the nearest regions in one multivector column; similarities are computed here.
+its own. Where the regions are separate things, the whole counts only as far as a region confirms it
+(`region_columns.image_similarity`); and where the library has a threshold for several things (`things_calibration`),
+only their mean counts: an image of a mug and a jug is nearly as near to "a mug and a lamp" as one of both. LanceDB
+finds the nearest regions in one multivector column; similarities are computed here.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from imagerag.agent.images.regions import are_separate
 from imagerag.agent.ports import Filter
 from imagerag.agent.types import Region
 from imagerag.store.library.filters.filter_expressions import expression_of
 from imagerag.store.library.index_candidates import ALL_PARTS, PROBES, REFINE
-from imagerag.store.library.region_columns import BOXES, REGIONS, boxes_of, has_regions, records_of
+from imagerag.store.library.region_columns import (
+    BOXES,
+    REGIONS,
+    boxes_of,
+    has_regions,
+    image_similarity,
+    records_of,
+)
 from imagerag.store.library.thresholds.caption_phrases import things
 
 if TYPE_CHECKING:
@@ -49,40 +60,64 @@ class QueryVectors:
         vector: of the whole query, unit, float32 [dimension].
         things: of each thing that a text of several names, likewise; empty for one thing.
         regions: whether regions are searched. An image is compared with whole images: its threshold is measured so.
+        thresholds: of a text that names several things: of an image as a whole, and of one whose separate regions are
+            compared with the things; None where the library has only the first.
     """
 
     vector: "Vector"
     things: "tuple[Vector, ...]" = ()
     regions: bool = True
+    thresholds: tuple[float, float] | None = None
 
-    def matches(self, records: Sequence[Mapping[str, Any]]) -> list[tuple[float, Region | None]]:
+    def matches(self, records: Sequence[Mapping[str, Any]]) -> "list[RegionMatch]":
         """`match` of each record."""
         return [self.match(record) for record in records]
 
-    def match(self, record: Mapping[str, Any]) -> tuple[float, Region | None]:
-        """The similarity of an image in [-1, 1], and the region that gave it; None is the whole image.
+    def match(self, record: Mapping[str, Any]) -> "RegionMatch":
+        """Compare an image with the query.
 
         Args:
             record: the vector, and the columns of regions where the library has them.
         """
         import numpy as np
 
-        vector = np.asarray(record["vector"], dtype=np.float32)
-        found: list[tuple[float, Region | None]] = [(float(self.vector @ vector), None)]
-        if self.regions and record.get(BOXES):
-            boxes = boxes_of(record)
-            vectors = np.asarray(record[REGIONS], dtype=np.float32)
-            cosines = vectors @ self.vector
-            best = int(cosines.argmax())
-            found.append((float(cosines[best]), boxes[best]))
-            if self.things and len(boxes) >= len(self.things):
-                mean, own = _assigned(vectors @ np.stack(self.things).T)
-                found.append((mean, Region.around(boxes[one] for one in own)))
-        similarity, region = max(found, key=lambda one: one[0])
-        return float(np.clip(similarity, -1, 1)), region
+        limit = self.thresholds[0] if self.thresholds else None
+        whole = float(self.vector @ np.asarray(record["vector"], dtype=np.float32))
+        if not (self.regions and record.get(BOXES)):
+            return RegionMatch(whole, threshold=limit)
+        boxes, vectors = boxes_of(record), np.asarray(record[REGIONS], dtype=np.float32)
+        cosines = vectors @ self.vector
+        best = int(cosines.argmax())
+        similarity = float(image_similarity(whole, cosines[best], len(boxes)))
+        nearest = RegionMatch(similarity, boxes[best] if similarity <= cosines[best] else None, limit)
+        if not self.things or len(boxes) < len(self.things):
+            return nearest
+        mean, own = assigned(vectors @ np.stack(self.things).T)
+        of_things = RegionMatch(mean, Region.around(boxes[one] for one in own), limit)
+        if self.thresholds and are_separate(len(boxes)):
+            return replace(of_things, threshold=self.thresholds[1])
+        return max(nearest, of_things, key=lambda one: one.similarity)
 
 
-def _assigned(cosines: "NDArray[np.float32]") -> tuple[float, list[int]]:
+@dataclass(frozen=True)
+class RegionMatch:
+    """An image compared with a query.
+
+    Attributes:
+        similarity: cosine in [-1, 1].
+        region: the box that gave it; None is the whole image.
+        threshold: what this similarity has to reach; None is the library's threshold.
+    """
+
+    similarity: float
+    region: Region | None = None
+    threshold: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "similarity", min(1.0, max(-1.0, self.similarity)))
+
+
+def assigned(cosines: "NDArray[np.float32]") -> tuple[float, list[int]]:
     """The mean cosine of the things, each with a region of its own, the nearest pair first; and these regions.
 
     Args:

@@ -46,6 +46,9 @@ HIT_COLUMNS = (
 """What a `Hit` is made of, beside the vector; and `OPTIONAL_HIT_COLUMNS`, where the library has them. Every column
 more takes as long as a tenth of the search."""
 
+WIDER = 20
+"""Images that are found as a whole at least, in a library with regions."""
+
 TEXTS_OF_HITS = ("title", "caption", "source", "author", "licence", "ocr", "description", "described_by")
 
 OPTIONAL_HIT_COLUMNS = ("ocr", "description", "described_by", "description_confidence")
@@ -80,7 +83,7 @@ def nearest_of_each(
     if REGIONS in columns:
         with ThreadPoolExecutor(2) as pool:
             near = [pool.submit(nearest_regions, table, one, k, filter, (*columns, "vector")) for one in queries]
-            whole = _whole(table, vectors, k, filter, columns)
+            whole = _whole(table, vectors, _wider(k), filter, columns)
             found = [
                 list({record["id"]: record for record in (*mine, *regions.result())}.values())
                 for mine, regions in zip(whole, near, strict=True)
@@ -89,6 +92,11 @@ def nearest_of_each(
         found = _whole(table, vectors, k, filter, columns)
     recent.keep(version, [record for mine in found for record in mine])
     return [_ranked(hits_with(mine, query))[:k] for mine, query in zip(found, queries, strict=True)]
+
+
+def _wider(k: int) -> int:
+    """The number of images that are found as a whole, of which the `k` best are taken: regions lower some of them."""
+    return max(2 * k, WIDER)
 
 
 def _whole(
@@ -110,11 +118,12 @@ def nearest_ids(table: Any, query: QueryVectors, k: int, filter: Filter) -> list
         found = [(one["id"], 1 - one["_distance"]) for one in near(table, query.vector, k, filter, ("id",)).to_pylist()]
     else:
         columns = ("id", "vector", *REGION_COLUMNS)
-        records = [*records_of(near(table, query.vector, k, filter, columns)),
+        records = [*records_of(near(table, query.vector, _wider(k), filter, columns)),
                    *nearest_regions(table, query, k, filter, columns)]  # fmt: skip
         distinct = {record["id"]: record for record in records}
-        matches = query.matches([*distinct.values()])
-        found = [(one, similarity) for one, (similarity, _) in zip(distinct, matches, strict=True)]
+        matches = dict(zip(distinct, query.matches([*distinct.values()]), strict=True))
+        best = sorted(distinct, key=lambda one: (-matches[one].similarity + (matches[one].threshold or 0.0), one))
+        return [(one, matches[one].similarity) for one in best[:k]]
     return sorted(found, key=lambda one: (-one[1], one[0]))[:k]
 
 
@@ -221,7 +230,8 @@ def rows_with_ids(
 
 
 def _ranked(hits: Sequence[Hit]) -> list[Hit]:
-    return sorted(hits, key=lambda hit: (-hit.similarity, hit.image.sha256))
+    """Sort hits. Where they have thresholds of their own, the distance from these is what compares them."""
+    return sorted(hits, key=lambda hit: (-hit.margin, hit.image.sha256))
 
 
 def hits_with(found: Sequence[Mapping[str, Any]], query: QueryVectors) -> list[Hit]:
@@ -230,9 +240,7 @@ def hits_with(found: Sequence[Mapping[str, Any]], query: QueryVectors) -> list[H
 
     found = [{**record, "vector": np.asarray(record["vector"], dtype=np.float32)} for record in found]
     hits = []
-    for record, (similarity, region), metadata in zip(
-        found, query.matches(found), metadata_of_each(found), strict=True
-    ):
+    for record, match, metadata in zip(found, query.matches(found), metadata_of_each(found), strict=True):
         texts: dict[str, Any] = {name: record.get(name) or "" for name in TEXTS_OF_HITS}
         hits.append(
             Hit(
@@ -242,9 +250,10 @@ def hits_with(found: Sequence[Mapping[str, Any]], query: QueryVectors) -> list[H
                     width=record["width"],
                     height=record["height"],
                 ),
-                similarity=similarity,
+                similarity=match.similarity,
                 vector=record["vector"],
-                region=region,
+                region=match.region,
+                threshold=match.threshold,
                 tags=tuple(record["tags"] or ()),
                 metadata=metadata,
                 description_confidence=record.get("description_confidence"),

@@ -108,6 +108,7 @@ async def measure(
     """
     from imagerag.store.library.thresholds.calibration import TextMeasurement
     from imagerag.store.library.thresholds.image_calibration import ImageMeasurement, unclaimed
+    from imagerag.store.library.thresholds.things_calibration import ThingsMeasurement
 
     if not len(content):
         raise LibraryError(f"library {library.name!r} is empty: there is nothing to calibrate")
@@ -117,16 +118,25 @@ async def measure(
     if kept and kept.measured_on != images:
         kept = None
     texts = await TextMeasurement.of(content, embedder)
+    things = await ThingsMeasurement.of(content.columns, embedder) if content.with_regions else None
     views = None if kept else await ImageMeasurement.of(content, embedder, library.encoded_images)
-    found = await content.scan(lambda: ScansTogether(texts.begin(), *([views.begin()] if views else [])))
-    threshold = texts.threshold(found.scans[0])
-    between = kept or (views.threshold(found.scans[1]) if views else unclaimed(content))
+    begins = {name: one.begin for name, one in (("texts", texts), ("things", things), ("views", views)) if one}
+    found = await content.scan(lambda: ScansTogether(*(begin() for begin in begins.values())))
+    scans = dict(zip(begins, found.scans, strict=True))
+    threshold = texts.threshold(scans["texts"])
+    between = kept or (views.threshold(scans["views"]) if views else unclaimed(content))
     language = await asyncio.to_thread(language_of, content.columns)
     return Measured(
-        threshold.model_copy(update={"measured_on": held, "caption_language": language}),
+        threshold.model_copy(
+            update={
+                "measured_on": held,
+                "caption_language": language,
+                "things": things.threshold(scans["things"]) if things else None,
+            }
+        ),
         between.model_copy(update={"measured_on": images}),
         texts,
-        found.scans[0].shown,
+        scans["texts"].shown,
     )
 
 

@@ -19,7 +19,7 @@ from imagerag.agent.images.decoding import open_rgb
 from imagerag.agent.port_validation import no_image_vectors
 from imagerag.agent.ports import FREE, Capabilities, EmbedderIdentity, PriceEstimator
 from imagerag.agent.threads import in_thread
-from imagerag.tools.credentials import Variable, is_this_machine
+from imagerag.tools.credentials import Variable
 from imagerag.tools.embedders.served_images import data_url, prepared
 from imagerag.tools.embedders.served_models import QUERY, STORED, ImageForm, image_form, served_model
 from imagerag.tools.embedders.served_vectors import read_vectors
@@ -27,6 +27,7 @@ from imagerag.tools.openai.client import OpenAICredentials
 from imagerag.tools.openai.errors import map_openai_errors
 from imagerag.tools.openai.refused_options import refused_option
 from imagerag.tools.openai.retries import with_retries
+from imagerag.tools.public_addresses import is_this_machine
 from imagerag.tools.spec import BackendSpec, with_options
 from imagerag.tools.spec_options import Choice, Number, Reader
 

@@ -35,6 +35,8 @@ class ServedModel:
 _MODELS: Final = (
     (re.compile(r"text-embedding-3-large"), ServedModel(3072, 8191)),
     (re.compile(r"text-embedding-3-small|text-embedding-ada-002"), ServedModel(1536, 8191)),
+    (re.compile(r"mistral-embed$"), ServedModel(1024, 8192)),
+    (re.compile(r"embed-v4\.0"), ServedModel(1536)),
     (re.compile(r"qwen3-vl-embedding-2b", re.I), ServedModel(2048, 8192)),
     (re.compile(r"qwen3-vl-embedding-8b", re.I), ServedModel(4096, 8192)),
 )

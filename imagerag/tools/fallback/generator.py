@@ -4,15 +4,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from imagerag.agent.calls.costs import estimator_of
 from imagerag.agent.ports import (
+    Capabilities,
     GeneratedImage,
     ImageGenerator,
     ImagePart,
     ReferenceTemplate,
+    capabilities_of,
+    estimator_of_all,
 )
 from imagerag.agent.prompts import reference_prompt
 from imagerag.agent.types import SamplingParams, Size
 from imagerag.tools.fallback.base import Fallback
+from imagerag.tools.fallback.request_fitting import fitted_request
 
 AS_IT_IS: Final = ReferenceTemplate(whole="{prompt}", edit="{prompt}")
 """A fallback gets the user's own prompt, because each member has its own reference template."""
@@ -21,8 +26,9 @@ AS_IT_IS: Final = ReferenceTemplate(whole="{prompt}", edit="{prompt}")
 class FallbackGenerator(Fallback[ImageGenerator]):
     """Generates with the first generator that responds.
 
-    It promises what all members support: the smallest reference limit, the sizes in common, a seed only if all support
-    it. The prompt is built from the template of the generator that is called; the result says which that was.
+    It promises what its first member supports: references, sizes, a mask; a seed only if all support it. A member that
+    is called in its place gets what it takes of a request: the first references, the nearest size, no mask. The result
+    says who was called and what was lost. The prompt is built from the template of the generator that is called.
 
     Args:
         members: at least one, the preferred first.
@@ -35,20 +41,26 @@ class FallbackGenerator(Fallback[ImageGenerator]):
     template = AS_IT_IS
 
     @property
+    def capabilities(self) -> Capabilities:
+        """Combined capabilities of the members; the mask is the first one's, the price that of all of them together."""
+        first = capabilities_of(self.members[0])
+        tariff = estimator_of_all([estimator_of(member) for member in self.members])
+        return replace(super().capabilities, takes_mask=first.takes_mask, tariff=tariff)
+
+    @property
     def max_references(self) -> int:
-        """The smallest limit of the members."""
-        return min(member.max_references for member in self.members)
+        """The limit of the first member."""
+        return self.members[0].max_references
 
     @property
     def sizes(self) -> tuple[Size, ...] | None:
-        """Sizes that all members support; None if none of them is limited, empty if they have none in common."""
-        limited = [member.sizes for member in self.members if member.sizes is not None]
-        return tuple(size for size in limited[0] if all(size in sizes for sizes in limited)) if limited else None
+        """The sizes of the first member."""
+        return self.members[0].sizes
 
     async def generate(
         self, prompt: str, references: Sequence[ImagePart], *, variation: SamplingParams, size: Size | None
     ) -> GeneratedImage:
-        """Generate one image; `prompt` is the user's own.
+        """Generate one image; `prompt` is the user's own, and `size` may be one in words, for each member to translate.
 
         Raises:
             RefusalError: content policy.
@@ -57,8 +69,15 @@ class FallbackGenerator(Fallback[ImageGenerator]):
         """
 
         async def draw(member: ImageGenerator) -> GeneratedImage:
-            worded = reference_prompt(member.template, prompt, references)
-            drawn = await member.generate(worded, references, variation=variation, size=size)
-            return drawn if drawn.prompt else replace(drawn, prompt=worded)
+            fitted = fitted_request(member, references, size)
+            worded = reference_prompt(member.template, prompt, fitted.references)
+            drawn = await member.generate(worded, fitted.references, variation=variation, size=fitted.size)
+            return replace(
+                drawn,
+                prompt=drawn.prompt or worded,
+                size=drawn.size or fitted.size,
+                references_sent=len(fitted.references) if drawn.references_sent is None else drawn.references_sent,
+                fallback_errors=(*drawn.fallback_errors, *fitted.lost),
+            )
 
         return await self._first(draw)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.ports import ReferenceTemplate
+from imagerag.agent.ports import ReferenceTemplate, SizeRules
 from imagerag.agent.types import Size
 
 MAX_PROMPT: Final = 32_000
@@ -73,7 +73,7 @@ class ImageModel:
     Attributes:
         max_references: images beside the prompt, subjects included.
         sizes: the only supported sizes; None if there are others.
-        any_size: whether `sizes` is None under OpenAI's rule for gpt-image-2 and later (see `problem_with`).
+        any_size: whether `sizes` is None under OpenAI's rule for gpt-image-2 and later (`OPENAI_SIZES`).
         qualities: values of `quality`; empty if it has no such parameter.
         input_fidelity: values of `input_fidelity`, for edits only.
         transparent: whether `background` may be transparent.
@@ -100,16 +100,16 @@ class ImageModel:
         """Reason why a size is not supported, with one that is; None if it is."""
         if self.sizes is not None and size not in self.sizes:
             return f"it draws {', '.join(map(str, self.sizes))}"
-        if not self.any_size:
-            return None
-        short, long = sorted((size.width, size.height))
-        if short % 16 or long % 16:
-            nearest = [max(16, round(side / 16) * 16) for side in (size.width, size.height)]
-            return f"width and height must be divisible by 16, for instance {nearest[0]}x{nearest[1]}"
-        if long > 3 * short:
-            return "neither side may be more than three times the other"
-        return "the largest is 3840x2160" if long > 3840 or short > 2160 else None
+        return OPENAI_SIZES.problem_with(size) if self.any_size else None
 
+    @property
+    def size_rules(self) -> SizeRules:
+        """Limits of its sizes, where `sizes` is None."""
+        return OPENAI_SIZES if self.any_size else SizeRules()
+
+
+OPENAI_SIZES: Final = SizeRules(multiple=16, exact=True, max_aspect=3, longest=3840, shortest=2160)
+"""Sizes of gpt-image-2 and later."""
 
 _THREE_SIZES: Final = (Size(width=1024, height=1024), Size(width=1536, height=1024), Size(width=1024, height=1536))
 _LEVELS: Final = frozenset({"low", "medium", "high", "auto"})
@@ -137,6 +137,7 @@ MODELS: Final[dict[str, ImageModel]] = {
     "gemini-2.5-flash-image": ImageModel(max_references=3),
     "gemini-3-pro-image": ImageModel(max_references=14),
     "gemini-3.1-flash-image": ImageModel(max_references=14),
+    "grok-imagine-image": ImageModel(max_references=3),
     "flux.2-klein": ImageModel(max_references=4),
     "flux.2": ImageModel(max_references=6),
     "qwen-image-edit": ImageModel(max_references=4),

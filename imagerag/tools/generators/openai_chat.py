@@ -1,13 +1,16 @@
 """Images from chat completions that respond with images: OpenRouter, Gemini's compatible endpoint, vLLM."""
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from imagerag.agent.errors import SpecError, UsageError
-from imagerag.agent.ports import GeneratedImage, ImagePart
+from imagerag.agent.ports import Capabilities, GeneratedImage, ImagePart, SizeRules
+from imagerag.agent.size_translation import RATIO_TOLERANCE
 from imagerag.agent.types import SamplingParams, Size
+from imagerag.agent.types.sizes import SIDES
 from imagerag.tools.generators.image_decoding import (
     checked,
     data_url,
@@ -40,6 +43,8 @@ if TYPE_CHECKING:
 
 RATIOS: Final = ("1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9")
 """Aspect ratios of OpenRouter's `image_config` [doc]."""
+
+WIDEST: Final = 21 / 9 * RATIO_TOLERANCE
 
 _MARKDOWN: Final = re.compile(r"!\[[^\]]*\]\(\s*(<?)(?P<url>data:image/[^)>\"']+|https?://[^)\s>]+)>?[^)]*\)")
 _BARE: Final = re.compile(
@@ -102,10 +107,21 @@ class OpenAIChatImages(OpenAIImageGenerator):
         price = price_of(prices, spec.model, OpenAICredentials.of_spec(spec))
         return cls(spec.model, base_url=spec.base_url, price=price, facts=described(spec.model, given), **given)
 
+    @property
+    def sizes(self) -> tuple[Size, ...] | None:
+        """None where a size can be sent, as an aspect ratio and a resolution; empty where it cannot."""
+        return self._facts.sizes if self._image_config else ()
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What to set where no size can be sent."""
+        rules = SizeRules(max_aspect=WIDEST, remedy="leave `size` out, or write ?image_config=true after its model")
+        return replace(super().capabilities, size_rules=rules)
+
     async def generate(
         self, prompt: str, references: Sequence[ImagePart], *, variation: SamplingParams, size: Size | None
     ) -> GeneratedImage:
-        """Generate one image. A size is requested as the nearest aspect ratio.
+        """Generate one image. A size is requested as the nearest aspect ratio and, above a megapixel, resolution.
 
         Raises:
             UsageError: prompt too long, too many images, or a size where none can be requested; nothing was sent.
@@ -125,7 +141,7 @@ class OpenAIChatImages(OpenAIImageGenerator):
         params: dict[str, Any] = {"model": self._model, "messages": [{"role": "user", "content": parts}]}
         if self._modalities:
             params["modalities"] = self._modalities
-        extra = self._extra | ({"image_config": {"aspect_ratio": nearest_ratio(size)}} if size else {})
+        extra = self._extra | ({"image_config": _image_config(size)} if size else {})
         params |= {"extra_body": extra or None, "extra_headers": idempotency.headers()}
         client = self._account.client(self.identity, self._timeout_s)
         while True:
@@ -199,9 +215,16 @@ def _text(content: Any) -> str:
     return content if isinstance(content, str) else ""
 
 
+def _image_config(size: Size) -> dict[str, str]:
+    """OpenRouter's names of a size. The smallest resolution is every model's own, and is not sent."""
+    side = (size.width * size.height) ** 0.5
+    resolution = min(SIDES, key=lambda name: abs(math.log(SIDES[name] / side)))
+    larger = {"image_size": resolution} if SIDES[resolution] > SIDES["1K"] else {}
+    return {"aspect_ratio": nearest_ratio(size), **larger}
+
+
 def nearest_ratio(size: Size) -> str:
     """The aspect ratio nearest to a size, as `W:H`."""
-    import math
 
     def distance(ratio: str) -> float:
         width, _, height = ratio.partition(":")

@@ -26,6 +26,7 @@ class HostedModelConfig(TypedDict, total=False):
         base_url: by default OpenAI's own, or OPENAI_BASE_URL.
         api_key: by default the key that belongs to the address (see `credentials.py`).
         key_env: the environment variable with the key to the address.
+        account: address and key together, instead of the three before.
         facts: parameters and limits of the image model; by default those that `image_models.py` has for its name.
         timeout_s: timeout of one response, in seconds.
         price: computes `cost_usd` from the usage that the service reports.
@@ -35,6 +36,7 @@ class HostedModelConfig(TypedDict, total=False):
     base_url: str | None
     api_key: str | None
     key_env: str | None
+    account: OpenAICredentials
     facts: ImageModel | None
     timeout_s: float
     price: Price | None
@@ -73,7 +75,7 @@ class OpenAIImageGenerator:
         draws: str = "",
         told: Mapping[str, object] | None = None,
     ) -> None:
-        self._account = OpenAICredentials.of(
+        self._account = model_config.get("account") or OpenAICredentials.of(
             model_config.get("base_url"), model_config.get("api_key"), model_config.get("key_env")
         )
         self._model = model
@@ -90,9 +92,11 @@ class OpenAIImageGenerator:
 
     @property
     def capabilities(self) -> Capabilities:
-        """Its prices, and whether it edits an image that it is sent."""
+        """Its prices, the limits of its sizes, and whether it edits an image that it is sent."""
         return Capabilities(
-            tariff=tariff_of(self._price, draws=True), edits=self._facts.edits and self._facts.max_references > 0
+            tariff=tariff_of(self._price, draws=True),
+            edits=self._facts.edits and self._facts.max_references > 0,
+            size_rules=self._facts.size_rules,
         )
 
     async def _fetched(self, url: str, *, by_model: bool = False, hosts: Collection[str] = ()) -> bytes:

@@ -26,14 +26,16 @@ from imagerag.tools.generators.openai_generator import (
     described,
     digest,
 )
-from imagerag.tools.generators.reference_checks import MEDIA_TYPES, check_reference
-from imagerag.tools.generators.reference_formats import LOCALAI, OPENROUTER, JsonReferences
+from imagerag.tools.generators.reference_checks import check_reference
+from imagerag.tools.generators.reference_formats import LOCALAI, OPENAI, edit_files, reference_fields, size_fields
 from imagerag.tools.openai import idempotency
 from imagerag.tools.openai.client import OpenAICredentials
 from imagerag.tools.openai.errors import check_error_field, map_openai_errors, redact, unreadable
 from imagerag.tools.openai.option_fallback import no_edits
 from imagerag.tools.pricing.call_cost import cost_of, price_of, tariff_of, usage_of
 from imagerag.tools.prompt_templates import with_template
+from imagerag.tools.services.lookup import service_at
+from imagerag.tools.services.service import ImagesProtocol
 from imagerag.tools.spec import BackendSpec
 from imagerag.tools.spec_options import Choice, Reader, without_none
 
@@ -74,7 +76,7 @@ class OpenAIImages(OpenAIImageGenerator):
     are streamed if the progress callback (`agent/calls/call_context.py`) wants them.
 
     Args:
-        json_references: send references as JSON instead of as an edit; a mask cannot be sent then.
+        protocol: how the server's image endpoints differ from OpenAI's; no mask can be sent with references in JSON.
         quality, background, output_format, input_fidelity, moderation: OpenAI's parameters, sent only if applicable
             (`input_fidelity` with references, `moderation` without).
         extra_body: more fields for other servers, for instance `{"guidance_scale": 4}`.
@@ -88,7 +90,7 @@ class OpenAIImages(OpenAIImageGenerator):
         self,
         model: str = DEFAULT_MODEL,
         *,
-        json_references: JsonReferences | None = None,
+        protocol: ImagesProtocol = OPENAI,
         quality: str | None = None,
         background: Literal["transparent", "opaque", "auto"] | None = None,
         output_format: Literal["png", "jpeg", "webp"] | None = None,
@@ -98,7 +100,7 @@ class OpenAIImages(OpenAIImageGenerator):
         provider: str = "openai",
         **model_config: Unpack[HostedModelConfig],
     ) -> None:
-        self._json, self._extra = json_references, dict(extra_body or {})
+        self._protocol, self._json, self._extra = protocol, bool(protocol.references), dict(extra_body or {})
         self._shared = without_none(quality=quality, background=background, output_format=output_format)
         self._drawing, self._editing = without_none(moderation=moderation), without_none(input_fidelity=input_fidelity)
         facts = model_config.get("facts")
@@ -109,13 +111,16 @@ class OpenAIImages(OpenAIImageGenerator):
 
     @classmethod
     def from_spec(cls, spec: BackendSpec, *, prices: "Prices | None" = None) -> "OpenAIImages":
-        """`openai[:MODEL][?OPTIONS][@URL]`, with `OPTIONS`; at OpenRouter, with its own endpoint.
+        """`openai[:MODEL][?OPTIONS][@URL]`, with `OPTIONS`; at a service, with its own endpoints.
 
         Raises:
-            SpecError: an invalid option.
+            SpecError: an invalid option, or a service without a model.
         """
-        special = OPENROUTER if OpenAICredentials.of_spec(spec).host == "openrouter.ai" else None
-        return cls._of(spec, spec.model or DEFAULT_MODEL, spec.base_url, special, "openai", prices)
+        account = OpenAICredentials.of_spec(spec)
+        if account.service and not spec.model:
+            raise SpecError(f"{str(spec)!r} names no model: write {spec.provider}:MODEL")
+        at = account.service or service_at(account.base_url)
+        return cls._of(spec, spec.model or DEFAULT_MODEL, account, at.images if at else None, "openai", prices)
 
     @classmethod
     def localai(cls, spec: BackendSpec, *, prices: "Prices | None" = None) -> "OpenAIImages":
@@ -126,17 +131,19 @@ class OpenAIImages(OpenAIImageGenerator):
         """
         if not spec.model:
             raise SpecError(f"{str(spec)!r} names no model: write localai:MODEL@URL")
-        return cls._of(spec, spec.model, spec.base_url or LOCALAI_URL, LOCALAI, "localai", prices)
+        account = OpenAICredentials.of_spec(spec, LOCALAI_URL)
+        return cls._of(spec, spec.model, account, LOCALAI, "localai", prices)
 
     @classmethod
     def _of(
-        cls, spec: BackendSpec, model: str, url: str | None, how: JsonReferences | None, provider: str,
+        cls, spec: BackendSpec, model: str, account: OpenAICredentials, protocol: ImagesProtocol | None, provider: str,
         prices: "Prices | None",
     ) -> "OpenAIImages":  # fmt: skip
         given = with_template(spec.settings(OPTIONS), cls.own_template)
         facts = described(model, given, "response_format", "masks", "seed", "streams")
-        price = price_of(prices, model, OpenAICredentials.of_spec(spec, url), local=provider == "localai")
-        return cls(model, base_url=url, facts=facts, json_references=how, price=price, provider=provider, **given)
+        price = price_of(prices, model, account, local=provider == "localai")
+        how = protocol or OPENAI
+        return cls(model, account=account, facts=facts, protocol=how, price=price, provider=provider, **given)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -150,7 +157,7 @@ class OpenAIImages(OpenAIImageGenerator):
 
     @property
     def _takes_mask(self) -> bool:
-        return self._facts.masks and self._json is None
+        return self._facts.masks and not self._json
 
     async def generate(
         self, prompt: str, references: Sequence[ImagePart], *, variation: SamplingParams, size: Size | None
@@ -172,15 +179,18 @@ class OpenAIImages(OpenAIImageGenerator):
     def _params(self, prompt: str, size: Size | None, variation: SamplingParams) -> dict[str, Any]:
         facts = self._facts
         params = {"model": self._model, "prompt": self._words(prompt), **self._shared}
-        params |= without_none(size=str(size) if size else None, response_format=facts.response_format)
-        extra = self._extra | without_none(seed=variation.seed if facts.seed else None)
+        sized = size_fields(self._protocol, size)
+        params |= without_none(
+            size=sized.pop("size", None), response_format=self._protocol.response_format or facts.response_format
+        )
+        extra = self._extra | sized | without_none(seed=variation.seed if facts.seed else None)
         return params | {"extra_body": extra or None, "extra_headers": idempotency.headers()}
 
     async def _ask(self, params: dict[str, Any], references: Sequence[ImagePart]) -> GeneratedImage:
         """Request the image; options that the server refuses are left out, one after the other."""
         watcher = current_call().progress
-        # The streaming of LocalAI and OpenRouter is unknown; their responses come whole.
-        if watcher.partial_images > 0 and self._facts.streams and self._json is None:
+        # The streaming of such servers is unknown; their responses come whole.
+        if watcher.partial_images > 0 and self._facts.streams and not self._json:
             params |= {"stream": True, "partial_images": watcher.partial_images}
         params |= (self._editing if references else self._drawing) if not (references and self._json) else {}
         while True:
@@ -198,33 +208,23 @@ class OpenAIImages(OpenAIImageGenerator):
 
     def _unlearnt(self, error: Exception, sent: Mapping[str, Any], references: Sequence[ImagePart]) -> Exception | None:
         """The error to raise; None if a changed request can help."""
-        edits = bool(references) and self._json is None
+        edits = bool(references) and not self._json
         if edits and (missing := no_edits(error, self.identity, EDITS)):
             return missing
         return None if self._refused.learn(error, sent, editing=edits) else error
 
     async def _send(self, params: dict[str, Any], references: Sequence[ImagePart]) -> Any:
         client = self._account.client(self.identity, self._timeout_s)
-        if references and self._json:
-            return await self._post(client, self._json, params, references)
+        if self._json and (references or self._protocol.plain_path != OPENAI.plain_path):
+            return await self._post(client, params, references)
         if references and self._refused.image_field == "image":
             return await self._post_form(client, params, references)
         if references:
-            return await client.images.edit(**params, **self._edit(references))
+            return await client.images.edit(**params, **edit_files(references))
         return await client.images.generate(**params)
 
     def _streams(self, sent: Mapping[str, Any]) -> bool:
         return bool(sent.get("stream")) and self._refused.image_field != "image"
-
-    def _edit(self, references: Sequence[ImagePart]) -> dict[str, Any]:
-        """Arguments of an edit only, with the file's type: bare bytes are sent as octet-stream, which is refused."""
-        files = [
-            (f"image-{n}.{MEDIA_TYPES[part.media_type]}", part.data, part.media_type)
-            for n, part in enumerate(references, start=1)
-        ]
-        hole = references[0].mask
-        mask = without_none(mask=("mask.png", hole, "image/png") if hole else None)
-        return {"image": files, **mask}
 
     async def _post_form(
         self, client: "openai.AsyncOpenAI", params: dict[str, Any], references: Sequence[ImagePart]
@@ -232,22 +232,19 @@ class OpenAIImages(OpenAIImageGenerator):
         """Send an edit whose files are all named `image`, which the SDK does only for a single one."""
         from openai.types import ImagesResponse
 
-        edit = self._edit(references)
+        edit = edit_files(references)
         files = [("image", file) for file in edit.pop("image")] + list(edit.items())
         body = {name: value for name, value in params.items() if name not in ("stream", "partial_images")}
         body |= body.pop("extra_body", None) or {}
         headers = {"Content-Type": "multipart/form-data", **body.pop("extra_headers", {})}
         return await client.post(EDITS, cast_to=ImagesResponse, body=body, files=files, options={"headers": headers})
 
-    async def _post(
-        self, client: "openai.AsyncOpenAI", how: JsonReferences, params: dict[str, Any], references: Sequence[ImagePart]
-    ) -> Any:
+    async def _post(self, client: "openai.AsyncOpenAI", params: dict[str, Any], references: Sequence[ImagePart]) -> Any:
         from openai.types import ImagesResponse
 
-        body = params | (params.pop("extra_body") or {})
-        headers = body.pop("extra_headers")
-        body[how.field] = [how.value(part) for part in references]
-        return await client.post(how.path, cast_to=ImagesResponse, body=body, options={"headers": headers})
+        body = params | (params.pop("extra_body") or {}) | reference_fields(self._protocol, references)
+        headers, path = body.pop("extra_headers"), self._protocol.path if references else self._protocol.plain_path
+        return await client.post(path, cast_to=ImagesResponse, body=body, options={"headers": headers})
 
     async def _read(self, answer: Any) -> GeneratedImage:
         from openai.types import ImagesResponse

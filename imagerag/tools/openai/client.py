@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, urlsplit
 from weakref import WeakKeyDictionary
 
+from imagerag.agent.errors import SpecError
 from imagerag.agent.url_redaction import credentials_of, public_address
 from imagerag.tools.credentials import Key, check_encrypted, key_to, no_key, own_address
+from imagerag.tools.services.lookup import service_named
+from imagerag.tools.services.service import Service
 
 if TYPE_CHECKING:
     import openai
@@ -36,6 +39,7 @@ class OpenAICredentials:
         query: (name, value) pairs sent with every request, for instance `api-version`.
         variable: the environment variable that holds, or must hold, the key.
         named: whether the user explicitly assigned this key to this address.
+        service: the service that the spec names, if it names one.
     """
 
     base_url: str = field(default=OPENAI_URL, repr=False)
@@ -43,20 +47,31 @@ class OpenAICredentials:
     query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     variable: str | None = None
     named: bool = False
+    service: Service | None = field(default=None, repr=False)
 
     @classmethod
-    def of(cls, base_url: str | None = None, key: str | None = None, key_env: str | None = None) -> "OpenAICredentials":
+    def of(
+        cls,
+        base_url: str | None = None,
+        key: str | None = None,
+        key_env: str | None = None,
+        service: Service | None = None,
+    ) -> "OpenAICredentials":
         """The account for an address, by default OpenAI's or that of OPENAI_BASE_URL.
 
         Args:
             key: by default the result of `credentials.key_to` for the address.
             key_env: the environment variable with the key to this address.
+            service: the service that a spec names; its address is the default.
+
+        Raises:
+            SpecError: the service has no address but that of a variable, which is not set or no address.
         """
-        address, _, query = public_address(base_url or own_address() or OPENAI_URL).partition("?")
+        address, _, query = public_address(base_url or _default(service)).partition("?")
         address = address.rstrip("/")
-        found = key_to(address, key=key, key_env=key_env)
+        found = key_to(address, key=key, key_env=key_env, service=service)
         pairs = tuple(parse_qsl(query, keep_blank_values=True))
-        return cls(address, found.value, pairs, found.variable, found.named)
+        return cls(address, found.value, pairs, found.variable, found.named, service)
 
     @classmethod
     def of_spec(cls, spec: "BackendSpec", base_url: str | None = None) -> "OpenAICredentials":
@@ -64,8 +79,11 @@ class OpenAICredentials:
 
         Args:
             base_url: the provider's own address, used if the spec names none.
+
+        Raises:
+            SpecError: as `of`.
         """
-        return cls.of(spec.base_url or base_url, key_env=spec.key_env)
+        return cls.of(spec.base_url or base_url, key_env=spec.key_env, service=service_named(spec.provider))
 
     @property
     def host(self) -> str:
@@ -84,8 +102,24 @@ class OpenAICredentials:
         return tuple(filter(None, (self.key, *(credentials.secrets if credentials else ()))))
 
     def named_as(self, provider: str, model: str) -> str:
-        """A backend's identity: `provider:model`, with the address if it is not OpenAI's."""
-        return f"{provider}:{model}" if self.official else f"{provider}:{model}@{self.base_url}"
+        """A backend's identity: `provider:model`, with the address if it is not the provider's own.
+
+        A service's name takes the provider's place.
+        """
+        named = f"{self.service.name if self.service else provider}:{model}"
+        own = self.base_url == self.service.address if self.service else self.official
+        return named if own else f"{named}@{self.base_url}"
+
+    @property
+    def runs_models(self) -> bool:
+        """Whether the service runs models itself, whatever their names."""
+        return self.service is not None and self.service.runs_models
+
+    @property
+    def biller(self) -> str:
+        """Host of the service that bills: a service that is named stays it behind a proxy of the user's."""
+        hosted = self.service is not None and self.service.key_required and self.service.address
+        return urlsplit(hosted).hostname or "" if hosted else self.host
 
     def sent_key(self, who: str) -> str:
         """The key to send; a placeholder for servers that need none.
@@ -124,3 +158,14 @@ class OpenAICredentials:
                 http_client=http_client(),
             )
         return known[self, timeout_s]
+
+
+def _default(service: Service | None) -> str:
+    """The address for a spec that names none."""
+    if service is None:
+        return own_address() or OPENAI_URL
+    if service.base_url:
+        return service.base_url
+    raise SpecError(
+        f"{service.title} has an address of your own: set {service.address_variable}, or write {service.name}:MODEL@URL"
+    )

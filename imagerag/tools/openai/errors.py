@@ -19,6 +19,7 @@ from imagerag.agent.errors import (
     RefusalError,
     UnreadableImageError,
 )
+from imagerag.tools.credentials import key_advice
 from imagerag.tools.error_bodies import (
     ErrorBody,
     body_of,
@@ -190,14 +191,11 @@ def _from_status(error: Any, who: str, secrets: Collection[str]) -> ImageRAGErro
     # A 5xx never ends a run, whatever its body says: "safety" can be the name of the failed service.
     bad_request = status in (400, 403, 422) or hidden
     by_body = _from_body(body, message, bad_request, wait) if status < 500 or hidden else None
-    if by_body is None and status in (401, 403) and _without_key(error):
-        return AuthError(f"{message}; no key went there: put its key into a variable, and name that, ?key_env=NAME@URL")
+    if by_body is None and status in (401, 403):
+        request = error.response.request
+        sent = str(request.headers.get("authorization", ""))
+        return AuthError(f"{message}; {key_advice(str(request.url), sent, forbidden=status == 403)}")
     return by_body or _by_status(status, message, wait)
-
-
-def _without_key(error: Any) -> bool:
-    """Whether the failed request had only the placeholder key (see `client.py`)."""
-    return str(error.response.request.headers.get("authorization", "")).lower() in ("", "bearer none")
 
 
 def _by_status(status: int, message: str, wait: float | None) -> BackendError:

@@ -52,7 +52,8 @@ def price_of(
         complete: whether the usage that the service reports covers all that is billed.
         local: whether the server runs models itself, whatever their names.
     """
-    return None if prices is None else prices.of(model, account.host, complete=complete, local=local)
+    local = local or account.runs_models
+    return None if prices is None else prices.of(model, account.biller, complete=complete, local=local)
 
 
 def tariff_of(
@@ -76,4 +77,8 @@ def times(tariff: PriceEstimator, votes: int) -> PriceEstimator:
         one = tariff.most(prompt, images, size)
         return None if one is None else one * votes
 
-    return PriceEstimator(known=tariff.known, most=most, requests=votes)
+    def usual(prompt: int, images: int, size: Size | None) -> float | None:
+        one = tariff.usual(prompt, images, size)
+        return None if one is None else one * votes
+
+    return PriceEstimator(known=tariff.known, most=most, usual=usual, requests=votes)

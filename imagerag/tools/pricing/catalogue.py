@@ -32,6 +32,9 @@ _ROUTED: Final = (
 _OPEN: Final = "gpt-oss"
 """OpenAI's open models: `openai/gpt-oss-20b` is the name on Hugging Face, not a proxy's."""
 
+_CLOUD: Final = re.compile(r"[:-]cloud$", re.I)
+"""Names of models that a local Ollama passes on to its cloud."""
+
 _DRAWS: Final = re.compile(r"image|banana|imagen|dall-e", re.I)
 _IMAGES_ONLY: Final = re.compile(r"(openai/)?(gpt-image-|chatgpt-image-)", re.I)
 _FIELDS: Final = {
@@ -56,6 +59,8 @@ class CatalogueModel:
 
 def is_sold(model: str) -> bool:
     """Whether a model name on this machine is a billed model behind a proxy, not one that runs here."""
+    if _CLOUD.search(model):
+        return True
     routed, slash, rest = model.partition("/")
     if slash and routed.lower() in _ROUTED and not rest.lower().startswith(_OPEN):
         return True
@@ -113,6 +118,7 @@ def _row(provider: "Provider", info: "ModelInfo") -> PriceRow:
         "above": {start: Rates(**_rates(named, start + 1, info.id)) for start in starts},
         "as_of": _since(info, prices),
         "source": f"{PACKAGE} {_version()} ({provider.id})",
+        "per_search": _per_search(prices),
     }
     return PriceRow(**row)
 
@@ -133,6 +139,12 @@ def _price(price: Any, sent: int) -> float | None:
         return None if price is None else float(price)
     passed = [tier.price for tier in price.tiers if sent > tier.start]
     return float(passed[-1] if passed else price.base)
+
+
+def _per_search(prices: "ModelPrice") -> float | None:
+    """Price of one search of the web; the catalogue has that of a thousand."""
+    thousand = _price(prices.web_searches_kcount, 0)
+    return None if thousand is None else thousand / 1000
 
 
 def _since(info: "ModelInfo", prices: "ModelPrice") -> date | None:

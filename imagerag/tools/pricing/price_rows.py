@@ -18,6 +18,15 @@ IMAGE_IN_TOKENS: Final = 40_000
 """Maximum tokens of one image sent to a chat model, if its row does not say. gpt-4o-mini's 36,835 is the highest number
 in any vendor's guide."""
 
+USUAL_WORDS: Final = 3_000
+"""Bytes of instructions and schema that a judge or an answerer usually adds: those of a fused verdict are 2,600."""
+USUAL_IMAGE_TOKENS: Final = 1_500
+"""Tokens of an image of 1,024 pixels, by the vendors' formulas from 1,000 to 1,600."""
+USUAL_ANSWER: Final = 500
+"""Tokens of an ordinary response: a checklist of six requirements with captions, without any reasoning before it."""
+BYTES_PER_TOKEN: Final = 4
+"""Of English text."""
+
 
 class Rates(BaseModel):
     """US dollars per million tokens, by kind. None is not known."""
@@ -91,6 +100,7 @@ class PriceRow(Rates):
     per_image: Mapping[str, Mapping[str, float]] = Field(default_factory=dict)
     image_in_tokens: int | None = Field(default=None, ge=0)
     per_call: float | None = Field(default=None, ge=0)
+    per_search: float | None = Field(default=None, ge=0)
 
     @property
     def priced(self) -> bool:
@@ -132,6 +142,21 @@ class PriceRow(Rates):
         if draws:
             return self._most_drawn(prompt, images, size, quality)
         return None if answer is None else self._most_said(prompt, images, answer)
+
+    def usual(self, prompt: int, images: int, size: Size | None, *, draws: bool, quality: str | None) -> float | None:
+        """Cost of one ordinary call in US dollars; None if the row lacks a needed field. Arguments as `most`.
+
+        An image costs what it costs at most; the length of a text is estimated.
+        """
+        if draws or self.per_call is not None:
+            return self.most(prompt, images, size, draws=draws, quality=quality)
+        text = (prompt + USUAL_WORDS) / BYTES_PER_TOKEN
+        seen = images * min(self.image_in_tokens or USUAL_IMAGE_TOKENS, USUAL_IMAGE_TOKENS)
+        rates = self.rates_for(round(text + seen))
+        if rates.text_in is None or rates.dearest_out is None:
+            return None
+        look = max(rates.text_in, rates.image_in or 0.0)
+        return (text * rates.text_in + seen * look + USUAL_ANSWER * rates.dearest_out) / MILLION
 
     def _most_drawn(self, prompt: int, images: int, size: Size | None, quality: str | None) -> float | None:
         priced = _dearest(self.per_image, size, quality)

@@ -26,7 +26,7 @@ from imagerag.agent.types import Size
 from imagerag.formatting.messages import invalid
 from imagerag.tools.pricing.catalogue import PACKAGE, at_host, at_vendor, is_sold
 from imagerag.tools.pricing.price_rows import MILLION, PriceRow
-from imagerag.tools.pricing.token_usage import tokens_of
+from imagerag.tools.pricing.token_usage import searches_of, tokens_of
 
 FILE: Final = "prices.toml"
 ENVIRONMENT: Final = "IMAGERAG_PRICES"
@@ -63,7 +63,10 @@ class ModelPrice:
         if self.row is None:
             return 0.0 if self.free else None
         tokens = tokens_of(usage) if self.complete else None
-        return self.row.cost(tokens) if tokens else None
+        cost, searches = self.row.cost(tokens) if tokens else None, searches_of(usage)
+        if cost is None or not searches:
+            return cost
+        return None if self.row.per_search is None else cost + searches * self.row.per_search
 
     @property
     def bounded(self) -> bool:
@@ -85,10 +88,13 @@ class ModelPrice:
         def most(prompt: int, images: int, size: Size | None) -> float | None:
             return row.most(prompt, images, size, draws=draws, quality=quality, answer=answer)
 
+        def usual(prompt: int, images: int, size: Size | None) -> float | None:
+            return row.usual(prompt, images, size, draws=draws, quality=quality)
+
         rates = (row.text_in, row.image_out) if draws else (row.text_in, row.text_out)
         complete = self.complete and None not in rates
         partial_usd = PARTIAL_TOKENS * (row.image_out or 0.0) / MILLION if draws else 0.0
-        return PriceEstimator(known=complete or self.tells_cost, most=most, partial_usd=partial_usd)
+        return PriceEstimator(known=complete or self.tells_cost, most=most, usual=usual, partial_usd=partial_usd)
 
 
 @dataclass(frozen=True)

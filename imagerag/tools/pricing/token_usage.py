@@ -23,6 +23,11 @@ def tokens_of(usage: Mapping[str, Any]) -> Tokens | None:
     return {**_split(told_in, went_in, "in"), **_split(told_out, came_out, "out")}
 
 
+def searches_of(usage: Mapping[str, Any]) -> int:
+    """Searches of the web that a model made by itself, as its adapter counted them."""
+    return _first(usage, "searches") or 0
+
+
 def _split(details: Mapping[str, Any], total: int, way: str) -> Tokens:
     """Split into text, images, and the rest. Input tokens that were read from or written to a cache are included in
     these counts, and are subtracted: first from the rest, then from text, whose cache saves least, then from images."""

@@ -2,12 +2,16 @@
 
 import io
 from collections.abc import Sequence
+from typing import Final
 
-from imagerag.agent.ports import FREE, Capabilities, GeneratedImage, ImagePart, ReferenceTemplate
+from imagerag.agent.ports import FREE, Capabilities, GeneratedImage, ImagePart, ReferenceTemplate, SizeRules
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import SamplingParams, Size
 from imagerag.tools.sketch.image_editing import repaint
 from imagerag.tools.sketch.painting import StyleReference, paint
+
+SIDE: Final = 256
+"""Pixels of a side of an image without a size."""
 
 
 class SketchGenerator:
@@ -16,7 +20,9 @@ class SketchGenerator:
     identity = "sketch:painter-1"
     max_references = 4
     sizes: tuple[Size, ...] | None = None
-    capabilities = Capabilities(tariff=FREE, supports_seed=True, edits=True)
+    capabilities = Capabilities(
+        tariff=FREE, supports_seed=True, edits=True, size_rules=SizeRules(multiple=1, area=SIDE * SIDE)
+    )
     template = ReferenceTemplate(
         whole="According to these images of {items}, generate: {prompt}",
         edit="According to these images of {items}, edit the first: {prompt}",
@@ -43,6 +49,6 @@ def _painted(prompt: str, references: Sequence[StyleReference], seed: int, size:
     if references and references[0].role == "edit":
         image = repaint(prompt, references[0].data, list(references[1:]), seed=seed, size=size)
     else:
-        image = paint(prompt, references, seed=seed, size=size or (256, 256))
+        image = paint(prompt, references, seed=seed, size=size or (SIDE, SIDE))
     image.save(buffer, "PNG")
     return buffer.getvalue()

@@ -1,10 +1,13 @@
 """The blob store: once, whole, verified."""
 
 import asyncio
+import io
 
 import pytest
+from PIL import Image
 
 from imagerag.agent.errors import BlobError, UsageError
+from imagerag.store.images import blob_store
 from imagerag.store.images.blob_store import FileBlobStore
 
 
@@ -63,3 +66,22 @@ async def test_a_written_picture_is_as_readable_as_any_other_file(blobs, picture
     ordinary.write_bytes(b"")
     ref = await blobs.put(picture("red"))
     assert blobs.path(ref.sha256).stat().st_mode == ordinary.stat().st_mode
+
+
+async def test_an_image_that_models_take_is_decoded_once_and_verified_each_time(blobs, picture, monkeypatch):
+    ref = await blobs.put(picture("red"))
+    assert await blobs.encode_for_model(ref.sha256) == (picture("red"), "image/png")
+    monkeypatch.setattr(blob_store, "encode_for_model", lambda data: pytest.fail("decoded again"))
+    assert await blobs.encode_for_model(ref.sha256) == (picture("red"), "image/png")
+    blobs.path(ref.sha256).write_bytes(b"something else")
+    with pytest.raises(BlobError, match="damaged"):
+        await blobs.encode_for_model(ref.sha256)
+
+
+async def test_an_image_that_models_do_not_take_is_encoded_each_time(blobs):
+    tiff = io.BytesIO()
+    Image.new("CMYK", (8, 8)).save(tiff, "TIFF")
+    ref = await blobs.put(tiff.getvalue())
+    first, second = [await blobs.encode_for_model(ref.sha256) for _ in range(2)]
+    assert first == second
+    assert first[1] == "image/png"

@@ -110,12 +110,12 @@ async def test_references_are_put_into_words_for_the_one_that_draws() -> None:
     assert drawn.prompt == other.calls[0].arguments["prompt"] == f"a scene | #1 {PART.caption}"
 
 
-def test_it_promises_what_all_of_them_keep() -> None:
+def test_it_promises_what_the_first_of_them_keeps() -> None:
     small, large = Size(width=64, height=64), Size(width=128, height=128)
     one = ScriptedGenerator(max_references=3, sizes=(small, large), identity="one:a")
     other = ScriptedGenerator(max_references=2, sizes=(large,), supports_seed=False, identity="two:b")
     fallback = FallbackGenerator([one, ScriptedGenerator(identity="any:c"), other], on_refusal=True)
-    assert (fallback.max_references, fallback.sizes, fallback.capabilities.supports_seed) == (2, (large,), False)
+    assert (fallback.max_references, fallback.sizes, fallback.capabilities.supports_seed) == (3, (small, large), False)
     assert fallback.identity == "one:a,any:c,two:b,on-refusal"
     judge = FallbackJudge(
         [ScriptedJudge(honours=frozenset({"seed", "prompt_variant"})), ScriptedJudge(honours=frozenset({"seed"}))]

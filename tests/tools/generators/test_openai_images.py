@@ -11,7 +11,8 @@ from imagerag.agent.errors import AuthError, BackendError, BackendTimeoutError, 
 from imagerag.agent.ports import ImageGenerator, ImagePart
 from imagerag.agent.types import SamplingParams, Size
 from imagerag.tools.generators.image_models import MODELS, UNKNOWN, ImageModel, model_facts
-from imagerag.tools.generators.openai_images import LOCALAI, OPENROUTER, OpenAIImages
+from imagerag.tools.generators.openai_images import LOCALAI, OpenAIImages
+from imagerag.tools.services.table import SERVICES
 from imagerag.tools.spec import BackendSpec
 from imagerag.tools.testing.mock_openai import Fault, MockOpenAIServer, MockResponse, tiny_png
 
@@ -99,7 +100,7 @@ async def test_a_mask_goes_with_the_first_image_and_to_those_who_take_one(
     assert [images(server, *names).capabilities.takes_mask for names in ((), ("some/model",))] == [True, False]
     with pytest.raises(UsageError, match="for the first image only"):
         await images(server).generate("a cat", masked, variation=FIRST, size=None)
-    for takes_none in (images(server, "some/model"), images(server, json_references=LOCALAI)):
+    for takes_none in (images(server, "some/model"), images(server, protocol=LOCALAI)):
         with pytest.raises(UsageError, match="takes no mask"):
             await takes_none.generate("a cat", masked[:1], variation=FIRST, size=None)
     assert server.count() == 0
@@ -157,18 +158,20 @@ async def test_other_servers_are_asked_for_base64_and_given_what_they_take(serve
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(("how", "path"), [(LOCALAI, "/v1/images/generations"), (OPENROUTER, "/v1/images")])
+@pytest.mark.parametrize(
+    ("how", "path"), [(LOCALAI, "/v1/images/generations"), (SERVICES["openrouter"].images, "/v1/images")]
+)
 async def test_references_can_go_as_json(
     server: MockOpenAIServer, references: list[ImagePart], how: Any, path: str
 ) -> None:
-    generator = images(server, "m", facts=ImageModel(max_references=4), json_references=how)
+    generator = images(server, "m", facts=ImageModel(max_references=4), protocol=how)
     with in_call(CallContext(idempotency_key="k-1")):
         await generator.generate("a cat", references, variation=FIRST, size=SQUARE)
     request = server.requests[0]
     assert request.path == path
     assert request.idempotency_key == "k-1"
     assert [image.data for image in request.images] == [part.data for part in references]
-    assert set(request.body) == {"model", "prompt", "size", "response_format", how.field}
+    assert set(request.body) == {"model", "prompt", "size", "response_format", how.references}
 
 
 async def test_a_url_of_the_same_server_is_fetched_and_others_are_not(server: MockOpenAIServer) -> None:

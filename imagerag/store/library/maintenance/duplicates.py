@@ -84,8 +84,8 @@ async def find_duplicates(library: Library, *, threshold: float | None = None, k
     """Find the images that reach a threshold with one another.
 
     Up to 50,000 images every pair is compared. Above that only neighbours are compared, and about 1 in 200 of the pairs
-    right at the threshold may be missed. Memory is that of the vectors, for any number of pairs: an image that is not
-    kept is not compared again.
+    right at the threshold may be missed. Memory is that of the vectors (of more images, in half precision), for any
+    number of pairs: an image that is not kept is not compared again.
 
     Args:
         threshold: cosine from which two images count as the same; None is the library's calibrated one.
@@ -98,10 +98,10 @@ async def find_duplicates(library: Library, *, threshold: float | None = None, k
     if limit is None:
         raise UsageError(_no_threshold(library))
     ids = await library.table.read(lambda: _ranked_ids(library, keep))
-    vectors = await library.table.read(lambda: vectors_of_ids(library, ids))
+    exact = compares_all(len(ids))
+    vectors = await library.table.read(lambda: vectors_of_ids(library, ids, half=not exact))
     kept, cosines = await in_thread(kept_images, vectors, limit)
-    exact = compares_all(vectors)
-    del vectors  # 2 GB for a million images
+    del vectors  # 1 GB for a million images
     groups = await _groups(library, ids, kept, cosines)
     copies = await _copies(library)
     return Duplicates(threshold=limit, measured=threshold is None, exact=exact, groups=groups, copies=copies)
@@ -116,12 +116,12 @@ def _no_threshold(library: Library) -> str:
     return f"library {library.name!r} has no threshold between images: {why}. Or give one: `threshold=0.97`"
 
 
-def kept_images(vectors: "NDArray[np.float32]", limit: float) -> "tuple[NDArray[np.intp], NDArray[np.float32]]":
+def kept_images(vectors: Any, limit: float) -> "tuple[NDArray[np.intp], NDArray[np.float32]]":
     """For each image the position of the kept image that it resembles (its own if it is kept), and the cosine between
     both.
 
     Args:
-        vectors: unit, float32 [images, dimension], in the order of preference for keeping.
+        vectors: unit, as for `similar_pairs`, in the order of preference for keeping.
     """
     import numpy as np
 

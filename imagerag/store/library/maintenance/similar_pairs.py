@@ -4,17 +4,18 @@ Up to `EXACT` vectors the result is that of comparing every pair, in a fraction 
 that most of their length lies in a few directions. A cosine is at most the product of these parts plus the product of
 the lengths of the rest; only pairs that could reach the limit by this bound are compared completely.
 
-Above that, vectors of the same cell and of neighbouring cells are compared (`vector_cells`), which takes a hundredth of
-the time at a million vectors. About 1 in 200 of the pairs right at the limit may be missed, and fewer of more similar
+Above that, vectors of the same cell and of near cells are compared (`vector_cells`), which takes a hundredth of the
+time at a million vectors. About 1 in 200 of the pairs right at the limit may be missed, and fewer of more similar
 ones; every pair found reaches the limit.
 
 Blocks of pairs are compared one after the other, so that no more memory is needed than for the vectors themselves.
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.store.library.maintenance.vector_cells import VectorCells
+from imagerag.store.library.maintenance.vector_products import products, room_for
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,6 +41,9 @@ GATHERED: Final = 20
 ROWS, COLUMNS, WHOLE = 1024, 4096, 4096
 """Rows and columns of a block of pairs, and pairs of it that are compared one by one at a time."""
 
+BLOCK: Final = 65_536
+"""Rows whose cells are looked into together: each time, all vectors behind them are read."""
+
 MANY: Final = 50
 """Where more than one of so many pairs of a block is likely, all of it is compared: that is faster than one by one."""
 
@@ -47,13 +51,13 @@ SLACK: Final = 1e-4
 """More than the rounding errors of both comparisons together."""
 
 
-def similar_pairs(vectors: "Vectors", limit: float, first: int | None = None, passed: "Rows | None" = None) -> "Pairs":
+def similar_pairs(vectors: Any, limit: float, first: int | None = None, passed: "Rows | None" = None) -> "Pairs":
     """Yield the pairs that reach the limit, in parts: the positions of both, the smaller one first, and their cosines.
 
     The smaller positions of a part ascend, and a pair comes after the pairs of its members with smaller positions.
 
     Args:
-        vectors: unit, float32 [rows, dimension].
+        vectors: unit, float32 [rows, dimension]; of many, float16 is enough, and cosines then differ by up to 0.0002.
         first: only pairs with one of the first `first` rows; None is all.
         passed: rows to skip, bool [rows]. The caller may add rows during the iteration.
     """
@@ -61,64 +65,83 @@ def similar_pairs(vectors: "Vectors", limit: float, first: int | None = None, pa
 
     passed = np.zeros(len(vectors), dtype=bool) if passed is None else passed
     stop = len(vectors) if first is None else min(first, len(vectors))
-    if compares_all(vectors):
+    if compares_all(len(vectors)):
         yield from _compared(vectors, outlines(vectors, limit), limit, stop, passed)
     else:
         yield from _of_cells(vectors, limit, stop, passed)
 
 
-def compares_all(vectors: "Vectors") -> bool:
-    """Whether there are few enough vectors to compare every pair."""
-    return len(vectors) <= EXACT
+def compares_all(count: int) -> bool:
+    """Whether every pair of so many vectors is compared."""
+    return count <= EXACT
 
 
-def _of_cells(vectors: "Vectors", limit: float, stop: int, passed: "Rows") -> "Pairs":
+def _of_cells(vectors: Any, limit: float, stop: int, passed: "Rows") -> "Pairs":
+    """Each block of rows is compared in parts with itself, then as a whole with all rows behind it: the many small
+    products of a part with each cell are of a block's rows only."""
     import numpy as np
 
-    cells = VectorCells.of(vectors, limit)
-    for start in range(0, stop, COLUMNS):
-        end = min(start + COLUMNS, stop)
-        own = slice(start, end)
-        for ones, others, cosines in _compared(vectors[own], vectors[own], limit, end - start, passed[own]):
-            yield ones + start, others + start, cosines
-        left = np.flatnonzero(~passed[own]) + start
-        if not len(left):
-            continue
-        here = vectors[left]
-        for cell, which in cells.looked_into(here):
-            members = cells.members(cell)
-            members = members[np.searchsorted(members, end) :]
-            for at in range(0, len(members), COLUMNS):
-                columns = members[at : at + COLUMNS]
+    cells, room = VectorCells.of(vectors, limit), room_for(ROWS, COLUMNS)
+    for start in range(0, stop, BLOCK):
+        end = min(start + BLOCK, len(vectors))
+        for row in range(start, min(end, stop), COLUMNS):
+            part = slice(row, min(row + COLUMNS, end))
+            here = vectors[part].astype(np.float32)
+            for ones, others, cosines in _compared(here, here, limit, min(len(here), stop - row), passed[part]):
+                yield ones + row, others + row, cosines
+            rows = _left(passed, row, min(part.stop, stop))
+            yield from _across(vectors, cells, limit, rows, (part.stop, end), passed, room)
+        rows = _left(passed, start, min(end, stop))
+        yield from _across(vectors, cells, limit, rows, (end, len(vectors)), passed, room)
+
+
+def _left(passed: "Rows", start: int, end: int) -> "Places":
+    import numpy as np
+
+    return np.flatnonzero(~passed[start:end]) + start
+
+
+def _across(
+    vectors: Any, cells: VectorCells, limit: float, rows: "Places", behind: tuple[int, int], passed: "Rows",
+    room: "Vectors",
+) -> "Pairs":  # fmt: skip
+    """Pairs of some rows and the rows of a range behind them, of near cells."""
+    import numpy as np
+
+    if not len(rows) or behind[0] >= behind[1]:
+        return
+    for cell, which in cells.looked_into(vectors[rows]):
+        members = cells.members(cell)
+        members = members[slice(*np.searchsorted(members, behind))]
+        for column in range(0, len(members), COLUMNS):
+            for row in range(0, len(which), ROWS):
+                columns = members[column : column + COLUMNS]
                 columns = columns[~passed[columns]]
-                other = vectors[columns].T
-                for row in range(0, len(which), ROWS):
-                    rows = which[row : row + ROWS]
-                    cosines = here[rows] @ other
-                    ones, others = np.nonzero(cosines >= limit)
-                    if len(ones):
-                        yield left[rows[ones]], columns[others], cosines[ones, others]
+                here = rows[which[row : row + ROWS]]
+                cosines = products(vectors[here], vectors[columns], room)
+                ones, others = np.nonzero(cosines >= limit)
+                if len(ones):
+                    yield here[ones], columns[others], cosines[ones, others]
 
 
 def _compared(vectors: "Vectors", outline: "Vectors", limit: float, stop: int, passed: "Rows") -> "Pairs":
     import numpy as np
 
-    room = np.empty((ROWS, COLUMNS), dtype=np.float32)  # new memory for each block would take longer than its product
+    room = room_for(ROWS, COLUMNS)
     for row in range(0, stop, ROWS):
         rows = slice(row, min(row + ROWS, stop))
         for column in range(row, len(vectors), COLUMNS):
             if passed[rows].all():
                 break
             columns = slice(column, min(column + COLUMNS, len(vectors)))
-            most = room[: rows.stop - row, : columns.stop - column]
-            np.matmul(outline[rows], outline[columns].T, out=most)
+            most = products(outline[rows], outline[columns], room)
             likely = np.flatnonzero((most.max(axis=1) >= limit - SLACK) & ~passed[rows])
             if not len(likely):
                 continue
             ones, others = np.nonzero(most[likely] >= limit - SLACK)
             ones = likely[ones]
             if len(ones) > most.size // MANY:
-                np.matmul(vectors[rows], vectors[columns].T, out=most)
+                most = products(vectors[rows], vectors[columns], room)
                 ones, others = np.nonzero(most >= limit)
                 cosines = most[ones, others]
             else:

@@ -241,16 +241,17 @@ def _near_duplicates(library: Library) -> NearDuplicates | None:
     calibrated, threshold = library.metadata.image_threshold, library.image_threshold
     if calibrated is None or threshold is None:
         return None
-    vectors = vectors_of_ids(library, sorted_ids(library))
+    ids = sorted_ids(library)
+    exact = compares_all(len(ids))
+    vectors = vectors_of_ids(library, ids, half=not exact)
     measured = min(len(vectors), COMPARED)
     alike = np.zeros(len(vectors), dtype=bool)
     for ones, others, _ in similar_pairs(vectors, threshold, measured):
         alike[ones] = alike[others] = True
-    images, exact = int(alike[:measured].sum()), compares_all(vectors)
     return NearDuplicates(
         measured=measured,
         threshold=threshold,
-        images=images,
+        images=int(alike[:measured].sum()),
         accept_rate=calibrated.accept_rate,
         reject_rate=calibrated.reject_rate,
         exact=exact,

@@ -1,26 +1,23 @@
-"""Cells of vectors around centres: similar vectors lie in the same or a neighbouring cell, and only those are compared.
+"""Cells of vectors around centres: similar vectors lie in the same or a near cell, and only those are compared.
 
 A vector belongs to the cell of its nearest centre (spherical k-means on a sample). A similar vector may lie across a
-border, so the cells beyond the nearest borders are also searched. Their number is measured on the vectors: some are
-moved towards others as far as a pair may be apart, and the cells in which they end are counted.
+border, so the cells whose border is near are also searched. How near it must be is measured on the vectors: some are
+moved towards others as far as a pair may be apart, and the borders of the cells in which they end are looked at.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+from imagerag.store.library.maintenance.vector_products import products
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     Vectors = NDArray[np.float32]
-    Places = NDArray[np.intp]
-
-FOUND: Final = 0.998
-"""Share of the moved vectors whose cell is looked into."""
-
-FEWEST: Final = 4
-"""Cells that are looked into at least."""
+    Places = NDArray[np.signedinteger]
 
 MOVED: Final = 4096
 """Vectors that are moved at most to see where they end, from all of the order: it may be that of the folders."""
@@ -40,62 +37,71 @@ class VectorCells:
         centres: unit, float32 [cells, dimension].
         order: positions of all vectors, grouped by cell, ascending.
         ends: end of each cell in `order`.
-        probes: number of cells to search for one vector.
+        margin: a vector's similar ones may lie in cells whose border is at most as far away, in [0, 1].
     """
 
     centres: "Vectors"
     order: "Places"
     ends: "Places"
-    probes: int
+    margin: float
 
     @classmethod
-    def of(cls, vectors: "Vectors", limit: float, cells: int | None = None) -> "VectorCells":
+    def of(cls, vectors: Any, limit: float, cells: int | None = None) -> "VectorCells":
         """Make cells for finding vectors that reach a cosine with one another.
 
         Args:
-            vectors: unit, float32 [rows, dimension], at least one.
+            vectors: unit, of any type of float, [rows, dimension], at least one.
             cells: number of cells; by default as many as each cell has vectors.
         """
         import numpy as np
 
         count = cells or max(1, int(len(vectors) ** 0.5))
-        sample = vectors[np.linspace(0, len(vectors) - 1, min(SAMPLED * count, len(vectors))).astype(int)]
+        places = np.linspace(0, len(vectors) - 1, min(SAMPLED * count, len(vectors))).astype(int)
+        sample = vectors[places].astype(np.float32)
         centres = _centred(sample, count)
         own = _nearest(vectors, centres)
-        order = np.argsort(own, kind="stable")
-        ends = np.searchsorted(own[order], np.arange(count), side="right")
-        made = cls(centres, order, ends, count)
-        return cls(centres, order, ends, made._probes_for(sample[:: -(-len(sample) // MOVED)], limit))
+        order = np.argsort(own, kind="stable").astype(np.int32)
+        ends = np.cumsum(np.bincount(own, minlength=count))
+        made = cls(centres, order, ends, margin=0)
+        return replace(made, margin=made._margin_for(sample[:: -(-len(sample) // MOVED)], limit))
 
     def members(self, cell: int) -> "Places":
         """The positions of the vectors of a cell, ascending."""
         return self.order[self.ends[cell - 1] if cell else 0 : self.ends[cell]]
 
-    def looked_into(self, vectors: "Vectors") -> "Iterator[tuple[int, Places]]":
-        """Each cell to search for some of these vectors, with those vectors, ascending."""
+    def looked_into(self, vectors: Any) -> "Iterator[tuple[int, Places]]":
+        """Each cell to search for some of these vectors, with those vectors, ascending. Takes a byte for each vector
+        and cell."""
         import numpy as np
 
-        if self.probes >= len(self.centres):
-            yield from ((cell, np.arange(len(vectors))) for cell in range(len(self.centres)))
-            return
-        borders = self._borders(vectors)
-        near = np.argpartition(borders, self.probes - 1, axis=1)[:, : self.probes].ravel()
-        order = np.argsort(near, kind="stable")
-        cells, starts = np.unique(near[order], return_index=True)
-        yield from zip(cells.tolist(), np.split(order // self.probes, starts[1:]), strict=True)
+        near = np.empty((len(self.centres), len(vectors)), dtype=bool)
+        for start in range(0, len(vectors), PART):
+            part = slice(start, start + PART)
+            near[:, part] = (self._borders(vectors[part]) <= self.margin).T
+        for cell, rows in enumerate(near):
+            if len(which := np.flatnonzero(rows)):
+                yield cell, which
 
-    def _borders(self, vectors: "Vectors") -> "Vectors":
+    def _borders(self, vectors: Any) -> "Vectors":
         """The distance of each vector from its cell's border with every other cell, 0 for its own: [rows, cells]."""
         import numpy as np
 
-        cosines = vectors @ self.centres.T
+        cosines = products(vectors, self.centres)
         own = cosines.argmax(axis=1)
-        between = np.sqrt(np.maximum(2 - 2 * (self.centres @ self.centres.T), 1e-6))[own]
-        found: Vectors = (cosines[np.arange(len(own)), own][:, None] - cosines) / between
+        found: Vectors = cosines[np.arange(len(own)), own][:, None] - cosines
+        found /= self._between[own]
         return found
 
-    def _probes_for(self, sample: "Vectors", limit: float) -> int:
-        """The number of cells to search so that most of the vectors at that cosine are found."""
+    @cached_property
+    def _between(self) -> "Vectors":
+        """The distances between centres: [cells, cells]."""
+        import numpy as np
+
+        found: Vectors = np.sqrt(np.maximum(2 - 2 * products(self.centres, self.centres), 1e-6))
+        return found
+
+    def _margin_for(self, sample: "Vectors", limit: float) -> float:
+        """The distance from borders within which vectors at that cosine are found."""
         import numpy as np
 
         towards = sample[np.random.default_rng(0).permutation(len(sample))]
@@ -103,11 +109,8 @@ class VectorCells:
         length = np.linalg.norm(across, axis=1, keepdims=True)
         turn = np.arccos(np.clip(limit, -1, 1))
         moved = np.cos(turn) * sample + np.sin(turn) * across / np.maximum(length, 1e-6)
-        ends = _nearest(moved.astype(np.float32), self.centres)
-        borders = self._borders(sample)
-        nearer = (borders < borders[np.arange(len(ends)), ends][:, None]).sum(axis=1)
-        needed = int(np.quantile(nearer, FOUND, method="higher")) + 1
-        return min(len(self.centres), max(FEWEST, needed))
+        ends = _nearest(moved, self.centres)
+        return float(self._borders(sample)[np.arange(len(ends)), ends].max())
 
 
 def _centred(sample: "Vectors", count: int) -> "Vectors":
@@ -128,11 +131,11 @@ def _centred(sample: "Vectors", count: int) -> "Vectors":
     return centres
 
 
-def _nearest(vectors: "Vectors", centres: "Vectors") -> "Places":
+def _nearest(vectors: Any, centres: "Vectors") -> "Places":
     import numpy as np
 
-    found = np.empty(len(vectors), dtype=np.intp)
+    found = np.empty(len(vectors), dtype=np.int32)
     for start in range(0, len(vectors), PART):
         part = slice(start, start + PART)
-        found[part] = (vectors[part] @ centres.T).argmax(axis=1)
+        found[part] = products(vectors[part], centres).argmax(axis=1)
     return found

@@ -138,8 +138,11 @@ class CaptionIndex:
         """The captions of some rows, without the thing's name."""
         return self._read(rows)
 
-    def hard_negatives(self, most: int) -> list[str]:
+    def hard_negatives(self, most: int, texts: Sequence[str] | None = None) -> list[str]:
         """Up to `most` texts that differ from a caption's text by one word and match no image.
+
+        Args:
+            texts: what they differ from, by default single things that captions name.
 
         Exchangeable words are learned from phrases that differ in one word: "a red circle" and "a blue circle" show
         that red and blue are exchangeable.
@@ -147,7 +150,7 @@ class CaptionIndex:
         others, written = self._exchangeable()
         chance = random.Random(0)
         found: dict[frozenset[frozenset[str]], str] = {}
-        for text in self._named_things(4 * most) * 2:
+        for text in [*(self._named_things(4 * most) if texts is None else texts)] * 2:
             places = [word for word in exchange_units(text) if word.text in others]
             if len(found) == most or not places:
                 continue

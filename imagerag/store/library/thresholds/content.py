@@ -172,9 +172,10 @@ def content_hash(columns: Any, with_regions: int = 0) -> str:
     """SHA-256 of a library's content: the id, title and caption of each image, sorted by id.
 
     Args:
-        with_regions: how many images have regions, which thresholds depend on; noted behind the hash.
+        with_regions: how many images have regions, which thresholds depend on; noted behind the hash. The words tell
+            thresholds of earlier versions, which compared regions otherwise: they are measured again.
     """
-    return _hash(columns, COLUMNS) + (f"+{with_regions}" if with_regions else "")
+    return _hash(columns, COLUMNS) + (f"+{with_regions} compared apart" if with_regions else "")
 
 
 def images_hash(columns: Any) -> str:

@@ -17,7 +17,16 @@ _NAMES: Final = {
     "seed": ("seed",),
     "detail": ("image_url.detail", "detail"),
     "max_tokens": ("max_tokens",),
-    "json_schema": ("response_format", "json_schema", "json schema", "structured output", "guided", "grammar"),
+    "json_schema": (
+        "response_format",
+        "json_schema",
+        "json schema",
+        "json mode",
+        "response_mime_type",
+        "structured output",
+        "guided",
+        "grammar",
+    ),
     "tool": ("tool", "function call", "function_call", "functions"),
     "system": ("system role", "system message", "system instruction", "system prompt", "developer instruction"),
 }

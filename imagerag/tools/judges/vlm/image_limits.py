@@ -17,7 +17,7 @@ OPENAI_LIMIT: Final = 500
 """Maximum number of images per request, from OpenAI's documentation."""
 
 _KNOWN: Final = (
-    ("api.groq.com", re.compile(r"llama-4-"), 5),
+    ("api.groq.com", re.compile(r"llama-4-|qwen3\.[68]-"), 5),
     ("api.mistral.ai", re.compile(r"^pixtral-"), 8),
     ("", re.compile(r"llama-?3\.2.*vision"), 1),
 )

@@ -8,6 +8,8 @@ from imagerag.tools.judges.vlm.judge import VlmJudge
 from imagerag.tools.judges.vlm.openai_backend import OpenAIChat
 from imagerag.tools.openai.client import OpenAICredentials
 from imagerag.tools.pricing.call_cost import price_of
+from imagerag.tools.services.lookup import service_at
+from imagerag.tools.services.service import REFUSABLE
 from imagerag.tools.spec_options import Choice, Number, Reader, Words
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ OPTIONS: Final[Mapping[str, Reader]] = {
     "detail": Choice("low", "high", "auto"),
     "max_tokens": Number(int, least=1),
     "max_images": Number(int, least=1),
-    "refuses": Words("temperature", "seed", "json_schema", "tool", "system", "detail", "max_tokens"),
+    "refuses": Words(*sorted(REFUSABLE)),
     "temperature": Number(float, least=0, most=2),
     "timeout_s": Number(float, least=0.1),
 }
@@ -37,7 +39,7 @@ OPTIONS: Final[Mapping[str, Reader]] = {
 
 
 def vlm_judge(spec: "BackendSpec", *, prices: "Prices | None" = None) -> VlmJudge:
-    """`openai:MODEL[?OPTIONS][@URL]`: a judge on OpenAI, or on any server that speaks Chat Completions.
+    """`openai:MODEL[?OPTIONS][@URL]`: a judge on OpenAI, a service by its name, or any server with Chat Completions.
 
     Raises:
         SpecError: no model is named, or an invalid option; valid ones are in `OPTIONS`.
@@ -45,5 +47,7 @@ def vlm_judge(spec: "BackendSpec", *, prices: "Prices | None" = None) -> VlmJudg
     given = spec.model_settings(OPTIONS)
     own = {name: given.pop(name) for name in JUDGE_OPTIONS if name in given}
     account, refused = OpenAICredentials.of_spec(spec), set(given.pop("refuses", ()))
+    known = account.service or service_at(account.base_url)
+    refused |= known.refuses if known else frozenset()
     price = price_of(prices, spec.model, account)
     return VlmJudge(chat=OpenAIChat(model=spec.model, account=account, price=price, refused=refused, **given), **own)

@@ -5,13 +5,14 @@ import socket
 import socketserver
 import struct
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from typing import Any, Final, Protocol
 
 from imagerag.tools.testing.mock_openai.api_limits import ApiError
 from imagerag.tools.testing.mock_openai.request_log import RecordedRequest
-from imagerag.tools.testing.mock_openai.request_parsing import UnreadableError, recorded
+from imagerag.tools.testing.mock_openai.request_parsing import UnreadableError
 from imagerag.tools.testing.mock_openai.response_rendering import RenderedResponse, rejected
 from imagerag.tools.testing.mock_openai.responses import Fault, MockResponse, Raw
 
@@ -26,6 +27,9 @@ class Service(Protocol):
 
     keep_alive: bool
     errors: list[BaseException]
+
+    def parse(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> RecordedRequest:
+        """Parse a request."""
 
     def note(self, request: RecordedRequest) -> None:
         """Record a request."""
@@ -122,7 +126,7 @@ class Handler(BaseHTTPRequestHandler):
         loopback = self.server.loopback
         self.close_connection = not loopback.keep_alive
         try:
-            request = recorded(self.command, self.path, dict(self.headers.items()), self._body())
+            request = loopback.parse(self.command, self.path, dict(self.headers.items()), self._body())
         except UnreadableError as error:
             self._write(rejected(ApiError(str(error), "invalid_request")))
             return

@@ -19,7 +19,7 @@ ENDPOINTS: Final[Mapping[tuple[str, str], Endpoint]] = {
     ("GET", "/models"): "models",
 }
 
-SECRET: Final = frozenset({"authorization", "api-key", "x-api-key", "cookie"})
+SECRET: Final = frozenset({"authorization", "api-key", "x-api-key", "x-goog-api-key", "cookie"})
 
 _MAGIC: Final = {"iVBORw0KGgo": "image/png", "/9j/": "image/jpeg", "UklGR": "image/webp", "R0lGOD": "image/gif"}
 

@@ -5,7 +5,7 @@ import json
 import threading
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from types import TracebackType
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from imagerag.tools.testing.mock_openai.api_limits import ApiError, check, too_m
 from imagerag.tools.testing.mock_openai.default_responder import DefaultResponder
 from imagerag.tools.testing.mock_openai.http_handler import Handler, Listener
 from imagerag.tools.testing.mock_openai.request_log import Endpoint, RecordedRequest
+from imagerag.tools.testing.mock_openai.request_parsing import recorded
 from imagerag.tools.testing.mock_openai.response_rendering import (
     RenderedResponse,
     media_type_of,
@@ -175,6 +176,14 @@ class MockOpenAIServer:
             self._script.clear()
             self._kept.clear()
             self._seen.clear()
+
+    def parse(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> RecordedRequest:
+        """Parse a request (called by the handler).
+
+        Raises:
+            UnreadableError: the body does not match its headers.
+        """
+        return recorded(method, path, headers, body)
 
     def note(self, request: RecordedRequest) -> None:
         """Record a request (called by the handler)."""

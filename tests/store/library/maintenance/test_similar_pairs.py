@@ -100,7 +100,8 @@ def test_pairs_of_cells_are_pairs_and_all_of_them_where_all_cells_are_looked_int
         patch.setattr(pairs, "EXACT", 0)
         patch.setattr(pairs, "ROWS", 4)
         patch.setattr(pairs, "COLUMNS", 9)
-        patch.setattr(vector_cells, "FEWEST", 1000 if all_cells else 1)
+        patch.setattr(pairs, "BLOCK", 27)
+        patch.setattr(vector_cells.VectorCells, "_margin_for", lambda *_: 2.0 if all_cells else 0.0)
         if all_cells:
             check(vectors, limit, first)
         got, right = found(vectors, limit, first), compared(vectors, limit - 1e-5, first)
@@ -119,9 +120,11 @@ def test_few_pairs_are_missed_where_only_near_cells_are_looked_into(
     cosines = np.append(chance.uniform(limit, 1, 900), np.ones(100))[:, None]  # the last are exact duplicates
     vectors[others] = unit(cosines * vectors[ones] + np.sqrt(1 - cosines**2) * unit(across))
     monkeypatch.setattr(pairs, "EXACT", 0)
-    monkeypatch.setattr(pairs, "COLUMNS", 512)
+    monkeypatch.setattr(pairs, "COLUMNS", 256)
+    monkeypatch.setattr(pairs, "BLOCK", 1024)
     cells = vector_cells.VectorCells.of(vectors, limit)
-    assert cells.probes < len(cells.centres), "else it shows nothing"
+    looked_into = sum(len(which) for _, which in cells.looked_into(vectors))
+    assert looked_into < 0.9 * len(cells.centres) * len(vectors), "else it shows nothing"
     got = found(vectors, limit)
     right = {pair for pair, cosine in compared(vectors, limit).items() if cosine >= limit + 1e-5}
     assert len(right) > 950
@@ -142,7 +145,7 @@ def test_many_of_the_same_vector_take_no_more_than_their_memory(monkeypatch: pyt
 def test_vectors_are_moved_from_all_of_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
     moved: list[np.ndarray] = []
     monkeypatch.setattr(vector_cells, "MOVED", 10)
-    monkeypatch.setattr(vector_cells.VectorCells, "_probes_for", lambda _, sample, limit: moved.append(sample) or 1)
+    monkeypatch.setattr(vector_cells.VectorCells, "_margin_for", lambda _, sample, limit: moved.append(sample) or 0.0)
     vectors = world(1, 38, 8, 40, 0.5)
     vector_cells.VectorCells.of(vectors, 0.9)
     assert np.array_equal(moved[0], vectors[::4])

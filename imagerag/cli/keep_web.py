@@ -1,0 +1,40 @@
+"""`--keep-web`: take the images from the web that a run was helped by into the user's library."""
+
+from imagerag.agent.errors import ImageRAGError, UsageError
+from imagerag.agent.retrieval.search_queries import WEB, names_of
+from imagerag.agent.run_record import RunRecord
+from imagerag.agent.types import BUILT_IN_LIBRARY
+from imagerag.cli.terminal.output import count, say
+from imagerag.client.client import ImageRAG
+from imagerag.client.web_references import first_own_library
+from imagerag.store.library.names import refuse_snapshot
+
+
+def check_keeps_web(library: str | None) -> None:
+    """See that there is a library that images from the web can be taken into, before anything is drawn.
+
+    Raises:
+        UsageError: no library of the user's own, or one that cannot be changed; or the web is not searched.
+    """
+    named = first_own_library(library)
+    if named == BUILT_IN_LIBRARY:
+        raise UsageError(f"{named!r} is the built-in catalogue, redrawn when it has to be: name a library of yours")
+    refuse_snapshot(named)
+    if not any(name.startswith(WEB) for name in names_of(library or "")):
+        raise UsageError(f"the web is not searched: --library {named},web:openverse")
+
+
+async def keep_web(rag: ImageRAG, record: RunRecord) -> bool:
+    """Take them, and say so; whether nothing went wrong."""
+    named = first_own_library(rag.settings.library)
+    try:
+        kept = await rag.libraries.keep_web(record, library=named)
+    except ImageRAGError as error:
+        say(f"imagerag: nothing from the web was taken into library {named}: {error}", err=True)
+        return False
+    if kept:
+        say(
+            f"  {count(len(kept), 'image')} from the web {'is' if len(kept) == 1 else 'are'} in library {named}",
+            err=True,
+        )
+    return True

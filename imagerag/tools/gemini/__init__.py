@@ -1,0 +1,1 @@
+"""Google's Gemini API through google-genai: account, requests, errors, image models, web sources."""

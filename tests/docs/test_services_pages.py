@@ -1,0 +1,66 @@
+"""The pages on services and on judges have the tables of the code."""
+
+import pytest
+
+from imagerag.tools.automatic import ORDER, OWN_MODELS
+from imagerag.tools.judges.recipes import RECIPES, JudgeRecipe, judge_recipes
+from imagerag.tools.registry import has_provider
+from imagerag.tools.services.table import SERVICES
+from imagerag.tools.spec import BackendSpec
+from tests.docs.generated import check, code, table
+
+
+def services() -> str:
+    head = ("provider", "service", "address", "key", "roles", "never sent")
+    rows = [
+        (
+            f"`{one.name}:`",
+            f"[{one.title}]({one.source})",
+            code(filter(None, [one.address])) or f"the one in `{one.address_variable}`",
+            code(one.keys) + ("" if one.key_required or not one.keys else ", if it wants one") or "none",
+            ", ".join(sorted(one.roles)),
+            code(sorted(one.refuses)),
+        )
+        for one in SERVICES.values()
+    ]
+    return table(head, rows)
+
+
+def automatic() -> str:
+    rows = []
+    for name in ORDER:
+        service = SERVICES.get(name)
+        model, keys = (service.judge, service.keys) if service else OWN_MODELS[name]
+        local = service is not None and not service.key_required
+        when = "its server answers" if local else f"{' or '.join(f'`{key}`' for key in keys)} is set"
+        rows.append((str(len(rows) + 1), f"`{name}:`", when, "its first that sees images" if local else f"`{model}`"))
+    return table(("", "provider", "taken when", "model"), rows)
+
+
+def recipe_rows(trained: bool) -> str:
+    found = [one for one in RECIPES if one.trained is trained]
+    rows = [row for one in found for row in rows_of(one)]
+    return table(("model", "size", "licence", "server", "spec", "note"), rows)
+
+
+def rows_of(one: JudgeRecipe) -> list[tuple[str, ...]]:
+    about = (one.name, one.size, one.licence or "see its page")
+    if not one.names:
+        return [(*about, "", "" if one.asked else "none", one.note)]
+    return [
+        (*(about if first else ("", "", "")), code([one.command(server)]), code([one.spec(server)]),
+         one.note if first else "")
+        for first, server in zip([True, False, False, False], one.names, strict=False)
+    ]  # fmt: skip
+
+
+def test_generated_tables_of_services_and_judges_are_what_the_code_says() -> None:
+    check("how-to/services.md", services=services(), automatic=automatic())
+    check("how-to/judges.md", recipes=recipe_rows(False), trained=recipe_rows(True))
+
+
+@pytest.mark.parametrize("spec", [spec for spec, _ in judge_recipes()])
+def test_every_recipe_is_a_judge(spec: str) -> None:
+    parsed = BackendSpec.parse(spec)
+    assert str(parsed) == spec
+    assert has_provider("judge", parsed.provider)
