@@ -169,11 +169,13 @@ class RunRequest:
         Raises:
             UsageError: an image cannot be read or kept, or the backends cannot do what was asked for.
         """
-        from imagerag.graphs.mask_validation import check_edits
+        from imagerag.graphs.mask_validation import check_draws, check_edits
 
         dependencies = runner.dependencies
         if self.images.edits:
             check_edits(dependencies.generator(self.setup.generator))
+        elif self.setup.config.start == "generate" and self.initial_image is None:
+            check_draws(dependencies.generator(self.setup.generator))
         if self.setup.config.size is not None:
             check_size(dependencies.generator(self.setup.generator), self.setup.config.size)
         subjects = await self.images.store(dependencies, self.setup)

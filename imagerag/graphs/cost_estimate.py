@@ -34,7 +34,7 @@ from imagerag.agent.size_translation import check_size
 from imagerag.agent.types import BUILT_IN_LIBRARY, RunConfig, RunSpec
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.generation import TRIES
-from imagerag.graphs.mask_validation import check_edits, check_takes_mask
+from imagerag.graphs.mask_validation import check_draws, check_edits, check_takes_mask
 from imagerag.graphs.mismatch_warnings import run_warnings
 from imagerag.graphs.recorded_image_checks import recall_images
 from imagerag.tools.fallback.request_fitting import expected_losses
@@ -184,6 +184,8 @@ async def estimate_setup(
     generator, judge = dependencies.generator(setup.generator), dependencies.judge(setup.judge)
     if edits:
         check_edits(generator)
+    elif setup.config.start == "generate" and not initial_image:
+        check_draws(generator)
     if mask:
         check_takes_mask(generator)
     check_size(generator, setup.config.size)

@@ -67,6 +67,17 @@ def check_edits(generator: ImageGenerator) -> None:
         )
 
 
+def check_draws(generator: ImageGenerator) -> None:
+    """Check that a generator draws without an image to edit; a fallback does when all its members do.
+
+    Raises:
+        UsageError: it does not, with what to type.
+    """
+    without = ", ".join(member.identity for member in members_of(generator) if not capabilities_of(member).draws)
+    if without:
+        raise UsageError(f"{without} only edits images: name one (`edit=FILE`), or a generator that draws")
+
+
 def check_takes_mask(generator: ImageGenerator) -> None:
     """Check that a generator takes a mask; of a fallback, that the first member does.
 

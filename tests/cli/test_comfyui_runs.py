@@ -15,7 +15,7 @@ from imagerag.tools.testing.mock_openai.sketch_templates import read_back
 from tests.cli.conftest import ABSENT, HELD, KNOWN, Imagerag, document, one_line
 from tests.processes import IMAGERAG, Python
 from tests.tools.generators.comfyui_server import ComfyLoopback
-from tests.tools.generators.comfyui_workflows import adapted, node, text_to_image
+from tests.tools.generators.comfyui_workflows import EDIT, adapted, node, text_to_image
 
 TEMPLATE = ReferenceTemplate(whole="According to these images of {items}, generate: {prompt}", item="<{n}: {caption}>")
 OPTIONS = "?template=According+to+these+images+of+{items}%2C+generate:+{prompt}&template_item=<{n}:+{caption}>"
@@ -107,3 +107,23 @@ def test_a_wrong_workflow_ends_a_run_before_anything_is_drawn(imagerag: Imagerag
         assert server.prompts == []
         flow.write_text("{}")
         assert "has no nodes: export it" in one_line(imagerag("generate", ABSENT, "--generator", spec(flow, server)))
+
+
+def test_a_workflow_that_only_edits_wants_an_image(imagerag: Imagerag) -> None:
+    for more in (["--dry-run"], []):
+        said = one_line(imagerag("generate", KNOWN, "--generator", f"comfyui:{EDIT}@http://127.0.0.1:9", *more))
+        assert "only edits images: name one (--edit FILE), or a generator that draws" in said
+
+
+def test_a_size_in_words_is_sent_in_pixels(imagerag: Imagerag, flow: Path) -> None:
+    with ComfyLoopback(paint) as server:
+        imagerag("generate", KNOWN, "--generator", spec(flow, server), "--size", "16:9", "--max-rounds", "0")
+        size = server.drawn[0]["5"]["inputs"]
+        assert (size["width"] % 8, size["height"] % 8) == (0, 0)
+        assert size["width"] / size["height"] == pytest.approx(16 / 9, rel=0.02)
+        fixed = adapted()
+        fixed["5"]["inputs"] |= {"width": 512, "height": 512}
+        flow.write_text(json.dumps(fixed))
+        for more in (["--dry-run"], []):
+            said = one_line(imagerag("generate", KNOWN, "--generator", spec(flow, server), "--size", "16:9", *more))
+            assert "write %width% and %height% where it stands" in said

@@ -10,7 +10,7 @@ from imagerag.agent.calls.call_context import current_call
 from imagerag.agent.control_tokens import neutralised
 from imagerag.agent.errors import BackendTimeoutError, SpecError, UsageError
 from imagerag.agent.extras import require_extra
-from imagerag.agent.ports import Capabilities, GeneratedImage, ImagePart, ReferenceTemplate
+from imagerag.agent.ports import Capabilities, GeneratedImage, ImagePart, ReferenceTemplate, SizeRules
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import SamplingParams, Size
 from imagerag.tools.credentials import Variable
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 TIMEOUT_S: Final = 600.0
 """With the time in the queue; a first image waits for models to be loaded as well."""
 MAX_PROMPT: Final = 32_000
+
+_SIZES: Final = SizeRules(multiple=8, remedy="write %width% and %height% where it stands, or leave `size` out")
 
 OPTIONS: Final[Mapping[str, Reader]] = {
     "edits": bool,
@@ -149,7 +151,9 @@ class ComfyUIGenerator:
             tariff=tariff_of(self._price, draws=True),
             supports_seed=SEED in self._places,
             edits=self._edits,
+            draws=IMAGE not in self._places,
             takes_mask=self._edits and MASK in self._places,
+            size_rules=_SIZES,
         )
 
     async def check_server(self) -> tuple[str, tuple[str, ...]]:
@@ -208,9 +212,7 @@ class ComfyUIGenerator:
                 f"{self.identity}: {len(references)} images were to be sent; it takes {self.max_references}"
             )
         if size is not None and self.sizes is not None:
-            raise UsageError(
-                f"{self.identity} has a size of its own: write %width% and %height% where it stands, or leave out size"
-            )
+            raise UsageError(f"{self.identity} has a size of its own: {_SIZES.remedy}")
         edits = bool(references) and references[0].role == "edit"
         if IMAGE in self._places and not edits:
             node_id, _ = self._places[IMAGE][0]
