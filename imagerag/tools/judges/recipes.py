@@ -93,7 +93,7 @@ RECIPES: Final[tuple[JudgeRecipe, ...]] = (
             "ollama": "openbmb/minicpm-v4.5",
             "llama.cpp": "openbmb/MiniCPM-V-4_5-gguf",
         },
-        note="vLLM needs `--trust-remote-code`, which runs the model's own code",
+        note="vLLM needs --trust-remote-code with it, which runs the model's own code",
     ),
     JudgeRecipe(
         name="Q-Judger (Qwen-Image-Bench)",
@@ -115,7 +115,7 @@ RECIPES: Final[tuple[JudgeRecipe, ...]] = (
         size="9B",
         trained=True,
         note="on Qwen3.5-9B, with checklists like imagerag's; serve the weights that SearchGen publishes with vLLM and "
-        "write `vllm:` and the name that you gave them (`--served-model-name`)",
+        "write `vllm:` and the name that you gave them (--served-model-name)",
     ),
     JudgeRecipe(
         name="EditReward",
