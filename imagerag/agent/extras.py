@@ -8,8 +8,11 @@ from imagerag.agent.errors import MissingExtraError
 
 
 def is_installed(module: str) -> bool:
-    """Whether a top-level module can be imported; it is not loaded."""
-    return find_spec(module) is not None
+    """Whether a module can be imported; it is not loaded, but the packages that it is in are."""
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def require_extra(module: str, what: str, extra: str) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol, runtime_checkable
 from weakref import WeakKeyDictionary
 
-from imagerag.agent.calls.journal import CallRequest, Journal, decode, written
+from imagerag.agent.calls.journal import CallRequest, Journal, decode, variation_content
 from imagerag.agent.calls.model_caller import ModelCaller
 from imagerag.agent.ports import ImageCheck, capabilities_of
 from imagerag.agent.types import ModelCall, RunConfig, SamplingParams
@@ -97,7 +97,9 @@ def may_cost(generator: object) -> bool:
 
 async def recall(judge: ChecksImages, journal: Journal, count: int) -> None:
     """Tell a judge what was found of it before, whichever run asked."""
-    asked = CallRequest.of(CHECK_IMAGES, judge.identity, {**_content(count), "variation": written(SamplingParams())})
+    asked = CallRequest.of(
+        CHECK_IMAGES, judge.identity, {**_content(count), "variation": variation_content(SamplingParams())}
+    )
     entry = await journal.find(asked.key, run_id=None)
     if entry is not None and entry.failure is None:
         judge.images_checked(count, decode(entry, ImageCheck).limit)

@@ -32,21 +32,21 @@ def parse_size_text(text: object) -> object:
     return None if size is None else str(size)
 
 
-def _filter(given: object) -> object:
+def _filter(value: object) -> object:
     """Filters that all have to hold, as texts, or an object of keys and the values that they must equal."""
-    if not isinstance(given, Mapping | list | tuple):
-        return given
-    pairs = given.items() if isinstance(given, Mapping) else ((text, "") for text in given)
+    if not isinstance(value, Mapping | list | tuple):
+        return value
+    pairs = value.items() if isinstance(value, Mapping) else ((text, "") for text in value)
     texts = [str(part) for pair in pairs for part in pair]
-    if len(given) > _MOST_FILTERS or any(len(text) > _LONGEST_FILTER for text in texts):
+    if len(value) > _MOST_FILTERS or any(len(text) > _LONGEST_FILTER for text in texts):
         raise ValueError(f"at most {_MOST_FILTERS} filters of {_LONGEST_FILTER} characters each")
     for text in texts:
         _storable(text)
-    if isinstance(given, Mapping):
-        return given
-    if wrong := [one for one in given if not isinstance(one, str) or not _ASKS.search(one)]:
+    if isinstance(value, Mapping):
+        return value
+    if wrong := [one for one in value if not isinstance(one, str) or not _ASKS.search(one)]:
         raise ValueError(f"write each as key=value, not {line(str(wrong[0]), 40)}")
-    return given
+    return value
 
 
 def _image_id(text: object) -> object:
@@ -93,7 +93,7 @@ Where = Annotated[
 Tags = Annotated[tuple[Name, ...], Field(max_length=16, description="Tags a reference must have, all of them.")]
 Licences = Annotated[
     tuple[Name, ...],
-    Field(max_length=16, description='Licences a reference may have, for instance ["CC0-1.0"]. Empty allows all.'),
+    Field(max_length=16, description='Licences a reference may have: ["CC0-1.0"]. Empty allows all.'),
 ]
 MaxCost = Annotated[
     float | None,

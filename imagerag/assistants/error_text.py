@@ -40,13 +40,13 @@ def without_command(message: str) -> str:
         if opened is not None:
             start, end = opened, _closing(plain, command.end())
         else:
-            start = max((found.end() for found in _MARK.finditer(plain, 0, command.start())), default=0)
+            start = max((match.end() for match in _MARK.finditer(plain, 0, command.start())), default=0)
             after = _MARK.search(plain, command.end())
             end = after.start() if after else len(message)
-        kept = _lead(message[start : command.start()])
-        rest = message[end:].lstrip(" .;,") if start == 0 and not kept else message[end:]
-        before = message[:start] if kept else _MARKS_LEFT.sub("", message[:start])
-        message = f"{before}{kept}{rest}"
+        lead = _lead(message[start : command.start()])
+        rest = message[end:].lstrip(" .;,") if start == 0 and not lead else message[end:]
+        before = message[:start] if lead else _MARKS_LEFT.sub("", message[:start])
+        message = f"{before}{lead}{rest}"
     return message.rstrip(" .:;,(")
 
 
@@ -56,9 +56,9 @@ _MARKS_LEFT: Final = re.compile(r"(?:, or |[ .;,])+$")
 _JOINT: Final = re.compile(r"[\s,(]*\b(?:or|and|with|see|to|from|by|of|in|run|type|use)$")
 
 
-def _blanked(said: str) -> str:
+def _blanked(text: str) -> str:
     """The same, of the same length, without what is quoted: marks in a name end no clause."""
-    return _QUOTED.sub(lambda found: "_" * len(found[0]), said)
+    return _QUOTED.sub(lambda match: "_" * len(match[0]), text)
 
 
 def _open_bracket(before: str) -> int | None:
@@ -71,14 +71,14 @@ def _open_bracket(before: str) -> int | None:
     return None
 
 
-def _closing(said: str, at: int) -> int:
+def _closing(text: str, at: int) -> int:
     """Behind the bracket that closes what is open at a place."""
     depth = 1
-    for place in range(at, len(said)):
-        depth += (said[place] == "(") - (said[place] == ")")
+    for place in range(at, len(text)):
+        depth += (text[place] == "(") - (text[place] == ")")
         if not depth:
             return place + 1
-    return len(said)
+    return len(text)
 
 
 def _lead(before: str) -> str:

@@ -46,8 +46,8 @@ class ImageLookup:
             UsageError: it may not be read, or is no image.
             BlobError: no image has that id.
         """
-        named = _IMAGE.fullmatch(source.strip())
-        return await self.get((named[1] or named[2]).lower(), library) if named else await self._inputs.read(source)
+        match = _IMAGE.fullmatch(source.strip())
+        return await self.get((match[1] or match[2]).lower(), library) if match else await self._inputs.read(source)
 
     async def get(self, sha256: str, library: str | None = None) -> bytes:
         """The bytes of an image of a run or of a library, verified against the hash.
@@ -76,16 +76,16 @@ class ImageLookup:
         blob = self._rag.dependencies.blobs.path(sha256)
         if not blob.exists():
             return None
-        named = self._rag.dependencies.home.image_links / f"{sha256[:16]}{RESULT_SUFFIXES.get(media_type, '')}"
-        if not named.exists():
+        link = self._rag.dependencies.home.image_links / f"{sha256[:16]}{RESULT_SUFFIXES.get(media_type, '')}"
+        if not link.exists():
             try:
-                named.parent.mkdir(parents=True, exist_ok=True)
-                named.hardlink_to(blob)
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.hardlink_to(blob)
             except FileExistsError:  # another run told of it at the same time
                 pass
             except OSError:  # a file system without links
-                write_atomically(named, blob.read_bytes())
-        return str(named)
+                write_atomically(link, blob.read_bytes())
+        return str(link)
 
     def _whole(self, start: str) -> str:
         """The one id that begins so.
@@ -93,10 +93,10 @@ class ImageLookup:
         Raises:
             BlobError: none does, or several.
         """
-        found = {sha256 for sha256 in self._shelf if sha256.startswith(start)}
+        ids = {sha256 for sha256 in self._shelf if sha256.startswith(start)}
         folder = self._rag.dependencies.blobs.root / start[:2]
-        found |= {start[:2] + file.name for file in folder.glob(f"{start[2:]}*") if len(file.name) == 62}
-        if len(found) != 1:
-            many = f"{len(found)} images begin" if found else "no image of an earlier answer begins"
+        ids |= {start[:2] + file.name for file in folder.glob(f"{start[2:]}*") if len(file.name) == 62}
+        if len(ids) != 1:
+            many = f"{len(ids)} images begin" if ids else "no image of an earlier answer begins"
             raise BlobError(f"{many} with image://{start}: give its whole id, as the answer named it")
-        return found.pop()
+        return ids.pop()

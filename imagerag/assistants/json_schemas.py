@@ -50,35 +50,35 @@ def _schema(model: type[BaseModel], mode: JsonSchemaMode) -> dict[str, Any]:
 def _plain(schema: Mapping[str, Any], definitions: Mapping[str, Any], *, nullable: bool) -> dict[str, Any]:
     """A schema without titles, references and defaults that go without saying."""
     if "$ref" in schema:
-        named = definitions[schema["$ref"].rsplit("/", 1)[-1]]
-        schema = {**named, **{key: value for key, value in schema.items() if key != "$ref"}}
-    made = {key: value for key, value in schema.items() if key not in _LEFT_OUT}
-    if made.get("default", 0) in _SAID_BY_NULL:
-        del made["default"]
+        definition = definitions[schema["$ref"].rsplit("/", 1)[-1]]
+        schema = {**definition, **{key: value for key, value in schema.items() if key != "$ref"}}
+    plain = {key: value for key, value in schema.items() if key not in _LEFT_OUT}
+    if plain.get("default", 0) in _SAID_BY_NULL:
+        del plain["default"]
     if "properties" in schema:
-        made.pop("description", None)
+        plain.pop("description", None)
         required = schema.get("required", ())
-        made["properties"] = {
+        plain["properties"] = {
             name: _argument(value, definitions, nullable=nullable and name not in required)
             for name, value in schema["properties"].items()
         }
-    if isinstance(made.get("items"), Mapping):
-        made["items"] = _plain(made["items"], definitions, nullable=nullable)
+    if isinstance(plain.get("items"), Mapping):
+        plain["items"] = _plain(plain["items"], definitions, nullable=nullable)
     for option in schema.get("anyOf", ()):
         if option != {"type": "null"}:
-            made = {**_plain(option, definitions, nullable=nullable), **made}
-    return made
+            plain = {**_plain(option, definitions, nullable=nullable), **plain}
+    return plain
 
 
 def _argument(schema: Mapping[str, Any], definitions: Mapping[str, Any], *, nullable: bool) -> dict[str, Any]:
-    made = _plain(schema, definitions, nullable=nullable)
+    plain = _plain(schema, definitions, nullable=nullable)
     if not nullable:
-        return made
-    kinds = made["type"] if isinstance(made["type"], list) else [made["type"]]
-    made["type"] = [*kinds, *({"null"} - set(kinds))]
-    if "enum" in made:
-        made["enum"] = [*made["enum"], "", None]
-    return made
+        return plain
+    kinds = plain["type"] if isinstance(plain["type"], list) else [plain["type"]]
+    plain["type"] = [*kinds, *({"null"} - set(kinds))]
+    if "enum" in plain:
+        plain["enum"] = [*plain["enum"], "", None]
+    return plain
 
 
 def _outline(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,6 +87,8 @@ def _outline(schema: Mapping[str, Any]) -> dict[str, Any]:
     options = [option.get("type", "object") for option in schema.get("anyOf", (schema,))]
     if "$ref" in schema or any("$ref" in option for option in schema.get("anyOf", ())):
         # Of the references that answers hold, outcomes are words, all else is an object.
-        named = [str(option.get("$ref", "")) for option in schema.get("anyOf", (schema,))]
-        options = ["string" if name.endswith("Outcome") else kind for kind, name in zip(options, named, strict=True)]
+        references = [str(option.get("$ref", "")) for option in schema.get("anyOf", (schema,))]
+        options = [
+            "string" if name.endswith("Outcome") else kind for kind, name in zip(options, references, strict=True)
+        ]
     return {"type": options[0] if len(options) == 1 else options, **described}

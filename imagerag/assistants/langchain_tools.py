@@ -95,15 +95,15 @@ class _Tool:
             tags=["imagerag"],
         )
 
-    def _sync(self, **given: Any) -> tuple[Content, ToolArtifact]:
-        return run_sync(self._answer(given, _stream_writer()))
+    def _sync(self, **arguments: Any) -> tuple[Content, ToolArtifact]:
+        return run_sync(self._answer(arguments, _stream_writer()))
 
-    async def _async(self, **given: Any) -> tuple[Content, ToolArtifact]:
-        return await self._answer(given, _stream_writer())
+    async def _async(self, **arguments: Any) -> tuple[Content, ToolArtifact]:
+        return await self._answer(arguments, _stream_writer())
 
-    async def _answer(self, given: dict[str, Any], write: Write | None) -> tuple[Content, ToolArtifact]:
+    async def _answer(self, arguments: dict[str, Any], write: Write | None) -> tuple[Content, ToolArtifact]:
         _hide_tokens()
-        request = TOOLS[self._name].model_validate(given)
+        request = TOOLS[self._name].model_validate(arguments)
         call: Callable[..., Awaitable[ToolResult]] = getattr(self._service, self._name)
         options = {"on_event": partial(_write_progress, write, self._name)} if write and self._name in FOLLOWED else {}
         answer = await call(request, **options)

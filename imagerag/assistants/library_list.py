@@ -53,10 +53,10 @@ async def libraries_report(rag: "ImageRAG", only: str | None, *, check: bool = F
             else:
                 if name == usual:
                     await rag.dependencies.library(name)  # the built-in one is made when it is first asked for
-                held = await asyncio.to_thread(facets, rag.dependencies.home, name)
-                report = _report(name, held, await asyncio.to_thread(snapshot_names, rag.dependencies.home, name))
+                contents = await asyncio.to_thread(facets, rag.dependencies.home, name)
+                report = _report(name, contents, await asyncio.to_thread(snapshot_names, rag.dependencies.home, name))
                 if check:
-                    report = report.model_copy(update={"check": await _checked(rag, name)})
+                    report = report.model_copy(update={"check": await _check(rag, name)})
         except ImageRAGError as error:
             if only:
                 raise
@@ -66,11 +66,11 @@ async def libraries_report(rag: "ImageRAG", only: str | None, *, check: bool = F
     return LibrariesReport(libraries=tuple(reports), note=more)
 
 
-async def _checked(rag: "ImageRAG", name: str) -> tuple[WayReport, ...]:
+async def _check(rag: "ImageRAG", name: str) -> tuple[WayReport, ...]:
     """The verdict on each way to search a library, by the short check."""
     from imagerag.store.library.check.ways import FEW
 
-    found = await rag.libraries.check(name, queries=FEW)
+    check = await rag.libraries.check(name, queries=FEW)
     return tuple(
         WayReport(
             way=way.way,
@@ -78,39 +78,39 @@ async def _checked(rag: "ImageRAG", name: str) -> tuple[WayReport, ...]:
             summary=line(way.summary, LONG),
             advice=tuple(line(tool_terms(one), LONG) for one in way.advice),
         )
-        for way in found.ways
+        for way in check.ways
     )
 
 
-def _report(name: str, held: "Facets", snapshots: list[str]) -> LibraryReport:
+def _report(name: str, contents: "Facets", snapshots: list[str]) -> LibraryReport:
     return LibraryReport(
         name=line(name, SHORT),
-        images=held.images,
-        captioned=held.captioned,
-        described=held.described,
-        threshold=held.threshold.cosine if held.threshold else None,
-        accept_rate=held.threshold.accept_rate if held.threshold else None,
-        reject_rate=held.threshold.reject_rate if held.threshold else None,
-        language=language_name(held.threshold.caption_language) if held.threshold else "",
-        tags=tuple(line(tag, SHORT) for tag in list(held.tags)[:MOST]),
-        licences=tuple(line(licence, SHORT) for licence in [one for one in held.licences if one][:MOST]),
+        images=contents.images,
+        captioned=contents.captioned,
+        described=contents.described,
+        threshold=contents.threshold.cosine if contents.threshold else None,
+        accept_rate=contents.threshold.accept_rate if contents.threshold else None,
+        reject_rate=contents.threshold.reject_rate if contents.threshold else None,
+        language=language_name(contents.threshold.caption_language) if contents.threshold else "",
+        tags=tuple(line(tag, SHORT) for tag in list(contents.tags)[:MOST]),
+        licences=tuple(line(licence, SHORT) for licence in [one for one in contents.licences if one][:MOST]),
         metadata=tuple(
             MetadataReport(key=line(key, SHORT), values=tuple(line(value, SHORT) for value in list(values)[:EXAMPLES]))
-            for key, values in list(held.metadata.items())[:MOST]
+            for key, values in list(contents.metadata.items())[:MOST]
         ),
         snapshots=tuple(line(one, SHORT) for one in snapshots[-MOST:]),
     )
 
 
-def format_libraries(found: LibrariesReport) -> str:
+def format_libraries(report: LibrariesReport) -> str:
     """The libraries, a paragraph each."""
-    if not found.libraries:
+    if not report.libraries:
         return (
             "There is no library yet. The user makes one: imagerag index PATH --library NAME\n"
             "Next: generate_image works without."
         )
-    head = [f"{counted(len(found.libraries), 'library', 'libraries')} {found.note}".strip() + f" ({FOREIGN}):"]
-    middle = ["\n".join(_lines(one)) for one in found.libraries]
+    head = [f"{counted(len(report.libraries), 'library', 'libraries')} {report.note}".strip() + f" ({FOREIGN}):"]
+    middle = ["\n".join(_lines(one)) for one in report.libraries]
     return fitted(head, middle, ["Next: search_references(library=…) looks into one."], more="more")
 
 
@@ -129,8 +129,8 @@ def _lines(one: LibraryReport) -> list[str]:
         return [f"- {quoted(one.name, 100)}{usual}: {one.note}"]
     language = f" in {one.language}" if one.language else ""
     described = f", {one.described} described by a model" if one.described else ""
-    held = f"{counted(one.images, 'image')}, {one.captioned} with captions{language}{described}, {_threshold(one)}"
-    lines = [f"- {quoted(one.name, 100)}{usual}: {held}"]
+    contents = f"{counted(one.images, 'image')}, {one.captioned} with captions{language}{described}, {_threshold(one)}"
+    lines = [f"- {quoted(one.name, 100)}{usual}: {contents}"]
     for way in one.check:
         lines.append(f"  {WAYS[way.way]}: {VERDICTS[way.verdict].name}, {way.summary}")
         lines += [f"    the user can: {advice}" for advice in way.advice]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from imagerag.agent.errors import LibraryError, UsageError
 from imagerag.agent.types import ImageRef
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from imagerag.agent.ports import ReferenceLibrary, SearchTerm
     from imagerag.client.client import ImageRAG
 
+_NO_CAPTION: Final = "no image here has a caption"
 _TOO_LONG: Final = "the query is longer than the library's encoder reads: its end was not searched with, say it shorter"
 
 
@@ -30,37 +31,46 @@ async def search_library(
     """
     from imagerag.agent.ports import Filter
     from imagerag.agent.retrieval.query_terms import format_terms, query_terms
-    from imagerag.agent.retrieval.search_queries import check_filter, explain_filter, search_terms
+    from imagerag.agent.retrieval.search_queries import check_filter, explain_filter, search_captions, search_terms
 
     name = request.library or rag.settings.library
     if not name:
         raise UsageError("there is no usual library here: say which one with library=...")
     terms = query_terms(request.query, () if request.image is None else (request.image,), paths=True)
     library = await rag.dependencies.library(name)
-    wanted = Filter(where=rag.settings.where(request.filter), tags=request.tags, licences=request.licences)
-    await check_filter(library, wanted)
+    conditions = Filter(where=rag.settings.where(request.filter), tags=request.tags, licences=request.licences)
+    await check_filter(library, conditions)
     loaded = [replace(term, image=await images.read(str(term.image), name)) if term.image else term for term in terms]
-    hits = await search_terms(library, loaded, k=request.k, filter=wanted, hybrid=request.hybrid)
-    note = "" if hits else await explain_filter(library, wanted)
-    found = search_report(
+    if captions := request.by == "captions":
+        hits = await search_captions(library, loaded, k=request.k, filter=conditions)
+    else:
+        hits = await search_terms(library, loaded, k=request.k, filter=conditions, hybrid=request.by == "hybrid")
+    note = "" if hits else await explain_filter(library, conditions) or _NO_CAPTION * captions
+    report = search_report(
         name,
-        _threshold(library, terms),
+        getattr(library, "caption_threshold", None) if captions else _threshold(library, terms),
         hits,
-        by="terms" if len(terms) > 1 else "words" if terms[0].image is None else "image",
+        by="captions" if captions else _kind(terms),
         terms=[format_terms([(term.name, term.weight)]) for term in terms] if len(terms) > 1 else [],
-        note=note or _note(library, [term.text for term in terms if term.text]),
+        note=note or ("" if captions else _note(library, [term.text for term in terms if term.text])),
     )
     images.remember((hit.image.sha256 for hit in hits), name)
-    return found, tuple(hit.image for hit in hits)
+    return report, tuple(hit.image for hit in hits)
+
+
+def _kind(terms: "Sequence[SearchTerm]") -> Literal["words", "image", "terms"]:
+    if len(terms) > 1:
+        return "terms"
+    return "words" if terms[0].image is None else "image"
 
 
 def _note(library: "ReferenceLibrary", texts: Sequence[str]) -> str:
     """The words that were searched with instead of a query's, or that a text is too long."""
     from imagerag.agent.ports import queries_of
 
-    said = searched_with([other for text in texts for other in queries_of(library, text)])
+    note = searched_with([other for text in texts for other in queries_of(library, text)])
     long = any(library.count_tokens(text) > library.context_length for text in texts)
-    return said or (_TOO_LONG if long else "")
+    return note or (_TOO_LONG if long else "")
 
 
 def _threshold(library: "ReferenceLibrary", terms: "Sequence[SearchTerm]") -> float | None:

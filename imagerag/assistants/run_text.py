@@ -48,10 +48,10 @@ def format_run(record: RunRecord) -> str:
         head.append(f"Not found in the image: {listed(record.unresolved, 60)}")
     if record.references:
         head.append(f"References in it ({FOREIGN}):")
-    used = [_reference(at, reference) for at, reference in enumerate(record.references, start=1)]
+    references = [_reference(at, reference) for at, reference in enumerate(record.references, start=1)]
     if record.sources:
-        used += [f"{labels.WEB_SOURCES.capitalize()} ({FOREIGN}):", *map(_web_source, record.sources)]
-    return fitted(head, used, [*_account(record), f"Next: {_next(record)}"], more="more")
+        references += [f"{labels.WEB_SOURCES.capitalize()} ({FOREIGN}):", *map(_web_source, record.sources)]
+    return fitted(head, references, [*_account(record), f"Next: {_next(record)}"], more="more")
 
 
 def _waiting(record: RunRecord) -> str:
@@ -70,12 +70,13 @@ def _waiting(record: RunRecord) -> str:
 
 
 def _offer(candidate: Mapping[str, Any]) -> str:
-    similarity = candidate.get("similarity")
+    similarity, web = candidate.get("similarity"), candidate.get("web") or {}
     parts = [
         f" {line(str(candidate.get('number', '?')), 6)}. image://{line(str(candidate.get('id', '')), 64)}",
         cosine(similarity) if isinstance(similarity, int | float) else "",
         image_name(str(candidate.get("title") or candidate.get("caption") or ""), str(candidate.get("licence") or "")),
         f"for {quoted(str(candidate.get('concept') or ''), 40)}",
+        f"by {quoted(str(candidate.get('author') or ''), 40)}, {line(str(web.get('page')), 300)}" if web else "",
     ]
     return " ".join(part for part in parts if part)
 
@@ -133,10 +134,10 @@ def _score(record: RunRecord, index: int | None) -> str:
     if index is None or not 0 <= index < len(record.attempts):
         return ""
     verdict = record.attempts[index].verdict
-    drawn = f"; {attempt_of(index, len(record.attempts))}"
+    place = f"; {attempt_of(index, len(record.attempts))}"
     if verdict is None or verdict.status == "abstained" or not verdict.checks:
-        return drawn
-    return f"{drawn}, {score_of(verdict)}"
+        return place
+    return f"{place}, {score_of(verdict)}"
 
 
 def _account(record: RunRecord) -> list[str]:

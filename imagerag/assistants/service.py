@@ -75,7 +75,7 @@ class ChatService:
             on_event: told of every step.
             run_id: an id of the caller's own for the run.
         """
-        return await self._answered(self._generate(request, on_event, run_id))
+        return await self._answer_or_error(self._generate(request, on_event, run_id))
 
     async def continue_run(
         self, request: ContinueRun, *, on_event: OnEvent | None = None, run_id: str | None = None
@@ -86,27 +86,27 @@ class ChatService:
             on_event: told of every step.
             run_id: an id of the caller's own for the new run that steering makes.
         """
-        return await self._answered(self._continue(request, on_event, run_id))
+        return await self._answer_or_error(self._continue(request, on_event, run_id))
 
     async def list_libraries(self, request: ListLibraries) -> ToolResult:
         """List of the libraries, and the values by which their images can be filtered."""
-        return await self._answered(self._list(request))
+        return await self._answer_or_error(self._list(request))
 
     async def search_references(self, request: SearchReferences) -> ToolResult:
         """Search a library with words or an image."""
-        return await self._answered(self._search(request))
+        return await self._answer_or_error(self._search(request))
 
     async def ask_library(self, request: AskLibrary) -> ToolResult:
         """An answer from the images of a library."""
-        return await self._answered(self._ask(request))
+        return await self._answer_or_error(self._ask(request))
 
     async def view_image(self, request: ViewImage) -> ToolResult:
         """Describe an image; `thumbnail` then gives the image itself."""
-        return await self._answered(self._view(request))
+        return await self._answer_or_error(self._view(request))
 
     async def describe_run(self, run_id: str) -> ToolResult:
         """Describe a run; the start of its id is enough."""
-        return await self._answered(self._describe(run_id))
+        return await self._answer_or_error(self._describe(run_id))
 
     async def image_bytes(self, sha256: str, library: str | None = None) -> bytes:
         """The bytes of an image of a run or a library.
@@ -130,7 +130,7 @@ class ChatService:
         """See that an assistant turns no search service on; raises `UntrustedError` where it does."""
         check_web_library(request.library, self.rag.settings.library, "the assistant")
 
-    async def _answered(self, answer: Awaitable[ToolResult]) -> ToolResult:
+    async def _answer_or_error(self, answer: Awaitable[ToolResult]) -> ToolResult:
         try:
             return await answer
         except Exception as error:
@@ -138,16 +138,16 @@ class ChatService:
 
     async def _generate(self, request: GenerateImage, on_event: OnEvent | None, run_id: str | None) -> ToolResult:
         self._check(request)
-        given = request.model_dump(exclude={"initial_image", "subjects", "edit"})
-        given["max_rounds"] = least(request.max_rounds, self.ceilings.max_rounds)
+        options = request.model_dump(exclude={"initial_image", "subjects", "edit"})
+        options["max_rounds"] = least(request.max_rounds, self.ceilings.max_rounds)
         library = request.library
         if request.initial_image is not None:
-            given["initial_image"] = await self.images.read(request.initial_image, library)
+            options["initial_image"] = await self.images.read(request.initial_image, library)
         if request.edit is not None:
-            given["edit"] = await self.images.read(request.edit, library)
-        given["subjects"] = [(one.name, await self.images.read(one.image, library)) for one in request.subjects]
+            options["edit"] = await self.images.read(request.edit, library)
+        options["subjects"] = [(one.name, await self.images.read(one.image, library)) for one in request.subjects]
         async with self._spending(request) as (share, limits):
-            return await self._follow(self.rag.stream(run_id=run_id, **{**given, **limits}), on_event, share)
+            return await self._follow(self.rag.stream(run_id=run_id, **{**options, **limits}), on_event, share)
 
     @asynccontextmanager
     async def _spending(
@@ -182,8 +182,8 @@ class ChatService:
     async def _resume(self, record: RunRecord, request: ContinueRun, on_event: OnEvent | None) -> ToolResult:
         """Go on with a run within the limits it was begun with, which nobody can change any more."""
         config = record.setup.config if record.setup else None
-        made, usd = sum(record.calls.values()), record.cost_usd or 0.0
-        calls = None if config is None or config.max_calls is None else max(0, config.max_calls - made)
+        call_count, usd = sum(record.calls.values()), record.cost_usd or 0.0
+        calls = None if config is None or config.max_calls is None else max(0, config.max_calls - call_count)
         cost = None if config is None or config.max_cost_usd is None else max(0.0, config.max_cost_usd - usd)
         unbounded = (calls is None and self.allowance.calls_limited) or (cost is None and self.allowance.cost_limited)
         if unbounded:
@@ -225,9 +225,10 @@ class ChatService:
             return
         with suppress(Exception):
             now = await self.rag.runs.get(run_id)
-            made, paid = (sum(before.calls.values()), before.cost_usd or 0.0) if before else (0, 0.0)
+            call_count, paid = (sum(before.calls.values()), before.cost_usd or 0.0) if before else (0, 0.0)
             share.book(
-                max(0, sum(now.calls.values()) - made), None if now.cost_usd is None else max(0.0, now.cost_usd - paid)
+                max(0, sum(now.calls.values()) - call_count),
+                None if now.cost_usd is None else max(0.0, now.cost_usd - paid),
             )
 
     async def _describe(self, run_id: str) -> ToolResult:
@@ -236,21 +237,21 @@ class ChatService:
     async def _of_run(self, record: RunRecord) -> ToolResult:
         if record.setup and record.setup.library:
             offered = [candidate.image.sha256 for search in record.searches for candidate in search.candidates]
-            sent = [used.image.sha256 for used in record.references if used.role == "reference"]
-            self.images.remember([*offered, *sent], record.setup.library)
+            reference_ids = [reference.image.sha256 for reference in record.references if reference.role == "reference"]
+            self.images.remember([*offered, *reference_ids], record.setup.library)
         if record.image is not None:
             path = await asyncio.to_thread(self.images.path, record.image.sha256, record.image.media_type)
             record = record.model_copy(update={"image": record.image.model_copy(update={"path": path})})
         return run_result(record)
 
     async def _list(self, request: ListLibraries) -> ToolResult:
-        found = await libraries_report(self.rag, request.library, check=request.check)
-        return ToolResult(text=format_libraries(found), data=found.model_dump(mode="json"))
+        report = await libraries_report(self.rag, request.library, check=request.check)
+        return ToolResult(text=format_libraries(report), data=report.model_dump(mode="json"))
 
     async def _search(self, request: SearchReferences) -> ToolResult:
         self._check(request)
-        found, images = await search_library(self.rag, self.images, request)
-        return ToolResult(text=format_search(found), data=found.model_dump(mode="json"), images=images)
+        report, images = await search_library(self.rag, self.images, request)
+        return ToolResult(text=format_search(report), data=report.model_dump(mode="json"), images=images)
 
     async def _ask(self, request: AskLibrary) -> ToolResult:
         self._check(request)
@@ -269,10 +270,10 @@ class ChatService:
             share.book(sum(record.calls.values()), record.cost_usd)
         if record.library:
             self.images.remember((one.id for one in record.retrieved), record.library)
-        found = answer_report(record)
+        report = answer_report(record)
         return ToolResult(
-            text=format_answer(found),
-            data=found.model_dump(mode="json"),
+            text=format_answer(report),
+            data=report.model_dump(mode="json"),
             is_error=record.outcome is AnswerOutcome.FAILED,
             document=record.as_json(),
         )
@@ -283,8 +284,8 @@ class ChatService:
         self._check(request)
         image = await in_thread(inspect, await self.image_bytes(request.image_id, request.library))
         path = await asyncio.to_thread(self.images.path, image.sha256, image.media_type)
-        found = ImageReport(image=ReportedImage.of(image, path))
-        return ToolResult(text=format_image(found.image), data=found.model_dump(mode="json"), images=(image,))
+        report = ImageReport(image=ReportedImage.of(image, path))
+        return ToolResult(text=format_image(report.image), data=report.model_dump(mode="json"), images=(image,))
 
 
 def _default_inputs() -> InputPolicy:

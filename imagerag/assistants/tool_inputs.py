@@ -77,16 +77,16 @@ class Request(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _as_models_send_it(cls, given: object) -> object:
+    def _as_models_send_it(cls, arguments: object) -> object:
         """Null and empty texts mean "not given", for arguments that there are not too: nothing was asked with them.
         Lists may come as JSON text or as their only entry; true and false are no numbers."""
-        if not isinstance(given, Mapping):
-            return given
+        if not isinstance(arguments, Mapping):
+            return arguments
         needed = {name for name, field in cls.model_fields.items() if field.is_required()}
         numbers = {name for name, field in cls.model_fields.items() if {int, float} & set(_kinds(field.annotation))}
         return {
             name: _unpacked(value) if name in _LISTS else _no_switch(value) if name in numbers else value
-            for name, value in given.items()
+            for name, value in arguments.items()
             if not (name not in needed and (value is None or (isinstance(value, str) and not value.strip())))
         }
 
@@ -157,7 +157,7 @@ class SearchReferences(Request):
     image: Source | None = Field(default=None, description="Instead or too: a file path, or image://SHA256.")
     library: Library = None
     k: int = Field(default=6, ge=1, le=MAX_HITS, description="How many.")
-    hybrid: bool = Field(default=False, description="By captions' words, too.")
+    by: Literal["images", "captions", "hybrid"] = Field(default="images", description="What words are compared with.")
     filter: Where = None
     tags: Tags = ()
     licences: Licences = ()
@@ -166,6 +166,8 @@ class SearchReferences(Request):
     def _one_of_them(self) -> Self:
         if self.query is None and self.image is None:
             raise ValueError("give query (words) or image, or both")
+        if self.by == "captions" and self.image is not None:
+            raise ValueError("captions are compared with words alone: leave image or by out")
         return self
 
 
@@ -257,7 +259,7 @@ DESCRIPTIONS: Final = {
     "search_references": (
         "Look into the user's image library, with words or with an image. Use it before "
         "drawing, or to find images for continue_run(add_images=...). Draws nothing. Each hit has an image:// "
-        "id, its similarity, and whether that is high enough for a run to use it by itself."
+        "id, its similarity, and whether a run would use it by itself."
     ),
     "continue_run": (
         "Go on from a run that generate_image or continue_run made, in a new run that starts from its best image: "
@@ -271,9 +273,9 @@ DESCRIPTIONS: Final = {
         "do not hold the answer: then tell the user that, and do not guess. To find images use search_references."
     ),
     "view_image": (
-        "Look at an image of a run or of the library, by its image:// id: a small copy of it. Use it when you must "
-        "judge an image yourself (judge_unavailable, a choice between references, a doubt); the other answers already "
-        "say what the judge found."
+        "Look at a small copy of an image of a run or the library, by its image:// id. Use it when you must judge an "
+        "image yourself (judge_unavailable, a choice between references, a doubt); the other answers already say what "
+        "the judge found."
     ),
 }
 """Descriptions of the tools, for a model."""
@@ -290,11 +292,11 @@ def refusal(error: ValidationError) -> str:
     return "; ".join(messages[:3]) + (f"; and {len(messages) - 3} more" if len(messages) > 3 else "")
 
 
-def _wrong(kind: str, message: str, given: object, context: Mapping[str, Any]) -> str:
+def _wrong(kind: str, message: str, value: object, context: Mapping[str, Any]) -> str:
     if kind == "extra_forbidden":
         return "there is no such argument"
     if kind == "missing":
         return "it is needed"
     if kind == "string_pattern_mismatch":
         return SHAPES[context["pattern"]]
-    return wrong(kind, message, given, context, repeat=False)
+    return wrong(kind, message, value, context, repeat=False)

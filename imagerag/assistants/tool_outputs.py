@@ -88,14 +88,12 @@ class RunReport(FrozenModel):
         str | None, Field(description="image://SHA256 of the newest attempt, where an earlier one is better.")
     ] = None
     references: tuple[ReferenceReport, ...] = ()
-    sources: Annotated[tuple[WebSourceReport, ...], Field(description="Found on the web by the model itself.")] = ()
+    sources: tuple[WebSourceReport, ...] = ()
     unresolved: tuple[str, ...] = ()
-    offered: Annotated[
-        tuple[ReferenceReport, ...], Field(description="While it is interrupted: what there is to choose from.")
-    ] = ()
+    offered: Annotated[tuple[ReferenceReport, ...], Field(description="While interrupted: what to choose from.")] = ()
     max_selections: int | None = None
     calls: int = 0
-    cached_calls: Annotated[int, Field(description="Answers from the journal: no calls, and paid for before.")] = 0
+    cached_calls: Annotated[int, Field(description="Answers from the journal: paid for before.")] = 0
     cost_usd: Annotated[float | None, Field(description="None when a price is not known.")] = None
     assumed_usd: float = 0.0
     unsettled_usd: float = 0.0
@@ -158,7 +156,7 @@ class SearchReport(FrozenModel):
         float | None,
         Field(description="Cosine from which a run uses an image by itself; by image: the same thing."),
     ]
-    by: Literal["words", "image", "terms"] = "words"
+    by: Literal["words", "image", "terms", "captions"] = "words"
     terms: tuple[str, ...] = ()
     hits: tuple[ReferenceReport, ...] = ()
     note: str = ""

@@ -40,8 +40,10 @@ def run_report(record: RunRecord) -> RunReport:
         causes=tuple(record.causes),
         image=ReportedImage.of(record.image, record.image.path) if record.image else None,
         last_image=uri(record.attempts[last].image.sha256) if behind else None,
-        references=tuple(_used(at, used) for at, used in enumerate(record.references[:MOST], start=1)),
-        sources=tuple(_found(source) for source in record.sources[:MOST]),
+        references=tuple(
+            _reference_report(at, reference) for at, reference in enumerate(record.references[:MOST], start=1)
+        ),
+        sources=tuple(_source_report(source) for source in record.sources[:MOST]),
         unresolved=tuple(line(text, SHORT) for text in record.unresolved[:MOST]),
         offered=tuple(_offered(candidate) for candidate in (question.get("candidates") or [])[: 2 * MOST]),
         max_selections=limit if isinstance(limit, int) else None,
@@ -58,17 +60,17 @@ def search_report(
     hits: "Sequence[Hit]",
     *,
     note: str = "",
-    by: Literal["words", "image", "terms"] = "words",
+    by: Literal["words", "image", "terms", "captions"] = "words",
     terms: Sequence[str] = (),
 ) -> SearchReport:
-    """A search as data."""
-    found = [
+    """A search as data. By captions, the similarity of a hit is that of its caption."""
+    reports = [
         ReferenceReport(
             number=at,
             uri=uri(hit.image.sha256),
             role="hit",
-            similarity=float(hit.similarity),
-            accepted=None if threshold is None else hit.reaches(threshold),
+            similarity=hit.caption_similarity if by == "captions" else float(hit.similarity),
+            accepted=None if threshold is None else hit.reaches(threshold, by_caption=by == "captions"),
             contributions=tuple(term.contribution for term in hit.terms),
             found_by=line(found_by_text(hit.found_by), SHORT),
             title=line(hit.title, SHORT),
@@ -87,7 +89,7 @@ def search_report(
         threshold=threshold,
         by=by,
         terms=tuple(line(term, SHORT) for term in terms),
-        hits=tuple(found),
+        hits=tuple(reports),
         note=line(note, LONG),
     )
 
@@ -99,23 +101,23 @@ def _described(hit: "Hit") -> dict[str, Any]:
     return {"description": line(hit.description, LONG), "described_by": line(hit.described_by, SHORT)}
 
 
-def _used(at: int, used: UsedReference) -> ReferenceReport:
+def _reference_report(at: int, reference: UsedReference) -> ReferenceReport:
     return ReferenceReport(
         number=at,
-        uri=uri(used.image.sha256),
-        role=used.role,
-        similarity=used.similarity,
-        concept=line(used.concept, SHORT),
-        title=line(used.title, SHORT),
-        caption=line(used.caption, SHORT),
-        region=used.region if used.crop else None,
-        licence=line(used.licence, SHORT),
-        author=line(used.author, SHORT),
-        source=line(used.source, SHORT),
+        uri=uri(reference.image.sha256),
+        role=reference.role,
+        similarity=reference.similarity,
+        concept=line(reference.concept, SHORT),
+        title=line(reference.title, SHORT),
+        caption=line(reference.caption, SHORT),
+        region=reference.region if reference.crop else None,
+        licence=line(reference.licence, SHORT),
+        author=line(reference.author, SHORT),
+        source=line(reference.source, SHORT),
     )
 
 
-def _found(source: WebSource) -> WebSourceReport:
+def _source_report(source: WebSource) -> WebSourceReport:
     return WebSourceReport(title=line(source.name, SHORT), page=source.page, image=source.image)
 
 

@@ -60,7 +60,7 @@ class RunLimits:
         }
 
 
-def least(wanted: Amount | None, allowed: Amount | None) -> Amount | None:
+def least(request: Amount | None, allowed: Amount | None) -> Amount | None:
     """The smaller of two limits, where None is no limit."""
-    given = [amount for amount in (wanted, allowed) if amount is not None]
-    return min(given) if given else None
+    amounts = [amount for amount in (request, allowed) if amount is not None]
+    return min(amounts) if amounts else None

@@ -101,8 +101,8 @@ class ServerBudget:
         try:
             yield share
         finally:
-            held = self._held.pop(key)
-            spent = share.spent or held
+            reservation = self._held.pop(key)
+            spent = share.spent or reservation
             self._spent = Amount(self._spent.calls + spent.calls, self._spent.usd + spent.usd)
             try:
                 if entry is not None and self.daily is not None:
@@ -112,35 +112,35 @@ class ServerBudget:
                 ended.set()
 
     async def _hold(self, calls: int | None, usd: float | None, whole: bool) -> tuple[BudgetShare, int | None]:
-        wanted = Amount(NO_LIMIT if calls is None else calls, inf if usd is None else usd)
+        request = Amount(NO_LIMIT if calls is None else calls, inf if usd is None else usd)
         while True:
             ended = self._ended
             async with self._one_by_one:
-                left = await self._left()
-                enough = wanted.calls <= left.calls and wanted.usd <= left.usd
+                available = await self._remaining()
+                enough = request.calls <= available.calls and request.usd <= available.usd
                 if enough or not self._held:
-                    if (whole and not enough) or left.calls < 1 or left.usd <= 0:
+                    if (whole and not enough) or available.calls < 1 or available.usd <= 0:
                         raise BudgetExceededError(await self._why_not())
-                    share = self._smaller(calls, usd, left)
+                    share = self._smaller(calls, usd, available)
                     amount = Amount(
                         share.max_calls or 0 if self.calls_limited else 0,
                         share.max_cost_usd or 0.0 if self.cost_limited else 0.0,
                     )
-                    entry = await self._written(amount)
+                    entry = await self._daily_entry(amount)
                     if entry != 0:
                         self._held[id(share)] = amount
                         return share, entry
                     continue  # another server of this home was first
             await ended.wait()
 
-    def _smaller(self, calls: int | None, usd: float | None, left: Amount) -> BudgetShare:
+    def _smaller(self, calls: int | None, usd: float | None, available: Amount) -> BudgetShare:
         if self.calls_limited:
-            calls = left.calls if calls is None else min(calls, left.calls)
+            calls = available.calls if calls is None else min(calls, available.calls)
         if self.cost_limited:
-            usd = left.usd if usd is None else min(usd, left.usd)
+            usd = available.usd if usd is None else min(usd, available.usd)
         return BudgetShare(calls, usd)
 
-    async def _written(self, amount: Amount) -> int | None:
+    async def _daily_entry(self, amount: Amount) -> int | None:
         """The day's entry for an amount: None where days are not limited, 0 where it does not fit."""
         if self.daily is None:
             return None
@@ -150,10 +150,10 @@ class ServerBudget:
         )
         return await asyncio.to_thread(self.daily.take, today(), amount, most) or 0
 
-    async def _left(self) -> Amount:
+    async def _remaining(self) -> Amount:
         limits, day = self.limits, await self._today()
-        calls = self._spent.calls + sum(held.calls for held in self._held.values())
-        usd = self._spent.usd + sum(held.usd for held in self._held.values())
+        calls = self._spent.calls + sum(amount.calls for amount in self._held.values())
+        usd = self._spent.usd + sum(amount.usd for amount in self._held.values())
         return Amount(
             min(_rest(limits.max_calls, calls, NO_LIMIT), _rest(limits.daily_calls, day.calls, NO_LIMIT)),
             min(_rest(limits.max_cost_usd, usd, inf), _rest(limits.daily_cost_usd, day.usd, inf)),

@@ -49,25 +49,25 @@ class BatchBudget:
 
     async def _hold(self, name: str, most: float) -> None:
         async with self.changed:
-            while self.limit is not None and self._taken + most > self.limit + 1e-9:
+            while self.limit is not None and self._committed_usd + most > self.limit + 1e-9:
                 if not self.held:
-                    gone = dollars(self._taken)
+                    spent = dollars(self._committed_usd)
                     raise BudgetExceededError(
-                        f"the batch may spend {dollars(self.limit)} and has spent {gone}; the next run, "
+                        f"the batch may spend {dollars(self.limit)} and has spent {spent}; the next run, "
                         f"{name}, can cost {dollars(most)}: go on with a larger `max_cost_usd`, and `resume=True`"
                     )
                 await self.changed.wait()
             self.held[name] = most
 
     @property
-    def _taken(self) -> float:
+    def _committed_usd(self) -> float:
         return self.spent + sum(self.half_made.values()) + sum(self.held.values())
 
     async def pay(self, name: str, cost: float | None) -> float:
         """Book what a run cost; the most it could have, where that is not known. Gives what was booked."""
         async with self.changed:
-            held = self.held.pop(name, 0.0)
-            booked = held if cost is None else cost
+            reserved = self.held.pop(name, 0.0)
+            booked = reserved if cost is None else cost
             self.spent += booked
             self.changed.notify_all()
         return booked

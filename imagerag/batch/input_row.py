@@ -55,7 +55,7 @@ class InputRow:
             UsageError: a file cannot be read.
         """
         files = [("subject", *subject) for subject in self.options.get("subjects", ())]
-        files += [("edit", *named) for named in (self.options.get("edit"),) if named]
+        files += [("edit", *edit) for edit in (self.options.get("edit"),) if edit]
         files += [(role, "", self.options[role]) for role in SINGLE_FILES if role in self.options]
         plain = {name: value for name, value in self.options.items() if name not in FILES}
         hashed = [(role, name, hashlib.sha256(read_image(image)).hexdigest()) for role, name, image in files]
@@ -64,7 +64,7 @@ class InputRow:
 
 def parse_row(index: int, value: Any, files: PathPolicy) -> InputRow:
     if isinstance(value, str):
-        return _checked(InputRow(index, default_id(index), value))
+        return _checked_row(InputRow(index, default_id(index), value))
     if not isinstance(value, Mapping):
         kind = "null" if value is None else type(value).__name__
         return InputRow(
@@ -81,9 +81,9 @@ def parse_row(index: int, value: Any, files: PathPolicy) -> InputRow:
         problem = "it has no prompt"
     if problem:
         return InputRow(index, id_, prompt if isinstance(prompt, str) else "", problem=problem, raw=raw)
-    given = {name: given for name, given in value.items() if name in OPTIONS and given is not None}
+    options = {name: option for name, option in value.items() if name in OPTIONS and option is not None}
     try:
-        return _checked(InputRow(index, id_, str(prompt), _with_files(given, files)))
+        return _checked_row(InputRow(index, id_, str(prompt), _with_files(options, files)))
     except UsageError as error:
         return InputRow(index, id_, str(prompt), problem=str(error), raw=raw)
 
@@ -138,7 +138,7 @@ def _file(file: Any, files: PathPolicy) -> Path | bytes:
     return files.find(file)
 
 
-def _checked(item: InputRow) -> InputRow:
+def _checked_row(item: InputRow) -> InputRow:
     from imagerag.graphs.validation import validate_prompt
 
     try:

@@ -69,7 +69,7 @@ class LineRunner:
         if library := options.get("library"):
             await self.dependencies.library(library)
 
-    def count(self, lines: Iterable[InputRow], done: Mapping[str, BatchResult]) -> int:
+    def count(self, lines: Iterable[InputRow], results: Mapping[str, BatchResult]) -> int:
         """Count lines, and compare those that have a result with what they were then.
 
         Raises:
@@ -78,7 +78,7 @@ class LineRunner:
         total = 0
         for item in lines:
             total += 1
-            old = done.get(item.id)
+            old = results.get(item.id)
             if old is not None and item.digest(self.started.settings) != old.input:
                 raise UsageError(
                     f"line {item.index} is not what it was when {item.id!r} was drawn ({old.prompt[:60]!r})"
@@ -94,9 +94,9 @@ class LineRunner:
         prompts: dict[str | None, list[str]] = {}
         for item in lines:
             prompts.setdefault(self.options(item).get("library"), []).append(item.prompt)
-        named = self.settings
+        settings = self.settings
         setups = [
-            (RunSpec(generator=named.generator, judge=named.judge, library=library), of_library)
+            (RunSpec(generator=settings.generator, judge=settings.judge, library=library), of_library)
             for library, of_library in prompts.items()
             if library in (None, BUILT_IN_LIBRARY) or is_there(self.dependencies.home, library)
         ]
@@ -162,15 +162,15 @@ def first_start(settings: Settings, options: Mapping[str, Any]) -> BatchManifest
 
 
 def settings_of(
-    settings: Settings, options: Mapping[str, Any], kept: Mapping[str, Any] | None = None
+    settings: Settings, options: Mapping[str, Any], earlier: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """The settings of a batch: backends, library, and the options for all lines, those given now before those kept."""
-    given = {name: value for name, value in options.items() if value is not None and name != "library"}
+    line_options = {name: value for name, value in options.items() if value is not None and name != "library"}
     return {
         "generator": settings.generator,
         "judge": settings.chosen.judge,
         "library": options.get("library") or settings.library,
-        "options": {**(kept or {}), **_plain(given)},
+        "options": {**(earlier or {}), **_plain(line_options)},
     }
 
 

@@ -41,7 +41,7 @@ class BatchManifest:
     def differs(self, now: Mapping[str, Any]) -> str:
         """The settings in `now` that differ from those of the start; empty when none does."""
         before, after = ({**s, **s["options"], "options": None} for s in (self.settings, now))
-        differs = [name for name in after if _meant(name, before.get(name)) != _meant(name, after[name])]
+        differs = [name for name in after if _parsed_value(name, before.get(name)) != _parsed_value(name, after[name])]
         return "; ".join(f"{name} {before.get(name)!r}, now {after[name]!r}" for name in differs)
 
 
@@ -63,8 +63,8 @@ class OutputDir:
             UsageError: there is something else in it.
         """
         try:
-            kept = json.loads(read_regular_text(self.path / BATCH))
-            return BatchManifest(str(kept["name"]), dict(kept["settings"]))
+            manifest = json.loads(read_regular_text(self.path / BATCH))
+            return BatchManifest(str(manifest["name"]), dict(manifest["settings"]))
         except (FileNotFoundError, NotADirectoryError):
             if self.path.exists() and (not self.path.is_dir() or self._names()):
                 raise UsageError(f"{self.path} holds something, but no batch: name another folder") from None
@@ -78,8 +78,8 @@ class OutputDir:
         try:
             write_atomically(self.path / BATCH, (json.dumps(document, indent=2, default=str) + "\n").encode())
         except OSError as error:
-            found = storage_error(error, self.path / BATCH, "cannot write")
-            raise found or UsageError(f"cannot write into {self.path}: {error.strerror or error}") from error
+            known_error = storage_error(error, self.path / BATCH, "cannot write")
+            raise known_error or UsageError(f"cannot write into {self.path}: {error.strerror or error}") from error
 
     def alone(self) -> AbstractContextManager[None]:
         """Keep a second process out: both would run, and pay for, the same lines.
@@ -157,10 +157,10 @@ def started_with(out: str | Path) -> dict[str, Any]:
     return started.settings if started else {}
 
 
-def _meant(name: str, value: Any) -> Any:
+def _parsed_value(name: str, value: Any) -> Any:
     """A setting as it is compared: a filter by what it means, in whichever form it is written."""
-    written = parse_filter(value) if name == "filter" else None
-    return written.parsed if written else value
+    condition = parse_filter(value) if name == "filter" else None
+    return condition.parsed if condition else value
 
 
 def _line(result: BatchResult) -> bytes:

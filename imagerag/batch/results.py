@@ -83,8 +83,8 @@ class BatchResult(BaseModel):
         """This line with the result of its run."""
         best = record.attempts[record.best_attempt] if record.best_attempt is not None else None
         references = [
-            BatchReference(sha256=used.image.sha256, **{name: getattr(used, name) for name in _CREDITS})
-            for used in record.references
+            BatchReference(sha256=reference.image.sha256, **{name: getattr(reference, name) for name in _CREDITS})
+            for reference in record.references
         ]
         update = {
             "status": "failed" if record.outcome in TECHNICAL else "done",

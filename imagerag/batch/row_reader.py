@@ -41,10 +41,10 @@ def read_rows(source: Source, *, allow_outside: bool = False) -> Iterator[InputR
         rows = _of_file(path, PathPolicy(path.parent, allow_outside=allow_outside))
     else:
         rows = _of_values(source)
-    known: dict[str, int] = {}
+    first_lines: dict[str, int] = {}
     for item in rows:
         # Files are named by ids, and not every file system tells upper from lower case.
-        first = known.setdefault(item.id.casefold(), item.index)
+        first = first_lines.setdefault(item.id.casefold(), item.index)
         if first != item.index:
             raise UsageError(f"lines {first} and {item.index} have the same id, {item.id!r}: give each its own")
         yield item
@@ -58,8 +58,8 @@ def notes(source: str | Path) -> list[str]:
             if path.suffix.lower() in (".csv", ".tsv"):
                 columns = set(canonical_row(dict.fromkeys(table(file, path.suffix.lower()).fieldnames or (), "here")))
             else:
-                read = json.loads(file.readline(_LONGEST) or "0") if path.suffix.lower() != ".txt" else 0
-                columns = set(canonical_row(read)) if isinstance(read, dict) else set()
+                row = json.loads(file.readline(_LONGEST) or "0") if path.suffix.lower() != ".txt" else 0
+                columns = set(canonical_row(row)) if isinstance(row, dict) else set()
     except (OSError, ValueError, RecursionError, csv.Error):
         return []  # the batch tells it, line by line
     return [note] if (note := label_note(columns)) else []
@@ -163,10 +163,10 @@ def _cell(name: str, cell: str) -> Any:
 
 def _options(row: Mapping[str, Any]) -> dict[str, Any]:
     """A file's row as options: labels left out, filters under the names that `generate` has for them."""
-    kept = {name: value for name, value in row.items() if name not in LABELS}
-    if "filter_tags" in kept:
-        kept["tags"] = several(kept.pop("filter_tags"))
-    if "seeds" in kept and "seed" not in kept and len(seeds := several(kept["seeds"])) == 1:
-        kept["seed"] = seeds[0]
-        del kept["seeds"]
-    return kept
+    options = {name: value for name, value in row.items() if name not in LABELS}
+    if "filter_tags" in options:
+        options["tags"] = several(options.pop("filter_tags"))
+    if "seeds" in options and "seed" not in options and len(seeds := several(options["seeds"])) == 1:
+        options["seed"] = seeds[0]
+        del options["seeds"]
+    return options

@@ -125,10 +125,10 @@ class BatchRunner:
         self._started = first_start(self.settings, self.options) if started is None else self._agreed(started)
         self._lines = LineRunner(self.settings, self.dependencies, self._started, self.folder.path)
         await self._lines.check()
-        kept = self.folder.read() if started else ()
-        done = {result.id: result for result in kept if result.status not in self._dropped()}
-        await asyncio.to_thread(self._check_items, done)
-        self.warn(await self._warnings(done))
+        earlier = self.folder.read() if started else ()
+        completed = {result.id: result for result in earlier if result.status not in self._dropped()}
+        await asyncio.to_thread(self._check_items, completed)
+        self.warn(await self._warnings(completed))
         with self.folder.alone():
             if await asyncio.to_thread(self.folder.started) != started:
                 raise UsageError(
@@ -138,21 +138,23 @@ class BatchRunner:
                 self.folder.start(self._started)
             self._before = self.folder.repair(self._dropped())
             self._budget.spent += sum(old.reserved_cost_usd for old in self._before.values())
-            for result in done.values():
+            for result in completed.values():
                 self._count(result)
-            self.previously_done = len(done)
-            await self._book_half_made({result.run_id for result in (*done.values(), *self._before.values())})
-            async with aclosing(self._results(frozenset(done))) as results:
+            self.previously_done = len(completed)
+            await self._book_half_made({result.run_id for result in (*completed.values(), *self._before.values())})
+            async with aclosing(self._results(frozenset(completed))) as results:
                 async for result in results:
                     yield result
         if self._stopped_by:
             raise self._stopped_by
 
-    async def _results(self, done: frozenset[str]) -> AsyncGenerator[BatchResult]:
+    async def _results(self, completed_ids: frozenset[str]) -> AsyncGenerator[BatchResult]:
         """Results of a bounded pool of workers that share the input."""
-        left = (item for item in read_rows(self.source, allow_outside=self.allow_outside) if item.id not in done)
+        remaining = (
+            item for item in read_rows(self.source, allow_outside=self.allow_outside) if item.id not in completed_ids
+        )
         ready: asyncio.Queue[BatchResult | BaseException | None] = asyncio.Queue(self.concurrency)
-        workers = [asyncio.create_task(self._work(left, ready)) for _ in range(self.concurrency)]
+        workers = [asyncio.create_task(self._work(remaining, ready)) for _ in range(self.concurrency)]
         try:
             for _ in workers:
                 while (result := await ready.get()) is not None:
@@ -165,10 +167,10 @@ class BatchRunner:
             await asyncio.gather(*workers, return_exceptions=True)
             await self._book_left_open()
 
-    async def _book_half_made(self, known: Collection[str | None]) -> None:
+    async def _book_half_made(self, run_ids: Collection[str | None]) -> None:
         """Book what runs have spent that a kill left in the middle, before any other line is begun."""
         for entry in await self.dependencies.runs.list(None, status="running"):
-            if entry.run_id.startswith(f"{self._started.name}-") and entry.run_id not in known:
+            if entry.run_id.startswith(f"{self._started.name}-") and entry.run_id not in run_ids:
                 with suppress(UnknownRunError):  # killed before its first step: it had asked nobody
                     self._budget.half_made[entry.run_id] = spent_by(await read_record(self.dependencies, entry.run_id))
 
@@ -179,9 +181,11 @@ class BatchRunner:
                 self._budget.half_made[run_id] = spent_by(await read_record(self.dependencies, run_id))
         self._begun.clear()
 
-    async def _work(self, left: Iterator[InputRow], ready: "asyncio.Queue[BatchResult | BaseException | None]") -> None:
+    async def _work(
+        self, items: Iterator[InputRow], ready: "asyncio.Queue[BatchResult | BaseException | None]"
+    ) -> None:
         try:
-            while not self._stopped_by and (item := next(left, None)) is not None:
+            while not self._stopped_by and (item := next(items, None)) is not None:
                 result = await self._one(item)
                 if result is not None:
                     await asyncio.shield(asyncio.to_thread(self.folder.append, result))
@@ -205,7 +209,7 @@ class BatchRunner:
                 raise UsageError(item.problem)
             options = self._lines.options(item)
             await asyncio.to_thread(self.folder.check_space)
-            run = self._named(item, digest)
+            run = self._run_name(item, digest)
             request = self._lines.request(item.prompt, options)
             most = await self._lines.max_cost(request, budgeted=self.max_cost_usd is not None)
             await self._budget.hold(item.id, most, run_id=run[0], limit=request.setup.config.max_cost_usd)
@@ -242,7 +246,7 @@ class BatchRunner:
         before = self._before.get(item.id)
         return result.booked(booked, None if before is None or before.status == "invalid" else before)
 
-    def _named(self, item: InputRow, digest: str) -> tuple[str, int]:
+    def _run_name(self, item: InputRow, digest: str) -> tuple[str, int]:
         """The id of a line's run, and how many runs the line has had with it."""
         before = self._before.get(item.id)
         run_count = before.run_count + 1 if before is not None and before.status == "failed" else 1
@@ -261,14 +265,16 @@ class BatchRunner:
             )
         return started
 
-    async def _warnings(self, done: Mapping[str, BatchResult]) -> Sequence[str]:
+    async def _warnings(self, completed: Mapping[str, BatchResult]) -> Sequence[str]:
         """Warnings about the remaining lines, for input that can be read twice."""
         if not isinstance(self.source, str | Path | Sequence):
             return ()
-        left = (item for item in read_rows(self.source, allow_outside=self.allow_outside) if item.id not in done)
-        return await self._lines.warnings(item for item in left if not item.problem)
+        remaining = (
+            item for item in read_rows(self.source, allow_outside=self.allow_outside) if item.id not in completed
+        )
+        return await self._lines.warnings(item for item in remaining if not item.problem)
 
-    def _check_items(self, done: Mapping[str, BatchResult]) -> None:
+    def _check_items(self, completed: Mapping[str, BatchResult]) -> None:
         """Go through the input once before anything is run, where it can be gone through twice.
 
         Raises:
@@ -276,7 +282,7 @@ class BatchRunner:
         """
         if not isinstance(self.source, str | Path | Sequence):
             return
-        self.total = self._lines.count(read_rows(self.source, allow_outside=self.allow_outside), done)
+        self.total = self._lines.count(read_rows(self.source, allow_outside=self.allow_outside), completed)
 
     def _dropped(self) -> tuple[Status, ...]:
         """Results that are made anew: a line that could not be read may have been mended, and costs nothing."""

@@ -35,6 +35,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "replay": ("replay", "Fork a run at a step, optionally with changes."),
     "diff": ("diff", "Compare two runs, the first divergence first."),
     "eval": ("eval.group", "Measure how good it is."),
+    "models": ("models", "List the models that are known by name."),
     "prices": ("prices", "List and set the prices of models."),
     "mcp": ("mcp", "Serve assistants and editors over MCP."),
     "trust": ("trust", "Trust a folder's imagerag.toml, or a model that a library names."),

@@ -84,6 +84,7 @@ _WHAT: Final = {
 @_rate_options
 @click.option("--per-image", type=float, metavar="X", help="One image, where images have a price each.")
 @click.option("--per-call", type=float, metavar="X", help="Highest price of a call, where nothing else is known.")
+@click.option("--per-search", type=float, metavar="X", help="Each search of the web that the model makes by itself.")
 @click.option("--free", is_flag=True, help="The model is free.")
 @click.option("--source", default="", metavar="TEXT", help="Source of the price.")
 @json_option
@@ -117,6 +118,7 @@ def set_command(
 def _name(model: str) -> str:
     """The row's name; a spec such as `openai:gpt-image-2@http://localhost:4000/v1` is understood."""
     from imagerag.agent.errors import SpecError
+    from imagerag.tools.gemini.client import GeminiCredentials
     from imagerag.tools.openai.client import OpenAICredentials
     from imagerag.tools.spec import BackendSpec
 
@@ -125,6 +127,8 @@ def _name(model: str) -> str:
         spec = BackendSpec.parse(model) if ":" in name or "://" in host else None
     except SpecError:
         spec = None
+    if spec is not None and spec.model and spec.provider == "gemini":
+        return f"{spec.model}@{GeminiCredentials.of_spec(spec).host}"
     if spec is not None and spec.model:
         place = OpenAICredentials.of_spec(spec)
         return spec.model if place.official else f"{spec.model}@{place.host}"
@@ -174,4 +178,6 @@ def _price_text(row: PriceRow) -> str:
         parts.append(f"an image up to ${highest:g}")
     if row.per_call is not None:
         parts.append(f"a call up to ${row.per_call:g}")
+    if row.per_search is not None:
+        parts.append(f"a search ${row.per_search:g}")
     return ", ".join(parts) + (" (more for long input)" if row.above else "")

@@ -118,10 +118,7 @@ def _found(hit: "Hit", accepted: bool | None) -> "SearchResult":
 
 def accepted(hit: "Hit", threshold: float | None, by: Literal["images", "captions"] = "images") -> bool:
     """Whether an image, or its caption, reaches the threshold: whether a run would use the image as a reference."""
-    if by == "images":
-        return hit.reaches(threshold)
-    limit = threshold if hit.threshold is None else hit.threshold
-    return limit is None or (hit.caption_similarity is not None and hit.caption_similarity >= limit)
+    return hit.reaches(threshold, by_caption=by == "captions")
 
 
 def path_of(source: str) -> str | None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from imagerag.graphs.generation import Workflow
     from imagerag.graphs.runs.events import RunEvent
     from imagerag.graphs.runs.runner import Runner
+    from imagerag.tools.model_list import ListedModel
 
 
 class ImageRAG:
@@ -105,6 +106,20 @@ class ImageRAG:
     def runner(self) -> "Runner":
         """Runner of the generation graph, for those who need more than this class offers."""
         return self._context.runner
+
+    def models(self, *, role: str | None = None, provider: str | None = None) -> "list[ListedModel]":
+        """The models that are known by name, with what they take, draw and cost. Nothing is fetched or called.
+
+        Args:
+            role: "generator" or "judge"; None is both.
+            provider: only models of this provider.
+
+        Raises:
+            UsageError: no such role, or no listed models of that provider.
+        """
+        from imagerag.tools.model_list import list_models
+
+        return list_models(self.dependencies.prices, role=role, provider=provider)
 
     async def generate(self, prompt: str, *, run_id: str | None = None, **options: Unpack[RunOptions]) -> "RunRecord":
         """Draw, judge, retrieve and redraw until the judge agrees or the rounds are spent.

@@ -28,7 +28,8 @@ class LibraryChecks(LibraryOpening):
 
         Args:
             queries: captions that are searched with, at most.
-            unrelated: captions that none of its images matches, instead of those of the package.
+            unrelated: captions that none of its images matches, instead of those of the package, which are in
+                the language of its captions, or English.
 
         Returns:
             For each way to search: recall, MRR and nDCG, the shares that its threshold accepts and rejects, held out,
@@ -39,10 +40,9 @@ class LibraryChecks(LibraryOpening):
             LibraryError: it is empty, or was not indexed to the end.
             BackendError: the encoder failed.
         """
-        from imagerag.store.library.check.unrelated_captions import UNRELATED
         from imagerag.store.library.check.ways import CheckSize
 
-        size = CheckSize.of(queries, UNRELATED if unrelated is None else tuple(unrelated))
+        size = CheckSize.of(queries, None if unrelated is None else tuple(unrelated))
         return await self._checked(await self.open(library), size)
 
     async def _check_first_captions(

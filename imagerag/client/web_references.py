@@ -24,8 +24,8 @@ class WebReferences(LibraryOpening):
     async def keep_web(self, run: "RunRecord | str", *, library: str | None = None) -> "list[ImageRecord]":
         """Take the images from the web that a run's image was drawn with into a library, with their provenance.
 
-        Title, author, licence and page are the image's own fields; the metadata has `creator`, `licence_url`,
-        `image_url`, `service` and `fetched_at`.
+        Title, author, licence and page are the image's own fields; the metadata has `licence_url`, `image_url`,
+        `service` and `fetched_at`.
 
         Args:
             run: its record, or its id.
@@ -69,7 +69,6 @@ class WebReferences(LibraryOpening):
         file: Path = folder / f"{sha256}{RESULT_SUFFIXES.get(used.image.media_type, '.png')}"
         await asyncio.to_thread(write_atomically, file, data)
         said = {
-            "creator": used.author,
             "licence_url": web.licence_url,
             "image_url": web.url,
             "service": web.service,

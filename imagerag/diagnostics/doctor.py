@@ -32,6 +32,7 @@ from imagerag.tools.spec import BackendSpec
 EXTRAS: Final = {
     "diffusers": "drawing with models in this process",
     "transformers": "judging, encoding and reranking with models in this process",
+    "google.genai": "drawing and judging with Gemini over Google's own API; the extra is called gemini",
     "matplotlib": "plots and statistics of evaluations; the extra is called evals",
     "mcp": "serving assistants and editors (imagerag mcp)",
     "langgraph_api": "HTTP for other languages (langgraph dev); the extra is called server",
@@ -164,13 +165,13 @@ async def diagnose(
 
 def _key_variables(settings: Settings) -> list[str]:
     """Those of the known services, and those that the specs name."""
-    named = set()
+    variables = set()
     for _, text in configured_specs(settings):
         try:
-            named.add(BackendSpec.parse(text).key_env)
+            variables.add(BackendSpec.parse(text).key_env)
         except ImageRAGError:
             continue
-    return sorted({*key_variables(), *filter(None, named)})
+    return sorted({*key_variables(), *filter(None, variables)})
 
 
 async def _backend(
@@ -181,11 +182,11 @@ async def _backend(
         "judge": dependencies.judge,
         "embedder": dependencies.embedder,
         "answerer": dependencies.answerer,
-        "reranker": lambda named: dependencies.reranker(named, settings.judge),
+        "reranker": lambda text: dependencies.reranker(text, settings.judge),
     }
     try:
         part = make[role](spec)
-        found = await check_health(BackendSpec.parse(spec), role, part=part, timeout_s=timeout_s)
+        health = await check_health(BackendSpec.parse(spec), role, part=part, timeout_s=timeout_s)
     except ImageRAGError as error:
         return BackendState(role=role, spec=spec, reachable=False, detail=str(error))
     tariff = estimator_of(part)
@@ -196,11 +197,11 @@ async def _backend(
     state = BackendState(
         role=role,
         spec=spec,
-        identity=found.identity,
-        reachable=found.reachable,
-        listed=found.listed,
+        identity=health.identity,
+        reachable=health.reachable,
+        listed=health.listed,
         price="free" if free else "known" if priced else "unknown",
-        detail=found.detail,
+        detail=health.detail,
     )
     if probe and role in ("generator", "judge"):
         state.probe = await probe_backend(role, part)
@@ -211,11 +212,11 @@ async def _backend(
 
 def _files(dependencies: Dependencies) -> tuple[list[IntegrityProblem], int]:
     """Problems with the files of the home, and the number of runs that are not on the list."""
-    found = list(integrity_problems(dependencies.home))
+    problems = list(integrity_problems(dependencies.home))
     try:
-        return found, len(missing_from_index(dependencies))
+        return problems, len(missing_from_index(dependencies))
     except ImageRAGError:
-        return found, 0  # one of the two files cannot be read, which was said
+        return problems, 0  # one of the two files cannot be read, which was said
 
 
 def _prices(dependencies: Dependencies) -> list[str]:
@@ -265,16 +266,16 @@ def _problems(
     home: DataDir, settings: Settings, libraries: list[LibraryState], backends: list[BackendState]
 ) -> list[str]:
     problems = [f"library {one.name}: {one.problem}" for one in libraries if one.problem]
-    known = {one.name for one in libraries} | {BUILT_IN_LIBRARY}
+    names = {one.name for one in libraries} | {BUILT_IN_LIBRARY}
     try:
-        named = names_of(settings.library) if settings.library else ()
+        library_names = names_of(settings.library) if settings.library else ()
     except UsageError as error:
         problems.append(str(error))
-        named = ()
-    lacking = [split_name(name) for name in named if name not in known and not is_there(home, name)]
+        library_names = ()
+    lacking = [split_name(name) for name in library_names if name not in names and not is_there(home, name)]
     problems += [
         f"there is no library {name}: {python_call('libraries.index', PATH, library=name)}"
-        if tag is None or name not in known
+        if tag is None or name not in names
         else f"there is no snapshot {tag} of library {name}: imagerag library snapshot create {name} {tag}"
         for name, tag in lacking
     ]

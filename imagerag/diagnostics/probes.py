@@ -36,20 +36,20 @@ def configured_specs(settings: Settings) -> list[tuple[Role, str]]:
     for themselves."""
     with suppress(ImageRAGError):  # nothing for `auto` is said of `auto` itself
         settings = settings.chosen
-    named: list[tuple[Role, str]] = [
+    settings_specs: list[tuple[Role, str]] = [
         ("generator", settings.generator), ("judge", settings.judge), ("embedder", settings.embedder),
     ]  # fmt: skip
     if settings.answerer:
-        named.append(("answerer", settings.answerer))
+        settings_specs.append(("answerer", settings.answerer))
     if settings.reranker:
-        named.append(("reranker", settings.reranker))
-    found: list[tuple[Role, str]] = []
-    for role, text in named:
+        settings_specs.append(("reranker", settings.reranker))
+    specs: list[tuple[Role, str]] = []
+    for role, text in settings_specs:
         try:
-            found += [(role, str(spec)) for spec in BackendSpec.parse_all(text) if str(spec) != "on-refusal"]
+            specs += [(role, str(spec)) for spec in BackendSpec.parse_all(text) if str(spec) != "on-refusal"]
         except ImageRAGError:
-            found.append((role, text))
-    return found
+            specs.append((role, text))
+    return specs
 
 
 def probe_costs(settings: Settings, dependencies: Dependencies) -> list[str]:
@@ -72,14 +72,21 @@ async def probe_backend(role: Role, part: Any) -> Probe:
     began = time.monotonic()
     try:
         if role == "generator":
-            drawn = await part.generate(PROBE_PROMPT, [], variation=SamplingParams(), size=None)
-            message, cost = f"drew {len(drawn.data):,} bytes of {drawn.media_type}", drawn.cost_usd
+            generated = await part.generate(PROBE_PROMPT, [], variation=SamplingParams(), size=None)
+            message, cost = f"drew {len(generated.data):,} bytes of {generated.media_type}", generated.cost_usd
         else:
             image = ImagePart(data=await asyncio.to_thread(_circle), media_type="image/png")
-            asked: dict[str, Any] = {"subjects": (), "requirements": (), "mode": "fused", "variation": SamplingParams()}
-            found = await part.critique(PROBE_PROMPT, image, **asked)
-            message = f"says {'yes' if found.verdict.aligned else 'no'} to “{PROBE_PROMPT}”, which is what it was shown"
-            cost = found.cost_usd
+            inputs: dict[str, Any] = {
+                "subjects": (),
+                "requirements": (),
+                "mode": "fused",
+                "variation": SamplingParams(),
+            }
+            critique = await part.critique(PROBE_PROMPT, image, **inputs)
+            message = (
+                f"says {'yes' if critique.verdict.aligned else 'no'} to “{PROBE_PROMPT}”, which is what it was shown"
+            )
+            cost = critique.cost_usd
     except ImageRAGError as error:
         return Probe(answered=False, detail=f"{type(error).__name__}: {error}", elapsed_s=time.monotonic() - began)
     return Probe(answered=True, detail=message, elapsed_s=time.monotonic() - began, cost_usd=cost)

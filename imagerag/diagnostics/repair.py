@@ -45,14 +45,14 @@ async def repair(dependencies: "Dependencies") -> list[str]:
         StorageError: the home cannot be written.
     """
     home = dependencies.home
-    found = [one for one in await asyncio.to_thread(lambda: list(integrity_problems(home))) if one.damaged]
-    done = [await _mended(dependencies, one) for one in found]
+    damaged = [one for one in await asyncio.to_thread(lambda: list(integrity_problems(home))) if one.damaged]
+    messages = [await _mended(dependencies, one) for one in damaged]
     await ensure_indexed(dependencies)
     if missing := await asyncio.to_thread(missing_from_index, dependencies):
         listed, unreadable = await reindex(dependencies, missing)
-        done.append(f"{home.run_list}: {listed} runs put on the list again, from their checkpoints")
-        done += [f"{home.checkpoints}: the steps of run {run_id} cannot be read" for run_id in unreadable]
-    return done
+        messages.append(f"{home.run_list}: {listed} runs put on the list again, from their checkpoints")
+        messages += [f"{home.checkpoints}: the steps of run {run_id} cannot be read" for run_id in unreadable]
+    return messages
 
 
 async def _mended(dependencies: "Dependencies", one: IntegrityProblem) -> str:
@@ -73,8 +73,8 @@ async def _mended(dependencies: "Dependencies", one: IntegrityProblem) -> str:
     saved = await asyncio.to_thread(salvage, aside, path) if one.kind == "sqlite" else Salvaged()
     if saved.saved:
         return f"{path}: made anew: {saved}; the damaged one is in {aside}; {LOST_IN_PART[path.name]}"
-    lost = LOST.get(path.name, "")
-    return f"{path}: set aside as {aside}{f'; {lost}' if lost else ''}"
+    loss = LOST.get(path.name, "")
+    return f"{path}: set aside as {aside}{f'; {loss}' if loss else ''}"
 
 
 async def _images_mended(dependencies: "Dependencies", folder: Path) -> str:
@@ -82,9 +82,9 @@ async def _images_mended(dependencies: "Dependencies", folder: Path) -> str:
     library = await dependencies.open_library(folder.stem)
     problems = await library.table.read(lambda: verify_table(library.table, files=False).problems)
     parts = [one for one in problems if one.kind in MENDED]
-    left = [one for one in await repair_library(dependencies.home, library, parts) if not one.repaired]
-    again = f"; {len(left)} are left: imagerag library verify {folder.stem} names them" if left else ""
-    return f"{folder}: {len(parts) - len(left)} of {len(parts)} damaged images were mended{again}"
+    unrepaired = [one for one in await repair_library(dependencies.home, library, parts) if not one.repaired]
+    again = f"; {len(unrepaired)} are left: imagerag library verify {folder.stem} names them" if unrepaired else ""
+    return f"{folder}: {len(parts) - len(unrepaired)} of {len(parts)} damaged images were mended{again}"
 
 
 def _indexed_anew(home: DataDir, folder: Path) -> str:

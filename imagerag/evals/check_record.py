@@ -131,13 +131,13 @@ def count(cases: Iterable[Check], targets: Mapping[str, Target]) -> dict[str, Sh
         cases: the checks; each names the metrics it counts for.
         targets: metric → target, for some of the metrics.
     """
-    found: dict[str, list[bool | None]] = {}
+    by_name: dict[str, list[bool | None]] = {}
     for case in cases:
         for name, result in case.results.items():
-            found.setdefault(name, []).append(result)
-    sections = list(dict.fromkeys(_section(name) for name in found))
-    ordered = sorted(found, key=lambda name: (sections.index(_section(name)), name))
-    return {name: share(found[name], targets.get(name)) for name in ordered}
+            by_name.setdefault(name, []).append(result)
+    sections = list(dict.fromkeys(_section(name) for name in by_name))
+    ordered = sorted(by_name, key=lambda name: (sections.index(_section(name)), name))
+    return {name: share(by_name[name], targets.get(name)) for name in ordered}
 
 
 def _section(name: str) -> str:
@@ -176,19 +176,19 @@ def failures(cases: Iterable[Check]) -> tuple[Failure, ...]:
 
 def share(results: Iterable[bool | None], target: Target | None = None) -> Share:
     """The share of True among results; None is a case that could not be scored."""
-    given = list(results)
-    hits, failed = sum(result is True for result in given), sum(result is None for result in given)
-    proportion = Proportion(hits, len(given))
+    values = list(results)
+    hits, failed = sum(result is True for result in values), sum(result is None for result in values)
+    proportion = Proportion(hits, len(values))
     if isnan(proportion.value):
         return Share(value=None, n=0, target=target)
     return Share(
         value=proportion.value,
-        n=len(given),
+        n=len(values),
         stderr=proportion.stderr,
         interval=proportion.wilson(),
         failed=failed,
         target=target,
-        passed=None if target is None else _meets(hits, failed, len(given), target),
+        passed=None if target is None else _meets(hits, failed, len(values), target),
     )
 
 

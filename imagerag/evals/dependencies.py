@@ -73,14 +73,14 @@ class DeterministicEmbedder:
         return await self._inner.embed_images(images)
 
     async def _text(self, text: str) -> "Vectors":
-        known = self._texts.get(text)
-        if known is None:
+        vector = self._texts.get(text)
+        if vector is None:
             async with self._alone:
-                known = self._texts[text] = (await self._inner.embed_texts([text]))[0]
+                vector = self._texts[text] = (await self._inner.embed_texts([text]))[0]
         self._texts.move_to_end(text)
         while len(self._texts) > self._keep:
             self._texts.popitem(last=False)
-        return known
+        return vector
 
 
 ENCODER_JUDGES: Final = ("sketch", "clip")
@@ -156,10 +156,10 @@ class EvalDependencies(Dependencies):
     def encoders_of_judge(self, judge: str) -> tuple[str, ...]:
         """The encoders that the judges of a spec use; none for vision-language models."""
         try:
-            asked = BackendSpec.parse_all(judge)
+            specs = BackendSpec.parse_all(judge)
         except SpecError:  # a custom judge, registered under a name
             return ()
-        return tuple(dict.fromkeys(_encoder_of(one) for one in asked if one.provider in ENCODER_JUDGES))
+        return tuple(dict.fromkeys(_encoder_of(one) for one in specs if one.provider in ENCODER_JUDGES))
 
     async def encoder_of_library(self, name: str) -> Embedder | None:
         """The encoder that searches a library; None where it has none. A library of the suite is not built for it."""

@@ -70,10 +70,10 @@ async def _measure(name: str) -> ConfidenceCheck:
 
 def main() -> int:
     """Print the figures."""
-    found = asyncio.run(_measure(sys.argv[1]))
-    print(f"{found.captions} captions")
-    print(f"low confidence with their own image: {found.right_low} ({found.right_low / found.captions:.1%})")
-    print(f"low confidence with another image: {found.wrong_low} ({found.wrong_low / found.captions:.1%})")
+    counts = asyncio.run(_measure(sys.argv[1]))
+    print(f"{counts.captions} captions")
+    print(f"low confidence with their own image: {counts.right_low} ({counts.right_low / counts.captions:.1%})")
+    print(f"low confidence with another image: {counts.wrong_low} ({counts.wrong_low / counts.captions:.1%})")
     return 0
 
 

@@ -19,14 +19,14 @@ async def open_part(home: DataDir, name: str, recipe: LibraryRecipe, whole: Libr
         if recipe.size > count:
             raise UsageError(f"library {recipe.of!r} has {count:,} images by now, and {recipe.size:,} are asked for")
         return whole
-    chosen = in_random_order([row.id for row in await whole.rows()], recipe.seed)[: recipe.size]
+    ids = in_random_order([row.id for row in await whole.rows()], recipe.seed)[: recipe.size]
     try:
-        found = await Library.open(home, name, whole.embedder)
-        if found.metadata.threshold is not None and {row.id for row in await found.rows()} == set(chosen):
-            return found
+        existing = await Library.open(home, name, whole.embedder)
+        if existing.metadata.threshold is not None and {row.id for row in await existing.rows()} == set(ids):
+            return existing
         remove(home, name)
     except (UnknownLibraryError, LibraryDamagedError):
         pass
-    part = await part_of(home, name, whole, chosen, whole.embedder)
+    part = await part_of(home, name, whole, ids, whole.embedder)
     await part.calibrate()
     return part

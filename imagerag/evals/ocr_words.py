@@ -41,13 +41,13 @@ def measure(photos: list[Path], *, seed: int = 0) -> Iterator[tuple[str, int, in
     reader, chance = RapidOcrReader(), random.Random(seed)
     for font in FONTS:
         for size in SIZES:
-            written = chance.sample(WORDS, 4)
+            words = chance.sample(WORDS, 4)
             photo = open_rgb(chance.choice(photos).read_bytes())
-            shown = photo.resize((WIDTH, WIDTH * photo.height // photo.width))
-            drawn = over(shown, [" ".join(written[:2]), " ".join(written[2:])],
+            background = photo.resize((WIDTH, WIDTH * photo.height // photo.width))
+            image = over(background, [" ".join(words[:2]), " ".join(words[2:])],
                          ImageFont.truetype(str(Path(data) / "fonts" / "ttf" / f"{font}.ttf"), size), size)  # fmt: skip
-            read = set(re.findall(r"[a-z]+", reader.read(drawn).text.lower()))
-            yield font, size, sum(word in read for word in written), len(written)
+            read_words = set(re.findall(r"[a-z]+", reader.read(image).text.lower()))
+            yield font, size, sum(word in read_words for word in words), len(words)
 
 
 def over(photo: Image.Image, lines: list[str], font: ImageFont.FreeTypeFont, size: int) -> Image.Image:
@@ -67,14 +67,14 @@ def over(photo: Image.Image, lines: list[str], font: ImageFont.FreeTypeFont, siz
 def main() -> int:
     """Print the figures as a table."""
     photos = sorted(path for path in Path(sys.argv[1]).rglob("*") if path.suffix.lower() in (".jpg", ".png", ".webp"))
-    found = list(measure(photos))
+    results = list(measure(photos))
     for size in SIZES:
-        rows = [row for row in found if row[1] == size]
+        rows = [row for row in results if row[1] == size]
         print(f"{size} px: {sum(row[2] for row in rows)} of {sum(row[3] for row in rows)}")
     for font in FONTS:
-        rows = [row for row in found if row[0] == font]
+        rows = [row for row in results if row[0] == font]
         print(f"{font}: {sum(row[2] for row in rows)} of {sum(row[3] for row in rows)}")
-    print(f"all: {sum(row[2] for row in found)} of {sum(row[3] for row in found)}")
+    print(f"all: {sum(row[2] for row in results)} of {sum(row[3] for row in results)}")
     return 0
 
 

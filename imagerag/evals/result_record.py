@@ -121,8 +121,8 @@ def status_of(record: RunRecord, initial: ImageRef | None) -> Status:
         return "technical"
     if record.outcome == Outcome.NO_USABLE_REFERENCE:
         return "no_reference"
-    kept = initial is not None and record.image.sha256 == initial.sha256
-    return "kept_initial" if kept else "answered"
+    is_initial = initial is not None and record.image.sha256 == initial.sha256
+    return "kept_initial" if is_initial else "answered"
 
 
 def call_lines(calls: Iterable[ModelCall]) -> tuple[Mapping[str, Any], ...]:

@@ -15,20 +15,20 @@ Read = TypeVar("Read", bound=ModelResponse)
 
 async def with_retries(ask: Callable[[], Awaitable[Answer]]) -> Answer:
     """Retry while the backend's error is retryable, by the graph's own retry policy."""
-    tried = 0
+    attempts = 0
     while True:
         try:
             return await ask()
         except BackendError as error:
-            tried += 1
-            pause = pause_before(error, tried)
+            attempts += 1
+            pause = pause_before(error, attempts)
             if pause is None:
                 raise
         await asyncio.sleep(pause)
 
 
-def pause_before(error: BackendError, tried: int) -> float | None:
-    """Seconds before the next try after `tried` tries; None when there is no further one.
+def pause_before(error: BackendError, attempts: int) -> float | None:
+    """Seconds before the next try after `attempts` tries; None when there is no further one.
 
     `ModelCaller` obeys a service's own retry delay before it makes the next call.
     """
@@ -36,9 +36,9 @@ def pause_before(error: BackendError, tried: int) -> float | None:
 
     for policy in RETRY:
         if callable(policy.retry_on) and policy.retry_on(error):  # the first matching policy counts
-            if tried >= policy.max_attempts:
+            if attempts >= policy.max_attempts:
                 return None
-            return float(min(policy.initial_interval * policy.backoff_factor ** (tried - 1), policy.max_interval))
+            return float(min(policy.initial_interval * policy.backoff_factor ** (attempts - 1), policy.max_interval))
     return None
 
 

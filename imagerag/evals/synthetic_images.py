@@ -89,12 +89,12 @@ def caption_text(things: Sequence[Thing], background: str | None = None) -> str:
 
 def different_things(rng: Random, count: int, *, without: Sequence[Thing] = ()) -> tuple[Thing, ...]:
     """Choose different things, none of them among `without`."""
-    found: list[Thing] = []
-    while len(found) < count:
+    things: list[Thing] = []
+    while len(things) < count:
         thing = random_thing(rng)
-        if thing not in found and thing not in without:
-            found.append(thing)
-    return tuple(found)
+        if thing not in things and thing not in without:
+            things.append(thing)
+    return tuple(things)
 
 
 def hard_negative(rng: Random, thing: Thing, *, without: Sequence[Thing] = ()) -> Thing:
@@ -134,16 +134,16 @@ async def vectors(
         items: any number of texts or encoded images.
         progress: called with the size of every batch that is done.
     """
-    found: list[NDArray[np.float32] | Exception] = []
+    result: list[NDArray[np.float32] | Exception] = []
     for at in range(0, len(items), BATCH):
         batch = items[at : at + BATCH]
         try:
-            found += list(await embed(batch))
+            result += list(await embed(batch))
         except Exception as error:
             # One bad item must not fail the whole batch.
-            found += [error] if len(batch) == 1 else [(await vectors(embed, [item], _silent))[0] for item in batch]
+            result += [error] if len(batch) == 1 else [(await vectors(embed, [item], _silent))[0] for item in batch]
         progress(len(batch))
-    return found
+    return result
 
 
 def _silent(_: int) -> None:
@@ -157,17 +157,17 @@ async def fill(
 
     It does not use `index`: reading files and making thumbnails of 5,000 images takes longer than all the rest.
     """
-    shown: dict[str, Scene] = {}
+    scenes: dict[str, Scene] = {}
     synthetic = iter(synthetic)
     while batch := list(islice(synthetic, BATCH)):
-        found = await library.embedder.embed_images([one.data for one in batch])
+        vectors = await library.embedder.embed_images([one.data for one in batch])
         images = [
             NewImage(row=one.row(), data=one.data, thumbnail=b"", vector=vector)
-            for one, vector in zip(batch, found, strict=True)
+            for one, vector in zip(batch, vectors, strict=True)
         ]
         await library.upsert(images)
-        shown.update({image.row.id: one.scene for image, one in zip(images, batch, strict=True)})
+        scenes.update({image.row.id: one.scene for image, one in zip(images, batch, strict=True)})
         progress(len(batch))
     await library.optimize()
     await library.calibrate()
-    return shown
+    return scenes

@@ -44,13 +44,13 @@ class InputPolicy:
         Raises:
             UsageError: one is not a folder.
         """
-        found = []
+        folders = []
         for root in roots:
             path = Path(root).expanduser()
             if not path.is_dir():
                 raise UsageError(f"--root {root}: no such folder")
-            found.append(path.resolve())
-        return cls(tuple(found), urls, max_bytes)
+            folders.append(path.resolve())
+        return cls(tuple(folders), urls, max_bytes)
 
     async def read(self, source: str) -> bytes:
         """The bytes of an image that was named by a path or an address.
@@ -88,7 +88,7 @@ class InputPolicy:
     def _read_file(self, source: str) -> bytes:
         if not self.roots:
             raise UsageError("no file is read here: no folder was allowed (the server's --root DIR allows one)")
-        root, inside = self._found(source)
+        root, inside = self._resolve(source)
         descriptor = _open_below(root, inside)
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -100,7 +100,7 @@ class InputPolicy:
             raise UsageError(f"{source[:200]!r} has more than the {self.max_bytes >> 20} MB that are read")
         return data
 
-    def _found(self, source: str) -> tuple[Path, Path]:
+    def _resolve(self, source: str) -> tuple[Path, Path]:
         """The root that a path leads below once every link is followed, and the way from there, free of links."""
         for root in self.roots:
             try:

@@ -54,9 +54,9 @@ async def exported(record: RunRecord, image: ImageRef, blobs: FileBlobStore, pat
     Raises:
         UsageError: no image has its suffix.
     """
-    wanted, data = media_type_of(path), await blobs.get(image.sha256)
-    if wanted != image.media_type:
-        data = await in_thread(lambda: encode(decode(data).image, wanted))
+    media_type, data = media_type_of(path), await blobs.get(image.sha256)
+    if media_type != image.media_type:
+        data = await in_thread(lambda: encode(decode(data).image, media_type))
     return {path: data, sidecar_path(path): json.dumps(Sidecar.of(record).as_json(), indent=2).encode()}
 
 
@@ -66,9 +66,9 @@ def media_type_of(file: Path) -> str:
     Raises:
         UsageError: no image's file is named so.
     """
-    named = file.suffix.lower().replace("jpeg", "jpg")
+    ending = file.suffix.lower().replace("jpeg", "jpg")
     for media_type, suffix in RESULT_SUFFIXES.items():
-        if suffix == named:
+        if suffix == ending:
             return media_type
     raise UsageError(f"{file}: an image's file ends in .png, .jpg, .webp or .gif")
 
@@ -101,6 +101,8 @@ async def write_file(file: Path, data: bytes) -> None:
     try:
         await asyncio.to_thread(write_atomically, file, data)
     except OSError as error:
-        if error.errno not in (errno.EACCES, errno.EPERM) and (found := storage_error(error, file, "cannot write")):
-            raise found from error
+        if error.errno not in (errno.EACCES, errno.EPERM) and (
+            known_error := storage_error(error, file, "cannot write")
+        ):
+            raise known_error from error
         raise UsageError(f"cannot write {file}: {error.strerror or error}") from error

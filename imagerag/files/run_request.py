@@ -141,14 +141,14 @@ class RunRequest:
         """
         if surplus := sorted(options.keys() - RunOptions.__annotations__.keys()):
             raise UsageError(unknown("option", surplus[0], RunOptions.__annotations__, where="run"))
-        given = {name: value for name, value in options.items() if value is not None}
-        images = {name: given.pop(name) for name in _IMAGES if name in given}
-        library, deadline_s, initial_image = (given.pop(name, None) for name in _OTHERS)
+        values = {name: value for name, value in options.items() if value is not None}
+        images = {name: values.pop(name) for name in _IMAGES if name in values}
+        library, deadline_s, initial_image = (values.pop(name, None) for name in _OTHERS)
         config = {
             "references_per_concept": settings.references_per_concept,
-            **given,
-            "size": make_size(given.get("size", settings.size)),
-            "filter": settings.where(given.get("filter")),
+            **values,
+            "size": make_size(values.get("size", settings.size)),
+            "filter": settings.where(values.get("filter")),
         }
         try:
             setup = RunSpec(
@@ -176,9 +176,9 @@ class RunRequest:
             check_edits(dependencies.generator(self.setup.generator))
         if self.setup.config.size is not None:
             check_size(dependencies.generator(self.setup.generator), self.setup.config.size)
-        kept = await self.images.store(dependencies, self.setup)
+        subjects = await self.images.store(dependencies, self.setup)
         initial = None if self.initial_image is None else await keep_image(dependencies.blobs, self.initial_image)
-        return runner.start(self.prompt, self.setup, subjects=kept, initial_image=initial, run_id=run_id)
+        return runner.start(self.prompt, self.setup, subjects=subjects, initial_image=initial, run_id=run_id)
 
     async def estimate(self, dependencies: "Dependencies") -> "Estimate":
         """Upper bounds of the run's calls and cost. Nothing is asked and nothing is spent.

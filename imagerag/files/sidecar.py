@@ -38,14 +38,14 @@ class Credit(BaseModel):
     web: WebProvenance | None = None
 
     @classmethod
-    def of(cls, used: UsedReference) -> "Credit":
+    def of(cls, reference: UsedReference) -> "Credit":
         """The credit of a reference that was sent: the whole image, and the box in it if only that was sent."""
         names = cls.model_fields.keys() - {"sha256", "region", "crop"}
         return cls(
-            sha256=used.image.sha256,
-            region=used.region if used.crop else None,
-            crop=used.crop.sha256 if used.crop else None,
-            **{name: getattr(used, name) for name in names},
+            sha256=reference.image.sha256,
+            region=reference.region if reference.crop else None,
+            crop=reference.crop.sha256 if reference.crop else None,
+            **{name: getattr(reference, name) for name in names},
         )
 
 
@@ -74,7 +74,7 @@ class Sidecar(Document):
             outcome=record.outcome,
             generator=best.generator if best else None,
             sha256=record.image.sha256 if record.image else None,
-            references=[Credit.of(used) for used in record.references],
+            references=[Credit.of(reference) for reference in record.references],
             sources=record.sources,
         )
 

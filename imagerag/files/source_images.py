@@ -58,16 +58,16 @@ class SourceImages:
         Raises:
             UsageError: one that cannot be read, a mask that does not fit, or no such image in the library.
         """
-        named = named_images([*self.subjects, *([self.edit] if self.edit is not None else [])])
+        images = named_images([*self.subjects, *([self.edit] if self.edit is not None else [])])
         if self.edit_library is not None:
             own = [await self._of_library(self.edit_library, dependencies, setup)]
         else:
             if self.mask is not None:
-                await in_thread(check, self.mask, named[0][1])
+                await in_thread(check, self.mask, images[0][1])
             intent: Literal["edit", "subject"] = "edit" if self.edits else "subject"
             own = [
                 Subject(image=await keep_image(dependencies.blobs, one), name=name, intent=intent)
-                for name, one in named
+                for name, one in images
             ]
         if self.mask is not None:
             own[0] = own[0].model_copy(update={"mask": await keep_image(dependencies.blobs, self.mask)})
@@ -79,15 +79,15 @@ class SourceImages:
         Raises:
             UsageError: it does not, or one of them cannot be read.
         """
-        named = named_images([*self.subjects, *([self.edit] if self.edit is not None else [])])
-        if self.mask is not None and named:
-            await in_thread(check, self.mask, named[0][1])
+        images = named_images([*self.subjects, *([self.edit] if self.edit is not None else [])])
+        if self.mask is not None and images:
+            await in_thread(check, self.mask, images[0][1])
 
-    async def _of_library(self, named: str, dependencies: "Dependencies", setup: RunSpec) -> Subject:
+    async def _of_library(self, name: str, dependencies: "Dependencies", setup: RunSpec) -> Subject:
         from imagerag.graphs.edit_source import edited_of_library
 
         library = await dependencies.library(setup.library) if setup.library else None
-        own = await edited_of_library(named, library, dependencies.blobs)
+        own = await edited_of_library(name, library, dependencies.blobs)
         if self.mask is not None:
             await in_thread(check, self.mask, await dependencies.blobs.get(own.image.sha256))
         return own
@@ -102,8 +102,8 @@ def check(mask: Image, original: Image) -> None:
     from imagerag.store.images.image_info import inspect
     from imagerag.store.images.masks import check_mask
 
-    read = [read_image(mask), read_image(original)]
-    for image, data in zip((mask, original), read, strict=True):
+    contents = [read_image(mask), read_image(original)]
+    for image, data in zip((mask, original), contents, strict=True):
         with naming(image):
             inspect(data)
-    check_mask(*read)
+    check_mask(*contents)

@@ -53,16 +53,16 @@ class ConnectionLimits:
         return replace(self, most=most)
 
 
-def raise_file_limit(wanted: int) -> int | None:
-    """The open file limit of this process, after raising it to `wanted`; None on Windows."""
+def raise_file_limit(files: int) -> int | None:
+    """The open file limit of this process, after raising it to `files`; None on Windows."""
     try:
         import resource
     except ImportError:
         return None
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
+    if soft == resource.RLIM_INFINITY or soft >= files:
         return None if soft == resource.RLIM_INFINITY else soft
-    raised = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    raised = files if hard == resource.RLIM_INFINITY else min(files, hard)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
     except (OSError, ValueError):
@@ -94,9 +94,9 @@ class Connections:
         self._open[new] = None
         return True
 
-    def remove(self, gone: "LimitedProtocol") -> None:
+    def remove(self, connection: "LimitedProtocol") -> None:
         """A connection is closed."""
-        self._open.pop(gone, None)
+        self._open.pop(connection, None)
 
     def _log_closed(self, now: float) -> None:
         self._closed += 1
@@ -172,9 +172,9 @@ class LimitedProtocol(H11Protocol):
             return
         waited, limits = self.loop.time() - self._waiting_since, self.table.limits
         reading = self.cycle is not None and not self.cycle.response_complete  # its headers are here, its body is not
-        left = (limits.body_s if reading else limits.header_s) - waited
-        if left > 0.001:
-            self._patience = self.loop.call_later(left, self._judge)
+        remaining_s = (limits.body_s if reading else limits.header_s) - waited
+        if remaining_s > 0.001:
+            self._patience = self.loop.call_later(remaining_s, self._judge)
         else:
             self.transport.abort()
 

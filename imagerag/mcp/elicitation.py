@@ -59,19 +59,19 @@ def waits(answer: "ToolResult") -> bool:
     return answer.data.get("kind") == "run" and answer.data.get("status") == "interrupted"
 
 
-def selection_of(answer: "ToolResult", given: str) -> list[str]:
+def selection_of(answer: "ToolResult", reply: str) -> list[str]:
     """The numbers that were chosen.
 
     Raises:
         UsageError: not numbers that were offered; says which there are.
     """
     offered = [str(reference["number"]) for reference in answer.data.get("offered", ())]
-    if given.strip().lower() in _NONE:
+    if reply.strip().lower() in _NONE:
         return []
-    picks = [str(int(pick)) for pick in re.findall(r"[0-9]{1,4}", given)]
-    wrong = re.sub(r"[0-9,;\s]|and", "", given) or any(pick not in offered for pick in picks)
+    picks = [str(int(pick)) for pick in re.findall(r"[0-9]{1,4}", reply)]
+    wrong = re.sub(r"[0-9,;\s]|and", "", reply) or any(pick not in offered for pick in picks)
     if wrong or not picks:
-        raise UsageError(f"{line(given, 40)!r} are not numbers from 1 to {len(offered)}, with commas, or 'none'")
+        raise UsageError(f"{line(reply, 40)!r} are not numbers from 1 to {len(offered)}, with commas, or 'none'")
     distinct, limit = list(dict.fromkeys(picks)), answer.data.get("max_selections")
     if limit is not None and len(distinct) > limit:
         raise UsageError(f"{len(distinct)} are too many: at most {limit} can be sent with the prompt")
@@ -79,7 +79,7 @@ def selection_of(answer: "ToolResult", given: str) -> list[str]:
 
 
 def question(answer: "ToolResult", problem: str = "") -> str:
-    """The question for a human: numbered, with similarity, title and licence."""
+    """The question for a human: numbered, with similarity, title and licence; of images from the web the page, too."""
     offered: Sequence[Mapping[str, Any]] = answer.data.get("offered", ())
     limit = answer.data.get("max_selections")
     most = f", at most {limit} of them" if limit else ""
@@ -93,7 +93,12 @@ def _offer(reference: Mapping[str, Any]) -> str:
     title = reference.get("title") or reference.get("caption") or "untitled"
     licence = quoted(reference["licence"], 40) if reference.get("licence") else "unknown"
     title_text = f"{quoted(title, 60)} for {quoted(reference.get('concept', ''), 40)}"
-    return f"{reference['number']}. {title_text}{alike}, licence {licence}"
+    web = (
+        f", by {quoted(reference.get('author') or 'unknown', 40)}, {reference['source']}"
+        if reference.get("source")
+        else ""
+    )
+    return f"{reference['number']}. {title_text}{alike}, licence {licence}{web}"
 
 
 async def ask_now(ctx: "Context[Any, Any]", answer: "ToolResult") -> list[str] | None:
@@ -137,12 +142,12 @@ def said_later(ctx: "Context[Any, Any]") -> str | None:
     """
     from mcp_types import ElicitResult
 
-    given = (ctx.input_responses or {}).get(KEY)
-    if not isinstance(given, ElicitResult):
+    response = (ctx.input_responses or {}).get(KEY)
+    if not isinstance(response, ElicitResult):
         raise UsageError("the call came back without the answer to its question")
-    if given.action != "accept":
+    if response.action != "accept":
         return None
-    numbers = (given.content or {}).get("numbers", "")
+    numbers = (response.content or {}).get("numbers", "")
     return (
         numbers
         if isinstance(numbers, str)

@@ -52,73 +52,75 @@ class Handlers:
     jobs: Jobs
     beat_s: float = BEAT_S
 
-    async def generate_image(self, given: Generate, ctx: "Ctx") -> "Reply":
+    async def generate_image(self, request: Generate, ctx: "Ctx") -> "Reply":
         """Draw, and answer when the run has ended or waits for a choice that cannot be asked for here."""
         if ctx.request_state is not None:
-            return await self._chosen(ctx.request_state, given.thumbnail, ctx)
-        job = self._begin(GenerateImage(**_without(given, "thumbnail")), ctx)
-        return await self._through(job, given.thumbnail, ctx)
+            return await self._resume_with_choice(ctx.request_state, request.thumbnail, ctx)
+        job = self._begin(GenerateImage(**_without(request, "thumbnail")), ctx)
+        return await self._through(job, request.thumbnail, ctx)
 
-    async def continue_run(self, given: Continue, ctx: "Ctx") -> "Reply":
+    async def continue_run(self, request: Continue, ctx: "Ctx") -> "Reply":
         """Go on from a run, likewise."""
         if ctx.request_state is not None:
-            return await self._chosen(ctx.request_state, given.thumbnail, ctx)
-        job = await self._go_on(ContinueRun(**_without(given, "thumbnail", "wait")), ctx)
-        if not given.wait:
+            return await self._resume_with_choice(ctx.request_state, request.thumbnail, ctx)
+        job = await self._go_on(ContinueRun(**_without(request, "thumbnail", "wait")), ctx)
+        if not request.wait:
             return await reply(self.service, still_running(job))
-        return await self._through(job, given.thumbnail, ctx)
+        return await self._through(job, request.thumbnail, ctx)
 
-    async def start_image(self, given: Start, ctx: "Ctx") -> "Reply":
+    async def start_image(self, request: Start, ctx: "Ctx") -> "Reply":
         """Begin a run and answer at once."""
-        job = self._begin(GenerateImage(**_without(given, "keep")), ctx, keep=given.keep)
+        job = self._begin(GenerateImage(**_without(request, "keep")), ctx, keep=request.keep)
         return await reply(self.service, job_answer(job, self.jobs.idle_timeout_s))
 
-    async def run_status(self, given: JobRequest, ctx: "Ctx") -> "Reply":
+    async def run_status(self, request: JobRequest, ctx: "Ctx") -> "Reply":
         """The status of a run: by its job on this server, else by its record."""
-        job = self.jobs.get(given.run_id)
+        job = self.jobs.get(request.run_id)
         if job is not None:
             return await reply(self.service, job_answer(job, self.jobs.idle_timeout_s))
-        return await reply(self.service, job_answer(await self._recorded(given.run_id), self.jobs.idle_timeout_s))
+        return await reply(
+            self.service, job_answer(await self._recorded_answer(request.run_id), self.jobs.idle_timeout_s)
+        )
 
-    async def run_result(self, given: Result, ctx: "Ctx") -> "Reply":
+    async def run_result(self, request: Result, ctx: "Ctx") -> "Reply":
         """The result of a run, after a short wait."""
-        job = self.jobs.get(given.run_id)
+        job = self.jobs.get(request.run_id)
         if job is None:
-            return await reply(self.service, await self._recorded(given.run_id), thumbnail=given.thumbnail)
+            return await reply(self.service, await self._recorded_answer(request.run_id), thumbnail=request.thumbnail)
         try:
-            async with asyncio.timeout(given.wait_s):
+            async with asyncio.timeout(request.wait_s):
                 answer = await cancel_on_disconnect(ctx, self.jobs.follow(job, self._reporter(ctx), beat_s=self.beat_s))
         except TimeoutError:
             return await reply(self.service, still_running(job))
-        return await reply(self.service, answer, thumbnail=given.thumbnail)
+        return await reply(self.service, answer, thumbnail=request.thumbnail)
 
-    async def cancel_run(self, given: JobRequest, ctx: "Ctx") -> "Reply":
+    async def cancel_run(self, request: JobRequest, ctx: "Ctx") -> "Reply":
         """Stop a run, and say how it stands once its ending is written down."""
-        job = self.jobs.get(given.run_id)
+        job = self.jobs.get(request.run_id)
         if job is None or job.state == "ended":
             return await reply(
-                self.service, job_answer(job or await self._recorded(given.run_id), self.jobs.idle_timeout_s)
+                self.service, job_answer(job or await self._recorded_answer(request.run_id), self.jobs.idle_timeout_s)
             )
         job.cancel("cancel_run was called")
         await self.jobs.follow(job, _silent, beat_s=self.beat_s)
         return await reply(self.service, job_answer(job, self.jobs.idle_timeout_s))
 
-    async def list_libraries(self, given: ListLibraries, ctx: "Ctx") -> "Reply":
+    async def list_libraries(self, request: ListLibraries, ctx: "Ctx") -> "Reply":
         """Say which libraries there are."""
-        return await self._looked_up(self.service.list_libraries(given), ctx)
+        return await self._looked_up(self.service.list_libraries(request), ctx)
 
-    async def search_references(self, given: SearchReferences, ctx: "Ctx") -> "Reply":
+    async def search_references(self, request: SearchReferences, ctx: "Ctx") -> "Reply":
         """Look into a library."""
-        return await self._looked_up(self.service.search_references(given), ctx)
+        return await self._looked_up(self.service.search_references(request), ctx)
 
-    async def ask_library(self, given: AskLibrary, ctx: "Ctx") -> "Reply":
+    async def ask_library(self, request: AskLibrary, ctx: "Ctx") -> "Reply":
         """Answer from a library."""
-        return await self._looked_up(self.service.ask_library(given), ctx)
+        return await self._looked_up(self.service.ask_library(request), ctx)
 
-    async def view_image(self, given: ViewImage, ctx: "Ctx") -> "Reply":
+    async def view_image(self, request: ViewImage, ctx: "Ctx") -> "Reply":
         """Show a small copy of an image."""
-        answer = await self.service.view_image(given)
-        return await reply(self.service, answer, thumbnail=True, side=given.max_side, library=given.library)
+        answer = await self.service.view_image(request)
+        return await reply(self.service, answer, thumbnail=True, side=request.max_side, library=request.library)
 
     async def image(self, sha256: str) -> bytes:
         """The bytes of an image of a run or of any library here.
@@ -156,8 +158,8 @@ class Handlers:
         fresh = record.status == "ended" and request.choose is None
 
         def work(job: Job) -> Awaitable[ToolResult]:
-            given = job.run_id if fresh else None
-            return self.service.continue_run(request, on_event=_progress_callback(job), run_id=given)
+            run_id = job.run_id if fresh else None
+            return self.service.continue_run(request, on_event=_progress_callback(job), run_id=run_id)
 
         run_id = new_run_id() if fresh else record.run_id
         return self.jobs.start(run_id, self._ending(work), owner=_session(ctx))
@@ -171,23 +173,25 @@ class Handlers:
                 break
             if elicitation.is_modern(ctx):
                 return elicitation.ask_later(answer)
-            asked = send_keepalive(elicitation.ask_now(ctx, answer), heard, "waiting for a choice", beat_s=self.beat_s)
-            picks = await cancel_on_disconnect(ctx, asked)
+            question = send_keepalive(
+                elicitation.ask_now(ctx, answer), heard, "waiting for a choice", beat_s=self.beat_s
+            )
+            picks = await cancel_on_disconnect(ctx, question)
             if picks is None:
                 break
             job = await self._go_on(ContinueRun(run_id=job.run_id, choose=tuple(picks)), ctx)
         return await reply(self.service, answer, thumbnail=thumbnail)
 
-    async def _chosen(self, run_id: str, thumbnail: bool, ctx: "Ctx") -> "Reply":
+    async def _resume_with_choice(self, run_id: str, thumbnail: bool, ctx: "Ctx") -> "Reply":
         """The second half of a call whose first half asked the human."""
-        answer = await self._recorded(run_id)
+        answer = await self._recorded_answer(run_id)
         if not elicitation.waits(answer):  # answered meanwhile by other means, or this half was sent twice
             return await reply(self.service, answer, thumbnail=thumbnail)
-        said = elicitation.said_later(ctx)
-        if said is None:
+        user_reply = elicitation.said_later(ctx)
+        if user_reply is None:
             return await reply(self.service, answer, thumbnail=thumbnail)
         try:
-            picks = elicitation.selection_of(answer, said)
+            picks = elicitation.selection_of(answer, user_reply)
         except UsageError as error:
             return elicitation.ask_later(answer, str(error))
         job = await self._go_on(ContinueRun(run_id=run_id, choose=tuple(picks)), ctx)
@@ -215,7 +219,7 @@ class Handlers:
 
         return ended
 
-    async def _recorded(self, run_id: str) -> ToolResult:
+    async def _recorded_answer(self, run_id: str) -> ToolResult:
         answer = await self.service.describe_run(run_id)
         if answer.data.get("kind") == "error":
             with suppress(UnknownRunError):
@@ -226,8 +230,8 @@ class Handlers:
 
     async def _looked_up(self, answer: Coroutine[Any, Any, ToolResult], ctx: "Ctx") -> "Reply":
         """A question that makes no run."""
-        looked = send_keepalive(answer, self._reporter(ctx), "looking into the library", beat_s=self.beat_s)
-        return await reply(self.service, await cancel_on_disconnect(ctx, looked))
+        lookup = send_keepalive(answer, self._reporter(ctx), "looking into the library", beat_s=self.beat_s)
+        return await reply(self.service, await cancel_on_disconnect(ctx, lookup))
 
     def _reporter(self, ctx: "Ctx") -> Callable[[str], Awaitable[None]]:
         """Tells the client what a run does. Each number is larger than the last, as the protocol wants it."""
@@ -260,7 +264,7 @@ def _session(ctx: "Ctx") -> str | None:
     return (ctx.headers or {}).get("mcp-session-id")
 
 
-def _without(given: Any, *names: str) -> dict[str, Any]:
+def _without(request: Any, *names: str) -> dict[str, Any]:
     """The arguments without those that only MCP has."""
-    kept: dict[str, Any] = given.model_dump(exclude=set(names))
-    return kept
+    fields: dict[str, Any] = request.model_dump(exclude=set(names))
+    return fields

@@ -87,8 +87,8 @@ def guard_of(options: HttpOptions) -> "TransportSecuritySettings":
     """
     from mcp.server.transport_security import TransportSecuritySettings
 
-    own = [] if options.host in ("0.0.0.0", "::", "") else [_written(options.host)]
-    names = [*dict.fromkeys([*_LOCAL_NAMES, *own, *map(_written, options.names)])]
+    own = [] if options.host in ("0.0.0.0", "::", "") else [_host_text(options.host)]
+    names = [*dict.fromkeys([*_LOCAL_NAMES, *own, *map(_host_text, options.names)])]
     hosts = [form for name in names for form in (name, f"{name}:*")]
     return TransportSecuritySettings(
         enable_dns_rebinding_protection=True,
@@ -97,13 +97,13 @@ def guard_of(options: HttpOptions) -> "TransportSecuritySettings":
     )
 
 
-def make_app(server: "MCPServer[None]", options: HttpOptions, left: Callable[[str], None]) -> "ASGIApp":
+def make_app(server: "MCPServer[None]", options: HttpOptions, on_session_end: Callable[[str], None]) -> "ASGIApp":
     """The whole ASGI application.
 
     Args:
         server: the tools.
         options: who may connect.
-        left: called with a session's id when its client has ended it.
+        on_session_end: called with a session's id when its client has ended it.
     """
     app = server.streamable_http_app(
         streamable_http_path=PATH,
@@ -112,7 +112,9 @@ def make_app(server: "MCPServer[None]", options: HttpOptions, left: Callable[[st
         max_sessions=MAX_SESSIONS,
     )
     # A session that is ended for want of room is left by its client as one that it ended itself.
-    limited = RequestLimit(SessionLimit(DisconnectMonitor(app, left), options.sessions), options.connections.per_client)
+    limited = RequestLimit(
+        SessionLimit(DisconnectMonitor(app, on_session_end), options.sessions), options.connections.per_client
+    )
     return CloseOnUnreadBody(BearerAuth(limited, options.token) if options.token else limited)
 
 
@@ -127,8 +129,8 @@ class CloseOnUnreadBody:
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Pass a request on."""
-        sent = dict(scope.get("headers", ()))
-        coming = b"transfer-encoding" in sent or sent.get(b"content-length", b"0") != b"0"
+        headers = dict(scope.get("headers", ()))
+        coming = b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
         if scope["type"] != "http" or not coming:
             await self._app(scope, receive, send)
             return
@@ -158,8 +160,8 @@ class BearerAuth:
         """Let a request through, or not."""
         if scope["type"] == "lifespan":
             return await self._app(scope, receive, send)
-        given = [value for name, value in scope.get("headers", ()) if name == b"authorization"]
-        if len(given) == 1 and hmac.compare_digest(given[0], self._wanted):
+        tokens = [value for name, value in scope.get("headers", ()) if name == b"authorization"]
+        if len(tokens) == 1 and hmac.compare_digest(tokens[0], self._wanted):
             return await self._app(scope, receive, send)
         from starlette.responses import JSONResponse
 
@@ -178,16 +180,16 @@ class DisconnectMonitor:
     nowhere to go, since nothing here keeps it for a later connection, and the call may as well end.
     """
 
-    def __init__(self, app: "ASGIApp", left: Callable[[str], None]) -> None:
+    def __init__(self, app: "ASGIApp", on_session_end: Callable[[str], None]) -> None:
         self._app = app
-        self._left = left
+        self._left = on_session_end
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Pass a request on."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        gone, over = asyncio.Event(), False
-        scope[GONE] = gone
+        disconnect, over = asyncio.Event(), False
+        scope[GONE] = disconnect
 
         async def sending(message: "Message") -> None:
             nonlocal over
@@ -203,7 +205,7 @@ class DisconnectMonitor:
                 raise
             log.debug("a request failed after it was answered", exc_info=True)
         finally:
-            gone.set()
+            disconnect.set()
             session = next((value for name, value in scope["headers"] if name == b"mcp-session-id"), None)
             if scope["method"] == "DELETE" and session is not None:
                 self._left(session.decode("latin-1"))
@@ -242,7 +244,7 @@ def listener(app: "ASGIApp", limits: ConnectionLimits | None = None) -> "uvicorn
 def address_of(listening: socket.socket) -> str:
     """The server's URL for clients."""
     host, port = listening.getsockname()[:2]
-    return f"http://{_written(str(host))}:{port}{PATH}"
+    return f"http://{_host_text(str(host))}:{port}{PATH}"
 
 
 def bound(options: HttpOptions) -> socket.socket:
@@ -264,6 +266,6 @@ def bound(options: HttpOptions) -> socket.socket:
     return listening
 
 
-def _written(host: str) -> str:
+def _host_text(host: str) -> str:
     """A host as it stands in an address: IPv6 in brackets."""
     return f"[{host}]" if ":" in host and not host.startswith("[") else host

@@ -21,14 +21,14 @@ class ImageServer(MCPServer[None]):
         self, uri: Any, context: Context[None, Any] | None = None
     ) -> Iterable[ReadResourceContents] | InputRequiredResult:
         """The bytes of an image."""
-        found = await super().read_resource(uri, context)
-        if isinstance(found, InputRequiredResult):
-            return found
+        contents = await super().read_resource(uri, context)
+        if isinstance(contents, InputRequiredResult):
+            return contents
         return [
             ReadResourceContents(content=each.content, mime_type=media_type(each.content), meta=each.meta)
             if isinstance(each.content, bytes)
             else each
-            for each in found
+            for each in contents
         ]
 
 

@@ -18,8 +18,7 @@ Keep = Annotated[
     bool,
     Field(
         description="Let the run go on when this client leaves. Without it a run that nobody asks about is cancelled, "
-        "so that nothing is spent for nobody. Where the server stops with the client, the run stands still, and "
-        "continue_run(run_id) goes on with it."
+        "so that nothing is spent for nobody. Where the server stops too, continue_run(run_id) goes on with it."
     ),
 ]
 

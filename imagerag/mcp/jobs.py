@@ -58,9 +58,9 @@ class Job:
         news, self._news = self._news, asyncio.Event()
         news.set()
 
-    async def news(self, seen: int, within_s: float) -> None:
-        """Wait until it has said more than `seen` times what it did, or has ended, at most `within_s` seconds."""
-        if self.steps > seen or self.state == "ended":
+    async def news(self, steps: int, within_s: float) -> None:
+        """Wait until it has said more than `steps` times what it did, or has ended, at most `within_s` seconds."""
+        if self.steps > steps or self.state == "ended":
             return
         try:
             await asyncio.wait_for(self._news.wait(), within_s)
@@ -130,19 +130,19 @@ class Jobs:
         self._renew(job)
         job._task = asyncio.create_task(self._run(job, work), name=f"run {run_id}")
         # A task that is cancelled before it began never gets to its own end.
-        job._task.add_done_callback(lambda _: self._ended(job))
+        job._task.add_done_callback(lambda _: self._on_end(job))
         return job
 
     async def follow(self, job: Job, heard: Callable[[str], Awaitable[None]], *, beat_s: float) -> ToolResult:
         """Wait for a job's end, telling what it does as it does it, and every `beat_s` seconds that it is alive."""
-        seen = 0
+        steps = 0
         job.followers += 1
         try:
             while job.answer is None:
-                await job.news(seen, beat_s)
+                await job.news(steps, beat_s)
                 if job.answer is None:
-                    await heard(job.progress_text if job.steps > seen else f"{job.progress_text} …")
-                seen = job.steps
+                    await heard(job.progress_text if job.steps > steps else f"{job.progress_text} …")
+                steps = job.steps
         finally:
             job.followers -= 1
             self._renew(job)
@@ -154,18 +154,18 @@ class Jobs:
             if job.owner == owner and not job.keep:
                 job.cancel("the client left")
 
-    async def close(self, *, kept: Literal["cancel", "wait", "leave"] = "cancel") -> None:
+    async def close(self, *, kept_jobs: Literal["cancel", "wait", "leave"] = "cancel") -> None:
         """Cancel everything, and wait until every ending is written down.
 
         Args:
-            kept: let those that are to be kept come to their own end first ("wait"), or leave them as they stand, to
-                be resumed: the process is about to end ("leave").
+            kept_jobs: let those that are to be kept come to their own end first ("wait"), or leave them as they stand,
+                to be resumed: the process is about to end ("leave").
         """
         for job in self.active:
-            if kept == "cancel" or not job.keep:
+            if kept_jobs == "cancel" or not job.keep:
                 job.cancel("the server stopped")
-        left = {job for job in self.active if job.keep and kept == "leave"}
-        tasks = [job._task for job in self._jobs.values() if job._task is not None and job not in left]
+        resumable = {job for job in self.active if job.keep and kept_jobs == "leave"}
+        tasks = [job._task for job in self._jobs.values() if job._task is not None and job not in resumable]
         try:
             await asyncio.gather(*tasks, return_exceptions=True)
         except asyncio.CancelledError:
@@ -185,9 +185,9 @@ class Jobs:
             why = f"the server failed ({type(error).__name__}); its log says more"
             job.answer = unrecorded(job.run_id, Outcome.FAILED, why)
         finally:
-            self._ended(job)
+            self._on_end(job)
 
-    def _ended(self, job: Job) -> None:
+    def _on_end(self, job: Job) -> None:
         if job.state == "ended":
             return
         job.state = "ended"

@@ -22,9 +22,9 @@ async def cancel_on_disconnect(ctx: "Context[Any, Any]", work: Coroutine[Any, An
         UsageError: the client is gone; nobody reads it.
     """
     request = ctx.request_context.request
-    gone = request.scope.get(GONE) if request is not None and hasattr(request, "scope") else None
+    disconnect = request.scope.get(GONE) if request is not None and hasattr(request, "scope") else None
     task = asyncio.ensure_future(work)
-    watch = asyncio.ensure_future(gone.wait()) if gone is not None else None
+    watch = asyncio.ensure_future(disconnect.wait()) if disconnect is not None else None
     try:
         await asyncio.wait({task, watch} if watch else {task}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():

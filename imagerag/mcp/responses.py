@@ -42,22 +42,22 @@ async def reply(
     """
     from mcp_types import CallToolResult, ContentBlock, ImageContent, ResourceLink, TextContent
 
-    shown: ContentBlock | None = None
+    thumbnail_block: ContentBlock | None = None
     if thumbnail and answer.images:
         try:
             small = await service.thumbnail(answer.images[0].sha256, side, library)
             data = base64.b64encode(small.data).decode()
-            shown = ImageContent(type="image", data=data, mime_type=small.media_type)
+            thumbnail_block = ImageContent(type="image", data=data, mime_type=small.media_type)
         except ImageRAGError as error:
-            shown = TextContent(type="text", text=f"The image cannot be shown: {error}"[:500])
+            thumbnail_block = TextContent(type="text", text=f"The image cannot be shown: {error}"[:500])
     content: list[ContentBlock] = [TextContent(type="text", text=answer.text)]
     for image in answer.images[:MAX_LINKS]:
         # Clients show a link to an image as one, too: the image that is shown already has a bare link.
-        twice = isinstance(shown, ImageContent) and image is answer.images[0]
+        twice = isinstance(thumbnail_block, ImageContent) and image is answer.images[0]
         kind = None if twice else line(image.media_type, 100)
         link = f"image://{image.sha256}"
         content.append(ResourceLink(type="resource_link", uri=link, name=image.sha256[:12], mime_type=kind))
-    content += [shown] if shown else []
+    content += [thumbnail_block] if thumbnail_block else []
     structured = None if answer.data.get("kind") == "error" else answer.data
     return CallToolResult(content=content, structured_content=structured, is_error=answer.is_error)
 
@@ -81,10 +81,10 @@ def job_answer(of: Job | ToolResult, idle_timeout_s: float) -> ToolResult:
             step=of.progress_text,
             steps=of.steps,
         )
-        asked = "" if of.keep else f" within {idle_timeout_s:g} s, or it is cancelled"
+        time_limit = "" if of.keep else f" within {idle_timeout_s:g} s, or it is cancelled"
         text = (
             f"{labels.JOBS[report.status].name}: {of.progress_text} ({of.steps} steps so far).\nrun_id: {of.run_id}\n"
-            f"Next: run_result(run_id){asked}; cancel_run(run_id) stops it."
+            f"Next: run_result(run_id){time_limit}; cancel_run(run_id) stops it."
         )
         return ToolResult(text=text, data=report.model_dump(mode="json"))
     answer = of.answer if isinstance(of, Job) else of

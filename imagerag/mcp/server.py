@@ -161,7 +161,7 @@ class ServerState:
             # Shielded: where the client's end of the pipe broke, everything here is being cancelled already, again and
             # again, and the endings of its runs would not get written down.
             with CancelScope(shield=True):
-                await jobs.close(kept="wait" if linger else "cancel")
+                await jobs.close(kept_jobs="wait" if linger else "cancel")
                 await self._loading
 
     async def _image(self, sha256: str) -> bytes:
@@ -198,8 +198,8 @@ class ServerState:
             from imagerag.mcp.responses import reply
 
             try:
-                given = takes.model_validate(arguments)
-                return await getattr(handlers, name)(given, ctx)
+                request = takes.model_validate(arguments)
+                return await getattr(handlers, name)(request, ctx)
             except ValidationError as error:
                 return _wrong(refusal(error))
             except ImageRAGError as error:
@@ -214,7 +214,7 @@ async def serve_stdio(serving: ServerState) -> None:
     async def leave() -> None:
         # Clients that close stdin tell the process to stop soon afterwards: what is to be kept can then be resumed.
         if serving._desk is not None:
-            await serving.handlers.jobs.close(kept="leave")
+            await serving.handlers.jobs.close(kept_jobs="leave")
         os._exit(0)  # the thread that reads stdin cannot be woken, and would keep the process
 
     serving.linger = True

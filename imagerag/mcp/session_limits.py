@@ -49,16 +49,16 @@ class SessionLimit:
                 opened = _session_in(message.get("headers", ()))
             await send(message)
 
-        used = self._sessions.get(name := _session_in(scope.get("headers", ())))
-        if used is not None:
+        session = self._sessions.get(name := _session_in(scope.get("headers", ())))
+        if session is not None:
             self._sessions.move_to_end(name)
-            used.requests += 1
-            used.under_way += 1
+            session.requests += 1
+            session.under_way += 1
         try:
             await self._app(scope, receive, sending if not name else send)
         finally:
-            if used is not None:
-                used.under_way -= 1
+            if session is not None:
+                session.under_way -= 1
             if name and scope.get("method") == "DELETE":
                 self._sessions.pop(name, None)
         if opened:
@@ -66,9 +66,9 @@ class SessionLimit:
 
     async def _note(self, opened: str, client: str, scope: "Scope") -> None:
         theirs = {name: one for name, one in self._sessions.items() if one.client == client and not one.under_way}
-        held = sum(one.client == client for one in self._sessions.values())
+        count = sum(one.client == client for one in self._sessions.values())
         self._sessions[opened] = _Session(client)
-        if held < self._per_client or not theirs:
+        if count < self._per_client or not theirs:
             return
         # The greeting is two requests: the one that opens the session, and the notice that it was received.
         idle = next((name for name, one in theirs.items() if one.requests < 2), next(iter(theirs)))
@@ -77,7 +77,7 @@ class SessionLimit:
 
     async def _end(self, name: str, scope: "Scope") -> None:
         """End a session as its client would."""
-        kept = [(key, value) for key, value in scope["headers"] if key in (b"host", b"authorization", b"origin")]
+        headers = [(key, value) for key, value in scope["headers"] if key in (b"host", b"authorization", b"origin")]
 
         async def receive() -> "Message":
             return {"type": "http.request", "body": b"", "more_body": False}
@@ -85,8 +85,8 @@ class SessionLimit:
         async def send(_: "Message") -> None:
             return None
 
-        asked = {**scope, "method": "DELETE", "headers": [*kept, (SESSION, name.encode("latin-1"))]}
-        await self._app(asked, receive, send)
+        end_scope = {**scope, "method": "DELETE", "headers": [*headers, (SESSION, name.encode("latin-1"))]}
+        await self._app(end_scope, receive, send)
 
 
 def _session_in(headers: Any) -> str:

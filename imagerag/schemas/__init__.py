@@ -40,6 +40,7 @@ MODELS: Final[Mapping[str, str]] = {
     "library-snapshots": "imagerag.schemas.libraries:SnapshotsDocument",
     "library-stats": "imagerag.schemas.libraries:StatisticsDocument",
     "library-verification": "imagerag.schemas.libraries:VerificationDocument",
+    "models": "imagerag.schemas.commands:ModelsDocument",
     "prices": "imagerag.schemas.commands:PricesDocument",
     "report": "imagerag.schemas.commands:ReportDocument",
     "reports": "imagerag.schemas.commands:ReportsDocument",

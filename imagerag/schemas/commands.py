@@ -70,6 +70,39 @@ class PricesDocument(Document):
     prices: list[Price]
 
 
+class ModelPrices(Document):
+    """The price of a model in US dollars, null where it is not known: one image of 1024x1024 at most, and a million
+    tokens of text that is sent and returned."""
+
+    free: bool
+    image_usd: float | None
+    text_in_usd: float | None
+    text_out_usd: float | None
+
+
+class ModelFacts(Document):
+    """What a model takes, draws and costs."""
+
+    provider: str
+    role: Literal["generator", "judge"]
+    spec: str
+    references: int | None
+    sizes: str
+    edits: bool
+    masks: bool
+    seeds: bool
+    licence: str
+    weights: str
+    cost: ModelPrices
+
+
+class ModelsDocument(Document):
+    """The models that are known by name."""
+
+    schema_name: Literal["imagerag.models/1"] = Field(default="imagerag.models/1", alias="schema")
+    models: list[ModelFacts]
+
+
 class TrustDocument(Document):
     """A file or spec that is trusted from now on."""
 

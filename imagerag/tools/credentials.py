@@ -24,6 +24,8 @@ OPENAI_ADDRESS: Final = "OPENAI_BASE_URL"
 KEYS: Final[Mapping[str, str]] = {
     "api.openai.com": OPENAI_KEY,
     "generativelanguage.googleapis.com": "GEMINI_API_KEY",
+    "api.search.brave.com": "BRAVE_API_KEY",
+    "google.serper.dev": "SERPER_API_KEY",
     **{origin(one.address)[1]: one.keys[0] for one in SERVICES.values() if one.address and one.key_required},
 }
 """Hosts of services that always require a key of their own, and its environment variable."""

@@ -56,6 +56,7 @@ AS_MODELS_SEND_THEM: list[tuple[str, dict[str, Any]]] = [
     ("continue_run", {"run_id": "run-1", "add_images": [f"image://{ID}"], "prompt": "", "more_rounds": None}),
     ("continue_run", {"run_id": "run-1", "choose": [1, "3", f"image://{ID[:12]}"]}),
     ("search_references", {"query": "x", "image": None, "k": None}),
+    ("search_references", {"query": "x", "by": "captions"}),
     ("search_references", {"query": "", "image": f"image://{ID}", "library": ""}),
     ("view_image", {"image_id": f"image://{ID}", "library": None, "max_side": None}),
     ("view_image", {"image_id": ID[:12]}),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from imagerag import ImageRAG
 from imagerag.agent.errors import RefusalError
@@ -195,3 +196,24 @@ async def test_the_whole_machine_is_no_folder_to_read_from(stage: Any, monkeypat
     assert not (await ChatService(stage.rag).generate_image(request)).is_error
     monkeypatch.chdir("/")
     assert "no folder was allowed" in (await ChatService(stage.rag).generate_image(request)).text
+
+
+async def test_captions_are_searched_where_the_library_has_their_vectors(sketch: ImageRAG, tmp_path: Path) -> None:
+    folder, service = tmp_path / "images", ChatService(sketch)
+    folder.mkdir()
+    for name, colour in (("first", "red"), ("second", "blue")):
+        Image.new("RGB", (32, 32), colour).save(folder / f"{name}.png")
+    (folder / "first.txt").write_text("a green striped star")
+    await sketch.libraries.index(folder, library="mine", caption_embedder="own", check=False)
+    found = await service.search_references(
+        SearchReferences(query="a green striped star", library="mine", by="captions")
+    )
+    assert (found.data["by"], found.data["threshold"]) == ("captions", None)
+    assert [(hit["title"], round(hit["similarity"], 3)) for hit in found.data["hits"]] == [("first", 1.0)]
+    assert "no threshold of captions is known here" in found.text
+    fused = await service.search_references(SearchReferences(query="green star", library="mine", by="hybrid"))
+    assert fused.data["hits"][0]["title"] == "first"
+    assert fused.data["hits"][0]["found_by"]
+    without = await service.search_references(SearchReferences(query="a star", library="sketch", by="captions"))
+    assert without.is_error
+    assert "captions" in without.text

@@ -39,6 +39,7 @@ def said(tool: str, arguments: dict[str, Any]) -> str:
         ("search_references", {}, "give query (words) or image"),
         ("search_references", {"k": 3}, "or image, or both"),
         ("search_references", {"query": "x", "k": 100}, "k: at most 10"),
+        ("search_references", {"image": "a.png", "by": "captions"}, "captions are compared with words alone"),
         ("continue_run", {"run_id": "../../etc"}, "run_id: a run id is letters"),
         ("continue_run", {"run_id": "run-1", "exclude_images": ["the second"]}, "give the number of a reference"),
         ("continue_run", {"run_id": "run-1", "choose": [1], "add_images": [ID]}, "choose goes alone"),

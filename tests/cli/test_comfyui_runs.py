@@ -1,4 +1,4 @@
-"""Whole runs whose generator is a workflow on a ComfyUI server; the sketch painter draws there, from pixels and text."""
+"""Whole runs whose generator is a workflow on a ComfyUI server; the sketch painter draws there, from its inputs."""
 
 import json
 import signal

@@ -17,6 +17,8 @@ PURPOSES: Final = {
     "evals": "intervals, significance tests, correlations and plots of evaluations",
     "datasets": "export results of an evaluation as a Hugging Face data set",
     "diffusers": "generators in this process: SDXL with IP-Adapter, FLUX, OmniGen, Qwen-Image",
+    "comfyui": "generators that are [ComfyUI workflows](how-to/comfyui.md) of your own",
+    "gemini": "[Gemini](how-to/gemini.md) over Google's own API",
     "heic": "[HEIC photos](reference/manifests.md#images)",
     "inspect": "evaluations as tasks of Inspect AI",
     "mcp": "[MCP server](reference/mcp-tools.md) for chat assistants and editors",

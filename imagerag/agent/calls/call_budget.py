@@ -64,13 +64,13 @@ class CallBudget:
         tariff, most, assumed = self._most(call, content, calls)
         if limit is not None and (why := budget_violation(call.role, call.backend, calls, tariff, most, limit)):
             raise BudgetExceededError(why)
-        seconds, left = self.check(calls), self._requests_left(calls)
+        seconds, remaining = self.check(calls), self._requests_left(calls)
         if not (limit is None and assumed_usd is None):
             call = call.model_copy(update={"max_cost_usd": most, "assumed": assumed})
-        requests = tariff.requests if left is None else max(1, min(tariff.requests, left))
+        requests = tariff.requests if remaining is None else max(1, min(tariff.requests, remaining))
         highest = max_observed_cost(call.role, calls) if most is None else most
         booked = pending_calls.pending_call(call, max_cost_usd=highest, assumed=assumed, requests=requests)
-        return Reservation(call=call, booked=booked, seconds=seconds, requests=left)
+        return Reservation(call=call, booked=booked, seconds=seconds, requests=remaining)
 
     def check(self, calls: Sequence[ModelCall]) -> float | None:
         """Seconds left until the deadline; None when there is none.
@@ -78,8 +78,8 @@ class CallBudget:
         Raises:
             BudgetExceededError: it has come, or the calls that may be made are made.
         """
-        left = self._requests_left(calls)
-        if left is not None and left <= 0:
+        remaining = self._requests_left(calls)
+        if remaining is not None and remaining <= 0:
             raise BudgetExceededError(f"the run may make {self.config.max_calls} model calls, and has made them")
         until = self.config.deadline_at
         seconds = until - clock.seconds() if until is not None else None

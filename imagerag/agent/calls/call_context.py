@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 
-def _no_step(done: int, total: int) -> None:
+def _no_step(count: int, total: int) -> None:
     pass
 
 
@@ -51,9 +51,9 @@ class CallContext:
     idempotency_key: str | None = None
     requests_left: int | None = None
 
-    def allowed(self, wanted: int) -> int:
+    def allowed(self, requests: int) -> int:
         """Number of the wanted requests that may be made: at least one, the call itself."""
-        return wanted if self.requests_left is None else max(1, min(wanted, self.requests_left))
+        return requests if self.requests_left is None else max(1, min(requests, self.requests_left))
 
 
 _NOBODY = CallContext()

@@ -65,18 +65,18 @@ def max_cost(
         partial_images: number of unfinished images requested.
     """
     images = content.get("images")
-    sent = (
+    image_count = (
         len(images)
         if images is not None
         else 1 + len(content.get("subjects") or []) + len(content.get("references") or [])
     )
-    sent += len(content.get("masks") or [])
+    image_count += len(content.get("masks") or [])
     text = sum(len(str(content[name]).encode()) for name in _TEXTS if content.get(name))
     text += sum(len(words.encode()) for words in content.get("variation", {}).get("failed_searches", ()))
     for image in images or []:
         if isinstance(image, list):
             text += _PER_IMAGE + sum(len(str(words).encode()) for words in image[2:])
-    return max_cost_with(tariff, text + (_WORDING if sent else 0), sent, size, partial_images)
+    return max_cost_with(tariff, text + (_WORDING if image_count else 0), image_count, size, partial_images)
 
 
 def max_cost_with(
@@ -117,14 +117,14 @@ def spent_by_siblings(task: SearchTask, config: RunConfig) -> list[ModelCall]:
     are left, so together they never exceed the budget; one that spends nothing leaves its share to later steps.
     """
     place, count = task.get("place") or (0, 1)
-    made, usd = task.get("made", 0), task.get("spent_usd", 0.0)
+    call_count, usd = task.get("made", 0), task.get("spent_usd", 0.0)
     if config.max_calls is not None:
-        left = max(0, config.max_calls - made)
-        made += left - (left // count + (place < left % count))
+        remaining = max(0, config.max_calls - call_count)
+        call_count += remaining - (remaining // count + (place < remaining % count))
     if config.max_cost_usd is not None:
         usd += max(0.0, config.max_cost_usd - usd) * (count - 1) / count
     blank = ModelCall(role="elsewhere", backend="", elapsed_s=0, cost_usd=0.0)
-    return [blank.model_copy(update={"cost_usd": usd}), *[blank] * (made - 1)] if made else []
+    return [blank.model_copy(update={"cost_usd": usd}), *[blank] * (call_count - 1)] if call_count else []
 
 
 def max_observed_cost(role: str, calls: Sequence[ModelCall]) -> float | None:
@@ -143,15 +143,15 @@ def budget_violation(
     """
     if most is None and not tariff.known:
         return f"the price of {backend} is not known, so a budget of {dollars(limit)} cannot be kept: {HOW_TO_PRICE}"
-    gone = spent(calls)
+    spent_usd = spent(calls)
     coming = most if most is not None else max_observed_cost(role, calls)
     if coming is None:
-        return "" if gone < limit else f"the run may spend {dollars(limit)}, and has spent {dollars(gone)}"
-    if gone + coming <= limit + _ROUNDING:
+        return "" if spent_usd < limit else f"the run may spend {dollars(limit)}, and has spent {dollars(spent_usd)}"
+    if spent_usd + coming <= limit + _ROUNDING:
         return ""
     can = "can cost" if most is not None else "has cost up to"
     return (
-        f"the run may spend {dollars(limit)}, has spent {dollars(gone)}, "
+        f"the run may spend {dollars(limit)}, has spent {dollars(spent_usd)}, "
         f"and one more call of {role} {can} {dollars(coming)}"
     )
 
@@ -159,5 +159,5 @@ def budget_violation(
 def _booked(call: ModelCall, calls: Sequence[ModelCall]) -> float:
     if call.cached:
         return 0.0
-    known = (call.cost_usd, call.max_cost_usd, max_observed_cost(call.role, calls))
-    return next((usd for usd in known if usd is not None), 0.0)
+    costs = (call.cost_usd, call.max_cost_usd, max_observed_cost(call.role, calls))
+    return next((usd for usd in costs if usd is not None), 0.0)

@@ -146,7 +146,7 @@ class Journal(Protocol):
         ...
 
 
-def written(variation: SamplingParams) -> dict[str, Any]:
+def variation_content(variation: SamplingParams) -> dict[str, Any]:
     """A variation as part of a request; an empty `failed_searches` is left out, so that it changes no key."""
     return variation.model_dump(mode="json", exclude=None if variation.failed_searches else {"failed_searches"})
 
@@ -159,7 +159,7 @@ def encode(answer: Any) -> Mapping[str, Any]:
 
 def entry_of(
     run_id: str,
-    asked: CallRequest,
+    request: CallRequest,
     answer: ModelResponse | None,
     failure: Mapping[str, str] | None,
     *,
@@ -169,7 +169,7 @@ def entry_of(
     """The entry of a call that was answered now, or has failed for good."""
     return JournalEntry(
         run_id=run_id,
-        asked=asked,
+        asked=request,
         round=round,
         answer=encode(answer) if answer is not None else None,
         failure=failure,
@@ -212,22 +212,22 @@ def failure_of(error: Exception) -> Mapping[str, str] | None:
     return kind and {"error": kind.__name__, "message": str(error), "raw": getattr(error, "raw", "")}
 
 
-def replay_miss(asked: CallRequest, nearest: JournalEntry | None) -> ReplayMissError:
+def replay_miss(request: CallRequest, nearest: JournalEntry | None) -> ReplayMissError:
     """The error for a call that a strict replay has no answer to, saying what differs from the nearest recorded one."""
     if nearest is None:
-        return ReplayMissError(f"replay: no call of {asked.role} was ever recorded")
+        return ReplayMissError(f"replay: no call of {request.role} was ever recorded")
     recorded = nearest.asked
     differing = [
-        f"{name}: asked {_short(asked.content.get(name))}, recorded {_short(recorded.content.get(name))}"
-        for name in sorted({*asked.content, *recorded.content})
-        if asked.content.get(name) != recorded.content.get(name)
+        f"{name}: asked {_short(request.content.get(name))}, recorded {_short(recorded.content.get(name))}"
+        for name in sorted({*request.content, *recorded.content})
+        if request.content.get(name) != recorded.content.get(name)
     ]
-    if asked.backend != recorded.backend:
-        differing.append(f"backend: asked {asked.backend}, recorded {recorded.backend}")
-    if asked.nth != recorded.nth:
-        differing.append(f"this is ask number {asked.nth + 1} of the same, recorded is number {recorded.nth + 1}")
+    if request.backend != recorded.backend:
+        differing.append(f"backend: asked {request.backend}, recorded {recorded.backend}")
+    if request.nth != recorded.nth:
+        differing.append(f"this is ask number {request.nth + 1} of the same, recorded is number {recorded.nth + 1}")
     return ReplayMissError(
-        f"replay: {asked.role} was not recorded like this; nearest is a call of run {nearest.run_id}. "
+        f"replay: {request.role} was not recorded like this; nearest is a call of run {nearest.run_id}. "
         f"What differs: {'; '.join(differing)}"
     )
 

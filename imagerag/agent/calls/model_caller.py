@@ -14,7 +14,7 @@ from imagerag.agent.calls.call_budget import CallBudget, Reservation
 from imagerag.agent.calls.call_context import CallContext, ProgressCallback, in_call
 from imagerag.agent.calls.costs import Backends, spent_by_siblings
 from imagerag.agent.calls.error_calls import attach_calls
-from imagerag.agent.calls.journal import CallRequest, FailedCall, Journal, JournalEntry, written
+from imagerag.agent.calls.journal import CallRequest, FailedCall, Journal, JournalEntry, variation_content
 from imagerag.agent.calls.service_waits import too_long_wait, wait_before
 from imagerag.agent.errors import BudgetExceededError, JudgeReplyError, RefusalError, StorageError, UnreadableImageError
 from imagerag.agent.observability import event_log
@@ -90,7 +90,7 @@ class ModelCaller:
         task = info.task_id if info else ""
         earlier = failed.pop(task, [])
         # What was answered is found again in the journal, by the same ask; counted here it would be asked anew.
-        lost = [call for call in earlier if not call.completed] if journal else earlier
+        incomplete_calls = [call for call in earlier if not call.completed] if journal else earlier
         return cls(
             config=runtime.context,
             journal=journal,
@@ -101,7 +101,7 @@ class ModelCaller:
             failed=failed,
             backends=backends,
             again=lineage.done_again if (lineage := state.get("parent_run")) else (),
-            made=lost,
+            made=incomplete_calls,
         )
 
     async def execute(
@@ -129,19 +129,19 @@ class ModelCaller:
             ReplayMissError: a strict replay, and nothing was recorded.
         """
         varied = variation or SamplingParams()
-        content = {**content, "variation": written(varied)}
-        asked = CallRequest.of(role, backend, content, before=self._all())
+        content = {**content, "variation": variation_content(varied)}
+        request = CallRequest.of(role, backend, content, before=self._all())
         call = ModelCall(
-            role=role, backend=backend, round=self.round, variation=varied, request=asked.request, elapsed_s=0
+            role=role, backend=backend, round=self.round, variation=varied, request=request.request, elapsed_s=0
         )
         try:
-            entry = await self._from_journal(asked)
+            entry = await self._from_journal(request)
             if entry is None:
-                call, entry = await self._within_budget(call, asked, ask, progress)
+                call, entry = await self._within_budget(call, request, ask, progress)
         except BudgetExceededError as error:
             raise attach_calls(self.made, error) from error.__cause__
         self.made.append(pending_calls.with_answer(call, entry, reused=entry.run_id != self.run_id))
-        event_log.answered(self.run_id, self.made[-1])
+        event_log.log_answered_call(self.run_id, self.made[-1])
         try:
             return journals.decode(entry, kind)
         except (JudgeReplyError, RefusalError, UnreadableImageError) as error:
@@ -174,18 +174,18 @@ class ModelCaller:
         except JudgeReplyError:
             return await self.execute(role, backend, kind, content, lambda: ask(again), again)
 
-    async def _from_journal(self, asked: CallRequest) -> JournalEntry | None:
+    async def _from_journal(self, request: CallRequest) -> JournalEntry | None:
         """The cache: what the run was answered before, or, where its config says so, another run."""
         if self.journal is None:
             return None
         # Together, because each crosses to the store's thread and back. What is taken over has no answer, and a key
         # counts answers, so that it is the same without.
-        find = self.journal.find(asked.key, run_id=self.run_id)
+        find = self.journal.find(request.key, run_id=self.run_id)
         entry = await find if self._looked else (await asyncio.gather(find, self.take_over()))[0]
         if entry is None and self.config.cache != "record":
-            entry = await self._answered_before(asked.key, self.journal)
+            entry = await self._answered_before(request.key, self.journal)
         if entry is None and self.config.cache == "replay":
-            raise journals.replay_miss(asked, await self.journal.similar(asked))
+            raise journals.replay_miss(request, await self.journal.similar(request))
         return entry
 
     async def _answered_before(self, key: str, journal: Journal) -> JournalEntry | None:
@@ -205,14 +205,14 @@ class ModelCaller:
         if self.journal is None or self._looked:
             return
         self._looked = True
-        if lost := await self.journal.unanswered(self.run_id):
+        if failed_calls := await self.journal.unanswered(self.run_id):
             of_task = self.task if self.beside_others else None
-            self.made[:0] = pending_calls.pending_calls_of(lost, self._all(), of_task=of_task)
+            self.made[:0] = pending_calls.pending_calls_of(failed_calls, self._all(), of_task=of_task)
 
     async def _within_budget(
         self,
         call: ModelCall,
-        asked: CallRequest,
+        request: CallRequest,
         ask: Callable[[], Awaitable[Answer]],
         progress: ProgressCallback | None,
     ) -> tuple[ModelCall, JournalEntry]:
@@ -220,10 +220,10 @@ class ModelCaller:
 
         Whatever ends the process or the task meanwhile, the note is left, and is booked.
         """
-        reserved = self._budget.reserve(call, asked.content, self._counted())
+        reserved = self._budget.reserve(call, request.content, self._counted())
         if wait := wait_before(self.made):
             await asyncio.sleep(wait)
-            reserved = self._budget.reserve(call, asked.content, self._counted())
+            reserved = self._budget.reserve(call, request.content, self._counted())
         booked = reserved.booked
         pending_calls.under_way.add(booked.call_id)
         self._booked.append(booked)
@@ -233,16 +233,16 @@ class ModelCaller:
                 await self.journal.keep_lost(note)
             context = CallContext(
                 progress=progress or ProgressCallback(),
-                idempotency_key=f"{self.scope or self.run_id}-{asked.key}",
+                idempotency_key=f"{self.scope or self.run_id}-{request.key}",
                 requests_left=reserved.requests,
             )
-            return reserved.call, await self._traced(reserved, asked, ask, context)
+            return reserved.call, await self._traced(reserved, request, ask, context)
         finally:
             self._booked.remove(booked)
             pending_calls.under_way.discard(booked.call_id)
 
     async def _traced(
-        self, reserved: Reservation, asked: CallRequest, ask: Callable[[], Awaitable[Answer]], context: CallContext
+        self, reserved: Reservation, request: CallRequest, ask: Callable[[], Awaitable[Answer]], context: CallContext
     ) -> JournalEntry:
         """The call itself, in a span; what it gave is kept: an answer, a refusal, or words that nobody can read."""
         limit, began = asyncio.timeout(reserved.seconds), time.monotonic()
@@ -259,7 +259,7 @@ class ModelCaller:
                 await self._failed(reserved.booked, error, time.monotonic() - began, expired=limit.expired())
                 raise
         elapsed_s = time.monotonic() - began
-        entry = journals.entry_of(self.run_id, asked, answer, failure, round=self.round, elapsed_s=elapsed_s)
+        entry = journals.entry_of(self.run_id, request, answer, failure, round=self.round, elapsed_s=elapsed_s)
         if self.journal is not None:
             await self._keep(entry, reserved.booked, self.journal)
         return entry
@@ -276,10 +276,10 @@ class ModelCaller:
         """Book a call without an answer; raises what the run ends with, where it is no use to make it again."""
         unsettled = expired or bool(getattr(error, "unsettled", False))
         self.made.append(pending_calls.failed_call(booked, error, elapsed_s=elapsed_s, unsettled=unsettled))
-        event_log.lost(self.run_id, self.made[-1], error)
+        event_log.log_failed_call(self.run_id, self.made[-1], error)
         if self.journal is not None:
-            lost = FailedCall(run_id=self.run_id, call=self.made[-1], at=clock.now(), task=self.task)
-            await self.journal.keep_lost(lost)
+            failed_call = FailedCall(run_id=self.run_id, call=self.made[-1], at=clock.now(), task=self.task)
+            await self.journal.keep_lost(failed_call)
         if expired:
             raise BudgetExceededError("the deadline came during a call") from None
         if (too_long := too_long_wait(error, self.made, self.config)) is not None:

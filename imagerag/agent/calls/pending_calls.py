@@ -36,41 +36,43 @@ def failed_call(call: ModelCall, error: Exception, *, elapsed_s: float, unsettle
 
 
 def pending_calls_of(
-    lost: Sequence[FailedCall], known: Sequence[ModelCall], *, of_task: str | None = None
+    failed_calls: Sequence[FailedCall], calls: Sequence[ModelCall], *, of_task: str | None = None
 ) -> list[ModelCall]:
     """The calls without an answer that are not known yet, and that nobody in this process makes right now.
 
     Args:
         of_task: only those of this task: others of the same step run beside it, and see to their own.
     """
-    ids = {call.call_id for call in known if call.call_id} | under_way
+    ids = {call.call_id for call in calls if call.call_id} | under_way
     return [
         # The service asked to wait then, and not now.
         one.call.model_copy(update={"retry_after_s": None})
-        for one in lost
-        if (one.call.call_id not in ids if one.call.call_id else one.call not in known) and of_task in (None, one.task)
+        for one in failed_calls
+        if (one.call.call_id not in ids if one.call.call_id else one.call not in calls) and of_task in (None, one.task)
     ]
 
 
 async def unrecorded_calls(
-    journal: Journal, run_id: str, known: Sequence[ModelCall], *, skip_under_way: bool = False
+    journal: Journal, run_id: str, calls: Sequence[ModelCall], *, skip_under_way: bool = False
 ) -> list[ModelCall]:
     """The run's calls that its state does not hold: of a node that never came to its end, answered or not.
 
     Args:
-        known: the calls that the state holds.
+        calls: the calls that the state holds.
         skip_under_way: somebody makes the run right now, and so may be making the calls that are not answered yet.
     """
-    entries, lost = await journal.of_run(run_id)
-    answered = Counter(call.request for call in known if call.completed)
-    found = [(entry.at, recovered_call(entry)) for entry in entries if entry.asked.nth >= answered[entry.asked.request]]
-    found += [
-        (one.at, call)
-        for one in lost
-        if not (skip_under_way and one.under_way)
-        for call in pending_calls_of([one], known)
+    entries, failed_calls = await journal.of_run(run_id)
+    answered = Counter(call.request for call in calls if call.completed)
+    timed_calls = [
+        (entry.at, recovered_call(entry)) for entry in entries if entry.asked.nth >= answered[entry.asked.request]
     ]
-    return [call for _, call in sorted(found, key=lambda pair: pair[0])]
+    timed_calls += [
+        (one.at, call)
+        for one in failed_calls
+        if not (skip_under_way and one.under_way)
+        for call in pending_calls_of([one], calls)
+    ]
+    return [call for _, call in sorted(timed_calls, key=lambda pair: pair[0])]
 
 
 def recovered_call(entry: JournalEntry) -> ModelCall:

@@ -16,13 +16,13 @@ RUNS: Final = logging.getLogger("imagerag.runs")
 CALLS: Final = logging.getLogger("imagerag.calls")
 
 
-def started(run_id: str, setup: RunSpec) -> None:
+def log_run_start(run_id: str, setup: RunSpec) -> None:
     """A run starts, or goes on."""
     fields = {"generator": setup.generator, "judge": setup.judge, "library": setup.library}
     RUNS.info("run %s starts", run_id, extra=_extra("run.started", run_id, **fields))
 
 
-def stopped(run_id: str, record: "RunRecord | None") -> None:
+def log_run_stop(run_id: str, record: "RunRecord | None") -> None:
     """It ended, or waits; without a record it was left as it is."""
     if record is None:
         RUNS.info("run %s is left unfinished", run_id, extra=_extra("run.left", run_id))
@@ -39,7 +39,7 @@ def stopped(run_id: str, record: "RunRecord | None") -> None:
     RUNS.info("run %s: %s", run_id, stands, extra=_extra("run.stopped", run_id, **fields))
 
 
-def lost(run_id: str, call: ModelCall, error: Exception) -> None:
+def log_failed_call(run_id: str, call: ModelCall, error: Exception) -> None:
     """A call got no answer. What it said may quote anything, and is in the run's record; here its class is enough."""
     fields = {**_of(call), "error": type(error).__name__, "retry_after_s": call.retry_after_s}
     again = "to be asked again" if getattr(error, "retryable", False) else "not to be asked again"
@@ -48,7 +48,7 @@ def lost(run_id: str, call: ModelCall, error: Exception) -> None:
     )
 
 
-def answered(run_id: str, call: ModelCall) -> None:
+def log_answered_call(run_id: str, call: ModelCall) -> None:
     """A call was answered, by the journal or by a backend; in a fallback perhaps by another than was asked first."""
     if call.note:
         CALLS.info(
@@ -69,5 +69,5 @@ def _of(call: ModelCall) -> dict[str, Any]:
     }
 
 
-def _extra(event: str, run_id: str, **told: Any) -> dict[str, Any]:
-    return {"run_id": run_id, "event": event, **told}
+def _extra(event: str, run_id: str, **fields: Any) -> dict[str, Any]:
+    return {"run_id": run_id, "event": event, **fields}

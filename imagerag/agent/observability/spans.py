@@ -45,9 +45,9 @@ class RunSpan:
 
     def __init__(self, run_id: str, setup: RunSpec) -> None:
         self._run_id = run_id
-        event_log.started(run_id, setup)
+        event_log.log_run_start(run_id, setup)
         if INSTALLED:
-            given = {
+            attributes = {
                 "gen_ai.operation.name": "invoke_workflow",
                 "gen_ai.workflow.name": "imagerag",
                 "imagerag.run.id": run_id,
@@ -55,11 +55,11 @@ class RunSpan:
                 "imagerag.judge": setup.judge,
                 "imagerag.library": setup.library or "",
             }
-            _runs[run_id] = _tracer().start_span("invoke_workflow imagerag", attributes=given)
+            _runs[run_id] = _tracer().start_span("invoke_workflow imagerag", attributes=attributes)
 
     def end(self, record: "RunRecord | None") -> None:
         """End it; with a record, say how the run stands, and count it once it has ended."""
-        event_log.stopped(self._run_id, record)
+        event_log.log_run_stop(self._run_id, record)
         span = _runs.pop(self._run_id, None)
         if span is None:
             return
@@ -105,7 +105,7 @@ def model_call(call: ModelCall) -> "Iterator[Callable[[Any], None]]":
     port = call.role.partition(".")[0]
     provider, _, model = call.backend.partition(":")
     operation = "generate_content" if port == "generate" else "chat"
-    asked = {
+    fields = {
         "gen_ai.operation.name": operation,
         "gen_ai.provider.name": provider,
         "gen_ai.request.model": model or provider,
@@ -116,8 +116,8 @@ def model_call(call: ModelCall) -> "Iterator[Callable[[Any], None]]":
         "imagerag.round": call.round,
         "imagerag.request": call.request,
     }
-    given = {name: value for name, value in asked.items() if value is not None}
-    with _span(f"{operation} {model or provider}", given, None, client=True) as span:
+    attributes = {name: value for name, value in fields.items() if value is not None}
+    with _span(f"{operation} {model or provider}", attributes, None, client=True) as span:
         yield lambda answer: span.set_attributes(_of_answer(answer))
 
 
@@ -165,9 +165,12 @@ def _of_update(update: Mapping[str, Any]) -> "dict[str, AttributeValue]":
             fields["imagerag.score"] = verdict.score
     searches: list[Search] = update.get("searches") or []
     if searches:
-        found = [candidate for search in searches for candidate in search.candidates]
-        taken = [candidate for candidate in found if candidate.decision == "taken"]
-        fields |= {"imagerag.candidates": len(found), "imagerag.references.sha256": [c.image.sha256 for c in taken]}
+        candidates = [candidate for search in searches for candidate in search.candidates]
+        references = [candidate for candidate in candidates if candidate.decision == "taken"]
+        fields |= {
+            "imagerag.candidates": len(candidates),
+            "imagerag.references.sha256": [c.image.sha256 for c in references],
+        }
     if update.get("concepts"):
         fields["imagerag.concepts"] = len(update["concepts"])
     if update.get("result"):
@@ -206,11 +209,11 @@ def _count(record: "RunRecord") -> None:
     calls = meter.create_counter("imagerag.calls", unit="{call}", description="Model calls.")
     latency = meter.create_histogram("gen_ai.client.operation.duration", unit="s", description="Time of a model call.")
     for call in record.call_log:
-        named: dict[str, AttributeValue] = {"imagerag.role": call.role, "gen_ai.request.model": call.backend}
-        named |= {"error.type": "error"} if call.error else {}
-        calls.add(1, {**named, "imagerag.cached": call.cached})
+        attributes: dict[str, AttributeValue] = {"imagerag.role": call.role, "gen_ai.request.model": call.backend}
+        attributes |= {"error.type": "error"} if call.error else {}
+        calls.add(1, {**attributes, "imagerag.cached": call.cached})
         if not call.cached:
-            latency.record(call.elapsed_s, named)
+            latency.record(call.elapsed_s, attributes)
     similarity = meter.create_histogram("imagerag.similarity", unit="1", description="Cosine of references sent.")
     for reference in record.references:
         if reference.similarity is not None:

@@ -149,14 +149,23 @@ class Hit:
     region: Region | None = None
     web: WebProvenance | None = None
 
-    def reaches(self, threshold: float | None) -> bool:
+    def reaches(self, threshold: float | None, *, by_caption: bool = False) -> bool:
         """Whether the image counts, by its own cosine or by that of its caption.
 
         Args:
             threshold: of the whole search, for a hit that has none of its own; None lets all count.
+            by_caption: the search compared captions alone, and the threshold is theirs.
         """
         limit = threshold if self.threshold is None else self.threshold
+        if by_caption:
+            return limit is None or (self.caption_similarity is not None and self.caption_similarity >= limit)
         return limit is None or self.similarity >= limit or self.caption_reaches
+
+    @property
+    def margin(self) -> float:
+        """The distance of the similarity from the hit's own threshold; without one, the similarity. It compares hits of
+        one search, of which some have to reach less than others."""
+        return self.similarity - (self.threshold or 0.0)
 
     @property
     def caption_reaches(self) -> bool:

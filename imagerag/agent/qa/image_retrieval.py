@@ -64,9 +64,9 @@ async def similar_images(
         claimed = hits if claims else [hit for hit in hits if hit.threshold is not None]
         passing = [hit for hit in claimed if reaches(hit, similar[hit.image.sha256], threshold, config)]
         return SimilarImages(tuple(hits), similar, tuple(passing), threshold)
-    shown = "the nearest were shown, and which is the same thing is the model's to see" if looks else "none was taken"
+    note = "the nearest were shown, and which is the same thing is the model's to see" if looks else "none was taken"
     return SimilarImages(
-        tuple(hits), similar, tuple(hits if looks else ()), None, (f"{UNCLAIMED}: {shown}",) if hits else ()
+        tuple(hits), similar, tuple(hits if looks else ()), None, (f"{UNCLAIMED}: {note}",) if hits else ()
     )
 
 

@@ -70,11 +70,11 @@ class QANodes:
 
     async def retrieve(self, state: QAState, runtime: Runtime[RunConfig]) -> QAUpdate:
         """Find what may hold the answer: what is similar, what the metadata says, what was just spoken of."""
-        given, by = state.get("images", []), state.get("by", "words")
-        shown, notes = await self._to_be_shown(state)
+        own_images, by = state.get("images", []), state.get("by", "words")
+        shown_images, notes = await self._to_be_shown(state)
         if self.library is None:
-            return {"shown": shown, "notes": [*notes, "there is no library"]}
-        question_images = [(await self._own(image)).data for image in given]
+            return {"shown": shown_images, "notes": [*notes, "there is no library"]}
+        question_images = [(await self._own(image)).data for image in own_images]
         calls, order = self._calls(state, runtime), None
         if self.reranker is not None:
             order = SourceReranker(reranker=self.reranker, library=self.library, calls=calls)
@@ -83,7 +83,7 @@ class QANodes:
         )
         return {
             "calls": [*state["calls"], *calls.made],
-            "shown": shown,
+            "shown": shown_images,
             "image_threshold": gathered.image_threshold,
             "sources": list(gathered.sources),
             "finding": gathered.finding,
@@ -95,17 +95,19 @@ class QANodes:
     async def answer(self, state: QAState, runtime: Runtime[RunConfig]) -> QAUpdate:
         """Answer from what was retrieved. An unreadable answer is asked for once more, then it is said to be one."""
         calls, earlier = self._calls(state, runtime), _earlier(state)
-        accepted = [found for found in state["sources"] if found.number]
-        shown = accepted if capabilities_of(self.answerer).needs_images else []
-        parts = {found.image.sha256: part for found in shown if (part := await self._part(found)) is not None}
-        shown = [found for found in shown if found.image.sha256 in parts]
-        sources = [Source.of(found, parts.get(found.image.sha256)) for found in accepted]
+        accepted = [source for source in state["sources"] if source.number]
+        shown_sources = accepted if capabilities_of(self.answerer).needs_images else []
+        parts = {
+            source.image.sha256: part for source in shown_sources if (part := await self._part(source)) is not None
+        }
+        shown_sources = [source for source in shown_sources if source.image.sha256 in parts]
+        sources = [Source.of(source, parts.get(source.image.sha256)) for source in accepted]
         finding, own = state["finding"], await self._question_images(state)
-        asked = _inputs(state, earlier)
+        inputs = _inputs(state, earlier)
         content = {
-            **asked,
-            "sources": [_deciding_fields(found) for found in accepted],
-            "images": [*asked.get("images", ()), *(found.image.sha256 for found in shown)],
+            **inputs,
+            "sources": [_deciding_fields(source) for source in accepted],
+            "images": [*inputs.get("images", ()), *(source.image.sha256 for source in shown_sources)],
             "finding": finding.model_dump(mode="json") if finding else None,
         }
         ask = partial(self.answerer.answer, state["question"], sources, finding=finding, earlier=earlier, **own)
@@ -117,7 +119,7 @@ class QANodes:
             reason = short(f"the answer could not be read, twice: {error}", MAX_SUPPORT)
             result = QAResult(outcome=AnswerOutcome.UNREADABLE, reason=reason, error=type(error).__name__)
             return {"result": result, "calls": [*state["calls"], *calls.made]}
-        numbers = {found.number for found in accepted if found.number}
+        numbers = {source.number for source in accepted if source.number}
         return {"reply": _bounded(answered, numbers), "calls": [*state["calls"], *calls.made]}
 
     async def answer_without(self, state: QAState, runtime: Runtime[RunConfig]) -> QAUpdate:
@@ -147,7 +149,7 @@ class QANodes:
         if result.outcome is AnswerOutcome.NOT_HELD and not reply.text:
             reply = reply.model_copy(update={"text": result.reason})
         cited = {citation.source for citation in reply.cited}
-        spoken_of = [found for found in state["sources"] if found.number in cited]
+        spoken_of = [source for source in state["sources"] if source.number in cited]
         exchange = ConversationTurn(
             question=short(state["question"], MAX_ANSWER),
             answer=reply.text,
@@ -171,12 +173,12 @@ class QANodes:
 
         A follow-up that comes with none is shown those of the question before it, where they are still there.
         """
-        given = list(state.get("images") or [])
+        images = list(state.get("images") or [])
         if not capabilities_of(self.answerer).takes_images:
             note = _UNSEEN if state.get("by") == "words" else _SEARCHED_WITH
-            return [], [note] if given else []
-        if given or not (earlier := _earlier(state)):
-            return given, []
+            return [], [note] if images else []
+        if images or not (earlier := _earlier(state)):
+            return images, []
         before: list[ImageRef] = []
         for image in earlier[-1].images:
             with suppress(BlobError):
@@ -186,8 +188,8 @@ class QANodes:
 
     async def _question_images(self, state: QAState) -> dict[str, Any]:
         """The person's own images as an argument; none for an answerer that takes none."""
-        shown = state.get("shown") or []
-        return {"question_images": [await self._own(image) for image in shown]} if shown else {}
+        images = state.get("shown") or []
+        return {"question_images": [await self._own(image) for image in images]} if images else {}
 
     async def _own(self, image: ImageRef) -> ImagePart:
         if self.blobs is None:
@@ -195,25 +197,25 @@ class QANodes:
         data, media_type = await self.blobs.encode_for_model(image.sha256)
         return ImagePart(data=data, media_type=media_type, role="subject")
 
-    async def _part(self, found: RetrievedImage) -> ImagePart | None:
+    async def _part(self, source: RetrievedImage) -> ImagePart | None:
         """A source's image, kept for later; None where its file is missing: what is written about it still counts."""
         assert self.library is not None, "sources come from a library"
         try:
             if self.blobs is None:
-                data, media_type = await self.library.encode_for_model(found.image.sha256)
+                data, media_type = await self.library.encode_for_model(source.image.sha256)
             else:
                 parts = ImageParts(blobs=self.blobs, library=self.library)
-                data, media_type = await parts.encoded_of_library(found.image.sha256)
+                data, media_type = await parts.encoded_of_library(source.image.sha256)
         except BlobError:
             return None
-        return ImagePart(data=data, media_type=media_type, concept=found.title, caption=found.caption)
+        return ImagePart(data=data, media_type=media_type, concept=source.title, caption=source.caption)
 
 
 def after_retrieval(state: QAState) -> Literal["answer", "answer_without", "finish"]:
     """Route to the answerer where something was accepted; a comparison is made in any case."""
     finding = state["finding"]
     computed = finding is not None and finding.clear and bool(finding.values)
-    if any(found.number for found in state["sources"]) or computed:
+    if any(source.number for source in state["sources"]) or computed:
         return "answer"
     return after_answer(state)
 
@@ -226,17 +228,19 @@ def after_answer(state: QAState) -> Literal["answer_without", "finish"]:
 def _inputs(state: QAState, earlier: Sequence[ConversationTurn]) -> dict[str, Any]:
     """The inputs of an answer besides its sources. A thread's next question is another one, even in the same words."""
     detail = [[one.question, one.answer] for one in earlier]
-    asked = {"question": state["question"], "earlier": detail, "turn": state.get("asked", 0)}
+    inputs = {"question": state["question"], "earlier": detail, "turn": state.get("asked", 0)}
     if own := [image.sha256 for image in state.get("shown") or ()]:
         # Prices are counted by `images`; `pictures` is part of the key by which recorded responses are found.
-        asked |= {"pictures": own, "images": own}
-    return asked
+        inputs |= {"pictures": own, "images": own}
+    return inputs
 
 
-def _deciding_fields(found: RetrievedImage) -> dict[str, Any]:
+def _deciding_fields(source: RetrievedImage) -> dict[str, Any]:
     """A source as what decides an answer; what was found by words alone, as before there were images."""
-    kept = found.model_dump(mode="json")
-    return kept if found.image_similarity is not None else {k: v for k, v in kept.items() if k != "image_similarity"}
+    fields = source.model_dump(mode="json")
+    return (
+        fields if source.image_similarity is not None else {k: v for k, v in fields.items() if k != "image_similarity"}
+    )
 
 
 def _earlier(state: QAState) -> list[ConversationTurn]:
@@ -248,10 +252,10 @@ def _of_library(state: QAState) -> list[ConversationTurn]:
     return [one for one in _earlier(state) if one.library == state["library"]]
 
 
-def _bounded(answered: AnswerWithCitations, known: set[int]) -> AnswerResponse:
+def _bounded(answered: AnswerWithCitations, numbers: set[int]) -> AnswerResponse:
     """An answer of bounded length, with citations of sources that exist."""
-    cited = [c for c in answered.cited if c.source in known]
-    invented = sorted({c.source for c in answered.cited} - known)
+    cited = [c for c in answered.cited if c.source in numbers]
+    invented = sorted({c.source for c in answered.cited} - numbers)
     notes = list(answered.notes)
     if invented:
         notes.append(f"it cited sources that do not exist, which were left out: {', '.join(map(str, invented[:10]))}")

@@ -16,9 +16,9 @@ def result_of(state: QAState) -> QAResult:
     """The result of a question without an error: answered, or why the library does not hold the answer."""
     reply, finding = state["reply"], state["finding"]
     if reply is not None:
-        held = reply.in_library
-        why = "" if held else "the library's images and metadata do not hold the answer"
-        return QAResult(outcome=AnswerOutcome.ANSWERED if held else AnswerOutcome.NOT_HELD, reason=why)
+        in_library = reply.in_library
+        why = "" if in_library else "the library's images and metadata do not hold the answer"
+        return QAResult(outcome=AnswerOutcome.ANSWERED if in_library else AnswerOutcome.NOT_HELD, reason=why)
     if finding is not None and finding.clear and not finding.matched and finding.condition:
         of = "the only image" if finding.rows == 1 else counted(finding.rows, "image")
         those = f" ({'; '.join(finding.notes)})" if finding.notes else ""
@@ -27,7 +27,7 @@ def result_of(state: QAState) -> QAResult:
         detail = no_similar_images(max(similarities), state.get("image_threshold"))
         why = f"The library holds nothing similar enough to answer from ({detail})."
     elif state["sources"]:
-        near = max((found.similarity for found in state["sources"] if found.similarity is not None), default=None)
+        near = max((source.similarity for source in state["sources"] if source.similarity is not None), default=None)
         limit = state["threshold"]
         detail = f" (the closest has {cosine(near)}, {cosine(limit)} is needed)" if near is not None and limit else ""
         why = f"The library holds nothing similar enough to answer from{detail}."

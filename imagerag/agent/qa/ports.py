@@ -50,22 +50,22 @@ class Source:
     by: MatchReason = "similarity"
 
     @classmethod
-    def of(cls, found: RetrievedImage, image: ImagePart | None) -> "Source":
+    def of(cls, retrieved_image: RetrievedImage, image: ImagePart | None) -> "Source":
         """An accepted image, with its pixels for an answerer that looks."""
-        assert found.number is not None, "only accepted images are sources"
+        assert retrieved_image.number is not None, "only accepted images are sources"
         return cls(
-            number=found.number,
-            id=found.image.sha256,
+            number=retrieved_image.number,
+            id=retrieved_image.image.sha256,
             image=image,
-            title=found.title,
-            caption=found.caption,
-            tags=found.tags,
-            metadata=found.metadata,
-            author=found.author,
-            licence=found.licence,
-            similarity=found.similarity,
-            image_similarity=found.image_similarity,
-            by=found.by,
+            title=retrieved_image.title,
+            caption=retrieved_image.caption,
+            tags=retrieved_image.tags,
+            metadata=retrieved_image.metadata,
+            author=retrieved_image.author,
+            licence=retrieved_image.licence,
+            similarity=retrieved_image.similarity,
+            image_similarity=retrieved_image.image_similarity,
+            by=retrieved_image.by,
         )
 
 

@@ -184,7 +184,7 @@ def answer_record(thread_id: str, state: Mapping[str, Any]) -> AnswerRecord:
     without: AnswerResponse | None = state.get("without")
     calls: list[ModelCall] = state.get("calls") or []
     sources: list[RetrievedImage] = state.get("sources") or []
-    numbered = {found.number: found for found in sources if found.number}
+    numbered = {source.number: source for source in sources if source.number}
     cost_usd = cost_of_calls(calls)
     # One that was stopped is not among those that have ended.
     turn = max(len(state.get("earlier") or []), state.get("asked") or 0) + (result.outcome is AnswerOutcome.CANCELLED)
@@ -201,8 +201,10 @@ def answer_record(thread_id: str, state: Mapping[str, Any]) -> AnswerRecord:
         in_library=result.outcome is AnswerOutcome.ANSWERED,
         reason=result.reason,
         error=result.error,
-        citations=[_cited(numbered[c.source], c.source, c.supports) for c in reply.cited if c.source in numbered],
-        retrieved=[_retrieved(found) for found in sources],
+        citations=[
+            _cited_source(numbered[c.source], c.source, c.supports) for c in reply.cited if c.source in numbered
+        ],
+        retrieved=[_retrieved_source(source) for source in sources],
         metadata_query=state.get("metadata_query") or "",
         baseline_answer=BaselineAnswer(answer=without.text, reason=without.reason) if without else None,
         library=state.get("library"),
@@ -225,15 +227,15 @@ def answer_record(thread_id: str, state: Mapping[str, Any]) -> AnswerRecord:
 
 
 def _qa_calls(state: Mapping[str, Any], calls: list[ModelCall], sources: list[RetrievedImage]) -> list[QACall]:
-    numbers = [found.number for found in sources if found.number]
-    shown = [image.sha256 for image in state.get("shown") or []]
+    numbers = [source.number for source in sources if source.number]
+    question_images = [image.sha256 for image in state.get("shown") or []]
     return [
         QACall(
             order=order,
             retrieval=call.role == "answer",
             backend=call.backend,
             sources=numbers if call.role == "answer" else [],
-            question_images=shown,
+            question_images=question_images,
             completed=call.completed,
             cached=call.cached,
             elapsed_s=call.elapsed_s,
@@ -243,33 +245,33 @@ def _qa_calls(state: Mapping[str, Any], calls: list[ModelCall], sources: list[Re
     ]
 
 
-def _cited(found: RetrievedImage, number: int, supports: str) -> CitedSource:
+def _cited_source(source: RetrievedImage, number: int, supports: str) -> CitedSource:
     return CitedSource(
         number=number,
-        id=found.image.sha256,
-        title=found.title,
-        similarity=found.similarity,
-        image_similarity=found.image_similarity,
-        licence=found.licence,
+        id=source.image.sha256,
+        title=source.title,
+        similarity=source.similarity,
+        image_similarity=source.image_similarity,
+        licence=source.licence,
         supports=supports,
     )
 
 
-def _retrieved(found: RetrievedImage) -> RetrievedSource:
+def _retrieved_source(source: RetrievedImage) -> RetrievedSource:
     return RetrievedSource(
-        number=found.number,
-        id=found.image.sha256,
-        similarity=found.similarity,
-        image_similarity=found.image_similarity,
-        accepted=found.number is not None,
-        by=found.by,
-        title=found.title,
-        caption=found.caption,
-        metadata=dict(found.metadata),
-        tags=list(found.tags),
-        source=found.source,
-        author=found.author,
-        licence=found.licence,
+        number=source.number,
+        id=source.image.sha256,
+        similarity=source.similarity,
+        image_similarity=source.image_similarity,
+        accepted=source.number is not None,
+        by=source.by,
+        title=source.title,
+        caption=source.caption,
+        metadata=dict(source.metadata),
+        tags=list(source.tags),
+        source=source.source,
+        author=source.author,
+        licence=source.licence,
     )
 
 

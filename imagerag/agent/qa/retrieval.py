@@ -65,7 +65,7 @@ class Retriever:
     async def gather(self, question: str, earlier: Sequence[ConversationTurn]) -> RetrievedContext:
         """Find sources; `earlier` are the thread's questions to the same library, oldest first."""
         notes: list[str] = []
-        seen = await self._alike(notes)
+        image_matches = await self._alike(notes)
         rows = await self._rows(notes)
         hits: list[Hit] = []
         if self.by != "image":
@@ -73,8 +73,8 @@ class Retriever:
         # Of several libraries each image brings the threshold of its own.
         threshold = self._threshold() if any(hit.threshold is None for hit in hits) else None
         similar = {hit.image.sha256: min(1.0, max(-1.0, float(hit.similarity))) for hit in hits}
-        finding = await self._look_up(question, rows, earlier, similar, seen) if rows is not None else None
-        named = {row.image.sha256: row for row in rows or ()}
+        finding = await self._look_up(question, rows, earlier, similar, image_matches) if rows is not None else None
+        rows_by_id = {row.image.sha256: row for row in rows or ()}
         named_ids = finding.ids if finding and self.by != "image" else ()
         similar |= await self._similarities(question, [sha for sha in named_ids if sha not in similar])
         nearest = hits[: self.config.candidates]
@@ -82,22 +82,24 @@ class Retriever:
         if self.order is not None and near:
             near, unread = await self.order.ordered(question, near)
             notes += [unread] if unread else []
-        found = self._accepted(near, named, finding, earlier, similar, seen)
-        taken = {one.image.sha256 for one in found}
-        rest = [_found(hit, similar, "image") for hit in seen.hits if hit.image.sha256 not in taken]
-        taken |= {one.image.sha256 for one in rest}
-        rest += [_found(hit, similar, "similarity") for hit in nearest if hit.image.sha256 not in taken]
-        numbered = [one.model_copy(update={"number": n}) for n, one in enumerate(found, start=1)]
+        accepted_images = self._accepted(near, rows_by_id, finding, earlier, similar, image_matches)
+        image_ids = {one.image.sha256 for one in accepted_images}
+        rest = [
+            _retrieved_image(hit, similar, "image") for hit in image_matches.hits if hit.image.sha256 not in image_ids
+        ]
+        image_ids |= {one.image.sha256 for one in rest}
+        rest += [_retrieved_image(hit, similar, "similarity") for hit in nearest if hit.image.sha256 not in image_ids]
+        numbered = [one.model_copy(update={"number": n}) for n, one in enumerate(accepted_images, start=1)]
         parts = [
-            one.model_copy(update={"image_similarity": seen.similar.get(one.image.sha256)})
+            one.model_copy(update={"image_similarity": image_matches.similar.get(one.image.sha256)})
             for one in (*numbered, *rest)
         ]
-        return RetrievedContext(tuple(parts), finding, threshold, tuple(notes), seen.threshold)
+        return RetrievedContext(tuple(parts), finding, threshold, tuple(notes), image_matches.threshold)
 
     async def _alike(self, notes: list[str]) -> SimilarImages:
         if not self.question_images or self.by == "words":
             return SimilarImages()
-        seen = await similar_images(
+        image_matches = await similar_images(
             self.library,
             self.question_images,
             config=self.config,
@@ -105,8 +107,8 @@ class Retriever:
             filter=self._filter(),
             looks=capabilities_of(self.answerer).needs_images,
         )
-        notes.extend(seen.notes)
-        return seen
+        notes.extend(image_matches.notes)
+        return image_matches
 
     def _accepted(
         self,
@@ -115,7 +117,7 @@ class Retriever:
         finding: MetadataResult | None,
         earlier: Sequence[ConversationTurn],
         similar: Mapping[str, float],
-        seen: SimilarImages,
+        image_matches: SimilarImages,
     ) -> list[RetrievedImage]:
         """Accepted images, the most telling first: what is like the question's own image before all else.
 
@@ -125,11 +127,13 @@ class Retriever:
         room = self.config.candidates if looks else max(self.config.candidates, MAX_CITATIONS)
         spoken = [one for one in (earlier[-1].sources if earlier and looks else ()) if self._still_there(one, rows)]
         carried = [one.model_copy(update={"number": None, "by": "earlier"}) for one in spoken[: max(1, room // 2)]]
-        looked_up = [_found(rows[sha], similar, "metadata") for sha in (finding.ids if finding else ()) if sha in rows]
-        nearest = [_found(hit, similar, "similarity") for hit in near]
+        looked_up = [
+            _retrieved_image(rows[sha], similar, "metadata") for sha in (finding.ids if finding else ()) if sha in rows
+        ]
+        nearest = [_retrieved_image(hit, similar, "similarity") for hit in near]
         sure = finding is not None and (finding.clear or not looks)
         ordered = [*carried, *looked_up, *nearest] if sure else [*carried, *nearest, *looked_up]
-        similar_images = [_found(hit, similar, "image") for hit in seen.passing]
+        similar_images = [_retrieved_image(hit, similar, "image") for hit in image_matches.passing]
         first = max(1, room // 2) if ordered else room
         ordered = [*similar_images[:first], *ordered, *similar_images[first:]]
         distinct: dict[str, RetrievedImage] = {}
@@ -173,9 +177,9 @@ class Retriever:
         best: dict[str, Hit] = {}
         places: dict[str, int] = {}
         depth = max(DEPTH, self.config.candidates)
-        for found in await search_texts(self.library, texts, k=depth, filter=self._filter(), hybrid=hybrid):
-            add_nearer(best, found)
-            for place, hit in enumerate(found):
+        for text_hits in await search_texts(self.library, texts, k=depth, filter=self._filter(), hybrid=hybrid):
+            add_nearer(best, text_hits)
+            for place, hit in enumerate(text_hits):
                 places[hit.image.sha256] = min(place, places.get(hit.image.sha256, place))
 
         def rank(hit: Hit) -> tuple[int, float, str]:
@@ -199,11 +203,11 @@ class Retriever:
         rows: Sequence[HasMetadata],
         earlier: Sequence[ConversationTurn],
         similar: Mapping[str, float],
-        seen: SimilarImages,
+        image_matches: SimilarImages,
     ) -> MetadataResult | None:
         """Query the metadata; only of images like the question's, where nothing else is searched with."""
         if self.by == "image":
-            rows = [row for row in rows if row.image.sha256 in seen.ids]
+            rows = [row for row in rows if row.image.sha256 in image_matches.ids]
             if not rows:
                 return None
         last = earlier[-1] if earlier else None
@@ -213,10 +217,10 @@ class Retriever:
             rows,
             synonyms=self.answerer.synonyms,
             # What is like the image comes first, by how like it is.
-            similarity={**similar, **{sha: 2 + seen.similar[sha] for sha in seen.ids}},
+            similarity={**similar, **{sha: 2 + image_matches.similar[sha] for sha in image_matches.ids}},
             before=last.question if last else None,
             spoken_of=[one.image.sha256 for one in last.sources] if last else (),
-            similar_images=seen.ids if self.question_images and self.by != "words" else None,
+            similar_images=image_matches.ids if self.question_images and self.by != "words" else None,
         )
 
     def _fitting(self, text: str) -> str:
@@ -232,5 +236,5 @@ class Retriever:
         return self.library.threshold if self.config.threshold == "auto" else self.config.threshold
 
 
-def _found(row: HasMetadata, similar: Mapping[str, float], by: MatchReason) -> RetrievedImage:
+def _retrieved_image(row: HasMetadata, similar: Mapping[str, float], by: MatchReason) -> RetrievedImage:
     return RetrievedImage.of(row, similarity=similar.get(row.image.sha256), by=by)

@@ -99,7 +99,7 @@ async def search_query(
     best: dict[str, Hit] = {}
     for found in await search_batch(library, texts, k=k, filter=filter):
         add_nearer(best, found)
-    return sorted(best.values(), key=lambda hit: (-hit.similarity, hit.image.sha256))[:k]
+    return sorted(best.values(), key=lambda hit: (-hit.margin, hit.image.sha256))[:k]
 
 
 async def search_terms(
@@ -195,7 +195,7 @@ def add_nearer(best: dict[str, Hit], hits: Iterable[Hit]) -> None:
     """Join another search's hits into `best`, by id: of two similarities of one image the higher counts."""
     for hit in hits:
         known = best.get(hit.image.sha256)
-        if known is None or hit.similarity > known.similarity:
+        if known is None or hit.margin > known.margin:
             best[hit.image.sha256] = hit
 
 

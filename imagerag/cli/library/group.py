@@ -13,7 +13,7 @@ from imagerag.cli.command_group import FullHelpGroup
 from imagerag.cli.library import check, duplicates, images, migration, snapshots, upkeep
 from imagerag.cli.library.caption_lines import caption_lines, threshold_text
 from imagerag.cli.library.fusion_lines import fusion_lines
-from imagerag.cli.library.threshold_rates import NOT_MEASURED, accepted, between_images, rejected
+from imagerag.cli.library.threshold_rates import NOT_MEASURED, accepted, between_images, list_rates, rejected
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.terminal.output import (
     accent,
@@ -282,7 +282,8 @@ def _threshold_rows(threshold: "Threshold") -> list[list[str]]:
     rows = [[dim("threshold"), f"cosine {bold(cosine(threshold.cosine))}"]]
     rows += [[dim("accepted"), accepted(threshold)], [dim("rejected"), rejected(threshold)]]
     captions = f"{threshold.n_own} own, {threshold.n_near} hard negative, {threshold.n_unrelated} unrelated captions"
-    return [*rows, [dim("measured"), f"with {captions}, {count(threshold.images, 'image')}"]]
+    rows.append([dim("measured"), f"with {captions}, {count(threshold.images, 'image')}"])
+    return [*rows, *([[dim("lists"), list_rates(threshold.things)]] if threshold.things else [])]
 
 
 for module in (images, check, duplicates, migration, snapshots, upkeep):

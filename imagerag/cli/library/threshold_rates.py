@@ -2,10 +2,11 @@
 
 from typing import TYPE_CHECKING, Final
 
-from imagerag.formatting.numbers import percent, percentile
+from imagerag.formatting.numbers import cosine, percent, percentile
 
 if TYPE_CHECKING:
     from imagerag.store.library.library_metadata import Threshold
+    from imagerag.store.library.things_metadata import ThingsThreshold
 
 NOT_MEASURED: Final = "error rates not measured"
 """Of a library that an earlier version calibrated."""
@@ -26,6 +27,12 @@ def rejected(threshold: "Threshold") -> str:
     elif threshold.near_reject_rate is not None:
         hard = f", {percent(threshold.near_reject_rate)} of nearly matching ones"
     return f"{percentile(threshold.percentile)} of captions that no image here fits score lower{hard}"
+
+
+def list_rates(things: "ThingsThreshold") -> str:
+    """The threshold of texts that list several things, and its rates."""
+    rates = f"{percent(things.accept_rate)} of lists that captions name reach it"
+    return f"cosine {cosine(things.cosine)} for several things; {rates}, {percent(things.reject_rate)} of others do not"
 
 
 def between_images(accept: float | None, reject: float | None) -> str:

@@ -32,21 +32,21 @@ def folded(
         whole: columns in which no word is split.
         fold: the only column that is folded.
     """
-    drawn, needed = Table.grid(padding=(0, 2, 0, 0)), 2 * (len(cells) - 1)
+    grid, needed = Table.grid(padding=(0, 2, 0, 0)), 2 * (len(cells) - 1)
     for at, column in cells.items():
         widest, words = max(map(width, column)), max(width(word) for cell in column for word in [*cell.split(), ""])
         numbers = max(map(width, column[1:]), default=0) if at in right else 0
         fixed = at not in whole and (words > widest - 2 or widest <= (numbers or SHORT) or fold not in (None, at))
         least = widest if fixed else words if at in whole else max(numbers, min(words, SHORT))
         side: Literal["left", "right"] = "right" if at in right else "left"
-        drawn.add_column(justify=side, no_wrap=fixed, min_width=least, overflow="fold")
+        grid.add_column(justify=side, no_wrap=fixed, min_width=least, overflow="fold")
         needed += least
     for row in zip(*cells.values(), strict=True):
-        drawn.add_row(*map(Text.from_ansi, row))
+        grid.add_row(*map(Text.from_ansi, row))
     # Always with styles: the caller removes them where they are not wanted. rich drops columns that do not fit: then
     # use wider lines, which the terminal breaks.
     room = max(room, needed)
     console = Console(width=room, force_terminal=True, color_system="standard", legacy_windows=False, _environ={})
     with console.capture() as captured:
-        console.print(drawn, crop=False)
+        console.print(grid, crop=False)
     return [" " * indent + _TRAILING.sub(r"\1", line) for line in captured.get().splitlines()]

@@ -169,25 +169,25 @@ def table(
         whole: columns in which no word is split, such as paths and commands; other cells are folded if necessary.
         fold: the only column that is folded.
     """
-    used = [i for i in range(max(map(len, rows), default=0)) if any(row[i] for row in rows)]
-    if not used:
+    filled = [i for i in range(max(map(len, rows), default=0)) if any(row[i] for row in rows)]
+    if not filled:
         return [""] * len(rows)
-    cells = {i: [row[i] for row in rows] for i in used}
-    widths = {i: [width(cell) for cell in cells[i]] for i in used}
-    widest = {i: max(widths[i]) for i in used}
-    room = columns() - indent - 2 * (len(used) - 1)
+    cells = {i: [row[i] for row in rows] for i in filled}
+    widths = {i: [width(cell) for cell in cells[i]] for i in filled}
+    widest = {i: max(widths[i]) for i in filled}
+    room = columns() - indent - 2 * (len(filled) - 1)
     for at in [cut] if isinstance(cut, int) else cut:
         if at in widest and sum(widest.values()) > room:
-            left = max(LEAST, room - sum(widest.values()) + widest[at])
-            cells[at] = [_cut(cell, left) for cell in cells[at]]
-            widths[at], widest[at] = [width(cell) for cell in cells[at]], min(left, widest[at])
+            least = max(LEAST, room - sum(widest.values()) + widest[at])
+            cells[at] = [_cut(cell, least) for cell in cells[at]]
+            widths[at], widest[at] = [width(cell) for cell in cells[at]], min(least, widest[at])
     if sum(widest.values()) > room:
         from imagerag.cli.terminal.folded_table import (
             folded,  # imported here: rich takes 45 ms, and a search draws no such table
         )
 
         return folded(cells, columns() - indent, right=right, whole=whole, fold=fold, indent=indent)
-    aligned = [_aligned(cells[i], widths[i], widest[i], right=i in right) for i in used]
+    aligned = [_aligned(cells[i], widths[i], widest[i], right=i in right) for i in filled]
     return [(" " * indent + "  ".join(line)).rstrip() for line in zip(*aligned, strict=True)]
 
 
@@ -222,6 +222,6 @@ def _cells(value: float, top: float) -> int:
     return int(max(0.0, min(value / top, 1.0)) * BAR)
 
 
-def tick(met: bool) -> str:
+def tick(passed: bool) -> str:
     """✓ or ✗."""
-    return accent("✓") if met else bold("✗")
+    return accent("✓") if passed else bold("✗")

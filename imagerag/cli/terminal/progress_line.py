@@ -103,18 +103,18 @@ class FileProgress:
         self._first = 0, 0.0
         self._bar: Progress | None = None
 
-    def __call__(self, done: int, of: int) -> None:
+    def __call__(self, files: int, of: int) -> None:
         """Update the number of files done; called after every batch."""
-        self.done, self.of = done, of
+        self.done, self.of = files, of
         if not self._shown:
             return
         if can_redraw():
-            self._draw(done, of)
-        elif (tenth := 10 * done // max(of, 1)) > self._tenth:
+            self._draw(files, of)
+        elif (tenth := 10 * files // max(of, 1)) > self._tenth:
             self._tenth = tenth
-            say(f"  {done:,} of {count(of, self._noun)}", err=True)
+            say(f"  {files:,} of {count(of, self._noun)}", err=True)
 
-    def _draw(self, done: int, of: int) -> None:
+    def _draw(self, files: int, of: int) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -127,11 +127,11 @@ class FileProgress:
             self._bar = Progress(*columns, console=Console(stderr=True), refresh_per_second=4)
             self._bar.start()
             self._bar.add_task("", total=of, rate="")
-            self._first = done, time.monotonic()
+            self._first = files, time.monotonic()
         since = time.monotonic() - self._first[1]
-        speed = rate((done - self._first[0]) / since, f"{self._noun}s") if since > 1 else ""
-        self._bar.update(self._bar.task_ids[0], completed=done, total=of, rate=speed)
-        if done == of:
+        speed = rate((files - self._first[0]) / since, f"{self._noun}s") if since > 1 else ""
+        self._bar.update(self._bar.task_ids[0], completed=files, total=of, rate=speed)
+        if files == of:
             self.close()
 
     def close(self) -> None:

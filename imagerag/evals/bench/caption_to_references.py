@@ -39,8 +39,8 @@ async def references(library: Library, repeats: int) -> list[TimingRow]:
                 began = time.perf_counter()
                 await encoder.embed_texts([text])
                 between = time.perf_counter()
-                found = await library.search(text, k=REFERENCES)
-                await library.read_images([hit.image.sha256 for hit in found])
+                search_hits = await library.search(text, k=REFERENCES)
+                await library.read_images([hit.image.sha256 for hit in search_hits])
                 ended = time.perf_counter()
             finally:
                 library.embedder = own
@@ -74,8 +74,8 @@ class _Encoder:
     async def embed_texts(self, texts: Sequence[str]) -> "Vectors":
         """Encode with the network for its time, and return the other encoder's vectors."""
         await asyncio.to_thread(partial(self._encode, list(texts)))
-        found: Vectors = await self._vectors.embed_texts(texts)
-        return found
+        vectors: Vectors = await self._vectors.embed_texts(texts)
+        return vectors
 
     def _encode(self, texts: list[str]) -> None:
         import torch

@@ -24,12 +24,12 @@ async def storage(repeats: int) -> list[TimingRow]:
     with TemporaryDirectory(prefix="imagerag-bench-") as folder:
         plain, ours = Path(folder) / "plain.sqlite", Path(folder) / "runs.sqlite"
         theirs = await _bytes_per_run(AsyncSqliteSaver.from_conn_string(str(plain)), plain, repeats)
-        kept = await _bytes_per_run(open_checkpointer(ours), ours, repeats)
+        own_size = await _bytes_per_run(open_checkpointer(ours), ours, repeats)
     return [
         TimingRow(section="storage", name="LangGraph's SqliteSaver", value=theirs / 1000, unit="kB", n=repeats),
         TimingRow(
-            section="storage", name="checkpoints", value=kept / 1000, unit="kB", n=repeats,
-            ratio=kept / theirs, against="LangGraph's SqliteSaver",
+            section="storage", name="checkpoints", value=own_size / 1000, unit="kB", n=repeats,
+            ratio=own_size / theirs, against="LangGraph's SqliteSaver",
         ),
     ]  # fmt: skip
 

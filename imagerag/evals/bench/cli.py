@@ -68,8 +68,8 @@ async def bench(
     Raises:
         UsageError: an unknown section, or fewer than one measurement.
     """
-    chosen = tuple(dict.fromkeys(sections))
-    if unknown := [section for section in chosen if section not in SECTIONS]:
+    names = tuple(dict.fromkeys(sections))
+    if unknown := [section for section in names if section not in SECTIONS]:
         raise UsageError(unknown_name("section", unknown[0], SECTIONS))
     if unknown := [part for part in parts if part not in PARTS]:
         raise UsageError(unknown_name("part", unknown[0], PARTS, where="the section library"))
@@ -77,21 +77,21 @@ async def bench(
         raise UsageError(f"each thing has to be measured at least once, not {repeats} times")
     if rows < FEWEST:
         raise UsageError(f"a library to be measured has at least {FEWEST} rows, not {rows}")
-    began, found = time.monotonic(), list[TimingRow]()
-    for section in chosen:
+    began, results = time.monotonic(), list[TimingRow]()
+    for section in names:
         progress(section)
         measure, usual = SECTIONS[section]
         try:
             if measure is library:
-                found += await library(repeats or usual, rows=rows, graphs_to=graphs_to, parts=parts)
+                results += await library(repeats or usual, rows=rows, graphs_to=graphs_to, parts=parts)
             else:
-                found += await measure(repeats or usual)
+                results += await measure(repeats or usual)
         except Exception as error:
             # A section that cannot run here must not hide the figures of the others.
-            found.append(
+            results.append(
                 TimingRow(section=section, name=section, value=None, unit="", note=f"{type(error).__name__}: {error}")
             )
-    return BenchReport(machine=machine(), rows=tuple(found), elapsed_s=round(time.monotonic() - began, 3))
+    return BenchReport(machine=machine(), rows=tuple(results), elapsed_s=round(time.monotonic() - began, 3))
 
 
 def machine() -> dict[str, Any]:
@@ -122,14 +122,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="build the graphs of faiss and usearch for a library of up to so many rows; by default %(default)s",
     )  # fmt: skip
     parser.add_argument("--parts", default=",".join(PARTS), help="of the section library; by default all: %(default)s")
-    given = parser.parse_args(arguments)
-    chosen, parts = ([name for name in names.split(",") if name] for names in (given.sections, given.parts))
-    work = bench(chosen, repeats=given.repeats, rows=given.rows, graphs_to=given.graphs_to, parts=parts, progress=_tell)
+    options = parser.parse_args(arguments)
+    sections, parts = ([name for name in names.split(",") if name] for names in (options.sections, options.parts))
+    work = bench(
+        sections, repeats=options.repeats, rows=options.rows, graphs_to=options.graphs_to, parts=parts, progress=_tell
+    )
     try:
         measured = asyncio.run(work)
     except UsageError as error:
         parser.error(str(error))
-    print(json.dumps(measured.model_dump(mode="json", by_alias=True), indent=2) if given.json else measured.table())
+    print(json.dumps(measured.model_dump(mode="json", by_alias=True), indent=2) if options.json else measured.table())
     return 0
 
 

@@ -28,25 +28,25 @@ COMMAND: Final = "import sys; from imagerag.cli import main; sys.exit(main())"
 
 def prompts() -> dict[str, str]:
     """A prompt for each of `KINDS`, against the built-in catalogue."""
-    known = "a red solid circle"
+    plain = "a red solid circle"
     unknown = next(product.thing for product in products() if not generator_knows(product.thing))
-    return dict(zip(KINDS, (known, f"{known} and {describe(unknown)}", "a black checkered hexagon"), strict=True))
+    return dict(zip(KINDS, (plain, f"{plain} and {describe(unknown)}", "a black checkered hexagon"), strict=True))
 
 
 async def sketch_runs(repeats: int) -> list[TimingRow]:
     """Runs of the built-in preset as `imagerag generate` makes them: every step is saved, models are loaded once."""
     with TemporaryDirectory(prefix="imagerag-bench-") as folder:
         runner = Runner(dependencies=Dependencies(DataDir(Path(folder))))
-        asked = prompts()
+        prompt_texts = prompts()
         records: dict[str, RunRecord] = {}
 
         def work(name: str) -> Work:
             async def one() -> None:
-                records[name] = await _run(runner, asked[name])
+                records[name] = await _run(runner, prompt_texts[name])
 
             return one
 
-        times = await interleaved({name: work(name) for name in asked}, repeats)
+        times = await interleaved({name: work(name) for name in prompt_texts}, repeats)
     return [
         row("sketch", name, spent, note=f"{records[name].outcome}, {len(records[name].attempts)} drawn")
         for name, spent in times.items()
@@ -63,10 +63,10 @@ async def _run(runner: Runner, prompt: str) -> RunRecord:
 
 async def start(repeats: int) -> list[TimingRow]:
     """Start of the program: `--help`, beside Python itself."""
-    bare, given = [sys.executable, "-c", "pass"], [sys.executable, "-c", COMMAND, "--help"]
-    if problem := await _problem(given):
+    bare, command = [sys.executable, "-c", "pass"], [sys.executable, "-c", COMMAND, "--help"]
+    if problem := await _problem(command):
         return [TimingRow(section="start", name="imagerag --help", value=None, unit="ms", note=problem)]
-    times = await interleaved({"python": _process(bare), "imagerag --help": _process(given)}, repeats)
+    times = await interleaved({"python": _process(bare), "imagerag --help": _process(command)}, repeats)
     return [
         row("start", "python -c pass", times["python"]),
         row("start", "imagerag --help", times["imagerag --help"], against=("python", times["python"])),
@@ -75,13 +75,13 @@ async def start(repeats: int) -> list[TimingRow]:
 
 async def search(repeats: int) -> list[TimingRow]:
     """A search as a command in a new process, beside the import of torch. Two measurements of the import are enough."""
-    asked = [sys.executable, "-c", COMMAND, "search", prompts()[KINDS[0]], "--library", BUILT_IN_LIBRARY]
+    command = [sys.executable, "-c", COMMAND, "search", prompts()[KINDS[0]], "--library", BUILT_IN_LIBRARY]
     with TemporaryDirectory(prefix="imagerag-bench-") as folder:
         environment = {**os.environ, "IMAGERAG_HOME": folder}
-        if problem := await _problem(asked, environment):  # warm-up: builds the library
+        if problem := await _problem(command, environment):  # warm-up: builds the library
             return [TimingRow(section="search", name="imagerag search", value=None, unit="ms", note=problem)]
         torch = _process([sys.executable, "-c", "import torch"])
-        times = await interleaved({"torch": torch, "search": _process(asked, environment)}, repeats)
+        times = await interleaved({"torch": torch, "search": _process(command, environment)}, repeats)
     return [
         row("search", "import torch", times["torch"]),
         row("search", "imagerag search", times["search"], against=("import torch", times["torch"])),

@@ -70,7 +70,7 @@ def _tokens(net: Any, size: int) -> Any:
     return torch.randint(1, weight.shape[0], (size, net.context_length), device=weight.device)
 
 
-def _forward(net: Any, tower: str, given: Any) -> Work:
+def _forward(net: Any, tower: str, batch: Any) -> Work:
     encode: Callable[..., Any] = net.encode_image if tower == "images" else net.encode_text
 
     def compute() -> None:
@@ -78,7 +78,7 @@ def _forward(net: Any, tower: str, given: Any) -> Work:
 
         with torch.inference_mode():
             # Reading a number waits for the GPU to finish.
-            float(encode(given, normalize=True).float().sum())
+            float(encode(batch, normalize=True).float().sum())
 
     async def once() -> None:
         await asyncio.to_thread(compute)

@@ -42,9 +42,9 @@ async def encoder_runtimes(repeats: int, *, model: str = MODEL) -> list[TimingRo
         images = [encoder.prepare(_image(encoder.image_side, seed)) for seed in range(COUNT)]
         texts = [_TEXT.format(number) for number in range(COUNT)]
         rows = []
-        for tower, given in (("images", images), ("texts", texts)):
-            work = {name: _work(one, tower, given) for name, one in encoders.items()}
-            vectors = {name: await _encoded(one, tower, given) for name, one in encoders.items()}
+        for tower, inputs in (("images", images), ("texts", texts)):
+            work = {name: _work(one, tower, inputs) for name, one in encoders.items()}
+            vectors = {name: await _encoded(one, tower, inputs) for name, one in encoders.items()}
             rows += _rows(tower, await interleaved(work, repeats), vectors)
         return rows
 
@@ -52,10 +52,10 @@ async def encoder_runtimes(repeats: int, *, model: str = MODEL) -> list[TimingRo
 def _encoders(spec: str) -> dict[str, Any]:
     from imagerag.tools.registry import new_embedder
 
-    found = {name: new_embedder(f"{spec}?{options}") for name, options in OPTIONS.items()}
-    for one in found.values():
+    encoders = {name: new_embedder(f"{spec}?{options}") for name, options in OPTIONS.items()}
+    for one in encoders.values():
         logit_scale_of(one)  # exports and loads it
-    return found
+    return encoders
 
 
 def _image(side: int, seed: int) -> Any:
@@ -65,17 +65,17 @@ def _image(side: int, seed: int) -> Any:
     return Image.fromarray(np.random.default_rng(seed).integers(0, 255, (side, side, 3), np.uint8))
 
 
-def _work(encoder: Any, tower: str, given: Sequence[Any]) -> Work:
+def _work(encoder: Any, tower: str, inputs: Sequence[Any]) -> Work:
     async def once() -> None:
-        await _encoded(encoder, tower, given)
+        await _encoded(encoder, tower, inputs)
 
     return once
 
 
-async def _encoded(encoder: Any, tower: str, given: Sequence[Any]) -> Any:
+async def _encoded(encoder: Any, tower: str, inputs: Sequence[Any]) -> Any:
     if tower == "images":
-        return await encoder.embed_prepared(given)
-    return await asyncio.to_thread(encoder._encode_texts, list(given))  # without the cache of `embed_texts`
+        return await encoder.embed_prepared(inputs)
+    return await asyncio.to_thread(encoder._encode_texts, list(inputs))  # without the cache of `embed_texts`
 
 
 def _rows(tower: str, times: dict[str, list[float]], vectors: dict[str, Any]) -> list[TimingRow]:

@@ -43,12 +43,12 @@ async def calls(repeats: int) -> list[TimingRow]:
         await asyncio.to_thread(traced_run, Path(folder))  # warm-up: builds the library
         runs = [await asyncio.to_thread(traced_run, Path(folder)) for _ in range(repeats)]
     last = runs[-1]
-    found = {"files entered": [run["files"] for run in runs], "crossings": [run["crossings"] for run in runs]}
+    measures = {"files entered": [run["files"] for run in runs], "crossings": [run["crossings"] for run in runs]}
     rows = [
         TimingRow(
             section="calls", name=name, value=median(counts), unit="", spread=(min(counts), max(counts)), n=repeats
         )
-        for name, counts in found.items()
+        for name, counts in measures.items()
     ]
     return rows + [
         TimingRow(section="calls", name=f"{caller} > {entered}", value=count, unit="", n=1)
@@ -59,10 +59,10 @@ async def calls(repeats: int) -> list[TimingRow]:
 def traced_run(home: Path) -> dict[str, Any]:
     """Run `imagerag generate` once under the tracer; returns the numbers of files and crossings, and the pairs."""
     command = [sys.executable, "-c", TRACED, "--home", str(home), "generate", prompts()[KINDS[1]]]
-    done = subprocess.run(command, capture_output=True, text=True, env=_environment(), check=False)
-    if done.returncode:
-        raise RuntimeError(f"exit {done.returncode}: {done.stderr.strip()[-300:]}")
-    counted: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    process = subprocess.run(command, capture_output=True, text=True, env=_environment(), check=False)
+    if process.returncode:
+        raise RuntimeError(f"exit {process.returncode}: {process.stderr.strip()[-300:]}")
+    counted: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
     return counted
 
 

@@ -107,7 +107,7 @@ async def compiled(dependencies: Dependencies) -> AsyncIterator[Mapping[str, Gra
     parts, blobs = instant(), dependencies.blobs
     async with dependencies.checkpoints() as saver, dependencies.journal() as journal:
         # Compiling adds the error handler's node to the graph, so each one is built separately.
-        bare, kept, journalled = (
+        bare, with_checkpoints, journalled = (
             build_workflow(
                 Nodes(generator=parts.generator, judge=parts.judge, library=parts.library, blobs=blobs, journal=keeps)
             )
@@ -115,51 +115,53 @@ async def compiled(dependencies: Dependencies) -> AsyncIterator[Mapping[str, Gra
         )
         yield {
             "graph": bare.compile(),
-            "graph, checkpoints": kept.compile(checkpointer=saver),
+            "graph, checkpoints": with_checkpoints.compile(checkpointer=saver),
             "graph, checkpoints, journal": journalled.compile(checkpointer=saver),
         }
 
 
 async def invoke(graph: Graph) -> None:
     """Run the graph once on a new thread; checkpoints, if any, are saved before the next step begins."""
-    given = config()
+    run_config = config()
     thread_config: RunnableConfig = {
-        "configurable": {"thread_id": f"bench-{given.seed}"},
-        "recursion_limit": recursion_limit(given),
+        "configurable": {"thread_id": f"bench-{run_config.seed}"},
+        "recursion_limit": recursion_limit(run_config),
     }
     durability: Durability | None = "sync" if graph.checkpointer else None
-    await graph.ainvoke({"prompt": PROMPT}, thread_config, context=given, durability=durability)
+    await graph.ainvoke({"prompt": PROMPT}, thread_config, context=run_config, durability=durability)
 
 
 async def plain_loop(blobs: FileBlobStore) -> list[ImageRef]:
     """Make the same calls in a plain loop; returns the generated images."""
-    parts, given = instant(), config()
+    parts, run_config = instant(), config()
     assert parts.library is not None, "the instant parts have one"
     entries: list[TrackedConcept] = []
-    drawn: list[ImageRef] = []
+    images: list[ImageRef] = []
     references: list[UsedReference] = []
     for number in range(ROUNDS + 1):
-        sent = [_part(await parts.library.image_bytes(used.image.sha256)) for used in references]
+        reference_parts = [_part(await parts.library.image_bytes(reference.image.sha256)) for reference in references]
         prompt = reference_prompt(parts.generator.template, PROMPT, references)
-        generated = await parts.generator.generate(prompt, sent, variation=SamplingParams(seed=given.seed), size=None)
-        drawn.append(await blobs.put(generated.data))
-        seen = _part(await blobs.get(drawn[-1].sha256))
+        generated = await parts.generator.generate(
+            prompt, reference_parts, variation=SamplingParams(seed=run_config.seed), size=None
+        )
+        images.append(await blobs.put(generated.data))
+        image = _part(await blobs.get(images[-1].sha256))
         critique = await parts.judge.critique(
-            PROMPT, seen, subjects=(), requirements=(), mode="fused", variation=SamplingParams()
+            PROMPT, image, subjects=(), requirements=(), mode="fused", variation=SamplingParams()
         )
         entries = concept_tracker.update_missing(entries, critique.verdict.missing, number)
         searches = []
         for concept in critique.verdict.missing if number < ROUNDS else ():
             query = Query(concept=concept, text=concept.caption or concept.text)
-            hits = await parts.library.search(query.text, k=given.candidates, filter=Filter())
+            hits = await parts.library.search(query.text, k=run_config.candidates, filter=Filter())
             threshold = parts.library.threshold
-            candidates = candidates_of(hits, threshold=threshold, near_duplicate=given.near_duplicate)
+            candidates = candidates_of(hits, threshold=threshold, near_duplicate=run_config.near_duplicate)
             searches.append(Search(round=number + 1, query=query, candidates=candidates, threshold=threshold))
         _, references = select_candidates(
             searches, entries, rooms=ReferenceLimits(room=parts.generator.max_references), by_hand=False
         )
         entries = concept_tracker.record_references(entries, references, number + 1)
-    return drawn
+    return images
 
 
 def _part(data: bytes) -> ImagePart:

@@ -40,16 +40,16 @@ async def overhead(folder: Path, cases: int) -> dict[str, Any]:
     suite = sketch_suite(max(cases, 6))
     setup = RunSpec(generator="sketch", judge="sketch", library="sketch-rare-200")
     plan = Plan(suite=suite, arms=parse_arms("full"), setup=setup)
-    made = dependencies_for(DataDir(folder / "home"), DataDir(folder / "users"), suite.libraries)
-    await made.library("sketch-rare-200")
+    dependencies = dependencies_for(DataDir(folder / "home"), DataDir(folder / "users"), suite.libraries)
+    await dependencies.library("sketch-rare-200")
     # Encode the texts and import the modules before, so that neither side pays for it.
-    await _plain(made, plan, folder / "first")
-    await _harnessed(made, plan, folder / "first-harness")
+    await _plain(dependencies, plan, folder / "first")
+    await _harnessed(dependencies, plan, folder / "first-harness")
     spent: dict[str, list[tuple[float, float]]] = {"harness": [], "runner": []}
     resident: list[int] = []
     for turn in range(TURNS):
-        spent["harness"].append(await _timed(_harnessed(made, plan, folder / f"harness-{turn}")))
-        spent["runner"].append(await _timed(_plain(made, plan, folder / f"runner-{turn}")))
+        spent["harness"].append(await _measure(_harnessed(dependencies, plan, folder / f"harness-{turn}")))
+        spent["runner"].append(await _measure(_plain(dependencies, plan, folder / f"runner-{turn}")))
         resident.append(await asyncio.to_thread(_resident))
     cpu = {name: sum(cpu for cpu, _ in times) for name, times in spent.items()}
     each = [round(h / r - 1, 3) for (h, _), (r, _) in zip(spent["harness"], spent["runner"], strict=True)]
@@ -63,25 +63,25 @@ async def overhead(folder: Path, cases: int) -> dict[str, Any]:
     }
 
 
-async def _timed(work: Awaitable[None]) -> tuple[float, float]:
+async def _measure(work: Awaitable[None]) -> tuple[float, float]:
     """Measure processor and wall seconds."""
     cpu, wall = time.process_time(), time.perf_counter()
     await work
     return time.process_time() - cpu, time.perf_counter() - wall
 
 
-async def _harnessed(made: EvalDependencies, plan: Plan, folder: Path) -> None:
+async def _harnessed(dependencies: EvalDependencies, plan: Plan, folder: Path) -> None:
     own = dependencies_for(DataDir(folder / "home"), DataDir(folder / "users"), plan.suite.libraries)
-    own._made.update(made._made)
+    own._made.update(dependencies._made)
     harness = EvalRunner(plan, own, [CostScore()], ResultsStore(folder, plan.keys), concurrency=1)
     await harness.run()
     harness.store.finish()
 
 
-async def _plain(made: EvalDependencies, plan: Plan, folder: Path) -> None:
+async def _plain(dependencies: EvalDependencies, plan: Plan, folder: Path) -> None:
     """Run the same cases with the product's own runner, with its checkpoints and its journal."""
     own = Dependencies(DataDir(folder))
-    own._made.update(made._made)
+    own._made.update(dependencies._made)
     runner = Runner(dependencies=own, durability="exit")
     for case in plan.suite.cases:
         async for _ in runner.start(case.prompt, plan.arms[0].of(plan.setup, seed=case.seeds[0], cache="record")):

@@ -56,18 +56,18 @@ async def indexing(repeats: int, *, files: int = FILES) -> list[TimingRow]:
 
 async def _beside_the_encoder(kind: str, aim: float, folder: Path, encoder: Any, repeats: int) -> list[TimingRow]:
     names = sorted(folder.iterdir())
-    seen = [encoder.prepare(open_rgb(one.read_bytes(), side=encoder.image_side)) for one in names[:32]]
-    await encoder.embed_prepared(seen)
-    alone, whole, used = list[float](), list[float](), 0
+    inputs = [encoder.prepare(open_rgb(one.read_bytes(), side=encoder.image_side)) for one in names[:32]]
+    await encoder.embed_prepared(inputs)
+    alone, whole, disk_bytes = list[float](), list[float](), 0
     for turn in range(repeats):
         began = time.perf_counter()
-        for start in range(0, len(names), len(seen)):
-            await encoder.embed_prepared(seen[: len(names) - start])
+        for start in range(0, len(names), len(inputs)):
+            await encoder.embed_prepared(inputs[: len(names) - start])
         alone.append(len(names) / (time.perf_counter() - began))
         report, library = await _indexed(folder, f"photos-{turn}", encoder)
         whole.append(report.images_per_s)
         vectors = 4 * library.embedder.identity.dimension * await library.count()
-        used = disk_use(library.folder).total - vectors
+        disk_bytes = disk_use(library.folder).total - vectors
     size = sum(one.stat().st_size for one in names)
     low, middle, high = quartiles(whole)
     base = quartiles(alone)[1]
@@ -78,7 +78,7 @@ async def _beside_the_encoder(kind: str, aim: float, folder: Path, encoder: Any,
             ratio=middle / base, against="encoder alone", note=f"aim: at least {aim}",
         ),
         TimingRow(
-            section=SECTION, name=f"disk of the library of {kind}", value=100 * used / size, unit="%", n=1,
+            section=SECTION, name=f"disk of the library of {kind}", value=100 * disk_bytes / size, unit="%", n=1,
             note="of the folder, vectors aside; aim: at most 5 %",
         ),
     ]  # fmt: skip

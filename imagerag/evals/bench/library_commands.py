@@ -54,19 +54,19 @@ async def commands(library: Library, folder: Path) -> list[TimingRow]:
     environment["PYTHONPATH"] = os.pathsep.join(
         [str(folder / "package"), str(Path(__file__).parents[3]), *filter(None, [os.environ.get("PYTHONPATH")])]
     )
-    found = []
+    rows = []
     for command in COMMANDS:
         arguments = [part.format(library.name, "a red car", folder) for part in command.split(" ")]
-        found.append(await asyncio.to_thread(_measured, arguments, folder / "took.json", environment))
-    return found
+        rows.append(await asyncio.to_thread(_measure, arguments, folder / "took.json", environment))
+    return rows
 
 
-def _measured(arguments: Sequence[str], out: Path, environment: dict[str, str]) -> TimingRow:
-    given = [sys.executable, "-m", "imagerag.evals.bench.measured_command", str(out), *arguments]
+def _measure(arguments: Sequence[str], out: Path, environment: dict[str, str]) -> TimingRow:
+    command = [sys.executable, "-m", "imagerag.evals.bench.measured_command", str(out), *arguments]
     name = " ".join(part.rpartition("/")[2] for part in arguments)
     out.unlink(missing_ok=True)
     began = time.perf_counter()
-    ended = subprocess.run(given, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
+    ended = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
     wall = time.perf_counter() - began
     if ended.returncode not in (0, FINDS_PROBLEMS) or not out.exists():
         stderr = ended.stderr.decode(errors="replace").strip().splitlines() or ["nothing on stderr"]

@@ -64,27 +64,27 @@ async def library(
     """
     with tempfile.TemporaryDirectory() as folder:
         embedder = SyntheticEmbedder()
-        async with _timed() as made:
+        async with _timer() as duration:
             opened = await synthetic_library(DataDir(Path(folder)), "bench", rows, embedder)
-        found = [_seconds(f"add {rows} rows, build indexes", made)]
+        results = [_seconds(f"add {rows} rows, build indexes", duration)]
         if "calibrating" in parts:
-            found += await _calibrating(opened)
+            results += await _calibrating(opened)
         if "searching" in parts:
-            found += await _searching(opened, SyntheticRows(rows, embedder), repeats, graphs_to)
+            results += await _searching(opened, SyntheticRows(rows, embedder), repeats, graphs_to)
         if "references" in parts:
-            found += await references(opened, repeats)
+            results += await references(opened, repeats)
         if "regions" in parts:
-            found += await region_searches(DataDir(Path(folder) / "regions"), rows, repeats)
+            results += await region_searches(DataDir(Path(folder) / "regions"), rows, repeats)
         if "commands" in parts:
-            found += await commands(opened, Path(folder) / "commands")
-    return [*found, *(await indexing(repeats, files=min(FILES, rows // 2)) if "indexing" in parts else ())]
+            results += await commands(opened, Path(folder) / "commands")
+    return [*results, *(await indexing(repeats, files=min(FILES, rows // 2)) if "indexing" in parts else ())]
 
 
 async def _calibrating(opened: Library) -> list[TimingRow]:
     await opened.search("a red car", k=K)
-    async with _timed() as took, _peak_memory() as peak:
+    async with _timer() as took, _peak_memory() as peak:
         await opened.calibrate()
-    async with _timed() as compared:
+    async with _timer() as compared:
         await opened.is_stale()
     memory = TimingRow(section=SECTION, name="memory of calibrate", value=max(peak), unit="MB", n=1,
                        note="above the open library, aim 500")  # fmt: skip
@@ -96,38 +96,38 @@ async def _searching(opened: Library, world: SyntheticRows, repeats: int, graphs
 
     vectors = np.concatenate([part for _, part in world.batches()])
     repeats = max(repeats, 3)
-    asked = _Asked(world.embedder, ASKED + 2 * PER_TURN * repeats)
+    queries = _Asked(world.embedder, ASKED + 2 * PER_TURN * repeats)
     work: dict[str, Work] = {
-        BASE: asked.vector(lambda vector: _best(vectors @ vector)),
-        "search": lambda: opened.search(asked.text(), k=K),
-        "search, licence filter": lambda: opened.search(asked.text(), k=K, filter=Filter(licences=("MIT",))),
-        "search, metadata filter": lambda: opened.search(asked.text(), k=K, filter=SHELF),
-        "hybrid search": lambda: opened.search(asked.text(), k=K, hybrid=True),
-        "search of 4 captions": lambda: opened.search_batch([asked.text() for _ in range(4)], k=K),
+        BASE: queries.vector(lambda vector: _best(vectors @ vector)),
+        "search": lambda: opened.search(queries.text(), k=K),
+        "search, licence filter": lambda: opened.search(queries.text(), k=K, filter=Filter(licences=("MIT",))),
+        "search, metadata filter": lambda: opened.search(queries.text(), k=K, filter=SHELF),
+        "hybrid search": lambda: opened.search(queries.text(), k=K, hybrid=True),
+        "search of 4 captions": lambda: opened.search_batch([queries.text() for _ in range(4)], k=K),
     }
     others = other_indexes(vectors, K, section=SECTION, graphs_to=graphs_to)
-    work |= {name: asked.vector(find) for name, find in others.find.items()}
+    work |= {name: queries.vector(find) for name, find in others.find.items()}
     batches = [vectors[at : at + 1024] for at in range(0, len(vectors), 1024)]
     with tempfile.TemporaryDirectory() as folder:
         paths = await asyncio.to_thread(_saved, batches, Path(folder))
-        work["as the ImageRAG paper's code"] = asked.vector(lambda vector: _as_in_the_paper(paths, vector))
+        work["as the ImageRAG paper's code"] = queries.vector(lambda vector: _as_in_the_paper(paths, vector))
         times = await _in_turns(work, repeats)
     base = {"hybrid search": "search", "search of 4 captions": "search", "search, licence filter": "search",
             "search, metadata filter": "search"}  # fmt: skip
-    texts = [asked.text() for _ in range(ASKED)]
-    right = [[row_id(int(at)) for at in _best(vectors @ asked.encoded(text))] for text in texts]
+    texts = [queries.text() for _ in range(ASKED)]
+    right = [[row_id(int(at)) for at in _best(vectors @ queries.encoded(text))] for text in texts]
     recalls = {
         "search": _recall([[hit.image.sha256 for hit in await opened.search(text, k=K)] for text in texts], right)
     }
     for name, find in others.find.items():
-        got = [[row_id(int(at)) for at in find(asked.encoded(text))] for text in texts]
-        recalls[name] = _recall(got, right)
+        hits = [[row_id(int(at)) for at in find(queries.encoded(text))] for text in texts]
+        recalls[name] = _recall(hits, right)
     rows = []
-    for name, taken in times.items():
+    for name, seconds in times.items():
         against = base.get(name, BASE)
         parts = [f"recall@{K} {recalls[name]:.3f}"] if name in recalls else []
         note = ", ".join([*parts, *([f"aim {AIMS[name]}"] if name in AIMS else [])])
-        rows.append(row(SECTION, name, taken, against=None if name == BASE else (against, times[against]), note=note))
+        rows.append(row(SECTION, name, seconds, against=None if name == BASE else (against, times[against]), note=note))
     return [*rows, *others.rows]
 
 
@@ -165,8 +165,8 @@ def _best(cosines: "NDArray[np.float32]") -> "NDArray[np.intp]":
     return top[np.argsort(-cosines[top])]
 
 
-def _recall(found: Sequence[Sequence[str]], right: Sequence[Sequence[str]]) -> float:
-    return sum(len(set(one) & set(other)) for one, other in zip(found, right, strict=True)) / (K * len(right))
+def _recall(hits: Sequence[Sequence[str]], right: Sequence[Sequence[str]]) -> float:
+    return sum(len(set(one) & set(other)) for one, other in zip(hits, right, strict=True)) / (K * len(right))
 
 
 def _saved(batches: Sequence["Vectors"], folder: Path) -> list[Path]:
@@ -183,11 +183,11 @@ def _as_in_the_paper(paths: Sequence[Path], vector: "NDArray[np.float32]") -> An
     import numpy as np
     import torch
 
-    text, found = torch.from_numpy(vector.copy()), []
+    text, cosines = torch.from_numpy(vector.copy()), []
     for path in paths:
         stored = torch.load(path, weights_only=True)["normalized_clip_embeddings"]
-        found.append((text @ stored.T).numpy())
-    return np.argsort(np.concatenate(found))[-K:][::-1]
+        cosines.append((text @ stored.T).numpy())
+    return np.argsort(np.concatenate(cosines))[-K:][::-1]
 
 
 async def _in_turns(work: Mapping[str, Work], repeats: int) -> dict[str, list[float]]:
@@ -205,7 +205,7 @@ async def _in_turns(work: Mapping[str, Work], repeats: int) -> dict[str, list[fl
 
 
 @asynccontextmanager
-async def _timed() -> AsyncIterator[list[float]]:
+async def _timer() -> AsyncIterator[list[float]]:
     took: list[float] = []
     began = time.perf_counter()
     yield took

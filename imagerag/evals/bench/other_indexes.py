@@ -40,24 +40,24 @@ def other_indexes(vectors: "Vectors", k: int, *, section: str, graphs_to: int = 
     Args:
         graphs_to: rows up to which graphs are built.
     """
-    made = OtherIndexes()
+    indexes = OtherIndexes()
     for name, make, is_graph in (
         ("faiss flat", _faiss_flat, False), ("faiss HNSW", _faiss_hnsw, True), ("usearch", _usearch, True)
     ):  # fmt: skip
         if is_graph and len(vectors) > graphs_to:
             note = f"not built above {graphs_to:,} rows: that takes minutes; --graphs-to {len(vectors)} builds it"
-            made.rows.append(TimingRow(section=section, name=name, value=None, unit="", note=note))
+            indexes.rows.append(TimingRow(section=section, name=name, value=None, unit="", note=note))
             continue
         began = time.perf_counter()
         try:
-            made.find[name] = make(vectors, k)
+            indexes.find[name] = make(vectors, k)
         except ImportError as error:
             note = f"not measured: {error}"
-            made.rows.append(TimingRow(section=section, name=name, value=None, unit="", note=note))
+            indexes.rows.append(TimingRow(section=section, name=name, value=None, unit="", note=note))
         else:
             took = time.perf_counter() - began
-            made.rows.append(TimingRow(section=section, name=f"build {name}", value=took, unit="s", n=1))
-    return made
+            indexes.rows.append(TimingRow(section=section, name=f"build {name}", value=took, unit="s", n=1))
+    return indexes
 
 
 def _faiss_flat(vectors: "Vectors", k: int) -> Find:
@@ -78,7 +78,7 @@ def _faiss_hnsw(vectors: "Vectors", k: int) -> Find:
 def _usearch(vectors: "Vectors", k: int) -> Find:
     import numpy as np
 
-    made: Any = import_module("usearch.index")
-    index = made.Index(ndim=vectors.shape[1], metric="cos", expansion_search=128)
+    usearch: Any = import_module("usearch.index")
+    index = usearch.Index(ndim=vectors.shape[1], metric="cos", expansion_search=128)
     index.add(np.arange(len(vectors)), vectors)
     return lambda vector: index.search(vector, k).keys

@@ -109,12 +109,12 @@ async def concurrent_runs(runner: Runner, repeats: int, together: Callable[[], N
     spread over `at_work` processes that share a home (`together`).
     """
 
-    asked: set[int] = set()
+    call_counts: set[int] = set()
     alone = f"{AT_ONCE} times the calls alone"
 
     async def one() -> None:
         _, record = await watched(runner, "fused")
-        asked.add(sum(record.calls.values()))
+        call_counts.add(sum(record.calls.values()))
 
     async def many(count: int) -> None:
         await asyncio.gather(*(one() for _ in range(count)))
@@ -136,7 +136,7 @@ async def concurrent_runs(runner: Runner, repeats: int, together: Callable[[], N
     }
     times = await interleaved(work, repeats, warm=0)
     notes = {
-        "one run": f"{max(asked)} answers of {ANSWER_S:g} s",
+        "one run": f"{max(call_counts)} answers of {ANSWER_S:g} s",
         crowded: "target 1.2",
         apart: f"on {os.cpu_count()} processors",
         alone: "no graph, nothing kept",
@@ -200,11 +200,11 @@ async def calls_alone(parts: Backends) -> None:
         image = await parts.generator.generate(
             f"picture {next(_numbers)}", references, variation=SamplingParams(), size=None
         )
-        seen = ImagePart(data=image.data, media_type="image/png")
+        part = ImagePart(data=image.data, media_type="image/png")
         await parts.judge.critique(
-            "a picture", seen, subjects=(), requirements=(), mode="fused", variation=SamplingParams()
+            "a picture", part, subjects=(), requirements=(), mode="fused", variation=SamplingParams()
         )
-        references = [seen, seen]
+        references = [part, part]
 
 
 async def watched(runner: Runner, mode: Mode) -> tuple[list[float], RunRecord]:

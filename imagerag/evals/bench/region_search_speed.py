@@ -38,22 +38,22 @@ async def region_searches(home: DataDir, rows: int, repeats: int) -> list[Timing
     embedder = SyntheticEmbedder()
     plain = await synthetic_library(home, "plain", rows, embedder)
     mixed = await _with_regions(home, "mixed", rows, embedder, MIXED)
-    asked = _captions(embedder)
+    next_caption = _captions(embedder)
     work: dict[str, Work] = {}
     for name, library in {"search without regions": plain, "search with regions": mixed}.items():
-        work[name] = _searching(library, asked, Filter())
-        work[f"{name}, metadata filter"] = _searching(library, asked, SHELF)
+        work[name] = _searching(library, next_caption, Filter())
+        work[f"{name}, metadata filter"] = _searching(library, next_caption, SHELF)
     if rows <= TILES_TO:
         work["search with 13 tiles"] = _searching(
-            await _with_regions(home, "tiles", rows, embedder, TILES), asked, Filter()
+            await _with_regions(home, "tiles", rows, embedder, TILES), next_caption, Filter()
         )
     times = await interleaved(work, max(repeats, 20))
-    found = []
-    for name, taken in times.items():
+    results = []
+    for name, seconds in times.items():
         base = f"search without regions{', metadata filter' if name.endswith('filter') else ''}"
         against = None if name == base else (base, times[base])
-        found.append(row(SECTION, name, taken, against=against, note=AIM if against else ""))
-    return found
+        results.append(row(SECTION, name, seconds, against=against, note=AIM if against else ""))
+    return results
 
 
 def _captions(embedder: SyntheticEmbedder) -> Callable[[], str]:
@@ -69,9 +69,9 @@ def _captions(embedder: SyntheticEmbedder) -> Callable[[], str]:
     return caption
 
 
-def _searching(library: Library, asked: Callable[[], str], filter: Filter) -> Work:
+def _searching(library: Library, next_caption: Callable[[], str], filter: Filter) -> Work:
     async def work() -> object:
-        return await library.search(asked(), k=K, filter=filter)
+        return await library.search(next_caption(), k=K, filter=filter)
 
     return work
 

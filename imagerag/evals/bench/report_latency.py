@@ -78,16 +78,16 @@ async def reports(repeats: int) -> list[TimingRow]:
         home = DataDir(Path(folder))
         await _long_run(home)
         out = Path(folder) / "report.html"
-        made = [await asyncio.to_thread(_json_of, [sys.executable, "-c", MADE, folder, RUN]) for _ in range(repeats)]
+        timings = [await asyncio.to_thread(_json_of, [sys.executable, "-c", MADE, folder, RUN]) for _ in range(repeats)]
         report = _command(folder, "report", RUN, "--out", str(out))
         started = [await asyncio.to_thread(_spent, report) for _ in range(repeats)]
         await asyncio.to_thread(_fill, home.run_list)
-        runs = [await _listed(home) for _ in range(repeats)]
+        runs = [await _time_listing(home) for _ in range(repeats)]
         listing = _command(folder, "runs", "-n", str(LISTED))
         listed = [await asyncio.to_thread(_spent, listing) for _ in range(repeats)]
-    size = f"{made[0]['bytes'] / 1e6:.2f} MB; target: under 1 s and 5 MB"
+    size = f"{timings[0]['bytes'] / 1e6:.2f} MB; target: under 1 s and 5 MB"
     return [
-        row("report", f"report of {ATTEMPTS} attempts", [each["s"] for each in made], note=f"processor; {size}"),
+        row("report", f"report of {ATTEMPTS} attempts", [each["s"] for each in timings], note=f"processor; {size}"),
         row("report", "imagerag report", started, note="processor, its own process, all that is loaded included"),
         row("report", f"{LISTED:,} runs read", runs, note="processor"),
         row("report", f"imagerag runs -n {LISTED}", listed, note="processor, its own process; target: under 1 s"),
@@ -111,10 +111,10 @@ def _fill(path: Path) -> None:
         )
 
 
-async def _listed(home: DataDir) -> float:
+async def _time_listing(home: DataDir) -> float:
     began = time.process_time()
-    found = await RunIndex(home.run_list).list(None)
-    assert len(found) == LISTED, "as many as were put there"
+    entries = await RunIndex(home.run_list).list(None)
+    assert len(entries) == LISTED, "as many as were put there"
     return time.process_time() - began
 
 
@@ -138,7 +138,7 @@ def _json_of(command: Sequence[str]) -> dict[str, Any]:
 
 def _run(command: Sequence[str]) -> str:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    if done.returncode:
-        raise RuntimeError(f"exit {done.returncode}: {done.stderr.strip()[-300:]}")
-    return done.stdout
+    process = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    if process.returncode:
+        raise RuntimeError(f"exit {process.returncode}: {process.stderr.strip()[-300:]}")
+    return process.stdout

@@ -137,13 +137,13 @@ class SyntheticRows:
         import numpy as np
 
         places, centres = self._centres
-        chosen = np.array([places[self.thing(at)] for at in range(start, stop)])
+        thing_places = np.array([places[self.thing(at)] for at in range(start, stop)])
         own = _normal(f"rows {start}", stop - start)
         groups = _normal("groups", 4096)[np.arange(start, stop) * 40503 % 4096]
-        found = centres[chosen] + 0.5 * groups + 0.7 * own
+        vectors = centres[thing_places] + 0.5 * groups + 0.7 * own
         first = (COPY - start) % ALIKE
-        found[first + 1 :: ALIKE] = found[first:-1:ALIKE] + 0.1 * own[first + 1 :: ALIKE]
-        unit: Vectors = found / np.linalg.norm(found, axis=1, keepdims=True)
+        vectors[first + 1 :: ALIKE] = vectors[first:-1:ALIKE] + 0.1 * own[first + 1 :: ALIKE]
+        unit: Vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
         return unit
 
     def batches(self) -> Iterator[tuple[int, "Vectors"]]:
@@ -208,13 +208,13 @@ def _thumbnail(kind: int) -> bytes:
     return out.getvalue()
 
 
-def _normal(said: str, count: int) -> "Vectors":
+def _normal(text: str, count: int) -> "Vectors":
     """`count` random vectors of length about 1, seeded by the text."""
     import numpy as np
 
-    seed = int.from_bytes(hashlib.sha256(said.encode()).digest()[:8], "big")
-    found: Vectors = np.random.default_rng(seed).standard_normal((count, DIMENSION), dtype=np.float32)
-    return found / np.float32(DIMENSION**0.5)
+    seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+    vectors: Vectors = np.random.default_rng(seed).standard_normal((count, DIMENSION), dtype=np.float32)
+    return vectors / np.float32(DIMENSION**0.5)
 
 
 def _unit(vector: "NDArray[np.float32]") -> "NDArray[np.float32]":

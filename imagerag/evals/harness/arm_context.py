@@ -51,8 +51,8 @@ class ArmContext:
         A second run in one context needs a `run_id` of its own: give `run_id="…"`.
         """
         run_id = str(config.pop("run_id", self.run_id))
-        wanted = self.case.filtered(self.setup.config.model_copy(update=config))
-        setup = self.setup.model_copy(update={"config": wanted})
+        run_config = self.case.filtered(self.setup.config.model_copy(update=config))
+        setup = self.setup.model_copy(update={"config": run_config})
         record = None
         async for event in self.dependencies.runner.start(
             self.case.prompt, setup, subjects=self.subjects, initial_image=self.initial, run_id=run_id
@@ -66,21 +66,21 @@ class ArmContext:
         generator, calls, variation = self._generator, self.model_caller(), SamplingParams(seed=self.seed)
         calls.round = round
         parts = ImageParts(blobs=self.dependencies.blobs, library=None)
-        drawn = await with_retries(
+        generated = await with_retries(
             lambda: self.image_generation(generator, parts).draw(calls, prompt, self.own_images, variation)
         )
         return Attempt(
             index=round,
             round=round,
             prompt=prompt,
-            image=drawn.image,
-            original=drawn.original,
-            size=drawn.size,
-            sources=drawn.sources,
-            generator=drawn.served_by or generator.identity,
+            image=generated.image,
+            original=generated.original,
+            size=generated.size,
+            sources=generated.sources,
+            generator=generated.served_by or generator.identity,
             variation=variation,
-            revised_prompt=drawn.revised_prompt,
-            fallback_errors=drawn.fallback_errors,
+            revised_prompt=generated.revised_prompt,
+            fallback_errors=generated.fallback_errors,
         )
 
     def image_generation(self, generator: ImageGenerator, parts: ImageParts) -> ImageGeneration:
@@ -122,10 +122,10 @@ class ArmContext:
 
         calls = self.model_caller()
         calls.round = attempt.round
-        found: Critique = await with_retries(
+        critique: Critique = await with_retries(
             lambda: calls.execute_and_parse("judge.critique", judge.identity, Critique, content, ask)
         )
-        return found
+        return critique
 
     async def image_part(self, image: ImageRef) -> ImagePart:
         """Load an image of the evaluation as models take it."""
@@ -158,14 +158,14 @@ class ArmContext:
             best: the attempt that the arm returns; by default the best, as in a run.
             more: further values of a run's state: `searches`, `tracked_concepts`.
         """
-        chosen = best_attempts(attempts)[:1] if best is None else [attempts[best]]
-        made = self.calls.made if self.calls else []
+        winners = best_attempts(attempts)[:1] if best is None else [attempts[best]]
+        calls = self.calls.made if self.calls else []
         state = {
             "prompt": self.case.prompt,
             "attempts": attempts,
-            "calls": made,
+            "calls": calls,
             "result": result,
-            "best": chosen[0].index if chosen else None,
+            "best": winners[0].index if winners else None,
             "setup": self.setup,
             **more,
         }

@@ -53,13 +53,13 @@ def procedure_of(arm: Arm) -> Procedure:
         raise UsageError(f"arm {arm.name!r}: {arm.procedure} has to be `async def {name}(job)`")
 
     async def answer(job: ArmContext) -> RunRecord:
-        given = await own(job)
-        if isinstance(given, RunRecord):
-            return given
-        if not isinstance(given, bytes):
-            raise UsageError(f"arm {arm.name!r} gave {type(given).__name__}; a RunRecord or the bytes of an image")
-        image = await job.dependencies.blobs.put(given)
-        drawn = Attempt(index=0, round=0, prompt=job.case.prompt, image=image, generator=arm.procedure)
-        return job.record([drawn], RunResult(outcome=Outcome.BEST_EFFORT, reason=f"drawn by {arm.procedure}"))
+        result = await own(job)
+        if isinstance(result, RunRecord):
+            return result
+        if not isinstance(result, bytes):
+            raise UsageError(f"arm {arm.name!r} gave {type(result).__name__}; a RunRecord or the bytes of an image")
+        image = await job.dependencies.blobs.put(result)
+        attempt = Attempt(index=0, round=0, prompt=job.case.prompt, image=image, generator=arm.procedure)
+        return job.record([attempt], RunResult(outcome=Outcome.BEST_EFFORT, reason=f"drawn by {arm.procedure}"))
 
     return answer

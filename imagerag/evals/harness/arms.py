@@ -75,8 +75,8 @@ class Arm(FrozenModel):
             setup = RunSpec(**{**base.model_dump(), **self.setup, "config": RunConfig(**config)})
         except ValidationError as error:
             raise UsageError(f"arm {self.name!r}: {invalid(error, most=1)}") from error
-        named = names_of(setup.library) if setup.library else ()
-        return setup.model_copy(update={"snapshots": {n: one for n, one in setup.snapshots.items() if n in named}})
+        libraries = names_of(setup.library) if setup.library else ()
+        return setup.model_copy(update={"snapshots": {n: one for n, one in setup.snapshots.items() if n in libraries}})
 
     def hash(self, base: RunSpec) -> str:
         """SHA-256 of everything that decides its results, without the name."""
@@ -130,11 +130,11 @@ def parse_arms(text: str | Iterable[str], file: str | Path | None = None) -> tup
         UsageError: an unknown arm or key, or two arms of the same name.
     """
     text = public(text) if isinstance(text, str) else [public(one) for one in text]
-    known = {name: arm for name, (arm, _) in BUILT_IN.items()} | (_from_file(Path(file)) if file else {})
-    wanted = _split(text) if isinstance(text, str) else list(text)
-    arms = tuple(_one(name.strip(), known) for name in wanted if name.strip())
+    available = {name: arm for name, (arm, _) in BUILT_IN.items()} | (_from_file(Path(file)) if file else {})
+    names = _split(text) if isinstance(text, str) else list(text)
+    arms = tuple(_one(name.strip(), available) for name in names if name.strip())
     if not arms:
-        raise UsageError(f"name at least one arm; there are: {', '.join(known)}")
+        raise UsageError(f"name at least one arm; there are: {', '.join(available)}")
     repeated = {arm.name for arm in arms if sum(other.name == arm.name for other in arms) > 1}
     if repeated:
         raise UsageError(f"arms named twice: {', '.join(sorted(repeated))}")
@@ -146,16 +146,16 @@ def _split(text: str) -> list[str]:
     return [part.replace("\0", ",") for part in text.replace(",,", "\0").split(",")]
 
 
-def _one(text: str, known: Mapping[str, Arm]) -> Arm:
+def _one(text: str, available: Mapping[str, Arm]) -> Arm:
     name, *changes = re.split(r"\+(?=[a-z_]+=)", text)
-    if name in known:
-        arm = known[name]
+    if name in available:
+        arm = available[name]
     elif re.fullmatch(r"[\w.]+:[\w.]+", name):
         arm = Arm(name=name, procedure=name)
     else:
-        raise UsageError(unknown("arm", name, known, more="one of your own is module:function"))
+        raise UsageError(unknown("arm", name, available, more="one of your own is module:function"))
     pairs = [change.partition("=") for change in changes]
-    return _changed(arm, {key: _value(value) for key, _, value in pairs}, text)
+    return _changed_arm(arm, {key: _value(value) for key, _, value in pairs}, text)
 
 
 def _value(text: str) -> Any:
@@ -165,7 +165,7 @@ def _value(text: str) -> Any:
         return text
 
 
-def _changed(arm: Arm, changes: Mapping[str, Any], name: str) -> Arm:
+def _changed_arm(arm: Arm, changes: Mapping[str, Any], name: str) -> Arm:
     config = {**arm.config}
     setup = {**arm.setup}
     subjects = arm.subjects
@@ -191,14 +191,14 @@ def _from_file(file: Path) -> dict[str, Arm]:
         raise UsageError(f"cannot read the arms in {file}: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{file} is not TOML: {error}") from error
-    found = {name: arm for name, (arm, _) in BUILT_IN.items()}
+    arms = {name: arm for name, (arm, _) in BUILT_IN.items()}
     for name, table in tables.items():
         changes = {key: value for key, value in table.items() if key not in ("from", "run")}
-        start = Arm(name=name, procedure=table["run"]) if "run" in table else found.get(table.get("from", "full"))
+        start = Arm(name=name, procedure=table["run"]) if "run" in table else arms.get(table.get("from", "full"))
         if start is None:
             raise UsageError(f"{file}: arm {name!r} is from {table['from']!r}, which is not above it")
-        found[name] = _changed(start, changes, name)
-    return found
+        arms[name] = _changed_arm(start, changes, name)
+    return arms
 
 
 def check_arms_file(arms: Iterable[Arm], file: str | Path) -> None:

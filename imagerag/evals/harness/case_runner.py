@@ -42,17 +42,17 @@ class CaseRunner:
 
     async def answers(self, case: Case) -> tuple[list[Result], list[dict[str, Any]]]:
         """Run all arms with all seeds; returns the results and their times."""
-        found: list[Result] = []
+        results: list[Result] = []
         times: list[dict[str, Any]] = []
         subjects = tuple([Subject(image=await self._put(p.path), name=p.name) for p in case.subjects])
         for seed in case.seeds:
             starts: dict[str, InitialImage] = {}
             for arm in self.plan.arms:
                 result, entry = await self._answer(case, seed, arm, subjects, starts)
-                found.append(result)
+                results.append(result)
                 times.append(entry)
                 await self._keep_references(result)
-        return found, times
+        return results, times
 
     async def _answer(
         self, case: Case, seed: int, arm: Arm, subjects: tuple[Subject, ...], starts: dict[str, InitialImage]
@@ -93,11 +93,11 @@ class CaseRunner:
         except RunStateError:
             raise  # another process is making this run: that is no result of the arm
         except ImageRAGError as error:
-            made = job.calls.made if job.calls else []
+            calls = job.calls.made if job.calls else []
             state = {
                 "prompt": job.case.prompt,
                 "result": result_from_error(error, "generate"),
-                "calls": [*made, *(call for call in calls_from_error(error) if all(call is not one for one in made))],
+                "calls": [*calls, *(call for call in calls_from_error(error) if all(call is not one for one in calls))],
                 "setup": job.setup,
             }
             return run_record(job.run_id, state)
@@ -112,23 +112,23 @@ class CaseRunner:
         except ImageRAGError as error:
             self._unanswered.extend(call for call in drawing.model_caller().made if not call.completed)
             return InitialImage(generator=job.setup.generator, run_id=run_id, error=f"{type(error).__name__}: {error}")
-        made = [call for call in drawing.model_caller().made if call.completed]
+        calls = [call for call in drawing.model_caller().made if call.completed]
         self._unanswered.extend(call for call in drawing.model_caller().made if not call.completed)
-        costs = [call.cost_usd for call in made]
+        costs = [call.cost_usd for call in calls]
         cost = None if None in costs else sum(cost for cost in costs if cost is not None)
         return InitialImage(
             image=attempt.image,
             generator=attempt.generator,
             run_id=run_id,
             cost_usd=cost,
-            calls=sum(call.requests for call in made),
+            calls=sum(call.requests for call in calls),
         )
 
     async def _keep_references(self, result: Result) -> None:
         """Store the references beside the generated images, so that reports need no library."""
         name = result.setup.library
-        sent = {r.image.sha256 for a in result.attempts for r in a.references if r.role == "reference"}
-        for sha256 in sorted(sent):
+        reference_ids = {r.image.sha256 for a in result.attempts for r in a.references if r.role == "reference"}
+        for sha256 in sorted(reference_ids):
             if name and not self.dependencies.blobs.path(sha256).exists():
                 with suppress(BlobError):
                     await self.dependencies.blobs.put(await (await self.dependencies.library(name)).image_bytes(sha256))
@@ -183,7 +183,7 @@ def timing(result: Result, record: RunRecord, took: float, before: Sequence[Mode
     cost is unknown.
     """
     unanswered = [*before, *(call for call in record.call_log if not call.completed)]
-    lost = [
+    lost_calls = [
         {
             "role": call.role,
             "backend": call.backend,
@@ -195,7 +195,7 @@ def timing(result: Result, record: RunRecord, took: float, before: Sequence[Mode
     ]
     calls = [[call.role, round(call.elapsed_s, 4)] for call in record.call_log]
     head = {"case": result.case, "seed": result.seed, "arm": result.arm}
-    return {**head, "elapsed_s": round(took, 4), "calls": calls, "unanswered": lost}
+    return {**head, "elapsed_s": round(took, 4), "calls": calls, "unanswered": lost_calls}
 
 
 def result_name(*parts: object) -> str:
@@ -208,6 +208,6 @@ def _failure(text: str) -> Exception:
     from imagerag.agent import errors
 
     kind, _, message = text.partition(": ")
-    found = getattr(errors, kind, errors.ImageRAGError)
-    made: Exception = found(message)
-    return made
+    error_type = getattr(errors, kind, errors.ImageRAGError)
+    error: Exception = error_type(message)
+    return error

@@ -24,19 +24,19 @@ async def run_checks(folder: Path, checks: Checks, runner: EvalRunner) -> CheckS
     from imagerag.evals.sketch.context import CheckContext
     from imagerag.evals.sketch.sections import TARGETS
 
-    found = _read(folder / CHECKS, retry_failed=runner.retry_failed)
-    for check in found.values():
+    by_id = _read(folder / CHECKS, retry_failed=runner.retry_failed)
+    for check in by_id.values():
         runner.add_check(check)
     context = CheckContext(
-        runner.dependencies, checks, runner.plan.setup, found, runner.spent, every_tenth(runner.progress)
+        runner.dependencies, checks, runner.plan.setup, by_id, runner.spent, every_tenth(runner.progress)
     )
     async with runner.dependencies.working():
         try:
             for section in checks.sections:
-                await _run_section(folder, section, context, runner, found)
+                await _run_section(folder, section, context, runner, by_id)
         except BudgetExceededError:  # the report holds the reason
             return None
-    ordered = sorted(found.values(), key=lambda check: (checks.sections.index(check.id.partition("/")[0]), check.id))
+    ordered = sorted(by_id.values(), key=lambda check: (checks.sections.index(check.id.partition("/")[0]), check.id))
     write_atomically(folder / CHECKS, b"".join(_line(check.model_dump(mode="json")) for check in ordered))
     setup = context.setup
     settings = {
@@ -50,19 +50,19 @@ async def run_checks(folder: Path, checks: Checks, runner: EvalRunner) -> CheckS
 
 
 async def _run_section(
-    folder: Path, section: str, context: "CheckContext", runner: EvalRunner, found: dict[str, Check]
+    folder: Path, section: str, context: "CheckContext", runner: EvalRunner, by_id: dict[str, Check]
 ) -> None:
     """Run the rest of a section and store each check at once, with its share of the time."""
     from imagerag.evals.sketch.sections import SECTIONS
 
-    began, before = time.monotonic(), len(found)
+    began, before = time.monotonic(), len(by_id)
     try:
         async for check in SECTIONS[section](context):
             _append(folder / CHECKS, check.model_dump(mode="json"))
-            found[check.id] = check
+            by_id[check.id] = check
             runner.add_check(check)
     finally:
-        if checked := len(found) - before:
+        if checked := len(by_id) - before:
             elapsed = round(time.monotonic() - began, 3)
             _append(folder / TIMINGS, {"section": section, "checks": checked, "elapsed_s": elapsed})
 
@@ -71,11 +71,11 @@ def every_tenth(progress: "Progress") -> "Progress":
     """Pass on the first step of every tenth of a section, and its last: steps can come in batches of any size."""
     reported = ("", 0)
 
-    def report(done: int, total: int, section: str) -> None:
+    def report(count: int, total: int, section: str) -> None:
         nonlocal reported
-        current = section, 10 * done // max(1, total)
-        if done == 0 or current != reported:
-            progress(done, total, section)
+        current = section, 10 * count // max(1, total)
+        if count == 0 or current != reported:
+            progress(count, total, section)
         reported = current
 
     return report
@@ -86,10 +86,10 @@ def _read(file: Path, *, retry_failed: bool) -> dict[str, Check]:
     if not file.exists():
         return {}
     whole, _, _ = file.read_bytes().rpartition(b"\n")
-    read = [Check.model_validate_json(line) for line in whole.splitlines()]
-    kept = {check.id: check for check in read if not (retry_failed and check.error)}
-    write_atomically(file, b"".join(_line(check.model_dump(mode="json")) for check in kept.values()))
-    return kept
+    checks = [Check.model_validate_json(line) for line in whole.splitlines()]
+    by_id = {check.id: check for check in checks if not (retry_failed and check.error)}
+    write_atomically(file, b"".join(_line(check.model_dump(mode="json")) for check in by_id.values()))
+    return by_id
 
 
 def _append(file: Path, content: Mapping[str, Any]) -> None:

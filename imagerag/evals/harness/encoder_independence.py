@@ -44,16 +44,16 @@ class RunEncoder:
 
 async def run_encoders(plan: Plan, dependencies: EvalDependencies) -> list[RunEncoder]:
     """The encoders that the plan's arms use to retrieve or judge."""
-    found: dict[str, RunEncoder] = {}
+    encoders: dict[str, RunEncoder] = {}
     for arm in plan.arms:
         if arm.procedure in WITHOUT_ENCODER:
             continue
         setup = arm.of(plan.setup, seed=0, cache="record")
         if setup.library and (embedder := await dependencies.encoder_of_library(setup.library)):
-            found.setdefault(f"library {setup.library}", RunEncoder(embedder, f"searches library {setup.library!r}"))
+            encoders.setdefault(f"library {setup.library}", RunEncoder(embedder, f"searches library {setup.library!r}"))
         for spec in dependencies.encoders_of_judge(setup.judge):
-            found.setdefault(f"judge {spec}", RunEncoder(dependencies.embedder(spec), f"judges as {setup.judge!r}"))
-    return list(found.values())
+            encoders.setdefault(f"judge {spec}", RunEncoder(dependencies.embedder(spec), f"judges as {setup.judge!r}"))
+    return list(encoders.values())
 
 
 async def checked(
@@ -69,7 +69,7 @@ async def checked(
     """
     encoders = {id(metric): encoder for metric in metrics if (encoder := getattr(metric, "embedder", None)) is not None}
     others = await run_encoders(plan, dependencies) if encoders else []
-    made: list[Metric] = []
+    result: list[Metric] = []
     for metric in metrics:
         encoder = encoders.get(id(metric))
         why = [one.what for one in others if encoder is not None and await same(encoder, one.embedder)]
@@ -78,8 +78,8 @@ async def checked(
                 f"{metric.spec}: its encoder also {' and '.join(why)}, so it flatters them.\n"
                 "Measure by another encoder (imagerag eval list), or see it marked:\n--allow-same-encoder"
             )
-        made.append(marked(metric) if why else metric)
-    return made
+        result.append(marked(metric) if why else metric)
+    return result
 
 
 async def same(one: Any, other: Embedder) -> bool:
@@ -101,11 +101,11 @@ async def same(one: Any, other: Embedder) -> bool:
 
 async def _see_alike(one: Embedder, other: Embedder) -> bool:
     image = _probe()
-    for seen in (
+    for pair in (
         (await one.embed_images([image]), await other.embed_images([image])),
         (await one.embed_texts([PROBE]), await other.embed_texts([PROBE])),
     ):
-        if float(seen[0][0] @ seen[1][0]) < ALIKE:
+        if float(pair[0][0] @ pair[1][0]) < ALIKE:
             return False
     return True
 
@@ -132,13 +132,13 @@ def names_of(encoder: Any) -> frozenset[str]:
 
 def _spellings(model: str, weights: str) -> frozenset[str]:
     name = model.lower().removesuffix(" quickgelu").removesuffix("-quickgelu").rpartition("/")[2]
-    if found := _TIMM.search(name):
-        kind = "-siglip" if found["kind"] == "siglip" else ""
-        side = "" if found["side"] == "224" else f"-{found['side']}"
-        name = f"vit-{_SIZES.get(found['size'], found['size'])}-{found['patch']}{kind}{side}"
+    if match := _TIMM.search(name):
+        kind = "-siglip" if match["kind"] == "siglip" else ""
+        side = "" if match["side"] == "224" else f"-{match['side']}"
+        name = f"vit-{_SIZES.get(match['size'], match['size'])}-{match['patch']}{kind}{side}"
     tag, short = weights.lower(), weights.lower().partition("_")[0]
     # timm shortens the tags of weights (`laion2b_s34b_b79k` is `laion2b`); open_clip's own stay apart from each other.
-    return frozenset({f"{name}/{short} of timm"} if found else {f"{name}/{tag}", f"{name}/{short} of timm"})
+    return frozenset({f"{name}/{short} of timm"} if match else {f"{name}/{tag}", f"{name}/{short} of timm"})
 
 
 def marked(metric: Metric) -> Metric:

@@ -56,7 +56,7 @@ class EvalOptions:
     assume_cost_usd_per_call: float | None = None
     retry_failed: bool = False
     allow_same_encoder: bool = False
-    progress: Progress = lambda done, total, what: None
+    progress: Progress = lambda count, total, what: None
     warn: Warn = lambda warnings: None
 
 
@@ -79,9 +79,9 @@ async def run_evaluation(folder: Path, plan: Plan, options: EvalOptions) -> Eval
             await asyncio.to_thread(note_named, spec)
         report = await runner.run()
         checks = plan.suite.checks
-        found = await run_checks(folder, checks, runner) if checks and report.whole else None
+        check_results = await run_checks(folder, checks, runner) if checks and report.whole else None
         if report.whole:
-            _finish(folder, plan, store, found)
+            _finish(folder, plan, store, check_results)
     return report
 
 
@@ -133,10 +133,10 @@ async def score_evaluation(folder: Path, target: Path, specs: Sequence[str], opt
     if target.resolve() == folder.resolve():
         raise UsageError("the new scores need a folder of their own: what a run recorded is not rewritten")
     with exclusive_writer(target):
-        return await _scored(folder, target, plan, specs, options)
+        return await _score_results(folder, target, plan, specs, options)
 
 
-async def _scored(folder: Path, target: Path, plan: Plan, specs: Sequence[str], options: EvalOptions) -> int:
+async def _score_results(folder: Path, target: Path, plan: Plan, specs: Sequence[str], options: EvalOptions) -> int:
     recorded = folder / RESULTS
     for name in (FILE, *STORE_FILES):
         (target / name).unlink(missing_ok=True)
@@ -144,18 +144,18 @@ async def _scored(folder: Path, target: Path, plan: Plan, specs: Sequence[str], 
     runner = await _runner(folder, measured, options, ResultsStore(target, plan.keys), options.cache)
     measured.keep(target)
     cases = {case.id: case for case in plan.mine}
-    scoring, done = Scoring(runner.dependencies, runner.metrics), 0
+    scoring, count = Scoring(runner.dependencies, runner.metrics), 0
     async with runner.dependencies.working():
         for name, group in groupby(read_results(recorded), key=lambda result: result.case):
             scored = await scoring.scored(cases[name], list(group))
             runner.store.add(scored, [])
-            done += len(scored)
-            options.progress(done, len(plan.keys), name)
-            if done < len(plan.keys) and (why := runner.add_graded(scored)):
+            count += len(scored)
+            options.progress(count, len(plan.keys), name)
+            if count < len(plan.keys) and (why := runner.add_graded(scored)):
                 raise BudgetExceededError(f"{why}; the same command with more allowed goes on, and pays nothing twice")
     await asyncio.to_thread(_copy_images, folder / HOME / "blobs", target / HOME / "blobs")
     _finish(target, measured, runner.store)
-    return done
+    return count
 
 
 async def _runner(folder: Path, plan: Plan, options: EvalOptions, store: ResultsStore, cache: Mode) -> EvalRunner:
@@ -187,8 +187,8 @@ def _finish(folder: Path, plan: Plan, store: ResultsStore, checks: CheckSummary 
 
 def _first_difference(one: Path, other: Path) -> tuple[str, int, str] | None:
     lines = zip(lines_of(one), lines_of(other), strict=True)
-    found = next((line for line, again in lines if line != again), None)
-    return Result.model_validate_json(found).key if found else None
+    difference = next((line for line, again in lines if line != again), None)
+    return Result.model_validate_json(difference).key if difference else None
 
 
 async def merge_evaluations(folders: Sequence[Path], target: Path) -> EvalReport:
@@ -227,11 +227,11 @@ async def _merged(folders: Sequence[Path], whole: Plan, target: Path) -> EvalRep
 async def _copy_journal(source: DataDir, target: DataDir, results: Iterable[Result]) -> None:
     """Copy the journal entries of these results, so that the merged evaluation can be replayed."""
     async with open_journal(source.store) as old, open_journal(target.store) as new:
-        done: set[str] = {""}
+        run_ids: set[str] = {""}
         for result in results:
             for run_id in (result.initial_image.run_id, result.run_id, graded_id(result.run_id)):
-                if run_id not in done:
-                    done.add(run_id)
+                if run_id not in run_ids:
+                    run_ids.add(run_id)
                     for entry in (await old.of_run(run_id))[0]:
                         await new.keep(entry)
 
@@ -245,13 +245,13 @@ def _copy_images(source: Path, target: Path) -> None:
 
 
 def _time_key(line: str) -> tuple[str, int, str]:
-    read = _loads(line)
-    return read["case"], read["seed"], read["arm"]
+    row = _loads(line)
+    return row["case"], row["seed"], row["arm"]
 
 
 def _loads(line: str) -> dict[str, Any]:
-    read: dict[str, Any] = json.loads(line)
-    return read
+    row: dict[str, Any] = json.loads(line)
+    return row
 
 
 def setup_for(generator: str, judge: str, library: str | None, config: RunConfig | None = None) -> RunSpec:

@@ -66,17 +66,17 @@ class _Published:
     async def answer(self) -> RunRecord:
         """Run the steps; returns the record, also after an error."""
         try:
-            result = await self._answered()
+            result = await self._run_procedure()
         except Exception as error:
-            made = self.job.model_caller().made
-            made.extend(call for call in calls_from_error(error) if call not in made)
+            calls = self.job.model_caller().made
+            calls.extend(call for call in calls_from_error(error) if call not in calls)
             drawing = self.node == "regenerate" and isinstance(error, BackendError)
             result = result_from_error(error, "regenerate" if drawing else self.node)
         return self.job.record(
             self.attempts, result, best=len(self.attempts) - 1, searches=self.searches, tracked_concepts=self.concepts
         )
 
-    async def _answered(self) -> RunResult:
+    async def _run_procedure(self) -> RunResult:
         image, subjects = await self.job.image_part(self.attempts[0].image), await self.job.subject_parts()
         verdict = await self._decision(image, subjects)
         self.attempts[0] = self.attempts[0].model_copy(update={"verdict": verdict})
@@ -120,13 +120,13 @@ class _Published:
             "requirements": [],
             "mode": "stepwise",
         }
-        found = await parsed_or_retried(
+        decision = await parsed_or_retried(
             self.job.model_caller(), self.judge, "judge.critique", Critique, content,
             lambda variation: self.judge.critique(
                 prompt, image, subjects=subjects, requirements=(), mode="stepwise", variation=variation
             ),
         )  # fmt: skip
-        return found.verdict.model_copy(update={"missing": ()})  # the list is requested separately
+        return decision.verdict.model_copy(update={"missing": ()})  # the list is requested separately
 
     def _about(self, verdict: Verdict) -> dict[str, Any]:
         """The part that all requests after the first have in common."""
@@ -136,10 +136,10 @@ class _Published:
     async def _missing(self, image: ImagePart, subjects: list[ImagePart], verdict: Verdict) -> list[Concept]:
         """The second question: the missing concepts; repeated at a higher temperature while none is named."""
         prompt, honours, content = self.job.case.prompt, self.judge.honours, self._about(verdict)
-        for tried in range(len(TEMPERATURES)):
-            if tried and not retries_left(tried, honours):
+        for attempt in range(len(TEMPERATURES)):
+            if attempt and not retries_left(attempt, honours):
                 break
-            variation = extraction_params(tried, honours, seed=self.config.seed)
+            variation = extraction_params(attempt, honours, seed=self.config.seed)
 
             async def ask(variation: SamplingParams = variation) -> MissingConcepts:
                 return await self.judge.missing_concepts(
@@ -150,8 +150,8 @@ class _Published:
                 self.job.model_caller().execute, "judge.missing_concepts", self.judge.identity, MissingConcepts, content
             )
             try:
-                if found := (await with_retries(partial(make, ask, variation))).concepts:
-                    return list(found)
+                if concepts := (await with_retries(partial(make, ask, variation))).concepts:
+                    return list(concepts)
             except JudgeReplyError:
                 continue
         return []
@@ -166,13 +166,13 @@ class _Published:
         limit = library.context_length if library else UNLIMITED
         content = {**self._about(verdict), "concepts": [concept.model_dump() for concept in concepts]}
         content["max_tokens"] = limit
-        written = await parsed_or_retried(
+        response = await parsed_or_retried(
             self.job.model_caller(), self.judge, "judge.captions", Captions, content,
             lambda variation: self.judge.captions(
                 prompt, concepts, max_tokens=limit, variation=variation, image=image, verdict=verdict, subjects=subjects
             ),
         )  # fmt: skip
-        captions = [caption.strip() for caption in written.captions] + [""] * len(concepts)
+        captions = [caption.strip() for caption in response.captions] + [""] * len(concepts)
         return [
             _fitting(concept, caption or concept.text, library)
             for concept, caption in zip(concepts, captions, strict=False)
@@ -183,10 +183,10 @@ class _Published:
         library, config = self.parts.library, self.config
         if library is None or not self._room:
             return []
-        wanted = Filter.of_run(config)
-        found = []
+        conditions = Filter.of_run(config)
+        searches = []
         texts = [query.text for query in queries]
-        searched = await search_batch(library, texts, k=config.candidates, filter=wanted)
+        searched = await search_batch(library, texts, k=config.candidates, filter=conditions)
         for place, (query, hits) in enumerate(zip(queries, searched, strict=True)):
             threshold = None if config.threshold == "off" or not hits else config.threshold
             cosine = library.threshold if threshold == "auto" else threshold
@@ -195,10 +195,10 @@ class _Published:
             if self.parts.reranker is not None:
                 second = CandidateReranker(reranker=self.parts.reranker, library=library, calls=self.job.model_caller())
                 search = await with_retries(partial(second.ranked, search, hits, place=place))
-            found.append(search)
+            searches.append(search)
         rooms = ReferenceLimits(room=self._room, each=config.references_per_concept)
-        self.searches, chosen = select_candidates(found, [], rooms=rooms, by_hand=False)
-        return chosen
+        self.searches, references = select_candidates(searches, [], rooms=rooms, by_hand=False)
+        return references
 
     async def _redrawn(self, references: Sequence[UsedReference]) -> Attempt:
         job, calls = self.job, self.job.model_caller()
@@ -206,8 +206,8 @@ class _Published:
         parts = ImageParts(blobs=job.dependencies.blobs, library=self.parts.library)
         generation = job.image_generation(self.parts.generator, parts)
         state = cast(RunState, {"prompt": job.case.prompt, "attempts": self.attempts})
-        sent = [*job.own_images, *references]
-        return await with_retries(lambda: generation.attempt(calls, state, sent))
+        all_references = [*job.own_images, *references]
+        return await with_retries(lambda: generation.attempt(calls, state, all_references))
 
 
 def _fitting(concept: Concept, caption: str, library: ReferenceLibrary | None) -> Query:
@@ -215,6 +215,6 @@ def _fitting(concept: Concept, caption: str, library: ReferenceLibrary | None) -
     words = caption.split()
     while library and len(words) > 1 and library.count_tokens(" ".join(words)) > library.context_length:
         words.pop()
-    cut = " ".join(words)
-    note = "" if cut == " ".join(caption.split()) else "cut to what the encoder reads"
-    return Query(concept=concept, text=cut if note else caption, note=note)
+    text = " ".join(words)
+    note = "" if text == " ".join(caption.split()) else "cut to what the encoder reads"
+    return Query(concept=concept, text=text if note else caption, note=note)

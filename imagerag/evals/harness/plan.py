@@ -125,7 +125,7 @@ class Plan(FrozenModel):
             raise UsageError(f"{folder / FILE} is no evaluation's plan: {error}") from error
 
 
-def _retaken(noted: Mapping[str, str], found: Mapping[str, str]) -> str:
+def _retaken(noted: Mapping[str, str], current: Mapping[str, str]) -> str:
     """A note on the snapshots whose content differs from the plan's hashes; empty where none does."""
-    names = [repr(name) for name, content in found.items() if noted.get(name, content) != content]
+    names = [repr(name) for name, content in current.items() if noted.get(name, content) != content]
     return f" ({', '.join(names)} was removed, and another snapshot took its tag)" if names else ""

@@ -12,8 +12,8 @@ async def pinned(plan: Plan, dependencies: Dependencies) -> Plan:
         UnknownLibraryError: there is no such snapshot.
         UsageError: the content of one differs from the hash in the plan.
     """
-    found: dict[str, str] = {}
+    hashes: dict[str, str] = {}
     for name in dict.fromkeys([plan.setup.library, *(arm.setup.get("library") for arm in plan.arms)]):
-        found |= await snapshot_hashes(dependencies, name)
-    check_hashes(found, plan.setup.snapshots, "the evaluation was made", "Give another `out`, and run it anew")
-    return plan.model_copy(update={"setup": plan.setup.model_copy(update={"snapshots": found})}) if found else plan
+        hashes |= await snapshot_hashes(dependencies, name)
+    check_hashes(hashes, plan.setup.snapshots, "the evaluation was made", "Give another `out`, and run it anew")
+    return plan.model_copy(update={"setup": plan.setup.model_copy(update={"snapshots": hashes})}) if hashes else plan

@@ -153,7 +153,7 @@ def _key_of(line: bytes) -> Key | None:
     if not line.endswith(b"\n"):
         return None
     try:
-        read = json.loads(line)
-        return read["case"], read["seed"], read["arm"]
+        row = json.loads(line)
+        return row["case"], row["seed"], row["arm"]
     except (ValueError, KeyError, TypeError):
         return None

@@ -91,7 +91,7 @@ class EvalRunner:
     retry_failed: bool = False
     carried: Mapping[tuple[str, int, str], Result] = field(default_factory=dict)
     graded: GradingCalls = field(default_factory=GradingCalls)
-    progress: Progress = lambda done, total, what: None
+    progress: Progress = lambda count, total, what: None
     warn: Warn = lambda warnings: None
     report: EvalReport = field(default_factory=EvalReport)
     _broken: int = 0
@@ -107,14 +107,14 @@ class EvalRunner:
         if self.retry_failed:
             self.store.drop_failed()
         self.report.total, self.report.done = len(self.plan.keys), self.store.count
-        done: set[str] = set()
+        run_ids: set[str] = set()
         for result in self.store.read():
             self._add_result(result)
-            done |= runs_of(result)
+            run_ids |= runs_of(result)
         for entry in self.store.read_times():
             self._add_calls([*(entry.get("unanswered") or []), *(entry.get("graded") or [])])
         async with self.dependencies.working():
-            await self._add_unanswered(done)
+            await self._add_unanswered(run_ids)
             if not self.store.whole:
                 await self._check_arms()
             await self._work_together()
@@ -173,14 +173,14 @@ class EvalRunner:
             calls.append({"requests": initial.calls, "usd": initial.cost_usd})
         self._add_calls(calls)
 
-    async def _add_unanswered(self, done: Collection[str]) -> None:
+    async def _add_unanswered(self, run_ids: Collection[str]) -> None:
         """Add the calls without a response of processes that were killed in the middle of a case."""
-        for lost in await self.dependencies.held_journal.all_unanswered():
-            if lost.run_id not in done:
-                call = lost.call
-                used = {"requests": call.requests, "usd": call.counted_usd if call.counts else 0.0}
-                self._unanswered.setdefault(lost.run_id, []).append(used)
-                self._add_calls([used])
+        for failed_call in await self.dependencies.held_journal.all_unanswered():
+            if failed_call.run_id not in run_ids:
+                call = failed_call.call
+                cost = {"requests": call.requests, "usd": call.counted_usd if call.counts else 0.0}
+                self._unanswered.setdefault(failed_call.run_id, []).append(cost)
+                self._add_calls([cost])
 
     def _add_calls(self, calls: Iterable[Mapping[str, Any]], *, sign: int = 1) -> None:
         """Add calls to the report, each with its `requests` and US dollars (`usd`, None where the price is not known).
@@ -218,10 +218,10 @@ class EvalRunner:
 
     async def case(self, case: Case) -> tuple[list[Result], list[dict[str, Any]]]:
         """Run a case with all arms and seeds; returns the scored results and their times."""
-        found, times = await CaseRunner(self.plan, self.dependencies, self.cache, self.carried).answers(case)
-        scored = await Scoring(self.dependencies, self.metrics).scored(case, found)
+        results, times = await CaseRunner(self.plan, self.dependencies, self.cache, self.carried).answers(case)
+        scored = await Scoring(self.dependencies, self.metrics).scored(case, results)
         return scored, [
-            {**entry, "graded": self.graded.taken(result.run_id)} for entry, result in zip(times, scored, strict=True)
+            {**entry, "graded": self.graded.pop(result.run_id)} for entry, result in zip(times, scored, strict=True)
         ]
 
     def add_check(self, check: Check) -> None:
@@ -239,7 +239,7 @@ class EvalRunner:
     def add_graded(self, results: Sequence[Result]) -> str:
         """Add the grading calls for these results; returns the reason why the budget is spent, or an empty string."""
         for result in results:
-            self._add_calls(self.graded.taken(result.run_id))
+            self._add_calls(self.graded.pop(result.run_id))
         return self.spent()
 
 

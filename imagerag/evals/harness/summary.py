@@ -60,9 +60,9 @@ class Aggregator:
         self.statuses[arm][result.status] += 1
         self.outcomes[arm][str(result.outcome or "none")] += 1
         self.tags[case] = result.tags
-        sent = [r.similarity for a in result.attempts for r in a.references if r.similarity is not None]
-        if sent:
-            self.similarity[arm, case].append(sum(sent) / len(sent))
+        similarities = [r.similarity for a in result.attempts for r in a.references if r.similarity is not None]
+        if similarities:
+            self.similarity[arm, case].append(sum(similarities) / len(similarities))
         for why in result.unscored_reasons.values():
             self.unscored_reasons[why.partition(":")[0]] += 1
         for name, value in result.scores.items():
@@ -131,7 +131,7 @@ def _arm(scores: Aggregator, plan: Plan, arm: Arm) -> ArmSummary:
 
 
 def _metric(scores: Aggregator, table: Table, name: str, arms: list[str]) -> MetricSummary:
-    found = {}
+    by_arm = {}
     for arm in arms:
         if not scores.asked[name, arm]:
             continue
@@ -139,8 +139,8 @@ def _metric(scores: Aggregator, table: Table, name: str, arms: list[str]) -> Met
         share = scores.kinds[name] == "share"
         figures = _share(scores, name, arm) if share else vars(_mean(list(table[name].get(arm, {}).values())))
         counts = {"scored": sum(map(len, by_case.values())), "asked": scores.asked[name, arm], "n": scores.n[arm]}
-        found[arm] = MetricValue(**figures, **counts)
-    return MetricSummary(kind=scores.kinds[name], arms=found)
+        by_arm[arm] = MetricValue(**figures, **counts)
+    return MetricSummary(kind=scores.kinds[name], arms=by_arm)
 
 
 def _share(scores: Aggregator, name: str, arm: str) -> dict[str, Any]:
@@ -161,13 +161,13 @@ def _differences(
 ) -> dict[str, ArmDifference]:
     """The difference of every arm from the base, with p corrected for the number of arms."""
     others = [name for name in names if name != base and name in arms]
-    found: dict[str, Difference] = {name: paired(arms[name], arms[base], cases=cases) for name in others}
-    corrected = holm([found[name].p for name in others])
+    differences: dict[str, Difference] = {name: paired(arms[name], arms[base], cases=cases) for name in others}
+    corrected = holm([differences[name].p for name in others])
     return {
         name: ArmDifference.model_validate(
             {
                 key: _number(value) if isinstance(value, float) else value
-                for key, value in {**vars(found[name]), "p_holm": p}.items()
+                for key, value in {**vars(differences[name]), "p_holm": p}.items()
             }
         )
         for name, p in zip(others, corrected, strict=True)
@@ -177,30 +177,30 @@ def _differences(
 def _by_tag(scores: Aggregator, arms: list[str]) -> dict[str, TagSummary]:
     """Means per tag, for tags that at least two cases have and not all."""
     counts = Counter(tag for tags in scores.tags.values() for tag in tags)
-    found: dict[str, TagSummary] = {}
+    summaries: dict[str, TagSummary] = {}
     for tag in sorted(tag for tag, count in counts.items() if 2 <= count < len(scores.tags)):
         table = scores.table(tag=tag)
         metrics = {
             name: {arm: _mean(list(table[name][arm].values())) for arm in arms if table[name].get(arm)}
             for name in sorted(table)
         }
-        found[tag] = TagSummary(cases=counts[tag], metrics=metrics)
-    return found
+        summaries[tag] = TagSummary(cases=counts[tag], metrics=metrics)
+    return summaries
 
 
 def _gains(scores: Aggregator, table: Table, base: str, arms: list[str]) -> dict[str, dict[str, Correlation]]:
     """Spearman's correlation of the references' mean similarity with the arm's gain over the first arm."""
-    found: dict[str, dict[str, Correlation]] = {}
+    gains: dict[str, dict[str, Correlation]] = {}
     for name in sorted(table):
         for arm in arms:
             scored = table[name].get(arm, {})
             first = table[name].get(base, {})
             both = [case for case in sorted(scored) if case in first and (arm, case) in scores.similarity]
-            sent = [sum(scores.similarity[arm, case]) / len(scores.similarity[arm, case]) for case in both]
-            rho = spearman(sent, [scored[case] - first[case] for case in both])
+            similarities = [sum(scores.similarity[arm, case]) / len(scores.similarity[arm, case]) for case in both]
+            rho = spearman(similarities, [scored[case] - first[case] for case in both])
             if arm != base and not isnan(rho):
-                found.setdefault(name, {})[arm] = Correlation(spearman=_number(rho), n=len(both))
-    return found
+                gains.setdefault(name, {})[arm] = Correlation(spearman=_number(rho), n=len(both))
+    return gains
 
 
 def _number(value: float) -> float | None:

@@ -64,17 +64,17 @@ def images_of(
             by_case[result.case, result.seed].append(result)
     if not by_case:
         raise UsageError(f"none of the arms {', '.join(arms)} left an image to look at")
-    chosen = rng.sample(sorted(by_case), min(limit, len(by_case)))
-    found = [
+    keys = rng.sample(sorted(by_case), min(limit, len(by_case)))
+    images = [
         Shown(
             f"{rng.getrandbits(40):010x}", result.case, result.seed, result.arm, result.prompt,
             concepts.get(result.case, result.prompt), result.image.sha256,
         )
-        for key in chosen
+        for key in keys
         for result in by_case[key]
         if result.image is not None
     ]  # fmt: skip
-    return rng.sample(found, len(found))
+    return rng.sample(images, len(images))
 
 
 def write_absolute_study(
@@ -88,9 +88,9 @@ def write_absolute_study(
     """
     mine = {case.id: [result for result in results if result.case == case.id] for case in plan.suite.cases}
     concepts = {case.id: concept_of(case, real.get(case.id), mine[case.id]) for case in plan.suite.cases}
-    shown = images_of(results, arms, concepts, limit=limit, seed=seed)
+    images = images_of(results, arms, concepts, limit=limit, seed=seed)
     items: list[dict[str, Any]] = []
-    for one in shown:
+    for one in images:
         data = load_bytes(one.sha256)
         if data is None:
             raise UsageError(f"an image of {one.case} is lost: run the evaluation again")
@@ -102,7 +102,7 @@ def write_absolute_study(
         "schema": "imagerag.study-key/1",
         "form": "absolute",
         "arms": list(arms),
-        "images": {one.id: {"case": one.case, "seed": one.seed, "arm": one.arm} for one in shown},
+        "images": {one.id: {"case": one.case, "seed": one.seed, "arm": one.arm} for one in images},
     }
     return write_two(folder, STUDY, page, key)
 
@@ -114,18 +114,18 @@ def read_absolute_answers(files: Iterable[Path], key: Mapping[str, Any]) -> list
         UsageError: a file has another format, or belongs to another study.
     """
     votes: dict[str, dict[tuple[str, str], str]] = {arm: {} for arm in key["arms"]}
-    for file, rater, shown, given in rater_answers(files, shown_in(key)):
-        if (choice := given.get("contains")) not in CHOICES or set(given) != {"contains"}:
-            raise UsageError(f"{file}: {given!r} is no answer to an image")
-        votes[shown_in(key)[shown]["arm"]][rater, shown] = choice
-    return [_contained(arm, given) for arm, given in votes.items()]
+    for file, rater, item, answer in rater_answers(files, shown_in(key)):
+        if (choice := answer.get("contains")) not in CHOICES or set(answer) != {"contains"}:
+            raise UsageError(f"{file}: {answer!r} is no answer to an image")
+        votes[shown_in(key)[item]["arm"]][rater, item] = choice
+    return [_contained(arm, arm_votes) for arm, arm_votes in votes.items()]
 
 
 def _contained(arm: str, votes: Mapping[tuple[str, str], str]) -> ContainedShare:
     counts = {choice: sum(vote == choice for vote in votes.values()) for choice in CHOICES}
     by_image: dict[str, list[str]] = defaultdict(list)
-    for (_, shown), vote in sorted(votes.items()):
-        by_image[shown].append(vote)
+    for (_, item), vote in sorted(votes.items()):
+        by_image[item].append(vote)
     share = Proportion(counts["yes"], sum(counts.values()))
     low, high = share.wilson()
     return ContainedShare(
@@ -134,7 +134,7 @@ def _contained(arm: str, votes: Mapping[tuple[str, str], str]) -> ContainedShare
         value=share.value,
         low=low,
         high=high,
-        kappa=fleiss_kappa([[given.count(choice) for choice in CHOICES] for given in by_image.values()]),
+        kappa=fleiss_kappa([[image_votes.count(choice) for choice in CHOICES] for image_votes in by_image.values()]),
         raters=len({rater for rater, _ in votes}),
         images=len(by_image),
     )

@@ -61,13 +61,13 @@ def pairs_of(results: Iterable[Result], arm: str, base: str, *, limit: int = 50,
     Raises:
         UsageError: no case has two different images.
     """
-    shown: dict[tuple[str, int], dict[str, Result]] = defaultdict(dict)
+    by_case: dict[tuple[str, int], dict[str, Result]] = defaultdict(dict)
     for result in results:
         if result.arm in (arm, base) and result.image is not None and result.status != "technical":
-            shown[result.case, result.seed][result.arm] = result
+            by_case[result.case, result.seed][result.arm] = result
     rng = Random(f"imagerag.study/{seed}/{arm}/{base}")
-    found = []
-    for (case, number), both in shown.items():
+    pairs = []
+    for (case, number), both in by_case.items():
         one, other = both.get(arm), both.get(base)
         if one is None or other is None or one.image == other.image:
             continue
@@ -75,10 +75,10 @@ def pairs_of(results: Iterable[Result], arm: str, base: str, *, limit: int = 50,
         assert left.image is not None, "only those with an image are here"
         assert right.image is not None, "only those with an image are here"
         images = (left.image.sha256, right.image.sha256)
-        found.append(Pair(f"{rng.getrandbits(40):010x}", case, number, one.prompt, left.arm, right.arm, images))
-    if not found:
+        pairs.append(Pair(f"{rng.getrandbits(40):010x}", case, number, one.prompt, left.arm, right.arm, images))
+    if not pairs:
         raise UsageError(f"there is no case in which {arm!r} and {base!r} show different images")
-    return rng.sample(found, min(limit, len(found)))
+    return rng.sample(pairs, min(limit, len(pairs)))
 
 
 def study_page(
@@ -95,7 +95,7 @@ def study_page(
     Raises:
         UsageError: an image is missing.
     """
-    shown: list[dict[str, Any]] = []
+    items: list[dict[str, Any]] = []
     for pair in pairs:
         data = [load_bytes(sha256) for sha256 in pair.images]
         if None in data:
@@ -104,9 +104,9 @@ def study_page(
         item = {"id": pair.id, "prompt": pair.prompt, "left": images[0], "right": images[1]}
         if (thing := real.get(pair.case)) is not None:
             item |= {"real": thumbnail(thing.data, SIDE), "concept": thing.of}
-        shown.append(item)
+        items.append(item)
     choices = [["left", "left"], ["same", "no difference"], ["right", "right"]]
-    return page_of(title, INTRO, QUESTIONS, choices, shown)
+    return page_of(title, INTRO, QUESTIONS, choices, items)
 
 
 def key_of(pairs: Sequence[Pair], arm: str, base: str) -> dict[str, Any]:
@@ -142,12 +142,12 @@ def read_answers(files: Iterable[Path], key: Mapping[str, Any]) -> list[ArmPrefe
         UsageError: a file has another format, or belongs to another study.
     """
     votes: dict[str, dict[tuple[str, str], str]] = {question: {} for question in QUESTIONS}
-    for file, rater, pair, given in rater_answers(files, key["pairs"]):
-        for question, choice in given.items():
+    for file, rater, pair, answer in rater_answers(files, key["pairs"]):
+        for question, choice in answer.items():
             if question not in QUESTIONS or choice not in CHOICES:
                 raise UsageError(f"{file}: {choice!r} to {question!r} is no answer")
             votes[question][rater, pair] = _for_whom(choice, key["pairs"][pair]["left"], key["arm"])
-    return [_preference(question, given) for question, given in votes.items()]
+    return [_preference(question, question_votes) for question, question_votes in votes.items()]
 
 
 def _for_whom(choice: str, left: str, arm: str) -> str:
@@ -162,7 +162,7 @@ def _preference(question: str, votes: Mapping[tuple[str, str], str]) -> ArmPrefe
     for (_, pair), vote in sorted(votes.items()):
         by_pair[pair].append(vote)
     sign = {"arm": 1.0, "base": -1.0, "same": 0.0}
-    lean = [sum(sign[vote] for vote in given) / len(given) for given in by_pair.values()]
+    lean = [sum(sign[vote] for vote in pair_votes) / len(pair_votes) for pair_votes in by_pair.values()]
     low, high = Proportion(counts["arm"], counts["arm"] + counts["base"]).wilson()
     total = sum(counts.values())
     return ArmPreference(
@@ -172,7 +172,7 @@ def _preference(question: str, votes: Mapping[tuple[str, str], str]) -> ArmPrefe
         low=low,
         high=high,
         p=sign_flip(lean),
-        kappa=fleiss_kappa([[given.count(name) for name in sign] for given in by_pair.values()]),
+        kappa=fleiss_kappa([[pair_votes.count(name) for name in sign] for pair_votes in by_pair.values()]),
         raters=len({rater for rater, _ in votes}),
         pairs=len(by_pair),
     )

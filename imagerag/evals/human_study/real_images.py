@@ -43,13 +43,13 @@ async def reference_photos(
     for result in results:
         by_case.setdefault(result.case, []).append(result)
     library = await _library(plan, dependencies)
-    named = {row.id: row_names(row) for row in await library.rows()} if library else {}
-    found: dict[str, ReferencePhoto] = {}
+    names_by_id = {row.id: row_names(row) for row in await library.rows()} if library else {}
+    photos: dict[str, ReferencePhoto] = {}
     for case in plan.suite.cases:
-        real = await _of_suite(case) or await _of_library(case, by_case.get(case.id, ()), library, named)
+        real = await _of_suite(case) or await _of_library(case, by_case.get(case.id, ()), library, names_by_id)
         if real is not None:
-            found[case.id] = real
-    return found
+            photos[case.id] = real
+    return photos
 
 
 async def _library(plan: Plan, dependencies: EvalDependencies) -> Library | None:
@@ -73,28 +73,28 @@ async def _of_suite(case: Case) -> ReferencePhoto | None:
 
 
 async def _of_library(
-    case: Case, results: Sequence[Result], library: Library | None, named: Mapping[str, frozenset[str]]
+    case: Case, results: Sequence[Result], library: Library | None, names_by_id: Mapping[str, frozenset[str]]
 ) -> ReferencePhoto | None:
     if library is None:
         return None
     for label in case.truth.labels:
-        wanted = folded(label)
-        exact = sorted(sha256 for sha256, names in named.items() if wanted in names)
+        folded_label = folded(label)
+        exact = sorted(sha256 for sha256, names in names_by_id.items() if folded_label in names)
         within = sorted(
-            sha256 for sha256, names in named.items() if any(f" {wanted} " in f" {name} " for name in names)
+            sha256 for sha256, names in names_by_id.items() if any(f" {folded_label} " in f" {name} " for name in names)
         )
-        if wanted and (there := exact or within):
+        if folded_label and (there := exact or within):
             return ReferencePhoto(await library.image_bytes(there[0]), label, "library")
-    taken = [
+    candidates = [
         (candidate.similarity, candidate.image.sha256, search.query.concept.text)
         for result in results
         for search in result.searches
         for candidate in search.candidates
         if candidate.decision == "taken"
     ]
-    if not taken:
+    if not candidates:
         return None
-    _, sha256, concept = max(taken)
+    _, sha256, concept = max(candidates)
     try:
         return ReferencePhoto(await library.image_bytes(sha256), concept, "library")
     except ImageRAGError:

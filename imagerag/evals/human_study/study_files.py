@@ -54,37 +54,37 @@ def read_rater(file: Path) -> tuple[str, Mapping[str, Mapping[str, str]]]:
         UsageError: the file holds no answers of a study.
     """
     try:
-        read = json.loads(read_regular_text(file))
-        if read["schema"] != SCHEMA:
-            raise UsageError(f"{file} is {read['schema']!r}, not {SCHEMA!r}")
-        return str(read["rater"]), read["answers"]
+        document = json.loads(read_regular_text(file))
+        if document["schema"] != SCHEMA:
+            raise UsageError(f"{file} is {document['schema']!r}, not {SCHEMA!r}")
+        return str(document["rater"]), document["answers"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{file} holds no answers of a study: {error}") from error
 
 
 def rater_answers(
-    files: Iterable[Path], shown: Mapping[str, Any]
+    files: Iterable[Path], items: Mapping[str, Any]
 ) -> Iterator[tuple[Path, str, str, Mapping[str, str]]]:
     """Iterate over (file, rater, item, answers to it) of all files.
 
     Args:
-        shown: the part of the study's key that lists its items.
+        items: the part of the study's key that lists its items.
 
     Raises:
         UsageError: a file has another format, or belongs to another study.
     """
     for file in files:
         rater, answers = read_rater(file)
-        for item, given in answers.items():
-            if item not in shown:
+        for item, answer in answers.items():
+            if item not in items:
                 raise UsageError(f"{file} answers {item!r}, which is not in this study's key")
-            yield file, rater, item, given
+            yield file, rater, item, answer
 
 
 def shown_in(key: Mapping[str, Any]) -> Mapping[str, Any]:
     """The items of a study, by id. Keys that were written earlier say `pictures`: its raters may still be at it."""
-    shown: Mapping[str, Any] = key.get("pairs") or key.get("images") or key.get("pictures") or {}
-    return shown
+    items: Mapping[str, Any] = key.get("pairs") or key.get("images") or key.get("pictures") or {}
+    return items
 
 
 def key_of_answers(folder: Path, files: Sequence[Path], names: Iterable[str]) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def key_of_answers(folder: Path, files: Sequence[Path], names: Iterable[str]) ->
     Raises:
         UsageError: there is no key, or it cannot be read.
     """
-    answered = {shown for file in files for shown in read_rater(file)[1]}
+    answered = {item for file in files for item in read_rater(file)[1]}
     keys: list[dict[str, Any]] = []
     for path in (folder / name for name in names):
         try:

@@ -66,38 +66,41 @@ async def run_case(
     Raises:
         UsageError: an arm, a metric or a backend cannot be set up.
     """
-    given = None if suite and library in suite.libraries else library
-    settings = resolve(generator=generator, judge=judge, library=given, preset=preset, home=str(home) if home else None)
-    asked = case if isinstance(case, Case) else Case(id="case", prompt=case)
-    asked = asked.model_copy(update={"seeds": asked.seeds[:1] if seed is None else (_seed(seed),)})
+    own_library = None if suite and library in suite.libraries else library
+    settings = resolve(
+        generator=generator, judge=judge, library=own_library, preset=preset, home=str(home) if home else None
+    )
+    one_case = case if isinstance(case, Case) else Case(id="case", prompt=case)
+    one_case = one_case.model_copy(update={"seeds": one_case.seeds[:1] if seed is None else (_seed(seed),)})
     users = DataDir.find(settings.home)
     recipes = suite.libraries if suite else {}
-    named = library or next(iter(recipes), None) or settings.library
-    wanted = _run_config({"references_per_concept": settings.references_per_concept, "size": settings.size, **config})
-    setup = RunSpec(generator=settings.generator, judge=settings.chosen.judge, library=named, config=wanted)
-    chosen = parse_arms([arm])[0] if isinstance(arm, str) else arm
-    whole = suite or Suite(name="case", cases=(asked,))
+    library_name = library or next(iter(recipes), None) or settings.library
+    own_options = {"references_per_concept": settings.references_per_concept, "size": settings.size}
+    run_config = _run_config({**own_options, **config})
+    setup = RunSpec(generator=settings.generator, judge=settings.chosen.judge, library=library_name, config=run_config)
+    one_arm = parse_arms([arm])[0] if isinstance(arm, str) else arm
+    whole = suite or Suite(name="case", cases=(one_case,))
     specs = tuple(one if isinstance(one, str) else check_metric("metric", one).spec for one in metrics)
     where = folder_of(folder, settings.home)
     dependencies = dependencies_for(DataDir(where / HOME), users, recipes)
-    plan = await pinned(Plan(suite=whole, arms=(chosen,), setup=setup, metrics=specs), dependencies)
-    judges = frozenset({chosen.of(setup, seed=0, cache="record").judge})
+    plan = await pinned(Plan(suite=whole, arms=(one_arm,), setup=setup, metrics=specs), dependencies)
+    judges = frozenset({one_arm.of(setup, seed=0, cache="record").judge})
     with shared_writer(where, instead="another folder"):
-        made = MetricMaker(dependencies, judges, RunConfig(cache=cache)).all(metrics)
-        made = await checked(made, plan, dependencies, allow=allow_same_encoder)
-        return await _answered(asked, plan, dependencies, made, where, cache)
+        measures = MetricMaker(dependencies, judges, RunConfig(cache=cache)).all(metrics)
+        measures = await checked(measures, plan, dependencies, allow=allow_same_encoder)
+        return await _answer_case(one_case, plan, dependencies, measures, where, cache)
 
 
-async def _answered(
+async def _answer_case(
     case: Case, plan: Plan, dependencies: EvalDependencies, metrics: "Sequence[Metric]", where: Path, cache: Any
 ) -> Result:
-    harness, (chosen,), setup = (
+    harness, (one_arm,), setup = (
         EvalRunner(plan, dependencies, metrics, ResultsStore(where, plan.keys), cache=cache),
         plan.arms,
         plan.setup,
     )
     async with dependencies.working():
-        await dependencies.parts(chosen.of(setup, seed=0, cache=cache))
+        await dependencies.parts(one_arm.of(setup, seed=0, cache=cache))
         results, _ = await harness.case(case)
     return results[0]
 
@@ -106,19 +109,19 @@ def _seed(seed: int) -> int:
     return _run_config({"seed": seed}, reserved=()).seed
 
 
-def _run_config(given: Mapping[str, Any], reserved: Sequence[str] = RESERVED) -> RunConfig:
+def _run_config(values: Mapping[str, Any], reserved: Sequence[str] = RESERVED) -> RunConfig:
     """Make the config of a run.
 
     Raises:
         UsageError: an unknown option, or an invalid value.
     """
     there = [name for name in RunConfig.model_fields if name not in reserved]
-    if unknown := [name for name in given if name not in there]:
+    if unknown := [name for name in values if name not in there]:
         raise UsageError(
             f"there is no option {', '.join(unknown)}; beside the named ones there are: {', '.join(there)}"
         )
     try:
-        return RunConfig(**given)
+        return RunConfig(**values)
     except ValidationError as error:
         raise UsageError(invalid(error, most=1)) from error
 

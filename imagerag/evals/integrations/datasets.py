@@ -56,19 +56,19 @@ def export_dataset(folder: str | Path) -> "Dataset":
     import_extra("datasets", "a Hugging Face dataset", "datasets")
     from datasets import Dataset, Features, Image
 
-    found = [dict(row) for row in rows(folder)]
-    if not found:
+    records = [dict(row) for row in rows(folder)]
+    if not records:
         raise UsageError(f"{folder} holds no results to export")
-    names = list(dict.fromkeys(name for row in found for name in row))
-    plain = Dataset.from_dict({name: [row.get(name) for row in found] for name in names})
+    names = list(dict.fromkeys(name for row in records for name in row))
+    plain = Dataset.from_dict({name: [row.get(name) for row in records] for name in names})
     features = Features({**plain.features, "image": Image()})
 
     def embedded(batch: dict[str, list[str | None]]) -> dict[str, list[dict[str, Any] | None]]:
         return {"image": [_pixels(path) for path in batch["image"]]}
 
     # An evaluation that runs again reuses the names of its image files: an earlier cached export must not be used.
-    made = plain.map(embedded, batched=True, batch_size=_EXPORTED, features=features, load_from_cache_file=False)
-    return cast("Dataset", made)
+    dataset = plain.map(embedded, batched=True, batch_size=_EXPORTED, features=features, load_from_cache_file=False)
+    return cast("Dataset", dataset)
 
 
 def _pixels(path: str | None) -> dict[str, Any] | None:

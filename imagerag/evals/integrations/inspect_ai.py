@@ -64,15 +64,15 @@ def inspect_task(
     import_extra("inspect_ai", "a task of Inspect AI", "inspect")
     from inspect_ai import Task
 
-    asked = (found_suite(suite, options.get("home")) if isinstance(suite, str) else suite).only(limit=limit)
-    named = f"imagerag-{asked.name}-{arm}".replace("+", "-").replace("=", "-")
+    subset = (found_suite(suite, options.get("home")) if isinstance(suite, str) else suite).only(limit=limit)
+    name = f"imagerag-{subset.name}-{arm}".replace("+", "-").replace("=", "-")
     return Task(
-        dataset=samples(asked),
-        solver=_solver(asked, arm, metrics, options),
+        dataset=samples(subset),
+        solver=_solver(subset, arm, metrics, options),
         scorer=_scorer(),
-        name=named,
-        version=asked.version,
-        metadata={"suite": asked.identity, "arm": arm},
+        name=name,
+        version=subset.version,
+        metadata={"suite": subset.identity, "arm": arm},
     )
 
 
@@ -109,7 +109,7 @@ def _solver(suite: Suite, arm: str, metrics: "Sequence[str | Metric]", options: 
     cases = {case.id: case for case in suite.cases}
 
     @solver(name="imagerag")
-    def made() -> Solver:
+    def make() -> Solver:
         async def solve(state: TaskState, generate: Generate) -> TaskState:
             case: Case = cases[state.metadata["case"]]
             one = case.model_copy(update={"seeds": (state.metadata["seed"],)})
@@ -117,8 +117,8 @@ def _solver(suite: Suite, arm: str, metrics: "Sequence[str | Metric]", options: 
             if result.status == "technical":
                 raise CaseFailedError(f"{case.id}: {result.reason}")
             summary = ContentText(text=f"{result.outcome or result.status}: {result.reason}")
-            shown = image_file(result, options)
-            content: list[Content] = [summary, *([ContentImage(image=str(shown))] if shown else [])]
+            file = image_file(result, options)
+            content: list[Content] = [summary, *([ContentImage(image=str(file))] if file else [])]
             state.messages.append(ChatMessageAssistant(content=content, model="imagerag"))
             state.output = ModelOutput.from_content("imagerag", content)
             state.store.set(RESULT, result.model_dump(mode="json", by_alias=True))
@@ -126,7 +126,7 @@ def _solver(suite: Suite, arm: str, metrics: "Sequence[str | Metric]", options: 
 
         return solve
 
-    return made()
+    return make()
 
 
 def image_file(result: Result, options: Mapping[str, Any]) -> Path | None:
@@ -145,7 +145,7 @@ def _scorer() -> "Scorer":
     from inspect_ai.solver import TaskState
 
     @scorer(metrics={"*": [mean(), stderr()]}, name="imagerag")
-    def made() -> Scorer:
+    def make() -> Scorer:
         async def score(state: TaskState, target: Target) -> Score:
             result = Result.model_validate(state.store.get(RESULT))
             values: dict[str, str | int | float | bool | None] = {"aligned": float(result.outcome == "aligned")}
@@ -164,4 +164,4 @@ def _scorer() -> "Scorer":
 
         return score
 
-    return made()
+    return make()

@@ -54,8 +54,8 @@ def one_of_two(rng: Random) -> Question:
     """Type 2: one concept that the image shows and one that it does not."""
     scene = _scene(rng)
     (other,) = different_things(rng, 1, without=scene.things)
-    asked = rng.sample((scene.things[0], other), 2)
-    return Question(scene, caption_text(asked), aligned=False, missing=frozenset({other}))
+    things = rng.sample((scene.things[0], other), 2)
+    return Question(scene, caption_text(things), aligned=False, missing=frozenset({other}))
 
 
 def none_there(rng: Random) -> Question:

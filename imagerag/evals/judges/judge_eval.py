@@ -34,7 +34,7 @@ async def evaluate_judge(
     mode: Mode = "stepwise",
     concepts: bool = True,
     synonyms: Mapping[str, str] = {},
-    progress: Progress = lambda done, total: None,
+    progress: Progress = lambda count, total: None,
 ) -> JudgeEval:
     """Ask every question and score the answers.
 
@@ -47,36 +47,36 @@ async def evaluate_judge(
         progress: called with the number of answers so far and in all.
     """
     require_scipy()  # check before a call is paid
-    gate, done, total = asyncio.Semaphore(CONCURRENCY), 0, len(questions) * repeats
+    gate, count, total = asyncio.Semaphore(CONCURRENCY), 0, len(questions) * repeats
     progress(0, total)
 
     async def answer(question: JudgeQuestion, repeat: int) -> JudgeAnswer:
-        nonlocal done
+        nonlocal count
         async with gate:
-            found = await ask(judge, question, mode=mode, attempt=repeat, concepts=concepts)
-        done += 1
-        progress(done, total)
-        return found
+            reply = await ask(judge, question, mode=mode, attempt=repeat, concepts=concepts)
+        count += 1
+        progress(count, total)
+        return reply
 
-    asked = [(question, repeat) for question in questions for repeat in range(repeats)]
-    first = await answer(*asked[0])
+    tasks = [(question, repeat) for question in questions for repeat in range(repeats)]
+    first = await answer(*tasks[0])
     if isinstance(first.error, BackendError) and first.verdict is None:
         answered: list[Answered] = [(questions[0], [first])]  # a judge that is down is not asked all the rest
     else:
-        answers = [first, *await asyncio.gather(*(answer(*one) for one in asked[1:]))]
+        answers = [first, *await asyncio.gather(*(answer(*one) for one in tasks[1:]))]
         answered = [(question, answers[at * repeats : (at + 1) * repeats]) for at, question in enumerate(questions)]
-    given = [(question, answer) for question, answers in answered for answer in answers]
-    costs, scores = [answer.cost_usd for _, answer in given], kind_scores(answered, synonyms)
+    pairs = [(question, answer) for question, answers in answered for answer in answers]
+    costs, scores = [answer.cost_usd for _, answer in pairs], kind_scores(answered, synonyms)
     return JudgeEval(
         judge=judge.identity,
         library=library,
         mode=mode,
         classes=list(dict.fromkeys(question.there for question in questions)) if library else [],
         repeats=repeats,
-        verdict=verdict_on((question.aligned, answer.aligned) for question, answer in given),
+        verdict=verdict_on((question.aligned, answer.aligned) for question, answer in pairs),
         kinds=scores,
         named_rate=named_rate(answered, scores) if concepts else None,
         concepts=concept_scores(answered, synonyms) if concepts else None,
         cost_usd=None if None in costs else round(sum(cost for cost in costs if cost is not None), 12),
-        problem=next((answer.problem for _, answer in given if answer.problem), ""),
+        problem=next((answer.problem for _, answer in pairs if answer.problem), ""),
     )

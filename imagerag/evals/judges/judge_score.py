@@ -68,14 +68,16 @@ class ConceptScore(FrozenModel):
     @classmethod
     def of(cls, counts: Sequence[tuple[int, int, int, int]]) -> "ConceptScore":
         """Make the score from the (named, right, missing, found) counts of each answer."""
-        named, right, missing, found = (sum(column) for column in zip(*counts, strict=True)) if counts else (0,) * 4
-        precision, recall = Proportion(right, named), Proportion(found, missing)
+        named_count, right, missing, found_count = (
+            (sum(column) for column in zip(*counts, strict=True)) if counts else (0,) * 4
+        )
+        precision, recall = Proportion(right, named_count), Proportion(found_count, missing)
         return cls(
-            named=named,
+            named=named_count,
             right=right,
             missing=missing,
-            found=found,
-            precision=precision.value if named else None,
+            found=found_count,
+            precision=precision.value if named_count else None,
             precision_interval=precision.wilson(),
             recall=recall.value if missing else None,
             recall_interval=recall.wilson(),
@@ -114,11 +116,11 @@ class JudgeEval(FrozenModel):
 def verdict_on(answers: Iterable[tuple[bool, bool | None]]) -> JudgeVerdict:
     """Summarise (correct answer, given answer) pairs in two words."""
     counts = Counter(answers)
-    asked = counts.total()
-    if 2 * (counts[True, None] + counts[False, None]) > asked:
+    total = counts.total()
+    if 2 * (counts[True, None] + counts[False, None]) > total:
         return "does not answer"
     yes, no = (
-        counts[right, right] / max(1, sum(n for (wanted, _), n in counts.items() if wanted is right))
+        counts[right, right] / max(1, sum(n for (truth, _), n in counts.items() if truth is right))
         for right in (True, False)
     )
     if yes <= NEVER < no:
@@ -184,5 +186,5 @@ def concept_scores(answered: Sequence[Answered], synonyms: Mapping[str, str] = {
 def _counts(question: JudgeQuestion, answer: JudgeAnswer, synonyms: Mapping[str, str]) -> tuple[int, int, int, int]:
     """(named, right, missing, found) of one answer."""
     lacking = question.missing or ()
-    right, found = counted(answer.named, lacking, question.there, synonyms)
-    return len(answer.named), right, len(lacking), found
+    right, found_count = counted(answer.named, lacking, question.there, synonyms)
+    return len(answer.named), right, len(lacking), found_count

@@ -81,15 +81,15 @@ def prompts_of(
     """(image, its content, missing content, prompt) of a kind; `missing` is empty where the image shows all."""
     if kind == "there":
         return [(row, words, "", FORMS[kind].format(there=_with_article(words))) for row, words in rows]
-    found = []
+    prompts = []
     for row, words in rows:
         absent = [other for _, other in rows if other != words]
         if others is not None:
             absent = sorted(absent, key=lambda other: len(content_words(other) & content_words(words)))[:others]
         for other in absent:
             prompt = FORMS[kind].format(there=_with_article(words), missing=_with_article(other))
-            found.append((row, words, other, prompt))
-    return found
+            prompts.append((row, words, other, prompt))
+    return prompts
 
 
 def concept_of(row: ImageRecord) -> str:

@@ -73,21 +73,23 @@ async def ask(
         attempt=attempt, varied_parameter="none" if cold is None else "temperature", temperature=cold
     )
     try:
-        found = await judge.critique(prompt, image, subjects=(), requirements=(), mode=mode, variation=varied)
+        critique = await judge.critique(prompt, image, subjects=(), requirements=(), mode=mode, variation=varied)
     except ImageRAGError as error:
         return JudgeAnswer(cost_usd=_cost_of(error), error=error)
-    verdict, named = found.verdict, tuple(concept.text for concept in found.verdict.missing)
-    if not concepts or verdict.aligned is not False or named:
-        return JudgeAnswer(verdict, named, found.cost_usd, calls=found.requests)
+    verdict, missing_texts = critique.verdict, tuple(concept.text for concept in critique.verdict.missing)
+    if not concepts or verdict.aligned is not False or missing_texts:
+        return JudgeAnswer(verdict, missing_texts, critique.cost_usd, calls=critique.requests)
     try:
         more = await judge.missing_concepts(prompt, image, verdict=verdict, variation=varied)
     except ImageRAGError as error:  # the verdict stays no, even if the concepts cannot be named
-        return JudgeAnswer(verdict, (), _sum(found.cost_usd, _cost_of(error)), calls=found.requests + 1, error=error)
+        return JudgeAnswer(
+            verdict, (), _sum(critique.cost_usd, _cost_of(error)), calls=critique.requests + 1, error=error
+        )
     return JudgeAnswer(
         verdict,
         tuple(concept.text for concept in more.concepts),
-        _sum(found.cost_usd, more.cost_usd),
-        calls=found.requests + more.requests,
+        _sum(critique.cost_usd, more.cost_usd),
+        calls=critique.requests + more.requests,
     )
 
 

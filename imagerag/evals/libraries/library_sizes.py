@@ -26,28 +26,28 @@ def sizes_of(text: str, count: int, library: str) -> list[int]:
     Raises:
         UsageError: an invalid size, or fewer than two sizes are left.
     """
-    found: set[int] = set()
+    sizes: set[int] = set()
     for part in (part.strip() for part in text.split(",") if part.strip()):
         if part.lower() == "all":
-            found.add(count)
+            sizes.add(count)
             continue
         number = _SIZE.fullmatch(part)
         size = round(float(number[1]) * _TIMES[number[2].lower()]) if number else 0
         if not size:
             raise UsageError(f"`sizes={text}`: {part!r} is no size; write for instance 1k,10k,all")
         if size <= count:
-            found.add(size)
-    if len(found) < 2:
-        left = f"{counted(count, 'image')}: `sizes={text}` leaves no two sizes to compare."
+            sizes.add(size)
+    if len(sizes) < 2:
+        shortage = f"{counted(count, 'image')}: `sizes={text}` leaves no two sizes to compare."
         if count < 2:
             raise UsageError(
-                f"library {library!r} has {left}\nAdd some: {python_call('libraries.index', PATH, library=library)}"
+                f"library {library!r} has {shortage}\nAdd some: {python_call('libraries.index', PATH, library=library)}"
             )
-        smaller = sorted({size for size in found if size < count} or {max(1, count // by) for by in (20, 4)})
+        smaller = sorted({size for size in sizes if size < count} or {max(1, count // by) for by in (20, 4)})
         raise UsageError(
-            f"library {library!r} has {left}\nName two that it has: `sizes={','.join(map(str, smaller))},all`"
+            f"library {library!r} has {shortage}\nName two that it has: `sizes={','.join(map(str, smaller))},all`"
         )
-    return sorted(found)
+    return sorted(sizes)
 
 
 def part_name(library: str, size: int, seed: int) -> str:

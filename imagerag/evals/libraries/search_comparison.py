@@ -72,7 +72,7 @@ async def compare_searches(
     queries: int = 200,
     images: int | None = None,
     seed: int = 0,
-    progress: Progress = lambda done, total, what: None,
+    progress: Progress = lambda count, total, what: None,
 ) -> SearchComparison:
     """Search for things that the captions name, with every method and every encoder.
 
@@ -86,13 +86,13 @@ async def compare_searches(
     Raises:
         UsageError: the library has no captions, or a method is unknown.
     """
-    chosen = in_random_order([row.id for row in await library.rows()], seed)[:images]
-    rows = await library.rows(chosen)
-    asked = CaptionIndex.of(rows).sample(queries)
-    if not asked:
+    sample = in_random_order([row.id for row in await library.rows()], seed)[:images]
+    rows = await library.rows(sample)
+    captions = CaptionIndex.of(rows).sample(queries)
+    if not captions:
         indexed = python_call("libraries.index", PATH, manifest=FILE)
         raise UsageError(f"library {library.name!r} has no captions to ask with: {indexed}")
-    ids, found = [row.id for row in rows], dict[tuple[str, str], list[list[str]]]()
+    ids, results = [row.id for row in rows], dict[tuple[str, str], list[list[str]]]()
     others = {one.identity.spec: one for one in encoders if one.identity != library.embedder.identity}
     all_of_it = len(rows) == await library.count()
     scratch: AbstractContextManager[str]
@@ -104,28 +104,28 @@ async def compare_searches(
             whole = at == 0 and all_of_it
             one = library if whole else await part_of(DataDir(Path(folder)), f"n{at}", library, ids, embedder)
             for way in ways:
-                found[spec, way] = [await _searched(one, query.text, way, rerankers) for query in asked]
+                results[spec, way] = [await _search_ids(one, query.text, way, rerankers) for query in captions]
     progress(1 + len(others), 1 + len(others), "")
     if others and "cosine" in ways:
         specs = [library.embedder.identity.spec, *others]
-        alone = [found[spec, "cosine"] for spec in specs]
-        found[" + ".join(specs), "joined"] = [joined(lists) for lists in zip(*alone, strict=True)]
+        alone = [results[spec, "cosine"] for spec in specs]
+        results[" + ".join(specs), "joined"] = [joined(lists) for lists in zip(*alone, strict=True)]
     return SearchComparison(
         library=library.name,
         images=len(rows),
-        captions=len(asked),
-        rows=[_row(encoder, way, lists, asked, ids) for (encoder, way), lists in found.items()],
+        captions=len(captions),
+        rows=[_row(encoder, way, lists, captions, ids) for (encoder, way), lists in results.items()],
     )
 
 
 def _row(
-    encoder: str, way: Way, found: Sequence[Sequence[str]], asked: Sequence[CaptionQuery], ids: Sequence[str]
+    encoder: str, way: Way, rankings: Sequence[Sequence[str]], captions: Sequence[CaptionQuery], ids: Sequence[str]
 ) -> Compared:
-    right = [{ids[at] for at in query.matches} for query in asked]
-    return Compared(encoder=encoder, way=way, ranking=ranked(found, right))
+    right = [{ids[at] for at in query.matches} for query in captions]
+    return Compared(encoder=encoder, way=way, ranking=ranked(rankings, right))
 
 
-async def _searched(library: Library, text: str, way: Way, rerankers: Callable[[str], Reranker]) -> list[str]:
+async def _search_ids(library: Library, text: str, way: Way, rerankers: Callable[[str], Reranker]) -> list[str]:
     """The ids that one method finds, best first."""
     hits: Sequence[Hit]
     if way in ("cosine", "hybrid"):

@@ -46,55 +46,55 @@ def own_synonyms(file: Path) -> dict[str, str]:
         lines = read_regular_text(file.expanduser(), encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read the synonyms in {file}: {error}") from error
-    found: dict[str, str] = {}
+    synonyms: dict[str, str] = {}
     for number, line in enumerate(lines, start=1):
         words = [word.strip() for word in line.split("#")[0].split(",") if word.strip()]
         if len(words) == 1:
             raise UsageError(f"{file}, line {number}: words for the same thing, separated by commas: cat, kitten")
-        found |= {_folded(word): _folded(words[0]) for word in words}
-    return found
+        synonyms |= {_folded(word): _folded(words[0]) for word in words}
+    return synonyms
 
 
 def words_of(text: str, synonyms: Mapping[str, str] = {}) -> frozenset[str]:
     """The normalised words of a concept."""
     folded = f" {_folded(text)} "
-    for phrase, meant in sorted(synonyms.items(), key=lambda pair: -len(pair[0])):
-        folded = folded.replace(f" {phrase} ", f" {meant} ")
-    known = _known()
+    for phrase, meaning in sorted(synonyms.items(), key=lambda pair: -len(pair[0])):
+        folded = folded.replace(f" {phrase} ", f" {meaning} ")
+    table = _synonym_table()
     singular = (_singular(word) for word in folded.split())
-    return frozenset(known.get(word, word) for word in singular) - _FRAME
+    return frozenset(table.get(word, word) for word in singular) - _FRAME
 
 
-def is_right(named: str, missing: str, there: str, synonyms: Mapping[str, str] = {}) -> bool:
+def is_right(concept: str, missing: str, there: str, synonyms: Mapping[str, str] = {}) -> bool:
     """Whether a concept that a judge named is missing.
 
     Args:
         missing: content that the prompt asks for and the image lacks.
         there: content of the image.
     """
-    named_words, lacking, shown = (words_of(text, synonyms) for text in (named, missing, there))
-    return bool(named_words & (lacking - shown)) and not named_words & (shown - lacking)
+    named_words, lacking, shown_words = (words_of(text, synonyms) for text in (concept, missing, there))
+    return bool(named_words & (lacking - shown_words)) and not named_words & (shown_words - lacking)
 
 
 def counted(
-    named: Sequence[str], missing: Iterable[str], there: str, synonyms: Mapping[str, str] = {}
+    concepts: Sequence[str], missing: Iterable[str], there: str, synonyms: Mapping[str, str] = {}
 ) -> tuple[int, int]:
     """Count the named concepts that are right, and the missing ones that are named."""
     lacking = list(missing)
-    right = [[is_right(one, other, there, synonyms) for other in lacking] for one in named]
-    found = sum(any(row[at] for row in right) for at in range(len(lacking)))
-    return sum(any(row) for row in right), found
+    right = [[is_right(one, other, there, synonyms) for other in lacking] for one in concepts]
+    found_count = sum(any(row[at] for row in right) for at in range(len(lacking)))
+    return sum(any(row) for row in right), found_count
 
 
 @cache
-def _known() -> dict[str, str]:
+def _synonym_table() -> dict[str, str]:
     from imagerag.tools.sketch.caption_text import SYNONYMS
 
-    known = {word: group.split()[0] for group in _ALIKE for word in group.split()}
+    table = {word: group.split()[0] for group in _ALIKE for word in group.split()}
     for word, others in SYNONYMS.items():
-        head = known.get(word, word)
-        known |= {_singular(other): head for other in (word, *others) if " " not in other and "-" not in other}
-    return known
+        head = table.get(word, word)
+        table |= {_singular(other): head for other in (word, *others) if " " not in other and "-" not in other}
+    return table
 
 
 def _folded(text: str) -> str:

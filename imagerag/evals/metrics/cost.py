@@ -16,8 +16,8 @@ class CostScore:
         """Counts; `cost_usd` is None where a price is not known."""
         result = sample.result
         costs = [result.cost_usd, result.initial_image.cost_usd]
-        known = None if None in costs else round(sum(cost for cost in costs if cost is not None), DIGITS)
-        kept = (
+        total = None if None in costs else round(sum(cost for cost in costs if cost is not None), DIGITS)
+        kept_initial = (
             result.image is not None
             and result.initial_image.image is not None
             and result.image == result.initial_image.image
@@ -25,9 +25,9 @@ class CostScore:
         judged = bool(result.attempts) and result.attempts[-1].verdict is not None
         return {
             "calls": float(len(result.calls) + result.initial_image.calls),
-            "cost_usd": known,
+            "cost_usd": total,
             "searches": float(result.retrievals),
             "redrawn": float(result.regenerations),
-            "kept_initial": kept,
+            "kept_initial": kept_initial,
             "loop_aligned": result.outcome == "aligned" if judged else None,
         }

@@ -75,8 +75,8 @@ class TextScore(Encoded[Embedder]):
     async def measure(self, sample: Sample) -> Mapping[str, Score]:
         """The cosine, in [-1, 1]."""
         assert sample.image is not None, "it needs one"
-        read = self.embedder.count_tokens(sample.case.prompt) <= self.embedder.context_length
-        if not read:
+        fits = self.embedder.count_tokens(sample.case.prompt) <= self.embedder.context_length
+        if not fits:
             raise UsageError(f"the prompt is longer than {self.embedder.identity.spec} reads")
         text = (await self.embedder.embed_texts([sample.case.prompt]))[0]
         return {self.spec: round(float(text @ await self._cached.encode(sample.image)), DIGITS)}
@@ -130,7 +130,7 @@ async def reference_photos(sample: Sample) -> list[bytes]:
         return [await asyncio.to_thread(read_regular, file) for file in files]
     if "things" not in sample.case.truth.data:
         return []
-    return await asyncio.to_thread(_drawn, sample.case.id, sample.case.truth.data)
+    return await asyncio.to_thread(_sketch_images, sample.case.id, sample.case.truth.data)
 
 
 def drawn_scene(id: str, data: Mapping[str, Any], side: int = 256) -> bytes:
@@ -142,7 +142,7 @@ def drawn_scene(id: str, data: Mapping[str, Any], side: int = 256) -> bytes:
     return SyntheticImage.of(random_scene(chance(0, "shown", id), things, data["background"] or "white"), side).data
 
 
-def _drawn(id: str, data: Mapping[str, Any]) -> list[bytes]:
+def _sketch_images(id: str, data: Mapping[str, Any]) -> list[bytes]:
     from imagerag.evals.synthetic_images import SyntheticImage, chance
     from imagerag.tools.sketch.world import Thing, random_scene
 
@@ -195,5 +195,5 @@ class TimmEncoder:
         tensors = [transform(open_rgb(image)) for image in images]
         with torch.inference_mode():
             vectors = torch.nn.functional.normalize(model(torch.stack(tensors)).float(), dim=1)
-        found: Vector = vectors.numpy()
-        return found
+        array: Vector = vectors.numpy()
+        return array

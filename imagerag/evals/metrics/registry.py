@@ -99,12 +99,12 @@ def _installed(name: str) -> Factory | None:
     if name in _OWN:
         return _OWN[name]
     for point in entry_points(group=GROUP, name=name):
-        named = f"the metric {name!r} of {point.value}"
+        description = f"the metric {name!r} of {point.value}"
         try:
             factory: Factory = point.load()
         except Exception as error:
-            raise SpecError(f"{named} cannot be loaded ({type(error).__name__}: {error})") from error
-        check_factory(factory, named, name)
+            raise SpecError(f"{description} cannot be loaded ({type(error).__name__}: {error})") from error
+        check_factory(factory, description, name)
         return factory
     return None
 
@@ -136,41 +136,41 @@ class MetricMaker:
 
     def one(self, spec: str) -> Metric:
         """Make the metric of one spec."""
-        name, _, given = spec.partition(":")
-        known: dict[str, Callable[[], Metric]] = {
-            "text": lambda: TextScore(spec, self._embedder(given), self._cached_encoder(given)),
-            "right": lambda: RightScore(spec, self._embedder(given), self._cached_encoder(given)),
-            "image": lambda: ImageScore(spec, self._embedder(given), self._cached_encoder(given)),
-            "diversity": lambda: Diversity(spec, self._embedder(given), self._cached_encoder(given)),
-            "dino": lambda: ImageScore(spec, self._timm(given), self._cached_encoder(f"timm:{given}")),
-            "vqa": lambda: VqaScore(spec, given, self.dependencies, self.judges, self.config, self.graded),
-            "grade": lambda: GradeScore(spec, given, self.dependencies, self.judges, self.config, self.graded),
+        name, _, option = spec.partition(":")
+        factories: dict[str, Callable[[], Metric]] = {
+            "text": lambda: TextScore(spec, self._embedder(option), self._cached_encoder(option)),
+            "right": lambda: RightScore(spec, self._embedder(option), self._cached_encoder(option)),
+            "image": lambda: ImageScore(spec, self._embedder(option), self._cached_encoder(option)),
+            "diversity": lambda: Diversity(spec, self._embedder(option), self._cached_encoder(option)),
+            "dino": lambda: ImageScore(spec, self._timm(option), self._cached_encoder(f"timm:{option}")),
+            "vqa": lambda: VqaScore(spec, option, self.dependencies, self.judges, self.config, self.graded),
+            "grade": lambda: GradeScore(spec, option, self.dependencies, self.judges, self.config, self.graded),
             "retrieval": RetrievalScore,
             "work": CostScore,
         }
-        made = known.get(name)
-        if made is None and (own := _installed(name)) is not None:
+        factory = factories.get(name)
+        if factory is None and (own := _installed(name)) is not None:
             return check_metric(f"metric {spec!r}", own(spec))
-        if made is None or (not given and name not in ("retrieval", "work")):
+        if factory is None or (not option and name not in ("retrieval", "work")):
             there = "\n".join(f"  {kind:10} {description}" for kind, description in kinds().items())
-            if made is not None:
+            if factory is not None:
                 raise UsageError(f"{spec!r}: after a colon comes what measures it. There are:\n{there}")
-            guess = near(name, known)
-            meant = f"did you mean {guess!r}? " if guess else ""
-            raise UsageError(f"no metric {spec!r}; {meant}There are:\n{there}")
-        return made()
+            guess = near(name, factories)
+            hint = f"did you mean {guess!r}? " if guess else ""
+            raise UsageError(f"no metric {spec!r}; {hint}There are:\n{there}")
+        return factory()
 
     def _embedder(self, spec: str) -> Embedder:
         if spec not in self._encoders:
             self._encoders[spec] = (
                 independent_encoder() if spec == "independent" else self.dependencies.embedder(full_spec(spec))
             )
-        found: Embedder = self._encoders[spec]
-        return found
+        embedder: Embedder = self._encoders[spec]
+        return embedder
 
     def _timm(self, spec: str) -> TimmEncoder:
-        found: TimmEncoder = self._encoders.setdefault(f"timm:{spec}", TimmEncoder(spec))
-        return found
+        encoder: TimmEncoder = self._encoders.setdefault(f"timm:{spec}", TimmEncoder(spec))
+        return encoder
 
     def _cached_encoder(self, spec: str) -> CachedEncoder:
         encoder = self._timm(spec.removeprefix("timm:")) if spec.startswith("timm:") else self._embedder(spec)

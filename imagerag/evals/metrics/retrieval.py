@@ -37,21 +37,21 @@ class RetrievalScore:
             return {}
         names = await names_of(sample)
         ranks = [min(rank_of(label, search.candidates, names) for search in searches) for label in labels]
-        found = [rank for rank in ranks if rank < float("inf")]
-        sent = {
+        finite_ranks = [rank for rank in ranks if rank < float("inf")]
+        reference_ids = {
             reference.image.sha256
             for attempt in sample.result.attempts
             for reference in attempt.references
             if reference.role == "reference"
         }
-        right = [any(folded(label) in names.get(sha256, ()) for sha256 in sent) for label in labels]
+        right = [any(folded(label) in names.get(sha256, ()) for sha256 in reference_ids) for label in labels]
         scores = {
             "retrieval.recall@1": sum(rank == 1 for rank in ranks) / len(labels),
-            "retrieval.recall@k": len(found) / len(labels),
+            "retrieval.recall@k": len(finite_ranks) / len(labels),
             "retrieval.precision@1": sum(share_of(label, searches, names, 1) for label in labels) / len(labels),
             "retrieval.precision@k": sum(share_of(label, searches, names) for label in labels) / len(labels),
-            "retrieval.mrr": sum(1 / rank for rank in found) / len(labels),
-            "retrieval.ndcg": sum(1 / log2(1 + rank) for rank in found) / len(labels),
+            "retrieval.mrr": sum(1 / rank for rank in finite_ranks) / len(labels),
+            "retrieval.ndcg": sum(1 / log2(1 + rank) for rank in finite_ranks) / len(labels),
             "retrieval.used": sum(right) / len(labels),
         }
         return {name: round(value, DIGITS) for name, value in scores.items()}
@@ -59,18 +59,18 @@ class RetrievalScore:
 
 def rank_of(label: str, candidates: Sequence[Candidate], names: Mapping[str, Set[str]]) -> float:
     """The rank of the first candidate that shows a label, from 1; infinite when none does."""
-    wanted = folded(label)
-    places = (at for at, one in enumerate(candidates, start=1) if wanted in names[one.image.sha256])
+    folded_label = folded(label)
+    places = (at for at, one in enumerate(candidates, start=1) if folded_label in names[one.image.sha256])
     return float(next(places, float("inf")))
 
 
 def share_of(label: str, searches: Sequence[Search], names: Mapping[str, Set[str]], first: int | None = None) -> float:
     """The share of a search's first candidates (all of them) that show a label; of several searches the best."""
-    wanted = folded(label)
+    folded_label = folded(label)
     shares = [
-        sum(wanted in names[one.image.sha256] for one in looked) / len(looked)
+        sum(folded_label in names[one.image.sha256] for one in first_candidates) / len(first_candidates)
         for search in searches
-        if (looked := search.candidates[:first])
+        if (first_candidates := search.candidates[:first])
     ]
     return max(shares, default=0.0)
 

@@ -70,9 +70,9 @@ class GradingCalls:
 
     calls: dict[str, list[ModelCaller]] = field(default_factory=dict)
 
-    def taken(self, run_id: str) -> list[dict[str, Any]]:
+    def pop(self, run_id: str) -> list[dict[str, Any]]:
         """Remove and return a run's grading calls: requests, and US dollars (None where the price is not known)."""
-        made = [call for calls in self.calls.pop(run_id, []) for call in calls.made]
+        model_calls = [call for calls in self.calls.pop(run_id, []) for call in calls.made]
         return [
             {
                 "role": call.role,
@@ -80,7 +80,7 @@ class GradingCalls:
                 "requests": 0 if call.cached else call.requests,
                 "usd": call.cost_usd if call.completed else call.counted_usd if call.counts else 0.0,
             }
-            for call in made
+            for call in model_calls
         ]
 
 
@@ -156,18 +156,18 @@ class VqaScore(_Grader):
 
     async def measure(self, sample: Sample) -> Mapping[str, Score]:
         """The probability, in [0, 1]."""
-        shown = await self._chat_image(sample)
+        chat_image = await self._chat_image(sample)
         words = ASK.format(prompt=sample.case.prompt)
-        identity, content = self._account.named_as("openai", self._model), {"prompt": words, "image": shown.sha256}
+        identity, content = self._account.named_as("openai", self._model), {"prompt": words, "image": chat_image.sha256}
         calls = self._calls(sample)
-        ask = lambda: self._ask(identity, words, shown)  # noqa: E731
+        ask = lambda: self._ask(identity, words, chat_image)  # noqa: E731
         odds = await with_retries(lambda: calls.execute("grade.vqa", identity, YesProbability, content, ask))
         return {self.spec: round(odds.yes, DIGITS)}
 
-    async def _ask(self, identity: str, words: str, shown: ChatImage) -> YesProbability:
+    async def _ask(self, identity: str, words: str, chat_image: ChatImage) -> YesProbability:
         import openai
 
-        url = f"data:{shown.media_type};base64,{b64encode(shown.data).decode()}"
+        url = f"data:{chat_image.media_type};base64,{b64encode(chat_image.data).decode()}"
         parts: list[Any] = [
             {"type": "image_url", "image_url": {"url": url}},
             {"type": "text", "text": neutralised(words)},
@@ -198,7 +198,7 @@ def chance_of_yes(identity: str, choice: Any) -> float:
     Raises:
         JudgeReplyError: there are no log probabilities, or neither word is among them.
     """
-    given = choice.logprobs.content if choice.logprobs else None
+    tokens = choice.logprobs.content if choice.logprobs else None
     content = choice.message.content or ""
     extra = getattr(choice.message, "model_extra", None) or {}
     field, thoughts = reasoning_in({**extra, "content": choice.message.content})
@@ -207,10 +207,10 @@ def chance_of_yes(identity: str, choice: Any) -> float:
             f"{identity} begins to reason{f' in {field}' if field else ''} before it says yes or no: switch that off"
         )
         raise JudgeReplyError(message, raw=thoughts or content)
-    if not given:
+    if not tokens:
         raise JudgeReplyError(f"{identity} gives no log probabilities", raw=content)
     odds = {"yes": 0.0, "no": 0.0}
-    for token in given[0].top_logprobs or given[:1]:
+    for token in tokens[0].top_logprobs or tokens[:1]:
         word = token.token.strip().strip(".,!\"'").lower()
         if word in odds:
             odds[word] += math.exp(token.logprob)
@@ -227,9 +227,9 @@ class GradeScore(_Grader):
         chat = getattr(self.dependencies.judge(self.grader), "chat", None)
         if chat is None:
             raise UsageError(f"{self.spec}: {self.grader} is no vision-language model, and gives no marks")
-        shown = await self._chat_image(sample)
-        turns = [ChatMessage("user", (shown, GRADE.format(prompt=sample.case.prompt)))]
-        content = {"prompt": turns[0].parts[1], "image": shown.sha256}
+        chat_image = await self._chat_image(sample)
+        turns = [ChatMessage("user", (chat_image, GRADE.format(prompt=sample.case.prompt)))]
+        content = {"prompt": turns[0].parts[1], "image": chat_image.sha256}
         calls = self._calls(sample)
 
         async def ask(variation: SamplingParams) -> TextScorer:

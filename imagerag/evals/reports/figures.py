@@ -19,10 +19,10 @@ MOST: Final = 2000
 
 def main_score(summary: Mapping[str, Any]) -> str | None:
     """The metric that plots show."""
-    named = sorted(quality(summary), key=lambda name: name.endswith(MARK))
-    wanted = ("right", "text", "vqa", "grade", "image", "dino")
-    ranked = [name for kind in wanted for name in named if name.startswith(f"{kind}:")]
-    return next(iter([*ranked, *named]), None)
+    names = sorted(quality(summary), key=lambda name: name.endswith(MARK))
+    kinds = ("right", "text", "vqa", "grade", "image", "dino")
+    ranked = [name for kind in kinds for name in names if name.startswith(f"{kind}:")]
+    return next(iter([*ranked, *names]), None)
 
 
 def graded_score(summary: Mapping[str, Any]) -> str | None:
@@ -39,22 +39,22 @@ def figures(plan: Plan, summary: Mapping[str, Any], results: Iterable[Result]) -
     tally = Aggregator()
     for result in results:
         tally.add(result)
-    made = {
+    plots = {
         "library-size.svg": library_size(plan, summary, score),
         "gain-size.svg": gain_by_size(plan, summary, score),
         "similarity-gain.svg": similarity_gain(tally, summary, graded_score(summary) or score),
         "cost-score.svg": cost_score(summary, score),
     }
-    return {name: plot for name, plot in made.items() if plot is not None}
+    return {name: plot for name, plot in plots.items() if plot is not None}
 
 
 def library_size(plan: Plan, summary: Mapping[str, Any], score: str) -> Plot | None:
     """Plot the score against the library size, for arms that differ in nothing else; the first arm is a dashed line."""
-    found = summary["metrics"][score]["arms"]
+    arms = summary["metrics"][score]["arms"]
     groups: dict[str, list[Point]] = {}
     for arm in plan.arms:
         recipe = plan.suite.libraries.get(arm.of(plan.setup, seed=0, cache="record").library or "")
-        value = found.get(arm.name)
+        value = arms.get(arm.name)
         if arm.procedure != "graph" or recipe is None or not value or value["value"] is None:
             continue
         name = "+".join(part for part in arm.name.split("+") if not part.startswith("library="))
@@ -63,7 +63,7 @@ def library_size(plan: Plan, summary: Mapping[str, Any], score: str) -> Plot | N
         )
     if max((len(points) for points in groups.values()), default=0) < 2:
         return None
-    base = found.get(summary["base"])
+    base = arms.get(summary["base"])
     dashed = (summary["base"], base["value"]) if base and base["value"] is not None else None
     return Plot("Library size", "images in the library", score, groups, base=dashed, joined=True, logarithmic=True)
 
@@ -103,17 +103,17 @@ def similarity_gain(tally: Aggregator, summary: Mapping[str, Any], score: str) -
 
 def cost_score(summary: Mapping[str, Any], score: str) -> Plot | None:
     """Plot the score against the cost of a result: US dollars where prices are known and not 0, else model calls."""
-    found = summary["metrics"][score]["arms"]
+    arms = summary["metrics"][score]["arms"]
     for name, label in (("cost_usd", "US dollars per answer"), ("calls", "model calls per answer")):
         costs = summary["metrics"].get(name, {}).get("arms", {})
-        known = {arm: cost for arm, cost in costs.items() if cost["value"] is not None and found.get(arm)}
-        if known and any(cost["value"] for cost in known.values()):
+        priced = {arm: cost for arm, cost in costs.items() if cost["value"] is not None and arms.get(arm)}
+        if priced and any(cost["value"] for cost in priced.values()):
             series = {
-                arm: [Point(cost["value"], found[arm]["value"], found[arm]["stderr"] or 0.0)]
-                for arm, cost in known.items()
-                if found[arm]["value"] is not None
+                arm: [Point(cost["value"], arms[arm]["value"], arms[arm]["stderr"] or 0.0)]
+                for arm, cost in priced.items()
+                if arms[arm]["value"] is not None
             }
-            return Plot("Cost and score", label, score, series, styled=tuple(found)) if len(series) > 1 else None
+            return Plot("Cost and score", label, score, series, styled=tuple(arms)) if len(series) > 1 else None
     return None
 
 

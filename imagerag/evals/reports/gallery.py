@@ -42,8 +42,8 @@ def gallery(
             left_out += 1
             continue
         row = [_answer(result, load_bytes, thumbnails) for result in group]
-        asked = {"case": case, "seed": seed, "prompt": row[0]["prompt"], "tags": row[0]["tags"]}
-        rows.append({**asked, "answers": [{k: v for k, v in one.items() if k not in asked} for one in row]})
+        head = {"case": case, "seed": seed, "prompt": row[0]["prompt"], "tags": row[0]["tags"]}
+        rows.append({**head, "answers": [{k: v for k, v in one.items() if k not in head} for one in row]})
     data = {
         "suite": summary["suite"],
         "arms": list(summary["arms"]),

@@ -55,11 +55,11 @@ def _with_and_without(sets: Sequence[MethodScores]) -> list[str]:
     return [name for name in _generators(sets) if _has(sets, Method(name, ALONE), Method(name, FULL))]
 
 
-def _cell(found: Mapping[str, Any] | None, among: Hashable, digits: int = 3, spread: bool = True) -> Cell:
-    if found is None:
+def _cell(value: Mapping[str, Any] | None, among: Hashable, digits: int = 3, spread: bool = True) -> Cell:
+    if value is None:
         return Cell(None, "–", among)
-    stderr = f" ± {found['stderr']:.{digits}f}" if spread and found["stderr"] is not None else ""
-    return Cell(found["value"], f"{found['value']:.{digits}f}{stderr}", among)
+    stderr = f" ± {value['stderr']:.{digits}f}" if spread and value["stderr"] is not None else ""
+    return Cell(value["value"], f"{value['value']:.{digits}f}{stderr}", among)
 
 
 def _note(sets: Sequence[MethodScores], columns: Sequence[MetricColumn], ways: Sequence[Method]) -> str:
@@ -79,9 +79,9 @@ def _note(sets: Sequence[MethodScores], columns: Sequence[MetricColumn], ways: S
         if way in data.ways
     )
     cases = ", ".join(f"{data.name} {data.summary['cases']}" for data in sets)
-    lost = f" {broken} answers broke and are in no mean." if broken else ""
+    failures = f" {broken} answers broke and are in no mean." if broken else ""
     legend = f" {marked}" if marked else ""
-    return f"{'. '.join(notes)}. Cases: {cases}.{lost}{legend}{_settings(sets, ways)}"
+    return f"{'. '.join(notes)}. Cases: {cases}.{failures}{legend}{_settings(sets, ways)}"
 
 
 def _settings(sets: Sequence[MethodScores], ways: Sequence[Method]) -> str:
@@ -89,9 +89,9 @@ def _settings(sets: Sequence[MethodScores], ways: Sequence[Method]) -> str:
     notes: dict[str, None] = {}
     for data in sets:
         for way in ways:
-            found = (data.summary["arms"].get(data.ways.get(way, "")) or {}).get("settings")
-            if found and found["retrieve_by"] is not None:
-                notes.setdefault(f"{ABLATION.get(way.does, data.ways[way])}: {describe_settings(found)}")
+            settings = (data.summary["arms"].get(data.ways.get(way, "")) or {}).get("settings")
+            if settings and settings["retrieve_by"] is not None:
+                notes.setdefault(f"{ABLATION.get(way.does, data.ways[way])}: {describe_settings(settings)}")
     return f" Settings: {'; '.join(notes)}." if notes else ""
 
 
@@ -101,17 +101,17 @@ def _by_score(
     *, digits: int = 3, spread: bool = True,
 ) -> Iterator[PaperTable]:  # fmt: skip
     """A table with (label, part, method) as rows and the scores of every data set as columns, if there are any."""
-    made = tuple(
+    table_rows = tuple(
         TableRow(label, part, tuple(
             _cell(data.score(way, column), (part, data.name, column.name), digits, spread)
             for data in sets for column in columns
         ))
         for label, part, way in rows
     )  # fmt: skip
-    if any(cell.value is not None for row in made for cell in row.cells):
+    if any(cell.value is not None for row in table_rows for cell in row.cells):
         groups = tuple((data.name, len(columns)) for data in sets)
         names = tuple(f"{column.name} ↑{_mark(data, column)}" for data in sets for column in columns)
-        yield PaperTable(number, title, groups, names, made, _note(sets, columns, [way for *_, way in rows]))
+        yield PaperTable(number, title, groups, names, table_rows, _note(sets, columns, [way for *_, way in rows]))
 
 
 def _mark(data: MethodScores, column: MetricColumn) -> str:
@@ -169,34 +169,34 @@ def ablations(sets: Sequence[MethodScores]) -> Iterator[PaperTable]:
 def rerankers(sets: Sequence[MethodScores]) -> Iterator[PaperTable]:
     """Table 4: the order in which references are chosen."""
     for name in _generators(sets):
-        found = dict.fromkeys(
+        methods = dict.fromkeys(
             way for data in sets for way in data.ways
             if way.generator == name and way.does == FULL and not way.library
         )  # fmt: skip
-        if any(way.reranker for way in found):
-            order = sorted(found, key=lambda way: not way.reranker)
+        if any(way.reranker for way in methods):
+            order = sorted(methods, key=lambda way: not way.reranker)
             rows = [(f"{way.reranker} re-rank" if way.reranker else "by similarity", "", way) for way in order]
             yield from _by_score(4, f"Retrieval over {name}", sets, SCORES, rows)
 
 
 def text_and_image(sets: Sequence[MethodScores]) -> Iterator[PaperTable]:
     """Table 5: similarity with the prompt, and with images of the real thing."""
-    generators, shown = _with_and_without(sets), [data for data in sets if data.metric(TEXT_AND_IMAGE[1])]
-    if generators and shown:
+    generators, with_metric = _with_and_without(sets), [data for data in sets if data.metric(TEXT_AND_IMAGE[1])]
+    if generators and with_metric:
         title, rows = "Similarity with prompt and real images", _compared(generators)
-        yield from _by_score(5, title, shown, TEXT_AND_IMAGE, rows, digits=2, spread=False)
+        yield from _by_score(5, title, with_metric, TEXT_AND_IMAGE, rows, digits=2, spread=False)
 
 
 def libraries(sets: Sequence[MethodScores]) -> Iterator[PaperTable]:
     """Tables 6 and 7, two data sets each: one library and another, a part per generator."""
     for at in range(0, len(sets), 2):
         some = sets[at : at + 2]
-        found = dict.fromkeys(w for data in some for w in data.ways if w.does == FULL and not w.reranker)
+        methods = dict.fromkeys(w for data in some for w in data.ways if w.does == FULL and not w.reranker)
         rows = [
             (f"{way.library or _own(some)} ({name})", name, way)
             for name in _generators(some)
-            for way in found
-            if way.generator == name and sum(other.generator == name for other in found) > 1
+            for way in methods
+            if way.generator == name and sum(other.generator == name for other in methods) > 1
         ]
         if rows:
             yield from _by_score(7 if at else 6, "What the library adds", some, SCORES, rows)

@@ -38,11 +38,11 @@ class MethodScores:
     @cached_property
     def ways(self) -> dict[Method, str]:
         """Method → its first arm. Arms that differ in any other setting are left out of these tables."""
-        found: dict[Method, str] = {}
+        methods: dict[Method, str] = {}
         for arm in self.plan.arms:
             if (way := self._way(arm)) is not None:
-                found.setdefault(way, arm.name)
-        return found
+                methods.setdefault(way, arm.name)
+        return methods
 
     def _way(self, arm: Arm) -> Method | None:
         base = self.plan.setup
@@ -63,16 +63,16 @@ class MethodScores:
 
     def metric(self, measure: "MetricColumn") -> str | None:
         """The first metric that fills a column."""
-        asked = [spec.strip() for spec in self.plan.metrics if measure.fits(spec.strip())]
+        specs = [spec.strip() for spec in self.plan.metrics if measure.fits(spec.strip())]
         there = self.summary["metrics"]
-        named = [name for spec in asked for name in (spec, f"{spec}{MARK}") if name in there]
-        return next(iter(sorted(named, key=lambda name: name.endswith(MARK))), None)
+        names = [name for spec in specs for name in (spec, f"{spec}{MARK}") if name in there]
+        return next(iter(sorted(names, key=lambda name: name.endswith(MARK))), None)
 
     def score(self, way: Method, measure: "MetricColumn") -> Mapping[str, Any] | None:
         """`value` and `stderr` of an arm; None where there is none."""
         arm, metric = self.ways.get(way), self.metric(measure)
-        found = self.summary["metrics"][metric]["arms"].get(arm) if arm and metric else None
-        return found if found and found["value"] is not None else None
+        value = self.summary["metrics"][metric]["arms"].get(arm) if arm and metric else None
+        return value if value and value["value"] is not None else None
 
 
 class MetricColumn(NamedTuple):

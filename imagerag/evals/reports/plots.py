@@ -87,11 +87,11 @@ class Plot:
             colour, mark = PALETTE[style % len(PALETTE)], MARKS[(style + style // len(PALETTE)) % len(MARKS)]
             x, y, errors = [p.x for p in points], [p.y for p in points], [p.error for p in points]
             # The leading blank: matplotlib omits labels from a legend that begin with "_".
-            drawn = axes.errorbar(
+            container = axes.errorbar(
                 x, y, yerr=errors if any(errors) else None, label=f" {name}", color=colour, marker=mark,
                 markersize=6, linestyle="-" if self.joined else "", linewidth=1.8, elinewidth=1.4,
             )  # fmt: skip
-            drawn[0].set_gid(f"series-{number}")
+            container[0].set_gid(f"series-{number}")
         if self.logarithmic:
             places = sorted({p.x for points in self.series.values() for p in points})
             axes.set_xscale("log")
@@ -114,8 +114,8 @@ class Plot:
         for prefix, space in (("", SVG[1:-1]), ("xlink", "http://www.w3.org/1999/xlink")):
             ElementTree.register_namespace(prefix, space)
         root = ElementTree.fromstring(text)
-        for lost in root.findall(f"{SVG}metadata"):
-            root.remove(lost)
+        for metadata in root.findall(f"{SVG}metadata"):
+            root.remove(metadata)
         for number, (name, points) in enumerate(self._sorted().items()):
             marks = root.findall(f".//{SVG}g[@id='series-{number}']//{SVG}use")
             for mark, point in zip(marks, points, strict=True):

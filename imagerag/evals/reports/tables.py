@@ -37,7 +37,7 @@ Rows = list[list[str]]
 
 def scores(summary: Mapping[str, Any], *, bold: str = "**{}**", plus: str = "±") -> Rows:
     """A row per arm: mean ± standard error of each score, the best of a column marked."""
-    return _scored(summary, quality(summary), bold, plus)
+    return _score_rows(summary, quality(summary), bold, plus)
 
 
 def quality(summary: Mapping[str, Any]) -> list[str]:
@@ -48,10 +48,10 @@ def quality(summary: Mapping[str, Any]) -> list[str]:
 def searches(summary: Mapping[str, Any], *, bold: str = "**{}**") -> Rows:
     """The same for the metrics of the library's searches."""
     there = [name for name in summary["metrics"] if name.startswith(SEARCHES)]
-    return _scored(summary, there, bold, "±", searched=True) if there else []
+    return _score_rows(summary, there, bold, "±", searched=True) if there else []
 
 
-def _scored(
+def _score_rows(
     summary: Mapping[str, Any], metrics: Sequence[str], bold: str, plus: str, *, searched: bool = False
 ) -> Rows:
     rows = [["arm", *(name.removeprefix(SEARCHES) for name in metrics), "n", "failed"]]
@@ -61,23 +61,23 @@ def _scored(
         if searched and not any(arm in summary["metrics"][name]["arms"] for name in metrics):
             continue
         for name in metrics:
-            found = summary["metrics"][name]["arms"].get(arm)
-            text = _value(found, plus)
-            cells.append(bold.format(text) if found and found["value"] == best[name] is not None else text)
+            value = summary["metrics"][name]["arms"].get(arm)
+            text = _value(value, plus)
+            cells.append(bold.format(text) if value and value["value"] == best[name] is not None else text)
         rows.append([arm, *cells, str(entry["n"]), str(entry["statuses"]["technical"])])
     return rows
 
 
 def _best(summary: Mapping[str, Any], name: str) -> float | None:
-    values = [found["value"] for found in summary["metrics"][name]["arms"].values() if found["value"] is not None]
+    values = [value["value"] for value in summary["metrics"][name]["arms"].values() if value["value"] is not None]
     return max(values) if len(set(values)) > 1 else None
 
 
-def _value(found: Mapping[str, Any] | None, plus: str = "±") -> str:
-    if not found or found["value"] is None:
+def _value(value: Mapping[str, Any] | None, plus: str = "±") -> str:
+    if not value or value["value"] is None:
         return "–"
-    spread = f" {plus} {score(found['stderr'])}" if found["stderr"] is not None else ""
-    return f"{score(found['value'])}{spread}"
+    spread = f" {plus} {score(value['stderr'])}" if value["stderr"] is not None else ""
+    return f"{score(value['value'])}{spread}"
 
 
 def differences(summary: Mapping[str, Any]) -> Rows:
@@ -86,15 +86,15 @@ def differences(summary: Mapping[str, Any]) -> Rows:
     for name, arms in summary["differences"].items():
         if name not in quality(summary):
             continue
-        for arm, found in arms.items():
-            if found["mean"] is None:
+        for arm, gap in arms.items():
+            if gap["mean"] is None:
                 continue
-            p = found["p_holm"]
+            p = gap["p_holm"]
             p_text = "–" if p is None else "< 0.001" if p < 0.001 else score(p)
-            interval = f"[{difference(found['low'])}, {difference(found['high'])}]"
-            signs = f"{found['better']} / {found['same']} / {found['worse']}"
-            pairs = f"{found['n']}" + (f" ({found['unpaired']} without)" if found["unpaired"] else "")
-            rows.append([name, arm, difference(found["mean"]), interval, p_text, signs, pairs])
+            interval = f"[{difference(gap['low'])}, {difference(gap['high'])}]"
+            signs = f"{gap['better']} / {gap['same']} / {gap['worse']}"
+            pairs = f"{gap['n']}" + (f" ({gap['unpaired']} without)" if gap["unpaired"] else "")
+            rows.append([name, arm, difference(gap["mean"]), interval, p_text, signs, pairs])
     return rows
 
 
@@ -120,15 +120,15 @@ def by_tag(summary: Mapping[str, Any], metric: str) -> Rows:
     arms = list(summary["arms"])
     rows = [[metric, "cases", *arms]]
     for tag, entry in summary["by_tag"].items():
-        found = entry["metrics"].get(metric, {})
-        if found:
-            rows.append([tag, str(entry["cases"]), *(_value(found.get(arm)) for arm in arms)])
+        values = entry["metrics"].get(metric, {})
+        if values:
+            rows.append([tag, str(entry["cases"]), *(_value(values.get(arm)) for arm in arms)])
     return rows if len(rows) > 1 else []
 
 
 def settings(summary: Mapping[str, Any]) -> Rows:
     """A row per arm: its settings; a column for each setting that differs between arms or is always shown."""
-    by_arm = {arm: found.get("settings") or {} for arm, found in summary["arms"].items()}
+    by_arm = {arm: entry.get("settings") or {} for arm, entry in summary["arms"].items()}
     names = [name for name in SETTINGS if any(one.get(name) is not None for one in by_arm.values())]
     rows = [["arm", *(name.replace("_", " ") for name in names)]]
     rows += [
@@ -139,16 +139,16 @@ def settings(summary: Mapping[str, Any]) -> Rows:
 
 def by_size(summary: Mapping[str, Any], metric: str) -> Rows:
     """A row per library of a known size, the smallest first: an arm's gain with it over the first arm."""
-    found = summary["differences"].get(metric, {})
+    gaps = summary["differences"].get(metric, {})
     sized = [
         (entry["settings"]["library_size"], arm)
         for arm, entry in summary["arms"].items()
         if (entry.get("settings") or {}).get("library_size") is not None
-        and (found.get(arm) or {}).get("mean") is not None
+        and (gaps.get(arm) or {}).get("mean") is not None
     ]
     rows = [["images", "arm", metric, f"− {summary['base']}", "95 % interval", "pairs"]]
     for size, arm in sorted(sized):
-        gain, value = found[arm], summary["metrics"][metric]["arms"].get(arm)
+        gain, value = gaps[arm], summary["metrics"][metric]["arms"].get(arm)
         interval = f"[{difference(gain['low'])}, {difference(gain['high'])}]"
         rows.append([f"{size:,}", arm, _value(value), difference(gain["mean"]), interval, str(gain["n"])])
     return rows if len({size for size, _ in sized}) > 1 else []

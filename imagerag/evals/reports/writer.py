@@ -32,10 +32,10 @@ def read_summary(folder: Path) -> Mapping[str, Any]:
         UsageError: the folder has no summary.
     """
     try:
-        read: Mapping[str, Any] = json.loads(read_regular_text(folder / SUMMARY))
+        summary: Mapping[str, Any] = json.loads(read_regular_text(folder / SUMMARY))
     except OSError as error:
         raise UsageError(f"{folder} holds no finished evaluation: there is no {SUMMARY} in it") from error
-    return read
+    return summary
 
 
 def write_reports(folder: Path) -> list[Path]:
@@ -51,13 +51,13 @@ def write_reports(folder: Path) -> list[Path]:
     if plots:
         text += "\n## Plots\n\n" + "\n".join(f"![{name.removesuffix('.svg')}](plots/{name})" for name in plots) + "\n"
     page = gallery(summary, read_results(folder / RESULTS), stored_images(folder), plots.values())
-    made = {"report.md": text, "tables.tex": latex(summary, paper), "gallery.html": page}
-    made["tables.csv"] = comma_separated(summary)
-    made |= {f"plots/{name}": svg for name, svg in plots.items()}
+    files = {"report.md": text, "tables.tex": latex(summary, paper), "gallery.html": page}
+    files["tables.csv"] = comma_separated(summary)
+    files |= {f"plots/{name}": svg for name, svg in plots.items()}
     with exclusive_writer(folder):
-        for name, content in made.items():
+        for name, content in files.items():
             write_atomically(folder / name, content.encode())
-    return [folder / name for name in made]
+    return [folder / name for name in files]
 
 
 PAPER: Final = ("paper.md", "paper.tex")
@@ -69,18 +69,18 @@ def write_paper(folders: Sequence[Path], target: Path) -> list[Path]:
     Raises:
         UsageError: a folder holds no finished evaluation, or the evaluations fill no table.
     """
-    read = [(folder, Plan.read(folder), read_summary(folder)) for folder in folders]
-    names = Counter(plan.suite.name for _, plan, _ in read)
-    made = paper_tables([
+    evaluations = [(folder, Plan.read(folder), read_summary(folder)) for folder in folders]
+    names = Counter(plan.suite.name for _, plan, _ in evaluations)
+    tables = paper_tables([
         MethodScores(
             f"{plan.suite.name} ({folder.name})" if names[plan.suite.name] > 1 else plan.suite.name, plan, summary
         )
-        for folder, plan, summary in read
+        for folder, plan, summary in evaluations
     ])  # fmt: skip
-    if not made:
+    if not tables:
         raise UsageError("these evaluations fill none of the paper's tables: run them with the arms base and full")
     texts = dict(
-        zip(PAPER, (markdown_sheets(made), f"% Needs \\usepackage{{booktabs}}\n{latex_sheets(made)}"), strict=True)
+        zip(PAPER, (markdown_sheets(tables), f"% Needs \\usepackage{{booktabs}}\n{latex_sheets(tables)}"), strict=True)
     )
     with exclusive_writer(target):
         for name, text in texts.items():

@@ -33,7 +33,7 @@ class CheckContext:
     setup: RunSpec
     done: Container[str] = ()
     stop_reason: Callable[[], str] = lambda: ""
-    progress: Progress = lambda done, total, section: None
+    progress: Progress = lambda count, total, section: None
     _section: str = field(default="", init=False)
     _steps: int = field(default=0, init=False)
     _total: int = field(default=0, init=False)

@@ -29,25 +29,25 @@ async def judge_answer(judge: Judge, id: str, question: Question) -> Check:
         answer = await ask(judge, question.for_judge(kind), mode="fused")
     except Exception as error:  # an error inside the judge counts as one request at no cost, as in a run
         return unscored_check(id, question.prompt, metrics, error, calls=1)
-    used: Any = {"calls": answer.calls, "cost_usd": answer.cost_usd}
+    costs: Any = {"calls": answer.calls, "cost_usd": answer.cost_usd}
     if answer.error is not None:
-        return unscored_check(id, question.prompt, metrics, answer.error, **used)
+        return unscored_check(id, question.prompt, metrics, answer.error, **costs)
     assert answer.verdict is not None, "without one there is an error"
     if answer.aligned is None:
         reason = answer.verdict.reason
         return Check(
-            id=id, prompt=question.prompt, results=dict.fromkeys(metrics), note=reason, error="abstained", **used
+            id=id, prompt=question.prompt, results=dict.fromkeys(metrics), note=reason, error="abstained", **costs
         )
     results = {right: answer.aligned == question.aligned}
     if question.missing is not None:
         results[names] = {thing for text in answer.named for thing in things_in_text(text)} == question.missing
     note = "" if all(results.values()) else _note(question, answer)
-    return Check(id=id, prompt=question.prompt, results=results, note=note, **used)
+    return Check(id=id, prompt=question.prompt, results=results, note=note, **costs)
 
 
 def _note(question: Question, answer: JudgeAnswer) -> str:
     assert answer.verdict is not None, "only answers with one are scored"
     checks = "; ".join(f"{check.requirement.text}: {'met' if check.met else 'not met'}, {check.evidence}"
                        for check in answer.verdict.checks)  # fmt: skip
-    shown = f"shows {caption_text(question.scene.things)} on {question.scene.background}"
-    return f"{shown}. {checks or answer.verdict.reason}"
+    content = f"shows {caption_text(question.scene.things)} on {question.scene.background}"
+    return f"{content}. {checks or answer.verdict.reason}"

@@ -74,9 +74,9 @@ class World:
         things = all_things()
         chance(seed, "loop things").shuffle(things)
         unknown = [thing for thing in things if not generator_knows(thing)]
-        known = tuple(thing for thing in things if generator_knows(thing))
+        drawable = tuple(thing for thing in things if generator_knows(thing))
         half = min(max(cases, 8), len(unknown) // 2)
-        return cls(tuple(unknown[:half]), tuple(unknown[half : 2 * half]), known, known[: max(1, half // 3)])
+        return cls(tuple(unknown[:half]), tuple(unknown[half : 2 * half]), drawable, drawable[: max(1, half // 3)])
 
 
 def generator_knows(thing: Thing) -> bool:
@@ -86,15 +86,15 @@ def generator_knows(thing: Thing) -> bool:
 
 def prompts(seed: int, cases: int, world: World) -> list[Prompt]:
     """Prompts of every kind: a thing alone, with a known thing, or on a background; some have two held things."""
-    found: list[Prompt] = []
+    result: list[Prompt] = []
     for kind in KINDS:
         rng = chance(seed, "loop", kind)
         pool: Sequence[Thing] = getattr(world, kind)
-        found += [Prompt(kind, *_wanted(rng, pool[at % len(pool)], kind, world)) for at in range(cases)]
-    return found
+        result += [Prompt(kind, *_prompt_things(rng, pool[at % len(pool)], kind, world)) for at in range(cases)]
+    return result
 
 
-def _wanted(rng: Random, thing: Thing, kind: str, world: World) -> tuple[tuple[Thing, ...], str | None]:
+def _prompt_things(rng: Random, thing: Thing, kind: str, world: World) -> tuple[tuple[Thing, ...], str | None]:
     form = rng.choices(("alone", "with_known", "on_background", "pair"), (4, 3, 2, 1))[0]
     if form == "on_background":
         return (thing,), rng.choice(BACKGROUNDS)
@@ -118,18 +118,20 @@ async def check_loop(context: CheckContext) -> AsyncIterator[Check]:
         return
     rng = chance(context.seed, "loop library")
     library = await context.new_library(LIBRARY)
-    shown = await fill(library, [SyntheticImage.of(random_scene(rng, (thing,)), SIDE) for thing in stock], context.step)
+    scenes = await fill(
+        library, [SyntheticImage.of(random_scene(rng, (thing,)), SIDE) for thing in stock], context.step
+    )
     for name, prompt in cases.items():
         if context.wants(name):
-            yield await run(context, name, prompt, shown)
+            yield await run(context, name, prompt, scenes)
         context.step()
 
 
-async def run(context: CheckContext, id: str, prompt: Prompt, shown: dict[str, Scene]) -> Check:
+async def run(context: CheckContext, id: str, prompt: Prompt, scenes: dict[str, Scene]) -> Check:
     """Run the graph once, with its own seed, and score its outcome.
 
     Args:
-        shown: id → true content of the library's images.
+        scenes: id → true content of the library's images.
     """
     config = context.setup.config.model_copy(update={"seed": int(id[-4:])})
     setup = context.setup.model_copy(update={"library": LIBRARY, "config": config})
@@ -138,29 +140,29 @@ async def run(context: CheckContext, id: str, prompt: Prompt, shown: dict[str, S
         async for event in context.dependencies.runner.start(prompt.text, setup, run_id=run_id_of(id)):
             record = event.record or record
         assert record is not None, "a run's last event carries its record"
-        return scored(id, prompt, record, shown)
+        return score_run(id, prompt, record, scenes)
     except Exception as error:
-        made = calls_from_error(error)
+        calls = calls_from_error(error)
         return unscored_check(
             id,
             prompt.text,
             METRICS[prompt.kind],
             error,
-            calls=requests_made(made, done_again=False),
-            cost_usd=cost_of_calls(made),
+            calls=requests_made(calls, done_again=False),
+            cost_usd=cost_of_calls(calls),
         )
 
 
-def scored(id: str, prompt: Prompt, record: RunRecord, shown: dict[str, Scene]) -> Check:
+def score_run(id: str, prompt: Prompt, record: RunRecord, scenes: dict[str, Scene]) -> Check:
     """Score a finished run; one that ended `failed` or without a verdict has no result."""
     kind, outcome = prompt.kind, record.outcome
-    used: Any = {"calls": sum(record.calls.values()), "cost_usd": record.cost_usd}
+    costs: Any = {"calls": sum(record.calls.values()), "cost_usd": record.cost_usd}
     note = f"{outcome} after {len(record.attempts) - 1} redrawn, {len(record.searches)} searches: {record.reason}"
     if outcome in (Outcome.FAILED, Outcome.JUDGE_UNAVAILABLE, None):
         results = dict.fromkeys(METRICS[kind])
-        return Check(id=id, prompt=prompt.text, results=results, note=note, error=record.error or str(outcome), **used)
+        return Check(id=id, prompt=prompt.text, results=results, note=note, error=record.error or str(outcome), **costs)
     aligned = outcome == Outcome.ALIGNED
-    wrong = image_errors(prompt, record, shown)
+    wrong = image_errors(prompt, record, scenes)
     second = {
         "held": not wrong,
         "absent": outcome == Outcome.NO_USABLE_REFERENCE,
@@ -170,27 +172,27 @@ def scored(id: str, prompt: Prompt, record: RunRecord, shown: dict[str, Scene]) 
     if aligned:
         results[FALSE] = bool(wrong)
     details = wrong if aligned or kind == "held" else []
-    return Check(id=id, prompt=prompt.text, results=results, note=". ".join([note, *details]), **used)
+    return Check(id=id, prompt=prompt.text, results=results, note=". ".join([note, *details]), **costs)
 
 
-def image_errors(prompt: Prompt, record: RunRecord, shown: dict[str, Scene]) -> list[str]:
+def image_errors(prompt: Prompt, record: RunRecord, scenes: dict[str, Scene]) -> list[str]:
     """The certain errors in a run's image, derived from its references alone.
 
     An unknown thing is drawn correctly only with a reference that shows it; a reference that shows something else
     spoils it. Known things are drawn correctly.
     """
-    sent = [
-        (things_in_text(reference.concept), shown[reference.image.sha256].things) for reference in record.references
+    reference_things = [
+        (things_in_text(reference.concept), scenes[reference.image.sha256].things) for reference in record.references
     ]
-    found = [
+    errors = [
         f"{caption_text([thing])} was not among what the references show"
         for thing in prompt.things
         if not generator_knows(thing)
-        and not any(thing in stands_for and thing in things for stands_for, things in sent)
+        and not any(thing in stands_for and thing in things for stands_for, things in reference_things)
     ]
-    return found + [
+    return errors + [
         f"{caption_text([thing])} was drawn from an image of {caption_text(things)}"
-        for stands_for, things in sent
+        for stands_for, things in reference_things
         for thing in stands_for
         # The generator assigns a shared reference to one of its things; one for a single thing always replaces it.
         if len(stands_for) == 1 and thing in prompt.things and thing not in things and generator_knows(thing)

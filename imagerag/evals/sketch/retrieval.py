@@ -58,20 +58,18 @@ async def _grid(context: CheckContext, things: Sequence[Thing]) -> list[Check]:
 
     rng = chance(context.seed, "grid")
     images = [SyntheticImage.of(random_scene(rng, (thing,)), SIDE).data for thing in things]
-    shown = await vectors(context.embedder.embed_images, images, context.step)
+    image_vectors = await vectors(context.embedder.embed_images, images, context.step)
     embedded = await vectors(context.embedder.embed_texts, [describe(thing) for thing in things], context.step)
     # An image that could not be embedded fails only its own case.
     nothing = np.zeros(context.embedder.identity.dimension, np.float32)
-    gallery = np.stack([nothing if isinstance(vector, Exception) else vector for vector in shown])
-    return [_ranked(at, things, text, shown[at], gallery) for at, text in enumerate(embedded)]
+    gallery = np.stack([nothing if isinstance(vector, Exception) else vector for vector in image_vectors])
+    return [_ranked(at, things, text, image_vectors[at], gallery) for at, text in enumerate(embedded)]
 
 
-def _ranked(at: int, things: Sequence[Thing], text: "Found", shown: "Found", gallery: "NDArray[np.float32]") -> Check:
+def _ranked(at: int, things: Sequence[Thing], text: "Found", image: "Found", gallery: "NDArray[np.float32]") -> Check:
     name, words, metrics = _grid_id(at), describe(things[at]), ("retrieval.r@1", "retrieval.r@5")
-    if isinstance(text, Exception) or isinstance(shown, Exception):
-        return unscored_check(
-            name, words, metrics, next(found for found in (text, shown) if isinstance(found, Exception))
-        )
+    if isinstance(text, Exception) or isinstance(image, Exception):
+        return unscored_check(name, words, metrics, next(one for one in (text, image) if isinstance(one, Exception)))
     cosines = gallery @ text
     rank = int((cosines > cosines[at]).sum())
     first = int(cosines.argmax())
@@ -86,23 +84,23 @@ async def _pairs(context: CheckContext, count: int) -> list[Check]:
     names = [tuple(WORDS)[at % len(WORDS)] for at in range(count)]
     sides = [things for name in names for things in swapped(rng, name)]
     images = [SyntheticImage.of(random_scene(rng, things), SIDE).data for things in sides]
-    shown = await vectors(context.embedder.embed_images, images, context.step)
+    image_vectors = await vectors(context.embedder.embed_images, images, context.step)
     embedded = await vectors(context.embedder.embed_texts, [caption_text(things) for things in sides], context.step)
     return [
-        _pair_check(_pair_id(at), name, sides[2 * at : 2 * at + 2], found)
+        _pair_check(_pair_id(at), name, sides[2 * at : 2 * at + 2], pair_vectors)
         for at, name in enumerate(names)
-        for found in [(*shown[2 * at : 2 * at + 2], *embedded[2 * at : 2 * at + 2])]
+        for pair_vectors in [(*image_vectors[2 * at : 2 * at + 2], *embedded[2 * at : 2 * at + 2])]
     ]
 
 
-def _pair_check(id: str, name: str, sides: Sequence[tuple[Thing, Thing]], found: "Sequence[Found]") -> Check:
+def _pair_check(id: str, name: str, sides: Sequence[tuple[Thing, Thing]], vectors: "Sequence[Found]") -> Check:
     """Score one pair: a hit when each image is nearer to its own text than to the other's."""
     metrics = ("retrieval.swapped", f"retrieval.swapped.{name}")
     words = f"{caption_text(sides[0])} | {caption_text(sides[1])}"
-    for vector in found:
+    for vector in vectors:
         if isinstance(vector, Exception):
             return unscored_check(id, words, metrics, vector)
-    one, other, text, rest = (vector for vector in found if not isinstance(vector, Exception))
+    one, other, text, rest = (vector for vector in vectors if not isinstance(vector, Exception))
     margins = [float(one @ (text - rest)), float(other @ (rest - text))]
     right = min(margins) > 0
     note = "" if right else f"margins {margins[0]:+.3f} {margins[1]:+.3f}"

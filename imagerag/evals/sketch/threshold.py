@@ -5,7 +5,8 @@ Where images show one to three things (`threshold.mixed`) the figures are report
 vector, and the vector of a crowded image lies between its things. A text that names one of them is then hardly nearer
 to it than to an image of something similar alone, so that no cosine reaches both targets: with the sketch weights the
 best cosine in hindsight accepts 0.88 of the queries with a match and rejects 0.94 of those without (500 images). No
-calibration can separate more. `threshold.regions` are the same libraries and queries with vectors of image regions.
+calibration can separate more. `threshold.regions` are the same libraries and queries with vectors of image regions, and
+have targets.
 """
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -71,11 +72,11 @@ def libraries(size: int) -> int:
 def scenes(seed: int, size: int, number: int) -> dict[str, list[Scene]]:
     """The scenes of both kinds of library; both share the scenes of one thing."""
     rng = chance(seed, "threshold", size, number)
-    kept = _sampled_things(rng)
+    things = _sampled_things(rng)
     ones, twos = (round(size * part / sum(MANY)) for part in MANY[:2])
-    alone = [random_scene(rng, (rng.choice(kept),)) for _ in range(size)]
+    alone = [random_scene(rng, (rng.choice(things),)) for _ in range(size)]
     counts = [2] * twos + [3] * (size - ones - twos)
-    crowded = [random_scene(rng, tuple(rng.sample(kept, count))) for count in counts]
+    crowded = [random_scene(rng, tuple(rng.sample(things, count))) for count in counts]
     return dict(zip(KINDS, (alone, [*alone[:ones], *crowded]), strict=True))
 
 
@@ -84,29 +85,29 @@ def _sampled_things(rng: Random) -> list[Thing]:
     return rng.sample(things, round(KEPT * len(things)))
 
 
-def queries(rng: Random, shown: Sequence[Scene], count: int) -> list[Query]:
+def queries(rng: Random, scenes: Sequence[Scene], count: int) -> list[Query]:
     """Make up to `count` different queries with a match, `count` things without, and half as many lists of things."""
-    there = {thing for scene in shown for thing in scene.things}
-    return [*_present(rng, shown, count), *_absent(rng, there, count), *_absent_lists(rng, shown, count // 2)]
+    there = {thing for scene in scenes for thing in scene.things}
+    return [*_present(rng, scenes, count), *_absent(rng, there, count), *_absent_lists(rng, scenes, count // 2)]
 
 
-def _present(rng: Random, shown: Sequence[Scene], count: int) -> list[Query]:
+def _present(rng: Random, scenes: Sequence[Scene], count: int) -> list[Query]:
     """Queries for some of the images: all of an image's things, or one of them."""
-    alone = {scene.things[0] for scene in shown if len(scene.things) == 1}
-    found: dict[frozenset[Thing], Query] = {}
-    for scene in rng.sample(shown, min(count, len(shown))):
+    alone = {scene.things[0] for scene in scenes if len(scene.things) == 1}
+    by_things: dict[frozenset[Thing], Query] = {}
+    for scene in rng.sample(scenes, min(count, len(scenes))):
         things = scene.things if rng.random() < 0.5 else (rng.choice(scene.things),)
         kind = "whole" if len(things) > 1 else "alone" if things[0] in alone else "among"
-        found.setdefault(frozenset(things), Query(things, kind))
-    return list(found.values())
+        by_things.setdefault(frozenset(things), Query(things, kind))
+    return list(by_things.values())
 
 
 def _absent(rng: Random, there: set[Thing], count: int) -> list[Query]:
-    known, near = sorted(there, key=describe), set[Thing]()
+    present, near = sorted(there, key=describe), set[Thing]()
     for _ in range(100 * count):
         if len(near) >= count // 2:
             break
-        near |= {hard_negative(rng, rng.choice(known))} - there
+        near |= {hard_negative(rng, rng.choice(present))} - there
     rest = [thing for thing in all_things() if thing not in there | near]
     blind = rng.sample(rest, min(count - len(near), len(rest)))
     return [
@@ -132,9 +133,9 @@ def _absent_lists(rng: Random, shown: Sequence[Scene], count: int) -> list[Query
 async def check_threshold(context: CheckContext) -> AsyncIterator[Check]:
     """Make `context.cases` queries with a match and as many without, for every size and kind of library."""
     plan = [(size, number) for size in context.checks.sizes for number in range(libraries(size))]
-    drawn = {one: scenes(context.seed, *one) for one in plan}
-    context.begin("threshold", sum(len(_distinct(both)) for both in drawn.values()))
-    for (size, number), both in drawn.items():
+    scenes_of = {one: scenes(context.seed, *one) for one in plan}
+    context.begin("threshold", sum(len(_distinct(both)) for both in scenes_of.values()))
+    for (size, number), both in scenes_of.items():
         if not context.wants_any(case for _, case, _ in _queries(context, size, number, both)):
             context.step(len(_distinct(both)))
             continue
@@ -143,46 +144,54 @@ async def check_threshold(context: CheckContext) -> AsyncIterator[Check]:
                 yield check
 
 
-async def _one_pair(context: CheckContext, size: int, number: int, drawn: Mapping[str, Sequence[Scene]]) -> list[Check]:
+async def _one_pair(
+    context: CheckContext, size: int, number: int, scenes_of: Mapping[str, Sequence[Scene]]
+) -> list[Check]:
     """Check a library of each kind, both of the same size."""
     both = {kind: await context.new_library(f"eval-{kind.replace('.', '-')}-{size}-{number}") for kind in KINDS}
-    shown: dict[str, Scene] = {}
+    scenes_by_id: dict[str, Scene] = {}
     error: Exception | None = None
     try:
-        shown = await _fill(context, both, drawn)
+        scenes_by_id = await _fill(context, both, scenes_of)
     except Exception as caught:
         error = caught
-    asked = list(_queries(context, size, number, drawn))
-    found = [await _checked(one, both[one[0]], shown, size, error) for one in asked if one[0] != REGIONS]
+    tasks = list(_queries(context, size, number, scenes_of))
+    results = [await _check_query(one, both[one[0]], scenes_by_id, size, error) for one in tasks if one[0] != REGIONS]
     try:
         await _with_regions(both[KINDS[1]])
     except Exception as caught:
         error = error or caught
-    found += [await _checked(one, both[KINDS[1]], shown, size, error) for one in asked if one[0] == REGIONS]
+    results += [
+        await _check_query(one, both[KINDS[1]], scenes_by_id, size, error) for one in tasks if one[0] == REGIONS
+    ]
     for library in both.values():
         context.remove_library(library.name)
-    return found
+    return results
 
 
 def _queries(
-    context: CheckContext, size: int, number: int, drawn: Mapping[str, Sequence[Scene]]
+    context: CheckContext, size: int, number: int, scenes_of: Mapping[str, Sequence[Scene]]
 ) -> Iterator[tuple[str, str, Query]]:
     """The queries to a library of each kind, with the kind and the case's id; those with regions come last."""
     for kind in (*KINDS, REGIONS):
         of = KINDS[1] if kind == REGIONS else kind
         rng = chance(context.seed, of, "queries", size, number)
-        for at, query in enumerate(queries(rng, drawn[of], ceil(context.cases / libraries(size)))):
+        for at, query in enumerate(queries(rng, scenes_of[of], ceil(context.cases / libraries(size)))):
             yield kind, f"{kind.replace('.', '/')}/{size}-{number}/{at:04}", query
 
 
-async def _checked(
-    asked: tuple[str, str, Query], library: Library, shown: Mapping[str, Scene], size: int, error: Exception | None
+async def _check_query(
+    task: tuple[str, str, Query],
+    library: Library,
+    scenes_by_id: Mapping[str, Scene],
+    size: int,
+    error: Exception | None,
 ) -> Check:
-    kind, case, query = asked
+    kind, case, query = task
     names = metrics(f"{kind}.{size}", query)
     if error is not None:
         return unscored_check(case, caption_text(query.things), names, error)
-    return await searched(case, query, names, library, shown)
+    return await check_search(case, query, names, library, scenes_by_id)
 
 
 async def _with_regions(library: Library) -> None:
@@ -193,15 +202,15 @@ async def _with_regions(library: Library) -> None:
 
 
 async def _fill(
-    context: CheckContext, both: Mapping[str, Library], drawn: Mapping[str, Sequence[Scene]]
+    context: CheckContext, both: Mapping[str, Library], scenes_of: Mapping[str, Sequence[Scene]]
 ) -> dict[str, Scene]:
     """Add the images to the libraries and calibrate them; returns id → content for each library.
 
     Drawing and encoding takes nearly all of the time, so an image of both libraries is drawn and encoded once.
     """
-    wanted = {kind: set(batch) for kind, batch in drawn.items()}
-    shown: dict[str, Scene] = {}
-    distinct = _distinct(drawn)
+    scene_sets = {kind: set(batch) for kind, batch in scenes_of.items()}
+    scenes_by_id: dict[str, Scene] = {}
+    distinct = _distinct(scenes_of)
     for start in range(0, len(distinct), BATCH):
         batch = [SyntheticImage.of(scene, SIDE) for scene in distinct[start : start + BATCH]]
         vectors = await context.embedder.embed_images([one.data for one in batch])
@@ -209,19 +218,19 @@ async def _fill(
             await library.upsert([
                 NewImage(row=one.row(), data=one.data, thumbnail=b"", vector=vector)
                 for one, vector in zip(batch, vectors, strict=True)
-                if one.scene in wanted[kind]
+                if one.scene in scene_sets[kind]
             ])  # fmt: skip
-        shown |= {one.row().id: one.scene for one in batch}
+        scenes_by_id |= {one.row().id: one.scene for one in batch}
         context.step(len(batch))
     for library in both.values():
         await library.optimize()
         await library.calibrate()
-    return shown
+    return scenes_by_id
 
 
-def _distinct(drawn: Mapping[str, Sequence[Scene]]) -> list[Scene]:
+def _distinct(scenes_of: Mapping[str, Sequence[Scene]]) -> list[Scene]:
     """The scenes of both kinds, each once."""
-    return list(dict.fromkeys(scene for scenes in drawn.values() for scene in scenes))
+    return list(dict.fromkeys(scene for scenes in scenes_of.values() for scene in scenes))
 
 
 def metrics(prefix: str, query: Query) -> tuple[str, ...]:
@@ -238,8 +247,8 @@ def metrics(prefix: str, query: Query) -> tuple[str, ...]:
     return f"{prefix}.rejects", f"{prefix}.rejects.{query.kind}"
 
 
-async def searched(
-    id: str, query: Query, names: tuple[str, ...], library: Library, shown: Mapping[str, Scene]
+async def check_search(
+    id: str, query: Query, names: tuple[str, ...], library: Library, scenes_by_id: Mapping[str, Scene]
 ) -> Check:
     """Search as the loop does, and check the best hit against the library's own threshold."""
     words = caption_text(query.things)
@@ -249,7 +258,7 @@ async def searched(
         return unscored_check(id, words, names, error)
     passed = first.reaches(library.threshold)
     results = dict.fromkeys(names[:2], passed == query.present)
-    results |= dict.fromkeys(names[2:], query.shown_by(shown[first.image.sha256]))
+    results |= dict.fromkeys(names[2:], query.shown_by(scenes_by_id[first.image.sha256]))
     limit = library.threshold if first.threshold is None else first.threshold
     note = f"{first.caption}: {cosine(first.similarity)}, threshold {cosine(limit)}"
     return Check(id=id, prompt=words, results=results, note="" if all(results.values()) else note)

@@ -99,11 +99,11 @@ def bootstrap(
         raise ValueError("no values have no interval")
     if len(data) == 1:  # SciPy needs two or more values
         return float(data[0]), float(data[0])
-    found = scipy_stats().bootstrap(
+    result = scipy_stats().bootstrap(
         (data,), np.mean, method="percentile", confidence_level=level, n_resamples=resamples,
         batch=max(1, BLOCK // len(data)), rng=np.random.default_rng(seed),
     )  # fmt: skip
-    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+    return float(result.confidence_interval.low), float(result.confidence_interval.high)
 
 
 def sign_flip(values: "Floats | Sequence[float]", *, resamples: int = RESAMPLES, seed: int = 0) -> float:
@@ -137,12 +137,12 @@ def holm(ps: Sequence[float]) -> list[float]:
 
     Own code: SciPy has no Holm correction.
     """
-    known = sorted((p, at) for at, p in enumerate(ps) if p == p)
-    found, highest = [nan] * len(ps), 0.0
-    for rank, (p, at) in enumerate(known):
-        highest = max(highest, min(1.0, p * (len(known) - rank)))
-        found[at] = highest
-    return found
+    ranked = sorted((p, at) for at, p in enumerate(ps) if p == p)
+    corrected, highest = [nan] * len(ps), 0.0
+    for rank, (p, at) in enumerate(ranked):
+        highest = max(highest, min(1.0, p * (len(ranked) - rank)))
+        corrected[at] = highest
+    return corrected
 
 
 def fleiss_kappa(ratings: Sequence[Sequence[int]]) -> float:

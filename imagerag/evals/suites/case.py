@@ -196,8 +196,8 @@ class Suite(FrozenModel):
         Raises:
             UsageError: no case, or two of the same id.
         """
-        seen: set[str] = set()
-        repeated = next((case.id for case in self.cases if case.id in seen or seen.add(case.id)), None)  # type: ignore[func-returns-value]
+        ids: set[str] = set()
+        repeated = next((case.id for case in self.cases if case.id in ids or ids.add(case.id)), None)  # type: ignore[func-returns-value]
         if not self.cases and not self.checks:
             raise UsageError(f"the suite {self.name} has no case")
         if repeated is not None:

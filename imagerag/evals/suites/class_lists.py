@@ -42,13 +42,13 @@ def class_suite(path: str | Path, *, template: str = TEMPLATE, seed: int = 0, re
     if "{name}" not in template:
         raise UsageError(f"the template {template!r} has no {{name}} in it")
     if source.is_dir():
-        named = [(folder.name, _some(folder, real, seed)) for folder in sorted(source.iterdir()) if folder.is_dir()]
+        classes = [(folder.name, _some(folder, real, seed)) for folder in sorted(source.iterdir()) if folder.is_dir()]
     else:
-        named = [(line, ()) for line in _lines(source)]
-    found = {name: case_images for label, case_images in named if (name := class_name(label))}
-    if not found:
+        classes = [(line, ()) for line in _lines(source)]
+    by_name = {name: case_images for label, case_images in classes if (name := class_name(label))}
+    if not by_name:
         raise UsageError(f"{source} names no class: give a list of names, or a folder with a folder for each class")
-    cases = [_case(at, name, case_images, template, seed) for at, (name, case_images) in enumerate(found.items())]
+    cases = [_case(at, name, case_images, template, seed) for at, (name, case_images) in enumerate(by_name.items())]
     return Suite(name=f"classes-{_slug(source.stem) or 'list'}", cases=tuple(cases)).checked()
 
 
@@ -79,8 +79,8 @@ def _case(at: int, name: str, case_images: tuple[CaseImage, ...], template: str,
 
 def _some(folder: Path, count: int, seed: int) -> tuple[CaseImage, ...]:
     files = sorted(file for file in folder.iterdir() if file.suffix.lower() in IMAGES)
-    chosen = random.Random(f"{seed}/{folder.name}").sample(files, min(count, len(files)))
-    return tuple(CaseImage.of(file) for file in sorted(chosen))
+    sample = random.Random(f"{seed}/{folder.name}").sample(files, min(count, len(files)))
+    return tuple(CaseImage.of(file) for file in sorted(sample))
 
 
 def _lines(source: Path) -> Iterable[str]:
@@ -89,8 +89,8 @@ def _lines(source: Path) -> Iterable[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read the class names in {source}: {error}") from error
     if source.suffix.lower() == ".json":
-        read = json.loads(text)
-        names = read.values() if isinstance(read, dict) else read
+        value = json.loads(text)
+        names = value.values() if isinstance(value, dict) else value
         return [str(name) for name in names]
     return [line for line in text.splitlines() if line.strip()]
 

@@ -67,10 +67,10 @@ def table(file: IO[str], suffix: str) -> "csv.DictReader[str]":
 
 def label_note(columns: Iterable[str]) -> str:
     """Warning where a file's labels could be mistaken for filters; empty where it has none."""
-    found = [name for name in TAGS if name in columns]
-    if not found:
+    labels = [name for name in TAGS if name in columns]
+    if not labels:
         return ""
-    return f"the column {found[0]!r} labels prompts and filters nothing: to filter references, call it filter_tags"
+    return f"the column {labels[0]!r} labels prompts and filters nothing: to filter references, call it filter_tags"
 
 
 def _from_mark(lines: Iterable[str]) -> Iterator[str]:

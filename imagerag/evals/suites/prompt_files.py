@@ -85,14 +85,14 @@ def _rows(source: Path) -> Iterator[Mapping[str, Any]]:
 def _object(line: str) -> Mapping[str, Any]:
     """Parse a line of JSON lines: an object, or just a prompt."""
     try:
-        read = json.loads(line)
+        value = json.loads(line)
     except RecursionError:
         raise UsageError("a line of the prompts is nested too deeply") from None
-    if isinstance(read, str):
-        return {"prompt": read}
-    if not isinstance(read, dict):
+    if isinstance(value, str):
+        return {"prompt": value}
+    if not isinstance(value, dict):
         raise UsageError(f"a line of the prompts is neither an object nor a text: {line.strip()[:60]}")
-    return read
+    return value
 
 
 def _case(at: int, row: Mapping[str, Any], source: Path, files: PathPolicy) -> Case:
@@ -121,8 +121,8 @@ def _case(at: int, row: Mapping[str, Any], source: Path, files: PathPolicy) -> C
     )
 
 
-def _id(given: Any, at: int) -> str:
-    slug = re.sub(r"[^A-Za-z0-9/._-]+", "-", str(given)).strip("-./_") if given is not None else ""
+def _id(value: Any, at: int) -> str:
+    slug = re.sub(r"[^A-Za-z0-9/._-]+", "-", str(value)).strip("-./_") if value is not None else ""
     return slug[:120] or f"{at:05}"
 
 
@@ -130,7 +130,7 @@ def _image(file: Any, files: PathPolicy) -> CaseImage:
     return CaseImage.of(files.find(str(file)))
 
 
-def _subject(given: Any, files: PathPolicy) -> CaseImage:
-    name, equals, file = str(given).partition("=")
-    image = _image(file if equals else given, files)
+def _subject(value: Any, files: PathPolicy) -> CaseImage:
+    name, equals, file = str(value).partition("=")
+    image = _image(file if equals else value, files)
     return image.model_copy(update={"name": name.strip()}) if equals else image

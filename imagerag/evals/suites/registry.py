@@ -37,24 +37,24 @@ async def find_suite(
     Raises:
         UsageError: the suite is unknown, or its file cannot be read.
     """
-    kind, _, given = spec.partition(":")
+    kind, _, argument = spec.partition(":")
     if kind == "sketch":
-        return sketch_suite(_count(given, spec), seed, sections=sections, embedder=embedder)
+        return sketch_suite(_count(argument, spec), seed, sections=sections, embedder=embedder)
     if tuple(sections) != ("arms",):
         raise UsageError(f"only the suite sketch has sections beside arms; not {spec!r}")
     if kind == "runs":
-        return await run_suite(dependencies, _count(given, spec) or 100)
-    if kind == "classes" and given:
-        return class_suite(given, template=template, seed=seed)
-    if kind == "prompts" and given:
-        return prompt_suite(given, allow_outside=allow_outside)
+        return await run_suite(dependencies, _count(argument, spec) or 100)
+    if kind == "classes" and argument:
+        return class_suite(argument, template=template, seed=seed)
+    if kind == "prompts" and argument:
+        return prompt_suite(argument, allow_outside=allow_outside)
     path = Path(spec).expanduser()
     if path.exists():
         if path.is_dir():
             return class_suite(spec, template=template, seed=seed)
         return prompt_suite(spec, allow_outside=allow_outside)
     if kind != spec or path.suffix or path.name != spec:
-        raise UsageError(_not_there(spec, kind, given))
+        raise UsageError(_not_there(spec, kind, argument))
     guess = near(kind, [name.partition("[")[0].partition(":")[0] for name in KINDS])
     raise UsageError(
         f"no suite {spec!r}; " + (f"did you mean {guess!r}? " if guess else "") + f"There are:\n{_there()}"
@@ -65,14 +65,14 @@ def _there() -> str:
     return "\n".join(f"  {name:16} {description}" for name, description in KINDS.items())
 
 
-def _not_there(spec: str, kind: str, given: str) -> str:
+def _not_there(spec: str, kind: str, argument: str) -> str:
     """The reason why a suite named by a file or with a colon cannot be made."""
     if kind in ("prompts", "classes"):
         return f"{spec!r}: after the colon comes a file or a folder, for instance {kind}:FILE"
-    if given:
+    if argument:
         guess = near(kind, ["sketch", "classes", "prompts", "runs"])
-        meant = f"; did you mean {guess!r}?" if guess else ""
-        return f"{spec!r}: no kind of suite is called {kind!r}{meant} There are:\n{_there()}"
+        hint = f"; did you mean {guess!r}?" if guess else ""
+        return f"{spec!r}: no kind of suite is called {kind!r}{hint} There are:\n{_there()}"
     return f"there is no file or folder {spec!r} to take prompts from: give its path, or a suite:\n{_there()}"
 
 

@@ -75,14 +75,16 @@ def sketch_suite(
         raise UsageError(f"the sketch suite has {len(LEVELS)} levels, so at least as many cases; not {cases}")
     things = all_things()
     pool = [thing for thing in things if rare(thing)]
-    known = [thing for thing in things if not rare(thing)]
-    made = [_case(level, at, seed, pool, known) for at in range(cases) for level in [LEVELS[at % len(LEVELS)]]]
+    known_things = [thing for thing in things if not rare(thing)]
+    case_list = [
+        _case(level, at, seed, pool, known_things) for at in range(cases) for level in [LEVELS[at % len(LEVELS)]]
+    ]
     libraries = {"sketch-rare": LibraryRecipe(kind="rare", size=len(pool), seed=seed, embedder=embedder)}
     libraries |= {
         f"sketch-rare-{size}": LibraryRecipe(kind="rare", size=size, seed=seed, embedder=embedder) for size in SIZES
     }
     libraries["sketch-irrelevant"] = LibraryRecipe(kind="irrelevant", size=200, seed=seed, embedder=embedder)
-    return Suite(name="sketch", version=VERSION, cases=tuple(made), libraries=libraries, checks=checks)
+    return Suite(name="sketch", version=VERSION, cases=tuple(case_list), libraries=libraries, checks=checks)
 
 
 def _checks(
@@ -93,16 +95,16 @@ def _checks(
         raise UsageError(f"name at least one section of the suite sketch: {', '.join(SECTIONS)}")
     if wrong := [name for name in sections if name not in SECTIONS]:
         raise UsageError(unknown("section", wrong[0], SECTIONS))
-    chosen = tuple(name for name in SECTIONS if name != "arms" and name in sections)
+    names = tuple(name for name in SECTIONS if name != "arms" and name in sections)
     count = CHECK_CASES if cases is None else cases
     if count < 1 or min(sizes, default=1) < 1:
         raise UsageError(f"at least one case and one image are needed, not {count} and {min(sizes, default=0)}")
-    return Checks(sections=chosen, cases=count, seed=seed, sizes=sizes, embedder=embedder) if chosen else None
+    return Checks(sections=names, cases=count, seed=seed, sizes=sizes, embedder=embedder) if names else None
 
 
-def _case(level: str, at: int, seed: int, pool: Sequence[Thing], known: Sequence[Thing]) -> Case:
+def _case(level: str, at: int, seed: int, pool: Sequence[Thing], known_things: Sequence[Thing]) -> Case:
     rng = chance(seed, "suite", level, at)
-    things, background = _SCENES[level](rng, pool, known)
+    things, background = _SCENES[level](rng, pool, known_things)
     unknown = tuple(thing for thing in things if rare(thing))
     return Case(
         id=f"{level}/{at:04}",
@@ -130,33 +132,33 @@ def hard_negatives(things: Sequence[Thing]) -> list[tuple[Thing, ...]]:
     ]
 
 
-def _one(rng: Random, pool: Sequence[Thing], known: Sequence[Thing]) -> Scene:
+def _one(rng: Random, pool: Sequence[Thing], known_things: Sequence[Thing]) -> Scene:
     return (rng.choice(pool),), None
 
 
-def _with_known(rng: Random, pool: Sequence[Thing], known: Sequence[Thing]) -> Scene:
-    return tuple(rng.sample((rng.choice(pool), rng.choice(known)), 2)), None
+def _with_known(rng: Random, pool: Sequence[Thing], known_things: Sequence[Thing]) -> Scene:
+    return tuple(rng.sample((rng.choice(pool), rng.choice(known_things)), 2)), None
 
 
-def _on_background(rng: Random, pool: Sequence[Thing], known: Sequence[Thing]) -> Scene:
+def _on_background(rng: Random, pool: Sequence[Thing], known_things: Sequence[Thing]) -> Scene:
     return (rng.choice(pool),), rng.choice(BACKGROUNDS)
 
 
-def _two(rng: Random, pool: Sequence[Thing], known: Sequence[Thing]) -> Scene:
+def _two(rng: Random, pool: Sequence[Thing], known_things: Sequence[Thing]) -> Scene:
     one = rng.choice(pool)
     others = [thing for thing in pool if all(getattr(thing, name) != getattr(one, name) for name in WORDS)]
     return (one, rng.choice(others)), None
 
 
-def _alike(rng: Random, pool: Sequence[Thing], known: Sequence[Thing]) -> Scene:
+def _alike(rng: Random, pool: Sequence[Thing], known_things: Sequence[Thing]) -> Scene:
     one = rng.choice(pool)
     alike = [thing for thing in pool if sum(getattr(thing, name) != getattr(one, name) for name in WORDS) == 1]
     return (one, rng.choice(alike)), None
 
 
-def _crowded(rng: Random, pool: Sequence[Thing], known: Sequence[Thing]) -> Scene:
-    (one, two), _ = _two(rng, pool, known)
-    return tuple(rng.sample((one, two, rng.choice(known)), 3)), None
+def _crowded(rng: Random, pool: Sequence[Thing], known_things: Sequence[Thing]) -> Scene:
+    (one, two), _ = _two(rng, pool, known_things)
+    return tuple(rng.sample((one, two, rng.choice(known_things)), 3)), None
 
 
 _SCENES: Final[dict[str, Callable[[Random, Sequence[Thing], Sequence[Thing]], Scene]]] = {

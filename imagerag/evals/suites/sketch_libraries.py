@@ -18,9 +18,9 @@ SIDE = 256
 async def build_library(home: DataDir, name: str, recipe: LibraryRecipe, embedder: Embedder) -> Library:
     """Open the library of a recipe if it is complete; else build it (again, if an earlier try was stopped)."""
     try:
-        found = await Library.open(home, name, embedder)
-        if await found.count() == recipe.size and found.metadata.threshold is not None:
-            return found
+        existing = await Library.open(home, name, embedder)
+        if await existing.count() == recipe.size and existing.metadata.threshold is not None:
+            return existing
         remove(home, name)
     except UnknownLibraryError:
         pass

@@ -219,13 +219,25 @@ async def _references(ids: Sequence[str], record: RunRecord, library: ReferenceL
     """Images as references, in their order: as they were sent before, else for what of the prompt they fit best."""
     sent = _seen(record)
     unsent = [sha for sha in ids if not sent.get(sha)]
-    found = await _fitting(unsent, record, library) if unsent else {}
+    found = _of_web(unsent, record)
+    if unsent := [sha for sha in unsent if sha not in found]:
+        found |= await _fitting(unsent, record, library)
     missing = [sha for sha in unsent if sha not in found]
     if missing:
         name = f"library {library.name!r}" if library else "the run's library: it has none"
         raise UsageError(f"not in {name}: {', '.join(missing)}")
     known = {sha: reference for sha, reference in sent.items() if reference} | found
     return [known[sha].model_copy(update={"selected_by": "by_hand"}) for sha in dict.fromkeys(ids)]
+
+
+def _of_web(ids: Sequence[str], record: RunRecord) -> dict[str, UsedReference]:
+    """Images that the run found on the web, as references for what it searched them for."""
+    return {
+        candidate.image.sha256: reference_of(candidate, search.query.concept.text, search.query.text)
+        for search in record.searches
+        for candidate in search.candidates
+        if candidate.web and candidate.image.sha256 in ids
+    }
 
 
 async def _fitting(ids: Sequence[str], record: RunRecord, library: ReferenceLibrary | None) -> dict[str, UsedReference]:

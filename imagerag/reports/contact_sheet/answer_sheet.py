@@ -24,7 +24,7 @@ from imagerag.reports.contact_sheet.layout import (
     Gallery,
     Load,
     Page,
-    drawn,
+    render_page,
     similarity_span,
 )
 
@@ -49,7 +49,7 @@ def answer_sheet(answer: Document, load: Load) -> Image.Image:
         An RGB image, 2400 pixels wide and as high as it needs to be.
     """
     gallery = Gallery(load)
-    return drawn(lambda canvas: _Sheet(answer, gallery, canvas).draw())
+    return render_page(lambda canvas: _Sheet(answer, gallery, canvas).draw())
 
 
 class _Sheet(Page):
@@ -59,17 +59,19 @@ class _Sheet(Page):
         super().__init__(gallery, canvas)
         self.answer = answer
         self.supports: dict[int, str] = {one["number"]: one["supports"] for one in answer.get("citations") or []}
-        known = [one.get(kind) for one in answer.get("retrieved") or [] for kind in ("similarity", "image_similarity")]
+        similarities = [
+            one.get(kind) for one in answer.get("retrieved") or [] for kind in ("similarity", "image_similarity")
+        ]
         limits = [answer.get("threshold"), answer.get("image_threshold")]
-        self.span = similarity_span([*known, *limits])
+        self.span = similarity_span([*similarities, *limits])
 
     def draw(self) -> float:
         """Draw everything; gives the height."""
         y = self._header(MARGIN - 8) + 34
         retrieved = self.answer.get("retrieved") or []
-        y = self.heading(MARGIN, y, self._found(retrieved))
-        shown = sorted(retrieved, key=lambda one: one["number"] not in self.supports)[:SHOWN]
-        y = self.grid(shown, self._card, y, columns=COLUMNS, step=SIDE + GUTTER, count=len(retrieved))
+        y = self.heading(MARGIN, y, self._retrieval_text(retrieved))
+        cards = sorted(retrieved, key=lambda one: one["number"] not in self.supports)[:SHOWN]
+        y = self.grid(cards, self._card, y, columns=COLUMNS, step=SIDE + GUTTER, count=len(retrieved))
         if not retrieved:
             y = self.canvas.text(MARGIN, y, "Nothing was found.", 15, MUTED) + 20
         return self.footer(y + 8, self._facts()) + 36
@@ -84,8 +86,8 @@ class _Sheet(Page):
 
     def _own(self, y: float) -> float:
         """The person's own images, which the question came with or goes on about."""
-        given = [image["sha256"] for image in self.answer.get("images") or []]
-        own = list(dict.fromkeys([*given, *(self.answer.get("shown") or [])]))
+        image_ids = [image["sha256"] for image in self.answer.get("images") or []]
+        own = list(dict.fromkeys([*image_ids, *(self.answer.get("shown") or [])]))
         if not own:
             return y
         y = self.heading(MARGIN, y + 18, "your image" if len(own) == 1 else "your images")
@@ -102,7 +104,7 @@ class _Sheet(Page):
         self.canvas.text(MARGIN + 24, top - 2, words, 15, MUTED, width=INNER - 48, lines=8)
         return y + measured + 56
 
-    def _found(self, retrieved: Sequence[Document]) -> str:
+    def _retrieval_text(self, retrieved: Sequence[Document]) -> str:
         accepted = sum(bool(one["accepted"]) for one in retrieved)
         threshold = self.answer.get("threshold")
         between = self.answer.get("image_threshold")

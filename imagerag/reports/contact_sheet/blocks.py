@@ -38,9 +38,9 @@ class SheetBlocks(Page):
     def attempt(self, attempt: Document, x: float, y: float, side: float, *, checks: bool = True) -> float:
         """An attempt: its image, what was sent along with the prompt, and the judge's checklist."""
         verdict = attempt.get("verdict")
-        drawn = labels.drawn(attempt.get("origin") or "generated", attempt["round"])
+        origin = labels.drawn(attempt.get("origin") or "generated", attempt["round"])
         self.canvas.text(x, y - 2, _score(verdict), 13, INK, width=side, align="right")
-        y = self.heading(x, y, f"{attempt_name(attempt['index'])}, {drawn}")
+        y = self.heading(x, y, f"{attempt_name(attempt['index'])}, {origin}")
         best = self.run.get("best_attempt") == attempt["index"]
         if best:
             self.canvas.frame(x - 6, y - 6, side + 12, side + 12, ACCENT, PAPER, radius=14, line=2.5)
@@ -48,7 +48,7 @@ class SheetBlocks(Page):
         if best:
             self.canvas.box(x + side - 70, y + side - 36, 60, 26, ACCENT, radius=13)
             self.canvas.text(x + side - 70, y + side - 32.5, "result", 13, WHITE, width=60, align="center", bold=True)
-        y = self._sent(attempt.get("references") or [], x, y + side + 18, side)
+        y = self._sent_images(attempt.get("references") or [], x, y + side + 18, side)
         return self.checks(verdict, x, y, side) if checks else y
 
     def checks(
@@ -61,26 +61,27 @@ class SheetBlocks(Page):
         disc, left = size + 3, x + size + 14
         width -= left - x
         for check in checks[:12]:
-            met = check["met"]
-            self.canvas.icon(x, y + 1, disc, "tick" if met else "cross", WHITE, disc=ACCENT if met else RUST)
+            is_met = check["met"]
+            self.canvas.icon(x, y + 1, disc, "tick" if is_met else "cross", WHITE, disc=ACCENT if is_met else RUST)
             y = self.canvas.text(left, y, check["requirement"]["text"], size, INK, width=width, lines=3)
-            if not met:
+            if not is_met:
                 y = self.canvas.text(left, y, check.get("evidence") or "", 12, MUTED, width=width, lines=2)
             y += size / 2
         if len(checks) > 12:
             y = self.canvas.text(left, y, f"and {len(checks) - 12} more", 13, MUTED)
         return y
 
-    def _sent(self, references: Sequence[Document], x: float, y: float, width: float) -> float:
+    def _sent_images(self, references: Sequence[Document], x: float, y: float, width: float) -> float:
         if not references:
             return y
         self.canvas.text(x, y + 12, "drawn with", 13, MUTED)
         x, width = x + 84, width - 84
         room = int((width + 8) // 50)
-        shown = [(sent, kind) for sent in references for kind in ("image", "mask") if sent.get(kind)]
-        for number, (sent, kind) in enumerate(shown[:room]):
-            mask, region = kind == "mask", sent.get("region") if sent.get("crop") and kind == "image" else None
-            self.image(sent[kind]["sha256"], x + 50 * number, y, 42, radius=6, mask=mask, region=region)
+        images = [(reference, kind) for reference in references for kind in ("image", "mask") if reference.get(kind)]
+        for number, (reference, kind) in enumerate(images[:room]):
+            mask = kind == "mask"
+            region = reference.get("region") if reference.get("crop") and kind == "image" else None
+            self.image(reference[kind]["sha256"], x + 50 * number, y, 42, radius=6, mask=mask, region=region)
         return y + 42 + 16
 
     def searches(self, searches: Sequence[Document], x: float, y: float, width: float) -> float:
@@ -100,30 +101,30 @@ class SheetBlocks(Page):
         return y
 
     def _search(self, search: Document, x: float, y: float, width: float) -> float:
-        query, found = search["query"], search.get("candidates") or []
+        query, candidates = search["query"], search.get("candidates") or []
         concept = labels.sought(query.get("by") or "", query["concept"]["text"])
         y = self.canvas.text(x, y, concept, 15, INK, width=width, lines=2, bold=True)
         if query["text"] != concept:
             y = self.canvas.text(x, y + 1, query["text"], 13, MUTED, width=width, lines=3)
         y += 16
-        if not found:
+        if not candidates:
             return self.canvas.text(x, y, "Nothing was found.", 14, RUST)
-        shown = found[:SHOWN]
-        self._bars(shown, search.get("threshold"), x, y, width)
+        first = candidates[:SHOWN]
+        self._bars(first, search.get("threshold"), x, y, width)
         y += BARS + 8
         column, side = _columns(width)
-        for number, candidate in enumerate(shown):
+        for number, candidate in enumerate(first):
             self._candidate(candidate, x + number * column, y, side)
         y += side + 6 + leading(11.5) * 3
-        if len(found) > SHOWN:
-            y = self.canvas.text(x, y + 4, f"and {len(found) - SHOWN} more", 12, MUTED)
+        if len(candidates) > SHOWN:
+            y = self.canvas.text(x, y + 4, f"and {len(candidates) - SHOWN} more", 12, MUTED)
         return y
 
-    def _bars(self, found: Sequence[Document], threshold: float | None, x: float, y: float, width: float) -> None:
+    def _bars(self, candidates: Sequence[Document], threshold: float | None, x: float, y: float, width: float) -> None:
         low, high = self.span
         column, side = _columns(width)
-        tall = [max(2.0, BARS * (candidate["similarity"] - low) / (high - low)) for candidate in found]
-        for number, candidate in enumerate(found):
+        tall = [max(2.0, BARS * (candidate["similarity"] - low) / (high - low)) for candidate in candidates]
+        for number, candidate in enumerate(candidates):
             color = ACCENT if candidate.get("decision") == "taken" else GREY
             self.canvas.box(x + number * column, y + BARS - tall[number], side, tall[number], color, radius=2)
         if threshold is not None:
@@ -136,16 +137,16 @@ class SheetBlocks(Page):
             )
 
     def _candidate(self, candidate: Document, x: float, y: float, side: float) -> None:
-        taken = candidate.get("decision") == "taken"
+        is_reference = candidate.get("decision") == "taken"
         decoded = self.gallery(candidate["image"]["sha256"], region=candidate.get("region"))
-        if taken:
+        if is_reference:
             self.canvas.frame(x - 3, y - 3, side + 6, side + 6, ACCENT, WHITE, radius=8, line=2)
         self.canvas.box(x, y, side, side, TINT, radius=6)
         if decoded is not None:
-            self.canvas.image(decoded, x, y, side, side, radius=6, veil=None if taken else WHITE)
-        ink = ACCENT if taken else MUTED
+            self.canvas.image(decoded, x, y, side, side, radius=6, veil=None if is_reference else WHITE)
+        ink = ACCENT if is_reference else MUTED
         number = cosine(candidate["similarity"])
-        y = self.canvas.text(x - 4, y + side + 5, number, 11.5, ink, width=side + 8, align="center", bold=taken)
+        y = self.canvas.text(x - 4, y + side + 5, number, 11.5, ink, width=side + 8, align="center", bold=is_reference)
         decision = labels.decision(candidate.get("decision")).name
         self.canvas.text(x - 2, y, decision, 10, ink, width=side + 4, lines=2, align="center")
 
@@ -191,6 +192,6 @@ def facts(run: Document) -> str:
     setup = run.get("setup") or {}
     if setup.get("library"):
         parts.append(f"library {setup['library']}")
-    used = {r["image"]["sha256"]: r for a in run.get("attempts") or [] for r in a.get("references") or []}
-    thanks = [", ".join(filter(None, map(r.get, ("title", "author", "licence")))) for r in used.values()]
+    references = {r["image"]["sha256"]: r for a in run.get("attempts") or [] for r in a.get("references") or []}
+    thanks = [", ".join(filter(None, map(r.get, ("title", "author", "licence")))) for r in references.values()]
     return " · ".join(parts + [f"reference: {credit}" for credit in thanks if credit])

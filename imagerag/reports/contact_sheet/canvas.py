@@ -1,15 +1,17 @@
 """Canvas of a page: text that wraps, shapes with smooth edges, images with round corners. Knows nothing of runs.
 
 Positions and sizes are in points, from the top left corner; a point is `SCALE` pixels, so that pages stay crisp on
-dense screens. Only Pillow's own font is used, so a page looks the same on every machine.
+dense screens. Latin text is in Pillow's own font, so that it looks the same on every machine; for other scripts see
+`fonts`.
 """
 
-import unicodedata
 from collections.abc import Iterator
 from functools import cache
 from typing import Literal
 
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageOps
+
+from imagerag.reports.contact_sheet.fonts import font, runs, writable
 
 SCALE = 2
 SMOOTH = 4
@@ -78,7 +80,11 @@ class Canvas:
             # together, so they are written twice, one pixel apart.
             stroke = 1 if bold and size >= 20 else 0
             for shift in (0, 1) if bold and not stroke else (0,):
-                draw.text((x * SCALE + shift, y * SCALE), piece, color, _font(size), stroke_width=stroke)
+                at = x * SCALE + shift
+                for part, path in runs(piece):
+                    known = font(size * SCALE, path)
+                    draw.text((at, y * SCALE), part, color, known, stroke_width=stroke)
+                    at += known.getlength(part)
             x += measure(piece, size) + tracking
 
     def box(self, x: float, y: float, w: float, h: float, fill: Color, *, radius: float = 0) -> None:
@@ -123,7 +129,7 @@ class Canvas:
 
 def measure(text: str, size: float) -> float:
     """The width of one line of `text`, in points."""
-    return _font(size).getlength(text) / SCALE
+    return sum(font(size * SCALE, path).getlength(part) for part, path in runs(text)) / SCALE
 
 
 def leading(size: float) -> float:
@@ -132,9 +138,9 @@ def leading(size: float) -> float:
 
 
 def plain(text: str) -> str:
-    """`text` as one line the font can take: white space joined, control signs dropped, accents it lacks folded."""
-    joined = " ".join(text.translate(_SPELLED).split())
-    return "".join(_writable(sign) for sign in joined)
+    """`text` as one line that can be written: white space joined, control signs dropped, accents without glyph folded,
+    and what no font here has named by its script."""
+    return writable(" ".join(text.translate(_SPELLED).split()))
 
 
 def wrap(text: str, size: float, width: float, lines: int) -> list[str]:
@@ -168,30 +174,6 @@ def _shortened(row: str, size: float, width: float) -> str:
     while row and measure(f"{row.rstrip()}…", size) > width:
         row = row[:-1]
     return f"{row.rstrip(' ,.;:')}…"
-
-
-@cache
-def _writable(sign: str) -> str:
-    if unicodedata.category(sign).startswith("C"):
-        return ""
-    if _has(sign):
-        return sign
-    base = "".join(s for s in unicodedata.normalize("NFKD", sign) if not unicodedata.category(s).startswith("M"))
-    # What cannot be folded (another script, an emoji) stays, and shows as the font's empty box.
-    return base if all(_has(s) for s in base) else sign
-
-
-def _has(sign: str) -> bool:
-    font = _font(14)
-    return sign == " " or bytes(font.getmask(sign)) != bytes(font.getmask("\uffff"))
-
-
-@cache
-def _font(size: float) -> ImageFont.FreeTypeFont:
-    font = ImageFont.load_default(size=size * SCALE)
-    if not isinstance(font, ImageFont.FreeTypeFont):  # a Pillow that was built without FreeType
-        raise TypeError("drawing a sheet needs a Pillow with FreeType: pip install --force-reinstall pillow")
-    return font
 
 
 def _at(x: float, y: float) -> tuple[int, int]:

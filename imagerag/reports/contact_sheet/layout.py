@@ -49,8 +49,8 @@ _TONES: Final[Mapping[Tone, tuple[Color, Icon]]] = {
 
 def similarity_span(values: Sequence[float | None]) -> tuple[float, float]:
     """The similarities at the ends of a sheet's bars: from 0, or the lowest, to a little above the highest."""
-    known = [value for value in values if value is not None]
-    return (min(0.0, *known, 0.0), max(*known, 0.1, 0.1) * 1.1) if known else (0.0, 1.0)
+    numbers = [value for value in values if value is not None]
+    return (min(0.0, *numbers, 0.0), max(*numbers, 0.1, 0.1) * 1.1) if numbers else (0.0, 1.0)
 
 
 class Gallery:
@@ -76,7 +76,7 @@ class Gallery:
         return self._seen[sha256, mask]
 
 
-def drawn(layout: Callable[[Canvas], float]) -> Image.Image:
+def render_page(layout: Callable[[Canvas], float]) -> Image.Image:
     """A page as high as what `layout` draws: measured first, with a canvas that has no page."""
     page = Image.new("RGB", (WIDTH * SCALE, round(layout(Canvas()) * SCALE)), PAPER)
     layout(Canvas(page))
@@ -154,7 +154,7 @@ class Page:
         return y
 
     def top(
-        self, y: float, outcome: str | None, heading: str, asked: str, *, status: str = "running"
+        self, y: float, outcome: str | None, heading: str, prompt: str, *, status: str = "running"
     ) -> tuple[float, float]:
         """Draw the prompt, and the outcome on the right. Returns the bottom, and the width left of the badge."""
         stands = (
@@ -168,7 +168,7 @@ class Page:
         self.canvas.text(left + 37, y + 32.5, stands.name, 15, WHITE, bold=True)
         self.heading(MARGIN, y, heading)
         room = INNER - pill - 48
-        return self.canvas.text(MARGIN - 1, y + 22, asked, 30, INK, width=room, lines=3, bold=True), room
+        return self.canvas.text(MARGIN - 1, y + 22, prompt, 30, INK, width=room, lines=3, bold=True), room
 
     def bar(
         self,
@@ -204,9 +204,9 @@ class Page:
         self.canvas.text(x, y, label, 13, INK if strong else MUTED, width=width, align="right", bold=strong)
         return y + leading(13)
 
-    def footer(self, y: float, told: str) -> float:
+    def footer(self, y: float, text: str) -> float:
         """The small print."""
         self.canvas.rule(MARGIN, y, INNER, HAIRLINE)
         name = measure("imagerag", 13) + 24
         self.canvas.text(MARGIN, y + 14, "imagerag", 13, INK, width=INNER, align="right", bold=True)
-        return self.canvas.text(MARGIN, y + 14.5, told, 12.5, MUTED, width=INNER - name, lines=3)
+        return self.canvas.text(MARGIN, y + 14.5, text, 12.5, MUTED, width=INNER - name, lines=3)

@@ -23,7 +23,7 @@ from imagerag.reports.contact_sheet.layout import (
     Document,
     Gallery,
     Load,
-    drawn,
+    render_page,
 )
 
 ASIDE = 272
@@ -45,7 +45,7 @@ def contact_sheet(run: Document, load: Load) -> Image.Image:
         An RGB image, 2400 pixels wide and as high as the run needs.
     """
     gallery = Gallery(load)
-    return drawn(lambda canvas: _Sheet(run, SheetBlocks(run, gallery, canvas)).draw())
+    return render_page(lambda canvas: _Sheet(run, SheetBlocks(run, gallery, canvas)).draw())
 
 
 @dataclass(frozen=True)
@@ -66,12 +66,12 @@ def rows_of(attempts: Sequence[Document], searches: Sequence[Document]) -> list[
     rows: list[LayoutRow] = []
     before: Document | None = None
     for number in sorted({a["round"] for a in attempts} | {s["round"] for s in searches}):
-        found = [s for s in searches if s["round"] == number]
-        drawn: list[Document | None] = [a for a in attempts if a["round"] == number]
-        for after in drawn or [None]:
-            if before is not None or found:
-                rows.append(LayoutRow(before, found, after))
-            before, found = after or before, []
+        round_searches = [s for s in searches if s["round"] == number]
+        round_attempts: list[Document | None] = [a for a in attempts if a["round"] == number]
+        for after in round_attempts or [None]:
+            if before is not None or round_searches:
+                rows.append(LayoutRow(before, round_searches, after))
+            before, round_searches = after or before, []
     return rows
 
 

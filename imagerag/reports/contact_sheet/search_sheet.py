@@ -19,7 +19,7 @@ from imagerag.reports.contact_sheet.layout import (
     Gallery,
     Load,
     Page,
-    drawn,
+    render_page,
     similarity_span,
 )
 from imagerag.reports.search_text import (
@@ -48,7 +48,7 @@ TERMS: Final = 6
 """Terms whose contribution is written below an image."""
 
 
-def search_sheet(found: "SearchDocument", load: Load) -> Image.Image:
+def search_sheet(search: "SearchDocument", load: Load) -> Image.Image:
     """Draw the sheet of a search.
 
     Args:
@@ -58,37 +58,37 @@ def search_sheet(found: "SearchDocument", load: Load) -> Image.Image:
         An RGB image, 2400 pixels wide and as high as it needs to be.
     """
     gallery = Gallery(load)
-    return drawn(lambda canvas: _Sheet(found, gallery, canvas).draw())
+    return render_page(lambda canvas: _Sheet(search, gallery, canvas).draw())
 
 
 class _Sheet(Page):
     capitals = 12.0
 
-    def __init__(self, found: "SearchDocument", gallery: Gallery, canvas: Canvas) -> None:
+    def __init__(self, search: "SearchDocument", gallery: Gallery, canvas: Canvas) -> None:
         super().__init__(gallery, canvas)
-        self.found = found
-        limits = [limit_of(found, one) for one in found.results]
-        self.span = similarity_span([*(cosine_of(found, one) for one in found.results), *limits])
+        self.search = search
+        limits = [limit_of(search, one) for one in search.results]
+        self.span = similarity_span([*(cosine_of(search, one) for one in search.results), *limits])
 
     def draw(self) -> float:
         """Draw everything; gives the height."""
-        results = self.found.results
+        results = self.search.results
         y = self.heading(MARGIN, MARGIN - 8, "search")
-        y = self.canvas.text(MARGIN - 1, y - 2, query_text(self.found), 30, INK, width=INNER, lines=3, bold=True)
-        y = self.canvas.text(MARGIN, y + 8, searched(self.found), 15, MUTED, width=INNER, lines=3) + 30
+        y = self.canvas.text(MARGIN - 1, y - 2, query_text(self.search), 30, INK, width=INNER, lines=3, bold=True)
+        y = self.canvas.text(MARGIN, y + 8, searched(self.search), 15, MUTED, width=INNER, lines=3) + 30
         y = self.grid(results[:SHOWN], self._card, y, columns=COLUMNS, step=SIDE + GUTTER, count=len(results))
         if not results:
-            y = self.canvas.text(MARGIN, y, self.found.no_match or "Nothing was found.", 15, MUTED, width=INNER) + 20
-        shown = f"library {self.found.library} · {counted(len(results), 'image')}"
-        return self.footer(y + 8, shown) + 36
+            y = self.canvas.text(MARGIN, y, self.search.no_match or "Nothing was found.", 15, MUTED, width=INNER) + 20
+        text = f"library {self.search.library} · {counted(len(results), 'image')}"
+        return self.footer(y + 8, text) + 36
 
     def _card(self, one: "SearchResult", x: float, y: float) -> float:
-        taken = one.accepted is True
+        strong = one.accepted is True
         veil = PAPER if one.accepted is False else None
         self.image(one.id, x, y, SIDE, radius=9, veil=veil, region=one.region)
-        reached, limit = cosine_of(self.found, one), limit_of(self.found, one)
-        y = self.bar(reached, limit, x, y + SIDE + 12, SIDE, span=self.span, strong=taken)
-        y = self.canvas.text(x, y + 6, image_name(one.title, one.id), 14, INK, width=SIDE, lines=2, bold=taken)
+        reached, limit = cosine_of(self.search, one), limit_of(self.search, one)
+        y = self.bar(reached, limit, x, y + SIDE + 12, SIDE, span=self.span, strong=strong)
+        y = self.canvas.text(x, y + 6, image_name(one.title, one.id), 14, INK, width=SIDE, lines=2, bold=strong)
         for share in [*contributions(one)[:TERMS], *lists(one)]:
             y = self.canvas.text(x, y + 1, share, 12, MUTED, width=SIDE, lines=2)
         caption = caption_of(one)

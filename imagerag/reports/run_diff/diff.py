@@ -38,15 +38,15 @@ def diff(a: RunRecord, b: RunRecord, steps_a: Sequence[Step] = (), steps_b: Sequ
 
 def _divergences(a: Sequence[StepFacts], b: Sequence[StepFacts]) -> tuple[list[Divergence], int]:
     """The steps that differ, in order, and how many were alike before the first of them."""
-    found: list[Divergence] = []
+    divergences: list[Divergence] = []
     shared = 0
     for one, other in _paired(a, b):
         divergence = _divergence(one, other)
         if divergence is not None:
-            found.append(divergence)
-        elif not found:
+            divergences.append(divergence)
+        elif not divergences:
             shared += 1
-    return found, shared
+    return divergences, shared
 
 
 def _paired(a: Sequence[StepFacts], b: Sequence[StepFacts]) -> Iterator[tuple[StepFacts | None, StepFacts | None]]:
@@ -85,9 +85,9 @@ def _divergence(a: StepFacts | None, b: StepFacts | None) -> Divergence | None:
 
 def _readable(listed: Iterator[Difference], dull: Sequence[str]) -> list[Difference]:
     """Differences without the dull ones, which say nothing more where another can be read; the first of those else."""
-    found = list(listed)
-    readable = [difference for difference in found if difference.what not in dull]
-    return readable or sorted(found, key=lambda difference: dull.index(difference.what))[:1]
+    differences = list(listed)
+    readable = [difference for difference in differences if difference.what not in dull]
+    return readable or sorted(differences, key=lambda difference: dull.index(difference.what))[:1]
 
 
 def _result(record: RunRecord) -> Facts:

@@ -16,7 +16,7 @@ def requested_inputs(record: RunRecord) -> Facts:
     """The inputs and settings of a run, by name, without empty ones."""
     first = record.attempts[0] if record.attempts else None
     subjects = [ref.image.sha256 for ref in first.references if ref.role != "reference"] if first else []
-    asked: Facts = {
+    inputs: Facts = {
         "prompt": record.prompt,
         "image to start from": first.image.sha256 if first and first.origin == "handed_in" else None,
         "subjects": subjects,
@@ -24,8 +24,8 @@ def requested_inputs(record: RunRecord) -> Facts:
         "always sent": [reference_name(pin) for pin in record.kept_images],
     }
     if record.setup is not None:
-        asked |= backend_inputs(record.setup)
-    return {name: value for name, value in asked.items() if value not in (None, [], {}, "")}
+        inputs |= backend_inputs(record.setup)
+    return {name: value for name, value in inputs.items() if value not in (None, [], {}, "")}
 
 
 def input_differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Difference]:
@@ -60,5 +60,5 @@ def reference_name(reference: UsedReference) -> str:
 def seen_name(sha256: str, *records: RunRecord | None) -> str:
     """A library image by its title, where one of these runs has seen it."""
     searches = (search for record in records if record for search in record.searches)
-    seen = (candidate for search in searches for candidate in search.candidates)
-    return next((c.title for c in seen if c.image.sha256 == sha256 and c.title), sha256[:12])
+    candidates = (candidate for search in searches for candidate in search.candidates)
+    return next((c.title for c in candidates if c.image.sha256 == sha256 and c.title), sha256[:12])

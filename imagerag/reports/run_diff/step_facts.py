@@ -44,18 +44,18 @@ def step_facts(steps: Sequence[Step], setup: RunSpec | None) -> list[StepFacts]:
         steps: a run's history.
         setup: what it was made with, for a history that does not say.
     """
-    found: list[StepFacts] = []
+    facts: list[StepFacts] = []
     for step, before in _with_states(steps, setup):
         if step.node in ("input", "state", "update"):
             continue
         inputs, outputs = _facts(step, before)
         place = _round(step, before)
-        found.append(
+        facts.append(
             StepFacts(
                 node=step.node, round=place, index=step.index, text=step_text(step), inputs=inputs, outputs=outputs
             )
         )
-    return found
+    return facts
 
 
 def _with_states(steps: Sequence[Step], setup: RunSpec | None) -> Iterator[tuple[Step, Values]]:
@@ -85,9 +85,9 @@ COMING: Final = frozenset({"extract_concepts", "write_captions", "retrieve", "sh
 
 def _facts(step: Step, before: Values) -> tuple[Facts, Facts]:
     """A step's inputs and outputs, without empty ones."""
-    made = {name: change.after for name, change in step.changes.items()}
-    teller = NODE_FACTS.get(step.node, _other)
-    inputs, outputs = teller(before, made, step.calls) if step.status == "done" else ({}, {})
+    changes = {name: change.after for name, change in step.changes.items()}
+    teller = NODE_FACTS.get(step.node, _other_facts)
+    inputs, outputs = teller(before, changes, step.calls) if step.status == "done" else ({}, {})
     inputs |= {"backend": list(dict.fromkeys(call.backend for call in step.calls))}
     inputs |= {"request": [call.request for call in step.calls if call.request]}
     outputs |= {"response": [call.raw_response for call in step.calls if call.raw_response]}
@@ -99,8 +99,8 @@ def _full(facts: Facts) -> Facts:
     return {name: plain(value) for name, value in facts.items() if value not in (None, "", [], {}, ())}
 
 
-def _drawn(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
-    attempts: list[Attempt] = made.get("attempts") or []
+def _image_facts(before: Values, changes: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
+    attempts: list[Attempt] = changes.get("attempts") or []
     if not attempts:
         return {}, {}
     attempt, config = attempts[-1], _run_config(before)
@@ -117,17 +117,17 @@ def _drawn(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple[Fa
     return inputs, {"image": attempt.image.sha256, "revised prompt": attempt.revised_prompt}
 
 
-def _judged(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
-    shown: list[Attempt] = before.get("attempts") or []
-    attempts: list[Attempt] = made.get("attempts") or []
+def _verdict_facts(before: Values, changes: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
+    earlier_attempts: list[Attempt] = before.get("attempts") or []
+    attempts: list[Attempt] = changes.get("attempts") or []
     inputs: Facts = {
         "prompt": before.get("prompt"),
-        "image shown": shown[-1].image.sha256 if shown else None,
+        "image shown": earlier_attempts[-1].image.sha256 if earlier_attempts else None,
         "checklist": [requirement.text for requirement in before.get("requirements") or []],
         "judge": setup.judge if isinstance(setup := before.get("setup"), RunSpec) else None,
         "judge mode": _run_config(before).judge_mode,
     }
-    verdict = (attempts or shown)[-1].verdict if attempts or shown else None
+    verdict = (attempts or earlier_attempts)[-1].verdict if attempts or earlier_attempts else None
     if verdict is None:
         return inputs, {}
     inputs = inputs if attempts else {}  # it brought its verdict along, and was not judged again
@@ -140,68 +140,71 @@ def _judged(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple[F
     }
 
 
-def _named(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
-    shown: list[Attempt] = before.get("attempts") or []
-    inputs: Facts = {"image shown": shown[-1].image.sha256 if shown else None, "try": len(calls) or None}
+def _concept_facts(before: Values, changes: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
+    earlier_attempts: list[Attempt] = before.get("attempts") or []
+    inputs: Facts = {
+        "image shown": earlier_attempts[-1].image.sha256 if earlier_attempts else None,
+        "try": len(calls) or None,
+    }
     inputs |= {"temperature": [c.variation.temperature for c in calls if c.variation.temperature is not None]}
-    return inputs, {"concepts": [concept.text for concept in made.get("concepts") or []]}
+    return inputs, {"concepts": [concept.text for concept in changes.get("concepts") or []]}
 
 
-def _captioned(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
+def _caption_facts(before: Values, changes: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
     inputs = {"concepts": [concept.text for concept in before.get("concepts") or []]}
-    return inputs, {"captions": [query.text for query in made.get("queries") or []]}
+    return inputs, {"captions": [query.text for query in changes.get("queries") or []]}
 
 
-def _searched(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
-    known: list[Search] = before.get("searches") or []
-    found = [search for search in made.get("searches") or [] if search not in known]
+def _search_facts(before: Values, changes: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
+    earlier_searches: list[Search] = before.get("searches") or []
+    searches = [search for search in changes.get("searches") or [] if search not in earlier_searches]
     config, setup = _run_config(before), before.get("setup")
     inputs = {
-        "searched with": [search.query.text for search in found],
-        "threshold": [limit for s in found for limit in s.thresholds.values()],
+        "searched with": [search.query.text for search in searches],
+        "threshold": [limit for s in searches for limit in s.thresholds.values()],
         "hybrid": True if config.hybrid else None,
         "library": setup.library if isinstance(setup, RunSpec) else None,
         "reranker": setup.reranker if isinstance(setup, RunSpec) else None,
         "filters": _full({"filter": str(config.filter or ""), "tags": config.tags, "licences": config.licences}),
     }
-    candidates = [candidate for search in found for candidate in search.candidates]
+    candidates = [candidate for search in searches for candidate in search.candidates]
     return inputs, {
         "found": [f"{image_name(c.title, c.image.sha256)} {cosine(c.similarity)}" for c in candidates],
         "passed": [image_name(c.title, c.image.sha256) for c in candidates if c.decision != "below_threshold"],
     }
 
 
-def _decided(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
-    known: list[Search] = before.get("searches") or []
-    fresh = [search for search in made.get("searches") or [] if search not in known]
+def _decision_facts(before: Values, changes: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
+    earlier_searches: list[Search] = before.get("searches") or []
+    fresh = [search for search in changes.get("searches") or [] if search not in earlier_searches]
     passed = [c for search in fresh for c in search.candidates if c.decision != "below_threshold"]
     decisions = {image_name(c.title, c.image.sha256): labels.decision(c.decision).name for c in passed}
-    return {}, {"taken": [reference_name(r) for r in made.get("chosen") or []], "decisions": decisions}
+    return {}, {"taken": [reference_name(r) for r in changes.get("chosen") or []], "decisions": decisions}
 
 
-def _ended(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
-    result = made.get("result") or before.get("result")
+def _result_facts(before: Values, changes: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
+    result = changes.get("result") or before.get("result")
     if result is None:
         return {}, {}
-    return {}, {"outcome": result.outcome.value, "reason": result.reason, "best attempt": made.get("best")}
+    return {}, {"outcome": result.outcome.value, "reason": result.reason, "best attempt": changes.get("best")}
 
 
-def _other(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
+def _other_facts(before: Values, changes: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
     """A node of someone's own: the channels it wrote."""
-    return {}, dict(made)
+    return {}, dict(changes)
 
 
 NODE_FACTS: Final[Mapping[str, Callable[[Values, Values, Sequence[ModelCall]], tuple[Facts, Facts]]]] = {
-    "generate": _drawn,
-    "regenerate": _drawn,
-    "critique": _judged,
-    "extract_concepts": _named,
-    "write_captions": _captioned,
-    "retrieve": _searched,
-    "shortlist": _decided,
-    "select": _decided,
-    "finish": _ended,
-    "cancel": _ended,
+    "generate": _image_facts,
+    "regenerate": _image_facts,
+    "critique": _verdict_facts,
+    "extract_concepts": _concept_facts,
+    "write_captions": _caption_facts,
+    "retrieve": _search_facts,
+    "shortlist": _decision_facts,
+    "select": _decision_facts,
+    "finish": _result_facts,
+    "cancel": _result_facts,
 }
 
 

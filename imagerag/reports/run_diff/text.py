@@ -80,28 +80,28 @@ def unmatched_text(divergence: Divergence) -> str:
     return own.text if own else ""
 
 
-def related(found: RunDiff) -> str:
+def related(diff: RunDiff) -> str:
     """The relation of the runs, in a sentence."""
-    if found.relation == "same_run":
+    if diff.relation == "same_run":
         return "A and B are one run."
-    if found.relation == "unrelated":
+    if diff.relation == "unrelated":
         return "Neither comes from the other."
-    younger, older = ("B", "A") if found.descendant == "b" else ("A", "B")
-    if found.relation == "continuation":
+    younger, older = ("B", "A") if diff.descendant == "b" else ("A", "B")
+    if diff.relation == "continuation":
         return f"{younger} continues {older}."
-    return f"{younger} is a replay of {older}, forked at step {found.since}."
+    return f"{younger} is a replay of {older}, forked at step {diff.since}."
 
 
-def verdict_of(found: RunDiff) -> str:
+def verdict_of(diff: RunDiff) -> str:
     """Whether they are the same, in a sentence."""
-    if found.same:
-        return f"They are the same: {counted(found.shared, 'step')} alike, and the same end."
-    if found.first is None and not found.setup:
-        return "They did the same, and ended differently." if found.shared else "They ended differently."
-    if found.first is None:
+    if diff.same:
+        return f"They are the same: {counted(diff.shared, 'step')} alike, and the same end."
+    if diff.first is None and not diff.setup:
+        return "They did the same, and ended differently." if diff.shared else "They ended differently."
+    if diff.first is None:
         return "Their inputs differ, and they did the same."
-    alike = f"{counted(found.shared, 'step')} alike, then" if found.shared else "From the first step on,"
-    return f"{alike} they part at {place(found.first)}."
+    alike = f"{counted(diff.shared, 'step')} alike, then" if diff.shared else "From the first step on,"
+    return f"{alike} they part at {place(diff.first)}."
 
 
 def standing_text(side: RunSummary) -> str:
@@ -109,11 +109,11 @@ def standing_text(side: RunSummary) -> str:
     return labels.standing(side.status, side.outcome).name
 
 
-def outcome_text(found: RunDiff) -> str:
+def outcome_text(diff: RunDiff) -> str:
     """Both results, in a sentence."""
-    if not found.result:
-        return f"No: {_end(found.a)}, with the same image." if found.a.image else f"No: {_end(found.a)}."
-    a, b = _end(found.a), _end(found.b)
+    if not diff.result:
+        return f"No: {_end(diff.a)}, with the same image." if diff.a.image else f"No: {_end(diff.a)}."
+    a, b = _end(diff.a), _end(diff.b)
     return f"A: {a}. B: {b}." if a != b else f"Both: {a}. See below in what they differ."
 
 

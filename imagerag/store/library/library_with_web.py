@@ -8,6 +8,8 @@ from typing import Any
 from imagerag.agent.errors import BlobError
 from imagerag.agent.ports import Filter, Hit, ReferenceLibrary, WebLibrary
 from imagerag.agent.retrieval.search_queries import SEPARATOR, search_batch, search_words
+from imagerag.agent.threads import in_thread
+from imagerag.store.images.image_info import image_info
 
 
 class LibraryWithWeb:
@@ -91,6 +93,18 @@ class LibraryWithWeb:
             return await self.own.encode_for_model(sha256)
         return await self.web[0].encode_for_model(sha256)
 
+    async def thumbnail(self, sha256: str) -> bytes:
+        """A small WebP of an image.
+
+        Raises:
+            BlobError: missing, or damaged.
+        """
+        small: Any = getattr(self.own, "thumbnail", None)
+        if small is not None:
+            with suppress(BlobError):
+                return bytes(await small(sha256))
+        return (await in_thread(image_info, await self.image_bytes(sha256))).thumbnail
+
     async def read_images(self, ids: Sequence[str]) -> "dict[str, bytes | BlobError]":
         """The bytes of several images, or why one is not to be had."""
         found: dict[str, bytes | BlobError] = {}
@@ -103,7 +117,7 @@ class LibraryWithWeb:
 
     async def _with_web(self, hits: Sequence[Hit], text: str, k: int, filter: Filter) -> Sequence[Hit]:
         found = [self._of_own(hit) for hit in hits]
-        for web in self.web:
+        for web in self.web if not filter.only else ():  # images that are named are known already
             if any(hit.reaches(None) for hit in found):
                 break
             found = [*await web.search(text, k=k, filter=filter), *found]

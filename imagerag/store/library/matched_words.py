@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+from imagerag.store.library.accents import without_accents
 from imagerag.store.library.description_columns import WORDS
 from imagerag.store.library.thresholds.caption_words import STOP_WORDS
 from imagerag.store.library.word_search import WORD, WORD_COLUMNS
@@ -74,10 +75,4 @@ def _is_ideograph(letter: str) -> bool:
     return not unicodedata.name(letter, "").startswith("HIRAGANA")
 
 
-@lru_cache(maxsize=4096)
-def _folded(text: str) -> str:
-    """Lower case without accents, as LanceDB compares words."""
-    if text.isascii():
-        return text.lower()
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
-    return unicodedata.normalize("NFC", "".join(sign for sign in decomposed if not unicodedata.combining(sign)))
+_folded = lru_cache(maxsize=4096)(without_accents)

@@ -231,7 +231,7 @@ def rows_with_ids(
 
 def _ranked(hits: Sequence[Hit]) -> list[Hit]:
     """Sort hits. Where they have thresholds of their own, the distance from these is what compares them."""
-    return sorted(hits, key=lambda hit: (-hit.similarity + (hit.threshold or 0.0), hit.image.sha256))
+    return sorted(hits, key=lambda hit: (-hit.margin, hit.image.sha256))
 
 
 def hits_with(found: Sequence[Mapping[str, Any]], query: QueryVectors) -> list[Hit]:

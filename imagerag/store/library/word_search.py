@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from imagerag.agent.ports import Filter
+from imagerag.store.library.accents import spellings
 from imagerag.store.library.description_columns import WORDS
 from imagerag.store.library.filters.filter_expressions import expression_of
 from imagerag.store.library.schema import present
@@ -88,11 +89,8 @@ def best_matches(table: Any, text: str, k: int, filter: Filter, columns: Sequenc
         return []
     where = expression_of(table, filter)
     searched = [name for name in WORD_COLUMNS if name in indexed]
-    query = (
-        table.search(MultiMatchQuery(_in_both_forms(text), searched), query_type="fts")
-        .select([*columns, "_score"])
-        .limit(k)
-    )
+    texts = " ".join([_in_both_forms(text), *spellings(table, searched, text)])
+    query = table.search(MultiMatchQuery(texts, searched), query_type="fts").select([*columns, "_score"]).limit(k)
     found: list[dict[str, Any]] = (query if where is None else query.where(where)).to_arrow().to_pylist()
     return found
 

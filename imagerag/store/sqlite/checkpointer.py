@@ -94,8 +94,8 @@ class BatchedSqliteSaver(SqliteSaver):
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """As `SqliteSaver.get_tuple`."""
-        found = super().get_tuple(config)
-        return found and self._whole(found, {})
+        checkpoint = super().get_tuple(config)
+        return checkpoint and self._whole(checkpoint, {})
 
     def list(
         self,
@@ -106,13 +106,13 @@ class BatchedSqliteSaver(SqliteSaver):
         limit: int | None = None,
     ) -> Iterator[CheckpointTuple]:
         """As `SqliteSaver.list`. A value shared by several checkpoints of a thread is read once."""
-        known: dict[bytes, Any] = {}
+        cache: dict[bytes, Any] = {}
         thread_id = None
-        for found in super().list(config, filter=filter, before=before, limit=limit):
-            if found.config["configurable"]["thread_id"] != thread_id:
-                thread_id = found.config["configurable"]["thread_id"]
-                known.clear()
-            yield self._whole(found, known)
+        for checkpoint in super().list(config, filter=filter, before=before, limit=limit):
+            if checkpoint.config["configurable"]["thread_id"] != thread_id:
+                thread_id = checkpoint.config["configurable"]["thread_id"]
+                cache.clear()
+            yield self._whole(checkpoint, cache)
 
     def put(
         self,
@@ -123,12 +123,12 @@ class BatchedSqliteSaver(SqliteSaver):
     ) -> RunnableConfig:
         """As `SqliteSaver.put`. Only values that changed since the previous checkpoint are serialized."""
         thread_id = str(config["configurable"]["thread_id"])
-        known = self._known_values(thread_id, config["configurable"]["checkpoint_ns"])
-        kept = stored_values(checkpoint["channel_values"], checkpoint["channel_versions"], known, self.serde)
-        known.update(kept)
-        self._insert(thread_id, kept.values())
-        ids = {name: bytes(one.id) for name, one in kept.items() if one.id}
-        inline = {name: one.value for name, one in kept.items() if not one.id}
+        cache = self._known_values(thread_id, config["configurable"]["checkpoint_ns"])
+        values = stored_values(checkpoint["channel_values"], checkpoint["channel_versions"], cache, self.serde)
+        cache.update(values)
+        self._insert(thread_id, values.values())
+        ids = {name: bytes(one.id) for name, one in values.items() if one.id}
+        inline = {name: one.value for name, one in values.items() if not one.id}
         stored = cast(Checkpoint, {**checkpoint, "channel_values": inline, VALUE_IDS: ids})
         return super().put(config, stored, metadata, new_versions)
 
@@ -137,10 +137,10 @@ class BatchedSqliteSaver(SqliteSaver):
     ) -> None:
         """As `SqliteSaver.put_writes`."""
         thread_id, namespace = str(config["configurable"]["thread_id"]), config["configurable"]["checkpoint_ns"]
-        kept = written_values(writes, self.serde)
-        self._insert(thread_id, [one for _, one in kept])
-        self._known_values(thread_id, namespace).update(kept)
-        super().put_writes(config, kept, task_id, task_path)
+        stored = written_values(writes, self.serde)
+        self._insert(thread_id, [one for _, one in stored])
+        self._known_values(thread_id, namespace).update(stored)
+        super().put_writes(config, stored, task_id, task_path)
 
     def delete_thread(self, thread_id: str) -> None:
         """As `SqliteSaver.delete_thread`."""
@@ -188,8 +188,8 @@ class BatchedSqliteSaver(SqliteSaver):
         limit: int | None = None,
     ) -> AsyncIterator[CheckpointTuple]:
         """As `SqliteSaver.list`."""
-        found = partial(self.list, config, filter=filter, before=before, limit=limit)
-        for one in await self._grouped.read(lambda: [*found()]):
+        work = partial(self.list, config, filter=filter, before=before, limit=limit)
+        for one in await self._grouped.read(lambda: [*work()]):
             yield one
 
     def aput(
@@ -227,19 +227,19 @@ class BatchedSqliteSaver(SqliteSaver):
 
     def _known_values(self, thread_id: str, namespace: str) -> dict[str, StoredValue]:
         """Channel → value of a thread's newest checkpoint; most are unchanged in the next one."""
-        known = self._known.pop((thread_id, namespace), {})
-        self._known[thread_id, namespace] = known
+        values = self._known.pop((thread_id, namespace), {})
+        self._known[thread_id, namespace] = values
         while len(self._known) > THREADS:
             del self._known[next(iter(self._known))]
-        return known
+        return values
 
     def _insert(self, thread_id: str, values: Iterable[StoredValue]) -> None:
         """Store values of a thread that are not stored yet."""
-        wanted = {bytes(one.id): one for one in values if one.id}
-        for (there,) in self._rows("id", thread_id, wanted):
-            del wanted[there]
-        if wanted:
-            rows = [(thread_id, *row) for row in packed_rows(wanted)]
+        missing = {bytes(one.id): one for one in values if one.id}
+        for (there,) in self._rows("id", thread_id, missing):
+            del missing[there]
+        if missing:
+            rows = [(thread_id, *row) for row in packed_rows(missing)]
             into = "INSERT INTO checkpoint_values (thread_id, id, type, value) VALUES (?, ?, ?, ?)"
             self.conn.executemany(into, rows)
 
@@ -248,39 +248,39 @@ class BatchedSqliteSaver(SqliteSaver):
         query = f"SELECT {columns} FROM checkpoint_values WHERE thread_id = ? AND id IN ({marks})"
         return self.conn.execute(query, (thread_id, *ids)).fetchall() if ids else []
 
-    def _whole(self, found: CheckpointTuple, known: dict[bytes, Any]) -> CheckpointTuple:
+    def _whole(self, checkpoint: CheckpointTuple, cache: dict[bytes, Any]) -> CheckpointTuple:
         """A stored checkpoint, completed with the values to which it and its writes refer.
 
         Args:
-            known: cache of values of the thread; those of this checkpoint are added.
+            cache: values of the thread; those of this checkpoint are added.
 
         Raises:
             DamagedFileError: a value is missing.
         """
-        stored: dict[str, Any] = {**found.checkpoint}
+        stored: dict[str, Any] = {**checkpoint.checkpoint}
         ids: dict[str, bytes] = stored.pop(VALUE_IDS, {})
-        writes = found.pending_writes or []
-        wanted = {*ids.values(), *(bytes(value) for _, _, value in writes if isinstance(value, ValueId))}
-        thread_id, missing = found.config["configurable"]["thread_id"], wanted - known.keys()
+        writes = checkpoint.pending_writes or []
+        value_ids = {*ids.values(), *(bytes(value) for _, _, value in writes if isinstance(value, ValueId))}
+        thread_id, missing = checkpoint.config["configurable"]["thread_id"], value_ids - cache.keys()
         rows = self._rows("id, type, value", thread_id, missing)
         if len(rows) < len(missing):
             raise damaged_file(
                 self._grouped.path, f"{len(missing) - len(rows)} values of the steps of {thread_id} are lost"
             )
-        known |= {row[0]: self.serde.loads_typed(row[1:]) for row in rows}
-        stored["channel_values"] = {**stored["channel_values"], **{name: known[ids[name]] for name in ids}}
-        whole = [(task, name, known[v] if isinstance(v, ValueId) else v) for task, name, v in writes]
+        cache |= {row[0]: self.serde.loads_typed(row[1:]) for row in rows}
+        stored["channel_values"] = {**stored["channel_values"], **{name: cache[ids[name]] for name in ids}}
+        whole = [(task, name, cache[v] if isinstance(v, ValueId) else v) for task, name, v in writes]
         if is_of_imagerag(stored):
             stored |= {key: renamed(stored[key]) for key in ("channel_values", "channel_versions")}
             whole = [(task, channel_name(name), value) for task, name, value in whole]
-        return found._replace(checkpoint=cast(Checkpoint, stored), pending_writes=whole)
+        return checkpoint._replace(checkpoint=cast(Checkpoint, stored), pending_writes=whole)
 
     def _drop_unused(self, thread_id: str) -> None:
         """Delete the values of a thread to which no checkpoint or write refers."""
         rows = self.conn.execute("SELECT type, checkpoint FROM checkpoints WHERE thread_id = ?", (thread_id,))
-        used = {one for row in rows for one in self.serde.loads_typed(row).get(VALUE_IDS, {}).values()}
-        named = self.conn.execute("SELECT value FROM writes WHERE thread_id = ? AND type = ?", (thread_id, VALUE))
-        used |= {row[0] for row in named}
-        kept = self.conn.execute("SELECT id FROM checkpoint_values WHERE thread_id = ?", (thread_id,)).fetchall()
-        gone = [(thread_id, row[0]) for row in kept if row[0] not in used]
-        self.conn.executemany("DELETE FROM checkpoint_values WHERE thread_id = ? AND id = ?", gone)
+        referenced = {one for row in rows for one in self.serde.loads_typed(row).get(VALUE_IDS, {}).values()}
+        references = self.conn.execute("SELECT value FROM writes WHERE thread_id = ? AND type = ?", (thread_id, VALUE))
+        referenced |= {row[0] for row in references}
+        stored = self.conn.execute("SELECT id FROM checkpoint_values WHERE thread_id = ?", (thread_id,)).fetchall()
+        unused = [(thread_id, row[0]) for row in stored if row[0] not in referenced]
+        self.conn.executemany("DELETE FROM checkpoint_values WHERE thread_id = ? AND id = ?", unused)

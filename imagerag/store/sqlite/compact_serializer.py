@@ -86,23 +86,23 @@ class CompactSerializer(JsonPlusSerializer):
 def stored_values(
     values: Mapping[str, Any],
     versions: Mapping[str, Version],
-    known: Mapping[str, StoredValue],
+    previous: Mapping[str, StoredValue],
     serde: CompactSerializer,
 ) -> dict[str, StoredValue]:
     """The values of a checkpoint's channels; values unchanged since the previous checkpoint are not serialized again.
 
     Args:
         versions: of the channels.
-        known: the values of the checkpoint before, by channel.
+        previous: the values of the checkpoint before, by channel.
     """
-    kept: dict[str, StoredValue] = {}
+    result: dict[str, StoredValue] = {}
     for name, value in values.items():
-        version, before = versions.get(name), known.get(name)
+        version, before = versions.get(name), previous.get(name)
         if before is None or not before.holds(value, version):
-            kept[name] = StoredValue.of(value, serde, version)
+            result[name] = StoredValue.of(value, serde, version)
         else:  # most channels, at every step
-            kept[name] = before if before.version == version else before._replace(version=version)
-    return kept
+            result[name] = before if before.version == version else before._replace(version=version)
+    return result
 
 
 def written_values(writes: Sequence[tuple[str, Any]], serde: CompactSerializer) -> list[tuple[str, StoredValue]]:

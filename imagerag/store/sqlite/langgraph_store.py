@@ -34,9 +34,9 @@ class BatchedSqliteStore(SqliteStore):
 
     def abatch(self, ops: Iterable[Op]) -> Coroutine[Any, Any, list[Result]]:
         """As `SqliteStore.batch`. Returns the batcher's own coroutine."""
-        asked = list(ops)
-        puts = [op for op in asked if isinstance(op, PutOp)]
+        operations = list(ops)
+        puts = [op for op in operations if isinstance(op, PutOp)]
         if not puts:
-            return self._grouped.read(partial(self.batch, asked))
+            return self._grouped.read(partial(self.batch, operations))
         flushed = any(op.namespace[0] not in self._unflushed for op in puts)
-        return self._grouped.write(partial(self.batch, asked), flushed=flushed)
+        return self._grouped.write(partial(self.batch, operations), flushed=flushed)

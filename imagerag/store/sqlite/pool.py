@@ -39,26 +39,26 @@ class PerLoopResource(Generic[T]):
     async def use(self) -> AsyncIterator[T]:
         """The resource, open for as long as the block lasts."""
         with self._lock:
-            held = self._held.setdefault(asyncio.get_running_loop(), _Held())
-        held.users += 1
+            resource = self._held.setdefault(asyncio.get_running_loop(), _Held())
+        resource.users += 1
         try:
-            async with held.gate:
-                if held.opened is None:
+            async with resource.gate:
+                if resource.opened is None:
                     opening = self._open()
-                    held.value = await opening.__aenter__()
-                    held.opened = opening
-            assert held.value is not None, "it was opened just now, and this user keeps it open"
-            yield held.value
+                    resource.value = await opening.__aenter__()
+                    resource.opened = opening
+            assert resource.value is not None, "it was opened just now, and this user keeps it open"
+            yield resource.value
         finally:
-            held.users -= 1
-            if not held.users:
-                await self._close(held)
+            resource.users -= 1
+            if not resource.users:
+                await self._close(resource)
 
     @staticmethod
-    async def _close(held: _Held[T]) -> None:
-        async with held.gate:
+    async def _close(resource: _Held[T]) -> None:
+        async with resource.gate:
             # A user that arrived during this wait keeps the resource open.
-            if held.users or held.opened is None:
+            if resource.users or resource.opened is None:
                 return
-            opened, held.opened, held.value = held.opened, None, None
+            opened, resource.opened, resource.value = resource.opened, None, None
             await opened.__aexit__(None, None, None)

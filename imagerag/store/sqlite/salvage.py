@@ -100,21 +100,21 @@ class _NothingError(Exception):
 def _copied(damaged: Path, into: sqlite3.Connection, table: str, is_whole: IsWhole) -> Salvaged:
     """Copy the rows of a table."""
     there = [row[1] for row in into.execute(f"PRAGMA table_info({table})")]
-    saved, seen = 0, 0
+    saved, row_count = 0, 0
     try:
         with closing(sqlite3.connect(damaged)) as source:
             source.text_factory = _text
             reader = _Reader(source, table)
-            kept = [name for name in there if name in reader.columns]
-            statement = f"INSERT OR IGNORE INTO {table} ({', '.join(kept)}) VALUES ({', '.join('?' * len(kept))})"
+            columns = [name for name in there if name in reader.columns]
+            statement = f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
             for row in reader.rows():
-                seen += 1
+                row_count += 1
                 with suppress(sqlite3.Error):  # a value that the table rejects
                     if is_whole(row):
-                        saved += into.execute(statement, [row[name] for name in kept]).rowcount
-            return Salvaged(saved, seen - saved + len(reader.missing), reader.all_known)
+                        saved += into.execute(statement, [row[name] for name in columns]).rowcount
+            return Salvaged(saved, row_count - saved + len(reader.missing), reader.all_known)
     except (sqlite3.Error, OSError):
-        return Salvaged(saved, seen - saved, all_known=False)
+        return Salvaged(saved, row_count - saved, all_known=False)
 
 
 class _Reader:
@@ -163,7 +163,7 @@ class _Reader:
 
     def _indexed(self) -> tuple[set[int], bool]:
         """The row ids in the indexes, and whether one index could be read to its end."""
-        found: set[int] = set()
+        numbers: set[int] = set()
         for (name,) in self._indexes():
             for order in ("", "DESC"):
                 columns = [row[2] for row in self._connection.execute(f"PRAGMA index_info({name})")]
@@ -172,11 +172,11 @@ class _Reader:
                     for (number,) in self._connection.execute(
                         f"SELECT rowid FROM {self._table} INDEXED BY {name} ORDER BY {by}"
                     ):
-                        found.add(number)
-                    return found, True
+                        numbers.add(number)
+                    return numbers, True
                 except sqlite3.Error:
                     continue
-        return found, False
+        return numbers, False
 
     def _indexes(self) -> list[tuple[str]]:
         query = "SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = ? AND coalesce(sql, '') NOT LIKE ?"

@@ -101,11 +101,11 @@ class WriteBatcher:
         while not closing:
             jobs = self._next()
             closing = None in jobs
-            asked = [job for job in jobs if job is not None]
-            done: defaultdict[asyncio.AbstractEventLoop, list[tuple[_Job, Any]]] = defaultdict(list)
-            for job, result in zip(asked, self._together(asked), strict=True):
-                done[job.answer.get_loop()].append((job, result))
-            for loop, theirs in done.items():
+            batch = [job for job in jobs if job is not None]
+            results: defaultdict[asyncio.AbstractEventLoop, list[tuple[_Job, Any]]] = defaultdict(list)
+            for job, result in zip(batch, self._together(batch), strict=True):
+                results[job.answer.get_loop()].append((job, result))
+            for loop, theirs in results.items():
                 with suppress(RuntimeError):  # the loop is closed, so no coroutine waits for the result
                     loop.call_soon_threadsafe(_deliver, theirs)
         self.connection.close()
@@ -119,8 +119,8 @@ class WriteBatcher:
                 jobs.append(job)
                 if job is None or not job.can_wait:
                     until = 0.0
-                left = until - time.monotonic()
-                job = self._jobs.get(timeout=left) if left > 0 else self._jobs.get_nowait()
+                remaining = until - time.monotonic()
+                job = self._jobs.get(timeout=remaining) if remaining > 0 else self._jobs.get_nowait()
         return jobs
 
     def _together(self, jobs: list[_Job]) -> list[Any]:
@@ -158,8 +158,8 @@ class _Failed:
     error: BaseException
 
 
-def _deliver(done: list[tuple[_Job, Any]]) -> None:
-    for job, result in done:
+def _deliver(results: list[tuple[_Job, Any]]) -> None:
+    for job, result in results:
         if job.answer.done():
             continue  # the caller was cancelled
         if isinstance(result, _Failed):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from imagerag.agent.ports import FREE, Capabilities, Embedder, ImagePart
 from imagerag.agent.qa.metadata_query.query import NOTHING_LIKE_IT
-from imagerag.agent.qa.metadata_query.vocabulary import written
+from imagerag.agent.qa.metadata_query.vocabulary import value_text
 from imagerag.agent.qa.ports import AnswerWithCitations, Source
 from imagerag.agent.qa.types import MAX_CITATIONS, Citation, ConversationTurn, MetadataResult, Part
 from imagerag.agent.types import SamplingParams
@@ -89,15 +89,15 @@ class _Answer:
         """The whole answer."""
         finding = self.finding
         if not finding.clear:
-            text, held = self._unclear(), False
+            text, in_library = self._unclear(), False
         elif not finding.matched:
-            text, held = self._none(), False
+            text, in_library = self._none(), False
         else:
-            text, held = _WORDINGS[finding.kind](self), True
+            text, in_library = _WORDINGS[finding.kind](self), True
         parts = [*finding.notes, *([f"left out: {', '.join(finding.left_out)}"] if finding.left_out else [])]
         notes = f" ({'; '.join(parts)})" if parts else ""
         cited = tuple(Citation(source=number, supports=words) for number, words in self.cited.items())
-        return AnswerWithCitations(text=text + notes, cited=cited, in_library=held, cost_usd=0.0)
+        return AnswerWithCitations(text=text + notes, cited=cited, in_library=in_library, cost_usd=0.0)
 
     def best(self) -> str:
         """The first image of an order, with its ties, and the first on each side of an "or"."""
@@ -106,33 +106,33 @@ class _Answer:
         if not first:
             few = f"Of the {finding.matched} that fit there is no number {finding.rank} by {finding.key}."
             return few if finding.rank > 1 else f"None of the {finding.matched} that fit has a {finding.key}."
-        named = self._named(first, lambda source: self._valued(source, (finding.key, *finding.asked)))
+        best = self._name_list(first, lambda source: self._valued(source, (finding.key, *finding.asked)))
         if finding.rank > 1:
             tied = f" ({finding.leading} share it)" if finding.leading > 1 else ""
-            text = f"Number {finding.rank} of {self._all()} by {finding.key}, {finding.direction} first: {named}{tied}."
+            text = f"Number {finding.rank} of {self._all()} by {finding.key}, {finding.direction} first: {best}{tied}."
         elif finding.wanted == 0:
-            text = f"{_capital(self._all())} by {finding.key}, {finding.direction} first: {named}{self._more()}."
+            text = f"{_capital(self._all())} by {finding.key}, {finding.direction} first: {best}{self._more()}."
         elif finding.wanted > 1:
             unnamed = finding.leading - len(first)
             more = f" and {unnamed} more" if unnamed > 0 else ""
             ties = f" ({finding.leading}, for the last of them are equal)" if finding.leading > finding.wanted else ""
             few = f" (there are only {finding.leading})" if finding.leading < finding.wanted else ""
             of = f"The {finding.wanted} {finding.direction} in {finding.key} of {self._all()}"
-            text = f"{of}{few}: {named}{more}{ties}."
+            text = f"{of}{few}: {best}{more}{ties}."
         else:
             tied = f" ({finding.leading} share it)" if finding.leading > 1 else ""
-            text = f"The {finding.direction} {finding.key} of {self._all()} is that of {named}{tied}."
+            text = f"The {finding.direction} {finding.key} of {self._all()} is that of {best}{tied}."
         sides = [self._side(part) for part in finding.parts]
         return " ".join([text, *(side for side in sides if side)])
 
     def value(self) -> str:
         """The requested value of each matching image."""
         finding = self.finding
-        shown = self._named_sources()
-        lacking = [key for key in finding.asked if not any(_value(source, key) for source in shown)]
+        sources = self._named_sources()
+        lacking = [key for key in finding.asked if not any(_value(source, key) for source in sources)]
         if lacking == list(finding.asked):
-            return f"{self._named(shown, lambda s: '')}: the library does not say the {' or '.join(lacking)}."
-        message = "; ".join(self._name(source, self._valued(source, finding.asked), ": {}") for source in shown)
+            return f"{self._name_list(sources, lambda s: '')}: the library does not say the {' or '.join(lacking)}."
+        message = "; ".join(self._name(source, self._valued(source, finding.asked), ": {}") for source in sources)
         return f"{message}{self._more()}."
 
     def count(self) -> str:
@@ -146,10 +146,10 @@ class _Answer:
     def listing(self) -> str:
         """The matching images, a few of them with their metadata."""
         finding = self.finding
-        shown = self._named_sources()
+        sources = self._named_sources()
         detail = (lambda s: s.caption) if finding.matched <= 3 else (lambda s: "")
         text = self._all(every="the library holds ")
-        return f"{_capital(text)}: {self._named(shown, detail)}{self._more()}."
+        return f"{_capital(text)}: {self._name_list(sources, detail)}{self._more()}."
 
     def distinct(self) -> str:
         """The values of a key."""
@@ -160,7 +160,7 @@ class _Answer:
         finding = self.finding
         for source in self._named_sources():
             self._cite(source, self._valued(source, (finding.key,)))
-        number = written(finding.number) if finding.number is not None else "not known"
+        number = value_text(finding.number) if finding.number is not None else "not known"
         return f"The {finding.kind} {finding.key} of {self._all()} is {number}."
 
     def _unclear(self) -> str:
@@ -175,13 +175,13 @@ class _Answer:
         if finding.ids and (finding.condition or finding.notes):
             return f"{text} Without that, it is {self._all()}, {self._examples()}."
         near = self.listed[:_EXAMPLES]
-        return f"{text} The nearest by similarity: {self._named(near, lambda s: s.caption)}." if near else text
+        return f"{text} The nearest by similarity: {self._name_list(near, lambda s: s.caption)}." if near else text
 
     def _none(self) -> str:
         finding = self.finding
         text = f"The library holds nothing like that: of {counted(finding.rows, 'image')} none has {finding.condition}."
         near = [source for source in self.listed if source.by == "similarity"][:3]
-        return f"{text} The nearest by similarity: {self._named(near, lambda s: s.caption)}." if near else text
+        return f"{text} The nearest by similarity: {self._name_list(near, lambda s: s.caption)}." if near else text
 
     def _side(self, part: Part) -> str:
         if part.id is None:
@@ -189,8 +189,8 @@ class _Answer:
         source = self.sources.get(part.id)
         if source is None:
             return ""
-        named = self._named([source], lambda s: self._valued(s, (self.finding.key,)))
-        return f"With {part.words} ({part.matched}) it is {named}."
+        name = self._name_list([source], lambda s: self._valued(s, (self.finding.key,)))
+        return f"With {part.words} ({part.matched}) it is {name}."
 
     def _named_sources(self) -> "list[Source]":
         return [self.sources[sha] for sha in self.finding.ids if sha in self.sources][:NAMED]
@@ -204,15 +204,15 @@ class _Answer:
         return matched if finding.notes and finding.matched == 1 else f"{every}{matched}"
 
     def _examples(self) -> str:
-        shown = self._named_sources()[:_EXAMPLES]
-        some = "for instance " if self.finding.matched > len(shown) else "namely "
-        return some + self._named(shown, lambda source: "")
+        examples = self._named_sources()[:_EXAMPLES]
+        some = "for instance " if self.finding.matched > len(examples) else "namely "
+        return some + self._name_list(examples, lambda source: "")
 
     def _more(self) -> str:
         more = self.finding.matched - len(self._named_sources())
         return f" and {more} more" if more > 0 else ""
 
-    def _named(self, sources: "Iterable[Source]", detail: Callable[[Source], str]) -> str:
+    def _name_list(self, sources: "Iterable[Source]", detail: Callable[[Source], str]) -> str:
         return ", ".join(self._name(source, detail(source)) for source in sources)
 
     def _name(self, source: Source, detail: str, form: str = " ({})") -> str:
@@ -245,7 +245,7 @@ _WORDINGS: Final[Mapping[str, Callable[[_Answer], str]]] = {
 
 def _value(source: Source, key: str) -> str:
     if key in source.metadata:
-        return written(source.metadata[key])
+        return value_text(source.metadata[key])
     return {
         "licence": source.licence,
         "author": source.author,

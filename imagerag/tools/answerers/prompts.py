@@ -79,8 +79,8 @@ def question(
     """The prompt: metadata query result, earlier conversation, question, and the form of the answer."""
     parts = [_OWN] if question_images else []
     if finding is not None and finding.kind != "unknown":
-        named = [f"{source.number}" for source in sources if source.id in finding.ids]
-        which = f" The first of these, in order, are the sources {', '.join(named)}." if named else ""
+        numbers = [f"{source.number}" for source in sources if source.id in finding.ids]
+        which = f" The first of these, in order, are the sources {', '.join(numbers)}." if numbers else ""
         parts.append(
             f"A search of all the written data, by program, gave:\nLOOKUP: {quoted(describe_result(finding))}{which}"
         )

@@ -28,8 +28,8 @@ _SENTENCE: Final = re.compile(r"[^.!?\n]+(?:[.!?]+(?=\s|$)|\n|$)?|[.!?\n]+")
 
 def _number(value: Any) -> Any:
     """Parse a source number: `1`, `"1"`, `"[1]"` and `"SOURCE 1"` are the same."""
-    if isinstance(value, str) and (found := re.search(r"\d{1,4}", value)):
-        return int(found.group())
+    if isinstance(value, str) and (match := re.search(r"\d{1,4}", value)):
+        return int(match.group())
     return value
 
 
@@ -71,8 +71,8 @@ class ParsedAnswer:
         cited: sources by number, non-existent ones included.
     """
 
-    def __init__(self, text: str, held: bool, cited: tuple[Citation, ...]) -> None:
-        self.text, self.held, self.cited = text, held, cited
+    def __init__(self, text: str, in_library: bool, cited: tuple[Citation, ...]) -> None:
+        self.text, self.held, self.cited = text, in_library, cited
 
 
 def read_answer(reply: str, count: int) -> ParsedAnswer:
@@ -86,32 +86,34 @@ def read_answer(reply: str, count: int) -> ParsedAnswer:
         JudgeReplyError: wrong form without citations, empty, or without a supporting source.
     """
     reply_text = unfenced(reply)
-    read = model_of(reply, _Answer) if any(True for _ in objects_in(reply_text)) else None
-    text = (read.answer if read else reply_text).strip()
-    if read is None:
+    answer = model_of(reply, _Answer) if any(True for _ in objects_in(reply_text)) else None
+    text = (answer.answer if answer else reply_text).strip()
+    if answer is None:
         check_refusal(reply_text)
     if not text:
         why = "it is empty" if reply_text else silence(reply)
         raise JudgeReplyError(f"the answer cannot be used: {why}", raw=reply)
-    cited = [Citation(source=c.source, supports=c.supports) for c in (read.citations if read else []) if c.source > 0]
-    named = {citation.source for citation in cited}
-    cited += [one for one in _bracketed(text) if one.source not in named and (not read or one.source <= count)]
-    held = bool(read.held if read and read.held is not None else cited)
-    if held and not any(citation.source <= count for citation in cited):
+    cited = [
+        Citation(source=c.source, supports=c.supports) for c in (answer.citations if answer else []) if c.source > 0
+    ]
+    numbers = {citation.source for citation in cited}
+    cited += [one for one in _bracketed(text) if one.source not in numbers and (not answer or one.source <= count)]
+    in_library = bool(answer.held if answer and answer.held is not None else cited)
+    if in_library and not any(citation.source <= count for citation in cited):
         raise JudgeReplyError("the answer names no source that supports it", raw=reply)
-    if read is None and not held:
+    if answer is None and not in_library:
         raise JudgeReplyError(
             "the answer is not what was asked for: no JSON object, and no source in brackets", raw=reply
         )
-    return ParsedAnswer(text, held, tuple(cited) if held else tuple(c for c in cited if c.source <= count))
+    return ParsedAnswer(text, in_library, tuple(cited) if in_library else tuple(c for c in cited if c.source <= count))
 
 
 def _bracketed(text: str) -> list[Citation]:
     """Sources cited in brackets, each with the sentence that cites it."""
-    found: dict[int, str] = {}
+    sentences: dict[int, str] = {}
     for sentence in _SENTENCE.findall(text):
         for group in _BRACKETED.findall(sentence):
             for number in re.findall(r"\d+", group):
                 if int(number) > 0:
-                    found.setdefault(int(number), _BRACKETED.sub("", sentence).strip())
-    return [Citation(source=number, supports=supports) for number, supports in found.items()]
+                    sentences.setdefault(int(number), _BRACKETED.sub("", sentence).strip())
+    return [Citation(source=number, supports=supports) for number, supports in sentences.items()]

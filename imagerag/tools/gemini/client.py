@@ -133,7 +133,7 @@ class GeminiCredentials:
         models = self.client(who).models
         parsed = types.GenerateContentConfig(**config, **_SINGLE_REQUEST)
         parts = [types.Content.model_validate(one) for one in contents]
-        answer = await models.generate_content(model=model, contents=parts, config=parsed)  # type: ignore[arg-type]
+        answer = await models.generate_content(model=model, contents=parts, config=parsed)
         return str((answer.sdk_http_response and answer.sdk_http_response.body) or "")
 
     async def has_model(self, who: str, model: str) -> bool:

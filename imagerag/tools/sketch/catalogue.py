@@ -66,7 +66,7 @@ _SOURCE: Final = "imagerag sketch catalogue"
 def products() -> list[Product]:
     """All products, always in the same order; no two look the same."""
     rng = Random(20_240_611)
-    taken = {thing for _, _, thing, _ in _CLASSIC} | {Thing("hexagon", "black", pattern) for pattern in PATTERNS}
+    existing = {thing for _, _, thing, _ in _CLASSIC} | {Thing("hexagon", "black", pattern) for pattern in PATTERNS}
     numbers = iter(rng.sample(range(1000, 10_000), 500))
 
     def product(name: str, category: str, thing: Thing, price: float) -> Product:
@@ -76,13 +76,13 @@ def products() -> list[Product]:
     catalogue = [product(*classic) for classic in _CLASSIC]
     for shape in SHAPES:
         name, category = _LINES[shape]
-        for number, thing in enumerate(_range(rng, shape, taken), start=1):
+        for number, thing in enumerate(_range(rng, shape, existing), start=1):
             price = round(rng.randint(4, 120) + rng.choice((0.49, 0.95, 0.99)), 2)
             catalogue.append(product(f"{name} {number}", category, thing, price))
     return catalogue
 
 
-def _range(rng: Random, shape: str, taken: set[Thing]) -> list[Thing]:
+def _range(rng: Random, shape: str, existing: set[Thing]) -> list[Thing]:
     """Nine products of one shape: each pattern once, the rare ones twice, in colours that repeat late."""
     colours: list[str] = []
     things: list[Thing] = []
@@ -90,9 +90,9 @@ def _range(rng: Random, shape: str, taken: set[Thing]) -> list[Thing]:
         while True:
             colours = colours or rng.sample(COLOURS, len(COLOURS))
             thing = Thing(shape, colours.pop(), pattern)
-            if thing not in taken:
+            if thing not in existing:
                 break
-        taken.add(thing)
+        existing.add(thing)
         things.append(thing)
     return things
 

@@ -54,11 +54,11 @@ class SketchDescriber:
         """
         cuts = (await in_thread(_cuts, image.data))[:MAX_THINGS] or [image.data]
         *things, whole = await self._embedder.embed_images([*cuts, image.data])
-        seen = [await self._named(thing) for thing in things]
+        named_things = [await self._nearest_thing(thing) for thing in things]
         ground = BACKGROUNDS[int(((await self._vectors(_GROUNDS)) @ whole).argmax())]
-        phrases = list(dict.fromkeys(map(describe, seen)))
+        phrases = list(dict.fromkeys(map(describe, named_things)))
         text = f"{listing(phrases)} on {article(ground)} background"
-        words = [word for one in seen for word in (one.shape, one.colour, one.pattern)]
+        words = [word for one in named_things for word in (one.shape, one.colour, one.pattern)]
         return ImageDescription(
             text=text,
             key_elements=(*phrases, f"{article(ground)} background"),
@@ -68,7 +68,7 @@ class SketchDescriber:
             cost_usd=0.0,
         )
 
-    async def _named(self, thing: "NDArray[np.float32]") -> Thing:
+    async def _nearest_thing(self, thing: "NDArray[np.float32]") -> Thing:
         """Shape and colour first, then the pattern: as exact as all things at once, with a sixth of the texts."""
         plain = await self._vectors(tuple(article(f"{colour} {shape}") for shape, colour in _PLAIN))
         shape, colour = _PLAIN[int((plain @ thing).argmax())]

@@ -67,28 +67,28 @@ _TELLS: Final = re.compile(rf"^(?:(?:please|now|just)\s+)*(?:{_VERB.replace('dra
 def _read(clause: str) -> list[Edit]:
     on = parse(_ADD.sub(r"\g<result>", clause))
     if on.background:
-        return [*(Edit(result=one) for one in on.mentions if one.known), Edit(background=on.background)]
+        return [*(Edit(result=one) for one in on.mentions if one.has_meaning), Edit(background=on.background)]
     if _GROUND.search(clause) and (ground := _background(clause)):
         return [Edit(background=ground)]
-    if found := _REMOVE.match(clause):
-        return [Edit(target=mention) for mention in parse(found["target"]).mentions]
+    if removal := _REMOVE.match(clause):
+        return [Edit(target=mention) for mention in parse(removal["target"]).mentions]
     pair = _REPLACE.match(clause)
     if pair is None and (changed := _CHANGE.match(clause)) is not None:
-        return _changed(changed["target"], changed["result"])
+        return _change_edits(changed["target"], changed["result"])
     if pair is not None:
         targets, results = parse(pair["target"]).mentions, parse(pair["result"]).mentions
         return [Edit(target=targets[0], result=results[0])] if targets and results else []
-    if made := _MAKE.match(clause):
-        words = made["both"].split()
+    if make := _MAKE.match(clause):
+        words = make["both"].split()
         for end in range(2, len(words)):
             if (mentions := parse(" ".join(words[:end])).mentions) and mentions[0].shape:
-                return _changed(" ".join(words[:end]), " ".join(words[end:]))
+                return _change_edits(" ".join(words[:end]), " ".join(words[end:]))
     added = _ADD.match(clause)
     reading = parse(added["result"] if added else clause)
     return [Edit(result=mention) for mention in reading.mentions]
 
 
-def _changed(target: str, result: str) -> list[Edit]:
+def _change_edits(target: str, result: str) -> list[Edit]:
     """Apply a change to a thing: attributes that the change leaves open stay."""
     before, after = parse(target).mentions, parse(result).mentions
     if not before or not after:
@@ -108,8 +108,8 @@ def _background(clause: str) -> str:
     """Word of the new background: the vocabulary's if there is one, otherwise the clause's last words."""
     rest = _GROUND.sub(" ", re.sub(rf"^(?:{_VERB})\b", " ", clause))
     content = [word for word in re.findall(r"[\w'-]+", rest) if word not in _LITTLE]
-    known = next((_FORMS[form] for size in (3, 2, 1) for form in _runs(content, size) if form in _FORMS), "")
-    return known or " ".join(content)
+    background = next((_FORMS[form] for size in (3, 2, 1) for form in _runs(content, size) if form in _FORMS), "")
+    return background or " ".join(content)
 
 
 _LITTLE: Final = frozenset("a an the to into of with by on in it its as is be plain paper colour color please".split())  # noqa: SIM905

@@ -38,9 +38,9 @@ class SketchGenerator:
 
         The default size is 256 x 256; an edited image keeps its own size.
         """
-        given = [StyleReference(part.data, part.concept or part.caption, part.role) for part in references]
+        style_references = [StyleReference(part.data, part.concept or part.caption, part.role) for part in references]
         canvas = (size.width, size.height) if size else None
-        data = await in_thread(_painted, prompt, given, variation.seed or 0, canvas)
+        data = await in_thread(_painted, prompt, style_references, variation.seed or 0, canvas)
         return GeneratedImage(data=data, cost_usd=0.0)
 
 

@@ -43,28 +43,28 @@ class _Seen:
 def sketch_comparisons(embedder: Embedder) -> Comparisons:
     """Comparisons in the sketch world, with its encoder."""
 
-    async def same(_prompt: str, judged: bytes, sent: bytes) -> Compared:
-        seen, known = await in_thread(_look, judged), await in_thread(_look, sent)
-        if not known.things or not seen.things:
-            return False, 0.0, f"nothing can be made out in {'the image' if known.things else 'what was sent'}"
-        vectors = await embedder.embed_images([*seen.things, *known.things])
+    async def same(_prompt: str, judged: bytes, reference: bytes) -> Compared:
+        image, other = await in_thread(_look, judged), await in_thread(_look, reference)
+        if not other.things or not image.things:
+            return False, 0.0, f"nothing can be made out in {'the image' if other.things else 'what was sent'}"
+        vectors = await embedder.embed_images([*image.things, *other.things])
         # The image need not show all of a reference, which was sent for one thing in it.
-        best = float((vectors[: len(seen.things)] @ vectors[len(seen.things) :].T).max())
+        best = float((vectors[: len(image.things)] @ vectors[len(image.things) :].T).max())
         return best >= SAME, best, f"at most {best:z.2f} like what was sent; {SAME:.2f} is the same"
 
-    async def kept(prompt: str, judged: bytes, sent: bytes) -> Compared:
-        now, before, edits = await in_thread(_look, judged), await in_thread(_look, sent), read_edits(prompt)
+    async def kept(prompt: str, judged: bytes, original: bytes) -> Compared:
+        now, before, edits = await in_thread(_look, judged), await in_thread(_look, original), read_edits(prompt)
         changed = await _targets(embedder, before, edits)
-        left = [n for n in range(len(before.things)) if n not in changed]
-        there = await _still_there(embedder, now, before, left)
-        lost = len(left) - there
+        others = [n for n in range(len(before.things)) if n not in changed]
+        there = await _still_there(embedder, now, before, others)
+        missing = len(others) - there
         more = len(now.things) - there - sum(edit.result is not None for edit in edits)
-        problems = [f"{lost} of {len(left)} other things changed or moved"] if lost else []
+        problems = [f"{missing} of {len(others)} other things changed or moved"] if missing else []
         problems += [f"{more} more than was asked for"] if more > 0 else []
         if not any(edit.background for edit in edits) and not _same_paper(now, before):
             problems.append("the background changed")
-        evidence = "; ".join(problems) or f"{there} of {len(left)} other things and the background are as they were"
-        return not problems, there / len(left) if left else 1.0, evidence
+        evidence = "; ".join(problems) or f"{there} of {len(others)} other things and the background are as they were"
+        return not problems, there / len(others) if others else 1.0, evidence
 
     return Comparisons(same=same, kept=kept)
 
@@ -90,25 +90,25 @@ def on_white(cut: "Image.Image") -> bytes:
 
 async def _targets(embedder: Embedder, before: _Seen, edits: Sequence[Edit]) -> set[int]:
     """Things of the original that an edit changes or removes."""
-    wanted = phrases([edit.target for edit in edits if edit.target is not None])
-    if not wanted or not before.things:
+    texts = phrases([edit.target for edit in edits if edit.target is not None])
+    if not texts or not before.things:
         return set()
-    cosines = (await embedder.embed_texts(wanted)) @ (await embedder.embed_images(before.things)).T
-    found: set[int] = set()
+    cosines = (await embedder.embed_texts(texts)) @ (await embedder.embed_images(before.things)).T
+    targets: set[int] = set()
     for row in cosines:
-        free = [n for n in range(len(before.things)) if n not in found]
+        free = [n for n in range(len(before.things)) if n not in targets]
         if free:
-            found.add(max(free, key=lambda n: float(row[n])))
-    return found
+            targets.add(max(free, key=lambda n: float(row[n])))
+    return targets
 
 
-async def _still_there(embedder: Embedder, now: _Seen, before: _Seen, left: Sequence[int]) -> int:
+async def _still_there(embedder: Embedder, now: _Seen, before: _Seen, indices: Sequence[int]) -> int:
     """Number of things that had to stay and are still at their places."""
-    if not left or not now.things:
+    if not indices or not now.things:
         return 0
-    vectors = await embedder.embed_images([*(before.things[n] for n in left), *now.things])
-    cosines, free, there = vectors[: len(left)] @ vectors[len(left) :].T, set(range(len(now.things))), 0
-    for row, n in enumerate(left):
+    vectors = await embedder.embed_images([*(before.things[n] for n in indices), *now.things])
+    cosines, free, there = vectors[: len(indices)] @ vectors[len(indices) :].T, set(range(len(now.things))), 0
+    for row, n in enumerate(indices):
         near = [m for m in free if _apart(before.places[n], now.places[m]) <= MOVED and cosines[row, m] >= SAME]
         if near:
             free.remove(max(near, key=lambda m: float(cosines[row, m])))

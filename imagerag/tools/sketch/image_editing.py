@@ -62,12 +62,12 @@ def repaint(
     if ground:
         side = max(canvas.size)
         canvas = backdrop(ground, side, seed).crop((0, 0, *canvas.size))
-    left = list(things)
+    pieces = list(things)
     spots: list[Spot] = []
     for edit in edits:
-        spots += _carry_out(edit, left, canvas, Random(f"{seed}/{prompt}"), image, erase=not ground)
+        spots += _carry_out(edit, pieces, canvas, Random(f"{seed}/{prompt}"), image, erase=not ground)
     if ground:
-        for cut, box in left:
+        for cut, box in pieces:
             canvas.paste(cut, box[:2], cut)
     for reference in references:
         apply(reference, spots)
@@ -77,45 +77,45 @@ def repaint(
 
 
 def _carry_out(
-    edit: Edit, left: list[Piece], canvas: Image.Image, rng: Random, image: Image.Image, *, erase: bool
+    edit: Edit, pieces: list[Piece], canvas: Image.Image, rng: Random, image: Image.Image, *, erase: bool
 ) -> list[Spot]:
-    """Erase the things that an edit changes, also from `left`, and return what to paint where."""
-    found = None
+    """Erase the things that an edit changes, also from `pieces`, and return what to paint where."""
+    original = None
     if edit.target is not None:
-        found = max(left, key=lambda piece: _likeness(piece[0], edit.target), default=None)
-        if found is None:
+        original = max(pieces, key=lambda piece: _likeness(piece[0], edit.target), default=None)
+        if original is None:
             return []
-        left.remove(found)
+        pieces.remove(original)
         if erase:
-            _erase(canvas, image, found)
+            _erase(canvas, image, original)
     if edit.result is None:
         return []
-    if found is None or edit.target is None:
-        return [Spot(edit.result, *_free_place(rng, [box for _, box in left], canvas.size))]
-    cut, box = found
+    if original is None or edit.target is None:
+        return [Spot(edit.result, *_free_place(rng, [box for _, box in pieces], canvas.size))]
+    cut, box = original
     spot = Spot(edit.result, *_place_of(box, canvas.size))
     if edit.result.shape in (None, edit.target.shape) and not edit.result.unknown:
-        spot.cutout = _changed(cut, edit, rng)
+        spot.cutout = _changed_cutout(cut, edit, rng)
     return [spot]
 
 
-def _changed(cut: Image.Image, edit: Edit, rng: Random) -> Image.Image | None:
+def _changed_cutout(cut: Image.Image, edit: Edit, rng: Random) -> Image.Image | None:
     """The thing's own cut-out with another colour or pattern; None for a pattern that the generator does not know."""
     target, result = edit.target, edit.result
     if target is None or result is None:
         return None
     colour = max(COLOURS, key=lambda word: share(cut, word))
     model = replace(target, colour=colour)
-    wanted = replace(result, colour=result.colour if result.colour != target.colour else colour)
+    final = replace(result, colour=result.colour if result.colour != target.colour else colour)
     if result.pattern is None or result.pattern == target.pattern:
-        same = replace(model, pattern=wanted.pattern)
-        return after(cut, StyleTransfer(target=wanted, model=same), cut, cut)
+        same = replace(model, pattern=final.pattern)
+        return after(cut, StyleTransfer(target=final, model=same), cut, cut)
     if result.pattern not in ("solid", "striped", "dotted"):
         return None
     shape, other = target.shape or rng.choice(KNOWN_SHAPES), "striped" if result.pattern == "solid" else "solid"
-    cloth = alone(Placed(Thing("square", wanted.colour or colour, result.pattern), 0.5, 0.5, 0.4, 0.0, 0.06, 0.5))
+    cloth = alone(Placed(Thing("square", final.colour or colour, result.pattern), 0.5, 0.5, 0.4, 0.0, 0.06, 0.5))
     before = replace(model, shape=shape, pattern=other)  # its pattern, whatever it is, is not the requested one
-    return after(cut, StyleTransfer(target=replace(wanted, shape=shape), model=before), cut, cloth)
+    return after(cut, StyleTransfer(target=replace(final, shape=shape), model=before), cut, cloth)
 
 
 def _likeness(cut: Image.Image, mention: ParsedMention | None) -> float:
@@ -184,12 +184,12 @@ def _place_of(box: Box, size: tuple[int, int]) -> tuple[float, float, float]:
 
 def _free_place(rng: Random, boxes: list[Box], size: tuple[int, int]) -> tuple[float, float, float]:
     """Of some candidates, the place farthest from all things; smaller if there is little room."""
-    taken = [_place_of(box, size) for box in boxes]
-    tried = [(x, y, min(radius, 0.17)) for x, y, radius in (scatter(rng, 3)[0] for _ in range(40))]
+    occupied = [_place_of(box, size) for box in boxes]
+    candidates = [(x, y, min(radius, 0.17)) for x, y, radius in (scatter(rng, 3)[0] for _ in range(40))]
 
     def room(place: tuple[float, float, float]) -> float:
         x, y, _ = place
-        return min((((x - a) ** 2 + (y - b) ** 2) ** 0.5 - radius for a, b, radius in taken), default=1.0)
+        return min((((x - a) ** 2 + (y - b) ** 2) ** 0.5 - radius for a, b, radius in occupied), default=1.0)
 
-    x, y, radius = max(tried, key=room)
+    x, y, radius = max(candidates, key=room)
     return x, y, max(0.06, min(radius, room((x, y, radius)) * 0.9))

@@ -62,21 +62,21 @@ def checklist(prompt: str) -> tuple[Requirement, ...]:
     rest, styles = split_style(prompt)
     grounds = [article(f"{background} background")] if background else []
     grounds += [style for style in styles if parse(f"on {style}").background is None]
-    found = [Requirement(text=text) for text in dict.fromkeys(map(_phrase, parse(rest).mentions))]
-    found += [Requirement(text=text, kind="style") for text in dict.fromkeys(grounds)]
+    requirements = [Requirement(text=text) for text in dict.fromkeys(map(_phrase, parse(rest).mentions))]
+    requirements += [Requirement(text=text, kind="style") for text in dict.fromkeys(grounds)]
     whole = " ".join(prompt.split())
-    return tuple(found) or ((Requirement(text=whole),) if whole else ())
+    return tuple(requirements) or ((Requirement(text=whole),) if whole else ())
 
 
 def edit_checklist(prompt: str) -> tuple[Requirement, ...]:
     """Requirements on the image after an edit; the prompt itself if no change is understood."""
     things, grounds = requirements_of(read_edits(untangle(prompt)[0]))
-    found = [Requirement(text=text) for text in things]
-    return (*found, *(Requirement(text=text, kind="style") for text in grounds)) or checklist(prompt)
+    requirements = [Requirement(text=text) for text in things]
+    return (*requirements, *(Requirement(text=text, kind="style") for text in grounds)) or checklist(prompt)
 
 
 def _phrase(mention: ParsedMention) -> str:
-    return mention.phrase() if mention.known or len(mention.unknown) < 2 else mention.text
+    return mention.phrase() if mention.has_meaning or len(mention.unknown) < 2 else mention.text
 
 
 def unchecked(requirement: Requirement) -> str:
@@ -91,8 +91,8 @@ def unchecked(requirement: Requirement) -> str:
     if reading.background or (reading.mentions and all(map(is_known, reading.mentions))):
         return ""
     words = [word for mention in reading.mentions for word in mention.unknown if not mention.shape]
-    named = ", ".join(f"“{word}”" for word in dict.fromkeys(words)) or "it"
-    return f"the sketch judge does not know {named}"
+    word_list = ", ".join(f"“{word}”" for word in dict.fromkeys(words)) or "it"
+    return f"the sketch judge does not know {word_list}"
 
 
 def hard_negatives(text: str) -> list[str]:
@@ -134,12 +134,12 @@ def _other_words(mention: ParsedMention) -> list[str]:
     words = [word for word in (mention.colour, mention.pattern) if word]
     forms = ("{adjectives} {shape}", "{shape} that is {joined}", "{shape}, {joined}")
     forms = forms if words else ("{shape}", "{shape} shape", "simple {shape}")
-    found = []
+    variants = []
     for nth, form in enumerate(forms, start=1):
         adjectives = [_synonym(word, nth) for word in words]
         fields = {"adjectives": " ".join(adjectives), "joined": " and ".join(adjectives)}
-        found.append(form.format(shape=_synonym(mention.shape or "", nth), **fields))
-    return found
+        variants.append(form.format(shape=_synonym(mention.shape or "", nth), **fields))
+    return variants
 
 
 def _synonym(word: str, nth: int) -> str:

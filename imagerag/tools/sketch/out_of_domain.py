@@ -20,7 +20,7 @@ hundreds."""
 
 def is_known(mention: ParsedMention) -> bool:
     """Whether the thing is in this world: its shape is known, or it has attributes and no unknown word."""
-    return bool(mention.shape) or (mention.known and not mention.unknown)
+    return bool(mention.shape) or (mention.has_meaning and not mention.unknown)
 
 
 def foreign_words(text: str) -> list[str]:

@@ -82,7 +82,7 @@ def paint(
         at = _find_mention(borrowing.target, [spot.mention for spot in spots])
         if at is not None:
             spots[at].after = borrowing
-    for reference in sorted(references, key=lambda given: given.role != "subject"):
+    for reference in sorted(references, key=lambda one: one.role != "subject"):
         apply(reference, spots)
     scale = 2 if max(size) <= 1024 else 1
     width, height = size[0] * scale, size[1] * scale
@@ -109,13 +109,13 @@ def scene_prompt(prompt: str) -> str:
 def _spots(
     prompt: str, mentions: tuple[ParsedMention, ...], references: Sequence[StyleReference], seed: int
 ) -> list[Spot]:
-    wanted = list(mentions[:MAX_THINGS])
+    selection = list(mentions[:MAX_THINGS])
     subjects = [reference.concept for reference in references if reference.role == "subject"]
-    homeless = [concept for concept in subjects if _find(concept, wanted) is None]
+    homeless = [concept for concept in subjects if _find(concept, selection) is None]
     extra = [ParsedMention(name="subject", text=concept.lower()) for concept in homeless]
-    wanted = [*extra, *wanted][:MAX_THINGS] or [ParsedMention(text=prompt.lower())]
-    places = scatter(Random(f"{seed}/{prompt}"), len(wanted))
-    return [Spot(mention, *place, subject=mention in extra) for mention, place in zip(wanted, places, strict=True)]
+    selection = [*extra, *selection][:MAX_THINGS] or [ParsedMention(text=prompt.lower())]
+    places = scatter(Random(f"{seed}/{prompt}"), len(selection))
+    return [Spot(mention, *place, subject=mention in extra) for mention, place in zip(selection, places, strict=True)]
 
 
 def apply(reference: StyleReference, spots: list[Spot]) -> None:
@@ -143,19 +143,19 @@ def _lend(reference: StyleReference, cutouts: list[Image.Image], spots: list[Spo
     The concept decides only what the image was searched for. Colour decides whether it shows the source: an image of
     the thing with its final look is no source.
     """
-    left = list(cutouts)
+    rest = list(cutouts)
     for spot in (spot for spot in spots if spot.after and spot.model is None):
         assert spot.after is not None
         target, model = spot.after.target, spot.after.model
         mentions = parse(untangle(reference.concept)[0]).mentions
         if not any(max(_agreement(each, target), _agreement(each, model)) > 0 for each in mentions):
             continue
-        shares = [(share(cutout, model.colour), share(cutout, target.colour), cutout) for cutout in left]
-        shown = [(part, cutout) for part, other, cutout in shares if part >= max(other, 0.2)]
-        if shown:
-            spot.model = max(shown, key=lambda pair: pair[0])[1]
-            left = [cutout for cutout in left if cutout is not spot.model]
-    return left
+        shares = [(share(cutout, model.colour), share(cutout, target.colour), cutout) for cutout in rest]
+        matches = [(part, cutout) for part, other, cutout in shares if part >= max(other, 0.2)]
+        if matches:
+            spot.model = max(matches, key=lambda pair: pair[0])[1]
+            rest = [cutout for cutout in rest if cutout is not spot.model]
+    return rest
 
 
 def _own_place(reference: StyleReference, spots: list[Spot]) -> Spot | None:
@@ -165,13 +165,13 @@ def _own_place(reference: StyleReference, spots: list[Spot]) -> Spot | None:
 
 
 def _find(concept: str, mentions: list[ParsedMention]) -> int | None:
-    found = [_find_mention(mention, mentions) for mention in parse(concept).mentions]
-    return next((at for at in found if at is not None), None)
+    positions = [_find_mention(mention, mentions) for mention in parse(concept).mentions]
+    return next((at for at in positions if at is not None), None)
 
 
-def _find_mention(wanted: ParsedMention, mentions: list[ParsedMention]) -> int | None:
+def _find_mention(concept: ParsedMention, mentions: list[ParsedMention]) -> int | None:
     """The mention that agrees most with a concept, among those that do not contradict it."""
-    scores = [_agreement(wanted, mention) for mention in mentions]
+    scores = [_agreement(concept, mention) for mention in mentions]
     best = max(scores, default=0)
     return scores.index(best) if best > 0 else None
 

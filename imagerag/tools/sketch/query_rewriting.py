@@ -20,8 +20,8 @@ _NEGATED: Final = frozenset({"not", "no", "without", "except", "non", "nor", "ne
 def queries(text: str) -> tuple[str, ...]:
     """Captions of a query, one for each side of an "or"; empty if it stays as it is."""
     readings = [text, *(english for _, english in in_english(text, lambda word: False))]
-    found = next((captions for reading in readings if (captions := _captions(reading))), ())
-    return () if found == (text.strip().lower(),) else found
+    result = next((captions for reading in readings if (captions := _captions(reading))), ())
+    return () if result == (text.strip().lower(),) else result
 
 
 def _captions(text: str) -> tuple[str, ...]:
@@ -41,11 +41,11 @@ def _phrase(side: str) -> str | None:
 
 
 def _is_whole(mention: ParsedMention) -> bool:
-    return mention.known and not mention.unknown and not mention.name
+    return mention.has_meaning and not mention.unknown and not mention.name
 
 
 def _content(side: str) -> list[str]:
     """The words without a question's wording; a negation stays, so that the query is not rewritten."""
-    known = translations()
+    table = translations()
     content = [word for word in tokens(side) if word not in _NOUNS and (word in _NEGATED or not is_plain(word))]
-    return [known.get(word, word) for word in content]
+    return [table.get(word, word) for word in content]

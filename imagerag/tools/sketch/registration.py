@@ -32,8 +32,8 @@ def sketch_judge(spec: BackendSpec, *, embedder: Embedder | None = None) -> Judg
     from imagerag.tools.sketch.judge import sketch_clip_judge
 
     spec.refuse_model()
-    known = embedder is not None and embedder.identity.spec == "sketch"
-    return sketch_clip_judge(embedder if known and embedder else make_embedder("sketch"))
+    is_sketch = embedder is not None and embedder.identity.spec == "sketch"
+    return sketch_clip_judge(embedder if is_sketch and embedder else make_embedder("sketch"))
 
 
 def sketch_describer(spec: BackendSpec) -> Describer:

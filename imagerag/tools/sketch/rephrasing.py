@@ -18,4 +18,4 @@ _RARE: Final = re.compile(rf"\b({'|'.join(DESCRIPTIONS)})\b", re.IGNORECASE)
 
 def rephrased(prompt: str) -> str:
     """The prompt with its rare words replaced by descriptions; unchanged if it has none."""
-    return _RARE.sub(lambda found: DESCRIPTIONS[found[1].lower()], prompt)
+    return _RARE.sub(lambda match: DESCRIPTIONS[match[1].lower()], prompt)

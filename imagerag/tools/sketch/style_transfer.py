@@ -48,25 +48,25 @@ def untangle(text: str) -> tuple[str, tuple[StyleTransfer, ...]]:
 
     A source without a known shape (`in the style of Van Gogh`) stays in the text.
     """
-    found: list[StyleTransfer] = []
+    transfers: list[StyleTransfer] = []
 
     def plain(match: re.Match[str]) -> str:
         mine, model = (parse(match[name]).mentions for name in ("mine", "model"))
-        if len(mine) != 1 or len(model) != 1 or not model[0].shape or not mine[0].known:
+        if len(mine) != 1 or len(model) != 1 or not model[0].shape or not mine[0].has_meaning:
             return match[0]
         own, other = mine[0], model[0]
         words = {kind: getattr(own, kind) or getattr(other, kind) for kind in ("shape", "colour", "pattern")}
         target = ParsedMention(**words)
         target = replace(target, text=target.bare_phrase)
-        found.append(StyleTransfer(target, replace(other, unknown=())))
+        transfers.append(StyleTransfer(target, replace(other, unknown=())))
         return article(target.text)
 
     for pattern in (_STYLE, _VARIANT):
         text = pattern.sub(plain, text)
-    return text, tuple(found)
+    return text, tuple(transfers)
 
 
-def after(model: Image.Image, wanted: StyleTransfer, shape: Image.Image, own: Image.Image) -> Image.Image:
+def after(model: Image.Image, transfer: StyleTransfer, shape: Image.Image, own: Image.Image) -> Image.Image:
     """The target, with the attributes that it shares with the source taken from the source's cut-out.
 
     Args:
@@ -79,12 +79,12 @@ def after(model: Image.Image, wanted: StyleTransfer, shape: Image.Image, own: Im
     """
     from PIL import Image, ImageChops, ImageFilter
 
-    target, source = wanted.target, wanted.model
+    target, source = transfer.target, transfer.model
     if target.shape == source.shape and target.pattern == source.pattern:
         return _dyed(model, source, target)
     mask = model.getchannel("A") if target.shape == source.shape else shape.getchannel("A")
-    taken = target.pattern == source.pattern or source.pattern is None
-    cloth = _cloth(_dyed(model, source, target) if taken else own, mask.size)
+    same_pattern = target.pattern == source.pattern or source.pattern is None
+    cloth = _cloth(_dyed(model, source, target) if same_pattern else own, mask.size)
     side = max(mask.size)
     width = max(3, 2 * (side // 60) + 1)
     framed = Image.new("L", (mask.width + 2 * width, mask.height + 2 * width))
@@ -174,5 +174,5 @@ def _ink(pixels: NDArray[np.float32], tint: NDArray[np.float32]) -> NDArray[np.f
     far = far if len(far) else pixels
     bins = (far // 16).astype(np.int64) @ np.array([256, 16, 1])
     values, counts = np.unique(bins, return_counts=True)
-    found: NDArray[np.float32] = far[bins == values[counts.argmax()]].mean(axis=0)
-    return found
+    colour: NDArray[np.float32] = far[bins == values[counts.argmax()]].mean(axis=0)
+    return colour

@@ -35,7 +35,7 @@ class ParsedMention:
     text: str = ""
 
     @property
-    def known(self) -> bool:
+    def has_meaning(self) -> bool:
         """Whether any of its words has a meaning in this world."""
         return bool(self.shape or self.colour or self.pattern)
 
@@ -130,10 +130,10 @@ def parse(text: str) -> ParsedText:
         The mentions in their order, at least the unknown ones, and the background when the text names one.
     """
     lowered = _MEDIUM.sub(" ", text.lower().replace("’", "'"))
-    found = _ON.search(lowered)
-    background = _background(found.group(1) or found.group(2)) if found else None
-    if found:
-        lowered = f"{lowered[: found.start()]} . {lowered[found.end() :]}"
+    match = _ON.search(lowered)
+    background = _background(match.group(1) or match.group(2)) if match else None
+    if match:
+        lowered = f"{lowered[: match.start()]} . {lowered[match.end() :]}"
     reader = _Reader()
     for clause in re.split(r"([,;:.!?()\n])", lowered):
         reader.clause(clause)
@@ -253,12 +253,12 @@ class _Reader:
             unknown=tuple(self.unknown), text=raw,
         )  # fmt: skip
         previous = self.mentions[-1] if self.mentions else None
-        if mention.known and previous and previous.name and not previous.known:
+        if mention.has_meaning and previous and previous.name and not previous.has_meaning:
             self.mentions.pop()
             mention = replace(mention, name=previous.name, text=f"{previous.text}, {raw}")
         elif comma and self.unknown and not self.determined and not self.words:
             mention = replace(mention, name=raw)
-        if mention.known or mention.unknown or self.noun:
+        if mention.has_meaning or mention.unknown or self.noun:
             self.mentions += [mention] * min(self.count, MAX_THINGS)
         self._start()
 

@@ -34,9 +34,9 @@ class Thing:
     pattern: str
 
     def __post_init__(self) -> None:
-        for word, known in ((self.shape, SHAPES), (self.colour, COLOURS), (self.pattern, PATTERNS)):
-            if word not in known:
-                raise ValueError(f"the sketch world has no {word!r}; it has: {', '.join(known)}")
+        for word, vocabulary in ((self.shape, SHAPES), (self.colour, COLOURS), (self.pattern, PATTERNS)):
+            if word not in vocabulary:
+                raise ValueError(f"the sketch world has no {word!r}; it has: {', '.join(vocabulary)}")
 
 
 @dataclass(frozen=True, slots=True)

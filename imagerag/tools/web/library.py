@@ -112,6 +112,8 @@ class WebSearchLibrary:
         """
         if not text.strip():
             raise UsageError("a search needs some text")
+        if filter.only:
+            return []  # it holds nothing, and asks for nothing that is known already
         found = await self.fetch(text, max_bytes=MAX_RUN_BYTES)
         if found.error:
             raise LibraryError(f"{self.name} found nothing: {found.error}")

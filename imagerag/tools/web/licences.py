@@ -47,7 +47,9 @@ class Licence:
         """The SPDX identifier; of the public domain, "public domain"."""
         if self.code == "pdm":
             return "public domain"
-        named = "CC0" if self.code == "cc0" else f"CC-{self.code.upper()}"
+        if self.code == "cc0":
+            return "CC0-1.0"  # there is no other version
+        named = f"CC-{self.code.upper()}"
         return f"{named}-{self.version}" if self.version else named
 
 

@@ -23,6 +23,8 @@ TIMEOUT_S: Final = 20.0
 """Of one request, in seconds."""
 TRIES: Final = 3
 """Requests for one search at most: a service that is busy is asked again."""
+RETRY_S: Final = 1.0
+"""Seconds before the second request to a service that does not say when to ask again."""
 LONGEST_WAIT_S: Final = 30.0
 """Seconds that a search waits at most for a service that says when to ask again."""
 
@@ -91,7 +93,7 @@ class ServiceSearch:
             try:
                 return await fetcher.fetch_json(asked, headers=self._headers(), body=body)
             except FetchError as error:
-                wait = error.retry_after_s if error.retry_after_s is not None else float(tries)
+                wait = error.retry_after_s if error.retry_after_s is not None else RETRY_S * tries
                 if tries >= TRIES or not error.passing or wait > LONGEST_WAIT_S:
                     raise
                 tries += 1

@@ -85,7 +85,7 @@ async def test_the_report_that_is_measured_is_of_eight_photographs_and_the_list_
     assert len({attempt.image.sha256 for attempt in record.attempts}) == report_latency.ATTEMPTS
     assert record.attempts[0].image.width == report_latency.SIDE
     report_latency._fill(home.run_list)
-    assert await report_latency._listed(home) > 0
+    assert await report_latency._time_listing(home) > 0
 
 
 async def test_embedder_rows_with_a_tiny_model(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -256,5 +256,5 @@ def test_graders_keep_their_books_by_run(tmp_path: Path, fakes: Any) -> None:
     books = ModelCaller(config=RunConfig(), journal=None, run_id="r", task="", before=[], round=0, failed={})
     books.made += [call, call.model_copy(update={"cached": True, "cost_usd": 0.0})]
     maker.graded.calls["r"] = [books]
-    assert [(one["requests"], one["usd"]) for one in maker.graded.taken("r")] == [(1, 0.5), (0, 0.0)]
-    assert maker.graded.taken("r") == []
+    assert [(one["requests"], one["usd"]) for one in maker.graded.pop("r")] == [(1, 0.5), (0, 0.0)]
+    assert maker.graded.pop("r") == []

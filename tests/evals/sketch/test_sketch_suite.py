@@ -40,7 +40,7 @@ from imagerag.evals.harness.runner import EvalReport, EvalRunner
 from imagerag.evals.judges.generated_questions import KINDS, Question, questions
 from imagerag.evals.sketch.context import CheckContext
 from imagerag.evals.sketch.judge import check_judge, judge_answer
-from imagerag.evals.sketch.loop import Prompt, World, generator_knows, prompts, run, scored
+from imagerag.evals.sketch.loop import Prompt, World, generator_knows, prompts, run, score_run
 from imagerag.evals.sketch.sections import SECTIONS, TARGETS
 from imagerag.evals.sketch.threshold import KINDS as KINDS_OF_LIBRARY
 from imagerag.evals.sketch.threshold import Query, metrics, queries, scenes
@@ -455,16 +455,16 @@ ASKED = Prompt("held", (STAR, CIRCLE))
 )
 def test_a_false_success_is_told_from_the_references(references: tuple[UsedReference, ...], false: bool) -> None:
     shown: dict[str, Scene] = SHOWN
-    case = scored("loop/held/0000", ASKED, record(Outcome.ALIGNED, *references), shown)
+    case = score_run("loop/held/0000", ASKED, record(Outcome.ALIGNED, *references), shown)
     assert case.results == {
         "loop.held.aligned": True, "loop.held.right_reference": not false, "loop.false_success": false,
     }  # fmt: skip
 
 
 def test_other_outcomes_count_for_what_they_are() -> None:
-    gave_up = scored("loop/absent/0000", Prompt("absent", (STAR,)), record(Outcome.NO_USABLE_REFERENCE), {})
+    gave_up = score_run("loop/absent/0000", Prompt("absent", (STAR,)), record(Outcome.NO_USABLE_REFERENCE), {})
     assert gave_up.results == {"loop.absent.aligned": False, "loop.absent.no_usable_reference": True}
-    broken = scored("loop/known/0000", Prompt("known", (CIRCLE,)), record(Outcome.FAILED), {})
+    broken = score_run("loop/known/0000", Prompt("known", (CIRCLE,)), record(Outcome.FAILED), {})
     assert set(broken.results.values()) == {None}
     assert broken.error == "failed"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
@@ -23,13 +24,22 @@ from imagerag.store.library.caption_metadata import CAPTION_VECTOR
 from imagerag.store.library.indexing.caption_encoding import use_caption_embedder
 from imagerag.store.library.indexing.ingest import index
 from imagerag.store.library.library import Library
+from imagerag.store.library.library_metadata import write_library_metadata
 from imagerag.store.library.maintenance.export import export_parquet
 from imagerag.store.library.maintenance.migration import drop_other_vectors, migrate, switch_encoder
 from imagerag.store.library.maintenance.snapshots import create_snapshot, restore_snapshot
 from imagerag.store.library.maintenance.subsets import copy_rows
-from imagerag.store.library.region_columns import OTHER_REGIONS, REGION_COLUMNS, EncodedRegions, count_regions
-from imagerag.store.library.region_search import QueryVectors, things_of
+from imagerag.store.library.region_columns import (
+    OTHER_REGIONS,
+    REGION_COLUMNS,
+    EncodedRegions,
+    RegionPart,
+    best_cosines,
+    count_regions,
+)
+from imagerag.store.library.region_search import QueryVectors, RegionMatch, things_of
 from imagerag.store.library.schema import NewImage
+from imagerag.store.library.things_metadata import ThingsThreshold
 from imagerag.store.library.threshold_update import content_at
 from imagerag.store.library.thresholds import content
 from tests.store.conftest import COLOURS, DIMENSION, ColourEmbedder, direction, picture, unit
@@ -187,7 +197,7 @@ async def test_the_threshold_is_measured_with_regions(library: Library, pairs: P
     assert without.accept_rate is not None
     assert measured.accept_rate is not None
     assert max(measured.positive_quantiles) > 0.6 > max(without.positive_quantiles)
-    assert measured.measured_on == f"{without.measured_on}+{await library.count()}"
+    assert measured.measured_on == f"{without.measured_on}+{await library.count()} compared apart"
     assert not await library.is_stale()
 
 
@@ -317,21 +327,59 @@ async def test_snapshots_copies_and_exports_have_the_same_regions(
         assert await stored(again) == before
 
 
+BASIS = np.eye(4, dtype=np.float32)
+TWO = {"vector": BASIS[0], "regions": [BASIS[1], BASIS[2]], "region_boxes": [[0, 0, 0.5, 0.5], [0.5, 0.5, 1, 1]]}
+TILED = {**TWO, "regions": [BASIS[1]] * 13, "region_boxes": [[0, 0, 0.5, 0.5]] * 13}
+ONE = {**TWO, "regions": [BASIS[1]], "region_boxes": [[0, 0, 0.5, 0.5]]}
+
+
 def test_a_match_is_the_best_of_the_whole_its_regions_and_things_that_have_one_each() -> None:
-    basis = np.eye(4, dtype=np.float32)
-    boxes = [[0, 0, 0.5, 0.5], [0.5, 0.5, 1, 1]]
-    record = {"vector": basis[0], "regions": [basis[1], basis[2]], "region_boxes": boxes}
-    assert QueryVectors(basis[0]).match(record) == (1.0, None)
-    similarity, region = QueryVectors(basis[2]).match(record)
-    assert similarity == 1
-    assert region is not None
-    assert region.shares == (0.5, 0.5, 1, 1)
-    assert QueryVectors(basis[2], regions=False).match(record) == (0.0, None)
-    similarity, region = QueryVectors(basis[3], (basis[1], basis[2])).match(record)
-    assert similarity == 1
-    assert region is not None
-    assert region.shares == (0, 0, 1, 1)
+    nearest = QueryVectors(BASIS[2]).match(TWO)
+    assert nearest.similarity == 1
+    assert nearest.region is not None
+    assert nearest.region.shares == (0.5, 0.5, 1, 1)
+    assert QueryVectors(BASIS[2], regions=False).match(TWO) == RegionMatch(0)
+    of_things = QueryVectors(BASIS[3], (BASIS[1], BASIS[2])).match(TWO)
+    assert of_things.similarity == 1
+    assert of_things.region is not None
+    assert of_things.region.shares == (0, 0, 1, 1)
     # One region does not stand for two things.
-    assert QueryVectors(basis[3], (basis[1], basis[1])).match(record)[0] == pytest.approx(0.5)
-    assert QueryVectors(basis[3], (basis[1],) * 3).match(record)[0] == 0
-    assert QueryVectors(basis[1]).match({"vector": basis[0], "regions": None, "region_boxes": None}) == (0.0, None)
+    assert QueryVectors(BASIS[3], (BASIS[1], BASIS[1])).match(TWO).similarity == pytest.approx(0.5)
+    assert QueryVectors(BASIS[3], (BASIS[1],) * 3).match(TWO).similarity == 0
+    assert QueryVectors(BASIS[1]).match({"vector": BASIS[0], "regions": None, "region_boxes": None}) == RegionMatch(0)
+
+
+@pytest.mark.parametrize(("record", "similarity"), [(TWO, 0.5), (TILED, 1), (ONE, 1)])
+def test_the_whole_of_separate_things_counts_as_far_as_a_region_confirms_it(
+    record: dict[str, Any], similarity: float
+) -> None:
+    assert QueryVectors(BASIS[0]).match(record) == RegionMatch(similarity)
+    column = pa.array([record["regions"], None], pa.list_(pa.list_(pa.float32(), 4)))
+    found = best_cosines(np.stack([BASIS[0], BASIS[0]]), RegionPart.of(column), BASIS[:1])
+    assert found.tolist() == [[similarity], [1.0]]  # calibration compares as a search does
+
+
+def test_a_text_of_several_things_has_a_threshold_of_its_own_for_images_of_separate_things() -> None:
+    query = QueryVectors(BASIS[0], (BASIS[1], BASIS[2]), thresholds=(0.6, 0.3))
+    apart = query.match(TWO)
+    assert (apart.similarity, apart.threshold) == (1.0, 0.3)
+    # Nothing but the things counts there: without a region for each, the whole of a mixture proves nothing.
+    assert QueryVectors(BASIS[0], (BASIS[1], BASIS[3]), thresholds=(0.6, 0.3)).match(TWO).similarity == 0.5
+    assert (query.match(TILED).similarity, query.match(TILED).threshold) == (1.0, 0.6)
+    assert (query.match(ONE).similarity, query.match(ONE).threshold) == (1.0, 0.6)
+
+
+async def test_hits_of_several_things_are_ranked_by_their_distance_from_their_thresholds(filled: Library) -> None:
+    measured = filled.metadata.threshold
+    assert measured is not None
+    assert measured.things is None  # three lists say nothing about the tails
+    things = ThingsThreshold(cosine=0.1, accept_rate=1, reject_rate=1, n_own=8, n_near=8)
+    threshold = measured.model_copy(update={"cosine": 0.9, "things": things})
+    write_library_metadata(filled._table, filled.metadata.model_copy(update={"threshold": threshold}))
+    await filled.read_metadata()
+    hits = await filled.search("a red square and a purple square", k=4)
+    limits = {(await names(filled))[hit.image.sha256]: hit.threshold for hit in hits}
+    assert limits == {"red-blue": 0.1, "green-purple": 0.1, "black-yellow": 0.1, "orange": 0.9}
+    distances = [hit.similarity - (hit.threshold or 0) for hit in hits]
+    assert distances == sorted(distances, reverse=True)
+    assert all(hit.threshold is None for hit in await filled.search("a red square", k=4))

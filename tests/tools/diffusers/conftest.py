@@ -10,6 +10,7 @@ import pytest
 
 from imagerag.agent.ports import ImagePart
 from imagerag.tools.generators.diffusers import loading
+from imagerag.tools.generators.diffusers.families import FAMILIES
 from imagerag.tools.generators.diffusers.pipeline import DiffusersGenerator
 from imagerag.tools.testing.fakes import sample_image
 
@@ -38,6 +39,8 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _small_and_offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    import diffusers.pipelines.joyimage.image_processor as joyimage
+    import diffusers.pipelines.longcat_image.pipeline_longcat_image_edit as longcat
     import diffusers.pipelines.qwenimage.pipeline_qwenimage_edit_plus as edit_plus
     import huggingface_hub.constants as hub
 
@@ -45,6 +48,8 @@ def _small_and_offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(edit_plus, "VAE_IMAGE_SIZE", 64 * 64)
     monkeypatch.setattr(edit_plus, "CONDITION_IMAGE_SIZE", 56 * 56)
+    monkeypatch.setitem(joyimage.BUCKETS, 1024, [(64, 64)])
+    monkeypatch.setattr(longcat, "calculate_dimensions", lambda area, ratio: (64, 64))
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +72,8 @@ def make(folder: Callable[[str], Path]) -> Make:
     def made(family: str, **options: Any) -> DiffusersGenerator:
         weights = "+".join(str(folder(part)) for part in WEIGHTS[family])
         call = CALLS.get(family, {}) | options.pop("call", {})
-        options = {"device": "cpu", "dtype": "float32", "steps": 2} | options
+        dtype = FAMILIES[family].dtype or "float32"
+        options = {"device": "cpu", "dtype": dtype, "steps": 2} | options
         return DiffusersGenerator(f"{family}={weights}", call=call, **options)
 
     return made

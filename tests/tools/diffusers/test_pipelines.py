@@ -14,6 +14,7 @@ from tiny_pipelines import SIZE, WEIGHTS
 from imagerag.agent.calls.call_context import CallContext, ProgressCallback, in_call
 from imagerag.agent.errors import BackendError, UsageError
 from imagerag.agent.ports import GeneratedImage, ImagePart
+from imagerag.agent.size_translation import size_for
 from imagerag.agent.types import SamplingParams, Size
 from imagerag.tools.generators.diffusers.pipeline import DiffusersGenerator
 from imagerag.tools.testing.fakes import sample_image
@@ -42,8 +43,8 @@ async def test_each_reference_changes_the_picture_and_a_seed_repeats_it(
     assert len({one.data for one in drawn}) == most + 1
     assert (await draw(generator, references[:most])).data == drawn[-1].data
     assert (await draw(generator, references[:most], seed=4)).data != drawn[-1].data
-    changed = [*references[: most - 1], ImagePart(data=sample_image("another", SIZE), media_type="image/png")]
-    assert (await draw(generator, changed)).data != drawn[-1].data
+    changed = [*references[: max(0, most - 1)], ImagePart(data=sample_image("another", SIZE), media_type="image/png")]
+    assert not most or (await draw(generator, changed)).data != drawn[-1].data
     for one in drawn:
         assert (opened(one).size, opened(one).format, one.media_type) == ((64, 64), "PNG", "image/png")
         assert (one.cost_usd, one.usage["steps"]) == (0.0, 2)
@@ -59,10 +60,11 @@ async def test_the_seed_holds_whatever_else_draws_random_numbers(
 
     generator = make(family)
     torch.manual_seed(1)
-    first, after = await draw(generator, references[:1]), torch.rand(1)
+    sent = references[: min(1, generator.max_references)]
+    first, after = await draw(generator, sent), torch.rand(1)
     torch.manual_seed(1)
     assert torch.equal(torch.rand(1), after), "the process's own generator was left as it was"
-    assert (await draw(generator, references[:1])).data == first.data
+    assert (await draw(generator, sent)).data == first.data
 
 
 async def test_an_adapter_without_a_reference_is_the_clean_pipeline(
@@ -88,6 +90,19 @@ async def test_where_a_reference_is_needed_a_plain_canvas_stands_in(make: Make, 
     generator = make("qwen-image-edit-plus")
     assert (await draw(generator, [])).usage == {"steps": 2, "canvas": 1}
     assert (await draw(generator, references[:1])).usage == {"steps": 2}
+
+
+def test_a_pipeline_that_takes_no_size_is_not_asked_for_one(make: Make) -> None:
+    generator = make("longcat-image-edit")
+    assert generator.sizes == ()
+    with pytest.raises(UsageError, match="cannot be asked for a size: leave `size` out"):
+        size_for(generator, SIZE)
+
+
+def test_a_pipeline_whose_code_runs_in_one_dtype_is_not_run_in_another(make: Make) -> None:
+    assert "dtype" not in make("z-image-omni").identity
+    with pytest.raises(UsageError, match="its code runs in bfloat16 only"):
+        make("z-image-omni", dtype="float32")
 
 
 @pytest.mark.parametrize(("family", "unread"), [("sdxl-ip-adapter", {"unread_tokens": 25}), ("flux-kontext", {})])

@@ -46,21 +46,41 @@ def test_every_row_names_a_class_of_diffusers_and_a_parameter_it_has() -> None:
 
     for name, family in FAMILIES.items():
         arguments = inspect.signature(getattr(diffusers, family.pipeline).__call__).parameters
-        named = {family.parameter, "prompt", "num_inference_steps", *family.guidance, *family.call}
+        named = {*filter(None, [family.parameter]), "prompt", "num_inference_steps", *family.guidance, *family.call}
         named |= set(family.sized(Size(width=64, height=64)) if family.sized else ())
         assert named <= set(arguments), name
-        assert "callback_on_step_end" in arguments, name
+        assert "callback_on_step_end" in arguments or name == "longcat-image-edit", name
+        assert ("height" in arguments) is not family.fixed_size, name
 
 
 @pytest.mark.parametrize(("name", "references"), [
     ("sdxl-ip-adapter", 1), ("flux-schnell-ip-adapter", 1), ("flux-kontext", 1), ("flux2-klein", 4), ("flux2-dev", 6),
-    ("omnigen", 3), ("qwen-image-edit-plus", 3), ("qwen-image-2.1", 3),
+    ("omnigen", 3), ("qwen-image-edit-plus", 3), ("qwen-image-2.1", 3), ("flux2-klein-kv", 4), ("glm-image", 0),
+    ("joyimage-edit-plus", 4),
 ])  # fmt: skip
 def test_a_family_by_its_name_and_by_its_repository(name: str, references: int) -> None:
     generator = from_spec(f"diffusers:{name}")
     assert (generator.identity, generator.max_references) == (f"diffusers:{name}", references)
     assert (generator.capabilities.supports_seed, generator.sizes) == (True, None)
     assert from_spec(f"diffusers:{FAMILIES[name].repo}").identity == f"diffusers:{name}"
+
+
+@pytest.mark.parametrize(("name", "use"), [
+    ("flux3", "flux2-klein"), ("flux-3", "flux2-klein"), ("black-forest-labs/FLUX.3-dev", "modular blocks"),
+    ("omnigen2", "omnigen"), ("OmniGen2/OmniGen2", "never run"), ("ominicontrol", "flux-kontext"),
+    ("Yuanshi/OminiControl", "no maintained package"),
+])  # fmt: skip
+def test_a_model_that_is_not_there_is_refused_with_the_reason_and_what_to_use(name: str, use: str) -> None:
+    with pytest.raises(SpecError, match=use):
+        from_spec(f"diffusers:{name}")
+
+
+@pytest.mark.parametrize("name", ["me/flux-30-steps", "someone/omnigen-v1"])
+def test_names_that_only_look_like_them_are_looked_up(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        weight_sources, "_of_class", lambda repo: weight_sources.Source(name="", family=Family(), repo=repo)
+    )
+    assert from_spec(f"diffusers:{name}").max_references == 0
 
 
 def test_other_weights_other_adapters_and_settings_show_in_the_identity(tmp_path: Path) -> None:

@@ -136,6 +136,14 @@ def flux2_klein(folder: Path) -> Path:
     return _saved(pipe, folder)
 
 
+def flux2_klein_kv(folder: Path) -> Path:
+    """FLUX.2 klein whose first step keeps the references' keys and values."""
+    import diffusers
+
+    klein = diffusers.Flux2KleinPipeline.from_pretrained(str(flux2_klein(folder / "klein")))
+    return _saved(diffusers.Flux2KleinKVPipeline(**klein.components), folder / "kv")
+
+
 def flux2_dev(folder: Path) -> Path:
     """FLUX.2 dev. As klein, it is called with `text_encoder_out_layers=(1, 2, 3)`."""
     import diffusers
@@ -193,7 +201,6 @@ def qwen_edit_plus(folder: Path) -> Path:
     """Qwen-Image-Edit-Plus (2509, 2511)."""
     import diffusers
     import torch
-    import transformers
 
     torch.manual_seed(0)
     transformer = diffusers.QwenImageTransformer2DModel(
@@ -204,28 +211,10 @@ def qwen_edit_plus(folder: Path) -> Path:
         base_dim=8, z_dim=4, dim_mult=[1, 1, 1], num_res_blocks=1, temperal_downsample=[False, True],
         latents_mean=[0.0] * 4, latents_std=[1.0] * 4,
     )  # fmt: skip
-    ids = words.QWEN_IDS
-    qwen = transformers.Qwen2_5_VLConfig(
-        text_config={
-            "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
-            "num_key_value_heads": 2, "vocab_size": words.QWEN_VOCABULARY, "bos_token_id": 256, "eos_token_id": 256,
-            "rope_parameters": {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 10000.0},
-        },
-        vision_config={
-            "depth": 1, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2, "out_hidden_size": 16,
-            "fullatt_block_indexes": [0],
-        },
-        image_token_id=ids["<|image_pad|>"], video_token_id=ids["<|video_pad|>"],
-        vision_start_token_id=ids["<|vision_start|>"], vision_end_token_id=ids["<|vision_end|>"],
-    )  # fmt: skip
-    tokenizer = words.qwen_tokenizer()
-    processor = transformers.Qwen2VLProcessor(
-        image_processor=transformers.Qwen2VLImageProcessor(min_pixels=56 * 56, max_pixels=56 * 56),
-        tokenizer=tokenizer, video_processor=transformers.Qwen2VLVideoProcessor(), chat_template=words.CHAT,
-    )  # fmt: skip
+    encoder, tokenizer, processor = _qwen25_vl()
     pipe = diffusers.QwenImageEditPlusPipeline(
         vae=vae, transformer=transformer, scheduler=diffusers.FlowMatchEulerDiscreteScheduler(),
-        text_encoder=transformers.Qwen2_5_VLForConditionalGeneration(qwen), tokenizer=tokenizer, processor=processor,
+        text_encoder=encoder, tokenizer=tokenizer, processor=processor,
     )  # fmt: skip
     return _saved(pipe, folder)
 
@@ -251,6 +240,126 @@ def qwen_image_21(folder: Path) -> Path:
     return _saved(pipe, folder)
 
 
+def glm_image(folder: Path) -> Path:
+    """GLM-Image: a language model that writes image tokens, and a decoder that draws them."""
+    import diffusers
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+    transformer = diffusers.GlmImageTransformer2DModel(
+        in_channels=4, out_channels=4, num_layers=1, attention_head_dim=8, num_attention_heads=2, text_embed_dim=32,
+        time_embed_dim=16, condition_dim=8, prior_vq_quantizer_codebook_size=64,
+    )  # fmt: skip
+    t5 = transformers.T5Config(
+        vocab_size=400, d_model=32, d_kv=8, d_ff=37, num_layers=1, num_heads=4, is_encoder_decoder=False,
+    )  # fmt: skip
+    ids = words.QWEN_IDS
+    config = transformers.GlmImageConfig(
+        text_config={
+            "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+            "num_key_value_heads": 2, "vocab_size": words.QWEN_VOCABULARY, "vision_vocab_size": 64, "pad_token_id": 256,
+            "eos_token_id": None, "max_position_embeddings": 512,
+            "rope_parameters": {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 10000.0},
+        },
+        vision_config={
+            "depth": 1, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2, "image_size": 64, "patch_size": 32,
+        },
+        vq_config={"embed_dim": 16, "num_embeddings": 64, "latent_channels": 16},
+        image_token_id=ids["<|image_pad|>"], image_start_token_id=62, image_end_token_id=63,
+    )  # fmt: skip
+    encoder = transformers.GlmImageForConditionalGeneration(config)
+    encoder.generation_config.eos_token_id = None  # random weights would end an image too early
+    vae = diffusers.AutoencoderKL(
+        block_out_channels=(4,) * 4, down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4, layers_per_block=1, latent_channels=4, norm_num_groups=1,
+        sample_size=32, latents_mean=[0.0] * 4, latents_std=[1.0] * 4,
+    )  # fmt: skip
+    marks = {"image_token": "<|image_pad|>", "grid_bos_token": "<|vision_start|>", "grid_eos_token": "<|vision_end|>"}
+    tokenizer = words.qwen_tokenizer(bos_token="<|im_start|>", extra_special_tokens=marks)
+    processor = transformers.GlmImageProcessor(
+        image_processor=transformers.GlmImageImageProcessor(
+            patch_size=32, temporal_patch_size=1, merge_size=1, min_pixels=64 * 64, max_pixels=64 * 64
+        ),
+        tokenizer=tokenizer, chat_template=words.CHAT,
+    )  # fmt: skip
+    pipe = diffusers.GlmImagePipeline(
+        tokenizer=transformers.ByT5Tokenizer(), processor=processor, text_encoder=transformers.T5EncoderModel(t5),
+        vision_language_encoder=encoder, vae=vae, transformer=transformer,
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
+    )  # fmt: skip
+    return _saved(pipe, folder)
+
+
+def z_image_omni(folder: Path) -> Path:
+    """Z-Image-Omni."""
+    import diffusers
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+    transformer = diffusers.ZImageTransformer2DModel(
+        in_channels=4, dim=32, n_layers=1, n_refiner_layers=1, n_heads=2, n_kv_heads=2, cap_feat_dim=16,
+        siglip_feat_dim=16, axes_dims=[8, 4, 4], axes_lens=[2048, 64, 64],
+    )  # fmt: skip
+    qwen = transformers.Qwen3Config(
+        hidden_size=16, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=2,
+        head_dim=8, vocab_size=words.QWEN_VOCABULARY, max_position_embeddings=512, eos_token_id=256, bos_token_id=256,
+    )  # fmt: skip
+    siglip = transformers.Siglip2VisionConfig(
+        hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, num_patches=16, patch_size=16
+    )
+    pipe = diffusers.ZImageOmniPipeline(
+        vae=_vae(latents=4, plain=True), transformer=transformer,
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
+        text_encoder=transformers.Qwen3Model(qwen), tokenizer=words.qwen_tokenizer(),
+        siglip=transformers.Siglip2VisionModel(siglip),
+        siglip_processor=transformers.Siglip2ImageProcessor(patch_size=16, max_num_patches=16),
+    )  # fmt: skip
+    return _saved(pipe.to(torch.bfloat16), folder)
+
+
+def joyimage_edit_plus(folder: Path) -> Path:
+    """JoyImageEditPlus."""
+    import diffusers
+    import torch
+
+    torch.manual_seed(0)
+    transformer = diffusers.JoyImageEditPlusTransformer3DModel(
+        in_channels=4, out_channels=4, hidden_size=32, num_attention_heads=2, text_dim=16, num_layers=1,
+        rope_dim_list=[4, 6, 6],
+    )  # fmt: skip
+    vae = diffusers.AutoencoderKLWan(
+        base_dim=4, z_dim=4, dim_mult=[1, 1, 1, 1], num_res_blocks=1, temperal_downsample=[False, True, True],
+        latents_mean=[0.0] * 4, latents_std=[1.0] * 4,
+    )  # fmt: skip
+    processor = _qwen3_vl_processor()
+    pipe = diffusers.JoyImageEditPlusPipeline(
+        vae=vae, transformer=transformer, scheduler=diffusers.FlowMatchEulerDiscreteScheduler(),
+        text_encoder=_qwen3_vl(), tokenizer=processor.tokenizer, processor=processor,
+    )  # fmt: skip
+    return _saved(pipe, folder)
+
+
+def longcat_image_edit(folder: Path) -> Path:
+    """LongCat-Image-Edit."""
+    import diffusers
+    import torch
+
+    torch.manual_seed(0)
+    transformer = diffusers.LongCatImageTransformer2DModel(
+        in_channels=64, num_layers=1, num_single_layers=1, attention_head_dim=16, num_attention_heads=2,
+        joint_attention_dim=16, pooled_projection_dim=16, axes_dims_rope=[4, 6, 6],
+    )  # fmt: skip
+    encoder, tokenizer, processor = _qwen25_vl()
+    pipe = diffusers.LongCatImageEditPipeline(
+        vae=_vae(latents=16, blocks=4, plain=True), transformer=transformer,
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
+        text_encoder=encoder, tokenizer=tokenizer, text_processor=processor,
+    )  # fmt: skip
+    return _saved(pipe, folder)
+
+
 def qwen3_vl(folder: Path) -> Path:
     """A vision-language model that talks gibberish."""
     import torch
@@ -259,6 +368,32 @@ def qwen3_vl(folder: Path) -> Path:
     _qwen3_vl().save_pretrained(folder)
     _qwen3_vl_processor().save_pretrained(folder)
     return folder
+
+
+def _qwen25_vl() -> tuple[Any, Any, Any]:
+    """Text encoder, tokenizer and processor of Qwen2.5-VL."""
+    import transformers
+
+    ids = words.QWEN_IDS
+    qwen = transformers.Qwen2_5_VLConfig(
+        text_config={
+            "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+            "num_key_value_heads": 2, "vocab_size": words.QWEN_VOCABULARY, "bos_token_id": 256, "eos_token_id": 256,
+            "rope_parameters": {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 10000.0},
+        },
+        vision_config={
+            "depth": 1, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2, "out_hidden_size": 16,
+            "fullatt_block_indexes": [0],
+        },
+        image_token_id=ids["<|image_pad|>"], video_token_id=ids["<|video_pad|>"],
+        vision_start_token_id=ids["<|vision_start|>"], vision_end_token_id=ids["<|vision_end|>"],
+    )  # fmt: skip
+    tokenizer = words.qwen_tokenizer()
+    processor = transformers.Qwen2VLProcessor(
+        image_processor=transformers.Qwen2VLImageProcessor(min_pixels=56 * 56, max_pixels=56 * 56),
+        tokenizer=tokenizer, video_processor=transformers.Qwen2VLVideoProcessor(), chat_template=words.CHAT,
+    )  # fmt: skip
+    return transformers.Qwen2_5_VLForConditionalGeneration(qwen), tokenizer, processor
 
 
 def _qwen3_vl() -> Any:
@@ -355,6 +490,11 @@ BUILDERS: dict[str, Callable[[Path], Path]] = {
     "flux-adapter": flux_ip_adapter,
     "kontext": kontext,
     "klein": flux2_klein,
+    "klein-kv": flux2_klein_kv,
+    "glm": glm_image,
+    "z-omni": z_image_omni,
+    "joy": joyimage_edit_plus,
+    "longcat": longcat_image_edit,
     "dev": flux2_dev,
     "omnigen": omnigen,
     "qwen-edit": qwen_edit_plus,
@@ -366,15 +506,22 @@ WEIGHTS: dict[str, tuple[str, ...]] = {
     "flux-schnell-ip-adapter": ("flux", "flux-adapter"),
     "flux-kontext": ("kontext",),
     "flux2-klein": ("klein",),
+    "flux2-klein-kv": ("klein-kv",),
     "flux2-dev": ("dev",),
     "omnigen": ("omnigen",),
     "qwen-image-edit-plus": ("qwen-edit",),
     "qwen-image-2.1": ("qwen-2.1",),
+    "glm-image": ("glm",),
+    "z-image-omni": ("z-omni",),
+    "joyimage-edit-plus": ("joy",),
+    "longcat-image-edit": ("longcat",),
 }
 CALLS: dict[str, dict[str, Any]] = {
     "flux-schnell-ip-adapter": {"max_sequence_length": 32},
     "flux-kontext": {"max_sequence_length": 32, "_auto_resize": False},
     "flux2-klein": {"max_sequence_length": 32, "text_encoder_out_layers": (1, 2, 3)},
+    "flux2-klein-kv": {"max_sequence_length": 32, "text_encoder_out_layers": (1, 2, 3)},
+    "z-image-omni": {"max_sequence_length": 32},
     "flux2-dev": {"max_sequence_length": 32, "text_encoder_out_layers": (1, 2, 3)},
     "omnigen": {"max_input_image_size": 64},
     "qwen-image-2.1": {"output_resolution": 64},

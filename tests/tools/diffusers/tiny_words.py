@@ -43,11 +43,13 @@ def t5_tokenizer() -> Any:
 T5_VOCABULARY = 98
 
 
-def qwen_tokenizer() -> Any:
+def qwen_tokenizer(**named: Any) -> Any:
+    """Byte-level tokens; `named` are further special tokens by their names."""
     from transformers import Qwen2TokenizerFast
 
     vocab = {token: n for n, token in enumerate(_bytes())} | QWEN_IDS
-    made = Qwen2TokenizerFast(vocab=vocab, merges=[], additional_special_tokens=list(QWEN_SPECIALS[1:]))
+    more = {"additional_special_tokens": list(QWEN_SPECIALS[1:])} if not named else named
+    made = Qwen2TokenizerFast(vocab=vocab, merges=[], **more)
     made.chat_template = CHAT
     return made
 

@@ -84,6 +84,8 @@ CLASSES: dict[str, dict[str, Any]] = {
     "ModelSamplingAuraFlow": node({"model": MODEL, "shift": FLOAT}, ["MODEL"]),
     "SaveImage": node({"images": IMAGE, "filename_prefix": TEXT}, output_node=True),
     "PreviewImage": node({"images": IMAGE}, output_node=True),
+    "SaveImageWebsocket": node({"images": IMAGE}, output_node=True, name="SaveImageWebsocket"),
+    "ShowText": node({"text": TEXT}, output_node=True),
     "FluxProUltraImageNode": node({"prompt": TEXT}, ["IMAGE"], api_node=True),
 }
 
@@ -98,6 +100,7 @@ class ComfyLoopback:
         batch: images of each saving node.
         key: the only key that is let in.
         old: a server of before 2025.
+        websocket_at: where the websocket redirects to.
         page: what every request is answered with instead, as HTML.
     """
 
@@ -114,9 +117,10 @@ class ComfyLoopback:
         steps: int = 4,
         without: frozenset[str] = frozenset(),
         websocket: bool = True,
+        websocket_at: str = "",
     ) -> None:
         self.fault, self.view_fault, self.batch, self.key, self.old = fault, view, batch, key, old
-        self.page, self.steps, self.with_websocket = page, steps, websocket
+        self.page, self.steps, self.with_websocket, self.websocket_at = page, steps, websocket, websocket_at
         self.classes = {name: info for name, info in CLASSES.items() if name not in without}
         self.requests: list[tuple[str, str]] = []
         self.prompts: list[dict[str, Any]] = []
@@ -139,6 +143,7 @@ class ComfyLoopback:
 
     def __enter__(self) -> Self:
         routes = [
+            Route("/object_info", self._all_info),
             Route("/object_info/{name}", self._object_info),
             Route("/system_stats", self._system_stats),
             Route("/prompt", self._prompt, methods=["POST"]),
@@ -195,6 +200,9 @@ class ComfyLoopback:
     async def _object_info(self, request: Request) -> Response:
         name = request.path_params["name"]
         return JSONResponse({name: self.classes[name]} if name in self.classes else {})
+
+    async def _all_info(self, request: Request) -> Response:
+        return JSONResponse(self.classes)
 
     async def _system_stats(self, request: Request) -> Response:
         return JSONResponse({"system": {"comfyui_version": "0.36.0"}, "devices": []})
@@ -322,6 +330,9 @@ class ComfyLoopback:
                 self._sockets.pop(job["client"], None)
 
     async def _websocket(self, socket: WebSocket) -> None:
+        if self.websocket_at:
+            await socket.send_denial_response(RedirectResponse(self.websocket_at))
+            return
         await socket.accept()
         client = socket.query_params.get("clientId", "")
         self.clients.append(client)

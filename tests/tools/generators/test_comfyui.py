@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from imagerag.agent.calls.call_context import CallContext, ProgressCallback, in_call
+from imagerag.agent.calls.costs import estimator_of
 from imagerag.agent.errors import (
     AuthError,
     BackendError,
@@ -96,6 +97,14 @@ async def test_references_are_uploaded_under_their_hash(server: ComfyLoopback) -
     await draw(generator, ONE)
     assert len(server.uploads) == 2
     assert "canvas" not in (await draw(generator)).usage
+
+
+@pytest.mark.parametrize(("file", "references"), [(EDIT, [EDITED]), (QWEN, [ONE, TWO, ONE])])
+async def test_the_examples_of_the_documentation_draw(
+    server: ComfyLoopback, file: Path, references: list[ImagePart]
+) -> None:
+    drawn = await draw(generator_at(server, file, "?negative_prompt=blurry"), *references)
+    assert drawn.data in server.files.values()
 
 
 async def test_an_edit_has_its_image_its_mask_and_its_size(server: ComfyLoopback, flow: Any) -> None:
@@ -186,7 +195,9 @@ async def test_without_a_websocket_the_image_comes_all_the_same(flow: Any, optio
 async def test_saved_images_come_before_previews_and_the_first_is_taken(flow: Any) -> None:
     document = text_to_image()
     document = {"1": node("PreviewImage", images=["8", 0]), **document, "10": document["9"]}
+    document = {"0": node("PreviewImage", images=["00", 0]), "00": node("LoadImage", image="example.png"), **document}
     with ComfyLoopback(batch=2) as server:
+        server.uploads["example.png"] = ONE.data
         drawn = await draw(generator_at(server, flow(document)))
         assert drawn.usage == {"images": 4}
         assert drawn.data == next(data for name, data in server.files.items() if name.startswith("output_9_"))
@@ -226,7 +237,7 @@ FAULTS = {
     "error": (r"node 3 \(KSampler\) failed: RuntimeError: mat1 and mat2 shapes", False),
     "memory": (r"node 3 \(KSampler\) failed: torch.OutOfMemoryError", True),
     "interrupted": (r"interrupted at the server, in node 3 \(KSampler\)", False),
-    "empty": ("ran and kept no image: end it with SaveImage", False),
+    "empty": ("ran and kept no image in 9: end it with SaveImage", False),
 }
 
 
@@ -288,6 +299,17 @@ async def test_the_key_goes_to_its_server_by_http_and_websocket(flow: Any, monke
         await draw(make_generator(f"comfyui:{file}?key_env=COMFY_KEY@http://comfy.example.org"))
 
 
+async def test_a_websocket_that_points_elsewhere_is_not_followed(
+    server: ComfyLoopback, flow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COMFY_KEY", "very-secret-key")
+    elsewhere = server.url.replace("http:", "ws:") + "/ws"
+    with ComfyLoopback(key="very-secret-key", websocket_at=elsewhere) as first:
+        await draw(generator_at(first, flow(text_to_image()), "?key_env=COMFY_KEY"))
+        assert len(first.drawn) == 1
+    assert server.clients == []
+
+
 async def test_a_second_try_of_a_call_finds_its_job(flow: Any) -> None:
     file = flow(text_to_image())
     with ComfyLoopback(fault="hang") as server:
@@ -333,6 +355,24 @@ async def test_a_call_that_takes_too_long_is_cancelled_at_the_server(flow: Any) 
         with pytest.raises(BackendTimeoutError, match=r"no image after 0.3 s \(its job .* was cancelled"):
             await draw(generator_at(server, flow(text_to_image()), "?timeout_s=0.3"))
         assert len(server.interrupts) == 1
+
+
+async def test_a_call_that_only_waited_says_behind_how_many(flow: Any) -> None:
+    file = flow(text_to_image())
+    with ComfyLoopback(fault="hang") as server:
+        first = asyncio.create_task(draw(generator_at(server, file)))
+        while server.running is None:
+            await asyncio.sleep(0.01)
+        with pytest.raises(BackendTimeoutError, match="was cancelled at the server, with 1 before it in the queue"):
+            await draw(generator_at(server, file, "?timeout_s=0.3"))
+        server.release()
+        assert (await first).data in server.files.values()
+
+
+async def test_a_class_whose_name_does_not_survive_in_a_path_is_found(server: ComfyLoopback, flow: Any) -> None:
+    server.classes["Save/All"] = server.classes["SaveImage"]
+    document = text_to_image() | {"9": node("Save/All", filename_prefix="x", images=["8", 0])}
+    await generator_at(server, flow(document)).check_server()  # type: ignore[attr-defined]
 
 
 async def test_a_job_that_a_restarted_server_has_lost_is_told(flow: Any) -> None:
@@ -382,3 +422,16 @@ def test_a_missing_package_is_named(flow: Any, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("imagerag.agent.extras.is_installed", lambda module: module != "websockets")
     with pytest.raises(MissingExtraError, match=r"imagerag\[comfyui\]"):
         make_generator(f"comfyui:{flow(text_to_image())}")
+
+
+async def test_a_price_that_is_stated_is_the_cost(
+    server: ComfyLoopback, flow: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "prices.toml"
+    table.write_text('[models."flow.json@127.0.0.1"]\nper_call = 0.02\n')
+    monkeypatch.setenv("IMAGERAG_PRICES", str(table))
+    generator = generator_at(server, flow(text_to_image()))
+    assert estimator_of(generator).most(9, 0, None) == 0.02
+    assert (await draw(generator)).cost_usd == 0.02
+    elsewhere = make_generator(f"comfyui:{flow(text_to_image())}@http://gpu.example.org:8188")
+    assert estimator_of(elsewhere).known is False

@@ -3,24 +3,30 @@
 import json
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imagerag.agent.errors import SpecError
+from imagerag.agent.errors import BackendError, SpecError
 from imagerag.agent.ports import capabilities_of
+from imagerag.agent.types import Size
 from imagerag.graphs.configuration.trust_policy import is_plain
-from imagerag.tools.generators.comfyui.absent_images import output_nodes, without
-from imagerag.tools.generators.comfyui.node_info import NodeInfo, class_problems, value_problems
+from imagerag.tools.generators.comfyui.absent_images import fitted, without
+from imagerag.tools.generators.comfyui.errors import execution_error, refused
+from imagerag.tools.generators.comfyui.jobs import has_succeeded
+from imagerag.tools.generators.comfyui.node_info import NodeInfo, class_problems, result_nodes, value_problems
 from imagerag.tools.generators.comfyui.placeholders import filled
 from imagerag.tools.generators.comfyui.progress import preview_in
+from imagerag.tools.generators.comfyui.results import image_of
+from imagerag.tools.generators.comfyui.sent_files import Files
 from imagerag.tools.generators.comfyui.workflow import Workflow
 from imagerag.tools.registry import make_generator
 from tests.tools.generators.comfyui_server import CLASSES
-from tests.tools.generators.comfyui_workflows import EDIT, EXAMPLES, QWEN, adapted, text_to_image
+from tests.tools.generators.comfyui_workflows import EDIT, EXAMPLES, QWEN, adapted, node, text_to_image
 
 INFOS = {name: NodeInfo.parse(info) for name, info in CLASSES.items()}
 
@@ -142,7 +148,7 @@ def test_text_goes_in_as_it_is_and_numbers_stay_numbers(prompt: str, seed: int, 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.name)
 def test_the_examples_of_the_documentation_run(file: Path) -> None:
     workflow = Workflow.read(str(file))
-    assert list(class_problems(workflow.nodes, INFOS)) == []
+    assert list(class_problems(workflow, INFOS)) == []
     assert list(value_problems(workflow.nodes, INFOS)) == []
 
 
@@ -164,10 +170,12 @@ def test_problems_with_a_server_name_the_node() -> None:
         ({"20": {"class_type": "FluxProUltraImageNode", "inputs": {"prompt": ""}}}, "node 20 .* calls a paid service"),
         ({"9": {"class_type": "VAEDecode", "inputs": {"samples": ["3", 1]}}}, r"takes samples from output 1 of node 3"),
         ({"9": {"class_type": "VAEDecode", "inputs": {}}}, "no node of it keeps an image"),
+        ({"9": {"class_type": "SaveImageWebsocket", "inputs": {"images": ["8", 0]}}}, "no node of it keeps an image"),
+        ({"9": {"class_type": "ShowText", "inputs": {"text": ["6", 0]}}}, "no node of it keeps an image"),
     ],
 )
 def test_a_workflow_that_cannot_run_there(change: dict[str, Any], message: str) -> None:
-    found = "; ".join(class_problems(text_to_image() | change, INFOS))
+    found = "; ".join(class_problems(Workflow("f", text_to_image() | change, ""), INFOS))
     assert len(found.splitlines()) == 1
     assert re.search(message, found), found
 
@@ -192,7 +200,7 @@ def test_a_node_that_needs_the_image_passes_on_what_goes_through_it() -> None:
     assert nodes["3"]["inputs"]["model"] == ["4", 0]  # past both adapters
     assert nodes["3"]["inputs"]["positive"] == ["6", 0]
     assert nodes["3"]["inputs"]["negative"] == ["7", 0]  # the second output is the second input
-    assert output_nodes(nodes, INFOS) == ["9"]
+    assert result_nodes(nodes, INFOS, ["6"]) == ["9"]
     one = left(adapted(), "reference_2")
     assert one["3"]["inputs"]["model"] == ["21", 0]
     assert "20" in one
@@ -205,7 +213,18 @@ def test_a_mask_that_is_not_sent_edits_the_whole_image() -> None:
 
 
 def test_what_cannot_run_without_its_image_is_taken_out_up_to_its_end() -> None:
-    assert output_nodes(left(json.loads(EDIT.read_text()), "image"), INFOS) == []
+    assert result_nodes(left(json.loads(EDIT.read_text()), "image"), INFOS, ["2"]) == []
+
+
+def test_a_preview_of_a_reference_is_no_result() -> None:
+    flow = json.loads(EDIT.read_text().replace("%image%", "%reference_1%").replace("%mask%", "%reference_2%"))
+    flow = {"0": node("PreviewImage", images=["4", 0]), **flow, "30": node("LoadImage", image="%reference_3%")}
+    flow["31"] = node("PreviewImage", images=["30", 0])
+    workflow = Workflow("f", flow, "")
+    assert result_nodes(flow, INFOS, workflow.prompt_nodes) == ["10"]
+    found = fitted(workflow, Files(reference_3=b"png"), INFOS, Size(width=64, height=64), None)
+    assert found is not None
+    assert set(found.stand_ins) == {"reference_1"}  # what only a preview would be left without is not left out
 
 
 @given(st.sets(st.sampled_from(["reference_1", "reference_2"])))
@@ -224,3 +243,31 @@ def test_previews_come_in_two_forms() -> None:
     assert preview_in(b"\0\0\0\1\0\0\0\2png") == b"png"
     assert preview_in(b"\0\0\0\4\0\0\0\2{}png") == b"png"
     assert preview_in(b"\0\0\0\3\0\0\0\2png") is None
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["9", "images", "filename", "input", "required", "output", "errors"]), inner)
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=60)
+@given(JSON, JSON)
+def test_whatever_a_server_says_is_read_or_an_error(first: Any, second: Any) -> None:
+    flow = text_to_image()
+    told = {"outputs": first, "status": second, "error": first, "node_errors": second}
+    NodeInfo.parse({"input": {"required": first, "optional": second}, "output": first})
+    NodeInfo.parse({"input": {"required": {"x": first, "y": [first, second]}}})
+    assert isinstance(has_succeeded(told), bool)
+    assert "refuses the workflow" in str(refused("who", flow, told))
+    for messages in (first, [["execution_error", first]], [["execution_interrupted", second], [first, second]]):
+        assert str(execution_error("who", flow, messages)).startswith("who: ")
+    with suppress(BackendError):
+        image, _ = image_of("who", {"outputs": {"9": {"images": [first, {"filename": "a", "type": second}]}}}, ["9"])
+        assert all(isinstance(image[name], str) for name in ("filename", "subfolder", "type"))
+    with suppress(BackendError):
+        image_of("who", told, ["9"])

@@ -271,7 +271,7 @@ WRONG: list[dict[str, Any]] = [
 GOOD: dict[str, Any] = {"name": "ours", "title": "Ours", "address": "https://m.example.org/v1", "keys": ("OUR_KEY",)}
 
 
-@pytest.mark.parametrize("wrong", WRONG, ids=str)
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: next(iter(wrong)))
 def test_a_service_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
     assert Service(**GOOD).base_url == "https://m.example.org/v1"
     with pytest.raises(SpecError, match="is not valid"):

@@ -76,7 +76,7 @@ def test_every_way_of_saying_a_claim_is_read_back(seed: int) -> None:
         claim = make(rng, scene)
         text = say(rng, claim)
         reading = parse(text)
-        read = [CaptionSpec(m.shape, m.colour, m.pattern) for m in reading.mentions if m.known]
+        read = [CaptionSpec(m.shape, m.colour, m.pattern) for m in reading.mentions if m.has_meaning]
         assert read == list(claim.wishes), text
         assert reading.background == claim.background, text
 

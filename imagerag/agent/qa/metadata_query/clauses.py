@@ -112,11 +112,11 @@ class _Reader:
         while at < len(self.ask.words):
             at += self._take(at)
         own = {term.key for term in self.terms}
-        asked = tuple(dict.fromkeys(key for key in self.asked if key not in own))
+        keys = tuple(dict.fromkeys(key for key in self.asked if key not in own))
         terms = _negated(self.terms, self.ask.words)
         clauses = joined(terms, self.ask.words)
         unknown, left_out = (tuple(dict.fromkeys(words)) for words in (self.unknown, self.left_out))
-        return ParsedFilter(self.ask, tuple(terms), clauses, asked, unknown, left_out)
+        return ParsedFilter(self.ask, tuple(terms), clauses, keys, unknown, left_out)
 
     def _take(self, at: int) -> int:
         words = self.ask.words
@@ -124,26 +124,26 @@ class _Reader:
             span = words[at : at + length]
             if "" in span or "," in span:
                 continue
-            met = tuple(map(stemmed, span))
-            for meant in (met, self._meant(span)):
-                if meant and self._value(meant, at, length):
+            stems = tuple(map(stemmed, span))
+            for alternative in (stems, self._synonym_stems(span)):
+                if alternative and self._value(alternative, at, length):
                     return length
-            if met in self.vocabulary.keys and not (length == 1 and is_plain(span[0])):
-                self.asked.append(self.vocabulary.keys[met])
+            if stems in self.vocabulary.keys and not (length == 1 and is_plain(span[0])):
+                self.asked.append(self.vocabulary.keys[stems])
                 return length
         self._word(at)
         return 1
 
-    def _meant(self, span: tuple[str, ...]) -> tuple[str, ...]:
+    def _synonym_stems(self, span: tuple[str, ...]) -> tuple[str, ...]:
         instead = self.synonyms.get(" ".join(span))
         return tuple(map(stemmed, instead.split())) if instead else ()
 
-    def _value(self, met: tuple[str, ...], at: int, length: int) -> bool:
-        found = self.vocabulary.values.get(met)
-        if not found or (length == 1 and is_plain(self.ask.words[at])):
+    def _value(self, stems: tuple[str, ...], at: int, length: int) -> bool:
+        texts_by_key = self.vocabulary.values.get(stems)
+        if not texts_by_key or (length == 1 and is_plain(self.ask.words[at])):
             return False
-        key = next(iter(found))
-        self.terms.append(self._term(key, frozenset(found), met, found[key], at, at + length))
+        key = next(iter(texts_by_key))
+        self.terms.append(self._term(key, frozenset(texts_by_key), stems, texts_by_key[key], at, at + length))
         return True
 
     def _word(self, at: int) -> None:
@@ -155,9 +155,9 @@ class _Reader:
             self.left_out.append(word)
         if not word or is_plain(word) or word in _NOT or word in ("price", "cost", "costs", "priced", "prices"):
             return
-        for meant in (stemmed(word), *self._meant((word,))):
-            if meant in self.vocabulary.words:
-                self.terms.append(self._term("", frozenset(), (meant,), word, at, at + 1))
+        for stem in (stemmed(word), *self._synonym_stems((word,))):
+            if stem in self.vocabulary.words:
+                self.terms.append(self._term("", frozenset(), (stem,), word, at, at + 1))
                 return
         if not (self.ask.author and word in ("made", "drew", "took", "painted", "created", "designed", "drawn")):
             self.unknown.append(word)
@@ -173,10 +173,10 @@ class _Reader:
         elif word != "how" or not (self.ask.order or self.ask.limits):
             self.unknown.append(word)
 
-    def _term(self, key: str, keys: frozenset[str], met: tuple[str, ...], written: str, at: int, end: int) -> Condition:
+    def _term(self, key: str, keys: frozenset[str], stems: tuple[str, ...], text: str, at: int, end: int) -> Condition:
         before = [word for word in self.ask.words[max(0, at - 3) : at] if word not in _BETWEEN]
         negated = bool(before) and before[-1] in _NOT
-        return Condition(key, keys, met, written, at, end, negated)
+        return Condition(key, keys, stems, text, at, end, negated)
 
 
 def parse_filter(question: str, vocabulary: Vocabulary, synonyms: Mapping[str, str]) -> ParsedFilter:
@@ -206,21 +206,21 @@ def best_parse(question: str, vocabulary: Vocabulary, synonyms: Mapping[str, str
 def _negated(terms: list[Condition], words: tuple[str, ...]) -> list[Condition]:
     """Terms with their negations as far as these reach: over an "or" ("not red or blue"), and over a whole thing
     ("not a red circle" may be red, and may be a circle)."""
-    made: list[Condition] = []
+    result: list[Condition] = []
     for term in terms:
-        last = made[-1] if made else None
+        last = result[-1] if result else None
         between = {word for word in words[last.end : term.start] if word} if last else set[str]()
         if last is None or not last.negated or term.negated or not between <= _REACHED:
-            made.append(term)
+            result.append(term)
         elif between and last.key == term.key:
-            made.append(replace(term, negated=True))
+            result.append(replace(term, negated=True))
         elif not between and last.key != term.key and words[last.start - 1] != "non":
             parts = (*(last.both or (replace(last, negated=False),)), term)
             stems = tuple(word for part in parts for word in part.words)
-            made[-1] = replace(last, key="", words=stems, written="", end=term.end, both=parts)
+            result[-1] = replace(last, key="", words=stems, written="", end=term.end, both=parts)
         else:
-            made.append(term)
-    return made
+            result.append(term)
+    return result
 
 
 def joined(terms: list[Condition], words: tuple[str, ...]) -> tuple[Clause, ...]:

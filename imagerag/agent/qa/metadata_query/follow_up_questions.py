@@ -41,12 +41,14 @@ def refers_to_answer(understood: ParsedFilter) -> bool:
 def continued(now: ParsedFilter, before: ParsedFilter, vocabulary: Vocabulary) -> ParsedFilter:
     """The question before, with the values named now in place of those of the same keys."""
     mine = {term.about for term in now.terms}
-    kept = [term for term in before.terms if term.about not in mine and term.key not in ("name", "title")]
-    both = replace(now, clauses=tuple((*clause, *kept) for clause in now.clauses), terms=(*now.terms, *kept))
-    chosen = both if any(both.fits(entry) for entry in vocabulary.entries) else now
+    earlier_terms = [term for term in before.terms if term.about not in mine and term.key not in ("name", "title")]
+    both = replace(
+        now, clauses=tuple((*clause, *earlier_terms) for clause in now.clauses), terms=(*now.terms, *earlier_terms)
+    )
+    base = both if any(both.fits(entry) for entry in vocabulary.entries) else now
     if reverses_order(now):
         ask = replace(now.ask, those=before.ask.those, continues=False, limits=now.ask.limits or before.ask.limits)
         return replace(now, clauses=before.clauses, terms=before.terms, ask=ask)
     # "and is there a blue one?" asks a thing of its own; "and the blue one?" asks the same once more
     frame = replace(now.ask if now.ask.lists else before.ask, those=False, it=False, continues=False)
-    return replace(chosen, ask=frame, asked=before.asked)
+    return replace(base, ask=frame, asked=before.asked)

@@ -210,19 +210,19 @@ _COMMA: Final = re.compile(r"(\d),(\d{1,2})(?!\d)")
 _JOINTS: Final = re.compile(r"(?<=\w)['’-](?=\w)")
 
 
-def in_english(question: str, known: Callable[[str], bool]) -> Iterator[tuple[str, str]]:
+def in_english(question: str, has_word: Callable[[str], bool]) -> Iterator[tuple[str, str]]:
     """The question in English from each language that changes anything in it: the language, and the words.
 
     Args:
-        known: whether a library has a word for itself.
+        has_word: whether a library has a word for itself.
     """
     normalized = _COMMA.sub(r"\1.\2", _JOINTS.sub(" ", fold(question)))
     for language in NAMES:
         pattern, table = _phrases(language)
 
-        def english(found: "re.Match[str]", language: str = language, table: Mapping[str, str] = table) -> str:
-            word = found[0]
-            return word if word in NAMES[language] and known(word) else table[word]
+        def english(match: "re.Match[str]", language: str = language, table: Mapping[str, str] = table) -> str:
+            word = match[0]
+            return word if word in NAMES[language] and has_word(word) else table[word]
 
         changed = pattern.sub(english, normalized)
         if changed != normalized:
@@ -231,7 +231,7 @@ def in_english(question: str, known: Callable[[str], bool]) -> Iterator[tuple[st
 
 def _swapped(text: str) -> str:
     """`the second product the most expensive` (French order) as `the second most expensive product`."""
-    return _BEHIND.sub(lambda found: f"{found[1]} {found[3]} {found[2]}", text)
+    return _BEHIND.sub(lambda match: f"{match[1]} {match[3]} {match[2]}", text)
 
 
 _COUNTED: Final = "|".join((*_ORDINALS, "two", "three", "four", "five"))

@@ -82,9 +82,9 @@ def _by_key(words: list[str]) -> SortOrder | None:
     return SortOrder(((names, "highest" if falls else "lowest"),), first=0)
 
 
-def _asks_for_all(words: list[str], said: list[str]) -> bool:
+def _asks_for_all(words: list[str], original: list[str]) -> bool:
     """Whether an order is that of a list: `cheapest first`, `from cheapest to most expensive`, `sorted, …`."""
-    changed = [at for at, (now, before) in enumerate(zip(words, said, strict=True)) if now != before]
+    changed = [at for at, (now, before) in enumerate(zip(words, original, strict=True)) if now != before]
     if not changed:
         return False
     last = max(changed)
@@ -112,13 +112,13 @@ def _is_adjective(word: str) -> bool:
     )
 
 
-def _rank(words: list[str], said: list[str]) -> int:
+def _rank(words: list[str], original: list[str]) -> int:
     """The place that an ordinal before the superlative asks for; its word is taken out."""
-    taken = next((at for at, (now, before) in enumerate(zip(words, said, strict=True)) if now != before), 0)
-    for at in range(taken - 1, max(-1, taken - 4), -1):
+    superlative = next((at for at, (now, before) in enumerate(zip(words, original, strict=True)) if now != before), 0)
+    for at in range(superlative - 1, max(-1, superlative - 4), -1):
         word = words[at]
-        found = _ORDINAL.fullmatch(word)
-        rank = int(found[1]) if found else _ORDINALS.index(word) + 1 if word in _ORDINALS else 0
+        match = _ORDINAL.fullmatch(word)
+        rank = int(match[1]) if match else _ORDINALS.index(word) + 1 if word in _ORDINALS else 0
         if rank:
             words[at] = ""
             return rank

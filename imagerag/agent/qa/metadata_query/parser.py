@@ -97,18 +97,18 @@ def content_words(question: str) -> str:
 
 def parse_question(question: str) -> ParsedQuestion:
     """Read what a question asks for."""
-    question = _EXCEPT.sub(lambda found: f"{found['all'] or ''} except", question)
+    question = _EXCEPT.sub(lambda match: f"{match['all'] or ''} except", question)
     words = list(tokens(question))
     spaced = " ".join(words)
     limits: list[RangeFilter] = []
     flat = " ".join(fold(question).replace(",", ", ").split())
     for pattern, sign, second in _LIMITS:
-        for found in pattern.finditer(flat):
-            for number, which in zip(found.groups(), (sign, second), strict=False):
+        for match in pattern.finditer(flat):
+            for number, which in zip(match.groups(), (sign, second), strict=False):
                 limits.append(RangeFilter(which, float(number.replace(",", ""))))
-            spent = tokens(found.group())
+            spent = tokens(match.group())
             words = ["" if word in spent and not word.isalpha() else word for word in words]
-            flat = flat.replace(found.group(), " ")
+            flat = flat.replace(match.group(), " ")
     order = ordered(words) if not limits or re.search(r"\w+est\b|\bmost\b", flat) else None
     if limits:
         for at, word in enumerate(words):

@@ -19,7 +19,7 @@ from imagerag.agent.qa.metadata_query.follow_up_questions import (
 )
 from imagerag.agent.qa.metadata_query.ordering import PRICE, Direction, SortOrder
 from imagerag.agent.qa.metadata_query.parser import ParsedQuestion, RangeFilter
-from imagerag.agent.qa.metadata_query.vocabulary import Vocabulary, VocabularyEntry, value_of, written
+from imagerag.agent.qa.metadata_query.vocabulary import Vocabulary, VocabularyEntry, value_of, value_text
 from imagerag.agent.qa.types import MAX_CITATIONS, HasMetadata, MetadataResult, Part
 
 _SIGNS: Final = {"<": "under", "<=": "at most", ">": "over", ">=": "at least", "=": "exactly"}
@@ -53,12 +53,12 @@ def query_metadata(
     understood, as_english = best_parse(question, vocabulary, synonyms or {})
     if before is not None and (continues_question(understood) or reverses_order(understood)):
         understood = continued(understood, best_parse(before, vocabulary, synonyms or {})[0], vocabulary)
-    finding = _found(understood, vocabulary, similarity or {}, spoken_of, similar_images)
+    finding = _run_search(understood, vocabulary, similarity or {}, spoken_of, similar_images)
     note = (f"read as: {as_english}",) if as_english else ()
     return finding.model_copy(update={"notes": (*note, *finding.notes)})
 
 
-def _found(
+def _run_search(
     understood: ParsedFilter,
     vocabulary: Vocabulary,
     similarity: Mapping[str, float],
@@ -66,13 +66,13 @@ def _found(
     similar_images: Collection[str] | None,
 ) -> MetadataResult:
     """Images that a parsed question finds: among those like its image, those mentioned before, or all."""
-    known = {entry.id for entry in vocabulary.entries}
+    ids = {entry.id for entry in vocabulary.entries}
     if similar_images is not None and is_about_image(understood):
-        those = frozenset(similar_images) & known
+        those = frozenset(similar_images) & ids
         if not those:
-            return MetadataResult(rows=len(known), unknown=understood.unknown, notes=(NOTHING_LIKE_IT,))
+            return MetadataResult(rows=len(ids), unknown=understood.unknown, notes=(NOTHING_LIKE_IT,))
         return _Search(vocabulary, understood, similarity, those, _LIKE_IT).finding()
-    those = frozenset(spoken_of) & known if refers_to_answer(understood) else frozenset[str]()
+    those = frozenset(spoken_of) & ids if refers_to_answer(understood) else frozenset[str]()
     return _Search(vocabulary, understood, similarity, those).finding()
 
 
@@ -99,57 +99,57 @@ class _Search:
         searched = replace(self.read, clauses=clauses)
         fitting = [e for e in pool if searched.fits(e) and all(_within(e.numbers.get(key), limit) for limit in limits)]
         fitting.sort(key=lambda e: (-self.similarity.get(e.id, -2.0), e.name, e.id))
-        found = self._answer_kind(blank, searched, fitting, named=bool(clauses or limits or self.those))
-        return found.model_copy(update={"condition": condition, "matched": len(fitting)}) if found else blank
+        result = self._answer_kind(blank, searched, fitting, has_condition=bool(clauses or limits or self.those))
+        return result.model_copy(update={"condition": condition, "matched": len(fitting)}) if result else blank
 
     def _answer_kind(
-        self, blank: MetadataResult, searched: ParsedFilter, fitting: list[VocabularyEntry], *, named: bool
+        self, blank: MetadataResult, searched: ParsedFilter, fitting: list[VocabularyEntry], *, has_condition: bool
     ) -> MetadataResult | None:
         """The kind of answer that is asked for; None when it is not clear."""
-        ask, asked = self.ask, list(self.read.asked)
-        numbers = [key for key in asked if key in self.vocabulary.numeric]
+        ask, keys = self.ask, list(self.read.asked)
+        numbers = [key for key in keys if key in self.vocabulary.numeric]
         price = self.vocabulary.number(PRICE)
-        if ask.price and price and price not in asked:
-            asked.append(price)
+        if ask.price and price and price not in keys:
+            keys.append(price)
         if ask.author:
-            asked.append("author")
-        if self.read.unknown and not named:
+            keys.append("author")
+        if self.read.unknown and not has_condition:
             return None
         if ask.count:
-            return self._listed(blank, "count", searched, fitting, asked)
+            return self._list_result(blank, "count", searched, fitting, keys)
         if ask.average or ask.total:
             key = next(iter(numbers), price if ask.price else self.vocabulary.only_number)
             return self._computed(blank, fitting, key) if key else None
         if ask.order and not self._is_relative():
-            return self._ordered(blank, searched, fitting, asked, named=named)
+            return self._ordered(blank, searched, fitting, keys, has_condition=has_condition)
         if ask.price and not price:
             return None
-        if asked and not named:
-            return self._distinct(blank, fitting, asked[0])
-        if asked:
-            return self._listed(blank, "value", searched, fitting, asked)
-        return self._listed(blank, "list", searched, fitting, asked) if named or ask.lists else None
+        if keys and not has_condition:
+            return self._distinct(blank, fitting, keys[0])
+        if keys:
+            return self._list_result(blank, "value", searched, fitting, keys)
+        return self._list_result(blank, "list", searched, fitting, keys) if has_condition or ask.lists else None
 
-    def _listed(
-        self, blank: MetadataResult, kind: str, searched: ParsedFilter, fitting: list[VocabularyEntry], asked: list[str]
+    def _list_result(
+        self, blank: MetadataResult, kind: str, searched: ParsedFilter, fitting: list[VocabularyEntry], keys: list[str]
     ) -> MetadataResult:
         parts = self._parts(searched, fitting)
         ids = _first([*(part.id for part in parts if part.id), *(entry.id for entry in fitting)])
-        return blank.model_copy(update={"kind": kind, "asked": tuple(asked), "ids": ids, "parts": parts})
+        return blank.model_copy(update={"kind": kind, "asked": tuple(keys), "ids": ids, "parts": parts})
 
     def _ordered(
         self,
         blank: MetadataResult,
         searched: ParsedFilter,
         fitting: list[VocabularyEntry],
-        asked: list[str],
+        keys: list[str],
         *,
-        named: bool,
+        has_condition: bool,
     ) -> MetadataResult | None:
         order = self.ask.order
         assert order is not None, "called for questions that have one"
         key, direction = self._ordering(order)
-        if key is None or (order.compared and not named):
+        if key is None or (order.compared and not has_condition):
             return None
         valued = [entry for entry in fitting if key in entry.numbers]
         _sort(valued, key, direction)
@@ -158,8 +158,8 @@ class _Search:
             valued.sort(key=lambda entry: entry.numbers[key] != it)
             leading = sum(entry.numbers[key] == it for entry in valued)
         else:  # whoever has the same number as the last that was asked for belongs to them
-            wanted = order.first or len(valued)
-            last = valued[min(wanted, len(valued)) - 1].numbers[key] if valued else None
+            count = order.first or len(valued)
+            last = valued[min(count, len(valued)) - 1].numbers[key] if valued else None
             leading = max((at for at, entry in enumerate(valued, start=1) if entry.numbers[key] == last), default=0)
         parts = self._parts(searched, valued)
         ids = _first([*(e.id for e in valued[:leading]), *(p.id for p in parts if p.id), *(e.id for e in valued)])
@@ -173,8 +173,8 @@ class _Search:
             "rank": order.rank,
             "leading": leading,
         }
-        asked = [name for name in asked if name != key]
-        return blank.model_copy(update={**update, "ids": ids, "parts": parts, "asked": tuple(asked), "notes": notes})
+        keys = [name for name in keys if name != key]
+        return blank.model_copy(update={**update, "ids": ids, "parts": parts, "asked": tuple(keys), "notes": notes})
 
     def _computed(self, blank: MetadataResult, fitting: list[VocabularyEntry], key: str) -> MetadataResult:
         numbers = [entry.numbers[key] for entry in fitting if key in entry.numbers]
@@ -188,10 +188,10 @@ class _Search:
 
     def _distinct(self, blank: MetadataResult, fitting: list[VocabularyEntry], key: str) -> MetadataResult:
         counted = Counter(value for entry in fitting if (value := value_of(entry.row, key)))
-        shown = [f"{value} ({times})" for value, times in counted.most_common(_MOST_VALUES)]
+        values = [f"{value} ({times})" for value, times in counted.most_common(_MOST_VALUES)]
         if len(counted) > _MOST_VALUES:
-            shown.append(f"and {len(counted) - _MOST_VALUES} more")
-        return blank.model_copy(update={"kind": "distinct", "asked": (key,), "values": tuple(shown)})
+            values.append(f"and {len(counted) - _MOST_VALUES} more")
+        return blank.model_copy(update={"kind": "distinct", "asked": (key,), "values": tuple(values)})
 
     def _parts(self, searched: ParsedFilter, fitting: list[VocabularyEntry]) -> tuple[Part, ...]:
         if len(searched.clauses) < 2:
@@ -208,18 +208,18 @@ class _Search:
         words = " or ".join(map(_in_words, clauses))
         if not limits:
             return "", (), clauses, words
-        named = next((key for key in self.read.asked if key in self.vocabulary.numeric), None)
-        key = named or self.vocabulary.number(PRICE) or self.vocabulary.only_number
+        number_key = next((key for key in self.read.asked if key in self.vocabulary.numeric), None)
+        key = number_key or self.vocabulary.number(PRICE) or self.vocabulary.only_number
         if key is None:
             return None
-        bounds = " and ".join(f"{key} {_SIGNS[limit.sign]} {written(limit.value)}" for limit in limits)
+        bounds = " and ".join(f"{key} {_SIGNS[limit.sign]} {value_text(limit.value)}" for limit in limits)
         joint = f"({words}) and {bounds}" if len(clauses) > 1 else " and ".join(filter(None, [words, bounds]))
         return key, limits, clauses, joint
 
     def _ordering(self, order: SortOrder) -> tuple[str | None, Direction]:
         """The number that orders, of those that the question may mean, and which end comes first."""
-        found = ((self.vocabulary.number(names), direction) for names, direction in order.options)
-        return next(((key, direction) for key, direction in found if key), (None, ""))
+        options = ((self.vocabulary.number(names), direction) for names, direction in order.options)
+        return next(((key, direction) for key, direction in options if key), (None, ""))
 
     def _is_relative(self) -> bool:
         """Whether it is about what is, say, cheaper than something that is named."""
@@ -247,7 +247,7 @@ class _Search:
         if key is None or len(values) != 1:
             return None
         limit = RangeFilter(">" if direction == "highest" else "<", next(iter(values)))
-        bound = f"{key} {_SIGNS[limit.sign]} {written(limit.value)} ({' or '.join(map(_in_words, after))})"
+        bound = f"{key} {_SIGNS[limit.sign]} {value_text(limit.value)} ({' or '.join(map(_in_words, after))})"
         return key, (limit,), clauses, " and ".join(filter(None, [" or ".join(map(_in_words, clauses)), bound]))
 
 

@@ -1,6 +1,6 @@
 """The text of a metadata result."""
 
-from imagerag.agent.qa.metadata_query.vocabulary import written
+from imagerag.agent.qa.metadata_query.vocabulary import value_text
 from imagerag.agent.qa.types import MetadataResult
 
 
@@ -10,8 +10,8 @@ def describe_result(finding: MetadataResult) -> str:
     parts = [f"The metadata of {searched} was looked through"]
     if finding.kind == "unknown":
         return f"{parts[0]}; the question could not be made out from it."
-    wanted = finding.condition or "everything"
-    parts.append(f"{finding.matched} fit: {wanted}")
+    condition = finding.condition or "everything"
+    parts.append(f"{finding.matched} fit: {condition}")
     if finding.direction:
         parts.append(f"they are ordered by {finding.key}, {finding.direction} first")
         if finding.wanted > 1:
@@ -19,7 +19,7 @@ def describe_result(finding: MetadataResult) -> str:
         if finding.rank > 1:
             parts.append(f"number {finding.rank} of that order is asked for, and stands first here")
     if finding.number is not None:
-        parts.append(f"the {finding.kind} of {finding.key} is {written(finding.number)}")
+        parts.append(f"the {finding.kind} of {finding.key} is {value_text(finding.number)}")
     if finding.values:
         parts.append(f"values of {finding.asked[0]}: {', '.join(finding.values)}")
     if finding.unknown:

@@ -26,7 +26,7 @@ stemmed = lru_cache(maxsize=50_000)(stem)
 
 
 @lru_cache(maxsize=50_000)
-def _met(text: str) -> Words:
+def _stems(text: str) -> Words:
     """The words of a text as they are met."""
     return tuple(stemmed(token) for token in tokens(text))
 
@@ -82,13 +82,18 @@ class Vocabulary:
         entries = []
         for row in rows:
             texts: dict[str, tuple[Words, ...]] = {}
-            for key, written in _texts(row, numeric):
-                met = _met(written[:_READ])
-                texts[key] = (*texts.get(key, ()), met)
-                if met and len(met) <= LONGEST:
-                    values[met].setdefault(key, written)
-            said = [row.title, row.caption, *row.tags, *(str(v) for k, v in row.metadata.items() if k not in numeric)]
-            words = frozenset().union(*(_telling(text[:_READ]) for text in said))
+            for key, text in _texts(row, numeric):
+                stems = _stems(text[:_READ])
+                texts[key] = (*texts.get(key, ()), stems)
+                if stems and len(stems) <= LONGEST:
+                    values[stems].setdefault(key, text)
+            passages = [
+                row.title,
+                row.caption,
+                *row.tags,
+                *(str(v) for k, v in row.metadata.items() if k not in numeric),
+            ]
+            words = frozenset().union(*(_telling(text[:_READ]) for text in passages))
             numbers = {key: number for key in numeric if (number := number_of(row.metadata.get(key))) is not None}
             entries.append(VocabularyEntry(row, texts, numbers, words))
         names = {key for row in rows for key in row.metadata} | {"licence", "author", "title", "tags", "source"}
@@ -99,9 +104,9 @@ class Vocabulary:
     def number(self, names: Iterable[str]) -> str | None:
         """The number that goes by one of these names, in the order of the names."""
         for name in names:
-            wanted = stemmed(name)
+            stem = stemmed(name)
             for key in sorted(self.numeric):
-                if wanted in {stemmed(token) for token in tokens(key.replace("_", " "))}:
+                if stem in {stemmed(token) for token in tokens(key.replace("_", " "))}:
                     return key
         return None
 
@@ -119,11 +124,11 @@ def number_of(value: Scalar) -> float | None:
         return float(value)
     if len(value) > 40:
         return None
-    found = _AMOUNT.fullmatch(value)
-    return float(found.group(1)) if found else None
+    match = _AMOUNT.fullmatch(value)
+    return float(match.group(1)) if match else None
 
 
-def written(value: Scalar | tuple[str, ...]) -> str:
+def value_text(value: Scalar | tuple[str, ...]) -> str:
     """A value as it is shown: 19.99, 49, true, CC0-1.0."""
     if isinstance(value, tuple):
         return ", ".join(value)
@@ -137,19 +142,19 @@ def written(value: Scalar | tuple[str, ...]) -> str:
 def value_of(row: HasMetadata, key: str) -> str:
     """A row's value under a key, metadata first; empty where it has none."""
     if key in row.metadata:
-        return written(row.metadata[key])
-    return written(getattr(row, key)) if key in (*_TEXTS, "source", "caption") else ""
+        return value_text(row.metadata[key])
+    return value_text(getattr(row, key)) if key in (*_TEXTS, "source", "caption") else ""
 
 
 def _numeric(rows: Sequence[HasMetadata]) -> frozenset[str]:
     """Keys most of whose values are numbers: a price "on request" does not keep the others from being compared."""
-    numbers, seen = Counter[str](), Counter[str]()
+    numbers, totals = Counter[str](), Counter[str]()
     for row in rows:
         for key, value in row.metadata.items():
             if value not in (None, ""):
-                seen[key] += 1
+                totals[key] += 1
                 numbers[key] += number_of(value) is not None
-    return frozenset(key for key, times in seen.items() if 2 * numbers[key] > times)
+    return frozenset(key for key, times in totals.items() if 2 * numbers[key] > times)
 
 
 def _texts(row: HasMetadata, numeric: frozenset[str]) -> Iterable[tuple[str, str]]:

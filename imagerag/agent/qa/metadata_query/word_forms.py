@@ -53,9 +53,9 @@ def tokens(text: str) -> tuple[str, ...]:
     return tuple(_TOKEN.findall(_OF.sub("", normalized).replace(";", ",")))
 
 
-def _spelt_out(found: "re.Match[str]") -> str:
+def _spelt_out(match: "re.Match[str]") -> str:
     """`isn't` as `is not`, `can't` as `can not`."""
-    return f"{'can' if found[1] else 'will' if found[2] else found[3]} not"
+    return f"{'can' if match[1] else 'will' if match[2] else match[3]} not"
 
 
 def stem(word: str) -> str:

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
+from imagerag.agent.caption_language import caption_language
 from imagerag.agent.ports import Filter, Hit
 from imagerag.agent.threads import in_thread
 from imagerag.store.library import search as searching
 from imagerag.store.library.check.rates import DEPTH
 from imagerag.store.library.check.unrelated_captions import UNRELATED
+from imagerag.store.library.check.unrelated_translations import TRANSLATED
 from imagerag.store.library.library import Library
 from imagerag.store.library.region_search import QueryVectors
 from imagerag.store.library.thresholds.calibration import (
@@ -44,16 +46,17 @@ class CheckSize:
     Attributes:
         captions: own captions that are searched with, at most; `near`: hard negatives of them, at most.
         images: images that are searched with, at most: two views of each.
-        unrelated: unrelated captions; those that match an image are left out.
+        unrelated: unrelated captions, those that match an image are left out; None is the package's, in the language of
+            the library's captions where there are some.
     """
 
     captions: int
     near: int
     images: int
-    unrelated: Sequence[str] = UNRELATED
+    unrelated: Sequence[str] | None = None
 
     @classmethod
-    def of(cls, queries: int, unrelated: Sequence[str] = UNRELATED) -> "CheckSize":
+    def of(cls, queries: int, unrelated: Sequence[str] | None = None) -> "CheckSize":
         """The size for a number of own captions: half as many hard negatives, and a quarter as many images."""
         return cls(queries, min(SWAP_SAMPLE, queries // 2), min(MOST_IMAGES, max(2 * ENOUGH, queries // 4)), unrelated)
 
@@ -136,8 +139,9 @@ def _text_queries(content: LibraryContent, size: CheckSize) -> tuple[TextQueries
     known = set(index.hard_negatives(SWAP_SAMPLE))
     near = [text for text in index.hard_negatives(SWAP_SAMPLE + size.near) if text not in known] or sorted(known)
     own = every[OWN_SAMPLE:] if unseen else every[: size.captions]
-    unrelated = [text for text in size.unrelated if not index.shows(text)]
-    return TextQueries(own, near[: size.near], unrelated), unseen
+    if (unrelated := size.unrelated) is None:
+        unrelated = TRANSLATED.get(caption_language(filter(None, index.texts)), UNRELATED)
+    return TextQueries(own, near[: size.near], [text for text in unrelated if not index.shows(text)]), unseen
 
 
 class ImageToImage:

@@ -4,8 +4,9 @@ import json
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -13,11 +14,12 @@ from pydantic import ConfigDict, Field
 
 from imagerag.agent.errors import BlobError, UsageError
 from imagerag.agent.images.formats import FORMATS, IMAGE_SUFFIXES
-from imagerag.agent.threads import in_thread
+from imagerag.agent.threads import cancellation, in_thread
 from imagerag.agent.types import FrozenModel, Scalar
 from imagerag.store.images.blob_store import write_atomically
 from imagerag.store.library.description_columns import MachineDescription
 from imagerag.store.library.library import Library
+from imagerag.store.library.maintenance.vector_table import sorted_ids
 from imagerag.store.library.metadata_columns import KEY, KIND
 from imagerag.store.library.region_columns import OTHER_REGIONS
 from imagerag.store.library.schema import IMAGE_COLUMN, OTHER_VECTOR, ImageRecord
@@ -25,6 +27,9 @@ from imagerag.store.library.sources.exported_table import MARK
 from imagerag.store.storage_errors import storage_errors
 
 ROWS: Final = 256
+ROWS_WITH_BYTES: Final = 32
+"""Rows at a time: an image may have some megabytes."""
+
 _NAME: Final = re.compile(r"(?:^|-)(?P<id>[0-9a-f]{12})\.\w+$")
 Progress = Callable[[int, int], None]
 """Called with images done and images in all."""
@@ -102,14 +107,14 @@ async def export_parquet(
         names = [name for name in lance.schema.names if name not in elsewhere]
         schema = pa.schema([_named(lance.schema.field(name)) for name in names], {MARK: b"1"})
         schema = schema.append(pa.field(IMAGE_COLUMN, pa.binary())) if with_bytes else schema
-        fresh = out.with_name(f".{out.name}.part")
+        fresh, read = out.with_name(f".{out.name}.part"), _reader(library)
         try:
             with pq.ParquetWriter(fresh, schema, compression="zstd") as writer:
-                for batch in lance.search().select(names).to_batches(ROWS):
+                for batch in lance.search().select(names).to_batches(ROWS_WITH_BYTES if with_bytes else ROWS):
                     table = pa.Table.from_batches([batch]).select(names)
                     if with_bytes:
-                        data = [_bytes(library, one, missing) for one in batch.column("id").to_pylist()]
-                        table = table.append_column(schema.field(IMAGE_COLUMN), [pa.array(data, pa.binary())])
+                        data = pa.array(_images_of(batch, read, missing), pa.binary())
+                        table = table.append_column(schema.field(IMAGE_COLUMN), [data])
                     writer.write_table(table.rename_columns(schema.names).cast(schema))
                     done += batch.num_rows
                     if progress:
@@ -130,12 +135,27 @@ def _named(field: Any) -> Any:
     return field.with_name(f"m_{info[KEY].decode()}_{info[KIND].decode()}") if KEY in info and KIND in info else field
 
 
-def _bytes(library: Library, digest: str, missing: dict[str, str]) -> bytes | None:
-    try:
-        return library.table.image_bytes(digest)
-    except BlobError as error:
-        missing[digest] = str(error)
-        return None
+def _reader(library: Library) -> Callable[[str, Any], bytes]:
+    """Returns the bytes of an image, given its id and the records of its files: a query for each image would take
+    longer than to read it. Only libraries of earlier versions, which may have the bytes in the table, are asked.
+
+    Raises:
+        BlobError: missing, changed or damaged.
+    """
+    table = library.table
+    if IMAGE_COLUMN in table.lance.schema.names:
+        return lambda digest, files: table.image_bytes(digest)
+    return lambda digest, files: table.bytes_of(digest, {"files": files})
+
+
+def _images_of(batch: Any, read: Callable[[str, Any], bytes], missing: dict[str, str]) -> Iterator[bytes | None]:
+    files = batch.column("files").to_pylist() if "files" in batch.schema.names else [None] * batch.num_rows
+    for digest, entries in zip(batch.column("id").to_pylist(), files, strict=True):
+        try:
+            yield read(digest, entries)
+        except BlobError as error:
+            missing[digest] = str(error)
+            yield None
 
 
 async def export_folder(
@@ -153,50 +173,80 @@ async def export_folder(
         StorageError: the disk is full, or cannot be written.
     """
     missing: dict[str, str] = {}
-    rows, size, written = await library.rows(), 0, 0
-    names = {row.id: file_name(row) for row in rows}
+    ids, size, names = await library.table.read(lambda: sorted_ids(library)), 0, list[str]()
+    parts = [ids[at : at + ROWS].to_pylist() for at in range(0, len(ids), ROWS)]
     with storage_errors(out, "cannot write"):
-        stale = await in_thread(_check_folder, out, {names[row.id]: row for row in rows}, overwrite)
-        for done, row in enumerate(rows, 1):
-            data = await in_thread(_bytes, library, row.id, missing)
-            if data is not None:
-                size += await in_thread(_write, out / names[row.id], data, row)
-                written += 1
-            if progress:
-                progress(done, len(rows))
-        await in_thread(_remove_stale, out, stale, [names[row.id] for row in rows], missing)
-    return Export(path=str(out), images=written, bytes=size, missing=missing)
+        stale = await _check_folder(library, parts, out, overwrite)
+        for at, part in enumerate(parts):
+            tell = partial(_tell, progress, at * ROWS, len(ids))
+            written = await in_thread(_write_images, library, out, await library.rows(part), missing, tell)
+            size += sum(written.values())
+            names += written
+        await in_thread(_remove_stale, out, stale, names, missing)
+    return Export(path=str(out), images=len(names), bytes=size, missing=missing)
 
 
-def _check_folder(out: Path, rows: Mapping[str, ImageRecord], overwrite: bool) -> list[str]:
+def _tell(progress: Progress | None, before: int, total: int, done: int) -> None:
+    if progress:
+        progress(before + done, total)
+
+
+def _write_images(
+    library: Library, out: Path, rows: Sequence[ImageRecord], missing: dict[str, str], tell: Callable[[int], None]
+) -> dict[str, int]:
+    """Write some images; returns file name → bytes. Image files that are there are not written again."""
+    written, call, read = {}, cancellation(), _reader(library)
+    for done, row in enumerate(rows, 1):
+        if call.cancelled:
+            break
+        path = out / (name := file_name(row))
+        try:
+            if not (row.size_bytes and path.exists() and path.stat().st_size == row.size_bytes):
+                write_atomically(path, read(row.id, [vars(file) for file in row.files]), flush=False)
+        except BlobError as error:
+            missing[row.id] = str(error)
+        else:
+            written[name] = path.stat().st_size + _write_sidecar(path, row)
+        tell(done)
+    return written
+
+
+async def _check_folder(library: Library, parts: Sequence[Sequence[str]], out: Path, overwrite: bool) -> list[str]:
     """Check that an export may write a folder: it is new or empty, or holds a part of the same export, or an earlier
     export to overwrite. Returns the names of files that are then obsolete."""
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file: name a folder for the export")
-    there = sorted(name for name in (os.listdir(out) if out.is_dir() else ()) if not name.startswith(".tmp-"))
-    ours = {name + suffix for name in rows for suffix in ("", ".json")}
-    earlier = {name + suffix for name in there if _is_exported(out / name) for suffix in ("", ".json")}
-    if others := [name for name in there if name not in ours | earlier]:
+    there = {name for name in (os.listdir(out) if out.is_dir() else ()) if not name.startswith(".tmp-")}
+    stale, changed = set(there), set[str]()
+    for part in parts if there else ():
+        rows = {file_name(row) + suffix: row for row in await library.rows(part) for suffix in ("", ".json")}
+        changed |= {name for name in rows.keys() & there if _is_other(out / name, rows[name])}
+        stale -= rows.keys()
+    earlier = {name + suffix for name in stale if _is_exported(out / name) for suffix in ("", ".json")}
+    if others := sorted(stale - earlier):
         raise UsageError(f"{out} holds other files ({others[0]}, …): name a new folder for the export")
-    stale = [name for name in there if name not in ours or _is_other(out / name, rows.get(name.removesuffix(".json")))]
-    if stale and not overwrite:
+    if (stale or changed) and not overwrite:
         raise UsageError(
-            f"{out} holds an export that is another now ({stale[0]}):\nname a new folder, or add `overwrite=True`"
+            f"{out} holds an export that is another now ({min(stale | changed)}):\n"
+            f"name a new folder, or add `overwrite=True`"
         )
-    stale = [name for name in stale if name not in ours]
-    linked = {file.path for row in rows.values() for file in row.files} if stale else set()
-    if kept := [name for name in stale if linked & {form(out / name) for form in (os.path.abspath, os.path.realpath)}]:
-        raise UsageError(
-            f"{out} holds an earlier export, and the library links to\nan image of it ({kept[0]}): name a new folder"
-        )
+    paths = {str(form(out / name)): name for name in stale for form in (os.path.abspath, os.path.realpath)}
+    for part in parts if stale else ():
+        linked = (file.path for row in await library.rows(part) for file in row.files)
+        if kept := next((paths[path] for path in linked if path in paths), None):
+            raise UsageError(
+                f"{out} holds an earlier export, and the library links to\nan image of it ({kept}): name a new folder"
+            )
     out.mkdir(parents=True, exist_ok=True)
-    return stale
+    return sorted(stale)
 
 
 def _remove_stale(out: Path, stale: Sequence[str], written: Sequence[str], missing: Collection[str]) -> None:
     """Remove what an earlier export wrote, now that the new one is there; but no image whose bytes were not to be had:
     this may be the last copy."""
-    same = {(name + suffix).casefold(): name + suffix for name in written for suffix in ("", ".json")}
+    same = {
+        (name + suffix).casefold(): name + suffix for name in (written if stale else ()) for suffix in ("", ".json")
+    }
     lost = {digest[:12] for digest in missing}
     for name in stale:
         new = same.get(name.casefold())
@@ -218,10 +268,8 @@ def _is_exported(image: Path) -> bool:
     return isinstance(sidecar, dict) and sidecar.get("schema") == "imagerag.image/1"
 
 
-def _is_other(file: Path, row: ImageRecord | None) -> bool:
+def _is_other(file: Path, row: ImageRecord) -> bool:
     """Whether a sidecar differs from its row, or an image has another size because it was edited."""
-    if row is None:
-        return False
     if file.suffix == ".json":
         return file.read_bytes() != _sidecar(row)
     return bool(row.size_bytes) and file.stat().st_size != row.size_bytes
@@ -244,9 +292,8 @@ def _suffix(media_type: str) -> str:
     return next(found, ".img")
 
 
-def _write(path: Path, data: bytes, row: ImageRecord) -> int:
-    sidecar = _sidecar(row)
-    if not (path.exists() and path.stat().st_size == len(data)):
-        write_atomically(path, data)
-    write_atomically(path.with_name(path.name + ".json"), sidecar)
-    return len(data) + len(sidecar)
+def _write_sidecar(image: Path, row: ImageRecord) -> int:
+    """Write the sidecar of an image; returns its bytes."""
+    path, sidecar = image.with_name(f"{image.name}.json"), _sidecar(row)
+    write_atomically(path, sidecar, flush=False)
+    return len(sidecar)

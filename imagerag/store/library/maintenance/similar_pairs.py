@@ -4,9 +4,9 @@ Up to `EXACT` vectors the result is that of comparing every pair, in a fraction 
 that most of their length lies in a few directions. A cosine is at most the product of these parts plus the product of
 the lengths of the rest; only pairs that could reach the limit by this bound are compared completely.
 
-Above that, vectors of the same cell and of near cells are compared (`vector_cells`), which takes a hundredth of the time
-at a million vectors. About 1 in 200 of the pairs right at the limit may be missed, and fewer of more similar ones; every
-pair found reaches the limit.
+Above that, vectors of the same cell and of near cells are compared (`vector_cells`), which takes a hundredth of the
+time at a million vectors. About 1 in 200 of the pairs right at the limit may be missed, and fewer of more similar
+ones; every pair found reaches the limit.
 
 Blocks of pairs are compared one after the other, so that no more memory is needed than for the vectors themselves.
 """

@@ -1,5 +1,5 @@
-"""The vectors of a whole library as one array: 2 kB per image with 512 dimensions, in half precision 1 kB, without further
-memory."""
+"""The vectors of a whole library as one array, without further memory: 2 kB per image with 512 dimensions, 1 kB in half
+precision."""
 
 from typing import TYPE_CHECKING, Any
 

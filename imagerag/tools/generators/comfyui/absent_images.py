@@ -6,10 +6,11 @@ input, an optional input of the next node is left empty, and a required one take
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from imagerag.agent.types import Size
-from imagerag.tools.generators.comfyui.node_info import NodeInfo, NodeInfos
+from imagerag.tools.generators.comfyui.node_info import NodeInfo, NodeInfos, result_nodes
 from imagerag.tools.generators.comfyui.placeholders import Nodes, is_image
 from imagerag.tools.generators.comfyui.sent_files import Files, stand_in
 from imagerag.tools.generators.comfyui.workflow import Workflow, is_link
@@ -36,15 +37,28 @@ def without(nodes: Nodes, absent: Iterable[tuple[str, str]], infos: NodeInfos) -
     return left
 
 
-def fitted(
-    workflow: Workflow, files: Files, infos: NodeInfos, size: Size, output: str | None
-) -> tuple[dict[str, dict[str, Any]], Files] | None:
+@dataclass(frozen=True)
+class FittedWorkflow:
+    """A workflow for the images of one call.
+
+    Attributes:
+        nodes: with placeholders, without the nodes of images that are not sent.
+        stand_ins: plain images that are sent in place of absent ones.
+        results: ids of the nodes whose images are results, in the order of the file.
+    """
+
+    nodes: Nodes
+    stand_ins: Files
+    results: list[str]
+
+
+def fitted(workflow: Workflow, files: Files, infos: NodeInfos, size: Size, output: str | None) -> FittedWorkflow | None:
     """The workflow without the nodes of images that are not sent, and plain images where it cannot do without.
 
     Args:
         files: the images that are sent, by placeholder.
         size: of plain images.
-        output: id of the node that must be left; by default any that keeps an image.
+        output: id of the node that must be left; by default any that keeps an image made from the prompt.
 
     Returns:
         None if no image would be kept even with all of them.
@@ -55,17 +69,12 @@ def fitted(
         nodes = without(
             workflow.nodes, (place for name in absent[number:] for place in workflow.placeholders[name]), infos
         )
-        kept = output_nodes(nodes, infos)
-        if output in kept or (output is None and kept):
-            return nodes, stand_ins
+        kept = result_nodes(nodes, infos, nodes if output else workflow.prompt_nodes)
+        if output in kept or (kept and output is None):
+            return FittedWorkflow(nodes, stand_ins, [output] if output else kept)
         if number < len(absent):
             stand_ins[absent[number]] = stand_in(absent[number], files, size)
     return None
-
-
-def output_nodes(nodes: Nodes, infos: NodeInfos) -> list[str]:
-    """Ids of the nodes that keep a result."""
-    return [node_id for node_id, node in nodes.items() if _info(node, infos).is_output]
 
 
 def _take_out(left: dict[str, dict[str, Any]], node_id: str, infos: NodeInfos) -> list[tuple[str, str]]:

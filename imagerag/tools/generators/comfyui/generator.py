@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.calls.call_context import current_call
 from imagerag.agent.control_tokens import neutralised
@@ -113,7 +114,7 @@ class ComfyUIGenerator:
         if not spec.model:
             raise SpecError(f"{str(spec)!r} names no workflow: write comfyui:WORKFLOW.json@http://HOST:8188")
         host = ComfyServer.of(spec.base_url).host
-        price = prices.of(spec.model, host, local=True) if prices is not None else None
+        price = prices.of(Path(spec.model).name, host, local=True) if prices is not None else None
         return cls(spec.model, base_url=spec.base_url, price=price, **given)
 
     def _check_options(self, file: str, negative_prompt: str, output: str | None, edits: bool | None) -> None:
@@ -237,30 +238,38 @@ class ComfyUIGenerator:
             await in_thread(files_of, references, IMAGE in self._places),
             self._texts(prompt, variation, drawn),
         )
-        nodes, stand_ins = self._fitted(files, infos, drawn)
+        flow = fitted(self._workflow, files, infos, drawn, self._output)
+        if flow is None:
+            raise UsageError(f"{self.identity}: node {self._output} keeps no image, so it cannot be its output")
 
         async def start() -> None:
-            uploaded = await Files(files | stand_ins).uploaded(self._server)
-            ready = placeholders.filled(nodes, {**texts, **uploaded})
+            uploaded = await Files(files | flow.stand_ins).uploaded(self._server)
+            ready = placeholders.filled(flow.nodes, {**texts, **uploaded})
             await self._queue.start(job, ready, previews=call.progress.partial_images > 0)
 
         entry = await self._queue.result(job, call.progress, None if job.queued else start)
-        place, count = image_of(self.identity, entry, self._workflow.nodes, node_id=self._output)
+        place, count = image_of(self.identity, entry, flow.results)
         data, media_type = await checked(await self._server.view(place), self.identity)
-        usage = ({"images": count} if count > 1 else {}) | ({"canvas": len(stand_ins)} if stand_ins else {})
+        usage = ({"images": count} if count > 1 else {}) | ({"canvas": len(flow.stand_ins)} if flow.stand_ins else {})
         return GeneratedImage(
             data=data,
             media_type=media_type,
-            cost_usd=cost_of(self._price, self._workflow.name, {}),
+            cost_usd=self._cost(prompt, len(files), size),
             usage=usage | sizes_told(data, size),
         )
+
+    def _cost(self, prompt: str, images: int, size: Size | None) -> float | None:
+        """US dollars of an image. A server reports no usage, so a stated price of a call or an image is its cost."""
+        known = cost_of(self._price, self._workflow.name, {})
+        return tariff_of(self._price, draws=True).most(len(prompt), images, size) if known is None else known
 
     async def _left_behind(self, jobs: Sequence[Job]) -> str:
         """Cancel what was begun; where it stood, for a message."""
         for job in jobs:
             if job.queued and job.entry is None:
-                await self._queue.cancel(job)
-                return f" (its job {job.id} was cancelled at the server)"
+                before = await self._queue.cancel(job)
+                waited = f", with {before} before it in the queue" if before else ""
+                return f" (its job {job.id} was cancelled at the server{waited})"
         return ""
 
     async def _node_infos(self) -> dict[str, NodeInfo]:
@@ -273,7 +282,7 @@ class ComfyUIGenerator:
             nodes = self._workflow.nodes
             told = await self._server.node_classes(node["class_type"] for node in nodes.values())
             infos = {name: NodeInfo.parse(raw) for name, raw in told.items()}
-            if problems := list(class_problems(nodes, infos)):
+            if problems := list(class_problems(self._workflow, infos)):
                 raise UsageError(f"{self.identity}: {'; '.join(problems[:3])}")
             self._infos = infos
         return self._infos
@@ -287,9 +296,3 @@ class ComfyUIGenerator:
             WIDTH: size.width,
             HEIGHT: size.height,
         }
-
-    def _fitted(self, files: Files, infos: dict[str, NodeInfo], size: Size) -> tuple[dict[str, Any], Files]:
-        found = fitted(self._workflow, files, infos, size, self._output)
-        if found is None:
-            raise UsageError(f"{self.identity}: node {self._output} keeps no image, so it cannot be its output")
-        return found

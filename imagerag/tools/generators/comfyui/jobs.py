@@ -38,7 +38,7 @@ class Job:
     Attributes:
         id: a UUID in lower case, which servers insist on.
         entry: its history, once it has ended.
-        queued: whether the server has it.
+        queued: whether the server has it, or may have it.
     """
 
     id: str
@@ -92,16 +92,18 @@ class JobQueue:
         extra = {"preview_method": "auto"} if previews else {}
         document = {"prompt": nodes, "client_id": job.id, "prompt_id": job.id, "extra_data": extra}
         problem: Exception | None = None
+        job.queued = True  # whoever is cancelled before the answer has a job there all the same
         try:
             told = await self.server.post("/prompt", json=document)
         except WorkflowRefusedError as error:
+            job.queued = False
             problem = refused(self.server.who, self.nodes, error.body, self.server.secrets)
         if problem is not None:
             raise problem
         given = told.get("prompt_id")
         if not isinstance(given, str) or not given:
             raise BackendError(f"{self.server.who} took the workflow without naming a job", retryable=False)
-        job.id, job.queued = given, True  # servers of before 2025 make ids of their own
+        job.id = given  # servers of before 2025 make ids of their own
         if told.get("node_errors"):  # it would run what is left of the workflow
             await self.cancel(job)
             raise refused(self.server.who, self.nodes, told, self.server.secrets)
@@ -138,13 +140,20 @@ class JobQueue:
         """The number of jobs before it, 0 when it is running; None if the server does not have it."""
         return dict(await self._queue()).get(job.id)
 
-    async def cancel(self, job: Job) -> None:
-        """Take a job out of the queue, or stop it; no other job is touched. Errors of the server are not raised."""
+    async def cancel(self, job: Job) -> int | None:
+        """Take a job out of the queue, or stop it; no other job is touched. Errors of the server are not raised.
+
+        Returns:
+            The number of jobs that were before it; None if the server did not have it, or did not answer.
+        """
+        position = None
         try:
             async with asyncio.timeout(_CANCEL_S):
+                position = await self.position(job)
                 await self._cancel(job.id)
         except (BackendError, UsageError, TimeoutError):
-            return
+            pass
+        return position
 
     async def _cancel(self, job_id: str) -> None:
         try:

@@ -1,17 +1,20 @@
 """Node classes as a server describes them (`/object_info`), and the check of a workflow against them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from imagerag.formatting.messages import near
 from imagerag.tools.generators.comfyui.placeholders import Nodes
-from imagerag.tools.generators.comfyui.workflow import label, links
+from imagerag.tools.generators.comfyui.workflow import Workflow, label, links
 
 _SHOWN: Final = 5
 """Choices in a message."""
 _FILLED_LATER: Final = ("image_upload", "video_upload", "audio_upload", "upload", "remote", "remote_combo")
 """Options of an input whose choices are not all in its list: uploaded files, or a list of another server."""
+
+_UNLISTED: Final = "SaveImageWebsocket"
+"""Sends its images over the websocket only, which may break off."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +38,13 @@ class NodeInfo:
     Attributes:
         inputs: in the order of the node; hidden ones are left out.
         outputs: types of its outputs.
-        is_output: whether the server runs a workflow for its sake.
+        keeps_image: whether the server runs a workflow for its sake, and lists its images afterwards.
         is_paid: whether it calls a paid service in the user's name.
     """
 
     inputs: Mapping[str, InputInfo]
     outputs: tuple[str, ...] = ()
-    is_output: bool = False
+    keeps_image: bool = False
     is_paid: bool = False
 
     @classmethod
@@ -60,7 +63,9 @@ class NodeInfo:
             tuple("COMBO" if isinstance(kind, list) else str(kind) for kind in outputs)
             if isinstance(outputs, list)
             else (),
-            told.get("output_node") is True,
+            told.get("output_node") is True
+            and told.get("name") != _UNLISTED
+            and any(_takes_images(one.kind) for one in inputs.values()),
             told.get("api_node") is True,
         )
 
@@ -73,8 +78,23 @@ NodeInfos = Mapping[str, NodeInfo]
 """Class → its description, for the classes that the server has."""
 
 
-def class_problems(nodes: Nodes, infos: NodeInfos) -> Iterator[str]:
+def result_nodes(nodes: Nodes, infos: NodeInfos, sources: Iterable[str]) -> list[str]:
+    """Ids of the nodes that keep an image, in the order of the file.
+
+    Args:
+        sources: ids of nodes that the image must come from; a preview of a reference is no result.
+    """
+    reached, before = set(sources), -1
+    while len(reached) > before:
+        before = len(reached)
+        reached |= {node_id for node_id, _, source, _ in links(nodes) if source in reached}
+    known = {node_id: infos.get(node["class_type"]) for node_id, node in nodes.items()}
+    return [node_id for node_id, info in known.items() if info and info.keeps_image and node_id in reached]
+
+
+def class_problems(workflow: Workflow, infos: NodeInfos) -> Iterator[str]:
     """Reasons why the server cannot run a workflow, whatever its values are."""
+    nodes = workflow.nodes
     for node_id, node in nodes.items():
         info = infos.get(node["class_type"])
         if info is None:
@@ -88,9 +108,9 @@ def class_problems(nodes: Nodes, infos: NodeInfos) -> Iterator[str]:
         kind = infos.get(nodes[source]["class_type"])
         if kind is not None and not 0 <= slot < len(kind.outputs):
             yield f"{label(nodes, node_id)} takes {name} from output {slot} of {label(nodes, source)}, which has none"
-    known = [infos.get(node["class_type"]) for node in nodes.values()]
-    if None not in known and not any(info.is_output for info in known if info):
-        yield "no node of it keeps an image: add SaveImage or PreviewImage"
+    known = all(node["class_type"] in infos for node in nodes.values())
+    if known and not result_nodes(nodes, infos, workflow.prompt_nodes):
+        yield "no node of it keeps an image that %prompt% leads to: add SaveImage or PreviewImage"
 
 
 def value_problems(nodes: Nodes, infos: NodeInfos) -> Iterator[str]:
@@ -116,6 +136,10 @@ def _there(value: str, info: InputInfo) -> str:
     guess = near(value, names)
     hint = f"did you mean {guess!r}? There are " if guess else "there are "
     return hint + ", ".join(names[:_SHOWN]) + (" …" if len(names) > _SHOWN else "") if names else "it has none"
+
+
+def _takes_images(kind: str) -> bool:
+    return kind == "*" or "IMAGE" in kind.split(",")
 
 
 def _input(config: Any, required: bool) -> InputInfo:

@@ -57,8 +57,7 @@ class JobListener:
     ) -> None:
         assert self._task is not None
         self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await asyncio.wait({self._task})
+        await asyncio.wait({self._task})
 
     async def wait(self, seconds: float) -> bool:
         """Wait until the server says that the job ended, so many seconds at most; whether it did."""

@@ -1,40 +1,36 @@
 """The image of a job among all that its workflow kept."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from imagerag.agent.errors import BackendError
-from imagerag.tools.generators.comfyui.placeholders import Nodes
 
 _KINDS: Final = ("output", "temp")
 """Folders of the server, the preferred first: saved images before previews."""
 
 
-def image_of(
-    who: str, entry: Mapping[str, Any], nodes: Nodes, *, node_id: str | None = None
-) -> tuple[dict[str, str], int]:
+def image_of(who: str, entry: Mapping[str, Any], node_ids: Sequence[str]) -> tuple[dict[str, str], int]:
     """The first image, and the number of images that there were: (`filename`, `subfolder` and `type`; number).
 
-    The first is that of the first node in the workflow's file that saved one; the first of a batch.
+    The first is that of the first node that saved one; the first of a batch.
 
     Args:
         entry: history of the job.
-        node_id: the only node whose images count.
+        node_ids: the nodes whose images count.
 
     Raises:
         BackendError: there is none.
     """
     outputs = entry.get("outputs")
     kept = outputs if isinstance(outputs, Mapping) else {}
-    names = (
-        [node_id] if node_id else [*(one for one in nodes if one in kept), *(one for one in kept if one not in nodes)]
-    )
-    found = [image for name in names for image in _images(kept.get(name))]
+    found = [image for name in node_ids for image in _images(kept.get(name))]
     for kind in _KINDS:
         if fitting := [image for image in found if image["type"] == kind]:
             return fitting[0], len(fitting)
-    where = f"node {node_id}" if node_id else "the workflow"
-    raise BackendError(f"{who}: {where} ran and kept no image: end it with SaveImage or PreviewImage", retryable=False)
+    where = ", ".join(node_ids)
+    raise BackendError(
+        f"{who}: the workflow ran and kept no image in {where}: end it with SaveImage or PreviewImage", retryable=False
+    )
 
 
 def _images(told: object) -> list[dict[str, str]]:

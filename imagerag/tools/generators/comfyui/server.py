@@ -95,8 +95,12 @@ class ComfyServer:
                 return await self.get(f"/object_info/{quote(name, safe='')}")
 
         wanted = sorted(set(names))
-        found = await asyncio.gather(*map(one, wanted))
-        return {name: told[name] for name, told in zip(wanted, found, strict=True) if isinstance(told.get(name), dict)}
+        found: dict[str, Any] = {}
+        for told in await asyncio.gather(*(one(name) for name in wanted if "/" not in name)):
+            found |= told
+        if not set(wanted) <= set(found):  # a slash does not survive in a path
+            found |= await self.get("/object_info")
+        return {name: found[name] for name in wanted if isinstance(found.get(name), dict)}
 
     async def upload(self, name: str, data: bytes, media_type: str) -> str:
         """Upload an image; the value by which nodes load it.

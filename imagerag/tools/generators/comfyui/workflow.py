@@ -72,6 +72,11 @@ class Workflow:
         """Number of placeholders for references."""
         return sum(REFERENCE.fullmatch(name) is not None for name in self.placeholders)
 
+    @property
+    def prompt_nodes(self) -> list[str]:
+        """Ids of the nodes with the prompt."""
+        return [node_id for node_id, _ in self.placeholders.get(PROMPT, ())]
+
     def _check_links(self) -> None:
         for node_id, name, source, _ in links(self.nodes):
             if source not in self.nodes:

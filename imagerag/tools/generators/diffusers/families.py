@@ -8,8 +8,7 @@ guidance 2.5 and image guidance 1.6), the pipelines' own examples, and BFL's doc
 Every row was tested with tiny random weights (`tests/diffusion`), none with its real ones. For pipelines without a row,
 the signature is inspected (`weight_sources.py`); how well that works was not tested.
 
-OminiControl, which the paper uses with FLUX.1-schnell, is not in diffusers and not here. FLUX Kontext and FLUX.2 klein
-are the maintained models for the same purpose.
+Models that people name and that cannot be loaded so are in `NOT_HERE`, with the reason and what to use.
 
 Example:
     ```python
@@ -79,6 +78,9 @@ class Family:
         max_area: larger references are reduced to this many pixels.
         adapter: the IP-Adapter for the references, which then go through `ip_adapter_image`.
         load: more arguments of `from_pretrained`.
+        fixed_size: whether it takes no size: it draws the shape of its first image, at about a megapixel.
+        dtype: the only dtype that its code runs in; empty for any.
+        licence: of the weights, by their model card; empty if it was not looked up.
     """
 
     repo: str = ""
@@ -101,6 +103,9 @@ class Family:
     max_area: int = 1024 * 1024
     adapter: IPAdapter | None = None
     load: Mapping[str, Any] = field(default_factory=dict)
+    fixed_size: bool = False
+    dtype: str = ""
+    licence: str = field(default="", compare=False)
 
     @property
     def size_rules(self) -> SizeRules:
@@ -147,6 +152,7 @@ _XLABS: Final = IPAdapter(
 _FLUX2: Final = Family(
     pipeline="Flux2Pipeline", repo="black-forest-labs/FLUX.2-dev", parameter="image", max_references=6,
     steps=50, guidance={"guidance_scale": 4.0}, size=_SQUARE, min_side=64, max_aspect=8,
+    licence="FLUX non-commercial",
 )  # fmt: skip
 
 FAMILIES: Final[dict[str, Family]] = {
@@ -156,6 +162,7 @@ FAMILIES: Final[dict[str, Family]] = {
         steps=50, guidance={"guidance_scale": 5.0},
         call={"negative_prompt": "monochrome, lowres, bad anatomy, worst quality, low quality"},
         size=_SQUARE, multiple=8, adapter=_H94,
+        licence="CreativeML OpenRAIL++-M",
     ),
     "flux-schnell-ip-adapter": Family(
         pipeline="FluxPipeline", repo="black-forest-labs/FLUX.1-schnell",
@@ -167,10 +174,16 @@ FAMILIES: Final[dict[str, Family]] = {
         parameter="image", shape="one", max_references=1, template=INSTRUCTION,
         steps=28, guidance={"guidance_scale": 2.5}, size=_SQUARE,
         sized=lambda size: {"max_area": size.width * size.height},  # otherwise each size becomes about a megapixel
+        licence="FLUX.1 non-commercial",
     ),
     "flux2-klein": Family(
         pipeline="Flux2KleinPipeline", repo="black-forest-labs/FLUX.2-klein-4B", parameter="image", max_references=4,
         steps=4, guidance={"guidance_scale": 1.0}, size=_SQUARE, min_side=64, max_aspect=8,
+        licence="Apache-2.0",
+    ),
+    "flux2-klein-kv": Family(
+        pipeline="Flux2KleinKVPipeline", repo="black-forest-labs/FLUX.2-klein-9b-kv", parameter="image",
+        max_references=4, steps=4, size=_SQUARE, min_side=64, max_aspect=8, licence="FLUX non-commercial",
     ),
     "flux2-dev": _FLUX2,
     "omnigen": Family(
@@ -182,11 +195,13 @@ FAMILIES: Final[dict[str, Family]] = {
             edit_item="<img><|image_{n}|></img>",
         ),
         steps=50, guidance={"guidance_scale": 2.5, "img_guidance_scale": 1.6}, size=_SQUARE,
+        licence="MIT",
     ),
     "qwen-image-edit-plus": Family(
         pipeline="QwenImageEditPlusPipeline", repo="Qwen/Qwen-Image-Edit-2511",
         parameter="image", max_references=3, needs_reference=True, template=IMAGES,
         steps=50, guidance={"true_cfg_scale": 4.0}, call={"negative_prompt": " "}, size=_SQUARE,
+        licence="Apache-2.0",
     ),
     "qwen-image-2.1": Family(
         pipeline="QwenImage21Pipeline", repo="Qwen/Qwen-Image-2.1",
@@ -194,12 +209,41 @@ FAMILIES: Final[dict[str, Family]] = {
         steps=40, guidance={"true_cfg_scale": 1.0}, size=_SQUARE,
         multiple=32,
     ),
+    "glm-image": Family(
+        pipeline="GlmImagePipeline", repo="zai-org/GLM-Image", steps=50, guidance={"guidance_scale": 1.5}, size=_SQUARE,
+        multiple=32, licence="MIT",
+    ),
+    "z-image-omni": Family(
+        pipeline="ZImageOmniPipeline", parameter="image", max_references=4, template=IMAGES,
+        steps=50, guidance={"guidance_scale": 5.0}, size=_SQUARE, min_side=64, dtype="bfloat16",
+    ),
+    "joyimage-edit-plus": Family(
+        pipeline="JoyImageEditPlusPipeline", repo="jdopensource/JoyAI-Image-Edit-Plus-Diffusers", parameter="images",
+        max_references=4, template=IMAGES, steps=30, guidance={"guidance_scale": 4.0}, size=_SQUARE,
+    ),
+    "longcat-image-edit": Family(
+        pipeline="LongCatImageEditPipeline", repo="meituan-longcat/LongCat-Image-Edit", parameter="image", shape="one",
+        max_references=1, needs_reference=True, template=INSTRUCTION, steps=50, guidance={"guidance_scale": 4.5},
+        fixed_size=True, licence="Apache-2.0",
+    ),
 }  # fmt: skip
 """Families by their name after `diffusers:`.
 
 The Qwen models' limits are the recommendation for editing (1 to 3); their code has none, and `?max_references=` sets
-another. Klein's distilled weights ignore guidance; for klein-base set 50 steps and 4.0. XLabs trained their adapter on
-FLUX.1-dev."""
+another; so it is with Z-Image-Omni and JoyImage. GLM-Image draws from text only here: with images its pipeline fails,
+because diffusers 0.42 joins their features and transformers 5.23 takes them in a list. Klein's distilled weights ignore
+guidance; for klein-base set 50 steps and 4.0. `flux2-klein-kv` computes the references' keys and values in its first
+step and uses them again in the others. XLabs trained their adapter on FLUX.1-dev. The weights of Z-Image-Omni were not
+published by 2026-11: name a folder."""
+
+NOT_HERE: Final[Mapping[str, str]] = {
+    "flux.?3": "FLUX.3 is in diffusers as modular blocks only, which are not loaded like a pipeline and take other "
+    "arguments: use flux2-klein or flux2-dev",
+    "omnigen.?2": "OmniGen2 is not in diffusers, and its own pipeline is code that is never run from a repository: use "
+    "omnigen or qwen-image-edit-plus, or serve it and name it openai:MODEL@URL",
+    "ominicontrol": "OminiControl is in no maintained package: use flux-kontext or flux2-klein, which do the same job",
+}
+"""Pattern of a name → why it cannot be loaded, and what to use instead."""
 
 BUILT_IN: Final[Mapping[str, Family]] = dict(FAMILIES)
 """The built-in table; a changed row shows in a generator's identity."""

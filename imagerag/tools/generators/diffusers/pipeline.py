@@ -74,8 +74,6 @@ class DiffusersGenerator:
         UsageError: a setting out of range.
     """
 
-    sizes: tuple[Size, ...] | None = None
-
     def __init__(
         self,
         model: str,
@@ -94,7 +92,7 @@ class DiffusersGenerator:
         require_extra("diffusers", f"diffusers:{model}", "diffusers")
         self._source = weight_sources.find(model)
         self._family = self._source.family
-        self._device, self._dtype, self._offload = device, dtype, offload
+        self._device, self._dtype, self._offload = device, dtype or self._family.dtype or None, offload
         self._steps, self._guidance, self._scale = steps, guidance, scale
         self._call, self._options = dict(call or {}), dict(load or {})
         self._max_references, self._template = max_references, template
@@ -130,13 +128,19 @@ class DiffusersGenerator:
             digests["adapter"] = weight_sources.short(family.adapter.repo)
         elif source.name and family != BUILT_IN.get(source.name):
             digests["row"] = weight_sources.digest(repr(family))
-        given = {"dtype": self._dtype, "guidance": self._guidance, "scale": self._scale, "steps": self._steps} | digests
+        dtype = None if self._dtype == family.dtype else self._dtype
+        given = {"dtype": dtype, "guidance": self._guidance, "scale": self._scale, "steps": self._steps} | digests
         return with_options(f"diffusers:{named}", dict(sorted(given.items())))
 
     @property
     def max_references(self) -> int:
         """Maximum number of images with a prompt; 0 for a text-only pipeline."""
         return self._family.max_references if self._max_references is None else self._max_references
+
+    @property
+    def sizes(self) -> tuple[Size, ...] | None:
+        """None, since it draws any size; empty for a pipeline that takes none."""
+        return () if self._family.fixed_size else None
 
     @property
     def capabilities(self) -> Capabilities:
@@ -285,6 +289,7 @@ class DiffusersGenerator:
             "it has no IP-Adapter, and so no scale": self._scale is not None and self._family.adapter is None,
             "max_references must be 0 or more": (self._max_references or 0) < 0,
             "it takes no references": bool(self._max_references) and not self._family.parameter,
+            f"its code runs in {self._family.dtype} only": self._dtype != (self._family.dtype or self._dtype),
             "it takes one reference": (self._max_references or 0) > 1 and self._family.shape == "one",
         }
         for problem, there in problems.items():

@@ -9,6 +9,7 @@ Settings follow a `?`: `flux-kontext?steps=8&dtype=float32&offload=model` (`pipe
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -19,7 +20,7 @@ from imagerag.agent.errors import BackendError, SpecError
 from imagerag.agent.extras import import_extra
 from imagerag.agent.regular_files import read_regular_text
 from imagerag.tools.credentials import check_hub
-from imagerag.tools.generators.diffusers.families import FAMILIES, Family
+from imagerag.tools.generators.diffusers.families import FAMILIES, NOT_HERE, Family
 from imagerag.tools.huggingface_hub import hub
 
 _NO_REFERENCES: Final = frozenset(
@@ -53,6 +54,8 @@ def find(model: str) -> Source:
         MissingExtraError: diffusers is not installed and its class is needed.
     """
     name, given, weights = model.partition("=")
+    if name not in FAMILIES and not Path(model).expanduser().is_dir():
+        _refuse_elsewhere(model)
     if name in FAMILIES:
         return _of_family(name, weights) if given else Source(name=name, family=FAMILIES[name], repo=_own(name))
     for known, family in FAMILIES.items():
@@ -65,10 +68,19 @@ def find(model: str) -> Source:
     return _of_class(str(path.resolve()) if path.is_dir() else model)
 
 
+def _refuse_elsewhere(model: str) -> None:
+    """Refuse a model that is known not to load, with what to use instead."""
+    for pattern, why in NOT_HERE.items():
+        if re.search(rf"(?:^|[/-]){pattern}(?![0-9a-z])", model.partition("=")[0], re.IGNORECASE):
+            raise SpecError(f"diffusers:{model} cannot be used. {why}")
+
+
 def _own(name: str) -> str:
     repo = FAMILIES[name].repo
     if not repo:
-        raise SpecError(f"diffusers:{name} has no weights of its own: write diffusers:{name}=ORG/NAME or ={name}=/DIR")
+        raise SpecError(
+            f"diffusers:{name} has no weights of its own: write diffusers:{name}=ORG/NAME or diffusers:{name}=/DIR"
+        )
     return repo
 
 

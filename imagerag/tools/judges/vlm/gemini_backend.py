@@ -170,7 +170,7 @@ class GeminiChat:
         cut_off = response.finish_reason == "MAX_TOKENS"
         text, note = answer_text(self.identity, response.text, {}, cut_off=cut_off)
         usage = response.usage or {}
-        counted = {name: int(usage[name]) for name in ("input_tokens", "output_tokens") if name in usage}
+        counted = {name: int(count) for name, count in usage.items() if name in ("input_tokens", "output_tokens")}
         cost = cost_of(self.price, self.model, response.usage)
         return ChatResponse(text=text, note=note, usage=counted, cost_usd=cost, variation=variation)
 

@@ -141,23 +141,23 @@ def separation(clip: Clip, size: int, *, captions: int = 200, most: int = 1, see
     rng = Random(seed + 2 + size)
     things = all_things()
     rng.shuffle(things)
-    absent, kept = things[:captions], things[captions:]
+    absent, others = things[:captions], things[captions:]
     scenes = [
-        random_scene(rng, tuple(rng.sample(kept, rng.choices(range(1, most + 1), (6, 3, 1)[:most])[0])))
+        random_scene(rng, tuple(rng.sample(others, rng.choices(range(1, most + 1), (6, 3, 1)[:most])[0])))
         for _ in range(size)
     ]
     present = sorted({thing for scene in scenes for thing in scene.things}, key=describe)
     present = rng.sample(present, min(captions, len(present)))
     vectors = clip.images([draw(scene, 128) for scene in scenes])
     holds = np.array([[thing in scene.things for scene in scenes] for thing in present])
-    found = clip.texts([describe(thing) for thing in present]) @ vectors.T
-    best = np.where(holds, found, -1).max(axis=1)
+    cosines = clip.texts([describe(thing) for thing in present]) @ vectors.T
+    best = np.where(holds, cosines, -1).max(axis=1)
     wrong = (clip.texts([describe(thing) for thing in absent]) @ vectors.T).max(axis=1)
     threshold = float(np.quantile(wrong, 0.95))
     return {
         "present_p10": float(np.quantile(best, 0.10)), "absent_p95": threshold, "threshold": threshold,
         "accepted_at_95": float((best > threshold).mean()), "n": float(size),
-        "first_is_right": float(holds[np.arange(len(present)), found.argmax(axis=1)].mean()),
+        "first_is_right": float(holds[np.arange(len(present)), cosines.argmax(axis=1)].mean()),
     }  # fmt: skip
 
 

@@ -64,12 +64,12 @@ def _batch(pool: Pool, rows: Any, kinds: Any) -> Batch:
         torch.from_numpy(pool.claims[twice, kinds]),
         torch.from_numpy(pool.claim_grounds[twice, kinds]),
     )
-    named = torch.from_numpy(pool.claim_sizes[rows, kinds[:size]])
+    claim_sizes = torch.from_numpy(pool.claim_sizes[rows, kinds[:size]])
     return Batch(
         augment(torch.from_numpy(pool.pixels[rows])),
         torch.from_numpy(pool.tokens[twice, kinds].astype(np.int64)),
         truth,
-        truth[:, :size] & ((scenes[:, :, 0] >= 0).sum(1)[:, None] == named[None]),
+        truth[:, :size] & ((scenes[:, :, 0] >= 0).sum(1)[:, None] == claim_sizes[None]),
         # A vague text is true in many images; without normalisation such texts would outweigh the precise ones.
         torch.tensor(_WEIGHTS)[torch.from_numpy(kinds)] * (3 / truth.sum(0).clamp(min=3)),
     )
@@ -82,9 +82,9 @@ def holds(scenes: Tensor, grounds: Tensor, claims: Tensor, claim_grounds: Tensor
     """
     import torch
 
-    wanted, there = claims[None, :, :, None], scenes[:, None, None]
-    unasked = (wanted < 0).all(-1)
-    meets = ((wanted == there) | (wanted < 0)).all(-1) & ((there[..., 0] >= 0) | unasked)
+    specification, there = claims[None, :, :, None], scenes[:, None, None]
+    unasked = (specification < 0).all(-1)
+    meets = ((specification == there) | (specification < 0)).all(-1) & ((there[..., 0] >= 0) | unasked)
     ways = [meets[..., 0, a] & meets[..., 1, b] & meets[..., 2, c] for a, b, c in permutations(range(3))]
     ground = (claim_grounds[None] < 0) | (claim_grounds[None] == grounds[:, None])
     return torch.stack(ways).any(0) & ground
@@ -124,9 +124,9 @@ def contrast(cosine: Tensor, scale: Tensor, batch: Batch) -> Tensor:
     whole = whole.masked_fill(batch.exact & ~own, float("-inf"))
     truth = batch.truth[:, size:]
     part = (scale * cosine[:, size:]).masked_fill(truth & ~own, float("-inf"))
-    known = truth.diagonal()
+    own_truth = truth.diagonal()
     first = cross_entropy(whole, target) + cross_entropy(whole.T, target)
-    second = cross_entropy(part[known], target[known]) + cross_entropy(part.T[known], target[known])
+    second = cross_entropy(part[own_truth], target[own_truth]) + cross_entropy(part.T[own_truth], target[own_truth])
     return first / 2 + second / 4
 
 

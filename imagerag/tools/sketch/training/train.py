@@ -125,9 +125,9 @@ class _Run:
         self.log_scale = torch.nn.Parameter(torch.tensor(math.log(scale)))
         self.bias = torch.nn.Parameter(torch.tensor(-scale * even))
         self.seen = torch.from_numpy(np.unique(pool.tokens).astype(np.int64))
-        named = list(self.model.named_parameters())
-        decayed = [value for name, value in named if value.ndim >= 2 and "embedding" not in name]
-        free = [value for name, value in named if not (value.ndim >= 2 and "embedding" not in name)]
+        parameters = list(self.model.named_parameters())
+        decayed = [value for name, value in parameters if value.ndim >= 2 and "embedding" not in name]
+        free = [value for name, value in parameters if not (value.ndim >= 2 and "embedding" not in name)]
         groups: list[dict[str, Any]] = [
             {"params": decayed, "weight_decay": 0.05},
             {"params": [*free, self.log_scale, self.bias]},
@@ -207,7 +207,7 @@ class _Run:
         metrics = evaluate.measure(clip, sizes=sizes, captions=captions)
         scale = self.log_scale.exp().item()
         record = {
-            "settings": _recorded(self.settings), "steps": step + 1, "seconds": round(spent * 60),
+            "settings": _recorded_settings(self.settings), "steps": step + 1, "seconds": round(spent * 60),
             "sigmoid_scale": scale,
             "even_odds_cosine": -self.bias.item() / scale, "metrics": metrics,
         }  # fmt: skip
@@ -219,12 +219,12 @@ class _Run:
         return record
 
 
-def _recorded(settings: Settings) -> dict[str, Any]:
+def _recorded_settings(settings: Settings) -> dict[str, Any]:
     """The settings that affect a training; paths are left out."""
     return {name: value for name, value in asdict(settings).items() if name not in ("out", "pool", "start", "config")}
 
 
-def _write_weights(state: dict[str, torch.Tensor], seen: torch.Tensor, path: Path) -> None:
+def _write_weights(state: dict[str, torch.Tensor], token_ids: torch.Tensor, path: Path) -> None:
     """Save half-precision weights, with the rows of tokens that never occurred set to zero.
 
     An untrained row is noise that looks like meaning; zero has no meaning, and compresses well.
@@ -233,11 +233,11 @@ def _write_weights(state: dict[str, torch.Tensor], seen: torch.Tensor, path: Pat
     from safetensors.torch import save_file
 
     table = state["token_embedding.weight"]
-    known = torch.zeros(len(table), 1, dtype=torch.bool)
-    known[seen] = True
+    occurs = torch.zeros(len(table), 1, dtype=torch.bool)
+    occurs[token_ids] = True
     tensors = {
         name: (value.half() if value.dtype.is_floating_point else value).contiguous().clone()
-        for name, value in {**state, "token_embedding.weight": table * known}.items()
+        for name, value in {**state, "token_embedding.weight": table * occurs}.items()
     }
     partial = path.with_suffix(".partial")
     save_file(tensors, partial)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from imagerag.agent.caption_language import caption_language
 from imagerag.agent.errors import LibraryError
 from imagerag.evals.suites.case import LibraryRecipe
 from imagerag.evals.suites.sketch_libraries import build_library
@@ -15,9 +16,11 @@ from imagerag.store.data_dir import DataDir
 from imagerag.store.library.check import ways
 from imagerag.store.library.check.library_check import check_library
 from imagerag.store.library.check.unrelated_captions import UNRELATED
+from imagerag.store.library.check.unrelated_translations import TRANSLATED
 from imagerag.store.library.check.ways import FEW, CheckSize
 from imagerag.store.library.library import Library
 from imagerag.store.library.thresholds.negative_captions import NULL_CAPTIONS
+from imagerag.store.library.thresholds.unrelated_captions import TRANSLATED as OF_CALIBRATION
 from imagerag.tools.registry import make_embedder
 from tests.conftest import made_once
 
@@ -123,6 +126,11 @@ async def test_the_short_check_is_bounded(made: Library, monkeypatch: pytest.Mon
 def test_the_unrelated_captions_are_not_those_that_calibration_uses() -> None:
     assert not set(UNRELATED) & set(NULL_CAPTIONS)
     assert len(set(UNRELATED)) == len(UNRELATED) <= 60
+    assert set(TRANSLATED) == set(OF_CALIBRATION)
+    for language, captions in TRANSLATED.items():
+        assert not set(captions) & set(OF_CALIBRATION[language])
+        assert len(set(captions)) == 40
+        assert caption_language(captions) == language
 
 
 async def test_thresholds_keep_their_error_rates(made: Library) -> None:
