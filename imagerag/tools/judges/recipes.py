@@ -1,7 +1,7 @@
 """Judges that people run themselves: the command of the server, and the spec. `docs/how-to/judges.md` shows them.
 
-None of them was run here. Names for vLLM are those of the models' pages; for the other servers they follow the servers' own
-way to name models, and may be called otherwise by now.
+None of them was run here. Names for vLLM are those of the models' pages; for the other servers they follow the servers'
+own way to name models, and may be called otherwise by now.
 """
 
 from collections.abc import Mapping
