@@ -9,16 +9,19 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from imagerag.agent.errors import AuthError, ImageRAGError, SpecError
+from imagerag.agent.errors import AuthError, ImageRAGError, SpecError, UsageError
 from imagerag.agent.ports import ImagePart
 from imagerag.agent.types import SamplingParams, Size
 from imagerag.graphs.configuration.trust_policy import is_plain
 from imagerag.tools import registry
 from imagerag.tools.credentials import key_to
 from imagerag.tools.healthcheck import check_health
+from imagerag.tools.judges.recipes import judge_recipes
 from imagerag.tools.judges.vlm.judge import VlmJudge
 from imagerag.tools.local_servers import local_servers_now
+from imagerag.tools.model_list import list_models
 from imagerag.tools.openai.client import OpenAICredentials
+from imagerag.tools.pricing.price_table import Prices
 from imagerag.tools.services import lookup, table
 from imagerag.tools.services.service import CHAT_ROLES, ROLES, ImagesProtocol, Service
 from imagerag.tools.spec import BackendSpec
@@ -328,3 +331,18 @@ def test_an_installed_service_does_not_replace_a_built_in_one(installed: dict[st
     installed["groq"] = Service(**GOOD | {"name": "groq"})
     assert lookup.service_named("groq") is table.SERVICES["groq"]
     assert [one.name for one in lookup.all_services()].count("groq") == 1
+
+
+def test_the_list_of_models_has_a_judge_of_each_service_and_every_recipe() -> None:
+    listed = list_models(Prices.load(), role="judge")
+    specs = {one.spec for one in listed}
+    assert {f"{one.name}:{one.judge}" for one in table.SERVICES.values() if one.judge} <= specs
+    assert {spec for spec, _ in judge_recipes()} <= specs
+    assert all(registry.has_provider("judge", one.provider) for one in listed)
+    (groq,) = list_models(Prices.load(), provider="groq")
+    assert (groq.spec, groq.cost.free) == ("groq:qwen/qwen3.8-27b", False)
+    assert groq.cost.text_in_usd is not None
+    (hosted,) = list_models(Prices.load(), provider="hf")
+    assert (hosted.cost.free, hosted.cost.text_in_usd) == (False, None)
+    with pytest.raises(UsageError, match="provider of listed models"):
+        list_models(Prices.load(), provider="nobody")
