@@ -26,6 +26,7 @@ from imagerag.tools.services import lookup, table
 from imagerag.tools.services.service import CHAT_ROLES, ROLES, ImagesProtocol, Service
 from imagerag.tools.spec import BackendSpec
 from imagerag.tools.testing.mock_openai import DefaultResponder, MockOpenAIServer, tiny_png
+from tests.tools.embedders.embedding_server import embedding_server
 from tests.tools.wire import ALIGNED, wire
 
 PUBLISHED = Path("/work/shared/data/openai/openapi_subset.json")
@@ -192,6 +193,18 @@ async def test_each_image_service_is_asked_in_its_own_form(
     own = service.images.path if service.images.references else "/images/edits"
     assert referring.path.endswith(own)
     assert not service.images.references or service.images.references in referring.body
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if "embedder" in table.SERVICES[n].roles and n != "azure"])
+async def test_each_embedder_is_asked_at_its_address_with_its_key(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with embedding_server() as at:
+        service = moved(monkeypatch, name, at.at)
+        embedder = registry.make_embedder(f"{name}:text-model-of-{name}")
+        vectors = await embedder.embed_texts(["a red circle", "blue"])
+        assert vectors.shape == (2, at.length)
+        assert at.bodies[-1]["model"] == f"text-model-of-{name}"
+        assert at.headers[-1]["authorization"] == (f"Bearer {KEY}" if service.keys else "Bearer none")
+        assert embedder.identity.spec.startswith(f"{name}:text-model-of-{name}?length=8")
 
 
 def test_known_prices_are_the_services_and_unknown_ones_are_not_zero(monkeypatch: pytest.MonkeyPatch) -> None:
