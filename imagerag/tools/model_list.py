@@ -22,8 +22,10 @@ SOURCES: Final[Mapping[str, str]] = {
     "sketch": "imagerag.tools.sketch.listed_models:sketch_models",
     "diffusers": "imagerag.tools.generators.diffusers.listed_models:diffusers_models",
     "openai": "imagerag.tools.openai.listed_models:openai_models",
+    "services": "imagerag.tools.services.listed_models:service_models",
+    "recipes": "imagerag.tools.judges.listed_models:recipe_models",
 }
-"""Provider → the function that lists its models."""
+"""Source → the function that lists its models; a source is one provider's, except the last two."""
 
 Lister = Callable[["Prices"], Iterable["ListedModel"]]
 
@@ -85,11 +87,11 @@ def list_models(prices: "Prices", *, role: str | None = None, provider: str | No
     """
     if role is not None and role not in ROLES:
         raise UsageError(unknown("role", role, ROLES))
-    if provider is not None and provider not in SOURCES:
-        raise UsageError(unknown("provider of listed models", provider, SOURCES))
-    names = SOURCES if provider is None else (provider,)
-    found = [one for name in names for one in _lister(SOURCES[name])(prices)]
-    return [one for one in found if role in (None, one.role)]
+    found = [one for place in SOURCES.values() for one in _lister(place)(prices)]
+    providers = dict.fromkeys(one.provider for one in found)
+    if provider is not None and provider not in providers:
+        raise UsageError(unknown("provider of listed models", provider, providers))
+    return [one for one in found if role in (None, one.role) and provider in (None, one.provider)]
 
 
 def cost_of_model(price: "ModelPrice", *, draws: bool) -> ModelCost:

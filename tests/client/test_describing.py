@@ -209,7 +209,7 @@ async def test_an_unknown_price_is_said_and_not_paid_under_a_budget(pictures: Pa
 
 async def test_what_describes_nothing_is_refused_before_anything_is_indexed(pictures: Path, tmp_path: Path) -> None:
     rag = client(tmp_path)
-    with pytest.raises(SpecError, match="there are: azure, .*, openai, "):
+    with pytest.raises(SpecError, match=r"there are: azure, .*, openai, "):
         await rag.libraries.index(pictures, describe="clip")
     with pytest.raises(UsageError, match="max_cost_usd"):
         await rag.libraries.index(pictures, describe="sketch", max_cost_usd=-1)

@@ -27,6 +27,7 @@ PUBLIC: Final[Mapping[str, str]] = {
     "imagerag.evals.metrics.registry": "registration of metrics",
     "imagerag.graphs.generation": "the generation graph, to extend",
     "imagerag.schemas": "JSON schemas of all documents",
+    "imagerag.tools.services.service": "services, for packages that add some",
     "imagerag.tools.spec": "backend specs, for packages that add backends",
     "imagerag.tools.spec_options": "options of backend specs",
     "imagerag.tools.testing.fakes": "fakes of every interface, for tests",

@@ -3,7 +3,7 @@
 import pytest
 
 from imagerag.tools.automatic import ORDER, OWN_MODELS
-from imagerag.tools.judges.recipes import RECIPES, JudgeRecipe, judge_recipes
+from imagerag.tools.judges.recipes import RECIPES, judge_recipes
 from imagerag.tools.registry import has_provider
 from imagerag.tools.services.table import SERVICES
 from imagerag.tools.spec import BackendSpec
@@ -37,26 +37,23 @@ def automatic() -> str:
     return table(("", "provider", "taken when", "model"), rows)
 
 
-def recipe_rows(trained: bool) -> str:
+def recipes(trained: bool) -> str:
+    """What there is to know of each model, then the server's command and the judge's spec."""
     found = [one for one in RECIPES if one.trained is trained]
-    rows = [row for one in found for row in rows_of(one)]
-    return table(("model", "size", "licence", "server", "spec", "note"), rows)
-
-
-def rows_of(one: JudgeRecipe) -> list[tuple[str, ...]]:
-    about = (one.name, one.size, one.licence or "see its page")
-    if not one.names:
-        return [(*about, "", "" if one.asked else "none", one.note)]
-    return [
-        (*(about if first else ("", "", "")), code([one.command(server)]), code([one.spec(server)]),
-         one.note if first else "")
-        for first, server in zip([True, False, False, False], one.names, strict=False)
-    ]  # fmt: skip
+    rows = [(one.name, one.size, one.licence or "see its page", one.note) for one in found]
+    lines = [
+        f"$ {one.command(server)}\n$ imagerag eval judge --judge {one.spec(server)}"
+        for one in found
+        for server in one.names
+    ]
+    block = "\n\n".join(lines)
+    head = table(("model", "size", "licence", "note"), rows)
+    return f"{head}\n\n<!-- skip: needs a server -->\n```console\n{block}\n```"
 
 
 def test_generated_tables_of_services_and_judges_are_what_the_code_says() -> None:
     check("how-to/services.md", services=services(), automatic=automatic())
-    check("how-to/judges.md", recipes=recipe_rows(False), trained=recipe_rows(True))
+    check("how-to/judges.md", recipes=recipes(False), trained=recipes(True))
 
 
 @pytest.mark.parametrize("spec", [spec for spec, _ in judge_recipes()])

@@ -1,6 +1,7 @@
 """Judges that people run themselves: the command of the server, and the spec. `docs/how-to/judges.md` shows them.
 
-None of them was run here: names and commands are those of the models' and the servers' own pages.
+None of them was run here. Names for vLLM are those of the models' pages; for the other servers they follow the servers'
+own way to name models, and may be called otherwise by now.
 """
 
 from collections.abc import Mapping
@@ -93,7 +94,7 @@ RECIPES: Final[tuple[JudgeRecipe, ...]] = (
             "ollama": "openbmb/minicpm-v4.5",
             "llama.cpp": "openbmb/MiniCPM-V-4_5-gguf",
         },
-        note="vLLM needs `--trust-remote-code`, which runs the model's own code",
+        note="vLLM needs --trust-remote-code with it, which runs the model's own code",
     ),
     JudgeRecipe(
         name="Q-Judger (Qwen-Image-Bench)",
@@ -115,7 +116,7 @@ RECIPES: Final[tuple[JudgeRecipe, ...]] = (
         size="9B",
         trained=True,
         note="on Qwen3.5-9B, with checklists like imagerag's; serve the weights that SearchGen publishes with vLLM and "
-        "write `vllm:` and the name that you gave them (`--served-model-name`)",
+        "write `vllm:` and the name that you gave them (--served-model-name)",
     ),
     JudgeRecipe(
         name="EditReward",

@@ -13,7 +13,9 @@ import pytest
 
 from imagerag import ImageRAG
 from imagerag.agent.errors import SpecError
+from imagerag.evals.harness.arms import parse_arms
 from imagerag.graphs.dependencies import Dependencies
+from imagerag.graphs.description_options import DescribeOptions
 from imagerag.store.data_dir import DataDir
 from imagerag.tools import registry
 from imagerag.tools.automatic import AUTO, ORDER, ROLES, choose, expanded
@@ -224,3 +226,12 @@ def test_only_what_judges_looks_for_a_judge(monkeypatch: pytest.MonkeyPatch, tmp
     assert rag.runs.list_sync() == []
     with pytest.raises(SpecError, match="auto finds no judge"):
         rag.estimate_sync("a red circle")
+
+
+def test_answerers_and_describers_are_taken_in_the_same_way(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("GROQ_API_KEY", "k")
+    spec = "groq:qwen/qwen3.8-27b"
+    assert ImageRAG(preset="sketch", answerer=AUTO, home=tmp_path).questions.answerer == spec
+    assert ImageRAG(preset="sketch", judge=AUTO, home=tmp_path).questions.answerer == spec
+    assert DescribeOptions(describe=AUTO).describe == spec
+    assert parse_arms(["full+judge=auto"])[0].setup == {"judge": spec}

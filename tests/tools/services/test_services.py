@@ -9,20 +9,24 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from imagerag.agent.errors import AuthError, ImageRAGError, SpecError
+from imagerag.agent.errors import AuthError, ImageRAGError, SpecError, UsageError
 from imagerag.agent.ports import ImagePart
 from imagerag.agent.types import SamplingParams, Size
 from imagerag.graphs.configuration.trust_policy import is_plain
 from imagerag.tools import registry
 from imagerag.tools.credentials import key_to
 from imagerag.tools.healthcheck import check_health
+from imagerag.tools.judges.recipes import judge_recipes
 from imagerag.tools.judges.vlm.judge import VlmJudge
 from imagerag.tools.local_servers import local_servers_now
+from imagerag.tools.model_list import list_models
 from imagerag.tools.openai.client import OpenAICredentials
+from imagerag.tools.pricing.price_table import Prices
 from imagerag.tools.services import lookup, table
 from imagerag.tools.services.service import CHAT_ROLES, ROLES, ImagesProtocol, Service
 from imagerag.tools.spec import BackendSpec
 from imagerag.tools.testing.mock_openai import DefaultResponder, MockOpenAIServer, tiny_png
+from tests.tools.embedders.embedding_server import embedding_server
 from tests.tools.wire import ALIGNED, wire
 
 PUBLISHED = Path("/work/shared/data/openai/openapi_subset.json")
@@ -191,6 +195,18 @@ async def test_each_image_service_is_asked_in_its_own_form(
     assert not service.images.references or service.images.references in referring.body
 
 
+@pytest.mark.parametrize("name", [n for n in NAMES if "embedder" in table.SERVICES[n].roles and n != "azure"])
+async def test_each_embedder_is_asked_at_its_address_with_its_key(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with embedding_server() as at:
+        service = moved(monkeypatch, name, at.at)
+        embedder = registry.make_embedder(f"{name}:text-model-of-{name}")
+        vectors = await embedder.embed_texts(["a red circle", "blue"])
+        assert vectors.shape == (2, at.length)
+        assert at.bodies[-1]["model"] == f"text-model-of-{name}"
+        assert at.headers[-1]["authorization"] == (f"Bearer {KEY}" if service.keys else "Bearer none")
+        assert embedder.identity.spec.startswith(f"{name}:text-model-of-{name}?length=8")
+
+
 def test_known_prices_are_the_services_and_unknown_ones_are_not_zero(monkeypatch: pytest.MonkeyPatch) -> None:
     for one in table.SERVICES.values():
         for key in one.keys:
@@ -328,3 +344,18 @@ def test_an_installed_service_does_not_replace_a_built_in_one(installed: dict[st
     installed["groq"] = Service(**GOOD | {"name": "groq"})
     assert lookup.service_named("groq") is table.SERVICES["groq"]
     assert [one.name for one in lookup.all_services()].count("groq") == 1
+
+
+def test_the_list_of_models_has_a_judge_of_each_service_and_every_recipe() -> None:
+    listed = list_models(Prices.load(), role="judge")
+    specs = {one.spec for one in listed}
+    assert {f"{one.name}:{one.judge}" for one in table.SERVICES.values() if one.judge} <= specs
+    assert {spec for spec, _ in judge_recipes()} <= specs
+    assert all(registry.has_provider("judge", one.provider) for one in listed)
+    (groq,) = list_models(Prices.load(), provider="groq")
+    assert (groq.spec, groq.cost.free) == ("groq:qwen/qwen3.8-27b", False)
+    assert groq.cost.text_in_usd is not None
+    (hosted,) = list_models(Prices.load(), provider="hf")
+    assert (hosted.cost.free, hosted.cost.text_in_usd) == (False, None)
+    with pytest.raises(UsageError, match="provider of listed models"):
+        list_models(Prices.load(), provider="nobody")
