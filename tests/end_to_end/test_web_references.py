@@ -229,3 +229,13 @@ def test_sheets_and_pages_show_images_from_the_web(imagerag: Imagerag, server: S
     chosen = imagerag("generate", DOTTED_HEXAGON, "--library", f"sketch,{server.library}", "--seed", "3", "--select")
     assert chosen.exit_code == 0, chosen.stderr
     assert "by Ann, http: https://example.org/hexagon" in " ".join(chosen.stdout.split())
+
+
+async def test_a_human_is_asked_with_author_and_page(rag: ImageRAG) -> None:
+    from imagerag.mcp.elicitation import question
+
+    waiting = await ChatService(rag).generate_image(GenerateImage(prompt=DOTTED_HEXAGON, select=True))
+    asked = question(waiting)
+    assert "https://example.org/hexagon" in asked
+    assert "Ann" in asked
+    assert "https://example.org/hexagon" in waiting.text
