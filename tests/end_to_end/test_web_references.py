@@ -131,9 +131,10 @@ def test_a_search_of_the_web_says_whose_each_image_is(
     assert alone.exit_code == 0, alone.stderr
     assert "by Ann: https://example.org/hexagon" in alone.stdout
     server.asked.clear()
-    known = imagerag("search", "a red circle", "--library", f"sketch,{server.library}", "--json")
-    assert document(known)["results"]
-    assert server.asked == []
+    for query in ("a red circle", "something round and red"):  # the second in the encoder's own words
+        known = imagerag("search", query, "--library", f"sketch,{server.library}", "--json")
+        assert document(known)["results"][0]["accepted"]
+        assert server.asked == []
     server.stop()
     down = imagerag("search", DOTTED_HEXAGON, "--library", f"sketch,{server.library}")
     assert down.exit_code == 1
@@ -229,3 +230,13 @@ def test_sheets_and_pages_show_images_from_the_web(imagerag: Imagerag, server: S
     chosen = imagerag("generate", DOTTED_HEXAGON, "--library", f"sketch,{server.library}", "--seed", "3", "--select")
     assert chosen.exit_code == 0, chosen.stderr
     assert "by Ann, http: https://example.org/hexagon" in " ".join(chosen.stdout.split())
+
+
+async def test_a_human_is_asked_with_author_and_page(rag: ImageRAG) -> None:
+    from imagerag.mcp.elicitation import question
+
+    waiting = await ChatService(rag).generate_image(GenerateImage(prompt=DOTTED_HEXAGON, select=True))
+    asked = question(waiting)
+    assert "https://example.org/hexagon" in asked
+    assert "Ann" in asked
+    assert "https://example.org/hexagon" in waiting.text

@@ -159,7 +159,9 @@ async def test_a_human_sees_where_an_image_is_from(staged: Any, server: SearchSe
     (offered,) = record.question["candidates"]
     assert (offered["author"], offered["licence"]) == ("Ann", "CC-BY-4.0")
     assert offered["web"]["page"] == "https://example.org/hexagon"
+    server.stop()
     resumed = [event async for event in staged.runner.resume(record.run_id, choose=[1])][-1].record
+    assert resumed.outcome is Outcome.ALIGNED, "without the network"
     assert resumed.references[0].web.page == "https://example.org/hexagon"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from imagerag.agent.errors import BlobError
 from imagerag.agent.ports import Filter, Hit, ReferenceLibrary, WebLibrary
-from imagerag.agent.retrieval.search_queries import SEPARATOR, search_batch, search_words
+from imagerag.agent.retrieval.search_queries import SEPARATOR, search_batch, search_query
 from imagerag.agent.threads import in_thread
 from imagerag.store.images.image_info import image_info
 
@@ -60,9 +60,12 @@ class LibraryWithWeb:
             UsageError: the text is empty.
             LibraryError: a service that had to be asked gave no results.
         """
-        return await self._with_web(
-            await search_words(self.own, text, k=k, filter=filter, hybrid=hybrid), text, k, filter
-        )
+        found = await search_query(self.own, text, k=k, filter=filter, hybrid=hybrid)
+        return await self._with_web(found, text, k, filter)
+
+    def queries(self, text: str) -> tuple[str, ...]:
+        """None: `search` asks the own libraries in their own words, and the web in those of the query."""
+        return ()
 
     async def search_batch(self, texts: Sequence[str], *, k: int, filter: Filter) -> Sequence[Sequence[Hit]]:
         """The results of `search` for each text."""
