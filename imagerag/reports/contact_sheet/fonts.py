@@ -118,11 +118,17 @@ def system_font(sign: str) -> Path | None:
 def _has(path: Path | None, sign: str) -> bool:
     if sign == " ":
         return True
+    box = _empty_box(path)
+    return box is not None and bytes(font(28, path).getmask(sign)) != box
+
+
+@cache
+def _empty_box(path: Path | None) -> bytes | None:
+    """What a font draws for a sign that it lacks; None of a file that is damaged or has pictures of one size only."""
     try:
-        known = font(28, path)
-        return bytes(known.getmask(sign)) != bytes(known.getmask(_MISSING))
-    except OSError:  # a damaged file, or one with pictures of one size only
-        return False
+        return bytes(font(28, path).getmask(_MISSING))
+    except OSError:
+        return None
 
 
 @cache
