@@ -205,9 +205,8 @@ async def test_captions_are_searched_where_the_library_has_their_vectors(sketch:
         Image.new("RGB", (32, 32), colour).save(folder / f"{name}.png")
     (folder / "first.txt").write_text("a green striped star")
     await sketch.libraries.index(folder, library="mine", caption_embedder="own", check=False)
-    found = await service.search_references(
-        SearchReferences(query="a green striped star", library="mine", by="captions")
-    )
+    wanted = SearchReferences(query="a green striped star", library="mine", by="captions")
+    found = await service.search_references(wanted)
     assert (found.data["by"], found.data["threshold"]) == ("captions", None)
     assert [(hit["title"], round(hit["similarity"], 3)) for hit in found.data["hits"]] == [("first", 1.0)]
     assert "no threshold of captions is known here" in found.text

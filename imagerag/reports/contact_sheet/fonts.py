@@ -118,11 +118,17 @@ def system_font(sign: str) -> Path | None:
 def _has(path: Path | None, sign: str) -> bool:
     if sign == " ":
         return True
+    box = _empty_box(path)
+    return box is not None and bytes(font(28, path).getmask(sign)) != box
+
+
+@cache
+def _empty_box(path: Path | None) -> bytes | None:
+    """What a font draws for a sign that it lacks; None of a file that is damaged or has pictures of one size only."""
     try:
-        known = font(28, path)
-        return bytes(known.getmask(sign)) != bytes(known.getmask(_MISSING))
-    except OSError:  # a damaged file, or one with pictures of one size only
-        return False
+        return bytes(font(28, path).getmask(_MISSING))
+    except OSError:
+        return None
 
 
 @cache
@@ -142,8 +148,7 @@ def font_folders() -> list[Path]:
     """Where the system keeps fonts."""
     home = Path.home()
     if sys.platform == "win32":
-        local = Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local"))
-        return [Path(os.environ.get("WINDIR", "C:/Windows")) / "Fonts", local / "Microsoft" / "Windows" / "Fonts"]
+        return [Path(home.anchor) / "Windows/Fonts", home / "AppData/Local/Microsoft/Windows/Fonts"]
     if sys.platform == "darwin":
         return [Path("/System/Library/Fonts"), Path("/Library/Fonts"), home / "Library" / "Fonts"]
     return [Path("/usr/share/fonts"), Path("/usr/local/share/fonts"), home / ".local/share/fonts", home / ".fonts"]

@@ -22,7 +22,15 @@ def dejavu() -> Path:
 
 
 def forget() -> None:
-    for cached in (fonts.font_files, fonts.system_font, fonts._own, fonts._folded, fonts._has, fonts.font):
+    for cached in (
+        fonts.font_files,
+        fonts.system_font,
+        fonts._own,
+        fonts._folded,
+        fonts._has,
+        fonts._empty_box,
+        fonts.font,
+    ):
         cached.cache_clear()
 
 

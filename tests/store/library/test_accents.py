@@ -86,7 +86,7 @@ def test_folding_is_stable_and_keeps_ascii(text: str) -> None:
         ("क्या", "क्या"),
         ("कॉफ़ी", "कॉफी"),
         ("שָׁלוֹם", "שלום"),
-    ],  # fmt: skip
+    ],
 )
 def test_marks_of_other_letters_stay(text: str, folded: str) -> None:
     assert without_accents(text) == unicodedata.normalize("NFC", folded)
