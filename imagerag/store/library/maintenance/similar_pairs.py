@@ -57,7 +57,7 @@ def similar_pairs(vectors: Any, limit: float, first: int | None = None, passed: 
     The smaller positions of a part ascend, and a pair comes after the pairs of its members with smaller positions.
 
     Args:
-        vectors: unit, float32 [rows, dimension]; of many, float16 is enough, and cosines then differ by up to 0.0002.
+        vectors: unit, float32 [rows, dimension]; of many, float16 is enough, and cosines then differ by up to 0.0005.
         first: only pairs with one of the first `first` rows; None is all.
         passed: rows to skip, bool [rows]. The caller may add rows during the iteration.
     """

@@ -24,7 +24,7 @@ def vectors_of_ids(library: Library, ids: Any, *, half: bool = False) -> "NDArra
     """The vectors of images in the order of their ids, an Arrow array; zeros for removed ones. Blocks.
 
     Args:
-        half: float16 instead of float32; cosines then differ by up to 0.0002.
+        half: float16 instead of float32; cosines then differ by up to 0.0005.
     """
     import numpy as np
     import pyarrow.compute as pc
