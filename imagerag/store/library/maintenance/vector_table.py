@@ -27,13 +27,17 @@ def vectors_of_ids(library: Library, ids: Any, *, half: bool = False) -> "NDArra
         half: float16 instead of float32; cosines then differ by up to 0.0005.
     """
     import numpy as np
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     order = pc.sort_indices(ids)
     shape, dtype = (len(ids), library.metadata.dimension), np.float16 if half else np.float32
     found = _Filled(np.zeros(shape, dtype=dtype), order.to_numpy())
+    pool = pa.default_memory_pool()
+    pool.release_unused()  # a few hundred MB of what was read before, in a large library
     if len(ids):
         scan_table(library.table.lance, ids.take(order), found)
+        pool.release_unused()
     return found.vectors
 
 
