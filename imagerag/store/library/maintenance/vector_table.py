@@ -1,7 +1,7 @@
 """The vectors of a whole library as one array, without further memory: 2 kB per image with 512 dimensions, 1 kB in half
 precision."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.store.library.library import Library
 from imagerag.store.library.region_columns import RegionPart
@@ -10,6 +10,9 @@ from imagerag.store.library.thresholds.content import scan_table
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+ROWS: Final = 2_500
+"""Rows that are read at a time: LanceDB takes eight times their memory."""
 
 
 def sorted_ids(library: Library) -> Any:
@@ -36,7 +39,7 @@ def vectors_of_ids(library: Library, ids: Any, *, half: bool = False) -> "NDArra
     pool = pa.default_memory_pool()
     pool.release_unused()  # a few hundred MB of what was read before, in a large library
     if len(ids):
-        scan_table(library.table.lance, ids.take(order), found)
+        scan_table(library.table.lance, ids.take(order), found, size=ROWS)
         pool.release_unused()
     return found.vectors
 
