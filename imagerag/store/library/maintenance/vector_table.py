@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ROWS: Final = 2_500
-"""Rows that are read at a time: LanceDB takes eight times their memory."""
+"""Rows that are read at a time: LanceDB takes about ten times their memory."""
 
 
 def sorted_ids(library: Library) -> Any:
@@ -23,7 +23,7 @@ def sorted_ids(library: Library) -> Any:
     return ids.take(pc.sort_indices(ids)).combine_chunks()
 
 
-def vectors_of_ids(library: Library, ids: Any, *, half: bool = False) -> "NDArray[np.floating]":
+def vectors_of_ids(library: Library, ids: Any, *, half: bool = False) -> "NDArray[Any]":
     """The vectors of images in the order of their ids, an Arrow array; zeros for removed ones. Blocks.
 
     Args:
@@ -47,7 +47,7 @@ def vectors_of_ids(library: Library, ids: Any, *, half: bool = False) -> "NDArra
 class _Filled:
     """Fills an array with vectors by position: a table and an array at once would take twice the memory."""
 
-    def __init__(self, vectors: "NDArray[np.floating]", order: "NDArray[np.intp]") -> None:
+    def __init__(self, vectors: "NDArray[Any]", order: "NDArray[np.intp]") -> None:
         self.vectors, self._order = vectors, order
 
     def add(
