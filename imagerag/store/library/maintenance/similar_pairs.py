@@ -41,7 +41,7 @@ GATHERED: Final = 20
 ROWS, COLUMNS, WHOLE = 1024, 4096, 4096
 """Rows and columns of a block of pairs, and pairs of it that are compared one by one at a time."""
 
-BLOCK: Final = 65_536
+BLOCK: Final = 32_768
 """Rows whose cells are looked into together: each time, all vectors behind them are read."""
 
 MANY: Final = 50
@@ -57,7 +57,7 @@ def similar_pairs(vectors: Any, limit: float, first: int | None = None, passed: 
     The smaller positions of a part ascend, and a pair comes after the pairs of its members with smaller positions.
 
     Args:
-        vectors: unit, float32 [rows, dimension]; of many, float16 is enough, and cosines then differ by up to 0.0002.
+        vectors: unit, float32 [rows, dimension]; of many, float16 is enough, and cosines then differ by up to 0.0005.
         first: only pairs with one of the first `first` rows; None is all.
         passed: rows to skip, bool [rows]. The caller may add rows during the iteration.
     """
@@ -110,14 +110,14 @@ def _across(
 
     if not len(rows) or behind[0] >= behind[1]:
         return
-    for cell, which in cells.looked_into(vectors[rows]):
+    for cell, which in cells.looked_into(vectors, rows):
         members = cells.members(cell)
         members = members[slice(*np.searchsorted(members, behind))]
         for column in range(0, len(members), COLUMNS):
             for row in range(0, len(which), ROWS):
                 columns = members[column : column + COLUMNS]
                 columns = columns[~passed[columns]]
-                here = rows[which[row : row + ROWS]]
+                here = which[row : row + ROWS]
                 cosines = products(vectors[here], vectors[columns], room)
                 ones, others = np.nonzero(cosines >= limit)
                 if len(ones):

@@ -144,7 +144,7 @@ async def library_statistics(library: Library) -> LibraryStatistics:
 
 def _counted(library: Library) -> LibraryStatistics:
     lance, copies = library.table.lance, library.table.images
-    columns = present(lance, COLUMNS)
+    columns, some_copied = present(lance, COLUMNS), copies.root.exists()
     counts: Counter[str] = Counter()
     values: dict[str, Counter[str]] = {name: Counter() for name in ("media_type", "licence", "camera", "year")}
     sizes: list[float] = []
@@ -157,7 +157,7 @@ def _counted(library: Library) -> LibraryStatistics:
             for name in ("media_type", "licence", "camera"):
                 values[name][record.get(name) or ""] += 1
             values["year"][f"{time:%Y}" if time else ""] += 1
-            counts.update(_facts(record, copied=copies.path(record["id"]).exists()))
+            counts.update(_facts(record, copied=some_copied and copies.path(record["id"]).exists()))
             counts["file_bytes"] += record.get("size_bytes") or 0
     region_images, regions = count_regions(lance)
     return LibraryStatistics(

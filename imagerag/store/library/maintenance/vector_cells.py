@@ -69,18 +69,17 @@ class VectorCells:
         """The positions of the vectors of a cell, ascending."""
         return self.order[self.ends[cell - 1] if cell else 0 : self.ends[cell]]
 
-    def looked_into(self, vectors: Any) -> "Iterator[tuple[int, Places]]":
-        """Each cell to search for some of these vectors, with those vectors, ascending. Takes a byte for each vector
-        and cell."""
+    def looked_into(self, vectors: Any, rows: "Places") -> "Iterator[tuple[int, Places]]":
+        """Each cell to search for some rows, with those of them, in their order. Takes a byte for each row and cell."""
         import numpy as np
 
-        near = np.empty((len(self.centres), len(vectors)), dtype=bool)
-        for start in range(0, len(vectors), PART):
+        near = np.empty((len(self.centres), len(rows)), dtype=bool)
+        for start in range(0, len(rows), PART):
             part = slice(start, start + PART)
-            near[:, part] = (self._borders(vectors[part]) <= self.margin).T
-        for cell, rows in enumerate(near):
-            if len(which := np.flatnonzero(rows)):
-                yield cell, which
+            near[:, part] = (self._borders(vectors[rows[part]]) <= self.margin).T
+        for cell, found in enumerate(near):
+            if found.any():
+                yield cell, rows[found]
 
     def _borders(self, vectors: Any) -> "Vectors":
         """The distance of each vector from its cell's border with every other cell, 0 for its own: [rows, cells]."""

@@ -203,19 +203,22 @@ def _as_list(chunk: Any) -> Any:
     return pa.ListArray.from_arrays(pa.array([0, len(chunk)], pa.int32()), chunk)
 
 
-def scan_table(table: Any, ids: Any, found: VectorScan, vector: str = VECTOR, *, regions: bool = False) -> None:
+def scan_table(
+    table: Any, ids: Any, found: VectorScan, vector: str = VECTOR, *, regions: bool = False, size: int | None = None
+) -> None:
     """Pass the vectors of a LanceDB table to a scan.
 
     Args:
         ids: sorted Arrow array; rows with other ids are newer and skipped, as are rows without a vector.
         vector: the column of the vectors.
         regions: pass those of the regions, too.
+        size: rows that are read at a time; None is the usual number.
     """
     import numpy as np
     import pyarrow.compute as pc
 
     known, beside = _bytes(ids), regions_beside(table, vector) if regions else []
-    for columns in parts(table, ["id", vector, *beside], PART_WITH_REGIONS if beside else None):
+    for columns in parts(table, ["id", vector, *beside], PART_WITH_REGIONS if beside else size):
         if columns[vector].null_count:
             columns = columns.filter(pc.is_valid(columns[vector])).combine_chunks()
         for batch in columns.to_batches(BLOCK):

@@ -27,6 +27,7 @@ from imagerag.store.library.indexing.ingest import IndexReport, index
 from imagerag.store.library.indexing.stages import Indexing
 from imagerag.store.library.library import Library
 from imagerag.store.library.library_metadata import SCHEMA_VERSION
+from imagerag.store.library.maintenance import export as exports
 from imagerag.store.library.maintenance.export import ImageSidecar, export_folder, export_parquet, file_name
 from imagerag.store.library.metadata.image_metadata import read_metadata
 from imagerag.store.library.schema import ImageRecord
@@ -79,7 +80,28 @@ async def test_an_export_is_repeated_into_its_own_folder_and_into_no_other(fille
         await export_folder(filled, out)
 
 
-async def test_an_earlier_export_is_replaced_where_that_is_said(filled: Library, tmp_path: Path) -> None:
+async def test_an_export_that_was_stopped_reads_only_the_missing_images(
+    filled: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports, "ROWS", 3)
+    out, told, read = tmp_path / "out", list[tuple[int, int]](), list[str]()
+    await export_folder(filled, out, progress=lambda *done: told.append(done))
+    assert told == [(done, 8) for done in range(1, 9)]
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    rows = await filled.rows()
+    (out / file_name(rows[1])).unlink()
+    (out / f"{file_name(rows[4])}.json").unlink()
+    bytes_of = filled.table.bytes_of
+    monkeypatch.setattr(filled.table, "bytes_of", lambda one, record: [read.append(one), bytes_of(one, record)][1])
+    done = await export_folder(filled, out)
+    assert (done.images, done.bytes, read) == (8, sum(map(len, before.values())), [rows[1].id])
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+async def test_an_earlier_export_is_replaced_where_that_is_said(
+    filled: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports, "ROWS", 3)
     out, fresh = tmp_path / "out", tmp_path / "fresh"
     await export_folder(filled, out)
     first, second, *_ = await filled.rows()

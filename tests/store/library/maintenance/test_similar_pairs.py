@@ -123,7 +123,7 @@ def test_few_pairs_are_missed_where_only_near_cells_are_looked_into(
     monkeypatch.setattr(pairs, "COLUMNS", 256)
     monkeypatch.setattr(pairs, "BLOCK", 1024)
     cells = vector_cells.VectorCells.of(vectors, limit)
-    looked_into = sum(len(which) for _, which in cells.looked_into(vectors))
+    looked_into = sum(len(which) for _, which in cells.looked_into(vectors, np.arange(len(vectors))))
     assert looked_into < 0.9 * len(cells.centres) * len(vectors), "else it shows nothing"
     got = found(vectors, limit)
     right = {pair for pair, cosine in compared(vectors, limit).items() if cosine >= limit + 1e-5}
@@ -149,3 +149,14 @@ def test_vectors_are_moved_from_all_of_the_order(monkeypatch: pytest.MonkeyPatch
     vectors = world(1, 38, 8, 40, 0.5)
     vector_cells.VectorCells.of(vectors, 0.9)
     assert np.array_equal(moved[0], vectors[::4])
+
+
+def test_vectors_in_half_precision_have_the_same_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pairs, "EXACT", 0)
+    monkeypatch.setattr(pairs, "COLUMNS", 256)
+    monkeypatch.setattr(pairs, "BLOCK", 512)
+    vectors = world(11, 2000, 64, 300, 0.02)
+    whole, half = found(vectors, 0.9), found(vectors.astype(np.float16), 0.9)  # type: ignore[arg-type]
+    assert len(whole) > 1000
+    assert whole.keys() == half.keys()
+    assert all(half[pair] == pytest.approx(whole[pair], abs=5e-4) for pair in whole)
