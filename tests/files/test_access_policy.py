@@ -63,7 +63,7 @@ async def test_a_link_out_of_the_root_is_refused_and_one_inside_is_followed(root
 
 
 async def test_a_link_put_there_after_the_check_is_not_followed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    checked = InputPolicy._found
+    checked = InputPolicy._resolve
 
     def swapped(self: InputPolicy, source: str) -> tuple[Path, Path]:
         found = checked(self, source)
@@ -73,7 +73,7 @@ async def test_a_link_put_there_after_the_check_is_not_followed(root: Path, monk
         (root.parent / "b.png").write_bytes(PNG)
         return found
 
-    monkeypatch.setattr(InputPolicy, "_found", swapped)
+    monkeypatch.setattr(InputPolicy, "_resolve", swapped)
     with pytest.raises(UsageError, match="cannot be read"):
         await InputPolicy.of([root]).read("below/b.png")
 
