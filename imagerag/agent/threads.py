@@ -8,6 +8,8 @@ one costs more than most calls.
 
 import asyncio
 import os
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar, copy_context
@@ -105,6 +107,9 @@ class _Worker:
                         self._idle.remove(self)
                         return
                 continue  # a call was on its way
+            # Profilers and debuggers that were set meanwhile see this call, as they would see a new thread.
+            sys.setprofile(threading.getprofile())
+            sys.settrace(threading.gettrace())
             done = call()
             del call  # it holds the image
             with self._lock:
