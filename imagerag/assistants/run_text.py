@@ -100,7 +100,7 @@ def _reference(at: int, reference: UsedReference) -> str:
 
 
 def _web_source(source: WebSource) -> str:
-    return f" {quoted(source.name, 60)} {source.address if len(source.address) <= 300 else source.domain}"
+    return f" {quoted(source.name, 60)} {line(source.shown_address(300), 300)}"
 
 
 def _warned(record: RunRecord) -> list[str]:

@@ -83,7 +83,9 @@ def reference_lines(references: Sequence[UsedReference], *, indent: int = 2) -> 
 
 def source_lines(sources: Sequence[WebSource], *, indent: int = 2) -> list[str]:
     """What the generator's model found on the web."""
-    rows = [[f"{accent('~')} {short(source.name, 40)}", dim(short(source.address, 80))] for source in sources]
+    rows = [
+        [f"{accent('~')} {short(source.name, 40)}", dim(short(source.shown_address(100), 100))] for source in sources
+    ]
     return table(rows, indent=indent)
 
 

@@ -39,3 +39,7 @@ class WebSource(FrozenModel):
     def address(self) -> str:
         """The page, else the image."""
         return self.page or self.image
+
+    def shown_address(self, limit: int) -> str:
+        """The address, or the site where it is longer than `limit` characters: a link that was cut leads nowhere."""
+        return self.address if len(self.address) <= limit else self.domain

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.control_tokens import neutralised
 from imagerag.agent.errors import BackendError, ImageRAGError, SpecError, UsageError
+from imagerag.agent.images.decoding import open_rgb
+from imagerag.agent.images.encoding import encode
 from imagerag.agent.ports import Capabilities, GeneratedImage, ImagePart, PriceEstimator, ReferenceTemplate
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import SamplingParams, Size
@@ -25,7 +27,6 @@ from imagerag.tools.gemini.responses import GeminiResponse, read_response, refus
 from imagerag.tools.generators.image_decoding import checked, decoded
 from imagerag.tools.generators.image_models import CHAT_TEMPLATE, ImageModel, check_request
 from imagerag.tools.generators.reference_checks import check_reference
-from imagerag.tools.judges.vlm.images import scaled
 from imagerag.tools.openai.text_replies import no_image_error
 from imagerag.tools.pricing.call_cost import Price, cost_of, tariff_of, usage_of
 from imagerag.tools.prompt_templates import TEMPLATE_OPTIONS, with_template
@@ -42,7 +43,7 @@ MAX_TOKENS: Final = 12_288
 """Default maximum of response tokens: the largest image counts 3,780, and the rest is left for thoughts. With it the
 maximum cost is known before the request."""
 
-LONGEST_SIDE: Final = 3072
+LONGEST_SIDE: Final = 2048
 """Pixels of a reference that is too large a file to be sent as it is."""
 
 OPTIONS: Final[Mapping[str, Reader]] = {
@@ -248,7 +249,14 @@ class GeminiImages:
 
 async def _part(reference: ImagePart) -> dict[str, Any]:
     """A reference as a part of the message. A file that is too large is scaled down."""
-    sent: Any = reference
-    if len(reference.data) > MAX_IMAGE_BYTES:
-        sent = await in_thread(scaled, reference.data, LONGEST_SIDE)
-    return {"inline_data": {"data": sent.data, "mime_type": sent.media_type}}
+    data, media_type = reference.data, reference.media_type
+    if len(data) > MAX_IMAGE_BYTES:
+        data, media_type = await in_thread(_scaled_down, data), "image/jpeg"
+    return {"inline_data": {"data": data, "mime_type": media_type}}
+
+
+def _scaled_down(data: bytes) -> bytes:
+    """A JPEG of at most `LONGEST_SIDE` pixels on its longer side, transparency on white."""
+    image = open_rgb(data, side=LONGEST_SIDE)
+    image.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+    return encode(image, "image/jpeg")
