@@ -179,6 +179,11 @@ def _in_words(verdict: Document | None) -> str:
     return str(verdict.get("reason") or label)
 
 
+def _page(reference: Document) -> str:
+    """The page of an image from the web; empty for any other."""
+    return str((reference.get("web") or {}).get("page", ""))
+
+
 def facts(run: Document) -> str:
     """The small print: calls, time, cost, and whose images were used."""
     calls, reused = run.get("calls") or {}, run.get("cached_calls") or {}
@@ -192,5 +197,5 @@ def facts(run: Document) -> str:
     if setup.get("library"):
         parts.append(f"library {setup['library']}")
     used = {r["image"]["sha256"]: r for a in run.get("attempts") or [] for r in a.get("references") or []}
-    thanks = [", ".join(filter(None, map(r.get, ("title", "author", "licence")))) for r in used.values()]
+    thanks = [", ".join(filter(None, (*map(r.get, ("title", "author", "licence")), _page(r)))) for r in used.values()]
     return " · ".join(parts + [f"reference: {credit}" for credit in thanks if credit])
