@@ -9,6 +9,7 @@ import pytest
 from imagerag.agent.errors import SpecError, UsageError
 from imagerag.agent.ports import FREE, Capabilities
 from imagerag.agent.retrieval.search_queries import names_of
+from imagerag.agent.retrieval.web_search import ASKED
 from imagerag.agent.types import Outcome, RunConfig, RunSpec
 from imagerag.graphs.cost_estimate import estimate_setup
 from imagerag.graphs.runs.fork import ForkOptions
@@ -210,3 +211,13 @@ async def test_the_same_library_is_the_same_object(staged: Any, server: SearchSe
     assert first is second
     with pytest.raises(SpecError):
         await dependencies.library("scripted,web:openverse?embedder=hash&threshold=2")
+
+
+async def test_a_round_asks_for_eight_things_at_most(stage: Any, server: SearchServer) -> None:
+    stage.runner.dependencies.use("embedder", "hash", HashEmbedder())
+    stage.judge.enqueue([f"thing {number}" for number in range(ASKED + 2)], [])
+    record = await run(stage, web(server))
+    assert len(server.queries()) == ASKED
+    assert [search.note for search in record.searches if not search.web] == [
+        f"the web was not asked: only {ASKED} searches of a round are"
+    ] * 2

@@ -180,6 +180,11 @@ def _in_words(verdict: Document | None) -> str:
     return str(verdict.get("reason") or label)
 
 
+def _page(reference: Document) -> str:
+    """The page of an image from the web; empty for any other."""
+    return str((reference.get("web") or {}).get("page", ""))
+
+
 def facts(run: Document) -> str:
     """The small print: calls, time, cost, and whose images were used."""
     calls, reused = run.get("calls") or {}, run.get("cached_calls") or {}
@@ -193,5 +198,6 @@ def facts(run: Document) -> str:
     if setup.get("library"):
         parts.append(f"library {setup['library']}")
     references = {r["image"]["sha256"]: r for a in run.get("attempts") or [] for r in a.get("references") or []}
-    thanks = [", ".join(filter(None, map(r.get, ("title", "author", "licence")))) for r in references.values()]
+    texts = [(*map(r.get, ("title", "author", "licence")), _page(r)) for r in references.values()]
+    thanks = [", ".join(filter(None, parts)) for parts in texts]
     return " · ".join(parts + [f"reference: {credit}" for credit in thanks if credit])

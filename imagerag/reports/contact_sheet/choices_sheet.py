@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from PIL import Image
 
 from imagerag.formatting.numbers import cosine
+from imagerag.formatting.web_credits import licence_text
 from imagerag.reports.contact_sheet.canvas import SCALE, Canvas, measure
 from imagerag.reports.contact_sheet.layout import ACCENT, HAIRLINE, INK, MUTED, PAPER, WHITE, Gallery, Load
 
@@ -57,7 +59,9 @@ def _tile(canvas: Canvas, x: float, y: float, one: Mapping[str, Any], image: Ima
     canvas.text(x, y + 3, number, 15, WHITE, width=wide, align="center", bold=True)
     y = canvas.text(x, y + TILE + 6, str(one["title"] or one["id"][:12]), 13, INK, width=TILE, bold=True)
     y = canvas.text(x, y, f"cosine {cosine(float(one['similarity']))}", 12, ACCENT, width=TILE)
-    canvas.text(x, y, str(one["licence"] or "licence not known"), 12, MUTED, width=TILE)
+    licence = licence_text(str(one["licence"])) or "licence not known"
+    page = urlsplit(str((one.get("web") or {}).get("page", ""))).hostname  # the whole address does not fit
+    canvas.text(x, y, " · ".join(filter(None, (licence, page))), 12, MUTED, width=TILE)
 
 
 def _whole(image: Image.Image) -> Image.Image:

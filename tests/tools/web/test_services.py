@@ -1,5 +1,6 @@
 """Each service over real HTTP, in the form that it publishes."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -12,7 +13,7 @@ from imagerag.tools.pricing.price_table import Prices
 from imagerag.tools.spec import BackendSpec
 from imagerag.tools.testing.fake_stores import HashEmbedder, MemoryBlobs
 from imagerag.tools.web.factory import web_library
-from imagerag.tools.web.library import WebSearchLibrary
+from imagerag.tools.web.library import AT_ONCE, WebSearchLibrary
 from tests.tools.web.search_server import Reply, SearchServer, drawn, found
 
 
@@ -165,6 +166,30 @@ async def test_a_busy_service_is_asked_again_when_it_says(server: SearchServer) 
     server.replies["/search"] = Reply({}, status=429, headers={"Retry-After": "3600"})
     assert (await fetched(server.library)).error.endswith("answers HTTP 429"), "nobody waits an hour"
     assert len(server.queries()) == 4
+
+
+async def test_few_images_are_downloaded_at_once(server: SearchServer) -> None:
+    import threading
+    import time
+
+    lock, now, most = threading.Lock(), [0], [0]
+    data = drawn(side=64)
+
+    def body(write: Any) -> None:
+        with lock:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+        time.sleep(0.03)
+        write(data)
+        with lock:
+            now[0] -= 1
+
+    for number in range(12):
+        server.replies[f"/{number}.png"] = Reply(body, "image/png")
+    server.finds(*(found(f"{server.at}/{number}.png") for number in range(12)))
+    web = library(f"web:http?count=12@{server.at}/search")
+    await asyncio.gather(*(web.fetch("x", max_bytes=MAX_RUN_BYTES) for _ in range(2)))
+    assert 1 < most[0] <= AT_ONCE
 
 
 async def test_a_long_query_is_cut_between_words(server: SearchServer) -> None:
