@@ -66,7 +66,7 @@ def test_every_door_says_which_list_found_an_image(imagerag: Imagerag, rag: Imag
     shown = imagerag("search", query, "-k", 3, "--hybrid", "--html", page).stdout
     assert f"words {next(by.rank for by in hits[0].found_by if by.list == 'words')} (" in shown
     assert " by words, place " in page.read_text(encoding="utf-8")
-    request = SearchReferences(query=query, k=3, library="sketch", hybrid=True)
+    request = SearchReferences(query=query, k=3, library="sketch", by="hybrid")
     answer = asyncio.run(ChatService(rag).search_references(request))
     report: Any = answer.data
     assert "words " in report["hits"][0]["found_by"]

@@ -22,9 +22,10 @@ from imagerag.store.library.filters import filter_checks
 from imagerag.store.library.hybrid_search import HybridQuery
 from imagerag.store.library.library_images import LibraryImages
 from imagerag.store.library.library_metadata import LibraryMetadata, library_metadata_of, stale
-from imagerag.store.library.region_search import QueryVectors, things_of
+from imagerag.store.library.region_search import QueryVectors
 from imagerag.store.library.schema import ImageRecord
 from imagerag.store.library.table import LibraryTable
+from imagerag.store.library.thresholds.caption_phrases import things_of
 from imagerag.store.library.thresholds.content import array_of, content_of
 
 if TYPE_CHECKING:

@@ -132,6 +132,23 @@ def best_cosines(
     return cosines
 
 
+def assigned(cosines: "NDArray[np.float32]") -> tuple[float, list[int]]:
+    """The mean cosine of the things, each with a region of its own, the nearest pair first; and these regions.
+
+    Args:
+        cosines: float32 [regions, things], at least as many regions as things.
+    """
+    import numpy as np
+
+    left, total, own = cosines.copy(), 0.0, list[int]()
+    for _ in range(cosines.shape[1]):
+        region, thing = (int(at) for at in np.unravel_index(left.argmax(), left.shape))
+        total += float(left[region, thing])
+        own.append(region)
+        left[region, :], left[:, thing] = -np.inf, -np.inf
+    return total / cosines.shape[1], own
+
+
 def images_with_regions(table: Any) -> int:
     """The number of images whose regions are encoded, those with none among them."""
     return int(table.count_rows(f"{BOXES} IS NOT NULL")) if has_regions(table) else 0

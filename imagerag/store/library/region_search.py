@@ -20,12 +20,12 @@ from imagerag.store.library.index_candidates import ALL_PARTS, PROBES, REFINE
 from imagerag.store.library.region_columns import (
     BOXES,
     REGIONS,
+    assigned,
     boxes_of,
     has_regions,
     image_similarity,
     records_of,
 )
-from imagerag.store.library.thresholds.caption_phrases import things
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,9 +45,6 @@ DEPTH: Final = 50
 CANDIDATES: Final = 5
 """How many times `k` images, but `DEPTH` at least, an index with few bits of a vector is asked for: of 2,500 images
 with vectors of 512 random numbers, 98 % of the 10 nearest are found so, with `k` alone 79 %."""
-
-MOST_THINGS: Final = 4
-"""Things of a text beyond which it is searched only as a whole: it is a description, not a list."""
 
 _ALL: Final = 1_000_000
 
@@ -115,29 +112,6 @@ class RegionMatch:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "similarity", min(1.0, max(-1.0, self.similarity)))
-
-
-def assigned(cosines: "NDArray[np.float32]") -> tuple[float, list[int]]:
-    """The mean cosine of the things, each with a region of its own, the nearest pair first; and these regions.
-
-    Args:
-        cosines: float32 [regions, things], at least as many regions as things.
-    """
-    import numpy as np
-
-    left, total, own = cosines.copy(), 0.0, list[int]()
-    for _ in range(cosines.shape[1]):
-        region, thing = (int(at) for at in np.unravel_index(left.argmax(), left.shape))
-        total += float(left[region, thing])
-        own.append(region)
-        left[region, :], left[:, thing] = -np.inf, -np.inf
-    return total / cosines.shape[1], own
-
-
-def things_of(text: str) -> tuple[str, ...]:
-    """The things that a text names, where it names several and little else; else nothing."""
-    found = things(text)
-    return tuple(found) if 1 < len(found) <= MOST_THINGS else ()
 
 
 def nearest_regions(

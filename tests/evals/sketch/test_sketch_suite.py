@@ -295,8 +295,12 @@ def test_queries_of_the_threshold_are_what_they_say() -> None:
     asked = queries(Random(0), drawn, 40)
     for query in asked:
         assert query.present == any(query.shown_by(scene) for scene in drawn)
-    assert {query.kind for query in asked} == {"alone", "among", "whole", "near", "held_out"}
-    assert sum(not query.present for query in asked) == 40
+    assert {query.kind for query in asked} == {"alone", "among", "whole", "near", "held_out", "near_list"}
+    lists = [query for query in asked if query.kind == "near_list"]
+    assert len(lists) == 20
+    assert all(len(query.things) > 1 for query in lists)
+    assert metrics("threshold.regions.50", lists[0]) == ("threshold.regions.50.rejects.near_list",)
+    assert sum(not query.present for query in asked) == 40 + len(lists)
     assert sum(query.kind == "near" for query in asked) == 20
 
 

@@ -37,11 +37,12 @@ from imagerag.store.library.region_columns import (
     best_cosines,
     count_regions,
 )
-from imagerag.store.library.region_search import QueryVectors, RegionMatch, things_of
+from imagerag.store.library.region_search import QueryVectors, RegionMatch
 from imagerag.store.library.schema import NewImage
 from imagerag.store.library.things_metadata import ThingsThreshold
 from imagerag.store.library.threshold_update import content_at
 from imagerag.store.library.thresholds import content
+from imagerag.store.library.thresholds.caption_phrases import things_of
 from tests.store.conftest import COLOURS, DIMENSION, ColourEmbedder, direction, picture, unit
 
 PAIRS = (("red", "blue"), ("green", "purple"), ("black", "yellow"))

@@ -15,6 +15,9 @@ from imagerag.store.library.thresholds.caption_words import arabic_prefix, conte
 NOUNS: Final = 0.4
 """Share of words with a capital, first ones aside, from which capitals tell no names."""
 
+MOST_THINGS: Final = 4
+"""Things of a text beyond which it is searched only as a whole: it is a description, not a list."""
+
 LONGEST: Final = 16
 """Content words up to which phrases are compared position by position."""
 
@@ -99,6 +102,12 @@ def query_of(caption: str, title: str, *, capitals: bool = True) -> str:
         rest = tail
     rest = " ".join(rest.split()).strip(" ,;:-–—|")
     return rest if words(rest) else text
+
+
+def things_of(text: str) -> tuple[str, ...]:
+    """The things that a text names, where it names several and little else; else nothing."""
+    found = things(text)
+    return tuple(found) if 1 < len(found) <= MOST_THINGS else ()
 
 
 def without_title(text: str, title: str) -> str:

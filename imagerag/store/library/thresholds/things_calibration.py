@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from imagerag.agent.images.regions import are_separate
 from imagerag.agent.ports import Embedder
 from imagerag.agent.threads import in_thread
-from imagerag.store.library.region_columns import RegionPart
-from imagerag.store.library.region_search import assigned, things_of
+from imagerag.store.library.region_columns import RegionPart, assigned
 from imagerag.store.library.things_metadata import ThingsThreshold
 from imagerag.store.library.thresholds.best_cosines import ImageMatches, known_cosines
 from imagerag.store.library.thresholds.calibration import (
@@ -26,6 +25,7 @@ from imagerag.store.library.thresholds.calibration import (
     balanced_threshold,
 )
 from imagerag.store.library.thresholds.caption_index import CaptionIndex, CaptionQuery
+from imagerag.store.library.thresholds.caption_phrases import things_of
 
 if TYPE_CHECKING:
     import numpy as np
