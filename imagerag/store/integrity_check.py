@@ -158,7 +158,7 @@ def check_indexes(home: DataDir, name: str) -> None:
             (column,) = index.columns
             if column in (*VECTORS, REGIONS):
                 vector = [1.0] + [0.0] * (dimension_of(table, column) - 1)
-                table.search(vector, vector_column_name=column).select(["id"]).limit(1).to_arrow()
+                table.search(vector, vector_column_name=column).select(["id", "_distance"]).limit(1).to_arrow()
             else:
                 values = table.search().select([column]).limit(1).to_arrow()[column].to_pylist()
                 same = [col(column) == lit(value) for value in values if value is not None]
