@@ -16,6 +16,8 @@ from imagerag.store.library.database import LANCE_ERRORS, damaged, folder_of, li
 from imagerag.store.library.library_metadata import library_metadata_of, stale
 from imagerag.store.library.maintenance.vector_verification import CLEARED, dimension_of
 from imagerag.store.library.maintenance.verification import problems_of
+from imagerag.store.library.region_columns import REGIONS
+from imagerag.store.library.search import VECTORS
 from imagerag.store.library.table import LibraryTable
 from imagerag.store.library.thresholds.content import content_of
 from imagerag.store.sqlite.connection import connect
@@ -142,6 +144,7 @@ def check_indexes(home: DataDir, name: str) -> None:
     Raises:
         LibraryDamagedError: an index cannot be read; the images may still be intact.
     """
+    from lancedb.expr import col, lit
     from lancedb.query import MatchQuery
 
     table = open_table(home, name)
@@ -151,12 +154,15 @@ def check_indexes(home: DataDir, name: str) -> None:
             if index.index_type == "FTS":
                 for column in index.columns:
                     table.search(MatchQuery("a", column), query_type="fts").select(["id", "_score"]).limit(1).to_arrow()
-            elif index.columns == ["id"]:
-                table.search().where("id = 'x'").select(["id"]).limit(1).to_arrow()
-            else:
-                (column,) = index.columns
+                continue
+            (column,) = index.columns
+            if column in (*VECTORS, REGIONS):
                 vector = [1.0] + [0.0] * (dimension_of(table, column) - 1)
-                table.search(vector, vector_column_name=column).select(["id"]).limit(1).to_arrow()
+                table.search(vector, vector_column_name=column).select(["id", "_distance"]).limit(1).to_arrow()
+            else:
+                values = table.search().select([column]).limit(1).to_arrow()[column].to_pylist()
+                same = [col(column) == lit(value) for value in values if value is not None]
+                table.search().where(same[0] if same else f"`{column}` IS NULL").select(["id"]).limit(1).to_arrow()
     except LANCE_ERRORS as error:
         raise damaged(name, error, folder_of(home, name)) from error
 
