@@ -199,5 +199,5 @@ def facts(run: Document) -> str:
         parts.append(f"library {setup['library']}")
     references = {r["image"]["sha256"]: r for a in run.get("attempts") or [] for r in a.get("references") or []}
     texts = [(*map(r.get, ("title", "author", "licence")), _page(r)) for r in references.values()]
-    thanks = [", ".join(filter(None, parts)) for parts in texts]
+    thanks = [", ".join(filter(None, words)) for words in texts]
     return " · ".join(parts + [f"reference: {credit}" for credit in thanks if credit])
