@@ -52,7 +52,8 @@ def models_command(
     say_note(
         "Takes: references at most; e an image to edit, m a mask, s a seed. x16: sides are multiples of 16 pixels. "
         "Prices: one image of 1024x1024 at most, without references; of judges, a million tokens of text that is sent, "
-        "and returned. No licence: read the card of the weights."
+        "and returned. No licence: read the card of the weights. URL: of a server of your own, for instance "
+        "http://127.0.0.1:8080/v1."
     )
     return 0
 
@@ -64,7 +65,8 @@ def _drawing_cells(one: ListedModel) -> list[str]:
 
 
 def _judging_cells(one: ListedModel) -> list[str]:
-    return [accent(clean(one.spec)), clean(one.licence), _price(one.cost)]
+    spec, at, _ = clean(one.spec).partition("@")
+    return [accent(f"{spec}@URL" if at else spec), clean(one.licence), _price(one.cost)]
 
 
 def _price(cost: ModelCost) -> str:

@@ -1,9 +1,10 @@
-"""OpenAI's own models, for the list of models."""
+"""Models of OpenAI and Gemini, and workflows of ComfyUI, for the list of models."""
 
 from typing import TYPE_CHECKING, Final
 
+from imagerag.tools.gemini.image_models import MODELS, GeminiImageModel
 from imagerag.tools.generators.image_models import ImageModel, model_facts
-from imagerag.tools.model_list import ListedModel, cost_of_model
+from imagerag.tools.model_list import ListedModel, ModelCost, cost_of_model
 from imagerag.tools.pricing.price_table import OFFICIAL
 
 if TYPE_CHECKING:
@@ -17,6 +18,47 @@ IMAGE_MODELS: Final = (
 
 JUDGES: Final = ("gpt-5.6-sol", "gpt-5.6-terra", "gpt-5.6-luna", "gpt-5.5", "gpt-5.4")
 """Chat models that see images."""
+
+GEMINI_HOST: Final = "generativelanguage.googleapis.com"
+GEMINI_JUDGES: Final = ("gemini-3.8-flash", "gemini-3.1-flash-lite")
+"""Chat models that see images."""
+
+
+def gemini_models(prices: "Prices") -> list[ListedModel]:
+    """Image models and judges at Google's own address."""
+    drawing = [
+        ListedModel(
+            provider="gemini",
+            spec=f"gemini:{name}",
+            references=facts.max_references,
+            sizes=_gemini_sizes(facts),
+            edits=True,
+            licence="service",
+            cost=cost_of_model(prices.of(name, GEMINI_HOST), draws=True),
+        )
+        for name, facts in MODELS.items()
+    ]
+    judges = [
+        ListedModel(
+            provider="gemini",
+            spec=f"gemini:{name}",
+            role="judge",
+            licence="service",
+            cost=cost_of_model(prices.of(name, GEMINI_HOST), draws=False),
+        )
+        for name in GEMINI_JUDGES
+    ]
+    return [*drawing, *judges]
+
+
+def comfyui_models(prices: "Prices") -> list[ListedModel]:
+    """A workflow of the user's own: what it takes is what it has placeholders for."""
+    spec = "comfyui:WORKFLOW.json"
+    return [ListedModel(provider="comfyui", spec=spec, sizes="its own", seeds=True, cost=ModelCost(free=True))]
+
+
+def _gemini_sizes(facts: GeminiImageModel) -> str:
+    return f"{len(facts.shapes)} ratios, {'/'.join(sorted(facts.tiers, key=lambda tier: (len(tier) < 3, tier)))}"
 
 
 def openai_models(prices: "Prices") -> list[ListedModel]:
