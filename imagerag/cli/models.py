@@ -50,9 +50,9 @@ def models_command(
         if rows:
             say_all([title, *table([[dim(name) for name in head], *rows])])
     say_note(
-        "Takes: references at most; e an image to edit, m a mask, s a seed. x16: sides are multiples of 16 pixels. Prices: one image of "
-        "1024x1024 at most, without references; of judges, a million tokens of text that is sent, and returned. No "
-        "licence: read the card of the weights."
+        "Takes: references at most; e an image to edit, m a mask, s a seed. x16: sides are multiples of 16 pixels. "
+        "Prices: one image of 1024x1024 at most, without references; of judges, a million tokens of text that is sent, "
+        "and returned. No licence: read the card of the weights."
     )
     return 0
 

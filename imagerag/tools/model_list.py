@@ -21,7 +21,7 @@ ROLES: Final[tuple[ListedRole, ...]] = ("generator", "judge")
 SOURCES: Final[Mapping[str, str]] = {
     "sketch": "imagerag.tools.sketch.listed_models:sketch_models",
     "diffusers": "imagerag.tools.generators.diffusers.listed_models:diffusers_models",
-    "openai": "imagerag.tools.openai.listed_models:openai_models",
+    "openai": "imagerag.tools.generators.openai_listed_models:openai_models",
 }
 """Provider → the function that lists its models."""
 
