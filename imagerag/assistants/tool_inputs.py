@@ -130,7 +130,7 @@ class GenerateImage(Request):
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="Another seed, another image.")
     size: Annotated[str | None, BeforeValidator(parse_size_text), WithJsonSchema({"type": "string"})] = Field(
-        default=None, description="WIDTHxHEIGHT, 16:9, 2K, 16:9@2K, or auto."
+        default=None, description="1024x1024, 16:9, 2K, 16:9@2K, auto."
     )
     filter: Where = None
     tags: Tags = ()

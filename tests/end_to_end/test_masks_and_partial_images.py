@@ -111,7 +111,7 @@ async def test_a_mask_needs_a_subject_and_a_generator_that_takes_it(server: Mock
     for ask in (rag.generate, rag.estimate):
         with pytest.raises(UsageError, match="name the image too"):
             await ask("a heart", mask=MASK)
-    for generator in ("sketch", f"openai:gpt-image-2@{server.base_url},sketch"):
+    for generator in ("sketch", f"sketch,openai:gpt-image-2@{server.base_url}"):
         other = ImageRAG(preset="sketch", generator=generator, home=tmp_path, library="sketch")
         for ask in (other.generate, other.estimate):
             with pytest.raises(UsageError, match=r"^sketch\S* takes no mask"):
