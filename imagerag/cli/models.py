@@ -52,12 +52,8 @@ def models_command(
     say_note(
         "Takes: references at most; e an image to edit, m a mask, s a seed. x16: sides are multiples of 16 pixels. "
         "Prices: one image of 1024x1024 at most, without references; of judges, a million tokens of text that is sent, "
-<<<<<<< HEAD
         "and returned. No licence: read the card of the weights. URL: of a server of your own, for instance "
         "http://127.0.0.1:8080/v1."
-=======
-        "and returned. No licence: read the card of the weights."
->>>>>>> sizes
     )
     return 0
 

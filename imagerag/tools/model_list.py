@@ -21,15 +21,11 @@ ROLES: Final[tuple[ListedRole, ...]] = ("generator", "judge")
 SOURCES: Final[Mapping[str, str]] = {
     "sketch": "imagerag.tools.sketch.listed_models:sketch_models",
     "diffusers": "imagerag.tools.generators.diffusers.listed_models:diffusers_models",
-<<<<<<< HEAD
     "openai": "imagerag.tools.generators.listed_models:openai_models",
     "gemini": "imagerag.tools.generators.listed_models:gemini_models",
     "comfyui": "imagerag.tools.generators.listed_models:comfyui_models",
     "services": "imagerag.tools.services.listed_models:service_models",
     "recipes": "imagerag.tools.judges.listed_models:recipe_models",
-=======
-    "openai": "imagerag.tools.generators.openai_listed_models:openai_models",
->>>>>>> sizes
 }
 """Source → the function that lists its models; a source is one provider's, except the last two."""
 

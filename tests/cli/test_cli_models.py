@@ -51,11 +51,12 @@ def test_an_unknown_provider_is_refused_with_those_there_are(tmp_path: Path) -> 
 
 
 def test_every_source_lists_models_of_a_provider_that_exists(tmp_path: Path) -> None:
-    for provider, place in SOURCES.items():
+    rag = ImageRAG(home=tmp_path)
+    for place in SOURCES.values():
         module, _, name = place.partition(":")
-        assert callable(getattr(import_module(module), name))
-        models = ImageRAG(home=tmp_path).models(provider=provider)
+        models = getattr(import_module(module), name)(rag.dependencies.prices)
         assert models
         for one in models:
-            assert one.spec.partition(":")[0] == provider == one.provider
-            assert has_provider(one.role, provider)
+            assert one.spec.partition(":")[0] == one.provider
+            assert has_provider(one.role, one.provider)
+            assert one in rag.models(provider=one.provider)
