@@ -24,9 +24,10 @@ from imagerag.store.disk_usage import disk_usage
 from imagerag.store.integrity_check import IntegrityProblem, integrity_problems, is_stale
 from imagerag.store.library.database import folder_of, is_there, list_libraries
 from imagerag.store.library.library_metadata import read_library_metadata
+from imagerag.tools.built_in_providers import Role
 from imagerag.tools.credentials import key_variables
 from imagerag.tools.healthcheck import TIMEOUT_S, check_health
-from imagerag.tools.registry import Role, is_served
+from imagerag.tools.registry import is_served
 from imagerag.tools.spec import BackendSpec
 
 EXTRAS: Final = {

@@ -15,7 +15,7 @@ from imagerag.agent.types import SamplingParams
 from imagerag.formatting.numbers import dollars
 from imagerag.graphs.configuration.settings import Settings
 from imagerag.graphs.dependencies import Dependencies
-from imagerag.tools.registry import Role
+from imagerag.tools.built_in_providers import Role
 from imagerag.tools.spec import BackendSpec
 
 PROBE_PROMPT: Final = "a red circle on a white background"

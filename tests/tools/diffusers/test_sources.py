@@ -222,9 +222,9 @@ def test_what_runs_here_costs_nothing_and_that_is_known_before() -> None:
 
 def test_the_registry_finds_both(monkeypatch: pytest.MonkeyPatch) -> None:
     place = "imagerag.tools.generators.diffusers.pipeline:DiffusersGenerator.from_spec"
-    monkeypatch.setitem(registry._BUILT_IN["generator"], "diffusers", place)
+    monkeypatch.setitem(registry.BUILT_IN["generator"], "diffusers", place)
     place = "imagerag.tools.judges.vlm.transformers_backend:transformers_judge"
-    monkeypatch.setitem(registry._BUILT_IN["judge"], "transformers", place)
+    monkeypatch.setitem(registry.BUILT_IN["judge"], "transformers", place)
     assert registry.make_generator("diffusers:flux-kontext?steps=8").identity == "diffusers:flux-kontext?steps=8"
     fallback = registry.make_generator("diffusers:omnigen?steps=8,diffusers:flux2-klein")
     assert fallback.identity == "diffusers:omnigen?steps=8,diffusers:flux2-klein"
