@@ -62,6 +62,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "query": ("a red heart",),
     "image": ("{root}/pictures/first.png",),
     "texts": ("a red heart",),
+    "words": ("klein",),
     "question": ("how many pictures are there?",),
     "name": ("{library}",),
     "new": ("renamed",),

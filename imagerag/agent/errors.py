@@ -12,6 +12,7 @@ ImageRAGError
 │   ├── RunStateError          the run exists but cannot take this step (not waiting, already ended)
 │   ├── ImageTooLargeError     an image of more bytes or pixels than are read
 │   ├── SpecError              a backend spec that names nothing we know
+│   ├── WorkflowRefusedError   ComfyUI refuses a workflow (in tools/generators/comfyui/errors.py)
 │   └── MissingExtraError      an optional part is not installed
 ├── LibraryError
 │   ├── EmbeddingMismatchError

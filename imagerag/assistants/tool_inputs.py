@@ -274,7 +274,7 @@ DESCRIPTIONS: Final = {
     ),
     "view_image": (
         "Look at a small copy of an image of a run or the library, by its image:// id. Use it when you must judge an "
-        "image yourself (judge_unavailable, a choice between references, a doubt); the other answers already say what "
+        "image yourself (judge_unavailable, a choice of references, a doubt); the other answers already say what "
         "the judge found."
     ),
 }

@@ -170,12 +170,12 @@ app: Final = Starlette(
 )
 
 
-@cache
 def _chosen() -> tuple[Settings, Dependencies]:
     settings, dependencies = _configured()
     return settings.chosen, dependencies
 
 
+@cache
 def _configured() -> tuple[Settings, Dependencies]:
     settings = resolve()
     dependencies = Dependencies(DataDir.find(settings.home))

@@ -30,10 +30,10 @@ ROOT = Path(imagerag.__file__).parent
 DOORS = {"cli", "mcp", "assistants"}
 """Packages that speak to one kind of user; what the server's operator and an assistant's user type is named there."""
 ELSEWHERE = {
-    "env_file.py", "access_policy.py", "pytest_plugin.py", "assistant_steps.py", "interface_terms.py",
+    "env_file.py", "access_policy.py", "pytest_plugin.py", "assistant_steps.py", "interface_terms.py", "recipes.py",
 }  # fmt: skip
-"""What only a command line hands in (an `--env-file`, the folders that a server may read), pytest's own option, and
-what an assistant tells its user to type."""
+"""What only a command line hands in (an `--env-file`, the folders that a server may read), pytest's own option,
+what an assistant tells its user to type, and options of other programs' servers."""
 PROGRAMS = {"bench", "training"}
 """Programs with options of their own."""
 WITHOUT_CALL = re.compile(r"(?:imagerag (?:doctor|prices|trust|eval|show|search)\b|pip install|--limit-mm).*", re.S)

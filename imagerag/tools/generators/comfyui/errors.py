@@ -61,7 +61,7 @@ def error_of_status(
     if status == 404:
         return BackendError(f"{message}; is it ComfyUI that runs at this address?", retryable=False)
     if status == 413:
-        return UsageError(f"{message}; the server takes no upload of this size (its --max-upload-size)")
+        return UsageError(f"{message}; the server takes no upload of this size (its option max-upload-size)")
     if status == 429:
         return RateLimitedError(message, retry_after_s=retry_delay(headers, text))
     if status == 400 and (found := _refusal(text)) is not None:
