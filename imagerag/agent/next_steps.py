@@ -46,7 +46,7 @@ def _after(record: "RunRecord", outcome: Outcome) -> list[str]:
     if outcome is Outcome.NO_USABLE_REFERENCE:
         return [*_ways_out(record), own]
     if outcome is Outcome.BEST_EFFORT:
-        return [own, _add(record)]
+        return [own] if record.unresolved and not _lacking(record) else [own, _add(record)]
     return [own] if own else []
 
 
@@ -64,15 +64,17 @@ def _key(record: "RunRecord") -> str:
     named = re.search(r"\b[A-Z][A-Z0-9_]*_(?:API_)?KEY\b", record.reason)
     of = record.call_log[-1].backend if record.call_log else "the backend"
     advice = f"set {named[0]}" if named else f"check the key of {of}"
-    return f"{advice}, and run it again (imagerag doctor shows which keys are set)"
+    return f"{advice}, and run it again; which keys are set: imagerag doctor"
 
 
 def _wait(record: "RunRecord") -> Iterator[str]:
     """Name the time to ask a service again that asked for a longer wait than there was time or patience for."""
     seconds = next((call.retry_after_s for call in reversed(record.call_log) if call.retry_after_s), 0.0)
-    again = _generate(record, cache="reuse")
-    yield f"ask again in {describe_delay(seconds)}, what was answered is not paid twice: {again}"
-    yield f"or let it wait: {_generate(record, cache='reuse', patience_s=ceil(seconds))}"
+    yield (
+        f"run it again in {describe_delay(seconds)}, with the same options and `cache=reuse`: "
+        "what was answered is not paid twice"
+    )
+    yield f"or let it wait: with `patience_s={ceil(seconds)}` too"
 
 
 def last_searches(record: "RunRecord") -> list[Search]:
@@ -165,8 +167,16 @@ _WAYS: "Final[Mapping[Cause, Callable[[RunRecord], Iterator[str]]]]" = {
 }
 
 
+def _lacking(record: "RunRecord") -> list[str]:
+    """What the best attempt lacks and an image could show: not what an edit had to keep."""
+    best = record.attempts[record.best_attempt] if record.best_attempt is not None else None
+    checks = best.verdict.checks if best and best.verdict else ()
+    kept = {check.requirement.text for check in checks if check.requirement.kind == "kept"}
+    return [text for text in record.unresolved if text not in kept]
+
+
 def _add(record: "RunRecord") -> str:
-    lacking = record.unresolved or [entry.concept.text for entry in record.concepts if entry.resolved_round is None]
+    lacking = _lacking(record) or [entry.concept.text for entry in record.concepts if entry.resolved_round is None]
     subject = " and of ".join(f"'{text}'" for text in dict.fromkeys(lacking)) or "what is missing"
     if _named(record) == BUILT_IN_LIBRARY:
         return f"index an image of {subject} of your own: {_index(FILE, NAME)}"

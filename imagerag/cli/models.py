@@ -10,6 +10,7 @@ from imagerag.cli.terminal.output import accent, dim, say, say_all, say_json, sa
 from imagerag.client.client import ImageRAG
 from imagerag.formatting.numbers import dollars
 from imagerag.formatting.text import clean
+from imagerag.tools.generators.diffusers.families import why_not_here
 from imagerag.tools.model_list import ROLES, ListedModel, ModelCost
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ def models_command(
         say_json(_document(found).as_json())
         return 0
     if not found:
-        say(f"no model is listed for {' '.join(words)}")
+        why = why_not_here("-".join(words))
+        say(f"no model is listed for {' '.join(words)}. {why or 'All of them: imagerag models'}")
         return 0
     for title, listed, head, cells in (
         ("generators", "generator", ("spec", "takes", "sizes", "licence", "price"), _drawing_cells),

@@ -17,6 +17,7 @@ from imagerag.cli.terminal.output import (
     short,
     table,
     tick,
+    width,
     wrapped,
 )
 from imagerag.formatting import labels
@@ -82,11 +83,16 @@ def reference_lines(references: Sequence[UsedReference], *, indent: int = 2) -> 
 
 
 def source_lines(sources: Sequence[WebSource], *, indent: int = 2) -> list[str]:
-    """What the generator's model found on the web."""
-    rows = [
-        [f"{accent('~')} {short(source.name, 40)}", dim(short(source.shown_address(100), 100))] for source in sources
-    ]
-    return table(rows, indent=indent)
+    """What the generator's model found on the web: name and address, below each other where both do not fit."""
+    lines = []
+    for source in sources:
+        name, address = short(source.name, columns() - indent - 2), short(source.shown_address(100), 100)
+        lines.append(f"{' ' * indent}{accent('~')} {name}")
+        if indent + 2 + width(name) + 2 + width(address) <= columns():
+            lines[-1] += f"  {dim(address)}"
+        else:
+            lines.append(f"{' ' * indent}  {dim(address)}")
+    return lines
 
 
 def _reference_row(reference: UsedReference) -> list[str]:

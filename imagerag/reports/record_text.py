@@ -78,7 +78,8 @@ def drawing_notes(attempt: Attempt) -> list[str]:
     """The size that was asked for, where the image has another one, what a fallback left out, and who did not draw."""
     size, image = attempt.size, attempt.image
     other = size is not None and (size.width, size.height) != (image.width, image.height)
-    return [*([f"{size} was asked for"] if other else []), *attempt.fallback_errors]
+    sizes = f"{image.width}x{image.height} was drawn, {size} was asked for"
+    return [*([sizes] if other else []), *attempt.fallback_errors]
 
 
 def mask_words(found: MaskCheck) -> str:

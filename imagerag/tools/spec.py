@@ -161,7 +161,8 @@ def _one(part: str, whole: str) -> BackendSpec:
         form = "provider:model[?option=value&…][@base_url]"
         raise SpecError(f"{part or whole!r} is no backend spec, which is {form}{hint}")
     if colon and not model:
-        raise SpecError(f"{part!r} names no model after {provider!r}: leave the colon out for its default")
+        remedy = "name one, or leave the colon out for its default, if any"
+        raise SpecError(f"{part!r} names no model after {provider!r}: {remedy}")
     if base_url is not None and (not re.fullmatch(r"https?://[^\s/]+\S*", base_url)):
         raise SpecError(f"{part!r}: {base_url!r} is no address, which is http://HOST[:PORT]/PATH")
     options = _options(query.strip(), part) if asked else ()

@@ -40,7 +40,16 @@ def test_the_document_holds_every_family_and_filters_narrow_it(imagerag: Imagera
     assert {one["role"] for one in listed("--role", "judge")} == {"judge"}
     assert [one["spec"] for one in listed("gpt-image", "1.5")] == ["openai:gpt-image-1.5"]
     assert listed("no-such-model") == []
-    assert imagerag("models", "no-such-model").exit_code == 0
+    nothing = imagerag("models", "no-such-model")
+    assert (nothing.exit_code, "All of them: imagerag models" in nothing.stdout) == (0, True)
+
+
+@pytest.mark.parametrize("words", [["omnigen2"], ["diffusers:flux3"], ["flux", "3"], ["omini-control"]])
+def test_a_name_that_cannot_be_loaded_is_listed_with_the_reason(imagerag: Imagerag, words: list[str]) -> None:
+    said = imagerag("models", *words).stdout
+    assert f"no model is listed for {' '.join(words)}" in said
+    assert "diffusers" in said or "maintained package" in said
+    assert ": use " in said
 
 
 def test_an_unknown_provider_is_refused_with_those_there_are(tmp_path: Path) -> None:

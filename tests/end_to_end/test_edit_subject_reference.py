@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from imagerag import ImageRAG, Outcome, UsageError
+from imagerag import ImageRAG, Outcome, RunRecord, UsageError
 from imagerag.agent.intents import KEPT
+from imagerag.agent.next_steps import next_steps
+from imagerag.agent.types import Attempt, Requirement, RequirementCheck, Verdict
 from imagerag.assistants.service import ChatService
 from imagerag.assistants.tool_inputs import GenerateImage
 from imagerag.tools.registry import make_generator
@@ -316,3 +318,20 @@ def test_images_of_one_colour_can_be_compared_by_any_encoder() -> None:
 
     red, blue = (Image.open(io.BytesIO(tiny_png(word))) for word in ("red", "blue"))
     assert (changed_share(red, red), changed_share(red, blue)) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(("drawn", "advised"), [(False, True), (True, False)])
+def test_no_image_is_advised_for_what_had_to_stay(drawn: bool, advised: bool) -> None:
+    star, stay = Requirement(text="a green star", kind="content"), Requirement(text="the rest", kind="kept")
+    checks = (RequirementCheck(requirement=star, met=drawn), RequirementCheck(requirement=stay, met=False))
+    verdict = Verdict(aligned=False, score=0.5 if drawn else 0.0, checks=checks)
+    attempt = Attempt.model_construct(verdict=verdict, mask=None)
+    unresolved = [check.requirement.text for check in checks if not check.met]
+    record = RunRecord.model_construct(
+        run_id="r", status="ended", outcome=Outcome.BEST_EFFORT, attempts=[attempt], best_attempt=0,
+        unresolved=unresolved, concepts=[], setup=None, error=None,
+    )  # fmt: skip
+    steps = " ".join(next_steps(record))
+    assert ("'a green star'" in steps) == advised
+    assert "the rest" not in steps
+    assert ("libraries.index" in steps) == advised

@@ -12,10 +12,11 @@ from click.testing import CliRunner
 
 from imagerag import ImageRAG
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Outcome
+from imagerag.agent.types import Outcome, WebSource
 from imagerag.assistants.run_results import run_result
 from imagerag.cli import main
 from imagerag.cli.demo import PROMPT
+from imagerag.cli.run_text import source_lines
 from imagerag.files.sidecar import Sidecar
 from imagerag.formatting.labels import WEB_SOURCES
 from imagerag.tools.testing.mock_gemini import MockGeminiServer
@@ -84,6 +85,15 @@ async def test_a_run_is_aligned_credited_everywhere_and_replayed_without_a_reque
     assert again.canonical() == record.canonical()
     assert server.count() == before
     _check_page(await rag.runs.report(record))
+
+
+def test_a_long_name_of_a_source_leaves_its_address_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    page = "https://moons.example/" + "p" * 50
+    name, below, short = source_lines([WebSource(title="a moon " * 20, page=page), WebSource(title="b", page=PAGE)])
+    assert len(name) <= 80
+    assert below.strip() == page
+    assert short.split() == ["~", "b", PAGE]
 
 
 def _check_credits(record: RunRecord) -> None:

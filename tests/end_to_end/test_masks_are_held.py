@@ -106,6 +106,19 @@ async def test_a_size_that_was_asked_for_is_given(server: MockOpenAIServer, home
     assert (attempt.mask.held, attempt.image.width, attempt.image.height) == (True, 1024, 768)
 
 
+@pytest.mark.parametrize(("drawn", "size"), [((1344, 1008), None), ((1376, 1008), None), ((1056, 800), "1056x800")])
+async def test_a_shape_that_a_service_rounded_is_held_in_the_pictures_own(
+    server: MockOpenAIServer, home: Path, drawn: tuple[int, int], size: str | None
+) -> None:
+    rag, record = await edited(server, home, file(REDRAWN.resize(drawn, 0)), size=size)
+    attempt = record.attempts[0]
+    assert attempt.mask is not None
+    assert attempt.mask.held
+    assert (attempt.image.width, attempt.image.height) == ((1056, 792) if size else (64, 48))
+    if size is None:
+        assert (halves(await rag.runs.image_bytes(attempt.image.sha256))[1] == np.asarray(ROOM)[:, 32:]).all()
+
+
 async def test_another_shape_cannot_be_held_and_is_said(server: MockOpenAIServer, home: Path) -> None:
     answer = file(noise(64, 64, seed=5))
     rag, record = await edited(server, home, answer)

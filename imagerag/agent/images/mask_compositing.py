@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 VISIBLE: Final = 8
 """By how much of 255 a channel must differ to count as changed: less is what encoding an image anew does to it."""
 
+SHAPE_TOLERANCE: Final = 1.03
+"""Factor by which aspect ratios may differ and count as the same. Services round the sides: to multiples of 16 pixels,
+or to a table's (gemini-2.5-flash-image draws 4:3 as 1184x864)."""
+
 
 @dataclass(frozen=True)
 class MaskedImage:
@@ -75,11 +79,18 @@ def changed_share(new: "Image", old: "Image") -> float:
 
 
 def _target(new: "Image", old: "Image", size: Size | None) -> tuple[int, int] | None:
-    """The size at which old and new lie exactly on each other; None where their shapes differ."""
-    if new.width * old.height != new.height * old.width:
+    """The size at which old and new lie on each other, in the shape of the old; None where their shapes differ."""
+    if not _same_shape(new.size, old.size):
         return None
-    asked = (size.width, size.height) if size else old.size
-    return asked if asked[0] * old.height == asked[1] * old.width else old.size
+    if size is None or not _same_shape((size.width, size.height), old.size):
+        return old.size
+    return size.width, max(1, round(size.width * old.height / old.width))
+
+
+def _same_shape(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether two sizes have the same aspect ratio, within `SHAPE_TOLERANCE`."""
+    wide, high = one[0] * other[1], one[1] * other[0]
+    return max(wide, high) <= SHAPE_TOLERANCE * min(wide, high)
 
 
 def _at(image: "Image", size: tuple[int, int]) -> "Image":

@@ -118,8 +118,8 @@ class GeminiImages:
         facts, searches = self._facts, self._facts.searches
         missing = [kind for kind in self._grounding if searches is not None and kind not in searches]
         if missing:
-            can = f"only {' and '.join(sorted(searches))}" if searches else "nothing"
-            raise SpecError(f"{self.identity} cannot search {missing[0]} by itself, {can}: leave grounding out")
+            remedy = f"write grounding={'+'.join(sorted(searches))}" if searches else "leave grounding out"
+            raise SpecError(f"{self.identity} cannot search with grounding={missing[0]}: {remedy}")
         listed = image_model(self._model) is not UNKNOWN
         if self._image_size and listed and self._image_size not in facts.tiers:
             raise SpecError(f"{self.identity}: image_size must be {' or '.join(facts.tiers)}")

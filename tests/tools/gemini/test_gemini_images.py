@@ -113,8 +113,8 @@ def test_the_most_is_known_before_a_call_unless_it_searches(server: MockGeminiSe
 @pytest.mark.parametrize(
     ("model", "options", "words"),
     [
-        ("gemini-2.5-flash-image", "grounding=image", "cannot search image by itself, nothing"),
-        ("gemini-3-pro-image", "grounding=web+image", "only web"),
+        ("gemini-2.5-flash-image", "grounding=image", "cannot search with grounding=image: leave grounding out"),
+        ("gemini-3-pro-image", "grounding=web+image", "write grounding=web"),
         ("gemini-3-pro-image", "image_size=512", "1K or 2K or 4K"),
         ("gemini-2.5-flash-image", "thinking=low", "does not think"),
         ("gemini-3.1-flash-image", "grounding=maps", "image, web"),

@@ -55,6 +55,10 @@ REFUSED = {
     ),
     "no prompt": (changed("6", text="a cat"), "no node has the placeholder %prompt%"),
     "a link to nowhere": (changed("6", clip=["44", 1]), r"node 6 “Prompt” \(CLIPTextEncode\) takes clip from node 44"),
+    "a circle": (
+        changed("3", latent_image=["8", 0]),
+        r"its links lead in a circle: (?=.*node 3 \(KSampler\)).*node 8 \(VAEDecode\)",
+    ),
     "an unknown placeholder": (
         changed("3", seed="%sed%"),
         r"node 3 .*%sed% in seed; did you mean %seed%\? There are %pr",

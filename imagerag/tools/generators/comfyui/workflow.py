@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +18,8 @@ from imagerag.tools.generators.comfyui.placeholders import IMAGE, MASK, PROMPT, 
 MAX_FILE_BYTES: Final = 16 << 20
 _TITLE: Final = 60
 """Characters of a node's title in messages."""
+_SHOWN: Final = 6
+"""Nodes of a circle in messages."""
 
 HOW_TO_EXPORT: Final = "export it from ComfyUI with Workflow > Export (API), in older versions Save (API Format)"
 
@@ -81,6 +84,11 @@ class Workflow:
         for node_id, name, source, _ in links(self.nodes):
             if source not in self.nodes:
                 raise SpecError(f"{label(self.nodes, node_id)} takes {name} from node {source}, which is not there")
+        try:
+            TopologicalSorter({node_id: _sources(node) for node_id, node in self.nodes.items()}).prepare()
+        except CycleError as error:
+            circle = ", ".join(label(self.nodes, node_id) for node_id in error.args[1][:_SHOWN])
+            raise SpecError(f"its links lead in a circle: {circle}") from None
 
     def _check_placeholders(self) -> None:
         for name, where in self.placeholders.items():
@@ -117,6 +125,11 @@ def links(nodes: Nodes) -> Iterator[tuple[str, str, str, int]]:
         for name, value in node["inputs"].items():
             if is_link(value):
                 yield node_id, name, value[0], int(value[1])
+
+
+def _sources(node: Mapping[str, Any]) -> list[str]:
+    """Ids of the nodes that a node takes inputs from."""
+    return [value[0] for value in node["inputs"].values() if is_link(value)]
 
 
 def is_link(value: object) -> bool:

@@ -241,12 +241,19 @@ NOT_HERE: Final[Mapping[str, str]] = {
     "arguments: use flux2-klein or flux2-dev",
     "omnigen.?2": "OmniGen2 is not in diffusers, and its own pipeline is code that is never run from a repository: use "
     "omnigen or qwen-image-edit-plus, or serve it and name it openai:MODEL@URL",
-    "ominicontrol": "OminiControl is in no maintained package: use flux-kontext or flux2-klein, which do the same job",
+    "omini.?control": "OminiControl is in no maintained package: use flux-kontext or flux2-klein, which do the same",
 }
 """Pattern of a name → why it cannot be loaded, and what to use instead."""
 
 BUILT_IN: Final[Mapping[str, Family]] = dict(FAMILIES)
 """The built-in table; a changed row shows in a generator's identity."""
+
+
+def why_not_here(model: str) -> str:
+    """The reason why a model that people name cannot be loaded, with what to use instead; empty where none is known."""
+    pattern = r"(?:^|[:/-]){}(?![0-9a-z])"
+    found = (why for name, why in NOT_HERE.items() if re.search(pattern.format(name), model, re.IGNORECASE))
+    return next(found, "")
 
 
 def register(name: str, family: Family) -> None:

@@ -9,7 +9,6 @@ Settings follow a `?`: `flux-kontext?steps=8&dtype=float32&offload=model` (`pipe
 """
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -20,7 +19,7 @@ from imagerag.agent.errors import BackendError, SpecError
 from imagerag.agent.extras import import_extra
 from imagerag.agent.regular_files import read_regular_text
 from imagerag.tools.credentials import check_hub
-from imagerag.tools.generators.diffusers.families import FAMILIES, NOT_HERE, Family
+from imagerag.tools.generators.diffusers.families import FAMILIES, Family, why_not_here
 from imagerag.tools.huggingface_hub import hub
 
 _NO_REFERENCES: Final = frozenset(
@@ -70,9 +69,8 @@ def find(model: str) -> Source:
 
 def _refuse_elsewhere(model: str) -> None:
     """Refuse a model that is known not to load, with what to use instead."""
-    for pattern, why in NOT_HERE.items():
-        if re.search(rf"(?:^|[/-]){pattern}(?![0-9a-z])", model.partition("=")[0], re.IGNORECASE):
-            raise SpecError(f"diffusers:{model} cannot be used. {why}")
+    if why := why_not_here(model.partition("=")[0]):
+        raise SpecError(f"diffusers:{model} cannot be used. {why}")
 
 
 def _own(name: str) -> str:
