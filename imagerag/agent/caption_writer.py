@@ -6,7 +6,7 @@ from typing import Final
 
 from imagerag.agent.calls.model_caller import ModelCaller
 from imagerag.agent.caption_language import language_argument
-from imagerag.agent.errors import JudgeReplyError
+from imagerag.agent.errors import BackendError, JudgeReplyError, LibraryError
 from imagerag.agent.first_words import first_words
 from imagerag.agent.judge_input import JudgeInput
 from imagerag.agent.ports import Captions, Judge, ReferenceLibrary
@@ -84,7 +84,10 @@ class CaptionWriter:
         return {concept.text: caption.strip() for concept, caption in zip(concepts, answer.captions, strict=False)}
 
     def _fits(self, text: str) -> bool:
-        return self.library is None or self.library.count_tokens(text) <= self.library.context_length
+        try:
+            return self.library is None or self.library.count_tokens(text) <= self.library.context_length
+        except BackendError as error:  # of its encoder, and not of the judge that writes captions
+            raise LibraryError(f"the encoder of {self.library.name} cannot be used: {error}") from error
 
     def _query(self, concept: Concept, caption: str, shorter: str) -> Query:
         if caption and self._fits(caption):

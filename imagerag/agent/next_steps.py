@@ -6,7 +6,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.no_reference_reason import furthest
-from imagerag.agent.retrieval.search_queries import names_of, split_name
+from imagerag.agent.retrieval.search_queries import WEB, names_of, split_name
 from imagerag.agent.retry_policy import describe_delay
 from imagerag.agent.types import BUILT_IN_LIBRARY, Candidate, Cause, Outcome, Search
 from imagerag.formatting.interface_terms import FILE, NAME, PATH, PROMPT, Placeholder, python_call
@@ -208,8 +208,8 @@ def _index(path: Placeholder, library: str) -> str:
 
 
 def library_to_add_to(library: str | None) -> str:
-    """The library that images can be added to: of several, the first of the user's own; no snapshot."""
-    names = names_of(library) if library else (NAME,)
+    """The library that images can be added to: of several, the first of the user's own; no snapshot, no service."""
+    names = [name for name in names_of(library or "") if name and not name.startswith(WEB)] or [NAME]
     return split_name(next((name for name in names if name != BUILT_IN_LIBRARY), names[0]))[0]
 
 

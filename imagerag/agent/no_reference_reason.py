@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from imagerag.agent.types import Candidate, Cause, Decision, OmittedByFilter, RunConfig, Search
+from imagerag.agent.types import Candidate, Cause, Decision, OmittedByFilter, RunConfig, Search, WebSearch
 from imagerag.formatting.labels import FILTERS
 from imagerag.formatting.labels import decision as label_of
 from imagerag.formatting.numbers import cosine, counted
@@ -25,6 +25,9 @@ FURTHEST: Final[tuple[Decision, ...]] = (
     "below_threshold",
 )
 """Decisions by how far a candidate came, the furthest first."""
+
+_REASONS: Final = 3
+"""Reasons for not letting images of a service in that are named."""
 
 _CAUSES: Final[Mapping[Decision, Cause]] = {
     "rejected_by_hand": "rejected_by_hand",
@@ -89,15 +92,15 @@ def no_reference_reason(
         )
     if library is None:
         return NoReference(causes=("no_library",), reason="the run has no library to search")
-    found = furthest(searches)
+    found, web = furthest(searches), _web_words(searches)
     left_out = _left_out(searches, sent)
     if not found and not left_out:
         named = f"library {library!r}" if library else "the library"
-        return NoReference(causes=("empty_library",), reason=f"{named} holds no images")
+        return NoReference(causes=("empty_library",), reason="; ".join([f"{named} holds no images", *web]))
     causes: list[Cause] = []
     clauses: list[str] = []
     if left_out:
-        clauses.append(_filtered(left_out, config, found=bool(found)))
+        clauses += _filtered(left_out, config, found)
         if any(one.passing for one in left_out) or not found:
             causes.append("excluded" if left_out[0].by == "excluded" else "filtered")
         if not any(one.passing for one in left_out):
@@ -107,7 +110,26 @@ def no_reference_reason(
         clauses.insert(0, f"of {counted(len(found), 'image')} found, {_counts(found)}")
     seen = {candidate.decision for candidate, _ in found}
     causes += [cause for decided, cause in _CAUSES.items() if decided in seen and cause not in causes]
-    return NoReference(causes=tuple(causes), reason="; ".join(clauses))
+    return NoReference(causes=tuple(causes), reason="; ".join([*clauses, *web]))
+
+
+def _web_words(searches: Sequence[Search]) -> list[str]:
+    """What kept each service from adding a candidate: it failed, or what it found was not let in, or it has nothing."""
+    asked: dict[str, list[WebSearch]] = {}
+    for one in (one for search in searches for one in search.web):
+        asked.setdefault(one.library, []).append(one)
+    return [words for name, ones in asked.items() if (words := _service_words(name, ones))]
+
+
+def _service_words(name: str, searches: Sequence[WebSearch]) -> str:
+    if error := next((one.error for one in searches if one.error), ""):
+        return f"{name} failed: {error}"
+    if any(one.fetched for one in searches):
+        return ""  # its images are among those that were found
+    if not (rejected := {(each.title, each.address): each.reason for one in searches for each in one.rejected}):
+        return f"{name} found nothing"
+    reasons = ", ".join(list(dict.fromkeys(rejected.values()))[:_REASONS])
+    return f"{name} found {counted(len(rejected), 'image')}, none let in ({reasons})"
 
 
 def _counts(found: Sequence[tuple[Candidate, Search]]) -> str:
@@ -150,18 +172,27 @@ def _left_out(searches: Sequence[Search], sent: frozenset[str]) -> list[OmittedB
     return sorted(merged.values(), key=lambda one: -len(one.passing))
 
 
-def _filtered(left_out: Sequence[OmittedByFilter], config: RunConfig, *, found: bool) -> str:
-    """Images that the filters kept out. None of them passed: then they are not all that stood in the way."""
+def _filtered(
+    left_out: Sequence[OmittedByFilter], config: RunConfig, found: Sequence[tuple[Candidate, Search]]
+) -> list[str]:
+    """Images that the filters kept out. None of them passed: then they are not all that stood in the way.
+
+    Empty where a search without filters came no closer: the own libraries alone are searched so, not the web.
+    """
     passing = [one for one in left_out if one.passing]
     if passing:
-        return " and ".join(
-            f"{filter_words(one, config)} {_verb(one)} out {len(one.passing)} that would pass" for one in passing
-        )
+        return [
+            " and ".join(
+                f"{filter_words(one, config)} {_verb(one)} out {len(one.passing)} that would pass" for one in passing
+            )
+        ]
     one = left_out[0]
+    if any(candidate.similarity >= one.closest for candidate, _ in found):
+        return []
     limit = "" if one.threshold is None else f" the threshold {cosine(one.threshold)}"
     begin = "" if found else f"{filter_words(one, config)} {_verb(one)} nothing; "
     without = "them" if one.by == "filters" else "it"
-    return f"{begin}without {without} nothing reaches{limit} either (closest {cosine(one.closest)})"
+    return [f"{begin}without {without} nothing reaches{limit} either (closest {cosine(one.closest)})"]
 
 
 def _verb(one: OmittedByFilter) -> str:

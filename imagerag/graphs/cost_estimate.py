@@ -25,10 +25,8 @@ from imagerag.agent.ports import (
     capabilities_of,
     members_of,
     reranks_by_model,
-    web_libraries_of,
 )
 from imagerag.agent.retrieval.reranking import LOOKED_AT
-from imagerag.agent.retrieval.search_queries import WEB, names_of
 from imagerag.agent.retrieval.web_search import ASKED, ROLE
 from imagerag.agent.size_translation import check_size
 from imagerag.agent.types import BUILT_IN_LIBRARY, RunConfig, RunSpec
@@ -37,6 +35,7 @@ from imagerag.graphs.generation import TRIES
 from imagerag.graphs.mask_validation import check_draws, check_edits, check_takes_mask
 from imagerag.graphs.mismatch_warnings import run_warnings
 from imagerag.graphs.recorded_image_checks import recall_images
+from imagerag.graphs.services_of_run import services_of
 from imagerag.tools.fallback.request_fitting import expected_losses
 from imagerag.tools.healthcheck import server_warnings
 
@@ -178,8 +177,8 @@ async def estimate_setup(
 
     Raises:
         SpecError: a backend that there is not.
-        UsageError: a mask, an edit or a size, and a generator that takes, does or draws no such; or a workflow that its
-            server cannot run.
+        UsageError: a mask, an edit or a size, and a generator that takes, does or draws no such; a workflow that its
+            server cannot run; or a library with a service that cannot be searched.
     """
     generator, judge = dependencies.generator(setup.generator), dependencies.judge(setup.judge)
     if edits:
@@ -197,7 +196,7 @@ async def estimate_setup(
         judge=judge,
         reranker=dependencies.reranker(setup.reranker, setup.judge) if setup.reranker else None,
         library=setup.library is not None,
-        web=await _web_of(dependencies, setup.library),
+        web=await services_of(setup, dependencies),
         prompt=prompt,
         subjects=subjects,
         initial_image=initial_image,
@@ -212,13 +211,6 @@ async def estimate_setup(
     lost = expected_losses(generator, setup.config.size, references=references, mask=mask)
     notes = [*found.notes, *(f"if it is called in place of the first: {one}" for one in lost)]
     return found.model_copy(update={"warnings": list(warned), "notes": notes})
-
-
-async def _web_of(dependencies: Dependencies, library: str | None) -> Sequence[WebLibrary]:
-    """The services that a run's library asks. Only libraries that come with one are opened."""
-    if library is None or not any(name.startswith(WEB) for name in names_of(library)):
-        return ()
-    return web_libraries_of(await dependencies.library(library))
 
 
 def _sent_words(service: WebLibrary) -> str:

@@ -64,10 +64,11 @@ def search_result(search: Search) -> str:
     offered = sum(candidate.decision == "offered" for candidate in search.candidates)
     if offered:
         return f"{offered} to choose from"
+    failed = "; the web failed" if any(one.error for one in search.web) else ""
     best = max(search.candidates, key=lambda one: one.similarity - (search.threshold_of(one) or 0.0), default=None)
     if best is None:
-        return "found nothing"
-    return f"took none of {len(search.candidates)} (best {similarity_text(best, search)})"
+        return f"found nothing{failed}"
+    return f"took none of {len(search.candidates)} (best {similarity_text(best, search)}){failed}"
 
 
 def _chosen(update: dict[str, Any]) -> str:

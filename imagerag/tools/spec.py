@@ -132,6 +132,10 @@ def _parsed(text: str) -> "tuple[BackendSpec, ...]":
     return tuple(_one(part.strip(), text) for part in NEXT.split(text))
 
 
+_NO_SCHEME: Final = re.compile(r"(?<=.)@(?=(?:[^@/]*@)?(?:[\w.-]+|\[[\da-fA-F:]+\]):\d+(?:/|$))")
+"""Before a host with its port; models have @ in their names, too (`@cf/meta/llama`)."""
+
+
 def with_options(named: str, options: Mapping[str, object]) -> str:
     """A spec or identity with options added in order, before its address if it has one.
 
@@ -163,6 +167,8 @@ def _one(part: str, whole: str) -> BackendSpec:
     if colon and not model:
         remedy = "name one, or leave the colon out for its default, if any"
         raise SpecError(f"{part!r} names no model after {provider!r}: {remedy}")
+    if base_url is None and (address := _NO_SCHEME.search(model)):
+        raise SpecError(f"'{provider}:{model[: address.start()]}@…': its address needs http:// or https:// before it")
     if base_url is not None and (not re.fullmatch(r"https?://[^\s/]+\S*", base_url)):
         raise SpecError(f"{part!r}: {base_url!r} is no address, which is http://HOST[:PORT]/PATH")
     options = _options(query.strip(), part) if asked else ()

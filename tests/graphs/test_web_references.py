@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 
-from imagerag.agent.errors import SpecError, UsageError
+from imagerag.agent.errors import BackendError, SpecError, UsageError
+from imagerag.agent.next_steps import library_to_add_to
 from imagerag.agent.ports import FREE, Capabilities
 from imagerag.agent.retrieval.search_queries import names_of
 from imagerag.agent.retrieval.web_search import ASKED
 from imagerag.agent.types import Outcome, RunConfig, RunSpec
 from imagerag.graphs.cost_estimate import estimate_setup
 from imagerag.graphs.runs.fork import ForkOptions
+from imagerag.reports.event_text import search_result
 from imagerag.tools.testing.fake_stores import HashEmbedder
 from tests.tools.web.search_server import Reply, SearchServer, drawn, found, search_server
 
@@ -70,7 +72,7 @@ async def test_what_it_lacks_is_asked_for_by_its_name(staged: Any, server: Searc
     (search,) = record.searches
     assert [candidate.decision for candidate in search.candidates] == ["below_threshold", "taken"]
     assert search.web[0].words == "a heart"
-    assert "was asked for 'a heart': 1 images" in search.note
+    assert "was asked for 'a heart': 1 image" in search.note
     part = staged.generator.calls[-1].arguments["references"][0]
     assert part.data == drawn(), "the generator is sent the image"
     assert "hexagon" not in part.concept + part.caption, "and nothing that a stranger wrote"
@@ -91,6 +93,9 @@ async def test_a_service_that_fails_fails_no_run(staged: Any, server: SearchServ
     record = await run(staged, web(server))
     assert record.outcome is Outcome.NO_USABLE_REFERENCE
     assert "answers HTTP 403" in record.searches[0].note
+    assert f"{web(server)} failed: " in record.reason, "who named a service learns that it did not answer"
+    assert "answers HTTP 403" in record.reason
+    assert search_result(record.searches[0]) == "found nothing; the web failed"
     assert record.searches[0].web[0].error
 
 
@@ -99,10 +104,32 @@ async def test_what_is_not_let_in_is_told(staged: Any, server: SearchServer) -> 
     record = await run(staged, web(server))
     assert record.outcome is Outcome.NO_USABLE_REFERENCE
     assert "2 not let in" in record.searches[0].note
+    assert "found 2 images, none let in (" in record.reason
+    assert "its licence is unknown ('mine')" in record.reason
     assert sorted(one.reason for one in record.searches[0].web[0].rejected) == [
         "it is not fetched: it is not a public address",
         "its licence is unknown ('mine')",
     ]
+
+
+async def test_a_service_without_an_image_is_told(staged: Any, server: SearchServer) -> None:
+    server.finds()
+    staged.library.plant(CAPTION, similarity=staged.library.threshold - 0.01)
+    record = await run(staged, web(server))
+    assert "of 1 image found, 1 below the threshold" in record.reason
+    assert f"; {web(server)} found nothing" in record.reason
+
+
+async def test_an_encoder_that_is_missing_is_no_fault_of_the_judge(
+    staged: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(text: str) -> int:
+        raise BackendError("the tokenizer could not be loaded")
+
+    monkeypatch.setattr(staged.library, "count_tokens", missing)
+    record = await run(staged)
+    assert record.outcome is Outcome.FAILED
+    assert "the encoder of scripted cannot be used: the tokenizer could not be loaded" in record.reason
 
 
 async def test_a_replay_needs_no_network(staged: Any, server: SearchServer) -> None:
@@ -179,6 +206,8 @@ async def test_a_service_alone_needs_a_threshold(staged: Any, server: SearchServ
     alone = f"web:http?embedder=hash@{server.at}/search"
     with pytest.raises(UsageError, match="has no threshold of its own"):
         await run(staged, alone, own="")
+    with pytest.raises(UsageError, match="has no threshold of its own"):  # and so before a run
+        await estimate_setup(staged.runner.dependencies, RunSpec(generator="scripted", judge="scripted", library=alone))
     assert (await run(staged, alone, own="", threshold="off")).outcome is Outcome.ALIGNED
     staged.judge.enqueue(["a heart"], [])
     assert (await run(staged, web(server), own="")).outcome is Outcome.ALIGNED
@@ -197,6 +226,24 @@ async def test_a_service_alone_needs_a_threshold(staged: Any, server: SearchServ
 async def test_libraries_that_cannot_be_together(staged: Any, library: str, why: str) -> None:
     with pytest.raises(UsageError, match=why):
         await staged.runner.dependencies.library(library)
+
+
+def test_the_web_in_capitals_is_the_web() -> None:
+    assert names_of("a, WEB:openverse,Web:commons") == ("a", "web:openverse", "web:commons")
+
+
+@pytest.mark.parametrize(
+    ("library", "own"),
+    [
+        ("web:openverse", "NAME"),
+        ("web:openverse,web:commons", "NAME"),
+        ("photos@1,web:openverse", "photos"),
+        ("sketch,WEB:openverse", "sketch"),
+        (None, "NAME"),
+    ],
+)
+def test_images_are_not_added_to_a_service(library: str | None, own: str) -> None:
+    assert library_to_add_to(library) == own
 
 
 def test_a_comma_in_the_options_of_a_service_is_part_of_them() -> None:

@@ -35,6 +35,27 @@ def test_what_is_no_spec_is_refused(text: str) -> None:
         BackendSpec.parse_all(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "vllm:m@127.0.0.1:8000/v1",
+        "ollama:qwen3-vl:8b@gpu.example.org:11434",
+        "openai:m@[::1]:8000/v1",
+        "comfyui:flow.json@localhost:8188",
+        "openai:m@me:hunter2@127.0.0.1:8000/v1",
+    ],
+)
+def test_an_address_without_its_scheme_is_no_part_of_a_model(text: str) -> None:
+    with pytest.raises(SpecError, match="needs http:// or https://") as raised:
+        BackendSpec.parse(text)
+    assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize("model", ["@cf/meta/llama-3.2-11b", "model@sha256:0a1b", "a/b@main", "name@2026-11"])
+def test_an_at_sign_may_be_in_a_models_name(model: str) -> None:
+    assert BackendSpec.parse(f"openai:{model}").model == model
+
+
 def test_a_model_without_its_provider_gets_a_hint() -> None:
     with pytest.raises(SpecError, match="did you mean open_clip:ViT-B-32/openai"):
         BackendSpec.parse("ViT-B-32/openai")

@@ -43,7 +43,7 @@ def names_of(name: str) -> tuple[str, ...]:
 
 def _parts(name: str) -> Iterator[str]:
     web = ""
-    for part in map(str.strip, name.split(SEPARATOR)):
+    for part in map(_with_prefix, name.split(SEPARATOR)):
         if not web and not part.startswith(WEB):
             yield part
         elif part.startswith(WEB):
@@ -56,6 +56,12 @@ def _parts(name: str) -> Iterator[str]:
                 f"libraries of yours come before those that search the web: {part[:60]!r} comes after {web!r}"
             )
     yield from filter(None, [web])
+
+
+def _with_prefix(part: str) -> str:
+    """A part of a name without space around it; `WEB:` is `web:`, as the provider of every spec."""
+    part = part.strip()
+    return WEB + part[len(WEB) :] if part[: len(WEB)].lower() == WEB else part
 
 
 def split_name(name: str) -> tuple[str, str | None]:

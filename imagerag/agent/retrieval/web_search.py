@@ -20,6 +20,7 @@ from imagerag.agent.ports.web import MAX_RUN_BYTES
 from imagerag.agent.retrieval.candidate_selection import candidates_of
 from imagerag.agent.state import SearchTask
 from imagerag.agent.types import Candidate, RunConfig, Search, WebSearch
+from imagerag.formatting.numbers import counted
 
 ROLE: Final = "web.search"
 ASKED: Final = 8
@@ -149,7 +150,7 @@ def _told(search: WebSearch, candidates: Sequence[Candidate]) -> str:
     """What became of a search of the web, in a line."""
     if search.error:
         return f"{search.library} found nothing: {search.error}"
-    parts = [f"{search.library} was asked for {search.words!r}: {len(candidates)} images"]
+    parts = [f"{search.library} was asked for {search.words!r}: {counted(len(candidates), 'image')}"]
     if search.rejected:
         reasons = list(dict.fromkeys(one.reason for one in search.rejected))
         named = ", ".join(reasons[:_NAMED]) + (" …" if len(reasons) > _NAMED else "")

@@ -65,6 +65,8 @@ def web_library(
         AuthError: the service needs a key.
     """
     given, service = spec.settings(OPTIONS), SERVICES.get(spec.model)
+    if service is None and (known := spec.model.partition("@")[0]) in SERVICES:
+        raise SpecError(f"'{PROVIDER}:{known}@…': its address needs http:// or https:// before it")
     if service is None:
         raise SpecError(f"{str(spec)!r}: there is no such search service; there are {', '.join(map(_form, SERVICES))}")
     address = spec.base_url or service.address

@@ -203,6 +203,8 @@ async def test_a_long_query_is_cut_between_words(server: SearchServer) -> None:
     [
         ("web:altavista", "no such search service"),
         ("web:http", "names no address"),
+        ("web:http@127.0.0.1:8000/search", "needs http:// or https://"),
+        ("web:http@images.example.org/search", "needs http:// or https://"),
         ("web:openverse?licences=mine", "licences must be one or more of cc0"),
         ("web:openverse?cuont=3", "did you mean 'count'"),
         ("web:brave", "set BRAVE_API_KEY"),
