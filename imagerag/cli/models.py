@@ -6,7 +6,7 @@ import click
 
 from imagerag.cli import Globals
 from imagerag.cli.options import json_option, pass_globals
-from imagerag.cli.terminal.output import accent, dim, say, say_all, say_json, say_note, table
+from imagerag.cli.terminal.output import accent, columns, dim, hanging, say_all, say_json, say_note, table
 from imagerag.client.client import ImageRAG
 from imagerag.formatting.numbers import dollars
 from imagerag.formatting.text import clean
@@ -42,7 +42,8 @@ def models_command(
         return 0
     if not found:
         why = why_not_here("-".join(words))
-        say(f"no model is listed for {' '.join(words)}. {why or 'All of them: imagerag models'}")
+        said = f"no model is listed for {' '.join(words)}. {why or 'All of them: imagerag models'}"
+        say_all(hanging(said, columns(), indent=2))
         return 0
     for title, listed, head, cells in (
         ("generators", "generator", ("spec", "takes", "sizes", "licence", "price"), _drawing_cells),

@@ -17,9 +17,9 @@ from imagerag.cli.terminal.output import (
     short,
     table,
     tick,
-    width,
     wrapped,
 )
+from imagerag.cli.terminal.text_width import width
 from imagerag.formatting import labels
 from imagerag.formatting.found_by import found_by_text
 from imagerag.formatting.interface_terms import in_commands

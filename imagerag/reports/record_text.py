@@ -78,7 +78,7 @@ def drawing_notes(attempt: Attempt) -> list[str]:
     """The size that was asked for, where the image has another one, what a fallback left out, and who did not draw."""
     size, image = attempt.size, attempt.image
     other = size is not None and (size.width, size.height) != (image.width, image.height)
-    sizes = f"{image.width}x{image.height} was drawn, {size} was asked for"
+    sizes = f"the image has {image.width}x{image.height} pixels, {size} was asked for"
     return [*([sizes] if other else []), *attempt.fallback_errors]
 
 

@@ -7,7 +7,7 @@ from imagerag.agent.retrieval.query_terms import format_terms
 from imagerag.agent.types import caption_or_description
 from imagerag.formatting.found_by import found_by_lines
 from imagerag.formatting.messages import searched_with
-from imagerag.formatting.numbers import counted, difference, threshold_words
+from imagerag.formatting.numbers import cosine, counted, difference, threshold_words
 from imagerag.formatting.text import clean
 
 if TYPE_CHECKING:
@@ -28,7 +28,13 @@ def threshold_text(found: "SearchDocument") -> str:
     """The threshold, or why there is none."""
     own = {one.library: one.threshold for one in found.results if one.threshold is not None}
     limits = own or ({} if found.threshold is None else {"": found.threshold})
-    return threshold_words(limits, off=found.threshold_note or "threshold off")
+    captions = sorted({one.caption_threshold for one in found.results if one.caption_threshold is not None})
+    if not captions or found.by == "captions":
+        return threshold_words(limits, off=found.threshold_note or "threshold off")
+    by_caption = f"≥ {' or '.join(map(cosine, captions))} of the caption"
+    if all(limit >= 1 for limit in limits.values()):  # images are not accepted by themselves here
+        return f"threshold cosine {by_caption}"
+    return f"{threshold_words(limits, off='')}, or {by_caption}"
 
 
 def searched(found: "SearchDocument") -> str:

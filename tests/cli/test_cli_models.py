@@ -46,7 +46,7 @@ def test_the_document_holds_every_family_and_filters_narrow_it(imagerag: Imagera
 
 @pytest.mark.parametrize("words", [["omnigen2"], ["diffusers:flux3"], ["flux", "3"], ["omini-control"]])
 def test_a_name_that_cannot_be_loaded_is_listed_with_the_reason(imagerag: Imagerag, words: list[str]) -> None:
-    said = imagerag("models", *words).stdout
+    said = " ".join(imagerag("models", *words).stdout.split())
     assert f"no model is listed for {' '.join(words)}" in said
     assert "diffusers" in said or "maintained package" in said
     assert ": use " in said

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -90,7 +91,8 @@ async def test_a_run_is_aligned_credited_everywhere_and_replayed_without_a_reque
 def test_a_long_name_of_a_source_leaves_its_address_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     page = "https://moons.example/" + "p" * 50
-    name, below, short = source_lines([WebSource(title="a moon " * 20, page=page), WebSource(title="b", page=PAGE)])
+    sources = [WebSource(title="a moon " * 20, page=page), WebSource(title="b", page=PAGE)]
+    name, below, short = map(click.unstyle, source_lines(sources))
     assert len(name) <= 80
     assert below.strip() == page
     assert short.split() == ["~", "b", PAGE]

@@ -14,6 +14,7 @@ from imagerag.formatting.messages import NOT_CALIBRATED
 from imagerag.reports.contact_sheet.layout import ACCENT
 from imagerag.reports.contact_sheet.search_sheet import SHOWN, search_sheet
 from imagerag.reports.html.search_page import search_page
+from imagerag.reports.search_text import threshold_text
 from imagerag.schemas.searches import SearchDocument, SearchedTerm, SearchResult, TermScore
 from tests.reports.conftest import HOSTILE, Browser
 
@@ -141,3 +142,12 @@ def test_a_sheet_is_no_longer_than_many_images() -> None:
     many = search(*(result(RED, 0.41) for _ in range(SHOWN)))
     more = search(*(result(RED, 0.41) for _ in range(SHOWN * 3)))
     assert search_sheet(more, load).height - search_sheet(many, load).height < 100
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [(0.25, "threshold cosine ≥ 0.250, or ≥ 0.870 of the caption"), (1.0, "threshold cosine ≥ 0.870 of the caption")],
+)
+def test_a_hybrid_search_names_the_threshold_of_captions(image: float, words: str) -> None:
+    found = search(result(RED, 0.2, threshold=image, caption_threshold=0.87, caption_similarity=0.9))
+    assert threshold_text(found) == words

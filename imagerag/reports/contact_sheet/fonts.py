@@ -72,9 +72,17 @@ def writable(text: str) -> str:
 
 
 def _joined(text: str) -> Iterator[tuple[str, bool]]:
-    """Signs that can be written, and whether they are; between two that cannot, spaces and points count as neither."""
-    signs = [one for sign in text for one in _folded(sign)]
-    known = [_own(sign) or system_font(sign) is not None for sign in signs]
+    """Signs that can be written, and whether they are; between two that cannot, spaces and points count as neither.
+
+    A mark goes with the letter before it, and is left out of Pillow's font: alone, a font draws it upon a box.
+    """
+    signs: list[str] = []
+    known: list[bool] = []
+    for one in (one for sign in text for one in _folded(sign)):
+        mark = unicodedata.category(one).startswith("M")
+        if not (mark and (not signs or _own(signs[-1]))):
+            signs.append(one)
+            known.append(known[-1] if mark else _own(one) or system_font(one) is not None)
     places = [at for at, one in enumerate(known) if not one]
     for before, after in pairwise(places):
         if not any(sign.isalnum() for sign in signs[before + 1 : after]):
@@ -118,17 +126,20 @@ def system_font(sign: str) -> Path | None:
 def _has(path: Path | None, sign: str) -> bool:
     if sign == " ":
         return True
-    box = _empty_box(path)
-    return box is not None and bytes(font(28, path).getmask(sign)) != box
+    boxes = _empty_boxes(path)
+    return bool(boxes) and bytes(font(28, path).getmask(sign)) not in boxes
 
 
 @cache
-def _empty_box(path: Path | None) -> bytes | None:
-    """What a font draws for a sign that it lacks; None of a file that is damaged or has pictures of one size only."""
+def _empty_boxes(path: Path | None) -> frozenset[bytes]:
+    """What a font draws for a sign that it lacks, two for one that is written in two parts (Thai's U+0E33).
+
+    None of a file that is damaged or has pictures of one size only.
+    """
     try:
-        return bytes(font(28, path).getmask(_MISSING))
+        return frozenset(bytes(font(28, path).getmask(_MISSING * parts)) for parts in (1, 2))
     except OSError:
-        return None
+        return frozenset()
 
 
 @cache

@@ -28,7 +28,7 @@ def forget() -> None:
         fonts._own,
         fonts._folded,
         fonts._has,
-        fonts._empty_box,
+        fonts._empty_boxes,
         fonts.font,
     ):
         cached.cache_clear()
@@ -49,6 +49,22 @@ def test_without_a_font_a_script_is_named(folder: Path) -> None:
     assert plain(f"lamp-07 {ARABIC}, 3 x {HEBREW}") == "lamp-07 [Arabic text], 3 x [Hebrew text]"
     assert plain("a lamp 😀🎉 at night") == "a lamp at night"
     assert plain("") == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("लाल बिल्ली", "[Devanagari text]"),
+        ("กำลัง", "[Thai text]"),
+        ("a x\u0304 and e\u0301", "a x and e"),
+        ("\u0301abc", "abc"),
+    ],
+)
+def test_a_mark_is_never_a_box(folder: Path, text: str, written: str) -> None:
+    assert plain(text) == written
+    shutil.copy(dejavu(), folder / "DejaVuSans.ttf")
+    forget()
+    assert plain(text) == written
 
 
 def test_a_font_of_the_system_writes_what_it_has(folder: Path) -> None:

@@ -87,7 +87,7 @@ class Workflow:
         try:
             TopologicalSorter({node_id: _sources(node) for node_id, node in self.nodes.items()}).prepare()
         except CycleError as error:
-            circle = ", ".join(label(self.nodes, node_id) for node_id in error.args[1][:_SHOWN])
+            circle = ", ".join(label(self.nodes, node_id) for node_id in error.args[1][1:][:_SHOWN])
             raise SpecError(f"its links lead in a circle: {circle}") from None
 
     def _check_placeholders(self) -> None:
