@@ -114,9 +114,9 @@ class JoinedLibraries:
     async def listed(self, *, filter: Filter, limit: int) -> tuple[list[Any], int]:
         """At most `limit` images of the libraries that can list them, sorted by id, and the total number."""
         able = [library for library in self.libraries if hasattr(library, "listed")]
-        found = [await library.listed(filter=filter, limit=limit) for library in able]
-        rows = {row.image.sha256: row for listed, _ in reversed(found) for row in listed}
-        several = len(rows) if all(len(listed) == total for listed, total in found) else sum(t for _, t in found)
+        listings = [await library.listed(filter=filter, limit=limit) for library in able]
+        rows = {row.image.sha256: row for listed, _ in reversed(listings) for row in listed}
+        several = len(rows) if all(len(listed) == total for listed, total in listings) else sum(t for _, t in listings)
         return [rows[sha256] for sha256 in sorted(rows)][:limit], several
 
     async def check_filter(self, filter: Filter) -> None:

@@ -68,10 +68,12 @@ class ThingsMeasurement:
         own, near = await in_thread(_lists, columns)
         if min(len(own), len(near)) < ENOUGH:
             return None
-        named = [things_of(text) for text in (*(query.text for query in own), *near)]
-        distinct = list(dict.fromkeys(thing for things in named for thing in things))
+        things_of_each = [things_of(text) for text in (*(query.text for query in own), *near)]
+        distinct = list(dict.fromkeys(thing for things in things_of_each for thing in things))
         vectors = dict(zip(distinct, await embedder.embed_texts(distinct), strict=True))
-        return cls(own, *_stacked([[vectors[thing] for thing in things] for things in named]), columns.num_rows)
+        return cls(
+            own, *_stacked([[vectors[thing] for thing in things] for things in things_of_each]), columns.num_rows
+        )
 
     def begin(self) -> "ThingsScan":
         """Start a scan that takes all vectors."""
