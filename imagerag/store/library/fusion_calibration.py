@@ -83,8 +83,8 @@ async def judge(
         lists.append(await in_thread(_nearest, "caption", vectors, await caption_embedder.embed_texts(texts), ids))
     lists.append(await in_thread(_worded, sample, held_out, texts))
     return [
-        Judged(found, [ids[row] for row in query.rows])
-        for query, found in zip(held_out.queries, zip(*lists, strict=True), strict=True)
+        Judged(query_lists, [ids[row] for row in query.rows])
+        for query, query_lists in zip(held_out.queries, zip(*lists, strict=True), strict=True)
     ]
 
 

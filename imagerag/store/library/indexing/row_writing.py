@@ -139,8 +139,8 @@ class RowWriter:
         new: list[NewImage] = []
         files: dict[str, Sequence[FileEntry]] = {}
         rows: list[ImageRecord] = []
-        for sha256, found in batch.files.items():
-            current_files = [one for one in found if one.path not in changed]
+        for sha256, read_files in batch.files.items():
+            current_files = [one for one in read_files if one.path not in changed]
             for one in current_files:
                 self.seen[one.entry.path] = sha256
             if not current_files:
@@ -174,7 +174,7 @@ class RowWriter:
     def _changed(self, batch: ImageBatch) -> set[Path]:
         """Files that changed since they were read. A later scan may have written their new state, which the old one
         must not overwrite."""
-        files = [one for found in batch.files.values() for one in found if one.path not in self.scan.members]
+        files = [one for read_files in batch.files.values() for one in read_files if one.path not in self.scan.members]
         changed = {one.path for one in files if changed_since(one.path, one.entry)}
         for one in files:
             if one.path in changed:

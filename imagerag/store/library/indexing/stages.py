@@ -159,14 +159,14 @@ class Indexing:
         with self.report.timed("read"):
             files = await asyncio.gather(*(one(path) for path in paths))
         batch = ImageBatch(read=[len(paths)])
-        for path, found in zip(paths, files, strict=True):
-            if isinstance(found, str):
-                self.report.skipped.append((clean(str(path)), found))
-            elif found.sha256 in self.removed_before:
+        for path, file in zip(paths, files, strict=True):
+            if isinstance(file, str):
+                self.report.skipped.append((clean(str(path)), file))
+            elif file.sha256 in self.removed_before:
                 self.report.removed_before += 1
             else:
-                batch.add(found.sha256, [found])
-                self._tell(path, found.problems)
+                batch.add(file.sha256, [file])
+                self._tell(path, file.problems)
         return batch
 
     async def _embed(self, batch: ImageBatch) -> None:
@@ -179,8 +179,8 @@ class Indexing:
         exported = {one.sha256: own for one in new if (own := self.exported.get(one)) is not None}
         new.sort(key=lambda one: one.sha256 in exported)
         vectors = await self._vectors(new[: len(new) - len(exported)])
-        for file, found in zip(new, [*vectors, *exported.values()], strict=True):
-            vector = found if isinstance(found, str) else np.asarray(found, dtype=np.float32)
+        for file, result in zip(new, [*vectors, *exported.values()], strict=True):
+            vector = result if isinstance(result, str) else np.asarray(result, dtype=np.float32)
             if isinstance(vector, str) or not is_unit(float(np.linalg.norm(vector))):
                 why = vector if isinstance(vector, str) else "the encoder gave no usable vector for it"
                 self.report.skipped.append((clean(str(file.path)), why))

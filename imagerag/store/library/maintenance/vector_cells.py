@@ -77,9 +77,9 @@ class VectorCells:
         for start in range(0, len(rows), PART):
             part = slice(start, start + PART)
             near[:, part] = (self._borders(vectors[rows[part]]) <= self.margin).T
-        for cell, found in enumerate(near):
-            if found.any():
-                yield cell, rows[found]
+        for cell, mask in enumerate(near):
+            if mask.any():
+                yield cell, rows[mask]
 
     def _borders(self, vectors: Any) -> "Vectors":
         """The distance of each vector from its cell's border with every other cell, 0 for its own: [rows, cells]."""

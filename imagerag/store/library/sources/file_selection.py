@@ -109,7 +109,7 @@ def _ignore_file(file: Path) -> "list[IgnorePattern]":
     from pathspec import GitIgnoreSpec
 
     compiled = (GitIgnoreSpec.from_lines([line]).patterns for line in lines)
-    return [IgnorePattern(line, one) for line, found in zip(lines, compiled, strict=True) for one in found]
+    return [IgnorePattern(line, one) for line, patterns in zip(lines, compiled, strict=True) for one in patterns]
 
 
 def _is_rubbish(name: str) -> bool:

@@ -36,8 +36,8 @@ class ImageMatches:
         import numpy as np
 
         bits = np.zeros((rows, (len(matches) + 7) // 8), dtype=np.uint8)
-        for at, found in enumerate(matches):
-            bits[found, at // 8] |= 128 >> at % 8
+        for at, places in enumerate(matches):
+            bits[places, at // 8] |= 128 >> at % 8
         return cls(bits, len(matches))
 
     def of_rows(self, places: "NDArray[np.intp]") -> "NDArray[np.bool_]":

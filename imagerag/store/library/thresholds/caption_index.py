@@ -127,7 +127,7 @@ class CaptionIndex:
 
     def queries(self, texts: Sequence[str]) -> list[CaptionQuery]:
         """Texts with the rows that match them."""
-        return [CaptionQuery(text, found) for text, found in zip(texts, self._matches(texts), strict=True)]
+        return [CaptionQuery(text, matches) for text, matches in zip(texts, self._matches(texts), strict=True)]
 
     def part_of(self, text: str) -> str:
         """Neighbouring words of a text, about half of them, those that fewest captions have: a query of somebody who
@@ -205,12 +205,12 @@ class CaptionIndex:
                 is_shown[places[at]] = _shows(words, required[of_text[at]])
             start = end
         masks = np.split(is_shown, np.cumsum([len(one) for one in candidates])[:-1]) if texts else []
-        return [found[mask].astype(np.intp) for found, mask in zip(candidates, masks, strict=True)]
+        return [rows_of_text[mask].astype(np.intp) for rows_of_text, mask in zip(candidates, masks, strict=True)]
 
     def _required(self, text: str) -> frozenset[frozenset[str]]:
         """For each phrase the required words: all except names, if there are others."""
         content = _phrase_words(text)
-        return frozenset(frozenset(word for word in found if not self._is_name(word)) or found for found in content)
+        return frozenset(frozenset(word for word in phrase if not self._is_name(word)) or phrase for phrase in content)
 
     def _is_name(self, word: str) -> bool:
         """Whether a word is only a name and describes nothing: it is in one phrase and written like a name."""

@@ -65,9 +65,9 @@ def _joints(text: str) -> list[_Joint]:
 
 
 def _arabic_ands(text: str) -> Iterator[_Joint]:
-    for found in re.finditer(r"(?<=\s)و\w+", text):
-        if arabic_prefix(found[0]).startswith("و"):
-            yield _Joint(found.start(), found.start() + 1)
+    for match in re.finditer(r"(?<=\s)و\w+", text):
+        if arabic_prefix(match[0]).startswith("و"):
+            yield _Joint(match.start(), match.start() + 1)
 
 
 def phrases(text: str) -> list[tuple[str, bool]]:
@@ -159,7 +159,7 @@ def exchangeable(captions: Iterable[Sequence[str]]) -> dict[str, list[str]]:
             for at, word in enumerate(caption):
                 places[(*caption[:at], *caption[at + 1 :]), at].add(word)
     group: dict[str, set[str]] = {}
-    for together in sorted(sorted(found) for found in places.values() if len(found) > 1):
+    for together in sorted(sorted(choices) for choices in places.values() if len(choices) > 1):
         joined = set(together).union(*(group[word] for word in together if word in group))
         group.update(dict.fromkeys(joined, joined))
     return {word: sorted(members - {word}) for word, members in group.items()}

@@ -115,13 +115,13 @@ class Word:
 def units(text: str) -> Iterator[Word]:
     """The words of a text in their order, those included that say nothing; compounds in one."""
     if text.isascii():
-        yield from (Word(found[0].lower(), found.start(), found.end()) for found in _ASCII.finditer(text))
+        yield from (Word(match[0].lower(), match.start(), match.end()) for match in _ASCII.finditer(text))
         return
-    for found in _TOKEN.finditer(text):
-        start, end, token = found.start(), found.end(), found[0]
+    for match in _TOKEN.finditer(text):
+        start, end, token = match.start(), match.end(), match[0]
         if token.isascii():
             yield Word(token.lower(), start, end)
-        elif found["hira"]:
+        elif match["hira"]:
             before = _ENDING.match(token) if start and not text[start - 1].isspace() else None
             start += len(before[0]) if before else 0
             after = _PARTICLE.search(text[start:end])

@@ -130,10 +130,10 @@ class ThingsScan:
             if at < len(self.shown):
                 own = matches[:, at]
                 groups = [(self.shown, at, able & own), (self.others, at, able & ~own)]
-            for found, place, among in groups:
+            for best, place, among in groups:
                 for row in _highest(np.where(among, bounds, -np.inf)):
                     mean, _ = assigned(cosines[starts[row] : starts[row] + counts[row], things])
-                    found[place] = max(found[place], mean)
+                    best[place] = max(best[place], mean)
 
 
 def _highest(bounds: "Cosines") -> "Places":
@@ -156,4 +156,4 @@ def _stacked(lists: "Sequence[Sequence[Any]]") -> "tuple[Vectors, list[int]]":
     """The vectors of all lists in one array, and the end of each."""
     import numpy as np
 
-    return np.stack([one for found in lists for one in found]), np.cumsum([len(one) for one in lists]).tolist()
+    return np.stack([one for rows in lists for one in rows]), np.cumsum([len(one) for one in lists]).tolist()
