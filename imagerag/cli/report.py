@@ -87,7 +87,7 @@ def _several(rag: ImageRAG, runs: tuple[str, ...], folder: Path, as_json: bool) 
     entries = asyncio.run(chosen())
     for page in (folder / "index.html", *(folder / f"{entry.run_id}.html" for entry in entries)):
         page_to_write(page)
-    index = asyncio.run(write_reports(rag.dependencies, entries, folder, shown=in_commands))
+    index = asyncio.run(write_reports(rag.dependencies, entries, folder, reword=in_commands))
     if as_json:
         paths = {entry.run_id: str(folder / f"{entry.run_id}.html") for entry in entries}
         from imagerag.schemas.commands import ReportsDocument

@@ -80,18 +80,18 @@ def python_call(method: str, *values: Any, **parameters: Any) -> str:
 
     A text that cannot stand between backticks becomes a placeholder.
     """
-    named = [f"{name}={_written(value)}" for name, value in parameters.items() if value is not None]
-    return f"`rag.{method}({', '.join([*map(_written, values), *named])})`"
+    keywords = [f"{name}={_literal(value)}" for name, value in parameters.items() if value is not None]
+    return f"`rag.{method}({', '.join([*map(_literal, values), *keywords])})`"
 
 
-def _written(value: Any) -> str:
+def _literal(value: Any) -> str:
     text = repr(value)
     return "..." if value is ... or "`" in text or "\n" in text else text
 
 
 def as_commands(message: str) -> str:
     """Replace calls and parameters of the Python API in a message by commands and options."""
-    return _PARAMETER.sub(_option, _CALL.sub(lambda found: _command(found[1]) or found[0], message))
+    return _PARAMETER.sub(_option, _CALL.sub(lambda match: _command(match[1]) or match[0], message))
 
 
 def as_tool_terms(message: str, arguments: frozenset[str]) -> str:
@@ -101,12 +101,12 @@ def as_tool_terms(message: str, arguments: frozenset[str]) -> str:
         arguments: those that a tool takes; other parameters are options of the server.
     """
 
-    def argument(found: re.Match[str]) -> str:
-        if (found[1] or found[2]) in arguments:
-            return found[0].strip("`")
-        return f"the server's {_option(found)}"
+    def argument(match: re.Match[str]) -> str:
+        if (match[1] or match[2]) in arguments:
+            return match[0].strip("`")
+        return f"the server's {_option(match)}"
 
-    return _PARAMETER.sub(argument, _CALL.sub(lambda found: _command(found[1]) or found[0], message))
+    return _PARAMETER.sub(argument, _CALL.sub(lambda match: _command(match[1]) or match[0], message))
 
 
 class Copyable(Protocol):
@@ -141,12 +141,12 @@ def _rendered(value: Any, *, is_message: bool) -> Any:
     return value
 
 
-def _option(found: re.Match[str]) -> str:
-    name, value = found[1] or found[2], found[3] or ""
+def _option(match: re.Match[str]) -> str:
+    name, value = match[1] or match[2], match[3] or ""
     if value.startswith("[") and value.endswith("]"):
         value = re.sub(r"['\"\s]", "", value[1:-1]) or "none"
-    written = "--" + _OPTIONS.get(name, name).replace("_", "-")
-    return f"{written} {value}" if value and value != "True" else written
+    option = "--" + _OPTIONS.get(name, name).replace("_", "-")
+    return f"{option} {value}" if value and value != "True" else option
 
 
 def _command(call: str) -> str | None:

@@ -269,7 +269,7 @@ def sought(by: str, concept: str) -> str:
     return "the prompt as a whole" if by == "prompt" else concept
 
 
-def drawn(origin: str, round: int) -> str:
+def attempt_origin(origin: str, round: int) -> str:
     """The round of an attempt, or "handed in"."""
     return ORIGINS[origin] if origin == "handed_in" else drawing(round)
 
@@ -284,7 +284,7 @@ def node(name: str) -> str:
     return NODES.get(name, name)
 
 
-def done(name: str) -> str:
+def node_done(name: str) -> str:
     """Progress text for a finished node: its label, and no foreign text."""
     return f"{node(name)}: done"
 

@@ -17,24 +17,24 @@ NOT_CALIBRATED: Final = "no threshold: the cosine of a combined query is not cal
 """Why results of a search with several terms are neither accepted nor refused."""
 
 
-def near(name: str, known: Iterable[str]) -> str:
+def near(name: str, names: Iterable[str]) -> str:
     """The known name that was probably meant; empty where none is near."""
-    spelled = {one.casefold(): one for one in known}
-    found = get_close_matches(name.casefold(), spelled, n=1, cutoff=0.6)
-    return spelled[found[0]] if found else ""
+    spelled = {one.casefold(): one for one in names}
+    matches = get_close_matches(name.casefold(), spelled, n=1, cutoff=0.6)
+    return spelled[matches[0]] if matches else ""
 
 
-def unknown(what: str, name: str, known: Iterable[str], *, where: str = "", more: str = "") -> str:
+def unknown(what: str, name: str, choices: Iterable[str], *, where: str = "", more: str = "") -> str:
     """`no preset 'sketsh'; did you mean 'sketch'? There are: sketch, openai, local`.
 
     Args:
         what: the kind of thing, for instance "preset".
         name: what was written.
-        known: all there are.
+        choices: all there are.
         where: where it was written, for instance "imagerag.toml".
         more: what may be written instead beside the known ones.
     """
-    names = list(known)
+    names = list(choices)
     wording = f"{where}: " if where else ""
     wording += f"no {what} {name[:_SHOWN]!r}"
     guess = near(name, names)
@@ -95,17 +95,17 @@ _TYPES: Final[Mapping[str, str]] = {
 """Names of types in pydantic's errors, by the part before `_type` or `_parsing`."""
 
 
-def wrong(kind: str, message: str, given: object, context: Mapping[str, Any], *, repeat: bool = True) -> str:
+def wrong(kind: str, message: str, value: object, context: Mapping[str, Any], *, repeat: bool = True) -> str:
     """The validation error of one value.
 
     Args:
         kind: the type of pydantic's error.
         message: pydantic's own words, which are kept of nothing but our own validators.
-        given: the value.
+        value: the value.
         context: what it was compared with.
         repeat: say the value again, where it is short and plain.
     """
-    but = _but(given) if repeat else ""
+    but = _but(value) if repeat else ""
     if kind == "value_error":
         return message.removeprefix("Value error, ")
     if kind in _SAID:
@@ -116,17 +116,17 @@ def wrong(kind: str, message: str, given: object, context: Mapping[str, Any], *,
     if kind in ("literal_error", "enum"):
         return f"one of {str(context.get('expected', '')).replace(' or ', ', ')}{but}"
     if kind in ("string_too_short", "too_short"):
-        return "it is too short" if given else "it is empty"
-    if kind == "string_too_long" and isinstance(given, str):
-        return f"{len(given):,} characters are too many; at most {context['max_length']:,}"
+        return "it is too short" if value else "it is empty"
+    if kind == "string_too_long" and isinstance(value, str):
+        return f"{len(value):,} characters are too many; at most {context['max_length']:,}"
     if kind == "too_long":
         return f"{context.get('actual_length', 'these')} are too many; at most {context['max_length']}"
     if kind == "string_pattern_mismatch":
         return f"it is not written as it has to be{but}"
-    wanted = _TYPES.get(kind.removesuffix("_parsing_size").removesuffix("_parsing").removesuffix("_type"))
+    type_words = _TYPES.get(kind.removesuffix("_parsing_size").removesuffix("_parsing").removesuffix("_type"))
     if kind == "int_from_float":
-        wanted = "a whole number"
-    return (f"it has to be {wanted}" if wanted else "it cannot be that") + but
+        type_words = "a whole number"
+    return (f"it has to be {type_words}" if type_words else "it cannot be that") + but
 
 
 _SAID: Final[Mapping[str, str]] = {
@@ -148,10 +148,10 @@ def _bound(limit: object) -> str:
     return f"{limit:g}" if isinstance(limit, float) else str(limit)
 
 
-def _but(given: object) -> str:
+def _but(value: object) -> str:
     """The value that was given, where it is short and plain."""
-    if isinstance(given, bool | int | float) or (isinstance(given, str) and len(given) <= 40 and given.isprintable()):
-        return f", not {given!r}"
+    if isinstance(value, bool | int | float) or (isinstance(value, str) and len(value) <= 40 and value.isprintable()):
+        return f", not {value!r}"
     return ""
 
 

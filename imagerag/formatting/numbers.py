@@ -66,10 +66,10 @@ def difference(value: float) -> str:
 
 def percent(share: float) -> str:
     """A share from 0 to 1 as `67 %`. What is not all is never called 100 %, what is not nothing never 0 %."""
-    shown = f"{100 * share:z.0f}"
-    if shown == "100" and share < 1:
+    text = f"{100 * share:z.0f}"
+    if text == "100" and share < 1:
         return "over 99 %"
-    return "under 1 %" if shown == "0" and share > 0 else f"{shown} %"
+    return "under 1 %" if text == "0" and share > 0 else f"{text} %"
 
 
 def percentile(value: float) -> str:
@@ -136,7 +136,7 @@ def met(number: int, of: int) -> str:
     return f"{number} of {of} met"
 
 
-def model_calls(made: int, reused: int = 0) -> str:
+def model_calls(count: int, reused: int = 0) -> str:
     """The number of model calls; responses from the journal are counted apart."""
     again = f" ({counted(reused, 'answer')} from the journal)" if reused else ""
-    return counted(made, "model call") + again
+    return counted(count, "model call") + again

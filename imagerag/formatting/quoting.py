@@ -36,11 +36,11 @@ def fitted(head: Sequence[str], middle: Sequence[str], tail: Sequence[str], *, m
         more: what the middle's lines that had no room are called.
     """
     room = MAX_TEXT - sum(len(text) + 1 for text in (*head, *tail)) - len(f" … and {len(middle)} {more}\n")
-    shown: list[str] = []
+    lines: list[str] = []
     for text in middle:
         room -= len(text) + 1
         if room < 0:
             break
-        shown.append(text)
-    left = len(middle) - len(shown)
-    return "\n".join([*head, *shown, *([f" … and {left} {more}"] if left else []), *tail])
+        lines.append(text)
+    rest = len(middle) - len(lines)
+    return "\n".join([*head, *lines, *([f" … and {rest} {more}"] if rest else []), *tail])

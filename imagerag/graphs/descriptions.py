@@ -78,8 +78,8 @@ class _SharedResponses:
     async def of_run(self, run_id: str) -> tuple[Sequence[JournalEntry], Sequence[FailedCall]]:
         return await self.journal.of_run(run_id)
 
-    async def similar(self, asked: CallRequest) -> JournalEntry | None:
-        return await self.journal.similar(asked)
+    async def similar(self, request: CallRequest) -> JournalEntry | None:
+        return await self.journal.similar(request)
 
 
 @dataclass(kw_only=True)

@@ -248,7 +248,7 @@ class Handlers:
 def _progress_callback(job: Job) -> Callable[["RunEvent"], Awaitable[None]]:
     async def report(event: "RunEvent") -> None:
         if event.kind == "step":
-            job.report(labels.done(event.node))
+            job.report(labels.node_done(event.node))
         elif event.kind == "started":
             job.report("drawing")
 

@@ -42,23 +42,23 @@ def footprints(home: DataDir, run_id: str | None = None) -> dict[str, RunFootpri
     Raises:
         DamagedFileError, StorageError: a file cannot be read, so the blobs in use are unknown.
     """
-    found: defaultdict[str, RunFootprint] = defaultdict(RunFootprint)
+    by_owner: defaultdict[str, RunFootprint] = defaultdict(RunFootprint)
     for thread_id, size, data in _checkpoint_rows(home.checkpoints, run_id):
-        found[thread_id].checkpoints += size
-        found[thread_id].blobs |= sha256s_in(data)
+        by_owner[thread_id].checkpoints += size
+        by_owner[thread_id].blobs |= sha256s_in(data)
     for owner, size, data in _journal_rows(home.store, run_id):
-        found[owner].journal += size
-        found[owner].blobs |= sha256s_in(data)
+        by_owner[owner].journal += size
+        by_owner[owner].blobs |= sha256s_in(data)
     if run_id is None:
         for _, _, data in _checkpoint_rows(home.conversations, None):
-            found[OTHERS].blobs |= sha256s_in(data)
-    return dict(found)
+            by_owner[OTHERS].blobs |= sha256s_in(data)
+    return dict(by_owner)
 
 
 def _checkpoint_rows(path: Path, thread_id: str | None) -> Iterator[tuple[str, int, bytes]]:
     from imagerag.store.sqlite.compact_serializer import VALUE, decompressed
 
-    one, given = ("WHERE thread_id = ?", (thread_id,)) if thread_id is not None else ("", ())
+    one, parameters = ("WHERE thread_id = ?", (thread_id,)) if thread_id is not None else ("", ())
     queries = {
         "checkpoints": f"SELECT thread_id, length(metadata), type, checkpoint FROM checkpoints {one}",
         "writes": f"SELECT thread_id, 0, type, value FROM writes {one}",
@@ -69,7 +69,7 @@ def _checkpoint_rows(path: Path, thread_id: str | None) -> Iterator[tuple[str, i
     with storage_errors(path, "cannot read"), closing(connect(path, timeout=BUSY_S)) as connection:
         there = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
         for name in queries.keys() & there:
-            for thread, more, kind, data in connection.execute(queries[name], given):
+            for thread, more, kind, data in connection.execute(queries[name], parameters):
                 packed = data or b""
                 yield thread, (more or 0) + len(packed), b"" if kind == VALUE else decompressed(kind or "", packed)[1]
 

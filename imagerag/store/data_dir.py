@@ -23,12 +23,12 @@ class DataDir:
     @classmethod
     def find(cls, root: str | os.PathLike[str] | None = None) -> "DataDir":
         """The home to use: `root` when given, else `IMAGERAG_HOME`, else the platform's user data directory."""
-        chosen = root or os.environ.get(ENVIRONMENT)
-        if not chosen:
+        folder = root or os.environ.get(ENVIRONMENT)
+        if not folder:
             from platformdirs import user_data_path
 
-            chosen = user_data_path("imagerag", appauthor=False)
-        return cls(Path(chosen).expanduser().absolute())
+            folder = user_data_path("imagerag", appauthor=False)
+        return cls(Path(folder).expanduser().absolute())
 
     @cached_property
     def libraries(self) -> Path:

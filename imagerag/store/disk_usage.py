@@ -30,16 +30,16 @@ _PLACES: Final[dict[str, Use]] = {
 
 def disk_usage(home: DataDir) -> dict[Use, int]:
     """Bytes of a home by kind, in the order of `Use`; a hard-linked file is counted once, under its first name."""
-    used: dict[Use, int] = dict.fromkeys(Use.__args__, 0)  # type: ignore[attr-defined]
-    seen: set[File] = set()
+    usage: dict[Use, int] = dict.fromkeys(Use.__args__, 0)  # type: ignore[attr-defined]
+    counted_files: set[File] = set()
     order = list(_PLACES)
     entries = sorted(_entries(home.root), key=lambda one: order.index(one.name) if one.name in order else len(order))
     for entry in entries:
         name = entry.name.removesuffix("-wal").removesuffix("-shm")
         sizes = file_sizes(entry)
-        used[_PLACES.get(name, "other")] += sum(size for file, size in sizes.items() if file not in seen)
-        seen |= sizes.keys()
-    return used
+        usage[_PLACES.get(name, "other")] += sum(size for file, size in sizes.items() if file not in counted_files)
+        counted_files |= sizes.keys()
+    return usage
 
 
 def file_sizes(folder: Path, *, without: Collection[str] = ()) -> dict[File, int]:
@@ -49,14 +49,14 @@ def file_sizes(folder: Path, *, without: Collection[str] = ()) -> dict[File, int
     Args:
         without: names of direct subfolders to skip.
     """
-    found: dict[File, int] = {}
+    sizes: dict[File, int] = {}
     for path in _files(folder, without) if folder.is_dir() and not folder.is_symlink() else [str(folder)]:
         try:
             status = os.lstat(path)
         except OSError:
             continue
-        found[status.st_dev, status.st_ino] = status.st_size
-    return found
+        sizes[status.st_dev, status.st_ino] = status.st_size
+    return sizes
 
 
 def _files(folder: Path, without: Collection[str]) -> Iterator[str]:

@@ -73,8 +73,8 @@ def integrity_problems(home: DataDir) -> Iterator[IntegrityProblem]:
 
 def sqlite_files(home: DataDir) -> list[Path]:
     """The existing SQLite files."""
-    known = (home.checkpoints, home.conversations, home.store, home.run_list, home.usage)
-    return [path for path in known if path.exists()]
+    paths = (home.checkpoints, home.conversations, home.store, home.run_list, home.usage)
+    return [path for path in paths if path.exists()]
 
 
 def blob_files(home: DataDir) -> Iterator[Path]:
@@ -108,13 +108,13 @@ def check_blob(home: DataDir, path: Path) -> None:
         StorageError: it cannot be read.
         ValueError: their hash differs from the name.
     """
-    named = path.parent.name + path.name
+    expected = path.parent.name + path.name
     with storage_errors(path, "cannot read"):
         if not path.is_file():
             raise ValueError("it is no file")
-        found = sha256(path.read_bytes()).hexdigest()
-    if found != named:
-        raise ValueError(f"its bytes have the SHA-256 {found[:16]}…, not the one it is named for")
+        actual = sha256(path.read_bytes()).hexdigest()
+    if actual != expected:
+        raise ValueError(f"its bytes have the SHA-256 {actual[:16]}…, not the one it is named for")
 
 
 def check_library(home: DataDir, name: str) -> None:
@@ -131,11 +131,11 @@ def check_library(home: DataDir, name: str) -> None:
     try:
         content_of(table)
         problems = problems_of(LibraryTable(home, name, table), files=False)
-        found = next((one for one in problems if one.kind in MENDED), None)
+        damage = next((one for one in problems if one.kind in MENDED), None)
     except LANCE_ERRORS as error:
         raise damaged(name, error, folder_of(home, name)) from error
-    if found:
-        raise _ImagesError(f"the image {found.id} is damaged: {found.problem}")
+    if damage:
+        raise _ImagesError(f"the image {damage.id} is damaged: {damage.problem}")
 
 
 def check_indexes(home: DataDir, name: str) -> None:
@@ -185,9 +185,9 @@ def _of_libraries(home: DataDir) -> Iterator[IntegrityProblem]:
         return
     for name in names:
         folder, whole = folder_of(home, name), True
-        for found in _problems_of("library", folder, lambda name=name: check_library(home, name)):  # type: ignore[misc]
+        for problem in _problems_of("library", folder, lambda name=name: check_library(home, name)):  # type: ignore[misc]
             whole = False
-            yield found
+            yield problem
         if whole:
             yield from _problems_of("index", folder, lambda name=name: check_indexes(home, name))  # type: ignore[misc]
 
@@ -205,8 +205,8 @@ def _problems_of(kind: Kind, path: Path, check: Callable[[], None]) -> Iterator[
         locked = isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
         yield IntegrityProblem(kind=kind, path=str(path), problem=_cause(error), damaged=not locked)
     except OSError as error:
-        found = storage_error(error, path, "cannot read")
-        yield IntegrityProblem(kind=kind, path=str(path), problem=str(found or error), damaged=False)
+        failure = storage_error(error, path, "cannot read")
+        yield IntegrityProblem(kind=kind, path=str(path), problem=str(failure or error), damaged=False)
 
 
 def _cause(error: Exception) -> str:

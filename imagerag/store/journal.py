@@ -119,12 +119,12 @@ class StoreJournal:
 
     async def _items(self, namespace: tuple[str, str]) -> "list[SearchItem]":
         """The items of exactly this namespace: a store may take it for a prefix of characters."""
-        found: list[SearchItem] = []
+        items: list[SearchItem] = []
         while True:
-            page = await self._store.asearch(namespace, limit=_PAGE, offset=len(found), refresh_ttl=False)
-            found += page
+            page = await self._store.asearch(namespace, limit=_PAGE, offset=len(items), refresh_ttl=False)
+            items += page
             if len(page) < _PAGE:
-                return [item for item in found if item.namespace == namespace]
+                return [item for item in items if item.namespace == namespace]
 
     async def _all(self, namespace: tuple[str, str]) -> list[dict[str, Any]]:
         # Of a run's entries, not those it used that others paid for. And a store may take a namespace for a prefix of
@@ -132,19 +132,19 @@ class StoreJournal:
         return await self._pages(namespace, {"run_id": namespace[1]})
 
     async def _pages(self, namespace: tuple[str, ...], own: dict[str, Any] | None) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
+        values: list[dict[str, Any]] = []
         while True:
-            page = await self._store.asearch(namespace, filter=own, limit=_PAGE, offset=len(found), refresh_ttl=False)
-            found += [item.value for item in page]
+            page = await self._store.asearch(namespace, filter=own, limit=_PAGE, offset=len(values), refresh_ttl=False)
+            values += [item.value for item in page]
             if len(page) < _PAGE:
-                return found
+                return values
 
-    async def similar(self, asked: CallRequest) -> JournalEntry | None:
+    async def similar(self, request: CallRequest) -> JournalEntry | None:
         """The kept entry of the same role whose request differs least, of the most recent ones."""
         items = await self._store.asearch(ANSWERS, limit=_NEAREST, refresh_ttl=False)
-        kept = [JournalEntry.model_validate(item.value) for item in items]
-        alike = [entry for entry in kept if entry.asked.role == asked.role]
-        return min(alike, key=lambda entry: distance(asked, entry.asked), default=None)
+        entries = [JournalEntry.model_validate(item.value) for item in items]
+        alike = [entry for entry in entries if entry.asked.role == request.role]
+        return min(alike, key=lambda entry: distance(request, entry.asked), default=None)
 
 
 class SharedJournal:
@@ -178,10 +178,10 @@ class SharedJournal:
         async with self._shared.use() as journal:
             return await journal.of_run(run_id)
 
-    async def similar(self, asked: CallRequest) -> JournalEntry | None:
+    async def similar(self, request: CallRequest) -> JournalEntry | None:
         """The kept entry of the same role whose request differs least, of the most recent ones."""
         async with self._shared.use() as journal:
-            return await journal.similar(asked)
+            return await journal.similar(request)
 
 
 @asynccontextmanager

@@ -34,7 +34,7 @@ def exclusive_writer(folder: Path, *, instead: str = "another `out`") -> Iterato
             yield
         return
     path, fresh = folder / LOCK, not folder.exists()
-    file = _held(locked, folder, instead)
+    file = _lock_file(locked, folder, instead)
     try:
         command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:3]])
         os.truncate(file, 0)
@@ -49,7 +49,7 @@ def exclusive_writer(folder: Path, *, instead: str = "another `out`") -> Iterato
         os.close(file)
 
 
-def _held(lock: Callable[[Path], int | None], folder: Path, instead: str) -> int:
+def _lock_file(lock: Callable[[Path], int | None], folder: Path, instead: str) -> int:
     """The open lock file of a folder.
 
     Raises:
@@ -59,8 +59,8 @@ def _held(lock: Callable[[Path], int | None], folder: Path, instead: str) -> int
     try:
         file = lock(folder / LOCK)
     except OSError as error:
-        found = storage_error(error, folder, "cannot write into")
-        raise found or UsageError(f"cannot write into {folder}: {error.strerror or error}") from error
+        failure = storage_error(error, folder, "cannot write into")
+        raise failure or UsageError(f"cannot write into {folder}: {error.strerror or error}") from error
     if file is None:
         holder = _holder(folder / LOCK)
         raise UsageError(f"{folder} is being written by {holder}:\nwait until it has ended, or give {instead}")
@@ -73,8 +73,8 @@ def _folder_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if (found := storage_error(error, error.filename or folder, "cannot write")) is not None:
-            raise found from error
+        if (failure := storage_error(error, error.filename or folder, "cannot write")) is not None:
+            raise failure from error
         raise
 
 
@@ -95,7 +95,7 @@ def shared_writer(folder: Path, *, instead: str = "another `out`") -> Iterator[N
             yield
         return
     path = folder / LOCK
-    file = _held(locked_together, folder, instead)
+    file = _lock_file(locked_together, folder, instead)
     try:
         with _folder_errors(folder):
             yield

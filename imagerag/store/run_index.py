@@ -134,9 +134,9 @@ class RunIndex:
 
     async def _forget(self, run_id: str, *, before: datetime) -> None:
         """Remove an entry, if it is of an earlier run with the same id."""
-        gone = ("DELETE FROM runs WHERE run_id = ? AND created < ?", (run_id, stamp(before)))
+        statement = ("DELETE FROM runs WHERE run_id = ? AND created < ?", (run_id, stamp(before)))
         async with self._writing.use() as grouped:
-            await grouped.write(lambda: grouped.connection.execute(*gone))
+            await grouped.write(lambda: grouped.connection.execute(*statement))
 
     async def get(self, run_id: str) -> RunEntry:
         """Find a run by its id or a unique prefix of it.
@@ -172,7 +172,7 @@ class RunIndex:
             min_cost: only runs that cost at least this much, in US dollars; `max_cost`: at most. Runs with unknown cost
                 match neither.
         """
-        wanted = {
+        filters = {
             "outcome": outcome,
             "text": text.casefold() if text else None,
             "status": status,
@@ -182,7 +182,7 @@ class RunIndex:
             "min_cost": min_cost,
             "max_cost": max_cost,
         }
-        return await asyncio.to_thread(self._list, limit, wanted)
+        return await asyncio.to_thread(self._list, limit, filters)
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
@@ -195,25 +195,25 @@ class RunIndex:
 
     def _get(self, run_id: str) -> RunEntry:
         # substr, not LIKE: % and _ in a prefix are not wildcards.
-        found = self._select(
+        entries = self._select(
             "WHERE substr(run_id, 1, length(:id)) = :id ORDER BY run_id = :id DESC, run_id LIMIT 6", {"id": run_id}
         )
-        if run_id and found and (found[0].run_id == run_id or len(found) == 1):
-            return found[0]
-        if run_id and found:
-            raise UnknownRunError(f"several runs begin with {run_id!r}: {', '.join(run.run_id for run in found)}")
+        if run_id and entries and (entries[0].run_id == run_id or len(entries) == 1):
+            return entries[0]
+        if run_id and entries:
+            raise UnknownRunError(f"several runs begin with {run_id!r}: {', '.join(run.run_id for run in entries)}")
         recent = [run.run_id for run in self._list(5, {})]
         guess = near(run_id, recent)
-        meant = f"; did you mean {guess!r}? The" if guess else "; the"
-        known = f"{meant} most recent are {', '.join(recent)}; `imagerag runs` lists all"
-        raise UnknownRunError(f"no run {run_id[:60]!r}{known if recent else '; there are none yet'}")
+        question = f"; did you mean {guess!r}? The" if guess else "; the"
+        hint = f"{question} most recent are {', '.join(recent)}; `imagerag runs` lists all"
+        raise UnknownRunError(f"no run {run_id[:60]!r}{hint if recent else '; there are none yet'}")
 
-    def _list(self, limit: int | None, wanted: Mapping[str, object]) -> "_Entries":
-        asked = {name: value for name, value in wanted.items() if value is not None}
-        clause = " AND ".join(_FILTERS[name] for name in asked) or "1"
+    def _list(self, limit: int | None, filters: Mapping[str, object]) -> "_Entries":
+        conditions = {name: value for name, value in filters.items() if value is not None}
+        clause = " AND ".join(_FILTERS[name] for name in conditions) or "1"
         return self._select(
             f"WHERE {clause} ORDER BY created DESC, run_id LIMIT :limit",
-            {**asked, "limit": -1 if limit is None else max(limit, 0)},
+            {**conditions, "limit": -1 if limit is None else max(limit, 0)},
         )
 
     def _select(self, clause: str, values: Mapping[str, object]) -> "_Entries":

@@ -61,8 +61,8 @@ def because(number: int, path: str | os.PathLike[str], doing: str = "", detail: 
 
 def sqlite_error(error: sqlite3.Error, path: Path) -> ImageRAGError | None:
     """Convert an error of SQLite; None if neither the machine nor the file is at fault, as with a lock."""
-    if (found := storage_error(error, path)) is not None:
-        return found
+    if (failure := storage_error(error, path)) is not None:
+        return failure
     damaged = _primary(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
     if damaged or any(text in str(error) for text in ("no such table", "no such column", "has no column")):
         return damaged_file(path, str(error))
@@ -84,25 +84,25 @@ def storage_errors(path: str | os.PathLike[str], doing: str = "") -> Iterator[No
             raise ours from error
         raise
     except OSError as error:
-        if (found := storage_error(error, path, doing)) is not None:
-            raise found from error
+        if (failure := storage_error(error, path, doing)) is not None:
+            raise failure from error
         raise
 
 
 def _errno_of(error: BaseException, path: Path) -> int | None:
     """The `errno` of a machine error; None for other errors."""
-    seen: BaseException | None = error
-    while seen is not None:
+    cause: BaseException | None = error
+    while cause is not None:
         number: int | None = None
-        if isinstance(seen, sqlite3.Error):
-            number = _of_sqlite(seen, path)
-        elif isinstance(seen, OSError) and seen.errno:
-            number = seen.errno
-        elif isinstance(seen, OSError | RuntimeError | ValueError) and (said := _OS_ERROR.search(str(seen))):
-            number = int(said[1])
+        if isinstance(cause, sqlite3.Error):
+            number = _of_sqlite(cause, path)
+        elif isinstance(cause, OSError) and cause.errno:
+            number = cause.errno
+        elif isinstance(cause, OSError | RuntimeError | ValueError) and (match := _OS_ERROR.search(str(cause))):
+            number = int(match[1])
         if number in CAUSES:
             return number
-        seen = seen.__cause__
+        cause = cause.__cause__
     return None
 
 

@@ -19,8 +19,8 @@ _LOG: Final = logging.getLogger(__name__)
 
 def config_folder() -> Path:
     """`IMAGERAG_CONFIG`, else the platform's user configuration folder; never a folder named in data."""
-    if named := os.environ.get(ENVIRONMENT):
-        return Path(named).expanduser().absolute()
+    if folder := os.environ.get(ENVIRONMENT):
+        return Path(folder).expanduser().absolute()
     from platformdirs import user_config_path
 
     return user_config_path("imagerag", appauthor=False).absolute()

@@ -12,7 +12,7 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 
 from imagerag.files.access_policy import InputPolicy
-from imagerag.formatting.labels import done
+from imagerag.formatting.labels import node_done
 from imagerag.tools.testing.mock_openai import tiny_png
 
 PROMPT = "a boat under a blue star"
@@ -72,7 +72,7 @@ async def test_a_picture_is_drawn_in_one_call(place: Any, connect: Any, kit: Any
         of_library = (await client.read_resource(report["references"][0]["uri"])).contents[0]
         assert isinstance(of_library, mcp_types.BlobResourceContents)
     told = [message for _, message in heard]
-    for step in map(done, ("generate", "critique", "retrieve", "regenerate")):
+    for step in map(node_done, ("generate", "critique", "retrieve", "regenerate")):
         assert step in told
     counts = [progress for progress, _ in heard]
     assert counts == sorted(set(counts))

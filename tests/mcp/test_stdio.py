@@ -56,7 +56,7 @@ async def test_the_embedded_world_with_a_human_in_it(sketch_home: Path, tmp_path
         wrong = await client.call_tool("generate_image", {"promt": HELD})
         assert wrong.is_error
     assert "licence" in human.asked[0]
-    assert labels.done("retrieve") in heard
+    assert labels.node_done("retrieve") in heard
 
 
 async def test_closing_stdin_stops_the_spending(place: Any, tmp_path: Path, mode: str) -> None:

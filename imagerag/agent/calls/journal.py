@@ -141,7 +141,7 @@ class Journal(Protocol):
         """Everything a run was answered, and its calls that have no answer."""
         ...
 
-    async def similar(self, asked: CallRequest) -> JournalEntry | None:
+    async def similar(self, request: CallRequest) -> JournalEntry | None:
         """The kept entry of the same role whose request differs least from one that is not there."""
         ...
 

@@ -15,14 +15,14 @@ SMALLEST: Final = 32
 def tiles(size: tuple[int, int]) -> list[Box]:
     """Overlapping tiles, 2 x 2 large and 3 x 3 small; none if the tiles would be under 32 pixels."""
     width, height = size
-    found: list[Box] = []
+    boxes: list[Box] = []
     for share, count in SCALES:
         wide, high = round(width * share), round(height * share)
         if min(wide, high) >= SMALLEST:
             steps = [step / (count - 1) for step in range(count)]
             corners = [(round((width - wide) * x), round((height - high) * y)) for y in steps for x in steps]
-            found += [(left, top, left + wide, top + high) for left, top in corners]
-    return found
+            boxes += [(left, top, left + wide, top + high) for left, top in corners]
+    return boxes
 
 
 def square(box: Box, size: tuple[int, int], around: float) -> Box:

@@ -159,22 +159,22 @@ def _raw_decoded(data: bytes, side: int | None, sized: Callable[[int], None]) ->
     from imagerag.agent.images.raw_preview import raw_preview
 
     try:
-        preview, held = raw_preview(data, sized)
+        preview, orientation = raw_preview(data, sized)
         if isinstance(preview, bytes):
-            found = _decoded(preview, FORMATS["JPEG"], side, sized, intact=True)
-            held = 1 if found.oriented else held
+            result = _decoded(preview, FORMATS["JPEG"], side, sized, intact=True)
+            orientation = 1 if result.oriented else orientation
         else:
-            found = Decoded(preview.convert("RGB"), "", preview.width, preview.height, False, False, False)
+            result = Decoded(preview.convert("RGB"), "", preview.width, preview.height, False, False, False)
     except (MemoryError, ImageTooLargeError):
         raise
     except Exception as error:
         reason = error.args[0] if error.args else type(error).__name__
         reason = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else reason
         raise UsageError(f"the RAW file is damaged or not one that LibRaw reads: {reason}") from None
-    width, height = (found.height, found.width) if held >= 5 else (found.width, found.height)
-    image = _turned(found.image, held)
+    width, height = (result.height, result.width) if orientation >= 5 else (result.width, result.height)
+    image = _turned(result.image, orientation)
     raw = FORMATS[RAW].media_type
-    return replace(found, image=image, media_type=raw, width=width, height=height, plain=False)
+    return replace(result, image=image, media_type=raw, width=width, height=height, plain=False)
 
 
 def _decoded_in_process(data: bytes, side: int | None, pixels: int | None) -> Decoded:

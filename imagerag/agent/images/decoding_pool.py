@@ -75,13 +75,13 @@ def decode_in_process(data: bytes, side: int | None, pixels: int | None) -> Deco
         UsageError: it cannot be decoded, or not within its limits; the message is the reason, without a file name.
         CallCancelledError: nobody waits for it any more.
     """
-    known = min(pixels or _UNKNOWN_PIXELS, _MOST_PIXELS)  # a header may say anything
-    with (_LARGE if known > LARGE_PIXELS else _SMALL).shared(known):
+    pixel_count = min(pixels or _UNKNOWN_PIXELS, _MOST_PIXELS)  # a header may say anything
+    with (_LARGE if pixel_count > LARGE_PIXELS else _SMALL).shared(pixel_count):
         pool = _POOL
-        process = pool.taken()
+        process = pool.take()
         answer, reusable = None, False
         try:
-            answer = process.ask(data, side, known)
+            answer = process.ask(data, side, pixel_count)
             reusable = True
         finally:
             pool.give_back(process, reusable=reusable)
@@ -211,7 +211,7 @@ class _Pool:
     _changed: Condition = field(default_factory=Condition)
     _owner: int = field(default_factory=os.getpid)
 
-    def taken(self) -> _Process:
+    def take(self) -> _Process:
         """An idle process, or a new one; the caller gives it back."""
         with self._changed:
             if self._owner != os.getpid():  # after a fork: those belong to the other one

@@ -240,13 +240,13 @@ def readable_format(data: bytes) -> ImageFormat:
         UsageError: it is none that is read.
         MissingExtraError: what reads it is not installed; the message names the extra.
     """
-    found = format_of(data)
-    if found is None:
+    image_format = format_of(data)
+    if image_format is None:
         page = data[:256].removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith((b"<!doctype html", b"<html"))
         raise UsageError("a web page, not an image" if page else f"not an image we read ({READ})")
-    if found.module and find_spec(found.module) is None:
-        raise MissingExtraError(f"reading {found.title} files", found.extra)
-    return found
+    if image_format.module and find_spec(image_format.module) is None:
+        raise MissingExtraError(f"reading {image_format.title} files", image_format.extra)
+    return image_format
 
 
 @cache

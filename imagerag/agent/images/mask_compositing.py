@@ -43,12 +43,12 @@ def is_viewable_mask(data: bytes) -> bytes | None:
 
 
 def composite_mask(
-    drawn: bytes, original: bytes, mask: bytes, *, size: Size | None = None, feather: int = 0
+    new_image: bytes, original: bytes, mask: bytes, *, size: Size | None = None, feather: int = 0
 ) -> MaskedImage:
     """Put an image back wherever its mask is not transparent, where what was drawn has its size or its shape.
 
     Args:
-        drawn: what the generator gave back.
+        new_image: what the generator gave back.
         original: what it was to edit, upright.
         mask: of the image's size; its alpha says how much of the image stays.
         size: the size that was asked for; by default the image's.
@@ -57,20 +57,20 @@ def composite_mask(
     Raises:
         UsageError: one of them is not an image that can be read.
     """
-    new, old, stays = (decode(data).image for data in (drawn, original, mask))
+    new, old, stays = (decode(data).image for data in (new_image, original, mask))
     keep = stays.getchannel("A") if stays.mode == "RGBA" else _all_of(old)
     target, old_size = _target(new, old, size), f"{old.width}x{old.height}"
     fitted = _at(new, target or old.size)
     old, keep = _at(old, fitted.size), _at(keep, fitted.size)
     changed, exact = _changed(fitted, old, keep)
     drawn_size = f"{new.width}x{new.height}"
-    found = MaskCheck(held=True, changed_outside=changed, drawn=drawn_size if new.size != fitted.size else "")
+    check = MaskCheck(held=True, changed_outside=changed, drawn=drawn_size if new.size != fitted.size else "")
     if target is None:
         sizes = f"{drawn_size} pixels were drawn, the image has {old_size}"
-        return MaskedImage(None, found.model_copy(update={"held": False, "reason": f"{sizes}: another shape"}))
+        return MaskedImage(None, check.model_copy(update={"held": False, "reason": f"{sizes}: another shape"}))
     if exact and new.size == target:
-        return MaskedImage(None, found)
-    return MaskedImage(png(_joined(fitted, old, keep, feather)), found)
+        return MaskedImage(None, check)
+    return MaskedImage(png(_joined(fitted, old, keep, feather)), check)
 
 
 def changed_share(new: "Image", old: "Image") -> float:

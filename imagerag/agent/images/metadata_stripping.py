@@ -39,10 +39,10 @@ def _bare_tiff(data: bytes) -> bytes:
         (at,) = struct.unpack_from(f"{order}I", data, 4)
         (count,) = struct.unpack_from(f"{order}H", data, at)
         tags = [data[start : start + 12] for start in range(at + 2, at + 2 + 12 * count, 12)]
-        kept = [tag for tag in tags if struct.unpack_from(f"{order}H", tag)[0] in _TIFF_KEPT]
+        kept_tags = [tag for tag in tags if struct.unpack_from(f"{order}H", tag)[0] in _TIFF_KEPT]
     except struct.error:
         return data
-    directory = struct.pack(f"{order}H", len(kept)) + b"".join(kept) + bytes(4)
+    directory = struct.pack(f"{order}H", len(kept_tags)) + b"".join(kept_tags) + bytes(4)
     return data[:at] + directory + data[at + len(directory) :]
 
 
@@ -56,16 +56,16 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 def _bare_jpeg(data: bytes) -> bytes:
     """Without application segments (but Adobe's) and comments; from the first scan on nothing is touched."""
-    kept, at = [data[:2]], 2
+    segments, at = [data[:2]], 2
     while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != _SCAN:
         marker, end = data[at + 1], at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
         if marker == 0xFF:  # a fill byte
             at += 1
             continue
         if not (0xE0 <= marker <= 0xEF or marker == 0xFE) or marker == _ADOBE:
-            kept.append(data[at:end])
+            segments.append(data[at:end])
         at = end
-    return b"".join([*kept, data[at:]])
+    return b"".join([*segments, data[at:]])
 
 
 def _webp_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:

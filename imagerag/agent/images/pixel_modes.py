@@ -97,8 +97,8 @@ def _scaled_16(values: "Values", image: "Image") -> "NDArray[np.uint8]":
     table = np.minimum((np.arange(2**16, dtype=np.int64) * 255 + most // 2) // most, 255).astype(np.uint8)
     if tags.get(_PHOTOMETRIC, 1) == 0:  # white is zero, which Pillow turns around for 8 bits only
         table = np.uint8(255) - table
-    found: NDArray[np.uint8] = table[values]
-    return found
+    pixels: NDArray[np.uint8] = table[values]
+    return pixels
 
 
 def _scaled_to_range(values: "Values") -> "NDArray[np.uint8]":
@@ -116,17 +116,17 @@ def _scaled_to_range(values: "Values") -> "NDArray[np.uint8]":
         white = most - least
     numbers -= least
     numbers *= 255 / white
-    found: NDArray[np.uint8] = np.clip(np.rint(numbers), 0, 255).astype(np.uint8)
-    return found
+    pixels: NDArray[np.uint8] = np.clip(np.rint(numbers), 0, 255).astype(np.uint8)
+    return pixels
 
 
 def _from_lab(image: "Image") -> "Image":
     from PIL import Image, ImageCms
 
     transform = ImageCms.buildTransform(ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB")
-    found = ImageCms.applyTransform(image, transform)
-    assert isinstance(found, Image.Image), "not asked to work in place"
-    return found
+    rgb = ImageCms.applyTransform(image, transform)
+    assert isinstance(rgb, Image.Image), "not asked to work in place"
+    return rgb
 
 
 def _foreign_profile(image: "Image") -> "ImageCmsProfile | None":

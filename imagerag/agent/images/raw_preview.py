@@ -33,22 +33,22 @@ def raw_preview(data: bytes, sized: Callable[[int], None]) -> "tuple[bytes | Ima
     from PIL import Image
 
     with rawpy.imread(io.BytesIO(data)) as raw:
-        held = _TURNED.get(raw.sizes.flip, 1)
+        orientation = _TURNED.get(raw.sizes.flip, 1)
         try:
-            found = raw.extract_thumb().data
+            thumbnail = raw.extract_thumb().data
         except (rawpy.LibRawNoThumbnailError, rawpy.LibRawUnsupportedThumbnailError):
-            found = None
-        image = None if found is None else _image(found)
+            thumbnail = None
+        image = None if thumbnail is None else _image(thumbnail)
         if image is not None and max(image.size) >= min(SMALLEST, raw.sizes.width, raw.sizes.height):
-            return (found if isinstance(found, bytes) else image), held
+            return (thumbnail if isinstance(thumbnail, bytes) else image), orientation
         sized(raw.sizes.raw_width * raw.sizes.raw_height)
         developed = raw.postprocess(half_size=True, use_camera_wb=True, output_bps=8, user_flip=0)
-        return Image.fromarray(developed), held
+        return Image.fromarray(developed), orientation
 
 
-def _image(found: Any) -> "Image":
+def _image(thumbnail: Any) -> "Image":
     """A preview, a JPEG's header only."""
     from PIL import Image
     from PIL.JpegImagePlugin import JpegImageFile
 
-    return JpegImageFile(io.BytesIO(found)) if isinstance(found, bytes) else Image.fromarray(found)
+    return JpegImageFile(io.BytesIO(thumbnail)) if isinstance(thumbnail, bytes) else Image.fromarray(thumbnail)

@@ -74,13 +74,13 @@ def outlined(image: "Image", region: Region) -> "Image":
     """A copy of an RGB image with the box of a region drawn on it: dark in light, so that it shows on any colours."""
     from PIL import ImageDraw
 
-    shown = image.copy()
+    copy = image.copy()
     left, top, right, bottom = region.pixels(image.size)
-    pen, line = ImageDraw.Draw(shown), max(1, round(max(image.size) / 96))
+    pen, line = ImageDraw.Draw(copy), max(1, round(max(image.size) / 96))
     for inset, colour in ((0, (255, 255, 255)), (line, (20, 20, 20))):
         box = (left + inset, top + inset, max(left + inset, right - 1 - inset), max(top + inset, bottom - 1 - inset))
         pen.rectangle(box, outline=colour, width=line)
-    return shown
+    return copy
 
 
 def _crop(image: "Image", box: Box, subjects: Subjects) -> "Image":

@@ -60,7 +60,7 @@ def placed_cuts(image: Image.Image) -> list[tuple[Image.Image, Box]]:
     from PIL import Image
 
     rgb, (work, scale) = opaque(image), _reduce(image)
-    found = []
+    cuts = []
     for mask in _subjects(work):
         box = _scaled(_box(mask), scale, rgb.size)
         alpha = Image.fromarray(mask.astype("uint8") * 255)
@@ -68,8 +68,8 @@ def placed_cuts(image: Image.Image) -> list[tuple[Image.Image, Box]]:
             alpha = alpha.resize(rgb.size, Image.Resampling.NEAREST)
         whole = rgb.copy()
         whole.putalpha(alpha)
-        found.append((whole.crop(box), box))
-    return found
+        cuts.append((whole.crop(box), box))
+    return cuts
 
 
 @dataclass(frozen=True)
@@ -149,8 +149,8 @@ def _mode(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
 
     bins = (pixels // 16).astype(np.int64) @ np.array([256, 16, 1])
     values, counts = np.unique(bins, return_counts=True)
-    found: NDArray[np.float32] = pixels[bins == values[counts.argmax()]].mean(axis=0)
-    return found
+    colour: NDArray[np.float32] = pixels[bins == values[counts.argmax()]].mean(axis=0)
+    return colour
 
 
 def _reduce(image: Image.Image) -> tuple[Image.Image, float]:
@@ -198,7 +198,7 @@ def label(mask: Mask) -> NDArray[np.int32]:
     padded = np.zeros((height, width + 2), dtype=np.int8)
     padded[:, 1:-1] = mask
     change = np.diff(padded, axis=1)
-    rows, starts = (found.tolist() for found in np.nonzero(change == 1))
+    rows, starts = (indexes.tolist() for indexes in np.nonzero(change == 1))
     ends = np.nonzero(change == -1)[1].tolist()
     parent = list(range(len(rows)))
 

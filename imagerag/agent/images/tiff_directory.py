@@ -104,8 +104,8 @@ class TiffFile:
 
     def number(self, directory: int, tag: int) -> int:
         """A whole number, 0 for none: also where another directory is."""
-        found = self.value(directory, tag)
-        return (found.number if found else None) or 0
+        value = self.value(directory, tag)
+        return (value.number if value else None) or 0
 
     @cached_property
     def is_raw(self) -> bool:
@@ -116,12 +116,12 @@ class TiffFile:
 
     def _directories(self) -> Iterator[int]:
         """Offsets of the first directories, and of those below them."""
-        waiting, seen = [self.first], set[int]()
-        while waiting and len(seen) < _MAX_DIRECTORIES:
+        waiting, offsets = [self.first], set[int]()
+        while waiting and len(offsets) < _MAX_DIRECTORIES:
             at = waiting.pop(0)
-            if not at or at in seen:
+            if not at or at in offsets:
                 continue
-            seen.add(at)
+            offsets.add(at)
             yield at
             below = self.value(at, _SUB_DIRECTORIES)
             waiting += [int(one) for one in (below.numbers(8) if below else ())]

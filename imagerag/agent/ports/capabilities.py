@@ -64,8 +64,8 @@ def capabilities_of(port: object) -> Capabilities:
 
 def reranks_by_model(reranker: object) -> bool:
     """Whether each search of a reranker is a call of a model, which is journalled and counted."""
-    said = capabilities_of(reranker)
-    return said.needs_images or said.asks_model
+    capabilities = capabilities_of(reranker)
+    return capabilities.needs_images or capabilities.asks_model
 
 
 def members_of(port: object) -> "Sequence[Any]":

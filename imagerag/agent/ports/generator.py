@@ -81,14 +81,14 @@ class ReferenceTemplate:
     edit_item: str = ""
     joiner: str = ", "
 
-    def for_images(self, sent: "Sequence[_Sent]") -> str:
+    def for_images(self, images: "Sequence[_Sent]") -> str:
         """Choose the template by the roles of the images: an edit before a subject before references."""
-        edits = bool(sent) and sent[0].role == "edit"
-        if sent and sent[0].mask is not None and self.masked:
+        edits = bool(images) and images[0].role == "edit"
+        if images and images[0].mask is not None and self.masked:
             return self.masked
         if edits:
             return self.edit or EDIT
-        return (self.subject or self.whole) if any(image.role == "subject" for image in sent) else self.whole
+        return (self.subject or self.whole) if any(image.role == "subject" for image in images) else self.whole
 
     def item_for(self, role: str) -> str:
         """The template of an item, for an image of that role."""

@@ -64,7 +64,7 @@ class WebLibrary(ReferenceLibrary, Protocol):
         """
         ...
 
-    async def hits_of(self, found: WebImages, text: str, *, k: int, filter: Filter) -> Sequence[Hit]:
+    async def hits_of(self, web_images: WebImages, text: str, *, k: int, filter: Filter) -> Sequence[Hit]:
         """The fetched images by their similarity to a text, best first.
 
         Raises:

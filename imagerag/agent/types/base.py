@@ -39,10 +39,10 @@ def earlier_names(**names: str) -> Any:
         names: the earlier name of each renamed field, with its name now.
     """
 
-    def rename(cls: type[BaseModel], given: Any) -> Any:
-        if isinstance(given, Mapping) and not names.keys().isdisjoint(given):
-            return {names.get(name, name): value for name, value in given.items()}
-        return given
+    def rename(cls: type[BaseModel], data: Any) -> Any:
+        if isinstance(data, Mapping) and not names.keys().isdisjoint(data):
+            return {names.get(name, name): value for name, value in data.items()}
+        return data
 
     return model_validator(mode="before")(classmethod(rename))  # type: ignore[arg-type]
 

@@ -189,11 +189,11 @@ class RunContext(RunConfig):
 
     @model_validator(mode="before")
     @classmethod
-    def _only_known(cls, given: Any) -> Any:
-        unknown = [str(name) for name in given if name not in cls.model_fields] if isinstance(given, Mapping) else []
+    def _only_known(cls, data: Any) -> Any:
+        unknown = [str(name) for name in data if name not in cls.model_fields] if isinstance(data, Mapping) else []
         if unknown:
             raise ValueError("; ".join(_no_setting(name, cls.model_fields) for name in unknown[:4]))
-        return given
+        return data
 
     def config(self, since: float | None = None) -> RunConfig:
         """The config, with the moment by which the run has to be done.
@@ -215,8 +215,8 @@ _BOUND: Final = frozenset({"generator", "judge", "library", "reranker", "embedde
 def _no_setting(name: str, there_are: Collection[str]) -> str:
     if name in _BOUND:
         return f"{name} is chosen where the graph is made (by a server: its IMAGERAG_{name.upper()}), not for a run"
-    meant = near(name, there_are)
-    hint = f"did you mean {meant}?" if meant else f"there are {', '.join(there_are)}"
+    guess = near(name, there_are)
+    hint = f"did you mean {guess}?" if guess else f"there are {', '.join(there_are)}"
     return f"a run has no setting {name[:60]!r}: {hint}"
 
 

@@ -96,23 +96,23 @@ def parse_size(size: "str | Sequence[int] | Size | None") -> Size | None:
         return _pixels(pixels.groups(), size)
     ratio, resolution = "", None
     for word in re.split(r"\s*[@\s]\s*", re.sub(r"\s*:\s*", ":", text)):
-        named = word.upper()
+        name = word.upper()
         if re.fullmatch(_RATIO, word) and not ratio:
             ratio = word
-        elif named in RESOLUTIONS and resolution is None:
-            resolution = named
+        elif name in RESOLUTIONS and resolution is None:
+            resolution = name
         else:
             raise ValueError(f"not a size: {size[:60]!r}; {HOW_TO_WRITE}")
     return NamedSize.of(ratio, resolution)
 
 
-def _pixels(pair: Sequence[object], given: object) -> Size:
+def _pixels(pair: Sequence[object], value: object) -> Size:
     try:
         width, height = (int(side) for side in pair)  # type: ignore[call-overload]
         return Size(width=width, height=height)
     except (ValueError, TypeError) as error:
         limits = f"{SHORTEST_SIDE} to {LONGEST_SIDE} pixels a side"
-        raise ValueError(f"not a size: {given!r:.60}; {HOW_TO_WRITE}, {limits}") from error
+        raise ValueError(f"not a size: {value!r:.60}; {HOW_TO_WRITE}, {limits}") from error
 
 
 def _reduced(width: int, height: int) -> str:
@@ -122,9 +122,9 @@ def _reduced(width: int, height: int) -> str:
     return f"{width}:{height}"
 
 
-def _accepted(given: object) -> object:
+def _accepted(value: object) -> object:
     """Texts and pairs as sizes; all else is left to the model's own validation."""
-    return parse_size(given) if isinstance(given, str | list | tuple) else given
+    return parse_size(value) if isinstance(value, str | list | tuple) else value
 
 
 AnySize = Annotated[NamedSize | Size | None, BeforeValidator(_accepted)]

@@ -35,7 +35,7 @@ def environment(folder: Path) -> "Environment":
     """The templates of a folder, and the shared ones: `base.html`, `parts.html`, `style.css`."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    made = Environment(
+    jinja = Environment(
         autoescape=True,
         undefined=StrictUndefined,
         loader=FileSystemLoader([folder, TEMPLATES]),
@@ -43,10 +43,10 @@ def environment(folder: Path) -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals |= {"numbers": numbers, "labels": labels, "image_name": image_name}
-    made.globals |= {"POLICY": POLICY, "SCRIPT_POLICY": SCRIPT_POLICY}
-    made.filters["script_json"] = _script_json
-    return made
+    jinja.globals |= {"numbers": numbers, "labels": labels, "image_name": image_name}
+    jinja.globals |= {"POLICY": POLICY, "SCRIPT_POLICY": SCRIPT_POLICY}
+    jinja.filters["script_json"] = _script_json
+    return jinja
 
 
 def is_report(head: bytes) -> bool:
@@ -69,8 +69,8 @@ def printable(text: str) -> str:
     return _ODD.sub(_harmless, text)
 
 
-def _harmless(found: "re.Match[str]") -> str:
-    sign = found[0]
+def _harmless(match: "re.Match[str]") -> str:
+    sign = match[0]
     kind = unicodedata.category(sign)
     if kind == "Cs":
         return "\ufffd"

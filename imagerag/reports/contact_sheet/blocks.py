@@ -38,7 +38,7 @@ class SheetBlocks(Page):
     def attempt(self, attempt: Document, x: float, y: float, side: float, *, checks: bool = True) -> float:
         """An attempt: its image, what was sent along with the prompt, and the judge's checklist."""
         verdict = attempt.get("verdict")
-        origin = labels.drawn(attempt.get("origin") or "generated", attempt["round"])
+        origin = labels.attempt_origin(attempt.get("origin") or "generated", attempt["round"])
         self.canvas.text(x, y - 2, _score(verdict), 13, INK, width=side, align="right")
         y = self.heading(x, y, f"{attempt_name(attempt['index'])}, {origin}")
         best = self.run.get("best_attempt") == attempt["index"]

@@ -25,8 +25,8 @@ def answer_page(record: AnswerRecord, load: Load) -> str:
     """
     stands = label(ANSWERS, record.outcome)
     sources = [(_thumbnail(one), *_source(one, record)) for one in record.retrieved if one.accepted]
-    shown = {"record": record, "stands": stands, "words": words, "sources": sources}
-    return render(TEMPLATES, "answer.html", **shown, gallery=Gallery(load))
+    context = {"record": record, "stands": stands, "words": words, "sources": sources}
+    return render(TEMPLATES, "answer.html", **context, gallery=Gallery(load))
 
 
 def _thumbnail(one: RetrievedSource) -> ImageRef:
@@ -55,7 +55,11 @@ def answer_markdown(record: AnswerRecord) -> str:
         lines += [f"| {words.WITH} | {words.WITHOUT} |", "|---|---|", f"| {both[0]} | {both[1]} |", ""]
     cited = {one.number: one.supports for one in record.citations}
     if sources := [one for one in record.retrieved if one.accepted]:
-        lines += [f"## Sources: {words.found(record)}", "", "| | image | similarity | found | licence | supports |"]
+        lines += [
+            f"## Sources: {words.retrieval_text(record)}",
+            "",
+            "| | image | similarity | found | licence | supports |",
+        ]
         lines += ["|---|---|---|---|---|---|", *(_row(one, cited) for one in sources), ""]
     if record.asked:
         lines += [

@@ -38,7 +38,7 @@ def looked_at(record: AnswerRecord) -> str:
     return f"{counted(len(record.retrieved), 'image')} looked at, {accepted} accepted"
 
 
-def found(record: AnswerRecord) -> str:
+def retrieval_text(record: AnswerRecord) -> str:
     """The number of images considered, and the thresholds."""
     parts = [looked_at(record)]
     parts += [f"threshold {cosine(record.threshold)}"] if record.threshold is not None else []
@@ -53,12 +53,12 @@ def why(one: RetrievedSource) -> str:
 
 def call_text(call: QACall) -> str:
     """One call: its backend, its inputs and its result."""
-    shown = [counted(len(call.question_images), "image of the question's own", "images of the question's own")]
-    shown = shown if call.question_images else []
-    shown += [f"sources {', '.join(map(str, call.sources))}"] if call.sources else []
+    parts = [counted(len(call.question_images), "image of the question's own", "images of the question's own")]
+    parts = parts if call.question_images else []
+    parts += [f"sources {', '.join(map(str, call.sources))}"] if call.sources else []
     came = "no answer" if not call.completed else "from the journal" if call.cached else seconds(call.elapsed_s)
     side = WITH if call.retrieval else WITHOUT
-    return f"{side}: {call.backend}, shown {' and '.join(shown) or 'the question alone'}; {came}"
+    return f"{side}: {call.backend}, shown {' and '.join(parts) or 'the question alone'}; {came}"
 
 
 def facts(record: AnswerRecord) -> Iterator[tuple[str, str]]:

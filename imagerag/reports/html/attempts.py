@@ -16,9 +16,9 @@ SHOWN: Final = 12
 """Candidates of one search that are shown with their images; the rest is a line each."""
 
 
-def card_title(made: Attempt) -> str:
+def card_title(attempt: Attempt) -> str:
     """The number and round of an attempt."""
-    return f"{attempt_name(made.index)}, {labels.drawn(made.origin, made.round)}".capitalize()
+    return f"{attempt_name(attempt.index)}, {labels.attempt_origin(attempt.origin, attempt.round)}".capitalize()
 
 
 def reference_name(reference: UsedReference) -> str:
@@ -42,22 +42,22 @@ def unjudged(verdict: Verdict | None) -> str:
     return summary[:1].upper() + summary[1:] + "."
 
 
-def image_facts(made: Attempt) -> str:
+def image_facts(attempt: Attempt) -> str:
     """The generator, size, type and hash of an image."""
-    image = made.image
+    image = attempt.image
     facts = f"{image.width}×{image.height}, {image.media_type}, {image.sha256[:12]}"
-    return " · ".join(filter(None, (made.generator, facts)))
+    return " · ".join(filter(None, (attempt.generator, facts)))
 
 
 def judged(record: RunRecord) -> list[Attempt]:
     """The attempts that a requirement-by-attempt table compares: three or more; two are read side by side."""
-    found = [made for made in record.attempts if made.verdict and made.verdict.checks]
-    return found if len(found) > 2 else []
+    attempts = [attempt for attempt in record.attempts if attempt.verdict and attempt.verdict.checks]
+    return attempts if len(attempts) > 2 else []
 
 
 def requirements(attempts: Sequence[Attempt]) -> list[str]:
     """All that was checked in any of them, once."""
-    checks = (check for made in attempts if made.verdict for check in made.verdict.checks)
+    checks = (check for attempt in attempts if attempt.verdict for check in attempt.verdict.checks)
     return list(dict.fromkeys(check.requirement.text for check in checks))
 
 
@@ -74,10 +74,10 @@ def rounds(record: RunRecord) -> Iterator[tuple[str, list[Search]]]:
         yield title, [search for search in record.searches if search.round == number]
 
 
-def longest(found: Sequence[Search]) -> float:
+def longest(searches: Sequence[Search]) -> float:
     """End of the bars: a little beyond the highest similarity or threshold of the run. They start at 0."""
-    values = [c.similarity for search in found for c in search.candidates]
-    values += [limit for search in found for limit in search.thresholds.values()]
+    values = [c.similarity for search in searches for c in search.candidates]
+    values += [limit for search in searches for limit in search.thresholds.values()]
     return max([0.05, *values]) * 1.08
 
 

@@ -14,19 +14,19 @@ from imagerag.reports.run_diff import text
 from imagerag.reports.run_diff.models import RunDiff, RunSummary
 
 
-def page(found: RunDiff, a: RunRecord, b: RunRecord, load: Load) -> str:
+def page(diff: RunDiff, a: RunRecord, b: RunRecord, load: Load) -> str:
     """The page.
 
     Args:
-        found: how the runs differ.
+        diff: how the runs differ.
         a: the first of them, `b` the other.
         load: gives an image's bytes for its SHA-256; raises LookupError or BlobError for one that is not there.
     """
-    sides = [("A", a, _facts(found.a)), ("B", b, _facts(found.b))]
+    sides = [("A", a, _facts(diff.a)), ("B", b, _facts(diff.b))]
     pairs = [(one, other, _compared(one, other)) for one, other in zip_longest(a.attempts, b.attempts)]
     words = {"attempts": attempts, "record_text": record_text, "text": text, "brief": _brief}
     return render(
-        TEMPLATES, "diff.html", **words, found=found, a=a, b=b, sides=sides, pairs=pairs, gallery=Gallery(load)
+        TEMPLATES, "diff.html", **words, found=diff, a=a, b=b, sides=sides, pairs=pairs, gallery=Gallery(load)
     )
 
 
@@ -46,5 +46,5 @@ def _compared(one: Attempt | None, other: Attempt | None) -> str:
     return "the same image" if one.image.sha256 == other.image.sha256 else "another image"
 
 
-def _brief(said: str) -> str:
-    return said if len(said) <= 160 else f"{said[:150].rstrip()}…"
+def _brief(text: str) -> str:
+    return text if len(text) <= 160 else f"{text[:150].rstrip()}…"

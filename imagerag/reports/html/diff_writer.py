@@ -22,18 +22,18 @@ async def compare(dependencies: "Dependencies", a: RunRecord, b: RunRecord) -> R
     return diff(a, b, *histories)
 
 
-async def page_of(dependencies: "Dependencies", found: RunDiff, a: RunRecord, b: RunRecord) -> str:
+async def page_of(dependencies: "Dependencies", diff: RunDiff, a: RunRecord, b: RunRecord) -> str:
     """The comparison as one self-contained HTML page."""
     from imagerag.reports.html.diff_page import page
 
     images = {**await images_of(dependencies, a), **await images_of(dependencies, b)}
-    return await in_thread(page, found, a, b, images.__getitem__)
+    return await in_thread(page, diff, a, b, images.__getitem__)
 
 
-async def write_page(dependencies: "Dependencies", found: RunDiff, a: RunRecord, b: RunRecord, file: Path) -> None:
+async def write_page(dependencies: "Dependencies", diff: RunDiff, a: RunRecord, b: RunRecord, file: Path) -> None:
     """Write the page to a file.
 
     Raises:
         UsageError: the file cannot be written.
     """
-    await write_file(file, (await page_of(dependencies, found, a, b)).encode())
+    await write_file(file, (await page_of(dependencies, diff, a, b)).encode())

@@ -72,9 +72,9 @@ def reduced(data: bytes, side: int, *, mask: bool = False, region: Region | None
     except UsageError:
         return None
     decoded.thumbnail((side, side), reducing_gap=2.0)
-    shown = shown_mask(decoded) if mask else opaque(decoded)
-    shown = outlined(shown, region) if region else shown
+    image = shown_mask(decoded) if mask else opaque(decoded)
+    image = outlined(image, region) if region else image
     out = BytesIO()
     # Full colour resolution for what is looked at: drawings have hard edges between colours.
-    shown.save(out, "JPEG", quality=82, subsampling=0 if side > SMALL else 2)
+    image.save(out, "JPEG", quality=82, subsampling=0 if side > SMALL else 2)
     return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()

@@ -44,19 +44,19 @@ async def images_of(dependencies: "Dependencies", record: RunRecord) -> dict[str
     """The run's own images, and the library's as thumbnails: no encoder has to be loaded for those."""
     from imagerag.store.library.thumbnails import thumbnails
 
-    used = [ref for attempt in record.attempts for ref in attempt.references]
-    sent = [image.sha256 for ref in used for image in (ref.image, ref.mask) if image]
-    sent += [pin.image.sha256 for pin in record.kept_images]
-    own = {*(attempt.image.sha256 for attempt in record.attempts), *sent}
-    found: dict[str, bytes] = {}
+    references = [ref for attempt in record.attempts for ref in attempt.references]
+    sent_ids = [image.sha256 for ref in references for image in (ref.image, ref.mask) if image]
+    sent_ids += [pin.image.sha256 for pin in record.kept_images]
+    own = {*(attempt.image.sha256 for attempt in record.attempts), *sent_ids}
+    images: dict[str, bytes] = {}
     for sha256 in own:
         with suppress(BlobError):
-            found[sha256] = await dependencies.blobs.get(sha256)
-    seen = {candidate.image.sha256 for search in record.searches for candidate in search.candidates}
+            images[sha256] = await dependencies.blobs.get(sha256)
+    candidate_ids = {candidate.image.sha256 for search in record.searches for candidate in search.candidates}
     if record.setup is not None and record.setup.library:
-        lacking = (seen | own) - found.keys()
-        found |= await asyncio.to_thread(thumbnails, dependencies.home, record.setup.library, lacking)
-    return found
+        lacking = (candidate_ids | own) - images.keys()
+        images |= await asyncio.to_thread(thumbnails, dependencies.home, record.setup.library, lacking)
+    return images
 
 
 async def write_report(dependencies: "Dependencies", record: RunRecord, file: Path) -> None:
@@ -89,14 +89,14 @@ async def write_reports(
     entries: "Sequence[RunEntry]",
     folder: Path,
     *,
-    shown: Callable[[RunRecord], RunRecord] = lambda record: record,
+    reword: Callable[[RunRecord], RunRecord] = lambda record: record,
 ) -> Path:
     """Write a report of each of these runs, and an `index.html` over them that leads to each.
 
     A run of which nothing was kept is in the index without a report.
 
     Args:
-        shown: makes of a record what is shown of it, its messages in the terms of an interface.
+        reword: makes of a record what is shown of it, its messages in the terms of an interface.
 
     Returns:
         The index's file.
@@ -105,11 +105,11 @@ async def write_reports(
         UsageError: a file cannot be written, or somebody else writes the folder.
     """
     with exclusive_writer(folder):
-        return await _written(dependencies, entries, folder, shown)
+        return await _write_all(dependencies, entries, folder, reword)
 
 
-async def _written(
-    dependencies: "Dependencies", entries: "Sequence[RunEntry]", folder: Path, shown: Callable[[RunRecord], RunRecord]
+async def _write_all(
+    dependencies: "Dependencies", entries: "Sequence[RunEntry]", folder: Path, reword: Callable[[RunRecord], RunRecord]
 ) -> Path:
     from imagerag.graphs.runs.reindexing import find_record
     from imagerag.reports.html.index_page import IndexRow, index
@@ -121,7 +121,7 @@ async def _written(
         except UnknownRunError:
             lines.append(IndexRow(entry))
             continue
-        await write_report(dependencies, shown(record), folder / f"{entry.run_id}.html")
+        await write_report(dependencies, reword(record), folder / f"{entry.run_id}.html")
         thumbnail = None
         if record.image is not None:
             with suppress(BlobError):

@@ -26,8 +26,8 @@ def report(record: RunRecord, steps: Sequence[Step], load: Load, *, parent: RunR
     """
     words = {"attempts": attempts, "lineage": lineage, "record_text": record_text, "step_text": step_text}
     words |= {"summary": summary, "trace": trace}
-    shown = {"record": record, "steps": steps, "parent": parent, "facts": _facts(record, steps)}
-    return render(TEMPLATES, "run_report.html", **words, **shown, gallery=Gallery(load))
+    context = {"record": record, "steps": steps, "parent": parent, "facts": _facts(record, steps)}
+    return render(TEMPLATES, "run_report.html", **words, **context, gallery=Gallery(load))
 
 
 def _facts(record: RunRecord, steps: Sequence[Step]) -> list[tuple[str, str]]:

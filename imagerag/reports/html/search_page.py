@@ -20,23 +20,23 @@ SIDE = 256
 """Pixels of an image's longer side: as many as a thumbnail has."""
 
 
-def search_page(found: "SearchDocument", load: Load) -> str:
+def search_page(document: "SearchDocument", load: Load) -> str:
     """The page.
 
     Args:
         load: gives an image's bytes for its SHA-256; raises LookupError or BlobError for one that is not there.
     """
-    limits = [words.limit_of(found, one) for one in found.results]
-    low, high = similarity_span([*(words.cosine_of(found, one) for one in found.results), *limits])
+    limits = [words.limit_of(document, one) for one in document.results]
+    low, high = similarity_span([*(words.cosine_of(document, one) for one in document.results), *limits])
 
     def along(value: float | None) -> str | None:
         return None if value is None else f"{100 * max(0.0, min(1.0, (value - low) / (high - low))):.1f}%"
 
-    shown = [
-        (one, _image(one, load), _link(one), along(words.cosine_of(found, one)), along(limit))
-        for one, limit in zip(found.results, limits, strict=True)
+    rows = [
+        (one, _image(one, load), _link(one), along(words.cosine_of(document, one)), along(limit))
+        for one, limit in zip(document.results, limits, strict=True)
     ]
-    return render(TEMPLATES, "search.html", found=found, shown=shown, words=words)
+    return render(TEMPLATES, "search.html", found=document, shown=rows, words=words)
 
 
 def _image(one: "SearchResult", load: Load) -> str | None:

@@ -50,17 +50,17 @@ def searched(record: RunRecord) -> list[str]:
     return list(dict.fromkeys(sought(search.query.by, search.query.concept.text) for search in record.searches))
 
 
-def used(record: RunRecord) -> Iterator[tuple[str, str, str]]:
+def reference_credits(record: RunRecord) -> Iterator[tuple[str, str, str]]:
     """Each reference that was sent, whom it is to be credited to, and its page where it is from the web."""
-    sent = {ref.image.sha256: ref for attempt in record.attempts for ref in attempt.references}
-    for ref in sent.values():
+    references = {ref.image.sha256: ref for attempt in record.attempts for ref in attempt.references}
+    for ref in references.values():
         at = "" if ref.similarity is None else f" at {cosine(ref.similarity)}"
         stands = f", for {ref.concept}" if ref.concept and ref.role == "reference" else ""
         name = image_name(ref.title or ("your own image" if ref.role != "reference" else ""), ref.image.sha256)
         yield f"{name}{at}{stands}", ", ".join(filter(None, (ref.author, licence_text(ref.licence)))), page_of(ref.web)
 
 
-def unused(record: RunRecord) -> Iterator[tuple[str, str, str]]:
+def unreference_credits(record: RunRecord) -> Iterator[tuple[str, str, str]]:
     """The number of unused candidates by reason, the nearest of each, and its page where it is from the web."""
     # Each image once, by how far it came: one that three searches passed over is one image that is not used.
     candidates = [pair for pair in furthest(record.searches) if pair[0].decision in UNUSED]
@@ -81,8 +81,8 @@ def cost(record: RunRecord) -> str:
     """Cost, time and calls, and the backends without a known price."""
     roles = ", ".join(f"{number} × {role}" for role, number in record.calls.items())
     unpriced = f" No price is known for {_listed(record.has_unknown_cost)}." if record.has_unknown_cost else ""
-    made = sum(record.calls.values())
-    calls = model_calls(made, sum(record.cached_calls.values()))
+    count = sum(record.calls.values())
+    calls = model_calls(count, sum(record.cached_calls.values()))
     money = dollars(record.cost_usd, record.assumed_usd, record.unsettled_usd).capitalize()
     message = f"{money}, {seconds(record.elapsed_s)}, {calls}"
     return f"{message}{f': {roles}' if roles else ''}.{unpriced}"

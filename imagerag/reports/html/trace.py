@@ -115,10 +115,10 @@ def shortened(text: str) -> str:
 
 def settings(setup: RunSpec) -> tuple[dict[str, str], dict[str, str]]:
     """The settings of a run: those that were set, and the defaults."""
-    named = {"generator": setup.generator, "judge": setup.judge, "library": setup.library or "none"}
-    named |= {"deadline_s": str(setup.deadline_s)} if setup.deadline_s else {}
-    default, chosen = RunConfig(), setup.config
-    values = {name: plain(getattr(chosen, name)) for name in type(chosen).model_fields}
-    values["size"] = None if chosen.size is None else str(chosen.size)
+    backends = {"generator": setup.generator, "judge": setup.judge, "library": setup.library or "none"}
+    backends |= {"deadline_s": str(setup.deadline_s)} if setup.deadline_s else {}
+    default, config = RunConfig(), setup.config
+    values = {name: plain(getattr(config, name)) for name in type(config).model_fields}
+    values["size"] = None if config.size is None else str(config.size)
     own = {name: str(value) for name, value in values.items() if value != plain(getattr(default, name))}
-    return named | own, {name: str(value) for name, value in values.items() if name not in own}
+    return backends | own, {name: str(value) for name, value in values.items() if name not in own}

@@ -105,7 +105,7 @@ class FileBlobStore:
         Returns:
             SHA-256 → number of bytes of the deleted images.
         """
-        gone: dict[str, int] = {}
+        removed_sizes: dict[str, int] = {}
         with self._locked(alone=True):
             for digest, until in unused.items():
                 path = self.path(digest)
@@ -113,8 +113,8 @@ class FileBlobStore:
                     status = path.stat()
                     if max(status.st_mtime, status.st_ctime) <= until:
                         path.unlink()
-                        gone[digest] = status.st_size
-        return gone
+                        removed_sizes[digest] = status.st_size
+        return removed_sizes
 
     @contextmanager
     def _locked(self, *, alone: bool) -> Iterator[None]:
@@ -150,8 +150,8 @@ class FileBlobStore:
         except FileNotFoundError:
             raise BlobError(f"the image {digest} is missing: there is no file {path}") from None
         except OSError as error:
-            found = storage_error(error, path, f"the image {digest} cannot be read:")
-            raise found or BlobError(f"the image {digest} cannot be read: {path}: {error.strerror}") from error
+            failure = storage_error(error, path, f"the image {digest} cannot be read:")
+            raise failure or BlobError(f"the image {digest} cannot be read: {path}: {error.strerror}") from error
         verify(data, digest, where=str(path))
         return data
 
@@ -171,11 +171,11 @@ _HEXADECIMAL = re.compile(rb"[0-9a-f][0-9a-f/]{63,}")
 
 def sha256s_in(data: bytes) -> set[str]:
     """All hashes in serialized data that may refer to a blob, by hash or by path."""
-    found: set[str] = set()
+    digests: set[str] = set()
     for match in _HEXADECIMAL.finditer(data):
         digits = match.group().replace(b"/", b"").decode()
-        found.update(digits[at : at + 64] for at in range(len(digits) - 63))
-    return found
+        digests.update(digits[at : at + 64] for at in range(len(digits) - 63))
+    return digests
 
 
 def _holds(path: Path, data: bytes) -> bool:
@@ -191,9 +191,9 @@ def verify(data: bytes, digest: str, *, where: str) -> None:
     Raises:
         BlobError: they differ; names the hash and the source of the bytes.
     """
-    found = sha256(data).hexdigest()
-    if found != digest:
-        raise BlobError(f"the image {digest} is damaged: the bytes in {where} have the SHA-256 {found}")
+    actual = sha256(data).hexdigest()
+    if actual != digest:
+        raise BlobError(f"the image {digest} is damaged: the bytes in {where} have the SHA-256 {actual}")
 
 
 def write_atomically(path: Path, data: bytes, *, flush: bool = True) -> None:

@@ -28,11 +28,11 @@ def without_accents(text: str) -> str:
     """
     if text.isascii():
         return text.lower()
-    kept: list[str] = []
+    letters: list[str] = []
     for sign in unicodedata.normalize("NFKD", text.casefold()):
-        if not _folds(sign) or (kept and (ord(kept[-1]), ord(sign)) in _LETTERS):
-            kept.append(sign)
-    return unicodedata.normalize("NFC", "".join(kept))
+        if not _folds(sign) or (letters and (ord(letters[-1]), ord(sign)) in _LETTERS):
+            letters.append(sign)
+    return unicodedata.normalize("NFC", "".join(letters))
 
 
 def _folds(mark: str) -> bool:
@@ -47,10 +47,10 @@ def spellings(table: Any, columns: Sequence[str], text: str) -> list[str]:
     Args:
         columns: of texts or lists of texts.
     """
-    known = _known_spellings(_TableVersion(table, tuple(columns), (table.uri, table.version, tuple(columns))))
+    known_spellings = _known_spellings(_TableVersion(table, tuple(columns), (table.uri, table.version, tuple(columns))))
     words = {word.lower() for word in _words(text)}
     folded = dict.fromkeys(without_accents(word) for word in _words(text))
-    other = [one for word in folded for one in [*known.get(word, ()), word][:MOST_SPELLINGS]]
+    other = [one for word in folded for one in [*known_spellings.get(word, ()), word][:MOST_SPELLINGS]]
     return [one for one in dict.fromkeys(other) if one not in words]
 
 
@@ -66,12 +66,12 @@ class _TableVersion:
 @lru_cache(maxsize=8)
 def _known_spellings(version: _TableVersion) -> Mapping[str, tuple[str, ...]]:
     """Word without accents → the words of the library that are spelled with some."""
-    found: dict[str, dict[str, None]] = defaultdict(dict)
+    by_folded: dict[str, dict[str, None]] = defaultdict(dict)
     for text in _texts_with_accents(version.table, version.columns):
         for word in _words(text):
             if not word.isascii() and (folded := without_accents(word)) != word.casefold():
-                found[folded].setdefault(word.lower())
-    return {folded: tuple(words) for folded, words in found.items()}
+                by_folded[folded].setdefault(word.lower())
+    return {folded: tuple(words) for folded, words in by_folded.items()}
 
 
 def _texts_with_accents(table: Any, columns: Sequence[str]) -> Iterable[str]:
@@ -80,9 +80,9 @@ def _texts_with_accents(table: Any, columns: Sequence[str]) -> Iterable[str]:
     import pyarrow.compute as pc
 
     for start in range(0, table.count_rows(), _PART):
-        found = table.search().select([*columns]).offset(start).limit(_PART).to_arrow()
+        rows = table.search().select([*columns]).offset(start).limit(_PART).to_arrow()
         for name in columns:
-            values = found[name].combine_chunks()
+            values = rows[name].combine_chunks()
             texts = values.flatten() if pa.types.is_list(values.type) else values
             yield from pc.unique(texts.filter(pc.invert(pc.string_is_ascii(pc.fill_null(texts, ""))))).to_pylist()
 

@@ -44,14 +44,14 @@ def caption_embedder_of(
             f"library {name!r} has no vectors of its captions. Make them: "
             f"{python_call('libraries.index', PATH, library=name, caption_embedder='own')}"
         )
-    wanted = metadata.caption_encoder.embedder
-    found = embedder if embedder.identity == wanted or encoder_of is None else encoder_of(wanted.spec)
-    if found.identity != wanted:
+    identity = metadata.caption_encoder.embedder
+    encoder = embedder if embedder.identity == identity or encoder_of is None else encoder_of(identity.spec)
+    if encoder.identity != identity:
         raise EmbeddingMismatchError(
-            f"the captions of library {name!r} were encoded with {wanted}, not with {found.identity}. Encode them "
-            f"again: {python_call('libraries.index', PATH, library=name, caption_embedder=found.identity.spec)}"
+            f"the captions of library {name!r} were encoded with {identity}, not with {encoder.identity}. Encode them "
+            f"again: {python_call('libraries.index', PATH, library=name, caption_embedder=encoder.identity.spec)}"
         )
-    return found
+    return encoder
 
 
 def available_caption_embedder(library: "LibraryReader") -> Embedder | None:
@@ -73,7 +73,7 @@ async def caption_query(library: "LibraryReader", text: str) -> "tuple[Vectors, 
     if not text.strip():
         raise UsageError("a search needs some text")
     encoder = library.caption_embedder()
-    own = unit_vector(await library.embedder.embed_texts([text]), library.embedder.identity, _named(text))
+    own = unit_vector(await library.embedder.embed_texts([text]), library.embedder.identity, _quoted_text(text))
     return own, own if encoder is library.embedder else await caption_vector_of(library, text)
 
 
@@ -84,10 +84,10 @@ async def caption_vector_of(library: "LibraryReader", text: str) -> "Vectors":
         LibraryError, EmbeddingMismatchError: as `caption_embedder_of`.
     """
     encoder = library.caption_embedder()
-    return unit_vector(await encoder.embed_texts([text]), encoder.identity, _named(text))
+    return unit_vector(await encoder.embed_texts([text]), encoder.identity, _quoted_text(text))
 
 
-def _named(text: str) -> str:
+def _quoted_text(text: str) -> str:
     return f"the text {text[:60]!r}"
 
 

@@ -37,8 +37,8 @@ def nearest_captions(table: Any, vector: "Vector", k: int, filter: Filter) -> li
     """
     if k < 1 or not present(table, (CAPTION_VECTOR,)):
         return []
-    found = near(table, vector, k, filter, ("id",), CAPTION_VECTOR).to_pylist()
-    matches = [CaptionMatch(record["id"], max(-1.0, min(1.0, 1.0 - record["_distance"]))) for record in found]
+    records = near(table, vector, k, filter, ("id",), CAPTION_VECTOR).to_pylist()
+    matches = [CaptionMatch(record["id"], max(-1.0, min(1.0, 1.0 - record["_distance"]))) for record in records]
     return sorted(matches, key=lambda one: (-one.cosine, one.id))
 
 
@@ -65,6 +65,6 @@ def hits_of(table: Any, ids: Sequence[str], vector: "Vector", recent: RecentReco
         version: of the table before they were found.
     """
     query = QueryVectors(vector, regions=False)
-    found = rows_with_ids(table, ids, query)
-    recent.keep(version, found)
-    return {hit.image.sha256: hit for hit in hits_with(found, query)}
+    records = rows_with_ids(table, ids, query)
+    recent.keep(version, records)
+    return {hit.image.sha256: hit for hit in hits_with(records, query)}

@@ -35,14 +35,14 @@ async def update_caption_threshold(library: "Library") -> None:
     if (embedder := available_caption_embedder(library)) is None:
         return
     content = await content_at(library.table, CAPTION_VECTOR, CAPTIONED)
-    found = await calibrate_captions(content, embedder)
-    found = found.model_copy(update={"measured_on": content_hash(content.columns)})
+    threshold = await calibrate_captions(content, embedder)
+    threshold = threshold.model_copy(update={"measured_on": content_hash(content.columns)})
 
     def store() -> None:
         with library.table.calibrating():
             now = caption_metadata_of(library.table.lance)
             if now is not None and now.encoder.embedder == embedder.identity:
-                write_caption_metadata(library.table.lance, now.model_copy(update={"threshold": found}))
+                write_caption_metadata(library.table.lance, now.model_copy(update={"threshold": threshold}))
 
     await library.table.write(store)
     await library.read_metadata()

@@ -72,8 +72,8 @@ def captions_without_vector(lance: Any, without: Collection[str] = ()) -> dict[s
     columns = present(lance, ENCODED)
     has_text = " OR ".join(f"{name} != ''" for name in columns if name != "description")
     query = lance.search().where(f"{CAPTION_VECTOR} IS NULL AND ({has_text})").select(["id", *columns])
-    found = query.limit(UNKNOWN + len(without)).to_arrow().to_pylist()
-    return {record["id"]: text for record in found if record["id"] not in without and (text := encoded_text(record))}
+    records = query.limit(UNKNOWN + len(without)).to_arrow().to_pylist()
+    return {record["id"]: text for record in records if record["id"] not in without and (text := encoded_text(record))}
 
 
 def encoded_text(record: Mapping[str, Any]) -> str:
@@ -100,8 +100,8 @@ def write_caption_vectors(
     if not is_encoder(lance, identity):
         raise LibraryError(f"the caption encoder was changed meanwhile, from {identity.spec}: run it again")
     columns = present(lance, ENCODED)
-    found = lance.search().select(["id", *columns]).where(id_filter("id", texts)).to_arrow()
-    now = {record["id"]: record for record in found.to_pylist()}
+    current = lance.search().select(["id", *columns]).where(id_filter("id", texts)).to_arrow()
+    now = {record["id"]: record for record in current.to_pylist()}
     records = [
         {**now[one], CAPTION_VECTOR: vector}
         for (one, text), vector in zip(texts.items(), vectors, strict=True)
@@ -133,18 +133,18 @@ def copy_caption_encoder(source: Any, target: "LibraryTable") -> None:
         use_caption_encoder(target, metadata.encoder.embedder)
 
 
-def copied_caption_vectors(target: Any, source: Any, rows: Any, kept: Any) -> Any:
+def copied_caption_vectors(target: Any, source: Any, rows: Any, common_columns: Any) -> Any:
     """The rows of one LanceDB table that are copied to another, with the vectors of their captions, if both have the
     same caption encoder.
 
     Args:
         rows: all columns of the source.
-        kept: those that are copied.
+        common_columns: those that are copied.
     """
     own = caption_metadata_of(target)
     if own is None or CAPTION_VECTOR not in rows.column_names or not is_encoder(source, own.encoder.embedder):
-        return with_caption_vectors(target, kept)
-    return kept.append_column(target.schema.field(CAPTION_VECTOR), rows[CAPTION_VECTOR])
+        return with_caption_vectors(target, common_columns)
+    return common_columns.append_column(target.schema.field(CAPTION_VECTOR), rows[CAPTION_VECTOR])
 
 
 def _with_vectors_of(stored: Any, rows: Any, columns: list[str], field: Any) -> Any:
@@ -156,14 +156,14 @@ def _with_vectors_of(stored: Any, rows: Any, columns: list[str], field: Any) -> 
     import pyarrow as pa
 
     before = stored.drop_columns([CAPTION_VECTOR]).to_pylist()
-    known = {record["id"]: at for at, record in enumerate(before)}
+    place_by_id = {record["id"]: at for at, record in enumerate(before)}
     places = [
         at
-        if (at := known.get(record["id"])) is not None
+        if (at := place_by_id.get(record["id"])) is not None
         and encoded_text({**before[at], **record}) == encoded_text(before[at])
         else None
         for record in rows.select(["id", *columns]).to_pylist()
     ]
     vectors = stored[CAPTION_VECTOR].combine_chunks().take(pa.array(places, pa.int64()))
-    kept = [name for name in rows.column_names if name != CAPTION_VECTOR]
-    return rows.select(kept).append_column(field, vectors)
+    other_columns = [name for name in rows.column_names if name != CAPTION_VECTOR]
+    return rows.select(other_columns).append_column(field, vectors)

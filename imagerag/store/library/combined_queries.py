@@ -107,11 +107,11 @@ async def _vectors(terms: Sequence[SearchTerm], embedder: Embedder, unit: "Unit"
         if term.image is not None:
             vectors.append(await _image_vector(term, embedder, unit))
             continue
-        found, at = encoded[at : at + len(several)], at + len(several)
+        part, at = encoded[at : at + len(several)], at + len(several)
         if len(several) > 1:
-            mean = found.mean(axis=0, keepdims=True)
-            found = mean / np.linalg.norm(mean)
-        vectors.append(unit(found, f"the text {term.text[:60]!r}"))
+            mean = part.mean(axis=0, keepdims=True)
+            part = mean / np.linalg.norm(mean)
+        vectors.append(unit(part, f"the text {term.text[:60]!r}"))
     return vectors
 
 

@@ -48,5 +48,5 @@ def lance_bytes(table: LibraryTable) -> int:
 def _unindexed(lance: Any) -> int:
     """Number of rows missing from the full-text indexes; all rows if there is none of the captions, or of OCR."""
     names = {index.columns[0]: index.name for index in lance.list_indices() if len(index.columns) == 1}
-    found = [lance.index_stats(names[column]) if column in names else None for column in present(lance, _WORDED)]
-    return max(int(one.num_unindexed_rows if one else lance.count_rows()) for one in found)
+    statistics = [lance.index_stats(names[column]) if column in names else None for column in present(lance, _WORDED)]
+    return max(int(one.num_unindexed_rows if one else lance.count_rows()) for one in statistics)

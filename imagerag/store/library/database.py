@@ -97,10 +97,10 @@ def renamed_file(home: DataDir) -> Path:
 def renames(home: DataDir) -> dict[str, str]:
     """Earlier name → name, of libraries that were renamed."""
     try:
-        read = json.loads(renamed_file(home).read_bytes())
+        names = json.loads(renamed_file(home).read_bytes())
     except (OSError, ValueError):
         return {}
-    return {str(was): str(now) for was, now in read.items()} if isinstance(read, dict) else {}
+    return {str(was): str(now) for was, now in names.items()} if isinstance(names, dict) else {}
 
 
 def forget_renames(home: DataDir, name: str) -> None:
@@ -247,8 +247,8 @@ def unknown(home: DataDir, name: str) -> UnknownLibraryError:
 
 def damaged(name: str, error: Exception, where: str | os.PathLike[str] = "") -> LibraryError | StorageError:
     """The error for a library that cannot be used, with cause and advice: machine, newer version, or damaged files."""
-    if (found := storage_error(error, where or f"library {name!r}")) is not None:
-        return found
+    if (failure := storage_error(error, where or f"library {name!r}")) is not None:
+        return failure
     if any(word in str(error).lower() for word in _NEWER):
         return newer(name, str(error))
     return LibraryDamagedError(

@@ -80,13 +80,13 @@ class DescriptionCheck:
         own = {record["id"]: record["vector"] for record in records}
         texts = [text for row in rows for text in _texts_of(row)]
         vectors = await self._library.embedder.embed_texts([self._fitting(text) for text in texts])
-        found, at = [], 0
+        with_confidences, at = [], 0
         for row in rows:
             count = len(_texts_of(row))
             shares = self._shares(vectors[at : at + count], own.get(row.id), ids.index(row.id) if row.id in ids else -1)
-            found.append(_with_confidences(row, shares))
+            with_confidences.append(_with_confidences(row, shares))
             at += count
-        return found
+        return with_confidences
 
     def _shares(self, texts: "Vectors", image: Any, place: int) -> list[float | None]:
         """Share of the rivals that are less similar to each text than the image; ties count half."""
@@ -123,5 +123,5 @@ def _with_confidences(row: ImageRecord, shares: Sequence[float | None]) -> Image
         DescribedElement(text=one.text, confidence=share)
         for one, share in zip(details.key_elements, shares[1:], strict=True)
     )
-    kept = details.model_copy(update={"key_elements": elements})
-    return replace(row, description_confidence=shares[0], description_details=kept)
+    new_details = details.model_copy(update={"key_elements": elements})
+    return replace(row, description_confidence=shares[0], description_details=new_details)

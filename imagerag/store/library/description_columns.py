@@ -32,16 +32,16 @@ LOW_ELEMENT: Final = 0.5
 whole description does not apply, as elements such as a blue sky are rightly in many images."""
 
 
-def bounded(given: ImageDescription) -> tuple[str, DescriptionDetails]:
+def bounded(description: ImageDescription) -> tuple[str, DescriptionDetails]:
     """A model's description as it is stored: on one line each, of bounded length, with normalised tags."""
-    elements = _entries(given.key_elements, MAX_ELEMENTS)
+    elements = _entries(description.key_elements, MAX_ELEMENTS)
     details = DescriptionDetails(
         key_elements=tuple(DescribedElement(text=text) for text in elements),
-        visible_text=_text(given.visible_text, MAX_VISIBLE),
-        category=_text(given.category, MAX_SHORT),
-        tags=tuple(_entries(map(_tag, given.tags), MAX_TAGS)),
+        visible_text=_text(description.visible_text, MAX_VISIBLE),
+        category=_text(description.category, MAX_SHORT),
+        tags=tuple(_entries(map(_tag, description.tags), MAX_TAGS)),
     )
-    return _text(given.text, MAX_TEXT), details
+    return _text(description.text, MAX_TEXT), details
 
 
 def _text(text: str, most: int) -> str:
@@ -51,13 +51,13 @@ def _text(text: str, most: int) -> str:
 
 
 def _entries(texts: Iterable[str], most: int) -> list[str]:
-    found: dict[str, str] = {}
+    entries: dict[str, str] = {}
     for text in texts:
-        if len(found) == most:
+        if len(entries) == most:
             break
         if one := _text(text, MAX_SHORT):
-            found.setdefault(one.casefold(), one)
-    return list(found.values())
+            entries.setdefault(one.casefold(), one)
+    return list(entries.values())
 
 
 def _tag(tag: str) -> str:
@@ -70,9 +70,9 @@ def words_of(description: str, confidence: float | None, details: DescriptionDet
     """The text of the column `description_words`; empty for a description of low confidence."""
     if not description or is_low(confidence):
         return ""
-    told = details or DescriptionDetails()
-    elements = [one.text for one in told.key_elements if one.confidence is None or one.confidence >= LOW_ELEMENT]
-    return "\n".join(filter(None, (description, *elements, told.visible_text, told.category, *told.tags)))
+    fields = details or DescriptionDetails()
+    elements = [one.text for one in fields.key_elements if one.confidence is None or one.confidence >= LOW_ELEMENT]
+    return "\n".join(filter(None, (description, *elements, fields.visible_text, fields.category, *fields.tags)))
 
 
 def cleared_description(row: Any) -> dict[str, Any]:
@@ -171,17 +171,17 @@ class MachineDescription(FrozenModel):
     @classmethod
     def exported(cls, record: Mapping[str, Any]) -> "MachineDescription | None":
         """The description in a sidecar or a row of an export; None where it has none that can be read."""
-        given = record.get("machine_description") or {
+        fields = record.get("machine_description") or {
             "text": record.get("description"),
             "described_by": record.get("described_by"),
             "confidence": record.get("description_confidence"),
             "details": _details(record.get("description_details")) or DescriptionDetails(),
         }
         try:
-            found = cls.model_validate(given)
+            description = cls.model_validate(fields)
         except ValidationError:
             return None
-        return found if found.text.strip() and found.described_by.strip() else None
+        return description if description.text.strip() and description.described_by.strip() else None
 
 
 def exported_description(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -189,24 +189,24 @@ def exported_description(record: Mapping[str, Any]) -> dict[str, Any]:
 
     An export may be a stranger's, so it is bounded like a model's response.
     """
-    found = MachineDescription.exported(record)
-    if found is None:
+    description = MachineDescription.exported(record)
+    if description is None:
         return {}
-    told = found.details
-    known = {clean(one.text): one.confidence for one in told.key_elements}
-    text, kept = bounded(
+    details = description.details
+    confidences = {clean(one.text): one.confidence for one in details.key_elements}
+    text, fields = bounded(
         ImageDescription(
-            text=found.text,
-            key_elements=tuple(known),
-            visible_text=told.visible_text,
-            category=told.category,
-            tags=told.tags,
+            text=description.text,
+            key_elements=tuple(confidences),
+            visible_text=details.visible_text,
+            category=details.category,
+            tags=details.tags,
         )
     )
-    elements = tuple(one.model_copy(update={"confidence": known.get(one.text)}) for one in kept.key_elements)
+    elements = tuple(one.model_copy(update={"confidence": confidences.get(one.text)}) for one in fields.key_elements)
     return {
         "description": text,
-        "described_by": _text(found.described_by, MAX_MODEL),
-        "description_confidence": found.confidence,
-        "description_details": kept.model_copy(update={"key_elements": elements, "attempt": told.attempt}),
+        "described_by": _text(description.described_by, MAX_MODEL),
+        "description_confidence": description.confidence,
+        "description_details": fields.model_copy(update={"key_elements": elements, "attempt": details.attempt}),
     }

@@ -35,10 +35,10 @@ async def vectors_or_reasons(encode: Callable[[Sequence[T]], Awaitable[Any]], im
         failure, why = error, f"the encoder failed at it: {type(error).__name__}: {error}"
     if len(images) == 1:
         return [why]
-    found = [vector for one in images for vector in await vectors_or_reasons(encode, [one])]
-    if failure and all(isinstance(one, str) for one in found):  # no image is at fault
+    results = [vector for one in images for vector in await vectors_or_reasons(encode, [one])]
+    if failure and all(isinstance(one, str) for one in results):  # no image is at fault
         raise failure
-    return found
+    return results
 
 
 async def passage_vectors_or_reasons(embedder: Embedder, texts: Sequence[str]) -> list[Any]:

@@ -84,16 +84,16 @@ class Fused:
 
     def found_by(self, ids: Sequence[str]) -> dict[str, tuple[FoundBy, ...]]:
         """For each image the lists that have it, that which counted most first."""
-        found: dict[str, list[FoundBy]] = {sha256: [] for sha256 in ids}
+        by_id: dict[str, list[FoundBy]] = {sha256: [] for sha256 in ids}
         for one in self.lists:
             for rank, (sha256, score, scaled) in enumerate(zip(one.ids, one.scores, one.scaled(), strict=True), 1):
-                if sha256 in found:
+                if sha256 in by_id:
                     share = self.weights[one.name] * scaled / (self.scores[sha256] or 1.0)
-                    found[sha256].append(FoundBy(list=one.name, rank=rank, score=score, share=min(1.0, share)))
-        return {sha256: tuple(sorted(lists, key=lambda by: -by.share)) for sha256, lists in found.items()}
+                    by_id[sha256].append(FoundBy(list=one.name, rank=rank, score=score, share=min(1.0, share)))
+        return {sha256: tuple(sorted(lists, key=lambda by: -by.share)) for sha256, lists in by_id.items()}
 
 
 def effective_weights(names: Sequence[ListName], weights: Weights | None) -> dict[ListName, float]:
     """The weights of these lists alone, with the sum 1; none is 0."""
-    given = {name: max((weights or {}).get(name, 0.0), FALLBACK) for name in names}
-    return {name: weight / sum(given.values()) for name, weight in given.items()}
+    positive_weights = {name: max((weights or {}).get(name, 0.0), FALLBACK) for name in names}
+    return {name: weight / sum(positive_weights.values()) for name, weight in positive_weights.items()}

@@ -48,11 +48,11 @@ async def measure_fusion(library: "Library", embedder: Embedder, vector: str = V
     captions = available_caption_embedder(library)
     sample = await table.read(lambda: sample_of(table.lance, vector))
     names: list[ListName] = ["image", "caption", "words"] if captions else ["image", "words"]
-    held, images = await in_thread(HeldOut.of, sample), await library.count()
-    if len(held.queries) < ENOUGH:
-        fusion = equal_fusion(names, images, len(held.queries))
+    held_out, images = await in_thread(HeldOut.of, sample), await library.count()
+    if len(held_out.queries) < ENOUGH:
+        fusion = equal_fusion(names, images, len(held_out.queries))
     else:
-        fusion = choose_weights(await judge(sample, held, embedder, captions), names, images)
+        fusion = choose_weights(await judge(sample, held_out, embedder, captions), names, images)
     return fusion.model_copy(update={"threshold": await _threshold(library, embedder, captions, vector)})
 
 
@@ -66,25 +66,25 @@ async def _threshold(
 
 
 async def judge(
-    sample: Any, held: HeldOut, embedder: Embedder, caption_embedder: Embedder | None = None
+    sample: Any, held_out: HeldOut, embedder: Embedder, caption_embedder: Embedder | None = None
 ) -> list[Judged]:
     """What the lists of a library find for held-out queries.
 
     Args:
         sample: Arrow table with `id`, `vector`, some of `WORD_COLUMNS`, and `caption_vector` where captions count.
-        held: queries about its rows.
+        held_out: queries about its rows.
         embedder: the encoder of `vector`.
         caption_embedder: of `caption_vector`.
     """
-    texts, ids = [query.text for query in held.queries], sample["id"].to_pylist()
+    texts, ids = [query.text for query in held_out.queries], sample["id"].to_pylist()
     lists = [await in_thread(_nearest, "image", array_of(sample[VECTOR]), await embedder.embed_texts(texts), ids)]
     if caption_embedder is not None:
-        vectors = await _caption_vectors(sample, held, caption_embedder)
+        vectors = await _caption_vectors(sample, held_out, caption_embedder)
         lists.append(await in_thread(_nearest, "caption", vectors, await caption_embedder.embed_texts(texts), ids))
-    lists.append(await in_thread(_worded, sample, held, texts))
+    lists.append(await in_thread(_worded, sample, held_out, texts))
     return [
-        Judged(found, [ids[row] for row in query.rows])
-        for query, found in zip(held.queries, zip(*lists, strict=True), strict=True)
+        Judged(query_lists, [ids[row] for row in query.rows])
+        for query, query_lists in zip(held_out.queries, zip(*lists, strict=True), strict=True)
     ]
 
 
@@ -97,19 +97,19 @@ def sample_of(table: Any, vector: str = VECTOR) -> Any:
     query, count = table.search().select(columns), table.count_rows()
     if count > SAMPLED:
         query = query.where(f"id < '{SAMPLED * 16**8 // count:08x}'")
-    found = query.to_arrow().sort_by("id")
-    return found.rename_columns([VECTOR if name == vector else name for name in found.column_names])
+    rows = query.to_arrow().sort_by("id")
+    return rows.rename_columns([VECTOR if name == vector else name for name in rows.column_names])
 
 
-async def _caption_vectors(sample: Any, held: HeldOut, embedder: Embedder) -> "Vectors":
+async def _caption_vectors(sample: Any, held_out: HeldOut, embedder: Embedder) -> "Vectors":
     """The vectors of the captions without the sentences that are asked for; zeros where nothing is left."""
     import numpy as np
 
     stored = sample[CAPTION_VECTOR].to_pylist()
     width = sample.schema.field(CAPTION_VECTOR).type.list_size
     vectors = np.asarray([one or [0.0] * width for one in stored], dtype=np.float32)
-    changed = {row: text for row, text in held.changed.items() if text and stored[row]}
-    vectors[list(held.changed)] = 0
+    changed = {row: text for row, text in held_out.changed.items() if text and stored[row]}
+    vectors[list(held_out.changed)] = 0
     if changed:
         vectors[list(changed)] = await embed_passages(embedder, list(changed.values()))
     return vectors
@@ -122,22 +122,22 @@ def _nearest(name: ListName, vectors: "Vectors", queries: "Vectors", ids: Sequen
     cosines = queries @ vectors.T
     cosines[:, ~vectors.any(axis=1)] = -np.inf
     best = np.argsort(-cosines, axis=1, kind="stable")[:, :DEPTH]
-    found = []
+    lists = []
     for places, scores in zip(best, np.take_along_axis(cosines, best, axis=1), strict=True):
         there = np.isfinite(scores)
-        found.append(RankedList(name, [ids[at] for at in places[there]], scores[there].tolist()))
-    return found
+        lists.append(RankedList(name, [ids[at] for at in places[there]], scores[there].tolist()))
+    return lists
 
 
-def _worded(sample: Any, held: HeldOut, texts: Sequence[str]) -> list[RankedList]:
+def _worded(sample: Any, held_out: HeldOut, texts: Sequence[str]) -> list[RankedList]:
     """For each query the rows whose texts match its words best, without the sentences that are asked for."""
     import pyarrow as pa
 
-    captions = [held.changed.get(row, text or "") for row, text in enumerate(sample["caption"].to_pylist())]
+    captions = [held_out.changed.get(row, text or "") for row, text in enumerate(sample["caption"].to_pylist())]
     columns = {name: sample[name] for name in ("id", *WORD_COLUMNS) if name in sample.column_names}
     memory = import_lancedb().connect("memory://")
     table = memory.create_table("texts", pa.table(columns | {"caption": pa.array(captions, pa.string())}))
     for column, config in needed_word_indexes(table).items():
         table.create_index(column, config=config)
-    found = [best_matches(table, text, DEPTH, Filter(), ("id",)) for text in texts]
-    return [RankedList("words", [one["id"] for one in rows], [one["_score"] for one in rows]) for rows in found]
+    matches = [best_matches(table, text, DEPTH, Filter(), ("id",)) for text in texts]
+    return [RankedList("words", [one["id"] for one in rows], [one["_score"] for one in rows]) for rows in matches]

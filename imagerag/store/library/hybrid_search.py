@@ -76,15 +76,15 @@ def hybrid(table: Any, query: HybridQuery, k: int, filter: Filter, recent: Recen
     """
     version = table.version
     fused = Fused.of(_lists(table, query, max(k, DEPTH), filter), query.weights)
-    found = rows_with_ids(table, fused.best(k), query.image, (WORDS,))
-    recent.keep(version, found)
+    rows = rows_with_ids(table, fused.best(k), query.image, (WORDS,))
+    recent.keep(version, rows)
     # Of equal scores the more similar image comes first; the similarity is known only after the read.
     hits = sorted(
-        hits_with(found, query.image),
+        hits_with(rows, query.image),
         key=lambda hit: (-fused.scores[hit.image.sha256], -hit.similarity, hit.image.sha256),
     )[:k]
     lists = fused.found_by([hit.image.sha256 for hit in hits])
-    records = {record["id"]: record for record in found}
+    records = {record["id"]: record for record in rows}
     return [_explained(hit, query, lists[hit.image.sha256], records[hit.image.sha256]) for hit in hits]
 
 
@@ -94,30 +94,30 @@ def search_words(
     """The best word matches alone, best first; none before the library is optimized."""
     version = table.version
     columns = (*hit_columns(table, query), "vector", *present(table, (WORDS,)))
-    found = best_matches(table, text, k, filter, columns)
-    recent.keep(version, found)
+    records = best_matches(table, text, k, filter, columns)
+    recent.keep(version, records)
     return [
         replace(hit, found_by=with_words((_found_by_words(rank, record),), text, record))
-        for rank, (hit, record) in enumerate(zip(hits_with(found, query), found, strict=True), start=1)
+        for rank, (hit, record) in enumerate(zip(hits_with(records, query), records, strict=True), start=1)
     ]
 
 
 def by_image(table: Any, query: QueryVectors, k: int, filter: Filter) -> RankedList:
     """The most similar images, each by the whole of it or by its nearest region."""
-    found = nearest_ids(table, query, k, filter)
-    return RankedList("image", [one for one, _ in found], [similarity for _, similarity in found])
+    matches = nearest_ids(table, query, k, filter)
+    return RankedList("image", [one for one, _ in matches], [similarity for _, similarity in matches])
 
 
 def by_caption(table: Any, vector: "NDArray[np.float32]", k: int, filter: Filter) -> RankedList:
     """The images whose captions are nearest to a vector of the captions' encoder."""
-    found = nearest_captions(table, vector, k, filter)
-    return RankedList("caption", [one.id for one in found], [one.cosine for one in found])
+    matches = nearest_captions(table, vector, k, filter)
+    return RankedList("caption", [one.id for one in matches], [one.cosine for one in matches])
 
 
 def by_words(table: Any, text: str, k: int, filter: Filter) -> RankedList:
     """The images whose texts match the words of a text best."""
-    found = best_matches(table, text, k, filter, ("id",))
-    return RankedList("words", [one["id"] for one in found], [one["_score"] for one in found])
+    records = best_matches(table, text, k, filter, ("id",))
+    return RankedList("words", [one["id"] for one in records], [one["_score"] for one in records])
 
 
 def with_words(lists: Sequence[FoundBy], text: str, record: Any) -> tuple[FoundBy, ...]:

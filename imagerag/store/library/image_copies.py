@@ -16,11 +16,11 @@ def copied_images(table: "LibraryTable", ids: Sequence[str]) -> set[str]:
     """The images among `ids` whose bytes are stored in the library."""
     from lancedb.expr import col, lit
 
-    kept = {one for one in ids if table.images.path(one).exists()}
+    copies = {one for one in ids if table.images.path(one).exists()}
     if form.IMAGE_COLUMN in table.lance.schema.names:
         inside = form.id_filter("id", ids) & (col(form.IMAGE_COLUMN) != lit(b""))  # null is neither
-        kept |= set(table.lance.search().select(["id"]).where(inside).to_arrow()["id"].to_pylist())
-    return kept
+        copies |= set(table.lance.search().select(["id"]).where(inside).to_arrow()["id"].to_pylist())
+    return copies
 
 
 def stray_files(table: "LibraryTable") -> list[Path]:

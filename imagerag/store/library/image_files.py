@@ -29,8 +29,8 @@ class ImageFiles:
     def has(self, sha256: str, size: int) -> bool:
         """Whether a copy of that size in bytes exists; 0 accepts any size."""
         try:
-            found = self.path(sha256).stat().st_size
-            return found == size or not size
+            file_size = self.path(sha256).stat().st_size
+            return file_size == size or not size
         except OSError:
             return False
 
@@ -60,9 +60,9 @@ class ImageFiles:
 
     def strays(self, ids: Collection[str]) -> list[Path]:
         """The files of other images."""
-        kept = set(ids)
-        found = self.root.glob("*/*") if self.root.is_dir() else ()
-        return [path for path in found if path.parent.name + path.name not in kept]
+        known_ids = set(ids)
+        paths = self.root.glob("*/*") if self.root.is_dir() else ()
+        return [path for path in paths if path.parent.name + path.name not in known_ids]
 
     def remove(self, paths: Collection[Path]) -> None:
         """Delete files (or unfinished snapshots), and folders that become empty."""

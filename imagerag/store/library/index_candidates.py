@@ -36,8 +36,8 @@ the query, all of it seems equally far to the index: so many times as many are c
 
 def knows_all(table: Any) -> bool:
     """Whether a vector index exists and contains every row."""
-    found = table.index_stats(INDEX)
-    return found is not None and found.num_unindexed_rows == 0
+    statistics = table.index_stats(INDEX)
+    return statistics is not None and statistics.num_unindexed_rows == 0
 
 
 def nearest_records(
@@ -48,16 +48,16 @@ def nearest_records(
     None where rows were rewritten between the reads, so that their row ids are no longer valid.
     """
     try:
-        chosen = _best(table, vectors, k, filter)
-        if not any(rows.size for rows in chosen):
+        best = _best(table, vectors, k, filter)
+        if not any(rows.size for rows in best):
             return [[] for _ in vectors]
-        found = _taken(table, chosen, (*columns, "vector"))
+        matches = _rows_of(table, best, (*columns, "vector"))
     except LANCE_ERRORS:
         return None
-    if found is None:
+    if matches is None:
         return None
-    records = {record[ROW]: record for record in records_of(found)}
-    return [[records[row] for row in rows.tolist()] for rows in chosen]
+    records = {record[ROW]: record for record in records_of(matches)}
+    return [[records[row] for row in rows.tolist()] for rows in best]
 
 
 def _best(table: Any, vectors: "Vectors", k: int, filter: Filter) -> "list[Rows]":
@@ -89,9 +89,9 @@ def _proposed(table: Any, vectors: "Vectors", count: int, where: Any | None, mos
         .maximum_nprobes(most_parts)
         .limit(count)
     )
-    found = (query if where is None else query.where(where)).to_arrow()
-    rows, distances = found[ROW].to_numpy(), found["_distance"].to_numpy()
-    of = found["query_index"].to_numpy() if len(vectors) > 1 else rows * 0
+    candidates = (query if where is None else query.where(where)).to_arrow()
+    rows, distances = candidates[ROW].to_numpy(), candidates["_distance"].to_numpy()
+    of = candidates["query_index"].to_numpy() if len(vectors) > 1 else rows * 0
     return [rows[of == at][distances[of == at].argsort(kind="stable")] for at in range(len(vectors))]
 
 
@@ -101,20 +101,20 @@ def _compared(table: Any, vectors: "Vectors", proposed: "list[Rows]", k: int) ->
 
     if not any(rows.size for rows in proposed):
         return proposed
-    own = _taken(table, proposed, ("vector",))
+    own = _rows_of(table, proposed, ("vector",))
     if own is None:
         raise ValueError("rows were rewritten")
-    known = own[ROW].to_numpy()
-    order = known.argsort()
+    row_ids = own[ROW].to_numpy()
+    order = row_ids.argsort()
     matrix = array_of(own["vector"])
-    at = [order[np.searchsorted(known, rows, sorter=order)] for rows in proposed]
+    at = [order[np.searchsorted(row_ids, rows, sorter=order)] for rows in proposed]
     return [(-(matrix[rows] @ vector)).argsort(kind="stable")[:k] for rows, vector in zip(at, vectors, strict=True)]
 
 
-def _taken(table: Any, rows: "Sequence[Rows]", columns: Sequence[str]) -> Any | None:
+def _rows_of(table: Any, rows: "Sequence[Rows]", columns: Sequence[str]) -> Any | None:
     """Columns of these rows, each once, with their row ids; None where a row no longer exists."""
     import numpy as np
 
-    wanted = np.unique(np.concatenate(rows)).tolist()
-    found = table.take_row_ids(wanted).select(list(columns)).with_row_id().to_arrow()
-    return found if found.num_rows == len(wanted) else None
+    row_ids = np.unique(np.concatenate(rows)).tolist()
+    batch = table.take_row_ids(row_ids).select(list(columns)).with_row_id().to_arrow()
+    return batch if batch.num_rows == len(row_ids) else None

@@ -75,7 +75,7 @@ class JoinedLibraries:
     async def search_batch(self, texts: Sequence[str], *, k: int, filter: Filter) -> Sequence[Sequence[Hit]]:
         """The results of `search` for each text; each library gets all texts in one call if it supports that."""
         lists = await asyncio.gather(*(search_batch(library, texts, k=k, filter=filter) for library in self.libraries))
-        return [self._of_each(found)[:k] for found in zip(*lists, strict=True)]
+        return [self._of_each(hit_lists)[:k] for hit_lists in zip(*lists, strict=True)]
 
     async def search_by_image(self, image: bytes, *, k: int, filter: Filter) -> Sequence[Hit]:
         """The same for an image, with the thresholds between images of libraries that have one."""
@@ -114,9 +114,9 @@ class JoinedLibraries:
     async def listed(self, *, filter: Filter, limit: int) -> tuple[list[Any], int]:
         """At most `limit` images of the libraries that can list them, sorted by id, and the total number."""
         able = [library for library in self.libraries if hasattr(library, "listed")]
-        found = [await library.listed(filter=filter, limit=limit) for library in able]
-        rows = {row.image.sha256: row for listed, _ in reversed(found) for row in listed}
-        several = len(rows) if all(len(listed) == total for listed, total in found) else sum(t for _, t in found)
+        listings = [await library.listed(filter=filter, limit=limit) for library in able]
+        rows = {row.image.sha256: row for listed, _ in reversed(listings) for row in listed}
+        several = len(rows) if all(len(listed) == total for listed, total in listings) else sum(t for _, t in listings)
         return [rows[sha256] for sha256 in sorted(rows)][:limit], several
 
     async def check_filter(self, filter: Filter) -> None:
@@ -178,14 +178,14 @@ class JoinedLibraries:
         return await get(last)
 
     def _of_each(self, lists: Sequence[Sequence[Hit]]) -> list[Hit]:
-        limits = [library.threshold if found else None for library, found in zip(self.libraries, lists, strict=True)]
+        limits = [library.threshold if hits else None for library, hits in zip(self.libraries, lists, strict=True)]
         return self._joined(lists, limits)
 
     def _joined(self, lists: Sequence[Sequence[Hit]], limits: Sequence[float | None]) -> list[Hit]:
         score: dict[str, float] = {}
         best: dict[str, Hit] = {}
-        for library, found, limit in zip(self.libraries, lists, limits, strict=True):
-            for place, hit in enumerate(found, start=1):
+        for library, hits, limit in zip(self.libraries, lists, limits, strict=True):
+            for place, hit in enumerate(hits, start=1):
                 sha256, needed = hit.image.sha256, limit if hit.threshold is None else hit.threshold
                 own = replace(hit, library=library.name, threshold=needed)
                 score[sha256] = score.get(sha256, 0.0) + 1 / (RRF + place)

@@ -46,4 +46,4 @@ class KnownFiles:
 
     def unchanged(self, entry: FileEntry) -> str | None:
         """The id of the image in a file, if the file is certainly unchanged since it was read."""
-        return next((one for one, known in self.by_path.get(entry.path, ()) if known == entry), None)
+        return next((one for one, known_entry in self.by_path.get(entry.path, ()) if known_entry == entry), None)

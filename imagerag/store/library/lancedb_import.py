@@ -40,11 +40,11 @@ class _Finder(MetaPathFinder):
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         """The spec of the package; None for other modules, and if it is not loaded from a source file."""
-        found = PathFinder.find_spec(name, path, target) if name == CLIENT else None
-        if found is None or type(found.loader) is not SourceFileLoader:
+        spec = PathFinder.find_spec(name, path, target) if name == CLIENT else None
+        if spec is None or type(spec.loader) is not SourceFileLoader:
             return None
-        found.loader = _Loader(found.loader.name, found.loader.path)
-        return found
+        spec.loader = _Loader(spec.loader.name, spec.loader.path)
+        return spec
 
 
 class _Loader(SourceFileLoader):

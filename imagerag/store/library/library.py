@@ -138,11 +138,11 @@ class Library(LibraryReader):
         if files:
             await self.table.update_files(files)
 
-    async def update_ocr(self, found: Mapping[str, tuple[str, float]]) -> None:
+    async def update_ocr(self, readings: Mapping[str, tuple[str, float]]) -> None:
         """Write the words in images and their confidence, by id; nothing else of them changes."""
-        if found:
+        if readings:
             async with self.files_lock():
-                await self.table.update_ocr(found)
+                await self.table.update_ocr(readings)
 
     async def update_descriptions(self, rows: Sequence[ImageRecord]) -> None:
         """Write the descriptions of existing rows; nothing else of them changes."""
@@ -156,22 +156,22 @@ class Library(LibraryReader):
             return
 
         def work() -> LibraryMetadata:
-            kept = library_metadata_of(self._table, self.name).model_copy(update={"describer": describer})
-            write_library_metadata(self._table, kept)
-            return kept
+            metadata = library_metadata_of(self._table, self.name).model_copy(update={"describer": describer})
+            write_library_metadata(self._table, metadata)
+            return metadata
 
         await self.table.prepare()
         self._metadata = await self.table.write(work)
 
-    async def update_regions(self, found: Mapping[str, EncodedRegions]) -> None:
+    async def update_regions(self, regions: Mapping[str, EncodedRegions]) -> None:
         """Write the regions of images, by id; nothing else of them changes.
 
         Raises:
             EmbeddingMismatchError: the library was migrated to another encoder meanwhile.
         """
-        if found:
+        if regions:
             async with self.files_lock():
-                await self.table.update_regions(found, self.embedder.identity)
+                await self.table.update_regions(regions, self.embedder.identity)
 
     async def remember_regions(self) -> None:
         """Note in the metadata that the library has regions, and add their columns."""

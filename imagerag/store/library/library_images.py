@@ -61,11 +61,11 @@ class LibraryImages:
             if data is not None:
                 yield sha256, data
 
-    async def _encoded(self, sha256: str, read: Callable[[], bytes]) -> bytes:
+    async def _encoded(self, sha256: str, read_bytes: Callable[[], bytes]) -> bytes:
         from imagerag.agent.images.encoding import encode_for_model
 
         try:
-            return (await in_thread(encode_for_model, await self.table.read(read)))[0]
+            return (await in_thread(encode_for_model, await self.table.read(read_bytes)))[0]
         except BlobError:
             return await self.thumbnail(sha256)
 
@@ -75,8 +75,8 @@ class LibraryImages:
         Raises:
             BlobError: there is no such image.
         """
-        found = await self.table.records(["thumbnail"], [sha256])
-        if not found:
+        records = await self.table.records(["thumbnail"], [sha256])
+        if not records:
             raise BlobError(f"the image {sha256} is not in library {self.table.name!r}")
-        data: bytes = found[0]["thumbnail"]
+        data: bytes = records[0]["thumbnail"]
         return data

@@ -87,11 +87,11 @@ class Threshold(FrozenModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _from_earlier(cls, given: Any) -> Any:
+    def _from_earlier(cls, data: Any) -> Any:
         """Read what earlier versions wrote: the same values under other names."""
-        if isinstance(given, dict):
-            return {_EARLIER_NAMES.get(name, name): value for name, value in given.items()}
-        return given
+        if isinstance(data, dict):
+            return {_EARLIER_NAMES.get(name, name): value for name, value in data.items()}
+        return data
 
     def percentile_of(self, cosine: float) -> float:
         """Percent of captions without a match whose best hit is below `cosine`: in [0, 100], monotonic."""
@@ -246,15 +246,17 @@ def library_metadata_of(table: Any, name: str, vector: str = VECTOR) -> LibraryM
         LibraryVersionError: a newer version of imagerag wrote it.
     """
     try:
-        kept = table.schema.field(vector).metadata
-        text = kept[(METADATA_KEY if METADATA_KEY.encode() in kept else EARLIER_KEY).encode()]
+        field_metadata = table.schema.field(vector).metadata
+        text = field_metadata[(METADATA_KEY if METADATA_KEY.encode() in field_metadata else EARLIER_KEY).encode()]
     except (KeyError, TypeError, *LANCE_ERRORS) as error:
         raise damaged(name, error) from error
     try:
-        read, captions = _parsed(text), caption_metadata_of(table)
+        metadata, captions = _parsed(text), caption_metadata_of(table)
         if captions is None:
-            return read
-        return read.model_copy(update={"caption_encoder": captions.encoder, "caption_threshold": captions.threshold})
+            return metadata
+        return metadata.model_copy(
+            update={"caption_encoder": captions.encoder, "caption_threshold": captions.threshold}
+        )
     except (ValidationError, KeyError, TypeError) as error:
         if (version := _version_of(text)) > SCHEMA_VERSION:
             raise newer(name, f"its form is {version}, and this version reads up to {SCHEMA_VERSION}") from error
@@ -290,8 +292,8 @@ def stale(library_metadata: LibraryMetadata, content: str) -> bool:
 def _version_of(text: bytes) -> int:
     """The version of otherwise unreadable metadata; 0 when it has none."""
     try:
-        read = json.loads(text)
+        document = json.loads(text)
     except ValueError:
         return 0
-    version = read.get("version") if isinstance(read, dict) else None
+    version = document.get("version") if isinstance(document, dict) else None
     return version if isinstance(version, int) else 0

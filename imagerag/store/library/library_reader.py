@@ -256,16 +256,16 @@ class LibraryReader(LibraryImages):
 
     async def _queries(self, texts: Sequence[str]) -> list[QueryVectors]:
         """The vectors of texts, encoded together; in a library with regions also those of the things they name."""
-        named = [things_of(text) if self._metadata.regions else () for text in texts]
-        wanted = [part for text, things in zip(texts, named, strict=True) for part in (text, *things)]
-        vectors = await self.embedder.embed_texts(wanted)
+        things_per_text = [things_of(text) if self._metadata.regions else () for text in texts]
+        phrases = [part for text, things in zip(texts, things_per_text, strict=True) for part in (text, *things)]
+        vectors = await self.embedder.embed_texts(phrases)
         units = iter([
-            self._unit_vector(vectors[at : at + 1], f"the text {text[:60]!r}") for at, text in enumerate(wanted)
+            self._unit_vector(vectors[at : at + 1], f"the text {text[:60]!r}") for at, text in enumerate(phrases)
         ])  # fmt: skip
         limits = self._metadata.things_thresholds
         return [
             QueryVectors(next(units), tuple(next(units) for _ in things), thresholds=limits if things else None)
-            for things in named
+            for things in things_per_text
         ]
 
     async def _nearest(self, queries: Sequence[QueryVectors], k: int, filter: Filter) -> list[list[Hit]]:
@@ -300,9 +300,11 @@ class LibraryReader(LibraryImages):
         self._metadata = metadata
 
     def _captioned_vectors(self) -> tuple[list[ImageRecord], "Vectors"]:
-        found = self._table.search().select([*form.row_columns(self._table), "vector"]).to_arrow().sort_by("id")
-        rows = [form.from_record(record) for record in found.drop_columns(["vector"]).to_pylist()]
-        return rows, array_of(found["vector"])
+        rows_with_vectors = (
+            self._table.search().select([*form.row_columns(self._table), "vector"]).to_arrow().sort_by("id")
+        )
+        rows = [form.from_record(record) for record in rows_with_vectors.drop_columns(["vector"]).to_pylist()]
+        return rows, array_of(rows_with_vectors["vector"])
 
     def _unit_vector(self, vectors: "Vectors", of: str) -> "NDArray[np.float32]":
         """The only row of `vectors`, scaled to length 1."""

@@ -60,8 +60,8 @@ class LibraryWithWeb:
             UsageError: the text is empty.
             LibraryError: a service that had to be asked gave no results.
         """
-        found = await search_query(self.own, text, k=k, filter=filter, hybrid=hybrid)
-        return await self._with_web(found, text, k, filter)
+        hits = await search_query(self.own, text, k=k, filter=filter, hybrid=hybrid)
+        return await self._with_web(hits, text, k, filter)
 
     def queries(self, text: str) -> tuple[str, ...]:
         """None: `search` asks the own libraries in their own words, and the web in those of the query."""
@@ -69,8 +69,8 @@ class LibraryWithWeb:
 
     async def search_batch(self, texts: Sequence[str], *, k: int, filter: Filter) -> Sequence[Sequence[Hit]]:
         """The results of `search` for each text."""
-        found = await search_batch(self.own, texts, k=k, filter=filter)
-        return [await self._with_web(hits, text, k, filter) for hits, text in zip(found, texts, strict=True)]
+        own_hits = await search_batch(self.own, texts, k=k, filter=filter)
+        return [await self._with_web(hits, text, k, filter) for hits, text in zip(own_hits, texts, strict=True)]
 
     async def search_by_image(self, image: bytes, *, k: int, filter: Filter) -> Sequence[Hit]:
         """The `k` images of the own libraries most similar to an image: no image is sent to a search service."""
@@ -110,21 +110,21 @@ class LibraryWithWeb:
 
     async def read_images(self, ids: Sequence[str]) -> "dict[str, bytes | BlobError]":
         """The bytes of several images, or why one is not to be had."""
-        found: dict[str, bytes | BlobError] = {}
+        images: dict[str, bytes | BlobError] = {}
         for sha256 in ids:
             try:
-                found[sha256] = await self.image_bytes(sha256)
+                images[sha256] = await self.image_bytes(sha256)
             except BlobError as error:
-                found[sha256] = error
-        return found
+                images[sha256] = error
+        return images
 
     async def _with_web(self, hits: Sequence[Hit], text: str, k: int, filter: Filter) -> Sequence[Hit]:
-        found = [self._of_own(hit) for hit in hits]
+        results = [self._of_own(hit) for hit in hits]
         for web in self.web if not filter.only else ():  # images that are named are known already
-            if any(hit.reaches(None) for hit in found):
+            if any(hit.reaches(None) for hit in results):
                 break
-            found = [*await web.search(text, k=k, filter=filter), *found]
-        return found[:k]
+            results = [*await web.search(text, k=k, filter=filter), *results]
+        return results[:k]
 
     def _of_own(self, hit: Hit) -> Hit:
         """A hit with its library and that library's threshold, as those of several libraries have them."""

@@ -25,10 +25,10 @@ def read_linked(digest: str, files: Sequence[FileEntry], library: str) -> bytes:
     """
     problems = []
     for file in files:
-        found = linked_bytes(digest, file)
-        if isinstance(found, bytes):
-            return found
-        problems.append(f"{file.path} {found}")
+        result = linked_bytes(digest, file)
+        if isinstance(result, bytes):
+            return result
+        problems.append(f"{file.path} {result}")
     raise BlobError(_lost(digest, problems, files, library))
 
 
@@ -42,12 +42,12 @@ def linked_bytes(digest: str, file: FileEntry) -> bytes | str:
     """The bytes of an image from one of its files, or the state of the file: `GONE`, `AWAY`, `CHANGED`, or why it
     cannot be read."""
     try:
-        found = next((data for data in _read(file) if sha256(data).hexdigest() == digest), None)
+        match = next((data for data in _read(file) if sha256(data).hexdigest() == digest), None)
     except (FileNotFoundError, NotADirectoryError):
         return GONE if _has_files(os.path.dirname(split_member(file.path)[0])) else AWAY
     except (OSError, ValueError) as error:
         return f"cannot be read: {getattr(error, 'strerror', None) or error}"
-    return CHANGED if found is None else found
+    return CHANGED if match is None else match
 
 
 def _read(file: FileEntry) -> Iterator[bytes]:

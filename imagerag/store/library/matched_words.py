@@ -27,7 +27,7 @@ def matched_words(text: str, record: Mapping[str, Any]) -> tuple[str, tuple[str,
     Returns:
         "" and none where no field contains one.
     """
-    wanted = [
+    query_words = [
         word
         for word in dict.fromkeys(WORD.findall(unicodedata.normalize("NFC", text)))
         if _folded(word) not in STOP_WORDS
@@ -37,13 +37,13 @@ def matched_words(text: str, record: Mapping[str, Any]) -> tuple[str, tuple[str,
         value = record.get(name) or ""
         there = _folded(value if isinstance(value, str) else "\n".join(value))
         words = frozenset(WORD.findall(there))
-        found = tuple(found for word in wanted if (found := _found(word, there, words)))
-        if len(found) > len(best[1]):
-            best = "description" if name == WORDS else name, found
+        matches = tuple(part for word in query_words if (part := _matching_part(word, there, words)))
+        if len(matches) > len(best[1]):
+            best = "description" if name == WORDS else name, matches
     return best
 
 
-def _found(word: str, text: str, words: frozenset[str]) -> str:
+def _matching_part(word: str, text: str, words: frozenset[str]) -> str:
     """A query's word where a text contains it, or the part of it that the text contains; else ""."""
     folded = _folded(word)
     if any(_unspaced(letter) for letter in word):

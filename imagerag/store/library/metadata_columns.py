@@ -33,12 +33,12 @@ Columns = Mapping[str, Mapping[Kind, str]]
 
 def columns_of(schema: Any) -> Columns:
     """The metadata columns of a table's Arrow schema."""
-    found: dict[str, dict[Kind, str]] = {}
+    by_key: dict[str, dict[Kind, str]] = {}
     for field in schema:
         info = field.metadata or {}
         if KEY in info and info.get(KIND, b"").decode() in tuple(Kind):
-            found.setdefault(info[KEY].decode(), {})[Kind(info[KIND].decode())] = field.name
-    return found
+            by_key.setdefault(info[KEY].decode(), {})[Kind(info[KIND].decode())] = field.name
+    return by_key
 
 
 def values_of(metadata: Mapping[str, Scalar], columns: Columns) -> dict[str, Any]:
@@ -51,19 +51,19 @@ def values_of(metadata: Mapping[str, Scalar], columns: Columns) -> dict[str, Any
     return record
 
 
-def missing_fields(found: Iterable[Mapping[str, Scalar]], schema: Any) -> list[Any]:
+def missing_fields(records: Iterable[Mapping[str, Scalar]], schema: Any) -> list[Any]:
     """Arrow fields for the columns that these images' metadata needs and the table lacks, the most frequent first."""
     have = columns_of(schema)
-    wanted = Counter(
+    counts = Counter(
         (key, kind)
-        for metadata in found
+        for metadata in records
         for key, value in metadata.items()
         for kind in kinds_of(value)
         if kind not in have.get(key, {})
     )
-    left = MAX_COLUMNS - sum(len(by_kind) for by_kind in have.values())
-    ordered = sorted(wanted, key=lambda one: (-wanted[one], *one))
-    return [_field(key, kind) for key, kind in ordered[: max(0, left)]]
+    room = MAX_COLUMNS - sum(len(by_kind) for by_kind in have.values())
+    ordered = sorted(counts, key=lambda one: (-counts[one], *one))
+    return [_field(key, kind) for key, kind in ordered[: max(0, room)]]
 
 
 def _field(key: str, kind: Kind) -> Any:

@@ -60,17 +60,17 @@ def refuse_snapshot(name: str) -> None:
 
 def snapshot_tags(library: Path) -> list[str]:
     """The tags of the snapshots in a library's folder, sorted."""
-    found = (library / SNAPSHOTS).glob(f"*{SUFFIX}") if (library / SNAPSHOTS).is_dir() else ()
-    return sorted(path.name.removesuffix(SUFFIX) for path in found if NAME.fullmatch(path.name))
+    paths = (library / SNAPSHOTS).glob(f"*{SUFFIX}") if (library / SNAPSHOTS).is_dir() else ()
+    return sorted(path.name.removesuffix(SUFFIX) for path in paths if NAME.fullmatch(path.name))
 
 
-def check_new_name(name: str, known: Iterable[str], what: str) -> None:
+def check_new_name(name: str, existing_names: Iterable[str], what: str) -> None:
     """Check that a name is a valid folder name, distinct from the known ones, on any file system.
 
     Raises:
         UsageError: it differs from a known one only in case, or is a device name on Windows.
     """
-    for other in known:
+    for other in existing_names:
         if other != name and other.casefold() == name.casefold():
             raise UsageError(
                 f"{name!r} cannot be {what}: there is {other!r}, and not every disk tells upper from lower case"

@@ -72,26 +72,26 @@ class RegionPart:
         starts = np.flatnonzero(np.diff(self.rows, prepend=-1))
         return starts, np.diff(starts, append=len(self.rows))
 
-    def only(self, kept: "NDArray[np.bool_]") -> "RegionPart":
+    def only(self, mask: "NDArray[np.bool_]") -> "RegionPart":
         """The regions of the rows that are kept, which are numbered anew."""
         import numpy as np
 
-        there = kept[self.rows]
-        return RegionPart((np.cumsum(kept) - 1)[self.rows[there]], self.vectors[there])
+        there = mask[self.rows]
+        return RegionPart((np.cumsum(mask) - 1)[self.rows[there]], self.vectors[there])
 
 
-def records_of(found: Any) -> list[dict[str, Any]]:
+def records_of(table: Any) -> list[dict[str, Any]]:
     """The rows of an Arrow table as records; vectors of regions stay arrays, as lists of numbers they take 20 times as
     long."""
     import numpy as np
 
-    if REGIONS not in found.column_names:
-        records: list[dict[str, Any]] = found.to_pylist()
+    if REGIONS not in table.column_names:
+        records: list[dict[str, Any]] = table.to_pylist()
         return records
-    column = found[REGIONS].combine_chunks()
+    column = table[REGIONS].combine_chunks()
     part = RegionPart.of(column)
-    ends = np.searchsorted(part.rows, np.arange(found.num_rows), side="right")
-    records = found.drop_columns([REGIONS]).to_pylist()
+    ends = np.searchsorted(part.rows, np.arange(table.num_rows), side="right")
+    records = table.drop_columns([REGIONS]).to_pylist()
     for record, own in zip(records, np.split(part.vectors, ends)[:-1], strict=True):
         record[REGIONS] = own
     return records
@@ -140,12 +140,12 @@ def assigned(cosines: "NDArray[np.float32]") -> tuple[float, list[int]]:
     """
     import numpy as np
 
-    left, total, own = cosines.copy(), 0.0, list[int]()
+    remaining, total, own = cosines.copy(), 0.0, list[int]()
     for _ in range(cosines.shape[1]):
-        region, thing = (int(at) for at in np.unravel_index(left.argmax(), left.shape))
-        total += float(left[region, thing])
+        region, thing = (int(at) for at in np.unravel_index(remaining.argmax(), remaining.shape))
+        total += float(remaining[region, thing])
         own.append(region)
-        left[region, :], left[:, thing] = -np.inf, -np.inf
+        remaining[region, :], remaining[:, thing] = -np.inf, -np.inf
     return total / cosines.shape[1], own
 
 
@@ -189,12 +189,12 @@ def has_regions(table: Any) -> bool:
     return set(REGION_COLUMNS) <= set(table.schema.names)
 
 
-def to_regions_table(found: Mapping[str, EncodedRegions], table_schema: Any) -> Any:
+def to_regions_table(regions: Mapping[str, EncodedRegions], table_schema: Any) -> Any:
     """Arrow table of ids and the regions of each image."""
     import pyarrow as pa
 
     records = [
-        {"id": one, REGIONS: [*own.vectors], BOXES: [box.shares for box in own.boxes]} for one, own in found.items()
+        {"id": one, REGIONS: [*own.vectors], BOXES: [box.shares for box in own.boxes]} for one, own in regions.items()
     ]
     fields = pa.schema([table_schema.field(name) for name in ("id", *REGION_COLUMNS)])
     return pa.Table.from_pylist(records, schema=fields)

@@ -61,7 +61,7 @@ async def encode_regions(
     new = await _without_regions(library, ids)
     for at in range(0, len(new), AT_ONCE):
         part = new[at : at + AT_ONCE]
-        found: dict[str, EncodedRegions] = {}
+        regions: dict[str, EncodedRegions] = {}
         crops: dict[str, tuple[tuple[Region, ...], list[Any]]] = {}
         for sha256 in part:
             try:
@@ -77,10 +77,10 @@ async def encode_regions(
             if reasons := [one for one in mine if isinstance(one, str)]:
                 report.notes.append((await _name(library, sha256), f"its regions could not be encoded: {reasons[0]}"))
             else:
-                found[sha256] = EncodedRegions(boxes, [one for one in mine if not isinstance(one, str)])
-        await library.update_regions(found)
-        report.images += len(found)
-        report.regions += sum(len(one.boxes) for one in found.values())
+                regions[sha256] = EncodedRegions(boxes, [one for one in mine if not isinstance(one, str)])
+        await library.update_regions(regions)
+        report.images += len(regions)
+        report.regions += sum(len(one.boxes) for one in regions.values())
         if progress:
             progress(at + len(part), len(new))
     return report
@@ -88,11 +88,11 @@ async def encode_regions(
 
 async def encode_crops(embedder: Embedder, crops: Sequence[Any]) -> "list[Vectors | str]":
     """The unit vector of each crop, as `encoder_input` made it, or the reason why it has none."""
-    found: list[Any] = []
+    results: list[Any] = []
     for start in range(0, len(crops), ENCODED):
         encode = embedder.embed_prepared if isinstance(embedder, PreparingEmbedder) else embedder.embed_images
-        found += await vectors_or_reasons(encode, crops[start : start + ENCODED])
-    return [_usable(one) for one in found]
+        results += await vectors_or_reasons(encode, crops[start : start + ENCODED])
+    return [_usable(one) for one in results]
 
 
 def _usable(vector: "Vectors | str") -> "Vectors | str":

@@ -123,10 +123,10 @@ def nearest_regions(
         table: of a library with regions.
         columns: what is read, with those of the boxes.
     """
-    found: dict[str, dict[str, Any]] = {}
+    by_id: dict[str, dict[str, Any]] = {}
     for vector, count in [(query.vector, k), *((thing, max(k, DEPTH)) for thing in query.things)]:
-        found |= {record["id"]: record for record in _nearest(table, vector, count, filter, columns)}
-    return [record for record in found.values() if record.get(BOXES)]
+        by_id |= {record["id"]: record for record in _nearest(table, vector, count, filter, columns)}
+    return [record for record in by_id.values() if record.get(BOXES)]
 
 
 def _nearest(table: Any, vector: "Vector", k: int, filter: Filter, columns: Sequence[str]) -> list[dict[str, Any]]:

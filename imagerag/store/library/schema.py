@@ -232,12 +232,12 @@ def to_files_table(files: Mapping[str, Sequence[FileEntry]], table_schema: Any) 
     return pa.Table.from_pylist(records, schema=pa.schema([table_schema.field("id"), table_schema.field("files")]))
 
 
-def to_ocr_table(found: Mapping[str, tuple[str, float]], table_schema: Any) -> Any:
+def to_ocr_table(readings: Mapping[str, tuple[str, float]], table_schema: Any) -> Any:
     """Arrow table of ids, the words in each image, and their confidence."""
     import pyarrow as pa
 
     names = ("id", *OCR_COLUMNS)
-    records = [dict(zip(names, (sha256, *read), strict=True)) for sha256, read in found.items()]
+    records = [dict(zip(names, (sha256, *reading), strict=True)) for sha256, reading in readings.items()]
     return pa.Table.from_pylist(records, schema=pa.schema([table_schema.field(name) for name in names]))
 
 
@@ -282,8 +282,8 @@ def from_query(query: Any) -> list[ImageRecord]:
 
 def metadata_of(record: Mapping[str, Any]) -> dict[str, Scalar]:
     """The metadata in a record with that column."""
-    read = json.loads(record["metadata"] or "{}")
-    return read if isinstance(read, dict) else {}
+    metadata = json.loads(record["metadata"] or "{}")
+    return metadata if isinstance(metadata, dict) else {}
 
 
 def metadata_of_each(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Scalar]]:

@@ -84,14 +84,14 @@ def nearest_of_each(
         with ThreadPoolExecutor(2) as pool:
             near = [pool.submit(nearest_regions, table, one, k, filter, (*columns, "vector")) for one in queries]
             whole = _whole(table, vectors, _wider(k), filter, columns)
-            found = [
+            records_per_query = [
                 list({record["id"]: record for record in (*mine, *regions.result())}.values())
                 for mine, regions in zip(whole, near, strict=True)
             ]
     else:
-        found = _whole(table, vectors, k, filter, columns)
-    recent.keep(version, [record for mine in found for record in mine])
-    return [_ranked(hits_with(mine, query))[:k] for mine, query in zip(found, queries, strict=True)]
+        records_per_query = _whole(table, vectors, k, filter, columns)
+    recent.keep(version, [record for mine in records_per_query for record in mine])
+    return [_ranked(hits_with(mine, query))[:k] for mine, query in zip(records_per_query, queries, strict=True)]
 
 
 def _wider(k: int) -> int:
@@ -105,9 +105,9 @@ def _whole(
     """For each vector the records of the `k` images that are nearest as a whole, with their vectors."""
     lists = nearest_records(table, vectors, k, filter, columns) if knows_all(table) else None
     if lists is None:
-        found = near(table, vectors[0] if len(vectors) == 1 else list(vectors), k, filter, (*columns, "vector"))
+        rows = near(table, vectors[0] if len(vectors) == 1 else list(vectors), k, filter, (*columns, "vector"))
         lists = [[] for _ in vectors]
-        for record in records_of(found):
+        for record in records_of(rows):
             lists[record.get("query_index", 0)].append(record)
     return lists
 
@@ -115,7 +115,9 @@ def _whole(
 def nearest_ids(table: Any, query: QueryVectors, k: int, filter: Filter) -> list[tuple[str, float]]:
     """The id and the similarity of the `k` most similar images, best first; equal ones by id."""
     if not (query.regions and has_regions(table)):
-        found = [(one["id"], 1 - one["_distance"]) for one in near(table, query.vector, k, filter, ("id",)).to_pylist()]
+        similarities = [
+            (one["id"], 1 - one["_distance"]) for one in near(table, query.vector, k, filter, ("id",)).to_pylist()
+        ]
     else:
         columns = ("id", "vector", *REGION_COLUMNS)
         records = [*records_of(near(table, query.vector, _wider(k), filter, columns)),
@@ -124,24 +126,24 @@ def nearest_ids(table: Any, query: QueryVectors, k: int, filter: Filter) -> list
         matches = dict(zip(distinct, query.matches([*distinct.values()]), strict=True))
         best = sorted(distinct, key=lambda one: (-matches[one].similarity + (matches[one].threshold or 0.0), one))
         return [(one, matches[one].similarity) for one in best[:k]]
-    return sorted(found, key=lambda one: (-one[1], one[0]))[:k]
+    return sorted(similarities, key=lambda one: (-one[1], one[0]))[:k]
 
 
 def listed(table: Any, filter: Filter, limit: int) -> tuple[list[ImageRecord], int]:
     """At most `limit` of the rows that match a filter, sorted by id, and the total number of matches."""
     where = expression_of(table, filter)
     query = table.search().select(row_columns(table)).limit(limit)
-    found = from_query(query if where is None else query.where(where))
-    total = len(found)
+    rows = from_query(query if where is None else query.where(where))
+    total = len(rows)
     if total >= limit:  # there may be more
         total = table.count_rows() if where is None else table.search().where(where).select(["id"]).to_arrow().num_rows
-    return sorted(found, key=lambda row: row.id), int(total)
+    return sorted(rows, key=lambda row: row.id), int(total)
 
 
 def count_ocr_read(table: Any) -> int:
     """The number of images that were read by OCR."""
-    read = "ocr_confidence IS NOT NULL"
-    return int(table.count_rows(read)) if present(table, ("ocr_confidence",)) else 0
+    condition = "ocr_confidence IS NOT NULL"
+    return int(table.count_rows(condition)) if present(table, ("ocr_confidence",)) else 0
 
 
 def build_indexes(table: Any, *, alone: bool = False) -> None:
@@ -234,13 +236,13 @@ def _ranked(hits: Sequence[Hit]) -> list[Hit]:
     return sorted(hits, key=lambda hit: (-hit.margin, hit.image.sha256))
 
 
-def hits_with(found: Sequence[Mapping[str, Any]], query: QueryVectors) -> list[Hit]:
+def hits_with(records: Sequence[Mapping[str, Any]], query: QueryVectors) -> list[Hit]:
     """The hits of some records, in their order, with the similarity of each image and a query."""
     import numpy as np
 
-    found = [{**record, "vector": np.asarray(record["vector"], dtype=np.float32)} for record in found]
+    records = [{**record, "vector": np.asarray(record["vector"], dtype=np.float32)} for record in records]
     hits = []
-    for record, match, metadata in zip(found, query.matches(found), metadata_of_each(found), strict=True):
+    for record, match, metadata in zip(records, query.matches(records), metadata_of_each(records), strict=True):
         texts: dict[str, Any] = {name: record.get(name) or "" for name in TEXTS_OF_HITS}
         hits.append(
             Hit(

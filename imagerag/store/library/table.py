@@ -106,10 +106,10 @@ class LibraryTable(TableImages):
 
         if ids is None:
             return await self.read(partial(work, None))
-        ordered, found = sorted(set(ids)), list[T]()
+        ordered, results = sorted(set(ids)), list[T]()
         for at in range(0, len(ordered), IDS):
-            found += await self.read(partial(work, ordered[at : at + IDS]))
-        return found
+            results += await self.read(partial(work, ordered[at : at + IDS]))
+        return results
 
     async def known_files(self) -> KnownFiles:
         """The known files of the library, by path."""
@@ -180,11 +180,11 @@ class LibraryTable(TableImages):
         """Store copies of images, given id → reader; an image that changed meanwhile is skipped."""
 
         def work() -> None:
-            for sha256, read in files.items():
+            for sha256, read_file in files.items():
                 data = b""
                 if not self.images.path(sha256).exists():
                     with suppress(OSError, ValueError):  # the next scan finds the change
-                        data = read()
+                        data = read_file()
                     if hashlib.sha256(data).hexdigest() == sha256:
                         self.images.write(sha256, data)
 
@@ -204,8 +204,8 @@ class LibraryTable(TableImages):
             have = set(self.lance.schema.names) - {
                 form.IMAGE_COLUMN, form.OTHER_VECTOR, OTHER_REGIONS, CAPTION_VECTOR,
             }  # fmt: skip
-            kept = rows.select([name for name in rows.column_names if name in have])
-            merge_rows(self.lance, copied_caption_vectors(self.lance, source.lance, rows, kept), insert=True)
+            common_columns = rows.select([name for name in rows.column_names if name in have])
+            merge_rows(self.lance, copied_caption_vectors(self.lance, source.lance, rows, common_columns), insert=True)
 
         async with self.files_lock():
             metadata = [form.metadata_of(record) for record in rows.select(["metadata"]).to_pylist()]
@@ -229,10 +229,10 @@ class LibraryTable(TableImages):
         await self.prepare()
         await self.write(lambda: merge_rows(self.lance, form.to_files_table(files, self.lance.schema)))
 
-    async def update_ocr(self, found: Mapping[str, tuple[str, float]]) -> None:
+    async def update_ocr(self, readings: Mapping[str, tuple[str, float]]) -> None:
         """Write the words in images and their confidence, for existing rows; nothing else of them."""
         await self.prepare(ocr=True)
-        await self.write(lambda: merge_rows(self.lance, form.to_ocr_table(found, self.lance.schema)))
+        await self.write(lambda: merge_rows(self.lance, form.to_ocr_table(readings, self.lance.schema)))
 
     async def update_descriptions(self, rows: Sequence[ImageRecord]) -> None:
         """Write the descriptions of existing rows; nothing else of them."""
@@ -243,12 +243,12 @@ class LibraryTable(TableImages):
 
         await self.write(work)
 
-    async def update_regions(self, found: Mapping[str, EncodedRegions], encoder: EmbedderIdentity) -> None:
+    async def update_regions(self, regions: Mapping[str, EncodedRegions], encoder: EmbedderIdentity) -> None:
         """Write the regions of images, for existing rows; nothing else of them. Args, Raises: as `upsert`."""
 
         def work() -> None:
             self._check_encoder(encoder)
-            merge_rows(self.lance, to_regions_table(found, self.lance.schema))
+            merge_rows(self.lance, to_regions_table(regions, self.lance.schema))
 
         await self.prepare(regions=True)
         await self.write(work)

@@ -60,8 +60,8 @@ class TableColumns:
 
     def _missing_fields(self, optional: Mapping[str, bool]) -> list[Any]:
         whole = self.lance.schema
-        wanted = [*form.schema(1), *optional_fields(whole.field(form.VECTOR).type.list_size, **optional)]
-        return [field for field in wanted if field.name not in set(whole.names)]
+        fields = [*form.schema(1), *optional_fields(whole.field(form.VECTOR).type.list_size, **optional)]
+        return [field for field in fields if field.name not in set(whole.names)]
 
     def _upgrade(self) -> None:
         """Upgrade a table of an earlier version.
@@ -71,17 +71,17 @@ class TableColumns:
         version = library_metadata_of(self.lance, self.name).version
         if version < WITHOUT_OPTIONAL_COLUMNS:
             self._fill_key_columns(version)
-        kept = library_metadata_of(self.lance, self.name).model_copy(update={"version": SCHEMA_VERSION})
-        write_library_metadata(self.lance, kept)
+        metadata = library_metadata_of(self.lance, self.name).model_copy(update={"version": SCHEMA_VERSION})
+        write_library_metadata(self.lance, metadata)
 
     def _fill_key_columns(self, version: int) -> None:
         """Fill the columns of metadata keys, which a table of this version lacks."""
         import pyarrow.compute as pc
 
-        found = self.lance.search().select(["id", "metadata"]).to_arrow()
+        rows = self.lance.search().select(["id", "metadata"]).to_arrow()
         if version == WITHOUT_MONTHS:
-            found = found.filter(pc.match_substring_regex(found["metadata"], _MONTH))
-        metadata = {one["id"]: read for one in found.to_pylist() if (read := form.metadata_of(one))}
+            rows = rows.filter(pc.match_substring_regex(rows["metadata"], _MONTH))
+        metadata = {one["id"]: values for one in rows.to_pylist() if (values := form.metadata_of(one))}
         if missing := missing_fields(list(metadata.values()), self.lance.schema):
             self.lance.add_columns(missing)
         ids = sorted(metadata)

@@ -44,27 +44,27 @@ class TableImages(TableLocks):
         Raises:
             BlobError: missing, changed or damaged; the message names the file and what to type.
         """
-        found = self.read_images([sha256])[sha256]
-        if isinstance(found, BlobError):
-            raise found
-        return found
+        image = self.read_images([sha256])[sha256]
+        if isinstance(image, BlobError):
+            raise image
+        return image
 
     def read_images(self, ids: Sequence[str]) -> dict[str, bytes | BlobError]:
         """The bytes of several images, or the error of each; their rows are read in one query. Blocks."""
         records = self.image_records(ids)
-        found: dict[str, bytes | BlobError] = {}
+        images: dict[str, bytes | BlobError] = {}
         for sha256 in ids:
             try:
-                found[sha256] = self.bytes_of(sha256, records.get(sha256))
+                images[sha256] = self.bytes_of(sha256, records.get(sha256))
             except BlobError as error:
-                found[sha256] = error
-        return found
+                images[sha256] = error
+        return images
 
     def image_records(self, ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
         """Image id → record that `bytes_of` needs. Blocks."""
-        known = self.recent.of(self.lance.version, ids)
-        if known is not None:
-            return known
+        records = self.recent.of(self.lance.version, ids)
+        if records is not None:
+            return records
         columns = form.present(self.lance, (form.IMAGE_COLUMN, "files"))
         query = self.lance.search().select(["id", *columns]).where(form.id_filter("id", ids))
         return {record["id"]: record for record in query.to_arrow().to_pylist()} if ids else {}

@@ -31,8 +31,8 @@ class TableLocks:
     def writing(self, *, alone: bool = False) -> Iterator[bool]:
         """Hold the lock `writing`. Yields whether it is exclusive, which is tried without waiting."""
         refuse_snapshot(self.name)
-        with shared_or_alone(self.home.filling / f"{self.name}.writing", alone=alone) as held:
-            yield held
+        with shared_or_alone(self.home.filling / f"{self.name}.writing", alone=alone) as is_held:
+            yield is_held
 
     def writing_alone(self) -> AbstractContextManager[None]:
         """Hold the lock `writing` exclusively; waits for other writers."""

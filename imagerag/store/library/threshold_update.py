@@ -61,21 +61,21 @@ async def update_thresholds(
     await table.prepare()
     for last in (*[False] * (MEASURED - 1), True):
         version = await table.read(lambda: table.lance.version)
-        found = await _measured(library, table, anew)
+        measurement = await _measured(library, table, anew)
         update = {
-            "threshold": found.threshold,
-            "image_threshold": found.image_threshold,
+            "threshold": measurement.threshold,
+            "image_threshold": measurement.image_threshold,
         }
         keep = partial(_keep, table, update, version, anyway=last)
         if await table.write(keep):
             break
-    return found.threshold, await table.read(lambda: library_metadata_of(table.lance, table.name))
+    return measurement.threshold, await table.read(lambda: library_metadata_of(table.lance, table.name))
 
 
 async def _measured(library: "Library", table: "LibraryTable", anew: bool) -> "Measured":
     content = await content_at(table)
-    kept = None if anew else library.metadata.image_threshold
-    return await measure(library, content, library.embedder, kept)
+    image_threshold = None if anew else library.metadata.image_threshold
+    return await measure(library, content, library.embedder, image_threshold)
 
 
 @dataclass(frozen=True)
@@ -95,13 +95,13 @@ class Measured:
 
 
 async def measure(
-    library: "Library", content: LibraryContent, embedder: Embedder, kept: ImageThreshold | None = None
+    library: "Library", content: LibraryContent, embedder: Embedder, image_threshold: ImageThreshold | None = None
 ) -> Measured:
     """Measure the thresholds between texts and images, and between images.
 
     Args:
         content: what the library holds, with vectors of `embedder`.
-        kept: a threshold between images, which is returned if it was measured on the same images.
+        image_threshold: a threshold between images, which is returned if it was measured on the same images.
 
     Raises:
         LibraryError: the library is empty.
@@ -112,24 +112,24 @@ async def measure(
 
     if not len(content):
         raise LibraryError(f"library {library.name!r} is empty: there is nothing to calibrate")
-    held, images = await asyncio.to_thread(
+    captions_key, images = await asyncio.to_thread(
         lambda: (content_hash(content.columns, content.with_regions), images_hash(content.columns))
     )
-    if kept and kept.measured_on != images:
-        kept = None
+    if image_threshold and image_threshold.measured_on != images:
+        image_threshold = None
     texts = await TextMeasurement.of(content, embedder)
     things = await ThingsMeasurement.of(content.columns, embedder) if content.with_regions else None
-    views = None if kept else await ImageMeasurement.of(content, embedder, library.encoded_images)
+    views = None if image_threshold else await ImageMeasurement.of(content, embedder, library.encoded_images)
     begins = {name: one.begin for name, one in (("texts", texts), ("things", things), ("views", views)) if one}
-    found = await content.scan(lambda: ScansTogether(*(begin() for begin in begins.values())))
-    scans = dict(zip(begins, found.scans, strict=True))
+    scan = await content.scan(lambda: ScansTogether(*(begin() for begin in begins.values())))
+    scans = dict(zip(begins, scan.scans, strict=True))
     threshold = texts.threshold(scans["texts"])
-    between = kept or (views.threshold(scans["views"]) if views else unclaimed(content))
+    between = image_threshold or (views.threshold(scans["views"]) if views else unclaimed(content))
     language = await asyncio.to_thread(language_of, content.columns)
     return Measured(
         threshold.model_copy(
             update={
-                "measured_on": held,
+                "measured_on": captions_key,
                 "caption_language": language,
                 "things": things.threshold(scans["things"]) if things else None,
             }
@@ -142,9 +142,9 @@ async def measure(
 
 def language_of(columns: Any) -> str:
     """The language of captions as a BCP 47 tag, from their words and from the tags that they have in the library."""
-    found = captioned(columns).slice(0, SAMPLE)
-    tags = found[LANGUAGE].to_pylist() if LANGUAGE in found.column_names else []
-    return caption_language(found["caption"].to_pylist(), filter(None, tags))
+    sample = captioned(columns).slice(0, SAMPLE)
+    tags = sample[LANGUAGE].to_pylist() if LANGUAGE in sample.column_names else []
+    return caption_language(sample["caption"].to_pylist(), filter(None, tags))
 
 
 async def content_at(table: "LibraryTable", vector: str = VECTOR, where: str | None = None) -> LibraryContent:
@@ -165,9 +165,9 @@ async def content_at(table: "LibraryTable", vector: str = VECTOR, where: str | N
 
     async def scan(begin: Callable[[], S]) -> S:
         def work() -> S:
-            found = begin()
-            scan_table(table.lance, columns["id"], found, vector, regions=True)
-            return found
+            result = begin()
+            scan_table(table.lance, columns["id"], result, vector, regions=True)
+            return result
 
         return await table.read(work)
 
@@ -183,9 +183,9 @@ def _keep(table: "LibraryTable", update: Mapping[str, Any], version: int, *, any
             afterwards.
     """
     with table.calibrating():
-        kept = library_metadata_of(table.lance, table.name)
+        metadata = library_metadata_of(table.lance, table.name)
         same = table.lance.version == version or content_of(table.lance) == update["threshold"].measured_on
-        if not same and not (anyway and kept.threshold is None):
+        if not same and not (anyway and metadata.threshold is None):
             return anyway
-        write_library_metadata(table.lance, kept.model_copy(update=update))
+        write_library_metadata(table.lance, metadata.model_copy(update=update))
         return True

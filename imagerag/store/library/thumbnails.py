@@ -11,17 +11,17 @@ from imagerag.store.library.database import LANCE_ERRORS, open_table
 
 def thumbnails(home: DataDir, library: str, ids: Collection[str]) -> dict[str, bytes]:
     """SHA-256 → thumbnail (WebP) of these images; missing ones are left out."""
-    found: dict[str, bytes] = {}
+    by_id: dict[str, bytes] = {}
     for name in names_of(library):
-        lacking = set(ids) - found.keys()
-        found |= _thumbnails(home, name, lacking) if lacking else {}
-    return found
+        lacking = set(ids) - by_id.keys()
+        by_id |= _thumbnails(home, name, lacking) if lacking else {}
+    return by_id
 
 
 def _thumbnails(home: DataDir, library: str, ids: Collection[str]) -> dict[str, bytes]:
     try:
         table = open_table(home, library)
-        found = table.search().where(form.id_filter("id", ids)).select(["id", "thumbnail"]).limit(len(ids)).to_list()
+        rows = table.search().where(form.id_filter("id", ids)).select(["id", "thumbnail"]).limit(len(ids)).to_list()
     except (LibraryError, UnknownLibraryError, *LANCE_ERRORS):
         return {}
-    return {row["id"]: row["thumbnail"] for row in found}
+    return {row["id"]: row["thumbnail"] for row in rows}

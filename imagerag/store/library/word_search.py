@@ -49,8 +49,8 @@ _COMMON_WORDS: Final = {
 
 def stemming_language(captions: Sequence[str]) -> str:
     """The language that captions are written in, by its most common words, as LanceDB calls it; English in doubt."""
-    found = Counter(word for caption in captions for word in set(WORD.findall((caption or "").casefold())))
-    counts = {language: sum(found[word] for word in words) for language, words in _COMMON_WORDS.items()}
+    counter = Counter(word for caption in captions for word in set(WORD.findall((caption or "").casefold())))
+    counts = {language: sum(counter[word] for word in words) for language, words in _COMMON_WORDS.items()}
     best = max(counts.values())
     return next(language for language, count in counts.items() if count == best)
 
@@ -73,8 +73,8 @@ def needed_word_indexes(table: Any) -> dict[str, Any]:
 
 
 def _splits(details: Any) -> tuple[Any, Any]:
-    known = details if isinstance(details, Mapping) else {}
-    return known.get("base_tokenizer"), known.get("language")
+    settings = details if isinstance(details, Mapping) else {}
+    return settings.get("base_tokenizer"), settings.get("language")
 
 
 def best_matches(table: Any, text: str, k: int, filter: Filter, columns: Sequence[str]) -> list[dict[str, Any]]:
@@ -91,8 +91,8 @@ def best_matches(table: Any, text: str, k: int, filter: Filter, columns: Sequenc
     searched = [name for name in WORD_COLUMNS if name in indexed]
     texts = " ".join([_in_both_forms(text), *spellings(table, searched, text)])
     query = table.search(MultiMatchQuery(texts, searched), query_type="fts").select([*columns, "_score"]).limit(k)
-    found: list[dict[str, Any]] = (query if where is None else query.where(where)).to_arrow().to_pylist()
-    return found
+    records: list[dict[str, Any]] = (query if where is None else query.where(where)).to_arrow().to_pylist()
+    return records
 
 
 def _in_both_forms(text: str) -> str:

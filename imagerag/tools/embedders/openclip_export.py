@@ -96,7 +96,7 @@ def exported(source: weights.Source, precision: OnnxPrecision, tokens: Any) -> t
     """
     require_onnx(f"open_clip:{source.spec}?runtime=onnx")
     folder = export_folder() / _name(source, precision)
-    return folder, _read(folder) or _made(source, precision, tokens, folder)
+    return folder, _read(folder) or _make_export(source, precision, tokens, folder)
 
 
 def _name(source: weights.Source, precision: OnnxPrecision) -> str:
@@ -122,28 +122,28 @@ def _digests(folder: Path) -> dict[str, str]:
     return {path.name: weights.file_digest(path, path.stat().st_mtime_ns) for path in files}
 
 
-def _made(source: weights.Source, precision: OnnxPrecision, tokens: Any, folder: Path) -> Export:
+def _make_export(source: weights.Source, precision: OnnxPrecision, tokens: Any, folder: Path) -> Export:
     _LOG.info("exporting %s to ONNX in %s, once", source.spec, precision)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))
+        scratch = Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))
     except OSError as error:
         raise BackendError(f"{folder} cannot be written ({first_line(error)})", retryable=False) from error
     try:
-        facts = _written(source, precision, tokens, made)
-        (made / _FACTS).write_text(json.dumps(asdict(facts), indent=1), encoding="utf-8")
-        return _moved(made, folder, facts)
+        facts = _write_towers(source, precision, tokens, scratch)
+        (scratch / _FACTS).write_text(json.dumps(asdict(facts), indent=1), encoding="utf-8")
+        return _move_into_place(scratch, folder, facts)
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _moved(made: Path, folder: Path, facts: Export) -> Export:
+def _move_into_place(scratch: Path, folder: Path, facts: Export) -> Export:
     """Give an export its name; if another process made one meanwhile, that stays."""
     if (there := _read(folder)) is not None:
         return there
     shutil.rmtree(folder, ignore_errors=True)  # damaged
     try:
-        made.rename(folder)
+        scratch.rename(folder)
     except OSError as error:
         if (there := _read(folder)) is None:
             raise BackendError(f"{folder} cannot be written ({first_line(error)})", retryable=False) from error
@@ -151,8 +151,8 @@ def _moved(made: Path, folder: Path, facts: Export) -> Export:
     return facts
 
 
-def _written(source: weights.Source, precision: OnnxPrecision, tokens: Any, folder: Path) -> Export:
-    """Write both towers into a folder; see `_tower_written`."""
+def _write_towers(source: weights.Source, precision: OnnxPrecision, tokens: Any, folder: Path) -> Export:
+    """Write both towers into a folder; see `_write_tower`."""
     import torch
 
     loaded = load_model(source, "fp32", "cpu")
@@ -161,8 +161,8 @@ def _written(source: weights.Source, precision: OnnxPrecision, tokens: Any, fold
     pixels = torch.randn(_EXAMPLES, 3, height, width, generator=torch.Generator().manual_seed(0))
     short = trimmed(tokens[tokens.argmax(dim=-1).argsort()[:2]]) if loaded.trims else tokens
     lowest = min(
-        _tower_written(loaded, folder / "image.onnx", pixels, [pixels], precision, None),
-        _tower_written(
+        _write_tower(loaded, folder / "image.onnx", pixels, [pixels], precision, None),
+        _write_tower(
             loaded, folder / "text.onnx", short, [tokens, short], precision,
             source.context_length if loaded.trims else None,
         ),
@@ -170,7 +170,7 @@ def _written(source: weights.Source, precision: OnnxPrecision, tokens: Any, fold
     return Export(loaded.scale, loaded.trims, lowest, _digests(folder))
 
 
-def _tower_written(
+def _write_tower(
     loaded: LoadedModel, file: Path, example: Any, checks: Sequence[Any], precision: OnnxPrecision, longest: int | None
 ) -> float:
     """Export a tower, quantise it, and compare its vectors with torch's; returns their lowest cosine.
@@ -193,14 +193,14 @@ def _tower_written(
             with tempfile.TemporaryDirectory(dir=file.parent) as place:
                 _export(encode, example, Path(place) / file.name, longest)
                 _quantise(Path(place) / file.name, file)
-        found = [_vectors(file, inputs, alone=precision == "int8") for inputs in checks]
+        outputs = [_vectors(file, inputs, alone=precision == "int8") for inputs in checks]
     except Exception as error:
         message = f"the {file.stem} tower cannot be exported to ONNX ({type(error).__name__}: {first_line(error)})"
         raise BackendError(f"{message}: {_ADVICE}", retryable=False) from error
-    for vectors, inputs in zip(found, checks, strict=True):
+    for vectors, inputs in zip(outputs, checks, strict=True):
         with torch.inference_mode():
-            wanted = normalized(encode(inputs))
-        cosine, difference = float((vectors * wanted).sum(axis=1).min()), float(np.abs(vectors - wanted).max())
+            expected = normalized(encode(inputs))
+        cosine, difference = float((vectors * expected).sum(axis=1).min()), float(np.abs(vectors - expected).max())
         if cosine < _LEAST_COSINE or (precision == "fp32" and difference > _EXACT):
             message = f"the {file.stem} tower has other vectors in {precision} (cosine {cosine:.4f} with torch's)"
             raise BackendError(f"{message}: {_ADVICE}", retryable=False)
@@ -217,8 +217,8 @@ def _tower(loaded: LoadedModel, name: str) -> Any:
             super().__init__()
             self.model, self.encode = loaded.model, encode
 
-        def forward(self, given: Any) -> Any:
-            return self.encode(given)
+        def forward(self, inputs: Any) -> Any:
+            return self.encode(inputs)
 
     model = loaded.model
     if name == "image":

@@ -66,10 +66,10 @@ def own_text_tower(config: Mapping[str, Any]) -> bool:
 
 @cache
 def _copy() -> ModuleType | None:
-    found = find_spec("open_clip")
-    if found is None or found.origin is None:
+    spec = find_spec("open_clip")
+    if spec is None or spec.origin is None:
         return None
-    finder = _Finder(Path(found.origin).parent)
+    finder = _Finder(Path(spec.origin).parent)
     sys.meta_path.insert(0, finder)  # before the finder that would find the same files by the package's path
     try:
         import torch  # noqa: F401  (first, and whole: the copy's own import of it is nobody else's)
@@ -139,11 +139,11 @@ class _NamedOnly(ModuleType):
 class _Mender(ModuleType):
     """Stub of ftfy until a text is not plain: building its tables takes longer than building a tokenizer."""
 
-    def fix_text(self, text: str, *given: Any, **named: Any) -> str:
+    def fix_text(self, text: str, *args: Any, **kwargs: Any) -> str:
         """As `ftfy.fix_text`: printable ASCII without the `&` of an HTML entity needs no repair."""
         if text.isascii() and text.isprintable() and "&" not in text:
             return text
-        fixed: str = import_module(self.__name__).fix_text(text, *given, **named)
+        fixed: str = import_module(self.__name__).fix_text(text, *args, **kwargs)
         return fixed
 
     def __getattr__(self, name: str) -> Any:
@@ -159,8 +159,8 @@ class _Later(ModuleType):
         if name.startswith("__"):
             raise AttributeError(name)
 
-        def call(*given: Any, **named: Any) -> Any:
-            return getattr(import_module(self.__name__), name)(*given, **named)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return getattr(import_module(self.__name__), name)(*args, **kwargs)
 
         return call
 

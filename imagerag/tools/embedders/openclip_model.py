@@ -122,10 +122,10 @@ def _unfilled() -> Any:
     from torch.overrides import TorchFunctionMode
 
     class Unfilled(TorchFunctionMode):
-        def __torch_function__(self, function: Any, _: Any, given: Any = (), named: Any = None) -> Any:
+        def __torch_function__(self, function: Any, _: Any, args: Any = (), kwargs: Any = None) -> Any:
             if getattr(function, "__name__", "") in _RANDOM:
-                return given[0] if given else named["tensor"]
-            return function(*given, **(named or {}))
+                return args[0] if args else kwargs["tensor"]
+            return function(*args, **(kwargs or {}))
 
     return Unfilled()
 

@@ -19,12 +19,12 @@ def preprocessing(preprocess: Mapping[str, Any]) -> "Callable[[Image], Any]":
     size = preprocess["size"]
     height, width = (size, size) if isinstance(size, int) else tuple(size)[-2:]
     mode, interpolation = preprocess.get("resize_mode", "shortest"), preprocess.get("interpolation", "bicubic")
-    known = mode in ("squash", "longest") or (mode == "shortest" and height == width)
-    if not known or interpolation not in ("bicubic", "bilinear"):
+    is_supported = mode in ("squash", "longest") or (mode == "shortest" and height == width)
+    if not is_supported or interpolation not in ("bicubic", "bilinear"):
         from open_clip.transform import PreprocessCfg, image_transform_v2
 
-        made: Callable[[Image], Any] = image_transform_v2(PreprocessCfg(**preprocess), is_train=False)
-        return made
+        transform: Callable[[Image], Any] = image_transform_v2(PreprocessCfg(**preprocess), is_train=False)
+        return transform
 
     def see(image: "Image") -> Any:
         if mode == "longest":
@@ -45,9 +45,9 @@ def _resized(image: "Image", size: tuple[int, int], *, squash: bool, interpolati
     image = middle(image)
     (width, height), side = image.size, size[0]
     longer = int(side * max(width, height) / min(width, height))
-    wanted = (side, longer) if width <= height else (longer, side)
-    if image.size != wanted:
-        image = image.resize(wanted, how)
+    new_size = (side, longer) if width <= height else (longer, side)
+    if image.size != new_size:
+        image = image.resize(new_size, how)
     left, top = round((image.width - side) / 2.0), round((image.height - side) / 2.0)
     return image.crop((left, top, left + side, top + side))
 
@@ -71,13 +71,13 @@ def _whole(image: "Image", size: tuple[int, int], *, fill: int, interpolation: s
 
     (width, height), (wide, high) = image.size, size
     ratio = max(height / high, width / wide)
-    wanted = (max(1, round(width / ratio)), max(1, round(height / ratio)))  # of a line, one pixel is left
-    if image.size != wanted:
-        image = image.resize(wanted, _how(interpolation))
-    if wanted == size:
+    new_size = (max(1, round(width / ratio)), max(1, round(height / ratio)))  # of a line, one pixel is left
+    if image.size != new_size:
+        image = image.resize(new_size, _how(interpolation))
+    if new_size == size:
         return image
     paper = Image.new(image.mode, size, (fill,) * 3)
-    paper.paste(image, ((wide - wanted[0]) // 2, (high - wanted[1]) // 2))
+    paper.paste(image, ((wide - new_size[0]) // 2, (high - new_size[1]) // 2))
     return paper
 
 

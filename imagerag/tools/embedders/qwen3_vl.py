@@ -82,25 +82,25 @@ class Qwen3VL:
 
     def encode_texts(self, model: Any, texts: Sequence[str], *, query: bool) -> Any:
         """Features [len(texts), dimension] after the instruction for queries, or the one for what is searched."""
-        told = self._query if query else STORED
-        return self._encode(model, self._read([self._conversation(self._fitting(text), told) for text in texts]))
+        instruction = self._query if query else STORED
+        return self._encode(model, self._read([self._conversation(self._fitting(text), instruction) for text in texts]))
 
     def encode_images(self, model: Any, images: "Sequence[Image]") -> Any:
         """Features [len(images), dimension] of images of `prepare`."""
-        said = [self._conversation(None, STORED) for _ in images]
-        return self._encode(model, self._read(said, images))
+        conversations = [self._conversation(None, STORED) for _ in images]
+        return self._encode(model, self._read(conversations, images))
 
     def logit_scale(self, model: Any) -> None:
         """None: the published model names no scale."""
 
-    def _encode(self, model: Any, read: Mapping[str, Any]) -> Any:
+    def _encode(self, model: Any, inputs: Mapping[str, Any]) -> Any:
         import torch
 
-        given = {name: values.to(model.device) for name, values in read.items()}
-        if "pixel_values" in given:
-            given["pixel_values"] = given["pixel_values"].to(model.dtype)
-        states = model(**given, use_cache=False).last_hidden_state
-        last = given["attention_mask"].sum(dim=1) - 1
+        on_device = {name: values.to(model.device) for name, values in inputs.items()}
+        if "pixel_values" in on_device:
+            on_device["pixel_values"] = on_device["pixel_values"].to(model.dtype)
+        states = model(**on_device, use_cache=False).last_hidden_state
+        last = on_device["attention_mask"].sum(dim=1) - 1
         return states[torch.arange(len(states), device=states.device), last][:, : self.dimension]
 
     def _conversation(self, text: str | None, instruction: str) -> list[dict[str, Any]]:
@@ -112,13 +112,13 @@ class Qwen3VL:
 
     def _read(self, conversations: list[Any], images: "Sequence[Image]" = ()) -> Any:
         """The model's inputs, padded on the right."""
-        written = [
+        texts = [
             self._processor.apply_chat_template(one, add_generation_prompt=True, tokenize=False)
             for one in conversations
         ]
-        shown = {"images": [[image] for image in images], "do_resize": False} if images else {}
+        image_inputs = {"images": [[image] for image in images], "do_resize": False} if images else {}
         with self._reading:
-            return self._processor(text=written, padding=True, padding_side="right", return_tensors="pt", **shown)
+            return self._processor(text=texts, padding=True, padding_side="right", return_tensors="pt", **image_inputs)
 
     def _plain(self, text: str) -> str:
         return without_tokens(neutralised(text), control_tokens_of(self._processor))

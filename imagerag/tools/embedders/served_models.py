@@ -47,7 +47,7 @@ _SEES: Final = re.compile(r"(?:^|[-_/.])(?:vlm2vec|vl)(?:[-_.]|$)", re.I)
 
 def served_model(name: str) -> ServedModel:
     """Facts about a model."""
-    return next((known for pattern, known in _MODELS if pattern.search(name)), ServedModel())
+    return next((model for pattern, model in _MODELS if pattern.search(name)), ServedModel())
 
 
 def image_form(name: str) -> ImageForm:

@@ -47,8 +47,8 @@ def read_vectors(answer: object, count: int, who: str) -> "Vectors":
 
 def _places(data: Sequence[Mapping[str, Any]]) -> list[int]:
     """The place of each vector; servers that number none give them in order."""
-    given = [one.get("index") for one in data]
-    return [at if number is None else number if isinstance(number, int) else -1 for at, number in enumerate(given)]
+    indexes = [one.get("index") for one in data]
+    return [at if number is None else number if isinstance(number, int) else -1 for at, number in enumerate(indexes)]
 
 
 def _place(numbered: tuple[int, Any]) -> int:

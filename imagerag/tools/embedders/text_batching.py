@@ -39,22 +39,22 @@ class TextEncoder:
     async def rows(self, texts: Sequence[str]) -> "list[Row]":
         """One vector per text."""
         with self._lock:
-            known = self._take({*texts})
-            unknown = list(dict.fromkeys(text for text in texts if text not in known))
+            row_by_text = self._take({*texts})
+            unknown = list(dict.fromkeys(text for text in texts if text not in row_by_text))
             answer: Future[dict[str, Row]] = Future()
             if unknown:
                 self._waiting.append((unknown, answer))
         if unknown:
             self._worker().submit(self._drain)
             encoded = await asyncio.wrap_future(answer)
-            known.update(encoded)
-        return [known[text] for text in texts]
+            row_by_text.update(encoded)
+        return [row_by_text[text] for text in texts]
 
     def _take(self, texts: set[str]) -> "dict[str, Row]":
-        found = {text: self._kept[text] for text in texts if text in self._kept}
-        for text in found:
+        rows = {text: self._kept[text] for text in texts if text in self._kept}
+        for text in rows:
             self._kept.move_to_end(text)
-        return found
+        return rows
 
     def _drain(self) -> None:
         """Encode all waiting texts. Each call queues one of these; the first to run encodes the texts of all."""
@@ -64,12 +64,12 @@ class TextEncoder:
         time.sleep(_GATHER_S)
         with self._lock:
             calls, self._waiting = self._waiting, []
-            wanted = {text: None for texts, _ in calls for text in texts}
-            rows = self._take({*wanted})
+            unique_texts = {text: None for texts, _ in calls for text in texts}
+            rows = self._take({*unique_texts})
         # A cancelled caller must not cancel the others.
         calls = [call for call in calls if call[1].set_running_or_notify_cancel()]
         try:
-            new = [text for text in wanted if text not in rows]
+            new = [text for text in unique_texts if text not in rows]
             rows |= dict(zip(new, self._encode(new), strict=True)) if new else {}
         except BaseException as error:
             for _, answer in calls:

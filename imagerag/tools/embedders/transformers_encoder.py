@@ -217,9 +217,9 @@ class TransformersEmbedder:
         order = sorted(range(len(texts)), key=lambda at: len(texts[at]))
         rows, size = np.empty((len(texts), self._architecture.dimension), np.float32), self._architecture.texts_at_once
         for start in range(0, len(order), size):
-            chosen = order[start : start + size]
-            batch = [texts[at] for at in chosen]
-            rows[chosen] = self._computed(
+            places = order[start : start + size]
+            batch = [texts[at] for at in places]
+            rows[places] = self._computed(
                 lambda model, batch=batch: self._architecture.encode_texts(model, batch, query=query)
             )
         return rows
@@ -273,6 +273,6 @@ def transformers_embedder(spec: "BackendSpec") -> TransformersEmbedder:
         SpecError: no model, an address, or an invalid option.
         MissingExtraError: transformers is not installed.
     """
-    given = spec.settings(OPTIONS)
+    settings = spec.settings(OPTIONS)
     check_local(spec)
-    return TransformersEmbedder(spec.model, **given)
+    return TransformersEmbedder(spec.model, **settings)

@@ -125,8 +125,8 @@ def _checked_type(folder: Path, name: str) -> str:
                 f"transformers:{name} needs code of its own repository ({str(model_type)[:40]}), which is never run "
                 f"here. A server that runs it is named as openai:{Path(name).name}?images=clip@http://HOST:PORT/v1"
             )
-        known = ", ".join(sorted(KINDS))
-        raise SpecError(f"transformers:{name} is of type {str(model_type)[:40]!r}; encoders are: {known}")
+        types = ", ".join(sorted(KINDS))
+        raise SpecError(f"transformers:{name} is of type {str(model_type)[:40]!r}; encoders are: {types}")
     if KINDS[model_type] == "qwen3-vl" and _CONVERSES.search(Path(name).name):
         raise SpecError(f"transformers:{name} was not trained to encode: take Qwen/Qwen3-VL-Embedding-2B, or -8B")
     return str(model_type)

@@ -52,8 +52,8 @@ class TwoTowers:
     @property
     def preprocess(self) -> str:
         """Preprocessing in one line."""
-        known = {name: getattr(self._image_processor, name, None) for name in _PREPROCESSING} | self._sizes
-        return ", ".join(f"{name} {_in_words(value)}" for name, value in known.items() if value is not None)
+        settings = {name: getattr(self._image_processor, name, None) for name in _PREPROCESSING} | self._sizes
+        return ", ".join(f"{name} {_in_words(value)}" for name, value in settings.items() if value is not None)
 
     @property
     def image_side(self) -> int:
@@ -66,7 +66,7 @@ class TwoTowers:
     def count_tokens(self, text: str) -> int:
         """Number of tokens, start and end markers included."""
         with self._reading:
-            return len(self._tokenizer(self._written([text]))["input_ids"][0])
+            return len(self._tokenizer(self._prepared_texts([text]))["input_ids"][0])
 
     def prepare(self, image: "Image") -> dict[str, Any]:
         """An RGB image as the arrays that the image tower takes."""
@@ -76,34 +76,34 @@ class TwoTowers:
     def encode_texts(self, model: Any, texts: Sequence[str], *, query: bool) -> Any:
         """Features [len(texts), dimension]; those of queries and passages are the same."""
         with self._reading:
-            read = self._tokenizer(
-                self._written(texts),
+            tokens = self._tokenizer(
+                self._prepared_texts(texts),
                 padding="max_length" if self._siglip else True,
                 padding_side="right",
                 truncation=True,
                 max_length=self.context_length,
                 return_tensors="pt",
             ).to(model.device)
-        masked = {} if self._siglip else {"attention_mask": read["attention_mask"]}
-        return _pooled(model.get_text_features(input_ids=read["input_ids"], **masked))
+        masked = {} if self._siglip else {"attention_mask": tokens["attention_mask"]}
+        return _pooled(model.get_text_features(input_ids=tokens["input_ids"], **masked))
 
     def encode_images(self, model: Any, images: Sequence[Mapping[str, Any]]) -> Any:
         """Features [len(images), dimension]."""
         import numpy as np
         import torch
 
-        shown = {name: torch.from_numpy(np.stack([image[name] for image in images])) for name in images[0]}
-        shown = {name: values.to(model.device) for name, values in shown.items()}
-        shown["pixel_values"] = shown["pixel_values"].to(model.dtype)
-        return _pooled(model.get_image_features(**shown))
+        inputs = {name: torch.from_numpy(np.stack([image[name] for image in images])) for name in images[0]}
+        inputs = {name: values.to(model.device) for name, values in inputs.items()}
+        inputs["pixel_values"] = inputs["pixel_values"].to(model.dtype)
+        return _pooled(model.get_image_features(**inputs))
 
     def logit_scale(self, model: Any) -> float:
         """The factor of cosines in the loss that the model was trained with."""
         return float(model.logit_scale.detach().float().exp().mean())
 
-    def _written(self, texts: Sequence[str]) -> list[str]:
-        said = all_neutralised(texts)
-        return [text.lower() for text in said] if self._siglip else said
+    def _prepared_texts(self, texts: Sequence[str]) -> list[str]:
+        neutral_texts = all_neutralised(texts)
+        return [text.lower() for text in neutral_texts] if self._siglip else neutral_texts
 
 
 def _pooled(features: Any) -> Any:

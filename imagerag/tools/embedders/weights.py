@@ -105,8 +105,8 @@ def find(model: str, *, quick_gelu: bool | None = None) -> Source:
     name, slash, rest = model.partition("/")
     if not slash or not rest:
         raise SpecError(f"open_clip:{model} names no weights: open_clip:NAME/TAG, such as ViT-B-32-quickgelu/openai")
-    tag, given, path = rest.partition("=")
-    if given:
+    tag, separator, path = rest.partition("=")
+    if separator:
         return _built_in(name, tag, _existing(path), quick_gelu)
     if "/" in rest or rest.endswith(_SUFFIXES):
         return _built_in(name, None, _existing(rest), quick_gelu)
@@ -121,17 +121,17 @@ def _local(folder: Path, quick_gelu: bool | None) -> Source:
     return Source(f"local-dir:{folder}", f"local-dir:{folder.resolve()}", file, None, model, preprocess, gelu)
 
 
-def _of_hub(named: str, quick_gelu: bool | None) -> Source:
+def _of_hub(name: str, quick_gelu: bool | None) -> Source:
     """A repository of the Hugging Face hub, with its configuration and tokenizer; `fetch` downloads its weights.
 
     The commit becomes part of the spec, so that a library's encoder stays the same when the repository changes.
     """
-    repository, _, revision = named.partition("@")
+    repository, _, revision = name.partition("@")
     if not _REPOSITORY.fullmatch(repository):
-        raise SpecError(f"open_clip:hf-hub:{named} is no repository: open_clip:hf-hub:ORG/NAME[@REVISION]")
+        raise SpecError(f"open_clip:hf-hub:{name} is no repository: open_clip:hf-hub:ORG/NAME[@REVISION]")
     folder = snapshot(_HUB, repository, revision or None, _SMALL_FILES)
     if not (folder / _CONFIG).is_file():
-        raise UsageError(f"open_clip:hf-hub:{named} has no {_CONFIG}: it is no model of open_clip")
+        raise UsageError(f"open_clip:hf-hub:{name} has no {_CONFIG}: it is no model of open_clip")
     model, preprocess, gelu = _configured(folder, quick_gelu)
     pinned = f"{repository}@{folder.name}"
     return Source(f"local-dir:{folder}", f"hf-hub:{pinned}", None, None, model, preprocess, gelu, pinned)
@@ -184,25 +184,27 @@ def _built_in(name: str, tag: str | None, file: Path | None, quick_gelu: bool | 
     if tag and not pretrained:
         tags = ", ".join(open_clip.list_pretrained_tags_by_model(name)) or "none"
         raise SpecError(f"open_clip has no weights {tag!r} for {name}; it has: {tags}")
-    wanted = bool(pretrained.get("quick_gelu")) if tag else bool(config.get("quick_gelu"))
-    wanted = wanted if quick_gelu is None else quick_gelu
-    name, config = _with_activation(name, config, wanted, tag)
-    if file and not tag and not wanted and any(hint in file.name.lower() for hint in _QUICK_GELU_HINTS):
+    uses_quick_gelu = bool(pretrained.get("quick_gelu")) if tag else bool(config.get("quick_gelu"))
+    uses_quick_gelu = uses_quick_gelu if quick_gelu is None else quick_gelu
+    name, config = _with_activation(name, config, uses_quick_gelu, tag)
+    if file and not tag and not uses_quick_gelu and any(hint in file.name.lower() for hint in _QUICK_GELU_HINTS):
         _LOG.warning("%s looks like QuickGELU weights: name them %s/TAG=%s to be sure", file, name, file)
     spec = f"{name}/" + "=".join(part for part in (tag, str(file.resolve()) if file else None) if part)
-    return Source(name, spec, file, tag, config, _preprocess(config, pretrained), wanted)
+    return Source(name, spec, file, tag, config, _preprocess(config, pretrained), uses_quick_gelu)
 
 
-def _with_activation(name: str, config: dict[str, Any], wanted: bool, tag: str | None) -> tuple[str, dict[str, Any]]:
+def _with_activation(
+    name: str, config: dict[str, Any], quick_gelu: bool, tag: str | None
+) -> tuple[str, dict[str, Any]]:
     """The architecture with the activation that its weights were trained with; open_clip itself would only warn."""
     open_clip = open_clip_for()
 
-    if bool(config.get("quick_gelu")) == wanted:
+    if bool(config.get("quick_gelu")) == quick_gelu:
         return name, config
-    other = f"{name}-quickgelu" if wanted else name.removesuffix("-quickgelu")
-    found = open_clip.get_model_config(other) if other != name else None
-    _LOG.warning("%s/%s wants %s: using it", name, tag or "FILE", other if found else f"quick_gelu={wanted}")
-    return (other, found) if found else (name, {**config, "quick_gelu": wanted})
+    other = f"{name}-quickgelu" if quick_gelu else name.removesuffix("-quickgelu")
+    other_config = open_clip.get_model_config(other) if other != name else None
+    _LOG.warning("%s/%s wants %s: using it", name, tag or "FILE", other if other_config else f"quick_gelu={quick_gelu}")
+    return (other, other_config) if other_config else (name, {**config, "quick_gelu": quick_gelu})
 
 
 def _existing(path: str) -> Path:
@@ -213,12 +215,12 @@ def _existing(path: str) -> Path:
     raise UsageError(f"there is no weight file {path!r}")
 
 
-def _preprocess(model: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+def _preprocess(model: dict[str, Any], pretrained: dict[str, Any]) -> dict[str, Any]:
     mean, std = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # open_clip's defaults
     base: dict[str, Any] = {
         "mean": mean, "std": std, "interpolation": "bicubic", "resize_mode": "shortest", "fill_color": 0,
     }  # fmt: skip
-    base |= {key: value for key, value in given.items() if key in base and value is not None}
+    base |= {key: value for key, value in pretrained.items() if key in base and value is not None}
     size = model["vision_cfg"].get("image_size", 224)
     return {**base, "size": size, "mean": tuple(base["mean"]), "std": tuple(base["std"])}
 

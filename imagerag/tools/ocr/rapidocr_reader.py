@@ -36,9 +36,10 @@ class RapidOcrReader:
 
         image = image.copy()
         image.thumbnail((SIDE, SIDE))
-        found = self._engine(np.asarray(image)[:, :, ::-1])  # it takes BGR, as OpenCV gives it
+        result = self._engine(np.asarray(image)[:, :, ::-1])  # it takes BGR, as OpenCV gives it
         lines = [
-            (str(text).strip(), float(score)) for text, score in zip(found.txts or (), found.scores or (), strict=True)
+            (str(text).strip(), float(score))
+            for text, score in zip(result.txts or (), result.scores or (), strict=True)
         ]
         lines = [(text, score) for text, score in lines if text]
         letters = sum(len(text) for text, _ in lines)
@@ -56,7 +57,7 @@ def _engine() -> Any:
 
 
 def _model(package: Path, stage: str) -> Path:
-    found = sorted((package / "models").glob(f"*_{stage}_*.onnx"))
-    if not found:
+    files = sorted((package / "models").glob(f"*_{stage}_*.onnx"))
+    if not files:
         raise MissingExtraError(_WHAT, _EXTRA)
-    return found[0]
+    return files[0]

@@ -69,9 +69,9 @@ class OpenAICredentials:
         """
         address, _, query = public_address(base_url or _default(service)).partition("?")
         address = address.rstrip("/")
-        found = key_to(address, key=key, key_env=key_env, service=service)
+        credential = key_to(address, key=key, key_env=key_env, service=service)
         pairs = tuple(parse_qsl(query, keep_blank_values=True))
-        return cls(address, found.value, pairs, found.variable, found.named, service)
+        return cls(address, credential.value, pairs, credential.variable, credential.named, service)
 
     @classmethod
     def of_spec(cls, spec: "BackendSpec", base_url: str | None = None) -> "OpenAICredentials":
@@ -106,9 +106,9 @@ class OpenAICredentials:
 
         A service's name takes the provider's place.
         """
-        named = f"{self.service.name if self.service else provider}:{model}"
+        name = f"{self.service.name if self.service else provider}:{model}"
         own = self.base_url == self.service.address if self.service else self.official
-        return named if own else f"{named}@{self.base_url}"
+        return name if own else f"{name}@{self.base_url}"
 
     @property
     def runs_models(self) -> bool:
@@ -147,9 +147,9 @@ class OpenAICredentials:
 
         from imagerag.tools.http_client import http_client
 
-        known = _clients.setdefault(asyncio.get_running_loop(), {})
-        if (self, timeout_s) not in known:
-            known[self, timeout_s] = openai.AsyncOpenAI(
+        clients = _clients.setdefault(asyncio.get_running_loop(), {})
+        if (self, timeout_s) not in clients:
+            clients[self, timeout_s] = openai.AsyncOpenAI(
                 api_key=self.sent_key(who),
                 base_url=self.base_url,
                 default_query=dict(self.query),
@@ -157,7 +157,7 @@ class OpenAICredentials:
                 timeout=timeout_s,
                 http_client=http_client(),
             )
-        return known[self, timeout_s]
+        return clients[self, timeout_s]
 
 
 def _default(service: Service | None) -> str:

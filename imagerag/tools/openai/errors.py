@@ -85,11 +85,11 @@ async def map_openai_errors(
         async with asyncio.timeout(timeout_s):
             return await ask
     except Exception as error:
-        known = to_imagerag_error(error, who, secrets)
-        if known is None:
+        own_error = to_imagerag_error(error, who, secrets)
+        if own_error is None:
             raise
     # Raised outside of the handler: `__context__` would keep the request, its key and its images alive.
-    raise known
+    raise own_error
 
 
 def to_imagerag_error(error: Exception, who: str, secrets: Collection[str] = ()) -> ImageRAGError | None:
@@ -102,7 +102,7 @@ def to_imagerag_error(error: Exception, who: str, secrets: Collection[str] = ())
     if type(error).__name__ == "OpenAIRefusalError":
         return RefusalError(f"{who} declined: {redact(str(error), secrets)}")
     if isinstance(error, openai.APITimeoutError | httpx2.TimeoutException | TimeoutError):
-        return _sent(
+        return _with_sent_mark(
             error, BackendTimeoutError(f"{who} did not answer in time; allow it longer (timeout), or try again")
         )
     if isinstance(error, openai.ContentFilterFinishReasonError):
@@ -112,7 +112,9 @@ def to_imagerag_error(error: Exception, who: str, secrets: Collection[str] = ())
     if isinstance(error, openai.APIStatusError):
         return _from_status(error, who, secrets)
     if isinstance(error, openai.APIConnectionError | httpx2.TransportError):
-        return _sent(error, BackendError(f"{who} cannot be reached, or broke off: {_cause(error)}; is the server up?"))
+        return _with_sent_mark(
+            error, BackendError(f"{who} cannot be reached, or broke off: {_cause(error)}; is the server up?")
+        )
     if isinstance(error, openai.APIError):
         body = body_of(error)
         message = redact(body.words or error.message, secrets)
@@ -155,10 +157,10 @@ def check_error_field(error: object, who: str, secrets: Collection[str] = ()) ->
         return
     body = read_body({"error": error})
     message = f"{who}: {redact(body.words, secrets)}"
-    wait, known = retry_delay({}, body.whole), None
+    wait, status_error = retry_delay({}, body.whole), None
     if status := body.status:
-        known = _by_status(status, f"{message} (code {status})", wait)
-    raise _from_body(body, message, wait=wait) or known or BackendError(message, retry_after_s=wait)
+        status_error = _by_status(status, f"{message} (code {status})", wait)
+    raise _from_body(body, message, wait=wait) or status_error or BackendError(message, retry_after_s=wait)
 
 
 def is_refusal_reason(reason: str | None) -> bool:
@@ -179,8 +181,8 @@ def redact(text: str, secrets: Collection[str] = ()) -> str:
 
 def _from_status(error: Any, who: str, secrets: Collection[str]) -> ImageRAGError:
     body, status, hidden = body_of(error), int(error.status_code), told_in_good_answer(error)
-    said = redact(body.words, secrets) or str(getattr(error.response, "reason_phrase", "")) or "an error without words"
-    message = f"{who}: {said} ({'an error with HTTP 200' if hidden else f'HTTP {status}'})"
+    words = redact(body.words, secrets) or str(getattr(error.response, "reason_phrase", "")) or "an error without words"
+    message = f"{who}: {words} ({'an error with HTTP 200' if hidden else f'HTTP {status}'})"
     if is_page(body.whole):
         message += "; it is a page of HTML: does the address end in /v1?"
     if 300 <= status < 400:
@@ -193,8 +195,8 @@ def _from_status(error: Any, who: str, secrets: Collection[str]) -> ImageRAGErro
     by_body = _from_body(body, message, bad_request, wait) if status < 500 or hidden else None
     if by_body is None and status in (401, 403):
         request = error.response.request
-        sent = str(request.headers.get("authorization", ""))
-        return AuthError(f"{message}; {key_advice(str(request.url), sent, forbidden=status == 403)}")
+        authorization = str(request.headers.get("authorization", ""))
+        return AuthError(f"{message}; {key_advice(str(request.url), authorization, forbidden=status == 403)}")
     return by_body or _by_status(status, message, wait)
 
 
@@ -230,22 +232,22 @@ def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _categories(told: Mapping[str, Any], metadata: Mapping[str, Any], message: str) -> str:
+def _categories(body: Mapping[str, Any], metadata: Mapping[str, Any], message: str) -> str:
     """Content policy categories beside the message, unless the message has them."""
-    details = _mapping(told.get("moderation_details"))
-    named = metadata.get("reasons") or told.get("categories") or details.get("categories")
-    if not isinstance(named, list) or _VIOLATIONS.search(message):
+    details = _mapping(body.get("moderation_details"))
+    categories = metadata.get("reasons") or body.get("categories") or details.get("categories")
+    if not isinstance(categories, list) or _VIOLATIONS.search(message):
         return ""
-    return f" [{', '.join(sorted(map(str, named)))[:200]}]"
+    return f" [{', '.join(sorted(map(str, categories)))[:200]}]"
 
 
-def _sent(error: Exception, known: BackendError) -> BackendError:
+def _with_sent_mark(error: Exception, own_error: BackendError) -> BackendError:
     """Mark whether the service got the request before the connection failed, and so may charge for it."""
     import httpx2
 
     never = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
-    known.unsettled = known.sent = not any(isinstance(cause, never) for cause in _causes(error))
-    return known
+    own_error.unsettled = own_error.sent = not any(isinstance(cause, never) for cause in _causes(error))
+    return own_error
 
 
 def _cause(error: Exception) -> str:

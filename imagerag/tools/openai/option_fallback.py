@@ -58,15 +58,15 @@ class RefusedOptions:
 
     def without(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """The remaining options, including those in `extra_body`."""
-        left = {name: value for name, value in options.items() if name not in self.found}
-        if isinstance(extra := left.get("extra_body"), Mapping):
-            left["extra_body"] = {name: value for name, value in extra.items() if name not in self.found} or None
-        return left
+        remaining = {name: value for name, value in options.items() if name not in self.found}
+        if isinstance(extra := remaining.get("extra_body"), Mapping):
+            remaining["extra_body"] = {name: value for name, value in extra.items() if name not in self.found} or None
+        return remaining
 
     def said_of(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         """Note for the record on which of these options were left out."""
-        asked = {*options, *(options.get("extra_body") or {})}
-        left_out = [name for name in self.found if name in asked and name != "stream"]
+        option_names = {*options, *(options.get("extra_body") or {})}
+        left_out = [name for name in self.found if name in option_names and name != "stream"]
         return (f"{self.who} does not take {', '.join(left_out)}: asked without",) if left_out else ()
 
     def learn(self, error: Exception, options: Mapping[str, Any], *, editing: bool = False) -> bool:
@@ -76,18 +76,18 @@ class RefusedOptions:
             options: as sent.
             editing: whether files were sent as a form.
         """
-        known = to_imagerag_error(error, self.who, self.secrets)
-        if not may_refuse(error) or isinstance(known, RefusalError | QuotaError | AuthError):
+        own_error = to_imagerag_error(error, self.who, self.secrets)
+        if not may_refuse(error) or isinstance(own_error, RefusalError | QuotaError | AuthError):
             return False
         body = body_of(error)
         if editing and self.image_field == "image[]" and self._names_files(body.where, body.words):
             self.image_field = "image"
             _log.warning("%s takes its images as `image`, not as `image[]`", self.who)
             return True
-        sent = [name for name in (*options, *(options.get("extra_body") or {})) if self._may_go(name, options)]
-        option = refused_option(error, sent, NAMES)
+        sent_names = [name for name in (*options, *(options.get("extra_body") or {})) if self._may_go(name, options)]
+        option = refused_option(error, sent_names, NAMES)
         # Sent by default because most servers need it, not because the user set it: it is removed first.
-        if option is None and "response_format" in sent and _ABOUT_OPTIONS.search(body.words or "option"):
+        if option is None and "response_format" in sent_names and _ABOUT_OPTIONS.search(body.words or "option"):
             option = "response_format"
         if option is None:
             return False
@@ -101,8 +101,9 @@ class RefusedOptions:
         return name not in NEVER and name not in self.found and value is not None
 
     def _names_files(self, where: tuple[str, ...], words: str) -> bool:
-        named = any(place.strip("[]").lower() in ("image", "images") for place in where) or _IMAGE_FIELD.search(words)
-        return bool(named and _MISSING.search(words))
+        places = {place.strip("[]").lower() for place in where}
+        names_images = places & {"image", "images"} or _IMAGE_FIELD.search(words)
+        return bool(names_images and _MISSING.search(words))
 
 
 def no_edits(error: Exception, who: str, path: str) -> BackendError | None:

@@ -33,21 +33,25 @@ _AS_OPTION: Final = (
 )
 
 
-def refused_option(error: BaseException, sent: Collection[str], names: Mapping[str, Collection[str]]) -> str | None:
+def refused_option(
+    error: BaseException, sent_names: Collection[str], names: Mapping[str, Collection[str]]
+) -> str | None:
     """The option that an error refuses, among those sent; None for other errors.
 
     Args:
-        sent: options that can be left out.
+        sent_names: options that can be left out.
         names: other names that servers use for them.
     """
     if not may_refuse(error):
         return None
     body = body_of(error)
-    for option in sent:
-        known = {option, *names.get(option, ())}
-        if any(known & set(re.split(r"[.\[\]]+", place.lower())) for place in body.where):
+    for option in sent_names:
+        spellings = {option, *names.get(option, ())}
+        if any(spellings & set(re.split(r"[.\[\]]+", place.lower())) for place in body.where):
             return option
-    return next((option for option in sent if any(_named(n, body) for n in (option, *names.get(option, ())))), None)
+    return next(
+        (option for option in sent_names if any(_names_option(n, body) for n in (option, *names.get(option, ())))), None
+    )
 
 
 def may_refuse(error: BaseException) -> bool:
@@ -58,8 +62,8 @@ def may_refuse(error: BaseException) -> bool:
     return status in STATUSES and (status != 404 or "support" in body_of(error).whole.lower())
 
 
-def _named(name: str, said: ErrorBody) -> bool:
-    words = said.words
+def _names_option(name: str, body: ErrorBody) -> bool:
+    words = body.words
     if not _REFUSING.search(words):
         return False
     if name in _PLAIN_WORDS:

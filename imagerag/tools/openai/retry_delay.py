@@ -40,10 +40,10 @@ def retry_delay(headers: Mapping[str, str], body: str) -> float | None:
         headers: of the response; names in any case.
         body: of the response, as text.
     """
-    given = {name.lower(): value for name, value in headers.items()}
-    delays = [*_stated(given), *_fields(body), *_worded(body)]
+    lower_headers = {name.lower(): value for name, value in headers.items()}
+    delays = [*_stated(lower_headers), *_fields(body), *_worded(body)]
     if not delays:
-        delays = list(_resets(given))[:1]
+        delays = list(_resets(lower_headers))[:1]
     return min(max(0.0, max(delays)), MAX_WAIT_S) if delays else None
 
 
@@ -69,9 +69,9 @@ def moment(text: str) -> float | None:
     if re.fullmatch(r"\d{9,16}(?:\.\d+)?", text):
         seconds = float(text)
         return (seconds / 1000 if seconds > 1e11 else seconds) - datetime.now(UTC).timestamp()
-    for read in (datetime.fromisoformat, parsedate_to_datetime):
+    for parse in (datetime.fromisoformat, parsedate_to_datetime):
         try:
-            at = read(text)
+            at = parse(text)
         except (TypeError, ValueError):
             continue
         return ((at if at.tzinfo else at.replace(tzinfo=UTC)) - datetime.now(UTC)).total_seconds()
@@ -98,8 +98,8 @@ def _stated(headers: Mapping[str, str]) -> Iterator[float]:
 
 
 def _fields(body: str) -> Iterator[float]:
-    for found in _FIELDS.finditer(body):
-        seconds, name = _either(found["value"].strip()), found["name"].lower()
+    for match in _FIELDS.finditer(body):
+        seconds, name = _either(match["value"].strip()), match["name"].lower()
         if seconds is not None:
             yield seconds / 1000 if re.search(r"ms$|millis", name) else seconds
 
@@ -107,8 +107,8 @@ def _fields(body: str) -> Iterator[float]:
 def _worded(body: str) -> Iterator[float]:
     yield from filter(None, (moment(at.rstrip(".")) for at in _AT.findall(body)))
     yield from (float(seconds) for seconds in _BARE.findall(body))
-    for found in _WORDS.finditer(body):
-        words = found[1]
+    for match in _WORDS.finditer(body):
+        words = match[1]
         while " " in words and duration(words) is None:  # "12 seconds or 3 images": the part that is a duration
             words = words.rpartition(" ")[0]
         seconds = None if words.isdigit() else duration(words)
@@ -126,6 +126,6 @@ def _resets(headers: Mapping[str, str]) -> Iterator[float]:
         seconds = _either(value) if match else None
         if match is None or seconds is None:
             continue
-        left = duration(headers.get(name.replace("reset", "remaining"), ""))
-        (unknown if left is None else others if left > 0 else used_up).append(seconds)
+        remaining = duration(headers.get(name.replace("reset", "remaining"), ""))
+        (unknown if remaining is None else others if remaining > 0 else used_up).append(seconds)
     yield from sorted(used_up, reverse=True) or sorted(unknown, reverse=True) or sorted(others)

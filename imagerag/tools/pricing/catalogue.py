@@ -84,13 +84,13 @@ def at_vendor(model: str) -> PriceRow | None:
 
 def listed() -> list[CatalogueModel]:
     """All models of the vendors, by vendor and name."""
-    found = [
+    models = [
         CatalogueModel(provider.id, info.id, _row(provider, info))
         for provider in _providers()
         if provider.id in VENDORS
         for info in provider.models
     ]
-    return sorted((one for one in found if one.row.priced), key=lambda one: (one.provider, one.model))
+    return sorted((one for one in models if one.row.priced), key=lambda one: (one.provider, one.model))
 
 
 def _providers() -> "list[Provider]":
@@ -111,11 +111,11 @@ def _row_of(provider: "Provider", model: str) -> PriceRow | None:
 
 def _row(provider: "Provider", info: "ModelInfo") -> PriceRow:
     prices = info.get_prices(datetime.now(tz=UTC))
-    named = {field: getattr(prices, unit) for field, unit in _FIELDS.items()}
-    starts = sorted({tier.start for price in named.values() for tier in getattr(price, "tiers", ())})
+    price_by_field = {field: getattr(prices, unit) for field, unit in _FIELDS.items()}
+    starts = sorted({tier.start for price in price_by_field.values() for tier in getattr(price, "tiers", ())})
     row: dict[str, Any] = {
-        **_rates(named, 0, info.id),
-        "above": {start: Rates(**_rates(named, start + 1, info.id)) for start in starts},
+        **_rates(price_by_field, 0, info.id),
+        "above": {start: Rates(**_rates(price_by_field, start + 1, info.id)) for start in starts},
         "as_of": _since(info, prices),
         "source": f"{PACKAGE} {_version()} ({provider.id})",
         "per_search": _per_search(prices),
@@ -123,8 +123,8 @@ def _row(provider: "Provider", info: "ModelInfo") -> PriceRow:
     return PriceRow(**row)
 
 
-def _rates(named: dict[str, Any], sent: int, model: str) -> dict[str, float | None]:
-    rates = {field: _price(price, sent) for field, price in named.items()}
+def _rates(price_by_field: dict[str, Any], input_tokens: int, model: str) -> dict[str, float | None]:
+    rates = {field: _price(price, input_tokens) for field, price in price_by_field.items()}
     if _IMAGES_ONLY.match(model):
         rates["image_out"] = rates["text_out"] if rates["image_out"] is None else rates["image_out"]
     elif rates["image_out"] is None and _DRAWS.search(model):
@@ -134,10 +134,10 @@ def _rates(named: dict[str, Any], sent: int, model: str) -> dict[str, float | No
     return rates
 
 
-def _price(price: Any, sent: int) -> float | None:
+def _price(price: Any, input_tokens: int) -> float | None:
     if price is None or isinstance(price, Decimal | int | float):
         return None if price is None else float(price)
-    passed = [tier.price for tier in price.tiers if sent > tier.start]
+    passed = [tier.price for tier in price.tiers if input_tokens > tier.start]
     return float(passed[-1] if passed else price.base)
 
 

@@ -31,16 +31,16 @@ def set_price(path: Path, name: str, values: Mapping[str, Any]) -> PriceRow:
         OSError: the file cannot be written.
     """
     text = read_table(path) if path.is_file() else ""
-    known = rows_of(text, str(path)).get(name)
-    fields = {**(known.model_dump(exclude_defaults=True) if known else {}), **values}
+    old_row = rows_of(text, str(path)).get(name)
+    fields = {**(old_row.model_dump(exclude_defaults=True) if old_row else {}), **values}
     try:
         row = PriceRow.model_validate(fields)
     except ValidationError as error:
         raise UsageError(invalid(error, most=1)) from error
     if not row.priced:
         raise UsageError("say what it costs: `text_in`, `image_out`, `per_image`, `per_call`, … or `free=True`")
-    kept = _without(text, name).rstrip()
-    new = (f"{kept}\n\n" if kept else "") + _block(name, row)
+    rest = _without(text, name).rstrip()
+    new = (f"{rest}\n\n" if rest else "") + _block(name, row)
     try:
         whole = rows_of(new, str(path)).get(name) == row
     except UsageError:
@@ -64,10 +64,10 @@ def _without(text: str, name: str) -> str:
 
 def _names(line: str, name: str) -> bool:
     try:
-        found = tomllib.loads(line).get("models")
+        models = tomllib.loads(line).get("models")
     except tomllib.TOMLDecodeError:
         return False
-    return isinstance(found, Mapping) and name in found
+    return isinstance(models, Mapping) and name in models
 
 
 def _block(name: str, row: PriceRow) -> str:
@@ -81,8 +81,8 @@ def _key(name: Any) -> str:
 
 def _value(value: Any) -> str:
     if isinstance(value, Mapping):
-        known = {key: one for key, one in value.items() if one is not None}
-        return "{ " + ", ".join(f"{_key(key)} = {_value(one)}" for key, one in known.items()) + " }"
+        fields = {key: one for key, one in value.items() if one is not None}
+        return "{ " + ", ".join(f"{_key(key)} = {_value(one)}" for key, one in fields.items()) + " }"
     if isinstance(value, date):
         return value.isoformat()
     return _key(value) if isinstance(value, str) else repr(value)

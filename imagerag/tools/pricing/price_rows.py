@@ -108,9 +108,9 @@ class PriceRow(Rates):
         rates = (self.text_in, self.image_in, self.text_out, self.image_out, self.per_call)
         return bool(self.per_image) or any(rate is not None for rate in rates)
 
-    def rates_for(self, sent: int) -> Rates:
+    def rates_for(self, input_tokens: int) -> Rates:
         """Rates of a call with this many input tokens: for long inputs all tokens can cost more."""
-        passed = [start for start in self.above if sent > start]
+        passed = [start for start in self.above if input_tokens > start]
         return self.above[max(passed)] if passed else self
 
     def cost(self, tokens: Tokens) -> float | None:
@@ -151,12 +151,12 @@ class PriceRow(Rates):
         if draws or self.per_call is not None:
             return self.most(prompt, images, size, draws=draws, quality=quality)
         text = (prompt + USUAL_WORDS) / BYTES_PER_TOKEN
-        seen = images * min(self.image_in_tokens or USUAL_IMAGE_TOKENS, USUAL_IMAGE_TOKENS)
-        rates = self.rates_for(round(text + seen))
+        image_tokens = images * min(self.image_in_tokens or USUAL_IMAGE_TOKENS, USUAL_IMAGE_TOKENS)
+        rates = self.rates_for(round(text + image_tokens))
         if rates.text_in is None or rates.dearest_out is None:
             return None
         look = max(rates.text_in, rates.image_in or 0.0)
-        return (text * rates.text_in + seen * look + USUAL_ANSWER * rates.dearest_out) / MILLION
+        return (text * rates.text_in + image_tokens * look + USUAL_ANSWER * rates.dearest_out) / MILLION
 
     def _most_drawn(self, prompt: int, images: int, size: Size | None, quality: str | None) -> float | None:
         priced = _dearest(self.per_image, size, quality)
@@ -167,18 +167,18 @@ class PriceRow(Rates):
             return None
         if images and (self.image_in is None or self.image_in_tokens is None):
             return None
-        sent = images * (self.image_in_tokens or 0) * (self.image_in or 0.0)
-        return (prompt * text + sent + out * rate) / MILLION
+        image_cost = images * (self.image_in_tokens or 0) * (self.image_in or 0.0)
+        return (prompt * text + image_cost + out * rate) / MILLION
 
     def _most_said(self, prompt: int, images: int, answer: int) -> float | None:
         text = prompt + JUDGE_WORDS
-        seen = images * (self.image_in_tokens or IMAGE_IN_TOKENS)
-        rates = self.rates_for(text + seen)
+        image_tokens = images * (self.image_in_tokens or IMAGE_IN_TOKENS)
+        rates = self.rates_for(text + image_tokens)
         if rates.written_in is None or rates.dearest_out is None:
             return None
         # Chat models count an image as normal input, unless they have a rate of their own for images.
         look = max(rates.written_in, rates.image_in or 0.0)
-        return (text * rates.written_in + seen * look + answer * rates.dearest_out) / MILLION
+        return (text * rates.written_in + image_tokens * look + answer * rates.dearest_out) / MILLION
 
 
 def _dearest(table: Mapping[str, Mapping[str, float]], size: Size | None, quality: str | None) -> float | None:
@@ -186,9 +186,9 @@ def _dearest(table: Mapping[str, Mapping[str, float]], size: Size | None, qualit
 
     A size without an entry counts as its megapixels rounded up, if the table has such an entry.
     """
-    named = table.get(str(size) if size else "auto") or table.get("any")
-    if named is not None:
-        return _level(named, quality)
+    by_quality = table.get(str(size) if size else "auto") or table.get("any")
+    if by_quality is not None:
+        return _level(by_quality, quality)
     if size is None or "megapixel" not in table:
         return None
     one = _level(table["megapixel"], quality)

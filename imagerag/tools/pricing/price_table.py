@@ -121,13 +121,18 @@ class Prices:
         counts, packaged = _packaged()
         rows: dict[str, PriceRow] = {}
         sources = [packaged]
-        named = os.environ.get(ENVIRONMENT)
-        for path in [*(Path(folder) / FILE for folder in folders), *([Path(named).expanduser()] if named else [])]:
-            if named and path == Path(named).expanduser() and not path.is_file():
+        variable = os.environ.get(ENVIRONMENT)
+        for path in [
+            *(Path(folder) / FILE for folder in folders),
+            *([Path(variable).expanduser()] if variable else []),
+        ]:
+            if variable and path == Path(variable).expanduser() and not path.is_file():
                 raise UsageError(f"{ENVIRONMENT} names {path}, which is no file")
             if path.is_file():
-                read = rows_of(read_table(path), str(path))
-                rows |= {name: row.model_copy(update={"source": row.source or str(path)}) for name, row in read.items()}
+                file_rows = rows_of(read_table(path), str(path))
+                rows |= {
+                    name: row.model_copy(update={"source": row.source or str(path)}) for name, row in file_rows.items()
+                }
                 sources.append(str(path))
         return cls(rows, tuple(sources), counts)
 
@@ -161,8 +166,8 @@ class Prices:
         if not fitting:
             return row
         counts = self.counts[max(fitting, key=len)]
-        known = {name: getattr(counts, name) for name in ("image_tokens", "image_in_tokens") if not getattr(row, name)}
-        return row.model_copy(update=known)
+        update = {name: getattr(counts, name) for name in ("image_tokens", "image_in_tokens") if not getattr(row, name)}
+        return row.model_copy(update=update)
 
 
 @cache
@@ -208,8 +213,8 @@ def rows_of(text: str, where: str) -> dict[str, PriceRow]:
         UsageError: it is no price table.
     """
     try:
-        found = tomllib.loads(text)
-        return {name: PriceRow.model_validate(row) for name, row in found.get("models", {}).items()}
+        document = tomllib.loads(text)
+        return {name: PriceRow.model_validate(row) for name, row in document.get("models", {}).items()}
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{where} is not TOML: {error}") from error
     except ValidationError as error:

@@ -33,21 +33,21 @@ def _split(details: Mapping[str, Any], total: int, way: str) -> Tokens:
     these counts, and are subtracted: first from the rest, then from text, whose cache saves least, then from images."""
     kinds = {name: _first(details, f"{name}_tokens") or 0 for name in ("text", "image")}
     kinds["any"] = max(0, total - sum(kinds.values()))
-    found: Tokens = {}
+    tokens: Tokens = {}
     if way == "in":
-        read, written = _first(details, "cached_tokens", "cache_read") or 0, _first(details, "cache_write_tokens") or 0
-        cached = _take(kinds, "any", read)
-        cached += _take(kinds, "text", read - cached)
-        found = {"cached_in": cached, "cached_image_in": _take(kinds, "image", read - cached)}
-        found["cache_write_in"] = _take(kinds, "any", written)
-        found["cache_write_in"] += _take(kinds, "text", written - found["cache_write_in"])
-    return {f"{name}_{way}": count for name, count in kinds.items()} | found
+        hits, writes = _first(details, "cached_tokens", "cache_read") or 0, _first(details, "cache_write_tokens") or 0
+        cached = _take(kinds, "any", hits)
+        cached += _take(kinds, "text", hits - cached)
+        tokens = {"cached_in": cached, "cached_image_in": _take(kinds, "image", hits - cached)}
+        tokens["cache_write_in"] = _take(kinds, "any", writes)
+        tokens["cache_write_in"] += _take(kinds, "text", writes - tokens["cache_write_in"])
+    return {f"{name}_{way}": count for name, count in kinds.items()} | tokens
 
 
 def _take(kinds: dict[str, int], name: str, count: int) -> int:
-    taken = min(kinds[name], count)
-    kinds[name] -= taken
-    return taken
+    part = min(kinds[name], count)
+    kinds[name] -= part
+    return part
 
 
 def _details(usage: Mapping[str, Any], *names: str) -> Mapping[str, Any]:

@@ -95,9 +95,9 @@ class Qwen3VLReranker:
             await loop.run_in_executor(worker(), self._score, query, hit, image)
             for hit, image in zip(hits, images, strict=True)
         ]
-        kept = [at for at, score in enumerate(scores) if self.min_score is None or score >= self.min_score]
+        places = [at for at, score in enumerate(scores) if self.min_score is None or score >= self.min_score]
         return Ranking(
-            order=tuple(sorted(kept, key=lambda at: -scores[at])),
+            order=tuple(sorted(places, key=lambda at: -scores[at])),
             raw=", ".join(f"{score:.4f}" for score in scores),
             cost_usd=0.0,
         )
@@ -130,13 +130,13 @@ class Qwen3VLReranker:
         vocabulary = processor.tokenizer.get_vocab()
         if "yes" not in vocabulary or "no" not in vocabulary:
             raise BackendError(f"{self.identity} has no tokens 'yes' and 'no'", retryable=False)
-        shown = sized(
+        small_image = sized(
             open_rgb(image.data, side=self.longest_side), patch_side(model.config), _MOST_PIXELS, self.longest_side
         )
-        written = processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-        read = processor(text=[written], images=[[shown]], do_resize=False, return_tensors="pt")
+        text = processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+        inputs = processor(text=[text], images=[[small_image]], do_resize=False, return_tensors="pt")
         with torch.inference_mode():
-            logits = model(**read.to(model.device, dtype=model.dtype), logits_to_keep=1).logits[0, -1].float()
+            logits = model(**inputs.to(model.device, dtype=model.dtype), logits_to_keep=1).logits[0, -1].float()
         return float(torch.sigmoid(logits[vocabulary["yes"]] - logits[vocabulary["no"]]))
 
     def _messages(self, loaded: LoadedModel, query: str, hit: Hit) -> list[dict[str, Any]]:
@@ -165,8 +165,8 @@ def transformers_reranker(spec: "BackendSpec", *, judge: Judge) -> Qwen3VLRerank
         SpecError: no model, an address, or an invalid option.
         MissingExtraError: transformers is not installed.
     """
-    given = spec.settings(OPTIONS)
+    settings = spec.settings(OPTIONS)
     check_local(spec, example=EXAMPLE, server="http:MODEL@URL")
     if spec.model.startswith(("/", ".", "~")) and not Path(spec.model).expanduser().is_dir():
         raise SpecError(f"{str(spec)!r} names no model: write {spec.provider}:{EXAMPLE} or {spec.provider}:/DIR")
-    return Qwen3VLReranker(model=spec.model, **given)
+    return Qwen3VLReranker(model=spec.model, **settings)

@@ -95,25 +95,25 @@ class ServedReranker:
             return Ranking(order=())
         if self.images and len(hits) != len(images):
             raise ValueError(f"{len(images)} images for {len(hits)} hits")
-        shown = (
+        documents = (
             [await in_thread(self._image_document, image) for image in images]
             if self.images
             else [_words(hit) for hit in hits]
         )
-        body = {"model": self.model, "query": neutralised(query), "documents": shown}
+        body = {"model": self.model, "query": neutralised(query), "documents": documents}
         answer = await map_openai_errors(
-            self.identity, self._sent(body), timeout_s=self._timeout_s, secrets=self.account.secrets
+            self.identity, self._send(body), timeout_s=self._timeout_s, secrets=self.account.secrets
         )
         scores = _scores(answer, len(hits), self.identity)
-        kept = [at for at, score in enumerate(scores) if self.min_score is None or score >= self.min_score]
+        places = [at for at, score in enumerate(scores) if self.min_score is None or score >= self.min_score]
         return Ranking(
-            order=tuple(sorted(kept, key=lambda at: -scores[at])),
+            order=tuple(sorted(places, key=lambda at: -scores[at])),
             raw=", ".join(f"{score:.4f}" for score in scores),
             usage=(usage := _usage(answer)),
             cost_usd=cost_of(self._price, self.model, usage and {**usage, "output_tokens": 0}),
         )
 
-    async def _sent(self, body: Mapping[str, Any]) -> object:
+    async def _send(self, body: Mapping[str, Any]) -> object:
         client = self.account.client(self.identity, self._timeout_s)
         return await client.post("/rerank", cast_to=object, body=body)
 
@@ -130,12 +130,12 @@ def served_reranker(spec: "BackendSpec", *, judge: Judge, prices: "Prices | None
     Raises:
         SpecError: no model or no address, or an invalid option; valid ones are in `OPTIONS`.
     """
-    given = spec.settings(OPTIONS)
-    given.pop("key_env", None)
+    settings = spec.settings(OPTIONS)
+    settings.pop("key_env", None)
     if not spec.model or not spec.base_url:
         raise SpecError(f"{str(spec)!r}: a reranker behind a server is http:MODEL@http://HOST/v1")
     account = OpenAICredentials.of_spec(spec)
-    return ServedReranker(spec.model, account, price=price_of(prices, spec.model, account), **given)
+    return ServedReranker(spec.model, account, price=price_of(prices, spec.model, account), **settings)
 
 
 def _words(hit: Hit) -> str:
@@ -151,14 +151,16 @@ def _scores(answer: object, count: int, who: str) -> list[float]:
     """
     listed = answer.get("results") if isinstance(answer, Mapping) else None
     results: list[Any] = listed if isinstance(listed, list) else []
-    found: dict[int, float] = {}
+    score_by_index: dict[int, float] = {}
     for one in results:
         index, score = (one.get("index"), one.get("relevance_score")) if isinstance(one, Mapping) else (None, None)
         if isinstance(index, int) and 0 <= index < count and isinstance(score, int | float) and math.isfinite(score):
-            found.setdefault(index, float(score))
-    if len(found) != count or len(results) != count:
-        raise JudgeReplyError(f"{who} gave scores of {len(found)} of {count} candidates", raw=str(answer)[:500])
-    return [found[at] for at in range(count)]
+            score_by_index.setdefault(index, float(score))
+    if len(score_by_index) != count or len(results) != count:
+        raise JudgeReplyError(
+            f"{who} gave scores of {len(score_by_index)} of {count} candidates", raw=str(answer)[:500]
+        )
+    return [score_by_index[at] for at in range(count)]
 
 
 def _usage(answer: object) -> dict[str, int]:

@@ -160,19 +160,19 @@ class WebSearchLibrary:
             cost_usd=self._tariff.most(0, 0, None),
         )
 
-    async def hits_of(self, found: WebImages, text: str, *, k: int, filter: Filter) -> Sequence[Hit]:
+    async def hits_of(self, web_images: WebImages, text: str, *, k: int, filter: Filter) -> Sequence[Hit]:
         """The fetched images by their similarity to a text, best first: see `WebLibrary.hits_of`."""
-        if not found.images:
+        if not web_images.images:
             return []
         import numpy as np
 
-        data = [await self._blobs.get(one.image.sha256) for one in found.images]
+        data = [await self._blobs.get(one.image.sha256) for one in web_images.images]
         query = np.asarray(await self.embedder.embed_texts([text]), dtype=np.float32)[0]
         vectors = np.asarray(await self.embedder.embed_images(data), dtype=np.float32)
         limit = None if self._threshold is None else self._threshold()
         hits = [
             self._hit(one, vector, float(vector @ query), limit)
-            for one, vector in zip(found.images, vectors, strict=True)
+            for one, vector in zip(web_images.images, vectors, strict=True)
         ]
         passing = [hit for hit in hits if filter.matches(hit)]
         return sorted(passing, key=lambda hit: (-hit.similarity, hit.image.sha256))[:k]

@@ -123,8 +123,8 @@ async def test_rows_that_the_index_does_not_know_yet_and_rows_rewritten_meanwhil
     right = [list(await indexed.search(text, k=7)) for text in texts]
     assert search.knows_all(indexed.table.lance)
     for name, module, other in (
-        ("_taken", index_candidates, lambda *_: None),
-        ("_taken", index_candidates, _gone),
+        ("_rows_of", index_candidates, lambda *_: None),
+        ("_rows_of", index_candidates, _gone),
         ("knows_all", search, lambda _table: False),
     ):
         with monkeypatch.context() as patch:

@@ -130,7 +130,7 @@ async def test_an_export_is_loaded_without_the_model_and_made_anew_where_it_is_d
     def write(*_: Any) -> Export:
         raise BackendError("it is exported anew")
 
-    monkeypatch.setattr(openclip_export, "_written", write)
+    monkeypatch.setattr(openclip_export, "_write_towers", write)
     with pytest.raises(BackendError, match="it is exported anew"):
         await new_embedder(int8.identity.spec).embed_texts(TEXTS)
 
@@ -160,7 +160,7 @@ def test_processes_that_export_at_once_leave_one_whole_export(
     monkeypatch.setenv("IMAGERAG_HOME", str(tmp_path))
     monkeypatch.setattr(openclip_export, "require_onnx", lambda spec: None)
     monkeypatch.setattr(openclip_export, "version", lambda package: "1")
-    monkeypatch.setattr(openclip_export, "_written", write)
+    monkeypatch.setattr(openclip_export, "_write_towers", write)
     with ThreadPoolExecutor(8) as pool:
         found = [*pool.map(lambda _: exported(source, "fp32", None), range(8))]
     (folder,) = (tmp_path / "onnx").iterdir()

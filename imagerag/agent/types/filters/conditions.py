@@ -27,7 +27,7 @@ class Comparison(FrozenModel):
     values: tuple[str, ...] = Field(min_length=1)
 
     def __str__(self) -> str:
-        key, values = _written(self.key, _BARE_KEY), [_written(value, _BARE_VALUE) for value in self.values]
+        key, values = _quoted(self.key, _BARE_KEY), [_quoted(value, _BARE_VALUE) for value in self.values]
         return f"{key}{self.op}{values[0]}" if len(values) == 1 else f"{key} in ({', '.join(values)})"
 
 
@@ -37,7 +37,7 @@ class Has(FrozenModel):
     has: str
 
     def __str__(self) -> str:
-        return f"has {_written(self.has, _BARE_KEY)}"
+        return f"has {_quoted(self.has, _BARE_KEY)}"
 
 
 class Not(FrozenModel):
@@ -104,7 +104,7 @@ def _inside(condition: Condition, *kinds: type[FrozenModel]) -> str:
     return f"({condition})" if isinstance(condition, kinds) else str(condition)
 
 
-def _written(text: str, bare: re.Pattern[str]) -> str:
+def _quoted(text: str, bare: re.Pattern[str]) -> str:
     if bare.fullmatch(text) and text.lower() not in KEYWORDS:
         return text
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

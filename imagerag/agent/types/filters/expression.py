@@ -26,8 +26,8 @@ class FilterExpression(FrozenModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _of_any_form(cls, given: Any) -> Any:
-        return _read(given)
+    def _of_any_form(cls, value: Any) -> Any:
+        return _read(value)
 
     @model_validator(mode="after")
     def _says_what_it_means(self) -> Self:
@@ -54,13 +54,13 @@ class FilterExpression(FrozenModel):
         """The mapping that says the same; None where no mapping does."""
         parts = self.parsed.all_of if isinstance(self.parsed, AllOf) else (self.parsed,)
         plain = [one for one in parts if isinstance(one, Comparison) and one.op == "=" and len(one.values) == 1]
-        found = {one.key: one.values[0] for one in plain}
-        return found if len(found) == len(parts) else None
+        by_key = {one.key: one.values[0] for one in plain}
+        return by_key if len(by_key) == len(parts) else None
 
 
-def _empty_is_none(given: Any) -> Any:
-    blank = isinstance(given, str) and not given.strip()
-    return None if blank or (isinstance(given, Mapping | list | tuple) and not given) else given
+def _empty_is_none(value: Any) -> Any:
+    blank = isinstance(value, str) and not value.strip()
+    return None if blank or (isinstance(value, Mapping | list | tuple) and not value) else value
 
 
 MaybeFilter = Annotated[FilterExpression | None, BeforeValidator(_empty_is_none)]
@@ -70,38 +70,38 @@ FilterInput = FilterExpression | str | Mapping[str, Any] | Sequence[str]
 """The forms in which a caller may write a filter."""
 
 
-def parse_filter(given: FilterInput | None) -> FilterExpression | None:
+def parse_filter(value: FilterInput | None) -> FilterExpression | None:
     """The filter that was written; None for one that lets everything through.
 
     Raises:
         FilterError: it cannot be read.
     """
-    if isinstance(given, FilterExpression) or _empty_is_none(given) is None:
-        return given if isinstance(given, FilterExpression) else None
-    return FilterExpression(**_read(given))
+    if isinstance(value, FilterExpression) or _empty_is_none(value) is None:
+        return value if isinstance(value, FilterExpression) else None
+    return FilterExpression(**_read(value))
 
 
-def _read(given: Any) -> dict[str, Any]:
+def _read(filter_input: Any) -> dict[str, Any]:
     """The fields of the `FilterExpression` for a filter as a caller, a file or a record has it.
 
     Raises:
         FilterError: it cannot be read.
     """
-    if isinstance(given, FilterExpression):
-        return {"text": given.text, "parsed": given.parsed}
-    if isinstance(given, str):
-        return {"text": given.strip(), "parsed": parse(given)}
-    if isinstance(given, Mapping):
-        if given.keys() == {"text", "parsed"} and not isinstance(given["parsed"], str):
-            return dict(given)
-        return _fields([_pair(key, value) for key, value in given.items()])
-    if isinstance(given, Sequence) and given and all(isinstance(one, str) for one in given):
-        if len(given) == 1:
-            return _read(given[0])
-        parsed = [parse(one) for one in given]
-        texts = [f"({one.strip()})" if re.search(r"(?i)\bor\b", one) else one.strip() for one in given]
+    if isinstance(filter_input, FilterExpression):
+        return {"text": filter_input.text, "parsed": filter_input.parsed}
+    if isinstance(filter_input, str):
+        return {"text": filter_input.strip(), "parsed": parse(filter_input)}
+    if isinstance(filter_input, Mapping):
+        if filter_input.keys() == {"text", "parsed"} and not isinstance(filter_input["parsed"], str):
+            return dict(filter_input)
+        return _fields([_pair(key, value) for key, value in filter_input.items()])
+    if isinstance(filter_input, Sequence) and filter_input and all(isinstance(one, str) for one in filter_input):
+        if len(filter_input) == 1:
+            return _read(filter_input[0])
+        parsed = [parse(one) for one in filter_input]
+        texts = [f"({one.strip()})" if re.search(r"(?i)\bor\b", one) else one.strip() for one in filter_input]
         return {"text": " and ".join(texts), "parsed": all_of(parsed)}
-    raise FilterError(f"a filter is a text or a mapping of keys to values, not {str(given)[:60]!r}")
+    raise FilterError(f"a filter is a text or a mapping of keys to values, not {str(filter_input)[:60]!r}")
 
 
 def _means(text: str, condition: Condition) -> bool:
@@ -116,12 +116,12 @@ def _pair(key: object, value: object) -> Condition:
     """One key of a mapping with what it must equal: a value, one of several, or None for no value at all."""
     if value is None:
         return negation(Has(has=str(key)))
-    given = value if isinstance(value, list | tuple | set | frozenset) else [value]
-    if not given or any(isinstance(one, Mapping | list | tuple) for one in given):
+    values = value if isinstance(value, list | tuple | set | frozenset) else [value]
+    if not values or any(isinstance(one, Mapping | list | tuple) for one in values):
         raise FilterError(f"the filter's {str(key)[:60]!r} has to be a value, or a list of values")
-    texts = [str(one).lower() if isinstance(one, bool) else str(one) for one in given]
+    texts = [str(one).lower() if isinstance(one, bool) else str(one) for one in values]
     return Comparison(
-        key=str(key), op="=", values=tuple(sorted(texts) if isinstance(given, set | frozenset) else texts)
+        key=str(key), op="=", values=tuple(sorted(texts) if isinstance(values, set | frozenset) else texts)
     )
 
 

@@ -74,11 +74,11 @@ def check_condition(
     """
     for leaf in leaves(condition):
         key = leaf.has if isinstance(leaf, Has) else leaf.key
-        held = kinds(key)
-        if not held:
+        key_kinds = kinds(key)
+        if not key_kinds:
             message = OPTIONAL.get(key) or _unknown(key, keys)
             raise FilterError(fill(message, 78, subsequent_indent="  ", break_on_hyphens=False))
-        problems = [_problem(leaf, value, held) for value in leaf.values] if isinstance(leaf, Comparison) else []
+        problems = [_problem(leaf, value, key_kinds) for value in leaf.values] if isinstance(leaf, Comparison) else []
         if problem := next(filter(None, problems), ""):
             values = holds(key)
             message = f"filter: {problem}" + (f"; {key} is {values}" if values else "")
@@ -86,30 +86,30 @@ def check_condition(
 
 
 def _unknown(key: str, keys: Collection[str]) -> str:
-    written = [_WRITTEN.get(one, one) for one in keys]
-    named = sorted(written)[:_LISTED]
-    more = f"and {len(written) - len(named)} more" if len(written) > len(named) else ""
-    guess_from = [*named, *(one for one in written if one not in named)]
-    return unknown("key", key, guess_from if not more else named, where="filter", more=more)
+    names = [_WRITTEN.get(one, one) for one in keys]
+    first_names = sorted(names)[:_LISTED]
+    more = f"and {len(names) - len(first_names)} more" if len(names) > len(first_names) else ""
+    guess_from = [*first_names, *(one for one in names if one not in first_names)]
+    return unknown("key", key, guess_from if not more else first_names, where="filter", more=more)
 
 
-def _problem(leaf: Comparison, value: str, held: Collection[Kind]) -> str:
+def _problem(leaf: Comparison, value: str, key_kinds: Collection[Kind]) -> str:
     """The reason why a value cannot be compared with a key's kinds; empty where it can."""
-    kinds = " and ".join(dict.fromkeys(_HOLDS[kind][0] for kind in held))
+    kinds = " and ".join(dict.fromkeys(_HOLDS[kind][0] for kind in key_kinds))
     if not value and leaf.op == "=":
         return ""
     if leaf.op == "~":
-        if Kind.TAGS in held:
+        if Kind.TAGS in key_kinds:
             return _tag_problem(value)
-        return "" if Kind.TEXT in held else f"~ looks into text, and {leaf.key} holds {kinds}"
-    if leaf.op != "=" and set(held) <= {Kind.TAGS, Kind.FLAG}:
+        return "" if Kind.TEXT in key_kinds else f"~ looks into text, and {leaf.key} holds {kinds}"
+    if leaf.op != "=" and set(key_kinds) <= {Kind.TAGS, Kind.FLAG}:
         return f"{leaf.key} holds {kinds}, which have no order"
-    if Kind.TEXT in held or Kind.TAGS in held:
+    if Kind.TEXT in key_kinds or Kind.TAGS in key_kinds:
         return ""
     fits = {Kind.NUMBER: number_of(value), Kind.FLAG: flag_of(value), Kind.TIME: period_of(value)}
-    if any(fits.get(kind) is not None for kind in held):
+    if any(fits.get(kind) is not None for kind in key_kinds):
         return ""
-    return f"{value[:60]!r} is not {' or '.join(dict.fromkeys(_HOLDS[kind][1] for kind in held))}"
+    return f"{value[:60]!r} is not {' or '.join(dict.fromkeys(_HOLDS[kind][1] for kind in key_kinds))}"
 
 
 def _tag_problem(value: str) -> str:

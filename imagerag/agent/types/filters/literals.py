@@ -21,8 +21,8 @@ LATEST: Final = datetime.max.replace(tzinfo=UTC)
 
 def number_of(text: str) -> float | None:
     """The number that a text is; None for none, and for one that is too large."""
-    found = float(text) if _NUMBER.fullmatch(text.strip()) else None
-    return found if found is not None and abs(found) < float("inf") else None
+    number = float(text) if _NUMBER.fullmatch(text.strip()) else None
+    return number if number is not None and abs(number) < float("inf") else None
 
 
 def flag_of(text: str) -> bool | None:
@@ -35,15 +35,15 @@ def period_of(text: str) -> tuple[datetime, datetime] | None:
 
     2024 is a year, 2024-05 a month, 2024-05-03 a day, 2024-05-03T10:00 a minute. A time without a zone is UTC.
     """
-    read = _DATE.fullmatch(text.strip())
-    if not read:
+    match = _DATE.fullmatch(text.strip())
+    if not match:
         return None
-    part = {name: int(value) for name, value in read.groupdict().items() if value and name not in ("zone", "fraction")}
-    fraction = read["fraction"] or ""
+    part = {name: int(value) for name, value in match.groupdict().items() if value and name not in ("zone", "fraction")}
+    fraction = match["fraction"] or ""
     try:
         start = datetime(
             part["year"], part.get("month", 1), part.get("day", 1), part.get("hour", 0), part.get("minute", 0),
-            part.get("second", 0), int(fraction.ljust(6, "0") or 0), tzinfo=_zone(read["zone"]),
+            part.get("second", 0), int(fraction.ljust(6, "0") or 0), tzinfo=_zone(match["zone"]),
         ).astimezone(UTC)  # fmt: skip
         return start, _after(start, part, fraction)
     except (ValueError, OverflowError):
@@ -80,16 +80,16 @@ def pattern_of(value: str) -> tuple[bool, str, bool]:
 
     Without a `*` it may be anywhere. A backslash before a `*` takes its meaning away.
     """
-    read = re.fullmatch(r"(?s)(\*?)(.*?)((?<!\\)\*)?", value)
-    assert read is not None  # the pattern takes any text
-    first, middle, last = bool(read[1]), read[2].replace("\\*", "*"), bool(read[3])
+    match = re.fullmatch(r"(?s)(\*?)(.*?)((?<!\\)\*)?", value)
+    assert match is not None  # the pattern takes any text
+    first, middle, last = bool(match[1]), match[2].replace("\\*", "*"), bool(match[3])
     return (not first and last), middle, (first and not last)
 
 
 def inner_star(value: str) -> int | None:
     """Position of a `*` inside the value of `~`, neither first nor last; None without one."""
-    found = re.search(r"(?<!^)(?<!\\)\*(?!$)", value)
-    return found.start() if found else None
+    match = re.search(r"(?<!^)(?<!\\)\*(?!$)", value)
+    return match.start() if match else None
 
 
 _EXACT: Final = 2**53
@@ -119,12 +119,12 @@ def kinds_of(value: Scalar) -> dict[Kind, Any]:
         return {Kind.TEXT: str(value)} if abs(value) > _EXACT else {Kind.NUMBER: float(value)}
     if value is None:
         return {}
-    found: dict[Kind, Any] = {Kind.TEXT: value}
+    values: dict[Kind, Any] = {Kind.TEXT: value}
     if _STORED_NUMBER.fullmatch(value):
-        found[Kind.NUMBER] = float(value)
+        values[Kind.NUMBER] = float(value)
     elif (time := time_of(value)) is not None:
-        found[Kind.TIME] = time
-    return found
+        values[Kind.TIME] = time
+    return values
 
 
 def _is_month(text: str) -> bool:
@@ -138,7 +138,7 @@ def time_of(text: str) -> datetime | None:
         return None
     date = f"{text}-01" if _is_month(text) else text[:10].replace(":", "-")
     try:
-        found = datetime.fromisoformat(date + text[10:])
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+        time = datetime.fromisoformat(date + text[10:])
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except (ValueError, OverflowError):
         return None

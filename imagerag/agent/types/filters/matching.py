@@ -45,13 +45,13 @@ def matches(condition: Condition, record: Any) -> bool:
     return any(_holds(condition, value, record) for value in condition.values)
 
 
-def _holds(leaf: Comparison, wanted: str, record: Any) -> bool:
+def _holds(leaf: Comparison, text: str, record: Any) -> bool:
     values = _values(leaf.key, record)
-    if leaf.op == "=" and not wanted and column_of(leaf.key) != "tags":
+    if leaf.op == "=" and not text and column_of(leaf.key) != "tags":
         return not _has(values)
-    if leaf.op == "=" and wanted == "null" and column_of(leaf.key) is None and _value(leaf.key, record) is None:
+    if leaf.op == "=" and text == "null" and column_of(leaf.key) is None and _value(leaf.key, record) is None:
         return True  # a null that somebody wrote; typed without quotes, it stands for what is not there
-    return any(_compare(leaf.op, kind, value, wanted, strict=column_of(leaf.key) is None) for kind, value in values)
+    return any(_compare(leaf.op, kind, value, text, strict=column_of(leaf.key) is None) for kind, value in values)
 
 
 def _has(values: Iterable[tuple[Kind, Any]]) -> bool:
@@ -86,37 +86,37 @@ def _has_column(name: str, record: Any) -> bool:
     return hasattr(record, name) or hasattr(getattr(record, "image", None), "sha256" if name == "id" else name)
 
 
-def _compare(op: str, kind: Kind, value: Any, wanted: str, *, strict: bool) -> bool:
+def _compare(op: str, kind: Kind, value: Any, text: str, *, strict: bool) -> bool:
     """Whether a value of an image compares with a typed one.
 
     Args:
         strict: a metadata key: text is put in order by what is neither a number nor a date.
     """
-    if kind is Kind.NUMBER and (number := number_of(wanted)) is not None and op != "~":
+    if kind is Kind.NUMBER and (number := number_of(text)) is not None and op != "~":
         return bool(value == number) if op == "=" else _ORDER[op](value, number)
-    if kind is Kind.TIME and (period := period_of(wanted)) is not None and op != "~":
+    if kind is Kind.TIME and (period := period_of(text)) is not None and op != "~":
         return _in_time(op, value, period)
     if kind is Kind.FLAG:
-        return op == "=" and value is flag_of(wanted)
+        return op == "=" and value is flag_of(text)
     if kind is Kind.TEXT:
-        return _text(op, value, wanted, strict=strict)
+        return _text(op, value, text, strict=strict)
     if kind is Kind.TAGS:
-        return value in spellings(wanted) if op == "=" else op == "~" and _part(value, wanted.strip())
+        return value in spellings(text) if op == "=" else op == "~" and _part(value, text.strip())
     return False
 
 
-def _text(op: str, value: str, wanted: str, *, strict: bool) -> bool:
+def _text(op: str, value: str, text: str, *, strict: bool) -> bool:
     if op == "=":
-        return value in spellings(wanted)
+        return value in spellings(text)
     if op == "~":
-        return bool(value) and _part(value, wanted)
-    if strict and (number_of(wanted) is not None or period_of(wanted) is not None):
+        return bool(value) and _part(value, text)
+    if strict and (number_of(text) is not None or period_of(text) is not None):
         return False
-    return bool(value) and _ORDER[op](value, wanted)
+    return bool(value) and _ORDER[op](value, text)
 
 
-def _part(value: str, wanted: str) -> bool:
-    begins, text, ends = pattern_of(wanted)
+def _part(value: str, pattern: str) -> bool:
+    begins, text, ends = pattern_of(pattern)
     for spelling in spellings(text):
         low, part = value.lower(), spelling.lower()
         if low.startswith(part) if begins else low.endswith(part) if ends else part in low:

@@ -94,14 +94,14 @@ def parse(text: str) -> Condition:
     if not text.strip():
         raise FilterError("the filter is empty: write KEY=VALUE, for instance licence=CC0-1.0")
     try:
-        found: Any = _parser().parse(text)
+        tree: Any = _parser().parse(text)
     except UnexpectedInput as error:
         raise _wrong(text, error) from None
     except _NotHereError as error:
         raise _pointed(text, error.at, str(error)) from None
-    if _depth(found) > DEEPEST:
+    if _depth(tree) > DEEPEST:
         raise FilterError(f"the filter has more than {DEEPEST} conditions inside each other")
-    condition: Condition = found
+    condition: Condition = tree
     return condition
 
 
@@ -165,8 +165,8 @@ def _compared(key: str, op: str, value: "Token") -> Condition:
     plain: Any = {"==": "=", "!=": "=", "<>": "=", "!~": "~"}.get(op, op)
     if plain == "~" and (star := inner_star(value)) is not None:
         raise _NotHereError((value.start_pos or 0) + star, "a * stands for anything, first or last in a value only")
-    found = Comparison(key=key, op=plain, values=(str(value),))
-    return negation(found) if op in ("!=", "<>", "!~") else found
+    comparison = Comparison(key=key, op=plain, values=(str(value),))
+    return negation(comparison) if op in ("!=", "<>", "!~") else comparison
 
 
 def _depth(condition: Condition) -> int:

@@ -63,35 +63,38 @@ class TextToCaption:
         if (encoder := available_caption_embedder(library)) is None:
             return None
         encoded = await content_at(library.table, CAPTION_VECTOR, CAPTIONED)
-        asked = await in_thread(CaptionQueries.of, encoded) if len(encoded) else None
+        queries = await in_thread(CaptionQueries.of, encoded) if len(encoded) else None
         cosine = measured.cosine if measured else None
-        if asked is None or not asked.own:
+        if queries is None or not queries.own:
             return WayMeasurement([], [], cosine, None)
-        asked = replace(
-            asked, own=asked.own[: size.captions], same=asked.same[: size.captions], near=asked.near[: size.near]
+        queries = replace(
+            queries,
+            own=queries.own[: size.captions],
+            same=queries.same[: size.captions],
+            near=queries.near[: size.near],
         )
-        vectors = await encoder.embed_texts(asked.texts)
-        best = await encoded.scan(lambda: CaptionScan(vectors, asked, len(encoded)))
+        vectors = await encoder.embed_texts(queries.texts)
+        best = await encoded.scan(lambda: CaptionScan(vectors, queries, len(encoded)))
         evidence = CaptionEvidence(
-            CaptionCosines.of(best, len(asked.near)), measured.method if measured else "captions"
+            CaptionCosines.of(best, len(queries.near)), measured.method if measured else "captions"
         )
-        same = [set(encoded.ids(places)) for places in asked.same]
+        same = [set(encoded.ids(places)) for places in queries.same]
         return WayMeasurement(
-            found=await _found(library, vectors, same),
-            right=[set(encoded.ids(query.matches)) for query in asked.own],
+            found=await _hit_ids(library, vectors, same),
+            right=[set(encoded.ids(query.matches)) for query in queries.own],
             threshold=cosine,
             decisions=halves(evidence, min(len(evidence.cosines.own), len(evidence.cosines.far))),
         )
 
 
-async def _found(library: Library, vectors: "Iterable[Vector]", same: Sequence[set[str]]) -> list[list[str]]:
+async def _hit_ids(library: Library, vectors: "Iterable[Vector]", same: Sequence[set[str]]) -> list[list[str]]:
     """For each text the ids of the images with the nearest captions, without those that do not count."""
-    found = []
+    ids = []
     for vector, without in zip(vectors, same, strict=False):
         more = DEPTH + len(without)
         near = await library.table.read(partial(_nearest, library, vector, more))
-        found.append([one.id for one in near if one.id not in without][:DEPTH])
-    return found
+        ids.append([one.id for one in near if one.id not in without][:DEPTH])
+    return ids
 
 
 def _nearest(library: Library, vector: "Vector", k: int) -> list[CaptionMatch]:

@@ -33,16 +33,18 @@ class Hybrid:
         limits = library.metadata.fusion.threshold if library.metadata.fusion else None
         claimed = [one for one in ((limits.image, limits.caption) if limits else ()) if one is not None]
         captions = await content_at(library.table, CAPTION_VECTOR, CAPTIONED)
-        asked = (await in_thread(CaptionQueries.of, captions)).first(size.captions) if len(captions) else None
-        if asked is None or not asked.own:
+        queries = (await in_thread(CaptionQueries.of, captions)).first(size.captions) if len(captions) else None
+        if queries is None or not queries.own:
             return WayMeasurement([], [], claimed[0] if claimed else None, None)
         images = await content_at(library.table, VECTOR, CAPTIONED)
-        cosines = await fused_cosines(images, captions, library.embedder, encoder, asked)
+        cosines = await fused_cosines(images, captions, library.embedder, encoder, queries)
         enough = cosines is not None and min(len(cosines.own), len(cosines.far)) >= 2 * ENOUGH
-        same = [set(captions.ids(places)) for places in asked.same]
+        same = [set(captions.ids(places)) for places in queries.same]
         return WayMeasurement(
-            found=[await _found(library, query.text, without) for query, without in zip(asked.own, same, strict=True)],
-            right=[set(captions.ids(query.matches)) for query in asked.own],
+            found=[
+                await _hit_ids(library, query.text, without) for query, without in zip(queries.own, same, strict=True)
+            ],
+            right=[set(captions.ids(query.matches)) for query in queries.own],
             threshold=claimed[0] if claimed else None,
             decisions=cosines.decisions(_columns(limits)) if cosines is not None and enough else None,
         )
@@ -55,7 +57,7 @@ def _columns(limits: FusedThreshold | None) -> Sequence[int]:
     return WAYS[decide[0] if len(decide) == 1 else "either"]
 
 
-async def _found(library: Library, text: str, without: set[str]) -> list[str]:
+async def _hit_ids(library: Library, text: str, without: set[str]) -> list[str]:
     """The ids of the images that a hybrid search finds, best first, without those that do not count."""
     hits = await library.search(text, k=DEPTH + len(without), hybrid=True)
     return [hit.image.sha256 for hit in hits if hit.image.sha256 not in without][:DEPTH]

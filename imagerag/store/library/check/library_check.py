@@ -107,7 +107,7 @@ async def check_library(library: Library, size: CheckSize, *, better_embedder: s
         images=len(content),
         captions=(await in_thread(captioned, content.columns)).num_rows,
         language=facts.language,
-        ways=tuple(_way_check(name, found, facts) for name, found in measured if found is not None),
+        ways=tuple(_way_check(name, measurement, facts) for name, measurement in measured if measurement is not None),
     )
 
 

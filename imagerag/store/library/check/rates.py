@@ -30,9 +30,9 @@ class Share(FrozenModel):
     @classmethod
     def of(cls, hits: Iterable[bool]) -> "Share":
         """Of yes and no."""
-        found = [bool(hit) for hit in hits]
-        low, high = wilson_interval(sum(found), len(found))
-        return cls(value=sum(found) / len(found) if found else None, low=low, high=high, n=len(found))
+        outcomes = [bool(hit) for hit in hits]
+        low, high = wilson_interval(sum(outcomes), len(outcomes))
+        return cls(value=sum(outcomes) / len(outcomes) if outcomes else None, low=low, high=high, n=len(outcomes))
 
 
 def wilson_interval(hits: int, n: int) -> tuple[float, float]:
@@ -68,23 +68,23 @@ class Ranking(FrozenModel):
     stderr: tuple[float | None, float | None]
 
 
-def ranked(found: Sequence[Sequence[str]], right: Sequence[Collection[str]]) -> Ranking:
+def ranked(rankings: Sequence[Sequence[str]], right: Sequence[Collection[str]]) -> Ranking:
     """Score rankings.
 
     Args:
-        found: for each query, at least one, the ids of the hits, best first.
+        rankings: for each query, at least one, the ids of the hits, best first.
         right: for each query, at least one, the ids that are right.
     """
     places = [
-        [at for at, one in enumerate(hits[:DEPTH], start=1) if one in wanted]
-        for hits, wanted in zip(found, right, strict=True)
+        [at for at, one in enumerate(hits[:DEPTH], start=1) if one in relevant]
+        for hits, relevant in zip(rankings, right, strict=True)
     ]
-    ideal = [sum(map(_gain, range(1, min(DEPTH, len(wanted)) + 1))) for wanted in right]
-    gains = [sum(map(_gain, found)) / best for found, best in zip(places, ideal, strict=True)]
-    reciprocal = [1 / found[0] if found else 0.0 for found in places]
-    recalls = {f"recall_{k}": Share.of(bool(found) and found[0] <= k for found in places) for k in (1, 5, DEPTH)}
+    ideal = [sum(map(_gain, range(1, min(DEPTH, len(relevant)) + 1))) for relevant in right]
+    gains = [sum(map(_gain, ranks)) / best for ranks, best in zip(places, ideal, strict=True)]
+    reciprocal = [1 / ranks[0] if ranks else 0.0 for ranks in places]
+    recalls = {f"recall_{k}": Share.of(bool(ranks) and ranks[0] <= k for ranks in places) for k in (1, 5, DEPTH)}
     precisions = {
-        f"precision_{k}": fmean([sum(at <= k for at in found) / k for found in places]) for k in (1, 5, DEPTH)
+        f"precision_{k}": fmean([sum(at <= k for at in ranks) / k for ranks in places]) for k in (1, 5, DEPTH)
     }
     return Ranking.model_validate(
         {

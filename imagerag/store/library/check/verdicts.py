@@ -106,8 +106,8 @@ def sentence_of(
 ) -> str:
     """A verdict in one sentence, with the rates it is derived from."""
     rates = f"accepts {_percent(accept)} of matches, rejects {_percent(reject)} of others"
-    found = _percent(ranking.recall_10 if ranking else None)
-    return _SENTENCES[verdict].format(rates=rates, found=found, queries=NEEDS[way])
+    recall = _percent(ranking.recall_10 if ranking else None)
+    return _SENTENCES[verdict].format(rates=rates, found=recall, queries=NEEDS[way])
 
 
 def advice_of(way: Way, verdict: CheckVerdict, facts: LibraryFacts) -> tuple[str, ...]:

@@ -115,15 +115,15 @@ class TextToImage:
 
     async def measure(self, library: Library, content: LibraryContent, size: CheckSize) -> WayMeasurement:
         """See `MeasuredWay`."""
-        asked, unseen = await in_thread(_text_queries, content, size)
-        if not asked.own:
+        queries, unseen = await in_thread(_text_queries, content, size)
+        if not queries.own:
             return WayMeasurement([], [], library.threshold, None)
-        measured = await TextMeasurement.of(content, library.embedder, asked)
+        measured = await TextMeasurement.of(content, library.embedder, queries)
         evidence = measured.evidence(await content.scan(measured.begin))
         decisions = evidence.decided(library.threshold) if unseen else halves(evidence, len(evidence.own))
         return WayMeasurement(
-            found=await nearest_ids(library, [QueryVectors(vector) for vector in measured.texts[: len(asked.own)]]),
-            right=[set(content.ids(query.matches)) for query in asked.own],
+            found=await nearest_ids(library, [QueryVectors(vector) for vector in measured.texts[: len(queries.own)]]),
+            right=[set(content.ids(query.matches)) for query in queries.own],
             threshold=library.threshold,
             decisions=decisions,
             held_out="captions" if unseen else "halves",
@@ -136,8 +136,10 @@ def _text_queries(content: LibraryContent, size: CheckSize) -> tuple[TextQueries
     index = CaptionIndex.of_columns(content.columns)
     every = index.sample(OWN_SAMPLE + size.captions)
     unseen = len(every) - OWN_SAMPLE >= ENOUGH
-    known = set(index.hard_negatives(SWAP_SAMPLE))
-    near = [text for text in index.hard_negatives(SWAP_SAMPLE + size.near) if text not in known] or sorted(known)
+    calibration_texts = set(index.hard_negatives(SWAP_SAMPLE))
+    near = [text for text in index.hard_negatives(SWAP_SAMPLE + size.near) if text not in calibration_texts] or sorted(
+        calibration_texts
+    )
     own = every[OWN_SAMPLE:] if unseen else every[: size.captions]
     if (unrelated := size.unrelated) is None:
         unrelated = TRANSLATED.get(caption_language(filter(None, index.texts)), UNRELATED)

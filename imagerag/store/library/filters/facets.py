@@ -113,10 +113,10 @@ class _Counted:
                 for value, count in _counts(values.drop_null()).items():
                     self._count(key, _as_text(value), count)
 
-    def _count(self, key: str, told: str, count: int) -> None:
+    def _count(self, key: str, value: str, count: int) -> None:
         counter = self.keys.setdefault(key, Counter())
-        if told in counter or len(counter) < VALUES:
-            counter[told] += count
+        if value in counter or len(counter) < VALUES:
+            counter[value] += count
 
 
 def _as_text(value: Any) -> str:
@@ -127,8 +127,8 @@ def _as_text(value: Any) -> str:
 def _counts(values: Any) -> dict[Any, int]:
     import pyarrow.compute as pc
 
-    found = pc.value_counts(values)
-    return dict(zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True))
+    counts = pc.value_counts(values)
+    return dict(zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True))
 
 
 def by_frequency(counter: Counter[str]) -> dict[str, int]:

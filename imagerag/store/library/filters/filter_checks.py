@@ -34,8 +34,8 @@ def check_filter(table: Any, filter: Filter) -> None:
     where = filter.where
     if where is None or not table.count_rows():
         return
-    held = HeldValues(table)
-    check_condition(where.parsed, held.kinds, held, held.words)
+    held_values = HeldValues(table)
+    check_condition(where.parsed, held_values.kinds, held_values, held_values.words)
 
 
 def explain_filter(table: Any, filter: Filter) -> str:
@@ -43,8 +43,8 @@ def explain_filter(table: Any, filter: Filter) -> str:
     condition = filter.condition
     if condition is None or _any(table, filter) or not table.count_rows():
         return ""
-    held, parts = HeldValues(table), list(dict.fromkeys(leaves(condition)))[:_LEAVES]
-    message = "; ".join(_nothing(leaf, held) for leaf in parts if not _any_of(table, leaf))
+    held_values, parts = HeldValues(table), list(dict.fromkeys(leaves(condition)))[:_LEAVES]
+    message = "; ".join(_nothing(leaf, held_values) for leaf in parts if not _any_of(table, leaf))
     return message or f"no image fits all of {short(str(condition), 200)}, though each part by itself fits some"
 
 
@@ -75,20 +75,20 @@ class HeldValues(Collection[str]):
     @cached_property
     def _unlisted(self) -> Mapping[str, Counter[tuple[Kind, Any]]]:
         """Values of the keys that have no columns of their own, as in libraries of earlier versions."""
-        found: dict[str, Counter[tuple[Kind, Any]]] = {}
+        by_key: dict[str, Counter[tuple[Kind, Any]]] = {}
         for text in self._read("metadata"):
             for key, value in metadata_of({"metadata": text}).items():
                 if key not in self._columns:
-                    found.setdefault(key, Counter()).update(kinds_of(value).items() or [(Kind.TEXT, "null")])
-        return found
+                    by_key.setdefault(key, Counter()).update(kinds_of(value).items() or [(Kind.TEXT, "null")])
+        return by_key
 
     def kinds(self, key: str) -> Collection[Kind]:
         """The kinds of values of a key; empty for an unknown key."""
         name = column_of(key)
         if name is not None and name in self._names:
             return {BUILT_IN[name]}
-        if found := self._columns.get(metadata_key(key)):
-            return found.keys()
+        if counter := self._columns.get(metadata_key(key)):
+            return counter.keys()
         return {kind for kind, _ in self._unlisted.get(metadata_key(key), ())}
 
     def counted(self, key: str) -> Counter[tuple[Kind, Any]]:
@@ -97,17 +97,17 @@ class HeldValues(Collection[str]):
 
         name = column_of(key)
         columns = {BUILT_IN[name]: name} if name in self._names and name else self._columns.get(metadata_key(key), {})
-        found: Counter[tuple[Kind, Any]] = Counter(self._unlisted.get(metadata_key(key), ()) if not columns else ())
+        counter: Counter[tuple[Kind, Any]] = Counter(self._unlisted.get(metadata_key(key), ()) if not columns else ())
         for kind, column in columns.items():
             values = self.table.search().select([column]).to_arrow().column(column).combine_chunks()
             values = values.flatten() if kind is Kind.TAGS else values
             for one in pc.value_counts(values).to_pylist():
                 if one["values"] not in (None, ""):
-                    found[kind, one["values"]] += one["counts"]
-        return found
+                    counter[kind, one["values"]] += one["counts"]
+        return counter
 
-    def words(self, key: str, wanted: str = "") -> str:
-        """Some values of a key as text: those most similar to `wanted`, else the most frequent; or a range."""
+    def words(self, key: str, text: str = "") -> str:
+        """Some values of a key as text: those most similar to `text`, else the most frequent; or a range."""
         counted = self.counted(key)
         lines = []
         for kind in dict.fromkeys(kind for kind, _ in counted):
@@ -115,12 +115,12 @@ class HeldValues(Collection[str]):
             if kind in (Kind.NUMBER, Kind.TIME):
                 lines.append(_range(min(values), max(values)))
             elif kind is not Kind.TEXT or len({of for of, _ in counted}) == 1:
-                lines.append(_listed(_nearest(wanted, values)))
+                lines.append(_listed(_nearest(text, values)))
         return "; ".join(lines)
 
     def _read(self, column: str) -> list[Any]:
-        found: list[Any] = self.table.search().select([column]).to_arrow().column(column).to_pylist()
-        return found
+        values: list[Any] = self.table.search().select([column]).to_arrow().column(column).to_pylist()
+        return values
 
 
 def _any(table: Any, filter: Filter) -> bool:
@@ -131,12 +131,12 @@ def _any_of(table: Any, leaf: Comparison | Has) -> bool:
     return _any(table, Filter(where=FilterExpression(text=str(leaf), parsed=leaf)))
 
 
-def _nothing(leaf: Comparison | Has, held: HeldValues) -> str:
+def _nothing(leaf: Comparison | Has, held_values: HeldValues) -> str:
     """A message that no image matches a comparison, with existing values."""
     key = leaf.has if isinstance(leaf, Has) else leaf.key
     if isinstance(leaf, Comparison) and column_of(key) == "id" and (begins := _beginnings(leaf)):
         return f"no image fits {short(str(leaf), 80)}; the beginning of an id is written {begins}"
-    values = held.words(key, leaf.values[0].strip("*") if isinstance(leaf, Comparison) else "")
+    values = held_values.words(key, leaf.values[0].strip("*") if isinstance(leaf, Comparison) else "")
     return f"no image fits {short(str(leaf), 80)}; {key} is {values}" if values else f"no image has {key}"
 
 
@@ -146,10 +146,10 @@ def _beginnings(leaf: Comparison) -> str:
     return " or ".join(f"{leaf.key}~{part}*" for part in parts) if leaf.op == "=" else ""
 
 
-def _nearest(wanted: str, values: list[Any]) -> list[str]:
+def _nearest(text: str, values: list[Any]) -> list[str]:
     """The values most similar to the wanted one, else all of them."""
     by_name = {_text(value).lower(): value for value in reversed(values[:_MOST])}
-    near = get_close_matches(wanted.lower(), by_name, n=_SHOWN, cutoff=0.5) if wanted else []
+    near = get_close_matches(text.lower(), by_name, n=_SHOWN, cutoff=0.5) if text else []
     return [short(_text(value), 40) for value in [by_name[name] for name in near] or values]
 
 

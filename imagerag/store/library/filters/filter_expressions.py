@@ -105,8 +105,8 @@ class _Expressions:
     def _months(self, leaf: Comparison, value: str) -> tuple[datetime, datetime] | None:
         """The period with which text that is a month has to be compared; None where times say it, or no text can."""
         is_metadata = column_of(leaf.key) not in self._built_in
-        wanted = self._is_without_months and is_metadata and leaf.op != "~" and Kind.TEXT in self._columns(leaf.key)
-        return period_of(value) if wanted else None
+        applies = self._is_without_months and is_metadata and leaf.op != "~" and Kind.TEXT in self._columns(leaf.key)
+        return period_of(value) if applies else None
 
     def _says_null(self, leaf: Comparison) -> bool:
         return "null" in leaf.values and column_of(leaf.key) not in self._built_in
@@ -117,8 +117,8 @@ class _Expressions:
         test = _there if holds else _absent
         terms = [test(column, kind) for kind, column in self._columns(key).items()]
         if not terms:
-            named = column_of(key) in self._built_in
-            return lit(not holds) if named else self._labelled(metadata_key(key), holds=holds)
+            is_built_in = column_of(key) in self._built_in
+            return lit(not holds) if is_built_in else self._labelled(metadata_key(key), holds=holds)
         return _joined(terms, any_one=holds)
 
     def _labelled(self, key: str, *, holds: bool) -> Any:
@@ -157,8 +157,8 @@ class _Expressions:
         """The value of a metadata key without a column, in the column `labels`, as text."""
         from lancedb.expr import col, lit
 
-        found = [col(LABELS).contains(lit(f"\n{label('is', key, form)}\n")) for form in spellings(value)]
-        whole = _joined(found, any_one=True)
+        terms = [col(LABELS).contains(lit(f"\n{label('is', key, form)}\n")) for form in spellings(value)]
+        whole = _joined(terms, any_one=True)
         return whole if holds else ~whole
 
 
@@ -186,8 +186,8 @@ def _tagged(value: str, labels: Any) -> Any:
     """Rows with a tag, by the lines of the column `labels`."""
     from lancedb.expr import lit
 
-    found = [labels.contains(lit(f"\n{label('tag', form)}\n")) for form in spellings(value)]
-    return _joined(found, any_one=True)
+    terms = [labels.contains(lit(f"\n{label('tag', form)}\n")) for form in spellings(value)]
+    return _joined(terms, any_one=True)
 
 
 def _never_null(column: str) -> Any:
@@ -288,8 +288,8 @@ def _parts(text: Any, value: str) -> Any:
     if begins or ends:
         whole = func("concat", lit(_EDGE), whole, lit(_EDGE))
     before, behind = _EDGE if begins else "", _EDGE if ends else ""
-    found = [whole.contains(lit(before + form.lower() + behind)) for form in spellings(part)]
-    return _joined(found, any_one=True)
+    terms = [whole.contains(lit(before + form.lower() + behind)) for form in spellings(part)]
+    return _joined(terms, any_one=True)
 
 
 def _there(column: str, kind: Kind) -> Any:

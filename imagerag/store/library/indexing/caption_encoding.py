@@ -57,8 +57,8 @@ async def encode_new_captions(
         return
     with report.timed("captions"):
         await take_caption_vectors(library, embedder, exports, report)
-        done, failed = await encode_captions(library, embedder, progress)
-    report.captions_encoded += done
+        count, failed = await encode_captions(library, embedder, progress)
+    report.captions_encoded += count
     report.notes += [(await _name(library, one), f"its caption has no vector: {why}") for one, why in failed.items()]
 
 
@@ -74,14 +74,14 @@ async def encode_captions(
         How many were encoded, and id → reason of those that the encoder fails on.
     """
     failed: dict[str, str] = {}
-    done = 0
+    count = 0
     while texts := await _missing(library, failed):
         for at in range(0, len(texts), AT_ONCE):
             part = dict(list(texts.items())[at : at + AT_ONCE])
-            done += await _encode(library, embedder, part, failed)
+            count += await _encode(library, embedder, part, failed)
             if progress:
-                progress(done, done + len(texts) - at - len(part))
-    return done, failed
+                progress(count, count + len(texts) - at - len(part))
+    return count, failed
 
 
 async def _missing(library: Library, failed: Collection[str]) -> dict[str, str]:

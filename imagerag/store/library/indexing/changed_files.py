@@ -18,7 +18,11 @@ _AT_ONCE: Final = 500
 
 
 async def keep_texts(
-    library: Library, found: VanishedFiles, known: KnownFiles, seen: Mapping[str, str | None], report: IndexReport
+    library: Library,
+    vanished: VanishedFiles,
+    known_files: KnownFiles,
+    ids_by_path: Mapping[str, str | None],
+    report: IndexReport,
 ) -> None:
     """Copy the texts of old images to the new images of changed files, before the old ones are removed.
 
@@ -26,9 +30,11 @@ async def keep_texts(
     keeps its own texts.
     """
     before: dict[str, Entry] = {}
-    for old, entry in found.replaced:
-        new, there = seen.get(entry.path), {one for one, _ in known.by_path[entry.path]}
-        if new is not None and (new not in known.ids or new in there):  # there: a run was stopped between two writes
+    for old, entry in vanished.replaced:
+        new, there = ids_by_path.get(entry.path), {one for one, _ in known_files.by_path[entry.path]}
+        if new is not None and (
+            new not in known_files.ids or new in there
+        ):  # there: a run was stopped between two writes
             before.setdefault(new, (old, entry))
     ids = list(before)
     for start in range(0, len(ids), _AT_ONCE):
@@ -40,7 +46,7 @@ async def keep_texts(
                 old, entry = before[row.id]
                 if old in rows and not _moved(rows[old], entry):
                     # This run may have read a copy with other sidecars.
-                    described = with_sidecars(rows[old].described, known.described.get(old, ""))
+                    described = with_sidecars(rows[old].described, known_files.described.get(old, ""))
                     now = with_texts_of(row, replace(rows[old], described=described))
                     changed.append((row, replace(now, created=min(row.created, rows[old].created))))
             await library.update([now for _, now in changed])

@@ -94,10 +94,10 @@ async def describe_images(
     while now.waiting and not now.stopped:
         batch, now.waiting = now.waiting[: now.at_once], now.waiting[now.at_once :]
         rows = {row.id: row for row in await library.rows(batch)}
-        found = await asyncio.gather(
+        results = await asyncio.gather(
             *(_described(library, calls, row) for row in rows.values()), return_exceptions=True
         )
-        described = _sorted_out(now, report, list(rows.values()), found, calls.model)
+        described = _sorted_out(now, report, list(rows.values()), results, calls.model)
         checked = await check.checked(described)
         await library.update_descriptions(checked)
         report.described += len(checked)
@@ -134,12 +134,12 @@ def _sorted_out(
     now: _Progress,
     report: IndexReport,
     rows: Sequence[ImageRecord],
-    found: Sequence[ImageDescription | BaseException],
+    results: Sequence[ImageDescription | BaseException],
     model: str,
 ) -> list[ImageRecord]:
     """The rows with descriptions; errors are noted, and images that were not asked about wait again."""
     described, again = [], list[str]()
-    for row, result in zip(rows, found, strict=True):
+    for row, result in zip(rows, results, strict=True):
         if isinstance(result, ImageDescription):
             now.failures = 0
             if (one := _with_description(row, result, model)).description:
@@ -167,8 +167,8 @@ def _sorted_out(
     return described
 
 
-def _with_description(row: ImageRecord, given: ImageDescription, model: str) -> ImageRecord:
-    text, details = bounded(given)
+def _with_description(row: ImageRecord, description: ImageDescription, model: str) -> ImageRecord:
+    text, details = bounded(description)
     attempt = row.description_details.attempt if row.description_details else 0
-    kept = details.model_copy(update={"attempt": attempt})
-    return replace(row, description=text, described_by=given.served_by or model, description_details=kept)
+    new_details = details.model_copy(update={"attempt": attempt})
+    return replace(row, description=text, described_by=description.served_by or model, description_details=new_details)

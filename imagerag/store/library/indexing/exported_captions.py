@@ -61,21 +61,21 @@ async def _are_missing(library: Library) -> bool:
 
 def _sample(rows: "Iterator[Exported]") -> "list[Exported]":
     """`SAMPLE` of the rows, each with the same chance."""
-    found: list[Exported] = []
+    sample: list[Exported] = []
     for at, row in enumerate(rows):
         if at < SAMPLE:
-            found.append(row)
+            sample.append(row)
         elif (place := random.randrange(at + 1)) < SAMPLE:
-            found[place] = row
-    return found
+            sample[place] = row
+    return sample
 
 
 async def _difference(sample: "Sequence[Exported]", embedder: Embedder) -> str:
     """Reason why an export's vectors are not used; "" where a sample of them is as the encoder's."""
     vectors = await passage_vectors_or_reasons(embedder, [text for _, text, _ in sample]) if sample else []
     false = sum(
-        not isinstance(own, str) and not float(own @ told) >= SAME
-        for (_, _, told), own in zip(sample, vectors, strict=True)
+        not isinstance(own, str) and not float(own @ exported_vector) >= SAME
+        for (_, _, exported_vector), own in zip(sample, vectors, strict=True)
     )
     if not false:
         return ""
@@ -88,10 +88,10 @@ async def _write(library: Library, embedder: Embedder, rows: "Iterator[Exported]
     while part := await in_thread(lambda: list(islice(rows, AT_ONCE))):
         records = await library.table.records(["id", CAPTION_VECTOR], [one for one, _, _ in part])
         missing = {record["id"] for record in records if record[CAPTION_VECTOR] is None}
-        taken = {one: (text, vector) for one, text, vector in part if one in missing}
-        if taken:
-            texts = {one: text for one, (text, _) in taken.items()}
-            vectors = np.stack([vector for _, vector in taken.values()])
+        captions = {one: (text, vector) for one, text, vector in part if one in missing}
+        if captions:
+            texts = {one: text for one, (text, _) in captions.items()}
+            vectors = np.stack([vector for _, vector in captions.values()])
             await library.table.write(
                 lambda texts=texts, vectors=vectors: write_caption_vectors(  # type: ignore[misc]
                     library.table.lance, embedder.identity, texts, vectors

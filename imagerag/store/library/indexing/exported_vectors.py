@@ -60,10 +60,10 @@ class ExportedVectors:
             else:
                 self._trusted.add(source)
 
-    def get(self, read: ReadFile) -> "NDArray[np.float32] | None":
+    def get(self, file: ReadFile) -> "NDArray[np.float32] | None":
         """The vector of an image in an export, if it can be used."""
-        member = self.scan.members.get(read.path)
-        return _vector_of(read) if member is not None and member.source in self._trusted else None
+        member = self.scan.members.get(file.path)
+        return _vector_of(file) if member is not None and member.source in self._trusted else None
 
     def _is_of_library(self, source: ExportedTable) -> bool:
         return source.embedder == self.library.metadata.embedder
@@ -72,9 +72,9 @@ class ExportedVectors:
         """Reason why an export's vectors are not used; "" where a sample of them is as the encoder's."""
         files: list[DecodedFile] = []
         claimed: list[Any] = []
-        for read in await self._read(sorted(random.sample(range(len(paths)), min(SAMPLE, len(paths)))), paths):
-            if read.decoded and (vector := _vector_of(read)) is not None:
-                files.append(read.decoded)
+        for file in await self._read(sorted(random.sample(range(len(paths)), min(SAMPLE, len(paths)))), paths):
+            if file.decoded and (vector := _vector_of(file)) is not None:
+                files.append(file.decoded)
                 claimed.append(vector)
         vectors: Any = None
         try:
@@ -87,22 +87,22 @@ class ExportedVectors:
         false = sum(not float(own @ other) >= SAME for own, other in zip(claimed, vectors, strict=True))
         return f"{false} of {len(files)} of its vectors are not those of its encoder: {_ANEW}" if false else ""
 
-    async def _read(self, chosen: Sequence[int], paths: Sequence[Path]) -> list[ReadFile]:
+    async def _read(self, places: Sequence[int], paths: Sequence[Path]) -> list[ReadFile]:
         encoder = self.library.embedder if isinstance(self.library.embedder, PreparingEmbedder) else None
 
         def one(at: int) -> ReadFile | str:
             return read_file(paths[at], self.scan, KnownFiles(), encoder, keep_bytes=False, decode=True)
 
-        found: list[ReadFile | str] = []
-        for start in range(0, len(chosen), _READ):
-            part = chosen[start : start + _READ]
-            found += await asyncio.gather(*(in_thread(partial(one, at)) for at in part))
-        return [one for one in found if isinstance(one, ReadFile)]
+        results: list[ReadFile | str] = []
+        for start in range(0, len(places), _READ):
+            part = places[start : start + _READ]
+            results += await asyncio.gather(*(in_thread(partial(one, at)) for at in part))
+        return [one for one in results if isinstance(one, ReadFile)]
 
 
-def _vector_of(read: ReadFile) -> "NDArray[np.float32] | None":
+def _vector_of(file: ReadFile) -> "NDArray[np.float32] | None":
     """The vector that an export has for an image, if it is finite and of norm 1."""
     import numpy as np
 
-    vector = read.exported.vector if read.exported else None
+    vector = file.exported.vector if file.exported else None
     return vector if vector is not None and is_unit(float(np.linalg.norm(vector))) else None

@@ -82,12 +82,18 @@ class ReadFile:
 
 
 def read_file(
-    path: Path, scan: Scan, known: KnownFiles, encoder: PreparingEmbedder | None, *, keep_bytes: bool, decode: bool
+    path: Path,
+    scan: Scan,
+    known_files: KnownFiles,
+    encoder: PreparingEmbedder | None,
+    *,
+    keep_bytes: bool,
+    decode: bool,
 ) -> ReadFile | str:
     """Read a file; returns the reason if it cannot be used.
 
     Args:
-        known: images of the library, which need not be decoded.
+        known_files: images of the library, which need not be decoded.
         encoder: an encoder that takes decoded images; None for one that takes bytes.
         keep_bytes: whether the library stores a copy.
         decode: whether unknown files are decoded; otherwise they are only hashed.
@@ -99,13 +105,13 @@ def read_file(
             return str(error)
         digest = sha256(data).hexdigest()
         decoded = None
-        if digest not in known.ids:
+        if digest not in known_files.ids:
             if not decode:
                 format_to_decode(data)
             keep = keep_bytes or not scan.links(path)
             decoded = _decoded(data, digest, encoder, keep_bytes=keep) if decode else None
         beside, exported = scan.sidecar_metadata_of(path), scan.exported(path)
-        embeds = exported is None and (decoded is not None or digest in known.of_earlier)
+        embeds = exported is None and (decoded is not None or digest in known_files.of_earlier)
         return ReadFile(
             path=path,
             entry=entry,

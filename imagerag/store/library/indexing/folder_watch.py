@@ -72,5 +72,5 @@ async def changes(paths: Sequence[Path], exclude: Sequence[str] = ()) -> AsyncIt
         rust_timeout=500,
         ignore_permission_denied=True,
     )
-    async for found in watched:
-        yield {Path(name) for _, name in found}
+    async for events in watched:
+        yield {Path(name) for _, name in events}

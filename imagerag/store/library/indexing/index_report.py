@@ -118,8 +118,8 @@ class IndexReport:
     @property
     def seen(self) -> int:
         """Number of files, usable or not, and of manifest rows without a file."""
-        known = self.updated + self.unchanged + self.moved + self.duplicates
-        return self.added + self.changed + known + self.removed_before + len(self.skipped)
+        in_library = self.updated + self.unchanged + self.moved + self.duplicates
+        return self.added + self.changed + in_library + self.removed_before + len(self.skipped)
 
     @property
     def did_something(self) -> bool:

@@ -98,48 +98,50 @@ async def index(
     report, started = IndexReport(dry_run=dry_run, followed=followed), time.perf_counter()
     if not dry_run:
         await asyncio.to_thread(check_writable, library.folder, SPARE)
-    given = [Path(path) for path in paths]
+    named_paths = [Path(path) for path in paths]
     with report.timed("read"):
-        known = await library.table.known_files()
-        found = await asyncio.to_thread(
+        known_files = await library.table.known_files()
+        scan_result = await asyncio.to_thread(
             lambda: scan(
-                given,
+                named_paths,
                 manifest,
                 ExcludedFiles(exclude),
                 allow_outside=allow_outside,
                 prune=prune,
-                known=known.by_path.keys(),
+                known_paths=known_files.by_path.keys(),
             )
         )
-        writer = RowWriter(library, found, known, report, copy, progress)
-        indexing = Indexing(library, found, known, report, writer)
+        writer = RowWriter(library, scan_result, known_files, report, copy, progress)
+        indexing = Indexing(library, scan_result, known_files, report, writer)
         removed = await asyncio.to_thread(removed_ids, library.folder)
-        indexing.removed_before = removed - known.ids.keys()  # images in the library were added back since, or restored
+        indexing.removed_before = (
+            removed - known_files.ids.keys()
+        )  # images in the library were added back since, or restored
         unchanged, fresh = await asyncio.to_thread(indexing.compare)
-    report.skipped += found.problems
-    report.notes += [*found.listed.notes, *found.beside.notes]
-    report.columns |= {name: read for one in found.sources.values() for name, read in one.columns.items()}
-    if manifest is not None or found.listed.images:
-        report.columns |= found.listed.columns
-        report.manifest_captions = found.listed.captions
+    report.skipped += scan_result.problems
+    report.notes += [*scan_result.listed.notes, *scan_result.beside.notes]
+    report.columns |= {name: field for one in scan_result.sources.values() for name, field in one.columns.items()}
+    if manifest is not None or scan_result.listed.images:
+        report.columns |= scan_result.listed.columns
+        report.manifest_captions = scan_result.listed.captions
     if first_look:
-        first = await asyncio.to_thread(_first_images, found, fresh)
+        first = await asyncio.to_thread(_first_images, scan_result, fresh)
         if warning := await in_thread(first_look, first):
             report.warned(warning, warn)
     await indexing.describe(unchanged)
     await indexing.read_and_write(fresh)
     writer.count_elsewhere()
-    vanished = find_vanished(known, found, writer.seen, prune=prune)
+    vanished = find_vanished(known_files, scan_result, writer.seen, prune=prune)
     with report.timed("write"):
         if not dry_run:
-            await keep_texts(library, vanished, known, writer.seen, report)
+            await keep_texts(library, vanished, known_files, writer.seen, report)
         replacements = Replacements(writer.replacing, writer.seen)
         await take_out(library, vanished, report, replacements, prune=prune, paths=paths, warn=warn)
     report.elapsed = time.perf_counter() - started
     if ocr and not dry_run:
         with report.timed("ocr"):
             await read_words(library, set(filter(None, writer.seen.values())), ocr, report, ocr_progress)
-    exports = found.exports
+    exports = scan_result.exports
     if not dry_run and (regions or library.metadata.regions or any(one.has_regions for one in exports)):
         with report.timed("regions"):
             await index_regions(library, set(filter(None, writer.seen.values())), report, regions_progress)

@@ -31,17 +31,17 @@ async def read_words(
     unread = await _unread(library, ids)
     for at in range(0, len(unread), AT_ONCE):
         part = unread[at : at + AT_ONCE]
-        found: dict[str, tuple[str, float]] = {}
+        readings: dict[str, tuple[str, float]] = {}
         for sha256 in part:
             try:
-                found[sha256] = await in_thread(_read, await library.image_bytes(sha256), reader)
+                readings[sha256] = await in_thread(_read, await library.image_bytes(sha256), reader)
             except LibraryDamagedError:
                 raise
             except Exception as error:  # whatever is wrong with one image, the others are read
                 report.notes.append((await _name(library, sha256), f"its words could not be read: {error}"))
-        await library.update_ocr(found)
-        report.ocr_read += len(found)
-        report.ocr_words += sum(bool(text) for text, _ in found.values())
+        await library.update_ocr(readings)
+        report.ocr_read += len(readings)
+        report.ocr_words += sum(bool(text) for text, _ in readings.values())
         if progress:
             progress(at + len(part), len(unread))
 
@@ -54,8 +54,8 @@ async def _unread(library: Library, ids: Collection[str]) -> list[str]:
 
 
 def _read(data: bytes, reader: OcrReader) -> tuple[str, float]:
-    found = reader.read(open_rgb(data))
-    return clean(found.text), found.confidence
+    reading = reader.read(open_rgb(data))
+    return clean(reading.text), reading.confidence
 
 
 async def _name(library: Library, sha256: str) -> str:

@@ -12,7 +12,7 @@ async def index_regions(
     library: Library, ids: Collection[str], report: IndexReport, progress: Progress | None = None
 ) -> None:
     """Do what `encode_regions` does, and count it in the report."""
-    found = await encode_regions(library, ids, progress)
-    report.region_images += found.images
-    report.regions += found.regions
-    report.notes += found.notes
+    region_report = await encode_regions(library, ids, progress)
+    report.region_images += region_report.images
+    report.regions += region_report.regions
+    report.notes += region_report.notes

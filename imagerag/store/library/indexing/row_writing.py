@@ -49,14 +49,14 @@ class ImageBatch:
     vectors: dict[str, Any] = field(default_factory=dict)
     read: list[int] = field(default_factory=list)
 
-    def add(self, sha256: str, read: Sequence[ReadFile]) -> None:
+    def add(self, sha256: str, files: Sequence[ReadFile]) -> None:
         """Add files of an image."""
-        self.files.setdefault(sha256, []).extend(read)
+        self.files.setdefault(sha256, []).extend(files)
 
     @property
     def size(self) -> int:
         """Approximate size in bytes."""
-        decoded = (one.decoded for read in self.files.values() for one in read if one.decoded)
+        decoded = (one.decoded for files in self.files.values() for one in files if one.decoded)
         return sum(len(one.info.thumbnail) + len(one.data or b"") for one in decoded)
 
 
@@ -90,20 +90,20 @@ class RowWriter:
     async def add(self, batch: ImageBatch) -> None:
         """Add a batch, and start a write when there is enough. The first batch is written at once, so that problems of
         the disk show before everything is encoded."""
-        for sha256, read in batch.files.items():
-            self._waiting.add(sha256, [self._without_input(one) for one in read])
+        for sha256, files in batch.files.items():
+            self._waiting.add(sha256, [self._without_input(one) for one in files])
         self._waiting.vectors |= batch.vectors
         self._waiting.read += batch.read
         late = time.monotonic() - self._begun > WRITTEN_S
         if late or len(self._waiting.files) >= WRITTEN or self._waiting.size >= WRITTEN_BYTES:
             await self._begin()
 
-    def _without_input(self, read: ReadFile) -> ReadFile:
+    def _without_input(self, file: ReadFile) -> ReadFile:
         """The file without the encoder's input."""
-        if read.decoded is None:
-            return read
-        kept = read.decoded.data if self.copy or not self.scan.links(read.path) else None
-        return replace(read, decoded=replace(read.decoded, prepared=None, data=kept))
+        if file.decoded is None:
+            return file
+        data = file.decoded.data if self.copy or not self.scan.links(file.path) else None
+        return replace(file, decoded=replace(file.decoded, prepared=None, data=data))
 
     async def finish(self) -> None:
         """Write the rest, and wait until all is written."""
@@ -139,29 +139,29 @@ class RowWriter:
         new: list[NewImage] = []
         files: dict[str, Sequence[FileEntry]] = {}
         rows: list[ImageRecord] = []
-        for sha256, found in batch.files.items():
-            read = [one for one in found if one.path not in changed]
-            for one in read:
+        for sha256, read_files in batch.files.items():
+            current_files = [one for one in read_files if one.path not in changed]
+            for one in current_files:
                 self.seen[one.entry.path] = sha256
-            if not read:
+            if not current_files:
                 continue
             if sha256 in old:
                 row = old[sha256]
-                left = self._merged(row, read)
-                files |= {sha256: left} if left != row.files else {}
-                now = next(self._described(row, read[0], left), row)
-                for one in read[1:]:
+                entries = self._merged(row, current_files)
+                files |= {sha256: entries} if entries != row.files else {}
+                now = next(self._described(row, current_files[0], entries), row)
+                for one in current_files[1:]:
                     self.report.count("duplicates", str(one.path))
                     now = self._with_later_row(now, one)
                 rows += [now] if now is not row else []
             elif sha256 in removed:  # changed since they were read
-                self.report.removed_before += len(read)
+                self.report.removed_before += len(current_files)
             elif self.report.dry_run or sha256 in batch.vectors:
-                self._count_new(read)
+                self._count_new(current_files)
                 if sha256 in batch.vectors:
-                    new.append(self._new_image(read, batch.vectors[sha256]))
+                    new.append(self._new_image(current_files, batch.vectors[sha256]))
             else:  # removed by another process since it was compared: the next run indexes it as new
-                self.seen.update(dict.fromkeys((one.entry.path for one in read), None))
+                self.seen.update(dict.fromkeys((one.entry.path for one in current_files), None))
         if self.report.dry_run:
             return
         if new:
@@ -174,9 +174,9 @@ class RowWriter:
     def _changed(self, batch: ImageBatch) -> set[Path]:
         """Files that changed since they were read. A later scan may have written their new state, which the old one
         must not overwrite."""
-        read = [one for found in batch.files.values() for one in found if one.path not in self.scan.members]
-        changed = {one.path for one in read if changed_since(one.path, one.entry)}
-        for one in read:
+        files = [one for read_files in batch.files.values() for one in read_files if one.path not in self.scan.members]
+        changed = {one.path for one in files if changed_since(one.path, one.entry)}
+        for one in files:
             if one.path in changed:
                 self.report.skip_changed(clean(str(one.path)))
         return changed
@@ -190,70 +190,70 @@ class RowWriter:
     def _to_copy(self, batch: ImageBatch) -> Mapping[str, Callable[[], bytes]]:
         """Image id → reader of the bytes to store in the library, including sources that cannot be read again in
         place."""
-        wanted = {}
-        for sha256, read in batch.files.items():
-            unlinked = next((one.path for one in read if not self.scan.links(one.path)), None)
+        readers = {}
+        for sha256, files in batch.files.items():
+            unlinked = next((one.path for one in files if not self.scan.links(one.path)), None)
             if self.copy or unlinked is not None:
-                wanted[sha256] = partial(self._bytes_of, unlinked or read[0].path)
-        return wanted
+                readers[sha256] = partial(self._bytes_of, unlinked or files[0].path)
+        return readers
 
     def _bytes_of(self, path: Path) -> bytes:
         return self.scan.read(path)[1]
 
-    def _new_image(self, read: Sequence[ReadFile], vector: Any) -> NewImage:
-        first = read[0]
+    def _new_image(self, files: Sequence[ReadFile], vector: Any) -> NewImage:
+        first = files[0]
         assert first.decoded is not None, "only what was decoded is encoded"
-        row = replace(first.new_row, files=tuple(sorted({one.entry for one in read})))
+        row = replace(first.new_row, files=tuple(sorted({one.entry for one in files})))
         self.report.captions += bool(row.caption)
-        for one in read[1:]:
+        for one in files[1:]:
             row = self._with_later_row(row, one)
         return NewImage(row=row, data=first.decoded.data, thumbnail=first.decoded.info.thumbnail, vector=vector)
 
-    def _merged(self, row: ImageRecord, read: Sequence[ReadFile]) -> tuple[FileEntry, ...]:
+    def _merged(self, row: ImageRecord, files: Sequence[ReadFile]) -> tuple[FileEntry, ...]:
         """The files of a row, merged with those that were read.
 
         If one of them is new, the image was found elsewhere, and missing files are dropped.
         """
-        entries = {one.entry.path: one.entry for one in read}
-        known = {file.path: file for file in row.files}
-        if not entries.keys() <= known.keys():
-            known = {path: file for path, file in known.items() if not is_deleted(path)}
-        return tuple(sorted({**known, **entries}.values()))
+        entries = {one.entry.path: one.entry for one in files}
+        by_path = {file.path: file for file in row.files}
+        if not entries.keys() <= by_path.keys():
+            by_path = {path: file for path, file in by_path.items() if not is_deleted(path)}
+        return tuple(sorted({**by_path, **entries}.values()))
 
-    def _described(self, old: ImageRecord, read: ReadFile, left: Sequence[FileEntry]) -> Iterator[ImageRecord]:
+    def _described(self, old: ImageRecord, file: ReadFile, entries: Sequence[FileEntry]) -> Iterator[ImageRecord]:
         """The row with its current metadata, if that changes it; counts the result."""
-        row = next(follow(old, set(old.files) - set(left), left), old)
+        row = next(follow(old, set(old.files) - set(entries), entries), old)
         if row.id in self.counted:
-            self.report.count("duplicates", str(read.path))
-            row = self._with_later_row(row, read)
+            self.report.count("duplicates", str(file.path))
+            row = self._with_later_row(row, file)
             if row != old:
                 yield row
             return
         self.counted.add(row.id)
-        now = read.describe(row)
+        now = file.describe(row)
         self.report.captions += bool(now.caption)
         if now != row:
-            self.report.count("updated", str(read.path))
+            self.report.count("updated", str(file.path))
         else:
-            self._count_known(row, read)
+            self._count_known(row, file)
         if now != old or now.described != row.described:
             yield now
 
-    def _with_later_row(self, row: ImageRecord, read: ReadFile) -> ImageRecord:
+    def _with_later_row(self, row: ImageRecord, file: ReadFile) -> ImageRecord:
         """The row with the metadata of a later table row for the same image: the last one counts, as in a manifest."""
-        now = read.describe(row) if self.scan.is_row(read.path) else row
+        now = file.describe(row) if self.scan.is_row(file.path) else row
         if now == row:
             return row
-        self.report.notes.append((clean(str(read.path)), _LAST_COUNTS))
+        self.report.notes.append((clean(str(file.path)), _LAST_COUNTS))
         self.report.captions += bool(now.caption) - bool(row.caption)
         return now
 
-    def _count_known(self, row: ImageRecord, read: ReadFile) -> None:
+    def _count_known(self, row: ImageRecord, read_file: ReadFile) -> None:
         paths = frozenset(file.path for file in row.files)
-        if not paths or read.entry.path in paths:
+        if not paths or read_file.entry.path in paths:
             self.report.count("unchanged")
         else:
-            self.elsewhere[row.id] = str(read.path), paths
+            self.elsewhere[row.id] = str(read_file.path), paths
 
     def count_elsewhere(self) -> None:
         """Count the images that were found elsewhere, after the whole scan."""
@@ -265,12 +265,12 @@ class RowWriter:
             else:
                 self.report.count("moved", example)
 
-    def _count_new(self, read: Sequence[ReadFile]) -> None:
-        first = read[0]
+    def _count_new(self, files: Sequence[ReadFile]) -> None:
+        first = files[0]
         self.counted.add(first.sha256)
-        if any(one.entry.path in self.known.by_path for one in read):
+        if any(one.entry.path in self.known.by_path for one in files):
             self.replacing[first.sha256] = str(first.path)
         else:
             self.report.count("added", str(first.path))
-        for one in read[1:]:
+        for one in files[1:]:
             self.report.count("duplicates", str(one.path))

@@ -79,10 +79,10 @@ class Scan:
         """
         member = self.members.get(path)
         if isinstance(member, LinkedRow):
-            found = linked_bytes(member.digest, member.file)
-            if isinstance(found, str):
-                raise ValueError(f"it {found} since it was exported")
-            return member.entry, found
+            content = linked_bytes(member.digest, member.file)
+            if isinstance(content, str):
+                raise ValueError(f"it {content} since it was exported")
+            return member.entry, content
         if member:
             return member.entry, member.source.read(member)
         status = path.stat()
@@ -172,53 +172,53 @@ def scan(
     *,
     allow_outside: bool,
     prune: bool = False,
-    known: Collection[str] = (),
+    known_paths: Collection[str] = (),
 ) -> Scan:
     """Find all images to index.
 
     Args:
         prune: a missing path is no error: images indexed below it are removed.
-        known: paths known to the library, for the message about a missing one.
+        known_paths: paths known to the library, for the message about a missing one.
 
     Raises:
         UsageError: a path or a manifest does not exist, or a manifest cannot be read.
     """
     manifests, tables = split_manifests(manifest)
-    named = expand(paths, may_be_gone=prune)
-    manifests += [path for path in named.paths if path not in manifests and holds_images(path)]
-    there = [path for path in (*named.paths, *tables) if _exists(path, prune, known)]
+    named_paths = expand(paths, may_be_gone=prune)
+    manifests += [path for path in named_paths.paths if path not in manifests and holds_images(path)]
+    there = [path for path in (*named_paths.paths, *tables) if _exists(path, prune, known_paths)]
     roots = [path for path in there if path.is_dir()]
-    listed = read_manifests(manifests, roots, given=there, allow_outside=allow_outside)
-    found: dict[Path, None] = {}
-    found.update(dict.fromkeys(path for path in sorted(listed.entries) if not excluded.file(path, roots)))
+    listed = read_manifests(manifests, roots, named_paths=there, allow_outside=allow_outside)
+    files: dict[Path, None] = {}
+    files.update(dict.fromkeys(path for path in sorted(listed.entries) if not excluded.file(path, roots)))
     walked: set[tuple[int, int]] = set()
     unread: list[Path] = []
     for path in (Path(os.path.abspath(path)) for path in there):
         walk = _walk(path, walked, excluded.below(path), unread) if path.is_dir() else [path]
-        found.update(dict.fromkeys(walk))
+        files.update(dict.fromkeys(walk))
     for file in manifests:
-        found.pop(Path(os.path.abspath(file)), None)
-    found.update(dict.fromkeys(listed.images))
-    given = [Path(os.path.abspath(path)) for path in (*named.paths, *tables, *listed.images)]
-    keep = {*listed.entries, *given}
-    near = (path for path in found if path.name in FOLDER_METADATA and path not in keep)
+        files.pop(Path(os.path.abspath(file)), None)
+    files.update(dict.fromkeys(listed.images))
+    explicit_paths = [Path(os.path.abspath(path)) for path in (*named_paths.paths, *tables, *listed.images)]
+    keep = {*listed.entries, *explicit_paths}
+    near = (path for path in files if path.name in FOLDER_METADATA and path not in keep)
     beside = read_beside(near, there, allow_outside=allow_outside)
-    found = {path: None for path in found if path not in beside.files}
-    found = {path: None for path in found if path in keep or not is_companion(path, found)}
-    sources = find_sources(found, keep, excluded, listed.images)
-    images = [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES]
+    files = {path: None for path in files if path not in beside.files}
+    files = {path: None for path in files if path in keep or not is_companion(path, files)}
+    sources = find_sources(files, keep, excluded, listed.images)
+    images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
     raws = {raw: developed for raw, developed in paired_raws(images).items() if raw not in keep}
     sidecars = Sidecars(there, allow_outside)
     dropped = {*sidecars.beside(images), *raws} - listed.entries.keys()
     return Scan(
-        files=list(sources.images(path for path in found if path not in dropped)),
+        files=list(sources.images(path for path in files if path not in dropped)),
         listed=listed,
         beside=beside,
         sidecars=sidecars,
         raws={developed: raw for raw, developed in raws.items()},
         members=sources.members,
         sources=sources.whole,
-        named=NamedPaths(given, named.patterns),
+        named=NamedPaths(explicit_paths, named_paths.patterns),
         unread=unread,
         problems=[*listed.problems, *beside.problems, *sources.problems],
     )
@@ -229,14 +229,14 @@ def is_below(path: str, folder: Path) -> bool:
     return path == str(folder) or path.startswith(f"{str(folder).rstrip(os.sep)}{os.sep}")
 
 
-def _exists(path: Path, prune: bool, known: Collection[str]) -> bool:
+def _exists(path: Path, prune: bool, known_paths: Collection[str]) -> bool:
     try:
         there = path.exists()
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     if not there and not prune:
         here = Path(os.path.abspath(path))
-        if any(is_below(split_member(one)[0], here) for one in known):
+        if any(is_below(split_member(one)[0], here) for one in known_paths):
             raise UsageError(
                 f"there is no file or folder {path}; nothing was taken out.\n"
                 "If it was moved, index the folder where it is now. If it is gone, index it\n"

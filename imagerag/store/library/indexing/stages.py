@@ -65,8 +65,8 @@ class Indexing:
                 one = self.known.unchanged(entry)
                 if one is not None and not self.scan.may_be(path, one):
                     one = None
-                wanted = self.writer.copy or not self.scan.links(path)
-                if one is not None and wanted and not self.library.table.images.has(one, entry.size):
+                needs_copy = self.writer.copy or not self.scan.links(path)
+                if one is not None and needs_copy and not self.library.table.images.has(one, entry.size):
                     one = None
             except OSError:
                 one = None  # reading it reports the reason
@@ -102,15 +102,15 @@ class Indexing:
     def _redescribed(
         self,
         rows: Sequence[ImageRecord],
-        said: Mapping[str, SidecarMetadata],
+        metadata_by_id: Mapping[str, SidecarMetadata],
         first: Mapping[str, Path],
         described: Mapping[str, str],
     ) -> list[ImageRecord]:
         """Rows with their current metadata, if that changes them; counts the result of each."""
         changed = []
         for old in rows:
-            problems, path = said[old.id].problems, first[old.id]
-            row = self.scan.raw_of(path).filling(said[old.id].description.applied_to(old))
+            problems, path = metadata_by_id[old.id].problems, first[old.id]
+            row = self.scan.raw_of(path).filling(metadata_by_id[old.id].description.applied_to(old))
             sidecars = "" if problems else described[old.id]  # problems are reported every time
             row = replace(row, described=with_sidecars(old.described, sidecars))
             self._tell(path, problems)
@@ -157,16 +157,16 @@ class Indexing:
                 )
 
         with self.report.timed("read"):
-            read = await asyncio.gather(*(one(path) for path in paths))
+            files = await asyncio.gather(*(one(path) for path in paths))
         batch = ImageBatch(read=[len(paths)])
-        for path, found in zip(paths, read, strict=True):
-            if isinstance(found, str):
-                self.report.skipped.append((clean(str(path)), found))
-            elif found.sha256 in self.removed_before:
+        for path, file in zip(paths, files, strict=True):
+            if isinstance(file, str):
+                self.report.skipped.append((clean(str(path)), file))
+            elif file.sha256 in self.removed_before:
                 self.report.removed_before += 1
             else:
-                batch.add(found.sha256, [found])
-                self._tell(path, found.problems)
+                batch.add(file.sha256, [file])
+                self._tell(path, file.problems)
         return batch
 
     async def _embed(self, batch: ImageBatch) -> None:
@@ -179,15 +179,15 @@ class Indexing:
         exported = {one.sha256: own for one in new if (own := self.exported.get(one)) is not None}
         new.sort(key=lambda one: one.sha256 in exported)
         vectors = await self._vectors(new[: len(new) - len(exported)])
-        for read, found in zip(new, [*vectors, *exported.values()], strict=True):
-            vector = found if isinstance(found, str) else np.asarray(found, dtype=np.float32)
+        for file, result in zip(new, [*vectors, *exported.values()], strict=True):
+            vector = result if isinstance(result, str) else np.asarray(result, dtype=np.float32)
             if isinstance(vector, str) or not is_unit(float(np.linalg.norm(vector))):
                 why = vector if isinstance(vector, str) else "the encoder gave no usable vector for it"
-                self.report.skipped.append((clean(str(read.path)), why))
-                del batch.files[read.sha256]
+                self.report.skipped.append((clean(str(file.path)), why))
+                del batch.files[file.sha256]
             else:
-                batch.vectors[read.sha256] = vector
-                self.encoded.add(read.sha256)
+                batch.vectors[file.sha256] = vector
+                self.encoded.add(file.sha256)
 
     async def _vectors(self, new: Sequence[ReadFile]) -> Sequence[Any]:
         decoded = [one.decoded for one in new if one.decoded]

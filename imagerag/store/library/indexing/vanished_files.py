@@ -45,36 +45,38 @@ class VanishedFiles:
     below: int = 0
 
 
-def find_vanished(known: KnownFiles, scan: Scan, seen: Mapping[str, str | None], *, prune: bool) -> VanishedFiles:
+def find_vanished(
+    known_files: KnownFiles, scan: Scan, ids_by_path: Mapping[str, str | None], *, prune: bool
+) -> VanishedFiles:
     """Compare the known files of a library with a scan.
 
     A file that the scan did not reach counts as missing only if it lies below the given paths and does not exist:
     excluded, unreadable and unlisted files are not deleted ones.
 
     Args:
-        seen: path → its current image; None where it could not be read.
+        ids_by_path: path → its current image; None where it could not be read.
         prune: also count files outside of the given paths and in empty folders.
     """
-    found, below = VanishedFiles(alive={now for now in seen.values() if now is not None}), set[str]()
+    vanished, below = VanishedFiles(alive={now for now in ids_by_path.values() if now is not None}), set[str]()
     empty: dict[str, bool] = {}
-    for path, entries in known.by_path.items():
+    for path, entries in known_files.by_path.items():
         if inside := scan.covers(path):
             below.update(one for one, _ in entries)
-        if path in seen:
-            now = seen[path]
-            found.replaced += [entry for entry in entries if now is not None and entry[0] != now]
+        if path in ids_by_path:
+            now = ids_by_path[path]
+            vanished.replaced += [entry for entry in entries if now is not None and entry[0] != now]
         elif (inside or prune) and not _is_below(path, scan.unread) and _is_gone(path, entries, scan):
-            held = not prune and _in_empty_folder(path, empty)
-            (found.held if held else found.gone).extend(entries)
+            is_held = not prune and _in_empty_folder(path, empty)
+            (vanished.held if is_held else vanished.gone).extend(entries)
         else:
-            found.alive.update(one for one, _ in entries)
-    found.below = len(below)
-    return found
+            vanished.alive.update(one for one, _ in entries)
+    vanished.below = len(below)
+    return vanished
 
 
 async def take_out(
     library: Library,
-    found: VanishedFiles,
+    vanished: VanishedFiles,
     report: IndexReport,
     replacements: "Replacements",
     *,
@@ -83,17 +85,17 @@ async def take_out(
     warn: Callable[[str], None] | None = None,
 ) -> None:
     """Remove vanished files from a library, and images without any file left; warn about those that were kept."""
-    gone = {one for one, _ in found.gone} - found.alive
-    if not prune and len(gone) > FEW and len(gone) > SHARE * found.below:
-        why = f"{len(gone):,} of {found.below:,} images that were indexed there are gone, more than half"
-        found.held, found.gone = [*found.held, *found.gone], []
+    lost_ids = {one for one, _ in vanished.gone} - vanished.alive
+    if not prune and len(lost_ids) > FEW and len(lost_ids) > SHARE * vanished.below:
+        why = f"{len(lost_ids):,} of {vanished.below:,} images that were indexed there are gone, more than half"
+        vanished.held, vanished.gone = [*vanished.held, *vanished.gone], []
     else:
         why = "their folders are empty or not there, as where a disk is not mounted"
-    await _drop(library, found, report, replacements, prune=prune)
+    await _drop(library, vanished, report, replacements, prune=prune)
     replacements.count_others(report)
-    gone = {one for one, _ in found.gone}
-    for sha256, entry in dict(reversed(found.held)).items():
-        if sha256 not in found.alive | gone:
+    lost_ids = {one for one, _ in vanished.gone}
+    for sha256, entry in dict(reversed(vanished.held)).items():
+        if sha256 not in vanished.alive | lost_ids:
             report.count("missing", entry.path)
     if report.missing:
         report.warned(
@@ -130,37 +132,45 @@ class Replacements:
 
 
 async def _drop(
-    library: Library, found: VanishedFiles, report: IndexReport, replacements: Replacements, *, prune: bool
+    library: Library, vanished: VanishedFiles, report: IndexReport, replacements: Replacements, *, prune: bool
 ) -> None:
     """Remove entries from their rows, and rows without any other entry from the library.
 
     An image with a copy in the library stays without files, unless a file has other bytes now or `prune` removes it.
     """
     by_id: dict[str, set[FileEntry]] = {}
-    for sha256, entry in (*found.gone, *found.replaced):
+    for sha256, entry in (*vanished.gone, *vanished.replaced):
         by_id.setdefault(sha256, set()).add(entry)
-    ids, replaced, gone = sorted(by_id), {one for one, _ in found.replaced}, set(found.gone)
+    ids, replaced, gone_entries = sorted(by_id), {one for one, _ in vanished.replaced}, set(vanished.gone)
     for start in range(0, len(ids), _AT_ONCE):
         part = ids[start : start + _AT_ONCE]
         async with library.files_lock():
             copied = set() if prune else await library.table.copied(part) - replaced
             rows = await library.rows(part)
             dropped = await asyncio.to_thread(_still_vanished, {one: by_id[one] for one in part})
-            left = {row.id: _without(row.files, dropped[row.id]) for row in rows}
-            out = [row.id for row in rows if row.files and not left[row.id] and row.id not in found.alive | copied]
+            remaining = {row.id: _without(row.files, dropped[row.id]) for row in rows}
+            out = [
+                row.id for row in rows if row.files and not remaining[row.id] and row.id not in vanished.alive | copied
+            ]
             # A copy without any file keeps the last paths: they tell its origin, and `prune` uses them to remove it.
-            same = {row.id for row in rows if left[row.id] == row.files or (row.id in copied and not left[row.id])}
-            kept = [row for row in rows if row.id not in same.union(out)]
+            same = {
+                row.id for row in rows if remaining[row.id] == row.files or (row.id in copied and not remaining[row.id])
+            }
+            kept_rows = [row for row in rows if row.id not in same.union(out)]
             if not report.dry_run:
                 await library.delete(out)
-                await library.update_files({row.id: left[row.id] for row in kept})
-                await library.update([new for row in kept for new in follow(row, dropped[row.id], left[row.id])])
+                await library.update_files({row.id: remaining[row.id] for row in kept_rows})
+                await library.update(
+                    [new for row in kept_rows for new in follow(row, dropped[row.id], remaining[row.id])]
+                )
         for one in out:
             if not replacements.count(sorted(entry.path for entry in by_id[one]), report):
                 report.count("removed", min(by_id[one]).path)
-        for row in kept:
-            if left[row.id]:
-                report.paths_removed += sum((row.id, entry) in gone for entry in {*row.files} - {*left[row.id]})
+        for row in kept_rows:
+            if remaining[row.id]:
+                report.paths_removed += sum(
+                    (row.id, entry) in gone_entries for entry in {*row.files} - {*remaining[row.id]}
+                )
 
 
 def _still_vanished(entries: Mapping[str, Set[FileEntry]]) -> dict[str, set[FileEntry]]:
@@ -178,10 +188,12 @@ def _is_there(digest: str, entry: FileEntry) -> bool:
         return False
 
 
-def follow(row: ImageRecord, dropped: Iterable[FileEntry], left: Sequence[FileEntry]) -> Iterator[ImageRecord]:
+def follow(row: ImageRecord, dropped: Iterable[FileEntry], remaining: Sequence[FileEntry]) -> Iterator[ImageRecord]:
     """The row with another file as its source, if its source was one of its files and is missing."""
-    if left and row.source in {shown_path(entry.path) for entry in dropped} - {shown_path(one.path) for one in left}:
-        yield replace(row, source=shown_path(left[0].path))
+    if remaining and row.source in {shown_path(entry.path) for entry in dropped} - {
+        shown_path(one.path) for one in remaining
+    }:
+        yield replace(row, source=shown_path(remaining[0].path))
 
 
 def _without(files: Iterable[FileEntry], dropped: set[FileEntry]) -> tuple[FileEntry, ...]:
@@ -213,13 +225,13 @@ def is_deleted(path: str) -> bool:
     return False
 
 
-def _in_empty_folder(path: str, known: dict[str, bool]) -> bool:
+def _in_empty_folder(path: str, empty_by_folder: dict[str, bool]) -> bool:
     """Whether the nearest existing folder above a file is empty."""
     folder = os.path.dirname(split_member(path)[0])
-    if folder not in known:
+    if folder not in empty_by_folder:
         if os.path.isdir(folder):
             with os.scandir(folder) as entries:
-                known[folder] = next(entries, None) is None
+                empty_by_folder[folder] = next(entries, None) is None
         else:
-            known[folder] = os.path.dirname(folder) == folder or _in_empty_folder(folder, known)
-    return known[folder]
+            empty_by_folder[folder] = os.path.dirname(folder) == folder or _in_empty_folder(folder, empty_by_folder)
+    return empty_by_folder[folder]

@@ -66,28 +66,28 @@ class ImageChanges:
 
     def applied_to(self, row: ImageRecord) -> ImageRecord:
         """The row with the changes."""
-        said = read_metadata(self.set)
-        metadata = {**row.metadata, **(said.metadata or {})}
-        row = said.applied_to(row)
+        new_values = read_metadata(self.set)
+        metadata = {**row.metadata, **(new_values.metadata or {})}
+        row = new_values.applied_to(row)
         texts = {name: clean(value) for name in TEXTS if (value := getattr(self, name, None)) is not None}
         emptied: dict[str, Any] = {name: "" if name in TEXTS else None for name in self.unset if name in TEXTS + VALUES}
         emptied |= {"ocr": "", "ocr_confidence": None} if "ocr" in self.unset else {}  # the next `--ocr` reads it again
         emptied |= cleared_description(row) if "description" in self.unset else {}
         tags = dict.fromkeys([*(() if "tags" in self.unset else row.tags), *map(clean, self.add_tags)])
-        kept = tuple(tag for tag in tags if tag and tag not in self.remove_tags)
+        remaining = tuple(tag for tag in tags if tag and tag not in self.remove_tags)
         for key in self.unset:
             metadata.pop(key, None)
-        return replace(row, **{**texts, **emptied}, tags=kept, metadata=metadata)
+        return replace(row, **{**texts, **emptied}, tags=remaining, metadata=metadata)
 
 
-def _checked(given: Mapping[str, Scalar]) -> dict[str, Scalar]:
+def _checked(values: Mapping[str, Scalar]) -> dict[str, Scalar]:
     """Validate the values to set: an invalid date or coordinate would otherwise become metadata.
 
     Raises:
         UsageError: a date or coordinate is invalid, or half of a position is missing.
     """
-    kept: dict[str, Scalar] = {}
-    for key, value in given.items():
+    checked_values: dict[str, Scalar] = {}
+    for key, value in values.items():
         name, is_set = typed_field(key), value not in (None, "")
         if name == TAKEN and isinstance(value, int) and not isinstance(value, bool):
             value = str(value)  # a year, parsed as a number
@@ -96,12 +96,12 @@ def _checked(given: Mapping[str, Scalar]) -> dict[str, Scalar]:
         if is_set and name in POSITION and degrees_of(value, name) is None:
             most = POSITION[name]
             raise UsageError(f"{key}: {str(value)[:60]!r} is no number of degrees from -{most} to {most}")
-        kept[key] = value
-    half = {typed_field(key): key for key, value in kept.items() if value not in (None, "")}
+        checked_values[key] = value
+    half = {typed_field(key): key for key, value in checked_values.items() if value not in (None, "")}
     axes = [half[name] for name in POSITION if name in half]
     if len(axes) == 1:
         raise UsageError(f"{axes[0]} is half of a position: set latitude and longitude together")
-    return kept
+    return checked_values
 
 
 def scalar_of(text: str) -> Scalar:

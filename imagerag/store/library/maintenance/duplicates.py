@@ -101,9 +101,9 @@ async def find_duplicates(library: Library, *, threshold: float | None = None, k
     ids = await library.table.read(lambda: _ranked_ids(library, keep))
     exact = compares_all(len(ids))
     vectors = await library.table.read(lambda: vectors_of_ids(library, ids, half=not exact))
-    kept, cosines = await in_thread(kept_images, vectors, limit)
+    kept_places, cosines = await in_thread(kept_images, vectors, limit)
     del vectors  # 1 GB for a million images
-    groups = await _groups(library, ids, kept, cosines)
+    groups = await _groups(library, ids, kept_places, cosines)
     copies = await _copies(library)
     return Duplicates(threshold=limit, measured=threshold is None, exact=exact, groups=groups, copies=copies)
 
@@ -126,7 +126,7 @@ def kept_images(vectors: Any, limit: float) -> "tuple[NDArray[np.intp], NDArray[
     """
     import numpy as np
 
-    kept, similarity = np.arange(len(vectors)), np.ones(len(vectors), dtype=np.float32)
+    kept_places, similarity = np.arange(len(vectors)), np.ones(len(vectors), dtype=np.float32)
     passed = np.zeros(len(vectors), dtype=bool)
     for ones, others, cosines in similar_pairs(vectors, limit, passed=passed):
         starts = np.flatnonzero(np.diff(ones, prepend=-1))
@@ -135,31 +135,31 @@ def kept_images(vectors: Any, limit: float) -> "tuple[NDArray[np.intp], NDArray[
                 continue
             free = ~passed[others[start:end]]
             like = others[start:end][free]
-            passed[like], kept[like], similarity[like] = True, ones[start], cosines[start:end][free]
-    return kept, np.minimum(similarity, 1)
+            passed[like], kept_places[like], similarity[like] = True, ones[start], cosines[start:end][free]
+    return kept_places, np.minimum(similarity, 1)
 
 
 async def _groups(
-    library: Library, ids: Any, kept: "NDArray[np.intp]", cosines: "NDArray[np.float32]"
+    library: Library, ids: Any, kept_places: "NDArray[np.intp]", cosines: "NDArray[np.float32]"
 ) -> tuple[DuplicateGroup, ...]:
     import numpy as np
 
-    like = np.flatnonzero(kept != np.arange(len(kept)))
+    like = np.flatnonzero(kept_places != np.arange(len(kept_places)))
     of: dict[str, list[tuple[str, float]]] = {}
     for first, one, cosine in zip(
-        ids.take(kept[like]).to_pylist(), ids.take(like).to_pylist(), cosines[like].tolist(), strict=True
+        ids.take(kept_places[like]).to_pylist(), ids.take(like).to_pylist(), cosines[like].tolist(), strict=True
     ):
         of.setdefault(first, []).append((one, cosine))
     details = await _similar_images(library, {*of, *(one for others in of.values() for one, _ in others)})
-    found = []
+    groups = []
     for first, members in of.items():
         members.sort(key=lambda one: (-one[1], one[0]))
         others = tuple(
             details[one].model_copy(update={"similarity": cosine}) for one, cosine in members if one in details
         )
         if others and first in details:  # else it was removed meanwhile
-            found.append(DuplicateGroup(kept=details[first], others=others))
-    return tuple(sorted(found, key=lambda group: (-len(group.others), group.kept.id)))
+            groups.append(DuplicateGroup(kept=details[first], others=others))
+    return tuple(sorted(groups, key=lambda group: (-len(group.others), group.kept.id)))
 
 
 async def _similar_images(library: Library, ids: Collection[str]) -> dict[str, SimilarImage]:
@@ -198,10 +198,10 @@ def _ids_of_several_files(library: Library) -> list[str]:
     lance = library.table.lance
     if "files" not in lance.schema.names:
         return []
-    found = (
+    id_columns = (
         part["id"].filter(pc.greater(pc.list_value_length(part["files"]), 1)) for part in parts(lance, ["id", "files"])
     )
-    return sorted(sha256 for ids in found for sha256 in ids.to_pylist())
+    return sorted(sha256 for ids in id_columns for sha256 in ids.to_pylist())
 
 
 def _ranked_ids(library: Library, keep: Keep) -> Any:
@@ -233,7 +233,7 @@ def rank_columns(rows: Any) -> Any:
 
     have = set(rows.column_names)
     none = pa.nulls(rows.num_rows, rows.schema.field("created").type)
-    taken = rows["taken"] if "taken" in have else none
+    capture_times = rows["taken"] if "taken" in have else none
     size = rows["size_bytes"] if "size_bytes" in have else pa.nulls(rows.num_rows, pa.int64())
     pixels = pc.multiply(pc.cast(rows["width"], pa.int64()), pc.cast(rows["height"], pa.int64()))
     return pa.table(
@@ -241,8 +241,8 @@ def rank_columns(rows: Any) -> Any:
             "id": rows["id"],
             "pixels": pixels,
             "size_bytes": pc.fill_null(size, 0),
-            "undated": pc.is_null(taken),
-            "dated": pc.coalesce(taken, rows["created"]),
+            "undated": pc.is_null(capture_times),
+            "dated": pc.coalesce(capture_times, rows["created"]),
             "created": rows["created"],
             "path": _paths(rows),
         }

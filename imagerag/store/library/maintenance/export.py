@@ -98,27 +98,27 @@ async def export_parquet(
     import pyarrow.parquet as pq
 
     missing: dict[str, str] = {}
-    lance, total, done = library.table.lance, await library.count(), 0
+    lance, total, count = library.table.lance, await library.count(), 0
 
     def work() -> None:
-        nonlocal done
+        nonlocal count
         # `labels` is only used for search; all bytes, also those of earlier versions, come from `image_bytes`.
         elsewhere = ("labels", IMAGE_COLUMN, OTHER_VECTOR, OTHER_REGIONS)
         names = [name for name in lance.schema.names if name not in elsewhere]
-        schema = pa.schema([_named(lance.schema.field(name)) for name in names], {MARK: b"1"})
+        schema = pa.schema([_export_field(lance.schema.field(name)) for name in names], {MARK: b"1"})
         schema = schema.append(pa.field(IMAGE_COLUMN, pa.binary())) if with_bytes else schema
-        fresh, read = out.with_name(f".{out.name}.part"), _reader(library)
+        fresh, read_image = out.with_name(f".{out.name}.part"), _reader(library)
         try:
             with pq.ParquetWriter(fresh, schema, compression="zstd") as writer:
                 for batch in lance.search().select(names).to_batches(ROWS_WITH_BYTES if with_bytes else ROWS):
                     table = pa.Table.from_batches([batch]).select(names)
                     if with_bytes:
-                        data = pa.array(_images_of(batch, read, missing), pa.binary())
+                        data = pa.array(_images_of(batch, read_image, missing), pa.binary())
                         table = table.append_column(schema.field(IMAGE_COLUMN), [data])
                     writer.write_table(table.rename_columns(schema.names).cast(schema))
-                    done += batch.num_rows
+                    count += batch.num_rows
                     if progress:
-                        progress(done, total)
+                        progress(count, total)
             fresh.replace(out)
         finally:
             fresh.unlink(missing_ok=True)
@@ -126,10 +126,10 @@ async def export_parquet(
     with storage_errors(out, "cannot write"):
         out.parent.mkdir(parents=True, exist_ok=True)
         await library.table.read(work)
-    return Export(path=str(out), images=done, bytes=out.stat().st_size, missing=missing)
+    return Export(path=str(out), images=count, bytes=out.stat().st_size, missing=missing)
 
 
-def _named(field: Any) -> Any:
+def _export_field(field: Any) -> Any:
     """The name of a column in an export; a column of a metadata key contains the original key."""
     info = field.metadata or {}
     return field.with_name(f"m_{info[KEY].decode()}_{info[KIND].decode()}") if KEY in info and KIND in info else field
@@ -148,11 +148,11 @@ def _reader(library: Library) -> Callable[[str, Any], bytes]:
     return lambda digest, files: table.bytes_of(digest, {"files": files})
 
 
-def _images_of(batch: Any, read: Callable[[str, Any], bytes], missing: dict[str, str]) -> Iterator[bytes | None]:
+def _images_of(batch: Any, read_image: Callable[[str, Any], bytes], missing: dict[str, str]) -> Iterator[bytes | None]:
     files = batch.column("files").to_pylist() if "files" in batch.schema.names else [None] * batch.num_rows
     for digest, entries in zip(batch.column("id").to_pylist(), files, strict=True):
         try:
-            yield read(digest, entries)
+            yield read_image(digest, entries)
         except BlobError as error:
             missing[digest] = str(error)
             yield None
@@ -179,36 +179,36 @@ async def export_folder(
         stale = await _check_folder(library, parts, out, overwrite)
         for at, part in enumerate(parts):
             tell = partial(_tell, progress, at * ROWS, len(ids))
-            written = await in_thread(_write_images, library, out, await library.rows(part), missing, tell)
-            size += sum(written.values())
-            names += written
+            sizes = await in_thread(_write_images, library, out, await library.rows(part), missing, tell)
+            size += sum(sizes.values())
+            names += sizes
         await in_thread(_remove_stale, out, stale, names, missing)
     return Export(path=str(out), images=len(names), bytes=size, missing=missing)
 
 
-def _tell(progress: Progress | None, before: int, total: int, done: int) -> None:
+def _tell(progress: Progress | None, before: int, total: int, count: int) -> None:
     if progress:
-        progress(before + done, total)
+        progress(before + count, total)
 
 
 def _write_images(
     library: Library, out: Path, rows: Sequence[ImageRecord], missing: dict[str, str], tell: Callable[[int], None]
 ) -> dict[str, int]:
     """Write some images; returns file name → bytes. Image files that are there are not written again."""
-    written, call, read = {}, cancellation(), _reader(library)
-    for done, row in enumerate(rows, 1):
+    sizes, call, read_image = {}, cancellation(), _reader(library)
+    for count, row in enumerate(rows, 1):
         if call.cancelled:
             break
         path = out / (name := file_name(row))
         try:
             if not (row.size_bytes and path.exists() and path.stat().st_size == row.size_bytes):
-                write_atomically(path, read(row.id, [vars(file) for file in row.files]), flush=False)
+                write_atomically(path, read_image(row.id, [vars(file) for file in row.files]), flush=False)
         except BlobError as error:
             missing[row.id] = str(error)
         else:
-            written[name] = path.stat().st_size + _write_sidecar(path, row)
-        tell(done)
-    return written
+            sizes[name] = path.stat().st_size + _write_sidecar(path, row)
+        tell(count)
+    return sizes
 
 
 async def _check_folder(library: Library, parts: Sequence[Sequence[str]], out: Path, overwrite: bool) -> list[str]:
@@ -233,25 +233,26 @@ async def _check_folder(library: Library, parts: Sequence[Sequence[str]], out: P
     paths = {str(form(out / name)): name for name in stale for form in (os.path.abspath, os.path.realpath)}
     for part in parts if stale else ():
         linked = (file.path for row in await library.rows(part) for file in row.files)
-        if kept := next((paths[path] for path in linked if path in paths), None):
+        if linked_file := next((paths[path] for path in linked if path in paths), None):
             raise UsageError(
-                f"{out} holds an earlier export, and the library links to\nan image of it ({kept}): name a new folder"
+                f"{out} holds an earlier export, and the library links to\nan image of it ({linked_file}): "
+                "name a new folder"
             )
     out.mkdir(parents=True, exist_ok=True)
     return sorted(stale)
 
 
-def _remove_stale(out: Path, stale: Sequence[str], written: Sequence[str], missing: Collection[str]) -> None:
+def _remove_stale(out: Path, stale: Sequence[str], new_names: Sequence[str], missing: Collection[str]) -> None:
     """Remove what an earlier export wrote, now that the new one is there; but no image whose bytes were not to be had:
     this may be the last copy."""
     same = {
-        (name + suffix).casefold(): name + suffix for name in (written if stale else ()) for suffix in ("", ".json")
+        (name + suffix).casefold(): name + suffix for name in (new_names if stale else ()) for suffix in ("", ".json")
     }
     lost = {digest[:12] for digest in missing}
     for name in stale:
         new = same.get(name.casefold())
-        found = _NAME.search(name.removesuffix(".json"))
-        if found and found["id"] in lost:
+        match = _NAME.search(name.removesuffix(".json"))
+        if match and match["id"] in lost:
             continue
         if new is None or not (out / name).samefile(out / new):  # where a disk tells no upper from lower case
             (out / name).unlink()
@@ -288,8 +289,8 @@ def file_name(row: ImageRecord) -> str:
 
 
 def _suffix(media_type: str) -> str:
-    found = (one.suffixes[0] for one in FORMATS.values() if one.media_type == media_type and one.suffixes)
-    return next(found, ".img")
+    suffixes = (one.suffixes[0] for one in FORMATS.values() if one.media_type == media_type and one.suffixes)
+    return next(suffixes, ".img")
 
 
 def _write_sidecar(image: Path, row: ImageRecord) -> int:

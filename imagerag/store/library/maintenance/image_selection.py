@@ -44,19 +44,19 @@ async def _ids_of(library: Library, names: Sequence[str]) -> set[str]:
     for name in sorted(whole - there):
         _one_meaning(library.name, name, set(), set())
     others = [name for name in names if name not in whole]
-    return there | (await library.table.read(lambda: _named(library, others)) if others else set())
+    return there | (await library.table.read(lambda: _ids_by_name(library, others)) if others else set())
 
 
-def _named(library: Library, names: Sequence[str]) -> set[str]:
+def _ids_by_name(library: Library, names: Sequence[str]) -> set[str]:
     """The ids that match the names, in one pass over all rows."""
     hits: dict[str, tuple[set[str], set[str]]] = {name: (set(), set()) for name in names}
-    wanted = [(name, _path_of(name)) for name in hits]
+    name_paths = [(name, _path_of(name)) for name in hits]
     lance = library.table.lance
     columns = present(lance, ("id", "source", "files"))
     for batch in lance.search().select(columns).to_batches(ROWS):
         for record in batch.to_pylist():
             paths = [file["path"] for file in record.get("files") or ()] or [record["source"] or ""]
-            for name, path in wanted:
+            for name, path in name_paths:
                 by_id, by_path = hits[name]
                 if ID.fullmatch(name) and record["id"].startswith(name):
                     by_id.add(record["id"])

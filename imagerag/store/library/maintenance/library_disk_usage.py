@@ -37,11 +37,11 @@ class DiskUse(FrozenModel):
 
 def disk_use(folder: Path) -> DiskUse:
     """Measure the folder of a library; files that vanish meanwhile are not counted."""
-    found = dict.fromkeys(DiskUse.model_fields, 0)
-    seen: set[File] = set()
+    bytes_by_kind = dict.fromkeys(DiskUse.model_fields, 0)
+    counted_files: set[File] = set()
     for path in sorted(folder.glob("*"), key=lambda path: path.name == SNAPSHOTS):
         kind = KINDS.get(path.name, "history")  # snapshots last: files shared with the library count as the library's
         sizes = file_sizes(path)
-        found[kind] += sum(size for file, size in sizes.items() if file not in seen)
-        seen |= sizes.keys()
-    return DiskUse(**found)
+        bytes_by_kind[kind] += sum(size for file, size in sizes.items() if file not in counted_files)
+        counted_files |= sizes.keys()
+    return DiskUse(**bytes_by_kind)

@@ -231,16 +231,16 @@ class _Migrating:
         import numpy as np
 
         data: dict[str, bytes] = {}
-        for one, read in (await self.library.read_images(ids)).items():
+        for one, image in (await self.library.read_images(ids)).items():
             with suppress(BlobError):  # it was removed meanwhile
-                if isinstance(read, BlobError):
-                    read = await self.library.thumbnail(one)
+                if isinstance(image, BlobError):
+                    image = await self.library.thumbnail(one)
                     self.from_thumbnails += 1
-                data[one] = read
+                data[one] = image
         regions = await self._encoded_regions(data)
-        found = await vectors_or_reasons(self.embedder.embed_images, list(data.values()))
+        results = await vectors_or_reasons(self.embedder.embed_images, list(data.values()))
         vectors = {}
-        for one, vector in zip(data, found, strict=True):
+        for one, vector in zip(data, results, strict=True):
             if isinstance(vector, str) or not is_unit(float(np.linalg.norm(vector))):
                 self.failed[one] = vector if isinstance(vector, str) else "the encoder gave no usable vector for it"
             else:
@@ -256,20 +256,20 @@ class _Migrating:
         if OTHER_REGIONS not in self.table.lance.schema.names:
             return {}
         records = await self.table.records(["id", BOXES], list(data))
-        known = {record["id"]: boxes_of(record) for record in records if record[BOXES] is not None}
+        boxes_by_id = {record["id"]: boxes_of(record) for record in records if record[BOXES] is not None}
         crops = {
             one: await in_thread(crops_of_known, data[one], boxes, self.embedder) if boxes else []
-            for one, boxes in known.items()
+            for one, boxes in boxes_by_id.items()
         }
         vectors = await encode_crops(self.embedder, [crop for own in crops.values() for crop in own])
-        found, start = dict[str, "Vectors"](), 0
+        regions, start = dict[str, "Vectors"](), 0
         for one, own in crops.items():
             mine, start = vectors[start : start + len(own)], start + len(own)
             if reasons := [vector for vector in mine if isinstance(vector, str)]:
                 self.failed[one] = reasons[0]
             else:
-                found[one] = np.asarray(mine, dtype=np.float32).reshape(len(own), self.embedder.identity.dimension)
-        return found
+                regions[one] = np.asarray(mine, dtype=np.float32).reshape(len(own), self.embedder.identity.dimension)
+        return regions
 
     def _write(self, vectors: Mapping[str, object], regions: "Mapping[str, Vectors]") -> None:
         import pyarrow as pa
@@ -290,24 +290,28 @@ class _Migrating:
         own = column == VECTOR
         embedder = self.library.embedder if own else self.embedder
         content = await content_at(self.table, column)
-        found = await measure(self.library, content, embedder)
+        measurement = await measure(self.library, content, embedder)
         if not own:
             fusion = await measure_fusion(self.library, embedder, column)
-            kept = {"threshold": found.threshold, "image_threshold": found.image_threshold, "fusion": fusion}
-            await self.table.read(lambda: self._keep(kept))
+            thresholds = {
+                "threshold": measurement.threshold,
+                "image_threshold": measurement.image_threshold,
+                "fusion": fusion,
+            }
+            await self.table.read(lambda: self._keep(thresholds))
         return EncoderQuality(
             embedder=embedder.identity.spec,
-            threshold=found.threshold.cosine,
-            accept_rate=found.threshold.accept_rate,
-            reject_rate=found.threshold.percentile / 100,
-            recall=await caption_recall(content, found.texts, found.best_own),
+            threshold=measurement.threshold.cosine,
+            accept_rate=measurement.threshold.accept_rate,
+            reject_rate=measurement.threshold.percentile / 100,
+            recall=await caption_recall(content, measurement.texts, measurement.best_own),
         )
 
     def _keep(self, thresholds: Mapping[str, object]) -> None:
         with self.table.calibrating():
-            kept = other_metadata_of(self.table.lance, self.library.name)
-            if kept is not None:
-                write_library_metadata(self.table.lance, kept.model_copy(update=thresholds), OTHER_VECTOR)
+            metadata = other_metadata_of(self.table.lance, self.library.name)
+            if metadata is not None:
+                write_library_metadata(self.table.lance, metadata.model_copy(update=thresholds), OTHER_VECTOR)
 
     def _exchange_columns(self) -> None:
         lance = self.table.lance

@@ -23,13 +23,13 @@ LOCKS: Final = ("files", "writing", "calibrating")
 """Of a library, in the order in which whoever takes several takes them."""
 
 
-def _hold(held: ExitStack, lock: Path, *, wait: bool = True) -> bool:
+def _hold(stack: ExitStack, lock: Path, *, wait: bool = True) -> bool:
     """Hold a lock exclusively until the stack exits; returns whether it is held: without `wait`, not if others
     hold it."""
     file = waiting_lock(lock, alone=wait)
     if file is None:
         return True
-    held.callback(os.close, file)
+    stack.callback(os.close, file)
     return wait or alone_now(file)
 
 
@@ -43,11 +43,11 @@ def rename_library(home: DataDir, old: str, new: str) -> None:
     """
     if valid_name(old) == BUILT_IN_LIBRARY or valid_name(new) == BUILT_IN_LIBRARY:
         raise UsageError(f"{BUILT_IN_LIBRARY!r} is the built-in catalogue: name another")
-    with ExitStack() as held:
+    with ExitStack() as stack:
         for lock in (f"{new}.new", *(f"{name}.{kind}" for kind in LOCKS for name in sorted({old, new}))):
-            _hold(held, home.filling / lock)
+            _hold(stack, home.filling / lock)
         for name in sorted({old, new}):
-            if not _hold(held, home.filling / name, wait=False):
+            if not _hold(stack, home.filling / name, wait=False):
                 raise UsageError(f"library {name!r} is being filled right now: rename it when that is done")
         names = list_libraries(home)
         if old not in names:
@@ -63,5 +63,5 @@ def rename_library(home: DataDir, old: str, new: str) -> None:
 def _with(names: Mapping[str, str], old: str, new: str) -> dict[str, str]:
     """Earlier name → name, after one more renaming. Entries that led to an earlier library of the new name are
     dropped."""
-    kept = {was: now for was, now in names.items() if new not in (was, now)}
-    return {**{was: new if now == old else now for was, now in kept.items()}, old: new}
+    others = {was: now for was, now in names.items() if new not in (was, now)}
+    return {**{was: new if now == old else now for was, now in others.items()}, old: new}

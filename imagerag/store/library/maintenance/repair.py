@@ -48,22 +48,22 @@ async def repair_library(home: DataDir, library: Library, problems: Sequence[Lib
     for one in problems:
         by_image[one.id].append(one)
     strays = by_image.pop("", [])
-    done = await _cleared(library, [one for one in problems if one.kind in CLEARED])
+    repairs = await _cleared(library, [one for one in problems if one.kind in CLEARED])
     for digest, whole in by_image.items():
         group = [one for one in whole if one.kind not in CLEARED]
         if not group:
             continue
         row = await library.get(digest)
         if row is None:  # removed meanwhile
-            done += [_repaired(one, "the image was taken out") for one in group]
+            repairs += [_repaired(one, "the image was taken out") for one in group]
         else:
-            done += await _Mending(home, library, row).mend(group)
+            repairs += await _Mending(home, library, row).mend(group)
     if by_image or strays:
         await library.optimize()
-    left = {str(path) for path in await library.table.read(lambda: stray_files(library.table))}
-    return done + [
+    stray_paths = {str(path) for path in await library.table.read(lambda: stray_files(library.table))}
+    return repairs + [
         one.model_copy(update={"advice": f"somebody writes: later, imagerag library optimize {library.name}"})
-        if one.path in left
+        if one.path in stray_paths
         else _repaired(one, "deleted")
         for one in strays
     ]
@@ -106,37 +106,37 @@ class _Mending:
             return [_repaired(one, new) for one in group]
         if data is None:
             return self._without_bytes(group)
-        done = {}
+        repairs = {}
         if kinds & {"copy", "image"}:
-            done["copy"] = await in_thread(self._copied, data)
-            done["image"] = f"another library or a run had them: {done['copy']}"
+            repairs["copy"] = await in_thread(self._copied, data)
+            repairs["image"] = f"another library or a run had them: {repairs['copy']}"
         if "file" in kinds:
             await self._drop_dead_files()
-            done["file"] = "the path was dropped; the image has another file or a copy"
+            repairs["file"] = "the path was dropped; the image has another file or a copy"
         if kinds & {"vector", "thumbnail"}:
             await self._encode(data)
-            done["vector"], done["thumbnail"] = "encoded anew", "made anew"
+            repairs["vector"], repairs["thumbnail"] = "encoded anew", "made anew"
         away = {entry.path for entry in self.away}
         return [
             one.model_copy(update={"advice": self._away_advice()})
             if one.kind == "file" and one.path in away
-            else _repaired(one, done[one.kind])
+            else _repaired(one, repairs[one.kind])
             for one in group
         ]
 
     def _bytes(self) -> bytes | None:
         """The bytes of the image, from its copy or its files."""
-        found = self._copy()
+        data = self._copy()
         for entry in self.row.files:
-            read = linked_bytes(self.row.id, entry)
-            if isinstance(read, bytes):
-                found = found or read
-            elif read in (CHANGED, GONE):
+            content = linked_bytes(self.row.id, entry)
+            if isinstance(content, bytes):
+                data = data or content
+            elif content in (CHANGED, GONE):
                 self.dead.add(entry)
-                self.changed += [entry] if read == CHANGED else []
+                self.changed += [entry] if content == CHANGED else []
             else:
                 self.away.append(entry)
-        return found
+        return data
 
     async def _drop_dead_files(self) -> None:
         async with self.library.files_lock():
@@ -184,10 +184,10 @@ class _Mending:
 
     async def _indexed_anew(self, entry: FileEntry) -> str | None:
         """Replace the image by the current content of a changed file, keeping its texts; None when that is no image."""
-        read = await in_thread(_read_now, entry)
-        if read is None:
+        reading = await in_thread(_read_now, entry)
+        if reading is None:
             return None
-        data, now = read
+        data, now = reading
         with suppress(UsageError):
             info = await in_thread(image_info, data)
             (vector,) = await self.library.embedder.embed_images([data])

@@ -89,13 +89,13 @@ def _of_cells(vectors: Any, limit: float, stop: int, passed: "Rows") -> "Pairs":
             here = vectors[part].astype(np.float32)
             for ones, others, cosines in _compared(here, here, limit, min(len(here), stop - row), passed[part]):
                 yield ones + row, others + row, cosines
-            rows = _left(passed, row, min(part.stop, stop))
+            rows = _rows_left(passed, row, min(part.stop, stop))
             yield from _across(vectors, cells, limit, rows, (part.stop, end), passed, room)
-        rows = _left(passed, start, min(end, stop))
+        rows = _rows_left(passed, start, min(end, stop))
         yield from _across(vectors, cells, limit, rows, (end, len(vectors)), passed, room)
 
 
-def _left(passed: "Rows", start: int, end: int) -> "Places":
+def _rows_left(passed: "Rows", start: int, end: int) -> "Places":
     import numpy as np
 
     return np.flatnonzero(~passed[start:end]) + start
@@ -155,11 +155,11 @@ def _compared(vectors: "Vectors", outline: "Vectors", limit: float, stop: int, p
 def _cosines(vectors: "Vectors", ones: "Places", others: "Places") -> "Vectors":
     import numpy as np
 
-    found = np.empty(len(ones), dtype=np.float32)
+    cosines = np.empty(len(ones), dtype=np.float32)
     for start in range(0, len(ones), WHOLE):
         part = slice(start, start + WHOLE)
-        found[part] = np.einsum("ij,ij->i", vectors[ones[part]], vectors[others[part]])
-    return found
+        cosines[part] = np.einsum("ij,ij->i", vectors[ones[part]], vectors[others[part]])
+    return cosines
 
 
 def outlines(vectors: "Vectors", limit: float) -> "Vectors":
@@ -181,10 +181,10 @@ def outlines(vectors: "Vectors", limit: float) -> "Vectors":
     best = min(effort, key=lambda count: (effort[count], count))
     if best == dimension:
         return vectors
-    found = np.empty((len(vectors), best + 1), dtype=np.float32)
+    short_vectors = np.empty((len(vectors), best + 1), dtype=np.float32)
     for start in range(0, len(vectors), COLUMNS):
-        found[start : start + COLUMNS] = _shortened(vectors[start : start + COLUMNS], turn[:, :best])
-    return found
+        short_vectors[start : start + COLUMNS] = _shortened(vectors[start : start + COLUMNS], turn[:, :best])
+    return short_vectors
 
 
 def _shortened(vectors: "Vectors", directions: "Vectors") -> "Vectors":

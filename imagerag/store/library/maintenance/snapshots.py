@@ -90,13 +90,13 @@ def create_snapshot(table: LibraryTable, tag: str) -> Snapshot:
         with storage_errors(folder, "cannot write into"):
             try:
                 _link_folder(table.folder, fresh, without=set(stray_files(table)))
-                made = _described(table, tag)
-                (fresh / RECORD).write_text(made.model_dump_json(exclude={"bytes"}))
+                snapshot = _described(table, tag)
+                (fresh / RECORD).write_text(snapshot.model_dump_json(exclude={"bytes"}))
                 fresh.rename(folder / f"{tag}{SUFFIX}")
             except BaseException:
                 shutil.rmtree(fresh, ignore_errors=True)
                 raise
-    return made.model_copy(update={"bytes": _own_bytes(table.folder).get(tag, 0)})
+    return snapshot.model_copy(update={"bytes": _own_bytes(table.folder).get(tag, 0)})
 
 
 def list_snapshots(home: DataDir, name: str) -> list[Snapshot]:
@@ -109,11 +109,11 @@ def list_snapshots(home: DataDir, name: str) -> list[Snapshot]:
     name = current_name(home, valid_name(name))
     folder = folder_of(home, name)
     own = _own_bytes(folder)
-    found = []
+    snapshots = []
     for tag in snapshot_tags(folder):
         full = f"{name}{AT}{tag}"  # the library may have been renamed since
-        found.append(_read(folder_of(home, full)).model_copy(update={"name": full, "bytes": own[tag]}))
-    return sorted(found, key=lambda one: (one.created, one.tag))
+        snapshots.append(_read(folder_of(home, full)).model_copy(update={"name": full, "bytes": own[tag]}))
+    return sorted(snapshots, key=lambda one: (one.created, one.tag))
 
 
 def snapshot_content(folder: Path) -> str:
@@ -135,12 +135,12 @@ def remove_snapshot(table: LibraryTable, tag: str) -> None:
     """
     with table.writing_alone():
         folder = folder_of(table.home, current_name(table.home, f"{table.name}{AT}{tag}"))
-        gone = folder.with_name(f".tmp-{uuid.uuid4().hex}")
+        removed_folder = folder.with_name(f".tmp-{uuid.uuid4().hex}")
         with storage_errors(folder, "cannot remove"):
-            folder.rename(gone)  # if this is stopped, the next `optimize` removes the rest
-            shutil.rmtree(gone)
+            folder.rename(removed_folder)  # if this is stopped, the next `optimize` removes the rest
+            shutil.rmtree(removed_folder)
             with suppress(OSError):
-                gone.parent.rmdir()
+                removed_folder.parent.rmdir()
 
 
 def restore_snapshot(table: LibraryTable, tag: str) -> int:
@@ -172,9 +172,9 @@ def _batches(source: Any) -> "pa.RecordBatchReader":
     """Every column of every row, with the schema that holds the library's metadata, including thresholds."""
     import pyarrow as pa
 
-    read = source.search().to_batches(PART)
-    made = (pa.RecordBatch.from_arrays(batch.columns, schema=source.schema) for batch in read)
-    return pa.RecordBatchReader.from_batches(source.schema, made)
+    source_batches = source.search().to_batches(PART)
+    batches = (pa.RecordBatch.from_arrays(batch.columns, schema=source.schema) for batch in source_batches)
+    return pa.RecordBatchReader.from_batches(source.schema, batches)
 
 
 def _note_removed(folder: Path, ids: frozenset[str]) -> None:

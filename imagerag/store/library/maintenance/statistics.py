@@ -133,8 +133,8 @@ async def library_statistics(library: Library) -> LibraryStatistics:
     Raises:
         BackendError: the encoder failed.
     """
-    found = await library.table.read(lambda: _counted(library))
-    return found.model_copy(
+    counts = await library.table.read(lambda: _counted(library))
+    return counts.model_copy(
         update={
             "caption_similarity": await _caption_similarity(library),
             "near_duplicates": await library.table.read(lambda: _near_duplicates(library)),
@@ -148,11 +148,11 @@ def _counted(library: Library) -> LibraryStatistics:
     counts: Counter[str] = Counter()
     values: dict[str, Counter[str]] = {name: Counter() for name in ("media_type", "licence", "camera", "year")}
     sizes: list[float] = []
-    taken: list[datetime] = []
+    times: list[datetime] = []
     for batch in lance.search().select(columns).to_batches(4096):
         for record in batch.to_pylist():
             time = record.get("taken")
-            taken += [time] if time else []
+            times += [time] if time else []
             sizes.append(record["width"] * record["height"] / 1e6)
             for name in ("media_type", "licence", "camera"):
                 values[name][record.get(name) or ""] += 1
@@ -183,14 +183,14 @@ def _counted(library: Library) -> LibraryStatistics:
         cameras=by_frequency(values["camera"]),
         years=dict(sorted(values["year"].items())),
         megapixels=_spread(sizes),
-        first_taken=min(taken, default=None),
-        last_taken=max(taken, default=None),
+        first_taken=min(times, default=None),
+        last_taken=max(times, default=None),
     )
 
 
 def _facts(record: Mapping[str, Any], *, copied: bool) -> Iterable[str]:
     files = record.get("files") or ()
-    held = {
+    facts = {
         "captions": record["caption"],
         "titles": record["title"],
         "tagged": record["tags"],
@@ -202,7 +202,7 @@ def _facts(record: Mapping[str, Any], *, copied: bool) -> Iterable[str]:
         "copied": copied,
         "several_files": len(files) > 1,
     }
-    return (name for name, there in held.items() if there)
+    return (name for name, there in facts.items() if there)
 
 
 def _spread(sizes: Sequence[float]) -> tuple[float, float, float] | None:
@@ -217,16 +217,16 @@ async def _caption_similarity(library: Library) -> CaptionStatistics | None:
     if measured is None or not ids:
         return None
     sample = sorted(await library.table.records(("id", "caption", "vector"), ids), key=lambda one: one["id"])
-    found = []
+    cosines = []
     for at in range(0, len(sample), BLOCK):
         part = sample[at : at + BLOCK]
         texts = await library.embedder.embed_texts([one["caption"] for one in part])
-        found += [max(-1.0, min(1.0, float(text @ one["vector"]))) for text, one in zip(texts, part, strict=True)]
-    ranked = sorted(zip(found, sample, strict=True), key=lambda one: (one[0], one[1]["id"]))
+        cosines += [max(-1.0, min(1.0, float(text @ one["vector"]))) for text, one in zip(texts, part, strict=True)]
+    ranked = sorted(zip(cosines, sample, strict=True), key=lambda one: (one[0], one[1]["id"]))
     return CaptionStatistics(
-        measured=len(found),
+        measured=len(cosines),
         threshold=measured.cosine,
-        accept_rate=sum(one >= measured.cosine for one in found) / len(found),
+        accept_rate=sum(one >= measured.cosine for one in cosines) / len(cosines),
         reject_rate=measured.reject_rate,
         worst=tuple(
             CaptionSimilarity(id=one["id"], caption=one["caption"], similarity=similarity)

@@ -37,9 +37,9 @@ async def copy_encoded(source: Library, target: Library, ids: Sequence[str]) -> 
         rows = await source.rows(ids[at : at + BATCH])
         data = [await source.image_bytes(row.id) for row in rows]
         vectors = await target.embedder.embed_images(data)
-        kept = [one if not row.files else None for row, one in zip(rows, data, strict=True)]
+        copies = [one if not row.files else None for row, one in zip(rows, data, strict=True)]
         await target.upsert(
-            [NewImage(row=r, data=d, thumbnail=b"", vector=v) for r, d, v in zip(rows, kept, vectors, strict=True)]
+            [NewImage(row=r, data=d, thumbnail=b"", vector=v) for r, d, v in zip(rows, copies, vectors, strict=True)]
         )
 
 

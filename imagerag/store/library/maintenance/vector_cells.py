@@ -62,8 +62,8 @@ class VectorCells:
         own = _nearest(vectors, centres)
         order = np.argsort(own, kind="stable").astype(np.int32)
         ends = np.cumsum(np.bincount(own, minlength=count))
-        made = cls(centres, order, ends, margin=0)
-        return replace(made, margin=made._margin_for(sample[:: -(-len(sample) // MOVED)], limit))
+        without_margin = cls(centres, order, ends, margin=0)
+        return replace(without_margin, margin=without_margin._margin_for(sample[:: -(-len(sample) // MOVED)], limit))
 
     def members(self, cell: int) -> "Places":
         """The positions of the vectors of a cell, ascending."""
@@ -77,9 +77,9 @@ class VectorCells:
         for start in range(0, len(rows), PART):
             part = slice(start, start + PART)
             near[:, part] = (self._borders(vectors[rows[part]]) <= self.margin).T
-        for cell, found in enumerate(near):
-            if found.any():
-                yield cell, rows[found]
+        for cell, mask in enumerate(near):
+            if mask.any():
+                yield cell, rows[mask]
 
     def _borders(self, vectors: Any) -> "Vectors":
         """The distance of each vector from its cell's border with every other cell, 0 for its own: [rows, cells]."""
@@ -87,17 +87,17 @@ class VectorCells:
 
         cosines = products(vectors, self.centres)
         own = cosines.argmax(axis=1)
-        found: Vectors = cosines[np.arange(len(own)), own][:, None] - cosines
-        found /= self._between[own]
-        return found
+        distances: Vectors = cosines[np.arange(len(own)), own][:, None] - cosines
+        distances /= self._between[own]
+        return distances
 
     @cached_property
     def _between(self) -> "Vectors":
         """The distances between centres: [cells, cells]."""
         import numpy as np
 
-        found: Vectors = np.sqrt(np.maximum(2 - 2 * products(self.centres, self.centres), 1e-6))
-        return found
+        distances: Vectors = np.sqrt(np.maximum(2 - 2 * products(self.centres, self.centres), 1e-6))
+        return distances
 
     def _margin_for(self, sample: "Vectors", limit: float) -> float:
         """The distance from borders within which vectors at that cosine are found."""
@@ -133,8 +133,8 @@ def _centred(sample: "Vectors", count: int) -> "Vectors":
 def _nearest(vectors: Any, centres: "Vectors") -> "Places":
     import numpy as np
 
-    found = np.empty(len(vectors), dtype=np.int32)
+    places = np.empty(len(vectors), dtype=np.int32)
     for start in range(0, len(vectors), PART):
         part = slice(start, start + PART)
-        found[part] = products(vectors[part], centres).argmax(axis=1)
-    return found
+        places[part] = products(vectors[part], centres).argmax(axis=1)
+    return places

@@ -35,13 +35,13 @@ def vectors_of_ids(library: Library, ids: Any, *, half: bool = False) -> "NDArra
 
     order = pc.sort_indices(ids)
     shape, dtype = (len(ids), library.metadata.dimension), np.float16 if half else np.float32
-    found = _Filled(np.zeros(shape, dtype=dtype), order.to_numpy())
+    scan = _Filled(np.zeros(shape, dtype=dtype), order.to_numpy())
     pool = pa.default_memory_pool()
     pool.release_unused()  # a few hundred MB of what was read before, in a large library
     if len(ids):
-        scan_table(library.table.lance, ids.take(order), found, size=ROWS)
+        scan_table(library.table.lance, ids.take(order), scan, size=ROWS)
         pool.release_unused()
-    return found.vectors
+    return scan.vectors
 
 
 class _Filled:

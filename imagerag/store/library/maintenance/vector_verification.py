@@ -81,11 +81,11 @@ def _are_boxes(column: Any) -> "Flags":
     """For each box of an Arrow array, whether it lies in [0, 1] and is not empty."""
     import numpy as np
 
-    found = np.zeros(len(column), dtype=bool)
+    flags = np.zeros(len(column), dtype=bool)
     left, top, right, bottom = _rows(column).T
     inside = (left >= 0) & (left < right) & (right <= 1) & (top >= 0) & (top < bottom) & (bottom <= 1)
-    found[column.is_valid().to_numpy(zero_copy_only=False)] = inside
-    return found
+    flags[column.is_valid().to_numpy(zero_copy_only=False)] = inside
+    return flags
 
 
 def _with_bad(column: Any, bad: "Flags") -> "Flags":
@@ -93,9 +93,9 @@ def _with_bad(column: Any, bad: "Flags") -> "Flags":
     import numpy as np
 
     counts = _counts(column)
-    found = np.zeros(len(column), dtype=bool)
-    found[np.repeat(np.arange(len(column)), counts)[bad]] = True
-    return found
+    flags = np.zeros(len(column), dtype=bool)
+    flags[np.repeat(np.arange(len(column)), counts)[bad]] = True
+    return flags
 
 
 def _counts(column: Any) -> "NDArray[np.int64]":

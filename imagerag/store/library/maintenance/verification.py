@@ -105,15 +105,15 @@ def _of_row(
     images: ImageFiles, record: dict[str, Any], files: bool, counts: "Counter[str]"
 ) -> Iterator[LibraryProblem]:
     digest: str = record["id"]
-    copy, found = _copy_problem(images, record, counts), []
+    copy, file_problems = _copy_problem(images, record, counts), []
     for entry in [FileEntry(**file) for file in record.get("files") or ()] if files else []:
         counts["files"] += 1
-        read = linked_bytes(digest, entry)
-        found.append((entry, read if isinstance(read, str) else ""))
-    whole = copy == "" or any(not problem for _, problem in found)
+        result = linked_bytes(digest, entry)
+        file_problems.append((entry, result if isinstance(result, str) else ""))
+    whole = copy == "" or any(not problem for _, problem in file_problems)
     if copy:
         yield LibraryProblem(kind="copy", id=digest, path=str(images.path(digest)), problem=copy)
-    for entry, problem in found:
+    for entry, problem in file_problems:
         if problem and copy != "":  # an intact copy is used even if the file is missing
             yield LibraryProblem(kind="file", id=digest, path=entry.path, problem=f"it {problem}")
     if (files or not record.get("files")) and not whole and not copy:

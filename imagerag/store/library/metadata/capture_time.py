@@ -27,23 +27,23 @@ def capture_time(text: str | None, offset: str | None = None) -> CaptureTime | N
     Returns:
         The local time of the clock, marked as UTC whatever the offset: a search for May means the camera's May.
     """
-    found = _DATE.fullmatch(text[:64]) if text else None
-    if found is None:
+    match = _DATE.fullmatch(text[:64]) if text else None
+    if match is None:
         return None
-    year, month, day, hour, minute, second, zone = found.groups()
+    year, month, day, hour, minute, second, zone = match.groups()
     date = (int(year), int(month or 1), int(day or 1))
     try:
-        taken = datetime(*date, int(hour or 0), int(minute or 0), min(int(second or 0), 59), tzinfo=UTC)
+        time = datetime(*date, int(hour or 0), int(minute or 0), min(int(second or 0), 59), tzinfo=UTC)
     except ValueError:
         return None
-    return (taken, _offset(zone or offset or "")) if taken.year >= 1800 else None
+    return (time, _offset(zone or offset or "")) if time.year >= 1800 else None
 
 
 def _offset(text: str) -> str:
-    found = _OFFSET.fullmatch(text[:16])
-    if found is None:
+    match = _OFFSET.fullmatch(text[:16])
+    if match is None:
         return ""
-    zulu, sign, hours, minutes = found.groups()
+    zulu, sign, hours, minutes = match.groups()
     if zulu:
         return "+00:00"
     return f"{sign}{hours}:{minutes}" if int(hours) <= 15 and int(minutes) < 60 else ""

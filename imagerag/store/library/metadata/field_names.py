@@ -47,19 +47,19 @@ def fields_of(names: "Mapping[str, Any] | list[str]") -> dict[str, str]:
 def _fields_of(names: tuple[str, ...]) -> Mapping[str, str]:
     """`fields_of`: the rows of a table, and the sidecars of a program, have the same names over and over."""
     plain = {name: plain_name(name) for name in names}
-    found: dict[str, str] = {}
+    fields: dict[str, str] = {}
     for field in (PATH, *TEXTS, TAKEN, *POSITION, "tags", "metadata"):
-        for wanted in (field, *ALIASES.get(field, ())):
-            hits = [name for name in names if plain[name] == wanted and name not in found]
+        for alias in (field, *ALIASES.get(field, ())):
+            hits = [name for name in names if plain[name] == alias and name not in fields]
             if hits:
-                found[hits[0]] = field
+                fields[hits[0]] = field
                 break
-    return found
+    return fields
 
 
-def written_fields(said: Mapping[str, Any]) -> dict[str, str]:
+def written_fields(record: Mapping[str, Any]) -> dict[str, str]:
     """`fields_of`, of those whose values can stand for such a field: a class number is no caption."""
-    return fields_of({key: value for key, value in said.items() if _tells(key, value)})
+    return fields_of({key: value for key, value in record.items() if _tells(key, value)})
 
 
 def typed_field(name: str) -> str | None:

@@ -20,7 +20,7 @@ def without_parameters(text: str) -> tuple[str, Mapping[str, str]]:
     parameters = _PARAMETERS.search(text)
     if parameters is None:
         return text, {}
-    said, made_with = text[: parameters.start()], " ".join(text[parameters.start() :].split())
-    prompt, *negative = _NEGATIVE.split(said, maxsplit=1)
+    prompts, made_with = text[: parameters.start()], " ".join(text[parameters.start() :].split())
+    prompt, *negative = _NEGATIVE.split(prompts, maxsplit=1)
     fields = {"negative_prompt": " ".join(" ".join(negative).split()), "generation_parameters": made_with}
     return prompt, {name: value[:MAX_VALUE] for name, value in fields.items() if value}

@@ -88,40 +88,40 @@ def read_metadata(record: Mapping[str, Any]) -> ImageMetadata:
     fields = written_fields(values)
     if not POSITION.keys() <= set(fields.values()):  # half of a position becomes metadata
         fields = {key: field for key, field in fields.items() if field not in POSITION}
-    found: dict[str, Any] = {}
+    own_fields: dict[str, Any] = {}
     rest = {key: value for key, value in values.items() if key not in fields}
-    tags, given = None, {}
+    tags, metadata = None, {}
     for key, field in fields.items():
         value = values[key]
         if field == "tags":
             tags = tags_of(value)
         elif field == TAKEN:
-            found[field] = time_of(value)
+            own_fields[field] = time_of(value)
         elif field in POSITION:
-            found[field] = degrees_of(value, field)
+            own_fields[field] = degrees_of(value, field)
         elif field == "metadata":
-            given = object_of(value)
+            metadata = object_of(value)
         elif field != PATH:
             text = clean(text_of(value))
             if len(text) <= MAX_CAPTION:
-                found[field] = text
-    extra = metadata_of({**rest, **given})
-    if "title" not in found and isinstance(name := extra.get("name"), str):
-        found["title"] = name
-    return ImageMetadata(tags=tags, metadata=extra or None, **found)
+                own_fields[field] = text
+    extra = metadata_of({**rest, **metadata})
+    if "title" not in own_fields and isinstance(name := extra.get("name"), str):
+        own_fields["title"] = name
+    return ImageMetadata(tags=tags, metadata=extra or None, **own_fields)
 
 
-def _of_a_run(said: Mapping[str, Any]) -> ImageMetadata:
+def _of_a_run(run: Mapping[str, Any]) -> ImageMetadata:
     """Metadata from the sidecar of `generate`: the prompt, and the licences of the references."""
-    references = [one for one in said.get("references") or [] if isinstance(one, dict)]
+    references = [one for one in run.get("references") or [] if isinstance(one, dict)]
     licences, authors = (_each(references, name) for name in ("licence", "author"))
-    kept = {name: said[name] for name in ("run_id", "generator", "outcome") if name in said}
+    facts = {name: run[name] for name in ("run_id", "generator", "outcome") if name in run}
     titles = "; ".join(_each(references, "title"))
     return ImageMetadata(
-        caption=clean(string_of(said["prompt"]))[:MAX_CAPTION] if said.get("prompt") else None,
+        caption=clean(string_of(run["prompt"]))[:MAX_CAPTION] if run.get("prompt") else None,
         licence="; ".join(licences) or None,
         author="; ".join(authors) or None,
-        metadata=metadata_of({**kept, **({"references": titles} if titles else {})}) or None,
+        metadata=metadata_of({**facts, **({"references": titles} if titles else {})}) or None,
     )
 
 

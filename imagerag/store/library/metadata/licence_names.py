@@ -14,8 +14,8 @@ _ADDRESS: Final = re.compile(
 
 def licence_name(text: str) -> str:
     """A licence as SPDX names it, where the text has the address of one of Creative Commons; else the text."""
-    found = {_spdx(address) for address in _ADDRESS.finditer(text)}
-    return found.pop() if len(found) == 1 else text
+    licences = {_spdx(address) for address in _ADDRESS.finditer(text)}
+    return licences.pop() if len(licences) == 1 else text
 
 
 def _spdx(address: "re.Match[str]") -> str:

@@ -27,8 +27,8 @@ DETECTIONS: Final = frozenset(
 
 def time_of(value: Any) -> datetime | None:
     """Parse a date and time; None if invalid. See `capture_time`."""
-    found = capture_time(value) if isinstance(value, str) else None
-    return found[0] if found else None
+    capture = capture_time(value) if isinstance(value, str) else None
+    return capture[0] if capture else None
 
 
 def degrees_of(value: Any, axis: str) -> float | None:
@@ -42,7 +42,7 @@ def degrees_of(value: Any, axis: str) -> float | None:
 
 def metadata_of(values: Mapping[str, Any]) -> dict[str, Scalar]:
     """Select the values that become metadata: short ones, without results of detectors."""
-    kept: dict[str, Scalar] = {}
+    metadata: dict[str, Scalar] = {}
     for key, value in values.items():
         if _is_drawn(key, value):
             continue
@@ -50,9 +50,9 @@ def metadata_of(values: Mapping[str, Any]) -> dict[str, Scalar]:
             scalar = _scalar(value)
         except (RecursionError, ValueError):  # nested deeper than JSON can write
             continue
-        if len(kept) < MAX_KEYS and (not isinstance(scalar, str) or len(scalar) <= MAX_VALUE):
-            kept[clean(str(key))[:MAX_VALUE]] = scalar
-    return kept
+        if len(metadata) < MAX_KEYS and (not isinstance(scalar, str) or len(scalar) <= MAX_VALUE):
+            metadata[clean(str(key))[:MAX_VALUE]] = scalar
+    return metadata
 
 
 def _is_drawn(key: str, value: Any) -> bool:
@@ -74,10 +74,10 @@ def tags_of(value: Any) -> tuple[str, ...] | None:
 
 def object_of(value: Any) -> dict[str, Any]:
     """A metadata field: an object, or a CSV cell with one in it; anything else is kept under its own name."""
-    read = _value(value) if isinstance(value, str) else value
-    if read is None:
+    data = _value(value) if isinstance(value, str) else value
+    if data is None:
         return {}
-    return read if isinstance(read, dict) else {"metadata": value}
+    return data if isinstance(data, dict) else {"metadata": value}
 
 
 def _value(text: str) -> Any:

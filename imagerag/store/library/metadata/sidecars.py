@@ -79,10 +79,10 @@ class Sidecars:
     def concept(self, image: Path) -> ImageMetadata:
         """The concept in kohya's folder name `10_ada lovelace` (repeats and content). It counts only if the folder
         holds captions, as many folders are numbered."""
-        found = _CONCEPT.match(image.parent.name)
-        if not found or not any(name.endswith(_CAPTIONS) for name in self._folder(image.parent)):
+        match = _CONCEPT.match(image.parent.name)
+        if not match or not any(name.endswith(_CAPTIONS) for name in self._folder(image.parent)):
             return ImageMetadata()
-        return ImageMetadata(tags=(clean(found["concept"]),), metadata={"repeats": int(found["repeats"])})
+        return ImageMetadata(tags=(clean(match["concept"]),), metadata={"repeats": int(match["repeats"])})
 
     def _read(self, sidecar: Path) -> ImageMetadata:
         return sidecar_metadata(sidecar.name, read_text(self._allowed(sidecar)))
@@ -102,8 +102,8 @@ class Sidecars:
         if not there:
             return ()
         if image not in self._found:
-            found = (there.get(name_key(name)) for name in names_of(image.name, takeout=_JSON in there))
-            names = dict.fromkeys(name for name in found if name is not None and name != image.name)
+            matches = (there.get(name_key(name)) for name in names_of(image.name, takeout=_JSON in there))
+            names = dict.fromkeys(name for name in matches if name is not None and name != image.name)
             self._found[image] = tuple(names)
         return self._found[image]
 
@@ -114,19 +114,19 @@ class Sidecars:
             except OSError:
                 names = []
             ours = [name for name in names if name.lower().endswith(SUFFIXES)]
-            found = {name_key(name): name for name in reversed(ours)}
-            if any(name.endswith(_JSON) for name in found):
-                found[_JSON] = ""
-            self._folders[folder] = found
+            by_key = {name_key(name): name for name in reversed(ours)}
+            if any(name.endswith(_JSON) for name in by_key):
+                by_key[_JSON] = ""
+            self._folders[folder] = by_key
         return self._folders[folder]
 
 
 def read_all(sidecars: "Iterable[tuple[str, Callable[[], ImageMetadata]]]") -> SidecarMetadata:
     """Merge the metadata of sidecars, most likely name first; given name → reader."""
     description, problems = ImageMetadata(), []
-    for name, read in sidecars:
+    for name, load in sidecars:
         try:
-            description = description.or_else(read())
+            description = description.or_else(load())
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) and error.strerror else error
             problems.append(f"its sidecar {clean(name)} was left out: {why}")

@@ -48,12 +48,14 @@ def with_texts_of(new: ImageRecord, old: ImageRecord) -> ImageRecord:
     values in the file before.
     """
     fields = dict(_field_values(vars(new)))
-    kept = {name: value for name, value in _field_values(vars(old)) if _stays(name, value, fields.get(name), old, new)}
-    metadata = {name.partition(".")[2]: value for name, value in kept.items() if name not in _FIELDS}
-    texts: dict[str, Any] = {name: value for name, value in kept.items() if name in _FIELDS}
+    old_values = {
+        name: value for name, value in _field_values(vars(old)) if _stays(name, value, fields.get(name), old, new)
+    }
+    metadata = {name.partition(".")[2]: value for name, value in old_values.items() if name not in _FIELDS}
+    texts: dict[str, Any] = {name: value for name, value in old_values.items() if name in _FIELDS}
     if old.source and _is_path(new) and not _is_path(old):
         texts["source"] = old.source
-    marks = {_mark(name, value) for name, value in kept.items()} & _marks(old)
+    marks = {_mark(name, value) for name, value in old_values.items()} & _marks(old)
     described = " ".join([sidecars_in(new.described), *sorted(_marks(new) | marks)])
     return replace(new, **texts, metadata={**new.metadata, **metadata}, described=described)
 

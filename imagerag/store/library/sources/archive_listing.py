@@ -64,16 +64,16 @@ class ArchiveListing:
     texts: dict[str, ArchiveEntry] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
-    def sidecar_metadata(self, name: str, read: Callable[[ArchiveEntry], bytes]) -> SidecarMetadata:
+    def sidecar_metadata(self, name: str, read_entry: Callable[[ArchiveEntry], bytes]) -> SidecarMetadata:
         """The metadata in the sidecars of an image in the archive."""
         folder, _, base = name.rpartition("/")
         keys = dict.fromkeys(name_key(f"{folder}/{one}" if folder else one) for one in member_names_of(base))
         return read_all(
-            (self.texts[key].name, self._reading(self.texts[key], read)) for key in keys if key in self.texts
+            (self.texts[key].name, self._reading(self.texts[key], read_entry)) for key in keys if key in self.texts
         )
 
-    def _reading(self, entry: ArchiveEntry, read: Callable[[ArchiveEntry], bytes]) -> Callable[[], ImageMetadata]:
-        return lambda: sidecar_metadata(entry.name, decoded(read(entry)))
+    def _reading(self, entry: ArchiveEntry, read_entry: Callable[[ArchiveEntry], bytes]) -> Callable[[], ImageMetadata]:
+        return lambda: sidecar_metadata(entry.name, decoded(read_entry(entry)))
 
 
 def listing(archive: str, entries: Iterable[ArchiveEntry], excluded: Callable[[str], bool]) -> ArchiveListing:
@@ -83,35 +83,35 @@ def listing(archive: str, entries: Iterable[ArchiveEntry], excluded: Callable[[s
         archive: its path, for messages.
         excluded: whether a member is left out, by its name.
     """
-    found, others = ArchiveListing(), 0
+    contents, others = ArchiveListing(), 0
     for count, entry in enumerate(entries):
         if count == MAX_MEMBERS:
-            found.problems.append((archive, f"only its first {MAX_MEMBERS:,} members are read"))
+            contents.problems.append((archive, f"only its first {MAX_MEMBERS:,} members are read"))
             break
         name, suffix = plain_member(entry.name), posixpath.splitext(entry.name)[1].lower()
         if name and excluded(name):
             continue
         if suffix in MEMBER_SUFFIXES:
             if name and not entry.refused and entry.size <= LONGEST:
-                found.texts[name_key(name)] = entry
+                contents.texts[name_key(name)] = entry
         elif suffix in _SOURCES:
-            found.problems.append((clean(f"{archive}::{entry.name}"), _NESTED))
+            contents.problems.append((clean(f"{archive}::{entry.name}"), _NESTED))
         elif suffix not in IMAGE_SUFFIXES:
             others += 1
         elif why := entry.refused or _refused(name, entry.size):
-            found.problems.append((clean(f"{archive}::{entry.name}"), why))
+            contents.problems.append((clean(f"{archive}::{entry.name}"), why))
         else:
             assert name is not None, "what has no plain name was refused"
-            if name in found.images:
-                shown = clean(f"{archive}::{entry.name}")
-                found.problems.append((shown, "a later member of the archive has the same name"))
-            found.images[name] = entry
+            if name in contents.images:
+                label = clean(f"{archive}::{entry.name}")
+                contents.problems.append((label, "a later member of the archive has the same name"))
+            contents.images[name] = entry
     if others:
         are = "members are no images, going by their names" if others > 1 else "member is no image, going by its name"
-        found.problems.append((archive, f"{others:,} {are}"))
-    elif not found.images and not found.problems:
-        found.problems.append((archive, "there is no image in it"))
-    return found
+        contents.problems.append((archive, f"{others:,} {are}"))
+    elif not contents.images and not contents.problems:
+        contents.problems.append((archive, "there is no image in it"))
+    return contents
 
 
 def plain_member(name: str) -> str | None:

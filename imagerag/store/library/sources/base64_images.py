@@ -39,8 +39,8 @@ _NO_NAME: Final = 255
 
 def image_column(record: Mapping[str, Any]) -> str | None:
     """The column of a row that contains an image; None where none does."""
-    found = [(_RANK[plain], name) for name in record if (plain := plain_name(name)) in _RANK and _holds(record, name)]
-    return min(found)[1] if found else None
+    columns = [(_RANK[plain], name) for name in record if (plain := plain_name(name)) in _RANK and _holds(record, name)]
+    return min(columns)[1] if columns else None
 
 
 def decoded_image(value: Any) -> bytes:
@@ -71,8 +71,8 @@ def beside_image(record: Mapping[str, Any], column: str) -> dict[str, Any]:
     value = record[column]
     fields = {name: one for name, one in record.items() if name != column}
     names = [name for name, field in written_fields(fields).items() if field == PATH]
-    named = [*(fields.pop(name) for name in names), value.get(PATH) if isinstance(value, Mapping) else None]
-    name = next((one for one in named if isinstance(one, str) and one.strip()), None)
+    candidates = [*(fields.pop(name) for name in names), value.get(PATH) if isinstance(value, Mapping) else None]
+    name = next((one for one in candidates if isinstance(one, str) and one.strip()), None)
     return {"title": PurePosixPath(name.strip().replace("\\", "/")).stem, **fields} if name else fields
 
 

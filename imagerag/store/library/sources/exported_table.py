@@ -115,13 +115,13 @@ class ExportedTable:
 
     columns: Mapping[str, str] = {}
 
-    def __init__(self, file: ColumnarFile, named: Sequence[Path] = ()) -> None:
+    def __init__(self, file: ColumnarFile, named_paths: Sequence[Path] = ()) -> None:
         self.path, self.status = file.path, file.path.stat()
         self.problems: list[Problem] = []
         self.linked = IMAGE_COLUMN not in file.schema.names
         self.whole = not self.linked
         self._file = file
-        self._named = NamedPaths(named)
+        self._named = NamedPaths(named_paths)
         metadata = library_metadata_of(file, file.path.name)
         self.embedder, self.has_regions = metadata.embedder, metadata.regions is not None
         captions = metadata.caption_encoder
@@ -244,11 +244,11 @@ def is_export(schema: "pa.Schema") -> bool:
     return MARK in (schema.metadata or {})
 
 
-def open_columnar(path: Path, named: Sequence[Path] = ()) -> ExportedTable | ImageTable | None:
+def open_columnar(path: Path, named_paths: Sequence[Path] = ()) -> ExportedTable | ImageTable | None:
     """A Parquet or Arrow file as a source; None where it has no images.
 
     Args:
-        named: what the user named: below it, an export's files may be on another machine.
+        named_paths: what the user named: below it, an export's files may be on another machine.
 
     Raises:
         OSError: it cannot be read.
@@ -258,7 +258,7 @@ def open_columnar(path: Path, named: Sequence[Path] = ()) -> ExportedTable | Ima
     if not is_export(file.schema):
         return open_table(path)
     try:
-        return ExportedTable(file, named)
+        return ExportedTable(file, named_paths)
     except LibraryVersionError as error:
         raise ValueError(str(error)) from None
     except ImageRAGError:

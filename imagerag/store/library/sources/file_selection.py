@@ -72,8 +72,8 @@ class IgnoreFiles:
         """Whether a file or folder is ignored; the content of ignored folders is not checked."""
         for folder, patterns in self._above(path.parent):
             name, is_folder = _below(path, folder), path.is_dir()
-            found = (one for one in reversed(patterns) if one.matches(name, is_folder=is_folder))
-            if decides := next(found, None):
+            matches = (one for one in reversed(patterns) if one.matches(name, is_folder=is_folder))
+            if decides := next(matches, None):
                 return bool(decides.compiled.include)
         return False
 
@@ -109,7 +109,7 @@ def _ignore_file(file: Path) -> "list[IgnorePattern]":
     from pathspec import GitIgnoreSpec
 
     compiled = (GitIgnoreSpec.from_lines([line]).patterns for line in lines)
-    return [IgnorePattern(line, one) for line, found in zip(lines, compiled, strict=True) for one in found]
+    return [IgnorePattern(line, one) for line, patterns in zip(lines, compiled, strict=True) for one in patterns]
 
 
 def _is_rubbish(name: str) -> bool:

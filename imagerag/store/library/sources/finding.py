@@ -36,51 +36,51 @@ class FoundSources:
 
     def images(self, files: Iterable[Path]) -> Iterator[Path]:
         """Files, and in place of an archive or a table the images in it."""
-        found = (one for path in files for one in self.opened.get(path, (path,)))
-        yield from dict.fromkeys(found)  # an export may name files that lie in a folder that is indexed, too
+        paths = (one for path in files for one in self.opened.get(path, (path,)))
+        yield from dict.fromkeys(paths)  # an export may name files that lie in a folder that is indexed, too
 
 
 def find_sources(
     files: Collection[Path],
-    named: Collection[Path],
+    named_paths: Collection[Path],
     excluded: ExcludedFiles,
     images: Mapping[Path, Sequence[int]],
 ) -> FoundSources:
     """Open the archives and tables among files.
 
     Args:
-        named: files that the user named; compressed archives and exports without bytes are read only if they are among
-            these.
+        named_paths: files that the user named; compressed archives and exports without bytes are read only if they are
+            among these.
         images: manifest → its rows that have an image in them.
     """
-    found, roots = FoundSources(), list(named)
+    sources, roots = FoundSources(), list(named_paths)
     for path in files:
         if not (path in images or is_source(path)) or not path.is_file():
             continue
-        found.opened[path] = ()
-        if path.name.lower().endswith(COMPRESSED_TAR) and path not in named:
-            found.problems.append((clean(str(path)), "a compressed archive is read only where it is named as a PATH"))
+        sources.opened[path] = ()
+        if path.name.lower().endswith(COMPRESSED_TAR) and path not in named_paths:
+            sources.problems.append((clean(str(path)), "a compressed archive is read only where it is named as a PATH"))
             continue
         try:
             lines = images.get(path)
             source = open_source(path, excluded.member, roots) if lines is None else TextTable(path, lines)
-            if isinstance(source, ExportedTable) and source.linked and path not in named:
-                found.problems.append((clean(str(path)), _UNNAMED_EXPORT))
+            if isinstance(source, ExportedTable) and source.linked and path not in named_paths:
+                sources.problems.append((clean(str(path)), _UNNAMED_EXPORT))
                 continue
             members = {one.path: one for one in source.members if not _is_file_now(one, files)} if source else {}
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) and error.strerror else error
-            found.problems.append((clean(str(path)), f"cannot be read: {why}"))
+            sources.problems.append((clean(str(path)), f"cannot be read: {why}"))
             continue
         if source is None:
-            found.problems.append((clean(str(path)), manifest_hint(path) or why_no_images(path)))
+            sources.problems.append((clean(str(path)), manifest_hint(path) or why_no_images(path)))
             continue
-        found.opened[path] = members.keys()
-        found.members |= members
-        found.problems += source.problems
+        sources.opened[path] = members.keys()
+        sources.members |= members
+        sources.problems += source.problems
         if source.whole:
-            found.whole[os.fspath(path)] = source
-    return found
+            sources.whole[os.fspath(path)] = source
+    return sources
 
 
 def _is_file_now(member: Member, files: Collection[Path]) -> bool:

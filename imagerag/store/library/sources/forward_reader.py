@@ -57,5 +57,5 @@ class ForwardReader(Generic[T]):
         self._kept[number] = (size, item)
         self._bytes += size
         while self._bytes > KEPT_BYTES and len(self._kept) > 1:
-            _, (gone, _) = self._kept.popitem(last=False)
-            self._bytes -= gone
+            _, (old_size, _) = self._kept.popitem(last=False)
+            self._bytes -= old_size

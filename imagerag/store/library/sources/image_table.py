@@ -152,16 +152,16 @@ class ImageTable:
     @cached_property
     def columns(self) -> Mapping[str, str]:
         """The use of each column, judged by the first rows."""
-        read: dict[str, str] = {self._column.name: "image"}
+        columns: dict[str, str] = {self._column.name: "image"}
         for number, record in self._file.records():
             metadata = self._row_metadata(record)
             fields = written_fields(metadata) | guessed_caption(metadata)
             for name in metadata:
-                if metadata[name] not in (None, "", []) and read.get(name, "metadata") == "metadata":
-                    read[name] = fields.get(name, "metadata")
+                if metadata[name] not in (None, "", []) and columns.get(name, "metadata") == "metadata":
+                    columns[name] = fields.get(name, "metadata")
             if number == _ROWS - 1:
                 break
-        return read
+        return columns
 
     def read(self, member: Member) -> bytes:
         """The bytes of a row's image. Raises as `Source.read`."""
@@ -183,11 +183,11 @@ class ImageTable:
 
     def _row_metadata(self, record: Mapping[str, Any]) -> dict[str, Any]:
         others = {name: one for name, one in record.items() if name != self._column.name}
-        said = plain_record(others, self._names)
+        metadata = plain_record(others, self._names)
         value = record.get(self._column.name)
-        if self._column.nested and isinstance(name := (value or {}).get("path"), str) and "title" not in said:
-            said["title"] = PurePosixPath(name).stem
-        return said
+        if self._column.nested and isinstance(name := (value or {}).get("path"), str) and "title" not in metadata:
+            metadata["title"] = PurePosixPath(name).stem
+        return metadata
 
 
 def open_table(path: Path) -> ImageTable | None:
@@ -205,10 +205,10 @@ def open_table(path: Path) -> ImageTable | None:
 def why_no_images(path: Path) -> str:
     """Reason why a table is no source of images, with the remedy."""
     file = ColumnarFile(path)
-    found = [clean(one.name) for one in image_columns(file.schema) if _looks_like_images(file, one)]
-    if not found:
+    names = [clean(one.name) for one in image_columns(file.schema) if _looks_like_images(file, one)]
+    if not names:
         return "it has no column of images; where it names files, give it as `manifest`"
-    return f"it has images in several columns ({', '.join(found)[:300]}): call the one to index image"
+    return f"it has images in several columns ({', '.join(names)[:300]}): call the one to index image"
 
 
 def _looks_like_images(file: ColumnarFile, column: ImageColumn) -> bool:
@@ -226,17 +226,17 @@ def image_columns(schema: "pa.Schema") -> list[ImageColumn]:
         return bool(kinds.is_binary(kind) or kinds.is_large_binary(kind) or kinds.is_binary_view(kind))
 
     features = _features(schema)
-    found: list[ImageColumn] = []
+    columns: list[ImageColumn] = []
     for one in schema:
         nested = kinds.is_struct(one.type) and one.type.get_field_index("bytes") >= 0
         if (nested and is_bytes(one.type.field("bytes").type)) or is_bytes(one.type):
             kind = (features.get(one.name) or {}).get("_type", "Image")
-            found += [ImageColumn(one.name, bool(nested))] if kind in ("Image", "Value") else []
+            columns += [ImageColumn(one.name, bool(nested))] if kind in ("Image", "Value") else []
     rank = {name: at for at, name in enumerate(IMAGES)}
-    named = sorted((one for one in found if one.name.lower() in rank), key=lambda one: rank[one.name.lower()])
-    hugging = [one for one in found if (features.get(one.name) or {}).get("_type") == "Image"]
-    candidates = hugging or [one for one in found if one.nested] or named
-    return candidates[:1] or found
+    by_name = sorted((one for one in columns if one.name.lower() in rank), key=lambda one: rank[one.name.lower()])
+    hugging = [one for one in columns if (features.get(one.name) or {}).get("_type") == "Image"]
+    candidates = hugging or [one for one in columns if one.nested] or by_name
+    return candidates[:1] or columns
 
 
 def is_of_hugging_face(schema: "pa.Schema") -> bool:

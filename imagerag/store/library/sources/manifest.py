@@ -88,7 +88,7 @@ def split_manifests(manifests: Manifests) -> tuple[list[Path], list[Path]]:
 
 
 def read_manifests(
-    files: Sequence[Path], roots: Sequence[Path] = (), *, given: Sequence[Path] = (), allow_outside: bool = False
+    files: Sequence[Path], roots: Sequence[Path] = (), *, named_paths: Sequence[Path] = (), allow_outside: bool = False
 ) -> Manifest:
     """Read manifests; later ones take precedence, and earlier ones fill absent fields.
 
@@ -97,49 +97,49 @@ def read_manifests(
     """
     whole = Manifest()
     for file in files:
-        whole = whole.overridden_by(read_manifest(file, roots, given=given, allow_outside=allow_outside))
+        whole = whole.overridden_by(read_manifest(file, roots, named_paths=named_paths, allow_outside=allow_outside))
     return whole
 
 
-def read_beside(files: Iterable[Path], given: Sequence[Path] = (), *, allow_outside: bool = False) -> Manifest:
+def read_beside(files: Iterable[Path], named_paths: Sequence[Path] = (), *, allow_outside: bool = False) -> Manifest:
     """Read manifests that lie in folders of images; one that cannot be read, or names no images, is a problem.
 
     Args:
-        given: the files and folders that are indexed: one that is a link leads into them or is left out.
+        named_paths: the files and folders that are indexed: one that is a link leads into them or is left out.
     """
     whole = Manifest()
     for file in sorted(files):
         try:
-            if file.is_symlink() and not PathPolicy(file.parent, given, allow_outside).allows(file):
+            if file.is_symlink() and not PathPolicy(file.parent, named_paths, allow_outside).allows(file):
                 raise UsageError(f"it is a link to a file outside of what is indexed: {OUTSIDE}")
-            found = read_manifest(file)
-            if found.images:
+            manifest = read_manifest(file)
+            if manifest.images:
                 raise UsageError(manifest_hint(file) or "it has images in it")
         except UsageError as error:
-            found = Manifest(problems=[(clean(str(file)), str(error))])
-        whole = whole.overridden_by(replace(found, files={file}))
+            manifest = Manifest(problems=[(clean(str(file)), str(error))])
+        whole = whole.overridden_by(replace(manifest, files={file}))
     return whole
 
 
 def read_manifest(
-    file: Path, roots: Sequence[Path] = (), *, given: Sequence[Path] = (), allow_outside: bool = False
+    file: Path, roots: Sequence[Path] = (), *, named_paths: Sequence[Path] = (), allow_outside: bool = False
 ) -> Manifest:
     """Read a manifest: a table (`.csv`, `.tsv`), JSON lines, or JSON.
 
     Each row has `path` (absolute, or relative to the manifest, or to one of `roots`) and any of caption, title, tags,
     metadata, source, author, licence, or what others call these (see `field_names.ALIASES`); what else it has is
-    metadata. A row that names a file outside of the manifest's folder, `roots` and `given` is a problem. Of several
-    rows about one image the last counts.
+    metadata. A row that names a file outside of the manifest's folder, `roots` and `named_paths` is a problem. Of
+    several rows about one image the last counts.
 
     Args:
         roots: folders that paths may be relative to.
-        given: further files that the user named himself.
+        named_paths: further files that the user named himself.
         allow_outside: any file of the machine may be named.
 
     Raises:
         UsageError: there is no such file, it is in no form that is read, or none of its columns names the images.
     """
-    paths = ManifestPaths((file.parent, *roots), PathPolicy(file.parent, (*roots, *given), allow_outside))
+    paths = ManifestPaths((file.parent, *roots), PathPolicy(file.parent, (*roots, *named_paths), allow_outside))
     entries: dict[Path, ImageMetadata] = {}
     problems: list[tuple[str, str]] = []
     columns: Counter[tuple[str, str]] = Counter()
@@ -163,33 +163,33 @@ def read_manifest(
             if key not in fields and key not in commas and isinstance(value, str) and _COMMA.fullmatch(value.strip()):
                 commas[key] = f"{value.strip()} is text, which {key}<13 passes over: write numbers as 12.50"
         name = next((record[column] for column, field in fields.items() if field == PATH), None)
-        found = None if column else _file_of(name, record, where, paths)
-        if isinstance(found, tuple):
-            problems.append(found)
+        target = None if column else _file_of(name, record, where, paths)
+        if isinstance(target, tuple):
+            problems.append(target)
             continue
         try:
             metadata = read_metadata(with_caption(record))
         except ValueError as error:
             problems.append((where, str(error)))
             continue
-        if found is None:
+        if target is None:
             captions += bool(metadata.caption)
         else:
-            if entries.get(found, metadata) != metadata:
+            if entries.get(target, metadata) != metadata:
                 why = f"several rows of {file.name} say different things of it: the last counts"
-                disputed[clean(str(found))] = why
-            entries[found] = metadata
-    held = {Path(os.path.abspath(file)): images} if images else {}
+                disputed[clean(str(target))] = why
+            entries[target] = metadata
+    images_by_file = {Path(os.path.abspath(file)): images} if images else {}
     notes = [*disputed.items(), *((f"{file.name}, column {name}", why) for name, why in commas.items())]
-    return Manifest(entries, problems, _read_as(columns), images=held, image_captions=captions, notes=notes)
+    return Manifest(entries, problems, _read_as(columns), images=images_by_file, image_captions=captions, notes=notes)
 
 
 def _file_of(name: Any, record: Mapping[str, Any], where: str, paths: ManifestPaths) -> Path | tuple[str, str]:
     """The file of a row, or the row with the reason for having none."""
     if not isinstance(name, str) or not name.strip():
         return where, _pathless(record)
-    if (found := paths.find(name.strip())) is not None:
-        return found
+    if (file := paths.find(name.strip())) is not None:
+        return file
     why = "there is no such file"
     if _URL.match(name.strip()):
         why = f"it is a URL. {_NO_DOWNLOAD}"
@@ -207,10 +207,10 @@ def _pathless(record: Mapping[str, Any]) -> str:
 
 def _read_as(columns: "Counter[tuple[str, str]]") -> dict[str, str]:
     """The use of each column in most rows."""
-    read: dict[str, str] = {}
-    for (name, meant), _ in sorted(columns.items(), key=lambda one: (-one[1], one[0][1] == "metadata")):
-        read.setdefault(name, meant)
-    return read
+    uses: dict[str, str] = {}
+    for (name, use), _ in sorted(columns.items(), key=lambda one: (-one[1], one[0][1] == "metadata")):
+        uses.setdefault(name, use)
+    return uses
 
 
 def _has_images(file: Path) -> bool:

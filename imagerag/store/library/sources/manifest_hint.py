@@ -22,15 +22,15 @@ def manifest_hint(file: Path) -> str | None:
     """A hint on a manifest or source among images, with what to type; None for other files."""
     if file.suffix.lower() not in _SUFFIXES:
         return None
-    shown = clean(os.path.relpath(file) if file.is_relative_to(Path.cwd()) else str(file))
+    name = clean(os.path.relpath(file) if file.is_relative_to(Path.cwd()) else str(file))
     if holds_images(file):
-        return f"it has images in it: {python_call('libraries.index', shown)}"
+        return f"it has images in it: {python_call('libraries.index', name)}"
     if not _names_images(file):
         return None
     kind = "looks like a manifest"
     if file.suffix.lower() in TABLE_SUFFIXES and is_of_hugging_face(ColumnarFile(file).schema):
         kind = "is a Hugging Face dataset that names image files and has none in it"
-    return f"it {kind}: {python_call('libraries.index', ..., manifest=shown)}"
+    return f"it {kind}: {python_call('libraries.index', ..., manifest=name)}"
 
 
 def _names_images(file: Path) -> bool:

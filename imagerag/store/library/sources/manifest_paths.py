@@ -22,8 +22,8 @@ class ManifestPaths:
     def find(self, name: str) -> Path | None:
         """The file of that name, absolute; None where there is none that may be read."""
         try:
-            found = (self._in(path) for path in self._paths(name) if self.policy.allows(path))
-            return next((file for file in found if file is not None and self.policy.allows(file)), None)
+            files = (self._in(path) for path in self._paths(name) if self.policy.allows(path))
+            return next((file for file in files if file is not None and self.policy.allows(file)), None)
         except (OSError, ValueError):  # a name too long, or with a NUL in it
             return None
 

@@ -77,9 +77,9 @@ def _table(text: TextIO, file: Path, is_image: Callable[[str], bool]) -> Iterato
     else:
         first = next(records, (0, ""))
         if isinstance(first[1], str) or image_column(first[1]) is None:
-            named = ", ".join(cell or "(empty)" for cell in header)[:300] or "none"
+            columns = ", ".join(cell or "(empty)" for cell in header)[:300] or "none"
             raise UsageError(
-                f"the manifest {file} has no column that names the images. Its columns are: {named}. Call one path"
+                f"the manifest {file} has no column that names the images. Its columns are: {columns}. Call one path"
             )
         yield first
         yield from records

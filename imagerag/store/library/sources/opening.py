@@ -17,14 +17,14 @@ def is_source(path: Path) -> bool:
 
 
 def open_source(
-    path: Path, excluded: Callable[[str], bool] = lambda name: False, named: Sequence[Path] = ()
+    path: Path, excluded: Callable[[str], bool] = lambda name: False, named_paths: Sequence[Path] = ()
 ) -> Source | None:
     """An archive, or a table with images in it; None for a table without.
 
     Args:
         path: absolute.
         excluded: whether a member of an archive is left out, by its name.
-        named: what the user named: below it, an export's files may be on another machine.
+        named_paths: what the user named: below it, an export's files may be on another machine.
 
     Raises:
         OSError: it cannot be read.
@@ -34,7 +34,7 @@ def open_source(
     if name.endswith(ZIP):
         return zip_archive.ZipArchive(path, excluded)
     if name.endswith(TABLES):
-        return open_columnar(path, named)
+        return open_columnar(path, named_paths)
     return tar_archive.open_tar(path, excluded)
 
 
@@ -45,9 +45,9 @@ def read_member(path: Path, name: str, entry: FileEntry) -> Iterator[bytes]:
         OSError: the file cannot be read.
         ValueError: it is no archive or table any more, or the member is damaged.
     """
-    for read in (zip_archive.read_member, tar_archive.read_member):
+    for reader in (zip_archive.read_member, tar_archive.read_member):
         with suppress(ValueError):
-            yield read(path, entry.inode, entry.size)
+            yield reader(path, entry.inode, entry.size)
     source = open_source(path)
     for member in source.members if source else ():
         if member.name == name:

@@ -69,18 +69,18 @@ def expand(paths: Sequence[Path], *, may_be_gone: bool = False) -> NamedPaths:
     Raises:
         UsageError: a pattern matches nothing, or stands for too many shards.
     """
-    found: dict[Path, None] = {}
+    unique_paths: dict[Path, None] = {}
     patterns: list[str] = []
     for path in paths:
         if not _is_pattern(path):
-            found[path] = None
+            unique_paths[path] = None
             continue
         matches = [Path(one) for text in _braces(str(path)) for one in sorted(glob.glob(text, recursive=True))]
         if not matches and not may_be_gone:
             raise UsageError(f"there is no file or folder {path}, and as a pattern it matches none")
-        found.update(dict.fromkeys(matches))
+        unique_paths.update(dict.fromkeys(matches))
         patterns += [os.path.abspath(text) for text in _braces(str(path))]
-    return NamedPaths(list(found), patterns)
+    return NamedPaths(list(unique_paths), patterns)
 
 
 def base_of(path: Path) -> Path:

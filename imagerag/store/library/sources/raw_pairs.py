@@ -30,8 +30,8 @@ def paired_raws(files: Iterable[str | os.PathLike[str]]) -> Mapping[Path, Path]:
     for path, suffix in paths if raws else ():
         if suffix in DEVELOPED:
             key = (path.parent, path.stem.casefold())
-            known = developed.get(key)
-            if known is None or DEVELOPED.index(suffix) < DEVELOPED.index(known.suffix.lower()):
+            earlier = developed.get(key)
+            if earlier is None or DEVELOPED.index(suffix) < DEVELOPED.index(earlier.suffix.lower()):
                 developed[key] = path
     keys = ((raw, (raw.parent, raw.stem.casefold())) for raw in raws)
     return {raw: developed[key] for raw, key in keys if key in developed}

@@ -45,13 +45,13 @@ class TarArchive:
 
     def _listed(self, excluded: Callable[[str], bool], damage: list[str]) -> ArchiveListing:
         with _Capped(self.path) as file, _opened(fileobj=file, mode="r:") as opened:
-            found = listing(str(self.path), (_entry(one) for one in _infos(opened, damage)), excluded)
+            contents = listing(str(self.path), (_entry(one) for one in _infos(opened, damage)), excluded)
             end = file.seek(0, io.SEEK_END)
-        for name, entry in list(found.images.items()):
+        for name, entry in list(contents.images.items()):
             if entry.position + entry.size > end:
-                del found.images[name]
+                del contents.images[name]
                 damage.append(f"it ends within {name}")
-        return found
+        return contents
 
     @cached_property
     def members(self) -> list[Member]:
@@ -88,20 +88,20 @@ class CompressedTar(TarArchive):
             return listing(str(self.path), self._entries(opened, damage), excluded)
 
     def _entries(self, opened: tarfile.TarFile, damage: list[str]) -> Iterator[ArchiveEntry]:
-        left = MAX_TEXTS
+        room = MAX_TEXTS
         for number, one in enumerate(_infos(opened, damage)):
-            if one.name.lower().endswith(MEMBER_SUFFIXES) and one.isfile() and one.size <= left:
-                left -= one.size
+            if one.name.lower().endswith(MEMBER_SUFFIXES) and one.isfile() and one.size <= room:
+                room -= one.size
                 self._texts[number] = _content(opened, one)
             entry = _entry(one)
             yield ArchiveEntry(entry.name, entry.size, number, entry.refused)
 
     def _images(self, start: int) -> Iterator[tuple[int, int, bytes]]:
         """Every member that may be an image, from the first: the archive can be entered nowhere else."""
-        wanted = {entry.position for entry in self._listing.images.values()}
+        positions = {entry.position for entry in self._listing.images.values()}
         with _Bounded(self.path) as file, _opened(fileobj=file, mode="r|") as opened:
             for number, one in enumerate(_infos(opened, [])):
-                if number in wanted and one.isfile() and one.size <= MAX_BYTES:
+                if number in positions and one.isfile() and one.size <= MAX_BYTES:
                     yield number, one.size, _content(opened, one)
 
     def read(self, member: Member) -> bytes:

@@ -36,8 +36,8 @@ class ImageMatches:
         import numpy as np
 
         bits = np.zeros((rows, (len(matches) + 7) // 8), dtype=np.uint8)
-        for at, found in enumerate(matches):
-            bits[found, at // 8] |= 128 >> at % 8
+        for at, places in enumerate(matches):
+            bits[places, at // 8] |= 128 >> at % 8
         return cls(bits, len(matches))
 
     def of_rows(self, places: "NDArray[np.intp]") -> "NDArray[np.bool_]":
@@ -56,14 +56,14 @@ class BestCosines:
         rest: for each other text, its best cosine.
     """
 
-    def __init__(self, texts: "Vectors", shown: ImageMatches) -> None:
+    def __init__(self, texts: "Vectors", matches: ImageMatches) -> None:
         import numpy as np
 
-        self._texts, self._shown = texts, shown
-        self.shown, self.others = np.full(shown.texts, -np.inf), np.full(shown.texts, -np.inf)
-        self.rest = np.full(len(texts) - shown.texts, -np.inf)
+        self._texts, self._shown = texts, matches
+        self.shown, self.others = np.full(matches.texts, -np.inf), np.full(matches.texts, -np.inf)
+        self.rest = np.full(len(texts) - matches.texts, -np.inf)
         # Cosines of the first rows, a fair sample: the number of others that a match beats is known only at the end.
-        self._sample = np.full((min(SCANNED, len(shown.bits)), shown.texts), -np.inf, dtype=np.float32)
+        self._sample = np.full((min(SCANNED, len(matches.bits)), matches.texts), -np.inf, dtype=np.float32)
 
     def add(self, places: "NDArray[np.intp]", vectors: "Vectors", regions: RegionPart | None = None) -> None:
         """Add rows, with their regions where the library has some."""

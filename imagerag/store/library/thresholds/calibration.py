@@ -113,13 +113,15 @@ class TextMeasurement:
 
     @classmethod
     async def of(
-        cls, content: LibraryContent, embedder: Embedder, asked: TextQueries | None = None
+        cls, content: LibraryContent, embedder: Embedder, queries: TextQueries | None = None
     ) -> "TextMeasurement":
-        """Args: as `calibrate`; `asked` are other queries than those of calibration."""
-        if asked is None:
-            asked = await in_thread(TextQueries.of, content.columns)
-        texts = await embedder.embed_texts(asked.texts)
-        return cls(asked, texts, ImageMatches.of([query.matches for query in asked.own], len(content)), len(content))
+        """Args: as `calibrate`; `queries` are other queries than those of calibration."""
+        if queries is None:
+            queries = await in_thread(TextQueries.of, content.columns)
+        texts = await embedder.embed_texts(queries.texts)
+        return cls(
+            queries, texts, ImageMatches.of([query.matches for query in queries.own], len(content)), len(content)
+        )
 
     def begin(self) -> "BestCosines":
         """Start a scan that takes all vectors."""
@@ -134,22 +136,22 @@ class TextMeasurement:
         """The threshold, from the best cosines of all texts."""
         import numpy as np
 
-        found = self.evidence(best)
-        cosine, near, null = found.cosine(), found.hard, found.negatives
+        evidence = self.evidence(best)
+        cosine, near, null = evidence.cosine(), evidence.hard, evidence.negatives
         quantiles = _quantiles(null)
         return Threshold(
             cosine=cosine,
             percentile=percentile_of(cosine, quantiles),
-            method="captions" if found.usable else "unrelated",
-            minimum=found.floor,
+            method="captions" if evidence.usable else "unrelated",
+            minimum=evidence.floor,
             negative_quantiles=quantiles,
-            positive_quantiles=_quantiles(found.own),
-            accept_rate=float(np.mean(found.own >= cosine)) if len(found.own) else None,
+            positive_quantiles=_quantiles(evidence.own),
+            accept_rate=float(np.mean(evidence.own >= cosine)) if len(evidence.own) else None,
             reject_rate=float(np.mean(null < cosine)),
             near_reject_rate=float(np.mean(near < cosine)) if len(near) else None,
-            n_unrelated=len(found.unrelated),
+            n_unrelated=len(evidence.unrelated),
             n_near=len(near),
-            n_own=len(found.own),
+            n_own=len(evidence.own),
             images=self.rows,
             calibrated=datetime.now(UTC),
         )

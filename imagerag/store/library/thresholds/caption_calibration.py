@@ -76,8 +76,10 @@ class CaptionQueries:
         parts = dict.fromkeys(index.part_of(query.text) for query in index.sample(OWN_SAMPLE))
         own, same = [], []
         for query in index.queries(list(parts)):
-            wanted = frozenset(words(query.text))
-            alike = np.asarray([frozenset(words(text)) == wanted for text in index.captions(query.matches)], dtype=bool)
+            own_words = frozenset(words(query.text))
+            alike = np.asarray(
+                [frozenset(words(text)) == own_words for text in index.captions(query.matches)], dtype=bool
+            )
             if not alike.all():
                 own.append(CaptionQuery(query.text, query.matches[~alike]))
                 same.append(query.matches[alike])
@@ -110,10 +112,10 @@ async def calibrate_captions(content: LibraryContent, embedder: Embedder) -> Cap
         return unmeasured.model_copy(update=counts)
     vectors = await embedder.embed_texts(queries.texts)
     best = await content.scan(lambda: CaptionScan(vectors, queries, len(content)))
-    found = CaptionCosines.of(best, len(queries.near))
-    tried = [(method, found.held_out(method)) for method in METHODS]
+    cosines = CaptionCosines.of(best, len(queries.near))
+    tried = [(method, cosines.held_out(method)) for method in METHODS]
     method, rates = next((one for one in tried if not one[1].is_hopeless(one[0])), tried[0])
-    cosine = None if rates.is_hopeless(method) else found.threshold(method)
+    cosine = None if rates.is_hopeless(method) else cosines.threshold(method)
     return unmeasured.model_copy(update=counts | vars(rates) | {"cosine": cosine, "method": method})
 
 
@@ -191,6 +193,6 @@ class CaptionCosines:
         for fold in range(FOLDS):
             kinds = [(kind, np.arange(len(kind)) % FOLDS == fold) for kind in (self.own, self.near, self.far)]
             yield (
-                CaptionCosines(*(kind[~held] for kind, held in kinds)),
-                CaptionCosines(*(kind[held] for kind, held in kinds)),
+                CaptionCosines(*(kind[~in_fold] for kind, in_fold in kinds)),
+                CaptionCosines(*(kind[in_fold] for kind, in_fold in kinds)),
             )

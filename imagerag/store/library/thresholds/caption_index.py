@@ -90,8 +90,8 @@ class CaptionIndex:
         for start in range(0, columns.num_rows, READ):
             captions, phrases = _words_said(columns["caption"].slice(start, READ))
             distinct = phrases.dictionary.to_pylist()
-            known = [-1 if one in STOP_WORDS or not one else codes.setdefault(one, len(codes)) for one in distinct]
-            pairs = captions << 32 | np.asarray(known, dtype=np.int64)[phrases.indices.to_numpy()]
+            word_codes = [-1 if one in STOP_WORDS or not one else codes.setdefault(one, len(codes)) for one in distinct]
+            pairs = captions << 32 | np.asarray(word_codes, dtype=np.int64)[phrases.indices.to_numpy()]
             pairs = np.sort(pairs[pairs & 0xFFFFFFFF != 0xFFFFFFFF])
             pairs = pairs[np.diff(pairs, prepend=-1) != 0]  # np.unique takes twenty times as long because it hashes
             owners.append((start + (pairs >> 32)).astype(np.int32))
@@ -127,7 +127,7 @@ class CaptionIndex:
 
     def queries(self, texts: Sequence[str]) -> list[CaptionQuery]:
         """Texts with the rows that match them."""
-        return [CaptionQuery(text, found) for text, found in zip(texts, self._matches(texts), strict=True)]
+        return [CaptionQuery(text, matches) for text, matches in zip(texts, self._matches(texts), strict=True)]
 
     def part_of(self, text: str) -> str:
         """Neighbouring words of a text, about half of them, those that fewest captions have: a query of somebody who
@@ -147,43 +147,43 @@ class CaptionIndex:
         Exchangeable words are learned from phrases that differ in one word: "a red circle" and "a blue circle" show
         that red and blue are exchangeable.
         """
-        others, written = self._exchangeable()
+        others, spelling = self._exchangeable()
         chance = random.Random(0)
-        found: dict[frozenset[frozenset[str]], str] = {}
+        negatives: dict[frozenset[frozenset[str]], str] = {}
         for text in [*(self._named_things(4 * most) if texts is None else texts)] * 2:
             places = [word for word in exchange_units(text) if word.text in others]
-            if len(found) == most or not places:
+            if len(negatives) == most or not places:
                 continue
             old = chance.choice(places)
-            swapped = exchanged(text, old.start, old.end, written[chance.choice(others[old.text])])
+            swapped = exchanged(text, old.start, old.end, spelling[chance.choice(others[old.text])])
             if not self.shows(swapped):
-                found.setdefault(self._required(swapped), swapped)
-        return list(found.values())
+                negatives.setdefault(self._required(swapped), swapped)
+        return list(negatives.values())
 
     def _exchangeable(self) -> tuple[dict[str, list[str]], dict[str, str]]:
         """Word → words that captions use in its place; and word → how it is written, in lower case where it ever is."""
-        written: dict[str, str] = {}
-        said = []
+        spellings: dict[str, str] = {}
+        words_of_phrases = []
         for text in dict.fromkeys(self.texts):
             for phrase, _ in phrases(text):
-                found = exchange_units(phrase)
-                said.append([word.text for word in found])
-                for word in found:
-                    seen = phrase[word.start : word.end]
-                    if word.text not in written or seen.islower():
-                        written[word.text] = seen
-        return exchangeable(said), written
+                units = exchange_units(phrase)
+                words_of_phrases.append([word.text for word in units])
+                for word in units:
+                    spelling = phrase[word.start : word.end]
+                    if word.text not in spellings or spelling.islower():
+                        spellings[word.text] = spelling
+        return exchangeable(words_of_phrases), spellings
 
     def _named_things(self, most: int) -> list[str]:
         """Up to `most` different things that captions name."""
-        chosen: dict[frozenset[frozenset[str]], str] = {}
+        unique: dict[frozenset[frozenset[str]], str] = {}
         for text in self.texts:
-            if len(chosen) == most:
+            if len(unique) == most:
                 break
-            said = _any_of(things(text) or [text], text)
-            if required := self._required(said):
-                chosen.setdefault(required, said)
-        return list(chosen.values())
+            thing = _any_of(things(text) or [text], text)
+            if required := self._required(thing):
+                unique.setdefault(required, thing)
+        return list(unique.values())
 
     def _matches(self, texts: Sequence[str]) -> "list[NDArray[np.intp]]":
         """The rows that match each text. The phrases of every row are read once for all texts."""
@@ -192,25 +192,25 @@ class CaptionIndex:
         required = [self._required(text) for text in texts]
         candidates = [self._holding(one) for one in required]
         rows = np.concatenate([np.zeros(0, dtype=np.int32), *candidates])
-        asked = np.repeat(np.arange(len(texts)), [len(one) for one in candidates])
+        text_of_row = np.repeat(np.arange(len(texts)), [len(one) for one in candidates])
         order = np.argsort(rows, kind="stable")
         distinct, starts = np.unique(rows[order], return_index=True)
-        shown = np.zeros(len(rows), dtype=bool)
-        places, of_text, ends = order.tolist(), asked[order].tolist(), [*starts[1:].tolist(), len(rows)]
-        read = (text for at in range(0, len(distinct), READ) for text in self._read(distinct[at : at + READ]))
+        is_shown = np.zeros(len(rows), dtype=bool)
+        places, of_text, ends = order.tolist(), text_of_row[order].tolist(), [*starts[1:].tolist(), len(rows)]
+        captions = (text for at in range(0, len(distinct), READ) for text in self._read(distinct[at : at + READ]))
         start = 0
-        for text, end in zip(read, ends, strict=False):
+        for text, end in zip(captions, ends, strict=False):
             words = _phrase_words(text)
             for at in range(start, end):
-                shown[places[at]] = _shows(words, required[of_text[at]])
+                is_shown[places[at]] = _shows(words, required[of_text[at]])
             start = end
-        kept = np.split(shown, np.cumsum([len(one) for one in candidates])[:-1]) if texts else []
-        return [found[held].astype(np.intp) for found, held in zip(candidates, kept, strict=True)]
+        masks = np.split(is_shown, np.cumsum([len(one) for one in candidates])[:-1]) if texts else []
+        return [rows_of_text[mask].astype(np.intp) for rows_of_text, mask in zip(candidates, masks, strict=True)]
 
     def _required(self, text: str) -> frozenset[frozenset[str]]:
         """For each phrase the required words: all except names, if there are others."""
         content = _phrase_words(text)
-        return frozenset(frozenset(word for word in found if not self._is_name(word)) or found for found in content)
+        return frozenset(frozenset(word for word in phrase if not self._is_name(word)) or phrase for phrase in content)
 
     def _is_name(self, word: str) -> bool:
         """Whether a word is only a name and describes nothing: it is in one phrase and written like a name."""
@@ -219,10 +219,10 @@ class CaptionIndex:
         return self._names[word]
 
     def _found_as_name(self, word: str) -> bool:
-        held = self._rows(word)
-        if not 1 <= len(held) <= FEW:
+        rows = self._rows(word)
+        if not 1 <= len(rows) <= FEW:
             return False
-        texts = self._read(held)
+        texts = self._read(rows)
         holding = sum(word in phrase for text in texts for phrase in _phrase_words(text))
         return holding == 1 and any(word in name_like(text, capitals=self.capitals) for text in texts)
 
@@ -274,10 +274,10 @@ def _phrase_words(text: str) -> list[frozenset[str]]:
     return [frozenset(words(phrase)) for phrase, _ in phrases(text)]
 
 
-def _shows(said: Sequence[frozenset[str]], required: frozenset[frozenset[str]]) -> bool:
-    return all(any(one <= phrase for phrase in said) for one in required)
+def _shows(phrases: Sequence[frozenset[str]], required: frozenset[frozenset[str]]) -> bool:
+    return all(any(one <= phrase for phrase in phrases) for one in required)
 
 
-def _any_of(named: Sequence[str], text: str) -> str:
+def _any_of(names: Sequence[str], text: str) -> str:
     """One of the things named in a text: pseudo-random but always the same one."""
-    return named[int.from_bytes(sha256(text.encode(errors="replace")).digest()[:8], "big") % len(named)]
+    return names[int.from_bytes(sha256(text.encode(errors="replace")).digest()[:8], "big") % len(names)]

@@ -50,35 +50,35 @@ class _Joint:
 
 
 def _joints(text: str) -> list[_Joint]:
-    found = [
+    joints = [
         _Joint(one.start(), one.end(), one["place"] is not None or one["contracted"] is not None)
         for one in _JOINER.finditer(text)
     ]
     if not text.isascii():
-        found += [
+        joints += [
             _Joint(one.start(), one.end(), place_before=one["before"] is not None)
             for one in _JAPANESE_JOINER.finditer(text)
         ]
-        found += [_Joint(one.start(), one.end(), one["place"] is not None) for one in _ARABIC_JOINER.finditer(text)]
-        found += _arabic_ands(text)
-    return sorted(found, key=lambda one: one.start)
+        joints += [_Joint(one.start(), one.end(), one["place"] is not None) for one in _ARABIC_JOINER.finditer(text)]
+        joints += _arabic_ands(text)
+    return sorted(joints, key=lambda one: one.start)
 
 
 def _arabic_ands(text: str) -> Iterator[_Joint]:
-    for found in re.finditer(r"(?<=\s)و\w+", text):
-        if arabic_prefix(found[0]).startswith("و"):
-            yield _Joint(found.start(), found.start() + 1)
+    for match in re.finditer(r"(?<=\s)و\w+", text):
+        if arabic_prefix(match[0]).startswith("و"):
+            yield _Joint(match.start(), match.start() + 1)
 
 
 def phrases(text: str) -> list[tuple[str, bool]]:
     """The phrases of a text, each with whether it describes a location ("on a white table")."""
-    found, start, place = [], 0, False
+    parts, start, place = [], 0, False
     for joint in _joints(text):
         if joint.start >= start:
-            found.append((text[start : joint.start], place or joint.place_before))
+            parts.append((text[start : joint.start], place or joint.place_before))
             start, place = joint.end, joint.place
-    found.append((text[start:], place))
-    return [(phrase.strip(" ,"), where) for phrase, where in found if words(phrase)]
+    parts.append((text[start:], place))
+    return [(phrase.strip(" ,"), where) for phrase, where in parts if words(phrase)]
 
 
 def things(text: str) -> list[str]:
@@ -106,8 +106,8 @@ def query_of(caption: str, title: str, *, capitals: bool = True) -> str:
 
 def things_of(text: str) -> tuple[str, ...]:
     """The things that a text names, where it names several and little else; else nothing."""
-    found = things(text)
-    return tuple(found) if 1 < len(found) <= MOST_THINGS else ()
+    mentions = things(text)
+    return tuple(mentions) if 1 < len(mentions) <= MOST_THINGS else ()
 
 
 def without_title(text: str, title: str) -> str:
@@ -118,16 +118,16 @@ def without_title(text: str, title: str) -> str:
     if not (text.isascii() and title.isascii()):
         return re.sub(rf"(?<!\w){re.escape(title)}(?!\w)", " ", text, flags=re.IGNORECASE)
     lower, sought = text.lower(), title.lower()
-    kept, start, at = [], 0, lower.find(sought)
+    pieces, start, at = [], 0, lower.find(sought)
     while at >= 0:
         end = at + len(sought)
         if _in_word(lower[at - 1 : at]) or _in_word(lower[end : end + 1]):
             end = at + 1
         else:
-            kept += [text[start:at], " "]
+            pieces += [text[start:at], " "]
             start = end
         at = lower.find(sought, end)
-    return "".join([*kept, text[start:]])
+    return "".join([*pieces, text[start:]])
 
 
 def _in_word(character: str) -> bool:
@@ -140,14 +140,14 @@ def name_like(text: str, *, capitals: bool = True) -> set[str]:
     Args:
         capitals: whether capitals tell names (`tell_names`).
     """
-    found = ((word.text, text[word.start : word.end]) for word in content_units(text))
-    return {word for word, seen in found if (capitals and seen[0].isupper()) or any(map(str.isdigit, seen))}
+    pairs = ((word.text, text[word.start : word.end]) for word in content_units(text))
+    return {word for word, spelling in pairs if (capitals and spelling[0].isupper()) or any(map(str.isdigit, spelling))}
 
 
 def tell_names(captions: Iterable[str]) -> bool:
     """Whether capitals tell names in these captions: not where most nouns have one, as in German, or most words."""
-    seen = [text[word.start] for text in captions for word in content_units(text)[1:]]
-    letters = [letter for letter in seen if letter.isupper() or letter.islower()]
+    initials = [text[word.start] for text in captions for word in content_units(text)[1:]]
+    letters = [letter for letter in initials if letter.isupper() or letter.islower()]
     return sum(map(str.isupper, letters)) <= NOUNS * len(letters)
 
 
@@ -159,7 +159,7 @@ def exchangeable(captions: Iterable[Sequence[str]]) -> dict[str, list[str]]:
             for at, word in enumerate(caption):
                 places[(*caption[:at], *caption[at + 1 :]), at].add(word)
     group: dict[str, set[str]] = {}
-    for together in sorted(sorted(found) for found in places.values() if len(found) > 1):
+    for together in sorted(sorted(choices) for choices in places.values() if len(choices) > 1):
         joined = set(together).union(*(group[word] for word in together if word in group))
         group.update(dict.fromkeys(joined, joined))
     return {word: sorted(members - {word}) for word, members in group.items()}
@@ -177,12 +177,12 @@ def _is_vowel(letter: str) -> bool:
 
 def parts_of(text: str) -> list[str]:
     """All neighbouring words of a text that are about half of its content words; the text, if it has only one."""
-    found = content_units(text)
-    if len(found) < 2:
+    units = content_units(text)
+    if len(units) < 2:
         return [text]
-    count, parts = (len(found) + 1) // 2, []
-    for first in range(len(found) - count + 1):
-        start, end = found[first].start, found[first + count - 1].end
+    count, parts = (len(units) + 1) // 2, []
+    for first in range(len(units) - count + 1):
+        start, end = units[first].start, units[first + count - 1].end
         start -= len(_JOINED_BEFORE.search(text[:start])[0])  # type: ignore[index]
         parts.append(text[start : end + len(_JOINED_AFTER.match(text[end:])[0])])  # type: ignore[index]
     return parts

@@ -55,8 +55,8 @@ async def caption_recall(content: LibraryContent, measured: TextMeasurement, bes
     queries = measured.asked.own
     if not queries:
         return CaptionRecall(captions=0)
-    found = await content.scan(lambda: _Ranks(measured.texts[: len(queries)], queries, best_own))
-    return CaptionRecall.of_ranks(found.ranks())
+    scan = await content.scan(lambda: _Ranks(measured.texts[: len(queries)], queries, best_own))
+    return CaptionRecall.of_ranks(scan.ranks())
 
 
 class _Ranks:

@@ -115,13 +115,13 @@ class Word:
 def units(text: str) -> Iterator[Word]:
     """The words of a text in their order, those included that say nothing; compounds in one."""
     if text.isascii():
-        yield from (Word(found[0].lower(), found.start(), found.end()) for found in _ASCII.finditer(text))
+        yield from (Word(match[0].lower(), match.start(), match.end()) for match in _ASCII.finditer(text))
         return
-    for found in _TOKEN.finditer(text):
-        start, end, token = found.start(), found.end(), found[0]
+    for match in _TOKEN.finditer(text):
+        start, end, token = match.start(), match.end(), match[0]
         if token.isascii():
             yield Word(token.lower(), start, end)
-        elif found["hira"]:
+        elif match["hira"]:
             before = _ENDING.match(token) if start and not text[start - 1].isspace() else None
             start += len(before[0]) if before else 0
             after = _PARTICLE.search(text[start:end])
@@ -143,10 +143,10 @@ def all_words(text: str) -> list[str]:
     """The words of a text as captions are compared, in their order: those of `units`, Chinese characters one by one."""
     if text.isascii():
         return _ASCII.findall(text.lower())
-    found = []
+    parts = []
     for word in units(text):
-        found += [*word.text] if _is_han(word.text[:1]) and word.text not in STOP_WORDS else [word.text]
-    return found
+        parts += [*word.text] if _is_han(word.text[:1]) and word.text not in STOP_WORDS else [word.text]
+    return parts
 
 
 def words(text: str) -> list[str]:
@@ -157,13 +157,13 @@ def words(text: str) -> list[str]:
 def exchange_units(text: str) -> list[Word]:
     """The content words of a text with their places, each with the ending that Japanese writes after it: `赤い` is
     exchanged for `緑の`, not `赤` for `緑`."""
-    found = []
+    result = []
     for word in content_units(text):
         ending = None if text.isascii() else _ADJECTIVE.match(text, word.end)
         if ending and re.fullmatch(f"[{_HAN}{_KATAKANA}]", text[word.end - 1]):
             word = Word(text[word.start : ending.end()], word.start, ending.end())
-        found.append(word)
-    return found
+        result.append(word)
+    return result
 
 
 def content_units(text: str) -> list[Word]:
@@ -175,8 +175,8 @@ def arabic_prefix(token: str) -> str:
     """What is written together with an Arabic word, before it: "and", "the", or both."""
     if token in _WRITTEN_WITH_W:
         return ""
-    found = _ARABIC_PREFIX.match(token)
-    prefix = found[0] if found else ""
+    match = _ARABIC_PREFIX.match(token)
+    prefix = match[0] if match else ""
     if prefix == "و" and token[1:] in _WRITTEN_WITH_W:
         return prefix
     if prefix == "و" and token.startswith(_WRITTEN_WITH_W):

@@ -82,8 +82,8 @@ class LibraryContent:
 
     def ids(self, places: "Places") -> list[str]:
         """The ids at some positions."""
-        found: list[str] = self.columns["id"].take(places).to_pylist()
-        return found
+        ids: list[str] = self.columns["id"].take(places).to_pylist()
+        return ids
 
     @classmethod
     def of(cls, rows: Sequence[ImageRecord], vectors: "Vectors") -> "LibraryContent":
@@ -110,18 +110,18 @@ class LibraryContent:
         """
         import numpy as np
 
-        async def chosen(places: "Places") -> "Vectors":
+        async def vectors_at(places: "Places") -> "Vectors":
             return vectors[places]
 
         async def scan(begin: Callable[[], S]) -> S:
-            found = begin()
+            result = begin()
             for start in range(0, len(vectors), BLOCK):
                 part = vectors[start : start + BLOCK]
                 own = RegionPart.of(regions.slice(start, BLOCK)) if regions is not None else None
-                found.add(np.arange(start, start + len(part)), part, own)
-            return found
+                result.add(np.arange(start, start + len(part)), part, own)
+            return result
 
-        return cls(columns, chosen, scan)
+        return cls(columns, vectors_at, scan)
 
 
 def read_whole(table: Any, vector: str = VECTOR, where: str | None = None) -> LibraryContent | None:
@@ -134,9 +134,9 @@ def read_whole(table: Any, vector: str = VECTOR, where: str | None = None) -> Li
     regions = regions_beside(table, vector)
     if table.count_rows() > (PART_WITH_REGIONS if regions else PART):
         return None
-    found = read_columns(table, vector, *regions, *present(table, (LANGUAGE,)), where=where)
+    columns = read_columns(table, vector, *regions, *present(table, (LANGUAGE,)), where=where)
     return LibraryContent.in_memory(
-        found.drop_columns([vector, *regions]), array_of(found[vector]), found[regions[0]] if regions else None
+        columns.drop_columns([vector, *regions]), array_of(columns[vector]), columns[regions[0]] if regions else None
     )
 
 
@@ -150,10 +150,10 @@ def read_columns(table: Any, *more: str, where: str | None = None) -> Any:
     import pyarrow.compute as pc
 
     query = table.search().select([*COLUMNS, *more])
-    found = (query if where is None else query.where(where)).to_arrow()
-    texts = {name: pc.fill_null(found[name], "") for name in COLUMNS}
-    found = pa.table(texts | {name: found[name] for name in more})
-    return found.take(pc.sort_indices(found["id"])).combine_chunks()
+    rows = (query if where is None else query.where(where)).to_arrow()
+    texts = {name: pc.fill_null(rows[name], "") for name in COLUMNS}
+    rows = pa.table(texts | {name: rows[name] for name in more})
+    return rows.take(pc.sort_indices(rows["id"])).combine_chunks()
 
 
 def captioned(columns: Any) -> Any:
@@ -204,7 +204,7 @@ def _as_list(chunk: Any) -> Any:
 
 
 def scan_table(
-    table: Any, ids: Any, found: VectorScan, vector: str = VECTOR, *, regions: bool = False, size: int | None = None
+    table: Any, ids: Any, scan: VectorScan, vector: str = VECTOR, *, regions: bool = False, size: int | None = None
 ) -> None:
     """Pass the vectors of a LanceDB table to a scan.
 
@@ -217,19 +217,19 @@ def scan_table(
     import numpy as np
     import pyarrow.compute as pc
 
-    known, beside = _bytes(ids), regions_beside(table, vector) if regions else []
+    sorted_ids, beside = _bytes(ids), regions_beside(table, vector) if regions else []
     for columns in parts(table, ["id", vector, *beside], PART_WITH_REGIONS if beside else size):
         if columns[vector].null_count:
             columns = columns.filter(pc.is_valid(columns[vector])).combine_chunks()
         for batch in columns.to_batches(BLOCK):
             own = _bytes(batch["id"])
-            places = np.minimum(np.searchsorted(known, own), len(known) - 1)
+            places = np.minimum(np.searchsorted(sorted_ids, own), len(sorted_ids) - 1)
             vectors = batch[vector].flatten().to_numpy(zero_copy_only=False).reshape(len(own), -1)
             part = RegionPart.of(batch[beside[0]]) if beside else None
-            if not (there := known[places] == own).all():
+            if not (there := sorted_ids[places] == own).all():
                 places, vectors, part = places[there], vectors[there], part.only(there) if part else None
             if len(places):
-                found.add(places, np.asarray(vectors, dtype=np.float32), *([part] if beside else []))
+                scan.add(places, np.asarray(vectors, dtype=np.float32), *([part] if beside else []))
 
 
 def vectors_of(table: Any, ids: Sequence[str], vector: str = VECTOR) -> "Vectors":
@@ -237,10 +237,10 @@ def vectors_of(table: Any, ids: Sequence[str], vector: str = VECTOR) -> "Vectors
     import numpy as np
 
     columns = table.search().select(["id", vector]).where(id_filter("id", ids)).to_arrow()
-    found = array_of(columns[vector])
+    vectors = array_of(columns[vector])
     places = {sha256: at for at, sha256 in enumerate(columns["id"].to_pylist())}
-    none = np.zeros(found.shape[1], dtype=np.float32)
-    return np.stack([found[places[one]] if one in places else none for one in ids])
+    none = np.zeros(vectors.shape[1], dtype=np.float32)
+    return np.stack([vectors[places[one]] if one in places else none for one in ids])
 
 
 def array_of(column: Any) -> "Vectors":
@@ -261,10 +261,10 @@ def parts(table: Any, columns: Sequence[str], size: int | None = None) -> Iterat
     size = PART if size is None else size
     start, more = 0, True
     while more:
-        found = table.search().select([*columns]).offset(start).limit(size).to_arrow()
-        if found.num_rows:
-            yield found
-        start, more = start + found.num_rows, found.num_rows >= size
+        part = table.search().select([*columns]).offset(start).limit(size).to_arrow()
+        if part.num_rows:
+            yield part
+        start, more = start + part.num_rows, part.num_rows >= size
 
 
 def _bytes(ids: Any) -> "NDArray[np.bytes_]":

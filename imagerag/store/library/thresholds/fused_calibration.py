@@ -47,8 +47,8 @@ async def calibrate_fused(
     images: LibraryContent, captions: LibraryContent, embedder: Embedder, caption_embedder: Embedder
 ) -> FusedThreshold | None:
     """Measure the threshold of a hybrid search; None with too few captions. Args: as `fused_cosines`."""
-    found = await fused_cosines(images, captions, embedder, caption_embedder)
-    return found.threshold() if found else None
+    cosines = await fused_cosines(images, captions, embedder, caption_embedder)
+    return cosines.threshold() if cosines else None
 
 
 async def fused_cosines(
@@ -122,8 +122,8 @@ class FusedCosines:
         """Shares of accepted matches and of rejected others, each by the cosines that the other half gives."""
         import numpy as np
 
-        found = self.decisions(columns)
-        return float(found.accepted.mean()), float(np.concatenate([*found.rejected.values()]).mean())
+        decisions = self.decisions(columns)
+        return float(decisions.accepted.mean()), float(np.concatenate([*decisions.rejected.values()]).mean())
 
     def decisions(self, columns: Sequence[int]) -> Decisions:
         """The decisions on each half of the queries by the cosines that the other half gives."""

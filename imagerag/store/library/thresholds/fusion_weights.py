@@ -79,8 +79,8 @@ class WeightChoice:
         """The mixes that are one list alone, in the order of the lists."""
         import numpy as np
 
-        found: NDArray[np.intp] = np.argmax(self.mixes, axis=0)
-        return found
+        best: NDArray[np.intp] = np.argmax(self.mixes, axis=0)
+        return best
 
     def best(self, queries: "NDArray[np.intp] | slice" = slice(None)) -> int:
         """The mix that is best for some queries; of equal ones that which is nearest to equal weights."""
@@ -94,11 +94,11 @@ class WeightChoice:
         import numpy as np
 
         fold = np.arange(len(self.gains)) % FOLDS
-        found = np.zeros(len(self.gains))
+        gains = np.zeros(len(self.gains))
         for one in range(FOLDS):
-            if (held := np.flatnonzero(fold == one)).size:
-                found[held] = self.gains[held, self.best(np.flatnonzero(fold != one))]
-        return found
+            if (held_out := np.flatnonzero(fold == one)).size:
+                gains[held_out] = self.gains[held_out, self.best(np.flatnonzero(fold != one))]
+        return gains
 
     @property
     def equal(self) -> int:
@@ -118,14 +118,14 @@ class WeightChoice:
         means = self.gains[:, self.single].mean(axis=0)
         alone = self.gains[:, self.single[int(means.argmax())]]
         mixed, equal = self.cross_validated(), self.gains[:, self.equal]
-        chosen: tuple[FusionMethod, Floats, Floats]
+        choice: tuple[FusionMethod, Floats, Floats]
         if mean_interval(mixed - alone)[0] > 0:
-            chosen = "mixed", self.mixes[self.best()], mixed
+            choice = "mixed", self.mixes[self.best()], mixed
         elif mean_interval(alone - equal)[0] > 0:
-            chosen = "single", self.mixes[self.single[int(means.argmax())]], alone
+            choice = "single", self.mixes[self.single[int(means.argmax())]], alone
         else:
-            chosen = "equal", np.full(len(self.names), 1 / len(self.names)), equal
-        method, mix, gains = chosen
+            choice = "equal", np.full(len(self.names), 1 / len(self.names)), equal
+        method, mix, gains = choice
         return Fusion(
             weights={name: float(weight) for name, weight in zip(self.names, mix, strict=True)},
             method=method,
@@ -175,12 +175,12 @@ def _gains(judged: Judged, mixes: "Floats") -> "Floats":
     parts = np.zeros((len(pool), len(judged.lists)))
     for column, one in enumerate(judged.lists):
         parts[[places[sha256] for sha256 in one.ids], column] = one.scaled()
-    wanted = [places[sha256] for sha256 in judged.wanted if sha256 in places]
-    if not wanted:
+    targets = [places[sha256] for sha256 in judged.wanted if sha256 in places]
+    if not targets:
         return np.zeros(len(mixes))
     scores = (parts @ mixes.T).round(12)
     order = np.argsort(-scores, axis=0, kind="stable")
-    ranks = np.argsort(order, axis=0)[wanted].min(axis=0)
-    found = scores[wanted].max(axis=0) > 0
-    gains: Floats = np.where(found, 1 / np.log2(2 + ranks), 0.0)
+    ranks = np.argsort(order, axis=0)[targets].min(axis=0)
+    is_found = scores[targets].max(axis=0) > 0
+    gains: Floats = np.where(is_found, 1 / np.log2(2 + ranks), 0.0)
     return gains

@@ -87,9 +87,9 @@ def _names(titles: Sequence[str], most: int) -> Iterator[HeldOutQuery]:
     for at, title in enumerate(titles):
         rows.setdefault(" ".join(title.casefold().split()), []).append(at)
     rows.pop("", None)
-    few = [found for found in rows.values() if len(found) <= SAME]
-    for found in few[:most]:
-        yield HeldOutQuery("name", titles[found[0]], tuple(found))
+    few = [places for places in rows.values() if len(places) <= SAME]
+    for places in few[:most]:
+        yield HeldOutQuery("name", titles[places[0]], tuple(places))
 
 
 def sentences(caption: str) -> list[str]:

@@ -46,15 +46,17 @@ with a look-alike, would lose a third of the views."""
 
 
 async def calibrate_images(
-    content: LibraryContent, embedder: Embedder, read: Callable[[Sequence[str]], AsyncIterator[tuple[str, bytes]]]
+    content: LibraryContent,
+    embedder: Embedder,
+    read_images: Callable[[Sequence[str]], AsyncIterator[tuple[str, bytes]]],
 ) -> ImageThreshold:
     """Measure a library's threshold between images; without a cosine if the encoder cannot distinguish its images.
 
     Args:
-        read: yields images by SHA-256, upright and in a form that every model accepts. Images removed meanwhile are
-            left out: the process that removed them calibrates again anyway.
+        read_images: yields images by SHA-256, upright and in a form that every model accepts. Images removed meanwhile
+            are left out: the process that removed them calibrates again anyway.
     """
-    measured = await ImageMeasurement.of(content, embedder, read)
+    measured = await ImageMeasurement.of(content, embedder, read_images)
     return measured.threshold(await content.scan(measured.begin)) if measured else unclaimed(content)
 
 
@@ -87,7 +89,7 @@ class ImageMeasurement:
         cls,
         content: LibraryContent,
         embedder: Embedder,
-        read: Callable[[Sequence[str]], AsyncIterator[tuple[str, bytes]]],
+        read_images: Callable[[Sequence[str]], AsyncIterator[tuple[str, bytes]]],
         most_viewed: int = VIEWED,
     ) -> "ImageMeasurement | None":
         """Args: as `calibrate_images`; `most_viewed` is the number of images of which views are made.
@@ -100,17 +102,17 @@ class ImageMeasurement:
         rows = len(content)
         if rows < ENOUGH:
             return None
-        chosen = np.linspace(0, rows - 1, min(most_viewed, rows)).astype(int)
+        sample = np.linspace(0, rows - 1, min(most_viewed, rows)).astype(int)
         compared = np.linspace(0, rows - 1, min(COMPARED, rows, max(COMPARED // 4, PAIRS // rows))).astype(int)
-        places = dict(zip(content.ids(chosen), chosen.tolist(), strict=True))
-        viewed = {places[sha256]: await in_thread(views_of, data) async for sha256, data in read([*places])}
+        places = dict(zip(content.ids(sample), sample.tolist(), strict=True))
+        viewed = {places[sha256]: await in_thread(views_of, data) async for sha256, data in read_images([*places])}
         if not viewed:
             return None
-        chosen, views = np.asarray([*viewed]), [view for made in viewed.values() for view in made]
+        sample, views = np.asarray([*viewed]), [view for of_image in viewed.values() for view in of_image]
         encoded = np.asarray(await embedder.embed_images(views), dtype=np.float32)
-        each = len(views) // len(chosen)
-        own = (encoded * np.repeat(await content.vectors(chosen), each, axis=0)).sum(axis=1).astype(float)
-        usable, of = np.isfinite(own), np.repeat(chosen, each)
+        each = len(views) // len(sample)
+        own = (encoded * np.repeat(await content.vectors(sample), each, axis=0)).sum(axis=1).astype(float)
+        usable, of = np.isfinite(own), np.repeat(sample, each)
         return cls(content, encoded[usable], of[usable], own[usable], compared, await content.vectors(compared))
 
     def begin(self) -> "NearestOthers":
@@ -126,9 +128,9 @@ class ImageMeasurement:
 
     def threshold(self, others: "NearestOthers") -> ImageThreshold:
         """The threshold, from the cosines of the images with their nearest others."""
-        found, none = self.evidence(others), unclaimed(self.content)
-        cosine = found.cosine()
-        accepted, nearest = self.own >= cosine, found.others
+        evidence, none = self.evidence(others), unclaimed(self.content)
+        cosine = evidence.cosine()
+        accepted, nearest = self.own >= cosine, evidence.others
         rejected = nearest < cosine
         if float((~rejected).mean()) > CONFUSED or float((~accepted).mean()) > REFUSED:
             return none

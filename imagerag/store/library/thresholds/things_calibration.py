@@ -68,10 +68,12 @@ class ThingsMeasurement:
         own, near = await in_thread(_lists, columns)
         if min(len(own), len(near)) < ENOUGH:
             return None
-        named = [things_of(text) for text in (*(query.text for query in own), *near)]
-        distinct = list(dict.fromkeys(thing for things in named for thing in things))
+        things_of_each = [things_of(text) for text in (*(query.text for query in own), *near)]
+        distinct = list(dict.fromkeys(thing for things in things_of_each for thing in things))
         vectors = dict(zip(distinct, await embedder.embed_texts(distinct), strict=True))
-        return cls(own, *_stacked([[vectors[thing] for thing in things] for things in named]), columns.num_rows)
+        return cls(
+            own, *_stacked([[vectors[thing] for thing in things] for things in things_of_each]), columns.num_rows
+        )
 
     def begin(self) -> "ThingsScan":
         """Start a scan that takes all vectors."""
@@ -128,10 +130,10 @@ class ThingsScan:
             if at < len(self.shown):
                 own = matches[:, at]
                 groups = [(self.shown, at, able & own), (self.others, at, able & ~own)]
-            for found, place, among in groups:
+            for best, place, among in groups:
                 for row in _highest(np.where(among, bounds, -np.inf)):
                     mean, _ = assigned(cosines[starts[row] : starts[row] + counts[row], things])
-                    found[place] = max(found[place], mean)
+                    best[place] = max(best[place], mean)
 
 
 def _highest(bounds: "Cosines") -> "Places":
@@ -154,4 +156,4 @@ def _stacked(lists: "Sequence[Sequence[Any]]") -> "tuple[Vectors, list[int]]":
     """The vectors of all lists in one array, and the end of each."""
     import numpy as np
 
-    return np.stack([one for found in lists for one in found]), np.cumsum([len(one) for one in lists]).tolist()
+    return np.stack([one for rows in lists for one in rows]), np.cumsum([len(one) for one in lists]).tolist()

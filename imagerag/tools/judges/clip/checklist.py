@@ -76,10 +76,10 @@ def checklist(prompt: str) -> tuple[Requirement, ...]:
     (`two cats`) stay in the text; no check here counts.
     """
     rest, styles = split_style(prompt)
-    found = [Requirement(text=text, kind=_kind(text)) for text in phrases(rest)]
-    found += [Requirement(text=style, kind="style") for style in styles]
-    distinct = {requirement.text.lower(): requirement for requirement in reversed(found)}
-    ordered = sorted(distinct.values(), key=lambda requirement: (requirement.kind == "style", found.index(requirement)))
+    requirements = [Requirement(text=text, kind=_kind(text)) for text in phrases(rest)]
+    requirements += [Requirement(text=style, kind="style") for style in styles]
+    distinct = {requirement.text.lower(): requirement for requirement in reversed(requirements)}
+    ordered = sorted(distinct.values(), key=lambda one: (one.kind == "style", requirements.index(one)))
     whole = " ".join(prompt.split())
     return tuple(ordered) or ((Requirement(text=whole),) if whole else ())
 
@@ -100,7 +100,7 @@ def split_style(prompt: str) -> tuple[str, list[str]]:
         if words - DETERMINERS - FRAMES:
             styles.append(medium["medium"])
     for pattern in (_GROUND, _MANNER):
-        styles += [found["style"].strip() for found in pattern.finditer(rest)]
+        styles += [match["style"].strip() for match in pattern.finditer(rest)]
         rest = pattern.sub(" , ", rest)
     return rest, styles
 
@@ -108,17 +108,17 @@ def split_style(prompt: str) -> tuple[str, list[str]]:
 def phrases(text: str) -> list[str]:
     """Noun phrases of a text, in order, split at punctuation, conjunctions and relations between things."""
     tokens = _TOKEN.findall(text)
-    found: list[list[str]] = [[]]
+    word_groups: list[list[str]] = [[]]
     at = 0
     while at < len(tokens):
-        skip = _boundary(tokens, at, found[-1])
+        skip = _boundary(tokens, at, word_groups[-1])
         if skip:
-            found.append([])
+            word_groups.append([])
             at += skip
         else:
-            found[-1].append(tokens[at])
+            word_groups[-1].append(tokens[at])
             at += 1
-    return [joined for joined in map(_join, _merged(found)) if joined]
+    return [joined for joined in map(_join, _merged(word_groups)) if joined]
 
 
 def _boundary(tokens: list[str], at: int, sofar: list[str]) -> int:
@@ -140,10 +140,10 @@ def _boundary(tokens: list[str], at: int, sofar: list[str]) -> int:
     return 0
 
 
-def _merged(found: list[list[str]]) -> list[list[str]]:
+def _merged(word_groups: list[list[str]]) -> list[list[str]]:
     """Merge a phrase of adjectives alone into the noun phrase before it: `a circle, red and solid`."""
     merged: list[list[str]] = []
-    for words in found:
+    for words in word_groups:
         bare = all(word.lower() in ADJECTIVES | {"and", ","} for word in words)
         if words and bare and merged and len(merged[-1]) > 1:
             merged[-1] = [*merged[-1], ",", *words]

@@ -41,14 +41,14 @@ NOUNS: Final = tuple(
 
 def hard_negatives(text: str) -> list[str]:
     """The phrase with one word replaced by another of its kind: colours, patterns, materials, numbers, opposites."""
-    found = []
+    swaps = []
     for match in re.finditer(r"[\w'-]+", text):
         word = match[0].lower()
         word = _SAME.get(word, word)
         for group in _GROUPS:
             if word in group:
-                found += [f"{text[: match.start()]}{other}{text[match.end() :]}" for other in group if other != word]
-    return list(dict.fromkeys(found))
+                swaps += [f"{text[: match.start()]}{other}{text[match.end() :]}" for other in group if other != word]
+    return list(dict.fromkeys(swaps))
 
 
 def common_objects(text: str) -> list[str]:

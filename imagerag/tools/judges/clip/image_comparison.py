@@ -38,44 +38,48 @@ class Comparisons:
 def whole_image_comparisons(embedder: Embedder, regions: Regions, alike: float = ALIKE) -> Comparisons:
     """Comparisons by cosines of whole images and their parts, for any encoder."""
 
-    async def same(_prompt: str, judged: bytes, sent: bytes) -> Compared:
+    async def same(_prompt: str, judged: bytes, other: bytes) -> Compared:
         encode, embed = decoded_input(embedder)
-        seen, known = [await in_thread(crops_of, data, regions, encode=encode) for data in (judged, sent)]
-        vectors = await embed([view.data for view in (*seen, *known)])
-        cosines = vectors[: len(seen)] @ vectors[len(seen) :].T
+        views, other_views = [await in_thread(crops_of, data, regions, encode=encode) for data in (judged, other)]
+        vectors = await embed([view.data for view in (*views, *other_views)])
+        cosines = vectors[: len(views)] @ vectors[len(views) :].T
         best = float(cosines.max())
         return best >= alike, best, f"at most {best:z.2f} like the image that was sent; {alike:.2f} is the same"
 
-    async def kept(_prompt: str, judged: bytes, sent: bytes) -> Compared:
-        first, second = await embedder.embed_images([judged, sent])
+    async def kept(_prompt: str, judged: bytes, other: bytes) -> Compared:
+        first, second = await embedder.embed_images([judged, other])
         cosine = float(first @ second)
-        share = await in_thread(_share, judged, sent)
+        share = await in_thread(_share, judged, other)
         return cosine >= alike, cosine, f"{cosine:z.2f} like the original, {share:.0%} of its pixels changed"
 
     return Comparisons(same=same, kept=kept)
 
 
 async def compared(
-    how: Comparisons, prompt: str, judged: ImagePart, sent: Sequence[ImagePart], asked: Sequence[Requirement]
+    how: Comparisons,
+    prompt: str,
+    judged: ImagePart,
+    sent_images: Sequence[ImagePart],
+    requirements: Sequence[Requirement],
 ) -> list[RegionScore]:
     """One score per comparing requirement; it is not met if its image was not sent."""
     findings = []
-    for requirement in asked:
+    for requirement in requirements:
         number = requirement.image or 0
-        if not 0 < number <= len(sent):
+        if not 0 < number <= len(sent_images):
             findings.append(_finding(requirement, (False, 0.0, "the image to compare with was not shown")))
             continue
         compare = how.kept if requirement.kind == "kept" else how.same
-        findings.append(_finding(requirement, await compare(prompt, judged.data, sent[number - 1].data)))
+        findings.append(_finding(requirement, await compare(prompt, judged.data, sent_images[number - 1].data)))
     return findings
 
 
-def _finding(requirement: Requirement, found: Compared) -> RegionScore:
-    met, number, words = found
+def _finding(requirement: Requirement, comparison: Compared) -> RegionScore:
+    met, number, words = comparison
     return RegionScore(
         text=requirement.text, met=met, similarity=number, rival="", rival_similarity=0.0, view="whole", words=words
     )
 
 
-def _share(judged: bytes, sent: bytes) -> float:
-    return changed_share(open_rgb(judged), open_rgb(sent))
+def _share(judged: bytes, other: bytes) -> float:
+    return changed_share(open_rgb(judged), open_rgb(other))

@@ -148,17 +148,17 @@ class ClipJudge:
         Raises:
             UsageError: the image cannot be read.
         """
-        asked = self._checklist(prompt, subjects, requirements)
-        findings = await self._findings(prompt, image, subjects, asked)
+        checklist = self._checklist(prompt, subjects, requirements)
+        findings = await self._findings(prompt, image, subjects, checklist)
         raw = scores_as_json(findings)
-        own = [finding for finding, one in zip(findings, asked, strict=True) if one.image is None]
+        own = [finding for finding, one in zip(findings, checklist, strict=True) if one.image is None]
         if all(finding.unchecked for finding in own):
-            return Critique(verdict=abstention(own, raw), requirements=asked, raw=raw, cost_usd=FREE)
+            return Critique(verdict=abstention(own, raw), requirements=checklist, raw=raw, cost_usd=FREE)
         if mode == "stepwise":
             aligned = all(finding.met for finding in findings)
             reason = "everything asked for is there" if aligned else "something asked for is not there"
             return Critique(verdict=Verdict(aligned=aligned, reason=reason, raw=raw), raw=raw, cost_usd=FREE)
-        return Critique(verdict=verdict_of(asked, findings, raw), requirements=asked, raw=raw, cost_usd=FREE)
+        return Critique(verdict=verdict_of(checklist, findings, raw), requirements=checklist, raw=raw, cost_usd=FREE)
 
     async def missing_concepts(
         self,
@@ -174,18 +174,18 @@ class ClipJudge:
         Another prompt variant uses other wordings, without concepts that were already searched in vain or are in the
         image.
         """
-        asked = self._checklist(prompt, subjects, [check.requirement for check in verdict.checks])
-        findings = await self._findings(prompt, image, subjects, asked)
-        unmet = unmet_requirements(asked, findings)
+        checklist = self._checklist(prompt, subjects, [check.requirement for check in verdict.checks])
+        findings = await self._findings(prompt, image, subjects, checklist)
+        unmet = unmet_requirements(checklist, findings)
         concepts = tuple(concept for concept in map(concept_of, unmet) if concept is not None)
         if variation.prompt_variant and concepts:
-            known = {text.casefold() for text in variation.failed_searches}
-            named = {concept.text for concept in concepts}
-            own = [requirement for requirement in unmet if requirement.text in named]
+            failed_texts = {text.casefold() for text in variation.failed_searches}
+            concept_texts = {concept.text for concept in concepts}
+            own = [requirement for requirement in unmet if requirement.text in concept_texts]
             others = [other for requirement in own for other in self._reworded(requirement, variation.prompt_variant)]
-            asked = tuple(other for other in dict.fromkeys(others) if other.text.casefold() not in known)
-            findings = await self._eye.look(image.data, asked) if asked else []
-            concepts = tuple(filter(None, map(concept_of, unmet_requirements(asked, findings))))
+            remaining = tuple(other for other in dict.fromkeys(others) if other.text.casefold() not in failed_texts)
+            findings = await self._eye.look(image.data, remaining) if remaining else []
+            concepts = tuple(filter(None, map(concept_of, unmet_requirements(remaining, findings))))
         return MissingConcepts(concepts=concepts, raw=scores_as_json(findings), cost_usd=FREE)
 
     async def captions(
@@ -223,36 +223,36 @@ class ClipJudge:
         return Ranking(order=order, raw=raw, cost_usd=FREE)
 
     def _checklist(
-        self, prompt: str, sent: Sequence[ImagePart], requirements: Sequence[Requirement]
+        self, prompt: str, sent_images: Sequence[ImagePart], requirements: Sequence[Requirement]
     ) -> tuple[Requirement, ...]:
         """The checklist; if it is empty or only compares images, the prompt's own requirements come before it."""
         if any(requirement.image is None for requirement in requirements):
             return tuple(requirements)
-        split = self._split_edit if _edits(sent) else self._split
+        split = self._split_edit if _edits(sent_images) else self._split
         return (*split(prompt), *requirements)
 
     async def _findings(
-        self, prompt: str, image: ImagePart, sent: Sequence[ImagePart], asked: Sequence[Requirement]
+        self, prompt: str, image: ImagePart, sent_images: Sequence[ImagePart], requirements: Sequence[Requirement]
     ) -> list[RegionScore]:
         """One score per requirement: present, absent, or comparing."""
-        gone = [_edits(sent) and one.image is None and one.text.startswith(ABSENT) for one in asked]
+        is_absence = [_edits(sent_images) and one.image is None and one.text.startswith(ABSENT) for one in requirements]
         look = [
             one.model_copy(update={"text": one.text.removeprefix(ABSENT)}) if away else one
-            for one, away in zip(asked, gone, strict=True)
+            for one, away in zip(requirements, is_absence, strict=True)
             if one.image is None
         ]
-        compare = [one for one in asked if one.image is not None]
-        seen = iter(await self._eye.look(image.data, look) if look else [])
-        against = iter(await compared(self._comparisons, prompt, image, sent, compare))
+        compare = [one for one in requirements if one.image is not None]
+        region_scores = iter(await self._eye.look(image.data, look) if look else [])
+        against = iter(await compared(self._comparisons, prompt, image, sent_images, compare))
         findings = []
-        for one, away in zip(asked, gone, strict=True):
-            finding = next(seen) if one.image is None else next(against)
+        for one, away in zip(requirements, is_absence, strict=True):
+            finding = next(region_scores) if one.image is None else next(against)
             findings.append(replace(finding, text=one.text, met=not finding.met) if away else finding)
         return findings
 
     async def _rate(self, prompt: str, data: bytes) -> float:
-        asked = tuple(self._split(prompt))
-        findings = await self._eye.look(data, asked)
+        requirements = tuple(self._split(prompt))
+        findings = await self._eye.look(data, requirements)
         whole = (await self._embedder.embed_images([data])) @ (await self._embedder.embed_texts([prompt]))[0]
         parts = sum(finding.similarity for finding in findings) / max(1, len(findings))
         return float(whole[0]) + parts
@@ -261,5 +261,5 @@ class ClipJudge:
         return first_words(caption, lambda part: self._embedder.count_tokens(part) <= max_tokens)
 
 
-def _edits(sent: Sequence[ImagePart]) -> bool:
-    return bool(sent) and sent[0].role == "edit"
+def _edits(sent_images: Sequence[ImagePart]) -> bool:
+    return bool(sent_images) and sent_images[0].role == "edit"

@@ -76,13 +76,13 @@ class RegionScorer:
     floor: float
     unchecked: Callable[[Requirement], str]
 
-    async def look(self, data: bytes, asked: Sequence[Requirement]) -> list[RegionScore]:
+    async def look(self, data: bytes, requirements: Sequence[Requirement]) -> list[RegionScore]:
         """One score per requirement. All crops are embedded in one batch, concurrently with all texts in another.
 
         Raises:
             UsageError: the image cannot be read.
         """
-        searches = [self._prepared(requirement) for requirement in asked]
+        searches = [self._prepared(requirement) for requirement in requirements]
         texts = [text for search in searches for text in search.texts]
         words, (names, images) = await asyncio.gather(self.embedder.embed_texts(texts), self._views(data))
         cosines = words @ images.T
@@ -95,8 +95,8 @@ class RegionScorer:
     async def _views(self, data: bytes) -> "tuple[list[str], Vectors]":
         """Names of an image's crops, and their vectors."""
         encode, embed = self._input
-        seen = await in_thread(crops_of, data, self.regions, encode=encode, around=self.around)
-        return [view.name for view in seen], await embed([view.data for view in seen])
+        views = await in_thread(crops_of, data, self.regions, encode=encode, around=self.around)
+        return [view.name for view in views], await embed([view.data for view in views])
 
     @cached_property
     def _input(self) -> "tuple[Encode, Embed]":

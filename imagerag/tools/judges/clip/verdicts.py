@@ -9,14 +9,14 @@ from imagerag.tools.judges.clip.checklist import DETERMINERS
 from imagerag.tools.judges.clip.region_scorer import RegionScore
 
 
-def unmet_requirements(asked: Sequence[Requirement], findings: Sequence[RegionScore]) -> list[Requirement]:
-    return [requirement for requirement, finding in zip(asked, findings, strict=True) if not finding.met]
+def unmet_requirements(requirements: Sequence[Requirement], findings: Sequence[RegionScore]) -> list[Requirement]:
+    return [requirement for requirement, finding in zip(requirements, findings, strict=True) if not finding.met]
 
 
-def verdict_of(asked: Sequence[Requirement], findings: Sequence[RegionScore], raw: str) -> Verdict:
+def verdict_of(requirements: Sequence[Requirement], findings: Sequence[RegionScore], raw: str) -> Verdict:
     checks = tuple(
         RequirementCheck(requirement=requirement, met=finding.met, evidence=finding.evidence)
-        for requirement, finding in zip(asked, findings, strict=True)
+        for requirement, finding in zip(requirements, findings, strict=True)
     )
     unmet = [check.requirement for check in checks if not check.met]
     concepts = [concept for concept in map(concept_of, unmet) if concept is not None]

@@ -135,5 +135,5 @@ def built_messages(*replies: ChatResponse, requests: int | None = None) -> Built
     for reply in replies:
         usage.update(reply.usage)
     cost = None if None in costs else sum(cost for cost in costs if cost is not None)
-    asked = len(replies) if requests is None else requests
-    return {"cost_usd": cost, "usage": dict(usage), "requests": asked, "variation": replies[0].variation}
+    request_count = len(replies) if requests is None else requests
+    return {"cost_usd": cost, "usage": dict(usage), "requests": request_count, "variation": replies[0].variation}

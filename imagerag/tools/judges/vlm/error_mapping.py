@@ -57,34 +57,34 @@ _NOT_A_COMPLETION: Final = (ValueError, KeyError, TypeError, IndexError, Attribu
 or empty]."""
 
 
-def refused_form(error: Exception, sent: Collection[str]) -> str | None:
+def refused_form(error: Exception, sent_fields: Collection[str]) -> str | None:
     """Option of the request that a server refuses, so that a request without it can help; None for other errors.
 
     Some servers answer 400, some 422 or 501, OpenRouter 404 ("No endpoints found that support tool use").
 
     Args:
-        sent: names of `_NAMES` that the request used.
+        sent_fields: names of `_NAMES` that the request used.
     """
     body, status = body_of(error), getattr(error, "status_code", None)
-    if "system" in sent and status is not None and _SYSTEM.search(body.words):
+    if "system" in sent_fields and status is not None and _SYSTEM.search(body.words):
         return "system"
     if not may_refuse(error):
         return None
     message = f"{body.words} {' '.join(body.codes)}".lower()
     for where in (" ".join(body.where).lower(), message):
         for form, names in _NAMES.items():
-            if form in sent and form != "system" and any(name in where for name in names):
+            if form in sent_fields and form != "system" and any(name in where for name in names):
                 return form
     return None
 
 
-def unkept_form(error: Exception, sent: Collection[str]) -> str | None:
+def unkept_form(error: Exception, sent_fields: Collection[str]) -> str | None:
     """Response form that the model did not follow, as checked by its server; None for other errors."""
     body = body_of(error)
     message = f"{body.words} {' '.join(body.codes)}".lower()
     if getattr(error, "status_code", None) is None or not any(name in message for name in _UNKEPT):
         return None
-    return next((form for form in ("json_schema", "tool") if form in sent), None)
+    return next((form for form in ("json_schema", "tool") if form in sent_fields), None)
 
 
 def image_limit(error: Exception) -> int | None:
@@ -92,11 +92,11 @@ def image_limit(error: Exception) -> int | None:
     if getattr(error, "status_code", None) not in (400, 413, 422, 500):
         return None
     words = body_of(error).words
-    found = _FEW.search(words)
-    if found is None:
+    match = _FEW.search(words)
+    if match is None:
         return None
     # The field is named first by vLLM ("You set or defaulted to '{"image": 1}' in `--limit-mm-per-prompt`").
-    number = found["before"] or found["after"] or found["field"] or "1"
+    number = match["before"] or match["after"] or match["field"] or "1"
     return int(number) if number.isdigit() else 1
 
 
@@ -104,7 +104,7 @@ def failure_of(error: Exception, who: str, timeout_s: float, secrets: Collection
     """Convert an exception of a call to an imagerag error; the message holds neither the key nor the request."""
     if isinstance(error, TimeoutError):
         return BackendTimeoutError(f"{who} gave no answer within {timeout_s:g} s")
-    known = to_imagerag_error(error, who, secrets)
-    if known is None and isinstance(error, _NOT_A_COMPLETION):
+    own_error = to_imagerag_error(error, who, secrets)
+    if own_error is None and isinstance(error, _NOT_A_COMPLETION):
         return unreadable(who, f"something that is no chat completion ({type(error).__name__})")
-    return known or error
+    return own_error or error

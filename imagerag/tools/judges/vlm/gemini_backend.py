@@ -115,16 +115,16 @@ class GeminiChat:
             BackendError: no response; `retryable` says whether a retry can help.
             JudgeReplyError: the response is empty or cut off.
         """
-        asked = await in_thread(on_sheets, turns, self.image_limit, SHEET_SIDE)
+        fitted_turns = await in_thread(on_sheets, turns, self.image_limit, SHEET_SIDE)
         while True:
-            shown = without_system(asked) if "system" in self.refused else asked
-            config = self._config(shown, schema, variation)
-            sent = _named(config)
+            messages = without_system(fitted_turns) if "system" in self.refused else fitted_turns
+            config = self._config(messages, schema, variation)
+            sent_fields = _optional_fields(config)
             refusals: list[str] = []
             try:
                 text = await map_gemini_errors(
                     self.identity,
-                    self._send(shown, config, sent, refusals),
+                    self._send(messages, config, sent_fields, refusals),
                     self.account,
                     timeout_s=self.timeout_s,
                 )
@@ -135,11 +135,15 @@ class GeminiChat:
                 if not refusals or refusals[0] in self.refused:
                     raise
                 self.refused.add(refusals[0])
-        used = variation.model_copy(update={"temperature": config.get("temperature")})
-        return self._reply(read_response(text, self.identity), used)
+        sampling = variation.model_copy(update={"temperature": config.get("temperature")})
+        return self._reply(read_response(text, self.identity), sampling)
 
     async def _send(
-        self, turns: Sequence[ChatMessage], config: Mapping[str, Any], sent: AbstractSet[str], refusals: list[str]
+        self,
+        turns: Sequence[ChatMessage],
+        config: Mapping[str, Any],
+        sent_fields: AbstractSet[str],
+        refusals: list[str],
     ) -> str:
         """Send one request; an option that the model refuses is added to `refusals`."""
         contents = [_content(turn) for turn in turns if turn.role != "system"]
@@ -147,7 +151,7 @@ class GeminiChat:
             return await self.account.generate(self.identity, self.model, contents, config)
         except Exception as error:
             answered = status_error(error)
-            refusals += filter(None, [refused_form(answered, sent) if answered is not None else None])
+            refusals += filter(None, [refused_form(answered, sent_fields) if answered is not None else None])
             raise
 
     def _config(self, turns: Sequence[ChatMessage], schema: Schema | None, variation: SamplingParams) -> dict[str, Any]:
@@ -184,14 +188,14 @@ def gemini_judge(spec: "BackendSpec", *, embedder: Embedder | None = None, price
     Raises:
         SpecError: no model is named, or an invalid option; valid ones are in `OPTIONS`.
     """
-    given = spec.model_settings(OPTIONS)
-    own = {name: given.pop(name) for name in JUDGE_OPTIONS if name in given}
-    account, refused = GeminiCredentials.of_spec(spec), set(given.pop("refuses", ()))
+    settings = spec.model_settings(OPTIONS)
+    own = {name: settings.pop(name) for name in JUDGE_OPTIONS if name in settings}
+    account, refused = GeminiCredentials.of_spec(spec), set(settings.pop("refuses", ()))
     price = None if prices is None else prices.of(spec.model, account.host)
-    return VlmJudge(chat=GeminiChat(model=spec.model, account=account, price=price, refused=refused, **given), **own)
+    return VlmJudge(chat=GeminiChat(model=spec.model, account=account, price=price, refused=refused, **settings), **own)
 
 
-def _named(config: Mapping[str, Any]) -> set[str]:
+def _optional_fields(config: Mapping[str, Any]) -> set[str]:
     """Optional parts of a request, by their names in `GeminiChat.refused`."""
     fields = {"json_schema": "response_json_schema", "system": "system_instruction"}
     return {name for name in ("temperature", "seed", *fields) if fields.get(name, name) in config}

@@ -87,8 +87,8 @@ def _hashed_chat_openai() -> "type[ChatOpenAI]":
             bare = [message.model_copy(update={"content": ""}) for message in messages]
             payload: dict[str, Any] = super()._get_request_payload(bare, stop=stop, **kwargs)
             final = [
-                {**sent, "content": _final(message.content)}
-                for sent, message in zip(payload["messages"], messages, strict=True)
+                {**converted_message, "content": _final(message.content)}
+                for converted_message, message in zip(payload["messages"], messages, strict=True)
             ]
             return {**payload, "messages": [], "extra_body": {**(payload.get("extra_body") or {}), "messages": final}}
 

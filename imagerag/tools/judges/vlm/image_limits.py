@@ -85,14 +85,14 @@ def takes_none(error: Exception) -> bool:
     return image_limit(error) == 0 or bool(_NONE.search(body_of(error).words))
 
 
-def no_images(who: str, said: str = "") -> NoImagesError:
+def no_images(who: str, reason: str = "") -> NoImagesError:
     """Error for a model that takes no images."""
-    because = f" ({said})" if said else ""
+    because = f" ({reason})" if reason else ""
     error = NoImagesError(
         f"{who} takes no images{because}, so it cannot judge any: name one that does, `judge=SPEC`, or say how many "
         "this one takes, ?max_images=1 after its name"
     )
-    error.sent = bool(said)
+    error.sent = bool(reason)
     return error
 
 

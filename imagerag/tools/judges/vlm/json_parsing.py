@@ -23,9 +23,9 @@ def objects_in(text: str) -> Iterator[dict[str, Any]]:
     """
     at, starts = text.find("{"), 0
     while at >= 0 and starts < _MOST_STARTS:
-        found, end = _object_at(text, at)
-        if found is not None:
-            yield found
+        value, end = _object_at(text, at)
+        if value is not None:
+            yield value
         at, starts = text.find("{", end), starts + 1
 
 
@@ -33,8 +33,8 @@ def _object_at(text: str, at: int) -> tuple[dict[str, Any] | None, int]:
     """Parse an object that starts at `at`, if there is one, and return the position to continue from."""
     decoder = json.JSONDecoder(strict=False)
     try:
-        found, end = decoder.raw_decode(text, at)
-        return found, end
+        value, end = decoder.raw_decode(text, at)
+        return value, end
     except _UNREADABLE:
         pass
     end = _end_of_object(text, at) or 0

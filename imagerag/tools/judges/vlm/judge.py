@@ -127,12 +127,12 @@ class VlmJudge:
             BackendError: no response.
             JudgeReplyError: the response cannot be parsed.
         """
-        shown = await self._opening_messages(prompt, image, subjects)
+        opening = await self._opening_messages(prompt, image, subjects)
         if mode == "stepwise":
-            return await self._decide(shown, subjects, variation)
-        edit, words = any(sent.role == "edit" for sent in subjects), prompts.caption_words(max_tokens)
+            return await self._decide(opening, subjects, variation)
+        edit, words = any(subject.role == "edit" for subject in subjects), prompts.caption_words(max_tokens)
         question = partial(prompts.fused, words=words, language=language, edit=edit)
-        return await self._fused(shown, requirements, question, variation)
+        return await self._fused(opening, requirements, question, variation)
 
     async def missing_concepts(
         self,
@@ -150,9 +150,9 @@ class VlmJudge:
             BackendError: no response.
             JudgeReplyError: the response is no list of concepts.
         """
-        shown = await self._opening_messages(prompt, image, subjects)
+        opening = await self._opening_messages(prompt, image, subjects)
         turns = [
-            *decided(shown, verdict, subjects),
+            *decided(opening, verdict, subjects),
             user(prompts.list_missing(variation.prompt_variant), *other_concepts(variation.failed_searches)),
         ]
         reply = await self.chat.ask(turns, schema=None, variation=variation)
@@ -190,8 +190,8 @@ class VlmJudge:
         question = prompts.write_captions(concepts, words=words, variant=variant, language=language)
         turns = joined([*before, user(question, *other_captions(variation.failed_searches))])
         reply = await self.chat.ask(turns, schema=None, variation=variation)
-        found = response_parsing.captions(reply.text, len(concepts))
-        return Captions(captions=found, raw=reply.text, **built_messages(reply))
+        texts = response_parsing.captions(reply.text, len(concepts))
+        return Captions(captions=texts, raw=reply.text, **built_messages(reply))
 
     async def rephrase(self, prompt: str, *, variation: SamplingParams) -> Rephrased:
         """Ask for the prompt in other words: rare words become descriptions, clear ones stay.
@@ -235,13 +235,13 @@ class VlmJudge:
 
     async def _fused(
         self,
-        shown: list[ChatMessage],
+        opening: list[ChatMessage],
         requirements: Sequence[Requirement],
         question: Callable[..., str],
         variation: SamplingParams,
     ) -> Critique:
         def turns(checklist: Sequence[Requirement], variant: int) -> list[ChatMessage]:
-            return joined([*shown, user(question(checklist, variant=variant))])
+            return joined([*opening, user(question(checklist, variant=variant))])
 
         first = turns(requirements, variation.prompt_variant)
         replies = [await self.chat.ask(first, schema=CRITIQUE, variation=variation)]
@@ -254,14 +254,18 @@ class VlmJudge:
             answers.append(parse_critique(replies[-1].text, checklist))
 
         votes = 1 if all(check.met for check in answers[0].checks) else current_call().allowed(self.votes)
-        asked = await ask_votes(again, votes, lambda: combine_votes(answers, votes), variation)
+        request_count = await ask_votes(again, votes, lambda: combine_votes(answers, votes), variation)
         raw = NEXT_ANSWER.join(reply.text for reply in replies)
         verdict = with_notes(verdict_of(majority_vote(answers), raw), replies)
-        return Critique(verdict=verdict, requirements=checklist, raw=raw, **built_messages(*replies, requests=asked))
+        return Critique(
+            verdict=verdict, requirements=checklist, raw=raw, **built_messages(*replies, requests=request_count)
+        )
 
-    async def _decide(self, shown: list[ChatMessage], sent: Sequence[ImagePart], variation: SamplingParams) -> Critique:
+    async def _decide(
+        self, opening: list[ChatMessage], subjects: Sequence[ImagePart], variation: SamplingParams
+    ) -> Critique:
         def turns(variant: int) -> list[ChatMessage]:
-            return joined([*shown, user(prompts.decide(variant, sent))])
+            return joined([*opening, user(prompts.decide(variant, subjects))])
 
         replies: list[ChatResponse] = [
             await self.chat.ask(turns(variation.prompt_variant), schema=None, variation=variation)
@@ -275,24 +279,24 @@ class VlmJudge:
         votes = 1 if answers[0] else current_call().allowed(self.votes)
 
         def certain() -> bool:
-            yes, left = sum(answers), votes - len(answers)
-            return 2 * yes > votes or 2 * (yes + left) <= votes
+            yes, remaining = sum(answers), votes - len(answers)
+            return 2 * yes > votes or 2 * (yes + remaining) <= votes
 
-        asked = await ask_votes(again, votes, certain, variation)
+        request_count = await ask_votes(again, votes, certain, variation)
         aligned = 2 * sum(answers) > len(answers)
         raw = NEXT_ANSWER.join(reply.text for reply in replies)
         counted = f" ({sum(answers)} of {len(answers)} answers say yes)" if len(answers) > 1 else ""
         reason = f"the judge says {'yes' if aligned else 'no'}{counted}"
         verdict = with_notes(Verdict(aligned=aligned, reason=reason, raw=raw), replies)
-        return Critique(verdict=verdict, raw=raw, **built_messages(*replies, requests=asked))
+        return Critique(verdict=verdict, raw=raw, **built_messages(*replies, requests=request_count))
 
     async def _opening_messages(
         self, prompt: str, image: ImagePart, subjects: Sequence[ImagePart]
     ) -> list[ChatMessage]:
         """First messages of every conversation: system message, prompt, the user's own images, and the judged image."""
         parts: list[str | ChatImage] = [prompts.asked_for(prompt, subjects)]
-        for number, sent in enumerate(subjects, start=1):
-            parts += [prompts.sent_along(number, sent), await self._scaled(sent)]
+        for number, subject in enumerate(subjects, start=1):
+            parts += [prompts.sent_along(number, subject), await self._scaled(subject)]
         if subjects:
             parts.append("The last picture, to be judged:")
         parts.append(await self._scaled(image))

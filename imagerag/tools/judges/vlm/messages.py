@@ -24,15 +24,18 @@ def user(*parts: str | ChatImage) -> ChatMessage:
     return ChatMessage("user", parts)
 
 
-def decided(shown: list[ChatMessage], verdict: Verdict, sent: Sequence[ImagePart] = ()) -> list[ChatMessage]:
+def decided(opening: list[ChatMessage], verdict: Verdict, subjects: Sequence[ImagePart] = ()) -> list[ChatMessage]:
     """The conversation up to the verdict."""
-    return [*joined([*shown, user(prompts.decide(0, sent))]), ChatMessage("assistant", (_verdict_words(verdict),))]
+    return [
+        *joined([*opening, user(prompts.decide(0, subjects))]),
+        ChatMessage("assistant", (_verdict_words(verdict),)),
+    ]
 
 
 def listed(before: list[ChatMessage], concepts: Sequence[Concept]) -> list[ChatMessage]:
     """The conversation up to the list of what is missing."""
-    named = "\n".join(f"{concept.kind}: {concept.text}" for concept in concepts)
-    return [*before, user(prompts.list_missing(0)), ChatMessage("assistant", (named,))]
+    lines = "\n".join(f"{concept.kind}: {concept.text}" for concept in concepts)
+    return [*before, user(prompts.list_missing(0)), ChatMessage("assistant", (lines,))]
 
 
 def _verdict_words(verdict: Verdict) -> str:

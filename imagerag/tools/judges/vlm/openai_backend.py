@@ -117,16 +117,17 @@ class OpenAIChat:
     def image_limit(self) -> int | None:
         """Maximum number of images per request: declared, found, or known of the model."""
         return min(
-            (limit for limit in (self.max_images, self._image_limit, self._known) if limit is not None), default=None
+            (limit for limit in (self.max_images, self._image_limit, self._known_limit) if limit is not None),
+            default=None,
         )
 
     @property
-    def _known(self) -> int | None:
+    def _known_limit(self) -> int | None:
         return known_limit(self.account.host, self.model)
 
     def image_check_needed(self, count: int) -> bool:
         """Whether it is unknown if the model takes `count` images (or one sheet of them)."""
-        return self._images_taken < count and self.max_images is None and not (self._image_limit or self._known)
+        return self._images_taken < count and self.max_images is None and not (self._image_limit or self._known_limit)
 
     def images_checked(self, count: int, limit: int | None) -> None:
         """Store the result of an earlier check."""
@@ -151,22 +152,22 @@ class OpenAIChat:
             BackendError: no response; `retryable` says whether a retry can help.
             JudgeReplyError: the response is empty or cut off.
         """
-        if self.max_images is None and self._known == 0 and images_of(turns):
+        if self.max_images is None and self._known_limit == 0 and images_of(turns):
             raise no_images(self.identity)
         unkept: set[str] = set()  # forms that the model did not follow in this call
         while True:
-            used, without = self._within_reach(variation), self.refused | unkept
-            options, asked = self._options(schema, used, without), await self._fitted(turns, without)
-            sent = self._sent(asked, options)
+            sampling, without = self._within_reach(variation), self.refused | unkept
+            options, messages = self._options(schema, sampling, without), await self._fitted(turns, without)
+            sent_fields = self._sent_fields(messages, options)
             try:
-                message = await self._invoke(asked, options, without)
+                message = await self._invoke(messages, options, without)
                 self._images_taken = max(self._images_taken, len(images_of(turns)))
-                return self._reply(message, _with(used, options))
+                return self._reply(message, _with(sampling, options))
             except Exception as error:
-                form, again = refused_form(error, sent), unkept_form(error, sent)
-                fewer = self._fewer(error, asked)
+                form, again = refused_form(error, sent_fields), unkept_form(error, sent_fields)
+                fewer = self._fewer(error, messages)
                 failure = failure_of(error, self.identity, self.timeout_s, self.account.secrets)
-                if form is None and images_of(asked) and takes_none(error) and not isinstance(failure, _FINAL):
+                if form is None and images_of(messages) and takes_none(error) and not isinstance(failure, _FINAL):
                     failure = no_images(self.identity, str(failure).removeprefix(f"{self.identity}: "))
             if again is not None and again not in without:
                 unkept.add(again)
@@ -180,25 +181,25 @@ class OpenAIChat:
 
     async def _fitted(self, turns: Sequence[ChatMessage], without: AbstractSet[str]) -> list[ChatMessage]:
         """Convert the conversation to a form that this server is known to accept."""
-        asked = await in_thread(on_sheets, turns, self.image_limit, SHEET_SIDE)
-        return without_system(asked) if "system" in without else asked
+        messages = await in_thread(on_sheets, turns, self.image_limit, SHEET_SIDE)
+        return without_system(messages) if "system" in without else messages
 
-    def _fewer(self, error: Exception, asked: Sequence[ChatMessage]) -> int | None:
+    def _fewer(self, error: Exception, messages: Sequence[ChatMessage]) -> int | None:
         """Image limit that an error names, if the request exceeded it; at least 1, for the judged image."""
-        limit, sent = image_limit(error), len(images_of(asked))
-        return max(1, limit) if limit is not None and max(1, limit) < sent else None
+        limit, count = image_limit(error), len(images_of(messages))
+        return max(1, limit) if limit is not None and max(1, limit) < count else None
 
-    def _sent(self, asked: Sequence[ChatMessage], options: Mapping[str, Any]) -> set[str]:
+    def _sent_fields(self, messages: Sequence[ChatMessage], options: Mapping[str, Any]) -> set[str]:
         """Optional parts of the request, by their names in `refused`."""
         body = options.get("extra_body", {})
         fields = {
             "json_schema": "response_format" in body,
             "max_tokens": "max_tokens" in body,
             "tool": "tools" in options,
-            "system": any(turn.role == "system" for turn in asked),
+            "system": any(turn.role == "system" for turn in messages),
             "detail": self.detail is not None and "detail" not in self.refused,
         }
-        return {name for name, sent in fields.items() if sent} | (options.keys() & {"temperature", "seed"})
+        return {name for name, is_sent in fields.items() if is_sent} | (options.keys() & {"temperature", "seed"})
 
     def _within_reach(self, variation: SamplingParams) -> SamplingParams:
         """Parameters that this model accepts: if it refuses temperature, a retry gets another seed.
@@ -249,8 +250,8 @@ class OpenAIChat:
         try:
             with image_bytes(by_hash):
                 async with asyncio.timeout(self.timeout_s):
-                    named: RunnableConfig = {"run_name": self.identity}
-                    return await client.ainvoke(messages, named, **options, extra_headers=headers)
+                    config: RunnableConfig = {"run_name": self.identity}
+                    return await client.ainvoke(messages, config, **options, extra_headers=headers)
         except UnansweredError as unanswered:
             error = unanswered.error
         raise error
@@ -265,8 +266,8 @@ class OpenAIChat:
         broken = [str(call.get("args") or "") for call in message.invalid_tool_calls]
         text = next(iter([*calls, *broken]), "") or str(message.text)
         text = text.encode("utf-8", "replace").decode("utf-8")
-        kept, cut_off = message.additional_kwargs, finish == "length"
-        text, note = answer_text(self.identity, text, kept, cut_off=cut_off)
+        extra_fields, cut_off = message.additional_kwargs, finish == "length"
+        text, note = answer_text(self.identity, text, extra_fields, cut_off=cut_off)
         counts: Any = message.usage_metadata or {}
         usage = {name: int(counts[name]) for name in ("input_tokens", "output_tokens") if name in counts}
         cost = cost_of(self.price, self.model, message.response_metadata.get("token_usage"))

@@ -36,10 +36,10 @@ def idempotency_headers(turns: Sequence[ChatMessage], options: Mapping[str, Any]
     One journal call can take several requests (votes, a refused option), which a service must not treat as one: each
     key includes a digest of the request's content.
     """
-    given = idempotency.headers()
+    own_headers = idempotency.headers()
     content = json.dumps([[turn.key for turn in turns], options], sort_keys=True, default=dict)
     digest = sha256(content.encode()).hexdigest()[:16]
-    return {name: f"{key}-{digest}" for name, key in given.items()}
+    return {name: f"{key}-{digest}" for name, key in own_headers.items()}
 
 
 def _content(turn: ChatMessage, detail: str | None) -> Any:

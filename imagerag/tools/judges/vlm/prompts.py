@@ -157,16 +157,16 @@ def caption_words(max_tokens: int | None) -> int:
     return max(4, min(_MOST_CAPTION_WORDS, int((max_tokens - 2) / _TOKENS_PER_WORD)))
 
 
-def asked_for(prompt: str, sent: Sequence[ImagePart] = ()) -> str:
+def asked_for(prompt: str, images: Sequence[ImagePart] = ()) -> str:
     """The judging criteria: the original prompt, and the purpose of each image that was sent to the generator."""
     words = [f"PROMPT: {quoted(prompt)}"]
-    if not sent:
+    if not images:
         return words[0]
-    if sent[0].role == "edit":
+    if images[0].role == "edit":
         words.append(_EDITED)
-    if subjects := [image for image in sent if image.role == "subject"]:
+    if subjects := [image for image in images if image.role == "subject"]:
         words.append(_OWN.format(own="picture shows" if len(subjects) == 1 else f"{len(subjects)} pictures show"))
-    if any(image.role == "reference" for image in sent):
+    if any(image.role == "reference" for image in images):
         words.append(_INFORMED)
     return "\n".join([*words, "Judge the last picture only."])
 
@@ -217,10 +217,10 @@ def fused(
     return "\n\n".join([*parts, captions, _FUSED_FORM])
 
 
-def decide(variant: int, sent: Sequence[ImagePart] = ()) -> str:
+def decide(variant: int, images: Sequence[ImagePart] = ()) -> str:
     """The first of the three questions: does the image match, including what had to stay and to look the same?"""
-    more = _KEPT_TOO if sent and sent[0].role == "edit" else ""
-    more += _SAME_TOO if any(image.likeness for image in sent) else ""
+    more = _KEPT_TOO if images and images[0].role == "edit" else ""
+    more += _SAME_TOO if any(image.likeness for image in images) else ""
     return _pick(_DECIDE, variant) + more
 
 

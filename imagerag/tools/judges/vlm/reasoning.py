@@ -40,13 +40,13 @@ def keep_reasoning(result: "ChatResult", response: Any) -> "ChatResult":
     body: Any = response if isinstance(response, Mapping) else response.model_dump(warnings=False)
     choices: Sequence[Any] = body.get("choices") or ()
     for generation, choice in zip(result.generations, choices, strict=False):
-        found = reasoning_in(choice.get("message") or {})
-        if found[0]:
-            generation.message.additional_kwargs[_KEPT] = found
+        reasoning = reasoning_in(choice.get("message") or {})
+        if reasoning[0]:
+            generation.message.additional_kwargs[_KEPT] = reasoning
     return result
 
 
-def answer_text(who: str, text: str, kept: Mapping[str, Any], *, cut_off: bool) -> tuple[str, str]:
+def answer_text(who: str, text: str, extra_fields: Mapping[str, Any], *, cut_off: bool) -> tuple[str, str]:
     """The text of a response, and a note if it was in the reasoning field.
 
     Bare JSON in the reasoning field counts as the response, because reasoning is never only JSON; other text there is
@@ -54,13 +54,13 @@ def answer_text(who: str, text: str, kept: Mapping[str, Any], *, cut_off: bool) 
 
     Args:
         text: the content.
-        kept: the message's `additional_kwargs`, after `keep_reasoning`.
+        extra_fields: the message's `additional_kwargs`, after `keep_reasoning`.
         cut_off: whether the server stopped the response at its token limit.
 
     Raises:
         JudgeReplyError: cut off, empty, or reasoning only; it keeps the text.
     """
-    field, thoughts = kept.get(_KEPT, ("", ""))
+    field, thoughts = extra_fields.get(_KEPT, ("", ""))
     if cut_off:
         raise JudgeReplyError(f"{who} was cut off at its token limit", raw=text if text.strip() else thoughts)
     if clean(text):

@@ -118,10 +118,10 @@ def _settled(lead: re.Match[str], rest: str, text: str) -> bool:
     return True
 
 
-def _json_verdict(said: str, text: str) -> bool:
-    for found in objects_in(said):
+def _json_verdict(reply: str, text: str) -> bool:
+    for parsed_object in objects_in(reply):
         for name in ("aligned", "answer", "verdict", "matches", "match"):
-            value = found.get(name)
+            value = parsed_object.get(name)
             if isinstance(value, bool):
                 return value
             if isinstance(value, str) and not value.lstrip().startswith(("{", "`", "~")):
@@ -142,14 +142,14 @@ def model_of(text: str, model: type[Model]) -> Model:
     fitting: list[Model] = []
     reply = unfenced(text)
     problem = "there is no JSON object in it" if reply else silence(text)
-    for found in objects_in(reply):
+    for fields in objects_in(reply):
         try:
-            read = model.model_validate(found)
+            value = model.model_validate(fields)
         except ValidationError as error:
             problem = invalid(error, most=1)
             continue
-        if read not in fitting:
-            fitting.append(read)
+        if value not in fitting:
+            fitting.append(value)
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
@@ -189,22 +189,22 @@ def list_items(text: str) -> list[str]:
     listed = _json_list(reply)
     if listed is not None:
         return listed
-    kept = [line for line in reply.splitlines() if line.strip() and not line.lstrip().startswith(("```", "~~~"))]
+    lines = [line for line in reply.splitlines() if line.strip() and not line.lstrip().startswith(("```", "~~~"))]
     if (
-        len(kept) > 1
-        and kept[0].rstrip().rstrip("*").endswith((":", "："))
-        and not _HEADING.match(fold(_bare(kept[0])))
+        len(lines) > 1
+        and lines[0].rstrip().rstrip("*").endswith((":", "："))
+        and not _HEADING.match(fold(_bare(lines[0])))
     ):
-        kept = kept[1:]
-    return [bare for line in kept if (bare := _bare(line))]
+        lines = lines[1:]
+    return [bare for line in lines if (bare := _bare(line))]
 
 
 _Kind = Literal["content", "style", "likeness"]
 
 
-def _kind(said: str) -> _Kind:
+def _kind(word: str) -> _Kind:
     kinds: dict[str, _Kind] = {"style": "style", "likeness": "likeness"}
-    return kinds.get(fold(said), "content")
+    return kinds.get(fold(word), "content")
 
 
 def concepts(text: str) -> tuple[Concept, ...]:
@@ -220,7 +220,7 @@ def concepts(text: str) -> tuple[Concept, ...]:
     if cannot(text) or _NOTHING.fullmatch(fold(unfenced(text))):
         return ()
     kind: _Kind = "content"
-    found: dict[str, Concept] = {}
+    by_text: dict[str, Concept] = {}
     for line in list_items(text):
         heading = _HEADING.match(fold(line))
         if heading:
@@ -232,10 +232,10 @@ def concepts(text: str) -> tuple[Concept, ...]:
         if len(words) > LONGEST_CONCEPT or fold(words) in (*_YES, *_NO):
             raise JudgeReplyError("the judge's answer is not a list of concepts", raw=text)
         if re.search(r"\w", words):
-            found.setdefault(fold(words), Concept(text=words, kind=of))
-    if not found:
+            by_text.setdefault(fold(words), Concept(text=words, kind=of))
+    if not by_text:
         raise JudgeReplyError("the judge's answer names no concept", raw=text)
-    return tuple(found.values())
+    return tuple(by_text.values())
 
 
 def captions(text: str, count: int) -> tuple[str, ...]:
@@ -248,26 +248,26 @@ def captions(text: str, count: int) -> tuple[str, ...]:
     check_refusal(text)
     if cannot(text):
         raise JudgeReplyError("the judge said that it could not write captions", raw=text)
-    found = [line.strip(' \t"“”') for line in list_items(text)]
-    if count == 1 and len(found) > 1 and not any(_BULLET.match(line) for line in unfenced(text).splitlines()):
-        found = [" ".join(found)]
-    if len(found) != count or not all(found):
-        raise JudgeReplyError(f"the judge wrote {len(found)} captions for {count} concepts", raw=text)
-    return tuple(found)
+    lines = [line.strip(' \t"“”') for line in list_items(text)]
+    if count == 1 and len(lines) > 1 and not any(_BULLET.match(line) for line in unfenced(text).splitlines()):
+        lines = [" ".join(lines)]
+    if len(lines) != count or not all(lines):
+        raise JudgeReplyError(f"the judge wrote {len(lines)} captions for {count} concepts", raw=text)
+    return tuple(lines)
 
 
-def _json_list(said: str) -> list[str] | None:
-    if not said.startswith(("[", "{")):
+def _json_list(reply: str) -> list[str] | None:
+    if not reply.startswith(("[", "{")):
         return None
     try:
-        found = json.loads(said, strict=False)
+        data = json.loads(reply, strict=False)
     except (ValueError, RecursionError):
         return None
-    if isinstance(found, dict):
-        found = next((value for value in found.values() if isinstance(value, list)), None)
-    if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
+    if isinstance(data, dict):
+        data = next((value for value in data.values() if isinstance(value, list)), None)
+    if not isinstance(data, list) or not all(isinstance(item, str) for item in data):
         return None
-    return [clean(item) for item in found if item.strip()]
+    return [clean(item) for item in data if item.strip()]
 
 
 def _bare(line: str) -> str:

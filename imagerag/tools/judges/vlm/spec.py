@@ -44,10 +44,10 @@ def vlm_judge(spec: "BackendSpec", *, prices: "Prices | None" = None) -> VlmJudg
     Raises:
         SpecError: no model is named, or an invalid option; valid ones are in `OPTIONS`.
     """
-    given = spec.model_settings(OPTIONS)
-    own = {name: given.pop(name) for name in JUDGE_OPTIONS if name in given}
-    account, refused = OpenAICredentials.of_spec(spec), set(given.pop("refuses", ()))
-    known = account.service or service_at(account.base_url)
-    refused |= known.refuses if known else frozenset()
+    settings = spec.model_settings(OPTIONS)
+    own = {name: settings.pop(name) for name in JUDGE_OPTIONS if name in settings}
+    account, refused = OpenAICredentials.of_spec(spec), set(settings.pop("refuses", ()))
+    service = account.service or service_at(account.base_url)
+    refused |= service.refuses if service else frozenset()
     price = price_of(prices, spec.model, account)
-    return VlmJudge(chat=OpenAIChat(model=spec.model, account=account, price=price, refused=refused, **given), **own)
+    return VlmJudge(chat=OpenAIChat(model=spec.model, account=account, price=price, refused=refused, **settings), **own)

@@ -96,40 +96,41 @@ def parse_critique(text: str, requirements: Sequence[Requirement]) -> VerdictPay
         RefusalError: content policy.
         JudgeReplyError: wrong form, no checklist, or a missing item of the given one.
     """
-    read = model_of(text, ParsedCritique)
+    critique = model_of(text, ParsedCritique)
     own = any(requirement.image is None for requirement in requirements)
-    pairs = _on(requirements, read.checks, text) if own else _and_fixed(_own_checklist(read.checks), requirements, text)
+    checks = critique.checks
+    pairs = _on(requirements, checks, text) if own else _and_fixed(_own_checklist(checks), requirements, text)
     if not pairs:
         raise JudgeReplyError("the judge's checklist is empty", raw=text)
     aligned = all(check.met for check, _ in pairs)
-    if read.aligned is False and aligned:
+    if critique.aligned is False and aligned:
         raise JudgeReplyError("the judge says not aligned, and that every point is met", raw=text)
     captions = {c.requirement.text: words for c, words in pairs if not c.met and words}
-    note = "the judge called it aligned against its own checklist" if read.aligned and not aligned else ""
+    note = "the judge called it aligned against its own checklist" if critique.aligned and not aligned else ""
     return VerdictPayload(tuple(check for check, _ in pairs), captions, note)
 
 
 def _own_checklist(checks: Sequence[ParsedCheck]) -> list[tuple[RequirementCheck, str]]:
     """The model's own checklist; a duplicate item is met only if all its copies are."""
-    found: dict[str, tuple[RequirementCheck, str]] = {}
-    for read in checks:
-        words = " ".join(read.requirement.split())
+    by_requirement: dict[str, tuple[RequirementCheck, str]] = {}
+    for parsed_check in checks:
+        words = " ".join(parsed_check.requirement.split())
         if not says_something(words):
             continue
-        check, caption = _check(Requirement(text=words, kind=read.kind), read)
-        before = found.get(fold(words))
+        check, caption = _check(Requirement(text=words, kind=parsed_check.kind), parsed_check)
+        before = by_requirement.get(fold(words))
         if before is None or before[0].met:
-            found[fold(words)] = (check, caption) if before is None or not check.met else before
-    return list(found.values())
+            by_requirement[fold(words)] = (check, caption) if before is None or not check.met else before
+    return list(by_requirement.values())
 
 
 def _and_fixed(
-    made: list[tuple[RequirementCheck, str]], fixed: Sequence[Requirement], text: str
+    own_checks: list[tuple[RequirementCheck, str]], fixed: Sequence[Requirement], text: str
 ) -> list[tuple[RequirementCheck, str]]:
     """The model's own items, followed by those that it had to add verbatim."""
     if not fixed:
-        return made
-    by_requirement = {_folded(check.requirement.text): (check, caption) for check, caption in made}
+        return own_checks
+    by_requirement = {_folded(check.requirement.text): (check, caption) for check, caption in own_checks}
     keys = [_folded(requirement.text) for requirement in fixed]
     if lacking := [r.text for r, key in zip(fixed, keys, strict=True) if key not in by_requirement]:
         raise JudgeReplyError(f"the judge says nothing about {'; '.join(lacking)}", raw=text)
@@ -148,11 +149,11 @@ def _on(
     requirements: Sequence[Requirement], checks: Sequence[ParsedCheck], text: str
 ) -> list[tuple[RequirementCheck, str]]:
     """The response on a given checklist, matched by number, or by text if the numbers are unusable."""
-    numbers = [read.number for read in checks]
-    by: dict[Any, ParsedCheck] = {read.number: read for read in checks}
+    numbers = [one.number for one in checks]
+    by: dict[Any, ParsedCheck] = {one.number: one for one in checks}
     keys: list[Any] = list(range(1, len(requirements) + 1))
     if sorted(numbers) != keys:
-        by = {_folded(read.requirement): read for read in checks}
+        by = {_folded(one.requirement): one for one in checks}
         keys = [_folded(requirement.text) for requirement in requirements]
     judged = sum(key in by for key in keys)
     if judged < len(keys) or len(checks) != len(keys):
@@ -161,16 +162,18 @@ def _on(
     return [_check(requirement, by[key]) for requirement, key in zip(requirements, keys, strict=True)]
 
 
-def _check(requirement: Requirement, read: ParsedCheck) -> tuple[RequirementCheck, str]:
-    return RequirementCheck(requirement=requirement, met=read.met, evidence=read.evidence.strip()), read.caption.strip()
+def _check(requirement: Requirement, payload: ParsedCheck) -> tuple[RequirementCheck, str]:
+    return RequirementCheck(
+        requirement=requirement, met=payload.met, evidence=payload.evidence.strip()
+    ), payload.caption.strip()
 
 
 def combine_votes(answers: Sequence[VerdictPayload], votes: int) -> bool:
     """Whether further responses, up to `votes` in all, could no longer change the majority on any item."""
-    left = votes - len(answers)
+    remaining = votes - len(answers)
     for column in zip(*(answer.checks for answer in answers), strict=True):
         met = sum(check.met for check in column)
-        if not (2 * met > votes or 2 * (met + left) <= votes):
+        if not (2 * met > votes or 2 * (met + remaining) <= votes):
             return False
     return True
 
@@ -199,8 +202,8 @@ def verdict_of(judged: VerdictPayload, raw: str) -> Verdict:
     The same wording in every round lets the concept tracker see that a concept is still missing, or resolved.
     """
     unmet = [check for check in judged.checks if not check.met]
-    named = (concept_of(r, judged.captions.get(r.text)) for r in (check.requirement for check in unmet))
-    missing = tuple(concept for concept in named if concept is not None)
+    concepts = (concept_of(r, judged.captions.get(r.text)) for r in (check.requirement for check in unmet))
+    missing = tuple(concept for concept in concepts if concept is not None)
     reason = "; ".join(f"{c.requirement.text}: {c.evidence or 'not met'}" for c in unmet) or "every point is met"
     return Verdict(
         aligned=not unmet,

@@ -124,13 +124,13 @@ class TransformersChat:
         failure = None
         try:
             messages = _messages(turns, schema, control_tokens_of(loaded.processor))
-            read, said, ended = self._generate(loaded, messages, variation, stop)
+            input_ids, output_ids, ended = self._generate(loaded, messages, variation, stop)
         except Exception as error:
             failure = self._failure(error)
         if failure is not None:  # raised outside of the handler, which would keep the model's tensors alive
             free()
             raise failure
-        text = decoded(loaded.processor, read, said)
+        text = decoded(loaded.processor, input_ids, output_ids)
         if not ended:
             message = f"{self.identity} was cut off at {self.max_new_tokens} tokens: set max_new_tokens higher"
             raise JudgeReplyError(message, raw=text)
@@ -138,7 +138,7 @@ class TransformersChat:
             raise JudgeReplyError(f"{self.identity} answered with nothing")
         if not clean(text):
             raise JudgeReplyError(f"{self.identity} sent reasoning and no answer after it", raw=text)
-        usage = {"input_tokens": len(read), "output_tokens": len(said)}
+        usage = {"input_tokens": len(input_ids), "output_tokens": len(output_ids)}
         return ChatResponse(text=text, usage=usage, cost_usd=0.0, variation=variation)
 
     def _failure(self, error: Exception) -> BackendError:
@@ -190,10 +190,10 @@ def transformers_judge(spec: "BackendSpec", *, embedder: Embedder | None = None)
         SpecError: no model, an address, or an unknown option.
         MissingExtraError: transformers is not installed.
     """
-    given = spec.settings(SETTINGS)
+    settings = spec.settings(SETTINGS)
     check_local(spec)
-    own = {name: given.pop(name) for name in JUDGE_OPTIONS if name in given}
-    return TransformersJudge(chat=TransformersChat(model=spec.model, **given), **own)
+    own = {name: settings.pop(name) for name in JUDGE_OPTIONS if name in settings}
+    return TransformersJudge(chat=TransformersChat(model=spec.model, **settings), **own)
 
 
 def _messages(turns: Sequence[ChatMessage], schema: Schema | None, tokens: Sequence[str] = ()) -> list[dict[str, Any]]:
@@ -207,8 +207,8 @@ def _messages(turns: Sequence[ChatMessage], schema: Schema | None, tokens: Seque
     ]
     if schema is not None and messages:
         form = json.dumps(schema.json_schema, ensure_ascii=False)
-        wanted = f"Answer with one JSON object and nothing else. It must fit this JSON schema:\n{form}"
-        messages[-1]["content"].append({"type": "text", "text": wanted})
+        instruction = f"Answer with one JSON object and nothing else. It must fit this JSON schema:\n{form}"
+        messages[-1]["content"].append({"type": "text", "text": instruction})
     return messages
 
 

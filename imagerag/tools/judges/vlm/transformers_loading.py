@@ -102,13 +102,13 @@ def load_weights(model: str, auto_class: str, device: str | None, dtype: str | N
     numbers, path = choose_dtype(dtype, place), str(Path(model).expanduser())
     with loading(model) as transformers, hub(path):
         check_attention(transformers, path)
-        made, report = getattr(transformers, auto_class).from_pretrained(
+        network, report = getattr(transformers, auto_class).from_pretrained(
             path, dtype=numbers, output_loading_info=True, **options, **SAFE
         )
         if absent := sorted(report["missing_keys"]):  # which transformers fills with random numbers
             message = f"transformers:{model} lacks weights of its own model: {', '.join(absent)[:200]}"
             raise BackendError(message, retryable=False)
-        return made.to(place).eval()
+        return network.to(place).eval()
 
 
 @contextmanager
@@ -144,8 +144,8 @@ def check_attention(transformers: Any, path: str) -> None:
     Raises:
         BackendError: it names one.
     """
-    known, _ = transformers.PreTrainedConfig.get_config_dict(path)
-    tables = [known, *(value for value in known.values() if isinstance(value, dict))]
+    config, _ = transformers.PreTrainedConfig.get_config_dict(path)
+    tables = [config, *(value for value in config.values() if isinstance(value, dict))]
     for table in tables:
         for name in ("attn_implementation", "_attn_implementation", "_attn_implementation_internal"):
             if "/" in str(table.get(name) or ""):

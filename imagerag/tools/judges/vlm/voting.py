@@ -15,7 +15,7 @@ REPEATED: Final = 1 / 3
 async def ask_votes(
     again: Callable[[SamplingParams], Awaitable[None]],
     votes: int,
-    done: Callable[[], bool],
+    is_decided: Callable[[], bool],
     first: SamplingParams,
 ) -> int:
     """Repeat a question until the majority is certain.
@@ -25,14 +25,14 @@ async def ask_votes(
     Args:
         again: repeats the question with other sampling parameters, and keeps the response.
         votes: maximum number of responses, the first one included.
-        done: whether the majority is certain.
+        is_decided: whether the majority is certain.
         first: the sampling parameters of the first response.
 
     Returns:
         Number of requests in all, failed ones included.
     """
     for nth in range(1, votes):
-        if done():
+        if is_decided():
             return nth
         seed = (first.seed or 0) + nth
         # At temperature 0 the same wording gets the same response, which would be counted twice.

@@ -94,7 +94,7 @@ def test_what_the_user_named_himself_may_be_named_by_a_manifest(repository: Path
     file.write_text(json.dumps({"path": str(repository / "a.png"), "caption": "words"}))
     assert not read_manifest(file).entries
     assert read_manifest(file, [repository]).entries
-    assert read_manifest(file, given=[repository / "a.png"]).entries
+    assert read_manifest(file, named_paths=[repository / "a.png"]).entries
 
 
 async def test_index_lists_what_it_did_not_read(repository: Path, tmp_path: Path) -> None:

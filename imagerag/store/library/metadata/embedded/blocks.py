@@ -48,12 +48,12 @@ class MetadataBlocks:
 def find_blocks(data: bytes) -> MetadataBlocks:
     """The metadata blocks of a file in any supported format; empty for unreadable files."""
     try:
-        return _found(data)
+        return _blocks_of(data)
     except (struct.error, IndexError, ValueError, zlib.error, OverflowError):
         return MetadataBlocks()
 
 
-def _found(data: bytes) -> MetadataBlocks:
+def _blocks_of(data: bytes) -> MetadataBlocks:
     if data.startswith(b"\xff\xd8"):
         return _jpeg(data)
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -126,9 +126,9 @@ def _photoshop_file(data: bytes) -> MetadataBlocks:
     colours = int.from_bytes(data[26:30], "big")
     start = 30 + colours
     size = int.from_bytes(data[start : start + 4], "big")
-    found = dict(_resources(data[start + 4 : start + 4 + size]))
-    return MetadataBlocks(_one(found.get(_RESOURCE_EXIF, b"")), found.get(_RESOURCE_XMP, b""),
-                          found.get(_RESOURCE_IPTC, b""))  # fmt: skip
+    resources = dict(_resources(data[start + 4 : start + 4 + size]))
+    return MetadataBlocks(_one(resources.get(_RESOURCE_EXIF, b"")), resources.get(_RESOURCE_XMP, b""),
+                          resources.get(_RESOURCE_IPTC, b""))  # fmt: skip
 
 
 def _png(data: bytes) -> MetadataBlocks:
@@ -214,8 +214,8 @@ def _chunks_of_webp(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 def _tiff(data: bytes) -> MetadataBlocks:
     """Blocks of a TIFF, or a TIFF-based RAW file, whose own directories are those of EXIF."""
     file = TiffFile(data)
-    found = {tag: file.value(file.first, tag, MAX_BLOCK) for tag in (_TIFF_XMP, _TIFF_IPTC, _TIFF_PHOTOSHOP)}
-    xmp, iptc, photoshop = (one.data if one else b"" for one in found.values())
+    values = {tag: file.value(file.first, tag, MAX_BLOCK) for tag in (_TIFF_XMP, _TIFF_IPTC, _TIFF_PHOTOSHOP)}
+    xmp, iptc, photoshop = (one.data if one else b"" for one in values.values())
     return MetadataBlocks((data,), xmp, iptc or dict(_resources(photoshop)).get(_RESOURCE_IPTC, b""))
 
 

@@ -29,21 +29,21 @@ _NO_LENS: Final = re.compile(r"[\W_0]*(?:mm)?[\W_0]*(?:f/?)?[\W_0]*", re.IGNOREC
 
 def read_exif(blocks: Sequence[bytes]) -> EmbeddedFields:
     """Read the fields of EXIF. A field with an invalid value is left out without affecting the others."""
-    read = _Exif([TiffFile(block) for block in blocks])
-    comment, parameters = without_parameters(read.comment() or "")
-    position = plausible_position(read.degrees(*_LATITUDE), read.degrees(*_LONGITUDE))
+    exif = _Exif([TiffFile(block) for block in blocks])
+    comment, parameters = without_parameters(exif.comment() or "")
+    position = plausible_position(exif.degrees(*_LATITUDE), exif.degrees(*_LONGITUDE))
     return EmbeddedFields(
-        title=first_text([read.windows(_XP_TITLE)]),
-        caption=first_text([read.text(_DESCRIPTION), comment, read.windows(_XP_COMMENT)]),
-        tags=tuple(part for part in re.split(r"[;,]", read.windows(_XP_KEYWORDS) or "") if part.strip()),
-        author=first_text([read.text(_ARTIST), read.windows(_XP_AUTHOR)]),
-        rights=first_text([_copyright(read.bytes(_COPYRIGHT))]),
-        taken=capture_time(read.text(_ORIGINAL), read.text(_OFFSET_ORIGINAL)),
-        digitized=capture_time(read.text(_DIGITIZED), read.text(_OFFSET_DIGITIZED)),
-        camera=camera(read.text(_MAKE), read.text(_MODEL)),
-        lens=lens(read.text(_LENS_MODEL)) or read.lens_specification(),
+        title=first_text([exif.windows(_XP_TITLE)]),
+        caption=first_text([exif.text(_DESCRIPTION), comment, exif.windows(_XP_COMMENT)]),
+        tags=tuple(part for part in re.split(r"[;,]", exif.windows(_XP_KEYWORDS) or "") if part.strip()),
+        author=first_text([exif.text(_ARTIST), exif.windows(_XP_AUTHOR)]),
+        rights=first_text([_copyright(exif.bytes(_COPYRIGHT))]),
+        taken=capture_time(exif.text(_ORIGINAL), exif.text(_OFFSET_ORIGINAL)),
+        digitized=capture_time(exif.text(_DIGITIZED), exif.text(_OFFSET_DIGITIZED)),
+        camera=camera(exif.text(_MAKE), exif.text(_MODEL)),
+        lens=lens(exif.text(_LENS_MODEL)) or exif.lens_specification(),
         position=position,
-        rating=read.number(_RATING),
+        rating=exif.number(_RATING),
         parameters=parameters,
     )
 
@@ -62,8 +62,8 @@ def camera(make: str | None, model: str | None) -> str | None:
 
 def lens(text: str | None) -> str | None:
     """A lens's name; cameras without one write dashes or zeros."""
-    found = first_text([text])
-    return None if found is None or _NO_LENS.fullmatch(found) else found
+    name = first_text([text])
+    return None if name is None or _NO_LENS.fullmatch(name) else name
 
 
 class _Exif:
@@ -75,40 +75,40 @@ class _Exif:
 
     def value(self, tag: int) -> TiffValue | None:
         """The first value of a tag, but GPS's."""
-        found = (file.value(at, tag) for file, at in self._main)
-        return next((one for one in found if one is not None), None)
+        values = (file.value(at, tag) for file, at in self._main)
+        return next((one for one in values if one is not None), None)
 
     def bytes(self, tag: int) -> bytes | None:
         """The bytes of a value."""
-        found = self.value(tag)
-        return found.data if found else None
+        value = self.value(tag)
+        return value.data if value else None
 
     def text(self, tag: int) -> str | None:
         """A value as text."""
-        found = self.bytes(tag)
-        return decode_text(found) if found else None
+        data = self.bytes(tag)
+        return decode_text(data) if data else None
 
     def windows(self, tag: int) -> str | None:
         """A text written by Windows Explorer, in UTF-16."""
-        found = self.bytes(tag)
-        return found.decode("utf-16-le", "replace").partition("\0")[0] if found else None
+        data = self.bytes(tag)
+        return data.decode("utf-16-le", "replace").partition("\0")[0] if data else None
 
     def number(self, tag: int) -> int | None:
         """A value as a whole number."""
-        found = self.value(tag)
-        return found.number if found else None
+        value = self.value(tag)
+        return value.number if value else None
 
     def comment(self) -> str | None:
         """The user's comment, whose first 8 bytes say its character set."""
-        found = self.value(_COMMENT)
-        if found is None:
+        value = self.value(_COMMENT)
+        if value is None:
             return None
-        charset, text = found.data[:8], found.data[8:]
+        charset, text = value.data[:8], value.data[8:]
         if charset == b"UNICODE\0":
-            return _utf_16(text, found.order)
+            return _utf_16(text, value.order)
         if charset == b"JIS\0\0\0\0\0":
             return decode_text(text, "iso2022_jp")
-        return decode_text(text if charset in (b"ASCII\0\0\0", bytes(8)) else found.data)
+        return decode_text(text if charset in (b"ASCII\0\0\0", bytes(8)) else value.data)
 
     def degrees(self, reference: int, tag: int) -> float | None:
         """A latitude or longitude from degrees, minutes, seconds and hemisphere."""
@@ -122,8 +122,8 @@ class _Exif:
 
     def lens_specification(self) -> str | None:
         """A lens by its focal lengths and largest apertures, as `24-70mm f/2.8`."""
-        found = self.value(_LENS_SPECIFICATION)
-        numbers = found.numbers(4) if found else ()
+        value = self.value(_LENS_SPECIFICATION)
+        numbers = value.numbers(4) if value else ()
         if len(numbers) < 2 or not 0 < numbers[0] <= numbers[1] < 10_000:
             return None
         length = f"{_range(numbers[:2])}mm"

@@ -20,13 +20,13 @@ _ESCAPED: Final = {b"\x1b%G": "utf-8", b"\x1b.A": "latin-1", b"\x1b-A": "latin-1
 
 def read_iptc(data: bytes) -> EmbeddedFields:
     """Read the fields of IPTC records. The character set is UTF-8 if none is declared and the bytes are valid."""
-    found: dict[tuple[int, int], list[bytes]] = {}
+    values: dict[tuple[int, int], list[bytes]] = {}
     for key, value in _records(data):
-        found.setdefault(key, []).append(value)
-    charset = _ESCAPED.get(found.get(_CHARSET, [b""])[0], "utf-8")
+        values.setdefault(key, []).append(value)
+    charset = _ESCAPED.get(values.get(_CHARSET, [b""])[0], "utf-8")
 
     def texts(number: int) -> list[str]:
-        return [decode_text(value, charset) for value in found.get((2, number), ())]
+        return [decode_text(value, charset) for value in values.get((2, number), ())]
 
     date, time = (first_text(texts(number)) or "" for number in (_DATE, _TIME))
     return EmbeddedFields(

@@ -72,7 +72,7 @@ def _places(data: bytes, start: int, end: int) -> dict[int, list[tuple[int, int,
     """(0 in the file or 1 in `idat`, where, how many bytes) of the parts of each item."""
     version, sizes = data[start], int.from_bytes(data[start + 4 : start + 6], "big")
     offset, length, base, index = sizes >> 12, sizes >> 8 & 15, sizes >> 4 & 15, sizes & 15 if version else 0
-    at, found = start + 6, dict[int, list[tuple[int, int, int]]]()
+    at, places = start + 6, dict[int, list[tuple[int, int, int]]]()
 
     def number(size: int) -> int:
         nonlocal at
@@ -86,7 +86,7 @@ def _places(data: bytes, start: int, end: int) -> dict[int, list[tuple[int, int,
         method = number(2) & 15 if version else 0
         number(2)
         origin = number(base)
-        parts = found.setdefault(item, [])
+        parts = places.setdefault(item, [])
         count = number(2)
         if count > _MAX_PARTS:  # the fields may have no bytes
             raise ValueError("an item of so many parts")
@@ -94,7 +94,7 @@ def _places(data: bytes, start: int, end: int) -> dict[int, list[tuple[int, int,
             number(index)
             where, size = number(offset), number(length)
             parts.append((method, origin + where, size))
-    return found
+    return places
 
 
 def _content(data: bytes, parts: list[tuple[int, int, int]], idat: int) -> bytes:
@@ -126,6 +126,6 @@ def raw_blocks(data: bytes) -> tuple[bytes, ...]:
             continue
         for inner, at, stop in boxes(data, start, end):
             if inner == b"uuid" and data.startswith(_UUID_CANON, at):
-                kept = {part: data[low:high] for part, low, high in boxes(data, at + 16, stop)}
-                return tuple(kept[part] for part in (b"CMT1", b"CMT2", b"CMT4") if part in kept)
+                blocks = {part: data[low:high] for part, low, high in boxes(data, at + 16, stop)}
+                return tuple(blocks[part] for part in (b"CMT1", b"CMT2", b"CMT4") if part in blocks)
     return ()

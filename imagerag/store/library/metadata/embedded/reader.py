@@ -46,11 +46,11 @@ def read_xmp_sidecar(data: bytes) -> ImageMetadata:
     return _combined(_or_nothing(read_xmp, data), nothing, nothing, nothing)
 
 
-def _or_nothing(read: Any, block: Any) -> EmbeddedFields:
+def _or_nothing(reader: Any, block: Any) -> EmbeddedFields:
     """Fields of a block; empty where reading raises an unexpected error, so that the image is still indexed."""
     try:
-        found: EmbeddedFields = read(block)
-        return found
+        fields: EmbeddedFields = reader(block)
+        return fields
     except Exception:
         return EmbeddedFields()
 
@@ -68,7 +68,7 @@ def _of_png(texts: Mapping[str, str]) -> EmbeddedFields:
 
 def _combined(xmp: EmbeddedFields, iptc: EmbeddedFields, exif: EmbeddedFields, png: EmbeddedFields) -> ImageMetadata:
     texts, facts = (xmp, iptc, exif, png), (exif, xmp, iptc)
-    taken = _first([exif.taken, xmp.taken, iptc.taken, exif.digitized, xmp.digitized])
+    capture = _first([exif.taken, xmp.taken, iptc.taken, exif.digitized, xmp.digitized])
     position = _first(one.position for one in facts)
     licence = _first([*(one.licence for one in texts), *(one.rights for one in texts)])
     tags = dict.fromkeys(tag for one in _first(kind.tags for kind in texts) or () if (tag := tidy(one)[:MAX_VALUE]))
@@ -78,23 +78,23 @@ def _combined(xmp: EmbeddedFields, iptc: EmbeddedFields, exif: EmbeddedFields, p
         tags=tuple(tags)[:MAX_KEYS] or None,
         author=_first(one.author for one in texts),
         licence=licence_name(licence) if licence else None,
-        taken=taken[0] if taken else None,
+        taken=capture[0] if capture else None,
         camera=_first(one.camera for one in facts),
         lens=_first(one.lens for one in facts),
         place=_first([xmp.place, iptc.place]),
         latitude=position[0] if position else None,
         longitude=position[1] if position else None,
-        metadata=_metadata(taken, _first(one.rating for one in texts), exif.parameters or png.parameters) or None,
+        metadata=_metadata(capture, _first(one.rating for one in texts), exif.parameters or png.parameters) or None,
     )
 
 
-def _metadata(taken: CaptureTime | None, rating: int | None, parameters: Mapping[str, str]) -> dict[str, Scalar]:
-    kept: dict[str, Scalar] = dict(parameters)
-    if taken and taken[1]:
-        kept["taken_offset"] = taken[1]
+def _metadata(capture: CaptureTime | None, rating: int | None, parameters: Mapping[str, str]) -> dict[str, Scalar]:
+    metadata: dict[str, Scalar] = dict(parameters)
+    if capture and capture[1]:
+        metadata["taken_offset"] = capture[1]
     if rating and rating in _STARS:
-        kept["rating"] = rating
-    return kept
+        metadata["rating"] = rating
+    return metadata
 
 
 def _first(values: Iterable[Any]) -> Any:

@@ -54,37 +54,44 @@ _COORDINATE: Final = re.compile(r"\s*(\d+(?:\.\d+)?)(?:,(\d+(?:\.\d+)?))?(?:,(\d
 
 def read_xmp(data: bytes) -> EmbeddedFields:
     """Read the fields of an XMP packet or an `.xmp` file."""
-    found = _Properties.read(data)
-    place = [found.text("photoshop:City"), found.text("photoshop:State"), found.text("photoshop:Country")]
-    created = [found.text(f"iptcExt:{name}") for name in ("Sublocation", "City", "ProvinceState", "CountryName")]
-    addresses = [*found.texts("cc:license"), *found.texts("xmpRights:WebStatement")]
+    properties = _Properties.read(data)
+    place = [
+        properties.text("photoshop:City"),
+        properties.text("photoshop:State"),
+        properties.text("photoshop:Country"),
+    ]
+    created = [properties.text(f"iptcExt:{name}") for name in ("Sublocation", "City", "ProvinceState", "CountryName")]
+    addresses = [*properties.texts("cc:license"), *properties.texts("xmpRights:WebStatement")]
     commons = next((one for one in addresses if "creativecommons.org/" in one), None)
-    rating = found.text("xmp:Rating") or ""
+    rating = properties.text("xmp:Rating") or ""
     return EmbeddedFields(
-        title=first_text([*found.texts("dc:title"), *found.texts("photoshop:Headline")]),
-        caption=first_text([*found.texts("dc:description"), *found.texts("exif:UserComment")]),
-        tags=tuple(found.texts("dc:subject")),
-        author=joined(found.texts("dc:creator"), "; "),
-        licence=commons or first_text(found.texts("cc:license")),
-        rights=first_text([*found.texts("xmpRights:UsageTerms"), *found.texts("dc:rights"), *addresses]),
-        taken=capture_time(found.text("exif:DateTimeOriginal")) or capture_time(found.text("photoshop:DateCreated")),
-        digitized=capture_time(found.text("xmp:CreateDate")),
-        camera=camera(found.text("tiff:Make"), found.text("tiff:Model")),
-        lens=lens(found.text("exifEX:LensModel")) or lens(found.text("aux:Lens")),
-        place=joined([found.text("iptc:Location"), *place], ", ") or joined(created, ", "),
-        position=plausible_position(*(_degrees(found.text(f"exif:GPS{name}")) for name in ("Latitude", "Longitude"))),
+        title=first_text([*properties.texts("dc:title"), *properties.texts("photoshop:Headline")]),
+        caption=first_text([*properties.texts("dc:description"), *properties.texts("exif:UserComment")]),
+        tags=tuple(properties.texts("dc:subject")),
+        author=joined(properties.texts("dc:creator"), "; "),
+        licence=commons or first_text(properties.texts("cc:license")),
+        rights=first_text([*properties.texts("xmpRights:UsageTerms"), *properties.texts("dc:rights"), *addresses]),
+        taken=capture_time(properties.text("exif:DateTimeOriginal"))
+        or capture_time(properties.text("photoshop:DateCreated")),
+        digitized=capture_time(properties.text("xmp:CreateDate")),
+        camera=camera(properties.text("tiff:Make"), properties.text("tiff:Model")),
+        lens=lens(properties.text("exifEX:LensModel")) or lens(properties.text("aux:Lens")),
+        place=joined([properties.text("iptc:Location"), *place], ", ") or joined(created, ", "),
+        position=plausible_position(
+            *(_degrees(properties.text(f"exif:GPS{name}")) for name in ("Latitude", "Longitude"))
+        ),
         rating=int(rating) if re.fullmatch(r"-?\d{1,2}", rating) else None,
     )
 
 
 def _degrees(text: str | None) -> float | None:
     """Parse a coordinate of XMP: `52,31.2N`, `52,31,12N`."""
-    found = _COORDINATE.fullmatch(text[:64]) if text else None
-    if found is None:
+    match = _COORDINATE.fullmatch(text[:64]) if text else None
+    if match is None:
         return None
-    degrees, minutes, seconds = (float(part or 0) for part in found.groups()[:3])
+    degrees, minutes, seconds = (float(part or 0) for part in match.groups()[:3])
     size = degrees + minutes / 60 + seconds / 3600
-    return -size if found[4] in "SsWw" else size
+    return -size if match[4] in "SsWw" else size
 
 
 class _EndError(Exception):
@@ -103,20 +110,20 @@ class _Properties:
     @classmethod
     def read(cls, data: bytes) -> "_Properties":
         """Those of a document, as far as it can be read."""
-        found = cls()
+        properties = cls()
         if not data:
-            return found
+            return properties
         parser = expat.ParserCreate(namespace_separator=" ")
         parser.buffer_text = True
-        parser.StartElementHandler, parser.EndElementHandler = found._start, found._end
-        parser.CharacterDataHandler = found._add
-        parser.StartDoctypeDeclHandler = found._refuse
+        parser.StartElementHandler, parser.EndElementHandler = properties._start, properties._end
+        parser.CharacterDataHandler = properties._add
+        parser.StartDoctypeDeclHandler = properties._refuse
         try:
             for at in range(0, min(len(data), _MAX_BYTES), _PIECE):
                 parser.Parse(data[at : at + _PIECE], False)
         except (expat.ExpatError, _EndError, ValueError, LookupError):
             pass  # values read before are kept
-        return found
+        return properties
 
     def texts(self, name: str) -> Sequence[str]:
         """The values of a property."""
