@@ -60,7 +60,7 @@ def reference_credits(record: RunRecord) -> Iterator[tuple[str, str, str]]:
         yield f"{name}{at}{stands}", ", ".join(filter(None, (ref.author, licence_text(ref.licence)))), page_of(ref.web)
 
 
-def unreference_credits(record: RunRecord) -> Iterator[tuple[str, str, str]]:
+def unused(record: RunRecord) -> Iterator[tuple[str, str, str]]:
     """The number of unused candidates by reason, the nearest of each, and its page where it is from the web."""
     # Each image once, by how far it came: one that three searches passed over is one image that is not used.
     candidates = [pair for pair in furthest(record.searches) if pair[0].decision in UNUSED]
