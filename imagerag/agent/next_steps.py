@@ -64,7 +64,7 @@ def _key(record: "RunRecord") -> str:
     named = re.search(r"\b[A-Z][A-Z0-9_]*_(?:API_)?KEY\b", record.reason)
     of = record.call_log[-1].backend if record.call_log else "the backend"
     advice = f"set {named[0]}" if named else f"check the key of {of}"
-    return f"{advice}, and run it again (imagerag doctor shows which keys are set)"
+    return f"{advice}, and run it again; which keys are set: imagerag doctor"
 
 
 def _wait(record: "RunRecord") -> Iterator[str]:
@@ -174,7 +174,12 @@ def _add(record: "RunRecord") -> str:
 
 
 def _nearest(record: "RunRecord", decision: str) -> Candidate | None:
-    found = [candidate for candidate, _ in furthest(last_searches(record)) if candidate.decision == decision]
+    drawn = {reference.image.sha256 for attempt in record.attempts for reference in attempt.references}
+    found = [
+        candidate
+        for candidate, _ in furthest(last_searches(record))
+        if candidate.decision == decision and candidate.image.sha256 not in drawn
+    ]
     return max(found, key=lambda candidate: candidate.similarity, default=None)
 
 
