@@ -184,7 +184,12 @@ def _add(record: "RunRecord") -> str:
 
 
 def _nearest(record: "RunRecord", decision: str) -> Candidate | None:
-    found = [candidate for candidate, _ in furthest(last_searches(record)) if candidate.decision == decision]
+    drawn = {reference.image.sha256 for attempt in record.attempts for reference in attempt.references}
+    found = [
+        candidate
+        for candidate, _ in furthest(last_searches(record))
+        if candidate.decision == decision and candidate.image.sha256 not in drawn
+    ]
     return max(found, key=lambda candidate: candidate.similarity, default=None)
 
 

@@ -12,7 +12,7 @@ from imagerag.formatting.numbers import attempt_of, cosine, counted, dollars, mo
 from imagerag.formatting.quoting import fitted, line, listed, quoted
 from imagerag.formatting.web_credits import found_text, licence_text
 from imagerag.reports.event_text import progress_words, step_words
-from imagerag.reports.record_text import drawing_notes, score_of
+from imagerag.reports.record_text import drawing_notes, judging_notes, score_of
 
 if TYPE_CHECKING:
     from imagerag.graphs.runs.events import RunEvent
@@ -122,7 +122,7 @@ def _image(record: RunRecord) -> list[str]:
     if image.path and len(image.path) <= 300 and image.path == line(image.path, 300):
         lines.append(f"File: {image.path}")
     if record.best_attempt is not None and record.best_attempt < len(record.attempts):
-        notes = drawing_notes(record.attempts[record.best_attempt])
+        notes = [*drawing_notes(record.attempts[record.best_attempt]), *judging_notes(record)]
         lines += [f"Note: {quoted(tool_terms(note), 240)}" for note in notes[:3]]
     last = len(record.attempts) - 1
     if record.best_attempt is not None and record.best_attempt < last:  # one who asked for it may want to see it

@@ -42,18 +42,28 @@ def question_lines(question: Mapping[str, Any]) -> list[str]:
             cosine(float(one["similarity"])),
             f"for {short(str(one['concept']), 40)}",
             dim(short(licence_text(str(one["licence"])), 44)),
-            dim(_origin(one)),
+            dim(_author(one)),
         ]
         for one in offered
     ]
-    return ["", f"{count(len(offered), 'image')} passed; at most {limit} can be sent:", *table(rows, right={0, 2})]
+    pages = [f"  {one['number']}  {page}" for one in offered if (page := _page(one))]
+    return [
+        "",
+        f"{count(len(offered), 'image')} passed; at most {limit} can be sent:",
+        *table(rows, right={0, 2}),
+        *(["found on the web:", *pages] if pages else []),
+    ]
 
 
-def _origin(offered: Mapping[str, Any]) -> str:
-    """The author and the page of an image from the web; empty for one of the user's own."""
+def _author(offered: Mapping[str, Any]) -> str:
+    """The author of an image from the web; empty for one of the user's own."""
+    return f"by {short(str(offered['author']), 30)}" if offered.get("web") and offered.get("author") else ""
+
+
+def _page(offered: Mapping[str, Any]) -> str:
+    """The service and the page of an image from the web, on a line of its own: an address that is broken is none."""
     web: Mapping[str, Any] = offered.get("web") or {}
-    by = f"by {short(str(offered['author']), 30)}, " if web and offered.get("author") else ""
-    return f"{by}{web['service']}: {web['page']}" if web else ""
+    return f"{web['service']}: {web['page'] or web['url']}" if web else ""
 
 
 def parse_choice(text: str) -> list[str]:

@@ -27,7 +27,7 @@ from imagerag.formatting.labels import WEB_SOURCES
 from imagerag.formatting.numbers import cosine, dollars, drawing, model_calls, seconds, threshold_words
 from imagerag.formatting.text import clean, image_name
 from imagerag.formatting.web_credits import found_text, licence_text
-from imagerag.reports.record_text import attempt_title, drawing_notes, mask_words, score_words
+from imagerag.reports.record_text import attempt_title, drawing_notes, judging_notes, mask_words, score_words
 
 MAX_REASON: Final = 400
 """Columns of the reason why a run ended as it did, which may quote a long text of a model."""
@@ -172,7 +172,7 @@ def summary(record: RunRecord, *, told: bool = False) -> list[str]:
         best = record.attempts[record.best_attempt or 0]
         which = f"{best.index + 1}, the best of {len(record.attempts)}" if record.attempts[1:] else "the only one"
         lines.append(f"  {dim('attempt')}     {which}: {score_words(best.verdict)}")
-        for n, note in enumerate(drawing_notes(best)):
+        for n, note in enumerate([*drawing_notes(best), *judging_notes(record)]):
             lines += entry("" if n else "note", short(note, 400))
     if record.unresolved:
         lines += entry("missing", "; ".join(record.unresolved))

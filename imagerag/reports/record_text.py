@@ -82,6 +82,17 @@ def drawing_notes(attempt: Attempt) -> list[str]:
     return [*([sizes] if other else []), *attempt.fallback_errors]
 
 
+def judging_notes(record: RunRecord) -> list[str]:
+    """The backends that answered in place of the first judge of a fallback, each with why, once."""
+    if record.setup is None or "," not in record.setup.judge:
+        return []
+    notes: dict[str, str] = {}
+    for call in record.call_log:
+        if call.role.startswith("judge.") and call.completed and call.note:
+            notes.setdefault(call.backend, f"judged by {call.backend}; {call.note}")
+    return list(notes.values())
+
+
 def mask_words(found: MaskCheck) -> str:
     """Whether a mask was held, and what the generator had changed outside of it."""
     changed = f"the generator had changed {percent(found.changed_outside)} of it"

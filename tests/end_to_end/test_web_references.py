@@ -157,7 +157,7 @@ async def test_an_assistant_turns_no_service_on(home: Path, rag: ImageRAG, serve
         await off.search_references(SearchReferences(query=DOTTED_HEXAGON, library=named)),
     ):
         assert answer.is_error
-        assert "Only you turn one on" in answer.text
+        assert "Only the user turns one on" in answer.text
     assert server.asked == []
     on = ChatService(rag)
     drawn_now = await on.generate_image(GenerateImage(prompt=DOTTED_HEXAGON))
@@ -178,7 +178,7 @@ def test_a_line_of_a_batch_turns_no_service_on(imagerag: Imagerag, server: Searc
     result = imagerag("batch", tmp_path / "in.jsonl", "--out", tmp_path / "out", "--library", "sketch")
     assert result.exit_code != 0
     assert server.asked == []
-    assert "Only you turn one on" in result.stdout + result.stderr
+    assert "Only the user turns one on" in result.stdout + result.stderr
 
 
 @pytest.mark.parametrize("own", [None, "a", "a,web:commons"])
@@ -229,7 +229,8 @@ def test_sheets_and_pages_show_images_from_the_web(imagerag: Imagerag, server: S
         assert "https://example.org/hexagon" in (tmp_path / "found.html").read_text()
     chosen = imagerag("generate", DOTTED_HEXAGON, "--library", f"sketch,{server.library}", "--seed", "3", "--select")
     assert chosen.exit_code == 0, chosen.stderr
-    assert "by Ann, http: https://example.org/hexagon" in " ".join(chosen.stdout.split())
+    assert "by Ann" in chosen.stdout
+    assert "  1  http: https://example.org/hexagon\n" in chosen.stdout, "an address is on a line of its own"
 
 
 async def test_a_human_is_asked_with_author_and_page(rag: ImageRAG) -> None:

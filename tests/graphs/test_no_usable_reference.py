@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from langgraph.types import Command
 
+from imagerag.agent.next_steps import next_steps
 from imagerag.agent.nodes import Nodes
 from imagerag.agent.run_record import RunRecord, run_record
 from imagerag.agent.types import ImageRef, Outcome, RunConfig, RunSpec, UsedReference
@@ -47,6 +48,25 @@ async def test_a_threshold_of_ones_own_is_named_as_what_stands_in_the_way(stage)
     assert record.next_steps[0] == (
         "ask for less than 0.900: `rag.generate('a scene', library='scripted', threshold='auto')`"
     )
+
+
+async def test_what_was_drawn_with_already_is_not_named_as_the_way_out(bench):
+    nearest = bench.library.plant(CAPTION, similarity=0.4)
+    bench.judge.enqueue(["a heart"])
+    record = await bench.run()
+    assert nearest.sha256[:12] in record.next_steps[1]
+    drawn = record.attempts[0].model_copy(update={"references": (UsedReference(image=nearest, concept="a heart"),)})
+    again = next_steps(record.model_copy(update={"attempts": [drawn]}))
+    assert "use the closest all the same" not in "".join(again)
+
+
+async def test_a_filter_that_a_closer_image_passed_is_not_what_stands_in_the_way(bench):
+    """As an image of the web does, which is not searched for without the filter."""
+    bench.library.plant(CAPTION, similarity=0.3, licence="CC-BY-4.0")
+    bench.library.plant(CAPTION, similarity=0.4, licence="CC0-1.0")
+    bench.judge.enqueue(["a heart"])
+    reason = checked(await bench.run(licences=("CC0-1.0",)), "below_threshold")
+    assert "without it" not in reason
 
 
 @pytest.mark.parametrize(

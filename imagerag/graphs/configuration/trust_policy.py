@@ -172,8 +172,8 @@ def check_web_library(named: str | None, own: str | None, who: str) -> None:
     for name in names_of(public(named)) if named else ():
         if name.startswith(WEB) and name not in allowed:
             raise UntrustedError(
-                f"{who} names {name}, a search service. Only you turn one on: with `library=NAME,{name}`, or "
-                "IMAGERAG_LIBRARY"
+                f"{who} names {name}, a search service. Only the user turns one on: with `library=NAME,{name}` where "
+                "imagerag is started, or IMAGERAG_LIBRARY"
             )
 
 

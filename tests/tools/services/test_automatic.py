@@ -13,6 +13,8 @@ import pytest
 
 from imagerag import ImageRAG
 from imagerag.agent.errors import SpecError
+from imagerag.assistants.run_text import format_run
+from imagerag.cli.run_text import summary
 from imagerag.evals.harness.arms import parse_arms
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.description_options import DescribeOptions
@@ -200,6 +202,8 @@ async def test_a_spent_quota_goes_to_the_next_and_the_run_keeps_what_was_taken(
         assert {call.backend for call in judged} == {"groq:qwen/qwen3.8-27b"}
         assert all("QuotaError: xai:grok-4.3" in call.note for call in judged)
         assert next_one.requests
+        for told in (" ".join("\n".join(summary(record)).split()), format_run(record)):
+            assert "judged by groq:qwen/qwen3.8-27b; QuotaError: xai:grok-4.3" in told, "who judged in place of whom"
         # What is there later does not matter to the run that is there: it asks nobody, and names the same.
         before = len(spent.requests) + len(next_one.requests)
         monkeypatch.setenv("OPENAI_API_KEY", "k-3")
