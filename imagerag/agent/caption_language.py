@@ -102,10 +102,10 @@ def caption_language(captions: Iterable[str], declared: Iterable[str] = ()) -> s
         captions: as many as there are; the first `SAMPLE` are read.
         declared: tags that their owner has given to captions (`de`, `pt-BR`), which have a vote each, too.
     """
-    read = [caption for _, caption in zip(range(SAMPLE), captions, strict=False) if _WORD.search(caption)]
+    sample = [caption for _, caption in zip(range(SAMPLE), captions, strict=False) if _WORD.search(caption)]
     tags = [primary for tag in declared if (primary := tag.replace("_", "-").partition("-")[0].lower()) in NAMES]
-    votes = Counter([*filter(None, map(_vote, read)), *tags])
-    if not votes or votes.total() < VOTERS * len(read):
+    votes = Counter([*filter(None, map(_vote, sample)), *tags])
+    if not votes or votes.total() < VOTERS * len(sample):
         return ""
     language, count = min(votes.items(), key=lambda vote: (-vote[1], vote[0]))
     return language if count >= MAJORITY * votes.total() else ""
@@ -127,8 +127,8 @@ def language_argument(judge: object, language: str) -> dict[str, Any]:
 
 def _vote(caption: str) -> str:
     """The language that one caption shows; "" where it could be several or none."""
-    if found := next((language for language, letters in _SCRIPTS if letters.search(caption)), ""):
-        return found
+    if script := next((language for language, letters in _SCRIPTS if letters.search(caption)), ""):
+        return script
     scores: defaultdict[str, float] = defaultdict(float)
     for word in _WORD.findall(caption.casefold()):
         for language in (languages := _languages_of().get(word, ())):
@@ -141,8 +141,8 @@ def _vote(caption: str) -> str:
 @cache
 def _languages_of() -> dict[str, tuple[str, ...]]:
     """Function word → its languages."""
-    found: dict[str, tuple[str, ...]] = {}
+    languages: dict[str, tuple[str, ...]] = {}
     for language, words in _FUNCTION_WORDS.items():
         for word in dict.fromkeys(words.casefold().split()):
-            found[word] = (*found.get(word, ()), language)
-    return found
+            languages[word] = (*languages.get(word, ()), language)
+    return languages

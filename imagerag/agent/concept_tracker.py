@@ -17,10 +17,10 @@ def key(text: str) -> str:
 def update_missing(tracked: Sequence[TrackedConcept], missing: Iterable[Concept], round: int) -> list[TrackedConcept]:
     """Enter what is missing after `round`: new concepts are added, those no longer missing are resolved by it."""
     lacking = {key(concept.text): concept for concept in missing}
-    seen = {key(entry.concept.text) for entry in tracked}
-    kept = [_after(entry, still=_is_missing(entry, lacking), round=round) for entry in tracked]
-    new = [TrackedConcept(concept=c, first_missing_round=round) for k, c in lacking.items() if k not in seen]
-    return [*kept, *new]
+    tracked_keys = {key(entry.concept.text) for entry in tracked}
+    updated = [_after(entry, still=_is_missing(entry, lacking), round=round) for entry in tracked]
+    new = [TrackedConcept(concept=c, first_missing_round=round) for k, c in lacking.items() if k not in tracked_keys]
+    return [*updated, *new]
 
 
 def _is_missing(entry: TrackedConcept, lacking: Collection[str]) -> bool:
@@ -36,7 +36,7 @@ def _after(entry: TrackedConcept, *, still: bool, round: int) -> TrackedConcept:
 
 
 def record_references(
-    tracked: Sequence[TrackedConcept], sent: Iterable[UsedReference], round: int
+    tracked: Sequence[TrackedConcept], references: Iterable[UsedReference], round: int
 ) -> list[TrackedConcept]:
     """Enter the references that go to the generator in `round`, each under the concept it stands for, newest last.
 
@@ -44,12 +44,12 @@ def record_references(
     """
     entries = {key(entry.concept.text): entry for entry in tracked}
     unnamed = tuple(entry.concept.text for entry in missing(tracked))
-    for reference in sent:
+    for reference in references:
         k = key(reference.concept)
         entry = entries.get(k) or TrackedConcept(
             concept=Concept(text=reference.concept), first_missing_round=round, stands_for=unnamed
         )
-        before = tuple(used for used in entry.references if used.image != reference.image)
+        before = tuple(reused for reused in entry.references if reused.image != reference.image)
         entries[k] = entry.model_copy(update={"references": (*before, reference)})
     return list(entries.values())
 
@@ -65,8 +65,8 @@ def tried_references(tracked: Sequence[TrackedConcept], concept: Concept, *, in_
     Args:
         in_place: it is searched for in place of what is missing: what was sent for that in vain counts, too.
     """
-    wanted = key(concept.text)
-    entries = [e for e in tracked if wanted in {key(text) for text in (e.concept.text, *e.stands_for)}]
+    concept_key = key(concept.text)
+    entries = [e for e in tracked if concept_key in {key(text) for text in (e.concept.text, *e.stands_for)}]
     entries += missing(tracked) if in_place else []
     return frozenset(ref.image.sha256 for entry in entries for ref in entry.references)
 
@@ -77,11 +77,17 @@ def resolving_references(tracked: Sequence[TrackedConcept], attempts: Sequence[A
     Args:
         attempts: what was drawn: all references of a concept that the drawing which resolved it was sent are kept.
     """
-    sent = {attempt.round: {used.image.sha256 for used in attempt.references} for attempt in attempts}
+    sent_in_round = {
+        attempt.round: {reference.image.sha256 for reference in attempt.references} for attempt in attempts
+    }
     once: dict[str, UsedReference] = {}
     for entry in tracked:
         if entry.resolved_round is not None and entry.references:
-            together = [used for used in entry.references if used.image.sha256 in sent.get(entry.resolved_round, ())]
-            for used in together or entry.references[-1:]:
-                once.setdefault(used.image.sha256, used)
+            together = [
+                reference
+                for reference in entry.references
+                if reference.image.sha256 in sent_in_round.get(entry.resolved_round, ())
+            ]
+            for reference in together or entry.references[-1:]:
+                once.setdefault(reference.image.sha256, reference)
     return [reference.model_copy(update={"selected_by": "kept"}) for reference in once.values()]

@@ -53,9 +53,9 @@ def neutralised(text: str, keep: Collection[str] = ()) -> str:
         return _TOKEN.sub(_inert, text)
     ours = re.compile("|".join(re.escape(token) for token in sorted(keep, key=len, reverse=True)))
     parts, last = [], 0
-    for found in ours.finditer(text):
-        parts += [neutralised(text[last : found.start()]), found[0]]
-        last = found.end()
+    for token in ours.finditer(text):
+        parts += [neutralised(text[last : token.start()]), token[0]]
+        last = token.end()
     return "".join([*parts, neutralised(text[last:])])
 
 
@@ -66,7 +66,7 @@ def all_neutralised(texts: Iterable[str]) -> list[str]:
 
 def control_tokens(text: str) -> list[str]:
     """Parts of a text that a tokenizer could take for its control tokens, each as a whole."""
-    return [found[0] for found in _WHOLE.finditer(text)]
+    return [token[0] for token in _WHOLE.finditer(text)]
 
 
 def without_tokens(text: str, tokens: Collection[str]) -> str:
@@ -77,19 +77,19 @@ def without_tokens(text: str, tokens: Collection[str]) -> str:
     return text
 
 
-def _inert(found: "re.Match[str]") -> str:
-    if found["open"]:
+def _inert(token: "re.Match[str]") -> str:
+    if token["open"]:
         return "‹"
-    if found["close"]:
-        return f"{found['unseen']}›"
-    if found["less"]:
-        name = re.sub(_UNSEEN, "", found["tag"]).strip("/").lower()
+    if token["close"]:
+        return f"{token['unseen']}›"
+    if token["less"]:
+        name = re.sub(_UNSEEN, "", token["tag"]).strip("/").lower()
         if name in _HTML:
-            return found[0]
+            return token[0]
         # `<<[INST]>` has another token in its name.
-        return f"{'‹' * len(found['less'])}{neutralised(found['tag'])}{'›' * len(found['more'])}"
-    if found["shout"]:
-        return f"››{found['shout']}‹‹"
-    if found["minimax"]:
-        return " ".join(found["minimax"])
-    return f"‹{neutralised(found['name'] or found['white'])}›"
+        return f"{'‹' * len(token['less'])}{neutralised(token['tag'])}{'›' * len(token['more'])}"
+    if token["shout"]:
+        return f"››{token['shout']}‹‹"
+    if token["minimax"]:
+        return " ".join(token["minimax"])
+    return f"‹{neutralised(token['name'] or token['white'])}›"

@@ -65,27 +65,27 @@ class ImageGeneration:
         attempts = state.get("attempts") or []
         prompt = reference_prompt(self.generator.template, state["prompt"], references)
         variation = SamplingParams(seed=self._seed(attempts, references))
-        drawn = await self.draw(calls, prompt, references, variation)
+        generated = await self.draw(calls, prompt, references, variation)
         return Attempt(
             index=len(attempts),
             round=next_round(state),
-            prompt=drawn.prompt or prompt,
-            image=drawn.image,
-            original=drawn.original,
-            mask=drawn.mask,
-            references=tuple(references[: drawn.references_sent]),
-            size=drawn.size,
-            sources=drawn.sources[:MAX_SOURCES],
-            generator=drawn.served_by or self.generator.identity,
+            prompt=generated.prompt or prompt,
+            image=generated.image,
+            original=generated.original,
+            mask=generated.mask,
+            references=tuple(references[: generated.references_sent]),
+            size=generated.size,
+            sources=generated.sources[:MAX_SOURCES],
+            generator=generated.served_by or self.generator.identity,
             variation=variation,
-            revised_prompt=drawn.revised_prompt,
-            fallback_errors=drawn.fallback_errors,
+            revised_prompt=generated.revised_prompt,
+            fallback_errors=generated.fallback_errors,
         )
 
     def _seed(self, attempts: Sequence[Attempt], references: Sequence[UsedReference]) -> int:
         """The run's seed; another one where the very same was drawn before, which would come out the same again."""
-        sent = [reference.sent for reference in references]
-        again = sum([one.sent for one in attempt.references] == sent for attempt in attempts)
+        images = [reference.sent for reference in references]
+        again = sum([one.sent for one in attempt.references] == images for attempt in attempts)
         return (self.config.seed + again) % 2**32
 
     def draw(
@@ -103,15 +103,15 @@ class ImageGeneration:
         async def ask() -> GeneratedImageRef:
             parts = await asyncio.gather(*map(self.part, references))
             try:
-                drawn = await self.generator.generate(prompt, parts, variation=variation, size=size)
+                generated = await self.generator.generate(prompt, parts, variation=variation, size=size)
                 if not capabilities_of(self.generator).members:  # a fallback says itself what was sent
-                    drawn = replace(drawn, size=size)
-                image = await self._keep(drawn.data)
+                    generated = replace(generated, size=size)
+                image = await self._keep(generated.data)
             except UnreadableImageError as error:
                 unread = error
             else:
-                kept = GeneratedImageRef(image=image, **{name: getattr(drawn, name) for name in _KEPT})
-                return await self._finished(kept, drawn.data, references)
+                stored = GeneratedImageRef(image=image, **{name: getattr(generated, name) for name in _KEPT})
+                return await self._finished(stored, generated.data, references)
             raise await self._with_kept_bytes(unread)
 
         content = self._content(prompt, references, size)
@@ -126,23 +126,23 @@ class ImageGeneration:
         )
 
     async def _finished(
-        self, drawn: GeneratedImageRef, data: bytes, references: Sequence[UsedReference]
+        self, generated: GeneratedImageRef, data: bytes, references: Sequence[UsedReference]
     ) -> GeneratedImageRef:
         """The image that is shown and judged: held within the first image's mask, in a format that everything shows."""
-        made, found = None, None
+        finished, mask_check = None, None
         if references and references[0].mask is not None:
-            sent, config = await self.part(references[0]), self.config
-            assert sent.mask is not None, "its mask was sent along"
-            held = await in_thread(
-                composite_mask, data, sent.data, sent.mask, size=drawn.size, feather=config.mask_feather
+            part, config = await self.part(references[0]), self.config
+            assert part.mask is not None, "its mask was sent along"
+            composite = await in_thread(
+                composite_mask, data, part.data, part.mask, size=generated.size, feather=config.mask_feather
             )
-            made, found = held.data, held.check
-        made = await in_thread(is_viewable_mask, made or data) or made
-        if made is None:  # what came is shown as it is, and is kept already
-            return replace(drawn, mask=found)
-        image = await self.blobs.put(made)
-        original = drawn.image if image != drawn.image else None
-        return replace(drawn, image=image, original=original, mask=found)
+            finished, mask_check = composite.data, composite.check
+        finished = await in_thread(is_viewable_mask, finished or data) or finished
+        if finished is None:  # what came is shown as it is, and is kept already
+            return replace(generated, mask=mask_check)
+        image = await self.blobs.put(finished)
+        original = generated.image if image != generated.image else None
+        return replace(generated, image=image, original=original, mask=mask_check)
 
     def _size(self, references: Sequence[UsedReference]) -> Size | None:
         """The size to send; a resolution alone keeps the shape of an image that is edited."""
@@ -157,7 +157,9 @@ class ImageGeneration:
 
     def _content(self, prompt: str, references: Sequence[UsedReference], size: Size | None) -> dict[str, Any]:
         """Content of the request. A mask is named only where there is one: earlier calls have no such key."""
-        masks = [[sent.image.sha256, sent.mask.sha256] for sent in references if sent.mask is not None]
+        masks = [
+            [reference.image.sha256, reference.mask.sha256] for reference in references if reference.mask is not None
+        ]
         return {
             "prompt": prompt,
             "images": [[one.role, one.sent.sha256, one.concept, one.caption] for one in references],
@@ -167,13 +169,13 @@ class ImageGeneration:
         }
 
     def _progress_callback(self) -> ProgressCallback:
-        wanted = self.config.partial_images
+        count = self.config.partial_images
 
         async def partial(data: bytes, number: int) -> None:
-            self._tell(Progress(step=number + 1, of=wanted, image=await self.blobs.put(data)))
+            self._tell(Progress(step=number + 1, of=count, image=await self.blobs.put(data)))
 
         return ProgressCallback(
-            partial_images=wanted,
+            partial_images=count,
             step=lambda done, total: self._tell(Progress(step=done, of=total)),
             partial=partial,
         )

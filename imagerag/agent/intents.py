@@ -34,17 +34,19 @@ def needs_likeness(choice: Likeness, *, kind: str, tags: Collection[str] = (), r
     return any(tag.strip().casefold() in LIKENESS_TAGS for tag in tags)
 
 
-def fixed_requirements(sent: Sequence[UsedReference], attempt: Attempt) -> tuple[Requirement, ...]:
+def fixed_requirements(references: Sequence[UsedReference], attempt: Attempt) -> tuple[Requirement, ...]:
     """Requirements beside the prompt, by the images that an image was drawn with.
 
     Within a mask that is held nothing else can have changed, so nothing is asked about it.
     """
-    return tuple(found for n, image in enumerate(sent, start=1) for found in _fixed(image, n, attempt))
+    return tuple(
+        requirement for n, image in enumerate(references, start=1) for requirement in _fixed(image, n, attempt)
+    )
 
 
 def _fixed(image: UsedReference, number: int, attempt: Attempt) -> Iterable[Requirement]:
-    held = image.mask is not None and attempt.mask is not None and attempt.mask.held
-    if image.role == "edit" and not held:
+    mask_held = image.mask is not None and attempt.mask is not None and attempt.mask.held
+    if image.role == "edit" and not mask_held:
         yield Requirement(text=KEPT, kind="kept", image=number)
     if image.likeness and image.mask is None:
         name = image.concept or image.title or "what is sent along"

@@ -70,10 +70,10 @@ async def check_images(judge: object, generator: object, calls: ModelCaller, *, 
             await recall(judge, calls.journal, count)
         if judge.image_check_needed(count):
             checked = judge
-            found = await calls.execute(
+            check = await calls.execute(
                 CHECK_IMAGES, judge.identity, ImageCheck, _content(count), lambda: checked.check_images(count)
             )
-            judge.images_checked(count, found.limit)
+            judge.images_checked(count, check.limit)
 
 
 def wanted(judge: object, generator: object, config: RunConfig, count: int, calls: Sequence[ModelCall] = ()) -> bool:
@@ -97,10 +97,10 @@ def may_cost(generator: object) -> bool:
 
 async def recall(judge: ChecksImages, journal: Journal, count: int) -> None:
     """Tell a judge what was found of it before, whichever run asked."""
-    asked = CallRequest.of(
+    request = CallRequest.of(
         CHECK_IMAGES, judge.identity, {**_content(count), "variation": variation_content(SamplingParams())}
     )
-    entry = await journal.find(asked.key, run_id=None)
+    entry = await journal.find(request.key, run_id=None)
     if entry is not None and entry.failure is None:
         judge.images_checked(count, decode(entry, ImageCheck).limit)
 

@@ -33,9 +33,9 @@ class JudgeInput:
         cls, judge: Judge, parts: sent_images.ImageParts, state: RunState, attempt: Attempt, config: RunConfig
     ) -> Self:
         """Read the images that the judge sees."""
-        shown = shown_to_judge(judge, state, attempt, config.likeness)
-        image, *subjects = await asyncio.gather(parts.image(attempt.image), *map(parts.reference, shown))
-        return cls(attempt=attempt, image=image, shown=shown, subjects=subjects)
+        references = shown_to_judge(judge, state, attempt, config.likeness)
+        image, *subjects = await asyncio.gather(parts.image(attempt.image), *map(parts.reference, references))
+        return cls(attempt=attempt, image=image, shown=references, subjects=subjects)
 
     def of_critique(self, prompt: str, requirements: Sequence[Requirement], mode: str) -> dict[str, Any]:
         """The inputs of a critique, as the journal keeps them."""
@@ -75,12 +75,12 @@ def shown_to_judge(judge: object, state: RunState, attempt: Attempt, likeness: L
     return list(attempt.references) or sent_images.subjects_of(state, likeness)
 
 
-def fixed_for_judge(judge: object, shown: Sequence[UsedReference], attempt: Attempt) -> tuple[Requirement, ...]:
+def fixed_for_judge(judge: object, references: Sequence[UsedReference], attempt: Attempt) -> tuple[Requirement, ...]:
     """The comparisons with what was sent, for a judge that sees it."""
-    return fixed_requirements(shown, attempt) if capabilities_of(judge).sees_references else ()
+    return fixed_requirements(references, attempt) if capabilities_of(judge).sees_references else ()
 
 
-def named_references(shown: Sequence[UsedReference]) -> dict[str, Any]:
+def named_references(references: Sequence[UsedReference]) -> dict[str, Any]:
     """Library images that a judge is shown. Named only where there is some: calls of before have no such word."""
-    seen = [[one.sent.sha256, one.concept] for one in shown if one.role == "reference"]
-    return {"references": seen} if seen else {}
+    concepts = [[one.sent.sha256, one.concept] for one in references if one.role == "reference"]
+    return {"references": concepts} if concepts else {}

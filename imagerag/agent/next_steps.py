@@ -23,8 +23,8 @@ MOST: Final = 3
 def next_steps(record: "RunRecord") -> list[str]:
     """Next steps; the command line shows their calls as commands."""
     if record.status == "interrupted":
-        chosen = python_call("runs.resume", record.run_id, choose=[1, 2])
-        steps = [f"choose references by number: {chosen} (or `choose=[]`)"]
+        call = python_call("runs.resume", record.run_id, choose=[1, 2])
+        steps = [f"choose references by number: {call} (or `choose=[]`)"]
         if record.question and record.question.get("may_edit"):
             steps.append(f"or edit one of them: {python_call('runs.resume', record.run_id, edit=1)}")
         return steps
@@ -61,9 +61,9 @@ def _mask_steps(record: "RunRecord") -> list[str]:
 
 def _key(record: "RunRecord") -> str:
     """Name the key to set: the variable that the reason names, else that of the backend that was asked last."""
-    named = re.search(r"\b[A-Z][A-Z0-9_]*_(?:API_)?KEY\b", record.reason)
+    variable = re.search(r"\b[A-Z][A-Z0-9_]*_(?:API_)?KEY\b", record.reason)
     of = record.call_log[-1].backend if record.call_log else "the backend"
-    advice = f"set {named[0]}" if named else f"check the key of {of}"
+    advice = f"set {variable[0]}" if variable else f"check the key of {of}"
     return f"{advice}, and run it again; which keys are set: imagerag doctor"
 
 
@@ -79,8 +79,8 @@ def _wait(record: "RunRecord") -> Iterator[str]:
 
 def last_searches(record: "RunRecord") -> list[Search]:
     """The searches that no drawing followed: those that the run ended with."""
-    drawn = max((attempt.round for attempt in record.attempts), default=-1)
-    return [search for search in record.searches if search.round > drawn]
+    last_round = max((attempt.round for attempt in record.attempts), default=-1)
+    return [search for search in record.searches if search.round > last_round]
 
 
 def _ways_out(record: "RunRecord") -> list[str]:
@@ -91,8 +91,8 @@ def _ways_out(record: "RunRecord") -> list[str]:
 def _filtered(record: "RunRecord") -> Iterator[str]:
     by = {one.by for search in last_searches(record) for one in search.left_out if one.passing}
     by = by or {one.by for search in last_searches(record) for one in search.left_out}
-    named = " or ".join(f"`{name}`" for name in ("licences", "tags", "filter") if name in by) or "the filters"
-    yield f"run it without {named}: {_generate(record)}"
+    filters = " or ".join(f"`{name}`" for name in ("licences", "tags", "filter") if name in by) or "the filters"
+    yield f"run it without {filters}: {_generate(record)}"
 
 
 def _excluded(record: "RunRecord") -> Iterator[str]:
@@ -171,8 +171,8 @@ def _lacking(record: "RunRecord") -> list[str]:
     """What the best attempt lacks and an image could show: not what an edit had to keep."""
     best = record.attempts[record.best_attempt] if record.best_attempt is not None else None
     checks = best.verdict.checks if best and best.verdict else ()
-    kept = {check.requirement.text for check in checks if check.requirement.kind == "kept"}
-    return [text for text in record.unresolved if text not in kept]
+    preserved = {check.requirement.text for check in checks if check.requirement.kind == "kept"}
+    return [text for text in record.unresolved if text not in preserved]
 
 
 def _add(record: "RunRecord") -> str:
@@ -184,13 +184,13 @@ def _add(record: "RunRecord") -> str:
 
 
 def _nearest(record: "RunRecord", decision: str) -> Candidate | None:
-    drawn = {reference.image.sha256 for attempt in record.attempts for reference in attempt.references}
-    found = [
+    sent_images = {reference.image.sha256 for attempt in record.attempts for reference in attempt.references}
+    candidates = [
         candidate
         for candidate, _ in furthest(last_searches(record))
-        if candidate.decision == decision and candidate.image.sha256 not in drawn
+        if candidate.decision == decision and candidate.image.sha256 not in sent_images
     ]
-    return max(found, key=lambda candidate: candidate.similarity, default=None)
+    return max(candidates, key=lambda candidate: candidate.similarity, default=None)
 
 
 def _name(candidate: Candidate) -> str:
@@ -198,8 +198,8 @@ def _name(candidate: Candidate) -> str:
 
 
 def _generate(record: "RunRecord", **parameters: Any) -> str:
-    named = record.setup.library if record.setup else None
-    library = named if named and named != BUILT_IN_LIBRARY else None
+    name = record.setup.library if record.setup else None
+    library = name if name and name != BUILT_IN_LIBRARY else None
     prompt = record.prompt if len(record.prompt) <= 60 and "`" not in record.prompt else PROMPT
     return python_call("generate", prompt, **{"library": library, **parameters})
 

@@ -56,8 +56,8 @@ def furthest(searches: Sequence[Search]) -> list[tuple[Candidate, Search]]:
     best: dict[str, tuple[Candidate, Search]] = {}
     for search in searches:
         for candidate in search.candidates:
-            known = best.get(candidate.image.sha256)
-            if known is None or _rank(candidate) < _rank(known[0]):
+            earlier = best.get(candidate.image.sha256)
+            if earlier is None or _rank(candidate) < _rank(earlier[0]):
                 best[candidate.image.sha256] = (candidate, search)
     return list(best.values())
 
@@ -74,7 +74,7 @@ def no_reference_reason(
     room: int,
     takes: int | None = None,
     library: str | None = "",
-    sent: frozenset[str] = frozenset(),
+    sent_images: frozenset[str] = frozenset(),
 ) -> NoReference:
     """Reason why none of a round's candidates can be drawn with.
 
@@ -92,33 +92,33 @@ def no_reference_reason(
         )
     if library is None:
         return NoReference(causes=("no_library",), reason="the run has no library to search")
-    found, web = furthest(searches), _web_words(searches)
-    left_out = _left_out(searches, sent)
-    if not found and not left_out:
-        named = f"library {library!r}" if library else "the library"
-        return NoReference(causes=("empty_library",), reason="; ".join([f"{named} holds no images", *web]))
+    candidates, web = furthest(searches), _web_words(searches)
+    left_out = _left_out(searches, sent_images)
+    if not candidates and not left_out:
+        library_name = f"library {library!r}" if library else "the library"
+        return NoReference(causes=("empty_library",), reason="; ".join([f"{library_name} holds no images", *web]))
     causes: list[Cause] = []
     clauses: list[str] = []
     if left_out:
-        clauses += _filtered(left_out, config, found)
-        if any(one.passing for one in left_out) or not found:
+        clauses += _filtered(left_out, config, candidates)
+        if any(one.passing for one in left_out) or not candidates:
             causes.append("excluded" if left_out[0].by == "excluded" else "filtered")
         if not any(one.passing for one in left_out):
             causes.append("below_threshold")
     clauses += dict.fromkeys(search.no_match for search in searches if search.no_match)
-    if found:
-        clauses.insert(0, f"of {counted(len(found), 'image')} found, {_counts(found)}")
-    seen = {candidate.decision for candidate, _ in found}
-    causes += [cause for decided, cause in _CAUSES.items() if decided in seen and cause not in causes]
+    if candidates:
+        clauses.insert(0, f"of {counted(len(candidates), 'image')} found, {_counts(candidates)}")
+    decisions = {candidate.decision for candidate, _ in candidates}
+    causes += [cause for decided, cause in _CAUSES.items() if decided in decisions and cause not in causes]
     return NoReference(causes=tuple(causes), reason="; ".join([*clauses, *web]))
 
 
 def _web_words(searches: Sequence[Search]) -> list[str]:
     """What kept each service from adding a candidate: it failed, or what it found was not let in, or it has nothing."""
-    asked: dict[str, list[WebSearch]] = {}
+    by_library: dict[str, list[WebSearch]] = {}
     for one in (one for search in searches for one in search.web):
-        asked.setdefault(one.library, []).append(one)
-    return [words for name, ones in asked.items() if (words := _service_words(name, ones))]
+        by_library.setdefault(one.library, []).append(one)
+    return [words for name, ones in by_library.items() if (words := _service_words(name, ones))]
 
 
 def _service_words(name: str, searches: Sequence[WebSearch]) -> str:
@@ -132,40 +132,40 @@ def _service_words(name: str, searches: Sequence[WebSearch]) -> str:
     return f"{name} found {counted(len(rejected), 'image')}, none let in ({reasons})"
 
 
-def _counts(found: Sequence[tuple[Candidate, Search]]) -> str:
-    tally = Counter(candidate.decision for candidate, _ in found)
+def _counts(candidates: Sequence[tuple[Candidate, Search]]) -> str:
+    tally = Counter(candidate.decision for candidate, _ in candidates)
     order: list[Decision | None] = [*FURTHEST, None]
-    return ", ".join(_count(tally[decided], decided, found) for decided in order if tally[decided])
+    return ", ".join(_count(tally[decided], decided, candidates) for decided in order if tally[decided])
 
 
-def _count(number: int, decided: Decision | None, found: Sequence[tuple[Candidate, Search]]) -> str:
+def _count(number: int, decided: Decision | None, candidates: Sequence[tuple[Candidate, Search]]) -> str:
     message = f"{number} {label_of(decided).meaning}"
     if decided != "below_threshold":
         return message
-    nearest, search = max((pair for pair in found if pair[0].decision == decided), key=_margin)
-    wanted = search.threshold_of(nearest)
-    limit = "" if wanted is None else f" {cosine(wanted)}"
+    nearest, search = max((pair for pair in candidates if pair[0].decision == decided), key=_margin)
+    threshold = search.threshold_of(nearest)
+    limit = "" if threshold is None else f" {cosine(threshold)}"
     return f"{message}{limit} (closest {cosine(nearest.similarity)})"
 
 
-def _margin(found: tuple[Candidate, Search]) -> float:
-    candidate, search = found
+def _margin(pair: tuple[Candidate, Search]) -> float:
+    candidate, search = pair
     return candidate.similarity - (search.threshold_of(candidate) or 0.0)
 
 
-def _left_out(searches: Sequence[Search], sent: frozenset[str]) -> list[OmittedByFilter]:
+def _left_out(searches: Sequence[Search], sent_images: frozenset[str]) -> list[OmittedByFilter]:
     """Images that each filter kept out of all searches, those that would have passed first."""
     merged: dict[str, OmittedByFilter] = {}
     for one in (one for search in searches for one in search.left_out):
-        known = merged.get(one.by, one)
-        closest = max(known, one, key=lambda each: each.closest - (each.threshold or 0.0))
-        found = dict.fromkeys(sha for sha in (*known.found, *one.found) if sha not in sent)
-        if not found:
+        earlier = merged.get(one.by, one)
+        closest = max(earlier, one, key=lambda each: each.closest - (each.threshold or 0.0))
+        images = dict.fromkeys(sha for sha in (*earlier.found, *one.found) if sha not in sent_images)
+        if not images:
             continue
         merged[one.by] = OmittedByFilter(
             by=one.by,
-            found=tuple(found),
-            passing=tuple(dict.fromkeys(sha for sha in (*known.passing, *one.passing) if sha not in sent)),
+            found=tuple(images),
+            passing=tuple(dict.fromkeys(sha for sha in (*earlier.passing, *one.passing) if sha not in sent_images)),
             closest=closest.closest,
             threshold=closest.threshold,
         )
@@ -173,7 +173,7 @@ def _left_out(searches: Sequence[Search], sent: frozenset[str]) -> list[OmittedB
 
 
 def _filtered(
-    left_out: Sequence[OmittedByFilter], config: RunConfig, found: Sequence[tuple[Candidate, Search]]
+    left_out: Sequence[OmittedByFilter], config: RunConfig, candidates: Sequence[tuple[Candidate, Search]]
 ) -> list[str]:
     """Images that the filters kept out. None of them passed: then they are not all that stood in the way.
 
@@ -187,10 +187,10 @@ def _filtered(
             )
         ]
     one = left_out[0]
-    if any(candidate.similarity >= one.closest for candidate, _ in found):
+    if any(candidate.similarity >= one.closest for candidate, _ in candidates):
         return []
     limit = "" if one.threshold is None else f" the threshold {cosine(one.threshold)}"
-    begin = "" if found else f"{filter_words(one, config)} {_verb(one)} nothing; "
+    begin = "" if candidates else f"{filter_words(one, config)} {_verb(one)} nothing; "
     without = "them" if one.by == "filters" else "it"
     return [f"{begin}without {without} nothing reaches{limit} either (closest {cosine(one.closest)})"]
 
@@ -201,9 +201,9 @@ def _verb(one: OmittedByFilter) -> str:
 
 def filter_words(one: OmittedByFilter, config: RunConfig) -> str:
     """A filter with what it asks for."""
-    asked = {
+    value = {
         "licences": ", ".join(config.licences),
         "tags": ", ".join(config.tags),
         "filter": str(config.filter or ""),
     }.get(one.by, "")
-    return FILTERS[one.by] + (f" ({asked})" if asked else "")
+    return FILTERS[one.by] + (f" ({value})" if value else "")

@@ -36,16 +36,16 @@ def config_of(context: Any, started_at: str | None = None) -> RunConfig:
         return context.config()
     if isinstance(context, RunConfig):
         return context
-    known = RunContext.model_fields
+    fields = RunContext.model_fields
     if isinstance(context, Mapping):
-        given = {name: value for name, value in context.items() if name in known}
+        values = {name: value for name, value in context.items() if name in fields}
     else:
-        given = {name: getattr(context, name) for name in known if hasattr(context, name)}
+        values = {name: getattr(context, name) for name in fields if hasattr(context, name)}
     try:
-        made = RunContext(**given)
+        run_context = RunContext(**values)
     except ValidationError as error:
         raise UsageError(invalid(error)) from error
-    return made.config(datetime.fromisoformat(started_at).timestamp() if started_at else None)
+    return run_context.config(datetime.fromisoformat(started_at).timestamp() if started_at else None)
 
 
 def in_run(node: Step) -> Step:

@@ -90,8 +90,8 @@ class Nodes:
             unjudged = abstention(nothing_to_check(state["prompt"]))
             return {"attempts": with_verdict(attempts, unjudged), "judged_prompt": state["prompt"]}
         calls.round = attempt.round
-        seen = await JudgeInput.read(self.judge, self._parts, state, attempt, runtime.context)
-        fixed = fixed_for_judge(self.judge, seen.shown, attempt)
+        judge_input = await JudgeInput.read(self.judge, self._parts, state, attempt, runtime.context)
+        fixed = fixed_for_judge(self.judge, judge_input.shown, attempt)
         requirements = [*(state.get("requirements") or []), *fixed]
         language = language_argument(self.judge, getattr(self.library, "caption_language", ""))
         try:
@@ -99,11 +99,11 @@ class Nodes:
                 "judge.critique",
                 self.judge.identity,
                 Critique,
-                seen.of_critique(state["prompt"], requirements, mode) | language,
+                judge_input.of_critique(state["prompt"], requirements, mode) | language,
                 lambda variation: self.judge.critique(
                     state["prompt"],
-                    seen.image,
-                    subjects=seen.subjects,
+                    judge_input.image,
+                    subjects=judge_input.subjects,
                     requirements=requirements,
                     mode=mode,
                     variation=variation,
@@ -136,19 +136,23 @@ class Nodes:
         assert verdict is not None, "routing sends only judged attempts here"
         if runtime.context.retrieve_by == "prompt":
             return {"concepts": [], "concept_tries": len(TEMPERATURES)}  # nobody has to be asked what to search for
-        named = [concept for concept in verdict.missing if says_something(concept.text)]
-        if named and not tried:
-            return {"concepts": named, "concept_tries": retries_counted(1, self.judge.honours)}
+        missing = [concept for concept in verdict.missing if says_something(concept.text)]
+        if missing and not tried:
+            return {"concepts": missing, "concept_tries": retries_counted(1, self.judge.honours)}
         calls = self._calls(state, runtime)
-        seen = await JudgeInput.read(self.judge, self._parts, state, attempt, runtime.context)
+        judge_input = await JudgeInput.read(self.judge, self._parts, state, attempt, runtime.context)
         try:
             answer = await calls.execute(
                 "judge.missing_concepts",
                 self.judge.identity,
                 MissingConcepts,
-                seen.of_missing_concepts(state["prompt"], verdict),
+                judge_input.of_missing_concepts(state["prompt"], verdict),
                 lambda: self.judge.missing_concepts(
-                    state["prompt"], seen.image, verdict=verdict, variation=variation, subjects=seen.subjects
+                    state["prompt"],
+                    judge_input.image,
+                    verdict=verdict,
+                    variation=variation,
+                    subjects=judge_input.subjects,
                 ),
                 variation := extraction_params(
                     tried,
@@ -171,13 +175,13 @@ class Nodes:
     async def write_captions(self, state: RunState, runtime: Runtime[RunConfig]) -> RunUpdate:
         """Write one caption per missing concept, each within what the library's encoder reads; or do without them."""
         calls, attempt = self._calls(state, runtime), state["attempts"][-1]
-        seen = await JudgeInput.read(self.judge, self._parts, state, attempt, runtime.context)
+        judge_input = await JudgeInput.read(self.judge, self._parts, state, attempt, runtime.context)
         writer = CaptionWriter(
             judge=self.judge,
             library=self.library,
             calls=calls,
             prompt=state["prompt"],
-            seen=seen,
+            seen=judge_input,
             again=escalation.for_captions(state),
         )
         by_caption = runtime.context.retrieve_by == "caption"
@@ -207,15 +211,15 @@ class Nodes:
             shown=shown_at_most(self.judge, len(sent_images.always_sent(state))),
         )
         entries = state.get("tracked_concepts") or []
-        found = next_searches(state)
+        latest = next_searches(state)
         while True:
-            searches, chosen = select_candidates(found, entries, rooms=rooms, by_hand=config.select)
+            searches, references = select_candidates(latest, entries, rooms=rooms, by_hand=config.select)
             candidates = [one for search in searches for one in search.candidates]
             offered = [one.image.sha256 for one in candidates if one.decision == "offered"]
-            missing = await self._parts.missing([one.image.sha256 for one in chosen], offered)
+            missing = await self._parts.missing([one.image.sha256 for one in references], offered)
             if not missing:
-                return {"searches": searches, "chosen": chosen}
-            found = without_missing(found, missing)  # the next best takes its place
+                return {"searches": searches, "chosen": references}
+            latest = without_missing(latest, missing)  # the next best takes its place
 
     async def select(self, state: RunState, runtime: Runtime[RunConfig]) -> RunUpdate:
         """Let a human choose among what passed. The run waits, for as long as it takes, and costs nothing meanwhile."""
@@ -226,28 +230,33 @@ class Nodes:
         # One who answers the graph itself, over HTTP, say, may answer anything.
         while problem := validate_selection(question, answer.chosen, answer.edit) or await self._missing(answer):
             answer = interrupt({**question, "problem": problem}, response_schema=Selection)
-        decided, chosen = select_by_user(searches, [*answer.chosen, *filter(None, [answer.edit])])
-        update: RunUpdate = {"searches": decided, "chosen": [one for one in chosen if one.image.sha256 != answer.edit]}
-        if edited := next((one for one in chosen if one.image.sha256 == answer.edit), None):
+        decided, references = select_by_user(searches, [*answer.chosen, *filter(None, [answer.edit])])
+        update: RunUpdate = {
+            "searches": decided,
+            "chosen": [one for one in references if one.image.sha256 != answer.edit],
+        }
+        if edited := next((one for one in references if one.image.sha256 == answer.edit), None):
             update["subjects"] = [edited_from(edited, edited.image)]
         return update
 
     async def _missing(self, answer: Selection) -> str:
         """Problems with files of chosen images that are gone since they were offered; the others are kept."""
-        chosen = [*answer.chosen, *filter(None, [answer.edit])]
-        return "; ".join((await self._parts.missing(chosen)).values())
+        images = [*answer.chosen, *filter(None, [answer.edit])]
+        return "; ".join((await self._parts.missing(images)).values())
 
     async def regenerate(self, state: RunState, runtime: Runtime[RunConfig]) -> RunUpdate:
         """Draw with references: what is always sent, then those for what is missing, then those that helped before."""
         room = self._room(state, runtime.context)
-        chosen = [await self._parts.cropped(one, runtime.context.reference_crop) for one in state["chosen"][:room]]
-        references = sent_images.references_to_send(state, chosen, room=room, likeness=runtime.context.likeness)
-        drawn = await self._draw("regenerate", state, runtime, references)
-        sent = {one.image.sha256 for one in drawn["attempts"][-1].references}  # a fallback can send fewer
-        drawn["tracked_concepts"] = concept_tracker.record_references(
-            state.get("tracked_concepts") or [], [one for one in chosen if one.image.sha256 in sent], next_round(state)
+        cropped = [await self._parts.cropped(one, runtime.context.reference_crop) for one in state["chosen"][:room]]
+        references = sent_images.references_to_send(state, cropped, room=room, likeness=runtime.context.likeness)
+        update = await self._draw("regenerate", state, runtime, references)
+        sent_shas = {one.image.sha256 for one in update["attempts"][-1].references}  # a fallback can send fewer
+        update["tracked_concepts"] = concept_tracker.record_references(
+            state.get("tracked_concepts") or [],
+            [one for one in cropped if one.image.sha256 in sent_shas],
+            next_round(state),
         )
-        return drawn
+        return update
 
     async def finish(self, state: RunState, runtime: Runtime[RunConfig]) -> RunUpdate:
         """Pick the best attempt and name the outcome."""

@@ -30,16 +30,18 @@ def run_html(record: "RunRecord") -> str:
     best = record.attempts[record.best_attempt] if record.best_attempt is not None else None
     verdict = best.verdict if best is not None else None
     checks = [f"{'✓' if one.met else '✗'} {one.requirement.text}" for one in (verdict.checks if verdict else ())]
-    sent = [_credit(used.title or used.image.sha256[:12], used.licence) for used in record.references]
-    found = [" ".join((source.name, source.address)) for source in record.sources]
+    credit_lines = [
+        _credit(reference.title or reference.image.sha256[:12], reference.licence) for reference in record.references
+    ]
+    sources = [" ".join((source.name, source.address)) for source in record.sources]
     spent = model_calls(sum(record.calls.values()), sum(record.cached_calls.values()))
     facts = [seconds(record.elapsed_s), spent, dollars(record.cost_usd, record.assumed_usd, record.unsettled_usd)]
     text = [
         f"<b>{escape(standing.name)}</b> {escape(record.reason)}",
         escape(record.prompt),
         _list("", checks),
-        _list("drawn with", sent) if best is not None else "",
-        _list(labels.WEB_SOURCES, found),
+        _list("drawn with", credit_lines) if best is not None else "",
+        _list(labels.WEB_SOURCES, sources),
         _list("next", record.next_steps),
         f'<span style="{_DIM}">{escape(" · ".join((f"run {record.run_id}", *facts)))}</span>',
     ]
@@ -87,9 +89,9 @@ def figure(data: bytes, media_type: str, name: str, *, width: int = 240) -> str:
 
 def tile(data: bytes | None, media_type: str, name: str, similarity: float) -> str:
     """An image of a library under its name, with how similar it is."""
-    shown = figure(data, media_type, name, width=128) if data else ""
+    image = figure(data, media_type, name, width=128) if data else ""
     message = f'{escape(name[:80])}<br><span style="{_DIM}">{cosine(similarity)}</span>'
-    return f'<div style="width:128px">{shown}<br>{message}</div>'
+    return f'<div style="width:128px">{image}<br>{message}</div>'
 
 
 def box(image_html: str, text: Iterable[str]) -> str:

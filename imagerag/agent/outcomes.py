@@ -55,7 +55,7 @@ def result_of(
         room=room,
         takes=takes,
         library=library,
-        sent=frozenset(pin.image.sha256 for pin in state.get("kept_images") or []),
+        sent_images=frozenset(pin.image.sha256 for pin in state.get("kept_images") or []),
     )
     reason = f"no usable reference for {lacking}: {none.reason}"
     return RunResult(outcome=Outcome.NO_USABLE_REFERENCE, reason=reason, causes=none.causes)
@@ -66,8 +66,8 @@ def describe_missing(verdict: Verdict | None, state: RunState | None = None) -> 
     if verdict is None:
         return []
     unmet = [check.requirement.text for check in verdict.checks if not check.met]
-    named = [concept.text for concept in verdict.missing]
-    return unmet or named or (_asked_for(state) if state else [])
+    concepts = [concept.text for concept in verdict.missing]
+    return unmet or concepts or (_asked_for(state) if state else [])
 
 
 def _asked_for(state: RunState) -> list[str]:
@@ -112,9 +112,9 @@ def _points(attempt: Attempt) -> dict[str, bool]:
     met: dict[str, bool] = {}
     for check in attempt.verdict.checks if attempt.verdict else ():
         number, key = check.requirement.image or 0, check.requirement.text
-        sent = attempt.references[number - 1] if 0 < number <= len(attempt.references) else None
-        if sent is not None and sent.role == "reference":
-            key = f"{check.requirement.kind} {sent.image.sha256}"
+        reference = attempt.references[number - 1] if 0 < number <= len(attempt.references) else None
+        if reference is not None and reference.role == "reference":
+            key = f"{check.requirement.kind} {reference.image.sha256}"
         met[key] = check.met
     return met
 
@@ -142,8 +142,8 @@ def result_from_error(error: BaseException, node: str) -> RunResult:
         return RunResult(outcome=Outcome.BUDGET_EXHAUSTED, reason=message)
     # What `Calls` puts into an error; a search that fails without having asked a model is no judge's failure.
     last = next((call.role for call in reversed(error.__dict__.get("calls", []))), "")
-    asked = node in JUDGING or last == "rerank" or last.startswith("judge.")
-    if isinstance(error, JudgeReplyError | BackendError) and asked:
+    from_model = node in JUDGING or last == "rerank" or last.startswith("judge.")
+    if isinstance(error, JudgeReplyError | BackendError) and from_model:
         return RunResult(outcome=Outcome.JUDGE_UNAVAILABLE, reason=message, error=type(error).__name__)
     text = message if isinstance(error, ImageRAGError) else f"{type(error).__name__}: {message}"
     return RunResult(outcome=Outcome.FAILED, reason=f"{node} failed: {text}", error=type(error).__name__)

@@ -16,6 +16,6 @@ def pointed(what: str, text: str, at: int, words: str, hint: str = "") -> str:
         hint: what to write instead, on a line of its own.
     """
     begin = max(0, min(at - _WINDOW // 2, len(text) - _WINDOW))
-    shown = "".join(letter if letter.isprintable() else " " for letter in text[begin : begin + _WINDOW])
-    lines = [f"{what}, column {at + 1}: {words}", f"  {shown}", f"  {' ' * (at - begin)}^", hint]
+    excerpt = "".join(letter if letter.isprintable() else " " for letter in text[begin : begin + _WINDOW])
+    lines = [f"{what}, column {at + 1}: {words}", f"  {excerpt}", f"  {' ' * (at - begin)}^", hint]
     return "\n".join(filter(None, lines))

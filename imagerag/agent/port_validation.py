@@ -124,7 +124,7 @@ def _home(port: type) -> str:
     return ports.__name__ if port.__module__.startswith(f"{ports.__name__}.") else port.__module__
 
 
-def check_factory(factory: object, what: str, *given: object, **named: object) -> None:
+def check_factory(factory: object, what: str, *positional: object, **keywords: object) -> None:
     """See that a factory can be called with what it will be given.
 
     Raises:
@@ -132,19 +132,19 @@ def check_factory(factory: object, what: str, *given: object, **named: object) -
     """
     if not callable(factory):
         raise SpecError(f"{what}: its entry point names {type(factory).__name__}, which cannot be called")
-    if why := _refuses(factory, given, named):
-        asked = ", ".join(["spec", *(f"{name}=…" for name in named)])
-        raise SpecError(f"{what}: its factory is called with ({asked}), but {why}")
+    if why := _refuses(factory, positional, keywords):
+        signature = ", ".join(["spec", *(f"{name}=…" for name in keywords)])
+        raise SpecError(f"{what}: its factory is called with ({signature}), but {why}")
 
 
 def _lacking(port: type, part: object) -> Iterator[str]:
     members = _members(port)
     methods = {name: value for name, value in members.items() if inspect.isfunction(value)}
     absent = [name for name in members if _static(part, name) is _MISSING]
-    if gone := [f"{name}()" for name in absent if name in methods]:
-        yield f"it has no method {', '.join(gone)}"
-    if gone := [name for name in absent if name not in methods]:
-        yield f"it has no attribute {', '.join(gone)}"
+    if missing := [f"{name}()" for name in absent if name in methods]:
+        yield f"it has no method {', '.join(missing)}"
+    if missing := [name for name in absent if name not in methods]:
+        yield f"it has no attribute {', '.join(missing)}"
     if port in OPTIONAL:
         members |= _members(OPTIONAL[port])
     for name, value in members.items():
@@ -177,10 +177,10 @@ def _wrong_capabilities(part: object) -> Iterator[str]:
     if not isinstance(declared, Capabilities):
         yield f"capabilities is {_brief(declared)} and has to be a Capabilities (imagerag.agent.ports.Capabilities)"
         return
-    for name, wanted in _said_of_capabilities().items():
+    for name, annotation in _said_of_capabilities().items():
         value = getattr(declared, name)
-        if not isinstance(value, get_origin(wanted) if get_origin(wanted) is tuple else wanted):
-            yield f"capabilities: {name} is {_brief(value)} and has to be {getattr(wanted, '__name__', None) or wanted}"
+        if not isinstance(value, get_origin(annotation) if get_origin(annotation) is tuple else annotation):
+            yield f"capabilities: {name} is {_brief(value)} and has to be {getattr(annotation, '__name__', None) or annotation}"
 
 
 @cache
@@ -190,40 +190,40 @@ def _said_of_capabilities() -> dict[str, Any]:
 
 def _static(part: object, name: str) -> Any:
     """An attribute as it is written, without computing a property; `_MISSING` where there is none."""
-    found = inspect.getattr_static(part, name, _MISSING)
-    if found is _MISSING and hasattr(type(part), "__getattr__"):
+    attribute = inspect.getattr_static(part, name, _MISSING)
+    if attribute is _MISSING and hasattr(type(part), "__getattr__"):
         return getattr(part, name, _MISSING)
-    return found
+    return attribute
 
 
 def _computed(value: object) -> bool:
     return inspect.isdatadescriptor(value) or hasattr(type(value), "__get__")
 
 
-def _unfit(name: str, wanted: Callable[..., Any], part: object) -> Iterator[str]:
+def _unfit(name: str, port_method: Callable[..., Any], part: object) -> Iterator[str]:
     method = getattr(part, name)
     if not callable(method):
         yield f"{name} is a {type(method).__name__} and has to be a method"
         return
-    if inspect.iscoroutinefunction(wanted) and not _awaited(method):
+    if inspect.iscoroutinefunction(port_method) and not _awaited(method):
         yield f"{name}() has to be async: write 'async def {name}'"
-    if inspect.iscoroutinefunction(method) and not inspect.iscoroutinefunction(wanted):
+    if inspect.iscoroutinefunction(method) and not inspect.iscoroutinefunction(port_method):
         yield f"{name}() must not be async"
-    parameters = _parameters(wanted)
-    given = [one.name for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD and one.default is one.empty]
+    parameters = _parameters(port_method)
+    positional = [one.name for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD and one.default is one.empty]
     able = {
         one.name: getattr(capabilities_of(part), ABILITIES[one.name]) for one in parameters if one.name in ABILITIES
     }
-    named = {one.name: None for one in parameters if one.name not in given and able.get(one.name, True)}
-    if why := _refuses(method, given, named):
-        call = ", ".join([*given, *(f"{one}=…" for one in named)])
+    keywords = {one.name: None for one in parameters if one.name not in positional and able.get(one.name, True)}
+    if why := _refuses(method, positional, keywords):
+        call = ", ".join([*positional, *(f"{one}=…" for one in keywords)])
         yield f"it is called as {name}({call}), but {why}"
 
 
 @cache
-def _parameters(wanted: Callable[..., Any]) -> tuple[inspect.Parameter, ...]:
+def _parameters(port_method: Callable[..., Any]) -> tuple[inspect.Parameter, ...]:
     """Arguments of a port's method."""
-    return tuple(inspect.signature(wanted).parameters.values())[1:]
+    return tuple(inspect.signature(port_method).parameters.values())[1:]
 
 
 def _awaited(method: Any) -> bool:
@@ -237,10 +237,10 @@ def _awaited(method: Any) -> bool:
 _AWAITABLES: Final = ("Awaitable", "Coroutine", "Future", "Task")
 
 
-def _refuses(called: Callable[..., Any], given: Any, named: Any) -> str:
+def _refuses(called: Callable[..., Any], positional: Any, keywords: Any) -> str:
     """Reason why it cannot be called so; empty when it can, and when that cannot be known."""
     try:
-        inspect.signature(called).bind(*given, **named)
+        inspect.signature(called).bind(*positional, **keywords)
     except TypeError as error:
         return f"{error}"
     except ValueError:  # something built in, without a signature
@@ -256,13 +256,13 @@ def _wrong(name: str, getter: Callable[..., Any], part: object) -> Iterator[str]
     if _computed(value):
         return
     try:
-        wanted, adapter = _value(getter)
+        annotation, adapter = _value(getter)
     except Exception:  # a type that is only there for type checkers
         return
     try:
-        adapter.validate_python(value, strict=wanted in (str, int, bool))
+        adapter.validate_python(value, strict=annotation in (str, int, bool))
     except ValidationError:
-        yield f"{name} is {_brief(value)} and has to be {getattr(wanted, '__name__', None) or wanted}"
+        yield f"{name} is {_brief(value)} and has to be {getattr(annotation, '__name__', None) or annotation}"
 
 
 @cache
@@ -270,15 +270,17 @@ def _value(getter: Callable[..., Any]) -> tuple[Any, "TypeAdapter[Any]"]:
     """The type that a value of a port has, and what sees whether another one is of it."""
     from pydantic import ConfigDict, TypeAdapter
 
-    wanted = get_type_hints(getter)["return"]
-    config = None if _own_config(wanted) else ConfigDict(arbitrary_types_allowed=True)
-    return wanted, TypeAdapter(wanted, config=config)
+    annotation = get_type_hints(getter)["return"]
+    config = None if _own_config(annotation) else ConfigDict(arbitrary_types_allowed=True)
+    return annotation, TypeAdapter(annotation, config=config)
 
 
-def _own_config(wanted: Any) -> bool:
-    return isinstance(wanted, type) and (hasattr(wanted, "model_config") or hasattr(wanted, "__dataclass_fields__"))
+def _own_config(annotation: Any) -> bool:
+    return isinstance(annotation, type) and (
+        hasattr(annotation, "model_config") or hasattr(annotation, "__dataclass_fields__")
+    )
 
 
 def _brief(value: object) -> str:
-    written = repr(value)
-    return written if len(written) <= 40 else f"a {type(value).__name__}"
+    text = repr(value)
+    return text if len(text) <= 40 else f"a {type(value).__name__}"

@@ -28,13 +28,13 @@ def reference_prompt(
     Positions count over all images sent, in the order they are sent. Without references it is the prompt itself.
     """
     prompt = neutralised(prompt)
-    sent: Sequence[UsedReference | ImagePart] = references
-    named = [(n, image, words) for n, image in enumerate(sent, start=1) if (words := _words(image))]
-    if not named:
+    images: Sequence[UsedReference | ImagePart] = references
+    captioned = [(n, image, words) for n, image in enumerate(images, start=1) if (words := _words(image))]
+    if not captioned:
         return prompt
     # Braces in a caption or a prompt are the user's: str.format never reads the values it inserts.
-    items = (template.item_for(image.role).format(caption=words, n=n) for n, image, words in named)
-    return template.for_images(sent).format(items=template.joiner.join(items), prompt=prompt)
+    items = (template.item_for(image.role).format(caption=words, n=n) for n, image, words in captioned)
+    return template.for_images(images).format(items=template.joiner.join(items), prompt=prompt)
 
 
 _UNNAMED: Final = {"edit": "the picture to edit", "subject": "what is to be in the picture"}

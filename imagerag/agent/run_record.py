@@ -218,11 +218,11 @@ def _unpriced(call: ModelCall) -> bool:
 
 def _request_counts(calls: list[ModelCall], *, reused: bool = False) -> dict[str, int]:
     """Requests by role: those that were made, or those whose answers were reused instead."""
-    asked: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for call in calls:
         if call.cached == reused:
-            asked[call.role] += call.requests
-    return dict(+asked)
+            counts[call.role] += call.requests
+    return dict(+counts)
 
 
 def _rounded(usd: float | None) -> float | None:

@@ -50,23 +50,23 @@ class ImageParts:
                 raise
             await self.blobs.put(await self.library.image_bytes(sha256))
 
-    async def missing(self, kept: Sequence[str], read: Sequence[str] = ()) -> dict[str, str]:
+    async def missing(self, to_keep: Sequence[str], to_read: Sequence[str] = ()) -> dict[str, str]:
         """Keep images of the library, and read others; SHA-256 → what became of the file of each that is missing."""
-        found: dict[str, str] = {}
-        for sha256 in kept:
+        errors: dict[str, str] = {}
+        for sha256 in to_keep:
             try:
                 await self.blobs.get(sha256)
             except BlobError as error:
-                found[sha256] = str(error)
+                errors[sha256] = str(error)
         if self.library is None:
-            return found
-        wanted = dict.fromkeys((*found, *(sha256 for sha256 in read if sha256 not in kept)))
-        for sha256, got in (await read_images(self.library, list(wanted))).items():
+            return errors
+        images = dict.fromkeys((*errors, *(sha256 for sha256 in to_read if sha256 not in to_keep)))
+        for sha256, got in (await read_images(self.library, list(images))).items():
             if isinstance(got, BlobError):
-                found[sha256] = str(got)
-            elif found.pop(sha256, None) is not None:
+                errors[sha256] = str(got)
+            elif errors.pop(sha256, None) is not None:
                 await self.blobs.put(got)
-        return found
+        return errors
 
     async def encoded_of_library(self, sha256: str) -> tuple[bytes, str]:
         """An image as models take it, and its media type; one of the library that is not kept yet is kept.
@@ -80,13 +80,13 @@ class ImageParts:
             await self.keep(sha256)
             return await self.blobs.encode_for_model(sha256)
 
-    async def cropped(self, reference: UsedReference, wanted: ReferenceCrop) -> UsedReference:
+    async def cropped(self, reference: UsedReference, policy: ReferenceCrop) -> UsedReference:
         """A reference with the crop that is sent instead of the whole image, if one is; the run keeps both.
 
         Raises:
             BlobError: the image is neither here nor in the library.
         """
-        if reference.region is None or reference.crop is not None or not sends_region(reference.region, wanted):
+        if reference.region is None or reference.crop is not None or not sends_region(reference.region, policy):
             return reference
         data, _ = await self.encoded_of_library(reference.image.sha256)
         crop = await self.blobs.put(await in_thread(encoded_crop, data, reference.region))
@@ -108,9 +108,9 @@ class ImageParts:
         )
 
 
-def sends_region(region: Region, wanted: ReferenceCrop) -> bool:
+def sends_region(region: Region, policy: ReferenceCrop) -> bool:
     """Whether a region is sent instead of its image."""
-    return wanted == "region" or (wanted == "auto" and region.area < LARGE)
+    return policy == "region" or (policy == "auto" and region.area < LARGE)
 
 
 def encoded_crop(data: bytes, region: Region) -> bytes:
@@ -149,11 +149,11 @@ def reference_room(state: RunState, config: RunConfig, *, takes: int) -> int:
 
 
 def references_to_send(
-    state: RunState, chosen: Sequence[UsedReference], *, room: int, likeness: Likeness
+    state: RunState, selected: Sequence[UsedReference], *, room: int, likeness: Likeness
 ) -> list[UsedReference]:
     """Images that are always sent, then those chosen for what is missing, then those that helped, within `room`."""
-    sent = [*always_sent(state, likeness), *chosen]
-    known = {reference.image.sha256 for reference in sent} | set(state.get("excluded_images") or [])
+    references = [*always_sent(state, likeness), *selected]
+    known_shas = {reference.image.sha256 for reference in references} | set(state.get("excluded_images") or [])
     helpful = concept_tracker.resolving_references(state.get("tracked_concepts") or [], state.get("attempts") or [])
-    kept = [reference for reference in helpful if reference.image.sha256 not in known]
-    return [*sent, *kept[: room - len(chosen)]]
+    more = [reference for reference in helpful if reference.image.sha256 not in known_shas]
+    return [*references, *more[: room - len(selected)]]

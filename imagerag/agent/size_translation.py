@@ -38,10 +38,10 @@ def size_for(generator: ImageGenerator, size: Size | None) -> Size | None:
         if problem:
             raise UsageError(f"{generator.identity} does not draw {size}: {problem}")
         return size
-    found = _listed(size, sizes, rules.area) if sizes is not None else _computed(size, rules)
-    if isinstance(found, Size):
-        return found
-    raise UsageError(f"{generator.identity} does not draw {size}: {found}")
+    result = _listed(size, sizes, rules.area) if sizes is not None else _computed(size, rules)
+    if isinstance(result, Size):
+        return result
+    raise UsageError(f"{generator.identity} does not draw {size}: {result}")
 
 
 def nearest_size(generator: ImageGenerator, size: Size) -> Size | None:
@@ -109,10 +109,10 @@ def _computed(size: NamedSize, rules: SizeRules) -> Size | str:
     ratio, side = _wanted(size, rules.area)
     if rules.max_aspect and max(ratio, 1 / ratio) > rules.max_aspect * (1 + _ROUNDING):
         return rules.shape_limit
-    found = _within(size, rules)
-    if size.resolution and _distances(found, ratio, side)[1] > log(SIDE_TOLERANCE):
-        return f"the largest of that shape is {found}"
-    return found
+    largest = _within(size, rules)
+    if size.resolution and _distances(largest, ratio, side)[1] > log(SIDE_TOLERANCE):
+        return f"the largest of that shape is {largest}"
+    return largest
 
 
 def _within(size: Size, rules: SizeRules) -> Size:

@@ -36,8 +36,8 @@ def upsert_searches(old: list[Search], new: list[Search]) -> list[Search]:
 
 def add_calls(old: list[ModelCall], new: list[ModelCall]) -> list[ModelCall]:
     """Add calls. One without an answer is found in the journal by every step that looks, and is added once."""
-    known = {call.call_id for call in old if call.call_id}
-    return [*old, *(call for call in new if call.call_id not in known)]
+    call_ids = {call.call_id for call in old if call.call_id}
+    return [*old, *(call for call in new if call.call_id not in call_ids)]
 
 
 def merge_requirements(old: RunResult | None, new: RunResult | None) -> RunResult | None:

@@ -110,12 +110,12 @@ class _Worker:
             # Profilers and debuggers that were set meanwhile see this call, as they would see a new thread.
             sys.setprofile(threading.getprofile())
             sys.settrace(threading.gettrace())
-            done = call()
+            report = call()
             del call  # it holds the image
             with self._lock:
                 self._idle.append(self)
-            done()
-            del done
+            report()
+            del report
 
 
 if hasattr(os, "register_at_fork"):

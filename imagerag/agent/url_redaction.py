@@ -62,28 +62,28 @@ def public(text: str) -> str:
     """The text of one spec or of several, without passwords and keys in it; the process remembers an address's."""
     if "://" not in text and "=" not in text:
         return text
-    found: dict[str, Credentials] = {}
-    clean = ",".join(_one(part, found) for part in NEXT.split(text))
+    credentials: dict[str, Credentials] = {}
+    clean = ",".join(_one(part, credentials) for part in NEXT.split(text))
     with _LOCK:
-        _KNOWN.update(found)
+        _KNOWN.update(credentials)
     return clean
 
 
 def public_address(address: str) -> str:
     """The same for an address that stands alone, for instance in a variable."""
-    found: dict[str, Credentials] = {}
-    clean = _separated(address, found)
+    credentials: dict[str, Credentials] = {}
+    clean = _separated(address, credentials)
     with _LOCK:
-        _KNOWN.update(found)
+        _KNOWN.update(credentials)
     return clean
 
 
 def credentials_of(address: str) -> Credentials | None:
     """Secrets of the address that a request goes to, where this process knows them."""
     with _LOCK:
-        known = dict(_KNOWN)
-    fitting = [base for base in known if _is_below(address, base)]
-    return known[max(fitting, key=len)] if fitting else None
+        by_base = dict(_KNOWN)
+    fitting = [base for base in by_base if _is_below(address, base)]
+    return by_base[max(fitting, key=len)] if fitting else None
 
 
 Spec = Annotated[str, AfterValidator(public)]
@@ -114,29 +114,31 @@ def _is_below(address: str, base: str) -> bool:
     return origin(address) == origin(base) and (path == above or path.startswith(f"{above}/"))
 
 
-def _one(part: str, found: dict[str, Credentials]) -> str:
+def _one(part: str, credentials: dict[str, Credentials]) -> str:
     head, *urls = BASE_URL.split(part, maxsplit=1)
     head = _KEY_ENV.sub(_HIDDEN, _OPTION.sub(_HIDDEN, head))
-    return _USERINFO.sub(r"\1", head) + "".join(f"@{_separated(_KEY_ENV.sub(_HIDDEN, url), found)}" for url in urls)
+    return _USERINFO.sub(r"\1", head) + "".join(
+        f"@{_separated(_KEY_ENV.sub(_HIDDEN, url), credentials)}" for url in urls
+    )
 
 
-def _separated(address: str, found: dict[str, Credentials]) -> str:
-    """The address alone; what was secret in it goes to `found`."""
+def _separated(address: str, credentials: dict[str, Credentials]) -> str:
+    """The address alone; what was secret in it goes to `credentials`."""
     scheme, slashes, rest = address.strip().partition("://")
     if not slashes:
         return address
     user, rest = _userinfo(rest)
-    bare, asked, query = rest.partition("#")[0].partition("?")
+    bare, question_mark, query = rest.partition("#")[0].partition("?")
     pairs = parse_qsl(query, keep_blank_values=True)
     secret = tuple(pair for pair in pairs if _is_secret(*pair))
     if secret:
         public = urlencode([pair for pair in pairs if pair not in secret])
-        query, asked = public, "?" if public else ""
-    clean = f"{scheme.lower()}://{bare}{asked}{query}"
+        query, question_mark = public, "?" if public else ""
+    clean = f"{scheme.lower()}://{bare}{question_mark}{query}"
     name, _, password = user.partition(":")
     if user or secret:
         base = f"{scheme.lower()}://{bare}".rstrip("/")
-        found[base] = Credentials(unquote(name), unquote(password), secret)
+        credentials[base] = Credentials(unquote(name), unquote(password), secret)
     return clean
 
 

@@ -104,8 +104,8 @@ def omitted_by_filter(
     by: FilterName, hits: Sequence[Hit], others: Sequence[Hit], *, threshold: float | None
 ) -> OmittedByFilter | None:
     """Results of a search without one of its filters (`others`) beside those with it; None without any."""
-    known = {hit.image.sha256 for hit in hits}
-    more = [hit for hit in others if hit.image.sha256 not in known]
+    hit_shas = {hit.image.sha256 for hit in hits}
+    more = [hit for hit in others if hit.image.sha256 not in hit_shas]
     if not more:
         return None
     closest = max(more, key=lambda hit: hit.similarity - (_limit(hit, threshold) or 0.0))
@@ -133,22 +133,22 @@ def select_candidates(
     Returns:
         The searches, decided, and the references taken (none when they are offered instead).
     """
-    used = [concept_tracker.tried_references(tracked, s.query.concept, in_place=s.query.ask > 0) for s in searches]
-    taken: dict[str, tuple[int, Candidate]] = {}
+    tried = [concept_tracker.tried_references(tracked, s.query.concept, in_place=s.query.ask > 0) for s in searches]
+    selected: dict[str, tuple[int, Candidate]] = {}
     for turn in range(0 if by_hand else rooms.turns(searches)):
         for n, search in enumerate(searches):
-            if not rooms.left(search, taken=len(taken), turn=turn):
+            if not rooms.left(search, count=len(selected), turn=turn):
                 continue
-            free = (c for c in search.candidates if c.decision is None and c.image.sha256 not in used[n])
-            if found := next((c for c in free if c.image.sha256 not in taken), None):
-                taken[found.image.sha256] = n, found
+            free = (c for c in search.candidates if c.decision is None and c.image.sha256 not in tried[n])
+            if candidate := next((c for c in free if c.image.sha256 not in selected), None):
+                selected[candidate.image.sha256] = n, candidate
     offers = by_hand and rooms.room > 0
     decided: list[Search] = []
     for n, search in enumerate(searches):
-        candidates = tuple(_decided(c, n, used[n], taken, offers=offers) for c in search.candidates)
+        candidates = tuple(_decided(c, n, tried[n], selected, offers=offers) for c in search.candidates)
         decided.append(search.model_copy(update={"candidates": candidates}))
-    chosen = [reference_of(c, searches[n].query.concept.text, searches[n].query.text) for n, c in taken.values()]
-    return decided, chosen
+    references = [reference_of(c, searches[n].query.concept.text, searches[n].query.text) for n, c in selected.values()]
+    return decided, references
 
 
 def without_missing(searches: Sequence[Search], missing: Mapping[str, str]) -> list[Search]:
@@ -157,86 +157,88 @@ def without_missing(searches: Sequence[Search], missing: Mapping[str, str]) -> l
     Args:
         missing: SHA-256 → what became of its file, which each search that found it notes.
     """
-    found: list[Search] = []
+    updated: list[Search] = []
     for search in searches:
-        gone = {c.image.sha256 for c in search.candidates if c.decision is None and c.image.sha256 in missing}
+        missing_shas = {c.image.sha256 for c in search.candidates if c.decision is None and c.image.sha256 in missing}
         candidates = tuple(
-            c.model_copy(update={"decision": "missing_file"}) if c.image.sha256 in gone and c.decision is None else c
+            c.model_copy(update={"decision": "missing_file"})
+            if c.image.sha256 in missing_shas and c.decision is None
+            else c
             for c in search.candidates
         )
-        note = "; ".join(filter(None, [search.note, *(missing[sha256] for sha256 in sorted(gone))]))
-        found.append(search.model_copy(update={"candidates": candidates, "note": note}))
-    return found
+        note = "; ".join(filter(None, [search.note, *(missing[sha256] for sha256 in sorted(missing_shas))]))
+        updated.append(search.model_copy(update={"candidates": candidates, "note": note}))
+    return updated
 
 
 def _decided(
-    candidate: Candidate, place: int, used: frozenset[str], taken: dict[str, tuple[int, Candidate]], *, offers: bool
+    candidate: Candidate, place: int, tried: frozenset[str], selected: dict[str, tuple[int, Candidate]], *, offers: bool
 ) -> Candidate:
     sha, decision = candidate.image.sha256, candidate.decision
-    if decision is None and sha in used:
+    if decision is None and sha in tried:
         decision = "already_used"
-    elif decision is None and sha in taken:
-        decision = "taken" if taken[sha][0] == place else "near_duplicate"
+    elif decision is None and sha in selected:
+        decision = "taken" if selected[sha][0] == place else "near_duplicate"
     elif decision is None:
         decision = "offered" if offers else "reserve"
     return candidate.model_copy(update={"decision": decision})
 
 
-def reference_of(found: Hit | Candidate, concept: str, caption: str, *, by_hand: bool = False) -> UsedReference:
+def reference_of(hit: Hit | Candidate, concept: str, caption: str, *, by_hand: bool = False) -> UsedReference:
     """Make a candidate a reference for `concept`."""
     return UsedReference(
-        image=found.image,
-        likeness=found.likeness if isinstance(found, Candidate) else needs_likeness("auto", kind="", tags=found.tags),
+        image=hit.image,
+        likeness=hit.likeness if isinstance(hit, Candidate) else needs_likeness("auto", kind="", tags=hit.tags),
         selected_by="by_hand" if by_hand else "retrieved",
         concept=concept,
         caption=caption,
-        similarity=found.similarity,
-        title=found.title,
-        source=found.source,
-        author=found.author,
-        licence=found.licence,
-        region=found.region,
-        web=found.web,
+        similarity=hit.similarity,
+        title=hit.title,
+        source=hit.source,
+        author=hit.author,
+        licence=hit.licence,
+        region=hit.region,
+        web=hit.web,
     )
 
 
-def edited_from(found: Hit | UsedReference, image: ImageRef) -> Subject:
+def edited_from(source: Hit | UsedReference, image: ImageRef) -> Subject:
     """A library's image as the one that is edited; whose it is stays with it.
 
     Args:
         image: the same, kept among the run's own.
     """
-    concept = found.concept if isinstance(found, UsedReference) else ""
+    concept = source.concept if isinstance(source, UsedReference) else ""
     return Subject(
         image=image,
         intent="edit",
-        name=concept if found.web else found.title or concept,  # a model is told the name: no stranger's words
-        title=found.title or image.sha256[:12],
-        source=found.source,
-        author=found.author,
-        licence=found.licence,
-        web=found.web,
+        name=concept if source.web else source.title or concept,  # a model is told the name: no stranger's words
+        title=source.title or image.sha256[:12],
+        source=source.source,
+        author=source.author,
+        licence=source.licence,
+        web=source.web,
     )
 
 
-def select_by_user(searches: Sequence[Search], chosen: Sequence[str]) -> tuple[list[Search], list[UsedReference]]:
-    """Carry out a human's choice among what was offered: `chosen` are SHA-256 ids, kept in the order given."""
+def select_by_user(searches: Sequence[Search], selection: Sequence[str]) -> tuple[list[Search], list[UsedReference]]:
+    """Carry out a human's choice among what was offered: `selection` are SHA-256 ids, kept in the order given."""
     offered = {
         candidate.image.sha256: reference_of(candidate, search.query.concept.text, search.query.text, by_hand=True)
         for search in reversed(searches)
         for candidate in search.candidates
         if candidate.decision == "offered"
     }
-    wanted = [sha for sha in dict.fromkeys(chosen) if sha in offered]
+    selected = [sha for sha in dict.fromkeys(selection) if sha in offered]
     decided = [
-        search.model_copy(update={"candidates": tuple(_settle(c, wanted) for c in search.candidates)})
+        search.model_copy(update={"candidates": tuple(_settle(c, selected) for c in search.candidates)})
         for search in searches
     ]
-    return decided, [offered[sha] for sha in wanted]
+    return decided, [offered[sha] for sha in selected]
 
 
-def _settle(candidate: Candidate, wanted: Sequence[str]) -> Candidate:
+def _settle(candidate: Candidate, selected: Sequence[str]) -> Candidate:
     if candidate.decision != "offered":
         return candidate
-    decision: Decision = "taken" if candidate.image.sha256 in wanted else "rejected_by_hand"
+    decision: Decision = "taken" if candidate.image.sha256 in selected else "rejected_by_hand"
     return candidate.model_copy(update={"decision": decision})

@@ -61,37 +61,37 @@ def may_ask_again(state: RunState, config: RunConfig) -> bool:
     """
     if latest_attempt(state) is None or state["concept_tries"] >= len(TEMPERATURES):
         return False
-    made = next_searches(state)
-    if any(search.query.by == "prompt" for search in made):
+    searches = next_searches(state)
+    if any(search.query.by == "prompt" for search in searches):
         return False
-    found = [candidate for search in made for candidate in search.candidates]
-    if made and (not found or any(candidate.decision in _NOT_IN_VAIN for candidate in found)):
+    candidates = [candidate for search in searches for candidate in search.candidates]
+    if searches and (not candidates or any(candidate.decision in _NOT_IN_VAIN for candidate in candidates)):
         return False
-    return not made or _affordable(state, config)
+    return not searches or _affordable(state, config)
 
 
 def _affordable(state: RunState, config: RunConfig) -> bool:
     if config.max_calls is None:
         return True
     lineage = state.get("parent_run")
-    done = requests_made(state.get("calls") or [], done_again=bool(lineage and lineage.done_again))
-    return config.max_calls - done >= ONE_ASK + KEPT_FOR_DRAWING
+    requests = requests_made(state.get("calls") or [], done_again=bool(lineage and lineage.done_again))
+    return config.max_calls - requests >= ONE_ASK + KEPT_FOR_DRAWING
 
 
 def new_queries(queries: Sequence[Query], state: RunState) -> list[Query]:
     """The queries that this round has not searched with yet, each text once; further asks say that they are."""
-    known = {_plain(search.query.text) for search in searched(state)}
+    texts = {_plain(search.query.text) for search in searched(state)}
     fresh: dict[str, Query] = {}
     for query in queries:
-        if _plain(query.text) not in known:
+        if _plain(query.text) not in texts:
             fresh.setdefault(_plain(query.text), query)
-    asked = last_ask(state)
-    return [_from(query, asked) if asked else query for query in fresh.values()]
+    params = last_ask(state)
+    return [_from(query, params) if params else query for query in fresh.values()]
 
 
-def _from(query: Query, asked: SamplingParams) -> Query:
-    note = "; ".join(filter(None, (repeat_instructions(asked), query.note)))
-    return query.model_copy(update={"ask": asked.attempt, "note": note})
+def _from(query: Query, params: SamplingParams) -> Query:
+    note = "; ".join(filter(None, (repeat_instructions(params), query.note)))
+    return query.model_copy(update={"ask": params.attempt, "note": note})
 
 
 def _plain(text: str) -> str:
@@ -100,18 +100,18 @@ def _plain(text: str) -> str:
 
 def last_ask(state: RunState) -> SamplingParams | None:
     """Parameters of the request for the next round's concepts; None where the verdict or the first one named them."""
-    asked = [
+    params = [
         call.variation
         for call in state.get("calls") or []
         if call.role == "judge.missing_concepts" and call.round == next_round(state) and call.completed
     ]
-    return asked[-1] if asked and asked[-1].attempt else None
+    return params[-1] if params and params[-1].attempt else None
 
 
 def for_captions(state: RunState) -> SamplingParams | None:
     """Parameters of the request for captions: those of the concepts, where these were requested again."""
-    asked = last_ask(state)
-    return asked.model_copy(update={"failed_searches": failed_captions(state)}) if asked else None
+    params = last_ask(state)
+    return params.model_copy(update={"failed_searches": failed_captions(state)}) if params else None
 
 
 def ask_params(calls: Sequence[ModelCall]) -> str:

@@ -48,15 +48,15 @@ def offered_candidates(
     return {"kind": "choose_references", "prompt": prompt, "limit": limit, "may_edit": may_edit, "candidates": numbered}
 
 
-def validate_selection(question: Mapping[str, Any], chosen: Sequence[str], edit: str | None = None) -> str:
+def validate_selection(question: Mapping[str, Any], selection: Sequence[str], edit: str | None = None) -> str:
     """Validation error for a selection, or an empty string."""
     offered = {str(candidate["id"]) for candidate in question["candidates"]}
     if edit is not None and not question.get("may_edit"):
         return "no image can be edited here: the generator cannot, or the run has images of its own; choose references"
-    if edit is not None and edit in chosen:
+    if edit is not None and edit in selection:
         return "one image is to be edited and to inform: name it once"
-    chosen = [*chosen, *([edit] if edit is not None else [])]
-    if unknown := [sha[:80] for sha in chosen if sha not in offered]:
+    selection = [*selection, *([edit] if edit is not None else [])]
+    if unknown := [sha[:80] for sha in selection if sha not in offered]:
         return f"not offered: {', '.join(unknown[:4])}; choose from 1 to {len(offered)}, or none"
-    distinct, limit = len(set(chosen)), int(question["limit"])
+    distinct, limit = len(set(selection)), int(question["limit"])
     return f"{distinct} are too many: at most {limit} can be sent with the prompt" if distinct > limit else ""

@@ -24,8 +24,8 @@ class LibrarySearch:
     async def run(self, query: Query, *, passed_over: frozenset[str], round: int) -> tuple[Search, Sequence[Hit]]:
         """Search once: every candidate with whether it reaches the threshold, and the hits they are of."""
         config = self.config
-        wanted = Filter.of_run(config, exclude=passed_over)
-        hits = await self._hits(query.text, wanted)
+        run_filter = Filter.of_run(config, exclude=passed_over)
+        hits = await self._hits(query.text, run_filter)
         threshold = self._threshold(hits)
         candidates = candidates_of(
             hits,
@@ -42,33 +42,33 @@ class LibrarySearch:
             candidates=candidates,
             threshold=threshold,
             hybrid=config.hybrid,
-            left_out=() if passed else await self._left_out(query, wanted, hits),
-            no_match="" if hits else await explain_filter(library, replace(wanted, exclude=frozenset())),
+            left_out=() if passed else await self._left_out(query, run_filter, hits),
+            no_match="" if hits else await explain_filter(library, replace(run_filter, exclude=frozenset())),
         )
         return search, hits
 
-    async def _left_out(self, query: Query, wanted: Filter, hits: Sequence[Hit]) -> tuple[OmittedByFilter, ...]:
+    async def _left_out(self, query: Query, run_filter: Filter, hits: Sequence[Hit]) -> tuple[OmittedByFilter, ...]:
         """Results that the filters left out, where nothing that they let through passed."""
         if self.batcher is None:
             return ()
-        found: list[OmittedByFilter] = []
-        for by, relaxed in relaxed_filters(wanted):
-            if by == "filters" and any(one.passing for one in found):
+        omitted: list[OmittedByFilter] = []
+        for by, relaxed in relaxed_filters(run_filter):
+            if by == "filters" and any(one.passing for one in omitted):
                 break  # one filter alone makes the difference
             others = await self._hits(query.text, relaxed)
             if one := omitted_by_filter(by, hits, others, threshold=self._threshold(others)):
-                found.append(one)
-        return tuple(found)
+                omitted.append(one)
+        return tuple(omitted)
 
-    async def _hits(self, text: str, wanted: Filter) -> Sequence[Hit]:
+    async def _hits(self, text: str, run_filter: Filter) -> Sequence[Hit]:
         if self.batcher is None:
             return []
         # At least as many candidates as references are wanted.
         count = max(self.config.candidates, self.config.references_per_concept)
         if self.config.hybrid:
-            hits = await search_words(self.batcher.library, text, k=count, filter=wanted, hybrid=True)
+            hits = await search_words(self.batcher.library, text, k=count, filter=run_filter, hybrid=True)
         else:
-            hits = await self.batcher.search(text, k=count, filter=wanted)
+            hits = await self.batcher.search(text, k=count, filter=run_filter)
         # A threshold of the user's own, or none, goes for all libraries.
         return hits if self.config.threshold == "auto" else [hit.without_thresholds() for hit in hits]
 

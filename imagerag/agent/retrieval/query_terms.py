@@ -62,7 +62,7 @@ def query_terms(
         UsageError: nothing to search with, only terms to subtract, or too many terms; or as `parse_query`.
     """
     count = len(images)
-    shown = [
+    image_terms = [
         SearchTerm(image=image, name=f"image {at}" if isinstance(image, bytes) and count > 1 else "")
         for at, image in enumerate(images, start=1)
     ]
@@ -70,7 +70,7 @@ def query_terms(
         own: Sequence[SearchTerm] = ()
     else:
         own = parse_query(query, images=paths, alone=not images) if isinstance(query, str) else tuple(query)
-    terms = (*shown, *own)
+    terms = (*image_terms, *own)
     if not terms:
         raise UsageError("search with a text, with an image, or with both")
     if all(term.weight < 0 for term in terms):
@@ -99,8 +99,10 @@ def _number(weight: float) -> str:
 
 def _quoted(name: str, *, beside: bool) -> str:
     """The words of a term, in quotes where they would be read as something else, as a digit `beside` a weight would."""
-    taken = _MEANT.search(name) or _WEIGHT.match(name) or name.startswith('"') or (beside and name[:1] in "0123456789")
-    if name == name.strip() and not taken:
+    ambiguous = (
+        _MEANT.search(name) or _WEIGHT.match(name) or name.startswith('"') or (beside and name[:1] in "0123456789")
+    )
+    if name == name.strip() and not ambiguous:
         return name
     return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
@@ -121,12 +123,12 @@ def _terms(text: str, images: bool) -> Iterator[SearchTerm]:
         weight, begin = _weight(text, at)
         if begin > at:
             before = "the weight"
-        if found := _quoted_words(text, begin):
-            said, end = found
-            yield SearchTerm(text=said, weight=sign * weight)
+        if quoted := _quoted_words(text, begin):
+            content, end = quoted
+            yield SearchTerm(text=content, weight=sign * weight)
         else:
-            said, end = _plain_words(text, begin, before)
-            yield _term(said, sign * weight, images)
+            content, end = _plain_words(text, begin, before)
+            yield _term(content, sign * weight, images)
         if end == len(text):
             return
         before, at = text[end], _after(text, end + 1)
@@ -153,12 +155,12 @@ def _unquoted(inside: str) -> str:
 
 def _plain_words(text: str, at: int, before: str) -> tuple[str, int]:
     """A term without quotes, and where it ends."""
-    found = _SIGN.search(text, at)
-    end = found.start() if found else len(text)
-    said = _ESCAPED.sub(r"\1", text[at:end].strip())
-    if not said:
+    match = _SIGN.search(text, at)
+    end = match.start() if match else len(text)
+    content = _ESCAPED.sub(r"\1", text[at:end].strip())
+    if not content:
         raise _wrong(text, min(at, len(text.rstrip())), f"expected a term after {before}")
-    return said, end
+    return content, end
 
 
 def _after(text: str, at: int) -> int:
@@ -168,28 +170,28 @@ def _after(text: str, at: int) -> int:
 
 def _weight(text: str, at: int) -> tuple[float, int]:
     """The weight of the term at a place, and where the term goes on."""
-    found = _WEIGHT.match(text, at)
-    if found is None:
+    match = _WEIGHT.match(text, at)
+    if match is None:
         return 1.0, at
-    if found[1]:
-        raise _wrong(text, at, f"a weight has no sign: write {found[1]} {found[2]}: with a space", "")
-    weight = float(found[2])
+    if match[1]:
+        raise _wrong(text, at, f"a weight has no sign: write {match[1]} {match[2]}: with a space", "")
+    weight = float(match[2])
     if not math.isfinite(weight) or not 0 < weight <= MOST_WEIGHT:
         raise _wrong(text, at, f"a weight is above 0 and at most {MOST_WEIGHT:g}", "")
-    return weight, found.end()
+    return weight, match.end()
 
 
-def _term(said: str, weight: float, images: bool) -> SearchTerm:
-    if images and _is_image(said.strip()):
-        return SearchTerm(image=said.strip(), weight=weight)
-    return SearchTerm(text=said, weight=weight)
+def _term(content: str, weight: float, images: bool) -> SearchTerm:
+    if images and _is_image(content.strip()):
+        return SearchTerm(image=content.strip(), weight=weight)
+    return SearchTerm(text=content, weight=weight)
 
 
-def _is_image(said: str) -> bool:
+def _is_image(content: str) -> bool:
     """Whether a term is a path or an address of an image. A path has its folder before it, as `./`, and a suffix."""
-    if _ADDRESS.fullmatch(said):
+    if _ADDRESS.fullmatch(content):
         return True
-    return _LOCAL.match(said) is not None and said.lower().endswith(tuple(IMAGE_SUFFIXES))
+    return _LOCAL.match(content) is not None and content.lower().endswith(tuple(IMAGE_SUFFIXES))
 
 
 def _wrong(text: str, at: int, words: str, hint: str = _HINT) -> UsageError:

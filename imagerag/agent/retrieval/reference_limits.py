@@ -35,11 +35,11 @@ class ReferenceLimits:
         """Number of turns in which each search gives a reference."""
         return max(map(self.of, searches), default=0)
 
-    def left(self, search: Search, *, taken: int, turn: int) -> bool:
-        """Whether a search may give another reference in its turn, from 0, after `taken` of all searches."""
-        if taken >= self.room or turn >= self.of(search):
+    def left(self, search: Search, *, count: int, turn: int) -> bool:
+        """Whether a search may give another reference in its turn, from 0, after `count` of all searches."""
+        if count >= self.room or turn >= self.of(search):
             return False
-        return turn < self._stands_for(search) or self.shown is None or taken < self.shown
+        return turn < self._stands_for(search) or self.shown is None or count < self.shown
 
     def _stands_for(self, search: Search) -> int:
         return self.missing if search.query.by == "prompt" else 1
@@ -49,8 +49,8 @@ def missing_count(state: RunState) -> int:
     """Number of concepts that are missing in the newest attempt, as far as they were named; 1 where none was."""
     attempt = latest_attempt(state)
     verdict = attempt.verdict if attempt else None
-    named = verdict.missing if verdict else ()
-    return max(1, len(named) or len(describe_missing(verdict, state)))
+    concepts = verdict.missing if verdict else ()
+    return max(1, len(concepts) or len(describe_missing(verdict, state)))
 
 
 def shown_at_most(judge: object, always_sent: int) -> int | None:

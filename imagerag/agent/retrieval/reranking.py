@@ -45,18 +45,18 @@ class CandidateReranker:
         Raises:
             RefusalError, BackendError, BudgetExceededError: the model that was asked did not answer.
         """
-        found = [index for index, candidate in enumerate(search.candidates) if candidate.decision is None]
-        if not found:
+        undecided = [index for index, candidate in enumerate(search.candidates) if candidate.decision is None]
+        if not undecided:
             return search
         if reranks_by_model(self.reranker) and place >= LOOKED_AT:
             return search.noted(f"not reranked: only {LOOKED_AT} searches of a round are")
         try:
-            ranking = await self._ask(search, [hits[index] for index in found])
+            ranking = await self._ask(search, [hits[index] for index in undecided])
         except JudgeReplyError as unread:
             why = f"{self.reranker.identity} gave no order that could be read, so it is that of the search: {unread}"
             return search.noted(why)
-        order = [found[index] for index in dict.fromkeys(ranking.order) if 0 <= index < len(found)]
-        rejected = [index for index in found if index not in order]
+        order = [undecided[index] for index in dict.fromkeys(ranking.order) if 0 <= index < len(undecided)]
+        rejected = [index for index in undecided if index not in order]
         others = [candidate for candidate in search.candidates if candidate.decision is not None]
         candidates = (
             *(search.candidates[index] for index in order),
@@ -71,8 +71,8 @@ class CandidateReranker:
             return await self.reranker.rerank(text, hits, ())
 
         async def ask() -> Ranking:
-            seen = hits if capabilities_of(self.reranker).needs_images else ()
-            return await self.reranker.rerank(text, hits, [await self._part(hit) for hit in seen])
+            illustrated = hits if capabilities_of(self.reranker).needs_images else ()
+            return await self.reranker.rerank(text, hits, [await self._part(hit) for hit in illustrated])
 
         content = {
             "prompt": text,

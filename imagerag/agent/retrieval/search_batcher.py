@@ -48,10 +48,10 @@ class SearchBatcher:
             await asyncio.sleep(0)
         del self._waiting[together]
         _, k, allowed = together
-        wanted = [(text, answer) for text, answer in waiting if not answer.cancelled()]
-        for (_, answer), found in zip(wanted, await self._found(wanted, k, allowed), strict=True):
+        pending = [(text, answer) for text, answer in waiting if not answer.cancelled()]
+        for (_, answer), result in zip(pending, await self._found(pending, k, allowed), strict=True):
             if not answer.done():
-                _settle(answer, found)
+                _settle(answer, result)
 
     def _ended(self, together: _Together, waiting: _Waiting, task: "asyncio.Task[None]") -> None:
         """See that nobody waits for a search that was cancelled; one that never began, too."""
@@ -61,22 +61,22 @@ class SearchBatcher:
         for _, answer in waiting:
             answer.cancel()  # does nothing to those that are answered
 
-    async def _found(self, wanted: _Waiting, k: int, filter: Filter) -> Sequence[Any]:
+    async def _found(self, pending: _Waiting, k: int, filter: Filter) -> Sequence[Any]:
         """Of each text its hits, or the exception that the search for it ended with."""
         try:
-            found = await search_batch(self.library, [text for text, _ in wanted], k=k, filter=filter)
-            if len(found) == len(wanted):
-                return found
+            results = await search_batch(self.library, [text for text, _ in pending], k=k, filter=filter)
+            if len(results) == len(pending):
+                return results
         except Exception as error:
-            if len(wanted) == 1:
+            if len(pending) == 1:
                 return [error]
         # One by one, so that the text that cannot be searched for fails alone.
-        alone = (self.library.search(text, k=k, filter=filter) for text, _ in wanted)
+        alone = (self.library.search(text, k=k, filter=filter) for text, _ in pending)
         return await asyncio.gather(*alone, return_exceptions=True)
 
 
-def _settle(answer: "asyncio.Future[Sequence[Hit]]", found: Any) -> None:
-    if isinstance(found, BaseException):
-        answer.set_exception(found)
+def _settle(answer: "asyncio.Future[Sequence[Hit]]", result: Any) -> None:
+    if isinstance(result, BaseException):
+        answer.set_exception(result)
     else:
-        answer.set_result(found)
+        answer.set_result(result)

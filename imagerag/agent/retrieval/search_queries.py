@@ -87,8 +87,8 @@ async def search_words(
         return await library.search(text, k=k, filter=filter)
     check_hybrid(library)
     searched: Any = library.search  # more than the port asks for, as was seen just now
-    found: Sequence[Hit] = await searched(text, k=k, filter=filter, hybrid=True)
-    return found
+    hits: Sequence[Hit] = await searched(text, k=k, filter=filter, hybrid=True)
+    return hits
 
 
 async def search_query(
@@ -103,8 +103,8 @@ async def search_query(
     if not texts:
         return await search_words(library, query, k=k, filter=filter, hybrid=hybrid)
     best: dict[str, Hit] = {}
-    for found in await search_batch(library, texts, k=k, filter=filter):
-        add_nearer(best, found)
+    for hits in await search_batch(library, texts, k=k, filter=filter):
+        add_nearer(best, hits)
     return sorted(best.values(), key=lambda hit: (-hit.margin, hit.image.sha256))[:k]
 
 
@@ -131,8 +131,8 @@ async def search_terms(
     together: Any = getattr(library, "search_terms", None)
     if together is None:
         raise UsageError(f"library {library.name!r} cannot be searched with several terms: leave + and - out")
-    found: Sequence[Hit] = await together(terms, k=k, filter=filter, hybrid=hybrid)
-    return found
+    hits: Sequence[Hit] = await together(terms, k=k, filter=filter, hybrid=hybrid)
+    return hits
 
 
 async def search_captions(
@@ -149,8 +149,8 @@ async def search_captions(
     by_captions: Any = getattr(library, "search_captions", None)
     if by_captions is None:
         raise UsageError(f"library {library.name!r} cannot be searched by its captions: leave `by=captions` out")
-    found: Sequence[Hit] = await by_captions(terms[0].text, k=k, filter=filter)
-    return found
+    hits: Sequence[Hit] = await by_captions(terms[0].text, k=k, filter=filter)
+    return hits
 
 
 @contextmanager
@@ -169,8 +169,8 @@ async def search_batch(
     together: Any = getattr(library, "search_batch", None)
     if together is None or len(texts) < 2:
         return [await library.search(text, k=k, filter=filter) for text in texts]
-    found: Sequence[Sequence[Hit]] = await together(texts, k=k, filter=filter)
-    return found
+    hits: Sequence[Sequence[Hit]] = await together(texts, k=k, filter=filter)
+    return hits
 
 
 async def search_texts(
@@ -188,20 +188,20 @@ async def read_images(library: ReferenceLibrary, ids: Sequence[str]) -> dict[str
     if together is not None and len(ids) > 1:
         got: dict[str, bytes | BlobError] = await together(ids)
         return got
-    found: dict[str, bytes | BlobError] = {}
+    contents: dict[str, bytes | BlobError] = {}
     for sha256 in ids:
         try:
-            found[sha256] = await library.image_bytes(sha256)
+            contents[sha256] = await library.image_bytes(sha256)
         except BlobError as error:
-            found[sha256] = error
-    return found
+            contents[sha256] = error
+    return contents
 
 
 def add_nearer(best: dict[str, Hit], hits: Iterable[Hit]) -> None:
     """Join another search's hits into `best`, by id: of two similarities of one image the higher counts."""
     for hit in hits:
-        known = best.get(hit.image.sha256)
-        if known is None or hit.margin > known.margin:
+        earlier = best.get(hit.image.sha256)
+        if earlier is None or hit.margin > earlier.margin:
             best[hit.image.sha256] = hit
 
 

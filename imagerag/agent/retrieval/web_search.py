@@ -57,19 +57,19 @@ class WebSearcher:
         if place >= ASKED:
             return search.noted(f"the web was not asked: only {ASKED} searches of a round are"), hits
         passed_over = frozenset(task["passed_over"])
-        left = task.get("web_bytes", bytes_of_round([], count))
-        candidates, found = list(search.candidates), list(hits)
+        byte_budget = task.get("web_bytes", bytes_of_round([], count))
+        candidates, all_hits = list(search.candidates), list(hits)
         for library in self.libraries:
             if _passes(candidates):
                 break
-            answer = await self._answer(library, search, left)
-            left -= answer.downloaded_bytes
+            answer = await self._answer(library, search, byte_budget)
+            byte_budget -= answer.downloaded_bytes
             more = await self._hits(library, answer, search, passed_over)
-            made = _candidates(more, search, self.config)
-            candidates, found = [*candidates, *made], [*found, *more]
-            said = _summary(library, search, answer)
-            search = search.noted(_told(said, made)).model_copy(update={"web": (*search.web, said)})
-        return search.model_copy(update={"candidates": tuple(candidates)}), found
+            new = _candidates(more, search, self.config)
+            candidates, all_hits = [*candidates, *new], [*all_hits, *more]
+            summary = _summary(library, search, answer)
+            search = search.noted(_told(summary, new)).model_copy(update={"web": (*search.web, summary)})
+        return search.model_copy(update={"candidates": tuple(candidates)}), all_hits
 
     async def _answer(self, library: WebLibrary, search: Search, max_bytes: int) -> WebImages:
         words = search.query.concept.text
@@ -82,9 +82,9 @@ class WebSearcher:
     async def _hits(
         self, library: WebLibrary, answer: WebImages, search: Search, passed_over: frozenset[str]
     ) -> Sequence[Hit]:
-        wanted, config = Filter.of_run(self.config, exclude=passed_over), self.config
+        run_filter, config = Filter.of_run(self.config, exclude=passed_over), self.config
         count = max(config.candidates, config.references_per_concept)
-        hits = await library.hits_of(answer, search.query.text, k=count, filter=wanted)
+        hits = await library.hits_of(answer, search.query.text, k=count, filter=run_filter)
         return hits if config.threshold == "auto" else [hit.without_thresholds() for hit in hits]
 
 
@@ -116,8 +116,8 @@ def bytes_of_round(searches: Sequence[Search], count: int) -> int:
         searches: the run's so far.
         count: of the searches that are made at once.
     """
-    gone = sum(one.downloaded_bytes for search in searches for one in search.web)
-    return max(0, MAX_RUN_BYTES - gone) // max(1, count)
+    downloaded = sum(one.downloaded_bytes for search in searches for one in search.web)
+    return max(0, MAX_RUN_BYTES - downloaded) // max(1, count)
 
 
 def _passes(candidates: Sequence[Candidate]) -> bool:
@@ -153,6 +153,6 @@ def _told(search: WebSearch, candidates: Sequence[Candidate]) -> str:
     parts = [f"{search.library} was asked for {search.words!r}: {counted(len(candidates), 'image')}"]
     if search.rejected:
         reasons = list(dict.fromkeys(one.reason for one in search.rejected))
-        named = ", ".join(reasons[:_NAMED]) + (" …" if len(reasons) > _NAMED else "")
-        parts.append(f"{len(search.rejected)} not let in ({named})")
+        reason_list = ", ".join(reasons[:_NAMED]) + (" …" if len(reasons) > _NAMED else "")
+        parts.append(f"{len(search.rejected)} not let in ({reason_list})")
     return ", ".join(parts)
