@@ -49,7 +49,7 @@ def record_references(
         entry = entries.get(k) or TrackedConcept(
             concept=Concept(text=reference.concept), first_missing_round=round, stands_for=unnamed
         )
-        before = tuple(reused for reused in entry.references if reused.image != reference.image)
+        before = tuple(other for other in entry.references if other.image != reference.image)
         entries[k] = entry.model_copy(update={"references": (*before, reference)})
     return list(entries.values())
 

@@ -63,7 +63,9 @@ async def check_images(judge: object, generator: object, calls: ModelCaller, *, 
         BackendError: it did not answer.
         BudgetExceededError: asking it does not fit the budget.
     """
-    if not isinstance(judge, ChecksImages) or not wanted(judge, generator, calls.config, count, calls.before):
+    if not isinstance(judge, ChecksImages) or not needs_image_check(
+        judge, generator, calls.config, count, calls.before
+    ):
         return
     async with _locks.setdefault(asyncio.get_running_loop(), defaultdict(asyncio.Lock))[judge.identity]:
         if calls.journal is not None:
@@ -76,7 +78,9 @@ async def check_images(judge: object, generator: object, calls: ModelCaller, *, 
             judge.images_checked(count, check.limit)
 
 
-def wanted(judge: object, generator: object, config: RunConfig, count: int, calls: Sequence[ModelCall] = ()) -> bool:
+def needs_image_check(
+    judge: object, generator: object, config: RunConfig, count: int, calls: Sequence[ModelCall] = ()
+) -> bool:
     """Whether a run has to ask its judge before it draws.
 
     Args:

@@ -177,10 +177,11 @@ def _wrong_capabilities(part: object) -> Iterator[str]:
     if not isinstance(declared, Capabilities):
         yield f"capabilities is {_brief(declared)} and has to be a Capabilities (imagerag.agent.ports.Capabilities)"
         return
-    for name, annotation in _said_of_capabilities().items():
+    for name, required in _said_of_capabilities().items():
         value = getattr(declared, name)
-        if not isinstance(value, get_origin(annotation) if get_origin(annotation) is tuple else annotation):
-            yield f"capabilities: {name} is {_brief(value)} and has to be {getattr(annotation, '__name__', None) or annotation}"
+        if not isinstance(value, get_origin(required) if get_origin(required) is tuple else required):
+            type_name = getattr(required, "__name__", None) or required
+            yield f"capabilities: {name} is {_brief(value)} and has to be {type_name}"
 
 
 @cache
@@ -256,13 +257,13 @@ def _wrong(name: str, getter: Callable[..., Any], part: object) -> Iterator[str]
     if _computed(value):
         return
     try:
-        annotation, adapter = _value(getter)
+        required, adapter = _value(getter)
     except Exception:  # a type that is only there for type checkers
         return
     try:
-        adapter.validate_python(value, strict=annotation in (str, int, bool))
+        adapter.validate_python(value, strict=required in (str, int, bool))
     except ValidationError:
-        yield f"{name} is {_brief(value)} and has to be {getattr(annotation, '__name__', None) or annotation}"
+        yield f"{name} is {_brief(value)} and has to be {getattr(required, '__name__', None) or required}"
 
 
 @cache

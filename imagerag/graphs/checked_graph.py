@@ -19,8 +19,8 @@ class CheckedGraph(StateGraph[StateT, RunConfig, InputT, OutputT]):
 
     blank: ClassVar[Mapping[str, Any]] = {}
 
-    def __init__(self, begin: Begin, state: type[StateT], given: type[InputT], output: type[OutputT]) -> None:
-        super().__init__(state, RunContext, input_schema=given, output_schema=output)
+    def __init__(self, begin: Begin, state: type[StateT], input_schema: type[InputT], output: type[OutputT]) -> None:
+        super().__init__(state, RunContext, input_schema=input_schema, output_schema=output)
         self._begin = begin
         self._pins = SnapshotPins()
 
@@ -36,5 +36,5 @@ class CheckedGraph(StateGraph[StateT, RunConfig, InputT, OutputT]):
         }
         return start_update(super().compile(*args, **options), self._begun, {**self.blank, **pins})
 
-    async def _begun(self, given: Any) -> Mapping[str, Any]:
-        return await self._begin(given)
+    async def _begun(self, graph_input: Any) -> Mapping[str, Any]:
+        return await self._begin(graph_input)

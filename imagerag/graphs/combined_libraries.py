@@ -67,8 +67,8 @@ class CombinedLibraries:
             )
         if first is not None and "embedder" in options and "threshold" not in options:
             raise UsageError(f"{name!r} has an encoder of its own, and so needs threshold=COSINE, too")
-        named = options.get("embedder") or (DEFAULT_ENCODER if beside is None else None)
-        embedder: Any = dependencies.embedder(named) if named else beside
+        spec_name = options.get("embedder") or (DEFAULT_ENCODER if beside is None else None)
+        embedder: Any = dependencies.embedder(spec_name) if spec_name else beside
 
         def make() -> WebLibrary:
             threshold = None if first is None else lambda: first.threshold
@@ -80,11 +80,11 @@ class CombinedLibraries:
 
     def _kept(self, name: tuple[str, ...], parts: tuple[object, ...], make: Callable[[], Made]) -> Made:
         with self._lock:
-            kept = self._made.get(name)
+            cached = self._made.get(name)
             if (
-                kept is None
-                or len(kept[0]) != len(parts)
-                or any(a is not b for a, b in zip(kept[0], parts, strict=True))
+                cached is None
+                or len(cached[0]) != len(parts)
+                or any(a is not b for a, b in zip(cached[0], parts, strict=True))
             ):
-                kept = self._made[name] = (parts, make())
-            return cast(Made, kept[1])
+                cached = self._made[name] = (parts, make())
+            return cast(Made, cached[1])

@@ -14,8 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from imagerag.agent.calls.costs import estimator_of, max_cost_with
 from imagerag.agent.errors import ImageRAGError
 from imagerag.agent.extraction_schedule import TEMPERATURES
-from imagerag.agent.judge_image_check import CHECK_IMAGES
-from imagerag.agent.judge_image_check import wanted as images_wanted
+from imagerag.agent.judge_image_check import CHECK_IMAGES, needs_image_check
 from imagerag.agent.ports import (
     ImageGenerator,
     Judge,
@@ -129,38 +128,38 @@ def estimate(
     redraws = config.max_rounds if library and room else 0
     searches = min(config.max_rounds, redraws + 1)  # a round that finds nothing has asked what to look for
     drawings, looks = redraws + (not initial_image), redraws + 1
-    named = len(TEMPERATURES) if judge.honours else 1  # how often a round asks what is missing
+    asks = len(TEMPERATURES) if judge.honours else 1  # how often a round asks what is missing
     again, stepwise = tries - 1, config.judge_mode == "stepwise"
-    captions = searches * named * (2 * READABLE + again)
-    shown = 1 + subjects + (room if redraws and capabilities_of(judge).sees_references else 0)
+    captions = searches * asks * (2 * READABLE + again)
+    images = 1 + subjects + (room if redraws and capabilities_of(judge).sees_references else 0)
     text = len(prompt.encode())
     roles = [
         _role(generator, "generate", drawings, drawings * tries, config, text + (subjects + room) * CAPTION_BYTES,
               mask + subjects + (room if redraws else 0)),
-        _role(judge, "judge.critique", looks, looks * (READABLE + again), config, text, shown),
-        _role(judge, "judge.missing_concepts", searches * stepwise, searches * named * tries, config, text, shown),
-        _role(judge, "judge.captions", searches * stepwise, captions, config, text, shown),
+        _role(judge, "judge.critique", looks, looks * (READABLE + again), config, text, images),
+        _role(judge, "judge.missing_concepts", searches * stepwise, searches * asks * tries, config, text, images),
+        _role(judge, "judge.captions", searches * stepwise, captions, config, text, images),
         _role(judge, "judge.compare", redraws * stepwise, 2 * redraws, config, text, 2),
     ]  # fmt: skip
-    if drawings and images_wanted(judge, generator, config, 1 + subjects):  # the first verdict's: see `check_images`
+    if drawings and needs_image_check(judge, generator, config, 1 + subjects):  # of the first verdict: `check_images`
         roles.insert(0, _role(judge, CHECK_IMAGES, 1, tries, config, 0, 1 + subjects))
     backends: list[ImageGenerator | Judge | Reranker | WebLibrary] = [generator, judge]
     if reranker is not None and reranks_by_model(reranker) and library:
         ahead = config.start == "retrieve" and not initial_image
         # Of each ask the searches by caption, and one with the prompt itself.
-        most = (searches * (named * LOOKED_AT + 1) + ahead) * tries
-        sent = text + (config.candidates + 1) * CAPTION_BYTES
-        seen = config.candidates if capabilities_of(reranker).needs_images else 0
-        roles.append(_role(reranker, "rerank", searches + ahead, most, config, sent, seen))
+        most = (searches * (asks * LOOKED_AT + 1) + ahead) * tries
+        bytes_sent = text + (config.candidates + 1) * CAPTION_BYTES
+        candidate_images = config.candidates if capabilities_of(reranker).needs_images else 0
+        roles.append(_role(reranker, "rerank", searches + ahead, most, config, bytes_sent, candidate_images))
         backends.append(reranker)
     ahead = config.start == "retrieve" and not initial_image
     for service in web if redraws or ahead else ():
         # Of each ask the searches for what is missing, and one with the prompt itself; the usual run asks once a round.
-        most = (searches * (named * ASKED + 1) + ahead) * tries
+        most = (searches * (asks * ASKED + 1) + ahead) * tries
         roles.append(_role(service, ROLE, searches + ahead, most, config, text, 0))
         backends.append(service)
-    found = _summed(roles, config, backends)
-    return found.model_copy(update={"notes": [*found.notes, *map(_sent_words, web)]}) if web else found
+    total = _summed(roles, config, backends)
+    return total.model_copy(update={"notes": [*total.notes, *map(_sent_words, web)]}) if web else total
 
 
 async def estimate_setup(
@@ -188,9 +187,9 @@ async def estimate_setup(
     if mask:
         check_takes_mask(generator)
     check_size(generator, setup.config.size)
-    if images_wanted(judge, generator, setup.config, 1 + subjects):
+    if needs_image_check(judge, generator, setup.config, 1 + subjects):
         await recall_images(dependencies, judge, 1 + subjects)
-    found = estimate(
+    total = estimate(
         setup.config,
         generator=generator,
         judge=judge,
@@ -203,14 +202,14 @@ async def estimate_setup(
         mask=mask,
     )
     # The built-in library would have to be made for it; one that is not there is the run's own matter.
-    asked = setup.model_copy(update={"library": None}) if setup.library == BUILT_IN_LIBRARY else setup
+    checked_setup = setup.model_copy(update={"library": None}) if setup.library == BUILT_IN_LIBRARY else setup
     warned = await server_warnings(generator)
     with suppress(ImageRAGError):
-        warned += await run_warnings(dependencies, asked, prompt)
+        warned += await run_warnings(dependencies, checked_setup, prompt)
     references = setup.config.reference_limit(generator.max_references)
     lost = expected_losses(generator, setup.config.size, references=references, mask=mask)
-    notes = [*found.notes, *(f"if it is called in place of the first: {one}" for one in lost)]
-    return found.model_copy(update={"warnings": list(warned), "notes": notes})
+    notes = [*total.notes, *(f"if it is called in place of the first: {one}" for one in lost)]
+    return total.model_copy(update={"warnings": list(warned), "notes": notes})
 
 
 def _sent_words(service: WebLibrary) -> str:
@@ -260,10 +259,10 @@ def _votes(port: object, role: str) -> int:
 
 def _summed(roles: list[RoleEstimate], config: RunConfig, backends: Sequence[object]) -> Estimate:
     calls, usual = sum(role.max_calls * role.votes for role in roles), sum(role.expected_calls for role in roles)
-    asked = [role for role in roles if role.max_calls]
-    unpriced = sorted({role.backend for role in asked if role.max_cost_usd is None})
-    usd: float | None = None if unpriced else round(sum(role.max_cost_usd or 0.0 for role in asked), 12)
-    parts = [role.expected_cost_usd for role in asked]
+    called = [role for role in roles if role.max_calls]
+    unpriced = sorted({role.backend for role in called if role.max_cost_usd is None})
+    usd: float | None = None if unpriced else round(sum(role.max_cost_usd or 0.0 for role in called), 12)
+    parts = [role.expected_cost_usd for role in called]
     expected = None if None in parts else round(sum(part or 0.0 for part in parts), 12)
     priced = all(estimator_of(port).known for port in backends)
     notes = ["a resumed run asks again what was lost when it was stopped"]

@@ -144,10 +144,10 @@ class Dependencies:
 
     def workflow(self, parts: Backends | None = None, journal: Journal | None = None) -> "Workflow":
         """The uncompiled graph of these parts; without any, one to look at and to read runs with."""
-        made = self.extension
+        extension = self.extension
         if parts is None:
-            return made.workflow(made.nodes.for_diagram())
-        return made.workflow(made.nodes(**vars(parts), blobs=self.blobs, journal=journal))
+            return extension.workflow(extension.nodes.for_diagram())
+        return extension.workflow(extension.nodes(**vars(parts), blobs=self.blobs, journal=journal))
 
     def checkpoints(self) -> AbstractAsyncContextManager["BatchedSqliteSaver"]:
         """The checkpoints, open for one start or resume, and shared with the others of this event loop."""
@@ -297,18 +297,18 @@ class Dependencies:
 
     def _trusted_encoder(self, library: str, spec: str) -> Embedder:
         """The encoder that a library names, where it may: the user's own way to write it counts as the same."""
-        named = self.user_named_specs
+        user_named = self.user_named_specs
         try:
-            check_encoder(library, spec, named)
+            check_encoder(library, spec, user_named)
         except UntrustedError:
-            if not any(self._names_encoder(one, spec) for one in named if one.startswith(_PINNED)):
+            if not any(self._names_encoder(one, spec) for one in user_named if one.startswith(_PINNED)):
                 raise
         return self.embedder(spec)
 
-    def _names_encoder(self, named: str, spec: str) -> bool:
+    def _names_encoder(self, user_spec: str, spec: str) -> bool:
         """Whether a spec that the user named, perhaps for another role, is of that encoder."""
         try:
-            return self.embedder(named).identity.spec == spec
+            return self.embedder(user_spec).identity.spec == spec
         except ImageRAGError:
             return False
 

@@ -10,7 +10,7 @@ from imagerag.agent.types import Subject
 _ID = re.compile(r"[0-9a-f]{64}")
 
 
-async def edited_of_library(named: str, library: ReferenceLibrary | None, blobs: BlobStore) -> Subject:
+async def edited_of_library(name: str, library: ReferenceLibrary | None, blobs: BlobStore) -> Subject:
     """An image of a library, kept among the run's own, to be edited.
 
     Args:
@@ -21,14 +21,14 @@ async def edited_of_library(named: str, library: ReferenceLibrary | None, blobs:
     """
     if library is None:
         raise UsageError("an image of a library is to be edited, and there is none: name it with `library=NAME`")
-    sha = named.strip().lower().removeprefix("image://")
+    sha = name.strip().lower().removeprefix("image://")
     if not _ID.fullmatch(sha):
-        raise UsageError(f"{named[:80]!r} is no id of an image, which has 64 digits: see imagerag search --json")
+        raise UsageError(f"{name[:80]!r} is no id of an image, which has 64 digits: see imagerag search --json")
     try:
         data = await library.image_bytes(sha)
     except BlobError as error:
         message = f"no image {sha[:12]} in library {library.name} can be read: {error}"
         raise UsageError(f"{message}; imagerag search --json names those there are") from error
-    found = await library.search("the picture to edit", k=1, filter=Filter(only=frozenset({sha})))
+    hits = await library.search("the picture to edit", k=1, filter=Filter(only=frozenset({sha})))
     image = await blobs.put(data)
-    return edited_from(found[0], image) if found else Subject(image=image, intent="edit")
+    return edited_from(hits[0], image) if hits else Subject(image=image, intent="edit")

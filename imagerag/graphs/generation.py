@@ -74,8 +74,8 @@ class Workflow(CheckedGraph[RunState, RunInput, RunOutput]):
             graph.output_channels = [*graph.output_channels, "warnings"]
         return graph
 
-    async def _begun(self, given: Any) -> Mapping[str, Any]:
-        values = await super()._begun(given)
+    async def _begun(self, graph_input: Any) -> Mapping[str, Any]:
+        values = await super()._begun(graph_input)
         if self._warned is None or values["warnings"]:  # whoever started it has looked already
             return values
         return {**values, "warnings": list(await self._warned(values["prompt"]))}
@@ -109,8 +109,8 @@ def give_up(state: RunState, error: NodeError) -> Command[Any]:
 
 def _left_open(state: RunState, error: NodeError, failure: StorageError) -> Command[Any]:
     """A full disk ends no run: it is left as after a crash, and the step is done anew when it is resumed."""
-    kept: object = error.error  # after a kill it is the error's repr, all that LangGraph stores
-    if isinstance(kept, BaseException):
+    cause: object = error.error  # after a kill it is the error's repr, all that LangGraph stores
+    if isinstance(cause, BaseException):
         raise failure
     return Command(goto=[Send(error.node, state)])
 
@@ -123,8 +123,8 @@ def build_workflow(nodes: Nodes, *, retry: RetryPolicy | Sequence[RetryPolicy] =
         retry: how often and how patiently a failing backend is asked again.
     """
 
-    async def begin(given: Any) -> Mapping[str, Any]:
-        return await start_run(given, nodes.generator, library=nodes.library, blobs=nodes.blobs)
+    async def begin(graph_input: Any) -> Mapping[str, Any]:
+        return await start_run(graph_input, nodes.generator, library=nodes.library, blobs=nodes.blobs)
 
     return (
         Workflow(begin)

@@ -35,8 +35,8 @@ class GraphCache:
         key = (self._wiring.extension, *map(id, vars(parts).values()))
         with self._lock:
             # The parts are kept beside the graph, so that no other object gets one of their ids.
-            _, kept = self._graphs.pop(key, (parts, None))
-            graph = kept or self._compile(parts)
+            _, cached = self._graphs.pop(key, (parts, None))
+            graph = cached or self._compile(parts)
             self._graphs[key] = (parts, graph)
             while len(self._graphs) > KEPT:
                 self._graphs.popitem(last=False)

@@ -58,8 +58,8 @@ def encoder_warning(images: Sequence[bytes]) -> str | None:
 
 
 def _drawn_words(words: Sequence[str]) -> str:
-    named = ", ".join(f"“{word}”" for word in words[:3]) + (" …" if len(words) > 3 else "")
-    lacks = f"does not know {named}" if words else "finds none in this prompt"
+    examples = ", ".join(f"“{word}”" for word in words[:3]) + (" …" if len(words) > 3 else "")
+    lacks = f"does not know {examples}" if words else "finds none in this prompt"
     return (
         f"the sketch generator draws coloured shapes only and {lacks}: draw with `preset=openai`, or `generator=SPEC`"
     )

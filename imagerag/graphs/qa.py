@@ -91,10 +91,10 @@ def build_qa(
         raise UsageError(f"a question is answered from a library of yours: {library.name} searches the web")
     library = own
     nodes = QANodes(answerer=answerer, library=library, blobs=blobs, reranker=reranker, journal=journal)
-    named = {"library": library.name if library else None, "answerer": answerer.identity}
+    backends = {"library": library.name if library else None, "answerer": answerer.identity}
 
-    async def begin(given: Any) -> Mapping[str, Any]:
-        values = {**named, **start_question(given)}
+    async def begin(graph_input: Any) -> Mapping[str, Any]:
+        values = {**backends, **start_question(graph_input)}
         await check_search(library)
         return values
 

@@ -179,6 +179,6 @@ def _chosen() -> tuple[Settings, Dependencies]:
 def _configured() -> tuple[Settings, Dependencies]:
     settings = resolve()
     dependencies = Dependencies(DataDir.find(settings.home))
-    for made in (dependencies.blobs, dependencies.prices):  # read from files, so now rather than on the event loop
-        assert made is not None
+    for part in (dependencies.blobs, dependencies.prices):  # read from files, so now rather than on the event loop
+        assert part is not None
     return settings, dependencies

@@ -19,15 +19,15 @@ async def snapshot_hashes(dependencies: Dependencies, library: str | None) -> di
     Raises:
         UnknownLibraryError: there is no such snapshot.
     """
-    found = {}
+    hashes = {}
     for name in names_of(library) if library else ():
         opened = await dependencies.library(name) if is_snapshot(name) else None
         if isinstance(opened, Library):
-            found[name] = await asyncio.to_thread(snapshot_content, opened.folder)
-    return found
+            hashes[name] = await asyncio.to_thread(snapshot_content, opened.folder)
+    return hashes
 
 
-def check_hashes(found: Mapping[str, str], noted: Mapping[str, str], made: str, instead: str) -> None:
+def check_hashes(hashes: Mapping[str, str], noted: Mapping[str, str], subject: str, instead: str) -> None:
     """Compare snapshots with what was noted of them.
 
     Args:
@@ -37,10 +37,10 @@ def check_hashes(found: Mapping[str, str], noted: Mapping[str, str], made: str, 
     Raises:
         UsageError: one holds something else.
     """
-    for name, content in found.items():
+    for name, content in hashes.items():
         if noted.get(name, content) != content:
             raise UsageError(
-                f"{name!r} is not the snapshot that {made} with: it was removed, and another one took its tag. "
+                f"{name!r} is not the snapshot that {subject} with: it was removed, and another one took its tag. "
                 + instead.format(name=name)
             )
 
@@ -55,12 +55,12 @@ async def pin_snapshots(dependencies: Dependencies, setup: RunSpec, run_id: str 
         UnknownLibraryError: there is no such snapshot.
         UsageError: one holds something else than when the setup noted its hash.
     """
-    found = await snapshot_hashes(dependencies, setup.library)
+    hashes = await snapshot_hashes(dependencies, setup.library)
     instead = "Do the run again with the one there is: " + python_call(
         "runs.replay", run_id, Placeholder("STEP"), library=Placeholder("{name!r}")
     )
-    check_hashes(found, setup.snapshots, "the run was made", instead)
-    return setup.model_copy(update={"snapshots": found}) if found != setup.snapshots else setup
+    check_hashes(hashes, setup.snapshots, "the run was made", instead)
+    return setup.model_copy(update={"snapshots": hashes}) if hashes != setup.snapshots else setup
 
 
 async def thread_pins(
@@ -75,11 +75,11 @@ async def thread_pins(
         UnknownLibraryError: there is no such snapshot.
         UsageError: one holds something else now.
     """
-    if found := await snapshot_hashes(dependencies, library):
+    if hashes := await snapshot_hashes(dependencies, library):
         async with dependencies.checkpoints() as saver:
             newest = await saver.aget_tuple({"configurable": {"thread_id": thread, "checkpoint_ns": ""}})
         values = newest.checkpoint["channel_values"] if newest else {}
         if ended_too or not values.get("result"):
             noted: SnapshotPins | None = values.get("snapshots")
-            check_hashes(found, noted.hashes if noted else {}, "the thread was begun", "Begin a new thread")
-    return found
+            check_hashes(hashes, noted.hashes if noted else {}, "the thread was begun", "Begin a new thread")
+    return hashes

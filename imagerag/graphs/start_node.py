@@ -63,9 +63,9 @@ def start_update(graph: Graph, begin: Begin, blank: Mapping[str, Any]) -> Graph:
     plain = {**blank, **{name: value.value for name, value in over.items()}}
     first = {name: value if callable(value) else _always(value) for name, value in plain.items()}
     then = {name: _always(value) for name, value in over.items()}
-    made = NodeBuilder().do(begin).write_to(**first).write_to(**then).build().node
+    node = NodeBuilder().do(begin).write_to(**first).write_to(**then).build().node
     # Among the writers, as `update_state` calls those alone; first, as the decision after START reads what it wrote.
-    graph.nodes[START] = start.copy({"writers": [made, *start.writers]})
+    graph.nodes[START] = start.copy({"writers": [node, *start.writers]})
     return graph
 
 
@@ -75,7 +75,7 @@ def _always(value: Any) -> Callable[[Any], Any]:
 
 
 async def start_run(
-    given: Any, generator: ImageGenerator, *, library: ReferenceLibrary | None, blobs: BlobStore
+    graph_input: Any, generator: ImageGenerator, *, library: ReferenceLibrary | None, blobs: BlobStore
 ) -> dict[str, Any]:
     """The input of a run, checked, with everything that it does not name set to nothing.
 
@@ -85,12 +85,12 @@ async def start_run(
     Raises:
         UsageError: an input or a context that cannot be.
     """
-    values = accepted_input(RunInput, given)
+    values = accepted_input(RunInput, graph_input)
     validate_prompt(values["prompt"])
     await check_search(library)
     own = list(values.get("subjects") or [])
-    if named := values.pop("edit_library", None):
-        own = [await edited_of_library(named, library, blobs), *own]
+    if image_name := values.pop("edit_library", None):
+        own = [await edited_of_library(image_name, library, blobs), *own]
         values["subjects"] = own
     check_masks(generator, own)
     check_size(generator, _run_config().size)
@@ -121,13 +121,13 @@ def _run_config() -> RunConfig:
     return config_of(runtime.context if runtime else None)
 
 
-def start_question(given: Any) -> dict[str, Any]:
+def start_question(graph_input: Any) -> dict[str, Any]:
     """The input of a question to a library, checked.
 
     Raises:
         UsageError: an input or a context that cannot be.
     """
-    values = accepted_input(QAInput, given)
+    values = accepted_input(QAInput, graph_input)
     question = validate_question(values["question"])
     images = values.get("images") or []
     by = validate_match_reason(values.get("by"), images)
@@ -140,7 +140,7 @@ def new_key(_: object) -> str:
     return uuid.uuid4().hex
 
 
-def accepted_input(schema: Any, given: Any) -> dict[str, Any]:
+def accepted_input(schema: Any, graph_input: Any) -> dict[str, Any]:
     """The values of an input, each of its type; a name without a value is not given. The config is checked, too.
 
     Inside another graph the input is that graph's whole state, of which the names that are known count.
@@ -149,16 +149,16 @@ def accepted_input(schema: Any, given: Any) -> dict[str, Any]:
         UsageError: names that there are not, no value for one that is needed, values of other types, text that cannot
             be stored, or an option that cannot be.
     """
-    named, known = _named(given), set(schema.__annotations__)
+    inputs, names = _named(graph_input), set(schema.__annotations__)
     runtime: Runtime[Any] | None = get_runtime()  # none where a state is written from outside
     info = runtime.execution_info if runtime else None
     nested = info is not None and NESTED in info.checkpoint_ns
-    if unknown := [] if nested else [name for name in named if name not in known]:
-        raise UsageError("; ".join(_no_input(name, known) for name in unknown[:4]))
-    known -= {"warnings"} if nested else set()  # those of the graph around it
-    kept = {name: value for name, value in named.items() if name in known and value is not None}
+    if unknown := [] if nested else [name for name in inputs if name not in names]:
+        raise UsageError("; ".join(_no_input(name, names) for name in unknown[:4]))
+    names -= {"warnings"} if nested else set()  # those of the graph around it
+    known_inputs = {name: value for name, value in inputs.items() if name in names and value is not None}
     try:
-        values: dict[str, Any] = _adapter(schema).validate_python(kept)
+        values: dict[str, Any] = _adapter(schema).validate_python(known_inputs)
     except ValidationError as error:
         raise UsageError(f"the input cannot be: {invalid(error)}") from error
     if started := values.get("started_at"):
@@ -174,29 +174,29 @@ def check_context(context: Mapping[str, Any] | None) -> None:
     Raises:
         UsageError: a setting that there is not, or a value that cannot be.
     """
-    given = {name: value for name, value in (context or {}).items() if not _is_the_servers(name)}
+    values = {name: value for name, value in (context or {}).items() if not _is_the_servers(name)}
     try:
-        made = RunContext(**given)
+        run_context = RunContext(**values)
     except ValidationError as error:
         raise UsageError(f"the context cannot be: {invalid(error)}") from error
-    check_texts(made.model_dump())
+    check_texts(run_context.model_dump())
 
 
-def _named(given: Any) -> Mapping[str, Any]:
-    if isinstance(given, Mapping):
-        return given
-    if isinstance(given, BaseModel):
-        return {name: getattr(given, name) for name in given.model_fields_set}
-    if is_dataclass(given) and not isinstance(given, type):
-        return asdict(given)
-    raise UsageError(f'the input is an object of names and values, {{"prompt": "…"}}, not {type(given).__name__}')
+def _named(graph_input: Any) -> Mapping[str, Any]:
+    if isinstance(graph_input, Mapping):
+        return graph_input
+    if isinstance(graph_input, BaseModel):
+        return {name: getattr(graph_input, name) for name in graph_input.model_fields_set}
+    if is_dataclass(graph_input) and not isinstance(graph_input, type):
+        return asdict(graph_input)
+    raise UsageError(f'the input is an object of names and values, {{"prompt": "…"}}, not {type(graph_input).__name__}')
 
 
-def _no_input(name: object, known: set[str]) -> str:
-    meant = near(str(name), known)
-    if not meant and name in RunContext.model_fields:
+def _no_input(name: object, names: set[str]) -> str:
+    suggestion = near(str(name), names)
+    if not suggestion and name in RunContext.model_fields:
         return f"{name} is no input: it goes into the context"
-    hint = f"did you mean {meant}?" if meant else f"there are {', '.join(sorted(known))}"
+    hint = f"did you mean {suggestion}?" if suggestion else f"there are {', '.join(sorted(names))}"
     return f"the input has no {str(name)[:60]!r}: {hint}"
 
 

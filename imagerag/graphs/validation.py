@@ -102,7 +102,7 @@ def _check_storable(text: str, name: str) -> str:
     return text
 
 
-def _name(given: str | None, what: str) -> str | None:
-    if given is not None and not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", given):
-        raise UsageError(f"{what} is 1 to 100 letters, digits, - and _; not {given[:60]!r}")
-    return given
+def _name(name: str | None, what: str) -> str | None:
+    if name is not None and not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", name):
+        raise UsageError(f"{what} is 1 to 100 letters, digits, - and _; not {name[:60]!r}")
+    return name

@@ -137,7 +137,7 @@ def select_candidates(
     selected: dict[str, tuple[int, Candidate]] = {}
     for turn in range(0 if by_hand else rooms.turns(searches)):
         for n, search in enumerate(searches):
-            if not rooms.left(search, count=len(selected), turn=turn):
+            if not rooms.has_room(search, count=len(selected), turn=turn):
                 continue
             free = (c for c in search.candidates if c.decision is None and c.image.sha256 not in tried[n])
             if candidate := next((c for c in free if c.image.sha256 not in selected), None):

@@ -100,12 +100,12 @@ def _plain(text: str) -> str:
 
 def last_ask(state: RunState) -> SamplingParams | None:
     """Parameters of the request for the next round's concepts; None where the verdict or the first one named them."""
-    params = [
+    asks = [
         call.variation
         for call in state.get("calls") or []
         if call.role == "judge.missing_concepts" and call.round == next_round(state) and call.completed
     ]
-    return params[-1] if params and params[-1].attempt else None
+    return asks[-1] if asks and asks[-1].attempt else None
 
 
 def for_captions(state: RunState) -> SamplingParams | None:

@@ -35,7 +35,7 @@ class ReferenceLimits:
         """Number of turns in which each search gives a reference."""
         return max(map(self.of, searches), default=0)
 
-    def left(self, search: Search, *, count: int, turn: int) -> bool:
+    def has_room(self, search: Search, *, count: int, turn: int) -> bool:
         """Whether a search may give another reference in its turn, from 0, after `count` of all searches."""
         if count >= self.room or turn >= self.of(search):
             return False

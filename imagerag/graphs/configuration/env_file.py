@@ -24,10 +24,10 @@ def load_env_file(path: str | os.PathLike[str] | None = None) -> list[str]:
     Raises:
         UsageError: there is no such file, or a line that is no `NAME=value`; the message shows no line.
     """
-    named = path if path is not None else os.environ.get(VARIABLE)
-    if not named:
+    env_file = path if path is not None else os.environ.get(VARIABLE)
+    if not env_file:
         return []
-    values = _read(str(Path(named).expanduser().absolute()))
+    values = _read(str(Path(env_file).expanduser().absolute()))
     fresh = {name: value for name, value in values.items() if name not in os.environ}
     os.environ.update(fresh)
     return list(fresh)
@@ -48,11 +48,11 @@ def _read(path: str) -> dict[str, str]:
         raise UsageError(f"--env-file: {path} is not UTF-8 text") from error
     if len(data) > LONGEST or "\0" in text:
         raise UsageError(f"--env-file: {path} is no file of variables")
-    found: dict[str, str] = {}
+    variables: dict[str, str] = {}
     # A value is taken as it is written: one that named other variables would depend on what is set meanwhile.
     for line in parse_stream(io.StringIO(text)):
         if line.error or (line.key and line.value is None):
             raise UsageError(f"--env-file: {path}, line {line.original.line} is not NAME=value")
         if line.key and line.value is not None:
-            found[line.key] = line.value
-    return found
+            variables[line.key] = line.value
+    return variables

@@ -42,11 +42,11 @@ class AllowedOrigins:
         """The lists as they are set up: hosts in IMAGERAG_ALLOWED_HOSTS, origins in `http.cors` of `langgraph.json`
         (which the server hands on in its environment), beside this machine's own names.
         """
-        named = os.environ.get(HOSTS_VARIABLE, "").replace(",", " ").split()
+        names = os.environ.get(HOSTS_VARIABLE, "").replace(",", " ").split()
         cors = _cors()
         origins = {str(one).rstrip("/").lower() for one in cors.get("allow_origins") or ()}
         return cls(
-            hosts=frozenset({*LOCAL_HOSTS, *map(_host_name, named)}),
+            hosts=frozenset({*LOCAL_HOSTS, *map(_host_name, names)}),
             origins=frozenset(origins),
             pattern=str(cors.get("allow_origin_regex") or ""),
         )
@@ -55,8 +55,8 @@ class AllowedOrigins:
         """Reason why a request is not answered; empty when it is."""
         hosts = [value.decode("latin-1") for value in _headers(scope, b"host")]
         if len(hosts) != 1 or _host_name(hosts[0]) not in self.hosts:
-            named = hosts[0][:100] if hosts else "none"
-            return f"this server is not reached by the name {named!r}: {HOSTS_VARIABLE} lists further ones"
+            host = hosts[0][:100] if hosts else "none"
+            return f"this server is not reached by the name {host!r}: {HOSTS_VARIABLE} lists further ones"
         own = f"{scope.get('scheme', 'http').replace('ws', 'http')}://{hosts[0].lower()}"
         for origin in _origins(scope):
             if origin != own and not self._lists(origin):
@@ -99,12 +99,12 @@ def _cors() -> dict[str, Any]:
     """The server's settings of cross-origin requests, wherever they were set."""
     for variable in ("CORS_CONFIG", "LANGGRAPH_HTTP"):
         try:
-            found = json.loads(os.environ.get(variable) or "{}")
+            settings = json.loads(os.environ.get(variable) or "{}")
         except ValueError:
             continue
-        found = found if variable == "CORS_CONFIG" else found.get("cors")
-        if isinstance(found, dict) and found:
-            return found
+        settings = settings if variable == "CORS_CONFIG" else settings.get("cors")
+        if isinstance(settings, dict) and settings:
+            return settings
     return {"allow_origins": os.environ.get("CORS_ALLOW_ORIGINS", "").replace(",", " ").split()}
 
 
@@ -114,9 +114,9 @@ def _origins(scope: "Scope") -> Iterator[str]:
     Images and scripts of a page come without Origin. Browsers say then that they are another site's, and by Referer
     whose; a person who follows a link to this server is no page.
     """
-    named = [value.decode("latin-1").lower() for value in _headers(scope, b"origin")]
-    if named or not set(_headers(scope, b"sec-fetch-site")) & {b"cross-site", b"same-site"}:
-        yield from named
+    origins = [value.decode("latin-1").lower() for value in _headers(scope, b"origin")]
+    if origins or not set(_headers(scope, b"sec-fetch-site")) & {b"cross-site", b"same-site"}:
+        yield from origins
         return
     followed = {b"navigate"} == set(_headers(scope, b"sec-fetch-mode")) and b"document" in _headers(
         scope, b"sec-fetch-dest"

@@ -118,8 +118,8 @@ class Settings(BaseModel):
         Raises:
             SpecError: there is none.
         """
-        named = {"judge": self.judge, "answerer": self.answerer}
-        if not any(spec and AUTO in spec for spec in named.values()):
+        specs = {"judge": self.judge, "answerer": self.answerer}
+        if not any(spec and AUTO in spec for spec in specs.values()):
             return self
         from imagerag.store.data_dir import DataDir
         from imagerag.tools.automatic import expanded
@@ -158,18 +158,18 @@ def resolve(**arguments: str | None) -> Settings:
         ("environment", _environment()),
         (FILE, _file()),
     ]
-    given: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for _, layer in reversed(layers):
-        given |= layer
+        values |= layer
     keyed = bool(os.environ.get(KEY))
-    preset = given.get("preset", "openai" if keyed else "sketch")
+    preset = values.get("preset", "openai" if keyed else "sketch")
     default = f"default: {KEY} is set" if keyed else f"default: {KEY} is not set"
     source = next((name for name, layer in layers if "preset" in layer), default)
     if preset not in PRESETS:
         raise UsageError(unknown("preset", str(preset), PRESETS, where="" if source.startswith("default") else source))
     try:
         fields = {"preset": preset, "source": source, "origins": _origins(layers, preset)}
-        return Settings(**{**PRESETS[preset], **given, **fields})
+        return Settings(**{**PRESETS[preset], **values, **fields})
     except ValidationError as error:
         raise UsageError(_wrong(error, layers)) from error
 
@@ -189,15 +189,15 @@ def _names() -> list[str]:
 
 def _origins(layers: Sequence[tuple[str, Mapping[str, Any]]], preset: str) -> dict[str, str]:
     """Origin of each setting: the first layer that has it, else the preset; the preset itself has a default."""
-    found = {"preset": "default", **dict.fromkeys(PRESETS[preset], f"preset {preset}")}
+    origins = {"preset": "default", **dict.fromkeys(PRESETS[preset], f"preset {preset}")}
     for source, layer in reversed(layers):
-        found |= dict.fromkeys((name for name in layer if name in _names()), source)
-    return found
+        origins |= dict.fromkeys((name for name in layer if name in _names()), source)
+    return origins
 
 
 def _environment() -> dict[str, str]:
-    found = {name: os.environ.get(PREFIX + name.upper()) for name in _names()}
-    return {name: value for name, value in found.items() if value}
+    values = {name: os.environ.get(PREFIX + name.upper()) for name in _names()}
+    return {name: value for name, value in values.items() if value}
 
 
 def _file() -> dict[str, Any]:
@@ -207,11 +207,11 @@ def _file() -> dict[str, Any]:
         return {}
     with path.open("rb") as file:
         content = file.read(LONGEST_FILE)
-    found = read_settings(path, content)
-    ignored = [] if is_trusted_file(path, content) else ignored_settings(found)
+    settings = read_settings(path, content)
+    ignored = [] if is_trusted_file(path, content) else ignored_settings(settings)
     if ignored:
         _warn_once(str(path.resolve()), content, tuple(ignored))
-    return {name: value for name, value in found.items() if name not in ignored}
+    return {name: value for name, value in settings.items() if name not in ignored}
 
 
 def read_settings(path: Path, content: bytes) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def _is_harmless(name: str, value: Any) -> bool:
     return is_plain(value, services=False)
 
 
-def check_encoder(library: str, spec: str, named: Collection[str]) -> None:
+def check_encoder(library: str, spec: str, user_named: Collection[str]) -> None:
     """See that a library's metadata names an encoder that it may.
 
     Args:
@@ -102,14 +102,14 @@ def check_encoder(library: str, spec: str, named: Collection[str]) -> None:
         raise UntrustedError(
             f"library {library!r} says that its encoder is at {spec}, a relative path: none is followed"
         )
-    if spec not in named and not is_named(spec):
+    if spec not in user_named and not is_named(spec):
         raise UntrustedError(
             f"library {library!r} says that its encoder is {spec}, which you never named here, so it is not loaded. "
             f"If you know it: {_typed(spec)}"
         )
 
 
-def check_describer(library: str, spec: str, named: Collection[str]) -> None:
+def check_describer(library: str, spec: str, user_named: Collection[str]) -> None:
     """See that a library's metadata names a describer that it may: new images are sent there, at the user's cost.
 
     Args:
@@ -118,14 +118,14 @@ def check_describer(library: str, spec: str, named: Collection[str]) -> None:
     Raises:
         UntrustedError: it names anything but a part of the package, and the user did not.
     """
-    if not is_plain(spec, services=False) and spec not in named and not is_named(spec):
+    if not is_plain(spec, services=False) and spec not in user_named and not is_named(spec):
         raise UntrustedError(
             f"library {library!r} says that {spec} describes its images, which you never named here, so nothing is "
             f"sent there. If you know it: {_typed(spec)}"
         )
 
 
-def check_recorded(run_id: str, setup: RunSpec, named: Collection[str], given: Collection[str] = ()) -> None:
+def check_recorded(run_id: str, setup: RunSpec, user_named: Collection[str], roles: Collection[str] = ()) -> None:
     """See that the record of a run names nothing but what the user named himself.
 
     Args:
@@ -136,7 +136,7 @@ def check_recorded(run_id: str, setup: RunSpec, named: Collection[str], given: C
     """
     for role in ("generator", "judge", "reranker", "library"):
         spec = getattr(setup, role)
-        if spec is None or role in given or spec in named or may_name(role, spec) or is_named(spec):
+        if spec is None or role in roles or spec in user_named or may_name(role, spec) or is_named(spec):
             continue
         raise UntrustedError(
             f"the record of run {run_id} says {role} {spec}, which you never named here, so nothing is sent there. "
@@ -157,7 +157,7 @@ def may_name(role: str, spec: str) -> bool:
     return is_plain_library(spec) if role == "library" else is_plain(spec)
 
 
-def check_web_library(named: str | None, own: str | None, who: str) -> None:
+def check_web_library(library: str | None, own: str | None, who: str) -> None:
     """See that data asks no search service but those that the user's own setting names: it is sent words of prompts.
 
     Args:
@@ -169,7 +169,7 @@ def check_web_library(named: str | None, own: str | None, who: str) -> None:
         UntrustedError: another service.
     """
     allowed = names_of(public(own)) if own else ()
-    for name in names_of(public(named)) if named else ():
+    for name in names_of(public(library)) if library else ():
         if name.startswith(WEB) and name not in allowed:
             raise UntrustedError(
                 f"{who} names {name}, a search service. Only the user turns one on: with `library=NAME,{name}` where "

@@ -18,9 +18,9 @@ async def cancel(
 ) -> RunRecord | None:
     """End the run as cancelled, keeping what it has; None when it had ended, or had not made its first step."""
     values = (await graph.aget_state(thread_config)).values
-    known: list[ModelCall] = values.get("calls") or []
+    recorded: list[ModelCall] = values.get("calls") or []
     async with dependencies.journal() as journal:
-        calls = await unrecorded_calls(journal, journal_name(values, entry.run_id), known)
+        calls = await unrecorded_calls(journal, journal_name(values, entry.run_id), recorded)
     if not values:
         await dependencies.runs.upsert(
             entry.run_id,
@@ -38,6 +38,6 @@ async def cancel(
     result = RunResult(outcome=Outcome.CANCELLED, reason="cancelled by the caller", at=clock.now())
     update = {"result": result, "best": best[0].index if best else None, "calls": calls}
     await graph.aupdate_state(thread_config, update, as_node="finish")
-    record = run_record(entry.run_id, {**values, **update, "calls": [*known, *calls]})
+    record = run_record(entry.run_id, {**values, **update, "calls": [*recorded, *calls]})
     await list_record(dependencies, record)
     return record

@@ -65,8 +65,8 @@ class InitialState:
 def apply_options(setup: RunSpec, steering: ContinueOptions) -> RunSpec:
     """Setup of the new run."""
     names = ("max_calls", "max_cost_usd", "assume_cost_usd_per_call", "patience_s")
-    given = {name: getattr(steering, name) for name in names}
-    changes = {name: value for name, value in given.items() if value is not None}
+    options = {name: getattr(steering, name) for name in names}
+    changes = {name: value for name, value in options.items() if value is not None}
     try:
         config = {**setup.config.model_dump(), "max_rounds": steering.more_rounds, "cache": "record", **changes}
         deadline_s = setup.deadline_s if steering.deadline_s is None else steering.deadline_s
@@ -96,8 +96,8 @@ async def continuation(
         UsageError: an image that is not known, or more references than may be sent.
     """
     prompt = steering.prompt or record.prompt
-    excluded, pinned, chosen = await _named(record, steering, library)
-    if len(subjects) + len(pinned) + len(chosen) > limit:
+    excluded, pinned, references = await _named(record, steering, library)
+    if len(subjects) + len(pinned) + len(references) > limit:
         raise UsageError(f"at most {limit} can be sent with the prompt: keep or use fewer")
     lineage = ParentRun(run_id=record.run_id)
     values = {
@@ -109,51 +109,53 @@ async def continuation(
     }
     base = _base(record, excluded)
     if base is None or prompt != record.prompt:
-        return _anew(values, chosen or _carried(base, pinned))
-    return _onward(values, chosen, base, record)
+        return _anew(values, references or _carried(base, pinned))
+    return _onward(values, references, base, record)
 
 
-def _anew(values: dict[str, Any], chosen: Sequence[UsedReference]) -> InitialState:
+def _anew(values: dict[str, Any], references: Sequence[UsedReference]) -> InitialState:
     """Draw what was not drawn before: with references where there are some, else as every run begins."""
     return (
-        InitialState(after="select", values=values | _round(chosen))
-        if chosen
+        InitialState(after="select", values=values | _round(references))
+        if references
         else InitialState(after=START, values=values)
     )
 
 
-def _onward(values: dict[str, Any], chosen: Sequence[UsedReference], base: Attempt, record: RunRecord) -> InitialState:
+def _onward(
+    values: dict[str, Any], references: Sequence[UsedReference], base: Attempt, record: RunRecord
+) -> InitialState:
     """Go on from an image: draw with what was chosen, else find out what it lacks.
 
     What somebody chose is what they want to see: the image before is left to its own run, and not compared.
     """
     verdict = base.verdict
-    if verdict and verdict.aligned and not chosen:
+    if verdict and verdict.aligned and not references:
         raise RunStateError(
             f"run {record.run_id} is aligned already: say what is to be different (another prompt, references to use, "
             "or not to use)"
         )
-    values |= _round(chosen)
-    if not chosen:
+    values |= _round(references)
+    if not references:
         values["attempts"] = [base.model_copy(update={"index": 0, "round": 0})]
     if verdict and verdict.aligned is not None:
         entries = [
             entry.model_copy(update={"first_missing_round": 0, "resolved_round": None}) for entry in record.concepts
         ]
-        known = concept_tracker.update_missing(entries, verdict.missing, 0) if verdict.missing else entries
-        values |= {"requirements": record.requirements, "tracked_concepts": known}
-    return InitialState(after="select" if chosen else "generate", values=values)
+        tracked = concept_tracker.update_missing(entries, verdict.missing, 0) if verdict.missing else entries
+        values |= {"requirements": record.requirements, "tracked_concepts": tracked}
+    return InitialState(after="select" if references else "generate", values=values)
 
 
-def _round(chosen: Sequence[UsedReference]) -> dict[str, Any]:
-    return {"chosen": list(chosen), "concepts": [], "concept_tries": 0, "queries": [], "tracked_concepts": []}
+def _round(references: Sequence[UsedReference]) -> dict[str, Any]:
+    return {"chosen": list(references), "concepts": [], "concept_tries": 0, "queries": [], "tracked_concepts": []}
 
 
 def _carried(base: Attempt | None, pinned: Sequence[UsedReference]) -> list[UsedReference]:
     """The references of the image to go on from: another prompt usually speaks of the same things."""
-    held = {pin.image.sha256 for pin in pinned}
-    sent = base.references if base else ()
-    return [r for r in sent if r.role == "reference" and r.image.sha256 not in held]
+    pinned_shas = {pin.image.sha256 for pin in pinned}
+    references = base.references if base else ()
+    return [r for r in references if r.role == "reference" and r.image.sha256 not in pinned_shas]
 
 
 def _base(record: RunRecord, excluded: Sequence[str]) -> Attempt | None:
@@ -177,8 +179,8 @@ async def _named(
     excluded = [sha for sha in dict.fromkeys([*record.excluded_images, *without]) if sha not in {*keep, *use}]
     pins = {pin.image.sha256: pin for pin in record.kept_images if pin.image.sha256 not in excluded}
     pins |= {pin.image.sha256: pin for pin in await _references(keep, record, library)}
-    chosen = await _references([sha for sha in use if sha not in pins], record, library)
-    return excluded, list(pins.values()), chosen
+    references = await _references([sha for sha in use if sha not in pins], record, library)
+    return excluded, list(pins.values()), references
 
 
 async def references_named(
@@ -199,35 +201,35 @@ def _id_of(name: str | int, record: RunRecord, *, numbered: bool = True) -> str:
         if numbered and 1 <= int(text) <= len(record.references):
             return record.references[int(text) - 1].image.sha256
         raise UsageError(f"{name!r} is no reference of run {record.run_id}: it lists {len(record.references)}")
-    found = sorted({sha for sha in _seen(record) if sha.startswith(text)}) if len(text) >= SHORTEST_ID else []
-    if len(found) == 1:
-        return found[0]
+    matches = sorted({sha for sha in _seen(record) if sha.startswith(text)}) if len(text) >= SHORTEST_ID else []
+    if len(matches) == 1:
+        return matches[0]
     if len(text) == 64 and not set(text) - set("0123456789abcdef"):
         return text
-    message = "names several images" if found else "is no id of an image that this run has seen"
+    message = "names several images" if matches else "is no id of an image that this run has seen"
     raise UsageError(f"{str(name)[:80]!r} {message}: give all 64 characters of its SHA-256")
 
 
 def _seen(record: RunRecord) -> dict[str, UsedReference | None]:
     """Every library image the run came across; as a reference, where it was sent as one."""
-    found: dict[str, UsedReference | None] = {c.image.sha256: None for s in record.searches for c in s.candidates}
-    sent = [reference for attempt in record.attempts for reference in attempt.references]
-    return found | {r.image.sha256: r for r in [*sent, *record.kept_images] if r.role == "reference"}
+    candidates: dict[str, UsedReference | None] = {c.image.sha256: None for s in record.searches for c in s.candidates}
+    references = [reference for attempt in record.attempts for reference in attempt.references]
+    return candidates | {r.image.sha256: r for r in [*references, *record.kept_images] if r.role == "reference"}
 
 
 async def _references(ids: Sequence[str], record: RunRecord, library: ReferenceLibrary | None) -> list[UsedReference]:
     """Images as references, in their order: as they were sent before, else for what of the prompt they fit best."""
-    sent = _seen(record)
-    unsent = [sha for sha in ids if not sent.get(sha)]
-    found = _of_web(unsent, record)
-    if unsent := [sha for sha in unsent if sha not in found]:
-        found |= await _fitting(unsent, record, library)
-    missing = [sha for sha in unsent if sha not in found]
+    seen_references = _seen(record)
+    unsent = [sha for sha in ids if not seen_references.get(sha)]
+    fetched = _of_web(unsent, record)
+    if unsent := [sha for sha in unsent if sha not in fetched]:
+        fetched |= await _fitting(unsent, record, library)
+    missing = [sha for sha in unsent if sha not in fetched]
     if missing:
         name = f"library {library.name!r}" if library else "the run's library: it has none"
         raise UsageError(f"not in {name}: {', '.join(missing)}")
-    known = {sha: reference for sha, reference in sent.items() if reference} | found
-    return [known[sha].model_copy(update={"selected_by": "by_hand"}) for sha in dict.fromkeys(ids)]
+    by_sha = {sha: reference for sha, reference in seen_references.items() if reference} | fetched
+    return [by_sha[sha].model_copy(update={"selected_by": "by_hand"}) for sha in dict.fromkeys(ids)]
 
 
 def _of_web(ids: Sequence[str], record: RunRecord) -> dict[str, UsedReference]:

@@ -36,8 +36,8 @@ class RunEvent:
 
     def as_json(self) -> dict[str, Any]:
         """The event as JSON-able data, without pixels."""
-        given = {**vars(self), "warnings": list(self.warnings)}
-        return EventDocument(**given).as_json()
+        fields = {**vars(self), "warnings": list(self.warnings)}
+        return EventDocument(**fields).as_json()
 
 
 class EventDocument(Document):

@@ -79,8 +79,8 @@ async def fork(
         raise RunStateError(f"run {record.run_id} was made by a server: go back in it there, or run it anew")
     if step.before is None:
         raise RunStateError(f"run {record.run_id} did not keep its steps: it can only be run anew")
-    given = {name for name, value in replay.changes.items() if value is not None}
-    await asyncio.to_thread(check_recorded, record.run_id, record.setup, dependencies.user_named_specs, given)
+    roles = {name for name, value in replay.changes.items() if value is not None}
+    await asyncio.to_thread(check_recorded, record.run_id, record.setup, dependencies.user_named_specs, roles)
     setup = await pin_snapshots(dependencies, changed(record.setup, replay), record.run_id)
     await asyncio.to_thread(note_setup, setup)
     parts = await dependencies.parts(setup)  # before the clock starts: loading a model is not the run's time
@@ -109,14 +109,14 @@ def changed(setup: RunSpec, replay: ForkOptions) -> RunSpec:
     unknown = sorted(set(replay.changes) - _OF_SETUP - set(RunConfig.model_fields))
     if unknown:
         raise UsageError(f"nothing in a run is called {', '.join(unknown)}")
-    given = {name: value for name, value in replay.changes.items() if value is not None}
-    outer = {name: value for name, value in given.items() if name in _OF_SETUP}
+    changes = {name: value for name, value in replay.changes.items() if value is not None}
+    outer = {name: value for name, value in changes.items() if name in _OF_SETUP}
     if "judge" in outer:
         outer["judge"] = expanded("judge", outer["judge"])
     if "library" in outer:
         outer["snapshots"] = {}  # of the library that is named now, whatever it holds
     cache = "record" if replay.no_cache else "reuse"
-    config = {"cache": cache} | {name: value for name, value in given.items() if name not in _OF_SETUP}
+    config = {"cache": cache} | {name: value for name, value in changes.items() if name not in _OF_SETUP}
     try:
         return RunSpec(**{**setup.model_dump(), **outer, "config": {**setup.config.model_dump(), **config}})
     except ValidationError as error:
@@ -125,14 +125,14 @@ def changed(setup: RunSpec, replay: ForkOptions) -> RunSpec:
 
 def _step(listed: Sequence[Step], replay: ForkOptions) -> Step:
     """The step to begin with. Step 0 is the input: the first that is done then is the one after it."""
-    done = [step for step in listed if step.index > 0]
-    found = next((step for step in done if step.index == max(replay.step, 1)), None)
-    if found is None or found.before is None or replay.step < 0:
-        raise UsageError(f"there is no step {replay.step}: the run has steps 0 to {len(done)}")
-    if replay.references is not None and found.node != "regenerate":
-        drawing = ", ".join(str(step.index) for step in done if step.node == "regenerate") or "none"
-        raise UsageError(f"step {found.index} is {found.node}; references are for a regenerate: {drawing}")
-    return found
+    steps = [step for step in listed if step.index > 0]
+    match = next((step for step in steps if step.index == max(replay.step, 1)), None)
+    if match is None or match.before is None or replay.step < 0:
+        raise UsageError(f"there is no step {replay.step}: the run has steps 0 to {len(steps)}")
+    if replay.references is not None and match.node != "regenerate":
+        drawing = ", ".join(str(step.index) for step in steps if step.node == "regenerate") or "none"
+        raise UsageError(f"step {match.index} is {match.node}; references are for a regenerate: {drawing}")
+    return match
 
 
 async def _copy(saver: "BatchedSqliteSaver", run_id: str, last: str, new_id: str, values: Mapping[str, Any]) -> None:
@@ -146,16 +146,16 @@ async def _copy(saver: "BatchedSqliteSaver", run_id: str, last: str, new_id: str
                 writes = [(channel, value) for task, channel, value in one.pending_writes or () if task == task_id]
                 await saver.aput_writes(at, writes, task_id)
     head, step = chain[-1], chain[-1].metadata.get("step", 0) + 1
-    held = {name: _sent_on(value, values) for name, value in head.checkpoint["channel_values"].items()}
+    channels = {name: _sent_on(value, values) for name, value in head.checkpoint["channel_values"].items()}
     versions = head.checkpoint["channel_versions"]
     # A channel without a version is taken for empty; no node waits for these, so any version will do.
     versions = {**versions, **dict.fromkeys(values, max(versions.values()))}
-    calls = [_paid_for(call) for call in held.get("calls") or []]
+    calls = [_paid_for(call) for call in channels.get("calls") or []]
     now: Any = {
         **head.checkpoint,
         "id": str(uuid6(clock_seq=step)),
         "ts": datetime.now(UTC).isoformat(),
-        "channel_values": {**held, **values, "calls": calls},
+        "channel_values": {**channels, **values, "calls": calls},
         "channel_versions": versions,
     }
     fields: CheckpointMetadata = {"source": "update", "step": step, "parents": {}}
@@ -167,11 +167,11 @@ async def _chain(saver: "BatchedSqliteSaver", run_id: str, last: str) -> list[Ch
     chain: list[CheckpointTuple] = []
     at: RunnableConfig | None = {"configurable": {"thread_id": run_id, "checkpoint_ns": "", "checkpoint_id": last}}
     while at is not None:
-        found = await saver.aget_tuple(at)
-        if found is None:
+        checkpoint = await saver.aget_tuple(at)
+        if checkpoint is None:
             raise UnknownRunError(f"run {run_id} has lost a checkpoint")
-        chain.append(found)
-        at = found.parent_config
+        chain.append(checkpoint)
+        at = checkpoint.parent_config
     return chain[::-1]
 
 

@@ -94,23 +94,23 @@ def steps_of(history: Sequence[StateSnapshot]) -> list[Step]:
         history: a thread's snapshots, newest first; other branches of it are left out.
     """
     chain = _chain(history)
-    found = [_first(chain)]
+    steps = [_first(chain)]
     for snapshot, after in zip(chain, [*chain[1:], None], strict=True):
         if after is not None and _source(after) in ("update", "fork"):
             # What the nodes that were next have written here, they wrote for another branch, or in vain.
-            found += _by_hand(len(found), snapshot, after)
+            steps += _by_hand(len(steps), snapshot, after)
             continue
         tasks = [task for task in snapshot.tasks if task.name != "__start__"]
         for task in tasks:
-            found.append(_step(len(found), snapshot, task, after, alone=len(tasks) == 1))
-    return found
+            steps.append(_step(len(steps), snapshot, task, after, alone=len(tasks) == 1))
+    return steps
 
 
-def canonical(found: Sequence[Step]) -> list[Step]:
+def canonical(steps: Sequence[Step]) -> list[Step]:
     """The same steps without what names and dates them or says who paid: a replay that changed nothing has the same."""
-    kept = [(step, _distinguishable(step.changes)) for step in found]
-    kept = [(step, changes) for step, changes in kept if step.node != "update" or changes]
-    places = {superstep: at for at, superstep in enumerate(dict.fromkeys(step.superstep for step, _ in kept))}
+    comparable = [(step, _distinguishable(step.changes)) for step in steps]
+    comparable = [(step, changes) for step, changes in comparable if step.node != "update" or changes]
+    places = {superstep: at for at, superstep in enumerate(dict.fromkeys(step.superstep for step, _ in comparable))}
     return [
         replace(
             step,
@@ -123,7 +123,7 @@ def canonical(found: Sequence[Step]) -> list[Step]:
             changes=changes,
             calls=tuple(call.canonical() for call in step.calls if call.completed),
         )
-        for index, (step, changes) in enumerate(kept)
+        for index, (step, changes) in enumerate(comparable)
     ]
 
 
@@ -145,13 +145,13 @@ def _undated(value: Any) -> Any:
 
 def _chain(history: Sequence[StateSnapshot]) -> list[StateSnapshot]:
     """The newest snapshot and those it came from, oldest first, back to its run's input: runs can share a thread."""
-    known = {_id(snapshot): snapshot for snapshot in history}
+    by_id = {_id(snapshot): snapshot for snapshot in history}
     chain, at = [], cast("StateSnapshot | None", history[0])
     while at is not None:
         chain.append(at)
         if _source(at) == "input":
             break
-        at = known.get(_id(at, parent=True))
+        at = by_id.get(_id(at, parent=True))
     return chain[::-1]
 
 
@@ -172,19 +172,19 @@ def _first(chain: Sequence[StateSnapshot]) -> Step:
     """The input: what the run was asked for."""
     if _source(chain[0]) in ("loop", "update"):  # "update": a run that goes on from another begins with its state
         node = "state" if _source(chain[0]) == "loop" else "input"
-        after, given = chain[0], dict(chain[0].values)
+        after, values = chain[0], dict(chain[0].values)
     else:
         after, node = chain[1] if chain[1:] else chain[0], "input"
-        written = next((task.result for task in chain[0].tasks if isinstance(task.result, dict)), {})
-        given = {name: value for name, value in written.items() if name in RunInput.__annotations__}
+        result = next((task.result for task in chain[0].tasks if isinstance(task.result, dict)), {})
+        values = {name: value for name, value in result.items() if name in RunInput.__annotations__}
     return Step(
         index=0,
         superstep=_superstep(chain[0]),
         node=node,
         after=_id(after),
         at=after.created_at,
-        changes=_changes({}, given),
-        calls=tuple(given.get("calls") or ()),
+        changes=_changes({}, values),
+        calls=tuple(values.get("calls") or ()),
         next=after.next,
     )
 
@@ -196,12 +196,12 @@ def _step(index: int, snapshot: StateSnapshot, task: PregelTask, after: StateSna
         update = {**after.values, "calls": (after.values.get("calls") or [])[len(snapshot.values.get("calls") or []) :]}
     elif task.error and after is not None:
         update = {"result": after.values.get("result")}
-    done = bool(task.result) or after is not None
+    finished = bool(task.result) or after is not None
     return Step(
         index=index,
         superstep=_superstep(snapshot) + 1,
         node=task.name,
-        status="failed" if task.error else "waiting" if task.interrupts and after is None else _DONE[done],
+        status="failed" if task.error else "waiting" if task.interrupts and after is None else _DONE[finished],
         before=_id(snapshot),
         after=_id(after) if after is not None else None,
         at=after.created_at if after is not None else None,

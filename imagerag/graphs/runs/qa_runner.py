@@ -102,12 +102,12 @@ class QARunner:
                 if follow_up and not before.get("earlier"):
                     raise UnknownThreadError(f"there is no thread {thread!r}: leave it out to begin one")
             started = clock.now()
-            given = fresh(
+            graph_input = fresh(
                 text, compare=compare, library=library, answerer=identity, started_at=started, images=images, by=by
             )
             try:
                 # What this call gives back, and not the newest checkpoint: another question may have come since.
-                state = await graph.ainvoke(given, thread_config, context=config, durability="sync")
+                state = await graph.ainvoke(graph_input, thread_config, context=config, durability="sync")
             except (asyncio.CancelledError, KeyboardInterrupt):
                 await asyncio.shield(self._cancel(graph, thread_config, started))
                 raise

@@ -30,8 +30,8 @@ def kept_runs(checkpoints: Path) -> list[str]:
     if not checkpoints.exists() or not checkpoints.stat().st_size:
         return []
     with storage_errors(checkpoints, "cannot read"), closing(connect(checkpoints, timeout=5.0)) as connection:
-        found = connection.execute(_RUNS).fetchall()
-    return [row[0] for row in found]
+        rows = connection.execute(_RUNS).fetchall()
+    return [row[0] for row in rows]
 
 
 async def reindex(dependencies: Dependencies, run_ids: list[str]) -> tuple[int, list[str]]:
@@ -58,16 +58,16 @@ async def ensure_indexed(dependencies: Dependencies) -> None:
     """
     if not await asyncio.to_thread(dependencies.runs.is_lost):
         return
-    kept = await asyncio.to_thread(kept_runs, dependencies.home.checkpoints)
+    run_ids = await asyncio.to_thread(kept_runs, dependencies.home.checkpoints)
     path = dependencies.home.run_list
     if _is_empty(path):
         if not can_write(path):
             raise damaged_file(path, "it is empty")
         await asyncio.to_thread(_remove_empty, path)
-    if kept and not can_write(dependencies.home.checkpoints):
-        raise damaged_file(path, f"it is gone, though {len(kept)} runs are kept")
-    if kept:
-        await reindex(dependencies, kept)
+    if run_ids and not can_write(dependencies.home.checkpoints):
+        raise damaged_file(path, f"it is gone, though {len(run_ids)} runs are kept")
+    if run_ids:
+        await reindex(dependencies, run_ids)
 
 
 async def find_record(dependencies: Dependencies, run_id: str) -> RunRecord:
@@ -117,14 +117,14 @@ def _remove_empty(path: Path) -> None:
 
 def missing_from_index(dependencies: Dependencies) -> list[str]:
     """The runs that are kept and not on the list."""
-    kept = kept_runs(dependencies.home.checkpoints)
+    run_ids = kept_runs(dependencies.home.checkpoints)
     if dependencies.runs.is_lost():
-        return kept
+        return run_ids
     path = dependencies.home.run_list
     with storage_errors(path, "cannot read"), closing(connect(path, timeout=5.0)) as connection:
         try:
             listed = {row[0] for row in connection.execute("SELECT run_id FROM runs")}
         except sqlite3.OperationalError:
-            return kept
+            return run_ids
     listed |= {run.run_id for run in dependencies.runs.removals.read()}  # the next removal goes on with those
-    return [run_id for run_id in kept if run_id not in listed]
+    return [run_id for run_id in run_ids if run_id not in listed]

@@ -114,8 +114,8 @@ async def preview(
     ordered = sorted(entries, key=lambda one: one.created)
     freed = measured.freed_by(entry.run_id for entry in ordered)
     runs = [_removed(entry, size) for entry, size in zip(ordered, freed, strict=True)]
-    kept = len(await dependencies.runs.list(None)) - len(runs)
-    return RunsRemoved(dry_run=True, runs=runs, freed_bytes=sum(one.bytes for one in runs), kept=kept)
+    remaining = len(await dependencies.runs.list(None)) - len(runs)
+    return RunsRemoved(dry_run=True, runs=runs, freed_bytes=sum(one.bytes for one in runs), kept=remaining)
 
 
 async def remove_runs(
@@ -141,12 +141,12 @@ async def remove_runs(
     if busy and not pass_over:
         raise RunStateError(f"run {busy[0]} is being made right now: imagerag show {busy[0]} --watch follows it")
     planned = await preview(dependencies, [entry for entry in entries if entry.run_id not in busy], sizes=sizes)
-    done = []
+    removed = []
     async with AsyncExitStack() as opened:
         await opened.enter_async_context(dependencies.runs.kept_open())
-        going, left = {one.run_id for one in planned.runs}, await dependencies.runs.removals.list()
-        descendants = await _descendants(dependencies, going) if going or left else {}
-        for unfinished in left:
+        going, interrupted = {one.run_id for one in planned.runs}, await dependencies.runs.removals.list()
+        descendants = await _descendants(dependencies, going) if going or interrupted else {}
+        for unfinished in interrupted:
             await _delete(dependencies, unfinished.run_id, descendants.get(unfinished.run_id, ()))
         for one in planned.runs:
             try:
@@ -156,12 +156,12 @@ async def remove_runs(
                 if not pass_over:
                     raise
             else:
-                done.append(one)
+                removed.append(one)
         await collect(dependencies, await dependencies.runs.removals.list(), grace_s=grace_s)
     for path in sqlite_files(home):
         await asyncio.to_thread(shrink, path)
-    kept = planned.kept + len(planned.runs) - len(done)
-    return RunsRemoved(runs=done, freed_bytes=sum(one.bytes for one in done), kept=kept, in_use=busy)
+    remaining = planned.kept + len(planned.runs) - len(removed)
+    return RunsRemoved(runs=removed, freed_bytes=sum(one.bytes for one in removed), kept=remaining, in_use=busy)
 
 
 async def collect(dependencies: Dependencies, removed: Sequence[RunRemoval], *, grace_s: float = GRACE_S) -> int:
@@ -171,17 +171,17 @@ async def collect(dependencies: Dependencies, removed: Sequence[RunRemoval], *, 
     stays for `grace_s` after it was last put or touched.
     """
     home = dependencies.home
-    used = {sha for one in (await asyncio.to_thread(footprints, home)).values() for sha in one.blobs}
+    used_shas = {sha for one in (await asyncio.to_thread(footprints, home)).values() for sha in one.blobs}
     until = time.time() - grace_s
-    unused = {sha: until for path in blob_files(home) if (sha := path.parent.name + path.name) not in used}
+    unused = {sha: until for path in blob_files(home) if (sha := path.parent.name + path.name) not in used_shas}
     for run in removed:
         ended = run.updated.timestamp()
         unused |= {sha: max(unused[sha], ended) for sha in run.blobs if sha in unused}
-    gone = await asyncio.to_thread(dependencies.blobs.remove_unused, unused)
+    freed = await asyncio.to_thread(dependencies.blobs.remove_unused, unused)
     await asyncio.to_thread(_remove_dead_links, home)
     if removed:
         await dependencies.runs.removals.finish([run.run_id for run in removed])
-    return sum(gone.values())
+    return sum(freed.values())
 
 
 def result_files(home: DataDir, run_id: str) -> list[Path]:
@@ -251,8 +251,9 @@ def _unlink(paths: Iterable[Path]) -> None:
 def _remove_dead_links(home: DataDir) -> None:
     """Delete the links whose blob is gone: a hard link keeps its bytes on the disk."""
     links = [link for folder in (home.image_links, home.earlier_image_links) for link in folder.glob("*.*")]
-    kept = {(path.parent.name + path.name)[:16] for path in blob_files(home)}  # listed later: a link follows its blob
-    _unlink(link for link in links if _LINK.fullmatch(link.name) and link.stem not in kept)
+    # Listed later: a link follows its blob.
+    existing = {(path.parent.name + path.name)[:16] for path in blob_files(home)}
+    _unlink(link for link in links if _LINK.fullmatch(link.name) and link.stem not in existing)
     with suppress(OSError):  # there is none, or it still holds something
         home.earlier_image_links.rmdir()
 
@@ -292,11 +293,11 @@ async def choose_runs(
     if limits.max_bytes is None:
         return old
     measured = sizes or await measure(dependencies)
-    left, taken = measured.total, list[RunEntry]()
+    total_bytes, to_remove = measured.total, list[RunEntry]()
     ordered = [*old, *(one for one in able if one not in old)]
     for one, freed in zip(ordered, measured.freed_by(one.run_id for one in ordered), strict=True):
-        if len(taken) >= len(old) and left <= limits.max_bytes:
+        if len(to_remove) >= len(old) and total_bytes <= limits.max_bytes:
             break
-        left -= freed
-        taken.append(one)
-    return taken
+        total_bytes -= freed
+        to_remove.append(one)
+    return to_remove

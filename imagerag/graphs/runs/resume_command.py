@@ -30,8 +30,8 @@ def resume_value(
         )
     offered = {str(candidate["number"]): candidate["id"] for candidate in standing.question["candidates"]}
     offered |= {sha: sha for sha in offered.values()}
-    chosen = [offered.get(str(choice), str(choice)) for choice in choose or ()]
+    selection = [offered.get(str(choice), str(choice)) for choice in choose or ()]
     edited = None if edit is None else offered.get(str(edit), str(edit))
-    if problem := validate_selection(standing.question, chosen, edited):
+    if problem := validate_selection(standing.question, selection, edited):
         raise UsageError(problem)
-    return Command(resume={standing.interrupt_id: {"chosen": chosen, **({"edit": edited} if edited else {})}})
+    return Command(resume={standing.interrupt_id: {"chosen": selection, **({"edit": edited} if edited else {})}})

@@ -75,10 +75,10 @@ class Runner:
         if any(own.mask or own.intent == "edit" for own in subjects):
             check_masks(self.dependencies.generator(setup.generator), subjects)
         validated = validate_prompt(prompt)
-        given: RunInput = {"prompt": validated, "subjects": list(subjects), "initial_image": initial_image}
+        run_input: RunInput = {"prompt": validated, "subjects": list(subjects), "initial_image": initial_image}
         await asyncio.to_thread(note_setup, setup)
         setup = await pin_snapshots(self.dependencies, setup)
-        seed = InitialState(after=START, values=given)
+        seed = InitialState(after=START, values=run_input)
         follow = self._follow(validate_id(run_id) or new_run_id(), seed, setup, validated)
         async with aclosing(follow) as events:
             async for event in events:
@@ -163,17 +163,17 @@ class Runner:
         """
         standing = await read_snapshot(self.dependencies, run_id)
         record, subjects = record_of(self.dependencies, standing), standing.values.get("subjects") or []
-        prompt, named = validate_prompt(replay.prompt or record.prompt), validate_id(new_id) or new_run_id()
+        prompt, fork_id = validate_prompt(replay.prompt or record.prompt), validate_id(new_id) or new_run_id()
         await self._touch_images(record)
-        setup = await fork(self.dependencies, record, replay, named, subjects=subjects)
-        async with aclosing(self._follow(named, None, setup, prompt, parent_run=run_id)) as events:
+        setup = await fork(self.dependencies, record, replay, fork_id, subjects=subjects)
+        async with aclosing(self._follow(fork_id, None, setup, prompt, parent_run=run_id)) as events:
             async for event in events:
                 yield event
 
     async def _touch_images(self, record: RunRecord) -> None:
         """See that a run's images stay, though it be removed before the one that starts from it has named them."""
-        named = sha256s_in(record.model_dump_json().encode())
-        await asyncio.to_thread(self.dependencies.blobs.touch, named)
+        images = sha256s_in(record.model_dump_json().encode())
+        await asyncio.to_thread(self.dependencies.blobs.touch, images)
 
     async def record(self, run_id: str) -> RunRecord:
         """The record of a run in any state.
@@ -186,7 +186,7 @@ class Runner:
     async def _follow(
         self,
         run_id: str,
-        given: InitialState | Command[Any] | None,
+        graph_input: InitialState | Command[Any] | None,
         setup: RunSpec,
         prompt: str,
         *,
@@ -199,10 +199,10 @@ class Runner:
         record: RunRecord | None = None
         parts = await self.dependencies.parts(setup)
         # The graph checks it too, but by then the run is on the list.
-        if isinstance(given, InitialState) and _checks_search(parts.library, setup.config):
+        if isinstance(graph_input, InitialState) and _checks_search(parts.library, setup.config):
             await check_search(parts.library, setup.config)
         async with self._graph(run_id, parts) as graph:
-            if isinstance(given, InitialState) and (await graph.aget_state(thread_config)).values:
+            if isinstance(graph_input, InitialState) and (await graph.aget_state(thread_config)).values:
                 raise RunStateError(f"there is a run {run_id} already: name another id, or imagerag resume {run_id}")
             listed = asyncio.ensure_future(
                 self.dependencies.runs.upsert(
@@ -212,12 +212,12 @@ class Runner:
             sequence, span = 0, RunSpan(run_id, setup)
             try:
                 await asyncio.shield(listed)
-                warned = warnings_with(setup, parts.library, prompt) if isinstance(given, InitialState) else ()
+                warned = warnings_with(setup, parts.library, prompt) if isinstance(graph_input, InitialState) else ()
                 yield RunEvent(run_id=run_id, sequence=0, kind="started", warnings=warned)
                 first = (
-                    await _graph_input(graph, thread_config, given, setup, warned)
-                    if isinstance(given, InitialState)
-                    else given
+                    await _graph_input(graph, thread_config, graph_input, setup, warned)
+                    if isinstance(graph_input, InitialState)
+                    else graph_input
                 )
                 follow = steps(graph, first, thread_config, config=with_deadline(setup), durability=self.durability)
                 async with aclosing(follow) as events:

@@ -13,7 +13,7 @@ from imagerag.graphs.graph_cache import Graph
 
 async def steps(
     graph: Graph,
-    given: RunInput | Command[Any] | None,
+    graph_input: RunInput | Command[Any] | None,
     thread_config: RunnableConfig,
     *,
     config: RunConfig,
@@ -26,7 +26,7 @@ async def steps(
     """
     finished: list[dict[str, Any]] = []
     stream = graph.astream(
-        given,
+        graph_input,
         thread_config,
         context=config,
         stream_mode=["updates", "custom", "tasks"],
