@@ -85,16 +85,16 @@ class Commands(click.Group):
         """Run a command line and exit with its exit code."""
         from imagerag.cli.exit_codes import fail
 
-        given = sys.argv[1:] if args is None else list(args)
+        arguments = sys.argv[1:] if args is None else list(args)
         if extra.get("standalone_mode") is False:
             return super().main(args, prog_name, *rest, **extra)
         extra["standalone_mode"] = False
         try:
             code = super().main(args, prog_name or "imagerag", *rest, **extra)
         except Exception as error:
-            if "--debug" in given or os.environ.get("IMAGERAG_DEBUG"):
+            if "--debug" in arguments or os.environ.get("IMAGERAG_DEBUG"):
                 raise
-            code = fail(error, as_json="--json" in given or "--jsonl" in given)
+            code = fail(error, as_json="--json" in arguments or "--jsonl" in arguments)
         sys.exit(code or 0)
 
 

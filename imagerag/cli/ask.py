@@ -108,8 +108,8 @@ def ask_command(
         options["thread"] = new_run_id()  # the id is chosen here, so that a stopped question can be named
 
     async def ask() -> AnswerRecord:
-        known = text is None
-        record = await (rag.questions.get(options["thread"]) if known else rag.ask(text or "", **options))
+        saved = text is None
+        record = await (rag.questions.get(options["thread"]) if saved else rag.ask(text or "", **options))
         if sheet is not None:
             await write_file(sheet, await rag.questions.contact_sheet(record))
         if out is not None:

@@ -111,21 +111,21 @@ def batch_command(
     from imagerag.batch.row_reader import notes
     from imagerag.batch.runner import BatchRunner
 
-    kept = started_with(out) if resume else {}
+    saved = started_with(out) if resume else {}
     rag = ImageRAG(
         preset=preset,
-        generator=generator or (None if preset else kept.get("generator")),
-        judge=judge or (None if preset else kept.get("judge")),
-        library=library or kept.get("library"),
+        generator=generator or (None if preset else saved.get("generator")),
+        judge=judge or (None if preset else saved.get("judge")),
+        library=library or saved.get("library"),
         home=globals_.home,
     )
-    given = {name: value for name, value in options.items() if value not in (None, (), {})}
+    settings = {name: value for name, value in options.items() if value not in (None, (), {})}
     batch = BatchRunner(
         rag.settings,
         rag.dependencies,
         prompts,
         Path(out),
-        options=given,
+        options=settings,
         resume=resume,
         retry_failed=retry_failed,
         concurrency=concurrency,
@@ -179,9 +179,9 @@ async def _follow(batch: "BatchRunner", quiet: bool, bad: _BadLines) -> None:
                 say(_progress(batch, batch.previously_done + finished, result), err=True)
 
 
-def _progress(batch: "BatchRunner", done: int, result: "BatchResult") -> str:
+def _progress(batch: "BatchRunner", finished: int, result: "BatchResult") -> str:
     """`[12/100] cat  ✓ aligned`."""
-    place = dim(f"[{done:,}/{batch.total:,}]" if batch.total else f"[{done:,}]")
+    place = dim(f"[{finished:,}/{batch.total:,}]" if batch.total else f"[{finished:,}]")
     standing = _standing(result)
     room = max(20, columns() - 40)
     rest = "" if result.outcome == "aligned" else dim(short(as_commands(result.reason), room))
@@ -213,11 +213,11 @@ def _summary(batch: "BatchRunner", elapsed_s: float, code: int) -> "BatchSummary
 
 def _lines(batch: "BatchRunner", prompts: str, out: str, bad: _BadLines) -> list[str]:
     """The summary as text."""
-    done = sum(batch.counts.values())
+    finished = sum(batch.counts.values())
     before = f", {batch.previously_done:,} of them before" if batch.previously_done else ""
     rows = [[bold(f"{number:,}"), _word(outcome)] for outcome, number in batch.outcomes.most_common()]
     cost = dollars(None if batch.has_unknown_cost else batch.spent_usd)
-    lines = [f"{count(done, 'prompt')} of {batch.total or done:,} run{before}", *table(rows, right={0})]
+    lines = [f"{count(finished, 'prompt')} of {batch.total or finished:,} run{before}", *table(rows, right={0})]
     for one in bad.first:
         lines += hanging(clean(as_commands(one.reason)), columns(), indent=6, head=f"    {dim(short(one.id, 30))}  ")
     if bad.number > SHOWN:
@@ -230,8 +230,8 @@ def _lines(batch: "BatchRunner", prompts: str, out: str, bad: _BadLines) -> list
 
 
 def _word(outcome: str) -> str:
-    known = labels.OUTCOMES.get(outcome)
-    return known.name if known else labels.BATCH_LINES["invalid"].meaning
+    label = labels.OUTCOMES.get(outcome)
+    return label.name if label else labels.BATCH_LINES["invalid"].meaning
 
 
 def _print_resume_hint(prompts: str, out: str) -> None:

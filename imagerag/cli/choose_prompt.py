@@ -74,10 +74,10 @@ def parse_choice(text: str) -> list[str]:
     """
     if text.strip().lower() == "none":
         return []
-    chosen = [part.strip() for part in text.split(",") if part.strip()]
-    if not chosen:
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts:
         raise UsageError("--select needs numbers between commas, or none")
-    return chosen
+    return parts
 
 
 def _read_numbers(offered: int, limit: int) -> list[int]:

@@ -74,7 +74,7 @@ def demo_command(globals_: Globals, /, out: str, seed: int, escalate: bool, as_j
         )
     try:
         with exclusive_writer(folder):
-            record = asyncio.run(_run(rag, prompt, seed, folder, told=not as_json))
+            record = asyncio.run(_run(rag, prompt, seed, folder, verbose=not as_json))
     except (KeyboardInterrupt, asyncio.CancelledError):
         say("imagerag: stopped; imagerag runs lists what there is", err=True)
         return STOPPED
@@ -85,10 +85,10 @@ def demo_command(globals_: Globals, /, out: str, seed: int, escalate: bool, as_j
     return exit_code(record)
 
 
-async def _run(rag: ImageRAG, prompt: str, seed: int, folder: Path, *, told: bool) -> RunRecord:
+async def _run(rag: ImageRAG, prompt: str, seed: int, folder: Path, *, verbose: bool) -> RunRecord:
     tell, record = VerboseRenderer(), None
     async for event in rag.stream(prompt, seed=seed):
-        if told:
+        if verbose:
             say_all(tell(event))
         record = event.record or record
     assert record is not None, "a run's last event carries its record"

@@ -47,24 +47,24 @@ def diff_command(globals_: Globals, /, a: str, b: str, out: str | None, exit_cod
     """
     rag = ImageRAG(home=globals_.home)
     file = _page(out)
-    found = asyncio.run(_compared(rag, run_name(rag, a), run_name(rag, b), file))
+    run_diff = asyncio.run(_compared(rag, run_name(rag, a), run_name(rag, b), file))
     if as_json:
-        say_json(found.as_json())
+        say_json(run_diff.as_json())
     else:
-        say_all(_lines(found))
+        say_all(_lines(run_diff))
     if file is not None:
         say(f"page: {file}", err=as_json)
-    return DIFFERENT if exit_code and not found.same else 0
+    return DIFFERENT if exit_code and not run_diff.same else 0
 
 
 async def _compared(rag: ImageRAG, a: str, b: str, file: Path | None) -> RunDiff:
     from imagerag.reports.html.diff_writer import compare, write_page
 
     records = await rag.runs.get(a), await rag.runs.get(b)
-    found = await compare(rag.dependencies, *records)
+    run_diff = await compare(rag.dependencies, *records)
     if file is not None:
-        await write_page(rag.dependencies, found, *records, file)
-    return found
+        await write_page(rag.dependencies, run_diff, *records, file)
+    return run_diff
 
 
 def _page(out: str | None) -> Path | None:
@@ -76,18 +76,18 @@ def _page(out: str | None) -> Path | None:
     return fresh(file, overwrite=allowed(click.get_current_context()))
 
 
-def _lines(found: RunDiff) -> list[str]:
+def _lines(run_diff: RunDiff) -> list[str]:
     """The comparison for a terminal."""
-    lines = [*_sides(found.a, found.b), dim(related(found)), "", bold(verdict_of(found))]
-    if found.setup:
-        lines += ["", accent("inputs and settings"), *_differences(found.setup)]
-    for number, divergence in enumerate(found.divergences):
+    lines = [*_sides(run_diff.a, run_diff.b), dim(related(run_diff)), "", bold(verdict_of(run_diff))]
+    if run_diff.setup:
+        lines += ["", accent("inputs and settings"), *_differences(run_diff.setup)]
+    for number, divergence in enumerate(run_diff.divergences):
         title = "first divergence" if number == 0 else "then"
         lines += ["", f"{accent(title)}: {bold(steps_of(divergence))}, {place(divergence)}", *_divergence(divergence)]
-    if found.result:
-        lines += ["", accent("results"), *_differences(found.result)]
-    if max(len(found.a.attempts), len(found.b.attempts)):
-        lines += ["", accent("images"), *_images(found)]
+    if run_diff.result:
+        lines += ["", accent("results"), *_differences(run_diff.result)]
+    if max(len(run_diff.a.attempts), len(run_diff.b.attempts)):
+        lines += ["", accent("images"), *_images(run_diff)]
     return lines
 
 
@@ -124,8 +124,8 @@ def _differences(listed: Sequence[Difference]) -> list[str]:
             full = columns() - wide - 8
             below = " " * (wide + 4)
             for before, side, text in ((head, "A", a), (below, "B", b)):
-                shown = short(text, 2 * full)
-                lines += hanging(shown, columns() - 2, indent=wide + 6, head=f"{before}{dim(side)} ")
+                shortened = short(text, 2 * full)
+                lines += hanging(shortened, columns() - 2, indent=wide + 6, head=f"{before}{dim(side)} ")
     return lines
 
 
@@ -141,11 +141,13 @@ def _divergence(divergence: Divergence) -> list[str]:
     return lines
 
 
-def _images(found: RunDiff) -> list[str]:
+def _images(run_diff: RunDiff) -> list[str]:
     rows = []
-    for index, (a, b) in enumerate(zip_longest(found.a.attempts, found.b.attempts)):
+    for index, (a, b) in enumerate(zip_longest(run_diff.a.attempts, run_diff.b.attempts)):
         message = "the same" if a == b else "another" if a and b else f"only {'A' if a else 'B'} has it"
-        rows.append([attempt(index), *(_name(sha, side) for sha, side in ((a, found.a), (b, found.b))), dim(message)])
+        rows.append(
+            [attempt(index), *(_name(sha, side) for sha, side in ((a, run_diff.a), (b, run_diff.b))), dim(message)]
+        )
     return table(rows)
 
 

@@ -66,12 +66,12 @@ def doctor_command(
     rag = ImageRAG(preset=preset, generator=generator, judge=judge, library=library, home=globals_.home)
     if probe:
         say_all((dim(line) for line in probe_costs(rag.settings, rag.dependencies)), err=True)
-    found = asyncio.run(_diagnosed(rag, mend=mend, probe=probe))
+    diagnosis = asyncio.run(_diagnosed(rag, mend=mend, probe=probe))
     if as_json:
-        say_json(found.model_dump(mode="json", by_alias=True))
+        say_json(diagnosis.model_dump(mode="json", by_alias=True))
     else:
-        say_all(_lines(in_commands(found)))
-    return 1 if found.problems else 0
+        say_all(_lines(in_commands(diagnosis)))
+    return 1 if diagnosis.problems else 0
 
 
 async def _diagnosed(rag: ImageRAG, *, mend: bool, probe: bool) -> "Diagnosis":
@@ -79,71 +79,76 @@ async def _diagnosed(rag: ImageRAG, *, mend: bool, probe: bool) -> "Diagnosis":
     from imagerag.diagnostics.repair import repair
 
     repaired = await repair(rag.dependencies) if mend else []
-    found = await diagnose(rag.settings, rag.dependencies, probe=probe)
-    return found.model_copy(update={"repaired": repaired})
+    diagnosis = await diagnose(rag.settings, rag.dependencies, probe=probe)
+    return diagnosis.model_copy(update={"repaired": repaired})
 
 
-def _lines(found: "Diagnosis") -> Iterator[str]:
+def _lines(diagnosis: "Diagnosis") -> Iterator[str]:
     from imagerag.diagnostics.doctor import EXTRAS
 
     yield accent("settings")
     yield from table(
-        [[one.name, short(one.value or "none", 70), dim(one.origin)] for one in found.settings if one.name != "home"]
+        [
+            [one.name, short(one.value or "none", 70), dim(one.origin)]
+            for one in diagnosis.settings
+            if one.name != "home"
+        ]
     )
     yield from table(
-        [["home", found.home], ["prices", ", ".join(found.prices)], ["", f"yours: {found.price_file}"]], whole={1}
+        [["home", diagnosis.home], ["prices", ", ".join(diagnosis.prices)], ["", f"yours: {diagnosis.price_file}"]],
+        whole={1},
     )
     yield accent("disk")
-    whole = sum(found.disk.values())
-    rows = [[kind, size_of_bytes(size)] for kind, size in found.disk.items() if size]
+    whole = sum(diagnosis.disk.values())
+    rows = [[kind, size_of_bytes(size)] for kind, size in diagnosis.disk.items() if size]
     yield from table([*rows, ["together", size_of_bytes(whole)]] if rows else [[dim("nothing yet")]], right={1})
-    if found.disk.get("checkpoints", 0) + found.disk.get("blobs", 0) > whole / 2 and whole > ROOM:
+    if diagnosis.disk.get("checkpoints", 0) + diagnosis.disk.get("blobs", 0) > whole / 2 and whole > ROOM:
         yield dim("  imagerag runs prune --older-than 90d --dry-run says what old runs take")
     yield accent("keys")
-    yield from table([[name, "set" if there else dim("not set")] for name, there in found.keys.items()])
+    yield from table([[name, "set" if there else dim("not set")] for name, there in diagnosis.keys.items()])
     yield accent("servers on this machine")
     yield from table(
         [
             [tick(True) if one.answers else dim("–"), one.name, one.address, dim(short(one.detail, 60))]
-            for one in found.servers
+            for one in diagnosis.servers
         ]
     )
     yield accent("optional parts")
     yield from table(
-        [[n, "installed" if there else dim(f"not installed: {EXTRAS[n]}")] for n, there in found.extras.items()]
+        [[n, "installed" if there else dim(f"not installed: {EXTRAS[n]}")] for n, there in diagnosis.extras.items()]
     )
     yield accent("libraries")
     yield from table(
         [
             [one.name, short(one.problem or one.encoder, 60), "" if one.threshold is None else cosine(one.threshold)]
-            for one in found.libraries
+            for one in diagnosis.libraries
         ]
         or [[dim("none yet: imagerag index PATH --library NAME")]]
     )
     yield accent("backends")
-    yield from table([_backend_row(one) for one in found.backends])
-    for one in found.backends:
+    yield from table([_backend_row(one) for one in diagnosis.backends])
+    for one in diagnosis.backends:
         if one.price == "unknown" and one.reachable is not False:
             message = f"what a call of {one.spec} costs is not known, so no budget in money can be kept:"
             yield from hanging(message, columns(), indent=2, head="  ")
             yield from (f"    {way}" for way in _ways_to_price(one.spec))
-    for one in found.backends:
+    for one in diagnosis.backends:
         if one.role == "judge" and one.takes_images is None and one.reachable is not False:
             message = (
                 f"whether {one.spec} takes images is not known: --probe asks it now, else a run does, once, before the "
                 "first drawing that is paid"
             )
             yield from hanging(message, columns(), indent=4, head="  ")
-    for one in found.backends:
+    for one in diagnosis.backends:
         if one.probe is not None:
             cost = dollars(one.probe.cost_usd)
             message = f"{short(one.probe.detail, 90)} ({seconds(one.probe.elapsed_s)}, {cost})"
             yield from hanging(f"{one.spec}: {message}", columns(), indent=4, head=f"  {tick(one.probe.answered)} ")
-    yield from (f"{tick(True)} {line}" for line in found.repaired)
-    for problem in found.problems:
+    yield from (f"{tick(True)} {line}" for line in diagnosis.repaired)
+    for problem in diagnosis.problems:
         yield from hanging(problem, columns(), indent=2, head=f"{bold('✗')} ")
-    if not found.problems:
-        asks = "" if any(b.probe for b in found.backends) else "; --probe asks the models themselves"
+    if not diagnosis.problems:
+        asks = "" if any(b.probe for b in diagnosis.backends) else "; --probe asks the models themselves"
         yield from hanging(f"everything that could be looked at is in order{asks}", columns(), indent=2)
     yield dim("can the judge be trusted? imagerag eval judge")
 

@@ -16,24 +16,24 @@ if TYPE_CHECKING:
 
 def print_estimate(rag: ImageRAG, prompt: str, as_json: bool, **options: Any) -> int:
     """Print the estimate for a run with these options; returns exit code 0."""
-    found = asyncio.run(rag.estimate(prompt, **options))
+    estimate = asyncio.run(rag.estimate(prompt, **options))
     if as_json:
-        say_json(found.model_dump(mode="json", by_alias=True))
+        say_json(estimate.model_dump(mode="json", by_alias=True))
     else:
-        say_all(warning_lines(found.warnings), err=True)
-        say_all([run_header(rag.settings), *_lines(found)])
+        say_all(warning_lines(estimate.warnings), err=True)
+        say_all([run_header(rag.settings), *_lines(estimate)])
     return 0
 
 
-def _lines(found: "Estimate") -> Iterator[str]:
-    at_most, limit = count(found.max_calls, "call"), dollars(found.max_cost_usd)
-    usual = f", {dollars(found.expected_cost_usd)}" if found.expected_cost_usd is not None else ""
-    usually = f"{count(found.expected_calls, 'call')}{usual} or less"
+def _lines(estimate: "Estimate") -> Iterator[str]:
+    at_most, limit = count(estimate.max_calls, "call"), dollars(estimate.max_cost_usd)
+    usual = f", {dollars(estimate.expected_cost_usd)}" if estimate.expected_cost_usd is not None else ""
+    usually = f"{count(estimate.expected_calls, 'call')}{usual} or less"
     yield f"at most {bold(at_most)} of models, {bold(limit)}; usually {usually}"
     rows = [[dim(head) for head in ("role", "usually", "at most", "usual cost", "cost at most", "backend")]]
-    for role in found.roles:
+    for role in estimate.roles:
         if role.max_calls:
             costs = [dollars(role.expected_cost_usd), dollars(role.max_cost_usd)]
             rows.append([accent(role.role), str(role.expected_calls), str(role.max_calls), *costs, role.backend])
     yield from table(rows, right={1, 2})
-    yield from (dim(f"  {as_commands(note)}") for note in found.notes)
+    yield from (dim(f"  {as_commands(note)}") for note in estimate.notes)

@@ -39,9 +39,9 @@ def print_failure(message: str) -> None:
 
     The variable COLUMNS overrides the width, as for all output.
     """
-    shown = f"imagerag: {message}".splitlines()
+    lines = f"imagerag: {message}".splitlines()
     shown_to_people = sys.stderr.isatty() or "COLUMNS" in os.environ
-    say("\n".join(wrapped(shown, columns()) if shown_to_people else shown), err=True)
+    say("\n".join(wrapped(lines, columns()) if shown_to_people else lines), err=True)
 
 
 def wrapped(lines: Sequence[str], width: int) -> list[str]:
@@ -72,8 +72,8 @@ def _explained(error: Exception) -> tuple[str, int]:
     if isinstance(error, OSError):
         from imagerag.store.storage_errors import storage_error
 
-        if error.filename and (found := storage_error(error, error.filename)):
-            return clean_lines(str(found)), 1
+        if error.filename and (storage_failure := storage_error(error, error.filename)):
+            return clean_lines(str(storage_failure)), 1
         where = f": {error.filename}" if error.filename else ""
         return clean_lines(f"{error.strerror or error}{where}"), 1
     return clean_lines(f"unexpected {type(error).__name__}: {error} (imagerag --debug … shows where)"), 1
@@ -82,10 +82,10 @@ def _explained(error: Exception) -> tuple[str, int]:
 def _meant(error: click.ClickException) -> str:
     """The valid choice most similar to a wrong value; empty where none is similar."""
     param = getattr(error, "param", None)
-    written = re.match(r"'([^']*)' is not one of", error.message)
-    if param is None or not isinstance(param.type, click.Choice) or not written:
+    match = re.match(r"'([^']*)' is not one of", error.message)
+    if param is None or not isinstance(param.type, click.Choice) or not match:
         return ""
-    guess = near(written[1], map(str, param.type.choices))
+    guess = near(match[1], map(str, param.type.choices))
     return f" Did you mean {guess!r}?" if guess else ""
 
 

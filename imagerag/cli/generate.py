@@ -29,11 +29,11 @@ READ_AT_MOST = 1_000_000
 """Bytes of a prompt on stdin; far more than any prompt that is accepted."""
 
 
-def _only_one(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> str | None:
+def _only_one(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> str | None:
     """The value of an option that may be given only once."""
-    if len(given) > 1:
-        raise click.BadParameter(f"one image is edited at a time, not {len(given)}", context, option)
-    return given[0] if given else None
+    if len(values) > 1:
+        raise click.BadParameter(f"one image is edited at a time, not {len(values)}", context, option)
+    return values[0] if values else None
 
 
 @click.command("generate")

@@ -113,9 +113,9 @@ def index_command(
         raise UsageError("say what to index: imagerag index PATH --library NAME")
     rag = ImageRAG(library=library, home=globals_.home)
     name = chosen_library(rag, library)
-    progress = FileProgress(shown=not quiet)
-    reading, describing, looking = (FileProgress(shown=not quiet, noun="image") for _ in range(3))
-    encoding = FileProgress(shown=not quiet, noun="caption")
+    progress = FileProgress(visible=not quiet)
+    reading, describing, looking = (FileProgress(visible=not quiet, noun="image") for _ in range(3))
+    encoding = FileProgress(visible=not quiet, noun="caption")
 
     def close() -> None:
         for one in (progress, reading, describing, looking, encoding):
@@ -130,7 +130,7 @@ def index_command(
         if not quiet and not dry_run:
             say(estimate_text(expected), err=True)
 
-    given = {"embedder": embedder, "manifest": manifest or None, "exclude": exclude, "allow_outside": allow_outside,
+    options = {"embedder": embedder, "manifest": manifest or None, "exclude": exclude, "allow_outside": allow_outside,
              "ocr": ocr, "caption_embedder": caption_embedder, "regions": regions, "prune": prune, "check": check,
              "progress": progress, "warn": warn, "ocr_progress": reading, "caption_progress": encoding,
              "regions_progress": looking, "describe": describe, "max_calls": max_calls,
@@ -147,9 +147,9 @@ def index_command(
     with contextlib.ExitStack() as open_lines:
         open_lines.callback(close)
         if watch:
-            return _watched(_watch(rag, name, paths, show, copy=copy, **given))
+            return _watched(_watch(rag, name, paths, show, copy=copy, **options))
         try:
-            report = asyncio.run(_index(rag, name, paths, show, copy=copy, dry_run=dry_run, **given))
+            report = asyncio.run(_index(rag, name, paths, show, copy=copy, dry_run=dry_run, **options))
         except KeyboardInterrupt:
             raise click.Abort("" if dry_run else _state_when_stopped(progress, name)) from None
     return 1 if strict and (report.skipped or report.descriptions_stopped) else 0
@@ -281,8 +281,10 @@ def report_lines(report: "IndexReport", name: str, library_metadata: "LibraryMet
         return [*lines, *example_lines(report), *skipped_lines(report.skipped), *description_lines(report)]
     lines += [*skipped_lines(report.skipped), *skipped_lines(report.notes)]
     if report.columns:
-        read = ", ".join(name if name == field else f"{name} → {field}" for name, field in report.columns.items())
-        first, *rest = hanging(read, max(40, columns() - 14), indent=0)
+        columns_text = ", ".join(
+            name if name == field else f"{name} → {field}" for name, field in report.columns.items()
+        )
+        first, *rest = hanging(columns_text, max(40, columns() - 14), indent=0)
         lines += [f"  {dim('columns')}    {first}", *(f"{' ' * 13}{line}" for line in rest)]
     if report.manifest_captions is not None:
         lines.append(f"  {dim('manifest')}   {count(report.manifest_captions, 'caption')} came with it")

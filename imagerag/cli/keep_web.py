@@ -16,25 +16,25 @@ def check_keeps_web(library: str | None) -> None:
     Raises:
         UsageError: no library of the user's own, or one that cannot be changed; or the web is not searched.
     """
-    named = first_own_library(library)
-    if named == BUILT_IN_LIBRARY:
-        raise UsageError(f"{named!r} is the built-in catalogue, redrawn when it has to be: name a library of yours")
-    refuse_snapshot(named)
+    name = first_own_library(library)
+    if name == BUILT_IN_LIBRARY:
+        raise UsageError(f"{name!r} is the built-in catalogue, redrawn when it has to be: name a library of yours")
+    refuse_snapshot(name)
     if not any(name.startswith(WEB) for name in names_of(library or "")):
-        raise UsageError(f"the web is not searched: --library {named},web:openverse")
+        raise UsageError(f"the web is not searched: --library {name},web:openverse")
 
 
 async def keep_web(rag: ImageRAG, record: RunRecord) -> bool:
     """Take them, and say so; whether nothing went wrong."""
-    named = first_own_library(rag.settings.library)
+    name = first_own_library(rag.settings.library)
     try:
-        kept = await rag.libraries.keep_web(record, library=named)
+        stored = await rag.libraries.keep_web(record, library=name)
     except ImageRAGError as error:
-        say(f"imagerag: nothing from the web was taken into library {named}: {error}", err=True)
+        say(f"imagerag: nothing from the web was taken into library {name}: {error}", err=True)
         return False
-    if kept:
+    if stored:
         say(
-            f"  {count(len(kept), 'image')} from the web {'is' if len(kept) == 1 else 'are'} in library {named}",
+            f"  {count(len(stored), 'image')} from the web {'is' if len(stored) == 1 else 'are'} in library {name}",
             err=True,
         )
     return True

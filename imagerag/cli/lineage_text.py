@@ -13,8 +13,8 @@ def lineage_lines(record: RunRecord, parent: RunRecord | None) -> list[str]:
     """One line each for the parent run, the differences, and the references added or excluded by hand."""
     lines = []
     if record.parent_run is not None:
-        gone = "" if parent else " (which is not here any more)"
-        lines.append(f"{ancestors_of(record.parent_run)} {record.parent_run.run_id}{gone}")
+        absence = "" if parent else " (which is not here any more)"
+        lines.append(f"{ancestors_of(record.parent_run)} {record.parent_run.run_id}{absence}")
     if parent is not None:
         changes = [f"{change.what} {' → '.join(pair(change))}" for change in inputs_changed_since(parent, record)]
         lines.append(f"changed: {'; '.join(changes) if changes else 'nothing'}")

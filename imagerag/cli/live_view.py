@@ -81,8 +81,8 @@ class LiveView:
         self._write(thumbnail, [dim(short(f"unfinished image {count}", room_beside(columns(), thumbnail)))])
         return True
 
-    async def _taken(self, chosen: list[UsedReference]) -> None:
-        for reference in chosen:
+    async def _taken(self, references: list[UsedReference]) -> None:
+        for reference in references:
             thumbnail = await self._thumbnail(reference.image, *SMALL)
             if thumbnail is not None:
                 self._write(thumbnail, list(_credit(reference, room_beside(columns(), thumbnail))))
@@ -118,11 +118,11 @@ def _checklist(verdict: Verdict | None, room: int, rows: int) -> Iterator[str]:
     if verdict is None:
         return
     checks = sorted(verdict.checks, key=lambda check: check.met)
-    shown = checks if len(checks) <= rows else checks[: rows - 1]
-    for check in shown:
+    visible = checks if len(checks) <= rows else checks[: rows - 1]
+    for check in visible:
         yield f"{tick(check.met)} {short(check.requirement.text, max(1, room - 2))}"
-    if len(shown) < len(checks):
-        yield dim(short(f"… and {len(checks) - len(shown)} more", room))
+    if len(visible) < len(checks):
+        yield dim(short(f"… and {len(checks) - len(visible)} more", room))
     if not checks and verdict.reason:
         yield dim(short(verdict.reason, room))
 

@@ -119,17 +119,17 @@ def mcp_command(globals_: Globals, /, **options: Any) -> int:
     return 0
 
 
-def _token(given: str | None, file: str | None) -> str | None:
+def _token(token_option: str | None, file: str | None) -> str | None:
     """The access token, from an option, a file or the environment; warns where others can read it.
 
     Raises:
         UsageError: it was given twice, or the file cannot be read or is empty.
     """
-    if given and file:
+    if token_option and file:
         raise UsageError("--token and --token-file: give one of them")
-    if given:
+    if token_option:
         say(f"imagerag: --token shows in the process list: use --token-file FILE, or {TOKEN}", err=True)
-        return given
+        return token_option
     if not file:
         return os.environ.get(TOKEN) or None
     path = Path(file).expanduser()

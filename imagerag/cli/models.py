@@ -32,24 +32,24 @@ def models_command(
 
     Any other model of a provider can be named as well; what it takes is then said by its options.
     """
-    found = [
+    matches = [
         one
         for one in ImageRAG(home=globals_.home).models(role=role, provider=provider)
         if all(word.lower() in one.spec.lower() for word in words)
     ]
     if as_json:
-        say_json(_document(found).as_json())
+        say_json(_document(matches).as_json())
         return 0
-    if not found:
+    if not matches:
         why = why_not_here("-".join(words))
-        said = f"no model is listed for {' '.join(words)}. {why or 'All of them: imagerag models'}"
-        say_all(hanging(said, columns(), indent=2))
+        message = f"no model is listed for {' '.join(words)}. {why or 'All of them: imagerag models'}"
+        say_all(hanging(message, columns(), indent=2))
         return 0
     for title, listed, head, cells in (
         ("generators", "generator", ("spec", "takes", "sizes", "licence", "price"), _drawing_cells),
         ("judges", "judge", ("spec", "licence", "price"), _judging_cells),
     ):
-        rows = [cells(one) for one in found if one.role == listed]
+        rows = [cells(one) for one in matches if one.role == listed]
         if rows:
             say_all([title, *table([[dim(name) for name in head], *rows])])
     say_note(

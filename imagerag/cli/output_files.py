@@ -164,19 +164,19 @@ def _fresh_file(ctx: click.Context, value: str | None, suffixes: Collection[str]
     return fresh(file, overwrite=allowed(ctx))
 
 
-def apart(written: Iterable[Path | None], read: Iterable[str | Path | None] = ()) -> None:
+def apart(outputs: Iterable[Path | None], inputs: Iterable[str | Path | None] = ()) -> None:
     """Check that no file is written twice, and that none is both read and written.
 
     Raises:
         UsageError: one is; the message names it.
     """
-    seen: dict[str, Path] = {}
-    for file in written:
-        if file is not None and seen.setdefault(os.path.realpath(file), file) is not file:
+    output_paths: dict[str, Path] = {}
+    for file in outputs:
+        if file is not None and output_paths.setdefault(os.path.realpath(file), file) is not file:
             raise UsageError(f"{file} would be written twice: name two files")
-    for given in read:
-        if given and os.path.realpath(Path(given).expanduser()) in seen:
-            raise UsageError(f"{given} is what is read: name another file for what is written")
+    for source in inputs:
+        if source and os.path.realpath(Path(source).expanduser()) in output_paths:
+            raise UsageError(f"{source} is what is read: name another file for what is written")
 
 
 def _is_folder(file: Path) -> bool:

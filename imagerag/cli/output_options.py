@@ -33,24 +33,24 @@ class OutputOptions:
     quiet: bool
 
 
-def _images_of(given: Mapping[str, Any]) -> list[str | None]:
+def _images_of(arguments: Mapping[str, Any]) -> list[str | None]:
     """The image files that a command reads; a subject may have a name before its file."""
-    own = [*given.get("subjects", ()), *filter(None, [given.get("edit")])]
+    own = [*arguments.get("subjects", ()), *filter(None, [arguments.get("edit")])]
     subjects = [file for subject in own for file in (subject, subject.partition("=")[2])]
-    return [given.get("mask"), given.get("initial_image"), *subjects]
+    return [arguments.get("mask"), arguments.get("initial_image"), *subjects]
 
 
 def output_options(function: Function) -> Function:
     """`--out`, `--sheet`, `--json`, `--jsonl`, `--terminal-images`, `--quiet`; in one `output`."""
 
     @functools.wraps(function)
-    def with_output(*args: Any, as_json: bool, events: bool, **given: Any) -> Any:
+    def with_output(*args: Any, as_json: bool, events: bool, **arguments: Any) -> Any:
         if as_json and events:
             raise click.UsageError("--json prints one document, --jsonl a line per step: take one of them")
         mode: Mode = "json" if as_json else "events" if events else "human"
-        output = OutputOptions(mode, *(given.pop(name) for name in ("out", "sheet", "live", "quiet")))
-        apart((output.out, output.sheet), [*_images_of(given)])
-        return function(*args, output=output, **given)
+        output = OutputOptions(mode, *(arguments.pop(name) for name in ("out", "sheet", "live", "quiet")))
+        apart((output.out, output.sheet), [*_images_of(arguments)])
+        return function(*args, output=output, **arguments)
 
     options = together(
         image_option,

@@ -46,17 +46,17 @@ def list_command(globals_: Globals, /, models: tuple[str, ...], as_json: bool) -
     """
     rag = ImageRAG(home=globals_.home)
     words = [word.lower() for word in models]
-    found = [one for one in _rows(rag) if all(word in one[0].lower() for word in words)]
+    matches = [one for one in _rows(rag) if all(word in one[0].lower() for word in words)]
     if as_json:
-        say_json(_document(found).as_json())
+        say_json(_document(matches).as_json())
         return 0
-    if not found:
+    if not matches:
         say(f"no price is known for {' '.join(models) or 'any model'}: imagerag prices set MODEL --help")
     own = rag.dependencies.prices.rows
     head = [dim(name) for name in ("model", "text in", "image in", "text out", "image out", "else")]
-    lines = [[accent(clean(name)), *_cells(row, own=name in own)] for name, row in found]
+    lines = [[accent(clean(name)), *_cells(row, own=name in own)] for name, row in matches]
     say_all(table([head, *lines], right={1, 2, 3, 4}, cut=0))
-    sources = sorted({row.source.rpartition(" (")[0] or row.source for name, row in found if name not in own})
+    sources = sorted({row.source.rpartition(" (")[0] or row.source for name, row in matches if name not in own})
     if sources:
         say_note(f"US dollars per million tokens. Not your own: from {', '.join(sources)}")
     return 0
@@ -138,8 +138,8 @@ def _name(model: str) -> str:
 
 
 def _file(rag: ImageRAG) -> Path:
-    named = os.environ.get(ENVIRONMENT)
-    return Path(named).expanduser() if named else Path(rag.dependencies.home.root) / FILE
+    path = os.environ.get(ENVIRONMENT)
+    return Path(path).expanduser() if path else Path(rag.dependencies.home.root) / FILE
 
 
 def _rows(rag: ImageRAG) -> Iterable[tuple[str, PriceRow]]:
@@ -153,22 +153,22 @@ def _rows(rag: ImageRAG) -> Iterable[tuple[str, PriceRow]]:
 def _document(rows: Iterable[tuple[str, PriceRow]], *, file: str | None = None) -> "PricesDocument":
     from imagerag.schemas.commands import Price, PricesDocument
 
-    made = []
+    prices_listed = []
     for name, row in rows:
         fields = row.model_dump(mode="json", exclude_none=True)
         prices = {key: value for key, value in fields.items() if value != {} and key not in ("as_of", "source")}
-        made.append(Price(model=name, prices=prices, source=row.source, date=fields.get("as_of")))
-    return PricesDocument(file=file, prices=made)
+        prices_listed.append(Price(model=name, prices=prices, source=row.source, date=fields.get("as_of")))
+    return PricesDocument(file=file, prices=prices_listed)
 
 
 def _cells(row: PriceRow, *, own: bool) -> list[str]:
     """The cells of a row: rates, price per image or call, and whether it is the user's own."""
     rates = [f"{value:g}" if value is not None else "" for value in (row.text_in, row.image_in, row.text_out)]
-    drawn = f"{row.image_out:g}" if row.image_out is not None else ""
+    image_price = f"{row.image_out:g}" if row.image_out is not None else ""
     each = [f"call {row.per_call:g}"] if row.per_call is not None else []
     each += ["by the image"] if row.per_image else []
     each += ["yours"] if own else []
-    return [*rates, drawn, ", ".join(each)]
+    return [*rates, image_price, ", ".join(each)]
 
 
 def _price_text(row: PriceRow) -> str:

@@ -47,7 +47,9 @@ def replay_command(
     RUN can be "last"; `imagerag show RUN` numbers the steps. RUN stays as it was: the replay is a new run that copies
     the steps before STEP and runs the others again. Models are called only for requests without a stored response.
     """
-    wanted = [name.strip() for name in references.split(",") if name.strip()] if references is not None else None
+    reference_names = (
+        [name.strip() for name in references.split(",") if name.strip()] if references is not None else None
+    )
     rag = ImageRAG(home=globals_.home)
     delivery = RunOutputs.from_options(rag, output, library=changes["library"])
-    return follow_run(delivery, rag.runs.stream_replay(run_name(rag, run), step, references=wanted, **changes))
+    return follow_run(delivery, rag.runs.stream_replay(run_name(rag, run), step, references=reference_names, **changes))

@@ -78,13 +78,13 @@ def page_to_write(file: Path) -> Path:
 def _several(rag: ImageRAG, runs: tuple[str, ...], folder: Path, as_json: bool) -> int:
     from imagerag.reports.html.report_writer import write_reports
 
-    async def chosen() -> "list[RunEntry]":
+    async def selected_entries() -> "list[RunEntry]":
         if not runs:
             return await rag.runs.list(None)
         return [await rag.dependencies.runs.get(run) for run in dict.fromkeys(runs)]
 
     runs = tuple(run_name(rag, run) for run in runs)
-    entries = asyncio.run(chosen())
+    entries = asyncio.run(selected_entries())
     for page in (folder / "index.html", *(folder / f"{entry.run_id}.html" for entry in entries)):
         page_to_write(page)
     index = asyncio.run(write_reports(rag.dependencies, entries, folder, reword=in_commands))

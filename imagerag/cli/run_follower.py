@@ -96,8 +96,8 @@ def follow_run(delivery: RunOutputs, events: AsyncIterator[RunEvent], *, waiting
             record = asyncio.run(_follow(delivery, events))
         while record.status == "interrupted" and delivery.ask is not None:
             # Ask outside of the event loop: inside it Ctrl-C would not end the question.
-            chosen = delivery.ask(record)
-            record = asyncio.run(_follow(delivery, delivery.rag.runs.stream_resume(record.run_id, choose=chosen)))
+            choice = delivery.ask(record)
+            record = asyncio.run(_follow(delivery, delivery.rag.runs.stream_resume(record.run_id, choose=choice)))
     except (KeyboardInterrupt, click.Abort, asyncio.CancelledError):
         return _stopped(delivery)
     if delivery.mode == "json":

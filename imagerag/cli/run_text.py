@@ -136,13 +136,13 @@ def search_lines(search: Search) -> list[str]:
 
 def _candidate_row(candidate: Candidate, threshold: float | None, top: float) -> list[str]:
     words = labels.decision(candidate.decision).name
-    shown = accent(words) if candidate.decision in ("taken", "offered") else dim(words)
+    decision_text = accent(words) if candidate.decision in ("taken", "offered") else dim(words)
     title = short(image_name(candidate.title, candidate.image.sha256), 30)
     return [
         bar(candidate.similarity, threshold, top),
         cosine(candidate.similarity),
         bold(title) if candidate.decision == "taken" else title,
-        shown,
+        decision_text,
         dim(short(found_by_text(candidate.found_by), 36)),
         dim(short(licence_text(candidate.licence), 40)),
         dim(found_text(candidate.web) if candidate.web else ""),
@@ -157,7 +157,7 @@ def badge(record: RunRecord) -> str:
     return f"{tick(True)} {accent(words)}" if record.outcome is Outcome.ALIGNED else f"{tick(False)} {words}"
 
 
-def summary(record: RunRecord, *, told: bool = False) -> list[str]:
+def summary(record: RunRecord, *, steps_shown: bool = False) -> list[str]:
     """Summary of a run: outcome and reason, the image, its references with licences, next steps.
 
     Args:
@@ -184,7 +184,7 @@ def summary(record: RunRecord, *, told: bool = False) -> list[str]:
     lines.append(f"  {dim('run')}         {record.run_id}  {dim(_spent(record))}")
     show = f"imagerag show {record.run_id}"
     steps = list(record.next_steps)
-    if record.outcome and not told and not any(show in step for step in steps):
+    if record.outcome and not steps_shown and not any(show in step for step in steps):
         steps.append(show)
     return lines + [line for n, step in enumerate(steps) for line in entry("" if n else "next", short(step, 400))]
 
@@ -199,10 +199,10 @@ def run_header(record: RunRecord) -> list[str]:
     lines = [bold(line) for line in wrapped(short(record.prompt, 3 * columns()), columns())]
     if record.setup:
         setup = record.setup
-        made = f"generator {setup.generator} · judge {setup.judge} · library {setup.library or 'none'}"
-        made += f" · reranker {setup.reranker}" if setup.reranker else ""
-        made += f" · size {setup.config.size}" if setup.config.size else ""
-        lines += map(dim, hanging(made, columns(), indent=2))
+        parts = f"generator {setup.generator} · judge {setup.judge} · library {setup.library or 'none'}"
+        parts += f" · reranker {setup.reranker}" if setup.reranker else ""
+        parts += f" · size {setup.config.size}" if setup.config.size else ""
+        lines += map(dim, hanging(parts, columns(), indent=2))
     return lines
 
 
@@ -216,7 +216,7 @@ def render_run(record: RunRecord) -> list[str]:
         for attempt in (attempt for attempt in record.attempts if attempt.round == number):
             lines += [accent(attempt_title(attempt)), *attempt_lines(attempt)]
             lines += [accent(f"the judge: {score_words(attempt.verdict)}"), *verdict_lines(attempt.verdict)]
-    return [*lines, "", *summary(record, told=True)]
+    return [*lines, "", *summary(record, steps_shown=True)]
 
 
 def _rounds(record: RunRecord) -> str:

@@ -66,10 +66,10 @@ def runs_command(ctx: click.Context, /, limit: int, outcome: str | None, as_json
     if ctx.invoked_subcommand is not None:
         return 0
     globals_ = ctx.ensure_object(Globals)
-    wanted = {name: value for name, value in filters.items() if value is not None}
+    criteria = {name: value for name, value in filters.items() if value is not None}
     if outcome is not None:
-        wanted |= {"status": STANDINGS[outcome]} if outcome in STANDINGS else {"outcome": outcome}
-    entries = asyncio.run(ImageRAG(home=globals_.home).runs.list(limit, **wanted))
+        criteria |= {"status": STANDINGS[outcome]} if outcome in STANDINGS else {"outcome": outcome}
+    entries = asyncio.run(ImageRAG(home=globals_.home).runs.list(limit, **criteria))
     if as_json:
         from imagerag.schemas.runs import RunsDocument
 
@@ -78,7 +78,7 @@ def runs_command(ctx: click.Context, /, limit: int, outcome: str | None, as_json
         wide = columns() >= WIDE
         say_all(table([_row(entry, wide=wide) for entry in entries], right={1, 3, 4}, cut=6))
     else:
-        say("no runs like that" if wanted else "no runs yet: imagerag demo")
+        say("no runs like that" if criteria else "no runs yet: imagerag demo")
     return 0
 
 
@@ -185,7 +185,7 @@ async def _write_sheet(rag: ImageRAG, record: "RunRecord", file: Path) -> None:
 
 def _run_lines(rag: ImageRAG, record: "RunRecord", *, followed: bool) -> list[str]:
     if followed:
-        return ["", *summary(record, told=True)]
+        return ["", *summary(record, steps_shown=True)]
     steps = asyncio.run(rag.runs.steps(record))
     return [
         *_opening(rag, record),
@@ -193,12 +193,12 @@ def _run_lines(rag: ImageRAG, record: "RunRecord", *, followed: bool) -> list[st
         *step_lines(steps),
         "",
         *_standing(rag, record, steps),
-        *summary(record, told=True),
+        *summary(record, steps_shown=True),
     ]
 
 
 def _standing(rag: ImageRAG, record: "RunRecord", steps: "list[Step]") -> list[str]:
-    return standing_lines(steps, made=at_work(rag, record.run_id))
+    return standing_lines(steps, running=at_work(rag, record.run_id))
 
 
 def _opening(rag: ImageRAG, record: "RunRecord") -> list[str]:
@@ -233,12 +233,12 @@ def resume_command(
     RUN is an id, the start of one, or "last". Nothing is generated or judged twice. In a terminal, a run that waits
     asks for the choice again unless --select gives it.
     """
-    chosen = None if choose is None else parse_choice(choose)
+    choice = None if choose is None else parse_choice(choose)
     rag = ImageRAG(home=globals_.home)
     delivery = RunOutputs.from_options(rag, output)
     name = run_name(rag, run)
-    waiting = asyncio.run(rag.runs.get(name)) if delivery.ask and chosen is None and edit is None else None
-    return follow_run(delivery, rag.runs.stream_resume(name, choose=chosen, edit=edit), waiting=waiting)
+    waiting = asyncio.run(rag.runs.get(name)) if delivery.ask and choice is None and edit is None else None
+    return follow_run(delivery, rag.runs.stream_resume(name, choose=choice, edit=edit), waiting=waiting)
 
 
 def run_name(rag: ImageRAG, run: str) -> str:

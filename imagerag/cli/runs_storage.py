@@ -34,10 +34,10 @@ def size_of(ctx: click.Context, param: click.Parameter, value: str | None) -> in
     """Parse a size in bytes from `2GB`, `500 MB`, `1.5g` or a number of bytes; units are powers of ten."""
     if value is None:
         return None
-    found = re.fullmatch(r"(\d{1,12}(?:\.\d{1,6})?)\s*([kmgt]?)b?", value.strip().lower())
-    if not found:
+    match = re.fullmatch(r"(\d{1,12}(?:\.\d{1,6})?)\s*([kmgt]?)b?", value.strip().lower())
+    if not match:
         raise click.BadParameter(f"{value!r} is no size: 2GB, 500MB", ctx, param)
-    return int(float(found[1]) * _UNITS[found[2]])
+    return int(float(match[1]) * _UNITS[match[2]])
 
 
 dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would go, and how many bytes; remove nothing.")
@@ -56,11 +56,11 @@ def remove_command(globals_: Globals, /, runs: tuple[str, ...], dry_run: bool, y
     place of your own (--out) stay.
     """
     rag = ImageRAG(home=globals_.home)
-    named = [run_name(rag, run) for run in runs]
+    run_ids = [run_name(rag, run) for run in runs]
     if not (dry_run or yes):
         command = f"imagerag runs remove {' '.join(runs)} --yes (--dry-run only looks)"
-        _confirm(lambda: rag.runs.remove_sync(*named, dry_run=True), command, as_json)
-    _say(rag.runs.remove_sync(*named, dry_run=dry_run), as_json)
+        _confirm(lambda: rag.runs.remove_sync(*run_ids, dry_run=True), command, as_json)
+    _say(rag.runs.remove_sync(*run_ids, dry_run=dry_run), as_json)
     return 0
 
 
@@ -151,19 +151,19 @@ def _confirm(preview: "Callable[[], RunsRemoved]", command: str, as_json: bool) 
         confirm(f"remove {count(len(planned.runs), 'run')} for good?", command, yes=False, as_json=as_json)
 
 
-def _say(done: "RunsRemoved", as_json: bool) -> None:
+def _say(removal: "RunsRemoved", as_json: bool) -> None:
     if as_json:
-        say_json(done.as_json())
+        say_json(removal.as_json())
     else:
-        say_all(_lines(done))
+        say_all(_lines(removal))
 
 
-def _lines(done: "RunsRemoved") -> Iterator[str]:
-    listed = done.runs[:MOST_LISTED]
+def _lines(removal: "RunsRemoved") -> Iterator[str]:
+    listed = removal.runs[:MOST_LISTED]
     yield from table([[one.run_id, size_of_bytes(one.bytes), clean(one.prompt)] for one in listed], right={1}, cut=2)
-    if len(done.runs) > len(listed):
-        yield dim(f"and {len(done.runs) - len(listed)} more")
-    went = "would be removed" if done.dry_run else "removed"
-    yield f"{count(len(done.runs), 'run')} {went}, {size_of_bytes(done.freed_bytes)}; {done.kept} kept"
-    if done.in_use:
-        yield f"being made right now, and kept: {', '.join(done.in_use)}"
+    if len(removal.runs) > len(listed):
+        yield dim(f"and {len(removal.runs) - len(listed)} more")
+    went = "would be removed" if removal.dry_run else "removed"
+    yield f"{count(len(removal.runs), 'run')} {went}, {size_of_bytes(removal.freed_bytes)}; {removal.kept} kept"
+    if removal.in_use:
+        yield f"being made right now, and kept: {', '.join(removal.in_use)}"

@@ -101,32 +101,32 @@ def search_command(
                                            by=by)  # fmt: skip
         if threshold != "auto":
             hits[:] = [hit.without_thresholds() for hit in hits]
-        found = document(text, hits, *threshold_of(opened, hits, threshold))
-        await _write(rag, found, sheet, html)
-        return found
+        results = document(text, hits, *threshold_of(opened, hits, threshold))
+        await _write(rag, results, sheet, html)
+        return results
 
-    found = asyncio.run(look())
+    results = asyncio.run(look())
     if as_json:
-        say_json(found.as_json())
+        say_json(results.as_json())
     else:
-        say_all([dim(searched_with(found.searched_with))] if found.searched_with else [])
-        say_all([*term_lines(found), *result_lines(found)])
-        if not found.results:
-            say(f"  nothing: {found.no_match or 'the library is empty, or the filters leave nothing'}")
+        say_all([dim(searched_with(results.searched_with))] if results.searched_with else [])
+        say_all([*term_lines(results), *result_lines(results)])
+        if not results.results:
+            say(f"  nothing: {results.no_match or 'the library is empty, or the filters leave nothing'}")
         for name, file in (("sheet", sheet), ("page", html)):
             if file is not None:
                 say(f"  {dim(name)}  {file}")
     return 0
 
 
-async def _write(rag: ImageRAG, found: "SearchDocument", sheet: Path | None, html: Path | None) -> None:
+async def _write(rag: ImageRAG, results: "SearchDocument", sheet: Path | None, html: Path | None) -> None:
     """Write the sheet and the page of a search, those that are wanted."""
     if sheet is None and html is None:
         return
     from imagerag.reports.search_files import search_images, write_search_page, write_search_sheet
 
-    images = await search_images(rag.dependencies, found)
+    images = await search_images(rag.dependencies, results)
     if sheet is not None:
-        await write_search_sheet(found, images, sheet)
+        await write_search_sheet(results, images, sheet)
     if html is not None:
-        await write_search_page(found, images, html)
+        await write_search_page(results, images, html)

@@ -28,15 +28,15 @@ BETWEEN_IMAGES: Final = "threshold between images not known"
 
 
 def threshold_of(
-    library: "ReferenceLibrary", hits: "Hits", wanted: float | Literal["auto", "off"]
+    library: "ReferenceLibrary", hits: "Hits", requested: float | Literal["auto", "off"]
 ) -> tuple[float | None, str]:
     """The cosine that all results have to reach, and why none is known, where that is so.
 
     Raises:
         LibraryError: the library has not been calibrated.
     """
-    if wanted != "auto":
-        return None if wanted == "off" else wanted, ""
+    if requested != "auto":
+        return None if requested == "off" else requested, ""
     if len(hits.terms) > 1:
         return None, NOT_CALIBRATED
     if hits.by == "captions":
@@ -130,29 +130,31 @@ def path_of(source: str) -> str | None:
         return None
 
 
-def result_lines(found: "SearchDocument") -> list[str]:
+def result_lines(document: "SearchDocument") -> list[str]:
     """The results as a table, with bars that mark the threshold, and of several terms what each contributed."""
-    limits = [words.limit_of(found, one) for one in found.results]
-    top = scale([0.0, *(limit or 0.0 for limit in limits), *(words.cosine_of(found, one) for one in found.results)])
+    limits = [words.limit_of(document, one) for one in document.results]
+    top = scale(
+        [0.0, *(limit or 0.0 for limit in limits), *(words.cosine_of(document, one) for one in document.results)]
+    )
     rows = [
         [
-            bar(words.cosine_of(found, one), limit, top),
-            cosine(words.cosine_of(found, one)),
+            bar(words.cosine_of(document, one), limit, top),
+            cosine(words.cosine_of(document, one)),
             " ".join(difference(term.contribution) for term in one.terms),
             bold(title) if one.accepted else title,
             dim(_words_of(one)),
             dim(short(one.licence, 18)),
         ]
-        for one, limit in zip(found.results, limits, strict=True)
+        for one, limit in zip(document.results, limits, strict=True)
         for title in [short(image_name(one.title, one.id), 28)]
     ]
-    below = [_below(one) for one in found.results]
+    below = [_below(one) for one in document.results]
     lines = table(rows, right={1}, cut=(4, 3, 5))
     if any(below):
         if len(lines) != len(rows):  # folded
             lines = ["\n".join(table([row])) for row in rows]
         lines = [text for line, more in zip(lines, below, strict=True) for text in (line, *more)]
-    return [f"library {bold(found.library)}  {dim(words.threshold_text(found))}", *lines]
+    return [f"library {bold(document.library)}  {dim(words.threshold_text(document))}", *lines]
 
 
 def _below(one: "SearchResult") -> list[str]:
@@ -166,12 +168,12 @@ def _below(one: "SearchResult") -> list[str]:
 
 def _words_of(one: "SearchResult") -> str:
     """The caption or a model's description, marked as such, and what OCR read."""
-    read = f"[{short(one.ocr, OCR_SHOWN)}]" if one.ocr else ""
-    return " ".join(filter(None, (clean(words.caption_of(one)), read)))
+    ocr_text = f"[{short(one.ocr, OCR_SHOWN)}]" if one.ocr else ""
+    return " ".join(filter(None, (clean(words.caption_of(one)), ocr_text)))
 
 
-def term_lines(found: "SearchDocument") -> list[str]:
+def term_lines(document: "SearchDocument") -> list[str]:
     """The terms of a query that has several, in the order of the results' contributions."""
-    if len(found.terms) < 2:
+    if len(document.terms) < 2:
         return []
-    return [dim(f"terms: {clean(words.query_text(found))}")]
+    return [dim(f"terms: {clean(words.query_text(document))}")]

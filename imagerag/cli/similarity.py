@@ -42,33 +42,33 @@ def similarity_command(
     async def measure() -> tuple[list[float], float | None, str]:
         if embedder is not None:
             rag.dependencies.name(embedder)
-            encoder, kept = rag.dependencies.embedder(embedder), None
+            encoder, metadata = rag.dependencies.embedder(embedder), None
         else:
             opened = await rag.libraries.open()
-            encoder, kept = opened.embedder, opened.metadata.threshold
-        found = await measure_similarities(encoder, image, texts)
-        return found, kept.cosine if kept else None, encoder.identity.spec
+            encoder, metadata = opened.embedder, opened.metadata.threshold
+        similarities = await measure_similarities(encoder, image, texts)
+        return similarities, metadata.cosine if metadata else None, encoder.identity.spec
 
-    found, threshold, encoder = asyncio.run(measure())
+    similarities, threshold, encoder = asyncio.run(measure())
     if as_json:
-        say_json(document(image, texts, found, threshold, encoder).as_json())
+        say_json(document(image, texts, similarities, threshold, encoder).as_json())
         return 0
-    top = scale([0.0, threshold or 0.0, *found])
+    top = scale([0.0, threshold or 0.0, *similarities])
     limit = f"threshold cosine ≥ {cosine(threshold)}" if threshold is not None else "no threshold"
     say_note(f"{encoder} · {limit}")
-    for text, value in zip(texts, found, strict=True):
+    for text, value in zip(texts, similarities, strict=True):
         say(f"  {bar(value, threshold, top)}  {cosine(value)}  {text}")
     return 0
 
 
 def document(
-    image: str, texts: tuple[str, ...], found: list[float], threshold: float | None, encoder: str
+    image: str, texts: tuple[str, ...], similarities: list[float], threshold: float | None, encoder: str
 ) -> "SimilarityDocument":
     """The measured similarities as a JSON document."""
     from imagerag.schemas.searches import Compared, SimilarityDocument
 
     results = [
         Compared(text=text, similarity=value, accepted=None if threshold is None else value >= threshold)
-        for text, value in zip(texts, found, strict=True)
+        for text, value in zip(texts, similarities, strict=True)
     ]
     return SimilarityDocument(image=image, embedder=encoder, threshold=threshold, results=results)

@@ -36,8 +36,8 @@ def step_lines(steps: "Sequence[Step]") -> list[str]:
     rows = [[*LABELS], *(_row(step) for step in steps)]
     free = all(step.cost_usd == 0 for step in steps if step.calls)
     for name in ("cost", "time"):
-        taken = sum(max(width(row[at]) for row in rows) for at in range(len(LABELS) - 1))
-        if columns() - taken - 2 * len(LABELS) < ENOUGH and (free or name == "time"):
+        other_columns = sum(max(width(row[at]) for row in rows) for at in range(len(LABELS) - 1))
+        if columns() - other_columns - 2 * len(LABELS) < ENOUGH and (free or name == "time"):
             at = LABELS.index(name)
             rows = [[*row[:at], "", *row[at + 1 :]] for row in rows]
     head, *lines = table(rows, right={0, 2, 6, 7}, cut=len(LABELS) - 1)
@@ -81,18 +81,18 @@ async def watch(rag: "ImageRAG", run_id: str) -> None:
     """
     from imagerag.graphs.runs.history import steps
 
-    shown, stood = 0, time.monotonic()
+    printed, stood = 0, time.monotonic()
     with contextlib.closing(StatusLine()) as line:
         while True:
-            made = at_work(rag, run_id)  # asked before the steps are read: a run that has just ended is no dead one
+            running = at_work(rag, run_id)  # asked before the steps are read: a run that has just ended is no dead one
             history = await steps(rag.dependencies, run_id)
-            done = [step for step in history if step.status in ("done", "failed")]
-            if done[shown:]:
+            ended = [step for step in history if step.status in ("done", "failed")]
+            if ended[printed:]:
                 line.close()
-                say_all(step_lines(done)[shown + 1 :])
-                shown, stood = len(done), time.monotonic()
+                say_all(step_lines(ended)[printed + 1 :])
+                printed, stood = len(ended), time.monotonic()
             waiting = [step for step in history if step.status == "waiting"]
-            if waiting or not made or (await rag.runs.get(run_id)).outcome is not None:
+            if waiting or not running or (await rag.runs.get(run_id)).outcome is not None:
                 return
             at = ", ".join(dict.fromkeys(step.node for step in history if step.status == "pending"))
             line.show(short(f"at {at}, for {seconds(time.monotonic() - stood)}", columns() - 4))
@@ -106,14 +106,14 @@ def at_work(rag: "ImageRAG", run_id: str) -> bool:
     return is_locked(rag.dependencies.home.lock(run_id))
 
 
-def standing_lines(steps: "Sequence[Step]", *, made: bool) -> list[str]:
-    """The status of a run that has not ended: stopped, or `made` right now."""
+def standing_lines(steps: "Sequence[Step]", *, running: bool) -> list[str]:
+    """The status of a run that has not ended: stopped, or running right now."""
     at = [step for step in steps if step.status == "pending"]
     if not at:
         return []
     since = next((step.at for step in reversed(steps) if step.at), None)
     nodes = ", ".join(dict.fromkeys(step.node for step in at))
-    how = "is being made:" if made else "was stopped:"
+    how = "is being made:" if running else "was stopped:"
     return [
         f"{how} stands at step {at[0].index} ({nodes})"
         + (f", since {since[:19].replace('T', ' ')} UTC" if since else ""),

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @pass_globals
 def sizes_command(
     globals_: Globals, /, suite: str, library: str | None, sizes: str, out: str, arm: str, base: str, as_json: bool,
-    quiet: bool, **given: Any,
+    quiet: bool, **options: Any,
 ) -> int:  # fmt: skip
     """Measure the gain by library size, with nested random parts of your library, each within the next.
 
@@ -45,27 +45,29 @@ def sizes_command(
     """
     from imagerag.evals.harness.evaluation import run_evaluation
 
-    folder, rag = Path(out).expanduser(), rag_of(globals_, {**given, "library": library})
-    plan = asyncio.run(_plan(rag, suite, sizes, arm, base, given))
+    folder, rag = Path(out).expanduser(), rag_of(globals_, {**options, "library": library})
+    plan = asyncio.run(_plan(rag, suite, sizes, arm, base, options))
     began = time.monotonic()
-    report = asyncio.run(run_evaluation(folder, plan, options_of(rag, given, "record", quiet)))
+    report = asyncio.run(run_evaluation(folder, plan, options_of(rag, options, "record", quiet)))
     return print_run(folder, report, time.monotonic() - began, as_json)
 
 
-async def _plan(rag: ImageRAG, spec: str, sizes: str, arm: str, base: str, given: dict[str, Any]) -> "Plan":
+async def _plan(rag: ImageRAG, spec: str, sizes: str, arm: str, base: str, options: dict[str, Any]) -> "Plan":
     from imagerag.evals.harness.evaluation import setup_for
     from imagerag.evals.harness.plan import Plan
     from imagerag.evals.libraries.library_sizes import arms_of, check_curve, recipes_of, sizes_of
     from imagerag.evals.metrics.registry import default_metrics
     from imagerag.evals.suites.registry import find_suite
 
-    seed = given["seed"]
-    suite = await find_suite(spec, rag.dependencies, template=given["template"], allow_outside=given["allow_outside"])
+    seed = options["seed"]
+    suite = await find_suite(
+        spec, rag.dependencies, template=options["template"], allow_outside=options["allow_outside"]
+    )
     say_all(warning_lines(suite.notes), err=True)
-    suite = suite.only(limit=given["limit"], tags=given["tags"], seeds=given["seeds"])
+    suite = suite.only(limit=options["limit"], tags=options["tags"], seeds=options["seeds"])
     whole = await rag.libraries.open()
     recipes = recipes_of(whole.name, sizes_of(sizes, await whole.count(), whole.name), seed)
-    metrics = [m for m in (given["metrics"] or "").split(",") if m.strip()] or default_metrics(suite.name)
+    metrics = [m for m in (options["metrics"] or "").split(",") if m.strip()] or default_metrics(suite.name)
     plan = Plan(
         suite=suite.model_copy(update={"libraries": recipes}),
         arms=arms_of(base, arm, list(recipes)),
@@ -102,9 +104,9 @@ def search_ways_command(
 
     rag = ImageRAG(library=library, home=globals_.home)
 
-    def progress(done: int, total: int, what: str) -> None:
+    def progress(finished: int, total: int, what: str) -> None:
         if not quiet and what:
-            say(f"  {dim(f'{done + 1} of {total}')}  {what}", err=True)
+            say(f"  {dim(f'{finished + 1} of {total}')}  {what}", err=True)
 
     async def work() -> "SearchComparison":
         return await compare_searches(
@@ -118,13 +120,15 @@ def search_ways_command(
             progress=progress,
         )
 
-    found = asyncio.run(work())
+    comparison = asyncio.run(work())
     if as_json:
-        say_json(found.model_dump(mode="json", by_alias=True))
+        say_json(comparison.model_dump(mode="json", by_alias=True))
         return 0
-    say(f"{found.library}: {count(found.images, 'image')}, {count(found.captions, 'caption')} as queries")
+    say(
+        f"{comparison.library}: {count(comparison.images, 'image')}, {count(comparison.captions, 'caption')} as queries"
+    )
     head = ["encoder", "way", "P@1", "P@5", "P@10", "R@1", "R@5", "R@10", "MRR", "nDCG@10"]
-    say_all(table([head, *map(_row, found.rows)], right=set(range(2, 10))))
+    say_all(table([head, *map(_row, comparison.rows)], right=set(range(2, 10))))
     say_note("P@k: share of the first k that show it; R@k: share of the captions with one that does")
     return 0
 
@@ -134,10 +138,10 @@ def _listed(text: str) -> list[str]:
 
 
 def _row(one: "Compared") -> list[str]:
-    found = one.ranking
-    precisions = [score(value) for value in (found.precision_1, found.precision_5, found.precision_10)]
+    ranking = one.ranking
+    precisions = [score(value) for value in (ranking.precision_1, ranking.precision_5, ranking.precision_10)]
     recalls = [
         "–" if share.value is None else score(share.value)
-        for share in (found.recall_1, found.recall_5, found.recall_10)
+        for share in (ranking.recall_1, ranking.recall_5, ranking.recall_10)
     ]
-    return [one.encoder, one.way, *precisions, *recalls, score(found.mrr), score(found.ndcg_10)]
+    return [one.encoder, one.way, *precisions, *recalls, score(ranking.mrr), score(ranking.ndcg_10)]

@@ -61,8 +61,8 @@ def judge_command(
     name = None if generated else rag.settings.library
     alike = own_synonyms(Path(synonyms)) if synonyms else {}
 
-    def progress(done: int, total: int) -> None:
-        if not quiet and done == 0:
+    def progress(finished: int, total: int) -> None:
+        if not quiet and finished == 0:
             lacking = " (and what is missing, where it only says no)" if concepts else ""
             say(dim(f"asking {evaluated.identity} {count(total, 'question')} at most{lacking}"), err=True)
 
@@ -79,27 +79,27 @@ def judge_command(
             progress=progress,
         )  # fmt: skip
 
-    found = asyncio.run(work())
+    result = asyncio.run(work())
     if as_json:
-        say_json(found.model_dump(mode="json", by_alias=True))
+        say_json(result.model_dump(mode="json", by_alias=True))
     else:
-        say_all(_lines(found))
-    return 0 if found.verdict == "usable" else 1
+        say_all(_lines(result))
+    return 0 if result.verdict == "usable" else 1
 
 
-def _lines(found: "JudgeEval") -> Iterator[str]:
-    shown = f"{len(found.classes)} classes of {found.library}" if found.library else "generated images"
+def _lines(result: "JudgeEval") -> Iterator[str]:
+    tested_with = f"{len(result.classes)} classes of {result.library}" if result.library else "generated images"
     head = ["prompt", "right", "95 %", "", "yes", "no", "no answer", "same again"]
-    yield from table([head, *map(_kind_row, found.kinds)], right={1, 2, 3, 4, 5, 6, 7})
-    if found.concepts:
-        rows = [row for kind, one in found.concepts.items() for row in _concept_rows(kind.replace("_", " "), one)]
+    yield from table([head, *map(_kind_row, result.kinds)], right={1, 2, 3, 4, 5, 6, 7})
+    if result.concepts:
+        rows = [row for kind, one in result.concepts.items() for row in _concept_rows(kind.replace("_", " "), one)]
         yield from table([["named as missing", "", "95 %", ""], *rows], right={1, 2})
-    yield f"{found.judge} on {shown}, {found.mode}: {bold(found.verdict)}"
-    if found.named_rate is not None:
-        yield f"when it rightly says no, it names what is missing in {percent(found.named_rate)}"
-    if found.problem:
-        yield dim(f"first error: {short(found.problem, 200)}")
-    yield f"cost: {dollars(found.cost_usd)}"
+    yield f"{result.judge} on {tested_with}, {result.mode}: {bold(result.verdict)}"
+    if result.named_rate is not None:
+        yield f"when it rightly says no, it names what is missing in {percent(result.named_rate)}"
+    if result.problem:
+        yield dim(f"first error: {short(result.problem, 200)}")
+    yield f"cost: {dollars(result.cost_usd)}"
 
 
 def _kind_row(one: "KindScore") -> list[str]:
@@ -111,10 +111,20 @@ def _kind_row(one: "KindScore") -> list[str]:
     return [label, score(one.accuracy), interval, f"{one.right} of {total}", *counts, again]
 
 
-def _concept_rows(kind: str, found: "ConceptScore") -> Iterator[list[str]]:
+def _concept_rows(kind: str, one: "ConceptScore") -> Iterator[list[str]]:
     for name, value, (low, high), counts in (
-        ("precision", found.precision, found.precision_interval, f"{found.right} of {found.named} named"),
-        ("recall", found.recall, found.recall_interval, f"{found.found} of {found.missing} missing"),
+        (
+            "precision",
+            one.precision,
+            one.precision_interval,
+            f"{one.right} of {one.named} named",
+        ),
+        (
+            "recall",
+            one.recall,
+            one.recall_interval,
+            f"{one.found} of {one.missing} missing",
+        ),
     ):
         shares = ["–", ""] if value is None else [score(value), f"{score(low)} to {score(high)}"]
         yield [f"{kind}, {name}", *shares, counts]

@@ -48,7 +48,7 @@ BUDGET_SPENT = OUTCOMES["budget_exhausted"].exit_code
 @quiet_option
 @pass_globals
 def run_command(
-    globals_: Globals, /, suite: str, out: str, cache: str, as_json: bool, quiet: bool, **given: Any
+    globals_: Globals, /, suite: str, out: str, cache: str, as_json: bool, quiet: bool, **arguments: Any
 ) -> int:
     """Run SUITE with every arm, from the same initial image of each case; compute metrics, compare with the first arm.
 
@@ -59,40 +59,40 @@ def run_command(
     """
     from imagerag.evals.harness.evaluation import replay_evaluation, run_evaluation
 
-    folder, rag = Path(out).expanduser(), rag_of(globals_, {**given, "library": None})
-    options = options_of(rag, given, cache, quiet)
+    folder, rag = Path(out).expanduser(), rag_of(globals_, {**arguments, "library": None})
+    options = options_of(rag, arguments, cache, quiet)
     if cache == "replay":
         return _print_replay(asyncio.run(replay_evaluation(folder, options)), as_json)
-    plan = asyncio.run(_plan(rag, suite, given))
+    plan = asyncio.run(_plan(rag, suite, arguments))
     began = time.monotonic()
     report = asyncio.run(run_evaluation(folder, plan, options))
     return print_run(folder, report, time.monotonic() - began, as_json)
 
 
-def rag_of(globals_: Globals, given: Mapping[str, Any]) -> ImageRAG:
+def rag_of(globals_: Globals, arguments: Mapping[str, Any]) -> ImageRAG:
     """Make a client with the user's own home and the named backends."""
     names = ("preset", "generator", "judge", "library")
-    return ImageRAG(home=globals_.home, **{name: given[name] for name in names})
+    return ImageRAG(home=globals_.home, **{name: arguments[name] for name in names})
 
 
-def options_of(rag: ImageRAG, given: Mapping[str, Any], cache: Any, quiet: bool) -> "EvalOptions":
+def options_of(rag: ImageRAG, arguments: Mapping[str, Any], cache: Any, quiet: bool) -> "EvalOptions":
     """Make the options of an evaluation from those of the command."""
     from imagerag.evals.harness.evaluation import EvalOptions
 
-    def progress(done: int, total: int, what: str) -> None:
+    def progress(finished: int, total: int, what: str) -> None:
         if not quiet:
-            say(f"  {dim(f'{done:,} of {total:,}')}  {what}", err=True)
+            say(f"  {dim(f'{finished:,} of {total:,}')}  {what}", err=True)
 
     def warn(warnings: Sequence[str]) -> None:
         say_all(warning_lines(warnings), err=True)
 
     names = ("concurrency", "max_calls", "max_cost_usd", "assume_cost_usd_per_call", "retry_failed",
              "allow_same_encoder")  # fmt: skip
-    limits = {name: given[name] for name in names}
+    limits = {name: arguments[name] for name in names}
     return EvalOptions(users=rag.dependencies.home, cache=cache, progress=progress, warn=warn, **limits)
 
 
-async def _plan(rag: ImageRAG, spec: str, given: Mapping[str, Any]) -> "Plan":
+async def _plan(rag: ImageRAG, spec: str, arguments: Mapping[str, Any]) -> "Plan":
     from imagerag.evals.harness.arms import check_arms_file, parse_arms
     from imagerag.evals.harness.evaluation import setup_for
     from imagerag.evals.harness.plan import Plan, Shard
@@ -100,31 +100,31 @@ async def _plan(rag: ImageRAG, spec: str, given: Mapping[str, Any]) -> "Plan":
     from imagerag.evals.suites.registry import find_suite
     from imagerag.tools.automatic import expanded
 
-    arms = parse_arms(given["arms"], given["arms_file"])
-    if given["arms_file"]:
-        check_arms_file(arms, given["arms_file"])
+    arms = parse_arms(arguments["arms"], arguments["arms_file"])
+    if arguments["arms_file"]:
+        check_arms_file(arms, arguments["arms_file"])
     names = ("template", "seed", "allow_outside", "embedder")
-    sections, shard = _sections(given["sections"]), Shard.parse(given["shard"])
-    suite = await find_suite(spec, rag.dependencies, sections=sections, **{name: given[name] for name in names})
+    sections, shard = _sections(arguments["sections"]), Shard.parse(arguments["shard"])
+    suite = await find_suite(spec, rag.dependencies, sections=sections, **{name: arguments[name] for name in names})
     say_all(warning_lines(suite.notes), err=True)
-    chosen = {name: given[name] for name in ("limit", "tags", "seeds")}
-    if suite.checks and (shard.of > 1 or any(chosen.values())):
+    selection = {name: arguments[name] for name in ("limit", "tags", "seeds")}
+    if suite.checks and (shard.of > 1 or any(selection.values())):
         raise UsageError("--limit, --tag, --seeds and --shard choose cases of the section arms: run the others apart")
-    suite = suite.only(**chosen)
+    suite = suite.only(**selection)
     settings, own = rag.settings, next(iter(suite.libraries), None)
     sketch = suite.name == "sketch"
-    named = [m for m in (given["metrics"] or "").split(",") if m.strip()] or default_metrics(suite.name)
+    metrics = [m for m in (arguments["metrics"] or "").split(",") if m.strip()] or default_metrics(suite.name)
     setup = setup_for(
-        given["generator"] or ("sketch" if sketch else settings.generator),
-        expanded("judge", given["judge"] or ("sketch" if sketch else settings.judge), rag.dependencies.prices),
-        given["library"] or own or settings.library,
+        arguments["generator"] or ("sketch" if sketch else settings.generator),
+        expanded("judge", arguments["judge"] or ("sketch" if sketch else settings.judge), rag.dependencies.prices),
+        arguments["library"] or own or settings.library,
         RunConfig(references_per_concept=settings.references_per_concept, size=parse_size(settings.size)),
     )
     return Plan(
         suite=suite,
         arms=arms,
         setup=setup,
-        metrics=tuple(named) if suite.cases else (),
+        metrics=tuple(metrics) if suite.cases else (),
         shard=shard,
     )
 

@@ -37,9 +37,9 @@ def score_command(
     source = Path(folder).expanduser()
     target = Path(out).expanduser() if out else source / "scores"
 
-    def progress(done: int, total: int, what: str) -> None:
+    def progress(finished: int, total: int, what: str) -> None:
         if not quiet:
-            say(f"  {dim(f'{done:,} of {total:,}')}  {what}", err=True)
+            say(f"  {dim(f'{finished:,} of {total:,}')}  {what}", err=True)
 
     specs = [spec.strip() for spec in metrics.split(",") if spec.strip()]
     options: Any = EvalOptions(users=ImageRAG(home=globals_.home).dependencies.home, progress=progress, **limits)

@@ -48,14 +48,16 @@ def human_study_command(
     names = pairs_form.STUDY if form == "pairs" else absolute.STUDY
     all_fresh(path / name for name in names)  # the answers to an earlier study need its key
     plan, results = Plan.read(path), list(read_results(path / RESULTS))
-    shown: Any = asyncio.run(_real(globals_, path)) if real else {}
-    chosen: Any = {"real": shown, "limit": pairs, "seed": seed}
+    real_images: Any = asyncio.run(_real(globals_, path)) if real else {}
+    options: Any = {"real": real_images, "limit": pairs, "seed": seed}
     if form == "pairs":
-        made = pairs_form.write_study(path, results, stored_images(path), arm=arm, base=base, **chosen)
+        files_written = pairs_form.write_study(path, results, stored_images(path), arm=arm, base=base, **options)
     else:
-        made = absolute.write_absolute_study(path, plan, results, stored_images(path), arms=(arm, base), **chosen)
-    say(f"for the raters: {made[0]}")
-    say(f"for you alone:  {made[1]}")
+        files_written = absolute.write_absolute_study(
+            path, plan, results, stored_images(path), arms=(arm, base), **options
+        )
+    say(f"for the raters: {files_written[0]}")
+    say(f"for you alone:  {files_written[1]}")
     say_note(f"then: imagerag eval study-results {path} answers-*.json")
     return 0
 
@@ -92,8 +94,8 @@ def study_results_command(folder: str, files: tuple[str, ...], as_json: bool) ->
     key = key_of_answers(Path(folder).expanduser(), paths, (pairs_form.STUDY[1], absolute.STUDY[1]))
     if key.get("form") == "absolute":
         return _print_absolute(AbsoluteStudy(arms=tuple(absolute.read_absolute_answers(paths, key))), as_json)
-    found = tuple(pairs_form.read_answers(paths, key))
-    return _print_pairs(PairsStudy(arm=key["arm"], base=key["base"], questions=found), as_json)
+    answers = tuple(pairs_form.read_answers(paths, key))
+    return _print_pairs(PairsStudy(arm=key["arm"], base=key["base"], questions=answers), as_json)
 
 
 def _print_pairs(study: "PairsStudy", as_json: bool) -> int:

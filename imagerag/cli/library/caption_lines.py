@@ -21,32 +21,32 @@ def caption_lines(metadata: "LibraryMetadata", name: str, vectors: int) -> list[
     if encoder is None:
         return []
     own = ", the library's own" if encoder.embedder == metadata.embedder else ""
-    made = f"{count(vectors, 'vector')} with {clean(encoder.spec)}{own}, {encoder.dimension} dimensions"
+    vectors_text = f"{count(vectors, 'vector')} with {clean(encoder.spec)}{own}, {encoder.dimension} dimensions"
     if metadata.caption_threshold is None:
         threshold = f"of captions: not measured yet: imagerag library calibrate {name}"
     else:
         threshold = threshold_text(metadata.caption_threshold)
-    return [*entry("captions", made), *entry("", threshold)]
+    return [*entry("captions", vectors_text), *entry("", threshold)]
 
 
-def threshold_text(found: "CaptionThreshold") -> str:
+def threshold_text(limit: "CaptionThreshold") -> str:
     """A threshold of captions with its error rates, or why none is claimed."""
     measured = (
-        f"measured with {found.n_own} parts of captions, {found.n_near} hard negatives and {found.n_unrelated} "
+        f"measured with {limit.n_own} parts of captions, {limit.n_near} hard negatives and {limit.n_unrelated} "
         f"unrelated captions"
     )
-    if found.accept_rate is None or found.unrelated_reject_rate is None:
-        return f"of captions: not measured, there are too few captions ({found.captions:,})"
-    near = "" if found.near_reject_rate is None else f"{percent(found.near_reject_rate)} of what nearly fits and "
-    said = (
-        f"{percent(found.accept_rate)} of what fits is accepted; {near}{percent(found.unrelated_reject_rate)} of what "
+    if limit.accept_rate is None or limit.unrelated_reject_rate is None:
+        return f"of captions: not measured, there are too few captions ({limit.captions:,})"
+    near = "" if limit.near_reject_rate is None else f"{percent(limit.near_reject_rate)} of what nearly fits and "
+    rates = (
+        f"{percent(limit.accept_rate)} of what fits is accepted; {near}{percent(limit.unrelated_reject_rate)} of what "
     )
-    said += "does not is rejected"
-    if found.cosine is None:
-        return f"of captions: none, the encoder cannot tell these captions apart ({said}); {measured}"
-    how = "" if found.is_reliable else "; the encoder cannot tell all of these captions apart"
-    if found.near_reject_rate is None:
+    rates += "does not is rejected"
+    if limit.cosine is None:
+        return f"of captions: none, the encoder cannot tell these captions apart ({rates}); {measured}"
+    how = "" if limit.is_reliable else "; the encoder cannot tell all of these captions apart"
+    if limit.near_reject_rate is None:
         how = "; nearly right captions were not measured, as these captions differ in too little"
-    elif found.method == "unrelated":
+    elif limit.method == "unrelated":
         how = "; the encoder tells captions from unrelated ones, but not from nearly right ones"
-    return f"of captions: cosine {cosine(found.cosine)}: {said}{how}; {measured}"
+    return f"of captions: cosine {cosine(limit.cosine)}: {rates}{how}; {measured}"

@@ -44,13 +44,13 @@ def check_command(globals_: Globals, /, name: str, queries: int, unrelated: str 
     """
     lines = _captions_in(unrelated) if unrelated else None
     rag = ImageRAG(home=globals_.home, library=name)
-    found = asyncio.run(rag.libraries.check(queries=queries, unrelated=lines))
+    report = asyncio.run(rag.libraries.check(queries=queries, unrelated=lines))
     if as_json:
         from imagerag.schemas.library_checks import CheckDocument
 
-        say_json(CheckDocument(library=found.library, check=found).as_json())
+        say_json(CheckDocument(library=report.library, check=report).as_json())
     else:
-        say_all(check_lines(found))
+        say_all(check_lines(report))
     return 0
 
 
@@ -64,16 +64,16 @@ def _captions_in(file: str) -> list[str]:
     return lines
 
 
-def check_lines(found: "LibraryCheck") -> list[str]:
+def check_lines(report: "LibraryCheck") -> list[str]:
     """A check as text: the verdicts, the figures, and what to do."""
-    language = f" in {language_name(found.language)}" if language_name(found.language) else ""
-    captions = f"{count(found.captions, 'caption')}{language}"
-    lines = [f"library {bold(found.library)}: {count(found.images, 'image')}, {captions}"]
-    lines += [f"  {dim('encoder')}  {clean(found.embedder)}", "", *verdict_lines(found.ways)]
-    measured = [way for way in found.ways if way.ranking]
+    language = f" in {language_name(report.language)}" if language_name(report.language) else ""
+    captions = f"{count(report.captions, 'caption')}{language}"
+    lines = [f"library {bold(report.library)}: {count(report.images, 'image')}, {captions}"]
+    lines += [f"  {dim('encoder')}  {clean(report.embedder)}", "", *verdict_lines(report.ways)]
+    measured = [way for way in report.ways if way.ranking]
     if measured:
         lines += ["", *_figures(measured), "", *_notes(measured)]
-    return [*lines, *_advice_lines(found.ways)]
+    return [*lines, *_advice_lines(report.ways)]
 
 
 def verdict_lines(ways: "Sequence[WayCheck]") -> list[str]:
@@ -81,8 +81,8 @@ def verdict_lines(ways: "Sequence[WayCheck]") -> list[str]:
     lines: list[str] = []
     for way in ways:
         label = VERDICTS[way.verdict]
-        shown = (accent if label.tone in ("good", "calm") else bold)(label.name)
-        head = f"  {WAYS[way.way]:<{AT}}{shown}: "
+        label_text = (accent if label.tone in ("good", "calm") else bold)(label.name)
+        head = f"  {WAYS[way.way]:<{AT}}{label_text}: "
         lines += hanging(f"{way.summary}", columns(), indent=AT + 2, head=head)
     return lines
 

@@ -55,10 +55,10 @@ def dedupe_command(
     those are compared that lie near each other, and a few pairs may be missed. Image files are never deleted.
     """
     rag = ImageRAG(home=globals_.home, library=name)
-    found = asyncio.run(rag.libraries.dedupe(threshold=threshold, keep=keep))
-    others = [one.id for group in found.groups for one in group.others]
+    duplicates = asyncio.run(rag.libraries.dedupe(threshold=threshold, keep=keep))
+    others = [one.id for group in duplicates.groups for one in group.others]
     if not as_json:
-        say_all(duplicate_lines(name, found))
+        say_all(duplicate_lines(name, duplicates))
     if remove and others:
         question = f"remove {count(len(others), 'image')} from library {name}, and keep the others?"
         confirm(question, f"imagerag library dedupe {name} --remove --yes", yes=yes, as_json=as_json)
@@ -67,7 +67,7 @@ def dedupe_command(
         from imagerag.schemas.libraries import DuplicatesDocument
 
         removed = remove and bool(others)
-        say_json(DuplicatesDocument(library=name, keep=keep, removed=removed, duplicates=found).as_json())
+        say_json(DuplicatesDocument(library=name, keep=keep, removed=removed, duplicates=duplicates).as_json())
     elif remove:
         say_all([f"library {bold(name)}: {count(len(others), 'image')} removed; the files stay"])
     elif others:
@@ -78,24 +78,26 @@ def dedupe_command(
 COMMANDS: Final = (dedupe_command,)
 
 
-def duplicate_lines(name: str, found: "Duplicates") -> list[str]:
+def duplicate_lines(name: str, duplicates: "Duplicates") -> list[str]:
     """The groups as text."""
-    origin = "measured" if found.measured else "given"
-    others = sum(len(group.others) for group in found.groups)
-    message = f"{count(len(found.groups), 'group')} of similar images, {others:,} beside the kept ones"
-    lines = [f"library {bold(name)}: {message}  {dim(f'{origin} threshold {cosine(found.threshold)}')}"]
-    if not found.exact:
+    origin = "measured" if duplicates.measured else "given"
+    others = sum(len(group.others) for group in duplicates.groups)
+    message = f"{count(len(duplicates.groups), 'group')} of similar images, {others:,} beside the kept ones"
+    lines = [f"library {bold(name)}: {message}  {dim(f'{origin} threshold {cosine(duplicates.threshold)}')}"]
+    if not duplicates.exact:
         lines.append(dim("compared with those near them; about 1 in 200 pairs at the threshold may be missed"))
-    for group in found.groups[:SHOWN]:
+    for group in duplicates.groups[:SHOWN]:
         lines += table([_row(group.kept, "keep"), *(_row(one, cosine(one.similarity)) for one in group.others)], cut=3)
-    if len(found.groups) > SHOWN:
-        lines.append(f"  and {len(found.groups) - SHOWN:,} groups more: --json lists them")
-    if found.copies:
-        lines.append(f"{count(len(found.copies), 'image')} in several files; the library holds each once")
-        lines += table([[dim(one.id[:12]), *map(clean, one.paths[:2])] for one in found.copies[:SHOWN]], whole={1, 2})
+    if len(duplicates.groups) > SHOWN:
+        lines.append(f"  and {len(duplicates.groups) - SHOWN:,} groups more: --json lists them")
+    if duplicates.copies:
+        lines.append(f"{count(len(duplicates.copies), 'image')} in several files; the library holds each once")
+        lines += table(
+            [[dim(one.id[:12]), *map(clean, one.paths[:2])] for one in duplicates.copies[:SHOWN]], whole={1, 2}
+        )
     return lines
 
 
-def _row(one: "SimilarImage", said: str) -> list[str]:
+def _row(one: "SimilarImage", decision: str) -> list[str]:
     title = bold(short(image_name(one.title, one.id), 28))
-    return [dim(said), one.id[:12], title, clean(one.path), dim(f"{one.width}x{one.height}")]
+    return [dim(decision), one.id[:12], title, clean(one.path), dim(f"{one.width}x{one.height}")]

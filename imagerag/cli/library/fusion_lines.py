@@ -15,14 +15,14 @@ def fusion_lines(fusion: "Fusion | None", name: str) -> list[str]:
     return [*lines, *entry("", threshold_text(threshold))] if threshold else lines
 
 
-def threshold_text(found: "FusedThreshold") -> str:
+def threshold_text(fused: "FusedThreshold") -> str:
     """The threshold of a hybrid search with its error rates, or why none is claimed."""
     rates = (
-        f"{percent(found.accept_rate)} of what fits is accepted, {percent(found.reject_rate)} of the rest rejected; "
-        f"measured with {found.n_own} phrases of captions, {found.n_near} hard negative and {found.n_unrelated} "
+        f"{percent(fused.accept_rate)} of what fits is accepted, {percent(fused.reject_rate)} of the rest rejected; "
+        f"measured with {fused.n_own} phrases of captions, {fused.n_near} hard negative and {fused.n_unrelated} "
         f"unrelated captions"
     )
-    cosines = {"image": found.image, "caption": found.caption}
+    cosines = {"image": fused.image, "caption": fused.caption}
     ways = [f"{of} cosine {cosine(one)}" for of, one in cosines.items() if one is not None]
     if not ways:
         return f"no threshold of its own: the encoders cannot tell these images apart ({rates})"

@@ -111,8 +111,8 @@ def calibrate_command(globals_: Globals, /, name: str, as_json: bool) -> int:
     if as_json:
         from imagerag.schemas.libraries import ThresholdDocument
 
-        found = ThresholdDocument(library=name, threshold=threshold, caption_threshold=of_captions, fusion=fusion)
-        say_json(found.as_json())
+        document = ThresholdDocument(library=name, threshold=threshold, caption_threshold=of_captions, fusion=fusion)
+        say_json(document.as_json())
     else:
         captions = entry("captions", threshold_text(of_captions)) if of_captions else []
         measured = [*threshold_lines(threshold), *captions, *fusion_lines(fusion, name)]
@@ -126,13 +126,13 @@ Described = tuple[str, int | None, "LibraryMetadata | None", str]
 
 async def _described_all(rag: ImageRAG) -> list[Described]:
     """Describe every library; a damaged one does not hide the others."""
-    found: list[Described] = []
+    rows: list[Described] = []
     for name in await rag.libraries.list():
         try:
-            found.append((name, *await _described(rag, name), ""))
+            rows.append((name, *await _described(rag, name), ""))
         except ImageRAGError as error:
-            found.append((name, None, None, str(error)))
-    return found
+            rows.append((name, None, None, str(error)))
+    return rows
 
 
 async def _described(rag: ImageRAG, name: str) -> "tuple[int, LibraryMetadata]":
@@ -177,8 +177,8 @@ def _counts(rag: ImageRAG, name: str) -> _Counts:
 
 def _counts_text(counts: _Counts) -> str:
     """The counts after the number of images; those of captions have a line of their own."""
-    read, described, images = counts["ocr_read"], counts["described"], counts["region_images"]
-    by_ocr = f", {read:,} read by OCR" if read else ""
+    ocr_count, described, images = counts["ocr_read"], counts["described"], counts["region_images"]
+    by_ocr = f", {ocr_count:,} read by OCR" if ocr_count else ""
     by_model = f", {described:,} described by a model" if described else ""
     regions = f", {images:,} with their regions encoded ({counts['regions']:,})" if images else ""
     return f"{by_ocr}{by_model}{regions}"
@@ -237,8 +237,8 @@ def _row(
         f"threshold {cosine(library_metadata.threshold.cosine)}" if library_metadata.threshold else "not calibrated"
     )
     tagged = f", {count(len(tags), 'snapshot')}" if tags else ""
-    told = f", described by {short(library_metadata.describer.spec, 60)}" if library_metadata.describer else ""
-    spec = dim(short(library_metadata.spec, 60) + told + tagged)
+    describer = f", described by {short(library_metadata.describer.spec, 60)}" if library_metadata.describer else ""
+    spec = dim(short(library_metadata.spec, 60) + describer + tagged)
     return [bold(short(name, 40)), count(number or 0, "image"), threshold, spec]
 
 
@@ -260,15 +260,15 @@ def library_metadata_lines(library_metadata: "LibraryMetadata", name: str) -> li
 
 def _between(library_metadata: "LibraryMetadata", name: str) -> str:
     """The threshold between two images as text."""
-    found = library_metadata.image_threshold
-    if found is None:
+    threshold = library_metadata.image_threshold
+    if threshold is None:
         return f"between images: not measured yet: imagerag library calibrate {name}"
-    if found.cosine is not None:
-        rates = between_images(found.accept_rate, found.reject_rate)
+    if threshold.cosine is not None:
+        rates = between_images(threshold.accept_rate, threshold.reject_rate)
         anew = f": imagerag library calibrate {name}" if rates == NOT_MEASURED else ""
-        return f"between images: cosine {cosine(found.cosine)} and more is the same thing; {rates}{anew}"
+        return f"between images: cosine {cosine(threshold.cosine)} and more is the same thing; {rates}{anew}"
     return (
-        f"between images: not measured, it has too few of them ({found.images:,}), or its encoder cannot tell them "
+        f"between images: not measured, it has too few of them ({threshold.images:,}), or its encoder cannot tell them "
         f"apart; add more, or name a cosine where one is needed: imagerag library dedupe {name} --threshold 0.97"
     )
 

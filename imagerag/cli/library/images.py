@@ -85,9 +85,9 @@ def add_command(
     return 0
 
 
-def _added(new: int, known: int) -> str:
-    there = f"{known:,} {'was' if known == 1 else 'were'} there already" if known else ""
-    return ", ".join(part for part in (f"{count(new, 'image')} added" if new or not known else "", there) if part)
+def _added(new: int, existing: int) -> str:
+    there = f"{existing:,} {'was' if existing == 1 else 'were'} there already" if existing else ""
+    return ", ".join(part for part in (f"{count(new, 'image')} added" if new or not existing else "", there) if part)
 
 
 @click.command("remove")
@@ -118,9 +118,9 @@ def remove_command(
     folder is indexed again; imagerag library add takes one back.
     """
     rag = ImageRAG(home=globals_.home, library=name)
-    named = bool(images or any(filters.values()))
-    if named == whole_library:
-        raise UsageError(_what_to_remove(name) if not named else "images, or --whole-library: one of them")
+    has_selection = bool(images or any(filters.values()))
+    if has_selection == whole_library:
+        raise UsageError(_what_to_remove(name) if not has_selection else "images, or --whole-library: one of them")
     if whole_library:
         return _delete(rag, name, dry_run=dry_run, yes=yes, as_json=as_json)
     rows = asyncio.run(_preview(rag, name, images, filters, show=not as_json and not (yes and not dry_run)))
@@ -233,8 +233,8 @@ async def _no_match(rag: ImageRAG, *, filter: Any, tags: Sequence[str] = (), lic
     from imagerag.agent.retrieval.search_queries import explain_filter
     from imagerag.agent.types.filters import parse_filter
 
-    wanted = Filter(where=parse_filter(filter), tags=tuple(tags), licences=tuple(licences))
-    why = await explain_filter(await rag.libraries.open(), wanted)
+    image_filter = Filter(where=parse_filter(filter), tags=tuple(tags), licences=tuple(licences))
+    why = await explain_filter(await rag.libraries.open(), image_filter)
     return hanging(f"nothing: {why}", columns() - 2, indent=2, head="  ") if why else []
 
 

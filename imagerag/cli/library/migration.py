@@ -51,21 +51,21 @@ def migrate_command(
         return _drop(rag, name, yes=yes, as_json=as_json)
     with contextlib.closing(FileProgress()) as progress:
         show = None if quiet else progress
-        done = asyncio.run(rag.libraries.migrate(embedder=embedder, switch=False, progress=show))
+        migration = asyncio.run(rag.libraries.migrate(embedder=embedder, switch=False, progress=show))
     if not as_json:
-        say_all(comparison_lines(name, done))
+        say_all(comparison_lines(name, migration))
     if not dry_run:
-        if done.is_worse:
+        if migration.is_worse:
             question = f"the new encoder finds fewer images of {name} by their captions. Use it all the same?"
             confirm(question, f"imagerag library migrate {name} --embedder {embedder} --yes", yes=yes, as_json=as_json)
         asyncio.run(rag.libraries.switch_encoder(embedder=embedder))
-        done = done.model_copy(update={"switched": True})
+        migration = migration.model_copy(update={"switched": True})
     if as_json:
         from imagerag.schemas.libraries import MigrationDocument
 
-        say_json(MigrationDocument(library=name, migration=done).as_json())
+        say_json(MigrationDocument(library=name, migration=migration).as_json())
     else:
-        say_all(_next_steps(name, embedder, done))
+        say_all(_next_steps(name, embedder, migration))
     return 0
 
 
@@ -82,18 +82,23 @@ def _drop(rag: ImageRAG, name: str, *, yes: bool, as_json: bool) -> int:
     return 0
 
 
-def comparison_lines(name: str, done: "Migration") -> list[str]:
+def comparison_lines(name: str, migration: "Migration") -> list[str]:
     """The comparison of the two encoders as text."""
-    head = f"library {bold(name)}: {count(done.images, 'image')}, {done.encoded:,} encoded now"
+    head = f"library {bold(name)}: {count(migration.images, 'image')}, {migration.encoded:,} encoded now"
     rows = [
         [dim("encoder"), bold("now"), bold("new")],
-        *([dim(label), before, after] for label, before, after in _compared(done) if {before, after} != {NONE}),
+        *([dim(label), before, after] for label, before, after in _compared(migration) if {before, after} != {NONE}),
     ]
-    lines = [head, f"  now  {done.before.embedder}", f"  new  {done.after.embedder}", *table(rows, right={1, 2})]
-    if not done.before.recall.captions:
+    lines = [
+        head,
+        f"  now  {migration.before.embedder}",
+        f"  new  {migration.after.embedder}",
+        *table(rows, right={1, 2}),
+    ]
+    if not migration.before.recall.captions:
         lines.append("it has no captions, so that only captions of other things could be tried")
-    if done.from_thumbnails:
-        lines.append(f"{count(done.from_thumbnails, 'image')} encoded from the thumbnail: the file cannot be read")
+    if migration.from_thumbnails:
+        lines.append(f"{count(migration.from_thumbnails, 'image')} encoded from the thumbnail: the file cannot be read")
     return lines
 
 
@@ -110,8 +115,11 @@ LABELS: Final = {
 NONE: Final = "–"
 
 
-def _compared(done: "Migration") -> list[tuple[str, str, str]]:
-    return [(label, _value_text(kind, done.before), _value_text(kind, done.after)) for kind, label in LABELS.items()]
+def _compared(migration: "Migration") -> list[tuple[str, str, str]]:
+    return [
+        (label, _value_text(kind, migration.before), _value_text(kind, migration.after))
+        for kind, label in LABELS.items()
+    ]
 
 
 def _value_text(kind: str, of: "EncoderQuality") -> str:
@@ -121,16 +129,16 @@ def _value_text(kind: str, of: "EncoderQuality") -> str:
     return cosine(value) if kind == "threshold" else score(value) if kind == "mrr" else percent(value)
 
 
-def _next_steps(name: str, embedder: str, done: "Migration") -> list[str]:
-    if not done.switched:
+def _next_steps(name: str, embedder: str, migration: "Migration") -> list[str]:
+    if not migration.switched:
         return [
-            f"searches still use {done.before.embedder}. To use the new one:",
+            f"searches still use {migration.before.embedder}. To use the new one:",
             f"  imagerag library migrate {name} --embedder {embedder}",
         ]
     return [
-        f"searches use {bold(done.after.embedder)} now",
+        f"searches use {bold(migration.after.embedder)} now",
         "the vectors of the other encoder stay:",
-        f"  imagerag library migrate {name} --embedder {done.before.embedder}",
+        f"  imagerag library migrate {name} --embedder {migration.before.embedder}",
         "    goes back, without encoding anything",
         f"  imagerag library migrate {name} --drop-other",
         "    deletes them",

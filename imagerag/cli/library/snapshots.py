@@ -39,12 +39,12 @@ def create_command(globals_: Globals, /, name: str, tag: str, as_json: bool) -> 
     Files that images are linked to stay where they are: the snapshot has their paths, hashes and thumbnails. One
     that is changed later is reported when it is needed.
     """
-    made = asyncio.run(ImageRAG(home=globals_.home, library=name).libraries.snapshots.create(tag))
+    snapshot = asyncio.run(ImageRAG(home=globals_.home, library=name).libraries.snapshots.create(tag))
     if as_json:
-        return _say_document(name, "create", [made])
-    say(f"snapshot {bold(made.name)}: {count(made.images, 'image')}")
-    if made.linked:
-        say(f"{made.linked:,} of them are linked: their bytes stay in their files, not in the snapshot")
+        return _say_document(name, "create", [snapshot])
+    say(f"snapshot {bold(snapshot.name)}: {count(snapshot.images, 'image')}")
+    if snapshot.linked:
+        say(f"{snapshot.linked:,} of them are linked: their bytes stay in their files, not in the snapshot")
     return 0
 
 
@@ -54,12 +54,12 @@ def create_command(globals_: Globals, /, name: str, tag: str, as_json: bool) -> 
 @pass_globals
 def list_command(globals_: Globals, /, name: str, as_json: bool) -> int:
     """List the snapshots of a library, oldest first, with the room that each takes alone."""
-    found = asyncio.run(ImageRAG(home=globals_.home, library=name).libraries.snapshots.list())
+    snapshots = asyncio.run(ImageRAG(home=globals_.home, library=name).libraries.snapshots.list())
     if as_json:
-        return _say_document(name, "list", found)
-    if not found:
+        return _say_document(name, "list", snapshots)
+    if not snapshots:
         say(f"library {name} has no snapshots: imagerag library snapshot create {name} TAG")
-    say_all(table([_row(one) for one in found], right={1}))
+    say_all(table([_row(one) for one in snapshots], right={1}))
     return 0
 
 
@@ -72,13 +72,13 @@ def list_command(globals_: Globals, /, name: str, as_json: bool) -> int:
 def remove_command(globals_: Globals, /, name: str, tag: str, yes: bool, as_json: bool) -> int:
     """Remove a snapshot. The library stays as it is."""
     rag = ImageRAG(home=globals_.home, library=name)
-    found = _tagged(rag, tag)
-    if found:
+    tagged = _tagged(rag, tag)
+    if tagged:
         question = f"remove snapshot {name}@{tag} for good? Runs made with it cannot be replayed then."
         confirm(question, f"imagerag library snapshot remove {name} {tag} --yes", yes=yes, as_json=as_json)
     asyncio.run(rag.libraries.snapshots.remove(tag))
     if as_json:
-        return _say_document(name, "remove", found)
+        return _say_document(name, "remove", tagged)
     say(f"snapshot {bold(f'{name}@{tag}')} is removed")
     return 0
 
@@ -96,13 +96,13 @@ def restore_command(globals_: Globals, /, name: str, tag: str, yes: bool, as_jso
     of the library as it is now first, to go back.
     """
     rag = ImageRAG(home=globals_.home, library=name)
-    found = _tagged(rag, tag)
-    if found:
-        question = f"make library {name} what it was at {found[0].created:%Y-%m-%d %H:%M} UTC?"
+    tagged = _tagged(rag, tag)
+    if tagged:
+        question = f"make library {name} what it was at {tagged[0].created:%Y-%m-%d %H:%M} UTC?"
         confirm(question, f"imagerag library snapshot restore {name} {tag} --yes", yes=yes, as_json=as_json)
     images = asyncio.run(rag.libraries.snapshots.restore(tag))
     if as_json:
-        return _say_document(name, "restore", found)
+        return _say_document(name, "restore", tagged)
     say(f"library {bold(name)}: {count(images, 'image')}, as in {name}@{tag}")
     return 0
 
@@ -123,6 +123,6 @@ def _say_document(name: str, action: Action, snapshots: "list[Snapshot]") -> int
 
 
 def _row(one: "Snapshot") -> list[str]:
-    held = f"{size_of_bytes(one.bytes)} of its own"
+    disk_use = f"{size_of_bytes(one.bytes)} of its own"
     when = f"{one.created:%Y-%m-%d %H:%M} UTC"
-    return [bold(short(one.name, 60)), count(one.images, "image"), when, held, dim(one.content[:12])]
+    return [bold(short(one.name, 60)), count(one.images, "image"), when, disk_use, dim(one.content[:12])]

@@ -42,13 +42,13 @@ def stats_command(globals_: Globals, /, name: str, as_json: bool) -> int:
     Disk use by kind, formats, sizes, dates, licences, cameras, images that show the same thing, and how many captions
     reach the threshold, with those furthest from their own images.
     """
-    found = asyncio.run(ImageRAG(home=globals_.home, library=name).libraries.stats())
+    stats = asyncio.run(ImageRAG(home=globals_.home, library=name).libraries.stats())
     if as_json:
         from imagerag.schemas.libraries import StatisticsDocument
 
-        say_json(StatisticsDocument(library=name, statistics=found).as_json())
+        say_json(StatisticsDocument(library=name, statistics=stats).as_json())
     else:
-        say_all([f"library {bold(name)}: {count(found.images, 'image')}", *statistics_lines(found)])
+        say_all([f"library {bold(name)}: {count(stats.images, 'image')}", *statistics_lines(stats)])
     return 0
 
 
@@ -87,7 +87,7 @@ def export_command(
         raise UsageError("--bytes is for Parquet: a folder has the images in any case")
     rag = ImageRAG(home=globals_.home, library=name)
     with contextlib.closing(FileProgress()) as progress:
-        done = asyncio.run(
+        result = asyncio.run(
             rag.libraries.export(
                 out,
                 format=kind,
@@ -99,11 +99,11 @@ def export_command(
     if as_json:
         from imagerag.schemas.libraries import ExportDocument
 
-        say_json(ExportDocument(library=name, format=kind, export=done).as_json())
+        say_json(ExportDocument(library=name, format=kind, export=result).as_json())
     else:
-        say(f"{short(done.path, 60)}: {count(done.images, 'image')}, {size_of_bytes(done.bytes)}")
-        say_all([f"  {dim(one[:12])}  {clean(why)}" for one, why in list(done.missing.items())[:LISTED]])
-    return 1 if done.missing else 0
+        say(f"{short(result.path, 60)}: {count(result.images, 'image')}, {size_of_bytes(result.bytes)}")
+        say_all([f"  {dim(one[:12])}  {clean(why)}" for one, why in list(result.missing.items())[:LISTED]])
+    return 1 if result.missing else 0
 
 
 def _format_of(out: str) -> Literal["parquet", "folder"]:
@@ -132,14 +132,14 @@ def verify_command(globals_: Globals, /, name: str, repair: bool, files: bool, a
     --repair drops dead paths, encodes changed files and bad vectors again, makes thumbnails and copies anew, and
     deletes bad vectors of captions and regions, which the next index makes. Exit code 1: problems are left.
     """
-    found = asyncio.run(ImageRAG(home=globals_.home, library=name).libraries.verify(repair=repair, files=files))
+    result = asyncio.run(ImageRAG(home=globals_.home, library=name).libraries.verify(repair=repair, files=files))
     if as_json:
         from imagerag.schemas.libraries import VerificationDocument
 
-        say_json(VerificationDocument(library=name, verification=found).as_json())
+        say_json(VerificationDocument(library=name, verification=result).as_json())
     else:
-        say_all(verification_lines(name, found, repair=repair))
-    return 1 if found.left else 0
+        say_all(verification_lines(name, result, repair=repair))
+    return 1 if result.left else 0
 
 
 @click.command("optimize")
@@ -189,34 +189,34 @@ def disk_text(disk: "DiskUse") -> str:
     return ", ".join(f"{kind} {size_of_bytes(number)}" for kind, number in disk if number)
 
 
-def statistics_lines(found: "LibraryStatistics") -> list[str]:
+def statistics_lines(stats: "LibraryStatistics") -> list[str]:
     """The statistics of a library as text."""
     rows = [
-        ["texts", f"{found.captions:,} captions, {found.titles:,} titles, {found.tagged:,} with tags"],
+        ["texts", f"{stats.captions:,} captions, {stats.titles:,} titles, {stats.tagged:,} with tags"],
         [
             "caption vectors",
-            f"{found.caption_vectors:,} with {found.caption_embedder}" if found.caption_embedder else "",
+            f"{stats.caption_vectors:,} with {stats.caption_embedder}" if stats.caption_embedder else "",
         ],
-        ["regions", f"{found.regions:,} of {count(found.region_images, 'image')}" if found.region_images else ""],
-        ["ocr", f"{count(found.ocr_read, 'image')} read, {found.ocr_words:,} with words" if found.ocr_read else ""],
-        ["described", _described(found)],
-        ["files", f"{found.linked:,} linked, {found.copied:,} copied, {found.several_files:,} with several files"],
-        ["disk", f"{size_of_bytes(found.disk.total)}: {disk_text(found.disk)}"],
-        ["", f"the files themselves: {size_of_bytes(found.file_bytes)}" if found.file_bytes else ""],
-        ["formats", common(found.formats)],
-        ["sizes", _sizes(found)],
-        ["taken", _dates(found)],
-        ["licences", common(found.licences)],
-        ["cameras", common(found.cameras)],
-        ["similar", _similar(found)],
-        *_caption_rows(found),
+        ["regions", f"{stats.regions:,} of {count(stats.region_images, 'image')}" if stats.region_images else ""],
+        ["ocr", f"{count(stats.ocr_read, 'image')} read, {stats.ocr_words:,} with words" if stats.ocr_read else ""],
+        ["described", _described(stats)],
+        ["files", f"{stats.linked:,} linked, {stats.copied:,} copied, {stats.several_files:,} with several files"],
+        ["disk", f"{size_of_bytes(stats.disk.total)}: {disk_text(stats.disk)}"],
+        ["", f"the files themselves: {size_of_bytes(stats.file_bytes)}" if stats.file_bytes else ""],
+        ["formats", common(stats.formats)],
+        ["sizes", _sizes(stats)],
+        ["taken", _dates(stats)],
+        ["licences", common(stats.licences)],
+        ["cameras", common(stats.cameras)],
+        ["similar", _similar(stats)],
+        *_caption_rows(stats),
     ]
     return table([[dim(head), text] for head, text in rows if text], fold=1)
 
 
-def _described(found: "LibraryStatistics") -> str:
-    low = f", {found.low_confidence:,} with low confidence" if found.low_confidence else ""
-    return f"{count(found.described, 'image')} by a model{low}" if found.described else ""
+def _described(stats: "LibraryStatistics") -> str:
+    low = f", {stats.low_confidence:,} with low confidence" if stats.low_confidence else ""
+    return f"{count(stats.described, 'image')} by a model{low}" if stats.described else ""
 
 
 def common(counts: Mapping[str, int]) -> str:
@@ -228,10 +228,10 @@ def common(counts: Mapping[str, int]) -> str:
     return ", ".join(parts) + (f", and {rest:,} others" if rest > 0 else "")
 
 
-def _sizes(found: "LibraryStatistics") -> str:
-    if found.megapixels is None:
+def _sizes(stats: "LibraryStatistics") -> str:
+    if stats.megapixels is None:
         return ""
-    least, middle, most = map(_megapixels, found.megapixels)
+    least, middle, most = map(_megapixels, stats.megapixels)
     return f"{least} to {most} megapixels, half of them above {middle}"
 
 
@@ -240,17 +240,17 @@ def _megapixels(number: float) -> str:
     return f"{float(f'{number:.2g}'):g}" if number >= 0.01 else "0.01"
 
 
-def _dates(found: "LibraryStatistics") -> str:
-    if found.first_taken is None or found.last_taken is None:
+def _dates(stats: "LibraryStatistics") -> str:
+    if stats.first_taken is None or stats.last_taken is None:
         return ""
-    unknown = found.years.get("", 0)
-    return f"{found.first_taken:%Y-%m-%d} to {found.last_taken:%Y-%m-%d}" + (
+    unknown = stats.years.get("", 0)
+    return f"{stats.first_taken:%Y-%m-%d} to {stats.last_taken:%Y-%m-%d}" + (
         f", {unknown:,} unknown" if unknown else ""
     )
 
 
-def _similar(found: "LibraryStatistics") -> str:
-    near = found.near_duplicates
+def _similar(stats: "LibraryStatistics") -> str:
+    near = stats.near_duplicates
     if near is None:
         return "no threshold between images is known"
     same = f"show the same thing as another (cosine {cosine(near.threshold)} and more)"
@@ -259,8 +259,8 @@ def _similar(found: "LibraryStatistics") -> str:
     return f"{about}{near.images:,} of {near.measured:,} {same}; {rates}"
 
 
-def _caption_rows(found: "LibraryStatistics") -> list[list[str]]:
-    near = found.caption_similarity
+def _caption_rows(stats: "LibraryStatistics") -> list[list[str]]:
+    near = stats.caption_similarity
     if near is None:
         return []
     reached = f"reach the threshold {cosine(near.threshold)} with their own image"
@@ -270,17 +270,17 @@ def _caption_rows(found: "LibraryStatistics") -> list[list[str]]:
     return [["captions", share], ["worst", worst[0][1]], *worst[1:]]
 
 
-def verification_lines(name: str, found: "Verification", *, repair: bool) -> list[str]:
+def verification_lines(name: str, result: "Verification", *, repair: bool) -> list[str]:
     """The result of a verification as text."""
-    read = f"{count(found.images, 'image')}, {count(found.files, 'file')}, {count(found.copies, 'copy', 'copies')}"
-    head = f"library {bold(name)}: {read} compared"
-    if not found.problems:
+    counts = f"{count(result.images, 'image')}, {count(result.files, 'file')}, {count(result.copies, 'copy', 'copies')}"
+    head = f"library {bold(name)}: {counts} compared"
+    if not result.problems:
         return [f"{head}; all in order"]
-    lines = [f"{head}; {count(len(found.problems), 'problem')}, {len(found.left):,} left"]
-    for one in found.problems[:PROBLEMS]:
+    lines = [f"{head}; {count(len(result.problems), 'problem')}, {len(result.left):,} left"]
+    for one in result.problems[:PROBLEMS]:
         lines += table([[one.kind, bold(short(one.path, 60) or one.id[:12]), _problem_text(one)]], fold=2)
-    if len(found.problems) > PROBLEMS:
-        lines.append(f"  and {len(found.problems) - PROBLEMS:,} more: --json lists them")
+    if len(result.problems) > PROBLEMS:
+        lines.append(f"  and {len(result.problems) - PROBLEMS:,} more: --json lists them")
     library, tag = split_name(name)
     if tag is not None:
         lines.append(f"a snapshot is only read: imagerag library verify {library} --repair mends the library itself")

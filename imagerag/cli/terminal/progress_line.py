@@ -95,10 +95,10 @@ class FileProgress:
         done, of: number of files done, and of all files.
     """
 
-    def __init__(self, *, shown: bool = True, noun: str = "file") -> None:
+    def __init__(self, *, visible: bool = True, noun: str = "file") -> None:
         self._noun = noun
         self.done = self.of = 0
-        self._shown = shown
+        self._shown = visible
         self._tenth = 0
         self._first = 0, 0.0
         self._bar: Progress | None = None
