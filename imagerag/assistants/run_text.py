@@ -94,9 +94,9 @@ def _reference(at: int, reference: UsedReference) -> str:
         if reference.selected_by != "given":
             return f"{where} of the library{edited}: {image_name(reference.title, reference.licence)}"
         return f"{where} the user's own {quoted(reference.concept or 'image', 40)}{edited}"
-    named = image_name(reference.title, licence_text(reference.licence))
-    said = f"{where} for {quoted(reference.concept, 40)}: {named}"
-    return f"{said}, by {quoted(reference.author, 40)}, {found_text(reference.web)}" if reference.web else said
+    title = image_name(reference.title, licence_text(reference.licence))
+    sentence = f"{where} for {quoted(reference.concept, 40)}: {title}"
+    return f"{sentence}, by {quoted(reference.author, 40)}, {found_text(reference.web)}" if reference.web else sentence
 
 
 def _web_source(source: WebSource) -> str:

@@ -31,7 +31,7 @@ async def caption_embedder(dependencies: "Dependencies", spec: str | None) -> "E
     return encoder
 
 
-async def use_caption_embedder(library: "Library", spec: str | None, named: "Embedder | None") -> None:
+async def use_caption_embedder(library: "Library", spec: str | None, embedder: "Embedder | None") -> None:
     """Let a library have vectors of its captions as a user wants it; nothing where nothing is named.
 
     Args:
@@ -40,4 +40,4 @@ async def use_caption_embedder(library: "Library", spec: str | None, named: "Emb
     from imagerag.store.library.indexing import caption_encoding
 
     if spec is not None:
-        await caption_encoding.use_caption_embedder(library, library.embedder if spec == OWN_ENCODER else named)
+        await caption_encoding.use_caption_embedder(library, library.embedder if spec == OWN_ENCODER else embedder)

@@ -314,9 +314,12 @@ class ImageRAG:
         from imagerag.agent.types import RunSpec
         from imagerag.graphs.mismatch_warnings import run_warnings
 
-        named = self.settings
+        settings = self.settings
         setup = RunSpec(
-            generator=named.generator, judge=named.chosen.judge, library=named.library, reranker=named.reranker or None
+            generator=settings.generator,
+            judge=settings.chosen.judge,
+            library=settings.library,
+            reranker=settings.reranker or None,
         )
         graph = self.dependencies.workflow(await self.dependencies.parts(setup), self.dependencies.answers)
         return graph.warn_with(partial(run_warnings, self.dependencies, setup))

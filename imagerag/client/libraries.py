@@ -284,21 +284,21 @@ class LibrariesAPI(LibraryMaintenance, WebReferences):
         images = () if image is None else (image,) if isinstance(image, str | bytes | Path) else tuple(image)
         terms = query_terms(query, images)
         opened = await self._context.dependencies.library(self.name(library))
-        wanted = Filter(where=self._context.settings.where(filter), tags=tuple(tags), licences=tuple(licences))
-        await check_filter(opened, wanted)
+        search_filter = Filter(where=self._context.settings.where(filter), tags=tuple(tags), licences=tuple(licences))
+        await check_filter(opened, search_filter)
         loaded = await with_images(terms, opened)
         if by == "captions":
             if hybrid:
                 raise UsageError("a hybrid search asks the captions too: leave `hybrid=True` or `by=captions` out")
-            found = await search_captions(opened, loaded, k=k, filter=wanted)
+            hits = await search_captions(opened, loaded, k=k, filter=search_filter)
         else:
-            found = await search_terms(opened, loaded, k=k, filter=wanted, hybrid=hybrid)
-        why = "" if found else await explain_filter(opened, wanted)
-        if by == "captions" and not found and not why:
+            hits = await search_terms(opened, loaded, k=k, filter=search_filter, hybrid=hybrid)
+        why = "" if hits else await explain_filter(opened, search_filter)
+        if by == "captions" and not hits and not why:
             why = "no image here has a caption"
-        asked = () if hybrid or by == "captions" else [term.text for term in terms if term.text]
-        said = [other for text in asked for other in queries_of(opened, text)]
-        return Hits(found, library=opened.name, home=self._context.dependencies.home, terms=terms, searched_with=said,
+        texts = () if hybrid or by == "captions" else [term.text for term in terms if term.text]
+        queries = [other for text in texts for other in queries_of(opened, text)]
+        return Hits(hits, library=opened.name, home=self._context.dependencies.home, terms=terms, searched_with=queries,
                     by=by, no_match=why)  # fmt: skip
 
     async def similarity(

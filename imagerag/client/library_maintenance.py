@@ -52,9 +52,9 @@ class LibraryMaintenance(LibraryMigration):
         from imagerag.store.library.maintenance.image_selection import select_images
 
         opened = await self.open(library)
-        wanted = Filter(where=parse_filter(filter), tags=tuple(tags), licences=tuple(licences))
-        await check_filter(opened, wanted)
-        return await select_images(opened, [str(image) for image in images], wanted if wanted.condition else None)
+        selection = Filter(where=parse_filter(filter), tags=tuple(tags), licences=tuple(licences))
+        await check_filter(opened, selection)
+        return await select_images(opened, [str(image) for image in images], selection if selection.condition else None)
 
     async def add(
         self,
@@ -175,10 +175,10 @@ class LibraryMaintenance(LibraryMigration):
         from imagerag.store.library.maintenance.duplicates import find_duplicates
 
         opened = await (self._open_to_change(library) if remove else self.open(library))
-        found = await find_duplicates(opened, threshold=threshold, keep=keep)
-        if remove and found.groups:
-            await self.remove(*(one.id for group in found.groups for one in group.others), library=opened.name)
-        return found
+        duplicates = await find_duplicates(opened, threshold=threshold, keep=keep)
+        if remove and duplicates.groups:
+            await self.remove(*(one.id for group in duplicates.groups for one in group.others), library=opened.name)
+        return duplicates
 
     async def stats(self, library: str | None = None) -> "LibraryStatistics":
         """Count and measure what a library holds: texts, formats, dates, licences, disk use, similar images.
@@ -241,11 +241,11 @@ class LibraryMaintenance(LibraryMigration):
         if repair:
             refuse_snapshot(self.name(library))
         opened, home = await self.open(library), self._context.dependencies.home
-        found = await opened.table.read(lambda: verify_table(opened.table, files=files))
-        if not repair or not found.problems:
-            return found
-        done = await repair_library(home, opened, found.problems)
-        return found.model_copy(update={"problems": tuple(done)})
+        verification = await opened.table.read(lambda: verify_table(opened.table, files=files))
+        if not repair or not verification.problems:
+            return verification
+        problems = await repair_library(home, opened, verification.problems)
+        return verification.model_copy(update={"problems": tuple(problems)})
 
     async def optimize(self, library: str | None = None) -> "tuple[DiskUse, DiskUse]":
         """Join small fragments, extend the indexes and remove what no longer counts: disk use before and after.

@@ -43,10 +43,10 @@ class LibraryMigration(LibraryChecks):
         opened, dependencies = await self._open_to_change(library), self._context.dependencies
         encoder = dependencies.embedder(embedder)
         await asyncio.to_thread(note_encoder, encoder)
-        done = await migration.migrate(opened, encoder, progress=progress)
+        report = await migration.migrate(opened, encoder, progress=progress)
         if switch:
             await self.switch_encoder(library, embedder=embedder)
-        return done.model_copy(update={"switched": switch})
+        return report.model_copy(update={"switched": switch})
 
     async def switch_encoder(self, library: str | None = None, *, embedder: str) -> None:
         """Use the encoder that `migrate(..., switch=False)` has encoded a library with.

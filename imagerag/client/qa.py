@@ -43,10 +43,10 @@ class QAClient:
             images = (images,)  # one image, not a sequence of its characters
         validate_match_reason(by, images)  # before anything is kept
         settings = self._context.settings
-        kept = [await keep_image(self._context.dependencies.blobs, image) for image in images]
+        stored = [await keep_image(self._context.dependencies.blobs, image) for image in images]
         return await self._context.qa_runner.ask(
             question,
-            images=kept,
+            images=stored,
             by=by,
             reranker=settings.reranker or None,
             judge=settings.chosen.judge,

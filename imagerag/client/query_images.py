@@ -31,8 +31,8 @@ async def _loaded(term: SearchTerm, library: ReferenceLibrary) -> SearchTerm:
         return term
     if isinstance(source, Path):
         data = await in_thread(read_image, source)
-    elif named := _ID.fullmatch(source):
-        data = await library.image_bytes(named[1].lower())
+    elif image_id := _ID.fullmatch(source):
+        data = await library.image_bytes(image_id[1].lower())
     elif _ADDRESS.match(source):
         from imagerag.tools.url_fetcher import Fetcher
 

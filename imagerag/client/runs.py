@@ -272,10 +272,10 @@ class RunsAPI(RunStorageAPI):
         """The events of what is done with a run, which is looked up when the first one is asked for."""
         from imagerag.graphs.runs.event_stream import EventStream
 
-        async def found() -> AsyncGenerator["RunEvent"]:
+        async def run_events() -> AsyncGenerator["RunEvent"]:
             return follow((await self._context.dependencies.runs.get(run_id)).run_id)
 
-        return EventStream(found)
+        return EventStream(run_events)
 
     async def _record(self, run: "RunRecord | str") -> "RunRecord":
         return await self.get(run) if isinstance(run, str) else run

@@ -52,11 +52,11 @@ class Hits(list[Hit]):
         from imagerag.agent.notebook_display import row, tile
         from imagerag.store.library.thumbnails import thumbnails
 
-        shown = self[:SHOWN]
-        small = thumbnails(self._home, self.library, [hit.image.sha256 for hit in shown])
+        first = self[:SHOWN]
+        small = thumbnails(self._home, self.library, [hit.image.sha256 for hit in first])
         tiles = [
             tile(small.get(hit.image.sha256), "image/webp",
                  image_name(hit.title or hit.caption_or_description, hit.image.sha256), self._cosine(hit))
-            for hit in shown
+            for hit in first
         ]  # fmt: skip
         return row(tiles) if tiles else "<i>nothing was found</i>"

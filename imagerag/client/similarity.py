@@ -39,5 +39,5 @@ async def measure_similarities(encoder: "Embedder", image: Image, texts: Sequenc
     data = await in_thread(read_image, image)
     with naming(image):
         await in_thread(inspect, data)
-    (seen,) = await encoder.embed_images([data])
-    return [max(-1.0, min(1.0, float(seen @ vector))) for vector in await encoder.embed_texts(texts)]
+    (image_vector,) = await encoder.embed_images([data])
+    return [max(-1.0, min(1.0, float(image_vector @ vector))) for vector in await encoder.embed_texts(texts)]

@@ -42,48 +42,48 @@ class WebReferences(LibraryOpening):
         record = await self._record(run)
         if record.outcome is None:
             raise RunStateError(f"run {record.run_id} has not ended: what helped is not known yet")
-        named = library or first_own_library(record.setup.library if record.setup else None)
-        self._refuse_unchangeable(named)
-        used = {one.image.sha256: one for one in record.references if one.web}
-        if not used:
+        name = library or first_own_library(record.setup.library if record.setup else None)
+        self._refuse_unchangeable(name)
+        references = {one.image.sha256: one for one in record.references if one.web}
+        if not references:
             return []
-        opened = await self.open(named)
-        return [await self._kept(opened, one) for one in used.values()]
+        opened = await self.open(name)
+        return [await self._kept(opened, one) for one in references.values()]
 
     async def _record(self, run: "RunRecord | str") -> "RunRecord":
         from imagerag.graphs.runs.records import read_record
 
         return await read_record(self._context.dependencies, run) if isinstance(run, str) else run
 
-    async def _kept(self, library: "Library", used: "UsedReference") -> "ImageRecord":
+    async def _kept(self, library: "Library", reference: "UsedReference") -> "ImageRecord":
         """One image, as a file of the home and a row of the library."""
         from imagerag.agent.images.formats import RESULT_SUFFIXES
         from imagerag.store.images.blob_store import write_atomically
         from imagerag.store.library.indexing.adding import add_files
         from imagerag.store.library.maintenance.changes import ImageChanges
 
-        web, sha256 = used.web, used.image.sha256
+        web, sha256 = reference.web, reference.image.sha256
         assert web is not None, "only images from the web come here"
         data = await self._context.dependencies.blobs.get(sha256)
         folder = self._context.dependencies.home.root / FOLDER
-        file: Path = folder / f"{sha256}{RESULT_SUFFIXES.get(used.image.media_type, '.png')}"
+        file: Path = folder / f"{sha256}{RESULT_SUFFIXES.get(reference.image.media_type, '.png')}"
         await asyncio.to_thread(write_atomically, file, data)
-        said = {
+        fields = {
             "licence_url": web.licence_url,
             "image_url": web.url,
             "service": web.service,
             "fetched_at": web.fetched_at,
         }
         changes = ImageChanges(
-            title=used.title, author=used.author, licence=used.licence, source=web.page,
-            set={name: value for name, value in said.items() if value},
+            title=reference.title, author=reference.author, licence=reference.licence, source=web.page,
+            set={name: value for name, value in fields.items() if value},
         )  # fmt: skip
         return (await add_files(library, [file], changes))[0]
 
     keep_web_sync = synchronous(keep_web)
 
 
-def first_own_library(named: str | None) -> str:
+def first_own_library(library: str | None) -> str:
     """The first library of the user's own among those that are searched together.
 
     Raises:
@@ -91,7 +91,7 @@ def first_own_library(named: str | None) -> str:
     """
     from imagerag.agent.retrieval.search_queries import WEB, names_of
 
-    for name in names_of(named) if named else ():
+    for name in names_of(library) if library else ():
         if not name.startswith(WEB):
             return name
     raise UsageError("there is no library of yours to take them into: name one before web:SERVICE, or `library=NAME`")

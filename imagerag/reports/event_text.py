@@ -58,9 +58,9 @@ def _found(update: dict[str, Any]) -> str:
 
 def search_result(search: Search) -> str:
     """The result of a decided search: references taken or offered, or the best candidate's similarity."""
-    taken = [candidate for candidate in search.candidates if candidate.decision == "taken"]
-    if taken:
-        return taken_text(taken)
+    references = [candidate for candidate in search.candidates if candidate.decision == "taken"]
+    if references:
+        return taken_text(references)
     offered = sum(candidate.decision == "offered" for candidate in search.candidates)
     if offered:
         return f"{offered} to choose from"
@@ -72,10 +72,10 @@ def search_result(search: Search) -> str:
 
 
 def _chosen(update: dict[str, Any]) -> str:
-    chosen: list[UsedReference] = update.get("chosen") or []
+    references: list[UsedReference] = update.get("chosen") or []
     edited: list[Subject] = update.get("subjects") or []
     parts = [f"edits {image_name(own.name, own.image.sha256)}" for own in edited]
-    took = ", ".join(image_name(reference.title, reference.image.sha256) for reference in chosen)
+    took = ", ".join(image_name(reference.title, reference.image.sha256) for reference in references)
     return "; ".join([f"you took {took or 'none'}", *parts])
 
 

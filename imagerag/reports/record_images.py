@@ -19,16 +19,16 @@ async def run_images(dependencies: "Dependencies", record: "RunRecord") -> dict[
         with suppress(ImageRAGError):  # removed since, or its encoder gone: the run's own images are still there
             library = await dependencies.library(record.setup.library)
     candidates = [candidate.image for search in record.searches for candidate in search.candidates]
-    used = [reference for attempt in record.attempts for reference in attempt.references]
-    sent = [image for reference in used for image in (reference.image, reference.mask) if image]
-    found: dict[str, bytes] = {}
-    for image in [*(attempt.image for attempt in record.attempts), *sent, *candidates]:
+    references = [reference for attempt in record.attempts for reference in attempt.references]
+    sent_images = [image for reference in references for image in (reference.image, reference.mask) if image]
+    contents: dict[str, bytes] = {}
+    for image in [*(attempt.image for attempt in record.attempts), *sent_images, *candidates]:
         with suppress(BlobError):
-            found[image.sha256] = await dependencies.blobs.get(image.sha256)
-        if image.sha256 not in found and library is not None:
+            contents[image.sha256] = await dependencies.blobs.get(image.sha256)
+        if image.sha256 not in contents and library is not None:
             with suppress(BlobError):
-                found[image.sha256] = await image_or_thumbnail(library, image.sha256)
-    return found
+                contents[image.sha256] = await image_or_thumbnail(library, image.sha256)
+    return contents
 
 
 async def answer_images(dependencies: "Dependencies", record: "AnswerRecord") -> dict[str, bytes]:

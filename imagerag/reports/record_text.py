@@ -53,16 +53,16 @@ def attempt_title(attempt: Attempt) -> str:
     return f"{attempt_name(attempt.index)}, drawn with {counted(len(attempt.references), 'reference')}"
 
 
-def taken_text(taken: Sequence[Candidate | UsedReference]) -> str:
+def taken_text(references: Sequence[Candidate | UsedReference]) -> str:
     """The references that were taken, each with its similarity."""
-    named = (f"{image_name(one.title, one.image.sha256)} ({cosine(one.similarity or 0)})" for one in taken)
-    return f"took {', '.join(named)}"
+    names = (f"{image_name(one.title, one.image.sha256)} ({cosine(one.similarity or 0)})" for one in references)
+    return f"took {', '.join(names)}"
 
 
 def similarity_text(candidate: Candidate, search: Search) -> str:
     """A candidate's similarity, and the threshold it was compared with."""
-    wanted = search.threshold_of(candidate)
-    limit = "" if wanted is None else f", threshold {cosine(wanted)}"
+    threshold = search.threshold_of(candidate)
+    limit = "" if threshold is None else f", threshold {cosine(threshold)}"
     return f"{cosine(candidate.similarity)}{limit}{caption_text(candidate)}"
 
 
@@ -93,10 +93,10 @@ def judging_notes(record: RunRecord) -> list[str]:
     return list(notes.values())
 
 
-def mask_words(found: MaskCheck) -> str:
+def mask_words(check: MaskCheck) -> str:
     """Whether a mask was held, and what the generator had changed outside of it."""
-    changed = f"the generator had changed {percent(found.changed_outside)} of it"
-    if not found.held:
-        return f"The mask is not held: {found.reason}; outside of it {changed}."
-    back = ", and that was put back" if found.changed_outside else ""
+    changed = f"the generator had changed {percent(check.changed_outside)} of it"
+    if not check.held:
+        return f"The mask is not held: {check.reason}; outside of it {changed}."
+    back = ", and that was put back" if check.changed_outside else ""
     return f"Outside the mask it is your image, pixel by pixel: {changed}{back}."

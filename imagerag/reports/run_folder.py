@@ -71,12 +71,12 @@ async def _attempt(
 
 async def _references(dependencies: "Dependencies", record: RunRecord, folder: Path) -> dict[Path, bytes]:
     """The images that were drawn with, and whose they are."""
-    used = {one.image.sha256: one for attempt in record.attempts for one in attempt.references}
-    if not used:
+    references = {one.image.sha256: one for attempt in record.attempts for one in attempt.references}
+    if not references:
         return {}
     images = await run_images(dependencies, record)
     files, owners = dict[Path, bytes](), []
-    for sha256, one in used.items():
+    for sha256, one in references.items():
         file = folder / "references" / f"{sha256[:16]}{RESULT_SUFFIXES.get(one.image.media_type, '.png')}"
         if sha256 in images:
             files[file] = images[sha256]

@@ -17,49 +17,49 @@ OCR_SHOWN: Final = 200
 """Letters of the words in an image that are shown; the document has them all."""
 
 
-def query_text(found: "SearchDocument") -> str:
+def query_text(document: "SearchDocument") -> str:
     """The query, as a person would type it."""
-    if found.query is not None and not any(term.image for term in found.terms):
-        return found.query
-    return format_terms([(term.term, term.weight) for term in found.terms])
+    if document.query is not None and not any(term.image for term in document.terms):
+        return document.query
+    return format_terms([(term.term, term.weight) for term in document.terms])
 
 
-def threshold_text(found: "SearchDocument") -> str:
+def threshold_text(document: "SearchDocument") -> str:
     """The threshold, or why there is none."""
-    own = {one.library: one.threshold for one in found.results if one.threshold is not None}
-    limits = own or ({} if found.threshold is None else {"": found.threshold})
-    captions = sorted({one.caption_threshold for one in found.results if one.caption_threshold is not None})
-    if not captions or found.by == "captions":
-        return threshold_words(limits, off=found.threshold_note or "threshold off")
+    own = {one.library: one.threshold for one in document.results if one.threshold is not None}
+    limits = own or ({} if document.threshold is None else {"": document.threshold})
+    captions = sorted({one.caption_threshold for one in document.results if one.caption_threshold is not None})
+    if not captions or document.by == "captions":
+        return threshold_words(limits, off=document.threshold_note or "threshold off")
     by_caption = f"≥ {' or '.join(map(cosine, captions))} of the caption"
     if all(limit >= 1 for limit in limits.values()):  # images are not accepted by themselves here
         return f"threshold cosine {by_caption}"
     return f"{threshold_words(limits, off='')}, or {by_caption}"
 
 
-def searched(found: "SearchDocument") -> str:
+def searched(document: "SearchDocument") -> str:
     """What was searched, and how much of what was found reaches the threshold."""
-    accepted = sum(one.accepted is True for one in found.results)
-    known = found.threshold is not None or any(one.threshold is not None for one in found.results)
+    accepted = sum(one.accepted is True for one in document.results)
+    has_threshold = document.threshold is not None or any(one.threshold is not None for one in document.results)
     parts = [
-        f"library {found.library}",
-        "by captions" if found.by == "captions" else "",
-        counted(len(found.results), "image"),
-        f"{accepted} reach the threshold" if known else "",
-        threshold_text(found),
-        searched_with(found.searched_with),
+        f"library {document.library}",
+        "by captions" if document.by == "captions" else "",
+        counted(len(document.results), "image"),
+        f"{accepted} reach the threshold" if has_threshold else "",
+        threshold_text(document),
+        searched_with(document.searched_with),
     ]
     return " · ".join(filter(None, parts))
 
 
-def cosine_of(found: "SearchDocument", one: "SearchResult") -> float:
+def cosine_of(document: "SearchDocument", one: "SearchResult") -> float:
     """The cosine that a result was ranked by: of its image, or in a search by captions, of its caption."""
-    return one.similarity if found.by == "images" or one.caption_similarity is None else one.caption_similarity
+    return one.similarity if document.by == "images" or one.caption_similarity is None else one.caption_similarity
 
 
-def limit_of(found: "SearchDocument", one: "SearchResult") -> float | None:
+def limit_of(document: "SearchDocument", one: "SearchResult") -> float | None:
     """The cosine that a result has to reach; None where there is none."""
-    return found.threshold if one.threshold is None else one.threshold
+    return document.threshold if one.threshold is None else one.threshold
 
 
 def term_name(term: "TermScore") -> str:

@@ -85,9 +85,9 @@ def _search(search: Search) -> str:
 
 
 def _decided(changes: "Changes") -> str:
-    chosen = changes["chosen"].after if "chosen" in changes else []
-    if chosen:
-        return taken_text(chosen)
+    references = changes["chosen"].after if "chosen" in changes else []
+    if references:
+        return taken_text(references)
     offered = sum(c.decision == "offered" for search in new_searches(changes) for c in search.candidates)
     return f"{offered} to choose from" if offered else "nothing that was found is used"
 
@@ -96,8 +96,8 @@ def new_searches(changes: "Changes") -> list[Search]:
     """The searches that a step added or decided."""
     if "searches" not in changes:
         return []
-    known = changes["searches"].before or []
-    return [search for search in changes["searches"].after or [] if search not in known]
+    earlier = changes["searches"].before or []
+    return [search for search in changes["searches"].after or [] if search not in earlier]
 
 
 NODE_TEXTS: "Final[Mapping[str, Callable[[Changes], str]]]" = {
@@ -163,5 +163,5 @@ def passed_of(step: "Step") -> str:
 
 def backend_inputs(setup: RunSpec) -> dict[str, Any]:
     """A setup and its config by their names."""
-    made = setup.canonical().model_dump(mode="json")
-    return {**made.pop("config"), **made}
+    values = setup.canonical().model_dump(mode="json")
+    return {**values.pop("config"), **values}

@@ -69,5 +69,7 @@ def schema(name: str) -> dict[str, Any]:
     if name not in MODELS:
         raise UsageError(unknown("document", name, MODELS))
     module, _, attribute = MODELS[name].partition(":")
-    made = TypeAdapter(getattr(import_module(module), attribute)).json_schema(mode="serialization", by_alias=True)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": f"imagerag.{name}/1", **made}
+    json_schema = TypeAdapter(getattr(import_module(module), attribute)).json_schema(
+        mode="serialization", by_alias=True
+    )
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": f"imagerag.{name}/1", **json_schema}

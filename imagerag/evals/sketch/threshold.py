@@ -116,18 +116,18 @@ def _absent(rng: Random, there: set[Thing], count: int) -> list[Query]:
     ]
 
 
-def _absent_lists(rng: Random, shown: Sequence[Scene], count: int) -> list[Query]:
+def _absent_lists(rng: Random, scenes: Sequence[Scene], count: int) -> list[Query]:
     """Lists of the things of an image, one of which differs by one word, so that no image shows them all."""
-    several = [scene.things for scene in shown if len(scene.things) > 1]
-    held = [frozenset(things) for things in several]
-    found: dict[frozenset[Thing], Query] = {}
+    several = [scene.things for scene in scenes if len(scene.things) > 1]
+    present = [frozenset(things) for things in several]
+    queries: dict[frozenset[Thing], Query] = {}
     for _ in range(2 * count if several else 0):
         things = list(rng.choice(several))
         at = rng.randrange(len(things))
         things[at] = hard_negative(rng, things[at], without=things)
-        if len(found) < count and not any(one.issuperset(things) for one in held):
-            found.setdefault(frozenset(things), Query(tuple(things), "near_list"))
-    return list(found.values())
+        if len(queries) < count and not any(one.issuperset(things) for one in present):
+            queries.setdefault(frozenset(things), Query(tuple(things), "near_list"))
+    return list(queries.values())
 
 
 async def check_threshold(context: CheckContext) -> AsyncIterator[Check]:

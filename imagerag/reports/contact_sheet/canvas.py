@@ -82,9 +82,9 @@ class Canvas:
             for shift in (0, 1) if bold and not stroke else (0,):
                 at = x * SCALE + shift
                 for part, path in runs(piece):
-                    known = font(size * SCALE, path)
-                    draw.text((at, y * SCALE), part, color, known, stroke_width=stroke)
-                    at += known.getlength(part)
+                    typeface = font(size * SCALE, path)
+                    draw.text((at, y * SCALE), part, color, typeface, stroke_width=stroke)
+                    at += typeface.getlength(part)
             x += measure(piece, size) + tracking
 
     def box(self, x: float, y: float, w: float, h: float, fill: Color, *, radius: float = 0) -> None:

@@ -54,10 +54,10 @@ def font(size: float, path: Path | None = None) -> ImageFont.FreeTypeFont:
     """
     if path is not None:
         return ImageFont.truetype(path, size)
-    found = ImageFont.load_default(size=size)
-    if not isinstance(found, ImageFont.FreeTypeFont):  # a Pillow that was built without FreeType
+    default = ImageFont.load_default(size=size)
+    if not isinstance(default, ImageFont.FreeTypeFont):  # a Pillow that was built without FreeType
         raise TypeError("drawing a sheet needs a Pillow with FreeType: pip install --force-reinstall pillow")
-    return found
+    return default
 
 
 def writable(text: str) -> str:
@@ -65,9 +65,9 @@ def writable(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     parts = []
-    for known, signs in groupby(_joined(text), key=lambda pair: pair[1]):
+    for has_glyph, signs in groupby(_joined(text), key=lambda pair: pair[1]):
         part = "".join(sign for sign, _ in signs)
-        parts.append(part if known else _named(part))
+        parts.append(part if has_glyph else _named(part))
     return " ".join("".join(parts).split())
 
 
@@ -77,17 +77,17 @@ def _joined(text: str) -> Iterator[tuple[str, bool]]:
     A mark goes with the letter before it, and is left out of Pillow's font: alone, a font draws it upon a box.
     """
     signs: list[str] = []
-    known: list[bool] = []
+    has_glyph: list[bool] = []
     for one in (one for sign in text for one in _folded(sign)):
         mark = unicodedata.category(one).startswith("M")
         if not (mark and (not signs or _own(signs[-1]))):
             signs.append(one)
-            known.append(known[-1] if mark else _own(one) or system_font(one) is not None)
-    places = [at for at, one in enumerate(known) if not one]
+            has_glyph.append(has_glyph[-1] if mark else _own(one) or system_font(one) is not None)
+    places = [at for at, one in enumerate(has_glyph) if not one]
     for before, after in pairwise(places):
         if not any(sign.isalnum() for sign in signs[before + 1 : after]):
-            known[before:after] = [False] * (after - before)
-    return zip(signs, known, strict=True)
+            has_glyph[before:after] = [False] * (after - before)
+    return zip(signs, has_glyph, strict=True)
 
 
 def _named(part: str) -> str:
@@ -145,14 +145,14 @@ def _empty_boxes(path: Path | None) -> frozenset[bytes]:
 @cache
 def font_files() -> Sequence[Path]:
     """The font files of the system in upright style, those that are tried first at the beginning."""
-    found = [
+    fonts = [
         Path(folder) / name
         for top in font_folders()
         for folder, _, names in os.walk(top)
         for name in names
         if Path(name).suffix.lower() in _SUFFIXES and not any(style in name.lower() for style in _STYLED)
     ]
-    return sorted(found, key=lambda path: (not path.name.lower().startswith(_FIRST), path.name.lower(), path))[:_MOST]
+    return sorted(fonts, key=lambda path: (not path.name.lower().startswith(_FIRST), path.name.lower(), path))[:_MOST]
 
 
 def font_folders() -> list[Path]:

@@ -86,7 +86,7 @@ _MARKS: Final = re.compile(r"([\\`*_{}<>#|~])|(\]\()")
 
 def _flat(text: str) -> str:
     """Foreign text on one line, its marks inert."""
-    return _MARKS.sub(lambda found: "\\" + found[1] if found[1] else "]\\(", " ".join(text.split()))
+    return _MARKS.sub(lambda match: "\\" + match[1] if match[1] else "]\\(", " ".join(text.split()))
 
 
 def _cell(text: str) -> str:

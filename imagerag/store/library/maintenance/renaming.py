@@ -55,7 +55,7 @@ def rename_library(home: DataDir, old: str, new: str) -> None:
         if new in names:
             raise UsageError(f"there is a library {new!r} already: name another, or remove it first")
         check_new_name(new, [name for name in names if name != old], "a library's name")
-        change_renames(home, lambda kept: _with(kept, old, new))
+        change_renames(home, lambda renames: _with(renames, old, new))
         with storage_errors(folder_of(home, old), "cannot rename"):
             folder_of(home, old).rename(folder_of(home, new))
 

@@ -167,7 +167,9 @@ def exchangeable(captions: Iterable[Sequence[str]]) -> dict[str, list[str]]:
 
 def exchanged(text: str, start: int, end: int, word: str) -> str:
     """A text with another word in a place, and the English article before it that fits the word."""
-    before = re.sub(r"\b([Aa])n?(\s+)$", lambda found: found[1] + "n" * _is_vowel(word[:1]) + found[2], text[:start])
+    before = re.sub(
+        r"\b([Aa])n?(\s+)$", lambda article: article[1] + "n" * _is_vowel(word[:1]) + article[2], text[:start]
+    )
     return f"{before}{word}{text[end:]}"
 
 
