@@ -73,8 +73,8 @@ def expanded(role: AutoRole, spec: str, prices: "Prices | None" = None) -> str:
     for part in parts:
         if part.provider == AUTO and str(part) != AUTO:
             raise SpecError(f"{str(part)!r}: {AUTO} chooses the model itself; write {AUTO!r}, or name a provider")
-    named = [choose(role, prices).spec if part.provider == AUTO else str(part) for part in parts]
-    return ",".join(dict.fromkeys(named))
+    specs = [choose(role, prices).spec if part.provider == AUTO else str(part) for part in parts]
+    return ",".join(dict.fromkeys(specs))
 
 
 def choose(role: AutoRole, prices: "Prices | None" = None) -> Choice:
@@ -87,10 +87,10 @@ def choose(role: AutoRole, prices: "Prices | None" = None) -> Choice:
     """
     servers = local_servers_now()
     parts = [(one, _made(role, one.spec, prices)) for one in _candidates(role, servers) if one is not None]
-    found = [(one, part) for one, part in parts if part is not None]
-    if not found:
+    candidates = [(one, part) for one, part in parts if part is not None]
+    if not candidates:
         raise SpecError(_nothing(role, servers))
-    first, others = found[0][0], [one for one, part in found[1:] if estimator_of(part).known]
+    first, others = candidates[0][0], [one for one, part in candidates[1:] if estimator_of(part).known]
     reason = f"{AUTO} is {first.spec} ({first.why})"
     if others:
         reason += f"; if that fails, {', then '.join(f'{one.spec} ({one.why})' for one in others)}"
@@ -113,8 +113,8 @@ def _candidates(role: AutoRole, servers: list[LocalServer]) -> Iterator[_Candida
             yield _local(server)
         else:
             model, variables = _hosted(name)
-            held = next((variable for variable in variables if os.environ.get(variable)), None)
-            yield _Candidate(spec=f"{name}:{model}", why=f"{held} is set") if held and model else None
+            key_variable = next((variable for variable in variables if os.environ.get(variable)), None)
+            yield _Candidate(spec=f"{name}:{model}", why=f"{key_variable} is set") if key_variable and model else None
 
 
 def _local(server: LocalServer) -> _Candidate | None:
@@ -144,8 +144,8 @@ def _made(role: AutoRole, spec: str, prices: "Prices | None") -> object | None:
 def _nothing(role: AutoRole, servers: list[LocalServer]) -> str:
     variables = [variable for name in ORDER for variable in _hosted(name)[1] if registry.has_provider(role, name)]
     hosted = dict.fromkeys(v for v in variables if not any(v in one.service.keys for one in servers))
-    looked = "; ".join(f"{one.service.title} at {one.address} {one.detail}" for one in servers)
+    server_details = "; ".join(f"{one.service.title} at {one.address} {one.detail}" for one in servers)
     return (
         f"{AUTO} finds no {role}: no key is set ({', '.join(hosted)}), and no server on this machine has a model that "
-        f"sees images ({looked}); set a key, start a server, or name one: `{role}=SPEC`"
+        f"sees images ({server_details}); set a key, start a server, or name one: `{role}=SPEC`"
     )

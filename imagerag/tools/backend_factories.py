@@ -30,12 +30,12 @@ def open_clip_embedder(spec: BackendSpec) -> Embedder:
         SpecError: an address, or an invalid option; valid ones are in `OPEN_CLIP_OPTIONS`.
         MissingExtraError: `runtime=onnx` and ONNX Runtime is not installed.
     """
-    given = spec.settings(OPEN_CLIP_OPTIONS)
+    options = spec.settings(OPEN_CLIP_OPTIONS)
     if spec.base_url:
         raise SpecError(f"{str(spec)!r}: {spec.provider!r} runs here and takes no address")
-    if given.get("runtime") == "onnx":
+    if options.get("runtime") == "onnx":
         require_onnx(str(spec))
-    return OpenClipEmbedder(spec.model or DEFAULT_MODEL, **given)
+    return OpenClipEmbedder(spec.model or DEFAULT_MODEL, **options)
 
 
 def clip_judge(spec: BackendSpec, *, embedder: Embedder | None = None) -> Judge:

@@ -80,9 +80,9 @@ def key_to(address: str, *, key: str | None = None, key_env: str | None = None, 
         return _key_of(service)
     host = origin(address)[1]
     variable = KEYS.get(host)
-    known = next((one for one in SERVICES.values() if variable and origin(one.address)[1] == host), None)
-    if known is not None and known.has_key:
-        return _key_of(known)
+    match = next((one for one in SERVICES.values() if variable and origin(one.address)[1] == host), None)
+    if match is not None and match.has_key:
+        return _key_of(match)
     for name in filter(None, (variable, OTHER_NAMES.get(variable or ""))):
         if os.environ.get(name):
             return Key(os.environ[name], name)
@@ -154,15 +154,15 @@ def key_advice(address: str, authorization: str, *, forbidden: bool = False) -> 
         authorization: the header of the request; it decides, and is not shown.
         forbidden: whether the service knows the key.
     """
-    sent = authorization.partition(" ")[2]
+    token = authorization.partition(" ")[2]
     service = service_at(address)
-    if sent.lower() in ("", "none"):
+    if token.lower() in ("", "none"):
         if service is not None and service.keys:
             return f"no key went there: set {' or '.join(service.keys)}"
         return "no key went there: put its key into a variable, and name that, ?key_env=NAME@URL"
-    named = next((name for name in key_variables() if os.environ.get(name) == sent), None)
+    variable = next((name for name in key_variables() if os.environ.get(name) == token), None)
     advice = "this key may not use it" if forbidden else "check the key"
-    return f"{advice} ({named})" if named else advice
+    return f"{advice} ({variable})" if variable else advice
 
 
 def check_hub(who: str) -> None:

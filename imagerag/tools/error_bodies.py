@@ -90,9 +90,9 @@ class ErrorBody:
     def status(self) -> int | None:
         """The HTTP status that the body itself names."""
         for name in ("code", "status", "status_code", "http_status"):
-            given = str(self.facts.get(name) or "")
-            if given.isdigit() and 400 <= int(given) <= 599:
-                return int(given)
+            code = str(self.facts.get(name) or "")
+            if code.isdigit() and 400 <= int(code) <= 599:
+                return int(code)
         return next((STATUS_OF[code] for code in sorted(self.codes) if code in STATUS_OF), None)
 
 
@@ -126,15 +126,15 @@ def told_in_good_answer(error: BaseException) -> bool:
 
 def in_good_answer(body: object) -> ErrorBody | None:
     """The error in a response with status 200; None if it holds none."""
-    found = body[0] if isinstance(body, list) and body else body
-    if not isinstance(found, Mapping):
+    answer = body[0] if isinstance(body, list) and body else body
+    if not isinstance(answer, Mapping):
         return None
-    error = found.get("error") or found.get("errors")
-    unsaid = isinstance(found.get("error"), Mapping | list) and not RESULTS & found.keys()  # {"error": {}}
-    if (error or unsaid) and not any(found.get(name) for name in ("choices", "data", "output", "images")):
+    error = answer.get("error") or answer.get("errors")
+    unsaid = isinstance(answer.get("error"), Mapping | list) and not RESULTS & answer.keys()  # {"error": {}}
+    if (error or unsaid) and not any(answer.get(name) for name in ("choices", "data", "output", "images")):
         return read_body(body)
-    bare = not RESULTS & found.keys() and any(found.get(name) for name in ("detail", "message", "error_description"))
-    if isinstance(body, Mapping) and (bare or found.get("object") == "error"):
+    bare = not RESULTS & answer.keys() and any(answer.get(name) for name in ("detail", "message", "error_description"))
+    if isinstance(body, Mapping) and (bare or answer.get("object") == "error"):
         return read_body(body)
     return None
 
@@ -168,8 +168,8 @@ def _facts(body: object, depth: int) -> Mapping[str, Any]:
         return {}
     for name in ("error", "errors", "detail"):
         inner = body.get(name)
-        if isinstance(inner, Mapping | list) and depth < _DEEPEST and (found := _facts(inner, depth + 1)):
-            return {**{key: value for key, value in body.items() if key != name}, **found}
+        if isinstance(inner, Mapping | list) and depth < _DEEPEST and (inner_facts := _facts(inner, depth + 1)):
+            return {**{key: value for key, value in body.items() if key != name}, **inner_facts}
     return body
 
 
@@ -183,10 +183,10 @@ def _words(body: object, depth: int) -> str:
     if not isinstance(body, Mapping):
         return ""
     place = body.get("loc")
-    named = f"{'.'.join(map(str, place))}: " if isinstance(place, list) else ""
+    prefix = f"{'.'.join(map(str, place))}: " if isinstance(place, list) else ""
     for name in ("error", "errors", *WORDS):
-        if body.get(name) and (found := _words(body[name], depth + 1)):
-            return named + found
+        if body.get(name) and (inner_text := _words(body[name], depth + 1)):
+            return prefix + inner_text
     code = body.get("code") or body.get("type") or body.get("status")
     return str(code) if depth and isinstance(code, str | int) else ""
 
@@ -218,9 +218,9 @@ def _beside(body: object) -> str:
 
 
 def _where(body: object, facts: Mapping[str, Any]) -> tuple[str, ...]:
-    found = [str(facts["param"])] if facts.get("param") else []
+    fields = [str(facts["param"])] if facts.get("param") else []
     detail = body.get("detail") if isinstance(body, Mapping) else None
     for problem in detail if isinstance(detail, list) else []:
         place = problem.get("loc") if isinstance(problem, Mapping) else None
-        found += [str(part) for part in place if part != "body"] if isinstance(place, list) else []
-    return tuple(found)
+        fields += [str(part) for part in place if part != "body"] if isinstance(place, list) else []
+    return tuple(fields)

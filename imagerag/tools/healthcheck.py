@@ -46,23 +46,23 @@ async def check_health(
         timeout_s: timeout of the server's model list, in seconds.
     """
     try:
-        made = part or _backend(spec, role)
+        backend = part or _backend(spec, role)
         if role == "embedder" and is_served(spec.provider):  # its identity may take a request that costs
-            return await _listed(spec, made.name, timeout_s)
-        found = made.identity
+            return await _listed(spec, backend.name, timeout_s)
+        identity = backend.identity
     except ImageRAGError as error:
         return HealthStatus(reachable=False, detail=str(error))
     if spec.provider == "gemini":
-        return await _gemini(spec, str(found), timeout_s)
-    if hasattr(made, "check_server"):
-        return await _checked(made, timeout_s)
+        return await _gemini(spec, str(identity), timeout_s)
+    if hasattr(backend, "check_server"):
+        return await _checked(backend, timeout_s)
     if spec.provider == "http":
-        return HealthStatus(identity=str(found), detail="behind a server; only a search shows whether it answers")
-    if isinstance(found, EmbedderIdentity):
-        return HealthStatus(identity=found.spec, reachable=True, detail=f"runs here, weights {found.weights}")
+        return HealthStatus(identity=str(identity), detail="behind a server; only a search shows whether it answers")
+    if isinstance(identity, EmbedderIdentity):
+        return HealthStatus(identity=identity.spec, reachable=True, detail=f"runs here, weights {identity.weights}")
     if is_served(spec.provider):
-        return await _listed(spec, str(found), timeout_s)
-    return HealthStatus(identity=str(found), reachable=True, detail="runs here")
+        return await _listed(spec, str(identity), timeout_s)
+    return HealthStatus(identity=str(identity), reachable=True, detail="runs here")
 
 
 async def server_warnings(generator: object) -> tuple[str, ...]:
@@ -85,19 +85,21 @@ async def server_warnings(generator: object) -> tuple[str, ...]:
     return tuple(warnings)
 
 
-async def _checked(made: Any, timeout_s: float) -> HealthStatus:
+async def _checked(backend: Any, timeout_s: float) -> HealthStatus:
     """The state of a server that was asked whether it can run what it is given."""
     try:
         async with asyncio.timeout(timeout_s):
-            version, problems = await made.check_server()
+            version, problems = await backend.check_server()
     except TimeoutError:
-        return HealthStatus(identity=made.identity, reachable=False, detail=f"did not answer in {timeout_s:g} s")
+        return HealthStatus(identity=backend.identity, reachable=False, detail=f"did not answer in {timeout_s:g} s")
     except ImageRAGError as error:
-        return HealthStatus(identity=made.identity, reachable=False, detail=str(error))
+        return HealthStatus(identity=backend.identity, reachable=False, detail=str(error))
     if problems:
-        return HealthStatus(identity=made.identity, reachable=True, listed=False, detail=f"answers, but {problems[0]}")
+        return HealthStatus(
+            identity=backend.identity, reachable=True, listed=False, detail=f"answers, but {problems[0]}"
+        )
     return HealthStatus(
-        identity=made.identity, reachable=True, listed=True, detail=f"answers (ComfyUI {version}), and has all nodes"
+        identity=backend.identity, reachable=True, listed=True, detail=f"answers (ComfyUI {version}), and has all nodes"
     )
 
 
@@ -111,11 +113,11 @@ async def _gemini(spec: BackendSpec, identity: str, timeout_s: float) -> HealthS
     account = GeminiCredentials.of_spec(spec)
     model = spec.model or DEFAULT_MODEL
     try:
-        found = await map_gemini_errors(identity, account.has_model(identity, model), account, timeout_s=timeout_s)
+        listed = await map_gemini_errors(identity, account.has_model(identity, model), account, timeout_s=timeout_s)
     except ImageRAGError as error:
         return HealthStatus(identity=identity, reachable=False, detail=str(error))
-    detail = "answers, and has the model" if found else "answers, but does not list it"
-    return HealthStatus(identity=identity, reachable=True, listed=found, detail=detail)
+    detail = "answers, and has the model" if listed else "answers, but does not list it"
+    return HealthStatus(identity=identity, reachable=True, listed=listed, detail=detail)
 
 
 async def _listed(spec: BackendSpec, identity: str, timeout_s: float) -> HealthStatus:
@@ -128,16 +130,16 @@ async def _listed(spec: BackendSpec, identity: str, timeout_s: float) -> HealthS
         return [str(getattr(model, "id", "")) for model in listed] if isinstance(listed, list) else []
 
     try:
-        found = await map_openai_errors(identity, models(), timeout_s=timeout_s, secrets=account.secrets)
+        listed = await map_openai_errors(identity, models(), timeout_s=timeout_s, secrets=account.secrets)
     except ImageRAGError as error:
         return HealthStatus(identity=identity, reachable=False, detail=str(error))
-    if not found:
+    if not listed:
         return HealthStatus(identity=identity, reachable=True, detail="answers, but lists no models")
     # A spec without a model means the provider's default, which is in the identity.
     model = spec.model or identity.partition(":")[2].partition("@")[0].partition("?")[0]
-    if model in found:
+    if model in listed:
         return HealthStatus(identity=identity, reachable=True, listed=True, detail="answers, and has the model")
-    some = ", ".join(found[:5]) + (", …" if len(found) > 5 else "")
+    some = ", ".join(listed[:5]) + (", …" if len(listed) > 5 else "")
     return HealthStatus(
         identity=identity, reachable=True, listed=False, detail=f"answers, but does not list it; it has {some}"
     )

@@ -97,8 +97,8 @@ def proxy_of(url: httpx2.URL) -> str:
     """The environment's proxy for an address; empty if requests go directly."""
     if is_this_machine(url.host):
         return ""
-    named = getproxies()
-    proxy = named.get(url.scheme) or named.get("all") or ""
+    proxies = getproxies()
+    proxy = proxies.get(url.scheme) or proxies.get("all") or ""
     if not proxy or proxy_bypass(f"{url.host}:{url.port}" if url.port else url.host):
         return ""
     return proxy if "://" in proxy else f"http://{proxy}"
@@ -106,14 +106,14 @@ def proxy_of(url: httpx2.URL) -> str:
 
 def with_credentials(request: httpx2.Request) -> httpx2.Request:
     """Add the address's password and keys to a request, so that no layer above can see or log them."""
-    known = credentials_of(str(request.url))
-    if known is None:
+    credentials = credentials_of(str(request.url))
+    if credentials is None:
         return request
     headers = request.headers.copy()
-    if known.user or known.password:
-        encoded = base64.b64encode(f"{known.user}:{known.password}".encode()).decode()
+    if credentials.user or credentials.password:
+        encoded = base64.b64encode(f"{credentials.user}:{credentials.password}".encode()).decode()
         headers["Authorization"] = f"Basic {encoded}"
-    url = request.url.copy_merge_params(dict(known.query)) if known.query else request.url
+    url = request.url.copy_merge_params(dict(credentials.query)) if credentials.query else request.url
     return httpx2.Request(request.method, url, headers=headers, stream=request.stream, extensions=request.extensions)
 
 
@@ -135,8 +135,8 @@ async def _note_bill(response: httpx2.Response) -> None:
 async def _stay_at_origin(response: httpx2.Response) -> None:
     """Block redirects to other servers, so that neither keys nor images are sent there."""
     if response.has_redirect_location:
-        asked = str(response.request.url)
-        if origin(urljoin(asked, response.headers["location"])) != origin(asked):
+        requested = str(response.request.url)
+        if origin(urljoin(requested, response.headers["location"])) != origin(requested):
             del response.headers["location"]
 
 
@@ -152,10 +152,10 @@ async def _name_errors(response: httpx2.Response) -> None:
     if response.status_code != 200 or not (kind.endswith("json") or kind == "text/html"):
         return
     await response.aread()
-    found = error_in(response.text, page=kind == "text/html")
-    if found is not None:
+    error = error_in(response.text, page=kind == "text/html")
+    if error is not None:
         response.extensions[IN_GOOD_ANSWER] = True
-        response.status_code = found.status or UNTOLD_STATUS
+        response.status_code = error.status or UNTOLD_STATUS
 
 
 async def _as_json(response: httpx2.Response) -> None:

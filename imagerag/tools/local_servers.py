@@ -60,15 +60,15 @@ async def local_servers(timeout_s: float = PROBE_S) -> list[LocalServer]:
 
 def local_servers_now(timeout_s: float = PROBE_S) -> list[LocalServer]:
     """The same from anywhere, in an event loop of its own."""
-    found: list[LocalServer] = []
+    servers: list[LocalServer] = []
 
     def work() -> None:
-        found.extend(asyncio.run(local_servers(timeout_s)))
+        servers.extend(asyncio.run(local_servers(timeout_s)))
 
     thread = Thread(target=work, name="imagerag-local-servers", daemon=True)
     thread.start()
     thread.join()
-    return found
+    return servers
 
 
 async def _asked(service: Service, timeout_s: float) -> LocalServer:

@@ -89,11 +89,11 @@ def list_models(prices: "Prices", *, role: str | None = None, provider: str | No
     """
     if role is not None and role not in ROLES:
         raise UsageError(unknown("role", role, ROLES))
-    found = [one for place in SOURCES.values() for one in _lister(place)(prices)]
-    providers = dict.fromkeys(one.provider for one in found)
+    models = [one for place in SOURCES.values() for one in _lister(place)(prices)]
+    providers = dict.fromkeys(one.provider for one in models)
     if provider is not None and provider not in providers:
         raise UsageError(unknown("provider of listed models", provider, providers))
-    return [one for one in found if role in (None, one.role) and provider in (None, one.provider)]
+    return [one for one in models if role in (None, one.role) and provider in (None, one.provider)]
 
 
 def cost_of_model(price: "ModelPrice", *, draws: bool) -> ModelCost:

@@ -32,9 +32,9 @@ class Template:
 
     def read(self, text: str) -> str:
         """Validate and return the template."""
-        found = [(name, form, way) for _, name, form, way in Formatter().parse(text) if name is not None]
-        names = [name for name, form, way in found if not form and not way]
-        if len(names) < len(found) or not set(self.needed) <= set(names) <= set(self.known):
+        fields = [(name, form, way) for _, name, form, way in Formatter().parse(text) if name is not None]
+        names = [name for name, form, way in fields if not form and not way]
+        if len(names) < len(fields) or not set(self.needed) <= set(names) <= set(self.known):
             raise ValueError(text)
         return text
 
@@ -62,10 +62,10 @@ _FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
-def with_template(given: dict[str, Any], own: ReferenceTemplate) -> dict[str, Any]:
+def with_template(settings: dict[str, Any], own: ReferenceTemplate) -> dict[str, Any]:
     """The settings of a spec, with its template options merged into the generator's own template as one."""
-    options = {name: given[name] for name in TEMPLATE_OPTIONS if name in given}
-    rest = {name: value for name, value in given.items() if name not in TEMPLATE_OPTIONS}
+    options = {name: settings[name] for name in TEMPLATE_OPTIONS if name in settings}
+    rest = {name: value for name, value in settings.items() if name not in TEMPLATE_OPTIONS}
     if not options:
         return rest
     fields = {field: text for name, text in options.items() for field in _FIELDS[name]}

@@ -100,14 +100,14 @@ _TEXT_KEYS: Final = ("text", "thinking", "reasoning", "summary", "content")
 
 def _marks(text: str) -> list[tuple[int, int, bool]]:
     """Positions of tags in a text, and whether each one closes."""
-    marks = [(*found.span(), _closes(found)) for found in _TAG.finditer(text)]
-    marks += [(*found.span(), False) for found in _OPENINGS.finditer(text)]
-    marks += [(*found.span(), True) for found in _CLOSINGS.finditer(text)]
+    marks = [(*tag.span(), _closes(tag)) for tag in _TAG.finditer(text)]
+    marks += [(*tag.span(), False) for tag in _OPENINGS.finditer(text)]
+    marks += [(*tag.span(), True) for tag in _CLOSINGS.finditer(text)]
     if _GRANITE.match(text):
-        marks += [(*found.span(), True) for found in _GRANITE_END.finditer(text)]
+        marks += [(*tag.span(), True) for tag in _GRANITE_END.finditer(text)]
     return sorted(marks)
 
 
-def _closes(found: "re.Match[str]") -> bool:
-    name = found["name"] or found["name2"]
-    return bool(found["slash"] or found["slash2"] or _ENDING.search(name))
+def _closes(tag: "re.Match[str]") -> bool:
+    name = tag["name"] or tag["name2"]
+    return bool(tag["slash"] or tag["slash2"] or _ENDING.search(name))

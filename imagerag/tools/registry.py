@@ -159,7 +159,7 @@ def write_catalogue(library: str, folder: str) -> Path:
 
 def synonyms() -> Mapping[str, str]:
     """Synonym → the word in the metadata of a built-in library."""
-    return {word: meant for place in SYNONYMS for word, meant in _load(place)().items()}
+    return {word: canonical for place in SYNONYMS for word, canonical in _load(place)().items()}
 
 
 def providers(role: Role) -> tuple[str, ...]:
@@ -195,9 +195,9 @@ def _one_or_fallback(
 ) -> Any:
     """The adapter of a spec; a fallback if it names several. `bound` is passed to each factory."""
     specs, on_refusal = _several(spec)
-    made = [_factory(one, role)(one, **bound, **_priced(one, role, prices)) for one in specs]
-    if len(made) == 1:
-        return made[0]
+    backends = [_factory(one, role)(one, **bound, **_priced(one, role, prices)) for one in specs]
+    if len(backends) == 1:
+        return backends[0]
     from imagerag.tools.fallback.answerer import FallbackAnswerer
     from imagerag.tools.fallback.describer import FallbackDescriber
     from imagerag.tools.fallback.generator import FallbackGenerator
@@ -209,7 +209,7 @@ def _one_or_fallback(
         "answerer": FallbackAnswerer,
         "describer": FallbackDescriber,
     }
-    return fallbacks[role](made, on_refusal=on_refusal)
+    return fallbacks[role](backends, on_refusal=on_refusal)
 
 
 def _several(spec: str | BackendSpec) -> tuple[list[BackendSpec], bool]:
@@ -217,10 +217,10 @@ def _several(spec: str | BackendSpec) -> tuple[list[BackendSpec], bool]:
     if isinstance(spec, BackendSpec):
         return [spec], False
     specs = BackendSpec.parse_all(spec)
-    named = [one for one in specs if str(one) != "on-refusal"]
-    if len(named) < len(specs) and len(named) < 2:
+    backends = [one for one in specs if str(one) != "on-refusal"]
+    if len(backends) < len(specs) and len(backends) < 2:
         raise SpecError(f"{spec!r}: 'on-refusal' needs at least two backends beside it")
-    return named, len(named) < len(specs)
+    return backends, len(backends) < len(specs)
 
 
 def _single(spec: str | BackendSpec) -> BackendSpec:
@@ -251,15 +251,17 @@ def default_prices() -> "Prices":
 
 def _installed(point: "EntryPoint", role: Role, spec: BackendSpec, **bound: Any) -> Any:
     """Call a package's factory, and check that the result implements the role's port."""
-    named = f"the {role} {point.name!r} of {point.value}"
+    plugin = f"the {role} {point.name!r} of {point.value}"
     try:
         factory = point.load()
     except Exception as error:
-        raise SpecError(f"{named} cannot be loaded ({type(error).__name__}: {error}); reinstall its package") from error
-    check_factory(factory, named, spec, **bound)
-    made = factory(spec, **bound)
-    check_role(role, str(spec), made)
-    return made
+        raise SpecError(
+            f"{plugin} cannot be loaded ({type(error).__name__}: {error}); reinstall its package"
+        ) from error
+    check_factory(factory, plugin, spec, **bound)
+    backend = factory(spec, **bound)
+    check_role(role, str(spec), backend)
+    return backend
 
 
 def _load(place: str) -> Callable[..., Any]:

@@ -54,15 +54,15 @@ class BackendSpec:
     options: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
-        named = f"{self.provider}:{self.model}" if self.model else self.provider
-        return with_options(named, dict(self.options)) + (f"@{self.base_url}" if self.base_url else "")
+        name = f"{self.provider}:{self.model}" if self.model else self.provider
+        return with_options(name, dict(self.options)) + (f"@{self.base_url}" if self.base_url else "")
 
     @property
     def key_env(self) -> str | None:
         """The environment variable with the key to its address, if the spec names one."""
         return dict(self.options).get("key_env")
 
-    def settings(self, known: Mapping[str, Reader]) -> dict[str, Any]:
+    def settings(self, readers: Mapping[str, Reader]) -> dict[str, Any]:
         """Parse the options; only those that are set are returned.
 
         Args:
@@ -71,19 +71,19 @@ class BackendSpec:
         Raises:
             SpecError: an unknown option or an invalid value; the message lists the valid ones.
         """
-        return {name: read_option(str(self), name, text, known) for name, text in self.options}
+        return {name: read_option(str(self), name, text, readers) for name, text in self.options}
 
-    def model_settings(self, known: Mapping[str, Reader]) -> dict[str, Any]:
+    def model_settings(self, readers: Mapping[str, Reader]) -> dict[str, Any]:
         """`settings` of a model behind an address, without the variable of its key, which `key_env` names.
 
         Raises:
             SpecError: as `settings`; or no model is named.
         """
-        given = self.settings(known)
-        given.pop("key_env", None)
+        settings = self.settings(readers)
+        settings.pop("key_env", None)
         if not self.model:
             raise SpecError(f"{str(self)!r} names no model: write {self.provider}:MODEL[@URL]")
-        return given
+        return settings
 
     def refuse_model(self) -> None:
         """Refuse anything after the provider, which has one model only.
@@ -136,17 +136,17 @@ _NO_SCHEME: Final = re.compile(r"(?<=.)@(?=(?:[^@/]*@)?(?:[\w.-]+|\[[\da-fA-F:]+
 """Before a host with its port; models have @ in their names, too (`@cf/meta/llama`)."""
 
 
-def with_options(named: str, options: Mapping[str, object]) -> str:
+def with_options(name: str, options: Mapping[str, object]) -> str:
     """A spec or identity with options added in order, before its address if it has one.
 
     Args:
         options: those with the value None are left out.
     """
-    given = {name: _text(value) for name, value in options.items() if value is not None}
-    message = "&".join(f"{name}={quote_plus(value, safe='/:~')}" for name, value in given.items())
+    texts = {name: _text(value) for name, value in options.items() if value is not None}
+    message = "&".join(f"{name}={quote_plus(value, safe='/:~')}" for name, value in texts.items())
     if not message:
-        return named
-    head, *url = BASE_URL.split(named, maxsplit=1)
+        return name
+    head, *url = BASE_URL.split(name, maxsplit=1)
     return f"{head}{'&' if '?' in head else '?'}{message}" + "".join(f"@{address}" for address in url)
 
 
@@ -156,8 +156,8 @@ def _text(value: object) -> str:
 
 def _one(part: str, whole: str) -> BackendSpec:
     head, *urls = BASE_URL.split(part, maxsplit=1)
-    named, asked, query = head.partition("?")
-    provider, colon, model = named.partition(":")
+    name, question_mark, query = head.partition("?")
+    provider, colon, model = name.partition(":")
     provider, model = provider.strip().lower(), model.strip()
     base_url = urls[0].strip() if urls else None
     if not _PROVIDER.fullmatch(provider):
@@ -171,7 +171,7 @@ def _one(part: str, whole: str) -> BackendSpec:
         raise SpecError(f"'{provider}:{model[: address.start()]}@…': its address needs http:// or https:// before it")
     if base_url is not None and (not re.fullmatch(r"https?://[^\s/]+\S*", base_url)):
         raise SpecError(f"{part!r}: {base_url!r} is no address, which is http://HOST[:PORT]/PATH")
-    options = _options(query.strip(), part) if asked else ()
+    options = _options(query.strip(), part) if question_mark else ()
     if base_url is not None and (named_after := _KEY_ENV.search(base_url)):
         base_url = _KEY_ENV.sub("", base_url).replace("?&", "?").rstrip("?&")
         options = (*options, ("key_env", named_after[1]))
@@ -180,16 +180,16 @@ def _one(part: str, whole: str) -> BackendSpec:
 
 def _options(query: str, part: str) -> tuple[tuple[str, str], ...]:
     try:
-        found = parse_qsl(query, keep_blank_values=True, strict_parsing=True, errors="strict")
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True, errors="strict")
     except ValueError:
-        found = []
-    if not found or not all(_OPTION.fullmatch(name) and value for name, value in found):
+        pairs = []
+    if not pairs or not all(_OPTION.fullmatch(name) and value for name, value in pairs):
         raise SpecError(f"{part!r}: after its ? come options, OPTION=VALUE with & between them; not {query!r}")
-    if SECRET_OPTIONS & {name.lower() for name, _ in found}:
+    if SECRET_OPTIONS & {name.lower() for name, _ in pairs}:
         raise SpecError(
             f"{part!r}: a key does not stand in a spec: put it into a variable, and write ?key_env=VARIABLE"
         )
-    twice = {name for name, _ in found if sum(name == other for other, _ in found) > 1}
+    twice = {name for name, _ in pairs if sum(name == other for other, _ in pairs) > 1}
     if twice:
         raise SpecError(f"{part!r}: {', '.join(sorted(twice))} is given twice")
-    return tuple(found)
+    return tuple(pairs)

@@ -119,7 +119,7 @@ _NAMES: Final[Mapping[type, str]] = {
 }  # fmt: skip
 
 
-def read_option(spec: str, name: str, text: str, known: Mapping[str, Reader]) -> Any:
+def read_option(spec: str, name: str, text: str, readers: Mapping[str, Reader]) -> Any:
     """Parse the value of one option.
 
     Args:
@@ -129,16 +129,16 @@ def read_option(spec: str, name: str, text: str, known: Mapping[str, Reader]) ->
     Raises:
         SpecError: an unknown option or an invalid value.
     """
-    if not known:
+    if not readers:
         raise SpecError(f"{spec!r}: it takes no options, and so no {name!r}")
-    if name not in known:
-        raise SpecError(unknown("option", name, sorted(known), where=repr(spec)))
-    reader = known[name]
-    wanted, read = (_NAMES[reader], _PLAIN[reader]) if isinstance(reader, type) else (reader.wanted, reader.read)
+    if name not in readers:
+        raise SpecError(unknown("option", name, sorted(readers), where=repr(spec)))
+    reader = readers[name]
+    expected, parse = (_NAMES[reader], _PLAIN[reader]) if isinstance(reader, type) else (reader.wanted, reader.read)
     try:
-        return read(text)
+        return parse(text)
     except ValueError as error:
-        raise SpecError(f"{spec!r}: {name} must be {wanted}; not {text!r}") from error
+        raise SpecError(f"{spec!r}: {name} must be {expected}; not {text!r}") from error
 
 
 def _truth(text: str) -> bool:

@@ -62,8 +62,8 @@ class FetchError(UsageError):
 async def resolved(host: str, port: int) -> Sequence[str]:
     """Resolve a name to its addresses with the system's resolver."""
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(entry[4][0]) for entry in found]
+    entries = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(entry[4][0]) for entry in entries]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,8 +114,8 @@ class Fetcher:
         Raises:
             FetchError: as `fetch`; or it is no JSON.
         """
-        sent = None if body is None else json.dumps(body).encode()
-        data = await self._fetch(url, _Request(headers=headers or {}, body=sent, wanted="json"))
+        content = None if body is None else json.dumps(body).encode()
+        data = await self._fetch(url, _Request(headers=headers or {}, body=content, kind="json"))
         try:
             return json.loads(data)
         except (ValueError, RecursionError) as error:
@@ -136,20 +136,20 @@ class Fetcher:
         except (httpx2.HTTPError, OSError) as error:
             raise FetchError(_short(url), f"cannot be fetched: {_error_text(error)}", passing=True) from error
 
-    async def _follow(self, url: str, wanted: "_Request") -> bytes:
+    async def _follow(self, url: str, details: "_Request") -> bytes:
         import httpx2
 
         first = url
         for _ in range(self.max_redirects + 1):
             place = httpx2.URL(url)
             async with self._client(place) as client:
-                request = await self._request(client, place, wanted)
+                request = await self._request(client, place, details)
                 response = await client.send(request, stream=True)
                 try:
-                    if response.status_code not in _REDIRECTS or wanted.body is not None:
-                        return await self._read(response, url, wanted)
+                    if response.status_code not in _REDIRECTS or details.body is not None:
+                        return await self._read(response, url, details)
                     url = str(place.join(response.headers.get("location", "")))
-                    wanted = replace(wanted, headers=_of_every_host(wanted.headers))
+                    details = replace(details, headers=_of_every_host(details.headers))
                 finally:
                     await response.aclose()
         raise FetchError(_short(first), f"points elsewhere more than {self.max_redirects} times")
@@ -172,14 +172,14 @@ class Fetcher:
             return False
         return self.own_port in (0, url.port or _PORTS.get(url.scheme))
 
-    async def _request(self, client: "httpx2.AsyncClient", url: "httpx2.URL", wanted: "_Request") -> "httpx2.Request":
+    async def _request(self, client: "httpx2.AsyncClient", url: "httpx2.URL", details: "_Request") -> "httpx2.Request":
         """A request to the checked address, under the requested host name."""
-        own, sent = self._is_own(url), {"Accept-Encoding": "identity", **wanted.all_headers}
-        method, body = ("GET" if wanted.body is None else "POST"), wanted.body
+        own, headers = self._is_own(url), {"Accept-Encoding": "identity", **details.all_headers}
+        method, body = ("GET" if details.body is None else "POST"), details.body
         if url.scheme not in ("http", "https") or not url.host:
             raise FetchError(_short(str(url)), "is not fetched: only http and https addresses are")
         if own:
-            return client.build_request(method, url, headers=sent, content=body)
+            return client.build_request(method, url, headers=headers, content=body)
         if url.userinfo:
             raise UsageError("an address with a user name or a password in it is not fetched")
         if url.scheme != "https" and not self.clear:
@@ -189,7 +189,7 @@ class Fetcher:
             method,
             url.copy_with(host=address),
             content=body,
-            headers={**sent, "Host": url.netloc.decode("ascii")},
+            headers={**headers, "Host": url.netloc.decode("ascii")},
             extensions={"sni_hostname": url.raw_host.decode("ascii")},
         )
 
@@ -203,7 +203,7 @@ class Fetcher:
             raise FetchError(host, "has no address", passing=True)
         return addresses[0]
 
-    async def _read(self, response: "httpx2.Response", url: str, wanted: "_Request") -> bytes:
+    async def _read(self, response: "httpx2.Response", url: str, details: "_Request") -> bytes:
         status, too_large = response.status_code, f"has more than the {self.max_bytes >> 20} MB that are read"
         if status != 200:
             raise FetchError(
@@ -217,9 +217,9 @@ class Fetcher:
         if length.isdigit() and int(length) > self.max_bytes:
             raise FetchError(_short(url), too_large)
         message = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if wanted.wanted == "json" and not (message.endswith("json") or message in _UNTOLD):
+        if details.kind == "json" and not (message.endswith("json") or message in _UNTOLD):
             raise FetchError(_short(url), f"is no JSON but {message[:60]}")
-        whole, judged = bytearray(), wanted.wanted == "json" or message.startswith("image/") or message in _UNTOLD
+        whole, judged = bytearray(), details.kind == "json" or message.startswith("image/") or message in _UNTOLD
         # Raw: a body that a server compressed is no image, and could be a decompression bomb.
         async for piece in response.aiter_raw():
             whole += piece
@@ -243,11 +243,11 @@ class _Request:
 
     headers: Mapping[str, str]
     body: bytes | None = None
-    wanted: Literal["image", "json"] = "image"
+    kind: Literal["image", "json"] = "image"
 
     @property
     def all_headers(self) -> dict[str, str]:
-        accept = {"Accept": "image/*" if self.wanted == "image" else "application/json"}
+        accept = {"Accept": "image/*" if self.kind == "image" else "application/json"}
         return {**accept, **({} if self.body is None else {"Content-Type": "application/json"}), **self.headers}
 
 
@@ -265,10 +265,10 @@ _SIGNATURE: Final = 12
 """First bytes of image formats."""
 
 
-def _is_image(data: bytearray, told: str, url: str) -> bool:
+def _is_image(data: bytearray, media_type: str, url: str) -> bool:
     """Whether bytes with another content type start as an image does: some stores declare everything as text."""
     if not looks_like_an_image(bytes(data[:_SIGNATURE])):
-        raise FetchError(_short(url), f"is no image but {told[:60]}")
+        raise FetchError(_short(url), f"is no image but {media_type[:60]}")
     return True
 
 

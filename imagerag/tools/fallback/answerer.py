@@ -27,7 +27,7 @@ class FallbackAnswerer(Fallback[Answerer]):
     @property
     def synonyms(self) -> Mapping[str, str]:
         """The synonyms of all members, the preferred one's first."""
-        return {word: meant for member in reversed(self.members) for word, meant in member.synonyms.items()}
+        return {word: canonical for member in reversed(self.members) for word, canonical in member.synonyms.items()}
 
     async def answer(
         self,
@@ -40,9 +40,9 @@ class FallbackAnswerer(Fallback[Answerer]):
         question_images: Sequence[ImagePart] = (),
     ) -> AnswerWithCitations:
         """See the port; the first response counts."""
-        asked: dict[str, Any] = {"finding": finding, "earlier": earlier, "variation": variation}
+        arguments: dict[str, Any] = {"finding": finding, "earlier": earlier, "variation": variation}
         return await self._first(
-            lambda member: member.answer(question, sources, **asked, **_own(member, question_images))
+            lambda member: member.answer(question, sources, **arguments, **_own(member, question_images))
         )
 
     async def answer_without(
@@ -54,9 +54,9 @@ class FallbackAnswerer(Fallback[Answerer]):
         question_images: Sequence[ImagePart] = (),
     ) -> AnswerWithCitations:
         """See the port; the first response counts."""
-        asked: dict[str, Any] = {"earlier": earlier, "variation": variation}
+        arguments: dict[str, Any] = {"earlier": earlier, "variation": variation}
         return await self._first(
-            lambda member: member.answer_without(question, **asked, **_own(member, question_images))
+            lambda member: member.answer_without(question, **arguments, **_own(member, question_images))
         )
 
 

@@ -71,13 +71,15 @@ class FallbackGenerator(Fallback[ImageGenerator]):
         async def draw(member: ImageGenerator) -> GeneratedImage:
             fitted = fitted_request(member, references, size)
             worded = reference_prompt(member.template, prompt, fitted.references)
-            drawn = await member.generate(worded, fitted.references, variation=variation, size=fitted.size)
+            generated = await member.generate(worded, fitted.references, variation=variation, size=fitted.size)
             return replace(
-                drawn,
-                prompt=drawn.prompt or worded,
-                size=drawn.size or fitted.size,
-                references_sent=len(fitted.references) if drawn.references_sent is None else drawn.references_sent,
-                fallback_errors=(*drawn.fallback_errors, *fitted.lost),
+                generated,
+                prompt=generated.prompt or worded,
+                size=generated.size or fitted.size,
+                references_sent=len(fitted.references)
+                if generated.references_sent is None
+                else generated.references_sent,
+                fallback_errors=(*generated.fallback_errors, *fitted.lost),
             )
 
         return await self._first(draw)

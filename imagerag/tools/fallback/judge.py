@@ -74,11 +74,11 @@ class FallbackJudge(Fallback[Judge]):
         language: str = "",
     ) -> Critique:
         """See the port; the first response counts."""
-        asked: dict[str, Any] = {"subjects": subjects, "requirements": requirements, "mode": mode}
-        asked |= {"variation": variation, "max_tokens": max_tokens}
+        arguments: dict[str, Any] = {"subjects": subjects, "requirements": requirements, "mode": mode}
+        arguments |= {"variation": variation, "max_tokens": max_tokens}
 
         def ask(judge: Judge) -> Awaitable[Critique]:
-            return judge.critique(prompt, image, **asked, **language_argument(judge, language))
+            return judge.critique(prompt, image, **arguments, **language_argument(judge, language))
 
         return await self._first(ask)
 
@@ -92,8 +92,8 @@ class FallbackJudge(Fallback[Judge]):
         subjects: Sequence[ImagePart] = (),
     ) -> MissingConcepts:
         """See the port; the first response counts."""
-        asked: dict[str, Any] = {"verdict": verdict, "variation": variation, "subjects": subjects}
-        return await self._first(lambda judge: judge.missing_concepts(prompt, image, **asked))
+        arguments: dict[str, Any] = {"verdict": verdict, "variation": variation, "subjects": subjects}
+        return await self._first(lambda judge: judge.missing_concepts(prompt, image, **arguments))
 
     async def captions(
         self,
@@ -108,11 +108,11 @@ class FallbackJudge(Fallback[Judge]):
         language: str = "",
     ) -> Captions:
         """See the port; the first response counts."""
-        asked: dict[str, Any] = {"max_tokens": max_tokens, "variation": variation, "image": image}
-        asked |= {"verdict": verdict, "subjects": subjects}
+        arguments: dict[str, Any] = {"max_tokens": max_tokens, "variation": variation, "image": image}
+        arguments |= {"verdict": verdict, "subjects": subjects}
 
         def ask(judge: Judge) -> Awaitable[Captions]:
-            return judge.captions(prompt, concepts, **asked, **language_argument(judge, language))
+            return judge.captions(prompt, concepts, **arguments, **language_argument(judge, language))
 
         return await self._first(ask)
 

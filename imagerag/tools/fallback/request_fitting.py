@@ -33,18 +33,18 @@ def fitted_request(generator: ImageGenerator, references: Sequence[ImagePart], s
     capabilities, identity = capabilities_of(generator), generator.identity
     if capabilities.members:
         return FittedRequest(tuple(references), size)
-    taken, lost = list(references[: generator.max_references]), []
-    if len(taken) < len(references):
-        lost.append(f"{identity} takes {len(taken)} of {counted(len(references), 'image')}")
-    if taken and taken[0].mask is not None and not capabilities.takes_mask:
-        taken[0] = replace(taken[0], mask=None)
+    fitting, lost = list(references[: generator.max_references]), []
+    if len(fitting) < len(references):
+        lost.append(f"{identity} takes {len(fitting)} of {counted(len(references), 'image')}")
+    if fitting and fitting[0].mask is not None and not capabilities.takes_mask:
+        fitting[0] = replace(fitting[0], mask=None)
         lost.append(f"{identity} takes no mask")
     try:
-        sent = size_for(generator, size)
+        fitted_size = size_for(generator, size)
     except UsageError:
-        sent = None if size is None else nearest_size(generator, size)
-        lost.append(f"{identity} draws {sent or 'its own size'} in place of {size}")
-    return FittedRequest(tuple(taken), sent, tuple(lost))
+        fitted_size = None if size is None else nearest_size(generator, size)
+        lost.append(f"{identity} draws {fitted_size or 'its own size'} in place of {size}")
+    return FittedRequest(tuple(fitting), fitted_size, tuple(lost))
 
 
 def expected_losses(generator: ImageGenerator, size: Size | None, *, references: int, mask: bool) -> tuple[str, ...]:

@@ -67,8 +67,8 @@ class GeminiCredentials:
         address = public_address(base_url or GEMINI_URL).rstrip("/")
         head, _, last = address.rpartition("/")
         place, version = (head, last) if last in ("v1", "v1beta", "v1alpha") else (address, API_VERSION)
-        found = key_to(place, key=key, key_env=key_env)
-        return cls(place, version, found.value, found.variable, found.named)
+        credentials = key_to(place, key=key, key_env=key_env)
+        return cls(place, version, credentials.value, credentials.variable, credentials.named)
 
     @classmethod
     def of_spec(cls, spec: "BackendSpec") -> "GeminiCredentials":
@@ -97,10 +97,10 @@ class GeminiCredentials:
             MissingExtraError: google-genai is not installed.
             AuthError: the service requires a key and there is none, or it would be sent unencrypted.
         """
-        known = _clients.setdefault(asyncio.get_running_loop(), {})
-        if self not in known:
-            known[self] = self._new_client(who)
-        return known[self]
+        clients = _clients.setdefault(asyncio.get_running_loop(), {})
+        if self not in clients:
+            clients[self] = self._new_client(who)
+        return clients[self]
 
     def _new_client(self, who: str) -> "AsyncClient":
         from imagerag.tools.http_client import http_client

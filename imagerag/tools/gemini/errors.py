@@ -50,11 +50,11 @@ async def map_gemini_errors(
         async with asyncio.timeout(timeout_s):
             return await ask
     except Exception as error:
-        known = to_gemini_error(error, who, account)
-        if known is None:
+        gemini_error = to_gemini_error(error, who, account)
+        if gemini_error is None:
             raise
     # Raised outside of the handler: `__context__` would keep the request, its key and its images alive.
-    raise known
+    raise gemini_error
 
 
 def to_gemini_error(error: Exception, who: str, account: GeminiCredentials) -> ImageRAGError | None:
@@ -87,5 +87,5 @@ def status_error(error: Exception) -> "openai.APIStatusError | None":
 def _key_advice(account: GeminiCredentials, status: int) -> str:
     if not account.key:
         return "no key went there: put its key into a variable, and name that, ?key_env=NAME@URL"
-    named = f"the key in {account.variable}" if account.variable else "its key"
-    return f"{named} may not use it" if status == 403 else f"check {named}"
+    key_name = f"the key in {account.variable}" if account.variable else "its key"
+    return f"{key_name} may not use it" if status == 403 else f"check {key_name}"

@@ -28,9 +28,9 @@ def search_tool(kinds: Sequence[str]) -> dict[str, Any]:
     return {"google_search": {} if tuple(kinds) == ("web",) else {"search_types": types}}
 
 
-def web_sources(found: Sequence[Grounding]) -> tuple[WebSource, ...]:
+def web_sources(groundings: Sequence[Grounding]) -> tuple[WebSource, ...]:
     """The sources of a response, each once, at most `MAX_SOURCES`."""
-    chunks = [chunk for grounding in found for chunk in grounding.grounding_chunks]
+    chunks = [chunk for grounding in groundings for chunk in grounding.grounding_chunks]
     sources = dict.fromkeys(source for chunk in chunks for source in _sources(chunk))
     return tuple(sources)[:MAX_SOURCES]
 

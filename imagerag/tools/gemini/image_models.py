@@ -96,5 +96,5 @@ MODELS: Final[Mapping[str, GeminiImageModel]] = {
 def image_model(name: str) -> GeminiImageModel:
     """Limits of a model; `UNKNOWN` for unlisted ones."""
     bare = name.rpartition("/")[2].lower()
-    fitting = [known for known in MODELS if bare.startswith(known)]
+    fitting = [prefix for prefix in MODELS if bare.startswith(prefix)]
     return MODELS[max(fitting, key=len)] if fitting else UNKNOWN

@@ -29,9 +29,9 @@ def _objects(value: Any) -> Any:
     return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
 
 
-def _or_none(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+def _or_none(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
     try:
-        return read(value)
+        return validate(value)
     except ValidationError:
         return None
 
@@ -164,20 +164,24 @@ class GeminiResponse(_Lenient):
     @property
     def usage(self) -> dict[str, Any] | None:
         """Tokens by the names that `token_usage.py` reads, and the number of searches; None if there is no count."""
-        told = self.usage_metadata
-        if told is None or told.prompt_token_count is None:
+        counts = self.usage_metadata
+        if counts is None or counts.prompt_token_count is None:
             return None
-        written, thoughts = told.candidates_token_count or 0, told.thoughts_token_count or 0
-        drawn = _of("IMAGE", told.candidates_tokens_details)
-        details = {"image_tokens": drawn, "text_tokens": max(0, written - drawn) + thoughts} if drawn else {}
+        output_tokens, thoughts = counts.candidates_token_count or 0, counts.thoughts_token_count or 0
+        image_tokens = _of("IMAGE", counts.candidates_tokens_details)
+        details = (
+            {"image_tokens": image_tokens, "text_tokens": max(0, output_tokens - image_tokens) + thoughts}
+            if image_tokens
+            else {}
+        )
         return {
-            "input_tokens": told.prompt_token_count + (told.tool_use_prompt_token_count or 0),
+            "input_tokens": counts.prompt_token_count + (counts.tool_use_prompt_token_count or 0),
             "input_tokens_details": {
-                "text_tokens": _of("TEXT", told.prompt_tokens_details),
-                "image_tokens": _of("IMAGE", told.prompt_tokens_details),
-                "cached_tokens": told.cached_content_token_count or 0,
+                "text_tokens": _of("TEXT", counts.prompt_tokens_details),
+                "image_tokens": _of("IMAGE", counts.prompt_tokens_details),
+                "cached_tokens": counts.cached_content_token_count or 0,
             },
-            "output_tokens": written + thoughts,
+            "output_tokens": output_tokens + thoughts,
             "output_tokens_details": details,
             "searches": sum(one.searches for one in self.grounding),
         }
@@ -209,17 +213,17 @@ def refusal_of(response: GeminiResponse, who: str, secrets: tuple[str, ...] = ()
     """The error for a blocked prompt, or a response that policy stopped; None for any other."""
     feedback = response.prompt_feedback
     if feedback is not None and feedback.block_reason:
-        said = redact(feedback.block_reason_message or "", secrets)
-        return RefusalError(f"{who} declined: it blocked the prompt ({_named(feedback.block_reason, said)})")
+        message = redact(feedback.block_reason_message or "", secrets)
+        return RefusalError(f"{who} declined: it blocked the prompt ({_named(feedback.block_reason, message)})")
     if response.finish_reason not in POLICY:
         return None
-    said = next((one.finish_message for one in response.candidates if one.finish_message), "") or response.text
+    message = next((one.finish_message for one in response.candidates if one.finish_message), "") or response.text
     what = "it drew no image" if response.finish_reason == "NO_IMAGE" else "it stopped its response"
-    return RefusalError(f"{who} declined: {what} ({_named(response.finish_reason, redact(said, secrets))})")
+    return RefusalError(f"{who} declined: {what} ({_named(response.finish_reason, redact(message, secrets))})")
 
 
-def _named(reason: str, said: str) -> str:
-    return f"{redact(reason)}: {said[:200]}" if said else redact(reason)
+def _named(reason: str, message: str) -> str:
+    return f"{redact(reason)}: {message[:200]}" if message else redact(reason)
 
 
 def _of(kind: str, details: list[ModalityCount]) -> int:

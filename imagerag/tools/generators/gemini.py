@@ -104,13 +104,13 @@ class GeminiImages:
         self._grounding = tuple(kind for kind in KINDS if kind in grounding)
         self._image_size, self._thinking, self._max_tokens = image_size, thinking, max_tokens
         self._timeout_s, self._price = timeout_s, price
-        told = {
+        identity_options = {
             "grounding": " ".join(self._grounding) or None,
             "image_size": image_size,
             "thinking": thinking,
             "max_tokens": None if max_tokens == MAX_TOKENS else max_tokens,
         }
-        self.identity = with_options(self._account.named_as(model), told)
+        self.identity = with_options(self._account.named_as(model), identity_options)
         self._check_options()
 
     def _check_options(self) -> None:
@@ -133,14 +133,14 @@ class GeminiImages:
         Raises:
             SpecError: an invalid option, or one that the model is known not to support.
         """
-        given = with_template(spec.settings(OPTIONS), CHAT_TEMPLATE)
-        given.pop("key_env", None)
+        options = with_template(spec.settings(OPTIONS), CHAT_TEMPLATE)
+        options.pop("key_env", None)
         model, account = spec.model or DEFAULT_MODEL, GeminiCredentials.of_spec(spec)
         facts = image_model(model)
-        if "max_references" in given:
-            facts = replace(facts, max_references=given.pop("max_references"))
+        if "max_references" in options:
+            facts = replace(facts, max_references=options.pop("max_references"))
         price = None if prices is None else prices.of(model, account.host)
-        return cls(model, account=account, facts=facts, price=price, **given)
+        return cls(model, account=account, facts=facts, price=price, **options)
 
     @property
     def max_references(self) -> int:
@@ -163,22 +163,22 @@ class GeminiImages:
         With searches there is no maximum: each is billed, and nothing limits their number.
         """
         tariffs = {tier: tariff_of(self._price, draws=True, quality=tier) for tier in self._facts.tiers}
-        written = {"text_tokens": self._max_tokens}
-        tokens = {"input_tokens": 0, "output_tokens": self._max_tokens, "output_tokens_details": written}
+        details = {"text_tokens": self._max_tokens}
+        tokens = {"input_tokens": 0, "output_tokens": self._max_tokens, "output_tokens_details": details}
         thoughts = cost_of(self._price, self._model, tokens)
 
         def usual(prompt: int, images: int, size: Size | None) -> float | None:
             return tariffs.get(self._tier(size) or self._facts.tiers[0], PriceEstimator()).most(prompt, images, size)
 
         def most(prompt: int, images: int, size: Size | None) -> float | None:
-            drawn = usual(prompt, images, size)
-            return None if drawn is None or thoughts is None or self._grounding else drawn + thoughts
+            image_cost = usual(prompt, images, size)
+            return None if image_cost is None or thoughts is None or self._grounding else image_cost + thoughts
 
         return PriceEstimator(known=all(one.known for one in tariffs.values()), most=most, usual=usual)
 
     def _tier(self, size: Size | None) -> Tier | None:
-        known = self._by_size.get(size) if size else None
-        return known[1] if known else self._image_size
+        entry = self._by_size.get(size) if size else None
+        return entry[1] if entry else self._image_size
 
     async def generate(
         self, prompt: str, references: Sequence[ImagePart], *, variation: SamplingParams, size: Size | None

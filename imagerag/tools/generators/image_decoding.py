@@ -88,8 +88,8 @@ def first_image(answer: object, depth: int = 0, *, place: str = "") -> str:
     if isinstance(answer, list) and depth < _DEEPEST:
         return next(filter(None, (first_image(item, depth + 1, place=place) for item in answer)), "")
     if isinstance(answer, Mapping) and depth < _DEEPEST:
-        found = (first_image(answer.get(name), depth + 1, place=name) for name in _PLACES)
-        return next(filter(None, found), "")
+        images = (first_image(answer.get(name), depth + 1, place=name) for name in _PLACES)
+        return next(filter(None, images), "")
     return ""
 
 
@@ -147,9 +147,9 @@ async def fetched(
         UnreadableImageError: no image there, or an unsupported URL; its `data` is the URL.
     """
     place, why = _place(url.strip(), base_url, who), ""
-    given, own = urlsplit(place), urlsplit(base_url).hostname or ""
-    if by_model and given.query and given.hostname not in {own, *hosts}:
-        raise _elsewhere(who, f"is not fetched: it has a query (image_hosts={given.hostname} allows it)", place)
+    target, own = urlsplit(place), urlsplit(base_url).hostname or ""
+    if by_model and target.query and target.hostname not in {own, *hosts}:
+        raise _elsewhere(who, f"is not fetched: it has a query (image_hosts={target.hostname} allows it)", place)
     fetcher = Fetcher(max_bytes=MAX_BYTES, timeout_s=timeout_s, clear=False, own_host=own)
     for pause in (*_PAUSES_S, None):
         try:
@@ -167,8 +167,8 @@ async def fetched(
 
 
 def _elsewhere(who: str, why: str, place: str) -> UnreadableImageError:
-    shown = redact(place.partition("?")[0])
-    return UnreadableImageError(f"{who} put its image at an address that {why}: {shown}", data=place.encode())
+    address = redact(place.partition("?")[0])
+    return UnreadableImageError(f"{who} put its image at an address that {why}: {address}", data=place.encode())
 
 
 async def _got(fetcher: Fetcher, place: str, base_url: str, key: str | None) -> bytes:
@@ -187,14 +187,16 @@ def _place(url: str, base_url: str, who: str) -> str:
     Raises:
         UnreadableImageError: neither https, nor the called server.
     """
-    asked, given = urlsplit(base_url), urlsplit(urljoin(base_url.partition("?")[0] + "/", url))
-    host, itself = asked.hostname or "", _is_this_machine(given.hostname or "")
-    if given.scheme in ("http", "https") and itself and given.hostname != host:
-        port = given.port or (443 if given.scheme == "https" else 80)
-        given = given._replace(netloc=f"{f'[{host}]' if ':' in host else host}:{port}")
-    if given.scheme == "https" or (given.scheme == "http" and given.hostname == host):
-        return urlunsplit(given)
-    problem = f"{who} put its image at an address that is not fetched ({given.scheme}, {redact(given.hostname or '')})"
+    base, target = urlsplit(base_url), urlsplit(urljoin(base_url.partition("?")[0] + "/", url))
+    host, itself = base.hostname or "", _is_this_machine(target.hostname or "")
+    if target.scheme in ("http", "https") and itself and target.hostname != host:
+        port = target.port or (443 if target.scheme == "https" else 80)
+        target = target._replace(netloc=f"{f'[{host}]' if ':' in host else host}:{port}")
+    if target.scheme == "https" or (target.scheme == "http" and target.hostname == host):
+        return urlunsplit(target)
+    problem = (
+        f"{who} put its image at an address that is not fetched ({target.scheme}, {redact(target.hostname or '')})"
+    )
     raise UnreadableImageError(problem, data=url.encode())
 
 

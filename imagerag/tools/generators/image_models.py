@@ -151,7 +151,7 @@ used. Add to it, or pass an `ImageModel` to an adapter."""
 def model_facts(name: str, table: Mapping[str, ImageModel] = MODELS) -> ImageModel:
     """Facts about a model; `UNKNOWN` for unlisted ones."""
     bare = name.rpartition("/")[2].lower()
-    fitting = [known for known in table if bare.startswith(known)]
+    fitting = [prefix for prefix in table if bare.startswith(prefix)]
     return table[max(fitting, key=len)] if fitting else UNKNOWN
 
 

@@ -89,9 +89,9 @@ class OpenAIChatImages(OpenAIImageGenerator):
     ) -> None:
         self._modalities, self._extra = list(modalities), dict(extra_body or {})
         self._image_hosts = tuple(image_hosts)
-        asked = None if self._modalities == list(MODALITIES) else " ".join(self._modalities) or "none"
-        fields = {"modalities": asked, "image_config": image_config, "extra": digest(self._extra)}
-        super().__init__("openai-chat", model, model_config, told=fields)
+        modalities_option = None if self._modalities == list(MODALITIES) else " ".join(self._modalities) or "none"
+        fields = {"modalities": modalities_option, "image_config": image_config, "extra": digest(self._extra)}
+        super().__init__("openai-chat", model, model_config, identity_options=fields)
         self._image_config = self._account.host == "openrouter.ai" if image_config is None else image_config
 
     @classmethod
@@ -101,11 +101,11 @@ class OpenAIChatImages(OpenAIImageGenerator):
         Raises:
             SpecError: no model named (there is no default), or an invalid option.
         """
-        given = with_template(spec.settings(OPTIONS), cls.own_template)
+        options = with_template(spec.settings(OPTIONS), cls.own_template)
         if not spec.model:
             raise SpecError(f"{str(spec)!r} names no model: write openai-chat:MODEL@URL")
         price = price_of(prices, spec.model, OpenAICredentials.of_spec(spec))
-        return cls(spec.model, base_url=spec.base_url, price=price, facts=described(spec.model, given), **given)
+        return cls(spec.model, base_url=spec.base_url, price=price, facts=described(spec.model, options), **options)
 
     @property
     def sizes(self) -> tuple[Size, ...] | None:
@@ -145,12 +145,12 @@ class OpenAIChatImages(OpenAIImageGenerator):
         params |= {"extra_body": extra or None, "extra_headers": idempotency.headers()}
         client = self._account.client(self.identity, self._timeout_s)
         while True:
-            sent = self._refused.without(params)
+            request = self._refused.without(params)
             try:
-                answer = await client.chat.completions.create(**sent)
+                answer = await client.chat.completions.create(**request)
                 break
             except Exception as error:
-                if not self._refused.learn(error, sent):
+                if not self._refused.learn(error, request):
                     raise
         return replace(await self._read(answer), fallback_errors=self._refused.said_of(params))
 
@@ -202,8 +202,8 @@ def image_urls(message: Any) -> Iterator[tuple[str, bool]]:
     placed = map(first_image, [{"images": extra.get("images")}, {"image": extra.get("image")}, *images])
     yield from ((url, False) for url in placed if url)
     text = answer_in(_text(content))
-    yield from ((found["url"], True) for found in _MARKDOWN.finditer(text))
-    yield from ((found[0], True) for found in _BARE.finditer(text))
+    yield from ((match["url"], True) for match in _MARKDOWN.finditer(text))
+    yield from ((match[0], True) for match in _BARE.finditer(text))
     if _BASE64.match(text):
         yield text, True
 

@@ -73,7 +73,7 @@ class OpenAIImageGenerator:
         model_config: HostedModelConfig,
         *,
         draws: str = "",
-        told: Mapping[str, object] | None = None,
+        identity_options: Mapping[str, object] | None = None,
     ) -> None:
         self._account = model_config.get("account") or OpenAICredentials.of(
             model_config.get("base_url"), model_config.get("api_key"), model_config.get("key_env")
@@ -82,7 +82,7 @@ class OpenAIImageGenerator:
         self._facts = model_config.get("facts") or model_facts(draws or model)
         self._timeout_s = model_config.get("timeout_s", TIMEOUT_S)
         self._price = model_config.get("price")
-        self.identity = with_options(self._account.named_as(provider, model), told or {})
+        self.identity = with_options(self._account.named_as(provider, model), identity_options or {})
         self.template = model_config.get("template", self.own_template)
         self._refused = RefusedOptions(self.identity, self._account.secrets)
 
@@ -117,13 +117,13 @@ class OpenAIImageGenerator:
         return self._facts.sizes
 
 
-def described(model: str, given: dict[str, Any], *names: str) -> ImageModel:
-    """Model facts, changed by a spec's options; those options are removed from `given`.
+def described(model: str, options: dict[str, Any], *names: str) -> ImageModel:
+    """Model facts, changed by a spec's options; those options are removed from `options`.
 
     Args:
         names: fields of `ImageModel` that are options here, besides `max_references` and `edits`.
     """
-    facts = {name: given.pop(name) for name in ("max_references", "edits", *names) if name in given}
+    facts = {name: options.pop(name) for name in ("max_references", "edits", *names) if name in options}
     return replace(model_facts(model), **facts)
 
 

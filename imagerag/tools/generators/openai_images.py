@@ -106,7 +106,7 @@ class OpenAIImages(OpenAIImageGenerator):
         facts = model_config.get("facts")
         seeded = True if facts and facts.seed and not model_facts(model).seed else None
         fields = self._shared | self._editing | self._drawing | {"seed": seeded, "extra": digest(self._extra)}
-        super().__init__(provider, model, model_config, told=fields)
+        super().__init__(provider, model, model_config, identity_options=fields)
         check_options(self.identity, self._facts, self._shared | self._editing)
 
     @classmethod
@@ -139,11 +139,11 @@ class OpenAIImages(OpenAIImageGenerator):
         cls, spec: BackendSpec, model: str, account: OpenAICredentials, protocol: ImagesProtocol | None, provider: str,
         prices: "Prices | None",
     ) -> "OpenAIImages":  # fmt: skip
-        given = with_template(spec.settings(OPTIONS), cls.own_template)
-        facts = described(model, given, "response_format", "masks", "seed", "streams")
+        options = with_template(spec.settings(OPTIONS), cls.own_template)
+        facts = described(model, options, "response_format", "masks", "seed", "streams")
         price = price_of(prices, model, account, local=provider == "localai")
         how = protocol or OPENAI
-        return cls(model, account=account, facts=facts, protocol=how, price=price, provider=provider, **given)
+        return cls(model, account=account, facts=facts, protocol=how, price=price, provider=provider, **options)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -194,24 +194,26 @@ class OpenAIImages(OpenAIImageGenerator):
             params |= {"stream": True, "partial_images": watcher.partial_images}
         params |= (self._editing if references else self._drawing) if not (references and self._json) else {}
         while True:
-            sent = self._refused.without(params)
+            request = self._refused.without(params)
             try:
-                answer = await self._send(sent, references)
+                answer = await self._send(request, references)
             except Exception as error:
-                problem = self._unlearnt(error, sent, references)
+                problem = self._unlearnt(error, request, references)
             else:
                 break
             if problem is not None:
                 raise problem
-        drawn = await (self._watched(answer, watcher) if self._streams(sent) else self._read(answer))
-        return replace(drawn, fallback_errors=self._refused.said_of(params))
+        generated = await (self._watched(answer, watcher) if self._streams(request) else self._read(answer))
+        return replace(generated, fallback_errors=self._refused.said_of(params))
 
-    def _unlearnt(self, error: Exception, sent: Mapping[str, Any], references: Sequence[ImagePart]) -> Exception | None:
+    def _unlearnt(
+        self, error: Exception, request: Mapping[str, Any], references: Sequence[ImagePart]
+    ) -> Exception | None:
         """The error to raise; None if a changed request can help."""
         edits = bool(references) and not self._json
         if edits and (missing := no_edits(error, self.identity, EDITS)):
             return missing
-        return None if self._refused.learn(error, sent, editing=edits) else error
+        return None if self._refused.learn(error, request, editing=edits) else error
 
     async def _send(self, params: dict[str, Any], references: Sequence[ImagePart]) -> Any:
         client = self._account.client(self.identity, self._timeout_s)
@@ -223,8 +225,8 @@ class OpenAIImages(OpenAIImageGenerator):
             return await client.images.edit(**params, **edit_files(references))
         return await client.images.generate(**params)
 
-    def _streams(self, sent: Mapping[str, Any]) -> bool:
-        return bool(sent.get("stream")) and self._refused.image_field != "image"
+    def _streams(self, request: Mapping[str, Any]) -> bool:
+        return bool(request.get("stream")) and self._refused.image_field != "image"
 
     async def _post_form(
         self, client: "openai.AsyncOpenAI", params: dict[str, Any], references: Sequence[ImagePart]
@@ -254,19 +256,19 @@ class OpenAIImages(OpenAIImageGenerator):
             raise unreadable(self.identity, "something that is no Images answer; does the address end in /v1?")
         # The client does not validate what it parses: any field can hold any value.
         image = answer.data[0] if isinstance(answer.data, list) and answer.data else None
-        given = first_image(answer.model_dump(warnings=False))
-        if not given:  # an image in the response is used, whatever text comes with it
+        place = first_image(answer.model_dump(warnings=False))
+        if not place:  # an image in the response is used, whatever text comes with it
             check_error_field((answer.model_extra or {}).get("error"), self.identity, self._account.secrets)
             raise misplaced(answer, self.identity) or unreadable(self.identity, "no image")
-        data = await self._behind(given)
+        data = await self._behind(place)
         revised = getattr(image, "revised_prompt", None)
         return await self._image(data, answer.usage, revised if isinstance(revised, str) else None)
 
-    async def _behind(self, given: str) -> bytes:
+    async def _behind(self, place: str) -> bytes:
         """Decode base64 or download a URL; servers put either into either field."""
-        if is_address(given) or is_path(given):
-            return await self._fetched(given)
-        return decoded(given, self.identity)
+        if is_address(place) or is_path(place):
+            return await self._fetched(place)
+        return decoded(place, self.identity)
 
     async def _watched(self, events: Any, watcher: ProgressCallback) -> GeneratedImage:
         """The final image of a stream; partial ones go to the progress callback."""

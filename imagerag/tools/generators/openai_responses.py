@@ -77,7 +77,7 @@ class OpenAIResponsesImages(OpenAIImageGenerator):
     ) -> None:
         self._tool = {"type": "image_generation", "model": image_model, **(tool or {})}
         fields = {"image_model": None if image_model == DEFAULT_IMAGE_MODEL else image_model, **(tool or {})}
-        super().__init__("openai-responses", model, model_config, draws=image_model, told=fields)
+        super().__init__("openai-responses", model, model_config, draws=image_model, identity_options=fields)
         check_options(self.identity, self._facts, tool or {})
 
     @classmethod
@@ -87,14 +87,14 @@ class OpenAIResponsesImages(OpenAIImageGenerator):
         Raises:
             SpecError: no model named (there is no default), or an invalid option.
         """
-        given = with_template(spec.settings(OPTIONS), cls.own_template)
+        options = with_template(spec.settings(OPTIONS), cls.own_template)
         if not spec.model:
             raise SpecError(f"{str(spec)!r} names no model: write openai-responses:MODEL, the language model")
         # The reported usage is the language model's: the image tool's is billed in addition.
         price = price_of(prices, spec.model, OpenAICredentials.of_spec(spec), complete=False)
-        tool = {name: given.pop(name) for name in TOOL_OPTIONS if name in given}
-        facts = described(given.get("image_model", DEFAULT_IMAGE_MODEL), given)
-        return cls(spec.model, base_url=spec.base_url, price=price, facts=facts, tool=tool, **given)
+        tool = {name: options.pop(name) for name in TOOL_OPTIONS if name in options}
+        facts = described(options.get("image_model", DEFAULT_IMAGE_MODEL), options)
+        return cls(spec.model, base_url=spec.base_url, price=price, facts=facts, tool=tool, **options)
 
     async def generate(
         self, prompt: str, references: Sequence[ImagePart], *, variation: SamplingParams, size: Size | None
@@ -121,22 +121,22 @@ class OpenAIResponsesImages(OpenAIImageGenerator):
         tool = self._tool | ({"size": str(size)} if size else {})
         while True:
             # The tool's type and model cannot be left out: without them another image, or none, would be generated.
-            sent = self._refused.without(tool)
+            tool_sent = self._refused.without(tool)
             # No trace may hold images: neither inherited callbacks nor LangSmith's own see this call.
-            asked = self._drawer(sent, key).ainvoke([HumanMessage(content=parts)], {"callbacks": []})
+            request = self._drawer(tool_sent, key).ainvoke([HumanMessage(content=parts)], {"callbacks": []})
             try:
                 with tracing_context(enabled=False):
-                    message = await self._readable(asked)
+                    message = await self._readable(request)
                 break
             except Exception as error:
-                if not self._refused.learn(error, {**sent, "type": None, "model": None}):
+                if not self._refused.learn(error, {**tool_sent, "type": None, "model": None}):
                     raise
         return replace(await self._read(message), fallback_errors=self._refused.said_of(tool))
 
-    async def _readable(self, asked: "Awaitable[AIMessage]") -> "AIMessage":
+    async def _readable(self, request: "Awaitable[AIMessage]") -> "AIMessage":
         """The response. On a 200 that is no Responses object, ChatOpenAI raises the exception of its parser."""
         try:
-            return await asked
+            return await request
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             broken, stumbled = unparsable(self.identity, error), type(error).__name__
         if isinstance(broken, UnreadableImageError):

@@ -52,7 +52,7 @@ def sketch_comparisons(embedder: Embedder) -> Comparisons:
         best = float((vectors[: len(image.things)] @ vectors[len(image.things) :].T).max())
         return best >= SAME, best, f"at most {best:z.2f} like what was sent; {SAME:.2f} is the same"
 
-    async def kept(prompt: str, judged: bytes, original: bytes) -> Compared:
+    async def compare_kept(prompt: str, judged: bytes, original: bytes) -> Compared:
         now, before, edits = await in_thread(_look, judged), await in_thread(_look, original), read_edits(prompt)
         changed = await _targets(embedder, before, edits)
         others = [n for n in range(len(before.things)) if n not in changed]
@@ -66,7 +66,7 @@ def sketch_comparisons(embedder: Embedder) -> Comparisons:
         evidence = "; ".join(problems) or f"{there} of {len(others)} other things and the background are as they were"
         return not problems, there / len(others) if others else 1.0, evidence
 
-    return Comparisons(same=same, kept=kept)
+    return Comparisons(same=same, kept=compare_kept)
 
 
 def _look(data: bytes) -> _Seen:

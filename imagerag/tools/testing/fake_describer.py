@@ -31,7 +31,11 @@ class ScriptedDescriber:
         pixels = open_rgb(image.data)
         colour = pixels.getpixel((pixels.width // 2, pixels.height // 2))
         self.calls.append(colour)  # type: ignore[arg-type]
-        found = self.descriptions.get(colour, "a picture")  # type: ignore[arg-type]
-        if isinstance(found, Exception):
-            raise found
-        return found if isinstance(found, ImageDescription) else ImageDescription(text=found, cost_usd=0.0)
+        description = self.descriptions.get(colour, "a picture")  # type: ignore[arg-type]
+        if isinstance(description, Exception):
+            raise description
+        return (
+            description
+            if isinstance(description, ImageDescription)
+            else ImageDescription(text=description, cost_usd=0.0)
+        )

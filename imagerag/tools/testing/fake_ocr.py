@@ -25,9 +25,9 @@ class ScriptedOcrReader:
 
     def read(self, image: "Image") -> OcrResult:
         """The words for the colour in the middle; 0 is the confidence in none."""
-        found: Any = image.getpixel((image.width // 2, image.height // 2))
-        self.calls.append(found)
-        words = self.words.get(found, "")
+        colour: Any = image.getpixel((image.width // 2, image.height // 2))
+        self.calls.append(colour)
+        words = self.words.get(colour, "")
         if isinstance(words, Exception):
             raise words
         return OcrResult(words, self.confidence if words else 0.0)

@@ -246,7 +246,7 @@ class ScriptedLibrary:
         """The planted bytes and their media type."""
         return await self.blobs.encode_for_model(sha256)
 
-    def _ranked(self, similarity: Callable[[_Planted], float], k: int, wanted: Filter) -> list[Hit]:
-        allowed = [planted for planted in self._planted.values() if wanted.matches(planted.hit)]
+    def _ranked(self, similarity: Callable[[_Planted], float], k: int, filter: Filter) -> list[Hit]:
+        allowed = [planted for planted in self._planted.values() if filter.matches(planted.hit)]
         hits = [replace(planted.hit, similarity=similarity(planted)) for planted in allowed]
         return sorted(hits, key=lambda hit: -hit.similarity)[:k]

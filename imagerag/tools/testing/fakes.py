@@ -74,8 +74,10 @@ class _Script:
 
     def _next(self, queue: "deque[Any]", method: str) -> Any:
         if not queue:
-            asked = ", ".join(f"{name}={value!r}"[:80] for name, value in self.calls[-1].arguments.items())
-            raise ScriptExhaustedError(f"{type(self).__name__} has no answer left for {method}({asked}): enqueue more")
+            arguments = ", ".join(f"{name}={value!r}"[:80] for name, value in self.calls[-1].arguments.items())
+            raise ScriptExhaustedError(
+                f"{type(self).__name__} has no answer left for {method}({arguments}): enqueue more"
+            )
         answer = queue.popleft()
         if isinstance(answer, BaseException):
             raise answer
@@ -119,9 +121,9 @@ class ScriptedGenerator(_Script):
         if isinstance(answer, GeneratedImage):
             return answer
         if answer is None:
-            sent = "".join(hashlib.sha256(part.data).hexdigest() for part in references)
+            digests = "".join(hashlib.sha256(part.data).hexdigest() for part in references)
             answer = sample_image(
-                f"{prompt}/{sent}/{variation.seed if self.capabilities.supports_seed else None}", size
+                f"{prompt}/{digests}/{variation.seed if self.capabilities.supports_seed else None}", size
             )
         return GeneratedImage(data=answer)
 
@@ -206,12 +208,12 @@ class ScriptedJudge(_Script):
             max_tokens=max_tokens,
             language=language,
         )
-        found = self._rule(prompt, image) if self._rule else self._next(self._queue, "critique")
-        if isinstance(found, BaseException):
-            raise found
-        critique = found if isinstance(found, Critique) else _critique(found, tuple(requirements), mode, prompt)
-        named = tuple(concept.text for concept in critique.verdict.missing)
-        self._lacking = named if isinstance(found, (bool, float, int, Verdict, Critique)) else tuple(found)
+        reply = self._rule(prompt, image) if self._rule else self._next(self._queue, "critique")
+        if isinstance(reply, BaseException):
+            raise reply
+        critique = reply if isinstance(reply, Critique) else _critique(reply, tuple(requirements), mode, prompt)
+        texts = tuple(concept.text for concept in critique.verdict.missing)
+        self._lacking = texts if isinstance(reply, (bool, float, int, Verdict, Critique)) else tuple(reply)
         return critique
 
     async def missing_concepts(
@@ -224,10 +226,10 @@ class ScriptedJudge(_Script):
         subjects: Sequence[ImagePart] = (),
     ) -> MissingConcepts:
         """The next result of its script, otherwise the missing concepts of the last judgement."""
-        asked = {"prompt": prompt, "image": image, "verdict": verdict, "variation": variation, "subjects": subjects}
-        await self._called("missing_concepts", **asked)
-        named = self._next(self._naming, "missing_concepts") if self._naming else self._lacking
-        return MissingConcepts(concepts=tuple(Concept(text=text) for text in named), raw="; ".join(named))
+        arguments = {"prompt": prompt, "image": image, "verdict": verdict, "variation": variation, "subjects": subjects}
+        await self._called("missing_concepts", **arguments)
+        texts = self._next(self._naming, "missing_concepts") if self._naming else self._lacking
+        return MissingConcepts(concepts=tuple(Concept(text=text) for text in texts), raw="; ".join(texts))
 
     async def captions(
         self,
@@ -242,8 +244,8 @@ class ScriptedJudge(_Script):
         language: str = "",
     ) -> Captions:
         """The next result of its script, otherwise `a detailed picture of …` for each concept."""
-        asked = {"prompt": prompt, "concepts": concepts, "max_tokens": max_tokens, "variation": variation}
-        await self._called("captions", **asked, image=image, verdict=verdict, subjects=subjects, language=language)
+        arguments = {"prompt": prompt, "concepts": concepts, "max_tokens": max_tokens, "variation": variation}
+        await self._called("captions", **arguments, image=image, verdict=verdict, subjects=subjects, language=language)
         if self._captions:
             return Captions(captions=tuple(self._next(self._captions, "captions")))
         return Captions(captions=tuple(f"a detailed picture of {concept.text}" for concept in concepts))
@@ -267,28 +269,28 @@ class ScriptedJudge(_Script):
 
 
 def _critique(
-    found: float | bool | Sequence[str] | Verdict, asked: tuple[Requirement, ...], mode: str, prompt: str
+    reply: float | bool | Sequence[str] | Verdict, requirements: tuple[Requirement, ...], mode: str, prompt: str
 ) -> Critique:
-    if isinstance(found, Verdict):
-        return Critique(verdict=found, requirements=asked, raw=found.raw)
-    aligned = found >= 1 if isinstance(found, (bool, int, float)) else not found
-    if isinstance(found, bool) or mode == "stepwise":
+    if isinstance(reply, Verdict):
+        return Critique(verdict=reply, requirements=requirements, raw=reply.raw)
+    aligned = reply >= 1 if isinstance(reply, (bool, int, float)) else not reply
+    if isinstance(reply, bool) or mode == "stepwise":
         return Critique(
             verdict=Verdict(aligned=aligned, raw="yes" if aligned else "no"), raw="yes" if aligned else "no"
         )
-    if isinstance(found, (int, float)):
-        raw = f"{found:g}"
-        return Critique(verdict=Verdict(aligned=aligned, score=found, raw=raw), requirements=asked, raw=raw)
-    asked = asked or (Requirement(text=prompt), *(Requirement(text=text) for text in found))
+    if isinstance(reply, (int, float)):
+        raw = f"{reply:g}"
+        return Critique(verdict=Verdict(aligned=aligned, score=reply, raw=raw), requirements=requirements, raw=raw)
+    requirements = requirements or (Requirement(text=prompt), *(Requirement(text=text) for text in reply))
     checks = tuple(
-        RequirementCheck(requirement=requirement, met=requirement.text not in found) for requirement in asked
+        RequirementCheck(requirement=requirement, met=requirement.text not in reply) for requirement in requirements
     )
     score = sum(check.met for check in checks) / len(checks)
     verdict = Verdict(
         aligned=aligned,
         score=score if not aligned else 1.0,
         checks=checks,
-        missing=tuple(Concept(text=text, caption=f"a detailed picture of {text}") for text in found),
-        raw="; ".join(found),
+        missing=tuple(Concept(text=text, caption=f"a detailed picture of {text}") for text in reply),
+        raw="; ".join(reply),
     )
-    return Critique(verdict=verdict, requirements=asked, raw=verdict.raw)
+    return Critique(verdict=verdict, requirements=requirements, raw=verdict.raw)

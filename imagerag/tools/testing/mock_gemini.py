@@ -73,13 +73,13 @@ class MockGeminiServer(MockOpenAIServer):
         Raises:
             UnreadableError: the body is no JSON object, or an image in it no base64.
         """
-        given = recorded(method, path, headers, body)
+        recording = recorded(method, path, headers, body)
         endpoint, model = _endpoint(method, path)
         names = {name.lower(): value for name, value in headers.items()}
-        shown, images = as_chat(model, given.body) if endpoint == "chat" else ({"model": model}, ())
+        chat_body, images = as_chat(model, recording.body) if endpoint == "chat" else ({"model": model}, ())
         return GeminiRequest(
-            endpoint, method, path, given.headers, shown, images, given.at,
-            sent=given.body, key=names.get("x-goog-api-key", ""),
+            endpoint, method, path, recording.headers, chat_body, images, recording.at,
+            sent=recording.body, key=names.get("x-goog-api-key", ""),
         )  # fmt: skip
 
     def decide(
@@ -94,18 +94,18 @@ class MockGeminiServer(MockOpenAIServer):
         return super().decide(request, f"Bearer {request.key}")
 
     def finished(
-        self, request: RecordedRequest, given: MockResponse | Fault | Raw | RenderedResponse
+        self, request: RecordedRequest, decision: MockResponse | Fault | Raw | RenderedResponse
     ) -> RenderedResponse:
         """Render the chosen response as HTTP (called by the handler)."""
-        if isinstance(given, Raw):
-            return raw(given)
-        if isinstance(given, MockResponse):
-            return _rendered(given)
-        if isinstance(given, Fault):
-            if given.kind in _HELD:
-                return self._damaged(request, given)
-            return _as_google(spoil(request, given, MockResponse, self.host), given)
-        return _as_google(given) if given.status >= 400 else given
+        if isinstance(decision, Raw):
+            return raw(decision)
+        if isinstance(decision, MockResponse):
+            return _rendered(decision)
+        if isinstance(decision, Fault):
+            if decision.kind in _HELD:
+                return self._damaged(request, decision)
+            return _as_google(spoil(request, decision, MockResponse, self.host), decision)
+        return _as_google(decision) if decision.status >= 400 else decision
 
     def _damaged(self, request: RecordedRequest, fault: Fault) -> RenderedResponse:
         if fault.kind == "refusal":
@@ -158,8 +158,8 @@ def _images(turns: list[tuple[str, Any]]) -> Iterator[SentImage]:
 
 def _size(model: str, image: Mapping[str, Any]) -> str:
     """The size in pixels that a model draws; empty without a ratio."""
-    wanted = (image.get("aspectRatio"), image.get("imageSize", "1K"))
-    return next((str(size) for size, named in image_model(model).by_size.items() if named == wanted), "")
+    shape = (image.get("aspectRatio"), image.get("imageSize", "1K"))
+    return next((str(size) for size, size_shape in image_model(model).by_size.items() if size_shape == shape), "")
 
 
 def _endpoint(method: str, path: str) -> tuple[Endpoint, str]:
@@ -193,14 +193,14 @@ def _rendered(reply: MockResponse) -> RenderedResponse:
 
 
 def _usage(images: int) -> dict[str, Any]:
-    drawn = [{"modality": "IMAGE", "tokenCount": 1120 * images}] if images else []
+    image_details = [{"modality": "IMAGE", "tokenCount": 1120 * images}] if images else []
     return {
         "promptTokenCount": 50,
         "candidatesTokenCount": 1120 * images or 100,
         "thoughtsTokenCount": 20,
         "totalTokenCount": 70 + (1120 * images or 100),
         "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 50}],
-        "candidatesTokensDetails": drawn,
+        "candidatesTokensDetails": image_details,
     }
 
 

@@ -25,10 +25,10 @@ class Allowance:
         self._left -= reserved
         return reserved
 
-    def settle(self, reserved: int, used: int) -> None:
+    def settle(self, reserved: int, downloaded: int) -> None:
         """Give back what a download did not use."""
-        self._left += reserved - used
-        self.used += used
+        self._left += reserved - downloaded
+        self.used += downloaded
 
 
 def bare_image(data: bytes) -> bytes:

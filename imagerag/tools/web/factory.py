@@ -64,16 +64,16 @@ def web_library(
         SpecError: no such service, no address or an invalid option; valid ones are in `OPTIONS`.
         AuthError: the service needs a key.
     """
-    given, service = spec.settings(OPTIONS), SERVICES.get(spec.model)
-    if service is None and (known := spec.model.partition("@")[0]) in SERVICES:
-        raise SpecError(f"'{PROVIDER}:{known}@…': its address needs http:// or https:// before it")
+    options, service = spec.settings(OPTIONS), SERVICES.get(spec.model)
+    if service is None and (name := spec.model.partition("@")[0]) in SERVICES:
+        raise SpecError(f"'{PROVIDER}:{name}@…': its address needs http:// or https:// before it")
     if service is None:
         raise SpecError(f"{str(spec)!r}: there is no such search service; there are {', '.join(map(_form, SERVICES))}")
     address = spec.base_url or service.address
     if not address:
         raise SpecError(f"{str(spec)!r} names no address: write {_form(spec.model)}")
-    codes: tuple[str, ...] = given.get("licences", ())
-    own = given.get("threshold")
+    codes: tuple[str, ...] = options.get("licences", ())
+    own = options.get("threshold")
     _, host, port = origin(address)
     return WebSearchLibrary(
         str(spec),
@@ -82,7 +82,7 @@ def web_library(
             service=service,
             address=address,
             key=_key(spec, address),
-            count=given.get("count", COUNT),
+            count=options.get("count", COUNT),
             codes=tuple(code for code in codes if code != ANY),
             any_licence=ANY in codes,
         ),

@@ -114,10 +114,10 @@ class WebSearchLibrary:
             raise UsageError("a search needs some text")
         if filter.only:
             return []  # it holds nothing, and asks for nothing that is known already
-        found = await self.fetch(text, max_bytes=MAX_RUN_BYTES)
-        if found.error:
-            raise LibraryError(f"{self.name} found nothing: {found.error}")
-        return await self.hits_of(found, text, k=k, filter=filter)
+        images = await self.fetch(text, max_bytes=MAX_RUN_BYTES)
+        if images.error:
+            raise LibraryError(f"{self.name} found nothing: {images.error}")
+        return await self.hits_of(images, text, k=k, filter=filter)
 
     async def search_by_image(self, image: bytes, *, k: int, filter: Filter) -> Sequence[Hit]:
         """Not possible: services are asked in words.
@@ -146,11 +146,11 @@ class WebSearchLibrary:
     async def fetch(self, words: str, *, max_bytes: int) -> WebImages:
         """Search the service, and fetch, check and keep what it found: see `WebLibrary.fetch`."""
         try:
-            found, rejected = await self._search.results(words)
+            results, rejected = await self._search.results(words)
         except ImageRAGError as error:
             return WebImages(error=str(error), cost_usd=0.0)
         allowed = Allowance(max_bytes)
-        fetched = await asyncio.gather(*(self._fetched(one, allowed) for one in found))
+        fetched = await asyncio.gather(*(self._fetched(one, allowed) for one in results))
         images = [one for one in fetched if isinstance(one, WebImage)]
         rejected += [one for one in fetched if isinstance(one, RejectedImage)]
         return WebImages(
@@ -177,45 +177,45 @@ class WebSearchLibrary:
         passing = [hit for hit in hits if filter.matches(hit)]
         return sorted(passing, key=lambda hit: (-hit.similarity, hit.image.sha256))[:k]
 
-    def _hit(self, found: WebImage, vector: "Vectors", similarity: float, threshold: float | None) -> Hit:
-        said = {"title": found.title, "author": found.author, "licence": found.licence, **found.web.model_dump()}
+    def _hit(self, image: WebImage, vector: "Vectors", similarity: float, threshold: float | None) -> Hit:
+        metadata = {"title": image.title, "author": image.author, "licence": image.licence, **image.web.model_dump()}
         return Hit(
-            image=found.image,
+            image=image.image,
             similarity=max(-1.0, min(1.0, similarity)),
             vector=vector,
-            title=found.title,
-            source=found.web.page,
-            author=found.author,
-            licence=found.licence,
-            metadata=said,
+            title=image.title,
+            source=image.web.page,
+            author=image.author,
+            licence=image.licence,
+            metadata=metadata,
             library=self.name,
             threshold=threshold,
-            web=found.web,
+            web=image.web,
         )
 
-    async def _fetched(self, found: Found, allowed: Allowance) -> WebImage | RejectedImage:
+    async def _fetched(self, result: Found, allowed: Allowance) -> WebImage | RejectedImage:
         """An image, kept; or why it is not let in."""
         async with self._slot():
             if not (most := allowed.reserve(MAX_IMAGE)):
-                return rejected_all([found], "the run has downloaded all that it may")[0]
+                return rejected_all([result], "the run has downloaded all that it may")[0]
             try:
-                data = await replace(self._fetcher, max_bytes=most).fetch(found.image, headers=headers_of_images())
+                data = await replace(self._fetcher, max_bytes=most).fetch(result.image, headers=headers_of_images())
             except FetchError as error:
                 allowed.settle(most, most if error.status is None else 0)  # what was read of it is not known
-                return rejected_all([found], f"it {error.why}")[0]
+                return rejected_all([result], f"it {error.why}")[0]
             allowed.settle(most, len(data))
         try:
             image = await self._blobs.put(await in_thread(bare_image, data))
         except UsageError as error:
-            return rejected_all([found], str(error)[:200])[0]
+            return rejected_all([result], str(error)[:200])[0]
         web = WebProvenance(
             service=self._search.name,
-            page=found.page,
-            url=found.image,
-            licence_url=found.licence_url,
+            page=result.page,
+            url=result.image,
+            licence_url=result.licence_url,
             fetched_at=clock.now(),
         )
-        return WebImage(image=image, web=web, title=found.title, author=found.author, licence=found.licence)
+        return WebImage(image=image, web=web, title=result.title, author=result.author, licence=result.licence)
 
     def _slot(self) -> asyncio.Semaphore:
         loop = asyncio.get_running_loop()

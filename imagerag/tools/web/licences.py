@@ -49,11 +49,11 @@ class Licence:
             return "public domain"
         if self.code == "cc0":
             return "CC0-1.0"  # there is no other version
-        named = f"CC-{self.code.upper()}"
-        return f"{named}-{self.version}" if self.version else named
+        text = f"CC-{self.code.upper()}"
+        return f"{text}-{self.version}" if self.version else text
 
 
-def licence_of(named: str, *, version: str = "", url: str = "") -> Licence | None:
+def licence_of(text: str, *, version: str = "", url: str = "") -> Licence | None:
     """The licence that a service reports; None when it is unknown.
 
     Args:
@@ -62,18 +62,18 @@ def licence_of(named: str, *, version: str = "", url: str = "") -> Licence | Non
         url: the address of its text. One of Creative Commons must agree with the rest.
     """
     at = _of_address(url)
-    if not named.strip():
+    if not text.strip():
         return at
-    said = _of_name(named)
-    if said is None or not _agree(said.version, version):
+    licence = _of_name(text)
+    if licence is None or not _agree(licence.version, version):
         return None
-    said = Licence(said.code, said.version or version.strip())
+    licence = Licence(licence.code, licence.version or version.strip())
     if at is None:
         # Any other address may say anything: a licence of Creative Commons has its text there.
-        return said if not url.strip() or said.code == "pdm" else None
-    if at.code != said.code or not _agree(at.version, said.version):
+        return licence if not url.strip() or licence.code == "pdm" else None
+    if at.code != licence.code or not _agree(at.version, licence.version):
         return None
-    return Licence(at.code, at.version or said.version, at.url)
+    return Licence(at.code, at.version or licence.version, at.url)
 
 
 def _agree(one: str, other: str) -> bool:
@@ -84,23 +84,26 @@ def _of_name(text: str) -> Licence | None:
     if "://" in text:
         return _of_address(text)
     plain = " ".join(text.lower().replace("_", "-").split())[:80]
-    if found := _ZERO.fullmatch(plain):
-        return Licence("cc0", found["version"] or "")
+    if match := _ZERO.fullmatch(plain):
+        return Licence("cc0", match["version"] or "")
     if _DOMAIN.fullmatch(plain):
         return Licence("pdm")
-    found = _BY.fullmatch(plain)
-    return Licence(found["parts"], found["version"] or "") if found and found["parts"] in CODES else None
+    match = _BY.fullmatch(plain)
+    return Licence(match["parts"], match["version"] or "") if match and match["parts"] in CODES else None
 
 
 def _of_address(url: str) -> Licence | None:
     try:
         place = urlsplit(url.strip().lower())
-        known = place.scheme in ("http", "https") and place.netloc in ("creativecommons.org", "www.creativecommons.org")
+        is_creative_commons = place.scheme in ("http", "https") and place.netloc in (
+            "creativecommons.org",
+            "www.creativecommons.org",
+        )
     except ValueError:
         return None
-    found = _PATH.fullmatch(place.path) if known else None
-    if found is None:
+    match = _PATH.fullmatch(place.path) if is_creative_commons else None
+    if match is None:
         return None
-    code = {"zero": "cc0", "mark": "pdm"}.get(found["domain"] or "", found["parts"] or "")
-    version = found["version"] or ""
+    code = {"zero": "cc0", "mark": "pdm"}.get(match["domain"] or "", match["parts"] or "")
+    version = match["version"] or ""
     return Licence(code, version, f"https://creativecommons.org{place.path}") if code in CODES else None

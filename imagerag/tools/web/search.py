@@ -70,28 +70,28 @@ class ServiceSearch:
             AuthError: its key would be sent unencrypted.
         """
         answer = await self._answer(shortened(words, self.service.longest))
-        found: dict[str, Found] = {}
+        results: dict[str, Found] = {}
         rejected: list[RejectedImage] = []
         for one in self.service.read(answer)[: self.count]:
             fine = self._checked(one)
             if isinstance(fine, RejectedImage):
                 rejected.append(fine)
             else:
-                found.setdefault(fine.image, fine)
-        return list(found.values()), rejected
+                results.setdefault(fine.image, fine)
+        return list(results.values()), rejected
 
     async def _answer(self, words: str) -> object:
-        asked = self.service.url(self.address, words, self.count, self.codes)
+        address = self.service.url(self.address, words, self.count, self.codes)
         body = self.service.body(words, self.count, self.codes)
-        known = credentials_of(self.address)
-        if known is not None and known.query:
-            asked = str(httpx2.URL(asked).copy_merge_params(dict(known.query)))
+        credentials = credentials_of(self.address)
+        if credentials is not None and credentials.query:
+            address = str(httpx2.URL(address).copy_merge_params(dict(credentials.query)))
         _, host, port = origin(self.address)
         fetcher = Fetcher(max_bytes=MAX_RESPONSE, timeout_s=TIMEOUT_S, own_host=host, own_port=port)
         tries = 1
         while True:
             try:
-                return await fetcher.fetch_json(asked, headers=self._headers(), body=body)
+                return await fetcher.fetch_json(address, headers=self._headers(), body=body)
             except FetchError as error:
                 wait = error.retry_after_s if error.retry_after_s is not None else RETRY_S * tries
                 if tries >= TRIES or not error.passing or wait > LONGEST_WAIT_S:
@@ -105,21 +105,23 @@ class ServiceSearch:
         if self.key.value:
             scheme = "Bearer " if self.service.key_header == "Authorization" else ""
             headers[self.service.key_header] = f"{scheme}{self.key.value}"
-        elif (known := credentials_of(self.address)) and (known.user or known.password):
-            headers["Authorization"] = f"Basic {b64encode(f'{known.user}:{known.password}'.encode()).decode()}"
+        elif (credentials := credentials_of(self.address)) and (credentials.user or credentials.password):
+            headers["Authorization"] = (
+                f"Basic {b64encode(f'{credentials.user}:{credentials.password}'.encode()).decode()}"
+            )
         return headers
 
     def _checked(self, result: WebResult) -> Found | RejectedImage:
         title, image = text_of(result.title), address_of(result.image)
         if not image:
             return RejectedImage(title=title, reason="the address of the image is no web address")
-        shown = image.partition("?")[0][:200]
+        address = image.partition("?")[0][:200]
         page = address_of(result.page)
         if result.page and not page:
-            return RejectedImage(title=title, address=shown, reason="its page is no web address")
+            return RejectedImage(title=title, address=address, reason="its page is no web address")
         licence = licence_of(result.licence, version=result.licence_version, url=result.licence_url)
         if why := self._forbidden(licence, result):
-            return RejectedImage(title=title, address=shown, reason=why)
+            return RejectedImage(title=title, address=address, reason=why)
         return Found(
             image=image,
             page=page or image,
@@ -132,8 +134,8 @@ class ServiceSearch:
     def _forbidden(self, licence: Licence | None, result: WebResult) -> str:
         """Why a licence is not let in; empty when it is."""
         if licence is None:
-            told = text_of(result.licence)[:60]
-            return "" if self.any_licence else f"its licence is unknown{f' ({told!r})' if told else ''}"
+            licence_text = text_of(result.licence)[:60]
+            return "" if self.any_licence else f"its licence is unknown{f' ({licence_text!r})' if licence_text else ''}"
         if self.codes and licence.code not in self.codes and not self.any_licence:
             return f"its licence is {licence.name}"
         return ""
@@ -150,9 +152,9 @@ def user_agent() -> str:
     return f"imagerag/{version('imagerag')} (image references with licences; Python)"
 
 
-def rejected_all(found: Sequence[Found], reason: str) -> list[RejectedImage]:
+def rejected_all(results: Sequence[Found], reason: str) -> list[RejectedImage]:
     """Results that are not let in for one reason."""
-    return [RejectedImage(title=one.title, address=one.image.partition("?")[0][:200], reason=reason) for one in found]
+    return [RejectedImage(title=one.title, address=one.image.partition("?")[0][:200], reason=reason) for one in results]
 
 
 def headers_of_images() -> Mapping[str, str]:

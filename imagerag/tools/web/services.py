@@ -78,25 +78,27 @@ def _openverse(answer: Any) -> list[WebResult]:
 
 def _commons(answer: Any) -> list[WebResult]:
     pages = sorted(_records(_part(answer, "query", "pages")), key=lambda one: number_of(one.get("index")))
-    found = []
+    results = []
     for page in pages:
         for info in _records(page.get("imageinfo"))[:1]:
-            said = info.get("extmetadata")
-            title = raw_text(_part(said, "ObjectName", "value")) or raw_text(page.get("title")).removeprefix("File:")
-            found.append(
+            metadata = info.get("extmetadata")
+            title = raw_text(_part(metadata, "ObjectName", "value")) or raw_text(page.get("title")).removeprefix(
+                "File:"
+            )
+            results.append(
                 WebResult(
                     image=raw_text(info.get("thumburl")) or raw_text(info.get("url")),
                     page=raw_text(info.get("descriptionurl")),
                     title=title,
-                    author=raw_text(_part(said, "Artist", "value")),
-                    licence=raw_text(_part(said, "LicenseShortName", "value"))
-                    or raw_text(_part(said, "License", "value")),
-                    licence_url=raw_text(_part(said, "LicenseUrl", "value")),
+                    author=raw_text(_part(metadata, "Artist", "value")),
+                    licence=raw_text(_part(metadata, "LicenseShortName", "value"))
+                    or raw_text(_part(metadata, "License", "value")),
+                    licence_url=raw_text(_part(metadata, "LicenseUrl", "value")),
                     width=number_of(info.get("thumbwidth")),
                     height=number_of(info.get("thumbheight")),
                 )
             )
-    return found
+    return results
 
 
 def _brave(answer: Any) -> list[WebResult]:

@@ -25,16 +25,16 @@ def without(nodes: Nodes, absent: Iterable[tuple[str, str]], infos: NodeInfos) -
         absent: (node id, input) of the inputs that have no value.
         infos: the server's node classes; an unknown class has no required input.
     """
-    left = {node_id: {**node, "inputs": dict(node["inputs"])} for node_id, node in nodes.items()}
+    remaining = {node_id: {**node, "inputs": dict(node["inputs"])} for node_id, node in nodes.items()}
     open_inputs = list(absent)
     while open_inputs:
         node_id, name = open_inputs.pop()
-        if node_id not in left:
+        if node_id not in remaining:
             continue
-        left[node_id]["inputs"].pop(name, None)
-        if _info(left[node_id], infos).is_required(name):
-            open_inputs += _take_out(left, node_id, infos)
-    return left
+        remaining[node_id]["inputs"].pop(name, None)
+        if _info(remaining[node_id], infos).is_required(name):
+            open_inputs += _take_out(remaining, node_id, infos)
+    return remaining
 
 
 @dataclass(frozen=True)
@@ -69,23 +69,23 @@ def fitted(workflow: Workflow, files: Files, infos: NodeInfos, size: Size, outpu
         nodes = without(
             workflow.nodes, (place for name in absent[number:] for place in workflow.placeholders[name]), infos
         )
-        kept = result_nodes(nodes, infos, nodes if output else workflow.prompt_nodes)
-        if output in kept or (kept and output is None):
-            return FittedWorkflow(nodes, stand_ins, [output] if output else kept)
+        results = result_nodes(nodes, infos, nodes if output else workflow.prompt_nodes)
+        if output in results or (results and output is None):
+            return FittedWorkflow(nodes, stand_ins, [output] if output else results)
         if number < len(absent):
             stand_ins[absent[number]] = stand_in(absent[number], files, size)
     return None
 
 
-def _take_out(left: dict[str, dict[str, Any]], node_id: str, infos: NodeInfos) -> list[tuple[str, str]]:
+def _take_out(remaining: dict[str, dict[str, Any]], node_id: str, infos: NodeInfos) -> list[tuple[str, str]]:
     """Take a node out; the inputs that nothing replaces its output in."""
-    gone = left.pop(node_id)
+    removed_node = remaining.pop(node_id)
     unreplaced = []
-    for other, node in left.items():
+    for other, node in remaining.items():
         for name, value in node["inputs"].items():
             if not is_link(value) or value[0] != node_id:
                 continue
-            instead = _passed_on(gone, int(value[1]), _info(gone, infos))
+            instead = _passed_on(removed_node, int(value[1]), _info(removed_node, infos))
             if instead is None:
                 unreplaced.append((other, name))
             else:

@@ -33,12 +33,12 @@ def unreachable(who: str, address: str, error: Exception) -> BackendError:
     import httpx2
 
     begun = not isinstance(error, httpx2.ConnectError | httpx2.InvalidURL)
-    known = BackendError(
+    backend_error = BackendError(
         f"{who} cannot be reached, or broke off ({type(error).__name__}): does ComfyUI run at {address}?",
         retryable=not isinstance(error, httpx2.InvalidURL),
     )
-    known.sent = begun
-    return known
+    backend_error.sent = begun
+    return backend_error
 
 
 def no_comfyui(who: str, what: str) -> BackendError:
@@ -64,17 +64,17 @@ def error_of_status(
         return UsageError(f"{message}; the server takes no upload of this size (its option max-upload-size)")
     if status == 429:
         return RateLimitedError(message, retry_after_s=retry_delay(headers, text))
-    if status == 400 and (found := _refusal(text)) is not None:
-        return WorkflowRefusedError(message, found)
+    if status == 400 and (refusal := _refusal(text)) is not None:
+        return WorkflowRefusedError(message, refusal)
     return BackendError(message, retryable=status >= 500, retry_after_s=retry_delay(headers, text))
 
 
 def _refusal(text: str) -> Mapping[str, Any] | None:
     try:
-        found = json.loads(text)
+        document = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) and ("node_errors" in found or "error" in found) else None
+    return document if isinstance(document, dict) and ("node_errors" in document or "error" in document) else None
 
 
 def refused(who: str, nodes: Nodes, body: Mapping[str, Any], secrets: Collection[str] = ()) -> UsageError:
@@ -82,11 +82,11 @@ def refused(who: str, nodes: Nodes, body: Mapping[str, Any], secrets: Collection
     problems = list(_node_problems(nodes, body))
     if not problems:
         error = body.get("error")
-        told = error if isinstance(error, Mapping) else {"message": error}
-        extra = told.get("extra_info")
+        fields = error if isinstance(error, Mapping) else {"message": error}
+        extra = fields.get("extra_info")
         node_id = extra.get("node_id") if isinstance(extra, Mapping) else None
         where = f"{label(nodes, str(node_id))}: " if node_id is not None else ""
-        problems = [where + ": ".join(str(told[name]) for name in ("message", "details") if told.get(name))]
+        problems = [where + ": ".join(str(fields[name]) for name in ("message", "details") if fields.get(name))]
     more = f" (and {len(problems) - _PROBLEMS} more)" if len(problems) > _PROBLEMS else ""
     return UsageError(
         f"{who}: the server refuses the workflow: {redact('; '.join(problems[:_PROBLEMS]), secrets)}{more}"
@@ -94,9 +94,9 @@ def refused(who: str, nodes: Nodes, body: Mapping[str, Any], secrets: Collection
 
 
 def _node_problems(nodes: Nodes, body: Mapping[str, Any]) -> Iterator[str]:
-    found = body.get("node_errors")
-    for node_id, told in found.items() if isinstance(found, Mapping) else ():
-        errors = told.get("errors") if isinstance(told, Mapping) else None
+    by_node = body.get("node_errors")
+    for node_id, problem in by_node.items() if isinstance(by_node, Mapping) else ():
+        errors = problem.get("errors") if isinstance(problem, Mapping) else None
         for error in errors if isinstance(errors, list) else ():
             if isinstance(error, Mapping):
                 words = ": ".join(str(error[name]) for name in ("message", "details") if error.get(name))
@@ -111,17 +111,17 @@ def execution_error(who: str, nodes: Nodes, messages: object, secrets: Collectio
     Args:
         messages: `status.messages` of the history, pairs of event and data.
     """
-    told = {
+    events = {
         str(pair[0]): pair[1]
         for pair in (messages if isinstance(messages, list) else ())
         if isinstance(pair, list) and len(pair) == 2 and isinstance(pair[1], Mapping)
     }
-    if (error := told.get("execution_error")) is not None:
+    if (error := events.get("execution_error")) is not None:
         words = f"{error.get('exception_type', '')}: {error.get('exception_message', '')}"
         memory = any(name in words.lower() for name in _MEMORY)
         where = label(nodes, str(error.get("node_id", "?")))
         return BackendError(f"{who}: {where} failed: {redact(words, secrets)}", retryable=memory)
-    if (stopped := told.get("execution_interrupted")) is not None:
+    if (stopped := events.get("execution_interrupted")) is not None:
         where = label(nodes, str(stopped.get("node_id", "?")))
         return BackendError(f"{who}: it was interrupted at the server, in {where}", retryable=False)
     return BackendError(f"{who}: the server reports a failure without saying which", retryable=False)

@@ -95,8 +95,12 @@ class ComfyUIGenerator:
         self._workflow = Workflow.read(file)
         self._check_options(file, negative_prompt, output, edits)
         server = ComfyServer.of(base_url, key_env)
-        told = {"workflow": self._workflow.digest, "negative_prompt": negative_prompt or None, "output": output}
-        self.identity = with_options(f"comfyui:{self._workflow.name}@{server.address}", told)
+        identity_options = {
+            "workflow": self._workflow.digest,
+            "negative_prompt": negative_prompt or None,
+            "output": output,
+        }
+        self.identity = with_options(f"comfyui:{self._workflow.name}@{server.address}", identity_options)
         self._server = replace(server, who=self.identity)
         self._queue = JobQueue(self._server, self._workflow.nodes)
         self._negative_prompt, self._output, self._timeout_s = negative_prompt, output, timeout_s
@@ -112,12 +116,12 @@ class ComfyUIGenerator:
         Raises:
             SpecError: no workflow named, one that cannot be used, or an invalid option.
         """
-        given = with_template(spec.settings(OPTIONS), ReferenceTemplate())
+        options = with_template(spec.settings(OPTIONS), ReferenceTemplate())
         if not spec.model:
             raise SpecError(f"{str(spec)!r} names no workflow: write comfyui:WORKFLOW.json@http://HOST:8188")
         host = ComfyServer.of(spec.base_url).host
         price = prices.of(Path(spec.model).name, host, local=True) if prices is not None else None
-        return cls(spec.model, base_url=spec.base_url, price=price, **given)
+        return cls(spec.model, base_url=spec.base_url, price=price, **options)
 
     def _check_options(self, file: str, negative_prompt: str, output: str | None, edits: bool | None) -> None:
         problems = {
@@ -235,12 +239,12 @@ class ComfyUIGenerator:
         infos, call = await self._node_infos(), current_call()
         job = await self._queue.find(call.idempotency_key)
         jobs.append(job)
-        drawn = size or default_size(references)
+        image_size = size or default_size(references)
         files, texts = (
             await in_thread(files_of, references, IMAGE in self._places),
-            self._texts(prompt, variation, drawn),
+            self._texts(prompt, variation, image_size),
         )
-        flow = fitted(self._workflow, files, infos, drawn, self._output)
+        flow = fitted(self._workflow, files, infos, image_size, self._output)
         if flow is None:
             raise UsageError(f"{self.identity}: node {self._output} keeps no image, so it cannot be its output")
 
@@ -262,8 +266,8 @@ class ComfyUIGenerator:
 
     def _cost(self, prompt: str, images: int, size: Size | None) -> float | None:
         """US dollars of an image. A server reports no usage, so a stated price of a call or an image is its cost."""
-        known = cost_of(self._price, self._workflow.name, {})
-        return tariff_of(self._price, draws=True).most(len(prompt), images, size) if known is None else known
+        cost = cost_of(self._price, self._workflow.name, {})
+        return tariff_of(self._price, draws=True).most(len(prompt), images, size) if cost is None else cost
 
     async def _left_behind(self, jobs: Sequence[Job]) -> str:
         """Cancel what was begun; where it stood, for a message."""
@@ -282,8 +286,8 @@ class ComfyUIGenerator:
         """
         if self._infos is None:
             nodes = self._workflow.nodes
-            told = await self._server.node_classes(node["class_type"] for node in nodes.values())
-            infos = {name: NodeInfo.parse(raw) for name, raw in told.items()}
+            classes = await self._server.node_classes(node["class_type"] for node in nodes.values())
+            infos = {name: NodeInfo.parse(raw) for name, raw in classes.items()}
             if problems := list(class_problems(self._workflow, infos)):
                 raise UsageError(f"{self.identity}: {'; '.join(problems[:3])}")
             self._infos = infos

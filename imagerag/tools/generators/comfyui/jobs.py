@@ -94,19 +94,19 @@ class JobQueue:
         problem: Exception | None = None
         job.queued = True  # whoever is cancelled before the answer has a job there all the same
         try:
-            told = await self.server.post("/prompt", json=document)
+            reply = await self.server.post("/prompt", json=document)
         except WorkflowRefusedError as error:
             job.queued = False
             problem = refused(self.server.who, self.nodes, error.body, self.server.secrets)
         if problem is not None:
             raise problem
-        given = told.get("prompt_id")
-        if not isinstance(given, str) or not given:
+        prompt_id = reply.get("prompt_id")
+        if not isinstance(prompt_id, str) or not prompt_id:
             raise BackendError(f"{self.server.who} took the workflow without naming a job", retryable=False)
-        job.id = given  # servers of before 2025 make ids of their own
-        if told.get("node_errors"):  # it would run what is left of the workflow
+        job.id = prompt_id  # servers of before 2025 make ids of their own
+        if reply.get("node_errors"):  # it would run what is left of the workflow
             await self.cancel(job)
-            raise refused(self.server.who, self.nodes, told, self.server.secrets)
+            raise refused(self.server.who, self.nodes, reply, self.server.secrets)
 
     async def result(
         self, job: Job, watcher: ProgressCallback, start: Callable[[], Awaitable[None]] | None
@@ -157,10 +157,10 @@ class JobQueue:
 
     async def _cancel(self, job_id: str) -> None:
         try:
-            told = await self.server.post(f"/api/jobs/{job_id}/cancel", json={})
+            reply = await self.server.post(f"/api/jobs/{job_id}/cancel", json={})
         except (BackendError, UsageError):
-            told = {}
-        if "cancelled" in told:
+            reply = {}
+        if "cancelled" in reply:
             return
         # Servers of before 2026 cancel in two steps; those of before September 2025 stop whatever runs.
         await self.server.post("/queue", json={"delete": [job_id]})
@@ -197,8 +197,8 @@ class JobQueue:
 
     async def _queue(self) -> list[tuple[str, int]]:
         """(id, number of jobs before it) of every job, the running ones first with 0."""
-        told = await self.server.get("/queue")
-        running, pending = (_items(told.get(name)) for name in ("queue_running", "queue_pending"))
+        reply = await self.server.get("/queue")
+        running, pending = (_items(reply.get(name)) for name in ("queue_running", "queue_pending"))
         waiting = [str(item[1]) for item in sorted(pending, key=lambda item: _number(item[0]))]
         first = [(str(item[1]), 0) for item in running]
         return first + [(job_id, len(first) + place) for place, job_id in enumerate(waiting)]

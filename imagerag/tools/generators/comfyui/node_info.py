@@ -50,23 +50,23 @@ class NodeInfo:
     @classmethod
     def parse(cls, raw: Any) -> "NodeInfo":
         """Parse a server's description; what is missing in it is taken for absent."""
-        told = raw if isinstance(raw, Mapping) else {}
-        groups = told.get("input")
+        info = raw if isinstance(raw, Mapping) else {}
+        groups = info.get("input")
         inputs: dict[str, InputInfo] = {}
         for group in ("required", "optional"):
             members = groups.get(group) if isinstance(groups, Mapping) else None
             if isinstance(members, Mapping):
                 inputs |= {str(name): _input(config, group == "required") for name, config in members.items()}
-        outputs = told.get("output")
+        outputs = info.get("output")
         return cls(
             inputs,
             tuple("COMBO" if isinstance(kind, list) else str(kind) for kind in outputs)
             if isinstance(outputs, list)
             else (),
-            told.get("output_node") is True
-            and told.get("name") != _UNLISTED
+            info.get("output_node") is True
+            and info.get("name") != _UNLISTED
             and any(_takes_images(one.kind) for one in inputs.values()),
-            told.get("api_node") is True,
+            info.get("api_node") is True,
         )
 
     def is_required(self, name: str) -> bool:
@@ -88,8 +88,8 @@ def result_nodes(nodes: Nodes, infos: NodeInfos, sources: Iterable[str]) -> list
     while len(reached) > before:
         before = len(reached)
         reached |= {node_id for node_id, _, source, _ in links(nodes) if source in reached}
-    known = {node_id: infos.get(node["class_type"]) for node_id, node in nodes.items()}
-    return [node_id for node_id, info in known.items() if info and info.keeps_image and node_id in reached]
+    by_id = {node_id: infos.get(node["class_type"]) for node_id, node in nodes.items()}
+    return [node_id for node_id, info in by_id.items() if info and info.keeps_image and node_id in reached]
 
 
 def class_problems(workflow: Workflow, infos: NodeInfos) -> Iterator[str]:
@@ -108,8 +108,8 @@ def class_problems(workflow: Workflow, infos: NodeInfos) -> Iterator[str]:
         kind = infos.get(nodes[source]["class_type"])
         if kind is not None and not 0 <= slot < len(kind.outputs):
             yield f"{label(nodes, node_id)} takes {name} from output {slot} of {label(nodes, source)}, which has none"
-    known = all(node["class_type"] in infos for node in nodes.values())
-    if known and not result_nodes(nodes, infos, workflow.prompt_nodes):
+    classes_known = all(node["class_type"] in infos for node in nodes.values())
+    if classes_known and not result_nodes(nodes, infos, workflow.prompt_nodes):
         yield "no node of it keeps an image that %prompt% leads to: add SaveImage or PreviewImage"
 
 

@@ -54,16 +54,16 @@ def filled(nodes: Nodes, values: Mapping[str, object]) -> dict[str, dict[str, An
     searched for placeholders again.
     """
 
-    def put(value: Any) -> Any:
+    def substitute(value: Any) -> Any:
         if not isinstance(value, str):
-            return _mapped(value, put)
+            return _mapped(value, substitute)
         alone = _MARK.fullmatch(value.strip())
         if alone and alone[1] in values:
             return values[alone[1]]
-        return _MARK.sub(lambda found: str(values.get(found[1], found[0])), value)
+        return _MARK.sub(lambda match: str(values.get(match[1], match[0])), value)
 
     def inputs(node: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: value if name == FILE_NAME else put(value) for name, value in node["inputs"].items()}
+        return {name: value if name == FILE_NAME else substitute(value) for name, value in node["inputs"].items()}
 
     return {node_id: {**node, "inputs": inputs(node)} for node_id, node in nodes.items()}
 
@@ -79,7 +79,7 @@ def _marks(value: object) -> Iterator[str]:
             yield from _marks(inner)
 
 
-def _mapped(value: Any, put: Callable[[Any], Any]) -> Any:
+def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
     if isinstance(value, Mapping):
-        return {name: put(inner) for name, inner in value.items()}
-    return [put(inner) for inner in value] if isinstance(value, list) else value
+        return {name: change(inner) for name, inner in value.items()}
+    return [change(inner) for inner in value] if isinstance(value, list) else value

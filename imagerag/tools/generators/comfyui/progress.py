@@ -113,29 +113,29 @@ class JobListener:
             await self._preview(message)
             return
         try:
-            found = json.loads(message)
+            event = json.loads(message)
         except (ValueError, RecursionError):
             return
-        told = found.get("data") if isinstance(found, Mapping) else None
-        if not isinstance(told, Mapping) or told.get("prompt_id", self._job.id) != self._job.id:
+        data = event.get("data") if isinstance(event, Mapping) else None
+        if not isinstance(data, Mapping) or data.get("prompt_id", self._job.id) != self._job.id:
             return
-        if found.get("type") == "progress":
-            self._step(told)
-        elif found.get("type") in _ENDS or (found.get("type") == "executing" and told.get("node", "") is None):
+        if event.get("type") == "progress":
+            self._step(data)
+        elif event.get("type") in _ENDS or (event.get("type") == "executing" and data.get("node", "") is None):
             self._woken.set()
 
-    def _step(self, told: Mapping[str, Any]) -> None:
-        done, total = told.get("value"), told.get("max")
-        if isinstance(done, int | float) and isinstance(total, int | float) and 0 <= done <= total and total > 1:
-            self._done, self._total = int(done), int(total)
+    def _step(self, data: Mapping[str, Any]) -> None:
+        step, total = data.get("value"), data.get("max")
+        if isinstance(step, int | float) and isinstance(total, int | float) and 0 <= step <= total and total > 1:
+            self._done, self._total = int(step), int(total)
             self._watcher.step(self._done, self._total)
 
     async def _preview(self, message: bytes) -> None:
         """Hand on as many previews as are wanted, spread over the steps."""
         data = preview_in(message)
-        wanted = self._watcher.partial_images
-        due = self._done * (wanted + 1) >= self._total * (self._shown + 1)
-        if data is None or self._shown >= wanted or not due:
+        count = self._watcher.partial_images
+        due = self._done * (count + 1) >= self._total * (self._shown + 1)
+        if data is None or self._shown >= count or not due:
             return
         try:
             await self._watcher.partial(data, self._shown)

@@ -22,10 +22,10 @@ def image_of(who: str, entry: Mapping[str, Any], node_ids: Sequence[str]) -> tup
         BackendError: there is none.
     """
     outputs = entry.get("outputs")
-    kept = outputs if isinstance(outputs, Mapping) else {}
-    found = [image for name in node_ids for image in _images(kept.get(name))]
+    by_node = outputs if isinstance(outputs, Mapping) else {}
+    images = [image for name in node_ids for image in _images(by_node.get(name))]
     for kind in _KINDS:
-        if fitting := [image for image in found if image["type"] == kind]:
+        if fitting := [image for image in images if image["type"] == kind]:
             return fitting[0], len(fitting)
     where = ", ".join(node_ids)
     raise BackendError(
@@ -33,8 +33,8 @@ def image_of(who: str, entry: Mapping[str, Any], node_ids: Sequence[str]) -> tup
     )
 
 
-def _images(told: object) -> list[dict[str, str]]:
-    images = told.get("images") if isinstance(told, Mapping) else None
+def _images(output: object) -> list[dict[str, str]]:
+    images = output.get("images") if isinstance(output, Mapping) else None
     return [
         {
             "filename": one["filename"],

@@ -66,11 +66,11 @@ def sizes_told(data: bytes, size: Size | None) -> dict[str, int]:
     """Requested and drawn size in pixels, if they differ."""
     if size is None:
         return {}
-    drawn = decode(data, side=_STEP)
-    if (drawn.width, drawn.height) == (size.width, size.height):
+    image = decode(data, side=_STEP)
+    if (image.width, image.height) == (size.width, size.height):
         return {}
-    wanted = {"asked_width": size.width, "asked_height": size.height}
-    return wanted | {"drawn_width": drawn.width, "drawn_height": drawn.height}
+    requested = {"asked_width": size.width, "asked_height": size.height}
+    return requested | {"drawn_width": image.width, "drawn_height": image.height}
 
 
 def canvas(size: Size) -> bytes:

@@ -94,13 +94,13 @@ class ComfyServer:
             async with gate:
                 return await self.get(f"/object_info/{quote(name, safe='')}")
 
-        wanted = sorted(set(names))
-        found: dict[str, Any] = {}
-        for told in await asyncio.gather(*(one(name) for name in wanted if "/" not in name)):
-            found |= told
-        if not set(wanted) <= set(found):  # a slash does not survive in a path
-            found |= await self.get("/object_info")
-        return {name: found[name] for name in wanted if isinstance(found.get(name), dict)}
+        class_names = sorted(set(names))
+        classes: dict[str, Any] = {}
+        for reply in await asyncio.gather(*(one(name) for name in class_names if "/" not in name)):
+            classes |= reply
+        if not set(class_names) <= set(classes):  # a slash does not survive in a path
+            classes |= await self.get("/object_info")
+        return {name: classes[name] for name in class_names if isinstance(classes.get(name), dict)}
 
     async def upload(self, name: str, data: bytes, media_type: str) -> str:
         """Upload an image; the value by which nodes load it.
@@ -109,8 +109,8 @@ class ComfyServer:
             BackendError: as `get`.
         """
         fields = {"type": "input", "subfolder": FOLDER}
-        told = await self.post("/upload/image", data=fields, files={"image": (name, data, media_type)})
-        stored, folder = told.get("name"), told.get("subfolder")
+        reply = await self.post("/upload/image", data=fields, files={"image": (name, data, media_type)})
+        stored, folder = reply.get("name"), reply.get("subfolder")
         if not isinstance(stored, str) or not stored:
             raise no_comfyui(self.who, "an upload without a name")
         return f"{folder}/{stored}" if isinstance(folder, str) and folder else stored
@@ -208,10 +208,10 @@ async def _body(response: "httpx2.Response", most: int) -> bytes | None:
 
 def _object(answer: "tuple[httpx2.Response, bytes]", who: str) -> dict[str, Any]:
     try:
-        found = json.loads(answer[1])
+        document = json.loads(answer[1])
     except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
+        document = None
+    if not isinstance(document, dict):
         kind = answer[0].headers.get("content-type", "").partition(";")[0][:60] or "an unknown type"
         raise no_comfyui(who, f"something that is no JSON object ({kind})")
-    return found
+    return document

@@ -65,10 +65,10 @@ class Workflow:
     @cached_property
     def placeholders(self) -> Mapping[str, tuple[tuple[str, str], ...]]:
         """Placeholder → (node id, input) of each place where it stands."""
-        found: dict[str, list[tuple[str, str]]] = {}
+        by_name: dict[str, list[tuple[str, str]]] = {}
         for name, node_id, place in placeholders.places(self.nodes):
-            found.setdefault(name, []).append((node_id, place))
-        return {name: tuple(where) for name, where in found.items()}
+            by_name.setdefault(name, []).append((node_id, place))
+        return {name: tuple(where) for name, where in by_name.items()}
 
     @property
     def references(self) -> int:
@@ -95,11 +95,11 @@ class Workflow:
             if not placeholders.is_known(name):
                 guess = near(name, placeholders.NAMES)
                 hint = f"did you mean %{guess}%? There are" if guess else "there are"
-                known = ", ".join(f"%{one}%" for one in placeholders.NAMES)
+                names = ", ".join(f"%{one}%" for one in placeholders.NAMES)
                 node_id, place = where[0]
                 raise SpecError(
                     f"{label(self.nodes, node_id)} has the unknown placeholder %{name}% in {place}; {hint} "
-                    f"{known}, %reference_2% …"
+                    f"{names}, %reference_2% …"
                 )
         if PROMPT not in self.placeholders:
             raise SpecError("no node has the placeholder %prompt%: write it where the prompt stands")

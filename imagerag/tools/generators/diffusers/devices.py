@@ -25,34 +25,34 @@ def worker() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix="imagerag-model")
 
 
-def choose_device(wanted: str | None, extra: str = "diffusers") -> str:
-    """`wanted`, else CUDA, else Apple's GPU, else the CPU.
+def choose_device(device: str | None, extra: str = "diffusers") -> str:
+    """`device`, else CUDA, else Apple's GPU, else the CPU.
 
     Raises:
         MissingExtraError: torch is not installed.
         UsageError: the device is not available.
     """
     torch = import_extra("torch", "a model in this process", extra)
-    if wanted is None:
+    if device is None:
         return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not there.get(wanted.partition(":")[0], True):
-        raise UsageError(f"there is no {wanted} device here: leave the device out, or set device=cpu")
-    return wanted
+    if not there.get(device.partition(":")[0], True):
+        raise UsageError(f"there is no {device} device here: leave the device out, or set device=cpu")
+    return device
 
 
-def choose_dtype(wanted: str | None, device: str) -> Any:
-    """A torch dtype: `wanted`, else bfloat16 where the hardware computes it natively, float16 on older GPUs, float32.
+def choose_dtype(name: str | None, device: str) -> Any:
+    """A torch dtype: `name`, else bfloat16 where the hardware computes it natively, float16 on older GPUs, float32.
 
     Raises:
         UsageError: not one of `DTYPES`.
     """
     import torch
 
-    if wanted is not None:
-        if wanted not in DTYPES:
-            raise UsageError(f"dtype must be one of {', '.join(DTYPES)}, not {wanted!r}")
-        return getattr(torch, wanted)
+    if name is not None:
+        if name not in DTYPES:
+            raise UsageError(f"dtype must be one of {', '.join(DTYPES)}, not {name!r}")
+        return getattr(torch, name)
     if device.startswith("cuda"):
         native = torch.cuda.is_bf16_supported(including_emulation=False)
         return torch.bfloat16 if native else torch.float16
@@ -83,13 +83,13 @@ def seeded(device: str, seed: int | None) -> "Iterator[torch.Generator | None]":
 def quiet(*libraries: str) -> Iterator[None]:
     """Hide progress bars for weights read from disk, in "diffusers" or "transformers"; downloads still show theirs."""
     logs: list[Any] = [import_module(f"{library}.utils.logging") for library in libraries]
-    shown = [log for log in logs if log.is_progress_bar_enabled()]
-    for log in shown:
+    with_progress_bar = [log for log in logs if log.is_progress_bar_enabled()]
+    for log in with_progress_bar:
         log.disable_progress_bar()
     try:
         yield
     finally:
-        for log in shown:
+        for log in with_progress_bar:
             log.enable_progress_bar()
 
 

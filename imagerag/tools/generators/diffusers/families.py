@@ -252,8 +252,8 @@ BUILT_IN: Final[Mapping[str, Family]] = dict(FAMILIES)
 def why_not_here(model: str) -> str:
     """The reason why a model that people name cannot be loaded, with what to use instead; empty where none is known."""
     pattern = r"(?:^|[:/-]){}(?![0-9a-z])"
-    found = (why for name, why in NOT_HERE.items() if re.search(pattern.format(name), model, re.IGNORECASE))
-    return next(found, "")
+    reasons = (why for name, why in NOT_HERE.items() if re.search(pattern.format(name), model, re.IGNORECASE))
+    return next(reasons, "")
 
 
 def register(name: str, family: Family) -> None:

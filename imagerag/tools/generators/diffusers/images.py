@@ -86,9 +86,9 @@ def encoded(image: Any) -> bytes:
     if not isinstance(image, Image.Image):
         raise TypeError(f"a pipeline gave back a {type(image).__name__} instead of an image")
     clear = image.mode == "RGBA" and image.getchannel("A").getextrema() != (255, 255)
-    kept = image if clear else opaque(image)
+    to_save = image if clear else opaque(image)
     buffer = io.BytesIO()
-    kept.save(buffer, "PNG", compress_level=1)
+    to_save.save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
 
 

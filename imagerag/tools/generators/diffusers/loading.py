@@ -57,8 +57,8 @@ def load(
         UsageError: the device is not available, or the dtype is invalid.
         BackendError: weights are missing, damaged, locked, or too large for the memory.
     """
-    family, given = source.family, sorted({**source.family.load, **options}.items())
-    key = repr((source.repo, family.pipeline, family.adapter, device, dtype, offload, given))
+    family, load_options = source.family, sorted({**source.family.load, **options}.items())
+    key = repr((source.repo, family.pipeline, family.adapter, device, dtype, offload, load_options))
     with _LOCK:
         if key not in _LOADED:
             _LOADED[key] = _load(source, device, dtype, offload, options)
@@ -106,7 +106,7 @@ def _load(
             f"diffusers {diffusers.__version__} has no {source.family.pipeline}: pip install -U 'imagerag[diffusers]'",
             retryable=False,
         )
-    given = {
+    load_arguments = {
         "use_safetensors": True,
         "trust_remote_code": False,
         **source.family.load,
@@ -115,7 +115,7 @@ def _load(
     with _loading_errors(source.repo), hub(source.repo), quiet("diffusers", "transformers"):
         check_index(source.repo)
         check_hub(source.repo)
-        pipe = kind.from_pretrained(str(Path(source.repo).expanduser()), dtype=numbers, **given)
+        pipe = kind.from_pretrained(str(Path(source.repo).expanduser()), dtype=numbers, **load_arguments)
     if source.family.adapter is not None:
         with (
             _loading_errors(source.family.adapter.repo),
@@ -131,8 +131,8 @@ def _load(
 
 def _adapt(pipe: Any, adapter: IPAdapter, dtype: Any) -> None:
     repo = str(Path(adapter.repo).expanduser())
-    wanted = {**adapter.load, **(adapter.local if Path(repo).is_dir() else {})}
-    filled = {name: dtype if value == "{dtype}" else value.format(adapter=repo) for name, value in wanted.items()}
+    load_options = {**adapter.load, **(adapter.local if Path(repo).is_dir() else {})}
+    filled = {name: dtype if value == "{dtype}" else value.format(adapter=repo) for name, value in load_options.items()}
     pipe.load_ip_adapter(repo, **filled)
 
 

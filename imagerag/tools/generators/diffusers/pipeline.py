@@ -105,23 +105,25 @@ class DiffusersGenerator:
         Raises:
             SpecError: no model, an address, or an error of the constructor.
         """
-        given = spec.settings(SETTINGS)
+        options = spec.settings(SETTINGS)
         if not spec.model:
-            known = ", ".join(sorted(FAMILIES))
-            raise SpecError(f"{str(spec)!r} names no model: write diffusers:FAMILY, one of {known}, or diffusers:/DIR")
+            families = ", ".join(sorted(FAMILIES))
+            raise SpecError(
+                f"{str(spec)!r} names no model: write diffusers:FAMILY, one of {families}, or diffusers:/DIR"
+            )
         if spec.base_url:
             raise SpecError(f"{str(spec)!r}: diffusers runs here and takes no address")
-        plain = {name: value for name, value in given.items() if name not in TEMPLATE_OPTIONS}
-        made = cls(spec.model, **plain)
-        made._template = with_template(given, made._family.template).get("template", made._template)
-        return made
+        plain = {name: value for name, value in options.items() if name not in TEMPLATE_OPTIONS}
+        generator = cls(spec.model, **plain)
+        generator._template = with_template(options, generator._family.template).get("template", generator._template)
+        return generator
 
     @cached_property
     def identity(self) -> str:
         """The model, its weights if they are not the family's own, and all settings that change the image."""
         source, family = self._source, self._family
         weights = "" if source.name and source.repo == family.repo else weight_sources.short(source.repo)
-        named = "=".join(part for part in (source.name, weights) if part)
+        model = "=".join(part for part in (source.name, weights) if part)
         more = {"call": self._call, "load": self._options}
         digests = {name: weight_sources.digest(repr(sorted(value.items()))) for name, value in more.items() if value}
         if family.adapter is not None and source.name in BUILT_IN and family != BUILT_IN[source.name]:
@@ -129,8 +131,13 @@ class DiffusersGenerator:
         elif source.name and family != BUILT_IN.get(source.name):
             digests["row"] = weight_sources.digest(repr(family))
         dtype = None if self._dtype == family.dtype else self._dtype
-        given = {"dtype": dtype, "guidance": self._guidance, "scale": self._scale, "steps": self._steps} | digests
-        return with_options(f"diffusers:{named}", dict(sorted(given.items())))
+        identity_options = {
+            "dtype": dtype,
+            "guidance": self._guidance,
+            "scale": self._scale,
+            "steps": self._steps,
+        } | digests
+        return with_options(f"diffusers:{model}", dict(sorted(identity_options.items())))
 
     @property
     def max_references(self) -> int:
@@ -185,11 +192,11 @@ class DiffusersGenerator:
             )
         loop, stop, watcher = asyncio.get_running_loop(), Event(), current_call().progress
 
-        def stepped(done: int, total: int) -> None:
+        def stepped(step: int, total: int) -> None:
             if stop.is_set():
                 raise _StoppedError
-            if done:
-                loop.call_soon_threadsafe(watcher.step, done, total)
+            if step:
+                loop.call_soon_threadsafe(watcher.step, step, total)
 
         try:
             return await loop.run_in_executor(worker(), self._draw, prompt, references, variation, size, stepped)
@@ -209,14 +216,16 @@ class DiffusersGenerator:
         loaded = load(
             self._source, device=self._device, dtype=self._dtype, offload=self._offload, options=self._options
         )
-        wanted = size or family.size
-        drawn = images.rounded(wanted, images.side_multiple(family, loaded.pipe)) if wanted else None
-        sent = images.opened(references, family)
-        blank = family.needs_reference and not sent
-        words = without_weights(ensure_prompt_tags(prompt, len(sent), family.tag), self.template, family.tag, len(sent))
+        requested = size or family.size
+        image_size = images.rounded(requested, images.side_multiple(family, loaded.pipe)) if requested else None
+        images_sent = images.opened(references, family)
+        blank = family.needs_reference and not images_sent
+        words = without_weights(
+            ensure_prompt_tags(prompt, len(images_sent), family.tag), self.template, family.tag, len(images_sent)
+        )
         cut = truncated_tokens(loaded.pipe, words)
-        arguments = self._arguments(loaded, words, drawn)
-        self._refer(loaded, arguments, [images.canvas(drawn)] if blank else sent)
+        arguments = self._arguments(loaded, words, image_size)
+        self._refer(loaded, arguments, [images.canvas(image_size)] if blank else images_sent)
         image, steps = self._run(loaded, arguments, variation, stepped)
         usage = {"steps": steps} | ({"canvas": 1} if blank else {}) | ({"unread_tokens": cut} if cut else {})
         if size is not None and image.size != (size.width, size.height):
@@ -225,28 +234,28 @@ class DiffusersGenerator:
         return GeneratedImage(data=images.encoded(image), cost_usd=0.0, usage=usage)
 
     def _arguments(self, loaded: Loaded, prompt: str, size: Size | None) -> dict[str, Any]:
-        family, known = self._family, inspect.signature(loaded.pipe.__call__).parameters
-        unknown = set(self._call) - set(known)
+        family, parameters = self._family, inspect.signature(loaded.pipe.__call__).parameters
+        unknown = set(self._call) - set(parameters)
         if unknown:
             raise UsageError(f"{self.identity}: {type(loaded.pipe).__name__} takes no {', '.join(sorted(unknown))}")
         names = (*family.guidance, "guidance_scale", "true_cfg_scale")
-        which = next((name for name in names if name in known), "guidance_scale")
+        which = next((name for name in names if name in parameters), "guidance_scale")
         arguments: dict[str, Any] = {"prompt": prompt, **family.call, **family.guidance}
         arguments |= without_none(**{which: self._guidance, "num_inference_steps": self._steps or family.steps})
         if size is not None:
             arguments |= {"height": size.height, "width": size.width, **(family.sized(size) if family.sized else {})}
-        return {name: value for name, value in arguments.items() if name in known} | self._call
+        return {name: value for name, value in arguments.items() if name in parameters} | self._call
 
-    def _refer(self, loaded: Loaded, arguments: dict[str, Any], sent: list[Any]) -> None:
+    def _refer(self, loaded: Loaded, arguments: dict[str, Any], reference_images: list[Any]) -> None:
         family = self._family
         if family.adapter is not None:
             # An adapter always needs an image: a plain one at scale 0 leaves the pipeline unchanged.
             scale = family.adapter.scale if self._scale is None else self._scale
-            loaded.pipe.set_ip_adapter_scale(scale if sent else 0.0)
-            sent = sent or [images.canvas(Size(width=224, height=224))]
-        if not sent:
+            loaded.pipe.set_ip_adapter_scale(scale if reference_images else 0.0)
+            reference_images = reference_images or [images.canvas(Size(width=224, height=224))]
+        if not reference_images:
             return
-        shapes = {"one": sent[0], "list": sent, "batch": [sent]}
+        shapes = {"one": reference_images[0], "list": reference_images, "batch": [reference_images]}
         arguments[family.parameter] = shapes[family.shape]
         if family.parameter == "input_images":  # OmniGen's: one list per prompt, prompts as a list
             arguments["prompt"] = [arguments["prompt"]]
@@ -254,13 +263,13 @@ class DiffusersGenerator:
     def _run(
         self, loaded: Loaded, arguments: dict[str, Any], variation: SamplingParams, stepped: OnStep
     ) -> tuple[Any, int]:
-        total, done = arguments.get("num_inference_steps") or 0, 0
+        total, steps = arguments.get("num_inference_steps") or 0, 0
 
-        def after_step(pipe: Any, step: int, _time: Any, kept: dict[str, Any]) -> dict[str, Any]:
-            nonlocal done
-            done = step + 1
-            stepped(done, total or getattr(pipe, "_num_timesteps", 0) or done)
-            return kept
+        def after_step(pipe: Any, step: int, _time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+            nonlocal steps
+            steps = step + 1
+            stepped(steps, total or getattr(pipe, "_num_timesteps", 0) or steps)
+            return tensors
 
         if "callback_on_step_end" in inspect.signature(loaded.pipe.__call__).parameters:
             arguments["callback_on_step_end"] = after_step
@@ -280,7 +289,7 @@ class DiffusersGenerator:
             raise failure
         flagged = getattr(answer, "nsfw_content_detected", None)
         check_image(self.identity, loaded, image, flagged=bool(flagged and any(flagged)))
-        return image, done or total
+        return image, steps or total
 
     def _check(self) -> None:
         problems = {

@@ -17,9 +17,9 @@ def ensure_prompt_tags(prompt: str, count: int, tag: str) -> str:
     if not tag:
         return prompt
     there = {int(number) for number in _TAG.findall(prompt)}
-    kept = _TAG.sub(lambda match: match[0] if 1 <= int(match[1]) <= count else "", prompt)
+    cleaned = _TAG.sub(lambda match: match[0] if 1 <= int(match[1]) <= count else "", prompt)
     missing = [tag.format(n=n) for n in range(1, count + 1) if n not in there]
-    return " ".join([*missing, kept])
+    return " ".join([*missing, cleaned])
 
 
 def without_weights(prompt: str, template: ReferenceTemplate, tag: str, count: int) -> str:

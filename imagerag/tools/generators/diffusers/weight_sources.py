@@ -52,18 +52,18 @@ def find(model: str) -> Source:
         BackendError: the model's index could not be downloaded.
         MissingExtraError: diffusers is not installed and its class is needed.
     """
-    name, given, weights = model.partition("=")
+    name, equals, weights = model.partition("=")
     if name not in FAMILIES and not Path(model).expanduser().is_dir():
         _refuse_elsewhere(model)
     if name in FAMILIES:
-        return _of_family(name, weights) if given else Source(name=name, family=FAMILIES[name], repo=_own(name))
-    for known, family in FAMILIES.items():
+        return _of_family(name, weights) if equals else Source(name=name, family=FAMILIES[name], repo=_own(name))
+    for family_name, family in FAMILIES.items():
         if model == family.repo:
-            return Source(name=known, family=family, repo=model)
+            return Source(name=family_name, family=family, repo=model)
     path = Path(model).expanduser()
-    if not path.is_dir() and (model.startswith((".", "/", "~")) or model.count("/") != 1 or given):
-        known = ", ".join(sorted(FAMILIES))
-        raise SpecError(f"diffusers:{model} is no family ({known}), no directory, and no ORG/NAME of the Hub")
+    if not path.is_dir() and (model.startswith((".", "/", "~")) or model.count("/") != 1 or equals):
+        family_names = ", ".join(sorted(FAMILIES))
+        raise SpecError(f"diffusers:{model} is no family ({family_names}), no directory, and no ORG/NAME of the Hub")
     return _of_class(str(path.resolve()) if path.is_dir() else model)
 
 
@@ -163,10 +163,10 @@ def _by_signature(kind: str) -> Family:
     import inspect
 
     diffusers = library()
-    found = getattr(diffusers, kind, None)
-    if found is None:
+    pipeline = getattr(diffusers, kind, None)
+    if pipeline is None:
         return Family(multiple=0)
-    arguments = inspect.signature(found.__call__).parameters
+    arguments = inspect.signature(pipeline.__call__).parameters
     many = _takes_many(arguments)
     if many is None or _NO_REFERENCES & set(arguments):
         return Family(pipeline=kind, multiple=0)

@@ -46,13 +46,13 @@ def whole_image_comparisons(embedder: Embedder, regions: Regions, alike: float =
         best = float(cosines.max())
         return best >= alike, best, f"at most {best:z.2f} like the image that was sent; {alike:.2f} is the same"
 
-    async def kept(_prompt: str, judged: bytes, other: bytes) -> Compared:
+    async def compare_kept(_prompt: str, judged: bytes, other: bytes) -> Compared:
         first, second = await embedder.embed_images([judged, other])
         cosine = float(first @ second)
         share = await in_thread(_share, judged, other)
         return cosine >= alike, cosine, f"{cosine:z.2f} like the original, {share:.0%} of its pixels changed"
 
-    return Comparisons(same=same, kept=kept)
+    return Comparisons(same=same, kept=compare_kept)
 
 
 async def compared(

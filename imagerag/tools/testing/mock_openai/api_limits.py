@@ -50,12 +50,12 @@ def too_many(request: RecordedRequest, most: int | None) -> ApiError | None:
     return ApiError(f"At most {most} image(s) may be provided in one request.", "BadRequestError")
 
 
-def wrong_field(request: RecordedRequest, wanted: str | None) -> ApiError | None:
+def wrong_field(request: RecordedRequest, field: str | None) -> ApiError | None:
     """FastAPI's error for files in a form field other than the expected one."""
     files = [image.name for image in request.images if image.name != "mask"]
-    if wanted is None or request.endpoint != "images.edit" or all(name == wanted for name in files):
+    if field is None or request.endpoint != "images.edit" or all(name == field for name in files):
         return None
-    return ApiError(f"body.{wanted}: Field required", "missing", wanted, 422)
+    return ApiError(f"body.{field}: Field required", "missing", field, 422)
 
 
 def check(request: RecordedRequest, refuses: frozenset[str]) -> ApiError | None:

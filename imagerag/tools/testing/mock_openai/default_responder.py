@@ -40,9 +40,9 @@ class DefaultResponder:
 def wanted_size(request: RecordedRequest, default: tuple[int, int] = (64, 64)) -> tuple[int, int]:
     """Requested (width, height) in pixels, from the body or the image tool."""
     tools = [tool for tool in request.body.get("tools") or [] if tool.get("type") == "image_generation"]
-    given = str(tools[0].get("size", "") if tools else request.body.get("size", ""))
-    width, found, height = given.partition("x")
-    return (int(width), int(height)) if found and width.isdigit() and height.isdigit() else default
+    text = str(tools[0].get("size", "") if tools else request.body.get("size", ""))
+    width, separator, height = text.partition("x")
+    return (int(width), int(height)) if separator and width.isdigit() and height.isdigit() else default
 
 
 def tiny_png(words: str, width: int = 64, height: int = 64) -> bytes:

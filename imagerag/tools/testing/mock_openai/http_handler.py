@@ -43,7 +43,7 @@ class Service(Protocol):
     def mark(self, request: RecordedRequest, **fate: Any) -> None:
         """Record the fate of a request."""
 
-    def finished(self, request: RecordedRequest, given: Decision) -> RenderedResponse:
+    def finished(self, request: RecordedRequest, decision: Decision) -> RenderedResponse:
         """Render the chosen response as HTTP."""
 
 
@@ -132,13 +132,13 @@ class Handler(BaseHTTPRequestHandler):
             return
         loopback.note(request)
         try:
-            given, delay = loopback.decide(request, self.headers.get("authorization", ""))
-            if isinstance(given, Fault):
-                loopback.mark(request, fault=given.kind)
-            if loopback.wait(delay) or (isinstance(given, Fault) and self._breaks(given)):
+            decision, delay = loopback.decide(request, self.headers.get("authorization", ""))
+            if isinstance(decision, Fault):
+                loopback.mark(request, fault=decision.kind)
+            if loopback.wait(delay) or (isinstance(decision, Fault) and self._breaks(decision)):
                 self.close_connection = True
                 return
-            answer = loopback.finished(request, given)
+            answer = loopback.finished(request, decision)
         except Exception as error:
             loopback.errors.append(error)
             answer = rejected(ApiError(f"the answerer failed: {error!r}", "loopback_error", None, 500))

@@ -89,10 +89,10 @@ class RecordedRequest:
         """(role, text) of each message of a conversation; an Images request is one user message."""
         if "prompt" in self.body:
             return (("user", str(self.body["prompt"])),)
-        given = self.body.get("messages", self.body.get("input", []))
-        if isinstance(given, str):
-            return (("user", given),)
-        return tuple((str(turn.get("role", "")), _text(turn.get("content"))) for turn in given if "content" in turn)
+        messages = self.body.get("messages", self.body.get("input", []))
+        if isinstance(messages, str):
+            return (("user", messages),)
+        return tuple((str(turn.get("role", "")), _text(turn.get("content"))) for turn in messages if "content" in turn)
 
     @property
     def prompt(self) -> str:
@@ -122,8 +122,8 @@ class RecordedRequest:
         if self.asks == "tool":
             parameters: dict[str, Any] = self._functions[0].get("parameters", {})
             return parameters
-        found: dict[str, Any] | None = self._format.get("json_schema", self._format).get("schema")
-        return found
+        json_schema: dict[str, Any] | None = self._format.get("json_schema", self._format).get("schema")
+        return json_schema
 
     @property
     def tool(self) -> str:
@@ -132,8 +132,8 @@ class RecordedRequest:
 
     @property
     def _format(self) -> dict[str, Any]:
-        given: Any = self.body.get("response_format") or (self.body.get("text") or {}).get("format")
-        return given if isinstance(given, dict) else {}
+        response_format: Any = self.body.get("response_format") or (self.body.get("text") or {}).get("format")
+        return response_format if isinstance(response_format, dict) else {}
 
     @property
     def _tools(self) -> list[dict[str, Any]]:

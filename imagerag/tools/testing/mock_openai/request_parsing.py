@@ -31,10 +31,10 @@ class UnreadableError(ValueError):
 def endpoint_of(method: str, path: str) -> Endpoint:
     """Endpoint of a path, under any prefix that ends in `/v1`."""
     route = path.partition("?")[0].rstrip("/")
-    _, found, route = route.partition("/v1/")
+    _, version, route = route.partition("/v1/")
     if method == "GET" and route.startswith("files/"):
         return "files"
-    return ENDPOINTS.get((method, f"/{route}"), "unknown") if found else "unknown"
+    return ENDPOINTS.get((method, f"/{route}"), "unknown") if version else "unknown"
 
 
 def recorded(method: str, path: str, headers: Mapping[str, str], body: bytes) -> RecordedRequest:
@@ -43,8 +43,8 @@ def recorded(method: str, path: str, headers: Mapping[str, str], body: bytes) ->
     Raises:
         UnreadableError: the body is not the JSON or form that its content type says.
     """
-    given = {name.lower(): value for name, value in headers.items()}
-    content_type = given.get("content-type", "")
+    lower_headers = {name.lower(): value for name, value in headers.items()}
+    content_type = lower_headers.get("content-type", "")
     fields: dict[str, Any]
     if content_type.startswith("multipart/form-data"):
         fields, images = read_form(content_type, body)
@@ -52,8 +52,8 @@ def recorded(method: str, path: str, headers: Mapping[str, str], body: bytes) ->
         fields, images = _read_json(body)
     else:
         fields, images = {}, []
-    shown = {name: "<redacted>" if name in SECRET else value for name, value in given.items()}
-    return RecordedRequest(endpoint_of(method, path), method, path, shown, fields, tuple(images), time.time())
+    public_headers = {name: "<redacted>" if name in SECRET else value for name, value in lower_headers.items()}
+    return RecordedRequest(endpoint_of(method, path), method, path, public_headers, fields, tuple(images), time.time())
 
 
 def read_form(content_type: str, body: bytes) -> tuple[dict[str, Any], list[SentImage]]:
@@ -82,12 +82,12 @@ def read_form(content_type: str, body: bytes) -> tuple[dict[str, Any], list[Sent
 
 def _part_headers(head: str) -> tuple[str, str | None, str]:
     lines = dict(line.split(":", 1) for line in head.strip().splitlines() if ":" in line)
-    given = {name.strip().lower(): value.strip() for name, value in lines.items()}
-    disposition = _header(given.get("content-disposition", ""))
+    headers = {name.strip().lower(): value.strip() for name, value in lines.items()}
+    disposition = _header(headers.get("content-disposition", ""))
     name, filename = disposition.get_param("name"), disposition.get_param("filename")
     if not isinstance(name, str):
         raise UnreadableError("a form part without a name")
-    return name, filename if isinstance(filename, str) else None, given.get("content-type", "")
+    return name, filename if isinstance(filename, str) else None, headers.get("content-type", "")
 
 
 def _header(value: str) -> Message:

@@ -72,10 +72,10 @@ def shaped(answer: RenderedResponse, shape: ErrorShape, *, ok: bool) -> Rendered
     return replace(answer, status=status, body=json.dumps(body).encode())
 
 
-def raw(given: Raw) -> RenderedResponse:
+def raw(response: Raw) -> RenderedResponse:
     """Render a body unchanged."""
-    body = given.body if isinstance(given.body, str) else json.dumps(given.body)
-    return RenderedResponse(given.status, body.encode(), given.content_type, given.headers)
+    body = response.body if isinstance(response.body, str) else json.dumps(response.body)
+    return RenderedResponse(response.status, body.encode(), response.content_type, response.headers)
 
 
 def spoil(request: RecordedRequest, fault: Fault, reply: Callable[[], MockResponse], host: Host) -> RenderedResponse:
@@ -144,10 +144,10 @@ def _json(value: Any) -> RenderedResponse:
     return RenderedResponse(200, json.dumps(value).encode())
 
 
-def _events(events: Sequence[tuple[str, Any]], *, done: bool = False) -> RenderedResponse:
+def _events(events: Sequence[tuple[str, Any]], *, done_marker: bool = False) -> RenderedResponse:
     """Server-sent events; those without a name have data only, as in chat streams."""
     lines = [f"event: {name}\n" * bool(name) + f"data: {json.dumps(value)}\n\n" for name, value in events]
-    return RenderedResponse(200, "".join([*lines, "data: [DONE]\n\n" * done]).encode(), "text/event-stream")
+    return RenderedResponse(200, "".join([*lines, "data: [DONE]\n\n" * done_marker]).encode(), "text/event-stream")
 
 
 def _images(request: RecordedRequest, reply: MockResponse, host: Host) -> RenderedResponse:
@@ -166,15 +166,15 @@ def _images(request: RecordedRequest, reply: MockResponse, host: Host) -> Render
 
 def _image_stream(request: RecordedRequest, reply: MockResponse) -> RenderedResponse:
     kind = "image_edit" if request.endpoint == "images.edit" else "image_generation"
-    wanted = int(request.body.get("partial_images", 0))
+    count = int(request.body.get("partial_images", 0))
     facts = {"created_at": int(time.time()), "size": "1024x1024", "quality": "high"}
     facts |= {"background": "opaque", "output_format": request.body.get("output_format", "png")}
     events: list[tuple[str, Any]] = []
-    partials = (reply.partials or (reply.images[0],) * wanted)[:wanted]
+    partials = (reply.partials or (reply.images[0],) * count)[:count]
     for index, partial in enumerate(partials):
         name = f"{kind}.partial_image"
-        shown = {"type": name, "b64_json": _base64(partial), "partial_image_index": index}
-        events.append((name, facts | shown))
+        fields = {"type": name, "b64_json": _base64(partial), "partial_image_index": index}
+        events.append((name, facts | fields))
     name = f"{kind}.completed"
     final = {"type": name, "b64_json": _base64(reply.images[0]), "usage": reply.usage or USAGE}
     return _events([*events, (name, facts | final)])
@@ -228,7 +228,7 @@ def _chat_stream(
     ]
     if (request.body.get("stream_options") or {}).get("include_usage"):
         events.append(("", chunk | {"choices": [], "usage": usage}))
-    return _events(events, done=True)
+    return _events(events, done_marker=True)
 
 
 def _logprobs(request: RecordedRequest, reply: MockResponse) -> dict[str, Any] | None:

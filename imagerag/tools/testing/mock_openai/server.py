@@ -159,14 +159,14 @@ class MockOpenAIServer:
 
         Two requests are the same if their Idempotency-Key is; without one, if their content is.
         """
-        done: set[str] = set()
+        completed_ids: set[str] = set()
         again = []
         for request in self.requests:
             identity = request.idempotency_key or request.digest
-            if identity in done:
+            if identity in completed_ids:
                 again.append(request)
             if request.answered:
-                done.add(identity)
+                completed_ids.add(identity)
         return again
 
     def forget(self) -> None:
@@ -209,33 +209,35 @@ class MockOpenAIServer:
         with self._changed:
             script = self._script[request.endpoint]
             scripted = script.popleft() if script else None
-        given = scripted or (self._faults.pick(request) if self._faults else None) or self._answer(request)
-        return given, self._latency_s if given.delay_s is None else given.delay_s
+        decision = scripted or (self._faults.pick(request) if self._faults else None) or self._answer(request)
+        return decision, self._latency_s if decision.delay_s is None else decision.delay_s
 
     def finished(
-        self, request: RecordedRequest, given: MockResponse | Fault | Raw | RenderedResponse
+        self, request: RecordedRequest, decision: MockResponse | Fault | Raw | RenderedResponse
     ) -> RenderedResponse:
         """Render the chosen response as HTTP (called by the handler)."""
-        if isinstance(given, Raw):
-            return raw(given)
-        answer = self._rendered(request, given)
+        if isinstance(decision, Raw):
+            return raw(decision)
+        answer = self._rendered(request, decision)
         odd = self._shape != "openai" or self._errors_ok
         return shaped(answer, self._shape, ok=self._errors_ok) if odd and answer.status >= 400 else answer
 
-    def _rendered(self, request: RecordedRequest, given: MockResponse | Fault | RenderedResponse) -> RenderedResponse:
-        if isinstance(given, RenderedResponse):
-            return given
-        if isinstance(given, Fault):
-            return spoil(request, given, lambda: self._good(request), self.host)
-        answer = render(request, given, self.host)
+    def _rendered(
+        self, request: RecordedRequest, decision: MockResponse | Fault | RenderedResponse
+    ) -> RenderedResponse:
+        if isinstance(decision, RenderedResponse):
+            return decision
+        if isinstance(decision, Fault):
+            return spoil(request, decision, lambda: self._good(request), self.host)
+        answer = render(request, decision, self.host)
         if self._idempotent and request.idempotency_key and answer.status == 200:
             self._kept[request.idempotency_key] = answer
         return answer
 
     def _good(self, request: RecordedRequest) -> MockResponse:
         """The good response that a fault corrupts."""
-        given = self._answer(request)
-        return given if isinstance(given, MockResponse) else MockResponse()
+        response = self._answer(request)
+        return response if isinstance(response, MockResponse) else MockResponse()
 
     def _early(self, request: RecordedRequest, authorization: str) -> RenderedResponse | None:
         if request.endpoint == "files":

@@ -77,16 +77,18 @@ class SketchVerdict:
 
 def question_of(request: RecordedRequest) -> ParsedRequest:
     """Parse the question in the text of a request."""
-    found = next((match for role, text in request.turns if role == "user" and (match := _PROMPT.search(text))), None)
-    prompt = _prompt_in(found) if found else ""
+    prompt_match = next(
+        (match for role, text in request.turns if role == "user" and (match := _PROMPT.search(text))), None
+    )
+    prompt = _prompt_in(prompt_match) if prompt_match else ""
     head = _CHECKLIST.search(request.prompt)
     points = _LISTED.findall(request.prompt[head.end() :]) if head else []
     listed = tuple(_bare(point) for point in points)
     kinds = tuple(kind[1] if (kind := _KIND.match(point)) else "content" for point in points)
-    sent = tuple(_ROLES[found] for found in _SENT.findall(request.prompt))
+    roles = tuple(_ROLES[name] for name in _SENT.findall(request.prompt))
     words = request.prompt.lower()
     if "yes or no" in words:
-        return ParsedRequest(prompt, listed, kinds, sent, "decision")
+        return ParsedRequest(prompt, listed, kinds, roles, "decision")
     about: About = "decision"
     if "rephrase" in words:
         about = "rephrased"
@@ -95,13 +97,13 @@ def question_of(request: RecordedRequest) -> ParsedRequest:
     elif "missing" in words or "difference" in words:
         about = "missing"
     searched = tuple(map(json.loads, _SEARCHED.findall(request.prompt)))
-    return ParsedRequest(prompt, listed, kinds, sent, about, searched)
+    return ParsedRequest(prompt, listed, kinds, roles, about, searched)
 
 
-def _prompt_in(found: re.Match[str]) -> str:
-    if found["json"]:
-        return str(json.loads(found["json"]))
-    return next((group for name, group in zip(_GROUPS, found.groups(), strict=True) if group and not name), "")
+def _prompt_in(match: re.Match[str]) -> str:
+    if match["json"]:
+        return str(json.loads(match["json"]))
+    return next((group for name, group in zip(_GROUPS, match.groups(), strict=True) if group and not name), "")
 
 
 def _bare(point: str) -> str:
@@ -116,16 +118,16 @@ def asks_preference(request: RecordedRequest) -> bool:
     return bool(BETTER & set(fields))
 
 
-def answer_text(request: RecordedRequest, question: ParsedRequest, seen: SketchVerdict) -> str:
+def answer_text(request: RecordedRequest, question: ParsedRequest, judged: SketchVerdict) -> str:
     """Text of the response: JSON if a schema was requested, otherwise lines."""
     schema = request.schema
     if schema is not None:
-        return json.dumps(_Filler(schema, seen).value(schema, ""))
+        return json.dumps(_Filler(schema, judged).value(schema, ""))
     if question.about == "captions":
-        return "\n".join(seen.captions) or "none"
+        return "\n".join(judged.captions) or "none"
     if question.about == "missing":
-        return "\n".join(concept.text for concept in seen.concepts) or "none"
-    return "Yes." if seen.verdict and seen.verdict.aligned else "No."
+        return "\n".join(concept.text for concept in judged.concepts) or "none"
+    return "Yes." if judged.verdict and judged.verdict.aligned else "No."
 
 
 @dataclass(frozen=True)
@@ -138,9 +140,9 @@ class _Filler:
     def value(self, schema: Mapping[str, Any], name: str, record: Mapping[str, Any] | None = None) -> Any:
         """Value of the field `name`; `record` is the list item that it belongs to."""
         schema = self._resolved(schema)
-        known = self._known(name, schema, record or {})
-        if known is not None:
-            return known
+        value = self._known(name, schema, record or {})
+        if value is not None:
+            return value
         if "properties" in schema:
             return {field: self.value(inner, field, record) for field, inner in schema["properties"].items()}
         return sample_of(schema, self.root)
@@ -204,5 +206,5 @@ class _Filler:
         """Yes or no in the schema's type."""
         if schema.get("type") == "boolean":
             return aligned
-        wanted = "yes" if aligned else "no"
-        return next((choice for choice in schema.get("enum", ()) if str(choice).lower() == wanted), wanted)
+        word = "yes" if aligned else "no"
+        return next((choice for choice in schema.get("enum", ()) if str(choice).lower() == word), word)

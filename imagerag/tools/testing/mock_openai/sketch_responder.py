@@ -55,24 +55,28 @@ class SketchResponder:
 
     def scene_of(self, prompt: str) -> tuple[str, dict[int, str]]:
         """The prompt without references, and the caption of each image by its position, from 1."""
-        scene, said = self._read(prompt)
-        return scene, {n: one.caption for n, one in said.items()}
+        scene, images = self._read(prompt)
+        return scene, {n: one.caption for n, one in images.items()}
 
     def _read(self, prompt: str) -> tuple[str, dict[int, PromptImage]]:
         for template in (self.template, CHAT_TEMPLATE):
             for whole in filter(None, (template.edit, template.masked, template.subject, template.whole)):
-                if found := read_back(template, whole, prompt):
-                    return found
+                if parsed := read_back(template, whole, prompt):
+                    return parsed
         return prompt, {}
 
     def _draw(self, request: RecordedRequest) -> bytes:
-        scene, said = self._read(request.prompt)
+        scene, prompt_images = self._read(request.prompt)
         sent_images = [image for image in request.images if image.name != "mask"]
         unsaid = PromptImage("subject", "")
-        references = [_part(image.data, *said.get(n, unsaid)) for n, image in enumerate(sent_images, 1)]
+        references = [_part(image.data, *prompt_images.get(n, unsaid)) for n, image in enumerate(sent_images, 1)]
         edits = bool(references) and references[0].role == "edit"
-        asked = wanted_size(request, (256, 256))
-        size = None if edits and wanted_size(request, (0, 0)) == (0, 0) else Size(width=asked[0], height=asked[1])
+        dimensions = wanted_size(request, (256, 256))
+        size = (
+            None
+            if edits and wanted_size(request, (0, 0)) == (0, 0)
+            else Size(width=dimensions[0], height=dimensions[1])
+        )
         variation = SamplingParams(seed=self.seed)
         return _now(self._painter.generate(scene, references, variation=variation, size=size)).data
 
@@ -99,10 +103,10 @@ class SketchResponder:
     def _look(self, prompt: str, parts: Sequence[ImagePart], requirements: Sequence[Requirement]) -> SketchVerdict:
         """Judge the last image; those before it are the user's own subjects."""
         judge, image, first = self._looker, parts[-1], SamplingParams()
-        looked = judge.critique(
+        critique = judge.critique(
             prompt, image, subjects=parts[:-1], requirements=requirements, mode="fused", variation=first
         )
-        verdict = _now(looked).verdict
+        verdict = _now(critique).verdict
         concepts: tuple[Concept, ...] = verdict.missing
         if not verdict.aligned and not concepts:
             concepts = _now(judge.missing_concepts(prompt, image, verdict=verdict, variation=first)).concepts
@@ -116,23 +120,23 @@ class SketchResponder:
         verdict = self._look(question.prompt, parts, ()).verdict
         assert verdict is not None, "who looks gives a verdict"
         for variant in (1, 2):
-            asked = SamplingParams(
+            params = SamplingParams(
                 attempt=variant,
                 varied_parameter="seed_and_wording",
                 prompt_variant=variant,
                 failed_searches=question.searched,
             )
-            named = self._looker.missing_concepts(
-                question.prompt, parts[-1], verdict=verdict, variation=asked, subjects=parts[:-1]
+            missing = self._looker.missing_concepts(
+                question.prompt, parts[-1], verdict=verdict, variation=params, subjects=parts[:-1]
             )
-            if concepts := _now(named).concepts:
+            if concepts := _now(missing).concepts:
                 return SketchVerdict(verdict=verdict, concepts=concepts, captions=tuple(c.text for c in concepts))
         return SketchVerdict(verdict=verdict)
 
     def _captioned(self, prompt: str, texts: Sequence[str]) -> SketchVerdict:
         concepts = tuple(Concept(text=text) for text in texts)
-        written = self._looker.captions(prompt, concepts, max_tokens=64, variation=SamplingParams())
-        return SketchVerdict(concepts=concepts, captions=_now(written).captions)
+        captions = self._looker.captions(prompt, concepts, max_tokens=64, variation=SamplingParams())
+        return SketchVerdict(concepts=concepts, captions=_now(captions).captions)
 
     @cached_property
     def _painter(self) -> ImageGenerator:
@@ -151,10 +155,10 @@ def _part(data: bytes, role: str, caption: str) -> ImagePart:
     return ImagePart(data=data, media_type=media_type_of(data), role=role, concept=caption, caption=caption)  # type: ignore[arg-type]
 
 
-def _requirement(text: str, kind: str, sent: int) -> Requirement:
+def _requirement(text: str, kind: str, image_count: int) -> Requirement:
     """A requirement; one that compares names its image, an edit the first."""
     number = re.search(r"\bof picture (\d+)$", text)
-    compared = int(number[1]) if number and kind == "likeness" else 1 if kind == "kept" and sent else None
+    compared = int(number[1]) if number and kind == "likeness" else 1 if kind == "kept" and image_count else None
     return Requirement(text=text, kind=kind, image=compared)  # type: ignore[arg-type]
 
 

@@ -23,12 +23,12 @@ def read_back(template: ReferenceTemplate, whole: str, prompt: str) -> tuple[str
     if not between or not prompt.startswith(head) or bridge not in prompt or not prompt.endswith(end):
         return None
     items, _, scene = prompt[len(head) : len(prompt) - len(end)].partition(bridge)
-    named: dict[int, PromptImage] = {}
-    for nth, found in enumerate(_items(template).finditer(items), start=1):
-        role = next(role for role in _ROLES if found[f"caption_{role}"] is not None)
-        number = found.groupdict().get(f"n_{role}")
-        named[int(number or nth)] = PromptImage(role, found[f"caption_{role}"])
-    return scene, named
+    images: dict[int, PromptImage] = {}
+    for nth, match in enumerate(_items(template).finditer(items), start=1):
+        role = next(role for role in _ROLES if match[f"caption_{role}"] is not None)
+        number = match.groupdict().get(f"n_{role}")
+        images[int(number or nth)] = PromptImage(role, match[f"caption_{role}"])
+    return scene, images
 
 
 @cache
