@@ -27,8 +27,7 @@ def size_for(generator: ImageGenerator, size: Size | None) -> Size | None:
     Raises:
         UsageError: the generator draws nothing near it; the message says what it draws.
     """
-    capabilities = capabilities_of(generator)
-    if size is None or capabilities.members:
+    if size is None or (capabilities := capabilities_of(generator)).members:
         return size
     sizes, rules = generator.sizes, capabilities.size_rules
     if sizes == ():
@@ -66,8 +65,9 @@ def check_size(generator: ImageGenerator, size: Size | None) -> None:
     Raises:
         UsageError: it does not; the message says what it draws.
     """
-    members = capabilities_of(generator).members
-    if members:
+    if size is None:
+        return
+    if members := capabilities_of(generator).members:
         check_size(members[0], size)
     else:
         size_for(generator, size)

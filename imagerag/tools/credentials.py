@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
+from urllib.parse import urlsplit
 
 from imagerag.agent.errors import AuthError
 from imagerag.agent.url_redaction import VARIABLE, credentials_of, origin, public_address
@@ -26,7 +27,11 @@ KEYS: Final[Mapping[str, str]] = {
     "generativelanguage.googleapis.com": "GEMINI_API_KEY",
     "api.search.brave.com": "BRAVE_API_KEY",
     "google.serper.dev": "SERPER_API_KEY",
-    **{origin(one.address)[1]: one.keys[0] for one in SERVICES.values() if one.address and one.key_required},
+    **{
+        str(urlsplit(one.address).hostname): one.keys[0]
+        for one in SERVICES.values()
+        if one.address and one.key_required
+    },
 }
 """Hosts of services that always require a key of their own, and its environment variable."""
 

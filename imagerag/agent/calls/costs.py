@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final, cast
 
-from imagerag.agent.ports import ImageGenerator, PriceEstimator, capabilities_of
+from imagerag.agent.ports import FREE, ImageGenerator, PriceEstimator, capabilities_of
 from imagerag.agent.size_translation import sent_size
 from imagerag.agent.state import SearchTask
 from imagerag.agent.types import ModelCall, RunConfig, Size
@@ -35,7 +35,9 @@ def estimator_of(port: object) -> PriceEstimator:
     A generator's takes the size that was asked for, in words, too.
     """
     tariff = capabilities_of(port).tariff or PriceEstimator()
-    return tariff.translating(partial(sent_size, cast(ImageGenerator, port))) if hasattr(port, "sizes") else tariff
+    if tariff is FREE or not hasattr(port, "sizes"):
+        return tariff
+    return tariff.translating(partial(sent_size, cast(ImageGenerator, port)))
 
 
 def estimator_for(role: str, backends: Backends) -> PriceEstimator:

@@ -1,6 +1,6 @@
 """What a library is searched with, and what it finds."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -182,3 +182,8 @@ class Hit:
     def caption_or_description(self) -> str:
         """The caption; without one, the description by a model, marked as such, unless its confidence is low."""
         return caption_or_description(self.caption, self.description, self.described_by, self.description_confidence)
+
+
+def best_first(hits: Iterable[Hit]) -> list[Hit]:
+    """Sort the hits of one search. Where they have thresholds of their own, the distance from these is compared."""
+    return sorted(hits, key=lambda hit: (-hit.margin, hit.image.sha256))

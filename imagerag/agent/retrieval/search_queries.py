@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from imagerag.agent.errors import BlobError, UsageError
 from imagerag.agent.ports import Filter, Hit, ReferenceLibrary, SearchTerm, queries_of
+from imagerag.agent.ports.hits import best_first
 
 SEPARATOR: Final = ","
 """Between the names of libraries that are searched together: `photos,photos-siglip`."""
@@ -105,7 +106,7 @@ async def search_query(
     best: dict[str, Hit] = {}
     for hits in await search_batch(library, texts, k=k, filter=filter):
         add_nearer(best, hits)
-    return sorted(best.values(), key=lambda hit: (-hit.margin, hit.image.sha256))[:k]
+    return best_first(best.values())[:k]
 
 
 async def search_terms(

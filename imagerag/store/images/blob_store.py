@@ -4,11 +4,11 @@ import asyncio
 import os
 import re
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from imagerag.agent.errors import BlobError, ImageRAGError
 from imagerag.agent.images.encoding import encode_for_model
@@ -70,15 +70,18 @@ class FileBlobStore:
         """
         return await asyncio.to_thread(self._get, sha256)
 
-    async def encode_for_model(self, sha256: str) -> tuple[bytes, str]:
+    def encode_for_model(self, sha256: str) -> Coroutine[Any, Any, tuple[bytes, str]]:
         """The image in a form that every model accepts: upright PNG, JPEG or WebP, with its media type.
 
         Raises:
             BlobError: missing or damaged.
         """
         if media_type := self._accepted.get(sha256):
-            return await self.get(sha256), media_type
-        return await in_thread(self._encode_for_model, sha256)
+            return self._get_as(media_type, sha256)
+        return in_thread(self._encode_for_model, sha256)
+
+    async def _get_as(self, media_type: str, digest: str) -> tuple[bytes, str]:
+        return await asyncio.to_thread(self._get, digest), media_type
 
     def _encode_for_model(self, digest: str) -> tuple[bytes, str]:
         data = self._get(digest)

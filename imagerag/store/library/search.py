@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from imagerag.agent.ports import Filter, Hit
+from imagerag.agent.ports.hits import best_first
 from imagerag.agent.types import ImageRef
 from imagerag.store.library.caption_metadata import CAPTION_VECTOR
 from imagerag.store.library.filters.filter_expressions import expression_of, filter_indexes
@@ -91,7 +92,7 @@ def nearest_of_each(
     else:
         records_per_query = _whole(table, vectors, k, filter, columns)
     recent.keep(version, [record for mine in records_per_query for record in mine])
-    return [_ranked(hits_with(mine, query))[:k] for mine, query in zip(records_per_query, queries, strict=True)]
+    return [best_first(hits_with(mine, query))[:k] for mine, query in zip(records_per_query, queries, strict=True)]
 
 
 def _wider(k: int) -> int:
@@ -229,11 +230,6 @@ def rows_with_ids(
         return []
     columns = [*hit_columns(table, query), "vector", *present(table, more)]
     return records_of(table.search().select(columns).where(id_filter("id", ids)).to_arrow())
-
-
-def _ranked(hits: Sequence[Hit]) -> list[Hit]:
-    """Sort hits. Where they have thresholds of their own, the distance from these is what compares them."""
-    return sorted(hits, key=lambda hit: (-hit.margin, hit.image.sha256))
 
 
 def hits_with(records: Sequence[Mapping[str, Any]], query: QueryVectors) -> list[Hit]:

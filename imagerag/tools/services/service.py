@@ -153,8 +153,9 @@ def _own_address(text: str, service: Service) -> str:
 
 
 def _is_safe(address: str) -> bool:
-    scheme, host, _ = origin(address)
-    return bool(host) and (scheme == "https" or (scheme == "http" and is_this_machine(host)))
+    parts = urlsplit(address)
+    host = parts.hostname
+    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and is_this_machine(host)))
 
 
 def _listed(names: Collection[str]) -> str:
