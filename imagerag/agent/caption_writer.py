@@ -84,8 +84,10 @@ class CaptionWriter:
         return {concept.text: caption.strip() for concept, caption in zip(concepts, answer.captions, strict=False)}
 
     def _fits(self, text: str) -> bool:
+        if self.library is None:
+            return True
         try:
-            return self.library is None or self.library.count_tokens(text) <= self.library.context_length
+            return self.library.count_tokens(text) <= self.library.context_length
         except BackendError as error:  # of its encoder, and not of the judge that writes captions
             raise LibraryError(f"the encoder of {self.library.name} cannot be used: {error}") from error
 
