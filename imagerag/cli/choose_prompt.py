@@ -63,7 +63,7 @@ def _author(offered: Mapping[str, Any]) -> str:
 def _page(offered: Mapping[str, Any]) -> str:
     """The service and the page of an image from the web, on a line of its own: an address that is broken is none."""
     web: Mapping[str, Any] = offered.get("web") or {}
-    return f"{web['service']}: {web['page'] or web['url']}" if web else ""
+    return ": ".join(filter(None, [web["service"], web["page"]])) if web else ""
 
 
 def parse_choice(text: str) -> list[str]:

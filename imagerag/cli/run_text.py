@@ -78,7 +78,7 @@ def attempt_lines(attempt: Attempt) -> list[str]:
 def reference_lines(references: Sequence[UsedReference], *, indent: int = 2) -> list[str]:
     """The references of an image, with their authors and licences."""
     rows = table([_reference_row(reference) for reference in references], right={1}, indent=indent)
-    pages = [f"{' ' * indent}  {dim(found_text(one.web))}" for one in references if one.web]
+    pages = _page_lines(references, indent=indent + 2)
     return [*rows, *pages]
 
 
@@ -93,6 +93,13 @@ def source_lines(sources: Sequence[WebSource], *, indent: int = 2) -> list[str]:
         else:
             lines.append(f"{' ' * indent}  {dim(address)}")
     return lines
+
+
+def _page_lines(images: Sequence[UsedReference | Candidate], *, indent: int) -> list[str]:
+    """The pages of images from the web, on lines of their own: an address that is broken leads nowhere."""
+    found = [(one, one.web) for one in images if one.web]
+    names = [f"{short(image_name(one.title, one.image.sha256), 28)}: " if found[1:] else "" for one, _ in found]
+    return [f"{' ' * indent}{dim(name + found_text(web))}" for name, (_, web) in zip(names, found, strict=True)]
 
 
 def _reference_row(reference: UsedReference) -> list[str]:
@@ -131,7 +138,8 @@ def search_lines(search: Search) -> list[str]:
     if not search.candidates:
         return [*lines, "  nothing was found"]
     top = scale([0.0, *search.thresholds.values(), *(candidate.similarity for candidate in search.candidates)])
-    return lines + table([_candidate_row(c, search.threshold_of(c), top) for c in search.candidates], right={1})
+    rows = table([_candidate_row(c, search.threshold_of(c), top) for c in search.candidates], right={1})
+    return [*lines, *rows, *_page_lines(search.candidates, indent=4)]
 
 
 def _candidate_row(candidate: Candidate, threshold: float | None, top: float) -> list[str]:
@@ -145,7 +153,6 @@ def _candidate_row(candidate: Candidate, threshold: float | None, top: float) ->
         decision_text,
         dim(short(found_by_text(candidate.found_by), 36)),
         dim(short(licence_text(candidate.licence), 40)),
-        dim(found_text(candidate.web) if candidate.web else ""),
     ]
 
 

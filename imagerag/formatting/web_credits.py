@@ -31,5 +31,5 @@ def page_of(web: Provenance | None) -> str:
 
 
 def found_text(web: Provenance) -> str:
-    """`found on the web by openverse: https://…`."""
-    return f"found on the web by {web.service}: {web.page}"
+    """`found on the web by openverse: https://…`; a service may name no page."""
+    return f"found on the web by {web.service}" + (f": {web.page}" if web.page else "")

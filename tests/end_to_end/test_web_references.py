@@ -5,14 +5,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from imagerag import ImageRAG
 from imagerag.agent.errors import RunStateError, UntrustedError, UsageError
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Outcome
+from imagerag.agent.types import ImageRef, Outcome, UsedReference, WebProvenance
 from imagerag.assistants.service import ChatService
 from imagerag.assistants.tool_inputs import GenerateImage, SearchReferences
+from imagerag.cli.run_text import reference_lines
 from imagerag.files.sidecar import Sidecar
 from imagerag.graphs.configuration.settings import resolve
 from imagerag.graphs.configuration.trust_policy import check_web_library
@@ -127,6 +129,12 @@ def test_a_search_of_the_web_says_whose_each_image_is(
         server.library, True, "https://example.org/hexagon",
     )  # fmt: skip
     assert first["metadata"]["service"] == "http"
+    none_passes = f"sketch,web:http?threshold=0.9@{server.at}/search"
+    below = document(imagerag("search", DOTTED_HEXAGON, "--library", none_passes, "--json"))["results"]
+    assert not any(one["accepted"] for one in below)
+    assert [one["id"] for one in below] == list(dict.fromkeys(one["id"] for one in below))
+    margins = [one["similarity"] - one["threshold"] for one in below]
+    assert margins == sorted(margins, reverse=True), "what is far from its threshold hides nothing that is near"
     alone = imagerag("search", DOTTED_HEXAGON, "--library", f"web:http?embedder=sketch@{server.at}/search")
     assert alone.exit_code == 0, alone.stderr
     assert "by Ann: https://example.org/hexagon" in alone.stdout
@@ -231,6 +239,22 @@ def test_sheets_and_pages_show_images_from_the_web(imagerag: Imagerag, server: S
     assert chosen.exit_code == 0, chosen.stderr
     assert "by Ann" in chosen.stdout
     assert "  1  http: https://example.org/hexagon\n" in chosen.stdout, "an address is on a line of its own"
+    rounds = imagerag("show", "last", "--rounds").stdout
+    assert "    found on the web by http: https://example.org/hexagon\n" in rounds
+
+
+def test_each_of_several_images_from_the_web_is_told_with_its_page() -> None:
+    web = [
+        WebProvenance(service="http", page=page, url="https://example.org/a.png") for page in ("https://x.org/a", "")
+    ]
+    image = ImageRef(sha256="0" * 64, media_type="image/png", width=9, height=9)
+    used = [
+        UsedReference(image=image, concept="a heart", title=f"Heart {n}", source=one.page, web=one)
+        for n, one in enumerate(web)
+    ]
+    lines = [click.unstyle(line).strip() for line in reference_lines(used)]
+    assert lines[-2:] == ["Heart 0: found on the web by http: https://x.org/a", "Heart 1: found on the web by http"]
+    assert click.unstyle(reference_lines(used[:1])[-1]).strip() == "found on the web by http: https://x.org/a"
 
 
 async def test_a_human_is_asked_with_author_and_page(rag: ImageRAG) -> None:

@@ -123,7 +123,9 @@ class LibraryWithWeb:
         for web in self.web if not filter.only else ():  # images that are named are known already
             if any(hit.reaches(None) for hit in results):
                 break
-            results = [*await web.search(text, k=k, filter=filter), *results]
+            more = await web.search(text, k=k, filter=filter)
+            passing = [hit for hit in more if hit.reaches(None)]
+            results = [*passing, *_nearest_first([*results, *more], besides=passing)]
         return results[:k]
 
     def _of_own(self, hit: Hit) -> Hit:
@@ -131,3 +133,15 @@ class LibraryWithWeb:
         if hit.threshold is not None:
             return hit
         return replace(hit, library=hit.library or self.own.name, threshold=self.own.threshold)
+
+
+def _nearest_first(hits: Sequence[Hit], *, besides: Sequence[Hit]) -> Sequence[Hit]:
+    """Hits none of which passes, each image once: the web finds again what was kept of an earlier run.
+
+    Those of a hybrid search have an order of their own, which is left.
+    """
+    once = {hit.image.sha256: hit for hit in reversed(hits)}
+    for hit in besides:
+        once.pop(hit.image.sha256, None)
+    left = [*once.values()][::-1]
+    return left if any(hit.found_by for hit in left) else sorted(left, key=lambda hit: -hit.margin)
