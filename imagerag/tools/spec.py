@@ -66,7 +66,7 @@ class BackendSpec:
         """Parse the options; only those that are set are returned.
 
         Args:
-            known: option → reader of its value (see `spec_options.py`). An empty table refuses all options.
+            readers: option → reader of its value (see `spec_options.py`). An empty table refuses all options.
 
         Raises:
             SpecError: an unknown option or an invalid value; the message lists the valid ones.

@@ -124,7 +124,7 @@ def read_option(spec: str, name: str, text: str, readers: Mapping[str, Reader]) 
 
     Args:
         spec: the option's spec, for the message.
-        known: option → reader of its value.
+        readers: option → reader of its value.
 
     Raises:
         SpecError: an unknown option or an invalid value.
