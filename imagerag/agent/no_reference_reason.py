@@ -82,7 +82,7 @@ def no_reference_reason(
         room: how many references the generator takes beside those that are always sent.
         takes: how many images it takes in all, where that is known.
         library: its name; None for a run without one.
-        sent: images that go with every drawing, so that no search looks for them.
+        sent_images: images that go with every drawing, so that no search looks for them.
     """
     if takes == 0:
         return NoReference(causes=("takes_none",), reason="the generator takes no reference images")

@@ -168,7 +168,7 @@ def settings_of(
     line_options = {name: value for name, value in options.items() if value is not None and name != "library"}
     return {
         "generator": settings.generator,
-        "judge": settings.chosen.judge,
+        "judge": settings.with_backends.judge,
         "library": options.get("library") or settings.library,
         "options": {**(earlier or {}), **_plain(line_options)},
     }

@@ -18,7 +18,9 @@ from imagerag.store.library.database import is_there
 
 def run_header(settings: Settings, source: str | None = None) -> str:
     """The preset, its origin, and its backends."""
-    parts = f"generator {settings.generator} · judge {settings.chosen.judge} · library {settings.library or 'none'}"
+    parts = (
+        f"generator {settings.generator} · judge {settings.with_backends.judge} · library {settings.library or 'none'}"
+    )
     head = f"preset {bold(settings.preset)} ({source or settings.source}): "
     return "\n".join(hanging(short(parts, 200), columns(), indent=2, head=head))
 

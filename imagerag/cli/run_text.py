@@ -168,7 +168,7 @@ def summary(record: RunRecord, *, steps_shown: bool = False) -> list[str]:
     """Summary of a run: outcome and reason, the image, its references with licences, next steps.
 
     Args:
-        told: the run's steps were just shown, so the hint at `imagerag show` is left out.
+        steps_shown: the run's steps were just shown, so the hint at `imagerag show` is left out.
     """
     record = in_commands(record)
     reason = record.reason.removeprefix(f"{labels.standing(record.status, record.outcome).name} ")

@@ -35,7 +35,7 @@ async def use_caption_embedder(library: "Library", spec: str | None, embedder: "
     """Let a library have vectors of its captions as a user wants it; nothing where nothing is named.
 
     Args:
-        named: the encoder of the spec, from `caption_embedder`.
+        embedder: the encoder of the spec, from `caption_embedder`.
     """
     from imagerag.store.library.indexing import caption_encoding
 

@@ -317,7 +317,7 @@ class ImageRAG:
         settings = self.settings
         setup = RunSpec(
             generator=settings.generator,
-            judge=settings.chosen.judge,
+            judge=settings.with_backends.judge,
             library=settings.library,
             reranker=settings.reranker or None,
         )

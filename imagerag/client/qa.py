@@ -26,7 +26,7 @@ class QAClient:
         """Spec of the answerer: the one that was set, else the judge where it can, else `metadata`."""
         from imagerag.tools.registry import answerer_for
 
-        settings = self._context.settings.chosen
+        settings = self._context.settings.with_backends
         return settings.answerer or answerer_for(settings.judge)
 
     async def run(
@@ -49,7 +49,7 @@ class QAClient:
             images=stored,
             by=by,
             reranker=settings.reranker or None,
-            judge=settings.chosen.judge,
+            judge=settings.with_backends.judge,
             answerer=self.answerer,
             config=config,
             **options,

@@ -35,7 +35,7 @@ def configured_specs(settings: Settings) -> list[tuple[Role, str]]:
     """(role, spec) of every backend that is configured, `auto` as what it stands for; those that cannot be read stand
     for themselves."""
     with suppress(ImageRAGError):  # nothing for `auto` is said of `auto` itself
-        settings = settings.chosen
+        settings = settings.with_backends
     settings_specs: list[tuple[Role, str]] = [
         ("generator", settings.generator), ("judge", settings.judge), ("embedder", settings.embedder),
     ]  # fmt: skip

@@ -153,7 +153,7 @@ class RunRequest:
         try:
             setup = RunSpec(
                 generator=settings.generator,
-                judge=settings.chosen.judge,
+                judge=settings.with_backends.judge,
                 library=library or settings.library,
                 reranker=settings.reranker or None,
                 config=make_run_config(**config),

@@ -14,7 +14,7 @@ async def edited_of_library(name: str, library: ReferenceLibrary | None, blobs: 
     """An image of a library, kept among the run's own, to be edited.
 
     Args:
-        named: its SHA-256, as `imagerag search --json` says it.
+        name: its SHA-256, as `imagerag search --json` says it.
 
     Raises:
         UsageError: no library, or no such image in it.

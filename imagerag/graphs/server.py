@@ -172,7 +172,7 @@ app: Final = Starlette(
 
 def _chosen() -> tuple[Settings, Dependencies]:
     settings, dependencies = _configured()
-    return settings.chosen, dependencies
+    return settings.with_backends, dependencies
 
 
 @cache

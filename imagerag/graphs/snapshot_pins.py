@@ -31,7 +31,7 @@ def check_hashes(hashes: Mapping[str, str], noted: Mapping[str, str], subject: s
     """Compare snapshots with what was noted of them.
 
     Args:
-        made: what was made with those that were noted.
+        subject: what was made with those that were noted.
         instead: what to type to use the ones there are; `{name}` is the snapshot's.
 
     Raises:

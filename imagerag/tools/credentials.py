@@ -60,7 +60,7 @@ class Key:
 class Variable:
     """Reader of the option `key_env` (see `spec_options.py`)."""
 
-    wanted: Final = "the name of an environment variable in capitals, such as OUR_KEY, and not the key itself"
+    valid_values: Final = "the name of an environment variable in capitals, such as OUR_KEY, and not the key itself"
 
     def read(self, text: str) -> str:
         """Return the name."""

@@ -25,7 +25,7 @@ class Template:
     needed: tuple[str, ...]
 
     @property
-    def wanted(self) -> str:
+    def valid_values(self) -> str:
         """The required format, for error messages."""
         may = [name for name in self.known if name not in self.needed]
         return f"text with {_listed(self.needed)}" + (f", and {_listed(may)} where wanted" if may else "")

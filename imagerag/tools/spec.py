@@ -66,7 +66,7 @@ class BackendSpec:
         """Parse the options; only those that are set are returned.
 
         Args:
-            known: option → reader of its value (see `spec_options.py`). An empty table refuses all options.
+            readers: option → reader of its value (see `spec_options.py`). An empty table refuses all options.
 
         Raises:
             SpecError: an unknown option or an invalid value; the message lists the valid ones.
@@ -136,7 +136,7 @@ _NO_SCHEME: Final = re.compile(r"(?<=.)@(?=(?:[^@/]*@)?(?:[\w.-]+|\[[\da-fA-F:]+
 """Before a host with its port; models have @ in their names, too (`@cf/meta/llama`)."""
 
 
-def with_options(name: str, options: Mapping[str, object]) -> str:
+def with_options(base: str, options: Mapping[str, object]) -> str:
     """A spec or identity with options added in order, before its address if it has one.
 
     Args:
@@ -145,8 +145,8 @@ def with_options(name: str, options: Mapping[str, object]) -> str:
     texts = {name: _text(value) for name, value in options.items() if value is not None}
     message = "&".join(f"{name}={quote_plus(value, safe='/:~')}" for name, value in texts.items())
     if not message:
-        return name
-    head, *url = BASE_URL.split(name, maxsplit=1)
+        return base
+    head, *url = BASE_URL.split(base, maxsplit=1)
     return f"{head}{'&' if '?' in head else '?'}{message}" + "".join(f"@{address}" for address in url)
 
 

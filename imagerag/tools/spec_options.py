@@ -20,11 +20,11 @@ class Kind(Protocol):
     """Reader of one kind of value.
 
     Attributes:
-        wanted: description of valid values, to follow "must be".
+        valid_values: description of valid values, to follow "must be".
     """
 
     @property
-    def wanted(self) -> str: ...
+    def valid_values(self) -> str: ...
 
     def read(self, text: str) -> Any:
         """Parse the value.
@@ -46,7 +46,7 @@ class Choice:
         self.words = words
 
     @property
-    def wanted(self) -> str:
+    def valid_values(self) -> str:
         """The words."""
         return " or ".join(filter(None, [", ".join(self.words[:-1]), self.words[-1]]))
 
@@ -64,7 +64,7 @@ class Words:
         self.words = words
 
     @property
-    def wanted(self) -> str:
+    def valid_values(self) -> str:
         """The words, and how to join them."""
         return f"one or more of {', '.join(self.words)}, joined by +"
 
@@ -79,7 +79,7 @@ class Words:
 class Hosts:
     """Host names, joined by `+`."""
 
-    wanted = "one or more host names, joined by +"
+    valid_values = "one or more host names, joined by +"
 
     def read(self, text: str) -> tuple[str, ...]:
         """The names in the given order, in lower case."""
@@ -101,7 +101,7 @@ class Number:
     most: float = float("inf")
 
     @property
-    def wanted(self) -> str:
+    def valid_values(self) -> str:
         """The kind of number, and its range."""
         limit = f"from {self.least:g} to {self.most:g}" if self.most < float("inf") else f"{self.least:g} or more"
         return f"{_NAMES[self.kind]}, {limit}"
@@ -124,7 +124,7 @@ def read_option(spec: str, name: str, text: str, readers: Mapping[str, Reader]) 
 
     Args:
         spec: the option's spec, for the message.
-        known: option → reader of its value.
+        readers: option → reader of its value.
 
     Raises:
         SpecError: an unknown option or an invalid value.
@@ -134,7 +134,9 @@ def read_option(spec: str, name: str, text: str, readers: Mapping[str, Reader]) 
     if name not in readers:
         raise SpecError(unknown("option", name, sorted(readers), where=repr(spec)))
     reader = readers[name]
-    expected, parse = (_NAMES[reader], _PLAIN[reader]) if isinstance(reader, type) else (reader.wanted, reader.read)
+    expected, parse = (
+        (_NAMES[reader], _PLAIN[reader]) if isinstance(reader, type) else (reader.valid_values, reader.read)
+    )
     try:
         return parse(text)
     except ValueError as error:

@@ -71,7 +71,7 @@ async def _plan(rag: ImageRAG, spec: str, sizes: str, arm: str, base: str, optio
     plan = Plan(
         suite=suite.model_copy(update={"libraries": recipes}),
         arms=arms_of(base, arm, list(recipes)),
-        setup=setup_for(rag.settings.generator, rag.settings.chosen.judge, next(iter(recipes))),
+        setup=setup_for(rag.settings.generator, rag.settings.with_backends.judge, next(iter(recipes))),
         metrics=tuple(metrics),
     )
     check_curve(plan)

@@ -66,7 +66,7 @@ def judge_command(
             lacking = " (and what is missing, where it only says no)" if concepts else ""
             say(dim(f"asking {evaluated.identity} {count(total, 'question')} at most{lacking}"), err=True)
 
-    evaluated = rag.dependencies.judge(rag.settings.chosen.judge)
+    evaluated = rag.dependencies.judge(rag.settings.with_backends.judge)
 
     async def work() -> "JudgeEval":
         if name is None:

@@ -77,7 +77,9 @@ async def run_case(
     library_name = library or next(iter(recipes), None) or settings.library
     own_options = {"references_per_concept": settings.references_per_concept, "size": settings.size}
     run_config = _run_config({**own_options, **config})
-    setup = RunSpec(generator=settings.generator, judge=settings.chosen.judge, library=library_name, config=run_config)
+    setup = RunSpec(
+        generator=settings.generator, judge=settings.with_backends.judge, library=library_name, config=run_config
+    )
     one_arm = parse_arms([arm])[0] if isinstance(arm, str) else arm
     whole = suite or Suite(name="case", cases=(one_case,))
     specs = tuple(one if isinstance(one, str) else check_metric("metric", one).spec for one in metrics)

@@ -112,7 +112,7 @@ class Settings(BaseModel):
         return size
 
     @cached_property
-    def chosen(self) -> "Settings":
+    def with_backends(self) -> "Settings":
         """The settings with `auto` replaced by the backends that are there, which are looked for once.
 
         Raises:

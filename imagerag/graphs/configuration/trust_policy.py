@@ -91,7 +91,7 @@ def check_encoder(library: str, spec: str, user_named: Collection[str]) -> None:
     """See that a library's metadata names an encoder that it may.
 
     Args:
-        named: specs that the user named in this process.
+        user_named: specs that the user named in this process.
 
     Raises:
         UntrustedError: it names a path, an address or a package that the user did not.
@@ -113,7 +113,7 @@ def check_describer(library: str, spec: str, user_named: Collection[str]) -> Non
     """See that a library's metadata names a describer that it may: new images are sent there, at the user's cost.
 
     Args:
-        named: specs that the user named in this process.
+        user_named: specs that the user named in this process.
 
     Raises:
         UntrustedError: it names anything but a part of the package, and the user did not.
@@ -129,7 +129,7 @@ def check_recorded(run_id: str, setup: RunSpec, user_named: Collection[str], rol
     """See that the record of a run names nothing but what the user named himself.
 
     Args:
-        given: fields that are given anew.
+        roles: fields that are given anew.
 
     Raises:
         UntrustedError: an address, a path or a package that he did not.
@@ -161,7 +161,7 @@ def check_web_library(library: str | None, own: str | None, who: str) -> None:
     """See that data asks no search service but those that the user's own setting names: it is sent words of prompts.
 
     Args:
-        named: the library that data names.
+        library: the library that data names.
         own: the user's own, in an argument, the environment, or a file he trusted.
         who: what names it, for the message.
 

@@ -24,7 +24,7 @@ PROVIDER: Final = "web"
 class Licences:
     """Codes of licences, joined by commas or `+`; or `any`."""
 
-    wanted = f"one or more of {', '.join(CODES)}, joined by commas, or {ANY}"
+    valid_values = f"one or more of {', '.join(CODES)}, joined by commas, or {ANY}"
 
     def read(self, text: str) -> tuple[str, ...]:
         """The codes in the given order."""

@@ -24,7 +24,7 @@ from imagerag.agent.threads import in_thread
 from imagerag.agent.types import RejectedImage, WebProvenance
 from imagerag.tools.url_fetcher import Fetcher, FetchError
 from imagerag.tools.web.downloads import MAX_IMAGE, Allowance, bare_image
-from imagerag.tools.web.search import Found, ServiceSearch, headers_of_images, rejected_all
+from imagerag.tools.web.search import AllowedResult, ServiceSearch, headers_of_images, rejected_all
 
 if TYPE_CHECKING:
     import numpy as np
@@ -193,7 +193,7 @@ class WebSearchLibrary:
             web=image.web,
         )
 
-    async def _fetched(self, result: Found, allowed: Allowance) -> WebImage | RejectedImage:
+    async def _fetched(self, result: AllowedResult, allowed: Allowance) -> WebImage | RejectedImage:
         """An image, kept; or why it is not let in."""
         async with self._slot():
             if not (most := allowed.reserve(MAX_IMAGE)):

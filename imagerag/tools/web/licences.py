@@ -57,7 +57,7 @@ def licence_of(text: str, *, version: str = "", url: str = "") -> Licence | None
     """The licence that a service reports; None when it is unknown.
 
     Args:
-        named: an identifier or a name such as "by-sa", "CC BY-SA 4.0" or "cc0".
+        text: an identifier or a name such as "by-sa", "CC BY-SA 4.0" or "cc0".
         version: where it is reported beside.
         url: the address of its text. One of Creative Commons must agree with the rest.
     """

@@ -30,7 +30,7 @@ LONGEST_WAIT_S: Final = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class AllowedResult:
     """A result that may be fetched; its texts and addresses are checked."""
 
     image: str
@@ -62,7 +62,7 @@ class ServiceSearch:
     codes: tuple[str, ...] = ()
     any_licence: bool = False
 
-    async def results(self, words: str) -> tuple[list[Found], list[RejectedImage]]:
+    async def results(self, words: str) -> tuple[list[AllowedResult], list[RejectedImage]]:
         """The results of a search that may be let in, and those that may not.
 
         Raises:
@@ -70,7 +70,7 @@ class ServiceSearch:
             AuthError: its key would be sent unencrypted.
         """
         answer = await self._answer(shortened(words, self.service.longest))
-        results: dict[str, Found] = {}
+        results: dict[str, AllowedResult] = {}
         rejected: list[RejectedImage] = []
         for one in self.service.read(answer)[: self.count]:
             fine = self._checked(one)
@@ -111,7 +111,7 @@ class ServiceSearch:
             )
         return headers
 
-    def _checked(self, result: WebResult) -> Found | RejectedImage:
+    def _checked(self, result: WebResult) -> AllowedResult | RejectedImage:
         title, image = text_of(result.title), address_of(result.image)
         if not image:
             return RejectedImage(title=title, reason="the address of the image is no web address")
@@ -122,7 +122,7 @@ class ServiceSearch:
         licence = licence_of(result.licence, version=result.licence_version, url=result.licence_url)
         if why := self._forbidden(licence, result):
             return RejectedImage(title=title, address=address, reason=why)
-        return Found(
+        return AllowedResult(
             image=image,
             page=page or image,
             title=title,
@@ -152,7 +152,7 @@ def user_agent() -> str:
     return f"imagerag/{version('imagerag')} (image references with licences; Python)"
 
 
-def rejected_all(results: Sequence[Found], reason: str) -> list[RejectedImage]:
+def rejected_all(results: Sequence[AllowedResult], reason: str) -> list[RejectedImage]:
     """Results that are not let in for one reason."""
     return [RejectedImage(title=one.title, address=one.image.partition("?")[0][:200], reason=reason) for one in results]
 
