@@ -104,7 +104,9 @@ class ImageGeneration:
             parts = await asyncio.gather(*map(self.part, references))
             try:
                 generated = await self.generator.generate(prompt, parts, variation=variation, size=size)
-                if not capabilities_of(self.generator).members:  # a fallback says itself what was sent
+                if (
+                    size is not None and not capabilities_of(self.generator).members
+                ):  # a fallback says itself what was sent
                     generated = replace(generated, size=size)
                 image = await self._keep(generated.data)
             except UnreadableImageError as error:
@@ -147,6 +149,8 @@ class ImageGeneration:
     def _size(self, references: Sequence[UsedReference]) -> Size | None:
         """The size to send; a resolution alone keeps the shape of an image that is edited."""
         size = self.config.size
+        if size is None:
+            return None
         if isinstance(size, NamedSize) and references and references[0].role == "edit":
             edited = references[0].sent
             try:

@@ -195,7 +195,8 @@ class Nodes:
             state["query"], passed_over=frozenset(state["passed_over"]), round=state["round"]
         )
         calls = ModelCaller.for_search_task(state, runtime, self.journal, self.failed, self._backends)
-        search, hits = await self._web.searcher(calls, runtime.context).extended(search, hits, state)
+        if self._web.libraries:
+            search, hits = await self._web.searcher(calls, runtime.context).extended(search, hits, state)
         if self.reranker is not None and self.library is not None:
             reranker = CandidateReranker(reranker=self.reranker, library=self.library, calls=calls)
             search = await reranker.ranked(search, hits, place=(state.get("place") or [0])[0])

@@ -154,7 +154,7 @@ def _own_address(text: str, service: Service) -> str:
 
 def _is_safe(address: str) -> bool:
     parts = urlsplit(address)
-    host = parts.hostname
+    host = parts.hostname or ""
     return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and is_this_machine(host)))
 
 
