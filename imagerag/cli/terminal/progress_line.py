@@ -88,7 +88,7 @@ class FileProgress:
     """Progress of files: a bar with rate and remaining time in a terminal, else a line per tenth.
 
     Args:
-        shown: False only counts.
+        visible: False only counts.
         noun: what is counted.
 
     Attributes:

@@ -60,7 +60,7 @@ class OpenAIImageGenerator:
     Args:
         provider, model: the provider and the model that is called.
         draws: the image model, if it is another one.
-        told: other settings that change the images, for the identity; None is left out.
+        identity_options: other settings that change the images, for the identity; None is left out.
         model_config: see `HostedModelConfig`.
     """
 
