@@ -5,7 +5,18 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from imagerag.cli.live_text import run_header
-from imagerag.cli.terminal.output import accent, bold, count, dim, say_all, say_json, table, warning_lines
+from imagerag.cli.terminal.output import (
+    accent,
+    bold,
+    columns,
+    count,
+    dim,
+    hanging,
+    say_all,
+    say_json,
+    table,
+    warning_lines,
+)
 from imagerag.client.client import ImageRAG
 from imagerag.formatting.interface_terms import as_commands
 from imagerag.formatting.numbers import dollars
@@ -36,4 +47,5 @@ def _lines(estimate: "Estimate") -> Iterator[str]:
             costs = [dollars(role.expected_cost_usd), dollars(role.max_cost_usd)]
             rows.append([accent(role.role), str(role.expected_calls), str(role.max_calls), *costs, role.backend])
     yield from table(rows, right={1, 2})
-    yield from (dim(f"  {as_commands(note)}") for note in estimate.notes)
+    for note in estimate.notes:
+        yield from map(dim, hanging(as_commands(note), columns(), indent=4, head="  "))

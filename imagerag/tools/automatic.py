@@ -63,7 +63,7 @@ def expanded(role: AutoRole, spec: str, prices: "Prices | None" = None) -> str:
     """The spec with `auto` replaced; any other spec as it is.
 
     Raises:
-        SpecError: `auto` with a model, an option or an address; or there is no backend.
+        SpecError: `auto` with a model, an option or an address; or there is no backend, and none is named beside it.
     """
     if AUTO not in spec:
         return spec
@@ -73,8 +73,23 @@ def expanded(role: AutoRole, spec: str, prices: "Prices | None" = None) -> str:
     for part in parts:
         if part.provider == AUTO and str(part) != AUTO:
             raise SpecError(f"{str(part)!r}: {AUTO} chooses the model itself; write {AUTO!r}, or name a provider")
-    specs = [choose(role, prices).spec if part.provider == AUTO else str(part) for part in parts]
-    return ",".join(dict.fromkeys(specs))
+    specs, reasons = [], []
+    for part in parts:
+        if part.provider != AUTO:
+            specs.append(str(part))
+            continue
+        try:
+            choice = choose(role, prices)
+        except SpecError:
+            if all(other.provider in (AUTO, "on-refusal") for other in parts):
+                raise
+            reasons.append(f"{AUTO} finds no {role}, so what is named beside it is used")
+        else:
+            specs.append(choice.spec)
+            reasons.append(choice.reason)
+    result = ",".join(dict.fromkeys(specs))
+    _CHOSEN[result] = "; ".join(reasons)
+    return result
 
 
 def choose(role: AutoRole, prices: "Prices | None" = None) -> Choice:

@@ -25,6 +25,7 @@ class JudgeRecipe:
         trained: whether it was trained to judge images, and not only to look at them.
         asked: whether it can be asked as a chat model; a reward model with a head of its own cannot.
         note: what to know before it is used.
+        vllm_options: further options of vLLM's server.
     """
 
     name: str
@@ -34,12 +35,14 @@ class JudgeRecipe:
     trained: bool = False
     asked: bool = True
     note: str = ""
+    vllm_options: str = ""
 
     def command(self, server: RecipeServer) -> str:
         """The command that serves it."""
         model = self.names[server]
+        more = f" {self.vllm_options}" if self.vllm_options else ""
         return {
-            "vllm": f"vllm serve {model} --limit-mm-per-prompt '{{\"image\": 6}}' --max-model-len 32768",
+            "vllm": f"vllm serve {model}{more} --limit-mm-per-prompt '{{\"image\": 6}}' --max-model-len 32768",
             "ollama": f"ollama pull {model}",
             "lmstudio": f"lms get {model} && lms server start",
             "llama.cpp": f"llama-server -hf {model} --port 8080",
@@ -94,7 +97,8 @@ RECIPES: Final[tuple[JudgeRecipe, ...]] = (
             "ollama": "openbmb/minicpm-v4.5",
             "llama.cpp": "openbmb/MiniCPM-V-4_5-gguf",
         },
-        note="vLLM needs --trust-remote-code with it, which runs the model's own code",
+        note="on vLLM it runs code of its own repository",
+        vllm_options="--trust-remote-code",
     ),
     JudgeRecipe(
         name="Q-Judger (Qwen-Image-Bench)",

@@ -19,8 +19,8 @@ from imagerag.evals.harness.arms import parse_arms
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.description_options import DescribeOptions
 from imagerag.store.data_dir import DataDir
-from imagerag.tools import registry
-from imagerag.tools.automatic import AUTO, ORDER, ROLES, choose, expanded
+from imagerag.tools import automatic, registry
+from imagerag.tools.automatic import AUTO, ORDER, ROLES, choose, expanded, reason_of
 from imagerag.tools.local_servers import local_servers_now, seeing
 from imagerag.tools.services.table import SERVICES
 from imagerag.tools.testing.mock_openai import DefaultResponder, Fault, MockOpenAIServer
@@ -39,7 +39,8 @@ TAGS = {
 
 @pytest.fixture(autouse=True)
 def nothing_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No key, and no server on the ports of the local ones."""
+    """No key, no server on the ports of the local ones, and no earlier choice."""
+    monkeypatch.setattr(automatic, "_CHOSEN", {})
     others = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "GEMINI_API_KEY", "GOOGLE_API_KEY", "HTTP_PROXY", "http_proxy")
     for name in (*others, *(name for one in SERVICES.values() for name in (*one.keys, one.address_variable) if name)):
         monkeypatch.delenv(name, raising=False)
@@ -171,6 +172,19 @@ def test_a_server_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) 
 )  # fmt: skip
 def test_a_list_of_models_names_nothing_but_models(text: bytes) -> None:
     assert list(seeing(text)) == []
+
+
+def test_what_is_named_beside_auto_is_used_where_it_finds_nothing_and_that_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert expanded("judge", "auto,sketch") == "sketch"
+    assert reason_of("sketch") == "auto finds no judge, so what is named beside it is used"
+    with pytest.raises(SpecError, match="auto finds no judge"):
+        expanded("judge", "auto,on-refusal")
+    monkeypatch.setenv("GROQ_API_KEY", "a key")
+    both = expanded("judge", "auto,sketch")
+    assert both == "groq:qwen/qwen3.8-27b,sketch"
+    assert reason_of(both).startswith("auto is groq:qwen/qwen3.8-27b (GROQ_API_KEY is set)")
 
 
 def test_auto_can_be_one_of_several_and_takes_no_model(monkeypatch: pytest.MonkeyPatch) -> None:
