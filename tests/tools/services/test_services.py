@@ -29,7 +29,7 @@ from imagerag.tools.testing.mock_openai import DefaultResponder, MockOpenAIServe
 from tests.tools.embedders.embedding_server import embedding_server
 from tests.tools.wire import ALIGNED, wire
 
-PUBLISHED = Path("/work/shared/data/openai/openapi_subset.json")
+PUBLISHED = Path(__file__).parents[4] / "shared" / "data" / "openai" / "openapi_subset.json"
 NAMES = sorted(table.SERVICES)
 KEY = "sk-of-the-service-0123456789"
 ENVIRONMENT = {
