@@ -128,6 +128,12 @@ def check_encrypted(address: str, who: str, key: Key) -> None:
     )
 
 
+def secrets_of(address: str, key: str | None) -> tuple[str, ...]:
+    """Texts that no message may show: the key, and secrets in the address."""
+    credentials = credentials_of(address)
+    return tuple(filter(None, (key, *(credentials.secrets if credentials else ()))))
+
+
 def no_key(who: str, address: str, key: Key) -> AuthError | None:
     """Message for a missing key; None if the address may need none."""
     if key.value or not key.variable:

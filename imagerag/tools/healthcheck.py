@@ -89,7 +89,7 @@ async def _checked(backend: Any, timeout_s: float) -> HealthStatus:
     """The state of a server that was asked whether it can run what it is given."""
     try:
         async with asyncio.timeout(timeout_s):
-            version, problems = await backend.check_server()
+            state, problems = await backend.check_server()
     except TimeoutError:
         return HealthStatus(identity=backend.identity, reachable=False, detail=f"did not answer in {timeout_s:g} s")
     except ImageRAGError as error:
@@ -98,9 +98,7 @@ async def _checked(backend: Any, timeout_s: float) -> HealthStatus:
         return HealthStatus(
             identity=backend.identity, reachable=True, listed=False, detail=f"answers, but {problems[0]}"
         )
-    return HealthStatus(
-        identity=backend.identity, reachable=True, listed=True, detail=f"answers (ComfyUI {version}), and has all nodes"
-    )
+    return HealthStatus(identity=backend.identity, reachable=True, listed=True, detail=state)
 
 
 def _backend(spec: BackendSpec, role: Role) -> Any:

@@ -96,6 +96,12 @@ def list_models(prices: "Prices", *, role: str | None = None, provider: str | No
     return [one for one in models if role in (None, one.role) and provider in (None, one.provider)]
 
 
+def hosted_judge(provider: str, model: str, host: str, prices: "Prices") -> ListedModel:
+    """A model of a service that sees images."""
+    cost = cost_of_model(prices.of(model, host), draws=False)
+    return ListedModel(provider=provider, spec=f"{provider}:{model}", role="judge", licence="service", cost=cost)
+
+
 def cost_of_model(price: "ModelPrice", *, draws: bool) -> ModelCost:
     """The listed price of a model from its price hook."""
     from imagerag.agent.types import Size

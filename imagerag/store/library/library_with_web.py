@@ -7,7 +7,7 @@ from typing import Any
 
 from imagerag.agent.errors import BlobError
 from imagerag.agent.ports import Filter, Hit, ReferenceLibrary, WebLibrary
-from imagerag.agent.retrieval.search_queries import SEPARATOR, search_batch, search_query
+from imagerag.agent.retrieval.search_queries import SEPARATOR, read_images, search_batch, search_query
 from imagerag.agent.threads import in_thread
 from imagerag.store.images.image_info import image_info
 
@@ -110,13 +110,9 @@ class LibraryWithWeb:
 
     async def read_images(self, ids: Sequence[str]) -> "dict[str, bytes | BlobError]":
         """The bytes of several images, or why one is not to be had."""
-        images: dict[str, bytes | BlobError] = {}
-        for sha256 in ids:
-            try:
-                images[sha256] = await self.image_bytes(sha256)
-            except BlobError as error:
-                images[sha256] = error
-        return images
+        images = await read_images(self.own, ids)
+        missing = [sha256 for sha256, content in images.items() if isinstance(content, BlobError)]
+        return images | await read_images(self.web[0], missing)
 
     async def _with_web(self, hits: Sequence[Hit], text: str, k: int, filter: Filter) -> Sequence[Hit]:
         results = [self._of_own(hit) for hit in hits]

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from imagerag.agent.extras import import_extra
-from imagerag.agent.url_redaction import credentials_of, public_address
-from imagerag.tools.credentials import Key, check_encrypted, key_to, no_key
+from imagerag.agent.url_redaction import public_address
+from imagerag.tools.credentials import Key, check_encrypted, key_to, no_key, secrets_of
 from imagerag.tools.error_bodies import body_of, is_page
 
 if TYPE_CHECKING:
@@ -83,8 +83,7 @@ class GeminiCredentials:
     @property
     def secrets(self) -> tuple[str, ...]:
         """Texts that no message may show: the key, and secrets in the address."""
-        credentials = credentials_of(self.base_url)
-        return tuple(filter(None, (self.key, *(credentials.secrets if credentials else ()))))
+        return secrets_of(self.base_url, self.key)
 
     def named_as(self, model: str) -> str:
         """A backend's identity: `gemini:MODEL`, with the address if it is not Google's."""

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Final
 
 from imagerag.tools.gemini.image_models import MODELS, GeminiImageModel
 from imagerag.tools.generators.image_models import ImageModel, model_facts
-from imagerag.tools.model_list import ListedModel, ModelCost, cost_of_model
+from imagerag.tools.model_list import ListedModel, ModelCost, cost_of_model, hosted_judge
 from imagerag.tools.pricing.price_table import OFFICIAL
 
 if TYPE_CHECKING:
@@ -38,17 +38,7 @@ def gemini_models(prices: "Prices") -> list[ListedModel]:
         )
         for name, facts in MODELS.items()
     ]
-    judges = [
-        ListedModel(
-            provider="gemini",
-            spec=f"gemini:{name}",
-            role="judge",
-            licence="service",
-            cost=cost_of_model(prices.of(name, GEMINI_HOST), draws=False),
-        )
-        for name in GEMINI_JUDGES
-    ]
-    return [*drawing, *judges]
+    return [*drawing, *(hosted_judge("gemini", name, GEMINI_HOST, prices) for name in GEMINI_JUDGES)]
 
 
 def comfyui_models(prices: "Prices") -> list[ListedModel]:
@@ -63,7 +53,8 @@ def _gemini_sizes(facts: GeminiImageModel) -> str:
 
 def openai_models(prices: "Prices") -> list[ListedModel]:
     """Image models and judges at OpenAI's own address."""
-    return [*(_drawing(name, prices) for name in IMAGE_MODELS), *(_judging(name, prices) for name in JUDGES)]
+    judges = [hosted_judge("openai", name, OFFICIAL, prices) for name in JUDGES]
+    return [*(_drawing(name, prices) for name in IMAGE_MODELS), *judges]
 
 
 def _drawing(name: str, prices: "Prices") -> ListedModel:
@@ -79,11 +70,6 @@ def _drawing(name: str, prices: "Prices") -> ListedModel:
         licence="service",
         cost=cost_of_model(prices.of(name, OFFICIAL), draws=True),
     )
-
-
-def _judging(name: str, prices: "Prices") -> ListedModel:
-    cost = cost_of_model(prices.of(name, OFFICIAL), draws=False)
-    return ListedModel(provider="openai", spec=f"openai:{name}", role="judge", licence="service", cost=cost)
 
 
 def _sizes(facts: ImageModel) -> str:

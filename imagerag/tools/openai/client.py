@@ -7,8 +7,8 @@ from urllib.parse import parse_qsl, urlsplit
 from weakref import WeakKeyDictionary
 
 from imagerag.agent.errors import SpecError
-from imagerag.agent.url_redaction import credentials_of, public_address
-from imagerag.tools.credentials import Key, check_encrypted, key_to, no_key, own_address
+from imagerag.agent.url_redaction import public_address
+from imagerag.tools.credentials import Key, check_encrypted, key_to, no_key, own_address, secrets_of
 from imagerag.tools.services.lookup import service_named
 from imagerag.tools.services.service import Service
 
@@ -98,8 +98,7 @@ class OpenAICredentials:
     @property
     def secrets(self) -> tuple[str, ...]:
         """Texts that no message may show: the key, and secrets in the address."""
-        credentials = credentials_of(self.base_url)
-        return tuple(filter(None, (self.key, *(credentials.secrets if credentials else ()))))
+        return secrets_of(self.base_url, self.key)
 
     def named_as(self, provider: str, model: str) -> str:
         """A backend's identity: `provider:model`, with the address if it is not the provider's own.

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from imagerag.tools.model_list import ListedModel, cost_of_model
+from imagerag.tools.model_list import ListedModel, cost_of_model, hosted_judge
 from imagerag.tools.services.table import SERVICES
 
 if TYPE_CHECKING:
@@ -15,17 +15,7 @@ IMAGE_MODELS: Final = (("xai", "grok-imagine-image", 3),)
 
 def service_models(prices: "Prices") -> list[ListedModel]:
     """One judge of each service that has one by a fixed name, and the image models."""
-    judges = [
-        ListedModel(
-            provider=one.name,
-            spec=f"{one.name}:{one.judge}",
-            role="judge",
-            licence="service",
-            cost=cost_of_model(prices.of(one.judge, _host(one.address)), draws=False),
-        )
-        for one in SERVICES.values()
-        if one.judge
-    ]
+    judges = [hosted_judge(one.name, one.judge, _host(one.address), prices) for one in SERVICES.values() if one.judge]
     drawing = [
         ListedModel(
             provider=name,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from imagerag.tools.judges.vlm.openai_backend import LONGEST_ANSWER
+from imagerag.tools.judges.vlm.chat_protocol import LONGEST_ANSWER
 from imagerag.tools.pricing.price_rows import JUDGE_WORDS, PriceRow
 from imagerag.tools.pricing.price_table import OFFICIAL, Prices
 from imagerag.tools.pricing.token_usage import tokens_of

@@ -164,7 +164,7 @@ class ComfyUIGenerator:
         """Check the workflow against the server; nothing runs there.
 
         Returns:
-            The server's version, and values of the workflow that it does not list.
+            What it is and can, in a line, and values of the workflow that it does not list.
 
         Raises:
             UsageError: the server lacks a node of the workflow, or no node keeps an image.
@@ -173,7 +173,8 @@ class ComfyUIGenerator:
         infos = await self._node_infos()
         system = (await self._server.get("/system_stats")).get("system")
         version = system.get("comfyui_version") if isinstance(system, Mapping) else None
-        return str(version or "of unknown version"), tuple(value_problems(self._workflow.nodes, infos))
+        state = f"answers (ComfyUI {version or 'of unknown version'}), and has all nodes"
+        return state, tuple(value_problems(self._workflow.nodes, infos))
 
     async def generate(
         self, prompt: str, references: Sequence[ImagePart], *, variation: SamplingParams, size: Size | None

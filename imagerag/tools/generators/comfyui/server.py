@@ -12,8 +12,8 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 from imagerag.agent.errors import BackendError, BackendTimeoutError
 from imagerag.agent.images.decoding import MAX_BYTES
-from imagerag.agent.url_redaction import credentials_of, public_address
-from imagerag.tools.credentials import Key, check_encrypted, key_to, no_key
+from imagerag.agent.url_redaction import public_address
+from imagerag.tools.credentials import Key, check_encrypted, key_to, no_key, secrets_of
 from imagerag.tools.generators.comfyui.errors import error_of_status, no_comfyui, unreachable
 
 if TYPE_CHECKING:
@@ -64,8 +64,7 @@ class ComfyServer:
     @property
     def secrets(self) -> tuple[str, ...]:
         """Texts that no message may show."""
-        credentials = credentials_of(self.address)
-        return tuple(filter(None, (self.key.value, *(credentials.secrets if credentials else ()))))
+        return secrets_of(self.address, self.key.value)
 
     def check_key(self) -> None:
         """Check that the key is there, and would not be sent unencrypted.

@@ -9,11 +9,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
-from typing import Any, Literal, Protocol, TypedDict
+from typing import Any, Final, Literal, Protocol, TypedDict
 
 from imagerag.agent.control_tokens import neutralised
 from imagerag.agent.ports import SamplingParameter
 from imagerag.agent.types import SamplingParams
+
+TIMEOUT_S: Final = 120.0
+"""Default timeout of a response of a hosted model, in seconds."""
+
+LONGEST_ANSWER: Final = 16_384
+"""Default maximum of response tokens, reasoning included, for models that are billed by token: several times the length
+of a verdict. With it the maximum cost of a response is known before the request."""
+
+
+def answer_limit(max_tokens: int | None, price: object) -> int | None:
+    """Maximum number of response tokens of a hosted model: as set, else `LONGEST_ANSWER` if it is billed by token."""
+    return max_tokens or (LONGEST_ANSWER if getattr(price, "bounded", False) else None)
 
 
 @dataclass(frozen=True)

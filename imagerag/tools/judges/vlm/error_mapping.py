@@ -7,10 +7,13 @@ import re
 from collections.abc import Collection
 from typing import Final
 
-from imagerag.agent.errors import BackendTimeoutError
+from imagerag.agent.errors import AuthError, BackendTimeoutError, QuotaError, RefusalError
 from imagerag.tools.error_bodies import body_of
 from imagerag.tools.openai.errors import to_imagerag_error, unreadable
 from imagerag.tools.openai.refused_options import may_refuse
+
+FINAL_ERRORS: Final = (RefusalError, QuotaError, AuthError)
+"""Errors that never mean a refused option, whatever their text."""
 
 _NAMES: Final = {
     "temperature": ("temperature",),

@@ -5,7 +5,6 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from imagerag.agent.errors import AuthError, QuotaError, RefusalError
 from imagerag.agent.ports import Embedder, SamplingParameter
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import SamplingParams
@@ -13,13 +12,20 @@ from imagerag.tools.credentials import Variable
 from imagerag.tools.gemini.client import GeminiCredentials
 from imagerag.tools.gemini.errors import map_gemini_errors, status_error
 from imagerag.tools.gemini.responses import GeminiResponse, read_response, refusal_of
-from imagerag.tools.judges.vlm.chat_protocol import ChatImage, ChatMessage, ChatResponse, Schema
-from imagerag.tools.judges.vlm.error_mapping import refused_form
+from imagerag.tools.judges.vlm.chat_protocol import (
+    TIMEOUT_S,
+    ChatImage,
+    ChatMessage,
+    ChatResponse,
+    Schema,
+    answer_limit,
+)
+from imagerag.tools.judges.vlm.error_mapping import FINAL_ERRORS, refused_form
 from imagerag.tools.judges.vlm.images import SHEET_SIDE, on_sheets
 from imagerag.tools.judges.vlm.judge import VlmJudge
 from imagerag.tools.judges.vlm.messages import without_system
 from imagerag.tools.judges.vlm.reasoning import answer_text
-from imagerag.tools.judges.vlm.spec import JUDGE_OPTIONS
+from imagerag.tools.judges.vlm.spec import JUDGE_OPTIONS, pop_judge_options
 from imagerag.tools.pricing.call_cost import Price, cost_of
 from imagerag.tools.spec import with_options
 from imagerag.tools.spec_options import Choice, Number, Reader, Words, without_none
@@ -27,10 +33,6 @@ from imagerag.tools.spec_options import Choice, Number, Reader, Words, without_n
 if TYPE_CHECKING:
     from imagerag.tools.pricing.price_table import Prices
     from imagerag.tools.spec import BackendSpec
-
-TIMEOUT_S: Final = 120.0
-LONGEST_ANSWER: Final = 16_384
-"""Default maximum of response tokens, thoughts included, for a model whose price is known."""
 
 IMAGE_LIMIT: Final = 3_600
 """Maximum number of images per request, from Google's documentation."""
@@ -46,9 +48,6 @@ OPTIONS: Final[Mapping[str, Reader]] = {
     "timeout_s": Number(float, least=0.1),
 }
 """Options of a spec, after `?`: `gemini:gemini-3.8-flash?votes=3&thinking=low`."""
-
-_FINAL: Final = (RefusalError, QuotaError, AuthError)
-"""Errors that never mean a refused option, whatever their text."""
 
 
 @dataclass(kw_only=True)
@@ -91,7 +90,7 @@ class GeminiChat:
     @property
     def answer_tokens(self) -> int | None:
         """Maximum number of response tokens; None for no limit."""
-        return self.max_tokens or (LONGEST_ANSWER if getattr(self.price, "bounded", False) else None)
+        return answer_limit(self.max_tokens, self.price)
 
     @property
     def honours(self) -> frozenset[SamplingParameter]:
@@ -129,7 +128,7 @@ class GeminiChat:
                     timeout_s=self.timeout_s,
                 )
                 break
-            except _FINAL:
+            except FINAL_ERRORS:
                 raise
             except Exception:
                 if not refusals or refusals[0] in self.refused:
@@ -189,7 +188,7 @@ def gemini_judge(spec: "BackendSpec", *, embedder: Embedder | None = None, price
         SpecError: no model is named, or an invalid option; valid ones are in `OPTIONS`.
     """
     settings = spec.model_settings(OPTIONS)
-    own = {name: settings.pop(name) for name in JUDGE_OPTIONS if name in settings}
+    own = pop_judge_options(settings)
     account, refused = GeminiCredentials.of_spec(spec), set(settings.pop("refuses", ()))
     price = None if prices is None else prices.of(spec.model, account.host)
     return VlmJudge(chat=GeminiChat(model=spec.model, account=account, price=price, refused=refused, **settings), **own)

@@ -15,12 +15,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
-from imagerag.agent.errors import AuthError, QuotaError, RefusalError
 from imagerag.agent.ports import SamplingParameter
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import SamplingParams
-from imagerag.tools.judges.vlm.chat_protocol import ChatMessage, ChatResponse, Schema
-from imagerag.tools.judges.vlm.error_mapping import failure_of, image_limit, refused_form, unkept_form
+from imagerag.tools.judges.vlm.chat_protocol import TIMEOUT_S, ChatMessage, ChatResponse, Schema, answer_limit
+from imagerag.tools.judges.vlm.error_mapping import FINAL_ERRORS, failure_of, image_limit, refused_form, unkept_form
 from imagerag.tools.judges.vlm.hashed_chat_openai import (
     UnansweredError,
     image_bytes,
@@ -42,17 +41,8 @@ if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
     from langchain_openai import ChatOpenAI
 
-TIMEOUT_S: Final = 120.0
-
-LONGEST_ANSWER: Final = 16_384
-"""Default maximum of response tokens, reasoning included, for models that are billed by token: several times the length
-of a verdict. With it the maximum cost of a response is known before the request."""
-
 DECIDING: Final = 0.0
 """Sampling temperature of verdicts and captions, as in ImageRAG."""
-
-_FINAL: Final = (RefusalError, QuotaError, AuthError)
-"""Errors that never mean a refused option, whatever their text."""
 
 
 @dataclass(kw_only=True)
@@ -100,8 +90,7 @@ class OpenAIChat:
     @property
     def answer_tokens(self) -> int | None:
         """Maximum number of response tokens; None for no limit."""
-        paid = bool(getattr(self.price, "bounded", False))
-        return self.max_tokens or (LONGEST_ANSWER if paid else None)
+        return answer_limit(self.max_tokens, self.price)
 
     @property
     def honours(self) -> frozenset[SamplingParameter]:
@@ -167,13 +156,13 @@ class OpenAIChat:
                 form, again = refused_form(error, sent_fields), unkept_form(error, sent_fields)
                 fewer = self._fewer(error, messages)
                 failure = failure_of(error, self.identity, self.timeout_s, self.account.secrets)
-                if form is None and images_of(messages) and takes_none(error) and not isinstance(failure, _FINAL):
+                if form is None and images_of(messages) and takes_none(error) and not isinstance(failure, FINAL_ERRORS):
                     failure = no_images(self.identity, str(failure).removeprefix(f"{self.identity}: "))
             if again is not None and again not in without:
                 unkept.add(again)
             elif fewer is not None:
                 self._image_limit = fewer
-            elif form is not None and form not in self.refused and not isinstance(failure, _FINAL):
+            elif form is not None and form not in self.refused and not isinstance(failure, FINAL_ERRORS):
                 self.refused.add(form)
             else:
                 # Outside of the handler: `__context__` would keep the request, its key and its images alive.

@@ -1,7 +1,7 @@
 """Make a judge from `openai:MODEL[?OPTIONS][@URL]`."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.tools.credentials import Variable
 from imagerag.tools.judges.vlm.judge import VlmJudge
@@ -38,6 +38,11 @@ OPTIONS: Final[Mapping[str, Reader]] = {
 `max_images=1` is for servers that take one image per request: several are put on one sheet."""
 
 
+def pop_judge_options(settings: dict[str, Any]) -> dict[str, Any]:
+    """The options of a judge itself, taken out of the settings of a spec; the rest is its chat model's."""
+    return {name: settings.pop(name) for name in JUDGE_OPTIONS if name in settings}
+
+
 def vlm_judge(spec: "BackendSpec", *, prices: "Prices | None" = None) -> VlmJudge:
     """`openai:MODEL[?OPTIONS][@URL]`: a judge on OpenAI, a service by its name, or any server with Chat Completions.
 
@@ -45,7 +50,7 @@ def vlm_judge(spec: "BackendSpec", *, prices: "Prices | None" = None) -> VlmJudg
         SpecError: no model is named, or an invalid option; valid ones are in `OPTIONS`.
     """
     settings = spec.model_settings(OPTIONS)
-    own = {name: settings.pop(name) for name in JUDGE_OPTIONS if name in settings}
+    own = pop_judge_options(settings)
     account, refused = OpenAICredentials.of_spec(spec), set(settings.pop("refuses", ()))
     service = account.service or service_at(account.base_url)
     refused |= service.refuses if service else frozenset()

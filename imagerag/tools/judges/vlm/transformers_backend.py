@@ -29,7 +29,7 @@ from imagerag.tools.generators.diffusers.devices import (
 from imagerag.tools.generators.diffusers.weight_sources import is_here, short
 from imagerag.tools.judges.vlm.chat_protocol import ChatImage, ChatMessage, ChatResponse, Schema
 from imagerag.tools.judges.vlm.judge import VlmJudge
-from imagerag.tools.judges.vlm.spec import JUDGE_OPTIONS
+from imagerag.tools.judges.vlm.spec import JUDGE_OPTIONS, pop_judge_options
 from imagerag.tools.judges.vlm.tokenizer import control_tokens_of, decoded
 from imagerag.tools.judges.vlm.transformers_loading import SMALLER, LoadedModel, check_local, load
 from imagerag.tools.model_text import clean
@@ -192,7 +192,7 @@ def transformers_judge(spec: "BackendSpec", *, embedder: Embedder | None = None)
     """
     settings = spec.settings(SETTINGS)
     check_local(spec)
-    own = {name: settings.pop(name) for name in JUDGE_OPTIONS if name in settings}
+    own = pop_judge_options(settings)
     return TransformersJudge(chat=TransformersChat(model=spec.model, **settings), **own)
 
 
