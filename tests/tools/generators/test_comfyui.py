@@ -332,12 +332,13 @@ async def test_a_second_try_of_a_call_finds_its_job(flow: Any) -> None:
 async def test_a_cancelled_call_stops_its_job_and_no_other(flow: Any, old: bool) -> None:
     file = flow(text_to_image())
     with ComfyLoopback(fault="hang", old=old) as server:
-        running, waiting = (asyncio.create_task(draw(generator_at(server, file))) for _ in range(2))
-        while server.running is None or not server.pending:
+        running = asyncio.create_task(draw(generator_at(server, file)))
+        while server.running is None:
+            await asyncio.sleep(0.01)
+        waiting = asyncio.create_task(draw(generator_at(server, file)))
+        while not server.pending:
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.05)
-        if server.running["id"] == server.prompts[1].get("prompt_id"):
-            running, waiting = waiting, running
         waited = server.pending[0]["id"]
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
